@@ -105,8 +105,8 @@ pub enum ReplyItem {
     Request(ServerRequest),
     /// The one response: the last item.
     Response(Message),
-    /// Nothing yet, but there is life: a stream to the client may begin now.
-    Begin,
+    /// There will be no response: the last item.
+    Failed(Error),
 }
 
 /// A request of a server to the client. Dropped without an answer, it is refused.
@@ -193,8 +193,10 @@ impl Reply {
     pub async fn response(mut self) -> Result<Message> {
         use futures_util::StreamExt as _;
         while let Some(item) = self.next().await {
-            if let ReplyItem::Response(message) = item {
-                return Ok(message);
+            match item {
+                ReplyItem::Response(message) => return Ok(message),
+                ReplyItem::Failed(error) => return Err(error),
+                ReplyItem::Notification(_) | ReplyItem::Request(_) => {}
             }
         }
         Err(Error::new(

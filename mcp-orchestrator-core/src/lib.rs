@@ -7,6 +7,7 @@
 
 // Tier 0: vocabulary.
 pub mod error;
+pub mod header_value;
 pub mod id;
 pub mod jsonrpc;
 pub mod protocol;
@@ -21,6 +22,10 @@ pub mod router;
 pub mod runtime;
 pub mod server;
 pub mod state;
+
+// Tier 2: implementations.
+#[allow(dead_code, reason = "x")]
+mod transport;
 
 #[cfg(feature = "test-util")]
 pub mod testing;

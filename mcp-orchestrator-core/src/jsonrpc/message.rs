@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Span, span_of};
+use super::{Span, Splice, span_of};
 
 /// What a message is, by the members it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,6 +160,25 @@ impl Message {
         matches!(self.kind, Kind::Response | Kind::Error)
     }
 
+    /// The same message with these changes, which keep it a message of its kind.
+    #[must_use]
+    pub fn spliced(&self, splice: Splice) -> Self {
+        if splice.is_empty() {
+            return self.clone();
+        }
+        let moved = |span: &Span| splice.moved(span.start)..splice.moved(span.end);
+        let (id, body) = (self.id.as_ref().map(moved), self.body.as_ref().map(moved));
+        Self { bytes: splice.apply(&self.bytes), kind: self.kind, id, method: self.method.clone(), body }
+    }
+
+    /// The same message under another id, which is JSON.
+    #[must_use]
+    pub fn with_id(&self, id: Bytes) -> Self {
+        let mut splice = Splice::new();
+        splice.id(self, id);
+        self.spliced(splice)
+    }
+
     fn text(&self, span: &Span) -> &str {
         // Every span was taken from a `&str` that the parser checked to be UTF-8.
         std::str::from_utf8(&self.bytes[span.clone()]).unwrap_or("null")
@@ -301,6 +320,20 @@ mod tests {
             ))
             .is_err()
         );
+    }
+
+    #[test]
+    fn a_changed_message_knows_its_places() {
+        let message = parse(r#"{"jsonrpc":"2.0","id":123456,"method":"x","params":{"a":1,"b":2}}"#).unwrap();
+        let changed = message.with_id(Bytes::from("\"é\""));
+        assert_eq!((changed.id(), changed.body()), (Some("\"é\""), Some(r#"{"a":1,"b":2}"#)));
+        let members = super::super::Members::read(message.body().unwrap()).unwrap();
+        let mut splice = Splice::new();
+        splice.remove_members(message.bytes(), &members, |key| key == "b");
+        splice.insert_member(message.bytes(), &message.body_span().unwrap(), "c", "[3]");
+        splice.id(&message, Bytes::from_static(b"7"));
+        let changed = message.spliced(splice);
+        assert_eq!((changed.id(), changed.body()), (Some("7"), Some(r#"{"c":[3],"a":1}"#)));
     }
 
     #[test]

@@ -61,17 +61,16 @@ impl Splice {
     }
 
     /// Writes a member at the front of an object; `object` is the object's own place in `whole`.
-    pub fn insert_member(
-        &mut self,
-        whole: &[u8],
-        object: &Span,
-        key: &str,
-        value: &str,
-    ) -> &mut Self {
+    pub fn insert_member(&mut self, whole: &[u8], object: &Span, key: &str, value: &str) -> &mut Self {
+        self.insert_text(whole, object, &format!("\"{key}\":{value}"))
+    }
+
+    /// Writes members (JSON without braces) at the front of an object; `object` is its own place in `whole`.
+    pub fn insert_text(&mut self, whole: &[u8], object: &Span, members: &str) -> &mut Self {
         let at = object.start + 1;
         let empty = whole.get(skip_white(whole, at)) == Some(&b'}');
         let comma = if empty { "" } else { "," };
-        self.replace(at..at, Bytes::from(format!("\"{key}\":{value}{comma}")))
+        self.replace(at..at, Bytes::from(format!("{members}{comma}")))
     }
 
     /// Whether nothing changes.
@@ -80,14 +79,37 @@ impl Splice {
     }
 
     /// The changed bytes. Without a change they are the same memory.
-    pub fn apply(mut self, whole: &Bytes) -> Bytes {
+    pub fn apply(self, whole: &Bytes) -> Bytes {
         if self.edits.is_empty() {
             return whole.clone();
         }
+        self.write(whole, 0).freeze()
+    }
+
+    /// The changed bytes as one line of a pipe: without line breaks in it (they can only be white space between the
+    /// tokens of JSON), with one at its end.
+    pub fn apply_line(self, whole: &Bytes) -> Bytes {
+        let mut out = self.write(whole, 1);
+        while let Some(at) = memchr::memchr2(b'\n', b'\r', &out) {
+            // Rare: only pretty-printed messages have any, and then many, so the rest goes byte by byte.
+            out[at..].iter_mut().filter(|b| matches!(b, b'\n' | b'\r')).for_each(|b| *b = b' ');
+        }
+        out.extend_from_slice(b"\n");
+        out.freeze()
+    }
+
+    /// Where a place of the unchanged bytes stands in the changed ones.
+    pub fn moved(&self, at: usize) -> usize {
+        let before = self.edits.iter().filter(|(span, _)| span.end <= at);
+        let (gone, come) = before.fold((0, 0), |(gone, come), (span, with)| (gone + span.len(), come + with.len()));
+        at + come - gone
+    }
+
+    fn write(mut self, whole: &Bytes, extra: usize) -> BytesMut {
         // Insertions at one place keep the order in which they were asked for.
         self.edits.sort_by_key(|(span, _)| (span.start, span.end));
         let grown: usize = self.edits.iter().map(|(_, with)| with.len()).sum();
-        let mut out = BytesMut::with_capacity(whole.len() + grown);
+        let mut out = BytesMut::with_capacity(whole.len() + grown + extra);
         let mut at = 0;
         for (span, with) in &self.edits {
             debug_assert!(span.start >= at, "replacements must not overlap");
@@ -96,7 +118,7 @@ impl Splice {
             at = span.end;
         }
         out.extend_from_slice(&whole[at..]);
-        out.freeze()
+        out
     }
 
     /// Replaces the id of a message.
