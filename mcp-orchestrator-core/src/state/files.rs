@@ -31,7 +31,7 @@ struct Folder {
 }
 
 impl FileState {
-    /// The documents in this folder, which is made where it is not there.
+    /// The documents in this folder, which is made where it is not there. It waits for the disk: to be called at start.
     ///
     /// # Errors
     /// [`Config`](ErrorKind::Config) where the folder cannot be made or read.

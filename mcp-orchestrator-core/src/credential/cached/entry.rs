@@ -21,6 +21,9 @@ use crate::server::ServerSpec;
 type Answer = Result<Option<Arc<Credential>>, Arc<Error>>;
 type Flight = Shared<BoxFuture<'static, Answer>>;
 
+/// The longest time that anything is kept, whatever is allowed.
+const LONGEST: Duration = Duration::from_hours(24);
+
 /// For how long an answer is kept.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Lifetime {
@@ -111,7 +114,7 @@ impl Entry {
     pub(super) fn of_use(&self, now: Instant) -> Option<Instant> {
         let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         if asked.running().is_some() {
-            return Some(now + Duration::from_hours(24));
+            return Some(now + LONGEST);
         }
         let kept = self.kept.load();
         kept.as_ref()
@@ -167,7 +170,7 @@ impl Entry {
         });
         self.kept.store(Some(Arc::new(Kept {
             credential: Arc::clone(credential),
-            until: Instant::now() + age,
+            until: Instant::now() + age.min(LONGEST),
         })));
     }
 }

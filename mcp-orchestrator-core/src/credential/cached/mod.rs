@@ -17,7 +17,8 @@ use crate::id::ServerId;
 /// How much is kept, and how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CacheLimits {
-    /// The longest time for which an answer is taken again.
+    /// The longest time for which an answer is taken again: so late may a changed file or variable be seen. At most a
+    /// day.
     pub max_age: Duration,
     /// How long before a credential's end it is asked for anew; at most a quarter of what it has left.
     pub ahead: Duration,
