@@ -1,0 +1,70 @@
+//! Who calls, through which gateway, in which dialect: what every part of the path asks for.
+
+use std::sync::Arc;
+
+use secrecy::SecretString;
+
+use super::Inner;
+use crate::auth::Principal;
+use crate::call::Call;
+use crate::id::GatewayId;
+use crate::pool::Caller;
+use crate::protocol::Era;
+use crate::runtime::Scope;
+use crate::server::{Isolation, Launch, ServerSpec};
+use crate::session::Session;
+
+/// Who calls, and how.
+pub(super) struct Context {
+    pub(super) principal: Arc<Principal>,
+    pub(super) gateway: GatewayId,
+    pub(super) session: Option<Arc<Session>>,
+    pub(super) caller: Caller,
+    pub(super) token: Option<SecretString>,
+}
+
+impl Context {
+    /// A modern caller: its principal is all that lasts.
+    pub(super) fn modern(inner: &Inner, call: &Call) -> Self {
+        let party = inner.party_of(&call.principal.id);
+        Self {
+            principal: Arc::clone(&call.principal),
+            gateway: call.gateway.clone(),
+            session: None,
+            caller: Caller { party, era: Era::Modern, client: None },
+            token: call.token.clone(),
+        }
+    }
+
+    /// A legacy caller in its session.
+    pub(super) fn legacy(session: &Arc<Session>, call: &Call) -> Self {
+        Self { token: call.token.clone(), ..Self::of(session) }
+    }
+
+    /// A session's own business.
+    pub(super) fn of(session: &Arc<Session>) -> Self {
+        Self {
+            principal: Arc::clone(&session.principal),
+            gateway: session.gateway.clone(),
+            caller: session.caller(),
+            session: Some(Arc::clone(session)),
+            token: None,
+        }
+    }
+
+    /// The caller's dialect.
+    pub(super) fn era(&self) -> Era {
+        self.caller.era
+    }
+
+    /// Which of an owner's instances this caller uses.
+    pub(super) fn scope(&self, server: &ServerSpec) -> Scope {
+        let own = || Scope::Principal(self.principal.id.clone());
+        match (&server.launch, server.isolation) {
+            // A remote server keeps callers apart by its sessions.
+            (Launch::Remote(_), _) | (_, Isolation::Shared) => Scope::Shared,
+            (_, Isolation::Principal) => own(),
+            (_, Isolation::Session) => self.session.as_ref().map_or_else(own, |session| session.scope.clone()),
+        }
+    }
+}

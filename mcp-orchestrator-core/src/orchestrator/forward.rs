@@ -1,0 +1,234 @@
+//! From a route to a reply: credential, instance, conversation; once more where the credential was refused.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context as Cx, Poll};
+use std::time::Duration;
+
+use futures_util::{Stream, StreamExt as _};
+use http::HeaderMap;
+use tokio::time::{Instant, Sleep};
+use tokio_util::task::TaskTracker;
+
+use super::Inner;
+use super::context::Context;
+use crate::call::{Reply, ReplyItem};
+use crate::credential::{Credential, CredentialRequest, CredentialRule};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::ServerId;
+use crate::jsonrpc::{Message, Splice};
+use crate::pool::{Lease, Spec};
+use crate::runtime::Progress;
+use crate::transport::Outgoing;
+
+/// What is to be sent to a server.
+pub(super) struct Work {
+    pub(super) message: Message,
+    pub(super) edits: Splice,
+    pub(super) name: Option<String>,
+    pub(super) headers: HeaderMap,
+}
+
+impl Work {
+    /// A message that goes as it is.
+    pub(super) fn plain(message: Message) -> Self {
+        Self { message, edits: Splice::new(), name: None, headers: HeaderMap::new() }
+    }
+}
+
+impl Inner {
+    /// The spec of a configured server.
+    pub(super) fn spec(&self, server: &ServerId) -> Result<Arc<Spec>> {
+        let found = self.pool.server(server).map(|server| server.spec.load_full());
+        found.ok_or_else(|| {
+            Error::new(ErrorKind::NoRoute, format!("server {server} is not configured")).with_server(server)
+        })
+    }
+
+    /// The credential with which this caller uses a server.
+    pub(super) async fn credential(
+        &self,
+        context: &Context,
+        spec: &Spec,
+        rule: &CredentialRule,
+        rejected: Option<&Credential>,
+    ) -> Result<Arc<Credential>> {
+        let server = &spec.server;
+        if server.slots.is_empty() {
+            return Ok(Arc::clone(&self.no_credential));
+        }
+        let request = CredentialRequest {
+            principal: &context.principal,
+            server,
+            rule,
+            rejected: rejected.map(|credential| (&credential.revision, credential.generation)),
+            token: context.token.as_ref(),
+        };
+        let found = self.resolver.resolve(request).await.map_err(|error| error.with_server(&server.id))?;
+        if let Some(credential) = found {
+            return Ok(credential);
+        }
+        if server.slots.iter().all(|slot| !slot.required) {
+            return Ok(Arc::clone(&self.no_credential));
+        }
+        let text = format!("server {} needs a credential, and none is installed", server.id);
+        Err(Error::new(ErrorKind::CredentialMissing, text).with_server(&server.id))
+    }
+
+    /// Sends a request to the caller's instance of a server.
+    pub(super) async fn forward(
+        self: &Arc<Self>,
+        context: &Context,
+        server: &ServerId,
+        rule: &CredentialRule,
+        work: Work,
+    ) -> Result<Reply> {
+        let spec = self.spec(server)?;
+        let deadline = Instant::now() + spec.server.limits.call_timeout;
+        let sent = async {
+            let credential = self.credential(context, &spec, rule, None).await?;
+            match self.once(context, &spec, &credential, &work, deadline).await {
+                Err(refused) if refused.kind() == ErrorKind::CredentialRejected => {
+                    // Nothing was sent back yet: another generation, or another credential, may do.
+                    let Ok(other) = self.credential(context, &spec, rule, Some(&credential)).await else {
+                        return Err(refused);
+                    };
+                    if (&other.revision, other.generation) == (&credential.revision, credential.generation) {
+                        return Err(refused);
+                    }
+                    self.once(context, &spec, &other, &work, deadline).await
+                }
+                answer => answer,
+            }
+        };
+        match tokio::time::timeout_at(deadline, sent).await {
+            Ok(answer) => answer.map_err(|error| error.with_server(server)),
+            Err(_) => Err(timed_out(server, spec.server.limits.call_timeout)),
+        }
+    }
+
+    async fn once(
+        self: &Arc<Self>,
+        context: &Context,
+        spec: &Arc<Spec>,
+        credential: &Arc<Credential>,
+        work: &Work,
+        deadline: Instant,
+    ) -> Result<Reply> {
+        let scope = context.scope(&spec.server);
+        let lease = match self.pool.running(&spec.server.id, credential, &scope) {
+            Some(lease) => lease,
+            None => self.pool.acquire(&spec.server.id, credential, scope, &Progress::unheard()).await?,
+        };
+        self.send(context, lease, work, deadline).await
+    }
+
+    /// Sends a request to this instance.
+    pub(super) async fn send(
+        &self,
+        context: &Context,
+        lease: Lease,
+        work: &Work,
+        deadline: Instant,
+    ) -> Result<Reply> {
+        if let Some(session) = &context.session {
+            session.uses(lease.handle());
+        }
+        let outgoing = Outgoing {
+            message: work.message.clone(),
+            edits: work.edits.clone(),
+            name: work.name.clone(),
+            headers: work.headers.clone(),
+            party: context.caller.party,
+            era: context.era(),
+            client: context.session.as_ref().map(|session| session.facts()),
+        };
+        let reply = lease.link.request(outgoing, &context.caller).await;
+        let reply = match reply {
+            Ok(reply) => reply,
+            Err(error) => return Err(why(&lease, error)),
+        };
+        Ok(match reply.into_ready() {
+            Ok(response) => Reply::ready(response),
+            Err(stream) => Reply::stream(Held::new(stream, lease, deadline).boxed()),
+        })
+    }
+}
+
+/// An error as its instance's end explains it.
+fn why(lease: &Lease, error: Error) -> Error {
+    match lease.exit.get() {
+        Some(exit) if error.kind() == ErrorKind::Unavailable && error.data().is_none() => {
+            let text = format!("server {} ended: {}", lease.key.server(), exit.reason);
+            Error::new(ErrorKind::Unavailable, text).with_instance(&lease.key).with_source(error)
+        }
+        _ => error,
+    }
+}
+
+/// What a call is told that took too long.
+pub(super) fn timed_out(server: &ServerId, limit: Duration) -> Error {
+    let text = format!("server {server} did not answer within {} s", limit.as_secs_f32());
+    Error::new(ErrorKind::TimedOut, text).with_server(server)
+}
+
+/// A stream that holds its instance awake, and ends in time.
+struct Held {
+    reply: Reply,
+    lease: Option<Lease>,
+    deadline: Pin<Box<Sleep>>,
+}
+
+impl Held {
+    fn new(reply: Reply, lease: Lease, deadline: Instant) -> Self {
+        Self { reply, lease: Some(lease), deadline: Box::pin(tokio::time::sleep_until(deadline)) }
+    }
+}
+
+impl Stream for Held {
+    type Item = ReplyItem;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Cx<'_>) -> Poll<Option<ReplyItem>> {
+        let Some(lease) = &self.lease else { return Poll::Ready(None) };
+        let (server, limit) = (lease.key.server().clone(), lease.spec.server.limits.call_timeout);
+        if let Poll::Ready(item) = self.reply.poll_next_unpin(cx) {
+            if !matches!(item, Some(ReplyItem::Notification(_) | ReplyItem::Request(_))) {
+                self.lease = None;
+            }
+            return Poll::Ready(item);
+        }
+        if self.deadline.as_mut().poll(cx).is_ready() {
+            self.lease = None;
+            return Poll::Ready(Some(ReplyItem::Failed(timed_out(&server, limit))));
+        }
+        Poll::Pending
+    }
+}
+
+/// Waits for a future that goes on elsewhere when the one who waits leaves.
+pub(super) async fn going_on<T: Send + 'static>(
+    tasks: &TaskTracker,
+    future: impl Future<Output = Result<T>> + Send + 'static,
+) -> Result<T> {
+    struct GoingOn<'a, T: Send + 'static> {
+        future: Option<Pin<Box<dyn Future<Output = Result<T>> + Send>>>,
+        tasks: &'a TaskTracker,
+    }
+    impl<T: Send + 'static> Drop for GoingOn<'_, T> {
+        fn drop(&mut self) {
+            if let Some(future) = self.future.take()
+                && tokio::runtime::Handle::try_current().is_ok()
+            {
+                self.tasks.spawn(async move { drop(future.await) });
+            }
+        }
+    }
+    let mut going = GoingOn { future: Some(Box::pin(future)), tasks };
+    let Some(future) = &mut going.future else {
+        return Err(Error::new(ErrorKind::Internal, "a call that was over before it began"));
+    };
+    let answer = future.await;
+    going.future = None;
+    answer
+}

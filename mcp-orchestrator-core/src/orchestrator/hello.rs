@@ -1,0 +1,167 @@
+//! What the gateway says of itself: `initialize` and `server/discover`.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+
+use super::Inner;
+use super::calls::{missing, params};
+use super::context::Context;
+use crate::call::{Call, Reply, own};
+use crate::catalog::Source;
+use crate::error::Result;
+use crate::jsonrpc::{Members, Message, response, text};
+use crate::protocol::{Era, meta, version};
+use crate::session::Session;
+use crate::transport::ClientFacts;
+
+const NAME: &str = "mcp-orchestrator";
+
+impl Inner {
+    /// Opens a session. It waits for nothing: what is not known of a server is declared as possible.
+    pub(super) async fn initialize(self: &Arc<Self>, call: Call) -> Result<Reply> {
+        super::expect_request(&call.message)?;
+        let head = params(&call.message)?;
+        let asked = head.protocol_version.and_then(|raw| text(raw.get())).ok_or_else(|| missing("protocolVersion"))?;
+        let known = version::LEGACY.into_iter().find(|known| *known == asked);
+        let version = known.unwrap_or(version::LATEST_LEGACY);
+        let object = |raw: Option<&serde_json::value::RawValue>| {
+            raw.map(|raw| raw.get()).filter(|text| text.starts_with('{')).unwrap_or("{}").to_owned()
+        };
+        let info = head.client_info.map_or_else(
+            || "{\"name\":\"unknown\",\"version\":\"0\"}".to_owned(),
+            |info| info.get().to_owned(),
+        );
+        let facts = ClientFacts { info, capabilities: object(head.capabilities), log_level: None };
+        let party = self.sessions.party();
+        let session = Session::new(Arc::clone(&call.principal), call.gateway.clone(), party, version, facts);
+        let session = Arc::new(session);
+        let context = Context::of(&session);
+        let said = self.said(&context).await?;
+        let result = json!({
+            "protocolVersion": version,
+            "capabilities": said.capabilities,
+            "serverInfo": server_info(),
+        });
+        let result = with_instructions(result, said.instructions);
+        session.touch();
+        self.sessions.insert(Arc::clone(&session))?;
+        let mut reply = Reply::ready(own(response(call.message.id().unwrap_or("null"), &result.to_string())));
+        reply.session = Some(session.id.clone());
+        Ok(reply)
+    }
+
+    /// Answers `server/discover`.
+    pub(super) async fn discover(self: &Arc<Self>, context: &Context, message: &Message) -> Result<Reply> {
+        let said = self.said(context).await?;
+        let result = json!({
+            "resultType": "complete",
+            "supportedVersions": version::MODERN,
+            "capabilities": said.capabilities,
+            "ttlMs": 5000,
+            "cacheScope": "private",
+            "_meta": { meta::SERVER_INFO: server_info() },
+        });
+        let result = with_instructions(result, said.instructions);
+        Ok(Reply::ready(own(response(message.id().unwrap_or("null"), &result.to_string()))))
+    }
+
+    async fn said(&self, context: &Context) -> Result<Said> {
+        let view = self.view(context)?;
+        let known = self.known(context, &view).await;
+        let mut capabilities = Map::new();
+        if known.is_empty() || known.iter().any(Option::is_none) {
+            merge(&mut capabilities, possible(context.era()));
+        }
+        let known: Vec<&Source> = known.iter().flatten().collect();
+        for source in &known {
+            let hello = source.kept.hello();
+            let theirs = hello.get("capabilities").and_then(|text| serde_json::from_str(text).ok());
+            merge(&mut capabilities, translated(theirs.unwrap_or_default(), source.kept.era, context.era()));
+        }
+        for (name, flag) in [("tools", "listChanged"), ("prompts", "listChanged"), ("resources", "listChanged")] {
+            if let Some(Value::Object(kind)) = capabilities.get_mut(name) {
+                kind.insert(flag.to_owned(), Value::Bool(true));
+            }
+        }
+        Ok(Said { capabilities: Value::Object(capabilities), instructions: instructions(&known) })
+    }
+}
+
+struct Said {
+    capabilities: Value,
+    instructions: Option<String>,
+}
+
+fn server_info() -> Value {
+    json!({ "name": NAME, "version": env!("CARGO_PKG_VERSION") })
+}
+
+fn with_instructions(mut result: Value, instructions: Option<String>) -> Value {
+    if let (Value::Object(members), Some(instructions)) = (&mut result, instructions) {
+        members.insert("instructions".into(), Value::String(instructions));
+    }
+    result
+}
+
+/// What a server that nobody knows yet may offer.
+fn possible(era: Era) -> Map<String, Value> {
+    let all = json!({ "tools": {}, "prompts": {}, "resources": { "subscribe": true }, "completions": {}, "logging": {} });
+    let Value::Object(mut all) = all else { return Map::new() };
+    if era == Era::Modern {
+        all.remove("logging");
+    }
+    all
+}
+
+/// One server's capabilities in the words of the other era.
+fn translated(mut theirs: Map<String, Value>, from: Era, to: Era) -> Map<String, Value> {
+    if from != to {
+        // Tasks do not cross: they are another protocol in each era.
+        theirs.remove("tasks");
+        if let Some(Value::Object(extensions)) = theirs.get_mut("extensions") {
+            extensions.remove(meta::TASKS_EXTENSION);
+        }
+        if to == Era::Legacy {
+            theirs.insert("logging".into(), json!({}));
+        } else {
+            theirs.remove("logging");
+        }
+    }
+    theirs
+}
+
+/// Takes the members of `from` in; objects grow together, `true` wins.
+fn merge(into: &mut Map<String, Value>, from: Map<String, Value>) {
+    for (name, value) in from {
+        match (into.get_mut(&name), value) {
+            (Some(Value::Object(known)), Value::Object(more)) => merge(known, more),
+            (Some(known), Value::Bool(true)) => *known = Value::Bool(true),
+            (Some(_), _) => {}
+            (None, value) => drop(into.insert(name, value)),
+        }
+    }
+}
+
+fn instructions(known: &[&Source]) -> Option<String> {
+    let each: Vec<_> = known
+        .iter()
+        .filter_map(|source| {
+            let hello = source.kept.hello();
+            Some((&source.alias, hello.get("instructions").and_then(text)?.into_owned()))
+        })
+        .collect();
+    match &each[..] {
+        [] => None,
+        [(_, only)] if known.len() == 1 => Some(only.clone()),
+        several => {
+            let parts = several.iter().map(|(alias, text)| format!("# {alias}\n\n{text}"));
+            Some(parts.collect::<Vec<_>>().join("\n\n"))
+        }
+    }
+}
+
+/// The capabilities of a server, for those who ask about one.
+pub(super) fn has_capability(hello: &Members<'_>, name: &str) -> bool {
+    hello.get("capabilities").and_then(Members::read).is_some_and(|all| all.get(name).is_some())
+}

@@ -1,0 +1,371 @@
+//! The one path of every call: route, credential, instance, conversation.
+//!
+//! An [`Orchestrator`] is made by a [`Builder`] from any implementation of each seam. It has no HTTP in it: a gateway
+//! turns requests into [`Call`]s, and a [`Reply`] into JSON or a stream.
+
+mod calls;
+mod context;
+mod control;
+mod events;
+mod forward;
+mod hello;
+mod lists;
+mod listen;
+mod subscriptions;
+mod tasks;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, RwLock, Weak};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+use self::context::Context;
+pub use self::control::{Explanation, InstanceInfo, InstanceState};
+use self::events::Listeners;
+use self::lists::Refreshing;
+use self::subscriptions::Subscriptions;
+use crate::call::{Call, Dialect, Listen, Notify, Reply};
+use crate::catalog::{Catalog, ListKey};
+use crate::credential::{Credential, CredentialResolver};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{PrincipalId, SessionId};
+use crate::jsonrpc::{Kind, Members};
+use crate::metrics::Metrics;
+use crate::pool::{Observer, Pool};
+use crate::protocol::{Era, method};
+use crate::router::Router;
+use crate::runtime::{LogBook, RuntimeBackend};
+use crate::seal::StateKey;
+use crate::server::ServerSpec;
+use crate::session::Sessions;
+use crate::state::{MemoryState, StateStore};
+use crate::transport::Party;
+
+/// Instances that are started at once for lists that nobody knows yet.
+const LEARN_AT_ONCE: usize = 4;
+
+/// Routes each call to the instance that belongs to its caller. Cheap to clone.
+#[derive(Clone)]
+pub struct Orchestrator {
+    inner: Arc<Inner>,
+}
+
+/// What all parts share.
+struct Inner {
+    router: Arc<dyn Router>,
+    resolver: Arc<dyn CredentialResolver>,
+    pool: Arc<Pool>,
+    catalog: Catalog,
+    sessions: Sessions,
+    parties: RwLock<HashMap<PrincipalId, Party>>,
+    listeners: Listeners,
+    subscriptions: Subscriptions,
+    refreshing: Mutex<HashMap<ListKey, Refreshing>>,
+    learning: Semaphore,
+    key: Arc<StateKey>,
+    logs: LogBook,
+    metrics: Arc<Metrics>,
+    no_credential: Arc<Credential>,
+    session_idle: Duration,
+}
+
+/// Makes an [`Orchestrator`].
+pub struct Builder {
+    backend: Arc<dyn RuntimeBackend>,
+    router: Arc<dyn Router>,
+    resolver: Option<Arc<dyn CredentialResolver>>,
+    state: Arc<dyn StateStore>,
+    key: Arc<StateKey>,
+    logs: LogBook,
+    single_principal: bool,
+    sessions: usize,
+    session_idle: Duration,
+}
+
+impl Builder {
+    /// Where credentials come from. Without one, servers with slots cannot be called.
+    #[must_use]
+    pub fn resolver(mut self, resolver: Arc<dyn CredentialResolver>) -> Self {
+        self.resolver = Some(resolver);
+        self
+    }
+
+    /// Where lists are kept; in memory where nothing is said.
+    #[must_use]
+    pub fn state(mut self, state: Arc<dyn StateStore>) -> Self {
+        self.state = state;
+        self
+    }
+
+    /// The state key; a random one where nothing is said, so that task ids and cursors end with the process.
+    #[must_use]
+    pub fn state_key(mut self, key: Arc<StateKey>) -> Self {
+        self.key = key;
+        self
+    }
+
+    /// The instances' logs, shared with the backend.
+    #[must_use]
+    pub fn logs(mut self, logs: LogBook) -> Self {
+        self.logs = logs;
+        self
+    }
+
+    /// All callers are one person: a shared child may ask whose call is in flight.
+    #[must_use]
+    pub fn single_principal(mut self, yes: bool) -> Self {
+        self.single_principal = yes;
+        self
+    }
+
+    /// How many legacy sessions may be open at once.
+    #[must_use]
+    pub fn max_sessions(mut self, sessions: usize) -> Self {
+        self.sessions = sessions;
+        self
+    }
+
+    /// After which time without a call or an open stream a legacy session ends.
+    #[must_use]
+    pub fn session_idle(mut self, idle: Duration) -> Self {
+        self.session_idle = idle;
+        self
+    }
+
+    /// The orchestrator, without servers yet. Must be called within a tokio runtime.
+    pub fn build(self) -> Orchestrator {
+        let resolver = self.resolver.unwrap_or_else(|| Arc::new(NoCredentials));
+        let pool = Pool::new(self.backend, Arc::clone(&self.key), self.single_principal);
+        let inner = Arc::new_cyclic(|weak: &Weak<Inner>| {
+            let observer: Weak<dyn Observer> = weak.clone();
+            pool.observe(observer);
+            Inner {
+                router: self.router,
+                resolver,
+                catalog: Catalog::new(self.state, Arc::clone(&self.key)),
+                pool,
+                sessions: Sessions::new(self.sessions),
+                parties: RwLock::default(),
+                listeners: Listeners::default(),
+                subscriptions: Subscriptions::default(),
+                refreshing: Mutex::default(),
+                learning: Semaphore::new(LEARN_AT_ONCE),
+                key: self.key,
+                logs: self.logs,
+                metrics: Arc::default(),
+                no_credential: Arc::new(Credential::none()),
+                session_idle: self.session_idle,
+            }
+        });
+        let sweep = events::sweep_sessions(Arc::downgrade(&inner));
+        inner.pool.tasks().spawn(sweep);
+        Orchestrator { inner }
+    }
+}
+
+impl Orchestrator {
+    /// Begins one with a backend and a router.
+    pub fn builder(backend: Arc<dyn RuntimeBackend>, router: Arc<dyn Router>) -> Builder {
+        Builder {
+            backend,
+            router,
+            resolver: None,
+            state: Arc::new(MemoryState::default()),
+            key: Arc::new(StateKey::random()),
+            logs: LogBook::default(),
+            single_principal: false,
+            sessions: 100_000,
+            session_idle: Duration::from_hours(1),
+        }
+    }
+
+    /// The catalog from now on. Instances whose spec is equal are not touched.
+    pub fn apply(&self, servers: impl IntoIterator<Item = Arc<ServerSpec>>) {
+        self.inner.pool.apply(servers);
+        self.inner.lists_changed_for_all();
+    }
+
+    /// Carries out a request.
+    ///
+    /// Answers when the first thing comes back: the response itself, or a stream that ends with it.
+    ///
+    /// # Errors
+    /// Of any kind: they say what failed and whose fault it is.
+    ///
+    /// # Cancel safety
+    /// Dropping the future or the reply of a modern call cancels it upstream. A legacy session's call goes on; its
+    /// client ends it by a notification, or by ending the session.
+    pub async fn call(&self, call: Call) -> Result<Reply> {
+        let inner = &self.inner;
+        match &call.dialect {
+            Dialect::Legacy(None) if call.message.method() == method::INITIALIZE => inner.initialize(call).await,
+            Dialect::Legacy(None) => {
+                Err(Error::new(ErrorKind::InvalidRequest, "the header Mcp-Session-Id is missing: send initialize first"))
+            }
+            Dialect::Legacy(Some(id)) => {
+                let session = inner.sessions.get(id, &call.principal, &call.gateway)?;
+                session.touch();
+                inner.session_call(session, call).await
+            }
+            Dialect::Modern => {
+                let context = Context::modern(inner, &call);
+                let message = call.message;
+                inner.dispatch(&context, message, call.headers).await
+            }
+        }
+    }
+
+    /// Takes a notification or a response of a client.
+    ///
+    /// # Errors
+    /// [`SessionNotFound`](ErrorKind::SessionNotFound); what cannot be delivered upstream is not an error.
+    pub async fn notify(&self, notify: Notify) -> Result<()> {
+        let Dialect::Legacy(Some(id)) = &notify.dialect else {
+            // A modern client has nothing to notify over HTTP: it cancels by closing the stream.
+            return Ok(());
+        };
+        let session = self.inner.sessions.get(id, &notify.principal, &notify.gateway)?;
+        session.touch();
+        let message = notify.message;
+        if message.is_response() {
+            if !session.answer(message) {
+                tracing::debug!("a client answered what nobody asked");
+            }
+            return Ok(());
+        }
+        match message.method() {
+            method::CANCELLED => {
+                let members = message.body().and_then(Members::read).unwrap_or_default();
+                if let Some(id) = members.get("requestId") {
+                    session.cancel(id.as_bytes());
+                }
+            }
+            method::INITIALIZED => {}
+            _ => self.inner.pass_on(&session, &message).await,
+        }
+        Ok(())
+    }
+
+    /// Opens the stream of what belongs to no call: a legacy client's GET, or a modern `subscriptions/listen`.
+    ///
+    /// # Errors
+    /// [`SessionNotFound`](ErrorKind::SessionNotFound) and [`InvalidParams`](ErrorKind::InvalidParams).
+    pub async fn listen(&self, listen: Listen) -> Result<Reply> {
+        self.inner.listen(listen).await
+    }
+
+    /// Ends a legacy session.
+    ///
+    /// # Errors
+    /// [`SessionNotFound`](ErrorKind::SessionNotFound).
+    pub fn end_session(
+        &self,
+        principal: &crate::auth::Principal,
+        gateway: &crate::id::GatewayId,
+        id: &SessionId,
+    ) -> Result<()> {
+        let session = self.inner.sessions.get(id, principal, gateway)?;
+        self.inner.end_session(&session);
+        Ok(())
+    }
+
+    /// What is counted and timed.
+    pub fn metrics(&self) -> Arc<Metrics> {
+        Arc::clone(&self.inner.metrics)
+    }
+
+    /// Lets calls finish, up to `grace`, then ends everything that runs here.
+    pub async fn shutdown(&self, grace: Duration) {
+        for session in self.inner.sessions.all() {
+            if session.idle_for() > Duration::ZERO {
+                self.inner.end_session(&session);
+            }
+        }
+        self.inner.pool.shutdown(grace).await;
+        for session in self.inner.sessions.all() {
+            self.inner.end_session(&session);
+        }
+    }
+}
+
+impl Inner {
+    /// A call of a legacy session: it goes on although the client's connection may break.
+    async fn session_call(self: &Arc<Self>, session: Arc<crate::session::Session>, call: Call) -> Result<Reply> {
+        let id = call.message.id_bytes().unwrap_or_default();
+        let in_flight = session.begin(id);
+        let context = Context::legacy(&session, &call);
+        let inner = Arc::clone(self);
+        let cancelled = in_flight.token().clone();
+        let (message, headers) = (call.message, call.headers);
+        let going = async move {
+            let reply = tokio::select! {
+                reply = inner.dispatch(&context, message, headers) => reply?,
+                () = cancelled.cancelled() => return Err(Error::new(ErrorKind::Cancelled, "the call was cancelled")),
+            };
+            Ok((reply, in_flight))
+        };
+        let (reply, in_flight) = forward::going_on(self.pool.tasks(), going).await?;
+        match reply.into_ready() {
+            Ok(response) => Ok(Reply::ready(response)),
+            Err(stream) => Ok(session.keep(stream, in_flight, self.pool.tasks())),
+        }
+    }
+
+    fn end_session(self: &Arc<Self>, session: &Arc<crate::session::Session>) {
+        if self.sessions.remove(&session.id).is_some() {
+            session.end();
+            self.subscriptions.leave(session.party);
+            self.pool.end_scope(&session.scope);
+        }
+    }
+
+    /// The number of a modern caller.
+    fn party_of(&self, principal: &PrincipalId) -> Party {
+        let known = self.parties.read().unwrap_or_else(std::sync::PoisonError::into_inner).get(principal).copied();
+        known.unwrap_or_else(|| {
+            let mut parties = self.parties.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+            *parties.entry(principal.clone()).or_insert_with(|| self.sessions.party())
+        })
+    }
+}
+
+impl fmt::Debug for Orchestrator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Orchestrator").field("router", &self.inner.router).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder").field("backend", &self.backend).field("router", &self.router).finish_non_exhaustive()
+    }
+}
+
+/// Whether a message is what its caller says: a request for `call`.
+fn expect_request(message: &crate::jsonrpc::Message) -> Result<()> {
+    if message.kind() == Kind::Request {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::InvalidRequest, "a request was expected"))
+}
+
+/// The resolver of an orchestrator that was given none.
+#[derive(Debug)]
+struct NoCredentials;
+
+#[async_trait::async_trait]
+impl CredentialResolver for NoCredentials {
+    async fn resolve(&self, _: crate::credential::CredentialRequest<'_>) -> Result<Option<Arc<Credential>>> {
+        Ok(None)
+    }
+}
+
+/// The era of a dialect.
+fn era(dialect: &Dialect) -> Era {
+    match dialect {
+        Dialect::Legacy(_) => Era::Legacy,
+        Dialect::Modern => Era::Modern,
+    }
+}
