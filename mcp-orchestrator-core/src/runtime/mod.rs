@@ -3,9 +3,14 @@
 //! A backend *places* programs and does not speak MCP: the pipes of a child, an attached pod and a test's pipe are all
 //! an [`Endpoint::Stream`]; framing lives once, in `transport`.
 
+#[cfg(any(feature = "process", feature = "test-util", test))]
+mod board;
 mod connect;
 mod key;
+mod logbook;
 mod logs;
+#[cfg(feature = "process")]
+mod process;
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,7 +25,10 @@ use tokio::sync::watch;
 
 pub use self::connect::{BoxedIo, Connect, HeaderCell, Io};
 pub use self::key::{InstanceKey, Scope, SpecDigest};
+pub use self::logbook::{LogBook, LogLimits};
 pub use self::logs::{LogLine, LogOptions, LogSource};
+#[cfg(feature = "process")]
+pub use self::process::ProcessBackend;
 use crate::credential::Credential;
 use crate::error::Result;
 use crate::server::ServerSpec;
