@@ -3,10 +3,15 @@
 //! A backend *places* programs and does not speak MCP: the pipes of a child, an attached pod and a test's pipe are all
 //! an [`Endpoint::Stream`]; framing lives once, in `transport`.
 
+#[cfg(any(feature = "process", feature = "test-util", test))]
+mod board;
 mod connect;
 mod dispatch;
 mod key;
+mod logbook;
 mod logs;
+#[cfg(feature = "process")]
+mod process;
 #[cfg(feature = "remote")]
 mod remote;
 mod tcp;
@@ -25,7 +30,10 @@ use tokio::sync::watch;
 pub use self::connect::{BoxedIo, Connect, HeaderCell, Io};
 pub use self::dispatch::BackendSet;
 pub use self::key::{InstanceKey, Scope, SpecDigest};
+pub use self::logbook::{LogBook, LogLimits};
 pub use self::logs::{LogLine, LogOptions, LogSource};
+#[cfg(feature = "process")]
+pub use self::process::ProcessBackend;
 #[cfg(feature = "remote")]
 pub use self::remote::RemoteBackend;
 pub use self::tcp::TcpConnect;

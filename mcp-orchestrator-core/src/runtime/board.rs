@@ -1,0 +1,159 @@
+//! What a backend knows of its instances, and the watch over it.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use futures_util::stream::{self, BoxStream, StreamExt as _};
+use tokio::sync::broadcast;
+
+use super::{InstanceEvent, InstanceKey, InstanceStatus};
+use crate::error::Result;
+
+/// Changes that a watcher may fall behind before it gets a fresh snapshot.
+const BACKLOG: usize = 256;
+
+/// The status of every instance, told to all who watch.
+#[derive(Debug)]
+pub(crate) struct Board {
+    statuses: Mutex<HashMap<InstanceKey, InstanceStatus>>,
+    changes: broadcast::Sender<InstanceEvent>,
+}
+
+impl Board {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            statuses: Mutex::default(),
+            changes: broadcast::channel(BACKLOG).0,
+        })
+    }
+
+    /// This is how an instance is now.
+    pub(crate) fn set(&self, status: InstanceStatus) {
+        // Told under the lock, so that all hear the changes in the order in which they were made.
+        let mut statuses = self.lock();
+        statuses.insert(status.key.clone(), status.clone());
+        // No watcher is no error.
+        let _ = self.changes.send(InstanceEvent::Is(status));
+    }
+
+    /// Nothing is left of it.
+    pub(crate) fn forget(&self, key: &InstanceKey) {
+        let mut statuses = self.lock();
+        if statuses.remove(key).is_some() {
+            let _ = self.changes.send(InstanceEvent::Gone(key.clone()));
+        }
+    }
+
+    /// All there is, then [`InstanceEvent::Synced`], then each change; ends with the board.
+    pub(crate) fn watch(self: &Arc<Self>) -> BoxStream<'static, Result<InstanceEvent>> {
+        let mut watcher = Watcher {
+            board: Arc::downgrade(self),
+            known: HashSet::new(),
+            queue: VecDeque::new(),
+            changes: self.changes.subscribe(),
+        };
+        watcher.take_snapshot();
+        watcher.queue.push_back(InstanceEvent::Synced);
+        stream::unfold(watcher, |mut watcher| async move {
+            let event = watcher.next().await?;
+            Some((Ok(event), watcher))
+        })
+        .boxed()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<InstanceKey, InstanceStatus>> {
+        self.statuses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct Watcher {
+    /// Weak, so that a watch does not keep alive what it watches.
+    board: Weak<Board>,
+    known: HashSet<InstanceKey>,
+    queue: VecDeque<InstanceEvent>,
+    changes: broadcast::Receiver<InstanceEvent>,
+}
+
+impl Watcher {
+    async fn next(&mut self) -> Option<InstanceEvent> {
+        loop {
+            if let Some(event) = self.queue.pop_front() {
+                return Some(event);
+            }
+            match self.changes.recv().await {
+                Ok(event) => {
+                    match &event {
+                        InstanceEvent::Is(status) => drop(self.known.insert(status.key.clone())),
+                        InstanceEvent::Gone(key) => drop(self.known.remove(key)),
+                        InstanceEvent::Synced => {}
+                    }
+                    return Some(event);
+                }
+                Err(broadcast::error::RecvError::Lagged(_)) => self.take_snapshot(),
+                Err(broadcast::error::RecvError::Closed) => return None,
+            }
+        }
+    }
+
+    /// Tells what is gone since the last one, and how everything is now.
+    fn take_snapshot(&mut self) {
+        let Some(board) = self.board.upgrade() else {
+            return;
+        };
+        let statuses = board.lock();
+        self.changes = board.changes.subscribe();
+        let before = std::mem::replace(&mut self.known, statuses.keys().cloned().collect());
+        let gone = before.into_iter().filter(|key| !self.known.contains(key));
+        self.queue.extend(gone.map(InstanceEvent::Gone));
+        self.queue
+            .extend(statuses.values().cloned().map(InstanceEvent::Is));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::credential::{Owner, Revision};
+    use crate::id::ServerId;
+    use crate::runtime::{Phase, Scope, SpecDigest};
+
+    fn status(number: usize) -> InstanceStatus {
+        let key = InstanceKey::new(
+            ServerId::new("a").unwrap(),
+            Owner::Organization,
+            Revision::none(),
+            Scope::Session(number.to_string().into()),
+            SpecDigest::from_text("0"),
+        );
+        InstanceStatus {
+            key,
+            phase: Phase::Running,
+            reason: None,
+            since: SystemTime::now(),
+            place: Vec::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_watcher_that_lags_misses_nothing() {
+        let board = Board::new();
+        board.set(status(0));
+        let mut watch = board.watch();
+        for number in 1..BACKLOG * 2 {
+            board.set(status(number));
+        }
+        board.forget(&status(0).key);
+        let mut known = HashSet::new();
+        while known.len() < BACKLOG * 2 - 1 || known.contains(&status(0).key) {
+            match watch.next().await.unwrap().unwrap() {
+                InstanceEvent::Is(status) => drop(known.insert(status.key)),
+                InstanceEvent::Gone(key) => assert!(known.remove(&key)),
+                InstanceEvent::Synced => {}
+            }
+        }
+        drop(board);
+        assert!(watch.next().await.is_none());
+    }
+}

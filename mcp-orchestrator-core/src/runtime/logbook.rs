@@ -1,0 +1,401 @@
+//! The last lines of every instance's output, bounded on every side.
+//!
+//! One book serves a backend and all who have something to say about its instances: the backend adds what a program
+//! writes on standard error, the transport what is no message on standard output, the engine its own remarks.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use futures_util::stream::{self, BoxStream, StreamExt as _};
+use tokio::sync::watch;
+
+use super::{InstanceKey, LogLine, LogOptions, LogSource};
+use crate::error::{Error, ErrorKind, Result};
+
+/// How much a [`LogBook`] keeps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogLimits {
+    /// Instances; the one that was silent longest is forgotten first.
+    pub instances: usize,
+    /// Lines of one run of one instance.
+    pub lines: usize,
+    /// Bytes of one run of one instance.
+    pub bytes: usize,
+    /// Bytes of one line; a longer one is cut.
+    pub line: usize,
+}
+
+impl Default for LogLimits {
+    fn default() -> Self {
+        Self {
+            instances: 1024,
+            lines: 1000,
+            bytes: 128 << 10,
+            line: 8 << 10,
+        }
+    }
+}
+
+/// Keeps the output of instances: the current run of each and the one before it. Clones share one book.
+#[derive(Clone)]
+pub struct LogBook(Arc<Shelf>);
+
+struct Shelf {
+    limits: LogLimits,
+    logs: Mutex<Logs>,
+}
+
+#[derive(Default)]
+struct Logs {
+    by_key: HashMap<InstanceKey, Log>,
+    /// Grows with each touch: the smallest is the longest untouched.
+    clock: u64,
+}
+
+struct Log {
+    lines: Arc<Mutex<Lines>>,
+    /// Rings with each line; its end tells followers that the log is forgotten.
+    bell: watch::Sender<u64>,
+    touched: u64,
+}
+
+/// The lines of one instance. Numbers go on from one run to the next.
+#[derive(Default)]
+struct Lines {
+    current: Run,
+    previous: Option<Run>,
+    next: u64,
+}
+
+#[derive(Default)]
+struct Run {
+    lines: VecDeque<(u64, LogLine)>,
+    bytes: usize,
+}
+
+// === impl LogBook ===
+
+impl Default for LogBook {
+    fn default() -> Self {
+        Self::new(LogLimits::default())
+    }
+}
+
+impl fmt::Debug for LogBook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LogBook")
+            .field("limits", &self.0.limits)
+            .field("instances", &lock(&self.0.logs).by_key.len())
+            .finish()
+    }
+}
+
+impl LogBook {
+    /// An empty book.
+    pub fn new(limits: LogLimits) -> Self {
+        Self(Arc::new(Shelf {
+            limits,
+            logs: Mutex::default(),
+        }))
+    }
+
+    /// Begins a run: what was the current one is the previous one now.
+    pub fn begin(&self, key: &InstanceKey) {
+        self.with(key, |lines| {
+            lines.previous = Some(std::mem::take(&mut lines.current));
+        });
+    }
+
+    /// Adds a line; one that is too long is cut. The oldest ones make room.
+    pub fn note(&self, key: &InstanceKey, source: LogSource, text: &str) {
+        let limits = &self.0.limits;
+        let line = LogLine {
+            at: SystemTime::now(),
+            source,
+            text: cut(text, limits.line),
+        };
+        self.with(key, |lines| lines.push(line, limits));
+    }
+
+    /// Forgets an instance; who follows it gets the end.
+    pub fn forget(&self, key: &InstanceKey) {
+        lock(&self.0.logs).by_key.remove(key);
+    }
+
+    /// The last lines of the current run's standard error, oldest first, each cut at 1 KiB.
+    pub fn tail(&self, key: &InstanceKey, count: usize) -> Vec<String> {
+        let Some((lines, _)) = self.find(key) else {
+            return Vec::new();
+        };
+        let lines = lock(&lines);
+        let stderr = lines.current.lines.iter().rev();
+        let mut tail: Vec<String> = stderr
+            .filter(|(_, line)| line.source == LogSource::Stderr)
+            .take(count)
+            .map(|(_, line)| cut(&line.text, 1024))
+            .collect();
+        tail.reverse();
+        tail
+    }
+
+    /// The lines that are kept, oldest first, then the new ones where asked to follow. A follower who is too slow
+    /// finds a line that says how many it missed.
+    ///
+    /// # Errors
+    /// [`NoRoute`](ErrorKind::NoRoute) where nothing is known of the instance.
+    pub fn read(
+        &self,
+        key: &InstanceKey,
+        options: &LogOptions,
+    ) -> Result<BoxStream<'static, Result<LogLine>>> {
+        let (lines, bell) = self.find(key).ok_or_else(|| {
+            Error::new(ErrorKind::NoRoute, format!("instance {key} has no log"))
+                .with_server(key.server())
+                .with_instance(key)
+        })?;
+        let (kept, next) = lock(&lines).kept(options);
+        let kept = stream::iter(kept.into_iter().map(Ok));
+        if !options.follow || options.previous {
+            return Ok(kept.boxed());
+        }
+        Ok(kept.chain(follow(lines, bell, next)).boxed())
+    }
+
+    fn find(&self, key: &InstanceKey) -> Option<(Arc<Mutex<Lines>>, watch::Receiver<u64>)> {
+        let logs = lock(&self.0.logs);
+        let log = logs.by_key.get(key)?;
+        Some((Arc::clone(&log.lines), log.bell.subscribe()))
+    }
+
+    fn with(&self, key: &InstanceKey, change: impl FnOnce(&mut Lines)) {
+        let mut logs = lock(&self.0.logs);
+        logs.clock += 1;
+        let clock = logs.clock;
+        if !logs.by_key.contains_key(key) {
+            logs.make_room(self.0.limits.instances);
+        }
+        let log = logs.by_key.entry(key.clone()).or_insert_with(|| Log {
+            lines: Arc::default(),
+            bell: watch::Sender::new(0),
+            touched: clock,
+        });
+        log.touched = clock;
+        change(&mut lock(&log.lines));
+        log.bell.send_replace(clock);
+    }
+}
+
+// === impl Logs ===
+
+impl Logs {
+    fn make_room(&mut self, limit: usize) {
+        while self.by_key.len() >= limit.max(1) {
+            let oldest = self.by_key.iter().min_by_key(|(_, log)| log.touched);
+            let Some(key) = oldest.map(|(key, _)| key.clone()) else {
+                return;
+            };
+            self.by_key.remove(&key);
+        }
+    }
+}
+
+// === impl Lines ===
+
+impl Lines {
+    fn push(&mut self, line: LogLine, limits: &LogLimits) {
+        let run = &mut self.current;
+        run.bytes += line.text.len();
+        run.lines.push_back((self.next, line));
+        self.next += 1;
+        while run.lines.len() > 1 && (run.lines.len() > limits.lines || run.bytes > limits.bytes) {
+            if let Some((_, gone)) = run.lines.pop_front() {
+                run.bytes -= gone.text.len();
+            }
+        }
+    }
+
+    /// What was asked for, and the number of the line that comes next.
+    fn kept(&self, options: &LogOptions) -> (Vec<LogLine>, u64) {
+        let run = match (&self.previous, options.previous) {
+            (previous, true) => previous.as_ref(),
+            (_, false) => Some(&self.current),
+        };
+        let Some(run) = run else {
+            return (Vec::new(), self.next);
+        };
+        let skip = options
+            .tail
+            .map_or(0, |tail| run.lines.len().saturating_sub(tail));
+        let lines = run.lines.iter().skip(skip);
+        (lines.map(|(_, line)| line.clone()).collect(), self.next)
+    }
+
+    /// All lines from this number on, with a remark where some are gone.
+    fn since(&self, from: u64) -> VecDeque<LogLine> {
+        let runs = self.previous.iter().chain([&self.current]);
+        let new = runs.flat_map(|run| {
+            let start = run.lines.partition_point(|(number, _)| *number < from);
+            run.lines.range(start..)
+        });
+        let mut lines = VecDeque::new();
+        let mut expected = from;
+        for (number, line) in new {
+            if *number > expected {
+                lines.push_back(LogLine {
+                    at: line.at,
+                    source: LogSource::Orchestrator,
+                    text: format!("{} lines are left out here", *number - expected),
+                });
+            }
+            expected = *number + 1;
+            lines.push_back(line.clone());
+        }
+        lines
+    }
+}
+
+struct Follow {
+    lines: Arc<Mutex<Lines>>,
+    bell: watch::Receiver<u64>,
+    next: u64,
+    queue: VecDeque<LogLine>,
+}
+
+fn follow(
+    lines: Arc<Mutex<Lines>>,
+    bell: watch::Receiver<u64>,
+    next: u64,
+) -> impl stream::Stream<Item = Result<LogLine>> + Send + 'static {
+    let state = Follow {
+        lines,
+        bell,
+        next,
+        queue: VecDeque::new(),
+    };
+    stream::unfold(state, |mut state| async move {
+        loop {
+            if let Some(line) = state.queue.pop_front() {
+                return Some((Ok(line), state));
+            }
+            state.bell.borrow_and_update();
+            let found = {
+                let lines = lock(&state.lines);
+                let found = lines.since(state.next);
+                state.next = lines.next;
+                found
+            };
+            state.queue = found;
+            if state.queue.is_empty() && state.bell.changed().await.is_err() {
+                return None;
+            }
+        }
+    })
+}
+
+/// At most so many bytes of a text, whole characters, with a mark where it was cut.
+fn cut(text: &str, limit: usize) -> String {
+    if text.len() <= limit {
+        return text.to_owned();
+    }
+    let mut end = limit;
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}… ({} bytes cut)", &text[..end], text.len() - end)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::TryStreamExt as _;
+
+    use super::*;
+    use crate::credential::{Owner, Revision};
+    use crate::id::ServerId;
+    use crate::runtime::{Scope, SpecDigest};
+
+    fn key(name: &str) -> InstanceKey {
+        InstanceKey::new(
+            ServerId::new(name).unwrap(),
+            Owner::Organization,
+            Revision::none(),
+            Scope::Shared,
+            SpecDigest::from_text("0"),
+        )
+    }
+
+    async fn texts(book: &LogBook, name: &str, options: LogOptions) -> Vec<String> {
+        let lines = book.read(&key(name), &options).unwrap();
+        lines.map_ok(|line| line.text).try_collect().await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn every_side_is_bounded() {
+        let book = LogBook::new(LogLimits {
+            instances: 2,
+            lines: 3,
+            bytes: 40,
+            line: 20,
+        });
+        for number in 0..9 {
+            book.note(&key("a"), LogSource::Stderr, &format!("line {number}"));
+        }
+        let all = LogOptions::default();
+        assert_eq!(
+            texts(&book, "a", all.clone()).await,
+            ["line 6", "line 7", "line 8"]
+        );
+        book.note(&key("a"), LogSource::Stderr, &"ä".repeat(50));
+        let kept = texts(&book, "a", all.clone()).await;
+        assert_eq!(kept.last().unwrap(), "ääääääääää… (80 bytes cut)");
+        book.note(&key("b"), LogSource::Stderr, "b");
+        book.note(&key("c"), LogSource::Stderr, "c");
+        let gone = book.read(&key("a"), &all).err().unwrap();
+        assert_eq!(gone.kind(), ErrorKind::NoRoute);
+    }
+
+    #[tokio::test]
+    async fn the_run_before_stays_readable() {
+        let book = LogBook::default();
+        book.begin(&key("a"));
+        book.note(&key("a"), LogSource::Stderr, "first");
+        book.begin(&key("a"));
+        book.note(&key("a"), LogSource::Stderr, "second");
+        book.note(&key("a"), LogSource::Orchestrator, "remark");
+        let previous = LogOptions {
+            previous: true,
+            ..LogOptions::default()
+        };
+        assert_eq!(texts(&book, "a", previous).await, ["first"]);
+        assert_eq!(book.tail(&key("a"), 5), ["second"]);
+    }
+
+    #[tokio::test]
+    async fn a_follower_sees_each_line_or_how_many_it_missed() {
+        let book = LogBook::new(LogLimits {
+            lines: 2,
+            ..LogLimits::default()
+        });
+        book.note(&key("a"), LogSource::Stderr, "0");
+        let options = LogOptions {
+            follow: true,
+            tail: Some(1),
+            ..LogOptions::default()
+        };
+        let mut lines = book.read(&key("a"), &options).unwrap();
+        assert_eq!(lines.next().await.unwrap().unwrap().text, "0");
+        book.note(&key("a"), LogSource::Stderr, "1");
+        assert_eq!(lines.next().await.unwrap().unwrap().text, "1");
+        for number in 2..6 {
+            book.note(&key("a"), LogSource::Stderr, &number.to_string());
+        }
+        book.forget(&key("a"));
+        let rest: Vec<String> = lines.map_ok(|line| line.text).try_collect().await.unwrap();
+        assert_eq!(rest, ["2 lines are left out here", "4", "5"]);
+    }
+}

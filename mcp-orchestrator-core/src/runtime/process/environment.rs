@@ -1,0 +1,119 @@
+//! The environment of a child: a few inherited variables, what its spec says, and its secrets. Nothing else.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::Path;
+
+use secrecy::ExposeSecret as _;
+
+use super::secrets::path_of;
+use crate::runtime::LaunchSpec;
+use crate::server::Injection;
+
+/// What every child inherits from us.
+const INHERITED: [&str; 8] = [
+    "PATH", "HOME", "USER", "LOGNAME", "LANG", "SHELL", "TERM", "TMPDIR",
+];
+
+/// Variables of a child. They hold secrets, so they have no `Debug`.
+pub(super) struct Environment(BTreeMap<OsString, OsString>);
+
+impl Environment {
+    /// Inherited first, then the spec's own, then its slots, then the port: what comes later wins.
+    pub(super) fn new(launch: &LaunchSpec, secrets: &Path, port: Option<u16>) -> Self {
+        let server = &launch.server;
+        let inherited = INHERITED.into_iter();
+        let inherited = inherited.chain(server.inherit_env.iter().map(String::as_str));
+        let mut variables: BTreeMap<OsString, OsString> = inherited
+            .filter_map(|name| Some((name.into(), std::env::var_os(name)?)))
+            .collect();
+        for (name, text) in &server.env {
+            variables.insert(name.into(), text.expose().into());
+        }
+        for slot in &server.slots {
+            let Some(value) = launch.credential.values.get(&slot.name) else {
+                continue;
+            };
+            match &slot.inject {
+                Injection::Env(name) => {
+                    variables.insert(name.into(), value.expose_secret().into());
+                }
+                Injection::File {
+                    name,
+                    path_env: Some(variable),
+                } => {
+                    variables.insert(variable.into(), path_of(secrets, name).into());
+                }
+                Injection::File { path_env: None, .. } | Injection::Header { .. } => {}
+            }
+        }
+        if let Some(port) = port {
+            variables.insert("PORT".into(), port.to_string().into());
+        }
+        Self(variables)
+    }
+
+    /// Where programs are looked up.
+    pub(super) fn path(&self) -> Option<&OsString> {
+        self.0.get(std::ffi::OsStr::new("PATH"))
+    }
+
+    /// All of it.
+    pub(super) fn into_variables(self) -> BTreeMap<OsString, OsString> {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::credential::Credential;
+    use crate::id::{ServerId, SlotName};
+    use crate::server::{CredentialSlot, ServerSpec};
+
+    #[test]
+    fn a_child_gets_what_is_its_own_and_no_more() {
+        let mut server = ServerSpec::command(ServerId::new("a").unwrap(), "a", [""; 0]);
+        server.env.insert("HOME".into(), "/elsewhere".into());
+        server.env.insert("with.dot".into(), "1".into());
+        let slot = |name: &str, inject| CredentialSlot {
+            name: SlotName::new(name).unwrap(),
+            description: None,
+            required: true,
+            inject,
+        };
+        server.slots = vec![
+            slot("token", Injection::Env("TOKEN".into())),
+            slot(
+                "file",
+                Injection::File {
+                    name: "key.pem".into(),
+                    path_env: Some("KEY_FILE".into()),
+                },
+            ),
+        ];
+        let mut credential = Credential::none();
+        for name in ["token", "file"] {
+            let name = SlotName::new(name).unwrap();
+            credential.values.insert(name, "s3cret".into());
+        }
+        let launch = LaunchSpec {
+            server: Arc::new(server),
+            credential: Arc::new(credential),
+        };
+        let variables = Environment::new(&launch, Path::new("/s"), Some(7)).into_variables();
+        let get = |name: &str| variables.get(std::ffi::OsStr::new(name)).cloned();
+        assert_eq!(get("HOME"), Some("/elsewhere".into()));
+        assert_eq!(get("with.dot"), Some("1".into()));
+        assert_eq!(get("TOKEN"), Some("s3cret".into()));
+        assert_eq!(get("KEY_FILE"), Some("/s/key.pem".into()));
+        assert_eq!(get("PORT"), Some("7".into()));
+        assert_eq!(get("PATH"), std::env::var_os("PATH"));
+        let own = ["with.dot", "TOKEN", "KEY_FILE", "PORT"];
+        for name in variables.keys().map(|name| name.to_str().unwrap()) {
+            assert!(INHERITED.contains(&name) || own.contains(&name), "{name}");
+        }
+    }
+}

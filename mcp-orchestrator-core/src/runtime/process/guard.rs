@@ -1,0 +1,214 @@
+//! The guard: a small process that outlives us for a moment and ends what we leave behind.
+//!
+//! It is a shell that runs a constant script in a group of its own and reads, from a pipe that we hold, which groups
+//! are ours. However we end, also by SIGKILL, the system closes that pipe; then the guard ends every group that is
+//! still listed and takes the secrets' folder away. A group is listed *before* the program joins it (see
+//! [`super::group`]), so there is no moment in which a program is ours and unknown to the guard.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use rustix::process::Pid;
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::{Child, Command};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// `+ID` lists a group, `-ID` takes it off; `$1` is the secrets' folder.
+const SCRIPT: &str = r#"
+trap '' INT TERM HUP QUIT PIPE USR1 USR2
+groups=' '
+while IFS= read -r line; do
+  id=${line#?}
+  case $line in
+    +*) groups="$groups$id " ;;
+    -*) case $groups in *" $id "*) groups="${groups%%" $id "*} ${groups#*" $id "}" ;; esac ;;
+  esac
+done
+rm -rf -- "$1"
+case $groups in *[0-9]*) ;; *) exit 0 ;; esac
+for id in $groups; do kill -s TERM -- "-$id"; done
+sleep 1
+for id in $groups; do kill -s KILL -- "-$id"; done
+rm -rf -- "$1"
+"#;
+
+/// Between a guard's unexpected end and the next one.
+const RESTART_PAUSE: Duration = Duration::from_millis(100);
+
+/// Tells the guard what is ours, and keeps a guard running.
+#[derive(Debug)]
+pub(super) struct Guard {
+    folder: PathBuf,
+    orders: OnceLock<mpsc::Sender<Order>>,
+}
+
+#[derive(Debug)]
+enum Order {
+    List(Pid, oneshot::Sender<io::Result<()>>),
+    Strike(Vec<Pid>),
+}
+
+// === impl Guard ===
+
+impl Guard {
+    /// A guard that starts with the first group; it also removes this folder in the end.
+    pub(super) fn new(folder: PathBuf) -> Self {
+        Self {
+            folder,
+            orders: OnceLock::new(),
+        }
+    }
+
+    /// From now on the group ends with us at the latest.
+    pub(super) async fn list(
+        &self,
+        group: Pid,
+        tasks: &TaskTracker,
+        closing: &CancellationToken,
+    ) -> io::Result<()> {
+        let orders = self.orders.get_or_init(|| {
+            let (sender, orders) = mpsc::channel(64);
+            let post = Post {
+                folder: self.folder.clone(),
+                groups: BTreeSet::new(),
+                process: None,
+            };
+            tasks.spawn(
+                closing
+                    .clone()
+                    .run_until_cancelled_owned(post.stand(orders)),
+            );
+            sender
+        });
+        let (done, listed) = oneshot::channel();
+        let over = || io::Error::other("the backend is closed");
+        let order = Order::List(group, done);
+        orders.send(order).await.map_err(|_| over())?;
+        listed.await.map_err(|_| over())?
+    }
+
+    /// These groups are over.
+    pub(super) async fn strike(&self, groups: Vec<Pid>) {
+        if let Some(orders) = self.orders.get() {
+            // A closed backend has no list any more.
+            let _ = orders.send(Order::Strike(groups)).await;
+        }
+    }
+}
+
+/// The task that owns the guard's process. Its end closes the pipe.
+struct Post {
+    folder: PathBuf,
+    groups: BTreeSet<i32>,
+    process: Option<Child>,
+}
+
+// === impl Post ===
+
+impl Post {
+    async fn stand(mut self, mut orders: mpsc::Receiver<Order>) {
+        loop {
+            tokio::select! {
+                order = orders.recv() => match order {
+                    None => return,
+                    Some(Order::List(group, done)) => {
+                        let listed = self.list(group.as_raw_nonzero().get()).await;
+                        // Who asked may have left.
+                        let _ = done.send(listed);
+                    }
+                    Some(Order::Strike(groups)) => self.strike(&groups).await,
+                },
+                () = ended(&mut self.process) => {
+                    tracing::warn!("the guard process has ended; another one takes its place");
+                    self.process = None;
+                    tokio::time::sleep(RESTART_PAUSE).await;
+                    if let Err(error) = self.tell(&[]).await {
+                        tracing::error!(%error, "no guard process can be started");
+                    }
+                }
+            }
+        }
+    }
+
+    async fn list(&mut self, group: i32) -> io::Result<()> {
+        self.groups.insert(group);
+        let told = self.tell(format!("+{group}\n").as_bytes()).await;
+        if told.is_err() {
+            self.groups.remove(&group);
+        }
+        told
+    }
+
+    async fn strike(&mut self, groups: &[Pid]) {
+        let mut lines = String::new();
+        for group in groups {
+            let group = group.as_raw_nonzero().get();
+            if self.groups.remove(&group) {
+                lines.push_str(&format!("-{group}\n"));
+            }
+        }
+        if let Err(error) = self.tell(lines.as_bytes()).await {
+            tracing::error!(%error, "no guard process can be started");
+        }
+    }
+
+    /// Says this to the guard, or the whole list to a new one.
+    async fn tell(&mut self, line: &[u8]) -> io::Result<()> {
+        if let Some(stdin) = self.process.as_mut().and_then(|child| child.stdin.as_mut())
+            && stdin.write_all(line).await.is_ok()
+        {
+            return Ok(());
+        }
+        let mut process = spawn(&self.folder)?;
+        let list: String = self.groups.iter().map(|id| format!("+{id}\n")).collect();
+        if let Some(stdin) = process.stdin.as_mut() {
+            stdin.write_all(list.as_bytes()).await?;
+        }
+        self.process = Some(process);
+        Ok(())
+    }
+}
+
+/// Pends while it runs, and where there is none.
+async fn ended(process: &mut Option<Child>) {
+    let Some(child) = process else {
+        return std::future::pending().await;
+    };
+    // `Child::wait` would close the pipe.
+    let stdin = child.stdin.take();
+    let restore = Restore { child, stdin };
+    // An error means that it cannot be waited for, so nobody is there.
+    let _ = restore.child.wait().await;
+}
+
+/// Gives the pipe back to the child when the waiting is over, or was dropped.
+struct Restore<'a> {
+    child: &'a mut Child,
+    stdin: Option<tokio::process::ChildStdin>,
+}
+
+impl Drop for Restore<'_> {
+    fn drop(&mut self) {
+        self.child.stdin = self.stdin.take();
+    }
+}
+
+fn spawn(folder: &Path) -> io::Result<Child> {
+    Command::new("/bin/sh")
+        .args(["-c", SCRIPT, "mcp-orchestrator-guard"])
+        .arg(folder)
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .current_dir("/")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn()
+}

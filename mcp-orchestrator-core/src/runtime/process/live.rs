@@ -1,0 +1,252 @@
+//! One run of one instance, as its starters, its holder and its supervisor see it.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use http::Uri;
+use tokio::io::AsyncWrite;
+use tokio::process::ChildStdout;
+use tokio::sync::watch;
+
+use super::secrets::Secrets;
+use super::stdin::Stdin;
+use crate::error::{Error, ErrorKind, Result};
+use crate::runtime::{Connect, Endpoint, Exit, Instance, InstanceKey, LaunchSpec, Progress};
+
+/// One run: from the decision to start it until nothing of it is left.
+#[derive(Debug)]
+pub(super) struct Live {
+    pub(super) key: InstanceKey,
+    pub(super) launch: LaunchSpec,
+    pub(super) secrets: Secrets,
+    pub(super) signals: Arc<Signals>,
+    /// Those of a ready child that nobody holds yet.
+    pipes: Mutex<Option<Pipes>>,
+}
+
+/// What those around a run tell each other.
+#[derive(Debug)]
+pub(super) struct Signals {
+    pub(super) stage: watch::Sender<Stage>,
+    pub(super) end: watch::Sender<Option<End>>,
+    pub(super) exit: watch::Sender<Option<Exit>>,
+}
+
+/// How far a run is.
+#[derive(Clone, Debug)]
+pub(super) enum Stage {
+    /// What it waits for.
+    Starting(&'static str),
+    Ready(Reach),
+    Ending,
+    /// With what to tell those who waited for its start.
+    Over(Arc<Error>),
+}
+
+/// How a ready child is reached.
+#[derive(Clone, Debug)]
+pub(super) enum Reach {
+    Stream,
+    Http { uri: Uri, connect: Arc<dyn Connect> },
+}
+
+/// The wish that a run ends.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct End {
+    pub(super) grace: Duration,
+    pub(super) why: &'static str,
+}
+
+/// The two ends of a conversation.
+struct Pipes {
+    reader: ChildStdout,
+    writer: Box<dyn AsyncWrite + Send + Unpin>,
+}
+
+/// What became of a wish to start.
+pub(super) enum Joined {
+    Instance(Instance),
+    /// The run that was there is over; a new one may begin.
+    Again,
+}
+
+// === impl Live ===
+
+impl Live {
+    pub(super) fn new(key: InstanceKey, launch: LaunchSpec, secrets: Secrets) -> Self {
+        let signals = Signals {
+            stage: watch::Sender::new(Stage::Starting("starting the process")),
+            end: watch::Sender::new(None),
+            exit: watch::Sender::new(None),
+        };
+        Self {
+            key,
+            launch,
+            secrets,
+            signals: Arc::new(signals),
+            pipes: Mutex::new(None),
+        }
+    }
+
+    /// Keeps the pipes for whoever starts it first, and says that it is ready.
+    pub(super) fn ready_on(&self, stdin: &Stdin, reader: ChildStdout) {
+        let signals = Arc::clone(&self.signals);
+        let grace = self.launch.server.limits.stop_grace;
+        let writer =
+            Box::new(stdin.writer(move || signals.ask(grace, "its connection was closed")));
+        *self.pipes() = Some(Pipes { reader, writer });
+        self.signals.advance(Stage::Ready(Reach::Stream));
+    }
+
+    /// Waits until it can be spoken to, or is out of the way.
+    pub(super) async fn join(&self, created: bool, progress: &Progress) -> Result<Joined> {
+        let mut stage = self.signals.stage.subscribe();
+        let mut waited = created;
+        loop {
+            let now = stage.borrow_and_update().clone();
+            match now {
+                Stage::Starting(what) => {
+                    progress.report(what);
+                    waited = true;
+                }
+                Stage::Ready(reach) => return self.instance(reach, created).map(Joined::Instance),
+                Stage::Ending => progress.report("waiting for the process before it to end"),
+                // A child may end before its starter looks; then its last words are worth more than an error.
+                Stage::Over(error) if waited => match self.claim() {
+                    Some(instance) => return Ok(Joined::Instance(instance)),
+                    None => return Err(error.duplicate()),
+                },
+                Stage::Over(_) => return Ok(Joined::Again),
+            }
+            if stage.changed().await.is_err() {
+                return Ok(Joined::Again);
+            }
+        }
+    }
+
+    /// Ends when the run is over.
+    pub(super) async fn over(&self) {
+        let mut stage = self.signals.stage.subscribe();
+        // The sender lives in `self`.
+        let _ = stage
+            .wait_for(|stage| matches!(stage, Stage::Over(_)))
+            .await;
+    }
+
+    fn instance(&self, reach: Reach, created: bool) -> Result<Instance> {
+        match reach {
+            Reach::Stream => self.claim().ok_or_else(|| {
+                let message = format!("instance {} has a connection already", self.key);
+                Error::new(ErrorKind::Conflict, message)
+                    .with_server(self.key.server())
+                    .with_instance(&self.key)
+            }),
+            Reach::Http { uri, connect } => Ok(Instance {
+                endpoint: Endpoint::Http {
+                    uri,
+                    connect,
+                    headers: self.secrets.headers(),
+                },
+                fresh: created,
+                exited: self.signals.exited(),
+            }),
+        }
+    }
+
+    /// Pipes that nobody has held: the instance is fresh to whoever takes them.
+    fn claim(&self) -> Option<Instance> {
+        let Pipes { reader, writer } = self.pipes().take()?;
+        let reader = Box::new(reader);
+        Some(Instance {
+            endpoint: Endpoint::Stream { reader, writer },
+            fresh: true,
+            exited: self.signals.exited(),
+        })
+    }
+
+    fn pipes(&self) -> std::sync::MutexGuard<'_, Option<Pipes>> {
+        self.pipes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Signals ===
+
+impl Signals {
+    /// Asks for the end. Of two wishes the more patient one gives way; the first one's reason stands.
+    pub(super) fn ask(&self, grace: Duration, why: &'static str) {
+        self.end.send_modify(|end| match end {
+            None => *end = Some(End { grace, why }),
+            Some(end) => end.grace = end.grace.min(grace),
+        });
+        self.advance(Stage::Ending);
+    }
+
+    /// Goes on to this stage, never back.
+    pub(super) fn advance(&self, to: Stage) {
+        self.stage.send_if_modified(|stage| {
+            let later = to.rank() > stage.rank();
+            if later {
+                *stage = to;
+            }
+            later
+        });
+    }
+
+    /// Ends once the end was asked for.
+    pub(super) async fn asked(&self) {
+        // The sender lives in `self`.
+        let _ = self.end.subscribe().wait_for(Option::is_some).await;
+    }
+
+    /// Waits for this as long as the wish to end allows, or for so long where there is none.
+    pub(super) async fn within_grace<F: Future>(
+        &self,
+        otherwise: Duration,
+        future: F,
+    ) -> Option<F::Output> {
+        let began = tokio::time::Instant::now();
+        let mut end = self.end.subscribe();
+        tokio::pin!(future);
+        loop {
+            let grace = end.borrow_and_update().map_or(otherwise, |end| end.grace);
+            tokio::select! {
+                output = &mut future => return Some(output),
+                () = tokio::time::sleep_until(began + grace) => return None,
+                Ok(()) = end.changed() => {}
+            }
+        }
+    }
+
+    fn exited(&self) -> BoxFuture<'static, Exit> {
+        let mut exit = self.exit.subscribe();
+        async move {
+            match exit.wait_for(Option::is_some).await {
+                Ok(exit) => exit.clone().unwrap_or_default(),
+                Err(_) => Exit::default(),
+            }
+        }
+        .boxed()
+    }
+}
+
+// === impl Stage ===
+
+impl Stage {
+    fn rank(&self) -> u8 {
+        match self {
+            Self::Starting(_) => 0,
+            Self::Ready(_) => 1,
+            Self::Ending => 2,
+            Self::Over(_) => 3,
+        }
+    }
+}
+
+impl fmt::Debug for Pipes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Pipes")
+    }
+}

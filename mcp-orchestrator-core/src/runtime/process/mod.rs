@@ -1,0 +1,251 @@
+//! Instances as child processes of this one: nothing to install, nothing to set up.
+//!
+//! Each child has a process group of its own, and no child outlives us: a guard process ends what we leave behind,
+//! also when we are killed (see [`guard`]). One task owns each child from its start to its end (see [`supervise`]);
+//! everything else only sends that task messages, so every future here may be dropped at any time.
+
+mod environment;
+mod group;
+mod guard;
+mod http;
+mod live;
+mod lookup;
+mod output;
+mod place;
+mod secrets;
+mod stdin;
+mod supervise;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use futures_util::stream::BoxStream;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use self::guard::Guard;
+use self::http::Ports;
+use self::live::{Joined, Live};
+use self::secrets::Secrets;
+use super::board::Board;
+use super::{
+    Instance, InstanceEvent, InstanceKey, InstanceStatus, LaunchSpec, LogBook, LogLine, LogOptions,
+    Phase, Progress, RuntimeBackend,
+};
+use crate::credential::Credential;
+use crate::error::{Error, ErrorKind, Result};
+
+/// For the children, when the backend is dropped.
+const DROP_GRACE: Duration = Duration::from_millis(500);
+/// For the system to end what was killed, before a stop is given up.
+const STOP_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Runs instances as child processes. Unix only; needs `/bin/sh`.
+///
+/// - A child inherits PATH, HOME, USER, LOGNAME, LANG, SHELL, TERM and TMPDIR, and gets what its spec and its credential
+///   say. Nothing else.
+/// - The end of the program that was started is the end of the instance: what it leaves in its group is ended too.
+/// - Dropping the writer of an [`Endpoint::Stream`](super::Endpoint::Stream) ends the child, after the server's
+///   `stop_grace`.
+/// - Dropping the backend, and the end of this process, end every child. A status and a log stay until `remove`.
+///
+/// It belongs to the tokio runtime in which it is first used.
+pub struct ProcessBackend(Arc<Shared>);
+
+/// What the tasks of a backend share.
+struct Shared {
+    /// File slots of this backend's instances stand below it.
+    folder: PathBuf,
+    /// What runs, or is about to, or is about to end.
+    live: Mutex<HashMap<InstanceKey, Arc<Live>>>,
+    board: Arc<Board>,
+    book: LogBook,
+    guard: Guard,
+    ports: Ports,
+    tasks: TaskTracker,
+    closing: CancellationToken,
+}
+
+// === impl ProcessBackend ===
+
+impl ProcessBackend {
+    /// A backend that keeps secret files in a new folder below this directory; both are made when they are needed.
+    pub fn new(directory: impl AsRef<Path>) -> Self {
+        Self::with_log_book(directory, LogBook::default())
+    }
+
+    /// As [`new`](Self::new); the instances' output goes to this book.
+    pub fn with_log_book(directory: impl AsRef<Path>, book: LogBook) -> Self {
+        let directory = directory.as_ref();
+        let absolute = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
+        let folder = absolute.join(format!("processes-{}", crate::seal::random_text(12)));
+        Self(Arc::new(Shared {
+            guard: Guard::new(folder.clone()),
+            folder,
+            live: Mutex::default(),
+            board: Board::new(),
+            book,
+            ports: Ports::default(),
+            tasks: TaskTracker::new(),
+            closing: CancellationToken::new(),
+        }))
+    }
+
+    /// Where the instances' output goes; others may add to it.
+    pub fn log_book(&self) -> &LogBook {
+        &self.0.book
+    }
+}
+
+#[async_trait]
+impl RuntimeBackend for ProcessBackend {
+    async fn start(
+        &self,
+        key: &InstanceKey,
+        launch: &LaunchSpec,
+        progress: &Progress,
+    ) -> Result<Instance> {
+        loop {
+            let (live, created) = self.0.enter(key, launch);
+            match live.join(created, progress).await? {
+                Joined::Instance(instance) => return Ok(instance),
+                Joined::Again => {}
+            }
+        }
+    }
+
+    async fn stop(&self, key: &InstanceKey, grace: Duration) -> Result<()> {
+        let Some(live) = self.0.find(key) else {
+            return Ok(());
+        };
+        live.signals.ask(grace, "stopped");
+        let patience = grace.saturating_mul(4).saturating_add(STOP_PATIENCE);
+        let over = tokio::time::timeout(patience, live.over()).await;
+        over.map_err(|_| {
+            let message = format!("instance {key} was killed and still runs");
+            Error::new(ErrorKind::Unavailable, message)
+                .with_server(key.server())
+                .with_instance(key)
+        })
+    }
+
+    async fn remove(&self, key: &InstanceKey, grace: Duration) -> Result<()> {
+        self.stop(key, grace).await?;
+        self.0.forget(key);
+        Ok(())
+    }
+
+    async fn refresh(&self, key: &InstanceKey, credential: &Credential) -> Result<()> {
+        let Some(live) = self.0.find(key) else {
+            return Ok(());
+        };
+        let (secrets, credential) = (live.secrets.clone(), credential.clone());
+        let failed = |source: Box<dyn std::error::Error + Send + Sync>| {
+            Error::new(
+                ErrorKind::Unavailable,
+                "the newer credential did not reach the instance",
+            )
+            .with_server(key.server())
+            .with_instance(key)
+            .with_source(source)
+        };
+        let work = self
+            .0
+            .tasks
+            .spawn_blocking(move || secrets.write(&credential));
+        let written = work.await.map_err(|error| failed(error.into()))?;
+        written.map_err(|error| failed(error.into()))
+    }
+
+    fn watch(&self) -> BoxStream<'static, Result<InstanceEvent>> {
+        self.0.board.watch()
+    }
+
+    async fn logs(
+        &self,
+        key: &InstanceKey,
+        options: LogOptions,
+    ) -> Result<BoxStream<'static, Result<LogLine>>> {
+        self.0.book.read(key, &options)
+    }
+}
+
+impl fmt::Debug for ProcessBackend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProcessBackend")
+            .field("folder", &self.0.folder)
+            .field("live", &self.0.lock().keys())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for ProcessBackend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("process")
+    }
+}
+
+impl Drop for ProcessBackend {
+    fn drop(&mut self) {
+        for live in self.0.lock().values() {
+            live.signals.ask(DROP_GRACE, "the orchestrator has ended");
+        }
+        // The guard reads the end of its input, ends what is left, and takes the secrets' folder away.
+        self.0.closing.cancel();
+        self.0.tasks.close();
+    }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    /// The run of this instance, and whether it begins now.
+    fn enter(self: &Arc<Self>, key: &InstanceKey, launch: &LaunchSpec) -> (Arc<Live>, bool) {
+        let mut all = self.lock();
+        if let Some(live) = all.get(key) {
+            return (Arc::clone(live), false);
+        }
+        let secrets = Secrets::new(Arc::clone(&launch.server), self.folder.join(key.name()));
+        let live = Arc::new(Live::new(key.clone(), launch.clone(), secrets));
+        all.insert(key.clone(), Arc::clone(&live));
+        self.book.begin(key);
+        self.board.set(InstanceStatus {
+            key: key.clone(),
+            phase: Phase::Starting,
+            reason: None,
+            since: SystemTime::now(),
+            place: Vec::new(),
+        });
+        let run = supervise::supervise(Arc::clone(self), Arc::clone(&live));
+        self.tasks.spawn(run);
+        (live, true)
+    }
+
+    fn find(&self, key: &InstanceKey) -> Option<Arc<Live>> {
+        self.lock().get(key).cloned()
+    }
+
+    /// A run is over; its instance is so now.
+    fn leave(&self, live: &Arc<Live>, status: InstanceStatus) {
+        let mut all = self.lock();
+        all.remove(&live.key);
+        self.board.set(status);
+    }
+
+    /// Nothing is left of it, unless it runs again already.
+    fn forget(&self, key: &InstanceKey) {
+        let all = self.lock();
+        if !all.contains_key(key) {
+            self.board.forget(key);
+            self.book.forget(key);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<InstanceKey, Arc<Live>>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,136 @@
+//! What a child writes besides messages, and how it ended.
+
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::ExitStatus;
+
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+
+use crate::runtime::{Exit, InstanceKey, LogBook, LogSource};
+
+/// One line, as far as it is kept.
+const LINE_BYTES: usize = 8 << 10;
+/// Lines of an exit's tail.
+const TAIL_LINES: usize = 20;
+
+/// Notes every line until the end. Reads without pause: a child must not wait for its reader.
+pub(super) async fn read_lines(
+    mut from: impl AsyncRead + Unpin,
+    key: InstanceKey,
+    source: LogSource,
+    book: LogBook,
+) {
+    let mut chunk = vec![0; 16 << 10];
+    let mut line = Line::default();
+    loop {
+        let read = match from.read(&mut chunk).await {
+            Ok(0) | Err(_) => break,
+            Ok(read) => &chunk[..read],
+        };
+        let mut rest = read;
+        while let Some(end) = memchr::memchr(b'\n', rest) {
+            line.add(&rest[..end]);
+            line.note(&key, source, &book);
+            rest = &rest[end + 1..];
+        }
+        line.add(rest);
+    }
+    if line.seen > 0 {
+        line.note(&key, source, &book);
+    }
+}
+
+/// A line on its way, without what is over the limit.
+#[derive(Default)]
+struct Line {
+    kept: Vec<u8>,
+    seen: usize,
+}
+
+impl Line {
+    fn add(&mut self, bytes: &[u8]) {
+        let room = LINE_BYTES.saturating_sub(self.kept.len());
+        self.kept.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        self.seen += bytes.len();
+    }
+
+    fn note(&mut self, key: &InstanceKey, source: LogSource, book: &LogBook) {
+        let text = String::from_utf8_lossy(&self.kept);
+        match self.seen - self.kept.len() {
+            0 => book.note(key, source, text.trim_end_matches('\r')),
+            cut => book.note(key, source, &format!("{text}… ({cut} bytes cut)")),
+        }
+        self.kept.clear();
+        self.seen = 0;
+    }
+}
+
+/// How a child ended, with its last words.
+pub(super) fn exit(status: Option<ExitStatus>, key: &InstanceKey, book: &LogBook) -> Exit {
+    let reason = match status {
+        None => "ended".to_owned(),
+        Some(status) => match (status.code(), status.signal()) {
+            (Some(code), _) => format!("exit status {code}"),
+            (None, Some(signal)) => match signal_name(signal) {
+                Some(name) => format!("killed by signal {signal} ({name})"),
+                None => format!("killed by signal {signal}"),
+            },
+            (None, None) => "ended".to_owned(),
+        },
+    };
+    Exit {
+        reason,
+        code: status.and_then(|status| status.code()),
+        tail: book.tail(key, TAIL_LINES),
+    }
+}
+
+fn signal_name(signal: i32) -> Option<&'static str> {
+    use rustix::process::Signal;
+    const NAMES: [(Signal, &str); 13] = [
+        (Signal::HUP, "SIGHUP"),
+        (Signal::INT, "SIGINT"),
+        (Signal::QUIT, "SIGQUIT"),
+        (Signal::ILL, "SIGILL"),
+        (Signal::TRAP, "SIGTRAP"),
+        (Signal::ABORT, "SIGABRT"),
+        (Signal::BUS, "SIGBUS"),
+        (Signal::FPE, "SIGFPE"),
+        (Signal::KILL, "SIGKILL"),
+        (Signal::SEGV, "SIGSEGV"),
+        (Signal::PIPE, "SIGPIPE"),
+        (Signal::ALARM, "SIGALRM"),
+        (Signal::TERM, "SIGTERM"),
+    ];
+    let named = NAMES.iter().find(|(known, _)| known.as_raw() == signal);
+    named.map(|(_, name)| *name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::credential::{Owner, Revision};
+    use crate::id::ServerId;
+    use crate::runtime::{Scope, SpecDigest};
+
+    #[tokio::test]
+    async fn noise_becomes_bounded_lines() {
+        let key = InstanceKey::new(
+            ServerId::new("a").unwrap(),
+            Owner::Organization,
+            Revision::none(),
+            Scope::Shared,
+            SpecDigest::from_text("0"),
+        );
+        let book = LogBook::default();
+        let mut noise = b"one\r\n\xff\xfe\n\n".to_vec();
+        noise.extend(std::iter::repeat_n(b'x', 100_000));
+        noise.extend(b"\nlast");
+        read_lines(&noise[..], key.clone(), LogSource::Stderr, book.clone()).await;
+        let exit = exit(Some(ExitStatus::from_raw(9)), &key, &book);
+        assert_eq!(exit.reason, "killed by signal 9 (SIGKILL)");
+        assert_eq!(exit.tail.len(), 5);
+        assert_eq!(exit.tail[..3], ["one", "\u{fffd}\u{fffd}", ""]);
+        assert!(exit.tail[3].len() < 1200);
+        assert_eq!(exit.tail[4], "last");
+    }
+}

@@ -1,0 +1,243 @@
+//! The task that owns one child: makes it ready, waits for its end or for the wish to end it, and cleans up.
+
+use std::process::ExitStatus;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use rustix::process::Signal;
+use tokio::task::JoinHandle;
+
+use super::Shared;
+use super::http::TcpConnect;
+use super::live::{Live, Reach, Stage};
+use super::output::{exit, read_lines};
+use super::place::Placed;
+use super::stdin::Stdin;
+use crate::error::{Error, ErrorKind};
+use crate::runtime::{Exit, InstanceStatus, LogSource, Phase};
+use crate::server::{Launch, ProgramTransport};
+
+/// For the last words, once a child is gone: a grandchild may hold its standard error for ever.
+const LAST_WORDS: Duration = Duration::from_millis(250);
+/// For what a child leaves in its group when it ends by itself.
+const LEFTOVER_GRACE: Duration = Duration::from_secs(1);
+/// For the system to end what was killed.
+const KILL_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Runs an instance from start to end.
+pub(super) async fn supervise(shared: Arc<Shared>, live: Arc<Live>) {
+    let mut closing = Closing {
+        shared,
+        live,
+        error: None,
+    };
+    let (shared, live) = (&closing.shared, &closing.live);
+    let error = match Placed::new(shared, live).await {
+        Ok(placed) => run(shared, live, placed).await,
+        Err(error) => error.of(live.key.server()),
+    };
+    let secrets = live.secrets.clone();
+    // Fails only where the runtime ends; then the guard takes the files away.
+    let _ = shared.tasks.spawn_blocking(move || secrets.close()).await;
+    closing.error = Some(error);
+}
+
+/// Runs a child that was started; answers what to tell those who still wait for its start.
+async fn run(shared: &Shared, live: &Live, mut placed: Placed) -> Error {
+    let child = &mut placed.child;
+    let stdin = Stdin::new(child.stdin.take());
+    let mut readers = Vec::new();
+    let mut read = |from: Box<dyn tokio::io::AsyncRead + Send + Unpin>, source| {
+        let book = shared.book.clone();
+        let lines = read_lines(from, live.key.clone(), source, book);
+        readers.push(shared.tasks.spawn(lines));
+    };
+    if let Some(stderr) = child.stderr.take() {
+        read(Box::new(stderr), LogSource::Stderr);
+    }
+    if let Some(stdout) = child.stdout.take() {
+        if placed.port.is_some() {
+            read(Box::new(stdout), LogSource::Stdout);
+        } else {
+            live.ready_on(&stdin, stdout);
+        }
+    }
+    let place = place(&placed);
+    let tell = |phase| shared.board.set(status(live, phase, None, place.clone()));
+    tell(Phase::Starting);
+    let ready = ready(live, &mut placed).await;
+    if ready {
+        tracing::info!(instance = %live.key, pid = placed.pid, "started");
+        tell(Phase::Running);
+    }
+    let status = ended(live, &mut placed, &stdin).await;
+    stdin.close();
+    drain(&mut readers).await;
+    let exit = exit(status, &live.key, &shared.book);
+    let error = start_error(live, &exit, ready);
+    tracing::info!(instance = %live.key, pid = placed.pid, reason = %exit.reason, "ended");
+    live.signals.advance(Stage::Ending);
+    live.signals.exit.send_replace(Some(exit));
+    sweep(live, &mut placed).await;
+    shared.guard.strike(placed.listed).await;
+    for reader in readers {
+        reader.abort();
+    }
+    error
+}
+
+/// Waits until it can be spoken to. `false`: its end comes first, or is wanted.
+async fn ready(live: &Live, placed: &mut Placed) -> bool {
+    let Some(port) = &placed.port else {
+        return true;
+    };
+    let waiting = "waiting for the process to listen on its port";
+    live.signals.stage.send_if_modified(|stage| match stage {
+        Stage::Starting(what) => {
+            *what = waiting;
+            true
+        }
+        _ => false,
+    });
+    let address = tokio::select! {
+        address = port.accepts() => address,
+        _ = placed.child.wait() => return false,
+        () = live.signals.asked() => return false,
+    };
+    let path = match &live.launch.server.launch {
+        Launch::Program(program) => match &program.transport {
+            ProgramTransport::Http { path, .. } => path.as_str(),
+            ProgramTransport::Stdio => "",
+        },
+        Launch::Remote(_) => "",
+    };
+    let slash = if path.starts_with('/') { "" } else { "/" };
+    let Ok(uri) = format!("http://{address}{slash}{path}").parse() else {
+        let grace = live.launch.server.limits.stop_grace;
+        live.signals.ask(grace, "its path makes no valid address");
+        return false;
+    };
+    let connect = Arc::new(TcpConnect::new(address));
+    live.signals
+        .advance(Stage::Ready(Reach::Http { uri, connect }));
+    true
+}
+
+/// Waits for its end, or brings it about: input closed, TERM, KILL, each after the grace.
+async fn ended(live: &Live, placed: &mut Placed, stdin: &Stdin) -> Option<ExitStatus> {
+    let (child, signals) = (&mut placed.child, &live.signals);
+    tokio::select! {
+        status = child.wait() => return status.ok(),
+        () = signals.asked() => {}
+    }
+    stdin.close();
+    if let Some(status) = signals.within_grace(Duration::ZERO, child.wait()).await {
+        return status.ok();
+    }
+    placed.groups.signal(Signal::TERM);
+    if let Some(status) = signals.within_grace(Duration::ZERO, child.wait()).await {
+        return status.ok();
+    }
+    placed.groups.signal(Signal::KILL);
+    child.wait().await.ok()
+}
+
+/// Ends what a child that is gone has left in its groups.
+async fn sweep(live: &Live, placed: &mut Placed) {
+    let groups = &mut placed.groups;
+    if groups.are_empty() {
+        return;
+    }
+    groups.signal(Signal::TERM);
+    let emptied = live
+        .signals
+        .within_grace(LEFTOVER_GRACE, groups.emptied())
+        .await;
+    if emptied.is_none() {
+        groups.signal(Signal::KILL);
+        // What is still listed then has ended, and waits only for its parent to notice.
+        let _ = tokio::time::timeout(KILL_PATIENCE, groups.emptied()).await;
+    }
+}
+
+/// Reads what is left in the pipes of a child that is gone.
+async fn drain(readers: &mut [JoinHandle<()>]) {
+    let all = futures_util::future::join_all(readers.iter_mut());
+    // Whoever still holds a pipe is a grandchild; its words are not waited for.
+    let _ = tokio::time::timeout(LAST_WORDS, all).await;
+}
+
+fn place(placed: &Placed) -> Vec<(&'static str, String)> {
+    let mut place = vec![("pid", placed.pid.to_string())];
+    if let Some(port) = &placed.port {
+        place.push(("port", port.number().to_string()));
+    }
+    place
+}
+
+fn status(
+    live: &Live,
+    phase: Phase,
+    reason: Option<String>,
+    place: Vec<(&'static str, String)>,
+) -> InstanceStatus {
+    InstanceStatus {
+        key: live.key.clone(),
+        phase,
+        reason,
+        since: SystemTime::now(),
+        place,
+    }
+}
+
+fn start_error(live: &Live, exit: &Exit, ready: bool) -> Error {
+    let server = live.key.server();
+    let when = match ready {
+        true => "ended as soon as it ran",
+        false => "ended before it listened on its port",
+    };
+    let mut message = match *live.signals.end.borrow() {
+        Some(end) => format!("server {server} was ended while it started: {}", end.why),
+        None => format!("server {server} {when}: {}", exit.reason),
+    };
+    if !exit.tail.is_empty() {
+        message = format!("{message}; it said last: {}", exit.tail.join("\n"));
+    }
+    Error::new(ErrorKind::StartFailed, message)
+        .with_server(server)
+        .with_instance(&live.key)
+}
+
+/// Tells all who wait that the run is over, also where its task was dropped.
+struct Closing {
+    shared: Arc<Shared>,
+    live: Arc<Live>,
+    error: Option<Error>,
+}
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        let (live, signals) = (&self.live, &self.live.signals);
+        let error = self.error.take().unwrap_or_else(|| {
+            Error::new(ErrorKind::Unavailable, "the backend is closed")
+                .with_server(live.key.server())
+        });
+        let exit = signals.exit.borrow().clone();
+        let end = signals.end.borrow().map(|end| end.why.to_owned());
+        let (phase, reason) = match (end, &exit) {
+            (Some(why), _) => (Phase::Resting, why),
+            (None, Some(exit)) => (Phase::Failed, exit.reason.clone()),
+            (None, None) => (Phase::Failed, error.to_string()),
+        };
+        if exit.is_none() {
+            let reason = reason.clone();
+            signals.exit.send_replace(Some(Exit {
+                reason,
+                ..Exit::default()
+            }));
+        }
+        let status = status(live, phase, Some(reason), Vec::new());
+        self.shared.leave(live, status);
+        signals.advance(Stage::Over(Arc::new(error)));
+    }
+}
