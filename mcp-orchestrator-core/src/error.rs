@@ -38,6 +38,8 @@ pub enum ErrorKind {
     SessionNotFound,
     /// No such tool, prompt or resource for this principal.
     NoRoute,
+    /// No such resource, for a legacy client.
+    ResourceNotFound,
     /// No such method.
     MethodNotFound,
     /// A message over its limit.

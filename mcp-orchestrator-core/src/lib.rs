@@ -24,18 +24,17 @@ pub mod server;
 pub mod state;
 
 // Tier 2: implementations.
-#[allow(dead_code, reason = "x")]
 mod transport;
 
 // Tier 3: the engine.
-#[allow(dead_code, reason = "x")]
-#[allow(dead_code, reason = "x")]
 mod catalog;
+pub mod metrics;
+pub mod orchestrator;
 mod pool;
-#[allow(dead_code, reason = "x")]
 mod session;
 
 #[cfg(feature = "test-util")]
 pub mod testing;
 
 pub use self::error::{Error, ErrorKind, Result};
+pub use self::orchestrator::Orchestrator;

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use arc_swap::ArcSwap;
 
 pub(crate) use self::facts::ServerFacts;
-pub(crate) use self::fetch::fetch;
+pub(crate) use self::fetch::{ask, fetch};
 pub(crate) use self::kept::{HeaderParam, Kept, KeptItem};
 pub(crate) use self::page::{Source, page};
 use crate::auth::Principal;

@@ -5,7 +5,7 @@ use bytes::{Bytes, BytesMut};
 use super::{Members, Message, Span, span_of};
 
 /// A set of replacements in some bytes, carried out together with one allocation.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Splice {
     edits: Vec<(Span, Bytes)>,
 }

@@ -15,6 +15,7 @@ use crate::header_value;
 use crate::jsonrpc::{Members, Message, ParamsHead, Splice, quote, response, span_of, text};
 use crate::protocol::{Era, header, method};
 use crate::router::{Item, ItemKind, Route, Target};
+use crate::runtime::InstanceKey;
 
 impl Inner {
     /// Carries out one request.
@@ -85,8 +86,8 @@ impl Inner {
         if kind == ItemKind::Tool && context.era() == Era::Legacy {
             self.add_header_params(context, &route, &message, &mut work.headers).await;
         }
-        let reply = self.forward(context, &route.server, &route.credential, work).await?;
-        Ok(self.observe(context, &route, reply))
+        let (reply, key) = self.forward(context, &route.server, &route.credential, work).await?;
+        Ok(self.observe(context, &route, reply, key))
     }
 
     async fn resource(self: &Arc<Self>, context: &Context, message: Message, headers: HeaderMap) -> Result<Reply> {
@@ -94,8 +95,8 @@ impl Inner {
         let uri = head.uri.and_then(|uri| text(uri.get())).ok_or_else(|| missing("uri"))?.into_owned();
         let route = self.route(context, Item::Resource(&uri)).map_err(|error| no_resource(context, &uri, error))?;
         let work = Work { name: Some(uri.clone()), headers, ..Work::plain(message.clone()) };
-        let reply = self.forward(context, &route.server, &route.credential, work).await?;
-        Ok(self.observe(context, &route, reply))
+        let (reply, key) = self.forward(context, &route.server, &route.credential, work).await?;
+        Ok(self.observe(context, &route, reply, key))
     }
 
     async fn complete(self: &Arc<Self>, context: &Context, message: Message) -> Result<Reply> {
@@ -116,7 +117,7 @@ impl Inner {
             (route.server, route.credential)
         };
         let work = Work { edits, ..Work::plain(message.clone()) };
-        self.forward(context, &route.0, &route.1, work).await
+        Ok(self.forward(context, &route.0, &route.1, work).await?.0)
     }
 
     /// A method that is not of the protocol goes to the only server, where there is only one.
@@ -131,14 +132,14 @@ impl Inner {
         match &view.entries[..] {
             [only] if !is_of_other_era(name) => {
                 let work = Work { headers, ..Work::plain(message) };
-                self.forward(context, &only.server, &only.credential, work).await
+                Ok(self.forward(context, &only.server, &only.credential, work).await?.0)
             }
             _ => Err(Error::new(ErrorKind::MethodNotFound, format!("unknown method {name:?}"))),
         }
     }
 
     /// Asks the router.
-    pub(super) fn route<'a>(&self, context: &Context, item: Item<'a>) -> Result<Route<'a>> {
+    pub(super) fn route<'a>(&'a self, context: &'a Context, item: Item<'a>) -> Result<Route<'a>> {
         let target = Target { gateway: &context.gateway, item, known: &self.catalog };
         self.router.route(&context.principal, &target).map_err(|none| Error::new(ErrorKind::NoRoute, none.to_string()))
     }
@@ -166,9 +167,9 @@ impl Inner {
     }
 
     /// Remembers what a result tells of resources, and seals what it tells of tasks.
-    fn observe(self: &Arc<Self>, context: &Context, route: &Route<'_>, reply: Reply) -> Reply {
+    fn observe(self: &Arc<Self>, context: &Context, route: &Route<'_>, reply: Reply, key: InstanceKey) -> Reply {
         let several = self.view(context).is_ok_and(|view| view.entries.len() > 1);
-        let watch = super::tasks::Watch::new(self, context, route, several);
+        let watch = super::tasks::Watch::new(self, context, route, key, several);
         watch.reply(reply)
     }
 }

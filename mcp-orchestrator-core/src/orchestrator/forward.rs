@@ -19,7 +19,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::ServerId;
 use crate::jsonrpc::{Message, Splice};
 use crate::pool::{Lease, Spec};
-use crate::runtime::Progress;
+use crate::runtime::{InstanceKey, Progress};
 use crate::transport::Outgoing;
 
 /// What is to be sent to a server.
@@ -83,7 +83,7 @@ impl Inner {
         server: &ServerId,
         rule: &CredentialRule,
         work: Work,
-    ) -> Result<Reply> {
+    ) -> Result<(Reply, InstanceKey)> {
         let spec = self.spec(server)?;
         let deadline = Instant::now() + spec.server.limits.call_timeout;
         let sent = async {
@@ -115,7 +115,7 @@ impl Inner {
         credential: &Arc<Credential>,
         work: &Work,
         deadline: Instant,
-    ) -> Result<Reply> {
+    ) -> Result<(Reply, InstanceKey)> {
         let scope = context.scope(&spec.server);
         let lease = match self.pool.running(&spec.server.id, credential, &scope) {
             Some(lease) => lease,
@@ -131,7 +131,7 @@ impl Inner {
         lease: Lease,
         work: &Work,
         deadline: Instant,
-    ) -> Result<Reply> {
+    ) -> Result<(Reply, InstanceKey)> {
         if let Some(session) = &context.session {
             session.uses(lease.handle());
         }
@@ -149,9 +149,10 @@ impl Inner {
             Ok(reply) => reply,
             Err(error) => return Err(why(&lease, error)),
         };
+        let key = lease.key.clone();
         Ok(match reply.into_ready() {
-            Ok(response) => Reply::ready(response),
-            Err(stream) => Reply::stream(Held::new(stream, lease, deadline).boxed()),
+            Ok(response) => (Reply::ready(response), key),
+            Err(stream) => (Reply::stream(Held::new(stream, lease, deadline).boxed()), key),
         })
     }
 }

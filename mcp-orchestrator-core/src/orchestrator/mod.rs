@@ -26,6 +26,7 @@ pub use self::control::{Explanation, InstanceInfo, InstanceState};
 use self::events::Listeners;
 use self::lists::Refreshing;
 use self::subscriptions::Subscriptions;
+use self::tasks::Tasks;
 use crate::call::{Call, Dialect, Listen, Notify, Reply};
 use crate::catalog::{Catalog, ListKey};
 use crate::credential::{Credential, CredentialResolver};
@@ -34,7 +35,7 @@ use crate::id::{PrincipalId, SessionId};
 use crate::jsonrpc::{Kind, Members};
 use crate::metrics::Metrics;
 use crate::pool::{Observer, Pool};
-use crate::protocol::{Era, method};
+use crate::protocol::method;
 use crate::router::Router;
 use crate::runtime::{LogBook, RuntimeBackend};
 use crate::seal::StateKey;
@@ -54,6 +55,8 @@ pub struct Orchestrator {
 
 /// What all parts share.
 struct Inner {
+    /// Itself, for tasks that outlive a call.
+    this: Weak<Inner>,
     router: Arc<dyn Router>,
     resolver: Arc<dyn CredentialResolver>,
     pool: Arc<Pool>,
@@ -62,10 +65,12 @@ struct Inner {
     parties: RwLock<HashMap<PrincipalId, Party>>,
     listeners: Listeners,
     subscriptions: Subscriptions,
+    tasks: Tasks,
     refreshing: Mutex<HashMap<ListKey, Refreshing>>,
     learning: Semaphore,
     key: Arc<StateKey>,
     logs: LogBook,
+    seen: control::Seen,
     metrics: Arc<Metrics>,
     no_credential: Arc<Credential>,
     session_idle: Duration,
@@ -142,6 +147,7 @@ impl Builder {
             let observer: Weak<dyn Observer> = weak.clone();
             pool.observe(observer);
             Inner {
+                this: weak.clone(),
                 router: self.router,
                 resolver,
                 catalog: Catalog::new(self.state, Arc::clone(&self.key)),
@@ -150,10 +156,12 @@ impl Builder {
                 parties: RwLock::default(),
                 listeners: Listeners::default(),
                 subscriptions: Subscriptions::default(),
+                tasks: Tasks::default(),
                 refreshing: Mutex::default(),
                 learning: Semaphore::new(LEARN_AT_ONCE),
                 key: self.key,
                 logs: self.logs,
+                seen: control::Seen::default(),
                 metrics: Arc::default(),
                 no_credential: Arc::new(Credential::none()),
                 session_idle: self.session_idle,
@@ -321,6 +329,11 @@ impl Inner {
         }
     }
 
+    /// Itself, while it lives.
+    fn me(&self) -> Option<Arc<Self>> {
+        self.this.upgrade()
+    }
+
     /// The number of a modern caller.
     fn party_of(&self, principal: &PrincipalId) -> Party {
         let known = self.parties.read().unwrap_or_else(std::sync::PoisonError::into_inner).get(principal).copied();
@@ -359,13 +372,5 @@ struct NoCredentials;
 impl CredentialResolver for NoCredentials {
     async fn resolve(&self, _: crate::credential::CredentialRequest<'_>) -> Result<Option<Arc<Credential>>> {
         Ok(None)
-    }
-}
-
-/// The era of a dialect.
-fn era(dialect: &Dialect) -> Era {
-    match dialect {
-        Dialect::Legacy(_) => Era::Legacy,
-        Dialect::Modern => Era::Modern,
     }
 }

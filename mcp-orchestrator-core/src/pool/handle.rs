@@ -137,7 +137,7 @@ pub(crate) struct Lease(Arc<Handle>);
 
 impl Lease {
     /// A use, where more may begin.
-    pub(super) fn new(handle: &Arc<Handle>) -> Option<Self> {
+    pub(crate) fn of(handle: &Arc<Handle>) -> Option<Self> {
         if handle.uses.fetch_add(1, Ordering::AcqRel) & CLOSED != 0 || handle.is_over() {
             handle.uses.fetch_sub(1, Ordering::AcqRel);
             return None;

@@ -241,7 +241,7 @@ impl Pool {
         key: &InstanceKey,
         fresh: bool,
         inbox: Inbox,
-        exited: impl std::future::Future<Output = crate::runtime::Exit> + Send + 'static,
+        exited: impl Future<Output = crate::runtime::Exit> + Send + 'static,
     ) -> Options {
         let ask = self.ask(spec, key);
         let (observer, about) = (self.observer.get().cloned(), key.clone());

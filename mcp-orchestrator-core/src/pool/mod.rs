@@ -17,8 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub(crate) use self::handle::{Handle, Lease};
-pub(crate) use self::link::Caller;
-pub(crate) use self::slot::Slot;
+pub(crate) use self::link::{Caller, Link};
 use crate::credential::Credential;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ServerId;
@@ -68,6 +67,13 @@ pub(crate) struct Server {
 pub(crate) struct Spec {
     pub(crate) server: Arc<ServerSpec>,
     pub(crate) digest: SpecDigest,
+}
+
+impl Server {
+    /// Why the last start of one of its instances failed, while that keeps the next one waiting.
+    pub(crate) fn last_failure(&self) -> Option<Arc<Error>> {
+        self.slots.all().iter().find_map(|slot| slot.last_failure())
+    }
 }
 
 impl Pool {

@@ -66,7 +66,7 @@ impl Slot {
 
     /// A lease of it, where it takes calls.
     pub(super) fn lease(&self) -> Option<Lease> {
-        Lease::new(self.current.load().as_ref()?)
+        Lease::of(self.current.load().as_ref()?)
     }
 
     /// From now on calls go to this one; answers the one before.

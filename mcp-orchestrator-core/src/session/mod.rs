@@ -329,20 +329,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// How severe a log level is (RFC 5424); an unknown one is the most severe.
-pub(crate) fn severity(level: &str) -> usize {
-    const LEVELS: [&str; 8] = [
-        "debug",
-        "info",
-        "notice",
-        "warning",
-        "error",
-        "critical",
-        "alert",
-        "emergency",
-    ];
-    LEVELS
-        .iter()
-        .position(|known| *known == level)
-        .unwrap_or(LEVELS.len())
+/// How severe a log level is; an unknown one is the most severe.
+fn severity(level: &str) -> usize {
+    severity_of(level).unwrap_or(usize::MAX)
+}
+
+/// How severe a log level is (RFC 5424); `None` for an unknown one.
+pub(crate) fn severity_of(level: &str) -> Option<usize> {
+    const LEVELS: [&str; 8] = ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
+    LEVELS.iter().position(|known| *known == level)
 }

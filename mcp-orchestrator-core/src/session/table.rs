@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::hash::BuildHasher as _;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use super::Session;
@@ -22,6 +22,7 @@ pub(crate) struct Sessions {
     count: AtomicUsize,
     limit: usize,
     next_party: AtomicU64,
+    parties: RwLock<HashMap<Party, Weak<Session>>>,
 }
 
 impl Sessions {
@@ -33,6 +34,7 @@ impl Sessions {
             limit,
             // 0 is the engine itself.
             next_party: AtomicU64::new(1),
+            parties: RwLock::default(),
         }
     }
 
@@ -91,10 +93,16 @@ impl Sessions {
             .write()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(id);
-        if removed.is_some() {
+        if let Some(session) = &removed {
             self.count.fetch_sub(1, Ordering::AcqRel);
+            self.parties.write().unwrap_or_else(PoisonError::into_inner).remove(&session.party);
         }
         removed
+    }
+
+    /// The session with this number.
+    pub(crate) fn by_party(&self, party: Party) -> Option<Arc<Session>> {
+        self.parties.read().unwrap_or_else(PoisonError::into_inner).get(&party).and_then(Weak::upgrade)
     }
 
     /// All of them.

@@ -1,0 +1,134 @@
+//! What is counted and timed. The registry is the orchestrator's own; nothing global is touched.
+
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::error::ErrorKind;
+use crate::id::ServerId;
+use crate::protocol::method as m;
+
+/// Counters of one orchestrator.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    calls: [PerMethod; METHODS.len() + 1],
+    starts: Family<OfServer, Counter>,
+    ends: Family<OfEnd, Counter>,
+    instances: Family<OfServer, Gauge>,
+    sessions: Gauge,
+}
+
+/// Methods that have counters of their own; all others share one.
+const METHODS: [&str; 9] = [
+    m::TOOLS_CALL,
+    m::TOOLS_LIST,
+    m::PROMPTS_GET,
+    m::PROMPTS_LIST,
+    m::RESOURCES_READ,
+    m::RESOURCES_LIST,
+    m::COMPLETE,
+    m::INITIALIZE,
+    m::DISCOVER,
+];
+
+#[derive(Debug, Clone)]
+struct PerMethod {
+    ok: Counter,
+    failed: Counter,
+    seconds: Histogram,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OfServer {
+    server: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OfEnd {
+    server: String,
+    cause: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OfMethod {
+    method: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OfCall {
+    method: &'static str,
+    outcome: &'static str,
+}
+
+/// The place of a method among those with counters of their own.
+pub(crate) fn method_label(method: &str) -> usize {
+    METHODS.iter().position(|known| *known == method).unwrap_or(METHODS.len())
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("mcp_orchestrator");
+        let calls: Family<OfCall, Counter> = Family::default();
+        let seconds: Family<OfMethod, Histogram> =
+            Family::new_with_constructor(|| Histogram::new([0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0]));
+        let starts = Family::default();
+        let ends = Family::default();
+        let instances = Family::default();
+        let sessions = Gauge::default();
+        registry.register("calls", "Requests of clients", calls.clone());
+        let help = "Time until the first of an answer";
+        registry.register_with_unit("call_duration", help, Unit::Seconds, seconds.clone());
+        registry.register("instance_starts", "Instances started", starts.clone());
+        registry.register("instance_ends", "Instances ended, by themselves or by us", ends.clone());
+        registry.register("instances", "Instances that run", instances.clone());
+        registry.register("sessions", "Legacy sessions that are open", sessions.clone());
+        let calls = std::array::from_fn(|at| {
+            let method = METHODS.get(at).copied().unwrap_or("other");
+            PerMethod {
+                ok: calls.get_or_create(&OfCall { method, outcome: "ok" }).clone(),
+                failed: calls.get_or_create(&OfCall { method, outcome: "error" }).clone(),
+                seconds: seconds.get_or_create(&OfMethod { method }).clone(),
+            }
+        });
+        Self { registry, calls, starts, ends, instances, sessions }
+    }
+}
+
+impl Metrics {
+    /// A call has got the first of its answer, or an error.
+    pub(crate) fn call(&self, method: usize, took: Duration, error: Option<ErrorKind>) {
+        let per = &self.calls[method];
+        if error.is_none() { per.ok.inc() } else { per.failed.inc() };
+        per.seconds.observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn started(&self, server: &ServerId) {
+        let of = OfServer { server: server.to_string() };
+        self.starts.get_or_create(&of).inc();
+        self.instances.get_or_create(&of).inc();
+    }
+
+    pub(crate) fn ended(&self, server: &ServerId, by_itself: bool) {
+        let cause = if by_itself { "exited" } else { "stopped" };
+        self.ends.get_or_create(&OfEnd { server: server.to_string(), cause }).inc();
+        self.instances.get_or_create(&OfServer { server: server.to_string() }).dec();
+    }
+
+    pub(crate) fn sessions(&self, open: usize) {
+        self.sessions.set(i64::try_from(open).unwrap_or(i64::MAX));
+    }
+
+    /// All of them in the OpenMetrics text format.
+    pub fn text(&self) -> String {
+        let mut out = String::new();
+        // Writing into a string does not fail.
+        let _ = prometheus_client::encoding::text::encode(&mut out, &self.registry);
+        out
+    }
+}

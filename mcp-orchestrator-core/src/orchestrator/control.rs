@@ -1,0 +1,346 @@
+//! What operators ask for: the control endpoint and the command line are thin layers on this.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use futures_util::StreamExt as _;
+use futures_util::stream::BoxStream;
+use serde::{Deserialize, Serialize};
+
+use super::context::Context;
+use super::{Inner, Orchestrator};
+use crate::auth::Principal;
+use crate::call::own;
+use crate::catalog::ListKey;
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{GatewayId, ServerId};
+use crate::jsonrpc::{Message, text};
+use crate::session::severity_of;
+use crate::pool::{Caller, Handle};
+use crate::protocol::Era;
+use crate::router::{Item, NoRoute, Target};
+use crate::runtime::{InstanceEvent, InstanceKey, InstanceStatus, LogLine, LogOptions};
+use crate::server::Launch;
+
+/// How long the backend may take to tell what it has.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// How an instance is, in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum InstanceState {
+    /// On its way.
+    Starting,
+    /// Can be called.
+    Running,
+    /// Starts at the next call.
+    Resting,
+    /// Could not start, or ended.
+    Failed,
+}
+
+/// What is known of one instance, or of a server that has none.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct InstanceInfo {
+    /// The server.
+    pub server: String,
+    /// The instance's public name; none where nothing was started yet.
+    pub instance: Option<String>,
+    /// How it is.
+    pub state: InstanceState,
+    /// Whose credential it holds.
+    pub owner: String,
+    /// Who may share it.
+    pub scope: String,
+    /// Seconds since it runs.
+    pub uptime_secs: Option<u64>,
+    /// Calls in flight.
+    pub calls: usize,
+    /// Calls so far.
+    pub served: u64,
+    /// Tools that it offers, as far as known.
+    pub tools: Option<usize>,
+    /// Where it runs: `pid`, `pod`, `port`, `url`.
+    pub place: Vec<(String, String)>,
+    /// Why it is so, where there is something to say.
+    pub reason: Option<String>,
+}
+
+/// Which route a call would take, and why.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Explanation {
+    /// The steps, in order.
+    pub steps: Vec<(String, String)>,
+    /// Whether a call would reach an instance.
+    pub routed: bool,
+}
+
+impl Orchestrator {
+    /// Every instance, and every server that has none.
+    pub async fn instances(&self) -> Vec<InstanceInfo> {
+        let inner = &self.inner;
+        let placed = inner.placed().await;
+        let mut all = Vec::new();
+        let servers = inner.pool.servers();
+        let mut ids: Vec<_> = servers.keys().cloned().collect();
+        ids.sort();
+        let handles = inner.pool.handles();
+        for id in ids {
+            let mut own: Vec<_> = handles.iter().filter(|handle| *handle.key.server() == id).collect();
+            own.sort_by_key(|handle| handle.key.name().to_owned());
+            if own.is_empty() {
+                all.push(inner.without_instance(&id));
+            }
+            all.extend(own.into_iter().map(|handle| inner.info(handle, &placed)));
+        }
+        all
+    }
+
+    /// Starts a server's running instances anew.
+    ///
+    /// # Errors
+    /// [`NoRoute`](ErrorKind::NoRoute) for an unknown server.
+    pub async fn restart(&self, server: &ServerId) -> Result<Vec<String>> {
+        self.inner.stop_server(server, true).await
+    }
+
+    /// Puts a server's instances to rest; the next call starts them.
+    ///
+    /// # Errors
+    /// [`NoRoute`](ErrorKind::NoRoute) for an unknown server.
+    pub async fn stop(&self, server: &ServerId) -> Result<Vec<String>> {
+        self.inner.stop_server(server, false).await
+    }
+
+    /// The output of a server's instance: of the one named, else of the one that ran last.
+    ///
+    /// # Errors
+    /// [`NoRoute`](ErrorKind::NoRoute) where nothing has run.
+    pub async fn logs(
+        &self,
+        server: &ServerId,
+        instance: Option<&str>,
+        options: LogOptions,
+    ) -> Result<BoxStream<'static, Result<LogLine>>> {
+        self.inner.spec(server)?;
+        let mut keys = self.inner.seen.of(server);
+        if let Some(name) = instance {
+            keys.retain(|key| key.name() == name);
+        }
+        let key = keys.pop().ok_or_else(|| {
+            Error::new(ErrorKind::NoRoute, format!("no instance of server {server} has run yet")).with_server(server)
+        })?;
+        self.inner.pool.backend().logs(&key, options).await
+    }
+
+    /// Which route a call would take, step by step. Nothing is started, no secret is shown.
+    pub async fn explain(&self, principal: &Arc<Principal>, gateway: &GatewayId, item: Item<'_>) -> Explanation {
+        self.inner.explain(principal, gateway, item).await
+    }
+
+    /// The names of the configured servers, in order.
+    pub fn servers(&self) -> Vec<ServerId> {
+        let mut ids: Vec<_> = self.inner.pool.servers().keys().cloned().collect();
+        ids.sort();
+        ids
+    }
+}
+
+impl Inner {
+    async fn placed(&self) -> Vec<InstanceStatus> {
+        let mut events = self.pool.backend().watch();
+        let mut found = Vec::new();
+        let read = async {
+            while let Some(Ok(event)) = events.next().await {
+                match event {
+                    InstanceEvent::Is(status) => found.push(status),
+                    InstanceEvent::Gone(key) => found.retain(|status| status.key != key),
+                    InstanceEvent::Synced => return,
+                }
+            }
+        };
+        if tokio::time::timeout(LOOK, read).await.is_err() {
+            tracing::warn!("the backend did not tell its instances in time");
+        }
+        found
+    }
+
+    fn info(&self, handle: &Arc<Handle>, placed: &[InstanceStatus]) -> InstanceInfo {
+        let status = placed.iter().find(|status| status.key == handle.key);
+        let mut place: Vec<(String, String)> = status.map_or_else(Vec::new, |status| {
+            status.place.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
+        });
+        if let Launch::Remote(remote) = &handle.spec.server.launch
+            && !place.iter().any(|(name, _)| name == "url")
+        {
+            place.push(("url".to_owned(), without_query(&remote.url)));
+        }
+        let kept = self.catalog.peek(&ListKey::from(&handle.key));
+        InstanceInfo {
+            server: handle.key.server().to_string(),
+            instance: Some(handle.key.name().to_owned()),
+            state: InstanceState::Running,
+            owner: handle.key.owner().to_string(),
+            scope: handle.key.scope().to_string(),
+            uptime_secs: SystemTime::now().duration_since(handle.since).ok().map(|time| time.as_secs()),
+            calls: handle.in_use(),
+            served: handle.served(),
+            tools: kept.map(|kept| kept.items(crate::router::ItemKind::Tool).len()),
+            place,
+            reason: status.and_then(|status| status.reason.clone()),
+        }
+    }
+
+    fn without_instance(&self, id: &ServerId) -> InstanceInfo {
+        let failure = self.pool.server(id).and_then(|server| server.last_failure());
+        let kept = self.catalog.peek(&ListKey::new(id, &self.no_credential));
+        InstanceInfo {
+            server: id.to_string(),
+            instance: None,
+            state: if failure.is_some() { InstanceState::Failed } else { InstanceState::Resting },
+            owner: String::new(),
+            scope: String::new(),
+            uptime_secs: None,
+            calls: 0,
+            served: 0,
+            tools: kept.map(|kept| kept.items(crate::router::ItemKind::Tool).len()),
+            place: Vec::new(),
+            reason: failure.map(|error| error.to_string()),
+        }
+    }
+
+    async fn stop_server(self: &Arc<Self>, id: &ServerId, again: bool) -> Result<Vec<String>> {
+        let server = self.pool.server(id).ok_or_else(|| {
+            Error::new(ErrorKind::NoRoute, format!("server {id} is not configured")).with_server(id)
+        })?;
+        let stopped = self.pool.stop_server(&server, again).await;
+        Ok(stopped.iter().map(|key| key.name().to_owned()).collect())
+    }
+
+    async fn explain(&self, principal: &Arc<Principal>, gateway: &GatewayId, item: Item<'_>) -> Explanation {
+        let mut steps = vec![("principal".to_owned(), format!("{} (by {})", principal.id, principal.method))];
+        let mut step = |name: &str, text: String| steps.push((name.to_owned(), text));
+        match self.router.view(principal, gateway) {
+            Ok(view) => {
+                let servers: Vec<_> = view.entries.iter().map(|entry| entry.alias.as_str()).collect();
+                let names = if view.prefixed { "prefixed" } else { "bare" };
+                step("gateway", format!("{gateway}: {} names; servers {}", names, servers.join(", ")));
+            }
+            Err(none) => {
+                step("gateway", none.to_string());
+                return Explanation { steps, routed: false };
+            }
+        }
+        let target = Target { gateway, item, known: &self.catalog };
+        let route = match self.router.route(principal, &target) {
+            Ok(route) => route,
+            Err(none) => {
+                let why = if let NoRoute::Item { why, .. } = &none { why.clone() } else { String::new() };
+                step("route", format!("{none}: {why}"));
+                return Explanation { steps, routed: false };
+            }
+        };
+        step("route", format!("server {} (as {}), own name {:?}", route.server, route.alias, route.name));
+        let spec = match self.spec(&route.server) {
+            Ok(spec) => spec,
+            Err(error) => {
+                step("server", error.to_string());
+                return Explanation { steps, routed: false };
+            }
+        };
+        let context = Context {
+            principal: Arc::clone(principal),
+            gateway: gateway.clone(),
+            session: None,
+            caller: Caller::engine(Era::Modern),
+            token: None,
+        };
+        match self.credential(&context, &spec, &route.credential, None).await {
+            Ok(_) if spec.server.slots.is_empty() => step("credential", "none: the server has no slots".into()),
+            Ok(credential) => step(
+                "credential",
+                format!("{} revision {} (rule {:?})", credential.owner, credential.revision, route.credential),
+            ),
+            Err(error) => {
+                step("credential", error.to_string());
+                return Explanation { steps, routed: false };
+            }
+        }
+        let scope = context.scope(&spec.server);
+        let running = self.pool.handles().into_iter().find(|handle| {
+            *handle.key.server() == route.server && *handle.key.scope() == scope
+        });
+        step("isolation", format!("{:?}: scope {scope}", spec.server.isolation).to_lowercase());
+        step("instance", running.map_or("none runs; a call starts one".into(), |handle| format!("{} runs", handle.key)));
+        Explanation { steps, routed: true }
+    }
+
+    /// `logging/setLevel` of a session: kept for it, and passed to the servers that run.
+    pub(super) async fn set_level(self: &Arc<Self>, context: &Context, message: &Message) -> Result<crate::call::Reply> {
+        let level = super::calls::params(message)?.level.and_then(|raw| text(raw.get()));
+        let level = level.filter(|level| severity_of(level).is_some()).ok_or_else(|| super::calls::missing("level"))?;
+        if let Some(session) = &context.session {
+            session.set_level(&level);
+            self.pass_level(session).await;
+        }
+        Ok(super::calls::empty(message))
+    }
+
+    async fn pass_level(self: &Arc<Self>, session: &Arc<crate::session::Session>) {
+        let Some(level) = session.facts().log_level.clone() else { return };
+        let params = format!("{{\"level\":{}}}", crate::jsonrpc::quote(&level));
+        for handle in session.handles() {
+            let Some(lease) = super::events::lease(&handle) else { continue };
+            let hello = handle.link.hello(&session.caller()).await;
+            let able = hello.is_ok_and(|hello| {
+                let members = std::str::from_utf8(&hello.result).ok().and_then(crate::jsonrpc::Members::read);
+                hello.era == Era::Legacy
+                    && members.is_some_and(|members| super::hello::has_capability(&members, "logging"))
+            });
+            if able {
+                let message = own(crate::jsonrpc::request("\"level\"", crate::protocol::method::SET_LEVEL, Some(&params)));
+                if let Err(error) = crate::catalog::ask(&lease, &session.caller(), message).await {
+                    tracing::debug!(server = %handle.key.server(), %error, "the log level was not taken");
+                }
+            }
+        }
+    }
+
+    /// A client's own notification goes to the servers that the session speaks with.
+    pub(super) async fn pass_on(&self, session: &Arc<crate::session::Session>, message: &Message) {
+        for handle in session.handles() {
+            // A program that callers share is told nothing of one of them.
+            let own = *handle.key.scope() == session.scope || !matches!(handle.link, crate::pool::Link::Pipe(_));
+            if own && let Err(error) = handle.link.notify(message, &session.caller()).await {
+                tracing::debug!(server = %handle.key.server(), %error, "a notification was not passed on");
+            }
+        }
+    }
+}
+
+/// An address without what may be secret in it.
+fn without_query(uri: &http::Uri) -> String {
+    format!("{}://{}{}", uri.scheme_str().unwrap_or("http"), uri.host().unwrap_or(""), uri.path())
+}
+
+/// Instances that have run, newest last; bounded.
+#[derive(Debug, Default)]
+pub(super) struct Seen(std::sync::Mutex<Vec<InstanceKey>>);
+
+impl Seen {
+    const MOST: usize = 512;
+
+    pub(super) fn add(&self, key: &InstanceKey) {
+        let mut keys = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        keys.retain(|known| known != key);
+        keys.push(key.clone());
+        if keys.len() > Self::MOST {
+            keys.remove(0);
+        }
+    }
+
+    fn of(&self, server: &ServerId) -> Vec<InstanceKey> {
+        let keys = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        keys.iter().filter(|key| key.server() == server).cloned().collect()
+    }
+}

@@ -1,0 +1,291 @@
+//! What belongs to no call: from instances to those who listen.
+
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use tokio::sync::mpsc;
+
+use super::Inner;
+use crate::auth::Principal;
+use crate::call::{ReplyItem, own};
+use crate::catalog::{Changed, ListKey};
+use crate::id::{GatewayId, ServerId};
+use crate::jsonrpc::{Members, Message, Splice, notification, request, text};
+use crate::pool::{Caller, Handle, Lease, Observer};
+use crate::protocol::{Era, method};
+use crate::runtime::{InstanceKey, LogSource};
+use crate::session::Session;
+use crate::transport::handshake::Profile;
+use crate::transport::{ClientFacts, Outgoing, Party, Unsolicited};
+
+/// How often sessions are looked at.
+const SWEEP: Duration = Duration::from_secs(15);
+/// Before a stream of changes that ended is opened again.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// Modern callers that listen.
+#[derive(Debug, Default)]
+pub(super) struct Listeners(Mutex<Vec<Arc<Listener>>>);
+
+/// One modern caller that listens.
+#[derive(Debug)]
+pub(super) struct Listener {
+    pub(super) principal: Arc<Principal>,
+    pub(super) gateway: GatewayId,
+    pub(super) party: Party,
+    pub(super) tools: bool,
+    pub(super) prompts: bool,
+    pub(super) resources: bool,
+    pub(super) tasks: bool,
+    /// The request's id: what its notifications are tagged with.
+    pub(super) id: String,
+    pub(super) sender: mpsc::Sender<ReplyItem>,
+}
+
+impl Listeners {
+    pub(super) fn add(&self, listener: Arc<Listener>) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|known| !known.sender.is_closed());
+        all.push(listener);
+    }
+
+    pub(super) fn remove(&self, listener: &Arc<Listener>) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|known| !Arc::ptr_eq(known, listener));
+    }
+
+    pub(super) fn all(&self) -> Vec<Arc<Listener>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Listener {
+    /// Sends a notification under the listener's tag; a slow one misses it.
+    pub(super) fn send(&self, message: &Message) {
+        let tagged = super::listen::tagged(message, &self.id);
+        if self.sender.try_send(ReplyItem::Notification(tagged)).is_err() {
+            tracing::debug!("a listener is slow or gone");
+        }
+    }
+}
+
+impl Inner {
+    /// Tells all who can see a server that its lists are other ones.
+    pub(super) fn lists_changed(&self, server: &ServerId, changed: Changed) {
+        let sees = |principal: &Principal, gateway: &GatewayId| {
+            let view = self.router.view(principal, gateway);
+            view.is_ok_and(|view| view.entries.iter().any(|entry| entry.server == *server))
+        };
+        self.tell_lists(changed, sees);
+    }
+
+    /// Tells everybody: the catalog itself is another one.
+    pub(super) fn lists_changed_for_all(&self) {
+        self.tell_lists(Changed { tools: true, prompts: true, resources: true }, |_, _| true);
+    }
+
+    fn tell_lists(&self, changed: Changed, sees: impl Fn(&Principal, &GatewayId) -> bool) {
+        let kinds = [
+            (changed.tools, method::TOOLS_CHANGED),
+            (changed.prompts, method::PROMPTS_CHANGED),
+            (changed.resources, method::RESOURCES_CHANGED),
+        ];
+        let messages: Vec<_> =
+            kinds.iter().filter(|(yes, _)| *yes).map(|(_, name)| own(notification(name, None))).collect();
+        if messages.is_empty() {
+            return;
+        }
+        for session in self.sessions.all() {
+            if sees(&session.principal, &session.gateway) {
+                messages.iter().for_each(|message| session.push(ReplyItem::Notification(message.clone())));
+            }
+        }
+        for listener in self.listeners.all() {
+            if sees(&listener.principal, &listener.gateway) {
+                for message in &messages {
+                    let wanted = match message.method() {
+                        method::TOOLS_CHANGED => listener.tools,
+                        method::PROMPTS_CHANGED => listener.prompts,
+                        _ => listener.resources,
+                    };
+                    if wanted {
+                        listener.send(message);
+                    }
+                }
+            }
+        }
+    }
+
+    /// A notification of an instance; `party` is the caller by whose conversation it came.
+    fn notified(self: &Arc<Self>, handle: &Arc<Handle>, party: Option<Party>, message: Message) {
+        match message.method() {
+            method::TOOLS_CHANGED | method::PROMPTS_CHANGED | method::RESOURCES_CHANGED => {
+                let mut running = self.refresh(ListKey::from(&handle.key), handle);
+                let (inner, handle) = (Arc::clone(self), Arc::clone(handle));
+                // One that is under way may have read the list before it changed.
+                self.pool.tasks().spawn(async move {
+                    let _ = running.wait_for(|done| *done).await;
+                    inner.refresh(ListKey::from(&handle.key), &handle);
+                });
+            }
+            method::RESOURCE_UPDATED => self.updated(handle, party, &message),
+            method::TASK_STATUS | method::TASKS_NOTIFICATION => self.task_status(handle, party, message),
+            method::ACKNOWLEDGED => {}
+            _ => match party.and_then(|party| self.session_of(party)) {
+                Some(session) => session.push(ReplyItem::Notification(message)),
+                None => self.only_session(handle, message),
+            },
+        }
+    }
+
+    /// A session's own child speaks to its session; what others say without a call goes to the log.
+    fn only_session(&self, handle: &Handle, message: Message) {
+        let owner = self.sessions.all().into_iter().find(|session| session.scope == *handle.key.scope());
+        if let Some(session) = owner {
+            return session.push(ReplyItem::Notification(message));
+        }
+        if message.method() == method::LOG_MESSAGE {
+            let members = message.body().and_then(Members::read).unwrap_or_default();
+            let level = members.get("level").and_then(text).unwrap_or_default();
+            let line = format!("{level}: {}", members.get("data").unwrap_or_default());
+            self.logs.note(&handle.key, LogSource::Protocol, &line);
+        }
+    }
+
+    /// The session of a caller.
+    pub(super) fn session_of(&self, party: Party) -> Option<Arc<Session>> {
+        self.sessions.by_party(party)
+    }
+
+    /// Hears of changes while the instance runs: over HTTP by the engine's own conversation.
+    fn hear(self: &Arc<Self>, handle: &Arc<Handle>) {
+        let (inner, weak) = (Arc::downgrade(self), Arc::downgrade(handle));
+        let closing = self.pool.closing().clone();
+        self.pool.tasks().spawn(async move {
+            tokio::select! {
+                () = hear(inner, weak) => {}
+                () = closing.cancelled() => {}
+            }
+        });
+    }
+}
+
+async fn hear(inner: Weak<Inner>, weak: Weak<Handle>) {
+    let caller = Caller::engine(Era::Legacy);
+    loop {
+        let Some(handle) = weak.upgrade() else { return };
+        let reply = match handle.link.era(Era::Legacy).await {
+            Ok(Era::Legacy) => {
+                // The pipe tells by itself; an HTTP session by its stream, which is opened again with the session.
+                if let Err(error) = handle.link.listen(&caller).await {
+                    tracing::debug!(server = %handle.key.server(), %error, "changes are not heard of");
+                }
+                return;
+            }
+            Ok(Era::Modern) => handle.link.request(listen_request(), &caller).await,
+            Err(error) => Err(error),
+        };
+        let over = Arc::clone(&handle);
+        drop(handle);
+        if let Ok(mut reply) = reply {
+            loop {
+                let item = tokio::select! {
+                    item = reply.next() => item,
+                    _ = over.exited.clone() => return,
+                };
+                let Some(item) = item else { break };
+                let (Some(inner), Some(handle)) = (inner.upgrade(), weak.upgrade()) else { return };
+                match item {
+                    ReplyItem::Notification(message) => inner.notified(&handle, Some(0), message),
+                    // The server knows no such method, or ends the subscription for good.
+                    ReplyItem::Response(_) => return,
+                    ReplyItem::Failed(_) | ReplyItem::Request(_) => break,
+                }
+            }
+        }
+        drop(over);
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
+fn listen_request() -> Outgoing {
+    let wants = "{\"toolsListChanged\":true,\"promptsListChanged\":true,\"resourcesListChanged\":true}";
+    let plain = Profile::plain();
+    Outgoing {
+        message: own(request("0", method::LISTEN, Some(&format!("{{\"notifications\":{wants}}}")))),
+        edits: Splice::new(),
+        name: None,
+        headers: http::HeaderMap::new(),
+        party: 0,
+        era: Era::Legacy,
+        client: Some(Arc::new(ClientFacts { info: plain.info, capabilities: plain.capabilities, log_level: None })),
+    }
+}
+
+impl Observer for Inner {
+    fn ready(&self, handle: &Arc<Handle>) {
+        let Some(inner) = self.me() else { return };
+        self.metrics.started(handle.key.server());
+        self.seen.add(&handle.key);
+        inner.refresh(ListKey::from(&handle.key), handle);
+        inner.hear(handle);
+        inner.resubscribe(handle);
+    }
+
+    fn unsolicited(&self, handle: &Arc<Handle>, party: Option<Party>, message: Unsolicited) {
+        let Some(inner) = self.me() else { return };
+        match message {
+            Unsolicited::Notification(message) => inner.notified(handle, party, message),
+            Unsolicited::Request(request) => {
+                let by_party = party.and_then(|party| self.session_of(party));
+                let session = by_party.or_else(|| {
+                    self.sessions.all().into_iter().find(|session| session.scope == *handle.key.scope())
+                });
+                // Dropped, it is refused.
+                if let Some(session) = session {
+                    session.push(ReplyItem::Request(request));
+                }
+            }
+        }
+    }
+
+    fn holds(&self, handle: &Handle) -> bool {
+        self.tasks.holds(&handle.key)
+    }
+
+    fn note(&self, key: &InstanceKey, source: LogSource, line: &str) {
+        self.logs.note(key, source, line);
+    }
+
+    fn gone(&self, key: &InstanceKey, reason: Option<&str>) {
+        self.metrics.ended(key.server(), reason.is_some());
+        if let Some(reason) = reason {
+            self.logs.note(key, LogSource::Orchestrator, &format!("ended: {reason}"));
+        }
+    }
+}
+
+/// Ends sessions that nobody uses.
+pub(super) async fn sweep_sessions(inner: Weak<Inner>) {
+    loop {
+        let Some(closing) = inner.upgrade().map(|inner| inner.pool.closing().clone()) else { return };
+        tokio::select! {
+            () = tokio::time::sleep(SWEEP) => {}
+            () = closing.cancelled() => return,
+        }
+        let Some(inner) = inner.upgrade() else { return };
+        for session in inner.sessions.all() {
+            if session.idle_for() > inner.session_idle {
+                tracing::info!(gateway = %session.gateway, "a session ends: idle");
+                inner.end_session(&session);
+            }
+        }
+        inner.metrics.sessions(inner.sessions.len());
+    }
+}
+
+/// Whether a lease can be had, for those who only look.
+pub(super) fn lease(handle: &Arc<Handle>) -> Option<Lease> {
+    Lease::of(handle)
+}

@@ -1,0 +1,161 @@
+//! Streams of what belongs to no call: a legacy session's GET, and `subscriptions/listen`.
+
+use std::sync::Arc;
+
+use futures_util::StreamExt as _;
+use futures_util::stream;
+use tokio::sync::mpsc;
+
+use super::Inner;
+use super::calls::{missing, params};
+use super::context::Context;
+use super::events::Listener;
+use crate::call::{Call, Dialect, Listen, Reply, ReplyItem, own};
+use crate::error::{Error, ErrorKind, Result};
+use crate::jsonrpc::{Members, Message, Splice, notification, quote, response, span_of};
+use crate::protocol::{meta, method};
+
+/// Notifications that wait for a slow listener.
+const QUEUE: usize = 64;
+
+impl Inner {
+    pub(super) async fn listen(self: &Arc<Self>, listen: Listen) -> Result<Reply> {
+        if let Some(id) = &listen.session {
+            let session = self.sessions.get(id, &listen.principal, &listen.gateway)?;
+            session.touch();
+            if let Some(after) = listen.resume.filter(|after| after.stream != 0) {
+                return Ok(session.read(after));
+            }
+            let context = Context::of(&session);
+            for handle in session.handles() {
+                if let Err(error) = handle.link.listen(&context.caller).await {
+                    tracing::debug!(server = %handle.key.server(), %error, "a stream to the server cannot be opened");
+                }
+            }
+            return Ok(session.listen());
+        }
+        let Some(message) = listen.request else {
+            return Err(Error::new(ErrorKind::InvalidRequest, "a session or a request is needed to listen"));
+        };
+        let call = Call {
+            principal: listen.principal,
+            gateway: listen.gateway,
+            dialect: Dialect::Modern,
+            message,
+            headers: http::HeaderMap::new(),
+            token: None,
+        };
+        self.subscribe_modern(&call).await
+    }
+
+    async fn subscribe_modern(self: &Arc<Self>, call: &Call) -> Result<Reply> {
+        let context = Context::modern(self, call);
+        self.view(&context)?;
+        let wanted = params(&call.message)?.notifications.ok_or_else(|| missing("notifications"))?;
+        let wanted = Members::read(wanted.get()).ok_or_else(|| missing("notifications"))?;
+        let yes = |key: &str| wanted.get(key) == Some("true");
+        let uris = wanted.get("resourceSubscriptions").map(serde_json::from_str::<Vec<String>>).transpose();
+        let uris = uris.map_err(|_| missing("notifications.resourceSubscriptions"))?;
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        let listener = Arc::new(Listener {
+            principal: Arc::clone(&context.principal),
+            gateway: context.gateway.clone(),
+            party: self.sessions.party(),
+            tools: yes("toolsListChanged"),
+            prompts: yes("promptsListChanged"),
+            resources: yes("resourcesListChanged"),
+            tasks: wanted.get("taskIds").is_some() || yes("tasks"),
+            id: call.message.id().unwrap_or("null").to_owned(),
+            sender,
+        });
+        let accepted = match &uris {
+            Some(uris) => Some(self.listen_to_resources(&context, &listener, uris).await),
+            None => None,
+        };
+        let acknowledged = acknowledgement(&listener, &wanted, accepted.as_deref());
+        self.listeners.add(Arc::clone(&listener));
+        let ended = self.pool.closing().clone();
+        let done = ended_result(&listener.id);
+        let leaving = Leaving { inner: Arc::clone(self), listener };
+        let items = stream::unfold(receiver, |mut receiver| async move { Some((receiver.recv().await?, receiver)) });
+        let items = items
+            .take_until(async move { ended.cancelled().await })
+            .map(move |item| {
+                let _stays_while_read = &leaving;
+                item
+            })
+            .chain(stream::iter([ReplyItem::Response(done)]));
+        let first = stream::iter([ReplyItem::Notification(acknowledged)]);
+        Ok(Reply::stream(first.chain(items).boxed()))
+    }
+}
+
+/// Ends a listener's subscriptions with its stream.
+struct Leaving {
+    inner: Arc<Inner>,
+    listener: Arc<Listener>,
+}
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        self.inner.subscriptions.leave(self.listener.party);
+        self.inner.listeners.remove(&self.listener);
+    }
+}
+
+fn acknowledgement(listener: &Listener, wanted: &Members<'_>, accepted: Option<&[String]>) -> Message {
+    let mut granted = Vec::new();
+    for (yes, key) in [
+        (listener.tools, "toolsListChanged"),
+        (listener.prompts, "promptsListChanged"),
+        (listener.resources, "resourcesListChanged"),
+    ] {
+        if yes {
+            granted.push(format!("\"{key}\":true"));
+        }
+    }
+    if let Some(uris) = accepted {
+        let uris: Vec<_> = uris.iter().map(|uri| quote(uri)).collect();
+        granted.push(format!("\"resourceSubscriptions\":[{}]", uris.join(",")));
+    }
+    if listener.tasks {
+        for key in ["taskIds", "tasks"] {
+            if let Some(value) = wanted.get(key) {
+                granted.push(format!("\"{key}\":{value}"));
+            }
+        }
+    }
+    let params = format!("{{\"notifications\":{{{}}}}}", granted.join(","));
+    tagged(&own(notification(method::ACKNOWLEDGED, Some(&params))), &listener.id)
+}
+
+fn ended_result(id: &str) -> Message {
+    let key = meta::SUBSCRIPTION_ID;
+    own(response(id, &format!("{{\"resultType\":\"complete\",\"_meta\":{{\"{key}\":{id}}}}}")))
+}
+
+/// The notification under a listener's tag.
+pub(super) fn tagged(message: &Message, id: &str) -> Message {
+    let mut splice = Splice::new();
+    let whole = message.bytes();
+    let member = format!("\"{}\":{id}", meta::SUBSCRIPTION_ID);
+    match (message.body(), message.body_span()) {
+        (Some(body), Some(span)) => {
+            let members = Members::read(body).unwrap_or_default();
+            match members.get("_meta").filter(|found| found.starts_with('{')) {
+                Some(found) => {
+                    let object = span_of(whole, found);
+                    let inner = Members::read(found).unwrap_or_default();
+                    if inner.get(meta::SUBSCRIPTION_ID).is_some() {
+                        splice.member(whole, &inner, meta::SUBSCRIPTION_ID, id.to_owned());
+                    } else {
+                        splice.insert_text(whole, &object, &member);
+                    }
+                }
+                None => drop(splice.insert_member(whole, &span, "_meta", &format!("{{{member}}}"))),
+            }
+            message.spliced(splice)
+        }
+        _ => own(notification(message.method(), Some(&format!("{{\"_meta\":{{{member}}}}}")))),
+    }
+}
