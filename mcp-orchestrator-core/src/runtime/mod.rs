@@ -3,12 +3,13 @@
 //! A backend *places* programs and does not speak MCP: the pipes of a child, an attached pod and a test's pipe are all
 //! an [`Endpoint::Stream`]; framing lives once, in `transport`.
 
-#[cfg(any(feature = "process", feature = "test-util", test))]
 mod board;
 mod connect;
+mod input;
 mod key;
 mod logbook;
 mod logs;
+mod memory;
 #[cfg(feature = "process")]
 mod process;
 
@@ -27,6 +28,7 @@ pub use self::connect::{BoxedIo, Connect, HeaderCell, Io};
 pub use self::key::{InstanceKey, Scope, SpecDigest};
 pub use self::logbook::{LogBook, LogLimits};
 pub use self::logs::{LogLine, LogOptions, LogSource};
+pub use self::memory::MemoryBackend;
 #[cfg(feature = "process")]
 pub use self::process::ProcessBackend;
 use crate::credential::Credential;
@@ -99,6 +101,17 @@ pub struct Exit {
     pub code: Option<i32>,
     /// The last lines of its standard error, oldest first; bounded.
     pub tail: Vec<String>,
+}
+
+impl Exit {
+    /// That of a program which ended by itself with this status.
+    pub fn status(code: i32) -> Self {
+        Self {
+            reason: format!("exit status {code}"),
+            code: Some(code),
+            tail: Vec::new(),
+        }
+    }
 }
 
 /// How an instance is.
