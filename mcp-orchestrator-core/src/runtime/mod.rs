@@ -10,7 +10,7 @@ mod key;
 mod logbook;
 mod logs;
 mod memory;
-#[cfg(feature = "process")]
+#[cfg(all(unix, feature = "process"))]
 mod process;
 
 use std::fmt;
@@ -29,7 +29,7 @@ pub use self::key::{InstanceKey, Scope, SpecDigest};
 pub use self::logbook::{LogBook, LogLimits};
 pub use self::logs::{LogLine, LogOptions, LogSource};
 pub use self::memory::MemoryBackend;
-#[cfg(feature = "process")]
+#[cfg(all(unix, feature = "process"))]
 pub use self::process::ProcessBackend;
 use crate::credential::Credential;
 use crate::error::Result;
@@ -193,8 +193,11 @@ pub trait RuntimeBackend: fmt::Debug + fmt::Display + Send + Sync + 'static {
     /// Makes the instance run and answers how to reach it, once it can be spoken to.
     ///
     /// Idempotent: where it runs already it is joined (`fresh` is false). A [`Endpoint::Stream`] has one holder: while
-    /// that lives, another start is [`Conflict`](crate::ErrorKind::Conflict). Reports what it waits for. The caller
-    /// bounds the time.
+    /// that lives, another start is [`Conflict`](crate::ErrorKind::Conflict). Where the instance is about to end, its end
+    /// is waited for. Reports what it waits for. The caller bounds the time.
+    ///
+    /// A program that ends at once is told either as an error with its last lines, or by
+    /// [`exited`](Instance::exited): by which depends on how soon the backend can know.
     ///
     /// # Errors
     /// [`StartFailed`](crate::ErrorKind::StartFailed) with what to mend, as soon as waiting cannot help.

@@ -25,6 +25,7 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 use self::guard::Guard;
 use self::http::Ports;
@@ -220,7 +221,8 @@ impl Shared {
             place: Vec::new(),
         });
         let run = supervise::supervise(Arc::clone(self), Arc::clone(&live));
-        self.tasks.spawn(run);
+        let span = tracing::info_span!("instance", server.id = %key.server(), instance.name = %key);
+        self.tasks.spawn(run.instrument(span));
         (live, true)
     }
 

@@ -68,7 +68,7 @@ async fn run(shared: &Shared, live: &Live, mut placed: Placed) -> Over {
     tell(Phase::Starting);
     let ready = ready(live, &mut placed).await;
     if ready {
-        tracing::info!(instance = %live.key, pid = placed.pid, "started");
+        tracing::info!(pid = placed.pid, "started");
         tell(Phase::Running);
     }
     let (status, wanted) = ended(live, &mut placed, &stdin).await;
@@ -76,7 +76,7 @@ async fn run(shared: &Shared, live: &Live, mut placed: Placed) -> Over {
     drain(&mut readers).await;
     let exit = exit(status, &live.key, &shared.book);
     let over = Over::new(live, &exit, wanted, ready);
-    tracing::info!(instance = %live.key, pid = placed.pid, reason = %exit.reason, "ended");
+    tracing::info!(pid = placed.pid, reason = %exit.reason, "ended");
     live.signals.advance(Stage::Ending);
     live.signals.exit.send_replace(Some(exit));
     sweep(live, &mut placed).await;
