@@ -3,14 +3,15 @@
 //! A backend *places* programs and does not speak MCP: the pipes of a child, an attached pod and a test's pipe are all
 //! an [`Endpoint::Stream`]; framing lives once, in `transport`.
 
-#[cfg(any(feature = "process", feature = "test-util", test))]
 mod board;
 mod connect;
 mod dispatch;
+mod input;
 mod key;
 mod logbook;
 mod logs;
-#[cfg(feature = "process")]
+mod memory;
+#[cfg(all(unix, feature = "process"))]
 mod process;
 #[cfg(feature = "remote")]
 mod remote;
@@ -32,7 +33,8 @@ pub use self::dispatch::BackendSet;
 pub use self::key::{InstanceKey, Scope, SpecDigest};
 pub use self::logbook::{LogBook, LogLimits};
 pub use self::logs::{LogLine, LogOptions, LogSource};
-#[cfg(feature = "process")]
+pub use self::memory::MemoryBackend;
+#[cfg(all(unix, feature = "process"))]
 pub use self::process::ProcessBackend;
 #[cfg(feature = "remote")]
 pub use self::remote::RemoteBackend;
@@ -107,6 +109,17 @@ pub struct Exit {
     pub code: Option<i32>,
     /// The last lines of its standard error, oldest first; bounded.
     pub tail: Vec<String>,
+}
+
+impl Exit {
+    /// That of a program which ended by itself with this status.
+    pub fn status(code: i32) -> Self {
+        Self {
+            reason: format!("exit status {code}"),
+            code: Some(code),
+            tail: Vec::new(),
+        }
+    }
 }
 
 /// How an instance is.
@@ -188,8 +201,11 @@ pub trait RuntimeBackend: fmt::Debug + fmt::Display + Send + Sync + 'static {
     /// Makes the instance run and answers how to reach it, once it can be spoken to.
     ///
     /// Idempotent: where it runs already it is joined (`fresh` is false). A [`Endpoint::Stream`] has one holder: while
-    /// that lives, another start is [`Conflict`](crate::ErrorKind::Conflict). Reports what it waits for. The caller
-    /// bounds the time.
+    /// that lives, another start is [`Conflict`](crate::ErrorKind::Conflict). Where the instance is about to end, its end
+    /// is waited for. Reports what it waits for. The caller bounds the time.
+    ///
+    /// A program that ends at once is told either as an error with its last lines, or by
+    /// [`exited`](Instance::exited): by which depends on how soon the backend can know.
     ///
     /// # Errors
     /// [`StartFailed`](crate::ErrorKind::StartFailed) with what to mend, as soon as waiting cannot help.

@@ -88,9 +88,37 @@ impl Groups {
         let mut pause = Duration::from_millis(1);
         while !self.are_empty() {
             tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_millis(50));
+            pause = (pause * 2).min(Duration::from_millis(100));
+            if pause > Duration::from_millis(20) && !self.0.iter().any(|&group| is_alive(group)) {
+                return;
+            }
         }
     }
+}
+
+/// Whether a process of this group runs; those that have ended and wait for their parent to notice do not count. Some
+/// containers have a first process that never notices.
+#[cfg(target_os = "linux")]
+fn is_alive(group: Pid) -> bool {
+    let Ok(processes) = std::fs::read_dir("/proc") else {
+        return true;
+    };
+    let group = group.as_raw_nonzero().to_string();
+    processes.flatten().any(|process| {
+        let stat = std::fs::read_to_string(process.path().join("stat")).unwrap_or_default();
+        // `pid (name) state parent group …`, where the name may hold anything.
+        let mut fields = stat
+            .rsplit_once(") ")
+            .map_or("", |(_, rest)| rest)
+            .split(' ');
+        let state = fields.next();
+        fields.nth(1) == Some(group.as_str()) && !matches!(state, Some("Z" | "X"))
+    })
+}
+
+#[cfg(not(target_os = "linux"))]
+fn is_alive(_group: Pid) -> bool {
+    true
 }
 
 /// The number of a child that was not waited for yet.

@@ -8,12 +8,12 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use http::Uri;
 use tokio::io::AsyncWrite;
-use tokio::process::ChildStdout;
+use tokio::process::{ChildStdin, ChildStdout};
 use tokio::sync::watch;
 
 use super::secrets::Secrets;
-use super::stdin::Stdin;
 use crate::error::{Error, ErrorKind, Result};
+use crate::runtime::input::Input;
 use crate::runtime::{Connect, Endpoint, Exit, Instance, InstanceKey, LaunchSpec, Progress};
 
 /// One run: from the decision to start it until nothing of it is left.
@@ -57,7 +57,17 @@ pub(super) enum Reach {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct End {
     pub(super) grace: Duration,
-    pub(super) why: &'static str,
+    pub(super) why: Why,
+}
+
+/// Why a run shall end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Why {
+    Stopped,
+    /// Its holder dropped the connection, perhaps since the child has just died.
+    LetGo,
+    BackendDropped,
+    BadPath,
 }
 
 /// The two ends of a conversation.
@@ -92,11 +102,10 @@ impl Live {
     }
 
     /// Keeps the pipes for whoever starts it first, and says that it is ready.
-    pub(super) fn ready_on(&self, stdin: &Stdin, reader: ChildStdout) {
+    pub(super) fn ready_on(&self, stdin: &Input<ChildStdin>, reader: ChildStdout) {
         let signals = Arc::clone(&self.signals);
         let grace = self.launch.server.limits.stop_grace;
-        let writer =
-            Box::new(stdin.writer(move || signals.ask(grace, "its connection was closed")));
+        let writer = Box::new(stdin.writer(move || signals.ask(grace, Why::LetGo)));
         *self.pipes() = Some(Pipes { reader, writer });
         self.signals.advance(Stage::Ready(Reach::Stream));
     }
@@ -176,7 +185,7 @@ impl Live {
 
 impl Signals {
     /// Asks for the end. Of two wishes the more patient one gives way; the first one's reason stands.
-    pub(super) fn ask(&self, grace: Duration, why: &'static str) {
+    pub(super) fn ask(&self, grace: Duration, why: Why) {
         self.end.send_modify(|end| match end {
             None => *end = Some(End { grace, why }),
             Some(end) => end.grace = end.grace.min(grace),
@@ -213,6 +222,7 @@ impl Signals {
         loop {
             let grace = end.borrow_and_update().map_or(otherwise, |end| end.grace);
             tokio::select! {
+                biased;
                 output = &mut future => return Some(output),
                 () = tokio::time::sleep_until(began + grace) => return None,
                 Ok(()) = end.changed() => {}
@@ -242,6 +252,17 @@ impl Stage {
             Self::Ending => 2,
             Self::Over(_) => 3,
         }
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Stopped => "stopped",
+            Self::LetGo => "its connection was closed",
+            Self::BackendDropped => "the orchestrator has ended",
+            Self::BadPath => "its path makes no valid address",
+        })
     }
 }
 

@@ -13,7 +13,6 @@ mod lookup;
 mod output;
 mod place;
 mod secrets;
-mod stdin;
 mod supervise;
 
 use std::collections::HashMap;
@@ -26,10 +25,11 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 use self::guard::Guard;
 use self::http::Ports;
-use self::live::{Joined, Live};
+use self::live::{Joined, Live, Why};
 use self::secrets::Secrets;
 use super::board::Board;
 use super::{
@@ -122,7 +122,7 @@ impl RuntimeBackend for ProcessBackend {
         let Some(live) = self.0.find(key) else {
             return Ok(());
         };
-        live.signals.ask(grace, "stopped");
+        live.signals.ask(grace, Why::Stopped);
         let patience = grace.saturating_mul(4).saturating_add(STOP_PATIENCE);
         let over = tokio::time::timeout(patience, live.over()).await;
         over.map_err(|_| {
@@ -192,7 +192,7 @@ impl fmt::Display for ProcessBackend {
 impl Drop for ProcessBackend {
     fn drop(&mut self) {
         for live in self.0.lock().values() {
-            live.signals.ask(DROP_GRACE, "the orchestrator has ended");
+            live.signals.ask(DROP_GRACE, Why::BackendDropped);
         }
         // The guard reads the end of its input, ends what is left, and takes the secrets' folder away.
         self.0.closing.cancel();
@@ -221,7 +221,8 @@ impl Shared {
             place: Vec::new(),
         });
         let run = supervise::supervise(Arc::clone(self), Arc::clone(&live));
-        self.tasks.spawn(run);
+        let span = tracing::info_span!("instance", server.id = %key.server(), instance.name = %key);
+        self.tasks.spawn(run.instrument(span));
         (live, true)
     }
 

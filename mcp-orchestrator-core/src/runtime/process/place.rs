@@ -6,6 +6,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::Stdio;
 
+use rustix::process::Pid;
 use tokio::process::{Child, Command};
 
 use super::Shared;
@@ -50,7 +51,7 @@ pub(super) struct Placed {
     pub(super) pid: u32,
     pub(super) port: Option<Port>,
     /// What the guard was told.
-    pub(super) listed: Vec<rustix::process::Pid>,
+    pub(super) listed: Vec<Pid>,
 }
 
 /// What the file system says before anything runs.
@@ -72,25 +73,18 @@ impl Placed {
                 })?)
             }
         };
-        let number = port.as_ref().map(Port::number);
-        let prepared = prepare(shared, live, command.clone(), number).await?;
-        let mut command = command_line(command, prepared, number);
-
+        // The guard comes first: it also takes away the secret files that are written next.
         let founder = Founder::new().map_err(PlaceError::Group)?;
         let group = founder.id();
         let listed = shared.guard.list(group, &shared.tasks, &shared.closing);
         listed.await.map_err(PlaceError::Group)?;
-        let spawned = command
-            .process_group(group.as_raw_nonzero().get())
-            .spawn()
-            .and_then(|child| Ok((pid(&child)?, child)));
-        let (own, child) = match spawned {
+        let number = port.as_ref().map(Port::number);
+        let (own, child) = match spawn(shared, live, command, number, group).await {
             Ok(spawned) => spawned,
             Err(error) => {
                 founder.leave().await;
                 shared.guard.strike(vec![group]).await;
-                let program = command.as_std().get_program().into();
-                return Err(PlaceError::Execute { program, error });
+                return Err(error);
             }
         };
         let placed = Self {
@@ -106,6 +100,24 @@ impl Placed {
         founder.leave().await;
         Ok(placed)
     }
+}
+
+/// Starts the program right into the group.
+async fn spawn(
+    shared: &Shared,
+    live: &Live,
+    line: &CommandLine,
+    port: Option<u16>,
+    group: Pid,
+) -> Result<(Pid, Child), PlaceError> {
+    let prepared = prepare(shared, live, line.clone(), port).await?;
+    let mut command = command_line(line, prepared, port);
+    command.process_group(group.as_raw_nonzero().get());
+    let spawned = command.spawn().and_then(|child| Ok((pid(&child)?, child)));
+    spawned.map_err(|error| PlaceError::Execute {
+        program: command.as_std().get_program().into(),
+        error,
+    })
 }
 
 fn command_of(live: &Live) -> Result<(&Program, &CommandLine), PlaceError> {

@@ -5,15 +5,16 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use rustix::process::Signal;
+use tokio::process::ChildStdin;
 use tokio::task::JoinHandle;
 
 use super::Shared;
 use super::http::TcpConnect;
-use super::live::{Live, Reach, Stage};
+use super::live::{Live, Reach, Stage, Why};
 use super::output::{exit, read_lines};
 use super::place::Placed;
-use super::stdin::Stdin;
 use crate::error::{Error, ErrorKind};
+use crate::runtime::input::Input;
 use crate::runtime::{Exit, InstanceStatus, LogSource, Phase};
 use crate::server::{Launch, ProgramTransport};
 
@@ -29,23 +30,23 @@ pub(super) async fn supervise(shared: Arc<Shared>, live: Arc<Live>) {
     let mut closing = Closing {
         shared,
         live,
-        error: None,
+        over: None,
     };
     let (shared, live) = (&closing.shared, &closing.live);
-    let error = match Placed::new(shared, live).await {
+    let over = match Placed::new(shared, live).await {
         Ok(placed) => run(shared, live, placed).await,
-        Err(error) => error.of(live.key.server()),
+        Err(error) => Over::failed(error.of(live.key.server())),
     };
     let secrets = live.secrets.clone();
     // Fails only where the runtime ends; then the guard takes the files away.
     let _ = shared.tasks.spawn_blocking(move || secrets.close()).await;
-    closing.error = Some(error);
+    closing.over = Some(over);
 }
 
-/// Runs a child that was started; answers what to tell those who still wait for its start.
-async fn run(shared: &Shared, live: &Live, mut placed: Placed) -> Error {
+/// Runs a child that was started, to its end.
+async fn run(shared: &Shared, live: &Live, mut placed: Placed) -> Over {
     let child = &mut placed.child;
-    let stdin = Stdin::new(child.stdin.take());
+    let stdin = Input::new(child.stdin.take());
     let mut readers = Vec::new();
     let mut read = |from: Box<dyn tokio::io::AsyncRead + Send + Unpin>, source| {
         let book = shared.book.clone();
@@ -67,15 +68,15 @@ async fn run(shared: &Shared, live: &Live, mut placed: Placed) -> Error {
     tell(Phase::Starting);
     let ready = ready(live, &mut placed).await;
     if ready {
-        tracing::info!(instance = %live.key, pid = placed.pid, "started");
+        tracing::info!(pid = placed.pid, "started");
         tell(Phase::Running);
     }
-    let status = ended(live, &mut placed, &stdin).await;
+    let (status, wanted) = ended(live, &mut placed, &stdin).await;
     stdin.close();
     drain(&mut readers).await;
     let exit = exit(status, &live.key, &shared.book);
-    let error = start_error(live, &exit, ready);
-    tracing::info!(instance = %live.key, pid = placed.pid, reason = %exit.reason, "ended");
+    let over = Over::new(live, &exit, wanted, ready);
+    tracing::info!(pid = placed.pid, reason = %exit.reason, "ended");
     live.signals.advance(Stage::Ending);
     live.signals.exit.send_replace(Some(exit));
     sweep(live, &mut placed).await;
@@ -83,7 +84,7 @@ async fn run(shared: &Shared, live: &Live, mut placed: Placed) -> Error {
     for reader in readers {
         reader.abort();
     }
-    error
+    over
 }
 
 /// Waits until it can be spoken to. `false`: its end comes first, or is wanted.
@@ -114,7 +115,7 @@ async fn ready(live: &Live, placed: &mut Placed) -> bool {
     let slash = if path.starts_with('/') { "" } else { "/" };
     let Ok(uri) = format!("http://{address}{slash}{path}").parse() else {
         let grace = live.launch.server.limits.stop_grace;
-        live.signals.ask(grace, "its path makes no valid address");
+        live.signals.ask(grace, Why::BadPath);
         return false;
     };
     let connect = Arc::new(TcpConnect::new(address));
@@ -123,23 +124,33 @@ async fn ready(live: &Live, placed: &mut Placed) -> bool {
     true
 }
 
-/// Waits for its end, or brings it about: input closed, TERM, KILL, each after the grace.
-async fn ended(live: &Live, placed: &mut Placed, stdin: &Stdin) -> Option<ExitStatus> {
+/// Waits for its end, or brings it about: input closed, TERM, KILL, each after the grace. Answers also why the end was
+/// wanted, where it was.
+async fn ended(
+    live: &Live,
+    placed: &mut Placed,
+    stdin: &Input<ChildStdin>,
+) -> (Option<ExitStatus>, Option<Why>) {
     let (child, signals) = (&mut placed.child, &live.signals);
     tokio::select! {
-        status = child.wait() => return status.ok(),
+        biased;
+        status = child.wait() => return (status.ok(), None),
         () = signals.asked() => {}
     }
+    let why = signals.end.borrow().map(|end| end.why);
     stdin.close();
     if let Some(status) = signals.within_grace(Duration::ZERO, child.wait()).await {
-        return status.ok();
+        let status = status.ok();
+        let failed = status.is_some_and(|status| !status.success());
+        // A holder often learns of a child's death before we do, and lets go.
+        return (status, why.filter(|why| !(failed && *why == Why::LetGo)));
     }
     placed.groups.signal(Signal::TERM);
     if let Some(status) = signals.within_grace(Duration::ZERO, child.wait()).await {
-        return status.ok();
+        return (status.ok(), why);
     }
     placed.groups.signal(Signal::KILL);
-    child.wait().await.ok()
+    (child.wait().await.ok(), why)
 }
 
 /// Ends what a child that is gone has left in its groups.
@@ -190,54 +201,78 @@ fn status(
     }
 }
 
-fn start_error(live: &Live, exit: &Exit, ready: bool) -> Error {
-    let server = live.key.server();
-    let when = match ready {
-        true => "ended as soon as it ran",
-        false => "ended before it listened on its port",
-    };
-    let mut message = match *live.signals.end.borrow() {
-        Some(end) => format!("server {server} was ended while it started: {}", end.why),
-        None => format!("server {server} {when}: {}", exit.reason),
-    };
-    if !exit.tail.is_empty() {
-        message = format!("{message}; it said last: {}", exit.tail.join("\n"));
+/// How a run ended, for those who look at it.
+struct Over {
+    /// What those are told who still wait for its start.
+    error: Error,
+    phase: Phase,
+    reason: String,
+}
+
+impl Over {
+    /// It could not start.
+    fn failed(error: Error) -> Self {
+        Self {
+            reason: error.to_string(),
+            phase: Phase::Failed,
+            error,
+        }
     }
-    Error::new(ErrorKind::StartFailed, message)
-        .with_server(server)
-        .with_instance(&live.key)
+
+    /// It ran.
+    fn new(live: &Live, exit: &Exit, wanted: Option<Why>, ready: bool) -> Self {
+        let server = live.key.server();
+        let (phase, reason) = match wanted {
+            Some(why) => (Phase::Resting, why.to_string()),
+            None => (Phase::Failed, exit.reason.clone()),
+        };
+        let mut message = match (wanted, ready) {
+            (Some(why), _) => format!("server {server} was ended while it started: {why}"),
+            (None, true) => format!("server {server} ended as soon as it ran: {reason}"),
+            (None, false) => {
+                format!("server {server} ended before it listened on its port: {reason}")
+            }
+        };
+        if !exit.tail.is_empty() {
+            message = format!("{message}; it said last: {}", exit.tail.join("\n"));
+        }
+        let error = Error::new(ErrorKind::StartFailed, message)
+            .with_server(server)
+            .with_instance(&live.key);
+        Self {
+            error,
+            phase,
+            reason,
+        }
+    }
 }
 
 /// Tells all who wait that the run is over, also where its task was dropped.
 struct Closing {
     shared: Arc<Shared>,
     live: Arc<Live>,
-    error: Option<Error>,
+    over: Option<Over>,
 }
 
 impl Drop for Closing {
     fn drop(&mut self) {
         let (live, signals) = (&self.live, &self.live.signals);
-        let error = self.error.take().unwrap_or_else(|| {
-            Error::new(ErrorKind::Unavailable, "the backend is closed")
-                .with_server(live.key.server())
+        let over = self.over.take().unwrap_or_else(|| {
+            let error = Error::new(ErrorKind::Unavailable, "the backend is closed");
+            Over::failed(error.with_server(live.key.server()))
         });
-        let exit = signals.exit.borrow().clone();
-        let end = signals.end.borrow().map(|end| end.why.to_owned());
-        let (phase, reason) = match (end, &exit) {
-            (Some(why), _) => (Phase::Resting, why),
-            (None, Some(exit)) => (Phase::Failed, exit.reason.clone()),
-            (None, None) => (Phase::Failed, error.to_string()),
-        };
-        if exit.is_none() {
-            let reason = reason.clone();
-            signals.exit.send_replace(Some(Exit {
-                reason,
-                ..Exit::default()
-            }));
-        }
-        let status = status(live, phase, Some(reason), Vec::new());
+        let status = status(live, over.phase, Some(over.reason.clone()), Vec::new());
         self.shared.leave(live, status);
-        signals.advance(Stage::Over(Arc::new(error)));
+        signals.exit.send_if_modified(|exit| {
+            let untold = exit.is_none();
+            if untold {
+                *exit = Some(Exit {
+                    reason: over.reason,
+                    ..Exit::default()
+                });
+            }
+            untold
+        });
+        signals.advance(Stage::Over(Arc::new(over.error)));
     }
 }

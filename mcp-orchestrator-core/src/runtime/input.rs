@@ -1,4 +1,4 @@
-//! A child's standard input, which its holder writes and its supervisor may close.
+//! An instance's input, which its holder writes and its supervisor may close.
 
 use std::io;
 use std::pin::Pin;
@@ -6,37 +6,36 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use tokio::io::AsyncWrite;
-use tokio::process::ChildStdin;
 
 /// The pipe, as long as nobody has closed it.
-#[derive(Clone, Debug)]
-pub(super) struct Stdin(Arc<Mutex<Pipe>>);
+#[derive(Debug)]
+pub(super) struct Input<W>(Arc<Mutex<Pipe<W>>>);
 
 #[derive(Debug)]
-struct Pipe {
-    open: Option<ChildStdin>,
+struct Pipe<W> {
+    open: Option<W>,
     /// Who waits for room in it, and must hear that it was closed.
     waiting: Option<Waker>,
 }
 
 /// The holder's end. Dropping it, or shutting it down, closes the pipe and says so.
-pub(super) struct Writer<F: Fn()> {
-    stdin: Stdin,
+pub(super) struct Writer<W, F: Fn()> {
+    input: Input<W>,
     /// Is called once or twice, with the pipe closed.
     closed: F,
 }
 
-// === impl Stdin ===
+// === impl Input ===
 
-impl Stdin {
-    pub(super) fn new(pipe: Option<ChildStdin>) -> Self {
+impl<W> Input<W> {
+    pub(super) fn new(pipe: Option<W>) -> Self {
         Self(Arc::new(Mutex::new(Pipe {
             open: pipe,
             waiting: None,
         })))
     }
 
-    /// The child reads the end of its input.
+    /// The instance reads the end of its input.
     pub(super) fn close(&self) {
         let (pipe, waiting) = {
             let mut pipe = self.lock();
@@ -48,9 +47,9 @@ impl Stdin {
         }
     }
 
-    pub(super) fn writer<F: Fn()>(&self, closed: F) -> Writer<F> {
+    pub(super) fn writer<F: Fn()>(&self, closed: F) -> Writer<W, F> {
         Writer {
-            stdin: self.clone(),
+            input: Self(Arc::clone(&self.0)),
             closed,
         }
     }
@@ -58,8 +57,11 @@ impl Stdin {
     fn poll<T>(
         &self,
         cx: &mut Context<'_>,
-        poll: impl FnOnce(Pin<&mut ChildStdin>, &mut Context<'_>) -> Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
+        poll: impl FnOnce(Pin<&mut W>, &mut Context<'_>) -> Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>>
+    where
+        W: Unpin,
+    {
         let mut pipe = self.lock();
         let Some(open) = pipe.open.as_mut() else {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
@@ -71,20 +73,20 @@ impl Stdin {
         polled
     }
 
-    fn lock(&self) -> MutexGuard<'_, Pipe> {
+    fn lock(&self) -> MutexGuard<'_, Pipe<W>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 // === impl Writer ===
 
-impl<F: Fn() + Unpin> AsyncWrite for Writer<F> {
+impl<W: AsyncWrite + Unpin, F: Fn() + Unpin> AsyncWrite for Writer<W, F> {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.stdin.poll(cx, |pipe, cx| pipe.poll_write(cx, bytes))
+        self.input.poll(cx, |pipe, cx| pipe.poll_write(cx, bytes))
     }
 
     fn poll_write_vectored(
@@ -92,7 +94,7 @@ impl<F: Fn() + Unpin> AsyncWrite for Writer<F> {
         cx: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.stdin
+        self.input
             .poll(cx, |pipe, cx| pipe.poll_write_vectored(cx, parts))
     }
 
@@ -101,19 +103,19 @@ impl<F: Fn() + Unpin> AsyncWrite for Writer<F> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stdin.poll(cx, |pipe, cx| pipe.poll_flush(cx))
+        self.input.poll(cx, |pipe, cx| pipe.poll_flush(cx))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stdin.close();
+        self.input.close();
         (self.closed)();
         Poll::Ready(Ok(()))
     }
 }
 
-impl<F: Fn()> Drop for Writer<F> {
+impl<W, F: Fn()> Drop for Writer<W, F> {
     fn drop(&mut self) {
-        self.stdin.close();
+        self.input.close();
         (self.closed)();
     }
 }

@@ -1,0 +1,368 @@
+//! Instances as futures of this process, for tests and examples: nothing is started, everything else is as promised.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
+use tokio::io::{AsyncWrite, DuplexStream};
+use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
+
+use super::board::Board;
+use super::input::Input;
+use super::{
+    BoxedIo, Endpoint, Exit, Instance, InstanceEvent, InstanceKey, InstanceStatus, LaunchSpec,
+    LogBook, LogLine, LogOptions, Phase, Progress, RuntimeBackend,
+};
+use crate::credential::Credential;
+use crate::error::{Error, ErrorKind, Result};
+
+/// Bytes that may wait in one direction of a pipe.
+const PIPE_BYTES: usize = 64 << 10;
+
+type Serve = dyn Fn(&InstanceKey, &LaunchSpec, BoxedIo) -> BoxFuture<'static, Exit> + Send + Sync;
+
+/// Runs each instance as a future that speaks lines over a pipe in memory.
+///
+/// The future is the instance: its output is the instance's exit; where it does not end within the grace it is dropped.
+/// Credentials are what the launch says: a refresh changes nothing.
+///
+/// # Example
+/// ```
+/// use mcp_orchestrator_core::runtime::{Exit, MemoryBackend};
+///
+/// // A server that sends back what it reads.
+/// let backend = MemoryBackend::new(|_key, _launch, pipe| async move {
+///     let (mut reader, mut writer) = tokio::io::split(pipe);
+///     match tokio::io::copy(&mut reader, &mut writer).await {
+///         Ok(_) => Exit::status(0),
+///         Err(_) => Exit::status(1),
+///     }
+/// });
+/// # drop(backend);
+/// ```
+pub struct MemoryBackend {
+    serve: Box<Serve>,
+    shared: Arc<Shared>,
+    tasks: TaskTracker,
+}
+
+struct Shared {
+    runs: Mutex<HashMap<InstanceKey, Arc<Run>>>,
+    board: Arc<Board>,
+    book: LogBook,
+}
+
+/// One instance that runs, or is about to end.
+struct Run {
+    input: Input<DuplexStream>,
+    end: watch::Sender<Option<Duration>>,
+    exit: watch::Sender<Option<Exit>>,
+}
+
+// === impl MemoryBackend ===
+
+impl MemoryBackend {
+    /// A backend whose instances are the futures that this function makes; each speaks over its end of the pipe.
+    pub fn new<S, F>(serve: S) -> Self
+    where
+        S: Fn(&InstanceKey, &LaunchSpec, BoxedIo) -> F + Send + Sync + 'static,
+        F: Future<Output = Exit> + Send + 'static,
+    {
+        Self::with_log_book(LogBook::default(), serve)
+    }
+
+    /// As [`new`](Self::new); what the servers note in this book is their log.
+    pub fn with_log_book<S, F>(book: LogBook, serve: S) -> Self
+    where
+        S: Fn(&InstanceKey, &LaunchSpec, BoxedIo) -> F + Send + Sync + 'static,
+        F: Future<Output = Exit> + Send + 'static,
+    {
+        Self {
+            serve: Box::new(move |key, launch, pipe| serve(key, launch, pipe).boxed()),
+            shared: Arc::new(Shared {
+                runs: Mutex::default(),
+                board: Board::new(),
+                book,
+            }),
+            tasks: TaskTracker::new(),
+        }
+    }
+
+    /// A new instance, or the run that is in its way.
+    fn enter(&self, key: &InstanceKey, launch: &LaunchSpec) -> Result<Instance, Arc<Run>> {
+        let mut runs = self.shared.lock();
+        if let Some(run) = runs.get(key) {
+            return Err(Arc::clone(run));
+        }
+        let (input, from_us) = tokio::io::duplex(PIPE_BYTES);
+        let (output, to_us) = tokio::io::duplex(PIPE_BYTES);
+        let run = Arc::new(Run {
+            input: Input::new(Some(input)),
+            end: watch::Sender::new(None),
+            exit: watch::Sender::new(None),
+        });
+        runs.insert(key.clone(), Arc::clone(&run));
+        self.shared.book.begin(key);
+        self.shared.tell(key, Phase::Running, None);
+        let pipe = Box::new(tokio::io::join(from_us, to_us));
+        let server = (self.serve)(key, launch, pipe);
+        let (shared, key) = (Arc::clone(&self.shared), key.clone());
+        let exited = run.exited();
+        let grace = launch.server.limits.stop_grace;
+        let writer = run.writer(grace);
+        self.tasks.spawn(run.supervise(server, shared, key));
+        Ok(Instance {
+            endpoint: Endpoint::Stream {
+                reader: Box::new(output),
+                writer,
+            },
+            fresh: true,
+            exited,
+        })
+    }
+}
+
+#[async_trait]
+impl RuntimeBackend for MemoryBackend {
+    async fn start(
+        &self,
+        key: &InstanceKey,
+        launch: &LaunchSpec,
+        _progress: &Progress,
+    ) -> Result<Instance> {
+        loop {
+            let run = match self.enter(key, launch) {
+                Ok(instance) => return Ok(instance),
+                Err(run) => run,
+            };
+            if run.end.borrow().is_none() && run.exit.borrow().is_none() {
+                let message = format!("instance {key} has a connection already");
+                return Err(Error::new(ErrorKind::Conflict, message)
+                    .with_server(key.server())
+                    .with_instance(key));
+            }
+            run.exited().await;
+        }
+    }
+
+    async fn stop(&self, key: &InstanceKey, grace: Duration) -> Result<()> {
+        let run = self.shared.lock().get(key).cloned();
+        if let Some(run) = run {
+            run.ask(grace);
+            run.exited().await;
+        }
+        Ok(())
+    }
+
+    async fn remove(&self, key: &InstanceKey, grace: Duration) -> Result<()> {
+        self.stop(key, grace).await?;
+        let runs = self.shared.lock();
+        if !runs.contains_key(key) {
+            self.shared.board.forget(key);
+            self.shared.book.forget(key);
+        }
+        Ok(())
+    }
+
+    async fn refresh(&self, _key: &InstanceKey, _credential: &Credential) -> Result<()> {
+        Ok(())
+    }
+
+    fn watch(&self) -> BoxStream<'static, Result<InstanceEvent>> {
+        self.shared.board.watch()
+    }
+
+    async fn logs(
+        &self,
+        key: &InstanceKey,
+        options: LogOptions,
+    ) -> Result<BoxStream<'static, Result<LogLine>>> {
+        self.shared.book.read(key, &options)
+    }
+}
+
+impl fmt::Debug for MemoryBackend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryBackend")
+            .field("live", &self.shared.lock().keys())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for MemoryBackend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("memory")
+    }
+}
+
+impl Drop for MemoryBackend {
+    fn drop(&mut self) {
+        for run in self.shared.lock().values() {
+            run.ask(Duration::ZERO);
+        }
+    }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    fn tell(&self, key: &InstanceKey, phase: Phase, reason: Option<String>) {
+        self.board.set(InstanceStatus {
+            key: key.clone(),
+            phase,
+            reason,
+            since: SystemTime::now(),
+            place: Vec::new(),
+        });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<InstanceKey, Arc<Run>>> {
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Run ===
+
+impl Run {
+    fn writer(self: &Arc<Self>, grace: Duration) -> Box<dyn AsyncWrite + Send + Unpin> {
+        let run = Arc::clone(self);
+        Box::new(self.input.writer(move || run.ask(grace)))
+    }
+
+    fn ask(&self, grace: Duration) {
+        self.end
+            .send_modify(|end| *end = Some(end.map_or(grace, |end| end.min(grace))));
+    }
+
+    fn exited(&self) -> BoxFuture<'static, Exit> {
+        let mut exit = self.exit.subscribe();
+        async move {
+            match exit.wait_for(Option::is_some).await {
+                Ok(exit) => exit.clone().unwrap_or_default(),
+                Err(_) => Exit::default(),
+            }
+        }
+        .boxed()
+    }
+
+    async fn supervise(
+        self: Arc<Self>,
+        mut server: BoxFuture<'static, Exit>,
+        shared: Arc<Shared>,
+        key: InstanceKey,
+    ) {
+        let asked = async {
+            // The sender lives in `self`.
+            let _ = self.end.subscribe().wait_for(Option::is_some).await;
+        };
+        let (mut exit, wanted) = tokio::select! {
+            biased;
+            exit = &mut server => (exit, false),
+            () = asked => (self.ended(&mut server).await, true),
+        };
+        drop(server);
+        if exit.tail.is_empty() {
+            exit.tail = shared.book.tail(&key, 20);
+        }
+        {
+            let mut runs = shared.lock();
+            runs.remove(&key);
+            // A holder often learns of a failure before we do, and lets go.
+            let failed = !wanted || exit.code.is_some_and(|code| code != 0);
+            let phase = if failed {
+                Phase::Failed
+            } else {
+                Phase::Resting
+            };
+            shared.tell(&key, phase, Some(exit.reason.clone()));
+        }
+        self.exit.send_replace(Some(exit));
+    }
+
+    /// Lets it end by itself for the grace, which may shrink meanwhile.
+    async fn ended(&self, server: &mut BoxFuture<'static, Exit>) -> Exit {
+        self.input.close();
+        let began = tokio::time::Instant::now();
+        let mut end = self.end.subscribe();
+        loop {
+            let grace = end.borrow_and_update().unwrap_or_default();
+            tokio::select! {
+                exit = &mut *server => return exit,
+                () = tokio::time::sleep_until(began + grace) => {
+                    return Exit { reason: "dropped after its grace".to_owned(), ..Exit::default() };
+                }
+                Ok(()) = end.changed() => {}
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[cfg(feature = "test-util")]
+mod tests {
+    use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+
+    use super::*;
+    use crate::id::ServerId;
+    use crate::runtime::LogSource;
+    use crate::server::ServerSpec;
+    use crate::testing::runtime::{Script, suite};
+
+    /// Plays the script that the server is named after.
+    async fn play(key: InstanceKey, pipe: BoxedIo, book: LogBook) -> Exit {
+        let note = |text: &str| book.note(&key, LogSource::Stderr, text);
+        match key.server().as_str() {
+            "fail" => {
+                note("first words");
+                note("last words");
+                return Exit::status(3);
+            }
+            "chatty" => (1..=100).for_each(|number| note(&format!("line {number}"))),
+            _ => {}
+        }
+        let (reader, mut writer) = tokio::io::split(pipe);
+        let mut lines = BufReader::new(reader).lines();
+        while let Ok(Some(line)) = lines.next_line().await {
+            if writer
+                .write_all(format!("{line}\n").as_bytes())
+                .await
+                .is_err()
+            {
+                break;
+            }
+        }
+        if key.server().as_str() == "stubborn" {
+            std::future::pending::<()>().await;
+        }
+        Exit::status(0)
+    }
+
+    fn fixture(script: Script) -> Option<ServerSpec> {
+        let name = match script {
+            Script::Echo => "echo",
+            Script::Fail => "fail",
+            Script::Stubborn => "stubborn",
+            Script::Chatty => "chatty",
+            Script::ShowFile | Script::Http | Script::Missing => return None,
+        };
+        let id = ServerId::new(name).unwrap();
+        Some(ServerSpec::command(id, name, [""; 0]))
+    }
+
+    #[tokio::test]
+    async fn keeps_the_contract() {
+        let book = LogBook::default();
+        let notes = book.clone();
+        let backend: Arc<dyn RuntimeBackend> =
+            Arc::new(MemoryBackend::with_log_book(book, move |key, _, pipe| {
+                play(key.clone(), pipe, notes.clone())
+            }));
+        suite(&*backend, &fixture).await;
+    }
+}
