@@ -63,6 +63,15 @@ stop() {
     wait "$1" 2>/dev/null || true
 }
 
+# The processes below PID, children first.
+descendants() {
+    local child
+    for child in $(pgrep -P "$1" || true); do
+        echo "$child"
+        descendants "$child"
+    done
+}
+
 # start NAME COMMAND..: starts a program of ours, waits until it says where it listens.
 # Sets URL (what it printed) and PID. Its stderr goes to $WORK/NAME.log.
 start() {

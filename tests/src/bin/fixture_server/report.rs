@@ -114,6 +114,13 @@ async fn progress(cx: &RequestContext<RoleServer>) -> &'static str {
 }
 
 async fn wait(cx: &RequestContext<RoleServer>) -> &'static str {
+    if let Some(token) = cx.meta.get_progress_token() {
+        // Who wants to cancel knows by this that the call runs. A peer that is gone needs no progress.
+        let _ = cx
+            .peer
+            .notify_progress(ProgressNotificationParam::new(token, 1.0))
+            .await;
+    }
     tokio::select! {
         () = cx.ct.cancelled() => {
             CANCELLED.fetch_add(1, Ordering::SeqCst);
