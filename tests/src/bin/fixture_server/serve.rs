@@ -1,9 +1,9 @@
 //! The two transports. Accepted sockets send without delay: rmcp writes the priming event and the answer apart,
 //! and with Nagle's algorithm the second waits for the peer's delayed acknowledgement.
 
-use std::{error::Error, net::SocketAddr, sync::Arc};
+use std::{error::Error, net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::{Router, serve::ListenerExt as _};
+use axum::{Router, middleware, serve::ListenerExt as _};
 use rmcp::{
     ServiceExt as _,
     transport::{
@@ -13,7 +13,10 @@ use rmcp::{
 };
 use tokio::net::TcpListener;
 
-use crate::handler::Fixture;
+use crate::{handler::Fixture, reconnection};
+
+/// When a client whose stream ended may come back.
+const RETRY: Duration = Duration::from_millis(500);
 
 /// Serves one peer over standard input and output until either side ends.
 pub(crate) async fn stdio(fixture: Fixture) -> Result<(), Box<dyn Error>> {
@@ -35,9 +38,13 @@ pub(crate) async fn http(fixture: &Fixture, address: SocketAddr) -> Result<(), B
         Arc::new(LocalSessionManager::default()),
         StreamableHttpServerConfig::default()
             .with_allowed_origins(["http://localhost:*", "http://127.0.0.1:*", "http://[::1]:*"])
-            .with_max_request_body_bytes(64 << 20),
+            .with_sse_retry(Some(RETRY))
+            .with_max_request_body_bytes(reconnection::MAX_BODY),
     );
-    axum::serve(listener, Router::new().route_service("/mcp", service)).await?;
+    let router = Router::new()
+        .route_service("/mcp", service)
+        .layer(middleware::from_fn(reconnection::end_stream));
+    axum::serve(listener, router).await?;
     Ok(())
 }
 
