@@ -1,0 +1,76 @@
+//! Who calls: the principal, and the seam of those who can tell.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use secrecy::SecretString;
+
+use crate::error::Result;
+use crate::id::{PrincipalId, TeamId};
+
+/// Who calls. It has no field for a token, so that a client's token cannot travel upstream by accident.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Principal {
+    /// Its name, unique among principals of every kind.
+    pub id: PrincipalId,
+    /// A person, or a token that stands for a team or for all.
+    pub kind: PrincipalKind,
+    /// The teams of a user, in the directory's order.
+    pub teams: Vec<TeamId>,
+    /// How it was told, as `local` or `jwt`.
+    pub method: &'static str,
+}
+
+/// What kind of caller it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PrincipalKind {
+    /// A person or an agent of their own.
+    User,
+    /// A team's token; the id is the team's.
+    Team,
+    /// The organization's token.
+    Organization,
+}
+
+impl Principal {
+    /// A user without teams.
+    pub fn user(id: PrincipalId, method: &'static str) -> Self {
+        Self {
+            id,
+            kind: PrincipalKind::User,
+            teams: Vec::new(),
+            method,
+        }
+    }
+}
+
+/// A principal, and the token by which it was told.
+pub struct Authenticated {
+    /// Who calls.
+    pub principal: Arc<Principal>,
+    /// The token; it reaches nobody but a resolver that exchanges it.
+    pub token: Option<SecretString>,
+}
+
+impl fmt::Debug for Authenticated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Authenticated")
+            .field("principal", &self.principal)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Tells who calls.
+///
+/// # Contract
+/// `Ok(None)` means "nothing of mine in this request, ask the next one"; `Err` means that it carries something of mine
+/// which does not hold, and the request ends there.
+#[async_trait]
+pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
+    /// Who sends this request.
+    ///
+    /// # Errors
+    /// [`Unauthenticated`](crate::ErrorKind::Unauthenticated) or [`Forbidden`](crate::ErrorKind::Forbidden).
+    async fn authenticate(&self, parts: &http::request::Parts) -> Result<Option<Authenticated>>;
+}

@@ -1,0 +1,234 @@
+//! A call, its reply, and what belongs to no call.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_util::Stream;
+use futures_util::stream::BoxStream;
+use http::HeaderMap;
+use secrecy::SecretString;
+use tokio::sync::oneshot;
+
+use crate::auth::Principal;
+use crate::error::{Error, Result};
+use crate::id::{GatewayId, SessionId};
+use crate::jsonrpc::Message;
+
+/// How the client speaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// Legacy, in this session; `None` only for `initialize`, which makes one.
+    Legacy(Option<SessionId>),
+    /// Modern: every request stands alone.
+    Modern,
+}
+
+/// One request of a client.
+pub struct Call {
+    /// Who calls.
+    pub principal: Arc<Principal>,
+    /// Through which gateway.
+    pub gateway: GatewayId,
+    /// In which dialect.
+    pub dialect: Dialect,
+    /// The request, as it came.
+    pub message: Message,
+    /// Headers that go with it upstream (`Mcp-Param-*`); usually none.
+    pub headers: HeaderMap,
+    /// The caller's token; it reaches nobody but a resolver that exchanges it.
+    pub token: Option<SecretString>,
+}
+
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call")
+            .field("principal", &self.principal.id)
+            .field("gateway", &self.gateway)
+            .field("dialect", &self.dialect)
+            .field("message", &self.message)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A notification or a response of a client: no answer is owed.
+pub struct Notify {
+    /// Who sends it.
+    pub principal: Arc<Principal>,
+    /// Through which gateway.
+    pub gateway: GatewayId,
+    /// In which dialect.
+    pub dialect: Dialect,
+    /// The message, as it came.
+    pub message: Message,
+}
+
+impl fmt::Debug for Notify {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Notify")
+            .field("gateway", &self.gateway)
+            .field("message", &self.message)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A wish to hear what belongs to no call: list changes, resource updates, logs, requests of a server.
+#[derive(Debug)]
+pub struct Listen {
+    /// Who listens.
+    pub principal: Arc<Principal>,
+    /// Through which gateway.
+    pub gateway: GatewayId,
+    /// The session, for a legacy client's GET stream; `None` for a modern `subscriptions/listen`.
+    pub session: Option<SessionId>,
+    /// The modern request.
+    pub request: Option<Message>,
+}
+
+/// What comes back, until dropped. A modern one begins with its acknowledgement.
+pub struct Listening(pub BoxStream<'static, ReplyItem>);
+
+impl fmt::Debug for Listening {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Listening")
+    }
+}
+
+/// One item on the way to the client.
+#[derive(Debug)]
+pub enum ReplyItem {
+    /// A notification.
+    Notification(Message),
+    /// A request of the server; the handle answers it once.
+    Request(ServerRequest),
+    /// The one response: the last item.
+    Response(Message),
+    /// There will be no response: the last item.
+    Failed(Error),
+}
+
+/// A request of a server to the client. Dropped without an answer, it is refused.
+pub struct ServerRequest {
+    /// The request, with an id that is unique for the client.
+    pub message: Message,
+    answer: oneshot::Sender<Message>,
+}
+
+impl ServerRequest {
+    /// A request and where its answer is awaited.
+    pub fn new(message: Message) -> (Self, oneshot::Receiver<Message>) {
+        let (answer, receiver) = oneshot::channel();
+        (Self { message, answer }, receiver)
+    }
+
+    /// Passes the client's response on.
+    pub fn answer(self, response: Message) {
+        // Who asked may be gone by now; then nobody misses the answer.
+        let _ = self.answer.send(response);
+    }
+
+    /// The request and the place where its answer goes.
+    pub fn into_parts(self) -> (Message, oneshot::Sender<Message>) {
+        (self.message, self.answer)
+    }
+}
+
+impl fmt::Debug for ServerRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ServerRequest").field(&self.message).finish()
+    }
+}
+
+/// What a call answers: at most one response, at the end, and before it whatever the server says to this call.
+///
+/// Dropping it before the end cancels the call upstream.
+pub struct Reply {
+    /// The session that `initialize` made.
+    pub session: Option<SessionId>,
+    items: Items,
+}
+
+enum Items {
+    One(Option<Message>),
+    Many(BoxStream<'static, ReplyItem>),
+}
+
+impl Reply {
+    /// A reply that is there already.
+    pub fn ready(response: Message) -> Self {
+        Self {
+            session: None,
+            items: Items::One(Some(response)),
+        }
+    }
+
+    /// A reply that comes in parts. The stream ends with its response.
+    pub fn stream(items: BoxStream<'static, ReplyItem>) -> Self {
+        Self {
+            session: None,
+            items: Items::Many(items),
+        }
+    }
+
+    /// The response, where nothing comes before it; else the reply as it was.
+    ///
+    /// # Errors
+    /// The reply itself, when it comes in parts.
+    pub fn into_ready(self) -> Result<Message, Self> {
+        match self.items {
+            Items::One(Some(message)) => Ok(message),
+            items => Err(Self {
+                session: self.session,
+                items,
+            }),
+        }
+    }
+
+    /// The response, whatever comes before it; requests of the server are refused.
+    ///
+    /// # Errors
+    /// Where the reply ends without one.
+    pub async fn response(mut self) -> Result<Message> {
+        use futures_util::StreamExt as _;
+        while let Some(item) = self.next().await {
+            match item {
+                ReplyItem::Response(message) => return Ok(message),
+                ReplyItem::Failed(error) => return Err(error),
+                ReplyItem::Notification(_) | ReplyItem::Request(_) => {}
+            }
+        }
+        Err(Error::new(
+            crate::ErrorKind::Unavailable,
+            "the reply ended without a response",
+        ))
+    }
+}
+
+impl Stream for Reply {
+    type Item = ReplyItem;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<ReplyItem>> {
+        match &mut self.items {
+            Items::One(message) => Poll::Ready(message.take().map(ReplyItem::Response)),
+            Items::Many(stream) => stream.as_mut().poll_next(cx),
+        }
+    }
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reply")
+            .field("session", &self.session)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A message of our own making, from bytes that `jsonrpc` wrote.
+///
+/// # Panics
+/// Never for bytes that `jsonrpc`'s own writers made.
+pub(crate) fn own(bytes: Bytes) -> Message {
+    Message::parse(bytes).expect("what we write is a message")
+}

@@ -1,0 +1,159 @@
+//! Whose secret an instance holds: the nouns, the resolver's seam and the store's seam.
+//!
+//! For a server that we run, the credential is the instance itself. So the owner and the revision travel with the
+//! secret and become part of the instance's key: one person's instance cannot be handed to another, and a rotated
+//! secret is a new instance while the old one finishes its calls.
+
+mod store;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+use secrecy::SecretString;
+
+pub use self::store::{
+    CredentialStore, InstallationKey, Precondition, StoreChange, StoredCredential, Version,
+};
+use crate::auth::Principal;
+use crate::error::Result;
+use crate::id::{PrincipalId, SlotName, TeamId};
+use crate::server::ServerSpec;
+
+/// Whose a credential is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Owner {
+    /// One user.
+    User(PrincipalId),
+    /// A team.
+    Team(TeamId),
+    /// Everybody.
+    Organization,
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User(id) => write!(f, "user/{id}"),
+            Self::Team(id) => write!(f, "team/{id}"),
+            Self::Organization => f.write_str("organization"),
+        }
+    }
+}
+
+/// What was installed. It is part of the instance's key, so it never is a plain hash of a secret.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Revision(Arc<str>);
+
+impl Revision {
+    /// A revision of this name.
+    pub fn new(name: impl AsRef<str>) -> Self {
+        Self(name.as_ref().into())
+    }
+
+    /// That of a server which needs no credential.
+    pub fn none() -> Self {
+        Self("none".into())
+    }
+
+    /// Its name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Which token was last obtained with a revision: grows with each refresh, and is not part of the key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Generation(pub u64);
+
+/// Values for a server's slots, and whose they are.
+#[derive(Clone)]
+pub struct Credential {
+    /// Whose they are.
+    pub owner: Owner,
+    /// What was installed.
+    pub revision: Revision,
+    /// Which token was last obtained with it.
+    pub generation: Generation,
+    /// The values.
+    pub values: BTreeMap<SlotName, SecretString>,
+    /// When they end; `None`: not known, or never.
+    pub expires_at: Option<SystemTime>,
+}
+
+impl Credential {
+    /// That of a server without slots: no values, the organization's.
+    pub fn none() -> Self {
+        Self {
+            owner: Owner::Organization,
+            revision: Revision::none(),
+            generation: Generation::default(),
+            values: BTreeMap::new(),
+            expires_at: None,
+        }
+    }
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credential")
+            .field("owner", &self.owner)
+            .field("revision", &self.revision)
+            .field("generation", &self.generation)
+            .field("slots", &self.values.keys().collect::<Vec<_>>())
+            .field("expires_at", &self.expires_at)
+            .finish()
+    }
+}
+
+/// With whose credential a gateway's server is called.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub enum CredentialRule {
+    /// With none: the server has no slots.
+    None,
+    /// Always with this owner's.
+    Pinned(Owner),
+    /// With the caller's own, else a team's, else the organization's.
+    #[default]
+    Resolve,
+}
+
+/// What a resolver is asked.
+#[derive(Debug)]
+pub struct CredentialRequest<'a> {
+    /// Who calls.
+    pub principal: &'a Principal,
+    /// Which server needs it.
+    pub server: &'a ServerSpec,
+    /// The route's rule.
+    pub rule: &'a CredentialRule,
+    /// What the upstream has just refused: the same again is of no use.
+    pub rejected: Option<(&'a Revision, Generation)>,
+    /// The caller's own token, for a resolver that exchanges it. It is never sent on as it is.
+    pub token: Option<&'a SecretString>,
+}
+
+/// Finds the credential with which a call is made.
+///
+/// # Contract
+/// `Ok(None)` means "not mine, ask the next one". `Err` means "mine, and it failed": the call ends there and never
+/// falls through to somebody else's credential. Two calls that answer the same revision answer the same values, or a
+/// newer generation of them. Dropping the future is safe at every point.
+#[async_trait]
+pub trait CredentialResolver: fmt::Debug + Send + Sync + 'static {
+    /// The credential for this caller and server.
+    ///
+    /// # Errors
+    /// [`CredentialMissing`](crate::ErrorKind::CredentialMissing) and
+    /// [`CredentialExpired`](crate::ErrorKind::CredentialExpired) reach the caller as such; any other kind as a failure
+    /// of the resolver.
+    async fn resolve(&self, request: CredentialRequest<'_>) -> Result<Option<Arc<Credential>>>;
+}

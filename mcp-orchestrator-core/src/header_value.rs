@@ -1,0 +1,44 @@
+//! Values of the headers that repeat a body (`Mcp-Name`, `Mcp-Param-*`): plain, or base64 between sentinels.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::HeaderValue;
+
+const BEGIN: &str = "=?base64?";
+const END: &str = "?=";
+
+/// A text as the value of such a header: as it is where that is possible, else in base64 between sentinels.
+///
+/// # Panics
+/// Never: what is written is visible ASCII.
+pub fn encode(text: &str) -> HeaderValue {
+    let plain = text.bytes().all(|b| (0x20..=0x7e).contains(&b))
+        && text.trim() == text
+        && !text.starts_with(BEGIN)
+        && !text.is_empty();
+    let encoded = if plain { text.to_owned() } else { format!("{BEGIN}{}{END}", STANDARD.encode(text)) };
+    HeaderValue::try_from(encoded).expect("visible ASCII is a header value")
+}
+
+/// The text of a routing header; `None` where it is malformed.
+pub fn decode(value: &HeaderValue) -> Option<String> {
+    let text = value.to_str().ok()?;
+    match text.strip_prefix(BEGIN).and_then(|rest| rest.strip_suffix(END)) {
+        Some(inner) => String::from_utf8(STANDARD.decode(inner).ok()?).ok(),
+        None => Some(text.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_survive_the_header() {
+        for text in ["get_issue", "a b", "", " x", "日本", "file:///ü", "=?base64?x?=", "a\nb"] {
+            assert_eq!(decode(&encode(text)).as_deref(), Some(text), "{text:?}");
+        }
+        assert_eq!(encode("test://a b"), "test://a b");
+        assert_eq!(decode(&HeaderValue::from_static("=?base64?***?=")), None);
+    }
+}

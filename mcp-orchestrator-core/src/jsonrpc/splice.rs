@@ -1,0 +1,251 @@
+//! Changes to a message, written once.
+
+use bytes::{Bytes, BytesMut};
+
+use super::{Members, Message, Span, span_of};
+
+/// A set of replacements in some bytes, carried out together with one allocation.
+#[derive(Debug, Default)]
+pub struct Splice {
+    edits: Vec<(Span, Bytes)>,
+}
+
+impl Splice {
+    /// No change yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Puts `with` in the place of `span`. Spans must not overlap.
+    pub fn replace(&mut self, span: Span, with: impl Into<Bytes>) -> &mut Self {
+        self.edits.push((span, with.into()));
+        self
+    }
+
+    /// Takes members out of an object, each run of them with the comma that it leaves without a use. `whole` holds the
+    /// object's bytes as a part.
+    pub fn remove_members(
+        &mut self,
+        whole: &[u8],
+        object: &Members<'_>,
+        remove: impl Fn(&str) -> bool,
+    ) -> &mut Self {
+        let places: Vec<(bool, Span)> = object
+            .0
+            .iter()
+            .map(|(key, value)| (remove(key), span_of(whole, value.get())))
+            .collect();
+        let mut run: Option<usize> = None;
+        for at in 0..=places.len() {
+            let removed = places.get(at).is_some_and(|(removed, _)| *removed);
+            match (removed, run) {
+                (true, None) => run = Some(at),
+                (false, Some(first)) => {
+                    self.remove_run(whole, &places, first..at);
+                    run = None;
+                }
+                _ => {}
+            }
+        }
+        self
+    }
+
+    fn remove_run(&mut self, whole: &[u8], places: &[(bool, Span)], run: std::ops::Range<usize>) {
+        let end = places[run.end - 1].1.end;
+        let span = match (run.start.checked_sub(1), run.end < places.len()) {
+            (Some(kept), _) => places[kept].1.end..end,
+            (None, true) => object_start(whole, places)..next_key(whole, end),
+            (None, false) => object_start(whole, places)..end,
+        };
+        self.replace(span, Bytes::new());
+    }
+
+    /// Writes a member at the front of an object; `object` is the object's own place in `whole`.
+    pub fn insert_member(&mut self, whole: &[u8], object: &Span, key: &str, value: &str) -> &mut Self {
+        self.insert_text(whole, object, &format!("\"{key}\":{value}"))
+    }
+
+    /// Writes members (JSON without braces) at the front of an object; `object` is its own place in `whole`.
+    pub fn insert_text(&mut self, whole: &[u8], object: &Span, members: &str) -> &mut Self {
+        let at = object.start + 1;
+        let empty = whole.get(skip_white(whole, at)) == Some(&b'}');
+        let comma = if empty { "" } else { "," };
+        self.replace(at..at, Bytes::from(format!("{members}{comma}")))
+    }
+
+    /// Whether nothing changes.
+    pub fn is_empty(&self) -> bool {
+        self.edits.is_empty()
+    }
+
+    /// The changed bytes. Without a change they are the same memory.
+    pub fn apply(self, whole: &Bytes) -> Bytes {
+        if self.edits.is_empty() {
+            return whole.clone();
+        }
+        self.write(whole, 0).freeze()
+    }
+
+    /// The changed bytes as one line of a pipe: without line breaks in it (they can only be white space between the
+    /// tokens of JSON), with one at its end.
+    pub fn apply_line(self, whole: &Bytes) -> Bytes {
+        let mut out = self.write(whole, 1);
+        while let Some(at) = memchr::memchr2(b'\n', b'\r', &out) {
+            // Rare: only pretty-printed messages have any, and then many, so the rest goes byte by byte.
+            out[at..].iter_mut().filter(|b| matches!(b, b'\n' | b'\r')).for_each(|b| *b = b' ');
+        }
+        out.extend_from_slice(b"\n");
+        out.freeze()
+    }
+
+    /// Where a place of the unchanged bytes stands in the changed ones.
+    pub fn moved(&self, at: usize) -> usize {
+        let before = self.edits.iter().filter(|(span, _)| span.end <= at);
+        let (gone, come) = before.fold((0, 0), |(gone, come), (span, with)| (gone + span.len(), come + with.len()));
+        at + come - gone
+    }
+
+    fn write(mut self, whole: &Bytes, extra: usize) -> BytesMut {
+        // Insertions at one place keep the order in which they were asked for.
+        self.edits.sort_by_key(|(span, _)| (span.start, span.end));
+        let grown: usize = self.edits.iter().map(|(_, with)| with.len()).sum();
+        let mut out = BytesMut::with_capacity(whole.len() + grown + extra);
+        let mut at = 0;
+        for (span, with) in &self.edits {
+            debug_assert!(span.start >= at, "replacements must not overlap");
+            out.extend_from_slice(&whole[at..span.start]);
+            out.extend_from_slice(with);
+            at = span.end;
+        }
+        out.extend_from_slice(&whole[at..]);
+        out
+    }
+
+    /// Replaces the id of a message.
+    pub fn id(&mut self, message: &Message, id: impl Into<Bytes>) -> &mut Self {
+        if let Some(span) = message.id_span() {
+            self.replace(span, id);
+        }
+        self
+    }
+
+    /// Replaces one member of an object inside a message, where it is there.
+    pub fn member(
+        &mut self,
+        whole: &[u8],
+        object: &Members<'_>,
+        key: &str,
+        with: impl Into<Bytes>,
+    ) -> &mut Self {
+        if let Some(value) = object.get(key) {
+            self.replace(span_of(whole, value), with);
+        }
+        self
+    }
+}
+
+/// Where the first key of the object begins: after its brace.
+fn object_start(whole: &[u8], places: &[(bool, Span)]) -> usize {
+    // Between the brace and the first value stand only white space, the key and a colon, and a key may hold a brace
+    // only inside its quotes; so the brace is the last one before the key's opening quote.
+    let value = places[0].1.start;
+    let colon = whole[..value].iter().rposition(|b| *b == b':').unwrap_or(0);
+    let close = whole[..colon].iter().rposition(|b| *b == b'"').unwrap_or(0);
+    let mut at = close;
+    while at > 0 {
+        at -= 1;
+        let escapes = whole[..at]
+            .iter()
+            .rev()
+            .take_while(|b| **b == b'\\')
+            .count();
+        if whole[at] == b'"' && escapes % 2 == 0 {
+            break;
+        }
+    }
+    at
+}
+
+/// Where the key begins that follows the comma after `value_end`.
+fn next_key(whole: &[u8], value_end: usize) -> usize {
+    skip_white(whole, skip_white(whole, value_end) + 1)
+}
+
+fn skip_white(whole: &[u8], mut at: usize) -> usize {
+    while whole.get(at).is_some_and(u8::is_ascii_whitespace) {
+        at += 1;
+    }
+    at
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn without(text: &str, keys: &[&str]) -> String {
+        let whole = Bytes::copy_from_slice(text.as_bytes());
+        let members = Members::read(text).unwrap();
+        let mut splice = Splice::new();
+        splice.remove_members(text.as_bytes(), &members, |key| keys.contains(&key));
+        String::from_utf8(splice.apply(&whole).to_vec()).unwrap()
+    }
+
+    #[test]
+    fn members_leave_with_one_comma() {
+        assert_eq!(
+            without(r#"{"a":1,"b":2,"c":3}"#, &["a"]),
+            r#"{"b":2,"c":3}"#
+        );
+        assert_eq!(
+            without(r#"{"a":1,"b":2,"c":3}"#, &["c"]),
+            r#"{"a":1,"b":2}"#
+        );
+        assert_eq!(without(r#"{"a":1}"#, &["a"]), "{}");
+        assert_eq!(
+            without(r#"{ "a\"b" : "x:\"y" , "c" : 1 }"#, &["a\"b"]),
+            r#"{ "c" : 1 }"#
+        );
+        assert_eq!(
+            without(r#"{ "a\"b" : "x:\"y" , "c" : 1 }"#, &["a\"b", "c"]),
+            r#"{  }"#
+        );
+        for text in [r#"{"a":1,"b":2,"c":3}"#, r#"{"x":0 , "a":1,"b":2 ,"c":3}"#] {
+            for keys in [["b", "c"], ["a", "b"], ["a", "c"]] {
+                let out = without(text, &keys);
+                let value: serde_json::Value =
+                    serde_json::from_str(&out).unwrap_or_else(|e| panic!("{out}: {e}"));
+                assert!(keys.iter().all(|key| value.get(key).is_none()), "{out}");
+            }
+            assert!(
+                serde_json::from_str::<serde_json::Value>(&without(text, &["a", "b", "c"])).is_ok()
+            );
+        }
+    }
+
+    #[test]
+    fn members_are_written_at_the_front() {
+        for (text, out) in [
+            ("{}", r#"{"k":1}"#),
+            ("{ }", r#"{"k":1 }"#),
+            (r#"{"a":2}"#, r#"{"k":1,"a":2}"#),
+        ] {
+            let whole = Bytes::copy_from_slice(text.as_bytes());
+            let mut splice = Splice::new();
+            splice.insert_member(text.as_bytes(), &(0..text.len()), "k", "1");
+            assert_eq!(splice.apply(&whole), out);
+        }
+    }
+
+    #[test]
+    fn an_id_is_replaced_and_nothing_else() {
+        let bytes =
+            Bytes::from_static(br#"{"jsonrpc":"2.0", "id" : 7,"method":"x","params":{"id":7}}"#);
+        let message = Message::parse(bytes.clone()).unwrap();
+        let mut splice = Splice::new();
+        splice.id(&message, Bytes::from_static(b"\"abc\""));
+        assert_eq!(
+            splice.apply(&bytes),
+            &br#"{"jsonrpc":"2.0", "id" : "abc","method":"x","params":{"id":7}}"#[..]
+        );
+    }
+}

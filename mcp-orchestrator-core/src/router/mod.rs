@@ -1,0 +1,234 @@
+//! Where a call goes: the nouns and the router's seam.
+//!
+//! A router decides over a snapshot and never waits. Lists and calls ask the same router, so they agree.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use crate::auth::Principal;
+use crate::credential::CredentialRule;
+use crate::id::{Alias, GatewayId, ServerId};
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Item<'a> {
+    /// A tool, by the name that the gateway shows.
+    Tool(&'a str),
+    /// A prompt, by the name that the gateway shows.
+    Prompt(&'a str),
+    /// A resource or a template, by its URI.
+    Resource(&'a str),
+    /// A server of the gateway, by the name it has there.
+    Server(&'a str),
+}
+
+/// Kinds of items that have lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ItemKind {
+    /// tools/list
+    Tool,
+    /// prompts/list
+    Prompt,
+    /// resources/list
+    Resource,
+    /// resources/templates/list
+    Template,
+}
+
+impl ItemKind {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Tool, Self::Prompt, Self::Resource, Self::Template];
+}
+
+/// What a call asks of the router.
+#[derive(Clone, Copy)]
+pub struct Target<'a> {
+    /// Through which gateway.
+    pub gateway: &'a GatewayId,
+    /// For what.
+    pub item: Item<'a>,
+    /// What the lists of the gateway's servers tell, for names that do not tell their server.
+    pub known: &'a dyn Known,
+}
+
+impl fmt::Debug for Target<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Target")
+            .field("gateway", self.gateway)
+            .field("item", &self.item)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What is known of a gateway's items from the lists of its servers.
+pub trait Known {
+    /// The server (by its name in the gateway) and the own name there of an item that the gateway shows under this
+    /// name.
+    fn owner(&self, gateway: &GatewayId, kind: ItemKind, shown: &str) -> Option<(Alias, String)>;
+    /// The server (by its name in the gateway) to which a resource belongs: who lists it, else whose template matches,
+    /// else whose result carried it to this principal.
+    fn resource_owner(
+        &self,
+        gateway: &GatewayId,
+        principal: &Principal,
+        uri: &str,
+    ) -> Option<Alias>;
+}
+
+/// Where a call goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route<'a> {
+    /// Which server.
+    pub server: ServerId,
+    /// The server's name in the gateway.
+    pub alias: Alias,
+    /// The item's own name there.
+    pub name: Cow<'a, str>,
+    /// With whose credential.
+    pub credential: CredentialRule,
+}
+
+/// Why there is no route. What is forbidden and what does not exist read alike to the caller; `explain` tells them
+/// apart.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoRoute {
+    /// No such gateway, or not for this principal.
+    #[error("unknown gateway {0}")]
+    Gateway(GatewayId),
+    /// No such item, or not for this principal.
+    #[error("unknown {kind} {name:?}")]
+    Item {
+        /// `tool`, `prompt`, `resource` or `server`.
+        kind: &'static str,
+        /// The name that was asked for.
+        name: String,
+        /// For `explain` alone: what was looked at.
+        why: String,
+    },
+}
+
+/// How a gateway names the tools and prompts of its servers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ToolNames {
+    /// Bare where the gateway has one server, else prefixed.
+    #[default]
+    Auto,
+    /// As the server names them.
+    Bare,
+    /// `server__tool`.
+    Prefixed,
+}
+
+/// What a principal may see of a gateway.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct View {
+    /// The servers, in the order of the configuration.
+    pub entries: Vec<ViewEntry>,
+    /// Whether names carry their server.
+    pub prefixed: bool,
+}
+
+/// One server of a view.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ViewEntry {
+    /// Its name in the gateway: the prefix.
+    pub alias: Alias,
+    /// Which server it is.
+    pub server: ServerId,
+    /// With whose credential its items are listed and called.
+    pub credential: CredentialRule,
+    /// Which of its tools are shown.
+    pub tools: ToolFilter,
+}
+
+/// Which tools of a server a gateway shows, by their own names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ToolFilter {
+    /// All.
+    #[default]
+    All,
+    /// Those that match one of the patterns (`*` stands for any characters) and none of the others.
+    Some {
+        /// Shown; none given means all.
+        show: Vec<String>,
+        /// Not shown.
+        hide: Vec<String>,
+    },
+}
+
+impl ToolFilter {
+    /// Whether a tool of this name is shown.
+    pub fn shows(&self, name: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Some { show, hide } => {
+                (show.is_empty() || show.iter().any(|pattern| matches(pattern, name)))
+                    && !hide.iter().any(|pattern| matches(pattern, name))
+            }
+        }
+    }
+}
+
+/// Whether `text` matches a pattern in which `*` stands for any characters.
+fn matches(pattern: &str, text: &str) -> bool {
+    let Some((head, rest)) = pattern.split_once('*') else {
+        return pattern == text;
+    };
+    let Some(mut text) = text.strip_prefix(head) else {
+        return false;
+    };
+    let mut rest = rest;
+    while let Some((middle, tail)) = rest.split_once('*') {
+        let Some(at) = text.find(middle) else {
+            return false;
+        };
+        text = &text[at + middle.len()..];
+        rest = tail;
+    }
+    text.ends_with(rest)
+}
+
+/// Decides where calls go and who sees what. Every method answers at once, from a snapshot.
+///
+/// # Contract
+/// `route` answers a server only if `view` for the same principal and gateway shows it. An implementation runs
+/// [`crate::testing::router`]'s suite.
+pub trait Router: fmt::Debug + Send + Sync + 'static {
+    /// Where this principal's call goes.
+    ///
+    /// # Errors
+    /// [`NoRoute`], which reads the same for what is forbidden and what does not exist.
+    fn route<'a>(&self, principal: &Principal, target: &Target<'a>) -> Result<Route<'a>, NoRoute>;
+
+    /// What the principal may see there.
+    ///
+    /// # Errors
+    /// [`NoRoute::Gateway`].
+    fn view(
+        &self,
+        principal: &Principal,
+        gateway: &GatewayId,
+    ) -> Result<std::sync::Arc<View>, NoRoute>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_match_whole_names() {
+        for (pattern, text, fits) in [
+            ("get_*", "get_issue", true),
+            ("get_*", "forget_issue", false),
+            ("*_issue", "get_issue", true),
+            ("a*b*c", "aXbYbc", true),
+            ("a*b", "ab", true),
+            ("ab*b", "ab", false),
+            ("x", "x", true),
+            ("x", "xy", false),
+        ] {
+            assert_eq!(matches(pattern, text), fits, "{pattern} {text}");
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! Which instance: server, owner, credential revision, isolation scope and spec.
+
+use std::fmt;
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::credential::{Owner, Revision};
+use crate::id::{PrincipalId, ServerId};
+use crate::seal::{Digest, hex};
+
+/// Names one instance. Two calls share an instance exactly where their keys are equal.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct InstanceKey(Arc<Parts>);
+
+#[derive(PartialEq, Eq, Hash)]
+struct Parts {
+    server: ServerId,
+    owner: Owner,
+    revision: Revision,
+    scope: Scope,
+    spec: SpecDigest,
+    name: String,
+}
+
+/// Who may share an instance of the same owner.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// All who may use the owner's credential.
+    Shared,
+    /// One principal.
+    Principal(PrincipalId),
+    /// One session, by a tag that says nothing of its id.
+    Session(Arc<str>),
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Shared => f.write_str("shared"),
+            Self::Principal(id) => write!(f, "principal/{id}"),
+            Self::Session(tag) => write!(f, "session/{tag}"),
+        }
+    }
+}
+
+/// Which spec an instance was made from: 16 hex digits of a keyed hash.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct SpecDigest(Arc<str>);
+
+impl SpecDigest {
+    /// The short form of a spec's digest.
+    pub fn new(digest: &Digest) -> Self {
+        Self(digest.hex(8).into())
+    }
+
+    /// One that was written down before.
+    pub fn from_text(text: &str) -> Self {
+        Self(text.into())
+    }
+
+    /// Its digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SpecDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl InstanceKey {
+    /// The key of these parts.
+    pub fn new(
+        server: ServerId,
+        owner: Owner,
+        revision: Revision,
+        scope: Scope,
+        spec: SpecDigest,
+    ) -> Self {
+        let mut hash = Sha256::new();
+        for part in [
+            server.as_str(),
+            &owner.to_string(),
+            revision.as_str(),
+            &scope.to_string(),
+            spec.as_str(),
+        ] {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        // 63 is the longest name of a Kubernetes object that must be a label: `mcp-`, the server, `-`, 16 digits.
+        let short = &server.as_str()[..server.as_str().len().min(42)];
+        let name = format!(
+            "mcp-{}-{}",
+            short.trim_end_matches('-'),
+            hex(&hash.finalize()[..8])
+        );
+        Self(Arc::new(Parts {
+            server,
+            owner,
+            revision,
+            scope,
+            spec,
+            name,
+        }))
+    }
+
+    /// The server.
+    pub fn server(&self) -> &ServerId {
+        &self.0.server
+    }
+
+    /// Whose credential it holds.
+    pub fn owner(&self) -> &Owner {
+        &self.0.owner
+    }
+
+    /// What was installed.
+    pub fn revision(&self) -> &Revision {
+        &self.0.revision
+    }
+
+    /// Who may share it.
+    pub fn scope(&self) -> &Scope {
+        &self.0.scope
+    }
+
+    /// The spec that it was made from.
+    pub fn spec(&self) -> &SpecDigest {
+        &self.0.spec
+    }
+
+    /// Its public name: `mcp-<server>-<16 hex digits>`, a DNS label.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+}
+
+impl fmt::Display for InstanceKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl fmt::Debug for InstanceKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = &*self.0;
+        write!(
+            f,
+            "{} ({} {} {} {:?})",
+            parts.name, parts.owner, parts.revision, parts.scope, parts.spec
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_part_makes_another_name() {
+        let server = |name: &str| ServerId::new(name).unwrap();
+        let spec = || SpecDigest::from_text("00");
+        let key = |s: &str, owner, scope| {
+            InstanceKey::new(server(s), owner, Revision::none(), scope, spec())
+        };
+        let user = |id: &str| PrincipalId::new(id).unwrap();
+        let base = key("git", Owner::Organization, Scope::Shared);
+        assert_eq!(base, key("git", Owner::Organization, Scope::Shared));
+        let others = [
+            key("gat", Owner::Organization, Scope::Shared),
+            key("git", Owner::User(user("organization")), Scope::Shared),
+            key("git", Owner::Organization, Scope::Principal(user("a"))),
+            InstanceKey::new(
+                server("git"),
+                Owner::Organization,
+                Revision::new("2"),
+                Scope::Shared,
+                spec(),
+            ),
+        ];
+        for other in others {
+            assert_ne!(base.name(), other.name());
+        }
+        let long = key(&"x".repeat(63), Owner::Organization, Scope::Shared);
+        assert_eq!(long.name().len(), 63);
+    }
+}

@@ -1,0 +1,344 @@
+//! The catalog's nouns: a server, how it is launched, what secrets it needs, who may share an instance of it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use http::Uri;
+use serde::{Deserialize, Serialize};
+
+use crate::id::{ServerId, SlotName};
+use crate::protocol::Era;
+use crate::seal::{Digest, StateKey};
+use crate::value::Text;
+
+/// One MCP server of the catalog.
+#[derive(Clone, Debug)]
+pub struct ServerSpec {
+    /// Its name.
+    pub id: ServerId,
+    /// How it comes to run, or where it runs already.
+    pub launch: Launch,
+    /// What its environment holds besides the few inherited variables.
+    pub env: BTreeMap<String, Text>,
+    /// Variables of our own environment that a child process gets too.
+    pub inherit_env: Vec<String>,
+    /// The secrets that it needs; none means one instance for all.
+    pub slots: Vec<CredentialSlot>,
+    /// Which dialects it is spoken to in.
+    pub era: EraChoice,
+    /// Who may share one instance of the same owner.
+    pub isolation: Isolation,
+    /// When its instances start.
+    pub start: StartMode,
+    /// Times and sizes.
+    pub limits: Limits,
+    /// Where it may connect to.
+    pub egress: Egress,
+}
+
+/// How a server comes to run.
+#[derive(Clone, Debug)]
+pub enum Launch {
+    /// We run it.
+    Program(Program),
+    /// It runs elsewhere.
+    Remote(Remote),
+}
+
+/// A server that we run: as a process by its command, as a pod by its image (with the command in it).
+#[derive(Clone, Debug, Default)]
+pub struct Program {
+    /// Program and arguments.
+    pub command: Option<CommandLine>,
+    /// A container image.
+    pub image: Option<String>,
+    /// How it is spoken to.
+    pub transport: ProgramTransport,
+}
+
+/// A program and its arguments. An argument that came from a variable is a secret by type.
+#[derive(Clone, Debug)]
+pub struct CommandLine {
+    /// The program: a path, or a name that is looked up in PATH.
+    pub program: String,
+    /// Its arguments; `${PORT}` in one becomes the port that an HTTP child is to listen on.
+    pub args: Vec<Text>,
+    /// Its working directory; ours where none is given.
+    pub cwd: Option<PathBuf>,
+}
+
+/// How a program is spoken to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ProgramTransport {
+    /// Lines on its standard input and output.
+    #[default]
+    Stdio,
+    /// Streamable HTTP.
+    Http {
+        /// The port it listens on; none: a free one is given to it as `${PORT}` (argument and environment).
+        port: Option<u16>,
+        /// The path of its endpoint.
+        path: String,
+    },
+}
+
+/// A server that runs elsewhere.
+#[derive(Clone, Debug)]
+pub struct Remote {
+    /// The address of its endpoint.
+    pub url: Uri,
+    /// Sent with every request.
+    pub headers: BTreeMap<String, Text>,
+    /// How it is spoken to.
+    pub transport: RemoteTransport,
+}
+
+/// How a remote server is spoken to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RemoteTransport {
+    /// Streamable HTTP.
+    #[default]
+    StreamableHttp,
+    /// HTTP+SSE of 2024-11-05.
+    Sse,
+}
+
+/// One secret that a server needs.
+#[derive(Clone, Debug)]
+pub struct CredentialSlot {
+    /// Its name, unique in the server.
+    pub name: SlotName,
+    /// What a person is told who shall give it.
+    pub description: Option<String>,
+    /// Whether the server works without it.
+    pub required: bool,
+    /// How it reaches the instance.
+    pub inject: Injection,
+}
+
+/// How a slot's value reaches the instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Injection {
+    /// As an environment variable.
+    Env(String),
+    /// As a file of this name in the instance's secrets folder, whose path stands in the named variable.
+    File {
+        /// The file's name.
+        name: String,
+        /// The variable that tells its path.
+        path_env: Option<String>,
+    },
+    /// As a request header (remote and HTTP servers): `prefix` and the value.
+    Header {
+        /// The header's name.
+        name: String,
+        /// What stands before the value, as `Bearer `.
+        prefix: String,
+    },
+}
+
+/// Which dialects a server is spoken to in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EraChoice {
+    /// What it answers to: a remote server in the caller's era where it speaks both, a pipe in one for life.
+    #[default]
+    Auto,
+    /// `initialize` and sessions only.
+    Legacy,
+    /// Stateless only.
+    Modern,
+}
+
+impl EraChoice {
+    /// The one era that is allowed, where only one is.
+    pub fn only(self) -> Option<Era> {
+        match self {
+            Self::Auto => None,
+            Self::Legacy => Some(Era::Legacy),
+            Self::Modern => Some(Era::Modern),
+        }
+    }
+}
+
+/// Who may share one instance of the same owner.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Isolation {
+    /// All who may use that owner's credential.
+    #[default]
+    Shared,
+    /// One principal.
+    Principal,
+    /// One legacy session; for a modern caller its principal.
+    Session,
+}
+
+/// When instances start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StartMode {
+    /// At the first call that needs one.
+    #[default]
+    Lazy,
+    /// At once, and again whenever it ends (servers with one instance for all only).
+    Eager,
+}
+
+/// Times and sizes of a server. A change of them takes effect without a new instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// For one call, from its arrival to its result.
+    pub call_timeout: Duration,
+    /// For an instance to become ready.
+    pub start_timeout: Duration,
+    /// For a list that has to wait for an instance.
+    pub list_timeout: Duration,
+    /// Between closing its input, asking it to end, and ending it.
+    pub stop_grace: Duration,
+    /// For a replaced instance to finish its calls.
+    pub drain_timeout: Duration,
+    /// Idle for so long, an instance goes to rest; `None`: never.
+    pub idle_timeout: Option<Duration>,
+    /// One message of the server, in bytes.
+    pub message_bytes: usize,
+    /// Calls at once on one instance.
+    pub calls_in_flight: usize,
+    /// The longest time a task may hold an instance awake.
+    pub task_ttl_max: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            call_timeout: Duration::from_mins(5),
+            start_timeout: Duration::from_mins(2),
+            list_timeout: Duration::from_secs(10),
+            stop_grace: Duration::from_secs(3),
+            drain_timeout: Duration::from_mins(5),
+            idle_timeout: Some(Duration::from_mins(30)),
+            message_bytes: 64 << 20,
+            calls_in_flight: 1024,
+            task_ttl_max: Duration::from_hours(24),
+        }
+    }
+}
+
+/// Where an instance may connect to. Enforced by backends that can (Kubernetes).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Egress {
+    /// Anywhere.
+    #[default]
+    All,
+    /// Anywhere but private addresses.
+    Public,
+    /// DNS and these networks (`cidr` or `cidr:port`).
+    Only(Vec<String>),
+    /// Nowhere.
+    None,
+}
+
+impl ServerSpec {
+    /// A server with this name and launch, and defaults for all else.
+    pub fn new(id: ServerId, launch: Launch) -> Self {
+        Self {
+            id,
+            launch,
+            env: BTreeMap::new(),
+            inherit_env: Vec::new(),
+            slots: Vec::new(),
+            era: EraChoice::default(),
+            isolation: Isolation::default(),
+            start: StartMode::default(),
+            limits: Limits::default(),
+            egress: Egress::default(),
+        }
+    }
+
+    /// A server that runs this command and speaks on its standard streams.
+    pub fn command<A: Into<Text>>(
+        id: ServerId,
+        program: impl Into<String>,
+        args: impl IntoIterator<Item = A>,
+    ) -> Self {
+        let args = args.into_iter().map(Into::into).collect();
+        let command = CommandLine {
+            program: program.into(),
+            args,
+            cwd: None,
+        };
+        let program = Program {
+            command: Some(command),
+            ..Program::default()
+        };
+        Self::new(id, Launch::Program(program))
+    }
+
+    /// A remote server at this address.
+    pub fn remote(id: ServerId, url: Uri) -> Self {
+        let remote = Remote {
+            url,
+            headers: BTreeMap::new(),
+            transport: RemoteTransport::default(),
+        };
+        Self::new(id, Launch::Remote(remote))
+    }
+
+    /// A keyed hash over all that makes a different instance: a change of it means a new one. Limits, isolation and
+    /// start mode are not in it.
+    pub fn digest(&self, key: &StateKey) -> Digest {
+        let mut parts: Vec<String> = vec![format!(
+            "{:?} {:?} {:?}",
+            self.era, self.egress, self.inherit_env
+        )];
+        match &self.launch {
+            Launch::Program(program) => {
+                parts.push(format!(
+                    "program {:?} {:?}",
+                    program.image, program.transport
+                ));
+                if let Some(command) = &program.command {
+                    parts.push(format!("command {:?} {:?}", command.program, command.cwd));
+                    parts.extend(command.args.iter().map(|arg| arg.expose().to_owned()));
+                }
+            }
+            Launch::Remote(remote) => {
+                parts.push(format!("remote {} {:?}", remote.url, remote.transport));
+                let headers = remote.headers.iter();
+                parts.extend(
+                    headers.map(|(name, value)| format!("header {name}={}", value.expose())),
+                );
+            }
+        }
+        parts.extend(
+            self.env
+                .iter()
+                .map(|(name, value)| format!("env {name}={}", value.expose())),
+        );
+        parts.extend(
+            self.slots
+                .iter()
+                .map(|slot| format!("slot {} {:?}", slot.name, slot.inject)),
+        );
+        key.digest("server spec", parts.iter().map(String::as_bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_digest_follows_what_makes_an_instance() {
+        let key = StateKey::new([1; 32]);
+        let mut spec =
+            ServerSpec::command(ServerId::new("git").unwrap(), "mcp-git", ["--repo", "."]);
+        let first = spec.digest(&key);
+        spec.limits.call_timeout = Duration::from_secs(1);
+        assert_eq!(spec.digest(&key), first);
+        spec.env.insert("A".into(), Text::secret("x"));
+        assert_ne!(spec.digest(&key), first);
+        assert!(!format!("{spec:?}").contains("\"x\""));
+    }
+}

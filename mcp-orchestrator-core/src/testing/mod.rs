@@ -1,0 +1,5 @@
+//! Contract suites: one for each seam, run by every implementation, ours and yours.
+
+pub mod router;
+pub mod runtime;
+pub mod state;

@@ -1,0 +1,1 @@
+//! The suite of [`Router`](crate::router::Router).

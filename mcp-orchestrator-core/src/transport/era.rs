@@ -1,0 +1,262 @@
+//! Messages from one era to the other, where a plain call crosses.
+//!
+//! Only what the eras spell differently is touched: the protocol's own keys of `_meta`, `resultType` and the cache
+//! fields of results, a few error codes. What a server asks of its client does not cross here: requests of a legacy
+//! server and `input_required` of a modern one are answered with an error that says which side speaks what.
+
+use futures_util::StreamExt as _;
+
+use super::handshake::modern_meta;
+use super::{Outgoing, Place};
+use crate::call::{Reply, ReplyItem};
+use crate::error::{Error, ErrorKind};
+use crate::jsonrpc::{Kind, Members, Message, ResultHead, Splice, quote, span_of};
+use crate::protocol::{Era, code, meta, method};
+
+/// Makes a request one of the server's era.
+pub(super) fn request(outgoing: &mut Outgoing, to: Era, version: &str) {
+    match (outgoing.era, to) {
+        (Era::Modern, Era::Legacy) => strip_meta(&outgoing.message, &mut outgoing.edits),
+        (Era::Legacy, Era::Modern) => add_meta(outgoing, version),
+        _ => {}
+    }
+}
+
+fn strip_meta(message: &Message, edits: &mut Splice) {
+    let params = message.body().and_then(Members::read).unwrap_or_default();
+    let Some(members) = params.get("_meta").and_then(Members::read) else {
+        return;
+    };
+    edits.remove_members(message.bytes(), &members, is_modern_key);
+}
+
+fn is_modern_key(key: &str) -> bool {
+    [meta::PROTOCOL_VERSION, meta::CLIENT_INFO, meta::CLIENT_CAPABILITIES, meta::LOG_LEVEL].contains(&key)
+}
+
+fn add_meta(outgoing: &mut Outgoing, version: &str) {
+    let Some(client) = outgoing.client.as_deref() else {
+        return;
+    };
+    let mut members = modern_meta(version, &client.info, &client.capabilities);
+    if let Some(level) = &client.log_level {
+        members.push_str(&format!(",\"{}\":{}", meta::LOG_LEVEL, quote(level)));
+    }
+    insert_meta(&outgoing.message, &mut outgoing.edits, &members);
+}
+
+/// Writes members into `params._meta`, making what is missing.
+pub(super) fn insert_meta(message: &Message, edits: &mut Splice, members: &str) {
+    let whole = message.bytes();
+    let Some(params) = message.body().filter(|body| body.starts_with('{')) else {
+        let start = whole.iter().position(|b| *b == b'{').unwrap_or(0);
+        edits.insert_member(whole, &(start..whole.len()), "params", &format!("{{\"_meta\":{{{members}}}}}"));
+        return;
+    };
+    let span = span_of(whole, params);
+    let found = Members::read(params).unwrap_or_default();
+    match found.get("_meta").filter(|meta| meta.starts_with('{')) {
+        None => edits.insert_member(whole, &span, "_meta", &format!("{{{members}}}")),
+        Some(meta) => edits.insert_text(whole, &span_of(whole, meta), members),
+    };
+}
+
+/// Makes a reply one of the caller's era.
+pub(super) fn reply(reply: Reply, from: Era, to: Era, method: &str, place: &Place) -> Reply {
+    if from == to {
+        return reply;
+    }
+    let cached = is_cached(method);
+    let reading = method == method::RESOURCES_READ;
+    let place = place.clone();
+    match reply.into_ready() {
+        Ok(response) => match answer(response, to, cached, reading, &place) {
+            ReplyItem::Response(response) => Reply::ready(response),
+            other => Reply::stream(futures_util::stream::iter([other]).boxed()),
+        },
+        Err(stream) => Reply::stream(stream.map(move |item| translate(item, to, cached, reading, &place)).boxed()),
+    }
+}
+
+fn translate(item: ReplyItem, to: Era, cached: bool, reading: bool, place: &Place) -> ReplyItem {
+    match item {
+        ReplyItem::Response(response) => answer(response, to, cached, reading, place),
+        ReplyItem::Request(request) => {
+            // Dropped, it is refused; a legacy server was told of no capability that would lead to it.
+            tracing::warn!(server = %place.server, method = request.message.method(),
+                "a legacy server asks a modern client, which cannot be passed on");
+            drop(request);
+            let text = format!(
+                "server {} speaks the legacy dialect and asks its client during the call; \
+                 a client of the modern dialect cannot be asked that way",
+                place.server
+            );
+            ReplyItem::Failed(Error::new(ErrorKind::Protocol, text).with_server(&place.server))
+        }
+        item => item,
+    }
+}
+
+fn is_cached(method: &str) -> bool {
+    use crate::protocol::method as m;
+    [m::TOOLS_LIST, m::PROMPTS_LIST, m::RESOURCES_LIST, m::RESOURCES_TEMPLATES_LIST, m::RESOURCES_READ, m::DISCOVER]
+        .contains(&method)
+}
+
+fn answer(response: Message, to: Era, cached: bool, reading: bool, place: &Place) -> ReplyItem {
+    if response.kind() == Kind::Error {
+        return ReplyItem::Response(error_code(response, to, reading));
+    }
+    match to {
+        Era::Modern => ReplyItem::Response(modern_result(response, cached)),
+        Era::Legacy => legacy_result(response, place),
+    }
+}
+
+/// Adds what every modern result says.
+pub(crate) fn modern_result(response: Message, cached: bool) -> Message {
+    let mut splice = Splice::new();
+    if let (Some(body), Some(span)) = (response.body(), response.body_span()) {
+        let Some(members) = Members::read(body) else {
+            return response;
+        };
+        let mut add = |key: &str, value: &str| {
+            if members.get(key).is_none() {
+                splice.insert_member(response.bytes(), &span, key, value);
+            }
+        };
+        add("resultType", "\"complete\"");
+        if cached {
+            add("ttlMs", "0");
+            add("cacheScope", "\"private\"");
+        }
+        if members.0.is_empty() {
+            return response.spliced(only_member(&span, cached));
+        }
+    }
+    response.spliced(splice)
+}
+
+/// For `{}` the three members are written as one text, since each insertion thinks that it stands alone.
+fn only_member(span: &crate::jsonrpc::Span, cached: bool) -> Splice {
+    let text = if cached {
+        "\"resultType\":\"complete\",\"ttlMs\":0,\"cacheScope\":\"private\""
+    } else {
+        "\"resultType\":\"complete\""
+    };
+    let mut splice = Splice::new();
+    splice.replace(span.start + 1..span.start + 1, text);
+    splice
+}
+
+fn legacy_result(response: Message, place: &Place) -> ReplyItem {
+    let head = ResultHead::read(response.body());
+    if head.result_type.is_some_and(|word| word.get() == "\"input_required\"") {
+        let text = format!(
+            "server {} speaks the modern dialect and asks for input before it answers; \
+             a client of the legacy dialect cannot be asked that way",
+            place.server
+        );
+        return ReplyItem::Failed(Error::new(ErrorKind::Protocol, text).with_server(&place.server));
+    }
+    let mut splice = Splice::new();
+    if let Some(members) = response.body().and_then(Members::read) {
+        splice.remove_members(response.bytes(), &members, |key| {
+            matches!(key, "resultType" | "ttlMs" | "cacheScope")
+        });
+        if let Some(meta) = members.get("_meta").and_then(Members::read) {
+            splice.remove_members(response.bytes(), &meta, |key| key == meta::SERVER_INFO);
+        }
+    }
+    ReplyItem::Response(response.spliced(splice))
+}
+
+fn error_code(response: Message, to: Era, reading: bool) -> Message {
+    let members = response.body().and_then(Members::read).unwrap_or_default();
+    let code = members.get("code").and_then(|code| code.parse::<i32>().ok());
+    let new = match (to, code) {
+        (Era::Modern, Some(code::RESOURCE_NOT_FOUND)) => code::INVALID_PARAMS,
+        (Era::Modern, Some(code::URL_ELICITATION_REQUIRED)) => code::INTERNAL,
+        (Era::Legacy, Some(code::INVALID_PARAMS)) if reading => code::RESOURCE_NOT_FOUND,
+        _ => return response,
+    };
+    let mut splice = Splice::new();
+    splice.member(response.bytes(), &members, "code", new.to_string());
+    response.spliced(splice)
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::id::ServerId;
+
+    fn message(text: &str) -> Message {
+        Message::parse(Bytes::copy_from_slice(text.as_bytes())).unwrap()
+    }
+
+    fn outgoing(text: &str, era: Era) -> Outgoing {
+        let client = super::super::ClientFacts {
+            info: "{\"name\":\"c\"}".into(),
+            capabilities: "{}".into(),
+            log_level: Some("info".into()),
+        };
+        Outgoing {
+            message: message(text),
+            edits: Splice::new(),
+            name: None,
+            headers: http::HeaderMap::new(),
+            party: 1,
+            era,
+            client: Some(std::sync::Arc::new(client)),
+        }
+    }
+
+    #[test]
+    fn a_request_gets_and_loses_the_modern_meta() {
+        for text in [
+            r#"{"jsonrpc":"2.0","id":1,"method":"x"}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"x","params":{}}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"x","params":{"a":1,"_meta":{}}}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"x","params":{"_meta":{"progressToken":7}}}"#,
+        ] {
+            let mut up = outgoing(text, Era::Legacy);
+            request(&mut up, Era::Modern, "2026-07-28");
+            let modern = up.message.spliced(up.edits);
+            let value: serde_json::Value = serde_json::from_slice(modern.bytes()).unwrap();
+            let found = &value["params"]["_meta"];
+            assert_eq!(found[meta::PROTOCOL_VERSION], "2026-07-28", "{value}");
+            assert_eq!(found[meta::LOG_LEVEL], "info");
+            let mut down = outgoing(std::str::from_utf8(modern.bytes()).unwrap(), Era::Modern);
+            request(&mut down, Era::Legacy, "2025-11-25");
+            let legacy = down.message.spliced(down.edits);
+            let value: serde_json::Value = serde_json::from_slice(legacy.bytes()).unwrap();
+            assert!(value["params"]["_meta"].as_object().unwrap().keys().all(|key| !is_modern_key(key)), "{value}");
+        }
+    }
+
+    #[test]
+    fn a_result_gets_and_loses_the_modern_members() {
+        let place = Place { server: ServerId::new("x").unwrap(), instance: "x".into() };
+        for (result, cached) in [("{}", true), ("{}", false), (r#"{"tools":[],"x":1e999}"#, true)] {
+            let text = format!("{{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{result}}}");
+            let modern = modern_result(message(&text), cached);
+            let members = Members::read(modern.body().unwrap()).unwrap();
+            assert_eq!(members.get("resultType"), Some("\"complete\""));
+            assert_eq!(members.get("ttlMs").is_some(), cached);
+            let ReplyItem::Response(legacy) = legacy_result(modern.clone(), &place) else { panic!("no response") };
+            assert_eq!(legacy.bytes(), text.as_bytes());
+        }
+        let asks = message(r#"{"jsonrpc":"2.0","id":1,"result":{"resultType":"input_required"}}"#);
+        assert!(matches!(legacy_result(asks, &place), ReplyItem::Failed(_)));
+    }
+
+    #[test]
+    fn an_unknown_resource_has_another_code() {
+        let error = message(r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32002,"message":"m","data":{"a":1}}}"#);
+        let modern = error_code(error.clone(), Era::Modern, true);
+        assert_eq!(modern.body(), Some(r#"{"code":-32602,"message":"m","data":{"a":1}}"#));
+        assert_eq!(error_code(modern, Era::Legacy, true).bytes(), error.bytes());
+    }
+}

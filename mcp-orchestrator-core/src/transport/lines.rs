@@ -1,0 +1,116 @@
+//! Lines of a pipe, each within a limit.
+
+use bytes::{Bytes, BytesMut};
+use memchr::memchr;
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+/// One line, or what stands in its place.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Line {
+    /// A line without its end.
+    Whole(Bytes),
+    /// A line over the limit: its first and last bytes, and how long it was.
+    Over { head: Bytes, tail: Bytes, length: usize },
+}
+
+/// Reads lines. A longer one than `limit` is passed over, and never held in memory.
+pub(super) struct Lines<R> {
+    reader: R,
+    buffer: BytesMut,
+    /// How much of the buffer was searched for a line's end.
+    searched: usize,
+    limit: usize,
+}
+
+const EDGE: usize = 512;
+const READ: usize = 16 * 1024;
+
+impl<R: AsyncRead + Unpin> Lines<R> {
+    pub(super) fn new(reader: R, limit: usize) -> Self {
+        Self { reader, buffer: BytesMut::new(), searched: 0, limit }
+    }
+
+    /// The next line; `None` at the end of input (a last line without an end is no line).
+    ///
+    /// # Cancel safety
+    /// Not cancel safe within an over-long line.
+    pub(super) async fn next(&mut self) -> std::io::Result<Option<Line>> {
+        loop {
+            if let Some(at) = memchr(b'\n', &self.buffer[self.searched..]) {
+                let mut line = self.buffer.split_to(self.searched + at + 1);
+                self.searched = 0;
+                line.truncate(line.len() - 1);
+                if line.last() == Some(&b'\r') {
+                    line.truncate(line.len() - 1);
+                }
+                return Ok(Some(Line::Whole(line.freeze())));
+            }
+            self.searched = self.buffer.len();
+            if self.buffer.len() > self.limit {
+                return self.pass_over().await;
+            }
+            if self.fill().await? == 0 {
+                return Ok(None);
+            }
+        }
+    }
+
+    async fn fill(&mut self) -> std::io::Result<usize> {
+        // A growing line doubles the buffer; a short one reuses what was split off before.
+        self.buffer.reserve(READ.max(self.buffer.len()));
+        self.reader.read_buf(&mut self.buffer).await
+    }
+
+    async fn pass_over(&mut self) -> std::io::Result<Option<Line>> {
+        let head = Bytes::copy_from_slice(&self.buffer[..EDGE.min(self.buffer.len())]);
+        let mut length = self.buffer.len();
+        let mut tail = self.buffer.split_off(self.buffer.len().saturating_sub(EDGE));
+        self.buffer = BytesMut::new();
+        self.searched = 0;
+        loop {
+            let got = self.fill().await?;
+            let end = memchr(b'\n', &self.buffer);
+            let part = self.buffer.split_to(end.unwrap_or(self.buffer.len()));
+            length += part.len();
+            tail.extend_from_slice(&part);
+            let cut = tail.len().saturating_sub(EDGE);
+            tail = tail.split_off(cut);
+            if end.is_some() {
+                let _ = self.buffer.split_to(1);
+            }
+            if end.is_some() || got == 0 {
+                return Ok(Some(Line::Over { head, tail: tail.freeze(), length }));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn read(input: &[u8], limit: usize) -> Vec<Line> {
+        let mut lines = Lines::new(input, limit);
+        let mut out = Vec::new();
+        while let Some(line) = lines.next().await.unwrap() {
+            out.push(line);
+        }
+        out
+    }
+
+    #[tokio::test]
+    async fn lines_come_without_their_ends() {
+        let whole = |text: &'static [u8]| Line::Whole(Bytes::from_static(text));
+        assert_eq!(read(b"a\r\n\nbc\nrest", 10).await, [whole(b"a"), whole(b""), whole(b"bc")]);
+    }
+
+    #[tokio::test]
+    async fn a_line_over_the_limit_is_passed_over() {
+        let mut input = vec![b'x'; 100_000];
+        input.extend_from_slice(b"\nok\n");
+        let lines = read(&input, 1000).await;
+        assert_eq!(lines.len(), 2);
+        assert!(matches!(&lines[0], Line::Over { length: 100_000, head, tail } if head.len() == EDGE && tail.len() == EDGE));
+        assert_eq!(lines[1], Line::Whole(Bytes::from_static(b"ok")));
+    }
+}

@@ -1,0 +1,119 @@
+//! Conversations with instances: framing, ids, progress, cancellation, eras. Crate-private.
+//!
+//! A [`Pipe`](pipe::Pipe) is one conversation over a byte stream that many callers share; an [`Http`](streamable::Http)
+//! endpoint carries many conversations. Both take an [`Outgoing`] and answer a [`Reply`](crate::call::Reply) that
+//! bears the caller's own id and progress token again.
+
+pub(crate) mod era;
+pub(crate) mod handshake;
+mod lines;
+pub(crate) mod pipe;
+mod sse;
+pub(crate) mod streamable;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::call::ServerRequest;
+use crate::error::{Error, ErrorKind};
+use crate::id::ServerId;
+use crate::jsonrpc::{Message, ParamsHead, Span, Splice, span_of};
+use crate::protocol::Era;
+use crate::runtime::{Exit, LogSource};
+
+/// Whose call it is, as far as a shared conversation must tell callers apart.
+pub(crate) type Party = u64;
+
+/// One request on its way to an instance.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    /// The caller's request, as it came.
+    pub(crate) message: Message,
+    /// What is to change besides id and progress token.
+    pub(crate) edits: Splice,
+    /// The own name of what it asks for, for the header that repeats it.
+    pub(crate) name: Option<String>,
+    /// Headers that go with it over HTTP.
+    pub(crate) headers: HeaderMap,
+    /// Whose it is.
+    pub(crate) party: Party,
+    /// The dialect that the caller speaks.
+    pub(crate) era: Era,
+    /// What a modern server is told of a legacy client.
+    pub(crate) client: Option<Arc<ClientFacts>>,
+}
+
+/// What a legacy client said of itself at `initialize`, as raw JSON.
+#[derive(Clone, Debug)]
+pub(crate) struct ClientFacts {
+    /// `clientInfo`.
+    pub(crate) info: String,
+    /// `capabilities`.
+    pub(crate) capabilities: String,
+    /// What `logging/setLevel` asked for.
+    pub(crate) log_level: Option<String>,
+}
+
+/// What an instance said of itself.
+#[derive(Clone, Debug)]
+pub(crate) struct Hello {
+    /// In which dialect.
+    pub(crate) era: Era,
+    /// Which version was agreed on.
+    pub(crate) version: String,
+    /// The `result` of initialize or server/discover.
+    pub(crate) result: Bytes,
+}
+
+/// What an instance says that belongs to no call.
+#[derive(Debug)]
+pub(crate) enum Unsolicited {
+    /// A notification.
+    Notification(Message),
+    /// A request.
+    Request(ServerRequest),
+}
+
+/// Where lines go that are no messages.
+pub(crate) type Note = Arc<dyn Fn(LogSource, &str) + Send + Sync>;
+
+/// Where unsolicited messages go; bounded, and never waited for.
+pub(crate) type Inbox = mpsc::Sender<Unsolicited>;
+
+/// A name for errors.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    /// The server.
+    pub(crate) server: ServerId,
+    /// The instance's public name.
+    pub(crate) instance: Arc<str>,
+}
+
+/// The place and the text of a request's progress token.
+pub(crate) fn progress_token(message: &Message) -> Option<(Span, Bytes)> {
+    let body = message.body()?;
+    // Most requests have none; looking for the word is cheaper than reading all of `params`.
+    memchr::memmem::find(body.as_bytes(), b"progressToken")?;
+    let meta = ParamsHead::read(Some(body)).ok()?.meta?;
+    let token = crate::jsonrpc::Members::read(meta.get())?.get("progressToken")?;
+    let span = span_of(message.bytes(), token);
+    Some((span.clone(), message.bytes().slice(span)))
+}
+
+/// Ends with the first message of `receiver`, or never where the sender is gone.
+pub(crate) async fn answered(receiver: oneshot::Receiver<Message>) -> Option<Message> {
+    receiver.await.ok()
+}
+
+/// What a call is told whose instance has ended.
+pub(crate) fn ended(place: &Place, exit: &Exit) -> Error {
+    let text = format!("server {} ended: {}", place.server, exit.reason);
+    let data = serde_json::json!({ "exit": exit.reason, "code": exit.code, "stderr": exit.tail });
+    Error::new(ErrorKind::Unavailable, text)
+        .with_server(&place.server)
+        .with_instance(&place.instance)
+        .with_data(crate::jsonrpc::raw(&data))
+}

@@ -1,0 +1,284 @@
+//! One conversation over a byte stream, shared by many callers.
+//!
+//! A writer task and a reader task own the two ends. Each request gets an id (and progress token) of the pipe's own,
+//! and its answer the caller's again. A caller that leaves is told to the instance as a cancellation.
+
+mod incoming;
+mod pending;
+mod writer;
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_util::Stream;
+use futures_util::future::BoxFuture;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+
+use self::pending::{First, Pending};
+use self::writer::Command;
+use super::{Hello, Inbox, Note, Outgoing, Place, era, handshake};
+use crate::call::{Reply, ReplyItem};
+use crate::error::{Error, ErrorKind, Result};
+use crate::jsonrpc::{Message, error_response};
+use crate::protocol::{Era, method};
+use crate::runtime::Exit;
+use crate::server::EraChoice;
+
+/// Lines that wait for a slow instance; callers beyond that wait their turn.
+const QUEUE: usize = 256;
+
+/// Who is asked when the instance asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ask {
+    /// Nobody: callers share the instance and cannot be told apart.
+    Nobody,
+    /// The caller whose call is in flight.
+    CallInFlight,
+    /// The one caller that the instance has, by a call or else unsolicited.
+    TheCaller,
+}
+
+/// What a pipe needs besides its two ends.
+pub(crate) struct Options {
+    pub(crate) place: Place,
+    pub(crate) era: EraChoice,
+    /// What the instance is told of its client.
+    pub(crate) profile: handshake::Profile,
+    /// One message, in bytes.
+    pub(crate) message_bytes: usize,
+    /// Requests at once.
+    pub(crate) in_flight: usize,
+    /// The instance ran before: ids begin anywhere, answers to others' are dropped.
+    pub(crate) joined: bool,
+    pub(crate) ask: Ask,
+    pub(crate) note: Note,
+    pub(crate) inbox: Inbox,
+    /// Ends with the instance.
+    pub(crate) exited: BoxFuture<'static, Exit>,
+}
+
+/// One conversation.
+pub(crate) struct Pipe {
+    shared: Arc<Shared>,
+    outbox: mpsc::Sender<Command>,
+    hello: Hello,
+    /// Ends the two tasks with the pipe.
+    _tasks: JoinSet<()>,
+}
+
+/// What caller's guards and the two tasks share.
+struct Shared {
+    place: Place,
+    pending: Pending,
+    ask: Ask,
+    note: Note,
+    inbox: Inbox,
+    /// Ids of calls whose callers left; the writer tells the instance. Never more than are in flight.
+    abandoned: mpsc::UnboundedSender<u64>,
+}
+
+impl Pipe {
+    /// Begins a conversation: starts the tasks and shakes hands. The caller bounds the time.
+    ///
+    /// # Cancel safety
+    /// Dropping the future ends the conversation.
+    pub(crate) async fn open(
+        reader: impl AsyncRead + Send + Unpin + 'static,
+        writer: impl AsyncWrite + Send + Unpin + 'static,
+        options: Options,
+    ) -> Result<Self> {
+        let (outbox, commands) = mpsc::channel(QUEUE);
+        let (abandoned, left) = mpsc::unbounded_channel();
+        let first_id = if options.joined { random_start() } else { 1 };
+        let shared = Arc::new(Shared {
+            place: options.place,
+            pending: Pending::new(first_id, options.in_flight),
+            ask: options.ask,
+            note: options.note,
+            inbox: options.inbox,
+            abandoned,
+        });
+        let mut tasks = JoinSet::new();
+        tasks.spawn(writer::run(writer, commands, left, Arc::clone(&shared)));
+        let incoming = incoming::Incoming::new(Arc::clone(&shared), outbox.downgrade());
+        tasks.spawn(incoming.run(reader, options.message_bytes, options.exited));
+        let unknown = Hello { era: Era::Legacy, version: String::new(), result: Bytes::new() };
+        let mut pipe = Self { shared, outbox, hello: unknown, _tasks: tasks };
+        pipe.hello = handshake::shake(&pipe, options.era, &options.profile, options.joined).await?;
+        Ok(pipe)
+    }
+
+    /// What the instance said of itself.
+    pub(crate) fn hello(&self) -> &Hello {
+        &self.hello
+    }
+
+    /// How many requests are in flight.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.shared.pending.len()
+    }
+
+    /// Why the conversation is over, once it is.
+    pub(crate) fn closed(&self) -> Option<Error> {
+        self.shared.pending.closed()
+    }
+
+    /// Sends a request and waits for the first that comes back.
+    ///
+    /// # Cancel safety
+    /// Dropping the future, or the reply, cancels the request at the instance.
+    pub(crate) async fn request(&self, outgoing: Outgoing) -> Result<Reply> {
+        let (call_era, method) = (outgoing.era, outgoing.message.method().to_owned());
+        let reply = self.send(outgoing).await?;
+        Ok(era::reply(reply, self.hello.era, call_era, &method, &self.shared.place))
+    }
+
+    /// Sends a request as it is, apart from ids and eras.
+    async fn send(&self, mut outgoing: Outgoing) -> Result<Reply> {
+        let message = &outgoing.message;
+        let client_id = message.id_bytes().ok_or_else(|| Error::new(ErrorKind::Internal, "a request without an id"))?;
+        let token = super::progress_token(message);
+        let token_text = token.as_ref().map(|(_, text)| text.clone());
+        let inserted = self.shared.pending.insert(client_id, token_text, outgoing.party);
+        let (id, first) = inserted.map_err(|error| self.shared.placed(error))?;
+        let guard = Guard { shared: Arc::clone(&self.shared), id, armed: true };
+        let own = Bytes::from(id.to_string());
+        if let Some((span, _)) = token {
+            outgoing.edits.replace(span, own.clone());
+        }
+        outgoing.edits.id(&outgoing.message, own);
+        era::request(&mut outgoing, self.hello.era, &self.hello.version);
+        let line = outgoing.edits.apply_line(outgoing.message.bytes());
+        self.line(line).await?;
+        self.first(first, guard).await
+    }
+
+    async fn first(&self, first: oneshot::Receiver<First>, mut guard: Guard) -> Result<Reply> {
+        match first.await {
+            Ok(First::Response(response)) => {
+                guard.armed = false;
+                response.map(Reply::ready)
+            }
+            Ok(First::Stream { items, response }) => {
+                Ok(Reply::stream(Box::pin(Items { items, response: Some(response), guard })))
+            }
+            Err(_) => Err(self.shared.pending.closed().unwrap_or_else(|| self.shared.gone())),
+        }
+    }
+
+    /// Sends a notification; it is on its way when this returns.
+    pub(crate) async fn notify(&self, notification: &Message) -> Result<()> {
+        self.line(crate::jsonrpc::Splice::new().apply_line(notification.bytes())).await
+    }
+
+    async fn line(&self, line: Bytes) -> Result<()> {
+        if self.outbox.send(Command::Line(line)).await.is_ok() {
+            return Ok(());
+        }
+        Err(self.shared.pending.closed().unwrap_or_else(|| self.shared.gone()))
+    }
+}
+
+impl fmt::Debug for Pipe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pipe").field("place", &self.shared.place).field("hello", &self.hello.version).finish()
+    }
+}
+
+impl handshake::Wire for Pipe {
+    async fn exchange(&self, message: Message) -> Result<Message> {
+        let outgoing = Outgoing {
+            message,
+            edits: crate::jsonrpc::Splice::new(),
+            name: None,
+            headers: http::HeaderMap::new(),
+            party: 0,
+            era: self.hello.era,
+            client: None,
+        };
+        self.send(outgoing).await?.response().await
+    }
+
+    async fn tell(&self, notification: Message) -> Result<()> {
+        self.notify(&notification).await
+    }
+}
+
+impl Shared {
+    fn gone(&self) -> Error {
+        self.placed(Error::new(ErrorKind::Unavailable, "the instance has closed its output"))
+    }
+
+    fn placed(&self, error: Error) -> Error {
+        error.with_server(&self.place.server).with_instance(&self.place.instance)
+    }
+
+    fn refuse(id: &str, why: &str) -> Bytes {
+        error_response(id, i64::from(crate::protocol::code::METHOD_NOT_FOUND), why, None)
+    }
+}
+
+/// Cancels a request that nobody waits for any more.
+struct Guard {
+    shared: Arc<Shared>,
+    id: u64,
+    armed: bool,
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if self.armed && self.shared.pending.forget(self.id) {
+            // A closed pipe needs no cancellation.
+            let _ = self.shared.abandoned.send(self.id);
+        }
+    }
+}
+
+/// The items of one call, its response last.
+struct Items {
+    items: mpsc::Receiver<ReplyItem>,
+    response: Option<oneshot::Receiver<Result<Message>>>,
+    guard: Guard,
+}
+
+impl Stream for Items {
+    type Item = ReplyItem;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<ReplyItem>> {
+        if let Poll::Ready(Some(item)) = self.items.poll_recv(cx) {
+            return Poll::Ready(Some(item));
+        }
+        let Some(response) = &mut self.response else {
+            return Poll::Ready(None);
+        };
+        let Poll::Ready(response) = Pin::new(response).poll(cx) else {
+            return Poll::Pending;
+        };
+        self.response = None;
+        self.guard.armed = false;
+        let gone = || Err(self.guard.shared.gone());
+        Poll::Ready(Some(match response.unwrap_or_else(|_| gone()) {
+            Ok(message) => ReplyItem::Response(message),
+            Err(error) => ReplyItem::Failed(error),
+        }))
+    }
+}
+
+/// Somewhere in the first half of the integers that every JSON reader keeps exact.
+fn random_start() -> u64 {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).expect("the system has a source of randomness");
+    (u64::from_be_bytes(bytes) >> 12) | 1
+}
+
+/// The cancellation of a request that was sent under this id.
+fn cancellation(id: u64) -> Bytes {
+    let params = format!("{{\"requestId\":{id},\"reason\":\"the caller left\"}}");
+    crate::jsonrpc::notification(method::CANCELLED, Some(&params))
+}

@@ -1,0 +1,197 @@
+//! The requests that a pipe owes an answer for.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::call::ReplyItem;
+use crate::error::{Error, ErrorKind, Result};
+use crate::jsonrpc::Message;
+use crate::transport::Party;
+
+/// Items of one call that wait for a slow client; more are dropped, the response never is.
+const ITEMS: usize = 64;
+
+/// What comes first for a caller.
+pub(super) enum First {
+    /// The response; most calls get nothing else.
+    Response(Result<Message>),
+    /// Something before it.
+    Stream { items: mpsc::Receiver<ReplyItem>, response: oneshot::Receiver<Result<Message>> },
+}
+
+/// One request in flight.
+pub(super) struct Entry {
+    client_id: Bytes,
+    token: Option<Bytes>,
+    party: Party,
+    state: State,
+}
+
+enum State {
+    Waiting(oneshot::Sender<First>),
+    Streaming { items: mpsc::Sender<ReplyItem>, response: oneshot::Sender<Result<Message>> },
+}
+
+/// Requests in flight by the id that the pipe gave them.
+pub(super) struct Pending {
+    inner: Mutex<Inner>,
+    limit: usize,
+}
+
+struct Inner {
+    entries: HashMap<u64, Entry>,
+    next: u64,
+    /// Why there will be no more answers.
+    closed: Option<Error>,
+}
+
+/// Why a request of the server reaches nobody.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Nobody {
+    /// No call is in flight.
+    Idle,
+    /// Calls of several callers are.
+    Several,
+}
+
+impl Pending {
+    pub(super) fn new(first_id: u64, limit: usize) -> Self {
+        let inner = Inner { entries: HashMap::new(), next: first_id, closed: None };
+        Self { inner: Mutex::new(inner), limit }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a request in: its new id, and where its answer comes.
+    pub(super) fn insert(
+        &self,
+        client_id: Bytes,
+        token: Option<Bytes>,
+        party: Party,
+    ) -> Result<(u64, oneshot::Receiver<First>)> {
+        let (sender, receiver) = oneshot::channel();
+        let mut inner = self.lock();
+        if let Some(error) = &inner.closed {
+            return Err(error.duplicate());
+        }
+        if inner.entries.len() >= self.limit {
+            let text = format!("{} calls are in flight on this instance already", self.limit);
+            return Err(Error::new(ErrorKind::Overloaded, text).with_retry_after(std::time::Duration::from_secs(1)));
+        }
+        let id = inner.next;
+        inner.next += 1;
+        inner.entries.insert(id, Entry { client_id, token, party, state: State::Waiting(sender) });
+        Ok((id, receiver))
+    }
+
+    /// Forgets a request; false where it was answered already.
+    pub(super) fn forget(&self, id: u64) -> bool {
+        self.lock().entries.remove(&id).is_some()
+    }
+
+    /// Hands a response to its caller, with the caller's own id. False where nobody waits for it.
+    pub(super) fn respond(&self, id: u64, response: &Message) -> bool {
+        let Some(entry) = self.lock().entries.remove(&id) else {
+            return false;
+        };
+        let response = response.with_id(entry.client_id.clone());
+        entry.finish(Ok(response));
+        true
+    }
+
+    /// Ends one request with an error.
+    pub(super) fn fail(&self, id: u64, error: Error) -> bool {
+        let entry = self.lock().entries.remove(&id);
+        entry.map(|entry| entry.finish(Err(error))).is_some()
+    }
+
+    /// The caller's own progress token for one of ours.
+    pub(super) fn token(&self, id: u64) -> Option<Bytes> {
+        self.lock().entries.get(&id).and_then(|entry| entry.token.clone())
+    }
+
+    /// Hands an item to a caller; false where it is gone, or too slow.
+    pub(super) fn push(&self, id: u64, item: ReplyItem) -> bool {
+        let mut inner = self.lock();
+        let Some(mut entry) = inner.entries.remove(&id) else {
+            return false;
+        };
+        let pushed = entry.push(item);
+        inner.entries.insert(id, entry);
+        pushed
+    }
+
+    /// The newest call of the only caller that has any in flight.
+    pub(super) fn only_party(&self) -> Result<u64, Nobody> {
+        let inner = self.lock();
+        let mut newest: Option<(u64, Party)> = None;
+        for (id, entry) in &inner.entries {
+            match newest {
+                Some((_, party)) if party != entry.party => return Err(Nobody::Several),
+                Some((newer, _)) if newer > *id => {}
+                _ => newest = Some((*id, entry.party)),
+            }
+        }
+        newest.map(|(id, _)| id).ok_or(Nobody::Idle)
+    }
+
+    /// How many are in flight.
+    pub(super) fn len(&self) -> usize {
+        self.lock().entries.len()
+    }
+
+    /// Ends all, now and from now on.
+    pub(super) fn close(&self, error: &Error) {
+        let entries = {
+            let mut inner = self.lock();
+            inner.closed.get_or_insert_with(|| error.duplicate());
+            std::mem::take(&mut inner.entries)
+        };
+        for entry in entries.into_values() {
+            entry.finish(Err(error.duplicate()));
+        }
+    }
+
+    /// Ends all that are in flight; others may follow.
+    pub(super) fn fail_all(&self, error: &Error) {
+        let entries = std::mem::take(&mut self.lock().entries);
+        for entry in entries.into_values() {
+            entry.finish(Err(error.duplicate()));
+        }
+    }
+
+    /// Why there will be no more answers, once that is so.
+    pub(super) fn closed(&self) -> Option<Error> {
+        self.lock().closed.as_ref().map(Error::duplicate)
+    }
+}
+
+impl Entry {
+    fn push(&mut self, item: ReplyItem) -> bool {
+        if let State::Streaming { items, .. } = &self.state {
+            return items.try_send(item).is_ok();
+        }
+        let (items, items_receiver) = mpsc::channel(ITEMS);
+        let (response, response_receiver) = oneshot::channel();
+        let pushed = items.try_send(item).is_ok();
+        let before = std::mem::replace(&mut self.state, State::Streaming { items, response });
+        if let State::Waiting(first) = before {
+            // Who waited may have left; its guard takes the entry out.
+            let _ = first.send(First::Stream { items: items_receiver, response: response_receiver });
+        }
+        pushed
+    }
+
+    fn finish(self, response: Result<Message>) {
+        // A caller that has left needs no response.
+        match self.state {
+            State::Waiting(first) => drop(first.send(First::Response(response))),
+            State::Streaming { response: sender, .. } => drop(sender.send(response)),
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! The writing end: lines in batches, cancellations, answers to the instance's own requests.
+
+use std::sync::Arc;
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use tokio::io::{AsyncWrite, AsyncWriteExt as _};
+use tokio::sync::mpsc;
+
+use super::{Shared, cancellation};
+
+/// What is to be written.
+pub(super) enum Command {
+    /// A line with its end.
+    Line(Bytes),
+    /// A line that comes later: the answer to a request of the instance.
+    Later(BoxFuture<'static, Bytes>),
+}
+
+/// Lines up to this size are written together.
+const BATCH: usize = 64 * 1024;
+
+pub(super) async fn run(
+    mut writer: impl AsyncWrite + Unpin,
+    mut commands: mpsc::Receiver<Command>,
+    mut abandoned: mpsc::UnboundedReceiver<u64>,
+    shared: Arc<Shared>,
+) {
+    let mut later: FuturesUnordered<BoxFuture<'static, Bytes>> = FuturesUnordered::new();
+    let mut batch = BytesMut::new();
+    loop {
+        tokio::select! {
+            command = commands.recv() => match command {
+                Some(Command::Line(line)) => batch.put(line),
+                Some(Command::Later(answer)) => later.push(answer),
+                None => return,
+            },
+            Some(answer) = later.next() => put_line(&mut batch, &answer),
+            Some(id) = abandoned.recv() => put_line(&mut batch, &cancellation(id)),
+        }
+        while batch.len() < BATCH {
+            match commands.try_recv() {
+                Ok(Command::Line(line)) => batch.put(line),
+                Ok(Command::Later(answer)) => later.push(answer),
+                Err(_) => break,
+            }
+        }
+        if batch.is_empty() {
+            continue;
+        }
+        if let Err(error) = flush(&mut writer, &mut batch).await {
+            tracing::debug!(instance = %shared.place.instance, %error, "the instance reads no more");
+            // The reader tells the callers, once it knows why.
+            commands.close();
+            return;
+        }
+    }
+}
+
+fn put_line(batch: &mut BytesMut, message: &[u8]) {
+    batch.put_slice(message);
+    batch.put_u8(b'\n');
+}
+
+async fn flush(writer: &mut (impl AsyncWrite + Unpin), batch: &mut BytesMut) -> std::io::Result<()> {
+    writer.write_all(batch).await?;
+    writer.flush().await?;
+    if batch.capacity() > 4 * BATCH {
+        *batch = BytesMut::new();
+    } else {
+        batch.clear();
+    }
+    Ok(())
+}

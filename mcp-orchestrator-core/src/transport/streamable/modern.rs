@@ -1,0 +1,78 @@
+//! Stateless calls of the modern era to an HTTP server.
+
+use std::sync::Arc;
+
+use http::{HeaderName, HeaderValue, Method};
+
+use super::reply::Answer;
+use super::{Extra, Http};
+use crate::header_value;
+use crate::call::{Reply, own};
+use crate::error::Result;
+use crate::jsonrpc::request;
+use crate::protocol::{Era, header, method, version};
+use crate::transport::handshake::{self, Profile};
+use crate::transport::{Hello, Outgoing, era};
+
+const VERSION: HeaderName = HeaderName::from_static(header::PROTOCOL_VERSION);
+const METHOD: HeaderName = HeaderName::from_static(header::METHOD);
+const NAME: HeaderName = HeaderName::from_static(header::NAME);
+
+/// An endpoint that is spoken to without a session.
+#[derive(Clone, Debug)]
+pub(crate) struct Modern {
+    http: Arc<Http>,
+}
+
+impl Modern {
+    pub(crate) fn new(http: Arc<Http>) -> Self {
+        Self { http }
+    }
+
+    /// Asks the server what it is.
+    ///
+    /// # Errors
+    /// Where it cannot be reached, or does not speak this era.
+    pub(crate) async fn discover(&self, profile: &Profile) -> Result<Hello> {
+        let message = own(request("0", method::DISCOVER, Some(&handshake::discover_params(profile))));
+        let extra = headers(method::DISCOVER, None);
+        let exchange = self.http.exchange(Method::POST, message.into_bytes(), extra).await?;
+        let status = exchange.head.status;
+        let response = match self.http.answer(exchange, None).await? {
+            Answer::Reply(reply) => reply.response().await?,
+            Answer::NotFound(Some(response)) => response,
+            Answer::NotFound(None) => return Err(self.http.status(status)),
+        };
+        handshake::discovered(&response).map_err(|error| self.http.placed(error))
+    }
+
+    /// Sends a request and waits for the first that comes back. The body goes as it is, apart from a name.
+    ///
+    /// # Cancel safety
+    /// Dropping the future, or the reply, closes the stream, which cancels the request.
+    pub(crate) async fn request(&self, mut outgoing: Outgoing) -> Result<Reply> {
+        era::request(&mut outgoing, Era::Modern, version::LATEST_MODERN);
+        let mut extra = headers(outgoing.message.method(), outgoing.name.as_deref());
+        extra.extend(outgoing.headers.drain().filter_map(|(name, value)| Some((name?, value))));
+        let body = std::mem::take(&mut outgoing.edits).apply(outgoing.message.bytes());
+        let exchange = self.http.exchange(Method::POST, body, extra).await?;
+        let status = exchange.head.status;
+        let reply = match self.http.answer(exchange, None).await? {
+            Answer::Reply(reply) => reply,
+            Answer::NotFound(Some(response)) => Reply::ready(response),
+            Answer::NotFound(None) => return Err(self.http.status(status)),
+        };
+        Ok(era::reply(reply, Era::Modern, outgoing.era, outgoing.message.method(), &self.http.place))
+    }
+}
+
+fn headers(method: &str, name: Option<&str>) -> Extra {
+    const LATEST: HeaderValue = HeaderValue::from_static(version::LATEST_MODERN);
+    let mut extra = Vec::with_capacity(4);
+    extra.push((VERSION, LATEST));
+    extra.push((METHOD, header_value::encode(method)));
+    if let Some(name) = name {
+        extra.push((NAME, header_value::encode(name)));
+    }
+    extra
+}

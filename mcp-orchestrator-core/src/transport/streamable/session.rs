@@ -1,0 +1,284 @@
+//! A session of the legacy era with an HTTP server.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arc_swap::ArcSwapOption;
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method};
+use tokio::sync::Mutex;
+use tokio::task::JoinSet;
+
+use super::reply::{Answer, Events, ask};
+use super::{Extra, Http};
+use crate::call::{Reply, own};
+use crate::error::{Error, ErrorKind, Result};
+use crate::jsonrpc::{Kind, Message, Splice, notification, request};
+use crate::protocol::{Era, header, method};
+use crate::transport::handshake::{self, Profile};
+use crate::transport::{Hello, Inbox, Outgoing, Unsolicited, era};
+
+const SESSION_ID: HeaderName = HeaderName::from_static(header::SESSION_ID);
+const VERSION: HeaderName = HeaderName::from_static(header::PROTOCOL_VERSION);
+
+/// One session, opened at its first use and again when the server has lost it.
+pub(crate) struct Session {
+    http: Arc<Http>,
+    profile: Profile,
+    open: ArcSwapOption<Conversation>,
+    /// One opens it for all who wait.
+    opening: Mutex<()>,
+    /// Where unsolicited messages go, once somebody listens.
+    listening: AtomicBool,
+    inbox: Inbox,
+    streams: std::sync::Mutex<JoinSet<()>>,
+}
+
+/// A session that the server knows.
+#[derive(Debug)]
+pub(super) struct Conversation {
+    id: Option<HeaderValue>,
+    version: HeaderValue,
+    hello: Hello,
+}
+
+impl Conversation {
+    pub(super) fn headers(&self) -> Extra {
+        let mut extra = Vec::with_capacity(4);
+        extra.push((VERSION, self.version.clone()));
+        if let Some(id) = &self.id {
+            extra.push((SESSION_ID, id.clone()));
+        }
+        extra
+    }
+}
+
+impl Session {
+    /// A session that is not open yet.
+    pub(crate) fn new(http: Arc<Http>, profile: Profile, inbox: Inbox) -> Self {
+        Self {
+            http,
+            profile,
+            open: ArcSwapOption::empty(),
+            opening: Mutex::new(()),
+            listening: AtomicBool::new(false),
+            inbox,
+            streams: std::sync::Mutex::default(),
+        }
+    }
+
+    /// What the server said of itself.
+    ///
+    /// # Errors
+    /// Where it cannot be reached, or speaks no legacy dialect.
+    pub(crate) async fn hello(&self) -> Result<Hello> {
+        Ok(self.conversation().await?.hello.clone())
+    }
+
+    /// Sends a request and waits for the first that comes back.
+    ///
+    /// # Cancel safety
+    /// Dropping the future, or the reply, cancels the request at the server.
+    pub(crate) async fn request(&self, mut outgoing: Outgoing) -> Result<Reply> {
+        era::request(&mut outgoing, Era::Legacy, "");
+        let id = outgoing.message.id_bytes().unwrap_or_default();
+        let body = std::mem::take(&mut outgoing.edits).apply(outgoing.message.bytes());
+        let reply = self.post(body, id).await?;
+        Ok(era::reply(reply, Era::Legacy, outgoing.era, outgoing.message.method(), &self.http.place))
+    }
+
+    async fn post(&self, body: Bytes, id: Bytes) -> Result<Reply> {
+        let mut again = false;
+        loop {
+            let conversation = self.conversation().await?;
+            let guard = Guard { http: Arc::clone(&self.http), conversation: Arc::clone(&conversation), id: id.clone() };
+            let answer = match self.http.exchange(Method::POST, body.clone(), conversation.headers()).await {
+                Ok(exchange) => self.http.answer(exchange, Some(Arc::clone(&conversation))).await,
+                Err(error) => Err(error),
+            };
+            if let Ok(Answer::Reply(reply)) = answer {
+                return Ok(guard.watch(reply));
+            }
+            guard.disarm();
+            match answer? {
+                Answer::Reply(reply) => return Ok(reply),
+                Answer::NotFound(_) if conversation.id.is_some() && !again => {
+                    tracing::info!(server = %self.http.place.server, "the server has lost the session; opening it again");
+                    self.lost(&conversation);
+                    again = true;
+                }
+                Answer::NotFound(Some(response)) => return Ok(Reply::ready(response)),
+                Answer::NotFound(None) => return Err(self.http.status(http::StatusCode::NOT_FOUND)),
+            }
+        }
+    }
+
+    /// Sends a notification.
+    pub(crate) async fn notify(&self, notification: &Message) -> Result<()> {
+        let conversation = self.conversation().await?;
+        tell(&self.http, &conversation, notification.bytes().clone()).await
+    }
+
+    /// From now on messages that belong to no call are passed on.
+    pub(crate) async fn listen(self: &Arc<Self>) -> Result<()> {
+        let conversation = self.conversation().await?;
+        if !self.listening.swap(true, Ordering::AcqRel) {
+            self.stream(conversation);
+        }
+        Ok(())
+    }
+
+    /// Ends the session at the server.
+    pub(crate) fn close(&self) {
+        let Some(conversation) = self.open.swap(None) else { return };
+        self.streams.lock().unwrap_or_else(std::sync::PoisonError::into_inner).abort_all();
+        if conversation.id.is_some() {
+            let http = Arc::clone(&self.http);
+            self.http.janitor.short(async move {
+                if let Ok(exchange) = http.exchange(Method::DELETE, Bytes::new(), conversation.headers()).await {
+                    exchange.drain().await;
+                }
+            });
+        }
+    }
+
+    fn lost(&self, conversation: &Arc<Conversation>) {
+        let current = self.open.load();
+        if current.as_ref().is_some_and(|current| Arc::ptr_eq(current, conversation)) {
+            self.open.compare_and_swap(&*current, None);
+        }
+    }
+
+    async fn conversation(&self) -> Result<Arc<Conversation>> {
+        if let Some(open) = &*self.open.load() {
+            return Ok(Arc::clone(open));
+        }
+        let _opening = self.opening.lock().await;
+        if let Some(open) = &*self.open.load() {
+            return Ok(Arc::clone(open));
+        }
+        let conversation = Arc::new(self.initialize().await?);
+        self.open.store(Some(Arc::clone(&conversation)));
+        if self.listening.load(Ordering::Acquire) {
+            self.stream(Arc::clone(&conversation));
+        }
+        Ok(conversation)
+    }
+
+    async fn initialize(&self) -> Result<Conversation> {
+        let params = handshake::initialize_params(&self.profile);
+        let body = request("0", method::INITIALIZE, Some(&params));
+        let exchange = self.http.exchange(Method::POST, body, Vec::new()).await?;
+        let id = exchange.head.headers.get(SESSION_ID).cloned();
+        let status = exchange.head.status;
+        let response = match self.http.answer(exchange, None).await? {
+            Answer::Reply(reply) => reply.response().await?,
+            Answer::NotFound(Some(response)) => response,
+            Answer::NotFound(None) => return Err(self.http.status(status)),
+        };
+        let result = handshake::result_of(&response, method::INITIALIZE).map_err(|error| self.http.placed(error))?;
+        let version = handshake::version_of(&result).map_err(|error| self.http.placed(error))?;
+        let value = HeaderValue::try_from(&version).map_err(|_| {
+            self.http.placed(Error::new(ErrorKind::Protocol, "the server's protocolVersion is no header value"))
+        })?;
+        let hello = Hello { era: Era::Legacy, version, result };
+        let conversation = Conversation { id, version: value, hello };
+        tell(&self.http, &conversation, notification(method::INITIALIZED, None)).await?;
+        Ok(conversation)
+    }
+
+    /// Reads the stream of what belongs to no call, until the session ends.
+    fn stream(&self, conversation: Arc<Conversation>) {
+        let (http, inbox) = (Arc::clone(&self.http), self.inbox.clone());
+        let mut streams = self.streams.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        while streams.try_join_next().is_some() {}
+        streams.spawn(async move {
+            let exchange = http.exchange(Method::GET, Bytes::new(), conversation.headers()).await;
+            let Ok(exchange) = exchange else { return };
+            if !exchange.head.status.is_success() || !exchange.is("text/event-stream") {
+                // 405: the server offers none.
+                return exchange.drain().await;
+            }
+            let mut events = Events::new(Arc::clone(&http), exchange, Some(Arc::clone(&conversation)));
+            while let Ok(message) = events.next().await {
+                let unsolicited = match message.kind() {
+                    Kind::Notification => Unsolicited::Notification(message),
+                    Kind::Request => Unsolicited::Request(ask(&http, Arc::clone(&conversation), message)),
+                    Kind::Response | Kind::Error => continue,
+                };
+                if inbox.try_send(unsolicited).is_err() {
+                    tracing::debug!(server = %http.place.server, "unsolicited message dropped");
+                }
+            }
+        });
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("place", &self.http.place).finish_non_exhaustive()
+    }
+}
+
+async fn tell(http: &Arc<Http>, conversation: &Conversation, body: Bytes) -> Result<()> {
+    let exchange = http.exchange(Method::POST, body, conversation.headers()).await?;
+    let status = exchange.head.status;
+    exchange.drain().await;
+    if status.is_success() { Ok(()) } else { Err(http.status(status)) }
+}
+
+/// Tells the server when nobody waits for a request any more.
+struct Guard {
+    http: Arc<Http>,
+    conversation: Arc<Conversation>,
+    id: Bytes,
+}
+
+impl Guard {
+    fn disarm(mut self) {
+        self.id = Bytes::new();
+    }
+
+    /// Stays with a reply that comes in parts.
+    fn watch(self, reply: Reply) -> Reply {
+        use futures_util::StreamExt as _;
+        match reply.into_ready() {
+            Ok(response) => {
+                self.disarm();
+                Reply::ready(response)
+            }
+            Err(stream) => {
+                let mut guard = Some(self);
+                Reply::stream(
+                    stream
+                        .map(move |item| {
+                            use crate::call::ReplyItem;
+                            if matches!(item, ReplyItem::Response(_) | ReplyItem::Failed(_)) {
+                                guard.take().map(Self::disarm);
+                            }
+                            item
+                        })
+                        .boxed(),
+                )
+            }
+        }
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if self.id.is_empty() {
+            return;
+        }
+        let id = String::from_utf8_lossy(&self.id).into_owned();
+        let params = format!("{{\"requestId\":{id},\"reason\":\"the caller left\"}}");
+        let message = own(notification(method::CANCELLED, Some(&params)));
+        let (http, conversation) = (Arc::clone(&self.http), Arc::clone(&self.conversation));
+        self.http.janitor.short(async move {
+            if let Err(error) = tell(&http, &conversation, Splice::new().apply(message.bytes())).await {
+                tracing::debug!(%error, "a cancellation did not reach its server");
+            }
+        });
+    }
+}
