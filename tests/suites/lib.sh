@@ -149,6 +149,7 @@ python_install() {
 
 # once FOLDER COMMAND: runs the command with the folder unless it has succeeded before, one suite at a time.
 once() {
+    command -v flock >/dev/null || die "flock is needed"
     mkdir -p "$CACHE"
     local lock
     exec {lock}>"$1.lock"

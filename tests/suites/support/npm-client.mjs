@@ -128,5 +128,11 @@ if (legacy) {
   }
   await checks.check('pings', () => client.ping());
 }
+if (!legacy) {
+  await checks.check('answers a question in a second round', async () => {
+    const result = await call('fixture-http__test_input_required_result_elicitation');
+    expect(text(result).includes('Elicited Person'), `the answer in ${text(result)}`);
+  });
+}
 await checks.check('closes', () => client.close());
 checks.end();

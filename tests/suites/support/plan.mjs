@@ -27,6 +27,7 @@ const CALLS = [
   { tool: 'git__git_log', arguments: { repo_path: places.repository, max_count: 1 }, text: places.commit },
   { tool: 'time__convert_time', arguments: { source_timezone: 'UTC', time: '12:00', target_timezone: 'Asia/Tokyo' }, text: 'T21:00:00' },
   { tool: 'fixture__greet', arguments: { name: 'suite' }, text: 'Hello, suite!' },
+  { tool: 'fixture-http__greet', arguments: { name: 'remote' }, text: 'Hello, remote!' },
   { tool: 'fixture__test_error_handling', arguments: {}, text: 'intentionally', error: true },
 ];
 const EVERYTHING_A_CLIENT_CAN = { sampling: {}, elicitation: { form: {}, url: {} }, roots: { listChanged: true } };

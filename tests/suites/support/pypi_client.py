@@ -177,6 +177,14 @@ async def asked(client, mode):
     await check(mode, "answers a sampling request", sampled)
 
 
+async def asked_again(client, mode):
+    async def elicited():
+        result = await client.call_tool("fixture-http__test_input_required_result_elicitation")
+        expect("Elicited Person" in text(result), f"the answer in {text(result)}")
+
+    await check(mode, "answers a question in a second round", elicited)
+
+
 async def elicit(_context, _params):
     return ElicitResult(action="accept", content={"name": "Elicited Person"})
 
@@ -196,6 +204,8 @@ async def main(url, mode, plan):
             await during(client, mode)
             if mode == "legacy":
                 await asked(client, mode)
+            else:
+                await asked_again(client, mode)
 
     try:
         await asyncio.wait_for(session(), 300)
