@@ -16,6 +16,7 @@ use crate::auth::Principal;
 use crate::error::{Error, Result};
 use crate::id::{GatewayId, SessionId};
 use crate::jsonrpc::Message;
+pub use crate::session::EventId;
 
 /// How the client speaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,17 +84,10 @@ pub struct Listen {
     pub gateway: GatewayId,
     /// The session, for a legacy client's GET stream; `None` for a modern `subscriptions/listen`.
     pub session: Option<SessionId>,
+    /// Where a legacy client's stream broke.
+    pub resume: Option<EventId>,
     /// The modern request.
     pub request: Option<Message>,
-}
-
-/// What comes back, until dropped. A modern one begins with its acknowledgement.
-pub struct Listening(pub BoxStream<'static, ReplyItem>);
-
-impl fmt::Debug for Listening {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Listening")
-    }
 }
 
 /// One item on the way to the client.
@@ -147,6 +141,8 @@ impl fmt::Debug for ServerRequest {
 pub struct Reply {
     /// The session that `initialize` made.
     pub session: Option<SessionId>,
+    /// Where a stream of a legacy session begins: its events are numbered from there, and can be read again.
+    pub after: Option<EventId>,
     items: Items,
 }
 
@@ -160,6 +156,7 @@ impl Reply {
     pub fn ready(response: Message) -> Self {
         Self {
             session: None,
+            after: None,
             items: Items::One(Some(response)),
         }
     }
@@ -168,6 +165,16 @@ impl Reply {
     pub fn stream(items: BoxStream<'static, ReplyItem>) -> Self {
         Self {
             session: None,
+            after: None,
+            items: Items::Many(items),
+        }
+    }
+
+    /// A stream of a legacy session, from after this event.
+    pub(crate) fn resumable(items: BoxStream<'static, ReplyItem>, after: EventId) -> Self {
+        Self {
+            session: None,
+            after: Some(after),
             items: Items::Many(items),
         }
     }
@@ -181,6 +188,7 @@ impl Reply {
             Items::One(Some(message)) => Ok(message),
             items => Err(Self {
                 session: self.session,
+                after: self.after,
                 items,
             }),
         }

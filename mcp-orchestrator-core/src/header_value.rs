@@ -16,14 +16,21 @@ pub fn encode(text: &str) -> HeaderValue {
         && text.trim() == text
         && !text.starts_with(BEGIN)
         && !text.is_empty();
-    let encoded = if plain { text.to_owned() } else { format!("{BEGIN}{}{END}", STANDARD.encode(text)) };
+    let encoded = if plain {
+        text.to_owned()
+    } else {
+        format!("{BEGIN}{}{END}", STANDARD.encode(text))
+    };
     HeaderValue::try_from(encoded).expect("visible ASCII is a header value")
 }
 
 /// The text of a routing header; `None` where it is malformed.
 pub fn decode(value: &HeaderValue) -> Option<String> {
     let text = value.to_str().ok()?;
-    match text.strip_prefix(BEGIN).and_then(|rest| rest.strip_suffix(END)) {
+    match text
+        .strip_prefix(BEGIN)
+        .and_then(|rest| rest.strip_suffix(END))
+    {
         Some(inner) => String::from_utf8(STANDARD.decode(inner).ok()?).ok(),
         None => Some(text.to_owned()),
     }
@@ -35,7 +42,16 @@ mod tests {
 
     #[test]
     fn names_survive_the_header() {
-        for text in ["get_issue", "a b", "", " x", "日本", "file:///ü", "=?base64?x?=", "a\nb"] {
+        for text in [
+            "get_issue",
+            "a b",
+            "",
+            " x",
+            "日本",
+            "file:///ü",
+            "=?base64?x?=",
+            "a\nb",
+        ] {
             assert_eq!(decode(&encode(text)).as_deref(), Some(text), "{text:?}");
         }
         assert_eq!(encode("test://a b"), "test://a b");

@@ -27,6 +27,14 @@ pub mod state;
 #[allow(dead_code, reason = "x")]
 mod transport;
 
+// Tier 3: the engine.
+#[allow(dead_code, reason = "x")]
+#[allow(dead_code, reason = "x")]
+mod catalog;
+mod pool;
+#[allow(dead_code, reason = "x")]
+mod session;
+
 #[cfg(feature = "test-util")]
 pub mod testing;
 

@@ -1,11 +1,16 @@
 //! Who calls: the principal, and the seam of those who can tell.
 
+mod chain;
+mod local;
+
 use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use secrecy::SecretString;
 
+pub use self::chain::AuthenticatorChain;
+pub use self::local::{LocalAuthenticator, LoopbackListener};
 use crate::error::Result;
 use crate::id::{PrincipalId, TeamId};
 
@@ -65,7 +70,7 @@ impl fmt::Debug for Authenticated {
 ///
 /// # Contract
 /// `Ok(None)` means "nothing of mine in this request, ask the next one"; `Err` means that it carries something of mine
-/// which does not hold, and the request ends there.
+/// which does not hold, and the request ends there. An implementation runs [`crate::testing::auth`]'s suite.
 #[async_trait]
 pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
     /// Who sends this request.

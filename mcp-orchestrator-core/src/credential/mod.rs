@@ -4,6 +4,11 @@
 //! secret and become part of the instance's key: one person's instance cannot be handed to another, and a rotated
 //! secret is a new instance while the old one finishes its calls.
 
+mod cached;
+mod chain;
+mod configured;
+mod memory;
+mod sources;
 mod store;
 
 use std::collections::BTreeMap;
@@ -14,6 +19,11 @@ use std::time::SystemTime;
 use async_trait::async_trait;
 use secrecy::SecretString;
 
+pub use self::cached::{CacheLimits, CachedResolver};
+pub use self::chain::ChainResolver;
+pub use self::configured::ConfiguredResolver;
+pub use self::memory::MemoryCredentials;
+pub use self::sources::{Environment, SlotSources, Source};
 pub use self::store::{
     CredentialStore, InstallationKey, Precondition, StoreChange, StoredCredential, Version,
 };
@@ -115,7 +125,7 @@ impl fmt::Debug for Credential {
 }
 
 /// With whose credential a gateway's server is called.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
 pub enum CredentialRule {
     /// With none: the server has no slots.
     None,
@@ -127,7 +137,7 @@ pub enum CredentialRule {
 }
 
 /// What a resolver is asked.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct CredentialRequest<'a> {
     /// Who calls.
     pub principal: &'a Principal,
@@ -146,7 +156,10 @@ pub struct CredentialRequest<'a> {
 /// # Contract
 /// `Ok(None)` means "not mine, ask the next one". `Err` means "mine, and it failed": the call ends there and never
 /// falls through to somebody else's credential. Two calls that answer the same revision answer the same values, or a
-/// newer generation of them. Dropping the future is safe at every point.
+/// newer generation of them. A request that says what was rejected is answered with something newer, or with
+/// [`CredentialRejected`](crate::ErrorKind::CredentialRejected) where there is nothing newer. A rule that pins an owner
+/// is answered with that owner's credential only. Dropping the future is safe at every point. An implementation runs
+/// [`crate::testing::credential`]'s suite.
 #[async_trait]
 pub trait CredentialResolver: fmt::Debug + Send + Sync + 'static {
     /// The credential for this caller and server.

@@ -77,7 +77,9 @@ pub enum StoreChange {
 /// # Contract
 /// A `put` that answered `Ok` survives a crash (as far as the store keeps anything at all). A refused precondition is
 /// [`Conflict`](crate::ErrorKind::Conflict) and changes nothing. `watch` begins before it returns: what is written
-/// after the call is seen.
+/// after the call is seen, in the order of the writes. A watcher that falls behind gets an `Err` item in the place of
+/// what it missed, has to list again, and hears the changes after that. An implementation runs
+/// [`crate::testing::credential`]'s suite.
 #[async_trait]
 pub trait CredentialStore: fmt::Debug + Send + Sync + 'static {
     /// The entry and its version; `None` where there is none.

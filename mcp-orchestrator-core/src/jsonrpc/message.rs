@@ -168,7 +168,13 @@ impl Message {
         }
         let moved = |span: &Span| splice.moved(span.start)..splice.moved(span.end);
         let (id, body) = (self.id.as_ref().map(moved), self.body.as_ref().map(moved));
-        Self { bytes: splice.apply(&self.bytes), kind: self.kind, id, method: self.method.clone(), body }
+        Self {
+            bytes: splice.apply(&self.bytes),
+            kind: self.kind,
+            id,
+            method: self.method.clone(),
+            body,
+        }
     }
 
     /// The same message under another id, which is JSON.
@@ -324,16 +330,23 @@ mod tests {
 
     #[test]
     fn a_changed_message_knows_its_places() {
-        let message = parse(r#"{"jsonrpc":"2.0","id":123456,"method":"x","params":{"a":1,"b":2}}"#).unwrap();
+        let message =
+            parse(r#"{"jsonrpc":"2.0","id":123456,"method":"x","params":{"a":1,"b":2}}"#).unwrap();
         let changed = message.with_id(Bytes::from("\"é\""));
-        assert_eq!((changed.id(), changed.body()), (Some("\"é\""), Some(r#"{"a":1,"b":2}"#)));
+        assert_eq!(
+            (changed.id(), changed.body()),
+            (Some("\"é\""), Some(r#"{"a":1,"b":2}"#))
+        );
         let members = super::super::Members::read(message.body().unwrap()).unwrap();
         let mut splice = Splice::new();
         splice.remove_members(message.bytes(), &members, |key| key == "b");
         splice.insert_member(message.bytes(), &message.body_span().unwrap(), "c", "[3]");
         splice.id(&message, Bytes::from_static(b"7"));
         let changed = message.spliced(splice);
-        assert_eq!((changed.id(), changed.body()), (Some("7"), Some(r#"{"c":[3],"a":1}"#)));
+        assert_eq!(
+            (changed.id(), changed.body()),
+            (Some("7"), Some(r#"{"c":[3],"a":1}"#))
+        );
     }
 
     #[test]

@@ -61,7 +61,13 @@ impl Splice {
     }
 
     /// Writes a member at the front of an object; `object` is the object's own place in `whole`.
-    pub fn insert_member(&mut self, whole: &[u8], object: &Span, key: &str, value: &str) -> &mut Self {
+    pub fn insert_member(
+        &mut self,
+        whole: &[u8],
+        object: &Span,
+        key: &str,
+        value: &str,
+    ) -> &mut Self {
         self.insert_text(whole, object, &format!("\"{key}\":{value}"))
     }
 
@@ -92,7 +98,10 @@ impl Splice {
         let mut out = self.write(whole, 1);
         while let Some(at) = memchr::memchr2(b'\n', b'\r', &out) {
             // Rare: only pretty-printed messages have any, and then many, so the rest goes byte by byte.
-            out[at..].iter_mut().filter(|b| matches!(b, b'\n' | b'\r')).for_each(|b| *b = b' ');
+            out[at..]
+                .iter_mut()
+                .filter(|b| matches!(b, b'\n' | b'\r'))
+                .for_each(|b| *b = b' ');
         }
         out.extend_from_slice(b"\n");
         out.freeze()
@@ -101,7 +110,9 @@ impl Splice {
     /// Where a place of the unchanged bytes stands in the changed ones.
     pub fn moved(&self, at: usize) -> usize {
         let before = self.edits.iter().filter(|(span, _)| span.end <= at);
-        let (gone, come) = before.fold((0, 0), |(gone, come), (span, with)| (gone + span.len(), come + with.len()));
+        let (gone, come) = before.fold((0, 0), |(gone, come), (span, with)| {
+            (gone + span.len(), come + with.len())
+        });
         at + come - gone
     }
 

@@ -2,9 +2,14 @@
 //!
 //! A router decides over a snapshot and never waits. Lists and calls ask the same router, so they agree.
 
+mod names;
+mod table;
+
 use std::borrow::Cow;
 use std::fmt;
 
+pub use self::names::{LONGEST, shown, split};
+pub use self::table::{GatewaySpec, TableRouter};
 use crate::auth::Principal;
 use crate::credential::CredentialRule;
 use crate::id::{Alias, GatewayId, ServerId};
@@ -60,19 +65,25 @@ impl fmt::Debug for Target<'_> {
     }
 }
 
-/// What is known of a gateway's items from the lists of its servers.
+/// What is known of servers from their lists, for names that do not tell their server.
 pub trait Known {
-    /// The server (by its name in the gateway) and the own name there of an item that the gateway shows under this
-    /// name.
-    fn owner(&self, gateway: &GatewayId, kind: ItemKind, shown: &str) -> Option<(Alias, String)>;
-    /// The server (by its name in the gateway) to which a resource belongs: who lists it, else whose template matches,
-    /// else whose result carried it to this principal.
-    fn resource_owner(
-        &self,
-        gateway: &GatewayId,
-        principal: &Principal,
-        uri: &str,
-    ) -> Option<Alias>;
+    /// Whether the server lists an item of this own name.
+    fn lists(&self, server: &ServerId, kind: ItemKind, name: &str) -> bool;
+    /// The server's own names that are too long to be shown with a prefix.
+    fn long_names(&self, server: &ServerId, kind: ItemKind) -> Vec<String>;
+    /// Why a resource may be this server's.
+    fn claim(&self, server: &ServerId, principal: &Principal, uri: &str) -> Option<Claim>;
+}
+
+/// Why a resource may be a server's, the best reason first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Claim {
+    /// It lists it.
+    Listed,
+    /// One of its templates matches.
+    Template,
+    /// A result of it carried the URI to this principal.
+    Carried,
 }
 
 /// Where a call goes.

@@ -4,8 +4,12 @@
 //! an [`Endpoint::Stream`]; framing lives once, in `transport`.
 
 mod connect;
+mod dispatch;
 mod key;
 mod logs;
+#[cfg(feature = "remote")]
+mod remote;
+mod tcp;
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,8 +23,12 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
 pub use self::connect::{BoxedIo, Connect, HeaderCell, Io};
+pub use self::dispatch::BackendSet;
 pub use self::key::{InstanceKey, Scope, SpecDigest};
 pub use self::logs::{LogLine, LogOptions, LogSource};
+#[cfg(feature = "remote")]
+pub use self::remote::RemoteBackend;
+pub use self::tcp::TcpConnect;
 use crate::credential::Credential;
 use crate::error::Result;
 use crate::server::ServerSpec;

@@ -1,12 +1,17 @@
 //! What outlives a restart besides credentials: the seam behind which lists and small facts are kept.
 
+mod dir;
+mod files;
 mod memory;
+mod private;
 
 use std::fmt;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 
+pub use self::dir::StateDir;
+pub use self::files::FileState;
 pub use self::memory::MemoryState;
 use crate::error::Result;
 

@@ -31,7 +31,13 @@ fn strip_meta(message: &Message, edits: &mut Splice) {
 }
 
 fn is_modern_key(key: &str) -> bool {
-    [meta::PROTOCOL_VERSION, meta::CLIENT_INFO, meta::CLIENT_CAPABILITIES, meta::LOG_LEVEL].contains(&key)
+    [
+        meta::PROTOCOL_VERSION,
+        meta::CLIENT_INFO,
+        meta::CLIENT_CAPABILITIES,
+        meta::LOG_LEVEL,
+    ]
+    .contains(&key)
 }
 
 fn add_meta(outgoing: &mut Outgoing, version: &str) {
@@ -50,7 +56,12 @@ pub(super) fn insert_meta(message: &Message, edits: &mut Splice, members: &str) 
     let whole = message.bytes();
     let Some(params) = message.body().filter(|body| body.starts_with('{')) else {
         let start = whole.iter().position(|b| *b == b'{').unwrap_or(0);
-        edits.insert_member(whole, &(start..whole.len()), "params", &format!("{{\"_meta\":{{{members}}}}}"));
+        edits.insert_member(
+            whole,
+            &(start..whole.len()),
+            "params",
+            &format!("{{\"_meta\":{{{members}}}}}"),
+        );
         return;
     };
     let span = span_of(whole, params);
@@ -74,7 +85,11 @@ pub(super) fn reply(reply: Reply, from: Era, to: Era, method: &str, place: &Plac
             ReplyItem::Response(response) => Reply::ready(response),
             other => Reply::stream(futures_util::stream::iter([other]).boxed()),
         },
-        Err(stream) => Reply::stream(stream.map(move |item| translate(item, to, cached, reading, &place)).boxed()),
+        Err(stream) => Reply::stream(
+            stream
+                .map(move |item| translate(item, to, cached, reading, &place))
+                .boxed(),
+        ),
     }
 }
 
@@ -99,8 +114,15 @@ fn translate(item: ReplyItem, to: Era, cached: bool, reading: bool, place: &Plac
 
 fn is_cached(method: &str) -> bool {
     use crate::protocol::method as m;
-    [m::TOOLS_LIST, m::PROMPTS_LIST, m::RESOURCES_LIST, m::RESOURCES_TEMPLATES_LIST, m::RESOURCES_READ, m::DISCOVER]
-        .contains(&method)
+    [
+        m::TOOLS_LIST,
+        m::PROMPTS_LIST,
+        m::RESOURCES_LIST,
+        m::RESOURCES_TEMPLATES_LIST,
+        m::RESOURCES_READ,
+        m::DISCOVER,
+    ]
+    .contains(&method)
 }
 
 fn answer(response: Message, to: Era, cached: bool, reading: bool, place: &Place) -> ReplyItem {
@@ -151,7 +173,10 @@ fn only_member(span: &crate::jsonrpc::Span, cached: bool) -> Splice {
 
 fn legacy_result(response: Message, place: &Place) -> ReplyItem {
     let head = ResultHead::read(response.body());
-    if head.result_type.is_some_and(|word| word.get() == "\"input_required\"") {
+    if head
+        .result_type
+        .is_some_and(|word| word.get() == "\"input_required\"")
+    {
         let text = format!(
             "server {} speaks the modern dialect and asks for input before it answers; \
              a client of the legacy dialect cannot be asked that way",
@@ -173,7 +198,9 @@ fn legacy_result(response: Message, place: &Place) -> ReplyItem {
 
 fn error_code(response: Message, to: Era, reading: bool) -> Message {
     let members = response.body().and_then(Members::read).unwrap_or_default();
-    let code = members.get("code").and_then(|code| code.parse::<i32>().ok());
+    let code = members
+        .get("code")
+        .and_then(|code| code.parse::<i32>().ok());
     let new = match (to, code) {
         (Era::Modern, Some(code::RESOURCE_NOT_FOUND)) => code::INVALID_PARAMS,
         (Era::Modern, Some(code::URL_ELICITATION_REQUIRED)) => code::INTERNAL,
@@ -232,20 +259,36 @@ mod tests {
             request(&mut down, Era::Legacy, "2025-11-25");
             let legacy = down.message.spliced(down.edits);
             let value: serde_json::Value = serde_json::from_slice(legacy.bytes()).unwrap();
-            assert!(value["params"]["_meta"].as_object().unwrap().keys().all(|key| !is_modern_key(key)), "{value}");
+            assert!(
+                value["params"]["_meta"]
+                    .as_object()
+                    .unwrap()
+                    .keys()
+                    .all(|key| !is_modern_key(key)),
+                "{value}"
+            );
         }
     }
 
     #[test]
     fn a_result_gets_and_loses_the_modern_members() {
-        let place = Place { server: ServerId::new("x").unwrap(), instance: "x".into() };
-        for (result, cached) in [("{}", true), ("{}", false), (r#"{"tools":[],"x":1e999}"#, true)] {
+        let place = Place {
+            server: ServerId::new("x").unwrap(),
+            instance: "x".into(),
+        };
+        for (result, cached) in [
+            ("{}", true),
+            ("{}", false),
+            (r#"{"tools":[],"x":1e999}"#, true),
+        ] {
             let text = format!("{{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{result}}}");
             let modern = modern_result(message(&text), cached);
             let members = Members::read(modern.body().unwrap()).unwrap();
             assert_eq!(members.get("resultType"), Some("\"complete\""));
             assert_eq!(members.get("ttlMs").is_some(), cached);
-            let ReplyItem::Response(legacy) = legacy_result(modern.clone(), &place) else { panic!("no response") };
+            let ReplyItem::Response(legacy) = legacy_result(modern.clone(), &place) else {
+                panic!("no response")
+            };
             assert_eq!(legacy.bytes(), text.as_bytes());
         }
         let asks = message(r#"{"jsonrpc":"2.0","id":1,"result":{"resultType":"input_required"}}"#);
@@ -254,9 +297,14 @@ mod tests {
 
     #[test]
     fn an_unknown_resource_has_another_code() {
-        let error = message(r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32002,"message":"m","data":{"a":1}}}"#);
+        let error = message(
+            r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32002,"message":"m","data":{"a":1}}}"#,
+        );
         let modern = error_code(error.clone(), Era::Modern, true);
-        assert_eq!(modern.body(), Some(r#"{"code":-32602,"message":"m","data":{"a":1}}"#));
+        assert_eq!(
+            modern.body(),
+            Some(r#"{"code":-32602,"message":"m","data":{"a":1}}"#)
+        );
         assert_eq!(error_code(modern, Era::Legacy, true).bytes(), error.bytes());
     }
 }

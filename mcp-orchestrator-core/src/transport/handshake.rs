@@ -41,8 +41,15 @@ impl Profile {
 
 /// The members of `_meta` that every modern request has.
 pub(super) fn modern_meta(version: &str, info: &str, capabilities: &str) -> String {
-    let (key, info_key, can_key) = (meta::PROTOCOL_VERSION, meta::CLIENT_INFO, meta::CLIENT_CAPABILITIES);
-    format!("\"{key}\":{},\"{info_key}\":{info},\"{can_key}\":{capabilities}", quote(version))
+    let (key, info_key, can_key) = (
+        meta::PROTOCOL_VERSION,
+        meta::CLIENT_INFO,
+        meta::CLIENT_CAPABILITIES,
+    );
+    format!(
+        "\"{key}\":{},\"{info_key}\":{info},\"{can_key}\":{capabilities}",
+        quote(version)
+    )
 }
 
 /// What a handshake needs of a conversation.
@@ -54,7 +61,12 @@ pub(super) trait Wire {
 }
 
 /// Shakes hands. With `auto` the legacy era is taken where `initialize` is answered.
-pub(super) async fn shake(wire: &impl Wire, era: EraChoice, profile: &Profile, joined: bool) -> Result<Hello> {
+pub(super) async fn shake(
+    wire: &impl Wire,
+    era: EraChoice,
+    profile: &Profile,
+    joined: bool,
+) -> Result<Hello> {
     match era {
         EraChoice::Legacy => initialize(wire, profile, joined).await,
         EraChoice::Modern => discover(wire, profile).await,
@@ -72,19 +84,33 @@ pub(super) async fn initialize(wire: &impl Wire, profile: &Profile, joined: bool
     let params = initialize_params(profile);
     if joined {
         // What stands half-written on the line of a process that ran before ends here.
-        wire.tell(own(notification("notifications/message/flush", None))).await?;
+        wire.tell(own(notification("notifications/message/flush", None)))
+            .await?;
     }
-    let response = wire.exchange(own(request("0", method::INITIALIZE, Some(&params)))).await?;
+    let response = wire
+        .exchange(own(request("0", method::INITIALIZE, Some(&params))))
+        .await?;
     let result = result_of(&response, method::INITIALIZE)?;
     let version = version_of(&result)?;
-    wire.tell(own(notification(method::INITIALIZED, None))).await?;
-    Ok(Hello { era: Era::Legacy, version, result })
+    wire.tell(own(notification(method::INITIALIZED, None)))
+        .await?;
+    Ok(Hello {
+        era: Era::Legacy,
+        version,
+        result,
+    })
 }
 
 /// `params` of the legacy handshake.
 pub(super) fn initialize_params(profile: &Profile) -> String {
-    let Profile { info, capabilities, version } = profile;
-    format!("{{\"protocolVersion\":\"{version}\",\"capabilities\":{capabilities},\"clientInfo\":{info}}}")
+    let Profile {
+        info,
+        capabilities,
+        version,
+    } = profile;
+    format!(
+        "{{\"protocolVersion\":\"{version}\",\"capabilities\":{capabilities},\"clientInfo\":{info}}}"
+    )
 }
 
 /// How long a server may be silent on a method that it may not know.
@@ -92,9 +118,14 @@ const DISCOVER_WAIT: Duration = Duration::from_secs(10);
 
 /// The modern handshake.
 pub(super) async fn discover(wire: &impl Wire, profile: &Profile) -> Result<Hello> {
-    let message = own(request("0", method::DISCOVER, Some(&discover_params(profile))));
+    let message = own(request(
+        "0",
+        method::DISCOVER,
+        Some(&discover_params(profile)),
+    ));
     let answer = tokio::time::timeout(DISCOVER_WAIT, wire.exchange(message)).await;
-    let response = answer.map_err(|_| Error::new(ErrorKind::TimedOut, "server/discover was not answered"))??;
+    let response = answer
+        .map_err(|_| Error::new(ErrorKind::TimedOut, "server/discover was not answered"))??;
     discovered(&response)
 }
 
@@ -106,15 +137,30 @@ pub(super) fn discover_params(profile: &Profile) -> String {
 /// Reads the answer of `server/discover`.
 pub(super) fn discovered(response: &Message) -> Result<Hello> {
     let result = result_of(response, method::DISCOVER)?;
-    let members = std::str::from_utf8(&result).ok().and_then(Members::read).unwrap_or_default();
-    let supported: Vec<String> =
-        members.get("supportedVersions").and_then(|list| serde_json::from_str(list).ok()).unwrap_or_default();
-    let common = version::MODERN.iter().rev().find(|known| supported.iter().any(|version| version == **known));
+    let members = std::str::from_utf8(&result)
+        .ok()
+        .and_then(Members::read)
+        .unwrap_or_default();
+    let supported: Vec<String> = members
+        .get("supportedVersions")
+        .and_then(|list| serde_json::from_str(list).ok())
+        .unwrap_or_default();
+    let common = version::MODERN
+        .iter()
+        .rev()
+        .find(|known| supported.iter().any(|version| version == **known));
     let Some(common) = common else {
-        let text = format!("server/discover offers no version that is spoken here: {}", supported.join(", "));
+        let text = format!(
+            "server/discover offers no version that is spoken here: {}",
+            supported.join(", ")
+        );
         return Err(Error::new(ErrorKind::Protocol, text));
     };
-    Ok(Hello { era: Era::Modern, version: (*common).to_owned(), result })
+    Ok(Hello {
+        era: Era::Modern,
+        version: (*common).to_owned(),
+        result,
+    })
 }
 
 /// The result of a response; an error response is a refusal.
@@ -124,16 +170,29 @@ pub(super) fn result_of(response: &Message, method: &str) -> Result<Bytes> {
         return Ok(response.bytes().slice(span));
     }
     let error = response.body().and_then(Members::read).unwrap_or_default();
-    let message = error.get("message").and_then(text).unwrap_or_default().into_owned();
+    let message = error
+        .get("message")
+        .and_then(text)
+        .unwrap_or_default()
+        .into_owned();
     let code = error.get("code").unwrap_or("?");
-    Err(Error::new(ErrorKind::Protocol, format!("{method} was refused with {code}: {message}")))
+    Err(Error::new(
+        ErrorKind::Protocol,
+        format!("{method} was refused with {code}: {message}"),
+    ))
 }
 
 /// The version in the result of `initialize`.
 pub(super) fn version_of(result: &Bytes) -> Result<String> {
-    let members = std::str::from_utf8(result).ok().and_then(Members::read).unwrap_or_default();
+    let members = std::str::from_utf8(result)
+        .ok()
+        .and_then(Members::read)
+        .unwrap_or_default();
     let version = members.get("protocolVersion").and_then(text);
     version.map(std::borrow::Cow::into_owned).ok_or_else(|| {
-        Error::new(ErrorKind::Protocol, "the answer to initialize names no protocolVersion")
+        Error::new(
+            ErrorKind::Protocol,
+            "the answer to initialize names no protocolVersion",
+        )
     })
 }

@@ -10,7 +10,11 @@ pub(super) enum Line {
     /// A line without its end.
     Whole(Bytes),
     /// A line over the limit: its first and last bytes, and how long it was.
-    Over { head: Bytes, tail: Bytes, length: usize },
+    Over {
+        head: Bytes,
+        tail: Bytes,
+        length: usize,
+    },
 }
 
 /// Reads lines. A longer one than `limit` is passed over, and never held in memory.
@@ -27,7 +31,12 @@ const READ: usize = 16 * 1024;
 
 impl<R: AsyncRead + Unpin> Lines<R> {
     pub(super) fn new(reader: R, limit: usize) -> Self {
-        Self { reader, buffer: BytesMut::new(), searched: 0, limit }
+        Self {
+            reader,
+            buffer: BytesMut::new(),
+            searched: 0,
+            limit,
+        }
     }
 
     /// The next line; `None` at the end of input (a last line without an end is no line).
@@ -64,7 +73,9 @@ impl<R: AsyncRead + Unpin> Lines<R> {
     async fn pass_over(&mut self) -> std::io::Result<Option<Line>> {
         let head = Bytes::copy_from_slice(&self.buffer[..EDGE.min(self.buffer.len())]);
         let mut length = self.buffer.len();
-        let mut tail = self.buffer.split_off(self.buffer.len().saturating_sub(EDGE));
+        let mut tail = self
+            .buffer
+            .split_off(self.buffer.len().saturating_sub(EDGE));
         self.buffer = BytesMut::new();
         self.searched = 0;
         loop {
@@ -79,7 +90,11 @@ impl<R: AsyncRead + Unpin> Lines<R> {
                 let _ = self.buffer.split_to(1);
             }
             if end.is_some() || got == 0 {
-                return Ok(Some(Line::Over { head, tail: tail.freeze(), length }));
+                return Ok(Some(Line::Over {
+                    head,
+                    tail: tail.freeze(),
+                    length,
+                }));
             }
         }
     }
@@ -101,7 +116,10 @@ mod tests {
     #[tokio::test]
     async fn lines_come_without_their_ends() {
         let whole = |text: &'static [u8]| Line::Whole(Bytes::from_static(text));
-        assert_eq!(read(b"a\r\n\nbc\nrest", 10).await, [whole(b"a"), whole(b""), whole(b"bc")]);
+        assert_eq!(
+            read(b"a\r\n\nbc\nrest", 10).await,
+            [whole(b"a"), whole(b""), whole(b"bc")]
+        );
     }
 
     #[tokio::test]
@@ -110,7 +128,9 @@ mod tests {
         input.extend_from_slice(b"\nok\n");
         let lines = read(&input, 1000).await;
         assert_eq!(lines.len(), 2);
-        assert!(matches!(&lines[0], Line::Over { length: 100_000, head, tail } if head.len() == EDGE && tail.len() == EDGE));
+        assert!(
+            matches!(&lines[0], Line::Over { length: 100_000, head, tail } if head.len() == EDGE && tail.len() == EDGE)
+        );
         assert_eq!(lines[1], Line::Whole(Bytes::from_static(b"ok")));
     }
 }

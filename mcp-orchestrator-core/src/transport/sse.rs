@@ -47,13 +47,20 @@ pub(super) struct TooLong(usize);
 
 impl Parser {
     pub(super) fn new(limit: usize) -> Self {
-        Self { buffer: BytesMut::new(), searched: 0, event: Pending::default(), limit }
+        Self {
+            buffer: BytesMut::new(),
+            searched: 0,
+            event: Pending::default(),
+            limit,
+        }
     }
 
     /// Takes the next chunk.
     pub(super) fn push(&mut self, chunk: Bytes) {
         if self.buffer.is_empty() {
-            self.buffer = chunk.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&shared[..]));
+            self.buffer = chunk
+                .try_into_mut()
+                .unwrap_or_else(|shared| BytesMut::from(&shared[..]));
             self.searched = 0;
         } else {
             self.buffer.extend_from_slice(&chunk);
@@ -65,7 +72,11 @@ impl Parser {
         loop {
             let Some(at) = memchr::memchr2(b'\n', b'\r', &self.buffer[self.searched..]) else {
                 self.searched = self.buffer.len();
-                return if self.size() > self.limit { Err(TooLong(self.limit)) } else { Ok(None) };
+                return if self.size() > self.limit {
+                    Err(TooLong(self.limit))
+                } else {
+                    Ok(None)
+                };
             };
             let end = self.searched + at;
             let carriage = self.buffer[end] == b'\r';
@@ -75,7 +86,12 @@ impl Parser {
                 return Ok(None);
             }
             let line = self.buffer.split_to(end).freeze();
-            self.buffer.advance(if carriage && self.buffer.get(1) == Some(&b'\n') { 2 } else { 1 });
+            self.buffer
+                .advance(if carriage && self.buffer.get(1) == Some(&b'\n') {
+                    2
+                } else {
+                    1
+                });
             self.searched = 0;
             if line.is_empty() {
                 if let Some(event) = self.event.take() {
@@ -115,7 +131,11 @@ impl Pending {
             b"data" => self.data = Some(Data::more(self.data.take(), value)),
             b"event" => self.name = text(&value),
             b"id" if !value.contains(&0) => self.id = Some(text(&value)),
-            b"retry" => self.retry = std::str::from_utf8(&value).ok().and_then(|ms| ms.parse().ok()),
+            b"retry" => {
+                self.retry = std::str::from_utf8(&value)
+                    .ok()
+                    .and_then(|ms| ms.parse().ok())
+            }
             _ => return,
         }
         self.seen = true;
@@ -128,7 +148,12 @@ impl Pending {
             Some(Data::One(data)) => data,
             Some(Data::Many(data)) => data.freeze(),
         };
-        pending.seen.then_some(Event { name: pending.name, data, id: pending.id, retry: pending.retry })
+        pending.seen.then_some(Event {
+            name: pending.name,
+            data,
+            id: pending.id,
+            retry: pending.retry,
+        })
     }
 }
 
@@ -166,8 +191,14 @@ mod tests {
         let text = ": hi\n\nid: 7\nretry: 500\ndata:\n\nevent: message\r\ndata: {\"a\":\r\ndata:1}\r\n\r\ndata: x\n\n";
         let whole = events(&[text]);
         assert_eq!(whole.len(), 3);
-        assert_eq!((whole[0].id.as_deref(), whole[0].retry, whole[0].data.len()), (Some("7"), Some(500), 0));
-        assert_eq!((&whole[1].name[..], &whole[1].data[..]), ("message", &b"{\"a\":\n1}"[..]));
+        assert_eq!(
+            (whole[0].id.as_deref(), whole[0].retry, whole[0].data.len()),
+            (Some("7"), Some(500), 0)
+        );
+        assert_eq!(
+            (&whole[1].name[..], &whole[1].data[..]),
+            ("message", &b"{\"a\":\n1}"[..])
+        );
         for cut in 1..text.len() {
             assert_eq!(events(&[&text[..cut], &text[cut..]]), whole, "cut at {cut}");
         }

@@ -44,7 +44,9 @@ impl Incoming {
         loop {
             match lines.next().await {
                 Ok(Some(Line::Whole(line))) => self.line(line),
-                Ok(Some(Line::Over { head, tail, length })) => self.over(&head, &tail, length, message_bytes),
+                Ok(Some(Line::Over { head, tail, length })) => {
+                    self.over(&head, &tail, length, message_bytes)
+                }
                 Ok(None) => break,
                 Err(error) => {
                     tracing::debug!(instance = %self.shared.place.instance, %error, "reading ended");
@@ -59,7 +61,10 @@ impl Incoming {
     fn ended(&self, exit: Option<Exit>) -> Error {
         let place = &self.shared.place;
         let Some(exit) = exit else {
-            let text = format!("server {} has closed its output and goes on running", place.server);
+            let text = format!(
+                "server {} has closed its output and goes on running",
+                place.server
+            );
             return self.shared.placed(Error::new(ErrorKind::Unavailable, text));
         };
         super::super::ended(place, &exit)
@@ -84,7 +89,10 @@ impl Incoming {
     fn response(&self, message: &Message) {
         let Some(id) = message.id().and_then(|id| id.parse().ok()) else {
             if let Some(error) = message.body() {
-                let text = format!("error without a request: {}", &error[..error.floor_char_boundary(NOISE)]);
+                let text = format!(
+                    "error without a request: {}",
+                    &error[..error.floor_char_boundary(NOISE)]
+                );
                 (self.shared.note)(LogSource::Stdout, &text);
             }
             return;
@@ -105,7 +113,10 @@ impl Incoming {
     /// Progress goes to the call whose token it bears, under the caller's own token.
     fn progress(&self, message: Message) {
         let members = message.body().and_then(Members::read).unwrap_or_default();
-        let Some(id) = members.get("progressToken").and_then(|token| token.parse().ok()) else {
+        let Some(id) = members
+            .get("progressToken")
+            .and_then(|token| token.parse().ok())
+        else {
             return;
         };
         let Some(token) = self.shared.pending.token(id) else {
@@ -114,7 +125,11 @@ impl Incoming {
         let mut splice = Splice::new();
         splice.member(message.bytes(), &members, "progressToken", token);
         let message = message.spliced(splice);
-        if !self.shared.pending.push(id, ReplyItem::Notification(message)) {
+        if !self
+            .shared
+            .pending
+            .push(id, ReplyItem::Notification(message))
+        {
             tracing::debug!(instance = %self.shared.place.instance, id, "progress dropped: its caller is slow");
         }
     }
@@ -124,7 +139,10 @@ impl Incoming {
         let members = message.body().and_then(Members::read).unwrap_or_default();
         if let Some(id) = members.get("requestId").and_then(|id| id.parse().ok()) {
             let text = "the server has cancelled this request";
-            self.shared.pending.fail(id, self.shared.placed(Error::new(ErrorKind::Cancelled, text)));
+            self.shared.pending.fail(
+                id,
+                self.shared.placed(Error::new(ErrorKind::Cancelled, text)),
+            );
         }
     }
 
@@ -141,18 +159,27 @@ impl Incoming {
             return self.answer_now(&response(&id_text, "{}"));
         }
         let call = match (self.shared.ask, self.shared.pending.only_party()) {
-            (Ask::Nobody, _) => Err("this instance is shared: set isolation to principal or session"),
+            (Ask::Nobody, _) => {
+                Err("this instance is shared: set isolation to principal or session")
+            }
             (_, Ok(call)) => Ok(Some(call)),
             (Ask::TheCaller, Err(Nobody::Idle)) => Ok(None),
-            (_, Err(Nobody::Idle)) => Err("no call is in flight that could be asked: set isolation to session"),
-            (_, Err(Nobody::Several)) => Err("calls of several sessions are in flight: set isolation to session"),
+            (_, Err(Nobody::Idle)) => {
+                Err("no call is in flight that could be asked: set isolation to session")
+            }
+            (_, Err(Nobody::Several)) => {
+                Err("calls of several sessions are in flight: set isolation to session")
+            }
         };
         let call = match call {
             Ok(call) => call,
             Err(why) => {
                 let server = &self.shared.place.server;
                 tracing::warn!(%server, method = message.method(), why, "a request of the server was refused");
-                (self.shared.note)(LogSource::Orchestrator, &format!("{} refused: {why}", message.method()));
+                (self.shared.note)(
+                    LogSource::Orchestrator,
+                    &format!("{} refused: {why}", message.method()),
+                );
                 return self.answer_now(&Shared::refuse(&id_text, why));
             }
         };
@@ -163,10 +190,14 @@ impl Incoming {
         let (request, receiver) = ServerRequest::new(message);
         let refused = Shared::refuse(&String::from_utf8_lossy(&id), "the client did not answer");
         let answer = async move {
-            answered(receiver).await.map_or(refused, |answer| answer.with_id(id).into_bytes())
+            answered(receiver)
+                .await
+                .map_or(refused, |answer| answer.with_id(id).into_bytes())
         };
         // Queued before the request is handed on, so that its answer always finds its place.
-        let Some(outbox) = self.outbox.upgrade() else { return };
+        let Some(outbox) = self.outbox.upgrade() else {
+            return;
+        };
         if outbox.try_send(Command::Later(Box::pin(answer))).is_err() {
             return;
         }
@@ -188,7 +219,10 @@ impl Incoming {
     /// A line over the limit ends its own call, where the id can be found near one of its ends; else all calls.
     fn over(&self, head: &[u8], tail: &[u8], length: usize, limit: usize) {
         let place = &self.shared.place;
-        let text = format!("server {} sent a message of {length} bytes; the limit is {limit}", place.server);
+        let text = format!(
+            "server {} sent a message of {length} bytes; the limit is {limit}",
+            place.server
+        );
         tracing::warn!(server = %place.server, length, limit, "a message over the limit was dropped");
         (self.shared.note)(LogSource::Orchestrator, &text);
         let error = self.shared.placed(Error::new(ErrorKind::Protocol, text));
@@ -202,7 +236,10 @@ impl Incoming {
 /// The number after `"id":`.
 fn id_near(part: &[u8]) -> Option<u64> {
     let at = memchr::memmem::find(part, b"\"id\"")? + 4;
-    let rest = part[at..].trim_ascii_start().strip_prefix(b":")?.trim_ascii_start();
+    let rest = part[at..]
+        .trim_ascii_start()
+        .strip_prefix(b":")?
+        .trim_ascii_start();
     let digits = rest.iter().take_while(|b| b.is_ascii_digit()).count();
     std::str::from_utf8(&rest[..digits]).ok()?.parse().ok()
 }

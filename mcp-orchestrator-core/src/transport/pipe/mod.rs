@@ -108,8 +108,17 @@ impl Pipe {
         tasks.spawn(writer::run(writer, commands, left, Arc::clone(&shared)));
         let incoming = incoming::Incoming::new(Arc::clone(&shared), outbox.downgrade());
         tasks.spawn(incoming.run(reader, options.message_bytes, options.exited));
-        let unknown = Hello { era: Era::Legacy, version: String::new(), result: Bytes::new() };
-        let mut pipe = Self { shared, outbox, hello: unknown, _tasks: tasks };
+        let unknown = Hello {
+            era: Era::Legacy,
+            version: String::new(),
+            result: Bytes::new(),
+        };
+        let mut pipe = Self {
+            shared,
+            outbox,
+            hello: unknown,
+            _tasks: tasks,
+        };
         pipe.hello = handshake::shake(&pipe, options.era, &options.profile, options.joined).await?;
         Ok(pipe)
     }
@@ -136,18 +145,33 @@ impl Pipe {
     pub(crate) async fn request(&self, outgoing: Outgoing) -> Result<Reply> {
         let (call_era, method) = (outgoing.era, outgoing.message.method().to_owned());
         let reply = self.send(outgoing).await?;
-        Ok(era::reply(reply, self.hello.era, call_era, &method, &self.shared.place))
+        Ok(era::reply(
+            reply,
+            self.hello.era,
+            call_era,
+            &method,
+            &self.shared.place,
+        ))
     }
 
     /// Sends a request as it is, apart from ids and eras.
     async fn send(&self, mut outgoing: Outgoing) -> Result<Reply> {
         let message = &outgoing.message;
-        let client_id = message.id_bytes().ok_or_else(|| Error::new(ErrorKind::Internal, "a request without an id"))?;
+        let client_id = message
+            .id_bytes()
+            .ok_or_else(|| Error::new(ErrorKind::Internal, "a request without an id"))?;
         let token = super::progress_token(message);
         let token_text = token.as_ref().map(|(_, text)| text.clone());
-        let inserted = self.shared.pending.insert(client_id, token_text, outgoing.party);
+        let inserted = self
+            .shared
+            .pending
+            .insert(client_id, token_text, outgoing.party);
         let (id, first) = inserted.map_err(|error| self.shared.placed(error))?;
-        let guard = Guard { shared: Arc::clone(&self.shared), id, armed: true };
+        let guard = Guard {
+            shared: Arc::clone(&self.shared),
+            id,
+            armed: true,
+        };
         let own = Bytes::from(id.to_string());
         if let Some((span, _)) = token {
             outgoing.edits.replace(span, own.clone());
@@ -165,29 +189,43 @@ impl Pipe {
                 guard.armed = false;
                 response.map(Reply::ready)
             }
-            Ok(First::Stream { items, response }) => {
-                Ok(Reply::stream(Box::pin(Items { items, response: Some(response), guard })))
-            }
-            Err(_) => Err(self.shared.pending.closed().unwrap_or_else(|| self.shared.gone())),
+            Ok(First::Stream { items, response }) => Ok(Reply::stream(Box::pin(Items {
+                items,
+                response: Some(response),
+                guard,
+            }))),
+            Err(_) => Err(self
+                .shared
+                .pending
+                .closed()
+                .unwrap_or_else(|| self.shared.gone())),
         }
     }
 
     /// Sends a notification; it is on its way when this returns.
     pub(crate) async fn notify(&self, notification: &Message) -> Result<()> {
-        self.line(crate::jsonrpc::Splice::new().apply_line(notification.bytes())).await
+        self.line(crate::jsonrpc::Splice::new().apply_line(notification.bytes()))
+            .await
     }
 
     async fn line(&self, line: Bytes) -> Result<()> {
         if self.outbox.send(Command::Line(line)).await.is_ok() {
             return Ok(());
         }
-        Err(self.shared.pending.closed().unwrap_or_else(|| self.shared.gone()))
+        Err(self
+            .shared
+            .pending
+            .closed()
+            .unwrap_or_else(|| self.shared.gone()))
     }
 }
 
 impl fmt::Debug for Pipe {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pipe").field("place", &self.shared.place).field("hello", &self.hello.version).finish()
+        f.debug_struct("Pipe")
+            .field("place", &self.shared.place)
+            .field("hello", &self.hello.version)
+            .finish()
     }
 }
 
@@ -212,15 +250,25 @@ impl handshake::Wire for Pipe {
 
 impl Shared {
     fn gone(&self) -> Error {
-        self.placed(Error::new(ErrorKind::Unavailable, "the instance has closed its output"))
+        self.placed(Error::new(
+            ErrorKind::Unavailable,
+            "the instance has closed its output",
+        ))
     }
 
     fn placed(&self, error: Error) -> Error {
-        error.with_server(&self.place.server).with_instance(&self.place.instance)
+        error
+            .with_server(&self.place.server)
+            .with_instance(&self.place.instance)
     }
 
     fn refuse(id: &str, why: &str) -> Bytes {
-        error_response(id, i64::from(crate::protocol::code::METHOD_NOT_FOUND), why, None)
+        error_response(
+            id,
+            i64::from(crate::protocol::code::METHOD_NOT_FOUND),
+            why,
+            None,
+        )
     }
 }
 

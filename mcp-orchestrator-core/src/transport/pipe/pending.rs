@@ -19,7 +19,10 @@ pub(super) enum First {
     /// The response; most calls get nothing else.
     Response(Result<Message>),
     /// Something before it.
-    Stream { items: mpsc::Receiver<ReplyItem>, response: oneshot::Receiver<Result<Message>> },
+    Stream {
+        items: mpsc::Receiver<ReplyItem>,
+        response: oneshot::Receiver<Result<Message>>,
+    },
 }
 
 /// One request in flight.
@@ -32,7 +35,10 @@ pub(super) struct Entry {
 
 enum State {
     Waiting(oneshot::Sender<First>),
-    Streaming { items: mpsc::Sender<ReplyItem>, response: oneshot::Sender<Result<Message>> },
+    Streaming {
+        items: mpsc::Sender<ReplyItem>,
+        response: oneshot::Sender<Result<Message>>,
+    },
 }
 
 /// Requests in flight by the id that the pipe gave them.
@@ -59,8 +65,15 @@ pub(super) enum Nobody {
 
 impl Pending {
     pub(super) fn new(first_id: u64, limit: usize) -> Self {
-        let inner = Inner { entries: HashMap::new(), next: first_id, closed: None };
-        Self { inner: Mutex::new(inner), limit }
+        let inner = Inner {
+            entries: HashMap::new(),
+            next: first_id,
+            closed: None,
+        };
+        Self {
+            inner: Mutex::new(inner),
+            limit,
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -80,12 +93,24 @@ impl Pending {
             return Err(error.duplicate());
         }
         if inner.entries.len() >= self.limit {
-            let text = format!("{} calls are in flight on this instance already", self.limit);
-            return Err(Error::new(ErrorKind::Overloaded, text).with_retry_after(std::time::Duration::from_secs(1)));
+            let text = format!(
+                "{} calls are in flight on this instance already",
+                self.limit
+            );
+            return Err(Error::new(ErrorKind::Overloaded, text)
+                .with_retry_after(std::time::Duration::from_secs(1)));
         }
         let id = inner.next;
         inner.next += 1;
-        inner.entries.insert(id, Entry { client_id, token, party, state: State::Waiting(sender) });
+        inner.entries.insert(
+            id,
+            Entry {
+                client_id,
+                token,
+                party,
+                state: State::Waiting(sender),
+            },
+        );
         Ok((id, receiver))
     }
 
@@ -112,7 +137,10 @@ impl Pending {
 
     /// The caller's own progress token for one of ours.
     pub(super) fn token(&self, id: u64) -> Option<Bytes> {
-        self.lock().entries.get(&id).and_then(|entry| entry.token.clone())
+        self.lock()
+            .entries
+            .get(&id)
+            .and_then(|entry| entry.token.clone())
     }
 
     /// Hands an item to a caller; false where it is gone, or too slow.
@@ -182,7 +210,10 @@ impl Entry {
         let before = std::mem::replace(&mut self.state, State::Streaming { items, response });
         if let State::Waiting(first) = before {
             // Who waited may have left; its guard takes the entry out.
-            let _ = first.send(First::Stream { items: items_receiver, response: response_receiver });
+            let _ = first.send(First::Stream {
+                items: items_receiver,
+                response: response_receiver,
+            });
         }
         pushed
     }
@@ -191,7 +222,9 @@ impl Entry {
         // A caller that has left needs no response.
         match self.state {
             State::Waiting(first) => drop(first.send(First::Response(response))),
-            State::Streaming { response: sender, .. } => drop(sender.send(response)),
+            State::Streaming {
+                response: sender, ..
+            } => drop(sender.send(response)),
         }
     }
 }

@@ -64,7 +64,10 @@ fn put_line(batch: &mut BytesMut, message: &[u8]) {
     batch.put_u8(b'\n');
 }
 
-async fn flush(writer: &mut (impl AsyncWrite + Unpin), batch: &mut BytesMut) -> std::io::Result<()> {
+async fn flush(
+    writer: &mut (impl AsyncWrite + Unpin),
+    batch: &mut BytesMut,
+) -> std::io::Result<()> {
     writer.write_all(batch).await?;
     writer.flush().await?;
     if batch.capacity() > 4 * BATCH {

@@ -19,14 +19,24 @@ pub(super) struct Exchange {
 impl Exchange {
     pub(super) fn new(response: http::Response<Incoming>, lease: Lease) -> Self {
         let (head, body) = response.into_parts();
-        Self { head, body, lease: Some(lease) }
+        Self {
+            head,
+            body,
+            lease: Some(lease),
+        }
     }
 
     /// Whether the body is of this media type.
     pub(super) fn is(&self, media_type: &str) -> bool {
-        let found = self.head.headers.get(http::header::CONTENT_TYPE).map(http::HeaderValue::as_bytes);
+        let found = self
+            .head
+            .headers
+            .get(http::header::CONTENT_TYPE)
+            .map(http::HeaderValue::as_bytes);
         found.is_some_and(|found| {
-            found.get(..media_type.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(media_type.as_bytes()))
+            found
+                .get(..media_type.len())
+                .is_some_and(|begin| begin.eq_ignore_ascii_case(media_type.as_bytes()))
         })
     }
 

@@ -38,7 +38,10 @@ impl Janitor {
             }
             while doing.next().await.is_some() {}
         });
-        Self { chores, _task: task }
+        Self {
+            chores,
+            _task: task,
+        }
     }
 
     /// Does it soon, within a short time.

@@ -52,13 +52,24 @@ impl Http {
     ) -> Result<Self> {
         let authority = uri.authority().map(|authority| authority.as_str());
         let host = authority.map(|text| text.rsplit('@').next().unwrap_or(text));
-        let host = host.and_then(|host| HeaderValue::from_str(host).ok()).ok_or_else(|| {
-            Error::new(ErrorKind::StartFailed, "the address has no host").with_server(&place.server)
-        })?;
+        let host = host
+            .and_then(|host| HeaderValue::from_str(host).ok())
+            .ok_or_else(|| {
+                Error::new(ErrorKind::StartFailed, "the address has no host")
+                    .with_server(&place.server)
+            })?;
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
         let target = path.parse().unwrap_or_else(|_| Uri::from_static("/"));
         let pool = Arc::new(Pool::new(connect));
-        Ok(Self { place, target, host, cell, pool, message_bytes, janitor: Janitor::new() })
+        Ok(Self {
+            place,
+            target,
+            host,
+            cell,
+            pool,
+            message_bytes,
+            janitor: Janitor::new(),
+        })
     }
 
     /// Sends a request and waits for the head of its response.
@@ -77,7 +88,8 @@ impl Http {
         const BOTH: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
         const JSON: HeaderValue = HeaderValue::from_static("application/json");
         const STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
-        const AGENT: HeaderValue = HeaderValue::from_static(concat!("mcp-orchestrator/", env!("CARGO_PKG_VERSION")));
+        const AGENT: HeaderValue =
+            HeaderValue::from_static(concat!("mcp-orchestrator/", env!("CARGO_PKG_VERSION")));
         let cell = self.cell.get();
         let mut headers = HeaderMap::with_capacity(cell.len() + extra.len() + 4);
         headers.insert(HOST, self.host.clone());
@@ -104,7 +116,9 @@ impl Http {
     }
 
     fn placed(&self, error: Error) -> Error {
-        error.with_server(&self.place.server).with_instance(&self.place.instance)
+        error
+            .with_server(&self.place.server)
+            .with_instance(&self.place.instance)
     }
 
     /// What a status says that is neither success nor a JSON-RPC answer.
@@ -117,15 +131,22 @@ impl Http {
             ),
             StatusCode::FORBIDDEN => (
                 ErrorKind::Unavailable,
-                format!("server {server} does not allow this with the credential it got (HTTP 403)"),
+                format!(
+                    "server {server} does not allow this with the credential it got (HTTP 403)"
+                ),
             ),
-            StatusCode::TOO_MANY_REQUESTS => {
-                (ErrorKind::Unavailable, format!("server {server} limits its callers (HTTP 429)"))
-            }
-            status if status.is_server_error() => {
-                (ErrorKind::Unavailable, format!("server {server} answered HTTP {}", status.as_u16()))
-            }
-            status => (ErrorKind::Protocol, format!("server {server} answered HTTP {}", status.as_u16())),
+            StatusCode::TOO_MANY_REQUESTS => (
+                ErrorKind::Unavailable,
+                format!("server {server} limits its callers (HTTP 429)"),
+            ),
+            status if status.is_server_error() => (
+                ErrorKind::Unavailable,
+                format!("server {server} answered HTTP {}", status.as_u16()),
+            ),
+            status => (
+                ErrorKind::Protocol,
+                format!("server {server} answered HTTP {}", status.as_u16()),
+            ),
         };
         self.placed(Error::new(kind, text))
     }

@@ -6,9 +6,9 @@ use http::{HeaderName, HeaderValue, Method};
 
 use super::reply::Answer;
 use super::{Extra, Http};
-use crate::header_value;
 use crate::call::{Reply, own};
 use crate::error::Result;
+use crate::header_value;
 use crate::jsonrpc::request;
 use crate::protocol::{Era, header, method, version};
 use crate::transport::handshake::{self, Profile};
@@ -34,9 +34,16 @@ impl Modern {
     /// # Errors
     /// Where it cannot be reached, or does not speak this era.
     pub(crate) async fn discover(&self, profile: &Profile) -> Result<Hello> {
-        let message = own(request("0", method::DISCOVER, Some(&handshake::discover_params(profile))));
+        let message = own(request(
+            "0",
+            method::DISCOVER,
+            Some(&handshake::discover_params(profile)),
+        ));
         let extra = headers(method::DISCOVER, None);
-        let exchange = self.http.exchange(Method::POST, message.into_bytes(), extra).await?;
+        let exchange = self
+            .http
+            .exchange(Method::POST, message.into_bytes(), extra)
+            .await?;
         let status = exchange.head.status;
         let response = match self.http.answer(exchange, None).await? {
             Answer::Reply(reply) => reply.response().await?,
@@ -53,7 +60,12 @@ impl Modern {
     pub(crate) async fn request(&self, mut outgoing: Outgoing) -> Result<Reply> {
         era::request(&mut outgoing, Era::Modern, version::LATEST_MODERN);
         let mut extra = headers(outgoing.message.method(), outgoing.name.as_deref());
-        extra.extend(outgoing.headers.drain().filter_map(|(name, value)| Some((name?, value))));
+        extra.extend(
+            outgoing
+                .headers
+                .drain()
+                .filter_map(|(name, value)| Some((name?, value))),
+        );
         let body = std::mem::take(&mut outgoing.edits).apply(outgoing.message.bytes());
         let exchange = self.http.exchange(Method::POST, body, extra).await?;
         let status = exchange.head.status;
@@ -62,7 +74,13 @@ impl Modern {
             Answer::NotFound(Some(response)) => Reply::ready(response),
             Answer::NotFound(None) => return Err(self.http.status(status)),
         };
-        Ok(era::reply(reply, Era::Modern, outgoing.era, outgoing.message.method(), &self.http.place))
+        Ok(era::reply(
+            reply,
+            Era::Modern,
+            outgoing.era,
+            outgoing.message.method(),
+            &self.http.place,
+        ))
     }
 }
 

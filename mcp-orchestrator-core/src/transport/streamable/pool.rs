@@ -49,7 +49,11 @@ pub(super) struct Lease {
 
 impl Pool {
     pub(super) fn new(connect: Arc<dyn Connect>) -> Self {
-        Self { connect, idle: Mutex::default(), drivers: Mutex::default() }
+        Self {
+            connect,
+            idle: Mutex::default(),
+            drivers: Mutex::default(),
+        }
     }
 
     /// Sends a request on a kept connection, else on a new one.
@@ -76,7 +80,10 @@ impl Pool {
     }
 
     fn lease(self: &Arc<Self>, sender: Sender) -> Lease {
-        Lease { sender, pool: Arc::clone(self) }
+        Lease {
+            sender,
+            pool: Arc::clone(self),
+        }
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<(Sender, Instant)>> {

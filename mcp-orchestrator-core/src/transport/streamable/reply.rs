@@ -47,7 +47,10 @@ impl Http {
             return Err(self.status(status));
         }
         let message = if exchange.is("application/json") {
-            let body = exchange.whole(self.message_bytes).await.map_err(|error| self.placed(error))?;
+            let body = exchange
+                .whole(self.message_bytes)
+                .await
+                .map_err(|error| self.placed(error))?;
             Message::parse(body).ok().filter(Message::is_response)
         } else {
             exchange.drain().await;
@@ -57,7 +60,10 @@ impl Http {
             _ if status == StatusCode::NOT_FOUND => Ok(Answer::NotFound(message)),
             Some(response) => Ok(Answer::Reply(Reply::ready(response))),
             None if status.is_success() => {
-                let text = format!("server {} answered a request with no JSON-RPC response", self.place.server);
+                let text = format!(
+                    "server {} answered a request with no JSON-RPC response",
+                    self.place.server
+                );
                 Err(self.placed(Error::new(ErrorKind::Protocol, text)))
             }
             None => Err(self.status(status)),
@@ -77,9 +83,21 @@ pub(super) struct Events {
 }
 
 impl Events {
-    pub(super) fn new(http: Arc<Http>, exchange: Exchange, conversation: Option<Arc<Conversation>>) -> Self {
+    pub(super) fn new(
+        http: Arc<Http>,
+        exchange: Exchange,
+        conversation: Option<Arc<Conversation>>,
+    ) -> Self {
         let parser = Parser::new(http.message_bytes);
-        Self { http, exchange: Some(exchange), conversation, parser, last_id: None, retry: RETRY, fruitless: 0 }
+        Self {
+            http,
+            exchange: Some(exchange),
+            conversation,
+            parser,
+            last_id: None,
+            retry: RETRY,
+            fruitless: 0,
+        }
     }
 
     /// A reply that is ready where the response comes first.
@@ -110,7 +128,11 @@ impl Events {
     /// The next message.
     pub(super) async fn next(&mut self) -> Result<Message> {
         loop {
-            while let Some(event) = self.parser.next().map_err(|error| self.broken(error.to_string()))? {
+            while let Some(event) = self
+                .parser
+                .next()
+                .map_err(|error| self.broken(error.to_string()))?
+            {
                 self.fruitless = 0;
                 if event.id.is_some() {
                     self.last_id = event.id;
@@ -119,7 +141,8 @@ impl Events {
                     self.retry = Duration::from_millis(ms).min(RETRY_MAX);
                 }
                 if !event.data.is_empty() && matches!(&event.name[..], "" | "message") {
-                    return Message::parse(event.data).map_err(|error| self.broken(error.to_string()));
+                    return Message::parse(event.data)
+                        .map_err(|error| self.broken(error.to_string()));
                 }
             }
             let Some(exchange) = &mut self.exchange else {
@@ -149,11 +172,19 @@ impl Events {
         tokio::time::sleep(self.retry).await;
         let mut extra: Extra = conversation.headers();
         if let Ok(value) = last_id.parse() {
-            extra.push((http::HeaderName::from_static(crate::protocol::header::LAST_EVENT_ID), value));
+            extra.push((
+                http::HeaderName::from_static(crate::protocol::header::LAST_EVENT_ID),
+                value,
+            ));
         }
-        let exchange = self.http.exchange(http::Method::GET, Bytes::new(), extra).await?;
+        let exchange = self
+            .http
+            .exchange(http::Method::GET, Bytes::new(), extra)
+            .await?;
         if !exchange.head.status.is_success() || !exchange.is("text/event-stream") {
-            return Err(self.broken("the stream ended before the response and cannot be resumed".into()));
+            return Err(
+                self.broken("the stream ended before the response and cannot be resumed".into())
+            );
         }
         self.parser = Parser::new(self.http.message_bytes);
         self.exchange = Some(exchange);
@@ -185,7 +216,11 @@ impl Events {
 }
 
 /// A server's request whose answer is posted to its session.
-pub(super) fn ask(http: &Arc<Http>, conversation: Arc<Conversation>, message: Message) -> ServerRequest {
+pub(super) fn ask(
+    http: &Arc<Http>,
+    conversation: Arc<Conversation>,
+    message: Message,
+) -> ServerRequest {
     let id = message.id_bytes().unwrap_or_default();
     let (request, answer) = ServerRequest::new(message);
     let sender = Arc::clone(http);
@@ -198,7 +233,10 @@ pub(super) fn ask(http: &Arc<Http>, conversation: Arc<Conversation>, message: Me
                 crate::jsonrpc::error_response(&id, code, "the client did not answer", None)
             }
         };
-        match sender.exchange(http::Method::POST, body, conversation.headers()).await {
+        match sender
+            .exchange(http::Method::POST, body, conversation.headers())
+            .await
+        {
             Ok(exchange) => exchange.drain().await,
             Err(error) => tracing::debug!(%error, "an answer did not reach its server"),
         }

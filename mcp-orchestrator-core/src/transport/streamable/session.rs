@@ -85,16 +85,34 @@ impl Session {
         let id = outgoing.message.id_bytes().unwrap_or_default();
         let body = std::mem::take(&mut outgoing.edits).apply(outgoing.message.bytes());
         let reply = self.post(body, id).await?;
-        Ok(era::reply(reply, Era::Legacy, outgoing.era, outgoing.message.method(), &self.http.place))
+        Ok(era::reply(
+            reply,
+            Era::Legacy,
+            outgoing.era,
+            outgoing.message.method(),
+            &self.http.place,
+        ))
     }
 
     async fn post(&self, body: Bytes, id: Bytes) -> Result<Reply> {
         let mut again = false;
         loop {
             let conversation = self.conversation().await?;
-            let guard = Guard { http: Arc::clone(&self.http), conversation: Arc::clone(&conversation), id: id.clone() };
-            let answer = match self.http.exchange(Method::POST, body.clone(), conversation.headers()).await {
-                Ok(exchange) => self.http.answer(exchange, Some(Arc::clone(&conversation))).await,
+            let guard = Guard {
+                http: Arc::clone(&self.http),
+                conversation: Arc::clone(&conversation),
+                id: id.clone(),
+            };
+            let answer = match self
+                .http
+                .exchange(Method::POST, body.clone(), conversation.headers())
+                .await
+            {
+                Ok(exchange) => {
+                    self.http
+                        .answer(exchange, Some(Arc::clone(&conversation)))
+                        .await
+                }
                 Err(error) => Err(error),
             };
             if let Ok(Answer::Reply(reply)) = answer {
@@ -109,7 +127,9 @@ impl Session {
                     again = true;
                 }
                 Answer::NotFound(Some(response)) => return Ok(Reply::ready(response)),
-                Answer::NotFound(None) => return Err(self.http.status(http::StatusCode::NOT_FOUND)),
+                Answer::NotFound(None) => {
+                    return Err(self.http.status(http::StatusCode::NOT_FOUND));
+                }
             }
         }
     }
@@ -131,12 +151,20 @@ impl Session {
 
     /// Ends the session at the server.
     pub(crate) fn close(&self) {
-        let Some(conversation) = self.open.swap(None) else { return };
-        self.streams.lock().unwrap_or_else(std::sync::PoisonError::into_inner).abort_all();
+        let Some(conversation) = self.open.swap(None) else {
+            return;
+        };
+        self.streams
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .abort_all();
         if conversation.id.is_some() {
             let http = Arc::clone(&self.http);
             self.http.janitor.short(async move {
-                if let Ok(exchange) = http.exchange(Method::DELETE, Bytes::new(), conversation.headers()).await {
+                if let Ok(exchange) = http
+                    .exchange(Method::DELETE, Bytes::new(), conversation.headers())
+                    .await
+                {
                     exchange.drain().await;
                 }
             });
@@ -145,7 +173,10 @@ impl Session {
 
     fn lost(&self, conversation: &Arc<Conversation>) {
         let current = self.open.load();
-        if current.as_ref().is_some_and(|current| Arc::ptr_eq(current, conversation)) {
+        if current
+            .as_ref()
+            .is_some_and(|current| Arc::ptr_eq(current, conversation))
+        {
             self.open.compare_and_swap(&*current, None);
         }
     }
@@ -177,34 +208,59 @@ impl Session {
             Answer::NotFound(Some(response)) => response,
             Answer::NotFound(None) => return Err(self.http.status(status)),
         };
-        let result = handshake::result_of(&response, method::INITIALIZE).map_err(|error| self.http.placed(error))?;
+        let result = handshake::result_of(&response, method::INITIALIZE)
+            .map_err(|error| self.http.placed(error))?;
         let version = handshake::version_of(&result).map_err(|error| self.http.placed(error))?;
         let value = HeaderValue::try_from(&version).map_err(|_| {
-            self.http.placed(Error::new(ErrorKind::Protocol, "the server's protocolVersion is no header value"))
+            self.http.placed(Error::new(
+                ErrorKind::Protocol,
+                "the server's protocolVersion is no header value",
+            ))
         })?;
-        let hello = Hello { era: Era::Legacy, version, result };
-        let conversation = Conversation { id, version: value, hello };
-        tell(&self.http, &conversation, notification(method::INITIALIZED, None)).await?;
+        let hello = Hello {
+            era: Era::Legacy,
+            version,
+            result,
+        };
+        let conversation = Conversation {
+            id,
+            version: value,
+            hello,
+        };
+        tell(
+            &self.http,
+            &conversation,
+            notification(method::INITIALIZED, None),
+        )
+        .await?;
         Ok(conversation)
     }
 
     /// Reads the stream of what belongs to no call, until the session ends.
     fn stream(&self, conversation: Arc<Conversation>) {
         let (http, inbox) = (Arc::clone(&self.http), self.inbox.clone());
-        let mut streams = self.streams.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut streams = self
+            .streams
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         while streams.try_join_next().is_some() {}
         streams.spawn(async move {
-            let exchange = http.exchange(Method::GET, Bytes::new(), conversation.headers()).await;
+            let exchange = http
+                .exchange(Method::GET, Bytes::new(), conversation.headers())
+                .await;
             let Ok(exchange) = exchange else { return };
             if !exchange.head.status.is_success() || !exchange.is("text/event-stream") {
                 // 405: the server offers none.
                 return exchange.drain().await;
             }
-            let mut events = Events::new(Arc::clone(&http), exchange, Some(Arc::clone(&conversation)));
+            let mut events =
+                Events::new(Arc::clone(&http), exchange, Some(Arc::clone(&conversation)));
             while let Ok(message) = events.next().await {
                 let unsolicited = match message.kind() {
                     Kind::Notification => Unsolicited::Notification(message),
-                    Kind::Request => Unsolicited::Request(ask(&http, Arc::clone(&conversation), message)),
+                    Kind::Request => {
+                        Unsolicited::Request(ask(&http, Arc::clone(&conversation), message))
+                    }
                     Kind::Response | Kind::Error => continue,
                 };
                 if inbox.try_send(unsolicited).is_err() {
@@ -217,15 +273,23 @@ impl Session {
 
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Session").field("place", &self.http.place).finish_non_exhaustive()
+        f.debug_struct("Session")
+            .field("place", &self.http.place)
+            .finish_non_exhaustive()
     }
 }
 
 async fn tell(http: &Arc<Http>, conversation: &Conversation, body: Bytes) -> Result<()> {
-    let exchange = http.exchange(Method::POST, body, conversation.headers()).await?;
+    let exchange = http
+        .exchange(Method::POST, body, conversation.headers())
+        .await?;
     let status = exchange.head.status;
     exchange.drain().await;
-    if status.is_success() { Ok(()) } else { Err(http.status(status)) }
+    if status.is_success() {
+        Ok(())
+    } else {
+        Err(http.status(status))
+    }
 }
 
 /// Tells the server when nobody waits for a request any more.
@@ -276,7 +340,9 @@ impl Drop for Guard {
         let message = own(notification(method::CANCELLED, Some(&params)));
         let (http, conversation) = (Arc::clone(&self.http), Arc::clone(&self.conversation));
         self.http.janitor.short(async move {
-            if let Err(error) = tell(&http, &conversation, Splice::new().apply(message.bytes())).await {
+            if let Err(error) =
+                tell(&http, &conversation, Splice::new().apply(message.bytes())).await
+            {
                 tracing::debug!(%error, "a cancellation did not reach its server");
             }
         });

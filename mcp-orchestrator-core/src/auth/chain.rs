@@ -1,0 +1,46 @@
+//! Several authenticators in an order, and the word that closes the door.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::{Authenticated, Authenticator};
+use crate::error::{Error, ErrorKind, Result};
+
+/// Asks authenticators in their order. Where none knows the request, it is unauthenticated: this one never answers
+/// "not mine".
+#[derive(Clone, Debug)]
+pub struct AuthenticatorChain(Arc<[Arc<dyn Authenticator>]>);
+
+impl AuthenticatorChain {
+    /// A chain in this order.
+    ///
+    /// # Errors
+    /// [`Config`](ErrorKind::Config) where there is none: then nobody could ever come in.
+    pub fn new(authenticators: impl IntoIterator<Item = Arc<dyn Authenticator>>) -> Result<Self> {
+        let authenticators: Arc<[_]> = authenticators.into_iter().collect();
+        if authenticators.is_empty() {
+            return Err(Error::new(
+                ErrorKind::Config,
+                "no authenticator is configured",
+            ));
+        }
+        Ok(Self(authenticators))
+    }
+}
+
+#[deny(clippy::missing_trait_methods)]
+#[async_trait]
+impl Authenticator for AuthenticatorChain {
+    async fn authenticate(&self, parts: &http::request::Parts) -> Result<Option<Authenticated>> {
+        for authenticator in &*self.0 {
+            if let Some(who) = authenticator.authenticate(parts).await? {
+                return Ok(Some(who));
+            }
+        }
+        Err(Error::new(
+            ErrorKind::Unauthenticated,
+            "the request carries nothing that tells who sends it",
+        ))
+    }
+}

@@ -1,0 +1,131 @@
+//! The one user of a gateway on one's own machine: who reaches the loopback listener, is that user.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use http::HeaderMap;
+
+use super::{Authenticated, Authenticator, Principal};
+use crate::error::Result;
+use crate::id::PrincipalId;
+
+/// Put into a request's extensions by the one who accepted it on a loopback address of this machine.
+///
+/// Nothing of a request can forge it: the gateway's `serve()` sets it, and an embedding program only where it listens
+/// on loopback itself and lets no proxy through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LoopbackListener;
+
+/// What proxies add: a request with one of these came from elsewhere.
+const FORWARDED: [&str; 6] = [
+    "forwarded",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-real-ip",
+];
+
+/// Tells the one local user. Only a request with [`LoopbackListener`] that no proxy forwarded is its own.
+#[derive(Clone, Debug)]
+pub struct LocalAuthenticator(Arc<Principal>);
+
+impl LocalAuthenticator {
+    /// One whose user has this name.
+    pub fn new(user: PrincipalId) -> Self {
+        Self(Arc::new(Principal::user(user, "local")))
+    }
+
+    /// One whose user is named as the system names the one who runs this program, else `local`.
+    pub fn for_system_user() -> Self {
+        let names = ["USER", "LOGNAME", "USERNAME"].into_iter();
+        let user = names
+            .filter_map(|name| std::env::var(name).ok())
+            .find_map(|name| PrincipalId::new(name).ok());
+        let user = user.or_else(|| PrincipalId::new("local").ok());
+        Self::new(user.expect("`local` is a name"))
+    }
+
+    /// The user.
+    pub fn principal(&self) -> &Arc<Principal> {
+        &self.0
+    }
+}
+
+fn is_forwarded(headers: &HeaderMap) -> bool {
+    FORWARDED.iter().any(|name| headers.contains_key(*name))
+}
+
+#[async_trait]
+impl Authenticator for LocalAuthenticator {
+    async fn authenticate(&self, parts: &http::request::Parts) -> Result<Option<Authenticated>> {
+        if parts.extensions.get::<LoopbackListener>().is_none() || is_forwarded(&parts.headers) {
+            return Ok(None);
+        }
+        Ok(Some(Authenticated {
+            principal: Arc::clone(&self.0),
+            token: None,
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+    use crate::auth::AuthenticatorChain;
+    use crate::error::ErrorKind;
+
+    fn request(header: Option<&str>, loopback: bool) -> http::request::Parts {
+        let mut request = Request::new(());
+        if let Some(name) = header {
+            let name = http::HeaderName::from_bytes(name.as_bytes()).unwrap();
+            request.headers_mut().insert(name, "x".parse().unwrap());
+        }
+        if loopback {
+            request.extensions_mut().insert(LoopbackListener);
+        }
+        request.into_parts().0
+    }
+
+    fn ann() -> LocalAuthenticator {
+        LocalAuthenticator::new(PrincipalId::new("ann").unwrap())
+    }
+
+    #[tokio::test]
+    async fn only_the_own_machine_is_the_local_user() {
+        let cases = [
+            (request(None, true), true),
+            (request(Some("accept"), true), true),
+            (request(None, false), false),
+            (request(Some("X-Forwarded-For"), true), false),
+            (request(Some("forwarded"), true), false),
+        ];
+        for (parts, local) in cases {
+            let who = ann().authenticate(&parts).await.unwrap();
+            assert_eq!(who.is_some(), local, "{:?}", parts.headers);
+        }
+        assert_eq!(ann().principal().id.as_str(), "ann");
+        assert_eq!(LocalAuthenticator::for_system_user().0.method, "local");
+    }
+
+    #[tokio::test]
+    async fn a_chain_that_knows_nobody_refuses() {
+        let chain = AuthenticatorChain::new([Arc::new(ann()) as _]).unwrap();
+        let error = chain.authenticate(&request(None, false)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unauthenticated);
+        assert!(AuthenticatorChain::new([]).is_err());
+    }
+
+    #[cfg(feature = "test-util")]
+    #[tokio::test]
+    async fn both_keep_the_contract() {
+        let local: Arc<dyn Authenticator> = Arc::new(ann());
+        let chain = AuthenticatorChain::new([Arc::clone(&local)]).unwrap();
+        for authenticator in [local, Arc::new(chain)] {
+            let (known, foreign) = (request(None, true), request(None, false));
+            crate::testing::auth::suite(&*authenticator, &known, &foreign).await;
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! What servers offer: their lists and what they said of themselves, kept across restarts.
+//!
+//! A list wakes nothing that is known. The lists are kept per server, owner and installed revision (not per isolation
+//! scope or generation), once per distinct content, and renewed while an instance runs.
+
+mod carried;
+mod facts;
+mod fetch;
+mod kept;
+mod page;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use arc_swap::ArcSwap;
+
+pub(crate) use self::facts::ServerFacts;
+pub(crate) use self::fetch::fetch;
+pub(crate) use self::kept::{HeaderParam, Kept, KeptItem};
+pub(crate) use self::page::{Source, page};
+use crate::auth::Principal;
+use crate::credential::{Credential, Owner, Revision};
+use crate::id::ServerId;
+use crate::router::{Claim, ItemKind, Known};
+use crate::runtime::InstanceKey;
+use crate::seal::StateKey;
+use crate::state::StateStore;
+
+/// Whose lists.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct ListKey {
+    server: ServerId,
+    owner: Owner,
+    revision: Revision,
+}
+
+impl ListKey {
+    pub(crate) fn new(server: &ServerId, credential: &Credential) -> Self {
+        let (owner, revision) = (credential.owner.clone(), credential.revision.clone());
+        Self {
+            server: server.clone(),
+            owner,
+            revision,
+        }
+    }
+}
+
+impl From<&InstanceKey> for ListKey {
+    fn from(key: &InstanceKey) -> Self {
+        let (owner, revision) = (key.owner().clone(), key.revision().clone());
+        Self {
+            server: key.server().clone(),
+            owner,
+            revision,
+        }
+    }
+}
+
+/// Which lists became other ones.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Changed {
+    pub(crate) tools: bool,
+    pub(crate) prompts: bool,
+    pub(crate) resources: bool,
+}
+
+impl Changed {
+    pub(crate) fn any(self) -> bool {
+        self.tools || self.prompts || self.resources
+    }
+}
+
+/// All kept lists.
+#[derive(Debug)]
+pub(crate) struct Catalog {
+    store: Arc<dyn StateStore>,
+    key: Arc<StateKey>,
+    kept: RwLock<HashMap<ListKey, Arc<Kept>>>,
+    facts: ArcSwap<HashMap<ServerId, Arc<ServerFacts>>>,
+    carried: Mutex<carried::Carried>,
+}
+
+impl Catalog {
+    pub(crate) fn new(store: Arc<dyn StateStore>, key: Arc<StateKey>) -> Self {
+        Self {
+            store,
+            key,
+            kept: RwLock::default(),
+            facts: ArcSwap::default(),
+            carried: Mutex::default(),
+        }
+    }
+
+    /// Under which name they are stored.
+    fn document(&self, key: &ListKey) -> String {
+        let owner = key.owner.to_string();
+        let parts = [key.server.as_str(), &owner, key.revision.as_str()];
+        let digest = self.key.digest("kept lists", parts.map(str::as_bytes));
+        format!("lists.{}.{}", key.server, digest.hex(8))
+    }
+
+    /// What is kept; reads it from the store where this process has not yet.
+    pub(crate) async fn get(&self, key: &ListKey) -> Option<Arc<Kept>> {
+        if let Some(kept) = self.peek(key) {
+            return Some(kept);
+        }
+        let document = match self.store.get(&self.document(key)).await {
+            Ok(document) => document?,
+            Err(error) => {
+                tracing::warn!(server = %key.server, %error, "kept lists cannot be read");
+                return None;
+            }
+        };
+        let kept = Arc::new(Kept::read(&document)?);
+        self.put(key, Arc::clone(&kept));
+        Some(kept)
+    }
+
+    /// What is kept in this process.
+    pub(crate) fn peek(&self, key: &ListKey) -> Option<Arc<Kept>> {
+        self.kept
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(key)
+            .cloned()
+    }
+
+    /// Keeps new lists; says what changed by it.
+    pub(crate) async fn keep(&self, key: &ListKey, kept: Kept) -> Changed {
+        let before = self.get(key).await;
+        let changed = kept.changed_since(before.as_deref());
+        if before.as_ref().is_some_and(|before| **before == kept) {
+            return Changed::default();
+        }
+        let document = kept.write();
+        self.put(key, Arc::new(kept));
+        if let Err(error) = self.store.put(&self.document(key), document).await {
+            tracing::warn!(server = %key.server, %error, "lists cannot be kept");
+        }
+        changed
+    }
+
+    fn put(&self, key: &ListKey, kept: Arc<Kept>) {
+        let mut all = self.kept.write().unwrap_or_else(PoisonError::into_inner);
+        all.insert(key.clone(), kept);
+        let lists = all
+            .iter()
+            .filter(|(other, _)| other.server == key.server)
+            .map(|(_, kept)| &**kept);
+        let facts = Arc::new(ServerFacts::of(lists));
+        drop(all);
+        self.facts.rcu(|known| {
+            let mut known = HashMap::clone(known);
+            known.insert(key.server.clone(), Arc::clone(&facts));
+            known
+        });
+    }
+
+    /// Remembers URIs that a result carried to a principal.
+    pub(crate) fn carried(&self, server: &ServerId, principal: &Principal, uris: Vec<String>) {
+        if !uris.is_empty() {
+            let mut carried = self.carried.lock().unwrap_or_else(PoisonError::into_inner);
+            carried.add(server, principal, uris);
+        }
+    }
+}
+
+impl Known for Catalog {
+    fn lists(&self, server: &ServerId, kind: ItemKind, name: &str) -> bool {
+        self.facts
+            .load()
+            .get(server)
+            .is_some_and(|facts| facts.lists(kind, name))
+    }
+
+    fn long_names(&self, server: &ServerId, kind: ItemKind) -> Vec<String> {
+        self.facts
+            .load()
+            .get(server)
+            .map_or_else(Vec::new, |facts| facts.long_names(kind))
+    }
+
+    fn claim(&self, server: &ServerId, principal: &Principal, uri: &str) -> Option<Claim> {
+        let facts = self.facts.load();
+        facts
+            .get(server)
+            .and_then(|facts| facts.claim(uri))
+            .or_else(|| {
+                let carried = self.carried.lock().unwrap_or_else(PoisonError::into_inner);
+                carried
+                    .has(server, principal, uri)
+                    .then_some(Claim::Carried)
+            })
+    }
+}

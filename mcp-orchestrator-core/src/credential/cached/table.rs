@@ -1,0 +1,158 @@
+//! The bounded table of kept answers: shards of maps from a hash, looked up without making a key.
+
+use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hash as _, Hasher};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use tokio::time::Instant;
+
+use super::entry::Entry;
+use crate::auth::Principal;
+use crate::credential::{CredentialRequest, CredentialRule};
+use crate::id::{ServerId, SlotName};
+
+const SHARDS: usize = 16;
+
+/// What an answer belongs to. A changed list of slots is another question.
+#[derive(Debug)]
+pub(super) struct Key {
+    principal: Principal,
+    server: ServerId,
+    rule: CredentialRule,
+    slots: Vec<(SlotName, bool)>,
+}
+
+/// All entries. One hash stands for one key; the key is compared, so two keys of one hash push each other out and are
+/// never mixed up.
+pub(super) struct Table {
+    hasher: RandomState,
+    shards: [RwLock<HashMap<u64, Arc<Entry>>>; SHARDS],
+    shard_entries: usize,
+}
+
+impl Key {
+    fn new(request: &CredentialRequest<'_>) -> Self {
+        let slots = request.server.slots.iter();
+        Self {
+            principal: request.principal.clone(),
+            server: request.server.id.clone(),
+            rule: request.rule.clone(),
+            slots: slots
+                .map(|slot| (slot.name.clone(), slot.required))
+                .collect(),
+        }
+    }
+
+    pub(super) fn server(&self) -> &ServerId {
+        &self.server
+    }
+
+    fn is_of(&self, request: &CredentialRequest<'_>) -> bool {
+        let slots = &request.server.slots;
+        self.principal == *request.principal
+            && self.server == request.server.id
+            && self.rule == *request.rule
+            && self.slots.len() == slots.len()
+            && self
+                .slots
+                .iter()
+                .zip(slots)
+                .all(|((name, required), slot)| *name == slot.name && *required == slot.required)
+    }
+}
+
+impl Table {
+    pub(super) fn new(entries: usize) -> Self {
+        Self {
+            hasher: RandomState::new(),
+            shards: Default::default(),
+            shard_entries: entries.div_ceil(SHARDS).max(1),
+        }
+    }
+
+    /// The entry of this request, where there is one.
+    pub(super) fn find(&self, request: &CredentialRequest<'_>) -> Option<Arc<Entry>> {
+        self.find_hashed(self.hash(request), request)
+    }
+
+    /// The entry of this request, made where there is none.
+    pub(super) fn entry(&self, request: &CredentialRequest<'_>) -> Arc<Entry> {
+        let hash = self.hash(request);
+        if let Some(entry) = self.find_hashed(hash, request) {
+            return entry;
+        }
+        let mut shard = self
+            .shard(hash)
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        match shard.get(&hash) {
+            // Made by another task in the meantime.
+            Some(entry) if entry.key.is_of(request) => return Arc::clone(entry),
+            _ => {}
+        }
+        make_room(&mut shard, self.shard_entries);
+        let entry = Arc::new(Entry::new(Key::new(request)));
+        shard.insert(hash, Arc::clone(&entry));
+        entry
+    }
+
+    /// Drops the entries of which this is true.
+    pub(super) fn forget(&self, which: impl Fn(&Key) -> bool) {
+        for shard in &self.shards {
+            let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
+            shard.retain(|_, entry| !which(&entry.key));
+        }
+    }
+
+    fn find_hashed(&self, hash: u64, request: &CredentialRequest<'_>) -> Option<Arc<Entry>> {
+        let shard = self
+            .shard(hash)
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        shard
+            .get(&hash)
+            .filter(|entry| entry.key.is_of(request))
+            .cloned()
+    }
+
+    fn shard(&self, hash: u64) -> &RwLock<HashMap<u64, Arc<Entry>>> {
+        // The remainder is below the number of shards.
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "a remainder of 16 fits everywhere"
+        )]
+        &self.shards[(hash % SHARDS as u64) as usize]
+    }
+
+    fn hash(&self, request: &CredentialRequest<'_>) -> u64 {
+        let mut hasher = self.hasher.build_hasher();
+        request.principal.hash(&mut hasher);
+        request.server.id.hash(&mut hasher);
+        request.rule.hash(&mut hasher);
+        for slot in &request.server.slots {
+            slot.name.hash(&mut hasher);
+            slot.required.hash(&mut hasher);
+        }
+        hasher.finish()
+    }
+}
+
+impl std::fmt::Debug for Table {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Table")
+    }
+}
+
+/// Drops what has ended; where that is not enough, the one that ends first.
+fn make_room(shard: &mut HashMap<u64, Arc<Entry>>, limit: usize) {
+    let now = Instant::now();
+    shard.retain(|_, entry| entry.of_use(now).is_some());
+    while shard.len() >= limit {
+        let first = shard.iter().min_by_key(|(_, entry)| entry.of_use(now));
+        let Some(hash) = first.map(|(hash, _)| *hash) else {
+            return;
+        };
+        shard.remove(&hash);
+    }
+}

@@ -1,0 +1,205 @@
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::SystemTime;
+
+use futures_util::FutureExt as _;
+use futures_util::future::join_all;
+use http::Uri;
+use tokio::sync::Semaphore;
+
+use super::*;
+use crate::auth::Principal;
+use crate::credential::{CredentialRule, Generation};
+use crate::error::{Error, ErrorKind};
+use crate::id::PrincipalId;
+use crate::server::ServerSpec;
+
+/// Answers when it is let; each answer is a newer generation.
+#[derive(Debug)]
+struct Slow {
+    asked: AtomicUsize,
+    let_go: Semaphore,
+    lasts: Option<Duration>,
+    fails: Mutex<bool>,
+}
+
+#[async_trait]
+impl CredentialResolver for Slow {
+    async fn resolve(&self, _: CredentialRequest<'_>) -> Result<Option<Arc<Credential>>> {
+        let generation = self.asked.fetch_add(1, Ordering::SeqCst) as u64;
+        self.let_go.acquire().await.unwrap().forget();
+        if *self.fails.lock().unwrap() {
+            return Err(Error::new(ErrorKind::Unavailable, "no answer"));
+        }
+        Ok(Some(Arc::new(Credential {
+            generation: Generation(generation),
+            expires_at: self.lasts.map(|lasts| SystemTime::now() + lasts),
+            ..Credential::none()
+        })))
+    }
+}
+
+fn slow(free: usize, lasts: Option<Duration>, entries: usize) -> (Arc<Slow>, CachedResolver) {
+    let slow = Arc::new(Slow {
+        asked: AtomicUsize::new(0),
+        let_go: Semaphore::new(free),
+        lasts,
+        fails: Mutex::new(false),
+    });
+    let limits = CacheLimits {
+        entries,
+        ..CacheLimits::default()
+    };
+    let inner: Arc<dyn CredentialResolver> = slow.clone();
+    (slow, CachedResolver::new(inner, limits))
+}
+
+struct Caller(Principal, ServerSpec);
+
+impl Caller {
+    fn new(name: &str) -> Self {
+        let id = ServerId::new("git").unwrap();
+        let server = ServerSpec::remote(id, Uri::from_static("http://git/mcp"));
+        Self(
+            Principal::user(PrincipalId::new(name).unwrap(), "local"),
+            server,
+        )
+    }
+
+    fn ask<'a>(&'a self, rejected: Option<&'a Credential>) -> CredentialRequest<'a> {
+        CredentialRequest {
+            principal: &self.0,
+            server: &self.1,
+            rule: &CredentialRule::Resolve,
+            rejected: rejected.map(|old| (&old.revision, old.generation)),
+            token: None,
+        }
+    }
+}
+
+async fn get(cache: &CachedResolver, request: CredentialRequest<'_>) -> Arc<Credential> {
+    cache.resolve(request).await.unwrap().unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_question_serves_all_waiters_and_outlives_the_first() {
+    let (slow, cache) = slow(0, None, 100);
+    let ann = Caller::new("ann");
+    let mut first = Box::pin(cache.resolve(ann.ask(None)));
+    assert!(first.as_mut().now_or_never().is_none());
+    let mut others = Box::pin(join_all((0..50).map(|_| cache.resolve(ann.ask(None)))));
+    assert!(others.as_mut().now_or_never().is_none());
+    drop(first);
+    slow.let_go.add_permits(1);
+    for answer in others.await {
+        assert_eq!(answer.unwrap().unwrap().generation, Generation(0));
+    }
+    assert_eq!(slow.asked.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_question_that_all_have_left_is_asked_again() {
+    let (slow, cache) = slow(0, None, 100);
+    let ann = Caller::new("ann");
+    assert!(cache.resolve(ann.ask(None)).now_or_never().is_none());
+    slow.let_go.add_permits(1);
+    assert_eq!(get(&cache, ann.ask(None)).await.generation, Generation(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_credential_is_kept_by_its_own_word_and_no_longer_than_allowed() {
+    let ann = Caller::new("ann");
+    for (lasts, kept) in [(None, 29), (Some(8), 5), (Some(3600), 29)] {
+        let (slow, cache) = slow(10, lasts.map(Duration::from_secs), 100);
+        get(&cache, ann.ask(None)).await;
+        tokio::time::advance(Duration::from_secs(kept)).await;
+        assert!(cache.kept(&ann.ask(None)).is_some(), "{lasts:?}");
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert!(cache.kept(&ann.ask(None)).is_none(), "{lasts:?}");
+        get(&cache, ann.ask(None)).await;
+        assert_eq!(slow.asked.load(Ordering::SeqCst), 2);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_rejected_is_asked_for_once_more_by_all_together() {
+    let (slow, cache) = slow(1, None, 100);
+    let ann = Caller::new("ann");
+    let old = get(&cache, ann.ask(None)).await;
+    let refused: Vec<_> = (0..20)
+        .map(|_| cache.resolve(ann.ask(Some(&old))))
+        .collect();
+    let mut refused = Box::pin(join_all(refused));
+    assert!(refused.as_mut().now_or_never().is_none());
+    assert!(cache.kept(&ann.ask(None)).is_none());
+    slow.let_go.add_permits(1);
+    for answer in refused.await {
+        assert_eq!(answer.unwrap().unwrap().generation, Generation(1));
+    }
+    assert_eq!(
+        get(&cache, ann.ask(Some(&old))).await.generation,
+        Generation(1)
+    );
+    assert_eq!(slow.asked.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_answer_does_not_cover_a_newer_one() {
+    let (slow, cache) = slow(0, None, 100);
+    let ann = Caller::new("ann");
+    let mut plain = Box::pin(cache.resolve(ann.ask(None)));
+    assert!(plain.as_mut().now_or_never().is_none());
+    let old = Credential::none();
+    let mut newer = Box::pin(cache.resolve(ann.ask(Some(&old))));
+    assert!(newer.as_mut().now_or_never().is_none());
+    slow.let_go.add_permits(2);
+    newer.await.unwrap();
+    plain.await.unwrap();
+    assert_eq!(
+        cache.kept(&ann.ask(None)).unwrap().generation,
+        Generation(1)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_reaches_all_waiters_and_is_not_kept() {
+    let (slow, cache) = slow(10, None, 100);
+    let ann = Caller::new("ann");
+    *slow.fails.lock().unwrap() = true;
+    let answers = join_all((0..3).map(|_| cache.resolve(ann.ask(None)))).await;
+    assert!(answers.iter().all(|answer| answer.is_err()));
+    *slow.fails.lock().unwrap() = false;
+    get(&cache, ann.ask(None)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_holds_no_more_than_its_limit_and_mixes_nobody_up() {
+    let (slow, cache) = slow(1000, None, 32);
+    for n in 0..500 {
+        let caller = Caller::new(&format!("user{n}"));
+        assert_eq!(
+            get(&cache, caller.ask(None)).await.generation,
+            Generation(n)
+        );
+    }
+    let kept = (0..500).filter(|n| {
+        let caller = Caller::new(&format!("user{n}"));
+        cache.kept(&caller.ask(None)).is_some()
+    });
+    assert!(kept.count() <= 32);
+    assert_eq!(slow.asked.load(Ordering::SeqCst), 500);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_forgotten_is_asked_for_again() {
+    let (slow, cache) = slow(10, None, 100);
+    let ann = Caller::new("ann");
+    get(&cache, ann.ask(None)).await;
+    cache.forget(&ServerId::new("jira").unwrap());
+    assert!(cache.kept(&ann.ask(None)).is_some());
+    cache.forget(&ann.1.id);
+    get(&cache, ann.ask(None)).await;
+    cache.clear();
+    assert!(cache.kept(&ann.ask(None)).is_none());
+    assert_eq!(slow.asked.load(Ordering::SeqCst), 2);
+}

@@ -1,0 +1,32 @@
+//! Several resolvers in an order: the first that answers wins.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::{Credential, CredentialRequest, CredentialResolver};
+use crate::error::Result;
+
+/// Asks resolvers in their order. One that fails ends it: nobody after it is asked.
+#[derive(Clone, Debug, Default)]
+pub struct ChainResolver(Arc<[Arc<dyn CredentialResolver>]>);
+
+impl ChainResolver {
+    /// A chain in this order; an empty one knows no credential.
+    pub fn new(resolvers: impl IntoIterator<Item = Arc<dyn CredentialResolver>>) -> Self {
+        Self(resolvers.into_iter().collect())
+    }
+}
+
+#[deny(clippy::missing_trait_methods)]
+#[async_trait]
+impl CredentialResolver for ChainResolver {
+    async fn resolve(&self, request: CredentialRequest<'_>) -> Result<Option<Arc<Credential>>> {
+        for resolver in &*self.0 {
+            if let Some(credential) = resolver.resolve(request).await? {
+                return Ok(Some(credential));
+            }
+        }
+        Ok(None)
+    }
+}

@@ -1,0 +1,175 @@
+use http::Uri;
+
+use super::*;
+use crate::auth::Principal;
+use crate::id::PrincipalId;
+use crate::server::{Injection, ServerSpec};
+
+fn server(id: &str, slots: &[(&str, bool)]) -> ServerSpec {
+    let id = ServerId::new(id).unwrap();
+    let mut server = ServerSpec::remote(id, Uri::from_static("http://git/mcp"));
+    server.slots = slots
+        .iter()
+        .map(|(name, required)| CredentialSlot {
+            name: SlotName::new(name).unwrap(),
+            description: None,
+            required: *required,
+            inject: Injection::Env((*name).to_owned()),
+        })
+        .collect();
+    server
+}
+
+fn sources(server: &str, slots: &[(&str, Source)]) -> SlotSources {
+    let slots = slots
+        .iter()
+        .map(|(name, source)| (SlotName::new(name).unwrap(), source.clone()))
+        .collect();
+    BTreeMap::from([(ServerId::new(server).unwrap(), slots)])
+}
+
+fn resolver(sources: SlotSources) -> ConfiguredResolver {
+    let environment = Environment::from_fn(|name| (name == "TOKEN").then(|| "canary-env".into()));
+    ConfiguredResolver::new(Arc::new(StateKey::new([3; 32])), sources).with_environment(environment)
+}
+
+fn ann() -> Principal {
+    Principal::user(PrincipalId::new("ann").unwrap(), "local")
+}
+
+fn ask<'a>(
+    principal: &'a Principal,
+    server: &'a ServerSpec,
+    rule: &'a CredentialRule,
+) -> CredentialRequest<'a> {
+    CredentialRequest {
+        principal,
+        server,
+        rule,
+        rejected: None,
+        token: None,
+    }
+}
+
+fn value(text: &str) -> Source {
+    Source::Value(text.to_owned().into())
+}
+
+#[tokio::test]
+async fn slots_of_several_sources_are_one_credential() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("key");
+    std::fs::write(&file, "canary-file\n").unwrap();
+    let resolver = resolver(sources(
+        "git",
+        &[
+            ("token", Source::Env("TOKEN".into())),
+            ("key", Source::File(file.clone())),
+            ("user", value("canary-given")),
+        ],
+    ));
+    let server = server("git", &[("token", true), ("key", true), ("user", true)]);
+    let (ann, rule) = (ann(), CredentialRule::Resolve);
+    let first = resolver.resolve(ask(&ann, &server, &rule)).await;
+    let first = first.unwrap().unwrap();
+    let text: Vec<_> = first.values.values().map(|v| v.expose_secret()).collect();
+    assert_eq!(text, ["canary-file", "canary-env", "canary-given"]);
+    assert_eq!(first.owner, Owner::Organization);
+    assert!(!format!("{resolver:?} {first:?}").contains("canary"));
+
+    std::fs::write(&file, "canary-next\n").unwrap();
+    let next = resolver.resolve(ask(&ann, &server, &rule)).await;
+    assert_ne!(next.unwrap().unwrap().revision, first.revision);
+}
+
+#[tokio::test]
+async fn a_required_slot_without_a_value_names_where_it_was_looked_for() {
+    let (ann, rule) = (ann(), CredentialRule::Resolve);
+    let none = Source::Env("NOT_SET".into());
+    let resolver = resolver(sources("git", &[("token", none.clone()), ("key", none)]));
+    let server_with = server("git", &[("token", true), ("key", false)]);
+    let error = resolver.resolve(ask(&ann, &server_with, &rule)).await;
+    let error = error.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::CredentialMissing);
+    assert_eq!(
+        error.to_string(),
+        "server git needs a value for slot token: environment variable NOT_SET is not set"
+    );
+    let optional = server("git", &[("key", false)]);
+    let found = resolver.resolve(ask(&ann, &optional, &rule)).await;
+    assert!(found.unwrap().unwrap().values.is_empty());
+    let more = server("git", &[("key", false), ("third", true)]);
+    let error = resolver.resolve(ask(&ann, &more, &rule)).await;
+    assert_eq!(error.unwrap_err().kind(), ErrorKind::CredentialMissing);
+}
+
+#[tokio::test]
+async fn another_owner_and_other_slots_are_not_its_own() {
+    let resolver = resolver(sources("git", &[("token", value("canary"))]));
+    let (ann, resolve) = (ann(), CredentialRule::Resolve);
+    let git = server("git", &[("token", true)]);
+    let pinned = CredentialRule::Pinned(Owner::User(ann.id.clone()));
+    let organization = CredentialRule::Pinned(Owner::Organization);
+    let other_slot = server("git", &[("other", true)]);
+    for (server, rule, mine) in [
+        (&git, &resolve, true),
+        (&git, &organization, true),
+        (&git, &pinned, false),
+        (&git, &CredentialRule::None, false),
+        (&other_slot, &resolve, false),
+    ] {
+        let found = resolver.resolve(ask(&ann, server, rule)).await.unwrap();
+        assert_eq!(found.is_some(), mine, "{rule:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_reload_takes_other_sources() {
+    let resolver = resolver(sources("git", &[("token", value("one"))]));
+    let (ann, rule) = (ann(), CredentialRule::Resolve);
+    let git = server("git", &[("token", true)]);
+    let first = resolver.resolve(ask(&ann, &git, &rule)).await.unwrap();
+    resolver.set_sources(sources("git", &[("token", value("two"))]));
+    let next = resolver.resolve(ask(&ann, &git, &rule)).await.unwrap();
+    assert_ne!(first.unwrap().revision, next.unwrap().revision);
+    resolver.set_sources(SlotSources::new());
+    let gone = resolver.resolve(ask(&ann, &git, &rule)).await.unwrap();
+    assert!(gone.is_none());
+}
+
+#[cfg(feature = "test-util")]
+#[tokio::test]
+async fn the_resolvers_keep_their_contract() {
+    use crate::credential::{CacheLimits, CachedResolver, ChainResolver};
+    let configured = resolver(sources("git", &[("token", Source::Env("TOKEN".into()))]));
+    let other = resolver(sources("jira", &[("token", value("canary-jira"))]));
+    let configured: Arc<dyn CredentialResolver> = Arc::new(configured);
+    let chain: Arc<dyn CredentialResolver> = Arc::new(ChainResolver::new([
+        Arc::new(other) as _,
+        configured.clone(),
+    ]));
+    let cached = Arc::new(CachedResolver::new(chain.clone(), CacheLimits::default()));
+    let (ann, rule) = (ann(), CredentialRule::Resolve);
+    let known = server("git", &[("token", true)]);
+    let foreign = server("mail", &[("token", true)]);
+    for resolver in [configured, chain, cached] {
+        crate::testing::credential::resolver(
+            &*resolver,
+            ask(&ann, &known, &rule),
+            ask(&ann, &foreign, &rule),
+        )
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_chain_ends_where_one_fails() {
+    use crate::credential::ChainResolver;
+    let fails = resolver(sources("git", &[("token", Source::Env("NOT_SET".into()))]));
+    let knows = resolver(sources("git", &[("token", value("canary"))]));
+    let chain = ChainResolver::new([Arc::new(fails) as _, Arc::new(knows) as _]);
+    let (ann, rule) = (ann(), CredentialRule::Resolve);
+    let git = server("git", &[("token", true)]);
+    let error = chain.resolve(ask(&ann, &git, &rule)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::CredentialMissing);
+}

@@ -1,0 +1,208 @@
+//! Where the values of configured slots come from: our environment, a file, or the configuration itself.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::id::{ServerId, SlotName};
+
+/// The largest file that is taken for a secret: what a Kubernetes Secret may hold.
+const FILE_LIMIT: u64 = 1 << 20;
+
+/// For each server, where the values of its slots come from.
+pub type SlotSources = BTreeMap<ServerId, BTreeMap<SlotName, Source>>;
+
+/// Where one slot's value comes from. An empty value counts as none.
+#[derive(Clone)]
+pub enum Source {
+    /// A variable of our own environment, read at each resolve.
+    Env(String),
+    /// A file, read at each resolve; line ends at its end do not belong to the value.
+    File(PathBuf),
+    /// The value itself.
+    Value(SecretString),
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Env(name) => f.debug_tuple("Env").field(name).finish(),
+            Self::File(path) => f.debug_tuple("File").field(path).finish(),
+            Self::Value(_) => f.write_str("Value(..)"),
+        }
+    }
+}
+
+/// The place, as an error names it.
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Env(name) => write!(f, "environment variable {name}"),
+            Self::File(path) => write!(f, "file {}", path.display()),
+            Self::Value(_) => f.write_str("the configured value"),
+        }
+    }
+}
+
+/// Reads environment variables: those of this process, or others in tests.
+#[derive(Clone)]
+pub struct Environment(Arc<ReadVariable>);
+
+type ReadVariable = dyn Fn(&str) -> Option<OsString> + Send + Sync;
+
+impl Environment {
+    /// The environment of this process.
+    pub fn process() -> Self {
+        Self::from_fn(|name| std::env::var_os(name))
+    }
+
+    /// One that asks this function for each variable.
+    pub fn from_fn(read: impl Fn(&str) -> Option<OsString> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(read))
+    }
+}
+
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Environment")
+    }
+}
+
+/// Why a source that holds something cannot give it.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SourceError {
+    #[error("it is not UTF-8 text")]
+    NotText,
+    #[error("it is larger than {} KiB", FILE_LIMIT >> 10)]
+    TooLarge,
+    #[error("it is not a regular file")]
+    NotAFile,
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl Source {
+    /// Whether reading it may wait for a disk.
+    pub(super) fn blocks(&self) -> bool {
+        matches!(self, Self::File(_))
+    }
+
+    /// The value of now; `None` where there is none.
+    pub(super) fn read(
+        &self,
+        environment: &Environment,
+    ) -> Result<Option<SecretString>, SourceError> {
+        let value = match self {
+            Self::Env(name) => match (environment.0)(name) {
+                Some(value) => value.into_string().map_err(|_| SourceError::NotText)?,
+                None => return Ok(None),
+            }
+            .into(),
+            Self::File(path) => match read_file(path) {
+                Err(SourceError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
+                    return Ok(None);
+                }
+                value => value?,
+            },
+            Self::Value(value) => value.clone(),
+        };
+        Ok((!value.expose_secret().is_empty()).then_some(value))
+    }
+}
+
+fn read_file(path: &Path) -> Result<SecretString, SourceError> {
+    // Asked before it is opened: opening a pipe would wait for its writer.
+    let found = std::fs::metadata(path)?;
+    if !found.is_file() {
+        return Err(SourceError::NotAFile);
+    }
+    if found.len() > FILE_LIMIT {
+        return Err(SourceError::TooLarge);
+    }
+    let mut text = String::new();
+    let read = File::open(path)?
+        .take(FILE_LIMIT + 1)
+        .read_to_string(&mut text);
+    if let Err(error) = read {
+        return Err(match error.kind() {
+            io::ErrorKind::InvalidData => SourceError::NotText,
+            _ => error.into(),
+        });
+    }
+    if text.len() as u64 > FILE_LIMIT {
+        return Err(SourceError::TooLarge);
+    }
+    text.truncate(text.trim_end_matches(['\r', '\n']).len());
+    Ok(text.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(source: &Source) -> Result<Option<String>, String> {
+        let environment = Environment::from_fn(|name| (name == "TOKEN").then(|| "abc".into()));
+        let value = source.read(&environment).map_err(|e| e.to_string())?;
+        Ok(value.map(|value| value.expose_secret().to_owned()))
+    }
+
+    #[test]
+    fn a_variable_is_read_by_its_name() {
+        assert_eq!(
+            read(&Source::Env("TOKEN".into())).unwrap().as_deref(),
+            Some("abc")
+        );
+        assert_eq!(read(&Source::Env("OTHER".into())).unwrap(), None);
+    }
+
+    #[test]
+    fn a_file_loses_its_last_line_end_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("token");
+        let source = Source::File(path.clone());
+        assert_eq!(read(&source).unwrap(), None);
+        for (content, value) in [
+            ("a b\r\n", Some("a b")),
+            ("k\nl\n", Some("k\nl")),
+            ("\n", None),
+        ] {
+            std::fs::write(&path, content).unwrap();
+            assert_eq!(read(&source).unwrap().as_deref(), value);
+        }
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_a_secret_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("token");
+        std::fs::write(&path, [0xff, b'x']).unwrap();
+        assert!(
+            read(&Source::File(path.clone()))
+                .unwrap_err()
+                .contains("UTF-8")
+        );
+        std::fs::write(&path, vec![b'x'; (1 << 20) + 1]).unwrap();
+        assert!(read(&Source::File(path)).unwrap_err().contains("larger"));
+        assert!(
+            read(&Source::File(dir.path().into()))
+                .unwrap_err()
+                .contains("regular")
+        );
+    }
+
+    #[test]
+    fn a_source_shows_its_place_and_not_its_value() {
+        let source = Source::Value("canary".to_owned().into());
+        assert!(!format!("{source:?} {source}").contains("canary"));
+        assert_eq!(
+            Source::Env("A".into()).to_string(),
+            "environment variable A"
+        );
+    }
+}

@@ -1,0 +1,567 @@
+//! The life of an instance: started, watched, put to rest, replaced, ended.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+
+use super::handle::{self, Handle};
+use super::link::{HttpLink, Link};
+use super::slot::{Slot, Started, Turn};
+use super::{Pool, Server, Spec};
+use crate::credential::{Credential, Owner};
+use crate::error::{Error, ErrorKind, Result};
+use crate::runtime::{Endpoint, Instance, InstanceKey, LaunchSpec, LogSource, Progress, Scope};
+use crate::server::{Isolation, StartMode};
+use crate::transport::handshake::Profile;
+use crate::transport::pipe::{Ask, Options, Pipe};
+use crate::transport::streamable::Http;
+use crate::transport::{Inbox, Party, Place, Unsolicited, ended};
+
+/// An instance that ends sooner after its start has crashed.
+const YOUNG: Duration = Duration::from_secs(10);
+/// After so many failures in a row an eager server waits for somebody to ask.
+const BUDGET: u32 = 8;
+/// A caller waits this long for the backoff; a longer one is told at once.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How often an instance is looked at for idleness at the most.
+const LOOK: Duration = Duration::from_secs(1);
+/// Unsolicited messages that wait.
+const INBOX: usize = 256;
+
+impl Pool {
+    /// Waits until the slot has an instance, starting it where nobody does.
+    pub(super) async fn started(
+        self: &Arc<Self>,
+        server: &Arc<Server>,
+        slot: &Arc<Slot>,
+        credential: &Arc<Credential>,
+        progress: &Progress,
+    ) -> Result<()> {
+        if self.closing.is_cancelled() {
+            return Err(Error::new(
+                ErrorKind::Unavailable,
+                "the orchestrator is shutting down",
+            ));
+        }
+        let mut result = match slot.turn() {
+            Turn::Wait(result) => result,
+            Turn::Later(wait, _) if wait <= PATIENCE => {
+                tokio::time::sleep(wait).await;
+                return Ok(());
+            }
+            Turn::Later(wait, last) => return Err(last.duplicate().with_retry_after(wait)),
+            Turn::Start(sender) => {
+                let result = sender.subscribe();
+                let start = Arc::clone(self).start_slot(
+                    Arc::clone(server),
+                    Arc::clone(slot),
+                    Arc::clone(credential),
+                    progress.clone(),
+                    sender,
+                );
+                self.tasks.spawn(start);
+                result
+            }
+        };
+        let gone = || Error::new(ErrorKind::Internal, "a start ended without a result");
+        let outcome = result.wait_for(Option::is_some).await.map_err(|_| gone())?;
+        match &*outcome {
+            Some(Err(error)) => Err(error.duplicate()),
+            _ => Ok(()),
+        }
+    }
+
+    async fn start_slot(
+        self: Arc<Self>,
+        server: Arc<Server>,
+        slot: Arc<Slot>,
+        credential: Arc<Credential>,
+        progress: Progress,
+        result: watch::Sender<Started>,
+    ) {
+        let outcome = {
+            let _life = slot.life.lock().await;
+            let spec = server.spec.load_full();
+            self.start(&spec, &slot, credential, &progress).await
+        };
+        let outcome = match outcome {
+            Ok(handle) => {
+                slot.ended(None);
+                self.adopt(&server, &slot, handle);
+                Ok(())
+            }
+            Err(error) => {
+                let error = Arc::new(error);
+                tracing::warn!(server = error.server().map(tracing::field::display), %error, "an instance did not start");
+                slot.ended(Some(Arc::clone(&error)));
+                Err(error)
+            }
+        };
+        result.send_replace(Some(outcome));
+    }
+
+    /// Starts an instance and shakes hands with it.
+    async fn start(
+        self: &Arc<Self>,
+        spec: &Arc<Spec>,
+        slot: &Slot,
+        credential: Arc<Credential>,
+        progress: &Progress,
+    ) -> Result<Arc<Handle>> {
+        let key = InstanceKey::new(
+            spec.server.id.clone(),
+            slot.owner.clone(),
+            slot.revision.clone(),
+            slot.scope.clone(),
+            spec.digest.clone(),
+        );
+        let limit = spec.server.limits.start_timeout;
+        let begin = tokio::time::Instant::now();
+        let started = tokio::select! {
+            started = tokio::time::timeout(limit, self.place(spec, &key, credential, progress)) => started,
+            () = self.closing.cancelled() => Ok(Err(Error::new(ErrorKind::Unavailable, "the orchestrator is shutting down"))),
+        };
+        let outcome = started.unwrap_or_else(|_| {
+            let text = format!(
+                "server {} was not ready within {} s",
+                spec.server.id,
+                limit.as_secs_f32()
+            );
+            Err(Error::new(ErrorKind::StartFailed, text))
+        });
+        match outcome {
+            Ok(handle) => {
+                tracing::info!(server = %spec.server.id, instance = %key, ms = begin.elapsed().as_millis(), "instance started");
+                Ok(handle)
+            }
+            Err(error) => {
+                if let Err(left) = self
+                    .backend
+                    .remove(&key, spec.server.limits.stop_grace)
+                    .await
+                {
+                    tracing::warn!(instance = %key, error = %left, "a failed start left something behind");
+                }
+                Err(error.with_server(&spec.server.id).with_instance(&key))
+            }
+        }
+    }
+
+    async fn place(
+        self: &Arc<Self>,
+        spec: &Arc<Spec>,
+        key: &InstanceKey,
+        credential: Arc<Credential>,
+        progress: &Progress,
+    ) -> Result<Arc<Handle>> {
+        let launch = LaunchSpec {
+            server: Arc::clone(&spec.server),
+            credential: Arc::clone(&credential),
+        };
+        let instance = self.backend.start(key, &launch, progress).await?;
+        progress.report("shaking hands");
+        let Instance {
+            endpoint,
+            fresh,
+            exited,
+        } = instance;
+        let exited = handle::shared(exited);
+        let (arrivals, receiver) = mpsc::channel::<(Option<Party>, Unsolicited)>(INBOX);
+        let link = match endpoint {
+            Endpoint::Stream { reader, writer } => {
+                let (inbox, unsolicited) = mpsc::channel(INBOX);
+                let options = self.pipe_options(spec, key, fresh, inbox, exited.clone());
+                let opened = Pipe::open(reader, writer, options);
+                let pipe = tokio::select! {
+                    pipe = opened => pipe,
+                    exit = exited.clone() => Err(ended(&place(key), &exit)),
+                };
+                let pipe = pipe.map_err(start_failed)?;
+                self.forward(unsolicited, arrivals, |message| (None, message));
+                Link::Pipe(pipe)
+            }
+            Endpoint::Http {
+                uri,
+                connect,
+                headers,
+            } => {
+                let bytes = spec.server.limits.message_bytes;
+                let http = Http::new(place(key), &uri, connect, headers, bytes)?;
+                let (link, unsolicited) = HttpLink::new(http, spec.server.era);
+                self.forward(unsolicited, arrivals, |(party, message)| {
+                    (Some(party), message)
+                });
+                Link::Http(Box::new(link))
+            }
+        };
+        let handle = Arc::new(Handle::new(
+            key.clone(),
+            Arc::clone(spec),
+            credential,
+            link,
+            exited,
+        ));
+        self.listen(&handle, receiver);
+        Ok(handle)
+    }
+
+    fn forward<T: Send + 'static>(
+        &self,
+        mut from: mpsc::Receiver<T>,
+        to: mpsc::Sender<(Option<Party>, Unsolicited)>,
+        tag: impl Fn(T) -> (Option<Party>, Unsolicited) + Send + 'static,
+    ) {
+        self.tasks.spawn(async move {
+            while let Some(message) = from.recv().await {
+                if to.send(tag(message)).await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+
+    /// Passes on what the instance says that belongs to no call.
+    fn listen(&self, handle: &Arc<Handle>, mut from: mpsc::Receiver<(Option<Party>, Unsolicited)>) {
+        let (handle, observer) = (Arc::downgrade(handle), self.observer.get().cloned());
+        self.tasks.spawn(async move {
+            while let Some((party, message)) = from.recv().await {
+                let observer = observer.as_ref().and_then(std::sync::Weak::upgrade);
+                let (Some(handle), Some(observer)) = (handle.upgrade(), observer) else {
+                    return;
+                };
+                observer.unsolicited(&handle, party, message);
+            }
+        });
+    }
+
+    fn pipe_options(
+        self: &Arc<Self>,
+        spec: &Arc<Spec>,
+        key: &InstanceKey,
+        fresh: bool,
+        inbox: Inbox,
+        exited: impl std::future::Future<Output = crate::runtime::Exit> + Send + 'static,
+    ) -> Options {
+        let ask = self.ask(spec, key);
+        let (observer, about) = (self.observer.get().cloned(), key.clone());
+        Options {
+            place: place(key),
+            era: spec.server.era,
+            profile: Profile {
+                capabilities: capabilities(ask).into(),
+                ..Profile::plain()
+            },
+            message_bytes: spec.server.limits.message_bytes,
+            in_flight: spec.server.limits.calls_in_flight,
+            joined: !fresh,
+            ask,
+            note: Arc::new(move |source, text| {
+                if let Some(observer) = observer.as_ref().and_then(std::sync::Weak::upgrade) {
+                    observer.note(&about, source, text);
+                }
+            }),
+            inbox,
+            exited: Box::pin(exited),
+        }
+    }
+
+    /// Who is asked when a program asks: only a child that one principal alone can reach asks anybody.
+    fn ask(&self, spec: &Spec, key: &InstanceKey) -> Ask {
+        match (spec.server.isolation, key.scope()) {
+            (_, Scope::Session(_)) => Ask::TheCaller,
+            (_, Scope::Principal(_)) => Ask::CallInFlight,
+            (Isolation::Shared, _)
+                if self.single_principal || matches!(key.owner(), Owner::User(_)) =>
+            {
+                Ask::CallInFlight
+            }
+            _ => Ask::Nobody,
+        }
+    }
+
+    /// A started instance takes calls; one that ran in its place finishes its own and goes.
+    fn adopt(self: &Arc<Self>, server: &Arc<Server>, slot: &Arc<Slot>, handle: Arc<Handle>) {
+        if let Some(before) = slot.set(Arc::clone(&handle)) {
+            let drain = handle.spec.server.limits.drain_timeout;
+            let pool = Arc::clone(self);
+            self.tasks
+                .spawn(async move { pool.end(before, drain, true).await });
+        }
+        if let Some(observer) = self.observer() {
+            observer.ready(&handle);
+        }
+        let watching = Arc::clone(self).supervise(Arc::clone(server), Arc::clone(slot), handle);
+        self.tasks.spawn(watching);
+    }
+
+    /// Watches one instance until it is over.
+    async fn supervise(self: Arc<Self>, server: Arc<Server>, slot: Arc<Slot>, handle: Arc<Handle>) {
+        let exited = handle.exited.clone();
+        tokio::pin!(exited);
+        let exit = loop {
+            let look = self.next_look(&server, &handle);
+            tokio::select! {
+                exit = &mut exited => break exit,
+                () = self.closing.cancelled() => return,
+                () = tokio::time::sleep(look) => {}
+            }
+            handle.link.sweep();
+            let limits = &server.spec.load().server.limits;
+            let idle = limits
+                .idle_timeout
+                .is_some_and(|limit| handle.idle_for() >= limit);
+            let held = self
+                .observer()
+                .is_some_and(|observer| observer.holds(&handle));
+            let eager = server.spec.load().server.start == StartMode::Eager;
+            if idle && !held && !eager && handle.close_if_idle() {
+                tracing::info!(server = %handle.key.server(), instance = %handle.key, "instance goes to rest: idle");
+                return self.rest(&server, &slot, &handle).await;
+            }
+            if !slot
+                .current()
+                .is_some_and(|current| Arc::ptr_eq(&current, &handle))
+            {
+                // Replaced or retired: who did that ends it.
+                return;
+            }
+        };
+        self.exited(&server, &slot, &handle, exit).await;
+    }
+
+    fn next_look(&self, server: &Server, handle: &Handle) -> Duration {
+        let limit = server.spec.load().server.limits.idle_timeout;
+        limit
+            .map_or(Duration::from_mins(1), |limit| {
+                limit.saturating_sub(handle.idle_for())
+            })
+            .clamp(LOOK, Duration::from_mins(1))
+    }
+
+    /// An instance has ended by itself.
+    async fn exited(
+        self: &Arc<Self>,
+        server: &Arc<Server>,
+        slot: &Arc<Slot>,
+        handle: &Arc<Handle>,
+        exit: crate::runtime::Exit,
+    ) {
+        let _ = handle.exit.set(exit.clone());
+        handle.close();
+        slot.clear(handle);
+        handle.link.close();
+        if handle.age() < YOUNG {
+            slot.crashed(Arc::new(ended(&place(&handle.key), &exit)));
+        } else {
+            slot.forgive();
+        }
+        tracing::warn!(server = %handle.key.server(), instance = %handle.key, reason = exit.reason, "instance ended");
+        if let Some(observer) = self.observer() {
+            observer.gone(&handle.key, Some(&exit.reason));
+        }
+        {
+            let _life = slot.life.lock().await;
+            let grace = handle.spec.server.limits.stop_grace;
+            if let Err(error) = self.backend.stop(&handle.key, grace).await {
+                tracing::warn!(instance = %handle.key, %error, "an ended instance left something behind");
+            }
+        }
+        if server.spec.load().server.start == StartMode::Eager {
+            self.again(server, slot, &handle.credential).await;
+        }
+    }
+
+    /// Starts an eager server again, within its budget.
+    async fn again(
+        self: &Arc<Self>,
+        server: &Arc<Server>,
+        slot: &Arc<Slot>,
+        credential: &Arc<Credential>,
+    ) {
+        while slot.failures() < BUDGET && !self.closing.is_cancelled() {
+            tokio::select! {
+                () = tokio::time::sleep(slot.wait()) => {}
+                () = self.closing.cancelled() => return,
+            }
+            if self
+                .started(server, slot, credential, &Progress::unheard())
+                .await
+                .is_ok()
+            {
+                return;
+            }
+        }
+        tracing::error!(slot = ?slot, "an eager server fails again and again; it is started at the next call");
+    }
+
+    async fn rest(&self, server: &Server, slot: &Arc<Slot>, handle: &Arc<Handle>) {
+        let _life = slot.life.lock().await;
+        slot.clear(handle);
+        handle.link.close();
+        if let Err(error) = self
+            .backend
+            .stop(&handle.key, handle.spec.server.limits.stop_grace)
+            .await
+        {
+            tracing::warn!(instance = %handle.key, %error, "an instance did not go to rest");
+        }
+        if let Some(observer) = self.observer() {
+            observer.gone(&handle.key, None);
+        }
+        if slot.scope != Scope::Shared {
+            server.slots.take(slot);
+        }
+    }
+
+    /// Ends an instance: its calls first, up to `drain`.
+    pub(super) async fn end(&self, handle: Arc<Handle>, drain: Duration, remove: bool) {
+        handle.close();
+        if tokio::time::timeout(drain, handle.unused()).await.is_err() && !drain.is_zero() {
+            tracing::warn!(instance = %handle.key, calls = handle.in_use(), "instance ends with calls in flight");
+        }
+        handle.link.close();
+        let grace = handle.spec.server.limits.stop_grace;
+        let ended = if remove {
+            self.backend.remove(&handle.key, grace).await
+        } else {
+            self.backend.stop(&handle.key, grace).await
+        };
+        if let Err(error) = ended {
+            tracing::warn!(instance = %handle.key, %error, "an instance did not end");
+        }
+        if let Some(observer) = self.observer() {
+            observer.gone(&handle.key, None);
+        }
+    }
+
+    /// Ends what a slot holds; the slot is out of the table already.
+    pub(super) fn retire(self: &Arc<Self>, slot: Arc<Slot>, drain: Duration) {
+        let pool = Arc::clone(self);
+        self.tasks.spawn(async move {
+            let _life = slot.life.lock().await;
+            if let Some(handle) = slot.current() {
+                slot.clear(&handle);
+                pool.end(handle, drain, true).await;
+            }
+        });
+    }
+
+    /// Ends all instances of a server that is configured no longer.
+    pub(super) fn retire_all(self: &Arc<Self>, server: &Server) {
+        let drain = server.spec.load().server.limits.drain_timeout;
+        for slot in server.slots.take_all() {
+            self.retire(slot, drain);
+        }
+    }
+
+    /// Replaces the running instances of a server whose spec has changed, a few at a time. What rests stays at rest.
+    pub(super) fn replace_all(self: &Arc<Self>, server: &Arc<Server>) {
+        for slot in server.slots.all() {
+            slot.forgive();
+            let Some(before) = slot.current() else {
+                continue;
+            };
+            let (pool, server) = (Arc::clone(self), Arc::clone(server));
+            self.tasks.spawn(async move {
+                let Ok(_turn) = pool.replacing.acquire().await else {
+                    return;
+                };
+                pool.replace(&server, &slot, &before).await;
+            });
+        }
+    }
+
+    async fn replace(
+        self: &Arc<Self>,
+        server: &Arc<Server>,
+        slot: &Arc<Slot>,
+        before: &Arc<Handle>,
+    ) {
+        let _life = slot.life.lock().await;
+        let spec = server.spec.load_full();
+        let current = slot.current();
+        if !current.is_some_and(|current| Arc::ptr_eq(&current, before))
+            || before.spec.digest == spec.digest
+        {
+            return;
+        }
+        let progress = Progress::unheard();
+        match self
+            .start(&spec, slot, Arc::clone(&before.credential), &progress)
+            .await
+        {
+            Ok(handle) => self.adopt(server, slot, handle),
+            Err(error) => {
+                let text = format!(
+                    "the changed server did not become ready, the old instance goes on: {error}"
+                );
+                tracing::error!(server = %spec.server.id, %error, "a changed server did not become ready; the old instance goes on");
+                if let Some(observer) = self.observer() {
+                    observer.note(&before.key, LogSource::Orchestrator, &text);
+                }
+            }
+        }
+    }
+
+    /// Ends the running instances of a server; with `again` those that ran start anew.
+    pub(crate) async fn stop_server(
+        self: &Arc<Self>,
+        server: &Arc<Server>,
+        again: bool,
+    ) -> Vec<InstanceKey> {
+        let mut stopped = Vec::new();
+        for slot in server.slots.all() {
+            slot.forgive();
+            let Some(handle) = slot.current() else {
+                continue;
+            };
+            let drain = server.spec.load().server.limits.stop_grace;
+            {
+                let _life = slot.life.lock().await;
+                slot.clear(&handle);
+                self.end(Arc::clone(&handle), drain, false).await;
+            }
+            stopped.push(handle.key.clone());
+            if again
+                && let Err(error) = self
+                    .started(server, &slot, &handle.credential, &Progress::unheard())
+                    .await
+            {
+                tracing::warn!(%error, "an instance did not start again");
+            }
+        }
+        stopped
+    }
+}
+
+fn place(key: &InstanceKey) -> Place {
+    Place {
+        server: key.server().clone(),
+        instance: key.name().into(),
+    }
+}
+
+/// What a handshake that failed means for the one who waits for the start.
+fn start_failed(error: Error) -> Error {
+    if error.kind() == ErrorKind::StartFailed {
+        return error;
+    }
+    let text = format!("the instance did not get through its handshake: {error}");
+    let failed = Error::new(ErrorKind::StartFailed, text);
+    match error.data() {
+        Some(data) => failed.with_data(data.to_owned()),
+        None => failed,
+    }
+}
+
+/// What a program is told that its client can do.
+fn capabilities(ask: Ask) -> &'static str {
+    match ask {
+        Ask::Nobody => "{}",
+        Ask::CallInFlight => "{\"sampling\":{},\"elicitation\":{\"form\":{},\"url\":{}}}",
+        Ask::TheCaller => {
+            "{\"roots\":{\"listChanged\":true},\"sampling\":{},\"elicitation\":{\"form\":{},\"url\":{}}}"
+        }
+    }
+}

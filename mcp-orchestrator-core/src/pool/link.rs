@@ -1,0 +1,294 @@
+//! How an instance is spoken with: one pipe for all, or HTTP with a conversation for each caller.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{OnceCell, mpsc};
+use tokio::time::Instant;
+
+use crate::call::Reply;
+use crate::error::{Error, ErrorKind, Result};
+use crate::jsonrpc::Message;
+use crate::protocol::Era;
+use crate::server::EraChoice;
+use crate::transport::handshake::Profile;
+use crate::transport::pipe::Pipe;
+use crate::transport::streamable::{Http, Modern, Session};
+use crate::transport::{ClientFacts, Hello, Inbox, Outgoing, Party, Unsolicited};
+
+/// A modern caller's session with a legacy server ends after this time without a call.
+const MODERN_IDLE: Duration = Duration::from_mins(5);
+/// Unsolicited messages that wait.
+const INBOX: usize = 256;
+
+/// Who speaks, and what the server is told of them.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    /// Who.
+    pub(crate) party: Party,
+    /// In which dialect.
+    pub(crate) era: Era,
+    /// What a legacy client said of itself, and in which version; a modern one's session declares nothing.
+    pub(crate) client: Option<(Arc<ClientFacts>, &'static str)>,
+}
+
+impl Caller {
+    /// The engine itself.
+    pub(crate) fn engine(era: Era) -> Self {
+        Self {
+            party: 0,
+            era,
+            client: None,
+        }
+    }
+}
+
+/// How an instance is spoken with.
+pub(crate) enum Link {
+    /// Lines on a pipe.
+    Pipe(Pipe),
+    /// HTTP.
+    Http(Box<HttpLink>),
+}
+
+/// HTTP conversations with one instance.
+pub(crate) struct HttpLink {
+    http: Arc<Http>,
+    modern: Modern,
+    choice: EraChoice,
+    /// What server/discover said; asked once.
+    discovered: OnceCell<Option<Hello>>,
+    /// Set where `initialize` was refused.
+    legacy_refused: std::sync::atomic::AtomicBool,
+    sessions: Mutex<HashMap<Party, Open>>,
+    arrivals: mpsc::Sender<(Party, Unsolicited)>,
+}
+
+struct Open {
+    session: Arc<Session>,
+    used: Instant,
+    modern: bool,
+    /// Passes unsolicited messages on under this party.
+    _forward: tokio::task::JoinSet<()>,
+}
+
+impl Link {
+    /// Sends a request.
+    pub(crate) async fn request(&self, outgoing: Outgoing, caller: &Caller) -> Result<Reply> {
+        match self {
+            Self::Pipe(pipe) => pipe.request(outgoing).await,
+            Self::Http(http) => http.request(outgoing, caller).await,
+        }
+    }
+
+    /// Sends a notification of this caller.
+    pub(crate) async fn notify(&self, message: &Message, caller: &Caller) -> Result<()> {
+        match self {
+            Self::Pipe(pipe) => pipe.notify(message).await,
+            Self::Http(http) => match http.known(caller.party) {
+                Some(session) => session.notify(message).await,
+                None => Ok(()),
+            },
+        }
+    }
+
+    /// The era in which this caller's calls go on.
+    pub(crate) async fn era(&self, caller: Era) -> Result<Era> {
+        match self {
+            Self::Pipe(pipe) => Ok(pipe.hello().era),
+            Self::Http(http) => http.era(caller).await,
+        }
+    }
+
+    /// What the instance said of itself, in the era that it is spoken to by this caller.
+    pub(crate) async fn hello(&self, caller: &Caller) -> Result<Hello> {
+        match self {
+            Self::Pipe(pipe) => Ok(pipe.hello().clone()),
+            Self::Http(http) => http.hello(caller).await,
+        }
+    }
+
+    /// Why there will be no more answers.
+    pub(crate) fn closed(&self) -> Option<Error> {
+        match self {
+            Self::Pipe(pipe) => pipe.closed(),
+            Self::Http(_) => None,
+        }
+    }
+
+    /// What belongs to no call of this caller is passed on from now on.
+    pub(crate) async fn listen(&self, caller: &Caller) -> Result<()> {
+        match self {
+            Self::Http(http) if http.era(caller.era).await? == Era::Legacy => {
+                http.session(caller).listen().await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Ends the conversation of a caller that is gone.
+    pub(crate) fn leave(&self, party: Party) {
+        if let Self::Http(http) = self
+            && let Some(open) = http.sessions().remove(&party)
+        {
+            open.session.close();
+        }
+    }
+
+    /// Ends what modern callers have left behind.
+    pub(super) fn sweep(&self) {
+        let Self::Http(http) = self else { return };
+        let mut sessions = http.sessions();
+        let old = sessions.extract_if(|_, open| open.modern && open.used.elapsed() > MODERN_IDLE);
+        old.for_each(|(_, open)| open.session.close());
+    }
+
+    /// Ends every conversation.
+    pub(super) fn close(&self) {
+        let Self::Http(http) = self else { return };
+        for (_, open) in http.sessions().drain() {
+            open.session.close();
+        }
+    }
+}
+
+impl HttpLink {
+    /// Conversations over this endpoint, and where their unsolicited messages arrive.
+    pub(super) fn new(
+        http: Http,
+        choice: EraChoice,
+    ) -> (Self, mpsc::Receiver<(Party, Unsolicited)>) {
+        let http = Arc::new(http);
+        let (arrivals, receiver) = mpsc::channel(INBOX);
+        let link = Self {
+            modern: Modern::new(Arc::clone(&http)),
+            http,
+            choice,
+            discovered: OnceCell::new(),
+            legacy_refused: std::sync::atomic::AtomicBool::new(false),
+            sessions: Mutex::default(),
+            arrivals,
+        };
+        (link, receiver)
+    }
+
+    fn sessions(&self) -> MutexGuard<'_, HashMap<Party, Open>> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn request(&self, outgoing: Outgoing, caller: &Caller) -> Result<Reply> {
+        match self.era(caller.era).await? {
+            Era::Modern => self.modern.request(outgoing).await,
+            Era::Legacy => self.session(caller).request(outgoing).await,
+        }
+    }
+
+    /// A server that speaks both is spoken to in the caller's era.
+    async fn era(&self, caller: Era) -> Result<Era> {
+        use std::sync::atomic::Ordering::Acquire;
+        match (self.choice.only(), caller) {
+            (Some(only), _) => Ok(only),
+            (None, Era::Legacy) if !self.legacy_refused.load(Acquire) => Ok(Era::Legacy),
+            (None, Era::Legacy) => Ok(Era::Modern),
+            (None, Era::Modern) => Ok(if self.speaks_modern().await? {
+                Era::Modern
+            } else {
+                Era::Legacy
+            }),
+        }
+    }
+
+    async fn speaks_modern(&self) -> Result<bool> {
+        let discovered = self.discovered.get_or_try_init(|| async {
+            match self.modern.discover(&Profile::plain()).await {
+                Ok(hello) => Ok(Some(hello)),
+                // It answered, but not with what a modern server answers.
+                Err(error) if error.kind() == ErrorKind::Protocol => Ok(None),
+                Err(error) => Err(error),
+            }
+        });
+        Ok(discovered.await?.is_some())
+    }
+
+    async fn hello(&self, caller: &Caller) -> Result<Hello> {
+        if self.era(caller.era).await? == Era::Modern {
+            self.speaks_modern().await?;
+            if let Some(Some(hello)) = self.discovered.get() {
+                return Ok(hello.clone());
+            }
+            return self.modern.discover(&Profile::plain()).await;
+        }
+        match self.session(caller).hello().await {
+            Err(refused)
+                if refused.kind() == ErrorKind::Protocol && self.choice == EraChoice::Auto =>
+            {
+                if !self.speaks_modern().await? {
+                    return Err(refused);
+                }
+                self.legacy_refused
+                    .store(true, std::sync::atomic::Ordering::Release);
+                self.modern.discover(&Profile::plain()).await
+            }
+            answer => answer,
+        }
+    }
+
+    fn known(&self, party: Party) -> Option<Arc<Session>> {
+        self.sessions()
+            .get(&party)
+            .map(|open| Arc::clone(&open.session))
+    }
+
+    /// The session of this caller, made where there is none.
+    fn session(&self, caller: &Caller) -> Arc<Session> {
+        let mut sessions = self.sessions();
+        let open = sessions
+            .entry(caller.party)
+            .or_insert_with(|| self.open(caller));
+        open.used = Instant::now();
+        Arc::clone(&open.session)
+    }
+
+    fn open(&self, caller: &Caller) -> Open {
+        let (inbox, mut messages): (Inbox, _) = mpsc::channel(INBOX);
+        let (arrivals, party) = (self.arrivals.clone(), caller.party);
+        let mut forward = tokio::task::JoinSet::new();
+        forward.spawn(async move {
+            while let Some(message) = messages.recv().await {
+                if arrivals.send((party, message)).await.is_err() {
+                    return;
+                }
+            }
+        });
+        let session = Session::new(Arc::clone(&self.http), profile(caller), inbox);
+        Open {
+            session: Arc::new(session),
+            used: Instant::now(),
+            modern: caller.era == Era::Modern && caller.party != 0,
+            _forward: forward,
+        }
+    }
+}
+
+/// What a legacy server is told of this caller.
+fn profile(caller: &Caller) -> Profile {
+    let Some((facts, version)) = &caller.client else {
+        return Profile::plain();
+    };
+    Profile {
+        info: facts.info.clone(),
+        capabilities: facts.capabilities.clone(),
+        version,
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pipe(_) => "Pipe",
+            Self::Http(_) => "Http",
+        })
+    }
+}

@@ -1,0 +1,258 @@
+//! A place for one instance at a time: of one server, owner, revision and scope.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::handle::{Handle, Lease};
+use crate::credential::{Credential, Owner, Revision};
+use crate::error::Error;
+use crate::runtime::Scope;
+
+/// How a start ended, for all who wait for it.
+pub(super) type Started = Option<Result<(), Arc<Error>>>;
+
+/// A place for one instance.
+pub(crate) struct Slot {
+    pub(crate) owner: Owner,
+    pub(crate) revision: Revision,
+    pub(crate) scope: Scope,
+    current: ArcSwapOption<Handle>,
+    start: Mutex<StartState>,
+    /// Held while an instance of this slot starts or ends, so that one key never does both.
+    pub(super) life: tokio::sync::Mutex<()>,
+}
+
+/// What is known of starts.
+#[derive(Default)]
+struct StartState {
+    running: Option<watch::Receiver<Started>>,
+    failures: u32,
+    not_before: Option<Instant>,
+    last: Option<Arc<Error>>,
+}
+
+/// What a caller that found no instance is to do.
+pub(super) enum Turn {
+    /// Start it, and tell the others.
+    Start(watch::Sender<Started>),
+    /// Wait for who starts it.
+    Wait(watch::Receiver<Started>),
+    /// It failed a moment ago; another try is allowed after this time.
+    Later(Duration, Arc<Error>),
+}
+
+impl Slot {
+    fn new(credential: &Credential, scope: Scope) -> Self {
+        Self {
+            owner: credential.owner.clone(),
+            revision: credential.revision.clone(),
+            scope,
+            current: ArcSwapOption::empty(),
+            start: Mutex::default(),
+            life: tokio::sync::Mutex::new(()),
+        }
+    }
+
+    /// The instance that takes calls.
+    pub(crate) fn current(&self) -> Option<Arc<Handle>> {
+        self.current.load_full()
+    }
+
+    /// A lease of it, where it takes calls.
+    pub(super) fn lease(&self) -> Option<Lease> {
+        Lease::new(self.current.load().as_ref()?)
+    }
+
+    /// From now on calls go to this one; answers the one before.
+    pub(super) fn set(&self, handle: Arc<Handle>) -> Option<Arc<Handle>> {
+        self.current.swap(Some(handle))
+    }
+
+    /// Calls go there no longer.
+    pub(super) fn clear(&self, handle: &Arc<Handle>) {
+        let current = self.current.load();
+        if current
+            .as_ref()
+            .is_some_and(|current| Arc::ptr_eq(current, handle))
+        {
+            self.current.compare_and_swap(&*current, None);
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, StartState> {
+        self.start.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whose turn it is to start the instance.
+    pub(super) fn turn(&self) -> Turn {
+        let mut state = self.state();
+        if let Some(running) = &state.running {
+            return Turn::Wait(running.clone());
+        }
+        if let (Some(not_before), Some(last)) = (state.not_before, &state.last) {
+            let wait = not_before.saturating_duration_since(Instant::now());
+            if !wait.is_zero() {
+                return Turn::Later(wait, Arc::clone(last));
+            }
+        }
+        let (sender, receiver) = watch::channel(None);
+        state.running = Some(receiver);
+        Turn::Start(sender)
+    }
+
+    /// How long the next start has to wait.
+    pub(super) fn wait(&self) -> Duration {
+        let not_before = self.state().not_before;
+        not_before.map_or(Duration::ZERO, |at| {
+            at.saturating_duration_since(Instant::now())
+        })
+    }
+
+    /// A start has ended.
+    pub(super) fn ended(&self, failure: Option<Arc<Error>>) {
+        let mut state = self.state();
+        state.running = None;
+        match failure {
+            Some(error) => state.failed(error),
+            None => (state.not_before, state.last) = (None, None),
+        }
+    }
+
+    /// The instance ended soon after its start: the next one waits a little.
+    pub(super) fn crashed(&self, error: Arc<Error>) {
+        self.state().failed(error);
+    }
+
+    /// The instance has proved itself, or a person asks for another try.
+    pub(super) fn forgive(&self) {
+        let mut state = self.state();
+        (state.failures, state.not_before, state.last) = (0, None, None);
+    }
+
+    /// How many starts failed in a row.
+    pub(super) fn failures(&self) -> u32 {
+        self.state().failures
+    }
+
+    /// Why the last start failed, while that keeps the next one waiting.
+    pub(crate) fn last_failure(&self) -> Option<Arc<Error>> {
+        self.state().last.clone()
+    }
+}
+
+impl StartState {
+    /// The first try after a failure comes at once, later ones after 1, 2, 4 … 60 seconds.
+    fn failed(&mut self, error: Arc<Error>) {
+        self.failures = self.failures.saturating_add(1);
+        let wait = match self.failures {
+            0 | 1 => Duration::ZERO,
+            n => Duration::from_secs(1 << (n - 2).min(6)).min(Duration::from_mins(1)),
+        };
+        self.not_before = Some(Instant::now() + wait);
+        self.last = Some(error);
+    }
+}
+
+impl fmt::Debug for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Slot")
+            .field("owner", &self.owner)
+            .field("revision", &self.revision)
+            .field("scope", &self.scope)
+            .finish_non_exhaustive()
+    }
+}
+
+type Key = (Owner, Revision, Scope);
+
+/// The slots of one server. The one that everybody shares is found without hashing.
+#[derive(Default)]
+pub(super) struct Slots {
+    common: ArcSwapOption<Slot>,
+    others: RwLock<HashMap<Key, Arc<Slot>>>,
+}
+
+impl Slots {
+    /// The slot, made where there is none.
+    pub(super) fn get(&self, credential: &Credential, scope: &Scope) -> Arc<Slot> {
+        if let Some(slot) = self.find(credential, scope) {
+            return slot;
+        }
+        let slot = Arc::new(Slot::new(credential, scope.clone()));
+        let key = (
+            slot.owner.clone(),
+            slot.revision.clone(),
+            slot.scope.clone(),
+        );
+        let mut others = self.others.write().unwrap_or_else(PoisonError::into_inner);
+        let slot = Arc::clone(others.entry(key).or_insert(slot));
+        if slot.owner == Owner::Organization && slot.scope == Scope::Shared {
+            self.common.store(Some(Arc::clone(&slot)));
+        }
+        slot
+    }
+
+    /// The slot, where there is one.
+    pub(super) fn find(&self, credential: &Credential, scope: &Scope) -> Option<Arc<Slot>> {
+        if *scope == Scope::Shared
+            && let Some(common) = &*self.common.load()
+            && common.owner == credential.owner
+            && common.revision == credential.revision
+        {
+            return Some(Arc::clone(common));
+        }
+        let others = self.others.read().unwrap_or_else(PoisonError::into_inner);
+        let key = (
+            credential.owner.clone(),
+            credential.revision.clone(),
+            scope.clone(),
+        );
+        others.get(&key).cloned()
+    }
+
+    /// All of them.
+    pub(super) fn all(&self) -> Vec<Arc<Slot>> {
+        self.others
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+            .cloned()
+            .collect()
+    }
+
+    /// Takes out those of this scope.
+    pub(super) fn take_scope(&self, scope: &Scope) -> Vec<Arc<Slot>> {
+        let mut others = self.others.write().unwrap_or_else(PoisonError::into_inner);
+        others
+            .extract_if(|(_, _, other), _| other == scope)
+            .map(|(_, slot)| slot)
+            .collect()
+    }
+
+    /// Takes out one slot.
+    pub(super) fn take(&self, slot: &Slot) {
+        let key = (
+            slot.owner.clone(),
+            slot.revision.clone(),
+            slot.scope.clone(),
+        );
+        self.others
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&key);
+        self.common.store(None);
+    }
+
+    /// Takes out all.
+    pub(super) fn take_all(&self) -> Vec<Arc<Slot>> {
+        self.common.store(None);
+        let mut others = self.others.write().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *others).into_values().collect()
+    }
+}

@@ -1,0 +1,285 @@
+//! The router of the configuration: gateways as tables of servers, replaced as a whole.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use super::{
+    Claim, Item, ItemKind, NoRoute, Route, Router, Target, ToolNames, View, ViewEntry, names,
+    shown, split,
+};
+use crate::auth::Principal;
+use crate::id::{Alias, GatewayId};
+
+/// One gateway as configured.
+#[derive(Clone, Debug)]
+pub struct GatewaySpec {
+    /// Its name.
+    pub id: GatewayId,
+    /// How it names tools and prompts.
+    pub names: ToolNames,
+    /// Its servers, in order.
+    pub entries: Vec<ViewEntry>,
+}
+
+/// Routes by tables that are replaced as a whole.
+#[derive(Debug, Default)]
+pub struct TableRouter {
+    gateways: ArcSwap<HashMap<GatewayId, Gateway>>,
+}
+
+#[derive(Debug)]
+struct Gateway {
+    view: Arc<View>,
+    by_alias: HashMap<Alias, usize>,
+}
+
+impl TableRouter {
+    /// A router of these gateways.
+    pub fn new(gateways: impl IntoIterator<Item = GatewaySpec>) -> Self {
+        let router = Self::default();
+        router.replace(gateways);
+        router
+    }
+
+    /// From now on these gateways.
+    pub fn replace(&self, gateways: impl IntoIterator<Item = GatewaySpec>) {
+        let gateways = gateways
+            .into_iter()
+            .map(|spec| (spec.id.clone(), Gateway::new(spec)));
+        self.gateways.store(Arc::new(gateways.collect()));
+    }
+
+    /// The names of all gateways.
+    pub fn gateways(&self) -> Vec<GatewayId> {
+        let mut ids: Vec<_> = self.gateways.load().keys().cloned().collect();
+        ids.sort();
+        ids
+    }
+}
+
+impl Gateway {
+    fn new(spec: GatewaySpec) -> Self {
+        let prefixed = match spec.names {
+            ToolNames::Auto => spec.entries.len() != 1,
+            ToolNames::Bare => false,
+            ToolNames::Prefixed => true,
+        };
+        let by_alias = spec
+            .entries
+            .iter()
+            .enumerate()
+            .map(|(at, entry)| (entry.alias.clone(), at))
+            .collect();
+        Self {
+            view: Arc::new(View {
+                entries: spec.entries,
+                prefixed,
+            }),
+            by_alias,
+        }
+    }
+
+    fn named<'a>(
+        &self,
+        target: &Target<'_>,
+        kind: ItemKind,
+        name: &'a str,
+    ) -> Option<(&ViewEntry, Cow<'a, str>)> {
+        let entries = &self.view.entries;
+        if self.view.prefixed {
+            let (alias, own) = split(name)?;
+            let entry = &entries[*self.by_alias.get(alias)?];
+            if name.len() < names::LONGEST - 3 || target.known.lists(&entry.server, kind, own) {
+                return Some((entry, Cow::Borrowed(own)));
+            }
+            let mut long = target.known.long_names(&entry.server, kind).into_iter();
+            let uncut = long.find(|own| shown(&entry.alias, own, true) == name);
+            return Some((entry, uncut.map_or(Cow::Borrowed(own), Cow::Owned)));
+        }
+        let entry = match &entries[..] {
+            [only] => only,
+            several => several
+                .iter()
+                .find(|entry| target.known.lists(&entry.server, kind, name))?,
+        };
+        Some((entry, Cow::Borrowed(name)))
+    }
+
+    fn resource(
+        &self,
+        principal: &Principal,
+        target: &Target<'_>,
+        uri: &str,
+    ) -> Option<&ViewEntry> {
+        if let [only] = &self.view.entries[..] {
+            return Some(only);
+        }
+        let mut best: Option<(Claim, &ViewEntry)> = None;
+        for entry in &self.view.entries {
+            if let Some(claim) = target.known.claim(&entry.server, principal, uri)
+                && best.is_none_or(|(other, _)| claim < other)
+            {
+                best = Some((claim, entry));
+            }
+        }
+        best.map(|(_, entry)| entry)
+    }
+}
+
+impl Router for TableRouter {
+    fn route<'a>(&self, principal: &Principal, target: &Target<'a>) -> Result<Route<'a>, NoRoute> {
+        let gateways = self.gateways.load();
+        let gateway = gateways
+            .get(target.gateway)
+            .ok_or_else(|| NoRoute::Gateway(target.gateway.clone()))?;
+        let (kind, name, found) = match target.item {
+            Item::Tool(name) => ("tool", name, gateway.named(target, ItemKind::Tool, name)),
+            Item::Prompt(name) => (
+                "prompt",
+                name,
+                gateway.named(target, ItemKind::Prompt, name),
+            ),
+            Item::Resource(uri) => {
+                let entry = gateway.resource(principal, target, uri);
+                (
+                    "resource",
+                    uri,
+                    entry.map(|entry| (entry, Cow::Borrowed(uri))),
+                )
+            }
+            Item::Server(alias) => {
+                let entry = gateway
+                    .by_alias
+                    .get(alias)
+                    .map(|at| &gateway.view.entries[*at]);
+                (
+                    "server",
+                    alias,
+                    entry.map(|entry| (entry, Cow::Borrowed(""))),
+                )
+            }
+        };
+        let none = |why: &str| NoRoute::Item {
+            kind,
+            name: name.to_owned(),
+            why: why.to_owned(),
+        };
+        let (entry, own) = found.ok_or_else(|| none("no server of the gateway has it"))?;
+        if matches!(target.item, Item::Tool(_)) && !entry.tools.shows(&own) {
+            return Err(none("the gateway does not show this tool of the server"));
+        }
+        Ok(Route {
+            server: entry.server.clone(),
+            alias: entry.alias.clone(),
+            name: own,
+            credential: entry.credential.clone(),
+        })
+    }
+
+    fn view(&self, _principal: &Principal, gateway: &GatewayId) -> Result<Arc<View>, NoRoute> {
+        let gateways = self.gateways.load();
+        let found = gateways
+            .get(gateway)
+            .ok_or_else(|| NoRoute::Gateway(gateway.clone()))?;
+        Ok(Arc::clone(&found.view))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Known, ToolFilter};
+    use super::*;
+    use crate::credential::CredentialRule;
+    use crate::id::{PrincipalId, ServerId};
+
+    struct Lists;
+
+    impl Known for Lists {
+        fn lists(&self, server: &ServerId, _: ItemKind, name: &str) -> bool {
+            matches!((server.as_str(), name), ("git", "log") | ("time", "now"))
+        }
+        fn long_names(&self, _: &ServerId, _: ItemKind) -> Vec<String> {
+            vec!["y".repeat(70)]
+        }
+        fn claim(&self, server: &ServerId, _: &Principal, uri: &str) -> Option<Claim> {
+            match (server.as_str(), uri) {
+                ("git", "x://1") => Some(Claim::Template),
+                ("time", "x://1") => Some(Claim::Listed),
+                _ => None,
+            }
+        }
+    }
+
+    fn entry(name: &str) -> ViewEntry {
+        let server = ServerId::new(name).unwrap();
+        let tools = ToolFilter::Some {
+            show: vec![],
+            hide: vec!["secret_*".into()],
+        };
+        ViewEntry {
+            alias: Alias::from(&server),
+            server,
+            credential: CredentialRule::None,
+            tools,
+        }
+    }
+
+    fn router(names: ToolNames, servers: &[&str]) -> TableRouter {
+        let entries = servers.iter().map(|name| entry(name)).collect();
+        TableRouter::new([GatewaySpec {
+            id: GatewayId::default_gateway(),
+            names,
+            entries,
+        }])
+    }
+
+    fn routed(router: &TableRouter, item: Item<'_>) -> Option<(String, String)> {
+        let principal = Principal::user(PrincipalId::new("ann").unwrap(), "test");
+        let gateway = GatewayId::default_gateway();
+        let target = Target {
+            gateway: &gateway,
+            item,
+            known: &Lists,
+        };
+        router
+            .route(&principal, &target)
+            .ok()
+            .map(|route| (route.server.to_string(), route.name.into_owned()))
+    }
+
+    fn to(server: &str, name: &str) -> Option<(String, String)> {
+        Some((server.into(), name.into()))
+    }
+
+    #[test]
+    fn names_lead_to_their_servers() {
+        let one = router(ToolNames::Auto, &["git"]);
+        assert_eq!(routed(&one, Item::Tool("anything")), to("git", "anything"));
+        assert_eq!(routed(&one, Item::Tool("secret_x")), None);
+        let two = router(ToolNames::Auto, &["git", "time"]);
+        assert_eq!(routed(&two, Item::Tool("git__log")), to("git", "log"));
+        assert_eq!(routed(&two, Item::Tool("git__secret_x")), None);
+        assert_eq!(routed(&two, Item::Tool("log")), None);
+        assert_eq!(routed(&two, Item::Prompt("time__a__b")), to("time", "a__b"));
+        let long = "y".repeat(70);
+        let cut = shown(&Alias::new("git").unwrap(), &long, true).into_owned();
+        assert_eq!(routed(&two, Item::Tool(&cut)), to("git", &long));
+        let bare = router(ToolNames::Bare, &["git", "time"]);
+        assert_eq!(routed(&bare, Item::Tool("now")), to("time", "now"));
+        assert_eq!(routed(&bare, Item::Tool("other")), None);
+    }
+
+    #[test]
+    fn a_resource_goes_to_the_best_claim() {
+        let two = router(ToolNames::Auto, &["git", "time"]);
+        assert_eq!(routed(&two, Item::Resource("x://1")), to("time", "x://1"));
+        assert_eq!(routed(&two, Item::Resource("x://2")), None);
+        assert_eq!(
+            routed(&router(ToolNames::Auto, &["git"]), Item::Resource("x://2")),
+            to("git", "x://2")
+        );
+    }
+}

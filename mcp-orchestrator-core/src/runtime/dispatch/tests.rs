@@ -1,0 +1,80 @@
+use super::*;
+use crate::credential::{Owner, Revision};
+use crate::id::ServerId;
+use crate::runtime::{Phase, RemoteBackend, Scope, SpecDigest};
+use crate::server::ServerSpec;
+
+fn launch(server: ServerSpec) -> (InstanceKey, LaunchSpec) {
+    let key = InstanceKey::new(
+        server.id.clone(),
+        Owner::Organization,
+        Revision::none(),
+        Scope::Shared,
+        SpecDigest::from_text("00"),
+    );
+    let launch = LaunchSpec {
+        server: Arc::new(server),
+        credential: Arc::new(Credential::none()),
+    };
+    (key, launch)
+}
+
+fn remote(id: &str) -> (InstanceKey, LaunchSpec) {
+    let url = http::Uri::from_static("http://127.0.0.1:1/mcp");
+    launch(ServerSpec::remote(ServerId::new(id).unwrap(), url))
+}
+
+#[tokio::test]
+async fn a_server_goes_where_its_kind_belongs() {
+    let set = BackendSet::new().with_remote(Arc::new(RemoteBackend::default()));
+    assert_eq!(set.to_string(), "remote");
+    let (key, spec) = remote("git");
+    let started = set.start(&key, &spec, &Progress::unheard()).await.unwrap();
+    assert!(started.fresh);
+    let id = ServerId::new("time").unwrap();
+    let (key, spec) = launch(ServerSpec::command(id, "mcp-time", [""; 0]));
+    let error = set.start(&key, &spec, &Progress::unheard()).await;
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("no backend for programs"), "{error}");
+    set.stop(&key, Duration::ZERO).await.unwrap();
+}
+
+#[tokio::test]
+async fn all_are_watched_as_one_and_synced_once() {
+    // Which backend is behind which kind does not matter here.
+    let (one, two) = (RemoteBackend::default(), RemoteBackend::default());
+    let (first, second) = (remote("one"), remote("two"));
+    for (backend, (key, spec)) in [(&one, &first), (&two, &second)] {
+        backend
+            .start(key, spec, &Progress::unheard())
+            .await
+            .unwrap();
+    }
+    let set = BackendSet::new()
+        .with_programs(Arc::new(one))
+        .with_remote(Arc::new(two));
+    let mut events = set.watch();
+    for _ in 0..2 {
+        let event = events.next().await.unwrap().unwrap();
+        assert!(matches!(event, InstanceEvent::Is(status) if status.phase == Phase::Running));
+    }
+    let event = events.next().await.unwrap().unwrap();
+    assert!(matches!(event, InstanceEvent::Synced));
+    for (key, _) in [&first, &second] {
+        assert!(set.logs(key, LogOptions::default()).await.is_ok());
+        set.remove(key, Duration::ZERO).await.unwrap();
+        let event = events.next().await.unwrap().unwrap();
+        assert!(matches!(event, InstanceEvent::Gone(gone) if gone == *key));
+        let error = set.logs(key, LogOptions::default()).await.err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::NoRoute);
+    }
+}
+
+#[tokio::test]
+async fn an_empty_set_is_synced_and_waits() {
+    use futures_util::FutureExt as _;
+    let mut events = BackendSet::new().watch();
+    let event = events.next().await.unwrap().unwrap();
+    assert!(matches!(event, InstanceEvent::Synced));
+    assert!(events.next().now_or_never().is_none());
+}

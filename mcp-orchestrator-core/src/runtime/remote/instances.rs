@@ -1,0 +1,264 @@
+//! Which remote instances there are, and how they are.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::SystemTime;
+
+use futures_util::future::{BoxFuture, FutureExt as _};
+use futures_util::stream::{self, BoxStream, StreamExt as _};
+use http::HeaderMap;
+use tokio::sync::{broadcast, watch};
+
+use crate::credential::{Credential, Generation};
+use crate::error::Result;
+use crate::runtime::{
+    Exit, HeaderCell, InstanceEvent, InstanceKey, InstanceStatus, LaunchSpec, Phase,
+};
+use crate::server::ServerSpec;
+
+/// How far a watcher may fall behind before it is told everything anew.
+const EVENTS: usize = 256;
+
+/// All instances of the backend. Events are sent while the map is locked, so they come in the order of the changes.
+#[derive(Debug)]
+pub(super) struct Instances {
+    by_key: Mutex<HashMap<InstanceKey, Known>>,
+    events: broadcast::Sender<InstanceEvent>,
+}
+
+#[derive(Debug)]
+struct Known {
+    status: InstanceStatus,
+    /// While it runs; gone with the credential when it rests.
+    running: Option<Running>,
+}
+
+#[derive(Debug)]
+struct Running {
+    server: Arc<ServerSpec>,
+    headers: HeaderCell,
+    generation: Generation,
+    /// Dropped when it ends, after the word why.
+    exit: watch::Sender<Option<Exit>>,
+}
+
+/// What a start gives.
+pub(super) struct Started {
+    pub(super) headers: HeaderCell,
+    pub(super) fresh: bool,
+    pub(super) exited: BoxFuture<'static, Exit>,
+}
+
+impl Default for Instances {
+    fn default() -> Self {
+        Self {
+            by_key: Mutex::default(),
+            events: broadcast::Sender::new(EVENTS),
+        }
+    }
+}
+
+impl Instances {
+    /// Starts or joins one.
+    pub(super) fn start(
+        &self,
+        key: &InstanceKey,
+        launch: &LaunchSpec,
+        headers: HeaderMap,
+        place: String,
+    ) -> Started {
+        let mut map = self.map();
+        if let Some(running) = map.get_mut(key).and_then(|known| known.running.as_mut()) {
+            running.renew(launch.credential.generation, headers);
+            return running.started(false);
+        }
+        let running = Running {
+            server: Arc::clone(&launch.server),
+            headers: HeaderCell::new(headers),
+            generation: launch.credential.generation,
+            exit: watch::Sender::new(None),
+        };
+        let started = running.started(true);
+        let status = InstanceStatus {
+            key: key.clone(),
+            phase: Phase::Running,
+            reason: None,
+            since: SystemTime::now(),
+            place: vec![("host", place)],
+        };
+        self.tell(InstanceEvent::Is(status.clone()));
+        let known = Known {
+            status,
+            running: Some(running),
+        };
+        map.insert(key.clone(), known);
+        started
+    }
+
+    /// Puts one to rest.
+    pub(super) fn rest(&self, key: &InstanceKey) {
+        let mut map = self.map();
+        let Some(known) = map.get_mut(key) else {
+            return;
+        };
+        if let Some(running) = known.running.take() {
+            running.end("stopped");
+            known.status.phase = Phase::Resting;
+            known.status.since = SystemTime::now();
+            self.tell(InstanceEvent::Is(known.status.clone()));
+        }
+    }
+
+    /// Forgets one.
+    pub(super) fn remove(&self, key: &InstanceKey) {
+        let mut map = self.map();
+        let Some(known) = map.remove(key) else {
+            return;
+        };
+        if let Some(running) = known.running {
+            running.end("removed");
+        }
+        self.tell(InstanceEvent::Gone(key.clone()));
+    }
+
+    /// Replaces the headers of one that runs.
+    pub(super) fn refresh(
+        &self,
+        key: &InstanceKey,
+        credential: &Credential,
+        render: impl FnOnce(&ServerSpec) -> Result<HeaderMap>,
+    ) -> Result<()> {
+        let mut map = self.map();
+        if let Some(running) = map.get_mut(key).and_then(|known| known.running.as_mut()) {
+            let headers = render(&running.server)?;
+            running.renew(credential.generation, headers);
+        }
+        Ok(())
+    }
+
+    /// When one ends; `None` where nothing is known of it.
+    pub(super) fn exited(&self, key: &InstanceKey) -> Option<BoxFuture<'static, Exit>> {
+        let map = self.map();
+        let known = map.get(key)?;
+        Some(known.running.as_ref().map_or_else(
+            || std::future::ready(Exit::default()).boxed(),
+            |running| exited(running.exit.subscribe()),
+        ))
+    }
+
+    pub(super) fn watch(self: &Arc<Self>) -> BoxStream<'static, Result<InstanceEvent>> {
+        let watcher = Watcher::new(self);
+        let next = |mut watcher: Watcher| async move {
+            let event = watcher.next().await?;
+            Some((Ok(event), watcher))
+        };
+        stream::unfold(watcher, next).boxed()
+    }
+
+    fn map(&self) -> MutexGuard<'_, HashMap<InstanceKey, Known>> {
+        self.by_key.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self, event: InstanceEvent) {
+        // Fails where nobody watches.
+        let _ = self.events.send(event);
+    }
+}
+
+impl Running {
+    /// Takes the headers of a generation, unless a newer one was here first.
+    fn renew(&mut self, generation: Generation, headers: HeaderMap) {
+        if generation >= self.generation {
+            self.generation = generation;
+            self.headers.set(headers);
+        }
+    }
+
+    fn started(&self, fresh: bool) -> Started {
+        Started {
+            headers: self.headers.clone(),
+            fresh,
+            exited: exited(self.exit.subscribe()),
+        }
+    }
+
+    fn end(self, reason: &str) {
+        // Nobody may send with this credential any more.
+        self.headers.set(HeaderMap::new());
+        self.exit.send_replace(Some(Exit {
+            reason: reason.to_owned(),
+            ..Exit::default()
+        }));
+    }
+}
+
+fn exited(mut exit: watch::Receiver<Option<Exit>>) -> BoxFuture<'static, Exit> {
+    let wait = async move {
+        match exit.wait_for(Option::is_some).await {
+            Ok(exit) => exit.clone().unwrap_or_default(),
+            Err(_) => Exit {
+                reason: "its backend has ended".to_owned(),
+                ..Exit::default()
+            },
+        }
+    };
+    wait.boxed()
+}
+
+/// One who watches: first all that there is, then what changes; all again where it fell behind.
+struct Watcher {
+    instances: Weak<Instances>,
+    events: broadcast::Receiver<InstanceEvent>,
+    waiting: VecDeque<InstanceEvent>,
+    told: HashSet<InstanceKey>,
+}
+
+impl Watcher {
+    fn new(instances: &Arc<Instances>) -> Self {
+        let map = instances.map();
+        let mut waiting: VecDeque<_> = all(&map).collect();
+        waiting.push_back(InstanceEvent::Synced);
+        Self {
+            instances: Arc::downgrade(instances),
+            events: instances.events.subscribe(),
+            waiting,
+            told: HashSet::new(),
+        }
+    }
+
+    async fn next(&mut self) -> Option<InstanceEvent> {
+        while self.waiting.is_empty() {
+            match self.events.recv().await {
+                Ok(event) => self.waiting.push_back(event),
+                Err(broadcast::error::RecvError::Lagged(_)) => self.catch_up()?,
+                Err(broadcast::error::RecvError::Closed) => return None,
+            }
+        }
+        let event = self.waiting.pop_front()?;
+        match &event {
+            InstanceEvent::Is(status) => {
+                self.told.insert(status.key.clone());
+            }
+            InstanceEvent::Gone(key) => {
+                self.told.remove(key);
+            }
+            InstanceEvent::Synced => {}
+        }
+        Some(event)
+    }
+
+    fn catch_up(&mut self) -> Option<()> {
+        let instances = self.instances.upgrade()?;
+        let map = instances.map();
+        self.events = instances.events.subscribe();
+        let gone = self.told.iter().filter(|key| !map.contains_key(*key));
+        self.waiting.extend(gone.cloned().map(InstanceEvent::Gone));
+        self.waiting.extend(all(&map));
+        Some(())
+    }
+}
+
+fn all(map: &HashMap<InstanceKey, Known>) -> impl Iterator<Item = InstanceEvent> {
+    map.values()
+        .map(|known| InstanceEvent::Is(known.status.clone()))
+}

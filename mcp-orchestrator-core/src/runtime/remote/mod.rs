@@ -1,0 +1,175 @@
+//! Servers that run elsewhere: an instance is an address, a way to connect to it and the headers of one credential.
+//!
+//! Nothing is placed, so a start connects to nothing: whether the server answers shows at the first call.
+
+mod headers;
+mod instances;
+mod tls;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::future::FutureExt as _;
+use futures_util::stream::{self, BoxStream, StreamExt as _};
+use http::Uri;
+use http::uri::Scheme;
+
+use self::instances::Instances;
+use self::tls::{TlsConnect, Trust};
+use super::{
+    Connect, Endpoint, Instance, InstanceEvent, InstanceKey, LaunchSpec, LogLine, LogOptions,
+    Progress, RuntimeBackend, TcpConnect,
+};
+use crate::credential::Credential;
+use crate::error::{Error, ErrorKind, Result};
+use crate::server::{Launch, Remote, ServerSpec};
+
+/// Reaches remote servers over HTTP and HTTPS.
+#[derive(Debug)]
+pub struct RemoteBackend {
+    trust: Trust,
+    instances: Arc<Instances>,
+}
+
+impl RemoteBackend {
+    /// One that trusts the system's certificate authorities, and those of this PEM file besides. They are loaded at
+    /// the first start that needs them.
+    pub fn new(extra_authorities: Option<PathBuf>) -> Self {
+        Self {
+            trust: Trust::new(extra_authorities),
+            instances: Arc::default(),
+        }
+    }
+
+    async fn connect(&self, server: &ServerSpec, uri: &Uri) -> Result<Arc<dyn Connect>> {
+        let failed = |why: &str| {
+            let message = format!("the address of server {} {why}", server.id);
+            Error::new(ErrorKind::StartFailed, message).with_server(&server.id)
+        };
+        let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
+            return Err(failed("has no scheme or no host"));
+        };
+        if authority.as_str().contains('@') {
+            return Err(failed(
+                "holds a user or password: send them in a header instead",
+            ));
+        }
+        let tls = match scheme {
+            scheme if *scheme == Scheme::HTTPS => true,
+            scheme if *scheme == Scheme::HTTP => false,
+            _ => return Err(failed("begins neither with https:// nor with http://")),
+        };
+        let port = authority.port_u16().unwrap_or(if tls { 443 } else { 80 });
+        let tcp = TcpConnect::new(authority.host(), port);
+        if !tls {
+            return Ok(Arc::new(tcp));
+        }
+        let config = self.trust.config().await;
+        let config = config.map_err(|error| error.with_server(&server.id))?;
+        let connect = TlsConnect::new(tcp, config);
+        Ok(Arc::new(connect.ok_or_else(|| {
+            failed("has a host that no certificate can name")
+        })?))
+    }
+}
+
+impl Default for RemoteBackend {
+    fn default() -> Self {
+        Self::new(None)
+    }
+}
+
+impl fmt::Display for RemoteBackend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("remote")
+    }
+}
+
+fn remote(server: &ServerSpec) -> Result<&Remote> {
+    match &server.launch {
+        Launch::Remote(remote) => Ok(remote),
+        Launch::Program(_) => {
+            let message = format!("server {} is a program and has no address", server.id);
+            Err(Error::new(ErrorKind::StartFailed, message).with_server(&server.id))
+        }
+    }
+}
+
+/// What a person looks for, without path and query: they may hold a secret.
+fn place(uri: &Uri) -> String {
+    let authority = uri.authority().map(ToString::to_string);
+    authority.unwrap_or_default()
+}
+
+// === impl RuntimeBackend ===
+
+#[async_trait]
+impl RuntimeBackend for RemoteBackend {
+    async fn start(
+        &self,
+        key: &InstanceKey,
+        launch: &LaunchSpec,
+        _: &Progress,
+    ) -> Result<Instance> {
+        let remote = remote(&launch.server)?;
+        let headers = headers::render(&launch.server, remote, &launch.credential)?;
+        let connect = self.connect(&launch.server, &remote.url).await?;
+        let started = self
+            .instances
+            .start(key, launch, headers, place(&remote.url));
+        Ok(Instance {
+            endpoint: Endpoint::Http {
+                uri: remote.url.clone(),
+                connect,
+                headers: started.headers,
+            },
+            fresh: started.fresh,
+            exited: started.exited,
+        })
+    }
+
+    async fn stop(&self, key: &InstanceKey, _: Duration) -> Result<()> {
+        self.instances.rest(key);
+        Ok(())
+    }
+
+    async fn remove(&self, key: &InstanceKey, _: Duration) -> Result<()> {
+        self.instances.remove(key);
+        Ok(())
+    }
+
+    async fn refresh(&self, key: &InstanceKey, credential: &Credential) -> Result<()> {
+        self.instances.refresh(key, credential, |server| {
+            headers::render(server, remote(server)?, credential)
+        })
+    }
+
+    fn watch(&self) -> BoxStream<'static, Result<InstanceEvent>> {
+        self.instances.watch()
+    }
+
+    async fn logs(
+        &self,
+        key: &InstanceKey,
+        options: LogOptions,
+    ) -> Result<BoxStream<'static, Result<LogLine>>> {
+        let exited = self.instances.exited(key).ok_or_else(|| {
+            let message = format!("nothing is known of instance {key}");
+            Error::new(ErrorKind::NoRoute, message).with_server(key.server())
+        })?;
+        if !options.follow {
+            return Ok(stream::empty().boxed());
+        }
+        // A remote server's own output stays where it is; who follows it learns when there is an end.
+        Ok(exited
+            .into_stream()
+            .filter_map(|_| std::future::ready(None))
+            .boxed())
+    }
+}
+
+#[cfg(test)]
+mod tests;

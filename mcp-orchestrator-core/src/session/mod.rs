@@ -1,0 +1,348 @@
+//! Sessions of legacy clients: what the client declared, its calls in flight, and the streams that it may resume.
+
+mod streams;
+mod table;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use self::streams::EventId;
+use self::streams::{Event, Streams};
+pub(crate) use self::table::Sessions;
+use crate::auth::Principal;
+use crate::call::{Reply, ReplyItem, ServerRequest};
+use crate::id::{GatewayId, SessionId};
+use crate::jsonrpc::{Members, Message, text};
+use crate::pool::{Caller, Handle};
+use crate::protocol::{Era, method};
+use crate::runtime::Scope;
+use crate::transport::{ClientFacts, Party};
+
+/// Requests of servers that wait for this client's answers.
+const ASKED: usize = 256;
+
+/// What the client can be asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Able {
+    pub(crate) sampling: bool,
+    pub(crate) elicitation: bool,
+    pub(crate) roots: bool,
+}
+
+/// One session.
+pub(crate) struct Session {
+    pub(crate) id: SessionId,
+    pub(crate) principal: Arc<Principal>,
+    pub(crate) gateway: GatewayId,
+    /// Tells this session's calls apart from others on a shared conversation.
+    pub(crate) party: Party,
+    /// Which instances are this session's own.
+    pub(crate) scope: Scope,
+    version: &'static str,
+    able: Able,
+    facts: ArcSwap<ClientFacts>,
+    calls: Mutex<HashMap<Bytes, CancellationToken>>,
+    asked: Mutex<HashMap<u64, oneshot::Sender<Message>>>,
+    next_ask: AtomicU64,
+    streams: Arc<Streams>,
+    handles: Mutex<Vec<Weak<Handle>>>,
+    born: Instant,
+    /// Milliseconds after `born`.
+    last_use: AtomicU64,
+    ended: CancellationToken,
+}
+
+impl Session {
+    pub(crate) fn new(
+        principal: Arc<Principal>,
+        gateway: GatewayId,
+        party: Party,
+        version: &'static str,
+        facts: ClientFacts,
+    ) -> Self {
+        let id = SessionId::new(crate::seal::random_text(32)).expect("base64url is visible ASCII");
+        let capabilities = Members::read(&facts.capabilities).unwrap_or_default();
+        let able = Able {
+            sampling: capabilities.get("sampling").is_some(),
+            elicitation: capabilities.get("elicitation").is_some(),
+            roots: capabilities.get("roots").is_some(),
+        };
+        Self {
+            id,
+            principal,
+            gateway,
+            party,
+            scope: Scope::Session(crate::seal::random_text(9).into()),
+            version,
+            able,
+            facts: ArcSwap::from_pointee(facts),
+            calls: Mutex::default(),
+            asked: Mutex::default(),
+            next_ask: AtomicU64::new(1),
+            streams: Arc::default(),
+            handles: Mutex::default(),
+            born: Instant::now(),
+            last_use: AtomicU64::new(0),
+            ended: CancellationToken::new(),
+        }
+    }
+
+    /// Who speaks, for conversations with servers.
+    pub(crate) fn caller(&self) -> Caller {
+        Caller {
+            party: self.party,
+            era: Era::Legacy,
+            client: Some((self.facts.load_full(), self.version)),
+        }
+    }
+
+    /// What the client said of itself.
+    pub(crate) fn facts(&self) -> Arc<ClientFacts> {
+        self.facts.load_full()
+    }
+
+    /// From now on log messages of this level and above.
+    pub(crate) fn set_level(&self, level: &str) {
+        let mut facts = ClientFacts::clone(&self.facts.load());
+        facts.log_level = Some(level.to_owned());
+        self.facts.store(Arc::new(facts));
+    }
+
+    /// Notes that it is used.
+    pub(crate) fn touch(&self) {
+        let ms = u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.last_use.store(ms, Ordering::Relaxed);
+    }
+
+    /// For how long it is not used; a call in flight or an open stream uses it.
+    pub(crate) fn idle_for(&self) -> Duration {
+        if !lock(&self.calls).is_empty() || self.streams.is_read() {
+            return Duration::ZERO;
+        }
+        self.born
+            .elapsed()
+            .saturating_sub(Duration::from_millis(self.last_use.load(Ordering::Relaxed)))
+    }
+
+    /// A call begins; the token is cancelled when the client takes it back.
+    pub(crate) fn begin(self: &Arc<Self>, id: Bytes) -> InFlight {
+        let token = self.ended.child_token();
+        lock(&self.calls).insert(id.clone(), token.clone());
+        InFlight {
+            session: Arc::clone(self),
+            id,
+            token,
+        }
+    }
+
+    /// The client takes a call back.
+    pub(crate) fn cancel(&self, id: &[u8]) {
+        if let Some(token) = lock(&self.calls).get(id) {
+            token.cancel();
+        }
+    }
+
+    /// Ends when the session does.
+    pub(crate) fn ended(&self) -> &CancellationToken {
+        &self.ended
+    }
+
+    /// The client has answered a server's request; false where nobody asked.
+    pub(crate) fn answer(&self, response: Message) -> bool {
+        let id = response.id().and_then(|id| id.parse().ok());
+        let asked = id.and_then(|id| lock(&self.asked).remove(&id));
+        asked.is_some_and(|asked| asked.send(response).is_ok())
+    }
+
+    /// Remembers an instance that this session speaks with.
+    pub(crate) fn uses(&self, handle: &Arc<Handle>) {
+        let mut handles = lock(&self.handles);
+        if !handles
+            .iter()
+            .any(|known| std::ptr::eq(known.as_ptr(), Arc::as_ptr(handle)))
+        {
+            handles.retain(|known| known.strong_count() > 0);
+            handles.push(Arc::downgrade(handle));
+        }
+    }
+
+    /// The instances that this session speaks with.
+    pub(crate) fn handles(&self) -> Vec<Arc<Handle>> {
+        lock(&self.handles)
+            .iter()
+            .filter_map(Weak::upgrade)
+            .collect()
+    }
+
+    /// Ends it: its calls are cancelled, its conversations closed.
+    pub(crate) fn end(&self) {
+        self.ended.cancel();
+        lock(&self.asked).clear();
+        for handle in self.handles() {
+            handle.link.leave(self.party);
+        }
+        self.streams.close();
+    }
+
+    /// What the client gets that belongs to no call.
+    pub(crate) fn push(&self, item: ReplyItem) {
+        if let Some(event) = self.event(item) {
+            self.streams.push_general(event);
+        }
+    }
+
+    /// Keeps a reply for this client: it goes on although the client's connection may break, and can be read again
+    /// from where it broke.
+    pub(crate) fn keep(
+        self: &Arc<Self>,
+        mut reply: Reply,
+        in_flight: InFlight,
+        tasks: &TaskTracker,
+    ) -> Reply {
+        let number = self.streams.open();
+        let session = Arc::clone(self);
+        tasks.spawn(async move {
+            loop {
+                let item = tokio::select! {
+                    item = reply.next() => item,
+                    () = in_flight.token.cancelled() => None,
+                };
+                let Some(item) = item else { break };
+                if let Some(event) = session.event(item) {
+                    session.streams.push(number, event);
+                }
+            }
+            session.streams.finish(number);
+        });
+        self.read(EventId {
+            stream: number,
+            seq: 0,
+        })
+    }
+
+    /// A stream from after this event.
+    pub(crate) fn read(&self, after: EventId) -> Reply {
+        Reply::resumable(Streams::read(&self.streams, after).boxed(), after)
+    }
+
+    /// The stream of what belongs to no call; one that was open ends.
+    pub(crate) fn listen(&self) -> Reply {
+        let (after, events) = Streams::listen(&self.streams);
+        Reply::resumable(events.boxed(), after)
+    }
+
+    /// An item as this client may get it.
+    fn event(&self, item: ReplyItem) -> Option<Event> {
+        match item {
+            ReplyItem::Notification(message) => {
+                self.wants(&message).then_some(Event::Message(message))
+            }
+            ReplyItem::Request(request) => self.asks(request).map(Event::Message),
+            ReplyItem::Response(message) => Some(Event::Last(message)),
+            ReplyItem::Failed(error) => Some(Event::Failed(Arc::new(error))),
+        }
+    }
+
+    fn wants(&self, message: &Message) -> bool {
+        if message.method() != method::LOG_MESSAGE {
+            return true;
+        }
+        let facts = self.facts.load();
+        let Some(wanted) = &facts.log_level else {
+            return true;
+        };
+        let members = message.body().and_then(Members::read).unwrap_or_default();
+        let level = members.get("level").and_then(text).unwrap_or_default();
+        severity(&level) >= severity(wanted)
+    }
+
+    /// A server's request under an id of this session; `None` where the client cannot be asked that, which refuses it.
+    fn asks(&self, request: ServerRequest) -> Option<Message> {
+        let able = match request.message.method() {
+            method::SAMPLING => self.able.sampling,
+            method::ELICITATION => self.able.elicitation,
+            method::ROOTS_LIST => self.able.roots,
+            _ => true,
+        };
+        if !able {
+            tracing::info!(
+                method = request.message.method(),
+                "a server asks for what the client did not declare"
+            );
+            return None;
+        }
+        let id = self.next_ask.fetch_add(1, Ordering::Relaxed);
+        let (message, answer) = request.into_parts();
+        let mut asked = lock(&self.asked);
+        asked.retain(|_, answer| !answer.is_closed());
+        if asked.len() >= ASKED {
+            return None;
+        }
+        asked.insert(id, answer);
+        Some(message.with_id(id.to_string().into()))
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("scope", &self.scope)
+            .field("gateway", &self.gateway)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A call of a session while it goes on.
+#[derive(Debug)]
+pub(crate) struct InFlight {
+    session: Arc<Session>,
+    id: Bytes,
+    token: CancellationToken,
+}
+
+impl InFlight {
+    /// Cancelled when the client takes the call back, or its session ends.
+    pub(crate) fn token(&self) -> &CancellationToken {
+        &self.token
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        lock(&self.session.calls).remove(&self.id);
+        self.session.touch();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How severe a log level is (RFC 5424); an unknown one is the most severe.
+pub(crate) fn severity(level: &str) -> usize {
+    const LEVELS: [&str; 8] = [
+        "debug",
+        "info",
+        "notice",
+        "warning",
+        "error",
+        "critical",
+        "alert",
+        "emergency",
+    ];
+    LEVELS
+        .iter()
+        .position(|known| *known == level)
+        .unwrap_or(LEVELS.len())
+}

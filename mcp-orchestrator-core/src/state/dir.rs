@@ -1,0 +1,267 @@
+//! The state directory: one process at a time, and the key that only it knows.
+
+use std::fs::{File, TryLockError};
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::{FileState, private};
+use crate::error::{Error, ErrorKind, Result};
+use crate::seal::StateKey;
+
+const LOCK: &str = "lock";
+const KEY: &str = "state.key";
+const KEY_BYTES: usize = 32;
+const DOCUMENTS: &str = "kept";
+
+/// The directory that an orchestrator keeps its state in, held as long as this lives.
+#[derive(Debug)]
+pub struct StateDir {
+    path: PathBuf,
+    key: Arc<StateKey>,
+    /// The lock ends with this file, also where the process is killed.
+    _lock: File,
+}
+
+/// Why a state directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+enum DirError {
+    #[error("state directory {0} is held by {1}: end it, or name another directory by --state-dir")]
+    Held(String, String),
+    #[error("state directory {0} may be written by everybody (mode {1:03o}): take that right away")]
+    Open(String, u32),
+    #[error("state key {0} may be read by others (mode {1:03o}): set it to 600")]
+    KeyOpen(String, u32),
+    #[error(
+        "state key {0} has {1} bytes instead of {KEY_BYTES}: put the right one there, or take it away for a new one"
+    )]
+    KeySize(String, u64),
+    #[error("{0} cannot be used")]
+    Io(String, #[source] io::Error),
+}
+
+impl From<DirError> for Error {
+    fn from(error: DirError) -> Self {
+        let kind = match &error {
+            DirError::Held(..) => ErrorKind::Conflict,
+            _ => ErrorKind::Config,
+        };
+        let new = Self::new(kind, error.to_string());
+        match error {
+            DirError::Io(_, source) => new.with_source(source),
+            _ => new,
+        }
+    }
+}
+
+impl StateDir {
+    /// Takes the directory: makes it where it is not there (0700), locks it, reads its key or makes one.
+    ///
+    /// It waits for the disk: to be called at start.
+    ///
+    /// # Errors
+    /// [`Conflict`](ErrorKind::Conflict) where another process holds it, with who and since when;
+    /// [`Config`](ErrorKind::Config) where it or its key cannot be used, which are left as they are.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self> {
+        let path = path.into();
+        private::make_dir(&path).map_err(|error| unusable(&path, error))?;
+        check_dir(&path)?;
+        let lock = lock(&path)?;
+        private::sweep(&path).map_err(|error| unusable(&path, error))?;
+        let key = Arc::new(key(&path)?);
+        Ok(Self {
+            path,
+            key,
+            _lock: lock,
+        })
+    }
+
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The state key.
+    pub fn key(&self) -> &Arc<StateKey> {
+        &self.key
+    }
+
+    /// The documents that are kept in it.
+    ///
+    /// # Errors
+    /// [`Config`](ErrorKind::Config) where their folder cannot be used.
+    pub fn documents(&self) -> Result<FileState> {
+        FileState::open(self.path.join(DOCUMENTS))
+    }
+}
+
+fn unusable(path: &Path, error: io::Error) -> DirError {
+    DirError::Io(path.display().to_string(), error)
+}
+
+fn check_dir(path: &Path) -> Result<(), DirError> {
+    let metadata = path.metadata().map_err(|error| unusable(path, error))?;
+    // A group may write: volumes of a cluster are shared with one.
+    match private::mode(&metadata) {
+        Some(mode) if mode & 0o002 != 0 => Err(DirError::Open(path.display().to_string(), mode)),
+        _ => Ok(()),
+    }
+}
+
+fn lock(dir: &Path) -> Result<File, DirError> {
+    let path = dir.join(LOCK);
+    let failed = |error| unusable(&path, error);
+    let mut file = private::open(&path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let holder = holder(&mut file);
+            return Err(DirError::Held(dir.display().to_string(), holder));
+        }
+        Err(TryLockError::Error(error)) => return Err(failed(error)),
+    }
+    let me = format!(
+        "process {} since {}\n",
+        std::process::id(),
+        utc(SystemTime::now())
+    );
+    file.set_len(0)
+        .and_then(|()| file.write_all(me.as_bytes()))
+        .map_err(failed)?;
+    Ok(file)
+}
+
+/// What the holder wrote into its lock.
+fn holder(file: &mut File) -> String {
+    let mut text = String::new();
+    let read = file
+        .rewind()
+        .and_then(|()| file.take(200).read_to_string(&mut text));
+    match (read, text.trim()) {
+        (Ok(_), holder) if !holder.is_empty() => holder.to_owned(),
+        _ => "another process".to_owned(),
+    }
+}
+
+fn key(dir: &Path) -> Result<StateKey, DirError> {
+    let path = dir.join(KEY);
+    let failed = |error| unusable(&path, error);
+    let mut file = match File::open(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return make_key(dir, &path),
+        file => file.map_err(failed)?,
+    };
+    let metadata = file.metadata().map_err(failed)?;
+    let name = path.display().to_string();
+    if let Some(mode) = private::mode(&metadata).filter(|mode| mode & 0o077 != 0) {
+        return Err(DirError::KeyOpen(name, mode));
+    }
+    if metadata.len() != KEY_BYTES as u64 {
+        return Err(DirError::KeySize(name, metadata.len()));
+    }
+    let mut bytes = [0; KEY_BYTES];
+    file.read_exact(&mut bytes).map_err(failed)?;
+    Ok(StateKey::new(bytes))
+}
+
+fn make_key(dir: &Path, path: &Path) -> Result<StateKey, DirError> {
+    let failed = |error| unusable(path, error);
+    let key = StateKey::random();
+    let written = private::write(dir, key.expose()).map_err(failed)?;
+    written.place(path).map_err(failed)?;
+    // The key must outlive a power failure: what it sealed is with clients from now on.
+    #[cfg(unix)]
+    File::open(dir)
+        .and_then(|dir| dir.sync_all())
+        .map_err(failed)?;
+    Ok(key)
+}
+
+/// A time as people read it, as `2026-01-31T08:00:00Z`.
+fn utc(time: SystemTime) -> String {
+    let seconds = time
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs();
+    let (days, second) = (seconds / 86_400, seconds % 86_400);
+    // Days since 0000-03-01, in years that end with February, in spans of 400 years (146,097 days).
+    let day = days + 719_468;
+    let (span, day) = (day / 146_097, day % 146_097);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let date = day - (153 * month + 2) / 5 + 1;
+    let (month, carry) = if month < 10 {
+        (month + 3, 0)
+    } else {
+        (month - 9, 1)
+    };
+    let year = span * 400 + year + carry;
+    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{date:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn one_process_holds_it_and_says_who_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state");
+        let first = StateDir::open(&path).unwrap();
+        let error = StateDir::open(&path).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Conflict);
+        let me = format!("held by process {} since 2", std::process::id());
+        assert!(error.to_string().contains(&me), "{error}");
+        let key = *first.key().expose();
+        drop(first);
+        let again = StateDir::open(&path).unwrap();
+        assert_eq!(*again.key().expose(), key, "the key is kept");
+        assert!(again.documents().is_ok());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_key_that_cannot_be_trusted_is_refused_and_left_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        drop(StateDir::open(dir.path()).unwrap());
+        let file = dir.path().join(KEY);
+        let mode = |mode| std::fs::set_permissions(&file, PermissionsExt::from_mode(mode)).unwrap();
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        mode(0o640);
+        let error = StateDir::open(dir.path()).unwrap_err();
+        assert!(error.to_string().contains("mode 640"), "{error}");
+        mode(0o600);
+        std::fs::write(&file, "short").unwrap();
+        let error = StateDir::open(dir.path()).unwrap_err();
+        assert!(error.to_string().contains("5 bytes"), "{error}");
+        assert_eq!(std::fs::read(&file).unwrap(), b"short");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_directory_for_everybody_is_refused() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o777)).unwrap();
+        let error = StateDir::open(dir.path()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert!(!dir.path().join(LOCK).exists());
+    }
+
+    #[test]
+    fn times_read_as_a_calendar_does() {
+        for (seconds, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (1_767_225_599, "2025-12-31T23:59:59Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+        ] {
+            assert_eq!(utc(UNIX_EPOCH + Duration::from_secs(seconds)), text);
+        }
+    }
+}
