@@ -47,7 +47,7 @@ cleanup() {
     if [ "$code" -eq 0 ] && [ -z "${MCPO_KEEP:-}" ]; then
         rm -rf "$WORK"
     else
-        printf 'logs and results: %s\n' "$WORK"
+        printf 'logs and results: %s\n' "$WORK" >&2
     fi
 }
 trap cleanup EXIT
