@@ -1,0 +1,167 @@
+//! What changes while the fixture runs: a tool and a prompt that come and go, and a watched resource. Every change
+//! is told to all legacy sessions and to all open `subscriptions/listen` streams.
+
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+
+use rmcp::{
+    Peer, RoleServer,
+    model::{LoggingLevel, ResourceUpdatedNotificationParam},
+    service::SubscriptionContext,
+};
+use tokio::sync::broadcast::{self, error::RecvError};
+
+/// The resource whose updates a peer can subscribe to.
+pub(crate) const WATCHED: &str = "test://watched-resource";
+
+/// What changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    Tools,
+    Prompts,
+    Resource,
+}
+
+/// What one legacy session asked for.
+#[derive(Debug)]
+pub(crate) struct Session {
+    watched: Mutex<HashSet<String>>,
+    level: Mutex<LoggingLevel>,
+}
+
+/// The changing parts of the fixture, shared by all its sessions.
+#[derive(Debug)]
+pub(crate) struct Changes {
+    dynamic_tool: AtomicBool,
+    dynamic_prompt: AtomicBool,
+    revision: AtomicU64,
+    feed: broadcast::Sender<Change>,
+    sessions: Mutex<Vec<(Peer<RoleServer>, Arc<Session>)>>,
+}
+
+// === impl Session ===
+
+impl Session {
+    pub(crate) fn new() -> Self {
+        Self {
+            watched: Mutex::default(),
+            level: Mutex::new(LoggingLevel::Debug),
+        }
+    }
+
+    pub(crate) fn watch(&self, uri: String) {
+        lock(&self.watched).insert(uri);
+    }
+
+    pub(crate) fn unwatch(&self, uri: &str) {
+        lock(&self.watched).remove(uri);
+    }
+
+    pub(crate) fn set_level(&self, level: LoggingLevel) {
+        *lock(&self.level) = level;
+    }
+
+    pub(crate) fn level(&self) -> LoggingLevel {
+        *lock(&self.level)
+    }
+}
+
+// === impl Changes ===
+
+impl Changes {
+    pub(crate) fn new() -> Self {
+        Self {
+            dynamic_tool: AtomicBool::new(false),
+            dynamic_prompt: AtomicBool::new(false),
+            revision: AtomicU64::new(0),
+            feed: broadcast::channel(64).0,
+            sessions: Mutex::default(),
+        }
+    }
+
+    /// Whether the tool that comes and goes stands in the list now.
+    pub(crate) fn has_dynamic_tool(&self) -> bool {
+        self.dynamic_tool.load(Ordering::SeqCst)
+    }
+
+    /// Whether the prompt that comes and goes stands in the list now.
+    pub(crate) fn has_dynamic_prompt(&self) -> bool {
+        self.dynamic_prompt.load(Ordering::SeqCst)
+    }
+
+    /// How often the watched resource changed.
+    pub(crate) fn revision(&self) -> u64 {
+        self.revision.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn join(&self, peer: Peer<RoleServer>, session: Arc<Session>) {
+        let mut sessions = lock(&self.sessions);
+        sessions.retain(|(peer, _)| !peer.is_transport_closed());
+        sessions.push((peer, session));
+    }
+
+    /// Makes the change, then tells it.
+    pub(crate) async fn make(&self, change: Change) {
+        match change {
+            Change::Tools => drop(self.dynamic_tool.fetch_xor(true, Ordering::SeqCst)),
+            Change::Prompts => drop(self.dynamic_prompt.fetch_xor(true, Ordering::SeqCst)),
+            Change::Resource => drop(self.revision.fetch_add(1, Ordering::SeqCst)),
+        }
+        // No receiver only means that no stream is open.
+        let _ = self.feed.send(change);
+        let sessions = lock(&self.sessions).clone();
+        for (peer, session) in sessions {
+            // A session that is gone misses nothing.
+            let _ = match change {
+                Change::Tools => peer.notify_tool_list_changed().await,
+                Change::Prompts => peer.notify_prompt_list_changed().await,
+                Change::Resource if lock(&session.watched).contains(WATCHED) => {
+                    let update = ResourceUpdatedNotificationParam::new(WATCHED);
+                    peer.notify_resource_updated(update).await
+                }
+                Change::Resource => Ok(()),
+            };
+        }
+    }
+
+    /// Tells one `subscriptions/listen` stream what it asked for, until it is cancelled.
+    pub(crate) async fn tell(&self, stream: &SubscriptionContext) {
+        let mut feed = self.feed.subscribe();
+        loop {
+            let change = tokio::select! {
+                () = stream.cancelled() => return,
+                change = feed.recv() => change,
+            };
+            let sink = stream.sink();
+            let accepted = stream.accepted();
+            let watches = accepted
+                .resource_subscriptions
+                .iter()
+                .flatten()
+                .any(|uri| uri == WATCHED);
+            let sent = match change {
+                Ok(Change::Tools) if accepted.tools_list_changed == Some(true) => {
+                    sink.notify_tool_list_changed().await
+                }
+                Ok(Change::Prompts) if accepted.prompts_list_changed == Some(true) => {
+                    sink.notify_prompt_list_changed().await
+                }
+                Ok(Change::Resource) if watches => sink.notify_resource_updated(WATCHED).await,
+                Ok(_) | Err(RecvError::Lagged(_)) => Ok(()),
+                Err(RecvError::Closed) => return,
+            };
+            if sent.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+fn lock<T>(value: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    value.lock().unwrap_or_else(PoisonError::into_inner)
+}
