@@ -22,6 +22,10 @@ pub mod runtime;
 pub mod server;
 pub mod state;
 
+// Tier 4: the only place that names implementations.
+#[cfg(feature = "config")]
+pub mod config;
+
 #[cfg(feature = "test-util")]
 pub mod testing;
 

@@ -1,0 +1,103 @@
+//! No input panics.
+
+use proptest::prelude::{ProptestConfig, any, prop_oneof, proptest};
+use proptest::strategy::{Just, Strategy};
+
+use super::load_as;
+
+/// Pieces out of which files are made, wrong ones mostly.
+fn pieces() -> impl Strategy<Value = String> {
+    let words = [
+        "servers:",
+        "\n  a:",
+        "\n    command: ",
+        "[sh, -c]",
+        "sh",
+        "\n    env: {A: ",
+        "${A}",
+        "\"${A:-x}\"",
+        "}",
+        "{",
+        "]",
+        "[",
+        "\n    url: ",
+        "https://h/",
+        "\n    timeout: ",
+        "5m",
+        "1h30",
+        "\n    credentials:\n      - name: t",
+        "\n        env: X",
+        "\ngateways:\n  default:\n    servers: [",
+        "a",
+        ",",
+        "\n",
+        "  ",
+        "\t",
+        "- ",
+        ": ",
+        "&x ",
+        "*x",
+        "<<: *x",
+        "| ",
+        "> ",
+        "\"",
+        "'",
+        "#",
+        "---\n",
+        "...\n",
+        "!!str ",
+        "? ",
+        "\u{feff}",
+        "\u{0}",
+        "é",
+        "mcpServers: ",
+        "{\"mcpServers\":{\"a\":{",
+        "\"command\":\"sh\"",
+        "\"type\":\"http\"",
+        "//",
+        "/*",
+        "*/",
+        "\\",
+        "${input:x}",
+        "\nlisten: 1.2.3.4:5",
+        "%YAML 1.2\n",
+    ];
+    let word = (0..words.len()).prop_map(move |index| words[index].to_owned());
+    let piece = prop_oneof![8 => word, 1 => ".{0,8}".prop_map(String::from), 1 => Just("\n    ".to_owned())];
+    proptest::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_text_panics(text in pieces()) {
+        let _ = load_as(&[("c.yaml", &text)]);
+        let _ = load_as(&[("c.json", &text), ("mcp.json", &text)]);
+    }
+
+    #[test]
+    fn no_characters_panic(text in ".{0,200}", json in any::<bool>()) {
+        let _ = load_as(&[(if json { "x.json" } else { "x.yaml" }, &text)]);
+    }
+}
+
+#[test]
+fn what_grows_is_bounded() {
+    let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x]\n");
+    for level in 1..20 {
+        let last = level - 1;
+        bomb += &format!(
+            "a{level}: &a{level} [*a{last}, *a{last}, *a{last}, *a{last}, *a{last}, *a{last}, *a{last}, *a{last}]\n"
+        );
+    }
+    let problems = load_as(&[("bomb.yaml", &bomb)]).unwrap_err();
+    assert!(problems.to_string().contains("too large"), "{problems}");
+    let deep = "[".repeat(10_000);
+    assert!(load_as(&[("deep.yaml", &deep)]).is_err());
+    let deep = "a: ".repeat(10_000);
+    assert!(load_as(&[("deep.yaml", &deep)]).is_err());
+    let many: String = (0..20_000).map(|key| format!("k{key}: 1\n")).collect();
+    let problems = load_as(&[("many.yaml", &many)]).unwrap_err();
+    assert!(problems.problems.len() <= 201);
+}
