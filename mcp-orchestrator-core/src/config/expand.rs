@@ -246,7 +246,7 @@ fn not_set(name: &str) -> String {
 }
 
 /// Places that editors name.
-fn place(reference: &str, workspace: &Path, variables: &Variables) -> Option<String> {
+pub(super) fn place(reference: &str, workspace: &Path, variables: &Variables) -> Option<String> {
     let text = |path: &Path| path.to_string_lossy().into_owned();
     match reference {
         "workspaceFolder" | "workspaceRoot" => Some(text(workspace)),

@@ -10,11 +10,13 @@
 
 mod check;
 mod credentials;
+mod edit;
 mod expand;
 mod file;
 mod file_server;
 mod gateways;
 mod globals;
+mod import;
 mod jsonc;
 mod load;
 mod mcp_servers;
@@ -29,6 +31,7 @@ mod suggest;
 mod tree;
 mod typed;
 mod units;
+mod write;
 
 pub use self::expand::{Variables, input_variable};
 pub use self::file::{
@@ -39,6 +42,7 @@ pub use self::file_server::{
     CredentialEntry, EraEntry, FileEntry, HeaderEntry, IsolationEntry, ServerEntry, StartEntry,
     TransportEntry,
 };
+pub use self::import::{ImportValues, Imported, ImportedVariable, import_file, import_text};
 pub use self::load::{LoadOptions, Loaded, load, load_texts};
 pub use self::problem::{Notice, Position, Problem, Problems};
 pub use self::schema::schema;
@@ -46,6 +50,7 @@ pub use self::settings::{
     ConfiguredCredential, CredentialSource, GatewaySettings, LogSettings, Settings,
 };
 pub use self::units::{Size, Span, SpanOrNever};
+pub use self::write::{IfPresent, Written, add_servers, add_to_text, entry_text};
 
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,7 @@
 mod bad;
 mod foreign;
 mod good;
+mod import;
 mod random;
 mod secrets;
 

@@ -3,7 +3,11 @@
 use proptest::prelude::{ProptestConfig, any, prop_oneof, proptest};
 use proptest::strategy::{Just, Strategy};
 
+use std::path::Path;
+
 use super::load_as;
+use crate::config::{IfPresent, ImportValues, ServerEntry, TextOr, add_to_text, import_text};
+use crate::id::ServerId;
 
 /// Pieces out of which files are made, wrong ones mostly.
 fn pieces() -> impl Strategy<Value = String> {
@@ -74,6 +78,18 @@ proptest! {
     fn no_text_panics(text in pieces()) {
         let _ = load_as(&[("c.yaml", &text)]);
         let _ = load_as(&[("c.json", &text), ("mcp.json", &text)]);
+    }
+
+    #[test]
+    fn no_text_panics_when_edited_or_imported(text in pieces(), json in any::<bool>()) {
+        let file = Path::new(if json { "c.json" } else { "c.yaml" });
+        let id = ServerId::new("a").unwrap();
+        let entry = ServerEntry { command: Some(TextOr::Text("sh".into())), ..ServerEntry::default() };
+        if let Ok((now, _)) = add_to_text(file, &text, &[(id, entry)], IfPresent::Replace) {
+            proptest::prop_assert!(now.contains("sh"));
+        }
+        let _ = import_text(file, &text, None, ImportValues::Reference);
+        let _ = import_text(file, &text, None, ImportValues::Keep);
     }
 
     #[test]
