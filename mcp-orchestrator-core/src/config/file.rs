@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -120,7 +120,7 @@ pub struct LogEntry {
     /// `text` for people, `json` for programs.
     pub format: Option<LogFormat>,
     /// Which messages: `error`, `warn`, `info`, `debug`, `trace`, or a filter as `info,mcp_orchestrator_core=debug`.
-    pub level: Option<String>,
+    pub level: Option<Typed>,
 }
 
 /// In which form log lines are written.
@@ -135,13 +135,26 @@ pub enum LogFormat {
 }
 
 /// A text as it stands in the file. It may hold variables, and also a secret that was written down: Debug hides it.
-#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Typed(pub String);
 
 impl fmt::Debug for Typed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[typed]")
+    }
+}
+
+impl JsonSchema for Typed {
+    fn schema_name() -> Cow<'static, str> {
+        "Text".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": ["string", "number", "boolean"],
+            "description": "A text; variables in it, as ${NAME} or ${NAME:-default}, are filled in."
+        })
     }
 }
 
@@ -160,6 +173,7 @@ impl From<String> for Typed {
 /// A text, or something with more to it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(untagged)]
+#[schemars(inline)]
 pub enum TextOr<T> {
     /// The short form.
     Text(Typed),

@@ -60,12 +60,9 @@ impl Globals {
         set(scope, "max_body_bytes", &mut self.max_body_bytes, size);
         if let Some(log) = &file.log {
             self.log.format = log.format.unwrap_or(self.log.format);
-            match &log.level {
-                Some(level) if level.trim().is_empty() => {
-                    scope.wrong("log", "the level is empty");
-                }
-                Some(level) => self.log.level.clone_from(level),
-                None => {}
+            let path = scope.path.key("log");
+            if let Some(level) = scope.below(path).plain("level", log.level.as_ref()) {
+                self.log.level = level;
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Whole files, good and bad.
 
 mod bad;
+mod docs;
 mod foreign;
 mod good;
 mod import;
