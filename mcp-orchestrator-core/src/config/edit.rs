@@ -66,7 +66,7 @@ impl Edit<'_> {
             )),
             Value::Map(_) if map.flow => match known {
                 Some(known) => {
-                    let value = serde_json::to_string(entry).ok()?;
+                    let value = printable(&serde_json::to_string(entry).ok()?);
                     Some(self.splice(known.node.bytes.clone(), &value))
                 }
                 None => Some(self.open_brace(map, &format!("\n{}", json(name, entry, 4)?), "\n  ")),
@@ -155,10 +155,23 @@ pub(super) fn yaml(name: &str, entry: &ServerEntry, indent: usize) -> Option<Str
 
 /// The entry as JSON at this indentation.
 fn json(name: &str, entry: &ServerEntry, indent: usize) -> Option<String> {
-    let value = serde_json::to_string_pretty(entry).ok()?;
+    let value = printable(&serde_json::to_string_pretty(entry).ok()?);
     let name = serde_json::to_string(name).ok()?;
     let text = indented(&format!("{name}: {value}"), indent)?;
     Some(text.trim_end().to_owned())
+}
+
+/// JSON in which every character is one that YAML allows too, since a JSON file is read as YAML.
+fn printable(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        if (c.is_control() && c != '\n') || matches!(c, '\u{feff}' | '\u{fffe}' | '\u{ffff}') {
+            text.push_str(&format!("\\u{:04x}", u32::from(c)));
+        } else {
+            text.push(c);
+        }
+    }
+    text
 }
 
 fn indented(text: &str, indent: usize) -> Option<String> {

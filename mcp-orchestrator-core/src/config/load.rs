@@ -225,6 +225,7 @@ impl Merge<'_> {
     }
 
     fn foreign(&mut self, source: &Source, shape: Shape) {
+        mcp_servers::notice_own_keys(source, &mut self.report);
         for entry in mcp_servers::servers(source, shape, &mut self.report) {
             if entry.key != entry.label {
                 let message = format!("it is called {} here", entry.label);

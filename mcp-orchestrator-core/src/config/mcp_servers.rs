@@ -13,7 +13,7 @@ use super::file::{Named, TextOr, Typed};
 use super::file_server::{ServerEntry, TransportEntry};
 use super::problem::{KeyPath, Report};
 use super::scope::Source;
-use super::tree::Node;
+use super::tree::{Node, Value};
 use super::typed;
 use crate::id::to_dns_label;
 
@@ -35,17 +35,57 @@ impl Shape {
         }
     }
 
-    /// Whether a file is a foreign one: `mcpServers` always is; `servers` is where `inputs` stand beside it, or where
-    /// the file is named `mcp.json`, as VS Code names it.
+    /// Whether a file is a foreign one: `mcpServers` always is; `servers` is where `inputs` stand beside it, where the
+    /// file is named `mcp.json` as VS Code names it, or where it uses variables that only such files have, and where
+    /// no key of ours stands beside it.
     pub(super) fn of(tree: &Node, file: &Path) -> Option<Self> {
         if tree.get("mcpServers").is_some() {
             return Some(Self::McpServers);
         }
+        let servers = tree.get("servers")?;
+        let ours = OWN_KEYS.iter().any(|key| tree.get(key).is_some());
         let named = file
             .file_name()
             .is_some_and(|name| name == "mcp.json" || name == ".mcp.json");
-        let inputs = tree.get("inputs").is_some();
-        (tree.get("servers").is_some() && (named || inputs)).then_some(Self::VsCode)
+        let theirs = named || tree.get("inputs").is_some() || has_foreign_variable(servers);
+        (theirs && !ours).then_some(Self::VsCode)
+    }
+}
+
+/// Keys that stand beside `servers` in our own format alone.
+const OWN_KEYS: [&str; 8] = [
+    "gateways",
+    "listen",
+    "metrics_listen",
+    "state_dir",
+    "allowed_origins",
+    "allowed_hosts",
+    "max_body_bytes",
+    "log",
+];
+
+fn has_foreign_variable(node: &Node) -> bool {
+    match &node.value {
+        Value::Scalar { text, .. } => ["${input:", "${env:", "${workspaceFolder"]
+            .iter()
+            .any(|variable| text.contains(variable)),
+        Value::List(items) => items.iter().any(has_foreign_variable),
+        Value::Map(entries) => entries
+            .iter()
+            .any(|entry| has_foreign_variable(&entry.node)),
+        Value::Null | Value::Pruned => false,
+    }
+}
+
+/// Says of keys of ours in a `mcpServers` file that they count for nothing there.
+pub(super) fn notice_own_keys(source: &Source, report: &mut Report) {
+    for key in OWN_KEYS {
+        if source.tree.get(key).is_some() {
+            let path = KeyPath::default().key(key);
+            let position = source.key_position(&path);
+            let message = "this key is not read in a file with `mcpServers`: use a file of its own";
+            report.notice(&source.file, position, &path, message);
+        }
     }
 }
 

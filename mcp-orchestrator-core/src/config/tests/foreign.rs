@@ -152,4 +152,16 @@ fn own_json_is_not_taken_for_a_foreign_file() {
     let own = r#"{"servers": {"a": {"command": ["sh"], "unknown": 1}}}"#;
     assert!(load_as(&[("config.json", own)]).is_err());
     assert!(load_as(&[(".vscode/mcp.json", own)]).is_ok());
+    let ours = r#"{"servers": {"a": {"command": ["sh"], "unknown": 1}}, "gateways": {}}"#;
+    assert!(load_as(&[("mcp.json", ours)]).is_err());
+    let theirs =
+        r#"{"servers": {"a": {"command": "sh", "gallery": 1, "args": ["${workspaceFolder}"]}}}"#;
+    assert!(load_as(&[("other.json", theirs)]).is_ok());
+    let both = r#"{"mcpServers": {}, "listen": "127.0.0.1:1"}"#;
+    let loaded = load_as(&[("both.json", both)]).unwrap();
+    assert!(
+        loaded.notices[0]
+            .message
+            .contains("is not read in a file with `mcpServers`")
+    );
 }

@@ -6,7 +6,9 @@ use proptest::strategy::{Just, Strategy};
 use std::path::Path;
 
 use super::load_as;
-use crate::config::{IfPresent, ImportValues, ServerEntry, TextOr, add_to_text, import_text};
+use crate::config::{
+    IfPresent, ImportValues, ServerEntry, TextOr, Typed, add_to_text, import_text,
+};
 use crate::id::ServerId;
 
 /// Pieces out of which files are made, wrong ones mostly.
@@ -71,6 +73,65 @@ fn pieces() -> impl Strategy<Value = String> {
     proptest::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
 }
 
+/// Values that YAML could take for something else.
+fn value() -> impl Strategy<Value = String> {
+    let odd = [
+        "",
+        "null",
+        "~",
+        "true",
+        "1",
+        "1.10",
+        "0x1f",
+        "yes",
+        " x",
+        "x ",
+        "a: b",
+        "a #b",
+        "#x",
+        "!x",
+        "&x",
+        "*x",
+        "%x",
+        "@x",
+        "`x",
+        "-",
+        "- x",
+        "?",
+        "|",
+        ">",
+        "'",
+        "\"",
+        "\\",
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        "<<",
+        "a\nb",
+        "\n",
+        "a\n\n",
+        "\t",
+        "---",
+        "...",
+        "${A}",
+        "$${A}",
+        "é",
+        "\u{85}",
+        "\u{2028}",
+        "\u{feff}",
+        "\r",
+        "\r\n",
+        "\u{1}",
+        "2024-01-01",
+        ".inf",
+        "=",
+    ];
+    let odd = (0..odd.len()).prop_map(move |index| odd[index].to_owned());
+    prop_oneof![3 => odd, 1 => "[ -~]{0,120}", 1 => ".{0,20}"]
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -90,6 +151,21 @@ proptest! {
         }
         let _ = import_text(file, &text, None, ImportValues::Reference);
         let _ = import_text(file, &text, None, ImportValues::Keep);
+    }
+
+    #[test]
+    fn what_is_written_is_read_back(texts in proptest::collection::vec(value(), 1..6), json in any::<bool>()) {
+        let file = Path::new(if json { "c.json" } else { "c.yaml" });
+        let command = texts.iter().map(|text| Typed(text.clone())).collect();
+        let env = texts.iter().enumerate().map(|(index, text)| (format!("V{index}"), Typed(text.clone())));
+        let entry = ServerEntry {
+            command: Some(TextOr::Other(command)),
+            env: Some(env.collect()),
+            ..ServerEntry::default()
+        };
+        let id = ServerId::new("null").unwrap();
+        let added = add_to_text(file, "", &[(id, entry)], IfPresent::Refuse);
+        proptest::prop_assert!(added.is_ok(), "{:?}", texts);
     }
 
     #[test]
