@@ -1,6 +1,7 @@
 //! The catalog's nouns: a server, how it is launched, what secrets it needs, who may share an instance of it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -83,8 +84,8 @@ pub enum ProgramTransport {
     },
 }
 
-/// A server that runs elsewhere.
-#[derive(Clone, Debug)]
+/// A server that runs elsewhere. Debug shows its origin alone: path and query of an address may hold a key.
+#[derive(Clone)]
 pub struct Remote {
     /// The address of its endpoint.
     pub url: Uri,
@@ -92,6 +93,28 @@ pub struct Remote {
     pub headers: BTreeMap<String, Text>,
     /// How it is spoken to.
     pub transport: RemoteTransport,
+}
+
+impl Remote {
+    /// Scheme, host and port of its address: what may be shown of it.
+    pub fn origin(&self) -> String {
+        let scheme = self.url.scheme_str().unwrap_or_default();
+        let host = self.url.host().unwrap_or_default();
+        match self.url.port_u16() {
+            Some(port) => format!("{scheme}://{host}:{port}"),
+            None => format!("{scheme}://{host}"),
+        }
+    }
+}
+
+impl fmt::Debug for Remote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Remote")
+            .field("url", &format_args!("{}/…", self.origin()))
+            .field("headers", &self.headers)
+            .field("transport", &self.transport)
+            .finish()
+    }
 }
 
 /// How a remote server is spoken to.

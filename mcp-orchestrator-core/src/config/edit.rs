@@ -1,0 +1,188 @@
+//! Where in a file's text a server goes. Whether the answer is right is for the caller to check.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use super::file_server::ServerEntry;
+use super::tree::{Entry, Node, Value};
+
+/// A file that is to be edited.
+pub(super) struct Edit<'t> {
+    pub(super) text: &'t str,
+    /// What stands in it; `None`: nothing.
+    pub(super) tree: Option<&'t Node>,
+    /// Whether it is named as JSON.
+    pub(super) json: bool,
+}
+
+impl Edit<'_> {
+    /// The text with the server in it; `None` where there is no place for it that is known to be right.
+    pub(super) fn put(&self, name: &str, entry: &ServerEntry) -> Option<String> {
+        let Some(tree) = self.tree else {
+            return if self.json {
+                Some(format!(
+                    "{{\n  \"servers\": {{\n{}\n  }}\n}}\n",
+                    json(name, entry, 4)?
+                ))
+            } else {
+                self.append(&format!("servers:\n{}", yaml(name, entry, 2)?))
+            };
+        };
+        let Value::Map(root) = &tree.value else {
+            return None;
+        };
+        let Some(servers) = root.iter().find(|entry| entry.key == "servers") else {
+            return if tree.flow {
+                let inner = format!("\"servers\": {{\n{}\n  }}", json(name, entry, 4)?);
+                Some(self.open_brace(tree, &format!("\n  {inner}"), "\n"))
+            } else {
+                self.append(&format!("servers:\n{}", yaml(name, entry, 2)?))
+            };
+        };
+        self.put_into(servers, tree.flow, name, entry)
+    }
+
+    fn put_into(
+        &self,
+        servers: &Entry,
+        in_flow: bool,
+        name: &str,
+        entry: &ServerEntry,
+    ) -> Option<String> {
+        let map = &servers.node;
+        let known = map.entries().iter().find(|entry| entry.key == name);
+        match &map.value {
+            Value::Null if in_flow => None,
+            Value::Null => {
+                let line = self.line_end(servers.bytes.end);
+                Some(self.splice(
+                    line..line,
+                    &fresh_line(self.text, line, &yaml(name, entry, 2)?),
+                ))
+            }
+            Value::Map(entries) if entries.is_empty() && map.flow && !in_flow => Some(self.splice(
+                map.bytes.clone(),
+                &format!("\n{}", yaml(name, entry, 2)?.trim_end()),
+            )),
+            Value::Map(_) if map.flow => match known {
+                Some(known) => {
+                    let value = printable(&serde_json::to_string(entry).ok()?);
+                    Some(self.splice(known.node.bytes.clone(), &value))
+                }
+                None => Some(self.open_brace(map, &format!("\n{}", json(name, entry, 4)?), "\n  ")),
+            },
+            Value::Map(entries) => {
+                let indent = entries.first()?.position.column - 1;
+                let text = yaml(name, entry, indent)?;
+                let range = match known {
+                    Some(known) if known.bytes.is_empty() => return None,
+                    Some(known) => self.block(known.bytes.start, indent),
+                    None => {
+                        let end = self
+                            .block(servers.bytes.start, servers.position.column - 1)
+                            .end;
+                        end..end
+                    }
+                };
+                Some(self.splice(range.clone(), &fresh_line(self.text, range.start, &text)))
+            }
+            _ => None,
+        }
+    }
+
+    /// The lines of a key that stands at this indentation, and of all that belongs to it.
+    fn block(&self, key: usize, indent: usize) -> Range<usize> {
+        let start = self.text[..key].rfind('\n').map_or(0, |at| at + 1);
+        let first = self.line_end(key);
+        let (mut end, mut at) = (first, first);
+        for line in self.text[first..].split_inclusive('\n') {
+            at += line.len();
+            let content = line.trim_start_matches(' ');
+            if content.trim().is_empty() {
+                continue;
+            }
+            if line.len() - content.len() > indent {
+                end = at;
+            } else if !content.starts_with('#') {
+                break;
+            }
+        }
+        start..end
+    }
+
+    /// Where the line ends, its line break counted.
+    fn line_end(&self, at: usize) -> usize {
+        self.text[at..]
+            .find('\n')
+            .map_or(self.text.len(), |end| at + end + 1)
+    }
+
+    fn append(&self, addition: &str) -> Option<String> {
+        let at = self.text.len();
+        Some(self.splice(at..at, &fresh_line(self.text, at, addition)))
+    }
+
+    /// Puts a first entry into a mapping in brackets.
+    fn open_brace(&self, map: &Node, addition: &str, close: &str) -> String {
+        let at = map.bytes.start + 1;
+        let end = if map.entries().is_empty() { close } else { "," };
+        self.splice(at..at, &format!("{addition}{end}"))
+    }
+
+    fn splice(&self, range: Range<usize>, addition: &str) -> String {
+        format!(
+            "{}{addition}{}",
+            &self.text[..range.start],
+            &self.text[range.end..]
+        )
+    }
+}
+
+/// The addition on a line of its own.
+fn fresh_line(text: &str, at: usize, addition: &str) -> String {
+    if at == 0 || text[..at].ends_with('\n') {
+        addition.to_owned()
+    } else {
+        format!("\n{addition}")
+    }
+}
+
+/// The entry as YAML at this indentation, ended by a line break.
+pub(super) fn yaml(name: &str, entry: &ServerEntry, indent: usize) -> Option<String> {
+    let named: BTreeMap<&str, &ServerEntry> = [(name, entry)].into();
+    indented(&serde_saphyr::to_string(&named).ok()?, indent)
+}
+
+/// The entry as JSON at this indentation.
+fn json(name: &str, entry: &ServerEntry, indent: usize) -> Option<String> {
+    let value = printable(&serde_json::to_string_pretty(entry).ok()?);
+    let name = serde_json::to_string(name).ok()?;
+    let text = indented(&format!("{name}: {value}"), indent)?;
+    Some(text.trim_end().to_owned())
+}
+
+/// JSON in which every character is one that YAML allows too, since a JSON file is read as YAML.
+fn printable(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        if (c.is_control() && c != '\n') || matches!(c, '\u{feff}' | '\u{fffe}' | '\u{ffff}') {
+            text.push_str(&format!("\\u{:04x}", u32::from(c)));
+        } else {
+            text.push(c);
+        }
+    }
+    text
+}
+
+fn indented(text: &str, indent: usize) -> Option<String> {
+    let blanks = " ".repeat(indent);
+    let mut lines = String::with_capacity(text.len() * 2);
+    for line in text.lines() {
+        if !line.is_empty() {
+            lines.push_str(&blanks);
+        }
+        lines.push_str(line);
+        lines.push('\n');
+    }
+    Some(lines)
+}

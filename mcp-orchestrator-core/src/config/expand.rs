@@ -1,0 +1,356 @@
+//! Variables in configured texts: `${VAR}`, `${VAR:-default}`, and what foreign files have besides.
+//!
+//! In our own files `$${` stands for a literal `${`; any other `$` stands for itself, so that a password needs no
+//! care. In foreign files nothing is an escape, and a `${…}` that is no variable stays as it is: they run unchanged.
+//! A text that names a variable is a secret by type, also where the default is taken.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::value::Text;
+
+/// Where values of variables come from.
+#[derive(Clone, Default)]
+pub struct Variables {
+    /// The environment.
+    pub env: BTreeMap<String, String>,
+    /// Answers to the `inputs` of VS Code files, by id.
+    pub inputs: BTreeMap<String, SecretString>,
+}
+
+impl Variables {
+    /// Those of this process. Variables that are no UTF-8 are left out.
+    pub fn from_process() -> Self {
+        let env = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
+        Self {
+            env,
+            inputs: BTreeMap::new(),
+        }
+    }
+
+    /// The value of an environment variable.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.env.get(name).map(String::as_str)
+    }
+}
+
+impl fmt::Debug for Variables {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Variables")
+            .field("env", &format_args!("{} variables", self.env.len()))
+            .field("inputs", &self.inputs.keys().collect::<Vec<_>>())
+            .finish()
+    }
+}
+
+/// The environment variable that answers a VS Code input: `github-token` → `MCP_INPUT_GITHUB_TOKEN`.
+pub fn input_variable(id: &str) -> String {
+    let id: String = id
+        .chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() {
+                c.to_ascii_uppercase()
+            } else {
+                '_'
+            }
+        })
+        .collect();
+    format!("MCP_INPUT_{id}")
+}
+
+/// Whose rules hold.
+#[derive(Clone, Debug)]
+pub(super) enum Dialect {
+    /// Our own format.
+    Own,
+    /// A foreign file.
+    Foreign {
+        /// What `${workspaceFolder}` stands for.
+        workspace: PathBuf,
+        /// The defaults of the file's `inputs`, by id.
+        inputs: BTreeMap<String, Option<SecretString>>,
+    },
+}
+
+/// Fills variables in.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Expander<'a> {
+    pub(super) variables: &'a Variables,
+    pub(super) dialect: &'a Dialect,
+}
+
+/// A piece of a text.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Piece<'t> {
+    Literal(&'t str),
+    /// What stands between `${` and `}`.
+    Reference(&'t str),
+    /// A `${` without its `}`.
+    Unclosed,
+}
+
+/// Splits a text into literals and references. `escapes`: whether `$${` stands for `${`.
+pub(super) fn pieces(text: &str, escapes: bool) -> Vec<Piece<'_>> {
+    let mut pieces = Vec::new();
+    let mut rest = text;
+    while let Some(at) = rest.find("${") {
+        let (before, after) = (&rest[..at], &rest[at + 2..]);
+        if escapes && let Some(before) = before.strip_suffix('$') {
+            pieces.push(Piece::Literal(before));
+            pieces.push(Piece::Literal("${"));
+            rest = after;
+            continue;
+        }
+        pieces.push(Piece::Literal(before));
+        let Some(end) = after.find('}') else {
+            pieces.push(Piece::Unclosed);
+            return pieces;
+        };
+        pieces.push(Piece::Reference(&after[..end]));
+        rest = &after[end + 1..];
+    }
+    pieces.push(Piece::Literal(rest));
+    pieces
+}
+
+/// `NAME` or `NAME:-default`.
+pub(super) fn variable(reference: &str) -> Option<(&str, Option<&str>)> {
+    let (name, default) = match reference.split_once(":-") {
+        Some((name, default)) => (name, Some(default)),
+        None => (reference, None),
+    };
+    let mut chars = name.chars();
+    let first = chars.next()?;
+    let fits = (first.is_ascii_alphabetic() || first == '_')
+        && chars.all(|c| c.is_ascii_alphanumeric() || c == '_');
+    (fits && !default.is_some_and(|default| default.contains("${"))).then_some((name, default))
+}
+
+/// What a reference stands for.
+enum Value<'v> {
+    Secret(&'v str),
+    Plain(String),
+    AsItIs,
+}
+
+impl Expander<'_> {
+    /// The text with its variables filled in. `keep`: a variable that stays, as `PORT` of an HTTP program does.
+    ///
+    /// # Errors
+    /// What is wrong with each reference. No value stands in it.
+    pub(super) fn expand(&self, text: &str, keep: Option<&str>) -> Result<Text, Vec<String>> {
+        let own = matches!(self.dialect, Dialect::Own);
+        let mut expanded = String::with_capacity(text.len());
+        let mut secret = false;
+        let mut wrong = Vec::new();
+        for piece in pieces(text, own) {
+            let reference = match piece {
+                Piece::Literal(literal) => {
+                    expanded.push_str(literal);
+                    continue;
+                }
+                Piece::Unclosed if own => {
+                    wrong.push("a \"${\" has no \"}\"; write \"$${\" for a literal one".to_owned());
+                    continue;
+                }
+                Piece::Unclosed => {
+                    let at = text.rfind("${").unwrap_or(text.len());
+                    expanded.push_str(&text[at..]);
+                    continue;
+                }
+                Piece::Reference(reference) => reference,
+            };
+            let value = match keep {
+                Some(name) if name == reference => Ok(Value::AsItIs),
+                _ => self.value(reference),
+            };
+            match value {
+                Ok(Value::Secret(value)) => {
+                    expanded.push_str(value);
+                    secret = true;
+                }
+                Ok(Value::Plain(value)) => expanded.push_str(&value),
+                Ok(Value::AsItIs) => {
+                    expanded.push_str("${");
+                    expanded.push_str(reference);
+                    expanded.push('}');
+                }
+                Err(message) => wrong.push(message),
+            }
+        }
+        match (wrong.is_empty(), secret) {
+            (false, _) => Err(wrong),
+            (true, true) => Ok(Text::secret(expanded)),
+            (true, false) => Ok(Text::Plain(expanded)),
+        }
+    }
+
+    fn value<'v>(&'v self, reference: &'v str) -> Result<Value<'v>, String> {
+        if let Dialect::Foreign { workspace, inputs } = self.dialect {
+            if let Some(id) = reference.strip_prefix("input:") {
+                return self.input(id, inputs).map(Value::Secret);
+            }
+            if let Some(name) = reference.strip_prefix("env:") {
+                let value = self.variables.get(name);
+                return value.map(Value::Secret).ok_or_else(|| not_set(name));
+            }
+            if let Some(value) = place(reference, workspace, self.variables) {
+                return Ok(Value::Plain(value));
+            }
+        }
+        match variable(reference) {
+            Some((name, default)) => {
+                let value = self.variables.get(name);
+                let value = value.filter(|value| default.is_none() || !value.is_empty());
+                let value = value.or(default);
+                value.map(Value::Secret).ok_or_else(|| not_set(name))
+            }
+            None if matches!(self.dialect, Dialect::Own) => {
+                let shown: String = reference.chars().take(40).collect();
+                Err(format!(
+                    "\"${{{shown}}}\" is no variable: ${{NAME}} or ${{NAME:-default}} is, and $${{ is a literal \"${{\""
+                ))
+            }
+            None => Ok(Value::AsItIs),
+        }
+    }
+
+    fn input<'v>(
+        &'v self,
+        id: &str,
+        defaults: &'v BTreeMap<String, Option<SecretString>>,
+    ) -> Result<&'v str, String> {
+        if let Some(value) = self.variables.inputs.get(id) {
+            return Ok(value.expose_secret());
+        }
+        let variable = input_variable(id);
+        if let Some(value) = self.variables.get(&variable) {
+            return Ok(value);
+        }
+        if let Some(Some(default)) = defaults.get(id) {
+            return Ok(default.expose_secret());
+        }
+        Err(format!(
+            "the input {id:?} has no value: give it with --input, or in the variable {variable}"
+        ))
+    }
+}
+
+fn not_set(name: &str) -> String {
+    format!("the variable {name} is not set; ${{{name}:-default}} would give it a default")
+}
+
+/// Places that editors name.
+pub(super) fn place(reference: &str, workspace: &Path, variables: &Variables) -> Option<String> {
+    let text = |path: &Path| path.to_string_lossy().into_owned();
+    match reference {
+        "workspaceFolder" | "workspaceRoot" => Some(text(workspace)),
+        "workspaceFolderBasename" => workspace.file_name().map(|name| text(Path::new(name))),
+        "userHome" => variables.get("HOME").map(str::to_owned),
+        "pathSeparator" | "/" => Some(std::path::MAIN_SEPARATOR.to_string()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn variables() -> Variables {
+        let env = [
+            ("A", "one"),
+            ("EMPTY", ""),
+            ("HOME", "/home/u"),
+            ("MCP_INPUT_TOKEN_2", "from-env"),
+        ];
+        Variables {
+            env: env
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
+            inputs: [("token".to_owned(), SecretString::from("given"))].into(),
+        }
+    }
+
+    fn foreign() -> Dialect {
+        let default = Some(SecretString::from("defaulted"));
+        Dialect::Foreign {
+            workspace: "/work/space".into(),
+            inputs: [("d".to_owned(), default), ("n".to_owned(), None)].into(),
+        }
+    }
+
+    #[test]
+    fn own_texts() {
+        let variables = variables();
+        let expander = Expander {
+            variables: &variables,
+            dialect: &Dialect::Own,
+        };
+        for (text, expanded, secret) in [
+            ("plain", "plain", false),
+            ("pa$$word $1 $", "pa$$word $1 $", false),
+            ("x${A}y", "xoney", true),
+            ("${B:-two}", "two", true),
+            ("${EMPTY:-two}", "two", true),
+            ("${EMPTY}", "", true),
+            ("${B:-}", "", true),
+            ("$${A}", "${A}", false),
+            ("$$${A}", "$${A}", false),
+            ("--port=${PORT}", "--port=${PORT}", false),
+        ] {
+            let read = expander.expand(text, Some("PORT")).unwrap();
+            assert_eq!(
+                (read.expose(), read.is_secret()),
+                (expanded, secret),
+                "{text}"
+            );
+        }
+        for (text, says) in [
+            ("${B}", "variable B is not set"),
+            ("${A", "has no \"}\""),
+            ("${}", "is no variable"),
+            ("${A:?no}", "is no variable"),
+            ("${env:A}", "is no variable"),
+            ("${A:-${B}}", "is no variable"),
+            ("${PORT}", "variable PORT is not set"),
+        ] {
+            let wrong = expander.expand(text, None).unwrap_err();
+            assert!(wrong[0].contains(says), "{text}: {wrong:?}");
+        }
+    }
+
+    #[test]
+    fn foreign_texts() {
+        let (variables, dialect) = (variables(), foreign());
+        let expander = Expander {
+            variables: &variables,
+            dialect: &dialect,
+        };
+        for (text, expanded, secret) in [
+            ("${input:token}", "given", true),
+            ("${input:token-2}", "from-env", true),
+            ("${input:d}", "defaulted", true),
+            ("${env:A}", "one", true),
+            ("${A}", "one", true),
+            ("$${A}", "$one", true),
+            ("${workspaceFolder}/x", "/work/space/x", false),
+            ("${userHome}${/}y", "/home/u/y", false),
+            ("${item.name} ${", "${item.name} ${", false),
+        ] {
+            let read = expander.expand(text, None).unwrap();
+            assert_eq!(
+                (read.expose(), read.is_secret()),
+                (expanded, secret),
+                "{text}"
+            );
+        }
+        for text in ["${input:n}", "${input:unknown}", "${env:B}", "${B}"] {
+            assert!(expander.expand(text, None).is_err(), "{text}");
+        }
+    }
+}

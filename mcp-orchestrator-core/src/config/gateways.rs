@@ -1,0 +1,220 @@
+//! Gateways as typed → as meant. They are looked at after all files are read, since they name servers of any of them.
+
+use std::sync::Arc;
+
+use super::file::{GatewayEntry, GatewayServerEntry, TextOr, ToolsEntry};
+use super::scope::Scope;
+use super::settings::GatewaySettings;
+use super::suggest;
+use crate::credential::{CredentialRule, Owner};
+use crate::id::{Alias, GatewayId, PrincipalId, ServerId, TeamId};
+use crate::router::{ToolFilter, ViewEntry};
+use crate::server::ServerSpec;
+
+/// The servers that a gateway may name.
+pub(super) struct Catalog<'a> {
+    /// Those that stand, in order.
+    pub(super) servers: &'a [Arc<ServerSpec>],
+    /// The names of all, of those with problems too.
+    pub(super) names: &'a [String],
+}
+
+impl Catalog<'_> {
+    fn find(&self, name: &str) -> Option<&ServerSpec> {
+        self.servers
+            .iter()
+            .find(|server| server.id.as_str() == name)
+            .map(|server| &**server)
+    }
+}
+
+/// A gateway that shows every server with the caller's credential.
+pub(super) fn all(id: GatewayId, catalog: &Catalog<'_>) -> GatewaySettings {
+    let servers = catalog.servers.iter().map(|server| ViewEntry {
+        alias: Alias::from(&server.id),
+        server: server.id.clone(),
+        credential: default_rule(server),
+        tools: ToolFilter::All,
+    });
+    GatewaySettings {
+        id,
+        tool_names: crate::router::ToolNames::default(),
+        servers: servers.collect(),
+    }
+}
+
+/// The gateway that the entry means.
+pub(super) fn gateway(
+    scope: &mut Scope<'_>,
+    name: &str,
+    entry: &GatewayEntry,
+    catalog: &Catalog<'_>,
+) -> Option<GatewaySettings> {
+    let id = match GatewayId::new(name) {
+        Ok(id) => id,
+        Err(error) => {
+            let path = scope.path.clone();
+            scope.wrong_key(&path, error.to_string());
+            return None;
+        }
+    };
+    let mut gateway = all(id, catalog);
+    gateway.tool_names = entry.tool_names.map(Into::into).unwrap_or_default();
+    if let Some(entries) = &entry.servers {
+        gateway.servers = servers(scope, entries, catalog);
+    }
+    Some(gateway)
+}
+
+fn servers(
+    scope: &mut Scope<'_>,
+    entries: &[TextOr<GatewayServerEntry>],
+    catalog: &Catalog<'_>,
+) -> Vec<ViewEntry> {
+    let mut views: Vec<ViewEntry> = Vec::with_capacity(entries.len());
+    for (index, entry) in entries.iter().enumerate() {
+        let path = scope.path.key("servers").index(index);
+        let scope = &mut scope.below(path);
+        let view = match entry {
+            TextOr::Text(name) => short(scope, &name.0, catalog),
+            TextOr::Other(entry) => long(scope, entry, catalog),
+        };
+        let Some(view) = view else { continue };
+        if views.iter().any(|other| other.alias == view.alias) {
+            let alias = &view.alias;
+            let message = format!(
+                "the name {alias} stands in this gateway already; give one of them another with `as`"
+            );
+            scope.wrong("", message);
+            continue;
+        }
+        views.push(view);
+    }
+    views
+}
+
+fn short(scope: &mut Scope<'_>, name: &str, catalog: &Catalog<'_>) -> Option<ViewEntry> {
+    let server = known(scope, "", name, catalog)?;
+    Some(ViewEntry {
+        alias: Alias::from(&server.id),
+        server: server.id.clone(),
+        credential: default_rule(server),
+        tools: ToolFilter::All,
+    })
+}
+
+fn long(
+    scope: &mut Scope<'_>,
+    entry: &GatewayServerEntry,
+    catalog: &Catalog<'_>,
+) -> Option<ViewEntry> {
+    let server = known(scope, "server", &entry.server, catalog);
+    let alias = match &entry.alias {
+        Some(alias) => {
+            let path = scope.path.key("as");
+            scope.check(&path, Alias::new(alias).map_err(|error| error.to_string()))
+        }
+        None => server.map(|server| Alias::from(&server.id)),
+    };
+    let tools = entry.tools.as_ref().map_or(ToolFilter::All, filter);
+    let (server, alias) = (server?, alias?);
+    Some(ViewEntry {
+        alias,
+        server: server.id.clone(),
+        credential: rule(scope, entry, server)?,
+        tools,
+    })
+}
+
+/// The server of that name. One that is known but wrong is passed over: that has been told.
+fn known<'c>(
+    scope: &mut Scope<'_>,
+    key: &str,
+    name: &str,
+    catalog: &'c Catalog<'_>,
+) -> Option<&'c ServerSpec> {
+    if let Some(server) = catalog.find(name) {
+        return Some(server);
+    }
+    if !catalog.names.iter().any(|known| known == name) {
+        let hint = suggest::hint(name, catalog.names.iter().map(String::as_str));
+        match ServerId::new(name) {
+            Ok(name) => scope.wrong(key, format!("there is no server {name}{hint}")),
+            Err(error) => scope.wrong(key, error.to_string()),
+        }
+    }
+    None
+}
+
+fn filter(tools: &ToolsEntry) -> ToolFilter {
+    if tools.show.is_empty() && tools.hide.is_empty() {
+        return ToolFilter::All;
+    }
+    ToolFilter::Some {
+        show: tools.show.clone(),
+        hide: tools.hide.clone(),
+    }
+}
+
+fn default_rule(server: &ServerSpec) -> CredentialRule {
+    if server.slots.is_empty() {
+        CredentialRule::None
+    } else {
+        CredentialRule::Resolve
+    }
+}
+
+fn rule(
+    scope: &mut Scope<'_>,
+    entry: &GatewayServerEntry,
+    server: &ServerSpec,
+) -> Option<CredentialRule> {
+    let pinned = match &entry.credential {
+        None => return Some(default_rule(server)),
+        Some(TextOr::Other(pinned)) => pinned,
+        Some(TextOr::Text(text)) => {
+            return match text.0.as_str() {
+                "resolve" => Some(default_rule(server)),
+                "none" if server.slots.iter().any(|slot| slot.required) => {
+                    scope.wrong(
+                        "credential",
+                        "this server needs a credential, so `none` cannot be its rule",
+                    );
+                    None
+                }
+                "none" => Some(CredentialRule::None),
+                _ => {
+                    scope.wrong(
+                        "credential",
+                        "it must be resolve, none, or `pinned:` with an owner",
+                    );
+                    None
+                }
+            };
+        }
+    };
+    if server.slots.is_empty() {
+        scope.wrong(
+            "credential",
+            "this server has no `credentials`, so none can be pinned",
+        );
+        return None;
+    }
+    let path = scope.path.key("credential").key("pinned");
+    scope
+        .check(&path, owner(&pinned.pinned))
+        .map(CredentialRule::Pinned)
+}
+
+fn owner(text: &str) -> Result<Owner, String> {
+    match text.split_once('/') {
+        None if text == "organization" => Ok(Owner::Organization),
+        Some(("team", id)) => TeamId::new(id)
+            .map(Owner::Team)
+            .map_err(|error| error.to_string()),
+        Some(("user", id)) => PrincipalId::new(id)
+            .map(Owner::User)
+            .map_err(|error| error.to_string()),
+        _ => Err("an owner is organization, team/NAME or user/NAME".to_owned()),
+    }
+}

@@ -1,0 +1,103 @@
+//! What holds for the whole orchestrator, as typed → as meant.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use super::check;
+use super::file::{File, Typed};
+use super::scope::Scope;
+use super::settings::LogSettings;
+
+/// What the files said so far.
+#[derive(Debug, Default)]
+pub(super) struct Globals {
+    pub(super) listen: Option<SocketAddr>,
+    pub(super) metrics_listen: Option<SocketAddr>,
+    pub(super) state_dir: Option<PathBuf>,
+    pub(super) allowed_origins: Option<Vec<String>>,
+    pub(super) allowed_hosts: Option<Vec<String>>,
+    pub(super) max_body_bytes: Option<usize>,
+    pub(super) log: LogSettings,
+}
+
+impl Globals {
+    /// Takes over what a file says; the later file counts.
+    pub(super) fn take(&mut self, scope: &mut Scope<'_>, file: &File) {
+        let listen = address(scope, "listen", file.listen.as_ref());
+        set(scope, "listen", &mut self.listen, listen);
+        let metrics = address(scope, "metrics_listen", file.metrics_listen.as_ref());
+        set(scope, "metrics_listen", &mut self.metrics_listen, metrics);
+        if self
+            .metrics_listen
+            .is_some_and(|metrics| metrics.port() != 0 && Some(metrics) == self.listen)
+        {
+            scope.wrong(
+                "metrics_listen",
+                "metrics have a listener of their own: take another port",
+            );
+        }
+        let state_dir = scope.plain("state_dir", file.state_dir.as_ref());
+        let state_dir = state_dir.map(|folder| scope.source.resolve(&folder));
+        set(scope, "state_dir", &mut self.state_dir, state_dir);
+        let origins = list(
+            scope,
+            "allowed_origins",
+            file.allowed_origins.as_deref(),
+            check::origin,
+        );
+        set(scope, "allowed_origins", &mut self.allowed_origins, origins);
+        let hosts = list(
+            scope,
+            "allowed_hosts",
+            file.allowed_hosts.as_deref(),
+            check::host,
+        );
+        set(scope, "allowed_hosts", &mut self.allowed_hosts, hosts);
+        let size = file.max_body_bytes.map(|size| size.0);
+        if size.is_some_and(|size| size < 1024) {
+            scope.wrong("max_body_bytes", "it must be at least 1KiB");
+        }
+        set(scope, "max_body_bytes", &mut self.max_body_bytes, size);
+        if let Some(log) = &file.log {
+            self.log.format = log.format.unwrap_or(self.log.format);
+            let path = scope.path.key("log");
+            if let Some(level) = scope.below(path).plain("level", log.level.as_ref()) {
+                self.log.level = level;
+            }
+        }
+    }
+}
+
+fn set<T>(scope: &mut Scope<'_>, key: &str, known: &mut Option<T>, new: Option<T>) {
+    if new.is_some() {
+        if known.is_some() {
+            scope.notice(key, "it stands in an earlier file too; this one counts");
+        }
+        *known = new;
+    }
+}
+
+fn address(scope: &mut Scope<'_>, key: &str, typed: Option<&Typed>) -> Option<SocketAddr> {
+    let text = scope.plain(key, typed)?;
+    let path = scope.path.key(key);
+    scope.check(&path, check::listen(&text))
+}
+
+fn list(
+    scope: &mut Scope<'_>,
+    key: &str,
+    typed: Option<&[Typed]>,
+    rule: fn(&str) -> Result<(), String>,
+) -> Option<Vec<String>> {
+    let mut texts = Vec::new();
+    for (index, typed) in typed?.iter().enumerate() {
+        let path = scope.path.key(key).index(index);
+        let Some(text) = scope.text(&path, typed, None) else {
+            continue;
+        };
+        if scope.check(&path, rule(text.expose())).is_some() {
+            texts.push(text.expose().to_owned());
+        }
+    }
+    Some(texts)
+}

@@ -1,0 +1,56 @@
+//! Configuration files: as typed → as meant, with everything that is wrong told at once.
+//!
+//! [`load`] reads our own format (YAML or JSON) and the `mcpServers` files of other programs, fills variables in,
+//! merges, checks, and answers [`Settings`] or [`Problems`]. It starts nothing. docs/configuration.md of the project
+//! describes the format, [`schema`] is its JSON Schema.
+//!
+//! A file is first a tree that knows the place of each key (`tree`), then serde types (`typed`, `file`), then nouns of
+//! the library (`server`, `credentials`, `gateways`, `globals`). A value that came from a variable, and any value of
+//! `env` and `headers` in a foreign file, is [`Text::Secret`](crate::value::Text::Secret) from there on.
+
+mod check;
+mod credentials;
+mod edit;
+mod expand;
+mod file;
+mod file_server;
+mod gateways;
+mod globals;
+mod import;
+mod jsonc;
+mod load;
+mod mcp_servers;
+mod parse;
+mod problem;
+mod schema;
+mod scope;
+mod server;
+mod settings;
+mod state_dir;
+mod suggest;
+mod tree;
+mod typed;
+mod units;
+mod write;
+
+pub use self::expand::{Variables, input_variable};
+pub use self::file::{
+    File, GatewayEntry, GatewayServerEntry, LogEntry, LogFormat, Named, PinnedEntry, TextOr,
+    ToolNamesEntry, ToolsEntry, Typed,
+};
+pub use self::file_server::{
+    CredentialEntry, EraEntry, FileEntry, HeaderEntry, IsolationEntry, ServerEntry, StartEntry,
+    TransportEntry,
+};
+pub use self::import::{ImportValues, Imported, ImportedVariable, import_file, import_text};
+pub use self::load::{LoadOptions, Loaded, load, load_texts};
+pub use self::problem::{Notice, Position, Problem, Problems};
+pub use self::schema::schema;
+pub use self::settings::{
+    ConfiguredCredential, CredentialSource, GatewaySettings, LogSettings, Settings,
+};
+pub use self::units::{Size, Span, SpanOrNever};
+pub use self::write::{IfPresent, Written, add_servers, add_to_text, entry_text};
+
+#[cfg(test)]
+mod tests;

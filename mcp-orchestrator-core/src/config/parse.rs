@@ -1,0 +1,268 @@
+//! From the text of a YAML or JSON file to its tree. Aliases and `<<` merges are resolved here, within bounds.
+
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
+
+use serde_saphyr::granit_parser::{
+    Event, Options, Parser, ScalarStyle, Span, StructureStyle, options,
+};
+
+use super::problem::{KeyPath, Position};
+use super::tree::{Entry, Flaw, Node, Value};
+
+/// More nodes than this are no configuration (aliases count where they stand).
+const MOST_NODES: usize = 200_000;
+/// Deeper than this is no configuration.
+const DEEPEST: usize = 64;
+
+/// Reads one YAML or JSON document; `None`: it is empty.
+///
+/// # Errors
+/// The first error of syntax, which ends the reading. Keys that stand twice are no error of syntax: they come back as
+/// flaws, and the first of them counts.
+pub(super) fn parse(text: &str) -> Result<(Option<Node>, Vec<Flaw>), Flaw> {
+    let options: Options = options! { emit_comments: false };
+    let mut builder = Builder::default();
+    for event in Parser::new_from_str_with_options(text, options) {
+        let (event, span) = event.map_err(|error| {
+            let marker = error.marker();
+            let position = Position {
+                line: marker.line(),
+                column: marker.col() + 1,
+            };
+            builder.flaw(
+                position,
+                syntax_message(&error.kind().to_string(), text, position),
+            )
+        })?;
+        builder.event(event, &span)?;
+    }
+    Ok((builder.root, builder.flaws))
+}
+
+/// What the parser says, with a hint for the one mistake that our own syntax invites.
+fn syntax_message(message: &str, text: &str, position: Position) -> String {
+    let line = text.lines().nth(position.line.saturating_sub(1));
+    let hint = if line.is_some_and(|line| line.contains("${")) {
+        " (inside [ ] and { } a text with ${…} needs quotes)"
+    } else {
+        ""
+    };
+    format!("the file cannot be read: {message}{hint}")
+}
+
+/// A collection that is not yet closed.
+struct Open {
+    node: Node,
+    anchor: usize,
+    key: Option<(String, Position, Range<usize>)>,
+    keys: HashSet<String>,
+}
+
+#[derive(Default)]
+struct Builder {
+    open: Vec<Open>,
+    anchors: HashMap<usize, Node>,
+    root: Option<Node>,
+    flaws: Vec<Flaw>,
+    count: usize,
+}
+
+impl Builder {
+    fn event(&mut self, event: Event<'_>, span: &Span) -> Result<(), Flaw> {
+        match event {
+            Event::Scalar(text, style, anchor, _) => {
+                self.count += 1;
+                let plain = style == ScalarStyle::Plain;
+                let value = match &*text {
+                    "" | "~" | "null" | "Null" | "NULL" if plain => Value::Null,
+                    text => Value::Scalar {
+                        text: text.to_owned(),
+                        plain,
+                    },
+                };
+                self.add(node(span, false, value), anchor)
+            }
+            Event::SequenceStart(style, anchor, _) => {
+                self.start(span, style, anchor, Value::List(Vec::new()))
+            }
+            Event::MappingStart(style, anchor, _) => {
+                self.start(span, style, anchor, Value::Map(Vec::new()))
+            }
+            Event::SequenceEnd | Event::MappingEnd => {
+                let Some(mut open) = self.open.pop() else {
+                    return Ok(());
+                };
+                open.node.bytes.end = end(span).max(open.node.bytes.start);
+                self.add(open.node, open.anchor)
+            }
+            Event::Alias(id) => {
+                let Some(target) = self.anchors.get(&id) else {
+                    return Err(
+                        self.flaw(position(span), "an alias stands inside of what it names")
+                    );
+                };
+                let (count, depth) = target.size();
+                self.count += count;
+                if self.count > MOST_NODES || self.open.len() + depth > DEEPEST {
+                    return Err(self.flaw(position(span), "the file is too large"));
+                }
+                let mut copy = target.clone();
+                copy.position = position(span);
+                copy.bytes = start(span)..end(span);
+                self.add(copy, 0)
+            }
+            Event::DocumentStart(..) if self.root.is_some() => Err(self.flaw(
+                position(span),
+                "the file holds a second document: use a file for each",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn start(
+        &mut self,
+        span: &Span,
+        style: StructureStyle,
+        anchor: usize,
+        value: Value,
+    ) -> Result<(), Flaw> {
+        self.count += 1;
+        if self.open.len() >= DEEPEST {
+            return Err(self.flaw(position(span), "the file is nested too deeply"));
+        }
+        self.open.push(Open {
+            node: node(span, style == StructureStyle::Flow, value),
+            anchor,
+            key: None,
+            keys: HashSet::new(),
+        });
+        Ok(())
+    }
+
+    /// Puts a finished node where it belongs.
+    fn add(&mut self, node: Node, anchor: usize) -> Result<(), Flaw> {
+        if self.count > MOST_NODES {
+            return Err(self.flaw(node.position, "the file is too large"));
+        }
+        if anchor > 0 {
+            self.anchors.insert(anchor, node.clone());
+        }
+        let Some(open) = self.open.last_mut() else {
+            self.root = Some(node);
+            return Ok(());
+        };
+        match &mut open.node.value {
+            Value::List(items) => items.push(node),
+            Value::Map(_) if open.key.is_none() => match node.value {
+                Value::Scalar { text, .. } => open.key = Some((text, node.position, node.bytes)),
+                Value::Null => open.key = Some(("null".to_owned(), node.position, node.bytes)),
+                _ => return Err(self.flaw(node.position, "a key must be a text")),
+            },
+            _ => {
+                let path = self.path();
+                self.add_value(node, path);
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts the value of the key that was read last into the mapping.
+    fn add_value(&mut self, node: Node, path: KeyPath) {
+        let Some(open) = self.open.last_mut() else {
+            return;
+        };
+        let (Value::Map(entries), Some((key, position, bytes))) =
+            (&mut open.node.value, open.key.take())
+        else {
+            return;
+        };
+        if key == "<<" && merge(entries, &mut open.keys, &node) {
+            return;
+        }
+        if !open.keys.insert(key.clone()) {
+            let own = |entry: &&Entry| entry.key == key && !entry.bytes.is_empty();
+            if let Some(first) = entries.iter().find(own) {
+                let message = format!(
+                    "this key stands here already, at line {}",
+                    first.position.line
+                );
+                self.flaws.push(Flaw {
+                    position,
+                    path,
+                    message,
+                });
+                return;
+            }
+            entries.retain(|entry| entry.key != key);
+        }
+        entries.push(Entry {
+            key,
+            position,
+            bytes,
+            node,
+        });
+    }
+
+    /// The way to what is being read.
+    fn path(&self) -> KeyPath {
+        let mut path = KeyPath::default();
+        for open in &self.open {
+            match (&open.node.value, &open.key) {
+                (Value::List(items), _) => path = path.index(items.len()),
+                (_, Some((key, ..))) => path = path.key(key),
+                _ => {}
+            }
+        }
+        path
+    }
+
+    fn flaw(&self, position: Position, message: impl Into<String>) -> Flaw {
+        Flaw {
+            position,
+            path: self.path(),
+            message: message.into(),
+        }
+    }
+}
+
+/// `<<: *defaults`: takes over the keys that are not there yet. They lose their bytes: they stand elsewhere.
+fn merge(entries: &mut Vec<Entry>, keys: &mut HashSet<String>, source: &Node) -> bool {
+    let sources: Vec<&Node> = match &source.value {
+        Value::Map(_) => vec![source],
+        Value::List(items) => items.iter().collect(),
+        _ => return false,
+    };
+    for entry in sources.into_iter().flat_map(Node::entries) {
+        if keys.insert(entry.key.clone()) {
+            let mut entry = entry.clone();
+            entry.bytes = 0..0;
+            entries.push(entry);
+        }
+    }
+    true
+}
+
+fn node(span: &Span, flow: bool, value: Value) -> Node {
+    Node {
+        position: position(span),
+        bytes: start(span)..end(span),
+        flow,
+        value,
+    }
+}
+
+fn position(span: &Span) -> Position {
+    Position {
+        line: span.start.line(),
+        column: span.start.col() + 1,
+    }
+}
+
+fn start(span: &Span) -> usize {
+    span.start.byte_offset().unwrap_or(0)
+}
+
+fn end(span: &Span) -> usize {
+    span.end.byte_offset().unwrap_or(0).max(start(span))
+}

@@ -1,0 +1,252 @@
+//! What is wrong in a configuration, and where: everything at once, never with a value that may be secret.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::error::{Error, ErrorKind};
+
+/// Past this number of problems only their number is of interest.
+const MANY: usize = 200;
+
+/// A line and a column, both from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    /// The line.
+    pub line: usize,
+    /// The column, in characters.
+    pub column: usize,
+}
+
+/// One thing that is wrong, or that one should know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The file in which it stands.
+    pub file: Arc<Path>,
+    /// Where it stands there; `None`: the file as a whole.
+    pub position: Option<Position>,
+    /// The key that it concerns, as `servers.github.env.TOKEN`; empty: the file as a whole.
+    pub key: String,
+    /// What is wrong, and what to do. Never holds a configured value that may be secret.
+    pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.file.display())?;
+        if let Some(Position { line, column }) = self.position {
+            write!(f, ":{line}:{column}")?;
+        }
+        f.write_str(": ")?;
+        if !self.key.is_empty() {
+            write!(f, "{}: ", self.key)?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+/// What is worth saying although the configuration stands, in the form of a [`Problem`].
+pub type Notice = Problem;
+
+/// Everything that is wrong in a configuration.
+#[derive(Debug)]
+pub struct Problems {
+    /// What is wrong, in the order of the files.
+    pub problems: Vec<Problem>,
+    /// What is worth saying besides.
+    pub notices: Vec<Notice>,
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.problems.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            write!(f, "{problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Problems {}
+
+impl From<Problems> for Error {
+    fn from(problems: Problems) -> Self {
+        let count = problems.problems.len();
+        let noun = if count == 1 { "problem" } else { "problems" };
+        Self::new(
+            ErrorKind::Config,
+            format!("the configuration has {count} {noun}:\n{problems}"),
+        )
+    }
+}
+
+/// The way to a key.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct KeyPath(Vec<Step>);
+
+/// One step on the way to a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// A key of a mapping.
+    Key(String),
+    /// A place in a list, from 0.
+    Index(usize),
+}
+
+impl KeyPath {
+    /// The way to a key below this one.
+    pub(super) fn key(&self, name: &str) -> Self {
+        let mut steps = self.0.clone();
+        steps.push(Step::Key(name.to_owned()));
+        Self(steps)
+    }
+
+    /// The way to a list's element below this one.
+    pub(super) fn index(&self, index: usize) -> Self {
+        let mut steps = self.0.clone();
+        steps.push(Step::Index(index));
+        Self(steps)
+    }
+
+    /// Its steps.
+    pub(super) fn steps(&self) -> &[Step] {
+        &self.0
+    }
+
+    /// Whether it leads below `other`, or to it.
+    pub(super) fn is_under(&self, other: &Self) -> bool {
+        self.0.starts_with(&other.0)
+    }
+}
+
+impl fmt::Display for KeyPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, step) in self.0.iter().enumerate() {
+            match step {
+                Step::Index(at) => write!(f, "[{at}]")?,
+                Step::Key(key) => {
+                    if index > 0 {
+                        f.write_str(".")?;
+                    }
+                    let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '$');
+                    if !key.is_empty() && key.chars().all(plain) {
+                        f.write_str(key)?;
+                    } else {
+                        let short: String = key.chars().take(80).collect();
+                        write!(f, "{short:?}")?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Collects problems and notices while files are read.
+#[derive(Debug, Default)]
+pub(super) struct Report {
+    problems: Vec<Problem>,
+    notices: Vec<Notice>,
+    wrong: Vec<(Arc<Path>, KeyPath)>,
+    left_out: usize,
+}
+
+impl Report {
+    /// Adds a problem.
+    pub(super) fn problem(
+        &mut self,
+        file: &Arc<Path>,
+        position: Option<Position>,
+        path: &KeyPath,
+        message: impl Into<String>,
+    ) {
+        if self.problems.len() >= MANY {
+            self.left_out += 1;
+            return;
+        }
+        let problem = item(file, position, path, message.into());
+        if !self.problems.contains(&problem) {
+            self.wrong.push((Arc::clone(file), path.clone()));
+            self.problems.push(problem);
+        }
+    }
+
+    /// Adds a notice.
+    pub(super) fn notice(
+        &mut self,
+        file: &Arc<Path>,
+        position: Option<Position>,
+        path: &KeyPath,
+        message: impl Into<String>,
+    ) {
+        let notice = item(file, position, path, message.into());
+        if self.notices.len() < MANY && !self.notices.contains(&notice) {
+            self.notices.push(notice);
+        }
+    }
+
+    /// Whether something at or below this key is known to be wrong, so that what follows from it is not told too.
+    pub(super) fn is_wrong(&self, file: &Path, path: &KeyPath) -> bool {
+        self.wrong
+            .iter()
+            .any(|(wrong_file, wrong)| &**wrong_file == file && wrong.is_under(path))
+    }
+
+    /// The notices, where nothing is wrong.
+    ///
+    /// # Errors
+    /// All problems, with the notices.
+    pub(super) fn finish(mut self, order: &[PathBuf]) -> Result<Vec<Notice>, Problems> {
+        let rank = |problem: &Problem| {
+            let file = order.iter().position(|file| **file == *problem.file);
+            (file.unwrap_or(usize::MAX), problem.position)
+        };
+        self.notices.sort_by_key(rank);
+        if self.problems.is_empty() {
+            return Ok(self.notices);
+        }
+        self.problems.sort_by_key(rank);
+        if self.left_out > 0 {
+            let message = format!("and {} more problems", self.left_out);
+            let file = Arc::clone(&self.problems[0].file);
+            self.problems
+                .push(item(&file, None, &KeyPath::default(), message));
+        }
+        Err(Problems {
+            problems: self.problems,
+            notices: self.notices,
+        })
+    }
+}
+
+fn item(file: &Arc<Path>, position: Option<Position>, path: &KeyPath, message: String) -> Problem {
+    Problem {
+        file: Arc::clone(file),
+        position,
+        key: path.to_string(),
+        message,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_reads_as_a_compiler_says_it() {
+        let path = KeyPath::default().key("servers").key("a b").key("args");
+        let at = Position { line: 3, column: 7 };
+        let problem = item(
+            &Path::new("c.yaml").into(),
+            Some(at),
+            &path.index(1),
+            "no".into(),
+        );
+        assert_eq!(
+            problem.to_string(),
+            "c.yaml:3:7: servers.\"a b\".args[1]: no"
+        );
+    }
+}

@@ -1,0 +1,384 @@
+//! A server as typed → as meant.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use super::check;
+use super::credentials;
+use super::file::{TextOr, Typed};
+use super::file_server::{ServerEntry, TransportEntry};
+use super::scope::Scope;
+use super::settings::ConfiguredCredential;
+use super::units::Span;
+use crate::id::ServerId;
+use crate::server::{
+    CommandLine, Egress, Isolation, Launch, Limits, Program, ProgramTransport, Remote,
+    RemoteTransport, ServerSpec, StartMode,
+};
+use crate::value::Text;
+
+/// The server that the entry means; `None` where something is wrong with it, which the scope's report then says.
+pub(super) fn server(
+    scope: &mut Scope<'_>,
+    id: ServerId,
+    entry: &ServerEntry,
+) -> Option<(ServerSpec, Vec<ConfiguredCredential>)> {
+    let launch = launch(scope, entry);
+    let remote = entry.url.is_some();
+    let env = env(scope, entry);
+    let inherit_env = inherit_env(scope, entry);
+    let (slots, sources) = credentials::slots(scope, &id, entry);
+    let limits = limits(scope, entry);
+    let egress = egress(scope, entry);
+    let isolation = entry.isolation.map_or_else(Isolation::default, Into::into);
+    let start = entry.start.map_or_else(StartMode::default, Into::into);
+    if start == StartMode::Eager && (isolation != Isolation::Shared || !slots.is_empty()) {
+        let reason = "only a server with one instance for all can start eagerly: not one with credentials, nor one \
+                      that is not shared";
+        scope.wrong("start", reason);
+    }
+    if scope.is_wrong("") {
+        return None;
+    }
+    let launch = launch?;
+    if !remote {
+        find_program(scope, &launch, &env);
+    }
+    let spec = ServerSpec {
+        env,
+        inherit_env,
+        slots,
+        era: entry.era.map(Into::into).unwrap_or_default(),
+        isolation,
+        start,
+        limits,
+        egress,
+        ..ServerSpec::new(id, launch)
+    };
+    Some((spec, sources))
+}
+
+fn launch(scope: &mut Scope<'_>, entry: &ServerEntry) -> Option<Launch> {
+    let runs = entry.command.is_some() || entry.image.is_some();
+    match (runs, entry.url.is_some()) {
+        (true, true) => {
+            scope.wrong(
+                "url",
+                "a server has a `url`, or a `command` or `image`, not both",
+            );
+            None
+        }
+        (false, true) => remote(scope, entry).map(Launch::Remote),
+        (true, false) => program(scope, entry).map(Launch::Program),
+        (false, false) => {
+            if !scope.is_wrong("") {
+                scope.wrong("", "a server needs a `command`, an `image` or a `url`");
+            }
+            None
+        }
+    }
+}
+
+fn remote(scope: &mut Scope<'_>, entry: &ServerEntry) -> Option<Remote> {
+    let out_of_place = [
+        ("args", entry.args.is_some()),
+        ("cwd", entry.cwd.is_some()),
+        ("env", entry.env.is_some()),
+        ("inherit_env", entry.inherit_env.is_some()),
+        ("port", entry.port.is_some()),
+        ("path", entry.path.is_some()),
+        ("egress", entry.egress.is_some()),
+    ];
+    for (key, there) in out_of_place {
+        if there && !scope.source.is_foreign() {
+            scope.wrong(
+                key,
+                "it belongs to a server that we run, not to one with a `url`",
+            );
+        }
+    }
+    let transport = match entry.transport {
+        Some(TransportEntry::Stdio) => {
+            scope.wrong("type", "a server with a `url` is `http` or `sse`");
+            return None;
+        }
+        Some(TransportEntry::Sse) => RemoteTransport::Sse,
+        Some(TransportEntry::Http) | None => RemoteTransport::StreamableHttp,
+    };
+    let headers = headers(scope, entry);
+    let url = scope.plain("url", entry.url.as_ref())?;
+    let path = scope.path.key("url");
+    let url = scope.check(&path, check::url(&url))?;
+    Some(Remote {
+        url,
+        headers,
+        transport,
+    })
+}
+
+fn headers(scope: &mut Scope<'_>, entry: &ServerEntry) -> BTreeMap<String, Text> {
+    let mut headers = BTreeMap::new();
+    for (name, typed) in entry.headers.iter().flatten() {
+        let path = scope.path.key("headers").key(name);
+        let header = match check::header_name(name) {
+            Ok(header) => header,
+            Err(message) => {
+                scope.wrong_key(&path, message);
+                continue;
+            }
+        };
+        if check::is_own_header(&header) {
+            scope.below(path).notice(
+                "",
+                "this header is not sent: the orchestrator sets it itself",
+            );
+            continue;
+        }
+        let Some(value) = secret_value(scope, &path, typed, None) else {
+            continue;
+        };
+        scope.check(&path, check::header_value(value.expose()));
+        if headers.insert(header.as_str().to_owned(), value).is_some() {
+            scope.wrong_key(&path, "this header stands here twice, in different cases");
+        }
+    }
+    headers
+}
+
+fn program(scope: &mut Scope<'_>, entry: &ServerEntry) -> Option<Program> {
+    if entry.headers.is_some() && !scope.source.is_foreign() {
+        scope.wrong("headers", "headers belong to a server with a `url`");
+    }
+    let transport = program_transport(scope, entry);
+    let image = scope.plain("image", entry.image.as_ref());
+    let command = command_line(scope, entry);
+    Some(Program {
+        command,
+        image,
+        transport: transport?,
+    })
+}
+
+fn program_transport(scope: &mut Scope<'_>, entry: &ServerEntry) -> Option<ProgramTransport> {
+    match entry.transport {
+        Some(TransportEntry::Sse) => {
+            scope.wrong("type", "a program is `stdio` or `http`");
+            None
+        }
+        Some(TransportEntry::Http) => {
+            let path = match &entry.path {
+                Some(_) => scope.plain("path", entry.path.as_ref())?,
+                None => "/mcp".to_owned(),
+            };
+            if !path.starts_with('/') || path.parse::<http::uri::PathAndQuery>().is_err() {
+                scope.wrong("path", "this must be a path, as /mcp");
+            }
+            if entry.port == Some(0) {
+                scope.wrong(
+                    "port",
+                    "leave it away for a free port, which the program gets as ${PORT}",
+                );
+            }
+            Some(ProgramTransport::Http {
+                port: entry.port,
+                path,
+            })
+        }
+        Some(TransportEntry::Stdio) | None => {
+            for (key, there) in [
+                ("port", entry.port.is_some()),
+                ("path", entry.path.is_some()),
+            ] {
+                if there {
+                    scope.wrong(key, "it belongs to a program with `type: http`");
+                }
+            }
+            Some(ProgramTransport::Stdio)
+        }
+    }
+}
+
+fn command_line(scope: &mut Scope<'_>, entry: &ServerEntry) -> Option<CommandLine> {
+    let at = scope.path.key("command");
+    let Some(command) = &entry.command else {
+        for (key, there) in [("args", entry.args.is_some()), ("cwd", entry.cwd.is_some())] {
+            if there {
+                scope.wrong(key, "it needs a `command` beside it");
+            }
+        }
+        return None;
+    };
+    let keep = (entry.transport == Some(TransportEntry::Http)).then_some("PORT");
+    let (program, program_at, args, args_at, first) = match command {
+        TextOr::Text(program) => {
+            let args = entry.args.as_deref().unwrap_or_default();
+            (program, at.clone(), args, scope.path.key("args"), 0)
+        }
+        TextOr::Other(list) => {
+            if entry.args.is_some() {
+                scope.wrong(
+                    "args",
+                    "the arguments of a `command` that is a list stand in that list",
+                );
+            }
+            let Some((program, args)) = list.split_first() else {
+                scope.wrong_at(&at, "it is empty");
+                return None;
+            };
+            (program, at.index(0), args, at.clone(), 1)
+        }
+    };
+    let mut texts = Vec::with_capacity(args.len());
+    for (index, arg) in args.iter().enumerate() {
+        texts.extend(scope.text(&args_at.index(index + first), arg, keep));
+    }
+    let cwd = cwd(scope, entry);
+    let program = scope.text(&program_at, program, None)?;
+    let program = program.expose();
+    if program.trim().is_empty() {
+        scope.wrong_at(&program_at, "it is empty");
+        return None;
+    }
+    let relative = program.contains('/') && entry.image.is_none();
+    let program = if relative {
+        scope.source.resolve(program).to_string_lossy().into_owned()
+    } else {
+        program.to_owned()
+    };
+    Some(CommandLine {
+        program,
+        args: texts,
+        cwd,
+    })
+}
+
+fn cwd(scope: &mut Scope<'_>, entry: &ServerEntry) -> Option<PathBuf> {
+    let cwd = scope.plain("cwd", entry.cwd.as_ref())?;
+    if entry.image.is_some() {
+        return Some(PathBuf::from(cwd));
+    }
+    let cwd = scope.source.resolve(&cwd);
+    if !cwd.is_dir() {
+        scope.wrong("cwd", "there is no such folder");
+    }
+    Some(cwd)
+}
+
+fn env(scope: &mut Scope<'_>, entry: &ServerEntry) -> BTreeMap<String, Text> {
+    let mut env = BTreeMap::new();
+    for (name, typed) in entry.env.iter().flatten() {
+        let path = scope.path.key("env").key(name);
+        if let Err(message) = check::env_name(name) {
+            scope.wrong_key(&path, message);
+        } else if let Some(value) = secret_value(scope, &path, typed, None) {
+            env.insert(name.clone(), value);
+        }
+    }
+    env
+}
+
+/// A value that is a secret in a foreign file whatever it is.
+fn secret_value(
+    scope: &mut Scope<'_>,
+    path: &super::problem::KeyPath,
+    typed: &Typed,
+    keep: Option<&str>,
+) -> Option<Text> {
+    let text = scope.text(path, typed, keep)?;
+    if scope.source.is_foreign() && !text.is_secret() {
+        return Some(Text::secret(text.expose()));
+    }
+    Some(text)
+}
+
+fn inherit_env(scope: &mut Scope<'_>, entry: &ServerEntry) -> Vec<String> {
+    let names: BTreeSet<&String> = entry.inherit_env.iter().flatten().collect();
+    for (index, name) in entry.inherit_env.iter().flatten().enumerate() {
+        let path = scope.path.key("inherit_env").index(index);
+        scope.check(&path, check::env_name(name));
+    }
+    names.into_iter().cloned().collect()
+}
+
+fn limits(scope: &mut Scope<'_>, entry: &ServerEntry) -> Limits {
+    let spans = [
+        ("timeout", entry.timeout),
+        ("start_timeout", entry.start_timeout),
+        ("list_timeout", entry.list_timeout),
+    ];
+    for (key, span) in spans {
+        if span.is_some_and(|Span(span)| span.is_zero()) {
+            scope.wrong(key, "it must be longer than nothing");
+        }
+    }
+    if entry.max_message_bytes.is_some_and(|size| size.0 < 1024) {
+        scope.wrong("max_message_bytes", "it must be at least 1KiB");
+    }
+    if entry.max_calls_in_flight == Some(0) {
+        scope.wrong("max_calls_in_flight", "it must be at least 1");
+    }
+    let default = Limits::default();
+    let or = |span: Option<Span>, default| span.map_or(default, |Span(span)| span);
+    Limits {
+        call_timeout: or(entry.timeout, default.call_timeout),
+        start_timeout: or(entry.start_timeout, default.start_timeout),
+        list_timeout: or(entry.list_timeout, default.list_timeout),
+        stop_grace: or(entry.stop_grace, default.stop_grace),
+        drain_timeout: or(entry.drain_timeout, default.drain_timeout),
+        idle_timeout: entry
+            .idle_timeout
+            .map_or(default.idle_timeout, |span| span.0),
+        message_bytes: entry
+            .max_message_bytes
+            .map_or(default.message_bytes, |size| size.0),
+        calls_in_flight: entry.max_calls_in_flight.unwrap_or(default.calls_in_flight),
+        task_ttl_max: or(entry.task_ttl_max, default.task_ttl_max),
+    }
+}
+
+fn egress(scope: &mut Scope<'_>, entry: &ServerEntry) -> Egress {
+    let path = scope.path.key("egress");
+    match &entry.egress {
+        None => Egress::default(),
+        Some(TextOr::Text(text)) => match text.0.as_str() {
+            "all" => Egress::All,
+            "public" => Egress::Public,
+            "none" => Egress::None,
+            one => {
+                scope.check(&path, check::network(one));
+                Egress::Only(vec![one.to_owned()])
+            }
+        },
+        Some(TextOr::Other(networks)) => {
+            for (index, network) in networks.iter().enumerate() {
+                scope.check(&path.index(index), check::network(network));
+            }
+            Egress::Only(networks.clone())
+        }
+    }
+}
+
+/// Says so where the program is not found. That is no error: it may be installed later.
+fn find_program(scope: &mut Scope<'_>, launch: &Launch, env: &BTreeMap<String, Text>) {
+    let Launch::Program(Program {
+        command: Some(command),
+        image: None,
+        ..
+    }) = launch
+    else {
+        return;
+    };
+    let path = match env.get("PATH") {
+        Some(Text::Plain(path)) => Some(path.as_str()),
+        Some(Text::Secret(_)) => return,
+        None => scope.variables.get("PATH"),
+    };
+    if let Err(message) = check::program(&command.program, path) {
+        let hint = if command.program.contains(' ') {
+            "; a command with arguments is a list, or has `args` beside it"
+        } else {
+            ""
+        };
+        scope.notice("command", format!("{message}{hint}"));
+    }
+}

@@ -1,0 +1,334 @@
+//! What is wrong is told with its place, its key and what to do.
+
+use super::{bad, load_as};
+
+/// Texts with one problem each, and what is said about it. `~` stands for a server to which the rest belongs.
+const MISTAKES: &[(&str, &str)] = &[
+    (
+        "serverz: {}",
+        "c.yaml:1:1: serverz: this key is not known; did you mean \"servers\"?",
+    ),
+    (
+        "~comand: x",
+        "c.yaml:4:5: servers.a.comand: this key is not known; did you mean \"command\"?",
+    ),
+    (
+        "~idleTimeout: 5m",
+        "c.yaml:4:5: servers.a.idleTimeout: this key is not known; did you mean \"idle_timeout\"?",
+    ),
+    (
+        "~timeout: 60",
+        "c.yaml:4:14: servers.a.timeout: a duration needs a unit",
+    ),
+    (
+        "~timeout: 0s",
+        "c.yaml:4:14: servers.a.timeout: it must be longer than nothing",
+    ),
+    (
+        "~max_message_bytes: 1TB",
+        "c.yaml:4:24: servers.a.max_message_bytes: the units of a size",
+    ),
+    (
+        "~max_calls_in_flight: many",
+        "c.yaml:4:26: servers.a.max_calls_in_flight: a number is expected here, not a text",
+    ),
+    (
+        "~era: modrn",
+        "c.yaml:4:10: servers.a.era: it must be one of auto, legacy, modern; did you mean \"modern\"?",
+    ),
+    (
+        "~env: [A]",
+        "c.yaml:4:5: servers.a.env: a mapping is expected here, not a list",
+    ),
+    (
+        "~env: {A: [1]}",
+        "c.yaml:4:11: servers.a.env.A: a text is expected here, not a list",
+    ),
+    (
+        "~env: {A=B: x}",
+        "c.yaml:4:11: servers.a.env.\"A=B\": no '=', no white space",
+    ),
+    (
+        "~env: {A: \"${NOT_SET}\"}",
+        "c.yaml:4:14: servers.a.env.A: the variable NOT_SET is not set",
+    ),
+    (
+        "~args: [x]",
+        "c.yaml:4:5: servers.a.args: the arguments of a `command` that is a list",
+    ),
+    (
+        "~url: https://example.com",
+        "c.yaml:4:10: servers.a.url: a server has a `url`, or a `command`",
+    ),
+    (
+        "~headers: {A: b}",
+        "c.yaml:4:5: servers.a.headers: headers belong to a server with a `url`",
+    ),
+    (
+        "~type: sse",
+        "c.yaml:4:11: servers.a.type: a program is `stdio` or `http`",
+    ),
+    (
+        "~port: 80",
+        "c.yaml:4:11: servers.a.port: it belongs to a program with `type: http`",
+    ),
+    (
+        "~type: http\n    port: 70000",
+        "c.yaml:5:11: servers.a.port: a number from 0 to 65535 is expected here",
+    ),
+    (
+        "~type: http\n    path: mcp",
+        "c.yaml:5:11: servers.a.path: this must be a path",
+    ),
+    (
+        "~cwd: /does/not/exist",
+        "c.yaml:4:10: servers.a.cwd: there is no such folder",
+    ),
+    (
+        "~egress: [10.0.0.0/33]",
+        "c.yaml:4:14: servers.a.egress[0]: the length",
+    ),
+    (
+        "~egress: some",
+        "c.yaml:4:13: servers.a.egress: this must be all, public, none",
+    ),
+    (
+        "~start: eager\n    isolation: session",
+        "c.yaml:4:12: servers.a.start: only a server with one instance",
+    ),
+    (
+        "~inherit_env: [\"\"]",
+        "c.yaml:4:19: servers.a.inherit_env[0]: the name of a variable is empty",
+    ),
+    (
+        "~credentials: [{env: A}]",
+        "c.yaml:4:19: servers.a.credentials[0]: a credential needs a `name`",
+    ),
+    (
+        "~credentials: [{name: a}]",
+        "c.yaml:4:19: servers.a.credentials[0]: a credential needs one of",
+    ),
+    (
+        "~credentials: [{name: a b, env: A}]",
+        "servers.a.credentials[0].name: \"a b\" is not a valid slot name",
+    ),
+    (
+        "~credentials: [{name: a, header: X-Key}]",
+        "servers.a.credentials[0].header: a program on standard",
+    ),
+    (
+        "~credentials: [{name: a, file: ../x}]",
+        "servers.a.credentials[0].file: this must be a file's name",
+    ),
+    (
+        "~credentials: [{name: a, env: A}, {name: a, env: B}]",
+        "credentials[1].name: another credential",
+    ),
+    (
+        "~credentials: [{name: a, env: A}, {name: b, env: A}]",
+        "credentials[1]: its env is set elsewhere",
+    ),
+    (
+        "~credentials: [{name: a, env: A, value: x, from_env: B}]",
+        "a credential has one source",
+    ),
+    (
+        "servers: {a: {}}",
+        "c.yaml:1:11: servers.a: a server needs a `command`, an `image` or a `url`",
+    ),
+    (
+        "servers: {A b: {command: sh}}",
+        "c.yaml:1:11: servers.\"A b\": \"A b\" is not a valid server name",
+    ),
+    (
+        "servers: {a: 1}",
+        "c.yaml:1:14: servers.a: a mapping is expected",
+    ),
+    (
+        "servers: {a: {command: []}}",
+        "servers.a.command: it is empty",
+    ),
+    (
+        "servers: {a: {image: x, args: [y]}}",
+        "servers.a.args: it needs a `command` beside it",
+    ),
+    (
+        "servers: {a: {url: example.com}}",
+        "c.yaml:1:20: servers.a.url: the address needs its scheme",
+    ),
+    (
+        "servers: {a: {url: \"ftp://example.com\"}}",
+        "servers.a.url: the address must begin with https://",
+    ),
+    (
+        "servers: {a: {url: \"https://u:p@example.com\"}}",
+        "servers.a.url: the address holds a user or password",
+    ),
+    (
+        "servers: {a: {url: \"http://h\", env: {}}}",
+        "servers.a.env: it belongs to a server that we run",
+    ),
+    (
+        "servers: {a: {url: \"http://h\", type: stdio}}",
+        "servers.a.type: a server with a `url` is `http`",
+    ),
+    (
+        "servers: {a: {url: \"http://h\", headers: {a b: c}}}",
+        "servers.a.headers.\"a b\": this is no valid name",
+    ),
+    (
+        "servers: {a: {url: \"http://h\", headers: {A: \"b\\nc\"}}}",
+        "servers.a.headers.A: a header's value",
+    ),
+    (
+        "servers: {a: {url: \"http://h\", credentials: [{name: a, env: A}]}}",
+        "gets a credential as a `header`",
+    ),
+    (
+        "gateways: {default: {servers: [githib]}}\nservers: {github: {command: sh}}",
+        "c.yaml:1:32: gateways.default.servers[0]: there is no server githib; did you mean \"github\"?",
+    ),
+    (
+        "~\ngateways: {x: {servers: [a, a]}}",
+        "gateways.x.servers[1]: the name a stands in this gateway already",
+    ),
+    (
+        "~\ngateways: {x: {servers: [{server: a, as: A}]}}",
+        "gateways.x.servers[0].as: \"A\" is not a valid alias",
+    ),
+    (
+        "~\ngateways: {x: {servers: [{as: a}]}}",
+        "gateways.x.servers[0]: the key \"server\" is missing",
+    ),
+    (
+        "~\ngateways: {x: {servers: [{server: a, credential: {pinned: organization}}]}}",
+        "this server has no `credentials`",
+    ),
+    (
+        "~credentials: [{name: t, env: T}]\ngateways: {x: {servers: [{server: a, credential: {pinned: me}}]}}",
+        "an owner is organization, team/NAME or user/NAME",
+    ),
+    (
+        "~credentials: [{name: t, env: T}]\ngateways: {x: {servers: [{server: a, credential: none}]}}",
+        "this server needs a credential",
+    ),
+    (
+        "gateways: {X: {}}",
+        "c.yaml:1:12: gateways.X: \"X\" is not a valid gateway name",
+    ),
+    (
+        "listen: 8080",
+        "c.yaml:1:9: listen: this must be an IP address and a port",
+    ),
+    (
+        "listen: 127.0.0.1:1\nmetrics_listen: 127.0.0.1:1",
+        "metrics_listen: metrics have a listener of their own",
+    ),
+    (
+        "allowed_origins: [example.com]",
+        "c.yaml:1:19: allowed_origins[0]: an origin is as",
+    ),
+    (
+        "log: {format: xml}",
+        "c.yaml:1:15: log.format: it must be one of text, json",
+    ),
+    (
+        "max_body_bytes: 1",
+        "max_body_bytes: it must be at least 1KiB",
+    ),
+    (
+        "servers: {a: {command: sh}, a: {command: sh}}",
+        "c.yaml:1:29: servers.a: this key stands here already, at line 1",
+    ),
+    ("servers: [", "the file cannot be read"),
+    ("servers: {a: {command: [sh, ${A}]}}", "needs quotes"),
+    ("a: 1\n---\nb: 1", "the file holds a second document"),
+    ("- a", "c.yaml:1:1: a mapping is expected here, not a list"),
+    ("servers: {a: {command: *x}}", "the file cannot be read"),
+];
+
+const SERVER: &str = "servers:\n  a:\n    command: [sh]\n    ";
+
+#[test]
+fn each_mistake_is_told_where_it_stands() {
+    let mut failed = Vec::new();
+    for (text, says) in MISTAKES {
+        let text = text
+            .strip_prefix('~')
+            .map_or_else(|| (*text).to_owned(), |rest| format!("{SERVER}{rest}\n"));
+        let problems = bad(&text);
+        if problems.len() != 1 || !problems[0].contains(says) {
+            failed.push(format!("{text}\n  wanted {says}\n  got {problems:#?}"));
+        }
+    }
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+}
+
+#[test]
+fn everything_that_is_wrong_is_told_at_once() {
+    let text = "
+servers:
+  a:
+    command: [sh]
+    timeout: 5
+    unknown: 1
+    era: no
+  b:
+    url: nowhere
+    headers: {A: '${NOT_SET}'}
+  C:
+    command: sh
+gateways:
+  g: {servers: [a, d], tool_names: both}
+listen: x
+";
+    let problems = bad(text);
+    let keys = [
+        "a.timeout",
+        "a.unknown",
+        "a.era",
+        "b.url",
+        "b.headers.A",
+        "servers.C",
+        "g.servers[1]",
+        "g.tool_names",
+        "listen",
+    ];
+    for key in keys {
+        assert_eq!(
+            problems
+                .iter()
+                .filter(|problem| problem.contains(key))
+                .count(),
+            1,
+            "{key}: {problems:#?}"
+        );
+    }
+    assert_eq!(problems.len(), keys.len(), "{problems:#?}");
+}
+
+#[test]
+fn a_broken_file_does_not_hide_what_is_wrong_in_another() {
+    let problems = load_as(&[
+        ("a.yaml", "servers: ["),
+        ("b.yaml", "x: 1"),
+        ("c.json", "{\"listen\": 1}"),
+    ]);
+    let problems = problems.unwrap_err().to_string();
+    for file in ["a.yaml:", "b.yaml:1:1:", "c.json:1:12:"] {
+        assert!(problems.contains(file), "{problems}");
+    }
+}
+
+#[test]
+fn a_missing_file_is_a_problem() {
+    let missing = std::path::PathBuf::from("/does/not/exist.yaml");
+    let problems = super::super::load(&[missing], &super::options()).unwrap_err();
+    assert!(
+        problems
+            .to_string()
+            .contains("/does/not/exist.yaml: the file cannot be read")
+    );
+    let error = crate::Error::from(problems);
+    assert_eq!(error.kind(), crate::ErrorKind::Config);
+}

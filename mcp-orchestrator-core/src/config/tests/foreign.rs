@@ -1,0 +1,167 @@
+//! Files of other programs run unchanged.
+
+use super::{load_as, options};
+use crate::config::{LoadOptions, load_texts};
+use crate::id::ServerId;
+use crate::server::{Launch, RemoteTransport, ServerSpec};
+
+fn load_foreign(file: &str, text: &str) -> crate::config::Loaded {
+    load_as(&[(file, text)]).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+fn find(loaded: &crate::config::Loaded, name: &str) -> ServerSpec {
+    (**loaded
+        .settings
+        .server(&ServerId::new(name).unwrap())
+        .unwrap())
+    .clone()
+}
+
+const CLAUDE: &str = r#"{
+  "$schema": "https://example.com/schema.json",
+  "mcpServers": {
+    "File System": {
+      "command": "sh", "args": ["-y", "fs", "${HOME}", "$$x"], "env": {"PLAIN": "visible", "N": 5, "OFF": null},
+      "autoApprove": ["read"], "timeout": 60, "disabled": false
+    },
+    "remote": {"type": "streamable-http", "url": "${BASE:-https://example.com}/mcp", "headers": {"X-Key": "k", "Accept": "x"}},
+    "sse": {"type": "sse", "url": "http://localhost:1/sse"},
+    "url-only": {"url": "http://localhost:1/mcp"},
+    "off": {"command": "sh", "disabled": true}
+  },
+  "globalShortcut": "x"
+}"#;
+
+#[test]
+fn mcp_servers_of_claude_and_cursor() {
+    let loaded = load_foreign("claude_desktop_config.json", CLAUDE);
+    let fs = find(&loaded, "file-system");
+    let Launch::Program(program) = &fs.launch else {
+        panic!()
+    };
+    let args = &program.command.as_ref().unwrap().args;
+    assert_eq!((args[2].expose(), args[2].is_secret()), ("/home/u", true));
+    assert_eq!((args[3].expose(), args[3].is_secret()), ("$$x", false));
+    assert_eq!(fs.env["N"].expose(), "5");
+    assert!(fs.env.values().all(crate::value::Text::is_secret));
+    assert!(!fs.env.contains_key("OFF"));
+    let Launch::Remote(remote) = find(&loaded, "remote").launch else {
+        panic!()
+    };
+    assert_eq!(remote.url.to_string(), "https://example.com/mcp");
+    assert_eq!(remote.headers.keys().collect::<Vec<_>>(), ["x-key"]);
+    assert!(remote.headers["x-key"].is_secret());
+    let Launch::Remote(sse) = find(&loaded, "sse").launch else {
+        panic!()
+    };
+    assert_eq!(sse.transport, RemoteTransport::Sse);
+    let Launch::Remote(url) = find(&loaded, "url-only").launch else {
+        panic!()
+    };
+    assert_eq!(url.transport, RemoteTransport::StreamableHttp);
+    assert_eq!(loaded.settings.servers.len(), 4);
+    let notices: String = loaded
+        .notices
+        .iter()
+        .map(|notice| format!("{notice}\n"))
+        .collect();
+    assert!(
+        notices.contains("it is called file-system here") && notices.contains("disabled there"),
+        "{notices}"
+    );
+}
+
+const VS_CODE: &str = r#"{
+  // comments and trailing commas are allowed
+  "inputs": [
+    {"type": "promptString", "id": "github-token", "description": "A /* token */", "password": true},
+    {"type": "promptString", "id": "level", "default": "info"},
+  ],
+  "servers": {
+    "github": {
+      "type": "stdio",
+      "command": "sh",
+      "args": ["${workspaceFolder}/run.js", "--level=${input:level}"],
+      "env": {"TOKEN": "${input:github-token}", "HOME2": "${env:HOME}"}, /* http://x */
+    },
+    "docs": {"type": "http", "url": "https://example.com/mcp", "gallery": true},
+  },
+}"#;
+
+#[test]
+fn servers_and_inputs_of_vs_code() {
+    let refused = load_as(&[("/work/space/.vscode/mcp.json", VS_CODE)])
+        .unwrap_err()
+        .to_string();
+    assert!(
+        refused.contains("mcp.json:12:24: servers.github.env.TOKEN: the input \"github-token\" has no value: give it \
+                          with --input, or in the variable MCP_INPUT_GITHUB_TOKEN"),
+        "{refused}"
+    );
+    let mut options: LoadOptions = options();
+    options
+        .variables
+        .inputs
+        .insert("github-token".into(), "canary".into());
+    let texts = [("/work/space/.vscode/mcp.json".into(), VS_CODE.to_owned())];
+    let loaded = load_texts(&texts, &options).unwrap();
+    let github = find(&loaded, "github");
+    assert_eq!(github.env["TOKEN"].expose(), "canary");
+    assert_eq!(github.env["HOME2"].expose(), "/home/u");
+    let Launch::Program(program) = &github.launch else {
+        panic!()
+    };
+    let args = &program.command.as_ref().unwrap().args;
+    assert_eq!(
+        (args[0].expose(), args[0].is_secret()),
+        ("/work/space/run.js", false)
+    );
+    assert_eq!(
+        (args[1].expose(), args[1].is_secret()),
+        ("--level=info", true)
+    );
+    assert!(!format!("{loaded:?}").contains("canary"));
+}
+
+#[test]
+fn names_that_become_one_are_an_error_that_names_both() {
+    let text = r#"{"mcpServers": {"My Server": {"command": "sh"}, "my_server": {"command": "sh"}, "日本": {"command": "sh"}}}"#;
+    let problems = load_as(&[("mcp.json", text)]).unwrap_err().to_string();
+    assert!(
+        problems.contains("\"My Server\" and \"my_server\" both become the name my-server"),
+        "{problems}"
+    );
+    assert!(problems.contains("no letter or digit"), "{problems}");
+}
+
+#[test]
+fn what_is_wrong_in_a_foreign_file_is_told_too() {
+    let text = r#"{"mcpServers": {"a": {"command": 5, "env": {"T": "x"}}, "b": {"args": []}, "c": {"url": "x", "type": "ws"}}}"#;
+    let problems = load_as(&[("x.json", text)]).unwrap_err().to_string();
+    for says in [
+        "mcpServers.a.command: a text",
+        "mcpServers.b: a server needs",
+        "mcpServers.c.type: it must be one of",
+    ] {
+        assert!(problems.contains(says), "{says}: {problems}");
+    }
+}
+
+#[test]
+fn own_json_is_not_taken_for_a_foreign_file() {
+    let own = r#"{"servers": {"a": {"command": ["sh"], "unknown": 1}}}"#;
+    assert!(load_as(&[("config.json", own)]).is_err());
+    assert!(load_as(&[(".vscode/mcp.json", own)]).is_ok());
+    let ours = r#"{"servers": {"a": {"command": ["sh"], "unknown": 1}}, "gateways": {}}"#;
+    assert!(load_as(&[("mcp.json", ours)]).is_err());
+    let theirs =
+        r#"{"servers": {"a": {"command": "sh", "gallery": 1, "args": ["${workspaceFolder}"]}}}"#;
+    assert!(load_as(&[("other.json", theirs)]).is_ok());
+    let both = r#"{"mcpServers": {}, "listen": "127.0.0.1:1"}"#;
+    let loaded = load_as(&[("both.json", both)]).unwrap();
+    assert!(
+        loaded.notices[0]
+            .message
+            .contains("is not read in a file with `mcpServers`")
+    );
+}

@@ -1,0 +1,92 @@
+//! A foreign file becomes our own, and no secret travels unseen.
+
+use std::path::Path;
+
+use crate::config::{
+    IfPresent, ImportValues, Imported, LoadOptions, add_to_text, import_text, load_texts,
+};
+
+const FOREIGN: &str = r#"{
+      "inputs": [{"id": "tok", "type": "promptString"}],
+      "mcpServers": {
+        "Git Hub": {"command": "sh", "args": ["-y", "${input:tok}", "$${x.y}", "$${HOME}", "${workspaceFolder}/a"],
+                    "env": {"API_KEY": "canary-1", "apiUrl": "u", "R": "${env:HOME}"}},
+        "b": {"command": "sh", "env": {"API_KEY": "canary-2"}},
+        "c": {"command": "sh", "env": {"API_KEY": "canary-1"}},
+        "d": {"url": "https://h/", "headers": {"Authorization": "Bearer canary-3"}}
+      }
+    }"#;
+
+fn import(values: ImportValues) -> Imported {
+    let file = Path::new("/w/.cursor/mcp.json");
+    import_text(file, FOREIGN, None, values).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+#[test]
+fn values_become_references_and_the_variables_are_told() {
+    let imported = import(ImportValues::Reference);
+    let file = Path::new("c.yaml");
+    let (text, _) = add_to_text(file, "", &imported.servers, IfPresent::Refuse).unwrap();
+    assert!(!text.contains("canary"), "{text}");
+    let names: Vec<_> = imported
+        .variables
+        .iter()
+        .map(|variable| variable.name.as_str())
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "API_KEY",
+            "API_URL",
+            "B_API_KEY",
+            "D_AUTHORIZATION",
+            "HOME",
+            "MCP_INPUT_TOK"
+        ]
+    );
+    assert_eq!(
+        imported.variables[0].used_by,
+        ["git-hub.env.API_KEY", "c.env.API_KEY"]
+    );
+    assert!(imported.variables[0].left_behind && !imported.variables[4].left_behind);
+    let mut options = LoadOptions::default();
+    options.variables.env = names
+        .iter()
+        .map(|name| ((*name).to_owned(), "/v".to_owned()))
+        .collect();
+    let loaded = load_texts(&[("c.yaml".into(), text)], &options).unwrap();
+    assert_eq!(loaded.settings.servers.len(), 4);
+    let crate::server::Launch::Program(program) = &loaded.settings.servers[0].launch else {
+        panic!()
+    };
+    let args = &program.command.as_ref().unwrap().args;
+    let args: Vec<_> = args.iter().map(crate::value::Text::expose).collect();
+    assert_eq!(args, ["-y", "/v", "$${x.y}", "$/v", "/w/a"]);
+}
+
+#[test]
+fn values_are_kept_only_when_told() {
+    let imported = import(ImportValues::Keep);
+    let (text, _) = add_to_text(
+        Path::new("c.yaml"),
+        "",
+        &imported.servers,
+        IfPresent::Refuse,
+    )
+    .unwrap();
+    assert!(
+        text.contains("canary-1") && text.contains("Bearer canary-3"),
+        "{text}"
+    );
+    assert!(!format!("{imported:?}").contains("canary"));
+}
+
+#[test]
+fn what_is_no_such_file_is_refused() {
+    for text in ["", "{}", "[1]", "{\"mcpServers\": {\"a\": 1}}", "{"] {
+        assert!(
+            import_text(Path::new("x.json"), text, None, ImportValues::Keep).is_err(),
+            "{text}"
+        );
+    }
+}

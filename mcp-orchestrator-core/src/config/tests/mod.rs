@@ -1,0 +1,49 @@
+//! Whole files, good and bad.
+
+mod bad;
+mod docs;
+mod foreign;
+mod good;
+mod import;
+mod random;
+mod secrets;
+
+use std::path::PathBuf;
+
+use super::{LoadOptions, Loaded, Problems, Variables, load_texts};
+
+/// A fixed surrounding: nothing of this machine.
+pub(super) fn options() -> LoadOptions {
+    let env = [
+        ("HOME", "/home/u"),
+        ("TOKEN", "canary-token"),
+        ("PATH", "/bin:/usr/bin"),
+        ("NAME", "name"),
+    ];
+    LoadOptions {
+        variables: Variables {
+            env: env
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
+            ..Variables::default()
+        },
+        ..LoadOptions::default()
+    }
+}
+
+pub(super) fn load_as(files: &[(&str, &str)]) -> Result<Loaded, Problems> {
+    let texts: Vec<_> = files
+        .iter()
+        .map(|(file, text)| (PathBuf::from(file), (*text).to_owned()))
+        .collect();
+    load_texts(&texts, &options())
+}
+
+pub(super) fn good(text: &str) -> Loaded {
+    load_as(&[("c.yaml", text)]).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+pub(super) fn bad(text: &str) -> Vec<String> {
+    let problems = load_as(&[("c.yaml", text)]).expect_err("the file is wrong");
+    problems.problems.iter().map(ToString::to_string).collect()
+}
