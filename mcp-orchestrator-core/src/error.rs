@@ -44,6 +44,10 @@ pub enum ErrorKind {
     MethodNotFound,
     /// A message over its limit.
     TooLarge,
+    /// A body of a media type that is not taken.
+    UnsupportedMedia,
+    /// No answer that the client accepts can be given.
+    NotAcceptable,
     /// A limit on calls or instances is reached; try again later.
     Overloaded,
     /// The instance could not be started.

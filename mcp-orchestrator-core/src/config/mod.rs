@@ -8,6 +8,7 @@
 //! the library (`server`, `credentials`, `gateways`, `globals`). A value that came from a variable, and any value of
 //! `env` and `headers` in a foreign file, is [`Text::Secret`](crate::value::Text::Secret) from there on.
 
+mod build;
 mod check;
 mod credentials;
 mod edit;
@@ -33,6 +34,7 @@ mod typed;
 mod units;
 mod write;
 
+pub use self::build::Built;
 pub use self::expand::{Variables, input_variable};
 pub use self::file::{
     File, GatewayEntry, GatewayServerEntry, LogEntry, LogFormat, Named, PinnedEntry, TextOr,

@@ -1,0 +1,229 @@
+//! The MCP endpoint: `/mcp` for the default gateway, `/mcp/{gateway}` for the others.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path, Request, State};
+use axum::response::Response;
+use axum::routing::any;
+use http::request::Parts;
+use http::{HeaderName, Method, StatusCode};
+use mcp_orchestrator_core::auth::{Authenticated, Authenticator, AuthenticatorChain};
+use mcp_orchestrator_core::call::{Call, Dialect, Listen, Notify};
+use mcp_orchestrator_core::id::{GatewayId, SessionId};
+use mcp_orchestrator_core::jsonrpc::{Kind, Message, ParseError};
+use mcp_orchestrator_core::protocol::{Era, header, method, version};
+use mcp_orchestrator_core::{Error, ErrorKind, Orchestrator, Result};
+
+use crate::options::Options;
+use crate::respond::{self, Manner};
+use crate::{errors, guard, modern};
+
+const SESSION_ID: HeaderName = HeaderName::from_static(header::SESSION_ID);
+
+/// What every request needs.
+#[derive(Clone, Debug)]
+struct Gate {
+    orchestrator: Orchestrator,
+    authenticators: AuthenticatorChain,
+    options: Arc<Options>,
+}
+
+/// The endpoint as an axum router: `/mcp` and `/mcp/{gateway}`. It may be nested under any prefix.
+///
+/// # Errors
+/// Without an authenticator.
+pub fn router(
+    orchestrator: Orchestrator,
+    authenticators: impl IntoIterator<Item = Arc<dyn Authenticator>>,
+    options: Options,
+) -> Result<Router> {
+    let authenticators = AuthenticatorChain::new(authenticators)?;
+    let gate = Gate { orchestrator, authenticators, options: Arc::new(options) };
+    Ok(Router::new()
+        .route("/mcp", any(default_gateway))
+        .route("/mcp/{gateway}", any(named_gateway))
+        .with_state(Arc::new(gate)))
+}
+
+async fn default_gateway(State(gate): State<Arc<Gate>>, request: Request) -> Response {
+    gate.answer(GatewayId::default_gateway(), request).await
+}
+
+async fn named_gateway(State(gate): State<Arc<Gate>>, Path(name): Path<String>, request: Request) -> Response {
+    match GatewayId::new(&name) {
+        Ok(gateway) => gate.answer(gateway, request).await,
+        Err(_) => plain(StatusCode::NOT_FOUND),
+    }
+}
+
+fn plain(status: StatusCode) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response
+}
+
+impl Gate {
+    async fn answer(&self, gateway: GatewayId, request: Request) -> Response {
+        let (parts, body) = request.into_parts();
+        let answer = match parts.method {
+            Method::POST => self.post(gateway, &parts, body).await,
+            Method::GET => self.get(gateway, &parts).await,
+            Method::DELETE => self.delete(&gateway, &parts).await,
+            _ => Ok(plain(StatusCode::METHOD_NOT_ALLOWED)),
+        };
+        answer.unwrap_or_else(|error| errors::response(&error, None, Era::Legacy))
+    }
+
+    async fn who(&self, parts: &Parts) -> Result<Authenticated> {
+        guard::origin(parts, &self.options)?;
+        let found = self.authenticators.authenticate(parts).await?;
+        found.ok_or_else(|| Error::new(ErrorKind::Unauthenticated, "nobody can tell who calls"))
+    }
+
+    async fn post(&self, gateway: GatewayId, parts: &Parts, body: Body) -> Result<Response> {
+        let who = self.who(parts).await?;
+        guard::media_types(parts)?;
+        let body = guard::body(parts, body, self.options.max_body_bytes).await?;
+        let message = Message::parse(body).map_err(not_a_message)?;
+        let era = match modern::era(parts, &message) {
+            Ok(era) => era,
+            Err(error) => return Ok(errors::response(&error, message.id(), Era::Modern)),
+        };
+        match era {
+            Era::Modern => Ok(self.modern(gateway, parts, who, message).await),
+            Era::Legacy => Ok(self.legacy(gateway, parts, who, message).await),
+        }
+    }
+
+    async fn modern(&self, gateway: GatewayId, parts: &Parts, who: Authenticated, message: Message) -> Response {
+        if message.kind() != Kind::Request {
+            return respond::accepted();
+        }
+        let id = message.id().unwrap_or("null").to_owned();
+        if let Err(error) = modern::check(parts, &message) {
+            return errors::response(&error, Some(&id), Era::Modern);
+        }
+        let manner = self.manner(id, Era::Modern, false);
+        if message.method() == method::LISTEN {
+            let listen =
+                Listen { principal: who.principal, gateway, session: None, resume: None, request: Some(message) };
+            return respond::answered(self.orchestrator.listen(listen).await, manner);
+        }
+        let call = Call {
+            principal: who.principal,
+            gateway,
+            dialect: Dialect::Modern,
+            message,
+            headers: modern::param_headers(parts),
+            token: who.token,
+        };
+        let orchestrator = self.orchestrator.clone();
+        respond::call(async move { orchestrator.call(call).await }, manner).await
+    }
+
+    async fn legacy(&self, gateway: GatewayId, parts: &Parts, who: Authenticated, message: Message) -> Response {
+        let id = message.id().map(str::to_owned);
+        let session = match session_id(parts) {
+            Ok(session) => session,
+            Err(error) => return errors::response(&error, id.as_deref(), Era::Legacy),
+        };
+        if message.kind() != Kind::Request {
+            return self.notify(gateway, who, session, message).await;
+        }
+        let manner = self.manner(id.unwrap_or_else(|| "null".into()), Era::Legacy, primes(parts));
+        let call = Call {
+            principal: who.principal,
+            gateway,
+            dialect: Dialect::Legacy(session.filter(|_| message.method() != method::INITIALIZE)),
+            message,
+            headers: http::HeaderMap::new(),
+            token: who.token,
+        };
+        let orchestrator = self.orchestrator.clone();
+        respond::call(async move { orchestrator.call(call).await }, manner).await
+    }
+
+    async fn notify(
+        &self,
+        gateway: GatewayId,
+        who: Authenticated,
+        session: Option<SessionId>,
+        message: Message,
+    ) -> Response {
+        let Some(session) = session else {
+            return errors::response(&no_session(), None, Era::Legacy);
+        };
+        let dialect = Dialect::Legacy(Some(session));
+        let notify = Notify { principal: who.principal, gateway, dialect, message };
+        match self.orchestrator.notify(notify).await {
+            Ok(()) => respond::accepted(),
+            Err(error) => errors::response(&error, None, Era::Legacy),
+        }
+    }
+
+    /// The stream of what belongs to no call, or the rest of one that broke.
+    async fn get(&self, gateway: GatewayId, parts: &Parts) -> Result<Response> {
+        let who = self.who(parts).await?;
+        if is_modern(parts) {
+            return Ok(plain(StatusCode::METHOD_NOT_ALLOWED));
+        }
+        let accept = parts.headers.get(http::header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("");
+        if !accept.contains("text/event-stream") && !accept.contains("*/*") {
+            return Ok(plain(StatusCode::NOT_ACCEPTABLE));
+        }
+        let session = session_id(parts)?.ok_or_else(no_session)?;
+        let resume = parts.headers.get(HeaderName::from_static(header::LAST_EVENT_ID));
+        let resume = resume.and_then(|value| value.to_str().ok()?.parse().ok());
+        let listen = Listen { principal: who.principal, gateway, session: Some(session), resume, request: None };
+        let reply = self.orchestrator.listen(listen).await?;
+        Ok(respond::stream(reply, self.manner("null".into(), Era::Legacy, primes(parts))))
+    }
+
+    async fn delete(&self, gateway: &GatewayId, parts: &Parts) -> Result<Response> {
+        let who = self.who(parts).await?;
+        if is_modern(parts) {
+            return Ok(plain(StatusCode::METHOD_NOT_ALLOWED));
+        }
+        let session = session_id(parts)?.ok_or_else(no_session)?;
+        self.orchestrator.end_session(&who.principal, gateway, &session)?;
+        Ok(plain(StatusCode::OK))
+    }
+
+    fn manner(&self, id: String, era: Era, priming: bool) -> Manner {
+        Manner { id, era, priming, keep_alive: self.options.keep_alive }
+    }
+}
+
+fn not_a_message(error: ParseError) -> Error {
+    let kind = match error {
+        ParseError::Json(_) => ErrorKind::Parse,
+        ParseError::Batch | ParseError::Shape(_) => ErrorKind::InvalidRequest,
+    };
+    Error::new(kind, error.to_string())
+}
+
+fn session_id(parts: &Parts) -> Result<Option<SessionId>> {
+    let Some(value) = parts.headers.get(SESSION_ID) else { return Ok(None) };
+    let id = value.to_str().ok().and_then(|text| SessionId::new(text).ok());
+    id.map(Some).ok_or_else(|| Error::new(ErrorKind::SessionNotFound, "no such session"))
+}
+
+fn no_session() -> Error {
+    Error::new(ErrorKind::InvalidRequest, "the header Mcp-Session-Id is missing")
+}
+
+fn named_version(parts: &Parts) -> &str {
+    let value = parts.headers.get(HeaderName::from_static(header::PROTOCOL_VERSION));
+    value.and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+fn is_modern(parts: &Parts) -> bool {
+    version::era(named_version(parts)) == Some(Era::Modern)
+}
+
+/// Only clients of this version expect a stream to begin with an empty event.
+fn primes(parts: &Parts) -> bool {
+    named_version(parts) == version::V2025_11_25
+}

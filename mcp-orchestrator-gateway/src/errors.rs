@@ -1,0 +1,88 @@
+//! The one table from error kinds to HTTP statuses and JSON-RPC codes.
+
+use axum::response::Response;
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderValue, StatusCode};
+use mcp_orchestrator_core::jsonrpc::error_response;
+use mcp_orchestrator_core::protocol::{Era, code};
+use mcp_orchestrator_core::{Error, ErrorKind};
+
+/// Codes of our own, outside the range that JSON-RPC reserves.
+mod own {
+    pub(super) const OVERLOADED: i32 = 1001;
+    pub(super) const START_FAILED: i32 = 1002;
+    pub(super) const UNAVAILABLE: i32 = 1003;
+    pub(super) const TIMED_OUT: i32 = 1004;
+    pub(super) const PROTOCOL: i32 = 1005;
+    pub(super) const CREDENTIAL: i32 = 1006;
+    pub(super) const CANCELLED: i32 = 1007;
+}
+
+/// The status and the code of a kind.
+fn table(kind: ErrorKind, era: Era) -> (StatusCode, i32) {
+    use ErrorKind as K;
+    match kind {
+        K::Parse => (StatusCode::BAD_REQUEST, code::PARSE),
+        K::InvalidRequest => (StatusCode::BAD_REQUEST, code::INVALID_REQUEST),
+        K::InvalidParams if era == Era::Modern => (StatusCode::BAD_REQUEST, code::INVALID_PARAMS),
+        K::InvalidParams | K::NoRoute => (StatusCode::OK, code::INVALID_PARAMS),
+        K::ResourceNotFound => (StatusCode::OK, code::RESOURCE_NOT_FOUND),
+        K::HeaderMismatch => (StatusCode::BAD_REQUEST, code::HEADER_MISMATCH),
+        K::UnsupportedVersion => (StatusCode::BAD_REQUEST, code::UNSUPPORTED_VERSION),
+        K::MissingCapability => (StatusCode::BAD_REQUEST, code::MISSING_CAPABILITY),
+        K::Unauthenticated => (StatusCode::UNAUTHORIZED, code::INVALID_REQUEST),
+        K::Forbidden => (StatusCode::FORBIDDEN, code::INVALID_REQUEST),
+        K::SessionNotFound => (StatusCode::NOT_FOUND, code::SESSION_NOT_FOUND),
+        K::MethodNotFound if era == Era::Modern => (StatusCode::NOT_FOUND, code::METHOD_NOT_FOUND),
+        K::MethodNotFound => (StatusCode::OK, code::METHOD_NOT_FOUND),
+        K::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, code::INVALID_REQUEST),
+        K::UnsupportedMedia => (StatusCode::UNSUPPORTED_MEDIA_TYPE, code::INVALID_REQUEST),
+        K::NotAcceptable => (StatusCode::NOT_ACCEPTABLE, code::INVALID_REQUEST),
+        K::Overloaded => (StatusCode::TOO_MANY_REQUESTS, own::OVERLOADED),
+        K::StartFailed => (StatusCode::OK, own::START_FAILED),
+        K::Unavailable => (StatusCode::OK, own::UNAVAILABLE),
+        K::TimedOut => (StatusCode::OK, own::TIMED_OUT),
+        K::Protocol => (StatusCode::OK, own::PROTOCOL),
+        K::CredentialMissing | K::CredentialExpired | K::CredentialRejected => (StatusCode::OK, own::CREDENTIAL),
+        K::Cancelled => (StatusCode::OK, own::CANCELLED),
+        _ => (StatusCode::OK, code::INTERNAL),
+    }
+}
+
+/// The JSON-RPC error of an error, under this id.
+pub(crate) fn json(error: &Error, id: &str, era: Era) -> Bytes {
+    let (_, code) = table(error.kind(), era);
+    let data = error.data().map(|data| data.get().to_owned()).or_else(|| about(error));
+    error_response(id, i64::from(code), &error.to_string(), data.as_deref())
+}
+
+/// Which server failed, and whose fault it is.
+fn about(error: &Error) -> Option<String> {
+    let server = error.server()?;
+    let data = serde_json::json!({
+        "server": server.as_str(),
+        "instance": error.instance(),
+        "fault": error.fault().as_str(),
+        "retryAfterMs": error.retry_after().map(|after| after.as_millis() as u64),
+    });
+    Some(data.to_string())
+}
+
+/// The HTTP response of an error.
+pub(crate) fn response(error: &Error, id: Option<&str>, era: Era) -> Response {
+    let (status, _) = table(error.kind(), era);
+    let body = json(error, id.unwrap_or("null"), era);
+    let mut response = Response::new(axum::body::Body::from(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if status == StatusCode::UNAUTHORIZED {
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    if status == StatusCode::TOO_MANY_REQUESTS {
+        let seconds = error.retry_after().map_or(1, |after| after.as_secs().max(1));
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}

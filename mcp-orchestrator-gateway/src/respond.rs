@@ -1,0 +1,235 @@
+//! From a reply to HTTP: JSON where the response comes first, else a stream of events.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::response::Response;
+use bytes::{BufMut as _, Bytes, BytesMut};
+use futures_util::{FutureExt as _, Stream, StreamExt as _};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderName, HeaderValue, StatusCode};
+use mcp_orchestrator_core::Result;
+use mcp_orchestrator_core::call::{EventId, Reply, ReplyItem};
+use mcp_orchestrator_core::jsonrpc::Message;
+use mcp_orchestrator_core::protocol::Era;
+use tokio::time::{Instant, Interval, MissedTickBehavior};
+
+use crate::errors;
+
+/// How a stream to this client looks.
+#[derive(Clone, Debug)]
+pub(crate) struct Manner {
+    /// The request's id as JSON; `null` for a stream that answers none.
+    pub(crate) id: String,
+    pub(crate) era: Era,
+    /// The client knows streams that begin with an empty event (2025-11-25).
+    pub(crate) priming: bool,
+    pub(crate) keep_alive: Duration,
+}
+
+/// A JSON response.
+pub(crate) fn json(body: Bytes) -> Response {
+    let mut response = Response::new(Body::from(body));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// 202: taken, and nothing to say.
+pub(crate) fn accepted() -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::ACCEPTED;
+    response
+}
+
+/// The response to a request whose call is under way.
+pub(crate) async fn call(call: impl Future<Output = Result<Reply>> + Send + 'static, manner: Manner) -> Response {
+    let mut call = Box::pin(call);
+    match tokio::time::timeout(manner.keep_alive, &mut call).await {
+        Ok(answer) => answered(answer, manner),
+        // Slow: from here on the client hears that we are alive.
+        Err(_) => events(Source::Coming(call), manner),
+    }
+}
+
+/// The response to a request whose call has begun to answer.
+pub(crate) fn answered(answer: Result<Reply>, manner: Manner) -> Response {
+    let reply = match answer {
+        Ok(reply) => reply,
+        Err(error) => return errors::response(&error, Some(&manner.id), manner.era),
+    };
+    let session = reply.session.clone();
+    let mut response = match reply.into_ready() {
+        Ok(message) => {
+            let status = status_of(&message, manner.era);
+            let mut response = json(message.into_bytes());
+            *response.status_mut() = status;
+            response
+        }
+        Err(stream) => events(Source::Here(stream), manner),
+    };
+    if let Some(session) = session
+        && let Ok(value) = HeaderValue::from_str(session.as_str())
+    {
+        response.headers_mut().insert(HeaderName::from_static("mcp-session-id"), value);
+    }
+    response
+}
+
+/// A modern server's own refusals have a status; everything else is 200.
+fn status_of(message: &Message, era: Era) -> StatusCode {
+    use mcp_orchestrator_core::jsonrpc::{Kind, Members};
+    use mcp_orchestrator_core::protocol::code;
+    if era == Era::Legacy || message.kind() != Kind::Error {
+        return StatusCode::OK;
+    }
+    let code = message.body().and_then(Members::read).and_then(|error| error.get("code")?.parse::<i32>().ok());
+    match code {
+        Some(code::METHOD_NOT_FOUND) => StatusCode::NOT_FOUND,
+        Some(code::HEADER_MISMATCH | code::MISSING_CAPABILITY | code::UNSUPPORTED_VERSION) => StatusCode::BAD_REQUEST,
+        _ => StatusCode::OK,
+    }
+}
+
+/// A stream of events.
+pub(crate) fn stream(reply: Reply, manner: Manner) -> Response {
+    events(Source::Here(reply), manner)
+}
+
+enum Source {
+    Coming(std::pin::Pin<Box<dyn Future<Output = Result<Reply>> + Send>>),
+    Here(Reply),
+    Over,
+}
+
+struct Events {
+    source: Source,
+    manner: Manner,
+    /// The last event's id, where events have ids.
+    at: Option<EventId>,
+    begun: bool,
+    ticks: Interval,
+}
+
+fn events(source: Source, manner: Manner) -> Response {
+    let mut ticks = tokio::time::interval_at(Instant::now() + manner.keep_alive, manner.keep_alive);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let at = match &source {
+        Source::Here(reply) => reply.after,
+        Source::Coming(_) | Source::Over => None,
+    };
+    let events = Events { source, manner, at, begun: false, ticks };
+    let mut response = Response::new(Body::from_stream(chunks(events)));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
+    headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+    response
+}
+
+/// Events that are there at once go in one write: two small ones would wait for each other's acknowledgement.
+fn chunks(events: Events) -> impl Stream<Item = std::result::Result<Bytes, Infallible>> + Send {
+    futures_util::stream::unfold(events, |mut events| async move {
+        let mut out = BytesMut::new();
+        if !events.begun {
+            events.begin(&mut out);
+        }
+        loop {
+            if out.is_empty() {
+                if !events.next(&mut out).await {
+                    return None;
+                }
+            } else if !events.next(&mut out).now_or_never().unwrap_or(false) {
+                return Some((Ok(out.freeze()), events));
+            }
+        }
+    })
+}
+
+impl Events {
+    fn begin(&mut self, out: &mut BytesMut) {
+        self.begun = true;
+        match (self.at, self.manner.priming) {
+            (Some(at), true) => out.put_slice(format!("id: {at}\ndata:\n\n").as_bytes()),
+            // Headers alone may wait in a proxy's buffer.
+            _ => out.put_slice(b":\n\n"),
+        }
+    }
+
+    /// Writes the next event; false at the end.
+    async fn next(&mut self, out: &mut BytesMut) -> bool {
+        loop {
+            match &mut self.source {
+                Source::Over => return false,
+                Source::Coming(call) => {
+                    let answer = tokio::select! {
+                        answer = call => answer,
+                        _ = self.ticks.tick() => return alive(out),
+                    };
+                    match answer {
+                        Ok(reply) => {
+                            self.at = reply.after;
+                            self.source = Source::Here(reply);
+                        }
+                        Err(error) => {
+                            self.source = Source::Over;
+                            let body = errors::json(&error, &self.manner.id, self.manner.era);
+                            self.event(out, &body);
+                            return true;
+                        }
+                    }
+                }
+                Source::Here(reply) => {
+                    let item = tokio::select! {
+                        item = reply.next() => item,
+                        _ = self.ticks.tick() => return alive(out),
+                    };
+                    return self.item(out, item);
+                }
+            }
+        }
+    }
+
+    fn item(&mut self, out: &mut BytesMut, item: Option<ReplyItem>) -> bool {
+        match item {
+            Some(ReplyItem::Notification(message)) => self.event(out, message.bytes()),
+            Some(ReplyItem::Response(message)) => {
+                self.source = Source::Over;
+                self.event(out, message.bytes());
+            }
+            Some(ReplyItem::Failed(error)) => {
+                self.source = Source::Over;
+                let body = errors::json(&error, &self.manner.id, self.manner.era);
+                self.event(out, &body);
+            }
+            // Only a session can be asked; dropped, the request is refused.
+            Some(ReplyItem::Request(_)) => {}
+            None => {
+                self.source = Source::Over;
+                return false;
+            }
+        }
+        true
+    }
+
+    fn event(&mut self, out: &mut BytesMut, message: &[u8]) {
+        out.reserve(message.len() + 48);
+        if let Some(at) = &mut self.at {
+            at.seq += 1;
+            out.put_slice(format!("id: {at}\n").as_bytes());
+        }
+        // A line break in JSON is white space between tokens, so each line may be data of its own.
+        for line in message.split(|b| matches!(b, b'\n' | b'\r')) {
+            out.put_slice(b"data: ");
+            out.put_slice(line);
+            out.put_u8(b'\n');
+        }
+        out.put_u8(b'\n');
+    }
+}
+
+/// A comment that keeps the connection alive.
+fn alive(out: &mut BytesMut) -> bool {
+    out.put_slice(b": keep-alive\n\n");
+    true
+}
