@@ -32,6 +32,7 @@ pub mod metrics;
 pub mod orchestrator;
 mod pool;
 mod session;
+
 // Tier 4: the only place that names implementations.
 #[cfg(feature = "config")]
 pub mod config;

@@ -279,7 +279,7 @@ mod tests {
     fn foreign() -> Dialect {
         let default = Some(SecretString::from("defaulted"));
         Dialect::Foreign {
-            workspace: "/work/space".into(),
+            workspace: "/home/u/project".into(),
             inputs: [("d".to_owned(), default), ("n".to_owned(), None)].into(),
         }
     }
@@ -338,7 +338,7 @@ mod tests {
             ("${env:A}", "one", true),
             ("${A}", "one", true),
             ("$${A}", "$one", true),
-            ("${workspaceFolder}/x", "/work/space/x", false),
+            ("${workspaceFolder}/x", "/home/u/project/x", false),
             ("${userHome}${/}y", "/home/u/y", false),
             ("${item.name} ${", "${item.name} ${", false),
         ] {

@@ -90,7 +90,7 @@ const VS_CODE: &str = r#"{
 
 #[test]
 fn servers_and_inputs_of_vs_code() {
-    let refused = load_as(&[("/work/space/.vscode/mcp.json", VS_CODE)])
+    let refused = load_as(&[("/home/u/project/.vscode/mcp.json", VS_CODE)])
         .unwrap_err()
         .to_string();
     assert!(
@@ -103,7 +103,10 @@ fn servers_and_inputs_of_vs_code() {
         .variables
         .inputs
         .insert("github-token".into(), "canary".into());
-    let texts = [("/work/space/.vscode/mcp.json".into(), VS_CODE.to_owned())];
+    let texts = [(
+        "/home/u/project/.vscode/mcp.json".into(),
+        VS_CODE.to_owned(),
+    )];
     let loaded = load_texts(&texts, &options).unwrap();
     let github = find(&loaded, "github");
     assert_eq!(github.env["TOKEN"].expose(), "canary");
@@ -114,7 +117,7 @@ fn servers_and_inputs_of_vs_code() {
     let args = &program.command.as_ref().unwrap().args;
     assert_eq!(
         (args[0].expose(), args[0].is_secret()),
-        ("/work/space/run.js", false)
+        ("/home/u/project/run.js", false)
     );
     assert_eq!(
         (args[1].expose(), args[1].is_secret()),

@@ -263,3 +263,38 @@ servers:
     assert_eq!(b.limits.call_timeout, Duration::from_secs(8));
     assert_eq!(b.env["A"].expose(), "x");
 }
+
+#[test]
+fn paths_start_at_the_folder_of_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("c.yaml");
+    std::fs::create_dir(folder.path().join("sub")).unwrap();
+    let text = "
+state_dir: state
+servers:
+  a:
+    command: [./run, ./arg]
+    cwd: sub
+    credentials: [{name: t, env: T, from_file: token}]
+";
+    std::fs::write(&file, text).unwrap();
+    let loaded = crate::config::load(&[file], &super::options()).unwrap();
+    let root = folder.path();
+    assert_eq!(loaded.settings.state_dir, root.join("state"));
+    let Launch::Program(program) = &loaded.settings.servers[0].launch else {
+        panic!("{loaded:?}")
+    };
+    let command = program.command.as_ref().unwrap();
+    assert_eq!(command.cwd, Some(root.join("sub")));
+    assert_eq!(std::path::Path::new(&command.program), root.join("run"));
+    assert_eq!(command.args[0].expose(), "./arg");
+    let says: Vec<_> = loaded
+        .notices
+        .iter()
+        .map(|notice| notice.key.as_str())
+        .collect();
+    assert_eq!(
+        says,
+        ["servers.a.command", "servers.a.credentials[0].from_file"]
+    );
+}
