@@ -173,7 +173,7 @@ impl Inner {
         if let Launch::Remote(remote) = &handle.spec.server.launch
             && !place.iter().any(|(name, _)| name == "url")
         {
-            place.push(("url".to_owned(), without_query(&remote.url)));
+            place.push(("url".to_owned(), remote.origin()));
         }
         let kept = self.catalog.peek(&ListKey::from(&handle.key));
         InstanceInfo {
@@ -316,11 +316,6 @@ impl Inner {
             }
         }
     }
-}
-
-/// An address without what may be secret in it.
-fn without_query(uri: &http::Uri) -> String {
-    format!("{}://{}{}", uri.scheme_str().unwrap_or("http"), uri.host().unwrap_or(""), uri.path())
 }
 
 /// Instances that have run, newest last; bounded.

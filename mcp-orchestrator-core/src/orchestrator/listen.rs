@@ -74,7 +74,7 @@ impl Inner {
         };
         let acknowledged = acknowledgement(&listener, &wanted, accepted.as_deref());
         self.listeners.add(Arc::clone(&listener));
-        let ended = self.pool.closing().clone();
+        let ended = self.draining.clone();
         let done = ended_result(&listener.id);
         let leaving = Leaving { inner: Arc::clone(self), listener };
         let items = stream::unfold(receiver, |mut receiver| async move { Some((receiver.recv().await?, receiver)) });

@@ -74,6 +74,7 @@ struct Inner {
     metrics: Arc<Metrics>,
     no_credential: Arc<Credential>,
     session_idle: Duration,
+    draining: tokio_util::sync::CancellationToken,
 }
 
 /// Makes an [`Orchestrator`].
@@ -165,6 +166,7 @@ impl Builder {
                 metrics: Arc::default(),
                 no_credential: Arc::new(Credential::none()),
                 session_idle: self.session_idle,
+                draining: tokio_util::sync::CancellationToken::new(),
             }
         });
         let sweep = events::sweep_sessions(Arc::downgrade(&inner));
@@ -282,6 +284,12 @@ impl Orchestrator {
     /// What is counted and timed.
     pub fn metrics(&self) -> Arc<Metrics> {
         Arc::clone(&self.inner.metrics)
+    }
+
+    /// From now on streams that answer no call end, so that a server can drain; calls go on.
+    pub fn drain(&self) {
+        self.inner.draining.cancel();
+        self.inner.sessions.all().iter().for_each(|session| session.close_general());
     }
 
     /// Lets calls finish, up to `grace`, then ends everything that runs here.

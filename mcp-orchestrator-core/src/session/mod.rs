@@ -153,11 +153,6 @@ impl Session {
         }
     }
 
-    /// Ends when the session does.
-    pub(crate) fn ended(&self) -> &CancellationToken {
-        &self.ended
-    }
-
     /// The client has answered a server's request; false where nobody asked.
     pub(crate) fn answer(&self, response: Message) -> bool {
         let id = response.id().and_then(|id| id.parse().ok());
@@ -240,6 +235,11 @@ impl Session {
     pub(crate) fn listen(&self) -> Reply {
         let (after, events) = Streams::listen(&self.streams);
         Reply::resumable(events.boxed(), after)
+    }
+
+    /// The stream of what belongs to no call ends, now and whenever it is opened.
+    pub(crate) fn close_general(&self) {
+        self.streams.close_general();
     }
 
     /// An item as this client may get it.

@@ -162,6 +162,12 @@ impl Streams {
         self.news.notify_waiters();
     }
 
+    /// Ends the stream of what belongs to no call.
+    pub(super) fn close_general(&self) {
+        self.lock().logs.entry(GENERAL).or_default().done = true;
+        self.news.notify_waiters();
+    }
+
     /// Whether somebody reads any of them.
     pub(super) fn is_read(&self) -> bool {
         self.lock().logs.values().any(|log| log.readers > 0)

@@ -1,0 +1,67 @@
+//! The command line of a gateway, as typed.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use mcp_orchestrator_core::config::LoadOptions;
+
+/// Runs the gateway.
+#[derive(Args, Clone, Debug)]
+pub struct GatewayArgs {
+    /// A configuration file (YAML, JSON, or any mcpServers JSON); of a server in two files the later one counts
+    #[arg(short, long, value_name = "FILE", required = true, env = "MCP_ORCHESTRATOR_CONFIG", value_delimiter = ',')]
+    pub config: Vec<PathBuf>,
+    /// Where to listen; port 0 takes a free one
+    #[arg(short, long, value_name = "ADDR:PORT")]
+    pub listen: Option<SocketAddr>,
+    /// The folder for what outlives a restart
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// The value of an ${input:ID} of a VS Code file; the variable MCP_INPUT_ID does the same without showing it
+    #[arg(long = "input", value_name = "ID=VALUE")]
+    pub inputs: Vec<String>,
+    /// How to log
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub log_format: Option<LogForm>,
+    /// What to log, as info or mcp_orchestrator_core=debug
+    #[arg(long, value_name = "FILTER", env = "MCP_ORCHESTRATOR_LOG")]
+    pub log_level: Option<String>,
+    /// How long running calls may take when the gateway is told to stop, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    pub grace: u64,
+}
+
+/// The form of log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogForm {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+impl GatewayArgs {
+    /// What a load of the configuration takes from here.
+    ///
+    /// # Errors
+    /// Where an `--input` has no `=`.
+    pub fn load_options(&self) -> Result<LoadOptions, String> {
+        let mut options = LoadOptions::from_process();
+        for input in &self.inputs {
+            let Some((id, value)) = input.split_once('=') else {
+                return Err("--input must be ID=VALUE".to_owned());
+            };
+            options.variables.inputs.insert(id.to_owned(), value.to_owned().into());
+        }
+        options.listen = self.listen;
+        options.state_dir.clone_from(&self.state_dir);
+        Ok(options)
+    }
+
+    /// How long running calls may take at the end.
+    pub fn grace(&self) -> Duration {
+        Duration::from_secs(self.grace)
+    }
+}

@@ -1,0 +1,145 @@
+//! The gateway as a program: configuration, listener, signals, drain.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use mcp_orchestrator_core::auth::{Authenticator, LocalAuthenticator};
+use mcp_orchestrator_core::config::{Built, Loaded, Settings, load};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+use crate::args::GatewayArgs;
+use crate::{Options, Shutdown, metrics_router, reload, router, serve, serve_with, telemetry};
+
+/// Bad configuration or arguments.
+const CONFIG: u8 = 2;
+/// It could not run.
+const FAILED: u8 = 1;
+
+/// Why the program ends: what to tell, and with which code.
+#[derive(Debug)]
+pub struct Failure {
+    /// For people.
+    pub message: String,
+    /// The process's exit code.
+    pub code: u8,
+}
+
+impl Failure {
+    fn config(message: impl ToString) -> Self {
+        Self { message: message.to_string(), code: CONFIG }
+    }
+
+    fn run(message: impl ToString) -> Self {
+        Self { message: message.to_string(), code: FAILED }
+    }
+
+    /// The process's exit code.
+    pub fn exit_code(&self) -> ExitCode {
+        ExitCode::from(self.code)
+    }
+}
+
+/// A gateway that listens but does not serve yet.
+#[derive(Debug)]
+pub struct Gateway {
+    args: GatewayArgs,
+    settings: Settings,
+    built: Arc<Built>,
+    listener: TcpListener,
+    metrics: Option<TcpListener>,
+    address: SocketAddr,
+}
+
+impl Gateway {
+    /// Reads the configuration, installs logging, makes the orchestrator and listens.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the configuration, or why it cannot listen.
+    pub async fn prepare(args: GatewayArgs) -> Result<Self, Failure> {
+        let options = args.load_options().map_err(Failure::config)?;
+        let Loaded { settings, notices } = load(&args.config, &options).map_err(Failure::config)?;
+        telemetry::install(&args, &settings.log).map_err(Failure::config)?;
+        notices.iter().for_each(|notice| tracing::warn!("{notice}"));
+        if !settings.listen.ip().is_loopback() {
+            let text = format!(
+                "{} is reachable from other machines, and nothing is configured that tells who calls: \
+                 listen on a loopback address",
+                settings.listen
+            );
+            return Err(Failure::config(text));
+        }
+        let listener = bind(settings.listen).await?;
+        let metrics = match settings.metrics_listen {
+            Some(address) => Some(bind(address).await?),
+            None => None,
+        };
+        let address = listener.local_addr().map_err(Failure::run)?;
+        let built = Arc::new(settings.build(true).map_err(Failure::run)?);
+        Ok(Self { args, settings, built, listener, metrics, address })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What was made from the configuration.
+    pub fn built(&self) -> &Arc<Built> {
+        &self.built
+    }
+
+    /// Serves until `when` ends, then lets calls finish and ends every instance.
+    ///
+    /// # Errors
+    /// Where the endpoint cannot be made.
+    pub async fn run(self, when: impl Future<Output = ()> + Send) -> Result<(), Failure> {
+        let local: Arc<dyn Authenticator> = Arc::new(LocalAuthenticator::for_system_user());
+        let orchestrator = self.built.orchestrator().clone();
+        let options = Options {
+            max_body_bytes: self.settings.max_body_bytes,
+            allowed_origins: self.settings.allowed_origins.clone(),
+            allowed_hosts: self.settings.allowed_hosts.clone(),
+            ..Options::default()
+        };
+        let endpoint = router(orchestrator.clone(), [local], options).map_err(Failure::run)?;
+        let mut beside = JoinSet::new();
+        let load_options = self.args.load_options().map_err(Failure::config)?;
+        beside.spawn(reload::watch(self.args.config.clone(), load_options, Arc::clone(&self.built)));
+        if let Some(listener) = self.metrics {
+            let shutdown = Shutdown { when: std::future::pending(), grace: self.args.grace() };
+            beside.spawn(serve_with(listener, metrics_router(orchestrator.clone()), shutdown));
+        }
+        let grace = self.args.grace();
+        let stopping = orchestrator.clone();
+        let when = async move {
+            when.await;
+            tracing::info!("stopping: running calls may finish");
+            stopping.drain();
+        };
+        serve(self.listener, endpoint, Shutdown { when, grace }).await;
+        beside.shutdown().await;
+        orchestrator.shutdown(grace).await;
+        Ok(())
+    }
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| Failure::run(format!("cannot listen on {address}: {error}")))
+}
+
+/// Ends at SIGINT or SIGTERM.
+///
+/// # Panics
+/// Where the system refuses signal handlers.
+pub async fn signalled() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate()).expect("signal handlers can be installed");
+    let mut interrupt = signal(SignalKind::interrupt()).expect("signal handlers can be installed");
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
