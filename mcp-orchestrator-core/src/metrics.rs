@@ -68,15 +68,19 @@ struct OfCall {
 
 /// The place of a method among those with counters of their own.
 pub(crate) fn method_label(method: &str) -> usize {
-    METHODS.iter().position(|known| *known == method).unwrap_or(METHODS.len())
+    METHODS
+        .iter()
+        .position(|known| *known == method)
+        .unwrap_or(METHODS.len())
 }
 
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("mcp_orchestrator");
         let calls: Family<OfCall, Counter> = Family::default();
-        let seconds: Family<OfMethod, Histogram> =
-            Family::new_with_constructor(|| Histogram::new([0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0]));
+        let seconds: Family<OfMethod, Histogram> = Family::new_with_constructor(|| {
+            Histogram::new([0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0])
+        });
         let starts = Family::default();
         let ends = Family::default();
         let instances = Family::default();
@@ -85,18 +89,47 @@ impl Default for Metrics {
         let help = "Time until the first of an answer";
         registry.register_with_unit("call_duration", help, Unit::Seconds, seconds.clone());
         registry.register("instance_starts", "Instances started", starts.clone());
-        registry.register("instance_ends", "Instances ended, by themselves or by us", ends.clone());
+        registry.register(
+            "instance_ends",
+            "Instances ended, by themselves or by us",
+            ends.clone(),
+        );
         registry.register("instances", "Instances that run", instances.clone());
-        registry.register("sessions", "Legacy sessions that are open", sessions.clone());
+        registry.register(
+            "sessions",
+            "Legacy sessions that are open",
+            sessions.clone(),
+        );
         let calls = std::array::from_fn(|at| {
             let method = METHODS.get(at).copied().unwrap_or("other");
+            // Each guard of a family must be gone before the next is asked for.
+            let ok = calls
+                .get_or_create(&OfCall {
+                    method,
+                    outcome: "ok",
+                })
+                .clone();
+            let failed = calls
+                .get_or_create(&OfCall {
+                    method,
+                    outcome: "error",
+                })
+                .clone();
+            let seconds = seconds.get_or_create(&OfMethod { method }).clone();
             PerMethod {
-                ok: calls.get_or_create(&OfCall { method, outcome: "ok" }).clone(),
-                failed: calls.get_or_create(&OfCall { method, outcome: "error" }).clone(),
-                seconds: seconds.get_or_create(&OfMethod { method }).clone(),
+                ok,
+                failed,
+                seconds,
             }
         });
-        Self { registry, calls, starts, ends, instances, sessions }
+        Self {
+            registry,
+            calls,
+            starts,
+            ends,
+            instances,
+            sessions,
+        }
     }
 }
 
@@ -104,20 +137,35 @@ impl Metrics {
     /// A call has got the first of its answer, or an error.
     pub(crate) fn call(&self, method: usize, took: Duration, error: Option<ErrorKind>) {
         let per = &self.calls[method];
-        if error.is_none() { per.ok.inc() } else { per.failed.inc() };
+        if error.is_none() {
+            per.ok.inc()
+        } else {
+            per.failed.inc()
+        };
         per.seconds.observe(took.as_secs_f64());
     }
 
     pub(crate) fn started(&self, server: &ServerId) {
-        let of = OfServer { server: server.to_string() };
+        let of = OfServer {
+            server: server.to_string(),
+        };
         self.starts.get_or_create(&of).inc();
         self.instances.get_or_create(&of).inc();
     }
 
     pub(crate) fn ended(&self, server: &ServerId, by_itself: bool) {
         let cause = if by_itself { "exited" } else { "stopped" };
-        self.ends.get_or_create(&OfEnd { server: server.to_string(), cause }).inc();
-        self.instances.get_or_create(&OfServer { server: server.to_string() }).dec();
+        self.ends
+            .get_or_create(&OfEnd {
+                server: server.to_string(),
+                cause,
+            })
+            .inc();
+        self.instances
+            .get_or_create(&OfServer {
+                server: server.to_string(),
+            })
+            .dec();
     }
 
     pub(crate) fn sessions(&self, open: usize) {

@@ -11,7 +11,14 @@ use mcp_orchestrator_core::config::LoadOptions;
 #[derive(Args, Clone, Debug)]
 pub struct GatewayArgs {
     /// A configuration file (YAML, JSON, or any mcpServers JSON); of a server in two files the later one counts
-    #[arg(short, long, value_name = "FILE", required = true, env = "MCP_ORCHESTRATOR_CONFIG", value_delimiter = ',')]
+    #[arg(
+        short,
+        long,
+        value_name = "FILE",
+        required = true,
+        env = "MCP_ORCHESTRATOR_CONFIG",
+        value_delimiter = ','
+    )]
     pub config: Vec<PathBuf>,
     /// Where to listen; port 0 takes a free one
     #[arg(short, long, value_name = "ADDR:PORT")]
@@ -53,7 +60,10 @@ impl GatewayArgs {
             let Some((id, value)) = input.split_once('=') else {
                 return Err("--input must be ID=VALUE".to_owned());
             };
-            options.variables.inputs.insert(id.to_owned(), value.to_owned().into());
+            options
+                .variables
+                .inputs
+                .insert(id.to_owned(), value.to_owned().into());
         }
         options.listen = self.listen;
         options.state_dir.clone_from(&self.state_dir);

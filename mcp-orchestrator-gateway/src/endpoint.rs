@@ -40,7 +40,11 @@ pub fn router(
     options: Options,
 ) -> Result<Router> {
     let authenticators = AuthenticatorChain::new(authenticators)?;
-    let gate = Gate { orchestrator, authenticators, options: Arc::new(options) };
+    let gate = Gate {
+        orchestrator,
+        authenticators,
+        options: Arc::new(options),
+    };
     Ok(Router::new()
         .route("/mcp", any(default_gateway))
         .route("/mcp/{gateway}", any(named_gateway))
@@ -51,7 +55,11 @@ async fn default_gateway(State(gate): State<Arc<Gate>>, request: Request) -> Res
     gate.answer(GatewayId::default_gateway(), request).await
 }
 
-async fn named_gateway(State(gate): State<Arc<Gate>>, Path(name): Path<String>, request: Request) -> Response {
+async fn named_gateway(
+    State(gate): State<Arc<Gate>>,
+    Path(name): Path<String>,
+    request: Request,
+) -> Response {
     match GatewayId::new(&name) {
         Ok(gateway) => gate.answer(gateway, request).await,
         Err(_) => plain(StatusCode::NOT_FOUND),
@@ -97,7 +105,13 @@ impl Gate {
         }
     }
 
-    async fn modern(&self, gateway: GatewayId, parts: &Parts, who: Authenticated, message: Message) -> Response {
+    async fn modern(
+        &self,
+        gateway: GatewayId,
+        parts: &Parts,
+        who: Authenticated,
+        message: Message,
+    ) -> Response {
         if message.kind() != Kind::Request {
             return respond::accepted();
         }
@@ -107,8 +121,13 @@ impl Gate {
         }
         let manner = self.manner(id, Era::Modern, false);
         if message.method() == method::LISTEN {
-            let listen =
-                Listen { principal: who.principal, gateway, session: None, resume: None, request: Some(message) };
+            let listen = Listen {
+                principal: who.principal,
+                gateway,
+                session: None,
+                resume: None,
+                request: Some(message),
+            };
             return respond::answered(self.orchestrator.listen(listen).await, manner);
         }
         let call = Call {
@@ -123,7 +142,13 @@ impl Gate {
         respond::call(async move { orchestrator.call(call).await }, manner).await
     }
 
-    async fn legacy(&self, gateway: GatewayId, parts: &Parts, who: Authenticated, message: Message) -> Response {
+    async fn legacy(
+        &self,
+        gateway: GatewayId,
+        parts: &Parts,
+        who: Authenticated,
+        message: Message,
+    ) -> Response {
         let id = message.id().map(str::to_owned);
         let session = match session_id(parts) {
             Ok(session) => session,
@@ -132,7 +157,11 @@ impl Gate {
         if message.kind() != Kind::Request {
             return self.notify(gateway, who, session, message).await;
         }
-        let manner = self.manner(id.unwrap_or_else(|| "null".into()), Era::Legacy, primes(parts));
+        let manner = self.manner(
+            id.unwrap_or_else(|| "null".into()),
+            Era::Legacy,
+            primes(parts),
+        );
         let call = Call {
             principal: who.principal,
             gateway,
@@ -156,7 +185,12 @@ impl Gate {
             return errors::response(&no_session(), None, Era::Legacy);
         };
         let dialect = Dialect::Legacy(Some(session));
-        let notify = Notify { principal: who.principal, gateway, dialect, message };
+        let notify = Notify {
+            principal: who.principal,
+            gateway,
+            dialect,
+            message,
+        };
         match self.orchestrator.notify(notify).await {
             Ok(()) => respond::accepted(),
             Err(error) => errors::response(&error, None, Era::Legacy),
@@ -169,16 +203,31 @@ impl Gate {
         if is_modern(parts) {
             return Ok(plain(StatusCode::METHOD_NOT_ALLOWED));
         }
-        let accept = parts.headers.get(http::header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("");
+        let accept = parts
+            .headers
+            .get(http::header::ACCEPT)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or("");
         if !accept.contains("text/event-stream") && !accept.contains("*/*") {
             return Ok(plain(StatusCode::NOT_ACCEPTABLE));
         }
         let session = session_id(parts)?.ok_or_else(no_session)?;
-        let resume = parts.headers.get(HeaderName::from_static(header::LAST_EVENT_ID));
+        let resume = parts
+            .headers
+            .get(HeaderName::from_static(header::LAST_EVENT_ID));
         let resume = resume.and_then(|value| value.to_str().ok()?.parse().ok());
-        let listen = Listen { principal: who.principal, gateway, session: Some(session), resume, request: None };
+        let listen = Listen {
+            principal: who.principal,
+            gateway,
+            session: Some(session),
+            resume,
+            request: None,
+        };
         let reply = self.orchestrator.listen(listen).await?;
-        Ok(respond::stream(reply, self.manner("null".into(), Era::Legacy, primes(parts))))
+        Ok(respond::stream(
+            reply,
+            self.manner("null".into(), Era::Legacy, primes(parts)),
+        ))
     }
 
     async fn delete(&self, gateway: &GatewayId, parts: &Parts) -> Result<Response> {
@@ -187,12 +236,18 @@ impl Gate {
             return Ok(plain(StatusCode::METHOD_NOT_ALLOWED));
         }
         let session = session_id(parts)?.ok_or_else(no_session)?;
-        self.orchestrator.end_session(&who.principal, gateway, &session)?;
+        self.orchestrator
+            .end_session(&who.principal, gateway, &session)?;
         Ok(plain(StatusCode::OK))
     }
 
     fn manner(&self, id: String, era: Era, priming: bool) -> Manner {
-        Manner { id, era, priming, keep_alive: self.options.keep_alive }
+        Manner {
+            id,
+            era,
+            priming,
+            keep_alive: self.options.keep_alive,
+        }
     }
 }
 
@@ -205,18 +260,31 @@ fn not_a_message(error: ParseError) -> Error {
 }
 
 fn session_id(parts: &Parts) -> Result<Option<SessionId>> {
-    let Some(value) = parts.headers.get(SESSION_ID) else { return Ok(None) };
-    let id = value.to_str().ok().and_then(|text| SessionId::new(text).ok());
-    id.map(Some).ok_or_else(|| Error::new(ErrorKind::SessionNotFound, "no such session"))
+    let Some(value) = parts.headers.get(SESSION_ID) else {
+        return Ok(None);
+    };
+    let id = value
+        .to_str()
+        .ok()
+        .and_then(|text| SessionId::new(text).ok());
+    id.map(Some)
+        .ok_or_else(|| Error::new(ErrorKind::SessionNotFound, "no such session"))
 }
 
 fn no_session() -> Error {
-    Error::new(ErrorKind::InvalidRequest, "the header Mcp-Session-Id is missing")
+    Error::new(
+        ErrorKind::InvalidRequest,
+        "the header Mcp-Session-Id is missing",
+    )
 }
 
 fn named_version(parts: &Parts) -> &str {
-    let value = parts.headers.get(HeaderName::from_static(header::PROTOCOL_VERSION));
-    value.and_then(|value| value.to_str().ok()).unwrap_or_default()
+    let value = parts
+        .headers
+        .get(HeaderName::from_static(header::PROTOCOL_VERSION));
+    value
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
 }
 
 fn is_modern(parts: &Parts) -> bool {

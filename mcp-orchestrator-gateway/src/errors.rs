@@ -44,7 +44,9 @@ fn table(kind: ErrorKind, era: Era) -> (StatusCode, i32) {
         K::Unavailable => (StatusCode::OK, own::UNAVAILABLE),
         K::TimedOut => (StatusCode::OK, own::TIMED_OUT),
         K::Protocol => (StatusCode::OK, own::PROTOCOL),
-        K::CredentialMissing | K::CredentialExpired | K::CredentialRejected => (StatusCode::OK, own::CREDENTIAL),
+        K::CredentialMissing | K::CredentialExpired | K::CredentialRejected => {
+            (StatusCode::OK, own::CREDENTIAL)
+        }
         K::Cancelled => (StatusCode::OK, own::CANCELLED),
         _ => (StatusCode::OK, code::INTERNAL),
     }
@@ -53,7 +55,10 @@ fn table(kind: ErrorKind, era: Era) -> (StatusCode, i32) {
 /// The JSON-RPC error of an error, under this id.
 pub(crate) fn json(error: &Error, id: &str, era: Era) -> Bytes {
     let (_, code) = table(error.kind(), era);
-    let data = error.data().map(|data| data.get().to_owned()).or_else(|| about(error));
+    let data = error
+        .data()
+        .map(|data| data.get().to_owned())
+        .or_else(|| about(error));
     error_response(id, i64::from(code), &error.to_string(), data.as_deref())
 }
 
@@ -81,7 +86,9 @@ pub(crate) fn response(error: &Error, id: Option<&str>, era: Era) -> Response {
         headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     if status == StatusCode::TOO_MANY_REQUESTS {
-        let seconds = error.retry_after().map_or(1, |after| after.as_secs().max(1));
+        let seconds = error
+            .retry_after()
+            .map_or(1, |after| after.as_secs().max(1));
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
     response

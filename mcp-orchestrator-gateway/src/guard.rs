@@ -14,14 +14,22 @@ pub(crate) fn origin(parts: &Parts, options: &Options) -> Result<()> {
     if let Some(host) = parts.headers.get(HOST) {
         let host = host.to_str().unwrap_or_default();
         if !is_local(host_of(host)) && !listed(&options.allowed_hosts, host) {
-            return Err(Error::new(ErrorKind::Forbidden, "this host is not allowed: add it to allowed_hosts"));
+            return Err(Error::new(
+                ErrorKind::Forbidden,
+                "this host is not allowed: add it to allowed_hosts",
+            ));
         }
     }
     if let Some(origin) = parts.headers.get(ORIGIN) {
         let origin = origin.to_str().unwrap_or_default();
-        let host = origin.split_once("://").map_or("", |(_, host)| host_of(host));
+        let host = origin
+            .split_once("://")
+            .map_or("", |(_, host)| host_of(host));
         if !is_local(host) && !listed(&options.allowed_origins, origin) {
-            return Err(Error::new(ErrorKind::Forbidden, "this origin is not allowed: add it to allowed_origins"));
+            return Err(Error::new(
+                ErrorKind::Forbidden,
+                "this origin is not allowed: add it to allowed_origins",
+            ));
         }
     }
     Ok(())
@@ -29,7 +37,9 @@ pub(crate) fn origin(parts: &Parts, options: &Options) -> Result<()> {
 
 fn listed(list: &[String], value: &str) -> bool {
     let bare = host_of(value);
-    list.iter().any(|allowed| allowed == "*" || allowed.eq_ignore_ascii_case(value) || allowed.eq_ignore_ascii_case(bare))
+    list.iter().any(|allowed| {
+        allowed == "*" || allowed.eq_ignore_ascii_case(value) || allowed.eq_ignore_ascii_case(bare)
+    })
 }
 
 /// The host without its port.
@@ -42,18 +52,34 @@ fn host_of(authority: &str) -> &str {
 
 fn is_local(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost")
-        || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+        || host
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
 }
 
 /// Checks the media types of a POST.
 pub(crate) fn media_types(parts: &Parts) -> Result<()> {
-    let content = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let content = parts
+        .headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     let essence = content.split(';').next().unwrap_or_default().trim();
     if !essence.eq_ignore_ascii_case("application/json") {
-        return Err(Error::new(ErrorKind::UnsupportedMedia, "the body must be application/json"));
+        return Err(Error::new(
+            ErrorKind::UnsupportedMedia,
+            "the body must be application/json",
+        ));
     }
-    let accepts = parts.headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    let mut found = (parts.headers.get(ACCEPT).is_none(), parts.headers.get(ACCEPT).is_none());
+    let accepts = parts
+        .headers
+        .get_all(ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    let mut found = (
+        parts.headers.get(ACCEPT).is_none(),
+        parts.headers.get(ACCEPT).is_none(),
+    );
     for accept in accepts.flat_map(|value| value.split(',')) {
         match accept.split(';').next().unwrap_or_default().trim() {
             "*/*" => found = (true, true),
@@ -71,21 +97,33 @@ pub(crate) fn media_types(parts: &Parts) -> Result<()> {
 
 /// The whole body, within its limit.
 pub(crate) async fn body(parts: &Parts, mut body: Body, limit: usize) -> Result<Bytes> {
-    let too_large = || Error::new(ErrorKind::TooLarge, format!("the body is larger than {limit} bytes"));
-    let length = parts.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    let too_large = || {
+        Error::new(
+            ErrorKind::TooLarge,
+            format!("the body is larger than {limit} bytes"),
+        )
+    };
+    let length = parts
+        .headers
+        .get(CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if length.is_some_and(|length| length > limit) {
         return Err(too_large());
     }
     let mut whole: Option<BytesMut> = None;
     let mut first = Bytes::new();
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| Error::new(ErrorKind::InvalidRequest, "the body broke off"))?;
-        let Ok(data) = frame.into_data() else { continue };
+        let frame =
+            frame.map_err(|_| Error::new(ErrorKind::InvalidRequest, "the body broke off"))?;
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
         if first.is_empty() && whole.is_none() {
             first = data;
         } else {
             let whole = whole.get_or_insert_with(|| {
-                let mut whole = BytesMut::with_capacity(length.unwrap_or(first.len() + data.len()).min(limit));
+                let mut whole =
+                    BytesMut::with_capacity(length.unwrap_or(first.len() + data.len()).min(limit));
                 whole.extend_from_slice(&first);
                 whole
             });
@@ -114,24 +152,55 @@ mod tests {
     fn foreign_hosts_and_origins_are_refused() {
         let mut options = Options::default();
         for host in ["localhost", "localhost:8080", "127.0.0.1:1", "[::1]:8080"] {
-            assert!(origin(&parts(&[("host", host)]), &options).is_ok(), "{host}");
+            assert!(
+                origin(&parts(&[("host", host)]), &options).is_ok(),
+                "{host}"
+            );
         }
-        for host in ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:80"] {
-            assert!(origin(&parts(&[("host", host)]), &options).is_err(), "{host}");
+        for host in [
+            "evil.example",
+            "127.0.0.1.evil.example",
+            "localhost.evil.example:80",
+        ] {
+            assert!(
+                origin(&parts(&[("host", host)]), &options).is_err(),
+                "{host}"
+            );
         }
-        assert!(origin(&parts(&[("host", "localhost"), ("origin", "https://evil.example")]), &options).is_err());
+        assert!(
+            origin(
+                &parts(&[("host", "localhost"), ("origin", "https://evil.example")]),
+                &options
+            )
+            .is_err()
+        );
         assert!(origin(&parts(&[("origin", "http://localhost:3000")]), &options).is_ok());
         assert!(origin(&parts(&[("origin", "null")]), &options).is_err());
         options.allowed_hosts = vec!["mcp.example".into()];
         options.allowed_origins = vec!["https://app.example".into()];
-        assert!(origin(&parts(&[("host", "mcp.example:443"), ("origin", "https://app.example")]), &options).is_ok());
+        assert!(
+            origin(
+                &parts(&[
+                    ("host", "mcp.example:443"),
+                    ("origin", "https://app.example")
+                ]),
+                &options
+            )
+            .is_ok()
+        );
     }
 
     #[test]
     fn both_answers_must_be_accepted() {
         let json = ("content-type", "application/json; charset=utf-8");
         assert!(media_types(&parts(&[json])).is_ok());
-        assert!(media_types(&parts(&[json, ("accept", "application/json, text/event-stream;q=0.9")])).is_ok());
+        assert!(
+            media_types(&parts(&[
+                json,
+                ("accept", "application/json, text/event-stream;q=0.9")
+            ]))
+            .is_ok()
+        );
         assert!(media_types(&parts(&[json, ("accept", "application/json")])).is_err());
         assert!(media_types(&parts(&[("content-type", "text/plain")])).is_err());
     }

@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use mcp_orchestrator_gateway::program::{Gateway, signalled};
 use mcp_orchestrator_gateway::args::GatewayArgs;
+use mcp_orchestrator_gateway::program::{Gateway, signalled};
 
 /// One MCP endpoint in front of every server of a configuration
 #[derive(Parser)]
@@ -16,7 +16,10 @@ struct Cli {
 
 #[tokio::main]
 #[expect(clippy::print_stdout, reason = "the address is this program's output")]
-#[expect(clippy::print_stderr, reason = "a failure is told where people look for it")]
+#[expect(
+    clippy::print_stderr,
+    reason = "a failure is told where people look for it"
+)]
 async fn main() -> ExitCode {
     let gateway = match Gateway::prepare(Cli::parse().gateway).await {
         Ok(gateway) => gateway,

@@ -22,22 +22,34 @@ pub(crate) fn era(parts: &Parts, message: &Message) -> Result<Era> {
     }
     match named.as_deref().map(|named| (named, version::era(named))) {
         Some((_, Some(era))) if message.method() != method::INITIALIZE => Ok(era),
-        Some((named, None)) if message.method() != method::INITIALIZE => Err(unsupported(named, &version::LEGACY)),
+        Some((named, None)) if message.method() != method::INITIALIZE => {
+            Err(unsupported(named, &version::LEGACY))
+        }
         _ => Ok(Era::Legacy),
     }
 }
 
 fn unsupported(asked: &str, supported: &[&str]) -> Error {
-    let all: Vec<&str> = version::MODERN.iter().chain(supported.iter().filter(|v| !version::MODERN.contains(v))).copied().collect();
+    let all: Vec<&str> = version::MODERN
+        .iter()
+        .chain(supported.iter().filter(|v| !version::MODERN.contains(v)))
+        .copied()
+        .collect();
     let data = serde_json::json!({ "supported": all, "requested": asked });
     let data = serde_json::value::to_raw_value(&data).unwrap_or_default();
-    Error::new(ErrorKind::UnsupportedVersion, "this protocol version is not spoken here").with_data(data)
+    Error::new(
+        ErrorKind::UnsupportedVersion,
+        "this protocol version is not spoken here",
+    )
+    .with_data(data)
 }
 
 fn stated_version(message: &Message) -> Option<String> {
     let head = ParamsHead::read(message.body()).ok()?;
     let found = Members::read(head.meta?.get())?;
-    found.get(meta::PROTOCOL_VERSION).map(|raw| text(raw).unwrap_or_default().into_owned())
+    found
+        .get(meta::PROTOCOL_VERSION)
+        .map(|raw| text(raw).unwrap_or_default().into_owned())
 }
 
 /// Checks a modern request's headers against its body.
@@ -46,19 +58,35 @@ fn stated_version(message: &Message) -> Option<String> {
 /// [`HeaderMismatch`](ErrorKind::HeaderMismatch) or [`InvalidParams`](ErrorKind::InvalidParams).
 pub(crate) fn check(parts: &Parts, message: &Message) -> Result<()> {
     let head = ParamsHead::read(message.body()).map_err(|error| invalid(&error.to_string()))?;
-    let found = head.meta.and_then(|meta| Members::read(meta.get())).unwrap_or_default();
+    let found = head
+        .meta
+        .and_then(|meta| Members::read(meta.get()))
+        .unwrap_or_default();
     let stated = found.get(meta::PROTOCOL_VERSION).and_then(text);
     let named = header(parts, header::PROTOCOL_VERSION)?;
     match (&named, &stated) {
         (None, _) => return Err(mismatch("the header MCP-Protocol-Version is missing")),
-        (_, None) => return Err(invalid(&format!("params._meta[{:?}] is missing", meta::PROTOCOL_VERSION))),
+        (_, None) => {
+            return Err(invalid(&format!(
+                "params._meta[{:?}] is missing",
+                meta::PROTOCOL_VERSION
+            )));
+        }
         (Some(named), Some(stated)) if named != stated => {
-            return Err(mismatch("the header MCP-Protocol-Version disagrees with the body"));
+            return Err(mismatch(
+                "the header MCP-Protocol-Version disagrees with the body",
+            ));
         }
         _ => {}
     }
-    if !found.get(meta::CLIENT_CAPABILITIES).is_some_and(|raw| raw.starts_with('{')) {
-        return Err(invalid(&format!("params._meta[{:?}] must be an object", meta::CLIENT_CAPABILITIES)));
+    if !found
+        .get(meta::CLIENT_CAPABILITIES)
+        .is_some_and(|raw| raw.starts_with('{'))
+    {
+        return Err(invalid(&format!(
+            "params._meta[{:?}] must be an object",
+            meta::CLIENT_CAPABILITIES
+        )));
     }
     match header(parts, header::METHOD)? {
         None => return Err(mismatch("the header Mcp-Method is missing")),
@@ -74,13 +102,19 @@ fn check_name(parts: &Parts, message: &Message, head: &ParamsHead<'_>) -> Result
     let (what, raw) = match message.method() {
         method::TOOLS_CALL | method::PROMPTS_GET => ("params.name", head.name),
         method::RESOURCES_READ => ("params.uri", head.uri),
-        method::TASKS_GET | method::TASKS_UPDATE | method::TASKS_CANCEL => ("params.taskId", head.task_id),
+        method::TASKS_GET | method::TASKS_UPDATE | method::TASKS_CANCEL => {
+            ("params.taskId", head.task_id)
+        }
         _ => return Ok(()),
     };
-    let stated = raw.and_then(|raw| text(raw.get())).ok_or_else(|| invalid(&format!("{what} is missing")))?;
+    let stated = raw
+        .and_then(|raw| text(raw.get()))
+        .ok_or_else(|| invalid(&format!("{what} is missing")))?;
     match header(parts, header::NAME)? {
         None => Err(mismatch("the header Mcp-Name is missing")),
-        Some(named) if named != stated => Err(mismatch(&format!("the header Mcp-Name disagrees with {what}"))),
+        Some(named) if named != stated => Err(mismatch(&format!(
+            "the header Mcp-Name disagrees with {what}"
+        ))),
         Some(_) => Ok(()),
     }
 }
@@ -88,7 +122,9 @@ fn check_name(parts: &Parts, message: &Message, head: &ParamsHead<'_>) -> Result
 /// A header of the protocol, decoded.
 fn header(parts: &Parts, name: &'static str) -> Result<Option<String>> {
     let mut values = parts.headers.get_all(HeaderName::from_static(name)).iter();
-    let Some(value) = values.next() else { return Ok(None) };
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
     if values.next().is_some() {
         return Err(mismatch(&format!("the header {name} stands there twice")));
     }
@@ -100,8 +136,12 @@ fn header(parts: &Parts, name: &'static str) -> Result<Option<String>> {
 
 /// The headers that repeat arguments: they go on to the server.
 pub(crate) fn param_headers(parts: &Parts) -> HeaderMap {
-    let own = parts.headers.iter().filter(|(name, _)| name.as_str().starts_with(header::PARAM_PREFIX));
-    own.map(|(name, value)| (name.clone(), value.clone())).collect()
+    let own = parts
+        .headers
+        .iter()
+        .filter(|(name, _)| name.as_str().starts_with(header::PARAM_PREFIX));
+    own.map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
 }
 
 fn mismatch(text: &str) -> Error {

@@ -29,11 +29,17 @@ pub struct Failure {
 
 impl Failure {
     fn config(message: impl ToString) -> Self {
-        Self { message: message.to_string(), code: CONFIG }
+        Self {
+            message: message.to_string(),
+            code: CONFIG,
+        }
     }
 
     fn run(message: impl ToString) -> Self {
-        Self { message: message.to_string(), code: FAILED }
+        Self {
+            message: message.to_string(),
+            code: FAILED,
+        }
     }
 
     /// The process's exit code.
@@ -78,7 +84,14 @@ impl Gateway {
         };
         let address = listener.local_addr().map_err(Failure::run)?;
         let built = Arc::new(settings.build(true).map_err(Failure::run)?);
-        Ok(Self { args, settings, built, listener, metrics, address })
+        Ok(Self {
+            args,
+            settings,
+            built,
+            listener,
+            metrics,
+            address,
+        })
     }
 
     /// Where it listens.
@@ -107,10 +120,21 @@ impl Gateway {
         let endpoint = router(orchestrator.clone(), [local], options).map_err(Failure::run)?;
         let mut beside = JoinSet::new();
         let load_options = self.args.load_options().map_err(Failure::config)?;
-        beside.spawn(reload::watch(self.args.config.clone(), load_options, Arc::clone(&self.built)));
+        beside.spawn(reload::watch(
+            self.args.config.clone(),
+            load_options,
+            Arc::clone(&self.built),
+        ));
         if let Some(listener) = self.metrics {
-            let shutdown = Shutdown { when: std::future::pending(), grace: self.args.grace() };
-            beside.spawn(serve_with(listener, metrics_router(orchestrator.clone()), shutdown));
+            let shutdown = Shutdown {
+                when: std::future::pending(),
+                grace: self.args.grace(),
+            };
+            beside.spawn(serve_with(
+                listener,
+                metrics_router(orchestrator.clone()),
+                shutdown,
+            ));
         }
         let grace = self.args.grace();
         let stopping = orchestrator.clone();
@@ -127,7 +151,9 @@ impl Gateway {
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).await.map_err(|error| Failure::run(format!("cannot listen on {address}: {error}")))
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| Failure::run(format!("cannot listen on {address}: {error}")))
 }
 
 /// Ends at SIGINT or SIGTERM.

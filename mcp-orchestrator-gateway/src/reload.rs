@@ -26,7 +26,11 @@ pub(crate) async fn watch(files: Vec<PathBuf>, options: LoadOptions, built: Arc<
     };
     // The folder, since a file that is replaced is another file; a link's target may stand elsewhere.
     let mut folders: Vec<PathBuf> = files.iter().filter_map(|file| folder(file)).collect();
-    folders.extend(files.iter().filter_map(|file| folder(&file.canonicalize().ok()?)));
+    folders.extend(
+        files
+            .iter()
+            .filter_map(|file| folder(&file.canonicalize().ok()?)),
+    );
     folders.sort();
     folders.dedup();
     for folder in &folders {
@@ -51,9 +55,15 @@ pub(crate) async fn watch(files: Vec<PathBuf>, options: LoadOptions, built: Arc<
 pub(crate) fn apply(files: &[PathBuf], options: &LoadOptions, built: &Built) {
     match load(files, options) {
         Ok(loaded) => {
-            loaded.notices.iter().for_each(|notice| tracing::warn!("{notice}"));
+            loaded
+                .notices
+                .iter()
+                .for_each(|notice| tracing::warn!("{notice}"));
             built.reload(&loaded.settings);
-            tracing::info!(servers = loaded.settings.servers.len(), "configuration applied");
+            tracing::info!(
+                servers = loaded.settings.servers.len(),
+                "configuration applied"
+            );
         }
         Err(problems) => {
             for problem in &problems.problems {
@@ -66,7 +76,11 @@ pub(crate) fn apply(files: &[PathBuf], options: &LoadOptions, built: &Built) {
 
 fn folder(file: &std::path::Path) -> Option<PathBuf> {
     let folder = file.parent()?;
-    Some(if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder.to_path_buf() })
+    Some(if folder.as_os_str().is_empty() {
+        PathBuf::from(".")
+    } else {
+        folder.to_path_buf()
+    })
 }
 
 fn contents(files: &[PathBuf]) -> Vec<Option<Vec<u8>>> {

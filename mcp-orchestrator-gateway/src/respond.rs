@@ -31,7 +31,9 @@ pub(crate) struct Manner {
 /// A JSON response.
 pub(crate) fn json(body: Bytes) -> Response {
     let mut response = Response::new(Body::from(body));
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 
@@ -43,7 +45,10 @@ pub(crate) fn accepted() -> Response {
 }
 
 /// The response to a request whose call is under way.
-pub(crate) async fn call(call: impl Future<Output = Result<Reply>> + Send + 'static, manner: Manner) -> Response {
+pub(crate) async fn call(
+    call: impl Future<Output = Result<Reply>> + Send + 'static,
+    manner: Manner,
+) -> Response {
     let mut call = Box::pin(call);
     match tokio::time::timeout(manner.keep_alive, &mut call).await {
         Ok(answer) => answered(answer, manner),
@@ -71,7 +76,9 @@ pub(crate) fn answered(answer: Result<Reply>, manner: Manner) -> Response {
     if let Some(session) = session
         && let Ok(value) = HeaderValue::from_str(session.as_str())
     {
-        response.headers_mut().insert(HeaderName::from_static("mcp-session-id"), value);
+        response
+            .headers_mut()
+            .insert(HeaderName::from_static("mcp-session-id"), value);
     }
     response
 }
@@ -83,10 +90,15 @@ fn status_of(message: &Message, era: Era) -> StatusCode {
     if era == Era::Legacy || message.kind() != Kind::Error {
         return StatusCode::OK;
     }
-    let code = message.body().and_then(Members::read).and_then(|error| error.get("code")?.parse::<i32>().ok());
+    let code = message
+        .body()
+        .and_then(Members::read)
+        .and_then(|error| error.get("code")?.parse::<i32>().ok());
     match code {
         Some(code::METHOD_NOT_FOUND) => StatusCode::NOT_FOUND,
-        Some(code::HEADER_MISMATCH | code::MISSING_CAPABILITY | code::UNSUPPORTED_VERSION) => StatusCode::BAD_REQUEST,
+        Some(code::HEADER_MISMATCH | code::MISSING_CAPABILITY | code::UNSUPPORTED_VERSION) => {
+            StatusCode::BAD_REQUEST
+        }
         _ => StatusCode::OK,
     }
 }
@@ -118,12 +130,24 @@ fn events(source: Source, manner: Manner) -> Response {
         Source::Here(reply) => reply.after,
         Source::Coming(_) | Source::Over => None,
     };
-    let events = Events { source, manner, at, begun: false, ticks };
+    let events = Events {
+        source,
+        manner,
+        at,
+        begun: false,
+        ticks,
+    };
     let mut response = Response::new(Body::from_stream(chunks(events)));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
-    headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+    headers.insert(
+        CACHE_CONTROL,
+        HeaderValue::from_static("no-cache, no-transform"),
+    );
+    headers.insert(
+        HeaderName::from_static("x-accel-buffering"),
+        HeaderValue::from_static("no"),
+    );
     response
 }
 

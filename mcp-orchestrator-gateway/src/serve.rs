@@ -38,13 +38,23 @@ pub struct Shutdown<F> {
 ///
 /// # Cancel safety
 /// Dropping the future stops at once.
-pub async fn serve<F: Future<Output = ()> + Send>(listener: TcpListener, router: Router, shutdown: Shutdown<F>) {
+pub async fn serve<F: Future<Output = ()> + Send>(
+    listener: TcpListener,
+    router: Router,
+    shutdown: Shutdown<F>,
+) {
     serve_with(listener, router.merge(health_router()), shutdown).await;
 }
 
 /// Serves any router the same way.
-pub async fn serve_with<F: Future<Output = ()> + Send>(listener: TcpListener, router: Router, shutdown: Shutdown<F>) {
-    let loopback = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
+pub async fn serve_with<F: Future<Output = ()> + Send>(
+    listener: TcpListener,
+    router: Router,
+    shutdown: Shutdown<F>,
+) {
+    let loopback = listener
+        .local_addr()
+        .is_ok_and(|address| address.ip().is_loopback());
     let (tracker, stopping) = (TaskTracker::new(), CancellationToken::new());
     let _stop_on_drop = stopping.clone().drop_guard();
     let mut when = std::pin::pin!(shutdown.when);
@@ -67,8 +77,14 @@ pub async fn serve_with<F: Future<Output = ()> + Send>(listener: TcpListener, ro
     drop(listener);
     stopping.cancel();
     tracker.close();
-    if tokio::time::timeout(shutdown.grace, tracker.wait()).await.is_err() {
-        tracing::warn!(connections = tracker.len(), "connections are cut: they did not finish in time");
+    if tokio::time::timeout(shutdown.grace, tracker.wait())
+        .await
+        .is_err()
+    {
+        tracing::warn!(
+            connections = tracker.len(),
+            "connections are cut: they did not finish in time"
+        );
     }
 }
 
@@ -87,13 +103,22 @@ async fn connection(
         if loopback {
             request.extensions_mut().insert(LoopbackListener);
         }
-        request.extensions_mut().insert(axum::extract::ConnectInfo(peer));
+        request
+            .extensions_mut()
+            .insert(axum::extract::ConnectInfo(peer));
         let answer = router.clone().oneshot(request.map(Body::new));
         async move { Ok::<_, Infallible>(answer.await.unwrap_or_else(|never| match never {})) }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD).max_headers(100);
-    builder.http2().timer(TokioTimer::new()).max_header_list_size(64 * 1024);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .max_headers(100);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(64 * 1024);
     let serving = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
     let mut serving = std::pin::pin!(serving);
     let served = tokio::select! {

@@ -12,12 +12,16 @@ use crate::args::{GatewayArgs, LogForm};
 /// Where the filter cannot be read.
 pub fn install(args: &GatewayArgs, settings: &LogSettings) -> Result<(), String> {
     let level = args.log_level.as_deref().unwrap_or(&settings.level);
-    let filter = EnvFilter::builder().parse(level).map_err(|error| format!("log level {level:?}: {error}"))?;
+    let filter = EnvFilter::builder()
+        .parse(level)
+        .map_err(|error| format!("log level {level:?}: {error}"))?;
     let json = match args.log_format {
         Some(form) => form == LogForm::Json,
         None => settings.format == LogFormat::Json,
     };
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     let lines = lines.with_span_events(FmtSpan::NONE).with_target(false);
     let installed = if json {
         lines.json().flatten_event(true).try_init()

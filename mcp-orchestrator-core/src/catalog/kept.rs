@@ -123,7 +123,10 @@ impl Kept {
     /// The arguments of a tool that are repeated in headers, where it has any.
     pub(crate) fn header_params(&self, tool: &str) -> Option<&[HeaderParam]> {
         let annotated = self.tools.iter().filter(|item| !item.params.is_empty());
-        annotated.into_iter().find(|item| item.name == tool).map(|item| &item.params[..])
+        annotated
+            .into_iter()
+            .find(|item| item.name == tool)
+            .map(|item| &item.params[..])
     }
 
     /// What the server said of itself, by member.

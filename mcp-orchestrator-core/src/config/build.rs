@@ -50,7 +50,13 @@ impl Settings {
             .single_principal(single_principal)
             .build();
         orchestrator.apply(self.servers.iter().cloned());
-        Ok(Built { orchestrator, router, configured, cached, state })
+        Ok(Built {
+            orchestrator,
+            router,
+            configured,
+            cached,
+            state,
+        })
     }
 
     fn backend(&self, state: &StateDir, logs: &LogBook) -> Arc<dyn RuntimeBackend> {
@@ -95,7 +101,8 @@ impl Built {
 
     /// From now on these settings. Instances whose spec and credential are equal are not touched.
     pub fn reload(&self, settings: &Settings) {
-        self.configured.set_sources(slot_sources(&settings.credentials));
+        self.configured
+            .set_sources(slot_sources(&settings.credentials));
         self.cached.clear();
         self.router.replace(settings.gateway_specs());
         self.orchestrator.apply(settings.servers.iter().cloned());
@@ -111,7 +118,10 @@ fn slot_sources(credentials: &[ConfiguredCredential]) -> SlotSources {
             CredentialSource::Env(name) => Source::Env(name.clone()),
             CredentialSource::File(path) => Source::File(path.clone()),
         };
-        sources.entry(credential.server.clone()).or_default().insert(credential.slot.clone(), source);
+        sources
+            .entry(credential.server.clone())
+            .or_default()
+            .insert(credential.slot.clone(), source);
     }
     sources
 }

@@ -29,7 +29,11 @@ impl Inner {
         let started = tokio::time::Instant::now();
         let name = crate::metrics::method_label(message.method());
         let reply = self.by_method(context, message, headers).await;
-        self.metrics.call(name, started.elapsed(), reply.as_ref().err().map(Error::kind));
+        self.metrics.call(
+            name,
+            started.elapsed(),
+            reply.as_ref().err().map(Error::kind),
+        );
         reply
     }
 
@@ -42,26 +46,33 @@ impl Inner {
         let legacy = context.era() == Era::Legacy;
         match message.method() {
             method::TOOLS_CALL => self.named(context, message, headers, ItemKind::Tool).await,
-            method::PROMPTS_GET => self.named(context, message, headers, ItemKind::Prompt).await,
+            method::PROMPTS_GET => {
+                self.named(context, message, headers, ItemKind::Prompt)
+                    .await
+            }
             method::RESOURCES_READ => self.resource(context, message, headers).await,
             method::COMPLETE => self.complete(context, message).await,
             method::TOOLS_LIST => self.list(context, &message, ItemKind::Tool).await,
             method::PROMPTS_LIST => self.list(context, &message, ItemKind::Prompt).await,
             method::RESOURCES_LIST => self.list(context, &message, ItemKind::Resource).await,
-            method::RESOURCES_TEMPLATES_LIST => self.list(context, &message, ItemKind::Template).await,
+            method::RESOURCES_TEMPLATES_LIST => {
+                self.list(context, &message, ItemKind::Template).await
+            }
             method::PING if legacy => Ok(empty(&message)),
             method::SET_LEVEL if legacy => self.set_level(context, &message).await,
             method::RESOURCES_SUBSCRIBE | method::RESOURCES_UNSUBSCRIBE if legacy => {
                 self.subscribe(context, message).await
             }
             method::DISCOVER if !legacy => Ok(self.discover(context, &message).await?),
-            method::TASKS_GET | method::TASKS_CANCEL | method::TASKS_RESULT | method::TASKS_UPDATE => {
-                self.task(context, message).await
-            }
+            method::TASKS_GET
+            | method::TASKS_CANCEL
+            | method::TASKS_RESULT
+            | method::TASKS_UPDATE => self.task(context, message).await,
             method::TASKS_LIST if legacy => self.list_tasks(context, &message).await,
-            method::INITIALIZE if legacy => {
-                Err(Error::new(ErrorKind::InvalidRequest, "this session is initialized already"))
-            }
+            method::INITIALIZE if legacy => Err(Error::new(
+                ErrorKind::InvalidRequest,
+                "this session is initialized already",
+            )),
             other => self.unknown(context, other, message.clone(), headers).await,
         }
     }
@@ -77,25 +88,54 @@ impl Inner {
         let head = params(&message)?;
         let raw = head.name.ok_or_else(|| missing("name"))?.get();
         let name = text(raw).ok_or_else(|| missing("name"))?;
-        let item = if kind == ItemKind::Tool { Item::Tool(&name) } else { Item::Prompt(&name) };
+        let item = if kind == ItemKind::Tool {
+            Item::Tool(&name)
+        } else {
+            Item::Prompt(&name)
+        };
         let route = self.route(context, item)?;
-        let mut work = Work { name: Some(route.name.clone().into_owned()), headers, ..Work::plain(message.clone()) };
+        let mut work = Work {
+            name: Some(route.name.clone().into_owned()),
+            headers,
+            ..Work::plain(message.clone())
+        };
         if route.name != name {
-            work.edits.replace(span_of(message.bytes(), raw), quote(&route.name));
+            work.edits
+                .replace(span_of(message.bytes(), raw), quote(&route.name));
         }
         if kind == ItemKind::Tool && context.era() == Era::Legacy {
-            self.add_header_params(context, &route, &message, &mut work.headers).await;
+            self.add_header_params(context, &route, &message, &mut work.headers)
+                .await;
         }
-        let (reply, key) = self.forward(context, &route.server, &route.credential, work).await?;
+        let (reply, key) = self
+            .forward(context, &route.server, &route.credential, work)
+            .await?;
         Ok(self.observe(context, &route, reply, key))
     }
 
-    async fn resource(self: &Arc<Self>, context: &Context, message: Message, headers: HeaderMap) -> Result<Reply> {
+    async fn resource(
+        self: &Arc<Self>,
+        context: &Context,
+        message: Message,
+        headers: HeaderMap,
+    ) -> Result<Reply> {
         let head = params(&message)?;
-        let uri = head.uri.and_then(|uri| text(uri.get())).ok_or_else(|| missing("uri"))?.into_owned();
-        let route = self.route(context, Item::Resource(&uri)).map_err(|error| no_resource(context, &uri, error))?;
-        let work = Work { name: Some(uri.clone()), headers, ..Work::plain(message.clone()) };
-        let (reply, key) = self.forward(context, &route.server, &route.credential, work).await?;
+        let uri = head
+            .uri
+            .and_then(|uri| text(uri.get()))
+            .ok_or_else(|| missing("uri"))?
+            .into_owned();
+        let route = self
+            .route(context, Item::Resource(&uri))
+            .map_err(|error| no_resource(context, &uri, error))?;
+        let work = Work {
+            name: Some(uri.clone()),
+            headers,
+            ..Work::plain(message.clone())
+        };
+        let (reply, key) = self
+            .forward(context, &route.server, &route.credential, work)
+            .await?;
         Ok(self.observe(context, &route, reply, key))
     }
 
@@ -112,11 +152,17 @@ impl Inner {
             }
             (route.server, route.credential)
         } else {
-            let uri = members.get("uri").and_then(text).ok_or_else(|| missing("ref.uri"))?;
+            let uri = members
+                .get("uri")
+                .and_then(text)
+                .ok_or_else(|| missing("ref.uri"))?;
             let route = self.route(context, Item::Resource(&uri))?;
             (route.server, route.credential)
         };
-        let work = Work { edits, ..Work::plain(message.clone()) };
+        let work = Work {
+            edits,
+            ..Work::plain(message.clone())
+        };
         Ok(self.forward(context, &route.0, &route.1, work).await?.0)
     }
 
@@ -131,17 +177,32 @@ impl Inner {
         let view = self.view(context)?;
         match &view.entries[..] {
             [only] if !is_of_other_era(name) => {
-                let work = Work { headers, ..Work::plain(message) };
-                Ok(self.forward(context, &only.server, &only.credential, work).await?.0)
+                let work = Work {
+                    headers,
+                    ..Work::plain(message)
+                };
+                Ok(self
+                    .forward(context, &only.server, &only.credential, work)
+                    .await?
+                    .0)
             }
-            _ => Err(Error::new(ErrorKind::MethodNotFound, format!("unknown method {name:?}"))),
+            _ => Err(Error::new(
+                ErrorKind::MethodNotFound,
+                format!("unknown method {name:?}"),
+            )),
         }
     }
 
     /// Asks the router.
     pub(super) fn route<'a>(&'a self, context: &'a Context, item: Item<'a>) -> Result<Route<'a>> {
-        let target = Target { gateway: &context.gateway, item, known: &self.catalog };
-        self.router.route(&context.principal, &target).map_err(|none| Error::new(ErrorKind::NoRoute, none.to_string()))
+        let target = Target {
+            gateway: &context.gateway,
+            item,
+            known: &self.catalog,
+        };
+        self.router
+            .route(&context.principal, &target)
+            .map_err(|none| Error::new(ErrorKind::NoRoute, none.to_string()))
     }
 
     /// What the caller may see.
@@ -151,13 +212,32 @@ impl Inner {
     }
 
     /// Headers that a modern server wants to see arguments in, for a client that does not know of them.
-    async fn add_header_params(&self, context: &Context, route: &Route<'_>, message: &Message, headers: &mut HeaderMap) {
-        let Ok(spec) = self.spec(&route.server) else { return };
-        let Ok(credential) = self.credential(context, &spec, &route.credential, None).await else { return };
-        let Some(kept) = self.catalog.peek(&ListKey::new(&route.server, &credential)) else { return };
-        let Some(params) = kept.header_params(&route.name) else { return };
+    async fn add_header_params(
+        &self,
+        context: &Context,
+        route: &Route<'_>,
+        message: &Message,
+        headers: &mut HeaderMap,
+    ) {
+        let Ok(spec) = self.spec(&route.server) else {
+            return;
+        };
+        let Ok(credential) = self
+            .credential(context, &spec, &route.credential, None)
+            .await
+        else {
+            return;
+        };
+        let Some(kept) = self.catalog.peek(&ListKey::new(&route.server, &credential)) else {
+            return;
+        };
+        let Some(params) = kept.header_params(&route.name) else {
+            return;
+        };
         let body = message.body().and_then(Members::read).unwrap_or_default();
-        let arguments = body.get("arguments").and_then(|text| serde_json::from_str::<Value>(text).ok());
+        let arguments = body
+            .get("arguments")
+            .and_then(|text| serde_json::from_str::<Value>(text).ok());
         let Some(arguments) = arguments else { return };
         for param in params {
             if let Some((name, value)) = header_param(param, &arguments) {
@@ -167,7 +247,13 @@ impl Inner {
     }
 
     /// Remembers what a result tells of resources, and seals what it tells of tasks.
-    fn observe(self: &Arc<Self>, context: &Context, route: &Route<'_>, reply: Reply, key: InstanceKey) -> Reply {
+    fn observe(
+        self: &Arc<Self>,
+        context: &Context,
+        route: &Route<'_>,
+        reply: Reply,
+        key: InstanceKey,
+    ) -> Reply {
         let several = self.view(context).is_ok_and(|view| view.entries.len() > 1);
         let watch = super::tasks::Watch::new(self, context, route, key, several);
         watch.reply(reply)
@@ -175,25 +261,39 @@ impl Inner {
 }
 
 fn header_param(param: &HeaderParam, arguments: &Value) -> Option<(HeaderName, http::HeaderValue)> {
-    let value = param.path.iter().try_fold(arguments, |value, key| value.get(key))?;
+    let value = param
+        .path
+        .iter()
+        .try_fold(arguments, |value, key| value.get(key))?;
     let text = match value {
         Value::String(text) => text.clone(),
         Value::Number(number) => number.to_string(),
         Value::Bool(yes) => yes.to_string(),
         _ => return None,
     };
-    let name = format!("{}{}", header::PARAM_PREFIX, param.header.to_ascii_lowercase());
+    let name = format!(
+        "{}{}",
+        header::PARAM_PREFIX,
+        param.header.to_ascii_lowercase()
+    );
     Some((name.parse().ok()?, header_value::encode(&text)))
 }
 
 /// What routing reads of the parameters.
 pub(super) fn params(message: &Message) -> Result<ParamsHead<'_>> {
-    ParamsHead::read(message.body())
-        .map_err(|error| Error::new(ErrorKind::InvalidParams, format!("params of {}: {error}", message.method())))
+    ParamsHead::read(message.body()).map_err(|error| {
+        Error::new(
+            ErrorKind::InvalidParams,
+            format!("params of {}: {error}", message.method()),
+        )
+    })
 }
 
 pub(super) fn missing(what: &str) -> Error {
-    Error::new(ErrorKind::InvalidParams, format!("params.{what} is missing, or not of its type"))
+    Error::new(
+        ErrorKind::InvalidParams,
+        format!("params.{what} is missing, or not of its type"),
+    )
 }
 
 /// An empty result.
@@ -207,14 +307,24 @@ fn no_resource(context: &Context, uri: &str, error: Error) -> Error {
         return error;
     }
     let data = crate::jsonrpc::raw(&serde_json::json!({ "uri": uri }));
-    let kind = if context.era() == Era::Legacy { ErrorKind::ResourceNotFound } else { ErrorKind::NoRoute };
+    let kind = if context.era() == Era::Legacy {
+        ErrorKind::ResourceNotFound
+    } else {
+        ErrorKind::NoRoute
+    };
     Error::new(kind, error.message().to_owned()).with_data(data)
 }
 
 /// Methods that only one era has must not reach a server through the other.
 fn is_of_other_era(name: &str) -> bool {
     use crate::protocol::method as m;
-    let legacy = [m::INITIALIZE, m::PING, m::SET_LEVEL, m::RESOURCES_SUBSCRIBE, m::RESOURCES_UNSUBSCRIBE];
+    let legacy = [
+        m::INITIALIZE,
+        m::PING,
+        m::SET_LEVEL,
+        m::RESOURCES_SUBSCRIBE,
+        m::RESOURCES_UNSUBSCRIBE,
+    ];
     let modern = [m::DISCOVER, m::LISTEN];
     legacy.contains(&name) || modern.contains(&name) || name == m::TASKS_LIST
 }

@@ -31,14 +31,21 @@ impl Context {
             principal: Arc::clone(&call.principal),
             gateway: call.gateway.clone(),
             session: None,
-            caller: Caller { party, era: Era::Modern, client: None },
+            caller: Caller {
+                party,
+                era: Era::Modern,
+                client: None,
+            },
             token: call.token.clone(),
         }
     }
 
     /// A legacy caller in its session.
     pub(super) fn legacy(session: &Arc<Session>, call: &Call) -> Self {
-        Self { token: call.token.clone(), ..Self::of(session) }
+        Self {
+            token: call.token.clone(),
+            ..Self::of(session)
+        }
     }
 
     /// A session's own business.
@@ -64,7 +71,10 @@ impl Context {
             // A remote server keeps callers apart by its sessions.
             (Launch::Remote(_), _) | (_, Isolation::Shared) => Scope::Shared,
             (_, Isolation::Principal) => own(),
-            (_, Isolation::Session) => self.session.as_ref().map_or_else(own, |session| session.scope.clone()),
+            (_, Isolation::Session) => self
+                .session
+                .as_ref()
+                .map_or_else(own, |session| session.scope.clone()),
         }
     }
 }

@@ -15,12 +15,12 @@ use crate::catalog::ListKey;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{GatewayId, ServerId};
 use crate::jsonrpc::{Message, text};
-use crate::session::severity_of;
 use crate::pool::{Caller, Handle};
 use crate::protocol::Era;
 use crate::router::{Item, NoRoute, Target};
 use crate::runtime::{InstanceEvent, InstanceKey, InstanceStatus, LogLine, LogOptions};
 use crate::server::Launch;
+use crate::session::severity_of;
 
 /// How long the backend may take to tell what it has.
 const LOOK: Duration = Duration::from_secs(2);
@@ -86,7 +86,10 @@ impl Orchestrator {
         ids.sort();
         let handles = inner.pool.handles();
         for id in ids {
-            let mut own: Vec<_> = handles.iter().filter(|handle| *handle.key.server() == id).collect();
+            let mut own: Vec<_> = handles
+                .iter()
+                .filter(|handle| *handle.key.server() == id)
+                .collect();
             own.sort_by_key(|handle| handle.key.name().to_owned());
             if own.is_empty() {
                 all.push(inner.without_instance(&id));
@@ -128,13 +131,22 @@ impl Orchestrator {
             keys.retain(|key| key.name() == name);
         }
         let key = keys.pop().ok_or_else(|| {
-            Error::new(ErrorKind::NoRoute, format!("no instance of server {server} has run yet")).with_server(server)
+            Error::new(
+                ErrorKind::NoRoute,
+                format!("no instance of server {server} has run yet"),
+            )
+            .with_server(server)
         })?;
         self.inner.pool.backend().logs(&key, options).await
     }
 
     /// Which route a call would take, step by step. Nothing is started, no secret is shown.
-    pub async fn explain(&self, principal: &Arc<Principal>, gateway: &GatewayId, item: Item<'_>) -> Explanation {
+    pub async fn explain(
+        &self,
+        principal: &Arc<Principal>,
+        gateway: &GatewayId,
+        item: Item<'_>,
+    ) -> Explanation {
         self.inner.explain(principal, gateway, item).await
     }
 
@@ -168,7 +180,11 @@ impl Inner {
     fn info(&self, handle: &Arc<Handle>, placed: &[InstanceStatus]) -> InstanceInfo {
         let status = placed.iter().find(|status| status.key == handle.key);
         let mut place: Vec<(String, String)> = status.map_or_else(Vec::new, |status| {
-            status.place.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
+            status
+                .place
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), value.clone()))
+                .collect()
         });
         if let Launch::Remote(remote) = &handle.spec.server.launch
             && !place.iter().any(|(name, _)| name == "url")
@@ -182,7 +198,10 @@ impl Inner {
             state: InstanceState::Running,
             owner: handle.key.owner().to_string(),
             scope: handle.key.scope().to_string(),
-            uptime_secs: SystemTime::now().duration_since(handle.since).ok().map(|time| time.as_secs()),
+            uptime_secs: SystemTime::now()
+                .duration_since(handle.since)
+                .ok()
+                .map(|time| time.as_secs()),
             calls: handle.in_use(),
             served: handle.served(),
             tools: kept.map(|kept| kept.items(crate::router::ItemKind::Tool).len()),
@@ -192,12 +211,19 @@ impl Inner {
     }
 
     fn without_instance(&self, id: &ServerId) -> InstanceInfo {
-        let failure = self.pool.server(id).and_then(|server| server.last_failure());
+        let failure = self
+            .pool
+            .server(id)
+            .and_then(|server| server.last_failure());
         let kept = self.catalog.peek(&ListKey::new(id, &self.no_credential));
         InstanceInfo {
             server: id.to_string(),
             instance: None,
-            state: if failure.is_some() { InstanceState::Failed } else { InstanceState::Resting },
+            state: if failure.is_some() {
+                InstanceState::Failed
+            } else {
+                InstanceState::Resting
+            },
             owner: String::new(),
             scope: String::new(),
             uptime_secs: None,
@@ -217,35 +243,73 @@ impl Inner {
         Ok(stopped.iter().map(|key| key.name().to_owned()).collect())
     }
 
-    async fn explain(&self, principal: &Arc<Principal>, gateway: &GatewayId, item: Item<'_>) -> Explanation {
-        let mut steps = vec![("principal".to_owned(), format!("{} (by {})", principal.id, principal.method))];
+    async fn explain(
+        &self,
+        principal: &Arc<Principal>,
+        gateway: &GatewayId,
+        item: Item<'_>,
+    ) -> Explanation {
+        let mut steps = vec![(
+            "principal".to_owned(),
+            format!("{} (by {})", principal.id, principal.method),
+        )];
         let mut step = |name: &str, text: String| steps.push((name.to_owned(), text));
         match self.router.view(principal, gateway) {
             Ok(view) => {
-                let servers: Vec<_> = view.entries.iter().map(|entry| entry.alias.as_str()).collect();
+                let servers: Vec<_> = view
+                    .entries
+                    .iter()
+                    .map(|entry| entry.alias.as_str())
+                    .collect();
                 let names = if view.prefixed { "prefixed" } else { "bare" };
-                step("gateway", format!("{gateway}: {} names; servers {}", names, servers.join(", ")));
+                step(
+                    "gateway",
+                    format!("{gateway}: {} names; servers {}", names, servers.join(", ")),
+                );
             }
             Err(none) => {
                 step("gateway", none.to_string());
-                return Explanation { steps, routed: false };
+                return Explanation {
+                    steps,
+                    routed: false,
+                };
             }
         }
-        let target = Target { gateway, item, known: &self.catalog };
+        let target = Target {
+            gateway,
+            item,
+            known: &self.catalog,
+        };
         let route = match self.router.route(principal, &target) {
             Ok(route) => route,
             Err(none) => {
-                let why = if let NoRoute::Item { why, .. } = &none { why.clone() } else { String::new() };
+                let why = if let NoRoute::Item { why, .. } = &none {
+                    why.clone()
+                } else {
+                    String::new()
+                };
                 step("route", format!("{none}: {why}"));
-                return Explanation { steps, routed: false };
+                return Explanation {
+                    steps,
+                    routed: false,
+                };
             }
         };
-        step("route", format!("server {} (as {}), own name {:?}", route.server, route.alias, route.name));
+        step(
+            "route",
+            format!(
+                "server {} (as {}), own name {:?}",
+                route.server, route.alias, route.name
+            ),
+        );
         let spec = match self.spec(&route.server) {
             Ok(spec) => spec,
             Err(error) => {
                 step("server", error.to_string());
-                return Explanation { steps, routed: false };
+                return Explanation {
+                    steps,
+                    routed: false,
+                };
             }
         };
         let context = Context {
@@ -255,30 +319,61 @@ impl Inner {
             caller: Caller::engine(Era::Modern),
             token: None,
         };
-        match self.credential(&context, &spec, &route.credential, None).await {
-            Ok(_) if spec.server.slots.is_empty() => step("credential", "none: the server has no slots".into()),
+        match self
+            .credential(&context, &spec, &route.credential, None)
+            .await
+        {
+            Ok(_) if spec.server.slots.is_empty() => {
+                step("credential", "none: the server has no slots".into())
+            }
             Ok(credential) => step(
                 "credential",
-                format!("{} revision {} (rule {:?})", credential.owner, credential.revision, route.credential),
+                format!(
+                    "{} revision {} (rule {:?})",
+                    credential.owner, credential.revision, route.credential
+                ),
             ),
             Err(error) => {
                 step("credential", error.to_string());
-                return Explanation { steps, routed: false };
+                return Explanation {
+                    steps,
+                    routed: false,
+                };
             }
         }
         let scope = context.scope(&spec.server);
-        let running = self.pool.handles().into_iter().find(|handle| {
-            *handle.key.server() == route.server && *handle.key.scope() == scope
-        });
-        step("isolation", format!("{:?}: scope {scope}", spec.server.isolation).to_lowercase());
-        step("instance", running.map_or("none runs; a call starts one".into(), |handle| format!("{} runs", handle.key)));
-        Explanation { steps, routed: true }
+        let running =
+            self.pool.handles().into_iter().find(|handle| {
+                *handle.key.server() == route.server && *handle.key.scope() == scope
+            });
+        step(
+            "isolation",
+            format!("{:?}: scope {scope}", spec.server.isolation).to_lowercase(),
+        );
+        step(
+            "instance",
+            running.map_or("none runs; a call starts one".into(), |handle| {
+                format!("{} runs", handle.key)
+            }),
+        );
+        Explanation {
+            steps,
+            routed: true,
+        }
     }
 
     /// `logging/setLevel` of a session: kept for it, and passed to the servers that run.
-    pub(super) async fn set_level(self: &Arc<Self>, context: &Context, message: &Message) -> Result<crate::call::Reply> {
-        let level = super::calls::params(message)?.level.and_then(|raw| text(raw.get()));
-        let level = level.filter(|level| severity_of(level).is_some()).ok_or_else(|| super::calls::missing("level"))?;
+    pub(super) async fn set_level(
+        self: &Arc<Self>,
+        context: &Context,
+        message: &Message,
+    ) -> Result<crate::call::Reply> {
+        let level = super::calls::params(message)?
+            .level
+            .and_then(|raw| text(raw.get()));
+        let level = level
+            .filter(|level| severity_of(level).is_some())
+            .ok_or_else(|| super::calls::missing("level"))?;
         if let Some(session) = &context.session {
             session.set_level(&level);
             self.pass_level(session).await;
@@ -287,18 +382,29 @@ impl Inner {
     }
 
     async fn pass_level(self: &Arc<Self>, session: &Arc<crate::session::Session>) {
-        let Some(level) = session.facts().log_level.clone() else { return };
+        let Some(level) = session.facts().log_level.clone() else {
+            return;
+        };
         let params = format!("{{\"level\":{}}}", crate::jsonrpc::quote(&level));
         for handle in session.handles() {
-            let Some(lease) = super::events::lease(&handle) else { continue };
+            let Some(lease) = super::events::lease(&handle) else {
+                continue;
+            };
             let hello = handle.link.hello(&session.caller()).await;
             let able = hello.is_ok_and(|hello| {
-                let members = std::str::from_utf8(&hello.result).ok().and_then(crate::jsonrpc::Members::read);
+                let members = std::str::from_utf8(&hello.result)
+                    .ok()
+                    .and_then(crate::jsonrpc::Members::read);
                 hello.era == Era::Legacy
-                    && members.is_some_and(|members| super::hello::has_capability(&members, "logging"))
+                    && members
+                        .is_some_and(|members| super::hello::has_capability(&members, "logging"))
             });
             if able {
-                let message = own(crate::jsonrpc::request("\"level\"", crate::protocol::method::SET_LEVEL, Some(&params)));
+                let message = own(crate::jsonrpc::request(
+                    "\"level\"",
+                    crate::protocol::method::SET_LEVEL,
+                    Some(&params),
+                ));
                 if let Err(error) = crate::catalog::ask(&lease, &session.caller(), message).await {
                     tracing::debug!(server = %handle.key.server(), %error, "the log level was not taken");
                 }
@@ -310,7 +416,8 @@ impl Inner {
     pub(super) async fn pass_on(&self, session: &Arc<crate::session::Session>, message: &Message) {
         for handle in session.handles() {
             // A program that callers share is told nothing of one of them.
-            let own = *handle.key.scope() == session.scope || !matches!(handle.link, crate::pool::Link::Pipe(_));
+            let own = *handle.key.scope() == session.scope
+                || !matches!(handle.link, crate::pool::Link::Pipe(_));
             if own && let Err(error) = handle.link.notify(message, &session.caller()).await {
                 tracing::debug!(server = %handle.key.server(), %error, "a notification was not passed on");
             }
@@ -326,7 +433,10 @@ impl Seen {
     const MOST: usize = 512;
 
     pub(super) fn add(&self, key: &InstanceKey) {
-        let mut keys = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut keys = self
+            .0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         keys.retain(|known| known != key);
         keys.push(key.clone());
         if keys.len() > Self::MOST {
@@ -335,7 +445,13 @@ impl Seen {
     }
 
     fn of(&self, server: &ServerId) -> Vec<InstanceKey> {
-        let keys = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        keys.iter().filter(|key| key.server() == server).cloned().collect()
+        let keys = self
+            .0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        keys.iter()
+            .filter(|key| key.server() == server)
+            .cloned()
+            .collect()
     }
 }

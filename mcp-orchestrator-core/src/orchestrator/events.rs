@@ -56,7 +56,10 @@ impl Listeners {
     }
 
     pub(super) fn all(&self) -> Vec<Arc<Listener>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
@@ -64,7 +67,11 @@ impl Listener {
     /// Sends a notification under the listener's tag; a slow one misses it.
     pub(super) fn send(&self, message: &Message) {
         let tagged = super::listen::tagged(message, &self.id);
-        if self.sender.try_send(ReplyItem::Notification(tagged)).is_err() {
+        if self
+            .sender
+            .try_send(ReplyItem::Notification(tagged))
+            .is_err()
+        {
             tracing::debug!("a listener is slow or gone");
         }
     }
@@ -82,7 +89,14 @@ impl Inner {
 
     /// Tells everybody: the catalog itself is another one.
     pub(super) fn lists_changed_for_all(&self) {
-        self.tell_lists(Changed { tools: true, prompts: true, resources: true }, |_, _| true);
+        self.tell_lists(
+            Changed {
+                tools: true,
+                prompts: true,
+                resources: true,
+            },
+            |_, _| true,
+        );
     }
 
     fn tell_lists(&self, changed: Changed, sees: impl Fn(&Principal, &GatewayId) -> bool) {
@@ -91,14 +105,19 @@ impl Inner {
             (changed.prompts, method::PROMPTS_CHANGED),
             (changed.resources, method::RESOURCES_CHANGED),
         ];
-        let messages: Vec<_> =
-            kinds.iter().filter(|(yes, _)| *yes).map(|(_, name)| own(notification(name, None))).collect();
+        let messages: Vec<_> = kinds
+            .iter()
+            .filter(|(yes, _)| *yes)
+            .map(|(_, name)| own(notification(name, None)))
+            .collect();
         if messages.is_empty() {
             return;
         }
         for session in self.sessions.all() {
             if sees(&session.principal, &session.gateway) {
-                messages.iter().for_each(|message| session.push(ReplyItem::Notification(message.clone())));
+                messages
+                    .iter()
+                    .for_each(|message| session.push(ReplyItem::Notification(message.clone())));
             }
         }
         for listener in self.listeners.all() {
@@ -130,7 +149,9 @@ impl Inner {
                 });
             }
             method::RESOURCE_UPDATED => self.updated(handle, party, &message),
-            method::TASK_STATUS | method::TASKS_NOTIFICATION => self.task_status(handle, party, message),
+            method::TASK_STATUS | method::TASKS_NOTIFICATION => {
+                self.task_status(handle, party, message)
+            }
             method::ACKNOWLEDGED => {}
             _ => match party.and_then(|party| self.session_of(party)) {
                 Some(session) => session.push(ReplyItem::Notification(message)),
@@ -141,7 +162,11 @@ impl Inner {
 
     /// A session's own child speaks to its session; what others say without a call goes to the log.
     fn only_session(&self, handle: &Handle, message: Message) {
-        let owner = self.sessions.all().into_iter().find(|session| session.scope == *handle.key.scope());
+        let owner = self
+            .sessions
+            .all()
+            .into_iter()
+            .find(|session| session.scope == *handle.key.scope());
         if let Some(session) = owner {
             return session.push(ReplyItem::Notification(message));
         }
@@ -195,7 +220,9 @@ async fn hear(inner: Weak<Inner>, weak: Weak<Handle>) {
                     _ = over.exited.clone() => return,
                 };
                 let Some(item) = item else { break };
-                let (Some(inner), Some(handle)) = (inner.upgrade(), weak.upgrade()) else { return };
+                let (Some(inner), Some(handle)) = (inner.upgrade(), weak.upgrade()) else {
+                    return;
+                };
                 match item {
                     ReplyItem::Notification(message) => inner.notified(&handle, Some(0), message),
                     // The server knows no such method, or ends the subscription for good.
@@ -210,16 +237,25 @@ async fn hear(inner: Weak<Inner>, weak: Weak<Handle>) {
 }
 
 fn listen_request() -> Outgoing {
-    let wants = "{\"toolsListChanged\":true,\"promptsListChanged\":true,\"resourcesListChanged\":true}";
+    let wants =
+        "{\"toolsListChanged\":true,\"promptsListChanged\":true,\"resourcesListChanged\":true}";
     let plain = Profile::plain();
     Outgoing {
-        message: own(request("0", method::LISTEN, Some(&format!("{{\"notifications\":{wants}}}")))),
+        message: own(request(
+            "0",
+            method::LISTEN,
+            Some(&format!("{{\"notifications\":{wants}}}")),
+        )),
         edits: Splice::new(),
         name: None,
         headers: http::HeaderMap::new(),
         party: 0,
         era: Era::Legacy,
-        client: Some(Arc::new(ClientFacts { info: plain.info, capabilities: plain.capabilities, log_level: None })),
+        client: Some(Arc::new(ClientFacts {
+            info: plain.info,
+            capabilities: plain.capabilities,
+            log_level: None,
+        })),
     }
 }
 
@@ -240,7 +276,10 @@ impl Observer for Inner {
             Unsolicited::Request(request) => {
                 let by_party = party.and_then(|party| self.session_of(party));
                 let session = by_party.or_else(|| {
-                    self.sessions.all().into_iter().find(|session| session.scope == *handle.key.scope())
+                    self.sessions
+                        .all()
+                        .into_iter()
+                        .find(|session| session.scope == *handle.key.scope())
                 });
                 // Dropped, it is refused.
                 if let Some(session) = session {
@@ -261,7 +300,8 @@ impl Observer for Inner {
     fn gone(&self, key: &InstanceKey, reason: Option<&str>) {
         self.metrics.ended(key.server(), reason.is_some());
         if let Some(reason) = reason {
-            self.logs.note(key, LogSource::Orchestrator, &format!("ended: {reason}"));
+            self.logs
+                .note(key, LogSource::Orchestrator, &format!("ended: {reason}"));
         }
     }
 }
@@ -269,7 +309,9 @@ impl Observer for Inner {
 /// Ends sessions that nobody uses.
 pub(super) async fn sweep_sessions(inner: Weak<Inner>) {
     loop {
-        let Some(closing) = inner.upgrade().map(|inner| inner.pool.closing().clone()) else { return };
+        let Some(closing) = inner.upgrade().map(|inner| inner.pool.closing().clone()) else {
+            return;
+        };
         tokio::select! {
             () = tokio::time::sleep(SWEEP) => {}
             () = closing.cancelled() => return,

@@ -33,16 +33,28 @@ pub(super) struct Work {
 impl Work {
     /// A message that goes as it is.
     pub(super) fn plain(message: Message) -> Self {
-        Self { message, edits: Splice::new(), name: None, headers: HeaderMap::new() }
+        Self {
+            message,
+            edits: Splice::new(),
+            name: None,
+            headers: HeaderMap::new(),
+        }
     }
 }
 
 impl Inner {
     /// The spec of a configured server.
     pub(super) fn spec(&self, server: &ServerId) -> Result<Arc<Spec>> {
-        let found = self.pool.server(server).map(|server| server.spec.load_full());
+        let found = self
+            .pool
+            .server(server)
+            .map(|server| server.spec.load_full());
         found.ok_or_else(|| {
-            Error::new(ErrorKind::NoRoute, format!("server {server} is not configured")).with_server(server)
+            Error::new(
+                ErrorKind::NoRoute,
+                format!("server {server} is not configured"),
+            )
+            .with_server(server)
         })
     }
 
@@ -65,14 +77,21 @@ impl Inner {
             rejected: rejected.map(|credential| (&credential.revision, credential.generation)),
             token: context.token.as_ref(),
         };
-        let found = self.resolver.resolve(request).await.map_err(|error| error.with_server(&server.id))?;
+        let found = self
+            .resolver
+            .resolve(request)
+            .await
+            .map_err(|error| error.with_server(&server.id))?;
         if let Some(credential) = found {
             return Ok(credential);
         }
         if server.slots.iter().all(|slot| !slot.required) {
             return Ok(Arc::clone(&self.no_credential));
         }
-        let text = format!("server {} needs a credential, and none is installed", server.id);
+        let text = format!(
+            "server {} needs a credential, and none is installed",
+            server.id
+        );
         Err(Error::new(ErrorKind::CredentialMissing, text).with_server(&server.id))
     }
 
@@ -88,13 +107,21 @@ impl Inner {
         let deadline = Instant::now() + spec.server.limits.call_timeout;
         let sent = async {
             let credential = self.credential(context, &spec, rule, None).await?;
-            match self.once(context, &spec, &credential, &work, deadline).await {
+            match self
+                .once(context, &spec, &credential, &work, deadline)
+                .await
+            {
                 Err(refused) if refused.kind() == ErrorKind::CredentialRejected => {
                     // Nothing was sent back yet: another generation, or another credential, may do.
-                    let Ok(other) = self.credential(context, &spec, rule, Some(&credential)).await else {
+                    let Ok(other) = self
+                        .credential(context, &spec, rule, Some(&credential))
+                        .await
+                    else {
                         return Err(refused);
                     };
-                    if (&other.revision, other.generation) == (&credential.revision, credential.generation) {
+                    if (&other.revision, other.generation)
+                        == (&credential.revision, credential.generation)
+                    {
                         return Err(refused);
                     }
                     self.once(context, &spec, &other, &work, deadline).await
@@ -119,7 +146,11 @@ impl Inner {
         let scope = context.scope(&spec.server);
         let lease = match self.pool.running(&spec.server.id, credential, &scope) {
             Some(lease) => lease,
-            None => self.pool.acquire(&spec.server.id, credential, scope, &Progress::unheard()).await?,
+            None => {
+                self.pool
+                    .acquire(&spec.server.id, credential, scope, &Progress::unheard())
+                    .await?
+            }
         };
         self.send(context, lease, work, deadline).await
     }
@@ -152,7 +183,10 @@ impl Inner {
         let key = lease.key.clone();
         Ok(match reply.into_ready() {
             Ok(response) => (Reply::ready(response), key),
-            Err(stream) => (Reply::stream(Held::new(stream, lease, deadline).boxed()), key),
+            Err(stream) => (
+                Reply::stream(Held::new(stream, lease, deadline).boxed()),
+                key,
+            ),
         })
     }
 }
@@ -162,7 +196,9 @@ fn why(lease: &Lease, error: Error) -> Error {
     match lease.exit.get() {
         Some(exit) if error.kind() == ErrorKind::Unavailable && error.data().is_none() => {
             let text = format!("server {} ended: {}", lease.key.server(), exit.reason);
-            Error::new(ErrorKind::Unavailable, text).with_instance(&lease.key).with_source(error)
+            Error::new(ErrorKind::Unavailable, text)
+                .with_instance(&lease.key)
+                .with_source(error)
         }
         _ => error,
     }
@@ -170,7 +206,10 @@ fn why(lease: &Lease, error: Error) -> Error {
 
 /// What a call is told that took too long.
 pub(super) fn timed_out(server: &ServerId, limit: Duration) -> Error {
-    let text = format!("server {server} did not answer within {} s", limit.as_secs_f32());
+    let text = format!(
+        "server {server} did not answer within {} s",
+        limit.as_secs_f32()
+    );
     Error::new(ErrorKind::TimedOut, text).with_server(server)
 }
 
@@ -183,7 +222,11 @@ struct Held {
 
 impl Held {
     fn new(reply: Reply, lease: Lease, deadline: Instant) -> Self {
-        Self { reply, lease: Some(lease), deadline: Box::pin(tokio::time::sleep_until(deadline)) }
+        Self {
+            reply,
+            lease: Some(lease),
+            deadline: Box::pin(tokio::time::sleep_until(deadline)),
+        }
     }
 }
 
@@ -191,10 +234,18 @@ impl Stream for Held {
     type Item = ReplyItem;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Cx<'_>) -> Poll<Option<ReplyItem>> {
-        let Some(lease) = &self.lease else { return Poll::Ready(None) };
-        let (server, limit) = (lease.key.server().clone(), lease.spec.server.limits.call_timeout);
+        let Some(lease) = &self.lease else {
+            return Poll::Ready(None);
+        };
+        let (server, limit) = (
+            lease.key.server().clone(),
+            lease.spec.server.limits.call_timeout,
+        );
         if let Poll::Ready(item) = self.reply.poll_next_unpin(cx) {
-            if !matches!(item, Some(ReplyItem::Notification(_) | ReplyItem::Request(_))) {
+            if !matches!(
+                item,
+                Some(ReplyItem::Notification(_) | ReplyItem::Request(_))
+            ) {
                 self.lease = None;
             }
             return Poll::Ready(item);
@@ -225,9 +276,15 @@ pub(super) async fn going_on<T: Send + 'static>(
             }
         }
     }
-    let mut going = GoingOn { future: Some(Box::pin(future)), tasks };
+    let mut going = GoingOn {
+        future: Some(Box::pin(future)),
+        tasks,
+    };
     let Some(future) = &mut going.future else {
-        return Err(Error::new(ErrorKind::Internal, "a call that was over before it began"));
+        return Err(Error::new(
+            ErrorKind::Internal,
+            "a call that was over before it began",
+        ));
     };
     let answer = future.await;
     going.future = None;

@@ -22,19 +22,35 @@ impl Inner {
     pub(super) async fn initialize(self: &Arc<Self>, call: Call) -> Result<Reply> {
         super::expect_request(&call.message)?;
         let head = params(&call.message)?;
-        let asked = head.protocol_version.and_then(|raw| text(raw.get())).ok_or_else(|| missing("protocolVersion"))?;
+        let asked = head
+            .protocol_version
+            .and_then(|raw| text(raw.get()))
+            .ok_or_else(|| missing("protocolVersion"))?;
         let known = version::LEGACY.into_iter().find(|known| *known == asked);
         let version = known.unwrap_or(version::LATEST_LEGACY);
         let object = |raw: Option<&serde_json::value::RawValue>| {
-            raw.map(|raw| raw.get()).filter(|text| text.starts_with('{')).unwrap_or("{}").to_owned()
+            raw.map(|raw| raw.get())
+                .filter(|text| text.starts_with('{'))
+                .unwrap_or("{}")
+                .to_owned()
         };
         let info = head.client_info.map_or_else(
             || "{\"name\":\"unknown\",\"version\":\"0\"}".to_owned(),
             |info| info.get().to_owned(),
         );
-        let facts = ClientFacts { info, capabilities: object(head.capabilities), log_level: None };
+        let facts = ClientFacts {
+            info,
+            capabilities: object(head.capabilities),
+            log_level: None,
+        };
         let party = self.sessions.party();
-        let session = Session::new(Arc::clone(&call.principal), call.gateway.clone(), party, version, facts);
+        let session = Session::new(
+            Arc::clone(&call.principal),
+            call.gateway.clone(),
+            party,
+            version,
+            facts,
+        );
         let session = Arc::new(session);
         let context = Context::of(&session);
         let said = self.said(&context).await?;
@@ -46,13 +62,20 @@ impl Inner {
         let result = with_instructions(result, said.instructions);
         session.touch();
         self.sessions.insert(Arc::clone(&session))?;
-        let mut reply = Reply::ready(own(response(call.message.id().unwrap_or("null"), &result.to_string())));
+        let mut reply = Reply::ready(own(response(
+            call.message.id().unwrap_or("null"),
+            &result.to_string(),
+        )));
         reply.session = Some(session.id.clone());
         Ok(reply)
     }
 
     /// Answers `server/discover`.
-    pub(super) async fn discover(self: &Arc<Self>, context: &Context, message: &Message) -> Result<Reply> {
+    pub(super) async fn discover(
+        self: &Arc<Self>,
+        context: &Context,
+        message: &Message,
+    ) -> Result<Reply> {
         let said = self.said(context).await?;
         let result = json!({
             "resultType": "complete",
@@ -63,7 +86,10 @@ impl Inner {
             "_meta": { meta::SERVER_INFO: server_info() },
         });
         let result = with_instructions(result, said.instructions);
-        Ok(Reply::ready(own(response(message.id().unwrap_or("null"), &result.to_string()))))
+        Ok(Reply::ready(own(response(
+            message.id().unwrap_or("null"),
+            &result.to_string(),
+        ))))
     }
 
     async fn said(&self, context: &Context) -> Result<Said> {
@@ -76,15 +102,27 @@ impl Inner {
         let known: Vec<&Source> = known.iter().flatten().collect();
         for source in &known {
             let hello = source.kept.hello();
-            let theirs = hello.get("capabilities").and_then(|text| serde_json::from_str(text).ok());
-            merge(&mut capabilities, translated(theirs.unwrap_or_default(), source.kept.era, context.era()));
+            let theirs = hello
+                .get("capabilities")
+                .and_then(|text| serde_json::from_str(text).ok());
+            merge(
+                &mut capabilities,
+                translated(theirs.unwrap_or_default(), source.kept.era, context.era()),
+            );
         }
-        for (name, flag) in [("tools", "listChanged"), ("prompts", "listChanged"), ("resources", "listChanged")] {
+        for (name, flag) in [
+            ("tools", "listChanged"),
+            ("prompts", "listChanged"),
+            ("resources", "listChanged"),
+        ] {
             if let Some(Value::Object(kind)) = capabilities.get_mut(name) {
                 kind.insert(flag.to_owned(), Value::Bool(true));
             }
         }
-        Ok(Said { capabilities: Value::Object(capabilities), instructions: instructions(&known) })
+        Ok(Said {
+            capabilities: Value::Object(capabilities),
+            instructions: instructions(&known),
+        })
     }
 }
 
@@ -107,7 +145,9 @@ fn with_instructions(mut result: Value, instructions: Option<String>) -> Value {
 /// What a server that nobody knows yet may offer.
 fn possible(era: Era) -> Map<String, Value> {
     let all = json!({ "tools": {}, "prompts": {}, "resources": { "subscribe": true }, "completions": {}, "logging": {} });
-    let Value::Object(mut all) = all else { return Map::new() };
+    let Value::Object(mut all) = all else {
+        return Map::new();
+    };
     if era == Era::Modern {
         all.remove("logging");
     }
@@ -148,14 +188,19 @@ fn instructions(known: &[&Source]) -> Option<String> {
         .iter()
         .filter_map(|source| {
             let hello = source.kept.hello();
-            Some((&source.alias, hello.get("instructions").and_then(text)?.into_owned()))
+            Some((
+                &source.alias,
+                hello.get("instructions").and_then(text)?.into_owned(),
+            ))
         })
         .collect();
     match &each[..] {
         [] => None,
         [(_, only)] if known.len() == 1 => Some(only.clone()),
         several => {
-            let parts = several.iter().map(|(alias, text)| format!("# {alias}\n\n{text}"));
+            let parts = several
+                .iter()
+                .map(|(alias, text)| format!("# {alias}\n\n{text}"));
             Some(parts.collect::<Vec<_>>().join("\n\n"))
         }
     }
@@ -163,5 +208,8 @@ fn instructions(known: &[&Source]) -> Option<String> {
 
 /// The capabilities of a server, for those who ask about one.
 pub(super) fn has_capability(hello: &Members<'_>, name: &str) -> bool {
-    hello.get("capabilities").and_then(Members::read).is_some_and(|all| all.get(name).is_some())
+    hello
+        .get("capabilities")
+        .and_then(Members::read)
+        .is_some_and(|all| all.get(name).is_some())
 }

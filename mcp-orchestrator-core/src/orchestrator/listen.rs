@@ -35,7 +35,10 @@ impl Inner {
             return Ok(session.listen());
         }
         let Some(message) = listen.request else {
-            return Err(Error::new(ErrorKind::InvalidRequest, "a session or a request is needed to listen"));
+            return Err(Error::new(
+                ErrorKind::InvalidRequest,
+                "a session or a request is needed to listen",
+            ));
         };
         let call = Call {
             principal: listen.principal,
@@ -51,10 +54,15 @@ impl Inner {
     async fn subscribe_modern(self: &Arc<Self>, call: &Call) -> Result<Reply> {
         let context = Context::modern(self, call);
         self.view(&context)?;
-        let wanted = params(&call.message)?.notifications.ok_or_else(|| missing("notifications"))?;
+        let wanted = params(&call.message)?
+            .notifications
+            .ok_or_else(|| missing("notifications"))?;
         let wanted = Members::read(wanted.get()).ok_or_else(|| missing("notifications"))?;
         let yes = |key: &str| wanted.get(key) == Some("true");
-        let uris = wanted.get("resourceSubscriptions").map(serde_json::from_str::<Vec<String>>).transpose();
+        let uris = wanted
+            .get("resourceSubscriptions")
+            .map(serde_json::from_str::<Vec<String>>)
+            .transpose();
         let uris = uris.map_err(|_| missing("notifications.resourceSubscriptions"))?;
         let (sender, receiver) = mpsc::channel(QUEUE);
         let listener = Arc::new(Listener {
@@ -76,8 +84,13 @@ impl Inner {
         self.listeners.add(Arc::clone(&listener));
         let ended = self.draining.clone();
         let done = ended_result(&listener.id);
-        let leaving = Leaving { inner: Arc::clone(self), listener };
-        let items = stream::unfold(receiver, |mut receiver| async move { Some((receiver.recv().await?, receiver)) });
+        let leaving = Leaving {
+            inner: Arc::clone(self),
+            listener,
+        };
+        let items = stream::unfold(receiver, |mut receiver| async move {
+            Some((receiver.recv().await?, receiver))
+        });
         let items = items
             .take_until(async move { ended.cancelled().await })
             .map(move |item| {
@@ -103,7 +116,11 @@ impl Drop for Leaving {
     }
 }
 
-fn acknowledgement(listener: &Listener, wanted: &Members<'_>, accepted: Option<&[String]>) -> Message {
+fn acknowledgement(
+    listener: &Listener,
+    wanted: &Members<'_>,
+    accepted: Option<&[String]>,
+) -> Message {
     let mut granted = Vec::new();
     for (yes, key) in [
         (listener.tools, "toolsListChanged"),
@@ -126,12 +143,18 @@ fn acknowledgement(listener: &Listener, wanted: &Members<'_>, accepted: Option<&
         }
     }
     let params = format!("{{\"notifications\":{{{}}}}}", granted.join(","));
-    tagged(&own(notification(method::ACKNOWLEDGED, Some(&params))), &listener.id)
+    tagged(
+        &own(notification(method::ACKNOWLEDGED, Some(&params))),
+        &listener.id,
+    )
 }
 
 fn ended_result(id: &str) -> Message {
     let key = meta::SUBSCRIPTION_ID;
-    own(response(id, &format!("{{\"resultType\":\"complete\",\"_meta\":{{\"{key}\":{id}}}}}")))
+    own(response(
+        id,
+        &format!("{{\"resultType\":\"complete\",\"_meta\":{{\"{key}\":{id}}}}}"),
+    ))
 }
 
 /// The notification under a listener's tag.
@@ -156,6 +179,9 @@ pub(super) fn tagged(message: &Message, id: &str) -> Message {
             }
             message.spliced(splice)
         }
-        _ => own(notification(message.method(), Some(&format!("{{\"_meta\":{{{member}}}}}")))),
+        _ => own(notification(
+            message.method(),
+            Some(&format!("{{\"_meta\":{{{member}}}}}")),
+        )),
     }
 }

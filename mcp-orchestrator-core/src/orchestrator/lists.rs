@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use tokio::sync::watch;
 
 use super::Inner;
-use super::calls::{params, missing};
+use super::calls::{missing, params};
 use super::context::Context;
 use crate::call::{Reply, own};
 use crate::catalog::{Changed, Kept, ListKey, Source, fetch, page};
@@ -26,8 +26,16 @@ pub(super) type Refreshing = watch::Receiver<bool>;
 
 impl Inner {
     /// One page of a gateway's list.
-    pub(super) async fn list(self: &Arc<Self>, context: &Context, message: &Message, kind: ItemKind) -> Result<Reply> {
-        let cursor = params(message)?.cursor.map(|raw| text(raw.get()).ok_or_else(|| missing("cursor"))).transpose()?;
+    pub(super) async fn list(
+        self: &Arc<Self>,
+        context: &Context,
+        message: &Message,
+        kind: ItemKind,
+    ) -> Result<Reply> {
+        let cursor = params(message)?
+            .cursor
+            .map(|raw| text(raw.get()).ok_or_else(|| missing("cursor")))
+            .transpose()?;
         let bound = format!("{} {} {kind:?}", context.principal.id, context.gateway);
         let from = match cursor {
             None => 0,
@@ -38,28 +46,46 @@ impl Inner {
         let (mut result, next) = page(&sources, kind, view.prefixed, from);
         result.insert(0, '{');
         if let Some(next) = next {
-            let cursor = self.key.seal(CURSOR, bound.as_bytes(), &(next as u64).to_be_bytes());
+            let cursor = self
+                .key
+                .seal(CURSOR, bound.as_bytes(), &(next as u64).to_be_bytes());
             result.push_str(&format!(",\"nextCursor\":{}", quote(&cursor)));
         }
         if context.era() == Era::Modern {
-            result.push_str(&format!(",\"resultType\":\"complete\",\"ttlMs\":{TTL_MS},\"cacheScope\":\"private\""));
+            result.push_str(&format!(
+                ",\"resultType\":\"complete\",\"ttlMs\":{TTL_MS},\"cacheScope\":\"private\""
+            ));
         }
         result.push('}');
-        Ok(Reply::ready(own(response(message.id().unwrap_or("null"), &result))))
+        Ok(Reply::ready(own(response(
+            message.id().unwrap_or("null"),
+            &result,
+        ))))
     }
 
     fn open_cursor(&self, bound: &str, cursor: &str) -> Result<usize> {
         let opened = self.key.open(CURSOR, bound.as_bytes(), cursor);
-        let from = opened.and_then(|bytes| <[u8; 8]>::try_from(bytes).ok()).map(u64::from_be_bytes);
+        let from = opened
+            .and_then(|bytes| <[u8; 8]>::try_from(bytes).ok())
+            .map(u64::from_be_bytes);
         from.and_then(|from| usize::try_from(from).ok())
-            .ok_or_else(|| Error::new(ErrorKind::InvalidParams, "params.cursor is not a cursor of this list"))
+            .ok_or_else(|| {
+                Error::new(
+                    ErrorKind::InvalidParams,
+                    "params.cursor is not a cursor of this list",
+                )
+            })
     }
 
     /// What the servers of a view offer this caller. One that cannot be asked is left out.
     pub(super) async fn sources(self: &Arc<Self>, context: &Context, view: &View) -> Vec<Source> {
         let each = view.entries.iter().map(|entry| async move {
             let kept = self.lists_of(context, entry).await?;
-            Some(Source { alias: entry.alias.clone(), tools: entry.tools.clone(), kept })
+            Some(Source {
+                alias: entry.alias.clone(),
+                tools: entry.tools.clone(),
+                kept,
+            })
         });
         join_all(each).await.into_iter().flatten().collect()
     }
@@ -68,16 +94,29 @@ impl Inner {
     pub(super) async fn known(&self, context: &Context, view: &View) -> Vec<Option<Source>> {
         let each = view.entries.iter().map(|entry| async move {
             let spec = self.spec(&entry.server).ok()?;
-            let credential = self.credential(context, &spec, &entry.credential, None).await.ok()?;
-            let kept = self.catalog.get(&ListKey::new(&entry.server, &credential)).await?;
-            Some(Source { alias: entry.alias.clone(), tools: entry.tools.clone(), kept })
+            let credential = self
+                .credential(context, &spec, &entry.credential, None)
+                .await
+                .ok()?;
+            let kept = self
+                .catalog
+                .get(&ListKey::new(&entry.server, &credential))
+                .await?;
+            Some(Source {
+                alias: entry.alias.clone(),
+                tools: entry.tools.clone(),
+                kept,
+            })
         });
         join_all(each).await
     }
 
     async fn lists_of(self: &Arc<Self>, context: &Context, entry: &ViewEntry) -> Option<Arc<Kept>> {
         let spec = self.spec(&entry.server).ok()?;
-        let credential = match self.credential(context, &spec, &entry.credential, None).await {
+        let credential = match self
+            .credential(context, &spec, &entry.credential, None)
+            .await
+        {
             Ok(credential) => credential,
             Err(error) => {
                 tracing::debug!(server = %entry.server, %error, "left out of a list");
@@ -92,7 +131,10 @@ impl Inner {
             let _turn = self.learning.acquire().await.ok()?;
             if self.catalog.peek(&key).is_none() {
                 let scope = context.scope(&spec.server);
-                let lease = self.pool.acquire(&entry.server, &credential, scope, &Progress::unheard()).await;
+                let lease = self
+                    .pool
+                    .acquire(&entry.server, &credential, scope, &Progress::unheard())
+                    .await;
                 let lease = lease.inspect_err(|error| {
                     tracing::warn!(server = %entry.server, %error, "left out of a list: it does not start");
                 });
@@ -116,7 +158,10 @@ impl Inner {
 
     /// Fetches the lists of a running instance, once at a time for each key.
     pub(super) fn refresh(self: &Arc<Self>, key: ListKey, handle: &Arc<Handle>) -> Refreshing {
-        let mut refreshing = self.refreshing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut refreshing = self
+            .refreshing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(running) = refreshing.get(&key) {
             return running.clone();
         }
@@ -128,7 +173,11 @@ impl Inner {
                 changed = inner.fetch(&key, &handle) => changed,
                 () = inner.pool.closing().cancelled() => None,
             };
-            inner.refreshing.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+            inner
+                .refreshing
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .remove(&key);
             sender.send_replace(true);
             if let Some(changed) = changed.filter(|changed| changed.any()) {
                 inner.lists_changed(handle.key.server(), changed);

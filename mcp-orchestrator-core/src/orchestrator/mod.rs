@@ -9,8 +9,8 @@ mod control;
 mod events;
 mod forward;
 mod hello;
-mod lists;
 mod listen;
+mod lists;
 mod subscriptions;
 mod tasks;
 
@@ -210,10 +210,13 @@ impl Orchestrator {
     pub async fn call(&self, call: Call) -> Result<Reply> {
         let inner = &self.inner;
         match &call.dialect {
-            Dialect::Legacy(None) if call.message.method() == method::INITIALIZE => inner.initialize(call).await,
-            Dialect::Legacy(None) => {
-                Err(Error::new(ErrorKind::InvalidRequest, "the header Mcp-Session-Id is missing: send initialize first"))
+            Dialect::Legacy(None) if call.message.method() == method::INITIALIZE => {
+                inner.initialize(call).await
             }
+            Dialect::Legacy(None) => Err(Error::new(
+                ErrorKind::InvalidRequest,
+                "the header Mcp-Session-Id is missing: send initialize first",
+            )),
             Dialect::Legacy(Some(id)) => {
                 let session = inner.sessions.get(id, &call.principal, &call.gateway)?;
                 session.touch();
@@ -236,7 +239,10 @@ impl Orchestrator {
             // A modern client has nothing to notify over HTTP: it cancels by closing the stream.
             return Ok(());
         };
-        let session = self.inner.sessions.get(id, &notify.principal, &notify.gateway)?;
+        let session = self
+            .inner
+            .sessions
+            .get(id, &notify.principal, &notify.gateway)?;
         session.touch();
         let message = notify.message;
         if message.is_response() {
@@ -289,7 +295,11 @@ impl Orchestrator {
     /// From now on streams that answer no call end, so that a server can drain; calls go on.
     pub fn drain(&self) {
         self.inner.draining.cancel();
-        self.inner.sessions.all().iter().for_each(|session| session.close_general());
+        self.inner
+            .sessions
+            .all()
+            .iter()
+            .for_each(|session| session.close_general());
     }
 
     /// Lets calls finish, up to `grace`, then ends everything that runs here.
@@ -308,7 +318,11 @@ impl Orchestrator {
 
 impl Inner {
     /// A call of a legacy session: it goes on although the client's connection may break.
-    async fn session_call(self: &Arc<Self>, session: Arc<crate::session::Session>, call: Call) -> Result<Reply> {
+    async fn session_call(
+        self: &Arc<Self>,
+        session: Arc<crate::session::Session>,
+        call: Call,
+    ) -> Result<Reply> {
         let id = call.message.id_bytes().unwrap_or_default();
         let in_flight = session.begin(id);
         let context = Context::legacy(&session, &call);
@@ -344,23 +358,38 @@ impl Inner {
 
     /// The number of a modern caller.
     fn party_of(&self, principal: &PrincipalId) -> Party {
-        let known = self.parties.read().unwrap_or_else(std::sync::PoisonError::into_inner).get(principal).copied();
+        let known = self
+            .parties
+            .read()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .get(principal)
+            .copied();
         known.unwrap_or_else(|| {
-            let mut parties = self.parties.write().unwrap_or_else(std::sync::PoisonError::into_inner);
-            *parties.entry(principal.clone()).or_insert_with(|| self.sessions.party())
+            let mut parties = self
+                .parties
+                .write()
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
+            *parties
+                .entry(principal.clone())
+                .or_insert_with(|| self.sessions.party())
         })
     }
 }
 
 impl fmt::Debug for Orchestrator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Orchestrator").field("router", &self.inner.router).finish_non_exhaustive()
+        f.debug_struct("Orchestrator")
+            .field("router", &self.inner.router)
+            .finish_non_exhaustive()
     }
 }
 
 impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Builder").field("backend", &self.backend).field("router", &self.router).finish_non_exhaustive()
+        f.debug_struct("Builder")
+            .field("backend", &self.backend)
+            .field("router", &self.router)
+            .finish_non_exhaustive()
     }
 }
 
@@ -369,7 +398,10 @@ fn expect_request(message: &crate::jsonrpc::Message) -> Result<()> {
     if message.kind() == Kind::Request {
         return Ok(());
     }
-    Err(Error::new(ErrorKind::InvalidRequest, "a request was expected"))
+    Err(Error::new(
+        ErrorKind::InvalidRequest,
+        "a request was expected",
+    ))
 }
 
 /// The resolver of an orchestrator that was given none.
@@ -378,7 +410,10 @@ struct NoCredentials;
 
 #[async_trait::async_trait]
 impl CredentialResolver for NoCredentials {
-    async fn resolve(&self, _: crate::credential::CredentialRequest<'_>) -> Result<Option<Arc<Credential>>> {
+    async fn resolve(
+        &self,
+        _: crate::credential::CredentialRequest<'_>,
+    ) -> Result<Option<Arc<Credential>>> {
         Ok(None)
     }
 }

@@ -37,7 +37,9 @@ impl Subscriptions {
     fn remove(&self, key: ListKey, uri: &str, party: Party) -> bool {
         let mut all = self.lock();
         let place = (key, uri.to_owned());
-        let Some(parties) = all.get_mut(&place) else { return false };
+        let Some(parties) = all.get_mut(&place) else {
+            return false;
+        };
         let last = parties.remove(&party) && parties.is_empty();
         if last {
             all.remove(&place);
@@ -55,28 +57,50 @@ impl Subscriptions {
 
     fn parties(&self, key: &ListKey, uri: &str) -> Vec<Party> {
         let all = self.lock();
-        all.get(&(key.clone(), uri.to_owned())).map_or_else(Vec::new, |parties| parties.iter().copied().collect())
+        all.get(&(key.clone(), uri.to_owned()))
+            .map_or_else(Vec::new, |parties| parties.iter().copied().collect())
     }
 
     fn uris(&self, key: &ListKey) -> Vec<String> {
-        self.lock().keys().filter(|(other, _)| other == key).map(|(_, uri)| uri.clone()).collect()
+        self.lock()
+            .keys()
+            .filter(|(other, _)| other == key)
+            .map(|(_, uri)| uri.clone())
+            .collect()
     }
 }
 
 impl Inner {
     /// A legacy client subscribes, or takes that back.
-    pub(super) async fn subscribe(self: &Arc<Self>, context: &Context, message: Message) -> Result<Reply> {
-        let uri = params(&message)?.uri.and_then(|uri| text(uri.get())).ok_or_else(|| missing("uri"))?.into_owned();
+    pub(super) async fn subscribe(
+        self: &Arc<Self>,
+        context: &Context,
+        message: Message,
+    ) -> Result<Reply> {
+        let uri = params(&message)?
+            .uri
+            .and_then(|uri| text(uri.get()))
+            .ok_or_else(|| missing("uri"))?
+            .into_owned();
         let route = self.route(context, Item::Resource(&uri))?;
         let spec = self.spec(&route.server)?;
-        let credential = self.credential(context, &spec, &route.credential, None).await?;
+        let credential = self
+            .credential(context, &spec, &route.credential, None)
+            .await?;
         let key = ListKey::new(&route.server, &credential);
         let subscribing = message.method() == method::RESOURCES_SUBSCRIBE;
         let party = context.caller.party;
         if !subscribing {
             self.subscriptions.remove(key.clone(), &uri, party);
         }
-        let (reply, _) = self.forward(context, &route.server, &route.credential, Work::plain(message)).await?;
+        let (reply, _) = self
+            .forward(
+                context,
+                &route.server,
+                &route.credential,
+                Work::plain(message),
+            )
+            .await?;
         let reply = match reply.into_ready() {
             Ok(response) => {
                 if subscribing && response.kind() == Kind::Response {
@@ -92,7 +116,9 @@ impl Inner {
 
     /// Over HTTP, updates come by the stream of the session's own conversation.
     async fn listen_upstream(&self, context: &Context) {
-        let Some(session) = &context.session else { return };
+        let Some(session) = &context.session else {
+            return;
+        };
         for handle in session.handles() {
             if let Err(error) = handle.link.listen(&context.caller).await {
                 tracing::debug!(server = %handle.key.server(), %error, "a stream to the server cannot be opened");
@@ -109,14 +135,31 @@ impl Inner {
     ) -> Vec<String> {
         let mut accepted = Vec::new();
         for uri in uris {
-            let Ok(route) = self.route(context, Item::Resource(uri)) else { continue };
-            let Ok(spec) = self.spec(&route.server) else { continue };
-            let Ok(credential) = self.credential(context, &spec, &route.credential, None).await else { continue };
+            let Ok(route) = self.route(context, Item::Resource(uri)) else {
+                continue;
+            };
+            let Ok(spec) = self.spec(&route.server) else {
+                continue;
+            };
+            let Ok(credential) = self
+                .credential(context, &spec, &route.credential, None)
+                .await
+            else {
+                continue;
+            };
             let scope = context.scope(&spec.server);
             let progress = crate::runtime::Progress::unheard();
-            let Ok(lease) = self.pool.acquire(&route.server, &credential, scope, &progress).await else { continue };
+            let Ok(lease) = self
+                .pool
+                .acquire(&route.server, &credential, scope, &progress)
+                .await
+            else {
+                continue;
+            };
             let key = ListKey::new(&route.server, &credential);
-            if !self.subscriptions.add(key.clone(), uri, listener.party) || subscribe_as_engine(&lease, uri).await {
+            if !self.subscriptions.add(key.clone(), uri, listener.party)
+                || subscribe_as_engine(&lease, uri).await
+            {
                 accepted.push(uri.clone());
             } else {
                 self.subscriptions.remove(key, uri, listener.party);
@@ -133,7 +176,9 @@ impl Inner {
         }
         let handle = Arc::clone(handle);
         self.pool.tasks().spawn(async move {
-            let Some(lease) = super::events::lease(&handle) else { return };
+            let Some(lease) = super::events::lease(&handle) else {
+                return;
+            };
             for uri in uris {
                 subscribe_as_engine(&lease, &uri).await;
             }
@@ -146,11 +191,21 @@ impl Inner {
             return session.push(ReplyItem::Notification(message.clone()));
         }
         let members = message.body().and_then(Members::read).unwrap_or_default();
-        let Some(uri) = members.get("uri").and_then(text) else { return };
-        for party in self.subscriptions.parties(&ListKey::from(&handle.key), &uri) {
+        let Some(uri) = members.get("uri").and_then(text) else {
+            return;
+        };
+        for party in self
+            .subscriptions
+            .parties(&ListKey::from(&handle.key), &uri)
+        {
             if let Some(session) = self.session_of(party) {
                 session.push(ReplyItem::Notification(message.clone()));
-            } else if let Some(listener) = self.listeners.all().iter().find(|listener| listener.party == party) {
+            } else if let Some(listener) = self
+                .listeners
+                .all()
+                .iter()
+                .find(|listener| listener.party == party)
+            {
                 listener.send(message);
             }
         }
@@ -160,6 +215,11 @@ impl Inner {
 async fn subscribe_as_engine(lease: &crate::pool::Lease, uri: &str) -> bool {
     let caller = Caller::engine(Era::Legacy);
     let params = format!("{{\"uri\":{}}}", quote(uri));
-    let asked = ask(lease, &caller, own(request("0", method::RESOURCES_SUBSCRIBE, Some(&params)))).await;
+    let asked = ask(
+        lease,
+        &caller,
+        own(request("0", method::RESOURCES_SUBSCRIBE, Some(&params))),
+    )
+    .await;
     asked.is_ok_and(|response| response.kind() == Kind::Response)
 }

@@ -69,7 +69,8 @@ impl Tasks {
 
     fn sealed(&self, key: &InstanceKey, id: &str) -> Option<(PrincipalId, String)> {
         let all = self.lock();
-        all.get(&(key.clone(), id.to_owned())).map(|known| (known.principal.clone(), known.sealed.clone()))
+        all.get(&(key.clone(), id.to_owned()))
+            .map(|known| (known.principal.clone(), known.sealed.clone()))
     }
 }
 
@@ -83,9 +84,21 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    pub(super) fn new(inner: &Arc<Inner>, context: &Context, route: &Route<'_>, key: InstanceKey, uris: bool) -> Self {
+    pub(super) fn new(
+        inner: &Arc<Inner>,
+        context: &Context,
+        route: &Route<'_>,
+        key: InstanceKey,
+        uris: bool,
+    ) -> Self {
         let (principal, server) = (Arc::clone(&context.principal), route.server.clone());
-        Self { inner: Arc::clone(inner), principal, server, key, uris }
+        Self {
+            inner: Arc::clone(inner),
+            principal,
+            server,
+            key,
+            uris,
+        }
     }
 
     /// The same reply with sealed task ids.
@@ -111,16 +124,21 @@ impl Watch {
     fn message(&self, message: Message) -> Message {
         if self.uris && message.kind() == Kind::Response {
             let uris = message.body().map(uris_of).unwrap_or_default();
-            self.inner.catalog.carried(&self.server, &self.principal, uris);
+            self.inner
+                .catalog
+                .carried(&self.server, &self.principal, uris);
         }
-        self.inner.seal_tasks(&self.key, &self.principal.id, message)
+        self.inner
+            .seal_tasks(&self.key, &self.principal.id, message)
     }
 }
 
 impl Inner {
     /// Seals every task id of a message for this principal.
     fn seal_tasks(&self, key: &InstanceKey, principal: &PrincipalId, message: Message) -> Message {
-        let Some(body) = message.body() else { return message };
+        let Some(body) = message.body() else {
+            return message;
+        };
         if memchr::memmem::find(body.as_bytes(), b"\"taskId\"").is_none() {
             return message;
         }
@@ -134,8 +152,17 @@ impl Inner {
         message.spliced(splice)
     }
 
-    fn seal_task(&self, key: &InstanceKey, principal: &PrincipalId, id: &str, task: &Members<'_>) -> String {
-        let ended = task.get("status").and_then(text).is_some_and(|status| is_end(&status));
+    fn seal_task(
+        &self,
+        key: &InstanceKey,
+        principal: &PrincipalId,
+        id: &str,
+        task: &Members<'_>,
+    ) -> String {
+        let ended = task
+            .get("status")
+            .and_then(text)
+            .is_some_and(|status| is_end(&status));
         let place = (key.clone(), id.to_owned());
         let mut all = self.tasks.lock();
         if let Some(known) = all.get(&place) {
@@ -145,28 +172,58 @@ impl Inner {
             }
             return sealed;
         }
-        let created = task.get("createdAt").and_then(text).unwrap_or_default().into_owned();
-        let plain = Sealed { s: key.server().clone(), n: key.name().to_owned(), t: id.to_owned(), c: created };
+        let created = task
+            .get("createdAt")
+            .and_then(text)
+            .unwrap_or_default()
+            .into_owned();
+        let plain = Sealed {
+            s: key.server().clone(),
+            n: key.name().to_owned(),
+            t: id.to_owned(),
+            c: created,
+        };
         let plain = serde_json::to_vec(&plain).unwrap_or_default();
         let sealed = self.key.seal(LABEL, principal.as_str().as_bytes(), &plain);
         if !ended && all.len() < REMEMBERED {
             let until = Instant::now() + self.task_ttl(key.server(), task);
-            all.insert(place, Known { principal: principal.clone(), sealed: sealed.clone(), until });
+            all.insert(
+                place,
+                Known {
+                    principal: principal.clone(),
+                    sealed: sealed.clone(),
+                    until,
+                },
+            );
         }
         sealed
     }
 
     fn task_ttl(&self, server: &ServerId, task: &Members<'_>) -> Duration {
-        let most = self.spec(server).map_or(Duration::ZERO, |spec| spec.server.limits.task_ttl_max);
-        let asked = ["ttlMs", "ttl"].iter().find_map(|key| task.get(key)?.parse().ok()).map(Duration::from_millis);
+        let most = self
+            .spec(server)
+            .map_or(Duration::ZERO, |spec| spec.server.limits.task_ttl_max);
+        let asked = ["ttlMs", "ttl"]
+            .iter()
+            .find_map(|key| task.get(key)?.parse().ok())
+            .map(Duration::from_millis);
         asked.map_or(most, |asked| asked.min(most))
     }
 
     /// A method on one task goes to the instance in its id.
-    pub(super) async fn task(self: &Arc<Self>, context: &Context, message: Message) -> Result<Reply> {
-        let raw = params(&message)?.task_id.ok_or_else(|| missing("taskId"))?.get();
+    pub(super) async fn task(
+        self: &Arc<Self>,
+        context: &Context,
+        message: Message,
+    ) -> Result<Reply> {
+        let raw = params(&message)?
+            .task_id
+            .ok_or_else(|| missing("taskId"))?
+            .get();
         let given = text(raw).ok_or_else(|| missing("taskId"))?.into_owned();
-        let opened = self.key.open(LABEL, context.principal.id.as_str().as_bytes(), &given);
+        let opened = self
+            .key
+            .open(LABEL, context.principal.id.as_str().as_bytes(), &given);
         let sealed: Option<Sealed> = opened.and_then(|plain| serde_json::from_slice(&plain).ok());
         let Some(sealed) = sealed else {
             return Err(Error::new(ErrorKind::InvalidParams, "unknown task"));
@@ -180,13 +237,18 @@ impl Inner {
             return gone(context, &message, &given, &sealed);
         };
         let key = lease.key.clone();
-        let mut work = Work { name: Some(sealed.t.clone()), ..Work::plain(message.clone()) };
-        work.edits.replace(span_of(message.bytes(), raw), quote(&sealed.t));
+        let mut work = Work {
+            name: Some(sealed.t.clone()),
+            ..Work::plain(message.clone())
+        };
+        work.edits
+            .replace(span_of(message.bytes(), raw), quote(&sealed.t));
         let limit = lease.spec.server.limits.call_timeout;
         let deadline = Instant::now() + limit;
-        let (reply, _) = tokio::time::timeout_at(deadline, self.send(context, lease, &work, deadline))
-            .await
-            .map_err(|_| super::forward::timed_out(&sealed.s, limit))??;
+        let (reply, _) =
+            tokio::time::timeout_at(deadline, self.send(context, lease, &work, deadline))
+                .await
+                .map_err(|_| super::forward::timed_out(&sealed.s, limit))??;
         if message.method() == method::TASKS_RESULT {
             self.tasks.lock().remove(&(key.clone(), sealed.t.clone()));
         }
@@ -196,7 +258,9 @@ impl Inner {
             Ok(response) => Reply::ready(inner.seal_tasks(&key, &principal, response)),
             Err(stream) => {
                 let seal = move |item| match item {
-                    ReplyItem::Response(message) => ReplyItem::Response(inner.seal_tasks(&key, &principal, message)),
+                    ReplyItem::Response(message) => {
+                        ReplyItem::Response(inner.seal_tasks(&key, &principal, message))
+                    }
                     ReplyItem::Notification(message) => {
                         ReplyItem::Notification(inner.seal_tasks(&key, &principal, message))
                     }
@@ -214,7 +278,11 @@ impl Inner {
         entry: &crate::router::ViewEntry,
         sealed: &Sealed,
     ) -> Option<Lease> {
-        let running = self.pool.handles().into_iter().find(|handle| handle.key.name() == sealed.n);
+        let running = self
+            .pool
+            .handles()
+            .into_iter()
+            .find(|handle| handle.key.name() == sealed.n);
         if let Some(handle) = running {
             return Lease::of(&handle);
         }
@@ -222,34 +290,55 @@ impl Inner {
         if !matches!(spec.server.launch, Launch::Remote(_)) {
             return None;
         }
-        let credential = self.credential(context, &spec, &entry.credential, None).await.ok()?;
+        let credential = self
+            .credential(context, &spec, &entry.credential, None)
+            .await
+            .ok()?;
         let scope = context.scope(&spec.server);
         let progress = crate::runtime::Progress::unheard();
-        let lease = self.pool.acquire(&entry.server, &credential, scope, &progress).await.ok()?;
+        let lease = self
+            .pool
+            .acquire(&entry.server, &credential, scope, &progress)
+            .await
+            .ok()?;
         (lease.key.name() == sealed.n).then_some(lease)
     }
 
     /// The tasks that are known to be this principal's.
-    pub(super) async fn list_tasks(self: &Arc<Self>, context: &Context, message: &Message) -> Result<Reply> {
+    pub(super) async fn list_tasks(
+        self: &Arc<Self>,
+        context: &Context,
+        message: &Message,
+    ) -> Result<Reply> {
         let mine: Vec<(InstanceKey, String)> = {
             let all = self.tasks.lock();
-            let mine = all.iter().filter(|(_, known)| known.principal == context.principal.id);
-            mine.map(|((key, id), _)| (key.clone(), id.clone())).collect()
+            let mine = all
+                .iter()
+                .filter(|(_, known)| known.principal == context.principal.id);
+            mine.map(|((key, id), _)| (key.clone(), id.clone()))
+                .collect()
         };
         let mut tasks: Vec<String> = Vec::new();
         for handle in self.pool.handles() {
-            let ids: Vec<&str> =
-                mine.iter().filter(|(key, _)| *key == handle.key).map(|(_, id)| id.as_str()).collect();
+            let ids: Vec<&str> = mine
+                .iter()
+                .filter(|(key, _)| *key == handle.key)
+                .map(|(_, id)| id.as_str())
+                .collect();
             if !ids.is_empty() {
                 tasks.extend(self.tasks_of(context, &handle, &ids).await);
             }
         }
         let result = format!("{{\"tasks\":[{}]}}", tasks.join(","));
-        Ok(Reply::ready(own(response(message.id().unwrap_or("null"), &result))))
+        Ok(Reply::ready(own(response(
+            message.id().unwrap_or("null"),
+            &result,
+        ))))
     }
 
     async fn tasks_of(&self, context: &Context, handle: &Arc<Handle>, ids: &[&str]) -> Vec<String> {
-        let (Some(lease), mut found, mut cursor) = (Lease::of(handle), Vec::new(), None::<String>) else {
+        let (Some(lease), mut found, mut cursor) = (Lease::of(handle), Vec::new(), None::<String>)
+        else {
             return Vec::new();
         };
         let caller = match handle.link.hello(&Caller::engine(Era::Legacy)).await {
@@ -257,23 +346,40 @@ impl Inner {
             _ => return found,
         };
         for page in 0..PAGES {
-            let params = cursor.as_ref().map(|cursor| format!("{{\"cursor\":{}}}", quote(cursor)));
-            let message = own(request(&format!("\"tasks-{page}\""), method::TASKS_LIST, params.as_deref()));
-            let Ok(response) = ask(&lease, caller, message).await else { return found };
+            let params = cursor
+                .as_ref()
+                .map(|cursor| format!("{{\"cursor\":{}}}", quote(cursor)));
+            let message = own(request(
+                &format!("\"tasks-{page}\""),
+                method::TASKS_LIST,
+                params.as_deref(),
+            ));
+            let Ok(response) = ask(&lease, caller, message).await else {
+                return found;
+            };
             let members = response.body().and_then(Members::read).unwrap_or_default();
-            let tasks: Vec<&serde_json::value::RawValue> =
-                members.get("tasks").and_then(|list| serde_json::from_str(list).ok()).unwrap_or_default();
+            let tasks: Vec<&serde_json::value::RawValue> = members
+                .get("tasks")
+                .and_then(|list| serde_json::from_str(list).ok())
+                .unwrap_or_default();
             for task in tasks {
                 let fields = Members::read(task.get()).unwrap_or_default();
-                let Some(raw) = fields.get("taskId") else { continue };
-                let Some(id) = text(raw).filter(|id| ids.contains(&&**id)) else { continue };
+                let Some(raw) = fields.get("taskId") else {
+                    continue;
+                };
+                let Some(id) = text(raw).filter(|id| ids.contains(&&**id)) else {
+                    continue;
+                };
                 let sealed = self.seal_task(&handle.key, &context.principal.id, &id, &fields);
                 let mut splice = Splice::new();
                 let whole = bytes::Bytes::copy_from_slice(task.get().as_bytes());
                 splice.replace(span_of(task.get().as_bytes(), raw), quote(&sealed));
                 found.push(String::from_utf8_lossy(&splice.apply(&whole)).into_owned());
             }
-            cursor = members.get("nextCursor").and_then(text).map(std::borrow::Cow::into_owned);
+            cursor = members
+                .get("nextCursor")
+                .and_then(text)
+                .map(std::borrow::Cow::into_owned);
             if cursor.is_none() {
                 break;
             }
@@ -285,8 +391,12 @@ impl Inner {
     pub(super) fn task_status(&self, handle: &Arc<Handle>, party: Option<Party>, message: Message) {
         let body = message.body().unwrap_or("{}");
         let ids = task_ids(body);
-        let Some(id) = ids.first().and_then(|(raw, _)| text(raw)) else { return };
-        let Some((principal, _)) = self.tasks.sealed(&handle.key, &id) else { return };
+        let Some(id) = ids.first().and_then(|(raw, _)| text(raw)) else {
+            return;
+        };
+        let Some((principal, _)) = self.tasks.sealed(&handle.key, &id) else {
+            return;
+        };
         let sealed = self.seal_tasks(&handle.key, &principal, message.clone());
         if let Some(session) = party.and_then(|party| self.session_of(party)) {
             return session.push(ReplyItem::Notification(sealed));
@@ -308,7 +418,13 @@ impl Inner {
 fn task_ids(body: &str) -> Vec<(&str, Members<'_>)> {
     let top = Members::read(body).unwrap_or_default();
     let related = top.get("_meta").and_then(Members::read);
-    let objects = [Some(body), top.get("task"), related.as_ref().and_then(|meta| meta.get(meta::RELATED_TASK))];
+    let objects = [
+        Some(body),
+        top.get("task"),
+        related
+            .as_ref()
+            .and_then(|meta| meta.get(meta::RELATED_TASK)),
+    ];
     let ids = objects.into_iter().flatten().filter_map(|object| {
         let members = Members::read(object)?;
         Some((members.get("taskId")?, members))
@@ -322,7 +438,10 @@ fn is_end(status: &str) -> bool {
 
 /// The answer for a task whose instance is gone.
 fn gone(context: &Context, message: &Message, id: &str, sealed: &Sealed) -> Result<Reply> {
-    let reason = format!("the instance of server {} that ran this task is gone", sealed.s);
+    let reason = format!(
+        "the instance of server {} that ran this task is gone",
+        sealed.s
+    );
     if message.method() == method::TASKS_RESULT {
         return Err(Error::new(ErrorKind::Unavailable, reason).with_server(&sealed.s));
     }
@@ -337,10 +456,14 @@ fn gone(context: &Context, message: &Message, id: &str, sealed: &Sealed) -> Resu
     if context.era() == Era::Modern {
         result["resultType"] = "complete".into();
         result["ttlMs"] = serde_json::Value::Null;
-        result["error"] = serde_json::json!({ "code": crate::protocol::code::INTERNAL, "message": reason });
+        result["error"] =
+            serde_json::json!({ "code": crate::protocol::code::INTERNAL, "message": reason });
         result.as_object_mut().map(|members| members.remove("ttl"));
     }
-    Ok(Reply::ready(own(response(message.id().unwrap_or("null"), &result.to_string()))))
+    Ok(Reply::ready(own(response(
+        message.id().unwrap_or("null"),
+        &result.to_string(),
+    ))))
 }
 
 /// URIs that a result names; bounded.
@@ -351,7 +474,11 @@ fn uris_of(body: &str) -> Vec<String> {
     while let Some(at) = memchr::memmem::find(rest.as_bytes(), b"\"uri\"") {
         rest = &rest[at + 5..];
         let value = rest.trim_start().strip_prefix(':').map(str::trim_start);
-        let raw = value.and_then(|value| serde_json::Deserializer::from_str(value).into_iter::<String>().next());
+        let raw = value.and_then(|value| {
+            serde_json::Deserializer::from_str(value)
+                .into_iter::<String>()
+                .next()
+        });
         if let Some(Ok(uri)) = raw {
             found.push(uri);
         }

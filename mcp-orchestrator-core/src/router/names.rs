@@ -34,11 +34,6 @@ pub fn split(shown: &str) -> Option<(&str, &str)> {
     shown.split_once(BETWEEN)
 }
 
-/// Whether the own name would have to be cut.
-pub(crate) fn is_long(alias: &str, own: &str) -> bool {
-    alias.len() + BETWEEN.len() + own.len() > LONGEST
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -336,6 +336,15 @@ fn severity(level: &str) -> usize {
 
 /// How severe a log level is (RFC 5424); `None` for an unknown one.
 pub(crate) fn severity_of(level: &str) -> Option<usize> {
-    const LEVELS: [&str; 8] = ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
+    const LEVELS: [&str; 8] = [
+        "debug",
+        "info",
+        "notice",
+        "warning",
+        "error",
+        "critical",
+        "alert",
+        "emergency",
+    ];
     LEVELS.iter().position(|known| *known == level)
 }

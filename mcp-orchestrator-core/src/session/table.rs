@@ -95,14 +95,21 @@ impl Sessions {
             .remove(id);
         if let Some(session) = &removed {
             self.count.fetch_sub(1, Ordering::AcqRel);
-            self.parties.write().unwrap_or_else(PoisonError::into_inner).remove(&session.party);
+            self.parties
+                .write()
+                .unwrap_or_else(PoisonError::into_inner)
+                .remove(&session.party);
         }
         removed
     }
 
     /// The session with this number.
     pub(crate) fn by_party(&self, party: Party) -> Option<Arc<Session>> {
-        self.parties.read().unwrap_or_else(PoisonError::into_inner).get(&party).and_then(Weak::upgrade)
+        self.parties
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&party)
+            .and_then(Weak::upgrade)
     }
 
     /// All of them.

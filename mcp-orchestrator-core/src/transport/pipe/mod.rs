@@ -128,11 +128,6 @@ impl Pipe {
         &self.hello
     }
 
-    /// How many requests are in flight.
-    pub(crate) fn in_flight(&self) -> usize {
-        self.shared.pending.len()
-    }
-
     /// Why the conversation is over, once it is.
     pub(crate) fn closed(&self) -> Option<Error> {
         self.shared.pending.closed()

@@ -168,11 +168,6 @@ impl Pending {
         newest.map(|(id, _)| id).ok_or(Nobody::Idle)
     }
 
-    /// How many are in flight.
-    pub(super) fn len(&self) -> usize {
-        self.lock().entries.len()
-    }
-
     /// Ends all, now and from now on.
     pub(super) fn close(&self, error: &Error) {
         let entries = {
