@@ -212,7 +212,7 @@ impl Inner {
     }
 
     /// Headers that a modern server wants to see arguments in, for a client that does not know of them.
-    async fn add_header_params(
+    pub(super) async fn add_header_params(
         &self,
         context: &Context,
         route: &Route<'_>,

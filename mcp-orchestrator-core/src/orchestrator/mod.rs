@@ -11,6 +11,7 @@ mod forward;
 mod hello;
 mod listen;
 mod lists;
+mod operate;
 mod subscriptions;
 mod tasks;
 
