@@ -98,7 +98,10 @@ impl Inner {
             tools: ToolFilter::All,
         };
         let Some(kept) = self.lists_of(context, &entry).await else {
-            let failure = self.pool.server(server).and_then(|found| found.last_failure());
+            let failure = self
+                .pool
+                .server(server)
+                .and_then(|found| found.last_failure());
             let late = || {
                 let text = format!("server {server} did not tell its tools in time");
                 Error::new(ErrorKind::TimedOut, text).with_server(server)
