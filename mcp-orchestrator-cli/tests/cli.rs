@@ -3,6 +3,7 @@
 mod support;
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use support::{CANARY, Site};
@@ -127,7 +128,15 @@ fn a_server_is_restarted_and_stopped_until_the_next_call() {
 
     assert!(site.run(&["stop", "math"]).ok().starts_with("stopped"));
     assert_eq!(site.pid("math"), None, "it stays at rest");
-    assert_eq!(site.pid("math"), None);
+    let all = site.run(&["ps", "-o", "json"]).json();
+    let mut all = all.as_array().unwrap().iter();
+    let math = all.find(|one| one["server"] == "math").unwrap();
+    let (state, reason) = (&math["state"], &math["reason"]);
+    assert_eq!(
+        (state, reason),
+        (&json!("resting"), &Value::Null),
+        "a stop is no failure"
+    );
     site.run(&["call", "math", "add", "--json", r#"{"a":1,"b":1}"#])
         .ok();
     assert!(site.pid("math").is_some());
@@ -195,8 +204,11 @@ fn a_route_is_explained() {
 #[test]
 fn a_call_without_a_gateway_runs_the_server_itself() {
     let site = Site::with_servers();
+    let begin = Instant::now();
     let sum = site.run(&["call", "math", "add", "--arg", "a=2", "--arg", "b=3"]);
     assert_eq!(sum.ok(), "the sum is 5\n");
+    // A shutdown that waits for tasks which wait for it would take its limit of ten.
+    assert!(begin.elapsed() < Duration::from_secs(8));
     assert_eq!(
         site.run(&["call", "secretive", "hash"]).ok(),
         format!("the secret has {} characters\n", CANARY.len())

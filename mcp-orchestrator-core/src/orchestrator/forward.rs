@@ -163,8 +163,15 @@ impl Inner {
         work: &Work,
         deadline: Instant,
     ) -> Result<(Reply, InstanceKey)> {
-        if let Some(session) = &context.session {
-            session.uses(lease.handle());
+        if let Some(session) = &context.session
+            && session.uses(lease.handle())
+        {
+            self.pass_level(session, lease.handle()).await;
+            if session.listens()
+                && let Err(error) = lease.link.listen(&context.caller).await
+            {
+                tracing::debug!(server = %lease.key.server(), %error, "a stream to the server cannot be opened");
+            }
         }
         let outgoing = Outgoing {
             message: work.message.clone(),

@@ -8,9 +8,12 @@ mod context;
 mod control;
 mod events;
 mod forward;
+mod header_params;
+mod hear;
 mod hello;
 mod listen;
 mod lists;
+mod logging;
 mod operate;
 mod subscriptions;
 mod tasks;
@@ -57,7 +60,7 @@ pub struct Orchestrator {
 /// What all parts share.
 struct Inner {
     /// Itself, for tasks that outlive a call.
-    this: Weak<Inner>,
+    this: Weak<Self>,
     router: Arc<dyn Router>,
     resolver: Arc<dyn CredentialResolver>,
     pool: Arc<Pool>,
@@ -347,7 +350,7 @@ impl Inner {
     fn end_session(self: &Arc<Self>, session: &Arc<crate::session::Session>) {
         if self.sessions.remove(&session.id).is_some() {
             session.end();
-            self.subscriptions.leave(session.party);
+            self.unsubscribe(session.party);
             self.pool.end_scope(&session.scope);
         }
     }

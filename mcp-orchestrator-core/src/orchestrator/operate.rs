@@ -136,8 +136,8 @@ impl Inner {
             ..Work::plain(message.clone())
         };
         let mut headers = HeaderMap::new();
-        self.add_header_params(&context, &route, &message, &mut headers)
-            .await;
+        self.header_params(&context, &route, &message, &mut headers)
+            .await?;
         work.headers = headers;
         let (reply, _) = self
             .forward(&context, server, &route.credential, work)
