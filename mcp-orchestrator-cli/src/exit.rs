@@ -7,6 +7,10 @@ use mcp_orchestrator_core::Error;
 use mcp_orchestrator_gateway::control::ClientError;
 use mcp_orchestrator_gateway::control::wire::Refusal;
 use mcp_orchestrator_gateway::program;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::output::clean;
 
 /// An exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,18 +58,16 @@ impl Failure {
 
 impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
-        let mut message = refusal.message;
-        let hint = match refusal.kind.as_str() {
-            "no_route" if message.contains("is not configured") => {
-                "`mcp-orchestrator ps` shows the servers that are"
+        let mut message = refusal.message.clone();
+        let last = refusal.data.as_deref().and_then(last_lines);
+        if let Some(last) = &last {
+            message.push_str("\n  its last lines:");
+            for line in last.lines() {
+                message.push_str(&format!("\n  | {}", clean(line)));
             }
-            "no_route" if message.contains("has run yet") => "a call starts one",
-            "start_failed" | "unavailable" => "`mcp-orchestrator logs SERVER` may show why",
-            "credential_missing" => "give its slot a value, `from_env` or `from_file`",
-            _ => "",
-        };
-        if !hint.is_empty() {
-            message = format!("{message}\n  {hint}");
+        }
+        if let Some(hint) = hint(&refusal, last.is_some()) {
+            message.push_str(&format!("\n  {hint}"));
         }
         let exit = if refusal.kind == "config" {
             Exit::Usage
@@ -74,6 +76,36 @@ impl From<Refusal> for Failure {
         };
         Self { message, exit }
     }
+}
+
+/// What an instance that ended wrote last.
+fn last_lines(data: &RawValue) -> Option<String> {
+    let data: Value = serde_json::from_str(data.get()).ok()?;
+    let text = match &data["stderr"] {
+        Value::Array(lines) => {
+            let lines: Vec<&str> = lines.iter().filter_map(Value::as_str).collect();
+            lines.join("\n")
+        }
+        other => other.as_str()?.to_owned(),
+    };
+    (!text.is_empty()).then_some(text)
+}
+
+/// What to do next.
+fn hint(refusal: &Refusal, told: bool) -> Option<String> {
+    let hint = match refusal.kind.as_str() {
+        "no_route" if refusal.message.contains("is not configured") => {
+            "`mcp-orchestrator ps` shows the servers that are".to_owned()
+        }
+        "no_route" if refusal.message.contains("has run yet") => "a call starts one".to_owned(),
+        "unavailable" if !told => {
+            let server = refusal.server.as_deref()?;
+            format!("`mcp-orchestrator logs {server}` may show why")
+        }
+        "credential_missing" => "give its slot a `value`, `from_env` or `from_file`".to_owned(),
+        _ => return None,
+    };
+    Some(hint)
 }
 
 impl From<&Error> for Failure {

@@ -1,8 +1,11 @@
 //! The file of our own format that `add` and `import` write into.
 
+use std::collections::btree_map::Entry;
 use std::path::{Path, PathBuf};
 
-use mcp_orchestrator_core::config::{IfPresent, ServerEntry, add_servers, add_to_text, load_texts};
+use mcp_orchestrator_core::config::{
+    IfPresent, Problems, ServerEntry, add_servers, add_to_text, load_texts,
+};
 use mcp_orchestrator_core::id::ServerId;
 use mcp_orchestrator_gateway::args::FileArgs;
 use mcp_orchestrator_gateway::discover;
@@ -71,11 +74,12 @@ fn try_first(
     let (text, _) = add_to_text(file, &text, servers, if_present).map_err(present)?;
     let mut options = args.load_options().map_err(Failure::usage)?;
     for name in variables(servers) {
-        if !options.variables.env.contains_key(&name) {
+        if let Entry::Vacant(unset) = options.variables.env.entry(name) {
             output::note(&format!(
-                "note: the gateway needs the variable {name}, which is not set here"
+                "note: the gateway needs the variable {}, which is not set here",
+                unset.key()
             ));
-            options.variables.env.insert(name, "x".to_owned());
+            unset.insert("x".to_owned());
         }
     }
     let Err(problems) = load_texts(&[(file.to_path_buf(), text)], &options) else {
@@ -101,7 +105,8 @@ fn try_first(
     )))
 }
 
-fn present(problems: impl ToString) -> Failure {
+#[expect(clippy::needless_pass_by_value, reason = "it stands in map_err")]
+fn present(problems: Problems) -> Failure {
     let mut text = problems.to_string();
     if text.contains("stands in this file already") {
         text.push_str("\n  --replace puts the new one in its place");

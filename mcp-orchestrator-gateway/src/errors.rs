@@ -86,7 +86,7 @@ fn about(error: &Error) -> Option<String> {
         "server": server.as_str(),
         "instance": error.instance(),
         "fault": error.fault().as_str(),
-        "retryAfterMs": error.retry_after().map(|after| after.as_millis() as u64),
+        "retryAfterMs": error.retry_after().and_then(|after| u64::try_from(after.as_millis()).ok()),
     });
     Some(data.to_string())
 }

@@ -32,6 +32,7 @@ pub struct Failure {
     pub code: u8,
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "they stand in map_err")]
 impl Failure {
     fn config(message: impl ToString) -> Self {
         Self {

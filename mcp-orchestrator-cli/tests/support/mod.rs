@@ -1,4 +1,8 @@
 //! A folder with a configuration of scripted servers, and the program run in it.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test ends where its ground does not hold"
+)]
 
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Write as _};

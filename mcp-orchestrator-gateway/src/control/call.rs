@@ -147,5 +147,6 @@ fn answered(message: &Message) -> Refusal {
         server: None,
         fault: "server".to_owned(),
         code: members.get("code").and_then(|code| code.parse().ok()),
+        data: members.get("data").and_then(raw),
     }
 }

@@ -89,7 +89,7 @@ async fn status(State(control): State<Control>) -> Answer {
     ok(&Status {
         servers: servers.iter().map(ToString::to_string).collect(),
         gateways: gateways.collect(),
-        ..control.about.clone()
+        ..control.about
     })
 }
 

@@ -203,6 +203,9 @@ pub struct Refusal {
     /// The server's own error code, for `rpc`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<i64>,
+    /// More about it, as the last lines of an instance that ended (`stderr`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<Box<RawValue>>,
 }
 
 impl From<&Error> for Refusal {
@@ -213,6 +216,7 @@ impl From<&Error> for Refusal {
             server: error.server().map(ToString::to_string),
             fault: error.fault().as_str().to_owned(),
             code: None,
+            data: error.data().map(ToOwned::to_owned),
         }
     }
 }
