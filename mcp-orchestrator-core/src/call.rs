@@ -43,6 +43,20 @@ pub struct Call {
     pub token: Option<SecretString>,
 }
 
+impl Call {
+    /// A request that stands alone, as a program makes one that calls without a client in between.
+    pub fn modern(principal: Arc<Principal>, gateway: GatewayId, message: Message) -> Self {
+        Self {
+            principal,
+            gateway,
+            dialect: Dialect::Modern,
+            message,
+            headers: HeaderMap::new(),
+            token: None,
+        }
+    }
+}
+
 impl fmt::Debug for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Call")

@@ -245,10 +245,14 @@ impl Pool {
             .values()
             .flat_map(|server| server.slots.all())
             .collect();
-        let ends = slots
-            .iter()
-            .filter_map(|slot| slot.current())
-            .map(|handle| self.end(handle, grace, false));
+        let ends = slots.into_iter().filter_map(|slot| {
+            let handle = slot.current()?;
+            Some(async move {
+                self.end(Arc::clone(&handle), grace, false).await;
+                // Tasks that hear of it end with it.
+                slot.clear(&handle);
+            })
+        });
         futures_util::future::join_all(ends).await;
         self.tasks.close();
         if tokio::time::timeout(Duration::from_secs(10), self.tasks.wait())
