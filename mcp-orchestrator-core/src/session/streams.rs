@@ -30,6 +30,13 @@ pub struct EventId {
     pub seq: u64,
 }
 
+impl EventId {
+    /// Whether it is of the stream of what belongs to no call.
+    pub(crate) fn is_general(self) -> bool {
+        self.stream == GENERAL
+    }
+}
+
 impl fmt::Display for EventId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{}", self.stream, self.seq)
@@ -187,6 +194,8 @@ impl Streams {
                 log.reader
             })
         };
+        // The reader before this one waits for news; that it is not the one any more is news.
+        streams.news.notify_waiters();
         let reader = Reader {
             streams: Arc::clone(streams),
             number: after.stream,
