@@ -447,6 +447,24 @@ impl Response {
         .await
     }
 
+    /// Waits for an event with an id, be it an empty one; empty where the stream ends without any.
+    pub async fn wait_for_id(&mut self) -> String {
+        within("an event's id", async {
+            loop {
+                if let Some(id) = &self.last_id {
+                    return id.clone();
+                }
+                if let Some(end) = find(&self.body, b"\n\n") {
+                    let block = self.body.split_to(end + 2);
+                    self.parsed(&block);
+                } else if !self.more().await {
+                    return String::new();
+                }
+            }
+        })
+        .await
+    }
+
     fn parsed(&mut self, block: &[u8]) -> Option<Event> {
         let mut data: Option<Vec<u8>> = None;
         let mut id = None;
@@ -492,5 +510,5 @@ impl Response {
 }
 
 fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
-    bytes.windows(what.len()).position(|window| window == what)
+    memchr::memmem::find(bytes, what)
 }

@@ -9,10 +9,12 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use axum::routing::any;
-use axum::serve::ListenerExt as _;
 use bytes::Bytes;
 use futures_util::stream;
 use http::{HeaderValue, Method, StatusCode};
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
 use mcp_orchestrator_core::server::ServerSpec;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -79,13 +81,8 @@ impl Upstream {
         let router = axum::Router::new()
             .route("/mcp", any(answer))
             .with_state(Arc::clone(&shared));
-        let listener = listener.tap_io(|stream| {
-            let _ = stream.set_nodelay(true);
-        });
         let mut serving = JoinSet::new();
-        serving.spawn(async move {
-            let _ = axum::serve(listener, router).await;
-        });
+        serving.spawn(serve(listener, router));
         Self {
             address,
             server,
@@ -183,6 +180,23 @@ impl Shared {
             return false;
         }
         true
+    }
+}
+
+/// Serves until dropped, and then breaks every connection.
+async fn serve(listener: TcpListener, router: axum::Router) {
+    let mut connections = JoinSet::new();
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            return;
+        };
+        let _ = stream.set_nodelay(true);
+        while connections.try_join_next().is_some() {}
+        let service = TowerToHyperService::new(router.clone());
+        connections.spawn(async move {
+            let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+            let _ = connection.await;
+        });
     }
 }
 
