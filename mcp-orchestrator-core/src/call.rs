@@ -143,6 +143,8 @@ pub struct Reply {
     pub session: Option<SessionId>,
     /// Where a stream of a legacy session begins: its events are numbered from there, and can be read again.
     pub after: Option<EventId>,
+    /// The client expects such a stream to begin with an empty event (2025-11-25).
+    pub primed: bool,
     items: Items,
 }
 
@@ -157,6 +159,7 @@ impl Reply {
         Self {
             session: None,
             after: None,
+            primed: false,
             items: Items::One(Some(response)),
         }
     }
@@ -166,15 +169,21 @@ impl Reply {
         Self {
             session: None,
             after: None,
+            primed: false,
             items: Items::Many(items),
         }
     }
 
     /// A stream of a legacy session, from after this event.
-    pub(crate) fn resumable(items: BoxStream<'static, ReplyItem>, after: EventId) -> Self {
+    pub(crate) fn resumable(
+        items: BoxStream<'static, ReplyItem>,
+        after: EventId,
+        primed: bool,
+    ) -> Self {
         Self {
             session: None,
             after: Some(after),
+            primed,
             items: Items::Many(items),
         }
     }
@@ -189,6 +198,7 @@ impl Reply {
             items => Err(Self {
                 session: self.session,
                 after: self.after,
+                primed: self.primed,
                 items,
             }),
         }

@@ -60,6 +60,19 @@ impl StateKey {
     pub fn seal(&self, label: &str, context: &[u8], plain: &[u8]) -> String {
         let mut nonce = [0; NONCE];
         getrandom::fill(&mut nonce).expect("the system has a source of randomness");
+        self.seal_with(nonce, label, context, plain)
+    }
+
+    /// Seals bytes so that the same text under the same label and context is always sealed the same, for what a client
+    /// compares. It tells that two texts are equal, and nothing else.
+    pub fn seal_same(&self, label: &str, context: &[u8], plain: &[u8]) -> String {
+        let digest = self.digest("nonce", [label.as_bytes(), context, plain]);
+        let mut nonce = [0; NONCE];
+        nonce.copy_from_slice(&digest.0[..NONCE]);
+        self.seal_with(nonce, label, context, plain)
+    }
+
+    fn seal_with(&self, nonce: [u8; NONCE], label: &str, context: &[u8], plain: &[u8]) -> String {
         let payload = Payload {
             msg: plain,
             aad: context,
@@ -154,6 +167,13 @@ mod tests {
         assert_eq!(key.open("cursor", b"ann", &sealed), None);
         assert_eq!(StateKey::random().open("task", b"ann", &sealed), None);
         assert_eq!(key.open("task", b"ann", "x"), None);
+        let same = key.seal_same("task", b"ann", b"secret text");
+        assert_eq!(same, key.seal_same("task", b"ann", b"secret text"));
+        assert_ne!(same, key.seal_same("task", b"bob", b"secret text"));
+        assert_eq!(
+            key.open("task", b"ann", &same).as_deref(),
+            Some(&b"secret text"[..])
+        );
     }
 
     #[test]

@@ -119,7 +119,7 @@ impl Gate {
         if let Err(error) = modern::check(parts, &message) {
             return errors::response(&error, Some(&id), Era::Modern);
         }
-        let manner = self.manner(id, Era::Modern, false);
+        let manner = self.manner(id, Era::Modern);
         if message.method() == method::LISTEN {
             let listen = Listen {
                 principal: who.principal,
@@ -157,11 +157,7 @@ impl Gate {
         if message.kind() != Kind::Request {
             return self.notify(gateway, who, session, message).await;
         }
-        let manner = self.manner(
-            id.unwrap_or_else(|| "null".into()),
-            Era::Legacy,
-            primes(parts),
-        );
+        let manner = self.manner(id.unwrap_or_else(|| "null".into()), Era::Legacy);
         let call = Call {
             principal: who.principal,
             gateway,
@@ -226,7 +222,7 @@ impl Gate {
         let reply = self.orchestrator.listen(listen).await?;
         Ok(respond::stream(
             reply,
-            self.manner("null".into(), Era::Legacy, primes(parts)),
+            self.manner("null".into(), Era::Legacy),
         ))
     }
 
@@ -241,11 +237,10 @@ impl Gate {
         Ok(plain(StatusCode::OK))
     }
 
-    fn manner(&self, id: String, era: Era, priming: bool) -> Manner {
+    fn manner(&self, id: String, era: Era) -> Manner {
         Manner {
             id,
             era,
-            priming,
             keep_alive: self.options.keep_alive,
         }
     }
@@ -289,9 +284,4 @@ fn named_version(parts: &Parts) -> &str {
 
 fn is_modern(parts: &Parts) -> bool {
     version::era(named_version(parts)) == Some(Era::Modern)
-}
-
-/// Only clients of this version expect a stream to begin with an empty event.
-fn primes(parts: &Parts) -> bool {
-    named_version(parts) == version::V2025_11_25
 }

@@ -14,6 +14,11 @@ pub(crate) fn era(parts: &Parts, message: &Message) -> Result<Era> {
     let named = header(parts, header::PROTOCOL_VERSION)?;
     let stated = stated_version(message);
     if let Some(stated) = &stated {
+        if named.as_ref().is_some_and(|named| named != stated) {
+            return Err(mismatch(
+                "the header MCP-Protocol-Version disagrees with the body",
+            ));
+        }
         return match version::era(stated) {
             Some(Era::Modern) => Ok(Era::Modern),
             // Only modern requests state a version there; one that states another wants one that is not spoken.

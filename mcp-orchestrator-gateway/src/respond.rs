@@ -17,14 +17,15 @@ use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use crate::errors;
 
+/// After how many milliseconds a client shall resume a stream that broke.
+const RETRY_MS: u32 = 1000;
+
 /// How a stream to this client looks.
 #[derive(Clone, Debug)]
 pub(crate) struct Manner {
     /// The request's id as JSON; `null` for a stream that answers none.
     pub(crate) id: String,
     pub(crate) era: Era,
-    /// The client knows streams that begin with an empty event (2025-11-25).
-    pub(crate) priming: bool,
     pub(crate) keep_alive: Duration,
 }
 
@@ -119,6 +120,7 @@ struct Events {
     manner: Manner,
     /// The last event's id, where events have ids.
     at: Option<EventId>,
+    primed: bool,
     begun: bool,
     ticks: Interval,
 }
@@ -126,14 +128,15 @@ struct Events {
 fn events(source: Source, manner: Manner) -> Response {
     let mut ticks = tokio::time::interval_at(Instant::now() + manner.keep_alive, manner.keep_alive);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let at = match &source {
-        Source::Here(reply) => reply.after,
-        Source::Coming(_) | Source::Over => None,
+    let (at, primed) = match &source {
+        Source::Here(reply) => (reply.after, reply.primed),
+        Source::Coming(_) | Source::Over => (None, false),
     };
     let events = Events {
         source,
         manner,
         at,
+        primed,
         begun: false,
         ticks,
     };
@@ -173,8 +176,10 @@ fn chunks(events: Events) -> impl Stream<Item = std::result::Result<Bytes, Infal
 impl Events {
     fn begin(&mut self, out: &mut BytesMut) {
         self.begun = true;
-        match (self.at, self.manner.priming) {
-            (Some(at), true) => out.put_slice(format!("id: {at}\ndata:\n\n").as_bytes()),
+        match (self.at, self.primed) {
+            (Some(at), true) => {
+                out.put_slice(format!("id: {at}\nretry: {RETRY_MS}\ndata:\n\n").as_bytes());
+            }
             // Headers alone may wait in a proxy's buffer.
             _ => out.put_slice(b":\n\n"),
         }

@@ -15,6 +15,7 @@ pub(crate) struct ServerFacts {
     prompts: HashSet<String>,
     resources: HashSet<String>,
     templates: Vec<String>,
+    annotates: bool,
 }
 
 impl ServerFacts {
@@ -26,10 +27,19 @@ impl ServerFacts {
             facts.prompts.extend(names(ItemKind::Prompt));
             facts.resources.extend(names(ItemKind::Resource));
             facts.templates.extend(names(ItemKind::Template));
+            facts.annotates |= kept
+                .items(ItemKind::Tool)
+                .iter()
+                .any(|tool| !tool.params.is_empty());
         }
         facts.templates.sort();
         facts.templates.dedup();
         facts
+    }
+
+    /// Whether any tool wants arguments repeated in headers.
+    pub(super) fn annotates(&self) -> bool {
+        self.annotates
     }
 
     pub(super) fn lists(&self, kind: ItemKind, name: &str) -> bool {

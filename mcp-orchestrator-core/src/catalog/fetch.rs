@@ -9,7 +9,6 @@ use crate::jsonrpc::{Kind, ListHead, Members, Message, Splice, quote, request};
 use crate::pool::{Caller, Lease};
 use crate::protocol::{Era, code, method};
 use crate::router::ItemKind;
-use crate::transport::handshake::Profile;
 use crate::transport::{ClientFacts, Outgoing};
 
 /// Pages of one list; a server that has more goes round in circles.
@@ -17,7 +16,8 @@ const PAGES: usize = 1000;
 
 /// All lists of an instance, and what it said of itself.
 pub(crate) async fn fetch(lease: &Lease) -> Result<Kept> {
-    let caller = Caller::engine(Era::Legacy);
+    // A server that speaks both eras is asked in the newer one, which needs no session.
+    let caller = Caller::engine(Era::Modern);
     let mut kept = Kept::new(lease.link.hello(&caller).await?);
     let able = {
         let hello = kept.hello();
@@ -101,12 +101,6 @@ fn refused(response: &Message, kind: ItemKind, items: Vec<KeptItem>) -> Result<V
 
 /// Sends a request of the engine's own.
 pub(crate) async fn ask(lease: &Lease, caller: &Caller, message: Message) -> Result<Message> {
-    let plain = Profile::plain();
-    let facts = ClientFacts {
-        info: plain.info,
-        capabilities: plain.capabilities,
-        log_level: None,
-    };
     let outgoing = Outgoing {
         message,
         edits: Splice::new(),
@@ -114,7 +108,7 @@ pub(crate) async fn ask(lease: &Lease, caller: &Caller, message: Message) -> Res
         headers: http::HeaderMap::new(),
         party: caller.party,
         era: Era::Legacy,
-        client: Some(Arc::new(facts)),
+        client: Some(Arc::new(ClientFacts::ours())),
     };
     let limit = lease.spec.server.limits.call_timeout;
     let answer = async { lease.link.request(outgoing, caller).await?.response().await };

@@ -156,6 +156,14 @@ impl Catalog {
         });
     }
 
+    /// Whether any tool of the server wants arguments repeated in headers.
+    pub(crate) fn annotates(&self, server: &ServerId) -> bool {
+        self.facts
+            .load()
+            .get(server)
+            .is_some_and(|facts| facts.annotates())
+    }
+
     /// Remembers URIs that a result carried to a principal.
     pub(crate) fn carried(&self, server: &ServerId, principal: &Principal, uris: Vec<String>) {
         if !uris.is_empty() {

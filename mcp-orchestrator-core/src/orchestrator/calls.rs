@@ -2,18 +2,15 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName};
-use serde_json::Value;
+use http::HeaderMap;
 
 use super::context::Context;
 use super::forward::Work;
 use super::{Inner, expect_request};
 use crate::call::{Reply, own};
-use crate::catalog::{HeaderParam, ListKey};
 use crate::error::{Error, ErrorKind, Result};
-use crate::header_value;
 use crate::jsonrpc::{Members, Message, ParamsHead, Splice, quote, response, span_of, text};
-use crate::protocol::{Era, header, method};
+use crate::protocol::{Era, method};
 use crate::router::{Item, ItemKind, Route, Target};
 use crate::runtime::InstanceKey;
 
@@ -64,10 +61,9 @@ impl Inner {
                 self.subscribe(context, message).await
             }
             method::DISCOVER if !legacy => Ok(self.discover(context, &message).await?),
-            method::TASKS_GET
-            | method::TASKS_CANCEL
-            | method::TASKS_RESULT
-            | method::TASKS_UPDATE => self.task(context, message).await,
+            method::TASKS_GET | method::TASKS_CANCEL => self.task(context, message).await,
+            method::TASKS_RESULT if legacy => self.task(context, message).await,
+            method::TASKS_UPDATE if !legacy => self.task(context, message).await,
             method::TASKS_LIST if legacy => self.list_tasks(context, &message).await,
             method::INITIALIZE if legacy => Err(Error::new(
                 ErrorKind::InvalidRequest,
@@ -103,9 +99,9 @@ impl Inner {
             work.edits
                 .replace(span_of(message.bytes(), raw), quote(&route.name));
         }
-        if kind == ItemKind::Tool && context.era() == Era::Legacy {
-            self.add_header_params(context, &route, &message, &mut work.headers)
-                .await;
+        if kind == ItemKind::Tool {
+            self.header_params(context, &route, &message, &mut work.headers)
+                .await?;
         }
         let (reply, key) = self
             .forward(context, &route.server, &route.credential, work)
@@ -211,41 +207,6 @@ impl Inner {
         view.map_err(|none| Error::new(ErrorKind::NoRoute, none.to_string()))
     }
 
-    /// Headers that a modern server wants to see arguments in, for a client that does not know of them.
-    async fn add_header_params(
-        &self,
-        context: &Context,
-        route: &Route<'_>,
-        message: &Message,
-        headers: &mut HeaderMap,
-    ) {
-        let Ok(spec) = self.spec(&route.server) else {
-            return;
-        };
-        let Ok(credential) = self
-            .credential(context, &spec, &route.credential, None)
-            .await
-        else {
-            return;
-        };
-        let Some(kept) = self.catalog.peek(&ListKey::new(&route.server, &credential)) else {
-            return;
-        };
-        let Some(params) = kept.header_params(&route.name) else {
-            return;
-        };
-        let body = message.body().and_then(Members::read).unwrap_or_default();
-        let arguments = body
-            .get("arguments")
-            .and_then(|text| serde_json::from_str::<Value>(text).ok());
-        let Some(arguments) = arguments else { return };
-        for param in params {
-            if let Some((name, value)) = header_param(param, &arguments) {
-                headers.insert(name, value);
-            }
-        }
-    }
-
     /// Remembers what a result tells of resources, and seals what it tells of tasks.
     fn observe(
         self: &Arc<Self>,
@@ -258,25 +219,6 @@ impl Inner {
         let watch = super::tasks::Watch::new(self, context, route, key, several);
         watch.reply(reply)
     }
-}
-
-fn header_param(param: &HeaderParam, arguments: &Value) -> Option<(HeaderName, http::HeaderValue)> {
-    let value = param
-        .path
-        .iter()
-        .try_fold(arguments, |value, key| value.get(key))?;
-    let text = match value {
-        Value::String(text) => text.clone(),
-        Value::Number(number) => number.to_string(),
-        Value::Bool(yes) => yes.to_string(),
-        _ => return None,
-    };
-    let name = format!(
-        "{}{}",
-        header::PARAM_PREFIX,
-        param.header.to_ascii_lowercase()
-    );
-    Some((name.parse().ok()?, header_value::encode(&text)))
 }
 
 /// What routing reads of the parameters.
@@ -326,5 +268,6 @@ fn is_of_other_era(name: &str) -> bool {
         m::RESOURCES_UNSUBSCRIBE,
     ];
     let modern = [m::DISCOVER, m::LISTEN];
-    legacy.contains(&name) || modern.contains(&name) || name == m::TASKS_LIST
+    let tasks = [m::TASKS_LIST, m::TASKS_RESULT, m::TASKS_UPDATE];
+    legacy.contains(&name) || modern.contains(&name) || tasks.contains(&name)
 }

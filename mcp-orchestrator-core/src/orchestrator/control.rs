@@ -10,17 +10,14 @@ use serde::{Deserialize, Serialize};
 use super::context::Context;
 use super::{Inner, Orchestrator};
 use crate::auth::Principal;
-use crate::call::own;
 use crate::catalog::ListKey;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{GatewayId, ServerId};
-use crate::jsonrpc::{Message, text};
 use crate::pool::{Caller, Handle};
 use crate::protocol::Era;
 use crate::router::{Item, NoRoute, Target};
 use crate::runtime::{InstanceEvent, InstanceKey, InstanceStatus, LogLine, LogOptions};
 use crate::server::Launch;
-use crate::session::severity_of;
 
 /// How long the backend may take to tell what it has.
 const LOOK: Duration = Duration::from_secs(2);
@@ -359,68 +356,6 @@ impl Inner {
         Explanation {
             steps,
             routed: true,
-        }
-    }
-
-    /// `logging/setLevel` of a session: kept for it, and passed to the servers that run.
-    pub(super) async fn set_level(
-        self: &Arc<Self>,
-        context: &Context,
-        message: &Message,
-    ) -> Result<crate::call::Reply> {
-        let level = super::calls::params(message)?
-            .level
-            .and_then(|raw| text(raw.get()));
-        let level = level
-            .filter(|level| severity_of(level).is_some())
-            .ok_or_else(|| super::calls::missing("level"))?;
-        if let Some(session) = &context.session {
-            session.set_level(&level);
-            self.pass_level(session).await;
-        }
-        Ok(super::calls::empty(message))
-    }
-
-    async fn pass_level(self: &Arc<Self>, session: &Arc<crate::session::Session>) {
-        let Some(level) = session.facts().log_level.clone() else {
-            return;
-        };
-        let params = format!("{{\"level\":{}}}", crate::jsonrpc::quote(&level));
-        for handle in session.handles() {
-            let Some(lease) = super::events::lease(&handle) else {
-                continue;
-            };
-            let hello = handle.link.hello(&session.caller()).await;
-            let able = hello.is_ok_and(|hello| {
-                let members = std::str::from_utf8(&hello.result)
-                    .ok()
-                    .and_then(crate::jsonrpc::Members::read);
-                hello.era == Era::Legacy
-                    && members
-                        .is_some_and(|members| super::hello::has_capability(&members, "logging"))
-            });
-            if able {
-                let message = own(crate::jsonrpc::request(
-                    "\"level\"",
-                    crate::protocol::method::SET_LEVEL,
-                    Some(&params),
-                ));
-                if let Err(error) = crate::catalog::ask(&lease, &session.caller(), message).await {
-                    tracing::debug!(server = %handle.key.server(), %error, "the log level was not taken");
-                }
-            }
-        }
-    }
-
-    /// A client's own notification goes to the servers that the session speaks with.
-    pub(super) async fn pass_on(&self, session: &Arc<crate::session::Session>, message: &Message) {
-        for handle in session.handles() {
-            // A program that callers share is told nothing of one of them.
-            let own = *handle.key.scope() == session.scope
-                || !matches!(handle.link, crate::pool::Link::Pipe(_));
-            if own && let Err(error) = handle.link.notify(message, &session.caller()).await {
-                tracing::debug!(server = %handle.key.server(), %error, "a notification was not passed on");
-            }
         }
     }
 }

@@ -3,7 +3,6 @@
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
 use tokio::sync::mpsc;
 
 use super::Inner;
@@ -11,18 +10,15 @@ use crate::auth::Principal;
 use crate::call::{ReplyItem, own};
 use crate::catalog::{Changed, ListKey};
 use crate::id::{GatewayId, ServerId};
-use crate::jsonrpc::{Members, Message, Splice, notification, request, text};
-use crate::pool::{Caller, Handle, Lease, Observer};
-use crate::protocol::{Era, method};
+use crate::jsonrpc::{Members, Message, notification, text};
+use crate::pool::{Handle, Lease, Observer};
+use crate::protocol::method;
 use crate::runtime::{InstanceKey, LogSource};
 use crate::session::Session;
-use crate::transport::handshake::Profile;
-use crate::transport::{ClientFacts, Outgoing, Party, Unsolicited};
+use crate::transport::{Party, Unsolicited};
 
 /// How often sessions are looked at.
 const SWEEP: Duration = Duration::from_secs(15);
-/// Before a stream of changes that ended is opened again.
-const AGAIN: Duration = Duration::from_secs(5);
 
 /// Modern callers that listen.
 #[derive(Debug, Default)]
@@ -137,7 +133,12 @@ impl Inner {
     }
 
     /// A notification of an instance; `party` is the caller by whose conversation it came.
-    fn notified(self: &Arc<Self>, handle: &Arc<Handle>, party: Option<Party>, message: Message) {
+    pub(super) fn notified(
+        self: &Arc<Self>,
+        handle: &Arc<Handle>,
+        party: Option<Party>,
+        message: Message,
+    ) {
         match message.method() {
             method::TOOLS_CHANGED | method::PROMPTS_CHANGED | method::RESOURCES_CHANGED => {
                 let mut running = self.refresh(ListKey::from(&handle.key), handle);
@@ -181,81 +182,6 @@ impl Inner {
     /// The session of a caller.
     pub(super) fn session_of(&self, party: Party) -> Option<Arc<Session>> {
         self.sessions.by_party(party)
-    }
-
-    /// Hears of changes while the instance runs: over HTTP by the engine's own conversation.
-    fn hear(self: &Arc<Self>, handle: &Arc<Handle>) {
-        let (inner, weak) = (Arc::downgrade(self), Arc::downgrade(handle));
-        let closing = self.pool.closing().clone();
-        self.pool.tasks().spawn(async move {
-            tokio::select! {
-                () = hear(inner, weak) => {}
-                () = closing.cancelled() => {}
-            }
-        });
-    }
-}
-
-async fn hear(inner: Weak<Inner>, weak: Weak<Handle>) {
-    let caller = Caller::engine(Era::Legacy);
-    loop {
-        let Some(handle) = weak.upgrade() else { return };
-        let reply = match handle.link.era(Era::Legacy).await {
-            Ok(Era::Legacy) => {
-                // The pipe tells by itself; an HTTP session by its stream, which is opened again with the session.
-                if let Err(error) = handle.link.listen(&caller).await {
-                    tracing::debug!(server = %handle.key.server(), %error, "changes are not heard of");
-                }
-                return;
-            }
-            Ok(Era::Modern) => handle.link.request(listen_request(), &caller).await,
-            Err(error) => Err(error),
-        };
-        let over = Arc::clone(&handle);
-        drop(handle);
-        if let Ok(mut reply) = reply {
-            loop {
-                let item = tokio::select! {
-                    item = reply.next() => item,
-                    _ = over.exited.clone() => return,
-                };
-                let Some(item) = item else { break };
-                let (Some(inner), Some(handle)) = (inner.upgrade(), weak.upgrade()) else {
-                    return;
-                };
-                match item {
-                    ReplyItem::Notification(message) => inner.notified(&handle, Some(0), message),
-                    // The server knows no such method, or ends the subscription for good.
-                    ReplyItem::Response(_) => return,
-                    ReplyItem::Failed(_) | ReplyItem::Request(_) => break,
-                }
-            }
-        }
-        drop(over);
-        tokio::time::sleep(AGAIN).await;
-    }
-}
-
-fn listen_request() -> Outgoing {
-    let wants =
-        "{\"toolsListChanged\":true,\"promptsListChanged\":true,\"resourcesListChanged\":true}";
-    let plain = Profile::plain();
-    Outgoing {
-        message: own(request(
-            "0",
-            method::LISTEN,
-            Some(&format!("{{\"notifications\":{wants}}}")),
-        )),
-        edits: Splice::new(),
-        name: None,
-        headers: http::HeaderMap::new(),
-        party: 0,
-        era: Era::Legacy,
-        client: Some(Arc::new(ClientFacts {
-            info: plain.info,
-            capabilities: plain.capabilities,
-            log_level: None,
-        })),
     }
 }
 

@@ -1,6 +1,6 @@
 //! From a route to a reply: credential, instance, conversation; once more where the credential was refused.
 
-use std::future::Future;
+use std::future::Future as _;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as Cx, Poll};
@@ -9,7 +9,6 @@ use std::time::Duration;
 use futures_util::{Stream, StreamExt as _};
 use http::HeaderMap;
 use tokio::time::{Instant, Sleep};
-use tokio_util::task::TaskTracker;
 
 use super::Inner;
 use super::context::Context;
@@ -163,8 +162,15 @@ impl Inner {
         work: &Work,
         deadline: Instant,
     ) -> Result<(Reply, InstanceKey)> {
-        if let Some(session) = &context.session {
-            session.uses(lease.handle());
+        if let Some(session) = &context.session
+            && session.uses(lease.handle())
+        {
+            self.pass_level(session, lease.handle()).await;
+            if session.listens()
+                && let Err(error) = lease.link.listen(&context.caller).await
+            {
+                tracing::debug!(server = %lease.key.server(), %error, "a stream to the server cannot be opened");
+            }
         }
         let outgoing = Outgoing {
             message: work.message.clone(),
@@ -256,37 +262,4 @@ impl Stream for Held {
         }
         Poll::Pending
     }
-}
-
-/// Waits for a future that goes on elsewhere when the one who waits leaves.
-pub(super) async fn going_on<T: Send + 'static>(
-    tasks: &TaskTracker,
-    future: impl Future<Output = Result<T>> + Send + 'static,
-) -> Result<T> {
-    struct GoingOn<'a, T: Send + 'static> {
-        future: Option<Pin<Box<dyn Future<Output = Result<T>> + Send>>>,
-        tasks: &'a TaskTracker,
-    }
-    impl<T: Send + 'static> Drop for GoingOn<'_, T> {
-        fn drop(&mut self) {
-            if let Some(future) = self.future.take()
-                && tokio::runtime::Handle::try_current().is_ok()
-            {
-                self.tasks.spawn(async move { drop(future.await) });
-            }
-        }
-    }
-    let mut going = GoingOn {
-        future: Some(Box::pin(future)),
-        tasks,
-    };
-    let Some(future) = &mut going.future else {
-        return Err(Error::new(
-            ErrorKind::Internal,
-            "a call that was over before it began",
-        ));
-    };
-    let answer = future.await;
-    going.future = None;
-    answer
 }

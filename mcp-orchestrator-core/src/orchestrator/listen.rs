@@ -27,6 +27,7 @@ impl Inner {
                 return Ok(session.read(after));
             }
             let context = Context::of(&session);
+            session.starts_listening();
             for handle in session.handles() {
                 if let Err(error) = handle.link.listen(&context.caller).await {
                     tracing::debug!(server = %handle.key.server(), %error, "a stream to the server cannot be opened");
@@ -114,7 +115,7 @@ struct Leaving {
 
 impl Drop for Leaving {
     fn drop(&mut self) {
-        self.inner.subscriptions.leave(self.listener.party);
+        self.inner.unsubscribe(self.listener.party);
         self.inner.listeners.remove(&self.listener);
     }
 }

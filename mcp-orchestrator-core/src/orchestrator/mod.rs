@@ -8,9 +8,13 @@ mod context;
 mod control;
 mod events;
 mod forward;
+mod header_params;
+mod hear;
 mod hello;
 mod listen;
 mod lists;
+mod logging;
+mod session_call;
 mod subscriptions;
 mod tasks;
 
@@ -56,7 +60,7 @@ pub struct Orchestrator {
 /// What all parts share.
 struct Inner {
     /// Itself, for tasks that outlive a call.
-    this: Weak<Inner>,
+    this: Weak<Self>,
     router: Arc<dyn Router>,
     resolver: Arc<dyn CredentialResolver>,
     pool: Arc<Pool>,
@@ -317,36 +321,10 @@ impl Orchestrator {
 }
 
 impl Inner {
-    /// A call of a legacy session: it goes on although the client's connection may break.
-    async fn session_call(
-        self: &Arc<Self>,
-        session: Arc<crate::session::Session>,
-        call: Call,
-    ) -> Result<Reply> {
-        let id = call.message.id_bytes().unwrap_or_default();
-        let in_flight = session.begin(id);
-        let context = Context::legacy(&session, &call);
-        let inner = Arc::clone(self);
-        let cancelled = in_flight.token().clone();
-        let (message, headers) = (call.message, call.headers);
-        let going = async move {
-            let reply = tokio::select! {
-                reply = inner.dispatch(&context, message, headers) => reply?,
-                () = cancelled.cancelled() => return Err(Error::new(ErrorKind::Cancelled, "the call was cancelled")),
-            };
-            Ok((reply, in_flight))
-        };
-        let (reply, in_flight) = forward::going_on(self.pool.tasks(), going).await?;
-        match reply.into_ready() {
-            Ok(response) => Ok(Reply::ready(response)),
-            Err(stream) => Ok(session.keep(stream, in_flight, self.pool.tasks())),
-        }
-    }
-
     fn end_session(self: &Arc<Self>, session: &Arc<crate::session::Session>) {
         if self.sessions.remove(&session.id).is_some() {
             session.end();
-            self.subscriptions.leave(session.party);
+            self.unsubscribe(session.party);
             self.pool.end_scope(&session.scope);
         }
     }

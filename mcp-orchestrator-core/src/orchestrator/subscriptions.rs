@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Inner;
-use super::calls::{missing, params};
+use super::calls::{empty, missing, params};
 use super::context::Context;
 use super::events::Listener;
 use super::forward::Work;
@@ -12,47 +12,77 @@ use crate::call::{Reply, ReplyItem, own};
 use crate::catalog::{ListKey, ask};
 use crate::error::Result;
 use crate::jsonrpc::{Kind, Members, Message, quote, request, text};
-use crate::pool::{Caller, Handle};
+use crate::pool::{Caller, Handle, Lease, Link};
 use crate::protocol::{Era, method};
 use crate::router::Item;
+use crate::runtime::Progress;
 use crate::transport::Party;
+use tokio::sync::watch;
 
-/// Subscriptions of callers whose instance other callers share.
+/// Who listens to which resources of which lists.
 #[derive(Debug, Default)]
-pub(super) struct Subscriptions(Mutex<HashMap<(ListKey, String), HashSet<Party>>>);
+pub(super) struct Subscriptions {
+    parties: Mutex<HashMap<(ListKey, String), HashSet<Party>>>,
+    /// Changes with each resource that comes or goes.
+    changes: watch::Sender<()>,
+}
 
 impl Subscriptions {
     fn lock(&self) -> MutexGuard<'_, HashMap<(ListKey, String), HashSet<Party>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.parties.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Hears when a resource comes or goes.
+    pub(super) fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
     }
 
     /// True where it is the first for this resource.
     fn add(&self, key: ListKey, uri: &str, party: Party) -> bool {
-        let mut all = self.lock();
-        let parties = all.entry((key, uri.to_owned())).or_default();
-        parties.insert(party) && parties.len() == 1
+        let first = {
+            let mut all = self.lock();
+            let parties = all.entry((key, uri.to_owned())).or_default();
+            parties.insert(party) && parties.len() == 1
+        };
+        if first {
+            self.changes.send_replace(());
+        }
+        first
     }
 
     /// True where it was the last for this resource.
     fn remove(&self, key: ListKey, uri: &str, party: Party) -> bool {
-        let mut all = self.lock();
-        let place = (key, uri.to_owned());
-        let Some(parties) = all.get_mut(&place) else {
-            return false;
+        let last = {
+            let mut all = self.lock();
+            let place = (key, uri.to_owned());
+            let Some(parties) = all.get_mut(&place) else {
+                return false;
+            };
+            let last = parties.remove(&party) && parties.is_empty();
+            if last {
+                all.remove(&place);
+            }
+            last
         };
-        let last = parties.remove(&party) && parties.is_empty();
         if last {
-            all.remove(&place);
+            self.changes.send_replace(());
         }
         last
     }
 
-    /// A caller is gone.
-    pub(super) fn leave(&self, party: Party) {
-        self.lock().retain(|_, parties| {
-            parties.remove(&party);
+    /// A caller is gone; answers what nobody listens to any more.
+    fn leave(&self, party: Party) -> Vec<(ListKey, String)> {
+        let mut gone = Vec::new();
+        self.lock().retain(|place, parties| {
+            if parties.remove(&party) && parties.is_empty() {
+                gone.push(place.clone());
+            }
             !parties.is_empty()
         });
+        if !gone.is_empty() {
+            self.changes.send_replace(());
+        }
+        gone
     }
 
     fn parties(&self, key: &ListKey, uri: &str) -> Vec<Party> {
@@ -61,12 +91,13 @@ impl Subscriptions {
             .map_or_else(Vec::new, |parties| parties.iter().copied().collect())
     }
 
-    fn uris(&self, key: &ListKey) -> Vec<String> {
-        self.lock()
-            .keys()
-            .filter(|(other, _)| other == key)
-            .map(|(_, uri)| uri.clone())
-            .collect()
+    /// The resources of these lists that somebody listens to, in order.
+    pub(super) fn uris(&self, key: &ListKey) -> Vec<String> {
+        let all = self.lock();
+        let of_key = all.keys().filter(|(other, _)| other == key);
+        let mut uris: Vec<_> = of_key.map(|(_, uri)| uri.clone()).collect();
+        uris.sort();
+        uris
     }
 }
 
@@ -89,29 +120,56 @@ impl Inner {
             .await?;
         let key = ListKey::new(&route.server, &credential);
         let subscribing = message.method() == method::RESOURCES_SUBSCRIBE;
-        let party = context.caller.party;
-        if !subscribing {
-            self.subscriptions.remove(key.clone(), &uri, party);
-        }
-        let (reply, _) = self
-            .forward(
-                context,
-                &route.server,
-                &route.credential,
-                Work::plain(message),
-            )
+        let scope = context.scope(&spec.server);
+        let lease = self
+            .pool
+            .acquire(&route.server, &credential, scope, &Progress::unheard())
             .await?;
-        let reply = match reply.into_ready() {
-            Ok(response) => {
-                if subscribing && response.kind() == Kind::Response {
-                    self.subscriptions.add(key, &uri, party);
-                    self.listen_upstream(context).await;
-                }
-                Reply::ready(response)
+        let party = context.caller.party;
+        let last = !subscribing && self.subscriptions.remove(key.clone(), &uri, party);
+        let shared = matches!(lease.link, Link::Pipe(_));
+        if lease.link.era(Era::Legacy).await? == Era::Modern {
+            // A modern server is asked by the engine's own subscription, which follows what is added here.
+            if subscribing {
+                self.subscriptions.add(key, &uri, party);
             }
-            Err(stream) => stream,
-        };
-        Ok(reply)
+            return Ok(empty(&message));
+        }
+        if !subscribing && shared && !last {
+            return Ok(empty(&message));
+        }
+        drop(lease);
+        let work = Work::plain(message);
+        let (reply, _) = self
+            .forward(context, &route.server, &route.credential, work)
+            .await?;
+        let response = reply.response().await?;
+        if subscribing && response.kind() == Kind::Response {
+            self.subscriptions.add(key, &uri, party);
+            self.listen_upstream(context).await;
+        }
+        Ok(Reply::ready(response))
+    }
+
+    /// A caller is gone: programs are told what nobody listens to any more.
+    pub(super) fn unsubscribe(self: &Arc<Self>, party: Party) {
+        let gone = self.subscriptions.leave(party);
+        if gone.is_empty() {
+            return;
+        }
+        let inner = Arc::clone(self);
+        self.pool.tasks().spawn(async move {
+            for (key, uri) in gone {
+                let of_key = |handle: &Arc<Handle>| ListKey::from(&handle.key) == key;
+                for handle in inner.pool.handles().into_iter().filter(of_key) {
+                    if let (Link::Pipe(_), Some(lease)) =
+                        (&handle.link, super::events::lease(&handle))
+                    {
+                        as_engine(&lease, method::RESOURCES_UNSUBSCRIBE, &uri).await;
+                    }
+                }
+            }
+        });
     }
 
     /// Over HTTP, updates come by the stream of the session's own conversation.
@@ -148,7 +206,7 @@ impl Inner {
                 continue;
             };
             let scope = context.scope(&spec.server);
-            let progress = crate::runtime::Progress::unheard();
+            let progress = Progress::unheard();
             let Ok(lease) = self
                 .pool
                 .acquire(&route.server, &credential, scope, &progress)
@@ -158,7 +216,7 @@ impl Inner {
             };
             let key = ListKey::new(&route.server, &credential);
             if !self.subscriptions.add(key.clone(), uri, listener.party)
-                || subscribe_as_engine(&lease, uri).await
+                || as_engine(&lease, method::RESOURCES_SUBSCRIBE, uri).await
             {
                 accepted.push(uri.clone());
             } else {
@@ -180,7 +238,7 @@ impl Inner {
                 return;
             };
             for uri in uris {
-                subscribe_as_engine(&lease, &uri).await;
+                as_engine(&lease, method::RESOURCES_SUBSCRIBE, &uri).await;
             }
         });
     }
@@ -212,14 +270,21 @@ impl Inner {
     }
 }
 
-async fn subscribe_as_engine(lease: &crate::pool::Lease, uri: &str) -> bool {
-    let caller = Caller::engine(Era::Legacy);
+/// Subscribes, or takes that back, for callers that share the instance. A modern server is asked by the engine's own
+/// subscription instead.
+async fn as_engine(lease: &Lease, method: &str, uri: &str) -> bool {
+    if lease
+        .link
+        .era(Era::Modern)
+        .await
+        .is_ok_and(|era| era == Era::Modern)
+    {
+        return true;
+    }
+    let caller = Caller::engine(Era::Modern);
     let params = format!("{{\"uri\":{}}}", quote(uri));
-    let asked = ask(
-        lease,
-        &caller,
-        own(request("0", method::RESOURCES_SUBSCRIBE, Some(&params))),
-    )
-    .await;
-    asked.is_ok_and(|response| response.kind() == Kind::Response)
+    let message = own(request("0", method, Some(&params)));
+    ask(lease, &caller, message)
+        .await
+        .is_ok_and(|response| response.kind() == Kind::Response)
 }

@@ -39,8 +39,6 @@ struct Sealed {
     n: String,
     /// The task's own id.
     t: String,
-    /// When it was made, as the server said.
-    c: String,
 }
 
 /// Tasks whose end was not fetched yet.
@@ -172,19 +170,14 @@ impl Inner {
             }
             return sealed;
         }
-        let created = task
-            .get("createdAt")
-            .and_then(text)
-            .unwrap_or_default()
-            .into_owned();
         let plain = Sealed {
             s: key.server().clone(),
             n: key.name().to_owned(),
             t: id.to_owned(),
-            c: created,
         };
         let plain = serde_json::to_vec(&plain).unwrap_or_default();
-        let sealed = self.key.seal(LABEL, principal.as_str().as_bytes(), &plain);
+        let context = principal.as_str().as_bytes();
+        let sealed = self.key.seal_same(LABEL, context, &plain);
         if !ended && all.len() < REMEMBERED {
             let until = Instant::now() + self.task_ttl(key.server(), task);
             all.insert(
@@ -221,6 +214,9 @@ impl Inner {
             .ok_or_else(|| missing("taskId"))?
             .get();
         let given = text(raw).ok_or_else(|| missing("taskId"))?.into_owned();
+        if context.era() == Era::Modern && !declares_tasks(&message) {
+            return Err(no_tasks());
+        }
         let opened = self
             .key
             .open(LABEL, context.principal.id.as_str().as_bytes(), &given);
@@ -341,7 +337,7 @@ impl Inner {
         else {
             return Vec::new();
         };
-        let caller = match handle.link.hello(&Caller::engine(Era::Legacy)).await {
+        let caller = match handle.link.hello(&Caller::engine(Era::Modern)).await {
             Ok(hello) if hello.era == Era::Legacy => &context.caller,
             _ => return found,
         };
@@ -432,6 +428,32 @@ fn task_ids(body: &str) -> Vec<(&str, Members<'_>)> {
     ids.collect()
 }
 
+/// Whether a modern request declares the tasks extension.
+fn declares_tasks(message: &Message) -> bool {
+    let params = message.body().and_then(Members::read).unwrap_or_default();
+    let found = params.get("_meta").and_then(Members::read);
+    let found = found
+        .as_ref()
+        .and_then(|meta| meta.get(meta::CLIENT_CAPABILITIES));
+    let found = found.and_then(Members::read);
+    let found = found
+        .as_ref()
+        .and_then(|all| all.get("extensions"))
+        .and_then(Members::read);
+    found.is_some_and(|extensions| extensions.get(meta::TASKS_EXTENSION).is_some())
+}
+
+fn no_tasks() -> Error {
+    let wanted = serde_json::json!({
+        "requiredCapabilities": { "extensions": { meta::TASKS_EXTENSION: {} } }
+    });
+    Error::new(
+        ErrorKind::MissingCapability,
+        "the client does not declare the tasks extension",
+    )
+    .with_data(crate::jsonrpc::raw(&wanted))
+}
+
 fn is_end(status: &str) -> bool {
     matches!(status, "completed" | "failed" | "cancelled")
 }
@@ -445,12 +467,13 @@ fn gone(context: &Context, message: &Message, id: &str, sealed: &Sealed) -> Resu
     if message.method() == method::TASKS_RESULT {
         return Err(Error::new(ErrorKind::Unavailable, reason).with_server(&sealed.s));
     }
+    let now = crate::time::utc(std::time::SystemTime::now());
     let mut result = serde_json::json!({
         "taskId": id,
         "status": "failed",
         "statusMessage": reason,
-        "createdAt": sealed.c,
-        "lastUpdatedAt": sealed.c,
+        "createdAt": now,
+        "lastUpdatedAt": now,
         "ttl": null,
     });
     if context.era() == Era::Modern {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use futures_util::FutureExt as _;
@@ -41,6 +41,8 @@ pub(crate) struct Handle {
     /// Milliseconds after `started` at which the last use ended.
     last_use: AtomicU64,
     idle: Notify,
+    /// The lowest log level that any session asked for.
+    level: Mutex<Option<String>>,
 }
 
 impl Handle {
@@ -64,7 +66,20 @@ impl Handle {
             started: Instant::now(),
             last_use: AtomicU64::new(0),
             idle: Notify::new(),
+            level: Mutex::default(),
         }
+    }
+
+    /// The lower of this log level and what was asked for before.
+    pub(crate) fn lowest_level(&self, level: &str, severity: impl Fn(&str) -> usize) -> String {
+        let mut lowest = self.level.lock().unwrap_or_else(PoisonError::into_inner);
+        if lowest
+            .as_ref()
+            .is_none_or(|known| severity(level) < severity(known))
+        {
+            *lowest = Some(level.to_owned());
+        }
+        lowest.clone().unwrap_or_default()
     }
 
     /// How many use it now.

@@ -5,7 +5,7 @@ mod table;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -60,6 +60,8 @@ pub(crate) struct Session {
     born: Instant,
     /// Milliseconds after `born`.
     last_use: AtomicU64,
+    /// The client has opened the stream of what belongs to no call.
+    listens: AtomicBool,
     ended: CancellationToken,
 }
 
@@ -94,6 +96,7 @@ impl Session {
             handles: Mutex::default(),
             born: Instant::now(),
             last_use: AtomicU64::new(0),
+            listens: AtomicBool::new(false),
             ended: CancellationToken::new(),
         }
     }
@@ -117,6 +120,21 @@ impl Session {
         let mut facts = ClientFacts::clone(&self.facts.load());
         facts.log_level = Some(level.to_owned());
         self.facts.store(Arc::new(facts));
+    }
+
+    /// The client opens the stream of what belongs to no call.
+    pub(crate) fn starts_listening(&self) {
+        self.listens.store(true, Ordering::Release);
+    }
+
+    /// Whether the client has opened it.
+    pub(crate) fn listens(&self) -> bool {
+        self.listens.load(Ordering::Acquire)
+    }
+
+    /// Whether its client expects streams to begin with an empty event.
+    fn is_primed(&self) -> bool {
+        self.version == crate::protocol::version::V2025_11_25
     }
 
     /// Notes that it is used.
@@ -160,16 +178,17 @@ impl Session {
         asked.is_some_and(|asked| asked.send(response).is_ok())
     }
 
-    /// Remembers an instance that this session speaks with.
-    pub(crate) fn uses(&self, handle: &Arc<Handle>) {
+    /// Remembers an instance that this session speaks with; true where it is new.
+    pub(crate) fn uses(&self, handle: &Arc<Handle>) -> bool {
         let mut handles = lock(&self.handles);
-        if !handles
+        let known = handles
             .iter()
-            .any(|known| std::ptr::eq(known.as_ptr(), Arc::as_ptr(handle)))
-        {
+            .any(|known| std::ptr::eq(known.as_ptr(), Arc::as_ptr(handle)));
+        if !known {
             handles.retain(|known| known.strong_count() > 0);
             handles.push(Arc::downgrade(handle));
         }
+        !known
     }
 
     /// The instances that this session speaks with.
@@ -228,13 +247,14 @@ impl Session {
 
     /// A stream from after this event.
     pub(crate) fn read(&self, after: EventId) -> Reply {
-        Reply::resumable(Streams::read(&self.streams, after).boxed(), after)
+        let items = Streams::read(&self.streams, after).boxed();
+        Reply::resumable(items, after, self.is_primed())
     }
 
     /// The stream of what belongs to no call; one that was open ends.
     pub(crate) fn listen(&self) -> Reply {
         let (after, events) = Streams::listen(&self.streams);
-        Reply::resumable(events.boxed(), after)
+        Reply::resumable(events.boxed(), after, self.is_primed())
     }
 
     /// The stream of what belongs to no call ends, now and whenever it is opened.

@@ -57,6 +57,10 @@ impl Sessions {
                 Error::new(ErrorKind::Overloaded, text).with_retry_after(Duration::from_secs(10))
             );
         }
+        self.parties
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(session.party, Arc::downgrade(&session));
         let shard = self.shard(&session.id);
         shard
             .write()

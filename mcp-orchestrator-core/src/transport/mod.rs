@@ -57,6 +57,18 @@ pub(crate) struct ClientFacts {
     pub(crate) log_level: Option<String>,
 }
 
+impl ClientFacts {
+    /// What we say of ourselves.
+    pub(crate) fn ours() -> Self {
+        let plain = handshake::Profile::plain();
+        Self {
+            info: plain.info,
+            capabilities: plain.capabilities,
+            log_level: None,
+        }
+    }
+}
+
 /// What an instance said of itself.
 #[derive(Clone, Debug)]
 pub(crate) struct Hello {

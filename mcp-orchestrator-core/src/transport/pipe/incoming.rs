@@ -106,7 +106,21 @@ impl Incoming {
         match message.method() {
             method::PROGRESS => self.progress(message),
             method::CANCELLED => self.cancelled(&message),
+            method::LOG_MESSAGE => self.log(message),
             _ => self.unsolicited(Unsolicited::Notification(message)),
+        }
+    }
+
+    /// A log message goes to the call in flight, where only one caller has any and callers can be told apart.
+    fn log(&self, message: Message) {
+        if self.shared.ask != Ask::Nobody
+            && let Ok(call) = self.shared.pending.only_party()
+        {
+            self.shared
+                .pending
+                .push(call, ReplyItem::Notification(message));
+        } else {
+            self.unsolicited(Unsolicited::Notification(message));
         }
     }
 

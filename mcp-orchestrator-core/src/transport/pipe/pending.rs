@@ -158,7 +158,9 @@ impl Pending {
     pub(super) fn only_party(&self) -> Result<u64, Nobody> {
         let inner = self.lock();
         let mut newest: Option<(u64, Party)> = None;
-        for (id, entry) in &inner.entries {
+        // The engine's own requests are nobody's.
+        let callers = inner.entries.iter().filter(|(_, entry)| entry.party != 0);
+        for (id, entry) in callers {
             match newest {
                 Some((_, party)) if party != entry.party => return Err(Nobody::Several),
                 Some((newer, _)) if newer > *id => {}

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method};
 
 use super::reply::Answer;
@@ -9,8 +10,8 @@ use super::{Extra, Http};
 use crate::call::{Reply, own};
 use crate::error::Result;
 use crate::header_value;
-use crate::jsonrpc::request;
-use crate::protocol::{Era, header, method, version};
+use crate::jsonrpc::{Kind, Members, Message, request};
+use crate::protocol::{Era, code, header, method, version};
 use crate::transport::handshake::{self, Profile};
 use crate::transport::{Hello, Outgoing, era};
 
@@ -40,16 +41,8 @@ impl Modern {
             Some(&handshake::discover_params(profile)),
         ));
         let extra = headers(method::DISCOVER, None);
-        let exchange = self
-            .http
-            .exchange(Method::POST, message.into_bytes(), extra)
-            .await?;
-        let status = exchange.head.status;
-        let response = match self.http.answer(exchange, None).await? {
-            Answer::Reply(reply) => reply.response().await?,
-            Answer::NotFound(Some(response)) => response,
-            Answer::NotFound(None) => return Err(self.http.status(status)),
-        };
+        let reply = self.post(message.into_bytes(), extra).await?;
+        let response = reply.response().await?;
         handshake::discovered(&response).map_err(|error| self.http.placed(error))
     }
 
@@ -67,13 +60,7 @@ impl Modern {
                 .filter_map(|(name, value)| Some((name?, value))),
         );
         let body = std::mem::take(&mut outgoing.edits).apply(outgoing.message.bytes());
-        let exchange = self.http.exchange(Method::POST, body, extra).await?;
-        let status = exchange.head.status;
-        let reply = match self.http.answer(exchange, None).await? {
-            Answer::Reply(reply) => reply,
-            Answer::NotFound(Some(response)) => Reply::ready(response),
-            Answer::NotFound(None) => return Err(self.http.status(status)),
-        };
+        let reply = self.post(body, extra).await?;
         Ok(era::reply(
             reply,
             Era::Modern,
@@ -82,6 +69,49 @@ impl Modern {
             &self.http.place,
         ))
     }
+
+    /// Posts a request; once more where the server refuses a version that it says it speaks.
+    async fn post(&self, body: Bytes, extra: Extra) -> Result<Reply> {
+        let mut again = false;
+        loop {
+            let exchange = self
+                .http
+                .exchange(Method::POST, body.clone(), extra.clone())
+                .await?;
+            let status = exchange.head.status;
+            let reply = match self.http.answer(exchange, None).await? {
+                Answer::Reply(reply) => reply,
+                Answer::NotFound(Some(response)) => Reply::ready(response),
+                Answer::NotFound(None) => return Err(self.http.status(status)),
+            };
+            match reply.into_ready() {
+                Ok(response) if !again && speaks_it_after_all(&response) => again = true,
+                Ok(response) => return Ok(Reply::ready(response)),
+                Err(stream) => return Ok(stream),
+            }
+        }
+    }
+}
+
+/// Whether a server refuses our version and yet names it among those that it speaks.
+fn speaks_it_after_all(response: &Message) -> bool {
+    if response.kind() != Kind::Error {
+        return false;
+    }
+    let error = response.body().and_then(Members::read).unwrap_or_default();
+    let data = error
+        .get("data")
+        .and_then(Members::read)
+        .unwrap_or_default();
+    let supported = data
+        .get("supported")
+        .map(serde_json::from_str::<Vec<String>>);
+    error
+        .get("code")
+        .is_some_and(|found| found == code::UNSUPPORTED_VERSION.to_string())
+        && supported.is_some_and(|list| {
+            list.is_ok_and(|list| list.iter().any(|version| version == version::LATEST_MODERN))
+        })
 }
 
 fn headers(method: &str, name: Option<&str>) -> Extra {

@@ -160,6 +160,16 @@ impl Events {
         }
     }
 
+    /// The last event's id, where events have ids.
+    pub(super) fn last_id(&self) -> Option<String> {
+        self.last_id.clone()
+    }
+
+    /// How long to wait before the stream is opened again.
+    pub(super) fn retry(&self) -> Duration {
+        self.retry
+    }
+
     /// Goes on where the stream ended, as far as the server can.
     async fn resume(&mut self) -> Result<()> {
         let (Some(conversation), Some(last_id)) = (&self.conversation, &self.last_id) else {

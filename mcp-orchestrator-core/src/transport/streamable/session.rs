@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
@@ -10,6 +11,7 @@ use http::{HeaderName, HeaderValue, Method};
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
+use super::exchange::Exchange;
 use super::reply::{Answer, Events, ask};
 use super::{Extra, Http};
 use crate::call::{Reply, own};
@@ -140,11 +142,17 @@ impl Session {
         tell(&self.http, &conversation, notification.bytes().clone()).await
     }
 
-    /// From now on messages that belong to no call are passed on.
-    pub(crate) async fn listen(self: &Arc<Self>) -> Result<()> {
+    /// From now on messages that belong to no call are passed on: what the server says after this returns is heard, as
+    /// far as it offers such a stream.
+    pub(crate) async fn listen(&self) -> Result<()> {
         let conversation = self.conversation().await?;
-        if !self.listening.swap(true, Ordering::AcqRel) {
-            self.stream(conversation);
+        if self.listening.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        let opened = self.http.general_stream(&conversation, None);
+        let opened = tokio::time::timeout(LISTEN_WAIT, opened).await;
+        if let Ok(Ok(Some(exchange))) = opened {
+            self.stream(conversation, Some(exchange));
         }
         Ok(())
     }
@@ -192,7 +200,7 @@ impl Session {
         let conversation = Arc::new(self.initialize().await?);
         self.open.store(Some(Arc::clone(&conversation)));
         if self.listening.load(Ordering::Acquire) {
-            self.stream(Arc::clone(&conversation));
+            self.stream(Arc::clone(&conversation), None);
         }
         Ok(conversation)
     }
@@ -237,37 +245,78 @@ impl Session {
     }
 
     /// Reads the stream of what belongs to no call, until the session ends.
-    fn stream(&self, conversation: Arc<Conversation>) {
+    fn stream(&self, conversation: Arc<Conversation>, opened: Option<Exchange>) {
         let (http, inbox) = (Arc::clone(&self.http), self.inbox.clone());
         let mut streams = self
             .streams
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         while streams.try_join_next().is_some() {}
-        streams.spawn(async move {
-            let exchange = http
-                .exchange(Method::GET, Bytes::new(), conversation.headers())
-                .await;
-            let Ok(exchange) = exchange else { return };
-            if !exchange.head.status.is_success() || !exchange.is("text/event-stream") {
-                // 405: the server offers none.
-                return exchange.drain().await;
-            }
-            let mut events =
-                Events::new(Arc::clone(&http), exchange, Some(Arc::clone(&conversation)));
-            while let Ok(message) = events.next().await {
-                let unsolicited = match message.kind() {
-                    Kind::Notification => Unsolicited::Notification(message),
-                    Kind::Request => {
-                        Unsolicited::Request(ask(&http, Arc::clone(&conversation), message))
-                    }
-                    Kind::Response | Kind::Error => continue,
-                };
-                if inbox.try_send(unsolicited).is_err() {
-                    tracing::debug!(server = %http.place.server, "unsolicited message dropped");
+        streams.spawn(general(http, conversation, opened, inbox));
+    }
+}
+
+/// How long the head of the stream of what belongs to no call is waited for.
+const LISTEN_WAIT: Duration = Duration::from_secs(5);
+/// Before that stream is opened again.
+const REOPEN: Duration = Duration::from_secs(1);
+
+impl Http {
+    /// Opens the stream of what belongs to no call; `None` where the server offers none.
+    async fn general_stream(
+        &self,
+        conversation: &Conversation,
+        last: Option<&str>,
+    ) -> Result<Option<Exchange>> {
+        let mut extra = conversation.headers();
+        if let Some(value) = last.and_then(|last| HeaderValue::from_str(last).ok()) {
+            extra.push((HeaderName::from_static(header::LAST_EVENT_ID), value));
+        }
+        let exchange = self.exchange(Method::GET, Bytes::new(), extra).await?;
+        if exchange.head.status.is_success() && exchange.is("text/event-stream") {
+            return Ok(Some(exchange));
+        }
+        // 405: the server offers none; 404: the session is lost, which the next request finds.
+        exchange.drain().await;
+        Ok(None)
+    }
+}
+
+async fn general(
+    http: Arc<Http>,
+    conversation: Arc<Conversation>,
+    mut opened: Option<Exchange>,
+    inbox: Inbox,
+) {
+    let mut last: Option<String> = None;
+    loop {
+        let exchange = match opened.take() {
+            Some(exchange) => exchange,
+            None => match http.general_stream(&conversation, last.as_deref()).await {
+                Ok(Some(exchange)) => exchange,
+                Ok(None) => return,
+                Err(error) => {
+                    tracing::debug!(server = %http.place.server, %error, "the server's stream cannot be opened");
+                    tokio::time::sleep(REOPEN).await;
+                    continue;
                 }
+            },
+        };
+        let mut events = Events::new(Arc::clone(&http), exchange, Some(Arc::clone(&conversation)));
+        while let Ok(message) = events.next().await {
+            let unsolicited = match message.kind() {
+                Kind::Notification => Unsolicited::Notification(message),
+                Kind::Request => {
+                    Unsolicited::Request(ask(&http, Arc::clone(&conversation), message))
+                }
+                Kind::Response | Kind::Error => continue,
+            };
+            if inbox.try_send(unsolicited).is_err() {
+                tracing::debug!(server = %http.place.server, "unsolicited message dropped");
             }
-        });
+        }
+        last = events.last_id();
+        tokio::time::sleep(events.retry()).await;
     }
 }
 

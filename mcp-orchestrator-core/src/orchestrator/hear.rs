@@ -1,0 +1,129 @@
+//! Hearing of changes while an instance runs.
+//!
+//! A pipe tells by itself; an HTTP server by the stream of the engine's own session, or, in the modern era, by a
+//! subscription that also carries the resources that callers listen to.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+
+use super::Inner;
+use crate::call::{Reply, ReplyItem, own};
+use crate::catalog::ListKey;
+use crate::error::Result;
+use crate::jsonrpc::{Splice, quote, request};
+use crate::pool::{Caller, Handle};
+use crate::protocol::{Era, method};
+use crate::transport::{ClientFacts, Outgoing};
+
+/// Before a stream of changes that ended is opened again.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// How a stream of changes ended.
+enum End {
+    /// Another one is to be opened at once: other resources are listened to.
+    Changed,
+    /// It broke off.
+    Broken,
+    /// There will be none.
+    ForGood,
+}
+
+impl Inner {
+    /// Hears of changes while the instance runs.
+    pub(super) fn hear(self: &Arc<Self>, handle: &Arc<Handle>) {
+        let (inner, weak) = (Arc::downgrade(self), Arc::downgrade(handle));
+        let closing = self.pool.closing().clone();
+        self.pool.tasks().spawn(async move {
+            tokio::select! {
+                () = hear(inner, weak) => {}
+                () = closing.cancelled() => {}
+            }
+        });
+    }
+}
+
+async fn hear(inner: Weak<Inner>, weak: Weak<Handle>) {
+    let caller = Caller::engine(Era::Modern);
+    loop {
+        let (Some(inner), Some(handle)) = (inner.upgrade(), weak.upgrade()) else {
+            return;
+        };
+        let key = ListKey::from(&handle.key);
+        let mut changes = inner.subscriptions.changes();
+        let uris = inner.subscriptions.uris(&key);
+        let opened = match handle.link.era(Era::Modern).await {
+            Ok(Era::Legacy) => {
+                // The session's stream is opened again with the session.
+                if let Err(error) = handle.link.listen(&caller).await {
+                    tracing::debug!(server = %handle.key.server(), %error, "changes are not heard of");
+                }
+                return;
+            }
+            Ok(Era::Modern) => handle.link.request(listen(&uris), &caller).await,
+            Err(error) => Err(error),
+        };
+        let exited = handle.exited.clone();
+        drop(handle);
+        let other = async {
+            while changes.changed().await.is_ok() {
+                if inner.subscriptions.uris(&key) != uris {
+                    return;
+                }
+            }
+        };
+        let end = tokio::select! {
+            end = read(opened, &inner, &weak) => end,
+            () = other => End::Changed,
+            _ = exited => return,
+        };
+        match end {
+            End::Changed => {}
+            End::Broken => tokio::time::sleep(AGAIN).await,
+            End::ForGood => return,
+        }
+    }
+}
+
+async fn read(opened: Result<Reply>, inner: &Arc<Inner>, weak: &Weak<Handle>) -> End {
+    let Ok(mut reply) = opened else {
+        return End::Broken;
+    };
+    while let Some(item) = reply.next().await {
+        let Some(handle) = weak.upgrade() else {
+            return End::ForGood;
+        };
+        match item {
+            ReplyItem::Notification(message) => inner.notified(&handle, Some(0), message),
+            // The server knows no such method, or ends the subscription.
+            ReplyItem::Response(response) if response.kind() == crate::jsonrpc::Kind::Error => {
+                return End::ForGood;
+            }
+            ReplyItem::Response(_) | ReplyItem::Failed(_) | ReplyItem::Request(_) => {
+                return End::Broken;
+            }
+        }
+    }
+    End::Broken
+}
+
+fn listen(uris: &[String]) -> Outgoing {
+    let mut wants =
+        "\"toolsListChanged\":true,\"promptsListChanged\":true,\"resourcesListChanged\":true"
+            .to_owned();
+    if !uris.is_empty() {
+        let uris: Vec<_> = uris.iter().map(|uri| quote(uri)).collect();
+        wants.push_str(&format!(",\"resourceSubscriptions\":[{}]", uris.join(",")));
+    }
+    let params = format!("{{\"notifications\":{{{wants}}}}}");
+    Outgoing {
+        message: own(request("0", method::LISTEN, Some(&params))),
+        edits: Splice::new(),
+        name: None,
+        headers: http::HeaderMap::new(),
+        party: 0,
+        era: Era::Legacy,
+        client: Some(Arc::new(ClientFacts::ours())),
+    }
+}

@@ -1,0 +1,70 @@
+//! What a session says to all its servers: its log level, and its own notifications.
+
+use std::sync::Arc;
+
+use super::Inner;
+use super::calls::{empty, missing, params};
+use super::context::Context;
+use super::events::lease;
+use super::hello::has_capability;
+use crate::call::{Reply, own};
+use crate::catalog::ask;
+use crate::error::Result;
+use crate::jsonrpc::{Members, Message, quote, request, text};
+use crate::pool::{Handle, Link};
+use crate::protocol::{Era, method};
+use crate::session::{Session, severity_of};
+
+impl Inner {
+    /// `logging/setLevel` of a session: kept for it, and passed to the servers that it speaks with.
+    pub(super) async fn set_level(&self, context: &Context, message: &Message) -> Result<Reply> {
+        let level = params(message)?.level.and_then(|raw| text(raw.get()));
+        let level = level.filter(|level| severity_of(level).is_some());
+        let level = level.ok_or_else(|| missing("level"))?;
+        if let Some(session) = &context.session {
+            session.set_level(&level);
+            for handle in session.handles() {
+                self.pass_level(session, &handle).await;
+            }
+        }
+        Ok(empty(message))
+    }
+
+    /// Tells one server the session's level. A shared program is told the lowest of all its sessions, and each session
+    /// gets what it asked for.
+    pub(super) async fn pass_level(&self, session: &Arc<Session>, handle: &Arc<Handle>) {
+        let Some(mut level) = session.facts().log_level.clone() else {
+            return;
+        };
+        if matches!(handle.link, Link::Pipe(_)) {
+            level = handle.lowest_level(&level, |text| severity_of(text).unwrap_or(usize::MAX));
+        }
+        let caller = session.caller();
+        let able = handle.link.hello(&caller).await.is_ok_and(|hello| {
+            let members = std::str::from_utf8(&hello.result)
+                .ok()
+                .and_then(Members::read);
+            hello.era == Era::Legacy
+                && members.is_some_and(|members| has_capability(&members, "logging"))
+        });
+        let Some(lease) = lease(handle).filter(|_| able) else {
+            return;
+        };
+        let params = format!("{{\"level\":{}}}", quote(&level));
+        let message = own(request("\"level\"", method::SET_LEVEL, Some(&params)));
+        if let Err(error) = ask(&lease, &caller, message).await {
+            tracing::debug!(server = %handle.key.server(), %error, "the log level was not taken");
+        }
+    }
+
+    /// A client's own notification goes to the servers that the session speaks with.
+    pub(super) async fn pass_on(&self, session: &Arc<Session>, message: &Message) {
+        for handle in session.handles() {
+            // A program that callers share is told nothing of one of them.
+            let own = *handle.key.scope() == session.scope || !matches!(handle.link, Link::Pipe(_));
+            if own && let Err(error) = handle.link.notify(message, &session.caller()).await {
+                tracing::debug!(server = %handle.key.server(), %error, "a notification was not passed on");
+            }
+        }
+    }
+}
