@@ -124,7 +124,7 @@ impl Inner {
                     {
                         return Err(refused);
                     }
-                    self.once(context, &spec, &other, &work, deadline).await
+                    Box::pin(self.once(context, &spec, &other, &work, deadline)).await
                 }
                 answer => answer,
             }
@@ -147,9 +147,11 @@ impl Inner {
         let lease = match self.pool.running(&spec.server.id, credential, &scope) {
             Some(lease) => lease,
             None => {
-                self.pool
-                    .acquire(&spec.server.id, credential, scope, &Progress::unheard())
-                    .await?
+                let unheard = Progress::unheard();
+                let starting = self
+                    .pool
+                    .acquire(&spec.server.id, credential, scope, &unheard);
+                Box::pin(starting).await?
             }
         };
         self.send(context, lease, work, deadline).await
@@ -259,9 +261,11 @@ impl Stream for Held {
 }
 
 /// Waits for a future that goes on elsewhere when the one who waits leaves.
+///
+/// It comes in its box: passed on by value, a future is copied at each step.
 pub(super) async fn going_on<T: Send + 'static>(
     tasks: &TaskTracker,
-    future: impl Future<Output = Result<T>> + Send + 'static,
+    future: Pin<Box<dyn Future<Output = Result<T>> + Send>>,
 ) -> Result<T> {
     struct GoingOn<'a, T: Send + 'static> {
         future: Option<Pin<Box<dyn Future<Output = Result<T>> + Send>>>,
@@ -277,7 +281,7 @@ pub(super) async fn going_on<T: Send + 'static>(
         }
     }
     let mut going = GoingOn {
-        future: Some(Box::pin(future)),
+        future: Some(future),
         tasks,
     };
     let Some(future) = &mut going.future else {

@@ -211,7 +211,7 @@ impl Orchestrator {
         let inner = &self.inner;
         match &call.dialect {
             Dialect::Legacy(None) if call.message.method() == method::INITIALIZE => {
-                inner.initialize(call).await
+                Box::pin(inner.initialize(call)).await
             }
             Dialect::Legacy(None) => Err(Error::new(
                 ErrorKind::InvalidRequest,
@@ -336,7 +336,7 @@ impl Inner {
             };
             Ok((reply, in_flight))
         };
-        let (reply, in_flight) = forward::going_on(self.pool.tasks(), going).await?;
+        let (reply, in_flight) = forward::going_on(self.pool.tasks(), Box::pin(going)).await?;
         match reply.into_ready() {
             Ok(response) => Ok(Reply::ready(response)),
             Err(stream) => Ok(session.keep(stream, in_flight, self.pool.tasks())),
