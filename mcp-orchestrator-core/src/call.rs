@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::pin::Pin;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -16,7 +17,6 @@ use crate::auth::Principal;
 use crate::error::{Error, Result};
 use crate::id::{GatewayId, SessionId};
 use crate::jsonrpc::Message;
-pub use crate::session::EventId;
 
 /// How the client speaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +41,20 @@ pub struct Call {
     pub headers: HeaderMap,
     /// The caller's token; it reaches nobody but a resolver that exchanges it.
     pub token: Option<SecretString>,
+}
+
+impl Call {
+    /// A request that stands alone, as a program makes one that calls without a client in between.
+    pub fn modern(principal: Arc<Principal>, gateway: GatewayId, message: Message) -> Self {
+        Self {
+            principal,
+            gateway,
+            dialect: Dialect::Modern,
+            message,
+            headers: HeaderMap::new(),
+            token: None,
+        }
+    }
 }
 
 impl fmt::Debug for Call {
@@ -72,6 +86,42 @@ impl fmt::Debug for Notify {
             .field("gateway", &self.gateway)
             .field("message", &self.message)
             .finish_non_exhaustive()
+    }
+}
+
+/// Names an event of a session: its stream, and its place there (0: before the first).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventId {
+    /// Which stream.
+    pub stream: u64,
+    /// Which event of it, from 1.
+    pub seq: u64,
+}
+
+impl EventId {
+    /// The stream of what belongs to no call.
+    pub(crate) const GENERAL: u64 = 0;
+
+    /// Whether it is of the stream of what belongs to no call.
+    pub(crate) fn is_general(self) -> bool {
+        self.stream == Self::GENERAL
+    }
+}
+
+impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.stream, self.seq)
+    }
+}
+
+impl FromStr for EventId {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (stream, seq) = text.split_once('-').ok_or(())?;
+        Ok(Self {
+            stream: stream.parse().map_err(drop)?,
+            seq: seq.parse().map_err(drop)?,
+        })
     }
 }
 

@@ -2,8 +2,72 @@
 //! instance that belongs to the caller.
 //!
 //! The seams are the traits [`runtime::RuntimeBackend`], [`credential::CredentialResolver`],
-//! [`credential::CredentialStore`], [`router::Router`], [`auth::Authenticator`] and [`state::StateStore`].
-//! ARCHITECTURE.md of the project tells the rooms, the import rule and the life of a call.
+//! [`credential::CredentialStore`], [`router::Router`], [`auth::Authenticator`] and [`state::StateStore`]. An
+//! [`Orchestrator`] is made from any implementation of each; it has no HTTP server in it, `mcp-orchestrator-gateway`
+//! has. ARCHITECTURE.md of the project tells the rooms, the import rule and the life of a call.
+//!
+//! # Example
+//!
+//! A server, a gateway that shows it, and a call. A program would take [`runtime::ProcessBackend`]; here the server is a
+//! future of this process.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use std::time::Duration;
+//!
+//! use mcp_orchestrator_core::Orchestrator;
+//! use mcp_orchestrator_core::auth::Principal;
+//! use mcp_orchestrator_core::call::Call;
+//! use mcp_orchestrator_core::id::{GatewayId, PrincipalId, ServerId};
+//! use mcp_orchestrator_core::jsonrpc::{self, Message};
+//! use mcp_orchestrator_core::router::{GatewaySpec, TableRouter};
+//! use mcp_orchestrator_core::runtime::{Exit, MemoryBackend};
+//! use mcp_orchestrator_core::server::ServerSpec;
+//! # use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let server = ServerSpec::command(ServerId::new("hello")?, "hello-server", ["--stdio"]);
+//! let router = Arc::new(TableRouter::new([GatewaySpec::of_all([&server])]));
+//! let backend = MemoryBackend::new(|_key, _launch, pipe| async move {
+//!     // … reads lines from the pipe and writes its answers to it.
+//! #   let (reader, mut writer) = tokio::io::split(pipe);
+//! #   let mut lines = BufReader::new(reader).lines();
+//! #   while let Ok(Some(line)) = lines.next_line().await {
+//! #       let request: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
+//! #       if request["id"].is_null() { continue; }
+//! #       let result = match request["method"].as_str() {
+//! #           Some("initialize") => r#"{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"hello","version":"1"}}"#,
+//! #           Some("tools/call") => r#"{"content":[{"type":"text","text":"Hello, Ann!"}]}"#,
+//! #           _ => r#"{"tools":[]}"#,
+//! #       };
+//! #       let answer = format!("{{\"jsonrpc\":\"2.0\",\"id\":{},\"result\":{result}}}\n", request["id"]);
+//! #       if writer.write_all(answer.as_bytes()).await.is_err() { break; }
+//! #   }
+//!     Exit::status(0)
+//! });
+//! let orchestrator = Orchestrator::builder(Arc::new(backend), router).build();
+//! orchestrator.apply([Arc::new(server)]);
+//!
+//! let ann = Arc::new(Principal::user(PrincipalId::new("ann")?, "example"));
+//! let params = r#"{"name":"greet","arguments":{"name":"Ann"}}"#;
+//! let request = Message::parse(jsonrpc::request("1", "tools/call", Some(params)))?;
+//! let call = Call::modern(ann, GatewayId::default_gateway(), request);
+//! let response = orchestrator.call(call).await?.response().await?;
+//! assert!(response.body().is_some_and(|result| result.contains("Hello, Ann!")));
+//! orchestrator.shutdown(Duration::from_secs(1)).await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Features
+//!
+//! | feature | default | what it brings |
+//! |---|---|---|
+//! | `process` | yes | child processes as instances |
+//! | `remote` | yes | remote servers over HTTPS |
+//! | `config` | yes | configuration files |
+//! | `test-util` | no | the contract suites in `testing`, for implementations of the traits |
 
 // Tier 0: vocabulary.
 pub mod error;

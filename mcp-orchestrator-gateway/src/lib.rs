@@ -1,10 +1,47 @@
 //! One MCP endpoint in front of every server that an orchestrator runs.
 //!
 //! [`router`] is an axum router for a program that has a server of its own; [`serve`] is a server for one that has
-//! none: it takes the listener and a future that says when to stop. Both install nothing global.
+//! none: it takes the listener and a future that says when to stop. Both install nothing global. The feature `program`
+//! (default) is what the binary needs: arguments, logging, reload.
+//!
+//! # Example
+//!
+//! ```
+//! use std::sync::Arc;
+//! use std::time::Duration;
+//!
+//! use mcp_orchestrator_core::Orchestrator;
+//! use mcp_orchestrator_core::auth::{Authenticator, LocalAuthenticator};
+//! use mcp_orchestrator_core::router::{GatewaySpec, TableRouter};
+//! use mcp_orchestrator_core::runtime::{Exit, MemoryBackend};
+//! use mcp_orchestrator_gateway::{Options, Shutdown, router, serve};
+//! use tokio::net::TcpListener;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let backend = Arc::new(MemoryBackend::new(|_, _, _| async { Exit::status(0) }));
+//! let table = Arc::new(TableRouter::new([GatewaySpec::of_all([])]));
+//! let orchestrator = Orchestrator::builder(backend, table).build();
+//!
+//! let local: Arc<dyn Authenticator> = Arc::new(LocalAuthenticator::for_system_user());
+//! let endpoint = router(orchestrator.clone(), [local], Options::default())?;
+//!
+//! // In an application of your own: `app.nest("/ai", endpoint)`. Else:
+//! let listener = TcpListener::bind("127.0.0.1:0").await?;
+//! let when = tokio::time::sleep(Duration::from_millis(1)); // or a signal
+//! let grace = Duration::from_secs(30);
+//! serve(listener, endpoint, Shutdown { when, grace }).await;
+//! orchestrator.shutdown(grace).await;
+//! # Ok(())
+//! # }
+//! ```
 
 #[cfg(feature = "program")]
 pub mod args;
+#[cfg(feature = "program")]
+pub mod control;
+#[cfg(feature = "program")]
+pub mod discover;
 mod endpoint;
 mod errors;
 mod guard;

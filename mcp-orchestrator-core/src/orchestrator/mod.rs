@@ -14,6 +14,7 @@ mod hello;
 mod listen;
 mod lists;
 mod logging;
+mod operate;
 mod session_call;
 mod subscriptions;
 mod tasks;
@@ -215,7 +216,7 @@ impl Orchestrator {
         let inner = &self.inner;
         match &call.dialect {
             Dialect::Legacy(None) if call.message.method() == method::INITIALIZE => {
-                inner.initialize(call).await
+                Box::pin(inner.initialize(call)).await
             }
             Dialect::Legacy(None) => Err(Error::new(
                 ErrorKind::InvalidRequest,

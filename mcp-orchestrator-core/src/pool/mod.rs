@@ -245,10 +245,13 @@ impl Pool {
             .values()
             .flat_map(|server| server.slots.all())
             .collect();
-        let ends = slots
-            .iter()
-            .filter_map(|slot| slot.current())
-            .map(|handle| self.end(handle, grace, false));
+        let ends = slots.iter().map(|slot| async {
+            if let Some(handle) = slot.current() {
+                // Whoever listens to it until it is gone shall not wait for the slot.
+                slot.clear(&handle);
+                self.end(handle, grace, false).await;
+            }
+        });
         futures_util::future::join_all(ends).await;
         self.tasks.close();
         if tokio::time::timeout(Duration::from_secs(10), self.tasks.wait())

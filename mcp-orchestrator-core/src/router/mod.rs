@@ -13,6 +13,7 @@ pub use self::table::{GatewaySpec, TableRouter};
 use crate::auth::Principal;
 use crate::credential::CredentialRule;
 use crate::id::{Alias, GatewayId, ServerId};
+use crate::server::ServerSpec;
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,6 +119,23 @@ pub enum NoRoute {
     },
 }
 
+impl NoRoute {
+    /// That of a target which this principal cannot reach; `why` is for `explain` alone.
+    pub fn to(target: &Target<'_>, why: impl Into<String>) -> Self {
+        let (kind, name) = match target.item {
+            Item::Tool(name) => ("tool", name),
+            Item::Prompt(name) => ("prompt", name),
+            Item::Resource(uri) => ("resource", uri),
+            Item::Server(alias) => ("server", alias),
+        };
+        Self::Item {
+            kind,
+            name: name.to_owned(),
+            why: why.into(),
+        }
+    }
+}
+
 /// How a gateway names the tools and prompts of its servers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -151,6 +169,22 @@ pub struct ViewEntry {
     pub credential: CredentialRule,
     /// Which of its tools are shown.
     pub tools: ToolFilter,
+}
+
+impl ViewEntry {
+    /// A server under its own name with all its tools; where it needs a credential, with the caller's.
+    pub fn of(server: &ServerSpec) -> Self {
+        Self {
+            alias: Alias::from(&server.id),
+            server: server.id.clone(),
+            credential: if server.slots.is_empty() {
+                CredentialRule::None
+            } else {
+                CredentialRule::Resolve
+            },
+            tools: ToolFilter::All,
+        }
+    }
 }
 
 /// Which tools of a server a gateway shows, by their own names.

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::auth::Principal;
 use crate::id::{Alias, GatewayId};
+use crate::server::ServerSpec;
 
 /// One gateway as configured.
 #[derive(Clone, Debug)]
@@ -22,6 +23,17 @@ pub struct GatewaySpec {
     pub names: ToolNames,
     /// Its servers, in order.
     pub entries: Vec<ViewEntry>,
+}
+
+impl GatewaySpec {
+    /// The gateway at `/mcp`, showing these servers as they are.
+    pub fn of_all<'a>(servers: impl IntoIterator<Item = &'a ServerSpec>) -> Self {
+        Self {
+            id: GatewayId::default_gateway(),
+            names: ToolNames::default(),
+            entries: servers.into_iter().map(ViewEntry::of).collect(),
+        }
+    }
 }
 
 /// Routes by tables that are replaced as a whole.
@@ -135,41 +147,23 @@ impl Router for TableRouter {
         let gateway = gateways
             .get(target.gateway)
             .ok_or_else(|| NoRoute::Gateway(target.gateway.clone()))?;
-        let (kind, name, found) = match target.item {
-            Item::Tool(name) => ("tool", name, gateway.named(target, ItemKind::Tool, name)),
-            Item::Prompt(name) => (
-                "prompt",
-                name,
-                gateway.named(target, ItemKind::Prompt, name),
-            ),
+        let found = match target.item {
+            Item::Tool(name) => gateway.named(target, ItemKind::Tool, name),
+            Item::Prompt(name) => gateway.named(target, ItemKind::Prompt, name),
             Item::Resource(uri) => {
                 let entry = gateway.resource(principal, target, uri);
-                (
-                    "resource",
-                    uri,
-                    entry.map(|entry| (entry, Cow::Borrowed(uri))),
-                )
+                entry.map(|entry| (entry, Cow::Borrowed(uri)))
             }
             Item::Server(alias) => {
-                let entry = gateway
-                    .by_alias
-                    .get(alias)
-                    .map(|at| &gateway.view.entries[*at]);
-                (
-                    "server",
-                    alias,
-                    entry.map(|entry| (entry, Cow::Borrowed(""))),
-                )
+                let at = gateway.by_alias.get(alias);
+                at.map(|at| (&gateway.view.entries[*at], Cow::Borrowed("")))
             }
         };
-        let none = |why: &str| NoRoute::Item {
-            kind,
-            name: name.to_owned(),
-            why: why.to_owned(),
-        };
-        let (entry, own) = found.ok_or_else(|| none("no server of the gateway has it"))?;
+        let (entry, own) =
+            found.ok_or_else(|| NoRoute::to(target, "no server of the gateway has it"))?;
         if matches!(target.item, Item::Tool(_)) && !entry.tools.shows(&own) {
-            return Err(none("the gateway does not show this tool of the server"));
+            let why = "the gateway does not show this tool of the server";
+            return Err(NoRoute::to(target, why));
         }
         Ok(Route {
             server: entry.server.clone(),

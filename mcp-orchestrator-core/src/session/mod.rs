@@ -17,11 +17,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use self::streams::EventId;
 use self::streams::{Event, Streams};
 pub(crate) use self::table::Sessions;
 use crate::auth::Principal;
-use crate::call::{Reply, ReplyItem, ServerRequest};
+use crate::call::{EventId, Reply, ReplyItem, ServerRequest};
 use crate::id::{GatewayId, SessionId};
 use crate::jsonrpc::{Members, Message, text};
 use crate::pool::{Caller, Handle};

@@ -1,14 +1,12 @@
 //! What a session's client is sent on streams, kept for a while so that a broken stream can be resumed.
 
 use std::collections::{HashMap, VecDeque};
-use std::fmt;
-use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::Stream;
 use tokio::sync::Notify;
 
-use crate::call::ReplyItem;
+use crate::call::{EventId, ReplyItem};
 use crate::error::Error;
 use crate::jsonrpc::Message;
 
@@ -19,40 +17,7 @@ const BYTES: usize = 4 << 20;
 /// Ended streams that can still be resumed.
 const ENDED: usize = 16;
 /// The stream of what belongs to no call.
-const GENERAL: u64 = 0;
-
-/// Names an event of a session: its stream, and its place there (0: before the first).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct EventId {
-    /// Which stream.
-    pub stream: u64,
-    /// Which event of it, from 1.
-    pub seq: u64,
-}
-
-impl EventId {
-    /// Whether it is of the stream of what belongs to no call.
-    pub(crate) fn is_general(self) -> bool {
-        self.stream == GENERAL
-    }
-}
-
-impl fmt::Display for EventId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.stream, self.seq)
-    }
-}
-
-impl FromStr for EventId {
-    type Err = ();
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let (stream, seq) = text.split_once('-').ok_or(())?;
-        Ok(Self {
-            stream: stream.parse().map_err(drop)?,
-            seq: seq.parse().map_err(drop)?,
-        })
-    }
-}
+const GENERAL: u64 = EventId::GENERAL;
 
 /// One event.
 #[derive(Clone, Debug)]

@@ -1,0 +1,116 @@
+//! The least that an MCP client of revision 2026-07-28 must do: one POST a request, no session before it.
+//!
+//! A program of your own takes a client library; here it shows that there is nothing hidden in between.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use http::{Request, StatusCode, header};
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::rt::TokioIo;
+use mcp_orchestrator_core::protocol::version::LATEST_MODERN;
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+
+use crate::Failure;
+
+/// A client of one endpoint.
+#[derive(Clone, Debug)]
+pub struct Client {
+    address: SocketAddr,
+    path: String,
+    token: Option<String>,
+}
+
+impl Client {
+    /// A client of the endpoint at this address and path, as `/mcp`.
+    pub fn new(address: SocketAddr, path: &str) -> Self {
+        Self {
+            address,
+            path: path.to_owned(),
+            token: None,
+        }
+    }
+
+    /// The same, with a bearer token.
+    #[must_use]
+    pub fn with_token(mut self, token: &str) -> Self {
+        self.token = Some(token.to_owned());
+        self
+    }
+
+    /// The names of the tools that the endpoint shows.
+    ///
+    /// # Errors
+    /// Where the answer is not a list.
+    pub async fn tools(&self) -> Result<Vec<String>, Failure> {
+        let result = self.request("tools/list", None, json!({})).await?;
+        let tools = result["tools"].as_array().ok_or("no list came")?;
+        Ok(tools
+            .iter()
+            .filter_map(|tool| tool["name"].as_str().map(str::to_owned))
+            .collect())
+    }
+
+    /// Calls a tool; answers the text of its result.
+    ///
+    /// # Errors
+    /// The JSON-RPC error, where one came.
+    pub async fn call(&self, tool: &str, arguments: Value) -> Result<String, Failure> {
+        let params = json!({ "name": tool, "arguments": arguments });
+        let result = self.request("tools/call", Some(tool), params).await?;
+        let text = result["content"][0]["text"].as_str();
+        Ok(text.ok_or("the result holds no text")?.to_owned())
+    }
+
+    async fn request(
+        &self,
+        method: &str,
+        name: Option<&str>,
+        mut params: Value,
+    ) -> Result<Value, Failure> {
+        params["_meta"] = json!({
+            "io.modelcontextprotocol/protocolVersion": LATEST_MODERN,
+            "io.modelcontextprotocol/clientCapabilities": {},
+            "io.modelcontextprotocol/clientInfo": { "name": "example", "version": "1" },
+        });
+        let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
+        let mut request = Request::post(&self.path)
+            .header(header::HOST, self.address.to_string())
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::ACCEPT, "application/json, text/event-stream")
+            .header("mcp-protocol-version", LATEST_MODERN)
+            .header("mcp-method", method);
+        if let Some(name) = name {
+            request = request.header("mcp-name", name);
+        }
+        if let Some(token) = &self.token {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        }
+        let (status, answer) = self.send(request.body(body.to_string().into())?).await?;
+        let mut answer: Value = serde_json::from_slice(&answer)
+            .map_err(|_| format!("{status}, and the body is no JSON"))?;
+        match answer.get("error") {
+            Some(error) => Err(format!("{status}: {error}").into()),
+            None => Ok(answer["result"].take()),
+        }
+    }
+
+    /// Sends a request over a connection of its own.
+    ///
+    /// # Errors
+    /// Where the connection fails.
+    pub async fn send(
+        &self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<(StatusCode, Bytes), Failure> {
+        let stream = TcpStream::connect(self.address).await?;
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        let mut driver = JoinSet::new();
+        driver.spawn(connection);
+        let (parts, body) = sender.send_request(request).await?.into_parts();
+        Ok((parts.status, body.collect().await?.to_bytes()))
+    }
+}

@@ -1,0 +1,61 @@
+//! Calls without HTTP: a program that has the library in it asks the orchestrator itself.
+
+use std::sync::Arc;
+
+use mcp_orchestrator_core::Orchestrator;
+use mcp_orchestrator_core::auth::Principal;
+use mcp_orchestrator_core::call::Call;
+use mcp_orchestrator_core::id::GatewayId;
+use mcp_orchestrator_core::jsonrpc::{Message, request};
+use serde_json::{Value, json};
+
+use crate::Failure;
+
+/// Calls a tool as this principal; answers the text of its result.
+///
+/// # Errors
+/// Whatever the call ends with instead of a result.
+pub async fn call(
+    orchestrator: &Orchestrator,
+    principal: &Arc<Principal>,
+    tool: &str,
+    arguments: Value,
+) -> Result<String, Failure> {
+    let params = json!({ "name": tool, "arguments": arguments });
+    let result = ask(orchestrator, principal, "tools/call", &params).await?;
+    let text = result["content"][0]["text"].as_str();
+    Ok(text.ok_or("the result holds no text")?.to_owned())
+}
+
+/// The names of the tools that this principal sees.
+///
+/// # Errors
+/// Whatever the call ends with instead of a list.
+pub async fn tools(
+    orchestrator: &Orchestrator,
+    principal: &Arc<Principal>,
+) -> Result<Vec<String>, Failure> {
+    let result = ask(orchestrator, principal, "tools/list", &json!({})).await?;
+    let tools = result["tools"].as_array().ok_or("no list came")?;
+    let names = tools
+        .iter()
+        .filter_map(|tool| tool["name"].as_str().map(str::to_owned));
+    Ok(names.collect())
+}
+
+async fn ask(
+    orchestrator: &Orchestrator,
+    principal: &Arc<Principal>,
+    method: &str,
+    params: &Value,
+) -> Result<Value, Failure> {
+    let message = Message::parse(request("1", method, Some(&params.to_string())))?;
+    let gateway = GatewayId::default_gateway();
+    let call = Call::modern(Arc::clone(principal), gateway, message);
+    let response = orchestrator.call(call).await?.response().await?;
+    let response: Value = serde_json::from_slice(response.bytes())?;
+    match response.get("error") {
+        Some(error) => Err(error.to_string().into()),
+        None => Ok(response["result"].clone()),
+    }
+}

@@ -1,0 +1,135 @@
+//! Which room is where. A new module gets its row here, and its line in ARCHITECTURE.md.
+
+/// What a module is to others of its tier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// All of the tier may import it.
+    Common,
+    /// One implementation of a seam, or a room of its own: siblings know nothing of each other.
+    Own(&'static str),
+}
+
+/// A module path below the crate, its tier, and what it is there. The longest row that fits counts.
+pub(crate) type Row = (&'static str, u8, Kind);
+
+use Kind::{Common, Own};
+
+const ROWS: &[Row] = &[
+    // 0: vocabulary
+    ("error", 0, Common),
+    ("header_value", 0, Common),
+    ("id", 0, Common),
+    ("jsonrpc", 0, Common),
+    ("protocol", 0, Common),
+    ("seal", 0, Common),
+    ("value", 0, Common),
+    // 1: nouns and seams
+    ("auth", 1, Common),
+    ("call", 1, Common),
+    ("credential", 1, Common),
+    ("router", 1, Common),
+    ("runtime", 1, Common),
+    ("server", 1, Common),
+    ("state", 1, Common),
+    // 2: implementations, and what they share
+    ("auth::chain", 2, Own("auth::chain")),
+    ("auth::local", 2, Own("auth::local")),
+    ("credential::cached", 2, Own("credential::cached")),
+    ("credential::chain", 2, Own("credential::chain")),
+    ("credential::configured", 2, Own("credential::configured")),
+    ("credential::sources", 2, Own("credential::configured")),
+    ("credential::memory", 2, Own("credential::memory")),
+    ("router::table", 2, Own("router::table")),
+    ("runtime::board", 2, Common),
+    ("runtime::input", 2, Common),
+    ("runtime::logbook", 2, Common),
+    ("runtime::tcp", 2, Common),
+    ("runtime::dispatch", 2, Own("runtime::dispatch")),
+    ("runtime::kubernetes", 2, Own("runtime::kubernetes")),
+    ("runtime::memory", 2, Own("runtime::memory")),
+    ("runtime::process", 2, Own("runtime::process")),
+    ("runtime::remote", 2, Own("runtime::remote")),
+    ("state::dir", 2, Own("state::files")),
+    ("state::files", 2, Own("state::files")),
+    ("state::private", 2, Own("state::files")),
+    ("state::memory", 2, Own("state::memory")),
+    ("transport", 2, Own("transport")),
+    // 3: the engine
+    ("catalog", 3, Common),
+    ("metrics", 3, Common),
+    ("orchestrator", 3, Common),
+    ("pool", 3, Common),
+    ("session", 3, Common),
+    // 4: what puts everything together
+    ("config", 4, Own("config")),
+    ("testing", 4, Own("testing")),
+];
+
+/// The row of a module.
+pub(crate) fn row(module: &[String]) -> Option<Row> {
+    (1..=module.len()).rev().find_map(|length| {
+        let path = module[..length].join("::");
+        ROWS.iter().find(|(name, ..)| *name == path).copied()
+    })
+}
+
+/// The engine knows implementations by their seams alone; `transport` is its hand.
+pub(crate) const ENGINE_MAY_NAME: &[&str] = &["transport"];
+
+/// File, module and reason of imports that are against the rules.
+pub(crate) const EXCEPTIONS: &[(&str, &str, &str)] = &[(
+    "orchestrator/mod.rs",
+    "state::memory",
+    "what a builder keeps lists in where nothing is said",
+)];
+
+/// Dependencies that stand in one room only, by the path's beginning.
+pub(crate) const HEAVY: &[(&str, &str)] = &[
+    ("axum::", "mcp-orchestrator-gateway/"),
+    (
+        "clap::",
+        "mcp-orchestrator-gateway/src/|mcp-orchestrator-cli/",
+    ),
+    ("kube::", "mcp-orchestrator-core/src/runtime/kubernetes"),
+    (
+        "k8s_openapi::",
+        "mcp-orchestrator-core/src/runtime/kubernetes",
+    ),
+    ("rustix::", "mcp-orchestrator-core/src/runtime/process"),
+    ("rustls::", "mcp-orchestrator-core/src/runtime/remote"),
+    ("schemars::", "mcp-orchestrator-core/src/config/"),
+    ("serde_saphyr::", "mcp-orchestrator-core/src/config/"),
+];
+
+/// Crates of the workspace, and the ones that they must not depend on.
+pub(crate) const CRATES: &[(&str, &[&str])] = &[
+    (
+        "mcp-orchestrator-core",
+        &[
+            "mcp-orchestrator-gateway",
+            "mcp-orchestrator-cli",
+            "axum",
+            "clap",
+            "rmcp",
+        ],
+    ),
+    (
+        "mcp-orchestrator-gateway",
+        &["mcp-orchestrator-cli", "rmcp"],
+    ),
+    ("mcp-orchestrator-cli", &["axum", "rmcp"]),
+    ("examples", &["mcp-orchestrator-cli"]),
+    ("benches", &[]),
+    ("tests", &[]),
+];
+
+/// Lines of code that a file may have, tests not counted.
+pub(crate) const LONGEST: usize = 400;
+
+/// Files that are longer, and how long: they may only become shorter.
+pub(crate) const LONG: &[(&str, usize)] = &[
+    ("mcp-orchestrator-core/src/orchestrator/control.rs", 457),
+    ("mcp-orchestrator-core/src/orchestrator/mod.rs", 419),
+    ("mcp-orchestrator-core/src/orchestrator/tasks.rs", 490),
+    ("mcp-orchestrator-core/src/pool/life.rs", 567),
+];

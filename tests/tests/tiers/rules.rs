@@ -1,0 +1,136 @@
+//! The rules themselves: each answers what breaks it, one line a place.
+
+use std::collections::HashMap;
+
+use crate::layout::{ENGINE_MAY_NAME, EXCEPTIONS, HEAVY, Kind, LONG, LONGEST, Row, row};
+use crate::source::Source;
+
+/// The engine's tier.
+const ENGINE: u8 = 3;
+
+/// Own tier or lower, never up, never a sibling implementation.
+pub(crate) fn imports(sources: &[Source]) -> Vec<String> {
+    let exports: HashMap<Vec<String>, Vec<String>> = sources
+        .iter()
+        .filter(|source| !source.is_root())
+        .flat_map(|source| {
+            let module = source.module();
+            source.exports().into_iter().map(move |(name, inside)| {
+                let shown = module.iter().cloned().chain([name]).collect();
+                (shown, inside)
+            })
+        })
+        .collect();
+    let mut broken = Vec::new();
+    let mut excused = Vec::new();
+    for source in sources.iter().filter(|source| !source.is_root()) {
+        let Some(own) = row(&source.module()) else {
+            continue;
+        };
+        for path in source.paths() {
+            let Some(other) = resolve(&path, &exports) else {
+                continue;
+            };
+            let Some(why) = forbidden(own, other) else {
+                continue;
+            };
+            let exception = (source.name(), other.0);
+            if EXCEPTIONS
+                .iter()
+                .any(|(file, module, _)| (*file, *module) == exception)
+            {
+                excused.push(exception);
+                continue;
+            }
+            let line = format!(
+                "{} (tier {}): {} is {why}",
+                source.path,
+                own.1,
+                path.join("::")
+            );
+            broken.push(line);
+        }
+    }
+    let unused = EXCEPTIONS
+        .iter()
+        .filter(|(file, module, _)| !excused.contains(&(*file, *module)));
+    broken.extend(unused.map(|(file, module, _)| {
+        format!("{file} imports {module} no longer: take the exception away")
+    }));
+    broken.dedup();
+    broken
+}
+
+/// The row of what a path leads to.
+fn resolve(path: &[String], exports: &HashMap<Vec<String>, Vec<String>>) -> Option<Row> {
+    let root: &[(&str, &str)] = &[
+        ("Error", "error"),
+        ("ErrorKind", "error"),
+        ("Result", "error"),
+        ("Orchestrator", "orchestrator"),
+    ];
+    if let Some((_, module)) = root.iter().find(|(name, _)| *name == path[0]) {
+        return row(&[(*module).to_owned()]);
+    }
+    let inside = (1..=path.len())
+        .rev()
+        .find_map(|length| exports.get(&path[..length]));
+    row(inside.map_or(path, Vec::as_slice))
+}
+
+/// Why one must not import the other.
+fn forbidden(own: Row, other: Row) -> Option<String> {
+    let (_, tier, kind) = own;
+    let (name, of, other_kind) = other;
+    if of > tier {
+        return Some(format!("above: tier {of}"));
+    }
+    if of == tier && kind != other_kind && matches!((kind, other_kind), (_, Kind::Own(_))) {
+        return Some("a sibling".to_owned());
+    }
+    let implementation = of == 2 && matches!(other_kind, Kind::Own(_));
+    if tier == ENGINE && implementation && !ENGINE_MAY_NAME.contains(&name) {
+        return Some("an implementation: the engine knows its seam only".to_owned());
+    }
+    None
+}
+
+/// Each heavy dependency in its room.
+pub(crate) fn heavy(sources: &[Source]) -> Vec<String> {
+    let mut broken = Vec::new();
+    for (dependency, rooms) in HEAVY {
+        let foreign = sources
+            .iter()
+            .filter(|source| !rooms.split('|').any(|room| source.path.starts_with(room)));
+        broken.extend(foreign.flat_map(|source| source.lines_with(&[dependency])));
+    }
+    broken
+}
+
+/// No file over the limit; those that are may only become shorter.
+pub(crate) fn lengths(sources: &[Source]) -> Vec<String> {
+    let mut broken = Vec::new();
+    for source in sources {
+        let (path, length) = (&source.path, source.length());
+        let known = LONG.iter().find(|(long, _)| long == path);
+        match known {
+            None if length > LONGEST => {
+                broken.push(format!("{path}: {length} lines, at most {LONGEST}"));
+            }
+            Some((_, most)) if length > *most => {
+                broken.push(format!(
+                    "{path}: {length} lines; it had {most} and may only shrink"
+                ));
+            }
+            Some(_) if length <= LONGEST => {
+                broken.push(format!("{path}: short enough by now; take it off the list"));
+            }
+            _ => {}
+        }
+    }
+    let gone = LONG
+        .iter()
+        .filter(|(long, _)| !sources.iter().any(|source| source.path == *long));
+    broken.extend(gone.map(|(long, _)| format!("{long} is gone; take it off the list")));
+    broken
+}

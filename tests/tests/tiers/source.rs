@@ -1,0 +1,183 @@
+//! A source file as far as the rules need it: its code without comments and tests, and the paths that it names.
+
+/// One file.
+#[derive(Debug)]
+pub(crate) struct Source {
+    /// Its place in the workspace.
+    pub(crate) path: String,
+    /// Its lines: comments blanked, the module of tests cut off.
+    code: Vec<String>,
+}
+
+impl Source {
+    pub(crate) fn new(path: &str, text: &str) -> Self {
+        let lines: Vec<&str> = text.lines().collect();
+        let tests = lines.windows(2).position(|pair| {
+            is_for_tests(pair[0]) && pair[1].starts_with("mod ") && pair[1].ends_with('{')
+        });
+        let lines = &lines[..tests.unwrap_or(lines.len())];
+        let code = lines.iter().map(|line| without_comment(line).to_owned());
+        Self {
+            path: path.to_owned(),
+            code: code.collect(),
+        }
+    }
+
+    /// Whether all of it is a test.
+    pub(crate) fn is_test(&self) -> bool {
+        self.path.contains("/tests/") || self.path.ends_with("/tests.rs")
+    }
+
+    /// Whether it is the crate's root, which declares and re-exports.
+    pub(crate) fn is_root(&self) -> bool {
+        self.path.ends_with("src/lib.rs") || self.path.ends_with("src/main.rs")
+    }
+
+    /// How many lines it has.
+    pub(crate) fn length(&self) -> usize {
+        self.code.len()
+    }
+
+    /// Its path below the crate's sources.
+    pub(crate) fn name(&self) -> &str {
+        self.path.split_once("src/").map_or("", |(_, name)| name)
+    }
+
+    /// The module that it is.
+    pub(crate) fn module(&self) -> Vec<String> {
+        let name = self.name().trim_end_matches(".rs");
+        let name = name.trim_end_matches("/mod");
+        name.split('/').map(str::to_owned).collect()
+    }
+
+    /// `path:line` of each line that holds one of these texts.
+    pub(crate) fn lines_with(&self, texts: &[&str]) -> Vec<String> {
+        let lines = self.code.iter().enumerate();
+        lines
+            .filter(|(_, line)| texts.iter().any(|text| holds(line, text)))
+            .map(|(at, line)| format!("{}:{}: {}", self.path, at + 1, line.trim()))
+            .collect()
+    }
+
+    /// The paths that begin with `crate` or `super`, told from the crate's root.
+    pub(crate) fn paths(&self) -> Vec<Vec<String>> {
+        let mut all = Vec::new();
+        for (word, base) in [("crate::", Vec::new()), ("super::", self.module())] {
+            self.collect(word, &base, &mut all);
+        }
+        all
+    }
+
+    /// What it re-exports of its own children: the name, and the child's module.
+    pub(crate) fn exports(&self) -> Vec<(String, Vec<String>)> {
+        let text = self.code.join("\n");
+        let mut all = Vec::new();
+        for (at, word) in text.match_indices("use self::") {
+            for path in tree(&text[at + word.len()..]) {
+                let (name, inside) = path.split_last().expect("a path has a last word");
+                let mut module = self.module();
+                module.extend_from_slice(inside);
+                all.push((name.clone(), module));
+            }
+        }
+        all
+    }
+
+    fn collect(&self, word: &str, base: &[String], all: &mut Vec<Vec<String>>) {
+        let text = self.code.join("\n");
+        for (at, _) in text.match_indices(word) {
+            if text[..at]
+                .ends_with(|before: char| before.is_alphanumeric() || "_:".contains(before))
+            {
+                continue;
+            }
+            let mut rest = &text[at..];
+            let mut module = base.to_vec();
+            if word == "crate::" {
+                rest = &rest[word.len()..];
+            }
+            while let Some(after) = rest.strip_prefix("super::") {
+                module.pop();
+                rest = after;
+            }
+            for path in tree(rest) {
+                all.push(module.iter().cloned().chain(path).collect());
+            }
+        }
+    }
+}
+
+/// The paths of a tree as `a::{b, c::d}`, up to the end of it.
+fn tree(text: &str) -> Vec<Vec<String>> {
+    let mut stack: Vec<Vec<String>> = vec![Vec::new()];
+    let (mut path, mut all, mut word) = (Vec::new(), Vec::new(), String::new());
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            c if c.is_alphanumeric() || c == '_' || c == '*' => word.push(c),
+            ':' if chars.next_if_eq(&':').is_some() => path.push(std::mem::take(&mut word)),
+            '{' => stack.push(path.clone()),
+            ',' | '}' if stack.len() > 1 => {
+                finish(&path, &mut word, &mut all);
+                if c == '}' {
+                    stack.pop();
+                }
+                path = stack.last().cloned().unwrap_or_default();
+            }
+            c if c.is_whitespace() && stack.len() > 1 => {}
+            _ => break,
+        }
+        if stack.len() == 1 && c == '}' {
+            break;
+        }
+    }
+    finish(&path, &mut word, &mut all);
+    all
+}
+
+fn finish(path: &[String], word: &mut String, all: &mut Vec<Vec<String>>) {
+    if !word.is_empty() {
+        let last = std::mem::take(word);
+        all.push(path.iter().cloned().chain([last]).collect());
+    }
+}
+
+/// Whether the attribute keeps what follows to tests.
+fn is_for_tests(line: &str) -> bool {
+    line.starts_with("#[cfg(") && line.contains("test")
+}
+
+/// Whether the text stands there as words of its own.
+fn holds(line: &str, text: &str) -> bool {
+    line.match_indices(text).any(|(at, _)| {
+        !line[..at].ends_with(|before: char| before.is_alphanumeric() || "_\"".contains(before))
+    })
+}
+
+/// A line up to its comment. Two slashes in a text are taken for one too, which only ever hides the rest of a line.
+fn without_comment(line: &str) -> &str {
+    let url = |at: usize| line[..at].ends_with(':');
+    let comment = line.match_indices("//").find(|(at, _)| !url(*at));
+    comment.map_or(line, |(at, _)| &line[..at])
+}
+
+#[test]
+fn trees_are_read_whole() {
+    let source = Source::new(
+        "core/src/pool/life.rs",
+        "use crate::a::{b, c::{D, E},\n    f};\nuse super::{G, super_x};\n// crate::no\nlet x = crate::h::i();",
+    );
+    let paths: Vec<String> = source.paths().iter().map(|path| path.join("::")).collect();
+    assert_eq!(
+        paths,
+        [
+            "a::b",
+            "a::c::D",
+            "a::c::E",
+            "a::f",
+            "h::i",
+            "pool::G",
+            "pool::super_x"
+        ]
+    );
+}
