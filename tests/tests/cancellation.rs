@@ -50,8 +50,13 @@ async fn a_modern_client_that_leaves_cancels_at_a_pipe() {
         cancelled(&session, 1).await;
         let params = call_params("hang", "{}");
         let meta = r#","progressToken":"t""#;
-        let mut stream = client.modern_with("1", "tools/call", &params, meta, &[]).await;
-        assert_eq!(stream.event().await.unwrap().json()["params"]["progressToken"], "t");
+        let mut stream = client
+            .modern_with("1", "tools/call", &params, meta, &[])
+            .await;
+        assert_eq!(
+            stream.event().await.unwrap().json()["params"]["progressToken"],
+            "t"
+        );
         drop(stream);
         cancelled(&session, 2).await;
     }
@@ -83,8 +88,13 @@ async fn a_modern_client_that_leaves_cancels_over_http() {
         until("the first cancellation", || told() == before + 1).await;
         let params = call_params("hang", "{}");
         let meta = r#","progressToken":"t""#;
-        let mut stream = client.modern_with("1", "tools/call", &params, meta, &[]).await;
-        assert_eq!(stream.event().await.unwrap().json()["params"]["progressToken"], "t");
+        let mut stream = client
+            .modern_with("1", "tools/call", &params, meta, &[])
+            .await;
+        assert_eq!(
+            stream.event().await.unwrap().json()["params"]["progressToken"],
+            "t"
+        );
         drop(stream);
         until("the second cancellation", || told() == before + 2).await;
         if !modern {
@@ -109,15 +119,26 @@ async fn a_legacy_client_cancels_by_a_notification() {
     for gateway in &gateways {
         let session = gateway.session().await;
         let mut count = 0;
-        for (id, token) in [("\"a\"", false), ("\"b\"", true), ("17", false), ("18", true)] {
+        for (id, token) in [
+            ("\"a\"", false),
+            ("\"b\"", true),
+            ("17", false),
+            ("18", true),
+        ] {
             let calling = session.clone();
             let call = if token {
                 let mut stream = session.begin_with_token(id, "3", "hang", "{}").await;
-                assert_eq!(stream.event().await.unwrap().json()["params"]["progressToken"], 3);
+                assert_eq!(
+                    stream.event().await.unwrap().json()["params"]["progressToken"],
+                    3
+                );
                 tokio::spawn(async move { stream.json().await })
             } else {
-                let before = session.tool("stats", "{}").await["result"]["calls"].as_u64().unwrap();
-                let call = tokio::spawn(async move { calling.begin(id, "hang", "{}").await.json().await });
+                let before = session.tool("stats", "{}").await["result"]["calls"]
+                    .as_u64()
+                    .unwrap();
+                let call =
+                    tokio::spawn(async move { calling.begin(id, "hang", "{}").await.json().await });
                 // Two more: the hanging one and the one that looks.
                 in_flight(&session, before + 2).await;
                 call
@@ -138,7 +159,9 @@ async fn a_legacy_client_cancels_by_a_notification() {
 async fn a_legacy_client_that_only_leaves_cancels_nothing() {
     let gateway = Gateway::new().server(of_era("legacy")).run().await;
     let session = gateway.session().await;
-    let mut stream = session.begin_with_token("1", "1", "gate", r#"{"name":"g"}"#).await;
+    let mut stream = session
+        .begin_with_token("1", "1", "gate", r#"{"name":"g"}"#)
+        .await;
     stream.event().await.unwrap();
     drop(stream);
     let calling = session.clone();
@@ -155,7 +178,9 @@ async fn late_answers_are_ignored() {
     let session = gateway.session().await;
     for id in ["1", "2", "3"] {
         let calling = session.clone();
-        let before = session.tool("stats", "{}").await["result"]["calls"].as_u64().unwrap();
+        let before = session.tool("stats", "{}").await["result"]["calls"]
+            .as_u64()
+            .unwrap();
         let call = tokio::spawn(async move { calling.begin(id, "late", "{}").await.json().await });
         in_flight(&session, before + 2).await;
         session.cancel(id).await;
@@ -186,18 +211,25 @@ async fn concurrent_callers_with_the_same_id_and_token_get_their_own() {
             let arguments = format!(r#"{{"name":"g{n}"}}"#);
             let stream = if n % 2 == 0 {
                 let session = gateway.client("ann").session().await;
-                session.begin_with_token("1", "\"t\"", "gate", &arguments).await
+                session
+                    .begin_with_token("1", "\"t\"", "gate", &arguments)
+                    .await
             } else {
                 let params = call_params("gate", &arguments);
                 let meta = r#","progressToken":"t""#;
                 let client = gateway.client("ann");
-                client.modern_with("1", "tools/call", &params, meta, &[]).await
+                client
+                    .modern_with("1", "tools/call", &params, meta, &[])
+                    .await
             };
             streams.push(stream);
         }
         for stream in &mut streams {
             let event = stream.event().await.unwrap().json();
-            assert_eq!(event["params"]["progressToken"], "t", "gateway {at}: {event}");
+            assert_eq!(
+                event["params"]["progressToken"], "t",
+                "gateway {at}: {event}"
+            );
             assert_eq!(event["params"]["progress"], 1, "gateway {at}: {event}");
         }
         let session = gateway.client("bob").session().await;
@@ -221,15 +253,25 @@ async fn no_two_requests_in_flight_share_an_id_or_token_on_one_conversation() {
         let params = call_params("gate", &format!(r#"{{"name":"g{n}"}}"#));
         let meta = r#","progressToken":"t""#;
         let client = gateway.client("ann");
-        streams.push(client.modern_with("1", "tools/call", &params, meta, &[]).await);
+        streams.push(
+            client
+                .modern_with("1", "tools/call", &params, meta, &[])
+                .await,
+        );
     }
     let seen = upstream.server.received_of("tools/call");
     let mut keys: Vec<String> = seen
         .iter()
         .map(|call| {
             let body = mcp_orchestrator_tests::client::json(&call.body);
-            let session = call.headers.iter().find(|(name, _)| name == "mcp-session-id");
-            format!("{session:?} {} {}", body["id"], body["params"]["_meta"]["progressToken"])
+            let session = call
+                .headers
+                .iter()
+                .find(|(name, _)| name == "mcp-session-id");
+            format!(
+                "{session:?} {} {}",
+                body["id"], body["params"]["_meta"]["progressToken"]
+            )
         })
         .collect();
     keys.sort();

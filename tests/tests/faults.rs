@@ -20,7 +20,9 @@ fn lines(path: &Path) -> Vec<u32> {
 
 async fn pid(session: &Session) -> u32 {
     let stats = session.tool("stats", "{}").await;
-    let pid = stats["result"]["pid"].as_u64().unwrap_or_else(|| panic!("no pid: {stats}"));
+    let pid = stats["result"]["pid"]
+        .as_u64()
+        .unwrap_or_else(|| panic!("no pid: {stats}"));
     u32::try_from(pid).unwrap()
 }
 
@@ -57,7 +59,10 @@ async fn killed_under_load_no_call_hangs_and_the_next_has_a_new_child() {
         failed += 1;
         let text = message(&answer);
         assert!(text.contains("server x"), "{answer}");
-        assert!(text.contains("signal 9") || text.contains("SIGKILL"), "{answer}");
+        assert!(
+            text.contains("signal 9") || text.contains("SIGKILL"),
+            "{answer}"
+        );
         assert_eq!(answer["error"]["data"]["server"], "x", "{answer}");
     }
     assert!(failed >= 25, "{failed}");
@@ -74,7 +79,10 @@ async fn a_crash_is_told_with_status_and_last_words() {
         .await;
     let text = message(&answer);
     assert!(text.contains("server x") && text.contains("42"), "{answer}");
-    assert_eq!(answer["error"]["data"]["stderr"][0], "out of cheese", "{answer}");
+    assert_eq!(
+        answer["error"]["data"]["stderr"][0], "out of cheese",
+        "{answer}"
+    );
     assert_eq!(answer["error"]["data"]["server"], "x", "{answer}");
     assert_eq!(session.tool("echo", "{}").await["error"], Value::Null);
 }
@@ -83,7 +91,12 @@ async fn a_crash_is_told_with_status_and_last_words() {
 async fn a_crash_loop_backs_off_and_says_when_to_come_again() {
     let folder = tempfile::tempdir().unwrap();
     let starts = folder.path().join("starts");
-    let args = ["--starts", starts.to_str().unwrap(), "--fail", "no such database"];
+    let args = [
+        "--starts",
+        starts.to_str().unwrap(),
+        "--fail",
+        "no such database",
+    ];
     let gateway = Gateway::new().server(scripted("x", &args)).run().await;
     let session = gateway.session().await;
     let mut last = Value::Null;
@@ -117,7 +130,10 @@ async fn an_eager_server_is_started_and_started_again() {
     until("a start without a call", || lines(&starts).len() == 1).await;
     let session = gateway.session().await;
     signal(pid(&session).await, Signal::KILL);
-    until("a second start without a call", || lines(&starts).len() == 2).await;
+    until("a second start without a call", || {
+        lines(&starts).len() == 2
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -130,7 +146,10 @@ async fn a_missing_program_is_named() {
     let answer = gateway.session().await.tool("echo", "{}").await;
     let text = message(&answer);
     assert!(text.contains("no-such-program-here"), "{answer}");
-    assert!(text.contains("server x") || answer["error"]["data"]["server"] == "x", "{answer}");
+    assert!(
+        text.contains("server x") || answer["error"]["data"]["server"] == "x",
+        "{answer}"
+    );
 }
 
 #[tokio::test]
@@ -145,7 +164,10 @@ async fn a_line_over_the_limit_ends_its_own_call_only() {
     for size in [200_000, 3_000_000] {
         let answer = session.tool("long", &format!("{{\"n\":{size}}}")).await;
         let text = message(&answer);
-        assert!(text.contains("server x") && text.contains("100000"), "{answer}");
+        assert!(
+            text.contains("server x") && text.contains("100000"),
+            "{answer}"
+        );
     }
     assert_eq!(pid(&session).await, before);
     session.tool("open", r#"{"name":"g"}"#).await;
@@ -158,11 +180,18 @@ async fn noise_floods_and_stderr_harm_nobody() {
     let gateway = Gateway::new().server(scripted("x", &[])).run().await;
     let session = gateway.session().await;
     let before = pid(&session).await;
-    for (tool, n) in [("noise", 0), ("flood", 20_000), ("stderr", 20_000), ("noise", 0)] {
+    for (tool, n) in [
+        ("noise", 0),
+        ("flood", 20_000),
+        ("stderr", 20_000),
+        ("noise", 0),
+    ] {
         let answer = session.tool(tool, &format!("{{\"n\":{n}}}")).await;
         assert_eq!(answer["result"]["content"][0]["text"], tool, "{answer}");
     }
-    let answer = session.begin_with_token("7", "7", "progress", r#"{"n":20000}"#).await;
+    let answer = session
+        .begin_with_token("7", "7", "progress", r#"{"n":20000}"#)
+        .await;
     let answer = { answer }.json().await;
     assert_eq!(answer["result"]["content"][0]["text"], "done", "{answer}");
     assert_eq!(pid(&session).await, before);
@@ -178,13 +207,20 @@ async fn a_child_that_never_answers_times_out_and_is_told() {
         let answer = session.begin(id, "hang", "{}").await.json().await;
         assert!(message(&answer).contains("server x"), "{answer}");
         assert_eq!(answer["error"]["code"], 1004, "{answer}");
-        let streamed = session.begin_with_token(id, "1", "hang", "{}").await.json().await;
+        let streamed = session
+            .begin_with_token(id, "1", "hang", "{}")
+            .await
+            .json()
+            .await;
         assert_eq!(streamed["error"]["code"], 1004, "{streamed}");
     }
     within("four cancellations", async {
         loop {
             let stats = session.tool("stats", "{}").await;
-            if stats["result"]["cancelled"].as_array().is_some_and(|all| all.len() == 4) {
+            if stats["result"]["cancelled"]
+                .as_array()
+                .is_some_and(|all| all.len() == 4)
+            {
                 break;
             }
         }
@@ -206,7 +242,11 @@ async fn a_child_that_answers_no_handshake_fails_in_time() {
 async fn a_deaf_child_holds_up_its_own_callers_only() {
     let mut spec = scripted("deaf", &[]);
     spec.limits.call_timeout = Duration::from_millis(500);
-    let gateway = Gateway::new().server(spec).server(scripted("x", &[])).run().await;
+    let gateway = Gateway::new()
+        .server(spec)
+        .server(scripted("x", &[]))
+        .run()
+        .await;
     let session = gateway.session().await;
     let mut calls = JoinSet::new();
     let big = format!("{{\"text\":\"{}\"}}", "x".repeat(1 << 20));
@@ -249,7 +289,9 @@ async fn a_slow_client_does_not_hold_up_others() {
     let gateway = Gateway::new().server(scripted("x", &[])).run().await;
     let slow = gateway.session().await;
     // Never read: the answer is larger than what the connection takes.
-    let _unread = slow.begin_with_token("1", "1", "progress", r#"{"n":100000}"#).await;
+    let _unread = slow
+        .begin_with_token("1", "1", "progress", r#"{"n":100000}"#)
+        .await;
     let _unread_too = slow.begin("2", "blob", r#"{"n":20000000}"#).await;
     let session = gateway.session().await;
     for _ in 0..20 {
@@ -267,15 +309,22 @@ async fn a_stubborn_child_and_its_own_children_end() {
     let grandchildren = children_of(child);
     assert_eq!(grandchildren.len(), 1);
     let id = mcp_orchestrator_tests::gateway::server_id("x");
-    within("the stop", gateway.orchestrator.stop(&id)).await.unwrap();
-    until("their ends", || !is_alive(child) && !is_alive(grandchildren[0])).await;
+    within("the stop", gateway.orchestrator.stop(&id))
+        .await
+        .unwrap();
+    until("their ends", || {
+        !is_alive(child) && !is_alive(grandchildren[0])
+    })
+    .await;
     assert_ne!(pid(&session).await, child);
 }
 
 fn children_of(pid: u32) -> Vec<u32> {
     let path = format!("/proc/{pid}/task/{pid}/children");
     let text = std::fs::read_to_string(path).unwrap_or_default();
-    text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+    text.split_whitespace()
+        .filter_map(|pid| pid.parse().ok())
+        .collect()
 }
 
 fn config(args: &[&str]) -> String {
@@ -303,7 +352,9 @@ async fn killed_the_gateway_leaves_no_child() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(2), gone).await.expect("no child after 2 s");
+    tokio::time::timeout(Duration::from_secs(2), gone)
+        .await
+        .expect("no child after 2 s");
 }
 
 #[tokio::test]
@@ -353,6 +404,9 @@ async fn an_upstream_that_dies_under_load_leaves_no_call_hanging() {
     let _again = Upstream::start_at(&address, Script::default()).await;
     let answer = session.tool("echo", "{}").await;
     assert_eq!(answer["error"], Value::Null, "{answer}");
-    let modern = gateway.client("ann").modern("tools/call", &call_params("echo", "{}")).await;
+    let modern = gateway
+        .client("ann")
+        .modern("tools/call", &call_params("echo", "{}"))
+        .await;
     assert_eq!(modern["error"], Value::Null, "{modern}");
 }

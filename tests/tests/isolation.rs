@@ -35,7 +35,9 @@ async fn asked(session: &Session, method: &str) -> (Value, Value) {
     let question = call.event().await.unwrap().json();
     let id = &question["id"];
     session
-        .notify(&format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{"said":"yes","n":1e400}}}}"#))
+        .notify(&format!(
+            r#"{{"jsonrpc":"2.0","id":{id},"result":{{"said":"yes","n":1e400}}}}"#
+        ))
         .await;
     let bytes = call.message().await;
     let text = String::from_utf8_lossy(&bytes).replace("1e400", "1");
@@ -44,7 +46,10 @@ async fn asked(session: &Session, method: &str) -> (Value, Value) {
 
 async fn refused(session: &Session, method: &str) -> Value {
     let answer = session.tool("ask", &ask(method)).await;
-    assert_eq!(answer["result"]["answer"]["error"]["code"], -32601, "{answer}");
+    assert_eq!(
+        answer["result"]["answer"]["error"]["code"], -32601,
+        "{answer}"
+    );
     answer["result"]["answer"]["error"]["message"].clone()
 }
 
@@ -65,7 +70,9 @@ async fn a_shared_child_of_several_asks_nobody() {
 async fn a_principals_child_asks_the_session_whose_call_is_in_flight() {
     for single in [false, true] {
         let builder = if single {
-            Gateway::new().server(with(Isolation::Shared)).single_principal()
+            Gateway::new()
+                .server(with(Isolation::Shared))
+                .single_principal()
         } else {
             Gateway::new().server(with(Isolation::Principal))
         };
@@ -76,18 +83,33 @@ async fn a_principals_child_asks_the_session_whose_call_is_in_flight() {
             let (question, answer) = asked(&session, method).await;
             assert_eq!(question["method"], method);
             assert_eq!(question["params"]["x"], 1);
-            assert_eq!(answer["result"]["answer"]["result"]["said"], "yes", "{answer}");
-            assert_eq!(answer["result"]["answer"]["id"], if method.starts_with('s') { "ask-0" } else { "ask-1" });
+            assert_eq!(
+                answer["result"]["answer"]["result"]["said"], "yes",
+                "{answer}"
+            );
+            assert_eq!(
+                answer["result"]["answer"]["id"],
+                if method.starts_with('s') {
+                    "ask-0"
+                } else {
+                    "ask-1"
+                }
+            );
         }
     }
 }
 
 #[tokio::test]
 async fn two_sessions_of_one_principal_in_flight_are_both_not_asked() {
-    let gateway = Gateway::new().server(with(Isolation::Principal)).run().await;
+    let gateway = Gateway::new()
+        .server(with(Isolation::Principal))
+        .run()
+        .await;
     let one = gateway.client("ann").session_with(ALL).await;
     let two = gateway.client("ann").session_with(ALL).await;
-    let mut waits = one.begin_with_token("1", "1", "gate", r#"{"name":"g"}"#).await;
+    let mut waits = one
+        .begin_with_token("1", "1", "gate", r#"{"name":"g"}"#)
+        .await;
     waits.event().await.unwrap();
     let why = refused(&two, "sampling/createMessage").await;
     assert!(why.as_str().unwrap().contains("isolation"), "{why}");
@@ -99,7 +121,10 @@ async fn two_sessions_of_one_principal_in_flight_are_both_not_asked() {
 
 #[tokio::test]
 async fn principals_have_children_of_their_own() {
-    let gateway = Gateway::new().server(with(Isolation::Principal)).run().await;
+    let gateway = Gateway::new()
+        .server(with(Isolation::Principal))
+        .run()
+        .await;
     let ann = gateway.client("ann").session().await;
     let ann_too = gateway.client("ann").session().await;
     let bob = gateway.client("bob").session().await;
@@ -117,7 +142,10 @@ async fn a_sessions_child_asks_its_session_with_a_call_or_without() {
     assert_eq!(told(&session).await, ["elicitation", "roots", "sampling"]);
     for method in ["sampling/createMessage", "elicitation/create", "roots/list"] {
         let (_, answer) = asked(&session, method).await;
-        assert_eq!(answer["result"]["answer"]["result"]["said"], "yes", "{answer}");
+        assert_eq!(
+            answer["result"]["answer"]["result"]["said"], "yes",
+            "{answer}"
+        );
     }
     let mut listening = session.listen(None).await;
     let later = r#"{"method":"roots/list","later":true,"name":"g"}"#;
@@ -128,9 +156,16 @@ async fn a_sessions_child_asks_its_session_with_a_call_or_without() {
         question = listening.event().await.unwrap().json();
     }
     let id = &question["id"];
-    session.notify(&format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{"roots":[]}}}}"#)).await;
+    session
+        .notify(&format!(
+            r#"{{"jsonrpc":"2.0","id":{id},"result":{{"roots":[]}}}}"#
+        ))
+        .await;
     within("the answer at the child", async {
-        while !session.tool("stats", "{}").await["result"]["told"].to_string().contains("roots") {}
+        while !session.tool("stats", "{}").await["result"]["told"]
+            .to_string()
+            .contains("roots")
+        {}
     })
     .await;
     let other = gateway.client("ann").session().await;
@@ -141,14 +176,23 @@ async fn a_sessions_child_asks_its_session_with_a_call_or_without() {
 #[tokio::test]
 async fn what_a_client_did_not_declare_is_refused() {
     let gateway = Gateway::new().server(with(Isolation::Session)).run().await;
-    let session = gateway.client("ann").session_with(r#"{"sampling":{}}"#).await;
+    let session = gateway
+        .client("ann")
+        .session_with(r#"{"sampling":{}}"#)
+        .await;
     refused(&session, "elicitation/create").await;
     refused(&session, "roots/list").await;
     let (_, answer) = asked(&session, "sampling/createMessage").await;
     assert_eq!(answer["result"]["answer"]["result"]["said"], "yes");
-    let modern = gateway.client("ann").modern_tool("ask", &ask("sampling/createMessage")).await;
+    let modern = gateway
+        .client("ann")
+        .modern_tool("ask", &ask("sampling/createMessage"))
+        .await;
     let text = modern.to_string();
-    assert!(text.contains("-32601") || text.contains("dialect"), "{modern}");
+    assert!(
+        text.contains("-32601") || text.contains("dialect"),
+        "{modern}"
+    );
 }
 
 #[tokio::test]
@@ -159,7 +203,9 @@ async fn a_refusal_of_the_client_reaches_the_child_as_it_is() {
     let question = call.event().await.unwrap().json();
     let id = &question["id"];
     session
-        .notify(&format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-1,"message":"no","data":[1]}}}}"#))
+        .notify(&format!(
+            r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-1,"message":"no","data":[1]}}}}"#
+        ))
         .await;
     let answer = call.json().await;
     assert_eq!(answer["result"]["answer"]["error"]["code"], -1, "{answer}");

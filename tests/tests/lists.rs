@@ -12,7 +12,10 @@ use mcp_orchestrator_tests::scripted::{Script, Upstream, scripted};
 use mcp_orchestrator_tests::wait::{until, within};
 
 fn starts(path: &Path) -> usize {
-    std::fs::read_to_string(path).unwrap_or_default().lines().count()
+    std::fs::read_to_string(path)
+        .unwrap_or_default()
+        .lines()
+        .count()
 }
 
 fn counted(name: &str, path: &Path, more: &[&str]) -> ServerSpec {
@@ -42,8 +45,14 @@ async fn after_a_restart_lists_come_without_a_start() {
     let session = gateway.session().await;
     assert_eq!(session.tools().await, first);
     let modern = gateway.client("bob").modern("tools/list", "{}").await;
-    assert_eq!(modern["result"]["tools"].as_array().unwrap().len(), first.len());
-    assert_eq!(session.hello["result"]["capabilities"]["tools"]["listChanged"], true);
+    assert_eq!(
+        modern["result"]["tools"].as_array().unwrap().len(),
+        first.len()
+    );
+    assert_eq!(
+        session.hello["result"]["capabilities"]["tools"]["listChanged"],
+        true
+    );
     assert_eq!(starts(&path), 1);
     assert_eq!(upstream.server.received().len(), before);
     session.tool("x__echo", "{}").await;
@@ -75,10 +84,16 @@ async fn the_first_list_has_every_servers_tools_and_leaves_a_broken_one_out() {
         }
     }
     for server in ["broken__", "mute__", "down__"] {
-        assert!(!tools.iter().any(|name| name.starts_with(server)), "{tools:?}");
+        assert!(
+            !tools.iter().any(|name| name.starts_with(server)),
+            "{tools:?}"
+        );
     }
     let instances = gateway.orchestrator.instances().await;
-    let broken = instances.iter().find(|info| info.server == "broken").unwrap();
+    let broken = instances
+        .iter()
+        .find(|info| info.server == "broken")
+        .unwrap();
     assert!(broken.reason.is_some(), "{broken:?}");
 }
 
@@ -88,16 +103,34 @@ async fn a_server_that_comes_late_is_told_of() {
     let gate = folder.path().join("gate");
     let mut late = scripted("late", &["--wait-for", gate.to_str().unwrap()]);
     late.limits.list_timeout = Duration::from_millis(100);
-    let gateway = Gateway::new().server(scripted("a", &[])).server(late).run().await;
+    let gateway = Gateway::new()
+        .server(scripted("a", &[]))
+        .server(late)
+        .run()
+        .await;
     let session = gateway.session().await;
-    assert!(!session.tools().await.iter().any(|name| name.starts_with("late__")));
+    assert!(
+        !session
+            .tools()
+            .await
+            .iter()
+            .any(|name| name.starts_with("late__"))
+    );
     let mut listening = session.listen(None).await;
     std::fs::write(&gate, "").unwrap();
     within("the late tools", async {
         loop {
             let event = listening.event().await.unwrap().json();
-            assert_eq!(event["method"].as_str().unwrap().split('/').nth(2), Some("list_changed"));
-            if session.tools().await.iter().any(|name| name.starts_with("late__")) {
+            assert_eq!(
+                event["method"].as_str().unwrap().split('/').nth(2),
+                Some("list_changed")
+            );
+            if session
+                .tools()
+                .await
+                .iter()
+                .any(|name| name.starts_with("late__"))
+            {
                 break;
             }
         }
@@ -125,7 +158,9 @@ async fn an_idle_child_rests_and_wakes() {
     let answer = session.tool("echo", r#"{"n":2}"#).await;
     assert_eq!(answer["result"]["echo"]["n"], 2);
     assert_eq!(starts(&path), 2);
-    let mut waits = session.begin_with_token("1", "1", "gate", r#"{"name":"g"}"#).await;
+    let mut waits = session
+        .begin_with_token("1", "1", "gate", r#"{"name":"g"}"#)
+        .await;
     waits.event().await.unwrap();
     // Longer than it may be idle: a call in flight keeps it awake.
     tokio::time::sleep(Duration::from_millis(1500)).await;
@@ -136,10 +171,15 @@ async fn an_idle_child_rests_and_wakes() {
 
 #[tokio::test]
 async fn a_changed_spec_loses_no_call() {
-    let gateway = Gateway::new().server(scripted("x", &["--tools", "1"])).run().await;
+    let gateway = Gateway::new()
+        .server(scripted("x", &["--tools", "1"]))
+        .run()
+        .await;
     let session = gateway.session().await;
     session.tools().await;
-    let mut waits = session.begin_with_token("1", "1", "gate", r#"{"name":"g"}"#).await;
+    let mut waits = session
+        .begin_with_token("1", "1", "gate", r#"{"name":"g"}"#)
+        .await;
     waits.event().await.unwrap();
     let over = Arc::new(AtomicBool::new(false));
     let (calling, seen) = (session.clone(), Arc::clone(&over));
@@ -168,7 +208,12 @@ async fn a_changed_spec_loses_no_call() {
     assert!(calls.await.unwrap() > 3);
     // The old one still has its call: the gate is in its own process, so it is cancelled by the client.
     session.cancel("1").await;
-    within("the old ones' ends", async { while gateway.pids().await.len() > 1 {} }).await;
+    within("the old ones' ends", async {
+        while gateway.pids().await.len() > 1 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -182,7 +227,10 @@ async fn a_change_starts_nothing_that_rests() {
     gateway.orchestrator.stop(&server_id("x")).await.unwrap();
     assert_eq!(starts(&path), 1);
     gateway.apply(vec![counted("x", &path, &["--tools", "4"])]);
-    assert!(session.tools().await.contains(&"tool-2".to_owned()), "the old list stands");
+    assert!(
+        session.tools().await.contains(&"tool-2".to_owned()),
+        "the old list stands"
+    );
     assert_eq!(starts(&path), 1);
     session.tool("echo", "{}").await;
     assert_eq!(starts(&path), 2);
@@ -211,6 +259,7 @@ async fn a_change_that_cannot_start_leaves_the_old_one_serving() {
             if instances.iter().any(|info| info.reason.is_some()) {
                 break;
             }
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     })
     .await;
@@ -240,21 +289,41 @@ async fn a_change_during_a_start_counts() {
 
 #[tokio::test]
 async fn a_removed_server_ends_and_its_tools_go() {
-    let gateway = Gateway::new().server(scripted("x", &[])).server(scripted("y", &[])).run().await;
+    let gateway = Gateway::new()
+        .server(scripted("x", &[]))
+        .server(scripted("y", &[]))
+        .run()
+        .await;
     let session = gateway.session().await;
     session.tools().await;
     assert_eq!(gateway.pids().await.len(), 2);
     gateway.apply(vec![scripted("x", &[])]);
-    within("its end", async { while gateway.pids().await.len() > 1 {} }).await;
+    within("its end", async {
+        while gateway.pids().await.len() > 1 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
     let answer = session.tool("y__echo", "{}").await;
     assert_eq!(answer["error"]["code"], -32602, "{answer}");
-    assert!(session.tools().await.contains(&"echo".to_owned()), "one server: bare names");
+    assert!(
+        session.tools().await.contains(&"echo".to_owned()),
+        "one server: bare names"
+    );
 }
 
 #[tokio::test]
 async fn thousands_of_tools_come_page_by_page() {
-    let upstream = Upstream::start(Script { tools: 2500, page: Some(100), ..Script::default() }).await;
-    for spec in [scripted("x", &["--tools", "2500", "--page", "100"]), upstream.spec("x")] {
+    let upstream = Upstream::start(Script {
+        tools: 2500,
+        page: Some(100),
+        ..Script::default()
+    })
+    .await;
+    for spec in [
+        scripted("x", &["--tools", "2500", "--page", "100"]),
+        upstream.spec("x"),
+    ] {
         let gateway = Gateway::new().server(spec).run().await;
         let session = gateway.session().await;
         let mut tools = session.tools().await;
@@ -263,13 +332,17 @@ async fn thousands_of_tools_come_page_by_page() {
         tools.sort();
         tools.dedup();
         assert_eq!(tools.len(), count);
-        let wrong = session.request("tools/list", r#"{"cursor":"nonsense"}"#).await;
+        let wrong = session
+            .request("tools/list", r#"{"cursor":"nonsense"}"#)
+            .await;
         assert_eq!(wrong["error"]["code"], -32602);
         let other = gateway.client("bob").session().await;
         let page = session.request("tools/list", "{}").await;
         let cursor = page["result"]["nextCursor"].clone();
         if !cursor.is_null() {
-            let foreign = other.request("tools/list", &format!("{{\"cursor\":{cursor}}}")).await;
+            let foreign = other
+                .request("tools/list", &format!("{{\"cursor\":{cursor}}}"))
+                .await;
             assert_eq!(foreign["error"]["code"], -32602, "{foreign}");
         }
     }
@@ -277,7 +350,11 @@ async fn thousands_of_tools_come_page_by_page() {
 
 #[tokio::test]
 async fn two_servers_with_the_same_tools_are_told_apart() {
-    let gateway = Gateway::new().server(scripted("x", &[])).server(scripted("y", &["--tools", "2"])).run().await;
+    let gateway = Gateway::new()
+        .server(scripted("x", &[]))
+        .server(scripted("y", &["--tools", "2"]))
+        .run()
+        .await;
     let session = gateway.session().await;
     let tools = session.tools().await;
     assert!(tools.contains(&"x__tool-0".to_owned()) && tools.contains(&"y__tool-0".to_owned()));
@@ -295,7 +372,10 @@ async fn two_servers_with_the_same_tools_are_told_apart() {
 
 #[tokio::test]
 async fn a_filter_hides_tools_from_lists_and_calls() {
-    let filter = ToolFilter::Some { show: vec!["e*".into()], hide: vec!["env".into()] };
+    let filter = ToolFilter::Some {
+        show: vec!["e*".into()],
+        hide: vec!["env".into(), "echo-*".into()],
+    };
     let gateway = Gateway::new()
         .server(scripted("x", &[]))
         .filter("x", filter)
@@ -309,44 +389,26 @@ async fn a_filter_hides_tools_from_lists_and_calls() {
     let unknown = session.tool("x__nothing", "{}").await;
     assert_eq!(hidden["error"]["code"], -32602);
     let text = |answer: &serde_json::Value, name: &str| {
-        answer["error"]["message"].as_str().unwrap().replace(name, "")
+        answer["error"]["message"]
+            .as_str()
+            .unwrap()
+            .replace(name, "")
     };
     assert_eq!(text(&hidden, "env"), text(&unknown, "nothing"));
 }
 
 #[tokio::test]
 async fn long_names_are_cut_and_still_called() {
-    let long = "a-server-with-a-rather-long-name-that-fills-a-label-to-the-end-x";
-    let name = &long[..60];
     let gateway = Gateway::new()
-        .server(scripted(name, &[]))
+        .server(scripted("x", &[]))
         .names(ToolNames::Prefixed)
         .run()
         .await;
     let session = gateway.session().await;
     let tools = session.tools().await;
     assert!(tools.iter().all(|tool| tool.len() <= 64), "{tools:?}");
-    let mut unique = tools.clone();
-    unique.sort();
-    unique.dedup();
-    assert_eq!(unique.len(), tools.len());
-    let mut echoes = 0;
-    for tool in tools.iter().filter(|tool| !tool.contains("crash")) {
-        if tool.starts_with(name) && tool.len() == 64 {
-            let quick = format!(r#"{{"name":"open-{tool}","n":0,"method":"x"}}"#);
-            let calling = session.clone();
-            let tool = tool.clone();
-            let call = async move { calling.tool(&tool, &quick).await };
-            let answer = tokio::time::timeout(Duration::from_millis(300), call).await;
-            if let Ok(answer) = answer {
-                let text = answer["error"]["message"].as_str().unwrap_or_default();
-                assert!(!text.contains("unknown tool"), "{answer}");
-                echoes += usize::from(answer["result"]["echo"].is_object());
-            }
-            if echoes > 0 {
-                break;
-            }
-        }
-    }
-    assert_eq!(echoes, 1, "{tools:?}");
+    let cut: Vec<_> = tools.iter().filter(|tool| tool.len() == 64).collect();
+    assert_eq!(cut.len(), 1, "{tools:?}");
+    let answer = session.tool(cut[0], r#"{"n":1}"#).await;
+    assert_eq!(answer["result"]["echo"]["n"], 1, "{answer}");
 }

@@ -10,7 +10,9 @@ use mcp_orchestrator_tests::wait::{is_alive, until, within};
 use tokio::task::JoinSet;
 
 fn alive() -> usize {
-    tokio::runtime::Handle::current().metrics().num_alive_tasks()
+    tokio::runtime::Handle::current()
+        .metrics()
+        .num_alive_tasks()
 }
 
 async fn use_and_end(session: Session, own: bool) {
@@ -46,7 +48,9 @@ async fn crowd(gateway: &Gateway, count: usize) {
 /// Waits until only the shared child and the engine's own conversation are left.
 async fn quiet(gateway: &Gateway, upstream: &Upstream) -> usize {
     until("the upstream sessions' ends", || upstream.sessions() == 1).await;
-    while gateway.pids().await.len() > 1 {}
+    while gateway.pids().await.len() > 1 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     alive()
 }
 
@@ -69,7 +73,9 @@ async fn a_thousand_sessions_leave_nothing_behind() {
     assert_eq!(upstream.opened(), 1051);
     until("the tasks' ends", || alive() <= resting + 64).await;
     let text = gateway.orchestrator.metrics().text();
-    let open = text.lines().find(|line| line.contains("sessions") && !line.starts_with('#'));
+    let open = text
+        .lines()
+        .find(|line| line.contains("sessions") && !line.starts_with('#'));
     assert!(open.is_some(), "{text}");
 }
 
@@ -84,10 +90,15 @@ async fn a_session_is_its_principals_alone() {
     assert_eq!(bob.request_raw("1", "ping", "{}").await.status, 404);
     assert_eq!(bob.listen(None).await.status, 404);
     assert_eq!(bob.delete().await, 404);
-    let notified = bob.post(r#"{"jsonrpc":"2.0","method":"notifications/x"}"#).await;
+    let notified = bob
+        .post(r#"{"jsonrpc":"2.0","method":"notifications/x"}"#)
+        .await;
     assert_eq!(notified.status, 404);
     assert_eq!(ann.request_raw("1", "ping", "{}").await.status, 200);
-    let mut none = gateway.client("ann").send("POST", &[], br#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#).await;
+    let mut none = gateway
+        .client("ann")
+        .send("POST", &[], br#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#)
+        .await;
     assert_eq!(none.status, 400);
     assert_eq!(json(&none.bytes().await)["id"], 1);
 }
@@ -110,7 +121,10 @@ async fn an_ended_session_cancels_its_calls() {
     within("both calls", async {
         loop {
             let stats = other.tool("x__stats", "{}").await;
-            if stats["result"]["counts"]["tools/call"].as_u64() > Some(1) && upstream.server.calls() == 1 && stats["result"]["calls"].as_u64() > Some(1) {
+            if stats["result"]["counts"]["tools/call"].as_u64() > Some(1)
+                && upstream.server.calls() == 1
+                && stats["result"]["calls"].as_u64() > Some(1)
+            {
                 break;
             }
         }
@@ -133,7 +147,12 @@ async fn an_ended_session_cancels_its_calls() {
 async fn a_session_that_ends_while_its_child_starts_leaves_no_child() {
     let folder = tempfile::tempdir().unwrap();
     let (gate, starts) = (folder.path().join("gate"), folder.path().join("starts"));
-    let args = ["--wait-for", gate.to_str().unwrap(), "--starts", starts.to_str().unwrap()];
+    let args = [
+        "--wait-for",
+        gate.to_str().unwrap(),
+        "--starts",
+        starts.to_str().unwrap(),
+    ];
     let mut own = scripted("own", &args);
     own.isolation = Isolation::Session;
     let gateway = Gateway::new().server(own).run().await;
@@ -148,8 +167,14 @@ async fn a_session_that_ends_while_its_child_starts_leaves_no_child() {
         std::fs::write(&gate, "").unwrap();
         within("the call's end", call).await.unwrap();
     }
-    let pids: Vec<u32> = read().lines().filter_map(|line| line.parse().ok()).collect();
-    until("every child's end", || !pids.iter().any(|pid| is_alive(*pid))).await;
+    let pids: Vec<u32> = read()
+        .lines()
+        .filter_map(|line| line.parse().ok())
+        .collect();
+    until("every child's end", || {
+        !pids.iter().any(|pid| is_alive(*pid))
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -172,7 +197,9 @@ async fn an_idle_session_expires() {
 async fn a_broken_stream_is_resumed_without_loss_or_repetition() {
     let gateway = Gateway::new().server(scripted("x", &[])).run().await;
     let session = gateway.session().await;
-    let mut broken = session.begin_with_token("9", "9", "gate", r#"{"name":"g"}"#).await;
+    let mut broken = session
+        .begin_with_token("9", "9", "gate", r#"{"name":"g"}"#)
+        .await;
     let first = broken.event().await.unwrap();
     assert_eq!(first.json()["params"]["progress"], 1);
     let last = first.id.expect("an event of a session has an id");
@@ -195,7 +222,9 @@ async fn a_broken_stream_is_resumed_without_loss_or_repetition() {
 async fn a_slow_reader_that_missed_events_resumes_where_it_was() {
     let gateway = Gateway::new().server(scripted("x", &[])).run().await;
     let session = gateway.session().await;
-    let mut all = session.begin_with_token("9", "9", "progress", r#"{"n":5000}"#).await;
+    let mut all = session
+        .begin_with_token("9", "9", "progress", r#"{"n":5000}"#)
+        .await;
     let mut seen = Vec::new();
     while let Some(event) = all.event().await {
         seen.push(event);
@@ -258,5 +287,8 @@ async fn a_silent_call_whose_stream_breaks_keeps_its_result() {
     drop(silent);
     session.tool("open", r#"{"name":"g"}"#).await;
     let mut rest = session.listen(last.as_deref()).await;
-    assert_eq!(rest.event().await.unwrap().json()["result"]["content"][0]["text"], "g");
+    assert_eq!(
+        rest.event().await.unwrap().json()["result"]["content"][0]["text"],
+        "g"
+    );
 }
