@@ -48,7 +48,9 @@ async fn crowd(gateway: &Gateway, count: usize) {
 /// Waits until only the shared child and the engine's own conversation are left.
 async fn quiet(gateway: &Gateway, upstream: &Upstream) -> usize {
     until("the upstream sessions' ends", || upstream.sessions() == 1).await;
-    while gateway.pids().await.len() > 1 {}
+    while gateway.pids().await.len() > 1 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     alive()
 }
 

@@ -180,7 +180,9 @@ impl Inner {
             served: handle.served(),
             tools: kept.map(|kept| kept.items(crate::router::ItemKind::Tool).len()),
             place,
-            reason: status.and_then(|status| status.reason.clone()),
+            reason: status
+                .and_then(|status| status.reason.clone())
+                .or_else(|| self.pool.failure_of(handle).map(|error| error.to_string())),
         }
     }
 

@@ -81,14 +81,21 @@ impl Pool {
         result: watch::Sender<Started>,
     ) {
         let outcome = {
+            // Held until the instance is adopted, so that who retires the slot finds it.
             let _life = slot.life.lock().await;
-            let spec = server.spec.load_full();
-            self.start(&spec, &slot, credential, &progress).await
+            let started = self.start_in(&server, &slot, credential, &progress).await;
+            started.map(|handle| {
+                slot.ended(None);
+                self.adopt(&server, &slot, Arc::clone(&handle));
+                handle
+            })
         };
         let outcome = match outcome {
             Ok(handle) => {
-                slot.ended(None);
-                self.adopt(&server, &slot, handle);
+                if handle.spec.digest != server.spec.load().digest {
+                    // It changed while this one started.
+                    self.replace_all(&server);
+                }
                 Ok(())
             }
             Err(error) => {
@@ -99,6 +106,21 @@ impl Pool {
             }
         };
         result.send_replace(Some(outcome));
+    }
+
+    async fn start_in(
+        self: &Arc<Self>,
+        server: &Arc<Server>,
+        slot: &Slot,
+        credential: Arc<Credential>,
+        progress: &Progress,
+    ) -> Result<Arc<Handle>> {
+        let spec = server.spec.load_full();
+        if slot.is_retired() {
+            let text = format!("server {} is used here no longer", spec.server.id);
+            return Err(Error::new(ErrorKind::Unavailable, text).with_server(&spec.server.id));
+        }
+        self.start(&spec, slot, credential, progress).await
     }
 
     /// Starts an instance and shakes hands with it.
@@ -443,6 +465,7 @@ impl Pool {
     /// Ends what a slot holds; the slot is out of the table already.
     pub(super) fn retire(self: &Arc<Self>, slot: Arc<Slot>, drain: Duration) {
         let pool = Arc::clone(self);
+        slot.retire();
         self.tasks.spawn(async move {
             let _life = slot.life.lock().await;
             if let Some(handle) = slot.current() {
@@ -505,6 +528,7 @@ impl Pool {
                 if let Some(observer) = self.observer() {
                     observer.note(&before.key, LogSource::Orchestrator, &text);
                 }
+                slot.not_replaced(Arc::new(error));
             }
         }
     }

@@ -217,6 +217,13 @@ impl Pool {
         self.server(id)?.slots.find(credential, scope)?.lease()
     }
 
+    /// Why what is to take the place of this instance does not start.
+    pub(crate) fn failure_of(&self, handle: &Handle) -> Option<Arc<Error>> {
+        let server = self.server(handle.key.server())?;
+        let slot = server.slots.find(&handle.credential, handle.key.scope())?;
+        slot.last_failure()
+    }
+
     /// Every running instance.
     pub(crate) fn handles(&self) -> Vec<Arc<Handle>> {
         let servers = self.servers.load();

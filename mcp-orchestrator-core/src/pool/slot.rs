@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -24,6 +25,8 @@ pub(crate) struct Slot {
     pub(crate) scope: Scope,
     current: ArcSwapOption<Handle>,
     start: Mutex<StartState>,
+    /// Set where it is out of the table: nothing starts in it any more.
+    retired: AtomicBool,
     /// Held while an instance of this slot starts or ends, so that one key never does both.
     pub(super) life: tokio::sync::Mutex<()>,
 }
@@ -55,6 +58,7 @@ impl Slot {
             scope,
             current: ArcSwapOption::empty(),
             start: Mutex::default(),
+            retired: AtomicBool::new(false),
             life: tokio::sync::Mutex::new(()),
         }
     }
@@ -133,6 +137,20 @@ impl Slot {
     pub(super) fn forgive(&self) {
         let mut state = self.state();
         (state.failures, state.not_before, state.last) = (0, None, None);
+    }
+
+    /// A changed spec did not start; the instance from before goes on.
+    pub(super) fn not_replaced(&self, error: Arc<Error>) {
+        self.state().last = Some(error);
+    }
+
+    /// From now on nothing starts here.
+    pub(super) fn retire(&self) {
+        self.retired.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Acquire)
     }
 
     /// How many starts failed in a row.

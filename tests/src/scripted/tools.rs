@@ -13,8 +13,30 @@ use super::{Answer, Out, Say, Server};
 
 /// Tools that do something; the others answer with their name.
 pub(super) const NAMES: &[&str] = &[
-    "echo", "raw", "blob", "hang", "progress", "gate", "crash", "flood", "stderr", "long", "noise",
-    "env", "stats", "ask", "change", "update", "sleep", "error", "late", "cut", "deaf", "log",
+    "echo",
+    "raw",
+    "blob",
+    "hang",
+    "progress",
+    "gate",
+    "crash",
+    "flood",
+    "stderr",
+    "long",
+    "noise",
+    "env",
+    "stats",
+    "ask",
+    "change",
+    "update",
+    "sleep",
+    "error",
+    "late",
+    "cut",
+    "deaf",
+    "log",
+    "open",
+    "echo-with-a-name-that-is-longer-than-any-that-fits-beside-its-server",
 ];
 
 /// One request.
@@ -88,7 +110,7 @@ impl Server {
         let args: Arguments<'_> = serde_json::from_str(raw).unwrap_or_default();
         let token = call.meta.and_then(|meta| meta.token);
         match &call.name[..] {
-            "echo" => Some(Answer::Result(format!(
+            name if name.starts_with("echo") => Some(Answer::Result(format!(
                 "{{\"x-first\":1,\"content\":[],\"echo\":{raw}}}"
             ))),
             "raw" => Some(Answer::Result(
@@ -190,7 +212,13 @@ impl Server {
                     std::thread::park();
                 }
             }
-            _ => {}
+            name if NAMES.contains(&name) || name.starts_with("tool-") => {}
+            unknown => {
+                let message = format!("no tool {unknown}");
+                return Some(Answer::Error(
+                    serde_json::json!({ "code": -32602, "message": message }).to_string(),
+                ));
+            }
         }
         text(name)
     }
