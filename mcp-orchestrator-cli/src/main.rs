@@ -1,2 +1,32 @@
-//! cli
-fn main() {}
+//! `mcp-orchestrator`: runs the gateway, and speaks with the one that runs.
+
+mod args;
+mod clients;
+mod commands;
+mod exit;
+mod output;
+mod site;
+mod solo;
+mod target;
+mod waiting;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+#[tokio::main]
+#[expect(
+    clippy::print_stderr,
+    reason = "a failure is told where people look for it"
+)]
+async fn main() -> ExitCode {
+    match Box::pin(commands::run(args::Cli::parse())).await {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            if !failure.message.is_empty() {
+                eprintln!("mcp-orchestrator: {}", failure.message);
+            }
+            failure.exit.into()
+        }
+    }
+}

@@ -7,28 +7,36 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use mcp_orchestrator_core::config::LoadOptions;
 
-/// Runs the gateway.
-#[derive(Args, Clone, Debug)]
-pub struct GatewayArgs {
-    /// A configuration file (YAML, JSON, or any mcpServers JSON); of a server in two files the later one counts
+/// Which configuration, and where its state is.
+#[derive(Args, Clone, Debug, Default)]
+pub struct FileArgs {
+    /// A configuration file (YAML, JSON, or any mcpServers JSON); of a server in two files the later one counts.
+    /// Without one: mcp-orchestrator.yaml, .mcp.json or mcp.json in the current folder
     #[arg(
         short,
         long,
         value_name = "FILE",
-        required = true,
         env = "MCP_ORCHESTRATOR_CONFIG",
         value_delimiter = ','
     )]
     pub config: Vec<PathBuf>,
-    /// Where to listen; port 0 takes a free one
-    #[arg(short, long, value_name = "ADDR:PORT")]
-    pub listen: Option<SocketAddr>,
     /// The folder for what outlives a restart
     #[arg(long, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
     /// The value of an ${input:ID} of a VS Code file; the variable MCP_INPUT_ID does the same without showing it
     #[arg(long = "input", value_name = "ID=VALUE")]
     pub inputs: Vec<String>,
+}
+
+/// Runs the gateway.
+#[derive(Args, Clone, Debug)]
+pub struct GatewayArgs {
+    /// Which configuration.
+    #[command(flatten)]
+    pub files: FileArgs,
+    /// Where to listen; port 0 takes a free one
+    #[arg(short, long, value_name = "ADDR:PORT")]
+    pub listen: Option<SocketAddr>,
     /// How to log
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub log_format: Option<LogForm>,
@@ -49,7 +57,7 @@ pub enum LogForm {
     Json,
 }
 
-impl GatewayArgs {
+impl FileArgs {
     /// What a load of the configuration takes from here.
     ///
     /// # Errors
@@ -65,8 +73,19 @@ impl GatewayArgs {
                 .inputs
                 .insert(id.to_owned(), value.to_owned().into());
         }
-        options.listen = self.listen;
         options.state_dir.clone_from(&self.state_dir);
+        Ok(options)
+    }
+}
+
+impl GatewayArgs {
+    /// What a load of the configuration takes from here.
+    ///
+    /// # Errors
+    /// Where an `--input` has no `=`.
+    pub fn load_options(&self) -> Result<LoadOptions, String> {
+        let mut options = self.files.load_options()?;
+        options.listen = self.listen;
         Ok(options)
     }
 

@@ -246,6 +246,7 @@ impl Gate {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it stands in map_err")]
 fn not_a_message(error: ParseError) -> Error {
     let kind = match error {
         ParseError::Json(_) => ErrorKind::Parse,

@@ -52,6 +52,23 @@ fn table(kind: ErrorKind, era: Era) -> (StatusCode, i32) {
     }
 }
 
+/// The status of a kind at the control endpoint, where no protocol asks for 200.
+#[cfg(feature = "program")]
+pub(crate) fn control_status(kind: ErrorKind) -> StatusCode {
+    use ErrorKind as K;
+    match kind {
+        K::NoRoute | K::ResourceNotFound => StatusCode::NOT_FOUND,
+        K::Conflict => StatusCode::CONFLICT,
+        K::Config | K::InvalidParams => StatusCode::BAD_REQUEST,
+        K::StartFailed | K::Unavailable | K::Protocol => StatusCode::BAD_GATEWAY,
+        K::TimedOut => StatusCode::GATEWAY_TIMEOUT,
+        _ => match table(kind, Era::Modern).0 {
+            StatusCode::OK => StatusCode::INTERNAL_SERVER_ERROR,
+            status => status,
+        },
+    }
+}
+
 /// The JSON-RPC error of an error, under this id.
 pub(crate) fn json(error: &Error, id: &str, era: Era) -> Bytes {
     let (_, code) = table(error.kind(), era);
@@ -69,7 +86,7 @@ fn about(error: &Error) -> Option<String> {
         "server": server.as_str(),
         "instance": error.instance(),
         "fault": error.fault().as_str(),
-        "retryAfterMs": error.retry_after().map(|after| after.as_millis() as u64),
+        "retryAfterMs": error.retry_after().and_then(|after| u64::try_from(after.as_millis()).ok()),
     });
     Some(data.to_string())
 }

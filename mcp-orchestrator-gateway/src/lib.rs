@@ -38,6 +38,10 @@
 
 #[cfg(feature = "program")]
 pub mod args;
+#[cfg(feature = "program")]
+pub mod control;
+#[cfg(feature = "program")]
+pub mod discover;
 mod endpoint;
 mod errors;
 mod guard;

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -11,7 +12,11 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use crate::args::GatewayArgs;
-use crate::{Options, Shutdown, metrics_router, reload, router, serve, serve_with, telemetry};
+use crate::control::{Control, Socket, wire};
+use crate::{
+    Options, Shutdown, control, discover, metrics_router, reload, router, serve, serve_with,
+    telemetry,
+};
 
 /// Bad configuration or arguments.
 const CONFIG: u8 = 2;
@@ -27,6 +32,7 @@ pub struct Failure {
     pub code: u8,
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "they stand in map_err")]
 impl Failure {
     fn config(message: impl ToString) -> Self {
         Self {
@@ -56,6 +62,7 @@ pub struct Gateway {
     built: Arc<Built>,
     listener: TcpListener,
     metrics: Option<TcpListener>,
+    control: Option<Socket>,
     address: SocketAddr,
 }
 
@@ -64,9 +71,11 @@ impl Gateway {
     ///
     /// # Errors
     /// Everything that is wrong with the configuration, or why it cannot listen.
-    pub async fn prepare(args: GatewayArgs) -> Result<Self, Failure> {
+    pub async fn prepare(mut args: GatewayArgs) -> Result<Self, Failure> {
+        args.files.config = discover::config_files(&args.files.config).map_err(Failure::config)?;
         let options = args.load_options().map_err(Failure::config)?;
-        let Loaded { settings, notices } = load(&args.config, &options).map_err(Failure::config)?;
+        let Loaded { settings, notices } =
+            load(&args.files.config, &options).map_err(Failure::config)?;
         telemetry::install(&args, &settings.log).map_err(Failure::config)?;
         notices.iter().for_each(|notice| tracing::warn!("{notice}"));
         if !settings.listen.ip().is_loopback() {
@@ -84,12 +93,14 @@ impl Gateway {
         };
         let address = listener.local_addr().map_err(Failure::run)?;
         let built = Arc::new(settings.build(true).map_err(Failure::run)?);
+        let control = listen_for_control(&built).await;
         Ok(Self {
             args,
             settings,
             built,
             listener,
             metrics,
+            control,
             address,
         })
     }
@@ -108,7 +119,7 @@ impl Gateway {
     ///
     /// # Errors
     /// Where the endpoint cannot be made.
-    pub async fn run(self, when: impl Future<Output = ()> + Send) -> Result<(), Failure> {
+    pub async fn run(mut self, when: impl Future<Output = ()> + Send) -> Result<(), Failure> {
         let local: Arc<dyn Authenticator> = Arc::new(LocalAuthenticator::for_system_user());
         let orchestrator = self.built.orchestrator().clone();
         let options = Options {
@@ -118,24 +129,7 @@ impl Gateway {
             ..Options::default()
         };
         let endpoint = router(orchestrator.clone(), [local], options).map_err(Failure::run)?;
-        let mut beside = JoinSet::new();
-        let load_options = self.args.load_options().map_err(Failure::config)?;
-        beside.spawn(reload::watch(
-            self.args.config.clone(),
-            load_options,
-            Arc::clone(&self.built),
-        ));
-        if let Some(listener) = self.metrics {
-            let shutdown = Shutdown {
-                when: std::future::pending(),
-                grace: self.args.grace(),
-            };
-            beside.spawn(serve_with(
-                listener,
-                metrics_router(orchestrator.clone()),
-                shutdown,
-            ));
-        }
+        let mut beside = self.beside()?;
         let grace = self.args.grace();
         let stopping = orchestrator.clone();
         let when = async move {
@@ -148,6 +142,60 @@ impl Gateway {
         orchestrator.shutdown(grace).await;
         Ok(())
     }
+}
+
+impl Gateway {
+    /// What runs beside the endpoint: reload, metrics, control.
+    fn beside(&mut self) -> Result<JoinSet<()>, Failure> {
+        let mut beside = JoinSet::new();
+        let options = self.args.load_options().map_err(Failure::config)?;
+        let files = self.args.files.config.clone();
+        if let Some(socket) = self.control.take() {
+            let control = Control {
+                built: Arc::clone(&self.built),
+                principal: Arc::clone(LocalAuthenticator::for_system_user().principal()),
+                files: files.clone(),
+                options: options.clone(),
+                about: self.about(),
+            };
+            beside.spawn(socket.serve(control::router(control)));
+        }
+        beside.spawn(reload::watch(files, options, Arc::clone(&self.built)));
+        if let Some(listener) = self.metrics.take() {
+            let shutdown = Shutdown {
+                when: std::future::pending(),
+                grace: self.args.grace(),
+            };
+            let metrics = metrics_router(self.built.orchestrator().clone());
+            beside.spawn(serve_with(listener, metrics, shutdown));
+        }
+        Ok(beside)
+    }
+
+    fn about(&self) -> wire::Status {
+        let metrics = self.metrics.as_ref();
+        let absolute = |file: &PathBuf| std::path::absolute(file).unwrap_or_else(|_| file.clone());
+        wire::Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            listen: self.address,
+            metrics_listen: metrics.and_then(|listener| listener.local_addr().ok()),
+            state_dir: self.built.state().path().to_path_buf(),
+            files: self.args.files.config.iter().map(absolute).collect(),
+            servers: Vec::new(),
+            gateways: Vec::new(),
+        }
+    }
+}
+
+/// Serving goes on where the control endpoint has no place.
+async fn listen_for_control(built: &Built) -> Option<Socket> {
+    let socket = Socket::bind(built.state().path()).await;
+    socket
+        .inspect_err(|error| {
+            tracing::warn!(%error, "no control endpoint: the command line will not find this gateway");
+        })
+        .ok()
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {

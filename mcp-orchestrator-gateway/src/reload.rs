@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mcp_orchestrator_core::config::{Built, LoadOptions, load};
+use mcp_orchestrator_core::config::{Built, LoadOptions, Notice, Problems, load};
 use notify::{RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
 
@@ -47,31 +47,35 @@ pub(crate) async fn watch(files: Vec<PathBuf>, options: LoadOptions, built: Arc<
             continue;
         }
         last = now;
-        apply(&files, &options, &built);
+        // What is wrong was told.
+        let _ = apply(&files, &options, &built);
     }
 }
 
-/// Reads the files again and applies what differs.
-pub(crate) fn apply(files: &[PathBuf], options: &LoadOptions, built: &Built) {
-    match load(files, options) {
-        Ok(loaded) => {
-            loaded
-                .notices
-                .iter()
-                .for_each(|notice| tracing::warn!("{notice}"));
-            built.reload(&loaded.settings);
-            tracing::info!(
-                servers = loaded.settings.servers.len(),
-                "configuration applied"
-            );
+/// Reads the files again, applies what differs, and logs what is to be said; answers the notices.
+///
+/// # Errors
+/// What is wrong; then the configuration before goes on.
+pub(crate) fn apply(
+    files: &[PathBuf],
+    options: &LoadOptions,
+    built: &Built,
+) -> Result<Vec<Notice>, Problems> {
+    let loaded = load(files, options).inspect_err(|problems| {
+        for problem in &problems.problems {
+            tracing::error!("{problem}");
         }
-        Err(problems) => {
-            for problem in &problems.problems {
-                tracing::error!("{problem}");
-            }
-            tracing::error!("the changed configuration is not used; the one before goes on");
-        }
+        tracing::error!("the changed configuration is not used; the one before goes on");
+    })?;
+    for notice in &loaded.notices {
+        tracing::warn!("{notice}");
     }
+    built.reload(&loaded.settings);
+    tracing::info!(
+        servers = loaded.settings.servers.len(),
+        "configuration applied"
+    );
+    Ok(loaded.notices)
 }
 
 fn folder(file: &std::path::Path) -> Option<PathBuf> {

@@ -92,6 +92,17 @@ pub fn load_texts(texts: &[(PathBuf, String)], options: &LoadOptions) -> Result<
     load_into(Report::default(), &files, texts, options)
 }
 
+/// The state directory that these files name, whatever else is wrong with them: how a running gateway is found.
+pub fn state_dir_of(files: &[PathBuf], options: &LoadOptions) -> Option<PathBuf> {
+    let mut merge = Merge::new(Report::default(), options);
+    for file in files {
+        if let Ok(text) = read(file) {
+            merge.file(file, &text);
+        }
+    }
+    merge.state_dir(files)
+}
+
 /// Reads a file as text.
 ///
 /// # Errors
@@ -114,14 +125,7 @@ fn load_into(
     texts: &[(PathBuf, String)],
     options: &LoadOptions,
 ) -> Result<Loaded, Problems> {
-    let mut merge = Merge {
-        options,
-        report,
-        servers: Vec::new(),
-        names: BTreeMap::new(),
-        gateways: BTreeMap::new(),
-        globals: Globals::default(),
-    };
+    let mut merge = Merge::new(report, options);
     for (file, text) in texts {
         merge.file(file, text);
     }
@@ -141,7 +145,18 @@ struct Merge<'o> {
     globals: Globals,
 }
 
-impl Merge<'_> {
+impl<'o> Merge<'o> {
+    fn new(report: Report, options: &'o LoadOptions) -> Self {
+        Self {
+            options,
+            report,
+            servers: Vec::new(),
+            names: BTreeMap::new(),
+            gateways: BTreeMap::new(),
+            globals: Globals::default(),
+        }
+    }
+
     fn file(&mut self, file: &Path, text: &str) {
         let name: Arc<Path> = file.into();
         let Some(tree) = self.tree(&name, text) else {
@@ -276,22 +291,7 @@ impl Merge<'_> {
         let (servers, credentials): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.servers).into_iter().unzip();
         let gateways = self.all_gateways(&servers);
-        let state_dir = self
-            .options
-            .state_dir
-            .clone()
-            .or_else(|| self.globals.state_dir.clone());
-        let state_dir = state_dir.or_else(|| {
-            let found =
-                state_dir::default(files.first().map(PathBuf::as_path), &self.options.variables);
-            let file = files.first().map_or(Path::new("-"), PathBuf::as_path);
-            found
-                .map_err(|message| {
-                    let path = KeyPath::default().key("state_dir");
-                    self.report.problem(&file.into(), None, &path, message);
-                })
-                .ok()
-        });
+        let state_dir = self.state_dir(files);
         let settings = Settings {
             servers,
             gateways,
@@ -314,6 +314,21 @@ impl Merge<'_> {
         };
         let notices = self.report.finish(files)?;
         Ok(Loaded { settings, notices })
+    }
+
+    fn state_dir(&mut self, files: &[PathBuf]) -> Option<PathBuf> {
+        let named = self.options.state_dir.clone();
+        if let Some(named) = named.or_else(|| self.globals.state_dir.clone()) {
+            return Some(named);
+        }
+        let first = files.first().map(PathBuf::as_path);
+        let found = state_dir::default(first, &self.options.variables);
+        let told = found.map_err(|message| {
+            let path = KeyPath::default().key("state_dir");
+            let file = first.unwrap_or(Path::new("-"));
+            self.report.problem(&file.into(), None, &path, message);
+        });
+        told.ok()
     }
 
     /// The default gateway, then the others by name.

@@ -45,7 +45,7 @@ pub use self::file_server::{
     TransportEntry,
 };
 pub use self::import::{ImportValues, Imported, ImportedVariable, import_file, import_text};
-pub use self::load::{LoadOptions, Loaded, load, load_texts};
+pub use self::load::{LoadOptions, Loaded, load, load_texts, state_dir_of};
 pub use self::problem::{Notice, Position, Problem, Problems};
 pub use self::schema::schema;
 pub use self::settings::{

@@ -272,12 +272,16 @@ impl Inner {
                 };
             }
         }
-        let target = Target {
-            gateway,
-            item,
-            known: &self.catalog,
-        };
-        let route = match self.router.route(principal, &target) {
+        // Not kept across an await: what it borrows is not for other threads.
+        let found = self.router.route(
+            principal,
+            &Target {
+                gateway,
+                item,
+                known: &self.catalog,
+            },
+        );
+        let route = match found {
             Ok(route) => route,
             Err(none) => {
                 let why = if let NoRoute::Item { why, .. } = &none {

@@ -111,7 +111,11 @@ impl Inner {
         join_all(each).await
     }
 
-    async fn lists_of(self: &Arc<Self>, context: &Context, entry: &ViewEntry) -> Option<Arc<Kept>> {
+    pub(super) async fn lists_of(
+        self: &Arc<Self>,
+        context: &Context,
+        entry: &ViewEntry,
+    ) -> Option<Arc<Kept>> {
         let spec = self.spec(&entry.server).ok()?;
         let credential = match self
             .credential(context, &spec, &entry.credential, None)

@@ -14,6 +14,7 @@ mod hello;
 mod listen;
 mod lists;
 mod logging;
+mod operate;
 mod session_call;
 mod subscriptions;
 mod tasks;

@@ -348,6 +348,11 @@ impl Pool {
         exit: crate::runtime::Exit,
     ) {
         let _ = handle.exit.set(exit.clone());
+        let current = slot.current();
+        if !current.is_some_and(|current| Arc::ptr_eq(&current, handle)) {
+            // Stopped or replaced, which is no failure: who did that ends it.
+            return;
+        }
         handle.close();
         slot.clear(handle);
         handle.link.close();

@@ -262,7 +262,9 @@ impl HttpLink {
                 }
             }
         });
-        let session = Session::new(Arc::clone(&self.http), profile(caller), inbox);
+        // The engine, and a principal that speaks modern, ask from many places at once.
+        let shared = caller.client.is_none();
+        let session = Session::new(Arc::clone(&self.http), profile(caller), inbox, shared);
         Open {
             session: Arc::new(session),
             used: Instant::now(),

@@ -245,13 +245,12 @@ impl Pool {
             .values()
             .flat_map(|server| server.slots.all())
             .collect();
-        let ends = slots.into_iter().filter_map(|slot| {
-            let handle = slot.current()?;
-            Some(async move {
-                self.end(Arc::clone(&handle), grace, false).await;
-                // Tasks that hear of it end with it.
+        let ends = slots.iter().map(|slot| async {
+            if let Some(handle) = slot.current() {
+                // Whoever listens to it until it is gone shall not wait for the slot.
                 slot.clear(&handle);
-            })
+                self.end(handle, grace, false).await;
+            }
         });
         futures_util::future::join_all(ends).await;
         self.tasks.close();

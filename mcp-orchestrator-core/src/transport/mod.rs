@@ -8,6 +8,7 @@ pub(crate) mod era;
 pub(crate) mod handshake;
 mod lines;
 pub(crate) mod pipe;
+mod remap;
 mod sse;
 pub(crate) mod streamable;
 

@@ -1,6 +1,8 @@
 //! Streamable HTTP towards a server: requests, sessions of the legacy era, stateless calls of the modern one.
 
 mod exchange;
+mod general;
+mod guard;
 mod janitor;
 mod modern;
 mod pool;

@@ -2,8 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
@@ -12,14 +11,17 @@ use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
 use super::exchange::Exchange;
-use super::reply::{Answer, Events, ask};
+use super::general::{LISTEN_WAIT, general};
+use super::guard::Guard;
+use super::reply::Answer;
 use super::{Extra, Http};
-use crate::call::{Reply, own};
+use crate::call::Reply;
 use crate::error::{Error, ErrorKind, Result};
-use crate::jsonrpc::{Kind, Message, Splice, notification, request};
+use crate::jsonrpc::{Message, notification, request};
 use crate::protocol::{Era, header, method};
 use crate::transport::handshake::{self, Profile};
-use crate::transport::{Hello, Inbox, Outgoing, Unsolicited, era};
+use crate::transport::remap::Remap;
+use crate::transport::{Hello, Inbox, Outgoing, era};
 
 const SESSION_ID: HeaderName = HeaderName::from_static(header::SESSION_ID);
 const VERSION: HeaderName = HeaderName::from_static(header::PROTOCOL_VERSION);
@@ -31,6 +33,9 @@ pub(crate) struct Session {
     open: ArcSwapOption<Conversation>,
     /// One opens it for all who wait.
     opening: Mutex<()>,
+    /// Several callers' requests go through it: their ids are replaced.
+    shared: bool,
+    next_id: AtomicU64,
     /// Where unsolicited messages go, once somebody listens.
     listening: AtomicBool,
     inbox: Inbox,
@@ -58,8 +63,12 @@ impl Conversation {
 
 impl Session {
     /// A session that is not open yet.
-    pub(crate) fn new(http: Arc<Http>, profile: Profile, inbox: Inbox) -> Self {
+    ///
+    /// `shared` says that requests of several callers, who choose their ids by themselves, go through it.
+    pub(crate) fn new(http: Arc<Http>, profile: Profile, inbox: Inbox, shared: bool) -> Self {
         Self {
+            shared,
+            next_id: AtomicU64::new(1),
             http,
             profile,
             open: ArcSwapOption::empty(),
@@ -83,10 +92,19 @@ impl Session {
     /// # Cancel safety
     /// Dropping the future, or the reply, cancels the request at the server.
     pub(crate) async fn request(&self, mut outgoing: Outgoing) -> Result<Reply> {
+        let (id, remap) = if self.shared {
+            let own = Bytes::from(self.next_id.fetch_add(1, Ordering::Relaxed).to_string());
+            let remap = Remap::begin(&mut outgoing, &own);
+            (own, Some(remap))
+        } else {
+            (outgoing.message.id_bytes().unwrap_or_default(), None)
+        };
         era::request(&mut outgoing, Era::Legacy, "");
-        let id = outgoing.message.id_bytes().unwrap_or_default();
         let body = std::mem::take(&mut outgoing.edits).apply(outgoing.message.bytes());
-        let reply = self.post(body, id).await?;
+        let mut reply = self.post(body, id).await?;
+        if let Some(remap) = remap {
+            reply = remap.reply(reply);
+        }
         Ok(era::reply(
             reply,
             Era::Legacy,
@@ -256,70 +274,6 @@ impl Session {
     }
 }
 
-/// How long the head of the stream of what belongs to no call is waited for.
-const LISTEN_WAIT: Duration = Duration::from_secs(5);
-/// Before that stream is opened again.
-const REOPEN: Duration = Duration::from_secs(1);
-
-impl Http {
-    /// Opens the stream of what belongs to no call; `None` where the server offers none.
-    async fn general_stream(
-        &self,
-        conversation: &Conversation,
-        last: Option<&str>,
-    ) -> Result<Option<Exchange>> {
-        let mut extra = conversation.headers();
-        if let Some(value) = last.and_then(|last| HeaderValue::from_str(last).ok()) {
-            extra.push((HeaderName::from_static(header::LAST_EVENT_ID), value));
-        }
-        let exchange = self.exchange(Method::GET, Bytes::new(), extra).await?;
-        if exchange.head.status.is_success() && exchange.is("text/event-stream") {
-            return Ok(Some(exchange));
-        }
-        // 405: the server offers none; 404: the session is lost, which the next request finds.
-        exchange.drain().await;
-        Ok(None)
-    }
-}
-
-async fn general(
-    http: Arc<Http>,
-    conversation: Arc<Conversation>,
-    mut opened: Option<Exchange>,
-    inbox: Inbox,
-) {
-    let mut last: Option<String> = None;
-    loop {
-        let exchange = match opened.take() {
-            Some(exchange) => exchange,
-            None => match http.general_stream(&conversation, last.as_deref()).await {
-                Ok(Some(exchange)) => exchange,
-                Ok(None) => return,
-                Err(error) => {
-                    tracing::debug!(server = %http.place.server, %error, "the server's stream cannot be opened");
-                    tokio::time::sleep(REOPEN).await;
-                    continue;
-                }
-            },
-        };
-        let mut events = Events::new(Arc::clone(&http), exchange, Some(Arc::clone(&conversation)));
-        while let Ok(message) = events.next().await {
-            let unsolicited = match message.kind() {
-                Kind::Notification => Unsolicited::Notification(message),
-                Kind::Request => {
-                    Unsolicited::Request(ask(&http, Arc::clone(&conversation), message))
-                }
-                Kind::Response | Kind::Error => continue,
-            };
-            if inbox.try_send(unsolicited).is_err() {
-                tracing::debug!(server = %http.place.server, "unsolicited message dropped");
-            }
-        }
-        last = events.last_id();
-        tokio::time::sleep(events.retry()).await;
-    }
-}
-
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session")
@@ -328,7 +282,7 @@ impl fmt::Debug for Session {
     }
 }
 
-async fn tell(http: &Arc<Http>, conversation: &Conversation, body: Bytes) -> Result<()> {
+pub(super) async fn tell(http: &Arc<Http>, conversation: &Conversation, body: Bytes) -> Result<()> {
     let exchange = http
         .exchange(Method::POST, body, conversation.headers())
         .await?;
@@ -338,62 +292,5 @@ async fn tell(http: &Arc<Http>, conversation: &Conversation, body: Bytes) -> Res
         Ok(())
     } else {
         Err(http.status(status))
-    }
-}
-
-/// Tells the server when nobody waits for a request any more.
-struct Guard {
-    http: Arc<Http>,
-    conversation: Arc<Conversation>,
-    id: Bytes,
-}
-
-impl Guard {
-    fn disarm(mut self) {
-        self.id = Bytes::new();
-    }
-
-    /// Stays with a reply that comes in parts.
-    fn watch(self, reply: Reply) -> Reply {
-        use futures_util::StreamExt as _;
-        match reply.into_ready() {
-            Ok(response) => {
-                self.disarm();
-                Reply::ready(response)
-            }
-            Err(stream) => {
-                let mut guard = Some(self);
-                Reply::stream(
-                    stream
-                        .map(move |item| {
-                            use crate::call::ReplyItem;
-                            if matches!(item, ReplyItem::Response(_) | ReplyItem::Failed(_)) {
-                                guard.take().map(Self::disarm);
-                            }
-                            item
-                        })
-                        .boxed(),
-                )
-            }
-        }
-    }
-}
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        if self.id.is_empty() {
-            return;
-        }
-        let id = String::from_utf8_lossy(&self.id).into_owned();
-        let params = format!("{{\"requestId\":{id},\"reason\":\"the caller left\"}}");
-        let message = own(notification(method::CANCELLED, Some(&params)));
-        let (http, conversation) = (Arc::clone(&self.http), Arc::clone(&self.conversation));
-        self.http.janitor.short(async move {
-            if let Err(error) =
-                tell(&http, &conversation, Splice::new().apply(message.bytes())).await
-            {
-                tracing::debug!(%error, "a cancellation did not reach its server");
-            }
-        });
     }
 }

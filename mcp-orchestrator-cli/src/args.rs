@@ -1,0 +1,226 @@
+//! The command line as typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use mcp_orchestrator_gateway::args::{FileArgs, GatewayArgs};
+
+use crate::clients::ClientName;
+
+/// Runs MCP servers behind one endpoint
+#[derive(Parser, Debug)]
+#[command(name = "mcp-orchestrator", version, max_term_width = 100)]
+#[command(
+    after_help = "Exit codes: 0 done, 1 failed, 2 wrong arguments or configuration, \
+    3 no gateway runs, 4 the tool's result is an error"
+)]
+pub(crate) struct Cli {
+    /// How results are printed
+    #[arg(short, long, global = true, value_enum, default_value_t = Output::Table)]
+    pub(crate) output: Output,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// For people
+    Table,
+    /// For programs
+    Json,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    /// Run the gateway until it is interrupted
+    Up(GatewayArgs),
+    /// Show the servers and their instances
+    Ps(FileArgs),
+    /// Show the tools of a server, or those that a gateway shows
+    Tools(ToolsArgs),
+    /// Call a tool of a server; without a running gateway the server runs for this call alone
+    Call(CallArgs),
+    /// Show a server's output
+    Logs(LogsArgs),
+    /// Start a server's running instances anew
+    Restart(ServerArgs),
+    /// Put a server's instances to rest until the next call
+    Stop(ServerArgs),
+    /// Make the running gateway read its configuration again
+    Reload(FileArgs),
+    /// Add a server to the configuration file
+    Add(AddArgs),
+    /// Take over the servers of another program's file, as .mcp.json
+    Import(ImportArgs),
+    /// Print what a client needs to use the gateway, or write it into the client's file
+    Connect(ConnectArgs),
+    /// Tell all that is wrong with the configuration, and which servers do not run as they should
+    Check(FileArgs),
+    /// Show which route a call would take, and why; nothing is started
+    Explain(ExplainArgs),
+    /// Print the JSON Schema of the configuration
+    Schema,
+    /// Print completions for a shell
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ServerArgs {
+    /// The server's name
+    pub(crate) server: String,
+    #[command(flatten)]
+    pub(crate) files: FileArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ToolsArgs {
+    /// Only this server's, under their own names
+    pub(crate) server: Option<String>,
+    /// As this gateway shows them
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "default",
+        conflicts_with = "server"
+    )]
+    pub(crate) gateway: String,
+    #[command(flatten)]
+    pub(crate) files: FileArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct CallArgs {
+    /// The server's name
+    pub(crate) server: String,
+    /// The tool's own name there
+    pub(crate) tool: String,
+    /// Read the arguments as a JSON object from standard input
+    #[arg(value_name = "-", value_parser = ["-"])]
+    pub(crate) stdin: Option<String>,
+    /// One argument; what is no text in the tool's schema is read as JSON
+    #[arg(short, long = "arg", value_name = "KEY=VALUE", conflicts_with_all = ["json", "stdin"])]
+    pub(crate) args: Vec<String>,
+    /// All arguments as a JSON object
+    #[arg(long, value_name = "OBJECT", conflicts_with = "stdin")]
+    pub(crate) json: Option<String>,
+    #[command(flatten)]
+    pub(crate) files: FileArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct LogsArgs {
+    /// The server's name
+    pub(crate) server: String,
+    /// Go on with each new line
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// Only the last so many lines
+    #[arg(short = 'n', long, value_name = "LINES")]
+    pub(crate) tail: Option<usize>,
+    /// The run before this one
+    #[arg(long)]
+    pub(crate) previous: bool,
+    /// Of this instance, as `ps` names it; without it of the one that ran last
+    #[arg(long, value_name = "NAME")]
+    pub(crate) instance: Option<String>,
+    #[command(flatten)]
+    pub(crate) files: FileArgs,
+}
+
+/// A server to be added: a program or an address, and what it needs.
+#[derive(Args, Debug)]
+pub(crate) struct AddArgs {
+    /// The server's name: lower-case letters, digits and `-`
+    pub(crate) name: String,
+    /// The program and its arguments: all that follows belongs to it, so it stands last
+    #[arg(long, value_name = "PROGRAM", num_args = 1.., allow_hyphen_values = true,
+        required_unless_present_any = ["url", "program"], conflicts_with_all = ["url", "program"])]
+    pub(crate) command: Vec<String>,
+    /// The address of a server that runs elsewhere
+    #[arg(long, conflicts_with = "program")]
+    pub(crate) url: Option<String>,
+    /// An environment variable; ${NAME} in the value is filled in when the gateway reads the file
+    #[arg(short, long, value_name = "NAME=VALUE", conflicts_with = "url")]
+    pub(crate) env: Vec<String>,
+    /// A header that is sent with every request
+    #[arg(long, value_name = "NAME=VALUE", requires = "url")]
+    pub(crate) header: Vec<String>,
+    /// A secret environment variable: from env:VARIABLE, file:PATH, or - for standard input
+    #[arg(long, value_name = "NAME=SOURCE", conflicts_with = "url")]
+    pub(crate) secret_env: Vec<String>,
+    /// A secret header, from the same sources
+    #[arg(long, value_name = "NAME=SOURCE", requires = "url")]
+    pub(crate) secret_header: Vec<String>,
+    /// A bearer token for the address, from the same sources
+    #[arg(long, value_name = "SOURCE", requires = "url")]
+    pub(crate) bearer: Option<String>,
+    /// Take the place of a server of this name
+    #[arg(long)]
+    pub(crate) replace: bool,
+    #[command(flatten)]
+    pub(crate) files: FileArgs,
+    /// The program and its arguments, as another way to write --command
+    #[arg(last = true, value_name = "COMMAND")]
+    pub(crate) program: Vec<String>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ImportArgs {
+    /// The file of the other program
+    pub(crate) file: PathBuf,
+    /// Copy the values of `env` and `headers` instead of naming variables
+    #[arg(long)]
+    pub(crate) keep_values: bool,
+    /// Take the place of servers of the same names
+    #[arg(long)]
+    pub(crate) replace: bool,
+    #[command(flatten)]
+    pub(crate) files: FileArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ConnectArgs {
+    /// Which client
+    #[arg(value_enum)]
+    pub(crate) client: ClientName,
+    /// Put it into the client's file, beside all that stands there
+    #[arg(long)]
+    pub(crate) write: bool,
+    /// The client's file, where it is not at its usual place
+    #[arg(long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// Which gateway
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    pub(crate) gateway: String,
+    /// Under which name the client shows it
+    #[arg(long, default_value = "mcp-orchestrator")]
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) files: FileArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ExplainArgs {
+    /// A tool, by the name that the gateway shows
+    #[arg(required_unless_present_any = ["prompt", "resource"])]
+    pub(crate) tool: Option<String>,
+    /// A prompt instead, by the name that the gateway shows
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["tool", "resource"])]
+    pub(crate) prompt: Option<String>,
+    /// A resource instead
+    #[arg(long, value_name = "URI", conflicts_with = "tool")]
+    pub(crate) resource: Option<String>,
+    /// Through which gateway
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    pub(crate) gateway: String,
+    /// For whom; without it for the local user
+    #[arg(long, value_name = "ID")]
+    pub(crate) principal: Option<String>,
+    #[command(flatten)]
+    pub(crate) files: FileArgs,
+}

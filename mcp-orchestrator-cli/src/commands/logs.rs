@@ -1,0 +1,42 @@
+//! `logs`: a server's own output.
+
+use mcp_orchestrator_gateway::control::wire::{Line, LogRequest, LogText};
+use serde_json::Value;
+
+use crate::args::{LogsArgs, Output};
+use crate::exit::{Exit, Failure};
+use crate::output;
+use crate::site::Site;
+
+pub(super) async fn run(args: LogsArgs, form: Output) -> Result<Exit, Failure> {
+    let site = Site::find(&args.files)?;
+    let request = LogRequest {
+        tail: args.tail,
+        follow: args.follow,
+        previous: args.previous,
+        instance: args.instance,
+    };
+    let mut lines = site.told(site.client().logs(&args.server, &request).await)?;
+    while let Some(line) = lines.next().await? {
+        match line {
+            Line::Line(text) => print(&text, form)?,
+            Line::Error(refusal) => return Err(refusal.into()),
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn print(line: &LogText, form: Output) -> Result<(), Failure> {
+    let source = serde_json::to_value(line.source).unwrap_or(Value::Null);
+    if form == Output::Json {
+        // One object per line, so that it can be followed.
+        let text = serde_json::to_string(line).map_err(Failure::failed)?;
+        return output::line(&text);
+    }
+    let source = source.as_str().unwrap_or_default();
+    output::line(&format!(
+        "{} {source:<12} {}",
+        line.at,
+        output::clean(&line.text)
+    ))
+}

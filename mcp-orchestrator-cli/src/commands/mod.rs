@@ -1,0 +1,42 @@
+//! The commands, one file each.
+
+mod add;
+mod call;
+mod check;
+mod completions;
+mod connect;
+mod explain;
+mod import;
+mod logs;
+mod ps;
+mod reload;
+mod restart;
+mod schema;
+mod stop;
+mod tools;
+mod up;
+
+use crate::args::{Cli, Command};
+use crate::exit::{Exit, Failure};
+
+/// Carries out what was typed.
+pub(crate) async fn run(cli: Cli) -> Result<Exit, Failure> {
+    let output = cli.output;
+    match cli.command {
+        Command::Up(args) => up::run(args).await,
+        Command::Ps(args) => ps::run(&args, output).await,
+        Command::Tools(args) => tools::run(&args, output).await,
+        Command::Call(args) => call::run(args, output).await,
+        Command::Logs(args) => logs::run(args, output).await,
+        Command::Restart(args) => restart::run(&args, output).await,
+        Command::Stop(args) => stop::run(&args, output).await,
+        Command::Reload(args) => reload::run(&args, output).await,
+        Command::Add(args) => add::run(&args),
+        Command::Import(args) => import::run(&args, output),
+        Command::Connect(args) => connect::run(&args).await,
+        Command::Check(args) => check::run(&args, output).await,
+        Command::Explain(args) => explain::run(args, output).await,
+        Command::Schema => schema::run(),
+        Command::Completions { shell } => completions::run(shell),
+    }
+}

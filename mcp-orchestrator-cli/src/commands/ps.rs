@@ -1,0 +1,70 @@
+//! `ps`: the servers and their instances.
+
+use mcp_orchestrator_gateway::args::FileArgs;
+use mcp_orchestrator_gateway::control::wire::{InstanceInfo, InstanceState};
+use serde_json::{Map, Value};
+
+use crate::args::Output;
+use crate::exit::{Exit, Failure};
+use crate::output;
+use crate::site::Site;
+
+pub(super) async fn run(args: &FileArgs, form: Output) -> Result<Exit, Failure> {
+    let site = Site::find(args)?;
+    let instances = site.told(site.client().instances().await)?;
+    if form == Output::Json {
+        let all: Vec<Value> = instances.iter().map(object).collect();
+        output::json(&all)?;
+        return Ok(Exit::Done);
+    }
+    let head = [
+        "SERVER", "STATE", "UPTIME", "CALLS", "SERVED", "TOOLS", "INSTANCE", "ABOUT",
+    ];
+    let rows: Vec<_> = instances.iter().map(row).collect();
+    output::table(head, &rows)?;
+    Ok(Exit::Done)
+}
+
+/// An instance as an object; its place as one too.
+pub(super) fn object(instance: &InstanceInfo) -> Value {
+    let mut value = serde_json::to_value(instance).unwrap_or_default();
+    let place: Map<String, Value> = instance
+        .place
+        .iter()
+        .map(|(name, value)| (name.clone(), Value::String(value.clone())))
+        .collect();
+    value["place"] = Value::Object(place);
+    value
+}
+
+fn row(instance: &InstanceInfo) -> [String; 8] {
+    let none = || "-".to_owned();
+    let place = instance
+        .place
+        .iter()
+        .map(|(name, value)| format!("{name} {value}"));
+    let about = instance.reason.iter().map(|reason| {
+        let first = reason.lines().next().unwrap_or_default();
+        first.to_owned()
+    });
+    let about: Vec<String> = place.chain(about).collect();
+    [
+        instance.server.clone(),
+        state(instance.state).to_owned(),
+        instance.uptime_secs.map_or_else(none, output::span),
+        instance.calls.to_string(),
+        instance.served.to_string(),
+        instance.tools.map_or_else(none, |tools| tools.to_string()),
+        instance.instance.clone().unwrap_or_else(none),
+        about.join("; "),
+    ]
+}
+
+fn state(state: InstanceState) -> &'static str {
+    match state {
+        InstanceState::Starting => "starting",
+        InstanceState::Running => "running",
+        InstanceState::Resting => "resting",
+        InstanceState::Failed => "failed",
+    }
+}

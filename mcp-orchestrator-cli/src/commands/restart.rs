@@ -1,0 +1,25 @@
+//! `restart`: a server's running instances anew.
+
+use crate::args::{Output, ServerArgs};
+use crate::exit::{Exit, Failure};
+use crate::output;
+use crate::site::Site;
+use crate::waiting::Waiting;
+
+pub(super) async fn run(args: &ServerArgs, form: Output) -> Result<Exit, Failure> {
+    let site = Site::find(&args.files)?;
+    let waiting = Waiting::on(&format!("restarting {}", args.server));
+    let touched = site.told(site.client().restart(&args.server).await)?;
+    drop(waiting);
+    if form == Output::Json {
+        output::json(&touched)?;
+    } else if touched.instances.is_empty() {
+        output::line(&format!(
+            "nothing runs of {}: a call starts it",
+            args.server
+        ))?;
+    } else {
+        output::line(&format!("restarted {}", touched.instances.join(", ")))?;
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,23 @@
+//! `stop`: a server's instances at rest until the next call.
+
+use crate::args::{Output, ServerArgs};
+use crate::exit::{Exit, Failure};
+use crate::output;
+use crate::site::Site;
+use crate::waiting::Waiting;
+
+pub(super) async fn run(args: &ServerArgs, form: Output) -> Result<Exit, Failure> {
+    let site = Site::find(&args.files)?;
+    let waiting = Waiting::on(&format!("stopping {}", args.server));
+    let touched = site.told(site.client().stop(&args.server).await)?;
+    drop(waiting);
+    if form == Output::Json {
+        output::json(&touched)?;
+    } else if touched.instances.is_empty() {
+        output::line(&format!("nothing runs of {}", args.server))?;
+    } else {
+        let names = touched.instances.join(", ");
+        output::line(&format!("stopped {names}: the next call starts it again"))?;
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,139 @@
+//! How the program ends: the exit codes that docs/cli.md promises, and what is told with them.
+
+use std::fmt::Display;
+use std::process::ExitCode;
+
+use mcp_orchestrator_core::Error;
+use mcp_orchestrator_gateway::control::ClientError;
+use mcp_orchestrator_gateway::control::wire::Refusal;
+use mcp_orchestrator_gateway::program;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::output::clean;
+
+/// An exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Done.
+    Done = 0,
+    /// It did not work.
+    Failed = 1,
+    /// The arguments or the configuration are wrong.
+    Usage = 2,
+    /// No gateway runs.
+    NotRunning = 3,
+    /// The tool answered, and its answer is an error.
+    ToolError = 4,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Why a command ends without its result.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// For people: what failed, and what to do next. Empty: nothing is to be said.
+    pub(crate) message: String,
+    pub(crate) exit: Exit,
+}
+
+impl Failure {
+    pub(crate) fn failed(message: impl Display) -> Self {
+        Self::new(message, Exit::Failed)
+    }
+
+    pub(crate) fn usage(message: impl Display) -> Self {
+        Self::new(message, Exit::Usage)
+    }
+
+    fn new(message: impl Display, exit: Exit) -> Self {
+        let message = message.to_string();
+        Self { message, exit }
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        let mut message = refusal.message.clone();
+        let last = refusal.data.as_deref().and_then(last_lines);
+        if let Some(last) = &last {
+            message.push_str("\n  its last lines:");
+            for line in last.lines() {
+                message.push_str(&format!("\n  | {}", clean(line)));
+            }
+        }
+        if let Some(hint) = hint(&refusal, last.is_some()) {
+            message.push_str(&format!("\n  {hint}"));
+        }
+        let exit = if refusal.kind == "config" {
+            Exit::Usage
+        } else {
+            Exit::Failed
+        };
+        Self { message, exit }
+    }
+}
+
+/// What an instance that ended wrote last.
+fn last_lines(data: &RawValue) -> Option<String> {
+    let data: Value = serde_json::from_str(data.get()).ok()?;
+    let text = match &data["stderr"] {
+        Value::Array(lines) => {
+            let lines: Vec<&str> = lines.iter().filter_map(Value::as_str).collect();
+            lines.join("\n")
+        }
+        other => other.as_str()?.to_owned(),
+    };
+    (!text.is_empty()).then_some(text)
+}
+
+/// What to do next.
+fn hint(refusal: &Refusal, told: bool) -> Option<String> {
+    let hint = match refusal.kind.as_str() {
+        "no_route" if refusal.message.contains("is not configured") => {
+            "`mcp-orchestrator ps` shows the servers that are".to_owned()
+        }
+        "no_route" if refusal.message.contains("has run yet") => "a call starts one".to_owned(),
+        "unavailable" if !told => {
+            let server = refusal.server.as_deref()?;
+            format!("`mcp-orchestrator logs {server}` may show why")
+        }
+        "credential_missing" => "give its slot a `value`, `from_env` or `from_file`".to_owned(),
+        _ => return None,
+    };
+    Some(hint)
+}
+
+impl From<&Error> for Failure {
+    fn from(error: &Error) -> Self {
+        Refusal::from(error).into()
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        match error {
+            ClientError::Refused(refusal) => refusal.into(),
+            ClientError::NotRunning(_) => Self::new(
+                format!("{error}\n  start one by `mcp-orchestrator up`"),
+                Exit::NotRunning,
+            ),
+            ClientError::Broken(_) => Self::failed(error),
+        }
+    }
+}
+
+impl From<program::Failure> for Failure {
+    fn from(failure: program::Failure) -> Self {
+        let exit = if failure.code == Exit::Usage as u8 {
+            Exit::Usage
+        } else {
+            Exit::Failed
+        };
+        Self::new(failure.message, exit)
+    }
+}

@@ -1,0 +1,143 @@
+//! A server that this process runs by itself for one command, where no gateway runs.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{Stream, StreamExt as _};
+use mcp_orchestrator_core::auth::{LocalAuthenticator, Principal};
+use mcp_orchestrator_core::config::Built;
+use mcp_orchestrator_core::id::ServerId;
+use mcp_orchestrator_gateway::control::wire::{CallEvent, CallRequest, Tools};
+use mcp_orchestrator_gateway::control::{ClientError, Lines, call_events};
+use tempfile::TempDir;
+
+use crate::exit::Failure;
+use crate::site::Site;
+
+/// For what still runs at the end.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Who carries out what concerns one server.
+#[derive(Debug)]
+pub(crate) enum Carrier {
+    /// The gateway.
+    Running(mcp_orchestrator_gateway::control::Client),
+    /// This process.
+    Solo(Box<Solo>),
+}
+
+/// An orchestrator of one server, with a state of its own.
+#[derive(Debug)]
+pub(crate) struct Solo {
+    built: Built,
+    principal: Arc<Principal>,
+    /// Goes with it.
+    _state: TempDir,
+}
+
+/// What comes of a call.
+pub(crate) enum Events {
+    Running(Box<Lines<CallEvent>>),
+    Solo(Pin<Box<dyn Stream<Item = CallEvent> + Send>>),
+}
+
+impl Carrier {
+    /// The gateway if it runs, else a server of our own.
+    pub(crate) async fn find(site: &Site, server: &str) -> Result<Self, Failure> {
+        let client = site.client();
+        match client.status().await {
+            Ok(_) => Ok(Self::Running(client)),
+            Err(ClientError::NotRunning(_)) if !site.files.is_empty() => {
+                Ok(Self::Solo(Box::new(Solo::start(site, server)?)))
+            }
+            Err(error) => site.told(Err(error)),
+        }
+    }
+
+    /// The tools of the server.
+    pub(crate) async fn tools(&self, server: &str) -> Result<Tools, Failure> {
+        match self {
+            Self::Running(client) => Ok(client.server_tools(server).await?),
+            Self::Solo(solo) => solo.tools(server).await,
+        }
+    }
+
+    /// Calls a tool of it.
+    pub(crate) async fn call(&self, server: &str, call: CallRequest) -> Result<Events, Failure> {
+        match self {
+            Self::Running(client) => {
+                let lines = client.call(server, &call).await?;
+                Ok(Events::Running(Box::new(lines)))
+            }
+            Self::Solo(solo) => {
+                let orchestrator = solo.built.orchestrator().clone();
+                let principal = Arc::clone(&solo.principal);
+                let events = call_events(orchestrator, principal, id(server)?, call);
+                Ok(Events::Solo(Box::pin(events)))
+            }
+        }
+    }
+
+    /// Ends what was started for it.
+    pub(crate) async fn end(self) {
+        if let Self::Solo(solo) = self {
+            solo.built.orchestrator().shutdown(GRACE).await;
+        }
+    }
+}
+
+impl Solo {
+    fn start(site: &Site, server: &str) -> Result<Self, Failure> {
+        let mut settings = site.settings()?;
+        let known: Vec<String> = settings.servers.iter().map(|s| s.id.to_string()).collect();
+        settings.servers.retain(|known| known.id.as_str() == server);
+        if settings.servers.is_empty() {
+            let text = format!(
+                "server {server} is not configured; these are: {}",
+                known.join(", ")
+            );
+            return Err(Failure::failed(text));
+        }
+        settings.gateways.clear();
+        let state = tempfile::Builder::new()
+            .prefix("mcp-orchestrator-")
+            .tempdir()
+            .map_err(|error| {
+                Failure::failed(format!("no folder for the server's state: {error}"))
+            })?;
+        settings.state_dir = state.path().join("state");
+        let built = settings
+            .build(true)
+            .map_err(|error| Failure::from(&error))?;
+        Ok(Self {
+            built,
+            principal: Arc::clone(LocalAuthenticator::for_system_user().principal()),
+            _state: state,
+        })
+    }
+
+    async fn tools(&self, server: &str) -> Result<Tools, Failure> {
+        let orchestrator = self.built.orchestrator();
+        let list = orchestrator
+            .server_tools(&self.principal, &id(server)?)
+            .await;
+        let list = list.map_err(|error| Failure::from(&error))?;
+        let tools = serde_json::from_str(&list).map_err(Failure::failed)?;
+        Ok(Tools { tools })
+    }
+}
+
+impl Events {
+    /// The next one.
+    pub(crate) async fn next(&mut self) -> Result<Option<CallEvent>, Failure> {
+        match self {
+            Self::Running(lines) => Ok(lines.next().await?),
+            Self::Solo(events) => Ok(events.next().await),
+        }
+    }
+}
+
+fn id(server: &str) -> Result<ServerId, Failure> {
+    ServerId::new(server).map_err(Failure::usage)
+}

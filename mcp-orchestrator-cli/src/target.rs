@@ -1,0 +1,137 @@
+//! The file of our own format that `add` and `import` write into.
+
+use std::collections::btree_map::Entry;
+use std::path::{Path, PathBuf};
+
+use mcp_orchestrator_core::config::{
+    IfPresent, Problems, ServerEntry, add_servers, add_to_text, load_texts,
+};
+use mcp_orchestrator_core::id::ServerId;
+use mcp_orchestrator_gateway::args::FileArgs;
+use mcp_orchestrator_gateway::discover;
+
+use crate::exit::Failure;
+use crate::output;
+
+/// What is made where nothing is there.
+const NEW: &str = "mcp-orchestrator.yaml";
+
+/// The last file that is named, else the one of the current folder, else a new one there.
+pub(crate) fn file(args: &FileArgs) -> Result<PathBuf, Failure> {
+    if let Some(named) = args.config.last() {
+        return Ok(named.clone());
+    }
+    Ok(discover::config_files(&[])
+        .ok()
+        .and_then(|files| files.into_iter().next_back())
+        .unwrap_or_else(|| PathBuf::from(NEW)))
+}
+
+/// The same for an import: the file of another program is not written into.
+pub(crate) fn own_file(args: &FileArgs) -> Result<PathBuf, Failure> {
+    let found = file(args)?;
+    let foreign = args.config.is_empty() && found.extension().is_some_and(|end| end == "json");
+    Ok(if foreign { PathBuf::from(NEW) } else { found })
+}
+
+/// Adds servers to the file, unless that made it wrong, and says so.
+pub(crate) fn add(
+    file: &Path,
+    args: &FileArgs,
+    servers: &[(ServerId, ServerEntry)],
+    replace: bool,
+) -> Result<(), Failure> {
+    let if_present = if replace {
+        IfPresent::Replace
+    } else {
+        IfPresent::Refuse
+    };
+    try_first(file, args, servers, if_present)?;
+    let written = add_servers(file, servers, if_present).map_err(present)?;
+    let verb = if written.created {
+        "created with"
+    } else if written.replaced.is_empty() {
+        "now has"
+    } else {
+        "has anew"
+    };
+    let names: Vec<&str> = servers.iter().map(|(id, _)| id.as_str()).collect();
+    output::line(&format!("{} {verb} {}", file.display(), names.join(", ")))
+}
+
+/// Reads what the file would be. Variables that are not set here may be where the gateway runs.
+fn try_first(
+    file: &Path,
+    args: &FileArgs,
+    servers: &[(ServerId, ServerEntry)],
+    if_present: IfPresent,
+) -> Result<(), Failure> {
+    let text = match std::fs::read_to_string(file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(Failure::failed(format!("{}: {error}", file.display()))),
+    };
+    let (text, _) = add_to_text(file, &text, servers, if_present).map_err(present)?;
+    let mut options = args.load_options().map_err(Failure::usage)?;
+    for name in variables(servers) {
+        if let Entry::Vacant(unset) = options.variables.env.entry(name) {
+            output::note(&format!(
+                "note: the gateway needs the variable {}, which is not set here",
+                unset.key()
+            ));
+            unset.insert("x".to_owned());
+        }
+    }
+    let Err(problems) = load_texts(&[(file.to_path_buf(), text)], &options) else {
+        return Ok(());
+    };
+    let own: Vec<String> = problems
+        .problems
+        .iter()
+        .filter(|problem| {
+            servers.iter().any(|(id, _)| {
+                let key = format!("servers.{id}");
+                problem.key == key || problem.key.starts_with(&format!("{key}."))
+            })
+        })
+        .map(|problem| format!("{}: {}", problem.key, problem.message))
+        .collect();
+    if own.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::usage(format!(
+        "nothing was written:\n{}",
+        own.join("\n")
+    )))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it stands in map_err")]
+fn present(problems: Problems) -> Failure {
+    let mut text = problems.to_string();
+    if text.contains("stands in this file already") {
+        text.push_str("\n  --replace puts the new one in its place");
+    } else if text.contains("import it instead") {
+        text.push_str("\n  `mcp-orchestrator import FILE` does, into mcp-orchestrator.yaml");
+    }
+    Failure::usage(text)
+}
+
+/// The variables without a default that these entries name.
+fn variables(servers: &[(ServerId, ServerEntry)]) -> Vec<String> {
+    let mut names = Vec::new();
+    for (_, entry) in servers {
+        let text = serde_json::to_string(entry).unwrap_or_default();
+        for part in text.split("${").skip(1) {
+            let Some((name, _)) = part.split_once('}') else {
+                continue;
+            };
+            let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+            if !name.is_empty() && name != "PORT" && name.chars().all(plain) {
+                names.push(name.to_owned());
+            }
+        }
+    }
+    names.sort();
+    names.dedup();
+    names
+}

@@ -1,0 +1,518 @@
+//! The command line against a gateway that it runs itself.
+
+mod support;
+
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use serde_json::{Value, json};
+use support::{CANARY, Site};
+
+#[test]
+fn a_running_gateway_is_shown_and_called() {
+    let site = Site::with_servers();
+    let mut up = site.up();
+
+    let rest = site.run(&["ps"]).ok();
+    assert!(
+        rest.contains("SERVER") && rest.contains("resting"),
+        "{rest}"
+    );
+
+    let sum = site.run(&["call", "math", "add", "--arg", "a=2", "--arg", "b=40"]);
+    assert_eq!(sum.ok(), "the sum is 42\n");
+    let sum = site.run(&[
+        "call",
+        "math",
+        "add",
+        "--json",
+        r#"{"a":1,"b":2}"#,
+        "-o",
+        "json",
+    ]);
+    assert_eq!(sum.json()["content"][0]["text"], "the sum is 3");
+    let sum = site.run_with(&["call", "math", "add", "-"], r#"{"a":3,"b":4}"#);
+    assert_eq!(sum.ok(), "the sum is 7\n");
+
+    let all = site.run(&["ps", "--output", "json"]).json();
+    let math = all
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|one| one["server"] == "math");
+    let math = math.unwrap();
+    assert_eq!(math["state"], "running", "{math}");
+    // The engine's own lists count too.
+    assert!(math["served"].as_u64() >= Some(3), "{math}");
+    assert!(math["place"]["pid"].is_string(), "{math}");
+    up.end();
+}
+
+#[test]
+fn exit_codes_tell_what_happened() {
+    let site = Site::with_servers();
+    let none = site.run(&["ps"]);
+    assert_eq!(none.code, 3);
+    assert!(
+        none.err.contains("mcp-orchestrator up --config"),
+        "{}",
+        none.err
+    );
+    let _up = site.up();
+
+    let failed = site.run(&["call", "math", "fail"]);
+    assert_eq!((failed.code, &*failed.out), (4, "it failed\n"));
+    let json = site.run(&["call", "math", "fail", "-o", "json"]);
+    let value: Value = serde_json::from_str(&json.out).unwrap();
+    assert_eq!((json.code, &value["isError"]), (4, &json!(true)));
+
+    let unknown = site.run(&["call", "math", "nothing"]);
+    assert_eq!(unknown.code, 1);
+    assert!(unknown.err.contains("no such tool"), "{}", unknown.err);
+    let unknown = site.run(&["stop", "nobody"]);
+    assert_eq!(unknown.code, 1);
+    assert!(unknown.err.contains("not configured"), "{}", unknown.err);
+    assert_eq!(site.run(&["call", "math", "add", "--json", "[1]"]).code, 2);
+    assert_eq!(site.run(&["call", "math", "add", "--arg", "a=x"]).code, 2);
+    assert_eq!(site.run(&["nonsense"]).code, 2);
+
+    let empty = tempfile::tempdir().unwrap();
+    let lost = support::bare(empty.path(), &["ps"]);
+    assert_eq!(lost.code, 2);
+    assert!(lost.err.contains("mcp-orchestrator.yaml"), "{}", lost.err);
+}
+
+#[test]
+fn tools_are_listed_by_server_and_by_gateway() {
+    let site = Site::with_servers();
+    let _up = site.up();
+    let own = site.run(&["tools", "math"]).ok();
+    assert!(
+        own.contains("add") && own.contains("a b [note]") && own.contains("Adds two"),
+        "{own}"
+    );
+    let own = site.run(&["tools", "math", "-o", "json"]).json();
+    assert_eq!(own[0]["name"], "add");
+    let shown = site.run(&["tools", "-o", "json"]).json();
+    let names: Vec<&str> = shown
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|t| t["name"].as_str())
+        .collect();
+    assert!(
+        names.contains(&"math__add") && names.contains(&"secretive__hash"),
+        "{names:?}"
+    );
+    assert_eq!(site.run(&["tools", "--gateway", "nowhere"]).code, 1);
+    let broken = site.run(&["tools", "broken"]);
+    assert_eq!(broken.code, 1);
+    assert!(broken.err.contains("broken"), "{}", broken.err);
+}
+
+#[test]
+fn a_server_is_restarted_and_stopped_until_the_next_call() {
+    let site = Site::with_servers();
+    let _up = site.up();
+    assert!(site.run(&["restart", "math"]).ok().contains("nothing runs"));
+    site.run(&["call", "math", "add", "--json", r#"{"a":1,"b":1}"#])
+        .ok();
+    let before = site.pid("math").unwrap();
+
+    let restarted = site.run(&["restart", "math", "-o", "json"]).json();
+    assert_eq!(restarted["instances"].as_array().unwrap().len(), 1);
+    site.run(&["call", "math", "add", "--json", r#"{"a":1,"b":1}"#])
+        .ok();
+    let after = site.pid("math").unwrap();
+    assert_ne!(before, after);
+
+    assert!(site.run(&["stop", "math"]).ok().starts_with("stopped"));
+    assert_eq!(site.pid("math"), None, "it stays at rest");
+    let all = site.run(&["ps", "-o", "json"]).json();
+    let mut all = all.as_array().unwrap().iter();
+    let math = all.find(|one| one["server"] == "math").unwrap();
+    let (state, reason) = (&math["state"], &math["reason"]);
+    assert_eq!(
+        (state, reason),
+        (&json!("resting"), &Value::Null),
+        "a stop is no failure"
+    );
+    site.run(&["call", "math", "add", "--json", r#"{"a":1,"b":1}"#])
+        .ok();
+    assert!(site.pid("math").is_some());
+}
+
+#[test]
+fn logs_are_shown_and_followed() {
+    let site = Site::with_servers();
+    let _up = site.up();
+    let early = site.run(&["logs", "math"]);
+    assert_eq!(early.code, 1);
+    assert!(early.err.contains("has run yet"), "{}", early.err);
+    site.run(&["call", "math", "add", "--json", r#"{"a":1,"b":1}"#])
+        .ok();
+
+    let mut follow = site.follow(&["logs", "math", "-f", "-o", "json"]);
+    let line = follow.until(|line| line.contains("adding"));
+    let line: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(
+        (&line["source"], &line["text"]),
+        (&json!("stderr"), &json!("adding"))
+    );
+    site.run(&["call", "math", "add", "--json", r#"{"a":1,"b":1}"#])
+        .ok();
+    follow.until(|line| line.contains("adding"));
+    drop(follow);
+
+    let shown = site.run(&["logs", "math"]).ok();
+    assert!(
+        shown.contains("stderr") && shown.contains("the server starts"),
+        "{shown}"
+    );
+    assert_eq!(
+        site.run(&["logs", "math", "--tail", "1"])
+            .ok()
+            .lines()
+            .count(),
+        1
+    );
+}
+
+#[test]
+fn a_route_is_explained() {
+    let site = Site::with_servers();
+    let _up = site.up();
+    let routed = site.run(&["explain", "math__add"]).ok();
+    assert!(
+        routed.contains("server math") && routed.contains("isolation"),
+        "{routed}"
+    );
+    let json = site
+        .run(&["explain", "secretive__hash", "-o", "json"])
+        .json();
+    assert_eq!(json["routed"], true);
+    let none = site.run(&["explain", "nothing__add", "-o", "json"]);
+    assert_eq!(none.code, 1);
+    assert_eq!(
+        serde_json::from_str::<Value>(&none.out).unwrap()["routed"],
+        false
+    );
+    assert_eq!(site.run(&["explain"]).code, 2);
+    assert_eq!(site.run(&["explain", "--gateway", "gone", "x"]).code, 1);
+}
+
+#[test]
+fn a_call_without_a_gateway_runs_the_server_itself() {
+    let site = Site::with_servers();
+    let begin = SystemTime::now();
+    let sum = site.run(&["call", "math", "add", "--arg", "a=2", "--arg", "b=3"]);
+    assert_eq!(sum.ok(), "the sum is 5\n");
+    // A shutdown that waits for tasks which wait for it would take its limit of ten.
+    assert!(begin.elapsed().unwrap() < Duration::from_secs(8));
+    assert_eq!(
+        site.run(&["call", "secretive", "hash"]).ok(),
+        format!("the secret has {} characters\n", CANARY.len())
+    );
+    assert!(site.run(&["tools", "math"]).ok().contains("add"));
+    assert_eq!(site.run(&["call", "math", "fail"]).code, 4);
+    let broken = site.run(&["call", "broken", "x"]);
+    assert_eq!(broken.code, 1);
+    assert!(broken.err.contains("| out of order"), "{}", broken.err);
+    let unknown = site.run(&["call", "nobody", "x"]);
+    assert!(unknown.err.contains("these are"), "{}", unknown.err);
+    assert!(!site.dir().join("state/control.sock").exists());
+}
+
+#[test]
+fn a_configuration_is_checked_and_reloaded() {
+    let site = Site::with_servers();
+    let good = site.run(&["check"]);
+    assert_eq!(good.code, 0, "{}{}", good.out, good.err);
+    assert!(good.out.contains("no gateway runs it"), "{}", good.out);
+    let _up = site.up();
+    assert_eq!(site.run(&["tools", "broken"]).code, 1);
+    let reported = site.run(&["check", "-o", "json"]);
+    let value: Value = serde_json::from_str(&reported.out).unwrap();
+    assert_eq!((reported.code, &value["ok"]), (1, &json!(true)));
+    assert_eq!(value["gateway"]["reported"][0]["server"], "broken");
+
+    let text = site.read();
+    site.write(&format!("{text}lisen: 1\nlog: {{levle: info}}\n"));
+    let wrong = site.run(&["check"]);
+    assert_eq!(wrong.code, 2);
+    assert!(
+        wrong.out.contains("lisen") && wrong.out.contains("levle"),
+        "{}",
+        wrong.out
+    );
+    let wrong = site.run(&["check", "--output", "json"]);
+    let value: Value = serde_json::from_str(&wrong.out).unwrap();
+    assert_eq!(value["problems"].as_array().unwrap().len(), 2, "{value}");
+    assert!(value["problems"][0]["line"].is_u64());
+    assert_eq!(site.run(&["reload"]).code, 2);
+    assert_eq!(
+        site.run(&["ps"]).code,
+        0,
+        "a gateway is found although its file is wrong now"
+    );
+
+    site.write(&text);
+    assert!(site.run(&["reload"]).ok().contains("3 servers"));
+}
+
+#[test]
+fn servers_are_added_to_the_file() {
+    let site = Site::with_servers();
+    let added = site.run(&[
+        "add",
+        "more",
+        "--env",
+        "A=1",
+        "--env",
+        "B=${B_TOKEN}",
+        "--command",
+        "sh",
+        "-c",
+        "cat",
+    ]);
+    assert!(added.ok().contains("more"));
+    assert!(added.err.contains("B_TOKEN"), "{}", added.err);
+    let again = site.run(&["add", "more", "--", "sh"]);
+    assert_eq!(again.code, 2);
+    assert!(again.err.contains("--replace"), "{}", again.err);
+    site.run(&["add", "more", "--replace", "--", "sh", "-x"])
+        .ok();
+    site.run(&[
+        "add",
+        "far",
+        "--url",
+        "https://far.example/mcp",
+        "--bearer",
+        "env:FAR",
+    ])
+    .ok();
+    let wrong = site.run(&["add", "bad", "--url", "no address"]);
+    assert_eq!(wrong.code, 2);
+    assert!(wrong.err.contains("nothing was written"), "{}", wrong.err);
+    assert_eq!(site.run(&["add", "neither"]).code, 2);
+
+    let kept = site.run_with(
+        &["add", "kept", "--secret-env", "TOKEN=-", "--", "sh"],
+        CANARY,
+    );
+    assert!(!kept.ok().contains(CANARY));
+    let leaked = site.run(&[
+        "add",
+        "leaky",
+        "--secret-env",
+        &format!("TOKEN={CANARY}"),
+        "--",
+        "sh",
+    ]);
+    assert_eq!(leaked.code, 2);
+    assert!(!leaked.err.contains(CANARY), "{}", leaked.err);
+    let text = site.read();
+    assert!(!text.contains(CANARY), "{text}");
+    assert!(
+        text.contains("from_env: FAR") && text.contains("from_file:") && text.contains("# mine"),
+        "{text}"
+    );
+    let file = site.dir().join("state/secrets/kept.token");
+    assert_eq!(std::fs::read_to_string(file).unwrap(), CANARY);
+    let checked = site.run_env(&["check"], &[("B_TOKEN", "b"), ("FAR", "f")]);
+    assert_eq!(checked.code, 0, "{}", checked.out);
+}
+
+#[test]
+fn another_programs_file_is_imported() {
+    let site = Site::with_servers();
+    let file = site.dir().join("other.json");
+    let text = json!({"mcpServers": {"My Git": {"command": "sh", "args": ["-c", "cat"], "env": {"TOKEN": CANARY}}}});
+    std::fs::write(&file, text.to_string()).unwrap();
+    let imported = site.run(&["import", file.to_str().unwrap()]);
+    let out = imported.ok();
+    assert!(
+        out.contains("my-git") && out.contains("TOKEN") && !out.contains(CANARY),
+        "{out}"
+    );
+    let text = site.read();
+    assert!(text.contains("my-git") && !text.contains(CANARY), "{text}");
+    assert_eq!(site.run(&["import", file.to_str().unwrap()]).code, 2);
+    assert_eq!(site.run(&["import", "/nowhere.json"]).code, 2);
+
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::copy(&file, folder.path().join(".mcp.json")).unwrap();
+    let made = support::bare(folder.path(), &["import", ".mcp.json"]);
+    assert_eq!(made.code, 0, "{}", made.err);
+    assert!(folder.path().join("mcp-orchestrator.yaml").exists());
+}
+
+#[test]
+fn every_client_is_told_the_gateways_address() {
+    let site = Site::with_servers();
+    let none = site.run(&["connect", "cursor"]);
+    assert_eq!(
+        none.code, 3,
+        "port 0 is known by a running gateway alone: {}",
+        none.err
+    );
+    let up = site.up();
+    let url = format!("{}/mcp", up.address());
+    for client in [
+        "claude-code",
+        "claude-desktop",
+        "cursor",
+        "vscode",
+        "windsurf",
+        "gemini",
+        "codex",
+        "zed",
+        "opencode",
+    ] {
+        let shown = site.run(&["connect", client]).ok();
+        assert!(shown.contains(&url), "{client}: {shown}");
+    }
+    let home = site.dir().join("home/.cursor/mcp.json");
+    assert!(
+        site.run(&["connect", "cursor", "--write"])
+            .ok()
+            .starts_with("created")
+    );
+    let value: Value = serde_json::from_str(&std::fs::read_to_string(&home).unwrap()).unwrap();
+    assert_eq!(value["mcpServers"]["mcp-orchestrator"]["url"], *url);
+    assert!(
+        site.run(&["connect", "cursor", "--write"])
+            .ok()
+            .contains("already")
+    );
+}
+
+#[test]
+fn a_clients_file_keeps_all_that_stands_in_it() {
+    let site = Site::with_servers();
+    let up = site.up();
+    let url = format!("{}/mcp", up.address());
+    let settings = site.dir().join("settings.json");
+    let before = "{\n  // mine\n  \"theme\": \"dark\",\n}\n";
+    std::fs::write(&settings, before).unwrap();
+    let name = settings.to_str().unwrap();
+    site.run(&["connect", "zed", "--write", "--file", name])
+        .ok();
+    let after = std::fs::read_to_string(&settings).unwrap();
+    assert!(after.contains("// mine") && after.contains(&url), "{after}");
+    assert_eq!(
+        std::fs::read_to_string(site.dir().join("settings.json.backup")).unwrap(),
+        before
+    );
+
+    std::fs::write(&settings, "// nothing else\n").unwrap();
+    let refused = site.run(&["connect", "zed", "--write", "--file", name]);
+    assert_eq!(refused.code, 1);
+    assert!(
+        refused.err.contains("by hand") && refused.err.contains(&url),
+        "{}",
+        refused.err
+    );
+    assert_eq!(
+        std::fs::read_to_string(&settings).unwrap(),
+        "// nothing else\n"
+    );
+
+    let own = site.config();
+    let own = site.run(&[
+        "connect",
+        "cursor",
+        "--write",
+        "--file",
+        own.to_str().unwrap(),
+    ]);
+    assert_eq!(own.code, 2);
+}
+
+#[test]
+fn a_secret_is_never_shown() {
+    let site = Site::with_servers();
+    let mut up = site.up();
+    let said = site.run(&["call", "secretive", "hash"]).ok();
+    assert_eq!(
+        said,
+        format!("the secret has {} characters\n", CANARY.len())
+    );
+    let commands: [&[&str]; 8] = [
+        &["ps"],
+        &["ps", "-o", "json"],
+        &["explain", "secretive__hash"],
+        &["explain", "secretive__hash", "-o", "json"],
+        &["check", "-o", "json"],
+        &["tools", "secretive", "-o", "json"],
+        &["logs", "secretive"],
+        &["call", "secretive", "nothing"],
+    ];
+    for command in commands {
+        let shown = site.run(command);
+        assert!(
+            !shown.out.contains(CANARY) && !shown.err.contains(CANARY),
+            "{command:?}"
+        );
+    }
+    if Path::new("/proc/self/cmdline").exists() {
+        let typed = std::fs::read(format!("/proc/{}/cmdline", up.pid())).unwrap();
+        assert!(!String::from_utf8_lossy(&typed).contains(CANARY));
+    }
+    up.end();
+    let log = std::fs::read_to_string(site.dir().join("up.log")).unwrap();
+    assert!(!log.is_empty() && !log.contains(CANARY));
+}
+
+#[test]
+fn the_socket_is_this_users_alone_and_goes_with_the_gateway() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let site = Site::with_servers();
+    let mut up = site.up();
+    let socket = site.dir().join("state/control.sock");
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(
+        (mode(&socket), mode(socket.parent().unwrap())),
+        (0o600, 0o700)
+    );
+    let second = site.run(&["up"]);
+    assert_eq!(second.code, 1);
+    assert!(second.err.contains("held by process"), "{}", second.err);
+    up.end();
+    assert!(!socket.exists());
+    assert_eq!(site.run(&["ps"]).code, 3);
+
+    // One that was killed leaves its socket; the next takes it over.
+    let mut killed = site.up();
+    killed.kill();
+    assert!(socket.exists());
+    assert_eq!(site.run(&["ps"]).code, 3);
+    let _up = site.up();
+    assert_eq!(site.run(&["ps"]).code, 0);
+}
+
+#[test]
+fn a_long_state_directory_has_its_socket_elsewhere() {
+    let mut site = Site::with_servers();
+    let long = site.dir().join("x".repeat(120));
+    site.state = long.clone();
+    let mut up = site.up();
+    assert_eq!(site.run(&["ps"]).code, 0);
+    assert!(!long.join("control.sock").exists() && long.join("control.path").exists());
+    up.end();
+    assert_eq!(site.run(&["ps"]).code, 3);
+}
+
+#[test]
+fn completions_and_the_schema_are_printed() {
+    let folder = tempfile::tempdir().unwrap();
+    for shell in ["bash", "zsh", "fish"] {
+        let script = support::bare(folder.path(), &["completions", shell]).ok();
+        assert!(
+            script.contains("mcp-orchestrator") && script.contains("explain"),
+            "{shell}"
+        );
+    }
+    let schema = support::bare(folder.path(), &["schema"]).json();
+    assert!(schema["properties"]["servers"].is_object());
+}

@@ -1,0 +1,155 @@
+//! Calls that an operator makes of a server itself, past the names and the choice of any gateway.
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+use tokio::time::Instant;
+
+use super::calls::{missing, params};
+use super::context::Context;
+use super::forward::Work;
+use super::{Inner, Orchestrator, expect_request};
+use crate::auth::Principal;
+use crate::call::Reply;
+use crate::catalog::{Source, page};
+use crate::credential::CredentialRule;
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{Alias, GatewayId, ServerId};
+use crate::jsonrpc::{Message, text};
+use crate::pool::Caller;
+use crate::protocol::Era;
+use crate::router::{ItemKind, Route, ToolFilter, ViewEntry};
+
+impl Orchestrator {
+    /// A server's tools as it names them, as the JSON text of a list. What is not known yet is learned by a start.
+    ///
+    /// # Errors
+    /// [`NoRoute`](ErrorKind::NoRoute) for an unknown server; else why it could not be asked.
+    pub async fn server_tools(
+        &self,
+        principal: &Arc<Principal>,
+        server: &ServerId,
+    ) -> Result<String> {
+        let inner = &self.inner;
+        let context = inner.operator(principal);
+        let source = inner.source_of(&context, server).await?;
+        let (mut list, mut at) = (String::from("["), 0);
+        loop {
+            let (part, next) = page(std::slice::from_ref(&source), ItemKind::Tool, false, at);
+            let items = part.strip_prefix("\"tools\":[").unwrap_or_default();
+            list.push_str(items.strip_suffix(']').unwrap_or_default());
+            match next {
+                Some(next) if next > at => at = next,
+                _ => break,
+            }
+            list.push(',');
+        }
+        list.push(']');
+        Ok(list)
+    }
+
+    /// Carries out a modern `tools/call` on a server, with the tool's own name.
+    ///
+    /// # Errors
+    /// [`NoRoute`](ErrorKind::NoRoute) for an unknown server; else as [`call`](Self::call).
+    ///
+    /// # Cancel safety
+    /// Dropping the future or the reply cancels the call upstream.
+    pub async fn call_tool(
+        &self,
+        principal: &Arc<Principal>,
+        server: &ServerId,
+        message: Message,
+    ) -> Result<Reply> {
+        expect_request(&message)?;
+        let inner = &self.inner;
+        let started = Instant::now();
+        let name = crate::metrics::method_label(message.method());
+        let reply = inner.call_tool(principal, server, message).await;
+        let failed = reply.as_ref().err().map(Error::kind);
+        inner.metrics.call(name, started.elapsed(), failed);
+        reply
+    }
+}
+
+impl Inner {
+    fn operator(&self, principal: &Arc<Principal>) -> Context {
+        Context {
+            principal: Arc::clone(principal),
+            gateway: GatewayId::default_gateway(),
+            session: None,
+            caller: Caller {
+                party: self.party_of(&principal.id),
+                era: Era::Modern,
+                client: None,
+            },
+            token: None,
+        }
+    }
+
+    async fn source_of(self: &Arc<Self>, context: &Context, server: &ServerId) -> Result<Source> {
+        let spec = self.spec(server)?;
+        let rule = rule(spec.server.slots.is_empty());
+        self.credential(context, &spec, &rule, None).await?;
+        let entry = ViewEntry {
+            alias: Alias::from(server),
+            server: server.clone(),
+            credential: rule,
+            tools: ToolFilter::All,
+        };
+        let Some(kept) = self.lists_of(context, &entry).await else {
+            let failure = self
+                .pool
+                .server(server)
+                .and_then(|found| found.last_failure());
+            let late = || {
+                let text = format!("server {server} did not tell its tools in time");
+                Error::new(ErrorKind::TimedOut, text).with_server(server)
+            };
+            return Err(failure.map_or_else(late, |error| error.duplicate().with_server(server)));
+        };
+        let (alias, tools) = (entry.alias, entry.tools);
+        Ok(Source { alias, tools, kept })
+    }
+
+    async fn call_tool(
+        self: &Arc<Self>,
+        principal: &Arc<Principal>,
+        server: &ServerId,
+        message: Message,
+    ) -> Result<Reply> {
+        let spec = self.spec(server)?;
+        let name = params(&message)?
+            .name
+            .and_then(|raw| text(raw.get()))
+            .ok_or_else(|| missing("name"))?
+            .into_owned();
+        let context = self.operator(principal);
+        let route = Route {
+            server: server.clone(),
+            alias: Alias::from(server),
+            name: name.clone().into(),
+            credential: rule(spec.server.slots.is_empty()),
+        };
+        let mut work = Work {
+            name: Some(name),
+            ..Work::plain(message.clone())
+        };
+        let mut headers = HeaderMap::new();
+        self.header_params(&context, &route, &message, &mut headers)
+            .await?;
+        work.headers = headers;
+        let (reply, _) = self
+            .forward(&context, server, &route.credential, work)
+            .await?;
+        Ok(reply)
+    }
+}
+
+fn rule(without_slots: bool) -> CredentialRule {
+    if without_slots {
+        CredentialRule::None
+    } else {
+        CredentialRule::Resolve
+    }
+}

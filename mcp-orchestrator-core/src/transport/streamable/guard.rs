@@ -1,0 +1,64 @@
+//! Cancellation of requests that nobody waits for any more.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+
+use super::Http;
+use super::session::{Conversation, tell};
+use crate::call::{Reply, ReplyItem};
+use crate::jsonrpc::notification;
+use crate::protocol::method;
+
+/// Tells the server when nobody waits for a request any more.
+pub(super) struct Guard {
+    pub(super) http: Arc<Http>,
+    pub(super) conversation: Arc<Conversation>,
+    /// The request's id as JSON; empty once there is nothing to tell.
+    pub(super) id: Bytes,
+}
+
+impl Guard {
+    /// The request has its answer.
+    pub(super) fn disarm(mut self) {
+        self.id = Bytes::new();
+    }
+
+    /// Stays with a reply that comes in parts.
+    pub(super) fn watch(self, reply: Reply) -> Reply {
+        let stream = match reply.into_ready() {
+            Ok(response) => {
+                self.disarm();
+                return Reply::ready(response);
+            }
+            Err(stream) => stream,
+        };
+        let mut guard = Some(self);
+        let watched = stream.inspect(move |item| {
+            if matches!(item, ReplyItem::Response(_) | ReplyItem::Failed(_))
+                && let Some(guard) = guard.take()
+            {
+                guard.disarm();
+            }
+        });
+        Reply::stream(watched.boxed())
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if self.id.is_empty() {
+            return;
+        }
+        let id = String::from_utf8_lossy(&self.id).into_owned();
+        let params = format!("{{\"requestId\":{id},\"reason\":\"the caller left\"}}");
+        let body = notification(method::CANCELLED, Some(&params));
+        let (http, conversation) = (Arc::clone(&self.http), Arc::clone(&self.conversation));
+        self.http.janitor.short(async move {
+            if let Err(error) = tell(&http, &conversation, body).await {
+                tracing::debug!(%error, "a cancellation did not reach its server");
+            }
+        });
+    }
+}

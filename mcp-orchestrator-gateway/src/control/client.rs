@@ -1,0 +1,269 @@
+//! The other side of the control endpoint: what the command line speaks with a running gateway by.
+
+use std::fmt;
+use std::io;
+use std::marker::PhantomData;
+use std::path::{Path, PathBuf};
+
+use bytes::{Buf as _, Bytes, BytesMut};
+use http::{Method, Request, Response, header};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::net::UnixStream;
+use tokio::task::JoinSet;
+
+use super::socket;
+use super::wire::{
+    CallEvent, CallRequest, ExplainRequest, Explanation, InstanceInfo, Instances, Line, LogRequest,
+    Refusal, Reloaded, Status, Tools, Touched,
+};
+
+/// Speaks with the gateway of a state directory. Each request has a connection of its own.
+#[derive(Clone, Debug)]
+pub struct Client {
+    path: PathBuf,
+}
+
+/// Why a gateway did not do what it was asked.
+#[derive(Debug)]
+pub enum ClientError {
+    /// Nobody answers there.
+    NotRunning(PathBuf),
+    /// It said no.
+    Refused(Refusal),
+    /// It was understood by neither side, or the connection broke.
+    Broken(String),
+}
+
+impl fmt::Display for ClientError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotRunning(path) => write!(f, "no gateway answers at {}", path.display()),
+            Self::Refused(refusal) => f.write_str(&refusal.message),
+            Self::Broken(why) => write!(f, "the gateway's answer is of no use: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for ClientError {}
+
+fn broken(error: impl fmt::Display) -> ClientError {
+    ClientError::Broken(error.to_string())
+}
+
+impl Client {
+    /// The gateway that holds this state directory, running or not.
+    pub fn of(state_dir: &Path) -> Self {
+        Self {
+            path: socket::find(state_dir),
+        }
+    }
+
+    /// That it runs, and how.
+    ///
+    /// # Errors
+    /// [`NotRunning`](ClientError::NotRunning) and the others.
+    pub async fn status(&self) -> Result<Status, ClientError> {
+        self.get("/v1/status").await
+    }
+
+    /// Every instance, and every server without one.
+    ///
+    /// # Errors
+    /// As [`status`](Self::status).
+    pub async fn instances(&self) -> Result<Vec<InstanceInfo>, ClientError> {
+        let answer: Instances = self.get("/v1/instances").await?;
+        Ok(answer.instances)
+    }
+
+    /// Starts a server's instances anew.
+    ///
+    /// # Errors
+    /// [`Refused`](ClientError::Refused) for an unknown server.
+    pub async fn restart(&self, server: &str) -> Result<Touched, ClientError> {
+        self.post(&format!("/v1/servers/{server}/restart"), &())
+            .await
+    }
+
+    /// Puts a server's instances to rest until the next call.
+    ///
+    /// # Errors
+    /// [`Refused`](ClientError::Refused) for an unknown server.
+    pub async fn stop(&self, server: &str) -> Result<Touched, ClientError> {
+        self.post(&format!("/v1/servers/{server}/stop"), &()).await
+    }
+
+    /// The log of a server's instance.
+    ///
+    /// # Errors
+    /// [`Refused`](ClientError::Refused) for an unknown server, and where nothing has run.
+    pub async fn logs(&self, server: &str, which: &LogRequest) -> Result<Lines<Line>, ClientError> {
+        self.stream(&format!("/v1/servers/{server}/logs"), which)
+            .await
+    }
+
+    /// A server's tools, as it names them.
+    ///
+    /// # Errors
+    /// Why they are not known.
+    pub async fn server_tools(&self, server: &str) -> Result<Tools, ClientError> {
+        self.get(&format!("/v1/servers/{server}/tools")).await
+    }
+
+    /// The tools that a gateway shows.
+    ///
+    /// # Errors
+    /// [`Refused`](ClientError::Refused) for an unknown gateway.
+    pub async fn gateway_tools(&self, gateway: &str) -> Result<Tools, ClientError> {
+        self.get(&format!("/v1/gateways/{gateway}/tools")).await
+    }
+
+    /// Calls a tool. The last event is a result or an error; dropping the events cancels the call.
+    ///
+    /// # Errors
+    /// Where the call could not be made.
+    pub async fn call(
+        &self,
+        server: &str,
+        call: &CallRequest,
+    ) -> Result<Lines<CallEvent>, ClientError> {
+        self.stream(&format!("/v1/servers/{server}/call"), call)
+            .await
+    }
+
+    /// Which route a call would take.
+    ///
+    /// # Errors
+    /// As [`status`](Self::status).
+    pub async fn explain(&self, what: &ExplainRequest) -> Result<Explanation, ClientError> {
+        self.post("/v1/explain", what).await
+    }
+
+    /// Reads the configuration again.
+    ///
+    /// # Errors
+    /// What is wrong with it; then the one before goes on.
+    pub async fn reload(&self) -> Result<Reloaded, ClientError> {
+        self.post("/v1/reload", &()).await
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        self.send(Method::GET, path, Bytes::new())
+            .await?
+            .whole()
+            .await
+    }
+
+    async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, ClientError> {
+        let body = serde_json::to_vec(body).map_err(broken)?;
+        self.send(Method::POST, path, body.into())
+            .await?
+            .whole()
+            .await
+    }
+
+    async fn stream<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<Lines<T>, ClientError> {
+        let body = serde_json::to_vec(body).map_err(broken)?;
+        let exchange = self.send(Method::POST, path, body.into()).await?;
+        Ok(Lines {
+            exchange,
+            buffer: BytesMut::new(),
+            item: PhantomData,
+        })
+    }
+
+    async fn send(&self, method: Method, path: &str, body: Bytes) -> Result<Exchange, ClientError> {
+        let stream = UnixStream::connect(&self.path).await;
+        let stream = stream.map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+                ClientError::NotRunning(self.path.clone())
+            }
+            _ => ClientError::Broken(format!("{}: {error}", self.path.display())),
+        })?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(broken)?;
+        let mut driver = JoinSet::new();
+        driver.spawn(async move {
+            // What breaks the connection, breaks the request too, and is told there.
+            let _ = connection.await;
+        });
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::HOST, "localhost")
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Full::new(body))
+            .map_err(broken)?;
+        let response = sender.send_request(request).await.map_err(broken)?;
+        let exchange = Exchange {
+            response,
+            _driver: driver,
+        };
+        if exchange.response.status().is_success() {
+            return Ok(exchange);
+        }
+        Err(ClientError::Refused(exchange.whole().await?))
+    }
+}
+
+/// A response that comes in, and the connection that it comes by.
+#[derive(Debug)]
+struct Exchange {
+    response: Response<Incoming>,
+    _driver: JoinSet<()>,
+}
+
+impl Exchange {
+    async fn whole<T: DeserializeOwned>(self) -> Result<T, ClientError> {
+        let body = self.response.into_body().collect().await.map_err(broken)?;
+        serde_json::from_slice(&body.to_bytes()).map_err(broken)
+    }
+}
+
+/// Items of a stream, one JSON text per line. Dropping it ends the stream.
+#[derive(Debug)]
+pub struct Lines<T> {
+    exchange: Exchange,
+    buffer: BytesMut,
+    item: PhantomData<T>,
+}
+
+impl<T: DeserializeOwned> Lines<T> {
+    /// The next one; `None` at the end.
+    ///
+    /// # Errors
+    /// Where the connection breaks.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost where the future is dropped.
+    pub async fn next(&mut self) -> Result<Option<T>, ClientError> {
+        loop {
+            if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
+                let line = self.buffer.split_to(end);
+                self.buffer.advance(1);
+                return serde_json::from_slice(&line).map(Some).map_err(broken);
+            }
+            match self.exchange.response.frame().await {
+                None => return Ok(None),
+                Some(frame) => {
+                    if let Ok(data) = frame.map_err(broken)?.into_data() {
+                        self.buffer.extend_from_slice(&data);
+                    }
+                }
+            }
+        }
+    }
+}

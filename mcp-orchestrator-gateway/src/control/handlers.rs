@@ -1,0 +1,235 @@
+//! The requests of the control endpoint, each answered by one control method of the orchestrator.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use futures_util::{Stream, StreamExt as _};
+use http::StatusCode;
+use http::header::CONTENT_TYPE;
+use mcp_orchestrator_core::auth::Principal;
+use mcp_orchestrator_core::id::{GatewayId, PrincipalId, ServerId};
+use mcp_orchestrator_core::router::Item;
+use mcp_orchestrator_core::runtime::LogOptions;
+use mcp_orchestrator_core::{Error, ErrorKind, Orchestrator, Result};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::wire::{
+    CallRequest, ConfigProblem, ExplainRequest, GatewayInfo, Instances, Line, LogRequest, LogText,
+    Refusal, Reloaded, Status, Tools, Touched,
+};
+use super::{Control, call};
+use crate::{errors, reload};
+
+/// The largest arguments of a call.
+const LARGEST: usize = 64 << 20;
+
+/// All requests of the control endpoint. Who may send them is for the transport to see to.
+pub(crate) fn router(control: Control) -> Router {
+    Router::new()
+        .route("/v1/status", get(status))
+        .route("/v1/instances", get(instances))
+        .route("/v1/explain", post(explain))
+        .route("/v1/reload", post(reload))
+        .route("/v1/gateways/{gateway}/tools", get(gateway_tools))
+        .route("/v1/servers/{server}/tools", get(server_tools))
+        .route("/v1/servers/{server}/call", post(call_tool))
+        .route("/v1/servers/{server}/logs", post(logs))
+        .route("/v1/servers/{server}/restart", post(restart))
+        .route("/v1/servers/{server}/stop", post(stop))
+        .fallback(|| async { Failed(Error::new(ErrorKind::NoRoute, "no such request")) })
+        .layer(DefaultBodyLimit::max(LARGEST))
+        .with_state(control)
+}
+
+/// An error as a response.
+struct Failed(Error);
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self(error)
+    }
+}
+
+impl IntoResponse for Failed {
+    fn into_response(self) -> Response {
+        json(
+            errors::control_status(self.0.kind()),
+            &Refusal::from(&self.0),
+        )
+    }
+}
+
+type Answer = Result<Response, Failed>;
+
+impl Control {
+    fn orchestrator(&self) -> &Orchestrator {
+        self.built.orchestrator()
+    }
+}
+
+async fn status(State(control): State<Control>) -> Answer {
+    let listen = control.about.listen;
+    let gateways = control.built.router().gateways().into_iter().map(|id| {
+        let path = if id == GatewayId::default_gateway() {
+            String::new()
+        } else {
+            format!("/{id}")
+        };
+        GatewayInfo {
+            name: id.to_string(),
+            url: format!("http://{listen}/mcp{path}"),
+        }
+    });
+    let servers = control.orchestrator().servers();
+    ok(&Status {
+        servers: servers.iter().map(ToString::to_string).collect(),
+        gateways: gateways.collect(),
+        ..control.about
+    })
+}
+
+async fn instances(State(control): State<Control>) -> Answer {
+    let instances = control.orchestrator().instances().await;
+    ok(&Instances { instances })
+}
+
+async fn restart(State(control): State<Control>, Path(server): Path<String>) -> Answer {
+    let instances = control.orchestrator().restart(&id(&server)?).await?;
+    ok(&Touched { instances })
+}
+
+async fn stop(State(control): State<Control>, Path(server): Path<String>) -> Answer {
+    let instances = control.orchestrator().stop(&id(&server)?).await?;
+    ok(&Touched { instances })
+}
+
+async fn logs(State(control): State<Control>, Path(server): Path<String>, body: Bytes) -> Answer {
+    let request: LogRequest = read(&body)?;
+    let options = LogOptions {
+        tail: request.tail,
+        follow: request.follow,
+        previous: request.previous,
+    };
+    let server = id(&server)?;
+    let orchestrator = control.orchestrator();
+    let lines = orchestrator
+        .logs(&server, request.instance.as_deref(), options)
+        .await?;
+    Ok(ndjson(lines.map(|line| match line {
+        Ok(line) => Line::Line(LogText::from(line)),
+        Err(error) => Line::Error(Refusal::from(&error)),
+    })))
+}
+
+async fn server_tools(State(control): State<Control>, Path(server): Path<String>) -> Answer {
+    let server = id(&server)?;
+    let list = control
+        .orchestrator()
+        .server_tools(&control.principal, &server)
+        .await?;
+    let tools = serde_json::from_str(&list).map_err(defect)?;
+    ok(&Tools { tools })
+}
+
+async fn gateway_tools(State(control): State<Control>, Path(gateway): Path<String>) -> Answer {
+    let gateway = GatewayId::new(gateway).map_err(|error| no_route(&error))?;
+    let tools = call::gateway_tools(control.orchestrator(), &control.principal, &gateway).await?;
+    ok(&Tools { tools })
+}
+
+async fn call_tool(
+    State(control): State<Control>,
+    Path(server): Path<String>,
+    body: Bytes,
+) -> Answer {
+    let server = id(&server)?;
+    let request: CallRequest = read(&body)?;
+    let orchestrator = control.orchestrator().clone();
+    Ok(ndjson(call::events(
+        orchestrator,
+        control.principal,
+        server,
+        request,
+    )))
+}
+
+async fn explain(State(control): State<Control>, body: Bytes) -> Answer {
+    let request: ExplainRequest = read(&body)?;
+    let principal = match &request.principal {
+        None => Arc::clone(&control.principal),
+        Some(name) => {
+            let id = PrincipalId::new(name).map_err(|error| invalid(&error))?;
+            Arc::new(Principal::user(id, "control"))
+        }
+    };
+    let gateway = match &request.gateway {
+        None => GatewayId::default_gateway(),
+        Some(name) => GatewayId::new(name).map_err(|error| no_route(&error))?,
+    };
+    let item = match (&request.tool, &request.prompt, &request.resource) {
+        (Some(tool), None, None) => Item::Tool(tool),
+        (None, Some(prompt), None) => Item::Prompt(prompt),
+        (None, None, Some(resource)) => Item::Resource(resource),
+        _ => return Err(invalid(&"name one tool, prompt or resource").into()),
+    };
+    let explanation = control
+        .orchestrator()
+        .explain(&principal, &gateway, item)
+        .await;
+    ok(&explanation)
+}
+
+async fn reload(State(control): State<Control>) -> Answer {
+    let notices =
+        reload::apply(&control.files, &control.options, &control.built).map_err(Error::from)?;
+    ok(&Reloaded {
+        servers: control.orchestrator().servers().len(),
+        notices: notices.iter().map(ConfigProblem::from).collect(),
+    })
+}
+
+/// A server's name as it stands in the path; one that cannot be a name is one that is not configured.
+fn id(server: &str) -> Result<ServerId> {
+    ServerId::new(server).map_err(|error| no_route(&error))
+}
+
+fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T> {
+    serde_json::from_slice(body).map_err(|error| invalid(&error))
+}
+
+fn invalid(text: &impl ToString) -> Error {
+    Error::new(ErrorKind::InvalidParams, text.to_string())
+}
+
+fn no_route(text: &impl ToString) -> Error {
+    Error::new(ErrorKind::NoRoute, text.to_string())
+}
+
+fn defect(error: impl std::error::Error + Send + Sync + 'static) -> Error {
+    Error::new(ErrorKind::Internal, "an answer cannot be written").with_source(error)
+}
+
+fn ok(value: &impl Serialize) -> Answer {
+    Ok(json(StatusCode::OK, value))
+}
+
+fn json(status: StatusCode, value: &impl Serialize) -> Response {
+    let body = serde_json::to_vec(value).unwrap_or_default();
+    (status, [(CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+fn ndjson<T: Serialize>(items: impl Stream<Item = T> + Send + 'static) -> Response {
+    let lines = items.map(|item| {
+        serde_json::to_vec(&item).map(|mut line| {
+            line.push(b'\n');
+            line
+        })
+    });
+    let body = Body::from_stream(lines);
+    ([(CONTENT_TYPE, "application/x-ndjson")], body).into_response()
+}

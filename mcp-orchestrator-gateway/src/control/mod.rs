@@ -1,0 +1,35 @@
+//! The control endpoint: what operators ask of a running gateway, as JSON over HTTP.
+//!
+//! Three parts that know little of each other: [`wire`] is what is said, `handlers` answer it with the orchestrator's
+//! control methods, and `socket` carries it over a Unix socket that only this user can open. [`Client`] is the other
+//! side. `docs/cli.md` lists the requests.
+
+mod call;
+mod client;
+mod handlers;
+mod socket;
+mod time;
+pub mod wire;
+
+use std::sync::Arc;
+
+use mcp_orchestrator_core::auth::Principal;
+use mcp_orchestrator_core::config::{Built, LoadOptions};
+use std::path::PathBuf;
+
+pub use self::call::events as call_events;
+pub use self::client::{Client, ClientError, Lines};
+pub(crate) use self::handlers::router;
+pub(crate) use self::socket::Socket;
+
+/// What the handlers work on.
+#[derive(Clone, Debug)]
+pub(crate) struct Control {
+    pub(crate) built: Arc<Built>,
+    /// As whom calls are made and explained where nobody is named.
+    pub(crate) principal: Arc<Principal>,
+    pub(crate) files: Vec<PathBuf>,
+    pub(crate) options: LoadOptions,
+    /// What does not change while it runs.
+    pub(crate) about: wire::Status,
+}
