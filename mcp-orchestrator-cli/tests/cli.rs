@@ -143,6 +143,29 @@ fn a_server_is_restarted_and_stopped_until_the_next_call() {
 }
 
 #[test]
+fn an_eager_server_that_was_stopped_stays_stopped() {
+    let site = Site::with_servers();
+    let script = "    command: [sh, \"";
+    site.write(
+        &site
+            .read()
+            .replacen(script, &format!("    start: eager\n{script}"), 1),
+    );
+    let _up = site.up();
+    let begin = SystemTime::now();
+    while site.pid("math").is_none() {
+        assert!(begin.elapsed().unwrap() < Duration::from_secs(20));
+    }
+    assert!(site.run(&["stop", "math"]).ok().starts_with("stopped"));
+    for _ in 0..5 {
+        assert_eq!(site.pid("math"), None);
+    }
+    site.run(&["call", "math", "add", "--json", r#"{"a":1,"b":1}"#])
+        .ok();
+    assert!(site.pid("math").is_some());
+}
+
+#[test]
 fn logs_are_shown_and_followed() {
     let site = Site::with_servers();
     let _up = site.up();

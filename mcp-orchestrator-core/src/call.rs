@@ -98,6 +98,16 @@ pub struct EventId {
     pub seq: u64,
 }
 
+impl EventId {
+    /// The stream of what belongs to no call.
+    pub(crate) const GENERAL: u64 = 0;
+
+    /// Whether it is of the stream of what belongs to no call.
+    pub(crate) fn is_general(self) -> bool {
+        self.stream == Self::GENERAL
+    }
+}
+
 impl fmt::Display for EventId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{}", self.stream, self.seq)

@@ -77,7 +77,7 @@ impl Gate {
         let (parts, body) = request.into_parts();
         let answer = match parts.method {
             Method::POST => self.post(gateway, &parts, body).await,
-            Method::GET => self.get(gateway, &parts).await,
+            Method::GET => Box::pin(self.get(gateway, &parts)).await,
             Method::DELETE => self.delete(&gateway, &parts).await,
             _ => Ok(plain(StatusCode::METHOD_NOT_ALLOWED)),
         };
@@ -100,7 +100,7 @@ impl Gate {
             Err(error) => return Ok(errors::response(&error, message.id(), Era::Modern)),
         };
         match era {
-            Era::Modern => Ok(self.modern(gateway, parts, who, message).await),
+            Era::Modern => Ok(Box::pin(self.modern(gateway, parts, who, message)).await),
             Era::Legacy => Ok(self.legacy(gateway, parts, who, message).await),
         }
     }
@@ -139,7 +139,11 @@ impl Gate {
             token: who.token,
         };
         let orchestrator = self.orchestrator.clone();
-        respond::call(async move { orchestrator.call(call).await }, manner).await
+        respond::call(
+            Box::pin(async move { orchestrator.call(call).await }),
+            manner,
+        )
+        .await
     }
 
     async fn legacy(
@@ -155,7 +159,7 @@ impl Gate {
             Err(error) => return errors::response(&error, id.as_deref(), Era::Legacy),
         };
         if message.kind() != Kind::Request {
-            return self.notify(gateway, who, session, message).await;
+            return Box::pin(self.notify(gateway, who, session, message)).await;
         }
         let manner = self.manner(id.unwrap_or_else(|| "null".into()), Era::Legacy);
         let call = Call {
@@ -167,7 +171,11 @@ impl Gate {
             token: who.token,
         };
         let orchestrator = self.orchestrator.clone();
-        respond::call(async move { orchestrator.call(call).await }, manner).await
+        respond::call(
+            Box::pin(async move { orchestrator.call(call).await }),
+            manner,
+        )
+        .await
     }
 
     async fn notify(

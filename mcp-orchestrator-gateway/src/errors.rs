@@ -7,6 +7,7 @@ use http::{HeaderValue, StatusCode};
 use mcp_orchestrator_core::jsonrpc::error_response;
 use mcp_orchestrator_core::protocol::{Era, code};
 use mcp_orchestrator_core::{Error, ErrorKind};
+use serde_json::Value;
 
 /// Codes of our own, outside the range that JSON-RPC reserves.
 mod own {
@@ -72,22 +73,29 @@ pub(crate) fn control_status(kind: ErrorKind) -> StatusCode {
 /// The JSON-RPC error of an error, under this id.
 pub(crate) fn json(error: &Error, id: &str, era: Era) -> Bytes {
     let (_, code) = table(error.kind(), era);
-    let data = error
-        .data()
-        .map(|data| data.get().to_owned())
-        .or_else(|| about(error));
+    let data = data(error);
     error_response(id, i64::from(code), &error.to_string(), data.as_deref())
 }
 
-/// Which server failed, and whose fault it is.
-fn about(error: &Error) -> Option<String> {
-    let server = error.server()?;
-    let data = serde_json::json!({
+/// What the error says of itself, and which server failed, and whose fault it is.
+fn data(error: &Error) -> Option<String> {
+    let own = error.data().map(serde_json::value::RawValue::get);
+    let Some(server) = error.server() else {
+        return own.map(str::to_owned);
+    };
+    let mut data = serde_json::json!({
         "server": server.as_str(),
         "instance": error.instance(),
         "fault": error.fault().as_str(),
         "retryAfterMs": error.retry_after().and_then(|after| u64::try_from(after.as_millis()).ok()),
     });
+    if let (Value::Object(members), Some(own)) = (&mut data, own) {
+        match serde_json::from_str(own) {
+            Ok(Value::Object(own)) => members.extend(own),
+            // What is no object, or more than a number can hold, stands alone.
+            _ => return Some(own.to_owned()),
+        }
+    }
     Some(data.to_string())
 }
 

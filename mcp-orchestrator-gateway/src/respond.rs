@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::response::Response;
 use bytes::{BufMut as _, Bytes, BytesMut};
+use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, Stream, StreamExt as _};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, StatusCode};
@@ -46,11 +47,9 @@ pub(crate) fn accepted() -> Response {
 }
 
 /// The response to a request whose call is under way.
-pub(crate) async fn call(
-    call: impl Future<Output = Result<Reply>> + Send + 'static,
-    manner: Manner,
-) -> Response {
-    let mut call = Box::pin(call);
+///
+/// The call comes in its box: passed on by value, a future is copied at each step.
+pub(crate) async fn call(mut call: BoxFuture<'static, Result<Reply>>, manner: Manner) -> Response {
     match tokio::time::timeout(manner.keep_alive, &mut call).await {
         Ok(answer) => answered(answer, manner),
         // Slow: from here on the client hears that we are alive.
@@ -110,7 +109,7 @@ pub(crate) fn stream(reply: Reply, manner: Manner) -> Response {
 }
 
 enum Source {
-    Coming(std::pin::Pin<Box<dyn Future<Output = Result<Reply>> + Send>>),
+    Coming(BoxFuture<'static, Result<Reply>>),
     Here(Reply),
     Over,
 }

@@ -1,5 +1,6 @@
 //! `logs`: a server's own output.
 
+use mcp_orchestrator_gateway::control::ClientError;
 use mcp_orchestrator_gateway::control::wire::{Line, LogRequest, LogText};
 use serde_json::Value;
 
@@ -17,13 +18,20 @@ pub(super) async fn run(args: LogsArgs, form: Output) -> Result<Exit, Failure> {
         instance: args.instance,
     };
     let mut lines = site.told(site.client().logs(&args.server, &request).await)?;
-    while let Some(line) = lines.next().await? {
+    while let Some(line) = lines.next().await.map_err(broken_off)? {
         match line {
             Line::Line(text) => print(&text, form)?,
             Line::Error(refusal) => return Err(refusal.into()),
         }
     }
     Ok(Exit::Done)
+}
+
+fn broken_off(error: ClientError) -> Failure {
+    match error {
+        ClientError::Broken(_) => Failure::failed("the log broke off: the gateway ended"),
+        other => other.into(),
+    }
 }
 
 fn print(line: &LogText, form: Output) -> Result<(), Failure> {

@@ -228,12 +228,11 @@ pub(crate) fn bare(folder: &Path, args: &[&str]) -> Ran {
 fn program(folder: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mcp-orchestrator"));
     let home = folder.join("home");
-    let runtime = std::env::temp_dir();
     command
         .args(args)
         .current_dir(folder)
         .env("HOME", &home)
-        .env("XDG_RUNTIME_DIR", runtime)
+        .env("XDG_RUNTIME_DIR", folder)
         .env_remove("XDG_STATE_HOME")
         .env_remove("XDG_CONFIG_HOME")
         .env_remove("MCP_ORCHESTRATOR_CONFIG")

@@ -40,9 +40,21 @@ impl Inner {
         message: Message,
         headers: HeaderMap,
     ) -> Result<Reply> {
-        let legacy = context.era() == Era::Legacy;
         match message.method() {
             method::TOOLS_CALL => self.named(context, message, headers, ItemKind::Tool).await,
+            // All that is rarer is boxed, so that it does not make the future of a tool's call larger.
+            _ => Box::pin(self.by_rarer_method(context, message, headers)).await,
+        }
+    }
+
+    async fn by_rarer_method(
+        self: &Arc<Self>,
+        context: &Context,
+        message: Message,
+        headers: HeaderMap,
+    ) -> Result<Reply> {
+        let legacy = context.era() == Era::Legacy;
+        match message.method() {
             method::PROMPTS_GET => {
                 self.named(context, message, headers, ItemKind::Prompt)
                     .await

@@ -123,7 +123,7 @@ impl Inner {
                     {
                         return Err(refused);
                     }
-                    self.once(context, &spec, &other, &work, deadline).await
+                    Box::pin(self.once(context, &spec, &other, &work, deadline)).await
                 }
                 answer => answer,
             }
@@ -146,9 +146,11 @@ impl Inner {
         let lease = match self.pool.running(&spec.server.id, credential, &scope) {
             Some(lease) => lease,
             None => {
-                self.pool
-                    .acquire(&spec.server.id, credential, scope, &Progress::unheard())
-                    .await?
+                let unheard = Progress::unheard();
+                let starting = self
+                    .pool
+                    .acquire(&spec.server.id, credential, scope, &unheard);
+                Box::pin(starting).await?
             }
         };
         self.send(context, lease, work, deadline).await

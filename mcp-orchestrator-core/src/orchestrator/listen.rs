@@ -23,7 +23,7 @@ impl Inner {
         if let Some(id) = &listen.session {
             let session = self.sessions.get(id, &listen.principal, &listen.gateway)?;
             session.touch();
-            if let Some(after) = listen.resume.filter(|after| after.stream != 0) {
+            if let Some(after) = listen.resume.filter(|after| !after.is_general()) {
                 return Ok(session.read(after));
             }
             let context = Context::of(&session);
@@ -33,7 +33,10 @@ impl Inner {
                     tracing::debug!(server = %handle.key.server(), %error, "a stream to the server cannot be opened");
                 }
             }
-            return Ok(session.listen());
+            return Ok(match listen.resume {
+                Some(after) => session.read(after),
+                None => session.listen(),
+            });
         }
         let Some(message) = listen.request else {
             return Err(Error::new(

@@ -216,7 +216,7 @@ impl Orchestrator {
         let inner = &self.inner;
         match &call.dialect {
             Dialect::Legacy(None) if call.message.method() == method::INITIALIZE => {
-                inner.initialize(call).await
+                Box::pin(inner.initialize(call)).await
             }
             Dialect::Legacy(None) => Err(Error::new(
                 ErrorKind::InvalidRequest,

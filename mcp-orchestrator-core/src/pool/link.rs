@@ -180,7 +180,7 @@ impl HttpLink {
 
     async fn request(&self, outgoing: Outgoing, caller: &Caller) -> Result<Reply> {
         match self.era(caller.era).await? {
-            Era::Modern => self.modern.request(outgoing).await,
+            Era::Modern => Box::pin(self.modern.request(outgoing)).await,
             Era::Legacy => self.session(caller).request(outgoing).await,
         }
     }
@@ -192,7 +192,7 @@ impl HttpLink {
             (Some(only), _) => Ok(only),
             (None, Era::Legacy) if !self.legacy_refused.load(Acquire) => Ok(Era::Legacy),
             (None, Era::Legacy) => Ok(Era::Modern),
-            (None, Era::Modern) => Ok(if self.speaks_modern().await? {
+            (None, Era::Modern) => Ok(if Box::pin(self.speaks_modern()).await? {
                 Era::Modern
             } else {
                 Era::Legacy

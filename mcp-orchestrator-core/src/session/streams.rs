@@ -17,7 +17,7 @@ const BYTES: usize = 4 << 20;
 /// Ended streams that can still be resumed.
 const ENDED: usize = 16;
 /// The stream of what belongs to no call.
-const GENERAL: u64 = 0;
+const GENERAL: u64 = EventId::GENERAL;
 
 /// One event.
 #[derive(Clone, Debug)]
@@ -159,6 +159,8 @@ impl Streams {
                 log.reader
             })
         };
+        // The reader before this one waits for news; that it is not the one any more is news.
+        streams.news.notify_waiters();
         let reader = Reader {
             streams: Arc::clone(streams),
             number: after.stream,

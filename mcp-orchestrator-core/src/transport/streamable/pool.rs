@@ -74,7 +74,7 @@ impl Pool {
                 },
             }
         }
-        let mut sender = self.open().await?;
+        let mut sender = Box::pin(self.open()).await?;
         let response = sender.send_request(request).await?;
         Ok((response, self.lease(sender)))
     }

@@ -40,10 +40,10 @@ impl Http {
         let status = exchange.head.status;
         if status.is_success() && exchange.is("text/event-stream") {
             let events = Events::new(Arc::clone(self), exchange, conversation);
-            return Ok(Answer::Reply(events.into_reply().await?));
+            return Ok(Answer::Reply(Box::pin(events.into_reply()).await?));
         }
         if status == StatusCode::UNAUTHORIZED {
-            exchange.drain().await;
+            Box::pin(exchange.drain()).await;
             return Err(self.status(status));
         }
         let message = if exchange.is("application/json") {
@@ -53,7 +53,7 @@ impl Http {
                 .map_err(|error| self.placed(error))?;
             Message::parse(body).ok().filter(Message::is_response)
         } else {
-            exchange.drain().await;
+            Box::pin(exchange.drain()).await;
             None
         };
         match message {

@@ -211,6 +211,11 @@ impl Session {
         if let Some(open) = &*self.open.load() {
             return Ok(Arc::clone(open));
         }
+        // Once per session: its future must not make that of every call larger.
+        Box::pin(self.opened()).await
+    }
+
+    async fn opened(&self) -> Result<Arc<Conversation>> {
         let _opening = self.opening.lock().await;
         if let Some(open) = &*self.open.load() {
             return Ok(Arc::clone(open));

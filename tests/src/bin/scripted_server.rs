@@ -1,0 +1,125 @@
+//! The scripted server on standard input and output.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Parser;
+use mcp_orchestrator_tests::scripted::{Say, Script, Server};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+/// An MCP server that does as it is told
+#[derive(Parser)]
+struct Cli {
+    /// legacy, modern or both
+    #[arg(long, default_value = "legacy")]
+    era: String,
+    /// How many tools it has besides those that do something
+    #[arg(long, default_value_t = 1)]
+    tools: usize,
+    /// Items of one page
+    #[arg(long)]
+    page: Option<usize>,
+    /// Crashes at this call
+    #[arg(long)]
+    crash_at: Option<u64>,
+    /// Writes a line here at each start
+    #[arg(long)]
+    starts: Option<PathBuf>,
+    /// Begins to read once this file is there
+    #[arg(long)]
+    wait_for: Option<PathBuf>,
+    /// Reads, and never answers anything
+    #[arg(long)]
+    mute: bool,
+    /// Says this on standard error and ends with code 7
+    #[arg(long)]
+    fail: Option<String>,
+    /// Ignores the end of its input and SIGTERM
+    #[arg(long)]
+    stubborn: bool,
+    /// Starts a child of its own
+    #[arg(long)]
+    grandchild: bool,
+    /// Closes its output after the first echo, and runs on
+    #[arg(long)]
+    shut_up: bool,
+    /// Anything: makes a spec another one
+    #[arg(long)]
+    _mark: Option<String>,
+}
+
+#[tokio::main(flavor = "current_thread")]
+#[expect(clippy::print_stderr, reason = "what a program says before it fails")]
+async fn main() -> std::process::ExitCode {
+    let cli = Cli::parse();
+    if let Some(starts) = &cli.starts {
+        use std::io::Write as _;
+        let file = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(starts);
+        let _ = writeln!(file.expect("a file for starts"), "{}", std::process::id());
+    }
+    if let Some(words) = &cli.fail {
+        eprintln!("{words}");
+        return 7.into();
+    }
+    let _grandchild = cli
+        .grandchild
+        .then(|| std::process::Command::new("sleep").arg("1000").spawn());
+    let mut beside = JoinSet::new();
+    if cli.stubborn {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut term = signal(SignalKind::terminate()).expect("a signal handler");
+        beside.spawn(async move { while term.recv().await.is_some() {} });
+    }
+    while let Some(file) = &cli.wait_for
+        && !file.exists()
+    {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    serve(&cli, &mut beside).await;
+    if cli.stubborn {
+        std::future::pending::<()>().await;
+    }
+    0.into()
+}
+
+async fn serve(cli: &Cli, beside: &mut JoinSet<()>) {
+    let server = Server::new(Script {
+        legacy: cli.era != "modern",
+        modern: cli.era != "legacy",
+        tools: cli.tools,
+        page: cli.page,
+        crash_at: cli.crash_at,
+        ..Script::default()
+    });
+    let (out, mut said) = mpsc::unbounded_channel::<Say>();
+    let shut_up = cli.shut_up;
+    beside.spawn(async move {
+        let mut stdout = tokio::io::stdout();
+        while let Some(say) = said.recv().await {
+            let bytes = match say {
+                Say::Message(bytes) => [&bytes[..], b"\n"].concat(),
+                Say::Raw(bytes) => bytes.to_vec(),
+                Say::Cut(_) => continue,
+            };
+            if stdout.write_all(&bytes).await.is_err() || stdout.flush().await.is_err() {
+                return;
+            }
+            if shut_up && memchr::memmem::find(&bytes, b"x-first").is_some() {
+                let _ = rustix::stdio::dup2_stdout(std::fs::File::open("/dev/null").expect("null"));
+            }
+        }
+    });
+    let mut lines = BufReader::new(tokio::io::stdin()).split(b'\n');
+    while let Ok(Some(line)) = lines.next_segment().await {
+        if cli.mute {
+            continue;
+        }
+        let (server, out) = (server.clone(), out.clone());
+        beside.spawn(async move { server.take(line.into(), Vec::new(), out.clone(), out).await });
+    }
+}

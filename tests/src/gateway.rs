@@ -1,0 +1,261 @@
+//! A gateway in this process, on a free port of this machine.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mcp_orchestrator_core::Orchestrator;
+use mcp_orchestrator_core::auth::{Authenticated, Authenticator, Principal};
+use mcp_orchestrator_core::credential::CredentialRule;
+use mcp_orchestrator_core::id::{Alias, GatewayId, PrincipalId, ServerId};
+use mcp_orchestrator_core::router::{GatewaySpec, TableRouter, ToolFilter, ToolNames, ViewEntry};
+use mcp_orchestrator_core::runtime::{BackendSet, LogBook, ProcessBackend, RemoteBackend};
+use mcp_orchestrator_core::seal::StateKey;
+use mcp_orchestrator_core::server::ServerSpec;
+use mcp_orchestrator_core::state::{FileState, StateStore};
+use mcp_orchestrator_gateway::{Options, Shutdown, router, serve};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::client::{Client, Session};
+
+/// Tells callers by the header `x-user`.
+#[derive(Debug)]
+struct ByHeader;
+
+#[async_trait::async_trait]
+impl Authenticator for ByHeader {
+    async fn authenticate(
+        &self,
+        parts: &http::request::Parts,
+    ) -> mcp_orchestrator_core::Result<Option<Authenticated>> {
+        let name = parts
+            .headers
+            .get("x-user")
+            .and_then(|value| value.to_str().ok());
+        let id = name.and_then(|name| PrincipalId::new(name).ok());
+        Ok(id.map(|id| Authenticated {
+            principal: Arc::new(Principal::user(id, "header")),
+            token: None,
+        }))
+    }
+}
+
+/// A gateway to be run.
+#[derive(Debug)]
+pub struct Builder {
+    servers: Vec<ServerSpec>,
+    hidden: Vec<(String, ToolFilter)>,
+    names: ToolNames,
+    single_principal: bool,
+    session_idle: Duration,
+    options: Options,
+    state: Option<(Arc<dyn StateStore>, Arc<StateKey>)>,
+}
+
+/// A running gateway; dropping it ends everything at once.
+#[derive(Debug)]
+pub struct Gateway {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Its engine.
+    pub orchestrator: Orchestrator,
+    /// Its routes.
+    pub router: Arc<TableRouter>,
+    names: ToolNames,
+    stop: CancellationToken,
+    serving: JoinSet<()>,
+    _directory: TempDir,
+}
+
+/// A name for a server.
+///
+/// # Panics
+/// Where it is no name.
+pub fn server_id(name: &str) -> ServerId {
+    ServerId::new(name).expect("a name for a server")
+}
+
+fn entries(servers: &[ServerSpec], hidden: &[(String, ToolFilter)]) -> Vec<ViewEntry> {
+    let entry = |server: &ServerSpec| ViewEntry {
+        alias: Alias::new(server.id.as_str()).expect("a server's name is an alias"),
+        server: server.id.clone(),
+        credential: CredentialRule::None,
+        tools: hidden
+            .iter()
+            .find(|(name, _)| name == server.id.as_str())
+            .map(|(_, filter)| filter.clone())
+            .unwrap_or_default(),
+    };
+    servers.iter().map(entry).collect()
+}
+
+impl Gateway {
+    /// One without servers.
+    #[expect(
+        clippy::new_ret_no_self,
+        reason = "a test reads: Gateway::new().server(..).run()"
+    )]
+    pub fn new() -> Builder {
+        Builder {
+            servers: Vec::new(),
+            hidden: Vec::new(),
+            names: ToolNames::Auto,
+            single_principal: false,
+            session_idle: Duration::from_hours(1),
+            options: Options::default(),
+            state: None,
+        }
+    }
+
+    /// A client under this name.
+    pub fn client(&self, user: &str) -> Client {
+        Client::new(self.address, user)
+    }
+
+    /// A legacy session of `ann`.
+    pub async fn session(&self) -> Session {
+        self.client("ann").session().await
+    }
+
+    /// From now on these servers.
+    pub fn apply(&self, servers: Vec<ServerSpec>) {
+        let spec = GatewaySpec {
+            id: GatewayId::default_gateway(),
+            names: self.names,
+            entries: entries(&servers, &[]),
+        };
+        self.router.replace([spec]);
+        self.orchestrator.apply(servers.into_iter().map(Arc::new));
+    }
+
+    /// Process ids of the running instances.
+    pub async fn pids(&self) -> Vec<u32> {
+        let instances = self.orchestrator.instances().await;
+        let pids = instances
+            .iter()
+            .flat_map(|info| &info.place)
+            .filter(|(name, _)| name == "pid")
+            .filter_map(|(_, value)| value.parse().ok());
+        pids.collect()
+    }
+
+    /// Asks it to stop and waits until it has, as a program would.
+    pub async fn stop(mut self, grace: Duration) {
+        self.orchestrator.drain();
+        self.stop.cancel();
+        while self.serving.join_next().await.is_some() {}
+        self.orchestrator.shutdown(grace).await;
+    }
+}
+
+impl Builder {
+    /// With this server.
+    #[must_use]
+    pub fn server(mut self, spec: ServerSpec) -> Self {
+        self.servers.push(spec);
+        self
+    }
+
+    /// Shows only some tools of a server.
+    #[must_use]
+    pub fn filter(mut self, server: &str, filter: ToolFilter) -> Self {
+        self.hidden.push((server.to_owned(), filter));
+        self
+    }
+
+    /// How tools are named.
+    #[must_use]
+    pub fn names(mut self, names: ToolNames) -> Self {
+        self.names = names;
+        self
+    }
+
+    /// All callers are one person.
+    #[must_use]
+    pub fn single_principal(mut self) -> Self {
+        self.single_principal = true;
+        self
+    }
+
+    /// How long a session may be idle.
+    #[must_use]
+    pub fn session_idle(mut self, idle: Duration) -> Self {
+        self.session_idle = idle;
+        self
+    }
+
+    /// With these options of the endpoint.
+    #[must_use]
+    pub fn options(mut self, change: impl FnOnce(&mut Options)) -> Self {
+        change(&mut self.options);
+        self
+    }
+
+    /// Keeps its lists in this folder.
+    ///
+    /// # Panics
+    /// Where the folder cannot be used.
+    #[must_use]
+    pub fn state(mut self, folder: &Path) -> Self {
+        let state: Arc<dyn StateStore> =
+            Arc::new(FileState::open(folder).expect("a folder for the state"));
+        self.state = Some((state, Arc::new(StateKey::new([7; 32]))));
+        self
+    }
+
+    /// Runs it.
+    ///
+    /// # Panics
+    /// Where it cannot listen.
+    pub async fn run(self) -> Gateway {
+        let directory = tempfile::tempdir().expect("a folder of our own");
+        let logs = LogBook::default();
+        let process = ProcessBackend::with_log_book(directory.path(), logs.clone());
+        let backends = BackendSet::new()
+            .with_programs(Arc::new(process))
+            .with_remote(Arc::new(RemoteBackend::default()));
+        let table = Arc::new(TableRouter::new([GatewaySpec {
+            id: GatewayId::default_gateway(),
+            names: self.names,
+            entries: entries(&self.servers, &self.hidden),
+        }]));
+        let mut builder =
+            Orchestrator::builder(Arc::new(backends), Arc::<TableRouter>::clone(&table))
+                .logs(logs)
+                .session_idle(self.session_idle)
+                .single_principal(self.single_principal);
+        if let Some((state, key)) = self.state {
+            builder = builder.state(state).state_key(key);
+        }
+        let orchestrator = builder.build();
+        orchestrator.apply(self.servers.into_iter().map(Arc::new));
+        let authenticator: Arc<dyn Authenticator> = Arc::new(ByHeader);
+        let endpoint = router(orchestrator.clone(), [authenticator], self.options)
+            .expect("there is an authenticator");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("a listener has an address");
+        let (stop, mut serving) = (CancellationToken::new(), JoinSet::new());
+        let when = stop.clone().cancelled_owned();
+        serving.spawn(serve(
+            listener,
+            endpoint,
+            Shutdown {
+                when,
+                grace: Duration::from_secs(20),
+            },
+        ));
+        Gateway {
+            address,
+            orchestrator,
+            router: table,
+            names: self.names,
+            stop,
+            serving,
+            _directory: directory,
+        }
+    }
+}

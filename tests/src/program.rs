@@ -1,0 +1,102 @@
+//! The gateway as a program.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Stdio;
+
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+
+use crate::client::Client;
+use crate::scripted::program;
+use crate::wait::within;
+
+/// A running program; dropping it kills it.
+#[derive(Debug)]
+pub struct Program {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Its process.
+    pub child: Child,
+    _folder: TempDir,
+}
+
+/// Builds the binary where it was not built yet, or is older.
+async fn build() {
+    static BUILT: tokio::sync::OnceCell<()> = tokio::sync::OnceCell::const_new();
+    let build = async {
+        let status = Command::new(env!("CARGO"))
+            .args(["build", "-q", "-p", "mcp-orchestrator-gateway"])
+            .status()
+            .await;
+        assert!(
+            status.expect("cargo runs").success(),
+            "the gateway is built"
+        );
+    };
+    BUILT.get_or_init(|| build).await;
+}
+
+impl Program {
+    /// Runs it with this configuration and more variables in its environment; standard error goes to a file.
+    ///
+    /// # Panics
+    /// Where it does not come to listen.
+    pub async fn run(config: &str, env: &[(&str, &str)], errors: &Path) -> Self {
+        build().await;
+        let folder = tempfile::tempdir().expect("a folder of our own");
+        let file = folder.path().join("config.json");
+        std::fs::write(&file, config).expect("a file in a folder of our own");
+        let errors = std::fs::File::create(errors).expect("a file for errors");
+        let mut child = Command::new(program("mcp-orchestrator-gateway"))
+            .arg("--config")
+            .arg(&file)
+            .args(["--listen", "127.0.0.1:0", "--log-level", "trace"])
+            .arg("--state-dir")
+            .arg(folder.path().join("state"))
+            .envs(env.iter().copied())
+            .stdout(Stdio::piped())
+            .stderr(errors)
+            .kill_on_drop(true)
+            .spawn()
+            .expect("the gateway starts");
+        let stdout = child.stdout.take().expect("its output is a pipe");
+        let mut stdout = BufReader::new(stdout);
+        let mut line = String::new();
+        within("the gateway's address", stdout.read_line(&mut line))
+            .await
+            .expect("its output is text");
+        let address = line
+            .trim()
+            .rsplit('/')
+            .next()
+            .and_then(|address| address.parse().ok());
+        let address = match address {
+            Some(address) => address,
+            None => {
+                let mut rest = String::new();
+                let _ = stdout.read_to_string(&mut rest).await;
+                panic!("no address: {line}{rest}");
+            }
+        };
+        Self {
+            address,
+            child,
+            _folder: folder,
+        }
+    }
+
+    /// Its process id.
+    ///
+    /// # Panics
+    /// Where it has ended.
+    pub fn pid(&self) -> u32 {
+        self.child.id().expect("it runs")
+    }
+
+    /// A client of it.
+    pub fn client(&self) -> Client {
+        Client::new(self.address, "local")
+    }
+}

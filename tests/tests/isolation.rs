@@ -1,0 +1,184 @@
+//! Who asks whom, and what a child is told of those who can be asked.
+
+use mcp_orchestrator_core::server::{Isolation, ServerSpec};
+use mcp_orchestrator_tests::client::Session;
+use mcp_orchestrator_tests::gateway::Gateway;
+use mcp_orchestrator_tests::scripted::scripted;
+use mcp_orchestrator_tests::wait::within;
+use serde_json::Value;
+
+const ALL: &str = r#"{"sampling":{},"elicitation":{},"roots":{}}"#;
+
+fn with(isolation: Isolation) -> ServerSpec {
+    let mut spec = scripted("x", &[]);
+    spec.isolation = isolation;
+    spec
+}
+
+fn ask(method: &str) -> String {
+    format!(r#"{{"method":"{method}","value":{{"x":1,"big":123456789012345678901234567890}}}}"#)
+}
+
+/// Capabilities that the child was told of.
+async fn told(session: &Session) -> Vec<String> {
+    let stats = session.tool("stats", "{}").await;
+    let told = &stats["result"]["initialize"][0]["params"]["capabilities"];
+    let mut names: Vec<_> = told.as_object().unwrap().keys().cloned().collect();
+    names.sort();
+    names
+}
+
+/// Calls a tool that asks, answers what it asks, and gives back the question and the result.
+async fn asked(session: &Session, method: &str) -> (Value, Value) {
+    let mut call = session.begin("77", "ask", &ask(method)).await;
+    assert!(call.is_stream(), "{method}");
+    let question = call.event().await.unwrap().json();
+    let id = &question["id"];
+    session
+        .notify(&format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{"said":"yes","n":1e400}}}}"#))
+        .await;
+    let bytes = call.message().await;
+    let text = String::from_utf8_lossy(&bytes).replace("1e400", "1");
+    (question, serde_json::from_str(&text).unwrap())
+}
+
+async fn refused(session: &Session, method: &str) -> Value {
+    let answer = session.tool("ask", &ask(method)).await;
+    assert_eq!(answer["result"]["answer"]["error"]["code"], -32601, "{answer}");
+    answer["result"]["answer"]["error"]["message"].clone()
+}
+
+#[tokio::test]
+async fn a_shared_child_of_several_asks_nobody() {
+    let gateway = Gateway::new().server(with(Isolation::Shared)).run().await;
+    let session = gateway.client("ann").session_with(ALL).await;
+    assert_eq!(told(&session).await, Vec::<String>::new());
+    for method in ["sampling/createMessage", "elicitation/create", "roots/list"] {
+        let why = refused(&session, method).await;
+        assert!(why.as_str().unwrap().contains("isolation"), "{why}");
+    }
+    let other = gateway.client("bob").session().await;
+    assert_eq!(told(&other).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_principals_child_asks_the_session_whose_call_is_in_flight() {
+    for single in [false, true] {
+        let builder = if single {
+            Gateway::new().server(with(Isolation::Shared)).single_principal()
+        } else {
+            Gateway::new().server(with(Isolation::Principal))
+        };
+        let gateway = builder.run().await;
+        let session = gateway.client("ann").session_with(ALL).await;
+        assert_eq!(told(&session).await, ["elicitation", "sampling"]);
+        for method in ["sampling/createMessage", "elicitation/create"] {
+            let (question, answer) = asked(&session, method).await;
+            assert_eq!(question["method"], method);
+            assert_eq!(question["params"]["x"], 1);
+            assert_eq!(answer["result"]["answer"]["result"]["said"], "yes", "{answer}");
+            assert_eq!(answer["result"]["answer"]["id"], if method.starts_with('s') { "ask-0" } else { "ask-1" });
+        }
+    }
+}
+
+#[tokio::test]
+async fn two_sessions_of_one_principal_in_flight_are_both_not_asked() {
+    let gateway = Gateway::new().server(with(Isolation::Principal)).run().await;
+    let one = gateway.client("ann").session_with(ALL).await;
+    let two = gateway.client("ann").session_with(ALL).await;
+    let mut waits = one.begin_with_token("1", "1", "gate", r#"{"name":"g"}"#).await;
+    waits.event().await.unwrap();
+    let why = refused(&two, "sampling/createMessage").await;
+    assert!(why.as_str().unwrap().contains("isolation"), "{why}");
+    two.tool("open", r#"{"name":"g"}"#).await;
+    assert_eq!(waits.json().await["result"]["content"][0]["text"], "g");
+    let (_, answer) = asked(&two, "sampling/createMessage").await;
+    assert_eq!(answer["result"]["answer"]["result"]["said"], "yes");
+}
+
+#[tokio::test]
+async fn principals_have_children_of_their_own() {
+    let gateway = Gateway::new().server(with(Isolation::Principal)).run().await;
+    let ann = gateway.client("ann").session().await;
+    let ann_too = gateway.client("ann").session().await;
+    let bob = gateway.client("bob").session().await;
+    let pid = async |session: &Session| session.tool("stats", "{}").await["result"]["pid"].clone();
+    assert_eq!(pid(&ann).await, pid(&ann_too).await);
+    assert_ne!(pid(&ann).await, pid(&bob).await);
+    let modern = gateway.client("ann").modern_tool("stats", "{}").await;
+    assert_eq!(modern["result"]["pid"], pid(&ann).await);
+}
+
+#[tokio::test]
+async fn a_sessions_child_asks_its_session_with_a_call_or_without() {
+    let gateway = Gateway::new().server(with(Isolation::Session)).run().await;
+    let session = gateway.client("ann").session_with(ALL).await;
+    assert_eq!(told(&session).await, ["elicitation", "roots", "sampling"]);
+    for method in ["sampling/createMessage", "elicitation/create", "roots/list"] {
+        let (_, answer) = asked(&session, method).await;
+        assert_eq!(answer["result"]["answer"]["result"]["said"], "yes", "{answer}");
+    }
+    let mut listening = session.listen(None).await;
+    let later = r#"{"method":"roots/list","later":true,"name":"g"}"#;
+    session.tool("ask", later).await;
+    session.tool("open", r#"{"name":"g"}"#).await;
+    let mut question = listening.event().await.unwrap().json();
+    while question["method"] != "roots/list" {
+        question = listening.event().await.unwrap().json();
+    }
+    let id = &question["id"];
+    session.notify(&format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{"roots":[]}}}}"#)).await;
+    within("the answer at the child", async {
+        while !session.tool("stats", "{}").await["result"]["told"].to_string().contains("roots") {}
+    })
+    .await;
+    let other = gateway.client("ann").session().await;
+    let pid = async |session: &Session| session.tool("stats", "{}").await["result"]["pid"].clone();
+    assert_ne!(pid(&session).await, pid(&other).await);
+}
+
+#[tokio::test]
+async fn what_a_client_did_not_declare_is_refused() {
+    let gateway = Gateway::new().server(with(Isolation::Session)).run().await;
+    let session = gateway.client("ann").session_with(r#"{"sampling":{}}"#).await;
+    refused(&session, "elicitation/create").await;
+    refused(&session, "roots/list").await;
+    let (_, answer) = asked(&session, "sampling/createMessage").await;
+    assert_eq!(answer["result"]["answer"]["result"]["said"], "yes");
+    let modern = gateway.client("ann").modern_tool("ask", &ask("sampling/createMessage")).await;
+    let text = modern.to_string();
+    assert!(text.contains("-32601") || text.contains("dialect"), "{modern}");
+}
+
+#[tokio::test]
+async fn a_refusal_of_the_client_reaches_the_child_as_it_is() {
+    let gateway = Gateway::new().server(with(Isolation::Session)).run().await;
+    let session = gateway.client("ann").session_with(ALL).await;
+    let mut call = session.begin("1", "ask", &ask("elicitation/create")).await;
+    let question = call.event().await.unwrap().json();
+    let id = &question["id"];
+    session
+        .notify(&format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-1,"message":"no","data":[1]}}}}"#))
+        .await;
+    let answer = call.json().await;
+    assert_eq!(answer["result"]["answer"]["error"]["code"], -1, "{answer}");
+    assert_eq!(answer["result"]["answer"]["error"]["data"][0], 1);
+}
+
+#[tokio::test]
+async fn a_shared_childs_log_reaches_no_session() {
+    let gateway = Gateway::new().server(with(Isolation::Shared)).run().await;
+    let session = gateway.client("ann").session().await;
+    session.tools().await;
+    let mut listening = session.listen(None).await;
+    session.tool("log", r#"{"text":"of somebody"}"#).await;
+    session.tool("change", r#"{"n":9}"#).await;
+    loop {
+        let event = listening.event().await.unwrap().json();
+        assert_ne!(event["method"], "notifications/message", "{event}");
+        if event["method"] == "notifications/tools/list_changed" {
+            break;
+        }
+    }
+}
