@@ -1,4 +1,5 @@
 //! Every example runs to its end and says what it promises.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::io::Read;
 use std::process::{Command, Stdio};

@@ -84,7 +84,7 @@ fn keep_running(file: &Path) -> String {
         .and_then(|here| file.strip_prefix(here).ok())
         .unwrap_or(file);
     format!(
-        "cargo run --release -p mcp-orchestrator-cli -- up --config {}",
+        "cargo run -p mcp-orchestrator-cli -- up --config {}",
         file.display()
     )
 }

@@ -70,7 +70,7 @@ async fn list(lease: &Lease, caller: &Caller, kind: ItemKind) -> Result<Vec<Kept
             match KeptItem::read(kind, raw.get()) {
                 Some(item) => items.push(item),
                 None => {
-                    tracing::warn!(server = %lease.key.server(), ?kind, "an item is left out: it has no name, or an invalid x-mcp-header")
+                    tracing::warn!(server = %lease.key.server(), ?kind, "an item is left out: it has no name, or an invalid x-mcp-header");
                 }
             }
         }

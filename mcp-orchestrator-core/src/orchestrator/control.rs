@@ -7,15 +7,11 @@ use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
-use super::context::Context;
 use super::{Inner, Orchestrator};
-use crate::auth::Principal;
 use crate::catalog::ListKey;
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::{GatewayId, ServerId};
-use crate::pool::{Caller, Handle};
-use crate::protocol::Era;
-use crate::router::{Item, NoRoute, Target};
+use crate::id::ServerId;
+use crate::pool::Handle;
 use crate::runtime::{InstanceEvent, InstanceKey, InstanceStatus, LogLine, LogOptions};
 use crate::server::Launch;
 
@@ -61,15 +57,6 @@ pub struct InstanceInfo {
     pub place: Vec<(String, String)>,
     /// Why it is so, where there is something to say.
     pub reason: Option<String>,
-}
-
-/// Which route a call would take, and why.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Explanation {
-    /// The steps, in order.
-    pub steps: Vec<(String, String)>,
-    /// Whether a call would reach an instance.
-    pub routed: bool,
 }
 
 impl Orchestrator {
@@ -135,16 +122,6 @@ impl Orchestrator {
             .with_server(server)
         })?;
         self.inner.pool.backend().logs(&key, options).await
-    }
-
-    /// Which route a call would take, step by step. Nothing is started, no secret is shown.
-    pub async fn explain(
-        &self,
-        principal: &Arc<Principal>,
-        gateway: &GatewayId,
-        item: Item<'_>,
-    ) -> Explanation {
-        self.inner.explain(principal, gateway, item).await
     }
 
     /// The names of the configured servers, in order.
@@ -240,129 +217,6 @@ impl Inner {
         })?;
         let stopped = self.pool.stop_server(&server, again).await;
         Ok(stopped.iter().map(|key| key.name().to_owned()).collect())
-    }
-
-    async fn explain(
-        &self,
-        principal: &Arc<Principal>,
-        gateway: &GatewayId,
-        item: Item<'_>,
-    ) -> Explanation {
-        let mut steps = vec![(
-            "principal".to_owned(),
-            format!("{} (by {})", principal.id, principal.method),
-        )];
-        let mut step = |name: &str, text: String| steps.push((name.to_owned(), text));
-        match self.router.view(principal, gateway) {
-            Ok(view) => {
-                let servers: Vec<_> = view
-                    .entries
-                    .iter()
-                    .map(|entry| entry.alias.as_str())
-                    .collect();
-                let names = if view.prefixed { "prefixed" } else { "bare" };
-                step(
-                    "gateway",
-                    format!("{gateway}: {} names; servers {}", names, servers.join(", ")),
-                );
-            }
-            Err(none) => {
-                step("gateway", none.to_string());
-                return Explanation {
-                    steps,
-                    routed: false,
-                };
-            }
-        }
-        // Not kept across an await: what it borrows is not for other threads.
-        let found = self.router.route(
-            principal,
-            &Target {
-                gateway,
-                item,
-                known: &self.catalog,
-            },
-        );
-        let route = match found {
-            Ok(route) => route,
-            Err(none) => {
-                let why = if let NoRoute::Item { why, .. } = &none {
-                    why.clone()
-                } else {
-                    String::new()
-                };
-                step("route", format!("{none}: {why}"));
-                return Explanation {
-                    steps,
-                    routed: false,
-                };
-            }
-        };
-        step(
-            "route",
-            format!(
-                "server {} (as {}), own name {:?}",
-                route.server, route.alias, route.name
-            ),
-        );
-        let spec = match self.spec(&route.server) {
-            Ok(spec) => spec,
-            Err(error) => {
-                step("server", error.to_string());
-                return Explanation {
-                    steps,
-                    routed: false,
-                };
-            }
-        };
-        let context = Context {
-            principal: Arc::clone(principal),
-            gateway: gateway.clone(),
-            session: None,
-            caller: Caller::engine(Era::Modern),
-            token: None,
-        };
-        match self
-            .credential(&context, &spec, &route.credential, None)
-            .await
-        {
-            Ok(_) if spec.server.slots.is_empty() => {
-                step("credential", "none: the server has no slots".into())
-            }
-            Ok(credential) => step(
-                "credential",
-                format!(
-                    "{} revision {} (rule {:?})",
-                    credential.owner, credential.revision, route.credential
-                ),
-            ),
-            Err(error) => {
-                step("credential", error.to_string());
-                return Explanation {
-                    steps,
-                    routed: false,
-                };
-            }
-        }
-        let scope = context.scope(&spec.server);
-        let running =
-            self.pool.handles().into_iter().find(|handle| {
-                *handle.key.server() == route.server && *handle.key.scope() == scope
-            });
-        step(
-            "isolation",
-            format!("{:?}: scope {scope}", spec.server.isolation).to_lowercase(),
-        );
-        step(
-            "instance",
-            running.map_or("none runs; a call starts one".into(), |handle| {
-                format!("{} runs", handle.key)
-            }),
-        );
-        Explanation {
-            steps,
-            routed: true,
-        }
     }
 }
 

@@ -151,7 +151,7 @@ impl Inner {
             }
             method::RESOURCE_UPDATED => self.updated(handle, party, &message),
             method::TASK_STATUS | method::TASKS_NOTIFICATION => {
-                self.task_status(handle, party, message)
+                self.task_status(handle, party, &message);
             }
             method::ACKNOWLEDGED => {}
             _ => match party.and_then(|party| self.session_of(party)) {

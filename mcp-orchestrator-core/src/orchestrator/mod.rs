@@ -7,6 +7,7 @@ mod calls;
 mod context;
 mod control;
 mod events;
+mod explain;
 mod forward;
 mod header_params;
 mod hear;
@@ -27,8 +28,9 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use self::context::Context;
-pub use self::control::{Explanation, InstanceInfo, InstanceState};
+pub use self::control::{InstanceInfo, InstanceState};
 use self::events::Listeners;
+pub use self::explain::Explanation;
 use self::lists::Refreshing;
 use self::subscriptions::Subscriptions;
 use self::tasks::Tasks;

@@ -384,7 +384,12 @@ impl Inner {
     }
 
     /// A task's news go to those whose task it is.
-    pub(super) fn task_status(&self, handle: &Arc<Handle>, party: Option<Party>, message: Message) {
+    pub(super) fn task_status(
+        &self,
+        handle: &Arc<Handle>,
+        party: Option<Party>,
+        message: &Message,
+    ) {
         let body = message.body().unwrap_or("{}");
         let ids = task_ids(body);
         let Some(id) = ids.first().and_then(|(raw, _)| text(raw)) else {

@@ -179,7 +179,7 @@ fn make_key(dir: &Path, path: &Path) -> Result<StateKey, DirError> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    
 
     use super::*;
 

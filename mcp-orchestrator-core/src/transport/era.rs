@@ -131,7 +131,7 @@ fn answer(response: Message, to: Era, cached: bool, reading: bool, place: &Place
     }
     match to {
         Era::Modern => ReplyItem::Response(modern_result(response, cached)),
-        Era::Legacy => legacy_result(response, place),
+        Era::Legacy => legacy_result(&response, place),
     }
 }
 
@@ -171,7 +171,7 @@ fn only_member(span: &crate::jsonrpc::Span, cached: bool) -> Splice {
     splice
 }
 
-fn legacy_result(response: Message, place: &Place) -> ReplyItem {
+fn legacy_result(response: &Message, place: &Place) -> ReplyItem {
     let head = ResultHead::read(response.body());
     if head
         .result_type
@@ -286,13 +286,13 @@ mod tests {
             let members = Members::read(modern.body().unwrap()).unwrap();
             assert_eq!(members.get("resultType"), Some("\"complete\""));
             assert_eq!(members.get("ttlMs").is_some(), cached);
-            let ReplyItem::Response(legacy) = legacy_result(modern.clone(), &place) else {
+            let ReplyItem::Response(legacy) = legacy_result(&modern, &place) else {
                 panic!("no response")
             };
             assert_eq!(legacy.bytes(), text.as_bytes());
         }
         let asks = message(r#"{"jsonrpc":"2.0","id":1,"result":{"resultType":"input_required"}}"#);
-        assert!(matches!(legacy_result(asks, &place), ReplyItem::Failed(_)));
+        assert!(matches!(legacy_result(&asks, &place), ReplyItem::Failed(_)));
     }
 
     #[test]

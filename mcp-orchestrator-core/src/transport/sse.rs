@@ -134,7 +134,7 @@ impl Pending {
             b"retry" => {
                 self.retry = std::str::from_utf8(&value)
                     .ok()
-                    .and_then(|ms| ms.parse().ok())
+                    .and_then(|ms| ms.parse().ok());
             }
             _ => return,
         }

@@ -43,9 +43,9 @@ impl Incoming {
         let mut lines = Lines::new(reader, message_bytes);
         loop {
             match lines.next().await {
-                Ok(Some(Line::Whole(line))) => self.line(line),
+                Ok(Some(Line::Whole(line))) => self.line(&line),
                 Ok(Some(Line::Over { head, tail, length })) => {
-                    self.over(&head, &tail, length, message_bytes)
+                    self.over(&head, &tail, length, message_bytes);
                 }
                 Ok(None) => break,
                 Err(error) => {
@@ -70,7 +70,7 @@ impl Incoming {
         super::super::ended(place, &exit)
     }
 
-    fn line(&self, line: Bytes) {
+    fn line(&self, line: &Bytes) {
         if line.iter().all(u8::is_ascii_whitespace) {
             return;
         }
@@ -104,7 +104,7 @@ impl Incoming {
 
     fn notification(&self, message: Message) {
         match message.method() {
-            method::PROGRESS => self.progress(message),
+            method::PROGRESS => self.progress(&message),
             method::CANCELLED => self.cancelled(&message),
             method::LOG_MESSAGE => self.log(message),
             _ => self.unsolicited(Unsolicited::Notification(message)),
@@ -125,7 +125,7 @@ impl Incoming {
     }
 
     /// Progress goes to the call whose token it bears, under the caller's own token.
-    fn progress(&self, message: Message) {
+    fn progress(&self, message: &Message) {
         let members = message.body().and_then(Members::read).unwrap_or_default();
         let Some(id) = members
             .get("progressToken")

@@ -131,7 +131,7 @@ impl Events {
             while let Some(event) = self
                 .parser
                 .next()
-                .map_err(|error| self.broken(error.to_string()))?
+                .map_err(|error| self.broken(&error.to_string()))?
             {
                 self.fruitless = 0;
                 if event.id.is_some() {
@@ -142,7 +142,7 @@ impl Events {
                 }
                 if !event.data.is_empty() && matches!(&event.name[..], "" | "message") {
                     return Message::parse(event.data)
-                        .map_err(|error| self.broken(error.to_string()));
+                        .map_err(|error| self.broken(&error.to_string()));
                 }
             }
             let Some(exchange) = &mut self.exchange else {
@@ -173,10 +173,10 @@ impl Events {
     /// Goes on where the stream ended, as far as the server can.
     async fn resume(&mut self) -> Result<()> {
         let (Some(conversation), Some(last_id)) = (&self.conversation, &self.last_id) else {
-            return Err(self.broken("the stream ended before the response".into()));
+            return Err(self.broken("the stream ended before the response"));
         };
         if self.fruitless >= RESUMES {
-            return Err(self.broken("the stream ended before the response, again and again".into()));
+            return Err(self.broken("the stream ended before the response, again and again"));
         }
         self.fruitless += 1;
         tokio::time::sleep(self.retry).await;
@@ -192,9 +192,7 @@ impl Events {
             .exchange(http::Method::GET, Bytes::new(), extra)
             .await?;
         if !exchange.head.status.is_success() || !exchange.is("text/event-stream") {
-            return Err(
-                self.broken("the stream ended before the response and cannot be resumed".into())
-            );
+            return Err(self.broken("the stream ended before the response and cannot be resumed"));
         }
         self.parser = Parser::new(self.http.message_bytes);
         self.exchange = Some(exchange);
@@ -212,7 +210,7 @@ impl Events {
         ReplyItem::Request(ask(&self.http, conversation, message))
     }
 
-    fn broken(&self, text: String) -> Error {
+    fn broken(&self, text: &str) -> Error {
         let text = format!("server {}: {text}", self.http.place.server);
         self.http.placed(Error::new(ErrorKind::Unavailable, text))
     }

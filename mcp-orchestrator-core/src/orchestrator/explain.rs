@@ -1,0 +1,172 @@
+//! Which route a call would take, and why: the decision, step by step.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::context::Context;
+use super::{Inner, Orchestrator};
+use crate::auth::Principal;
+use crate::credential::CredentialRule;
+use crate::id::{GatewayId, ServerId};
+use crate::pool::{Caller, Spec};
+use crate::protocol::Era;
+use crate::router::{Item, NoRoute, Target, View};
+
+/// Which route a call would take, and why.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Explanation {
+    /// The steps, in order.
+    pub steps: Vec<(String, String)>,
+    /// Whether a call would reach an instance.
+    pub routed: bool,
+}
+
+impl Orchestrator {
+    /// Which route a call would take, step by step. Nothing is started, no secret is shown.
+    pub async fn explain(
+        &self,
+        principal: &Arc<Principal>,
+        gateway: &GatewayId,
+        item: Item<'_>,
+    ) -> Explanation {
+        self.inner.explain(principal, gateway, item).await
+    }
+}
+
+/// The steps so far; the last one says why it ends where it does.
+#[derive(Default)]
+struct Steps(Vec<(String, String)>);
+
+/// The decision has ended before an instance.
+struct Ended;
+
+impl Steps {
+    fn add(&mut self, name: &str, text: impl Into<String>) {
+        self.0.push((name.to_owned(), text.into()));
+    }
+
+    /// Goes on with a value, or ends with what is wrong.
+    fn need<T, E: ToString>(&mut self, name: &str, found: Result<T, E>) -> Result<T, Ended> {
+        found.map_err(|why| {
+            self.add(name, why.to_string());
+            Ended
+        })
+    }
+}
+
+impl Inner {
+    async fn explain(
+        &self,
+        principal: &Arc<Principal>,
+        gateway: &GatewayId,
+        item: Item<'_>,
+    ) -> Explanation {
+        let mut steps = Steps::default();
+        steps.add(
+            "principal",
+            format!("{} (by {})", principal.id, principal.method),
+        );
+        let routed = self
+            .decide(&mut steps, principal, gateway, item)
+            .await
+            .is_ok();
+        Explanation {
+            steps: steps.0,
+            routed,
+        }
+    }
+
+    async fn decide(
+        &self,
+        steps: &mut Steps,
+        principal: &Arc<Principal>,
+        gateway: &GatewayId,
+        item: Item<'_>,
+    ) -> Result<(), Ended> {
+        let view = steps.need("gateway", self.router.view(principal, gateway))?;
+        steps.add("gateway", format!("{gateway}: {}", shown(&view)));
+        let (server, rule) = self.explain_route(steps, principal, gateway, item)?;
+        let spec = steps.need("server", self.spec(&server))?;
+        let context = Context {
+            principal: Arc::clone(principal),
+            gateway: gateway.clone(),
+            session: None,
+            caller: Caller::engine(Era::Modern),
+            token: None,
+        };
+        self.explain_credential(steps, &context, &spec, &rule)
+            .await?;
+        let scope = context.scope(&spec.server);
+        let isolation = format!("{:?}", spec.server.isolation).to_lowercase();
+        steps.add("isolation", format!("{isolation}: scope {scope}"));
+        let mut running = self.pool.handles().into_iter();
+        let running =
+            running.find(|handle| *handle.key.server() == server && *handle.key.scope() == scope);
+        let running = running.map_or("none runs; a call starts one".to_owned(), |handle| {
+            format!("{} runs", handle.key)
+        });
+        steps.add("instance", running);
+        Ok(())
+    }
+
+    // Not async: what a target borrows is not for other threads.
+    fn explain_route(
+        &self,
+        steps: &mut Steps,
+        principal: &Principal,
+        gateway: &GatewayId,
+        item: Item<'_>,
+    ) -> Result<(ServerId, CredentialRule), Ended> {
+        let target = Target {
+            gateway,
+            item,
+            known: &self.catalog,
+        };
+        let found = self
+            .router
+            .route(principal, &target)
+            .map_err(|none| match &none {
+                NoRoute::Item { why, .. } => format!("{none}: {why}"),
+                NoRoute::Gateway(_) => none.to_string(),
+            });
+        let route = steps.need("route", found)?;
+        let text = format!(
+            "server {} (as {}), own name {:?}",
+            route.server, route.alias, route.name
+        );
+        steps.add("route", text);
+        Ok((route.server, route.credential))
+    }
+
+    async fn explain_credential(
+        &self,
+        steps: &mut Steps,
+        context: &Context,
+        spec: &Spec,
+        rule: &CredentialRule,
+    ) -> Result<(), Ended> {
+        let found = self.credential(context, spec, rule, None).await;
+        let credential = steps.need("credential", found)?;
+        let text = if spec.server.slots.is_empty() {
+            "none: the server has no slots".to_owned()
+        } else {
+            format!(
+                "{} revision {} (rule {rule:?})",
+                credential.owner, credential.revision
+            )
+        };
+        steps.add("credential", text);
+        Ok(())
+    }
+}
+
+fn shown(view: &View) -> String {
+    let servers: Vec<_> = view
+        .entries
+        .iter()
+        .map(|entry| entry.alias.as_str())
+        .collect();
+    let names = if view.prefixed { "prefixed" } else { "bare" };
+    format!("{names} names; servers {}", servers.join(", "))
+}
