@@ -84,10 +84,9 @@ impl Pool {
             // Held until the instance is adopted, so that who retires the slot finds it.
             let _life = slot.life.lock().await;
             let started = self.start_in(&server, &slot, credential, &progress).await;
-            started.map(|handle| {
+            started.inspect(|handle| {
                 slot.ended(None);
-                self.adopt(&server, &slot, Arc::clone(&handle));
-                handle
+                self.adopt(&server, &slot, Arc::clone(handle));
             })
         };
         let outcome = match outcome {

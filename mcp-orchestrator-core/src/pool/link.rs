@@ -102,6 +102,14 @@ impl Link {
         }
     }
 
+    /// The era in which this caller's calls go on, found out where it is not known yet.
+    pub(crate) async fn spoken(&self, caller: &Caller) -> Result<Era> {
+        match self {
+            Self::Pipe(pipe) => Ok(pipe.hello().era),
+            Self::Http(http) => http.spoken(caller).await,
+        }
+    }
+
     /// What the instance said of itself, in the era that it is spoken to by this caller.
     pub(crate) async fn hello(&self, caller: &Caller) -> Result<Hello> {
         match self {
