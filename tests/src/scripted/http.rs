@@ -243,16 +243,7 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
     match parts.method {
         Method::GET if modern => return status(StatusCode::METHOD_NOT_ALLOWED),
         Method::GET => return get(&shared, &id, header("last-event-id")),
-        Method::DELETE => {
-            let mut table = shared.table();
-            let known = table.sessions.remove(&id).is_some();
-            table.deleted += usize::from(known);
-            return status(if known {
-                StatusCode::OK
-            } else {
-                StatusCode::NOT_FOUND
-            });
-        }
+        Method::DELETE => return delete(&shared, &id),
         _ => {}
     }
     let Ok(body) = axum::body::to_bytes(body, usize::MAX).await else {
@@ -319,6 +310,17 @@ async fn post(
         return response;
     }
     events(shared, Some(first), said, left)
+}
+
+fn delete(shared: &Arc<Shared>, id: &str) -> Response {
+    let mut table = shared.table();
+    let known = table.sessions.remove(id).is_some();
+    table.deleted += usize::from(known);
+    status(if known {
+        StatusCode::OK
+    } else {
+        StatusCode::NOT_FOUND
+    })
 }
 
 /// What is said there is said on every session's stream.
