@@ -72,13 +72,10 @@ impl Program {
             .rsplit('/')
             .next()
             .and_then(|address| address.parse().ok());
-        let address = match address {
-            Some(address) => address,
-            None => {
-                let mut rest = String::new();
-                let _ = stdout.read_to_string(&mut rest).await;
-                panic!("no address: {line}{rest}");
-            }
+        let Some(address) = address else {
+            let mut rest = String::new();
+            let _ = stdout.read_to_string(&mut rest).await;
+            panic!("no address: {line}{rest}");
         };
         Self {
             address,

@@ -1,5 +1,11 @@
 //! What a client sends reaches the server as it stands, and what the server answers reaches the client so.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking, and its tasks end with its runtime"
+)]
+
 use mcp_orchestrator_tests::client::{Client, call_params, json, modern_body};
 use mcp_orchestrator_tests::gateway::Gateway;
 use mcp_orchestrator_tests::scripted::{Script, Upstream, scripted};

@@ -1,5 +1,11 @@
 //! Lists: whole, kept across restarts, without what is broken, and true after a change.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking, and its tasks end with its runtime"
+)]
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

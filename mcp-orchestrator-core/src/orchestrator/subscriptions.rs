@@ -128,7 +128,7 @@ impl Inner {
         let party = context.caller.party;
         let last = !subscribing && self.subscriptions.remove(key.clone(), &uri, party);
         let shared = matches!(lease.link, Link::Pipe(_));
-        if lease.link.era(Era::Legacy).await? == Era::Modern {
+        if lease.link.spoken(&context.caller).await? == Era::Modern {
             // A modern server is asked by the engine's own subscription, which follows what is added here.
             if subscribing {
                 self.subscriptions.add(key, &uri, party);

@@ -102,6 +102,14 @@ impl Link {
         }
     }
 
+    /// The era in which this caller's calls go on, found out where it is not known yet.
+    pub(crate) async fn spoken(&self, caller: &Caller) -> Result<Era> {
+        match self {
+            Self::Pipe(pipe) => Ok(pipe.hello().era),
+            Self::Http(http) => http.spoken(caller).await,
+        }
+    }
+
     /// What the instance said of itself, in the era that it is spoken to by this caller.
     pub(crate) async fn hello(&self, caller: &Caller) -> Result<Hello> {
         match self {
@@ -121,7 +129,7 @@ impl Link {
     /// What belongs to no call of this caller is passed on from now on.
     pub(crate) async fn listen(&self, caller: &Caller) -> Result<()> {
         match self {
-            Self::Http(http) if http.era(caller.era).await? == Era::Legacy => {
+            Self::Http(http) if http.spoken(caller).await? == Era::Legacy => {
                 http.session(caller).listen().await
             }
             _ => Ok(()),
@@ -179,10 +187,33 @@ impl HttpLink {
     }
 
     async fn request(&self, outgoing: Outgoing, caller: &Caller) -> Result<Reply> {
-        match self.era(caller.era).await? {
+        match self.spoken(caller).await? {
             Era::Modern => Box::pin(self.modern.request(outgoing)).await,
             Era::Legacy => self.session(caller).request(outgoing).await,
         }
+    }
+
+    /// The era in which this caller is spoken for, its session open: a server may turn out to have none.
+    async fn spoken(&self, caller: &Caller) -> Result<Era> {
+        if self.era(caller.era).await? == Era::Modern {
+            return Ok(Era::Modern);
+        }
+        match self.session(caller).ready().await {
+            Err(refused) if self.is_modern_alone(&refused).await? => Ok(Era::Modern),
+            opened => opened.map(|()| Era::Legacy),
+        }
+    }
+
+    /// Whether `initialize` was refused by a server that speaks the modern dialect.
+    async fn is_modern_alone(&self, refused: &Error) -> Result<bool> {
+        let alone = refused.kind() == ErrorKind::Protocol
+            && self.choice == EraChoice::Auto
+            && Box::pin(self.speaks_modern()).await?;
+        if alone {
+            self.legacy_refused
+                .store(true, std::sync::atomic::Ordering::Release);
+        }
+        Ok(alone)
     }
 
     /// A server that speaks both is spoken to in the caller's era.
@@ -221,15 +252,8 @@ impl HttpLink {
             return self.modern.discover(&Profile::plain()).await;
         }
         match self.session(caller).hello().await {
-            Err(refused)
-                if refused.kind() == ErrorKind::Protocol && self.choice == EraChoice::Auto =>
-            {
-                if !self.speaks_modern().await? {
-                    return Err(refused);
-                }
-                self.legacy_refused
-                    .store(true, std::sync::atomic::Ordering::Release);
-                self.modern.discover(&Profile::plain()).await
+            Err(refused) if self.is_modern_alone(&refused).await? => {
+                Box::pin(self.modern.discover(&Profile::plain())).await
             }
             answer => answer,
         }

@@ -243,16 +243,7 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
     match parts.method {
         Method::GET if modern => return status(StatusCode::METHOD_NOT_ALLOWED),
         Method::GET => return get(&shared, &id, header("last-event-id")),
-        Method::DELETE => {
-            let mut table = shared.table();
-            let known = table.sessions.remove(&id).is_some();
-            table.deleted += usize::from(known);
-            return status(if known {
-                StatusCode::OK
-            } else {
-                StatusCode::NOT_FOUND
-            });
-        }
+        Method::DELETE => return delete(&shared, &id),
         _ => {}
     }
     let Ok(body) = axum::body::to_bytes(body, usize::MAX).await else {
@@ -271,7 +262,7 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
             (name.to_string(), value)
         })
         .collect();
-    let mut response = post(&shared, &id, body, headers, &head).await;
+    let mut response = post(&shared, body, headers, &head).await;
     if opens && shared.script.legacy {
         let mut table = shared.table();
         table.next += 1;
@@ -290,18 +281,12 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
 
 async fn post(
     shared: &Arc<Shared>,
-    session: &str,
     body: Bytes,
     headers: Vec<(String, String)>,
     head: &Head,
 ) -> Response {
     let (call, mut said) = mpsc::unbounded_channel();
-    let general = shared
-        .table()
-        .sessions
-        .get(session)
-        .and_then(|session| session.general.clone());
-    let general = general.unwrap_or_else(|| mpsc::unbounded_channel().0);
+    let general = everybody(shared);
     let server = shared.server.clone();
     if head.method.is_empty() || !head.has_id {
         server.take(body, headers, call, general).await;
@@ -325,6 +310,33 @@ async fn post(
         return response;
     }
     events(shared, Some(first), said, left)
+}
+
+fn delete(shared: &Arc<Shared>, id: &str) -> Response {
+    let mut table = shared.table();
+    let known = table.sessions.remove(id).is_some();
+    table.deleted += usize::from(known);
+    status(if known {
+        StatusCode::OK
+    } else {
+        StatusCode::NOT_FOUND
+    })
+}
+
+/// What is said there is said on every session's stream.
+fn everybody(shared: &Arc<Shared>) -> Out {
+    let (general, mut said) = mpsc::unbounded_channel::<Say>();
+    let all = Arc::clone(shared);
+    shared.table().tasks.spawn(async move {
+        while let Some(say) = said.recv().await {
+            for session in all.table().sessions.values() {
+                if let Some(general) = &session.general {
+                    let _ = general.send(say.clone());
+                }
+            }
+        }
+    });
+    general
 }
 
 fn get(shared: &Arc<Shared>, id: &str, last: Option<String>) -> Response {

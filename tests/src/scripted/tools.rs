@@ -143,6 +143,19 @@ impl Server {
                 tokio::time::sleep(Duration::from_millis(args.n)).await;
                 text("slept")
             }
+            other => self.tell(other, count, request, &args).await,
+        }
+    }
+
+    /// Ways to say more than an answer.
+    async fn tell(
+        &self,
+        name: &str,
+        count: u64,
+        request: &Request,
+        args: &Arguments<'_>,
+    ) -> Option<Answer> {
+        match name {
             "late" => {
                 self.until_cancelled(&request.id).await;
                 text("too late")
@@ -162,7 +175,7 @@ impl Server {
                 self.announce(request, "notifications/message", &params);
                 text("logged")
             }
-            "ask" => self.ask(request, &args).await,
+            "ask" => self.ask(request, args).await,
             "cut" => {
                 let _ = request.call.send(Say::Cut(format!("cut-{count}")));
                 text("after the cut")
@@ -174,7 +187,7 @@ impl Server {
                 ))
             }
             "stats" => Some(Answer::Result(self.stats())),
-            other => self.disturb(other, request, &args),
+            other => self.disturb(other, request, args),
         }
     }
 

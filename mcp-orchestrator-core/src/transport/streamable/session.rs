@@ -87,6 +87,14 @@ impl Session {
         Ok(self.conversation().await?.hello.clone())
     }
 
+    /// Opens the session, where it is not open.
+    ///
+    /// # Errors
+    /// Where the server cannot be reached, or speaks no legacy dialect.
+    pub(crate) async fn ready(&self) -> Result<()> {
+        self.conversation().await.map(drop)
+    }
+
     /// Sends a request and waits for the first that comes back.
     ///
     /// # Cancel safety
