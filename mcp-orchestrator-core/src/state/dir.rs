@@ -179,7 +179,6 @@ fn make_key(dir: &Path, path: &Path) -> Result<StateKey, DirError> {
 
 #[cfg(test)]
 mod tests {
-    
 
     use super::*;
 
