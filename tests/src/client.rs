@@ -150,8 +150,7 @@ impl Client {
         let mut response = self.send("POST", &[], body.as_bytes()).await;
         let id = response
             .header("mcp-session-id")
-            .map(str::to_owned)
-            .unwrap_or_else(|| panic!("no session: {}", response.status));
+            .map_or_else(|| panic!("no session: {}", response.status), str::to_owned);
         let hello = json(&response.message().await);
         let session = Session {
             client: self.clone(),

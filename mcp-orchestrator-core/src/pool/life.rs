@@ -3,20 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
-use super::handle::{self, Handle};
-use super::link::{HttpLink, Link};
+use super::handle::Handle;
 use super::slot::{Slot, Started, Turn};
-use super::{Pool, Server, Spec};
-use crate::credential::{Credential, Owner};
+use super::start::place;
+use super::{Pool, Server};
+use crate::credential::Credential;
 use crate::error::{Error, ErrorKind, Result};
-use crate::runtime::{Endpoint, Instance, InstanceKey, LaunchSpec, LogSource, Progress, Scope};
-use crate::server::{Isolation, StartMode};
-use crate::transport::handshake::Profile;
-use crate::transport::pipe::{Ask, Options, Pipe};
-use crate::transport::streamable::Http;
-use crate::transport::{Inbox, Party, Place, Unsolicited, ended};
+use crate::runtime::{InstanceKey, LogSource, Progress, Scope};
+use crate::server::StartMode;
+use crate::transport::ended;
 
 /// An instance that ends sooner after its start has crashed.
 const YOUNG: Duration = Duration::from_secs(10);
@@ -26,8 +23,6 @@ const BUDGET: u32 = 8;
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How often an instance is looked at for idleness at the most.
 const LOOK: Duration = Duration::from_secs(1);
-/// Unsolicited messages that wait.
-const INBOX: usize = 256;
 
 impl Pool {
     /// Waits until the slot has an instance, starting it where nobody does.
@@ -84,10 +79,9 @@ impl Pool {
             // Held until the instance is adopted, so that who retires the slot finds it.
             let _life = slot.life.lock().await;
             let started = self.start_in(&server, &slot, credential, &progress).await;
-            started.map(|handle| {
+            started.inspect(|handle| {
                 slot.ended(None);
-                self.adopt(&server, &slot, Arc::clone(&handle));
-                handle
+                self.adopt(&server, &slot, Arc::clone(handle));
             })
         };
         let outcome = match outcome {
@@ -121,185 +115,6 @@ impl Pool {
             return Err(Error::new(ErrorKind::Unavailable, text).with_server(&spec.server.id));
         }
         self.start(&spec, slot, credential, progress).await
-    }
-
-    /// Starts an instance and shakes hands with it.
-    async fn start(
-        self: &Arc<Self>,
-        spec: &Arc<Spec>,
-        slot: &Slot,
-        credential: Arc<Credential>,
-        progress: &Progress,
-    ) -> Result<Arc<Handle>> {
-        let key = InstanceKey::new(
-            spec.server.id.clone(),
-            slot.owner.clone(),
-            slot.revision.clone(),
-            slot.scope.clone(),
-            spec.digest.clone(),
-        );
-        let limit = spec.server.limits.start_timeout;
-        let begin = tokio::time::Instant::now();
-        let started = tokio::select! {
-            started = tokio::time::timeout(limit, self.place(spec, &key, credential, progress)) => started,
-            () = self.closing.cancelled() => Ok(Err(Error::new(ErrorKind::Unavailable, "the orchestrator is shutting down"))),
-        };
-        let outcome = started.unwrap_or_else(|_| {
-            let text = format!(
-                "server {} was not ready within {} s",
-                spec.server.id,
-                limit.as_secs_f32()
-            );
-            Err(Error::new(ErrorKind::StartFailed, text))
-        });
-        match outcome {
-            Ok(handle) => {
-                tracing::info!(server = %spec.server.id, instance = %key, ms = begin.elapsed().as_millis(), "instance started");
-                Ok(handle)
-            }
-            Err(error) => {
-                if let Err(left) = self
-                    .backend
-                    .remove(&key, spec.server.limits.stop_grace)
-                    .await
-                {
-                    tracing::warn!(instance = %key, error = %left, "a failed start left something behind");
-                }
-                Err(error.with_server(&spec.server.id).with_instance(&key))
-            }
-        }
-    }
-
-    async fn place(
-        self: &Arc<Self>,
-        spec: &Arc<Spec>,
-        key: &InstanceKey,
-        credential: Arc<Credential>,
-        progress: &Progress,
-    ) -> Result<Arc<Handle>> {
-        let launch = LaunchSpec {
-            server: Arc::clone(&spec.server),
-            credential: Arc::clone(&credential),
-        };
-        let instance = self.backend.start(key, &launch, progress).await?;
-        progress.report("shaking hands");
-        let Instance {
-            endpoint,
-            fresh,
-            exited,
-        } = instance;
-        let exited = handle::shared(exited);
-        let (arrivals, receiver) = mpsc::channel::<(Option<Party>, Unsolicited)>(INBOX);
-        let link = match endpoint {
-            Endpoint::Stream { reader, writer } => {
-                let (inbox, unsolicited) = mpsc::channel(INBOX);
-                let options = self.pipe_options(spec, key, fresh, inbox, exited.clone());
-                let opened = Pipe::open(reader, writer, options);
-                let pipe = tokio::select! {
-                    pipe = opened => pipe,
-                    exit = exited.clone() => Err(ended(&place(key), &exit)),
-                };
-                let pipe = pipe.map_err(start_failed)?;
-                self.forward(unsolicited, arrivals, |message| (None, message));
-                Link::Pipe(pipe)
-            }
-            Endpoint::Http {
-                uri,
-                connect,
-                headers,
-            } => {
-                let bytes = spec.server.limits.message_bytes;
-                let http = Http::new(place(key), &uri, connect, headers, bytes)?;
-                let (link, unsolicited) = HttpLink::new(http, spec.server.era);
-                self.forward(unsolicited, arrivals, |(party, message)| {
-                    (Some(party), message)
-                });
-                Link::Http(Box::new(link))
-            }
-        };
-        let handle = Arc::new(Handle::new(
-            key.clone(),
-            Arc::clone(spec),
-            credential,
-            link,
-            exited,
-        ));
-        self.listen(&handle, receiver);
-        Ok(handle)
-    }
-
-    fn forward<T: Send + 'static>(
-        &self,
-        mut from: mpsc::Receiver<T>,
-        to: mpsc::Sender<(Option<Party>, Unsolicited)>,
-        tag: impl Fn(T) -> (Option<Party>, Unsolicited) + Send + 'static,
-    ) {
-        self.tasks.spawn(async move {
-            while let Some(message) = from.recv().await {
-                if to.send(tag(message)).await.is_err() {
-                    return;
-                }
-            }
-        });
-    }
-
-    /// Passes on what the instance says that belongs to no call.
-    fn listen(&self, handle: &Arc<Handle>, mut from: mpsc::Receiver<(Option<Party>, Unsolicited)>) {
-        let (handle, observer) = (Arc::downgrade(handle), self.observer.get().cloned());
-        self.tasks.spawn(async move {
-            while let Some((party, message)) = from.recv().await {
-                let observer = observer.as_ref().and_then(std::sync::Weak::upgrade);
-                let (Some(handle), Some(observer)) = (handle.upgrade(), observer) else {
-                    return;
-                };
-                observer.unsolicited(&handle, party, message);
-            }
-        });
-    }
-
-    fn pipe_options(
-        self: &Arc<Self>,
-        spec: &Arc<Spec>,
-        key: &InstanceKey,
-        fresh: bool,
-        inbox: Inbox,
-        exited: impl Future<Output = crate::runtime::Exit> + Send + 'static,
-    ) -> Options {
-        let ask = self.ask(spec, key);
-        let (observer, about) = (self.observer.get().cloned(), key.clone());
-        Options {
-            place: place(key),
-            era: spec.server.era,
-            profile: Profile {
-                capabilities: capabilities(ask).into(),
-                ..Profile::plain()
-            },
-            message_bytes: spec.server.limits.message_bytes,
-            in_flight: spec.server.limits.calls_in_flight,
-            joined: !fresh,
-            ask,
-            note: Arc::new(move |source, text| {
-                if let Some(observer) = observer.as_ref().and_then(std::sync::Weak::upgrade) {
-                    observer.note(&about, source, text);
-                }
-            }),
-            inbox,
-            exited: Box::pin(exited),
-        }
-    }
-
-    /// Who is asked when a program asks: only a child that one principal alone can reach asks anybody.
-    fn ask(&self, spec: &Spec, key: &InstanceKey) -> Ask {
-        match (spec.server.isolation, key.scope()) {
-            (_, Scope::Session(_)) => Ask::TheCaller,
-            (_, Scope::Principal(_)) => Ask::CallInFlight,
-            (Isolation::Shared, _)
-                if self.single_principal || matches!(key.owner(), Owner::User(_)) =>
-            {
-                Ask::CallInFlight
-            }
-            _ => Ask::Nobody,
-        }
     }
 
     /// A started instance takes calls; one that ran in its place finishes its own and goes.
@@ -561,36 +376,5 @@ impl Pool {
             }
         }
         stopped
-    }
-}
-
-fn place(key: &InstanceKey) -> Place {
-    Place {
-        server: key.server().clone(),
-        instance: key.name().into(),
-    }
-}
-
-/// What a handshake that failed means for the one who waits for the start.
-fn start_failed(error: Error) -> Error {
-    if error.kind() == ErrorKind::StartFailed {
-        return error;
-    }
-    let text = format!("the instance did not get through its handshake: {error}");
-    let failed = Error::new(ErrorKind::StartFailed, text);
-    match error.data() {
-        Some(data) => failed.with_data(data.to_owned()),
-        None => failed,
-    }
-}
-
-/// What a program is told that its client can do.
-fn capabilities(ask: Ask) -> &'static str {
-    match ask {
-        Ask::Nobody => "{}",
-        Ask::CallInFlight => "{\"sampling\":{},\"elicitation\":{\"form\":{},\"url\":{}}}",
-        Ask::TheCaller => {
-            "{\"roots\":{\"listChanged\":true},\"sampling\":{},\"elicitation\":{\"form\":{},\"url\":{}}}"
-        }
     }
 }

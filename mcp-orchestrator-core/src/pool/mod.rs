@@ -5,6 +5,7 @@ mod handle;
 mod life;
 mod link;
 mod slot;
+mod start;
 
 use std::collections::HashMap;
 use std::fmt;

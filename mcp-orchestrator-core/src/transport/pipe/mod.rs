@@ -70,6 +70,8 @@ pub(crate) struct Pipe {
     hello: Hello,
     /// Ends the two tasks with the pipe.
     _tasks: JoinSet<()>,
+    /// Tasks that carry its lines elsewhere; they end with it too.
+    _carriers: Option<JoinSet<()>>,
 }
 
 /// What caller's guards and the two tasks share.
@@ -118,9 +120,16 @@ impl Pipe {
             outbox,
             hello: unknown,
             _tasks: tasks,
+            _carriers: None,
         };
         pipe.hello = handshake::shake(&pipe, options.era, &options.profile, options.joined).await?;
         Ok(pipe)
+    }
+
+    /// The same pipe, with the tasks that carry its lines.
+    pub(crate) fn carried_by(mut self, carriers: JoinSet<()>) -> Self {
+        self._carriers = Some(carriers);
+        self
     }
 
     /// What the instance said of itself.

@@ -4,6 +4,7 @@ mod exchange;
 mod general;
 mod guard;
 mod janitor;
+mod legacy_sse;
 mod modern;
 mod pool;
 mod reply;
