@@ -105,8 +105,9 @@ fn files_stay_short() {
     for (name, _) in layout::CRATES {
         all.extend(sources(&format!("{name}/src")));
     }
-    // Contract suites are tests that others run.
+    // Contract suites are tests that others run; what tests share is a test.
     all.retain(|source| !source.path.contains("/src/testing/"));
+    all.retain(|source| !source.path.starts_with("tests/"));
     let broken = rules::lengths(&all);
     assert_none("files that are too long", &broken);
 }
