@@ -14,7 +14,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use mcp_orchestrator_benches::{SESSION, answer};
+use mcp_orchestrator_benches::echo::{SESSION, answer};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 

@@ -71,13 +71,13 @@ async fn run(args: Args) -> Result<(), Failure> {
     let seconds = started.elapsed().as_secs_f64();
     let cpu = cpu(&args.pids)? - before;
     took.sort_unstable();
-    let at = |share: f64| took[((took.len() - 1) as f64 * share) as usize].as_micros();
+    let at = |percent: usize| took[(took.len() - 1) * percent / 100].as_micros();
     let calls = took.len() as f64;
     println!(
         "{{\"calls_per_s\":{:.0},\"p50_us\":{},\"p99_us\":{},\"cpu_us\":{:.2}}}",
         calls / seconds,
-        at(0.5),
-        at(0.99),
+        at(50),
+        at(99),
         cpu.as_secs_f64() * 1e6 / calls
     );
     Ok(())
