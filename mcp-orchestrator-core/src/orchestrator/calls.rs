@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use http::HeaderMap;
+use tracing::Instrument as _;
 
 use super::context::Context;
 use super::forward::Work;
@@ -25,7 +26,19 @@ impl Inner {
         expect_request(&message)?;
         let started = tokio::time::Instant::now();
         let name = crate::metrics::method_label(message.method());
-        let reply = self.by_method(context, message, headers).await;
+        let span = tracing::debug_span!(
+            "call",
+            mcp.method = message.method(),
+            gateway = %context.gateway,
+            principal = %context.principal.id,
+        );
+        let reply = self
+            .by_method(context, message, headers)
+            .instrument(span)
+            .await;
+        if let Err(error) = &reply {
+            tracing::debug!(kind = ?error.kind(), %error, "a call failed");
+        }
         self.metrics.call(
             name,
             started.elapsed(),
