@@ -21,6 +21,7 @@ use crate::respond::{self, Manner};
 use crate::{errors, guard, modern};
 
 const SESSION_ID: HeaderName = HeaderName::from_static(header::SESSION_ID);
+const VERSION: HeaderName = HeaderName::from_static(header::PROTOCOL_VERSION);
 
 /// What every request needs.
 #[derive(Clone, Debug)]
@@ -283,9 +284,7 @@ fn no_session() -> Error {
 }
 
 fn named_version(parts: &Parts) -> &str {
-    let value = parts
-        .headers
-        .get(HeaderName::from_static(header::PROTOCOL_VERSION));
+    let value = parts.headers.get(VERSION);
     value
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default()

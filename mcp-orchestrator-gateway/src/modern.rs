@@ -6,12 +6,16 @@ use mcp_orchestrator_core::jsonrpc::{Members, Message, ParamsHead, text};
 use mcp_orchestrator_core::protocol::{Era, header, meta, method, version};
 use mcp_orchestrator_core::{Error, ErrorKind, Result, header_value};
 
+const VERSION: HeaderName = HeaderName::from_static(header::PROTOCOL_VERSION);
+const METHOD: HeaderName = HeaderName::from_static(header::METHOD);
+const NAME: HeaderName = HeaderName::from_static(header::NAME);
+
 /// In which era a POST speaks.
 ///
 /// # Errors
 /// Where it names a version that is not spoken here.
 pub(crate) fn era(parts: &Parts, message: &Message) -> Result<Era> {
-    let named = header(parts, header::PROTOCOL_VERSION)?;
+    let named = header(parts, &VERSION)?;
     let stated = stated_version(message);
     if let Some(stated) = &stated {
         if named.as_ref().is_some_and(|named| named != stated) {
@@ -50,6 +54,12 @@ fn unsupported(asked: &str, supported: &[&str]) -> Error {
 }
 
 fn stated_version(message: &Message) -> Option<String> {
+    // Legacy requests have none; looking for the word is cheaper than reading all of `params`.
+    // Only an escape could hide it.
+    let there = |part: &str| memchr::memmem::find(message.bytes(), part.as_bytes()).is_some();
+    if !there("protocolVersion") && !there("\\u") {
+        return None;
+    }
     let head = ParamsHead::read(message.body()).ok()?;
     let found = Members::read(head.meta?.get())?;
     found
@@ -68,7 +78,7 @@ pub(crate) fn check(parts: &Parts, message: &Message) -> Result<()> {
         .and_then(|meta| Members::read(meta.get()))
         .unwrap_or_default();
     let stated = found.get(meta::PROTOCOL_VERSION).and_then(text);
-    let named = header(parts, header::PROTOCOL_VERSION)?;
+    let named = header(parts, &VERSION)?;
     match (&named, &stated) {
         (None, _) => return Err(mismatch("the header MCP-Protocol-Version is missing")),
         (_, None) => {
@@ -93,7 +103,7 @@ pub(crate) fn check(parts: &Parts, message: &Message) -> Result<()> {
             meta::CLIENT_CAPABILITIES
         )));
     }
-    match header(parts, header::METHOD)? {
+    match header(parts, &METHOD)? {
         None => return Err(mismatch("the header Mcp-Method is missing")),
         Some(named) if named != message.method() => {
             return Err(mismatch("the header Mcp-Method disagrees with the body"));
@@ -115,7 +125,7 @@ fn check_name(parts: &Parts, message: &Message, head: &ParamsHead<'_>) -> Result
     let stated = raw
         .and_then(|raw| text(raw.get()))
         .ok_or_else(|| invalid(&format!("{what} is missing")))?;
-    match header(parts, header::NAME)? {
+    match header(parts, &NAME)? {
         None => Err(mismatch("the header Mcp-Name is missing")),
         Some(named) if named != stated => Err(mismatch(&format!(
             "the header Mcp-Name disagrees with {what}"
@@ -125,8 +135,8 @@ fn check_name(parts: &Parts, message: &Message, head: &ParamsHead<'_>) -> Result
 }
 
 /// A header of the protocol, decoded.
-fn header(parts: &Parts, name: &'static str) -> Result<Option<String>> {
-    let mut values = parts.headers.get_all(HeaderName::from_static(name)).iter();
+fn header(parts: &Parts, name: &HeaderName) -> Result<Option<String>> {
+    let mut values = parts.headers.get_all(name).iter();
     let Some(value) = values.next() else {
         return Ok(None);
     };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 
 use super::{Authenticated, Authenticator, Principal};
 use crate::error::Result;
@@ -17,13 +17,13 @@ use crate::id::PrincipalId;
 pub struct LoopbackListener;
 
 /// What proxies add: a request with one of these came from elsewhere.
-const FORWARDED: [&str; 6] = [
-    "forwarded",
-    "via",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-proto",
-    "x-real-ip",
+const FORWARDED: [HeaderName; 6] = [
+    HeaderName::from_static("forwarded"),
+    HeaderName::from_static("via"),
+    HeaderName::from_static("x-forwarded-for"),
+    HeaderName::from_static("x-forwarded-host"),
+    HeaderName::from_static("x-forwarded-proto"),
+    HeaderName::from_static("x-real-ip"),
 ];
 
 /// Tells the one local user. Only a request with [`LoopbackListener`] that no proxy forwarded is its own.
@@ -53,7 +53,7 @@ impl LocalAuthenticator {
 }
 
 fn is_forwarded(headers: &HeaderMap) -> bool {
-    FORWARDED.iter().any(|name| headers.contains_key(*name))
+    FORWARDED.iter().any(|name| headers.contains_key(name))
 }
 
 #[async_trait]
