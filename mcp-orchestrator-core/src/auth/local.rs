@@ -80,7 +80,7 @@ mod tests {
     fn request(header: Option<&str>, loopback: bool) -> http::request::Parts {
         let mut request = Request::new(());
         if let Some(name) = header {
-            let name = http::HeaderName::from_bytes(name.as_bytes()).unwrap();
+            let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
             request.headers_mut().insert(name, "x".parse().unwrap());
         }
         if loopback {
