@@ -103,13 +103,17 @@ async fn the_program_shows_no_secret_and_passes_none_on() {
     }
     let crash = session.tool("x__crash", r#"{"text":"bye","code":3}"#).await;
     clean("an error", &crash.to_string());
+    // Told at the level debug.
+    session
+        .notify(r#"{"jsonrpc":"2.0","id":9,"result":{}}"#)
+        .await;
     clean("a command line", &command_lines(gateway.pid()));
     signal(gateway.pid(), rustix::process::Signal::TERM);
     gateway.child.wait().await.unwrap();
     let log = std::fs::read_to_string(&errors).unwrap();
     assert!(
         log.contains("TRACE") || log.contains("DEBUG"),
-        "the log is at its finest"
+        "the log is at its finest: {log}"
     );
     clean("the log", &log);
 }

@@ -259,27 +259,19 @@ async fn a_newer_stream_takes_the_place_of_an_older_one() {
 
 #[tokio::test]
 async fn what_a_broken_listener_missed_is_sent_again() {
-    let mut own = scripted("x", &[]);
-    own.isolation = Isolation::Session;
-    let gateway = Gateway::new().server(own).run().await;
+    let gateway = Gateway::new().server(scripted("x", &[])).run().await;
     let session = gateway.session().await;
     session.tools().await;
     let mut first = session.listen(None).await;
-    session.tool("log", r#"{"text":"one"}"#).await;
-    let mut one = first.event().await.unwrap();
-    while one.json()["method"] != "notifications/message" {
-        one = first.event().await.unwrap();
-    }
-    session.tool("log", r#"{"text":"two"}"#).await;
-    let two = first.event().await.unwrap();
-    assert_eq!(two.json()["params"]["data"], "two");
+    let seen = [first.event().await.unwrap(), first.event().await.unwrap()];
     drop(first);
-    session.tool("log", r#"{"text":"three"}"#).await;
-    let mut second = session.listen(one.id.as_deref()).await;
-    for expected in ["two", "three"] {
-        let event = second.event().await.unwrap();
-        assert_eq!(event.json()["params"]["data"], expected);
-    }
+    session.tool("change", r#"{"n":12}"#).await;
+    let mut second = session.listen(seen[0].id.as_deref()).await;
+    let again = second.event().await.unwrap();
+    assert_eq!((&again.id, &again.data), (&seen[1].id, &seen[1].data));
+    let missed = second.event().await.unwrap();
+    assert_eq!(missed.json()["method"], "notifications/tools/list_changed");
+    assert!(![&seen[0].id, &seen[1].id].contains(&&missed.id));
 }
 
 #[tokio::test]
