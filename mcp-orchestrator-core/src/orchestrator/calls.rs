@@ -241,7 +241,7 @@ impl Inner {
         key: InstanceKey,
     ) -> Reply {
         let several = self.view(context).is_ok_and(|view| view.entries.len() > 1);
-        let watch = super::tasks::Watch::new(self, context, route, key, several);
+        let watch = super::watch::Watch::new(self, context, route, key, several);
         watch.reply(reply)
     }
 }

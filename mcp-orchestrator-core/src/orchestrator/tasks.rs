@@ -12,14 +12,14 @@ use super::Inner;
 use super::calls::{missing, params};
 use super::context::Context;
 use super::forward::Work;
+use super::task_words::{declares_tasks, gone, is_end, no_tasks, task_ids};
 use crate::call::{Reply, ReplyItem, own};
 use crate::catalog::ask;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{PrincipalId, ServerId};
-use crate::jsonrpc::{Kind, Members, Message, Splice, quote, request, response, span_of, text};
+use crate::jsonrpc::{Members, Message, Splice, quote, request, response, span_of, text};
 use crate::pool::{Caller, Handle, Lease};
-use crate::protocol::{Era, meta, method};
-use crate::router::Route;
+use crate::protocol::{Era, method};
 use crate::runtime::InstanceKey;
 use crate::server::Launch;
 use crate::transport::Party;
@@ -72,68 +72,14 @@ impl Tasks {
     }
 }
 
-/// Looks at what comes back of one call.
-pub(super) struct Watch {
-    inner: Arc<Inner>,
-    principal: Arc<crate::auth::Principal>,
-    server: ServerId,
-    key: InstanceKey,
-    uris: bool,
-}
-
-impl Watch {
-    pub(super) fn new(
-        inner: &Arc<Inner>,
-        context: &Context,
-        route: &Route<'_>,
-        key: InstanceKey,
-        uris: bool,
-    ) -> Self {
-        let (principal, server) = (Arc::clone(&context.principal), route.server.clone());
-        Self {
-            inner: Arc::clone(inner),
-            principal,
-            server,
-            key,
-            uris,
-        }
-    }
-
-    /// The same reply with sealed task ids.
-    pub(super) fn reply(self, reply: Reply) -> Reply {
-        match reply.into_ready() {
-            Ok(response) => Reply::ready(self.message(response)),
-            Err(stream) => Reply::stream(stream.map(move |item| self.item(item)).boxed()),
-        }
-    }
-
-    fn item(&self, item: ReplyItem) -> ReplyItem {
-        match item {
-            ReplyItem::Response(message) => ReplyItem::Response(self.message(message)),
-            ReplyItem::Notification(message) => ReplyItem::Notification(self.message(message)),
-            ReplyItem::Request(mut request) => {
-                request.message = self.message(request.message);
-                ReplyItem::Request(request)
-            }
-            failed @ ReplyItem::Failed(_) => failed,
-        }
-    }
-
-    fn message(&self, message: Message) -> Message {
-        if self.uris && message.kind() == Kind::Response {
-            let uris = message.body().map(uris_of).unwrap_or_default();
-            self.inner
-                .catalog
-                .carried(&self.server, &self.principal, uris);
-        }
-        self.inner
-            .seal_tasks(&self.key, &self.principal.id, message)
-    }
-}
-
 impl Inner {
     /// Seals every task id of a message for this principal.
-    fn seal_tasks(&self, key: &InstanceKey, principal: &PrincipalId, message: Message) -> Message {
+    pub(super) fn seal_tasks(
+        &self,
+        key: &InstanceKey,
+        principal: &PrincipalId,
+        message: Message,
+    ) -> Message {
         let Some(body) = message.body() else {
             return message;
         };
@@ -230,7 +176,7 @@ impl Inner {
             return Err(Error::new(ErrorKind::InvalidParams, "unknown task"));
         };
         let Some(lease) = self.task_lease(context, entry, &sealed).await else {
-            return gone(context, &message, &given, &sealed);
+            return gone(context, &message, &given, &sealed.s);
         };
         let key = lease.key.clone();
         let mut work = Work {
@@ -413,106 +359,4 @@ impl Inner {
             }
         }
     }
-}
-
-/// Every task id of a body, with the members of the object in which it stands.
-fn task_ids(body: &str) -> Vec<(&str, Members<'_>)> {
-    let top = Members::read(body).unwrap_or_default();
-    let related = top.get("_meta").and_then(Members::read);
-    let objects = [
-        Some(body),
-        top.get("task"),
-        related
-            .as_ref()
-            .and_then(|meta| meta.get(meta::RELATED_TASK)),
-    ];
-    let ids = objects.into_iter().flatten().filter_map(|object| {
-        let members = Members::read(object)?;
-        Some((members.get("taskId")?, members))
-    });
-    ids.collect()
-}
-
-/// Whether a modern request declares the tasks extension.
-fn declares_tasks(message: &Message) -> bool {
-    let params = message.body().and_then(Members::read).unwrap_or_default();
-    let found = params.get("_meta").and_then(Members::read);
-    let found = found
-        .as_ref()
-        .and_then(|meta| meta.get(meta::CLIENT_CAPABILITIES));
-    let found = found.and_then(Members::read);
-    let found = found
-        .as_ref()
-        .and_then(|all| all.get("extensions"))
-        .and_then(Members::read);
-    found.is_some_and(|extensions| extensions.get(meta::TASKS_EXTENSION).is_some())
-}
-
-fn no_tasks() -> Error {
-    let wanted = serde_json::json!({
-        "requiredCapabilities": { "extensions": { meta::TASKS_EXTENSION: {} } }
-    });
-    Error::new(
-        ErrorKind::MissingCapability,
-        "the client does not declare the tasks extension",
-    )
-    .with_data(crate::jsonrpc::raw(&wanted))
-}
-
-fn is_end(status: &str) -> bool {
-    matches!(status, "completed" | "failed" | "cancelled")
-}
-
-/// The answer for a task whose instance is gone.
-fn gone(context: &Context, message: &Message, id: &str, sealed: &Sealed) -> Result<Reply> {
-    let reason = format!(
-        "the instance of server {} that ran this task is gone",
-        sealed.s
-    );
-    if message.method() == method::TASKS_RESULT {
-        return Err(Error::new(ErrorKind::Unavailable, reason).with_server(&sealed.s));
-    }
-    let now = crate::time::utc(std::time::SystemTime::now());
-    let mut result = serde_json::json!({
-        "taskId": id,
-        "status": "failed",
-        "statusMessage": reason,
-        "createdAt": now,
-        "lastUpdatedAt": now,
-        "ttl": null,
-    });
-    if context.era() == Era::Modern {
-        result["resultType"] = "complete".into();
-        result["ttlMs"] = serde_json::Value::Null;
-        result["error"] =
-            serde_json::json!({ "code": crate::protocol::code::INTERNAL, "message": reason });
-        result.as_object_mut().map(|members| members.remove("ttl"));
-    }
-    Ok(Reply::ready(own(response(
-        message.id().unwrap_or("null"),
-        &result.to_string(),
-    ))))
-}
-
-/// URIs that a result names; bounded.
-fn uris_of(body: &str) -> Vec<String> {
-    const MOST: usize = 256;
-    let mut found = Vec::new();
-    let mut rest = body;
-    while let Some(at) = memchr::memmem::find(rest.as_bytes(), b"\"uri\"") {
-        rest = &rest[at + 5..];
-        let value = rest.trim_start().strip_prefix(':').map(str::trim_start);
-        let raw = value.and_then(|value| {
-            serde_json::Deserializer::from_str(value)
-                .into_iter::<String>()
-                .next()
-        });
-        if let Some(Ok(uri)) = raw {
-            found.push(uri);
-        }
-        if found.len() == MOST {
-            break;
-        }
-    }
-    found
 }

@@ -79,7 +79,7 @@ pub(crate) const ENGINE_MAY_NAME: &[&str] = &["transport"];
 
 /// File, module and reason of imports that are against the rules.
 pub(crate) const EXCEPTIONS: &[(&str, &str, &str)] = &[(
-    "orchestrator/mod.rs",
+    "orchestrator/builder.rs",
     "state::memory",
     "what a builder keeps lists in where nothing is said",
 )];
@@ -128,5 +128,4 @@ pub(crate) const CRATES: &[(&str, &[&str])] = &[
 pub(crate) const LONGEST: usize = 400;
 
 /// Files that are longer, and how long: they may only become shorter.
-pub(crate) const LONG: &[(&str, usize)] =
-    &[("mcp-orchestrator-core/src/orchestrator/tasks.rs", 518)];
+pub(crate) const LONG: &[(&str, usize)] = &[];

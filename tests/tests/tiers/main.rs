@@ -132,7 +132,7 @@ fn what_breaks_a_rule_is_found() {
             "use crate::runtime::{InstanceKey, ProcessBackend};",
         ),
         at(
-            "orchestrator/mod.rs",
+            "orchestrator/builder.rs",
             "use crate::state::memory::MemoryState;",
         ),
     ];

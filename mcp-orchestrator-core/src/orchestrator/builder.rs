@@ -1,0 +1,156 @@
+//! How an orchestrator is made: any implementation of each seam.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, RwLock, Weak};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+use super::events::{self, Listeners};
+use super::subscriptions::Subscriptions;
+use super::tasks::Tasks;
+use super::{Inner, LEARN_AT_ONCE, Orchestrator, control};
+use crate::catalog::Catalog;
+use crate::credential::{Credential, CredentialRequest, CredentialResolver};
+use crate::error::Result;
+use crate::pool::{Observer, Pool};
+use crate::router::Router;
+use crate::runtime::{LogBook, RuntimeBackend};
+use crate::seal::StateKey;
+use crate::session::Sessions;
+use crate::state::{MemoryState, StateStore};
+
+/// Makes an [`Orchestrator`].
+pub struct Builder {
+    backend: Arc<dyn RuntimeBackend>,
+    router: Arc<dyn Router>,
+    resolver: Option<Arc<dyn CredentialResolver>>,
+    state: Arc<dyn StateStore>,
+    key: Arc<StateKey>,
+    logs: LogBook,
+    single_principal: bool,
+    sessions: usize,
+    session_idle: Duration,
+}
+
+impl Builder {
+    /// Where credentials come from. Without one, servers with slots cannot be called.
+    #[must_use]
+    pub fn resolver(mut self, resolver: Arc<dyn CredentialResolver>) -> Self {
+        self.resolver = Some(resolver);
+        self
+    }
+
+    /// Where lists are kept; in memory where nothing is said.
+    #[must_use]
+    pub fn state(mut self, state: Arc<dyn StateStore>) -> Self {
+        self.state = state;
+        self
+    }
+
+    /// The state key; a random one where nothing is said, so that task ids and cursors end with the process.
+    #[must_use]
+    pub fn state_key(mut self, key: Arc<StateKey>) -> Self {
+        self.key = key;
+        self
+    }
+
+    /// The instances' logs, shared with the backend.
+    #[must_use]
+    pub fn logs(mut self, logs: LogBook) -> Self {
+        self.logs = logs;
+        self
+    }
+
+    /// All callers are one person: a shared child may ask whose call is in flight.
+    #[must_use]
+    pub fn single_principal(mut self, yes: bool) -> Self {
+        self.single_principal = yes;
+        self
+    }
+
+    /// How many legacy sessions may be open at once.
+    #[must_use]
+    pub fn max_sessions(mut self, sessions: usize) -> Self {
+        self.sessions = sessions;
+        self
+    }
+
+    /// After which time without a call or an open stream a legacy session ends.
+    #[must_use]
+    pub fn session_idle(mut self, idle: Duration) -> Self {
+        self.session_idle = idle;
+        self
+    }
+
+    /// The orchestrator, without servers yet. Must be called within a tokio runtime.
+    pub fn build(self) -> Orchestrator {
+        let resolver = self.resolver.unwrap_or_else(|| Arc::new(NoCredentials));
+        let pool = Pool::new(self.backend, Arc::clone(&self.key), self.single_principal);
+        let inner = Arc::new_cyclic(|weak: &Weak<Inner>| {
+            let observer: Weak<dyn Observer> = weak.clone();
+            pool.observe(observer);
+            Inner {
+                this: weak.clone(),
+                router: self.router,
+                resolver,
+                catalog: Catalog::new(self.state, Arc::clone(&self.key)),
+                pool,
+                sessions: Sessions::new(self.sessions),
+                parties: RwLock::default(),
+                listeners: Listeners::default(),
+                subscriptions: Subscriptions::default(),
+                tasks: Tasks::default(),
+                refreshing: Mutex::default(),
+                learning: Semaphore::new(LEARN_AT_ONCE),
+                key: self.key,
+                logs: self.logs,
+                seen: control::Seen::default(),
+                metrics: Arc::default(),
+                no_credential: Arc::new(Credential::none()),
+                session_idle: self.session_idle,
+                draining: tokio_util::sync::CancellationToken::new(),
+            }
+        });
+        let sweep = events::sweep_sessions(Arc::downgrade(&inner));
+        inner.pool.tasks().spawn(sweep);
+        Orchestrator { inner }
+    }
+}
+
+impl Orchestrator {
+    /// Begins one with a backend and a router.
+    pub fn builder(backend: Arc<dyn RuntimeBackend>, router: Arc<dyn Router>) -> Builder {
+        Builder {
+            backend,
+            router,
+            resolver: None,
+            state: Arc::new(MemoryState::default()),
+            key: Arc::new(StateKey::random()),
+            logs: LogBook::default(),
+            single_principal: false,
+            sessions: 100_000,
+            session_idle: Duration::from_hours(1),
+        }
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("backend", &self.backend)
+            .field("router", &self.router)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The resolver of an orchestrator that was given none.
+#[derive(Debug)]
+struct NoCredentials;
+
+#[async_trait::async_trait]
+impl CredentialResolver for NoCredentials {
+    async fn resolve(&self, _: CredentialRequest<'_>) -> Result<Option<Arc<Credential>>> {
+        Ok(None)
+    }
+}

@@ -1,0 +1,92 @@
+//! What messages say of tasks.
+
+use super::context::Context;
+use crate::call::{Reply, own};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::ServerId;
+use crate::jsonrpc::{Members, Message, response};
+use crate::protocol::{Era, meta, method};
+
+/// Every task id of a body, with the members of the object in which it stands.
+pub(super) fn task_ids(body: &str) -> Vec<(&str, Members<'_>)> {
+    let top = Members::read(body).unwrap_or_default();
+    let related = top.get("_meta").and_then(Members::read);
+    let objects = [
+        Some(body),
+        top.get("task"),
+        related
+            .as_ref()
+            .and_then(|meta| meta.get(meta::RELATED_TASK)),
+    ];
+    let ids = objects.into_iter().flatten().filter_map(|object| {
+        let members = Members::read(object)?;
+        Some((members.get("taskId")?, members))
+    });
+    ids.collect()
+}
+
+/// Whether a modern request declares the tasks extension.
+pub(super) fn declares_tasks(message: &Message) -> bool {
+    let params = message.body().and_then(Members::read).unwrap_or_default();
+    let found = params.get("_meta").and_then(Members::read);
+    let found = found
+        .as_ref()
+        .and_then(|meta| meta.get(meta::CLIENT_CAPABILITIES));
+    let found = found.and_then(Members::read);
+    let found = found
+        .as_ref()
+        .and_then(|all| all.get("extensions"))
+        .and_then(Members::read);
+    found.is_some_and(|extensions| extensions.get(meta::TASKS_EXTENSION).is_some())
+}
+
+pub(super) fn no_tasks() -> Error {
+    let wanted = serde_json::json!({
+        "requiredCapabilities": { "extensions": { meta::TASKS_EXTENSION: {} } }
+    });
+    Error::new(
+        ErrorKind::MissingCapability,
+        "the client does not declare the tasks extension",
+    )
+    .with_data(crate::jsonrpc::raw(&wanted))
+}
+
+pub(super) fn is_end(status: &str) -> bool {
+    matches!(status, "completed" | "failed" | "cancelled")
+}
+
+/// The answer for a task whose instance is gone.
+pub(super) fn gone(
+    context: &Context,
+    message: &Message,
+    id: &str,
+    server: &ServerId,
+) -> Result<Reply> {
+    let reason = format!(
+        "the instance of server {} that ran this task is gone",
+        server
+    );
+    if message.method() == method::TASKS_RESULT {
+        return Err(Error::new(ErrorKind::Unavailable, reason).with_server(server));
+    }
+    let now = crate::time::utc(std::time::SystemTime::now());
+    let mut result = serde_json::json!({
+        "taskId": id,
+        "status": "failed",
+        "statusMessage": reason,
+        "createdAt": now,
+        "lastUpdatedAt": now,
+        "ttl": null,
+    });
+    if context.era() == Era::Modern {
+        result["resultType"] = "complete".into();
+        result["ttlMs"] = serde_json::Value::Null;
+        result["error"] =
+            serde_json::json!({ "code": crate::protocol::code::INTERNAL, "message": reason });
+        result.as_object_mut().map(|members| members.remove("ttl"));
+    }
+    Ok(Reply::ready(own(response(
+        message.id().unwrap_or("null"),
+        &result.to_string(),
+    ))))
+}

@@ -1,0 +1,96 @@
+//! What comes back of a call is looked at once: resources that it names, tasks that it makes.
+
+use std::sync::Arc;
+
+use futures_util::StreamExt as _;
+
+use super::Inner;
+use super::context::Context;
+use crate::auth::Principal;
+use crate::call::{Reply, ReplyItem};
+use crate::id::ServerId;
+use crate::jsonrpc::{Kind, Message};
+use crate::router::Route;
+use crate::runtime::InstanceKey;
+
+/// Looks at what comes back of one call.
+pub(super) struct Watch {
+    inner: Arc<Inner>,
+    principal: Arc<Principal>,
+    server: ServerId,
+    key: InstanceKey,
+    uris: bool,
+}
+
+impl Watch {
+    pub(super) fn new(
+        inner: &Arc<Inner>,
+        context: &Context,
+        route: &Route<'_>,
+        key: InstanceKey,
+        uris: bool,
+    ) -> Self {
+        let (principal, server) = (Arc::clone(&context.principal), route.server.clone());
+        Self {
+            inner: Arc::clone(inner),
+            principal,
+            server,
+            key,
+            uris,
+        }
+    }
+
+    /// The same reply with sealed task ids.
+    pub(super) fn reply(self, reply: Reply) -> Reply {
+        match reply.into_ready() {
+            Ok(response) => Reply::ready(self.message(response)),
+            Err(stream) => Reply::stream(stream.map(move |item| self.item(item)).boxed()),
+        }
+    }
+
+    fn item(&self, item: ReplyItem) -> ReplyItem {
+        match item {
+            ReplyItem::Response(message) => ReplyItem::Response(self.message(message)),
+            ReplyItem::Notification(message) => ReplyItem::Notification(self.message(message)),
+            ReplyItem::Request(mut request) => {
+                request.message = self.message(request.message);
+                ReplyItem::Request(request)
+            }
+            failed @ ReplyItem::Failed(_) => failed,
+        }
+    }
+
+    fn message(&self, message: Message) -> Message {
+        if self.uris && message.kind() == Kind::Response {
+            let uris = message.body().map(uris_of).unwrap_or_default();
+            self.inner
+                .catalog
+                .carried(&self.server, &self.principal, uris);
+        }
+        self.inner
+            .seal_tasks(&self.key, &self.principal.id, message)
+    }
+}
+
+/// URIs that a result names; bounded.
+fn uris_of(body: &str) -> Vec<String> {
+    const MOST: usize = 256;
+    let mut found = Vec::new();
+    let mut rest = body;
+    while let Some(at) = memchr::memmem::find(rest.as_bytes(), b"\"uri\"") {
+        rest = &rest[at + 5..];
+        let value = rest.trim_start().strip_prefix(':').map(str::trim_start);
+        let raw = value.and_then(|value| {
+            serde_json::Deserializer::from_str(value)
+                .into_iter::<String>()
+                .next()
+        });
+        if let Some(Ok(uri)) = raw {
+            found.push(uri);
+        }
+        if found.len() == MOST {
+            break;
+        }
+    }
+    found
+}
