@@ -76,7 +76,7 @@ pub mod id;
 pub mod jsonrpc;
 pub mod protocol;
 pub mod seal;
-mod time;
+pub mod time;
 pub mod value;
 
 // Tier 1: nouns and seams.
