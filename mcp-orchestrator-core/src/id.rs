@@ -90,6 +90,10 @@ id! {
     GatewayId, "gateway name", dns_label
 }
 id! {
+    /// A runtime backend: a DNS label, as `process` or `kubernetes`.
+    BackendName, "backend name", dns_label
+}
+id! {
     /// The name under which a server stands in a gateway: a DNS label, the prefix of its tools.
     Alias, "alias", dns_label
 }

@@ -156,6 +156,7 @@ fn program(scope: &mut Scope<'_>, entry: &ServerEntry) -> Option<Program> {
         command,
         image,
         transport: transport?,
+        ..Program::default()
     })
 }
 

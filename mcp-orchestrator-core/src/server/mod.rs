@@ -3,15 +3,22 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use http::Uri;
 use serde::{Deserialize, Serialize};
 
-use crate::id::{ServerId, SlotName};
+pub use self::container::{
+    Capability, Container, EnvFrom, EnvSource, PodSecurity, Probes, PullPolicy, PullSecret,
+    Resources, TemplatePatch, VolumeEntry,
+};
+pub use self::limits::Limits;
+use crate::id::{BackendName, ServerId, SlotName};
 use crate::protocol::Era;
-use crate::seal::{Digest, StateKey};
 use crate::value::Text;
+
+mod container;
+mod digest;
+mod limits;
 
 /// One MCP server of the catalog.
 #[derive(Clone, Debug)]
@@ -20,6 +27,8 @@ pub struct ServerSpec {
     pub id: ServerId,
     /// How it comes to run, or where it runs already.
     pub launch: Launch,
+    /// Where it runs, by the name of a backend; none: where programs run by default.
+    pub backend: Option<BackendName>,
     /// What its environment holds besides the few inherited variables.
     pub env: BTreeMap<String, Text>,
     /// Variables of our own environment that a child process gets too.
@@ -56,6 +65,8 @@ pub struct Program {
     pub image: Option<String>,
     /// How it is spoken to.
     pub transport: ProgramTransport,
+    /// How it stands in a pod; backends that run processes pass it over.
+    pub container: Container,
 }
 
 /// A program and its arguments. An argument that came from a variable is a secret by type.
@@ -209,45 +220,6 @@ pub enum StartMode {
     Eager,
 }
 
-/// Times and sizes of a server. A change of them takes effect without a new instance.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// For one call, from its arrival to its result.
-    pub call_timeout: Duration,
-    /// For an instance to become ready.
-    pub start_timeout: Duration,
-    /// For a list that has to wait for an instance.
-    pub list_timeout: Duration,
-    /// Between closing its input, asking it to end, and ending it.
-    pub stop_grace: Duration,
-    /// For a replaced instance to finish its calls.
-    pub drain_timeout: Duration,
-    /// Idle for so long, an instance goes to rest; `None`: never.
-    pub idle_timeout: Option<Duration>,
-    /// One message of the server, in bytes.
-    pub message_bytes: usize,
-    /// Calls at once on one instance.
-    pub calls_in_flight: usize,
-    /// The longest time a task may hold an instance awake.
-    pub task_ttl_max: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            call_timeout: Duration::from_mins(5),
-            start_timeout: Duration::from_mins(2),
-            list_timeout: Duration::from_secs(10),
-            stop_grace: Duration::from_secs(3),
-            drain_timeout: Duration::from_mins(5),
-            idle_timeout: Some(Duration::from_mins(30)),
-            message_bytes: 64 << 20,
-            calls_in_flight: 1024,
-            task_ttl_max: Duration::from_hours(24),
-        }
-    }
-}
-
 /// Where an instance may connect to. Enforced by backends that can (Kubernetes).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Egress {
@@ -268,6 +240,7 @@ impl ServerSpec {
         Self {
             id,
             launch,
+            backend: None,
             env: BTreeMap::new(),
             inherit_env: Vec::new(),
             slots: Vec::new(),
@@ -306,62 +279,5 @@ impl ServerSpec {
             transport: RemoteTransport::default(),
         };
         Self::new(id, Launch::Remote(remote))
-    }
-
-    /// A keyed hash over all that makes a different instance: a change of it means a new one. Limits, isolation and
-    /// start mode are not in it.
-    pub fn digest(&self, key: &StateKey) -> Digest {
-        let mut parts: Vec<String> = vec![format!(
-            "{:?} {:?} {:?}",
-            self.era, self.egress, self.inherit_env
-        )];
-        match &self.launch {
-            Launch::Program(program) => {
-                parts.push(format!(
-                    "program {:?} {:?}",
-                    program.image, program.transport
-                ));
-                if let Some(command) = &program.command {
-                    parts.push(format!("command {:?} {:?}", command.program, command.cwd));
-                    parts.extend(command.args.iter().map(|arg| arg.expose().to_owned()));
-                }
-            }
-            Launch::Remote(remote) => {
-                parts.push(format!("remote {} {:?}", remote.url, remote.transport));
-                let headers = remote.headers.iter();
-                parts.extend(
-                    headers.map(|(name, value)| format!("header {name}={}", value.expose())),
-                );
-            }
-        }
-        parts.extend(
-            self.env
-                .iter()
-                .map(|(name, value)| format!("env {name}={}", value.expose())),
-        );
-        parts.extend(
-            self.slots
-                .iter()
-                .map(|slot| format!("slot {} {:?}", slot.name, slot.inject)),
-        );
-        key.digest("server spec", parts.iter().map(String::as_bytes))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_digest_follows_what_makes_an_instance() {
-        let key = StateKey::new([1; 32]);
-        let mut spec =
-            ServerSpec::command(ServerId::new("git").unwrap(), "mcp-git", ["--repo", "."]);
-        let first = spec.digest(&key);
-        spec.limits.call_timeout = Duration::from_secs(1);
-        assert_eq!(spec.digest(&key), first);
-        spec.env.insert("A".into(), Text::secret("x"));
-        assert_ne!(spec.digest(&key), first);
-        assert!(!format!("{spec:?}").contains("\"x\""));
     }
 }
