@@ -66,7 +66,7 @@ pub struct Program {
     /// How it is spoken to.
     pub transport: ProgramTransport,
     /// How it stands in a pod; backends that run processes pass it over.
-    pub container: Container,
+    pub container: Box<Container>,
 }
 
 /// A program and its arguments. An argument that came from a variable is a secret by type.
