@@ -148,6 +148,7 @@ impl Link {
     /// Ends what modern callers have left behind.
     pub(super) fn sweep(&self) {
         let Self::Http(http) = self else { return };
+        http.http.sweep();
         let mut sessions = http.sessions();
         let old = sessions.extract_if(|_, open| open.modern && open.used.elapsed() > MODERN_IDLE);
         old.for_each(|(_, open)| open.session.close());

@@ -6,6 +6,7 @@
 
 pub(crate) mod era;
 pub(crate) mod handshake;
+mod http1;
 mod lines;
 pub(crate) mod pipe;
 mod remap;

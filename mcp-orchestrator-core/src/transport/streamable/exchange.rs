@@ -1,63 +1,69 @@
 //! A response on its way: its head, and its body by parts.
 
 use bytes::{Bytes, BytesMut};
-use http::response::Parts;
-use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
 
 use super::pool::Lease;
 use crate::error::{Error, ErrorKind, Result};
+use crate::transport::http1::{Body, Broken, Head, Media};
 
 /// A response whose body is not read yet.
 #[derive(Debug)]
 pub(super) struct Exchange {
-    pub(super) head: Parts,
-    body: Incoming,
+    pub(super) head: Head,
+    body: Body,
     lease: Option<Lease>,
 }
 
 impl Exchange {
-    pub(super) fn new(response: http::Response<Incoming>, lease: Lease) -> Self {
-        let (head, body) = response.into_parts();
-        Self {
+    pub(super) fn new(head: Head, lease: Lease) -> Self {
+        let mut exchange = Self {
+            body: head.body.clone(),
             head,
-            body,
             lease: Some(lease),
-        }
+        };
+        exchange.give_back_at_end();
+        exchange
     }
 
-    /// Whether the body is of this media type.
-    pub(super) fn is(&self, media_type: &str) -> bool {
-        let found = self
-            .head
-            .headers
-            .get(http::header::CONTENT_TYPE)
-            .map(http::HeaderValue::as_bytes);
-        found.is_some_and(|found| {
-            found
-                .get(..media_type.len())
-                .is_some_and(|begin| begin.eq_ignore_ascii_case(media_type.as_bytes()))
-        })
+    /// Whether the body is a stream of events.
+    pub(super) fn is_events(&self) -> bool {
+        self.head.media == Media::Events
+    }
+
+    /// Whether the body is JSON.
+    pub(super) fn is_json(&self) -> bool {
+        self.head.media == Media::Json
     }
 
     /// The next part of the body; `None` at its end, where the connection is given back.
     pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>> {
-        while let Some(frame) = self.body.frame().await {
-            let frame = frame.map_err(|error| {
-                Error::new(ErrorKind::Unavailable, "the response broke off").with_source(error)
-            })?;
-            if let Ok(data) = frame.into_data() {
-                return Ok(Some(data));
-            }
+        let Some(lease) = &mut self.lease else {
+            return Ok(None);
+        };
+        let part = lease.connection.part(&mut self.body).await;
+        let part = part.map_err(broken_off)?;
+        if part.is_none() && self.body.ends_with_connection() {
+            self.lease = None;
         }
-        if let Some(lease) = self.lease.take() {
-            lease.give_back();
-        }
-        Ok(None)
+        self.give_back_at_end();
+        Ok(part)
     }
 
     /// The whole body.
     pub(super) async fn whole(&mut self, limit: usize) -> Result<Bytes> {
+        let too_large = || {
+            let text = format!("the response is larger than {limit} bytes");
+            Error::new(ErrorKind::Protocol, text)
+        };
+        if let (Some(length), Some(lease)) = (self.body.take_length(), &mut self.lease) {
+            let length = usize::try_from(length)
+                .ok()
+                .filter(|length| *length <= limit);
+            let length = length.ok_or_else(too_large)?;
+            let all = lease.connection.all(length).await.map_err(broken_off)?;
+            self.give_back_at_end();
+            return Ok(all);
+        }
         let Some(first) = self.chunk().await? else {
             return Ok(Bytes::new());
         };
@@ -68,8 +74,7 @@ impl Exchange {
         all.extend_from_slice(&second);
         while let Some(chunk) = self.chunk().await? {
             if all.len() + chunk.len() > limit {
-                let text = format!("the response is larger than {limit} bytes");
-                return Err(Error::new(ErrorKind::Protocol, text));
+                return Err(too_large());
             }
             all.extend_from_slice(&chunk);
         }
@@ -84,4 +89,21 @@ impl Exchange {
             }
         }
     }
+
+    fn give_back_at_end(&mut self) {
+        if self.body.is_done()
+            && let Some(lease) = self.lease.take()
+            && !self.head.last
+        {
+            lease.give_back();
+        }
+    }
+}
+
+fn broken_off(error: Broken) -> Error {
+    let kind = match error {
+        Broken::Invalid(_) => ErrorKind::Protocol,
+        Broken::Io(_) | Broken::Closed | Broken::Cut => ErrorKind::Unavailable,
+    };
+    Error::new(kind, "the response broke off").with_source(error)
 }

@@ -3,16 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method};
-
 use super::Http;
 use super::exchange::Exchange;
+use super::heads::Verb;
 use super::reply::{Events, ask};
 use super::session::Conversation;
 use crate::error::Result;
 use crate::jsonrpc::Kind;
-use crate::protocol::header;
 use crate::transport::{Inbox, Unsolicited};
 
 /// How long the head of the stream of what belongs to no call is waited for.
@@ -27,12 +24,16 @@ impl Http {
         conversation: &Conversation,
         last: Option<&str>,
     ) -> Result<Option<Exchange>> {
-        let mut extra = conversation.headers();
-        if let Some(value) = last.and_then(|last| HeaderValue::from_str(last).ok()) {
-            extra.push((HeaderName::from_static(header::LAST_EVENT_ID), value));
-        }
-        let exchange = self.exchange(Method::GET, Bytes::new(), extra).await?;
-        if exchange.head.status.is_success() && exchange.is("text/event-stream") {
+        let resumed;
+        let lines = match last {
+            Some(last) => {
+                resumed = conversation.lines_after(last);
+                &resumed
+            }
+            None => conversation.lines(),
+        };
+        let exchange = self.exchange(Verb::Get, &[], lines).await?;
+        if exchange.head.status.is_success() && exchange.is_events() {
             return Ok(Some(exchange));
         }
         // 405: the server offers none; 404: the session is lost, which the next request finds.

@@ -56,7 +56,7 @@ impl Drop for Guard {
         let body = notification(method::CANCELLED, Some(&params));
         let (http, conversation) = (Arc::clone(&self.http), Arc::clone(&self.conversation));
         self.http.janitor.short(async move {
-            if let Err(error) = tell(&http, &conversation, body).await {
+            if let Err(error) = tell(&http, &conversation, &body).await {
                 tracing::debug!(%error, "a cancellation did not reach its server");
             }
         });

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Method, Uri};
+use http::Uri;
 use tokio::io::{
     AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader, DuplexStream,
 };
@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 
 use super::Http;
 use super::exchange::Exchange;
+use super::heads::{Lines, Verb};
 use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::Exit;
 use crate::transport::sse::{Event, Parser};
@@ -36,8 +37,8 @@ impl Http {
     /// # Errors
     /// Where the server cannot be reached, offers no such stream, or names an address of another origin.
     pub(crate) async fn legacy_sse(self, uri: &Uri) -> Result<LegacySse> {
-        let stream = self.exchange(Method::GET, Bytes::new(), Vec::new()).await?;
-        if !stream.head.status.is_success() || !stream.is("text/event-stream") {
+        let stream = self.exchange(Verb::Get, &[], &Lines::default()).await?;
+        if !stream.head.status.is_success() || !stream.is_events() {
             let status = stream.head.status;
             stream.drain().await;
             let text = format!(
@@ -63,7 +64,8 @@ impl Http {
         };
         let target = same_origin(uri, &named)
             .ok_or_else(|| self.no_address("names an address of another origin"))?;
-        let back = Arc::new(Self { target, ..self });
+        let heads = self.heads.at(&target.to_string());
+        let back = Arc::new(Self { heads, ..self });
         Ok(carry(events, back))
     }
 
@@ -131,7 +133,7 @@ fn carry(mut events: Events, back: Arc<Http>) -> LegacySse {
     tasks.spawn(async move {
         let mut lines = BufReader::new(from_pipe).split(b'\n');
         while let Ok(Some(line)) = lines.next_segment().await {
-            match back.exchange(Method::POST, line.into(), Vec::new()).await {
+            match back.exchange(Verb::Post, &line, &Lines::default()).await {
                 Ok(exchange) => {
                     let status = exchange.head.status;
                     exchange.drain().await;

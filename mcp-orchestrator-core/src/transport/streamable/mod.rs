@@ -3,6 +3,7 @@
 mod exchange;
 mod general;
 mod guard;
+mod heads;
 mod janitor;
 mod legacy_sse;
 mod modern;
@@ -12,12 +13,10 @@ mod session;
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_TYPE, HOST, USER_AGENT};
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
-use http_body_util::Full;
+use http::{StatusCode, Uri};
 
 use self::exchange::Exchange;
+use self::heads::{Heads, Lines, Verb};
 use self::janitor::Janitor;
 pub(crate) use self::modern::Modern;
 use self::pool::{Pool, SendError};
@@ -30,16 +29,11 @@ use crate::runtime::{Connect, HeaderCell};
 #[derive(Debug)]
 pub(crate) struct Http {
     place: Place,
-    target: Uri,
-    host: HeaderValue,
-    cell: HeaderCell,
+    heads: Heads,
     pool: Arc<Pool>,
     message_bytes: usize,
     janitor: Janitor,
 }
-
-/// What a request adds to the headers that all have.
-pub(super) type Extra = Vec<(http::HeaderName, HeaderValue)>;
 
 impl Http {
     /// An endpoint at this address. Must be called within a tokio runtime.
@@ -55,20 +49,15 @@ impl Http {
     ) -> Result<Self> {
         let authority = uri.authority().map(|authority| authority.as_str());
         let host = authority.map(|text| text.rsplit('@').next().unwrap_or(text));
-        let host = host
-            .and_then(|host| HeaderValue::from_str(host).ok())
-            .ok_or_else(|| {
-                Error::new(ErrorKind::StartFailed, "the address has no host")
-                    .with_server(&place.server)
-            })?;
-        let path = uri.path_and_query().map_or("/", |path| path.as_str());
-        let target = path.parse().unwrap_or_else(|_| Uri::from_static("/"));
+        let host = host.ok_or_else(|| {
+            Error::new(ErrorKind::StartFailed, "the address has no host").with_server(&place.server)
+        })?;
+        let target = uri.path_and_query().map_or("/", |path| path.as_str());
+        let heads = Heads::new(target, host, cell);
         let pool = Arc::new(Pool::new(connect));
         Ok(Self {
             place,
-            target,
-            host,
-            cell,
+            heads,
             pool,
             message_bytes,
             janitor: Janitor::new(),
@@ -76,41 +65,17 @@ impl Http {
     }
 
     /// Sends a request and waits for the head of its response.
-    async fn exchange(&self, method: Method, body: Bytes, extra: Extra) -> Result<Exchange> {
-        let mut request = Request::new(Full::new(body));
-        *request.uri_mut() = self.target.clone();
-        *request.headers_mut() = self.headers(&method, extra);
-        *request.method_mut() = method;
-        match self.pool.send(request).await {
-            Ok((response, lease)) => Ok(Exchange::new(response, lease)),
+    async fn exchange(&self, verb: Verb, body: &[u8], more: &Lines) -> Result<Exchange> {
+        let head = self.heads.of(verb);
+        match self.pool.send(&[head.as_ref(), more.bytes()], body).await {
+            Ok((head, lease)) => Ok(Exchange::new(head, lease)),
             Err(error) => Err(self.unreachable(error)),
         }
     }
 
-    fn headers(&self, method: &Method, extra: Extra) -> HeaderMap {
-        const BOTH: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
-        const JSON: HeaderValue = HeaderValue::from_static("application/json");
-        const STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
-        const AGENT: HeaderValue =
-            HeaderValue::from_static(concat!("mcp-orchestrator/", env!("CARGO_PKG_VERSION")));
-        let cell = self.cell.get();
-        let mut headers = HeaderMap::with_capacity(cell.len() + extra.len() + 4);
-        headers.insert(HOST, self.host.clone());
-        headers.insert(USER_AGENT, AGENT);
-        if *method == Method::POST {
-            headers.insert(CONTENT_TYPE, JSON);
-            headers.insert(ACCEPT, BOTH);
-        } else {
-            headers.insert(ACCEPT, STREAM);
-        }
-        for (name, value) in cell.iter() {
-            headers.insert(name.clone(), value.clone());
-        }
-        // What belongs to the protocol is not for a configured header to replace.
-        for (name, value) in extra {
-            headers.insert(name, value);
-        }
-        headers
+    /// Closes connections that nobody used for long.
+    pub(crate) fn sweep(&self) {
+        self.pool.sweep();
     }
 
     fn unreachable(&self, error: SendError) -> Error {

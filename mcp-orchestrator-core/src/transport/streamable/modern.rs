@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method};
+use http::{HeaderName, HeaderValue};
 
+use super::Http;
+use super::heads::{Lines, Verb};
 use super::reply::Answer;
-use super::{Extra, Http};
 use crate::call::{Reply, own};
 use crate::error::Result;
 use crate::header_value;
@@ -41,7 +42,7 @@ impl Modern {
             Some(&handshake::discover_params(profile)),
         ));
         let extra = headers(method::DISCOVER, None);
-        let reply = self.post(message.into_bytes(), extra).await?;
+        let reply = self.post(&message.into_bytes(), &extra).await?;
         let response = reply.response().await?;
         handshake::discovered(&response).map_err(|error| self.http.placed(error))
     }
@@ -53,14 +54,11 @@ impl Modern {
     pub(crate) async fn request(&self, mut outgoing: Outgoing) -> Result<Reply> {
         era::request(&mut outgoing, Era::Modern, version::LATEST_MODERN);
         let mut extra = headers(outgoing.message.method(), outgoing.name.as_deref());
-        extra.extend(
-            outgoing
-                .headers
-                .drain()
-                .filter_map(|(name, value)| Some((name?, value))),
-        );
+        for (name, value) in &outgoing.headers {
+            extra.push(name, value);
+        }
         let body = std::mem::take(&mut outgoing.edits).apply(outgoing.message.bytes());
-        let reply = self.post(body, extra).await?;
+        let reply = self.post(&body, &extra).await?;
         Ok(era::reply(
             reply,
             Era::Modern,
@@ -71,13 +69,10 @@ impl Modern {
     }
 
     /// Posts a request; once more where the server refuses a version that it says it speaks.
-    async fn post(&self, body: Bytes, extra: Extra) -> Result<Reply> {
+    async fn post(&self, body: &Bytes, lines: &Lines) -> Result<Reply> {
         let mut again = false;
         loop {
-            let exchange = self
-                .http
-                .exchange(Method::POST, body.clone(), extra.clone())
-                .await?;
+            let exchange = self.http.exchange(Verb::Post, body, lines).await?;
             let status = exchange.head.status;
             let reply = match self.http.answer(exchange, None).await? {
                 Answer::Reply(reply) => reply,
@@ -114,13 +109,13 @@ fn speaks_it_after_all(response: &Message) -> bool {
         })
 }
 
-fn headers(method: &str, name: Option<&str>) -> Extra {
+fn headers(method: &str, name: Option<&str>) -> Lines {
     const LATEST: HeaderValue = HeaderValue::from_static(version::LATEST_MODERN);
-    let mut extra = Vec::with_capacity(4);
-    extra.push((VERSION, LATEST));
-    extra.push((METHOD, header_value::encode(method)));
+    let mut lines = Lines::default();
+    lines.push(&VERSION, &LATEST);
+    lines.push(&METHOD, &header_value::encode(method));
     if let Some(name) = name {
-        extra.push((NAME, header_value::encode(name)));
+        lines.push(&NAME, &header_value::encode(name));
     }
-    extra
+    lines
 }

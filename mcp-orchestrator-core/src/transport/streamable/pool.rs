@@ -1,25 +1,17 @@
-//! HTTP/1.1 connections to one endpoint, kept for the next request.
+//! Connections to one endpoint, kept for the next request.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{Request, Response};
-use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
-use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::runtime::Connect;
+use crate::transport::http1::{Broken, Connection, Head};
 
 /// Connections that are kept although nobody uses them.
 const IDLE_MAX: usize = 256;
 /// For how long; shorter than what servers commonly grant.
 const IDLE_FOR: Duration = Duration::from_secs(50);
-
-type Sender = SendRequest<Full<Bytes>>;
 
 /// Why a request got no response.
 #[derive(Debug, thiserror::Error)]
@@ -29,21 +21,21 @@ pub(super) enum SendError {
     Connect(#[from] std::io::Error),
     /// It may have reached it.
     #[error("the connection failed: {0}")]
-    Lost(#[from] hyper::Error),
+    Lost(#[from] Broken),
 }
 
 /// Connections to one endpoint.
 #[derive(Debug)]
 pub(super) struct Pool {
     connect: Arc<dyn Connect>,
-    idle: Mutex<Vec<(Sender, Instant)>>,
-    drivers: Mutex<JoinSet<()>>,
+    /// Those used last stand last.
+    idle: Mutex<Vec<(Connection, Instant)>>,
 }
 
 /// A connection in use; given back after its response was read to the end, closed otherwise.
 #[derive(Debug)]
 pub(super) struct Lease {
-    sender: Sender,
+    pub(super) connection: Connection,
     pool: Arc<Pool>,
 }
 
@@ -52,70 +44,50 @@ impl Pool {
         Self {
             connect,
             idle: Mutex::default(),
-            drivers: Mutex::default(),
         }
     }
 
     /// Sends a request on a kept connection, else on a new one.
     pub(super) async fn send(
         self: &Arc<Self>,
-        mut request: Request<Full<Bytes>>,
-    ) -> Result<(Response<Incoming>, Lease), SendError> {
-        while let Some(mut sender) = self.take() {
-            if sender.ready().await.is_err() {
-                continue;
-            }
-            match sender.try_send_request(request).await {
-                Ok(response) => return Ok((response, self.lease(sender))),
-                // Closed before anything was sent: another connection will do.
-                Err(mut refused) => match refused.take_message() {
-                    Some(unsent) => request = unsent,
-                    None => return Err(refused.into_error().into()),
-                },
-            }
-        }
-        let mut sender = Box::pin(self.open()).await?;
-        let response = sender.send_request(request).await?;
-        Ok((response, self.lease(sender)))
-    }
-
-    fn lease(self: &Arc<Self>, sender: Sender) -> Lease {
-        Lease {
-            sender,
+        head: &[&[u8]],
+        body: &[u8],
+    ) -> Result<(Head, Lease), SendError> {
+        let mut connection = match self.take() {
+            Some(connection) => connection,
+            None => Connection::new(Box::pin(self.connect.connect()).await?),
+        };
+        let head = connection.send(head, body).await?;
+        let lease = Lease {
+            connection,
             pool: Arc::clone(self),
-        }
+        };
+        Ok((head, lease))
     }
 
-    fn idle(&self) -> MutexGuard<'_, Vec<(Sender, Instant)>> {
+    fn idle(&self) -> MutexGuard<'_, Vec<(Connection, Instant)>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take(&self) -> Option<Sender> {
-        let mut idle = self.idle();
-        while let Some((sender, since)) = idle.pop() {
+    fn take(&self) -> Option<Connection> {
+        loop {
+            let (mut connection, since) = self.idle().pop()?;
             if since.elapsed() > IDLE_FOR {
                 // Those below are older still.
-                idle.clear();
+                self.idle().clear();
                 return None;
             }
-            if !sender.is_closed() {
-                return Some(sender);
+            // What the server closed meanwhile got nothing of this request: another one will do.
+            if connection.is_quiet() {
+                return Some(connection);
             }
         }
-        None
     }
 
-    async fn open(&self) -> Result<Sender, SendError> {
-        let io = self.connect.connect().await?;
-        let (sender, connection) = http1::handshake(TokioIo::new(io)).await?;
-        let mut drivers = self.drivers.lock().unwrap_or_else(PoisonError::into_inner);
-        while drivers.try_join_next().is_some() {}
-        drivers.spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "upstream connection ended");
-            }
-        });
-        Ok(sender)
+    /// Closes what nobody used for long, and what its server has closed.
+    pub(super) fn sweep(&self) {
+        self.idle()
+            .retain_mut(|(connection, since)| since.elapsed() < IDLE_FOR && connection.is_quiet());
     }
 }
 
@@ -123,8 +95,8 @@ impl Lease {
     /// Keeps the connection for the next request; its response was read to the end.
     pub(super) fn give_back(self) {
         let mut idle = self.pool.idle();
-        if idle.len() < IDLE_MAX && !self.sender.is_closed() {
-            idle.push((self.sender, Instant::now()));
+        if idle.len() < IDLE_MAX {
+            idle.push((self.connection, Instant::now()));
         }
     }
 }

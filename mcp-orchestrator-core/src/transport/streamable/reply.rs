@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use http::StatusCode;
 
+use super::Http;
 use super::exchange::Exchange;
+use super::heads::Verb;
 use super::session::Conversation;
-use super::{Extra, Http};
 use crate::call::{Reply, ReplyItem, ServerRequest};
 use crate::error::{Error, ErrorKind, Result};
 use crate::jsonrpc::{Kind, Message};
@@ -38,7 +38,7 @@ impl Http {
         conversation: Option<Arc<Conversation>>,
     ) -> Result<Answer> {
         let status = exchange.head.status;
-        if status.is_success() && exchange.is("text/event-stream") {
+        if status.is_success() && exchange.is_events() {
             let events = Events::new(Arc::clone(self), exchange, conversation);
             return Ok(Answer::Reply(Box::pin(events.into_reply()).await?));
         }
@@ -46,7 +46,7 @@ impl Http {
             Box::pin(exchange.drain()).await;
             return Err(self.status(status));
         }
-        let message = if exchange.is("application/json") {
+        let message = if exchange.is_json() {
             let body = exchange
                 .whole(self.message_bytes)
                 .await
@@ -180,18 +180,9 @@ impl Events {
         }
         self.fruitless += 1;
         tokio::time::sleep(self.retry).await;
-        let mut extra: Extra = conversation.headers();
-        if let Ok(value) = last_id.parse() {
-            extra.push((
-                http::HeaderName::from_static(crate::protocol::header::LAST_EVENT_ID),
-                value,
-            ));
-        }
-        let exchange = self
-            .http
-            .exchange(http::Method::GET, Bytes::new(), extra)
-            .await?;
-        if !exchange.head.status.is_success() || !exchange.is("text/event-stream") {
+        let more = conversation.lines_after(last_id);
+        let exchange = self.http.exchange(Verb::Get, &[], &more).await?;
+        if !exchange.head.status.is_success() || !exchange.is_events() {
             return Err(self.broken("the stream ended before the response and cannot be resumed"));
         }
         self.parser = Parser::new(self.http.message_bytes);
@@ -242,7 +233,7 @@ pub(super) fn ask(
             }
         };
         match sender
-            .exchange(http::Method::POST, body, conversation.headers())
+            .exchange(Verb::Post, &body, conversation.lines())
             .await
         {
             Ok(exchange) => exchange.drain().await,

@@ -6,15 +6,16 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method};
+use http::{HeaderName, HeaderValue};
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
+use super::Http;
 use super::exchange::Exchange;
 use super::general::{LISTEN_WAIT, general};
 use super::guard::Guard;
+use super::heads::{Lines, Verb};
 use super::reply::Answer;
-use super::{Extra, Http};
 use crate::call::Reply;
 use crate::error::{Error, ErrorKind, Result};
 use crate::jsonrpc::{Message, notification, request};
@@ -45,19 +46,26 @@ pub(crate) struct Session {
 /// A session that the server knows.
 #[derive(Debug)]
 pub(super) struct Conversation {
-    id: Option<HeaderValue>,
-    version: HeaderValue,
+    /// Whether the server gave it an id.
+    named: bool,
+    /// The fields of every request in it.
+    lines: Lines,
     hello: Hello,
 }
 
 impl Conversation {
-    pub(super) fn headers(&self) -> Extra {
-        let mut extra = Vec::with_capacity(4);
-        extra.push((VERSION, self.version.clone()));
-        if let Some(id) = &self.id {
-            extra.push((SESSION_ID, id.clone()));
+    pub(super) fn lines(&self) -> &Lines {
+        &self.lines
+    }
+
+    /// The same for a stream that goes on after this event.
+    pub(super) fn lines_after(&self, event: &str) -> Lines {
+        const LAST: HeaderName = HeaderName::from_static(header::LAST_EVENT_ID);
+        let mut lines = self.lines.clone();
+        if let Ok(event) = HeaderValue::from_str(event) {
+            lines.push(&LAST, &event);
         }
-        extra
+        lines
     }
 }
 
@@ -133,7 +141,7 @@ impl Session {
             };
             let answer = match self
                 .http
-                .exchange(Method::POST, body.clone(), conversation.headers())
+                .exchange(Verb::Post, &body, conversation.lines())
                 .await
             {
                 Ok(exchange) => {
@@ -149,7 +157,7 @@ impl Session {
             guard.disarm();
             match answer? {
                 Answer::Reply(reply) => return Ok(reply),
-                Answer::NotFound(_) if conversation.id.is_some() && !again => {
+                Answer::NotFound(_) if conversation.named && !again => {
                     tracing::info!(server = %self.http.place.server, "the server has lost the session; opening it again");
                     self.lost(&conversation);
                     again = true;
@@ -165,7 +173,7 @@ impl Session {
     /// Sends a notification.
     pub(crate) async fn notify(&self, notification: &Message) -> Result<()> {
         let conversation = self.conversation().await?;
-        tell(&self.http, &conversation, notification.bytes().clone()).await
+        tell(&self.http, &conversation, notification.bytes()).await
     }
 
     /// From now on messages that belong to no call are passed on: what the server says after this returns is heard, as
@@ -192,13 +200,10 @@ impl Session {
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
             .abort_all();
-        if conversation.id.is_some() {
+        if conversation.named {
             let http = Arc::clone(&self.http);
             self.http.janitor.short(async move {
-                if let Ok(exchange) = http
-                    .exchange(Method::DELETE, Bytes::new(), conversation.headers())
-                    .await
-                {
+                if let Ok(exchange) = http.exchange(Verb::Delete, &[], conversation.lines()).await {
                     exchange.drain().await;
                 }
             });
@@ -239,8 +244,9 @@ impl Session {
     async fn initialize(&self) -> Result<Conversation> {
         let params = handshake::initialize_params(&self.profile);
         let body = request("0", method::INITIALIZE, Some(&params));
-        let exchange = self.http.exchange(Method::POST, body, Vec::new()).await?;
-        let id = exchange.head.headers.get(SESSION_ID).cloned();
+        let none = Lines::default();
+        let exchange = self.http.exchange(Verb::Post, &body, &none).await?;
+        let id = exchange.head.field(&SESSION_ID);
         let status = exchange.head.status;
         let response = match self.http.answer(exchange, None).await? {
             Answer::Reply(reply) => reply.response().await?,
@@ -261,15 +267,20 @@ impl Session {
             version,
             result,
         };
+        let mut lines = Lines::default();
+        lines.push(&VERSION, &value);
+        if let Some(id) = &id {
+            lines.push(&SESSION_ID, id);
+        }
         let conversation = Conversation {
-            id,
-            version: value,
+            named: id.is_some(),
+            lines,
             hello,
         };
         tell(
             &self.http,
             &conversation,
-            notification(method::INITIALIZED, None),
+            &notification(method::INITIALIZED, None),
         )
         .await?;
         Ok(conversation)
@@ -295,9 +306,9 @@ impl fmt::Debug for Session {
     }
 }
 
-pub(super) async fn tell(http: &Arc<Http>, conversation: &Conversation, body: Bytes) -> Result<()> {
+pub(super) async fn tell(http: &Arc<Http>, conversation: &Conversation, body: &[u8]) -> Result<()> {
     let exchange = http
-        .exchange(Method::POST, body, conversation.headers())
+        .exchange(Verb::Post, body, conversation.lines())
         .await?;
     let status = exchange.head.status;
     exchange.drain().await;

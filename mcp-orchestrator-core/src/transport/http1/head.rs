@@ -1,0 +1,186 @@
+//! The head of a response: status, media type, and how the body is framed.
+
+use std::mem::MaybeUninit;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderName, HeaderValue, StatusCode};
+
+use super::Broken;
+use super::body::Body;
+
+/// Header fields of a response.
+const FIELDS_MAX: usize = 100;
+/// Bytes of a head.
+const HEAD_MAX: usize = 64 << 10;
+
+/// The head of a response.
+#[derive(Debug)]
+pub(crate) struct Head {
+    pub(crate) status: StatusCode,
+    pub(crate) media: Media,
+    /// How the body is framed, before any of it was read.
+    pub(crate) body: Body,
+    /// The connection serves no more requests.
+    pub(crate) last: bool,
+    /// The head as it came, for what is looked up rarely.
+    raw: Bytes,
+}
+
+/// What a body is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Media {
+    /// `application/json`.
+    Json,
+    /// `text/event-stream`.
+    Events,
+    /// Anything else, or nothing.
+    Other,
+}
+
+/// What the fields of a head say of its body and connection.
+struct Framing {
+    media: Media,
+    length: Option<u64>,
+    /// Whether there is a transfer coding, and whether its last is `chunked`.
+    coding: Option<bool>,
+    close: bool,
+    keep: bool,
+}
+
+impl Head {
+    /// Takes a head from the beginning of what was read; `None` where it is not complete yet.
+    pub(super) fn parse(input: &mut BytesMut) -> Result<Option<Self>, Broken> {
+        let mut fields = [const { MaybeUninit::uninit() }; FIELDS_MAX];
+        let mut response = httparse::Response::new(&mut []);
+        let parsed = httparse::ParserConfig::default().parse_response_with_uninit_headers(
+            &mut response,
+            input,
+            &mut fields,
+        );
+        let length = match parsed {
+            Ok(httparse::Status::Complete(length)) => length,
+            Ok(httparse::Status::Partial) if input.len() <= HEAD_MAX => return Ok(None),
+            Ok(httparse::Status::Partial) => return Err(Broken::Invalid("its head is too long")),
+            Err(httparse::Error::TooManyHeaders) => {
+                return Err(Broken::Invalid("it has too many header fields"));
+            }
+            Err(_) => return Err(Broken::Invalid("its head is malformed")),
+        };
+        let status = response
+            .code
+            .and_then(|code| StatusCode::from_u16(code).ok());
+        let status = status.ok_or(Broken::Invalid("its status is not known to HTTP"))?;
+        if status == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(Broken::Invalid(
+                "it changes the protocol, which nobody asked for",
+            ));
+        }
+        let old = response.version == Some(0);
+        let framing = Framing::read(response.headers)?;
+        let body = framing.body(status)?;
+        let last = framing.close || (old && !framing.keep) || body.ends_with_connection();
+        Ok(Some(Self {
+            status,
+            media: framing.media,
+            body,
+            last,
+            raw: input.split_to(length).freeze(),
+        }))
+    }
+
+    /// The first field of this name; looked up anew each time.
+    pub(crate) fn field(&self, name: &HeaderName) -> Option<HeaderValue> {
+        let mut fields = [const { MaybeUninit::uninit() }; FIELDS_MAX];
+        let mut response = httparse::Response::new(&mut []);
+        httparse::ParserConfig::default()
+            .parse_response_with_uninit_headers(&mut response, &self.raw, &mut fields)
+            .ok()?;
+        let field = response
+            .headers
+            .iter()
+            .find(|field| field.name.eq_ignore_ascii_case(name.as_str()))?;
+        HeaderValue::from_bytes(field.value).ok()
+    }
+}
+
+impl Framing {
+    fn read(fields: &[httparse::Header<'_>]) -> Result<Self, Broken> {
+        let mut framing = Self {
+            media: Media::Other,
+            length: None,
+            coding: None,
+            close: false,
+            keep: false,
+        };
+        for field in fields {
+            // Told by length first: most fields are none of these.
+            match field.name.len() {
+                12 if field.name.eq_ignore_ascii_case("content-type") => {
+                    framing.media = Media::of(field.value);
+                }
+                14 if field.name.eq_ignore_ascii_case("content-length") => {
+                    let length = number(field.value)
+                        .filter(|length| framing.length.is_none_or(|before| before == *length));
+                    framing.length =
+                        Some(length.ok_or(Broken::Invalid("its length is no number"))?);
+                }
+                17 if field.name.eq_ignore_ascii_case("transfer-encoding") => {
+                    let last = field
+                        .value
+                        .rsplit(|b| *b == b',')
+                        .next()
+                        .unwrap_or_default();
+                    framing.coding = Some(last.trim_ascii().eq_ignore_ascii_case(b"chunked"));
+                }
+                10 if field.name.eq_ignore_ascii_case("connection") => {
+                    for word in field.value.split(|b| *b == b',').map(<[u8]>::trim_ascii) {
+                        framing.close |= word.eq_ignore_ascii_case(b"close");
+                        framing.keep |= word.eq_ignore_ascii_case(b"keep-alive");
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(framing)
+    }
+
+    /// RFC 9112, section 6.3.
+    fn body(&self, status: StatusCode) -> Result<Body, Broken> {
+        if status.is_informational()
+            || status == StatusCode::NO_CONTENT
+            || status == StatusCode::NOT_MODIFIED
+        {
+            return Ok(Body::done());
+        }
+        match (self.coding, self.length) {
+            // Two lengths are how requests are smuggled.
+            (Some(_), Some(_)) => Err(Broken::Invalid("it has a length and a transfer coding")),
+            (Some(true), None) => Ok(Body::chunked()),
+            (Some(false), None) | (None, None) => Ok(Body::until_close()),
+            (None, Some(length)) => Ok(Body::length(length)),
+        }
+    }
+}
+
+impl Media {
+    fn of(value: &[u8]) -> Self {
+        let begins = |name: &str| {
+            value
+                .get(..name.len())
+                .is_some_and(|begin| begin.eq_ignore_ascii_case(name.as_bytes()))
+        };
+        if begins("application/json") {
+            Self::Json
+        } else if begins("text/event-stream") {
+            Self::Events
+        } else {
+            Self::Other
+        }
+    }
+}
+
+fn number(digits: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(digits).ok()?.trim();
+    let digits = text.bytes().all(|b| b.is_ascii_digit());
+    text.parse().ok().filter(|_| digits)
+}
