@@ -54,14 +54,10 @@ fn unsupported(asked: &str, supported: &[&str]) -> Error {
 }
 
 fn stated_version(message: &Message) -> Option<String> {
-    // Legacy requests have none; looking for the word is cheaper than reading all of `params`.
-    // Only an escape could hide it.
-    let there = |part: &str| memchr::memmem::find(message.bytes(), part.as_bytes()).is_some();
-    if !there("protocolVersion") && !there("\\u") {
+    if message.is_ambiguous() {
         return None;
     }
-    let head = ParamsHead::read(message.body()).ok()?;
-    let found = Members::read(head.meta?.get())?;
+    let found = Members::read(message.meta()?)?;
     found
         .get(meta::PROTOCOL_VERSION)
         .map(|raw| text(raw).unwrap_or_default().into_owned())

@@ -4,10 +4,9 @@ use std::borrow::Cow;
 use std::fmt;
 
 use bytes::Bytes;
-use serde::Deserialize;
-use serde_json::value::RawValue;
 
-use super::{Span, Splice, span_of};
+use super::envelope::{Envelope, Place};
+use super::{Span, Splice, text};
 
 /// What a message is, by the members it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,33 +39,8 @@ pub enum ParseError {
 #[derive(Clone)]
 pub struct Message {
     bytes: Bytes,
-    kind: Kind,
-    id: Option<Span>,
     method: Cow<'static, str>,
-    body: Option<Span>,
-}
-
-#[derive(Deserialize)]
-struct Envelope<'a> {
-    #[serde(default, borrow)]
-    jsonrpc: Option<Cow<'a, str>>,
-    #[serde(default, borrow, deserialize_with = "present")]
-    id: Option<&'a RawValue>,
-    #[serde(default, borrow)]
-    method: Option<Cow<'a, str>>,
-    #[serde(default, borrow, deserialize_with = "present")]
-    params: Option<&'a RawValue>,
-    #[serde(default, borrow, deserialize_with = "present")]
-    result: Option<&'a RawValue>,
-    #[serde(default, borrow, deserialize_with = "present")]
-    error: Option<&'a RawValue>,
-}
-
-/// Keeps `null` apart from absent.
-fn present<'de, D: serde::Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<&'de RawValue>, D::Error> {
-    <&RawValue>::deserialize(deserializer).map(Some)
+    envelope: Envelope,
 }
 
 impl Message {
@@ -75,35 +49,15 @@ impl Message {
     /// # Errors
     /// [`ParseError`] says whether it is not JSON, a batch, or not JSON-RPC 2.0.
     pub fn parse(bytes: Bytes) -> Result<Self, ParseError> {
-        let first = bytes.iter().find(|b| !b.is_ascii_whitespace());
-        if first == Some(&b'[') {
-            return Err(match serde_json::from_slice::<&RawValue>(&bytes) {
-                Ok(_) => ParseError::Batch,
-                Err(error) => ParseError::Json(error.to_string()),
-            });
-        }
-        let envelope: Envelope<'_> = serde_json::from_slice(&bytes).map_err(|error| {
-            if error.is_data() {
-                ParseError::Shape(error.to_string())
-            } else {
-                ParseError::Json(error.to_string())
-            }
-        })?;
-        if envelope.jsonrpc.as_deref() != Some("2.0") {
-            return Err(ParseError::Shape("\"jsonrpc\" must be \"2.0\"".into()));
-        }
-        let (kind, body) = classify(&envelope)?;
-        let id = envelope.id.map(|id| span_of(&bytes, id.get()));
-        let body = body.map(|body| span_of(&bytes, body.get()));
+        let envelope = Envelope::read(&bytes)?;
         let method = envelope
             .method
-            .map_or(Cow::Borrowed(""), |method| known_method(&method));
+            .span()
+            .map_or(Cow::Borrowed(""), |span| known_method(&bytes[span]));
         Ok(Self {
             bytes,
-            kind,
-            id,
             method,
-            body,
+            envelope,
         })
     }
 
@@ -119,25 +73,22 @@ impl Message {
 
     /// What it is.
     pub fn kind(&self) -> Kind {
-        self.kind
+        self.envelope.kind
     }
 
     /// The id as JSON text (`"1"` and `1` differ); `null` of an error is no id.
     pub fn id(&self) -> Option<&str> {
-        self.id
-            .as_ref()
-            .map(|span| self.text(span))
-            .filter(|id| *id != "null")
+        self.text(self.envelope.id).filter(|id| *id != "null")
     }
 
     /// The id as bytes that share this message's memory.
     pub fn id_bytes(&self) -> Option<Bytes> {
-        self.id.as_ref().map(|span| self.bytes.slice(span.clone()))
+        self.id_span().map(|span| self.bytes.slice(span))
     }
 
     /// Where the id stands.
     pub fn id_span(&self) -> Option<Span> {
-        self.id.clone()
+        self.envelope.id.span()
     }
 
     /// The method; empty for responses.
@@ -147,17 +98,32 @@ impl Message {
 
     /// `params`, `result` or `error`, as JSON text.
     pub fn body(&self) -> Option<&str> {
-        self.body.as_ref().map(|span| self.text(span))
+        self.text(self.envelope.body)
     }
 
     /// Where `params`, `result` or `error` stands.
     pub fn body_span(&self) -> Option<Span> {
-        self.body.clone()
+        self.envelope.body.span()
+    }
+
+    /// `params.name` as JSON text.
+    pub fn name(&self) -> Option<&str> {
+        self.text(self.envelope.name)
+    }
+
+    /// `params._meta` as JSON text.
+    pub fn meta(&self) -> Option<&str> {
+        self.text(self.envelope.meta)
+    }
+
+    /// Whether `name` or `_meta` stands twice in `params`: readers would not agree on what is meant.
+    pub fn is_ambiguous(&self) -> bool {
+        self.envelope.ambiguous
     }
 
     /// Whether this ends its request: a result or an error.
     pub fn is_response(&self) -> bool {
-        matches!(self.kind, Kind::Response | Kind::Error)
+        matches!(self.kind(), Kind::Response | Kind::Error)
     }
 
     /// The same message with these changes, which keep it a message of its kind.
@@ -166,14 +132,25 @@ impl Message {
         if splice.is_empty() {
             return self.clone();
         }
-        let moved = |span: &Span| splice.moved(span.start)..splice.moved(span.end);
-        let (id, body) = (self.id.as_ref().map(moved), self.body.as_ref().map(moved));
+        let moved = |place: Place| {
+            let span = place
+                .span()
+                .map(|span| splice.moved(span.start)..splice.moved(span.end));
+            span.map_or_else(Place::default, Place::new)
+        };
+        let old = self.envelope;
+        let envelope = Envelope {
+            id: moved(old.id),
+            method: moved(old.method),
+            body: moved(old.body),
+            name: moved(old.name),
+            meta: moved(old.meta),
+            ..old
+        };
         Self {
             bytes: splice.apply(&self.bytes),
-            kind: self.kind,
-            id,
             method: self.method.clone(),
-            body,
+            envelope,
         }
     }
 
@@ -185,9 +162,9 @@ impl Message {
         self.spliced(splice)
     }
 
-    fn text(&self, span: &Span) -> &str {
-        // Every span was taken from a `&str` that the parser checked to be UTF-8.
-        std::str::from_utf8(&self.bytes[span.clone()]).unwrap_or("null")
+    fn text(&self, place: Place) -> Option<&str> {
+        // Every place was taken from text that was checked to be UTF-8, at the bounds of a value.
+        std::str::from_utf8(&self.bytes[place.span()?]).ok()
     }
 }
 
@@ -195,7 +172,7 @@ impl fmt::Debug for Message {
     /// Shape only: parameters and results are the caller's.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Message")
-            .field("kind", &self.kind)
+            .field("kind", &self.kind())
             .field("id", &self.id())
             .field("method", &self.method)
             .field("bytes", &self.bytes.len())
@@ -203,36 +180,8 @@ impl fmt::Debug for Message {
     }
 }
 
-fn classify<'a>(envelope: &Envelope<'a>) -> Result<(Kind, Option<&'a RawValue>), ParseError> {
-    let shape = |why: &str| Err(ParseError::Shape(why.into()));
-    if envelope.method.is_some() {
-        if envelope.result.is_some() || envelope.error.is_some() {
-            return shape("both a method and a result or error");
-        }
-        return match envelope.id {
-            None => Ok((Kind::Notification, envelope.params)),
-            Some(id) if is_id(id.get()) => Ok((Kind::Request, envelope.params)),
-            Some(_) => shape("\"id\" must be a string or a number"),
-        };
-    }
-    match (envelope.id, envelope.result, envelope.error) {
-        (_, Some(_), Some(_)) => shape("both a result and an error"),
-        (Some(id), Some(result), None) if is_id(id.get()) => Ok((Kind::Response, Some(result))),
-        (None, None, Some(error)) => Ok((Kind::Error, Some(error))),
-        (Some(id), None, Some(error)) if is_id(id.get()) || id.get() == "null" => {
-            Ok((Kind::Error, Some(error)))
-        }
-        (_, None, None) => shape("neither a method nor a result or error"),
-        _ => shape("\"id\" must be a string or a number"),
-    }
-}
-
-fn is_id(raw: &str) -> bool {
-    matches!(raw.as_bytes().first(), Some(b'"' | b'-' | b'0'..=b'9'))
-}
-
 /// The method's name without an allocation where it is one of the protocol's own.
-fn known_method(name: &str) -> Cow<'static, str> {
+fn known_method(raw: &[u8]) -> Cow<'static, str> {
     use crate::protocol::method as m;
     const KNOWN: [&str; 18] = [
         m::TOOLS_CALL,
@@ -254,8 +203,19 @@ fn known_method(name: &str) -> Cow<'static, str> {
         m::TASKS_GET,
         m::RESOURCE_UPDATED,
     ];
-    KNOWN.iter().find(|known| **known == name).map_or_else(
-        || Cow::Owned(name.to_owned()),
+    let inner = raw.get(1..raw.len() - 1).unwrap_or_default();
+    let known = KNOWN.iter().find(|known| known.as_bytes() == inner);
+    known.map_or_else(
+        || {
+            let decoded = std::str::from_utf8(raw).ok().and_then(text);
+            let decoded = decoded.unwrap_or_default();
+            // It may be a known one, written with escapes.
+            let known = KNOWN.iter().find(|known| **known == decoded);
+            known.map_or_else(
+                || Cow::Owned(decoded.into_owned()),
+                |known| Cow::Borrowed(*known),
+            )
+        },
         |known| Cow::Borrowed(*known),
     )
 }

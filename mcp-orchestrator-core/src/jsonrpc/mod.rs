@@ -4,8 +4,10 @@
 //! long numbers. So a [`Message`] keeps the bytes and the places of the few members that routing reads; what must
 //! change (an id, a name, a token) is spliced in ([`Splice`]), and all else is forwarded byte for byte.
 
+mod envelope;
 mod message;
 mod params;
+mod scan;
 mod splice;
 mod write;
 

@@ -106,8 +106,10 @@ impl Inner {
         headers: HeaderMap,
         kind: ItemKind,
     ) -> Result<Reply> {
-        let head = params(&message)?;
-        let raw = head.name.ok_or_else(|| missing("name"))?.get();
+        if message.is_ambiguous() {
+            params(&message)?;
+        }
+        let raw = message.name().ok_or_else(|| missing("name"))?;
         let name = text(raw).ok_or_else(|| missing("name"))?;
         let item = if kind == ItemKind::Tool {
             Item::Tool(&name)

@@ -22,7 +22,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::call::ServerRequest;
 use crate::error::{Error, ErrorKind};
 use crate::id::ServerId;
-use crate::jsonrpc::{Message, ParamsHead, Span, Splice, span_of};
+use crate::jsonrpc::{Message, Span, Splice, span_of};
 use crate::protocol::Era;
 use crate::runtime::{Exit, LogSource};
 
@@ -108,11 +108,8 @@ pub(crate) struct Place {
 
 /// The place and the text of a request's progress token.
 pub(crate) fn progress_token(message: &Message) -> Option<(Span, Bytes)> {
-    let body = message.body()?;
-    // Most requests have none; looking for the word is cheaper than reading all of `params`.
-    memchr::memmem::find(body.as_bytes(), b"progressToken")?;
-    let meta = ParamsHead::read(Some(body)).ok()?.meta?;
-    let token = crate::jsonrpc::Members::read(meta.get())?.get("progressToken")?;
+    let meta = message.meta()?;
+    let token = crate::jsonrpc::Members::read(meta)?.get("progressToken")?;
     let span = span_of(message.bytes(), token);
     Some((span.clone(), message.bytes().slice(span)))
 }
