@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::any;
+use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderName, Method, StatusCode};
+use http::{HeaderName, Method, Request, StatusCode};
 use mcp_orchestrator_core::auth::{Authenticated, Authenticator, AuthenticatorChain};
 use mcp_orchestrator_core::call::{Call, Dialect, Listen, Notify};
 use mcp_orchestrator_core::id::{GatewayId, SessionId};
@@ -23,12 +24,61 @@ use crate::{errors, guard, modern};
 const SESSION_ID: HeaderName = HeaderName::from_static(header::SESSION_ID);
 const VERSION: HeaderName = HeaderName::from_static(header::PROTOCOL_VERSION);
 
-/// What every request needs.
+/// The endpoint: `/mcp` and `/mcp/{gateway}`. Cheap to clone.
 #[derive(Clone, Debug)]
+pub struct Endpoint(Arc<Gate>);
+
+/// What every request needs.
+#[derive(Debug)]
 struct Gate {
     orchestrator: Orchestrator,
     authenticators: AuthenticatorChain,
-    options: Arc<Options>,
+    options: Options,
+    default: GatewayId,
+}
+
+impl Endpoint {
+    /// An endpoint in front of this orchestrator, for those whom the authenticators know.
+    ///
+    /// # Errors
+    /// Without an authenticator.
+    pub fn new(
+        orchestrator: Orchestrator,
+        authenticators: impl IntoIterator<Item = Arc<dyn Authenticator>>,
+        options: Options,
+    ) -> Result<Self> {
+        Ok(Self(Arc::new(Gate {
+            orchestrator,
+            authenticators: AuthenticatorChain::new(authenticators)?,
+            options,
+            default: GatewayId::default_gateway(),
+        })))
+    }
+
+    /// The same as an axum router. It may be nested under any prefix.
+    pub fn router(&self) -> Router {
+        Router::new()
+            .route("/mcp", any(default_gateway))
+            .route("/mcp/{gateway}", any(named_gateway))
+            .with_state(self.clone())
+    }
+
+    /// Which gateway a path is of, where it is one of the endpoint's own.
+    pub(crate) fn gateway(&self, path: &str) -> Option<GatewayId> {
+        match path.strip_prefix("/mcp")? {
+            "" => Some(self.0.default.clone()),
+            // What is no plain name (an escape, a slash at the end) is left to the router.
+            rest => GatewayId::new(rest.strip_prefix('/')?).ok(),
+        }
+    }
+
+    /// Answers a request to a gateway.
+    pub(crate) async fn answer<B>(&self, gateway: GatewayId, request: Request<B>) -> Response
+    where
+        B: axum::body::HttpBody<Data = Bytes> + Send + Unpin,
+    {
+        self.0.answer(gateway, request).await
+    }
 }
 
 /// The endpoint as an axum router: `/mcp` and `/mcp/{gateway}`. It may be nested under any prefix.
@@ -40,29 +90,21 @@ pub fn router(
     authenticators: impl IntoIterator<Item = Arc<dyn Authenticator>>,
     options: Options,
 ) -> Result<Router> {
-    let authenticators = AuthenticatorChain::new(authenticators)?;
-    let gate = Gate {
-        orchestrator,
-        authenticators,
-        options: Arc::new(options),
-    };
-    Ok(Router::new()
-        .route("/mcp", any(default_gateway))
-        .route("/mcp/{gateway}", any(named_gateway))
-        .with_state(Arc::new(gate)))
+    Ok(Endpoint::new(orchestrator, authenticators, options)?.router())
 }
 
-async fn default_gateway(State(gate): State<Arc<Gate>>, request: Request) -> Response {
-    gate.answer(GatewayId::default_gateway(), request).await
+async fn default_gateway(State(endpoint): State<Endpoint>, request: Request<Body>) -> Response {
+    let gateway = endpoint.0.default.clone();
+    endpoint.answer(gateway, request).await
 }
 
 async fn named_gateway(
-    State(gate): State<Arc<Gate>>,
+    State(endpoint): State<Endpoint>,
     Path(name): Path<String>,
-    request: Request,
+    request: Request<Body>,
 ) -> Response {
     match GatewayId::new(&name) {
-        Ok(gateway) => gate.answer(gateway, request).await,
+        Ok(gateway) => endpoint.answer(gateway, request).await,
         Err(_) => plain(StatusCode::NOT_FOUND),
     }
 }
@@ -74,7 +116,10 @@ fn plain(status: StatusCode) -> Response {
 }
 
 impl Gate {
-    async fn answer(&self, gateway: GatewayId, request: Request) -> Response {
+    async fn answer<B>(&self, gateway: GatewayId, request: Request<B>) -> Response
+    where
+        B: axum::body::HttpBody<Data = Bytes> + Send + Unpin,
+    {
         let (parts, body) = request.into_parts();
         let answer = match parts.method {
             Method::POST => self.post(gateway, &parts, body).await,
@@ -91,7 +136,10 @@ impl Gate {
         found.ok_or_else(|| Error::new(ErrorKind::Unauthenticated, "nobody can tell who calls"))
     }
 
-    async fn post(&self, gateway: GatewayId, parts: &Parts, body: Body) -> Result<Response> {
+    async fn post<B>(&self, gateway: GatewayId, parts: &Parts, body: B) -> Result<Response>
+    where
+        B: axum::body::HttpBody<Data = Bytes> + Send + Unpin,
+    {
         let who = self.who(parts).await?;
         guard::media_types(parts)?;
         let body = guard::body(parts, body, self.options.max_body_bytes).await?;
@@ -171,12 +219,8 @@ impl Gate {
             headers: http::HeaderMap::new(),
             token: who.token,
         };
-        let orchestrator = self.orchestrator.clone();
-        respond::call(
-            Box::pin(async move { orchestrator.call(call).await }),
-            manner,
-        )
-        .await
+        // A session's call answers soon: with a stream, where its response is slow.
+        respond::answered(self.orchestrator.call(call).await, manner)
     }
 
     async fn notify(

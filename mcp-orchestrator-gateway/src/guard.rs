@@ -1,6 +1,5 @@
 //! What is checked before a request is read: where it comes from, what it accepts, how large it is.
 
-use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HOST, ORIGIN};
 use http::request::Parts;
@@ -59,9 +58,14 @@ fn is_local(host: &str) -> bool {
 
 /// Checks the media types of a POST.
 pub(crate) fn media_types(parts: &Parts) -> Result<()> {
-    let content = parts
-        .headers
-        .get(CONTENT_TYPE)
+    let (content, accept) = (parts.headers.get(CONTENT_TYPE), parts.headers.get(ACCEPT));
+    // What nearly all clients send.
+    if content.is_some_and(|value| value == "application/json")
+        && accept.is_some_and(|value| value == "application/json, text/event-stream")
+    {
+        return Ok(());
+    }
+    let content = content
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default();
     let essence = content.split(';').next().unwrap_or_default().trim();
@@ -76,10 +80,7 @@ pub(crate) fn media_types(parts: &Parts) -> Result<()> {
         .get_all(ACCEPT)
         .iter()
         .filter_map(|value| value.to_str().ok());
-    let mut found = (
-        parts.headers.get(ACCEPT).is_none(),
-        parts.headers.get(ACCEPT).is_none(),
-    );
+    let mut found = (accept.is_none(), accept.is_none());
     for accept in accepts.flat_map(|value| value.split(',')) {
         match accept.split(';').next().unwrap_or_default().trim() {
             "*/*" => found = (true, true),
@@ -96,7 +97,10 @@ pub(crate) fn media_types(parts: &Parts) -> Result<()> {
 }
 
 /// The whole body, within its limit.
-pub(crate) async fn body(parts: &Parts, mut body: Body, limit: usize) -> Result<Bytes> {
+pub(crate) async fn body<B>(parts: &Parts, mut body: B, limit: usize) -> Result<Bytes>
+where
+    B: axum::body::HttpBody<Data = Bytes> + Unpin,
+{
     let too_large = || {
         Error::new(
             ErrorKind::TooLarge,

@@ -57,7 +57,7 @@ mod serve;
 #[cfg(feature = "program")]
 pub mod telemetry;
 
-pub use self::endpoint::router;
+pub use self::endpoint::{Endpoint, router};
 pub use self::health::metrics_router;
 pub use self::options::Options;
-pub use self::serve::{Shutdown, serve, serve_with};
+pub use self::serve::{Routes, Shutdown, serve, serve_with};

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use crate::args::GatewayArgs;
 use crate::control::{Control, Socket, wire};
 use crate::{
-    Options, Shutdown, control, discover, metrics_router, reload, router, serve, serve_with,
+    Endpoint, Options, Shutdown, control, discover, metrics_router, reload, serve, serve_with,
     telemetry,
 };
 
@@ -128,7 +128,8 @@ impl Gateway {
             allowed_hosts: self.settings.allowed_hosts.clone(),
             ..Options::default()
         };
-        let endpoint = router(orchestrator.clone(), [local], options).map_err(Failure::run)?;
+        let endpoint =
+            Endpoint::new(orchestrator.clone(), [local], options).map_err(Failure::run)?;
         let mut beside = self.beside()?;
         let grace = self.args.grace();
         let stopping = orchestrator.clone();

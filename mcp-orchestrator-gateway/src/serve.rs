@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use axum::response::Response;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -18,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
+use crate::endpoint::Endpoint;
 use crate::health::health_router;
 
 /// How long a client may take to send the head of a request.
@@ -34,24 +36,64 @@ pub struct Shutdown<F> {
     pub grace: Duration,
 }
 
+/// What is served: the endpoint, to which requests go straight, and routes beside it.
+#[derive(Clone, Debug, Default)]
+pub struct Routes {
+    endpoint: Option<Endpoint>,
+    others: Router,
+}
+
+impl From<Router> for Routes {
+    fn from(others: Router) -> Self {
+        Self {
+            endpoint: None,
+            others,
+        }
+    }
+}
+
+impl From<Endpoint> for Routes {
+    fn from(endpoint: Endpoint) -> Self {
+        Self {
+            others: endpoint.router(),
+            endpoint: Some(endpoint),
+        }
+    }
+}
+
+impl Routes {
+    async fn answer(self, request: Request<Incoming>) -> Response {
+        if let Some(endpoint) = &self.endpoint
+            && let Some(gateway) = endpoint.gateway(request.uri().path())
+        {
+            return endpoint.answer(gateway, request).await;
+        }
+        let answer = Box::pin(self.others.oneshot(request.map(Body::new))).await;
+        answer.unwrap_or_else(|never| match never {})
+    }
+}
+
 /// Serves the endpoint, with `/healthz` and `/readyz` beside it, until told to stop; then lets requests finish.
 ///
 /// # Cancel safety
 /// Dropping the future stops at once.
 pub async fn serve<F: Future<Output = ()> + Send>(
     listener: TcpListener,
-    router: Router,
+    routes: impl Into<Routes>,
     shutdown: Shutdown<F>,
 ) {
-    serve_with(listener, router.merge(health_router()), shutdown).await;
+    let mut routes = routes.into();
+    routes.others = routes.others.merge(health_router());
+    serve_with(listener, routes, shutdown).await;
 }
 
-/// Serves any router the same way.
+/// Serves other routes the same way, with nothing beside them.
 pub async fn serve_with<F: Future<Output = ()> + Send>(
     listener: TcpListener,
-    router: Router,
+    routes: impl Into<Routes>,
     shutdown: Shutdown<F>,
 ) {
+    let routes = routes.into();
     let loopback = listener
         .local_addr()
         .is_ok_and(|address| address.ip().is_loopback());
@@ -65,7 +107,7 @@ pub async fn serve_with<F: Future<Output = ()> + Send>(
         };
         match accepted {
             Ok((stream, peer)) => {
-                let serving = connection(stream, peer, loopback, router.clone(), stopping.clone());
+                let serving = connection(stream, peer, loopback, routes.clone(), stopping.clone());
                 tracker.spawn(serving);
             }
             Err(error) => {
@@ -92,7 +134,7 @@ async fn connection(
     stream: TcpStream,
     peer: SocketAddr,
     loopback: bool,
-    router: Router,
+    routes: Routes,
     stopping: CancellationToken,
 ) {
     // Small events must not wait for the acknowledgement of the one before.
@@ -103,11 +145,8 @@ async fn connection(
         if loopback {
             request.extensions_mut().insert(LoopbackListener);
         }
-        request
-            .extensions_mut()
-            .insert(axum::extract::ConnectInfo(peer));
-        let answer = router.clone().oneshot(request.map(Body::new));
-        async move { Ok::<_, Infallible>(answer.await.unwrap_or_else(|never| match never {})) }
+        let answer = routes.clone().answer(request);
+        async move { Ok::<_, Infallible>(answer.await) }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder

@@ -122,7 +122,8 @@ impl Orchestrator {
             Dialect::Modern => {
                 let context = Context::modern(inner, &call);
                 let message = call.message;
-                inner.dispatch(&context, message, call.headers).await
+                // In its box, so that the future of a session's call is not as large as this one.
+                Box::pin(inner.dispatch(&context, message, call.headers)).await
             }
         }
     }

@@ -1,10 +1,11 @@
 //! Tasks: their ids travel sealed, so that each finds its instance again and nobody reads another's.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
+use memchr::memmem::Finder;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
@@ -24,6 +25,8 @@ use crate::runtime::InstanceKey;
 use crate::server::Launch;
 use crate::transport::Party;
 
+/// Made once: making it costs more than looking through a short result.
+static TASK_ID: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new("\"taskId\""));
 const LABEL: &str = "task id";
 /// Tasks that are remembered; older ones are still found by their ids.
 const REMEMBERED: usize = 10_000;
@@ -83,7 +86,7 @@ impl Inner {
         let Some(body) = message.body() else {
             return message;
         };
-        if memchr::memmem::find(body.as_bytes(), b"\"taskId\"").is_none() {
+        if TASK_ID.find(body.as_bytes()).is_none() {
             return message;
         }
         let mut splice = Splice::new();

@@ -1,8 +1,9 @@
 //! What comes back of a call is looked at once: resources that it names, tasks that it makes.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use futures_util::StreamExt as _;
+use memchr::memmem::Finder;
 
 use super::Inner;
 use super::context::Context;
@@ -63,9 +64,8 @@ impl Watch {
     fn message(&self, message: Message) -> Message {
         if self.uris && message.kind() == Kind::Response {
             let uris = message.body().map(uris_of).unwrap_or_default();
-            self.inner
-                .catalog
-                .carried(&self.server, &self.principal, uris);
+            let catalog = &self.inner.catalog;
+            catalog.carried(&self.server, &self.principal, uris);
         }
         self.inner
             .seal_tasks(&self.key, &self.principal.id, message)
@@ -74,10 +74,12 @@ impl Watch {
 
 /// URIs that a result names; bounded.
 fn uris_of(body: &str) -> Vec<String> {
+    // Made once: making it costs more than looking through a short result.
+    static URI: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new("\"uri\""));
     const MOST: usize = 256;
     let mut found = Vec::new();
     let mut rest = body;
-    while let Some(at) = memchr::memmem::find(rest.as_bytes(), b"\"uri\"") {
+    while let Some(at) = URI.find(rest.as_bytes()) {
         rest = &rest[at + 5..];
         let value = rest.trim_start().strip_prefix(':').map(str::trim_start);
         let raw = value.and_then(|value| {

@@ -1,10 +1,10 @@
 //! How an instance is spoken with: one pipe for all, or HTTP with a conversation for each caller.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use foldhash::HashMap;
 use tokio::sync::{OnceCell, mpsc};
 use tokio::time::Instant;
 
@@ -188,9 +188,15 @@ impl HttpLink {
     }
 
     async fn request(&self, outgoing: Outgoing, caller: &Caller) -> Result<Reply> {
-        match self.spoken(caller).await? {
+        if self.choice.only().unwrap_or(caller.era) == Era::Legacy
+            && let session = self.session(caller)
+            && session.is_open()
+        {
+            return session.request(outgoing).await;
+        }
+        match Box::pin(self.spoken(caller)).await? {
             Era::Modern => Box::pin(self.modern.request(outgoing)).await,
-            Era::Legacy => self.session(caller).request(outgoing).await,
+            Era::Legacy => Box::pin(self.session(caller).request(outgoing)).await,
         }
     }
 

@@ -7,12 +7,12 @@ mod link;
 mod slot;
 mod start;
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use foldhash::HashMap;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -133,7 +133,7 @@ impl Pool {
     /// replaced, those of a server that is gone end.
     pub(crate) fn apply(self: &Arc<Self>, specs: impl IntoIterator<Item = Arc<ServerSpec>>) {
         let before = self.servers.load_full();
-        let mut after = HashMap::new();
+        let mut after = HashMap::default();
         for server in specs {
             let digest = SpecDigest::new(&server.digest(&self.key));
             let id = server.id.clone();

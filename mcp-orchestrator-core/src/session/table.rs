@@ -1,12 +1,14 @@
 //! All sessions, found by their ids without a lock that all share.
 
-use std::collections::HashMap;
 use std::hash::BuildHasher as _;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use super::Session;
+use foldhash::HashMap;
+use foldhash::fast::RandomState;
+
 use crate::auth::Principal;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{GatewayId, SessionId};
@@ -18,7 +20,7 @@ const SHARDS: usize = 32;
 #[derive(Debug)]
 pub(crate) struct Sessions {
     shards: [RwLock<HashMap<SessionId, Arc<Session>>>; SHARDS],
-    hasher: std::hash::RandomState,
+    hasher: RandomState,
     count: AtomicUsize,
     limit: usize,
     next_party: AtomicU64,
@@ -29,7 +31,7 @@ impl Sessions {
     pub(crate) fn new(limit: usize) -> Self {
         Self {
             shards: std::array::from_fn(|_| RwLock::default()),
-            hasher: std::hash::RandomState::new(),
+            hasher: RandomState::default(),
             count: AtomicUsize::new(0),
             limit,
             // 0 is the engine itself.

@@ -95,6 +95,11 @@ impl Session {
         Ok(self.conversation().await?.hello.clone())
     }
 
+    /// Whether the server knows it, as far as we were told.
+    pub(crate) fn is_open(&self) -> bool {
+        self.open.load().is_some()
+    }
+
     /// Opens the session, where it is not open.
     ///
     /// # Errors
