@@ -245,6 +245,33 @@ async fn a_slow_reader_that_missed_events_resumes_where_it_was() {
 }
 
 #[tokio::test]
+async fn events_of_a_stream_that_ran_over_keep_their_places() {
+    let gateway = Gateway::new().server(scripted("x", &[])).run().await;
+    let session = gateway.session().await;
+    let mut broken = session
+        .begin_with_token("9", "9", "progress", r#"{"n":1000}"#)
+        .await;
+    let first = broken.event().await.unwrap().id.unwrap();
+    drop(broken);
+    let stream = first.split_once('-').unwrap().0;
+    let begin = format!("{stream}-0");
+    let mut live = session.listen(Some(&begin)).await;
+    while live.event().await.is_some() {}
+    // By now it has ended, and its first events are forgotten.
+    let mut kept = session.listen(Some(&begin)).await;
+    let mut places = Vec::new();
+    while let Some(event) = kept.event().await {
+        let place = event.json()["params"]["progress"].as_u64().unwrap_or(1001);
+        assert_eq!(event.id.as_deref(), Some(&format!("{stream}-{place}")[..]));
+        places.push(place);
+    }
+    assert_eq!(places, (746..=1001).collect::<Vec<_>>());
+    let mut last = session.listen(Some(&format!("{stream}-1000"))).await;
+    assert_eq!(last.event().await.unwrap().json()["id"], 9);
+    assert!(last.event().await.is_none());
+}
+
+#[tokio::test]
 async fn a_newer_stream_takes_the_place_of_an_older_one() {
     let gateway = Gateway::new().server(scripted("x", &[])).run().await;
     let session = gateway.session().await;
