@@ -8,6 +8,8 @@ mod connect;
 mod dispatch;
 mod input;
 mod key;
+#[cfg(feature = "kubernetes")]
+pub mod kubernetes;
 mod logbook;
 mod logs;
 mod memory;
