@@ -317,3 +317,47 @@ async fn a_silent_call_whose_stream_breaks_keeps_its_result() {
         "g"
     );
 }
+
+#[tokio::test]
+async fn an_id_in_flight_is_not_given_to_another_call() {
+    let gateway = Gateway::new().server(scripted("x", &[])).run().await;
+    let session = gateway.session().await;
+    let mut first = session
+        .begin_with_token("7", r#""t""#, "gate", r#"{"name":"g"}"#)
+        .await;
+    let progress = first.wait_for_id().await;
+    assert!(!progress.is_empty());
+    let mut second = session.begin("7", "echo", "{}").await;
+    assert_eq!(second.status, 400);
+    let refused = second.json().await;
+    assert_eq!(refused["error"]["code"], -32600, "{refused}");
+    let message = refused["error"]["message"].as_str().unwrap();
+    assert!(message.contains("request id 7 "), "{message}");
+    // The other spelling is another id.
+    let other = json(&session.begin(r#""7""#, "echo", "{}").await.message().await);
+    assert_eq!(other["id"], "7", "{other}");
+    // The first one is untouched by the second, and can still be taken back.
+    session.cancel("7").await;
+    let end = within("the cancelled call's end", async {
+        while first.event().await.is_some() {}
+    });
+    end.await;
+    let again = json(&session.begin("7", "echo", "{}").await.message().await);
+    assert!(again["result"].is_object(), "{again}");
+}
+
+#[tokio::test]
+async fn an_id_is_free_as_soon_as_its_answer_is_there() {
+    let gateway = Gateway::new().server(scripted("x", &[])).run().await;
+    let session = gateway.session().await;
+    for n in 0..200 {
+        // Answered by a stream, and at once.
+        let mut stream = session
+            .begin_with_token("1", r#""t""#, "progress", r#"{"n":1}"#)
+            .await;
+        let last = stream.json().await;
+        assert!(last["result"].is_object(), "{n}: {last}");
+        let plain = json(&session.begin("1", "echo", "{}").await.message().await);
+        assert!(plain["result"].is_object(), "{n}: {plain}");
+    }
+}

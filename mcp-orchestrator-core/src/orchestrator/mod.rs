@@ -5,6 +5,7 @@
 
 mod builder;
 mod calls;
+mod conflicts;
 mod context;
 mod control;
 mod events;
@@ -18,6 +19,7 @@ mod lists;
 mod logging;
 mod operate;
 mod session_call;
+mod starting;
 mod subscriptions;
 mod task_words;
 mod tasks;
@@ -81,6 +83,7 @@ struct Inner {
     key: Arc<StateKey>,
     logs: LogBook,
     seen: control::Seen,
+    told: conflicts::Told,
     metrics: Arc<Metrics>,
     no_credential: Arc<Credential>,
     session_idle: Duration,
@@ -122,7 +125,9 @@ impl Orchestrator {
             Dialect::Modern => {
                 let context = Context::modern(inner, &call);
                 let message = call.message;
-                inner.dispatch(&context, message, call.headers).await
+                inner
+                    .dispatch_and_tell(context, message, call.headers)
+                    .await
             }
         }
     }
