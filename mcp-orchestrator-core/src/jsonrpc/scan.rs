@@ -275,7 +275,7 @@ struct Open {
 
 impl Open {
     fn push(&mut self, object: bool) {
-        if self.depth > 0 && self.depth % 64 == 0 {
+        if self.depth > 0 && self.depth.is_multiple_of(64) {
             self.deeper.push(self.bits);
         }
         self.bits = self.bits << 1 | u64::from(object);
@@ -285,7 +285,7 @@ impl Open {
     fn pop(&mut self) {
         self.depth -= 1;
         self.bits >>= 1;
-        if self.depth > 0 && self.depth % 64 == 0 {
+        if self.depth > 0 && self.depth.is_multiple_of(64) {
             self.bits = self.deeper.pop().unwrap_or_default();
         }
     }

@@ -5,6 +5,7 @@
 
 mod builder;
 mod calls;
+mod conflicts;
 mod context;
 mod control;
 mod events;
@@ -18,6 +19,7 @@ mod lists;
 mod logging;
 mod operate;
 mod session_call;
+mod starting;
 mod subscriptions;
 mod task_words;
 mod tasks;
@@ -81,6 +83,7 @@ struct Inner {
     key: Arc<StateKey>,
     logs: LogBook,
     seen: control::Seen,
+    told: conflicts::Told,
     metrics: Arc<Metrics>,
     no_credential: Arc<Credential>,
     session_idle: Duration,
@@ -123,7 +126,7 @@ impl Orchestrator {
                 let context = Context::modern(inner, &call);
                 let message = call.message;
                 // In its box, so that the future of a session's call is not as large as this one.
-                Box::pin(inner.dispatch(&context, message, call.headers)).await
+                Box::pin(inner.dispatch_and_tell(context, message, call.headers)).await
             }
         }
     }

@@ -13,10 +13,12 @@ use tokio::time::Instant;
 use super::handle::{Handle, Lease};
 use crate::credential::{Credential, Owner, Revision};
 use crate::error::Error;
-use crate::runtime::Scope;
+use crate::runtime::{Progress, Scope};
 
 /// How a start ended, for all who wait for it.
 pub(super) type Started = Option<Result<(), Arc<Error>>>;
+/// What a start waits for, in words.
+pub(super) type Words = watch::Receiver<Arc<str>>;
 
 /// A place for one instance.
 pub(crate) struct Slot {
@@ -34,20 +36,24 @@ pub(crate) struct Slot {
 /// What is known of starts.
 #[derive(Default)]
 struct StartState {
-    running: Option<watch::Receiver<Started>>,
+    running: Option<(watch::Receiver<Started>, Words)>,
     failures: u32,
     not_before: Option<Instant>,
     last: Option<Arc<Error>>,
+    /// Out of the table with nothing in it: who still knows it looks there again.
+    left: bool,
 }
 
 /// What a caller that found no instance is to do.
 pub(super) enum Turn {
-    /// Start it, and tell the others.
-    Start(watch::Sender<Started>),
+    /// Start it, and tell the others: what it waits for, and how it ended.
+    Start(watch::Sender<Started>, Progress),
     /// Wait for who starts it.
-    Wait(watch::Receiver<Started>),
+    Wait(watch::Receiver<Started>, Words),
     /// It failed a moment ago; another try is allowed after this time.
     Later(Duration, Arc<Error>),
+    /// The slot is out of the table, where another takes its place.
+    Left,
 }
 
 impl Slot {
@@ -96,8 +102,11 @@ impl Slot {
     /// Whose turn it is to start the instance.
     pub(super) fn turn(&self) -> Turn {
         let mut state = self.state();
-        if let Some(running) = &state.running {
-            return Turn::Wait(running.clone());
+        if state.left {
+            return Turn::Left;
+        }
+        if let Some((result, words)) = &state.running {
+            return Turn::Wait(result.clone(), words.clone());
         }
         if let (Some(not_before), Some(last)) = (state.not_before, &state.last) {
             let wait = not_before.saturating_duration_since(Instant::now());
@@ -106,8 +115,9 @@ impl Slot {
             }
         }
         let (sender, receiver) = watch::channel(None);
-        state.running = Some(receiver);
-        Turn::Start(sender)
+        let (progress, words) = Progress::channel();
+        state.running = Some((receiver, words));
+        Turn::Start(sender, progress)
     }
 
     /// How long the next start has to wait.
@@ -142,6 +152,13 @@ impl Slot {
     /// A changed spec did not start; the instance from before goes on.
     pub(super) fn not_replaced(&self, error: Arc<Error>) {
         self.state().last = Some(error);
+    }
+
+    /// Leaves it for good, unless somebody starts an instance in it.
+    fn leave(&self) -> bool {
+        let mut state = self.state();
+        state.left = state.running.is_none();
+        state.left
     }
 
     /// From now on nothing starts here.
@@ -253,24 +270,67 @@ impl Slots {
             .collect()
     }
 
-    /// Takes out one slot.
-    pub(super) fn take(&self, slot: &Slot) {
+    /// Takes out a slot that holds nothing; it stays where somebody starts an instance in it.
+    pub(super) fn take_unused(&self, slot: &Arc<Slot>) {
         let key = (
             slot.owner.clone(),
             slot.revision.clone(),
             slot.scope.clone(),
         );
-        self.others
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&key);
-        self.common.store(None);
+        let mut others = self.others.write().unwrap_or_else(PoisonError::into_inner);
+        let known = others
+            .get(&key)
+            .is_some_and(|known| Arc::ptr_eq(known, slot));
+        if known && slot.leave() {
+            others.remove(&key);
+        }
     }
 
     /// Takes out all.
     pub(super) fn take_all(&self) -> Vec<Arc<Slot>> {
-        self.common.store(None);
         let mut others = self.others.write().unwrap_or_else(PoisonError::into_inner);
+        self.common.store(None);
         std::mem::take(&mut *others).into_values().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_that_rests_leaves_the_others_in_their_places() {
+        let (slots, credential) = (Slots::default(), Credential::none());
+        let scope = Scope::Session("s".into());
+        let (common, own) = (
+            slots.get(&credential, &Scope::Shared),
+            slots.get(&credential, &scope),
+        );
+        slots.take_unused(&own);
+        assert!(slots.find(&credential, &scope).is_none());
+        assert!(matches!(own.turn(), Turn::Left));
+        let fast = slots.common.load_full().unwrap();
+        assert!(Arc::ptr_eq(&fast, &common));
+        let next = slots.get(&credential, &scope);
+        slots.take_unused(&own);
+        assert!(Arc::ptr_eq(
+            &next,
+            &slots.find(&credential, &scope).unwrap()
+        ));
+    }
+
+    #[test]
+    fn a_slot_in_which_something_starts_stays() {
+        let (slots, credential) = (Slots::default(), Credential::none());
+        let scope = Scope::Session("s".into());
+        let own = slots.get(&credential, &scope);
+        let Turn::Start(_starting, _) = own.turn() else {
+            panic!("nobody starts it yet");
+        };
+        slots.take_unused(&own);
+        assert!(Arc::ptr_eq(&own, &slots.find(&credential, &scope).unwrap()));
+        own.ended(None);
+        slots.take_unused(&own);
+        assert!(slots.find(&credential, &scope).is_none());
     }
 }

@@ -6,8 +6,11 @@
 mod board;
 mod connect;
 mod dispatch;
+mod hidden;
 mod input;
 mod key;
+#[cfg(feature = "kubernetes")]
+pub mod kubernetes;
 mod logbook;
 mod logs;
 mod memory;
@@ -176,6 +179,11 @@ impl Progress {
     /// A place where nobody listens.
     pub fn unheard() -> Self {
         Self::channel().0
+    }
+
+    /// Another place to hear.
+    pub fn subscribe(&self) -> watch::Receiver<Arc<str>> {
+        self.0.subscribe()
     }
 
     /// Says what is being waited for, as `pulling image`.

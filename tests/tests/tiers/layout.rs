@@ -42,6 +42,7 @@ const ROWS: &[Row] = &[
     ("credential::memory", 2, Own("credential::memory")),
     ("router::table", 2, Own("router::table")),
     ("runtime::board", 2, Common),
+    ("runtime::hidden", 2, Common),
     ("runtime::input", 2, Common),
     ("runtime::logbook", 2, Common),
     ("runtime::tcp", 2, Common),
@@ -50,6 +51,7 @@ const ROWS: &[Row] = &[
     ("runtime::memory", 2, Own("runtime::memory")),
     ("runtime::process", 2, Own("runtime::process")),
     ("runtime::remote", 2, Own("runtime::remote")),
+    ("state::config_maps", 2, Own("runtime::kubernetes")),
     ("state::dir", 2, Own("state::files")),
     ("state::files", 2, Own("state::files")),
     ("state::private", 2, Own("state::files")),
@@ -91,13 +93,19 @@ pub(crate) const HEAVY: &[(&str, &str)] = &[
         "clap::",
         "mcp-orchestrator-gateway/src/|mcp-orchestrator-cli/",
     ),
-    ("kube::", "mcp-orchestrator-core/src/runtime/kubernetes"),
+    (
+        "kube::",
+        "mcp-orchestrator-core/src/runtime/kubernetes|mcp-orchestrator-core/src/state/config_maps.rs",
+    ),
     (
         "k8s_openapi::",
-        "mcp-orchestrator-core/src/runtime/kubernetes",
+        "mcp-orchestrator-core/src/runtime/kubernetes|mcp-orchestrator-core/src/state/config_maps.rs",
     ),
     ("rustix::", "mcp-orchestrator-core/src/runtime/process"),
-    ("rustls::", "mcp-orchestrator-core/src/runtime/remote"),
+    (
+        "rustls::",
+        "mcp-orchestrator-core/src/runtime/remote|mcp-orchestrator-core/src/runtime/kubernetes",
+    ),
     ("schemars::", "mcp-orchestrator-core/src/config/"),
     ("serde_saphyr::", "mcp-orchestrator-core/src/config/"),
 ];
