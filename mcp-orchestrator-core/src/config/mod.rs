@@ -10,6 +10,7 @@
 
 mod build;
 mod check;
+mod conflicts;
 mod credentials;
 mod edit;
 mod expand;
@@ -35,6 +36,7 @@ mod units;
 mod write;
 
 pub use self::build::Built;
+pub use self::conflicts::GatewayConflict;
 pub use self::expand::{Variables, input_variable};
 pub use self::file::{
     File, GatewayEntry, GatewayServerEntry, LogEntry, LogFormat, Named, PinnedEntry, TextOr,

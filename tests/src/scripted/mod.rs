@@ -266,8 +266,7 @@ impl Server {
         if is_modern && !script.modern || !is_modern && !script.legacy {
             return refused();
         }
-        let capabilities =
-            r#"{"tools":{"listChanged":true},"resources":{"subscribe":true},"logging":{}}"#;
+        let capabilities = r#"{"tools":{"listChanged":true},"prompts":{},"completions":{},"resources":{"subscribe":true},"logging":{}}"#;
         let result = match method {
             "initialize" if !is_modern => format!(
                 r#"{{"protocolVersion":{},"capabilities":{capabilities},"serverInfo":{{"name":"scripted","version":"1"}}}}"#,
@@ -279,6 +278,14 @@ impl Server {
             "ping" | "logging/setLevel" if !is_modern => "{}".into(),
             "tools/list" => self.list(&params, is_modern),
             "tools/call" => return self.call(request).await,
+            "prompts/list" => complete(
+                r#""prompts":[{"name":"greet","arguments":[{"name":"who"}]}]"#,
+                is_modern,
+                true,
+            ),
+            "prompts/get" | "completion/complete" => {
+                return Some(tools::prompt(method, &params, is_modern));
+            }
             "resources/list" => complete(
                 r#""resources":[{"uri":"test://a","name":"a"}]"#,
                 is_modern,
