@@ -180,6 +180,11 @@ impl Progress {
         Self::channel().0
     }
 
+    /// Another place to hear.
+    pub fn subscribe(&self) -> watch::Receiver<Arc<str>> {
+        self.0.subscribe()
+    }
+
     /// Says what is being waited for, as `pulling image`.
     pub fn report(&self, what: &str) {
         self.0.send_if_modified(|last| {

@@ -278,20 +278,12 @@ impl Server {
             "ping" | "logging/setLevel" if !is_modern => "{}".into(),
             "tools/list" => self.list(&params, is_modern),
             "tools/call" => return self.call(request).await,
-            "prompts/list" => complete(
-                r#""prompts":[{"name":"greet","arguments":[{"name":"who"}]}]"#,
-                is_modern,
-                true,
-            ),
+            "prompts/list" | "resources/list" | "resources/templates/list" => {
+                complete(items(method), is_modern, true)
+            }
             "prompts/get" | "completion/complete" => {
                 return Some(tools::prompt(method, &params, is_modern));
             }
-            "resources/list" => complete(
-                r#""resources":[{"uri":"test://a","name":"a"}]"#,
-                is_modern,
-                true,
-            ),
-            "resources/templates/list" => complete(r#""resourceTemplates":[]"#, is_modern, true),
             "resources/read" if params["uri"] == "test://a" => complete(
                 r#""contents":[{"uri":"test://a","text":"a"}]"#,
                 is_modern,
@@ -378,6 +370,15 @@ impl Server {
             );
             let _ = out.send(Say::Message(text.into()));
         }
+    }
+}
+
+/// What it lists besides tools.
+fn items(method: &str) -> &'static str {
+    match method {
+        "prompts/list" => r#""prompts":[{"name":"greet","arguments":[{"name":"who"}]}]"#,
+        "resources/list" => r#""resources":[{"uri":"test://a","name":"a"}]"#,
+        _ => r#""resourceTemplates":[]"#,
     }
 }
 
