@@ -1,7 +1,7 @@
 //! The gateway as a program.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use tempfile::TempDir;
@@ -19,6 +19,8 @@ pub struct Program {
     pub address: SocketAddr,
     /// Its process.
     pub child: Child,
+    /// Its configuration file.
+    pub config: PathBuf,
     _folder: TempDir,
 }
 
@@ -63,6 +65,7 @@ impl Program {
         Self {
             address,
             child,
+            config: file,
             _folder: folder,
         }
     }

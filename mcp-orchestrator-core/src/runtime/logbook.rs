@@ -140,6 +140,15 @@ impl LogBook {
         self.with(key, |lines| lines.push(line, limits));
     }
 
+    /// Takes these lines over as those of a run of their own, with the times that they have.
+    pub fn keep(&self, key: &InstanceKey, lines: Vec<LogLine>) {
+        let limits = &self.0.limits;
+        self.begin(key);
+        self.with(key, |kept| {
+            lines.into_iter().for_each(|line| kept.push(line, limits));
+        });
+    }
+
     /// Forgets an instance; who follows it gets the end.
     pub fn forget(&self, key: &InstanceKey) {
         lock(&self.0.logs).by_key.remove(key);
