@@ -328,4 +328,17 @@ mod tests {
         }
         assert_eq!(streams.lock().logs[&number].events.len(), EVENTS);
     }
+
+    #[tokio::test]
+    async fn events_keep_their_places_where_older_ones_are_gone() {
+        let streams = Arc::new(Streams::default());
+        let stream = streams.open();
+        for n in 0..1_000 {
+            streams.push(stream, event(n));
+        }
+        streams.finish(stream);
+        let read = Streams::read(&streams, EventId { stream, seq: 0 });
+        let places: Vec<u64> = read.map(|(place, _)| place.seq).collect().await;
+        assert_eq!(places, (745..=1_000).collect::<Vec<_>>());
+    }
 }
