@@ -4,6 +4,7 @@
 mod handle;
 mod life;
 mod link;
+mod rejoin;
 mod slot;
 mod start;
 
@@ -30,7 +31,7 @@ use crate::transport::{Party, Unsolicited};
 /// Replacements at once.
 const REPLACE_AT_ONCE: usize = 4;
 
-/// What the pool tells the rest of the engine. Every method answers at once.
+/// What the pool tells the rest of the engine, and asks it. What returns no future answers at once.
 pub(crate) trait Observer: Send + Sync {
     /// An instance can be called, for the first time.
     fn ready(&self, handle: &Arc<Handle>);
@@ -40,6 +41,11 @@ pub(crate) trait Observer: Send + Sync {
     fn holds(&self, handle: &Handle) -> bool;
     /// A line about it, or of it, for its log.
     fn note(&self, handle: &crate::runtime::InstanceKey, source: LogSource, text: &str);
+    /// What such an instance said of itself at its last handshake, where that is kept.
+    fn kept<'a>(
+        &'a self,
+        key: &'a crate::runtime::InstanceKey,
+    ) -> futures_util::future::BoxFuture<'a, Option<crate::transport::Hello>>;
     /// It is gone; its reason where it ended by itself.
     fn gone(&self, key: &crate::runtime::InstanceKey, reason: Option<&str>);
 }
@@ -53,6 +59,8 @@ pub(crate) struct Pool {
     tasks: TaskTracker,
     closing: CancellationToken,
     replacing: Semaphore,
+    /// Instances whose conversation broke off.
+    lost: rejoin::Lost,
     /// Whether all callers are one person.
     single_principal: bool,
 }
@@ -91,6 +99,7 @@ impl Pool {
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
             replacing: Semaphore::new(REPLACE_AT_ONCE),
+            lost: rejoin::Lost::default(),
             single_principal,
         })
     }
