@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 
-use super::Pool;
 use super::handle::Handle;
 use super::link::Link;
 use super::slot::Slot;
 use super::start::place;
-use crate::error::{Error, ErrorKind};
+use super::{Pool, Spec};
+use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::{Exit, InstanceKey, LogSource};
 use crate::transport::handshake::Joined;
 use crate::transport::{Hello, ended};
@@ -82,6 +82,21 @@ impl Pool {
             None => None,
         };
         Joined { kept }
+    }
+
+    /// Stops an instance that ran before and cannot be joined: it is started anew.
+    pub(super) async fn start_over(
+        &self,
+        spec: &Spec,
+        key: &InstanceKey,
+        refused: &Error,
+    ) -> Result<()> {
+        tracing::warn!(instance = %key, error = %refused, "a server that ran before takes no second handshake and nothing is kept of its first: it is started anew");
+        if let Some(observer) = self.observer() {
+            let text = "started anew: it ran before, takes no second handshake, and nothing is kept of its first";
+            observer.note(key, LogSource::Orchestrator, text);
+        }
+        self.backend.stop(key, spec.server.limits.stop_grace).await
     }
 
     /// Empties a slot whose instance, or the conversation with it, is over; the caller holds the slot's life.

@@ -1,9 +1,10 @@
 //! From a spec to an instance that has shaken hands.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared};
+use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot};
 
@@ -15,7 +16,7 @@ use super::{Pool, Spec};
 use crate::credential::{Credential, Owner};
 use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::{
-    Endpoint, Exit, Instance, InstanceKey, LaunchSpec, LogSource, Progress, Scope,
+    Endpoint, Exit, Instance, InstanceKey, LaunchSpec, LogLine, LogOptions, Progress, Scope,
 };
 use crate::server::{Isolation, Launch, RemoteTransport, ServerSpec};
 use crate::transport::handshake::{Joined, Profile};
@@ -25,6 +26,10 @@ use crate::transport::{Inbox, Party, Place, Unsolicited, ended};
 
 /// Unsolicited messages that wait.
 const INBOX: usize = 256;
+
+/// Lines that are kept of an instance that did not start, and how long reading them may take.
+const LAST_WORDS: usize = 500;
+const LISTEN_FOR: Duration = Duration::from_secs(2);
 
 /// The two ends of a pipe.
 type Ends = (
@@ -86,6 +91,7 @@ impl Pool {
             }
             Err(error) => {
                 self.lost.forget(&key);
+                let output = self.last_words(&key).await;
                 if let Err(left) = self
                     .backend
                     .remove(&key, spec.server.limits.stop_grace)
@@ -93,9 +99,30 @@ impl Pool {
                 {
                     tracing::warn!(instance = %key, error = %left, "a failed start left something behind");
                 }
+                if let Some(observer) = self.observer() {
+                    observer.failed(&key, output, &error);
+                }
                 Err(error.with_server(&spec.server.id).with_instance(&key))
             }
         }
+    }
+
+    /// What an instance has written: taking it away takes its log away too.
+    async fn last_words(&self, key: &InstanceKey) -> Vec<LogLine> {
+        let options = LogOptions {
+            tail: Some(LAST_WORDS),
+            ..LogOptions::default()
+        };
+        let read = async {
+            let Ok(lines) = self.backend.logs(key, options).await else {
+                return Vec::new();
+            };
+            let lines = lines.take(LAST_WORDS);
+            lines.filter_map(async |line| line.ok()).collect().await
+        };
+        tokio::time::timeout(LISTEN_FOR, read)
+            .await
+            .unwrap_or_default()
     }
 
     async fn place(
@@ -189,16 +216,6 @@ impl Pool {
             }
         };
         Ok(Linked::Link(link, exited))
-    }
-
-    /// Stops an instance that ran before and cannot be joined: it is started anew.
-    async fn start_over(&self, spec: &Spec, key: &InstanceKey, refused: &Error) -> Result<()> {
-        tracing::warn!(instance = %key, error = %refused, "a server that ran before takes no second handshake and nothing is kept of its first: it is started anew");
-        if let Some(observer) = self.observer() {
-            let text = "started anew: it ran before, takes no second handshake, and nothing is kept of its first";
-            observer.note(key, LogSource::Orchestrator, text);
-        }
-        self.backend.stop(key, spec.server.limits.stop_grace).await
     }
 
     /// Shakes hands over a pipe.

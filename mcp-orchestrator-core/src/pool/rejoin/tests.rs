@@ -14,7 +14,6 @@ use super::super::{Caller, Observer};
 use super::*;
 use crate::call::own;
 use crate::credential::Credential;
-use crate::error::Result;
 use crate::id::ServerId;
 use crate::jsonrpc::{Message, Splice, error_response, response};
 use crate::protocol::{Era, method};
@@ -156,6 +155,7 @@ impl Observer for Keeps {
         false
     }
     fn note(&self, _: &InstanceKey, _: LogSource, _: &str) {}
+    fn failed(&self, _: &InstanceKey, _: Vec<LogLine>, _: &Error) {}
     fn kept<'a>(&'a self, _: &'a InstanceKey) -> BoxFuture<'a, Option<Hello>> {
         let hello = Hello {
             era: Era::Legacy,
