@@ -119,6 +119,14 @@ impl LogBook {
         self.with(key, |lines| lines.push(line, limits));
     }
 
+    /// Adds a line that was written before.
+    #[cfg(feature = "kubernetes")]
+    pub(crate) fn add(&self, key: &InstanceKey, mut line: LogLine) {
+        let limits = &self.0.limits;
+        line.text = cut(&line.text, limits.line);
+        self.with(key, |lines| lines.push(line, limits));
+    }
+
     /// Forgets an instance; who follows it gets the end.
     pub fn forget(&self, key: &InstanceKey) {
         lock(&self.0.logs).by_key.remove(key);

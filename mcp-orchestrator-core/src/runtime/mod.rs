@@ -8,6 +8,8 @@ mod connect;
 mod dispatch;
 mod input;
 mod key;
+#[cfg(feature = "kubernetes")]
+pub mod kubernetes;
 mod logbook;
 mod logs;
 mod memory;
@@ -176,6 +178,11 @@ impl Progress {
     /// A place where nobody listens.
     pub fn unheard() -> Self {
         Self::channel().0
+    }
+
+    /// What was told last; empty where nothing was.
+    pub fn last(&self) -> Arc<str> {
+        Arc::clone(&self.0.borrow())
     }
 
     /// Says what is being waited for, as `pulling image`.
