@@ -1,41 +1,28 @@
 //! A routing decision: it must cost the same however many tools there are.
 #![expect(clippy::unwrap_used, reason = "a bench that cannot begin is to fail")]
 
-use std::collections::{HashMap, HashSet};
-
-use divan::{Bencher, black_box};
+use divan::{AllocProfiler, Bencher, black_box};
 use mcp_orchestrator_core::auth::Principal;
-use mcp_orchestrator_core::credential::CredentialRule;
+use mcp_orchestrator_core::credential::{CredentialRule, Owner, Revision};
 use mcp_orchestrator_core::id::{Alias, GatewayId, PrincipalId, ServerId};
 use mcp_orchestrator_core::router::{
-    Claim, GatewaySpec, Item, ItemKind, Known, Router as _, TableRouter, Target, ToolFilter,
+    GatewaySpec, Item, ItemKind, Listed, Lists, Router as _, TableRouter, Target, ToolFilter,
     ToolNames, ViewEntry,
 };
 
+#[global_allocator]
+static ALLOCATIONS: AllocProfiler = AllocProfiler::system();
+
 const TOOLS: [usize; 3] = [10, 1_000, 100_000];
+const SERVERS: [usize; 3] = [1, 10, 100];
 
 fn main() {
     divan::main();
 }
 
-/// What servers list, looked up as the catalog does.
-struct Lists(HashMap<ServerId, HashSet<String>>);
-
-impl Known for Lists {
-    fn lists(&self, server: &ServerId, _: ItemKind, name: &str) -> bool {
-        self.0.get(server).is_some_and(|tools| tools.contains(name))
-    }
-    fn long_names(&self, _: &ServerId, _: ItemKind) -> Vec<String> {
-        Vec::new()
-    }
-    fn claim(&self, _: &ServerId, _: &Principal, _: &str) -> Option<Claim> {
-        None
-    }
-}
-
 /// A gateway whose servers list `tools` tools together.
 fn gateway(names: ToolNames, servers: usize, tools: usize) -> (TableRouter, Lists) {
-    let (mut entries, mut lists) = (Vec::new(), HashMap::new());
+    let (mut entries, lists) = (Vec::new(), Lists::default());
     for at in 0..servers {
         let server = ServerId::new(format!("server-{at}")).unwrap();
         entries.push(ViewEntry {
@@ -44,15 +31,16 @@ fn gateway(names: ToolNames, servers: usize, tools: usize) -> (TableRouter, List
             credential: CredentialRule::None,
             tools: ToolFilter::All,
         });
-        let own = (0..tools / servers).map(|tool| format!("tool_{at}_{tool}"));
-        lists.insert(server, own.collect());
+        let own = (0..tools.div_ceil(servers)).map(|tool| format!("tool_{at}_{tool}"));
+        let listed = Listed::default().with(ItemKind::Tool, own);
+        lists.put(&server, &Owner::Organization, &Revision::none(), listed);
     }
     let spec = GatewaySpec {
         id: GatewayId::default_gateway(),
         names,
         entries,
     };
-    (TableRouter::new([spec]), Lists(lists))
+    (TableRouter::new([spec]), lists)
 }
 
 fn decide(bencher: Bencher<'_, '_>, (router, lists): (TableRouter, Lists), tool: &str) {
@@ -78,13 +66,38 @@ fn prefixed(bencher: Bencher<'_, '_>, tools: usize) {
     );
 }
 
-#[divan::bench(args = TOOLS)]
-fn bare_one_server(bencher: Bencher<'_, '_>, tools: usize) {
-    decide(bencher, gateway(ToolNames::Bare, 1, tools), "tool_0_0");
+/// The tool of the last server, and the allocations of a decision: there must be none.
+#[divan::bench(args = TOOLS, consts = SERVERS)]
+fn bare<const S: usize>(bencher: Bencher<'_, '_>, tools: usize) {
+    let tool = format!("tool_{}_0", S - 1);
+    decide(bencher, gateway(ToolNames::Bare, S, tools), &tool);
 }
 
-/// The tool of the last server, which is the slowest to find.
-#[divan::bench(args = TOOLS)]
-fn bare_ten_servers(bencher: Bencher<'_, '_>, tools: usize) {
-    decide(bencher, gateway(ToolNames::Bare, 10, tools), "tool_9_0");
+/// As `bare`, where each user has a list of their own.
+#[divan::bench(args = TOOLS, consts = SERVERS)]
+fn bare_by_owner<const S: usize>(bencher: Bencher<'_, '_>, tools: usize) {
+    let (_, lists) = gateway(ToolNames::Bare, S, tools);
+    let mut entries = Vec::new();
+    for at in 0..S {
+        let server = ServerId::new(format!("server-{at}")).unwrap();
+        for user in ["ann", "bob"] {
+            let owner = Owner::User(PrincipalId::new(user).unwrap());
+            let own = (0..tools.div_ceil(S)).map(|tool| format!("tool_{at}_{tool}"));
+            let listed = Listed::default().with(ItemKind::Tool, own);
+            lists.put(&server, &owner, &Revision::new("1"), listed);
+        }
+        entries.push(ViewEntry {
+            alias: Alias::from(&server),
+            server,
+            credential: CredentialRule::Resolve,
+            tools: ToolFilter::All,
+        });
+    }
+    let spec = GatewaySpec {
+        id: GatewayId::default_gateway(),
+        names: ToolNames::Bare,
+        entries,
+    };
+    let tool = format!("tool_{}_0", S - 1);
+    decide(bencher, (TableRouter::new([spec]), lists), &tool);
 }

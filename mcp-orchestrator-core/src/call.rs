@@ -191,7 +191,8 @@ impl fmt::Debug for ServerRequest {
 pub struct Reply {
     /// The session that `initialize` made.
     pub session: Option<SessionId>,
-    /// Where a stream of a legacy session begins: its events are numbered from there, and can be read again.
+    /// The last event that was read, or where the stream begins: for streams of a legacy session, whose events can be
+    /// read again from any of them.
     pub after: Option<EventId>,
     /// The client expects such a stream to begin with an empty event (2025-11-25).
     pub primed: bool,
@@ -201,6 +202,8 @@ pub struct Reply {
 enum Items {
     One(Option<Message>),
     Many(BoxStream<'static, ReplyItem>),
+    /// Each with its place; some may be missing where the client reads slowly.
+    Placed(BoxStream<'static, (EventId, ReplyItem)>),
 }
 
 impl Reply {
@@ -226,7 +229,7 @@ impl Reply {
 
     /// A stream of a legacy session, from after this event.
     pub(crate) fn resumable(
-        items: BoxStream<'static, ReplyItem>,
+        items: BoxStream<'static, (EventId, ReplyItem)>,
         after: EventId,
         primed: bool,
     ) -> Self {
@@ -234,7 +237,7 @@ impl Reply {
             session: None,
             after: Some(after),
             primed,
-            items: Items::Many(items),
+            items: Items::Placed(items),
         }
     }
 
@@ -281,6 +284,13 @@ impl Stream for Reply {
         match &mut self.items {
             Items::One(message) => Poll::Ready(message.take().map(ReplyItem::Response)),
             Items::Many(stream) => stream.as_mut().poll_next(cx),
+            Items::Placed(stream) => {
+                let Some((place, item)) = std::task::ready!(stream.as_mut().poll_next(cx)) else {
+                    return Poll::Ready(None);
+                };
+                self.after = Some(place);
+                Poll::Ready(Some(item))
+            }
         }
     }
 }

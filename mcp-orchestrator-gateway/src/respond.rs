@@ -196,7 +196,6 @@ impl Events {
                     };
                     match answer {
                         Ok(reply) => {
-                            self.at = reply.after;
                             self.source = Source::Here(reply);
                         }
                         Err(error) => {
@@ -212,6 +211,7 @@ impl Events {
                         item = reply.next() => item,
                         _ = self.ticks.tick() => return alive(out),
                     };
+                    self.at = reply.after;
                     return self.item(out, item);
                 }
             }
@@ -240,10 +240,9 @@ impl Events {
         true
     }
 
-    fn event(&mut self, out: &mut BytesMut, message: &[u8]) {
+    fn event(&self, out: &mut BytesMut, message: &[u8]) {
         out.reserve(message.len() + 48);
-        if let Some(at) = &mut self.at {
-            at.seq += 1;
+        if let Some(at) = self.at {
             out.put_slice(format!("id: {at}\n").as_bytes());
         }
         // A line break in JSON is white space between tokens, so each line may be data of its own.

@@ -245,6 +245,33 @@ async fn a_slow_reader_that_missed_events_resumes_where_it_was() {
 }
 
 #[tokio::test]
+async fn events_of_a_stream_that_ran_over_keep_their_places() {
+    let gateway = Gateway::new().server(scripted("x", &[])).run().await;
+    let session = gateway.session().await;
+    let mut broken = session
+        .begin_with_token("9", "9", "progress", r#"{"n":1000}"#)
+        .await;
+    let first = broken.event().await.unwrap().id.unwrap();
+    drop(broken);
+    let stream = first.split_once('-').unwrap().0;
+    let begin = format!("{stream}-0");
+    let mut live = session.listen(Some(&begin)).await;
+    while live.event().await.is_some() {}
+    // By now it has ended, and its first events are forgotten.
+    let mut kept = session.listen(Some(&begin)).await;
+    let mut places = Vec::new();
+    while let Some(event) = kept.event().await {
+        let place = event.json()["params"]["progress"].as_u64().unwrap_or(1001);
+        assert_eq!(event.id.as_deref(), Some(&format!("{stream}-{place}")[..]));
+        places.push(place);
+    }
+    assert_eq!(places, (746..=1001).collect::<Vec<_>>());
+    let mut last = session.listen(Some(&format!("{stream}-1000"))).await;
+    assert_eq!(last.event().await.unwrap().json()["id"], 9);
+    assert!(last.event().await.is_none());
+}
+
+#[tokio::test]
 async fn a_newer_stream_takes_the_place_of_an_older_one() {
     let gateway = Gateway::new().server(scripted("x", &[])).run().await;
     let session = gateway.session().await;
@@ -289,4 +316,48 @@ async fn a_silent_call_whose_stream_breaks_keeps_its_result() {
         rest.event().await.unwrap().json()["result"]["content"][0]["text"],
         "g"
     );
+}
+
+#[tokio::test]
+async fn an_id_in_flight_is_not_given_to_another_call() {
+    let gateway = Gateway::new().server(scripted("x", &[])).run().await;
+    let session = gateway.session().await;
+    let mut first = session
+        .begin_with_token("7", r#""t""#, "gate", r#"{"name":"g"}"#)
+        .await;
+    let progress = first.wait_for_id().await;
+    assert!(!progress.is_empty());
+    let mut second = session.begin("7", "echo", "{}").await;
+    assert_eq!(second.status, 400);
+    let refused = second.json().await;
+    assert_eq!(refused["error"]["code"], -32600, "{refused}");
+    let message = refused["error"]["message"].as_str().unwrap();
+    assert!(message.contains("request id 7 "), "{message}");
+    // The other spelling is another id.
+    let other = json(&session.begin(r#""7""#, "echo", "{}").await.message().await);
+    assert_eq!(other["id"], "7", "{other}");
+    // The first one is untouched by the second, and can still be taken back.
+    session.cancel("7").await;
+    let end = within("the cancelled call's end", async {
+        while first.event().await.is_some() {}
+    });
+    end.await;
+    let again = json(&session.begin("7", "echo", "{}").await.message().await);
+    assert!(again["result"].is_object(), "{again}");
+}
+
+#[tokio::test]
+async fn an_id_is_free_as_soon_as_its_answer_is_there() {
+    let gateway = Gateway::new().server(scripted("x", &[])).run().await;
+    let session = gateway.session().await;
+    for n in 0..200 {
+        // Answered by a stream, and at once.
+        let mut stream = session
+            .begin_with_token("1", r#""t""#, "progress", r#"{"n":1}"#)
+            .await;
+        let last = stream.json().await;
+        assert!(last["result"].is_object(), "{n}: {last}");
+        let plain = json(&session.begin("1", "echo", "{}").await.message().await);
+        assert!(plain["result"].is_object(), "{n}: {plain}");
+    }
 }

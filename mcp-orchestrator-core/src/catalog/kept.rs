@@ -129,6 +129,11 @@ impl Kept {
             .map(|item| &item.params[..])
     }
 
+    /// Whether any tool wants arguments repeated in headers.
+    pub(crate) fn annotates(&self) -> bool {
+        self.tools.iter().any(|tool| !tool.params.is_empty())
+    }
+
     /// What the server said of itself, by member.
     pub(crate) fn hello(&self) -> Members<'_> {
         std::str::from_utf8(&self.hello)

@@ -4,24 +4,22 @@
 //! scope or generation), once per distinct content, and renewed while an instance runs.
 
 mod carried;
-mod facts;
 mod fetch;
 mod kept;
 mod page;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use arc_swap::ArcSwap;
 
-pub(crate) use self::facts::ServerFacts;
 pub(crate) use self::fetch::{ask, fetch};
 pub(crate) use self::kept::{HeaderParam, Kept, KeptItem};
 pub(crate) use self::page::{Source, page};
 use crate::auth::Principal;
 use crate::credential::{Credential, Owner, Revision};
 use crate::id::ServerId;
-use crate::router::{Claim, ItemKind, Known};
+use crate::router::{Claim, Conflict, ItemKind, Known, Listed, Lists, ListsBy, View, ViewEntry};
 use crate::runtime::InstanceKey;
 use crate::seal::StateKey;
 use crate::state::StateStore;
@@ -76,7 +74,10 @@ pub(crate) struct Catalog {
     store: Arc<dyn StateStore>,
     key: Arc<StateKey>,
     kept: RwLock<HashMap<ListKey, Arc<Kept>>>,
-    facts: ArcSwap<HashMap<ServerId, Arc<ServerFacts>>>,
+    /// What they tell routing.
+    lists: Lists,
+    /// Servers with a tool that wants arguments repeated in headers.
+    annotating: ArcSwap<HashSet<ServerId>>,
     carried: Mutex<carried::Carried>,
 }
 
@@ -86,7 +87,8 @@ impl Catalog {
             store,
             key,
             kept: RwLock::default(),
-            facts: ArcSwap::default(),
+            lists: Lists::default(),
+            annotating: ArcSwap::default(),
             carried: Mutex::default(),
         }
     }
@@ -102,6 +104,13 @@ impl Catalog {
     /// What is kept; reads it from the store where this process has not yet.
     pub(crate) async fn get(&self, key: &ListKey) -> Option<Arc<Kept>> {
         if let Some(kept) = self.peek(key) {
+            // An owner may have gone back to an older revision.
+            if !self
+                .lists
+                .is_current(&key.server, &key.owner, &key.revision)
+            {
+                self.put(key, Arc::clone(&kept));
+            }
             return Some(kept);
         }
         let document = match self.store.get(&self.document(key)).await {
@@ -141,27 +150,46 @@ impl Catalog {
     }
 
     fn put(&self, key: &ListKey, kept: Arc<Kept>) {
+        // Under the lock, so that what routing knows is what was put last.
         let mut all = self.kept.write().unwrap_or_else(PoisonError::into_inner);
+        self.lists.put(
+            &key.server,
+            &key.owner,
+            &key.revision,
+            ItemKind::ALL
+                .into_iter()
+                .fold(Listed::default(), |listed, kind| {
+                    let names = kept.items(kind).iter().map(|item| &item.name[..]);
+                    listed.with(kind, names)
+                }),
+        );
         all.insert(key.clone(), kept);
-        let lists = all
-            .iter()
-            .filter(|(other, _)| other.server == key.server)
-            .map(|(_, kept)| &**kept);
-        let facts = Arc::new(ServerFacts::of(lists));
-        drop(all);
-        self.facts.rcu(|known| {
-            let mut known = HashMap::clone(known);
-            known.insert(key.server.clone(), Arc::clone(&facts));
-            known
-        });
+        let mut lists = all.iter().filter(|(other, _)| other.server == key.server);
+        let annotates = lists.any(|(_, kept)| kept.annotates());
+        if annotates != self.annotates(&key.server) {
+            let mut servers = HashSet::clone(&self.annotating.load());
+            if annotates {
+                servers.insert(key.server.clone());
+            } else {
+                servers.remove(&key.server);
+            }
+            self.annotating.store(Arc::new(servers));
+        }
     }
 
     /// Whether any tool of the server wants arguments repeated in headers.
     pub(crate) fn annotates(&self, server: &ServerId) -> bool {
-        self.facts
-            .load()
-            .get(server)
-            .is_some_and(|facts| facts.annotates())
+        self.annotating.load().contains(server)
+    }
+
+    /// Whether the lists that decide for this principal are in memory.
+    pub(crate) fn knows(&self, principal: &Principal, entry: &ViewEntry) -> bool {
+        self.lists.knows(principal, entry)
+    }
+
+    /// What stands under one name more than once in a view of this principal's.
+    pub(crate) fn conflicts(&self, principal: &Principal, view: &View) -> Vec<Conflict> {
+        self.lists.conflicts(principal, view)
     }
 
     /// Remembers URIs that a result carried to a principal.
@@ -174,30 +202,30 @@ impl Catalog {
 }
 
 impl Known for Catalog {
-    fn lists(&self, server: &ServerId, kind: ItemKind, name: &str) -> bool {
-        self.facts
-            .load()
-            .get(server)
-            .is_some_and(|facts| facts.lists(kind, name))
+    fn holders(
+        &self,
+        principal: &Principal,
+        kind: ItemKind,
+        name: &str,
+        each: &mut dyn FnMut(&ServerId, &ListsBy<'_>),
+    ) {
+        self.lists.holders(principal, kind, name, each);
     }
 
-    fn long_names(&self, server: &ServerId, kind: ItemKind) -> Vec<String> {
-        self.facts
-            .load()
-            .get(server)
-            .map_or_else(Vec::new, |facts| facts.long_names(kind))
+    fn lists(&self, principal: &Principal, entry: &ViewEntry, kind: ItemKind, name: &str) -> bool {
+        self.lists.lists(principal, entry, kind, name)
     }
 
-    fn claim(&self, server: &ServerId, principal: &Principal, uri: &str) -> Option<Claim> {
-        let facts = self.facts.load();
-        facts
-            .get(server)
-            .and_then(|facts| facts.claim(uri))
-            .or_else(|| {
-                let carried = self.carried.lock().unwrap_or_else(PoisonError::into_inner);
-                carried
-                    .has(server, principal, uri)
-                    .then_some(Claim::Carried)
-            })
+    fn long_names(&self, principal: &Principal, entry: &ViewEntry, kind: ItemKind) -> Vec<String> {
+        self.lists.long_names(principal, entry, kind)
+    }
+
+    fn claim(&self, principal: &Principal, entry: &ViewEntry, uri: &str) -> Option<Claim> {
+        self.lists.claim(principal, entry, uri).or_else(|| {
+            let carried = self.carried.lock().unwrap_or_else(PoisonError::into_inner);
+            carried
+                .has(&entry.server, principal, uri)
+                .then_some(Claim::Carried)
+        })
     }
 }

@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 use super::events::{self, Listeners};
 use super::subscriptions::Subscriptions;
 use super::tasks::Tasks;
-use super::{Inner, LEARN_AT_ONCE, Orchestrator, control};
+use super::{Inner, LEARN_AT_ONCE, Orchestrator, conflicts, control};
 use crate::catalog::Catalog;
 use crate::credential::{Credential, CredentialRequest, CredentialResolver};
 use crate::error::Result;
@@ -106,6 +106,7 @@ impl Builder {
                 key: self.key,
                 logs: self.logs,
                 seen: control::Seen::default(),
+                told: conflicts::Told::default(),
                 metrics: Arc::default(),
                 no_credential: Arc::new(Credential::none()),
                 session_idle: self.session_idle,

@@ -12,7 +12,7 @@ use crate::call::{Reply, own};
 use crate::error::{Error, ErrorKind, Result};
 use crate::jsonrpc::{Members, Message, ParamsHead, Splice, quote, response, span_of, text};
 use crate::protocol::{Era, method};
-use crate::router::{Item, ItemKind, Route, Target};
+use crate::router::{Item, ItemKind, Route, Target, may_be_cut};
 use crate::runtime::InstanceKey;
 
 impl Inner {
@@ -114,7 +114,7 @@ impl Inner {
         } else {
             Item::Prompt(&name)
         };
-        let route = self.route(context, item)?;
+        let route = self.routed(context, item).await?;
         let mut work = Work {
             name: Some(route.name.clone().into_owned()),
             headers,
@@ -147,7 +147,8 @@ impl Inner {
             .ok_or_else(|| missing("uri"))?
             .into_owned();
         let route = self
-            .route(context, Item::Resource(&uri))
+            .routed(context, Item::Resource(&uri))
+            .await
             .map_err(|error| no_resource(context, &uri, error))?;
         let work = Work {
             name: Some(uri.clone()),
@@ -167,7 +168,7 @@ impl Inner {
         let mut edits = Splice::new();
         let route = if let Some(raw) = members.get("name") {
             let name = text(raw).ok_or_else(|| missing("ref.name"))?;
-            let route = self.route(context, Item::Prompt(&name))?;
+            let route = self.routed(context, Item::Prompt(&name)).await?;
             if route.name != name {
                 edits.replace(span_of(message.bytes(), raw), quote(&route.name));
             }
@@ -177,7 +178,7 @@ impl Inner {
                 .get("uri")
                 .and_then(text)
                 .ok_or_else(|| missing("ref.uri"))?;
-            let route = self.route(context, Item::Resource(&uri))?;
+            let route = self.routed(context, Item::Resource(&uri)).await?;
             (route.server, route.credential)
         };
         let work = Work {
@@ -224,6 +225,37 @@ impl Inner {
         self.router
             .route(&context.principal, &target)
             .map_err(|none| Error::new(ErrorKind::NoRoute, none.to_string()))
+    }
+
+    /// Asks the router, and once more where lists that it needs were not in memory yet, as after a restart.
+    pub(super) async fn routed<'a>(
+        self: &'a Arc<Self>,
+        context: &'a Context,
+        item: Item<'a>,
+    ) -> Result<Route<'a>> {
+        let found = self.route(context, item);
+        let cut = matches!(item, Item::Tool(name) | Item::Prompt(name) if may_be_cut(name));
+        if found.is_ok() && !cut {
+            return found;
+        }
+        let alias_decides = !cut && matches!(item, Item::Tool(_) | Item::Prompt(_));
+        if Box::pin(self.learned(context, alias_decides)).await {
+            return self.route(context, item);
+        }
+        found
+    }
+
+    /// Brings the lists of the caller's gateway into memory; false where all were there, or names tell their server.
+    async fn learned(self: &Arc<Self>, context: &Context, alias_decides: bool) -> bool {
+        let Ok(view) = self.view(context) else {
+            return false;
+        };
+        let known = |entry| self.catalog.knows(&context.principal, entry);
+        if (view.prefixed && alias_decides) || view.entries.iter().all(known) {
+            return false;
+        }
+        self.sources(context, &view).await;
+        true
     }
 
     /// What the caller may see.

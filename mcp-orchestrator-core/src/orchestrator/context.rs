@@ -59,6 +59,17 @@ impl Context {
         }
     }
 
+    /// A question of the engine's own on behalf of a principal, which calls nobody.
+    pub(super) fn nobodys(principal: &Arc<Principal>, gateway: &GatewayId) -> Self {
+        Self {
+            principal: Arc::clone(principal),
+            gateway: gateway.clone(),
+            session: None,
+            caller: Caller::engine(Era::Modern),
+            token: None,
+        }
+    }
+
     /// The caller's dialect.
     pub(super) fn era(&self) -> Era {
         self.caller.era

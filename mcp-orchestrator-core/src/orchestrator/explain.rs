@@ -8,10 +8,9 @@ use super::context::Context;
 use super::{Inner, Orchestrator};
 use crate::auth::Principal;
 use crate::credential::CredentialRule;
-use crate::id::{GatewayId, ServerId};
-use crate::pool::{Caller, Spec};
-use crate::protocol::Era;
-use crate::router::{Item, NoRoute, Target, View};
+use crate::id::{Alias, GatewayId, ServerId};
+use crate::pool::Spec;
+use crate::router::{Claim, Item, ItemKind, Known as _, NoRoute, Target, View, ViewEntry};
 
 /// Which route a call would take, and why.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -86,15 +85,11 @@ impl Inner {
     ) -> Result<(), Ended> {
         let view = steps.need("gateway", self.router.view(principal, gateway))?;
         steps.add("gateway", format!("{gateway}: {}", shown(&view)));
+        // What is kept on disk counts too.
+        self.remember(principal, gateway, &view).await;
         let (server, rule) = self.explain_route(steps, principal, gateway, item)?;
         let spec = steps.need("server", self.spec(&server))?;
-        let context = Context {
-            principal: Arc::clone(principal),
-            gateway: gateway.clone(),
-            session: None,
-            caller: Caller::engine(Era::Modern),
-            token: None,
-        };
+        let context = Context::nobodys(principal, gateway);
         self.explain_credential(steps, &context, &spec, &rule)
             .await?;
         let scope = context.scope(&spec.server);
@@ -136,7 +131,52 @@ impl Inner {
             route.server, route.alias, route.name
         );
         steps.add("route", text);
+        let others = self.others(principal, gateway, item, &route.alias);
+        if !others.is_empty() {
+            let text = format!(
+                "{}; the order of the configuration decides",
+                others.join(", ")
+            );
+            steps.add("others", text);
+        }
         Ok((route.server, route.credential))
+    }
+
+    /// Who else has it, and why.
+    fn others(
+        &self,
+        principal: &Principal,
+        gateway: &GatewayId,
+        item: Item<'_>,
+        routed: &Alias,
+    ) -> Vec<String> {
+        let Ok(view) = self.router.view(principal, gateway) else {
+            return Vec::new();
+        };
+        let has = |entry: &ViewEntry| {
+            let lists = |kind, name| {
+                let shown = !view.prefixed && entry.shows(kind, name);
+                let listed = shown && self.catalog.lists(principal, entry, kind, name);
+                listed.then_some("lists it too")
+            };
+            match item {
+                Item::Tool(name) => lists(ItemKind::Tool, name),
+                Item::Prompt(name) => lists(ItemKind::Prompt, name),
+                Item::Resource(uri) => {
+                    let claim = self.catalog.claim(principal, entry, uri)?;
+                    Some(match claim {
+                        Claim::Listed => "lists it too",
+                        Claim::Template => "has a template that matches it",
+                        Claim::Carried => "told of it in a result",
+                    })
+                }
+                Item::Server(_) => None,
+            }
+        };
+        let entries = view.entries.iter().filter(|entry| entry.alias != *routed);
+        entries
+            .filter_map(|entry| Some(format!("{} {}", entry.alias, has(entry)?)))
+            .collect()
     }
 
     async fn explain_credential(

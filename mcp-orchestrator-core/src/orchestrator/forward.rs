@@ -174,6 +174,7 @@ impl Inner {
                 tracing::debug!(server = %lease.key.server(), %error, "a stream to the server cannot be opened");
             }
         }
+        lease.serves();
         let outgoing = Outgoing {
             message: work.message.clone(),
             edits: work.edits.clone(),

@@ -43,6 +43,9 @@ impl Inner {
         };
         let view = self.view(context)?;
         let sources = self.sources(context, &view).await;
+        if from == 0 && view.entries.len() > 1 && (!view.prefixed || kind == ItemKind::Resource) {
+            self.warn_of_conflicts(&context.principal, &context.gateway);
+        }
         let (mut result, next) = page(&sources, kind, view.prefixed, from);
         result.insert(0, '{');
         if let Some(next) = next {
@@ -185,6 +188,7 @@ impl Inner {
             sender.send_replace(true);
             if let Some(changed) = changed.filter(|changed| changed.any()) {
                 inner.lists_changed(handle.key.server(), changed);
+                inner.tell_conflicts(handle.key.server());
             }
         });
         receiver

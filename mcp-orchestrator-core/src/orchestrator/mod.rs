@@ -5,6 +5,7 @@
 
 mod builder;
 mod calls;
+mod conflicts;
 mod context;
 mod control;
 mod events;
@@ -81,6 +82,7 @@ struct Inner {
     key: Arc<StateKey>,
     logs: LogBook,
     seen: control::Seen,
+    told: conflicts::Told,
     metrics: Arc<Metrics>,
     no_credential: Arc<Credential>,
     session_idle: Duration,

@@ -51,7 +51,8 @@ impl Inner {
         session: Arc<Session>,
         call: Call,
     ) -> Result<Reply> {
-        let in_flight = session.begin(call.message.id_bytes().unwrap_or_default());
+        let id = call.message.id_bytes().unwrap_or_default();
+        let in_flight = session.begin(id.clone()).ok_or_else(|| in_use(&id))?;
         let context = Context::legacy(&session, &call);
         let inner = Arc::clone(self);
         let cancelled = in_flight.token().clone();
@@ -84,6 +85,15 @@ impl Inner {
             Err(stream) => Ok(session.keep(stream, in_flight, tasks)),
         }
     }
+}
+
+/// The answer to a request whose id is another one's.
+fn in_use(id: &[u8]) -> Error {
+    let id: String = String::from_utf8_lossy(id).chars().take(100).collect();
+    let text = format!(
+        "request id {id} belongs to a call of this session that has not ended: give each request an id of its own"
+    );
+    Error::new(ErrorKind::InvalidRequest, text)
 }
 
 /// A reply that begins later.

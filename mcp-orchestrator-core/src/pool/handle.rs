@@ -87,7 +87,7 @@ impl Handle {
         self.uses.load(Ordering::Acquire) & !CLOSED
     }
 
-    /// How many have used it.
+    /// How many requests of clients it was given.
     pub(crate) fn served(&self) -> u64 {
         self.served.load(Ordering::Relaxed)
     }
@@ -157,8 +157,12 @@ impl Lease {
             handle.uses.fetch_sub(1, Ordering::AcqRel);
             return None;
         }
-        handle.served.fetch_add(1, Ordering::Relaxed);
         Some(Self(Arc::clone(handle)))
+    }
+
+    /// Counts it as a client's: what the engine asks for itself is not.
+    pub(crate) fn serves(&self) {
+        self.0.served.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The instance itself.

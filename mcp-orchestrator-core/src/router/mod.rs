@@ -2,13 +2,17 @@
 //!
 //! A router decides over a snapshot and never waits. Lists and calls ask the same router, so they agree.
 
+mod listed;
+mod lists;
 mod names;
 mod table;
 
 use std::borrow::Cow;
 use std::fmt;
 
-pub use self::names::{LONGEST, shown, split};
+pub use self::listed::Listed;
+pub use self::lists::{Conflict, Lists};
+pub use self::names::{LONGEST, may_be_cut, shown, split};
 pub use self::table::{GatewaySpec, TableRouter};
 use crate::auth::Principal;
 use crate::credential::CredentialRule;
@@ -66,14 +70,30 @@ impl fmt::Debug for Target<'_> {
     }
 }
 
+/// Whether a server lists something to a principal who is called by this rule.
+pub type ListsBy<'a> = dyn Fn(&CredentialRule) -> bool + 'a;
+
 /// What is known of servers from their lists, for names that do not tell their server.
+///
+/// A server may list other items to each owner of a credential, so every question names the principal and the entry of
+/// the gateway by whose rule it is called: nobody's list decides for somebody else. [`Lists`] is the implementation
+/// that the engine uses.
 pub trait Known {
+    /// Tells each server that lists an item of this own name to anybody, with the answer to whether it does so to this
+    /// principal by a rule. One look-up, however many servers and items there are.
+    fn holders(
+        &self,
+        principal: &Principal,
+        kind: ItemKind,
+        name: &str,
+        each: &mut dyn FnMut(&ServerId, &ListsBy<'_>),
+    );
     /// Whether the server lists an item of this own name.
-    fn lists(&self, server: &ServerId, kind: ItemKind, name: &str) -> bool;
+    fn lists(&self, principal: &Principal, entry: &ViewEntry, kind: ItemKind, name: &str) -> bool;
     /// The server's own names that are too long to be shown with a prefix.
-    fn long_names(&self, server: &ServerId, kind: ItemKind) -> Vec<String>;
+    fn long_names(&self, principal: &Principal, entry: &ViewEntry, kind: ItemKind) -> Vec<String>;
     /// Why a resource may be this server's.
-    fn claim(&self, server: &ServerId, principal: &Principal, uri: &str) -> Option<Claim>;
+    fn claim(&self, principal: &Principal, entry: &ViewEntry, uri: &str) -> Option<Claim>;
 }
 
 /// Why a resource may be a server's, the best reason first.
@@ -172,6 +192,11 @@ pub struct ViewEntry {
 }
 
 impl ViewEntry {
+    /// Whether the gateway shows an item of this own name: tools may be chosen, all else is shown.
+    pub fn shows(&self, kind: ItemKind, name: &str) -> bool {
+        kind != ItemKind::Tool || self.tools.shows(name)
+    }
+
     /// A server under its own name with all its tools; where it needs a credential, with the caller's.
     pub fn of(server: &ServerSpec) -> Self {
         Self {

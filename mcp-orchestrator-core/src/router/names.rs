@@ -29,6 +29,11 @@ pub fn shown<'a>(alias: &Alias, own: &'a str, prefixed: bool) -> Cow<'a, str> {
     Cow::Owned(format!("{}_{digits}", &full[..cut]))
 }
 
+/// Whether a name is so long that it may be one that was cut.
+pub fn may_be_cut(shown: &str) -> bool {
+    shown.len() >= LONGEST - 3
+}
+
 /// The server's name and the item's own (or cut) name of a prefixed one.
 pub fn split(shown: &str) -> Option<(&str, &str)> {
     shown.split_once(BETWEEN)

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use super::{
-    Claim, Item, ItemKind, NoRoute, Route, Router, Target, ToolNames, View, ViewEntry, names,
-    shown, split,
+    Claim, Item, ItemKind, ListsBy, NoRoute, Route, Router, Target, ToolNames, View, ViewEntry,
+    may_be_cut, shown, split,
 };
 use crate::auth::Principal;
-use crate::id::{Alias, GatewayId};
+use crate::id::{Alias, GatewayId, ServerId};
 use crate::server::ServerSpec;
 
 /// One gateway as configured.
@@ -46,6 +46,8 @@ pub struct TableRouter {
 struct Gateway {
     view: Arc<View>,
     by_alias: HashMap<Alias, usize>,
+    /// A server may stand there more than once.
+    by_server: HashMap<ServerId, Vec<usize>>,
 }
 
 impl TableRouter {
@@ -85,17 +87,23 @@ impl Gateway {
             .enumerate()
             .map(|(at, entry)| (entry.alias.clone(), at))
             .collect();
+        let mut by_server: HashMap<ServerId, Vec<usize>> = HashMap::new();
+        for (at, entry) in spec.entries.iter().enumerate() {
+            by_server.entry(entry.server.clone()).or_default().push(at);
+        }
         Self {
             view: Arc::new(View {
                 entries: spec.entries,
                 prefixed,
             }),
             by_alias,
+            by_server,
         }
     }
 
     fn named<'a>(
         &self,
+        principal: &Principal,
         target: &Target<'_>,
         kind: ItemKind,
         name: &'a str,
@@ -104,20 +112,46 @@ impl Gateway {
         if self.view.prefixed {
             let (alias, own) = split(name)?;
             let entry = &entries[*self.by_alias.get(alias)?];
-            if name.len() < names::LONGEST - 3 || target.known.lists(&entry.server, kind, own) {
+            if !may_be_cut(name) || target.known.lists(principal, entry, kind, own) {
                 return Some((entry, Cow::Borrowed(own)));
             }
-            let mut long = target.known.long_names(&entry.server, kind).into_iter();
-            let uncut = long.find(|own| shown(&entry.alias, own, true) == name);
+            let long = target.known.long_names(principal, entry, kind);
+            let uncut = long
+                .into_iter()
+                .find(|own| shown(&entry.alias, own, true) == name);
             return Some((entry, uncut.map_or(Cow::Borrowed(own), Cow::Owned)));
         }
         let entry = match &entries[..] {
             [only] => only,
-            several => several
-                .iter()
-                .find(|entry| target.known.lists(&entry.server, kind, name))?,
+            _ => &entries[self.bare(principal, target, kind, name)?],
         };
         Some((entry, Cow::Borrowed(name)))
+    }
+
+    /// The first server of the gateway that lists a bare name and shows it; else the first that lists it.
+    fn bare(
+        &self,
+        principal: &Principal,
+        target: &Target<'_>,
+        kind: ItemKind,
+        name: &str,
+    ) -> Option<usize> {
+        let (mut shown, mut hidden): (Option<usize>, Option<usize>) = (None, None);
+        let mut holder = |server: &ServerId, lists: &ListsBy<'_>| {
+            for at in self.by_server.get(server).into_iter().flatten() {
+                let entry = &self.view.entries[*at];
+                let best = if entry.shows(kind, name) {
+                    &mut shown
+                } else {
+                    &mut hidden
+                };
+                if best.is_none_or(|best| *at < best) && lists(&entry.credential) {
+                    *best = Some(*at);
+                }
+            }
+        };
+        target.known.holders(principal, kind, name, &mut holder);
+        shown.or(hidden)
     }
 
     fn resource(
@@ -131,7 +165,7 @@ impl Gateway {
         }
         let mut best: Option<(Claim, &ViewEntry)> = None;
         for entry in &self.view.entries {
-            if let Some(claim) = target.known.claim(&entry.server, principal, uri)
+            if let Some(claim) = target.known.claim(principal, entry, uri)
                 && best.is_none_or(|(other, _)| claim < other)
             {
                 best = Some((claim, entry));
@@ -148,8 +182,8 @@ impl Router for TableRouter {
             .get(target.gateway)
             .ok_or_else(|| NoRoute::Gateway(target.gateway.clone()))?;
         let found = match target.item {
-            Item::Tool(name) => gateway.named(target, ItemKind::Tool, name),
-            Item::Prompt(name) => gateway.named(target, ItemKind::Prompt, name),
+            Item::Tool(name) => gateway.named(principal, target, ItemKind::Tool, name),
+            Item::Prompt(name) => gateway.named(principal, target, ItemKind::Prompt, name),
             Item::Resource(uri) => {
                 let entry = gateway.resource(principal, target, uri);
                 entry.map(|entry| (entry, Cow::Borrowed(uri)))
@@ -184,27 +218,26 @@ impl Router for TableRouter {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Known, ToolFilter};
+    use super::super::{Listed, Lists, ToolFilter};
     use super::*;
-    use crate::credential::CredentialRule;
-    use crate::id::{PrincipalId, ServerId};
+    use crate::credential::{CredentialRule, Owner, Revision};
+    use crate::id::PrincipalId;
 
-    struct Lists;
-
-    impl Known for Lists {
-        fn lists(&self, server: &ServerId, _: ItemKind, name: &str) -> bool {
-            matches!((server.as_str(), name), ("git", "log") | ("time", "now"))
-        }
-        fn long_names(&self, _: &ServerId, _: ItemKind) -> Vec<String> {
-            vec!["y".repeat(70)]
-        }
-        fn claim(&self, server: &ServerId, _: &Principal, uri: &str) -> Option<Claim> {
-            match (server.as_str(), uri) {
-                ("git", "x://1") => Some(Claim::Template),
-                ("time", "x://1") => Some(Claim::Listed),
-                _ => None,
-            }
-        }
+    fn lists() -> Lists {
+        let lists = Lists::default();
+        let put = |name: &str, listed| {
+            let server = ServerId::new(name).unwrap();
+            lists.put(&server, &Owner::Organization, &Revision::none(), listed);
+        };
+        let git = Listed::default()
+            .with(ItemKind::Tool, ["log", "secret_x", &"y".repeat(70)])
+            .with(ItemKind::Template, ["x://{n}"]);
+        put("git", git);
+        let time = Listed::default()
+            .with(ItemKind::Tool, ["now", "secret_x"])
+            .with(ItemKind::Resource, ["x://1"]);
+        put("time", time);
+        lists
     }
 
     fn entry(name: &str) -> ViewEntry {
@@ -236,7 +269,7 @@ mod tests {
         let target = Target {
             gateway: &gateway,
             item,
-            known: &Lists,
+            known: &lists(),
         };
         router
             .route(&principal, &target)
@@ -264,13 +297,15 @@ mod tests {
         let bare = router(ToolNames::Bare, &["git", "time"]);
         assert_eq!(routed(&bare, Item::Tool("now")), to("time", "now"));
         assert_eq!(routed(&bare, Item::Tool("other")), None);
+        assert_eq!(routed(&bare, Item::Tool("secret_x")), None);
     }
 
     #[test]
     fn a_resource_goes_to_the_best_claim() {
         let two = router(ToolNames::Auto, &["git", "time"]);
         assert_eq!(routed(&two, Item::Resource("x://1")), to("time", "x://1"));
-        assert_eq!(routed(&two, Item::Resource("x://2")), None);
+        assert_eq!(routed(&two, Item::Resource("x://2")), to("git", "x://2"));
+        assert_eq!(routed(&two, Item::Resource("y://2")), None);
         assert_eq!(
             routed(&router(ToolNames::Auto, &["git"]), Item::Resource("x://2")),
             to("git", "x://2")

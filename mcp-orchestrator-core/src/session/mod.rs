@@ -4,6 +4,7 @@ mod streams;
 mod table;
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -152,15 +153,19 @@ impl Session {
             .saturating_sub(Duration::from_millis(self.last_use.load(Ordering::Relaxed)))
     }
 
-    /// A call begins; the token is cancelled when the client takes it back.
-    pub(crate) fn begin(self: &Arc<Self>, id: Bytes) -> InFlight {
+    /// A call begins; the token is cancelled when the client takes it back. `None` where a call under this id goes on:
+    /// nobody could tell the two apart, and a cancellation would end the wrong one.
+    pub(crate) fn begin(self: &Arc<Self>, id: Bytes) -> Option<InFlight> {
         let token = self.ended.child_token();
-        lock(&self.calls).insert(id.clone(), token.clone());
-        InFlight {
+        match lock(&self.calls).entry(id.clone()) {
+            Entry::Occupied(_) => return None,
+            Entry::Vacant(free) => free.insert(token.clone()),
+        };
+        Some(InFlight {
             session: Arc::clone(self),
             id,
             token,
-        }
+        })
     }
 
     /// The client takes a call back.
@@ -225,17 +230,23 @@ impl Session {
     ) -> Reply {
         let number = self.streams.open();
         let session = Arc::clone(self);
+        let (cancelled, mut in_flight) = (in_flight.token.clone(), Some(in_flight));
         tasks.spawn(async move {
             loop {
                 let item = tokio::select! {
                     item = reply.next() => item,
-                    () = in_flight.token.cancelled() => None,
+                    () = cancelled.cancelled() => None,
                 };
                 let Some(item) = item else { break };
+                if matches!(item, ReplyItem::Response(_) | ReplyItem::Failed(_)) {
+                    // Before the client can have it: from then on it may use the id again.
+                    in_flight = None;
+                }
                 if let Some(event) = session.event(item) {
                     session.streams.push(number, event);
                 }
             }
+            drop(in_flight);
             session.streams.finish(number);
         });
         self.read(EventId {

@@ -19,6 +19,9 @@ const ENDED: usize = 16;
 /// The stream of what belongs to no call.
 const GENERAL: u64 = EventId::GENERAL;
 
+/// An item, and which event of which stream it is.
+pub(super) type Placed = (EventId, ReplyItem);
+
 /// One event.
 #[derive(Clone, Debug)]
 pub(super) enum Event {
@@ -149,7 +152,7 @@ impl Streams {
     pub(super) fn read(
         streams: &Arc<Self>,
         after: EventId,
-    ) -> impl Stream<Item = ReplyItem> + Send + use<> {
+    ) -> impl Stream<Item = Placed> + Send + use<> {
         let reader = {
             let mut inner = streams.lock();
             let log = inner.logs.get_mut(&after.stream);
@@ -175,7 +178,7 @@ impl Streams {
     /// The stream of what belongs to no call, from where it was last read.
     pub(super) fn listen(
         streams: &Arc<Self>,
-    ) -> (EventId, impl Stream<Item = ReplyItem> + Send + use<>) {
+    ) -> (EventId, impl Stream<Item = Placed> + Send + use<>) {
         let seq = streams.lock().logs.entry(GENERAL).or_default().read;
         let after = EventId {
             stream: GENERAL,
@@ -193,7 +196,7 @@ struct Reader {
 }
 
 impl Reader {
-    async fn next(&mut self) -> Option<ReplyItem> {
+    async fn next(&mut self) -> Option<Placed> {
         let streams = Arc::clone(&self.streams);
         loop {
             let news = streams.news.notified();
@@ -216,9 +219,13 @@ impl Reader {
         }
         if let Some((seq, event)) = log.events.iter().find(|(seq, _)| *seq > self.at) {
             self.at = *seq;
+            let place = EventId {
+                stream: self.number,
+                seq: self.at,
+            };
             let item = event.item();
             log.read = log.read.max(self.at);
-            return Next::Item(item);
+            return Next::Item((place, item));
         }
         if log.done || closed {
             Next::End
@@ -229,7 +236,7 @@ impl Reader {
 }
 
 enum Next {
-    Item(ReplyItem),
+    Item(Placed),
     Wait,
     End,
 }
@@ -253,8 +260,8 @@ mod tests {
         Event::Message(crate::call::own(bytes))
     }
 
-    async fn bodies(stream: impl Stream<Item = ReplyItem>, count: usize) -> Vec<String> {
-        let items = stream.take(count).map(|item| match item {
+    async fn bodies(stream: impl Stream<Item = Placed>, count: usize) -> Vec<String> {
+        let items = stream.take(count).map(|(_, item)| match item {
             ReplyItem::Notification(message) => message.body().unwrap().to_owned(),
             other => panic!("{other:?}"),
         });

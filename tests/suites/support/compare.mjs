@@ -38,10 +38,6 @@ const OF_STREAMS = new Set([
   'server-sse-disconnect-resume',
 ]);
 
-// Open: over HTTP the gateway resumes the fixture's broken stream when its `retry` (3 s) has passed, and by then the
-// fixture has forgotten the answer. The scenario is not scored, and still has to be without a failure.
-const OPEN = new Set(['server-sse-disconnect-resume']);
-
 // Scenario -> check -> the statuses and messages that it had. INFO says what happened, it judges nothing.
 function read(target, set) {
   const folder = join(results, target, set);
@@ -78,7 +74,6 @@ function lost(direct, here) {
       const mine = ours?.get(name);
       if (mine?.statuses.length >= check.statuses.length && mine.statuses.every((status) => status === 'SUCCESS')) continue;
       if (!mine && ours && fails(ours).length === 0 && OF_STREAMS.has(name.split(' ')[0])) continue;
-      if (OPEN.has(name.split(' ')[0]) && mine?.statuses.every((status) => status === 'WARNING')) continue;
       const seen = mine ? [...new Set(mine.statuses)].join('+') : 'absent';
       found.push(`${scenario}: ${name}: ${seen} ${brief(mine?.messages.join('; ') ?? '')}`);
     }

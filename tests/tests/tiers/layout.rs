@@ -97,7 +97,10 @@ pub(crate) const HEAVY: &[(&str, &str)] = &[
         "mcp-orchestrator-core/src/runtime/kubernetes",
     ),
     ("rustix::", "mcp-orchestrator-core/src/runtime/process"),
-    ("rustls::", "mcp-orchestrator-core/src/runtime/remote"),
+    (
+        "rustls::",
+        "mcp-orchestrator-core/src/runtime/remote|mcp-orchestrator-core/src/runtime/kubernetes",
+    ),
     ("schemars::", "mcp-orchestrator-core/src/config/"),
     ("serde_saphyr::", "mcp-orchestrator-core/src/config/"),
 ];

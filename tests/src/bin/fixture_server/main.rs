@@ -12,6 +12,7 @@ mod content;
 mod handler;
 mod mrtr;
 mod prompts;
+mod recall;
 mod reconnection;
 mod report;
 mod resources;

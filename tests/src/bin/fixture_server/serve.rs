@@ -1,9 +1,10 @@
-//! The two transports. Accepted sockets send without delay: rmcp writes the priming event and the answer apart,
+//! The two transports. Over HTTP the eras have a service each, since only a legacy stream is resumed: a modern client
+//! that leaves its stream cancels its call. Accepted sockets send without delay: rmcp writes the priming event and the answer apart,
 //! and with Nagle's algorithm the second waits for the peer's delayed acknowledgement.
 
 use std::{error::Error, net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::{Router, middleware, serve::ListenerExt as _};
+use axum::{Router, extract::Request, http::HeaderMap, middleware, serve::ListenerExt as _};
 use rmcp::{
     ServiceExt as _,
     transport::{
@@ -12,11 +13,15 @@ use rmcp::{
     },
 };
 use tokio::net::TcpListener;
+use tower::ServiceExt as _;
 
-use crate::{handler::Fixture, reconnection};
+use crate::{handler::Fixture, recall::Recall, reconnection};
 
 /// When a client whose stream ended may come back.
 const RETRY: Duration = Duration::from_millis(500);
+
+/// The version whose requests stand alone.
+const MODERN: &str = "2026-07-28";
 
 /// Serves one peer over standard input and output until either side ends.
 pub(crate) async fn stdio(fixture: Fixture) -> Result<(), Box<dyn Error>> {
@@ -32,20 +37,42 @@ pub(crate) async fn http(fixture: &Fixture, address: SocketAddr) -> Result<(), B
         // A socket that refuses is one that the peer has closed already.
         let _ = socket.set_nodelay(true);
     });
+    let legacy = LocalSessionManager::default().with_event_store(Arc::new(Recall::new()));
+    let legacy = service(fixture, legacy);
+    let modern = service(fixture, LocalSessionManager::default());
+    let either = tower::service_fn(move |request: Request| {
+        let service = if is_modern(request.headers()) {
+            modern.clone()
+        } else {
+            legacy.clone()
+        };
+        service.oneshot(request)
+    });
+    let router = Router::new()
+        .route_service("/mcp", either)
+        .layer(middleware::from_fn(reconnection::end_stream));
+    axum::serve(listener, router).await?;
+    Ok(())
+}
+
+fn service(
+    fixture: &Fixture,
+    sessions: LocalSessionManager,
+) -> StreamableHttpService<Fixture, LocalSessionManager> {
     let fixture = fixture.clone();
-    let service = StreamableHttpService::new(
+    StreamableHttpService::new(
         move || Ok(fixture.with_own_session()),
-        Arc::new(LocalSessionManager::default()),
+        Arc::new(sessions),
         StreamableHttpServerConfig::default()
             .with_allowed_origins(["http://localhost:*", "http://127.0.0.1:*", "http://[::1]:*"])
             .with_sse_retry(Some(RETRY))
             .with_max_request_body_bytes(reconnection::MAX_BODY),
-    );
-    let router = Router::new()
-        .route_service("/mcp", service)
-        .layer(middleware::from_fn(reconnection::end_stream));
-    axum::serve(listener, router).await?;
-    Ok(())
+    )
+}
+
+fn is_modern(headers: &HeaderMap) -> bool {
+    let version = headers.get("mcp-protocol-version");
+    version.is_some_and(|version| version.as_bytes() == MODERN.as_bytes())
 }
 
 #[expect(

@@ -1,75 +1,80 @@
-//! What routing asks of a server's lists, over all its owners.
+//! What one list tells of a server: the names of its items, and which resources may be its own.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
-use super::Kept;
-use crate::router::{Claim, ItemKind};
+use super::{Claim, ItemKind, LONGEST};
 
 /// Own names that, with the shortest prefix, may not fit.
 const LONG: usize = 40;
 
-/// Names and templates of one server.
-#[derive(Debug, Default)]
-pub(crate) struct ServerFacts {
-    tools: HashSet<String>,
-    prompts: HashSet<String>,
-    resources: HashSet<String>,
-    templates: Vec<String>,
-    annotates: bool,
+/// The names that a server lists to one owner.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listed {
+    tools: HashSet<Arc<str>>,
+    prompts: HashSet<Arc<str>>,
+    resources: HashSet<Arc<str>>,
+    templates: Vec<Arc<str>>,
 }
 
-impl ServerFacts {
-    pub(crate) fn of<'a>(lists: impl Iterator<Item = &'a Kept>) -> Self {
-        let mut facts = Self::default();
-        for kept in lists {
-            let names = |kind| kept.items(kind).iter().map(|item| item.name.clone());
-            facts.tools.extend(names(ItemKind::Tool));
-            facts.prompts.extend(names(ItemKind::Prompt));
-            facts.resources.extend(names(ItemKind::Resource));
-            facts.templates.extend(names(ItemKind::Template));
-            facts.annotates |= kept
-                .items(ItemKind::Tool)
-                .iter()
-                .any(|tool| !tool.params.is_empty());
-        }
-        facts.templates.sort();
-        facts.templates.dedup();
-        facts
-    }
-
-    /// Whether any tool wants arguments repeated in headers.
-    pub(super) fn annotates(&self) -> bool {
-        self.annotates
-    }
-
-    pub(super) fn lists(&self, kind: ItemKind, name: &str) -> bool {
+impl Listed {
+    /// The same, with these items of a kind: names of tools and prompts, URIs of resources and templates.
+    #[must_use]
+    pub fn with<S: Into<Arc<str>>>(
+        mut self,
+        kind: ItemKind,
+        names: impl IntoIterator<Item = S>,
+    ) -> Self {
+        let names = names.into_iter().map(Into::into);
         match kind {
-            ItemKind::Tool => self.tools.contains(name),
-            ItemKind::Prompt => self.prompts.contains(name),
-            ItemKind::Resource => self.resources.contains(name),
-            ItemKind::Template => self.templates.iter().any(|template| template == name),
+            ItemKind::Tool => self.tools.extend(names),
+            ItemKind::Prompt => self.prompts.extend(names),
+            ItemKind::Resource => self.resources.extend(names),
+            ItemKind::Template => {
+                self.templates.extend(names);
+                self.templates.sort();
+                self.templates.dedup();
+            }
+        }
+        self
+    }
+
+    /// Whether an item of this name is listed.
+    pub fn has(&self, kind: ItemKind, name: &str) -> bool {
+        match self.names(kind) {
+            Some(names) => names.contains(name),
+            None => self.templates.iter().any(|template| **template == *name),
         }
     }
 
+    /// The names of a kind; none for templates, which are matched and not looked up.
+    pub(super) fn names(&self, kind: ItemKind) -> Option<&HashSet<Arc<str>>> {
+        match kind {
+            ItemKind::Tool => Some(&self.tools),
+            ItemKind::Prompt => Some(&self.prompts),
+            ItemKind::Resource => Some(&self.resources),
+            ItemKind::Template => None,
+        }
+    }
+
+    /// Names that may be too long to be shown with a prefix.
     pub(super) fn long_names(&self, kind: ItemKind) -> Vec<String> {
         let names = match kind {
             ItemKind::Tool => &self.tools,
             ItemKind::Prompt => &self.prompts,
             ItemKind::Resource | ItemKind::Template => return Vec::new(),
         };
-        names
-            .iter()
-            .filter(|name| name.len() > LONG.min(crate::router::LONGEST / 2))
-            .cloned()
-            .collect()
+        let long = |name: &&Arc<str>| name.len() > LONG.min(LONGEST / 2);
+        names.iter().filter(long).map(ToString::to_string).collect()
     }
 
+    /// Why a resource may be the server's.
     pub(super) fn claim(&self, uri: &str) -> Option<Claim> {
         if self.resources.contains(uri) {
             return Some(Claim::Listed);
         }
         // A template itself may be asked for, as completion/complete does.
-        let fits = |template: &String| template == uri || matches(template, uri);
+        let fits = |template: &Arc<str>| **template == *uri || matches(template, uri);
         self.templates.iter().any(fits).then_some(Claim::Template)
     }
 }

@@ -1,0 +1,228 @@
+//! What the cluster answers when it does not do what it was asked, in our words: what failed, on what, and what helps.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::error::{Error, ErrorKind};
+
+/// When to try again where the cluster says nothing of it.
+const AGAIN: Duration = Duration::from_secs(2);
+
+/// Why there is no way to the cluster.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum AccessError {
+    #[error(
+        "no cluster is configured: name a file by --kubeconfig or KUBECONFIG; this is no pod, and ~/.kube/config is not there"
+    )]
+    Nothing,
+    #[error("kubeconfig {0} is not there")]
+    Missing(String),
+    #[error("kubeconfig {0} cannot be used: {1}")]
+    Kubeconfig(String, String),
+    #[error("kubeconfig {0} has no current context: name one of {1} by --context")]
+    NoContext(String, String),
+    #[error("kubeconfig {0} has no context {1}: there are {2}")]
+    UnknownContext(String, String, String),
+    #[error("the service account of this pod cannot be used: {0}")]
+    Inside(String),
+    #[error("the credentials for the cluster cannot be used: {0}")]
+    Credentials(String),
+    #[error("TLS to the cluster cannot be set up: {0}")]
+    Tls(String),
+    #[error("proxy {0} cannot be used: http, https and socks5 can")]
+    Proxy(String),
+    #[error("{0} does not answer")]
+    Unreachable(String, #[source] Box<Error>),
+    #[error("namespace {0} does not exist: create it, or name another one by --namespace")]
+    NoNamespace(String),
+    #[error("reading the cluster's configuration was broken off")]
+    BrokenOff,
+}
+
+impl From<AccessError> for Error {
+    fn from(error: AccessError) -> Self {
+        let text = error.to_string();
+        match error {
+            AccessError::Unreachable(_, cause) => Self::new(cause.kind(), text).with_source(cause),
+            _ => Self::new(ErrorKind::Config, text),
+        }
+    }
+}
+
+/// No answer came in time.
+#[derive(Debug, thiserror::Error)]
+#[error("no answer within {} s", .0.as_secs())]
+pub(super) struct Late(pub(super) Duration);
+
+/// What was asked of the cluster.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Action<'a> {
+    verb: &'static str,
+    /// As a rule of a Role names it: `pods/attach`.
+    resource: &'static str,
+    group: &'static str,
+    namespace: &'a str,
+    name: &'a str,
+}
+
+impl<'a> Action<'a> {
+    /// This verb on this resource of the core group.
+    pub(super) fn new(verb: &'static str, resource: &'static str, namespace: &'a str) -> Self {
+        Self {
+            verb,
+            resource,
+            group: "",
+            namespace,
+            name: "",
+        }
+    }
+
+    /// The resource is of this group.
+    pub(super) fn of(mut self, group: &'static str) -> Self {
+        self.group = group;
+        self
+    }
+
+    /// One object.
+    pub(super) fn on(mut self, name: &'a str) -> Self {
+        self.name = name;
+        self
+    }
+
+    /// The rule of a Role that allows it.
+    pub(super) fn rule(&self) -> String {
+        format!(
+            "{{apiGroups: [{:?}], resources: [{:?}], verbs: [{:?}]}}",
+            self.group, self.resource, self.verb
+        )
+    }
+
+    /// The cluster's refusal, in our words.
+    pub(super) fn error(&self, error: kube::Error) -> Error {
+        let kube::Error::Api(status) = error else {
+            return self.unanswered(&error);
+        };
+        let said = if status.message.is_empty() {
+            &status.reason
+        } else {
+            &status.message
+        };
+        let (kind, help) = match status.code {
+            401 => (
+                ErrorKind::Config,
+                ": the cluster does not know who asks; see to the kubeconfig's credentials"
+                    .to_owned(),
+            ),
+            403 if status.reason == "Forbidden" && !said.contains("exceeded quota") => (
+                ErrorKind::Config,
+                format!(": the Role needs the rule {}", self.rule()),
+            ),
+            403 => (ErrorKind::StartFailed, String::new()),
+            409 => (ErrorKind::Conflict, String::new()),
+            400 | 422 => (ErrorKind::StartFailed, String::new()),
+            _ => (ErrorKind::Unavailable, String::new()),
+        };
+        let new = Error::new(
+            kind,
+            format!("{self} was refused with {}{help}: {said}", status.code),
+        );
+        let waits = matches!(status.code, 429 | 500..);
+        let after = status.details.as_ref().map(|d| d.retry_after_seconds);
+        match after.filter(|seconds| *seconds > 0) {
+            Some(seconds) if waits => new.with_retry_after(Duration::from_secs(seconds.into())),
+            None if waits => new.with_retry_after(AGAIN),
+            _ => new,
+        }
+    }
+
+    /// No answer, or none that can be read.
+    fn unanswered(&self, error: &kube::Error) -> Error {
+        let kind = match error {
+            kube::Error::Service(cause) if cause.is::<Late>() => ErrorKind::TimedOut,
+            kube::Error::Auth(_) => ErrorKind::Config,
+            kube::Error::SerdeError(_) | kube::Error::BuildRequest(_) => ErrorKind::Internal,
+            _ => ErrorKind::Unavailable,
+        };
+        let new = Error::new(kind, format!("{self} failed: {}", causes(error)));
+        match kind {
+            ErrorKind::TimedOut | ErrorKind::Unavailable => new.with_retry_after(AGAIN),
+            _ => new,
+        }
+    }
+}
+
+impl fmt::Display for Action<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { verb, resource, .. } = self;
+        write!(f, "kubernetes: {verb} {resource}")?;
+        if !self.name.is_empty() {
+            write!(f, " {}", self.name)?;
+        }
+        if !self.namespace.is_empty() {
+            write!(f, " in namespace {}", self.namespace)?;
+        }
+        Ok(())
+    }
+}
+
+/// An error and its causes, each told once.
+pub(super) fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let more = cause.to_string();
+        if !text.contains(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
+        next = cause.source();
+    }
+    text
+}
+
+/// Whether the object is not there.
+pub(super) fn is_absent(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 404)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(code: u16, reason: &str) -> Error {
+        let status = kube::core::Status::failure("pods is refused", reason).with_code(code);
+        let action = Action::new("list", "pods", "team");
+        action.error(kube::Error::Api(status.boxed()))
+    }
+
+    #[test]
+    fn a_refusal_names_verb_resource_and_what_helps() {
+        let error = refused(403, "Forbidden");
+        assert_eq!(error.kind(), ErrorKind::Config);
+        let text = error.to_string();
+        assert!(text.starts_with("kubernetes: list pods in namespace team "));
+        let rule = r#"{apiGroups: [""], resources: ["pods"], verbs: ["list"]}"#;
+        assert!(text.contains(rule), "{text}");
+    }
+
+    #[test]
+    fn each_status_has_its_kind() {
+        for (code, kind) in [
+            (401, ErrorKind::Config),
+            (404, ErrorKind::Unavailable),
+            (409, ErrorKind::Conflict),
+            (410, ErrorKind::Unavailable),
+            (422, ErrorKind::StartFailed),
+            (429, ErrorKind::Unavailable),
+            (503, ErrorKind::Unavailable),
+        ] {
+            let error = refused(code, "");
+            assert_eq!(error.kind(), kind, "{code}");
+            assert_eq!(error.retry_after().is_some(), code == 429 || code >= 500);
+        }
+        let late = kube::Error::Service(Box::new(Late(Duration::from_secs(30))));
+        let error = Action::new("get", "pods", "team").on("a").error(late);
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
+        assert!(error.to_string().contains("no answer within 30 s"));
+    }
+}

@@ -1,0 +1,174 @@
+//! Connections to a pod's port: by its own address from inside of the cluster, by port-forward from outside.
+
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use async_trait::async_trait;
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt as _, TryFutureExt as _};
+use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
+use kube::api::Portforwarder;
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
+
+use super::access::Access;
+use super::errors::Action;
+use crate::runtime::{BoxedIo, Connect, TcpConnect};
+
+/// Connects to this port of a pod, anew each time.
+///
+/// `address` is the pod's own; it is used from inside of the cluster.
+pub fn connect_to(access: &Access, pod: &str, address: &str, port: u16) -> Arc<dyn Connect> {
+    if access.is_inside() {
+        return Arc::new(ByAddress {
+            pod: pod.to_owned(),
+            tcp: TcpConnect::new(address, port),
+        });
+    }
+    Arc::new(ByForward {
+        access: access.clone(),
+        pod: pod.to_owned(),
+        port,
+    })
+}
+
+/// By the pod's own address.
+#[derive(Debug)]
+struct ByAddress {
+    pod: String,
+    tcp: TcpConnect,
+}
+
+#[async_trait]
+impl Connect for ByAddress {
+    async fn connect(&self) -> io::Result<BoxedIo> {
+        let stream = self.tcp.stream().await;
+        let stream = stream
+            .map_err(|error| io::Error::new(error.kind(), format!("pod {}: {error}", self.pod)))?;
+        Ok(Box::new(stream))
+    }
+}
+
+/// By the API server and the pod's node.
+#[derive(Debug)]
+struct ByForward {
+    access: Access,
+    pod: String,
+    port: u16,
+}
+
+#[async_trait]
+impl Connect for ByForward {
+    async fn connect(&self) -> io::Result<BoxedIo> {
+        let namespace = self.access.namespace();
+        let pods: Api<Pod> = Api::namespaced(self.access.client().clone(), namespace);
+        let ports = [self.port];
+        let forward = pods.portforward(&self.pod, &ports).map_err(|error| {
+            let action = Action::new("create", "pods/portforward", namespace).on(&self.pod);
+            io::Error::other(action.error(error))
+        });
+        let mut forwarder = forward.await?;
+        let gone = || io::Error::other("the port-forward has no stream for its port");
+        let stream = forwarder.take_stream(self.port).ok_or_else(gone)?;
+        let refused = forwarder.take_error(self.port).ok_or_else(gone)?;
+        Ok(Box::new(Forwarded {
+            place: format!("pod {} port {}", self.pod, self.port),
+            stream,
+            refused: Some(refused.boxed()),
+            forwarder,
+        }))
+    }
+}
+
+/// One connection through the API server. It ends with this.
+struct Forwarded {
+    place: String,
+    stream: DuplexStream,
+    /// What the pod's node says where the port cannot be reached.
+    refused: Option<BoxFuture<'static, Option<String>>>,
+    forwarder: Portforwarder,
+}
+
+impl Forwarded {
+    /// The end of the stream: the port's own, or the node's refusal, which is told beside the stream.
+    fn ended(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(refused) = &mut self.refused else {
+            return Poll::Ready(Ok(()));
+        };
+        let said = ready!(refused.poll_unpin(cx));
+        self.refused = None;
+        Poll::Ready(match said {
+            Some(text) => Err(refusal(&self.place, &text)),
+            None => Ok(()),
+        })
+    }
+}
+
+fn refusal(place: &str, text: &str) -> io::Error {
+    let kind = if text.contains("connection refused") {
+        io::ErrorKind::ConnectionRefused
+    } else {
+        io::ErrorKind::ConnectionAborted
+    };
+    io::Error::new(kind, format!("{place}: {}", text.trim()))
+}
+
+impl AsyncRead for Forwarded {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        if let Poll::Ready(read) = Pin::new(&mut self.stream).poll_read(cx, buffer) {
+            read?;
+            if buffer.filled().len() > before || buffer.remaining() == 0 {
+                return Poll::Ready(Ok(()));
+            }
+            return self.ended(cx);
+        }
+        // A refusal may come while the stream stays silent.
+        if let Some(refused) = &mut self.refused
+            && let Poll::Ready(said) = refused.poll_unpin(cx)
+        {
+            self.refused = None;
+            if let Some(text) = said {
+                return Poll::Ready(Err(refusal(&self.place, &text)));
+            }
+        }
+        Poll::Pending
+    }
+}
+
+impl AsyncWrite for Forwarded {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+impl fmt::Debug for Forwarded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Forwarded({})", self.place)
+    }
+}
+
+impl Drop for Forwarded {
+    fn drop(&mut self) {
+        self.forwarder.abort();
+    }
+}

@@ -1,0 +1,256 @@
+//! Which rights are needed, and whether they are there: one table that is also the Role.
+
+use std::fmt;
+
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use k8s_openapi::api::authorization::v1::{
+    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
+};
+use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::api::rbac::v1::{PolicyRule, Role};
+use kube::Api;
+use kube::api::PostParams;
+use kube::core::ObjectMeta;
+
+use super::access::Access;
+use super::errors::{AccessError, Action, is_absent};
+use crate::error::Result;
+
+/// Questions at once.
+const AT_ONCE: usize = 8;
+
+/// What may be done with one resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// The API group; the core one has no name.
+    pub group: &'static str,
+    /// The resource, as a Role names it.
+    pub resource: &'static str,
+    /// What is done with it.
+    pub verbs: &'static [&'static str],
+    /// Who needs it.
+    pub place: Place,
+}
+
+/// Who needs a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Every orchestrator.
+    Everywhere,
+    /// One that does not run in the cluster: it reaches pods through the API server.
+    Outside,
+}
+
+const fn rule(group: &'static str, resource: &'static str, verbs: &'static [&'static str]) -> Rule {
+    Rule {
+        group,
+        resource,
+        verbs,
+        place: Place::Everywhere,
+    }
+}
+
+/// Every right that is used, and no other. The Role of the deployment is this table.
+pub const RULES: &[Rule] = &[
+    rule(
+        "apps",
+        "deployments",
+        &["get", "list", "watch", "create", "patch", "delete"],
+    ),
+    rule("", "pods", &["get", "list", "watch", "delete"]),
+    rule("", "pods/log", &["get"]),
+    rule("", "pods/attach", &["get", "create"]),
+    rule("", "events", &["list", "watch"]),
+    rule("", "secrets", &["get", "list", "create", "patch", "delete"]),
+    rule(
+        "",
+        "configmaps",
+        &["get", "list", "create", "update", "patch", "delete"],
+    ),
+    rule("", "services", &["list", "create", "patch", "delete"]),
+    rule(
+        "networking.k8s.io",
+        "networkpolicies",
+        &["list", "create", "patch", "delete"],
+    ),
+    rule(
+        "coordination.k8s.io",
+        "leases",
+        &["get", "watch", "list", "create", "update"],
+    ),
+    Rule {
+        place: Place::Outside,
+        ..rule("", "pods/portforward", &["get", "create"])
+    },
+];
+
+/// The rules that this way to the cluster needs.
+pub fn rules(inside: bool) -> impl Iterator<Item = &'static Rule> {
+    let needed = move |rule: &&Rule| !inside || rule.place == Place::Everywhere;
+    RULES.iter().filter(needed)
+}
+
+/// The Role that allows all of it, for an orchestrator inside or outside of the cluster.
+pub fn role(name: &str, namespace: &str, inside: bool) -> Role {
+    let owned = |text: &&'static str| (*text).to_owned();
+    let rules = rules(inside).map(|rule| PolicyRule {
+        api_groups: Some(vec![rule.group.to_owned()]),
+        resources: Some(vec![rule.resource.to_owned()]),
+        verbs: rule.verbs.iter().map(owned).collect(),
+        ..PolicyRule::default()
+    });
+    Role {
+        metadata: ObjectMeta {
+            name: Some(name.to_owned()),
+            namespace: Some(namespace.to_owned()),
+            ..ObjectMeta::default()
+        },
+        rules: Some(rules.collect()),
+    }
+}
+
+/// A right that is missing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denied {
+    /// What is to be done.
+    pub verb: &'static str,
+    /// With what.
+    pub resource: &'static str,
+    /// Of which API group.
+    pub group: &'static str,
+    /// Where.
+    pub namespace: String,
+    /// What the cluster says to it, where it says something.
+    pub reason: Option<String>,
+}
+
+impl fmt::Display for Denied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rule = Action::new(self.verb, self.resource, &self.namespace)
+            .of(self.group)
+            .rule();
+        write!(
+            f,
+            "may not {} {} in namespace {}: the Role needs the rule {rule}",
+            self.verb, self.resource, self.namespace
+        )?;
+        match &self.reason {
+            Some(reason) => write!(f, " ({reason})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Asks the cluster for every right that is needed, and answers those that are missing. It changes nothing.
+///
+/// # Errors
+/// Where the cluster cannot be asked; [`Config`](crate::ErrorKind::Config) where the namespace does not exist.
+pub async fn review(access: &Access) -> Result<Vec<Denied>> {
+    let needed: Vec<(&Rule, &'static str)> = rules(access.is_inside())
+        .flat_map(|rule| rule.verbs.iter().map(move |verb| (rule, *verb)))
+        .collect();
+    let asked = futures_util::stream::iter(needed)
+        .map(|(rule, verb)| ask(access, rule, verb))
+        .buffered(AT_ONCE);
+    let answers: Vec<Option<Denied>> = asked.try_collect().await?;
+    let denied: Vec<Denied> = answers.into_iter().flatten().collect();
+    let creates = |one: &Denied| one.verb == "create" && one.resource == "configmaps";
+    if !denied.iter().any(creates) {
+        namespace_exists(access).await?;
+    }
+    Ok(denied)
+}
+
+async fn ask(access: &Access, rule: &'static Rule, verb: &'static str) -> Result<Option<Denied>> {
+    let (resource, subresource) = match rule.resource.split_once('/') {
+        Some((resource, subresource)) => (resource, Some(subresource.to_owned())),
+        None => (rule.resource, None),
+    };
+    let question = SelfSubjectAccessReview {
+        spec: SelfSubjectAccessReviewSpec {
+            resource_attributes: Some(ResourceAttributes {
+                group: Some(rule.group.to_owned()),
+                namespace: Some(access.namespace().to_owned()),
+                resource: Some(resource.to_owned()),
+                subresource,
+                verb: Some(verb.to_owned()),
+                ..ResourceAttributes::default()
+            }),
+            ..SelfSubjectAccessReviewSpec::default()
+        },
+        ..SelfSubjectAccessReview::default()
+    };
+    let reviews: Api<SelfSubjectAccessReview> = Api::all(access.client().clone());
+    let answer = reviews.create(&PostParams::default(), &question).await;
+    let answer = answer.map_err(|error| {
+        let action = Action::new("create", "selfsubjectaccessreviews", "");
+        action.of("authorization.k8s.io").error(error)
+    })?;
+    let status = answer.status.unwrap_or_default();
+    let denied = Denied {
+        verb,
+        resource: rule.resource,
+        group: rule.group,
+        namespace: access.namespace().to_owned(),
+        reason: status.reason.filter(|reason| !reason.is_empty()),
+    };
+    Ok((!status.allowed).then_some(denied))
+}
+
+/// Reading a namespace is no right of a namespace's Role; what cannot be created there tells the same.
+async fn namespace_exists(access: &Access) -> Result<()> {
+    let namespace = access.namespace();
+    let maps: Api<ConfigMap> = Api::namespaced(access.client().clone(), namespace);
+    let trial = ConfigMap {
+        metadata: ObjectMeta {
+            generate_name: Some("mcp-orchestrator-check-".to_owned()),
+            ..ObjectMeta::default()
+        },
+        ..ConfigMap::default()
+    };
+    let dry = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
+    match maps.create(&dry, &trial).await {
+        Ok(_) => Ok(()),
+        Err(error) if is_absent(&error) => {
+            Err(AccessError::NoNamespace(namespace.to_owned()).into())
+        }
+        Err(error) => Err(Action::new("create", "configmaps", namespace).error(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_right_names_the_rule_that_gives_it() {
+        let denied = Denied {
+            verb: "patch",
+            resource: "deployments",
+            group: "apps",
+            namespace: "team".to_owned(),
+            reason: None,
+        };
+        assert_eq!(
+            denied.to_string(),
+            "may not patch deployments in namespace team: the Role needs the rule \
+             {apiGroups: [\"apps\"], resources: [\"deployments\"], verbs: [\"patch\"]}"
+        );
+    }
+
+    #[test]
+    fn the_role_is_the_table_and_names_no_right_twice() {
+        let role = role("x", "y", true);
+        let rules = role.rules.unwrap();
+        assert_eq!(rules.len(), RULES.len() - 1);
+        let mut named: Vec<_> = RULES.iter().map(|one| (one.group, one.resource)).collect();
+        named.sort_unstable();
+        named.dedup();
+        assert_eq!(named.len(), RULES.len());
+        let all = RULES.iter().flat_map(|one| one.verbs);
+        assert!(all.clone().count() > RULES.len() && all.into_iter().all(|verb| *verb != "*"));
+    }
+}

@@ -1,0 +1,115 @@
+//! Which cluster, as whom, and with which rights.
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
+use mcp_orchestrator_core::ErrorKind;
+use mcp_orchestrator_core::runtime::kubernetes::{Access, AccessOptions, review};
+
+use crate::cluster::space;
+
+#[tokio::test]
+async fn a_cluster_is_reached_and_nothing_global_is_installed() {
+    let Some(space) = space("reach").await else {
+        return;
+    };
+    let version = space.admin.reach().await.unwrap();
+    assert!(version.starts_with("v1."), "{version}");
+    assert!(rustls::crypto::CryptoProvider::get_default().is_none());
+    assert!(space.admin.said().contains(&space.name));
+    space.leave().await;
+}
+
+#[tokio::test]
+async fn a_context_that_is_not_there_is_told_with_those_that_are() {
+    let Some(space) = space("context").await else {
+        return;
+    };
+    let options = AccessOptions {
+        kubeconfig: Some(space.kubeconfig.clone()),
+        context: Some("elsewhere".to_owned()),
+        namespace: None,
+    };
+    let error = Access::open(&options).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    let text = error.to_string();
+    assert!(
+        text.contains("has no context elsewhere: there are kube-test"),
+        "{text}"
+    );
+    space.leave().await;
+}
+
+#[tokio::test]
+async fn rights_are_reviewed_before_anything_is_done() {
+    let Some(space) = space("review").await else {
+        return;
+    };
+    assert_eq!(review(&space.admin).await.unwrap(), []);
+    let token = space.account("weak").await;
+    let weak = space.open_as(&token).await;
+    let denied = review(&weak).await.unwrap();
+    let all = mcp_orchestrator_core::runtime::kubernetes::RULES.iter();
+    assert_eq!(denied.len(), all.flat_map(|rule| rule.verbs).count());
+    let pods: Api<Pod> = Api::namespaced(weak.client().clone(), &space.name);
+    let forbidden = pods.list(&kube::api::ListParams::default()).await;
+    assert!(matches!(forbidden, Err(kube::Error::Api(status)) if status.is_forbidden()));
+    space.bind("weak").await;
+    let mut left = review(&weak).await.unwrap();
+    // The authorizer learns of a new Role by a watch of its own.
+    while !left.is_empty() {
+        left = review(&weak).await.unwrap();
+    }
+    space.leave().await;
+}
+
+#[tokio::test]
+async fn a_namespace_that_does_not_exist_is_told() {
+    let Some(space) = space("namespace").await else {
+        return;
+    };
+    let options = AccessOptions {
+        kubeconfig: Some(space.kubeconfig.clone()),
+        context: None,
+        namespace: Some("kreach-nowhere".to_owned()),
+    };
+    let access = Access::open(&options).await.unwrap();
+    let error = review(&access).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert!(
+        error
+            .to_string()
+            .contains("namespace kreach-nowhere does not exist"),
+        "{error}"
+    );
+    space.leave().await;
+}
+
+#[tokio::test]
+async fn a_cluster_that_does_not_answer_is_told() {
+    let Some(space) = space("away").await else {
+        return;
+    };
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let text = std::fs::read_to_string(&space.kubeconfig).unwrap();
+    let files = tempfile::tempdir().unwrap();
+    let file = files.path().join("config");
+    let moved = text.replace(
+        "https://10.231.255.1:6443",
+        &format!("https://127.0.0.1:{port}"),
+    );
+    assert_ne!(moved, text);
+    std::fs::write(&file, moved).unwrap();
+    let options = AccessOptions {
+        kubeconfig: Some(file),
+        ..AccessOptions::default()
+    };
+    let access = Access::open(&options).await.unwrap();
+    let error = access.reach().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    let text = error.to_string();
+    assert!(text.contains(&format!("127.0.0.1:{port}")), "{text}");
+    assert!(text.contains("refused"), "{text}");
+    space.leave().await;
+}
