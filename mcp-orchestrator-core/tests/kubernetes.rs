@@ -21,9 +21,15 @@ fn fixture(script: Script) -> Option<ServerSpec> {
         Script::Echo => server("echo", &["cat"]),
         Script::Fail => shell("fail", "echo first words >&2; echo last words >&2; exit 3"),
         Script::Stubborn => shell("stubborn", "trap '' TERM; cat; while :; do sleep 60; done"),
-        Script::Chatty => shell("chatty", "for i in $(seq 100); do echo line $i >&2; done; exec cat"),
+        Script::Chatty => shell(
+            "chatty",
+            "for i in $(seq 100); do echo line $i >&2; done; exec cat",
+        ),
         Script::ShowFile => {
-            let mut server = shell("show", r#"while read -r _; do cat "$TOKEN_FILE"; echo; done"#);
+            let mut server = shell(
+                "show",
+                r#"while read -r _; do cat "$TOKEN_FILE"; echo; done"#,
+            );
             server.slots.push(CredentialSlot {
                 name: SlotName::new("token").unwrap(),
                 description: None,

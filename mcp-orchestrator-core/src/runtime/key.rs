@@ -262,7 +262,11 @@ mod tests {
             let key = InstanceKey::new(server, owner, revision, scope, spec);
             assert_eq!(InstanceKey::from_text(&key.to_text()).unwrap(), key);
         }
-        for wrong in ["", "{}", r#"{"server":"a","owner":"x","revision":"","scope":"shared","spec":""}"#] {
+        for wrong in [
+            "",
+            "{}",
+            r#"{"server":"a","owner":"x","revision":"","scope":"shared","spec":""}"#,
+        ] {
             assert!(InstanceKey::from_text(wrong).is_err(), "{wrong}");
         }
     }

@@ -28,7 +28,10 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     /// A new namespace; none where no cluster is named, which is said.
-    #[expect(clippy::print_stderr, reason = "who runs the tests shall know what was left out")]
+    #[expect(
+        clippy::print_stderr,
+        reason = "who runs the tests shall know what was left out"
+    )]
     pub(crate) async fn new(purpose: &str) -> Option<Self> {
         let Some(kubeconfig) = std::env::var_os(KUBECONFIG) else {
             eprintln!("left out: {KUBECONFIG} names no cluster");
@@ -45,7 +48,10 @@ impl Cluster {
         let restricted = ("pod-security.kubernetes.io/enforce", "restricted");
         let labels = [restricted].map(|(name, value)| (name.to_owned(), value.to_owned()));
         new.metadata.labels = Some(labels.into());
-        namespaces.create(&PostParams::default(), &new).await.unwrap();
+        namespaces
+            .create(&PostParams::default(), &new)
+            .await
+            .unwrap();
         Some(Self { access, kubeconfig })
     }
 
@@ -61,7 +67,10 @@ impl Cluster {
     pub(crate) async fn close(self) {
         let namespaces: Api<Namespace> = Api::all(self.access.client().clone());
         let name = self.access.namespace();
-        namespaces.delete(name, &DeleteParams::default()).await.unwrap();
+        namespaces
+            .delete(name, &DeleteParams::default())
+            .await
+            .unwrap();
     }
 }
 

@@ -17,7 +17,11 @@ use Verdict::{Fail, Wait};
 pub(super) fn waiting(waiting: &Waiting, warnings: &[Told]) -> Verdict {
     let Waiting { reason, message } = waiting;
     let said = |help: &str| {
-        let message = if message.is_empty() { "no more is said" } else { message };
+        let message = if message.is_empty() {
+            "no more is said"
+        } else {
+            message
+        };
         format!("{reason}: {message}{help}")
     };
     match reason.as_str() {
@@ -84,7 +88,9 @@ fn image_help(message: &str, warnings: &[Told]) -> String {
     let why = warnings.iter().rev().find(|told| {
         told.reason == "Failed" && told.message.contains("pull") && !message.contains(&told.message)
     });
-    let why = why.map(|told| format!(" ({})", told.message)).unwrap_or_default();
+    let why = why
+        .map(|told| format!(" ({})", told.message))
+        .unwrap_or_default();
     format!("{why}; see to `image` and `pull_secrets`")
 }
 
@@ -97,7 +103,8 @@ pub(super) fn crashed(end: &End) -> Verdict {
 pub(super) fn ended(end: &End) -> String {
     let told = match end.reason.as_str() {
         "OOMKilled" => {
-            "OOMKilled: it took more memory than its limit; raise `resources.limits.memory`".to_owned()
+            "OOMKilled: it took more memory than its limit; raise `resources.limits.memory`"
+                .to_owned()
         }
         "ContainerCannotRun" | "StartError" => {
             let help = program_help(&end.message);
@@ -106,14 +113,21 @@ pub(super) fn ended(end: &End) -> String {
         "Completed" | "Error" | "" => format!("exit status {}", end.code),
         other => format!("{other}, exit status {}", end.code),
     };
-    if end.message.is_empty() { told } else { format!("{told}: {}", end.message) }
+    if end.message.is_empty() {
+        told
+    } else {
+        format!("{told}: {}", end.message)
+    }
 }
 
 /// No node takes the pod.
 pub(super) fn unscheduled(message: &str) -> String {
     let help = if message.contains("Insufficient") {
         "; lower `resources.requests`, or add nodes"
-    } else if message.contains("taint") || message.contains("selector") || message.contains("affinity") {
+    } else if message.contains("taint")
+        || message.contains("selector")
+        || message.contains("affinity")
+    {
         "; see to `node_selector`, `tolerations` and `affinity`"
     } else if message.contains("persistentvolumeclaim") {
         "; see to `volumes`"
@@ -167,16 +181,31 @@ mod tests {
                 "`env_from`",
             ),
             (
-                of("CreateContainerConfigError", "container has runAsNonRoot and image will run as root"),
+                of(
+                    "CreateContainerConfigError",
+                    "container has runAsNonRoot and image will run as root",
+                ),
                 "`run_as_user`",
             ),
             (
-                of("RunContainerError", "exec: \"x\": executable file not found in $PATH"),
+                of(
+                    "RunContainerError",
+                    "exec: \"x\": executable file not found in $PATH",
+                ),
                 "`command`",
             ),
-            (refused("pods \"a\" is forbidden: exceeded quota: small"), "quota"),
-            (refused("violates PodSecurity \"restricted:latest\""), "`security`"),
-            (refused("error looking up service account a/b: serviceaccount \"b\" not found"), "`service_account`"),
+            (
+                refused("pods \"a\" is forbidden: exceeded quota: small"),
+                "quota",
+            ),
+            (
+                refused("violates PodSecurity \"restricted:latest\""),
+                "`security`",
+            ),
+            (
+                refused("error looking up service account a/b: serviceaccount \"b\" not found"),
+                "`service_account`",
+            ),
         ] {
             let text = failed(verdict).unwrap();
             assert!(text.contains(key), "{text}");

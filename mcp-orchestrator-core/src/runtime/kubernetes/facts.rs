@@ -137,7 +137,11 @@ fn touched(meta: &ObjectMeta, manager: &str) -> Option<u64> {
             any = true;
             entry.manager.hash(&mut hash);
             fields.to_string().hash(&mut hash);
-            entry.time.as_ref().map(|time| time.0.as_second()).hash(&mut hash);
+            entry
+                .time
+                .as_ref()
+                .map(|time| time.0.as_second())
+                .hash(&mut hash);
         }
     }
     any.then(|| hash.finish())
@@ -147,9 +151,14 @@ fn holds_ours(fields: &Value) -> bool {
     let spec = fields.get("f:spec").and_then(Value::as_object);
     let in_spec = spec.is_some_and(|spec| spec.keys().any(|key| key != "f:replicas" && key != "."));
     let in_meta = ["f:labels", "f:annotations"].into_iter().any(|kind| {
-        let names = fields.get("f:metadata").and_then(|meta| meta.get(kind)?.as_object());
+        let names = fields
+            .get("f:metadata")
+            .and_then(|meta| meta.get(kind)?.as_object());
         names.is_some_and(|names| {
-            let ours = |name: &String| OURS.iter().any(|own| name["f:".len().min(name.len())..].starts_with(own));
+            let ours = |name: &String| {
+                OURS.iter()
+                    .any(|own| name["f:".len().min(name.len())..].starts_with(own))
+            };
             names.keys().any(ours)
         })
     });
@@ -166,13 +175,17 @@ impl PodFacts {
         let reason = status.and_then(|status| status.reason.clone());
         let message = status.and_then(|status| status.message.as_deref());
         let conditions = status.and_then(|status| status.conditions.as_ref());
-        let unscheduled = conditions.into_iter().flatten().find(|condition| {
-            condition.type_ == "PodScheduled" && condition.status == "False"
-        });
+        let unscheduled = conditions
+            .into_iter()
+            .flatten()
+            .find(|condition| condition.type_ == "PodScheduled" && condition.status == "False");
         let of = |statuses: Option<&Vec<ContainerStatus>>, name: &str| {
             statuses?.iter().find(|status| status.name == name).cloned()
         };
-        let container = of(status.and_then(|s| s.container_statuses.as_ref()), CONTAINER);
+        let container = of(
+            status.and_then(|s| s.container_statuses.as_ref()),
+            CONTAINER,
+        );
         let first = status.and_then(|status| status.init_container_statuses.as_ref());
         Some(Self {
             name: meta.name.clone()?,
@@ -180,7 +193,10 @@ impl PodFacts {
             instance: meta.labels.as_ref()?.get(INSTANCE)?.clone(),
             address: status.and_then(|status| status.pod_ip.clone()),
             node: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()),
-            since: meta.creation_timestamp.as_ref().map_or(SystemTime::UNIX_EPOCH, time),
+            since: meta
+                .creation_timestamp
+                .as_ref()
+                .map_or(SystemTime::UNIX_EPOCH, time),
             deleting: meta.deletion_timestamp.is_some(),
             over: matches!(phase, Some("Failed" | "Succeeded")),
             reason: reason.map(|reason| match message {
@@ -197,7 +213,10 @@ impl PodFacts {
 /// An init container that waits with a reason, as for its image.
 fn stuck(status: &ContainerStatus) -> Option<Waiting> {
     let waiting = status.state.as_ref()?.waiting.as_ref()?;
-    let reason = waiting.reason.clone().filter(|reason| reason != "PodInitializing")?;
+    let reason = waiting
+        .reason
+        .clone()
+        .filter(|reason| reason != "PodInitializing")?;
     let message = waiting.message.clone().unwrap_or_default();
     Some(Waiting { reason, message })
 }
@@ -229,7 +248,9 @@ impl Container {
     /// How the container of this id ended, where that is known.
     pub(super) fn end_of(&self, id: &str) -> Option<&End> {
         let ends = [self.ended.as_ref(), self.before.as_ref()];
-        ends.into_iter().flatten().find(|end| end.container.as_deref() == Some(id))
+        ends.into_iter()
+            .flatten()
+            .find(|end| end.container.as_deref() == Some(id))
     }
 }
 
@@ -250,8 +271,12 @@ impl Told {
     /// What an event says, and of which pod; only warnings about our pods.
     pub(super) fn new(event: &Event) -> Option<(String, Self)> {
         let about = &event.involved_object;
-        let ours = about.kind.as_deref() == Some("Pod") && event.type_.as_deref() == Some("Warning");
-        let pod = about.name.clone().filter(|name| ours && name.starts_with("mcp-"))?;
+        let ours =
+            about.kind.as_deref() == Some("Pod") && event.type_.as_deref() == Some("Warning");
+        let pod = about
+            .name
+            .clone()
+            .filter(|name| ours && name.starts_with("mcp-"))?;
         let told = Self {
             reason: event.reason.clone().unwrap_or_default(),
             message: event.message.clone().unwrap_or_default(),
@@ -267,7 +292,7 @@ mod tests {
 
     use super::*;
 
-    fn deployment(by: &str, fields: Value) -> Deployment {
+    fn deployment(by: &str, fields: &Value) -> Deployment {
         serde_json::from_value(json!({
             "metadata": { "name": "mcp-a-1", "generation": 2, "managedFields": [
                 { "manager": by, "operation": "Update", "fieldsV1": fields },
@@ -279,25 +304,31 @@ mod tests {
 
     #[test]
     fn a_hand_in_what_is_ours_is_seen() {
-        let touched = |by: &str, fields: Value| {
+        let touched = |by: &str, fields: &Value| {
             let (_, facts) = DeploymentFacts::new(&deployment(by, fields), "us").unwrap();
             facts.touched
         };
         let template = json!({ "f:spec": { "f:template": { "f:spec": {} } } });
-        assert!(touched("kubectl-edit", template.clone()).is_some());
+        assert!(touched("kubectl-edit", &template).is_some());
         let other = json!({ "f:spec": { "f:template": { "f:metadata": {} } } });
-        assert_ne!(touched("kubectl-edit", template.clone()), touched("kubectl-edit", other));
-        assert_eq!(touched("us", template), None);
-        assert_eq!(touched("kubectl", json!({ "f:spec": { "f:replicas": {} } })), None);
+        assert_ne!(
+            touched("kubectl-edit", &template),
+            touched("kubectl-edit", &other)
+        );
+        assert_eq!(touched("us", &template), None);
+        assert_eq!(
+            touched("kubectl", &json!({ "f:spec": { "f:replicas": {} } })),
+            None
+        );
         let label = json!({ "f:metadata": { "f:labels": { "f:mcp-orchestrator.dev/x": {} } } });
-        assert!(touched("kubectl-label", label).is_some());
+        assert!(touched("kubectl-label", &label).is_some());
         let theirs = json!({ "f:metadata": { "f:labels": { ".": {}, "f:team": {} } } });
-        assert_eq!(touched("kubectl-label", theirs), None);
+        assert_eq!(touched("kubectl-label", &theirs), None);
     }
 
     #[test]
     fn a_refusal_counts_once_the_cluster_has_seen_the_wish() {
-        let mut seen = deployment("us", json!({}));
+        let mut seen = deployment("us", &json!({}));
         seen.status = serde_json::from_value(json!({
             "observedGeneration": 1,
             "conditions": [

@@ -106,6 +106,9 @@ mod tests {
         assert_eq!(said.text, "{\"level\":\"info\"}");
         assert_eq!(crate::time::utc(said.at), "2026-01-31T08:00:00Z");
         assert_eq!(line("no time", true).unwrap().text, "no time");
-        assert_eq!(line("{\"jsonrpc\":\"2.0\",\"par… (9 bytes cut)", true), None);
+        assert_eq!(
+            line("{\"jsonrpc\":\"2.0\",\"par… (9 bytes cut)", true),
+            None
+        );
     }
 }

@@ -30,7 +30,8 @@ const TAIL: usize = 20;
 /// The last words, each cut at 1 KiB.
 pub(super) fn tail(lines: &[LogLine]) -> Vec<String> {
     let last = lines.iter().skip(lines.len().saturating_sub(TAIL));
-    last.map(|line| line.text.chars().take(1024).collect()).collect()
+    last.map(|line| line.text.chars().take(1024).collect())
+        .collect()
 }
 
 impl Shared {
@@ -67,9 +68,16 @@ impl Shared {
         options: LogOptions,
     ) -> Result<BoxStream<'static, Result<LogLine>>> {
         let view = self.store.view(key.name());
-        let runs = view.deployment.as_ref().is_some_and(|it| it.replicas != 0 && !it.deleting);
+        let runs = view
+            .deployment
+            .as_ref()
+            .is_some_and(|it| it.replicas != 0 && !it.deleting);
         let pod = view.pods.last().filter(|pod| runs && !pod.deleting);
-        let log = if options.previous { Log::Previous } else { Log::Current };
+        let log = if options.previous {
+            Log::Previous
+        } else {
+            Log::Current
+        };
         let pod = pod.filter(|pod| match log {
             Log::Previous => pod.container.restarts > 0,
             Log::Current => pod.container.running || pod.container.ended.is_some(),
@@ -90,7 +98,14 @@ impl Shared {
         };
         let lines: Vec<_> = self.read(key, &pod.name, params).await?.collect().await;
         let mut lines: VecDeque<LogLine> = lines.into_iter().collect::<Result<_>>()?;
-        let noted = self.book.read(key, &LogOptions { tail: None, follow: false, ..options.clone() });
+        let noted = self.book.read(
+            key,
+            &LogOptions {
+                tail: None,
+                follow: false,
+                ..options.clone()
+            },
+        );
         if let Ok(noted) = noted {
             let noted: Vec<_> = noted.collect().await;
             lines.extend(noted.into_iter().flatten().filter(is_note));
@@ -117,9 +132,8 @@ impl Shared {
         let noted = self.book.read(key, options);
         Ok(match noted {
             Ok(noted) => {
-                let noted = noted.filter(|line| {
-                    std::future::ready(line.as_ref().is_ok_and(is_note))
-                });
+                let noted =
+                    noted.filter(|line| std::future::ready(line.as_ref().is_ok_and(is_note)));
                 // The pod's end is the end; the book has none.
                 let mut noted = noted.boxed();
                 let mut lines = lines;
@@ -152,31 +166,36 @@ impl Shared {
         // Where nothing is known of it, lines of the protocol are none that anybody looks for.
         let stdio = run.is_none_or(|launch| port_of(&launch.server).is_none());
         let state = (Box::pin(reader), Lines::default(), VecDeque::new(), false);
-        let lines = stream::unfold(state, move |(mut reader, mut cut, mut queue, mut over)| async move {
-            loop {
-                if let Some(line) = queue.pop_front() {
-                    return Some((line, (reader, cut, queue, over)));
-                }
-                if over {
-                    return None;
-                }
-                let mut chunk = vec![0; 16 << 10];
-                let texts = match reader.read(&mut chunk).await {
-                    Ok(0) => {
-                        over = true;
-                        cut.end().into_iter().collect()
+        let lines = stream::unfold(
+            state,
+            move |(mut reader, mut cut, mut queue, mut over)| async move {
+                loop {
+                    if let Some(line) = queue.pop_front() {
+                        return Some((line, (reader, cut, queue, over)));
                     }
-                    Ok(read) => cut.feed(&chunk[..read]),
-                    Err(error) => {
-                        over = true;
-                        let text = "the log was cut off";
-                        queue.push_back(Err(Error::new(ErrorKind::Unavailable, text).with_source(error)));
-                        Vec::new()
+                    if over {
+                        return None;
                     }
-                };
-                queue.extend(texts.iter().filter_map(|text| line(text, stdio)).map(Ok));
-            }
-        });
+                    let mut chunk = vec![0; 16 << 10];
+                    let texts = match reader.read(&mut chunk).await {
+                        Ok(0) => {
+                            over = true;
+                            cut.end().into_iter().collect()
+                        }
+                        Ok(read) => cut.feed(&chunk[..read]),
+                        Err(error) => {
+                            over = true;
+                            let text = "the log was cut off";
+                            queue.push_back(Err(
+                                Error::new(ErrorKind::Unavailable, text).with_source(error)
+                            ));
+                            Vec::new()
+                        }
+                    };
+                    queue.extend(texts.iter().filter_map(|text| line(text, stdio)).map(Ok));
+                }
+            },
+        );
         Ok(lines.boxed())
     }
 }

@@ -20,6 +20,7 @@ mod names;
 mod options;
 mod owner;
 mod patch;
+mod place;
 mod render;
 mod review;
 mod runs;
@@ -219,7 +220,9 @@ impl Shared {
             return;
         }
         let trouble = self.trouble();
-        let what = trouble.as_deref().unwrap_or("asking the cluster what there is");
+        let what = trouble
+            .as_deref()
+            .unwrap_or("asking the cluster what there is");
         progress.report(what);
         self.store.synced().await;
     }

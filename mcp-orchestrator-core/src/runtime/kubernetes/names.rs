@@ -62,8 +62,14 @@ pub(super) fn pull_secret(key: &InstanceKey) -> String {
 pub(super) fn wanted(key: &InstanceKey, options: &KubernetesOptions, inside: bool) -> String {
     let mut hash = Sha256::new();
     let labels = options.gateway_labels.iter();
-    let labels: Vec<_> = labels.map(|(name, value)| format!("{name}={value}")).collect();
-    let gateway = if inside { labels.join(",") } else { "outside".to_owned() };
+    let labels: Vec<_> = labels
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    let gateway = if inside {
+        labels.join(",")
+    } else {
+        "outside".to_owned()
+    };
     let namespace = options.gateway_namespace.as_deref().unwrap_or_default();
     for part in [key.name(), &options.base_image, &gateway, namespace] {
         hash.update((part.len() as u64).to_be_bytes());

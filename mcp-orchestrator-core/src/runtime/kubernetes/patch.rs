@@ -16,7 +16,9 @@ pub(super) enum Refused {
     Operation(json_patch::PatchError),
     #[error("what it makes is no pod template: {0}")]
     NoTemplate(serde_json::Error),
-    #[error("it changes `{0}`, which is how the instance is found and spoken to; leave it as it is")]
+    #[error(
+        "it changes `{0}`, which is how the instance is found and spoken to; leave it as it is"
+    )]
     Protected(String),
     #[error(
         "the container `{CONTAINER}` is gone from `spec.containers`; a merge patch replaces the whole list, a JSON patch \
@@ -26,7 +28,7 @@ pub(super) enum Refused {
 }
 
 /// The template with the patch applied.
-pub(super) fn patched(template: Value, patch: &TemplatePatch) -> Result<Value, Refused> {
+pub(super) fn patched(template: &Value, patch: &TemplatePatch) -> Result<Value, Refused> {
     let mut after = template.clone();
     match patch {
         TemplatePatch::Merge(patch) => json_patch::merge(&mut after, patch),
@@ -37,7 +39,7 @@ pub(super) fn patched(template: Value, patch: &TemplatePatch) -> Result<Value, R
         }
     }
     PodTemplateSpec::deserialize(&after).map_err(Refused::NoTemplate)?;
-    protect(&template, &after)?;
+    protect(template, &after)?;
     Ok(after)
 }
 
@@ -76,7 +78,9 @@ fn protect(before: &Value, after: &Value) -> Result<(), Refused> {
 
 fn container(template: &Value) -> Option<&Value> {
     let containers = template["spec"]["containers"].as_array()?;
-    containers.iter().find(|container| container["name"] == CONTAINER)
+    containers
+        .iter()
+        .find(|container| container["name"] == CONTAINER)
 }
 
 #[cfg(test)]
@@ -95,19 +99,23 @@ mod tests {
     }
 
     fn merge(patch: Value) -> Result<Value, Refused> {
-        patched(template(), &TemplatePatch::Merge(patch))
+        patched(&template(), &TemplatePatch::Merge(patch))
     }
 
     fn json(operations: Value) -> Result<Value, Refused> {
-        patched(template(), &TemplatePatch::Json(operations))
+        patched(&template(), &TemplatePatch::Json(operations))
     }
 
     #[test]
     fn a_patch_has_the_last_word() {
-        let merged = merge(json!({ "spec": { "hostNetwork": true, "dnsPolicy": "None" } })).unwrap();
+        let merged =
+            merge(json!({ "spec": { "hostNetwork": true, "dnsPolicy": "None" } })).unwrap();
         assert_eq!(merged["spec"]["hostNetwork"], true);
         let annotated = merge(json!({ "metadata": { "annotations": { "a.example/b": "c" } } }));
-        assert_eq!(annotated.unwrap()["metadata"]["annotations"]["a.example/b"], "c");
+        assert_eq!(
+            annotated.unwrap()["metadata"]["annotations"]["a.example/b"],
+            "c"
+        );
         let side = json!({ "name": "side", "image": "b" });
         let added = json(json!([{ "op": "add", "path": "/spec/containers/-", "value": side }]));
         assert_eq!(added.unwrap()["spec"]["containers"][1]["image"], "b");

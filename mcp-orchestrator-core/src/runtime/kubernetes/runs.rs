@@ -136,7 +136,10 @@ impl Run {
     pub(super) fn exited(&self, pod: &Arc<PodFacts>) -> BoxFuture<'static, Exit> {
         let container = pod.container.id.clone().unwrap_or_default();
         let mut state = self.lock();
-        let known = state.current.take().filter(|current| current.container == container);
+        let known = state
+            .current
+            .take()
+            .filter(|current| current.container == container);
         let current = known.unwrap_or_else(|| Current {
             pod: Arc::clone(pod),
             container,
@@ -205,7 +208,11 @@ impl Current {
         if is_current && container.running && !pod.over {
             return None;
         }
-        let log = if is_current { Log::Current } else { Log::Previous };
+        let log = if is_current {
+            Log::Current
+        } else {
+            Log::Previous
+        };
         let told = |end: &End| (diagnose::ended(end), Some(end.code), Some(log));
         match container.end_of(&self.container) {
             Some(end) => match &pod.reason {
@@ -213,7 +220,10 @@ impl Current {
                 None => Some(told(end)),
             },
             None if pod.over => {
-                let reason = pod.reason.clone().unwrap_or_else(|| "its pod has ended".to_owned());
+                let reason = pod
+                    .reason
+                    .clone()
+                    .unwrap_or_else(|| "its pod has ended".to_owned());
                 Some((reason, None, None))
             }
             None if is_current => None,

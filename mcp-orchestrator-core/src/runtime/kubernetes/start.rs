@@ -6,20 +6,20 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use secrecy::ExposeSecret as _;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::Shared;
 use super::diagnose;
-use super::facts::{DeploymentFacts, PodFacts};
+use super::facts::PodFacts;
 use super::forward::connect_to;
 use super::logs::tail;
-use super::names::{FAILURE, VALUES, wanted};
-use super::render::{Objects, Rendering, port_of};
+use super::names::{CONTAINER, FAILURE};
+use super::place::Placed;
+use super::render::port_of;
 use super::runs::{Log, Run};
 use super::status::{Failure, Standing, judge};
 use super::store::View;
 use super::streams::{attach, held};
-use super::writes::{Force, Kind};
 use crate::credential::Credential;
 use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::{Endpoint, Instance, InstanceKey, LaunchSpec, Progress};
@@ -29,15 +29,6 @@ use crate::server::{Injection, Launch, ProgramTransport, ServerSpec};
 const TRIES: usize = 4;
 /// For the end of a program to become known.
 const MOMENT: Duration = Duration::from_secs(3);
-
-/// What became of the wish that it runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Placed {
-    /// It is on its way because of us.
-    Now,
-    /// It runs, or is on its way, from before.
-    Before,
-}
 
 impl Shared {
     /// Makes it run and answers how to reach it.
@@ -68,7 +59,8 @@ impl Shared {
         progress: &Progress,
     ) -> Result<Instance> {
         let key = &run.key;
-        run.headers.set(headers(&launch.server, &launch.credential)?);
+        run.headers
+            .set(headers(&launch.server, &launch.credential)?);
         for _ in 0..TRIES {
             let placed = self.place(run, launch, progress).await;
             let placed = placed.map_err(|error| self.about(key, error))?;
@@ -98,104 +90,6 @@ impl Shared {
         Err(self.about(key, Error::new(ErrorKind::Conflict, text)))
     }
 
-    /// Sees to it that it is on its way.
-    async fn place(&self, run: &Run, launch: &LaunchSpec, progress: &Progress) -> Result<Placed> {
-        let key = &run.key;
-        let owner = self.owner.reference(&self.access, &self.options.orchestrator).await?;
-        let (options, inside) = (&self.options, self.access.is_inside());
-        let failed = |failed: super::render::Failed| failed.of(key.server());
-        let rendering = Rendering::new(key, launch, options, inside, owner).map_err(failed)?;
-        let values = rendering.values_digest();
-        let Some(deployment) = self.in_place(run, progress).await? else {
-            let objects = rendering.objects().map_err(failed)?;
-            progress.report("writing the objects");
-            self.write(key, &objects, Force::No).await?;
-            return Ok(Placed::Now);
-        };
-        let rests = deployment.replicas == 0;
-        let touched = deployment.touched.filter(|hand| run.is_new_hand(*hand));
-        let outdated = deployment.wanted.as_deref() != Some(&wanted(key, options, inside));
-        if touched.is_some() || (rests && outdated) {
-            let objects = rendering.objects().map_err(failed)?;
-            self.write(key, &objects, Force::Yes).await?;
-            run.note_put_back(touched);
-            return Ok(if rests { Placed::Now } else { Placed::Before });
-        }
-        let other_values = deployment.values.as_deref() != Some(&values);
-        if other_values && let Some(secret) = rendering.secret() {
-            self.writes.apply(Kind::Secret, &secret, Force::Yes).await?;
-        }
-        if rests {
-            let annotations = json!({ VALUES: values, FAILURE: null });
-            self.scale(key, 1, &annotations).await?;
-            return Ok(Placed::Now);
-        }
-        if other_values {
-            let annotations = json!({ VALUES: values });
-            self.learn(key, self.writes.annotate(key.name(), &annotations).await?);
-        }
-        Ok(Placed::Before)
-    }
-
-    /// Its Deployment, once nothing of it is about to end.
-    async fn in_place(&self, run: &Run, progress: &Progress) -> Result<Option<Arc<DeploymentFacts>>> {
-        let key = &run.key;
-        let recreate = run.launch().is_some_and(|launch| match &launch.server.launch {
-            Launch::Program(program) => program.container.recreate,
-            Launch::Remote(_) => false,
-        });
-        let mut bell = self.store.bell(key.name());
-        loop {
-            bell.borrow_and_update();
-            let view = self.store.view(key.name());
-            // What a pod that is about to end does is nobody's business, unless it must not run twice.
-            let busy = view.pods.iter().any(|pod| !pod.over && (recreate || !pod.deleting));
-            match view.deployment {
-                None if !busy => return Ok(None),
-                Some(deployment) if !deployment.deleting && !(deployment.replicas == 0 && busy) => {
-                    if deployment.key.as_ref() == Some(key) {
-                        return Ok(Some(deployment));
-                    }
-                    let text = format!(
-                        "deployment {key} is that of another instance; delete it if nobody needs it"
-                    );
-                    return Err(Error::new(ErrorKind::Conflict, text));
-                }
-                _ => progress.report("waiting for the pod before it to end"),
-            }
-            // The sender lives in the store.
-            let _ = bell.changed().await;
-        }
-    }
-
-    /// Writes all objects, the Deployment last: what its pods need stands before them.
-    async fn write(&self, key: &InstanceKey, objects: &Objects, force: Force) -> Result<()> {
-        let secret = objects.secret.as_ref().map(|object| (Kind::Secret, object));
-        let pull = objects.pull.as_ref().map(|object| (Kind::Secret, object));
-        let service = objects.service.as_ref().map(|object| (Kind::Service, object));
-        let policy = Some((Kind::NetworkPolicy, &objects.policy));
-        let first = [secret, pull, policy, service].into_iter().flatten();
-        let applied = first.map(|(kind, object)| self.writes.apply(kind, object, force));
-        futures_util::future::try_join_all(applied).await?;
-        let facts = self.writes.apply_deployment(&objects.deployment, force).await?;
-        self.learn(key, Some(facts));
-        Ok(())
-    }
-
-    /// Changes the number of replicas; absent is Ok.
-    pub(super) async fn scale(&self, key: &InstanceKey, replicas: u8, annotations: &Value) -> Result<()> {
-        let facts = self.writes.scale(key.name(), replicas, annotations).await?;
-        self.learn(key, facts);
-        Ok(())
-    }
-
-    /// What the cluster answered is known before the watch tells it.
-    pub(super) fn learn(&self, key: &InstanceKey, facts: Option<DeploymentFacts>) {
-        if let Some(facts) = facts {
-            self.store.set_deployment(key.name(), facts);
-        }
-    }
-
     /// Whether the program of this pod still runs, after a moment in which its end may become known.
     async fn runs_on(&self, key: &InstanceKey, pod: &PodFacts) -> bool {
         let mut bell = self.store.bell(key.name());
@@ -204,7 +98,9 @@ impl Shared {
                 bell.borrow_and_update();
                 let view = self.store.view(key.name());
                 let now = view.pods.iter().find(|now| now.uid == pod.uid);
-                if !now.is_some_and(|now| now.container.running && now.container.id == pod.container.id) {
+                if !now.is_some_and(|now| {
+                    now.container.running && now.container.id == pod.container.id
+                }) {
                     return;
                 }
                 // The sender lives in the store.
@@ -246,7 +142,11 @@ impl Shared {
         let key = &run.key;
         let mut text = format!("server {} cannot start: {}", key.server(), failure.reason);
         if let Some(pod) = &failure.crashed {
-            let log = if pod.container.ended.is_some() { Log::Current } else { Log::Previous };
+            let log = if pod.container.ended.is_some() {
+                Log::Current
+            } else {
+                Log::Previous
+            };
             let lines = self.keep_log(key, &pod.name, log).await;
             let last = tail(&lines);
             if !last.is_empty() {
@@ -275,7 +175,7 @@ impl Shared {
                     let text = format!("instance {key} has a connection already");
                     self.about(key, Error::new(ErrorKind::Conflict, text))
                 })?;
-                let attached = attach(&self.access, &pod.name, super::names::CONTAINER).await;
+                let attached = attach(&self.access, &pod.name, CONTAINER).await;
                 let (reader, writer) = attached.map_err(|error| self.about(key, error))?;
                 (held(reader, writer, holder), run.take_fresh())
             }
@@ -303,7 +203,10 @@ impl Shared {
         // Servers that look at the host they are asked for know themselves by this name.
         let uri = format!("http://localhost:{port}{slash}{path}").parse();
         let uri = uri.map_err(|_| {
-            let text = format!("the path {path:?} of server {} makes no valid address", key.server());
+            let text = format!(
+                "the path {path:?} of server {} makes no valid address",
+                key.server()
+            );
             self.about(key, Error::new(ErrorKind::StartFailed, text))
         })?;
         let address = pod.address.as_deref().unwrap_or_default();
@@ -318,9 +221,16 @@ impl Shared {
 /// A program that was started now and has ended once: its next run would end as this one.
 fn crash(view: &View) -> Option<Failure> {
     let wanted = view.deployment.as_ref().is_some_and(|it| it.replicas != 0);
-    let mut pods = view.pods.iter().filter(|pod| wanted && !pod.deleting && !pod.over);
+    let mut pods = view
+        .pods
+        .iter()
+        .filter(|pod| wanted && !pod.deleting && !pod.over);
     pods.find_map(|pod| {
-        let end = pod.container.before.as_ref().or(pod.container.ended.as_ref())?;
+        let end = pod
+            .container
+            .before
+            .as_ref()
+            .or(pod.container.ended.as_ref())?;
         Some(Failure {
             reason: diagnose::ended(end),
             crashed: Some(Arc::clone(pod)),
@@ -341,7 +251,10 @@ pub(super) fn headers(server: &ServerSpec, credential: &Credential) -> Result<He
         let parsed = HeaderName::from_bytes(name.as_bytes()).ok();
         let value = HeaderValue::from_str(&format!("{prefix}{}", value.expose_secret()));
         let (Some(parsed), Ok(mut value)) = (parsed, value) else {
-            let text = format!("slot `{}`: `{name}` and its value make no valid header", slot.name);
+            let text = format!(
+                "slot `{}`: `{name}` and its value make no valid header",
+                slot.name
+            );
             return Err(Error::new(ErrorKind::StartFailed, text).with_server(&server.id));
         };
         value.set_sensitive(true);

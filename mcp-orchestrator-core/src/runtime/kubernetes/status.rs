@@ -37,7 +37,11 @@ pub(super) struct Failure {
 pub(super) fn judge(view: &View) -> Standing {
     let live = || view.pods.iter().rev().filter(|pod| !pod.over);
     let Some(deployment) = &view.deployment else {
-        return if live().next().is_some() { Standing::Ending } else { Standing::Absent };
+        return if live().next().is_some() {
+            Standing::Ending
+        } else {
+            Standing::Absent
+        };
     };
     if deployment.deleting {
         return Standing::Ending;
@@ -95,7 +99,11 @@ fn verdict(verdict: Verdict, crashed: Option<&Arc<PodFacts>>) -> Standing {
 }
 
 /// What those who watch are told; nothing while it is about to end.
-pub(super) fn status(key: &InstanceKey, view: &View, standing: &Standing) -> Option<InstanceStatus> {
+pub(super) fn status(
+    key: &InstanceKey,
+    view: &View,
+    standing: &Standing,
+) -> Option<InstanceStatus> {
     let (phase, reason) = match standing {
         Standing::Absent | Standing::Ending => return None,
         Standing::Resting(None) => (Phase::Resting, None),

@@ -24,7 +24,11 @@ impl Shared {
         run.stops.send_modify(|stops| *stops += 1);
         let _life = run.life.lock().await;
         let view = self.store.view(key.name());
-        if view.deployment.as_ref().is_some_and(|it| !it.deleting && it.replicas != 0) {
+        if view
+            .deployment
+            .as_ref()
+            .is_some_and(|it| !it.deleting && it.replicas != 0)
+        {
             self.keep_last_log(&run).await;
             let scaled = self.scale(key, 0, &json!({ FAILURE: null })).await;
             scaled.map_err(|error| self.about(key, error))?;
@@ -35,9 +39,14 @@ impl Shared {
     /// Leaves nothing of it. What was begun is carried out, also where nobody waits for it.
     pub(super) async fn remove(self: &Arc<Self>, key: &InstanceKey, grace: Duration) -> Result<()> {
         let (shared, key) = (Arc::clone(self), key.clone());
-        let work = self.tasks.spawn(async move { shared.remove_all(&key, grace).await });
+        let work = self
+            .tasks
+            .spawn(async move { shared.remove_all(&key, grace).await });
         work.await.unwrap_or_else(|_| {
-            Err(Error::new(ErrorKind::Unavailable, "the kubernetes backend is closed"))
+            Err(Error::new(
+                ErrorKind::Unavailable,
+                "the kubernetes backend is closed",
+            ))
         })
     }
 
@@ -53,7 +62,10 @@ impl Shared {
             if deployment.key.as_ref().is_some_and(|other| other != key) {
                 return Ok(());
             }
-            let deleted = self.writes.delete(Kind::Deployment, name, Some(&deployment.uid)).await;
+            let deleted = self
+                .writes
+                .delete(Kind::Deployment, name, Some(&deployment.uid))
+                .await;
             deleted.map_err(|error| self.about(key, error))?;
         }
         if view.deployment.is_some() || !view.pods.is_empty() || written {
@@ -78,7 +90,9 @@ impl Shared {
 
     /// Waits until nothing of it runs; with `gone` until there is no Deployment either.
     async fn over(self: &Arc<Self>, key: &InstanceKey, grace: Duration, gone: bool) -> Result<()> {
-        let patience = grace.saturating_mul(2).saturating_add(self.options.stop_patience);
+        let patience = grace
+            .saturating_mul(2)
+            .saturating_add(self.options.stop_patience);
         let mut bell = self.store.bell(key.name());
         let over = async {
             loop {
@@ -95,7 +109,10 @@ impl Shared {
         let over = tokio::time::timeout(patience, over).await;
         self.look(key.name());
         over.map_err(|_| {
-            let text = format!("instance {key} still runs {} s after its stop", patience.as_secs());
+            let text = format!(
+                "instance {key} still runs {} s after its stop",
+                patience.as_secs()
+            );
             self.about(key, Error::new(ErrorKind::Unavailable, text))
         })
     }
@@ -103,12 +120,17 @@ impl Shared {
     /// A pod's log goes with it: its last lines are kept for those who ask later.
     async fn keep_last_log(&self, run: &Run) {
         if let Some(current) = run.current() {
-            self.keep_log(&run.key, &current.pod.name, Log::Current).await;
+            self.keep_log(&run.key, &current.pod.name, Log::Current)
+                .await;
         }
     }
 
     /// Hands a newer generation over: the Secret is rewritten, and the kubelet brings its files up to date.
-    pub(super) async fn refresh(self: &Arc<Self>, key: &InstanceKey, credential: &Credential) -> Result<()> {
+    pub(super) async fn refresh(
+        self: &Arc<Self>,
+        key: &InstanceKey,
+        credential: &Credential,
+    ) -> Result<()> {
         let Some(run) = self.runs.find(key.name()) else {
             return Ok(());
         };
@@ -133,7 +155,10 @@ impl Shared {
     }
 
     async fn write_values(&self, key: &InstanceKey, launch: &LaunchSpec) -> Result<()> {
-        let owner = self.owner.reference(&self.access, &self.options.orchestrator).await?;
+        let owner = self
+            .owner
+            .reference(&self.access, &self.options.orchestrator)
+            .await?;
         let (options, inside) = (&self.options, self.access.is_inside());
         let rendering = Rendering::new(key, launch, options, inside, owner);
         let rendering = rendering.map_err(|failed| failed.of(key.server()))?;

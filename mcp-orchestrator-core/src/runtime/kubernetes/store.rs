@@ -13,7 +13,7 @@ const WARNINGS: usize = 8;
 const WARNED: usize = 4096;
 
 /// The cluster as the watches know it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Store {
     known: Mutex<Known>,
     /// How many of the two lists that decide are complete.
@@ -51,15 +51,6 @@ pub(super) struct View {
     pub(super) warnings: Vec<Told>,
 }
 
-impl Default for Store {
-    fn default() -> Self {
-        Self {
-            known: Mutex::default(),
-            synced: watch::Sender::default(),
-        }
-    }
-}
-
 impl Store {
     /// How an instance is.
     pub(super) fn view(&self, name: &str) -> View {
@@ -67,7 +58,10 @@ impl Store {
         let Some(entry) = known.instances.get(name) else {
             return View::default();
         };
-        let youngest = entry.pods.last().and_then(|pod| known.warnings.get(&pod.name));
+        let youngest = entry
+            .pods
+            .last()
+            .and_then(|pod| known.warnings.get(&pod.name));
         View {
             deployment: entry.deployment.clone(),
             pods: entry.pods.clone(),
@@ -78,14 +72,21 @@ impl Store {
     /// Rings with each change of an instance.
     pub(super) fn bell(&self, name: &str) -> watch::Receiver<()> {
         let mut known = self.lock();
-        known.instances.entry(name.to_owned()).or_default().bell.subscribe()
+        known
+            .instances
+            .entry(name.to_owned())
+            .or_default()
+            .bell
+            .subscribe()
     }
 
     /// Ends once all that existed is known.
     pub(super) async fn synced(&self) {
         let mut synced = self.synced.subscribe();
         // The sender lives in `self`.
-        let _ = synced.wait_for(|synced| synced.deployments && synced.pods).await;
+        let _ = synced
+            .wait_for(|synced| synced.deployments && synced.pods)
+            .await;
     }
 
     pub(super) fn is_synced(&self) -> bool {
@@ -96,7 +97,10 @@ impl Store {
     /// All instances that have a Deployment.
     pub(super) fn deployed(&self) -> HashSet<String> {
         let known = self.lock();
-        let deployed = known.instances.iter().filter(|(_, entry)| entry.deployment.is_some());
+        let deployed = known
+            .instances
+            .iter()
+            .filter(|(_, entry)| entry.deployment.is_some());
         deployed.map(|(name, _)| name.clone()).collect()
     }
 
@@ -130,7 +134,9 @@ impl Store {
 
     /// This is how a pod is now.
     pub(super) fn set_pod(&self, facts: PodFacts) {
-        self.lock().pods.insert(facts.name.clone(), facts.instance.clone());
+        self.lock()
+            .pods
+            .insert(facts.name.clone(), facts.instance.clone());
         self.change(&facts.instance.clone(), |entry| {
             let facts = Arc::new(facts);
             match entry.pods.iter_mut().find(|pod| pod.uid == facts.uid) {

@@ -5,8 +5,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
+use kube::api::{AttachParams, AttachedProcess};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, ReadHalf, SimplexStream, WriteHalf};
 
+use super::access::Access;
+use super::errors::Action;
+use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::Endpoint;
 
 /// One end; the right ends with both of them.
@@ -73,35 +79,45 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for End<T> {
     }
 }
 
+/// What a pod's program writes on its standard output; ends the attachment when it is dropped.
+pub(super) struct Output {
+    io: ReadHalf<SimplexStream>,
+    _attached: AttachedProcess,
+}
+
 /// The streams of a pod's program.
 pub(super) async fn attach(
-    access: &super::access::Access,
+    access: &Access,
     pod: &str,
     container: &str,
-) -> crate::error::Result<(End2, Writer2)> {
-    let pods: kube::Api<k8s_openapi::api::core::v1::Pod> =
-        kube::Api::namespaced(access.client().clone(), access.namespace());
-    let params = kube::api::AttachParams::default()
+) -> Result<(Output, WriteHalf<SimplexStream>)> {
+    let pods: Api<Pod> = Api::namespaced(access.client().clone(), access.namespace());
+    let params = AttachParams::default()
         .container(container)
         .stdin(true)
         .stdout(true)
         .stderr(false);
-    let attached = pods.attach(pod, &params).await;
-    let mut attached = attached.map_err(|error| {
-        super::errors::Action::new("create", "pods/attach", access.namespace())
-            .on(pod)
-            .error(error)
-    })?;
-    let reader = attached.stdout().expect("asked for");
-    let writer = attached.stdin().expect("asked for");
-    Ok((End2 { io: reader, _holder: attached }, writer))
+    let action = || Action::new("create", "pods/attach", access.namespace()).on(pod);
+    let mut attached = pods
+        .attach(pod, &params)
+        .await
+        .map_err(|error| action().error(error))?;
+    match (attached.stdout(), attached.stdin()) {
+        (Some(io), Some(writer)) => {
+            let reader = Output {
+                io,
+                _attached: attached,
+            };
+            Ok((reader, writer))
+        }
+        _ => Err(Error::new(
+            ErrorKind::Internal,
+            "an attached pod has no streams",
+        )),
+    }
 }
-type Writer2 = tokio::io::WriteHalf<tokio::io::SimplexStream>;
-pub(super) struct End2 {
-    io: tokio::io::ReadHalf<tokio::io::SimplexStream>,
-    _holder: kube::api::AttachedProcess,
-}
-impl AsyncRead for End2 {
+
+impl AsyncRead for Output {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -20,7 +20,10 @@ impl Shared {
     /// Looks at every instance, as when a list is complete.
     pub(super) fn look_at_all(self: &Arc<Self>) {
         if self.store.is_synced() {
-            self.store.deployed().iter().for_each(|name| self.look(name));
+            self.store
+                .deployed()
+                .iter()
+                .for_each(|name| self.look(name));
         }
     }
 
@@ -40,7 +43,9 @@ impl Shared {
         }
         let deployment = view.deployment.as_ref();
         let running = deployment.filter(|it| it.replicas != 0 && !it.deleting);
-        let touched = running.and_then(|it| it.touched).filter(|hand| run.is_new_hand(*hand));
+        let touched = running
+            .and_then(|it| it.touched)
+            .filter(|hand| run.is_new_hand(*hand));
         let too_many = running.is_some_and(|it| it.replicas > 1);
         if (touched.is_some() || too_many) && self.writes.is_held() && run.launch().is_some() {
             run.note_put_back(touched);
@@ -64,12 +69,19 @@ impl Shared {
     async fn finish(self: Arc<Self>, run: Arc<Run>, over: Over) {
         let key = &run.key;
         let view = self.store.view(key.name());
-        let wanted = view.deployment.as_ref().is_some_and(|it| !it.deleting && it.replicas != 0);
+        let wanted = view
+            .deployment
+            .as_ref()
+            .is_some_and(|it| !it.deleting && it.replicas != 0);
         let mut lines = Vec::new();
         if let Some(log) = over.log.filter(|_| wanted) {
             lines = self.keep_log(key, &over.current.pod.name, log).await;
         }
-        let reason = if wanted { over.reason } else { "stopped".to_owned() };
+        let reason = if wanted {
+            over.reason
+        } else {
+            "stopped".to_owned()
+        };
         tracing::info!(instance = %key, pod = over.current.pod.name, %reason, "ended");
         over.current.exit.send_replace(Some(Exit {
             reason: reason.clone(),
@@ -83,7 +95,10 @@ impl Shared {
         // Whoever had the turn before may have started it again, or stopped it.
         let view = self.store.view(key.name());
         let again = run.current().is_some();
-        let wanted = view.deployment.as_ref().is_some_and(|it| !it.deleting && it.replicas != 0);
+        let wanted = view
+            .deployment
+            .as_ref()
+            .is_some_and(|it| !it.deleting && it.replicas != 0);
         if again || !wanted {
             return;
         }
@@ -110,19 +125,31 @@ impl Shared {
         };
         let (key, options, inside) = (&run.key, &self.options, self.access.is_inside());
         let put_back = async {
-            let owner = self.owner.reference(&self.access, &options.orchestrator).await?;
+            let owner = self
+                .owner
+                .reference(&self.access, &options.orchestrator)
+                .await?;
             let rendering = Rendering::new(key, &launch, options, inside, owner);
             let rendering = rendering.map_err(|failed| failed.of(key.server()))?;
-            let objects = rendering.objects().map_err(|failed| failed.of(key.server()))?;
-            let facts = self.writes.apply_deployment(&objects.deployment, Force::Yes).await?;
+            let objects = rendering
+                .objects()
+                .map_err(|failed| failed.of(key.server()))?;
+            let facts = self
+                .writes
+                .apply_deployment(&objects.deployment, Force::Yes)
+                .await?;
             // What is left of another hand is not ours to write.
             run.note_put_back(facts.touched);
             self.learn(key, Some(facts));
             Ok::<(), Error>(())
         };
         match put_back.await {
-            Ok(()) => tracing::warn!(instance = %key, "its deployment was changed by somebody else, and put back"),
-            Err(error) => tracing::warn!(instance = %key, %error, "a changed deployment was not put back"),
+            Ok(()) => {
+                tracing::warn!(instance = %key, "its deployment was changed by somebody else, and put back");
+            }
+            Err(error) => {
+                tracing::warn!(instance = %key, %error, "a changed deployment was not put back");
+            }
         }
     }
 }

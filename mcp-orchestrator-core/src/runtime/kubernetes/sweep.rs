@@ -51,11 +51,12 @@ async fn sweep(shared: &Shared, kind: Kind) -> Result<()> {
                 continue;
             };
             let instance = meta.labels.as_ref().and_then(|labels| labels.get(INSTANCE));
-            let wanted = instance.is_none_or(|name| {
-                deployed.contains(name) || shared.runs.find(name).is_some()
-            });
+            let wanted = instance
+                .is_none_or(|name| deployed.contains(name) || shared.runs.find(name).is_some());
             let age = meta.creation_timestamp.as_ref().and_then(|time| {
-                SystemTime::now().duration_since(SystemTime::from(time.0)).ok()
+                SystemTime::now()
+                    .duration_since(SystemTime::from(time.0))
+                    .ok()
             });
             if !wanted && age.is_some_and(|age| age > YOUNG) {
                 tracing::info!(?kind, name, "deleting what was left behind");

@@ -12,8 +12,8 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Event as ClusterEvent, Pod};
-use kube::runtime::watcher::{self, Config, Event};
 use kube::runtime::WatchStreamExt as _;
+use kube::runtime::watcher::{self, Config, Event};
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 
@@ -54,16 +54,28 @@ pub(super) fn begin(shared: &Arc<Shared>) {
     let (for_deployments, for_pods, for_events) =
         (Arc::clone(shared), Arc::clone(shared), Arc::clone(shared));
     let mut listed = HashSet::new();
-    shared.tasks.spawn(follow(Arc::clone(shared), "deployments", own.clone(), move |event| {
-        deployment(&for_deployments, &mut listed, event);
-    }));
+    shared.tasks.spawn(follow(
+        Arc::clone(shared),
+        "deployments",
+        own.clone(),
+        move |event| {
+            deployment(&for_deployments, &mut listed, event);
+        },
+    ));
     let mut listed = HashSet::new();
-    shared.tasks.spawn(follow(Arc::clone(shared), "pods", own, move |event| {
-        pod(&for_pods, &mut listed, event);
-    }));
-    shared.tasks.spawn(follow(Arc::clone(shared), "events", warnings, move |event| {
-        warning(&for_events, event);
-    }));
+    shared
+        .tasks
+        .spawn(follow(Arc::clone(shared), "pods", own, move |event| {
+            pod(&for_pods, &mut listed, event);
+        }));
+    shared.tasks.spawn(follow(
+        Arc::clone(shared),
+        "events",
+        warnings,
+        move |event| {
+            warning(&for_events, event);
+        },
+    ));
 }
 
 async fn follow<K>(

@@ -3,8 +3,8 @@
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Pod, Secret, Service};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
-use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
 use kube::Api;
+use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
@@ -69,7 +69,11 @@ impl Kind {
 }
 
 impl Writes {
-    pub(super) fn new(access: Access, manager: String, held: Option<watch::Receiver<bool>>) -> Self {
+    pub(super) fn new(
+        access: Access,
+        manager: String,
+        held: Option<watch::Receiver<bool>>,
+    ) -> Self {
         Self {
             access,
             manager,
@@ -79,12 +83,20 @@ impl Writes {
     }
 
     /// Makes the object be so.
-    pub(super) async fn apply(&self, kind: Kind, object: &Value, force: Force) -> Result<DynamicObject> {
+    pub(super) async fn apply(
+        &self,
+        kind: Kind,
+        object: &Value,
+        force: Force,
+    ) -> Result<DynamicObject> {
         let name = object["metadata"]["name"].as_str().unwrap_or_default();
         let mut params = PatchParams::apply(&self.manager).validation_strict();
         params.force = force == Force::Yes;
         let _turn = self.turn().await?;
-        let applied = self.api(kind).patch(name, &params, &Patch::Apply(object)).await;
+        let applied = self
+            .api(kind)
+            .patch(name, &params, &Patch::Apply(object))
+            .await;
         applied.map_err(|error| match &error {
             kube::Error::Api(status) if status.code == 409 => taken(kind, name, &status.message),
             _ => self.action("patch", kind).on(name).error(error),
@@ -92,7 +104,11 @@ impl Writes {
     }
 
     /// As [`apply`](Self::apply); answers what is known of the Deployment now.
-    pub(super) async fn apply_deployment(&self, object: &Value, force: Force) -> Result<DeploymentFacts> {
+    pub(super) async fn apply_deployment(
+        &self,
+        object: &Value,
+        force: Force,
+    ) -> Result<DeploymentFacts> {
         let applied = self.apply(Kind::Deployment, object, force).await?;
         self.facts(applied)
     }
@@ -112,7 +128,11 @@ impl Writes {
     }
 
     /// These annotations on a Deployment.
-    pub(super) async fn annotate(&self, name: &str, annotations: &Value) -> Result<Option<DeploymentFacts>> {
+    pub(super) async fn annotate(
+        &self,
+        name: &str,
+        annotations: &Value,
+    ) -> Result<Option<DeploymentFacts>> {
         let patch = json!({ "metadata": { "annotations": annotations } });
         self.merge(name, &patch).await
     }
@@ -120,7 +140,10 @@ impl Writes {
     async fn merge(&self, name: &str, patch: &Value) -> Result<Option<DeploymentFacts>> {
         let params = PatchParams::apply(&self.manager);
         let _turn = self.turn().await?;
-        let merged = self.api(Kind::Deployment).patch(name, &params, &Patch::Merge(patch)).await;
+        let merged = self
+            .api(Kind::Deployment)
+            .patch(name, &params, &Patch::Merge(patch))
+            .await;
         match merged {
             Ok(merged) => self.facts(merged).map(Some),
             Err(error) if is_absent(&error) => Ok(None),
@@ -159,7 +182,11 @@ impl Writes {
             Ok(_) => Ok(()),
             Err(error) if is_absent(&error) => Ok(()),
             // Another object of this name stands there now.
-            Err(kube::Error::Api(status)) if status.code == 409 && params.preconditions.is_some() => Ok(()),
+            Err(kube::Error::Api(status))
+                if status.code == 409 && params.preconditions.is_some() =>
+            {
+                Ok(())
+            }
             Err(error) => Err(self.action("delete", kind).on(name).error(error)),
         }
     }
@@ -182,7 +209,10 @@ impl Writes {
     /// Waits until this process may act.
     pub(super) async fn wait_until_held(&self) -> Result<()> {
         if let Some(held) = &self.held {
-            held.clone().wait_for(|held| *held).await.map_err(|_| closed())?;
+            held.clone()
+                .wait_for(|held| *held)
+                .await
+                .map_err(|_| closed())?;
         }
         Ok(())
     }
@@ -196,7 +226,8 @@ impl Writes {
     fn facts(&self, object: DynamicObject) -> Result<DeploymentFacts> {
         let read = serde_json::to_value(object).and_then(serde_json::from_value::<Deployment>);
         let unreadable = |source: serde_json::Error| {
-            Error::new(ErrorKind::Internal, "the cluster's answer is no deployment").with_source(source)
+            Error::new(ErrorKind::Internal, "the cluster's answer is no deployment")
+                .with_source(source)
         };
         let deployment = read.map_err(unreadable)?;
         DeploymentFacts::new(&deployment, &self.manager)

@@ -17,7 +17,7 @@ pub(super) fn deployment(of: &Rendering<'_>) -> Result<Value, Failed> {
         "spec": pod::spec(of)?,
     });
     if let Some(patch) = &of.program.container.template_patch {
-        template = patch::patched(template, patch)?;
+        template = patch::patched(&template, patch)?;
     }
     Ok(json!({
         "apiVersion": "apps/v1",

@@ -9,6 +9,7 @@ mod policy;
 mod resources;
 mod secret;
 mod service;
+mod volumes;
 
 use serde_json::{Value, json};
 

@@ -8,23 +8,17 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use super::secret::{Entry, FILES, argument_name};
-use super::{Failed, Rendering, resources, with_port};
+use super::{Failed, Rendering, resources, volumes, with_port};
 use crate::runtime::kubernetes::names::{self, CONTAINER};
 use crate::server::{Container, EnvSource, Injection, PodSecurity, PullPolicy, PullSecret};
 use crate::value::Text;
 
-const HOME: &str = "/home/mcp";
-/// Names of our own volumes, which no server's own have.
-const TMP_VOLUME: &str = "mcp-orchestrator-tmp";
-const HOME_VOLUME: &str = "mcp-orchestrator-home";
-const FILES_VOLUME: &str = "mcp-orchestrator-secrets";
-
 /// `spec` of the pod.
 pub(super) fn spec(of: &Rendering<'_>) -> Result<Value, Failed> {
     let container = &*of.program.container;
-    let (volumes, mounts) = volumes(of)?;
+    let (volumes, mounts) = volumes::volumes(of)?;
     let mut spec = json!({
-        "containers": [self::container(of, mounts)?],
+        "containers": [self::container(of, &mounts)?],
         "volumes": volumes,
         "restartPolicy": "Always",
         "enableServiceLinks": false,
@@ -55,7 +49,7 @@ pub(super) fn spec(of: &Rendering<'_>) -> Result<Value, Failed> {
     Ok(spec)
 }
 
-fn container(of: &Rendering<'_>, mounts: Vec<Value>) -> Result<Value, Failed> {
+fn container(of: &Rendering<'_>, mounts: &[Value]) -> Result<Value, Failed> {
     let (program, container) = (of.program, &*of.program.container);
     let image = program.image.as_ref().unwrap_or(&of.options.base_image);
     let stdio = of.port().is_none();
@@ -133,10 +127,9 @@ fn env(of: &Rendering<'_>) -> Value {
     let (name, container) = (of.key.name(), &*of.program.container);
     let mut env: BTreeMap<String, Value> = BTreeMap::new();
     let plain = |value: &str| json!({ "value": literal(value) });
-    let secret =
-        |entry: Entry<'_>| json!({ "valueFrom": { "secretKeyRef": { "name": name, "key": entry.key() } } });
+    let secret = |entry: Entry<'_>| json!({ "valueFrom": { "secretKeyRef": { "name": name, "key": entry.key() } } });
     if !container.security.writable_root {
-        env.insert("HOME".into(), plain(HOME));
+        env.insert("HOME".into(), plain(volumes::HOME));
     }
     for (variable, text) in &of.launch.server.env {
         let value = match text {
@@ -153,13 +146,20 @@ fn env(of: &Rendering<'_>) -> Value {
             Injection::Env(variable) => {
                 env.insert(variable.clone(), secret(Entry::Env(variable)));
             }
-            Injection::File { name, path_env: Some(variable) } => {
+            Injection::File {
+                name,
+                path_env: Some(variable),
+            } => {
                 env.insert(variable.clone(), plain(&format!("{FILES}/{name}")));
             }
             Injection::File { path_env: None, .. } | Injection::Header { .. } => {}
         }
     }
-    let args = of.program.command.iter().flat_map(|command| command.args.iter());
+    let args = of
+        .program
+        .command
+        .iter()
+        .flat_map(|command| command.args.iter());
     for (place, _) in args.enumerate().filter(|(_, text)| text.is_secret()) {
         env.insert(argument_name(place), secret(Entry::Arg(place)));
     }
@@ -188,48 +188,6 @@ fn env_from(container: &Container) -> Value {
     Value::Array(sources.collect())
 }
 
-/// Volumes and where they are mounted.
-fn volumes(of: &Rendering<'_>) -> Result<(Vec<Value>, Vec<Value>), Failed> {
-    let container = &*of.program.container;
-    let (mut volumes, mut mounts) = (Vec::new(), Vec::new());
-    let own = |path: &str| container.volumes.iter().any(|v| v.mount_path == path);
-    let home = (!container.security.writable_root).then_some((HOME_VOLUME, HOME));
-    for (name, path) in [Some((TMP_VOLUME, "/tmp")), home].into_iter().flatten() {
-        if !own(path) {
-            volumes.push(json!({ "name": name, "emptyDir": {} }));
-            mounts.push(json!({ "name": name, "mountPath": path }));
-        }
-    }
-    let held = &of.launch.credential.values;
-    let slots = of.launch.server.slots.iter().filter(|slot| held.contains_key(&slot.name));
-    let files: Vec<Value> = slots
-        .filter_map(|slot| match &slot.inject {
-            Injection::File { name, .. } => {
-                Some(json!({ "key": Entry::File(name).key(), "path": name }))
-            }
-            Injection::Env(_) | Injection::Header { .. } => None,
-        })
-        .collect();
-    if !files.is_empty() {
-        let secret = json!({ "secretName": of.key.name(), "items": files, "defaultMode": 0o444 });
-        volumes.push(json!({ "name": FILES_VOLUME, "secret": secret }));
-        mounts.push(json!({ "name": FILES_VOLUME, "mountPath": FILES, "readOnly": true }));
-    }
-    for volume in &container.volumes {
-        let mut source = volume.source.clone();
-        if let Value::Object(source) = &mut source {
-            source.insert("name".into(), json!(volume.name));
-        }
-        volumes.push(checked::<v1::Volume>("volumes", "Volume", &source)?);
-        mounts.push(json!({
-            "name": volume.name,
-            "mountPath": volume.mount_path,
-            "readOnly": volume.read_only,
-        }));
-    }
-    Ok((volumes, mounts))
-}
-
 fn pull_secrets(of: &Rendering<'_>) -> Vec<Value> {
     let (mut names, mut made) = (Vec::new(), false);
     for secret in &of.program.container.pull_secrets {
@@ -247,7 +205,10 @@ fn pull_secrets(of: &Rendering<'_>) -> Vec<Value> {
 fn pod_security(security: &PodSecurity) -> Value {
     let mut context = Map::from_iter([
         ("runAsNonRoot".to_owned(), json!(!security.allow_root)),
-        ("seccompProfile".to_owned(), json!({ "type": "RuntimeDefault" })),
+        (
+            "seccompProfile".to_owned(),
+            json!({ "type": "RuntimeDefault" }),
+        ),
     ]);
     if let Some(user) = security.run_as_user {
         context.insert("runAsUser".into(), json!(user));
@@ -272,7 +233,7 @@ fn container_security(security: &PodSecurity) -> Value {
 }
 
 /// The value, if it can be read as what it is to be.
-fn checked<T: DeserializeOwned>(
+pub(super) fn checked<T: DeserializeOwned>(
     key: &'static str,
     kind: &'static str,
     value: &Value,

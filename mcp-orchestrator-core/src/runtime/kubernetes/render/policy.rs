@@ -21,7 +21,13 @@ const PRIVATE_V4: [&str; 10] = [
     "198.18.0.0/15",
     "240.0.0.0/4",
 ];
-const PRIVATE_V6: [&str; 5] = ["::1/128", "64:ff9b::/96", "64:ff9b:1::/48", "fc00::/7", "fe80::/10"];
+const PRIVATE_V6: [&str; 5] = [
+    "::1/128",
+    "64:ff9b::/96",
+    "64:ff9b:1::/48",
+    "fc00::/7",
+    "fe80::/10",
+];
 
 /// Ingress only from the gateway, egress as the server's rules say.
 pub(super) fn policy(of: &Rendering<'_>) -> Result<Value, Failed> {
@@ -71,8 +77,7 @@ fn egress(egress: &Egress) -> Result<Option<Value>, Failed> {
         Egress::Only(networks) => {
             let mut rules = vec![dns];
             for network in networks {
-                let (cidr, port) = parse(network)
-                    .ok_or_else(|| Failed::Egress(network.clone()))?;
+                let (cidr, port) = parse(network).ok_or_else(|| Failed::Egress(network.clone()))?;
                 let mut rule = json!({ "to": [{ "ipBlock": { "cidr": cidr } }] });
                 if let Some(port) = port {
                     rule["ports"] = json!([

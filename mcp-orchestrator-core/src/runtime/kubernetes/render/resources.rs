@@ -67,7 +67,9 @@ mod tests {
 
     fn of(requests: &[(&str, &str)], limits: &[(&str, &str)]) -> Value {
         let map = |pairs: &[(&str, &str)]| {
-            let owned = pairs.iter().map(|(n, q)| ((*n).to_owned(), (*q).to_owned()));
+            let owned = pairs
+                .iter()
+                .map(|(n, q)| ((*n).to_owned(), (*q).to_owned()));
             owned.collect()
         };
         resources(&Resources {

@@ -87,7 +87,9 @@ impl Values {
             };
             values.insert(key, value.expose_secret().to_owned());
         }
-        let args = command.map(|command| command.args.as_slice()).unwrap_or_default();
+        let args = command
+            .map(|command| command.args.as_slice())
+            .unwrap_or_default();
         for (place, text) in args.iter().enumerate() {
             if let Text::Secret(secret) = text {
                 let text = super::with_port(secret.expose_secret(), port);
@@ -103,7 +105,10 @@ impl Values {
 
     /// A keyed hash of them all.
     pub(super) fn digest(&self, key: &StateKey) -> String {
-        let parts = self.0.iter().flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]);
+        let parts = self
+            .0
+            .iter()
+            .flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]);
         key.digest("kubernetes secret", parts).hex(8)
     }
 }
@@ -113,7 +118,11 @@ pub(super) fn secret(of: &Rendering<'_>) -> Option<Value> {
     if of.values.is_empty() {
         return None;
     }
-    let encoded = of.values.0.iter().map(|(key, value)| (key, STANDARD.encode(value)));
+    let encoded = of
+        .values
+        .0
+        .iter()
+        .map(|(key, value)| (key, STANDARD.encode(value)));
     let data: BTreeMap<_, _> = encoded.collect();
     Some(json!({
         "apiVersion": "v1",
@@ -128,7 +137,12 @@ pub(super) fn secret(of: &Rendering<'_>) -> Option<Value> {
 pub(super) fn pull(of: &Rendering<'_>) -> Option<Value> {
     let mut auths = serde_json::Map::new();
     for secret in &of.program.container.pull_secrets {
-        if let PullSecret::Registry { server, username, password } = secret {
+        if let PullSecret::Registry {
+            server,
+            username,
+            password,
+        } = secret
+        {
             let password = password.expose_secret();
             let auth = STANDARD.encode(format!("{username}:{password}"));
             let entry = json!({ "username": username, "password": password, "auth": auth });

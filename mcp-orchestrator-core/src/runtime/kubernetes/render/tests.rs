@@ -72,7 +72,10 @@ fn a_pod_is_restricted_unless_its_server_says_otherwise() {
     let objects = render(pod(|_| {}), false).unwrap();
     let (spec, container) = (spec_of(&objects), container_of(&objects));
     assert_eq!(spec["securityContext"]["runAsNonRoot"], true);
-    assert_eq!(spec["securityContext"]["seccompProfile"]["type"], "RuntimeDefault");
+    assert_eq!(
+        spec["securityContext"]["seccompProfile"]["type"],
+        "RuntimeDefault"
+    );
     assert_eq!(spec["automountServiceAccountToken"], false);
     assert_eq!(spec["enableServiceLinks"], false);
     assert_eq!(spec["terminationGracePeriodSeconds"], 3);
@@ -99,8 +102,14 @@ fn a_pod_is_restricted_unless_its_server_says_otherwise() {
     assert_eq!(spec["securityContext"]["runAsNonRoot"], false);
     assert_eq!(spec["serviceAccountName"], "reader");
     assert_eq!(spec["automountServiceAccountToken"], true);
-    assert_eq!(container["securityContext"]["readOnlyRootFilesystem"], false);
-    assert_eq!(container["securityContext"]["capabilities"]["add"], json!(["NET_RAW"]));
+    assert_eq!(
+        container["securityContext"]["readOnlyRootFilesystem"],
+        false
+    );
+    assert_eq!(
+        container["securityContext"]["capabilities"]["add"],
+        json!(["NET_RAW"])
+    );
     assert_eq!(container["env"], json!([]), "its home is the image's");
 }
 
@@ -166,7 +175,10 @@ fn spec_of_name(deployment: &Value) -> &Value {
 fn an_http_server_has_a_port_and_only_the_gateway_reaches_it() {
     let http = |port| {
         program(move |program| {
-            program.transport = ProgramTransport::Http { port, path: "/mcp".into() };
+            program.transport = ProgramTransport::Http {
+                port,
+                path: "/mcp".into(),
+            };
             program.command = Some(CommandLine {
                 program: "serve".into(),
                 args: vec!["--port=${PORT}".into()],
@@ -223,28 +235,50 @@ fn what_users_give_is_taken_over() {
     assert_eq!(spec["nodeSelector"]["disk"], "ssd");
     assert_eq!(spec["priorityClassName"], "high");
     let env_from = &container_of(&objects)["envFrom"][0];
-    assert_eq!(env_from["configMapRef"], json!({ "name": "shared", "optional": true }));
+    assert_eq!(
+        env_from["configMapRef"],
+        json!({ "name": "shared", "optional": true })
+    );
     let mounts = container_of(&objects)["volumeMounts"].as_array().unwrap();
     let at_tmp = mounts.iter().filter(|mount| mount["mountPath"] == "/tmp");
-    assert_eq!(at_tmp.map(|mount| &mount["name"]).collect::<Vec<_>>(), ["data"]);
+    assert_eq!(
+        at_tmp.map(|mount| &mount["name"]).collect::<Vec<_>>(),
+        ["data"]
+    );
 }
 
 #[test]
 fn what_makes_no_pod_is_told_by_its_key() {
-    let said = |server| render(server, false).err().unwrap().of(&ServerId::new("git").unwrap()).to_string();
+    let said = |server| {
+        render(server, false)
+            .err()
+            .unwrap()
+            .of(&ServerId::new("git").unwrap())
+            .to_string()
+    };
     let toleration = pod(|container| container.tolerations = vec![json!({ "key": 1 })]);
     let text = said(toleration);
-    assert!(text.starts_with("server git cannot become a pod: `tolerations`"), "{text}");
+    assert!(
+        text.starts_with("server git cannot become a pod: `tolerations`"),
+        "{text}"
+    );
     let probe = pod(|container| container.probes.liveness = Some(json!("tcp")));
     assert!(said(probe).contains("`probes.liveness`"));
     let mut egress = pod(|_| {});
     egress.egress = Egress::Only(vec!["example.com".into()]);
     assert!(said(egress).contains("`egress`"));
     let mut file = pod(|_| {});
-    file.slots.push(slot("key", Injection::File { name: "a/b".into(), path_env: None }));
+    file.slots.push(slot(
+        "key",
+        Injection::File {
+            name: "a/b".into(),
+            path_env: None,
+        },
+    ));
     assert!(said(file).contains("slot `key`"));
     let patch = pod(|container| {
-        container.template_patch = Some(TemplatePatch::Merge(json!({ "metadata": { "name": "x" } })));
+        container.template_patch =
+            Some(TemplatePatch::Merge(json!({ "metadata": { "name": "x" } })));
     });
     assert!(said(patch).contains("metadata.name"));
 }
@@ -253,7 +287,10 @@ fn what_makes_no_pod_is_told_by_its_key() {
 fn a_command_runs_in_the_base_image() {
     let server = ServerSpec::command(ServerId::new("git").unwrap(), "uvx", ["mcp-server-git"]);
     let objects = render(server, false).unwrap();
-    assert_eq!(container_of(&objects)["image"], KubernetesOptions::BASE_IMAGE);
+    assert_eq!(
+        container_of(&objects)["image"],
+        KubernetesOptions::BASE_IMAGE
+    );
     assert_eq!(container_of(&objects)["command"], json!(["uvx"]));
     assert!(objects.secret.is_none());
 }
