@@ -4,8 +4,8 @@
 //! than a Role in that namespace gives.
 //!
 //! An instance is a Deployment of one pod, with a Secret and a NetworkPolicy, and is never changed: it runs, or rests
-//! at no replicas. What is there is known from watches alone (see [`watch`] and [`store`]); how an instance stands is
-//! judged in one place ([`status`]), for those who wait for it and for those who look at it.
+//! at no replicas. What is there is known from watches alone (`watch`, `store`); how an instance stands is
+//! judged in one place (`status`), for those who wait for it and for those who look at it.
 
 mod access;
 mod choice;
