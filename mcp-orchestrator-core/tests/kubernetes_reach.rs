@@ -1,6 +1,6 @@
 //! The way to a real cluster. It runs where `MCP_ORCHESTRATOR_TEST_KUBECONFIG` names a kubeconfig.
 
-#![cfg(feature = "kubernetes")]
+#![cfg(all(feature = "kubernetes", feature = "test-util"))]
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -9,5 +9,17 @@
 
 #[path = "kubernetes_reach/access.rs"]
 mod access;
+#[path = "kubernetes_reach/attach.rs"]
+mod attach;
 #[path = "kubernetes_reach/cluster.rs"]
 mod cluster;
+#[path = "kubernetes_reach/forward.rs"]
+mod forward;
+#[path = "kubernetes_reach/lease.rs"]
+mod lease;
+#[path = "kubernetes_reach/pods.rs"]
+mod pods;
+#[path = "kubernetes_reach/proxy.rs"]
+mod proxy;
+#[path = "kubernetes_reach/state.rs"]
+mod state;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use mcp_orchestrator_core::Orchestrator;
 use mcp_orchestrator_core::auth::{Authenticated, Authenticator, Principal};
 use mcp_orchestrator_core::credential::CredentialRule;
-use mcp_orchestrator_core::id::{Alias, GatewayId, PrincipalId, ServerId};
+use mcp_orchestrator_core::id::{Alias, BackendName, GatewayId, PrincipalId, ServerId};
 use mcp_orchestrator_core::router::{GatewaySpec, TableRouter, ToolFilter, ToolNames, ViewEntry};
 use mcp_orchestrator_core::runtime::{BackendSet, LogBook, ProcessBackend, RemoteBackend};
 use mcp_orchestrator_core::seal::StateKey;
@@ -216,7 +216,10 @@ impl Builder {
         let logs = LogBook::default();
         let process = ProcessBackend::with_log_book(directory.path(), logs.clone());
         let backends = BackendSet::new()
-            .with_programs(Arc::new(process))
+            .with_programs(
+                BackendName::new("process").expect("a name"),
+                Arc::new(process),
+            )
             .with_remote(Arc::new(RemoteBackend::default()));
         let table = Arc::new(TableRouter::new([GatewaySpec {
             id: GatewayId::default_gateway(),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{ConfiguredCredential, CredentialSource, GatewaySettings, Settings};
+use super::{BackendKind, ConfiguredCredential, CredentialSource, GatewaySettings, Settings};
 use crate::credential::{
     CacheLimits, CachedResolver, ConfiguredResolver, CredentialResolver, SlotSources, Source,
 };
@@ -62,10 +62,12 @@ impl Settings {
     fn backend(&self, state: &StateDir, logs: &LogBook) -> Arc<dyn RuntimeBackend> {
         let set = BackendSet::new();
         #[cfg(all(feature = "process", unix))]
-        let set = {
+        let set = if self.backends.processes {
             let directory = state.path().join("instances");
             let process = crate::runtime::ProcessBackend::with_log_book(directory, logs.clone());
-            set.with_programs(Arc::new(process))
+            set.with_programs(BackendKind::Process.name(), Arc::new(process))
+        } else {
+            set
         };
         #[cfg(feature = "remote")]
         let set = set.with_remote(Arc::new(crate::runtime::RemoteBackend::default()));

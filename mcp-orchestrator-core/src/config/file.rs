@@ -12,6 +12,7 @@ use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::file_kubernetes::{BackendEntry, KubernetesEntry};
 use super::file_server::ServerEntry;
 use super::units::Size;
 use crate::router::ToolNames;
@@ -29,6 +30,13 @@ pub struct File {
     /// The gateways, by name: `default` is `/mcp`, any other is `/mcp/{name}`. A gateway shows all servers where it
     /// lists none; `default` is there also where it is not named.
     pub gateways: Option<Named<GatewayEntry>>,
+    /// Where programs run that name no `backend`: `process` or `kubernetes`; absent: `process`, and inside a cluster
+    /// `kubernetes`.
+    pub backend: Option<BackendEntry>,
+    /// The cluster in which programs run as pods.
+    pub kubernetes: Option<KubernetesEntry>,
+    /// Whether processes may be started inside a cluster, where they share the gateway's pod; absent: false.
+    pub allow_processes: Option<bool>,
     /// Address and port of the gateway, as `127.0.0.1:8080`. Port 0: any free one.
     pub listen: Option<Typed>,
     /// Address and port of the Prometheus metrics; absent: none.

@@ -6,6 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::file::{TextOr, Typed};
+use super::file_kubernetes::BackendEntry;
+use super::file_pod::PodEntry;
 use super::units::{Size, Span, SpanOrNever};
 use crate::server::{EraChoice, Isolation, StartMode};
 
@@ -17,7 +19,7 @@ pub struct ServerEntry {
     /// in an argument is the port that it is to listen on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub command: Option<TextOr<Vec<Typed>>>,
-    /// The arguments of a `command` that is one text.
+    /// The arguments of a `command` that is one text; without a `command`, of the image's own program.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub args: Option<Vec<Typed>>,
     /// A container image, for backends that run containers. It may stand beside `command`, which then runs in it.
@@ -92,6 +94,12 @@ pub struct ServerEntry {
     /// a list of networks, as `10.1.0.0/16` or `10.1.2.3/32:443`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub egress: Option<TextOr<Vec<String>>>,
+    /// Where it runs: `process` or `kubernetes`; absent: where programs run by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backend: Option<BackendEntry>,
+    /// How it stands in a pod.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pod: Option<PodEntry>,
 }
 
 /// A secret that a server needs: how it gets it (`env`, `file` or `header`), and from where we take it (`value`,

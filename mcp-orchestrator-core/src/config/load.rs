@@ -1,28 +1,15 @@
 //! Reads files, merges them, checks everything, and answers either settings or all that is wrong.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::expand::{Dialect, Variables};
-use super::file::{File, GatewayEntry};
-use super::file_server::ServerEntry;
-use super::gateways::{self, Catalog};
-use super::globals::Globals;
-use super::jsonc;
-use super::mcp_servers::{self, Shape};
-use super::parse;
-use super::problem::{KeyPath, Notice, Position, Problems, Report};
-use super::scope::{Scope, Source};
-use super::server;
-use super::settings::{ConfiguredCredential, GatewaySettings, Settings};
-use super::state_dir;
-use super::tree::{Node, Value};
-use super::typed;
-use crate::id::{GatewayId, ServerId};
-use crate::server::ServerSpec;
+use super::backends::BackendOptions;
+use super::expand::Variables;
+use super::merge::Merge;
+use super::problem::{KeyPath, Notice, Problems, Report};
+use super::settings::Settings;
 
 /// A larger file is no configuration.
 const LARGEST: u64 = 8 << 20;
@@ -38,6 +25,8 @@ pub struct LoadOptions {
     pub listen: Option<SocketAddr>,
     /// The state directory, whatever the files say.
     pub state_dir: Option<PathBuf>,
+    /// Where programs run, whatever the files say.
+    pub backends: BackendOptions,
 }
 
 impl LoadOptions {
@@ -100,6 +89,7 @@ pub fn state_dir_of(files: &[PathBuf], options: &LoadOptions) -> Option<PathBuf>
             merge.file(file, &text);
         }
     }
+    merge.take_globals();
     merge.state_dir(files)
 }
 
@@ -129,255 +119,8 @@ fn load_into(
     for (file, text) in texts {
         merge.file(file, text);
     }
+    // What holds for all servers is known before any of them is read.
+    merge.take_globals();
+    merge.take_servers();
     merge.finish(files)
-}
-
-/// A server that stands, and where its secrets come from.
-type Meant = (Arc<ServerSpec>, Vec<ConfiguredCredential>);
-
-struct Merge<'o> {
-    options: &'o LoadOptions,
-    report: Report,
-    servers: Vec<Meant>,
-    /// In which file a server was last seen, those with problems too.
-    names: BTreeMap<String, Arc<Path>>,
-    gateways: BTreeMap<String, (Source, GatewayEntry)>,
-    globals: Globals,
-}
-
-impl<'o> Merge<'o> {
-    fn new(report: Report, options: &'o LoadOptions) -> Self {
-        Self {
-            options,
-            report,
-            servers: Vec::new(),
-            names: BTreeMap::new(),
-            gateways: BTreeMap::new(),
-            globals: Globals::default(),
-        }
-    }
-
-    fn file(&mut self, file: &Path, text: &str) {
-        let name: Arc<Path> = file.into();
-        let Some(tree) = self.tree(&name, text) else {
-            return;
-        };
-        let folder = file
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty());
-        let folder = std::path::absolute(folder.unwrap_or(Path::new("."))).unwrap_or_default();
-        let shape = Shape::of(&tree, file);
-        let source = source(name, folder, tree, shape, self.options);
-        match shape {
-            Some(shape) => self.foreign(&source, shape),
-            None => self.own(&source),
-        }
-    }
-
-    fn tree(&mut self, file: &Arc<Path>, text: &str) -> Option<Node> {
-        let text = jsonc::readable(file, text);
-        match parse::parse(&text) {
-            Ok((tree, flaws)) => {
-                for flaw in flaws {
-                    self.report
-                        .problem(file, Some(flaw.position), &flaw.path, flaw.message);
-                }
-                if tree.is_none() {
-                    self.report
-                        .notice(file, None, &KeyPath::default(), "the file is empty");
-                }
-                tree.filter(|tree| !matches!(tree.value, Value::Null))
-            }
-            Err(flaw) => {
-                self.report
-                    .problem(file, Some(flaw.position), &flaw.path, flaw.message);
-                None
-            }
-        }
-    }
-
-    fn own(&mut self, source: &Source) {
-        let (file, mismatches) = typed::read::<File>(&source.tree);
-        for mismatch in mismatches {
-            let position = if mismatch.at_key {
-                source.key_position(&mismatch.path)
-            } else {
-                source.position(&mismatch.path)
-            };
-            self.report
-                .problem(&source.file, position, &mismatch.path, mismatch.message);
-        }
-        let servers = KeyPath::default().key("servers");
-        // Names whose entries are cut out as wrong are names all the same.
-        for entry in source
-            .tree
-            .get("servers")
-            .map(Node::entries)
-            .unwrap_or_default()
-        {
-            self.names
-                .entry(entry.key.clone())
-                .or_insert_with(|| Arc::clone(&source.file));
-        }
-        for (name, entry) in file.servers.clone().unwrap_or_default().0 {
-            self.server(source, &name, servers.key(&name), &entry);
-        }
-        for (name, entry) in file.gateways.clone().unwrap_or_default().0 {
-            let path = KeyPath::default().key("gateways").key(&name);
-            let position = source.key_position(&path);
-            if let Some((other, _)) = self.gateways.insert(name, (source.clone(), entry)) {
-                let message = format!("it stands in {} too; this one counts", other.file.display());
-                self.report.notice(&source.file, position, &path, message);
-            }
-        }
-        let mut scope = Scope {
-            source,
-            variables: &self.options.variables,
-            report: &mut self.report,
-            path: KeyPath::default(),
-        };
-        self.globals.take(&mut scope, &file);
-    }
-
-    fn foreign(&mut self, source: &Source, shape: Shape) {
-        mcp_servers::notice_own_keys(source, &mut self.report);
-        for entry in mcp_servers::servers(source, shape, &mut self.report) {
-            if entry.key != entry.label {
-                let message = format!("it is called {} here", entry.label);
-                let position = source.key_position(&entry.path);
-                self.report
-                    .notice(&source.file, position, &entry.path, message);
-            }
-            self.server(source, &entry.label, entry.path, &entry.entry);
-        }
-    }
-
-    fn server(&mut self, source: &Source, name: &str, path: KeyPath, entry: &ServerEntry) {
-        let position: Option<Position> = source.key_position(&path);
-        let id = match ServerId::new(name) {
-            Ok(id) => id,
-            Err(error) => {
-                self.report
-                    .problem(&source.file, position, &path, error.to_string());
-                return;
-            }
-        };
-        let other = self.names.insert(name.to_owned(), Arc::clone(&source.file));
-        if let Some(other) = other.filter(|other| *other != source.file) {
-            let message = format!("it stands in {} too; this one counts", other.display());
-            self.report.notice(&source.file, position, &path, message);
-        }
-        let mut scope = Scope {
-            source,
-            variables: &self.options.variables,
-            report: &mut self.report,
-            path,
-        };
-        let Some((spec, credentials)) = server::server(&mut scope, id, entry) else {
-            return;
-        };
-        let meant = (Arc::new(spec), credentials);
-        match self
-            .servers
-            .iter_mut()
-            .find(|(spec, _)| spec.id.as_str() == name)
-        {
-            Some(known) => *known = meant,
-            None => self.servers.push(meant),
-        }
-    }
-
-    fn finish(mut self, files: &[PathBuf]) -> Result<Loaded, Problems> {
-        let (servers, credentials): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.servers).into_iter().unzip();
-        let gateways = self.all_gateways(&servers);
-        let state_dir = self.state_dir(files);
-        let settings = Settings {
-            servers,
-            gateways,
-            credentials: credentials.into_iter().flatten().collect(),
-            state_dir: state_dir.unwrap_or_default(),
-            listen: self
-                .options
-                .listen
-                .or(self.globals.listen)
-                .unwrap_or(Settings::LISTEN),
-            metrics_listen: self.globals.metrics_listen,
-            allowed_origins: self.globals.allowed_origins.unwrap_or_default(),
-            allowed_hosts: self.globals.allowed_hosts.unwrap_or_default(),
-            max_body_bytes: self
-                .globals
-                .max_body_bytes
-                .unwrap_or(Settings::MAX_BODY_BYTES),
-            log: self.globals.log,
-            files: files.to_vec(),
-        };
-        let notices = self.report.finish(files)?;
-        Ok(Loaded { settings, notices })
-    }
-
-    fn state_dir(&mut self, files: &[PathBuf]) -> Option<PathBuf> {
-        let named = self.options.state_dir.clone();
-        if let Some(named) = named.or_else(|| self.globals.state_dir.clone()) {
-            return Some(named);
-        }
-        let first = files.first().map(PathBuf::as_path);
-        let found = state_dir::default(first, &self.options.variables);
-        let told = found.map_err(|message| {
-            let path = KeyPath::default().key("state_dir");
-            let file = first.unwrap_or(Path::new("-"));
-            self.report.problem(&file.into(), None, &path, message);
-        });
-        told.ok()
-    }
-
-    /// The default gateway, then the others by name.
-    fn all_gateways(&mut self, servers: &[Arc<ServerSpec>]) -> Vec<GatewaySettings> {
-        let names: Vec<String> = self.names.keys().cloned().collect();
-        let catalog = Catalog {
-            servers,
-            names: &names,
-        };
-        let default = GatewayId::default_gateway();
-        let mut gateways = Vec::new();
-        for (name, (source, entry)) in &self.gateways {
-            let mut scope = Scope {
-                source,
-                variables: &self.options.variables,
-                report: &mut self.report,
-                path: KeyPath::default().key("gateways").key(name),
-            };
-            gateways.extend(gateways::gateway(&mut scope, name, entry, &catalog));
-        }
-        if !gateways.iter().any(|gateway| gateway.id == default) {
-            gateways.insert(0, gateways::all(default.clone(), &catalog));
-        }
-        gateways.sort_by_key(|gateway| gateway.id != default);
-        gateways
-    }
-}
-
-fn source(
-    file: Arc<Path>,
-    folder: PathBuf,
-    tree: Node,
-    shape: Option<Shape>,
-    options: &LoadOptions,
-) -> Source {
-    let tree = Arc::new(tree);
-    let (folder, dialect) = match shape {
-        None => (folder, Dialect::Own),
-        Some(_) => {
-            let workspace = options.workspace.clone();
-            let workspace = workspace.unwrap_or_else(|| mcp_servers::workspace(&folder));
-            let inputs = mcp_servers::inputs(&tree);
-            (workspace.clone(), Dialect::Foreign { workspace, inputs })
-        }
-    };
-    Source {
-        file,
-        folder,
-        dialect,
-        tree,
-    }
 }

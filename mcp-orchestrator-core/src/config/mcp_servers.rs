@@ -53,8 +53,11 @@ impl Shape {
 }
 
 /// Keys that stand beside `servers` in our own format alone.
-const OWN_KEYS: [&str; 8] = [
+const OWN_KEYS: [&str; 11] = [
     "gateways",
+    "backend",
+    "kubernetes",
+    "allow_processes",
     "listen",
     "metrics_listen",
     "state_dir",

@@ -8,12 +8,15 @@
 //! the library (`server`, `credentials`, `gateways`, `globals`). A value that came from a variable, and any value of
 //! `env` and `headers` in a foreign file, is [`Text::Secret`](crate::value::Text::Secret) from there on.
 
+mod backends;
 mod build;
 mod check;
 mod credentials;
 mod edit;
 mod expand;
 mod file;
+mod file_kubernetes;
+mod file_pod;
 mod file_server;
 mod gateways;
 mod globals;
@@ -21,8 +24,12 @@ mod import;
 mod jsonc;
 mod load;
 mod mcp_servers;
+mod merge;
 mod parse;
+mod pod;
 mod problem;
+mod program;
+mod quantity;
 mod schema;
 mod scope;
 mod server;
@@ -34,11 +41,17 @@ mod typed;
 mod units;
 mod write;
 
+pub use self::backends::BackendOptions;
 pub use self::build::Built;
 pub use self::expand::{Variables, input_variable};
 pub use self::file::{
     File, GatewayEntry, GatewayServerEntry, LogEntry, LogFormat, Named, PinnedEntry, TextOr,
     ToolNamesEntry, ToolsEntry, Typed,
+};
+pub use self::file_kubernetes::{BackendEntry, KubernetesEntry, PodDefaultsEntry};
+pub use self::file_pod::{
+    EnvFromEntry, PodEntry, ProbesEntry, PullPolicyEntry, RegistryEntry, ResourcesEntry,
+    SecurityEntry, VolumeEntryTyped,
 };
 pub use self::file_server::{
     CredentialEntry, EraEntry, FileEntry, HeaderEntry, IsolationEntry, ServerEntry, StartEntry,
@@ -49,7 +62,8 @@ pub use self::load::{LoadOptions, Loaded, load, load_texts, state_dir_of};
 pub use self::problem::{Notice, Position, Problem, Problems};
 pub use self::schema::schema;
 pub use self::settings::{
-    ConfiguredCredential, CredentialSource, GatewaySettings, LogSettings, Settings,
+    BackendKind, BackendSettings, ConfiguredCredential, CredentialSource, GatewaySettings,
+    KubernetesSettings, LogSettings, Settings,
 };
 pub use self::units::{Size, Span, SpanOrNever};
 pub use self::write::{IfPresent, Written, add_servers, add_to_text, entry_text};

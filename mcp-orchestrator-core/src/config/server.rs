@@ -1,19 +1,19 @@
 //! A server as typed → as meant.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 
+use super::backends::Places;
 use super::check;
 use super::credentials;
 use super::file::{TextOr, Typed};
 use super::file_server::{ServerEntry, TransportEntry};
+use super::program::{find_program, program};
 use super::scope::Scope;
-use super::settings::ConfiguredCredential;
+use super::settings::{BackendKind, ConfiguredCredential};
 use super::units::Span;
 use crate::id::ServerId;
 use crate::server::{
-    CommandLine, Egress, Isolation, Launch, Limits, Program, ProgramTransport, Remote,
-    RemoteTransport, ServerSpec, StartMode,
+    Egress, Isolation, Launch, Limits, Remote, RemoteTransport, ServerSpec, StartMode,
 };
 use crate::value::Text;
 
@@ -22,14 +22,23 @@ pub(super) fn server(
     scope: &mut Scope<'_>,
     id: ServerId,
     entry: &ServerEntry,
+    places: &Places,
 ) -> Option<(ServerSpec, Vec<ConfiguredCredential>)> {
-    let launch = launch(scope, entry);
     let remote = entry.url.is_some();
+    let backend = if remote {
+        BackendKind::default()
+    } else {
+        places.of(scope, entry.backend)
+    };
+    let launch = launch(scope, entry, backend, places);
     let env = env(scope, entry);
     let inherit_env = inherit_env(scope, entry);
     let (slots, sources) = credentials::slots(scope, &id, entry);
     let limits = limits(scope, entry);
-    let egress = egress(scope, entry);
+    let egress = match &entry.egress {
+        None if !remote => places.egress(backend),
+        said => egress(scope, said.as_ref()),
+    };
     let isolation = entry.isolation.map_or_else(Isolation::default, Into::into);
     let start = entry.start.map_or_else(StartMode::default, Into::into);
     if start == StartMode::Eager && (isolation != Isolation::Shared || !slots.is_empty()) {
@@ -41,10 +50,11 @@ pub(super) fn server(
         return None;
     }
     let launch = launch?;
-    if !remote {
+    if backend == BackendKind::Process && !remote {
         find_program(scope, &launch, &env);
     }
     let spec = ServerSpec {
+        backend: entry.backend.map(|named| BackendKind::from(named).name()),
         env,
         inherit_env,
         slots,
@@ -58,7 +68,12 @@ pub(super) fn server(
     Some((spec, sources))
 }
 
-fn launch(scope: &mut Scope<'_>, entry: &ServerEntry) -> Option<Launch> {
+fn launch(
+    scope: &mut Scope<'_>,
+    entry: &ServerEntry,
+    backend: BackendKind,
+    places: &Places,
+) -> Option<Launch> {
     let runs = entry.command.is_some() || entry.image.is_some();
     match (runs, entry.url.is_some()) {
         (true, true) => {
@@ -69,7 +84,7 @@ fn launch(scope: &mut Scope<'_>, entry: &ServerEntry) -> Option<Launch> {
             None
         }
         (false, true) => remote(scope, entry).map(Launch::Remote),
-        (true, false) => program(scope, entry).map(Launch::Program),
+        (true, false) => program(scope, entry, backend, places).map(Launch::Program),
         (false, false) => {
             if !scope.is_wrong("") {
                 scope.wrong("", "a server needs a `command`, an `image` or a `url`");
@@ -88,6 +103,8 @@ fn remote(scope: &mut Scope<'_>, entry: &ServerEntry) -> Option<Remote> {
         ("port", entry.port.is_some()),
         ("path", entry.path.is_some()),
         ("egress", entry.egress.is_some()),
+        ("backend", entry.backend.is_some()),
+        ("pod", entry.pod.is_some()),
     ];
     for (key, there) in out_of_place {
         if there && !scope.source.is_foreign() {
@@ -143,126 +160,6 @@ fn headers(scope: &mut Scope<'_>, entry: &ServerEntry) -> BTreeMap<String, Text>
         }
     }
     headers
-}
-
-fn program(scope: &mut Scope<'_>, entry: &ServerEntry) -> Option<Program> {
-    if entry.headers.is_some() && !scope.source.is_foreign() {
-        scope.wrong("headers", "headers belong to a server with a `url`");
-    }
-    let transport = program_transport(scope, entry);
-    let image = scope.plain("image", entry.image.as_ref());
-    let command = command_line(scope, entry);
-    Some(Program {
-        command,
-        image,
-        transport: transport?,
-        ..Program::default()
-    })
-}
-
-fn program_transport(scope: &mut Scope<'_>, entry: &ServerEntry) -> Option<ProgramTransport> {
-    match entry.transport {
-        Some(TransportEntry::Sse) => {
-            scope.wrong("type", "a program is `stdio` or `http`");
-            None
-        }
-        Some(TransportEntry::Http) => {
-            let path = match &entry.path {
-                Some(_) => scope.plain("path", entry.path.as_ref())?,
-                None => "/mcp".to_owned(),
-            };
-            if !path.starts_with('/') || path.parse::<http::uri::PathAndQuery>().is_err() {
-                scope.wrong("path", "this must be a path, as /mcp");
-            }
-            if entry.port == Some(0) {
-                scope.wrong(
-                    "port",
-                    "leave it away for a free port, which the program gets as ${PORT}",
-                );
-            }
-            Some(ProgramTransport::Http {
-                port: entry.port,
-                path,
-            })
-        }
-        Some(TransportEntry::Stdio) | None => {
-            for (key, there) in [
-                ("port", entry.port.is_some()),
-                ("path", entry.path.is_some()),
-            ] {
-                if there {
-                    scope.wrong(key, "it belongs to a program with `type: http`");
-                }
-            }
-            Some(ProgramTransport::Stdio)
-        }
-    }
-}
-
-fn command_line(scope: &mut Scope<'_>, entry: &ServerEntry) -> Option<CommandLine> {
-    let at = scope.path.key("command");
-    let Some(command) = &entry.command else {
-        for (key, there) in [("args", entry.args.is_some()), ("cwd", entry.cwd.is_some())] {
-            if there {
-                scope.wrong(key, "it needs a `command` beside it");
-            }
-        }
-        return None;
-    };
-    let keep = (entry.transport == Some(TransportEntry::Http)).then_some("PORT");
-    let (program, program_at, args, args_at, first) = match command {
-        TextOr::Text(program) => {
-            let args = entry.args.as_deref().unwrap_or_default();
-            (program, at.clone(), args, scope.path.key("args"), 0)
-        }
-        TextOr::Other(list) => {
-            if entry.args.is_some() {
-                scope.wrong(
-                    "args",
-                    "the arguments of a `command` that is a list stand in that list",
-                );
-            }
-            let Some((program, args)) = list.split_first() else {
-                scope.wrong_at(&at, "it is empty");
-                return None;
-            };
-            (program, at.index(0), args, at.clone(), 1)
-        }
-    };
-    let mut texts = Vec::with_capacity(args.len());
-    for (index, arg) in args.iter().enumerate() {
-        texts.extend(scope.text(&args_at.index(index + first), arg, keep));
-    }
-    let cwd = cwd(scope, entry);
-    let program = scope.text(&program_at, program, None)?;
-    let program = program.expose();
-    if program.trim().is_empty() {
-        scope.wrong_at(&program_at, "it is empty");
-        return None;
-    }
-    let relative = program.contains('/') && entry.image.is_none();
-    let program = if relative {
-        scope.source.resolve(program).to_string_lossy().into_owned()
-    } else {
-        program.to_owned()
-    };
-    Some(CommandLine {
-        program,
-        args: texts,
-        cwd,
-    })
-}
-
-fn cwd(scope: &mut Scope<'_>, entry: &ServerEntry) -> Option<PathBuf> {
-    let cwd = scope.plain("cwd", entry.cwd.as_ref())?;
-    if entry.image.is_some() {
-        return Some(PathBuf::from(cwd));
-    }
-    let cwd = scope.source.resolve(&cwd);
-    if !cwd.is_dir() {
-        scope.wrong("cwd", "there is no such folder");
-    }
-    Some(cwd)
 }
 
 fn env(scope: &mut Scope<'_>, entry: &ServerEntry) -> BTreeMap<String, Text> {
@@ -337,9 +234,10 @@ fn limits(scope: &mut Scope<'_>, entry: &ServerEntry) -> Limits {
     }
 }
 
-fn egress(scope: &mut Scope<'_>, entry: &ServerEntry) -> Egress {
+/// Where a program may connect to.
+pub(super) fn egress(scope: &mut Scope<'_>, said: Option<&TextOr<Vec<String>>>) -> Egress {
     let path = scope.path.key("egress");
-    match &entry.egress {
+    match said {
         None => Egress::default(),
         Some(TextOr::Text(text)) => match text.0.as_str() {
             "all" => Egress::All,
@@ -356,30 +254,5 @@ fn egress(scope: &mut Scope<'_>, entry: &ServerEntry) -> Egress {
             }
             Egress::Only(networks.clone())
         }
-    }
-}
-
-/// Says so where the program is not found. That is no error: it may be installed later.
-fn find_program(scope: &mut Scope<'_>, launch: &Launch, env: &BTreeMap<String, Text>) {
-    let Launch::Program(Program {
-        command: Some(command),
-        image: None,
-        ..
-    }) = launch
-    else {
-        return;
-    };
-    let path = match env.get("PATH") {
-        Some(Text::Plain(path)) => Some(path.as_str()),
-        Some(Text::Secret(_)) => return,
-        None => scope.variables.get("PATH"),
-    };
-    if let Err(message) = check::program(&command.program, path) {
-        let hint = if command.program.contains(' ') {
-            "; a command with arguments is a list, or has `args` beside it"
-        } else {
-            ""
-        };
-        scope.notice("command", format!("{message}{hint}"));
     }
 }

@@ -1,11 +1,13 @@
 //! The configuration as meant: checked, merged, with defaults. It starts nothing.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::file::LogFormat;
-use crate::id::{GatewayId, ServerId, SlotName};
+use crate::id::{BackendName, GatewayId, ServerId, SlotName};
 use crate::router::{ToolNames, ViewEntry};
 use crate::server::ServerSpec;
 use crate::value::Text;
@@ -19,6 +21,8 @@ pub struct Settings {
     pub gateways: Vec<GatewaySettings>,
     /// Where the values of the servers' credential slots come from. A slot without a source is not here.
     pub credentials: Vec<ConfiguredCredential>,
+    /// Where programs run.
+    pub backends: BackendSettings,
     /// The folder for what outlives a restart.
     pub state_dir: PathBuf,
     /// Where the gateway listens.
@@ -35,6 +39,94 @@ pub struct Settings {
     pub log: LogSettings,
     /// The files, as they were named: what a reload watches.
     pub files: Vec<PathBuf>,
+}
+
+/// A backend that runs programs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BackendKind {
+    /// Processes on the gateway's machine.
+    #[default]
+    Process,
+    /// Pods of a Kubernetes cluster.
+    Kubernetes,
+}
+
+impl BackendKind {
+    /// Its word in a file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Process => "process",
+            Self::Kubernetes => "kubernetes",
+        }
+    }
+
+    /// The name under which servers name it.
+    ///
+    /// # Panics
+    /// Never: its words are names.
+    pub fn name(self) -> BackendName {
+        BackendName::new(self.as_str()).expect("the word is a name")
+    }
+
+    /// Whether this program was built with it.
+    pub fn is_built_in(self) -> bool {
+        match self {
+            Self::Process => cfg!(all(unix, feature = "process")),
+            Self::Kubernetes => cfg!(feature = "kubernetes"),
+        }
+    }
+}
+
+impl fmt::Display for BackendKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Where programs run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BackendSettings {
+    /// Those that name no backend.
+    pub default: BackendKind,
+    /// Whether processes may be started.
+    pub processes: bool,
+    /// The cluster, where anything runs there.
+    pub kubernetes: Option<KubernetesSettings>,
+}
+
+/// A cluster, and what holds for all pods.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KubernetesSettings {
+    /// The kubeconfig file that is named.
+    pub kubeconfig: Option<PathBuf>,
+    /// The context that is named.
+    pub context: Option<String>,
+    /// The namespace that is named.
+    pub namespace: Option<String>,
+    /// The orchestrator's name, on all its objects.
+    pub name: String,
+    /// The image in which a command without one runs, where it is named. Servers have it in their spec already.
+    pub base_image: Option<String>,
+    /// Labels of the gateway's own pods, where they are named.
+    pub gateway: BTreeMap<String, String>,
+}
+
+impl Default for KubernetesSettings {
+    fn default() -> Self {
+        Self {
+            kubeconfig: None,
+            context: None,
+            namespace: None,
+            name: Self::NAME.to_owned(),
+            base_image: None,
+            gateway: BTreeMap::new(),
+        }
+    }
+}
+
+impl KubernetesSettings {
+    /// The orchestrator's name if nothing else is said.
+    pub const NAME: &str = "mcp-orchestrator";
 }
 
 /// A gateway and what it shows.

@@ -10,7 +10,7 @@ use crate::call::Call;
 use crate::id::GatewayId;
 use crate::pool::Caller;
 use crate::protocol::Era;
-use crate::runtime::Scope;
+use crate::runtime::{Progress, Scope};
 use crate::server::{Isolation, Launch, ServerSpec};
 use crate::session::Session;
 
@@ -21,6 +21,8 @@ pub(super) struct Context {
     pub(super) session: Option<Arc<Session>>,
     pub(super) caller: Caller,
     pub(super) token: Option<SecretString>,
+    /// Where it is told what a start waits for; none: nobody wants to know.
+    pub(super) progress: Option<Progress>,
 }
 
 impl Context {
@@ -37,6 +39,7 @@ impl Context {
                 client: None,
             },
             token: call.token.clone(),
+            progress: None,
         }
     }
 
@@ -56,6 +59,7 @@ impl Context {
             caller: session.caller(),
             session: Some(Arc::clone(session)),
             token: None,
+            progress: None,
         }
     }
 
@@ -67,6 +71,7 @@ impl Context {
             session: None,
             caller: Caller::engine(Era::Modern),
             token: None,
+            progress: None,
         }
     }
 

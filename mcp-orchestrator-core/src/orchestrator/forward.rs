@@ -146,10 +146,11 @@ impl Inner {
         let lease = match self.pool.running(&spec.server.id, credential, &scope) {
             Some(lease) => lease,
             None => {
-                let unheard = Progress::unheard();
+                let progress = context.progress.clone();
+                let progress = progress.unwrap_or_else(Progress::unheard);
                 let starting = self
                     .pool
-                    .acquire(&spec.server.id, credential, scope, &unheard);
+                    .acquire(&spec.server.id, credential, scope, &progress);
                 Box::pin(starting).await?
             }
         };

@@ -19,6 +19,7 @@ mod lists;
 mod logging;
 mod operate;
 mod session_call;
+mod starting;
 mod subscriptions;
 mod task_words;
 mod tasks;
@@ -124,7 +125,9 @@ impl Orchestrator {
             Dialect::Modern => {
                 let context = Context::modern(inner, &call);
                 let message = call.message;
-                inner.dispatch(&context, message, call.headers).await
+                inner
+                    .dispatch_and_tell(context, message, call.headers)
+                    .await
             }
         }
     }

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
 use http::HeaderMap;
 use tokio::time::Instant;
 
 use super::calls::{missing, params};
 use super::context::Context;
 use super::forward::Work;
+use super::starting::tell;
 use super::{Inner, Orchestrator, expect_request};
 use crate::auth::Principal;
 use crate::call::Reply;
@@ -19,6 +21,8 @@ use crate::jsonrpc::{Message, text};
 use crate::pool::Caller;
 use crate::protocol::Era;
 use crate::router::{ItemKind, Route, ToolFilter, ViewEntry};
+use crate::runtime::Progress;
+use crate::transport::progress_token;
 
 impl Orchestrator {
     /// A server's tools as it names them, as the JSON text of a list. What is not known yet is learned by a start.
@@ -65,7 +69,18 @@ impl Orchestrator {
         let inner = &self.inner;
         let started = Instant::now();
         let name = crate::metrics::method_label(message.method());
-        let reply = inner.call_tool(principal, server, message).await;
+        let (progress, words) = Progress::channel();
+        let token = progress_token(&message).map(|(_, token)| token);
+        let context = Context {
+            progress: token.is_some().then_some(progress),
+            ..inner.operator(principal)
+        };
+        let (carrier, server) = (Arc::clone(inner), server.clone());
+        let coming = async move { carrier.call_tool(context, &server, message).await };
+        let reply = match token {
+            Some(token) => tell(coming.boxed(), words, token).await,
+            None => coming.await,
+        };
         let failed = reply.as_ref().err().map(Error::kind);
         inner.metrics.call(name, started.elapsed(), failed);
         reply
@@ -84,6 +99,7 @@ impl Inner {
                 client: None,
             },
             token: None,
+            progress: None,
         }
     }
 
@@ -114,7 +130,7 @@ impl Inner {
 
     async fn call_tool(
         self: &Arc<Self>,
-        principal: &Arc<Principal>,
+        context: Context,
         server: &ServerId,
         message: Message,
     ) -> Result<Reply> {
@@ -124,7 +140,6 @@ impl Inner {
             .and_then(|raw| text(raw.get()))
             .ok_or_else(|| missing("name"))?
             .into_owned();
-        let context = self.operator(principal);
         let route = Route {
             server: server.clone(),
             alias: Alias::from(server),

@@ -59,7 +59,7 @@ impl Inner {
         let (message, headers) = (call.message, call.headers);
         let future = async move {
             tokio::select! {
-                reply = inner.dispatch(&context, message, headers) => reply,
+                reply = inner.dispatch_and_tell(context, message, headers) => reply,
                 () = cancelled.cancelled() => Err(Error::new(ErrorKind::Cancelled, "the call was cancelled")),
             }
         };

@@ -39,28 +39,41 @@ impl Pool {
                 "the orchestrator is shutting down",
             ));
         }
-        let mut result = match slot.turn() {
-            Turn::Wait(result) => result,
+        let (mut result, mut words) = match slot.turn() {
+            Turn::Wait(result, words) => (result, words),
             Turn::Later(wait, _) if wait <= PATIENCE => {
                 tokio::time::sleep(wait).await;
                 return Ok(());
             }
             Turn::Later(wait, last) => return Err(last.duplicate().with_retry_after(wait)),
-            Turn::Start(sender) => {
-                let result = sender.subscribe();
+            Turn::Start(sender, shared) => {
+                let (result, words) = (sender.subscribe(), shared.subscribe());
                 let start = Arc::clone(self).start_slot(
                     Arc::clone(server),
                     Arc::clone(slot),
                     Arc::clone(credential),
-                    progress.clone(),
+                    shared,
                     sender,
                 );
                 self.tasks.spawn(start);
-                result
+                (result, words)
             }
         };
         let gone = || Error::new(ErrorKind::Internal, "a start ended without a result");
-        let outcome = result.wait_for(Option::is_some).await.map_err(|_| gone())?;
+        // Each of those who wait is told what the one start waits for.
+        let telling = async {
+            loop {
+                progress.report(&words.borrow_and_update().clone());
+                if words.changed().await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            }
+        };
+        let outcome = tokio::select! {
+            biased;
+            outcome = result.wait_for(Option::is_some) => outcome.map_err(|_| gone())?,
+            () = telling => return Err(gone()),
+        };
         match &*outcome {
             Some(Err(error)) => Err(error.duplicate()),
             _ => Ok(()),

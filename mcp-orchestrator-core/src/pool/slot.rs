@@ -13,10 +13,12 @@ use tokio::time::Instant;
 use super::handle::{Handle, Lease};
 use crate::credential::{Credential, Owner, Revision};
 use crate::error::Error;
-use crate::runtime::Scope;
+use crate::runtime::{Progress, Scope};
 
 /// How a start ended, for all who wait for it.
 pub(super) type Started = Option<Result<(), Arc<Error>>>;
+/// What a start waits for, in words.
+pub(super) type Words = watch::Receiver<Arc<str>>;
 
 /// A place for one instance.
 pub(crate) struct Slot {
@@ -34,7 +36,7 @@ pub(crate) struct Slot {
 /// What is known of starts.
 #[derive(Default)]
 struct StartState {
-    running: Option<watch::Receiver<Started>>,
+    running: Option<(watch::Receiver<Started>, Words)>,
     failures: u32,
     not_before: Option<Instant>,
     last: Option<Arc<Error>>,
@@ -42,10 +44,10 @@ struct StartState {
 
 /// What a caller that found no instance is to do.
 pub(super) enum Turn {
-    /// Start it, and tell the others.
-    Start(watch::Sender<Started>),
+    /// Start it, and tell the others: what it waits for, and how it ended.
+    Start(watch::Sender<Started>, Progress),
     /// Wait for who starts it.
-    Wait(watch::Receiver<Started>),
+    Wait(watch::Receiver<Started>, Words),
     /// It failed a moment ago; another try is allowed after this time.
     Later(Duration, Arc<Error>),
 }
@@ -96,8 +98,8 @@ impl Slot {
     /// Whose turn it is to start the instance.
     pub(super) fn turn(&self) -> Turn {
         let mut state = self.state();
-        if let Some(running) = &state.running {
-            return Turn::Wait(running.clone());
+        if let Some((result, words)) = &state.running {
+            return Turn::Wait(result.clone(), words.clone());
         }
         if let (Some(not_before), Some(last)) = (state.not_before, &state.last) {
             let wait = not_before.saturating_duration_since(Instant::now());
@@ -106,8 +108,9 @@ impl Slot {
             }
         }
         let (sender, receiver) = watch::channel(None);
-        state.running = Some(receiver);
-        Turn::Start(sender)
+        let (progress, words) = Progress::channel();
+        state.running = Some((receiver, words));
+        Turn::Start(sender, progress)
     }
 
     /// How long the next start has to wait.

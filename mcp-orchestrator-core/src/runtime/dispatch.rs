@@ -1,4 +1,4 @@
-//! Several backends as one: each server is started where its kind belongs.
+//! Several backends as one: each server is started where it belongs, by its kind and by the backend that it names.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -14,15 +14,16 @@ use super::{
 };
 use crate::credential::Credential;
 use crate::error::{Error, ErrorKind, Result};
-use crate::server::Launch;
+use crate::id::BackendName;
+use crate::server::{Launch, ServerSpec};
 
-/// Starts programs on one backend and remote servers on another.
+/// Starts programs on the backend that they name, else on the first one, and remote servers on another.
 ///
 /// What knows only an instance's key goes to all of them: absent is Ok, and one of them has it. So instances from
 /// before a restart are found too.
 #[derive(Clone, Debug, Default)]
 pub struct BackendSet {
-    programs: Option<Arc<dyn RuntimeBackend>>,
+    programs: Vec<(BackendName, Arc<dyn RuntimeBackend>)>,
     remote: Option<Arc<dyn RuntimeBackend>>,
 }
 
@@ -32,10 +33,14 @@ impl BackendSet {
         Self::default()
     }
 
-    /// Starts programs there.
+    /// Starts programs there that name it; the first one also starts those that name none. One of the same name is
+    /// replaced.
     #[must_use]
-    pub fn with_programs(mut self, backend: Arc<dyn RuntimeBackend>) -> Self {
-        self.programs = Some(backend);
+    pub fn with_programs(mut self, name: BackendName, backend: Arc<dyn RuntimeBackend>) -> Self {
+        match self.programs.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, known)) => *known = backend,
+            None => self.programs.push((name, backend)),
+        }
         self
     }
 
@@ -47,7 +52,36 @@ impl BackendSet {
     }
 
     fn backends(&self) -> impl Iterator<Item = &Arc<dyn RuntimeBackend>> {
-        self.programs.iter().chain(&self.remote)
+        let programs = self.programs.iter().map(|(_, backend)| backend);
+        programs.chain(&self.remote)
+    }
+
+    /// Where a server belongs.
+    fn of(&self, server: &ServerSpec) -> Result<&Arc<dyn RuntimeBackend>> {
+        let (found, kind) = match (&server.launch, &server.backend) {
+            (Launch::Remote(_), _) => (self.remote.as_ref(), "remote servers".to_owned()),
+            (Launch::Program(_), None) => {
+                let first = self.programs.first().map(|(_, backend)| backend);
+                (first, "programs".to_owned())
+            }
+            (Launch::Program(_), Some(name)) => {
+                let named = self.programs.iter().find(|(known, _)| known == name);
+                let names: Vec<_> = self
+                    .programs
+                    .iter()
+                    .map(|(name, _)| name.as_str())
+                    .collect();
+                let kind = format!("the name {name} (those that run: {})", names.join(", "));
+                (named.map(|(_, backend)| backend), kind)
+            }
+        };
+        found.ok_or_else(|| {
+            let message = format!(
+                "server {} cannot start: there is no backend for {kind}",
+                server.id
+            );
+            Error::new(ErrorKind::StartFailed, message).with_server(&server.id)
+        })
     }
 
     /// Does it on all; the first that failed is told.
@@ -80,17 +114,7 @@ impl RuntimeBackend for BackendSet {
         launch: &LaunchSpec,
         progress: &Progress,
     ) -> Result<Instance> {
-        let (backend, kind) = match launch.server.launch {
-            Launch::Program(_) => (&self.programs, "programs"),
-            Launch::Remote(_) => (&self.remote, "remote servers"),
-        };
-        let Some(backend) = backend else {
-            let message = format!(
-                "server {} cannot start: there is no backend for {kind}",
-                key.server()
-            );
-            return Err(Error::new(ErrorKind::StartFailed, message).with_server(key.server()));
-        };
+        let backend = self.of(&launch.server)?;
         backend.start(key, launch, progress).await
     }
 

@@ -180,6 +180,11 @@ impl Progress {
         Self::channel().0
     }
 
+    /// Another place to hear.
+    pub fn subscribe(&self) -> watch::Receiver<Arc<str>> {
+        self.0.subscribe()
+    }
+
     /// What was told last; empty where nothing was.
     pub fn last(&self) -> Arc<str> {
         Arc::clone(&self.0.borrow())

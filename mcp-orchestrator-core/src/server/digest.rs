@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::container::{Container, EnvSource, PullSecret, TemplatePatch};
 use super::{Egress, EraChoice, Injection, Launch, Program, ProgramTransport, Remote, ServerSpec};
+use crate::id::BackendName;
 use crate::seal::{Digest, StateKey};
 
 /// What is said, in order: a word and its value.
@@ -40,7 +41,7 @@ impl Said {
 
 impl ServerSpec {
     /// A keyed hash over all that makes a different instance: a change of it means a new one. Limits, isolation and
-    /// start mode are not in it, nor which backend runs it.
+    /// start mode are not in it; where it runs is, if it names a backend.
     pub fn digest(&self, key: &StateKey) -> Digest {
         let mut said = Said::default();
         match self.era {
@@ -48,6 +49,7 @@ impl ServerSpec {
             EraChoice::Legacy => said.say("era", "legacy"),
             EraChoice::Modern => said.say("era", "modern"),
         }
+        said.maybe("backend", self.backend.as_ref().map(BackendName::as_str));
         egress(&mut said, &self.egress);
         for name in &self.inherit_env {
             said.say("inherit", name);
@@ -99,6 +101,9 @@ fn program(said: &mut Said, program: &Program) {
         for arg in &command.args {
             said.say("arg", arg.expose());
         }
+    }
+    for arg in &program.args {
+        said.say("image arg", arg.expose());
     }
     container(said, &program.container);
 }

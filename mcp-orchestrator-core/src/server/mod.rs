@@ -63,6 +63,8 @@ pub struct Program {
     pub command: Option<CommandLine>,
     /// A container image.
     pub image: Option<String>,
+    /// Arguments of the image's own program, where there is no command.
+    pub args: Vec<Text>,
     /// How it is spoken to.
     pub transport: ProgramTransport,
     /// How it stands in a pod; backends that run processes pass it over.

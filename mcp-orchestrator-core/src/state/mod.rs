@@ -1,5 +1,7 @@
 //! What outlives a restart besides credentials: the seam behind which lists and small facts are kept.
 
+#[cfg(feature = "kubernetes")]
+mod config_maps;
 mod dir;
 mod files;
 mod memory;
@@ -10,6 +12,8 @@ use std::fmt;
 use async_trait::async_trait;
 use bytes::Bytes;
 
+#[cfg(feature = "kubernetes")]
+pub use self::config_maps::ConfigMapState;
 pub use self::dir::StateDir;
 pub use self::files::FileState;
 pub use self::memory::MemoryState;

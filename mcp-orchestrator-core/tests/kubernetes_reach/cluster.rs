@@ -18,7 +18,7 @@ pub(crate) struct Space {
     pub(crate) admin: Access,
     pub(crate) name: String,
     pub(crate) kubeconfig: PathBuf,
-    _files: tempfile::TempDir,
+    files: tempfile::TempDir,
 }
 
 /// The namespace; `None`, and said, where no cluster is named.
@@ -48,7 +48,7 @@ pub(crate) async fn space(test: &str) -> Option<Space> {
         admin,
         name,
         kubeconfig,
-        _files: tempfile::tempdir().unwrap(),
+        files: tempfile::tempdir().unwrap(),
     })
 }
 
@@ -60,6 +60,11 @@ impl Space {
         K::DynamicType: Default,
     {
         Api::namespaced(self.admin.client().clone(), &self.name)
+    }
+
+    /// A file that is gone with this.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.files.path().join(name)
     }
 
     /// A service account without any right, and its token's file.
@@ -77,7 +82,7 @@ impl Space {
         };
         let token = accounts.create_token_request(name, &create, &request);
         let token = token.await.unwrap().status.unwrap().token;
-        let file = self._files.path().join(name);
+        let file = self.files.path().join(name);
         std::fs::write(&file, token).unwrap();
         file
     }

@@ -50,6 +50,7 @@ const ROWS: &[Row] = &[
     ("runtime::memory", 2, Own("runtime::memory")),
     ("runtime::process", 2, Own("runtime::process")),
     ("runtime::remote", 2, Own("runtime::remote")),
+    ("state::config_maps", 2, Own("runtime::kubernetes")),
     ("state::dir", 2, Own("state::files")),
     ("state::files", 2, Own("state::files")),
     ("state::private", 2, Own("state::files")),
@@ -91,10 +92,13 @@ pub(crate) const HEAVY: &[(&str, &str)] = &[
         "clap::",
         "mcp-orchestrator-gateway/src/|mcp-orchestrator-cli/",
     ),
-    ("kube::", "mcp-orchestrator-core/src/runtime/kubernetes"),
+    (
+        "kube::",
+        "mcp-orchestrator-core/src/runtime/kubernetes|mcp-orchestrator-core/src/state/config_maps.rs",
+    ),
     (
         "k8s_openapi::",
-        "mcp-orchestrator-core/src/runtime/kubernetes",
+        "mcp-orchestrator-core/src/runtime/kubernetes|mcp-orchestrator-core/src/state/config_maps.rs",
     ),
     ("rustix::", "mcp-orchestrator-core/src/runtime/process"),
     (

@@ -149,8 +149,8 @@ const MISTAKES: &[(&str, &str)] = &[
         "servers.a.command: it is empty",
     ),
     (
-        "servers: {a: {image: x, args: [y]}}",
-        "servers.a.args: it needs a `command` beside it",
+        "backend: kubernetes\nservers: {a: {image: x, cwd: /y}}",
+        "servers.a.cwd: it needs a `command` beside it",
     ),
     (
         "servers: {a: {url: example.com}}",
@@ -247,12 +247,116 @@ const MISTAKES: &[(&str, &str)] = &[
     ("servers: {a: {command: *x}}", "the file cannot be read"),
 ];
 
+/// What is wrong with a pod.
+const POD_MISTAKES: &[(&str, &str)] = &[
+    (
+        "backend: kubernets",
+        "c.yaml:1:10: backend: it must be one of process, kubernetes; did you mean \"kubernetes\"?",
+    ),
+    (
+        "~backend: docker",
+        "c.yaml:4:14: servers.a.backend: it must be one of process, kubernetes",
+    ),
+    (
+        "servers: {a: {image: x}}",
+        "c.yaml:1:22: servers.a.image: a process needs a `command`",
+    ),
+    (
+        "servers: {a: {url: \"http://h/\", pod: {}}}",
+        "servers.a.pod: it belongs to a server that we run",
+    ),
+    (
+        "servers: {a: {url: \"http://h/\", backend: kubernetes}}",
+        "servers.a.backend: it belongs to a server that we run",
+    ),
+    (
+        "backend: kubernetes\nservers: {a: {command: sh, inherit_env: [A]}}",
+        "servers.a.inherit_env: a pod inherits nothing",
+    ),
+    (
+        "kubernetes: {name: Me}",
+        "kubernetes.name: this must be 1 to 63 lower-case",
+    ),
+    (
+        "kubernetes: {kubeconfg: x}",
+        "kubernetes.kubeconfg: this key is not known; did you mean \"kubeconfig\"?",
+    ),
+    (
+        "kubernetes: {defaults: {resources: {limits: {memory: 1MB}}}}",
+        "kubernetes.defaults.resources.limits.memory: this is no quantity",
+    ),
+    (
+        "kubernetes: {defaults: {egress: [x]}}",
+        "kubernetes.defaults.egress[0]: this must be all, public, none",
+    ),
+    (
+        "~pod: {pull_policy: always}",
+        "servers.a.pod.pull_policy: it must be one of Always, IfNotPresent, Never",
+    ),
+    (
+        "~pod: {pull_secrets: [A_B]}",
+        "servers.a.pod.pull_secrets[0]: this is no name of an object",
+    ),
+    (
+        "~pod: {pull_secrets: [{server: x, username: y}]}",
+        "servers.a.pod.pull_secrets[0]: the key \"password\" is missing",
+    ),
+    (
+        "~pod: {resources: {request: {cpu: 1}}}",
+        "servers.a.pod.resources.request: this key is not known; did you mean \"requests\"?",
+    ),
+    (
+        "~pod: {env_from: [{secret: a, config_map: b}]}",
+        "servers.a.pod.env_from[0]: it needs one of `secret` and `config_map`",
+    ),
+    (
+        "~pod: {node_selector: {a b: c}}",
+        "servers.a.pod.node_selector.\"a b\": this is no key of a label",
+    ),
+    (
+        "~pod: {tolerations: [x]}",
+        "servers.a.pod.tolerations[0]: a mapping is expected here",
+    ),
+    (
+        "~pod: {affinity: []}",
+        "servers.a.pod.affinity: a mapping is expected here",
+    ),
+    (
+        "~pod: {volumes: [{name: a, mount_path: b, source: {emptyDir: {}}}]}",
+        "servers.a.pod.volumes[0].mount_path: this must be an absolute path",
+    ),
+    (
+        "~pod: {volumes: [{name: a, mount_path: /b, source: {}}]}",
+        "servers.a.pod.volumes[0].source: it must have one key",
+    ),
+    (
+        "~pod: {security: {run_as_user: 0}}",
+        "servers.a.pod.security.run_as_user: 0 is root",
+    ),
+    (
+        "~pod: {security: {capabilities: [CAP_SYS_ADMIN]}}",
+        "servers.a.pod.security.capabilities[0]: a capability is as",
+    ),
+    (
+        "~pod: {probes: {ready: {}}}",
+        "servers.a.pod.probes.ready: this key is not known",
+    ),
+    (
+        "~pod: {template_patch: x}",
+        "servers.a.pod.template_patch: it must be a mapping",
+    ),
+    (
+        "~pod: {template_patch: [{op: add}]}",
+        "servers.a.pod.template_patch[0]: an operation",
+    ),
+];
+
 const SERVER: &str = "servers:\n  a:\n    command: [sh]\n    ";
 
 #[test]
 fn each_mistake_is_told_where_it_stands() {
     let mut failed = Vec::new();
-    for (text, says) in MISTAKES {
+    for (text, says) in MISTAKES.iter().chain(POD_MISTAKES) {
         let text = text
             .strip_prefix('~')
             .map_or_else(|| (*text).to_owned(), |rest| format!("{SERVER}{rest}\n"));

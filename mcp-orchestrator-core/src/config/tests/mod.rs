@@ -5,6 +5,7 @@ mod docs;
 mod foreign;
 mod good;
 mod import;
+mod pods;
 mod random;
 mod secrets;
 
@@ -41,6 +42,14 @@ pub(super) fn load_as(files: &[(&str, &str)]) -> Result<Loaded, Problems> {
 
 pub(super) fn good(text: &str) -> Loaded {
     load_as(&[("c.yaml", text)]).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+/// A surrounding inside of a cluster.
+pub(super) fn inside() -> LoadOptions {
+    let mut options = options();
+    let env = &mut options.variables.env;
+    env.insert("KUBERNETES_SERVICE_HOST".to_owned(), "10.0.0.1".to_owned());
+    options
 }
 
 pub(super) fn bad(text: &str) -> Vec<String> {

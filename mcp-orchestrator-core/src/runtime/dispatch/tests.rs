@@ -1,7 +1,7 @@
 use super::*;
 use crate::credential::{Owner, Revision};
 use crate::id::ServerId;
-use crate::runtime::{Phase, RemoteBackend, Scope, SpecDigest};
+use crate::runtime::{Exit, MemoryBackend, Phase, RemoteBackend, Scope, SpecDigest};
 use crate::server::ServerSpec;
 
 fn launch(server: ServerSpec) -> (InstanceKey, LaunchSpec) {
@@ -22,6 +22,61 @@ fn launch(server: ServerSpec) -> (InstanceKey, LaunchSpec) {
 fn remote(id: &str) -> (InstanceKey, LaunchSpec) {
     let url = http::Uri::from_static("http://127.0.0.1:1/mcp");
     launch(ServerSpec::remote(ServerId::new(id).unwrap(), url))
+}
+
+fn name(text: &str) -> BackendName {
+    BackendName::new(text).unwrap()
+}
+
+/// A backend whose instances say nothing and wait.
+fn memory() -> Arc<MemoryBackend> {
+    Arc::new(MemoryBackend::new(|_, _, _| std::future::pending::<Exit>()))
+}
+
+#[tokio::test]
+async fn a_program_runs_where_it_says_and_on_the_first_where_it_says_nothing() {
+    let (first, second) = (memory(), memory());
+    let set = BackendSet::new()
+        .with_programs(name("first"), Arc::<MemoryBackend>::clone(&first))
+        .with_programs(name("second"), Arc::<MemoryBackend>::clone(&second));
+    let server = |id: &str, backend: Option<&str>| {
+        let id = ServerId::new(id).unwrap();
+        launch(ServerSpec {
+            backend: backend.map(name),
+            ..ServerSpec::command(id, "x", [""; 0])
+        })
+    };
+    let (plain, spec) = server("plain", None);
+    let started = set.start(&plain, &spec, &Progress::unheard()).await;
+    let (named, spec) = server("named", Some("second"));
+    let other = set.start(&named, &spec, &Progress::unheard()).await;
+    assert!(started.unwrap().fresh && other.unwrap().fresh);
+    let all = |backend: Arc<MemoryBackend>| async move {
+        let known = backend.watch().map(Result::unwrap);
+        let known =
+            known.take_while(|event| std::future::ready(!matches!(event, InstanceEvent::Synced)));
+        let known = known.filter_map(|event| async move {
+            match event {
+                InstanceEvent::Is(status) => Some(status.key),
+                _ => None,
+            }
+        });
+        known.collect::<Vec<_>>().await
+    };
+    assert_eq!(
+        (all(first).await, all(second).await),
+        (vec![plain], vec![named])
+    );
+    let (key, spec) = server("lost", Some("third"));
+    let error = set
+        .start(&key, &spec, &Progress::unheard())
+        .await
+        .unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.contains("no backend for the name third (those that run: first, second)"),
+        "{text}"
+    );
 }
 
 #[tokio::test]
@@ -51,7 +106,7 @@ async fn all_are_watched_as_one_and_synced_once() {
             .unwrap();
     }
     let set = BackendSet::new()
-        .with_programs(Arc::new(one))
+        .with_programs(name("first"), Arc::new(one))
         .with_remote(Arc::new(two));
     let mut events = set.watch();
     for _ in 0..2 {

@@ -56,7 +56,7 @@ pub(super) struct Late(pub(super) Duration);
 
 /// What was asked of the cluster.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Action<'a> {
+pub(crate) struct Action<'a> {
     verb: &'static str,
     /// As a rule of a Role names it: `pods/attach`.
     resource: &'static str,
@@ -67,7 +67,7 @@ pub(super) struct Action<'a> {
 
 impl<'a> Action<'a> {
     /// This verb on this resource of the core group.
-    pub(super) fn new(verb: &'static str, resource: &'static str, namespace: &'a str) -> Self {
+    pub(crate) fn new(verb: &'static str, resource: &'static str, namespace: &'a str) -> Self {
         Self {
             verb,
             resource,
@@ -78,19 +78,19 @@ impl<'a> Action<'a> {
     }
 
     /// The resource is of this group.
-    pub(super) fn of(mut self, group: &'static str) -> Self {
+    pub(crate) fn of(mut self, group: &'static str) -> Self {
         self.group = group;
         self
     }
 
     /// One object.
-    pub(super) fn on(mut self, name: &'a str) -> Self {
+    pub(crate) fn on(mut self, name: &'a str) -> Self {
         self.name = name;
         self
     }
 
     /// The rule of a Role that allows it.
-    pub(super) fn rule(&self) -> String {
+    pub(crate) fn rule(&self) -> String {
         format!(
             "{{apiGroups: [{:?}], resources: [{:?}], verbs: [{:?}]}}",
             self.group, self.resource, self.verb
@@ -98,7 +98,7 @@ impl<'a> Action<'a> {
     }
 
     /// The cluster's refusal, in our words.
-    pub(super) fn error(&self, error: kube::Error) -> Error {
+    pub(crate) fn error(&self, error: kube::Error) -> Error {
         let kube::Error::Api(status) = error else {
             return self.unanswered(&error);
         };
@@ -181,8 +181,13 @@ pub(super) fn causes(error: &dyn std::error::Error) -> String {
 }
 
 /// Whether the object is not there.
-pub(super) fn is_absent(error: &kube::Error) -> bool {
+pub(crate) fn is_absent(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 404)
+}
+
+/// Whether somebody else was there first.
+pub(crate) fn is_conflict(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 409)
 }
 
 #[cfg(test)]

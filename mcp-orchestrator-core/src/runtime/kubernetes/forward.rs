@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
@@ -93,17 +93,16 @@ struct Forwarded {
 }
 
 impl Forwarded {
-    /// The end of the stream: the port's own, or the node's refusal, which is told beside the stream.
-    fn ended(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// What the node said of the port, where it has said something by now.
+    fn said(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         let Some(refused) = &mut self.refused else {
-            return Poll::Ready(Ok(()));
+            return Ok(());
         };
-        let said = ready!(refused.poll_unpin(cx));
+        let Poll::Ready(said) = refused.poll_unpin(cx) else {
+            return Ok(());
+        };
         self.refused = None;
-        Poll::Ready(match said {
-            Some(text) => Err(refusal(&self.place, &text)),
-            None => Ok(()),
-        })
+        said.map_or(Ok(()), |text| Err(refusal(&self.place, &text)))
     }
 }
 
@@ -123,23 +122,13 @@ impl AsyncRead for Forwarded {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        if let Poll::Ready(read) = Pin::new(&mut self.stream).poll_read(cx, buffer) {
-            read?;
-            if buffer.filled().len() > before || buffer.remaining() == 0 {
-                return Poll::Ready(Ok(()));
-            }
-            return self.ended(cx);
+        let read = Pin::new(&mut self.stream).poll_read(cx, buffer)?;
+        if read.is_ready() && (buffer.filled().len() > before || buffer.remaining() == 0) {
+            return Poll::Ready(Ok(()));
         }
-        // A refusal may come while the stream stays silent.
-        if let Some(refused) = &mut self.refused
-            && let Poll::Ready(said) = refused.poll_unpin(cx)
-        {
-            self.refused = None;
-            if let Some(text) = said {
-                return Poll::Ready(Err(refusal(&self.place, &text)));
-            }
-        }
-        Poll::Pending
+        // A refusal stands before the end of the stream, or in place of it.
+        self.said(cx)?;
+        read.map(Ok)
     }
 }
 

@@ -8,12 +8,14 @@
 //! judged in one place (`status`), for those who wait for it and for those who look at it.
 
 mod access;
+mod attach;
 mod choice;
 mod client;
 mod diagnose;
-mod errors;
+pub(crate) mod errors;
 mod facts;
 mod forward;
+mod lease;
 mod lines;
 mod logs;
 mod names;
@@ -25,6 +27,7 @@ mod render;
 mod review;
 mod runs;
 mod start;
+mod state_key;
 mod status;
 mod stop;
 mod store;
@@ -47,11 +50,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use self::access::{Access, AccessOptions};
+pub use self::attach::{AttachReader, AttachWriter, attach};
 pub use self::forward::connect_to;
+pub use self::lease::{Held, Holder, LeaseOptions, identity};
 pub use self::options::KubernetesOptions;
 use self::owner::Owner;
 pub use self::review::{Denied, Place, RULES, Rule, review, role, rules};
 use self::runs::Runs;
+pub use self::state_key::state_key;
 use self::store::Store;
 use self::told::ToldStatuses;
 use self::writes::Writes;

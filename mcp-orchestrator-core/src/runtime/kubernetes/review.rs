@@ -242,6 +242,32 @@ mod tests {
     }
 
     #[test]
+    fn the_chart_gives_the_rights_of_the_table_and_no_others() {
+        let mut wanted = String::from("\nrules:\n");
+        for rule in rules(true) {
+            let Rule {
+                group, resource, ..
+            } = rule;
+            let verbs = rule.verbs.join("\", \"");
+            wanted.push_str(&format!(
+                "  - apiGroups: [\"{group}\"]\n    resources: [\"{resource}\"]\n    verbs: [\"{verbs}\"]\n"
+            ));
+        }
+        wanted.push_str("---\n");
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy");
+        for file in [
+            "chart/mcp-orchestrator/templates/role.yaml",
+            "manifests/mcp-orchestrator.yaml",
+        ] {
+            let text = std::fs::read_to_string(root.join(file)).unwrap();
+            assert!(
+                text.contains(&wanted),
+                "deploy/{file} needs these rules:{wanted}"
+            );
+        }
+    }
+
+    #[test]
     fn the_role_is_the_table_and_names_no_right_twice() {
         let role = role("x", "y", true);
         let rules = role.rules.unwrap();

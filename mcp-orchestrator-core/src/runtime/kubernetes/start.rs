@@ -9,6 +9,7 @@ use secrecy::ExposeSecret as _;
 use serde_json::json;
 
 use super::Shared;
+use super::attach::attach;
 use super::diagnose;
 use super::facts::PodFacts;
 use super::forward::connect_to;
@@ -19,7 +20,7 @@ use super::render::port_of;
 use super::runs::{Log, Run};
 use super::status::{Failure, Standing, judge};
 use super::store::View;
-use super::streams::{attach, held};
+use super::streams::held;
 use crate::credential::Credential;
 use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::{Endpoint, Instance, InstanceKey, LaunchSpec, Progress};

@@ -5,14 +5,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use k8s_openapi::api::core::v1::Pod;
-use kube::Api;
-use kube::api::{AttachParams, AttachedProcess};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, ReadHalf, SimplexStream, WriteHalf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::access::Access;
-use super::errors::Action;
-use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::Endpoint;
 
 /// One end; the right ends with both of them.
@@ -76,53 +70,5 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for End<T> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.io).poll_shutdown(cx)
-    }
-}
-
-/// What a pod's program writes on its standard output; ends the attachment when it is dropped.
-pub(super) struct Output {
-    io: ReadHalf<SimplexStream>,
-    _attached: AttachedProcess,
-}
-
-/// The streams of a pod's program.
-pub(super) async fn attach(
-    access: &Access,
-    pod: &str,
-    container: &str,
-) -> Result<(Output, WriteHalf<SimplexStream>)> {
-    let pods: Api<Pod> = Api::namespaced(access.client().clone(), access.namespace());
-    let params = AttachParams::default()
-        .container(container)
-        .stdin(true)
-        .stdout(true)
-        .stderr(false);
-    let action = || Action::new("create", "pods/attach", access.namespace()).on(pod);
-    let mut attached = pods
-        .attach(pod, &params)
-        .await
-        .map_err(|error| action().error(error))?;
-    match (attached.stdout(), attached.stdin()) {
-        (Some(io), Some(writer)) => {
-            let reader = Output {
-                io,
-                _attached: attached,
-            };
-            Ok((reader, writer))
-        }
-        _ => Err(Error::new(
-            ErrorKind::Internal,
-            "an attached pod has no streams",
-        )),
-    }
-}
-
-impl AsyncRead for Output {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(cx, buffer)
     }
 }

@@ -1,0 +1,55 @@
+{{- define "mcp-orchestrator.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+
+{{/* Also the orchestrator's name, which stands on all objects of its servers. */}}
+{{- define "mcp-orchestrator.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 52 | trimSuffix "-" -}}
+{{- else -}}
+{{- $name := default .Chart.Name .Values.nameOverride -}}
+{{- if contains $name .Release.Name -}}
+{{- .Release.Name | trunc 52 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 52 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "mcp-orchestrator.selector" -}}
+app.kubernetes.io/name: {{ include "mcp-orchestrator.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: gateway
+{{- end -}}
+
+{{- define "mcp-orchestrator.labels" -}}
+{{ include "mcp-orchestrator.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+{{- end -}}
+
+{{- define "mcp-orchestrator.serviceAccount" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- default (include "mcp-orchestrator.fullname" .) .Values.serviceAccount.name -}}
+{{- else -}}
+{{- default "default" .Values.serviceAccount.name -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "mcp-orchestrator.port" -}}
+{{- regexFind "[0-9]+$" .Values.listen -}}
+{{- end -}}
+
+{{/* The configuration, with what the chart decides. */}}
+{{- define "mcp-orchestrator.config" -}}
+{{- $selector := include "mcp-orchestrator.selector" . | fromYaml -}}
+{{- $kubernetes := dict "name" (include "mcp-orchestrator.fullname" .) "gateway" $selector -}}
+{{- if .Values.baseImage -}}
+{{- $_ := set $kubernetes "base_image" .Values.baseImage -}}
+{{- end -}}
+{{- $own := dict "backend" "kubernetes" "kubernetes" $kubernetes "listen" .Values.listen "log" .Values.log -}}
+{{- $_ := set $own "metrics_listen" (printf "0.0.0.0:%d" (int .Values.metricsPort)) -}}
+{{- $_ := set $own "state_dir" "/var/lib/mcp-orchestrator" -}}
+{{- mergeOverwrite (deepCopy .Values.config) $own | toYaml -}}
+{{- end -}}

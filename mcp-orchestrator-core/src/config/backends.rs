@@ -1,0 +1,222 @@
+//! Where programs run: which backend a server gets, and what its pod has that the server does not say.
+
+use std::path::PathBuf;
+
+use super::expand::Variables;
+use super::file::File;
+use super::file_kubernetes::{BackendEntry, KubernetesEntry, PodDefaultsEntry};
+use super::pod;
+use super::quantity;
+use super::scope::Scope;
+use super::server;
+use super::settings::{BackendKind, BackendSettings, KubernetesSettings};
+use crate::server::{Container, Egress, Launch, ServerSpec};
+
+/// The variable that stands in every pod.
+const IN_A_POD: &str = "KUBERNETES_SERVICE_HOST";
+
+/// What is said beside the files about where programs run, as by flags.
+#[derive(Clone, Debug, Default)]
+pub struct BackendOptions {
+    /// Where programs run by default, whatever the files say.
+    pub backend: Option<BackendKind>,
+    /// The kubeconfig file, whatever the files say.
+    pub kubeconfig: Option<PathBuf>,
+    /// The context, whatever the files say.
+    pub context: Option<String>,
+    /// The namespace, whatever the files say.
+    pub namespace: Option<String>,
+}
+
+/// What all files together say about where programs run.
+#[derive(Debug, Default)]
+pub(super) struct Places {
+    default: Option<BackendKind>,
+    allow_processes: bool,
+    inside: bool,
+    kubernetes: KubernetesSettings,
+    pods: Container,
+    egress: Option<Egress>,
+}
+
+impl Places {
+    pub(super) fn new(variables: &Variables) -> Self {
+        Self {
+            inside: variables.get(IN_A_POD).is_some(),
+            ..Self::default()
+        }
+    }
+
+    /// Takes over what a file says; the later file counts.
+    pub(super) fn take(&mut self, scope: &mut Scope<'_>, file: &File) {
+        self.allow_processes = file.allow_processes.unwrap_or(self.allow_processes);
+        if let Some(backend) = file.backend {
+            let backend = backend.into();
+            if self.default.is_some_and(|known| known != backend) {
+                scope.notice(
+                    "backend",
+                    "it stands in an earlier file too; this one counts",
+                );
+            }
+            self.default = Some(backend);
+            self.check(scope, backend);
+        }
+        if let Some(entry) = &file.kubernetes {
+            let path = scope.path.key("kubernetes");
+            self.cluster(&mut scope.below(path), entry);
+        }
+    }
+
+    fn cluster(&mut self, scope: &mut Scope<'_>, entry: &KubernetesEntry) {
+        let known = &mut self.kubernetes;
+        let kubeconfig = scope.plain("kubeconfig", entry.kubeconfig.as_ref());
+        let kubeconfig = kubeconfig.map(|file| scope.source.resolve(&file));
+        known.kubeconfig = kubeconfig.or(known.kubeconfig.take());
+        let context = scope.plain("context", entry.context.as_ref());
+        known.context = context.or(known.context.take());
+        if let Some(namespace) = scope.plain("namespace", entry.namespace.as_ref()) {
+            let path = scope.path.key("namespace");
+            scope.check(&path, quantity::label_name(&namespace));
+            known.namespace = Some(namespace);
+        }
+        if let Some(name) = scope.plain("name", entry.name.as_ref()) {
+            let path = scope.path.key("name");
+            scope.check(&path, quantity::label_name(&name));
+            known.name = name;
+        }
+        let base = scope.plain("base_image", entry.base_image.as_ref());
+        known.base_image = base.or(known.base_image.take());
+        if let Some(labels) = &entry.gateway {
+            known.gateway = pod::labels(scope, "gateway", labels);
+        }
+        if let Some(defaults) = &entry.defaults {
+            let path = scope.path.key("defaults");
+            self.defaults(&mut scope.below(path), defaults);
+        }
+    }
+
+    fn defaults(&mut self, scope: &mut Scope<'_>, entry: &PodDefaultsEntry) {
+        if let Some(resources) = &entry.resources {
+            self.pods.resources = pod::resources(scope, resources);
+        }
+        if let Some(labels) = &entry.node_selector {
+            self.pods.node_selector = pod::labels(scope, "node_selector", labels);
+        }
+        if let Some(tolerations) = &entry.tolerations {
+            self.pods.tolerations = pod::mappings(scope, "tolerations", tolerations);
+        }
+        if let Some(secrets) = &entry.pull_secrets {
+            self.pods.pull_secrets = pod::pull_secrets(scope, secrets);
+        }
+        if entry.egress.is_some() {
+            self.egress = Some(server::egress(scope, entry.egress.as_ref()));
+        }
+    }
+
+    /// What is said beside the files counts more.
+    pub(super) fn overrule(&mut self, options: &BackendOptions) {
+        self.default = options.backend.or(self.default);
+        let known = &mut self.kubernetes;
+        let options = options.clone();
+        known.kubeconfig = options.kubeconfig.or(known.kubeconfig.take());
+        known.context = options.context.or(known.context.take());
+        known.namespace = options.namespace.or(known.namespace.take());
+    }
+
+    /// Where programs run by default.
+    fn default_backend(&self) -> BackendKind {
+        let processes = cfg!(feature = "process") && (!self.inside || self.allow_processes);
+        let best = if processes || !cfg!(feature = "kubernetes") {
+            BackendKind::Process
+        } else {
+            BackendKind::Kubernetes
+        };
+        self.default.unwrap_or(best)
+    }
+
+    /// Whether a backend that the files name can be used, said at the key `backend`.
+    fn check(&self, scope: &mut Scope<'_>, backend: BackendKind) {
+        if !backend.is_built_in() {
+            let text = format!("this program was built without the backend {backend}");
+            scope.wrong("backend", text);
+        }
+    }
+
+    /// Where a program runs; what is wrong with that is told.
+    pub(super) fn of(&self, scope: &mut Scope<'_>, named: Option<BackendEntry>) -> BackendKind {
+        let backend = named.map_or_else(|| self.default_backend(), Into::into);
+        if named.is_some() {
+            self.check(scope, backend);
+        }
+        if backend == BackendKind::Process && self.inside && !self.allow_processes {
+            let key = if named.is_some() { "backend" } else { "" };
+            scope.wrong(
+                key,
+                "inside a cluster no process is started, since it would share the gateway's pod: let it run as a pod by \
+                 `backend: kubernetes`, or allow processes by `allow_processes: true` at the top of the file",
+            );
+        }
+        backend
+    }
+
+    /// Where a program may connect to that does not say it.
+    pub(super) fn egress(&self, backend: BackendKind) -> Egress {
+        match (backend, &self.egress) {
+            (BackendKind::Kubernetes, Some(egress)) => egress.clone(),
+            _ => Egress::default(),
+        }
+    }
+
+    /// Gives a pod what all pods have.
+    pub(super) fn complete(&self, container: &mut Container) {
+        let resources = &mut container.resources;
+        for (own, all) in [
+            (&mut resources.requests, &self.pods.resources.requests),
+            (&mut resources.limits, &self.pods.resources.limits),
+        ] {
+            for (name, quantity) in all {
+                own.entry(name.clone()).or_insert_with(|| quantity.clone());
+            }
+        }
+        for (name, value) in &self.pods.node_selector {
+            let own = container.node_selector.entry(name.clone());
+            own.or_insert_with(|| value.clone());
+        }
+        let tolerations = self.pods.tolerations.iter().cloned();
+        container.tolerations.extend(tolerations);
+        let secrets = self.pods.pull_secrets.iter().cloned();
+        container.pull_secrets.extend(secrets);
+    }
+
+    /// The image of a command without one, where the files name it.
+    pub(super) fn base_image(&self) -> Option<&str> {
+        self.kubernetes.base_image.as_deref()
+    }
+
+    /// The backends that these servers need.
+    pub(super) fn settings<'s>(
+        self,
+        mut servers: impl Iterator<Item = &'s ServerSpec>,
+    ) -> BackendSettings {
+        let default = self.default_backend();
+        let named = |server: &ServerSpec| {
+            matches!(server.launch, Launch::Program(_))
+                && server.backend == Some(BackendKind::Kubernetes.name())
+        };
+        let used = default == BackendKind::Kubernetes || servers.any(named);
+        BackendSettings {
+            default,
+            processes: !self.inside || self.allow_processes,
+            kubernetes: used.then_some(self.kubernetes),
+        }
+    }
+}
+
+impl From<BackendEntry> for BackendKind {
+    fn from(entry: BackendEntry) -> Self {
+        match entry {
+            BackendEntry::Process => Self::Process,
+            BackendEntry::Kubernetes => Self::Kubernetes,
+        }
+    }
+}

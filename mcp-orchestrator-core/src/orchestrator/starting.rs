@@ -1,0 +1,201 @@
+//! A call that waits for its instance to start tells its client what it waits for, where the client asked for progress.
+//!
+//! Such a call is answered by a stream as soon as there is something to tell. What the start tells comes first, in tiny
+//! steps, so that the progress that the server itself tells goes on from there: the protocol wants it to grow.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt as _, Stream, StreamExt as _, stream};
+use http::HeaderMap;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::Inner;
+use super::context::Context;
+use crate::call::{Reply, ReplyItem, own};
+use crate::error::Result;
+use crate::jsonrpc::{Members, Message, Splice, notification, quote};
+use crate::protocol::method;
+use crate::runtime::Progress;
+use crate::transport::progress_token;
+
+/// A start that is over sooner is not told: the call is answered as if the instance had run.
+const PATIENCE: Duration = Duration::from_millis(300);
+/// Words that change faster are not all told; the last one counts.
+const APART: Duration = Duration::from_millis(500);
+/// A word that stays is told again, so that a client whose patience progress renews goes on waiting.
+const AGAIN: Duration = Duration::from_secs(5);
+/// How much each word of a start adds to the progress.
+const STEP: f64 = 1e-6;
+
+type Coming = BoxFuture<'static, Result<Reply>>;
+
+impl Inner {
+    /// Carries out a request, and tells on the way what its instance waits for, where its client wants to know.
+    pub(super) async fn dispatch_and_tell(
+        self: &Arc<Self>,
+        mut context: Context,
+        message: Message,
+        headers: HeaderMap,
+    ) -> Result<Reply> {
+        let Some((_, token)) = progress_token(&message) else {
+            return self.dispatch(&context, message, headers).await;
+        };
+        let (progress, words) = Progress::channel();
+        context.progress = Some(progress);
+        let inner = Arc::clone(self);
+        let coming = async move { inner.dispatch(&context, message, headers).await };
+        tell(coming.boxed(), words, token).await
+    }
+}
+
+/// The reply that is coming; where it keeps its client waiting and there are words, a stream that begins with them.
+pub(super) async fn tell(
+    mut coming: Coming,
+    mut words: watch::Receiver<Arc<str>>,
+    token: Bytes,
+) -> Result<Reply> {
+    let slow = async {
+        tokio::time::sleep(PATIENCE).await;
+        words.wait_for(|word| !word.is_empty()).await.is_ok()
+    };
+    let told = tokio::select! {
+        biased;
+        reply = &mut coming => return reply,
+        told = slow => told,
+    };
+    if !told {
+        // Who could tell anything is gone: the call is about to be answered.
+        return coming.await;
+    }
+    words.mark_changed();
+    let telling = Telling {
+        coming: Some(coming),
+        words,
+        steps: Steps { token, last: 0.0 },
+        told: None,
+    };
+    Ok(Reply::stream(telling.into_stream().boxed()))
+}
+
+/// A call under way, and the words of its start.
+struct Telling {
+    coming: Option<Coming>,
+    words: watch::Receiver<Arc<str>>,
+    steps: Steps,
+    /// When the last word was told.
+    told: Option<Instant>,
+}
+
+impl Telling {
+    /// The words, then the reply.
+    fn into_stream(self) -> impl Stream<Item = ReplyItem> + Send {
+        stream::unfold(Some(self), |telling| async move {
+            let mut telling = telling?;
+            match telling.next().await {
+                Next::Word(message) => {
+                    let word = stream::iter([ReplyItem::Notification(message)]).boxed();
+                    Some((word, Some(telling)))
+                }
+                Next::Reply(Ok(reply)) => {
+                    let mut steps = telling.steps;
+                    let items = reply.map(move |item| steps.go_on(item)).boxed();
+                    Some((items, None))
+                }
+                Next::Reply(Err(error)) => {
+                    let failed = stream::iter([ReplyItem::Failed(error)]).boxed();
+                    Some((failed, None))
+                }
+            }
+        })
+        .flatten()
+    }
+
+    async fn next(&mut self) -> Next {
+        let Some(coming) = &mut self.coming else {
+            return Next::Reply(Ok(Reply::stream(stream::empty().boxed())));
+        };
+        let (words, told) = (&mut self.words, self.told);
+        let word = async {
+            let Some(told) = told else {
+                return words.borrow_and_update().clone();
+            };
+            tokio::time::sleep_until(told + APART).await;
+            if words.changed().now_or_never().is_none() {
+                // It may also be that nobody tells any more; then the word is told again until the reply is here.
+                let changed = async {
+                    if words.changed().await.is_err() {
+                        std::future::pending::<()>().await;
+                    }
+                };
+                let _ = tokio::time::timeout_at(told + AGAIN, changed).await;
+            }
+            words.borrow_and_update().clone()
+        };
+        tokio::select! {
+            biased;
+            reply = coming => {
+                self.coming = None;
+                Next::Reply(reply)
+            }
+            word = word => {
+                self.told = Some(Instant::now());
+                Next::Word(self.steps.word(&word))
+            }
+        }
+    }
+}
+
+/// What comes next of a call under way.
+enum Next {
+    Word(Message),
+    Reply(Result<Reply>),
+}
+
+/// How far the progress of one call has gone.
+struct Steps {
+    token: Bytes,
+    last: f64,
+}
+
+impl Steps {
+    /// A word of the start.
+    fn word(&mut self, word: &str) -> Message {
+        self.last += STEP;
+        let token = String::from_utf8_lossy(&self.token);
+        let (progress, word) = (self.last, quote(word));
+        let params =
+            format!("{{\"progressToken\":{token},\"progress\":{progress:.6},\"message\":{word}}}");
+        own(notification(method::PROGRESS, Some(&params)))
+    }
+
+    /// What the server says: its first steps may be no larger than ours.
+    fn go_on(&mut self, item: ReplyItem) -> ReplyItem {
+        let ReplyItem::Notification(message) = &item else {
+            return item;
+        };
+        if message.method() != method::PROGRESS {
+            return item;
+        }
+        let members = message.body().and_then(Members::read).unwrap_or_default();
+        let told = members
+            .get("progress")
+            .and_then(|raw| raw.parse::<f64>().ok());
+        if members.get("progressToken").map(str::as_bytes) != Some(&*self.token)
+            || told.is_none_or(|told| told > self.last)
+        {
+            return item;
+        }
+        self.last += STEP;
+        let mut splice = Splice::new();
+        let step = Bytes::from(format!("{:.6}", self.last));
+        splice.member(message.bytes(), &members, "progress", step);
+        ReplyItem::Notification(message.spliced(splice))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,212 @@
+//! Whose turn it is: what follows from what was seen of the Lease and when, without asking anybody.
+//!
+//! Clocks of other machines are not believed: a Lease has run out when it did not change for its whole term by our own
+//! clock.
+
+use std::time::Duration;
+
+use k8s_openapi::api::coordination::v1::Lease;
+use tokio::time::Instant;
+
+use super::Held;
+
+/// How long a Lease lasts without being renewed.
+pub(super) const TERM: Duration = Duration::from_secs(15);
+/// How often it is renewed, and how long that may take.
+pub(super) const EVERY: Duration = Duration::from_secs(5);
+/// After so long without a renewal the holder writes nothing more: well before others may take over.
+const SURE: Duration = Duration::from_secs(12);
+
+/// What matters of a Lease.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Record {
+    holder: String,
+    /// Changes with every write, ours and others'.
+    version: String,
+    term: Duration,
+}
+
+impl Record {
+    pub(super) fn of(lease: &Lease) -> Self {
+        let spec = lease.spec.clone().unwrap_or_default();
+        let seconds = spec
+            .lease_duration_seconds
+            .and_then(|seconds| u64::try_from(seconds).ok());
+        Self {
+            holder: spec.holder_identity.unwrap_or_default(),
+            version: lease.metadata.resource_version.clone().unwrap_or_default(),
+            term: seconds.map_or(TERM, Duration::from_secs),
+        }
+    }
+}
+
+/// What is to be done now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// Write it as ours: it is, or is nobody's, or has run out.
+    Write,
+    /// Look again after this time.
+    Wait(Duration),
+}
+
+/// What was seen and done so far.
+#[derive(Debug)]
+pub(super) struct Turns {
+    identity: String,
+    seen: Option<Record>,
+    /// Since when it looks as it does.
+    unchanged: Instant,
+    /// When we last wrote it.
+    renewed: Option<Instant>,
+    failed: Option<String>,
+    asked: bool,
+}
+
+impl Turns {
+    pub(super) fn new(identity: &str) -> Self {
+        Self {
+            identity: identity.to_owned(),
+            seen: None,
+            unchanged: Instant::now(),
+            renewed: None,
+            failed: None,
+            asked: false,
+        }
+    }
+
+    /// This is how the Lease is now.
+    pub(super) fn saw(&mut self, record: Option<Record>) {
+        self.asked = true;
+        self.failed = None;
+        if self.seen != record {
+            self.unchanged = Instant::now();
+            self.seen = record;
+        }
+        if self
+            .seen
+            .as_ref()
+            .is_none_or(|seen| seen.holder != self.identity)
+        {
+            self.renewed = None;
+        }
+    }
+
+    /// We have written it; `began` is from before the write.
+    pub(super) fn wrote(&mut self, record: Record, began: Instant) {
+        self.asked = true;
+        self.failed = None;
+        self.unchanged = Instant::now();
+        self.renewed = (record.holder == self.identity).then_some(began);
+        self.seen = Some(record);
+    }
+
+    /// The cluster could not be asked.
+    pub(super) fn failed(&mut self, why: String) {
+        self.failed = Some(why);
+    }
+
+    /// What is to be done now.
+    pub(super) fn next(&self, now: Instant) -> Turn {
+        let Some(seen) = &self.seen else {
+            return Turn::Write;
+        };
+        let left = (self.unchanged + seen.term).saturating_duration_since(now);
+        if seen.holder.is_empty() || seen.holder == self.identity || left.is_zero() {
+            return Turn::Write;
+        }
+        Turn::Wait(left.min(EVERY / 2))
+    }
+
+    /// Who holds it, as far as it is known.
+    pub(super) fn held(&self, now: Instant) -> Held {
+        if let Some(renewed) = self.renewed {
+            let sure = now.saturating_duration_since(renewed) < SURE;
+            return match &self.failed {
+                _ if sure => Held::Ours,
+                Some(why) => Held::Unsure(why.clone()),
+                None => Held::Unsure("it was not renewed in time".to_owned()),
+            };
+        }
+        match (&self.seen, &self.failed) {
+            (_, Some(why)) => Held::Unknown(Some(why.clone())),
+            (Some(seen), None) if !seen.holder.is_empty() && seen.holder != self.identity => {
+                Held::Theirs(seen.holder.clone())
+            }
+            _ => Held::Unknown(None),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(holder: &str, version: u32) -> Record {
+        Record {
+            holder: holder.to_owned(),
+            version: version.to_string(),
+            term: TERM,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobodys_and_our_own_lease_are_taken_at_once() {
+        for seen in [None, Some(record("", 1)), Some(record("us", 1))] {
+            let mut turns = Turns::new("us");
+            turns.saw(seen);
+            assert_eq!(turns.next(Instant::now()), Turn::Write);
+            assert!(
+                !turns.held(Instant::now()).is_ours(),
+                "it is not written yet"
+            );
+            turns.wrote(record("us", 2), Instant::now());
+            assert_eq!(turns.held(Instant::now()), Held::Ours);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn anothers_lease_is_taken_once_it_did_not_change_for_its_term() {
+        let mut turns = Turns::new("us");
+        turns.saw(Some(record("them", 1)));
+        assert_eq!(turns.held(Instant::now()), Held::Theirs("them".to_owned()));
+        assert_eq!(turns.next(Instant::now()), Turn::Wait(EVERY / 2));
+        tokio::time::advance(TERM - Duration::from_secs(1)).await;
+        turns.saw(Some(record("them", 1)));
+        let soon = Turn::Wait(Duration::from_secs(1));
+        assert_eq!(turns.next(Instant::now()), soon);
+        // They have renewed it: the term begins anew.
+        turns.saw(Some(record("them", 2)));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(turns.next(Instant::now()), Turn::Wait(EVERY / 2));
+        tokio::time::advance(TERM).await;
+        turns.saw(Some(record("them", 2)));
+        assert_eq!(turns.next(Instant::now()), Turn::Write);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_holder_that_cannot_renew_writes_nothing_until_it_can() {
+        let mut turns = Turns::new("us");
+        turns.wrote(record("us", 1), Instant::now());
+        tokio::time::advance(EVERY).await;
+        turns.failed("no answer".to_owned());
+        assert_eq!(turns.held(Instant::now()), Held::Ours, "for a while");
+        tokio::time::advance(SURE - EVERY).await;
+        let unsure = Held::Unsure("no answer".to_owned());
+        assert_eq!(turns.held(Instant::now()), unsure);
+        assert_eq!(turns.next(Instant::now()), Turn::Write, "it tries on");
+        turns.wrote(record("us", 2), Instant::now());
+        assert_eq!(turns.held(Instant::now()), Held::Ours);
+        // Meanwhile somebody else has taken it.
+        turns.saw(Some(record("them", 3)));
+        assert_eq!(turns.held(Instant::now()), Held::Theirs("them".to_owned()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_cannot_be_asked_is_held_by_nobody_we_know() {
+        let mut turns = Turns::new("us");
+        assert_eq!(turns.held(Instant::now()), Held::Unknown(None));
+        turns.failed("refused".to_owned());
+        let why = Held::Unknown(Some("refused".to_owned()));
+        assert_eq!(turns.held(Instant::now()), why);
+    }
+}

@@ -1,0 +1,173 @@
+//! State in a cluster: a ConfigMap for each document.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::Api;
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
+use kube::core::ObjectMeta;
+use sha2::{Digest as _, Sha256};
+use tokio::sync::watch;
+
+use super::StateStore;
+use crate::error::{Error, ErrorKind, Result};
+use crate::runtime::kubernetes::Access;
+use crate::runtime::kubernetes::errors::{Action, is_absent};
+use crate::seal::hex;
+
+/// What one ConfigMap may hold, less its metadata.
+const LARGEST: usize = 1_000_000;
+/// Under which name the document stands in its ConfigMap.
+const ENTRY: &str = "document";
+/// Annotation: the document's name.
+const DOCUMENT: &str = "mcp-orchestrator.dev/document";
+/// Label: whose document it is; it selects them.
+const KEPT_BY: &str = "mcp-orchestrator.dev/kept-by";
+const MANAGER: &str = "mcp-orchestrator-state";
+
+/// Keeps each document in a ConfigMap of an orchestrator.
+pub struct ConfigMapState {
+    access: Access,
+    orchestrator: String,
+    labels: BTreeMap<String, String>,
+    owner: Option<OwnerReference>,
+    acts: Option<watch::Receiver<bool>>,
+}
+
+impl ConfigMapState {
+    /// The documents of this orchestrator. They bear these labels besides one of their own.
+    pub fn new(
+        access: Access,
+        orchestrator: impl Into<String>,
+        mut labels: BTreeMap<String, String>,
+    ) -> Self {
+        let orchestrator = orchestrator.into();
+        labels.insert(KEPT_BY.to_owned(), orchestrator.clone());
+        Self {
+            access,
+            orchestrator,
+            labels,
+            owner: None,
+            acts: None,
+        }
+    }
+
+    /// The object that the documents go with.
+    #[must_use]
+    pub fn owned_by(mut self, owner: OwnerReference) -> Self {
+        self.owner = Some(owner);
+        self
+    }
+
+    /// Nothing is written while this is false: another process acts under the orchestrator's name.
+    #[must_use]
+    pub fn while_acting(mut self, acts: watch::Receiver<bool>) -> Self {
+        self.acts = Some(acts);
+        self
+    }
+
+    fn maps(&self) -> Api<ConfigMap> {
+        Api::namespaced(self.access.client().clone(), self.access.namespace())
+    }
+
+    fn action<'a>(&'a self, verb: &'static str, name: &'a str) -> Action<'a> {
+        Action::new(verb, "configmaps", self.access.namespace()).on(name)
+    }
+
+    /// Any name becomes one that an object may have.
+    fn object(&self, name: &str) -> String {
+        let digest = Sha256::digest(name);
+        format!("{}-kept-{}", self.orchestrator, hex(&digest[..16]))
+    }
+
+    fn may_write(&self) -> Result<()> {
+        if self.acts.as_ref().is_none_or(|acts| *acts.borrow()) {
+            return Ok(());
+        }
+        let text = format!(
+            "nothing is kept under {} now: another process holds its lease, or it cannot be renewed",
+            self.orchestrator
+        );
+        Err(Error::new(ErrorKind::Unavailable, text))
+    }
+}
+
+impl fmt::Debug for ConfigMapState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConfigMapState")
+            .field("access", &self.access)
+            .field("orchestrator", &self.orchestrator)
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl StateStore for ConfigMapState {
+    async fn get(&self, name: &str) -> Result<Option<Bytes>> {
+        let object = self.object(name);
+        let found = self.maps().get_opt(&object).await;
+        let found = found.map_err(|error| self.action("get", &object).error(error))?;
+        let data = found.and_then(|map| map.binary_data);
+        let document = data.and_then(|mut data| data.remove(ENTRY));
+        Ok(document.map(|document| document.0.into()))
+    }
+
+    async fn put(&self, name: &str, document: Bytes) -> Result<()> {
+        self.may_write()?;
+        if document.len() > LARGEST {
+            let text = format!(
+                "document {name} has {} bytes; a ConfigMap holds {LARGEST}",
+                document.len()
+            );
+            return Err(Error::new(ErrorKind::TooLarge, text));
+        }
+        let object = self.object(name);
+        let map = ConfigMap {
+            metadata: ObjectMeta {
+                name: Some(object.clone()),
+                labels: Some(self.labels.clone()),
+                annotations: Some([(DOCUMENT.to_owned(), name.to_owned())].into()),
+                owner_references: self.owner.clone().map(|owner| vec![owner]),
+                ..ObjectMeta::default()
+            },
+            binary_data: Some([(ENTRY.to_owned(), ByteString(document.into()))].into()),
+            ..ConfigMap::default()
+        };
+        let params = PatchParams::apply(MANAGER).force();
+        let applied = self
+            .maps()
+            .patch(&object, &params, &Patch::Apply(&map))
+            .await;
+        applied.map_err(|error| self.action("patch", &object).error(error))?;
+        Ok(())
+    }
+
+    async fn remove(&self, name: &str) -> Result<()> {
+        self.may_write()?;
+        let object = self.object(name);
+        match self.maps().delete(&object, &DeleteParams::default()).await {
+            Ok(_) => Ok(()),
+            Err(error) if is_absent(&error) => Ok(()),
+            Err(error) => Err(self.action("delete", &object).error(error)),
+        }
+    }
+
+    async fn names(&self) -> Result<Vec<String>> {
+        let selected = format!("{KEPT_BY}={}", self.orchestrator);
+        let (maps, ours) = (self.maps(), ListParams::default().labels(&selected));
+        let listed = maps.list_metadata(&ours).await;
+        let listed = listed.map_err(|error| self.action("list", "").error(error))?;
+        let named = listed.items.into_iter().filter_map(|map| {
+            let mut annotations = map.metadata.annotations?;
+            annotations.remove(DOCUMENT)
+        });
+        let mut names: Vec<String> = named.collect();
+        names.sort_unstable();
+        Ok(names)
+    }
+}

@@ -1,0 +1,49 @@
+//! Connections to a pod's port from outside of the cluster.
+
+use mcp_orchestrator_core::runtime::kubernetes::connect_to;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use crate::cluster::space;
+
+const WEB: &str = "echo 'hello from the pod' > /tmp/index.html && exec httpd -f -p 8080 -h /tmp";
+
+#[tokio::test]
+async fn a_port_is_reached_and_one_that_is_closed_is_named() {
+    let Some(space) = space("forward").await else {
+        return;
+    };
+    let token = space.account("outside").await;
+    space.bind("outside").await;
+    let access = space.open_as(&token).await;
+    let address = space.pod("web", WEB).await;
+    let open = connect_to(&access, "web", &address, 8080);
+    // The shell opens the port a moment after it has started.
+    let answer = loop {
+        let mut answer = String::new();
+        let mut stream = open.connect().await.unwrap();
+        stream.write_all(b"GET / HTTP/1.0\r\n\r\n").await.unwrap();
+        if stream.read_to_string(&mut answer).await.is_ok() {
+            break answer;
+        }
+    };
+    assert!(
+        answer.starts_with("HTTP/1.") && answer.contains(" 200 "),
+        "{answer}"
+    );
+    assert!(answer.contains("hello from the pod"), "{answer}");
+    let mut streams = Vec::new();
+    for _ in 0..8 {
+        streams.push(open.connect().await.unwrap());
+    }
+    drop(streams);
+    let closed = connect_to(&access, "web", &address, 8081);
+    let mut stream = closed.connect().await.unwrap();
+    let error = stream.read_to_end(&mut Vec::new()).await.unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
+    let text = error.to_string();
+    assert!(text.starts_with("pod web port 8081: "), "{text}");
+    let nobody = connect_to(&access, "nobody", &address, 8080);
+    let error = nobody.connect().await.err().unwrap().to_string();
+    assert!(error.contains("pods/portforward nobody"), "{error}");
+    space.leave().await;
+}

@@ -1,0 +1,74 @@
+//! One holder of a Lease at a time.
+
+use k8s_openapi::api::coordination::v1::Lease;
+use mcp_orchestrator_core::runtime::kubernetes::{Held, Holder, LeaseOptions};
+
+use crate::cluster::{Space, space};
+use crate::proxy::Proxy;
+
+fn options(identity: &str) -> LeaseOptions {
+    LeaseOptions {
+        name: "gateway".to_owned(),
+        identity: identity.to_owned(),
+        labels: [("app".to_owned(), "test".to_owned())].into(),
+        owner: None,
+    }
+}
+
+async fn until(holder: &Holder, wanted: &Held) {
+    let mut held = holder.held();
+    held.wait_for(|held| held == wanted).await.unwrap();
+    assert_eq!(*holder.acts().borrow(), wanted.is_ours());
+}
+
+async fn recorded(space: &Space) -> (Option<String>, Option<i32>) {
+    let lease = space.api::<Lease>().get("gateway").await.unwrap();
+    let spec = lease.spec.unwrap();
+    (spec.holder_identity, spec.lease_transitions)
+}
+
+#[tokio::test]
+async fn of_two_holders_one_waits_and_takes_over_when_the_other_leaves() {
+    let Some(space) = space("lease").await else {
+        return;
+    };
+    let token = space.account("gateway").await;
+    space.bind("gateway").await;
+    let access = space.open_as(&token).await;
+    let one = Holder::start(&access, options("one"));
+    until(&one, &Held::Ours).await;
+    let two = Holder::start(&access, options("two"));
+    until(&two, &Held::Theirs("one".to_owned())).await;
+    assert_eq!(recorded(&space).await, (Some("one".to_owned()), Some(1)));
+    one.release().await;
+    until(&two, &Held::Ours).await;
+    assert_eq!(recorded(&space).await.0.as_deref(), Some("two"));
+    // Killed, not released: who comes back under its identity takes over at once, others wait for its end.
+    drop(two);
+    let three = Holder::start(&access, options("three"));
+    until(&three, &Held::Theirs("two".to_owned())).await;
+    let again = Holder::start(&access, options("two"));
+    until(&again, &Held::Ours).await;
+    drop(again);
+    until(&three, &Held::Ours).await;
+    space.leave().await;
+}
+
+#[tokio::test]
+async fn a_holder_that_is_cut_off_writes_nothing_until_it_can_renew() {
+    let Some(space) = space("unsure").await else {
+        return;
+    };
+    let proxy = Proxy::start(&space).await;
+    let holder = Holder::start(&proxy.access, options("one"));
+    until(&holder, &Held::Ours).await;
+    proxy.close();
+    let mut held = holder.held();
+    held.wait_for(|held| matches!(held, Held::Unsure(_)))
+        .await
+        .unwrap();
+    assert!(!*holder.acts().borrow());
+    proxy.open();
+    until(&holder, &Held::Ours).await;
+    space.leave().await;
+}

@@ -1,0 +1,80 @@
+//! A way to the API server that can be cut.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use kube::config::Kubeconfig;
+use mcp_orchestrator_core::runtime::kubernetes::{Access, AccessOptions};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+use crate::cluster::Space;
+
+/// Passes bytes on to the API server.
+pub(crate) struct Proxy {
+    /// The way through it.
+    pub(crate) access: Access,
+    connections: Arc<Mutex<JoinSet<()>>>,
+    closed: Arc<AtomicBool>,
+    _accepting: JoinSet<()>,
+}
+
+impl Proxy {
+    pub(crate) async fn start(space: &Space) -> Self {
+        let mut config = Kubeconfig::read_from(&space.kubeconfig).unwrap();
+        let cluster = config.clusters[0].cluster.as_mut().unwrap();
+        let server: http::Uri = cluster.server.as_ref().unwrap().parse().unwrap();
+        let upstream = server.authority().unwrap().to_string();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let here = listener.local_addr().unwrap();
+        cluster.server = Some(format!("https://{here}"));
+        cluster.tls_server_name = server.host().map(str::to_owned);
+        let connections = Arc::new(Mutex::new(JoinSet::new()));
+        let mut accepting = JoinSet::new();
+        let all = Arc::clone(&connections);
+        let closed = Arc::new(AtomicBool::new(false));
+        let refuses = Arc::clone(&closed);
+        accepting.spawn(async move {
+            while let Ok((mut near, _)) = listener.accept().await {
+                if refuses.load(Ordering::Acquire) {
+                    continue;
+                }
+                let upstream = upstream.clone();
+                all.lock().unwrap().spawn(async move {
+                    let mut far = TcpStream::connect(upstream).await.unwrap();
+                    // Either side may go at any time.
+                    let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
+                });
+            }
+        });
+        let file = space.file("proxied");
+        std::fs::write(&file, serde_json::to_vec(&config).unwrap()).unwrap();
+        let options = AccessOptions {
+            kubeconfig: Some(file),
+            namespace: Some(space.name.clone()),
+            ..AccessOptions::default()
+        };
+        Self {
+            access: Access::open(&options).await.unwrap(),
+            connections,
+            closed,
+            _accepting: accepting,
+        }
+    }
+
+    /// Ends every connection, and lets none begin.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.cut();
+    }
+
+    /// Lets connections begin again.
+    pub(crate) fn open(&self) {
+        self.closed.store(false, Ordering::Release);
+    }
+
+    /// Ends every connection of now.
+    pub(crate) fn cut(&self) {
+        self.connections.lock().unwrap().abort_all();
+    }
+}

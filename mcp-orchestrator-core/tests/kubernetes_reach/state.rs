@@ -1,0 +1,66 @@
+//! What outlives a restart, in the cluster.
+
+use bytes::Bytes;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use kube::api::{ListParams, Patch, PatchParams};
+use mcp_orchestrator_core::ErrorKind;
+use mcp_orchestrator_core::runtime::kubernetes::state_key;
+use mcp_orchestrator_core::state::{ConfigMapState, StateStore};
+
+use crate::cluster::space;
+
+#[tokio::test]
+async fn config_maps_keep_the_contract() {
+    let Some(space) = space("state").await else {
+        return;
+    };
+    let token = space.account("gateway").await;
+    space.bind("gateway").await;
+    let access = space.open_as(&token).await;
+    let state = ConfigMapState::new(access.clone(), "main", [].into());
+    mcp_orchestrator_core::testing::state::suite(&state).await;
+    let other = ConfigMapState::new(access.clone(), "other", [].into());
+    assert_eq!(other.get("a").await.unwrap(), None, "each has its own");
+    let longest = "a.".repeat(64);
+    let document = Bytes::from(vec![b'x'; 1_000_000]);
+    state.put(&longest, document.clone()).await.unwrap();
+    assert_eq!(state.get(&longest).await.unwrap(), Some(document));
+    let larger = Bytes::from(vec![0; 1_000_001]);
+    let error = state.put("larger", larger).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TooLarge);
+    let (acts, acting) = tokio::sync::watch::channel(false);
+    let waiting = ConfigMapState::new(access, "main", [].into()).while_acting(acting);
+    let error = waiting.remove("a").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert_eq!(waiting.names().await.unwrap(), ["a", &longest]);
+    acts.send_replace(true);
+    waiting.remove("a").await.unwrap();
+    let left = space.api::<ConfigMap>();
+    let selected = ListParams::default().labels("mcp-orchestrator.dev/kept-by=main");
+    assert_eq!(left.list(&selected).await.unwrap().items.len(), 1);
+    space.leave().await;
+}
+
+#[tokio::test]
+async fn the_state_key_is_made_once() {
+    let Some(space) = space("key").await else {
+        return;
+    };
+    let token = space.account("gateway").await;
+    space.bind("gateway").await;
+    let access = space.open_as(&token).await;
+    let made = || state_key(&access, "main", [].into());
+    let keys = tokio::join!(made(), made(), made());
+    let first = keys.0.unwrap();
+    assert_eq!(first.expose(), keys.1.unwrap().expose());
+    assert_eq!(first.expose(), keys.2.unwrap().expose());
+    assert_eq!(first.expose(), made().await.unwrap().expose());
+    let secrets = space.api::<Secret>();
+    let broken = serde_json::json!({ "data": { "state.key": "c2hvcnQ=" } });
+    let patch = PatchParams::default();
+    let refused = secrets
+        .patch("main-state-key", &patch, &Patch::Merge(&broken))
+        .await;
+    assert!(refused.is_err(), "nobody changes it");
+    space.leave().await;
+}
