@@ -57,7 +57,7 @@ pub(crate) enum Command {
     /// Print what a client needs to use the gateway, or write it into the client's file
     Connect(ConnectArgs),
     /// Tell all that is wrong with the configuration, and which servers do not run as they should
-    Check(FileArgs),
+    Check(CheckArgs),
     /// Show which route a call would take, and why; nothing is started
     Explain(ExplainArgs),
     /// Print the JSON Schema of the configuration
@@ -128,6 +128,15 @@ pub(crate) struct LogsArgs {
     /// Of this instance, as `ps` names it; without it of the one that ran last
     #[arg(long, value_name = "NAME")]
     pub(crate) instance: Option<String>,
+    #[command(flatten)]
+    pub(crate) files: FileArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct CheckArgs {
+    /// Learn what is not known yet: start servers whose lists are not kept, and ask them
+    #[arg(long)]
+    pub(crate) start: bool,
     #[command(flatten)]
     pub(crate) files: FileArgs,
 }

@@ -539,3 +539,87 @@ fn completions_and_the_schema_are_printed() {
     let schema = support::bare(folder.path(), &["schema"]).json();
     assert!(schema["properties"]["servers"].is_object());
 }
+
+/// Two servers with the same tools, and the keys of a gateway.
+fn twins(site: &Site, gateway: &str) {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/server.sh");
+    let server = |name: &str| format!("  {name}:\n    command: [sh, \"{script}\"]\n");
+    let text = format!(
+        "listen: 127.0.0.1:0\nservers:\n{}{}gateways:\n  default:\n    {gateway}\n",
+        server("left"),
+        server("right"),
+    );
+    site.write(&text);
+}
+
+#[test]
+fn names_that_collide_are_told_by_check_ps_and_reload() {
+    let site = Site::with_servers();
+    twins(&site, "tool_names: bare");
+    let unknown = site.run(&["check"]);
+    assert_eq!(unknown.code, 0, "nothing is known yet: {}", unknown.out);
+    let started = site.run(&["check", "--start"]);
+    assert_eq!(started.code, 2, "{}{}", started.out, started.err);
+    let told = "error: gateway default: tool \"add\" is listed by left and right: left answers";
+    assert!(started.out.contains(told), "{}", started.out);
+    let kept = site.run(&["check"]);
+    assert_eq!(kept.code, 2, "its lists are kept: {}", kept.out);
+    assert!(kept.out.contains(told), "{}", kept.out);
+
+    // A gateway runs in spite of it, and says so.
+    let _up = site.up();
+    assert!(
+        site.run(&["ps"])
+            .ok()
+            .contains("is listed by left and right")
+    );
+    let checked = site.run(&["check", "-o", "json"]);
+    let value: Value = serde_json::from_str(&checked.out).unwrap();
+    assert_eq!((checked.code, &value["ok"]), (2, &json!(false)));
+    assert_eq!(value["conflicts"].as_array().unwrap().len(), 3, "{value}");
+    let why = site.run(&["explain", "add"]).ok();
+    assert!(why.contains("right lists it too"), "{why}");
+
+    // Prefixed names are right; going back to colliding ones is refused.
+    twins(&site, "tool_names: prefixed");
+    site.run(&["reload"]).ok();
+    let tools = site.run(&["tools"]).ok();
+    assert!(
+        tools.contains("left__add") && tools.contains("right__add"),
+        "{tools}"
+    );
+    twins(&site, "tool_names: bare");
+    let refused = site.run(&["reload"]);
+    assert_eq!(refused.code, 2, "{}{}", refused.out, refused.err);
+    assert!(
+        refused.err.contains("is listed by left and right"),
+        "{}",
+        refused.err
+    );
+    assert!(site.run(&["tools"]).ok().contains("left__add"));
+}
+
+#[test]
+fn a_reload_tells_that_names_take_another_form() {
+    let site = Site::with_servers();
+    twins(&site, "servers: [left]");
+    let _up = site.up();
+    assert!(!site.run(&["tools"]).ok().contains("left__"));
+    twins(&site, "servers: [left, right]");
+    // The gateway may have seen the change by itself; then this one has nothing to tell.
+    let told = site.run(&["reload"]).ok();
+    let log = std::fs::read_to_string(site.dir().join("up.log")).unwrap();
+    let text = "gateway default has 2 servers now, so names of tools and prompts are prefixed";
+    assert!(told.contains(text) || log.contains(text), "{told}{log}");
+    assert!(site.run(&["tools"]).ok().contains("right__add"));
+}
+
+#[test]
+fn the_log_of_a_server_that_did_not_start_is_shown() {
+    let site = Site::with_servers();
+    let _up = site.up();
+    assert_eq!(site.run(&["tools", "broken"]).code, 1);
+    let log = site.run(&["logs", "broken"]).ok();
+    assert!(log.contains("out of order"), "{log}");
+    assert!(log.contains("did not start"), "{log}");
+}

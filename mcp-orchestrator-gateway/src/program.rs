@@ -93,6 +93,9 @@ impl Gateway {
         };
         let address = listener.local_addr().map_err(Failure::run)?;
         let built = Arc::new(settings.build(true).map_err(Failure::run)?);
+        // What collides is logged; a server that has come to list another's name does not keep a gateway from starting.
+        let local = LocalAuthenticator::for_system_user();
+        built.conflicts(local.principal()).await;
         let control = listen_for_control(&built).await;
         Ok(Self {
             args,
@@ -160,7 +163,9 @@ impl Gateway {
             };
             beside.spawn(socket.serve(control::router(control)));
         }
-        beside.spawn(reload::watch(files, options, Arc::clone(&self.built)));
+        let principal = Arc::clone(LocalAuthenticator::for_system_user().principal());
+        let built = Arc::clone(&self.built);
+        beside.spawn(reload::watch(files, options, built, principal));
         if let Some(listener) = self.metrics.take() {
             let shutdown = Shutdown {
                 when: std::future::pending(),

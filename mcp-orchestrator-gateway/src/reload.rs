@@ -4,15 +4,22 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use mcp_orchestrator_core::auth::Principal;
 use mcp_orchestrator_core::config::{Built, LoadOptions, Notice, Problems, load};
 use notify::{RecursiveMode, Watcher as _};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 /// Editors write in several steps: the last one counts.
 const SETTLE: Duration = Duration::from_millis(200);
 
-/// Watches these files and applies what changes; a file that cannot be used changes nothing and is told.
-pub(crate) async fn watch(files: Vec<PathBuf>, options: LoadOptions, built: Arc<Built>) {
+/// Watches these files and applies what changes, and reads them again at SIGHUP; a file that cannot be used changes nothing and is told.
+pub(crate) async fn watch(
+    files: Vec<PathBuf>,
+    options: LoadOptions,
+    built: Arc<Built>,
+    principal: Arc<Principal>,
+) {
     let (sender, mut changes) = mpsc::channel(1);
     let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         if event.is_ok_and(|event| !event.kind.is_access()) {
@@ -38,17 +45,30 @@ pub(crate) async fn watch(files: Vec<PathBuf>, options: LoadOptions, built: Arc<
             tracing::warn!(folder = %folder.display(), %error, "configuration files are not watched");
         }
     }
+    let mut hangup = match signal(SignalKind::hangup()) {
+        Ok(hangup) => hangup,
+        Err(error) => return tracing::warn!(%error, "SIGHUP cannot be heard"),
+    };
     let mut last = contents(&files);
-    while changes.recv().await.is_some() {
-        tokio::time::sleep(SETTLE).await;
+    loop {
+        let asked = tokio::select! {
+            change = changes.recv() => match change {
+                Some(()) => false,
+                None => return,
+            },
+            _ = hangup.recv() => true,
+        };
+        if !asked {
+            tokio::time::sleep(SETTLE).await;
+        }
         while changes.try_recv().is_ok() {}
         let now = contents(&files);
-        if now == last {
+        if now == last && !asked {
             continue;
         }
         last = now;
         // What is wrong was told.
-        let _ = apply(&files, &options, &built);
+        let _ = apply(&files, &options, &built, &principal).await;
     }
 }
 
@@ -56,26 +76,31 @@ pub(crate) async fn watch(files: Vec<PathBuf>, options: LoadOptions, built: Arc<
 ///
 /// # Errors
 /// What is wrong; then the configuration before goes on.
-pub(crate) fn apply(
+pub(crate) async fn apply(
     files: &[PathBuf],
     options: &LoadOptions,
     built: &Built,
+    principal: &Arc<Principal>,
 ) -> Result<Vec<Notice>, Problems> {
-    let loaded = load(files, options).inspect_err(|problems| {
-        for problem in &problems.problems {
-            tracing::error!("{problem}");
-        }
-        tracing::error!("the changed configuration is not used; the one before goes on");
-    })?;
+    let mut loaded = load(files, options).inspect_err(refused)?;
+    let collisions = built.new_collisions(&loaded.settings, principal).await;
+    collisions.map_err(Problems::from).inspect_err(refused)?;
+    loaded.notices.extend(built.reload(&loaded.settings));
     for notice in &loaded.notices {
         tracing::warn!("{notice}");
     }
-    built.reload(&loaded.settings);
     tracing::info!(
         servers = loaded.settings.servers.len(),
         "configuration applied"
     );
     Ok(loaded.notices)
+}
+
+fn refused(problems: &Problems) {
+    for problem in &problems.problems {
+        tracing::error!("{problem}");
+    }
+    tracing::error!("the changed configuration is not used; the one before goes on");
 }
 
 fn folder(file: &std::path::Path) -> Option<PathBuf> {

@@ -34,10 +34,11 @@ pub struct Shutdown<F> {
     pub grace: Duration,
 }
 
-/// Serves the endpoint, with `/healthz` and `/readyz` beside it, until told to stop; then lets requests finish.
+/// Serves the endpoint, with `/healthz` and `/readyz` beside it, until told to stop; then lets requests finish, and cuts
+/// those that take longer than the grace.
 ///
 /// # Cancel safety
-/// Dropping the future stops at once.
+/// Dropping the future stops at once: every connection is cut.
 pub async fn serve<F: Future<Output = ()> + Send>(
     listener: TcpListener,
     router: Router,
@@ -55,8 +56,9 @@ pub async fn serve_with<F: Future<Output = ()> + Send>(
     let loopback = listener
         .local_addr()
         .is_ok_and(|address| address.ip().is_loopback());
-    let (tracker, stopping) = (TaskTracker::new(), CancellationToken::new());
-    let _stop_on_drop = stopping.clone().drop_guard();
+    let tracker = TaskTracker::new();
+    let (stopping, cut) = (CancellationToken::new(), CancellationToken::new());
+    let _cut_on_drop = cut.clone().drop_guard();
     let mut when = std::pin::pin!(shutdown.when);
     loop {
         let accepted = tokio::select! {
@@ -66,7 +68,7 @@ pub async fn serve_with<F: Future<Output = ()> + Send>(
         match accepted {
             Ok((stream, peer)) => {
                 let serving = connection(stream, peer, loopback, router.clone(), stopping.clone());
-                tracker.spawn(serving);
+                tracker.spawn(cut.clone().run_until_cancelled_owned(serving));
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection was not accepted");
@@ -85,6 +87,8 @@ pub async fn serve_with<F: Future<Output = ()> + Send>(
             connections = tracker.len(),
             "connections are cut: they did not finish in time"
         );
+        cut.cancel();
+        tracker.wait().await;
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::{Buf as _, Bytes, BytesMut};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use crate::wait::within;
 
@@ -24,6 +24,7 @@ pub struct Client {
     path: String,
     user: String,
     next: Arc<AtomicU64>,
+    receive_buffer: Option<u32>,
 }
 
 /// A response whose body may still be coming.
@@ -77,7 +78,15 @@ impl Client {
             path: "/mcp".into(),
             user: user.into(),
             next: Arc::new(AtomicU64::new(100)),
+            receive_buffer: None,
         }
+    }
+
+    /// The same with connections that take few bytes before they are read.
+    #[must_use]
+    pub fn narrow(mut self) -> Self {
+        self.receive_buffer = Some(4096);
+        self
     }
 
     /// The same at another path.
@@ -104,7 +113,11 @@ impl Client {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> std::io::Result<Response> {
-        let mut stream = TcpStream::connect(self.address).await?;
+        let socket = TcpSocket::new_v4()?;
+        if let Some(bytes) = self.receive_buffer {
+            socket.set_recv_buffer_size(bytes)?;
+        }
+        let mut stream = socket.connect(self.address).await?;
         stream.set_nodelay(true)?;
         let mut head = format!(
             "{method} {} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\nx-user: {}\r\n",

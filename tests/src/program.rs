@@ -1,7 +1,7 @@
 //! The gateway as a program.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use tempfile::TempDir;
@@ -19,23 +19,9 @@ pub struct Program {
     pub address: SocketAddr,
     /// Its process.
     pub child: Child,
+    /// Its configuration file.
+    pub config: PathBuf,
     _folder: TempDir,
-}
-
-/// Builds the binary where it was not built yet, or is older.
-async fn build() {
-    static BUILT: tokio::sync::OnceCell<()> = tokio::sync::OnceCell::const_new();
-    let build = async {
-        let status = Command::new(env!("CARGO"))
-            .args(["build", "-q", "-p", "mcp-orchestrator-gateway"])
-            .status()
-            .await;
-        assert!(
-            status.expect("cargo runs").success(),
-            "the gateway is built"
-        );
-    };
-    BUILT.get_or_init(|| build).await;
 }
 
 impl Program {
@@ -44,12 +30,11 @@ impl Program {
     /// # Panics
     /// Where it does not come to listen.
     pub async fn run(config: &str, env: &[(&str, &str)], errors: &Path) -> Self {
-        build().await;
         let folder = tempfile::tempdir().expect("a folder of our own");
         let file = folder.path().join("config.json");
         std::fs::write(&file, config).expect("a file in a folder of our own");
         let errors = std::fs::File::create(errors).expect("a file for errors");
-        let mut child = Command::new(program("mcp-orchestrator-gateway"))
+        let mut child = Command::new(program("tested-gateway"))
             .arg("--config")
             .arg(&file)
             .args(["--listen", "127.0.0.1:0", "--log-level", "trace"])
@@ -80,6 +65,7 @@ impl Program {
         Self {
             address,
             child,
+            config: file,
             _folder: folder,
         }
     }

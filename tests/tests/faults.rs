@@ -293,17 +293,26 @@ async fn a_child_that_closes_its_output_is_replaced() {
 #[tokio::test]
 async fn a_slow_client_does_not_hold_up_others() {
     let gateway = Gateway::new().server(scripted("x", &[])).run().await;
-    let slow = gateway.session().await;
-    // Never read: the answer is larger than what the connection takes.
-    let _unread = slow
-        .begin_with_token("1", "1", "progress", r#"{"n":100000}"#)
+    let slow = gateway.client("ann").narrow().session().await;
+    // Not read: the answers are larger than what the connections take.
+    let mut events = slow
+        .begin_with_token("1", "1", "progress", r#"{"n":30000}"#)
         .await;
-    let _unread_too = slow.begin("2", "blob", r#"{"n":20000000}"#).await;
+    let mut whole = slow.begin("2", "blob", r#"{"n":8000000}"#).await;
     let session = gateway.session().await;
     for _ in 0..20 {
         let answer = session.tool("echo", r#"{"n":1}"#).await;
         assert_eq!(answer["result"]["echo"]["n"], 1, "{answer}");
     }
+    let mut count = 0;
+    while let Some(event) = events.event().await {
+        count += 1;
+        if event.json()["method"].is_null() {
+            break;
+        }
+    }
+    assert!(count < 30_000, "{count} events: it was never behind");
+    assert!(whole.bytes().await.len() > 8_000_000);
 }
 
 #[tokio::test]

@@ -6,11 +6,13 @@
     reason = "a test fails by panicking, and its tasks end with its runtime"
 )]
 
+use std::time::Duration;
+
 use mcp_orchestrator_core::server::{Isolation, ServerSpec};
 use mcp_orchestrator_tests::client::Session;
 use mcp_orchestrator_tests::gateway::Gateway;
 use mcp_orchestrator_tests::scripted::scripted;
-use mcp_orchestrator_tests::wait::within;
+use mcp_orchestrator_tests::wait::{is_alive, until, within};
 use serde_json::Value;
 
 const ALL: &str = r#"{"sampling":{},"elicitation":{},"roots":{}}"#;
@@ -233,4 +235,40 @@ async fn a_shared_childs_log_reaches_no_session() {
             break;
         }
     }
+}
+
+#[tokio::test]
+async fn a_call_that_comes_while_its_instance_goes_to_rest_has_one_new_instance() {
+    let folder = tempfile::tempdir().unwrap();
+    let starts = folder.path().join("starts");
+    let args = ["--stubborn", "--starts", starts.to_str().unwrap()];
+    let mut own = scripted("own", &args);
+    own.isolation = Isolation::Session;
+    own.limits.idle_timeout = Some(Duration::from_millis(1));
+    let gateway = Gateway::new().server(own).run().await;
+    let session = gateway.session().await;
+    let first = session.tool("stats", "{}").await["result"]["pid"].clone();
+    let first = u32::try_from(first.as_u64().unwrap()).unwrap();
+    // It ignores the end of its input and SIGTERM: it is out of use, and still there.
+    within("its way to rest", async {
+        while !gateway.pids().await.is_empty() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert!(is_alive(first));
+    let answer = session.tool("echo", r#"{"n":1}"#).await;
+    assert_eq!(answer["result"]["echo"]["n"], 1, "{answer}");
+    let pids = || {
+        let text = std::fs::read_to_string(&starts).unwrap();
+        text.lines()
+            .map(|pid| pid.parse().unwrap())
+            .collect::<Vec<u32>>()
+    };
+    assert_eq!(pids().len(), 2, "one key, one instance");
+    assert_eq!(session.delete().await, 200);
+    until("every child's end", || {
+        !pids().iter().any(|pid| is_alive(*pid))
+    })
+    .await;
 }

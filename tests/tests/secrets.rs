@@ -62,7 +62,7 @@ fn config(upstream: &Upstream, broken: &Path) -> String {
         "broken": { "command": broken, "env": { "TOKEN": IN_ENV } },
         "fails": {
             "command": program("scripted-server"),
-            "args": ["--fail", "no"],
+            "args": ["--fail", "no ${CANARY_VARIABLE}"],
             "env": { "TOKEN": "${CANARY_VARIABLE}" },
         },
     }})
@@ -101,8 +101,10 @@ async fn the_program_shows_no_secret_and_passes_none_on() {
         assert!(!answer["error"].is_null(), "{answer}");
         clean("an error", &answer.to_string());
     }
-    let crash = session.tool("x__crash", r#"{"text":"bye","code":3}"#).await;
+    let words = format!(r#"{{"text":"bye {IN_ENV}","code":3}}"#);
+    let crash = session.tool("x__crash", &words).await;
     clean("an error", &crash.to_string());
+    assert_eq!(crash["error"]["data"]["stderr"][0], "bye [secret]");
     // Told at the level debug.
     session
         .notify(r#"{"jsonrpc":"2.0","id":9,"result":{}}"#)

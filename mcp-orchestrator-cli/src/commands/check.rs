@@ -1,92 +1,185 @@
-//! `check`: all that is wrong with the configuration, and what a running gateway says of its servers.
+//! `check`: all that is wrong with the configuration, what collides in its gateways, and what a running gateway says of
+//! its servers. It starts nothing unless it is asked to.
 
-use mcp_orchestrator_core::config::load;
-use mcp_orchestrator_gateway::args::FileArgs;
-use mcp_orchestrator_gateway::control::ClientError;
-use mcp_orchestrator_gateway::control::wire::{ConfigProblem, InstanceInfo, InstanceState};
+use std::sync::Arc;
+use std::time::Duration;
+
+use mcp_orchestrator_core::auth::{LocalAuthenticator, Principal};
+use mcp_orchestrator_core::config::{GatewayConflict, Loaded, Settings, load};
+use mcp_orchestrator_gateway::control::wire::{
+    ConfigProblem, ConflictInfo, InstanceInfo, InstanceState,
+};
+use mcp_orchestrator_gateway::control::{Client, ClientError};
 use serde_json::json;
 
 use super::ps::object;
-use crate::args::Output;
+use crate::args::{CheckArgs, Output};
 use crate::exit::{Exit, Failure};
 use crate::output;
 use crate::site::Site;
 
-pub(super) async fn run(args: &FileArgs, form: Output) -> Result<Exit, Failure> {
-    let site = Site::find(args)?;
+/// For what `--start` started.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// What was found.
+#[derive(Default)]
+struct Found {
+    problems: Vec<ConfigProblem>,
+    notices: Vec<ConfigProblem>,
+    /// How many servers are configured.
+    servers: usize,
+    /// Whether a gateway runs the configuration.
+    runs: bool,
+    conflicts: Vec<ConflictInfo>,
+    instances: Vec<InstanceInfo>,
+}
+
+pub(super) async fn run(args: &CheckArgs, form: Output) -> Result<Exit, Failure> {
+    let site = Site::find(&args.files)?;
     if site.files.is_empty() {
         site.settings()?;
     }
-    let (problems, notices, servers) = match load(&site.files, &site.options) {
-        Ok(loaded) => (Vec::new(), loaded.notices, loaded.settings.servers.len()),
-        Err(wrong) => (wrong.problems, wrong.notices, 0),
-    };
+    let mut found = Found::default();
     let wire = |found: &[_]| found.iter().map(ConfigProblem::from).collect::<Vec<_>>();
-    let (problems, notices) = (wire(&problems), wire(&notices));
-    let instances = match site.client().instances().await {
-        Ok(instances) => Some(instances),
-        Err(ClientError::NotRunning(_)) => None,
+    let settings = match load(&site.files, &site.options) {
+        Ok(Loaded { settings, notices }) => {
+            found.notices = wire(&notices);
+            found.servers = settings.servers.len();
+            Some(settings)
+        }
+        Err(wrong) => {
+            (found.problems, found.notices) = (wire(&wrong.problems), wire(&wrong.notices));
+            None
+        }
+    };
+    let client = site.client();
+    match client.instances().await {
+        Ok(_) => found.ask(&client, args.start).await?,
+        Err(ClientError::NotRunning(_)) => {
+            if let Some(settings) = settings {
+                found.look(&settings, args.start).await?;
+            }
+        }
         Err(error) => return Err(error.into()),
-    };
-    let reported: Vec<&InstanceInfo> = instances
-        .iter()
-        .flatten()
-        .filter(|instance| instance.state == InstanceState::Failed || instance.reason.is_some())
-        .collect();
-    if form == Output::Json {
-        output::json(&json!({
-            "ok": problems.is_empty(),
-            "problems": problems,
-            "notices": notices,
-            "gateway": instances.is_some().then_some(json!({
-                "reported": reported.iter().map(|instance| object(instance)).collect::<Vec<_>>(),
-            })),
-        }))?;
-    } else {
-        print(&problems, &notices, servers)?;
-        let known = instances.is_some().then_some(&reported[..]);
-        print_reported(known)?;
     }
-    let broken = reported
-        .iter()
-        .any(|instance| instance.state == InstanceState::Failed);
-    Ok(match (problems.is_empty(), broken) {
-        (false, _) => Exit::Usage,
-        (true, true) => Exit::Failed,
-        (true, false) => Exit::Done,
-    })
+    found.tell(form)
 }
 
-fn print(
-    problems: &[ConfigProblem],
-    notices: &[ConfigProblem],
-    servers: usize,
-) -> Result<(), Failure> {
-    for problem in problems {
-        output::line(&format!("error: {}", place(problem)))?;
+impl Found {
+    /// What the running gateway tells.
+    async fn ask(&mut self, client: &Client, start: bool) -> Result<(), Failure> {
+        if start {
+            for gateway in client.status().await?.gateways {
+                client.gateway_tools(&gateway.name).await?;
+            }
+        }
+        self.runs = true;
+        self.instances = client.instances().await?;
+        self.conflicts = client.conflicts().await?;
+        Ok(())
     }
-    for notice in notices {
-        output::line(&format!("notice: {}", place(notice)))?;
-    }
-    match problems.len() {
-        0 => output::line(&format!("the configuration is right: {servers} servers")),
-        1 => output::line("the configuration has 1 problem"),
-        count => output::line(&format!("the configuration has {count} problems")),
-    }
-}
 
-fn print_reported(reported: Option<&[&InstanceInfo]>) -> Result<(), Failure> {
-    let Some(reported) = reported else {
-        return output::line("no gateway runs it");
-    };
-    for instance in reported {
-        let reason = instance.reason.as_deref().unwrap_or("it does not run");
-        output::line(&format!("server {}: {reason}", instance.server))?;
+    /// What kept lists tell, or servers that are started for it.
+    async fn look(&mut self, settings: &Settings, start: bool) -> Result<(), Failure> {
+        let principal = Arc::clone(LocalAuthenticator::for_system_user().principal());
+        let conflicts = if start {
+            self.learn(settings, &principal).await?
+        } else {
+            let kept = settings.kept_conflicts(&principal).await;
+            kept.map_err(|error| Failure::from(&error))?
+        };
+        self.conflicts = conflicts.iter().map(ConflictInfo::from).collect();
+        Ok(())
     }
-    if reported.is_empty() {
-        output::line("a gateway runs it, and reports nothing of its servers")?;
+
+    async fn learn(
+        &mut self,
+        settings: &Settings,
+        principal: &Arc<Principal>,
+    ) -> Result<Vec<GatewayConflict>, Failure> {
+        let built = settings.resting().map_err(|error| Failure::from(&error))?;
+        let orchestrator = built.orchestrator();
+        for gateway in built.router().gateways() {
+            let learned = orchestrator.learn(principal, &gateway).await;
+            learned.map_err(|error| Failure::from(&error))?;
+        }
+        self.instances = orchestrator.instances().await;
+        let conflicts = built.conflicts(principal).await;
+        orchestrator.shutdown(GRACE).await;
+        Ok(conflicts)
     }
-    Ok(())
+
+    fn reported(&self) -> Vec<&InstanceInfo> {
+        let all = self.instances.iter();
+        all.filter(|one| one.state == InstanceState::Failed || one.reason.is_some())
+            .collect()
+    }
+
+    fn collides(&self) -> bool {
+        self.conflicts.iter().any(|conflict| conflict.error)
+    }
+
+    fn tell(&self, form: Output) -> Result<Exit, Failure> {
+        let reported = self.reported();
+        if form == Output::Json {
+            let servers: Vec<_> = reported.iter().map(|one| object(one)).collect();
+            output::json(&json!({
+                "ok": self.problems.is_empty() && !self.collides(),
+                "problems": self.problems,
+                "notices": self.notices,
+                "conflicts": self.conflicts,
+                "reported": servers,
+                "gateway": self.runs.then_some(json!({ "reported": servers })),
+            }))?;
+        } else {
+            self.print(&reported)?;
+        }
+        let broken = reported
+            .iter()
+            .any(|instance| instance.state == InstanceState::Failed);
+        Ok(if !self.problems.is_empty() || self.collides() {
+            Exit::Usage
+        } else if broken {
+            Exit::Failed
+        } else {
+            Exit::Done
+        })
+    }
+
+    fn print(&self, reported: &[&InstanceInfo]) -> Result<(), Failure> {
+        for problem in &self.problems {
+            output::line(&format!("error: {}", place(problem)))?;
+        }
+        for notice in &self.notices {
+            output::line(&format!("notice: {}", place(notice)))?;
+        }
+        for conflict in &self.conflicts {
+            let word = if conflict.error { "error" } else { "notice" };
+            output::line(&format!("{word}: {}", output::clean(&conflict.message)))?;
+        }
+        match self.problems.len() {
+            0 if self.collides() => output::line(
+                "names collide: hide all but one by `tools`, or set `tool_names: prefixed`",
+            )?,
+            0 => output::line(&format!(
+                "the configuration is right: {} servers",
+                self.servers
+            ))?,
+            1 => output::line("the configuration has 1 problem")?,
+            count => output::line(&format!("the configuration has {count} problems"))?,
+        }
+        if !self.runs {
+            output::line("no gateway runs it")?;
+        }
+        for instance in reported {
+            let reason = instance.reason.as_deref().unwrap_or("it does not run");
+            output::line(&format!("server {}: {reason}", instance.server))?;
+        }
+        if self.runs && reported.is_empty() {
+            output::line("a gateway runs it, and reports nothing of its servers")?;
+        }
+        Ok(())
+    }
 }
 
 /// A problem as a compiler says it.

@@ -22,6 +22,9 @@ pub(super) async fn run(args: &FileArgs, form: Output) -> Result<Exit, Failure> 
     ];
     let rows: Vec<_> = instances.iter().map(row).collect();
     output::table(head, &rows)?;
+    for conflict in site.told(site.client().conflicts().await)? {
+        output::line(&output::clean(&conflict.message))?;
+    }
     Ok(Exit::Done)
 }
 

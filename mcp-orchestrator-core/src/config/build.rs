@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{BackendKind, ConfiguredCredential, CredentialSource, GatewaySettings, Settings};
+use super::{
+    BackendKind, ConfiguredCredential, CredentialSource, GatewaySettings, Notice, Settings,
+};
 use crate::credential::{
     CacheLimits, CachedResolver, ConfiguredResolver, CredentialResolver, SlotSources, Source,
 };
@@ -75,7 +77,7 @@ impl Settings {
         Arc::new(set)
     }
 
-    fn gateway_specs(&self) -> Vec<GatewaySpec> {
+    pub(super) fn gateway_specs(&self) -> Vec<GatewaySpec> {
         let spec = |gateway: &GatewaySettings| GatewaySpec {
             id: gateway.id.clone(),
             names: gateway.tool_names,
@@ -101,13 +103,16 @@ impl Built {
         &self.state
     }
 
-    /// From now on these settings. Instances whose spec and credential are equal are not touched.
-    pub fn reload(&self, settings: &Settings) {
+    /// From now on these settings. Instances whose spec and credential are equal are not touched. Answers what clients
+    /// will notice: gateways whose names take another form.
+    pub fn reload(&self, settings: &Settings) -> Vec<Notice> {
+        let flips = self.flips(settings, &TableRouter::new(settings.gateway_specs()));
         self.configured
             .set_sources(slot_sources(&settings.credentials));
         self.cached.clear();
         self.router.replace(settings.gateway_specs());
         self.orchestrator.apply(settings.servers.iter().cloned());
+        flips
     }
 }
 

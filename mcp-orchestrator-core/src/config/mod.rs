@@ -11,6 +11,7 @@
 mod backends;
 mod build;
 mod check;
+mod conflicts;
 mod credentials;
 mod edit;
 mod expand;
@@ -43,6 +44,7 @@ mod write;
 
 pub use self::backends::BackendOptions;
 pub use self::build::Built;
+pub use self::conflicts::GatewayConflict;
 pub use self::expand::{Variables, input_variable};
 pub use self::file::{
     File, GatewayEntry, GatewayServerEntry, LogEntry, LogFormat, Named, PinnedEntry, TextOr,

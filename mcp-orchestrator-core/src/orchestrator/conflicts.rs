@@ -17,7 +17,7 @@ const NAMED: usize = 10;
 
 impl Orchestrator {
     /// What stands under one name more than once in a gateway of this principal's: bare names of tools and prompts, and
-    /// URIs of resources. It tells what the kept lists show, and starts nothing.
+    /// URIs of resources. It tells what the kept lists show, and starts nothing; what is new is logged.
     ///
     /// # Errors
     /// [`NoRoute`](ErrorKind::NoRoute) for a gateway that the principal cannot see.
@@ -28,8 +28,28 @@ impl Orchestrator {
     ) -> Result<Vec<Conflict>> {
         let view = self.inner.router.view(principal, gateway);
         let view = view.map_err(|none| Error::new(ErrorKind::NoRoute, none.to_string()))?;
-        self.inner.remember(principal, gateway, &view).await;
-        Ok(self.inner.catalog.conflicts(principal, &view))
+        let found = self.conflicts_in(principal, &view).await;
+        self.inner.warn_of(principal, gateway, &found);
+        Ok(found)
+    }
+
+    /// The same for a view that no gateway shows yet.
+    pub async fn conflicts_in(&self, principal: &Arc<Principal>, view: &View) -> Vec<Conflict> {
+        let gateway = GatewayId::default_gateway();
+        self.inner.remember(principal, &gateway, view).await;
+        self.inner.catalog.conflicts(principal, view)
+    }
+
+    /// Learns the lists of a gateway's servers: where none are kept, its servers start.
+    ///
+    /// # Errors
+    /// [`NoRoute`](ErrorKind::NoRoute) for a gateway that the principal cannot see. A server that does not start is no
+    /// error here; [`instances`](Self::instances) tells of it.
+    pub async fn learn(&self, principal: &Arc<Principal>, gateway: &GatewayId) -> Result<()> {
+        let context = Context::nobodys(principal, gateway);
+        let view = self.inner.view(&context)?;
+        self.inner.sources(&context, &view).await;
+        Ok(())
     }
 }
 
@@ -95,7 +115,11 @@ impl Inner {
             return;
         };
         let found = self.catalog.conflicts(principal, &view);
-        if !self.told.is_new(gateway, &principal.id, &found) {
+        self.warn_of(principal, gateway, &found);
+    }
+
+    fn warn_of(&self, principal: &Principal, gateway: &GatewayId, found: &[Conflict]) {
+        if !self.told.is_new(gateway, &principal.id, found) {
             return;
         }
         for conflict in found.iter().take(NAMED) {

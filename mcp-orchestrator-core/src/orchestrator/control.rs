@@ -99,7 +99,7 @@ impl Orchestrator {
         self.inner.stop_server(server, false).await
     }
 
-    /// The output of a server's instance: of the one named, else of the one that ran last.
+    /// The output of a server's instance: of the one named, else of the one that was started last, be it in vain.
     ///
     /// # Errors
     /// [`NoRoute`](ErrorKind::NoRoute) where nothing has run.
@@ -121,7 +121,13 @@ impl Orchestrator {
             )
             .with_server(server)
         })?;
-        self.inner.pool.backend().logs(&key, options).await
+        match self.inner.pool.backend().logs(&key, options.clone()).await {
+            // Nothing is left of one that did not start but what was kept of it.
+            Err(error) if error.kind() == ErrorKind::NoRoute => {
+                self.inner.logs.read(&key, &options)
+            }
+            lines => lines,
+        }
     }
 
     /// The names of the configured servers, in order.

@@ -9,11 +9,12 @@ use super::Inner;
 use crate::auth::Principal;
 use crate::call::{ReplyItem, own};
 use crate::catalog::{Changed, ListKey};
+use crate::error::Error;
 use crate::id::{GatewayId, ServerId};
 use crate::jsonrpc::{Members, Message, notification, text};
 use crate::pool::{Handle, Lease, Observer};
 use crate::protocol::method;
-use crate::runtime::{InstanceKey, LogSource};
+use crate::runtime::{InstanceKey, LogLine, LogSource};
 use crate::session::Session;
 use crate::transport::{Party, Unsolicited};
 
@@ -193,6 +194,13 @@ impl Observer for Inner {
         inner.refresh(ListKey::from(&handle.key), handle);
         inner.hear(handle);
         inner.resubscribe(handle);
+    }
+
+    fn failed(&self, key: &InstanceKey, output: Vec<LogLine>, error: &Error) {
+        self.seen.add(key);
+        self.logs.keep(key, output);
+        let text = format!("did not start: {error}");
+        self.logs.note(key, LogSource::Orchestrator, &text);
     }
 
     fn unsolicited(&self, handle: &Arc<Handle>, party: Option<Party>, message: Unsolicited) {

@@ -25,7 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_secs(1);
 
 impl Pool {
-    /// Waits until the slot has an instance, starting it where nobody does.
+    /// Waits until the slot has an instance, starting it where nobody does. The caller looks again: the slot may have left
+    /// the table meanwhile, or its instance have ended.
     pub(super) async fn started(
         self: &Arc<Self>,
         server: &Arc<Server>,
@@ -41,6 +42,7 @@ impl Pool {
         }
         let (mut result, mut words) = match slot.turn() {
             Turn::Wait(result, words) => (result, words),
+            Turn::Left => return Ok(()),
             Turn::Later(wait, _) if wait <= PATIENCE => {
                 tokio::time::sleep(wait).await;
                 return Ok(());
@@ -265,7 +267,7 @@ impl Pool {
             observer.gone(&handle.key, None);
         }
         if slot.scope != Scope::Shared {
-            server.slots.take(slot);
+            server.slots.take_unused(slot);
         }
     }
 

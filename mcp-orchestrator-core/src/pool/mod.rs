@@ -22,7 +22,7 @@ pub(crate) use self::link::{Caller, Link};
 use crate::credential::Credential;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ServerId;
-use crate::runtime::{LogSource, Progress, RuntimeBackend, Scope, SpecDigest};
+use crate::runtime::{LogLine, LogSource, Progress, RuntimeBackend, Scope, SpecDigest};
 use crate::seal::StateKey;
 use crate::server::{ServerSpec, StartMode};
 use crate::transport::{Party, Unsolicited};
@@ -32,6 +32,8 @@ const REPLACE_AT_ONCE: usize = 4;
 
 /// What the pool tells the rest of the engine. Every method answers at once.
 pub(crate) trait Observer: Send + Sync {
+    /// An instance did not start; what it had written by then.
+    fn failed(&self, key: &crate::runtime::InstanceKey, output: Vec<LogLine>, error: &Error);
     /// An instance can be called, for the first time.
     fn ready(&self, handle: &Arc<Handle>);
     /// It said something that belongs to no call; `party` is the caller whose conversation it came by.

@@ -40,6 +40,8 @@ struct StartState {
     failures: u32,
     not_before: Option<Instant>,
     last: Option<Arc<Error>>,
+    /// Out of the table with nothing in it: who still knows it looks there again.
+    left: bool,
 }
 
 /// What a caller that found no instance is to do.
@@ -50,6 +52,8 @@ pub(super) enum Turn {
     Wait(watch::Receiver<Started>, Words),
     /// It failed a moment ago; another try is allowed after this time.
     Later(Duration, Arc<Error>),
+    /// The slot is out of the table, where another takes its place.
+    Left,
 }
 
 impl Slot {
@@ -98,6 +102,9 @@ impl Slot {
     /// Whose turn it is to start the instance.
     pub(super) fn turn(&self) -> Turn {
         let mut state = self.state();
+        if state.left {
+            return Turn::Left;
+        }
         if let Some((result, words)) = &state.running {
             return Turn::Wait(result.clone(), words.clone());
         }
@@ -145,6 +152,13 @@ impl Slot {
     /// A changed spec did not start; the instance from before goes on.
     pub(super) fn not_replaced(&self, error: Arc<Error>) {
         self.state().last = Some(error);
+    }
+
+    /// Leaves it for good, unless somebody starts an instance in it.
+    fn leave(&self) -> bool {
+        let mut state = self.state();
+        state.left = state.running.is_none();
+        state.left
     }
 
     /// From now on nothing starts here.
@@ -256,24 +270,67 @@ impl Slots {
             .collect()
     }
 
-    /// Takes out one slot.
-    pub(super) fn take(&self, slot: &Slot) {
+    /// Takes out a slot that holds nothing; it stays where somebody starts an instance in it.
+    pub(super) fn take_unused(&self, slot: &Arc<Slot>) {
         let key = (
             slot.owner.clone(),
             slot.revision.clone(),
             slot.scope.clone(),
         );
-        self.others
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&key);
-        self.common.store(None);
+        let mut others = self.others.write().unwrap_or_else(PoisonError::into_inner);
+        let known = others
+            .get(&key)
+            .is_some_and(|known| Arc::ptr_eq(known, slot));
+        if known && slot.leave() {
+            others.remove(&key);
+        }
     }
 
     /// Takes out all.
     pub(super) fn take_all(&self) -> Vec<Arc<Slot>> {
-        self.common.store(None);
         let mut others = self.others.write().unwrap_or_else(PoisonError::into_inner);
+        self.common.store(None);
         std::mem::take(&mut *others).into_values().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_that_rests_leaves_the_others_in_their_places() {
+        let (slots, credential) = (Slots::default(), Credential::none());
+        let scope = Scope::Session("s".into());
+        let (common, own) = (
+            slots.get(&credential, &Scope::Shared),
+            slots.get(&credential, &scope),
+        );
+        slots.take_unused(&own);
+        assert!(slots.find(&credential, &scope).is_none());
+        assert!(matches!(own.turn(), Turn::Left));
+        let fast = slots.common.load_full().unwrap();
+        assert!(Arc::ptr_eq(&fast, &common));
+        let next = slots.get(&credential, &scope);
+        slots.take_unused(&own);
+        assert!(Arc::ptr_eq(
+            &next,
+            &slots.find(&credential, &scope).unwrap()
+        ));
+    }
+
+    #[test]
+    fn a_slot_in_which_something_starts_stays() {
+        let (slots, credential) = (Slots::default(), Credential::none());
+        let scope = Scope::Session("s".into());
+        let own = slots.get(&credential, &scope);
+        let Turn::Start(_starting, _) = own.turn() else {
+            panic!("nobody starts it yet");
+        };
+        slots.take_unused(&own);
+        assert!(Arc::ptr_eq(&own, &slots.find(&credential, &scope).unwrap()));
+        own.ended(None);
+        slots.take_unused(&own);
+        assert!(slots.find(&credential, &scope).is_none());
     }
 }

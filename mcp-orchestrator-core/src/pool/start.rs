@@ -1,9 +1,10 @@
 //! From a spec to an instance that has shaken hands.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared};
+use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot};
 
@@ -13,7 +14,9 @@ use super::slot::Slot;
 use super::{Pool, Spec};
 use crate::credential::{Credential, Owner};
 use crate::error::{Error, ErrorKind, Result};
-use crate::runtime::{Endpoint, Exit, Instance, InstanceKey, LaunchSpec, Progress, Scope};
+use crate::runtime::{
+    Endpoint, Exit, Instance, InstanceKey, LaunchSpec, LogLine, LogOptions, Progress, Scope,
+};
 use crate::server::{Isolation, Launch, RemoteTransport, ServerSpec};
 use crate::transport::handshake::Profile;
 use crate::transport::pipe::{Ask, Options, Pipe};
@@ -22,6 +25,10 @@ use crate::transport::{Inbox, Party, Place, Unsolicited, ended};
 
 /// Unsolicited messages that wait.
 const INBOX: usize = 256;
+
+/// Lines that are kept of an instance that did not start, and how long reading them may take.
+const LAST_WORDS: usize = 500;
+const LISTEN_FOR: Duration = Duration::from_secs(2);
 
 /// The two ends of a pipe.
 type Ends = (
@@ -70,6 +77,7 @@ impl Pool {
                 Ok(handle)
             }
             Err(error) => {
+                let output = self.last_words(&key).await;
                 if let Err(left) = self
                     .backend
                     .remove(&key, spec.server.limits.stop_grace)
@@ -77,9 +85,30 @@ impl Pool {
                 {
                     tracing::warn!(instance = %key, error = %left, "a failed start left something behind");
                 }
+                if let Some(observer) = self.observer() {
+                    observer.failed(&key, output, &error);
+                }
                 Err(error.with_server(&spec.server.id).with_instance(&key))
             }
         }
+    }
+
+    /// What an instance has written: taking it away takes its log away too.
+    async fn last_words(&self, key: &InstanceKey) -> Vec<LogLine> {
+        let options = LogOptions {
+            tail: Some(LAST_WORDS),
+            ..LogOptions::default()
+        };
+        let read = async {
+            let Ok(lines) = self.backend.logs(key, options).await else {
+                return Vec::new();
+            };
+            let lines = lines.take(LAST_WORDS);
+            lines.filter_map(async |line| line.ok()).collect().await
+        };
+        tokio::time::timeout(LISTEN_FOR, read)
+            .await
+            .unwrap_or_default()
     }
 
     async fn place(

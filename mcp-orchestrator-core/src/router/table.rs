@@ -66,6 +66,12 @@ impl TableRouter {
         self.gateways.store(Arc::new(gateways.collect()));
     }
 
+    /// Whether names carry their server in a gateway; `None` where there is no such gateway.
+    pub fn is_prefixed(&self, gateway: &GatewayId) -> Option<bool> {
+        let gateways = self.gateways.load();
+        Some(gateways.get(gateway)?.view.prefixed)
+    }
+
     /// The names of all gateways.
     pub fn gateways(&self) -> Vec<GatewayId> {
         let mut ids: Vec<_> = self.gateways.load().keys().cloned().collect();

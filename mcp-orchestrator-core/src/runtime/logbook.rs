@@ -11,7 +11,8 @@ use std::time::SystemTime;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use tokio::sync::watch;
 
-use super::{InstanceKey, LogLine, LogOptions, LogSource};
+use super::hidden::Hidden;
+use super::{InstanceKey, LaunchSpec, LogLine, LogOptions, LogSource};
 use crate::error::{Error, ErrorKind, Result};
 
 /// How much a [`LogBook`] keeps.
@@ -45,6 +46,8 @@ pub struct LogBook(Arc<Shelf>);
 struct Shelf {
     limits: LogLimits,
     logs: Mutex<Logs>,
+    /// Not with the lines: those may be forgotten while their instance still writes.
+    hidden: Mutex<Hidden>,
 }
 
 #[derive(Default)]
@@ -98,6 +101,7 @@ impl LogBook {
         Self(Arc::new(Shelf {
             limits,
             logs: Mutex::default(),
+            hidden: Mutex::default(),
         }))
     }
 
@@ -108,13 +112,30 @@ impl LogBook {
         });
     }
 
+    /// From now on the secret values of this launch, of 6 bytes and more, are kept as `[secret]`.
+    pub fn hide(&self, key: &InstanceKey, launch: &LaunchSpec) {
+        lock(&self.0.hidden).add(key, launch);
+    }
+
     /// Adds a line; one that is too long is cut. The oldest ones make room.
     pub fn note(&self, key: &InstanceKey, source: LogSource, text: &str) {
+        self.note_part(key, source, text, 0);
+    }
+
+    /// Adds the beginning of a line, of which so many bytes are left out already.
+    pub(super) fn note_part(
+        &self,
+        key: &InstanceKey,
+        source: LogSource,
+        text: &str,
+        missing: usize,
+    ) {
         let limits = &self.0.limits;
+        let text = lock(&self.0.hidden).redact(key, text).into_owned();
         let line = LogLine {
             at: SystemTime::now(),
             source,
-            text: cut(text, limits.line),
+            text: cut(&text, limits.line, missing),
         };
         self.with(key, |lines| lines.push(line, limits));
     }
@@ -123,13 +144,29 @@ impl LogBook {
     #[cfg(feature = "kubernetes")]
     pub(crate) fn add(&self, key: &InstanceKey, mut line: LogLine) {
         let limits = &self.0.limits;
-        line.text = cut(&line.text, limits.line);
+        line.text = cut(&line.text, limits.line, 0);
         self.with(key, |lines| lines.push(line, limits));
+    }
+
+    /// A text without the secret values of this instance.
+    #[cfg(feature = "kubernetes")]
+    pub(crate) fn redact(&self, key: &InstanceKey, text: &str) -> String {
+        lock(&self.0.hidden).redact(key, text).into_owned()
+    }
+
+    /// Takes these lines over as those of a run of their own, with the times that they have.
+    pub fn keep(&self, key: &InstanceKey, lines: Vec<LogLine>) {
+        let limits = &self.0.limits;
+        self.begin(key);
+        self.with(key, |kept| {
+            lines.into_iter().for_each(|line| kept.push(line, limits));
+        });
     }
 
     /// Forgets an instance; who follows it gets the end.
     pub fn forget(&self, key: &InstanceKey) {
         lock(&self.0.logs).by_key.remove(key);
+        lock(&self.0.hidden).forget(key);
     }
 
     /// The last lines of the current run's standard error, oldest first, each cut at 1 KiB.
@@ -142,7 +179,7 @@ impl LogBook {
         let mut tail: Vec<String> = stderr
             .filter(|(_, line)| line.source == LogSource::Stderr)
             .take(count)
-            .map(|(_, line)| cut(&line.text, 1024))
+            .map(|(_, line)| cut(&line.text, 1024, 0))
             .collect();
         tail.reverse();
         tail
@@ -302,16 +339,13 @@ fn follow(
     })
 }
 
-/// At most so many bytes of a text, whole characters, with a mark where it was cut.
-fn cut(text: &str, limit: usize) -> String {
-    if text.len() <= limit {
-        return text.to_owned();
+/// At most so many bytes of a text, whole characters, with a mark where it was cut, or some were missing already.
+fn cut(text: &str, limit: usize, missing: usize) -> String {
+    let end = text.floor_char_boundary(limit);
+    match text.len() - end + missing {
+        0 => text.to_owned(),
+        gone => format!("{}… ({gone} bytes cut)", &text[..end]),
     }
-    let mut end = limit;
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    format!("{}… ({} bytes cut)", &text[..end], text.len() - end)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -108,6 +108,7 @@ impl MemoryBackend {
             exit: watch::Sender::new(None),
         });
         runs.insert(key.clone(), Arc::clone(&run));
+        self.shared.book.hide(key, launch);
         self.shared.book.begin(key);
         self.shared.tell(key, Phase::Running, None);
         let pipe = Box::new(tokio::io::join(from_us, to_us));

@@ -6,6 +6,7 @@
 mod board;
 mod connect;
 mod dispatch;
+mod hidden;
 mod input;
 mod key;
 #[cfg(feature = "kubernetes")]

@@ -217,7 +217,8 @@ impl Reader {
         if log.reader != self.reader {
             return Next::End;
         }
-        if let Some((seq, event)) = log.events.iter().find(|(seq, _)| *seq > self.at) {
+        let next = log.events.partition_point(|(seq, _)| *seq <= self.at);
+        if let Some((seq, event)) = log.events.get(next) {
             self.at = *seq;
             let place = EventId {
                 stream: self.number,

@@ -18,8 +18,8 @@ use tokio::task::JoinSet;
 
 use super::socket;
 use super::wire::{
-    CallEvent, CallRequest, ExplainRequest, Explanation, InstanceInfo, Instances, Line, LogRequest,
-    Refusal, Reloaded, Status, Tools, Touched,
+    CallEvent, CallRequest, ConflictInfo, Conflicts, ExplainRequest, Explanation, InstanceInfo,
+    Instances, Line, LogRequest, Refusal, Reloaded, Status, Tools, Touched,
 };
 
 /// Speaks with the gateway of a state directory. Each request has a connection of its own.
@@ -78,6 +78,15 @@ impl Client {
     pub async fn instances(&self) -> Result<Vec<InstanceInfo>, ClientError> {
         let answer: Instances = self.get("/v1/instances").await?;
         Ok(answer.instances)
+    }
+
+    /// Names that several servers of a gateway list.
+    ///
+    /// # Errors
+    /// As [`status`](Self::status).
+    pub async fn conflicts(&self) -> Result<Vec<ConflictInfo>, ClientError> {
+        let answer: Conflicts = self.get("/v1/conflicts").await?;
+        Ok(answer.conflicts)
     }
 
     /// Starts a server's instances anew.

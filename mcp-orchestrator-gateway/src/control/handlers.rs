@@ -19,8 +19,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::wire::{
-    CallRequest, ConfigProblem, ExplainRequest, GatewayInfo, Instances, Line, LogRequest, LogText,
-    Refusal, Reloaded, Status, Tools, Touched,
+    CallRequest, ConfigProblem, ConflictInfo, Conflicts, ExplainRequest, GatewayInfo, Instances,
+    Line, LogRequest, LogText, Refusal, Reloaded, Status, Tools, Touched,
 };
 use super::{Control, call};
 use crate::{errors, reload};
@@ -33,6 +33,7 @@ pub(crate) fn router(control: Control) -> Router {
     Router::new()
         .route("/v1/status", get(status))
         .route("/v1/instances", get(instances))
+        .route("/v1/conflicts", get(conflicts))
         .route("/v1/explain", post(explain))
         .route("/v1/reload", post(reload))
         .route("/v1/gateways/{gateway}/tools", get(gateway_tools))
@@ -96,6 +97,13 @@ async fn status(State(control): State<Control>) -> Answer {
 async fn instances(State(control): State<Control>) -> Answer {
     let instances = control.orchestrator().instances().await;
     ok(&Instances { instances })
+}
+
+async fn conflicts(State(control): State<Control>) -> Answer {
+    let found = control.built.conflicts(&control.principal).await;
+    ok(&Conflicts {
+        conflicts: found.iter().map(ConflictInfo::from).collect(),
+    })
 }
 
 async fn restart(State(control): State<Control>, Path(server): Path<String>) -> Answer {
@@ -185,8 +193,16 @@ async fn explain(State(control): State<Control>, body: Bytes) -> Answer {
 }
 
 async fn reload(State(control): State<Control>) -> Answer {
-    let notices =
-        reload::apply(&control.files, &control.options, &control.built).map_err(Error::from)?;
+    let Control {
+        files,
+        options,
+        built,
+        principal,
+        ..
+    } = &control;
+    let notices = reload::apply(files, options, built, principal)
+        .await
+        .map_err(Error::from)?;
     ok(&Reloaded {
         servers: control.orchestrator().servers().len(),
         notices: notices.iter().map(ConfigProblem::from).collect(),

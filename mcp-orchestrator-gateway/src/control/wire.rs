@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use mcp_orchestrator_core::config::{Position, Problem};
+use mcp_orchestrator_core::config::{GatewayConflict, Position, Problem};
 pub use mcp_orchestrator_core::orchestrator::{Explanation, InstanceInfo, InstanceState};
 use mcp_orchestrator_core::runtime::{LogLine, LogSource};
 use mcp_orchestrator_core::{Error, ErrorKind};
@@ -50,6 +50,41 @@ pub struct GatewayInfo {
 pub struct Instances {
     /// Every instance, and every server without one.
     pub instances: Vec<InstanceInfo>,
+}
+
+/// `GET /v1/conflicts`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Conflicts {
+    /// Every name that several servers of a gateway list, as far as lists are kept.
+    pub conflicts: Vec<ConflictInfo>,
+}
+
+/// A name that several servers of a gateway list.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ConflictInfo {
+    /// In which gateway.
+    pub gateway: String,
+    /// The name or URI.
+    pub name: String,
+    /// The servers' names there; the first one answers.
+    pub servers: Vec<String>,
+    /// Whether the others cannot be reached by it.
+    pub error: bool,
+    /// All of it for people.
+    pub message: String,
+}
+
+impl From<&GatewayConflict> for ConflictInfo {
+    fn from(found: &GatewayConflict) -> Self {
+        let servers = found.conflict.servers.iter();
+        Self {
+            gateway: found.gateway.to_string(),
+            name: found.conflict.name.clone(),
+            servers: servers.map(ToString::to_string).collect(),
+            error: found.is_error(),
+            message: format!("gateway {}: {}", found.gateway, found.conflict),
+        }
+    }
 }
 
 /// `POST /v1/servers/{server}/restart` and `/stop`: which instances it concerned.

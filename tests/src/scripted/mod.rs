@@ -266,8 +266,7 @@ impl Server {
         if is_modern && !script.modern || !is_modern && !script.legacy {
             return refused();
         }
-        let capabilities =
-            r#"{"tools":{"listChanged":true},"resources":{"subscribe":true},"logging":{}}"#;
+        let capabilities = r#"{"tools":{"listChanged":true},"prompts":{},"completions":{},"resources":{"subscribe":true},"logging":{}}"#;
         let result = match method {
             "initialize" if !is_modern => format!(
                 r#"{{"protocolVersion":{},"capabilities":{capabilities},"serverInfo":{{"name":"scripted","version":"1"}}}}"#,
@@ -279,12 +278,12 @@ impl Server {
             "ping" | "logging/setLevel" if !is_modern => "{}".into(),
             "tools/list" => self.list(&params, is_modern),
             "tools/call" => return self.call(request).await,
-            "resources/list" => complete(
-                r#""resources":[{"uri":"test://a","name":"a"}]"#,
-                is_modern,
-                true,
-            ),
-            "resources/templates/list" => complete(r#""resourceTemplates":[]"#, is_modern, true),
+            "prompts/list" | "resources/list" | "resources/templates/list" => {
+                complete(items(method), is_modern, true)
+            }
+            "prompts/get" | "completion/complete" => {
+                return Some(tools::prompt(method, &params, is_modern));
+            }
             "resources/read" if params["uri"] == "test://a" => complete(
                 r#""contents":[{"uri":"test://a","text":"a"}]"#,
                 is_modern,
@@ -371,6 +370,15 @@ impl Server {
             );
             let _ = out.send(Say::Message(text.into()));
         }
+    }
+}
+
+/// What it lists besides tools.
+fn items(method: &str) -> &'static str {
+    match method {
+        "prompts/list" => r#""prompts":[{"name":"greet","arguments":[{"name":"who"}]}]"#,
+        "resources/list" => r#""resources":[{"uri":"test://a","name":"a"}]"#,
+        _ => r#""resourceTemplates":[]"#,
     }
 }
 

@@ -91,6 +91,26 @@ impl Request {
     }
 }
 
+/// The prompt `greet`, and completions of what refers to it: they answer what they were asked.
+pub(super) fn prompt(method: &str, params: &serde_json::Value, modern: bool) -> Answer {
+    let name = match method {
+        "prompts/get" => &params["name"],
+        _ => &params["ref"]["name"],
+    };
+    if name != "greet" {
+        let error = serde_json::json!({ "code": -32602, "message": format!("no prompt {name}") });
+        return Answer::Error(error.to_string());
+    }
+    let members = if method == "prompts/get" {
+        let text = serde_json::json!({ "type": "text", "text": params["arguments"]["who"] });
+        format!(r#""messages":[{{"role":"user","content":{text}}}]"#)
+    } else {
+        let value = &params["argument"]["value"];
+        format!(r#""completion":{{"values":[{value}],"hasMore":false}}"#)
+    };
+    Answer::Result(super::complete(&members, modern, false))
+}
+
 fn text(text: &str) -> Option<Answer> {
     let text = serde_json::Value::from(text);
     Some(Answer::Result(format!(

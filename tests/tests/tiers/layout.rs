@@ -42,6 +42,7 @@ const ROWS: &[Row] = &[
     ("credential::memory", 2, Own("credential::memory")),
     ("router::table", 2, Own("router::table")),
     ("runtime::board", 2, Common),
+    ("runtime::hidden", 2, Common),
     ("runtime::input", 2, Common),
     ("runtime::logbook", 2, Common),
     ("runtime::tcp", 2, Common),

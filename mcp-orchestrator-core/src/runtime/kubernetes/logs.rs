@@ -1,9 +1,10 @@
 //! An instance's own output: from its pod while it runs, from what was kept of it when it rests.
 
 use std::collections::VecDeque;
+use std::pin::Pin;
 use std::time::Duration;
 
-use futures_util::io::AsyncReadExt as _;
+use futures_util::io::{AsyncRead, AsyncReadExt as _};
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
@@ -16,7 +17,7 @@ use super::names::CONTAINER;
 use super::render::port_of;
 use super::runs::Log;
 use crate::error::{Error, ErrorKind, Result};
-use crate::runtime::{InstanceKey, LogLine, LogOptions, LogSource};
+use crate::runtime::{InstanceKey, LogBook, LogLine, LogOptions, LogSource};
 
 /// For the last lines of a pod that is about to go.
 const PATIENCE: Duration = Duration::from_millis(1500);
@@ -165,38 +166,62 @@ impl Shared {
         let run = self.runs.find(key.name()).and_then(|run| run.launch());
         // Where nothing is known of it, lines of the protocol are none that anybody looks for.
         let stdio = run.is_none_or(|launch| port_of(&launch.server).is_none());
-        let state = (Box::pin(reader), Lines::default(), VecDeque::new(), false);
-        let lines = stream::unfold(
-            state,
-            move |(mut reader, mut cut, mut queue, mut over)| async move {
-                loop {
-                    if let Some(line) = queue.pop_front() {
-                        return Some((line, (reader, cut, queue, over)));
-                    }
-                    if over {
-                        return None;
-                    }
-                    let mut chunk = vec![0; 16 << 10];
-                    let texts = match reader.read(&mut chunk).await {
-                        Ok(0) => {
-                            over = true;
-                            cut.end().into_iter().collect()
-                        }
-                        Ok(read) => cut.feed(&chunk[..read]),
-                        Err(error) => {
-                            over = true;
-                            let text = "the log was cut off";
-                            queue.push_back(Err(
-                                Error::new(ErrorKind::Unavailable, text).with_source(error)
-                            ));
-                            Vec::new()
-                        }
-                    };
-                    queue.extend(texts.iter().filter_map(|text| line(text, stdio)).map(Ok));
+        let reading = Reading {
+            reader: Box::pin(reader),
+            cut: Lines::default(),
+            queue: VecDeque::new(),
+            over: false,
+            stdio,
+            key: key.clone(),
+            book: self.book.clone(),
+        };
+        let next = |mut reading: Reading<_>| async move {
+            let line = reading.next().await?;
+            Some((line, reading))
+        };
+        Ok(stream::unfold(reading, next).boxed())
+    }
+}
+
+/// A pod's log that is being read.
+struct Reading<R> {
+    reader: Pin<Box<R>>,
+    cut: Lines,
+    queue: VecDeque<Result<LogLine>>,
+    over: bool,
+    stdio: bool,
+    key: InstanceKey,
+    book: LogBook,
+}
+
+impl<R: AsyncRead> Reading<R> {
+    async fn next(&mut self) -> Option<Result<LogLine>> {
+        loop {
+            if let Some(line) = self.queue.pop_front() {
+                return Some(line);
+            }
+            if self.over {
+                return None;
+            }
+            let mut chunk = vec![0; 16 << 10];
+            let texts = match self.reader.read(&mut chunk).await {
+                Ok(0) => {
+                    self.over = true;
+                    self.cut.end().into_iter().collect()
                 }
-            },
-        );
-        Ok(lines.boxed())
+                Ok(read) => self.cut.feed(&chunk[..read]),
+                Err(error) => {
+                    self.over = true;
+                    let cut = Error::new(ErrorKind::Unavailable, "the log was cut off");
+                    self.queue.push_back(Err(cut.with_source(error)));
+                    Vec::new()
+                }
+            };
+            for mut line in texts.iter().filter_map(|text| line(text, self.stdio)) {
+                line.text = self.book.redact(&self.key, &line.text);
+                self.queue.push_back(Ok(line));
+            }
+        }
     }
 }
 

@@ -60,6 +60,7 @@ impl Shared {
         progress: &Progress,
     ) -> Result<Instance> {
         let key = &run.key;
+        self.book.hide(key, launch);
         run.headers
             .set(headers(&launch.server, &launch.credential)?);
         for _ in 0..TRIES {

@@ -147,6 +147,7 @@ impl Shared {
             server: before.server,
             credential: Arc::new(credential.clone()),
         };
+        self.book.hide(key, &launch);
         run.headers.set(headers(&launch.server, credential)?);
         let refreshed = self.write_values(key, &launch).await;
         refreshed.map_err(|error| self.about(key, error))?;

@@ -143,6 +143,11 @@ impl RuntimeBackend for ProcessBackend {
         let Some(live) = self.0.find(key) else {
             return Ok(());
         };
+        let launch = LaunchSpec {
+            server: Arc::clone(&live.launch.server),
+            credential: Arc::new(credential.clone()),
+        };
+        self.0.book.hide(key, &launch);
         let (secrets, credential) = (live.secrets.clone(), credential.clone());
         let failed = |source: Box<dyn std::error::Error + Send + Sync>| {
             Error::new(
@@ -212,6 +217,7 @@ impl Shared {
         let secrets = Secrets::new(Arc::clone(&launch.server), self.folder.join(key.name()));
         let live = Arc::new(Live::new(key.clone(), launch.clone(), secrets));
         all.insert(key.clone(), Arc::clone(&live));
+        self.book.hide(key, launch);
         self.book.begin(key);
         self.board.set(InstanceStatus {
             key: key.clone(),

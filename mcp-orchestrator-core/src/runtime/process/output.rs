@@ -55,10 +55,8 @@ impl Line {
 
     fn note(&mut self, key: &InstanceKey, source: LogSource, book: &LogBook) {
         let text = String::from_utf8_lossy(&self.kept);
-        match self.seen - self.kept.len() {
-            0 => book.note(key, source, text.trim_end_matches('\r')),
-            cut => book.note(key, source, &format!("{text}… ({cut} bytes cut)")),
-        }
+        let missing = self.seen - self.kept.len();
+        book.note_part(key, source, text.trim_end_matches('\r'), missing);
         self.kept.clear();
         self.seen = 0;
     }

@@ -21,6 +21,7 @@ use crate::error::{Error, ErrorKind};
 use crate::id::{ServerId, SlotName};
 use crate::runtime::{InstanceKey, LaunchSpec};
 use crate::server::{Launch, Program, ProgramTransport, ServerSpec};
+use crate::value::Text;
 
 /// The port of an HTTP server that names none.
 const DEFAULT_PORT: u16 = 8080;
@@ -144,11 +145,19 @@ pub(super) fn values(
     server: &ServerSpec,
     credential: &crate::credential::Credential,
 ) -> Result<Values, Failed> {
-    let command = match &server.launch {
-        Launch::Program(program) => program.command.as_ref(),
-        Launch::Remote(_) => None,
+    let args = match &server.launch {
+        Launch::Program(program) => args(program),
+        Launch::Remote(_) => &[],
     };
-    Values::new(server, credential, command, port_of(server))
+    Values::new(server, credential, args, port_of(server))
+}
+
+/// The arguments of a program: its command's, or those of the image's own.
+fn args(program: &Program) -> &[Text] {
+    match &program.command {
+        Some(command) => &command.args,
+        None => &program.args,
+    }
 }
 
 /// The port that a program listens on, where it speaks HTTP.

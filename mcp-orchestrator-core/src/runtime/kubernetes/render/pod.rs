@@ -74,12 +74,15 @@ fn container(of: &Rendering<'_>, mounts: &[Value]) -> Result<Value, Failed> {
     }
     if let Some(command) = &program.command {
         spec["command"] = json!([literal(&command.program)]);
-        let args = command.args.iter().enumerate();
-        let args: Vec<_> = args.map(|(n, text)| argument(n, text, of.port())).collect();
-        spec["args"] = json!(args);
         if let Some(cwd) = &command.cwd {
             spec["workingDir"] = json!(cwd.to_string_lossy());
         }
+    }
+    let args = super::args(program);
+    if program.command.is_some() || !args.is_empty() {
+        let args = args.iter().enumerate();
+        let args: Vec<_> = args.map(|(n, text)| argument(n, text, of.port())).collect();
+        spec["args"] = json!(args);
     }
     if !container.env_from.is_empty() {
         spec["envFrom"] = env_from(container);
@@ -155,11 +158,7 @@ fn env(of: &Rendering<'_>) -> Value {
             Injection::File { path_env: None, .. } | Injection::Header { .. } => {}
         }
     }
-    let args = of
-        .program
-        .command
-        .iter()
-        .flat_map(|command| command.args.iter());
+    let args = super::args(of.program).iter();
     for (place, _) in args.enumerate().filter(|(_, text)| text.is_secret()) {
         env.insert(argument_name(place), secret(Entry::Arg(place)));
     }

@@ -11,7 +11,7 @@ use super::{Failed, Rendering};
 use crate::credential::Credential;
 use crate::runtime::kubernetes::names;
 use crate::seal::StateKey;
-use crate::server::{CommandLine, Injection, PullSecret, ServerSpec};
+use crate::server::{Injection, PullSecret, ServerSpec};
 use crate::value::Text;
 
 /// Where file slots stand.
@@ -60,7 +60,7 @@ impl Values {
     pub(in crate::runtime::kubernetes) fn new(
         server: &ServerSpec,
         credential: &Credential,
-        command: Option<&CommandLine>,
+        args: &[Text],
         port: Option<u16>,
     ) -> Result<Self, Failed> {
         let mut values = BTreeMap::new();
@@ -87,9 +87,6 @@ impl Values {
             };
             values.insert(key, value.expose_secret().to_owned());
         }
-        let args = command
-            .map(|command| command.args.as_slice())
-            .unwrap_or_default();
         for (place, text) in args.iter().enumerate() {
             if let Text::Secret(secret) = text {
                 let text = super::with_port(secret.expose_secret(), port);

@@ -284,6 +284,17 @@ fn what_makes_no_pod_is_told_by_its_key() {
 }
 
 #[test]
+fn an_images_own_program_gets_its_arguments() {
+    let server = program(|program| program.args = vec!["--key".into(), Text::secret(CANARY)]);
+    let objects = render(server, false).unwrap();
+    let container = container_of(&objects);
+    assert_eq!(container.get("command"), None);
+    let args = json!(["--key", "$(MCP_ORCHESTRATOR_ARG_1)"]);
+    assert_eq!(container["args"], args);
+    assert!(!objects.deployment.to_string().contains(CANARY));
+}
+
+#[test]
 fn a_command_runs_in_the_base_image() {
     let server = ServerSpec::command(ServerId::new("git").unwrap(), "uvx", ["mcp-server-git"]);
     let objects = render(server, false).unwrap();

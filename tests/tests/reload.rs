@@ -1,0 +1,100 @@
+//! A changed configuration file, through the program: what is equal goes on, what is changed is replaced, what is wrong
+//! changes nothing and is told.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking, and its tasks end with its runtime"
+)]
+
+use std::path::{Path, PathBuf};
+
+use mcp_orchestrator_tests::client::Session;
+use mcp_orchestrator_tests::program::Program;
+use mcp_orchestrator_tests::scripted::program;
+use mcp_orchestrator_tests::wait::{is_alive, signal, until, within};
+use serde_json::{Value, json};
+
+fn config(servers: &[(&str, &[&str])]) -> String {
+    let server = |args: &[&str]| json!({ "command": program("scripted-server"), "args": args });
+    let all: serde_json::Map<String, Value> = servers
+        .iter()
+        .map(|(name, args)| ((*name).to_owned(), server(args)))
+        .collect();
+    json!({ "mcpServers": all }).to_string()
+}
+
+fn said(errors: &Path, text: &str) -> usize {
+    let all = std::fs::read_to_string(errors).unwrap_or_default();
+    all.matches(text).count()
+}
+
+async fn pid(session: &Session, server: &str) -> u32 {
+    let stats = session.tool(&format!("{server}__stats"), "{}").await;
+    let pid = stats["result"]["pid"].as_u64();
+    u32::try_from(pid.unwrap_or_else(|| panic!("{stats}"))).unwrap()
+}
+
+async fn run(config: &str) -> (Program, PathBuf, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let errors = folder.path().join("errors");
+    let program = Program::run(config, &[], &errors).await;
+    (program, errors, folder)
+}
+
+#[tokio::test]
+async fn a_changed_file_replaces_what_changed_and_leaves_the_rest() {
+    let (gateway, errors, _folder) = run(&config(&[("a", &[]), ("b", &[])])).await;
+    let session = gateway.client().session().await;
+    let (a, b) = (pid(&session, "a").await, pid(&session, "b").await);
+    let changed: &[&str] = &["--tools", "4"];
+    std::fs::write(
+        &gateway.config,
+        config(&[("a", &[]), ("b", changed), ("c", &[])]),
+    )
+    .unwrap();
+    until("the reload", || said(&errors, "configuration applied") == 1).await;
+    until("the end of the old one", || !is_alive(b)).await;
+    assert_eq!(pid(&session, "a").await, a, "what is equal was not touched");
+    assert_ne!(pid(&session, "b").await, b);
+    let tools = within("the new tools", async {
+        loop {
+            let tools = session.tools().await;
+            if tools.iter().any(|name| name == "b__tool-3") {
+                return tools;
+            }
+        }
+    });
+    assert!(tools.await.iter().any(|name| name == "c__echo"));
+}
+
+#[tokio::test]
+async fn a_broken_file_changes_nothing_and_is_told() {
+    let (gateway, errors, _folder) = run(&config(&[("a", &[]), ("b", &[])])).await;
+    let session = gateway.client().session().await;
+    let (a, b) = (pid(&session, "a").await, pid(&session, "b").await);
+    std::fs::write(&gateway.config, "{ \"mcpServers\": ").unwrap();
+    let kept = "the changed configuration is not used; the one before goes on";
+    until("the refusal", || said(&errors, kept) == 1).await;
+    assert_eq!(pid(&session, "a").await, a);
+    assert_eq!(pid(&session, "b").await, b);
+    assert_eq!(said(&errors, "configuration applied"), 0);
+    // Mended, it is used.
+    std::fs::write(&gateway.config, config(&[("a", &[]), ("c", &[])])).unwrap();
+    until("the reload", || said(&errors, "configuration applied") == 1).await;
+    until("the end of a server that is gone", || !is_alive(b)).await;
+    assert_eq!(pid(&session, "a").await, a);
+    let gone = session.tool("b__echo", "{}").await;
+    assert_eq!(gone["error"]["code"], -32602, "{gone}");
+    assert!(session.tool("c__echo", "{}").await["result"].is_object());
+}
+
+#[tokio::test]
+async fn a_hangup_reads_the_file_again() {
+    let (gateway, errors, _folder) = run(&config(&[("a", &[]), ("b", &[])])).await;
+    let session = gateway.client().session().await;
+    let a = pid(&session, "a").await;
+    signal(gateway.pid(), rustix::process::Signal::HUP);
+    until("the reload", || said(&errors, "configuration applied") == 1).await;
+    assert_eq!(pid(&session, "a").await, a, "nothing has changed");
+}
