@@ -7,6 +7,7 @@ use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use axum::routing::any;
+use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderName, Method, StatusCode};
 use mcp_orchestrator_core::auth::{Authenticated, Authenticator, AuthenticatorChain};
@@ -18,7 +19,7 @@ use mcp_orchestrator_core::{Error, ErrorKind, Orchestrator, Result};
 
 use crate::options::Options;
 use crate::respond::{self, Manner};
-use crate::{errors, guard, modern};
+use crate::{batch, errors, guard, modern};
 
 const SESSION_ID: HeaderName = HeaderName::from_static(header::SESSION_ID);
 const VERSION: HeaderName = HeaderName::from_static(header::PROTOCOL_VERSION);
@@ -95,6 +96,9 @@ impl Gate {
         let who = self.who(parts).await?;
         guard::media_types(parts)?;
         let body = guard::body(parts, body, self.options.max_body_bytes).await?;
+        if batch::is_batch(&body) && !is_modern(parts) {
+            return Box::pin(self.batch(gateway, parts, who, body)).await;
+        }
         let message = Message::parse(body).map_err(not_a_message)?;
         let era = match modern::era(parts, &message) {
             Ok(era) => era,
@@ -179,6 +183,22 @@ impl Gate {
         .await
     }
 
+    async fn batch(
+        &self,
+        gateway: GatewayId,
+        parts: &Parts,
+        who: Authenticated,
+        body: Bytes,
+    ) -> Result<Response> {
+        let sender = batch::Sender {
+            orchestrator: self.orchestrator.clone(),
+            who,
+            gateway,
+            session: session_id(parts)?,
+        };
+        batch::answer(sender, body, self.manner("null".into(), Era::Legacy)).await
+    }
+
     async fn notify(
         &self,
         gateway: GatewayId,
@@ -229,7 +249,7 @@ impl Gate {
             request: None,
         };
         let reply = self.orchestrator.listen(listen).await?;
-        Ok(respond::stream(
+        Ok(respond::listening(
             reply,
             self.manner("null".into(), Era::Legacy),
         ))
@@ -256,7 +276,7 @@ impl Gate {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it stands in map_err")]
-fn not_a_message(error: ParseError) -> Error {
+pub(crate) fn not_a_message(error: ParseError) -> Error {
     let kind = match error {
         ParseError::Json(_) => ErrorKind::Parse,
         ParseError::Batch | ParseError::Shape(_) => ErrorKind::InvalidRequest,
@@ -276,7 +296,7 @@ fn session_id(parts: &Parts) -> Result<Option<SessionId>> {
         .ok_or_else(|| Error::new(ErrorKind::SessionNotFound, "no such session"))
 }
 
-fn no_session() -> Error {
+pub(crate) fn no_session() -> Error {
     Error::new(
         ErrorKind::InvalidRequest,
         "the header Mcp-Session-Id is missing",

@@ -38,6 +38,7 @@
 
 #[cfg(feature = "program")]
 pub mod args;
+mod batch;
 #[cfg(feature = "program")]
 pub mod control;
 #[cfg(feature = "program")]

@@ -7,6 +7,7 @@ use axum::body::Body;
 use axum::response::Response;
 use bytes::{BufMut as _, Bytes, BytesMut};
 use futures_util::future::BoxFuture;
+use futures_util::stream::{self, BoxStream};
 use futures_util::{FutureExt as _, Stream, StreamExt as _};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, StatusCode};
@@ -16,6 +17,7 @@ use mcp_orchestrator_core::jsonrpc::Message;
 use mcp_orchestrator_core::protocol::Era;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
+use crate::batch::Answer;
 use crate::errors;
 
 /// After how many milliseconds a client shall resume a stream that broke.
@@ -83,6 +85,46 @@ pub(crate) fn answered(answer: Result<Reply>, manner: Manner) -> Response {
     response
 }
 
+/// The response to a batch: an array, or one stream where a reply comes in parts.
+pub(crate) fn batch(answers: Vec<Answer>, manner: Manner) -> Response {
+    let (mut ready, mut coming) = (Vec::new(), Vec::new());
+    for (id, answer) in answers {
+        match answer.map(Reply::into_ready) {
+            Ok(Ok(message)) => ready.push(message.into_bytes()),
+            Ok(Err(reply)) => coming.push(member(id, reply, manner.era)),
+            Err(error) => ready.push(errors::json(&error, &id, manner.era)),
+        }
+    }
+    if coming.is_empty() {
+        let mut body = BytesMut::new();
+        for (at, one) in ready.iter().enumerate() {
+            body.put_u8(if at == 0 { b'[' } else { b',' });
+            body.put_slice(one);
+        }
+        body.put_u8(b']');
+        return json(body.freeze());
+    }
+    let ready = ready.into_iter().filter_map(said);
+    let all = stream::iter(ready).chain(stream::select_all(coming));
+    events(Source::Here(Reply::stream(all.boxed())), manner)
+}
+
+/// One reply of several on a stream: its end is not the stream's.
+fn member(id: String, reply: Reply, era: Era) -> BoxStream<'static, ReplyItem> {
+    let items = reply.filter_map(move |item| {
+        std::future::ready(match item {
+            ReplyItem::Response(message) => Some(ReplyItem::Notification(message)),
+            ReplyItem::Failed(error) => said(errors::json(&error, &id, era)),
+            other => Some(other),
+        })
+    });
+    items.boxed()
+}
+
+fn said(bytes: Bytes) -> Option<ReplyItem> {
+    Message::parse(bytes).ok().map(ReplyItem::Notification)
+}
+
 /// A modern server's own refusals have a status; everything else is 200.
 fn status_of(message: &Message, era: Era) -> StatusCode {
     use mcp_orchestrator_core::jsonrpc::{Kind, Members};
@@ -104,7 +146,7 @@ fn status_of(message: &Message, era: Era) -> StatusCode {
 }
 
 /// A stream of events.
-pub(crate) fn stream(reply: Reply, manner: Manner) -> Response {
+pub(crate) fn listening(reply: Reply, manner: Manner) -> Response {
     events(Source::Here(reply), manner)
 }
 
@@ -155,7 +197,7 @@ fn events(source: Source, manner: Manner) -> Response {
 
 /// Events that are there at once go in one write: two small ones would wait for each other's acknowledgement.
 fn chunks(events: Events) -> impl Stream<Item = std::result::Result<Bytes, Infallible>> + Send {
-    futures_util::stream::unfold(events, |mut events| async move {
+    stream::unfold(events, |mut events| async move {
         let mut out = BytesMut::new();
         if !events.begun {
             events.begin(&mut out);

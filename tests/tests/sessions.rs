@@ -11,7 +11,8 @@ use std::time::Duration;
 use mcp_orchestrator_core::server::Isolation;
 use mcp_orchestrator_tests::client::{Session, json};
 use mcp_orchestrator_tests::gateway::Gateway;
-use mcp_orchestrator_tests::scripted::{Script, Upstream, scripted};
+use mcp_orchestrator_tests::program::Program;
+use mcp_orchestrator_tests::scripted::{Script, Upstream, program, scripted};
 use mcp_orchestrator_tests::wait::{is_alive, until, within};
 use tokio::task::JoinSet;
 
@@ -83,6 +84,48 @@ async fn a_thousand_sessions_leave_nothing_behind() {
         .lines()
         .find(|line| line.contains("sessions") && !line.starts_with('#'));
     assert!(open.is_some(), "{text}");
+}
+
+/// Memory that a process holds, in KiB.
+fn resident(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let number = line.unwrap().trim().split(' ').next().unwrap();
+    number.parse().unwrap()
+}
+
+async fn pass_by(gateway: &Program, count: usize) {
+    let mut sessions = JoinSet::new();
+    for _ in 0..count {
+        if sessions.len() >= 16 {
+            sessions.join_next().await.unwrap().unwrap();
+        }
+        let client = gateway.client();
+        sessions.spawn(async move {
+            let session = client.session().await;
+            let answer = session.tool("echo", r#"{"n":1}"#).await;
+            assert_eq!(answer["result"]["echo"]["n"], 1, "{answer}");
+            assert_eq!(session.delete().await, 200);
+        });
+    }
+    while let Some(done) = sessions.join_next().await {
+        done.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_thousand_more_sessions_take_no_more_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = serde_json::json!({ "command": program("scripted-server") });
+    let config = serde_json::json!({ "mcpServers": { "x": server } }).to_string();
+    let gateway = Program::run(&config, &[], &folder.path().join("errors")).await;
+    // The first two thousand fill what is filled once: pools, caches, the allocator's pages.
+    pass_by(&gateway, 2000).await;
+    let before = resident(gateway.pid());
+    pass_by(&gateway, 1000).await;
+    let after = resident(gateway.pid());
+    // What a session holds is some KiB; a thousand that were kept would be several MiB.
+    assert!(after < before + 1024, "{before} KiB, then {after} KiB");
 }
 
 #[tokio::test]

@@ -174,6 +174,20 @@ impl Orchestrator {
         self.inner.listen(listen).await
     }
 
+    /// The protocol version that a legacy session speaks.
+    ///
+    /// # Errors
+    /// [`SessionNotFound`](ErrorKind::SessionNotFound).
+    pub fn session_version(
+        &self,
+        principal: &crate::auth::Principal,
+        gateway: &crate::id::GatewayId,
+        id: &SessionId,
+    ) -> Result<&'static str> {
+        let session = self.inner.sessions.get(id, principal, gateway)?;
+        Ok(session.version())
+    }
+
     /// Ends a legacy session.
     ///
     /// # Errors

@@ -132,6 +132,11 @@ impl Session {
         self.listens.load(Ordering::Acquire)
     }
 
+    /// The protocol version that was agreed on.
+    pub(crate) fn version(&self) -> &'static str {
+        self.version
+    }
+
     /// Whether its client expects streams to begin with an empty event.
     fn is_primed(&self) -> bool {
         self.version == crate::protocol::version::V2025_11_25
