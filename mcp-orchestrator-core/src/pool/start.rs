@@ -72,11 +72,15 @@ impl Pool {
             () = self.closing.cancelled() => Ok(Err(Error::new(ErrorKind::Unavailable, "the orchestrator is shutting down"))),
         };
         let outcome = started.unwrap_or_else(|_| {
-            let text = format!(
+            let mut text = format!(
                 "server {} was not ready within {} s",
                 spec.server.id,
                 limit.as_secs_f32()
             );
+            let last = progress.last();
+            if !last.is_empty() {
+                text = format!("{text}; it was waiting for this: {last}");
+            }
             Err(Error::new(ErrorKind::StartFailed, text))
         });
         match outcome {

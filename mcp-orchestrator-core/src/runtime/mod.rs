@@ -186,6 +186,11 @@ impl Progress {
         self.0.subscribe()
     }
 
+    /// What was told last; empty where nothing was.
+    pub fn last(&self) -> Arc<str> {
+        Arc::clone(&self.0.borrow())
+    }
+
     /// Says what is being waited for, as `pulling image`.
     pub fn report(&self, what: &str) {
         self.0.send_if_modified(|last| {
