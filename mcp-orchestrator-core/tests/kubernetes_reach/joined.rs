@@ -100,7 +100,10 @@ async fn a_program_is_joined_after_a_cut_and_after_the_gateways_end() {
     let Some(space) = space("joined").await else {
         return;
     };
-    let (proxy, state) = (Proxy::start(&space).await, Arc::default());
+    // With the rights of the Role and no others.
+    let token = space.account("gateway").await;
+    space.bind("gateway").await;
+    let (proxy, state) = (Proxy::start_as(&space, &token).await, Arc::default());
     let before = orchestrator(&proxy.access, &state);
     assert!(count(&before).await.contains("call 1"));
     let tools = ask(&before, "tools/list", "{}").await.unwrap();
@@ -127,7 +130,7 @@ async fn a_program_is_joined_after_a_cut_and_after_the_gateways_end() {
     );
     // The first gateway is cut off for good; the next one finds what it started.
     proxy.close();
-    let after = orchestrator(&space.admin, &state);
+    let after = orchestrator(&space.open_as(&token).await, &state);
     assert!(
         count(&after).await.contains("call 4"),
         "by the same process"
