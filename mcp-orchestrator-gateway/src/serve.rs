@@ -20,7 +20,7 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
 use crate::endpoint::Endpoint;
-use crate::health::health_router;
+use crate::health::{Readiness, health_router};
 
 /// How long a client may take to send the head of a request.
 const HEAD: Duration = Duration::from_secs(30);
@@ -62,6 +62,16 @@ impl From<Endpoint> for Routes {
 }
 
 impl Routes {
+    /// The same, and these routes beside them.
+    ///
+    /// # Panics
+    /// Where two routes have one path.
+    #[must_use]
+    pub fn beside(mut self, others: Router) -> Self {
+        self.others = self.others.merge(others);
+        self
+    }
+
     async fn answer(self, request: Request<Incoming>) -> Response {
         if let Some(endpoint) = &self.endpoint
             && let Some(gateway) = endpoint.gateway(request.uri().path())
@@ -83,9 +93,8 @@ pub async fn serve<F: Future<Output = ()> + Send>(
     routes: impl Into<Routes>,
     shutdown: Shutdown<F>,
 ) {
-    let mut routes = routes.into();
-    routes.others = routes.others.merge(health_router());
-    serve_with(listener, routes, shutdown).await;
+    let health = health_router(Readiness::default());
+    serve_with(listener, routes.into().beside(health), shutdown).await;
 }
 
 /// Serves other routes the same way, with nothing beside them.

@@ -7,16 +7,12 @@ use tokio::sync::watch;
 
 use super::handle::Handle;
 use super::slot::{Slot, Started, Turn};
-use super::start::place;
-use super::{Pool, Server};
+use super::{Ending, Pool, Server};
 use crate::credential::Credential;
 use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::{InstanceKey, LogSource, Progress, Scope};
 use crate::server::StartMode;
-use crate::transport::ended;
 
-/// An instance that ends sooner after its start has crashed.
-const YOUNG: Duration = Duration::from_secs(10);
 /// After so many failures in a row an eager server waits for somebody to ask.
 const BUDGET: u32 = 8;
 /// A caller waits this long for the backoff; a longer one is told at once.
@@ -93,6 +89,7 @@ impl Pool {
         let outcome = {
             // Held until the instance is adopted, so that who retires the slot finds it.
             let _life = slot.life.lock().await;
+            self.let_go(&slot).await;
             let started = self.start_in(&server, &slot, credential, &progress).await;
             started.inspect(|handle| {
                 slot.ended(None);
@@ -138,7 +135,7 @@ impl Pool {
             let drain = handle.spec.server.limits.drain_timeout;
             let pool = Arc::clone(self);
             self.tasks
-                .spawn(async move { pool.end(before, drain, true).await });
+                .spawn(async move { pool.end(before, drain, Ending::Remove).await });
         }
         if let Some(observer) = self.observer() {
             observer.ready(&handle);
@@ -199,29 +196,15 @@ impl Pool {
         handle: &Arc<Handle>,
         exit: crate::runtime::Exit,
     ) {
-        let _ = handle.exit.set(exit.clone());
-        let current = slot.current();
-        if !current.is_some_and(|current| Arc::ptr_eq(&current, handle)) {
+        if !self.left(slot, handle, &exit) {
             // Stopped or replaced, which is no failure: who did that ends it.
             return;
         }
-        handle.close();
-        slot.clear(handle);
-        handle.link.close();
-        if handle.age() < YOUNG {
-            slot.crashed(Arc::new(ended(&place(&handle.key), &exit)));
-        } else {
-            slot.forgive();
-        }
-        tracing::warn!(server = %handle.key.server(), instance = %handle.key, reason = exit.reason, "instance ended");
-        if let Some(observer) = self.observer() {
-            observer.gone(&handle.key, Some(&exit.reason));
-        }
         {
             let _life = slot.life.lock().await;
-            let grace = handle.spec.server.limits.stop_grace;
-            if let Err(error) = self.backend.stop(&handle.key, grace).await {
-                tracing::warn!(instance = %handle.key, %error, "an ended instance left something behind");
+            // Somebody may have started it again meanwhile.
+            if slot.current().is_none() {
+                self.clean_up(handle).await;
             }
         }
         if server.spec.load().server.start == StartMode::Eager {
@@ -272,17 +255,17 @@ impl Pool {
     }
 
     /// Ends an instance: its calls first, up to `drain`.
-    pub(super) async fn end(&self, handle: Arc<Handle>, drain: Duration, remove: bool) {
+    pub(super) async fn end(&self, handle: Arc<Handle>, drain: Duration, ending: Ending) {
         handle.close();
         if tokio::time::timeout(drain, handle.unused()).await.is_err() && !drain.is_zero() {
             tracing::warn!(instance = %handle.key, calls = handle.in_use(), "instance ends with calls in flight");
         }
         handle.link.close();
         let grace = handle.spec.server.limits.stop_grace;
-        let ended = if remove {
-            self.backend.remove(&handle.key, grace).await
-        } else {
-            self.backend.stop(&handle.key, grace).await
+        let ended = match ending {
+            Ending::Rest => self.backend.stop(&handle.key, grace).await,
+            Ending::Remove => self.backend.remove(&handle.key, grace).await,
+            Ending::Leave => self.backend.leave(&handle.key, grace).await,
         };
         if let Err(error) = ended {
             tracing::warn!(instance = %handle.key, %error, "an instance did not end");
@@ -300,7 +283,7 @@ impl Pool {
             let _life = slot.life.lock().await;
             if let Some(handle) = slot.current() {
                 slot.clear(&handle);
-                pool.end(handle, drain, true).await;
+                pool.end(handle, drain, Ending::Remove).await;
             }
         });
     }
@@ -379,7 +362,7 @@ impl Pool {
             {
                 let _life = slot.life.lock().await;
                 slot.clear(&handle);
-                self.end(Arc::clone(&handle), drain, false).await;
+                self.end(Arc::clone(&handle), drain, Ending::Rest).await;
             }
             stopped.push(handle.key.clone());
             if again

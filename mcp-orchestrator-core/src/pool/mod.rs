@@ -4,6 +4,7 @@
 mod handle;
 mod life;
 mod link;
+mod rejoin;
 mod slot;
 mod start;
 
@@ -30,7 +31,7 @@ use crate::transport::{Party, Unsolicited};
 /// Replacements at once.
 const REPLACE_AT_ONCE: usize = 4;
 
-/// What the pool tells the rest of the engine. Every method answers at once.
+/// What the pool tells the rest of the engine, and asks it. What returns no future answers at once.
 pub(crate) trait Observer: Send + Sync {
     /// An instance did not start; what it had written by then.
     fn failed(&self, key: &crate::runtime::InstanceKey, output: Vec<LogLine>, error: &Error);
@@ -42,6 +43,11 @@ pub(crate) trait Observer: Send + Sync {
     fn holds(&self, handle: &Handle) -> bool;
     /// A line about it, or of it, for its log.
     fn note(&self, handle: &crate::runtime::InstanceKey, source: LogSource, text: &str);
+    /// What such an instance said of itself at its last handshake, where that is kept.
+    fn kept<'a>(
+        &'a self,
+        key: &'a crate::runtime::InstanceKey,
+    ) -> futures_util::future::BoxFuture<'a, Option<crate::transport::Hello>>;
     /// It is gone; its reason where it ended by itself.
     fn gone(&self, key: &crate::runtime::InstanceKey, reason: Option<&str>);
 }
@@ -55,6 +61,8 @@ pub(crate) struct Pool {
     tasks: TaskTracker,
     closing: CancellationToken,
     replacing: Semaphore,
+    /// Instances whose conversation broke off.
+    lost: rejoin::Lost,
     /// Whether all callers are one person.
     single_principal: bool,
 }
@@ -70,6 +78,17 @@ pub(crate) struct Server {
 pub(crate) struct Spec {
     pub(crate) server: Arc<ServerSpec>,
     pub(crate) digest: SpecDigest,
+}
+
+/// What becomes of an instance that is used no longer.
+#[derive(Clone, Copy, Debug)]
+enum Ending {
+    /// Nothing runs, all that a start needs is kept.
+    Rest,
+    /// Nothing is left.
+    Remove,
+    /// The orchestrator ends; what goes on without it goes on.
+    Leave,
 }
 
 impl Server {
@@ -93,6 +112,7 @@ impl Pool {
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
             replacing: Semaphore::new(REPLACE_AT_ONCE),
+            lost: rejoin::Lost::default(),
             single_principal,
         })
     }
@@ -246,7 +266,7 @@ impl Pool {
         }
     }
 
-    /// Ends everything: waits for calls in flight up to `grace`, then stops what runs here.
+    /// Ends everything: waits for calls in flight up to `grace`, then stops what does not go on without us.
     pub(crate) async fn shutdown(self: &Arc<Self>, grace: Duration) {
         self.closing.cancel();
         let slots: Vec<_> = self
@@ -259,7 +279,7 @@ impl Pool {
             if let Some(handle) = slot.current() {
                 // Whoever listens to it until it is gone shall not wait for the slot.
                 slot.clear(&handle);
-                self.end(handle, grace, false).await;
+                self.end(handle, grace, Ending::Leave).await;
             }
         });
         futures_util::future::join_all(ends).await;

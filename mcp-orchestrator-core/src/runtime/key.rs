@@ -3,10 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::credential::{Owner, Revision};
-use crate::id::{PrincipalId, ServerId};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{PrincipalId, ServerId, TeamId};
 use crate::seal::{Digest, hex};
 
 /// Names one instance. Two calls share an instance exactly where their keys are equal.
@@ -21,6 +23,16 @@ struct Parts {
     scope: Scope,
     spec: SpecDigest,
     name: String,
+}
+
+/// A key as it is written down.
+#[derive(Serialize, Deserialize)]
+struct Text {
+    server: String,
+    owner: String,
+    revision: String,
+    scope: String,
+    spec: String,
 }
 
 /// Who may share an instance of the same owner.
@@ -133,6 +145,51 @@ impl InstanceKey {
         &self.0.spec
     }
 
+    /// All of it as a text, for a backend whose instances outlive us; [`from_text`](Self::from_text) reads it.
+    pub fn to_text(&self) -> String {
+        let parts = &*self.0;
+        let text = Text {
+            server: parts.server.as_str().into(),
+            owner: parts.owner.to_string(),
+            revision: parts.revision.as_str().into(),
+            scope: parts.scope.to_string(),
+            spec: parts.spec.as_str().into(),
+        };
+        serde_json::to_string(&text).expect("texts are JSON")
+    }
+
+    /// The key that was written as this text.
+    ///
+    /// # Errors
+    /// [`InvalidParams`](ErrorKind::InvalidParams) where no key was.
+    pub fn from_text(text: &str) -> Result<Self> {
+        let wrong = |what: &str| {
+            let message = format!("the text of an instance's key has no valid {what}");
+            Error::new(ErrorKind::InvalidParams, message)
+        };
+        let text: Text = serde_json::from_str(text).map_err(|_| wrong("form"))?;
+        let principal = |id: &str| PrincipalId::new(id).ok();
+        let owner = match text.owner.split_once('/') {
+            None if text.owner == "organization" => Some(Owner::Organization),
+            Some(("user", id)) => principal(id).map(Owner::User),
+            Some(("team", id)) => TeamId::new(id).ok().map(Owner::Team),
+            _ => None,
+        };
+        let scope = match text.scope.split_once('/') {
+            None if text.scope == "shared" => Some(Scope::Shared),
+            Some(("principal", id)) => principal(id).map(Scope::Principal),
+            Some(("session", tag)) => Some(Scope::Session(tag.into())),
+            _ => None,
+        };
+        Ok(Self::new(
+            ServerId::new(&text.server).map_err(|_| wrong("server"))?,
+            owner.ok_or_else(|| wrong("owner"))?,
+            Revision::new(&text.revision),
+            scope.ok_or_else(|| wrong("scope"))?,
+            SpecDigest::from_text(&text.spec),
+        ))
+    }
+
     /// Its public name: `mcp-<server>-<16 hex digits>`, a DNS label.
     pub fn name(&self) -> &str {
         &self.0.name
@@ -187,5 +244,30 @@ mod tests {
         }
         let long = key(&"x".repeat(63), Owner::Organization, Scope::Shared);
         assert_eq!(long.name().len(), 63);
+    }
+
+    #[test]
+    fn what_was_written_down_is_the_same_key() {
+        let ann = || PrincipalId::new("ann/of@example").unwrap();
+        for (owner, scope) in [
+            (Owner::Organization, Scope::Shared),
+            (Owner::User(ann()), Scope::Principal(ann())),
+            (
+                Owner::Team(TeamId::new("ops").unwrap()),
+                Scope::Session("s/1".into()),
+            ),
+        ] {
+            let server = ServerId::new("git").unwrap();
+            let (revision, spec) = (Revision::new("r/1"), SpecDigest::from_text("0f"));
+            let key = InstanceKey::new(server, owner, revision, scope, spec);
+            assert_eq!(InstanceKey::from_text(&key.to_text()).unwrap(), key);
+        }
+        for wrong in [
+            "",
+            "{}",
+            r#"{"server":"a","owner":"x","revision":"","scope":"shared","spec":""}"#,
+        ] {
+            assert!(InstanceKey::from_text(wrong).is_err(), "{wrong}");
+        }
     }
 }

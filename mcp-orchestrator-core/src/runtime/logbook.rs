@@ -140,6 +140,20 @@ impl LogBook {
         self.with(key, |lines| lines.push(line, limits));
     }
 
+    /// Adds a line that was written before.
+    #[cfg(feature = "kubernetes")]
+    pub(crate) fn add(&self, key: &InstanceKey, mut line: LogLine) {
+        let limits = &self.0.limits;
+        line.text = cut(&line.text, limits.line, 0);
+        self.with(key, |lines| lines.push(line, limits));
+    }
+
+    /// A text without the secret values of this instance.
+    #[cfg(feature = "kubernetes")]
+    pub(crate) fn redact(&self, key: &InstanceKey, text: &str) -> String {
+        lock(&self.0.hidden).redact(key, text).into_owned()
+    }
+
     /// Takes these lines over as those of a run of their own, with the times that they have.
     pub fn keep(&self, key: &InstanceKey, lines: Vec<LogLine>) {
         let limits = &self.0.limits;

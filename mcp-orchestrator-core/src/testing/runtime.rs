@@ -27,6 +27,9 @@ use crate::server::ServerSpec;
 /// For anything that is promised to happen.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
+/// A message of the protocol: where a log is all that a program writes, its messages are left out.
+const READY: &str = r#"{"jsonrpc":"2.0","method":"ready"}"#;
+
 /// A program that the suite needs.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -264,7 +267,7 @@ impl Suite<'_> {
     async fn logs_are_kept(&self) {
         let case = self.case(Script::Chatty, "logs").expect("a chatty one");
         let (mut talk, _instance) = self.started(&case).await;
-        assert_eq!(talk.say("ready").await, "ready");
+        assert_eq!(talk.say(READY).await, READY);
         let options = LogOptions {
             follow: true,
             ..LogOptions::default()
@@ -285,7 +288,7 @@ impl Suite<'_> {
         let stop = self.backend.stop(&case.key, Duration::from_secs(5));
         soon("a stop", stop).await.expect("it stops");
         let (mut talk, _instance) = self.started(&case).await;
-        assert_eq!(talk.say("ready").await, "ready");
+        assert_eq!(talk.say(READY).await, READY);
         let previous = LogOptions {
             previous: true,
             ..LogOptions::default()

@@ -2,21 +2,267 @@
 //!
 //! [`Access`] is the way to the cluster: which one, as whom, in which namespace. What stands here needs no more rights
 //! than a Role in that namespace gives.
+//!
+//! An instance is a Deployment of one pod, with a Secret and a NetworkPolicy, and is never changed: it runs, or rests
+//! at no replicas. What is there is known from watches alone (`watch`, `store`); how an instance stands is
+//! judged in one place (`status`), for those who wait for it and for those who look at it.
 
 mod access;
 mod attach;
 mod choice;
 mod client;
+mod describe;
+mod diagnose;
 pub(crate) mod errors;
+mod facts;
 mod forward;
 mod lease;
+mod lines;
+mod logs;
+mod names;
+mod options;
+mod owner;
+mod patch;
+mod place;
+mod render;
 mod review;
+mod runs;
+mod seat;
+mod start;
 mod state_key;
+mod status;
+mod stop;
+mod store;
+mod streams;
+mod supervise;
+mod sweep;
 mod tls;
+mod told;
+mod watch;
+mod writes;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::stream::{self, BoxStream, StreamExt as _};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 pub use self::access::{Access, AccessOptions};
 pub use self::attach::{AttachReader, AttachWriter, attach};
 pub use self::forward::connect_to;
 pub use self::lease::{Held, Holder, LeaseOptions, identity};
+pub use self::options::KubernetesOptions;
+use self::owner::Owner;
 pub use self::review::{Denied, Place, RULES, Rule, review, role, rules};
+use self::runs::Runs;
+pub use self::seat::Seat;
 pub use self::state_key::state_key;
+use self::store::Store;
+use self::told::ToldStatuses;
+use self::writes::Writes;
+use super::board::Board;
+use super::{
+    Description, Instance, InstanceEvent, InstanceKey, LaunchSpec, LogBook, LogLine, LogOptions,
+    Progress, RuntimeBackend,
+};
+use crate::credential::Credential;
+use crate::error::{Error, Result};
+
+/// Runs instances as pods: each a Deployment, a Secret and a NetworkPolicy of its own.
+///
+/// - What runs goes on when we end; who comes after us under the same name finds it.
+/// - Dropping a stream ends the conversation, not the program.
+/// - The end of a program is the end of the instance: it goes to rest, and its next start is the caller's to decide.
+/// - A stop asks the program to end and ends it after the grace that its server had when it was started.
+pub struct KubernetesBackend(Arc<Shared>);
+
+/// What the tasks of a backend share.
+#[derive(Debug)]
+struct Shared {
+    access: Access,
+    options: KubernetesOptions,
+    manager: String,
+    store: Store,
+    runs: Runs,
+    writes: Writes,
+    owner: Owner,
+    board: Arc<Board>,
+    told: ToldStatuses,
+    book: LogBook,
+    /// What is wrong with the watches.
+    troubles: Mutex<HashMap<&'static str, String>>,
+    tasks: TaskTracker,
+    closing: CancellationToken,
+}
+
+// === impl KubernetesBackend ===
+
+impl KubernetesBackend {
+    /// A backend of this cluster and namespace. Its watches begin now, in the tokio runtime that this is called in.
+    ///
+    /// `held` says whether this process is the one that acts under the orchestrator's name; while it is not, nothing is
+    /// written. Output that the pods do not keep themselves goes to the book.
+    pub fn new(
+        access: Access,
+        options: KubernetesOptions,
+        book: LogBook,
+        held: Option<tokio::sync::watch::Receiver<bool>>,
+    ) -> Self {
+        let manager = format!("{}.{}", names::MANAGER, options.orchestrator);
+        let shared = Arc::new(Shared {
+            writes: Writes::new(access.clone(), manager.clone(), held),
+            access,
+            options,
+            manager,
+            store: Store::default(),
+            runs: Runs::default(),
+            owner: Owner::default(),
+            board: Board::new(),
+            told: ToldStatuses::default(),
+            book,
+            troubles: Mutex::default(),
+            tasks: TaskTracker::new(),
+            closing: CancellationToken::new(),
+        });
+        watch::begin(&shared);
+        sweep::begin(&shared);
+        Self(shared)
+    }
+
+    /// Where the instances' output goes; others may add to it.
+    pub fn log_book(&self) -> &LogBook {
+        &self.0.book
+    }
+
+    /// What is wrong with the way to the cluster now, where something is.
+    pub fn trouble(&self) -> Option<String> {
+        self.0.trouble()
+    }
+}
+
+#[async_trait]
+impl RuntimeBackend for KubernetesBackend {
+    async fn start(
+        &self,
+        key: &InstanceKey,
+        launch: &LaunchSpec,
+        progress: &Progress,
+    ) -> Result<Instance> {
+        self.0.start(key, launch, progress).await
+    }
+
+    async fn stop(&self, key: &InstanceKey, grace: Duration) -> Result<()> {
+        self.0.stop(key, grace).await
+    }
+
+    async fn remove(&self, key: &InstanceKey, grace: Duration) -> Result<()> {
+        self.0.remove(key, grace).await
+    }
+
+    async fn refresh(&self, key: &InstanceKey, credential: &Credential) -> Result<()> {
+        self.0.refresh(key, credential).await
+    }
+
+    fn watch(&self) -> BoxStream<'static, Result<InstanceEvent>> {
+        // Weak, so that who watches does not keep alive what is watched.
+        let shared = Arc::downgrade(&self.0);
+        let closing = self.0.closing.clone();
+        stream::once(async move {
+            let strong = shared.upgrade();
+            let synced = async {
+                if let Some(shared) = &strong {
+                    shared.store.synced().await;
+                    shared.look_at_all();
+                }
+            };
+            tokio::select! {
+                () = synced => {}
+                () = closing.cancelled() => return stream::empty().boxed(),
+            }
+            strong.map_or_else(|| stream::empty().boxed(), |shared| shared.board.watch())
+        })
+        .flatten()
+        .boxed()
+    }
+
+    async fn logs(
+        &self,
+        key: &InstanceKey,
+        options: LogOptions,
+    ) -> Result<BoxStream<'static, Result<LogLine>>> {
+        self.0.logs(key, options).await
+    }
+
+    async fn describe(&self, key: &InstanceKey) -> Result<Description> {
+        self.0.describe(key, self.watch()).await
+    }
+
+    /// A pod goes on without us: who comes after us under the same name finds it.
+    async fn leave(&self, _: &InstanceKey, _: Duration) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl fmt::Debug for KubernetesBackend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KubernetesBackend")
+            .field("access", &self.0.access)
+            .field("orchestrator", &self.0.options.orchestrator)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for KubernetesBackend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("kubernetes")
+    }
+}
+
+impl Drop for KubernetesBackend {
+    fn drop(&mut self) {
+        self.0.closing.cancel();
+        self.0.tasks.close();
+    }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    /// Waits until it is known what there is.
+    async fn wait_for_cluster(&self, progress: &Progress) {
+        if self.store.is_synced() {
+            return;
+        }
+        let trouble = self.trouble();
+        let what = trouble
+            .as_deref()
+            .unwrap_or("asking the cluster what there is");
+        progress.report(what);
+        self.store.synced().await;
+    }
+
+    fn set_trouble(&self, what: &'static str, trouble: Option<String>) {
+        let mut troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        match trouble {
+            Some(trouble) => {
+                tracing::warn!(trouble, "the cluster's changes are not heard");
+                troubles.insert(what, trouble);
+            }
+            None => drop(troubles.remove(what)),
+        }
+    }
+
+    fn trouble(&self) -> Option<String> {
+        let troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        troubles.values().next().cloned()
+    }
+
+    /// The error, about this instance.
+    fn about(&self, key: &InstanceKey, error: Error) -> Error {
+        error.with_server(key.server()).with_instance(key)
+    }
+}

@@ -1,0 +1,344 @@
+//! What is kept of the cluster's objects: the few facts that decide, not the objects.
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::time::SystemTime;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Event, Pod};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta, Time};
+use serde_json::Value;
+
+use super::names::{CONTAINER, FAILURE, INSTANCE, KEY, OURS, VALUES, WANTED};
+use crate::runtime::InstanceKey;
+
+/// A Deployment of ours.
+#[derive(Clone, Debug)]
+pub(super) struct DeploymentFacts {
+    pub(super) uid: String,
+    pub(super) generation: i64,
+    pub(super) key: Option<InstanceKey>,
+    pub(super) replicas: i32,
+    pub(super) deleting: bool,
+    pub(super) wanted: Option<String>,
+    pub(super) values: Option<String>,
+    /// Why it rests, where it failed.
+    pub(super) failure: Option<String>,
+    /// Why the cluster makes no pod of it.
+    pub(super) refused: Option<String>,
+    /// Who else has written into it, as a number that changes with what was written.
+    pub(super) touched: Option<u64>,
+}
+
+/// A pod of ours.
+#[derive(Clone, Debug)]
+pub(super) struct PodFacts {
+    pub(super) name: String,
+    pub(super) uid: String,
+    pub(super) instance: String,
+    pub(super) address: Option<String>,
+    pub(super) node: Option<String>,
+    pub(super) since: SystemTime,
+    pub(super) deleting: bool,
+    /// It has ended for good, as when it was evicted.
+    pub(super) over: bool,
+    /// Why it is how it is, as `Evicted: The node was low on resource: memory`.
+    pub(super) reason: Option<String>,
+    /// Why no node takes it.
+    pub(super) unscheduled: Option<String>,
+    /// A container that comes first and does not get through.
+    pub(super) before: Option<Waiting>,
+    pub(super) container: Container,
+}
+
+/// The server's container.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Container {
+    /// The one of now; each start of the program has its own.
+    pub(super) id: Option<String>,
+    pub(super) restarts: i32,
+    pub(super) running: bool,
+    pub(super) ready: bool,
+    pub(super) waiting: Option<Waiting>,
+    /// How it ended, where it does not run.
+    pub(super) ended: Option<End>,
+    /// How the one before it ended.
+    pub(super) before: Option<End>,
+}
+
+/// What a container waits for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Waiting {
+    pub(super) reason: String,
+    pub(super) message: String,
+}
+
+/// How a container ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct End {
+    pub(super) container: Option<String>,
+    pub(super) code: i32,
+    pub(super) reason: String,
+    pub(super) message: String,
+}
+
+/// A warning about a pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Told {
+    pub(super) reason: String,
+    pub(super) message: String,
+    pub(super) count: i32,
+}
+
+// === impl DeploymentFacts ===
+
+impl DeploymentFacts {
+    /// Those of this object, written by this manager.
+    pub(super) fn new(deployment: &Deployment, manager: &str) -> Option<(String, Self)> {
+        let meta = &deployment.metadata;
+        let annotation = |name: &str| meta.annotations.as_ref()?.get(name).cloned();
+        let spec = deployment.spec.as_ref();
+        let status = deployment.status.as_ref();
+        let generation = meta.generation.unwrap_or_default();
+        let seen = status.and_then(|status| status.observed_generation) == Some(generation);
+        let conditions = status.and_then(|status| status.conditions.as_ref());
+        let refused = conditions.into_iter().flatten().find(|condition| {
+            seen && condition.type_ == "ReplicaFailure" && condition.status == "True"
+        });
+        let facts = Self {
+            uid: meta.uid.clone().unwrap_or_default(),
+            generation,
+            key: annotation(KEY).and_then(|text| InstanceKey::from_text(&text).ok()),
+            replicas: spec.and_then(|spec| spec.replicas).unwrap_or(1),
+            deleting: meta.deletion_timestamp.is_some(),
+            wanted: annotation(WANTED),
+            values: annotation(VALUES),
+            failure: annotation(FAILURE),
+            refused: refused.map(|condition| condition.message.clone().unwrap_or_default()),
+            touched: touched(meta, manager),
+        };
+        Some((meta.name.clone()?, facts))
+    }
+}
+
+/// Whether somebody else has written into what makes the instance. Who scales writes the number of replicas only, and
+/// who counts revisions an annotation of its own.
+fn touched(meta: &ObjectMeta, manager: &str) -> Option<u64> {
+    let foreign = |entry: &&ManagedFieldsEntry| {
+        let by = entry.manager.as_deref().unwrap_or_default();
+        entry.subresource.is_none() && by != manager && by != "kube-controller-manager"
+    };
+    let mut hash = DefaultHasher::new();
+    let mut any = false;
+    for entry in meta.managed_fields.iter().flatten().filter(foreign) {
+        let Some(fields) = entry.fields_v1.as_ref().map(|fields| &fields.0) else {
+            continue;
+        };
+        if holds_ours(fields) {
+            any = true;
+            entry.manager.hash(&mut hash);
+            fields.to_string().hash(&mut hash);
+            entry
+                .time
+                .as_ref()
+                .map(|time| time.0.as_second())
+                .hash(&mut hash);
+        }
+    }
+    any.then(|| hash.finish())
+}
+
+fn holds_ours(fields: &Value) -> bool {
+    let spec = fields.get("f:spec").and_then(Value::as_object);
+    let in_spec = spec.is_some_and(|spec| spec.keys().any(|key| key != "f:replicas" && key != "."));
+    let in_meta = ["f:labels", "f:annotations"].into_iter().any(|kind| {
+        let names = fields
+            .get("f:metadata")
+            .and_then(|meta| meta.get(kind)?.as_object());
+        names.is_some_and(|names| {
+            let ours = |name: &String| {
+                OURS.iter()
+                    .any(|own| name["f:".len().min(name.len())..].starts_with(own))
+            };
+            names.keys().any(ours)
+        })
+    });
+    in_spec || in_meta
+}
+
+// === impl PodFacts ===
+
+impl PodFacts {
+    pub(super) fn new(pod: &Pod) -> Option<Self> {
+        let meta = &pod.metadata;
+        let status = pod.status.as_ref();
+        let phase = status.and_then(|status| status.phase.as_deref());
+        let reason = status.and_then(|status| status.reason.clone());
+        let message = status.and_then(|status| status.message.as_deref());
+        let conditions = status.and_then(|status| status.conditions.as_ref());
+        let unscheduled = conditions
+            .into_iter()
+            .flatten()
+            .find(|condition| condition.type_ == "PodScheduled" && condition.status == "False");
+        let of = |statuses: Option<&Vec<ContainerStatus>>, name: &str| {
+            statuses?.iter().find(|status| status.name == name).cloned()
+        };
+        let container = of(
+            status.and_then(|s| s.container_statuses.as_ref()),
+            CONTAINER,
+        );
+        let first = status.and_then(|status| status.init_container_statuses.as_ref());
+        Some(Self {
+            name: meta.name.clone()?,
+            uid: meta.uid.clone()?,
+            instance: meta.labels.as_ref()?.get(INSTANCE)?.clone(),
+            address: status.and_then(|status| status.pod_ip.clone()),
+            node: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()),
+            since: meta
+                .creation_timestamp
+                .as_ref()
+                .map_or(SystemTime::UNIX_EPOCH, time),
+            deleting: meta.deletion_timestamp.is_some(),
+            over: matches!(phase, Some("Failed" | "Succeeded")),
+            reason: reason.map(|reason| match message {
+                Some(message) => format!("{reason}: {message}"),
+                None => reason,
+            }),
+            unscheduled: unscheduled.and_then(|condition| condition.message.clone()),
+            before: first.into_iter().flatten().find_map(stuck),
+            container: container.as_ref().map(Container::new).unwrap_or_default(),
+        })
+    }
+}
+
+/// An init container that waits with a reason, as for its image.
+fn stuck(status: &ContainerStatus) -> Option<Waiting> {
+    let waiting = status.state.as_ref()?.waiting.as_ref()?;
+    let reason = waiting
+        .reason
+        .clone()
+        .filter(|reason| reason != "PodInitializing")?;
+    let message = waiting.message.clone().unwrap_or_default();
+    Some(Waiting { reason, message })
+}
+
+fn time(time: &Time) -> SystemTime {
+    SystemTime::from(time.0)
+}
+
+// === impl Container ===
+
+impl Container {
+    fn new(status: &ContainerStatus) -> Self {
+        let state = status.state.clone().unwrap_or_default();
+        let before = status.last_state.clone().unwrap_or_default().terminated;
+        Self {
+            id: status.container_id.clone(),
+            restarts: status.restart_count,
+            running: state.running.is_some(),
+            ready: status.ready,
+            waiting: state.waiting.map(|waiting| Waiting {
+                reason: waiting.reason.unwrap_or_default(),
+                message: waiting.message.unwrap_or_default(),
+            }),
+            ended: state.terminated.map(End::from),
+            before: before.map(End::from),
+        }
+    }
+
+    /// How the container of this id ended, where that is known.
+    pub(super) fn end_of(&self, id: &str) -> Option<&End> {
+        let ends = [self.ended.as_ref(), self.before.as_ref()];
+        ends.into_iter()
+            .flatten()
+            .find(|end| end.container.as_deref() == Some(id))
+    }
+}
+
+impl From<ContainerStateTerminated> for End {
+    fn from(state: ContainerStateTerminated) -> Self {
+        Self {
+            container: state.container_id,
+            code: state.exit_code,
+            reason: state.reason.unwrap_or_default(),
+            message: state.message.unwrap_or_default(),
+        }
+    }
+}
+
+// === impl Told ===
+
+impl Told {
+    /// What an event says, and of which pod; only warnings about our pods.
+    pub(super) fn new(event: &Event) -> Option<(String, Self)> {
+        let about = &event.involved_object;
+        let ours =
+            about.kind.as_deref() == Some("Pod") && event.type_.as_deref() == Some("Warning");
+        let pod = about
+            .name
+            .clone()
+            .filter(|name| ours && name.starts_with("mcp-"))?;
+        let told = Self {
+            reason: event.reason.clone().unwrap_or_default(),
+            message: event.message.clone().unwrap_or_default(),
+            count: event.count.unwrap_or(1),
+        };
+        Some((pod, told))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn deployment(by: &str, fields: &Value) -> Deployment {
+        serde_json::from_value(json!({
+            "metadata": { "name": "mcp-a-1", "generation": 2, "managedFields": [
+                { "manager": by, "operation": "Update", "fieldsV1": fields },
+            ] },
+            "spec": { "replicas": 0, "selector": {}, "template": {} },
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_hand_in_what_is_ours_is_seen() {
+        let touched = |by: &str, fields: &Value| {
+            let (_, facts) = DeploymentFacts::new(&deployment(by, fields), "us").unwrap();
+            facts.touched
+        };
+        let template = json!({ "f:spec": { "f:template": { "f:spec": {} } } });
+        assert!(touched("kubectl-edit", &template).is_some());
+        let other = json!({ "f:spec": { "f:template": { "f:metadata": {} } } });
+        assert_ne!(
+            touched("kubectl-edit", &template),
+            touched("kubectl-edit", &other)
+        );
+        assert_eq!(touched("us", &template), None);
+        assert_eq!(
+            touched("kubectl", &json!({ "f:spec": { "f:replicas": {} } })),
+            None
+        );
+        let label = json!({ "f:metadata": { "f:labels": { "f:mcp-orchestrator.dev/x": {} } } });
+        assert!(touched("kubectl-label", &label).is_some());
+        let theirs = json!({ "f:metadata": { "f:labels": { ".": {}, "f:team": {} } } });
+        assert_eq!(touched("kubectl-label", &theirs), None);
+    }
+
+    #[test]
+    fn a_refusal_counts_once_the_cluster_has_seen_the_wish() {
+        let mut seen = deployment("us", &json!({}));
+        seen.status = serde_json::from_value(json!({
+            "observedGeneration": 1,
+            "conditions": [
+                { "type": "ReplicaFailure", "status": "True", "message": "exceeded quota" },
+            ],
+        }))
+        .unwrap();
+        let refused = |of: &Deployment| DeploymentFacts::new(of, "us").unwrap().1.refused;
+        assert_eq!(refused(&seen), None, "that was about the one before");
+        seen.status.as_mut().unwrap().observed_generation = Some(2);
+        assert_eq!(refused(&seen).as_deref(), Some("exceeded quota"));
+    }
+}

@@ -1,0 +1,114 @@
+//! Lines out of a pod's log: with their times, bounded, and without what is the protocol's own.
+
+use std::time::SystemTime;
+
+use crate::runtime::{LogLine, LogSource};
+
+/// One line, as far as it is kept.
+const LINE_BYTES: usize = 8 << 10;
+
+/// Cuts a stream of bytes into lines.
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    kept: Vec<u8>,
+    seen: usize,
+}
+
+impl Lines {
+    /// The lines that end in these bytes.
+    pub(super) fn feed(&mut self, bytes: &[u8]) -> Vec<String> {
+        let (mut lines, mut rest) = (Vec::new(), bytes);
+        while let Some(end) = memchr::memchr(b'\n', rest) {
+            self.add(&rest[..end]);
+            lines.push(self.take());
+            rest = &rest[end + 1..];
+        }
+        self.add(rest);
+        lines
+    }
+
+    /// What is left at the end, where that is not nothing.
+    pub(super) fn end(&mut self) -> Option<String> {
+        (self.seen > 0).then(|| self.take())
+    }
+
+    fn add(&mut self, bytes: &[u8]) {
+        let room = LINE_BYTES.saturating_sub(self.kept.len());
+        self.kept.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        self.seen += bytes.len();
+    }
+
+    fn take(&mut self) -> String {
+        let text = String::from_utf8_lossy(&self.kept);
+        let text = match self.seen - self.kept.len() {
+            0 => text.trim_end_matches('\r').to_owned(),
+            cut => format!("{text}… ({cut} bytes cut)"),
+        };
+        self.kept.clear();
+        self.seen = 0;
+        text
+    }
+}
+
+/// A line of a log that was asked for with times, as it is told; none where it is the protocol's own.
+pub(super) fn line(text: &str, stdio: bool) -> Option<LogLine> {
+    let (at, text) = match text.split_once(' ') {
+        Some((time, rest)) => match time.parse::<k8s_openapi::jiff::Timestamp>() {
+            Ok(time) => (SystemTime::from(time), rest),
+            Err(_) => (SystemTime::now(), text),
+        },
+        None => (SystemTime::now(), text),
+    };
+    if stdio && is_message(text) {
+        return None;
+    }
+    Some(LogLine {
+        at,
+        source: LogSource::Stderr,
+        text: text.to_owned(),
+    })
+}
+
+/// Whether a line is a message of the protocol; one that was cut is told by how it begins.
+fn is_message(text: &str) -> bool {
+    let text = text.trim_start();
+    if !text.starts_with('{') || !text.contains("\"jsonrpc\"") {
+        return false;
+    }
+    match serde_json::from_str::<serde_json::Value>(text) {
+        Ok(value) => value["jsonrpc"] == "2.0",
+        Err(_) => text.contains("bytes cut)"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_come_whole_and_bounded() {
+        let mut lines = Lines::default();
+        assert_eq!(lines.feed(b"one\r\ntw"), ["one"]);
+        assert_eq!(lines.feed(b"o\n\nthree"), ["two", ""]);
+        assert_eq!(lines.end().as_deref(), Some("three"));
+        assert_eq!(lines.end(), None);
+        lines.feed(&[b'x'; LINE_BYTES + 5]);
+        assert!(lines.end().unwrap().ends_with("x… (5 bytes cut)"));
+    }
+
+    #[test]
+    fn messages_are_left_out_of_a_pipes_log_alone() {
+        let at = "2026-01-31T08:00:00.5Z";
+        let message = format!("{at} {{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{{}}}}");
+        assert_eq!(line(&message, true), None);
+        assert!(line(&message, false).is_some());
+        let said = line(&format!("{at} {{\"level\":\"info\"}}"), true).unwrap();
+        assert_eq!(said.text, "{\"level\":\"info\"}");
+        assert_eq!(crate::time::utc(said.at), "2026-01-31T08:00:00Z");
+        assert_eq!(line("no time", true).unwrap().text, "no time");
+        assert_eq!(
+            line("{\"jsonrpc\":\"2.0\",\"par… (9 bytes cut)", true),
+            None
+        );
+    }
+}

@@ -1,0 +1,240 @@
+//! An instance's own output: from its pod while it runs, from what was kept of it when it rests.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::time::Duration;
+
+use futures_util::io::{AsyncRead, AsyncReadExt as _};
+use futures_util::stream::{self, BoxStream, StreamExt as _};
+use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
+use kube::api::LogParams;
+
+use super::Shared;
+use super::errors::Action;
+use super::lines::{Lines, line};
+use super::names::CONTAINER;
+use super::render::port_of;
+use super::runs::Log;
+use crate::error::{Error, ErrorKind, Result};
+use crate::runtime::{InstanceKey, LogBook, LogLine, LogOptions, LogSource};
+
+/// For the last lines of a pod that is about to go.
+const PATIENCE: Duration = Duration::from_millis(1500);
+/// Lines that are read of a pod that is about to go, protocol and all.
+const LAST: i64 = 2000;
+/// Bytes of a log that is read to its end.
+const BYTES: i64 = 4 << 20;
+/// Lines of an exit's tail.
+const TAIL: usize = 20;
+
+/// The last words, each cut at 1 KiB.
+pub(super) fn tail(lines: &[LogLine]) -> Vec<String> {
+    let last = lines.iter().skip(lines.len().saturating_sub(TAIL));
+    last.map(|line| line.text.chars().take(1024).collect())
+        .collect()
+}
+
+impl Shared {
+    /// Reads the last lines of a pod and keeps them with the current run. None where they do not come in time.
+    pub(super) async fn keep_log(&self, key: &InstanceKey, pod: &str, log: Log) -> Vec<LogLine> {
+        let params = LogParams {
+            tail_lines: Some(LAST),
+            limit_bytes: Some(BYTES),
+            ..params(log)
+        };
+        let read = async {
+            let lines = self.read(key, pod, params).await?;
+            let lines: Vec<_> = lines.collect().await;
+            lines.into_iter().collect::<Result<Vec<_>>>()
+        };
+        let lines = match tokio::time::timeout(PATIENCE, read).await {
+            Ok(Ok(lines)) => lines,
+            Ok(Err(error)) => {
+                tracing::debug!(instance = %key, %error, "the last lines of a pod were not read");
+                Vec::new()
+            }
+            Err(_) => Vec::new(),
+        };
+        for line in &lines {
+            self.book.add(key, line.clone());
+        }
+        lines
+    }
+
+    /// The lines that are wanted, oldest first.
+    pub(super) async fn logs(
+        &self,
+        key: &InstanceKey,
+        options: LogOptions,
+    ) -> Result<BoxStream<'static, Result<LogLine>>> {
+        let view = self.store.view(key.name());
+        let runs = view
+            .deployment
+            .as_ref()
+            .is_some_and(|it| it.replicas != 0 && !it.deleting);
+        let pod = view.pods.last().filter(|pod| runs && !pod.deleting);
+        let log = if options.previous {
+            Log::Previous
+        } else {
+            Log::Current
+        };
+        let pod = pod.filter(|pod| match log {
+            Log::Previous => pod.container.restarts > 0,
+            Log::Current => pod.container.running || pod.container.ended.is_some(),
+        });
+        let Some(pod) = pod else {
+            return match self.book.read(key, &options) {
+                Err(_) if view.deployment.is_some() => Ok(stream::empty().boxed()),
+                found => found,
+            };
+        };
+        if options.follow && !options.previous {
+            return self.follow(key, &pod.name, &options).await;
+        }
+        let params = LogParams {
+            limit_bytes: Some(BYTES),
+            tail_lines: Some(LAST),
+            ..params(log)
+        };
+        let lines: Vec<_> = self.read(key, &pod.name, params).await?.collect().await;
+        let mut lines: VecDeque<LogLine> = lines.into_iter().collect::<Result<_>>()?;
+        let noted = self.book.read(
+            key,
+            &LogOptions {
+                tail: None,
+                follow: false,
+                ..options.clone()
+            },
+        );
+        if let Ok(noted) = noted {
+            let noted: Vec<_> = noted.collect().await;
+            lines.extend(noted.into_iter().flatten().filter(is_note));
+            lines.make_contiguous().sort_by_key(|line| line.at);
+        }
+        while options.tail.is_some_and(|tail| lines.len() > tail) {
+            lines.pop_front();
+        }
+        Ok(stream::iter(lines.into_iter().map(Ok)).boxed())
+    }
+
+    async fn follow(
+        &self,
+        key: &InstanceKey,
+        pod: &str,
+        options: &LogOptions,
+    ) -> Result<BoxStream<'static, Result<LogLine>>> {
+        let params = LogParams {
+            follow: true,
+            tail_lines: options.tail.and_then(|tail| i64::try_from(tail).ok()),
+            ..params(Log::Current)
+        };
+        let lines = self.read(key, pod, params).await?;
+        let noted = self.book.read(key, options);
+        Ok(match noted {
+            Ok(noted) => {
+                let noted =
+                    noted.filter(|line| std::future::ready(line.as_ref().is_ok_and(is_note)));
+                // The pod's end is the end; the book has none.
+                let mut noted = noted.boxed();
+                let mut lines = lines;
+                stream::poll_fn(move |cx| {
+                    if let std::task::Poll::Ready(Some(line)) = noted.poll_next_unpin(cx) {
+                        return std::task::Poll::Ready(Some(line));
+                    }
+                    lines.poll_next_unpin(cx)
+                })
+                .boxed()
+            }
+            Err(_) => lines,
+        })
+    }
+
+    async fn read(
+        &self,
+        key: &InstanceKey,
+        pod: &str,
+        params: LogParams,
+    ) -> Result<BoxStream<'static, Result<LogLine>>> {
+        let namespace = self.access.namespace();
+        let pods: Api<Pod> = Api::namespaced(self.access.client().clone(), namespace);
+        let opened = pods.log_stream(pod, &params).await;
+        let reader = opened.map_err(|error| {
+            let action = Action::new("get", "pods/log", namespace);
+            self.about(key, action.on(pod).error(error))
+        })?;
+        let run = self.runs.find(key.name()).and_then(|run| run.launch());
+        // Where nothing is known of it, lines of the protocol are none that anybody looks for.
+        let stdio = run.is_none_or(|launch| port_of(&launch.server).is_none());
+        let reading = Reading {
+            reader: Box::pin(reader),
+            cut: Lines::default(),
+            queue: VecDeque::new(),
+            over: false,
+            stdio,
+            key: key.clone(),
+            book: self.book.clone(),
+        };
+        let next = |mut reading: Reading<_>| async move {
+            let line = reading.next().await?;
+            Some((line, reading))
+        };
+        Ok(stream::unfold(reading, next).boxed())
+    }
+}
+
+/// A pod's log that is being read.
+struct Reading<R> {
+    reader: Pin<Box<R>>,
+    cut: Lines,
+    queue: VecDeque<Result<LogLine>>,
+    over: bool,
+    stdio: bool,
+    key: InstanceKey,
+    book: LogBook,
+}
+
+impl<R: AsyncRead> Reading<R> {
+    async fn next(&mut self) -> Option<Result<LogLine>> {
+        loop {
+            if let Some(line) = self.queue.pop_front() {
+                return Some(line);
+            }
+            if self.over {
+                return None;
+            }
+            let mut chunk = vec![0; 16 << 10];
+            let texts = match self.reader.read(&mut chunk).await {
+                Ok(0) => {
+                    self.over = true;
+                    self.cut.end().into_iter().collect()
+                }
+                Ok(read) => self.cut.feed(&chunk[..read]),
+                Err(error) => {
+                    self.over = true;
+                    let cut = Error::new(ErrorKind::Unavailable, "the log was cut off");
+                    self.queue.push_back(Err(cut.with_source(error)));
+                    Vec::new()
+                }
+            };
+            for mut line in texts.iter().filter_map(|text| line(text, self.stdio)) {
+                line.text = self.book.redact(&self.key, &line.text);
+                self.queue.push_back(Ok(line));
+            }
+        }
+    }
+}
+
+/// Whether a line of the book is no copy of what the pod wrote.
+fn is_note(line: &LogLine) -> bool {
+    matches!(line.source, LogSource::Protocol | LogSource::Orchestrator)
+}
+
+fn params(log: Log) -> LogParams {
+    LogParams {
+        container: Some(CONTAINER.to_owned()),
+        previous: log == Log::Previous,
+        timestamps: true,
+        ..LogParams::default()
+    }
+}

@@ -1,0 +1,183 @@
+//! From a server and its key to the objects of an instance: a mapping, without a cluster.
+//!
+//! Objects are JSON: what has Kubernetes' own structure comes as JSON from the spec, and the cluster validates all of it
+//! strictly, so that what it does not know is an error and not a silence.
+
+mod deployment;
+mod pod;
+mod policy;
+mod resources;
+mod secret;
+mod service;
+mod volumes;
+
+use serde_json::{Value, json};
+
+pub(super) use self::secret::Values;
+use super::names;
+use super::options::KubernetesOptions;
+use super::patch::Refused;
+use crate::error::{Error, ErrorKind};
+use crate::id::{ServerId, SlotName};
+use crate::runtime::{InstanceKey, LaunchSpec};
+use crate::server::{Launch, Program, ProgramTransport, ServerSpec};
+use crate::value::Text;
+
+/// The port of an HTTP server that names none.
+const DEFAULT_PORT: u16 = 8080;
+
+/// Why a server makes no objects.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failed {
+    #[error("it is a remote server, and runs nowhere")]
+    Remote,
+    #[error("slot `{0}` is required and has no value")]
+    NoValue(SlotName),
+    #[error("slot `{0}`: `{1}` is no plain file name")]
+    FileName(SlotName, String),
+    #[error("`egress`: `{0}` is no network; write `10.0.0.0/8` or `10.0.0.0/8:443`")]
+    Egress(String),
+    #[error("`{key}` is not what Kubernetes calls a {kind}: {error}")]
+    Json {
+        key: &'static str,
+        kind: &'static str,
+        error: serde_json::Error,
+    },
+    #[error("the patch of its pod template was refused: {0}")]
+    Patch(#[from] Refused),
+}
+
+impl Failed {
+    /// The error that a caller sees.
+    pub(super) fn of(self, server: &ServerId) -> Error {
+        let kind = match self {
+            Self::Remote => ErrorKind::Unsupported,
+            _ => ErrorKind::StartFailed,
+        };
+        Error::new(kind, format!("server {server} cannot become a pod"))
+            .with_server(server)
+            .with_source(self)
+    }
+}
+
+/// What all objects of one instance are made from.
+pub(super) struct Rendering<'a> {
+    pub(super) key: &'a InstanceKey,
+    pub(super) launch: &'a LaunchSpec,
+    program: &'a Program,
+    options: &'a KubernetesOptions,
+    /// Whether the gateway is in the cluster.
+    inside: bool,
+    /// What they all go with.
+    owner: &'a Value,
+    values: Values,
+}
+
+/// All objects of one instance.
+pub(super) struct Objects {
+    pub(super) secret: Option<Value>,
+    pub(super) pull: Option<Value>,
+    pub(super) policy: Value,
+    pub(super) service: Option<Value>,
+    pub(super) deployment: Value,
+}
+
+impl<'a> Rendering<'a> {
+    pub(super) fn new(
+        key: &'a InstanceKey,
+        launch: &'a LaunchSpec,
+        options: &'a KubernetesOptions,
+        inside: bool,
+        owner: &'a Value,
+    ) -> Result<Self, Failed> {
+        let Launch::Program(program) = &launch.server.launch else {
+            return Err(Failed::Remote);
+        };
+        Ok(Self {
+            key,
+            launch,
+            program,
+            options,
+            inside,
+            owner,
+            values: values(&launch.server, &launch.credential)?,
+        })
+    }
+
+    /// All of them.
+    pub(super) fn objects(&self) -> Result<Objects, Failed> {
+        Ok(Objects {
+            secret: self.secret(),
+            pull: secret::pull(self),
+            policy: policy::policy(self)?,
+            service: service::service(self),
+            deployment: deployment::deployment(self)?,
+        })
+    }
+
+    /// The Secret alone.
+    pub(super) fn secret(&self) -> Option<Value> {
+        secret::secret(self)
+    }
+
+    /// A keyed hash of all secret values.
+    pub(super) fn values_digest(&self) -> String {
+        self.values.digest(&self.options.state_key)
+    }
+
+    /// The port that it listens on, where it speaks HTTP.
+    pub(super) fn port(&self) -> Option<u16> {
+        port_of(&self.launch.server)
+    }
+
+    fn metadata(&self, name: &str) -> Value {
+        json!({
+            "name": name,
+            "labels": names::labels(self.key, &self.options.orchestrator),
+            "annotations": { names::KEY: self.key.to_text() },
+            "ownerReferences": [self.owner],
+        })
+    }
+}
+
+/// All secret values of a server with this credential.
+pub(super) fn values(
+    server: &ServerSpec,
+    credential: &crate::credential::Credential,
+) -> Result<Values, Failed> {
+    let args = match &server.launch {
+        Launch::Program(program) => args(program),
+        Launch::Remote(_) => &[],
+    };
+    Values::new(server, credential, args, port_of(server))
+}
+
+/// The arguments of a program: its command's, or those of the image's own.
+fn args(program: &Program) -> &[Text] {
+    match &program.command {
+        Some(command) => &command.args,
+        None => &program.args,
+    }
+}
+
+/// The port that a program listens on, where it speaks HTTP.
+pub(super) fn port_of(server: &ServerSpec) -> Option<u16> {
+    match &server.launch {
+        Launch::Program(program) => match program.transport {
+            ProgramTransport::Http { port, .. } => Some(port.unwrap_or(DEFAULT_PORT)),
+            ProgramTransport::Stdio => None,
+        },
+        Launch::Remote(_) => None,
+    }
+}
+
+/// The text with its `${PORT}` told.
+fn with_port(text: &str, port: Option<u16>) -> String {
+    match port {
+        Some(port) => text.replace("${PORT}", &port.to_string()),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

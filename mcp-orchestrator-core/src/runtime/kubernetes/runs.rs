@@ -1,0 +1,233 @@
+//! What this process knows of an instance besides what stands in the cluster: who speaks with it, and since when.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use tokio::sync::watch;
+
+use super::diagnose;
+use super::facts::{End, PodFacts};
+use super::store::View;
+use crate::runtime::{Exit, HeaderCell, InstanceKey, LaunchSpec};
+
+/// All instances that were asked for here, by name.
+#[derive(Debug, Default)]
+pub(super) struct Runs(Mutex<HashMap<String, Arc<Run>>>);
+
+/// One instance.
+#[derive(Debug)]
+pub(super) struct Run {
+    pub(super) key: InstanceKey,
+    /// Held by whoever starts, stops or mends it: one at a time.
+    pub(super) life: tokio::sync::Mutex<()>,
+    /// Counts the wishes that it ends: a start that goes on meanwhile gives way.
+    pub(super) stops: watch::Sender<u64>,
+    pub(super) headers: HeaderCell,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    launch: Option<LaunchSpec>,
+    /// Started by us, and not handed out yet.
+    fresh: bool,
+    current: Option<Current>,
+    holder: Option<(String, Weak<()>)>,
+    /// What somebody had written when we put it back last.
+    put_back: Option<u64>,
+}
+
+/// The program that runs, from when it was handed out to its end.
+#[derive(Clone, Debug)]
+pub(super) struct Current {
+    pub(super) pod: Arc<PodFacts>,
+    pub(super) container: String,
+    pub(super) exit: watch::Sender<Option<Exit>>,
+}
+
+/// The end of a program that was handed out.
+#[derive(Debug)]
+pub(super) struct Over {
+    pub(super) current: Current,
+    pub(super) reason: String,
+    pub(super) code: Option<i32>,
+    /// Whether the pod still stands, and its log can be read; and whether another program runs in it by now.
+    pub(super) log: Option<Log>,
+}
+
+/// Which log of a pod is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Log {
+    Current,
+    Previous,
+}
+
+// === impl Runs ===
+
+impl Runs {
+    /// The one of this key, new where there is none.
+    pub(super) fn of(&self, key: &InstanceKey) -> Arc<Run> {
+        let mut runs = self.lock();
+        let run = runs.entry(key.name().to_owned()).or_insert_with(|| {
+            Arc::new(Run {
+                key: key.clone(),
+                life: tokio::sync::Mutex::default(),
+                stops: watch::Sender::default(),
+                headers: HeaderCell::default(),
+                state: Mutex::default(),
+            })
+        });
+        Arc::clone(run)
+    }
+
+    pub(super) fn find(&self, name: &str) -> Option<Arc<Run>> {
+        self.lock().get(name).cloned()
+    }
+
+    /// Forgets one that is gone, unless somebody has come for it meanwhile.
+    pub(super) fn forget(&self, run: &Arc<Run>) {
+        let mut runs = self.lock();
+        // The map's and the caller's own.
+        if Arc::strong_count(run) <= 2 {
+            runs.remove(run.key.name());
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Run>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Run ===
+
+impl Run {
+    /// It was started now.
+    pub(super) fn began(&self) {
+        let mut state = self.lock();
+        state.fresh = true;
+        state.current = None;
+    }
+
+    /// Whether nobody has had it since it was started.
+    pub(super) fn take_fresh(&self) -> bool {
+        std::mem::take(&mut self.lock().fresh)
+    }
+
+    pub(super) fn launch(&self) -> Option<LaunchSpec> {
+        self.lock().launch.clone()
+    }
+
+    pub(super) fn set_launch(&self, launch: &LaunchSpec) {
+        self.lock().launch = Some(launch.clone());
+    }
+
+    /// Whether what somebody has written was not put back yet.
+    pub(super) fn is_new_hand(&self, hand: u64) -> bool {
+        self.lock().put_back != Some(hand)
+    }
+
+    pub(super) fn note_put_back(&self, hand: Option<u64>) {
+        self.lock().put_back = hand;
+    }
+
+    /// Ends with the program that runs in this pod now.
+    pub(super) fn exited(&self, pod: &Arc<PodFacts>) -> BoxFuture<'static, Exit> {
+        let container = pod.container.id.clone().unwrap_or_default();
+        let mut state = self.lock();
+        let known = state
+            .current
+            .take()
+            .filter(|current| current.container == container);
+        let current = known.unwrap_or_else(|| Current {
+            pod: Arc::clone(pod),
+            container,
+            exit: watch::Sender::new(None),
+        });
+        let mut exit = current.exit.subscribe();
+        state.current = Some(current);
+        async move {
+            match exit.wait_for(Option::is_some).await {
+                Ok(exit) => exit.clone().unwrap_or_default(),
+                Err(_) => Exit {
+                    reason: "nothing is known of it any more".to_owned(),
+                    ..Exit::default()
+                },
+            }
+        }
+        .boxed()
+    }
+
+    /// The right to be the one who speaks with this program; none where somebody is.
+    pub(super) fn hold(&self, container: &str) -> Option<Arc<()>> {
+        let mut state = self.lock();
+        if let Some((held, holder)) = &state.holder
+            && held == container
+            && holder.strong_count() > 0
+        {
+            return None;
+        }
+        let holder = Arc::new(());
+        state.holder = Some((container.to_owned(), Arc::downgrade(&holder)));
+        Some(holder)
+    }
+
+    /// The pod of the program that was handed out and is not known to have ended.
+    pub(super) fn current(&self) -> Option<Current> {
+        self.lock().current.clone()
+    }
+
+    /// The end of the program that was handed out, told once.
+    pub(super) fn over(&self, view: &View) -> Option<Over> {
+        let mut state = self.lock();
+        let (reason, code, log) = state.current.as_ref()?.ended(view)?;
+        let current = state.current.take()?;
+        Some(Over {
+            current,
+            reason,
+            code,
+            log,
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Current ===
+
+impl Current {
+    fn ended(&self, view: &View) -> Option<(String, Option<i32>, Option<Log>)> {
+        let Some(pod) = view.pods.iter().find(|pod| pod.uid == self.pod.uid) else {
+            return Some(("its pod was deleted".to_owned(), None, None));
+        };
+        let container = &pod.container;
+        let is_current = container.id.as_deref() == Some(&self.container);
+        if is_current && container.running && !pod.over {
+            return None;
+        }
+        let log = if is_current {
+            Log::Current
+        } else {
+            Log::Previous
+        };
+        let told = |end: &End| (diagnose::ended(end), Some(end.code), Some(log));
+        match container.end_of(&self.container) {
+            Some(end) => match &pod.reason {
+                Some(reason) => Some((reason.clone(), Some(end.code), Some(log))),
+                None => Some(told(end)),
+            },
+            None if pod.over => {
+                let reason = pod
+                    .reason
+                    .clone()
+                    .unwrap_or_else(|| "its pod has ended".to_owned());
+                Some((reason, None, None))
+            }
+            None if is_current => None,
+            None => Some(("its container was replaced".to_owned(), None, None)),
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! From a key to an instance that can be spoken to: written where it is not there, woken where it rests, joined where
+//! it runs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use secrecy::ExposeSecret as _;
+use serde_json::json;
+
+use super::Shared;
+use super::attach::attach;
+use super::diagnose;
+use super::facts::PodFacts;
+use super::forward::connect_to;
+use super::logs::tail;
+use super::names::{CONTAINER, FAILURE};
+use super::place::Placed;
+use super::render::port_of;
+use super::runs::{Log, Run};
+use super::status::{Failure, Standing, judge};
+use super::store::View;
+use super::streams::held;
+use crate::credential::Credential;
+use crate::error::{Error, ErrorKind, Result};
+use crate::runtime::{Endpoint, Instance, InstanceKey, LaunchSpec, Progress};
+use crate::server::{Injection, Launch, ProgramTransport, ServerSpec};
+
+/// How often what somebody else undoes is done again.
+const TRIES: usize = 4;
+/// For the end of a program to become known.
+const MOMENT: Duration = Duration::from_secs(3);
+
+impl Shared {
+    /// Makes it run and answers how to reach it.
+    pub(super) async fn start(
+        self: &Arc<Self>,
+        key: &InstanceKey,
+        launch: &LaunchSpec,
+        progress: &Progress,
+    ) -> Result<Instance> {
+        self.wait_for_cluster(progress).await;
+        let run = self.runs.of(key);
+        let mut stops = run.stops.subscribe();
+        stops.borrow_and_update();
+        let _life = run.life.lock().await;
+        tokio::select! {
+            started = self.start_alone(&run, launch, progress) => started,
+            _ = stops.changed() => {
+                let text = format!("server {} was ended while it started", key.server());
+                Err(self.about(key, Error::new(ErrorKind::Unavailable, text)))
+            }
+        }
+    }
+
+    async fn start_alone(
+        self: &Arc<Self>,
+        run: &Arc<Run>,
+        launch: &LaunchSpec,
+        progress: &Progress,
+    ) -> Result<Instance> {
+        let key = &run.key;
+        self.book.hide(key, launch);
+        run.headers
+            .set(headers(&launch.server, &launch.credential)?);
+        for _ in 0..TRIES {
+            let placed = self.place(run, launch, progress).await;
+            let placed = placed.map_err(|error| self.about(key, error))?;
+            if placed == Placed::Now {
+                run.began();
+                self.book.begin(key);
+            }
+            run.set_launch(launch);
+            let Some(pod) = self.ready(run, placed, progress).await? else {
+                continue;
+            };
+            match self.hand_out(run, launch, &pod).await {
+                Err(error) if error.kind() != ErrorKind::Conflict => {
+                    // It may have ended just now, which says more.
+                    if self.runs_on(key, &pod).await {
+                        return Err(error);
+                    }
+                    if placed == Placed::Now {
+                        let failed = self.ready(run, placed, progress).await;
+                        failed?;
+                    }
+                }
+                handed_out => return handed_out,
+            }
+        }
+        let text = format!("instance {key} is stopped by somebody else as soon as it starts");
+        Err(self.about(key, Error::new(ErrorKind::Conflict, text)))
+    }
+
+    /// Whether the program of this pod still runs, after a moment in which its end may become known.
+    async fn runs_on(&self, key: &InstanceKey, pod: &PodFacts) -> bool {
+        let mut bell = self.store.bell(key.name());
+        let ended = async {
+            loop {
+                bell.borrow_and_update();
+                let view = self.store.view(key.name());
+                let now = view.pods.iter().find(|now| now.uid == pod.uid);
+                if !now.is_some_and(|now| {
+                    now.container.running && now.container.id == pod.container.id
+                }) {
+                    return;
+                }
+                // The sender lives in the store.
+                let _ = bell.changed().await;
+            }
+        };
+        tokio::time::timeout(MOMENT, ended).await.is_err()
+    }
+
+    /// Waits until it can be spoken to; none where it does not run any more.
+    async fn ready(
+        self: &Arc<Self>,
+        run: &Run,
+        placed: Placed,
+        progress: &Progress,
+    ) -> Result<Option<Arc<PodFacts>>> {
+        let mut bell = self.store.bell(run.key.name());
+        loop {
+            bell.borrow_and_update();
+            let view = self.store.view(run.key.name());
+            if placed == Placed::Now
+                && let Some(failure) = crash(&view)
+            {
+                return Err(self.give_up(run, &failure).await);
+            }
+            match judge(&view) {
+                Standing::Ready(pod) => return Ok(Some(pod)),
+                Standing::Waiting(reason) => progress.report(&reason),
+                Standing::Failed(failure) => return Err(self.give_up(run, &failure).await),
+                Standing::Absent | Standing::Resting(_) | Standing::Ending => return Ok(None),
+            }
+            // The sender lives in the store.
+            let _ = bell.changed().await;
+        }
+    }
+
+    /// Lets nothing run that cannot, and says why.
+    async fn give_up(&self, run: &Run, failure: &Failure) -> Error {
+        let key = &run.key;
+        let mut text = format!("server {} cannot start: {}", key.server(), failure.reason);
+        if let Some(pod) = &failure.crashed {
+            let log = if pod.container.ended.is_some() {
+                Log::Current
+            } else {
+                Log::Previous
+            };
+            let lines = self.keep_log(key, &pod.name, log).await;
+            let last = tail(&lines);
+            if !last.is_empty() {
+                text = format!("{text}; it said last: {}", last.join("\n"));
+            }
+        }
+        let annotations = json!({ FAILURE: failure.reason });
+        if let Err(error) = self.scale(key, 0, &annotations).await {
+            tracing::warn!(instance = %key, %error, "what cannot start was not stopped");
+        }
+        self.about(key, Error::new(ErrorKind::StartFailed, text))
+    }
+
+    async fn hand_out(
+        self: &Arc<Self>,
+        run: &Arc<Run>,
+        launch: &LaunchSpec,
+        pod: &Arc<PodFacts>,
+    ) -> Result<Instance> {
+        let key = &run.key;
+        let (endpoint, fresh) = match port_of(&launch.server) {
+            Some(port) => (self.http(run, launch, pod, port)?, run.take_fresh()),
+            None => {
+                let container = pod.container.id.clone().unwrap_or_default();
+                let holder = run.hold(&container).ok_or_else(|| {
+                    let text = format!("instance {key} has a connection already");
+                    self.about(key, Error::new(ErrorKind::Conflict, text))
+                })?;
+                let attached = attach(&self.access, &pod.name, CONTAINER).await;
+                let (reader, writer) = attached.map_err(|error| self.about(key, error))?;
+                (held(reader, writer, holder), run.take_fresh())
+            }
+        };
+        let exited = run.exited(pod);
+        // It may have ended before anybody was there to hear it.
+        self.look(key.name());
+        Ok(Instance {
+            endpoint,
+            fresh,
+            exited,
+        })
+    }
+
+    fn http(&self, run: &Run, launch: &LaunchSpec, pod: &PodFacts, port: u16) -> Result<Endpoint> {
+        let key = &run.key;
+        let path = match &launch.server.launch {
+            Launch::Program(program) => match &program.transport {
+                ProgramTransport::Http { path, .. } => path.as_str(),
+                ProgramTransport::Stdio => "",
+            },
+            Launch::Remote(_) => "",
+        };
+        let slash = if path.starts_with('/') { "" } else { "/" };
+        // Servers that look at the host they are asked for know themselves by this name.
+        let uri = format!("http://localhost:{port}{slash}{path}").parse();
+        let uri = uri.map_err(|_| {
+            let text = format!(
+                "the path {path:?} of server {} makes no valid address",
+                key.server()
+            );
+            self.about(key, Error::new(ErrorKind::StartFailed, text))
+        })?;
+        let address = pod.address.as_deref().unwrap_or_default();
+        Ok(Endpoint::Http {
+            uri,
+            connect: connect_to(&self.access, &pod.name, address, port),
+            headers: run.headers.clone(),
+        })
+    }
+}
+
+/// A program that was started now and has ended once: its next run would end as this one.
+fn crash(view: &View) -> Option<Failure> {
+    let wanted = view.deployment.as_ref().is_some_and(|it| it.replicas != 0);
+    let mut pods = view
+        .pods
+        .iter()
+        .filter(|pod| wanted && !pod.deleting && !pod.over);
+    pods.find_map(|pod| {
+        let end = pod
+            .container
+            .before
+            .as_ref()
+            .or(pod.container.ended.as_ref())?;
+        Some(Failure {
+            reason: diagnose::ended(end),
+            crashed: Some(Arc::clone(pod)),
+        })
+    })
+}
+
+/// The header slots of a server with this credential.
+pub(super) fn headers(server: &ServerSpec, credential: &Credential) -> Result<HeaderMap> {
+    let mut headers = HeaderMap::new();
+    for slot in &server.slots {
+        let Injection::Header { name, prefix } = &slot.inject else {
+            continue;
+        };
+        let Some(value) = credential.values.get(&slot.name) else {
+            continue;
+        };
+        let parsed = HeaderName::from_bytes(name.as_bytes()).ok();
+        let value = HeaderValue::from_str(&format!("{prefix}{}", value.expose_secret()));
+        let (Some(parsed), Ok(mut value)) = (parsed, value) else {
+            let text = format!(
+                "slot `{}`: `{name}` and its value make no valid header",
+                slot.name
+            );
+            return Err(Error::new(ErrorKind::StartFailed, text).with_server(&server.id));
+        };
+        value.set_sensitive(true);
+        headers.append(parsed, value);
+    }
+    Ok(headers)
+}

@@ -1,0 +1,173 @@
+//! To rest, and to nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::Shared;
+use super::names::{FAILURE, VALUES, pull_secret};
+use super::render::Rendering;
+use super::runs::{Log, Run};
+use super::start::headers;
+use super::status::{Standing, judge};
+use super::writes::{Force, Kind};
+use crate::credential::Credential;
+use crate::error::{Error, ErrorKind, Result};
+use crate::runtime::{InstanceKey, LaunchSpec, Progress};
+
+impl Shared {
+    /// Puts it to rest: one write, where it runs.
+    pub(super) async fn stop(self: &Arc<Self>, key: &InstanceKey, grace: Duration) -> Result<()> {
+        self.wait_for_cluster(&Progress::unheard()).await;
+        let run = self.runs.of(key);
+        run.stops.send_modify(|stops| *stops += 1);
+        let _life = run.life.lock().await;
+        let view = self.store.view(key.name());
+        if view
+            .deployment
+            .as_ref()
+            .is_some_and(|it| !it.deleting && it.replicas != 0)
+        {
+            self.keep_last_log(&run).await;
+            let scaled = self.scale(key, 0, &json!({ FAILURE: null })).await;
+            scaled.map_err(|error| self.about(key, error))?;
+        }
+        self.over(key, grace, false).await
+    }
+
+    /// Leaves nothing of it. What was begun is carried out, also where nobody waits for it.
+    pub(super) async fn remove(self: &Arc<Self>, key: &InstanceKey, grace: Duration) -> Result<()> {
+        let (shared, key) = (Arc::clone(self), key.clone());
+        let work = self
+            .tasks
+            .spawn(async move { shared.remove_all(&key, grace).await });
+        work.await.unwrap_or_else(|_| {
+            Err(Error::new(
+                ErrorKind::Unavailable,
+                "the kubernetes backend is closed",
+            ))
+        })
+    }
+
+    async fn remove_all(self: &Arc<Self>, key: &InstanceKey, grace: Duration) -> Result<()> {
+        self.wait_for_cluster(&Progress::unheard()).await;
+        let run = self.runs.of(key);
+        run.stops.send_modify(|stops| *stops += 1);
+        let life = run.life.lock().await;
+        let view = self.store.view(key.name());
+        let name = key.name();
+        let written = run.launch().is_some();
+        if let Some(deployment) = &view.deployment {
+            if deployment.key.as_ref().is_some_and(|other| other != key) {
+                return Ok(());
+            }
+            let deleted = self
+                .writes
+                .delete(Kind::Deployment, name, Some(&deployment.uid))
+                .await;
+            deleted.map_err(|error| self.about(key, error))?;
+        }
+        if view.deployment.is_some() || !view.pods.is_empty() || written {
+            self.over(key, grace, true).await?;
+            let pull = pull_secret(key);
+            // They stand as long as the pod does: it shall not become freer while it ends.
+            let rest = [
+                (Kind::Secret, name),
+                (Kind::Secret, pull.as_str()),
+                (Kind::NetworkPolicy, name),
+                (Kind::Service, name),
+            ];
+            let deleted = rest.map(|(kind, name)| self.writes.delete(kind, name, None));
+            let deleted = futures_util::future::try_join_all(deleted).await;
+            deleted.map_err(|error| self.about(key, error))?;
+        }
+        self.book.forget(key);
+        drop(life);
+        self.runs.forget(&run);
+        Ok(())
+    }
+
+    /// Waits until nothing of it runs; with `gone` until there is no Deployment either.
+    async fn over(self: &Arc<Self>, key: &InstanceKey, grace: Duration, gone: bool) -> Result<()> {
+        let patience = grace
+            .saturating_mul(2)
+            .saturating_add(self.options.stop_patience);
+        let mut bell = self.store.bell(key.name());
+        let over = async {
+            loop {
+                bell.borrow_and_update();
+                match judge(&self.store.view(key.name())) {
+                    Standing::Absent => return,
+                    Standing::Resting(_) if !gone => return,
+                    _ => {}
+                }
+                // The sender lives in the store.
+                let _ = bell.changed().await;
+            }
+        };
+        let over = tokio::time::timeout(patience, over).await;
+        self.look(key.name());
+        over.map_err(|_| {
+            let text = format!(
+                "instance {key} still runs {} s after its stop",
+                patience.as_secs()
+            );
+            self.about(key, Error::new(ErrorKind::Unavailable, text))
+        })
+    }
+
+    /// A pod's log goes with it: its last lines are kept for those who ask later.
+    async fn keep_last_log(&self, run: &Run) {
+        if let Some(current) = run.current() {
+            self.keep_log(&run.key, &current.pod.name, Log::Current)
+                .await;
+        }
+    }
+
+    /// Hands a newer generation over: the Secret is rewritten, and the kubelet brings its files up to date.
+    pub(super) async fn refresh(
+        self: &Arc<Self>,
+        key: &InstanceKey,
+        credential: &Credential,
+    ) -> Result<()> {
+        let Some(run) = self.runs.find(key.name()) else {
+            return Ok(());
+        };
+        let _life = run.life.lock().await;
+        let Some(before) = run.launch() else {
+            return Ok(());
+        };
+        let view = self.store.view(key.name());
+        let older = before.credential.generation > credential.generation;
+        if older || view.deployment.is_none() {
+            return Ok(());
+        }
+        let launch = LaunchSpec {
+            server: before.server,
+            credential: Arc::new(credential.clone()),
+        };
+        self.book.hide(key, &launch);
+        run.headers.set(headers(&launch.server, credential)?);
+        let refreshed = self.write_values(key, &launch).await;
+        refreshed.map_err(|error| self.about(key, error))?;
+        run.set_launch(&launch);
+        Ok(())
+    }
+
+    async fn write_values(&self, key: &InstanceKey, launch: &LaunchSpec) -> Result<()> {
+        let owner = self
+            .owner
+            .reference(&self.access, &self.options.orchestrator)
+            .await?;
+        let (options, inside) = (&self.options, self.access.is_inside());
+        let rendering = Rendering::new(key, launch, options, inside, owner);
+        let rendering = rendering.map_err(|failed| failed.of(key.server()))?;
+        if let Some(secret) = rendering.secret() {
+            self.writes.apply(Kind::Secret, &secret, Force::Yes).await?;
+            let annotations = json!({ VALUES: rendering.values_digest() });
+            self.learn(key, self.writes.annotate(key.name(), &annotations).await?);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,205 @@
+//! What the watches have told, by instance, with a bell for whoever waits for a change.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+
+use super::facts::{DeploymentFacts, PodFacts, Told};
+
+/// Warnings that are kept of one pod.
+const WARNINGS: usize = 8;
+/// Pods of which warnings are kept.
+const WARNED: usize = 4096;
+
+/// The cluster as the watches know it.
+#[derive(Debug, Default)]
+pub(super) struct Store {
+    known: Mutex<Known>,
+    /// How many of the two lists that decide are complete.
+    synced: watch::Sender<Synced>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Synced {
+    deployments: bool,
+    pods: bool,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    instances: HashMap<String, Entry>,
+    /// The instance of each pod, by the pod's name.
+    pods: HashMap<String, String>,
+    warnings: HashMap<String, VecDeque<Told>>,
+}
+
+#[derive(Debug, Default)]
+struct Entry {
+    deployment: Option<Arc<DeploymentFacts>>,
+    pods: Vec<Arc<PodFacts>>,
+    bell: watch::Sender<()>,
+}
+
+/// One instance as it is now.
+#[derive(Clone, Debug, Default)]
+pub(super) struct View {
+    pub(super) deployment: Option<Arc<DeploymentFacts>>,
+    /// Oldest first.
+    pub(super) pods: Vec<Arc<PodFacts>>,
+    /// Of its youngest pod, oldest first.
+    pub(super) warnings: Vec<Told>,
+}
+
+impl Store {
+    /// How an instance is.
+    pub(super) fn view(&self, name: &str) -> View {
+        let known = self.lock();
+        let Some(entry) = known.instances.get(name) else {
+            return View::default();
+        };
+        let youngest = entry
+            .pods
+            .last()
+            .and_then(|pod| known.warnings.get(&pod.name));
+        View {
+            deployment: entry.deployment.clone(),
+            pods: entry.pods.clone(),
+            warnings: youngest.into_iter().flatten().cloned().collect(),
+        }
+    }
+
+    /// Rings with each change of an instance.
+    pub(super) fn bell(&self, name: &str) -> watch::Receiver<()> {
+        let mut known = self.lock();
+        known
+            .instances
+            .entry(name.to_owned())
+            .or_default()
+            .bell
+            .subscribe()
+    }
+
+    /// Ends once all that existed is known.
+    pub(super) async fn synced(&self) {
+        let mut synced = self.synced.subscribe();
+        // The sender lives in `self`.
+        let _ = synced
+            .wait_for(|synced| synced.deployments && synced.pods)
+            .await;
+    }
+
+    pub(super) fn is_synced(&self) -> bool {
+        let synced = *self.synced.borrow();
+        synced.deployments && synced.pods
+    }
+
+    /// All instances that have a Deployment.
+    pub(super) fn deployed(&self) -> HashSet<String> {
+        let known = self.lock();
+        let deployed = known
+            .instances
+            .iter()
+            .filter(|(_, entry)| entry.deployment.is_some());
+        deployed.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// This is how a Deployment is now; what is older than what is known changes nothing.
+    pub(super) fn set_deployment(&self, name: &str, facts: DeploymentFacts) {
+        let mut known = self.lock();
+        let entry = known.instances.entry(name.to_owned()).or_default();
+        let older = |before: &Arc<DeploymentFacts>| {
+            before.uid == facts.uid && before.generation > facts.generation
+        };
+        if !entry.deployment.as_ref().is_some_and(older) {
+            entry.deployment = Some(Arc::new(facts));
+            entry.bell.send_replace(());
+        }
+    }
+
+    /// A Deployment is gone.
+    pub(super) fn drop_deployment(&self, name: &str) {
+        self.change(name, |entry| entry.deployment = None);
+    }
+
+    /// The list is complete: what is not in it is gone. Answers what that concerns.
+    pub(super) fn keep_deployments(&self, listed: &HashSet<String>) -> Vec<String> {
+        let gone: Vec<String> = self.deployed().difference(listed).cloned().collect();
+        for name in &gone {
+            self.drop_deployment(name);
+        }
+        self.synced.send_modify(|synced| synced.deployments = true);
+        gone
+    }
+
+    /// This is how a pod is now.
+    pub(super) fn set_pod(&self, facts: PodFacts) {
+        self.lock()
+            .pods
+            .insert(facts.name.clone(), facts.instance.clone());
+        self.change(&facts.instance.clone(), |entry| {
+            let facts = Arc::new(facts);
+            match entry.pods.iter_mut().find(|pod| pod.uid == facts.uid) {
+                Some(pod) => *pod = facts,
+                None => {
+                    entry.pods.push(facts);
+                    entry.pods.sort_by_key(|pod| pod.since);
+                }
+            }
+        });
+    }
+
+    /// A pod is gone. Answers its instance.
+    pub(super) fn drop_pod(&self, name: &str) -> Option<String> {
+        let instance = {
+            let mut known = self.lock();
+            known.warnings.remove(name);
+            known.pods.remove(name)?
+        };
+        self.change(&instance, |entry| entry.pods.retain(|pod| pod.name != name));
+        Some(instance)
+    }
+
+    /// The list is complete: what is not in it is gone. Answers the instances that this concerns.
+    pub(super) fn keep_pods(&self, listed: &HashSet<String>) -> Vec<String> {
+        let names: Vec<String> = self.lock().pods.keys().cloned().collect();
+        let gone = names.iter().filter(|name| !listed.contains(*name));
+        let concerned = gone.filter_map(|name| self.drop_pod(name)).collect();
+        self.synced.send_modify(|synced| synced.pods = true);
+        concerned
+    }
+
+    /// A warning about a pod. Answers its instance, where it is known.
+    pub(super) fn warn(&self, pod: &str, told: Told) -> Option<String> {
+        let mut known = self.lock();
+        if known.warnings.len() >= WARNED && !known.warnings.contains_key(pod) {
+            known.warnings.clear();
+        }
+        let warnings = known.warnings.entry(pod.to_owned()).or_default();
+        warnings.retain(|before| before.reason != told.reason || before.message != told.message);
+        warnings.push_back(told);
+        if warnings.len() > WARNINGS {
+            warnings.pop_front();
+        }
+        let instance = known.pods.get(pod).cloned()?;
+        if let Some(entry) = known.instances.get(&instance) {
+            entry.bell.send_replace(());
+        }
+        Some(instance)
+    }
+
+    fn change(&self, name: &str, change: impl FnOnce(&mut Entry)) {
+        let mut known = self.lock();
+        let entry = known.instances.entry(name.to_owned()).or_default();
+        change(entry);
+        entry.bell.send_replace(());
+        let empty = entry.deployment.is_none() && entry.pods.is_empty();
+        if empty && entry.bell.receiver_count() == 0 {
+            known.instances.remove(name);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

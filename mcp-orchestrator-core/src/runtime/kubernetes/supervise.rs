@@ -1,0 +1,155 @@
+//! What follows from a change in the cluster: who watches is told, who waits for an end hears of it, and what somebody
+//! has changed by hand is put back.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::Shared;
+use super::logs::tail;
+use super::names::FAILURE;
+use super::render::Rendering;
+use super::runs::{Over, Run};
+use super::status::{self, judge};
+use super::store::View;
+use super::writes::Force;
+use crate::error::Error;
+use crate::runtime::Exit;
+
+impl Shared {
+    /// Looks at every instance, as when a list is complete.
+    pub(super) fn look_at_all(self: &Arc<Self>) {
+        if self.store.is_synced() {
+            self.store
+                .deployed()
+                .iter()
+                .for_each(|name| self.look(name));
+        }
+    }
+
+    /// Looks at one instance that has changed, or may have.
+    pub(super) fn look(self: &Arc<Self>, name: &str) {
+        if !self.store.is_synced() {
+            return;
+        }
+        let view = self.store.view(name);
+        self.tell(name, &view);
+        let Some(run) = self.runs.find(name) else {
+            return;
+        };
+        if let Some(over) = run.over(&view) {
+            let finish = Arc::clone(self).finish(Arc::clone(&run), over);
+            self.tasks.spawn(finish);
+        }
+        let deployment = view.deployment.as_ref();
+        let running = deployment.filter(|it| it.replicas != 0 && !it.deleting);
+        let touched = running
+            .and_then(|it| it.touched)
+            .filter(|hand| run.is_new_hand(*hand));
+        let too_many = running.is_some_and(|it| it.replicas > 1);
+        if (touched.is_some() || too_many) && self.writes.is_held() && run.launch().is_some() {
+            run.note_put_back(touched);
+            self.tasks.spawn(Arc::clone(self).put_back(run));
+        }
+    }
+
+    /// Tells those who watch, where there is news.
+    fn tell(&self, name: &str, view: &View) {
+        let standing = judge(view);
+        let key = view.deployment.as_ref().and_then(|it| it.key.clone());
+        let status = key.and_then(|key| status::status(&key, view, &standing));
+        match (status, standing) {
+            (Some(status), _) => self.told.tell(&self.board, name, status),
+            (None, status::Standing::Absent) => self.told.forget(&self.board, name),
+            (None, _) => {}
+        }
+    }
+
+    /// A program that was handed out has ended.
+    async fn finish(self: Arc<Self>, run: Arc<Run>, over: Over) {
+        let key = &run.key;
+        let view = self.store.view(key.name());
+        let wanted = view
+            .deployment
+            .as_ref()
+            .is_some_and(|it| !it.deleting && it.replicas != 0);
+        let mut lines = Vec::new();
+        if let Some(log) = over.log.filter(|_| wanted) {
+            lines = self.keep_log(key, &over.current.pod.name, log).await;
+        }
+        let reason = if wanted {
+            over.reason
+        } else {
+            "stopped".to_owned()
+        };
+        tracing::info!(instance = %key, pod = over.current.pod.name, %reason, "ended");
+        over.current.exit.send_replace(Some(Exit {
+            reason: reason.clone(),
+            code: over.code.filter(|_| wanted),
+            tail: tail(&lines),
+        }));
+        if !wanted {
+            return;
+        }
+        let _life = run.life.lock().await;
+        // Whoever had the turn before may have started it again, or stopped it.
+        let view = self.store.view(key.name());
+        let again = run.current().is_some();
+        let wanted = view
+            .deployment
+            .as_ref()
+            .is_some_and(|it| !it.deleting && it.replicas != 0);
+        if again || !wanted {
+            return;
+        }
+        // The pod may run another program by now, which nobody has asked for; its next start is the pool's to decide.
+        let rested = async {
+            self.scale(key, 0, &json!({ FAILURE: reason })).await?;
+            let left = view.pods.iter().filter(|pod| !pod.over && !pod.deleting);
+            for pod in left {
+                self.writes.end_pod(&pod.name, &pod.uid).await?;
+            }
+            Ok::<(), Error>(())
+        };
+        if let Err(error) = rested.await {
+            tracing::warn!(instance = %key, %error, "an instance that has ended was not put to rest");
+        }
+        self.look(key.name());
+    }
+
+    /// Makes an instance be again as it was written.
+    async fn put_back(self: Arc<Self>, run: Arc<Run>) {
+        let _life = run.life.lock().await;
+        let Some(launch) = run.launch() else {
+            return;
+        };
+        let (key, options, inside) = (&run.key, &self.options, self.access.is_inside());
+        let put_back = async {
+            let owner = self
+                .owner
+                .reference(&self.access, &options.orchestrator)
+                .await?;
+            let rendering = Rendering::new(key, &launch, options, inside, owner);
+            let rendering = rendering.map_err(|failed| failed.of(key.server()))?;
+            let objects = rendering
+                .objects()
+                .map_err(|failed| failed.of(key.server()))?;
+            let facts = self
+                .writes
+                .apply_deployment(&objects.deployment, Force::Yes)
+                .await?;
+            // What is left of another hand is not ours to write.
+            run.note_put_back(facts.touched);
+            self.learn(key, Some(facts));
+            Ok::<(), Error>(())
+        };
+        match put_back.await {
+            Ok(()) => {
+                tracing::warn!(instance = %key, "its deployment was changed by somebody else, and put back");
+            }
+            Err(error) => {
+                tracing::warn!(instance = %key, %error, "a changed deployment was not put back");
+            }
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! Every write to the cluster: one field manager, a few at once, and only while the orchestrator is ours to act for.
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{Pod, Secret, Service};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use kube::Api;
+use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
+use serde_json::{Value, json};
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
+
+use super::access::Access;
+use super::errors::{Action, is_absent};
+use super::facts::DeploymentFacts;
+use crate::error::{Error, ErrorKind, Result};
+
+/// Writes at once.
+const AT_ONCE: usize = 16;
+
+/// What an instance is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Deployment,
+    Secret,
+    NetworkPolicy,
+    Service,
+    Pod,
+}
+
+/// Whether an object that somebody else has written is taken over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Force {
+    /// It is ours: our fields become as we write them.
+    Yes,
+    /// It is new to us: where somebody else has written it, that is an error.
+    No,
+}
+
+/// Writes objects of the orchestrator.
+#[derive(Debug)]
+pub(super) struct Writes {
+    access: Access,
+    manager: String,
+    slots: Semaphore,
+    /// Whether this process is the one that acts; none: there is no other.
+    held: Option<watch::Receiver<bool>>,
+}
+
+impl Kind {
+    fn resource(self) -> ApiResource {
+        match self {
+            Self::Deployment => ApiResource::erase::<Deployment>(&()),
+            Self::Secret => ApiResource::erase::<Secret>(&()),
+            Self::NetworkPolicy => ApiResource::erase::<NetworkPolicy>(&()),
+            Self::Service => ApiResource::erase::<Service>(&()),
+            Self::Pod => ApiResource::erase::<Pod>(&()),
+        }
+    }
+
+    /// Group and resource, as a rule of a Role names them.
+    fn named(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Deployment => ("apps", "deployments"),
+            Self::Secret => ("", "secrets"),
+            Self::NetworkPolicy => ("networking.k8s.io", "networkpolicies"),
+            Self::Service => ("", "services"),
+            Self::Pod => ("", "pods"),
+        }
+    }
+}
+
+impl Writes {
+    pub(super) fn new(
+        access: Access,
+        manager: String,
+        held: Option<watch::Receiver<bool>>,
+    ) -> Self {
+        Self {
+            access,
+            manager,
+            slots: Semaphore::new(AT_ONCE),
+            held,
+        }
+    }
+
+    /// Makes the object be so.
+    pub(super) async fn apply(
+        &self,
+        kind: Kind,
+        object: &Value,
+        force: Force,
+    ) -> Result<DynamicObject> {
+        let name = object["metadata"]["name"].as_str().unwrap_or_default();
+        let mut params = PatchParams::apply(&self.manager).validation_strict();
+        params.force = force == Force::Yes;
+        let _turn = self.turn().await?;
+        let applied = self
+            .api(kind)
+            .patch(name, &params, &Patch::Apply(object))
+            .await;
+        applied.map_err(|error| match &error {
+            kube::Error::Api(status) if status.code == 409 => taken(kind, name, &status.message),
+            _ => self.action("patch", kind).on(name).error(error),
+        })
+    }
+
+    /// As [`apply`](Self::apply); answers what is known of the Deployment now.
+    pub(super) async fn apply_deployment(
+        &self,
+        object: &Value,
+        force: Force,
+    ) -> Result<DeploymentFacts> {
+        let applied = self.apply(Kind::Deployment, object, force).await?;
+        self.facts(applied)
+    }
+
+    /// So many replicas, with these annotations; none where it does not exist.
+    pub(super) async fn scale(
+        &self,
+        name: &str,
+        replicas: u8,
+        annotations: &Value,
+    ) -> Result<Option<DeploymentFacts>> {
+        let patch = json!({
+            "metadata": { "annotations": annotations },
+            "spec": { "replicas": replicas },
+        });
+        self.merge(name, &patch).await
+    }
+
+    /// These annotations on a Deployment.
+    pub(super) async fn annotate(
+        &self,
+        name: &str,
+        annotations: &Value,
+    ) -> Result<Option<DeploymentFacts>> {
+        let patch = json!({ "metadata": { "annotations": annotations } });
+        self.merge(name, &patch).await
+    }
+
+    async fn merge(&self, name: &str, patch: &Value) -> Result<Option<DeploymentFacts>> {
+        let params = PatchParams::apply(&self.manager);
+        let _turn = self.turn().await?;
+        let merged = self
+            .api(Kind::Deployment)
+            .patch(name, &params, &Patch::Merge(patch))
+            .await;
+        match merged {
+            Ok(merged) => self.facts(merged).map(Some),
+            Err(error) if is_absent(&error) => Ok(None),
+            Err(error) => Err(self.action("patch", Kind::Deployment).on(name).error(error)),
+        }
+    }
+
+    /// Deletes it; absent is Ok. With a uid only the object of that one: where it is another by now, nothing happens.
+    pub(super) async fn delete(&self, kind: Kind, name: &str, uid: Option<&str>) -> Result<()> {
+        let params = DeleteParams {
+            preconditions: uid.map(|uid| Preconditions {
+                uid: Some(uid.to_owned()),
+                resource_version: None,
+            }),
+            ..DeleteParams::background()
+        };
+        self.delete_by(kind, name, &params).await
+    }
+
+    /// Ends a pod that is of no more use, at once.
+    pub(super) async fn end_pod(&self, name: &str, uid: &str) -> Result<()> {
+        let params = DeleteParams {
+            grace_period_seconds: Some(1),
+            preconditions: Some(Preconditions {
+                uid: Some(uid.to_owned()),
+                resource_version: None,
+            }),
+            ..DeleteParams::default()
+        };
+        self.delete_by(Kind::Pod, name, &params).await
+    }
+
+    async fn delete_by(&self, kind: Kind, name: &str, params: &DeleteParams) -> Result<()> {
+        let _turn = self.turn().await?;
+        match self.api(kind).delete(name, params).await {
+            Ok(_) => Ok(()),
+            Err(error) if is_absent(&error) => Ok(()),
+            // Another object of this name stands there now.
+            Err(kube::Error::Api(status))
+                if status.code == 409 && params.preconditions.is_some() =>
+            {
+                Ok(())
+            }
+            Err(error) => Err(self.action("delete", kind).on(name).error(error)),
+        }
+    }
+
+    pub(super) fn api(&self, kind: Kind) -> Api<DynamicObject> {
+        let (client, namespace) = (self.access.client().clone(), self.access.namespace());
+        Api::namespaced_with(client, namespace, &kind.resource())
+    }
+
+    pub(super) fn action(&self, verb: &'static str, kind: Kind) -> Action<'_> {
+        let (group, resource) = kind.named();
+        Action::new(verb, resource, self.access.namespace()).of(group)
+    }
+
+    /// Whether this process may act now.
+    pub(super) fn is_held(&self) -> bool {
+        self.held.as_ref().is_none_or(|held| *held.borrow())
+    }
+
+    /// Waits until this process may act.
+    pub(super) async fn wait_until_held(&self) -> Result<()> {
+        if let Some(held) = &self.held {
+            held.clone()
+                .wait_for(|held| *held)
+                .await
+                .map_err(|_| closed())?;
+        }
+        Ok(())
+    }
+
+    /// Waits until this process may act, and for its turn.
+    async fn turn(&self) -> Result<SemaphorePermit<'_>> {
+        self.wait_until_held().await?;
+        self.slots.acquire().await.map_err(|_| closed())
+    }
+
+    fn facts(&self, object: DynamicObject) -> Result<DeploymentFacts> {
+        let read = serde_json::to_value(object).and_then(serde_json::from_value::<Deployment>);
+        let unreadable = |source: serde_json::Error| {
+            Error::new(ErrorKind::Internal, "the cluster's answer is no deployment")
+                .with_source(source)
+        };
+        let deployment = read.map_err(unreadable)?;
+        DeploymentFacts::new(&deployment, &self.manager)
+            .map(|(_, facts)| facts)
+            .ok_or_else(|| Error::new(ErrorKind::Internal, "the cluster's answer has no name"))
+    }
+}
+
+fn closed() -> Error {
+    Error::new(ErrorKind::Unavailable, "the kubernetes backend is closed")
+}
+
+fn taken(kind: Kind, name: &str, message: &str) -> Error {
+    let (_, resource) = kind.named();
+    let text = format!(
+        "{resource} {name} belongs to somebody else, as another orchestrator in this namespace: {message}"
+    );
+    Error::new(ErrorKind::StartFailed, text)
+}
