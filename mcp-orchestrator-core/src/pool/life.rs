@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use super::handle::Handle;
 use super::slot::{Slot, Started, Turn};
-use super::{Pool, Server};
+use super::{Ending, Pool, Server};
 use crate::credential::Credential;
 use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::{InstanceKey, LogSource, Progress, Scope};
@@ -135,7 +135,7 @@ impl Pool {
             let drain = handle.spec.server.limits.drain_timeout;
             let pool = Arc::clone(self);
             self.tasks
-                .spawn(async move { pool.end(before, drain, true).await });
+                .spawn(async move { pool.end(before, drain, Ending::Remove).await });
         }
         if let Some(observer) = self.observer() {
             observer.ready(&handle);
@@ -255,17 +255,17 @@ impl Pool {
     }
 
     /// Ends an instance: its calls first, up to `drain`.
-    pub(super) async fn end(&self, handle: Arc<Handle>, drain: Duration, remove: bool) {
+    pub(super) async fn end(&self, handle: Arc<Handle>, drain: Duration, ending: Ending) {
         handle.close();
         if tokio::time::timeout(drain, handle.unused()).await.is_err() && !drain.is_zero() {
             tracing::warn!(instance = %handle.key, calls = handle.in_use(), "instance ends with calls in flight");
         }
         handle.link.close();
         let grace = handle.spec.server.limits.stop_grace;
-        let ended = if remove {
-            self.backend.remove(&handle.key, grace).await
-        } else {
-            self.backend.stop(&handle.key, grace).await
+        let ended = match ending {
+            Ending::Rest => self.backend.stop(&handle.key, grace).await,
+            Ending::Remove => self.backend.remove(&handle.key, grace).await,
+            Ending::Leave => self.backend.leave(&handle.key, grace).await,
         };
         if let Err(error) = ended {
             tracing::warn!(instance = %handle.key, %error, "an instance did not end");
@@ -283,7 +283,7 @@ impl Pool {
             let _life = slot.life.lock().await;
             if let Some(handle) = slot.current() {
                 slot.clear(&handle);
-                pool.end(handle, drain, true).await;
+                pool.end(handle, drain, Ending::Remove).await;
             }
         });
     }
@@ -362,7 +362,7 @@ impl Pool {
             {
                 let _life = slot.life.lock().await;
                 slot.clear(&handle);
-                self.end(Arc::clone(&handle), drain, false).await;
+                self.end(Arc::clone(&handle), drain, Ending::Rest).await;
             }
             stopped.push(handle.key.clone());
             if again

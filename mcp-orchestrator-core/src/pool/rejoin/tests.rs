@@ -137,6 +137,14 @@ impl RuntimeBackend for Lasting {
     ) -> Result<BoxStream<'static, Result<LogLine>>> {
         Ok(futures_util::StreamExt::boxed(futures_util::stream::empty()))
     }
+
+    async fn describe(&self, key: &InstanceKey) -> Result<crate::runtime::Description> {
+        crate::runtime::Description::from_watch(self.watch(), key).await
+    }
+
+    async fn leave(&self, _: &InstanceKey, _: Duration) -> Result<()> {
+        Ok(())
+    }
 }
 
 impl std::fmt::Display for Lasting {
