@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::Spec;
 use super::link::Link;
 use crate::credential::Credential;
-use crate::runtime::{Exit, InstanceKey};
+use crate::runtime::{Exit, InstanceKey, Tenure};
 
 /// Set in the count of uses when no more may begin.
 const CLOSED: usize = 1 << (usize::BITS - 1);
@@ -33,6 +33,8 @@ pub(crate) struct Handle {
     pub(crate) since: SystemTime,
     /// Ends with it.
     pub(crate) exited: Shared<BoxFuture<'static, Exit>>,
+    /// Whether it goes on when we end.
+    pub(super) tenure: Tenure,
     /// How it ended, once it has.
     pub(crate) exit: OnceLock<Exit>,
     uses: AtomicUsize,
@@ -52,6 +54,7 @@ impl Handle {
         credential: Arc<Credential>,
         link: Link,
         exited: Shared<BoxFuture<'static, Exit>>,
+        tenure: Tenure,
     ) -> Self {
         Self {
             key,
@@ -60,6 +63,7 @@ impl Handle {
             link,
             since: SystemTime::now(),
             exited,
+            tenure,
             exit: OnceLock::new(),
             uses: AtomicUsize::new(0),
             served: AtomicU64::new(0),

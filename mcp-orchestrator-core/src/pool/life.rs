@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::end::End;
 use super::handle::Handle;
 use super::slot::{Slot, Started, Turn};
 use super::start::place;
@@ -138,7 +139,7 @@ impl Pool {
             let drain = handle.spec.server.limits.drain_timeout;
             let pool = Arc::clone(self);
             self.tasks
-                .spawn(async move { pool.end(before, drain, true).await });
+                .spawn(async move { pool.end(before, drain, End::Remove).await });
         }
         if let Some(observer) = self.observer() {
             observer.ready(&handle);
@@ -271,27 +272,6 @@ impl Pool {
         }
     }
 
-    /// Ends an instance: its calls first, up to `drain`.
-    pub(super) async fn end(&self, handle: Arc<Handle>, drain: Duration, remove: bool) {
-        handle.close();
-        if tokio::time::timeout(drain, handle.unused()).await.is_err() && !drain.is_zero() {
-            tracing::warn!(instance = %handle.key, calls = handle.in_use(), "instance ends with calls in flight");
-        }
-        handle.link.close();
-        let grace = handle.spec.server.limits.stop_grace;
-        let ended = if remove {
-            self.backend.remove(&handle.key, grace).await
-        } else {
-            self.backend.stop(&handle.key, grace).await
-        };
-        if let Err(error) = ended {
-            tracing::warn!(instance = %handle.key, %error, "an instance did not end");
-        }
-        if let Some(observer) = self.observer() {
-            observer.gone(&handle.key, None);
-        }
-    }
-
     /// Ends what a slot holds; the slot is out of the table already.
     pub(super) fn retire(self: &Arc<Self>, slot: Arc<Slot>, drain: Duration) {
         let pool = Arc::clone(self);
@@ -300,7 +280,7 @@ impl Pool {
             let _life = slot.life.lock().await;
             if let Some(handle) = slot.current() {
                 slot.clear(&handle);
-                pool.end(handle, drain, true).await;
+                pool.end(handle, drain, End::Remove).await;
             }
         });
     }
@@ -379,7 +359,7 @@ impl Pool {
             {
                 let _life = slot.life.lock().await;
                 slot.clear(&handle);
-                self.end(Arc::clone(&handle), drain, false).await;
+                self.end(Arc::clone(&handle), drain, End::Rest).await;
             }
             stopped.push(handle.key.clone());
             if again

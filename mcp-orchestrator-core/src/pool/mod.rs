@@ -1,14 +1,17 @@
 //! From a key to a running instance and its conversations: started once for all who wait, restarted with backoff,
 //! put to rest when idle, replaced when its spec has changed.
 
+mod end;
 mod handle;
 mod life;
 mod link;
+mod orphans;
 mod slot;
 mod start;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
@@ -55,6 +58,9 @@ pub(crate) struct Pool {
     tasks: TaskTracker,
     closing: CancellationToken,
     replacing: Semaphore,
+    endings: end::Endings,
+    /// Set once those that nobody has are minded.
+    minding: AtomicBool,
     /// Whether all callers are one person.
     single_principal: bool,
 }
@@ -93,6 +99,8 @@ impl Pool {
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
             replacing: Semaphore::new(REPLACE_AT_ONCE),
+            endings: end::Endings::default(),
+            minding: AtomicBool::new(false),
             single_principal,
         })
     }
@@ -165,6 +173,10 @@ impl Pool {
             self.retire_all(&server);
         }
         self.start_eager();
+        // Before the first catalog nobody knows what is wanted.
+        if !self.minding.swap(true, Ordering::AcqRel) {
+            self.tasks.spawn(Arc::clone(self).mind_orphans());
+        }
     }
 
     /// Starts what is to run from the beginning.
@@ -246,7 +258,7 @@ impl Pool {
         }
     }
 
-    /// Ends everything: waits for calls in flight up to `grace`, then stops what runs here.
+    /// Ends everything: waits for calls in flight up to `grace`, then stops what ends with us and lets go of the rest.
     pub(crate) async fn shutdown(self: &Arc<Self>, grace: Duration) {
         self.closing.cancel();
         let slots: Vec<_> = self
@@ -259,7 +271,7 @@ impl Pool {
             if let Some(handle) = slot.current() {
                 // Whoever listens to it until it is gone shall not wait for the slot.
                 slot.clear(&handle);
-                self.end(handle, grace, false).await;
+                self.end(handle, grace, end::End::Leave).await;
             }
         });
         futures_util::future::join_all(ends).await;

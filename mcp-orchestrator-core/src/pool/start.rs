@@ -128,6 +128,7 @@ impl Pool {
             endpoint,
             fresh,
             exited,
+            tenure,
         } = instance;
         let mut exited = handle::shared(exited);
         let (arrivals, receiver) = mpsc::channel::<(Option<Party>, Unsolicited)>(INBOX);
@@ -164,6 +165,7 @@ impl Pool {
             credential,
             link,
             exited,
+            tenure,
         ));
         self.listen(&handle, receiver);
         Ok(handle)

@@ -17,7 +17,7 @@ use super::board::Board;
 use super::input::Input;
 use super::{
     BoxedIo, Endpoint, Exit, Instance, InstanceEvent, InstanceKey, InstanceStatus, LaunchSpec,
-    LogBook, LogLine, LogOptions, Phase, Progress, RuntimeBackend,
+    LogBook, LogLine, LogOptions, Phase, Progress, RuntimeBackend, Tenure,
 };
 use crate::credential::Credential;
 use crate::error::{Error, ErrorKind, Result};
@@ -125,6 +125,7 @@ impl MemoryBackend {
             },
             fresh: true,
             exited,
+            tenure: Tenure::WithUs,
         })
     }
 }

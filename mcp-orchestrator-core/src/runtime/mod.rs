@@ -63,6 +63,17 @@ pub struct Instance {
     pub fresh: bool,
     /// Ends when the instance does, however that comes. It may be polled or dropped at will.
     pub exited: BoxFuture<'static, Exit>,
+    /// Whether it goes on when we end.
+    pub tenure: Tenure,
+}
+
+/// Whether an instance goes on when the process that started it ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tenure {
+    /// It ends with us, and is stopped before.
+    WithUs,
+    /// It goes on, and is joined by who comes after us: nobody stops it because we end.
+    Outlives,
 }
 
 impl fmt::Debug for Instance {

@@ -14,7 +14,9 @@ use tokio::sync::watch;
 use super::secrets::Secrets;
 use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::input::Input;
-use crate::runtime::{Connect, Endpoint, Exit, Instance, InstanceKey, LaunchSpec, Progress};
+use crate::runtime::{
+    Connect, Endpoint, Exit, Instance, InstanceKey, LaunchSpec, Progress, Tenure,
+};
 
 /// One run: from the decision to start it until nothing of it is left.
 #[derive(Debug)]
@@ -161,6 +163,7 @@ impl Live {
                 },
                 fresh: created,
                 exited: self.signals.exited(),
+                tenure: Tenure::WithUs,
             }),
         }
     }
@@ -173,6 +176,7 @@ impl Live {
             endpoint: Endpoint::Stream { reader, writer },
             fresh: true,
             exited: self.signals.exited(),
+            tenure: Tenure::WithUs,
         })
     }
 

@@ -21,7 +21,7 @@ use self::instances::Instances;
 use self::tls::{TlsConnect, Trust};
 use super::{
     Connect, Endpoint, Instance, InstanceEvent, InstanceKey, LaunchSpec, LogLine, LogOptions,
-    Progress, RuntimeBackend, TcpConnect,
+    Progress, RuntimeBackend, TcpConnect, Tenure,
 };
 use crate::credential::Credential;
 use crate::error::{Error, ErrorKind, Result};
@@ -128,6 +128,7 @@ impl RuntimeBackend for RemoteBackend {
             },
             fresh: started.fresh,
             exited: started.exited,
+            tenure: Tenure::WithUs,
         })
     }
 
