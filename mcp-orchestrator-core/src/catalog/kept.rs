@@ -142,6 +142,15 @@ impl Kept {
             .unwrap_or_default()
     }
 
+    /// What the server said of itself, as it came.
+    pub(crate) fn said(&self) -> Hello {
+        Hello {
+            era: self.era,
+            version: self.version.clone(),
+            result: self.hello.clone(),
+        }
+    }
+
     /// Which lists differ.
     pub(crate) fn changed_since(&self, before: Option<&Self>) -> Changed {
         let Some(before) = before else {

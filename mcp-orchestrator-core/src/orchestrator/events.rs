@@ -3,6 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 
 use super::Inner;
@@ -16,7 +18,7 @@ use crate::pool::{Handle, Lease, Observer};
 use crate::protocol::method;
 use crate::runtime::{InstanceKey, LogLine, LogSource};
 use crate::session::Session;
-use crate::transport::{Party, Unsolicited};
+use crate::transport::{Hello, Party, Unsolicited};
 
 /// How often sessions are looked at.
 const SWEEP: Duration = Duration::from_secs(15);
@@ -229,6 +231,14 @@ impl Observer for Inner {
 
     fn note(&self, key: &InstanceKey, source: LogSource, line: &str) {
         self.logs.note(key, source, line);
+    }
+
+    fn kept<'a>(&'a self, key: &'a InstanceKey) -> BoxFuture<'a, Option<Hello>> {
+        async move {
+            let kept = self.catalog.get(&ListKey::from(key)).await;
+            kept.map(|kept| kept.said())
+        }
+        .boxed()
     }
 
     fn gone(&self, key: &InstanceKey, reason: Option<&str>) {

@@ -8,16 +8,12 @@ use tokio::sync::watch;
 use super::end::End;
 use super::handle::Handle;
 use super::slot::{Slot, Started, Turn};
-use super::start::place;
 use super::{Pool, Server};
 use crate::credential::Credential;
 use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::{InstanceKey, LogSource, Progress, Scope};
 use crate::server::StartMode;
-use crate::transport::ended;
 
-/// An instance that ends sooner after its start has crashed.
-const YOUNG: Duration = Duration::from_secs(10);
 /// After so many failures in a row an eager server waits for somebody to ask.
 const BUDGET: u32 = 8;
 /// A caller waits this long for the backoff; a longer one is told at once.
@@ -94,6 +90,7 @@ impl Pool {
         let outcome = {
             // Held until the instance is adopted, so that who retires the slot finds it.
             let _life = slot.life.lock().await;
+            self.let_go(&slot).await;
             let started = self.start_in(&server, &slot, credential, &progress).await;
             started.inspect(|handle| {
                 slot.ended(None);
@@ -200,29 +197,15 @@ impl Pool {
         handle: &Arc<Handle>,
         exit: crate::runtime::Exit,
     ) {
-        let _ = handle.exit.set(exit.clone());
-        let current = slot.current();
-        if !current.is_some_and(|current| Arc::ptr_eq(&current, handle)) {
+        if !self.left(slot, handle, &exit) {
             // Stopped or replaced, which is no failure: who did that ends it.
             return;
         }
-        handle.close();
-        slot.clear(handle);
-        handle.link.close();
-        if handle.age() < YOUNG {
-            slot.crashed(Arc::new(ended(&place(&handle.key), &exit)));
-        } else {
-            slot.forgive();
-        }
-        tracing::warn!(server = %handle.key.server(), instance = %handle.key, reason = exit.reason, "instance ended");
-        if let Some(observer) = self.observer() {
-            observer.gone(&handle.key, Some(&exit.reason));
-        }
         {
             let _life = slot.life.lock().await;
-            let grace = handle.spec.server.limits.stop_grace;
-            if let Err(error) = self.backend.stop(&handle.key, grace).await {
-                tracing::warn!(instance = %handle.key, %error, "an ended instance left something behind");
+            // Somebody may have started it again meanwhile.
+            if slot.current().is_none() {
+                self.clean_up(handle).await;
             }
         }
         if server.spec.load().server.start == StartMode::Eager {

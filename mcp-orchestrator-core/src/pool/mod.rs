@@ -6,6 +6,7 @@ mod handle;
 mod life;
 mod link;
 mod orphans;
+mod rejoin;
 mod slot;
 mod start;
 
@@ -33,7 +34,7 @@ use crate::transport::{Party, Unsolicited};
 /// Replacements at once.
 const REPLACE_AT_ONCE: usize = 4;
 
-/// What the pool tells the rest of the engine. Every method answers at once.
+/// What the pool tells the rest of the engine, and asks it. What returns no future answers at once.
 pub(crate) trait Observer: Send + Sync {
     /// An instance did not start; what it had written by then.
     fn failed(&self, key: &crate::runtime::InstanceKey, output: Vec<LogLine>, error: &Error);
@@ -45,6 +46,11 @@ pub(crate) trait Observer: Send + Sync {
     fn holds(&self, handle: &Handle) -> bool;
     /// A line about it, or of it, for its log.
     fn note(&self, handle: &crate::runtime::InstanceKey, source: LogSource, text: &str);
+    /// What such an instance said of itself at its last handshake, where that is kept.
+    fn kept<'a>(
+        &'a self,
+        key: &'a crate::runtime::InstanceKey,
+    ) -> futures_util::future::BoxFuture<'a, Option<crate::transport::Hello>>;
     /// It is gone; its reason where it ended by itself.
     fn gone(&self, key: &crate::runtime::InstanceKey, reason: Option<&str>);
 }
@@ -61,6 +67,8 @@ pub(crate) struct Pool {
     endings: end::Endings,
     /// Set once those that nobody has are minded.
     minding: AtomicBool,
+    /// Instances whose conversation broke off.
+    lost: rejoin::Lost,
     /// Whether all callers are one person.
     single_principal: bool,
 }
@@ -101,6 +109,7 @@ impl Pool {
             replacing: Semaphore::new(REPLACE_AT_ONCE),
             endings: end::Endings::default(),
             minding: AtomicBool::new(false),
+            lost: rejoin::Lost::default(),
             single_principal,
         })
     }

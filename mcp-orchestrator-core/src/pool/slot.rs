@@ -84,15 +84,19 @@ impl Slot {
         self.current.swap(Some(handle))
     }
 
-    /// Calls go there no longer.
-    pub(super) fn clear(&self, handle: &Arc<Handle>) {
+    /// Calls go there no longer; false where they did not before.
+    pub(super) fn clear(&self, handle: &Arc<Handle>) -> bool {
         let current = self.current.load();
-        if current
+        let is_current = current
             .as_ref()
-            .is_some_and(|current| Arc::ptr_eq(current, handle))
-        {
-            self.current.compare_and_swap(&*current, None);
+            .is_some_and(|current| Arc::ptr_eq(current, handle));
+        if !is_current {
+            return false;
         }
+        let before = self.current.compare_and_swap(&*current, None);
+        before
+            .as_ref()
+            .is_some_and(|before| Arc::ptr_eq(before, handle))
     }
 
     fn state(&self) -> MutexGuard<'_, StartState> {

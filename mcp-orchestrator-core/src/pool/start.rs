@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::handle::{self, Handle};
 use super::link::{HttpLink, Link};
+use super::rejoin::Attempt;
 use super::slot::Slot;
 use super::{Pool, Spec};
 use crate::credential::{Credential, Owner};
@@ -18,8 +19,8 @@ use crate::runtime::{
     Endpoint, Exit, Instance, InstanceKey, LaunchSpec, LogLine, LogOptions, Progress, Scope,
 };
 use crate::server::{Isolation, Launch, RemoteTransport, ServerSpec};
-use crate::transport::handshake::Profile;
-use crate::transport::pipe::{Ask, Options, Pipe};
+use crate::transport::handshake::{Joined, Profile};
+use crate::transport::pipe::{Ask, Opened, Options, Pipe};
 use crate::transport::streamable::Http;
 use crate::transport::{Inbox, Party, Place, Unsolicited, ended};
 
@@ -36,6 +37,16 @@ type Ends = (
     Box<dyn AsyncWrite + Send + Unpin>,
 );
 type Exited = Shared<BoxFuture<'static, Exit>>;
+/// Where what belongs to no call arrives, and by whose conversation it came.
+type Arrivals = mpsc::Sender<(Option<Party>, Unsolicited)>;
+
+/// How it is spoken with an instance.
+enum Linked {
+    /// So, until this ends.
+    Link(Link, Exited),
+    /// It ran before, refuses another handshake, and nothing is kept of the first; why it refused.
+    Unknown(Error),
+}
 
 impl Pool {
     /// Starts an instance and shakes hands with it.
@@ -55,8 +66,9 @@ impl Pool {
         );
         let limit = spec.server.limits.start_timeout;
         let begin = tokio::time::Instant::now();
+        let mut attempt = self.attempt(&key);
         let started = tokio::select! {
-            started = tokio::time::timeout(limit, self.place(spec, &key, credential, progress)) => started,
+            started = tokio::time::timeout(limit, self.place(spec, &key, credential, progress, &mut attempt)) => started,
             () = self.closing.cancelled() => Ok(Err(Error::new(ErrorKind::Unavailable, "the orchestrator is shutting down"))),
         };
         let outcome = started.unwrap_or_else(|_| {
@@ -73,10 +85,16 @@ impl Pool {
         });
         match outcome {
             Ok(handle) => {
-                tracing::info!(server = %spec.server.id, instance = %key, ms = begin.elapsed().as_millis(), "instance started");
+                self.lost.forget(&key);
+                tracing::info!(server = %spec.server.id, instance = %key, joined = attempt.ran, ms = begin.elapsed().as_millis(), "instance started");
                 Ok(handle)
             }
+            // What runs and cannot be reached now is not to be ended for it.
+            Err(error) if attempt.is_out_of_reach() => {
+                Err(error.with_server(&spec.server.id).with_instance(&key))
+            }
             Err(error) => {
+                self.lost.forget(&key);
                 let output = self.last_words(&key).await;
                 if let Err(left) = self
                     .backend
@@ -117,45 +135,24 @@ impl Pool {
         key: &InstanceKey,
         credential: Arc<Credential>,
         progress: &Progress,
+        attempt: &mut Attempt,
     ) -> Result<Arc<Handle>> {
         let launch = LaunchSpec {
             server: Arc::clone(&spec.server),
             credential: Arc::clone(&credential),
         };
-        let instance = self.backend.start(key, &launch, progress).await?;
-        progress.report("shaking hands");
-        let Instance {
-            endpoint,
-            fresh,
-            exited,
-            tenure,
-        } = instance;
-        let mut exited = handle::shared(exited);
-        let (arrivals, receiver) = mpsc::channel::<(Option<Party>, Unsolicited)>(INBOX);
-        let link = match endpoint {
-            Endpoint::Stream { reader, writer } => {
-                let pipe = self.pipe(spec, key, fresh, (reader, writer), &exited, arrivals);
-                Link::Pipe(pipe.await?)
-            }
-            Endpoint::Http {
-                uri,
-                connect,
-                headers,
-            } => {
-                let bytes = spec.server.limits.message_bytes;
-                let http = Http::new(place(key), &uri, connect, headers, bytes)?;
-                if speaks_sse(&spec.server) {
-                    let sse = http.legacy_sse(&uri).await?;
-                    exited = handle::shared(either(exited, sse.ended));
-                    let ends = (sse.reader, sse.writer);
-                    let pipe = self.pipe(spec, key, true, ends, &exited, arrivals).await?;
-                    Link::Pipe(pipe.carried_by(sse.tasks))
-                } else {
-                    let (link, unsolicited) = HttpLink::new(http, spec.server.era);
-                    self.forward(unsolicited, arrivals, |(party, message)| {
-                        (Some(party), message)
-                    });
-                    Link::Http(Box::new(link))
+        let (link, exited, receiver, tenure) = loop {
+            let instance = self.backend.start(key, &launch, progress).await?;
+            (attempt.ran, attempt.reached) = (!instance.fresh, true);
+            let tenure = instance.tenure;
+            progress.report("shaking hands");
+            let (arrivals, receiver) = mpsc::channel(INBOX);
+            match self.link(spec, key, instance, arrivals, attempt).await? {
+                Linked::Link(link, exited) => break (link, exited, receiver, tenure),
+                Linked::Unknown(refused) if attempt.stopped => return Err(start_failed(refused)),
+                Linked::Unknown(refused) => {
+                    attempt.stopped = true;
+                    self.start_over(spec, key, &refused).await?;
                 }
             }
         };
@@ -171,32 +168,88 @@ impl Pool {
         Ok(handle)
     }
 
+    /// Begins to speak with an instance that runs.
+    async fn link(
+        self: &Arc<Self>,
+        spec: &Arc<Spec>,
+        key: &InstanceKey,
+        instance: Instance,
+        arrivals: Arrivals,
+        attempt: &mut Attempt,
+    ) -> Result<Linked> {
+        let mut failed = |error| {
+            attempt.failed(&error);
+            start_failed(error)
+        };
+        let mut exited = handle::shared(instance.exited);
+        let link = match instance.endpoint {
+            Endpoint::Stream { reader, writer } => {
+                let joined = if instance.fresh {
+                    None
+                } else {
+                    Some(self.joined(key).await)
+                };
+                let ends = (reader, writer);
+                let opened = self.pipe(spec, key, joined, ends, &exited, arrivals);
+                match opened.await.map_err(&mut failed)? {
+                    Opened::Open(pipe) => Link::Pipe(pipe),
+                    Opened::Unknown(refused) => return Ok(Linked::Unknown(refused)),
+                }
+            }
+            Endpoint::Http {
+                uri,
+                connect,
+                headers,
+            } => {
+                let bytes = spec.server.limits.message_bytes;
+                let http = Http::new(place(key), &uri, connect, headers, bytes)?;
+                if speaks_sse(&spec.server) {
+                    let sse = http.legacy_sse(&uri).await?;
+                    exited = handle::shared(either(exited, sse.ended));
+                    let ends = (sse.reader, sse.writer);
+                    let opened = self.pipe(spec, key, None, ends, &exited, arrivals);
+                    match opened.await.map_err(&mut failed)? {
+                        Opened::Open(pipe) => Link::Pipe(pipe.carried_by(sse.tasks)),
+                        Opened::Unknown(refused) => return Err(failed(refused)),
+                    }
+                } else {
+                    let (link, unsolicited) = HttpLink::new(http, spec.server.era);
+                    self.forward(unsolicited, arrivals, |(party, message)| {
+                        (Some(party), message)
+                    });
+                    Link::Http(Box::new(link))
+                }
+            }
+        };
+        Ok(Linked::Link(link, exited))
+    }
+
     /// Shakes hands over a pipe.
     async fn pipe(
         self: &Arc<Self>,
         spec: &Arc<Spec>,
         key: &InstanceKey,
-        fresh: bool,
+        joined: Option<Joined>,
         (reader, writer): Ends,
         exited: &Exited,
-        arrivals: mpsc::Sender<(Option<Party>, Unsolicited)>,
-    ) -> Result<Pipe> {
+        arrivals: Arrivals,
+    ) -> Result<Opened> {
         let (inbox, unsolicited) = mpsc::channel(INBOX);
-        let options = self.pipe_options(spec, key, fresh, inbox, exited.clone());
+        let options = self.pipe_options(spec, key, joined, inbox, exited.clone());
         let opened = Pipe::open(reader, writer, options);
-        let pipe = tokio::select! {
-            pipe = opened => pipe,
+        let opened = tokio::select! {
+            opened = opened => opened,
             exit = exited.clone() => Err(ended(&place(key), &exit)),
         };
-        let pipe = pipe.map_err(start_failed)?;
+        let opened = opened?;
         self.forward(unsolicited, arrivals, |message| (None, message));
-        Ok(pipe)
+        Ok(opened)
     }
 
     fn forward<T: Send + 'static>(
         &self,
         mut from: mpsc::Receiver<T>,
-        to: mpsc::Sender<(Option<Party>, Unsolicited)>,
+        to: Arrivals,
         tag: impl Fn(T) -> (Option<Party>, Unsolicited) + Send + 'static,
     ) {
         self.tasks.spawn(async move {
@@ -226,7 +279,7 @@ impl Pool {
         self: &Arc<Self>,
         spec: &Arc<Spec>,
         key: &InstanceKey,
-        fresh: bool,
+        joined: Option<Joined>,
         inbox: Inbox,
         exited: impl Future<Output = Exit> + Send + 'static,
     ) -> Options {
@@ -241,7 +294,7 @@ impl Pool {
             },
             message_bytes: spec.server.limits.message_bytes,
             in_flight: spec.server.limits.calls_in_flight,
-            joined: !fresh,
+            joined,
             ask,
             note: Arc::new(move |source, text| {
                 if let Some(observer) = observer.as_ref().and_then(std::sync::Weak::upgrade) {

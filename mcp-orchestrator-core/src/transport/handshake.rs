@@ -60,33 +60,54 @@ pub(super) trait Wire {
     async fn tell(&self, notification: Message) -> Result<()>;
 }
 
-/// Shakes hands. With `auto` the legacy era is taken where `initialize` is answered.
+/// What is known of a program that ran before it was connected to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Joined {
+    /// What it said of itself at its first handshake, where that was kept.
+    pub(crate) kept: Option<Hello>,
+}
+
+/// How a handshake ended.
+pub(super) enum Shaken {
+    /// This is what it said of itself, now or before.
+    Hello(Hello),
+    /// It ran before and refuses another handshake, and nothing is kept of the first; why it refused.
+    Unknown(Error),
+}
+
+/// Shakes hands. With `auto` the legacy era is taken where `initialize` is answered. A program that ran before and
+/// refuses to be initialized again is initialized.
 pub(super) async fn shake(
     wire: &impl Wire,
     era: EraChoice,
     profile: &Profile,
-    joined: bool,
-) -> Result<Hello> {
-    match era {
-        EraChoice::Legacy => initialize(wire, profile, joined).await,
-        EraChoice::Modern => discover(wire, profile).await,
-        EraChoice::Auto => match initialize(wire, profile, joined).await {
-            Err(refused) if refused.kind() == ErrorKind::Protocol => {
-                discover(wire, profile).await.map_err(|_| refused)
-            }
-            answer => answer,
-        },
+    joined: Option<&Joined>,
+) -> Result<Shaken> {
+    if era == EraChoice::Modern {
+        return discover(wire, profile).await.map(Shaken::Hello);
+    }
+    let refused = match initialize(wire, profile).await {
+        Err(refused) if refused.kind() == ErrorKind::Protocol => refused,
+        answer => return answer.map(Shaken::Hello),
+    };
+    let kept = joined.and_then(|joined| joined.kept.as_ref());
+    if let Some(kept) = kept.filter(|kept| kept.era == Era::Legacy) {
+        return Ok(Shaken::Hello(kept.clone()));
+    }
+    if era == EraChoice::Auto
+        && let Ok(hello) = discover(wire, profile).await
+    {
+        return Ok(Shaken::Hello(hello));
+    }
+    match joined {
+        Some(_) => Ok(Shaken::Unknown(refused)),
+        None => Err(refused),
     }
 }
 
 /// The legacy handshake.
-pub(super) async fn initialize(wire: &impl Wire, profile: &Profile, joined: bool) -> Result<Hello> {
+pub(super) async fn initialize(wire: &impl Wire, profile: &Profile) -> Result<Hello> {
     let params = initialize_params(profile);
-    if joined {
-        // What stands half-written on the line of a process that ran before ends here.
-        wire.tell(own(notification("notifications/message/flush", None)))
-            .await?;
-    }
     let response = wire
         .exchange(own(request("0", method::INITIALIZE, Some(&params))))
         .await?;

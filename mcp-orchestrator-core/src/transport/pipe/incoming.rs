@@ -41,33 +41,35 @@ impl Incoming {
         exited: BoxFuture<'static, Exit>,
     ) {
         let mut lines = Lines::new(reader, message_bytes);
-        loop {
+        let cut = loop {
             match lines.next().await {
                 Ok(Some(Line::Whole(line))) => self.line(&line),
                 Ok(Some(Line::Over { head, tail, length })) => {
                     self.over(&head, &tail, length, message_bytes);
                 }
-                Ok(None) => break,
-                Err(error) => {
-                    tracing::debug!(instance = %self.shared.place.instance, %error, "reading ended");
-                    break;
-                }
+                Ok(None) => break None,
+                Err(error) => break Some(error),
             }
-        }
+        };
         let exit = tokio::time::timeout(EXIT_WAIT, exited).await.ok();
-        self.shared.pending.close(&self.ended(exit));
+        self.shared.pending.close(&self.ended(exit, cut));
+        self.shared.over.cancel();
     }
 
-    fn ended(&self, exit: Option<Exit>) -> Error {
+    fn ended(&self, exit: Option<Exit>, cut: Option<std::io::Error>) -> Error {
         let place = &self.shared.place;
-        let Some(exit) = exit else {
-            let text = format!(
+        let text = match (exit, cut) {
+            (Some(exit), _) => return super::super::ended(place, &exit),
+            (None, Some(error)) => format!(
+                "the connection to server {} was lost: {error}; the server may have done what it was asked, its answer did not arrive",
+                place.server
+            ),
+            (None, None) => format!(
                 "server {} has closed its output and goes on running",
                 place.server
-            );
-            return self.shared.placed(Error::new(ErrorKind::Unavailable, text));
+            ),
         };
-        super::super::ended(place, &exit)
+        self.shared.placed(Error::new(ErrorKind::Unavailable, text))
     }
 
     fn line(&self, line: &Bytes) {

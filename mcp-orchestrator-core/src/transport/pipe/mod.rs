@@ -5,6 +5,8 @@
 
 mod incoming;
 mod pending;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::fmt;
@@ -19,9 +21,11 @@ use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use self::pending::{First, Pending};
 use self::writer::Command;
+use super::handshake::{Joined, Shaken};
 use super::{Hello, Inbox, Note, Outgoing, Place, era, handshake};
 use crate::call::{Reply, ReplyItem};
 use crate::error::{Error, ErrorKind, Result};
@@ -54,13 +58,22 @@ pub(crate) struct Options {
     pub(crate) message_bytes: usize,
     /// Requests at once.
     pub(crate) in_flight: usize,
-    /// The instance ran before: ids begin anywhere, answers to others' are dropped.
-    pub(crate) joined: bool,
+    /// The program ran before: what stands half-written on its line is ended, ids begin anywhere, and answers to others'
+    /// are dropped.
+    pub(crate) joined: Option<Joined>,
     pub(crate) ask: Ask,
     pub(crate) note: Note,
     pub(crate) inbox: Inbox,
     /// Ends with the instance.
     pub(crate) exited: BoxFuture<'static, Exit>,
+}
+
+/// How a conversation began.
+pub(crate) enum Opened {
+    /// It goes on.
+    Open(Pipe),
+    /// The program ran before and refuses another handshake, and nothing is kept of the first; why it refused.
+    Unknown(Error),
 }
 
 /// One conversation.
@@ -83,6 +96,8 @@ struct Shared {
     inbox: Inbox,
     /// Ids of calls whose callers left; the writer tells the instance. Never more than are in flight.
     abandoned: mpsc::UnboundedSender<u64>,
+    /// Ends with the conversation, so that neither end of the stream is held on to.
+    over: CancellationToken,
 }
 
 impl Pipe {
@@ -94,10 +109,10 @@ impl Pipe {
         reader: impl AsyncRead + Send + Unpin + 'static,
         writer: impl AsyncWrite + Send + Unpin + 'static,
         options: Options,
-    ) -> Result<Self> {
+    ) -> Result<Opened> {
         let (outbox, commands) = mpsc::channel(QUEUE);
         let (abandoned, left) = mpsc::unbounded_channel();
-        let first_id = if options.joined { random_start() } else { 1 };
+        let first_id = options.joined.as_ref().map_or(1, |_| random_start());
         let shared = Arc::new(Shared {
             place: options.place,
             pending: Pending::new(first_id, options.in_flight),
@@ -105,6 +120,7 @@ impl Pipe {
             note: options.note,
             inbox: options.inbox,
             abandoned,
+            over: CancellationToken::new(),
         });
         let mut tasks = JoinSet::new();
         tasks.spawn(writer::run(writer, commands, left, Arc::clone(&shared)));
@@ -122,8 +138,15 @@ impl Pipe {
             _tasks: tasks,
             _carriers: None,
         };
-        pipe.hello = handshake::shake(&pipe, options.era, &options.profile, options.joined).await?;
-        Ok(pipe)
+        let joined = options.joined.as_ref();
+        if joined.is_some() {
+            pipe.line(Bytes::from_static(b"\n")).await?;
+        }
+        match handshake::shake(&pipe, options.era, &options.profile, joined).await? {
+            Shaken::Hello(hello) => pipe.hello = hello,
+            Shaken::Unknown(refused) => return Ok(Opened::Unknown(refused)),
+        }
+        Ok(Opened::Open(pipe))
     }
 
     /// The same pipe, with the tasks that carry its lines.

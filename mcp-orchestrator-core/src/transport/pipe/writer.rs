@@ -39,6 +39,7 @@ pub(super) async fn run(
             },
             Some(answer) = later.next() => put_line(&mut batch, &answer),
             Some(id) = abandoned.recv() => put_line(&mut batch, &cancellation(id)),
+            () = shared.over.cancelled() => return,
         }
         while batch.len() < BATCH {
             match commands.try_recv() {
@@ -50,7 +51,11 @@ pub(super) async fn run(
         if batch.is_empty() {
             continue;
         }
-        if let Err(error) = flush(&mut writer, &mut batch).await {
+        let flushed = tokio::select! {
+            flushed = flush(&mut writer, &mut batch) => flushed,
+            () = shared.over.cancelled() => return,
+        };
+        if let Err(error) = flushed {
             tracing::debug!(instance = %shared.place.instance, %error, "the instance reads no more");
             // The reader tells the callers, once it knows why.
             commands.close();

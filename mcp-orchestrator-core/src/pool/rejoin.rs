@@ -1,0 +1,162 @@
+//! What an ended conversation leaves behind: an instance that has ended too, or one that goes on and is joined again.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+
+use super::handle::Handle;
+use super::link::Link;
+use super::slot::Slot;
+use super::start::place;
+use super::{Pool, Spec};
+use crate::error::{Error, ErrorKind, Result};
+use crate::runtime::{Exit, InstanceKey, LogSource};
+use crate::transport::handshake::Joined;
+use crate::transport::{Hello, ended};
+
+/// An instance that ends sooner after its start has crashed.
+const YOUNG: Duration = Duration::from_secs(10);
+
+/// Instances whose conversation broke off while they went on, and what they said of themselves.
+#[derive(Default)]
+pub(super) struct Lost(Mutex<HashMap<InstanceKey, Hello>>);
+
+impl Lost {
+    fn all(&self) -> MutexGuard<'_, HashMap<InstanceKey, Hello>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn said(&self, key: &InstanceKey) -> Option<Hello> {
+        self.all().get(key).cloned()
+    }
+
+    /// It was joined again, or is none of ours any more.
+    pub(super) fn forget(&self, key: &InstanceKey) {
+        self.all().remove(key);
+    }
+}
+
+/// How far a start came: whether what is there is to be left alone where it fails.
+#[derive(Debug, Default)]
+pub(super) struct Attempt {
+    /// The instance ran before.
+    pub(super) ran: bool,
+    /// It could be spoken to.
+    pub(super) reached: bool,
+    /// It was stopped, since it could not be joined.
+    pub(super) stopped: bool,
+}
+
+impl Attempt {
+    /// Whether the instance goes on, as far as anybody knows, and only the way to it is missing.
+    pub(super) fn is_out_of_reach(&self) -> bool {
+        self.ran && !self.reached
+    }
+
+    /// A handshake did not come about.
+    pub(super) fn failed(&mut self, error: &Error) {
+        if error.kind() == ErrorKind::Unavailable {
+            self.reached = false;
+        }
+    }
+}
+
+impl Pool {
+    /// How a start of this instance begins.
+    pub(super) fn attempt(&self, key: &InstanceKey) -> Attempt {
+        Attempt {
+            ran: self.lost.said(key).is_some(),
+            ..Attempt::default()
+        }
+    }
+
+    /// What is known of an instance that ran before.
+    pub(super) async fn joined(&self, key: &InstanceKey) -> Joined {
+        if let Some(hello) = self.lost.said(key) {
+            return Joined { kept: Some(hello) };
+        }
+        let kept = match self.observer() {
+            Some(observer) => observer.kept(key).await,
+            None => None,
+        };
+        Joined { kept }
+    }
+
+    /// Stops an instance that ran before and cannot be joined: it is started anew.
+    pub(super) async fn start_over(
+        &self,
+        spec: &Spec,
+        key: &InstanceKey,
+        refused: &Error,
+    ) -> Result<()> {
+        tracing::warn!(instance = %key, error = %refused, "a server that ran before takes no second handshake and nothing is kept of its first: it is started anew");
+        if let Some(observer) = self.observer() {
+            let text = "started anew: it ran before, takes no second handshake, and nothing is kept of its first";
+            observer.note(key, LogSource::Orchestrator, text);
+        }
+        self.backend.stop(key, spec.server.limits.stop_grace).await
+    }
+
+    /// Empties a slot whose instance, or the conversation with it, is over; the caller holds the slot's life.
+    pub(super) async fn let_go(&self, slot: &Slot) {
+        let Some(handle) = slot.current().filter(|handle| handle.is_over()) else {
+            return;
+        };
+        let exit = handle.exit.get().cloned();
+        if let Some(exit) = exit.or_else(|| handle.exited.clone().now_or_never()) {
+            if self.left(slot, &handle, &exit) {
+                self.clean_up(&handle).await;
+            }
+            return;
+        }
+        if !slot.clear(&handle) {
+            return;
+        }
+        handle.close();
+        if let Link::Pipe(pipe) = &handle.link {
+            let said = pipe.hello().clone();
+            self.lost.all().insert(handle.key.clone(), said);
+        }
+        let why = handle.link.closed().map(|error| error.to_string());
+        let why = why.unwrap_or_default();
+        tracing::warn!(instance = %handle.key, why, "a conversation broke off; the instance is joined again");
+        if let Some(observer) = self.observer() {
+            let text = format!("joined again: {why}");
+            observer.note(&handle.key, LogSource::Orchestrator, &text);
+            observer.gone(&handle.key, None);
+        }
+    }
+
+    /// An instance has ended by itself: its slot is emptied. False where somebody else has done that.
+    pub(super) fn left(&self, slot: &Slot, handle: &Arc<Handle>, exit: &Exit) -> bool {
+        let _ = handle.exit.set(exit.clone());
+        if !slot.clear(handle) {
+            return false;
+        }
+        handle.close();
+        handle.link.close();
+        if handle.age() < YOUNG {
+            slot.crashed(Arc::new(ended(&place(&handle.key), exit)));
+        } else {
+            slot.forgive();
+        }
+        tracing::warn!(server = %handle.key.server(), instance = %handle.key, reason = exit.reason, "instance ended");
+        if let Some(observer) = self.observer() {
+            observer.gone(&handle.key, Some(&exit.reason));
+        }
+        true
+    }
+
+    /// Ends what an instance that has ended may have left behind.
+    pub(super) async fn clean_up(&self, handle: &Handle) {
+        let grace = handle.spec.server.limits.stop_grace;
+        if let Err(error) = self.backend.stop(&handle.key, grace).await {
+            tracing::warn!(instance = %handle.key, %error, "an ended instance left something behind");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

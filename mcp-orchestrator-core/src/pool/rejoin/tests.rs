@@ -1,0 +1,270 @@
+//! Instances that go on when the conversation with them breaks off.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream};
+use tokio::task::JoinSet;
+
+use super::super::handle::Lease;
+use super::super::{Caller, Observer};
+use super::*;
+use crate::call::own;
+use crate::credential::Credential;
+use crate::id::ServerId;
+use crate::jsonrpc::{Message, Splice, error_response, response};
+use crate::protocol::{Era, method};
+use crate::runtime::{
+    Endpoint, Instance, InstanceEvent, LaunchSpec, LogLine, LogOptions, Progress, RuntimeBackend,
+    Scope,
+};
+use crate::seal::StateKey;
+use crate::server::ServerSpec;
+use crate::transport::{Outgoing, Party, Unsolicited};
+
+const HELLO: &str = r#"{"protocolVersion":"2025-11-25","capabilities":{}}"#;
+
+/// Runs one program that is initialized once and outlives its connections.
+#[derive(Debug, Default)]
+struct Lasting {
+    program: Arc<Mutex<Program>>,
+    connection: Mutex<JoinSet<()>>,
+    away: AtomicBool,
+    stops: AtomicUsize,
+    removes: AtomicUsize,
+}
+
+#[derive(Debug, Default)]
+struct Program {
+    runs: bool,
+    initialized: bool,
+    calls: u32,
+}
+
+impl Program {
+    /// What it answers to one line.
+    fn answer(&mut self, line: &str) -> Option<Bytes> {
+        let request = Message::parse(Bytes::copy_from_slice(line.as_bytes())).ok()?;
+        let id = request.id()?;
+        match request.method() {
+            method::INITIALIZE if self.initialized => {
+                Some(error_response(id, -32600, "already initialized", None))
+            }
+            method::INITIALIZE => {
+                self.initialized = true;
+                Some(response(id, HELLO))
+            }
+            "never" => None,
+            _ => {
+                self.calls += 1;
+                Some(response(id, &self.calls.to_string()))
+            }
+        }
+    }
+}
+
+async fn talk(program: Arc<Mutex<Program>>, stream: DuplexStream) {
+    let (input, mut output) = tokio::io::split(stream);
+    let mut lines = BufReader::new(input).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        let answer = program.lock().unwrap().answer(&line);
+        if let Some(answer) = answer {
+            output.write_all(&answer).await.unwrap();
+            output.write_all(b"\n").await.unwrap();
+        }
+    }
+}
+
+impl Lasting {
+    fn cut(&self) {
+        self.connection.lock().unwrap().abort_all();
+    }
+
+    fn ended(&self) -> [usize; 2] {
+        [self.stops.load(SeqCst), self.removes.load(SeqCst)]
+    }
+}
+
+#[async_trait]
+impl RuntimeBackend for Lasting {
+    async fn start(&self, _: &InstanceKey, _: &LaunchSpec, _: &Progress) -> Result<Instance> {
+        if self.away.load(SeqCst) {
+            let text = "the cluster does not answer";
+            return Err(Error::new(ErrorKind::Unavailable, text));
+        }
+        let fresh = !std::mem::replace(&mut self.program.lock().unwrap().runs, true);
+        let (ours, theirs) = tokio::io::duplex(64 << 10);
+        let talk = talk(Arc::clone(&self.program), theirs);
+        self.connection.lock().unwrap().spawn(talk);
+        let (reader, writer) = tokio::io::split(ours);
+        let endpoint = Endpoint::Stream {
+            reader: Box::new(reader),
+            writer: Box::new(writer),
+        };
+        Ok(Instance {
+            endpoint,
+            fresh,
+            exited: std::future::pending().boxed(),
+            tenure: crate::runtime::Tenure::Outlives,
+        })
+    }
+
+    async fn stop(&self, _: &InstanceKey, _: Duration) -> Result<()> {
+        self.stops.fetch_add(1, SeqCst);
+        *self.program.lock().unwrap() = Program::default();
+        Ok(())
+    }
+
+    async fn remove(&self, key: &InstanceKey, grace: Duration) -> Result<()> {
+        self.removes.fetch_add(1, SeqCst);
+        self.stop(key, grace).await
+    }
+
+    async fn refresh(&self, _: &InstanceKey, _: &Credential) -> Result<()> {
+        Ok(())
+    }
+
+    fn watch(&self) -> BoxStream<'static, Result<InstanceEvent>> {
+        futures_util::StreamExt::boxed(futures_util::stream::empty())
+    }
+
+    async fn logs(
+        &self,
+        _: &InstanceKey,
+        _: LogOptions,
+    ) -> Result<BoxStream<'static, Result<LogLine>>> {
+        Ok(futures_util::StreamExt::boxed(futures_util::stream::empty()))
+    }
+}
+
+impl std::fmt::Display for Lasting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("lasting")
+    }
+}
+
+/// Has kept what the program said of itself.
+struct Keeps;
+
+impl Observer for Keeps {
+    fn ready(&self, _: &Arc<Handle>) {}
+    fn unsolicited(&self, _: &Arc<Handle>, _: Option<Party>, _: Unsolicited) {}
+    fn holds(&self, _: &Handle) -> bool {
+        false
+    }
+    fn note(&self, _: &InstanceKey, _: LogSource, _: &str) {}
+    fn failed(&self, _: &InstanceKey, _: Vec<LogLine>, _: &Error) {}
+    fn kept<'a>(&'a self, _: &'a InstanceKey) -> BoxFuture<'a, Option<Hello>> {
+        let hello = Hello {
+            era: Era::Legacy,
+            version: "2025-11-25".to_owned(),
+            result: Bytes::from_static(HELLO.as_bytes()),
+        };
+        async { Some(hello) }.boxed()
+    }
+    fn gone(&self, _: &InstanceKey, _: Option<&str>) {}
+}
+
+fn pool(backend: &Arc<Lasting>) -> Arc<Pool> {
+    let key = Arc::new(StateKey::new([7; 32]));
+    let backend: Arc<dyn RuntimeBackend> = Arc::clone(backend) as _;
+    let pool = Pool::new(backend, key, false);
+    let mut server = ServerSpec::command(ServerId::new("git").unwrap(), "git", [""; 0]);
+    server.era = crate::server::EraChoice::Legacy;
+    pool.apply([Arc::new(server)]);
+    pool
+}
+
+async fn acquire(pool: &Arc<Pool>) -> Result<Lease> {
+    let id = ServerId::new("git").unwrap();
+    let credential = Arc::new(Credential::none());
+    pool.acquire(&id, &credential, Scope::Shared, &Progress::unheard())
+        .await
+}
+
+/// Calls a method; answers the result.
+async fn call(pool: &Arc<Pool>, method: &str) -> Result<String> {
+    let lease = acquire(pool).await?;
+    let request = crate::jsonrpc::request("1", method, None);
+    let outgoing = Outgoing {
+        message: own(request),
+        edits: Splice::new(),
+        name: None,
+        headers: http::HeaderMap::new(),
+        party: 0,
+        era: Era::Legacy,
+        client: None,
+    };
+    let engine = Caller::engine(Era::Legacy);
+    let reply = lease.link.request(outgoing, &engine);
+    let answer = reply.await?.response().await?;
+    Ok(answer.body().unwrap_or_default().to_owned())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cut_fails_what_is_in_flight_and_the_next_call_joins_what_runs() {
+    let backend = Arc::new(Lasting::default());
+    let pool = pool(&backend);
+    assert_eq!(call(&pool, "count").await.unwrap(), "1");
+    let cut = async {
+        // The other call is on its way before this one is answered.
+        assert_eq!(call(&pool, "count").await.unwrap(), "2");
+        backend.cut();
+    };
+    let (lost, ()) = tokio::join!(call(&pool, "never"), cut);
+    assert_eq!(lost.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(
+        call(&pool, "count").await.unwrap(),
+        "3",
+        "by the same program"
+    );
+    assert_eq!(backend.ended(), [0, 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_reached_for_now_is_left_alone() {
+    let backend = Arc::new(Lasting::default());
+    let pool = pool(&backend);
+    assert_eq!(call(&pool, "count").await.unwrap(), "1");
+    backend.away.store(true, SeqCst);
+    backend.cut();
+    assert!(call(&pool, "count").await.is_err());
+    assert!(call(&pool, "count").await.is_err());
+    backend.away.store(false, SeqCst);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(call(&pool, "count").await.unwrap(), "2");
+    assert_eq!(backend.ended(), [0, 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_restart_of_ours_what_was_kept_is_used() {
+    let backend = Arc::new(Lasting::default());
+    assert_eq!(call(&pool(&backend), "count").await.unwrap(), "1");
+    backend.cut();
+    let after = pool(&backend);
+    let keeps: Arc<dyn Observer> = Arc::new(Keeps);
+    after.observe(Arc::downgrade(&keeps));
+    assert_eq!(
+        call(&after, "count").await.unwrap(),
+        "2",
+        "by the same program"
+    );
+    assert_eq!(backend.ended(), [0, 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_nothing_is_kept_it_is_started_anew() {
+    let backend = Arc::new(Lasting::default());
+    assert_eq!(call(&pool(&backend), "count").await.unwrap(), "1");
+    backend.cut();
+    let after = pool(&backend);
+    assert_eq!(
+        call(&after, "count").await.unwrap(),
+        "1",
+        "by another program"
+    );
+    assert_eq!(backend.ended(), [1, 0]);
+}

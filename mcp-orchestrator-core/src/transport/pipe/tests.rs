@@ -1,0 +1,216 @@
+//! Conversations with programs that ran before: what is left of the last one harms nobody.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream, ReadHalf};
+use tokio::sync::mpsc;
+
+use super::{Ask, Opened, Options, Pipe};
+use crate::call::own;
+use crate::error::ErrorKind;
+use crate::id::ServerId;
+use crate::jsonrpc::{Members, Message, Splice, error_response, response};
+use crate::protocol::{Era, method};
+use crate::runtime::Exit;
+use crate::server::EraChoice;
+use crate::transport::handshake::{Joined, Profile};
+use crate::transport::{Hello, Outgoing, Place};
+
+/// The program's side.
+struct Program {
+    lines: tokio::io::Lines<BufReader<ReadHalf<DuplexStream>>>,
+    out: tokio::io::WriteHalf<DuplexStream>,
+}
+
+impl Program {
+    async fn raw(&mut self) -> String {
+        self.lines.next_line().await.unwrap().unwrap()
+    }
+
+    async fn next(&mut self) -> Message {
+        own(Bytes::from(self.raw().await))
+    }
+
+    async fn say(&mut self, message: &[u8]) {
+        self.out.write_all(message).await.unwrap();
+        self.out.write_all(b"\n").await.unwrap();
+    }
+
+    async fn refuse(&mut self, id: &str) {
+        let refusal = error_response(id, -32600, "already initialized", None);
+        self.say(&refusal).await;
+    }
+}
+
+fn pair() -> (DuplexStream, Program) {
+    let (ours, theirs) = tokio::io::duplex(64 << 10);
+    let (input, out) = tokio::io::split(theirs);
+    let lines = BufReader::new(input).lines();
+    (ours, Program { lines, out })
+}
+
+fn options(joined: Option<Joined>) -> Options {
+    Options {
+        place: Place {
+            server: ServerId::new("git").unwrap(),
+            instance: "mcp-git".into(),
+        },
+        era: EraChoice::Legacy,
+        profile: Profile::plain(),
+        message_bytes: 1 << 20,
+        in_flight: 16,
+        joined,
+        ask: Ask::Nobody,
+        note: Arc::new(|_, _| {}),
+        inbox: mpsc::channel(1).0,
+        exited: std::future::pending::<Exit>().boxed(),
+    }
+}
+
+async fn open(stream: DuplexStream, joined: Option<Joined>) -> Opened {
+    let (reader, writer) = tokio::io::split(stream);
+    Pipe::open(reader, writer, options(joined)).await.unwrap()
+}
+
+fn kept() -> Joined {
+    let result = Bytes::from_static(br#"{"protocolVersion":"2025-06-18","capabilities":{}}"#);
+    let kept = Hello {
+        era: Era::Legacy,
+        version: "2025-06-18".to_owned(),
+        result,
+    };
+    Joined { kept: Some(kept) }
+}
+
+fn call() -> Outgoing {
+    let request = br#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"x","_meta":{"progressToken":"t"}}}"#;
+    Outgoing {
+        message: own(Bytes::from_static(request)),
+        edits: Splice::new(),
+        name: None,
+        headers: http::HeaderMap::new(),
+        party: 1,
+        era: Era::Legacy,
+        client: None,
+    }
+}
+
+#[tokio::test]
+async fn a_second_handshake_that_is_refused_means_that_there_was_a_first() {
+    let (stream, mut program) = pair();
+    let play = async {
+        assert_eq!(program.raw().await, "", "what stood half-written ends here");
+        let initialize = program.next().await;
+        assert_eq!(initialize.method(), method::INITIALIZE);
+        program.refuse(initialize.id().unwrap()).await;
+        program
+    };
+    let (opened, mut program) = tokio::join!(open(stream, Some(kept())), play);
+    let Opened::Open(pipe) = opened else {
+        panic!("what was kept is used");
+    };
+    assert_eq!(pipe.hello().version, "2025-06-18");
+    let asked = pipe.request(call());
+    let play = async {
+        let request = program.next().await;
+        assert_eq!(request.method(), "tools/call");
+        let id: u64 = request.id().unwrap().parse().unwrap();
+        assert!(id > 1 << 20, "no id that another conversation had: {id}");
+        let params = request.body().and_then(Members::read).unwrap();
+        let token = params.get("_meta").and_then(Members::read).unwrap();
+        assert_eq!(token.get("progressToken"), Some(&*id.to_string()));
+        // Answers to calls of the conversation before.
+        for old in ["1", "2", "7"] {
+            program.say(&response(old, "{\"old\":true}")).await;
+        }
+        program.say(&response(&id.to_string(), "{}")).await;
+    };
+    let (reply, ()) = tokio::join!(asked, play);
+    let answer = reply.unwrap().response().await.unwrap();
+    assert_eq!((answer.id(), answer.body()), (Some("7"), Some("{}")));
+}
+
+#[tokio::test]
+async fn what_refuses_and_is_not_known_is_told_apart() {
+    let (stream, mut program) = pair();
+    let play = async {
+        program.raw().await;
+        let initialize = program.next().await;
+        program.refuse(initialize.id().unwrap()).await;
+    };
+    let (opened, ()) = tokio::join!(open(stream, Some(Joined::default())), play);
+    assert!(matches!(opened, Opened::Unknown(refused) if refused.kind() == ErrorKind::Protocol));
+}
+
+#[tokio::test]
+async fn one_that_takes_a_second_handshake_says_anew_what_it_is() {
+    let (stream, mut program) = pair();
+    let play = async {
+        program.raw().await;
+        let initialize = program.next().await;
+        let result = r#"{"protocolVersion":"2025-11-25","capabilities":{"tools":{}}}"#;
+        let answer = response(initialize.id().unwrap(), result);
+        program.say(&answer).await;
+        assert_eq!(program.next().await.method(), method::INITIALIZED);
+    };
+    let (opened, ()) = tokio::join!(open(stream, Some(kept())), play);
+    assert!(matches!(opened, Opened::Open(pipe) if pipe.hello().version == "2025-11-25"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_connection_fails_what_is_in_flight_and_lets_both_ends_go() {
+    let (stream, mut program) = pair();
+    let (reader, writer) = tokio::io::split(stream);
+    let (cut, is_cut) = tokio::sync::oneshot::channel::<()>();
+    let reader = Cut {
+        reader,
+        cut: is_cut,
+    };
+    let play = async {
+        program.raw().await;
+        let initialize = program.next().await;
+        program.refuse(initialize.id().unwrap()).await;
+        program
+    };
+    let opened = Pipe::open(reader, writer, options(Some(kept())));
+    let (opened, mut program) = tokio::join!(opened, play);
+    let Opened::Open(pipe) = opened.unwrap() else {
+        panic!("what was kept is used");
+    };
+    let play = async {
+        program.next().await;
+        drop(cut);
+        // The writing end is let go, though the pipe is still there.
+        assert!(program.lines.next_line().await.unwrap().is_none());
+    };
+    let (reply, ()) = tokio::join!(pipe.request(call()), play);
+    let error = reply.map(drop).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    let text = error.to_string();
+    assert!(
+        text.contains("connection to server git was lost: torn"),
+        "{text}"
+    );
+    assert!(pipe.closed().is_some());
+}
+
+/// A reader that fails once it is cut.
+struct Cut<R> {
+    reader: R,
+    cut: tokio::sync::oneshot::Receiver<()>,
+}
+
+impl<R: tokio::io::AsyncRead + Unpin> tokio::io::AsyncRead for Cut<R> {
+    fn poll_read(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+        buffer: &mut tokio::io::ReadBuf<'_>,
+    ) -> std::task::Poll<std::io::Result<()>> {
+        if self.cut.poll_unpin(cx).is_ready() {
+            return std::task::Poll::Ready(Err(std::io::Error::other("torn")));
+        }
+        std::pin::Pin::new(&mut self.reader).poll_read(cx, buffer)
+    }
+}
