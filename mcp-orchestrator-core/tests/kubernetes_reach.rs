@@ -4,6 +4,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
+    clippy::disallowed_methods,
     reason = "a test says where it fails by where it panics, and that it was left out"
 )]
 
@@ -15,6 +16,8 @@ mod attach;
 mod cluster;
 #[path = "kubernetes_reach/forward.rs"]
 mod forward;
+#[path = "kubernetes_reach/joined.rs"]
+mod joined;
 #[path = "kubernetes_reach/lease.rs"]
 mod lease;
 #[path = "kubernetes_reach/pods.rs"]

@@ -111,15 +111,21 @@ impl Space {
         bindings.create(&create, &binding).await.unwrap();
     }
 
-    /// The way to the cluster as the account of this token's file.
-    pub(crate) async fn open_as(&self, token: &Path) -> Access {
+    /// A kubeconfig of the account of this token's file.
+    pub(crate) fn config_of(&self, token: &Path) -> Kubeconfig {
         let mut config = Kubeconfig::read_from(&self.kubeconfig).unwrap();
         let user = config.auth_infos[0].auth_info.as_mut().unwrap();
         *user = kube::config::AuthInfo {
             token_file: Some(token.display().to_string()),
             ..kube::config::AuthInfo::default()
         };
+        config
+    }
+
+    /// The way to the cluster as the account of this token's file.
+    pub(crate) async fn open_as(&self, token: &Path) -> Access {
         let file = token.with_extension("kubeconfig");
+        let config = self.config_of(token);
         std::fs::write(&file, serde_json::to_vec(&config).unwrap()).unwrap();
         let options = AccessOptions {
             kubeconfig: Some(file),

@@ -9,7 +9,7 @@ use kube::runtime::wait::{await_condition, conditions::is_pod_running};
 use crate::cluster::{Space, named};
 
 /// The image that the pods run in; it has a shell.
-fn image() -> String {
+pub(crate) fn image() -> String {
     std::env::var("MCP_ORCHESTRATOR_TEST_REACH_IMAGE")
         .unwrap_or_else(|_| "localhost/reach:1".to_owned())
 }

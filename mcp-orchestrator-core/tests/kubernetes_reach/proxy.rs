@@ -1,5 +1,6 @@
 //! A way to the API server that can be cut.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -20,8 +21,18 @@ pub(crate) struct Proxy {
 }
 
 impl Proxy {
+    /// As the cluster's administrator.
     pub(crate) async fn start(space: &Space) -> Self {
-        let mut config = Kubeconfig::read_from(&space.kubeconfig).unwrap();
+        let config = Kubeconfig::read_from(&space.kubeconfig).unwrap();
+        Self::over(space, config).await
+    }
+
+    /// As the account of this token's file.
+    pub(crate) async fn start_as(space: &Space, token: &Path) -> Self {
+        Self::over(space, space.config_of(token)).await
+    }
+
+    async fn over(space: &Space, mut config: Kubeconfig) -> Self {
         let cluster = config.clusters[0].cluster.as_mut().unwrap();
         let server: http::Uri = cluster.server.as_ref().unwrap().parse().unwrap();
         let upstream = server.authority().unwrap().to_string();

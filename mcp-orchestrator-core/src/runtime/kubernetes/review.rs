@@ -55,9 +55,9 @@ pub const RULES: &[Rule] = &[
     rule(
         "apps",
         "deployments",
-        &["get", "list", "watch", "create", "patch", "delete"],
+        &["list", "watch", "create", "patch", "delete"],
     ),
-    rule("", "pods", &["get", "list", "watch", "delete"]),
+    rule("", "pods", &["list", "watch", "delete"]),
     rule("", "pods/log", &["get"]),
     rule("", "pods/attach", &["get", "create"]),
     rule("", "events", &["list", "watch"]),
@@ -65,7 +65,7 @@ pub const RULES: &[Rule] = &[
     rule(
         "",
         "configmaps",
-        &["get", "list", "create", "update", "patch", "delete"],
+        &["get", "list", "create", "patch", "delete"],
     ),
     rule("", "services", &["list", "create", "patch", "delete"]),
     rule(
@@ -76,7 +76,7 @@ pub const RULES: &[Rule] = &[
     rule(
         "coordination.k8s.io",
         "leases",
-        &["get", "watch", "list", "create", "update"],
+        &["get", "create", "update"],
     ),
     Rule {
         place: Place::Outside,

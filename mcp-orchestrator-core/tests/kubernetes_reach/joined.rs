@@ -1,0 +1,140 @@
+//! A server in a pod outlives the connection to it, and the gateway that started it.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::ListParams;
+use mcp_orchestrator_core::auth::Principal;
+use mcp_orchestrator_core::call::Call;
+use mcp_orchestrator_core::id::{GatewayId, PrincipalId, ServerId};
+use mcp_orchestrator_core::jsonrpc::{self, Message};
+use mcp_orchestrator_core::router::{GatewaySpec, TableRouter};
+use mcp_orchestrator_core::runtime::LogBook;
+use mcp_orchestrator_core::runtime::kubernetes::{Access, KubernetesBackend, KubernetesOptions};
+use mcp_orchestrator_core::seal::StateKey;
+use mcp_orchestrator_core::server::{CommandLine, Launch, Program, ServerSpec};
+use mcp_orchestrator_core::state::{MemoryState, StateStore};
+use mcp_orchestrator_core::{ErrorKind, Orchestrator, Result};
+
+use crate::cluster::{Space, space};
+use crate::pods::image;
+use crate::proxy::Proxy;
+
+/// Is initialized once, and counts its calls; one tool never answers.
+const STRICT: &str = r#"
+answer() { echo "{\"jsonrpc\":\"2.0\",\"id\":$id,$1}"; }
+first=1; n=0
+while IFS= read -r line; do
+    case $line in *'"id":'*) ;; *) continue ;; esac
+    rest=${line#*'"id":'}; id=${rest%%[!0-9]*}
+    case $line in
+    *'"method":"initialize"'*)
+        if [ $first = 1 ]; then
+            first=0
+            answer '"result":{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"strict","version":"1"}}'
+        else
+            answer '"error":{"code":-32600,"message":"already initialized"}'
+        fi ;;
+    *'"method":"tools/list"'*)
+        answer '"result":{"tools":[{"name":"count","inputSchema":{"type":"object"}},{"name":"never","inputSchema":{"type":"object"}}]}' ;;
+    *'"never"'*) ;;
+    *'"method":"tools/call"'*)
+        n=$((n + 1))
+        answer "\"result\":{\"content\":[{\"type\":\"text\",\"text\":\"call $n\"}]}" ;;
+    *) answer '"error":{"code":-32601,"message":"no such method"}' ;;
+    esac
+done
+"#;
+
+fn server() -> ServerSpec {
+    let program = Program {
+        command: Some(CommandLine {
+            program: "sh".to_owned(),
+            args: vec!["-c".into(), STRICT.into()],
+            cwd: None,
+        }),
+        image: Some(image()),
+        ..Program::default()
+    };
+    let id = ServerId::new("strict").unwrap();
+    ServerSpec::new(id, Launch::Program(program))
+}
+
+/// An orchestrator, as a new process would have it.
+fn orchestrator(access: &Access, state: &Arc<MemoryState>) -> Arc<Orchestrator> {
+    let key = Arc::new(StateKey::new([5; 32]));
+    let options = KubernetesOptions::new("joined", Arc::clone(&key));
+    let backend = KubernetesBackend::new(access.clone(), options, LogBook::default(), None);
+    let server = server();
+    let router = Arc::new(TableRouter::new([GatewaySpec::of_all([&server])]));
+    let orchestrator = Orchestrator::builder(Arc::new(backend), router)
+        .state(Arc::clone(state) as Arc<dyn StateStore>)
+        .state_key(key)
+        .build();
+    orchestrator.apply([Arc::new(server)]);
+    Arc::new(orchestrator)
+}
+
+async fn ask(orchestrator: &Orchestrator, method: &str, params: &str) -> Result<String> {
+    let ann = Principal::user(PrincipalId::new("ann").unwrap(), "test");
+    let request = Message::parse(jsonrpc::request("1", method, Some(params))).unwrap();
+    let call = Call::modern(Arc::new(ann), GatewayId::default_gateway(), request);
+    let answer = orchestrator.call(call).await?.response().await?;
+    Ok(answer.body().unwrap_or_default().to_owned())
+}
+
+async fn count(orchestrator: &Orchestrator) -> String {
+    let params = r#"{"name":"count","arguments":{}}"#;
+    ask(orchestrator, "tools/call", params).await.unwrap()
+}
+
+/// The names of the pods that there are.
+async fn pods(space: &Space) -> Vec<String> {
+    let pods = space.api::<Pod>().list(&ListParams::default()).await;
+    let names = pods.unwrap().items.into_iter();
+    names.filter_map(|pod| pod.metadata.name).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_is_joined_after_a_cut_and_after_the_gateways_end() {
+    let Some(space) = space("joined").await else {
+        return;
+    };
+    // With the rights of the Role and no others.
+    let token = space.account("gateway").await;
+    space.bind("gateway").await;
+    let (proxy, state) = (Proxy::start_as(&space, &token).await, Arc::default());
+    let before = orchestrator(&proxy.access, &state);
+    assert!(count(&before).await.contains("call 1"));
+    let tools = ask(&before, "tools/list", "{}").await.unwrap();
+    assert!(tools.contains("never"), "{tools}");
+    let first = pods(&space).await;
+    let lost = {
+        let before = Arc::clone(&before);
+        let params = r#"{"name":"never","arguments":{}}"#;
+        tokio::spawn(async move { ask(&before, "tools/call", params).await })
+    };
+    // It is answered after the other one was sent, or before; either way the other is not.
+    assert!(count(&before).await.contains("call 2"));
+    proxy.cut();
+    let error = lost.await.unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(error.to_string().contains("was lost"), "{error}");
+    assert!(
+        count(&before).await.contains("call 3"),
+        "by the same process"
+    );
+    assert!(
+        !state.names().await.unwrap().is_empty(),
+        "its lists are kept"
+    );
+    // The first gateway is cut off for good; the next one finds what it started.
+    proxy.close();
+    let after = orchestrator(&space.open_as(&token).await, &state);
+    assert!(
+        count(&after).await.contains("call 4"),
+        "by the same process"
+    );
+    assert_eq!(pods(&space).await, first);
+    space.leave().await;
+}
