@@ -44,6 +44,8 @@ pub(crate) enum Command {
     Call(CallArgs),
     /// Show a server's output
     Logs(LogsArgs),
+    /// Tell all that is known of a server's instances, or of one
+    Describe(DescribeArgs),
     /// Start a server's running instances anew
     Restart(ServerArgs),
     /// Put a server's instances to rest until the next call
@@ -73,6 +75,14 @@ pub(crate) enum Command {
 pub(crate) struct ServerArgs {
     /// The server's name
     pub(crate) server: String,
+    #[command(flatten)]
+    pub(crate) files: FileArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct DescribeArgs {
+    /// The server's name, or an instance's as `ps` names it
+    pub(crate) name: String,
     #[command(flatten)]
     pub(crate) files: FileArgs,
 }

@@ -50,6 +50,12 @@ impl Failure {
         Self::new(message, Exit::Usage)
     }
 
+    /// The same, with this before it.
+    pub(crate) fn about(mut self, text: &str) -> Self {
+        self.message = format!("{text}: {}", self.message);
+        self
+    }
+
     fn new(message: impl Display, exit: Exit) -> Self {
         let message = message.to_string();
         Self { message, exit }

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use futures_util::{Stream, StreamExt as _};
 use mcp_orchestrator_core::auth::{LocalAuthenticator, Principal};
-use mcp_orchestrator_core::config::Built;
+use mcp_orchestrator_core::config::{BackendKind, Built};
 use mcp_orchestrator_core::id::ServerId;
+use mcp_orchestrator_core::server::Launch;
 use mcp_orchestrator_gateway::control::wire::{CallEvent, CallRequest, Tools};
 use mcp_orchestrator_gateway::control::{ClientError, Lines, call_events};
 use tempfile::TempDir;
@@ -49,7 +50,8 @@ impl Carrier {
         match client.status().await {
             Ok(_) => Ok(Self::Running(client)),
             Err(ClientError::NotRunning(_)) if !site.files.is_empty() => {
-                Ok(Self::Solo(Box::new(Solo::start(site, server)?)))
+                let solo = Solo::start(site, server).await?;
+                Ok(Self::Solo(Box::new(solo)))
             }
             Err(error) => site.told(Err(error)),
         }
@@ -88,7 +90,7 @@ impl Carrier {
 }
 
 impl Solo {
-    fn start(site: &Site, server: &str) -> Result<Self, Failure> {
+    async fn start(site: &Site, server: &str) -> Result<Self, Failure> {
         let mut settings = site.settings()?;
         let known: Vec<String> = settings.servers.iter().map(|s| s.id.to_string()).collect();
         settings.servers.retain(|known| known.id.as_str() == server);
@@ -99,6 +101,19 @@ impl Solo {
             );
             return Err(Failure::failed(text));
         }
+        let spec = &settings.servers[0];
+        let kubernetes = BackendKind::Kubernetes;
+        let in_a_pod = matches!(spec.launch, Launch::Program(_))
+            && (spec.backend == Some(kubernetes.name())
+                || (spec.backend.is_none() && settings.backends.default == kubernetes));
+        if in_a_pod {
+            // A gateway of its own would take the cluster's instances for its own, and sweep what it does not know.
+            let text = format!("server {server} runs as a pod, for which a gateway must run");
+            return site
+                .told(Err(ClientError::NotRunning(site.state_dir.clone())))
+                .map_err(|failure: Failure| failure.about(&text));
+        }
+        settings.backends.kubernetes = None;
         settings.gateways.clear();
         let state = tempfile::Builder::new()
             .prefix("mcp-orchestrator-")
@@ -109,6 +124,7 @@ impl Solo {
         settings.state_dir = state.path().join("state");
         let built = settings
             .build(true)
+            .await
             .map_err(|error| Failure::from(&error))?;
         Ok(Self {
             built,

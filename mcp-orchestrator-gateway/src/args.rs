@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use mcp_orchestrator_core::config::LoadOptions;
+use mcp_orchestrator_core::config::{BackendKind, BackendOptions, LoadOptions};
 
 /// Which configuration, and where its state is.
 #[derive(Args, Clone, Debug, Default)]
@@ -26,6 +26,50 @@ pub struct FileArgs {
     /// The value of an ${input:ID} of a VS Code file; the variable MCP_INPUT_ID does the same without showing it
     #[arg(long = "input", value_name = "ID=VALUE")]
     pub inputs: Vec<String>,
+    /// Where programs run.
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+}
+
+/// Where programs run, whatever the configuration says.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Where programs run, whatever the configuration says")]
+pub struct ClusterArgs {
+    /// As processes of this machine, or as pods of a cluster, where a server does not say it
+    #[arg(
+        long,
+        value_enum,
+        value_name = "NAME",
+        env = "MCP_ORCHESTRATOR_BACKEND"
+    )]
+    pub backend: Option<Backend>,
+    /// The kubeconfig file; without one: KUBECONFIG, the cluster that this runs in, or ~/.kube/config
+    #[arg(long, value_name = "FILE", env = "MCP_ORCHESTRATOR_KUBECONFIG")]
+    pub kubeconfig: Option<PathBuf>,
+    /// The kubeconfig's context
+    #[arg(long, value_name = "NAME", env = "MCP_ORCHESTRATOR_CONTEXT")]
+    pub context: Option<String>,
+    /// The cluster's namespace
+    #[arg(long, value_name = "NAME", env = "MCP_ORCHESTRATOR_NAMESPACE")]
+    pub namespace: Option<String>,
+}
+
+/// A backend that runs programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Backend {
+    /// Processes of this machine.
+    Process,
+    /// Pods of a Kubernetes cluster.
+    Kubernetes,
+}
+
+impl From<Backend> for BackendKind {
+    fn from(backend: Backend) -> Self {
+        match backend {
+            Backend::Process => Self::Process,
+            Backend::Kubernetes => Self::Kubernetes,
+        }
+    }
 }
 
 /// Runs the gateway.
@@ -74,6 +118,13 @@ impl FileArgs {
                 .insert(id.to_owned(), value.to_owned().into());
         }
         options.state_dir.clone_from(&self.state_dir);
+        let cluster = self.cluster.clone();
+        options.backends = BackendOptions {
+            backend: cluster.backend.map(Into::into),
+            kubeconfig: cluster.kubeconfig,
+            context: cluster.context,
+            namespace: cluster.namespace,
+        };
         Ok(options)
     }
 }

@@ -1,18 +1,52 @@
 //! Whether the gateway lives and is ready, and its metrics, which never stand on the public listener.
 
+use std::fmt;
+use std::sync::Arc;
+
 use axum::Router;
 use axum::routing::get;
+use http::StatusCode;
 use mcp_orchestrator_core::Orchestrator;
 
-/// `/healthz` and `/readyz`.
-pub(crate) fn health_router() -> Router {
-    Router::new()
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(|| async { "ready\n" }))
+/// Tells whether a gateway is ready to be called; always, by default.
+#[derive(Clone)]
+pub struct Readiness(Arc<dyn Fn() -> Result<(), String> + Send + Sync>);
+
+impl Readiness {
+    /// What this says, each time it is asked; an error says what is waited for.
+    pub fn new(ready: impl Fn() -> Result<(), String> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(ready))
+    }
 }
 
-/// `/metrics`, for a listener of its own.
-pub fn metrics_router(orchestrator: Orchestrator) -> Router {
+impl Default for Readiness {
+    fn default() -> Self {
+        Self::new(|| Ok(()))
+    }
+}
+
+impl fmt::Debug for Readiness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Readiness").field(&(self.0)()).finish()
+    }
+}
+
+/// `/healthz` and `/readyz`; not ready is 503 with the reason.
+pub fn health_router(ready: Readiness) -> Router {
+    let readyz = move || {
+        let answer = match (ready.0)() {
+            Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
+            Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("waiting: {why}\n")),
+        };
+        async move { answer }
+    };
+    Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(readyz))
+}
+
+/// `/metrics`, and what [`health_router`] has, for a listener of its own.
+pub fn metrics_router(orchestrator: Orchestrator, ready: Readiness) -> Router {
     let metrics = move || {
         let text = orchestrator.metrics().text();
         async move {
@@ -25,5 +59,35 @@ pub fn metrics_router(orchestrator: Orchestrator) -> Router {
             )
         }
     };
-    health_router().route("/metrics", get(metrics))
+    health_router(ready).route("/metrics", get(metrics))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use http::Request;
+    use http_body_util::BodyExt as _;
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_gateway_that_waits_is_alive_but_not_ready() {
+        let waits = || Err("held by another".to_owned());
+        let router = health_router(Readiness::new(waits));
+        for (path, status, body) in [
+            ("/healthz", StatusCode::OK, "ok\n"),
+            (
+                "/readyz",
+                StatusCode::SERVICE_UNAVAILABLE,
+                "waiting: held by another\n",
+            ),
+        ] {
+            let request = Request::get(path).body(Body::empty()).unwrap();
+            let answer = router.clone().oneshot(request).await.unwrap();
+            assert_eq!(answer.status(), status);
+            let told = answer.into_body().collect().await.unwrap().to_bytes();
+            assert_eq!(told, body);
+        }
+    }
 }

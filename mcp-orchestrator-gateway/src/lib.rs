@@ -59,6 +59,6 @@ mod serve;
 pub mod telemetry;
 
 pub use self::endpoint::router;
-pub use self::health::metrics_router;
+pub use self::health::{Readiness, health_router, metrics_router};
 pub use self::options::Options;
 pub use self::serve::{Shutdown, serve, serve_with};

@@ -14,8 +14,8 @@ use tokio::task::JoinSet;
 use crate::args::GatewayArgs;
 use crate::control::{Control, Socket, wire};
 use crate::{
-    Options, Shutdown, control, discover, metrics_router, reload, router, serve, serve_with,
-    telemetry,
+    Options, Readiness, Shutdown, control, discover, health_router, metrics_router, reload, router,
+    serve_with, telemetry,
 };
 
 /// Bad configuration or arguments.
@@ -92,7 +92,7 @@ impl Gateway {
             None => None,
         };
         let address = listener.local_addr().map_err(Failure::run)?;
-        let built = Arc::new(settings.build(true).map_err(Failure::run)?);
+        let built = Arc::new(settings.build(true).await.map_err(built)?);
         // What collides is logged; a server that has come to list another's name does not keep a gateway from starting.
         let local = LocalAuthenticator::for_system_user();
         built.conflicts(local.principal()).await;
@@ -140,9 +140,11 @@ impl Gateway {
             tracing::info!("stopping: running calls may finish");
             stopping.drain();
         };
-        serve(self.listener, endpoint, Shutdown { when, grace }).await;
+        let endpoint = endpoint.merge(health_router(ready(&self.built)));
+        serve_with(self.listener, endpoint, Shutdown { when, grace }).await;
         beside.shutdown().await;
         orchestrator.shutdown(grace).await;
+        self.built.leave().await;
         Ok(())
     }
 }
@@ -171,7 +173,8 @@ impl Gateway {
                 when: std::future::pending(),
                 grace: self.args.grace(),
             };
-            let metrics = metrics_router(self.built.orchestrator().clone());
+            let orchestrator = self.built.orchestrator().clone();
+            let metrics = metrics_router(orchestrator, ready(&self.built));
             beside.spawn(serve_with(listener, metrics, shutdown));
         }
         Ok(beside)
@@ -190,6 +193,19 @@ impl Gateway {
             servers: Vec::new(),
             gateways: Vec::new(),
         }
+    }
+}
+
+fn ready(built: &Arc<Built>) -> Readiness {
+    let built = Arc::clone(built);
+    Readiness::new(move || built.acts())
+}
+
+/// What is wrong with the cluster's configuration is told as such.
+fn built(error: mcp_orchestrator_core::Error) -> Failure {
+    match error.kind() {
+        mcp_orchestrator_core::ErrorKind::Config => Failure::config(error),
+        _ => Failure::run(error),
     }
 }
 

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
-use crate::health::health_router;
+use crate::health::{Readiness, health_router};
 
 /// How long a client may take to send the head of a request.
 const HEAD: Duration = Duration::from_secs(30);
@@ -44,7 +44,12 @@ pub async fn serve<F: Future<Output = ()> + Send>(
     router: Router,
     shutdown: Shutdown<F>,
 ) {
-    serve_with(listener, router.merge(health_router()), shutdown).await;
+    serve_with(
+        listener,
+        router.merge(health_router(Readiness::default())),
+        shutdown,
+    )
+    .await;
 }
 
 /// Serves any router the same way.

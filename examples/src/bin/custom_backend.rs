@@ -17,8 +17,8 @@ use mcp_orchestrator_core::credential::Credential;
 use mcp_orchestrator_core::id::PrincipalId;
 use mcp_orchestrator_core::router::{GatewaySpec, TableRouter};
 use mcp_orchestrator_core::runtime::{
-    Instance, InstanceEvent, InstanceKey, LaunchSpec, LogLine, LogOptions, ProcessBackend,
-    Progress, RuntimeBackend,
+    Description, Instance, InstanceEvent, InstanceKey, LaunchSpec, LogLine, LogOptions,
+    ProcessBackend, Progress, RuntimeBackend,
 };
 use mcp_orchestrator_core::server::Launch;
 use mcp_orchestrator_core::{Error, ErrorKind, Orchestrator, Result};
@@ -97,6 +97,14 @@ impl RuntimeBackend for Launcher {
         options: LogOptions,
     ) -> Result<BoxStream<'static, Result<LogLine>>> {
         self.processes.logs(key, options).await
+    }
+
+    async fn describe(&self, key: &InstanceKey) -> Result<Description> {
+        self.processes.describe(key).await
+    }
+
+    async fn leave(&self, key: &InstanceKey, grace: Duration) -> Result<()> {
+        self.processes.leave(key, grace).await
     }
 }
 

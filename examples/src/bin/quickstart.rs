@@ -35,7 +35,7 @@ async fn main() -> Result<(), Failure> {
     let settings = load(std::slice::from_ref(&file), &options)?.settings;
 
     // 2. The orchestrator runs the servers; the gateway is the one address at which they are reached.
-    let built = settings.build(true)?;
+    let built = settings.build(true).await?;
     let local: Arc<dyn Authenticator> = Arc::new(LocalAuthenticator::for_system_user());
     let endpoint = router(built.orchestrator().clone(), [local], Options::default())?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;

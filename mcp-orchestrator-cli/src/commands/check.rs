@@ -12,6 +12,7 @@ use mcp_orchestrator_gateway::control::wire::{
 use mcp_orchestrator_gateway::control::{Client, ClientError};
 use serde_json::json;
 
+use super::cluster::Cluster;
 use super::ps::object;
 use crate::args::{CheckArgs, Output};
 use crate::exit::{Exit, Failure};
@@ -31,6 +32,8 @@ struct Found {
     /// Whether a gateway runs the configuration.
     runs: bool,
     conflicts: Vec<ConflictInfo>,
+    /// The cluster, where something is to run in one.
+    cluster: Option<Cluster>,
     instances: Vec<InstanceInfo>,
 }
 
@@ -45,6 +48,9 @@ pub(super) async fn run(args: &CheckArgs, form: Output) -> Result<Exit, Failure>
         Ok(Loaded { settings, notices }) => {
             found.notices = wire(&notices);
             found.servers = settings.servers.len();
+            if let Some(cluster) = &settings.backends.kubernetes {
+                found.cluster = Some(Cluster::look(cluster).await);
+            }
             Some(settings)
         }
         Err(wrong) => {
@@ -97,7 +103,10 @@ impl Found {
         settings: &Settings,
         principal: &Arc<Principal>,
     ) -> Result<Vec<GatewayConflict>, Failure> {
-        let built = settings.resting().map_err(|error| Failure::from(&error))?;
+        let built = settings
+            .resting()
+            .await
+            .map_err(|error| Failure::from(&error))?;
         let orchestrator = built.orchestrator();
         for gateway in built.router().gateways() {
             let learned = orchestrator.learn(principal, &gateway).await;
@@ -106,6 +115,7 @@ impl Found {
         self.instances = orchestrator.instances().await;
         let conflicts = built.conflicts(principal).await;
         orchestrator.shutdown(GRACE).await;
+        built.leave().await;
         Ok(conflicts)
     }
 
@@ -113,6 +123,10 @@ impl Found {
         let all = self.instances.iter();
         all.filter(|one| one.state == InstanceState::Failed || one.reason.is_some())
             .collect()
+    }
+
+    fn cluster_is_right(&self) -> bool {
+        self.cluster.as_ref().is_none_or(Cluster::is_right)
     }
 
     fn collides(&self) -> bool {
@@ -124,10 +138,11 @@ impl Found {
         if form == Output::Json {
             let servers: Vec<_> = reported.iter().map(|one| object(one)).collect();
             output::json(&json!({
-                "ok": self.problems.is_empty() && !self.collides(),
+                "ok": self.problems.is_empty() && !self.collides() && self.cluster_is_right(),
                 "problems": self.problems,
                 "notices": self.notices,
                 "conflicts": self.conflicts,
+                "cluster": self.cluster.as_ref().map(Cluster::json),
                 "reported": servers,
                 "gateway": self.runs.then_some(json!({ "reported": servers })),
             }))?;
@@ -137,7 +152,8 @@ impl Found {
         let broken = reported
             .iter()
             .any(|instance| instance.state == InstanceState::Failed);
-        Ok(if !self.problems.is_empty() || self.collides() {
+        let wrong = !self.problems.is_empty() || self.collides() || !self.cluster_is_right();
+        Ok(if wrong {
             Exit::Usage
         } else if broken {
             Exit::Failed
@@ -167,6 +183,9 @@ impl Found {
             ))?,
             1 => output::line("the configuration has 1 problem")?,
             count => output::line(&format!("the configuration has {count} problems"))?,
+        }
+        if let Some(cluster) = &self.cluster {
+            cluster.print()?;
         }
         if !self.runs {
             output::line("no gateway runs it")?;

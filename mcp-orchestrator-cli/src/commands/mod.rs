@@ -3,8 +3,10 @@
 mod add;
 mod call;
 mod check;
+mod cluster;
 mod completions;
 mod connect;
+mod describe;
 mod explain;
 mod import;
 mod logs;
@@ -28,6 +30,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Tools(args) => tools::run(&args, output).await,
         Command::Call(args) => call::run(args, output).await,
         Command::Logs(args) => logs::run(args, output).await,
+        Command::Describe(args) => describe::run(&args, output).await,
         Command::Restart(args) => restart::run(&args, output).await,
         Command::Stop(args) => stop::run(&args, output).await,
         Command::Reload(args) => reload::run(&args, output).await,

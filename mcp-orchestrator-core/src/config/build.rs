@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::cluster::Cluster;
 use super::{
     BackendKind, ConfiguredCredential, CredentialSource, GatewaySettings, Notice, Settings,
 };
@@ -13,6 +14,7 @@ use crate::error::Result;
 use crate::orchestrator::Orchestrator;
 use crate::router::{GatewaySpec, TableRouter};
 use crate::runtime::{BackendSet, LogBook, RuntimeBackend};
+use crate::seal::StateKey;
 use crate::state::{StateDir, StateStore};
 use crate::value::Text;
 
@@ -24,30 +26,39 @@ pub struct Built {
     configured: Arc<ConfiguredResolver>,
     cached: Arc<CachedResolver>,
     state: StateDir,
+    cluster: Cluster,
 }
 
 impl Settings {
-    /// Makes the orchestrator that these settings describe, with its servers applied. Must be called within a tokio
-    /// runtime.
+    /// Makes the orchestrator that these settings describe, with its servers applied. Where something runs in a cluster,
+    /// asks it first whether it allows that.
     ///
     /// `single_principal` says that all callers are one person, as where only `local` tells who calls.
     ///
     /// # Errors
-    /// Where the state directory is held by another process or cannot be used.
-    pub fn build(&self, single_principal: bool) -> Result<Built> {
+    /// Where the state directory is held by another process or cannot be used, and where the cluster's configuration
+    /// cannot be used, or its namespace or a right is missing.
+    pub async fn build(&self, single_principal: bool) -> Result<Built> {
         let state = StateDir::open(&self.state_dir)?;
-        let documents: Arc<dyn StateStore> = Arc::new(state.documents()?);
+        let cluster = Cluster::enter(&self.backends, &state).await?;
+        let documents: Arc<dyn StateStore> = match cluster.documents() {
+            Some(documents) => documents,
+            None => Arc::new(state.documents()?),
+        };
+        let key = cluster
+            .state_key()
+            .unwrap_or_else(|| Arc::clone(state.key()));
         let logs = LogBook::default();
         let router = Arc::new(TableRouter::new(self.gateway_specs()));
         let sources = slot_sources(&self.credentials);
-        let configured = Arc::new(ConfiguredResolver::new(Arc::clone(state.key()), sources));
+        let configured = Arc::new(ConfiguredResolver::new(Arc::clone(&key), sources));
         let resolver: Arc<dyn CredentialResolver> = Arc::<ConfiguredResolver>::clone(&configured);
         let cached = Arc::new(CachedResolver::new(resolver, CacheLimits::default()));
-        let backend = self.backend(&state, &logs);
+        let backend = self.backend(&state, &logs, &cluster, &key);
         let orchestrator = Orchestrator::builder(backend, Arc::<TableRouter>::clone(&router))
             .resolver(Arc::<CachedResolver>::clone(&cached))
             .state(documents)
-            .state_key(Arc::clone(state.key()))
+            .state_key(key)
             .logs(logs)
             .single_principal(single_principal)
             .build();
@@ -58,11 +69,27 @@ impl Settings {
             configured,
             cached,
             state,
+            cluster,
         })
     }
 
-    fn backend(&self, state: &StateDir, logs: &LogBook) -> Arc<dyn RuntimeBackend> {
+    fn backend(
+        &self,
+        state: &StateDir,
+        logs: &LogBook,
+        cluster: &Cluster,
+        key: &Arc<StateKey>,
+    ) -> Arc<dyn RuntimeBackend> {
         let set = BackendSet::new();
+        // The first one runs what names none.
+        let (first, pods) = match (
+            self.backends.default,
+            cluster.pods(&self.backends, logs, key),
+        ) {
+            (BackendKind::Kubernetes, pods) => (pods, None),
+            (BackendKind::Process, pods) => (None, pods),
+        };
+        let set = with_pods(set, first);
         #[cfg(all(feature = "process", unix))]
         let set = if self.backends.processes {
             let directory = state.path().join("instances");
@@ -71,6 +98,7 @@ impl Settings {
         } else {
             set
         };
+        let set = with_pods(set, pods);
         #[cfg(feature = "remote")]
         let set = set.with_remote(Arc::new(crate::runtime::RemoteBackend::default()));
         let _ = (state, logs);
@@ -98,6 +126,20 @@ impl Built {
         &self.router
     }
 
+    /// Whether it acts: in a cluster another process may act under its name, and this one waits.
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub fn acts(&self) -> Result<(), String> {
+        self.cluster.acts()
+    }
+
+    /// Gives up what it holds in a cluster, so that the next process need not wait for it. It is the last thing to do, after
+    /// [`Orchestrator::shutdown`].
+    pub async fn leave(&self) {
+        self.cluster.leave().await;
+    }
+
     /// Its state directory.
     pub fn state(&self) -> &StateDir {
         &self.state
@@ -113,6 +155,13 @@ impl Built {
         self.router.replace(settings.gateway_specs());
         self.orchestrator.apply(settings.servers.iter().cloned());
         flips
+    }
+}
+
+fn with_pods(set: BackendSet, pods: Option<Arc<dyn RuntimeBackend>>) -> BackendSet {
+    match pods {
+        Some(pods) => set.with_programs(BackendKind::Kubernetes.name(), pods),
+        None => set,
     }
 }
 

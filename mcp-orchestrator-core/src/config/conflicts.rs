@@ -51,7 +51,10 @@ impl Settings {
         if !self.state_dir.exists() {
             return Ok(Vec::new());
         }
-        match self.resting() {
+        // Nothing runs for it, so no cluster is asked.
+        let mut settings = self.clone();
+        settings.backends.kubernetes = None;
+        match settings.resting().await {
             Ok(built) => Ok(built.conflicts(principal).await),
             Err(error) if error.kind() == ErrorKind::Conflict => Ok(Vec::new()),
             Err(error) => Err(error),
@@ -62,7 +65,7 @@ impl Settings {
     ///
     /// # Errors
     /// As [`build`](Self::build).
-    pub fn resting(&self) -> Result<Built> {
+    pub async fn resting(&self) -> Result<Built> {
         let lazy = |server: &Arc<ServerSpec>| {
             let mut server = ServerSpec::clone(server);
             server.start = StartMode::Lazy;
@@ -70,7 +73,7 @@ impl Settings {
         };
         let mut settings = self.clone();
         settings.servers = self.servers.iter().map(lazy).collect();
-        settings.build(true)
+        settings.build(true).await
     }
 
     fn file(&self) -> &Path {

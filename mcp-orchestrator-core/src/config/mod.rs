@@ -11,6 +11,7 @@
 mod backends;
 mod build;
 mod check;
+mod cluster;
 mod conflicts;
 mod credentials;
 mod edit;
@@ -44,6 +45,7 @@ mod write;
 
 pub use self::backends::BackendOptions;
 pub use self::build::Built;
+pub use self::cluster::ClusterReview;
 pub use self::conflicts::GatewayConflict;
 pub use self::expand::{Variables, input_variable};
 pub use self::file::{

@@ -139,7 +139,7 @@ impl Orchestrator {
 }
 
 impl Inner {
-    async fn placed(&self) -> Vec<InstanceStatus> {
+    pub(super) async fn placed(&self) -> Vec<InstanceStatus> {
         let mut events = self.pool.backend().watch();
         let mut found = Vec::new();
         let read = async {
@@ -243,6 +243,12 @@ impl Seen {
         if keys.len() > Self::MOST {
             keys.remove(0);
         }
+    }
+
+    pub(super) fn all(&self) -> Vec<InstanceKey> {
+        let keys = self.0.lock();
+        keys.unwrap_or_else(std::sync::PoisonError::into_inner)
+            .clone()
     }
 
     fn of(&self, server: &ServerId) -> Vec<InstanceKey> {

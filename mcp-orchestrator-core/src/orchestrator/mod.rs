@@ -8,6 +8,7 @@ mod calls;
 mod conflicts;
 mod context;
 mod control;
+mod described;
 mod events;
 mod explain;
 mod forward;

@@ -4,35 +4,24 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::Pool;
 use super::handle::Handle;
-use crate::runtime::{InstanceKey, Tenure};
-
-/// What becomes of an instance whose calls are done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
-    /// It rests.
-    Rest,
-    /// Nothing is left of it.
-    Remove,
-    /// We end: what outlives us goes on.
-    Leave,
-}
+use super::{Ending, Pool};
+use crate::runtime::InstanceKey;
 
 /// Which instances are about to end, each with how often it was asked for.
 #[derive(Debug, Default)]
 pub(super) struct Endings(Mutex<HashMap<InstanceKey, usize>>);
 
 /// One that is about to end, until this is dropped.
-pub(super) struct Ending<'a> {
+pub(super) struct Underway<'a> {
     endings: &'a Endings,
     key: InstanceKey,
 }
 
 impl Endings {
-    fn begin(&self, key: &InstanceKey) -> Ending<'_> {
+    fn begin(&self, key: &InstanceKey) -> Underway<'_> {
         *self.lock().entry(key.clone()).or_default() += 1;
-        Ending {
+        Underway {
             endings: self,
             key: key.clone(),
         }
@@ -47,7 +36,7 @@ impl Endings {
     }
 }
 
-impl Drop for Ending<'_> {
+impl Drop for Underway<'_> {
     fn drop(&mut self) {
         let mut endings = self.endings.lock();
         let left = endings.get_mut(&self.key).map(|count| {
@@ -62,18 +51,18 @@ impl Drop for Ending<'_> {
 
 impl Pool {
     /// Ends an instance: its calls first, up to `drain`.
-    pub(super) async fn end(&self, handle: Arc<Handle>, drain: Duration, how: End) {
-        let _ending = self.endings.begin(&handle.key);
+    pub(super) async fn end(&self, handle: Arc<Handle>, drain: Duration, ending: Ending) {
+        let _underway = self.endings.begin(&handle.key);
         handle.close();
         if tokio::time::timeout(drain, handle.unused()).await.is_err() && !drain.is_zero() {
             tracing::warn!(instance = %handle.key, calls = handle.in_use(), "instance ends with calls in flight");
         }
         handle.link.close();
         let grace = handle.spec.server.limits.stop_grace;
-        let ended = match how {
-            End::Remove => self.backend.remove(&handle.key, grace).await,
-            End::Leave if handle.tenure == Tenure::Outlives => Ok(()),
-            End::Leave | End::Rest => self.backend.stop(&handle.key, grace).await,
+        let ended = match ending {
+            Ending::Rest => self.backend.stop(&handle.key, grace).await,
+            Ending::Remove => self.backend.remove(&handle.key, grace).await,
+            Ending::Leave => self.backend.leave(&handle.key, grace).await,
         };
         if let Err(error) = ended {
             tracing::warn!(instance = %handle.key, %error, "an instance did not end");

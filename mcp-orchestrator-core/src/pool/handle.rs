@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::Spec;
 use super::link::Link;
 use crate::credential::Credential;
-use crate::runtime::{Exit, InstanceKey, Tenure};
+use crate::runtime::{Exit, InstanceKey};
 
 /// Set in the count of uses when no more may begin.
 const CLOSED: usize = 1 << (usize::BITS - 1);
@@ -33,8 +33,6 @@ pub(crate) struct Handle {
     pub(crate) since: SystemTime,
     /// Ends with it.
     pub(crate) exited: Shared<BoxFuture<'static, Exit>>,
-    /// Whether it goes on when we end.
-    pub(super) tenure: Tenure,
     /// How it ended, once it has.
     pub(crate) exit: OnceLock<Exit>,
     uses: AtomicUsize,
@@ -54,7 +52,6 @@ impl Handle {
         credential: Arc<Credential>,
         link: Link,
         exited: Shared<BoxFuture<'static, Exit>>,
-        tenure: Tenure,
     ) -> Self {
         Self {
             key,
@@ -63,7 +60,6 @@ impl Handle {
             link,
             since: SystemTime::now(),
             exited,
-            tenure,
             exit: OnceLock::new(),
             uses: AtomicUsize::new(0),
             served: AtomicU64::new(0),

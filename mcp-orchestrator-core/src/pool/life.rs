@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::end::End;
 use super::handle::Handle;
 use super::slot::{Slot, Started, Turn};
-use super::{Pool, Server};
+use super::{Ending, Pool, Server};
 use crate::credential::Credential;
 use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::{InstanceKey, LogSource, Progress, Scope};
@@ -136,7 +135,7 @@ impl Pool {
             let drain = handle.spec.server.limits.drain_timeout;
             let pool = Arc::clone(self);
             self.tasks
-                .spawn(async move { pool.end(before, drain, End::Remove).await });
+                .spawn(async move { pool.end(before, drain, Ending::Remove).await });
         }
         if let Some(observer) = self.observer() {
             observer.ready(&handle);
@@ -263,7 +262,7 @@ impl Pool {
             let _life = slot.life.lock().await;
             if let Some(handle) = slot.current() {
                 slot.clear(&handle);
-                pool.end(handle, drain, End::Remove).await;
+                pool.end(handle, drain, Ending::Remove).await;
             }
         });
     }
@@ -342,7 +341,7 @@ impl Pool {
             {
                 let _life = slot.life.lock().await;
                 slot.clear(&handle);
-                self.end(Arc::clone(&handle), drain, End::Rest).await;
+                self.end(Arc::clone(&handle), drain, Ending::Rest).await;
             }
             stopped.push(handle.key.clone());
             if again

@@ -86,6 +86,17 @@ pub(crate) struct Spec {
     pub(crate) digest: SpecDigest,
 }
 
+/// What becomes of an instance that is used no longer.
+#[derive(Clone, Copy, Debug)]
+enum Ending {
+    /// Nothing runs, all that a start needs is kept.
+    Rest,
+    /// Nothing is left.
+    Remove,
+    /// The orchestrator ends; what goes on without it goes on.
+    Leave,
+}
+
 impl Server {
     /// Why the last start of one of its instances failed, while that keeps the next one waiting.
     pub(crate) fn last_failure(&self) -> Option<Arc<Error>> {
@@ -267,7 +278,7 @@ impl Pool {
         }
     }
 
-    /// Ends everything: waits for calls in flight up to `grace`, then stops what ends with us and lets go of the rest.
+    /// Ends everything: waits for calls in flight up to `grace`, then stops what does not go on without us.
     pub(crate) async fn shutdown(self: &Arc<Self>, grace: Duration) {
         self.closing.cancel();
         let slots: Vec<_> = self
@@ -280,7 +291,7 @@ impl Pool {
             if let Some(handle) = slot.current() {
                 // Whoever listens to it until it is gone shall not wait for the slot.
                 slot.clear(&handle);
-                self.end(handle, grace, end::End::Leave).await;
+                self.end(handle, grace, Ending::Leave).await;
             }
         });
         futures_util::future::join_all(ends).await;

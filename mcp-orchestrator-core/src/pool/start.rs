@@ -141,14 +141,13 @@ impl Pool {
             server: Arc::clone(&spec.server),
             credential: Arc::clone(&credential),
         };
-        let (link, exited, receiver, tenure) = loop {
+        let (link, exited, receiver) = loop {
             let instance = self.backend.start(key, &launch, progress).await?;
             (attempt.ran, attempt.reached) = (!instance.fresh, true);
-            let tenure = instance.tenure;
             progress.report("shaking hands");
             let (arrivals, receiver) = mpsc::channel(INBOX);
             match self.link(spec, key, instance, arrivals, attempt).await? {
-                Linked::Link(link, exited) => break (link, exited, receiver, tenure),
+                Linked::Link(link, exited) => break (link, exited, receiver),
                 Linked::Unknown(refused) if attempt.stopped => return Err(start_failed(refused)),
                 Linked::Unknown(refused) => {
                     attempt.stopped = true;
@@ -162,7 +161,6 @@ impl Pool {
             credential,
             link,
             exited,
-            tenure,
         ));
         self.listen(&handle, receiver);
         Ok(handle)

@@ -10,7 +10,8 @@ use futures_util::future::{BoxFuture, join_all};
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 
 use super::{
-    Instance, InstanceEvent, InstanceKey, LaunchSpec, LogLine, LogOptions, Progress, RuntimeBackend,
+    Description, Instance, InstanceEvent, InstanceKey, LaunchSpec, LogLine, LogOptions, Progress,
+    RuntimeBackend,
 };
 use crate::credential::Credential;
 use crate::error::{Error, ErrorKind, Result};
@@ -166,9 +167,27 @@ impl RuntimeBackend for BackendSet {
                 found => return found,
             }
         }
-        let message = format!("nothing is known of instance {key}");
-        Err(Error::new(ErrorKind::NoRoute, message).with_server(key.server()))
+        Err(unknown(key))
     }
+
+    async fn describe(&self, key: &InstanceKey) -> Result<Description> {
+        for backend in self.backends() {
+            match backend.describe(key).await {
+                Err(error) if error.kind() == ErrorKind::NoRoute => {}
+                found => return found,
+            }
+        }
+        Err(unknown(key))
+    }
+
+    async fn leave(&self, key: &InstanceKey, grace: Duration) -> Result<()> {
+        self.on_all(|backend| backend.leave(key, grace)).await
+    }
+}
+
+fn unknown(key: &InstanceKey) -> Error {
+    let message = format!("nothing is known of instance {key}");
+    Error::new(ErrorKind::NoRoute, message).with_server(key.server())
 }
 
 #[cfg(test)]

@@ -16,8 +16,8 @@ use tokio_util::task::TaskTracker;
 use super::board::Board;
 use super::input::Input;
 use super::{
-    BoxedIo, Endpoint, Exit, Instance, InstanceEvent, InstanceKey, InstanceStatus, LaunchSpec,
-    LogBook, LogLine, LogOptions, Phase, Progress, RuntimeBackend, Tenure,
+    BoxedIo, Description, Endpoint, Exit, Instance, InstanceEvent, InstanceKey, InstanceStatus,
+    LaunchSpec, LogBook, LogLine, LogOptions, Phase, Progress, RuntimeBackend,
 };
 use crate::credential::Credential;
 use crate::error::{Error, ErrorKind, Result};
@@ -125,7 +125,6 @@ impl MemoryBackend {
             },
             fresh: true,
             exited,
-            tenure: Tenure::WithUs,
         })
     }
 }
@@ -186,6 +185,14 @@ impl RuntimeBackend for MemoryBackend {
         options: LogOptions,
     ) -> Result<BoxStream<'static, Result<LogLine>>> {
         self.shared.book.read(key, &options)
+    }
+
+    async fn describe(&self, key: &InstanceKey) -> Result<Description> {
+        Description::from_watch(self.watch(), key).await
+    }
+
+    async fn leave(&self, key: &InstanceKey, grace: Duration) -> Result<()> {
+        self.stop(key, grace).await
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod board;
 mod connect;
+mod describe;
 mod dispatch;
 mod hidden;
 mod input;
@@ -32,6 +33,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
 pub use self::connect::{BoxedIo, Connect, HeaderCell, Io};
+pub use self::describe::{Description, InstanceNote};
 pub use self::dispatch::BackendSet;
 pub use self::key::{InstanceKey, Scope, SpecDigest};
 pub use self::logbook::{LogBook, LogLimits};
@@ -63,17 +65,6 @@ pub struct Instance {
     pub fresh: bool,
     /// Ends when the instance does, however that comes. It may be polled or dropped at will.
     pub exited: BoxFuture<'static, Exit>,
-    /// Whether it goes on when we end.
-    pub tenure: Tenure,
-}
-
-/// Whether an instance goes on when the process that started it ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tenure {
-    /// It ends with us, and is stopped before.
-    WithUs,
-    /// It goes on, and is joined by who comes after us: nobody stops it because we end.
-    Outlives,
 }
 
 impl fmt::Debug for Instance {
@@ -272,4 +263,17 @@ pub trait RuntimeBackend: fmt::Debug + fmt::Display + Send + Sync + 'static {
         key: &InstanceKey,
         options: LogOptions,
     ) -> Result<BoxStream<'static, Result<LogLine>>>;
+
+    /// What people want to know of an instance, resting ones too.
+    ///
+    /// # Errors
+    /// [`NoRoute`](crate::ErrorKind::NoRoute) where nothing is known of it.
+    async fn describe(&self, key: &InstanceKey) -> Result<Description>;
+
+    /// The orchestrator ends: what goes on without it is left as it is, what does not is stopped as `stop` does. Absent is
+    /// Ok.
+    ///
+    /// # Errors
+    /// As `stop`.
+    async fn leave(&self, key: &InstanceKey, grace: Duration) -> Result<()>;
 }

@@ -18,8 +18,8 @@ use tokio::task::JoinSet;
 
 use super::socket;
 use super::wire::{
-    CallEvent, CallRequest, ConflictInfo, Conflicts, ExplainRequest, Explanation, InstanceInfo,
-    Instances, Line, LogRequest, Refusal, Reloaded, Status, Tools, Touched,
+    CallEvent, CallRequest, ConflictInfo, Conflicts, Descriptions, ExplainRequest, Explanation,
+    InstanceInfo, Instances, Line, LogRequest, Refusal, Reloaded, Status, Tools, Touched,
 };
 
 /// Speaks with the gateway of a state directory. Each request has a connection of its own.
@@ -150,6 +150,14 @@ impl Client {
     /// As [`status`](Self::status).
     pub async fn explain(&self, what: &ExplainRequest) -> Result<Explanation, ClientError> {
         self.post("/v1/explain", what).await
+    }
+
+    /// What is known of a server's instances, or of one.
+    ///
+    /// # Errors
+    /// As [`status`](Self::status).
+    pub async fn describe(&self, name: &str) -> Result<Descriptions, ClientError> {
+        self.get(&format!("/v1/describe/{name}")).await
     }
 
     /// Reads the configuration again.

@@ -19,8 +19,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::wire::{
-    CallRequest, ConfigProblem, ConflictInfo, Conflicts, ExplainRequest, GatewayInfo, Instances,
-    Line, LogRequest, LogText, Refusal, Reloaded, Status, Tools, Touched,
+    CallRequest, ConfigProblem, ConflictInfo, Conflicts, Described, Descriptions, ExplainRequest,
+    GatewayInfo, Instances, Line, LogRequest, LogText, Refusal, Reloaded, Status, Tools, Touched,
 };
 use super::{Control, call};
 use crate::{errors, reload};
@@ -33,6 +33,7 @@ pub(crate) fn router(control: Control) -> Router {
     Router::new()
         .route("/v1/status", get(status))
         .route("/v1/instances", get(instances))
+        .route("/v1/describe/{name}", get(describe))
         .route("/v1/conflicts", get(conflicts))
         .route("/v1/explain", post(explain))
         .route("/v1/reload", post(reload))
@@ -97,6 +98,12 @@ async fn status(State(control): State<Control>) -> Answer {
 async fn instances(State(control): State<Control>) -> Answer {
     let instances = control.orchestrator().instances().await;
     ok(&Instances { instances })
+}
+
+async fn describe(State(control): State<Control>, Path(name): Path<String>) -> Answer {
+    let known = control.orchestrator().describe(&name).await?;
+    let instances = known.into_iter().map(Described::from).collect();
+    ok(&Descriptions { instances })
 }
 
 async fn conflicts(State(control): State<Control>) -> Answer {

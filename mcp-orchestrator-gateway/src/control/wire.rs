@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use mcp_orchestrator_core::config::{GatewayConflict, Position, Problem};
 pub use mcp_orchestrator_core::orchestrator::{Explanation, InstanceInfo, InstanceState};
-use mcp_orchestrator_core::runtime::{LogLine, LogSource};
+use mcp_orchestrator_core::runtime::{Description, LogLine, LogSource, Phase};
 use mcp_orchestrator_core::{Error, ErrorKind};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -50,6 +50,74 @@ pub struct GatewayInfo {
 pub struct Instances {
     /// Every instance, and every server without one.
     pub instances: Vec<InstanceInfo>,
+}
+
+/// `GET /v1/describe/{name}`: of a server or an instance.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Descriptions {
+    /// What is known of each instance, oldest first.
+    pub instances: Vec<Described>,
+}
+
+/// What is known of one instance.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Described {
+    /// Its server.
+    pub server: String,
+    /// Its public name.
+    pub instance: String,
+    /// Whose credential it holds.
+    pub owner: String,
+    /// How it is.
+    pub phase: Phase,
+    /// Since when, in UTC.
+    pub since: String,
+    /// Why it is so.
+    pub reason: Option<String>,
+    /// What else is known, by name.
+    pub details: Vec<(String, String)>,
+    /// What happened to it, oldest first.
+    pub events: Vec<EventText>,
+    /// Lines for a shell: what each does, and the line.
+    pub commands: Vec<(String, String)>,
+}
+
+/// Something that happened to an instance.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct EventText {
+    /// When, in UTC.
+    pub at: Option<String>,
+    /// What.
+    pub text: String,
+}
+
+impl From<Description> for Described {
+    fn from(description: Description) -> Self {
+        let status = description.status;
+        let place = status.place.into_iter();
+        let place = place.map(|(name, value)| (name.to_owned(), value));
+        let mut details: Vec<(String, String)> = place.collect();
+        for (name, value) in description.details {
+            if !details.iter().any(|(known, _)| *known == name) {
+                details.push((name, value));
+            }
+        }
+        let events = description.events.into_iter().map(|event| EventText {
+            at: event.at.map(utc),
+            text: event.text,
+        });
+        Self {
+            server: status.key.server().to_string(),
+            instance: status.key.name().to_owned(),
+            owner: status.key.owner().to_string(),
+            phase: status.phase,
+            since: utc(status.since),
+            reason: status.reason,
+            details,
+            events: events.collect(),
+            commands: description.commands,
+        }
+    }
 }
 
 /// `GET /v1/conflicts`.

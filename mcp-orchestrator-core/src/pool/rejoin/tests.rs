@@ -108,7 +108,6 @@ impl RuntimeBackend for Lasting {
             endpoint,
             fresh,
             exited: std::future::pending().boxed(),
-            tenure: crate::runtime::Tenure::Outlives,
         })
     }
 
@@ -137,6 +136,14 @@ impl RuntimeBackend for Lasting {
         _: LogOptions,
     ) -> Result<BoxStream<'static, Result<LogLine>>> {
         Ok(futures_util::StreamExt::boxed(futures_util::stream::empty()))
+    }
+
+    async fn describe(&self, key: &InstanceKey) -> Result<crate::runtime::Description> {
+        crate::runtime::Description::from_watch(self.watch(), key).await
+    }
+
+    async fn leave(&self, _: &InstanceKey, _: Duration) -> Result<()> {
+        Ok(())
     }
 }
 

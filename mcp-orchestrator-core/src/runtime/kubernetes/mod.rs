@@ -11,6 +11,7 @@ mod access;
 mod attach;
 mod choice;
 mod client;
+mod describe;
 mod diagnose;
 pub(crate) mod errors;
 mod facts;
@@ -26,6 +27,7 @@ mod place;
 mod render;
 mod review;
 mod runs;
+mod seat;
 mod start;
 mod state_key;
 mod status;
@@ -57,14 +59,15 @@ pub use self::options::KubernetesOptions;
 use self::owner::Owner;
 pub use self::review::{Denied, Place, RULES, Rule, review, role, rules};
 use self::runs::Runs;
+pub use self::seat::Seat;
 pub use self::state_key::state_key;
 use self::store::Store;
 use self::told::ToldStatuses;
 use self::writes::Writes;
 use super::board::Board;
 use super::{
-    Instance, InstanceEvent, InstanceKey, LaunchSpec, LogBook, LogLine, LogOptions, Progress,
-    RuntimeBackend,
+    Description, Instance, InstanceEvent, InstanceKey, LaunchSpec, LogBook, LogLine, LogOptions,
+    Progress, RuntimeBackend,
 };
 use crate::credential::Credential;
 use crate::error::{Error, Result};
@@ -192,6 +195,15 @@ impl RuntimeBackend for KubernetesBackend {
         options: LogOptions,
     ) -> Result<BoxStream<'static, Result<LogLine>>> {
         self.0.logs(key, options).await
+    }
+
+    async fn describe(&self, key: &InstanceKey) -> Result<Description> {
+        self.0.describe(key, self.watch()).await
+    }
+
+    /// A pod goes on without us: who comes after us under the same name finds it.
+    async fn leave(&self, _: &InstanceKey, _: Duration) -> Result<()> {
+        Ok(())
     }
 }
 

@@ -22,7 +22,8 @@ impl Owner {
     }
 }
 
-async fn find_or_make(access: &Access, name: &str) -> Result<Value> {
+/// The reference to the owner, which is made where there is none.
+pub(super) async fn find_or_make(access: &Access, name: &str) -> Result<Value> {
     let namespace = access.namespace();
     let maps: Api<ConfigMap> = Api::namespaced(access.client().clone(), namespace);
     let action = |verb| Action::new(verb, "configmaps", namespace).on(name);

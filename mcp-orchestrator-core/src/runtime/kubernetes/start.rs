@@ -23,7 +23,7 @@ use super::store::View;
 use super::streams::held;
 use crate::credential::Credential;
 use crate::error::{Error, ErrorKind, Result};
-use crate::runtime::{Endpoint, Instance, InstanceKey, LaunchSpec, Progress, Tenure};
+use crate::runtime::{Endpoint, Instance, InstanceKey, LaunchSpec, Progress};
 use crate::server::{Injection, Launch, ProgramTransport, ServerSpec};
 
 /// How often what somebody else undoes is done again.
@@ -191,7 +191,6 @@ impl Shared {
             endpoint,
             fresh,
             exited,
-            tenure: Tenure::Outlives,
         })
     }
 

@@ -14,9 +14,7 @@ use tokio::sync::watch;
 use super::secrets::Secrets;
 use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::input::Input;
-use crate::runtime::{
-    Connect, Endpoint, Exit, Instance, InstanceKey, LaunchSpec, Progress, Tenure,
-};
+use crate::runtime::{Connect, Endpoint, Exit, Instance, InstanceKey, LaunchSpec, Progress};
 
 /// One run: from the decision to start it until nothing of it is left.
 #[derive(Debug)]
@@ -163,7 +161,6 @@ impl Live {
                 },
                 fresh: created,
                 exited: self.signals.exited(),
-                tenure: Tenure::WithUs,
             }),
         }
     }
@@ -176,7 +173,6 @@ impl Live {
             endpoint: Endpoint::Stream { reader, writer },
             fresh: true,
             exited: self.signals.exited(),
-            tenure: Tenure::WithUs,
         })
     }
 

@@ -33,8 +33,8 @@ use self::live::{Joined, Live, Why};
 use self::secrets::Secrets;
 use super::board::Board;
 use super::{
-    Instance, InstanceEvent, InstanceKey, InstanceStatus, LaunchSpec, LogBook, LogLine, LogOptions,
-    Phase, Progress, RuntimeBackend,
+    Description, Instance, InstanceEvent, InstanceKey, InstanceStatus, LaunchSpec, LogBook,
+    LogLine, LogOptions, Phase, Progress, RuntimeBackend,
 };
 use crate::credential::Credential;
 use crate::error::{Error, ErrorKind, Result};
@@ -176,6 +176,24 @@ impl RuntimeBackend for ProcessBackend {
         options: LogOptions,
     ) -> Result<BoxStream<'static, Result<LogLine>>> {
         self.0.book.read(key, &options)
+    }
+
+    async fn describe(&self, key: &InstanceKey) -> Result<Description> {
+        let mut description = Description::from_watch(self.watch(), key).await?;
+        let place = &description.status.place;
+        if let Some((_, pid)) = place.iter().find(|(name, _)| *name == "pid") {
+            let lines = [
+                ("its process", format!("ps -fp {pid}")),
+                ("its files and connections", format!("lsof -p {pid}")),
+            ];
+            let lines = lines.map(|(what, line)| (what.to_owned(), line));
+            description.commands.extend(lines);
+        }
+        Ok(description)
+    }
+
+    async fn leave(&self, key: &InstanceKey, grace: Duration) -> Result<()> {
+        self.stop(key, grace).await
     }
 }
 

@@ -20,8 +20,8 @@ use http::uri::Scheme;
 use self::instances::Instances;
 use self::tls::{TlsConnect, Trust};
 use super::{
-    Connect, Endpoint, Instance, InstanceEvent, InstanceKey, LaunchSpec, LogLine, LogOptions,
-    Progress, RuntimeBackend, TcpConnect, Tenure,
+    Connect, Description, Endpoint, Instance, InstanceEvent, InstanceKey, LaunchSpec, LogLine,
+    LogOptions, Progress, RuntimeBackend, TcpConnect,
 };
 use crate::credential::Credential;
 use crate::error::{Error, ErrorKind, Result};
@@ -128,7 +128,6 @@ impl RuntimeBackend for RemoteBackend {
             },
             fresh: started.fresh,
             exited: started.exited,
-            tenure: Tenure::WithUs,
         })
     }
 
@@ -169,6 +168,14 @@ impl RuntimeBackend for RemoteBackend {
             .into_stream()
             .filter_map(|_| std::future::ready(None))
             .boxed())
+    }
+
+    async fn describe(&self, key: &InstanceKey) -> Result<Description> {
+        Description::from_watch(self.watch(), key).await
+    }
+
+    async fn leave(&self, key: &InstanceKey, grace: Duration) -> Result<()> {
+        self.stop(key, grace).await
     }
 }
 

@@ -1,0 +1,48 @@
+//! What `check` tells of the cluster in which programs run: which one, and whether it allows all that is needed.
+
+use mcp_orchestrator_core::config::{ClusterReview, KubernetesSettings};
+use serde_json::{Value, json};
+
+use crate::exit::Failure;
+use crate::output;
+
+/// What a look at the cluster has found.
+#[derive(Debug)]
+pub(super) struct Cluster(Result<ClusterReview, String>);
+
+impl Cluster {
+    /// Looks. Nothing is started or changed.
+    pub(super) async fn look(settings: &KubernetesSettings) -> Self {
+        Self(settings.review().await.map_err(|error| error.to_string()))
+    }
+
+    /// Whether it can be used.
+    pub(super) fn is_right(&self) -> bool {
+        self.0.as_ref().is_ok_and(|found| found.denied.is_empty())
+    }
+
+    /// For programs.
+    pub(super) fn json(&self) -> Value {
+        match &self.0 {
+            Ok(found) => json!({"chosen": found.said, "denied": found.denied}),
+            Err(error) => json!({"error": error}),
+        }
+    }
+
+    /// For people.
+    pub(super) fn print(&self) -> Result<(), Failure> {
+        match &self.0 {
+            Ok(found) => {
+                output::line(&found.said)?;
+                for denied in &found.denied {
+                    output::line(&format!("error: {denied}"))?;
+                }
+                match found.denied.len() {
+                    0 => output::line("it allows all that is needed"),
+                    count => output::line(&format!("{count} rights are missing there")),
+                }
+            }
+            Err(error) => output::line(&format!("error: {error}")),
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! The cluster that the settings name: the way to it, and whether it lets us do what we have to.
+
+use std::sync::Arc;
+
+use super::settings::{BackendSettings, KubernetesSettings};
+use crate::error::{Error, ErrorKind, Result};
+#[cfg(feature = "kubernetes")]
+use crate::runtime::kubernetes::{
+    Access, AccessOptions, Held, KubernetesBackend, KubernetesOptions, Seat, review,
+};
+use crate::runtime::{LogBook, RuntimeBackend};
+use crate::seal::StateKey;
+use crate::state::{StateDir, StateStore};
+
+/// What a look at the cluster has found. Nothing was changed.
+#[derive(Clone, Debug)]
+pub struct ClusterReview {
+    /// Which cluster and namespace were chosen, and why.
+    pub said: String,
+    /// The rights that are missing, each with the rule of a Role that gives it.
+    pub denied: Vec<String>,
+}
+
+impl ClusterReview {
+    /// Whether all rights are there.
+    ///
+    /// # Errors
+    /// All that are missing.
+    pub fn allowed(&self) -> Result<()> {
+        if self.denied.is_empty() {
+            return Ok(());
+        }
+        let text = format!(
+            "{}: {} rights are missing:\n  {}",
+            self.said,
+            self.denied.len(),
+            self.denied.join("\n  ")
+        );
+        Err(Error::new(ErrorKind::Config, text))
+    }
+}
+
+#[cfg(feature = "kubernetes")]
+impl KubernetesSettings {
+    /// Looks whether the cluster can be reached, has the namespace, and allows all that is needed.
+    ///
+    /// # Errors
+    /// Where the kubeconfig cannot be used, the cluster cannot be asked, or the namespace is not there.
+    pub async fn review(&self) -> Result<ClusterReview> {
+        look(&self.open().await?).await
+    }
+
+    /// The way to the cluster.
+    pub(super) async fn open(&self) -> Result<Access> {
+        let options = AccessOptions {
+            kubeconfig: self.kubeconfig.clone(),
+            context: self.context.clone(),
+            namespace: self.namespace.clone(),
+        };
+        Access::open(&options).await
+    }
+}
+
+#[cfg(feature = "kubernetes")]
+async fn look(access: &Access) -> Result<ClusterReview> {
+    let denied = review(access).await?;
+    Ok(ClusterReview {
+        said: access.said().to_owned(),
+        denied: denied.iter().map(ToString::to_string).collect(),
+    })
+}
+
+/// What a running orchestrator has in the cluster; nothing where nothing runs there.
+#[derive(Debug, Default)]
+pub(super) struct Cluster {
+    #[cfg(feature = "kubernetes")]
+    seat: std::sync::Mutex<Option<Seat>>,
+    #[cfg(feature = "kubernetes")]
+    held: Option<tokio::sync::watch::Receiver<Held>>,
+    documents: Option<Arc<dyn StateStore>>,
+    state_key: Option<Arc<StateKey>>,
+}
+
+impl Cluster {
+    /// Lists and facts, where they are kept in the cluster.
+    pub(super) fn documents(&self) -> Option<Arc<dyn StateStore>> {
+        self.documents.clone()
+    }
+
+    /// The state key, where it is kept in the cluster.
+    pub(super) fn state_key(&self) -> Option<Arc<StateKey>> {
+        self.state_key.clone()
+    }
+}
+
+#[cfg(feature = "kubernetes")]
+impl Cluster {
+    /// Says which cluster was chosen, refuses one that lacks rights or the namespace, and takes the orchestrator's seat
+    /// there. One that does not answer yet is no error: it is waited for.
+    pub(super) async fn enter(backends: &BackendSettings, state: &StateDir) -> Result<Self> {
+        let Some(settings) = &backends.kubernetes else {
+            return Ok(Self::default());
+        };
+        let access = settings.open().await?;
+        tracing::info!("{}", access.said());
+        match look(&access).await {
+            Ok(found) => found.allowed()?,
+            Err(error) if error.kind() == ErrorKind::Unavailable => {
+                tracing::warn!(%error, "the cluster does not answer yet");
+            }
+            Err(error) => return Err(error),
+        }
+        let seat = Seat::take(access, settings.name.clone(), state.path()).await?;
+        let inside = seat.access().is_inside();
+        // From inside nothing on a disk outlives us.
+        let state_key = match inside {
+            true => Some(seat.state_key().await?),
+            false => None,
+        };
+        Ok(Self {
+            held: Some(seat.held()),
+            documents: inside.then(|| seat.documents()),
+            state_key,
+            seat: Some(seat).into(),
+        })
+    }
+
+    fn seat(&self) -> std::sync::MutexGuard<'_, Option<Seat>> {
+        let seat = self.seat.lock();
+        seat.unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// The backend of pods.
+    pub(super) fn pods(
+        &self,
+        backends: &BackendSettings,
+        logs: &LogBook,
+        key: &Arc<StateKey>,
+    ) -> Option<Arc<dyn RuntimeBackend>> {
+        let settings = backends.kubernetes.as_ref()?;
+        let seat = self.seat();
+        let seat = seat.as_ref()?;
+        let mut options = KubernetesOptions::new(settings.name.clone(), Arc::clone(key));
+        if !settings.gateway.is_empty() {
+            options.gateway_labels.clone_from(&settings.gateway);
+        }
+        if let Some(image) = &settings.base_image {
+            options.base_image.clone_from(image);
+        }
+        let access = seat.access().clone();
+        let pods = KubernetesBackend::new(access, options, logs.clone(), Some(seat.acts()));
+        Some(Arc::new(pods))
+    }
+
+    pub(super) fn acts(&self) -> Result<(), String> {
+        let held = self.held.as_ref().map(|held| held.borrow().clone());
+        match held {
+            // What cannot renew it goes on serving what runs.
+            None | Some(Held::Ours | Held::Unsure(_)) => Ok(()),
+            Some(waiting) => Err(format!("the orchestrator's lease: {waiting}")),
+        }
+    }
+
+    pub(super) async fn leave(&self) {
+        let seat = self.seat().take();
+        if let Some(seat) = seat {
+            seat.give_up().await;
+        }
+    }
+}
+
+#[cfg(not(feature = "kubernetes"))]
+impl Cluster {
+    pub(super) async fn enter(backends: &BackendSettings, _: &StateDir) -> Result<Self> {
+        match &backends.kubernetes {
+            None => Ok(Self::default()),
+            Some(cluster) => Err(cluster
+                .review()
+                .await
+                .map_or_else(|error| error, |_| unbuilt())),
+        }
+    }
+
+    pub(super) fn pods(
+        &self,
+        _: &BackendSettings,
+        _: &LogBook,
+        _: &Arc<StateKey>,
+    ) -> Option<Arc<dyn RuntimeBackend>> {
+        None
+    }
+
+    pub(super) fn acts(&self) -> Result<(), String> {
+        Ok(())
+    }
+
+    pub(super) async fn leave(&self) {
+        std::future::ready(()).await;
+    }
+}
+
+#[cfg(not(feature = "kubernetes"))]
+fn unbuilt() -> Error {
+    let text = "this program was built without the backend kubernetes";
+    Error::new(ErrorKind::Unsupported, text)
+}
+
+#[cfg(not(feature = "kubernetes"))]
+impl KubernetesSettings {
+    /// Looks whether the cluster can be reached, has the namespace, and allows all that is needed.
+    ///
+    /// # Errors
+    /// Always: this program was built without the backend.
+    pub async fn review(&self) -> Result<ClusterReview> {
+        std::future::ready(Err(unbuilt())).await
+    }
+}

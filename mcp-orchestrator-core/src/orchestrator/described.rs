@@ -1,0 +1,40 @@
+//! What an operator wants to know of a server or an instance that does not do what it should.
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::orchestrator::Orchestrator;
+use crate::runtime::{Description, InstanceKey};
+
+impl Orchestrator {
+    /// Describes an instance by its public name, or all of a server, resting ones too; oldest first.
+    ///
+    /// # Errors
+    /// [`NoRoute`](ErrorKind::NoRoute) where nothing of this name has run.
+    pub async fn describe(&self, name: &str) -> Result<Vec<Description>> {
+        let inner = &self.inner;
+        let mut keys: Vec<InstanceKey> = inner.seen.all();
+        for status in inner.placed().await {
+            if !keys.contains(&status.key) {
+                keys.push(status.key);
+            }
+        }
+        keys.retain(|key| key.name() == name || key.server().as_str() == name);
+        let mut described = Vec::new();
+        for key in keys {
+            match inner.pool.backend().describe(&key).await {
+                Ok(description) => described.push(description),
+                Err(error) if error.kind() == ErrorKind::NoRoute => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if described.is_empty() {
+            let known = inner.pool.servers().keys().any(|id| id.as_str() == name);
+            let text = if known {
+                format!("no instance of server {name} has run yet")
+            } else {
+                format!("no server and no instance is called {name:?}")
+            };
+            return Err(Error::new(ErrorKind::NoRoute, text));
+        }
+        Ok(described)
+    }
+}

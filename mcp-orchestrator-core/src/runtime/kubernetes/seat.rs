@@ -1,0 +1,118 @@
+//! What an orchestrator has in its cluster besides instances: the owner of all, the Lease, the state.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use tokio::sync::watch;
+
+use super::access::Access;
+use super::lease::{Held, Holder, LeaseOptions, identity};
+use super::names::{MANAGER, ORCHESTRATOR};
+use super::owner;
+use super::state_key::state_key;
+use crate::error::{ErrorKind, Result};
+use crate::seal::StateKey;
+use crate::state::{ConfigMapState, StateStore};
+
+/// The place of one orchestrator in a cluster. While it lives, the Lease is asked for and kept.
+pub struct Seat {
+    access: Access,
+    name: String,
+    owner: Option<OwnerReference>,
+    holder: Holder,
+}
+
+impl Seat {
+    /// Takes it: finds or makes the owner, and begins to ask for the Lease. `state` is the state directory, which tells
+    /// processes outside of the cluster apart.
+    ///
+    /// # Errors
+    /// Where the owner is refused. A cluster that does not answer yet is no error.
+    pub async fn take(access: Access, name: impl Into<String>, state: &Path) -> Result<Self> {
+        let name = name.into();
+        let owner = match owner::find_or_make(&access, &name).await {
+            Ok(owner) => serde_json::from_value(owner).ok(),
+            Err(error) if error.kind() == ErrorKind::Unavailable => {
+                tracing::warn!(%error, "the lease will belong to nobody");
+                None
+            }
+            Err(error) => return Err(error),
+        };
+        let options = LeaseOptions {
+            identity: identity(access.is_inside(), Some(state)),
+            labels: labels(&name, "lease"),
+            owner: owner.clone(),
+            name: name.clone(),
+        };
+        let holder = Holder::start(&access, options);
+        Ok(Self {
+            access,
+            name,
+            owner,
+            holder,
+        })
+    }
+
+    /// The way to the cluster.
+    pub fn access(&self) -> &Access {
+        &self.access
+    }
+
+    /// Who holds the Lease, now and from now on.
+    pub fn held(&self) -> watch::Receiver<Held> {
+        self.holder.held()
+    }
+
+    /// Whether this process may write, now and from now on.
+    pub fn acts(&self) -> watch::Receiver<bool> {
+        self.holder.acts()
+    }
+
+    /// The state key, in a Secret that outlives the orchestrator.
+    ///
+    /// # Errors
+    /// Where it can be neither read nor made.
+    pub async fn state_key(&self) -> Result<Arc<StateKey>> {
+        state_key(&self.access, &self.name, labels(&self.name, "state")).await
+    }
+
+    /// Documents in the cluster, which go with the orchestrator.
+    pub fn documents(&self) -> Arc<dyn StateStore> {
+        let labels = labels(&self.name, "state");
+        let state = ConfigMapState::new(self.access.clone(), self.name.clone(), labels);
+        let state = state.while_acting(self.acts());
+        Arc::new(match &self.owner {
+            Some(owner) => state.owned_by(owner.clone()),
+            None => state,
+        })
+    }
+
+    /// Gives the Lease up, so that the next process need not wait for its end.
+    pub async fn give_up(self) {
+        self.holder.release().await;
+    }
+}
+
+impl fmt::Debug for Seat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Seat")
+            .field("access", &self.access)
+            .field("name", &self.name)
+            .field("holder", &self.holder)
+            .finish_non_exhaustive()
+    }
+}
+
+fn labels(name: &str, component: &str) -> BTreeMap<String, String> {
+    let labels = [
+        ("app.kubernetes.io/managed-by", MANAGER),
+        ("app.kubernetes.io/component", component),
+        (ORCHESTRATOR, name),
+    ];
+    labels
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into()
+}
