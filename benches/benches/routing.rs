@@ -57,7 +57,7 @@ fn decide(bencher: Bencher<'_, '_>, (router, lists): (TableRouter, Lists), tool:
     });
 }
 
-#[divan::bench(args = TOOLS)]
+#[divan::bench(args = TOOLS, sample_size = 3200)]
 fn prefixed(bencher: Bencher<'_, '_>, tools: usize) {
     decide(
         bencher,
@@ -67,14 +67,14 @@ fn prefixed(bencher: Bencher<'_, '_>, tools: usize) {
 }
 
 /// The tool of the last server, and the allocations of a decision: there must be none.
-#[divan::bench(args = TOOLS, consts = SERVERS)]
+#[divan::bench(args = TOOLS, consts = SERVERS, sample_size = 3200)]
 fn bare<const S: usize>(bencher: Bencher<'_, '_>, tools: usize) {
     let tool = format!("tool_{}_0", S - 1);
     decide(bencher, gateway(ToolNames::Bare, S, tools), &tool);
 }
 
 /// As `bare`, where each user has a list of their own.
-#[divan::bench(args = TOOLS, consts = SERVERS)]
+#[divan::bench(args = TOOLS, consts = SERVERS, sample_size = 3200)]
 fn bare_by_owner<const S: usize>(bencher: Bencher<'_, '_>, tools: usize) {
     let (_, lists) = gateway(ToolNames::Bare, S, tools);
     let mut entries = Vec::new();

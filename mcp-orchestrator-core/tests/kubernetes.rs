@@ -1,16 +1,86 @@
-//! Pods of a real cluster: the contract of every backend.
+//! Pods of a real cluster: the contract of every backend, and what only pods promise. All of it under the Role.
 #![cfg(all(feature = "kubernetes", feature = "test-util"))]
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
+#[path = "kubernetes_reach/cluster.rs"]
+#[expect(
+    clippy::print_stdout,
+    reason = "who runs the tests shall know what was left out"
+)]
 mod cluster;
+mod kubernetes_faults;
 
-use mcp_orchestrator_core::id::SlotName;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mcp_orchestrator_core::id::{ServerId, SlotName};
+use mcp_orchestrator_core::runtime::LogBook;
+use mcp_orchestrator_core::runtime::kubernetes::{Access, KubernetesBackend, KubernetesOptions};
+use mcp_orchestrator_core::seal::StateKey;
 use mcp_orchestrator_core::server::{
-    CredentialSlot, Injection, Launch, ProgramTransport, ServerSpec,
+    CommandLine, CredentialSlot, Injection, Launch, Program, ProgramTransport, ServerSpec,
 };
 use mcp_orchestrator_core::testing::runtime::{Script, suite};
 
-use crate::cluster::{Cluster, server};
+use crate::cluster::{Space, space};
+
+/// The state key of all backends here.
+fn state_key() -> Arc<StateKey> {
+    Arc::new(StateKey::new([3; 32]))
+}
+
+/// A way to the cluster with no more rights than the Role gives.
+async fn enter(space: &Space) -> Access {
+    let token = space.account("orchestrator").await;
+    space.bind("orchestrator").await;
+    space.open_as(&token).await
+}
+
+/// A backend, as a new process would have it.
+fn backend(access: &Access) -> KubernetesBackend {
+    let options = KubernetesOptions::new("suite", state_key());
+    KubernetesBackend::new(access.clone(), options, LogBook::default(), None)
+}
+
+/// A server that runs this in the test's image, with little of everything. The image has a shell with its usual tools,
+/// and `fixture_server`.
+fn server(name: &str, command: &[&str]) -> ServerSpec {
+    let image = std::env::var("MCP_ORCHESTRATOR_TEST_IMAGE")
+        .unwrap_or_else(|_| "localhost/mcp-orchestrator-test:1".to_owned());
+    let (program, args) = command.split_first().unwrap();
+    let mut program = Program {
+        command: Some(CommandLine {
+            program: (*program).to_owned(),
+            args: args.iter().map(|arg| (*arg).into()).collect(),
+            cwd: None,
+        }),
+        image: Some(image),
+        ..Program::default()
+    };
+    let requests = &mut program.container.resources.requests;
+    for (name, quantity) in [("cpu", "10m"), ("memory", "16Mi")] {
+        requests.insert(name.to_owned(), quantity.to_owned());
+    }
+    let id = ServerId::new(name).unwrap();
+    let mut server = ServerSpec::new(id, Launch::Program(program));
+    server.limits.stop_grace = Duration::from_secs(1);
+    server
+}
+
+fn program(server: &mut ServerSpec) -> &mut Program {
+    match &mut server.launch {
+        Launch::Program(program) => program,
+        Launch::Remote(_) => panic!("a program"),
+    }
+}
+
+fn http(mut server: ServerSpec) -> ServerSpec {
+    program(&mut server).transport = ProgramTransport::Http {
+        port: None,
+        path: "/mcp".into(),
+    };
+    server
+}
 
 fn shell(name: &str, script: &str) -> ServerSpec {
     server(name, &["sh", "-c", script])
@@ -23,7 +93,7 @@ fn fixture(script: Script) -> Option<ServerSpec> {
         Script::Stubborn => shell("stubborn", "trap '' TERM; cat; while :; do sleep 60; done"),
         Script::Chatty => shell(
             "chatty",
-            "for i in $(seq 100); do echo line $i >&2; done; exec cat",
+            "i=1; while [ $i -le 100 ]; do echo line $i >&2; i=$((i+1)); done; exec cat",
         ),
         Script::ShowFile => {
             let mut server = shell(
@@ -41,16 +111,7 @@ fn fixture(script: Script) -> Option<ServerSpec> {
             });
             server
         }
-        Script::Http => {
-            let mut server = shell("http", "exec httpd -f -p ${PORT} -h /tmp");
-            if let Launch::Program(program) = &mut server.launch {
-                program.transport = ProgramTransport::Http {
-                    port: None,
-                    path: "/mcp".into(),
-                };
-            }
-            server
-        }
+        Script::Http => http(shell("http", "exec httpd -f -p ${PORT} -h /tmp")),
         Script::Missing => server("missing", &["no-such-program"]),
         _ => return None,
     })
@@ -58,11 +119,12 @@ fn fixture(script: Script) -> Option<ServerSpec> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn keeps_the_contract() {
-    let Some(cluster) = Cluster::new("contract").await else {
+    let Some(space) = space("contract").await else {
         return;
     };
-    let backend = cluster.backend().await;
+    let access = enter(&space).await;
+    let backend = backend(&access);
     suite(&backend, &fixture).await;
     drop(backend);
-    cluster.close().await;
+    space.leave().await;
 }

@@ -254,27 +254,6 @@ impl Pool {
         }
     }
 
-    /// Ends an instance: its calls first, up to `drain`.
-    pub(super) async fn end(&self, handle: Arc<Handle>, drain: Duration, ending: Ending) {
-        handle.close();
-        if tokio::time::timeout(drain, handle.unused()).await.is_err() && !drain.is_zero() {
-            tracing::warn!(instance = %handle.key, calls = handle.in_use(), "instance ends with calls in flight");
-        }
-        handle.link.close();
-        let grace = handle.spec.server.limits.stop_grace;
-        let ended = match ending {
-            Ending::Rest => self.backend.stop(&handle.key, grace).await,
-            Ending::Remove => self.backend.remove(&handle.key, grace).await,
-            Ending::Leave => self.backend.leave(&handle.key, grace).await,
-        };
-        if let Err(error) = ended {
-            tracing::warn!(instance = %handle.key, %error, "an instance did not end");
-        }
-        if let Some(observer) = self.observer() {
-            observer.gone(&handle.key, None);
-        }
-    }
-
     /// Ends what a slot holds; the slot is out of the table already.
     pub(super) fn retire(self: &Arc<Self>, slot: Arc<Slot>, drain: Duration) {
         let pool = Arc::clone(self);

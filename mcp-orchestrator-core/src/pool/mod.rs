@@ -1,14 +1,17 @@
 //! From a key to a running instance and its conversations: started once for all who wait, restarted with backoff,
 //! put to rest when idle, replaced when its spec has changed.
 
+mod end;
 mod handle;
 mod life;
 mod link;
+mod orphans;
 mod rejoin;
 mod slot;
 mod start;
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
@@ -61,6 +64,9 @@ pub(crate) struct Pool {
     tasks: TaskTracker,
     closing: CancellationToken,
     replacing: Semaphore,
+    endings: end::Endings,
+    /// Set once those that nobody has are minded.
+    minding: AtomicBool,
     /// Instances whose conversation broke off.
     lost: rejoin::Lost,
     /// Whether all callers are one person.
@@ -112,6 +118,8 @@ impl Pool {
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
             replacing: Semaphore::new(REPLACE_AT_ONCE),
+            endings: end::Endings::default(),
+            minding: AtomicBool::new(false),
             lost: rejoin::Lost::default(),
             single_principal,
         })
@@ -185,6 +193,10 @@ impl Pool {
             self.retire_all(&server);
         }
         self.start_eager();
+        // Before the first catalog nobody knows what is wanted.
+        if !self.minding.swap(true, Ordering::AcqRel) {
+            self.tasks.spawn(Arc::clone(self).mind_orphans());
+        }
     }
 
     /// Starts what is to run from the beginning.

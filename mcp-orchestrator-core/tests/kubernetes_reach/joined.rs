@@ -57,7 +57,9 @@ fn server() -> ServerSpec {
         ..Program::default()
     };
     let id = ServerId::new("strict").unwrap();
-    ServerSpec::new(id, Launch::Program(program))
+    let mut server = ServerSpec::new(id, Launch::Program(program));
+    server.limits.start_timeout = std::time::Duration::from_secs(8);
+    server
 }
 
 /// An orchestrator, as a new process would have it.
@@ -83,9 +85,10 @@ async fn ask(orchestrator: &Orchestrator, method: &str, params: &str) -> Result<
     Ok(answer.body().unwrap_or_default().to_owned())
 }
 
+const COUNT: &str = r#"{"name":"count","arguments":{}}"#;
+
 async fn count(orchestrator: &Orchestrator) -> String {
-    let params = r#"{"name":"count","arguments":{}}"#;
-    ask(orchestrator, "tools/call", params).await.unwrap()
+    ask(orchestrator, "tools/call", COUNT).await.unwrap()
 }
 
 /// The names of the pods that there are.
@@ -135,6 +138,21 @@ async fn a_program_is_joined_after_a_cut_and_after_the_gateways_end() {
         count(&after).await.contains("call 4"),
         "by the same process"
     );
+    assert_eq!(pods(&space).await, first);
+    // One that begins while the cluster does not answer ends nothing for it.
+    let late = Proxy::start_as(&space, &token).await;
+    late.close();
+    let third = orchestrator(&late.access, &state);
+    assert!(ask(&third, "tools/call", COUNT).await.is_err());
+    late.open();
+    let counted = loop {
+        match ask(&third, "tools/call", COUNT).await {
+            Ok(counted) => break counted,
+            Err(error) => assert_eq!(error.kind(), ErrorKind::StartFailed, "{error}"),
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    };
+    assert!(counted.contains("call 5"), "by the same process: {counted}");
     assert_eq!(pods(&space).await, first);
     space.leave().await;
 }

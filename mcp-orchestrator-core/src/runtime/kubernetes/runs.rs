@@ -31,8 +31,8 @@ pub(super) struct Run {
 #[derive(Debug, Default)]
 struct State {
     launch: Option<LaunchSpec>,
-    /// Started by us, and not handed out yet.
-    fresh: bool,
+    /// The program that was handed out last.
+    handed: Option<String>,
     current: Option<Current>,
     holder: Option<(String, Weak<()>)>,
     /// What somebody had written when we put it back last.
@@ -105,14 +105,15 @@ impl Runs {
 impl Run {
     /// It was started now.
     pub(super) fn began(&self) {
-        let mut state = self.lock();
-        state.fresh = true;
-        state.current = None;
+        self.lock().current = None;
     }
 
-    /// Whether nobody has had it since it was started.
-    pub(super) fn take_fresh(&self) -> bool {
-        std::mem::take(&mut self.lock().fresh)
+    /// Notes that this program is handed out; whether it is so for the first time.
+    pub(super) fn note_handed(&self, container: &str) -> bool {
+        let mut state = self.lock();
+        let first = state.handed.as_deref() != Some(container);
+        state.handed = Some(container.to_owned());
+        first
     }
 
     pub(super) fn launch(&self) -> Option<LaunchSpec> {

@@ -169,19 +169,21 @@ impl Shared {
         pod: &Arc<PodFacts>,
     ) -> Result<Instance> {
         let key = &run.key;
-        let (endpoint, fresh) = match port_of(&launch.server) {
-            Some(port) => (self.http(run, launch, pod, port)?, run.take_fresh()),
+        let container = pod.container.id.clone().unwrap_or_default();
+        let endpoint = match port_of(&launch.server) {
+            Some(port) => self.http(run, launch, pod, port)?,
             None => {
-                let container = pod.container.id.clone().unwrap_or_default();
                 let holder = run.hold(&container).ok_or_else(|| {
                     let text = format!("instance {key} has a connection already");
                     self.about(key, Error::new(ErrorKind::Conflict, text))
                 })?;
                 let attached = attach(&self.access, &pod.name, CONTAINER).await;
                 let (reader, writer) = attached.map_err(|error| self.about(key, error))?;
-                (held(reader, writer, holder), run.take_fresh())
+                held(reader, writer, holder)
             }
         };
+        // One that ran before we came may have been spoken with by who was here then.
+        let fresh = run.note_handed(&container) && !self.store.ran_before(&container);
         let exited = run.exited(pod);
         // It may have ended before anybody was there to hear it.
         self.look(key.name());

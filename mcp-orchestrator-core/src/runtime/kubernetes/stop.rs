@@ -16,6 +16,9 @@ use crate::credential::Credential;
 use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::{InstanceKey, LaunchSpec, Progress};
 
+/// How long something that is to be taken away waits for the first sight of the cluster.
+const UNSEEN: Duration = Duration::from_secs(10);
+
 impl Shared {
     /// Puts it to rest: one write, where it runs.
     pub(super) async fn stop(self: &Arc<Self>, key: &InstanceKey, grace: Duration) -> Result<()> {
@@ -51,7 +54,14 @@ impl Shared {
     }
 
     async fn remove_all(self: &Arc<Self>, key: &InstanceKey, grace: Duration) -> Result<()> {
-        self.wait_for_cluster(&Progress::unheard()).await;
+        // Before the cluster was seen nothing was begun here: what there is ran before, and is not to end for a start
+        // that only could not reach it. Whether anybody wants it is seen once the cluster is.
+        let unheard = Progress::unheard();
+        let seen = tokio::time::timeout(UNSEEN, self.wait_for_cluster(&unheard)).await;
+        seen.map_err(|_| {
+            let text = "the cluster does not say what there is, so nothing is taken away";
+            self.about(key, Error::new(ErrorKind::Unavailable, text))
+        })?;
         let run = self.runs.of(key);
         run.stops.send_modify(|stops| *stops += 1);
         let life = run.life.lock().await;

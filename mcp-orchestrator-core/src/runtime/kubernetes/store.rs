@@ -32,6 +32,8 @@ struct Known {
     /// The instance of each pod, by the pod's name.
     pods: HashMap<String, String>,
     warnings: HashMap<String, VecDeque<Told>>,
+    /// Containers that ran when we came.
+    before: HashSet<String>,
 }
 
 #[derive(Debug, Default)]
@@ -92,6 +94,11 @@ impl Store {
     pub(super) fn is_synced(&self) -> bool {
         let synced = *self.synced.borrow();
         synced.deployments && synced.pods
+    }
+
+    /// Whether this container ran when we came.
+    pub(super) fn ran_before(&self, container: &str) -> bool {
+        self.lock().before.contains(container)
     }
 
     /// All instances that have a Deployment.
@@ -162,7 +169,14 @@ impl Store {
 
     /// The list is complete: what is not in it is gone. Answers the instances that this concerns.
     pub(super) fn keep_pods(&self, listed: &HashSet<String>) -> Vec<String> {
-        let names: Vec<String> = self.lock().pods.keys().cloned().collect();
+        let names: Vec<String> = {
+            let mut known = self.lock();
+            if !self.synced.borrow().pods {
+                let pods = known.instances.values().flat_map(|entry| &entry.pods);
+                known.before = pods.filter_map(|pod| pod.container.id.clone()).collect();
+            }
+            known.pods.keys().cloned().collect()
+        };
         let gone = names.iter().filter(|name| !listed.contains(*name));
         let concerned = gone.filter_map(|name| self.drop_pod(name)).collect();
         self.synced.send_modify(|synced| synced.pods = true);

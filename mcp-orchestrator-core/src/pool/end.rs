@@ -1,0 +1,74 @@
+//! How an instance ends: its calls first, then itself.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::handle::Handle;
+use super::{Ending, Pool};
+use crate::runtime::InstanceKey;
+
+/// Which instances are about to end, each with how often it was asked for.
+#[derive(Debug, Default)]
+pub(super) struct Endings(Mutex<HashMap<InstanceKey, usize>>);
+
+/// One that is about to end, until this is dropped.
+pub(super) struct Underway<'a> {
+    endings: &'a Endings,
+    key: InstanceKey,
+}
+
+impl Endings {
+    fn begin(&self, key: &InstanceKey) -> Underway<'_> {
+        *self.lock().entry(key.clone()).or_default() += 1;
+        Underway {
+            endings: self,
+            key: key.clone(),
+        }
+    }
+
+    pub(super) fn contains(&self, key: &InstanceKey) -> bool {
+        self.lock().contains_key(key)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<InstanceKey, usize>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Underway<'_> {
+    fn drop(&mut self) {
+        let mut endings = self.endings.lock();
+        let left = endings.get_mut(&self.key).map(|count| {
+            *count -= 1;
+            *count
+        });
+        if left == Some(0) {
+            endings.remove(&self.key);
+        }
+    }
+}
+
+impl Pool {
+    /// Ends an instance: its calls first, up to `drain`.
+    pub(super) async fn end(&self, handle: Arc<Handle>, drain: Duration, ending: Ending) {
+        let _underway = self.endings.begin(&handle.key);
+        handle.close();
+        if tokio::time::timeout(drain, handle.unused()).await.is_err() && !drain.is_zero() {
+            tracing::warn!(instance = %handle.key, calls = handle.in_use(), "instance ends with calls in flight");
+        }
+        handle.link.close();
+        let grace = handle.spec.server.limits.stop_grace;
+        let ended = match ending {
+            Ending::Rest => self.backend.stop(&handle.key, grace).await,
+            Ending::Remove => self.backend.remove(&handle.key, grace).await,
+            Ending::Leave => self.backend.leave(&handle.key, grace).await,
+        };
+        if let Err(error) = ended {
+            tracing::warn!(instance = %handle.key, %error, "an instance did not end");
+        }
+        if let Some(observer) = self.observer() {
+            observer.gone(&handle.key, None);
+        }
+    }
+}
