@@ -14,7 +14,7 @@ use mcp_orchestrator_core::runtime::{BackendSet, LogBook, ProcessBackend, Remote
 use mcp_orchestrator_core::seal::StateKey;
 use mcp_orchestrator_core::server::ServerSpec;
 use mcp_orchestrator_core::state::{FileState, StateStore};
-use mcp_orchestrator_gateway::{Options, Shutdown, router, serve};
+use mcp_orchestrator_gateway::{Endpoint, Options, Shutdown, serve};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -237,7 +237,7 @@ impl Builder {
         let orchestrator = builder.build();
         orchestrator.apply(self.servers.into_iter().map(Arc::new));
         let authenticator: Arc<dyn Authenticator> = Arc::new(ByHeader);
-        let endpoint = router(orchestrator.clone(), [authenticator], self.options)
+        let endpoint = Endpoint::new(orchestrator.clone(), [authenticator], self.options)
             .expect("there is an authenticator");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a listener has an address");

@@ -1,10 +1,10 @@
-//! The scripted server on standard input and output.
+//! The scripted server on standard input and output, or over HTTP.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
-use mcp_orchestrator_tests::scripted::{Say, Script, Server};
+use mcp_orchestrator_tests::scripted::{Say, Script, Server, Upstream};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -45,6 +45,9 @@ struct Cli {
     /// Closes its output after the first echo, and runs on
     #[arg(long)]
     shut_up: bool,
+    /// Listens on this port of this machine instead
+    #[arg(long)]
+    http: Option<u16>,
     /// Anything: makes a spec another one
     #[arg(long)]
     _mark: Option<String>,
@@ -88,14 +91,19 @@ async fn main() -> std::process::ExitCode {
 }
 
 async fn serve(cli: &Cli, beside: &mut JoinSet<()>) {
-    let server = Server::new(Script {
+    let script = Script {
         legacy: cli.era != "modern",
         modern: cli.era != "legacy",
         tools: cli.tools,
         page: cli.page,
         crash_at: cli.crash_at,
         ..Script::default()
-    });
+    };
+    if let Some(port) = cli.http {
+        let _upstream = Upstream::start_at(&format!("127.0.0.1:{port}"), script).await;
+        return std::future::pending().await;
+    }
+    let server = Server::new(script);
     let (out, mut said) = mpsc::unbounded_channel::<Say>();
     let shut_up = cli.shut_up;
     beside.spawn(async move {

@@ -184,7 +184,7 @@ impl Shared {
 }
 
 /// Serves until dropped, and then breaks every connection.
-async fn serve(listener: TcpListener, router: axum::Router) {
+pub(super) async fn serve(listener: TcpListener, router: axum::Router) {
     let mut connections = JoinSet::new();
     loop {
         let Ok((stream, _)) = listener.accept().await else {

@@ -2,6 +2,7 @@
 
 mod http;
 mod spec;
+mod sse;
 mod tools;
 
 use std::collections::{HashMap, HashSet};
@@ -16,6 +17,7 @@ use tokio::task::JoinSet;
 
 pub use self::http::Upstream;
 pub use self::spec::{program, scripted};
+pub use self::sse::SseUpstream;
 
 /// What it is.
 #[derive(Clone, Debug)]

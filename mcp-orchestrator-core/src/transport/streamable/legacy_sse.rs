@@ -129,6 +129,8 @@ fn carry(mut events: Events, back: Arc<Http>) -> LegacySse {
             reason,
             ..Exit::default()
         });
+        // The other half goes on, so dropping this one would be heard by nobody: calls under way have to end.
+        let _ = to_pipe.shutdown().await;
     });
     tasks.spawn(async move {
         let mut lines = BufReader::new(from_pipe).split(b'\n');
