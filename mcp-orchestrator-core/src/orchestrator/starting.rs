@@ -23,7 +23,7 @@ use crate::runtime::Progress;
 use crate::transport::progress_token;
 
 /// A start that is over sooner is not told: the call is answered as if the instance had run.
-const PATIENCE: Duration = Duration::from_millis(300);
+const PATIENCE: Duration = Duration::from_secs(1);
 /// Words that change faster are not all told; the last one counts.
 const APART: Duration = Duration::from_millis(500);
 /// A word that stays is told again, so that a client whose patience progress renews goes on waiting.
