@@ -144,13 +144,7 @@ impl Inner {
     ) {
         match message.method() {
             method::TOOLS_CHANGED | method::PROMPTS_CHANGED | method::RESOURCES_CHANGED => {
-                let mut running = self.refresh(ListKey::from(&handle.key), handle);
-                let (inner, handle) = (Arc::clone(self), Arc::clone(handle));
-                // One that is under way may have read the list before it changed.
-                self.pool.tasks().spawn(async move {
-                    let _ = running.wait_for(|done| *done).await;
-                    inner.refresh(ListKey::from(&handle.key), &handle);
-                });
+                self.refresh(&ListKey::from(&handle.key), handle);
             }
             method::RESOURCE_UPDATED => self.updated(handle, party, &message),
             method::TASK_STATUS | method::TASKS_NOTIFICATION => {
@@ -193,7 +187,7 @@ impl Observer for Inner {
         let Some(inner) = self.me() else { return };
         self.metrics.started(handle.key.server());
         self.seen.add(&handle.key);
-        inner.refresh(ListKey::from(&handle.key), handle);
+        inner.refresh(&ListKey::from(&handle.key), handle);
         inner.hear(handle);
         inner.resubscribe(handle);
     }

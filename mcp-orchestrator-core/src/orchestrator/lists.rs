@@ -1,6 +1,7 @@
 //! Lists: answered from what is kept; what nobody knows yet is learned from the caller's own instance.
 
-use std::sync::{Arc, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 use futures_util::future::join_all;
 use tokio::sync::watch;
@@ -21,8 +22,15 @@ use crate::runtime::Progress;
 const TTL_MS: u32 = 5000;
 const CURSOR: &str = "list cursor";
 
-/// A fetch that is under way.
-pub(super) type Refreshing = watch::Receiver<bool>;
+/// Lists that are being fetched.
+pub(super) struct Refreshing {
+    /// Becomes true when they are there.
+    done: watch::Receiver<bool>,
+    /// Whose.
+    from: Arc<Handle>,
+    /// Whose are to be fetched after that.
+    again: Option<Arc<Handle>>,
+}
 
 impl Inner {
     /// One page of a gateway's list.
@@ -158,40 +166,76 @@ impl Inner {
 
     /// Waits until the lists of a running instance were fetched, by whoever does it.
     async fn refreshed(self: &Arc<Self>, key: &ListKey, lease: &Lease) {
-        let mut done = self.refresh(key.clone(), lease.handle());
+        let mut done = self.fetching(key, lease.handle(), false);
         // An error means that the one who fetched is gone; then there is nothing to wait for.
         let _ = done.wait_for(|done| *done).await;
     }
 
-    /// Fetches the lists of a running instance, once at a time for each key.
-    pub(super) fn refresh(self: &Arc<Self>, key: ListKey, handle: &Arc<Handle>) -> Refreshing {
-        let mut refreshing = self
-            .refreshing
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(running) = refreshing.get(&key) {
-            return running.clone();
-        }
-        let (sender, receiver) = watch::channel(false);
-        refreshing.insert(key.clone(), receiver.clone());
-        let (inner, handle) = (Arc::clone(self), Arc::clone(handle));
-        self.pool.tasks().spawn(async move {
-            let changed = tokio::select! {
-                changed = inner.fetch(&key, &handle) => changed,
-                () = inner.pool.closing().cancelled() => None,
-            };
-            inner
-                .refreshing
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .remove(&key);
-            sender.send_replace(true);
-            if let Some(changed) = changed.filter(|changed| changed.any()) {
-                inner.lists_changed(handle.key.server(), changed);
-                inner.tell_conflicts(handle.key.server());
+    /// Fetches the lists of a running instance, once at a time for each key. What is being fetched already may be older
+    /// than what is asked for, so it is fetched once more then.
+    pub(super) fn refresh(self: &Arc<Self>, key: &ListKey, handle: &Arc<Handle>) {
+        self.fetching(key, handle, true);
+    }
+
+    fn refreshing(&self) -> MutexGuard<'_, HashMap<ListKey, Refreshing>> {
+        let refreshing = self.refreshing.lock();
+        refreshing.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// When the lists of this instance are there; with `newer` such as they are from now on.
+    fn fetching(
+        self: &Arc<Self>,
+        key: &ListKey,
+        handle: &Arc<Handle>,
+        newer: bool,
+    ) -> watch::Receiver<bool> {
+        let mut refreshing = self.refreshing();
+        if let Some(running) = refreshing.get_mut(key) {
+            if newer || !Arc::ptr_eq(&running.from, handle) {
+                running.again = Some(Arc::clone(handle));
             }
+            return running.done.clone();
+        }
+        let (sender, done) = watch::channel(false);
+        let running = Refreshing {
+            done: done.clone(),
+            from: Arc::clone(handle),
+            again: None,
+        };
+        refreshing.insert(key.clone(), running);
+        let (inner, key, handle) = (Arc::clone(self), key.clone(), Arc::clone(handle));
+        self.pool.tasks().spawn(async move {
+            let mut next = Some(handle);
+            while let Some(handle) = next {
+                let changed = tokio::select! {
+                    changed = inner.fetch(&key, &handle) => changed,
+                    () = inner.pool.closing().cancelled() => None,
+                };
+                next = inner.next_to_fetch(&key);
+                if let Some(changed) = changed.filter(|changed| changed.any()) {
+                    inner.lists_changed(handle.key.server(), changed);
+                    inner.tell_conflicts(handle.key.server());
+                }
+            }
+            sender.send_replace(true);
         });
-        receiver
+        done
+    }
+
+    /// Whose lists are to be fetched next, where that was asked for meanwhile; else the fetching is over.
+    fn next_to_fetch(&self, key: &ListKey) -> Option<Arc<Handle>> {
+        let mut refreshing = self.refreshing();
+        let running = refreshing.get_mut(key)?;
+        match running.again.take() {
+            Some(handle) if !self.pool.closing().is_cancelled() => {
+                running.from = Arc::clone(&handle);
+                Some(handle)
+            }
+            _ => {
+                refreshing.remove(key);
+                None
+            }
+        }
     }
 
     async fn fetch(&self, key: &ListKey, handle: &Arc<Handle>) -> Option<Changed> {
