@@ -122,7 +122,10 @@ impl Pool {
                 return Vec::new();
             };
             let lines = lines.take(LAST_WORDS);
-            lines.filter_map(async |line| line.ok()).collect().await
+            lines
+                .filter_map(|line| std::future::ready(line.ok()))
+                .collect()
+                .await
         };
         tokio::time::timeout(LISTEN_FOR, read)
             .await
