@@ -1,11 +1,10 @@
-//! The way to a real cluster. It runs where `MCP_ORCHESTRATOR_TEST_KUBECONFIG` names a kubeconfig.
+//! The way to a real cluster: the one whose kubeconfig `MCP_ORCHESTRATOR_TEST_KUBECONFIG` names.
 
 #![cfg(all(feature = "kubernetes", feature = "test-util"))]
 #![expect(
     clippy::unwrap_used,
-    clippy::print_stdout,
     clippy::disallowed_methods,
-    reason = "a test says where it fails by where it panics, and that it was left out"
+    reason = "a test says where it fails by where it panics"
 )]
 
 #[path = "kubernetes_reach/access.rs"]

@@ -89,10 +89,9 @@ async fn start(backend: &dyn RuntimeBackend, server: &ServerSpec) -> Result<Inst
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a cluster: .ci/kubernetes runs it"]
 async fn servers_are_called_and_outlive_who_started_them() {
-    let Some(space) = space("calls").await else {
-        return;
-    };
+    let space = space("calls").await;
     let access = enter(&space).await;
     let pipe = server("pipe", &["fixture_server", "--stdio"]);
     let web = http(server(
@@ -131,10 +130,9 @@ async fn servers_are_called_and_outlive_who_started_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a cluster: .ci/kubernetes runs it"]
 async fn what_cannot_start_says_what_to_mend() {
-    let Some(space) = space("faults").await else {
-        return;
-    };
+    let space = space("faults").await;
     let backend = backend(&enter(&space).await);
     let change = |name: &str, change: fn(&mut ServerSpec)| {
         let mut server = server(name, &["cat"]);
@@ -198,10 +196,9 @@ async fn enter_again(space: &Space) -> Access {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a cluster: .ci/kubernetes runs it"]
 async fn ends_are_told_edits_put_back_and_nothing_is_left() {
-    let Some(space) = space("ends").await else {
-        return;
-    };
+    let space = space("ends").await;
     let backend = backend(&enter(&space).await);
     let mut echo = server("echo", &["cat"]);
     let slot = CredentialSlot {

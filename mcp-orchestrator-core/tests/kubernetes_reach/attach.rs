@@ -26,10 +26,9 @@ async fn line(reader: &mut BufReader<AttachReader>) -> String {
 }
 
 #[tokio::test]
+#[ignore = "needs a cluster: .ci/kubernetes runs it"]
 async fn a_program_goes_on_when_its_client_leaves_and_the_next_one_takes_it_over() {
-    let Some(space) = space("leave").await else {
-        return;
-    };
+    let space = space("leave").await;
     space.pod("count", COUNT).await;
     let (reader, mut writer) = attach(&space.admin, "count", CONTAINER).await.unwrap();
     let mut reader = BufReader::new(reader);
@@ -57,10 +56,9 @@ async fn a_program_goes_on_when_its_client_leaves_and_the_next_one_takes_it_over
 }
 
 #[tokio::test]
+#[ignore = "needs a cluster: .ci/kubernetes runs it"]
 async fn a_cut_is_told_apart_from_an_end() {
-    let Some(space) = space("cut").await else {
-        return;
-    };
+    let space = space("cut").await;
     space.pod("count", COUNT).await;
     let proxy = Proxy::start(&space).await;
     let (reader, mut writer) = attach(&proxy.access, "count", CONTAINER).await.unwrap();
@@ -78,10 +76,9 @@ async fn a_cut_is_told_apart_from_an_end() {
 }
 
 #[tokio::test]
+#[ignore = "needs a cluster: .ci/kubernetes runs it"]
 async fn a_pod_that_is_not_there_is_named() {
-    let Some(space) = space("absent").await else {
-        return;
-    };
+    let space = space("absent").await;
     let error = attach(&space.admin, "nobody", CONTAINER).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(error.to_string().contains("pods/attach nobody"), "{error}");

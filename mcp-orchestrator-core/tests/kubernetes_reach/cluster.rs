@@ -21,16 +21,14 @@ pub(crate) struct Space {
     files: tempfile::TempDir,
 }
 
-/// The namespace; `None`, and said, where no cluster is named.
-pub(crate) async fn space(test: &str) -> Option<Space> {
-    let Some(kubeconfig) = std::env::var_os(VARIABLE) else {
-        println!("{test}: left out, since {VARIABLE} names no cluster");
-        return None;
-    };
+/// The namespace, in the cluster that the variable names.
+pub(crate) async fn space(test: &str) -> Space {
+    let kubeconfig = std::env::var_os(VARIABLE)
+        .unwrap_or_else(|| panic!("{VARIABLE} must name the kubeconfig of a cluster"));
     let kubeconfig = PathBuf::from(kubeconfig);
     let mut random = [0; 4];
     getrandom::fill(&mut random).unwrap();
-    let name = format!("kreach-{test}-{:08x}", u32::from_be_bytes(random));
+    let name = format!("suite-{test}-{:08x}", u32::from_be_bytes(random));
     let options = AccessOptions {
         kubeconfig: Some(kubeconfig.clone()),
         namespace: Some(name.clone()),
@@ -44,12 +42,12 @@ pub(crate) async fn space(test: &str) -> Option<Space> {
     let namespaces: Api<Namespace> = Api::all(admin.client().clone());
     let created = namespaces.create(&PostParams::default(), &namespace).await;
     created.unwrap();
-    Some(Space {
+    Space {
         admin,
         name,
         kubeconfig,
         files: tempfile::tempdir().unwrap(),
-    })
+    }
 }
 
 impl Space {
