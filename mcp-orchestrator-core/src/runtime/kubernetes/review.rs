@@ -61,7 +61,11 @@ pub const RULES: &[Rule] = &[
     rule("", "pods/log", &["get"]),
     rule("", "pods/attach", &["get", "create"]),
     rule("", "events", &["list", "watch"]),
-    rule("", "secrets", &["get", "list", "create", "patch", "delete"]),
+    rule(
+        "",
+        "secrets",
+        &["get", "list", "watch", "create", "patch", "delete"],
+    ),
     rule(
         "",
         "configmaps",
@@ -71,7 +75,7 @@ pub const RULES: &[Rule] = &[
     rule(
         "networking.k8s.io",
         "networkpolicies",
-        &["list", "create", "patch", "delete"],
+        &["list", "watch", "create", "patch", "delete"],
     ),
     rule(
         "coordination.k8s.io",
