@@ -58,6 +58,18 @@ async fn one_is_started_at_the_first_call_and_serves_both_eras() {
 }
 
 #[tokio::test]
+async fn one_ends_with_an_orchestrator_that_is_dropped() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("starts");
+    let gateway = Gateway::new().server(child("x", &file, &[])).run().await;
+    let session = gateway.session().await;
+    assert!(session.tool("echo", "{}").await["error"].is_null());
+    let pid = starts(&file)[0];
+    drop(gateway);
+    until("the child to be gone", || !is_alive(pid)).await;
+}
+
+#[tokio::test]
 async fn one_that_was_killed_is_started_again() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("starts");

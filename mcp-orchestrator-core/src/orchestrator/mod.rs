@@ -61,9 +61,21 @@ use crate::transport::Party;
 const LEARN_AT_ONCE: usize = 4;
 
 /// Routes each call to the instance that belongs to its caller. Cheap to clone.
+///
+/// With its last clone everything ends at once; [`shutdown`](Self::shutdown) lets calls finish.
 #[derive(Clone)]
 pub struct Orchestrator {
     inner: Arc<Inner>,
+    _held: Arc<Held>,
+}
+
+/// Shared by all clones. Tasks have the rest, so that it is this whose end they hear of.
+struct Held(tokio_util::sync::CancellationToken);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
 }
 
 /// What all parts share.
