@@ -114,6 +114,11 @@ id! {
     SlotName, "slot name", slot_name
 }
 
+id! {
+    /// What a stored record is called: 1 to 600 bytes of visible characters. It is no secret.
+    RecordName, "record name", record_name
+}
+
 impl GatewayId {
     /// The gateway at `/mcp`.
     pub fn default_gateway() -> Self {
@@ -155,6 +160,17 @@ fn visible(text: &str) -> Result<(), &'static str> {
     if text.is_empty() || text.len() > 255 {
         return Err("it must have 1 to 255 bytes");
     }
+    only_visible(text)
+}
+
+fn record_name(text: &str) -> Result<(), &'static str> {
+    if text.is_empty() || text.len() > 600 {
+        return Err("it must have 1 to 600 bytes");
+    }
+    only_visible(text)
+}
+
+fn only_visible(text: &str) -> Result<(), &'static str> {
     if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
         return Err("no white space and no control character may stand in it");
     }

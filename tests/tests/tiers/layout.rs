@@ -36,6 +36,7 @@ const ROWS: &[Row] = &[
     ("auth::chain", 2, Own("auth::chain")),
     ("auth::local", 2, Own("auth::local")),
     ("credential::cached", 2, Own("credential::cached")),
+    ("credential::changes", 2, Common),
     ("credential::chain", 2, Own("credential::chain")),
     ("credential::configured", 2, Own("credential::configured")),
     ("credential::sources", 2, Own("credential::configured")),
