@@ -40,6 +40,7 @@ const ROWS: &[Row] = &[
     ("credential::chain", 2, Own("credential::chain")),
     ("credential::configured", 2, Own("credential::configured")),
     ("credential::sources", 2, Own("credential::configured")),
+    ("credential::installed", 2, Own("credential::installed")),
     ("credential::memory", 2, Own("credential::memory")),
     ("router::table", 2, Own("router::table")),
     ("runtime::board", 2, Common),
