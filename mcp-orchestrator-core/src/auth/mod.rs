@@ -1,7 +1,10 @@
 //! Who calls: the principal, and the seam of those who can tell.
 
+mod algorithm;
 mod chain;
 mod local;
+mod network;
+mod public_url;
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,8 +12,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use secrecy::SecretString;
 
+pub use self::algorithm::Algorithm;
 pub use self::chain::AuthenticatorChain;
 pub use self::local::{LocalAuthenticator, LoopbackListener};
+pub use self::network::{InvalidNetwork, Network};
+pub use self::public_url::{InvalidPublicUrl, PublicUrl};
 use crate::error::Result;
 use crate::id::{PrincipalId, TeamId};
 
