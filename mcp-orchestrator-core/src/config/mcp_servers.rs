@@ -53,7 +53,7 @@ impl Shape {
 }
 
 /// Keys that stand beside `servers` in our own format alone.
-const OWN_KEYS: [&str; 16] = [
+const OWN_KEYS: [&str; 18] = [
     "gateways",
     "backend",
     "kubernetes",
@@ -69,6 +69,8 @@ const OWN_KEYS: [&str; 16] = [
     "trusted_proxies",
     "tls",
     "limits",
+    "teams",
+    "admins",
     "log",
 ];
 

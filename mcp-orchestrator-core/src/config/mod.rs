@@ -20,6 +20,7 @@ mod expand;
 mod file;
 mod file_auth;
 mod file_kubernetes;
+mod file_people;
 mod file_pod;
 mod file_server;
 mod gateways;
@@ -32,6 +33,7 @@ mod mcp_servers;
 mod merge;
 mod network;
 mod parse;
+mod people;
 mod pod;
 mod problem;
 mod program;
@@ -54,13 +56,14 @@ pub use self::cluster::ClusterReview;
 pub use self::conflicts::GatewayConflict;
 pub use self::expand::{Variables, input_variable};
 pub use self::file::{
-    File, GatewayEntry, GatewayServerEntry, LogEntry, LogFormat, Named, PinnedEntry, TextOr,
-    ToolNamesEntry, ToolsEntry, Typed,
+    File, GatewayEntry, GatewayServerEntry, HintEntry, LogEntry, LogFormat, Named, PinnedEntry,
+    TextOr, ToolNamesEntry, ToolsEntry, Typed,
 };
 pub use self::file_auth::{
     AlgorithmEntry, AuthEntry, ClaimsEntry, IssuerEntry, LimitsEntry, TlsEntry,
 };
 pub use self::file_kubernetes::{BackendEntry, KubernetesEntry, PodDefaultsEntry};
+pub use self::file_people::{MembersEntry, TeamEntry};
 pub use self::file_pod::{
     EnvFromEntry, PodEntry, ProbesEntry, PullPolicyEntry, RegistryEntry, ResourcesEntry,
     SecurityEntry, VolumeEntryTyped,

@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use super::auth::AuthSettings;
 use super::file::LogFormat;
+use crate::auth::People;
 use crate::id::{BackendName, GatewayId, ServerId, SlotName};
-use crate::router::{ToolNames, ViewEntry};
+use crate::router::{Members, ToolNames, ViewEntry};
 use crate::server::ServerSpec;
 use crate::value::Text;
 
@@ -20,6 +21,8 @@ pub struct Settings {
     pub servers: Vec<Arc<ServerSpec>>,
     /// The gateways: the default one first, the others by name.
     pub gateways: Vec<GatewaySettings>,
+    /// Who is in which team, and who administers.
+    pub people: People,
     /// Where the values of the servers' credential slots come from. A slot without a source is not here.
     pub credentials: Vec<ConfiguredCredential>,
     /// Where programs run.
@@ -137,6 +140,8 @@ impl KubernetesSettings {
 pub struct GatewaySettings {
     /// Its name.
     pub id: GatewayId,
+    /// Who may use it.
+    pub members: Members,
     /// How it names tools and prompts.
     pub tool_names: ToolNames,
     /// Its servers, in order.

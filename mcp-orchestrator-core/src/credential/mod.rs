@@ -8,6 +8,7 @@ mod cached;
 mod chain;
 mod configured;
 mod memory;
+mod rule;
 mod sources;
 mod store;
 
@@ -17,19 +18,21 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use async_trait::async_trait;
+use futures_util::stream::{self, BoxStream, StreamExt as _};
 use secrecy::SecretString;
 
 pub use self::cached::{CacheLimits, CachedResolver};
 pub use self::chain::ChainResolver;
 pub use self::configured::ConfiguredResolver;
 pub use self::memory::MemoryCredentials;
+pub use self::rule::CredentialRule;
 pub use self::sources::{Environment, SlotSources, Source};
 pub use self::store::{
     CredentialStore, InstallationKey, Precondition, StoreChange, StoredCredential, Version,
 };
 use crate::auth::Principal;
 use crate::error::Result;
-use crate::id::{PrincipalId, SlotName, TeamId};
+use crate::id::{PrincipalId, ServerId, SlotName, TeamId};
 use crate::server::ServerSpec;
 
 /// Whose a credential is.
@@ -124,18 +127,6 @@ impl fmt::Debug for Credential {
     }
 }
 
-/// With whose credential a gateway's server is called.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
-pub enum CredentialRule {
-    /// With none: the server has no slots.
-    None,
-    /// Always with this owner's.
-    Pinned(Owner),
-    /// With the caller's own, else a team's, else the organization's.
-    #[default]
-    Resolve,
-}
-
 /// What a resolver is asked.
 #[derive(Clone, Copy, Debug)]
 pub struct CredentialRequest<'a> {
@@ -149,6 +140,17 @@ pub struct CredentialRequest<'a> {
     pub rejected: Option<(&'a Revision, Generation)>,
     /// The caller's own token, for a resolver that exchanges it. It is never sent on as it is.
     pub token: Option<&'a SecretString>,
+}
+
+/// A credential of an owner that became another one, or is gone.
+#[derive(Clone, Debug)]
+pub struct CredentialChange {
+    /// For which server.
+    pub server: ServerId,
+    /// Whose.
+    pub owner: Owner,
+    /// As it is now; `None`: the owner has none any more.
+    pub now: Option<Arc<Credential>>,
 }
 
 /// Finds the credential with which a call is made.
@@ -169,4 +171,16 @@ pub trait CredentialResolver: fmt::Debug + Send + Sync + 'static {
     /// [`CredentialExpired`](crate::ErrorKind::CredentialExpired) reach the caller as such; any other kind as a failure
     /// of the resolver.
     async fn resolve(&self, request: CredentialRequest<'_>) -> Result<Option<Arc<Credential>>>;
+
+    /// Each change from now on, so that instances of a credential that was rotated or removed end. A resolver that cannot
+    /// tell, as one that reads files, keeps this: its changes are seen at the next call, and older instances go to rest.
+    fn changes(&self) -> BoxStream<'static, CredentialChange> {
+        stream::pending().boxed()
+    }
+
+    /// What it would look at for this request, and what it finds there, step by step: for `explain`. It holds no secret.
+    fn explain(&self, request: CredentialRequest<'_>) -> Vec<String> {
+        let _ = request;
+        Vec::new()
+    }
 }

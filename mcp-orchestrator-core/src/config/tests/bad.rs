@@ -209,6 +209,19 @@ const MISTAKES: &[(&str, &str)] = &[
         "an owner is organization, team/NAME or user/NAME",
     ),
     (
+        "~credentials: [{name: t, env: T}]\ngateways: {x: {members: {teams: [dev]}, servers: [{server: a, credential: {pinned: team/ops}}]}}",
+        "gateways.x.servers: a: the credential of team/ops may be used only in a gateway of that team",
+    ),
+    (
+        "~credentials: [{name: t, env: T}]\ngateways: {x: {members: {users: [bob]}, servers: [{server: a, credential: {pinned: user/ann}}]}}",
+        "nobody of that name is a member",
+    ),
+    (
+        "~\ngateways: {x: {members: {}}}",
+        "gateways.x.members: name `users` or `teams`",
+    ),
+    ("~\nteams: {ops: {members: [a b]}}", "teams.ops.members[0]"),
+    (
         "~credentials: [{name: t, env: T}]\ngateways: {x: {servers: [{server: a, credential: none}]}}",
         "this server needs a credential",
     ),
