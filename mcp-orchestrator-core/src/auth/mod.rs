@@ -1,8 +1,11 @@
 //! Who calls: the principal, and the seam of those who can tell.
 
+mod algorithm;
 mod chain;
 mod directory;
 mod local;
+mod network;
+mod public_url;
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,9 +13,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use secrecy::SecretString;
 
+pub use self::algorithm::Algorithm;
 pub use self::chain::AuthenticatorChain;
 pub use self::directory::{Directory, People, Team, WithDirectory};
 pub use self::local::{LocalAuthenticator, LoopbackListener};
+pub use self::network::{InvalidNetwork, Network};
+pub use self::public_url::{InvalidPublicUrl, PublicUrl};
 use crate::error::Result;
 use crate::id::{GatewayId, PrincipalId, TeamId};
 
