@@ -12,6 +12,7 @@ use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::file_auth::{AuthEntry, LimitsEntry, TlsEntry};
 use super::file_kubernetes::{BackendEntry, KubernetesEntry};
 use super::file_people::{MembersEntry, TeamEntry};
 use super::file_server::ServerEntry;
@@ -55,6 +56,17 @@ pub struct File {
     pub allowed_hosts: Option<Vec<Typed>>,
     /// The largest request body that is accepted.
     pub max_body_bytes: Option<Size>,
+    /// Who may call, and how they are told apart; absent: whoever reaches the gateway on its own machine.
+    pub auth: Option<AuthEntry>,
+    /// The address under which clients know the gateway, as `https://mcp.example.com` or
+    /// `https://example.com/tools`, to which `/mcp` is added.
+    pub public_url: Option<Typed>,
+    /// Networks of reverse proxies whose `X-Forwarded-*` headers are believed, as `10.0.0.0/8`.
+    pub trusted_proxies: Option<Vec<Typed>>,
+    /// TLS of the gateway's own listener; absent: none.
+    pub tls: Option<TlsEntry>,
+    /// How much at once; absent: no limits.
+    pub limits: Option<LimitsEntry>,
     /// How the programs log.
     pub log: Option<LogEntry>,
 }

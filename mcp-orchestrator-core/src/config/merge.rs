@@ -245,6 +245,7 @@ impl<'o> Merge<'o> {
                 .globals
                 .max_body_bytes
                 .unwrap_or(Settings::MAX_BODY_BYTES),
+            auth: self.globals.access.settings(),
             log: self.globals.log,
             files: files.to_vec(),
         };

@@ -8,6 +8,7 @@
 //! the library (`server`, `credentials`, `gateways`, `globals`). A value that came from a variable, and any value of
 //! `env` and `headers` in a foreign file, is [`Text::Secret`](crate::value::Text::Secret) from there on.
 
+mod auth;
 mod backends;
 mod build;
 mod check;
@@ -17,6 +18,7 @@ mod credentials;
 mod edit;
 mod expand;
 mod file;
+mod file_auth;
 mod file_kubernetes;
 mod file_people;
 mod file_pod;
@@ -24,10 +26,12 @@ mod file_server;
 mod gateways;
 mod globals;
 mod import;
+mod issuers;
 mod jsonc;
 mod load;
 mod mcp_servers;
 mod merge;
+mod network;
 mod parse;
 mod people;
 mod pod;
@@ -45,6 +49,7 @@ mod typed;
 mod units;
 mod write;
 
+pub use self::auth::{AuthSettings, IssuerSettings, LimitSettings, SignInClient, TlsSettings};
 pub use self::backends::BackendOptions;
 pub use self::build::Built;
 pub use self::cluster::ClusterReview;
@@ -53,6 +58,9 @@ pub use self::expand::{Variables, input_variable};
 pub use self::file::{
     File, GatewayEntry, GatewayServerEntry, HintEntry, LogEntry, LogFormat, Named, PinnedEntry,
     TextOr, ToolNamesEntry, ToolsEntry, Typed,
+};
+pub use self::file_auth::{
+    AlgorithmEntry, AuthEntry, ClaimsEntry, IssuerEntry, LimitsEntry, TlsEntry,
 };
 pub use self::file_kubernetes::{BackendEntry, KubernetesEntry, PodDefaultsEntry};
 pub use self::file_people::{MembersEntry, TeamEntry};

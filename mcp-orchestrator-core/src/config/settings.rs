@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::auth::AuthSettings;
 use super::file::LogFormat;
 use crate::auth::People;
 use crate::id::{BackendName, GatewayId, ServerId, SlotName};
@@ -38,6 +39,8 @@ pub struct Settings {
     pub allowed_hosts: Vec<String>,
     /// The largest request body.
     pub max_body_bytes: usize,
+    /// Who may call, and how the gateway stands on a network.
+    pub auth: AuthSettings,
     /// How the programs log.
     pub log: LogSettings,
     /// The files, as they were named: what a reload watches.

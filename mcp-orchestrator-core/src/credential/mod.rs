@@ -6,14 +6,20 @@
 
 mod cached;
 mod chain;
+mod changes;
 mod configured;
+mod installations;
+mod installed;
+mod json;
 mod memory;
 mod rule;
 mod sources;
 mod store;
+mod stored;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -24,15 +30,18 @@ use secrecy::SecretString;
 pub use self::cached::{CacheLimits, CachedResolver};
 pub use self::chain::ChainResolver;
 pub use self::configured::ConfiguredResolver;
+pub use self::installations::{InstallationKey, Installations, Installed};
+pub use self::installed::InstalledResolver;
 pub use self::memory::MemoryCredentials;
 pub use self::rule::CredentialRule;
 pub use self::sources::{Environment, SlotSources, Source};
 pub use self::store::{
-    CredentialStore, InstallationKey, Precondition, StoreChange, StoredCredential, Version,
+    CredentialStore, Listed, Precondition, Record, RecordKey, RecordKind, StoreChange, Version,
 };
+pub use self::stored::StoredCredential;
 use crate::auth::Principal;
 use crate::error::Result;
-use crate::id::{PrincipalId, ServerId, SlotName, TeamId};
+use crate::id::{InvalidId, PrincipalId, ServerId, SlotName, TeamId};
 use crate::server::ServerSpec;
 
 /// Whose a credential is.
@@ -52,6 +61,31 @@ impl fmt::Display for Owner {
             Self::User(id) => write!(f, "user/{id}"),
             Self::Team(id) => write!(f, "team/{id}"),
             Self::Organization => f.write_str("organization"),
+        }
+    }
+}
+
+/// Why a text names no owner.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidOwner {
+    /// It is of no kind.
+    #[error("an owner is user/ID, team/ID or organization")]
+    Kind,
+    /// Its user or team has no such name.
+    #[error(transparent)]
+    Name(#[from] InvalidId),
+}
+
+/// What its `Display` says.
+impl FromStr for Owner {
+    type Err = InvalidOwner;
+
+    fn from_str(text: &str) -> Result<Self, InvalidOwner> {
+        match text.split_once('/') {
+            Some(("user", id)) => Ok(Self::User(PrincipalId::new(id)?)),
+            Some(("team", id)) => Ok(Self::Team(TeamId::new(id)?)),
+            None if text == "organization" => Ok(Self::Organization),
+            _ => Err(InvalidOwner::Kind),
         }
     }
 }
