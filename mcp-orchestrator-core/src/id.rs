@@ -102,8 +102,8 @@ id! {
     PrincipalId, "principal", visible
 }
 id! {
-    /// A team: 1 to 255 visible characters.
-    TeamId, "team", visible
+    /// A team: 1 to 200 visible characters.
+    TeamId, "team", visible_short
 }
 id! {
     /// A legacy MCP session: visible ASCII, as the protocol demands.
@@ -112,6 +112,11 @@ id! {
 id! {
     /// A credential slot of a server: letters, digits, `_`, `-` and `.`.
     SlotName, "slot name", slot_name
+}
+
+id! {
+    /// What a stored record is called: 1 to 600 bytes of visible characters. It is no secret.
+    RecordName, "record name", record_name
 }
 
 impl GatewayId {
@@ -148,8 +153,28 @@ fn visible(text: &str) -> Result<(), &'static str> {
     if text.is_empty() || text.len() > 255 {
         return Err("it must have 1 to 255 bytes");
     }
+    only_visible(text)
+}
+
+fn record_name(text: &str) -> Result<(), &'static str> {
+    if text.is_empty() || text.len() > 600 {
+        return Err("it must have 1 to 600 bytes");
+    }
+    only_visible(text)
+}
+
+fn only_visible(text: &str) -> Result<(), &'static str> {
     if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
         return Err("no white space and no control character may stand in it");
+    }
+    Ok(())
+}
+
+fn visible_short(text: &str) -> Result<(), &'static str> {
+    visible(text)?;
+    // So that it is a principal's name with its kind before it.
+    if text.len() > 200 {
+        return Err("it must have 1 to 200 bytes");
     }
     Ok(())
 }

@@ -1,7 +1,12 @@
 //! Who calls: the principal, and the seam of those who can tell.
 
+mod algorithm;
 mod chain;
+mod directory;
 mod local;
+mod network;
+mod public_url;
+mod tokens;
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,10 +14,15 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use secrecy::SecretString;
 
+pub use self::algorithm::Algorithm;
 pub use self::chain::AuthenticatorChain;
+pub use self::directory::{Directory, People, Team, WithDirectory};
 pub use self::local::{LocalAuthenticator, LoopbackListener};
+pub use self::network::{InvalidNetwork, Network};
+pub use self::public_url::{InvalidPublicUrl, PublicUrl};
+pub use self::tokens::{NewToken, TokenAuthenticator, TokenInfo, TokenSubject};
 use crate::error::Result;
-use crate::id::{PrincipalId, TeamId};
+use crate::id::{GatewayId, PrincipalId, TeamId};
 
 /// Who calls. It has no field for a token, so that a client's token cannot travel upstream by accident.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -27,12 +37,15 @@ pub struct Principal {
     pub method: &'static str,
 }
 
+const TEAM: &str = "team/";
+const ORGANIZATION: &str = "organization";
+
 /// What kind of caller it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PrincipalKind {
     /// A person or an agent of their own.
     User,
-    /// A team's token; the id is the team's.
+    /// A team's token; its only team is that one.
     Team,
     /// The organization's token.
     Organization,
@@ -48,14 +61,78 @@ impl Principal {
             method,
         }
     }
+
+    /// Who calls for a team.
+    ///
+    /// # Panics
+    /// Never: a team's name is short enough.
+    pub fn team(team: &TeamId, method: &'static str) -> Self {
+        let id = PrincipalId::new(format!("{TEAM}{team}"));
+        Self {
+            id: id.expect("a team's name with its kind is a name"),
+            kind: PrincipalKind::Team,
+            teams: vec![team.clone()],
+            method,
+        }
+    }
+
+    /// Who calls for the organization.
+    ///
+    /// # Panics
+    /// Never: its name is one.
+    pub fn organization(method: &'static str) -> Self {
+        Self {
+            id: PrincipalId::new(ORGANIZATION).expect("the word is a name"),
+            kind: PrincipalKind::Organization,
+            teams: Vec::new(),
+            method,
+        }
+    }
+
+    /// Whether its name is of its kind. One that is not could be taken for somebody else, so a gateway refuses it: no user
+    /// is called `organization` or `team/…`.
+    pub fn is_well_named(&self) -> bool {
+        let team = self.id.as_str().strip_prefix(TEAM);
+        match self.kind {
+            PrincipalKind::User => team.is_none() && self.id.as_str() != ORGANIZATION,
+            PrincipalKind::Team => {
+                matches!(&self.teams[..], [only] if Some(only.as_str()) == team)
+            }
+            PrincipalKind::Organization => self.id.as_str() == ORGANIZATION,
+        }
+    }
 }
 
 /// A principal, and the token by which it was told.
+#[non_exhaustive]
 pub struct Authenticated {
     /// Who calls.
     pub principal: Arc<Principal>,
     /// The token; it reaches nobody but a resolver that exchanges it.
     pub token: Option<SecretString>,
+    /// Whether it may administer, besides what the directory says of its principal.
+    pub admin: bool,
+    /// The only gateway that it may use; `None`: any that is its principal's.
+    pub gateway: Option<GatewayId>,
+}
+
+impl Authenticated {
+    /// This principal, for every gateway of its own, without a token that could be exchanged.
+    pub fn new(principal: Arc<Principal>) -> Self {
+        Self {
+            principal,
+            token: None,
+            admin: false,
+            gateway: None,
+        }
+    }
+
+    /// The same, told by this token.
+    #[must_use]
+    pub fn with_token(mut self, token: SecretString) -> Self {
+        self.token = Some(token);
+        self
+    }
 }
 
 impl fmt::Debug for Authenticated {

@@ -1,63 +1,61 @@
-//! Installed credentials that live as long as the process.
+//! Records that live as long as the process.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 use async_trait::async_trait;
-use futures_util::stream::{self, BoxStream, StreamExt as _};
-use tokio::sync::broadcast;
+use futures_util::stream::BoxStream;
 
+use super::changes::Changes;
+use super::store::check_size;
 use super::{
-    CredentialStore, InstallationKey, Precondition, StoreChange, StoredCredential, Version,
+    CredentialStore, Listed, Precondition, Record, RecordKey, RecordKind, StoreChange, Version,
 };
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 
-/// How far a watcher may fall behind.
-const CHANGES: usize = 256;
+/// After how many writes records that are over are swept.
+const SWEEP_EVERY: u64 = 64;
 
-/// Keeps credentials in memory.
+/// Keeps records in memory.
+#[derive(Default)]
 pub struct MemoryCredentials {
-    entries: Mutex<Entries>,
-    changes: broadcast::Sender<StoreChange>,
+    records: Mutex<Records>,
+    changes: Changes,
 }
 
 #[derive(Default)]
-struct Entries {
-    by_key: BTreeMap<InstallationKey, (StoredCredential, u64)>,
-    /// Counts all writes of the store, so that an entry written anew is never taken for the one before.
+struct Records {
+    by_key: BTreeMap<RecordKey, (Record, u64)>,
+    /// Counts all writes of the store, so that a record written anew is never taken for the one before.
     writes: u64,
 }
 
 impl MemoryCredentials {
     /// An empty store.
     pub fn new() -> Self {
-        Self {
-            entries: Mutex::default(),
-            changes: broadcast::Sender::new(CHANGES),
+        Self::default()
+    }
+
+    fn records(&self) -> MutexGuard<'_, Records> {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Records {
+    /// What counts as there.
+    fn find(&self, key: &RecordKey) -> Option<(&Record, Version)> {
+        let (record, write) = self.by_key.get(key)?;
+        let found = || (record, version(*write));
+        (!record.is_over(SystemTime::now())).then(found)
+    }
+
+    fn sweep(&mut self) {
+        if self.writes.is_multiple_of(SWEEP_EVERY) {
+            let now = SystemTime::now();
+            self.by_key.retain(|_, (record, _)| !record.is_over(now));
         }
-    }
-
-    fn entries(&self) -> MutexGuard<'_, Entries> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Told while the entries are locked, so that changes come in the order of the writes.
-    fn tell(&self, change: StoreChange) {
-        // Fails where nobody watches.
-        let _ = self.changes.send(change);
-    }
-}
-
-impl Default for MemoryCredentials {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl fmt::Debug for MemoryCredentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.entries().by_key.keys()).finish()
     }
 }
 
@@ -65,91 +63,99 @@ fn version(write: u64) -> Version {
     Version(write.to_string())
 }
 
-fn refused(key: &InstallationKey, found: bool) -> Error {
-    let state = if found {
-        "was changed by somebody else"
-    } else {
-        "is gone"
-    };
-    let message = format!(
-        "the credential of {} for server {} {state}",
-        key.owner, key.server
-    );
-    Error::new(ErrorKind::Conflict, message).with_server(&key.server)
+impl fmt::Debug for MemoryCredentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.records().by_key.keys()).finish()
+    }
 }
 
 // === impl CredentialStore ===
 
 #[async_trait]
 impl CredentialStore for MemoryCredentials {
-    async fn get(&self, key: &InstallationKey) -> Result<Option<(StoredCredential, Version)>> {
-        let entries = self.entries();
-        let found = entries.by_key.get(key);
-        Ok(found.map(|(credential, write)| (credential.clone(), version(*write))))
+    async fn get(&self, key: &RecordKey) -> Result<Option<(Record, Version)>> {
+        let records = self.records();
+        let found = records.find(key);
+        Ok(found.map(|(record, version)| (record.clone(), version)))
     }
 
     async fn put(
         &self,
-        key: &InstallationKey,
-        credential: StoredCredential,
+        key: &RecordKey,
+        record: Record,
         precondition: Precondition,
     ) -> Result<Version> {
-        let mut entries = self.entries();
-        let found = entries.by_key.get(key).map(|(_, write)| version(*write));
-        let holds = match precondition {
-            Precondition::Any => true,
-            Precondition::Absent => found.is_none(),
-            Precondition::Unchanged(read) => found.as_ref() == Some(&read),
-        };
-        if !holds {
-            return Err(refused(key, found.is_some()));
-        }
-        entries.writes += 1;
-        let write = entries.writes;
-        entries.by_key.insert(key.clone(), (credential, write));
-        self.tell(StoreChange::Put(key.clone()));
+        check_size(key, &record)?;
+        let mut records = self.records();
+        let found = records.find(key).map(|(_, version)| version);
+        precondition.check(key, found.as_ref())?;
+        records.writes += 1;
+        records.sweep();
+        let write = records.writes;
+        records.by_key.insert(key.clone(), (record, write));
+        self.changes.tell(StoreChange::Put(key.clone()));
         Ok(version(write))
     }
 
-    async fn delete(&self, key: &InstallationKey) -> Result<()> {
-        let mut entries = self.entries();
-        if entries.by_key.remove(key).is_some() {
-            self.tell(StoreChange::Deleted(key.clone()));
-        }
-        Ok(())
+    async fn delete(&self, key: &RecordKey, precondition: Precondition) -> Result<bool> {
+        let mut records = self.records();
+        let Some((_, found)) = records.find(key) else {
+            return Ok(false);
+        };
+        precondition.check(key, Some(&found))?;
+        records.by_key.remove(key);
+        self.changes.tell(StoreChange::Deleted(key.clone()));
+        Ok(true)
     }
 
-    async fn list(&self) -> Result<Vec<InstallationKey>> {
-        Ok(self.entries().by_key.keys().cloned().collect())
+    async fn list(&self, kind: RecordKind) -> Result<Vec<Listed>> {
+        let (records, now) = (self.records(), SystemTime::now());
+        let there = records.by_key.iter();
+        let there = there.filter(|(key, (record, _))| key.kind == kind && !record.is_over(now));
+        let listed =
+            there.map(|(key, (record, write))| (key.clone(), record.clone(), version(*write)));
+        Ok(listed.collect())
     }
 
     fn watch(&self) -> BoxStream<'static, Result<StoreChange>> {
-        let changes = self.changes.subscribe();
-        let next = |mut changes: broadcast::Receiver<StoreChange>| async move {
-            let item = match changes.recv().await {
-                Ok(change) => Ok(change),
-                Err(broadcast::error::RecvError::Lagged(missed)) => Err(Error::new(
-                    ErrorKind::Conflict,
-                    format!("the watcher missed {missed} changes of credentials: list them again"),
-                )),
-                Err(broadcast::error::RecvError::Closed) => return None,
-            };
-            Some((item, changes))
-        };
-        stream::unfold(changes, next).boxed()
+        self.changes.watch()
     }
 }
 
 #[cfg(all(test, feature = "test-util"))]
 mod tests {
     use std::sync::Arc;
+    use std::time::Duration;
 
     use super::*;
+    use crate::id::RecordName;
+    use crate::testing::credential;
 
     #[tokio::test]
     async fn it_keeps_its_contract() {
-        crate::testing::credential::store(&MemoryCredentials::new()).await;
+        credential::store(&MemoryCredentials::new()).await;
         let shared: Arc<dyn CredentialStore> = Arc::new(MemoryCredentials::new());
-        crate::testing::credential::store(&*shared).await;
+        credential::store(&*shared).await;
+        credential::shared(&*shared, &*shared).await;
+    }
+
+    #[tokio::test]
+    async fn what_is_over_does_not_stay_in_memory() {
+        let store = MemoryCredentials::new();
+        let key = |number: u64| {
+            RecordKey::new(
+                RecordKind::Link,
+                RecordName::new(number.to_string()).unwrap(),
+            )
+        };
+        let past = SystemTime::now() - Duration::from_secs(1);
+        for number in 0..SWEEP_EVERY * 3 {
+            let record = Record::new("{}").expiring(past);
+            store
+                .put(&key(number), record, Precondition::Any)
+                .await
+                .unwrap();
+        }
+        assert!(store.records().by_key.len() <= 64);
     }
 }

@@ -6,30 +6,42 @@
 
 mod cached;
 mod chain;
+mod changes;
 mod configured;
+mod installations;
+mod installed;
+mod json;
 mod memory;
+mod rule;
 mod sources;
 mod store;
+mod stored;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use async_trait::async_trait;
+use futures_util::stream::{self, BoxStream, StreamExt as _};
 use secrecy::SecretString;
 
 pub use self::cached::{CacheLimits, CachedResolver};
 pub use self::chain::ChainResolver;
 pub use self::configured::ConfiguredResolver;
+pub use self::installations::{InstallationKey, Installations, Installed};
+pub use self::installed::InstalledResolver;
 pub use self::memory::MemoryCredentials;
+pub use self::rule::CredentialRule;
 pub use self::sources::{Environment, SlotSources, Source};
 pub use self::store::{
-    CredentialStore, InstallationKey, Precondition, StoreChange, StoredCredential, Version,
+    CredentialStore, Listed, Precondition, Record, RecordKey, RecordKind, StoreChange, Version,
 };
+pub use self::stored::StoredCredential;
 use crate::auth::Principal;
 use crate::error::Result;
-use crate::id::{PrincipalId, SlotName, TeamId};
+use crate::id::{InvalidId, PrincipalId, ServerId, SlotName, TeamId};
 use crate::server::ServerSpec;
 
 /// Whose a credential is.
@@ -49,6 +61,31 @@ impl fmt::Display for Owner {
             Self::User(id) => write!(f, "user/{id}"),
             Self::Team(id) => write!(f, "team/{id}"),
             Self::Organization => f.write_str("organization"),
+        }
+    }
+}
+
+/// Why a text names no owner.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidOwner {
+    /// It is of no kind.
+    #[error("an owner is user/ID, team/ID or organization")]
+    Kind,
+    /// Its user or team has no such name.
+    #[error(transparent)]
+    Name(#[from] InvalidId),
+}
+
+/// What its `Display` says.
+impl FromStr for Owner {
+    type Err = InvalidOwner;
+
+    fn from_str(text: &str) -> Result<Self, InvalidOwner> {
+        match text.split_once('/') {
+            Some(("user", id)) => Ok(Self::User(PrincipalId::new(id)?)),
+            Some(("team", id)) => Ok(Self::Team(TeamId::new(id)?)),
+            None if text == "organization" => Ok(Self::Organization),
+            _ => Err(InvalidOwner::Kind),
         }
     }
 }
@@ -124,18 +161,6 @@ impl fmt::Debug for Credential {
     }
 }
 
-/// With whose credential a gateway's server is called.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
-pub enum CredentialRule {
-    /// With none: the server has no slots.
-    None,
-    /// Always with this owner's.
-    Pinned(Owner),
-    /// With the caller's own, else a team's, else the organization's.
-    #[default]
-    Resolve,
-}
-
 /// What a resolver is asked.
 #[derive(Clone, Copy, Debug)]
 pub struct CredentialRequest<'a> {
@@ -149,6 +174,17 @@ pub struct CredentialRequest<'a> {
     pub rejected: Option<(&'a Revision, Generation)>,
     /// The caller's own token, for a resolver that exchanges it. It is never sent on as it is.
     pub token: Option<&'a SecretString>,
+}
+
+/// A credential of an owner that became another one, or is gone.
+#[derive(Clone, Debug)]
+pub struct CredentialChange {
+    /// For which server.
+    pub server: ServerId,
+    /// Whose.
+    pub owner: Owner,
+    /// As it is now; `None`: the owner has none any more.
+    pub now: Option<Arc<Credential>>,
 }
 
 /// Finds the credential with which a call is made.
@@ -169,4 +205,16 @@ pub trait CredentialResolver: fmt::Debug + Send + Sync + 'static {
     /// [`CredentialExpired`](crate::ErrorKind::CredentialExpired) reach the caller as such; any other kind as a failure
     /// of the resolver.
     async fn resolve(&self, request: CredentialRequest<'_>) -> Result<Option<Arc<Credential>>>;
+
+    /// Each change from now on, so that instances of a credential that was rotated or removed end. A resolver that cannot
+    /// tell, as one that reads files, keeps this: its changes are seen at the next call, and older instances go to rest.
+    fn changes(&self) -> BoxStream<'static, CredentialChange> {
+        stream::pending().boxed()
+    }
+
+    /// What it would look at for this request, and what it finds there, step by step: for `explain`. It holds no secret.
+    fn explain(&self, request: CredentialRequest<'_>) -> Vec<String> {
+        let _ = request;
+        Vec::new()
+    }
 }

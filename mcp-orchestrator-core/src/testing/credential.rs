@@ -1,19 +1,15 @@
-//! The suites of [`CredentialResolver`] and [`CredentialStore`].
+//! The suites of [`CredentialResolver`] and [`CredentialStore`](crate::credential::CredentialStore).
 
-use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime};
+mod store;
 
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
-use futures_util::stream::StreamExt as _;
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::ExposeSecret as _;
 
-use crate::credential::{
-    Credential, CredentialRequest, CredentialResolver, CredentialStore, Generation,
-    InstallationKey, Owner, Precondition, Revision, StoreChange, StoredCredential,
-};
+pub use self::store::{shared, store};
+use crate::credential::{Credential, CredentialRequest, CredentialResolver};
 use crate::error::ErrorKind;
-use crate::id::{ServerId, SlotName, TeamId};
+use crate::id::SlotName;
 
 /// All that the contract promises of a resolver: `known` is a request that it answers, `foreign` one that is not its
 /// own.
@@ -88,118 +84,4 @@ fn same_values(one: &Credential, other: &Credential) -> bool {
             .collect()
     };
     pairs(one) == pairs(other)
-}
-
-/// All that the contract promises of a store, on an empty one.
-///
-/// # Panics
-/// Where the store breaks its contract.
-pub async fn store(store: &dyn CredentialStore) {
-    let ours = key("git", Owner::Organization);
-    let team = TeamId::new("core").expect("a name");
-    let theirs = key("git", Owner::Team(team));
-    let mut changes = store.watch();
-    assert!(store.get(&ours).await.expect("get").is_none());
-    store.delete(&ours).await.expect("absent is Ok");
-
-    let first = store
-        .put(&ours, stored("one"), Precondition::Absent)
-        .await
-        .expect("put where absent");
-    let (found, version) = store.get(&ours).await.expect("get").expect("an entry");
-    assert_eq!(version, first);
-    assert_same(&found, &stored("one"));
-    assert!(store.get(&theirs).await.expect("get").is_none());
-
-    preconditions(store, &ours).await;
-
-    store
-        .put(&theirs, stored("team"), Precondition::Any)
-        .await
-        .expect("put");
-    assert_eq!(
-        store.list().await.expect("list"),
-        [theirs.clone(), ours.clone()]
-    );
-    store.delete(&ours).await.expect("delete");
-    assert!(store.get(&ours).await.expect("get").is_none());
-    let left = store.list().await.expect("list");
-    assert!(left.iter().eq([&theirs]), "{left:?}");
-    assert!(
-        !format!("{store:?}").contains("canary"),
-        "a secret shows in Debug"
-    );
-
-    let told = [
-        StoreChange::Put(ours.clone()),
-        StoreChange::Put(ours.clone()),
-        StoreChange::Put(ours.clone()),
-        StoreChange::Put(theirs),
-        StoreChange::Deleted(ours),
-    ];
-    for change in told {
-        let next = tokio::time::timeout(Duration::from_secs(5), changes.next());
-        let next = next.await.expect("the change is told").expect("an item");
-        assert_eq!(next.expect("a change"), change);
-    }
-}
-
-async fn preconditions(store: &dyn CredentialStore, key: &InstallationKey) {
-    let (_, first) = store.get(key).await.expect("get").expect("an entry");
-    let error = store
-        .put(key, stored("no"), Precondition::Absent)
-        .await
-        .expect_err("there is one");
-    assert_eq!(error.kind(), ErrorKind::Conflict);
-    let second = store
-        .put(key, stored("two"), Precondition::Unchanged(first.clone()))
-        .await
-        .expect("it is unchanged");
-    assert_ne!(first, second);
-    let error = store
-        .put(key, stored("no"), Precondition::Unchanged(first))
-        .await
-        .expect_err("it has changed");
-    assert_eq!(error.kind(), ErrorKind::Conflict);
-    let (found, version) = store.get(key).await.expect("get").expect("an entry");
-    assert_eq!(version, second, "a refused write changes nothing");
-    assert_same(&found, &stored("two"));
-    // The same content again is a write of its own.
-    let third = store
-        .put(key, stored("two"), Precondition::Any)
-        .await
-        .expect("put");
-    assert_ne!(second, third);
-}
-
-fn key(server: &str, owner: Owner) -> InstallationKey {
-    InstallationKey {
-        server: ServerId::new(server).expect("a name"),
-        owner,
-    }
-}
-
-fn stored(name: &str) -> StoredCredential {
-    let slot = SlotName::new("token").expect("a name");
-    StoredCredential {
-        revision: Revision::new(name),
-        generation: Generation(7),
-        values: BTreeMap::from([(slot, SecretString::from(format!("canary-{name}")))]),
-        settings: BTreeMap::from([("region".to_owned(), name.to_owned())]),
-        expires_at: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(4_000_000_000)),
-    }
-}
-
-fn assert_same(found: &StoredCredential, put: &StoredCredential) {
-    assert_eq!(found.revision, put.revision);
-    assert_eq!(found.generation, put.generation);
-    assert_eq!(found.settings, put.settings);
-    assert_eq!(found.expires_at, put.expires_at);
-    let values = |credential: &StoredCredential| -> Vec<String> {
-        let values = credential.values.values();
-        values
-            .map(|value| value.expose_secret().to_owned())
-            .collect()
-    };
-    assert_eq!(values(found), values(put));
 }

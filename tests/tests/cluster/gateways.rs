@@ -44,7 +44,7 @@ async fn an_api_server_that_is_down_for_a_while_ends_no_process() {
     let load = Load::on(gateway.address, &SERVERS).await;
     let before = stage.processes().await;
     let since = Instant::now();
-    let restart = command("MCP_ORCHESTRATOR_TEST_API_RESTART").status().await;
+    let restart = command("MCP_ORCHESTRATOR_TEST_RESTART").status().await;
     assert!(restart.unwrap().success());
     load.good_since(Instant::now()).await;
     let report = load.seen(since);

@@ -35,10 +35,13 @@ const ROWS: &[Row] = &[
     // 2: implementations, and what they share
     ("auth::chain", 2, Own("auth::chain")),
     ("auth::local", 2, Own("auth::local")),
+    ("auth::tokens", 2, Own("auth::tokens")),
     ("credential::cached", 2, Own("credential::cached")),
+    ("credential::changes", 2, Common),
     ("credential::chain", 2, Own("credential::chain")),
     ("credential::configured", 2, Own("credential::configured")),
     ("credential::sources", 2, Own("credential::configured")),
+    ("credential::installed", 2, Own("credential::installed")),
     ("credential::memory", 2, Own("credential::memory")),
     ("router::table", 2, Own("router::table")),
     ("runtime::board", 2, Common),

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::id::PrincipalId;
+use crate::id::TeamId;
 use crate::router::ToolFilter;
 
 fn server(name: &str) -> ServerId {
@@ -77,10 +78,7 @@ fn the_first_team_with_a_list_decides() {
         ["jira"]
     );
     assert!(holders(&lists, &ann, &CredentialRule::Resolve, "restart").is_empty());
-    let token = Principal {
-        kind: PrincipalKind::Team,
-        ..user("ops")
-    };
+    let token = Principal::team(&team("ops"), "test");
     assert_eq!(
         holders(&lists, &token, &CredentialRule::Resolve, "restart"),
         ["jira"]
@@ -134,6 +132,7 @@ fn conflicts_are_those_of_one_principal_and_of_what_is_shown() {
     let hidden = ToolFilter::Some {
         show: vec![],
         hide: vec!["now".into()],
+        only: vec![],
     };
     let mut view = View {
         entries: vec![

@@ -1,0 +1,111 @@
+//! JSON of secrets: made so that no copy of it is left in memory.
+
+use std::io::{self, Write};
+
+use secrecy::zeroize::Zeroizing;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// The JSON of a value that holds secrets, as a record's value.
+///
+/// # Errors
+/// Where the value is none that JSON can say.
+pub(crate) fn to_secret(value: &impl Serialize) -> serde_json::Result<SecretString> {
+    let mut length = Length(0);
+    serde_json::to_writer(&mut length, value)?;
+    // Its buffer never grows, so nothing is left behind in a smaller one.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(length.0));
+    serde_json::to_writer(&mut *bytes, value)?;
+    let text = String::from_utf8(std::mem::take(&mut *bytes));
+    let text = text.map_err(|_| serde::ser::Error::custom("it is no text"))?;
+    Ok(text.into())
+}
+
+/// What this JSON of secrets says.
+///
+/// # Errors
+/// Where it breaks off, and nothing else: what serde says may hold a part of a secret.
+pub(crate) fn from_secret<T: DeserializeOwned>(json: &SecretString) -> Result<T, Broken> {
+    let read = serde_json::from_str(json.expose_secret());
+    read.map_err(|error| Broken {
+        line: error.line(),
+        column: error.column(),
+    })
+}
+
+/// Where JSON is not what it should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}, column {column}")]
+pub(crate) struct Broken {
+    line: usize,
+    column: usize,
+}
+
+/// Counts what is written.
+struct Length(usize);
+
+impl Write for Length {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A secret text that stands in JSON, for types that derive their form.
+pub(crate) struct SecretText(pub(crate) SecretString);
+
+impl Serialize for SecretText {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.0.expose_secret())
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for SecretText {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(Visitor).map(Self)
+    }
+}
+
+struct Visitor;
+
+impl serde::de::Visitor<'_> for Visitor {
+    type Value = SecretString;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a text")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<SecretString, E> {
+        Ok(SecretString::from(text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_made_in_one_buffer_of_its_size_and_read_again() {
+        let value = SecretText("a \"quoted\" \u{7f} ü".to_owned().into());
+        let json = to_secret(&value).unwrap();
+        assert_eq!(json.expose_secret(), "\"a \\\"quoted\\\" \u{7f} ü\"");
+        let again: SecretText = from_secret(&json).unwrap();
+        assert_eq!(again.0.expose_secret(), value.0.expose_secret());
+    }
+
+    #[test]
+    fn what_is_no_text_is_refused_without_being_told() {
+        for wrong in ["40404", "-40404", "40404.5", "[\"40404\"]", "\"40404"] {
+            let broken = from_secret::<SecretText>(&wrong.into()).err().unwrap();
+            assert!(
+                !format!("{broken} {broken:?}").contains("40404"),
+                "{broken}"
+            );
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! An installed credential, and its form in a store.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::SystemTime;
+
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+
+use super::json::{Broken, SecretText, from_secret, to_secret};
+use super::{Generation, InstallationKey, Record, Revision};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::SlotName;
+
+/// The form that is written. A reader takes records of its own form, with members that it does not know: what a newer
+/// program adds and an older one may pass over is no new form.
+const FORM: u32 = 1;
+
+/// A stored credential and its per-install settings.
+#[derive(Clone)]
+pub struct StoredCredential {
+    /// What was installed.
+    pub revision: Revision,
+    /// Which token was last obtained with it.
+    pub generation: Generation,
+    /// The secret values.
+    pub values: BTreeMap<SlotName, SecretString>,
+    /// Plain settings of this installation.
+    pub settings: BTreeMap<String, String>,
+    /// When the values end.
+    pub expires_at: Option<SystemTime>,
+}
+
+impl fmt::Debug for StoredCredential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoredCredential")
+            .field("revision", &self.revision)
+            .field("generation", &self.generation)
+            .field("slots", &self.values.keys().collect::<Vec<_>>())
+            .field("settings", &self.settings)
+            .field("expires_at", &self.expires_at)
+            .finish()
+    }
+}
+
+/// Its members in JSON.
+#[derive(Serialize, Deserialize)]
+struct Members {
+    form: u32,
+    revision: String,
+    #[serde(default)]
+    generation: u64,
+    values: BTreeMap<SlotName, SecretText>,
+    #[serde(default)]
+    settings: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    expires_at: Option<SystemTime>,
+}
+
+/// What tells the form, read before the rest.
+#[derive(Deserialize)]
+struct Form {
+    form: u32,
+}
+
+/// Why a record is no stored credential.
+#[derive(Debug, thiserror::Error)]
+enum StoredError {
+    #[error(
+        "the stored credential of {owner} for server {server} has form {form}; this program reads {FORM}: a newer one wrote it"
+    )]
+    Newer {
+        owner: String,
+        server: String,
+        form: u32,
+    },
+    #[error(
+        "the stored credential of {owner} for server {server} is broken at {place}: install it again"
+    )]
+    Broken {
+        owner: String,
+        server: String,
+        place: Broken,
+    },
+    #[error("the credential of {owner} for server {server} cannot be written: {reason}")]
+    Unwritable {
+        owner: String,
+        server: String,
+        reason: String,
+    },
+}
+
+impl From<StoredError> for Error {
+    fn from(error: StoredError) -> Self {
+        Self::new(ErrorKind::Internal, error.to_string())
+    }
+}
+
+impl StoredCredential {
+    /// As a record.
+    pub(super) fn to_record(&self, key: &InstallationKey) -> Result<Record> {
+        let values = self.values.iter();
+        let members = Members {
+            form: FORM,
+            revision: self.revision.as_str().to_owned(),
+            generation: self.generation.0,
+            values: values
+                .map(|(slot, value)| (slot.clone(), SecretText(value.clone())))
+                .collect(),
+            settings: self.settings.clone(),
+            expires_at: self.expires_at,
+        };
+        let value = to_secret(&members).map_err(|error| StoredError::Unwritable {
+            owner: key.owner.to_string(),
+            server: key.server.to_string(),
+            reason: error.to_string(),
+        });
+        Ok(Record::new(value?))
+    }
+
+    /// From a record.
+    pub(super) fn from_record(key: &InstallationKey, record: &Record) -> Result<Self> {
+        let json = &record.value;
+        let broken = |place| StoredError::Broken {
+            owner: key.owner.to_string(),
+            server: key.server.to_string(),
+            place,
+        };
+        let Form { form } = from_secret(json).map_err(broken)?;
+        if form != FORM {
+            let (owner, server) = (key.owner.to_string(), key.server.to_string());
+            let newer = StoredError::Newer {
+                owner,
+                server,
+                form,
+            };
+            return Err(newer.into());
+        }
+        let members: Members = from_secret(json).map_err(broken)?;
+        let values = members.values.into_iter();
+        Ok(Self {
+            revision: Revision::new(members.revision),
+            generation: Generation(members.generation),
+            values: values.map(|(slot, value)| (slot, value.0)).collect(),
+            settings: members.settings,
+            expires_at: members.expires_at,
+        })
+    }
+}
