@@ -10,6 +10,8 @@ mod changes;
 mod configured;
 mod installations;
 mod json;
+#[cfg(feature = "local-store")]
+mod local;
 mod memory;
 mod sources;
 mod store;
@@ -28,6 +30,8 @@ pub use self::cached::{CacheLimits, CachedResolver};
 pub use self::chain::ChainResolver;
 pub use self::configured::ConfiguredResolver;
 pub use self::installations::{InstallationKey, Installations, Installed};
+#[cfg(feature = "local-store")]
+pub use self::local::{KeySource, LocalCredentials, LocalOptions};
 pub use self::memory::MemoryCredentials;
 pub use self::sources::{Environment, SlotSources, Source};
 pub use self::store::{
