@@ -6,8 +6,8 @@ use mcp_orchestrator_core::auth::Principal;
 use mcp_orchestrator_core::credential::{CredentialRule, Owner, Revision};
 use mcp_orchestrator_core::id::{Alias, GatewayId, PrincipalId, ServerId};
 use mcp_orchestrator_core::router::{
-    GatewaySpec, Item, ItemKind, Listed, Lists, Router as _, TableRouter, Target, ToolFilter,
-    ToolNames, ViewEntry,
+    GatewaySpec, Item, ItemKind, Listed, Lists, Members, Router as _, TableRouter, Target,
+    ToolFilter, ToolNames, ViewEntry,
 };
 
 #[global_allocator]
@@ -37,6 +37,7 @@ fn gateway(names: ToolNames, servers: usize, tools: usize) -> (TableRouter, List
     }
     let spec = GatewaySpec {
         id: GatewayId::default_gateway(),
+        members: Members::Everybody,
         names,
         entries,
     };
@@ -95,6 +96,7 @@ fn bare_by_owner<const S: usize>(bencher: Bencher<'_, '_>, tools: usize) {
     }
     let spec = GatewaySpec {
         id: GatewayId::default_gateway(),
+        members: Members::Everybody,
         names: ToolNames::Bare,
         entries,
     };

@@ -8,7 +8,9 @@ use mcp_orchestrator_core::call::{Call, Dialect};
 use mcp_orchestrator_core::credential::CredentialRule;
 use mcp_orchestrator_core::id::{Alias, GatewayId, PrincipalId, SessionId};
 use mcp_orchestrator_core::jsonrpc::Message;
-use mcp_orchestrator_core::router::{GatewaySpec, TableRouter, ToolFilter, ToolNames, ViewEntry};
+use mcp_orchestrator_core::router::{
+    GatewaySpec, Members, TableRouter, ToolFilter, ToolNames, ViewEntry,
+};
 use mcp_orchestrator_core::runtime::RuntimeBackend;
 use mcp_orchestrator_core::server::ServerSpec;
 use mcp_orchestrator_core::{Orchestrator, Result};
@@ -31,6 +33,7 @@ pub fn orchestrator(backend: Arc<dyn RuntimeBackend>, server: ServerSpec) -> Orc
     };
     let gateway = GatewaySpec {
         id: GatewayId::default_gateway(),
+        members: Members::Everybody,
         names: ToolNames::Prefixed,
         entries: vec![entry],
     };

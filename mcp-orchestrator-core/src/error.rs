@@ -36,6 +36,8 @@ pub enum ErrorKind {
     Forbidden,
     /// No such session, or not this principal's.
     SessionNotFound,
+    /// No such gateway, or not this principal's.
+    GatewayNotFound,
     /// No such tool, prompt or resource for this principal.
     NoRoute,
     /// No such resource, for a legacy client.

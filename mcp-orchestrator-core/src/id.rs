@@ -132,6 +132,13 @@ impl From<&ServerId> for Alias {
     }
 }
 
+/// The team for which a principal of kind [`Team`](crate::auth::PrincipalKind::Team) stands: it bears its name.
+impl From<&PrincipalId> for TeamId {
+    fn from(principal: &PrincipalId) -> Self {
+        Self(Arc::clone(&principal.0))
+    }
+}
+
 fn dns_label(text: &str) -> Result<(), &'static str> {
     let bytes = text.as_bytes();
     if bytes.is_empty() || bytes.len() > 63 {

@@ -130,17 +130,25 @@ impl Gate {
         answer.unwrap_or_else(|error| errors::response(&error, None, Era::Legacy))
     }
 
-    async fn who(&self, parts: &Parts) -> Result<Authenticated> {
+    /// Who calls, where the gateway is theirs: to all others it does not exist.
+    async fn who(&self, gateway: &GatewayId, parts: &Parts) -> Result<Authenticated> {
         guard::origin(parts, &self.options)?;
         let found = self.authenticators.authenticate(parts).await?;
-        found.ok_or_else(|| Error::new(ErrorKind::Unauthenticated, "nobody can tell who calls"))
+        let who = found
+            .ok_or_else(|| Error::new(ErrorKind::Unauthenticated, "nobody can tell who calls"))?;
+        let bound = who.gateway.as_ref().is_some_and(|only| only != gateway);
+        if bound || !self.orchestrator.admits(&who.principal, gateway) {
+            let text = format!("unknown gateway {gateway}");
+            return Err(Error::new(ErrorKind::GatewayNotFound, text));
+        }
+        Ok(who)
     }
 
     async fn post<B>(&self, gateway: GatewayId, parts: &Parts, body: B) -> Result<Response>
     where
         B: axum::body::HttpBody<Data = Bytes> + Send + Unpin,
     {
-        let who = self.who(parts).await?;
+        let who = self.who(&gateway, parts).await?;
         guard::media_types(parts)?;
         let body = guard::body(parts, body, self.options.max_body_bytes).await?;
         if batch::is_batch(&body) && !is_modern(parts) {
@@ -267,7 +275,7 @@ impl Gate {
 
     /// The stream of what belongs to no call, or the rest of one that broke.
     async fn get(&self, gateway: GatewayId, parts: &Parts) -> Result<Response> {
-        let who = self.who(parts).await?;
+        let who = self.who(&gateway, parts).await?;
         if is_modern(parts) {
             return Ok(plain(StatusCode::METHOD_NOT_ALLOWED));
         }
@@ -299,7 +307,7 @@ impl Gate {
     }
 
     async fn delete(&self, gateway: &GatewayId, parts: &Parts) -> Result<Response> {
-        let who = self.who(parts).await?;
+        let who = self.who(gateway, parts).await?;
         if is_modern(parts) {
             return Ok(plain(StatusCode::METHOD_NOT_ALLOWED));
         }

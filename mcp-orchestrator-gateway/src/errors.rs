@@ -35,6 +35,7 @@ fn table(kind: ErrorKind, era: Era) -> (StatusCode, i32) {
         K::Unauthenticated => (StatusCode::UNAUTHORIZED, code::INVALID_REQUEST),
         K::Forbidden => (StatusCode::FORBIDDEN, code::INVALID_REQUEST),
         K::SessionNotFound => (StatusCode::NOT_FOUND, code::SESSION_NOT_FOUND),
+        K::GatewayNotFound => (StatusCode::NOT_FOUND, code::INVALID_REQUEST),
         K::MethodNotFound if era == Era::Modern => (StatusCode::NOT_FOUND, code::METHOD_NOT_FOUND),
         K::MethodNotFound => (StatusCode::OK, code::METHOD_NOT_FOUND),
         K::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, code::INVALID_REQUEST),

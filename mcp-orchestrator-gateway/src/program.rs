@@ -78,21 +78,19 @@ impl Gateway {
             load(&args.files.config, &options).map_err(Failure::config)?;
         telemetry::install(&args, &settings.log).map_err(Failure::config)?;
         notices.iter().for_each(|notice| tracing::warn!("{notice}"));
-        if !settings.listen.ip().is_loopback() {
-            let text = format!(
-                "{} is reachable from other machines, and nothing is configured that tells who calls: \
-                 listen on a loopback address",
-                settings.listen
-            );
-            return Err(Failure::config(text));
-        }
+        reachable(&settings)?;
         let listener = bind(settings.listen).await?;
         let metrics = match settings.metrics_listen {
             Some(address) => Some(bind(address).await?),
             None => None,
         };
         let address = listener.local_addr().map_err(Failure::run)?;
-        let built = Arc::new(settings.build(true).await.map_err(built)?);
+        let built = Arc::new(
+            settings
+                .build(settings.auth.is_single_principal())
+                .await
+                .map_err(built)?,
+        );
         // What collides is logged; a server that has come to list another's name does not keep a gateway from starting.
         let local = LocalAuthenticator::for_system_user();
         built.conflicts(local.principal()).await;
@@ -123,7 +121,6 @@ impl Gateway {
     /// # Errors
     /// Where the endpoint cannot be made.
     pub async fn run(mut self, when: impl Future<Output = ()> + Send) -> Result<(), Failure> {
-        let local: Arc<dyn Authenticator> = Arc::new(LocalAuthenticator::for_system_user());
         let orchestrator = self.built.orchestrator().clone();
         let options = Options {
             max_body_bytes: self.settings.max_body_bytes,
@@ -131,8 +128,8 @@ impl Gateway {
             allowed_hosts: self.settings.allowed_hosts.clone(),
             ..Options::default()
         };
-        let endpoint =
-            Endpoint::new(orchestrator.clone(), [local], options).map_err(Failure::run)?;
+        let endpoint = Endpoint::new(orchestrator.clone(), self.authenticators(), options)
+            .map_err(Failure::run)?;
         let mut beside = self.beside()?;
         let grace = self.args.grace();
         let stopping = orchestrator.clone();
@@ -151,6 +148,15 @@ impl Gateway {
 }
 
 impl Gateway {
+    /// Who tells who calls, in the order in which they are asked.
+    fn authenticators(&self) -> Vec<Arc<dyn Authenticator>> {
+        let mut authenticators: Vec<Arc<dyn Authenticator>> = Vec::new();
+        if self.settings.auth.local {
+            authenticators.push(Arc::new(LocalAuthenticator::for_system_user()));
+        }
+        authenticators
+    }
+
     /// What runs beside the endpoint: reload, metrics, control.
     fn beside(&mut self) -> Result<JoinSet<()>, Failure> {
         let mut beside = JoinSet::new();
@@ -208,6 +214,27 @@ fn built(error: mcp_orchestrator_core::Error) -> Failure {
         mcp_orchestrator_core::ErrorKind::Config => Failure::config(error),
         _ => Failure::run(error),
     }
+}
+
+/// Whether it may listen where it is to: others than the local user are to be told apart.
+fn reachable(settings: &Settings) -> Result<(), Failure> {
+    let (listen, auth) = (settings.listen, &settings.auth);
+    if listen.ip().is_loopback() {
+        return Ok(());
+    }
+    if !auth.knows_others() {
+        return Err(Failure::config(format!(
+            "{listen} is reachable from other machines, and nothing is configured that tells who calls: name `issuers` or \
+             allow `tokens` in `auth`, or listen on a loopback address"
+        )));
+    }
+    if auth.tls.is_none() && auth.trusted_proxies.is_empty() {
+        tracing::warn!(
+            %listen,
+            "tokens travel in the clear: set `tls`, or `trusted_proxies` where a proxy in front speaks TLS"
+        );
+    }
+    Ok(())
 }
 
 /// Serving goes on where the control endpoint has no place.

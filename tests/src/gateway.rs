@@ -9,7 +9,9 @@ use mcp_orchestrator_core::Orchestrator;
 use mcp_orchestrator_core::auth::{Authenticated, Authenticator, Principal};
 use mcp_orchestrator_core::credential::CredentialRule;
 use mcp_orchestrator_core::id::{Alias, BackendName, GatewayId, PrincipalId, ServerId};
-use mcp_orchestrator_core::router::{GatewaySpec, TableRouter, ToolFilter, ToolNames, ViewEntry};
+use mcp_orchestrator_core::router::{
+    GatewaySpec, Members, TableRouter, ToolFilter, ToolNames, ViewEntry,
+};
 use mcp_orchestrator_core::runtime::{BackendSet, LogBook, ProcessBackend, RemoteBackend};
 use mcp_orchestrator_core::seal::StateKey;
 use mcp_orchestrator_core::server::ServerSpec;
@@ -37,10 +39,7 @@ impl Authenticator for ByHeader {
             .get("x-user")
             .and_then(|value| value.to_str().ok());
         let id = name.and_then(|name| PrincipalId::new(name).ok());
-        Ok(id.map(|id| Authenticated {
-            principal: Arc::new(Principal::user(id, "header")),
-            token: None,
-        }))
+        Ok(id.map(|id| Authenticated::new(Arc::new(Principal::user(id, "header")))))
     }
 }
 
@@ -125,6 +124,7 @@ impl Gateway {
     pub fn apply(&self, servers: Vec<ServerSpec>) {
         let spec = GatewaySpec {
             id: GatewayId::default_gateway(),
+            members: Members::Everybody,
             names: self.names,
             entries: entries(&servers, &[]),
         };
@@ -223,6 +223,7 @@ impl Builder {
             .with_remote(Arc::new(RemoteBackend::default()));
         let table = Arc::new(TableRouter::new([GatewaySpec {
             id: GatewayId::default_gateway(),
+            members: Members::Everybody,
             names: self.names,
             entries: entries(&self.servers, &self.hidden),
         }]));

@@ -7,8 +7,8 @@
 )]
 
 use mcp_orchestrator_core::credential::CredentialRule;
-use mcp_orchestrator_core::id::{Alias, GatewayId};
-use mcp_orchestrator_core::router::{GatewaySpec, ToolFilter, ToolNames, ViewEntry};
+use mcp_orchestrator_core::id::{Alias, GatewayId, PrincipalId};
+use mcp_orchestrator_core::router::{GatewaySpec, Members, ToolFilter, ToolNames, ViewEntry};
 use mcp_orchestrator_tests::client::Session;
 use mcp_orchestrator_tests::gateway::{Gateway, server_id};
 use mcp_orchestrator_tests::scripted::{Script, Upstream, scripted};
@@ -91,6 +91,7 @@ fn only(tools: &[&str]) -> ToolFilter {
     ToolFilter::Some {
         show: tools.iter().map(|tool| (*tool).to_owned()).collect(),
         hide: Vec::new(),
+        only: Vec::new(),
     }
 }
 
@@ -103,6 +104,7 @@ async fn with_ops() -> Gateway {
         .await;
     let all = GatewaySpec {
         id: GatewayId::default_gateway(),
+        members: Members::Everybody,
         names: ToolNames::Auto,
         entries: vec![
             entry("a", "a", ToolFilter::All),
@@ -111,6 +113,7 @@ async fn with_ops() -> Gateway {
     };
     let ops = GatewaySpec {
         id: GatewayId::new("ops").unwrap(),
+        members: Members::Everybody,
         names: ToolNames::Auto,
         entries: vec![
             entry("few", "a", only(&["echo", "stats"])),
@@ -168,8 +171,45 @@ async fn a_session_belongs_to_its_gateway_and_an_unknown_gateway_is_none() {
     let lost = elsewhere.request_raw("1", "tools/list", "{}").await;
     assert_eq!(lost.status, 404);
     let none = gateway.client("ann").at("/mcp/none");
-    let answer = none.modern("tools/list", "{}").await;
-    assert!(answer["error"].is_object(), "{answer}");
+    let answer = none.modern_raw("1", "tools/list", "{}").await;
+    assert_eq!(answer.status, 404);
+}
+
+#[tokio::test]
+async fn a_gateway_exists_for_its_members_alone() {
+    let gateway = with_ops().await;
+    let members = Members::These {
+        users: vec![PrincipalId::new("ann").unwrap()],
+        teams: vec![],
+    };
+    gateway.router.replace([GatewaySpec {
+        id: GatewayId::new("ops").unwrap(),
+        members,
+        names: ToolNames::Auto,
+        entries: vec![entry("a", "a", ToolFilter::All)],
+    }]);
+    let (ann, bob) = (gateway.client("ann"), gateway.client("bob"));
+    let bob_at = |path: &str| bob.clone().at(path);
+    let session = ann.at("/mcp/ops").session().await;
+    assert!(!session.tools().await.is_empty());
+    let mut answers = Vec::new();
+    for path in ["/mcp/ops", "/mcp/none"] {
+        let mut answer = bob_at(path).modern_raw("1", "tools/list", "{}").await;
+        assert_eq!(answer.status, 404, "{path}");
+        let text = String::from_utf8(answer.message().await.to_vec()).unwrap();
+        answers.push(text.replace("none", "ops"));
+    }
+    // What is not theirs, reads as what does not exist.
+    assert_eq!(answers[0], answers[1]);
+    // Nor is a session theirs that somebody else opened.
+    let stolen = Session {
+        client: bob_at("/mcp/ops"),
+        ..session
+    };
+    assert_eq!(
+        stolen.request_raw("1", "tools/list", "{}").await.status,
+        404
+    );
 }
 
 #[tokio::test]

@@ -381,6 +381,7 @@ async fn a_filter_hides_tools_from_lists_and_calls() {
     let filter = ToolFilter::Some {
         show: vec!["e*".into()],
         hide: vec!["env".into(), "echo-*".into()],
+        only: Vec::new(),
     };
     let gateway = Gateway::new()
         .server(scripted("x", &[]))

@@ -19,6 +19,7 @@ fn hide_all_but(tool: &str) -> ToolFilter {
     ToolFilter::Some {
         show: vec![tool.to_owned()],
         hide: Vec::new(),
+        only: Vec::new(),
     }
 }
 

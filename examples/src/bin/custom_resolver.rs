@@ -11,7 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use mcp_orchestrator_core::auth::Principal;
 use mcp_orchestrator_core::credential::{
-    Credential, CredentialRequest, CredentialResolver, CredentialRule, Generation, Owner, Revision,
+    Credential, CredentialRequest, CredentialResolver, Generation, Owner, Revision,
 };
 use mcp_orchestrator_core::id::{PrincipalId, SlotName};
 use mcp_orchestrator_core::router::{GatewaySpec, TableRouter};
@@ -42,11 +42,10 @@ impl CredentialResolver for Vault {
     async fn resolve(&self, request: CredentialRequest<'_>) -> Result<Option<Arc<Credential>>> {
         let caller = &request.principal.id;
         let owner = Owner::User(caller.clone());
-        match request.rule {
-            CredentialRule::Resolve => {}
-            CredentialRule::Pinned(pinned) if *pinned == owner => {}
+        let mut owners = request.rule.owners(request.principal);
+        if !owners.any(|allowed| allowed == owner) {
             // Somebody else's: another resolver may have it.
-            CredentialRule::Pinned(_) | CredentialRule::None => return Ok(None),
+            return Ok(None);
         }
         let server = request.server;
         let Some(entry) = self.0.get(caller) else {

@@ -45,10 +45,7 @@ impl Authenticator for ApiKeys {
             // Ours, and wrong: nobody else is asked.
             Error::new(ErrorKind::Unauthenticated, "this API key is not known")
         })?;
-        Ok(Some(Authenticated {
-            principal: Arc::clone(principal),
-            token: None,
-        }))
+        Ok(Some(Authenticated::new(Arc::clone(principal))))
     }
 }
 

@@ -62,10 +62,7 @@ impl Authenticator for LocalAuthenticator {
         if parts.extensions.get::<LoopbackListener>().is_none() || is_forwarded(&parts.headers) {
             return Ok(None);
         }
-        Ok(Some(Authenticated {
-            principal: Arc::clone(&self.0),
-            token: None,
-        }))
+        Ok(Some(Authenticated::new(Arc::clone(&self.0))))
     }
 }
 

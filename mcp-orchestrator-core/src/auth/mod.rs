@@ -1,7 +1,11 @@
 //! Who calls: the principal, and the seam of those who can tell.
 
+mod algorithm;
 mod chain;
+mod directory;
 mod local;
+mod network;
+mod public_url;
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,10 +13,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use secrecy::SecretString;
 
+pub use self::algorithm::Algorithm;
 pub use self::chain::AuthenticatorChain;
+pub use self::directory::{Directory, People, Team, WithDirectory};
 pub use self::local::{LocalAuthenticator, LoopbackListener};
+pub use self::network::{InvalidNetwork, Network};
+pub use self::public_url::{InvalidPublicUrl, PublicUrl};
 use crate::error::Result;
-use crate::id::{PrincipalId, TeamId};
+use crate::id::{GatewayId, PrincipalId, TeamId};
 
 /// Who calls. It has no field for a token, so that a client's token cannot travel upstream by accident.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -51,11 +59,35 @@ impl Principal {
 }
 
 /// A principal, and the token by which it was told.
+#[non_exhaustive]
 pub struct Authenticated {
     /// Who calls.
     pub principal: Arc<Principal>,
     /// The token; it reaches nobody but a resolver that exchanges it.
     pub token: Option<SecretString>,
+    /// Whether it may administer, besides what the directory says of its principal.
+    pub admin: bool,
+    /// The only gateway that it may use; `None`: any that is its principal's.
+    pub gateway: Option<GatewayId>,
+}
+
+impl Authenticated {
+    /// This principal, for every gateway of its own, without a token that could be exchanged.
+    pub fn new(principal: Arc<Principal>) -> Self {
+        Self {
+            principal,
+            token: None,
+            admin: false,
+            gateway: None,
+        }
+    }
+
+    /// The same, told by this token.
+    #[must_use]
+    pub fn with_token(mut self, token: SecretString) -> Self {
+        self.token = Some(token);
+        self
+    }
 }
 
 impl fmt::Debug for Authenticated {

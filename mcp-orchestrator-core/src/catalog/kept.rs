@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use super::Changed;
 use crate::jsonrpc::{Members, Span, span_of, text};
 use crate::protocol::Era;
-use crate::router::ItemKind;
+use crate::router::{Hints, ItemKind};
 use crate::transport::Hello;
 
 /// One server's lists. Items stay as they came.
@@ -34,6 +34,8 @@ pub(crate) struct KeptItem {
     pub(crate) name_span: Span,
     /// Arguments that a modern client repeats in headers.
     pub(crate) params: Vec<HeaderParam>,
+    /// What the server says of a tool.
+    pub(crate) hints: Hints,
 }
 
 /// An argument of a tool that is repeated in a header (`x-mcp-header`).
@@ -83,7 +85,28 @@ impl KeptItem {
             raw: Bytes::copy_from_slice(raw.as_bytes()),
             name_span: span_of(raw.as_bytes(), value),
             params,
+            hints: match kind {
+                ItemKind::Tool => hints(members.get("annotations")),
+                _ => Hints::default(),
+            },
         })
+    }
+}
+
+/// What the annotations of a tool say; one that is not as the protocol has it, says nothing.
+fn hints(annotations: Option<&str>) -> Hints {
+    let members = annotations.and_then(Members::read).unwrap_or_default();
+    let read = |name, otherwise| match members.get(name) {
+        Some("true") => true,
+        Some("false") => false,
+        _ => otherwise,
+    };
+    let unsaid = Hints::default();
+    Hints {
+        read_only: read("readOnlyHint", unsaid.read_only),
+        destructive: read("destructiveHint", unsaid.destructive),
+        idempotent: read("idempotentHint", unsaid.idempotent),
+        open_world: read("openWorldHint", unsaid.open_world),
     }
 }
 

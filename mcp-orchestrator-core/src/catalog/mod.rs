@@ -19,7 +19,9 @@ pub(crate) use self::page::{Source, page};
 use crate::auth::Principal;
 use crate::credential::{Credential, Owner, Revision};
 use crate::id::ServerId;
-use crate::router::{Claim, Conflict, ItemKind, Known, Listed, Lists, ListsBy, View, ViewEntry};
+use crate::router::{
+    Claim, Conflict, Hints, ItemKind, Known, Listed, Lists, ListsBy, View, ViewEntry,
+};
 use crate::runtime::InstanceKey;
 use crate::seal::StateKey;
 use crate::state::StateStore;
@@ -125,6 +127,13 @@ impl Catalog {
         Some(kept)
     }
 
+    /// An owner has no credential for the server any more.
+    pub(crate) fn forget(&self, server: &ServerId, owner: &Owner) {
+        let mut all = self.kept.write().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|key, _| key.server != *server || key.owner != *owner);
+        self.lists.forget(server, owner);
+    }
+
     /// What is kept in this process.
     pub(crate) fn peek(&self, key: &ListKey) -> Option<Arc<Kept>> {
         self.kept
@@ -159,8 +168,11 @@ impl Catalog {
             ItemKind::ALL
                 .into_iter()
                 .fold(Listed::default(), |listed, kind| {
-                    let names = kept.items(kind).iter().map(|item| &item.name[..]);
-                    listed.with(kind, names)
+                    let items = kept.items(kind).iter();
+                    let named = items.clone().map(|item| &item.name[..]);
+                    items.fold(listed.with(kind, named), |listed, item| {
+                        listed.with_hints(&item.name[..], item.hints)
+                    })
                 }),
         );
         all.insert(key.clone(), kept);
@@ -218,6 +230,10 @@ impl Known for Catalog {
 
     fn long_names(&self, principal: &Principal, entry: &ViewEntry, kind: ItemKind) -> Vec<String> {
         self.lists.long_names(principal, entry, kind)
+    }
+
+    fn hints(&self, principal: &Principal, entry: &ViewEntry, tool: &str) -> Hints {
+        self.lists.hints(principal, entry, tool)
     }
 
     fn claim(&self, principal: &Principal, entry: &ViewEntry, uri: &str) -> Option<Claim> {

@@ -42,7 +42,7 @@ pub(crate) fn page(
     let (mut at, mut written) = (0, 0);
     for source in sources {
         for item in source.kept.items(kind) {
-            if kind == ItemKind::Tool && !source.tools.shows(&item.name) {
+            if kind == ItemKind::Tool && !source.tools.shows(&item.name, || item.hints) {
                 continue;
             }
             let name = if named {

@@ -7,6 +7,7 @@ use super::cluster::Cluster;
 use super::{
     BackendKind, ConfiguredCredential, CredentialSource, GatewaySettings, Notice, Settings,
 };
+use crate::auth::Directory;
 use crate::credential::{
     CacheLimits, CachedResolver, ConfiguredResolver, CredentialResolver, SlotSources, Source,
 };
@@ -25,6 +26,7 @@ pub struct Built {
     router: Arc<TableRouter>,
     configured: Arc<ConfiguredResolver>,
     cached: Arc<CachedResolver>,
+    directory: Arc<Directory>,
     state: StateDir,
     cluster: Cluster,
 }
@@ -68,6 +70,7 @@ impl Settings {
             router,
             configured,
             cached,
+            directory: Arc::new(Directory::new(&self.people)),
             state,
             cluster,
         })
@@ -108,6 +111,7 @@ impl Settings {
     pub(super) fn gateway_specs(&self) -> Vec<GatewaySpec> {
         let spec = |gateway: &GatewaySettings| GatewaySpec {
             id: gateway.id.clone(),
+            members: gateway.members.clone(),
             names: gateway.tool_names,
             entries: gateway.servers.clone(),
         };
@@ -140,6 +144,11 @@ impl Built {
         self.cluster.leave().await;
     }
 
+    /// Who is in which team, and who administers.
+    pub fn directory(&self) -> &Arc<Directory> {
+        &self.directory
+    }
+
     /// Its state directory.
     pub fn state(&self) -> &StateDir {
         &self.state
@@ -152,6 +161,7 @@ impl Built {
         self.configured
             .set_sources(slot_sources(&settings.credentials));
         self.cached.clear();
+        self.directory.replace(&settings.people);
         self.router.replace(settings.gateway_specs());
         self.orchestrator.apply(settings.servers.iter().cloned());
         flips

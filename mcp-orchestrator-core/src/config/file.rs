@@ -12,10 +12,12 @@ use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::file_auth::{AuthEntry, LimitsEntry, TlsEntry};
 use super::file_kubernetes::{BackendEntry, KubernetesEntry};
+use super::file_people::{MembersEntry, TeamEntry};
 use super::file_server::ServerEntry;
 use super::units::Size;
-use crate::router::ToolNames;
+use crate::router::{Hint, ToolNames};
 
 /// Configuration of MCP Orchestrator: which MCP servers there are, and through which gateways they are reached.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -30,6 +32,11 @@ pub struct File {
     /// The gateways, by name: `default` is `/mcp`, any other is `/mcp/{name}`. A gateway shows all servers where it
     /// lists none; `default` is there also where it is not named.
     pub gateways: Option<Named<GatewayEntry>>,
+    /// The teams, by name, in the order in which their credentials are looked for. Who stands in none of them may still
+    /// be in teams of which the token tells.
+    pub teams: Option<Named<TeamEntry>>,
+    /// The users who administer: they install for everybody, make tokens, and see all that runs.
+    pub admins: Option<Vec<Typed>>,
     /// Where programs run that name no `backend`: `process` or `kubernetes`; absent: `process`, and inside a cluster
     /// `kubernetes`.
     pub backend: Option<BackendEntry>,
@@ -49,6 +56,17 @@ pub struct File {
     pub allowed_hosts: Option<Vec<Typed>>,
     /// The largest request body that is accepted.
     pub max_body_bytes: Option<Size>,
+    /// Who may call, and how they are told apart; absent: whoever reaches the gateway on its own machine.
+    pub auth: Option<AuthEntry>,
+    /// The address under which clients know the gateway, as `https://mcp.example.com` or
+    /// `https://example.com/tools`, to which `/mcp` is added.
+    pub public_url: Option<Typed>,
+    /// Networks of reverse proxies whose `X-Forwarded-*` headers are believed, as `10.0.0.0/8`.
+    pub trusted_proxies: Option<Vec<Typed>>,
+    /// TLS of the gateway's own listener; absent: none.
+    pub tls: Option<TlsEntry>,
+    /// How much at once; absent: no limits.
+    pub limits: Option<LimitsEntry>,
     /// How the programs log.
     pub log: Option<LogEntry>,
 }
@@ -57,6 +75,8 @@ pub struct File {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct GatewayEntry {
+    /// Who may use it; absent: whoever is known to the gateway. To all others it does not exist.
+    pub members: Option<MembersEntry>,
     /// How tools and prompts are named: `bare` as the server names them, `prefixed` as `server__tool`, `auto` bare
     /// where the gateway has one server, else prefixed.
     pub tool_names: Option<ToolNamesEntry>,
@@ -111,6 +131,34 @@ pub struct ToolsEntry {
     pub show: Vec<String>,
     /// Not shown, even if `show` names them.
     pub hide: Vec<String>,
+    /// What a tool's annotations must say for it to be shown; a tool that says nothing has the protocol's defaults,
+    /// which trust nothing.
+    pub only: Vec<HintEntry>,
+}
+
+/// What the annotations of a tool say.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum HintEntry {
+    /// It changes nothing.
+    ReadOnly,
+    /// It destroys nothing.
+    NonDestructive,
+    /// Calling it again with the same arguments changes nothing more.
+    Idempotent,
+    /// It stays within its own domain.
+    ClosedWorld,
+}
+
+impl From<HintEntry> for Hint {
+    fn from(entry: HintEntry) -> Self {
+        match entry {
+            HintEntry::ReadOnly => Self::ReadOnly,
+            HintEntry::NonDestructive => Self::NonDestructive,
+            HintEntry::Idempotent => Self::Idempotent,
+            HintEntry::ClosedWorld => Self::ClosedWorld,
+        }
+    }
 }
 
 /// A credential rule that names an owner.

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use super::file::{GatewayEntry, GatewayServerEntry, TextOr, ToolsEntry};
+use super::people;
 use super::scope::Scope;
 use super::settings::GatewaySettings;
 use super::suggest;
 use crate::credential::{CredentialRule, Owner};
 use crate::id::{Alias, GatewayId, PrincipalId, ServerId, TeamId};
-use crate::router::{ToolFilter, ViewEntry};
+use crate::router::{Members, ToolFilter, ViewEntry};
 use crate::server::ServerSpec;
 
 /// The servers that a gateway may name.
@@ -38,6 +39,7 @@ pub(super) fn all(id: GatewayId, catalog: &Catalog<'_>) -> GatewaySettings {
     });
     GatewaySettings {
         id,
+        members: Members::Everybody,
         tool_names: crate::router::ToolNames::default(),
         servers: servers.collect(),
     }
@@ -59,11 +61,39 @@ pub(super) fn gateway(
         }
     };
     let mut gateway = all(id, catalog);
+    if let Some(entry) = &entry.members {
+        let path = scope.path.key("members");
+        gateway.members = people::members(&mut scope.below(path), entry);
+    }
     gateway.tool_names = entry.tool_names.map(Into::into).unwrap_or_default();
     if let Some(entries) = &entry.servers {
         gateway.servers = servers(scope, entries, catalog);
+        check_pins(scope, &gateway);
     }
     Some(gateway)
+}
+
+/// A pinned credential is checked where it is assigned, and again at every call.
+fn check_pins(scope: &mut Scope<'_>, gateway: &GatewaySettings) {
+    for entry in &gateway.servers {
+        let CredentialRule::Pinned(owner) = &entry.credential else {
+            continue;
+        };
+        if !gateway.members.may_pin(owner) {
+            let text = match owner {
+                Owner::Team(team) => format!(
+                    "{}: the credential of {owner} may be used only in a gateway of that team: name {team} in \
+                     `members.teams`",
+                    entry.alias
+                ),
+                _ => format!(
+                    "{}: the credential of {owner} is pinned, and nobody of that name is a member",
+                    entry.alias
+                ),
+            };
+            scope.wrong("servers", text);
+        }
+    }
 }
 
 fn servers(
@@ -147,12 +177,13 @@ fn known<'c>(
 }
 
 fn filter(tools: &ToolsEntry) -> ToolFilter {
-    if tools.show.is_empty() && tools.hide.is_empty() {
+    if tools.show.is_empty() && tools.hide.is_empty() && tools.only.is_empty() {
         return ToolFilter::All;
     }
     ToolFilter::Some {
         show: tools.show.clone(),
         hide: tools.hide.clone(),
+        only: tools.only.iter().copied().map(Into::into).collect(),
     }
 }
 

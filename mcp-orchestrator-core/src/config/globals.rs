@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::check;
 use super::file::{File, Typed};
+use super::network::Access;
 use super::scope::Scope;
 use super::settings::LogSettings;
 
@@ -17,6 +18,7 @@ pub(super) struct Globals {
     pub(super) allowed_origins: Option<Vec<String>>,
     pub(super) allowed_hosts: Option<Vec<String>>,
     pub(super) max_body_bytes: Option<usize>,
+    pub(super) access: Access,
     pub(super) log: LogSettings,
 }
 
@@ -58,6 +60,7 @@ impl Globals {
             scope.wrong("max_body_bytes", "it must be at least 1KiB");
         }
         set(scope, "max_body_bytes", &mut self.max_body_bytes, size);
+        self.access.take(scope, file);
         if let Some(log) = &file.log {
             self.log.format = log.format.unwrap_or(self.log.format);
             let path = scope.path.key("log");
@@ -68,7 +71,8 @@ impl Globals {
     }
 }
 
-fn set<T>(scope: &mut Scope<'_>, key: &str, known: &mut Option<T>, new: Option<T>) {
+/// Takes a value over; of two the later one counts, and that is told.
+pub(super) fn set<T>(scope: &mut Scope<'_>, key: &str, known: &mut Option<T>, new: Option<T>) {
     if new.is_some() {
         if known.is_some() {
             scope.notice(key, "it stands in an earlier file too; this one counts");

@@ -53,7 +53,7 @@ impl Shape {
 }
 
 /// Keys that stand beside `servers` in our own format alone.
-const OWN_KEYS: [&str; 11] = [
+const OWN_KEYS: [&str; 18] = [
     "gateways",
     "backend",
     "kubernetes",
@@ -64,6 +64,13 @@ const OWN_KEYS: [&str; 11] = [
     "allowed_origins",
     "allowed_hosts",
     "max_body_bytes",
+    "auth",
+    "public_url",
+    "trusted_proxies",
+    "tls",
+    "limits",
+    "teams",
+    "admins",
     "log",
 ];
 

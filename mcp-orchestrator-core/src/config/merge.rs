@@ -14,6 +14,7 @@ use super::jsonc;
 use super::load::{LoadOptions, Loaded};
 use super::mcp_servers::{self, Shape};
 use super::parse;
+use super::people;
 use super::problem::{KeyPath, Position, Problems, Report};
 use super::scope::{Scope, Source};
 use super::server;
@@ -21,6 +22,7 @@ use super::settings::{ConfiguredCredential, GatewaySettings, Settings};
 use super::state_dir;
 use super::tree::{Node, Value};
 use super::typed;
+use crate::auth::People;
 use crate::id::{GatewayId, ServerId};
 use crate::server::ServerSpec;
 
@@ -43,6 +45,7 @@ pub(super) struct Merge<'o> {
     names: BTreeMap<String, Arc<Path>>,
     gateways: BTreeMap<String, (Source, GatewayEntry)>,
     globals: Globals,
+    people: People,
     places: Places,
 }
 
@@ -56,6 +59,7 @@ impl<'o> Merge<'o> {
             names: BTreeMap::new(),
             gateways: BTreeMap::new(),
             globals: Globals::default(),
+            people: People::default(),
             places: Places::new(&options.variables),
         }
     }
@@ -125,6 +129,7 @@ impl<'o> Merge<'o> {
                     path: KeyPath::default(),
                 };
                 self.globals.take(&mut scope, file);
+                people::take(&mut scope, &mut self.people, file);
                 self.places.take(&mut scope, file);
             }
         }
@@ -224,6 +229,7 @@ impl<'o> Merge<'o> {
         let settings = Settings {
             servers,
             gateways,
+            people: self.people,
             credentials: credentials.into_iter().flatten().collect(),
             backends,
             state_dir: state_dir.unwrap_or_default(),
@@ -239,6 +245,7 @@ impl<'o> Merge<'o> {
                 .globals
                 .max_body_bytes
                 .unwrap_or(Settings::MAX_BODY_BYTES),
+            auth: self.globals.access.settings(),
             log: self.globals.log,
             files: files.to_vec(),
         };

@@ -8,6 +8,7 @@
 //! the library (`server`, `credentials`, `gateways`, `globals`). A value that came from a variable, and any value of
 //! `env` and `headers` in a foreign file, is [`Text::Secret`](crate::value::Text::Secret) from there on.
 
+mod auth;
 mod backends;
 mod build;
 mod check;
@@ -17,17 +18,22 @@ mod credentials;
 mod edit;
 mod expand;
 mod file;
+mod file_auth;
 mod file_kubernetes;
+mod file_people;
 mod file_pod;
 mod file_server;
 mod gateways;
 mod globals;
 mod import;
+mod issuers;
 mod jsonc;
 mod load;
 mod mcp_servers;
 mod merge;
+mod network;
 mod parse;
+mod people;
 mod pod;
 mod problem;
 mod program;
@@ -43,16 +49,21 @@ mod typed;
 mod units;
 mod write;
 
+pub use self::auth::{AuthSettings, IssuerSettings, LimitSettings, SignInClient, TlsSettings};
 pub use self::backends::BackendOptions;
 pub use self::build::Built;
 pub use self::cluster::ClusterReview;
 pub use self::conflicts::GatewayConflict;
 pub use self::expand::{Variables, input_variable};
 pub use self::file::{
-    File, GatewayEntry, GatewayServerEntry, LogEntry, LogFormat, Named, PinnedEntry, TextOr,
-    ToolNamesEntry, ToolsEntry, Typed,
+    File, GatewayEntry, GatewayServerEntry, HintEntry, LogEntry, LogFormat, Named, PinnedEntry,
+    TextOr, ToolNamesEntry, ToolsEntry, Typed,
+};
+pub use self::file_auth::{
+    AlgorithmEntry, AuthEntry, ClaimsEntry, IssuerEntry, LimitsEntry, TlsEntry,
 };
 pub use self::file_kubernetes::{BackendEntry, KubernetesEntry, PodDefaultsEntry};
+pub use self::file_people::{MembersEntry, TeamEntry};
 pub use self::file_pod::{
     EnvFromEntry, PodEntry, ProbesEntry, PullPolicyEntry, RegistryEntry, ResourcesEntry,
     SecurityEntry, VolumeEntryTyped,

@@ -6,9 +6,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::auth::AuthSettings;
 use super::file::LogFormat;
+use crate::auth::People;
 use crate::id::{BackendName, GatewayId, ServerId, SlotName};
-use crate::router::{ToolNames, ViewEntry};
+use crate::router::{Members, ToolNames, ViewEntry};
 use crate::server::ServerSpec;
 use crate::value::Text;
 
@@ -19,6 +21,8 @@ pub struct Settings {
     pub servers: Vec<Arc<ServerSpec>>,
     /// The gateways: the default one first, the others by name.
     pub gateways: Vec<GatewaySettings>,
+    /// Who is in which team, and who administers.
+    pub people: People,
     /// Where the values of the servers' credential slots come from. A slot without a source is not here.
     pub credentials: Vec<ConfiguredCredential>,
     /// Where programs run.
@@ -35,6 +39,8 @@ pub struct Settings {
     pub allowed_hosts: Vec<String>,
     /// The largest request body.
     pub max_body_bytes: usize,
+    /// Who may call, and how the gateway stands on a network.
+    pub auth: AuthSettings,
     /// How the programs log.
     pub log: LogSettings,
     /// The files, as they were named: what a reload watches.
@@ -134,6 +140,8 @@ impl KubernetesSettings {
 pub struct GatewaySettings {
     /// Its name.
     pub id: GatewayId,
+    /// Who may use it.
+    pub members: Members,
     /// How it names tools and prompts.
     pub tool_names: ToolNames,
     /// Its servers, in order.

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures_util::stream::{self, BoxStream, StreamExt as _};
 
-use super::{Credential, CredentialRequest, CredentialResolver};
+use super::{Credential, CredentialChange, CredentialRequest, CredentialResolver};
 use crate::error::Result;
 
 /// Asks resolvers in their order. One that fails ends it: nobody after it is asked.
@@ -28,5 +29,16 @@ impl CredentialResolver for ChainResolver {
             }
         }
         Ok(None)
+    }
+
+    fn changes(&self) -> BoxStream<'static, CredentialChange> {
+        stream::select_all(self.0.iter().map(|resolver| resolver.changes())).boxed()
+    }
+
+    fn explain(&self, request: CredentialRequest<'_>) -> Vec<String> {
+        self.0
+            .iter()
+            .flat_map(|resolver| resolver.explain(request))
+            .collect()
     }
 }

@@ -12,9 +12,7 @@ use async_trait::async_trait;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::sources::{Environment, SlotSources, Source, SourceError};
-use super::{
-    Credential, CredentialRequest, CredentialResolver, CredentialRule, Generation, Owner, Revision,
-};
+use super::{Credential, CredentialRequest, CredentialResolver, Generation, Owner, Revision};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{ServerId, SlotName};
 use crate::seal::StateKey;
@@ -90,10 +88,8 @@ impl fmt::Debug for ConfiguredResolver {
 #[async_trait]
 impl CredentialResolver for ConfiguredResolver {
     async fn resolve(&self, request: CredentialRequest<'_>) -> Result<Option<Arc<Credential>>> {
-        if !matches!(
-            request.rule,
-            CredentialRule::Resolve | CredentialRule::Pinned(Owner::Organization)
-        ) {
+        let mut owners = request.rule.owners(request.principal);
+        if !owners.any(|owner| owner == Owner::Organization) {
             return Ok(None);
         }
         let server = &request.server.id;

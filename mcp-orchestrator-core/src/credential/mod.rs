@@ -9,10 +9,12 @@ mod chain;
 mod changes;
 mod configured;
 mod installations;
+mod installed;
 mod json;
 #[cfg(feature = "local-store")]
 mod local;
 mod memory;
+mod rule;
 mod sources;
 mod store;
 mod stored;
@@ -24,15 +26,18 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use async_trait::async_trait;
+use futures_util::stream::{self, BoxStream, StreamExt as _};
 use secrecy::SecretString;
 
 pub use self::cached::{CacheLimits, CachedResolver};
 pub use self::chain::ChainResolver;
 pub use self::configured::ConfiguredResolver;
 pub use self::installations::{InstallationKey, Installations, Installed};
+pub use self::installed::InstalledResolver;
 #[cfg(feature = "local-store")]
 pub use self::local::{KeySource, LocalCredentials, LocalOptions};
 pub use self::memory::MemoryCredentials;
+pub use self::rule::CredentialRule;
 pub use self::sources::{Environment, SlotSources, Source};
 pub use self::store::{
     CredentialStore, Listed, Precondition, Record, RecordKey, RecordKind, StoreChange, Version,
@@ -40,7 +45,7 @@ pub use self::store::{
 pub use self::stored::StoredCredential;
 use crate::auth::Principal;
 use crate::error::Result;
-use crate::id::{InvalidId, PrincipalId, SlotName, TeamId};
+use crate::id::{InvalidId, PrincipalId, ServerId, SlotName, TeamId};
 use crate::server::ServerSpec;
 
 /// Whose a credential is.
@@ -160,18 +165,6 @@ impl fmt::Debug for Credential {
     }
 }
 
-/// With whose credential a gateway's server is called.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
-pub enum CredentialRule {
-    /// With none: the server has no slots.
-    None,
-    /// Always with this owner's.
-    Pinned(Owner),
-    /// With the caller's own, else a team's, else the organization's.
-    #[default]
-    Resolve,
-}
-
 /// What a resolver is asked.
 #[derive(Clone, Copy, Debug)]
 pub struct CredentialRequest<'a> {
@@ -185,6 +178,17 @@ pub struct CredentialRequest<'a> {
     pub rejected: Option<(&'a Revision, Generation)>,
     /// The caller's own token, for a resolver that exchanges it. It is never sent on as it is.
     pub token: Option<&'a SecretString>,
+}
+
+/// A credential of an owner that became another one, or is gone.
+#[derive(Clone, Debug)]
+pub struct CredentialChange {
+    /// For which server.
+    pub server: ServerId,
+    /// Whose.
+    pub owner: Owner,
+    /// As it is now; `None`: the owner has none any more.
+    pub now: Option<Arc<Credential>>,
 }
 
 /// Finds the credential with which a call is made.
@@ -205,4 +209,16 @@ pub trait CredentialResolver: fmt::Debug + Send + Sync + 'static {
     /// [`CredentialExpired`](crate::ErrorKind::CredentialExpired) reach the caller as such; any other kind as a failure
     /// of the resolver.
     async fn resolve(&self, request: CredentialRequest<'_>) -> Result<Option<Arc<Credential>>>;
+
+    /// Each change from now on, so that instances of a credential that was rotated or removed end. A resolver that cannot
+    /// tell, as one that reads files, keeps this: its changes are seen at the next call, and older instances go to rest.
+    fn changes(&self) -> BoxStream<'static, CredentialChange> {
+        stream::pending().boxed()
+    }
+
+    /// What it would look at for this request, and what it finds there, step by step: for `explain`. It holds no secret.
+    fn explain(&self, request: CredentialRequest<'_>) -> Vec<String> {
+        let _ = request;
+        Vec::new()
+    }
 }

@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 use super::events::{self, Listeners};
 use super::subscriptions::Subscriptions;
 use super::tasks::Tasks;
-use super::{Held, Inner, LEARN_AT_ONCE, Orchestrator, conflicts, control};
+use super::{Held, Inner, LEARN_AT_ONCE, Orchestrator, conflicts, control, credentials};
 use crate::catalog::Catalog;
 use crate::credential::{Credential, CredentialRequest, CredentialResolver};
 use crate::error::Result;
@@ -115,6 +115,9 @@ impl Builder {
         });
         let sweep = events::sweep_sessions(Arc::downgrade(&inner));
         inner.pool.tasks().spawn(sweep);
+        let changes = inner.resolver.changes();
+        let hear = credentials::hear(Arc::downgrade(&inner), changes);
+        inner.pool.tasks().spawn(hear);
         let held = Held(inner.pool.closing().clone());
         Orchestrator {
             inner,

@@ -252,6 +252,8 @@ impl Inner {
         let Ok(view) = self.view(context) else {
             return false;
         };
+        // Where annotations decide, a name alone does not.
+        let alias_decides = alias_decides && !view.entries.iter().any(|entry| entry.tools.asks());
         let known = |entry| self.catalog.knows(&context.principal, entry);
         if (view.prefixed && alias_decides) || view.entries.iter().all(known) {
             return false;

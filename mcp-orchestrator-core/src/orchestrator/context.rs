@@ -46,6 +46,8 @@ impl Context {
     /// A legacy caller in its session.
     pub(super) fn legacy(session: &Arc<Session>, call: &Call) -> Self {
         Self {
+            // As it is now: who has left a team, has left it for this session too.
+            principal: Arc::clone(&call.principal),
             token: call.token.clone(),
             ..Self::of(session)
         }

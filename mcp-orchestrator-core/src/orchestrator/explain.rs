@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::context::Context;
 use super::{Inner, Orchestrator};
 use crate::auth::Principal;
-use crate::credential::CredentialRule;
+use crate::credential::{CredentialRequest, CredentialRule};
 use crate::id::{Alias, GatewayId, ServerId};
 use crate::pool::Spec;
 use crate::router::{Claim, Item, ItemKind, Known as _, NoRoute, Target, View, ViewEntry};
@@ -155,7 +155,8 @@ impl Inner {
         };
         let has = |entry: &ViewEntry| {
             let lists = |kind, name| {
-                let shown = !view.prefixed && entry.shows(kind, name);
+                let shown = !view.prefixed
+                    && entry.shows(kind, name, || self.catalog.hints(principal, entry, name));
                 let listed = shown && self.catalog.lists(principal, entry, kind, name);
                 listed.then_some("lists it too")
             };
@@ -186,6 +187,18 @@ impl Inner {
         spec: &Spec,
         rule: &CredentialRule,
     ) -> Result<(), Ended> {
+        if !spec.server.slots.is_empty() {
+            let request = CredentialRequest {
+                principal: &context.principal,
+                server: &spec.server,
+                rule,
+                rejected: None,
+                token: None,
+            };
+            for step in self.resolver.explain(request) {
+                steps.add("credential", step);
+            }
+        }
         let found = self.credential(context, spec, rule, None).await;
         let credential = steps.need("credential", found)?;
         let text = if spec.server.slots.is_empty() {

@@ -154,6 +154,9 @@ impl Inner {
                 Box::pin(starting).await?
             }
         };
+        if lease.is_behind(credential) {
+            Box::pin(self.pool.refreshed(&lease, credential)).await?;
+        }
         self.send(context, lease, work, deadline).await
     }
 

@@ -8,6 +8,7 @@ mod calls;
 mod conflicts;
 mod context;
 mod control;
+mod credentials;
 mod described;
 mod events;
 mod explain;
@@ -213,6 +214,15 @@ impl Orchestrator {
         let session = self.inner.sessions.get(id, principal, gateway)?;
         self.inner.end_session(&session);
         Ok(())
+    }
+
+    /// Whether a gateway exists for this principal.
+    pub fn admits(
+        &self,
+        principal: &crate::auth::Principal,
+        gateway: &crate::id::GatewayId,
+    ) -> bool {
+        self.inner.router.view(principal, gateway).is_ok()
     }
 
     /// What is counted and timed.

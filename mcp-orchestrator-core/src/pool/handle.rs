@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::Spec;
 use super::link::Link;
-use crate::credential::Credential;
+use crate::credential::{Credential, Generation};
 use crate::runtime::{Exit, InstanceKey};
 
 /// Set in the count of uses when no more may begin.
@@ -35,6 +35,9 @@ pub(crate) struct Handle {
     pub(crate) exited: Shared<BoxFuture<'static, Exit>>,
     /// How it ended, once it has.
     pub(crate) exit: OnceLock<Exit>,
+    /// Held while a newer generation is handed to it.
+    pub(super) refreshing: tokio::sync::Mutex<()>,
+    generation: AtomicU64,
     uses: AtomicUsize,
     served: AtomicU64,
     started: Instant,
@@ -56,6 +59,8 @@ impl Handle {
         Self {
             key,
             spec,
+            refreshing: tokio::sync::Mutex::new(()),
+            generation: AtomicU64::new(credential.generation.0),
             credential,
             link,
             since: SystemTime::now(),
@@ -80,6 +85,20 @@ impl Handle {
             *lowest = Some(level.to_owned());
         }
         lowest.clone().unwrap_or_default()
+    }
+
+    /// Which generation of its credential it was given last.
+    pub(super) fn generation(&self) -> Generation {
+        Generation(self.generation.load(Ordering::Acquire))
+    }
+
+    /// Whether this is a newer generation than it has.
+    pub(crate) fn is_behind(&self, credential: &Credential) -> bool {
+        self.generation() < credential.generation
+    }
+
+    pub(super) fn has_generation(&self, generation: Generation) {
+        self.generation.fetch_max(generation.0, Ordering::AcqRel);
     }
 
     /// How many use it now.

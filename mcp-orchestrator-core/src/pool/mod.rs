@@ -7,6 +7,7 @@ mod life;
 mod link;
 mod orphans;
 mod rejoin;
+mod rotate;
 mod slot;
 mod start;
 

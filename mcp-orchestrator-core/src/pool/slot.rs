@@ -274,6 +274,23 @@ impl Slots {
             .collect()
     }
 
+    /// Takes out those of an owner whose revision is not this one.
+    pub(super) fn take_others(&self, owner: &Owner, current: Option<&Revision>) -> Vec<Arc<Slot>> {
+        let is_other = |other: &Owner, revision: &Revision| {
+            other == owner && Some(revision) != current && *revision != Revision::none()
+        };
+        let mut others = self.others.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(common) = &*self.common.load()
+            && is_other(&common.owner, &common.revision)
+        {
+            self.common.store(None);
+        }
+        others
+            .extract_if(|(other, revision, _), _| is_other(other, revision))
+            .map(|(_, slot)| slot)
+            .collect()
+    }
+
     /// Takes out a slot that holds nothing; it stays where somebody starts an instance in it.
     pub(super) fn take_unused(&self, slot: &Arc<Slot>) {
         let key = (

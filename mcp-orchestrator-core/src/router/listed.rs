@@ -1,9 +1,9 @@
 //! What one list tells of a server: the names of its items, and which resources may be its own.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::{Claim, ItemKind, LONGEST};
+use super::{Claim, Hints, ItemKind, LONGEST};
 
 /// Own names that, with the shortest prefix, may not fit.
 const LONG: usize = 40;
@@ -15,6 +15,8 @@ pub struct Listed {
     prompts: HashSet<Arc<str>>,
     resources: HashSet<Arc<str>>,
     templates: Vec<Arc<str>>,
+    /// Of the tools that are annotated.
+    hints: HashMap<Arc<str>, Hints>,
 }
 
 impl Listed {
@@ -37,6 +39,20 @@ impl Listed {
             }
         }
         self
+    }
+
+    /// The same, with what is said of a tool.
+    #[must_use]
+    pub fn with_hints(mut self, tool: impl Into<Arc<str>>, hints: Hints) -> Self {
+        if hints != Hints::default() {
+            self.hints.insert(tool.into(), hints);
+        }
+        self
+    }
+
+    /// What is said of a tool.
+    pub fn hints(&self, tool: &str) -> Hints {
+        self.hints.get(tool).copied().unwrap_or_default()
     }
 
     /// Whether an item of this name is listed.

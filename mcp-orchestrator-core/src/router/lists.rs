@@ -10,10 +10,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 
-use super::{Claim, ItemKind, Known, Listed, ListsBy, View, ViewEntry};
-use crate::auth::{Principal, PrincipalKind};
+use super::{Claim, Hints, ItemKind, Known, Listed, ListsBy, View, ViewEntry};
+use crate::auth::Principal;
 use crate::credential::{CredentialRule, Owner, Revision};
-use crate::id::{Alias, ServerId, TeamId};
+use crate::id::{Alias, ServerId};
 
 /// Kinds whose items are found by their names.
 const NAMED: [ItemKind; 3] = [ItemKind::Tool, ItemKind::Prompt, ItemKind::Resource];
@@ -89,6 +89,23 @@ struct Own {
 }
 
 impl Lists {
+    /// An owner has no credential for a server any more: its lists decide nothing.
+    pub fn forget(&self, server: &ServerId, owner: &Owner) {
+        let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut next = Snapshot::clone(&self.now.load());
+        let Some(place) = next.places.get(server).copied() else {
+            return;
+        };
+        let before = Arc::clone(&next.servers[place]);
+        let mut after = Server::clone(&before);
+        match owner {
+            Owner::Organization => after.organization = None,
+            other => drop(after.others.remove(other)),
+        }
+        next.change(place, &before, after);
+        self.now.store(Arc::new(next));
+    }
+
     /// From now on these are the lists of a server for this owner's credential.
     pub fn put(&self, server: &ServerId, owner: &Owner, revision: &Revision, listed: Listed) {
         let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
@@ -97,10 +114,7 @@ impl Lists {
         let before = Arc::clone(&next.servers[place]);
         let mut after = Server::clone(&before);
         after.set(owner, revision, listed);
-        for (kind, index) in NAMED.into_iter().zip(&mut next.indexes) {
-            reindex(index, place, &before.union(kind), &after.union(kind));
-        }
-        next.servers[place] = Arc::new(after);
+        next.change(place, &before, after);
         self.now.store(Arc::new(next));
     }
 
@@ -134,7 +148,9 @@ impl Lists {
                     .into_iter()
                     .flatten()
                 {
-                    if entry.shows(kind, name) {
+                    if entry.shows(kind, name, || {
+                        listed.map_or_else(Hints::default, |listed| listed.hints(name))
+                    }) {
                         holders.entry(name).or_default().push(entry.alias.clone());
                     }
                 }
@@ -190,6 +206,12 @@ impl Known for Lists {
         listed.map_or_else(Vec::new, |listed| listed.long_names(kind))
     }
 
+    fn hints(&self, principal: &Principal, entry: &ViewEntry, tool: &str) -> Hints {
+        let now = self.now.load();
+        let listed = now.listed(principal, entry);
+        listed.map_or_else(Hints::default, |listed| listed.hints(tool))
+    }
+
     fn claim(&self, principal: &Principal, entry: &ViewEntry, uri: &str) -> Option<Claim> {
         self.now.load().listed(principal, entry)?.claim(uri)
     }
@@ -203,6 +225,13 @@ impl Snapshot {
     fn listed(&self, principal: &Principal, entry: &ViewEntry) -> Option<&Arc<Listed>> {
         self.server(&entry.server)?
             .seen_by(principal, &entry.credential)
+    }
+
+    fn change(&mut self, place: usize, before: &Server, after: Server) {
+        for (kind, index) in NAMED.into_iter().zip(&mut self.indexes) {
+            reindex(index, place, &before.union(kind), &after.union(kind));
+        }
+        self.servers[place] = Arc::new(after);
     }
 
     /// The place of a server, a new one where it has none.
@@ -263,30 +292,23 @@ impl Server {
             CredentialRule::None => self.without.as_ref(),
             CredentialRule::Pinned(Owner::Organization) => self.organization.as_ref(),
             CredentialRule::Pinned(owner) => self.others.get(owner),
-            CredentialRule::Resolve => self
-                .resolved(principal)
+            CredentialRule::Resolve | CredentialRule::ResolveAmong(_) => self
+                .resolved(principal, rule)
                 .or(self.organization.as_ref())
                 .or(self.without.as_ref()),
         };
         own.map(|own| &own.listed)
     }
 
-    /// The principal's own, else that of the first of its teams.
-    fn resolved(&self, principal: &Principal) -> Option<&Own> {
+    /// That of the first owner in the rule's order who has one; the organization's is looked at elsewhere.
+    fn resolved(&self, principal: &Principal, rule: &CredentialRule) -> Option<&Own> {
         if self.others.is_empty() {
             return None;
         }
-        let team = |team: &TeamId| self.others.get(&Owner::Team(team.clone()));
-        match principal.kind {
-            PrincipalKind::User => {
-                let own = self.others.get(&Owner::User(principal.id.clone()));
-                own.or_else(|| principal.teams.iter().find_map(team))
-            }
-            PrincipalKind::Team => TeamId::new(principal.id.as_str())
-                .ok()
-                .and_then(|id| team(&id)),
-            PrincipalKind::Organization => None,
-        }
+        let owners = rule.owners(principal);
+        owners
+            .take_while(|owner| *owner != Owner::Organization)
+            .find_map(|owner| self.others.get(&owner))
     }
 
     /// What is listed to anybody.

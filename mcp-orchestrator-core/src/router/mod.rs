@@ -2,16 +2,20 @@
 //!
 //! A router decides over a snapshot and never waits. Lists and calls ask the same router, so they agree.
 
+mod filter;
 mod listed;
 mod lists;
+mod members;
 mod names;
 mod table;
 
 use std::borrow::Cow;
 use std::fmt;
 
+pub use self::filter::{Hint, Hints, ToolFilter};
 pub use self::listed::Listed;
 pub use self::lists::{Conflict, Lists};
+pub use self::members::Members;
 pub use self::names::{LONGEST, may_be_cut, shown, split};
 pub use self::table::{GatewaySpec, TableRouter};
 use crate::auth::Principal;
@@ -92,6 +96,8 @@ pub trait Known {
     fn lists(&self, principal: &Principal, entry: &ViewEntry, kind: ItemKind, name: &str) -> bool;
     /// The server's own names that are too long to be shown with a prefix.
     fn long_names(&self, principal: &Principal, entry: &ViewEntry, kind: ItemKind) -> Vec<String>;
+    /// What the server says of a tool of its own; [`Hints::default`] where it is not listed.
+    fn hints(&self, principal: &Principal, entry: &ViewEntry, tool: &str) -> Hints;
     /// Why a resource may be this server's.
     fn claim(&self, principal: &Principal, entry: &ViewEntry, uri: &str) -> Option<Claim>;
 }
@@ -192,9 +198,10 @@ pub struct ViewEntry {
 }
 
 impl ViewEntry {
-    /// Whether the gateway shows an item of this own name: tools may be chosen, all else is shown.
-    pub fn shows(&self, kind: ItemKind, name: &str) -> bool {
-        kind != ItemKind::Tool || self.tools.shows(name)
+    /// Whether the gateway shows an item of this own name: tools may be chosen, all else is shown. What the server says of
+    /// a tool is asked only where that decides.
+    pub fn shows(&self, kind: ItemKind, name: &str, hints: impl FnOnce() -> Hints) -> bool {
+        kind != ItemKind::Tool || self.tools.shows(name, hints)
     }
 
     /// A server under its own name with all its tools; where it needs a credential, with the caller's.
@@ -210,53 +217,6 @@ impl ViewEntry {
             tools: ToolFilter::All,
         }
     }
-}
-
-/// Which tools of a server a gateway shows, by their own names.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum ToolFilter {
-    /// All.
-    #[default]
-    All,
-    /// Those that match one of the patterns (`*` stands for any characters) and none of the others.
-    Some {
-        /// Shown; none given means all.
-        show: Vec<String>,
-        /// Not shown.
-        hide: Vec<String>,
-    },
-}
-
-impl ToolFilter {
-    /// Whether a tool of this name is shown.
-    pub fn shows(&self, name: &str) -> bool {
-        match self {
-            Self::All => true,
-            Self::Some { show, hide } => {
-                (show.is_empty() || show.iter().any(|pattern| matches(pattern, name)))
-                    && !hide.iter().any(|pattern| matches(pattern, name))
-            }
-        }
-    }
-}
-
-/// Whether `text` matches a pattern in which `*` stands for any characters.
-fn matches(pattern: &str, text: &str) -> bool {
-    let Some((head, rest)) = pattern.split_once('*') else {
-        return pattern == text;
-    };
-    let Some(mut text) = text.strip_prefix(head) else {
-        return false;
-    };
-    let mut rest = rest;
-    while let Some((middle, tail)) = rest.split_once('*') {
-        let Some(at) = text.find(middle) else {
-            return false;
-        };
-        text = &text[at + middle.len()..];
-        rest = tail;
-    }
-    text.ends_with(rest)
 }
 
 /// Decides where calls go and who sees what. Every method answers at once, from a snapshot.
@@ -280,25 +240,4 @@ pub trait Router: fmt::Debug + Send + Sync + 'static {
         principal: &Principal,
         gateway: &GatewayId,
     ) -> Result<std::sync::Arc<View>, NoRoute>;
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn patterns_match_whole_names() {
-        for (pattern, text, fits) in [
-            ("get_*", "get_issue", true),
-            ("get_*", "forget_issue", false),
-            ("*_issue", "get_issue", true),
-            ("a*b*c", "aXbYbc", true),
-            ("a*b", "ab", true),
-            ("ab*b", "ab", false),
-            ("x", "x", true),
-            ("x", "xy", false),
-        ] {
-            assert_eq!(matches(pattern, text), fits, "{pattern} {text}");
-        }
-    }
 }

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use super::{
-    Claim, Item, ItemKind, ListsBy, NoRoute, Route, Router, Target, ToolNames, View, ViewEntry,
-    may_be_cut, shown, split,
+    Claim, Item, ItemKind, ListsBy, Members, NoRoute, Route, Router, Target, ToolNames, View,
+    ViewEntry, may_be_cut, shown, split,
 };
-use crate::auth::Principal;
-use crate::id::{Alias, GatewayId, ServerId};
+use crate::auth::{Principal, PrincipalKind};
+use crate::credential::{CredentialRule, Owner};
+use crate::id::{Alias, GatewayId, PrincipalId, ServerId};
 use crate::server::ServerSpec;
 
 /// One gateway as configured.
@@ -19,6 +20,8 @@ use crate::server::ServerSpec;
 pub struct GatewaySpec {
     /// Its name.
     pub id: GatewayId,
+    /// Who may use it; to all others it does not exist.
+    pub members: Members,
     /// How it names tools and prompts.
     pub names: ToolNames,
     /// Its servers, in order.
@@ -30,6 +33,7 @@ impl GatewaySpec {
     pub fn of_all<'a>(servers: impl IntoIterator<Item = &'a ServerSpec>) -> Self {
         Self {
             id: GatewayId::default_gateway(),
+            members: Members::Everybody,
             names: ToolNames::default(),
             entries: servers.into_iter().map(ViewEntry::of).collect(),
         }
@@ -44,6 +48,16 @@ pub struct TableRouter {
 
 #[derive(Debug)]
 struct Gateway {
+    members: Members,
+    /// What those see for whom nothing is pinned.
+    common: Sight,
+    /// What those see for whom something is pinned.
+    own: HashMap<PrincipalId, Sight>,
+}
+
+/// What a principal sees, found by names.
+#[derive(Debug)]
+struct Sight {
     view: Arc<View>,
     by_alias: HashMap<Alias, usize>,
     /// A server may stand there more than once.
@@ -69,7 +83,7 @@ impl TableRouter {
     /// Whether names carry their server in a gateway; `None` where there is no such gateway.
     pub fn is_prefixed(&self, gateway: &GatewayId) -> Option<bool> {
         let gateways = self.gateways.load();
-        Some(gateways.get(gateway)?.view.prefixed)
+        Some(gateways.get(gateway)?.common.view.prefixed)
     }
 
     /// The names of all gateways.
@@ -87,21 +101,64 @@ impl Gateway {
             ToolNames::Bare => false,
             ToolNames::Prefixed => true,
         };
-        let by_alias = spec
-            .entries
-            .iter()
-            .enumerate()
+        let members = spec.members;
+        let entries = spec.entries.into_iter().filter_map(|mut entry| {
+            match &entry.credential {
+                // A team's credential serves a gateway of that team alone, whoever put it there.
+                CredentialRule::Pinned(owner) if !members.may_pin(owner) => return None,
+                CredentialRule::Resolve if !members.teams().is_empty() => {
+                    entry.credential = CredentialRule::ResolveAmong(members.teams().into());
+                }
+                _ => {}
+            }
+            Some(entry)
+        });
+        let entries: Vec<ViewEntry> = entries.collect();
+        let sight = |user: Option<&PrincipalId>| {
+            let serves = |entry: &&ViewEntry| match &entry.credential {
+                CredentialRule::Pinned(Owner::User(owner)) => Some(owner) == user,
+                _ => true,
+            };
+            Sight::new(entries.iter().filter(serves).cloned().collect(), prefixed)
+        };
+        let users = entries.iter().filter_map(|entry| match &entry.credential {
+            CredentialRule::Pinned(Owner::User(user)) => Some(user),
+            _ => None,
+        });
+        Self {
+            common: sight(None),
+            own: users
+                .map(|user| (user.clone(), sight(Some(user))))
+                .collect(),
+            members,
+        }
+    }
+
+    /// What the principal sees; `None` where the gateway does not exist for it.
+    fn sight(&self, principal: &Principal) -> Option<&Sight> {
+        if !self.members.has(principal) {
+            return None;
+        }
+        let own = match principal.kind {
+            PrincipalKind::User if !self.own.is_empty() => self.own.get(&principal.id),
+            _ => None,
+        };
+        Some(own.unwrap_or(&self.common))
+    }
+}
+
+impl Sight {
+    fn new(entries: Vec<ViewEntry>, prefixed: bool) -> Self {
+        let aliases = entries.iter().enumerate();
+        let by_alias = aliases
             .map(|(at, entry)| (entry.alias.clone(), at))
             .collect();
         let mut by_server: HashMap<ServerId, Vec<usize>> = HashMap::new();
-        for (at, entry) in spec.entries.iter().enumerate() {
+        for (at, entry) in entries.iter().enumerate() {
             by_server.entry(entry.server.clone()).or_default().push(at);
         }
         Self {
-            view: Arc::new(View {
-                entries: spec.entries,
-                prefixed,
-            }),
+            view: Arc::new(View { entries, prefixed }),
             by_alias,
             by_server,
         }
@@ -146,7 +203,8 @@ impl Gateway {
         let mut holder = |server: &ServerId, lists: &ListsBy<'_>| {
             for at in self.by_server.get(server).into_iter().flatten() {
                 let entry = &self.view.entries[*at];
-                let best = if entry.shows(kind, name) {
+                let hints = || target.known.hints(principal, entry, name);
+                let best = if entry.shows(kind, name, hints) {
                     &mut shown
                 } else {
                     &mut hidden
@@ -186,6 +244,7 @@ impl Router for TableRouter {
         let gateways = self.gateways.load();
         let gateway = gateways
             .get(target.gateway)
+            .and_then(|gateway| gateway.sight(principal))
             .ok_or_else(|| NoRoute::Gateway(target.gateway.clone()))?;
         let found = match target.item {
             Item::Tool(name) => gateway.named(principal, target, ItemKind::Tool, name),
@@ -201,7 +260,8 @@ impl Router for TableRouter {
         };
         let (entry, own) =
             found.ok_or_else(|| NoRoute::to(target, "no server of the gateway has it"))?;
-        if matches!(target.item, Item::Tool(_)) && !entry.tools.shows(&own) {
+        let hints = || target.known.hints(principal, entry, &own);
+        if matches!(target.item, Item::Tool(_)) && !entry.tools.shows(&own, hints) {
             let why = "the gateway does not show this tool of the server";
             return Err(NoRoute::to(target, why));
         }
@@ -213,12 +273,13 @@ impl Router for TableRouter {
         })
     }
 
-    fn view(&self, _principal: &Principal, gateway: &GatewayId) -> Result<Arc<View>, NoRoute> {
+    fn view(&self, principal: &Principal, gateway: &GatewayId) -> Result<Arc<View>, NoRoute> {
         let gateways = self.gateways.load();
-        let found = gateways
+        let sight = gateways
             .get(gateway)
+            .and_then(|gateway| gateway.sight(principal))
             .ok_or_else(|| NoRoute::Gateway(gateway.clone()))?;
-        Ok(Arc::clone(&found.view))
+        Ok(Arc::clone(&sight.view))
     }
 }
 
@@ -226,8 +287,7 @@ impl Router for TableRouter {
 mod tests {
     use super::super::{Listed, Lists, ToolFilter};
     use super::*;
-    use crate::credential::{CredentialRule, Owner, Revision};
-    use crate::id::PrincipalId;
+    use crate::credential::Revision;
 
     fn lists() -> Lists {
         let lists = Lists::default();
@@ -251,6 +311,7 @@ mod tests {
         let tools = ToolFilter::Some {
             show: vec![],
             hide: vec!["secret_*".into()],
+            only: vec![],
         };
         ViewEntry {
             alias: Alias::from(&server),
@@ -264,6 +325,7 @@ mod tests {
         let entries = servers.iter().map(|name| entry(name)).collect();
         TableRouter::new([GatewaySpec {
             id: GatewayId::default_gateway(),
+            members: Members::Everybody,
             names,
             entries,
         }])

@@ -46,6 +46,7 @@ pub(crate) fn write(dir: &Path, content: &[u8]) -> io::Result<Written> {
 }
 
 /// The folder that a file stands in.
+#[cfg(feature = "local-store")]
 pub(crate) fn folder_of(file: &Path) -> &Path {
     match file.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -66,6 +67,7 @@ pub(crate) struct Written(Option<std::path::PathBuf>);
 
 impl Written {
     /// Where it stands now.
+    #[cfg(feature = "local-store")]
     pub(crate) fn path(&self) -> &Path {
         self.0.as_deref().unwrap_or(Path::new(""))
     }

@@ -40,6 +40,7 @@ const ROWS: &[Row] = &[
     ("credential::chain", 2, Own("credential::chain")),
     ("credential::configured", 2, Own("credential::configured")),
     ("credential::sources", 2, Common),
+    ("credential::installed", 2, Own("credential::installed")),
     ("credential::local", 2, Own("credential::local")),
     ("credential::memory", 2, Own("credential::memory")),
     ("router::table", 2, Own("router::table")),

@@ -209,6 +209,19 @@ const MISTAKES: &[(&str, &str)] = &[
         "an owner is organization, team/NAME or user/NAME",
     ),
     (
+        "~credentials: [{name: t, env: T}]\ngateways: {x: {members: {teams: [dev]}, servers: [{server: a, credential: {pinned: team/ops}}]}}",
+        "gateways.x.servers: a: the credential of team/ops may be used only in a gateway of that team",
+    ),
+    (
+        "~credentials: [{name: t, env: T}]\ngateways: {x: {members: {users: [bob]}, servers: [{server: a, credential: {pinned: user/ann}}]}}",
+        "nobody of that name is a member",
+    ),
+    (
+        "~\ngateways: {x: {members: {}}}",
+        "gateways.x.members: name `users` or `teams`",
+    ),
+    ("~\nteams: {ops: {members: [a b]}}", "teams.ops.members[0]"),
+    (
         "~credentials: [{name: t, env: T}]\ngateways: {x: {servers: [{server: a, credential: none}]}}",
         "this server needs a credential",
     ),
@@ -227,6 +240,58 @@ const MISTAKES: &[(&str, &str)] = &[
     (
         "allowed_origins: [example.com]",
         "c.yaml:1:19: allowed_origins[0]: an origin is as",
+    ),
+    (
+        "auth: {local: false}",
+        "c.yaml:1:15: auth.local: nobody could ever come in",
+    ),
+    (
+        "auth: {issuers: [{issuer: https://a.example}]}",
+        "auth.issuers[0]: whom must its tokens be for?",
+    ),
+    (
+        "auth: {issuers: [{issuer: a.example, audience: [x]}]}",
+        "c.yaml:1:27: auth.issuers[0].issuer: the address needs its scheme",
+    ),
+    (
+        "auth: {issuers: [{audience: [x]}]}",
+        "auth.issuers[0]: an issuer needs its `issuer`",
+    ),
+    (
+        "auth: {issuers: [{issuer: https://a.example, audience: [x], algorithms: [HS256]}]}",
+        "auth.issuers[0].algorithms[0]: it must be one of RS256",
+    ),
+    (
+        "auth: {issuers: [{issuer: https://a.example, audience: [x], algorithms: [none]}]}",
+        "auth.issuers[0].algorithms[0]: it must be one of RS256",
+    ),
+    (
+        "auth: {issuers: [{issuer: https://a.example, audience: []}]}\npublic_url: https://m.example",
+        "auth.issuers[0].audience: without one no token would be taken",
+    ),
+    (
+        "auth: {issuers: [{issuer: https://a.example, audience: [x], scopes: [a b]}]}",
+        "auth.issuers[0].scopes[0]: a scope is one word",
+    ),
+    (
+        "auth: {issuers: [{issuer: https://a.example, audience: [x], client_secret: s}]}",
+        "auth.issuers[0].client_secret: it belongs to a `client_id`",
+    ),
+    (
+        "public_url: mcp.example.com",
+        "c.yaml:1:13: public_url: the public address must be as https://",
+    ),
+    (
+        "trusted_proxies: [10.0.0.0/40]",
+        "c.yaml:1:19: trusted_proxies[0]: the prefix length",
+    ),
+    (
+        "tls: {certificate: a.pem}",
+        "c.yaml:1:1: tls: TLS needs `certificate` and `key`; `key` is missing",
+    ),
+    (
+        "limits: {calls_per_principal: 0}",
+        "limits.calls_per_principal: it must be at least 1",
     ),
     (
         "log: {format: xml}",

@@ -46,14 +46,19 @@ servers:
     headers: {X-Team: core, Authorization: "Bearer ${TOKEN}"}
 gateways:
   ops:
+    members: {users: [ann], teams: [dev, ops]}
     tool_names: prefixed
     servers:
       - remote
       - server: jira
         as: jira-ops
-        tools: {show: ["get_*"], hide: [get_secret]}
+        tools: {show: ["get_*"], hide: [get_secret], only: [read_only]}
         credential: {pinned: team/ops}
       - {server: jira, credential: resolve}
+teams:
+  ops: {members: [bob], managers: [ann]}
+  dev: {members: [ann]}
+admins: [root]
 listen: "[::1]:0"
 metrics_listen: localhost:9090
 state_dir: /var/lib/mcp
@@ -195,7 +200,25 @@ fn gateways_show_what_they_list() {
     assert_eq!(aliases, ["remote", "jira-ops", "jira"]);
     let team = Owner::Team(crate::id::TeamId::new("ops").unwrap());
     assert_eq!(ops.servers[1].credential, CredentialRule::Pinned(team));
-    assert!(ops.servers[1].tools.shows("get_issue") && !ops.servers[1].tools.shows("get_secret"));
+    let shows = |name, read_only| {
+        let hints = || crate::router::Hints {
+            read_only,
+            ..Default::default()
+        };
+        ops.servers[1].tools.shows(name, hints)
+    };
+    assert!(shows("get_issue", true) && !shows("get_issue", false) && !shows("get_secret", true));
+    let teams: Vec<_> = ops
+        .members
+        .teams()
+        .iter()
+        .map(|team| team.as_str())
+        .collect();
+    assert_eq!(teams, ["dev", "ops"]);
+    let people = &settings.people;
+    assert_eq!(people.teams[0].id.as_str(), "ops");
+    assert_eq!(people.teams[0].managers[0].as_str(), "ann");
+    assert_eq!(people.admins[0].as_str(), "root");
     assert_eq!(ops.servers[2].tools, ToolFilter::All);
 }
 

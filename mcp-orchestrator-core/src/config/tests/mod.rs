@@ -1,5 +1,6 @@
 //! Whole files, good and bad.
 
+mod auth;
 mod bad;
 mod docs;
 mod foreign;

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::stream::{BoxStream, StreamExt as _};
 
 use self::entry::{Lifetime, Question};
 use self::table::Table;
-use super::{Credential, CredentialRequest, CredentialResolver};
+use super::{Credential, CredentialChange, CredentialRequest, CredentialResolver};
 use crate::error::Result;
 use crate::id::ServerId;
 
@@ -45,7 +46,7 @@ impl Default for CacheLimits {
 pub struct CachedResolver {
     inner: Arc<dyn CredentialResolver>,
     lifetime: Lifetime,
-    table: Table,
+    table: Arc<Table>,
 }
 
 impl CachedResolver {
@@ -57,7 +58,7 @@ impl CachedResolver {
                 max_age: limits.max_age,
                 ahead: limits.ahead,
             },
-            table: Table::new(limits.entries),
+            table: Arc::new(Table::new(limits.entries)),
         }
     }
 
@@ -89,6 +90,19 @@ impl CredentialResolver for CachedResolver {
         let question = Question::new(request);
         let flight = entry.ask(&self.inner, question, self.lifetime);
         flight.await.map_err(|error| error.duplicate())
+    }
+
+    fn changes(&self) -> BoxStream<'static, CredentialChange> {
+        let table = Arc::clone(&self.table);
+        let changes = self.inner.changes();
+        let forget = move |change: &CredentialChange| {
+            table.forget(|key| *key.server() == change.server);
+        };
+        changes.inspect(forget).boxed()
+    }
+
+    fn explain(&self, request: CredentialRequest<'_>) -> Vec<String> {
+        self.inner.explain(request)
     }
 }
 

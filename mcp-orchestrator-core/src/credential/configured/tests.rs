@@ -2,6 +2,7 @@ use http::Uri;
 
 use super::*;
 use crate::auth::Principal;
+use crate::credential::CredentialRule;
 use crate::id::PrincipalId;
 use crate::server::{Injection, ServerSpec};
 

@@ -1,7 +1,9 @@
 //! Whose list decides, and what collides.
 
 use super::*;
+use crate::auth::PrincipalKind;
 use crate::id::PrincipalId;
+use crate::id::TeamId;
 use crate::router::ToolFilter;
 
 fn server(name: &str) -> ServerId {
@@ -134,6 +136,7 @@ fn conflicts_are_those_of_one_principal_and_of_what_is_shown() {
     let hidden = ToolFilter::Some {
         show: vec![],
         hide: vec!["now".into()],
+        only: vec![],
     };
     let mut view = View {
         entries: vec![

@@ -1,0 +1,200 @@
+//! Who is in which team, who manages it, and who administers.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+
+use super::{Authenticated, Authenticator, Principal, PrincipalKind};
+use crate::credential::Owner;
+use crate::error::Result;
+use crate::id::{PrincipalId, TeamId};
+
+/// Teams and admins as they are configured.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct People {
+    /// In the order in which their credentials are looked for.
+    pub teams: Vec<Team>,
+    /// The users who administer.
+    pub admins: Vec<PrincipalId>,
+}
+
+/// One team.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Team {
+    /// Its name.
+    pub id: TeamId,
+    /// The users in it.
+    pub members: Vec<PrincipalId>,
+    /// The users who may install, rotate and remove its credentials; they are members too.
+    pub managers: Vec<PrincipalId>,
+}
+
+/// The people of one orchestrator: a snapshot that is replaced as a whole, so that who leaves a team has left it at the
+/// next call.
+#[derive(Debug, Default)]
+pub struct Directory(ArcSwap<Index>);
+
+#[derive(Debug, Default)]
+struct Index {
+    teams: HashMap<PrincipalId, Vec<TeamId>>,
+    managers: HashMap<TeamId, HashSet<PrincipalId>>,
+    admins: HashSet<PrincipalId>,
+}
+
+impl Directory {
+    /// One with these people.
+    pub fn new(people: &People) -> Self {
+        let directory = Self::default();
+        directory.replace(people);
+        directory
+    }
+
+    /// From now on these people.
+    pub fn replace(&self, people: &People) {
+        let mut index = Index {
+            admins: people.admins.iter().cloned().collect(),
+            ..Index::default()
+        };
+        for team in &people.teams {
+            for user in team.members.iter().chain(&team.managers) {
+                let teams = index.teams.entry(user.clone()).or_default();
+                if !teams.contains(&team.id) {
+                    teams.push(team.id.clone());
+                }
+            }
+            let managers = team.managers.iter().cloned().collect();
+            index.managers.insert(team.id.clone(), managers);
+        }
+        self.0.store(Arc::new(index));
+    }
+
+    /// The principal with the teams that it is in: those of the directory in its order, then those that its token told.
+    pub fn complete(&self, principal: Arc<Principal>) -> Arc<Principal> {
+        if principal.kind != PrincipalKind::User {
+            return principal;
+        }
+        let index = self.0.load();
+        let Some(teams) = index.teams.get(&principal.id) else {
+            return principal;
+        };
+        let told = principal.teams.iter().filter(|team| !teams.contains(team));
+        let all: Vec<TeamId> = teams.iter().chain(told).cloned().collect();
+        if all == principal.teams {
+            return principal;
+        }
+        let mut completed = Principal::clone(&principal);
+        completed.teams = all;
+        Arc::new(completed)
+    }
+
+    /// Whether a user administers.
+    pub fn is_admin(&self, principal: &Principal) -> bool {
+        principal.kind == PrincipalKind::User && self.0.load().admins.contains(&principal.id)
+    }
+
+    /// Whether a principal may install, rotate and remove what belongs to this owner, admins apart: users their own, managers
+    /// their team's.
+    pub fn manages(&self, principal: &Principal, owner: &Owner) -> bool {
+        if principal.kind != PrincipalKind::User {
+            return false;
+        }
+        match owner {
+            Owner::User(user) => *user == principal.id,
+            Owner::Team(team) => {
+                let index = self.0.load();
+                let managers = index.managers.get(team);
+                managers.is_some_and(|managers| managers.contains(&principal.id))
+            }
+            Owner::Organization => false,
+        }
+    }
+}
+
+/// An authenticator whose principals are in the teams of a directory, and administer where it says so.
+#[derive(Clone, Debug)]
+pub struct WithDirectory<A> {
+    inner: A,
+    directory: Arc<Directory>,
+}
+
+impl<A: Authenticator> WithDirectory<A> {
+    /// This authenticator, completed from this directory.
+    pub fn new(inner: A, directory: Arc<Directory>) -> Self {
+        Self { inner, directory }
+    }
+}
+
+#[deny(clippy::missing_trait_methods)]
+#[async_trait]
+impl<A: Authenticator> Authenticator for WithDirectory<A> {
+    async fn authenticate(&self, parts: &http::request::Parts) -> Result<Option<Authenticated>> {
+        let Some(mut who) = self.inner.authenticate(parts).await? else {
+            return Ok(None);
+        };
+        who.principal = self.directory.complete(who.principal);
+        who.admin = who.admin || self.directory.is_admin(&who.principal);
+        Ok(Some(who))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(name: &str, told: &[&str]) -> Arc<Principal> {
+        let mut principal = Principal::user(PrincipalId::new(name).unwrap(), "test");
+        principal.teams = told.iter().map(|name| TeamId::new(name).unwrap()).collect();
+        Arc::new(principal)
+    }
+
+    fn ids<T>(names: &[&str], new: impl Fn(&str) -> T) -> Vec<T> {
+        names.iter().map(|name| new(name)).collect()
+    }
+
+    fn people() -> People {
+        let user = |name: &str| PrincipalId::new(name).unwrap();
+        let team = |name, members, managers| Team {
+            id: TeamId::new(name).unwrap(),
+            members: ids(members, user),
+            managers: ids(managers, user),
+        };
+        People {
+            teams: vec![
+                team("ops", &["bob"], &["ann"]),
+                team("dev", &["ann", "bob"], &[]),
+            ],
+            admins: ids(&["root"], user),
+        }
+    }
+
+    #[test]
+    fn teams_come_in_the_directorys_order() {
+        let directory = Directory::new(&people());
+        let teams = |principal: Arc<Principal>| -> Vec<String> {
+            let completed = directory.complete(principal);
+            completed.teams.iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(teams(user("ann", &[])), ["ops", "dev"]);
+        assert_eq!(teams(user("ann", &["x", "dev"])), ["ops", "dev", "x"]);
+        assert_eq!(teams(user("eve", &["x"])), ["x"]);
+        let mut left = people();
+        left.teams[0].managers.clear();
+        directory.replace(&left);
+        assert_eq!(teams(user("ann", &[])), ["dev"]);
+    }
+
+    #[test]
+    fn who_manages_is_not_who_uses() {
+        let directory = Directory::new(&people());
+        let ops = Owner::Team(TeamId::new("ops").unwrap());
+        assert!(directory.manages(&user("ann", &[]), &ops));
+        assert!(!directory.manages(&user("bob", &[]), &ops));
+        assert!(!directory.manages(&user("ann", &[]), &Owner::Organization));
+        let own = Owner::User(PrincipalId::new("bob").unwrap());
+        assert!(directory.manages(&user("bob", &[]), &own));
+        assert!(!directory.manages(&user("ann", &[]), &own));
+        assert!(directory.is_admin(&user("root", &[])) && !directory.is_admin(&user("ann", &[])));
+    }
+}

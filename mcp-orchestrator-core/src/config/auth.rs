@@ -1,0 +1,107 @@
+//! Who calls and how the gateway stands on a network, as meant.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use secrecy::SecretString;
+
+use crate::auth::{Algorithm, Network, PublicUrl};
+
+/// Who may call, and how the gateway stands on a network.
+#[derive(Clone, Debug, Default)]
+pub struct AuthSettings {
+    /// Whether a loopback listener takes whoever reaches it for its local user.
+    pub local: bool,
+    /// Whether tokens of our own are taken.
+    pub tokens: bool,
+    /// Identity providers whose tokens are taken.
+    pub issuers: Vec<IssuerSettings>,
+    /// The address under which clients know the gateway.
+    pub public_url: Option<PublicUrl>,
+    /// Who may say for whom they forward.
+    pub trusted_proxies: Vec<Network>,
+    /// TLS of the listener.
+    pub tls: Option<TlsSettings>,
+    /// How much at once.
+    pub limits: LimitSettings,
+}
+
+impl AuthSettings {
+    /// Whether something tells who calls from another machine.
+    pub fn knows_others(&self) -> bool {
+        self.tokens || !self.issuers.is_empty()
+    }
+
+    /// Whether all who can call are one person.
+    pub fn is_single_principal(&self) -> bool {
+        self.local && !self.knows_others()
+    }
+
+    /// All scopes that an issuer's tokens must have, each once.
+    pub fn scopes(&self) -> Vec<String> {
+        let mut scopes: Vec<String> = Vec::new();
+        for scope in self.issuers.iter().flat_map(|issuer| &issuer.scopes) {
+            if !scopes.contains(scope) {
+                scopes.push(scope.clone());
+            }
+        }
+        scopes
+    }
+}
+
+/// An identity provider whose tokens are taken.
+#[derive(Clone, Debug)]
+pub struct IssuerSettings {
+    /// Its name, as its tokens write it.
+    pub issuer: String,
+    /// Whom its tokens must be for; empty: the public address of the gateway that is called.
+    pub audience: Vec<String>,
+    /// How its tokens may be signed.
+    pub algorithms: Vec<Algorithm>,
+    /// Where its keys are, where that is not left to its metadata.
+    pub jwks_url: Option<String>,
+    /// The claim that names the user.
+    pub user_claim: String,
+    /// The claim that names the teams.
+    pub teams_claim: Option<String>,
+    /// What stands before the names of its users.
+    pub prefix: String,
+    /// Scopes that a token must have.
+    pub scopes: Vec<String>,
+    /// Our client there.
+    pub client: Option<SignInClient>,
+}
+
+impl IssuerSettings {
+    /// The claim that names the user if nothing else is said.
+    pub const USER_CLAIM: &str = "sub";
+}
+
+/// The gateway's own client at an issuer.
+#[derive(Clone, Debug)]
+pub struct SignInClient {
+    /// Its name there.
+    pub id: String,
+    /// Its secret; a public client has none.
+    pub secret: Option<SecretString>,
+}
+
+/// The files of a listener's TLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsSettings {
+    /// The certificate and those between it and its authority.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
+/// How much at once; `None` is no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LimitSettings {
+    /// Calls in flight of one principal.
+    pub calls_per_principal: Option<NonZeroUsize>,
+    /// Calls in flight to one server.
+    pub calls_per_server: Option<NonZeroUsize>,
+    /// Instances that run for one user or team.
+    pub instances_per_owner: Option<NonZeroUsize>,
+}

@@ -1,0 +1,161 @@
+//! Who calls, the public address, proxies, TLS and limits, as typed → as meant.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use super::auth::{AuthSettings, IssuerSettings, LimitSettings, TlsSettings};
+use super::file::{File, Typed};
+use super::file_auth::{LimitsEntry, TlsEntry};
+use super::globals::set;
+use super::issuers;
+use super::scope::Scope;
+use crate::auth::{Network, PublicUrl};
+
+/// What the files said so far.
+#[derive(Debug, Default)]
+pub(super) struct Access {
+    auth: Option<Auth>,
+    public_url: Option<PublicUrl>,
+    trusted_proxies: Option<Vec<Network>>,
+    tls: Option<TlsSettings>,
+    limits: Option<LimitSettings>,
+}
+
+#[derive(Debug)]
+struct Auth {
+    local: Option<bool>,
+    tokens: bool,
+    issuers: Vec<IssuerSettings>,
+}
+
+impl Access {
+    /// Takes over what a file says; the later file counts, each key as a whole.
+    pub(super) fn take(&mut self, scope: &mut Scope<'_>, file: &File) {
+        let url = public_url(scope, file.public_url.as_ref());
+        set(scope, "public_url", &mut self.public_url, url);
+        let proxies = networks(scope, file.trusted_proxies.as_deref());
+        set(scope, "trusted_proxies", &mut self.trusted_proxies, proxies);
+        let tls = file.tls.as_ref().and_then(|entry| tls(scope, entry));
+        set(scope, "tls", &mut self.tls, tls);
+        let limits = file.limits.as_ref().map(|entry| limits(scope, entry));
+        set(scope, "limits", &mut self.limits, limits);
+        let auth = self.auth(scope, file);
+        set(scope, "auth", &mut self.auth, auth);
+    }
+
+    fn auth(&self, scope: &mut Scope<'_>, file: &File) -> Option<Auth> {
+        let entry = file.auth.as_ref()?;
+        let path = scope.path.key("auth");
+        let mut scope = scope.below(path);
+        let issuers = issuers::issuers(&mut scope, entry);
+        let tokens = entry.tokens.unwrap_or(false);
+        let others = tokens
+            || entry
+                .issuers
+                .as_ref()
+                .is_some_and(|typed| !typed.is_empty());
+        if entry.local == Some(false) && !others && !scope.is_wrong("") {
+            scope.wrong(
+                "local",
+                "nobody could ever come in: name `issuers`, or allow `tokens`",
+            );
+        }
+        if self.public_url.is_none() && file.public_url.is_none() {
+            for (index, issuer) in issuers.iter().enumerate() {
+                if issuer.audience.is_empty() {
+                    let path = scope.path.key("issuers").index(index);
+                    scope.below(path).wrong(
+                        "",
+                        "whom must its tokens be for? Name `public_url`, the address under which clients know the \
+                         gateway, or here `audience`",
+                    );
+                }
+            }
+        }
+        Some(Auth {
+            local: entry.local,
+            tokens,
+            issuers,
+        })
+    }
+
+    /// What they say together.
+    pub(super) fn settings(self) -> AuthSettings {
+        let (local, tokens, issuers) = match self.auth {
+            Some(auth) => (auth.local, auth.tokens, auth.issuers),
+            None => (None, false, Vec::new()),
+        };
+        AuthSettings {
+            local: local.unwrap_or(!tokens && issuers.is_empty()),
+            tokens,
+            issuers,
+            public_url: self.public_url,
+            trusted_proxies: self.trusted_proxies.unwrap_or_default(),
+            tls: self.tls,
+            limits: self.limits.unwrap_or_default(),
+        }
+    }
+}
+
+fn public_url(scope: &mut Scope<'_>, typed: Option<&Typed>) -> Option<PublicUrl> {
+    let text = scope.plain("public_url", typed)?;
+    let path = scope.path.key("public_url");
+    let parsed = text.parse::<PublicUrl>();
+    scope.check(&path, parsed.map_err(|error| error.to_string()))
+}
+
+fn networks(scope: &mut Scope<'_>, typed: Option<&[Typed]>) -> Option<Vec<Network>> {
+    let mut networks = Vec::new();
+    for (index, typed) in typed?.iter().enumerate() {
+        let path = scope.path.key("trusted_proxies").index(index);
+        let Some(text) = scope.text(&path, typed, None) else {
+            continue;
+        };
+        let parsed = text.expose().parse::<Network>();
+        networks.extend(scope.check(&path, parsed.map_err(|error| error.to_string())));
+    }
+    Some(networks)
+}
+
+fn tls(scope: &mut Scope<'_>, entry: &TlsEntry) -> Option<TlsSettings> {
+    let path = scope.path.key("tls");
+    let mut scope = scope.below(path);
+    let certificate = pem(&mut scope, "certificate", entry.certificate.as_ref());
+    let key = pem(&mut scope, "key", entry.key.as_ref());
+    Some(TlsSettings {
+        certificate: certificate?,
+        key: key?,
+    })
+}
+
+fn pem(scope: &mut Scope<'_>, key: &str, typed: Option<&Typed>) -> Option<PathBuf> {
+    if typed.is_none() {
+        scope.wrong(
+            "",
+            format!("TLS needs `certificate` and `key`; `{key}` is missing"),
+        );
+    }
+    let file = scope.plain(key, typed)?;
+    let file = scope.source.resolve(&file);
+    if !file.is_file() {
+        scope.notice(key, "there is no such file");
+    }
+    Some(file)
+}
+
+fn limits(scope: &mut Scope<'_>, entry: &LimitsEntry) -> LimitSettings {
+    let path = scope.path.key("limits");
+    let mut scope = scope.below(path);
+    let mut limit = |key: &str, typed: Option<usize>| {
+        let limit = typed.map(NonZeroUsize::new);
+        if limit == Some(None) {
+            scope.wrong(key, "it must be at least 1");
+        }
+        limit.flatten()
+    };
+    LimitSettings {
+        calls_per_principal: limit("calls_per_principal", entry.calls_per_principal),
+        calls_per_server: limit("calls_per_server", entry.calls_per_server),
+        instances_per_owner: limit("instances_per_owner", entry.instances_per_owner),
+    }
+}

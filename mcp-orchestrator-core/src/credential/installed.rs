@@ -1,0 +1,265 @@
+//! The installed credentials: whose is used for a call, decided over a snapshot of the store.
+//!
+//! The snapshot is read without a lock and without a wait. It follows the store: what another process writes is seen as
+//! soon as the store tells, what this one writes at once (see [`InstalledResolver::seen`]).
+
+mod index;
+
+use std::fmt;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use futures_util::stream::{BoxStream, StreamExt as _};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+
+use self::index::{Entry, Index};
+use super::{
+    Credential, CredentialChange, CredentialRequest, CredentialResolver, CredentialRule,
+    InstallationKey, Installations, Owner, RecordKind, StoreChange,
+};
+use crate::error::{Error, ErrorKind, Result};
+use crate::server::ServerSpec;
+
+/// Before a store that failed is asked again.
+const AGAIN: Duration = Duration::from_secs(2);
+
+/// Resolves from what is installed, in the order of the route's rule: the first owner who has an installation decides,
+/// also where it has expired. Where none has, it is not its own: the configuration's credentials may come after it.
+pub struct InstalledResolver {
+    installations: Installations,
+    index: Index,
+    /// Held while a change of the store is taken over, so that what is read last is what stands.
+    taking: tokio::sync::Mutex<()>,
+    _following: DropGuard,
+}
+
+impl InstalledResolver {
+    /// Reads what is installed and follows the store from then on. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub async fn open(installations: Installations, tasks: &TaskTracker) -> Result<Arc<Self>> {
+        let changes = installations.store().watch();
+        let ended = CancellationToken::new();
+        let resolver = Arc::new(Self {
+            installations,
+            index: Index::default(),
+            taking: tokio::sync::Mutex::default(),
+            _following: ended.clone().drop_guard(),
+        });
+        resolver.read_all().await?;
+        let following = follow(Arc::downgrade(&resolver), changes);
+        tasks.spawn(ended.run_until_cancelled_owned(following));
+        Ok(resolver)
+    }
+
+    /// The store's installations.
+    pub fn installations(&self) -> &Installations {
+        &self.installations
+    }
+
+    /// Takes over what the store holds for this key now: who has written it calls this, so that the next call sees it.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub async fn seen(&self, key: &InstallationKey) -> Result<()> {
+        let _turn = self.taking.lock().await;
+        let entry = match self.installations.get(key).await {
+            Ok(Some((stored, _))) => Some(Entry::whole(key, stored)),
+            Ok(None) => None,
+            // A broken one is somebody's all the same: nobody else's is used in its place.
+            Err(error) if error.kind() == ErrorKind::Internal => Some(Entry::broken(error)),
+            Err(error) => return Err(error),
+        };
+        self.index.set(key, entry);
+        Ok(())
+    }
+
+    async fn read_all(&self) -> Result<()> {
+        let _turn = self.taking.lock().await;
+        let mut all = Vec::new();
+        for installed in self.installations.list().await? {
+            match installed {
+                Ok((key, stored, _)) => {
+                    let entry = Entry::whole(&key, stored);
+                    all.push((key, entry));
+                }
+                Err(error) => tracing::error!(%error, "an installation cannot be read"),
+            }
+        }
+        self.index.replace(all);
+        Ok(())
+    }
+
+    /// The owner who decides, and what that one has.
+    fn first(&self, request: &CredentialRequest<'_>) -> Option<(Owner, Entry)> {
+        let installed = self.index.of(&request.server.id)?;
+        let mut owners = request.rule.owners(request.principal);
+        owners.find_map(|owner| {
+            let entry = installed.get(&owner)?.clone();
+            Some((owner, entry))
+        })
+    }
+
+    fn decide(&self, request: &CredentialRequest<'_>) -> Result<Option<Arc<Credential>>> {
+        let Some((owner, entry)) = self.first(request) else {
+            return match request.rule {
+                // The configuration may hold the organization's.
+                CredentialRule::Pinned(owner) if *owner != Owner::Organization => {
+                    Err(not_installed(request.server, owner))
+                }
+                _ => Ok(None),
+            };
+        };
+        let credential = entry.credential()?;
+        let server = request.server;
+        for slot in server.slots.iter().filter(|slot| slot.required) {
+            if !credential.values.contains_key(&slot.name) {
+                return Err(incomplete(server, &owner, slot.name.as_str()));
+            }
+        }
+        if credential
+            .expires_at
+            .is_some_and(|end| end <= SystemTime::now())
+        {
+            return Err(expired(server, &owner));
+        }
+        Ok(Some(credential))
+    }
+}
+
+/// Follows the store for as long as the resolver lives.
+async fn follow(
+    resolver: Weak<InstalledResolver>,
+    mut changes: BoxStream<'static, Result<StoreChange>>,
+) {
+    while let Some(change) = changes.next().await {
+        let Some(resolver) = resolver.upgrade() else {
+            return;
+        };
+        let key = match change {
+            Ok(StoreChange::Put(key) | StoreChange::Deleted(key)) => Some(key),
+            Err(error) => {
+                tracing::warn!(%error, "installations are read anew");
+                None
+            }
+        };
+        if key
+            .as_ref()
+            .is_some_and(|key| key.kind != RecordKind::Installation)
+        {
+            continue;
+        }
+        let key = key.map(|key| InstallationKey::try_from(&key)).transpose();
+        let taken = match key {
+            Ok(Some(key)) => resolver.seen(&key).await,
+            Ok(None) => resolver.read_all().await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = taken {
+            tracing::warn!(%error, "a change of an installation was not taken over");
+            tokio::time::sleep(AGAIN).await;
+            // Whatever was missed.
+            let _ = resolver.read_all().await.inspect_err(|error| {
+                tracing::warn!(%error, "installations cannot be read");
+            });
+        }
+    }
+}
+
+fn not_installed(server: &ServerSpec, owner: &Owner) -> Error {
+    let text = format!(
+        "server {} is called with the credential of {owner} here, and none is installed",
+        server.id
+    );
+    Error::new(ErrorKind::CredentialMissing, text).with_server(&server.id)
+}
+
+fn incomplete(server: &ServerSpec, owner: &Owner, slot: &str) -> Error {
+    let text = format!(
+        "server {} needs a value for slot {slot}, and the installation of {owner} has none: install it again",
+        server.id
+    );
+    Error::new(ErrorKind::CredentialMissing, text).with_server(&server.id)
+}
+
+fn expired(server: &ServerSpec, owner: &Owner) -> Error {
+    let text = format!(
+        "the credential of {owner} for server {} has expired: install it again",
+        server.id
+    );
+    Error::new(ErrorKind::CredentialExpired, text).with_server(&server.id)
+}
+
+impl fmt::Debug for InstalledResolver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InstalledResolver")
+            .field("installations", &self.installations)
+            .finish_non_exhaustive()
+    }
+}
+
+// === impl CredentialResolver ===
+
+#[async_trait]
+impl CredentialResolver for InstalledResolver {
+    async fn resolve(&self, request: CredentialRequest<'_>) -> Result<Option<Arc<Credential>>> {
+        let found = self.decide(&request)?;
+        let (Some(credential), Some((revision, generation))) = (&found, request.rejected) else {
+            return Ok(found);
+        };
+        let is_rejected = |credential: &Credential| {
+            credential.revision == *revision && credential.generation <= generation
+        };
+        if !is_rejected(credential) {
+            return Ok(found);
+        }
+        // Another process may have written a newer one that was not told yet.
+        let key = InstallationKey {
+            server: request.server.id.clone(),
+            owner: credential.owner.clone(),
+        };
+        self.seen(&key).await?;
+        match self.decide(&request)? {
+            Some(again) if is_rejected(&again) => {
+                let text = format!(
+                    "server {} refused the credential of {}: install it again",
+                    key.server, key.owner
+                );
+                let refused = Error::new(ErrorKind::CredentialRejected, text);
+                Err(refused.with_server(&key.server))
+            }
+            again => Ok(again),
+        }
+    }
+
+    fn changes(&self) -> BoxStream<'static, CredentialChange> {
+        self.index.changes()
+    }
+
+    fn explain(&self, request: CredentialRequest<'_>) -> Vec<String> {
+        let installed = self.index.of(&request.server.id);
+        let mut steps = Vec::new();
+        for owner in request.rule.owners(request.principal) {
+            let entry = installed.as_ref().and_then(|all| all.get(&owner));
+            let Some(entry) = entry else {
+                steps.push(format!("{owner}: nothing installed, passed over"));
+                continue;
+            };
+            steps.push(match entry.credential() {
+                Ok(credential) => format!(
+                    "{owner}: installed, revision {} generation {}; it decides",
+                    credential.revision, credential.generation.0
+                ),
+                Err(error) => format!("{owner}: {error}; it decides all the same"),
+            });
+            break;
+        }
+        steps
+    }
+}
+
+#[cfg(test)]
+mod tests;

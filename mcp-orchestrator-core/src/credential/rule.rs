@@ -1,0 +1,141 @@
+//! With whose credential a gateway's server is called: the rule, and the order that it means for a caller.
+
+use std::sync::Arc;
+
+use super::Owner;
+use crate::auth::{Principal, PrincipalKind};
+use crate::id::TeamId;
+
+/// With whose credential a gateway's server is called.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
+pub enum CredentialRule {
+    /// With none: the server has no slots.
+    None,
+    /// Always with this owner's.
+    Pinned(Owner),
+    /// With the caller's own, else a team's, else the organization's. The teams come in the order of the caller's.
+    #[default]
+    Resolve,
+    /// The same in a gateway of these teams: no other team's, and in this order.
+    ResolveAmong(Arc<[TeamId]>),
+}
+
+impl CredentialRule {
+    /// Whose credential may be used for this caller, the first choice first. The first owner who has one decides, also
+    /// where that one has expired: nobody else's is used in its place.
+    pub fn owners<'a>(&'a self, principal: &'a Principal) -> impl Iterator<Item = Owner> + 'a {
+        let (own, teams, organization) = match self {
+            Self::None => (None, [].iter(), None),
+            Self::Pinned(owner) => (Some(owner.clone()), [].iter(), None),
+            Self::Resolve => (
+                own(principal),
+                teams(principal).iter(),
+                Some(Owner::Organization),
+            ),
+            Self::ResolveAmong(order) => (
+                own(principal),
+                if principal.kind == PrincipalKind::User {
+                    order.iter()
+                } else {
+                    [].iter()
+                },
+                Some(Owner::Organization),
+            ),
+        };
+        let among = matches!(self, Self::ResolveAmong(_));
+        let teams = teams
+            .filter(move |team| !among || principal.teams.contains(team))
+            .map(|team| Owner::Team(team.clone()));
+        own.into_iter().chain(teams).chain(organization)
+    }
+}
+
+/// What a caller has by itself.
+fn own(principal: &Principal) -> Option<Owner> {
+    match principal.kind {
+        PrincipalKind::User => Some(Owner::User(principal.id.clone())),
+        PrincipalKind::Team => Some(Owner::Team(TeamId::from(&principal.id))),
+        PrincipalKind::Organization => None,
+    }
+}
+
+fn teams(principal: &Principal) -> &[TeamId] {
+    match principal.kind {
+        PrincipalKind::User => &principal.teams,
+        PrincipalKind::Team | PrincipalKind::Organization => &[],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::PrincipalId;
+
+    fn team(name: &str) -> TeamId {
+        TeamId::new(name).unwrap()
+    }
+
+    fn principal(kind: PrincipalKind, id: &str, teams: &[&str]) -> Principal {
+        Principal {
+            kind,
+            teams: teams.iter().map(|name| team(name)).collect(),
+            ..Principal::user(PrincipalId::new(id).unwrap(), "test")
+        }
+    }
+
+    #[test]
+    fn the_order_is_the_rules() {
+        use PrincipalKind as K;
+        let among = |names: &[&str]| {
+            CredentialRule::ResolveAmong(names.iter().map(|name| team(name)).collect())
+        };
+        let pinned = |text: &str| {
+            CredentialRule::Pinned(match text {
+                "organization" => Owner::Organization,
+                name => Owner::Team(team(name)),
+            })
+        };
+        let ann = || principal(K::User, "ann", &["ops", "dev"]);
+        let ops = || principal(K::Team, "ops", &[]);
+        let all = || principal(K::Organization, "acme", &[]);
+        let rows: [(CredentialRule, Principal, &[&str]); 14] = [
+            (CredentialRule::None, ann(), &[]),
+            (
+                CredentialRule::Resolve,
+                ann(),
+                &["user/ann", "team/ops", "team/dev", "organization"],
+            ),
+            (
+                CredentialRule::Resolve,
+                ops(),
+                &["team/ops", "organization"],
+            ),
+            (CredentialRule::Resolve, all(), &["organization"]),
+            (
+                among(&["dev", "ops"]),
+                ann(),
+                &["user/ann", "team/dev", "team/ops", "organization"],
+            ),
+            (
+                among(&["dev"]),
+                ann(),
+                &["user/ann", "team/dev", "organization"],
+            ),
+            (among(&["other"]), ann(), &["user/ann", "organization"]),
+            (among(&["other"]), ops(), &["team/ops", "organization"]),
+            (among(&["ops"]), all(), &["organization"]),
+            (among(&[]), ann(), &["user/ann", "organization"]),
+            (pinned("organization"), ann(), &["organization"]),
+            (pinned("dev"), ann(), &["team/dev"]),
+            (pinned("dev"), ops(), &["team/dev"]),
+            (pinned("dev"), all(), &["team/dev"]),
+        ];
+        for (rule, principal, expected) in rows {
+            let found: Vec<String> = rule
+                .owners(&principal)
+                .map(|owner| owner.to_string())
+                .collect();
+            assert_eq!(found, expected, "{rule:?} {principal:?}");
+        }
+    }
+}

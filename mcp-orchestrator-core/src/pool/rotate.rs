@@ -1,0 +1,83 @@
+//! What becomes of instances whose credential is another one now, or gone.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::handle::Lease;
+use super::slot::Slot;
+use super::{Pool, Server};
+use crate::credential::{Credential, CredentialChange};
+use crate::error::Result;
+use crate::runtime::Progress;
+
+impl Pool {
+    /// A credential was rotated or removed. Of a removed one every instance ends at once. Of a rotated one what runs is
+    /// replaced, a few at a time: the new one starts, the old one finishes its calls; what rests is not started.
+    pub(crate) fn credential_changed(self: &Arc<Self>, change: &CredentialChange) {
+        let Some(server) = self.server(&change.server) else {
+            return;
+        };
+        let current = change.now.as_ref().map(|credential| &credential.revision);
+        for slot in server.slots.take_others(&change.owner, current) {
+            match &change.now {
+                None => self.retire(slot, Duration::ZERO),
+                Some(now) => {
+                    let (pool, server, now) =
+                        (Arc::clone(self), Arc::clone(&server), Arc::clone(now));
+                    self.tasks.spawn(pool.succeed(server, slot, now));
+                }
+            }
+        }
+        if let Some(now) = &change.now {
+            self.refresh_all(&server, now);
+        }
+    }
+
+    /// Starts the successor of an instance that runs, then lets that one finish. Where the successor does not start, the
+    /// old one ends all the same: calls are told why, and never served with a credential that was taken back.
+    async fn succeed(self: Arc<Self>, server: Arc<Server>, old: Arc<Slot>, now: Arc<Credential>) {
+        if old.current().is_some()
+            && let Ok(_turn) = self.replacing.acquire().await
+        {
+            let scope = old.scope.clone();
+            let id = server.spec.load().server.id.clone();
+            let started = self.acquire(&id, &now, scope, &Progress::unheard()).await;
+            if let Err(error) = started {
+                tracing::warn!(server = %id, %error, "an instance with the rotated credential did not start");
+            }
+        }
+        let drain = server.spec.load().server.limits.drain_timeout;
+        self.retire(old, drain);
+    }
+
+    /// Hands a newer generation to all that runs with this credential.
+    fn refresh_all(self: &Arc<Self>, server: &Server, now: &Arc<Credential>) {
+        for slot in server.slots.all() {
+            if slot.owner != now.owner || slot.revision != now.revision {
+                continue;
+            }
+            let Some(lease) = slot.lease() else { continue };
+            let (pool, now) = (Arc::clone(self), Arc::clone(now));
+            self.tasks.spawn(async move {
+                if let Err(error) = pool.refreshed(&lease, &now).await {
+                    tracing::warn!(instance = %lease.key, %error, "a newer token did not reach an instance");
+                }
+            });
+        }
+    }
+
+    /// Sees that an instance has this generation of its credential, or a newer one.
+    pub(crate) async fn refreshed(&self, lease: &Lease, credential: &Credential) -> Result<()> {
+        if lease.generation() >= credential.generation {
+            return Ok(());
+        }
+        // One at a time, so that an older generation never comes after a newer one.
+        let _turn = lease.refreshing.lock().await;
+        if lease.generation() >= credential.generation {
+            return Ok(());
+        }
+        self.backend.refresh(&lease.key, credential).await?;
+        lease.has_generation(credential.generation);
+        Ok(())
+    }
+}
