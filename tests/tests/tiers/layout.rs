@@ -35,6 +35,7 @@ const ROWS: &[Row] = &[
     // 2: implementations, and what they share
     ("auth::chain", 2, Own("auth::chain")),
     ("auth::local", 2, Own("auth::local")),
+    ("auth::tokens", 2, Own("auth::tokens")),
     ("credential::cached", 2, Own("credential::cached")),
     ("credential::changes", 2, Common),
     ("credential::chain", 2, Own("credential::chain")),
