@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use mcp_orchestrator_core::auth::{Authenticator, LocalAuthenticator};
+use mcp_orchestrator_core::auth::{
+    Authenticator, AuthenticatorChain, LocalAuthenticator, TokenAuthenticator, WithDirectory,
+};
 use mcp_orchestrator_core::config::{Built, Loaded, Settings, load};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -128,8 +130,12 @@ impl Gateway {
             allowed_hosts: self.settings.allowed_hosts.clone(),
             ..Options::default()
         };
-        let endpoint = Endpoint::new(orchestrator.clone(), self.authenticators(), options)
-            .map_err(Failure::run)?;
+        let authenticators =
+            AuthenticatorChain::new(self.authenticators()).map_err(Failure::run)?;
+        let directory = Arc::clone(self.built.directory());
+        let known: Arc<dyn Authenticator> = Arc::new(WithDirectory::new(authenticators, directory));
+        let endpoint =
+            Endpoint::new(orchestrator.clone(), [known], options).map_err(Failure::run)?;
         let mut beside = self.beside()?;
         let grace = self.args.grace();
         let stopping = orchestrator.clone();
@@ -153,6 +159,12 @@ impl Gateway {
         let mut authenticators: Vec<Arc<dyn Authenticator>> = Vec::new();
         if self.settings.auth.local {
             authenticators.push(Arc::new(LocalAuthenticator::for_system_user()));
+        }
+        if self.settings.auth.tokens {
+            let tokens: Arc<dyn Authenticator> =
+                Arc::<TokenAuthenticator>::clone(self.built.tokens());
+            // Before the local user: who shows a token, is whom it names.
+            authenticators.insert(0, tokens);
         }
         authenticators
     }
