@@ -102,8 +102,8 @@ id! {
     PrincipalId, "principal", visible
 }
 id! {
-    /// A team: 1 to 255 visible characters.
-    TeamId, "team", visible
+    /// A team: 1 to 200 visible characters.
+    TeamId, "team", visible_short
 }
 id! {
     /// A legacy MCP session: visible ASCII, as the protocol demands.
@@ -129,13 +129,6 @@ impl GatewayId {
 impl From<&ServerId> for Alias {
     fn from(server: &ServerId) -> Self {
         Self(Arc::clone(&server.0))
-    }
-}
-
-/// The team for which a principal of kind [`Team`](crate::auth::PrincipalKind::Team) stands: it bears its name.
-impl From<&PrincipalId> for TeamId {
-    fn from(principal: &PrincipalId) -> Self {
-        Self(Arc::clone(&principal.0))
     }
 }
 
@@ -173,6 +166,15 @@ fn record_name(text: &str) -> Result<(), &'static str> {
 fn only_visible(text: &str) -> Result<(), &'static str> {
     if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
         return Err("no white space and no control character may stand in it");
+    }
+    Ok(())
+}
+
+fn visible_short(text: &str) -> Result<(), &'static str> {
+    visible(text)?;
+    // So that it is a principal's name with its kind before it.
+    if text.len() > 200 {
+        return Err("it must have 1 to 200 bytes");
     }
     Ok(())
 }

@@ -136,6 +136,14 @@ impl Gate {
         let found = self.authenticators.authenticate(parts).await?;
         let who = found
             .ok_or_else(|| Error::new(ErrorKind::Unauthenticated, "nobody can tell who calls"))?;
+        if !who.principal.is_well_named() {
+            // Else it could be taken for another kind of caller.
+            let text = format!(
+                "{} is no name for who calls: it is reserved",
+                who.principal.id
+            );
+            return Err(Error::new(ErrorKind::Unauthenticated, text));
+        }
         let bound = who.gateway.as_ref().is_some_and(|only| only != gateway);
         if bound || !self.orchestrator.admits(&who.principal, gateway) {
             let text = format!("unknown gateway {gateway}");

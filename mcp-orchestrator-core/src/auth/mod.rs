@@ -8,6 +8,7 @@ mod jwt;
 mod local;
 mod network;
 mod public_url;
+mod tokens;
 
 use std::fmt;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ pub use self::jwt::{Audience, FetchLimits, JwtAuthenticator, JwtOptions};
 pub use self::local::{LocalAuthenticator, LoopbackListener};
 pub use self::network::{InvalidNetwork, Network};
 pub use self::public_url::{InvalidPublicUrl, PublicUrl};
+pub use self::tokens::{NewToken, TokenAuthenticator, TokenInfo, TokenSubject};
 use crate::error::Result;
 use crate::id::{GatewayId, PrincipalId, TeamId};
 
@@ -39,12 +41,15 @@ pub struct Principal {
     pub method: &'static str,
 }
 
+const TEAM: &str = "team/";
+const ORGANIZATION: &str = "organization";
+
 /// What kind of caller it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PrincipalKind {
     /// A person or an agent of their own.
     User,
-    /// A team's token; the id is the team's.
+    /// A team's token; its only team is that one.
     Team,
     /// The organization's token.
     Organization,
@@ -58,6 +63,46 @@ impl Principal {
             kind: PrincipalKind::User,
             teams: Vec::new(),
             method,
+        }
+    }
+
+    /// Who calls for a team.
+    ///
+    /// # Panics
+    /// Never: a team's name is short enough.
+    pub fn team(team: &TeamId, method: &'static str) -> Self {
+        let id = PrincipalId::new(format!("{TEAM}{team}"));
+        Self {
+            id: id.expect("a team's name with its kind is a name"),
+            kind: PrincipalKind::Team,
+            teams: vec![team.clone()],
+            method,
+        }
+    }
+
+    /// Who calls for the organization.
+    ///
+    /// # Panics
+    /// Never: its name is one.
+    pub fn organization(method: &'static str) -> Self {
+        Self {
+            id: PrincipalId::new(ORGANIZATION).expect("the word is a name"),
+            kind: PrincipalKind::Organization,
+            teams: Vec::new(),
+            method,
+        }
+    }
+
+    /// Whether its name is of its kind. One that is not could be taken for somebody else, so a gateway refuses it: no user
+    /// is called `organization` or `team/…`.
+    pub fn is_well_named(&self) -> bool {
+        let team = self.id.as_str().strip_prefix(TEAM);
+        match self.kind {
+            PrincipalKind::User => team.is_none() && self.id.as_str() != ORGANIZATION,
+            PrincipalKind::Team => {
+                matches!(&self.teams[..], [only] if Some(only.as_str()) == team)
+            }
+            PrincipalKind::Organization => self.id.as_str() == ORGANIZATION,
         }
     }
 }

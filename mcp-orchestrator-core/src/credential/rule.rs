@@ -54,7 +54,7 @@ impl CredentialRule {
 fn own(principal: &Principal) -> Option<Owner> {
     match principal.kind {
         PrincipalKind::User => Some(Owner::User(principal.id.clone())),
-        PrincipalKind::Team => Some(Owner::Team(TeamId::from(&principal.id))),
+        PrincipalKind::Team => principal.teams.first().cloned().map(Owner::Team),
         PrincipalKind::Organization => None,
     }
 }
@@ -96,7 +96,7 @@ mod tests {
             })
         };
         let ann = || principal(K::User, "ann", &["ops", "dev"]);
-        let ops = || principal(K::Team, "ops", &[]);
+        let ops = || principal(K::Team, "team/ops", &["ops"]);
         let all = || principal(K::Organization, "acme", &[]);
         let rows: [(CredentialRule, Principal, &[&str]); 14] = [
             (CredentialRule::None, ann(), &[]),

@@ -30,9 +30,7 @@ impl Members {
                 users.contains(&principal.id)
                     || principal.teams.iter().any(|team| teams.contains(team))
             }
-            PrincipalKind::Team => teams
-                .iter()
-                .any(|team| team.as_str() == principal.id.as_str()),
+            PrincipalKind::Team => principal.teams.iter().any(|team| teams.contains(team)),
             PrincipalKind::Organization => true,
         }
     }

@@ -36,6 +36,7 @@ const ROWS: &[Row] = &[
     ("auth::chain", 2, Own("auth::chain")),
     ("auth::jwt", 2, Own("auth::jwt")),
     ("auth::local", 2, Own("auth::local")),
+    ("auth::tokens", 2, Own("auth::tokens")),
     ("credential::cached", 2, Own("credential::cached")),
     ("credential::changes", 2, Common),
     ("credential::chain", 2, Own("credential::chain")),

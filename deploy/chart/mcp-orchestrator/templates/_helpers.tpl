@@ -43,6 +43,15 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 
 {{/* The configuration, with what the chart decides. */}}
 {{- define "mcp-orchestrator.config" -}}
+{{- mergeOverwrite (deepCopy .Values.config) (include "mcp-orchestrator.own" . | fromYaml) | toYaml -}}
+{{- end -}}
+
+{{/* What of it a running gateway does not take up: servers and gateways it does. */}}
+{{- define "mcp-orchestrator.fixed" -}}
+{{- omit (include "mcp-orchestrator.config" . | fromYaml) "servers" "gateways" | toYaml | sha256sum -}}
+{{- end -}}
+
+{{- define "mcp-orchestrator.own" -}}
 {{- $selector := include "mcp-orchestrator.selector" . | fromYaml -}}
 {{- $kubernetes := dict "name" (include "mcp-orchestrator.fullname" .) "gateway" $selector -}}
 {{- if .Values.baseImage -}}
@@ -50,6 +59,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- end -}}
 {{- $own := dict "backend" "kubernetes" "kubernetes" $kubernetes "listen" .Values.listen "log" .Values.log -}}
 {{- $_ := set $own "metrics_listen" (printf "0.0.0.0:%d" (int .Values.metricsPort)) -}}
-{{- $_ := set $own "state_dir" "/var/lib/mcp-orchestrator" -}}
-{{- mergeOverwrite (deepCopy .Values.config) $own | toYaml -}}
+{{/* Of its own in the volume, which everybody of the pod may write. */ -}}
+{{- $_ := set $own "state_dir" "/var/lib/mcp-orchestrator/state" -}}
+{{- $own | toYaml -}}
 {{- end -}}

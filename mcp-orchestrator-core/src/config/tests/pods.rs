@@ -8,6 +8,7 @@ use serde_json::json;
 use super::{good, inside, options};
 use crate::config::{BackendKind, BackendOptions, LoadOptions, Settings, load_texts};
 use crate::id::ServerId;
+use crate::seal::StateKey;
 use crate::server::{
     Container, Egress, EnvSource, Launch, Program, PullPolicy, PullSecret, ServerSpec,
     TemplatePatch,
@@ -229,4 +230,31 @@ fn paths_of_a_pod_are_those_of_its_container() {
     assert_eq!(command.program, "./run");
     assert_eq!(command.cwd, Some(PathBuf::from("/no/such/folder")));
     assert!(loaded.notices.is_empty(), "{:?}", loaded.notices);
+}
+
+#[test]
+fn a_default_for_all_pods_is_part_of_each_spec() {
+    let key = StateKey::new([7; 32]);
+    let digest = |more: &str, server: &str| {
+        let text = format!(
+            "backend: kubernetes\nkubernetes:\n  name: x\n{more}\nservers:\n  one:\n    command: [tool]\n{server}"
+        );
+        let settings = good(&text).settings;
+        settings.servers[0].digest(&key)
+    };
+    let plain = digest("", "");
+    for more in [
+        "  base_image: example.com/base:2",
+        "  defaults: {resources: {requests: {cpu: 20m}}}",
+        "  defaults: {resources: {limits: {memory: 2Gi}}}",
+        "  defaults: {node_selector: {pool: mcp}}",
+        "  defaults: {tolerations: [{key: a, operator: Exists}]}",
+        "  defaults: {pull_secrets: [registry]}",
+        "  defaults: {egress: none}",
+    ] {
+        assert_ne!(digest(more, ""), plain, "{more}");
+    }
+    // What a server says itself counts more: there the default changes nothing.
+    let own = "    egress: public\n";
+    assert_eq!(digest("  defaults: {egress: none}", own), digest("", own));
 }

@@ -104,7 +104,7 @@ async fn the_first_who_has_one_decides() {
     use PrincipalKind as K;
     let ann = || principal(K::User, "ann", &["ops", "dev"]);
     let bob = || principal(K::User, "bob", &[]);
-    let ops = || principal(K::Team, "ops", &[]);
+    let ops = || principal(K::Team, "team/ops", &["ops"]);
     let all = || principal(K::Organization, "acme", &[]);
     let resolve = || CredentialRule::Resolve;
     let dev_first = || {

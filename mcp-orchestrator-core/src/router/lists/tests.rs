@@ -1,7 +1,6 @@
 //! Whose list decides, and what collides.
 
 use super::*;
-use crate::auth::PrincipalKind;
 use crate::id::PrincipalId;
 use crate::id::TeamId;
 use crate::router::ToolFilter;
@@ -79,10 +78,7 @@ fn the_first_team_with_a_list_decides() {
         ["jira"]
     );
     assert!(holders(&lists, &ann, &CredentialRule::Resolve, "restart").is_empty());
-    let token = Principal {
-        kind: PrincipalKind::Team,
-        ..user("ops")
-    };
+    let token = Principal::team(&team("ops"), "test");
     assert_eq!(
         holders(&lists, &token, &CredentialRule::Resolve, "restart"),
         ["jira"]

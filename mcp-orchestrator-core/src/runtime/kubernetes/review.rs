@@ -37,6 +37,8 @@ pub struct Rule {
 pub enum Place {
     /// Every orchestrator.
     Everywhere,
+    /// One that runs in the cluster: it keeps its state there.
+    Inside,
     /// One that does not run in the cluster: it reaches pods through the API server.
     Outside,
 }
@@ -61,12 +63,8 @@ pub const RULES: &[Rule] = &[
     rule("", "pods/log", &["get"]),
     rule("", "pods/attach", &["get", "create"]),
     rule("", "events", &["list", "watch"]),
-    rule("", "secrets", &["get", "list", "create", "patch", "delete"]),
-    rule(
-        "",
-        "configmaps",
-        &["get", "list", "create", "patch", "delete"],
-    ),
+    rule("", "secrets", &["list", "create", "patch", "delete"]),
+    rule("", "configmaps", &["get", "create"]),
     rule("", "services", &["list", "create", "patch", "delete"]),
     rule(
         "networking.k8s.io",
@@ -78,6 +76,15 @@ pub const RULES: &[Rule] = &[
         "leases",
         &["get", "create", "update"],
     ),
+    // The state key, and what servers listed; outside both stand in the state directory.
+    Rule {
+        place: Place::Inside,
+        ..rule("", "secrets", &["get"])
+    },
+    Rule {
+        place: Place::Inside,
+        ..rule("", "configmaps", &["patch"])
+    },
     Rule {
         place: Place::Outside,
         ..rule("", "pods/portforward", &["get", "create"])
@@ -86,7 +93,11 @@ pub const RULES: &[Rule] = &[
 
 /// The rules that this way to the cluster needs.
 pub fn rules(inside: bool) -> impl Iterator<Item = &'static Rule> {
-    let needed = move |rule: &&Rule| !inside || rule.place == Place::Everywhere;
+    let needed = move |rule: &&Rule| match rule.place {
+        Place::Everywhere => true,
+        Place::Inside => inside,
+        Place::Outside => !inside,
+    };
     RULES.iter().filter(needed)
 }
 
@@ -272,11 +283,15 @@ mod tests {
         let role = role("x", "y", true);
         let rules = role.rules.unwrap();
         assert_eq!(rules.len(), RULES.len() - 1);
-        let mut named: Vec<_> = RULES.iter().map(|one| (one.group, one.resource)).collect();
+        let rights = RULES.iter().flat_map(|one| {
+            let right = move |verb: &&'static str| (one.group, one.resource, *verb);
+            one.verbs.iter().map(right)
+        });
+        let mut named: Vec<_> = rights.collect();
+        let all = named.len();
+        assert!(all > RULES.len() && named.iter().all(|(.., verb)| *verb != "*"));
         named.sort_unstable();
         named.dedup();
-        assert_eq!(named.len(), RULES.len());
-        let all = RULES.iter().flat_map(|one| one.verbs);
-        assert!(all.clone().count() > RULES.len() && all.into_iter().all(|verb| *verb != "*"));
+        assert_eq!(named.len(), all);
     }
 }

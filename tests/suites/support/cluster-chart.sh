@@ -1,0 +1,87 @@
+# The gateway inside, by the chart: its session, policies on the wire, upgrades, the secret, uninstall.
+
+step "inside, by the chart"
+RELEASE=suite-mcp-orchestrator
+{
+    cat <<END
+image: {repository: localhost/gateway, tag: suite}
+baseImage: localhost/base:suite
+env:
+  - name: SUITE_TOKEN
+    valueFrom: {secretKeyRef: {name: suite-token, key: token}}
+log: {level: debug}
+config:
+END
+    sed 's/^/  /' "$WORK/servers.yaml"
+} >"$WORK/values.yaml"
+chart() { helm "$1" suite "$CHART" --namespace "$CHARTED" --values "$WORK/values.yaml" --wait --timeout 90s "${@:2}" >"$WORK/helm.log" 2>&1; }
+helm lint --quiet --strict "$CHART" --values "$WORK/values.yaml" >"$WORK/lint.log" && pass "helm lint" || fail "helm lint: $(cat "$WORK/lint.log")"
+chart install || { ready "$CHARTED" "$RELEASE"; die "helm install: $(tail -1 "$WORK/helm.log")"; }
+forward "$CHARTED" "$RELEASE"
+session chart
+says "the secret is in its server" "$(printf '%s' "$CANARY" | sha256sum | cut -d' ' -f1)" call npm__hash
+
+step "policies on the wire"
+reach() {
+    kubectl -n "$CHARTED" exec stranger -c first -- python3 -c \
+        $'import socket, sys\ntry: socket.create_connection((sys.argv[1], int(sys.argv[2])), 2.5); print("connected")\nexcept TimeoutError: print("no answer")' "$@"
+}
+address() { kubectl -n "$CHARTED" get pods -l "app.kubernetes.io/name=$1,$2" -o 'jsonpath={.items[0].status.podIP}'; }
+connect() { call "$1__connect" "{\"host\":\"$TARGET\",\"port\":$2}"; }
+says "another pod may connect where no policy is in its way" connected reach "$TARGET" 8081
+says "another pod does not reach a server" "no answer" reach "$(address two app.kubernetes.io/component=mcp-server)" 8080
+says "a server reaches a network of its list" connected connect npm 8080
+says "but no other port of it" "no answer" connect npm 8081
+says "a name is found where a network is allowed" found call npm__find '{"name":"kubernetes.default.svc.cluster.local"}'
+says "a server that may reach nothing does not" "no answer" connect python 8080
+
+step "upgrades"
+others() { pods "$CHARTED" | grep -v "^mcp-two"; }
+gateway_pod() { kubectl -n "$CHARTED" get pods -l app.kubernetes.io/component=gateway -o 'jsonpath={.items[*].metadata.uid}'; }
+before=$(pods "$CHARTED")
+gateway_before=$(gateway_pod)
+chart upgrade --set log.level=trace || fail "helm upgrade: $(tail -1 "$WORK/helm.log")"
+[ "$(gateway_pod)" != "$gateway_before" ] && pass "a changed setting of the gateway starts it anew" || fail "the gateway did not start anew"
+stop "$FORWARD"
+forward "$CHARTED" "$RELEASE"
+session chart-upgraded
+says "no server was touched by the upgrade" "$before" pods "$CHARTED"
+[ "$(wc -l <<<"$before")" -eq 4 ] && ! grep -qv ' 0$' <<<"$before" && pass "four servers run, none was restarted" || fail "the pods before: $before"
+
+gateway_before=$(gateway_pod)
+two_before=$(deployed "$CHARTED" two)
+chart upgrade --set log.level=trace --set config.servers.two.env.LEVEL=2 || fail "helm upgrade: $(tail -1 "$WORK/helm.log")"
+# The kubelet brings a mounted ConfigMap up to date when it next looks at the pod, which a change of the pod makes it do.
+kubectl -n "$CHARTED" annotate pods -l app.kubernetes.io/component=gateway suite/looked="$STAMP" >/dev/null
+changed() { local now; now=$(deployed "$CHARTED" two); [ "$(wc -l <<<"$now")" -eq 1 ] && [ "$now" != "$two_before" ]; }
+soon 90 changed && pass "a changed server is taken up, and its old objects go" || fail "the changed server: $(deployed "$CHARTED" two | tr '\n' ' ')"
+says "without a restart of the gateway" "$gateway_before" gateway_pod
+says "and no other server was touched" "$(grep -v '^mcp-two' <<<"$before")" others
+session chart-changed
+said=$(call python__end)
+[[ $said == error:* && $said == *"told to end"* ]] && pass "a program that ends is told with its last line" ||
+    fail "a program that ends: '$said'"
+
+step "the secret"
+kinds=$(kubectl api-resources --namespaced --verbs=list -o name | paste -sd, -)
+for place in "$OUTSIDE" "$CHARTED"; do
+    kubectl -n "$place" get "$kinds" --ignore-not-found -o json 2>>"$WORK/kubectl.log" |
+        node "$SUITES/support/cluster-canary.mjs" "$CANARY" "secret/(suite-token|mcp-(one|npm)-[0-9a-f]*)" | tee "$WORK/canary.said" || true
+    count "$WORK/canary.said" "the search"
+    for pod in $(kubectl -n "$place" get pods -o name); do
+        kubectl -n "$place" logs --all-containers "$pod" || true
+    done >>"$WORK/pods.logged" 2>&1
+done
+[ "$(wc -l <"$WORK/pods.logged")" -gt 50 ] && [ -s "$WORK/outside.log" ] || fail "there are no logs to look at"
+for log in "$WORK/pods.logged" "$WORK/outside.log" "$MCPO_AUDIT"; do
+    grep -qF "$CANARY" "$log" && fail "it stands in $log" || pass "it does not stand in ${log##*/} ($(wc -l <"$log") lines)"
+done
+
+step "rights"
+audit "$CHARTED" "$RELEASE"
+
+step "uninstall"
+stop "$FORWARD"
+helm uninstall suite --namespace "$CHARTED" --wait >"$WORK/helm.log" 2>&1 || fail "helm uninstall: $(tail -1 "$WORK/helm.log")"
+left "$CHARTED" Pod/stranger "Secret/$RELEASE-state-key" && pass "uninstall leaves the state key and nothing else" ||
+    fail "uninstall leaves: $(objects "$CHARTED" | tr '\n' ' ')"
