@@ -6,11 +6,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use mcp_orchestrator_core::auth::{Authenticator, LocalAuthenticator};
+use mcp_orchestrator_core::auth::LocalAuthenticator;
 use mcp_orchestrator_core::config::{Built, Loaded, Settings, load};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
+use crate::access::{self, Access};
 use crate::args::GatewayArgs;
 use crate::control::{Control, Socket, wire};
 use crate::{
@@ -59,6 +60,7 @@ impl Failure {
 pub struct Gateway {
     args: GatewayArgs,
     settings: Settings,
+    access: Access,
     built: Arc<Built>,
     listener: TcpListener,
     metrics: Option<TcpListener>,
@@ -78,7 +80,8 @@ impl Gateway {
             load(&args.files.config, &options).map_err(Failure::config)?;
         telemetry::install(&args, &settings.log).map_err(Failure::config)?;
         notices.iter().for_each(|notice| tracing::warn!("{notice}"));
-        reachable(&settings)?;
+        access::reachable(&settings).map_err(Failure::config)?;
+        let access = Access::new(&settings.auth).map_err(Failure::config)?;
         let listener = bind(settings.listen).await?;
         let metrics = match settings.metrics_listen {
             Some(address) => Some(bind(address).await?),
@@ -98,6 +101,7 @@ impl Gateway {
         Ok(Self {
             args,
             settings,
+            access,
             built,
             listener,
             metrics,
@@ -128,9 +132,10 @@ impl Gateway {
             allowed_hosts: self.settings.allowed_hosts.clone(),
             ..Options::default()
         };
-        let endpoint = Endpoint::new(orchestrator.clone(), self.authenticators(), options)
-            .map_err(Failure::run)?;
+        let who = self.access.authenticator(&self.built);
+        let endpoint = Endpoint::new(orchestrator.clone(), [who], options).map_err(Failure::run)?;
         let mut beside = self.beside()?;
+        beside.spawn(self.access.greet());
         let grace = self.args.grace();
         let stopping = orchestrator.clone();
         let when = async move {
@@ -148,15 +153,6 @@ impl Gateway {
 }
 
 impl Gateway {
-    /// Who tells who calls, in the order in which they are asked.
-    fn authenticators(&self) -> Vec<Arc<dyn Authenticator>> {
-        let mut authenticators: Vec<Arc<dyn Authenticator>> = Vec::new();
-        if self.settings.auth.local {
-            authenticators.push(Arc::new(LocalAuthenticator::for_system_user()));
-        }
-        authenticators
-    }
-
     /// What runs beside the endpoint: reload, metrics, control.
     fn beside(&mut self) -> Result<JoinSet<()>, Failure> {
         let mut beside = JoinSet::new();
@@ -214,27 +210,6 @@ fn built(error: mcp_orchestrator_core::Error) -> Failure {
         mcp_orchestrator_core::ErrorKind::Config => Failure::config(error),
         _ => Failure::run(error),
     }
-}
-
-/// Whether it may listen where it is to: others than the local user are to be told apart.
-fn reachable(settings: &Settings) -> Result<(), Failure> {
-    let (listen, auth) = (settings.listen, &settings.auth);
-    if listen.ip().is_loopback() {
-        return Ok(());
-    }
-    if !auth.knows_others() {
-        return Err(Failure::config(format!(
-            "{listen} is reachable from other machines, and nothing is configured that tells who calls: name `issuers` or \
-             allow `tokens` in `auth`, or listen on a loopback address"
-        )));
-    }
-    if auth.tls.is_none() && auth.trusted_proxies.is_empty() {
-        tracing::warn!(
-            %listen,
-            "tokens travel in the clear: set `tls`, or `trusted_proxies` where a proxy in front speaks TLS"
-        );
-    }
-    Ok(())
 }
 
 /// Serving goes on where the control endpoint has no place.

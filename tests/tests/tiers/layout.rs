@@ -111,7 +111,7 @@ pub(crate) const HEAVY: &[(&str, &str)] = &[
         "mcp-orchestrator-core/src/runtime/remote|mcp-orchestrator-core/src/runtime/kubernetes|mcp-orchestrator-core/src/auth/jwt",
     ),
     (
-        "ring::",
+        "ring::signature",
         "mcp-orchestrator-core/src/auth/jwt|mcp-orchestrator-core/src/testing/issuer",
     ),
     ("schemars::", "mcp-orchestrator-core/src/config/"),

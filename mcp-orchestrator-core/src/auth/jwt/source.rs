@@ -177,7 +177,7 @@ impl Asker {
         if after.failure != before.failure {
             match &after.failure {
                 Some(error) => {
-                    tracing::warn!(issuer = self.issuer, error, "keys cannot be fetched")
+                    tracing::warn!(issuer = self.issuer, error, "keys cannot be fetched");
                 }
                 None => tracing::info!(issuer = self.issuer, "keys can be fetched again"),
             }
