@@ -62,6 +62,18 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Show which route a call would take, and why; nothing is started
     Explain(ExplainArgs),
+    /// Make tokens for callers, list them, take them back
+    Token(TokenArgs),
+    /// Show the servers that need a credential, and what they need
+    Catalog(FileArgs),
+    /// Give a server the credential of a user, a team or the organization; it is tried before it is stored
+    Install(InstallArgs),
+    /// Put new values in the place of installed ones
+    Rotate(InstallArgs),
+    /// Remove an installed credential; what runs with it ends
+    Uninstall(OwnedArgs),
+    /// Show what is installed, and whose it is
+    Installations(FileArgs),
     /// Print the JSON Schema of the configuration
     Schema,
     /// Print completions for a shell
@@ -75,6 +87,101 @@ pub(crate) enum Command {
 pub(crate) struct ServerArgs {
     /// The server's name
     pub(crate) server: String,
+    #[command(flatten)]
+    pub(crate) files: FileArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct TokenArgs {
+    #[command(subcommand)]
+    pub(crate) command: TokenCommand,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum TokenCommand {
+    /// Make a token; it is shown once, on standard output
+    Create(TokenCreateArgs),
+    /// Show all tokens, and when each was used last
+    List(FileArgs),
+    /// Take a token back; it is refused from then on
+    Revoke {
+        /// The token's id, as `list` shows it
+        id: String,
+        #[command(flatten)]
+        files: FileArgs,
+    },
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct TokenCreateArgs {
+    #[command(flatten)]
+    pub(crate) subject: SubjectArgs,
+    /// It may administer: install for all, make tokens, see all that runs
+    #[arg(long)]
+    pub(crate) admin: bool,
+    /// The only gateway that it may use
+    #[arg(long, value_name = "NAME")]
+    pub(crate) gateway: Option<String>,
+    /// After this time it ends, as 90d or 12h; without it when it is revoked
+    #[arg(long, value_name = "TIME", value_parser = lifetime)]
+    pub(crate) expires: Option<std::time::Duration>,
+    #[command(flatten)]
+    pub(crate) files: FileArgs,
+}
+
+/// For whom a token speaks.
+#[derive(Args, Debug)]
+#[group(required = true, multiple = false)]
+pub(crate) struct SubjectArgs {
+    /// For this user
+    #[arg(long, value_name = "NAME")]
+    pub(crate) user: Option<String>,
+    /// For this team
+    #[arg(long, value_name = "NAME")]
+    pub(crate) team: Option<String>,
+    /// For the organization
+    #[arg(long)]
+    pub(crate) organization: bool,
+}
+
+/// A time as `90d`, `12h`, `30m`, `45s`.
+fn lifetime(text: &str) -> Result<std::time::Duration, String> {
+    let unit = |text: &str| {
+        let (number, seconds) = [("d", 86_400), ("h", 3600), ("m", 60), ("s", 1)]
+            .into_iter()
+            .find_map(|(unit, seconds)| Some((text.strip_suffix(unit)?, seconds)))?;
+        number.parse::<u64>().ok()?.checked_mul(seconds)
+    };
+    let seconds = unit(text).filter(|seconds| *seconds > 0);
+    let seconds = seconds.ok_or("a time is a number with d, h, m or s, as 90d")?;
+    Ok(std::time::Duration::from_secs(seconds))
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct InstallArgs {
+    /// The server's name
+    pub(crate) server: String,
+    /// For whom: me, team/NAME or organization
+    #[arg(long, default_value = "me")]
+    pub(crate) owner: String,
+    /// Where a slot's value comes from: SLOT=env:VARIABLE, SLOT=file:PATH, or SLOT=- for standard input; what is not named
+    /// is asked for on a terminal
+    #[arg(long, value_name = "SLOT=SOURCE")]
+    pub(crate) value: Vec<String>,
+    /// Store it without starting the server with it first
+    #[arg(long)]
+    pub(crate) unchecked: bool,
+    #[command(flatten)]
+    pub(crate) files: FileArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct OwnedArgs {
+    /// The server's name
+    pub(crate) server: String,
+    /// For whom: me, team/NAME or organization
+    #[arg(long, default_value = "me")]
+    pub(crate) owner: String,
     #[command(flatten)]
     pub(crate) files: FileArgs,
 }

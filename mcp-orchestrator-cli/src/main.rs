@@ -8,6 +8,7 @@ mod output;
 mod site;
 mod solo;
 mod target;
+mod values;
 mod waiting;
 
 use std::process::ExitCode;

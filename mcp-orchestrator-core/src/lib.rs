@@ -99,7 +99,10 @@ pub mod orchestrator;
 mod pool;
 mod session;
 
-// Tier 4: the only place that names implementations.
+// Tier 4: what is installed, by whom.
+pub mod installer;
+
+// Tier 5: the only place that names implementations.
 #[cfg(feature = "config")]
 pub mod config;
 

@@ -14,7 +14,7 @@ use mcp_orchestrator_core::runtime::LogBook;
 use mcp_orchestrator_core::runtime::kubernetes::{Access, KubernetesBackend, KubernetesOptions};
 use mcp_orchestrator_core::seal::StateKey;
 use mcp_orchestrator_core::server::{
-    CommandLine, CredentialSlot, Injection, Launch, Program, ProgramTransport, ServerSpec,
+    CommandLine, CredentialSlot, Injection, Launch, Program, ProgramTransport, ServerSpec, SlotForm,
 };
 use mcp_orchestrator_core::testing::runtime::{Script, suite};
 
@@ -104,6 +104,7 @@ fn fixture(script: Script) -> Option<ServerSpec> {
                     name: "token.txt".into(),
                     path_env: Some("TOKEN_FILE".into()),
                 },
+                form: SlotForm::default(),
             });
             server
         }

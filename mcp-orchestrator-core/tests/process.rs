@@ -18,7 +18,7 @@ use mcp_orchestrator_core::runtime::{
     Progress, RuntimeBackend, Scope, SpecDigest,
 };
 use mcp_orchestrator_core::server::{
-    CredentialSlot, Injection, Launch, ProgramTransport, ServerSpec,
+    CredentialSlot, Injection, Launch, ProgramTransport, ServerSpec, SlotForm,
 };
 use mcp_orchestrator_core::testing::runtime::{Script, suite};
 use tokio::io::{
@@ -55,6 +55,7 @@ fn file_slot() -> CredentialSlot {
             name: "token.txt".into(),
             path_env: Some("TOKEN_FILE".into()),
         },
+        form: SlotForm::default(),
     }
 }
 

@@ -4,41 +4,51 @@ use std::sync::Arc;
 
 use mcp_orchestrator_core::Result;
 use mcp_orchestrator_core::auth::{
-    Authenticator, AuthenticatorChain, JwtAuthenticator, LocalAuthenticator, WithDirectory,
+    Authenticator, AuthenticatorChain, JwtAuthenticator, LocalAuthenticator, TokenAuthenticator,
+    WithDirectory,
 };
 use mcp_orchestrator_core::config::{AuthSettings, Built, Settings};
 
 /// Those who tell, as they are configured.
 #[derive(Debug)]
 pub(crate) struct Access {
-    chain: AuthenticatorChain,
+    local: bool,
+    tokens: bool,
     issuers: Vec<Arc<JwtAuthenticator>>,
 }
 
 impl Access {
-    /// In the order in which they are asked: issuers, then who is on this machine.
+    /// As the settings say.
     ///
     /// # Errors
-    /// Where an issuer cannot be used, and where nobody would tell.
+    /// Where an issuer cannot be used.
     pub(crate) fn new(settings: &AuthSettings) -> Result<Self> {
-        let issuers = settings.issuer_authenticators()?;
-        let mut all: Vec<Arc<dyn Authenticator>> = Vec::new();
-        for issuer in &issuers {
-            all.push(Arc::<JwtAuthenticator>::clone(issuer));
-        }
-        if settings.local {
-            all.push(Arc::new(LocalAuthenticator::for_system_user()));
-        }
         Ok(Self {
-            chain: AuthenticatorChain::new(all)?,
-            issuers,
+            local: settings.local,
+            tokens: settings.tokens,
+            issuers: settings.issuer_authenticators()?,
         })
     }
 
-    /// The same, with the teams and admins of the configuration.
-    pub(crate) fn authenticator(&self, built: &Built) -> Arc<dyn Authenticator> {
+    /// All of them, with the teams and admins of the configuration. Who shows a token is whom it names, also on this
+    /// machine: so the local user comes last.
+    ///
+    /// # Errors
+    /// Where nobody would tell.
+    pub(crate) fn authenticator(&self, built: &Built) -> Result<Arc<dyn Authenticator>> {
+        let mut all: Vec<Arc<dyn Authenticator>> = Vec::new();
+        if self.tokens {
+            all.push(Arc::<TokenAuthenticator>::clone(built.tokens()));
+        }
+        for issuer in &self.issuers {
+            all.push(Arc::<JwtAuthenticator>::clone(issuer));
+        }
+        if self.local {
+            all.push(Arc::new(LocalAuthenticator::for_system_user()));
+        }
+        let chain = AuthenticatorChain::new(all)?;
         let directory = Arc::clone(built.directory());
-        Arc::new(WithDirectory::new(self.chain.clone(), directory))
+        Ok(Arc::new(WithDirectory::new(chain, directory)))
     }
 
     /// Asks every issuer once, so that what is wrong with one is told at start.

@@ -133,6 +133,7 @@ impl Gateway {
             ..Options::default()
         };
         let who = self.access.authenticator(&self.built);
+        let who = who.map_err(Failure::run)?;
         let endpoint = Endpoint::new(orchestrator.clone(), [who], options).map_err(Failure::run)?;
         let mut beside = self.beside()?;
         beside.spawn(self.access.greet());

@@ -16,7 +16,7 @@ use mcp_orchestrator_core::credential::{
 use mcp_orchestrator_core::id::{PrincipalId, SlotName};
 use mcp_orchestrator_core::router::{GatewaySpec, TableRouter};
 use mcp_orchestrator_core::runtime::ProcessBackend;
-use mcp_orchestrator_core::server::{CredentialSlot, Injection};
+use mcp_orchestrator_core::server::{CredentialSlot, Injection, SlotForm};
 use mcp_orchestrator_core::{Error, ErrorKind, Orchestrator, Result};
 use mcp_orchestrator_examples::{Failure, direct, hello};
 use secrecy::SecretString;
@@ -87,6 +87,7 @@ async fn main() -> Result<(), Failure> {
         description: Some("A personal token".into()),
         required: true,
         inject: Injection::Env(hello::TOKEN.into()),
+        form: SlotForm::default(),
     });
     let person = |name: &str| -> Result<_, Failure> {
         Ok(Arc::new(Principal::user(

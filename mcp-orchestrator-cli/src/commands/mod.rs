@@ -9,12 +9,14 @@ mod connect;
 mod describe;
 mod explain;
 mod import;
+mod install;
 mod logs;
 mod ps;
 mod reload;
 mod restart;
 mod schema;
 mod stop;
+mod token;
 mod tools;
 mod up;
 
@@ -39,6 +41,12 @@ pub(crate) async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Connect(args) => connect::run(&args).await,
         Command::Check(args) => check::run(&args, output).await,
         Command::Explain(args) => explain::run(args, output).await,
+        Command::Token(args) => token::run(args, output).await,
+        Command::Catalog(args) => install::catalog(&args, output).await,
+        Command::Install(args) => install::install(args, false, output).await,
+        Command::Rotate(args) => install::install(args, true, output).await,
+        Command::Uninstall(args) => install::uninstall(args, output).await,
+        Command::Installations(args) => install::installations(&args, output).await,
         Command::Schema => schema::run(),
         Command::Completions { shell } => completions::run(shell),
     }

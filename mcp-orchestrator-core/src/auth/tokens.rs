@@ -42,7 +42,7 @@ impl TokenAuthenticator {
     pub async fn open(store: Arc<dyn CredentialStore>, tasks: &TaskTracker) -> Result<Self> {
         let changes = store.watch();
         let (table, ended) = (Arc::new(Table::default()), CancellationToken::new());
-        table.replace(store.list(RecordKind::Token).await?);
+        table.replace(&store.list(RecordKind::Token).await?);
         let following = follow(Arc::clone(&store), Arc::downgrade(&table), changes);
         tasks.spawn(ended.clone().run_until_cancelled_owned(following));
         Ok(Self {
@@ -135,11 +135,11 @@ async fn follow(
         let mut listed = store.list(RecordKind::Token).await;
         while let Err(error) = &listed {
             tracing::error!(%error, "tokens cannot be read, so none is taken");
-            table.replace(Vec::new());
+            table.replace(&[]);
             tokio::time::sleep(AGAIN).await;
             listed = store.list(RecordKind::Token).await;
         }
-        table.replace(listed.unwrap_or_default());
+        table.replace(&listed.unwrap_or_default());
     }
 }
 

@@ -3,15 +3,19 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use tokio_util::task::TaskTracker;
+
 use super::cluster::Cluster;
 use super::{
     BackendKind, ConfiguredCredential, CredentialSource, GatewaySettings, Notice, Settings,
 };
-use crate::auth::Directory;
+use crate::auth::{Directory, TokenAuthenticator};
 use crate::credential::{
-    CacheLimits, CachedResolver, ConfiguredResolver, CredentialResolver, SlotSources, Source,
+    CacheLimits, CachedResolver, ChainResolver, ConfiguredResolver, CredentialResolver,
+    CredentialStore, Installations, InstalledResolver, MemoryCredentials, SlotSources, Source,
 };
 use crate::error::Result;
+use crate::installer::Installer;
 use crate::orchestrator::Orchestrator;
 use crate::router::{GatewaySpec, TableRouter};
 use crate::runtime::{BackendSet, LogBook, RuntimeBackend};
@@ -23,6 +27,8 @@ use crate::value::Text;
 #[derive(Debug)]
 pub struct Built {
     orchestrator: Orchestrator,
+    installer: Installer,
+    tokens: Arc<TokenAuthenticator>,
     router: Arc<TableRouter>,
     configured: Arc<ConfiguredResolver>,
     cached: Arc<CachedResolver>,
@@ -56,24 +62,47 @@ impl Settings {
         let configured = Arc::new(ConfiguredResolver::new(Arc::clone(&key), sources));
         let resolver: Arc<dyn CredentialResolver> = Arc::<ConfiguredResolver>::clone(&configured);
         let cached = Arc::new(CachedResolver::new(resolver, CacheLimits::default()));
+        let tasks = TaskTracker::new();
+        let store = self.credential_store();
+        let installations = Installations::new(Arc::clone(&store));
+        let installed = InstalledResolver::open(installations, &tasks).await?;
+        let tokens = Arc::new(TokenAuthenticator::open(store, &tasks).await?);
+        // What is installed comes before what the configuration gives to all.
+        let resolvers: [Arc<dyn CredentialResolver>; 2] = [
+            Arc::<InstalledResolver>::clone(&installed),
+            Arc::<CachedResolver>::clone(&cached),
+        ];
         let backend = self.backend(&state, &logs, &cluster, &key);
         let orchestrator = Orchestrator::builder(backend, Arc::<TableRouter>::clone(&router))
-            .resolver(Arc::<CachedResolver>::clone(&cached))
+            .resolver(Arc::new(ChainResolver::new(resolvers)))
             .state(documents)
             .state_key(key)
             .logs(logs)
             .single_principal(single_principal)
             .build();
         orchestrator.apply(self.servers.iter().cloned());
+        let directory = Arc::new(Directory::new(&self.people));
+        let installer = Installer::new(
+            orchestrator.clone(),
+            Arc::clone(&router),
+            installed,
+            Arc::clone(&directory),
+        );
         Ok(Built {
             orchestrator,
+            installer,
+            tokens,
             router,
             configured,
             cached,
-            directory: Arc::new(Directory::new(&self.people)),
+            directory,
             state,
             cluster,
         })
+    }
+
+    fn credential_store(&self) -> Arc<dyn CredentialStore> {
+        Arc::new(MemoryCredentials::new())
     }
 
     fn backend(
@@ -142,6 +171,16 @@ impl Built {
     /// [`Orchestrator::shutdown`].
     pub async fn leave(&self) {
         self.cluster.leave().await;
+    }
+
+    /// Who installs credentials.
+    pub fn installer(&self) -> &Installer {
+        &self.installer
+    }
+
+    /// The tokens of our own.
+    pub fn tokens(&self) -> &Arc<TokenAuthenticator> {
+        &self.tokens
     }
 
     /// Who is in which team, and who administers.

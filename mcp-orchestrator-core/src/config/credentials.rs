@@ -8,7 +8,7 @@ use super::file_server::{CredentialEntry, ServerEntry, TransportEntry};
 use super::scope::Scope;
 use super::settings::{ConfiguredCredential, CredentialSource};
 use crate::id::{ServerId, SlotName};
-use crate::server::{CredentialSlot, Injection};
+use crate::server::{CredentialSlot, Injection, SlotForm};
 use crate::value::Text;
 
 /// The slots of a server, and where their values come from.
@@ -49,6 +49,7 @@ pub(super) fn slots(
             description: typed.description.clone(),
             required: typed.required.unwrap_or(true),
             inject,
+            form: form(scope, typed),
         });
         sources.extend(source.map(|source| ConfiguredCredential {
             server: server.clone(),
@@ -57,6 +58,21 @@ pub(super) fn slots(
         }));
     }
     (slots, sources)
+}
+
+fn form(scope: &mut Scope<'_>, typed: &CredentialEntry) -> SlotForm {
+    let choices = typed.choices.clone().unwrap_or_default();
+    if let Some(default) = &typed.default
+        && !choices.is_empty()
+        && !choices.contains(default)
+    {
+        scope.wrong("default", "it is none of the `choices`");
+    }
+    SlotForm {
+        plain: typed.plain.unwrap_or_default(),
+        default: typed.default.clone(),
+        choices,
+    }
 }
 
 fn name(scope: &mut Scope<'_>, typed: &CredentialEntry) -> Option<SlotName> {

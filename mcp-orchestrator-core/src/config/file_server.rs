@@ -9,6 +9,7 @@ use super::file::{TextOr, Typed};
 use super::file_kubernetes::BackendEntry;
 use super::file_pod::PodEntry;
 use super::units::{Size, Span, SpanOrNever};
+use crate::credential::OwnerKind;
 use crate::server::{EraChoice, Isolation, StartMode};
 
 /// An MCP server: a program that is run (`command`, `image`, or both), or one that runs elsewhere (`url`).
@@ -53,6 +54,9 @@ pub struct ServerEntry {
     /// The secrets that it needs. A server without any is shared by all callers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub credentials: Option<Vec<CredentialEntry>>,
+    /// For whom it may be installed: `user`, `team`, `organization`; absent: all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub install: Option<Vec<OwnerKindEntry>>,
     /// Which dialect of MCP it is spoken to in: `auto` (what it answers to), `legacy` (sessions, up to 2025-11-25) or
     /// `modern` (stateless, from 2026-07-28).
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -116,6 +120,15 @@ pub struct CredentialEntry {
     /// Whether the server does not work without it; absent: true.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub required: Option<bool>,
+    /// Whether it is no secret, so that it may be shown; absent: false.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plain: Option<bool>,
+    /// What counts where whoever installs the server gives nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub default: Option<String>,
+    /// What may be given; absent: anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub choices: Option<Vec<String>>,
     /// The environment variable in which the server gets it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub env: Option<String>,
@@ -134,6 +147,28 @@ pub struct CredentialEntry {
     /// The file that holds its value; a relative one starts at the configuration file's folder.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from_file: Option<Typed>,
+}
+
+/// For whom a server may be installed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OwnerKindEntry {
+    /// For the one who does it.
+    User,
+    /// For a team.
+    Team,
+    /// For everybody.
+    Organization,
+}
+
+impl From<OwnerKindEntry> for OwnerKind {
+    fn from(entry: OwnerKindEntry) -> Self {
+        match entry {
+            OwnerKindEntry::User => Self::User,
+            OwnerKindEntry::Team => Self::Team,
+            OwnerKindEntry::Organization => Self::Organization,
+        }
+    }
 }
 
 /// A secret that a server reads from a file.

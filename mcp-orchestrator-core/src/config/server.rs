@@ -11,6 +11,7 @@ use super::program::{find_program, program};
 use super::scope::Scope;
 use super::settings::{BackendKind, ConfiguredCredential};
 use super::units::Span;
+use crate::credential::OwnerKind;
 use crate::id::ServerId;
 use crate::server::{
     Egress, Isolation, Launch, Limits, Remote, RemoteTransport, ServerSpec, StartMode,
@@ -34,6 +35,10 @@ pub(super) fn server(
     let env = env(scope, entry);
     let inherit_env = inherit_env(scope, entry);
     let (slots, sources) = credentials::slots(scope, &id, entry);
+    let install = entry.install.as_ref().map_or_else(
+        || OwnerKind::ALL.to_vec(),
+        |kinds| kinds.iter().copied().map(Into::into).collect(),
+    );
     let limits = limits(scope, entry);
     let egress = match &entry.egress {
         None if !remote => places.egress(backend),
@@ -58,6 +63,7 @@ pub(super) fn server(
         env,
         inherit_env,
         slots,
+        install,
         era: entry.era.map(Into::into).unwrap_or_default(),
         isolation,
         start,

@@ -73,7 +73,7 @@ impl InstalledResolver {
             Err(error) if error.kind() == ErrorKind::Internal => Some(Entry::broken(error)),
             Err(error) => return Err(error),
         };
-        self.index.set(key, entry);
+        self.index.set(key, entry.as_ref());
         Ok(())
     }
 

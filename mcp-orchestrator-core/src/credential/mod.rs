@@ -55,6 +55,42 @@ pub enum Owner {
     Organization,
 }
 
+/// What kind of owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OwnerKind {
+    /// One user.
+    User,
+    /// A team.
+    Team,
+    /// Everybody.
+    Organization,
+}
+
+impl OwnerKind {
+    /// All that there are.
+    pub const ALL: [Self; 3] = [Self::User, Self::Team, Self::Organization];
+
+    /// Its word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Team => "team",
+            Self::Organization => "organization",
+        }
+    }
+}
+
+impl Owner {
+    /// What kind it is.
+    pub fn kind(&self) -> OwnerKind {
+        match self {
+            Self::User(_) => OwnerKind::User,
+            Self::Team(_) => OwnerKind::Team,
+            Self::Organization => OwnerKind::Organization,
+        }
+    }
+}
+
 impl fmt::Display for Owner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,13 +1,20 @@
 //! Hears of credentials that were rotated or removed.
 
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 
-use super::Inner;
-use crate::catalog::Changed;
-use crate::credential::CredentialChange;
+use super::forward::timed_out;
+use super::{Inner, Orchestrator};
+use crate::auth::Principal;
+use crate::catalog::{Changed, ListKey, fetch};
+use crate::credential::{Credential, CredentialChange};
+use crate::error::Result;
+use crate::id::ServerId;
+use crate::router::ItemKind;
+use crate::runtime::{Progress, Scope};
+use crate::server::{Isolation, Launch};
 
 /// Passes each change on, until the pool closes.
 pub(super) async fn hear(inner: Weak<Inner>, mut changes: BoxStream<'static, CredentialChange>) {
@@ -26,7 +33,61 @@ pub(super) async fn hear(inner: Weak<Inner>, mut changes: BoxStream<'static, Cre
     }
 }
 
+impl Orchestrator {
+    /// Tries a credential before it is installed: starts an instance with it, as this principal would use it, and lists its
+    /// tools. Answers how many there are. The instance goes on, so that the first call finds it; where the credential is
+    /// not installed after all, [`forget_credential`](Self::forget_credential) ends it.
+    ///
+    /// # Errors
+    /// [`NoRoute`](ErrorKind::NoRoute) for an unknown server; else why the instance did not start or answer. Nothing is
+    /// left of it then.
+    pub async fn try_credential(
+        &self,
+        principal: &Principal,
+        server: &ServerId,
+        credential: &Arc<Credential>,
+    ) -> Result<usize> {
+        let tried = self
+            .inner
+            .try_credential(principal, server, credential)
+            .await;
+        if tried.is_err() {
+            self.forget_credential(server, credential);
+        }
+        tried
+    }
+
+    /// Ends what runs with this very revision of a credential.
+    pub fn forget_credential(&self, server: &ServerId, credential: &Credential) {
+        self.inner.pool.drop_revision(server, credential);
+    }
+}
+
 impl Inner {
+    async fn try_credential(
+        self: &Arc<Self>,
+        principal: &Principal,
+        server: &ServerId,
+        credential: &Arc<Credential>,
+    ) -> Result<usize> {
+        let spec = self.spec(server)?;
+        let scope = match (&spec.server.launch, spec.server.isolation) {
+            (Launch::Remote(_), _) | (_, Isolation::Shared) => Scope::Shared,
+            _ => Scope::Principal(principal.id.clone()),
+        };
+        let progress = Progress::unheard();
+        let lease = self
+            .pool
+            .acquire(server, credential, scope, &progress)
+            .await;
+        let lease = lease.map_err(|error| error.with_server(server))?;
+        let asked = tokio::time::timeout(spec.server.limits.call_timeout, fetch(&lease)).await;
+        let kept = asked.map_err(|_| timed_out(server, spec.server.limits.call_timeout))??;
+        let tools = kept.items(ItemKind::Tool).len();
+        self.catalog.keep(&ListKey::from(&lease.key), kept).await;
+        Ok(tools)
+    }
+
     fn credential_changed(&self, change: &CredentialChange) {
         if change.now.is_none() {
             self.catalog.forget(&change.server, &change.owner);

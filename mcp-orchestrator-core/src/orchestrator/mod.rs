@@ -225,6 +225,12 @@ impl Orchestrator {
         self.inner.router.view(principal, gateway).is_ok()
     }
 
+    /// A server of the catalog.
+    pub fn server(&self, id: &crate::id::ServerId) -> Option<Arc<ServerSpec>> {
+        let server = self.inner.pool.server(id)?;
+        Some(Arc::clone(&server.spec.load().server))
+    }
+
     /// What is counted and timed.
     pub fn metrics(&self) -> Arc<Metrics> {
         Arc::clone(&self.inner.metrics)

@@ -8,6 +8,7 @@ use super::slot::Slot;
 use super::{Pool, Server};
 use crate::credential::{Credential, CredentialChange};
 use crate::error::Result;
+use crate::id::ServerId;
 use crate::runtime::Progress;
 
 impl Pool {
@@ -30,6 +31,19 @@ impl Pool {
         }
         if let Some(now) = &change.now {
             self.refresh_all(&server, now);
+        }
+    }
+
+    /// Ends what runs with this very revision.
+    pub(crate) fn drop_revision(self: &Arc<Self>, id: &ServerId, credential: &Credential) {
+        let Some(server) = self.server(id) else {
+            return;
+        };
+        for slot in server
+            .slots
+            .take_revision(&credential.owner, &credential.revision)
+        {
+            self.retire(slot, Duration::ZERO);
         }
     }
 

@@ -276,17 +276,25 @@ impl Slots {
 
     /// Takes out those of an owner whose revision is not this one.
     pub(super) fn take_others(&self, owner: &Owner, current: Option<&Revision>) -> Vec<Arc<Slot>> {
-        let is_other = |other: &Owner, revision: &Revision| {
+        self.take(|other, revision| {
             other == owner && Some(revision) != current && *revision != Revision::none()
-        };
+        })
+    }
+
+    /// Takes out those of an owner's revision.
+    pub(super) fn take_revision(&self, owner: &Owner, revision: &Revision) -> Vec<Arc<Slot>> {
+        self.take(|other, of| other == owner && of == revision)
+    }
+
+    fn take(&self, is_one: impl Fn(&Owner, &Revision) -> bool) -> Vec<Arc<Slot>> {
         let mut others = self.others.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(common) = &*self.common.load()
-            && is_other(&common.owner, &common.revision)
+            && is_one(&common.owner, &common.revision)
         {
             self.common.store(None);
         }
         others
-            .extract_if(|(other, revision, _), _| is_other(other, revision))
+            .extract_if(|(owner, revision, _), _| is_one(owner, revision))
             .map(|(_, slot)| slot)
             .collect()
     }

@@ -12,6 +12,7 @@ pub use self::container::{
     Resources, TemplatePatch, VolumeEntry,
 };
 pub use self::limits::Limits;
+use crate::credential::OwnerKind;
 use crate::id::{BackendName, ServerId, SlotName};
 use crate::protocol::Era;
 use crate::value::Text;
@@ -35,6 +36,8 @@ pub struct ServerSpec {
     pub inherit_env: Vec<String>,
     /// The secrets that it needs; none means one instance for all.
     pub slots: Vec<CredentialSlot>,
+    /// For whom it may be installed.
+    pub install: Vec<OwnerKind>,
     /// Which dialects it is spoken to in.
     pub era: EraChoice,
     /// Who may share one instance of the same owner.
@@ -151,6 +154,19 @@ pub struct CredentialSlot {
     pub required: bool,
     /// How it reaches the instance.
     pub inject: Injection,
+    /// What is asked of the person who gives it.
+    pub form: SlotForm,
+}
+
+/// What is asked of the person who gives a slot's value.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SlotForm {
+    /// It is no secret: it may be shown, and is asked for openly.
+    pub plain: bool,
+    /// What counts where nothing is given.
+    pub default: Option<String>,
+    /// What may be given; empty: anything.
+    pub choices: Vec<String>,
 }
 
 /// How a slot's value reaches the instance.
@@ -246,6 +262,7 @@ impl ServerSpec {
             env: BTreeMap::new(),
             inherit_env: Vec::new(),
             slots: Vec::new(),
+            install: OwnerKind::ALL.to_vec(),
             era: EraChoice::default(),
             isolation: Isolation::default(),
             start: StartMode::default(),

@@ -17,7 +17,7 @@ use mcp_orchestrator_core::runtime::kubernetes::Access;
 use mcp_orchestrator_core::runtime::{
     Exit, Instance, InstanceKey, LaunchSpec, Progress, RuntimeBackend, Scope, SpecDigest,
 };
-use mcp_orchestrator_core::server::{CredentialSlot, Injection, PullPolicy, ServerSpec};
+use mcp_orchestrator_core::server::{CredentialSlot, Injection, PullPolicy, ServerSpec, SlotForm};
 use mcp_orchestrator_core::{Error, ErrorKind, Orchestrator};
 use serde_json::json;
 
@@ -206,6 +206,7 @@ async fn ends_are_told_edits_put_back_and_nothing_is_left() {
         description: None,
         required: false,
         inject: Injection::Env("TOKEN".into()),
+        form: SlotForm::default(),
     };
     echo.slots.push(slot);
     echo.env.insert(

@@ -21,6 +21,10 @@ use super::wire::{
     CallEvent, CallRequest, ConflictInfo, Conflicts, Descriptions, ExplainRequest, Explanation,
     InstanceInfo, Instances, Line, LogRequest, Refusal, Reloaded, Status, Tools, Touched,
 };
+use super::wire_people::{
+    Catalog, InstallRequest, InstallationText, Installations, TokenMade, TokenRequest, TokenText,
+    Tokens, UninstallRequest,
+};
 
 /// Speaks with the gateway of a state directory. Each request has a connection of its own.
 #[derive(Clone, Debug)]
@@ -166,6 +170,64 @@ impl Client {
     /// What is wrong with it; then the one before goes on.
     pub async fn reload(&self) -> Result<Reloaded, ClientError> {
         self.post("/v1/reload", &()).await
+    }
+
+    /// Makes a token.
+    ///
+    /// # Errors
+    /// [`Refused`](ClientError::Refused) where the request does not hold.
+    pub async fn make_token(&self, request: &TokenRequest) -> Result<TokenMade, ClientError> {
+        self.post("/v1/tokens", request).await
+    }
+
+    /// All tokens.
+    ///
+    /// # Errors
+    /// As [`status`](Self::status).
+    pub async fn tokens(&self) -> Result<Tokens, ClientError> {
+        self.get("/v1/tokens").await
+    }
+
+    /// Takes a token back.
+    ///
+    /// # Errors
+    /// [`Refused`](ClientError::Refused) for an unknown id.
+    pub async fn revoke_token(&self, id: &str) -> Result<TokenText, ClientError> {
+        let path = format!("/v1/tokens/{id}");
+        let exchange = self.send(Method::DELETE, &path, Bytes::new()).await?;
+        exchange.whole().await
+    }
+
+    /// The servers that need something.
+    ///
+    /// # Errors
+    /// As [`status`](Self::status).
+    pub async fn catalog(&self) -> Result<Catalog, ClientError> {
+        self.get("/v1/catalog").await
+    }
+
+    /// What is installed.
+    ///
+    /// # Errors
+    /// As [`status`](Self::status).
+    pub async fn installations(&self) -> Result<Installations, ClientError> {
+        self.get("/v1/installations").await
+    }
+
+    /// Installs a credential, or puts it in the place of the one before.
+    ///
+    /// # Errors
+    /// [`Refused`](ClientError::Refused) where it does not fit, or does not work.
+    pub async fn install(&self, request: &InstallRequest) -> Result<InstallationText, ClientError> {
+        self.post("/v1/installations", request).await
+    }
+
+    /// Removes an installation.
+    ///
+    /// # Errors
+    /// [`Refused`](ClientError::Refused) where there is none.
+    pub async fn uninstall(&self, request: &UninstallRequest) -> Result<Touched, ClientError> {
+        self.post("/v1/uninstall", request).await
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {

@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use futures_util::{Stream, StreamExt as _};
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use mcp_orchestrator_core::auth::Principal;
 use mcp_orchestrator_core::id::{GatewayId, PrincipalId, ServerId};
+use mcp_orchestrator_core::installer::Actor;
 use mcp_orchestrator_core::router::Item;
 use mcp_orchestrator_core::runtime::LogOptions;
 use mcp_orchestrator_core::{Error, ErrorKind, Orchestrator, Result};
@@ -30,6 +31,11 @@ const LARGEST: usize = 64 << 20;
 
 /// All requests of the control endpoint. Who may send them is for the transport to see to.
 pub(crate) fn router(control: Control) -> Router {
+    // Who opens the socket of a gateway, is who runs it.
+    let actor = Actor {
+        principal: Arc::clone(&control.principal),
+        admin: true,
+    };
     Router::new()
         .route("/v1/status", get(status))
         .route("/v1/instances", get(instances))
@@ -43,13 +49,15 @@ pub(crate) fn router(control: Control) -> Router {
         .route("/v1/servers/{server}/logs", post(logs))
         .route("/v1/servers/{server}/restart", post(restart))
         .route("/v1/servers/{server}/stop", post(stop))
+        .merge(super::people::router())
         .fallback(|| async { Failed(Error::new(ErrorKind::NoRoute, "no such request")) })
         .layer(DefaultBodyLimit::max(LARGEST))
+        .layer(Extension(actor))
         .with_state(control)
 }
 
 /// An error as a response.
-struct Failed(Error);
+pub(super) struct Failed(Error);
 
 impl From<Error> for Failed {
     fn from(error: Error) -> Self {
@@ -66,7 +74,7 @@ impl IntoResponse for Failed {
     }
 }
 
-type Answer = Result<Response, Failed>;
+pub(super) type Answer = Result<Response, Failed>;
 
 impl Control {
     fn orchestrator(&self) -> &Orchestrator {
@@ -179,7 +187,8 @@ async fn explain(State(control): State<Control>, body: Bytes) -> Answer {
         None => Arc::clone(&control.principal),
         Some(name) => {
             let id = PrincipalId::new(name).map_err(|error| invalid(&error))?;
-            Arc::new(Principal::user(id, "control"))
+            let named = Arc::new(Principal::user(id, "control"));
+            control.built.directory().complete(named)
         }
     };
     let gateway = match &request.gateway {
@@ -217,15 +226,15 @@ async fn reload(State(control): State<Control>) -> Answer {
 }
 
 /// A server's name as it stands in the path; one that cannot be a name is one that is not configured.
-fn id(server: &str) -> Result<ServerId> {
+pub(super) fn id(server: &str) -> Result<ServerId> {
     ServerId::new(server).map_err(|error| no_route(&error))
 }
 
-fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T> {
+pub(super) fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T> {
     serde_json::from_slice(body).map_err(|error| invalid(&error))
 }
 
-fn invalid(text: &impl ToString) -> Error {
+pub(super) fn invalid(text: &impl ToString) -> Error {
     Error::new(ErrorKind::InvalidParams, text.to_string())
 }
 
@@ -237,7 +246,7 @@ fn defect(error: impl std::error::Error + Send + Sync + 'static) -> Error {
     Error::new(ErrorKind::Internal, "an answer cannot be written").with_source(error)
 }
 
-fn ok(value: &impl Serialize) -> Answer {
+pub(super) fn ok(value: &impl Serialize) -> Answer {
     Ok(json(StatusCode::OK, value))
 }
 

@@ -7,9 +7,11 @@
 mod call;
 mod client;
 mod handlers;
+mod people;
 mod socket;
 mod time;
 pub mod wire;
+pub mod wire_people;
 
 use std::sync::Arc;
 

@@ -68,8 +68,9 @@ const ROWS: &[Row] = &[
     ("pool", 3, Common),
     ("session", 3, Common),
     // 4: what puts everything together
-    ("config", 4, Own("config")),
-    ("testing", 4, Own("testing")),
+    ("config", 5, Own("config")),
+    ("installer", 4, Common),
+    ("testing", 5, Own("testing")),
 ];
 
 /// The row of a module.

@@ -90,7 +90,7 @@ impl Table {
         }
     }
 
-    pub(super) fn replace(&self, listed: Vec<Listed>) {
+    pub(super) fn replace(&self, listed: &[Listed]) {
         let read = |(key, record, version): &Listed| read(key, record, version);
         let new: HashMap<_, _> = listed.iter().filter_map(read).collect();
         self.change(|all| *all = new);

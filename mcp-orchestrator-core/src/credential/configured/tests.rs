@@ -4,7 +4,7 @@ use super::*;
 use crate::auth::Principal;
 use crate::credential::CredentialRule;
 use crate::id::PrincipalId;
-use crate::server::{Injection, ServerSpec};
+use crate::server::{Injection, ServerSpec, SlotForm};
 
 fn server(id: &str, slots: &[(&str, bool)]) -> ServerSpec {
     let id = ServerId::new(id).unwrap();
@@ -16,6 +16,7 @@ fn server(id: &str, slots: &[(&str, bool)]) -> ServerSpec {
             description: None,
             required: *required,
             inject: Injection::Env((*name).to_owned()),
+            form: SlotForm::default(),
         })
         .collect();
     server

@@ -82,19 +82,19 @@ impl Index {
     }
 
     /// From now on an owner has this.
-    pub(super) fn set(&self, key: &InstallationKey, entry: Option<Entry>) {
+    pub(super) fn set(&self, key: &InstallationKey, entry: Option<&Entry>) {
         let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut all = HashMap::clone(&self.now.load());
         let mut owners = all
             .get(&key.server)
             .map_or_else(Owners::new, |owners| Owners::clone(owners));
-        let before = match &entry {
+        let before = match entry {
             Some(entry) => owners.insert(key.owner.clone(), entry.clone()),
             None => owners.remove(&key.owner),
         };
         all.insert(key.server.clone(), Arc::new(owners));
         self.now.store(Arc::new(all));
-        self.tell(key, before.as_ref(), entry.as_ref());
+        self.tell(key, before.as_ref(), entry);
     }
 
     /// From now on this is all.

@@ -9,7 +9,7 @@ use crate::credential::{
     CredentialStore, Generation, MemoryCredentials, Precondition, Revision, StoredCredential,
 };
 use crate::id::{PrincipalId, ServerId, SlotName, TeamId};
-use crate::server::{CredentialSlot, Injection};
+use crate::server::{CredentialSlot, Injection, SlotForm};
 
 fn server() -> ServerSpec {
     let id = ServerId::new("jira").unwrap();
@@ -19,6 +19,7 @@ fn server() -> ServerSpec {
         description: None,
         required: true,
         inject: Injection::Env("TOKEN".into()),
+        form: SlotForm::default(),
     });
     server
 }
@@ -100,6 +101,7 @@ async fn answer(resolver: &InstalledResolver, who: &Principal, rule: &Credential
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "it is one table")]
 async fn the_first_who_has_one_decides() {
     use PrincipalKind as K;
     let ann = || principal(K::User, "ann", &["ops", "dev"]);

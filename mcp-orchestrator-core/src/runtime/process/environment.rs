@@ -71,7 +71,7 @@ mod tests {
     use super::*;
     use crate::credential::Credential;
     use crate::id::{ServerId, SlotName};
-    use crate::server::{CredentialSlot, ServerSpec};
+    use crate::server::{CredentialSlot, ServerSpec, SlotForm};
 
     #[test]
     fn a_child_gets_what_is_its_own_and_no_more() {
@@ -83,6 +83,7 @@ mod tests {
             description: None,
             required: true,
             inject,
+            form: SlotForm::default(),
         };
         server.slots = vec![
             slot("token", Injection::Env("TOKEN".into())),

@@ -175,7 +175,7 @@ mod tests {
 
     use super::*;
     use crate::id::ServerId;
-    use crate::server::CredentialSlot;
+    use crate::server::{CredentialSlot, SlotForm};
 
     fn secrets(inject: Injection, folder: &Path) -> Secrets {
         let mut server = ServerSpec::command(ServerId::new("a").unwrap(), "a", [""; 0]);
@@ -184,6 +184,7 @@ mod tests {
             description: None,
             required: true,
             inject,
+            form: SlotForm::default(),
         });
         Secrets::new(Arc::new(server), folder.join("instance"))
     }

@@ -10,7 +10,7 @@ use super::*;
 use crate::credential::{Generation, Owner, Revision};
 use crate::id::{ServerId, SlotName};
 use crate::runtime::{Exit, Phase, Scope, SpecDigest};
-use crate::server::{CredentialSlot, Injection};
+use crate::server::{CredentialSlot, Injection, SlotForm};
 use crate::value::Text;
 
 fn server(url: &str) -> ServerSpec {
@@ -23,6 +23,7 @@ fn server(url: &str) -> ServerSpec {
             name: "Authorization".into(),
             prefix: "Bearer ".into(),
         },
+        form: SlotForm::default(),
     });
     server
 }

@@ -10,7 +10,7 @@ use crate::runtime::{Scope, SpecDigest};
 use crate::seal::StateKey;
 use crate::server::{
     CommandLine, Container, CredentialSlot, Egress, EnvFrom, EnvSource, Injection, PullSecret,
-    TemplatePatch, VolumeEntry,
+    SlotForm, TemplatePatch, VolumeEntry,
 };
 use crate::value::Text;
 
@@ -35,6 +35,7 @@ fn slot(name: &str, inject: Injection) -> CredentialSlot {
         description: None,
         required: true,
         inject,
+        form: SlotForm::default(),
     }
 }
 

@@ -1,0 +1,154 @@
+//! `catalog`, `install`, `rotate`, `uninstall`, `installations`: credentials of servers, and whose they are.
+
+use mcp_orchestrator_gateway::control::wire_people::{
+    CatalogText, InstallRequest, InstallationText, UninstallRequest,
+};
+
+use crate::args::{InstallArgs, Output, OwnedArgs};
+use crate::exit::{Exit, Failure};
+use crate::output;
+use crate::site::Site;
+use crate::values;
+use crate::waiting::Waiting;
+
+pub(super) async fn catalog(
+    args: &mcp_orchestrator_gateway::args::FileArgs,
+    form: Output,
+) -> Result<Exit, Failure> {
+    let site = Site::find(args)?;
+    let catalog = site.told(site.client().catalog().await)?;
+    if form == Output::Json {
+        output::json(&catalog.servers)?;
+        return Ok(Exit::Done);
+    }
+    let mut rows = Vec::new();
+    for server in &catalog.servers {
+        for (n, slot) in server.slots.iter().enumerate() {
+            let name = if n == 0 {
+                server.server.clone()
+            } else {
+                String::new()
+            };
+            let owners = if n == 0 {
+                server.owners.join(", ")
+            } else {
+                String::new()
+            };
+            let mut kind = vec![if slot.plain { "plain" } else { "secret" }];
+            kind.push(if slot.required {
+                "required"
+            } else {
+                "optional"
+            });
+            rows.push([
+                name,
+                slot.name.clone(),
+                kind.join(", "),
+                slot.reaches.clone(),
+                slot.description.clone().unwrap_or_default(),
+                owners,
+            ]);
+        }
+    }
+    output::table(["SERVER", "SLOT", "KIND", "REACHES", "WHAT", "FOR"], &rows)?;
+    Ok(Exit::Done)
+}
+
+/// Installs, or puts new values in the place of the old.
+pub(super) async fn install(
+    args: InstallArgs,
+    rotate: bool,
+    form: Output,
+) -> Result<Exit, Failure> {
+    let site = Site::find(&args.files)?;
+    let client = site.client();
+    let catalog = site.told(client.catalog().await)?;
+    let server = find(&catalog.servers, &args.server)?;
+    let request = InstallRequest {
+        values: values::read(server, &args.value, rotate)?,
+        server: args.server.clone(),
+        owner: args.owner,
+        rotate,
+        unchecked: args.unchecked,
+    };
+    let waiting = Waiting::on(&format!("trying {}", args.server));
+    let installed = site.told(client.install(&request).await)?;
+    drop(waiting);
+    if form == Output::Json {
+        output::json(&installed)?;
+    } else {
+        let what = if rotate { "rotated" } else { "installed" };
+        let (server, owner) = (&installed.server, &installed.owner);
+        output::line(&format!("{what} {server} for {owner}"))?;
+    }
+    Ok(Exit::Done)
+}
+
+fn find<'c>(servers: &'c [CatalogText], name: &str) -> Result<&'c CatalogText, Failure> {
+    servers
+        .iter()
+        .find(|known| known.server == name)
+        .ok_or_else(|| {
+            let known: Vec<&str> = servers.iter().map(|known| &known.server[..]).collect();
+            let known = if known.is_empty() {
+                "none".to_owned()
+            } else {
+                known.join(", ")
+            };
+            Failure::failed(format!(
+                "no server {name:?} needs a credential; those that do: {known}"
+            ))
+        })
+}
+
+pub(super) async fn uninstall(args: OwnedArgs, form: Output) -> Result<Exit, Failure> {
+    let site = Site::find(&args.files)?;
+    let request = UninstallRequest {
+        server: args.server,
+        owner: args.owner,
+    };
+    site.told(site.client().uninstall(&request).await)?;
+    if form == Output::Json {
+        output::json(&request)?;
+    } else {
+        output::line(&format!(
+            "uninstalled {} for {}: what ran with it has ended",
+            request.server, request.owner
+        ))?;
+    }
+    Ok(Exit::Done)
+}
+
+pub(super) async fn installations(
+    args: &mcp_orchestrator_gateway::args::FileArgs,
+    form: Output,
+) -> Result<Exit, Failure> {
+    let site = Site::find(args)?;
+    let known = site.told(site.client().installations().await)?;
+    if form == Output::Json {
+        output::json(&known.installations)?;
+        return Ok(Exit::Done);
+    }
+    let rows: Vec<[String; 6]> = known.installations.iter().map(row).collect();
+    output::table(
+        ["SERVER", "OWNER", "SLOTS", "INSTALLED", "BY", "ENDS"],
+        &rows,
+    )?;
+    Ok(Exit::Done)
+}
+
+fn row(known: &InstallationText) -> [String; 6] {
+    let slots = known.slots.iter().map(|(slot, value)| match value {
+        Some(value) => format!("{slot}={value}"),
+        None => slot.clone(),
+    });
+    let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+    [
+        known.server.clone(),
+        known.owner.clone(),
+        slots.collect::<Vec<_>>().join(", "),
+        or_dash(&known.installed_at),
+        or_dash(&known.installed_by),
+        or_dash(&known.expires_at),
+    ]
+}

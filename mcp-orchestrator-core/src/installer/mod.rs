@@ -1,0 +1,244 @@
+//! The catalog and what is installed of it: who may install what for whom, and the steps from values to a credential that
+//! works.
+
+mod info;
+mod values;
+
+use std::collections::{BTreeMap, HashSet};
+use std::fmt;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use secrecy::SecretString;
+
+pub use self::info::{Actor, CatalogEntry, InstallationInfo};
+use crate::auth::{Directory, PrincipalKind};
+use crate::credential::{
+    Credential, Generation, InstallationKey, InstalledResolver, Owner, Precondition, Revision,
+    StoredCredential,
+};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{ServerId, SlotName};
+use crate::orchestrator::Orchestrator;
+use crate::router::{Router as _, TableRouter};
+use crate::server::ServerSpec;
+
+/// What is to be installed.
+#[derive(Debug)]
+pub struct NewInstallation {
+    /// Which server, and for whom.
+    pub key: InstallationKey,
+    /// The values of its slots.
+    pub values: BTreeMap<SlotName, SecretString>,
+    /// When they end, where that is known.
+    pub expires_at: Option<SystemTime>,
+    /// Whether it takes the place of one that is there. Slots for which nothing is given keep their values then.
+    pub rotate: bool,
+    /// Whether an instance is started with it before it is stored.
+    pub check: bool,
+}
+
+/// Installs credentials: checks who may, whether the values fit, whether they work, and stores them.
+pub struct Installer {
+    orchestrator: Orchestrator,
+    router: Arc<TableRouter>,
+    installed: Arc<InstalledResolver>,
+    directory: Arc<Directory>,
+}
+
+impl Installer {
+    /// An installer of this orchestrator's catalog.
+    pub fn new(
+        orchestrator: Orchestrator,
+        router: Arc<TableRouter>,
+        installed: Arc<InstalledResolver>,
+        directory: Arc<Directory>,
+    ) -> Self {
+        Self {
+            orchestrator,
+            router,
+            installed,
+            directory,
+        }
+    }
+
+    /// The servers that need something, as far as a gateway shows them to this one, by name.
+    pub fn catalog(&self, actor: &Actor) -> Vec<CatalogEntry> {
+        let seen = self.seen(actor);
+        let servers = self.orchestrator.servers().into_iter();
+        let servers = servers.filter(|id| actor.admin || seen.contains(id));
+        let specs = servers.filter_map(|id| self.orchestrator.server(&id));
+        let needing = specs.filter(|spec| !spec.slots.is_empty());
+        needing
+            .map(|server| CatalogEntry {
+                owners: self.owners(actor, &server),
+                server,
+            })
+            .collect()
+    }
+
+    /// What is installed, as far as it concerns this one: their own, their teams' and the organization's; all for admins.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub async fn installations(&self, actor: &Actor) -> Result<Vec<InstallationInfo>> {
+        let mut infos = Vec::new();
+        for installed in self.installed.installations().list().await? {
+            let (key, stored, _) = match installed {
+                Ok(installed) => installed,
+                Err(error) => {
+                    tracing::error!(%error, "an installation cannot be read");
+                    continue;
+                }
+            };
+            if actor.admin || actor.uses(&key.owner) {
+                let spec = self.orchestrator.server(&key.server);
+                infos.push(InstallationInfo::new(key, &stored, spec.as_deref()));
+            }
+        }
+        Ok(infos)
+    }
+
+    /// Installs a credential, or puts it in the place of the one before.
+    ///
+    /// # Errors
+    /// [`NoRoute`](ErrorKind::NoRoute) for a server that is not there for this one, [`Forbidden`](ErrorKind::Forbidden)
+    /// for an owner that is not theirs to install for, [`InvalidParams`](ErrorKind::InvalidParams) for values that do
+    /// not fit, [`Conflict`](ErrorKind::Conflict) where one is there already, or none; else why it does not work. Nothing
+    /// is stored then.
+    pub async fn install(&self, actor: &Actor, new: NewInstallation) -> Result<InstallationInfo> {
+        let spec = self.allowed(actor, &new.key)?;
+        let (precondition, before) = self.before(&new).await?;
+        let stored = StoredCredential {
+            revision: Revision::new(format!("r{}", crate::seal::random_text(9))),
+            generation: Generation::default(),
+            values: values::complete(&spec, before.as_ref(), new.values)?,
+            settings: info::settings(actor),
+            expires_at: new.expires_at,
+        };
+        let server = &new.key.server;
+        let candidate = Arc::new(Credential {
+            owner: new.key.owner.clone(),
+            revision: stored.revision.clone(),
+            generation: stored.generation,
+            values: stored.values.clone(),
+            expires_at: stored.expires_at,
+        });
+        if new.check {
+            let principal = &actor.principal;
+            let tried = self
+                .orchestrator
+                .try_credential(principal, server, &candidate);
+            tried.await?;
+        }
+        let installations = self.installed.installations();
+        if let Err(error) = installations.put(&new.key, &stored, precondition).await {
+            self.orchestrator.forget_credential(server, &candidate);
+            return Err(error);
+        }
+        self.installed.seen(&new.key).await?;
+        tracing::info!(%server, owner = %new.key.owner, by = %actor.principal.id, "installed");
+        Ok(InstallationInfo::new(new.key, &stored, Some(&spec)))
+    }
+
+    /// Removes an installation; what runs with it ends at once.
+    ///
+    /// # Errors
+    /// [`NoRoute`](ErrorKind::NoRoute) where there is none for this one, and as [`install`](Self::install).
+    pub async fn uninstall(&self, actor: &Actor, key: &InstallationKey) -> Result<()> {
+        self.may_manage(actor, &key.owner)?;
+        let installations = self.installed.installations();
+        if !installations.delete(key, Precondition::Any).await? {
+            let text = format!(
+                "nothing of server {} is installed for {}",
+                key.server, key.owner
+            );
+            return Err(Error::new(ErrorKind::NoRoute, text).with_server(&key.server));
+        }
+        self.installed.seen(key).await?;
+        tracing::info!(server = %key.server, owner = %key.owner, by = %actor.principal.id, "uninstalled");
+        Ok(())
+    }
+
+    /// What must hold for the write, and what is there now.
+    async fn before(
+        &self,
+        new: &NewInstallation,
+    ) -> Result<(Precondition, Option<StoredCredential>)> {
+        let (server, owner) = (&new.key.server, &new.key.owner);
+        let found = self.installed.installations().get(&new.key).await?;
+        let text = match (found, new.rotate) {
+            (None, false) => return Ok((Precondition::Absent, None)),
+            (Some((stored, version)), true) => {
+                return Ok((Precondition::Unchanged(version), Some(stored)));
+            }
+            (Some(_), false) => {
+                format!("server {server} is installed for {owner} already: rotate it")
+            }
+            (None, true) => format!("server {server} is not installed for {owner}: install it"),
+        };
+        Err(Error::new(ErrorKind::Conflict, text).with_server(server))
+    }
+
+    fn allowed(&self, actor: &Actor, key: &InstallationKey) -> Result<Arc<ServerSpec>> {
+        let seen = actor.admin || self.seen(actor).contains(&key.server);
+        let Some(spec) = self.orchestrator.server(&key.server).filter(|_| seen) else {
+            let text = format!("unknown server {}", key.server);
+            return Err(Error::new(ErrorKind::NoRoute, text).with_server(&key.server));
+        };
+        self.may_manage(actor, &key.owner)?;
+        let refuse = |kind, text: String| Err(Error::new(kind, text).with_server(&key.server));
+        if spec.slots.is_empty() {
+            let text = format!("server {} needs no credential", key.server);
+            return refuse(ErrorKind::InvalidParams, text);
+        }
+        if !spec.install.contains(&key.owner.kind()) {
+            let (server, kind) = (&key.server, key.owner.kind().as_str());
+            let text =
+                format!("the catalog does not let server {server} be installed for a {kind}");
+            return refuse(ErrorKind::Forbidden, text);
+        }
+        Ok(spec)
+    }
+
+    fn may_manage(&self, actor: &Actor, owner: &Owner) -> Result<()> {
+        if actor.admin || self.directory.manages(&actor.principal, owner) {
+            return Ok(());
+        }
+        let text = match owner {
+            Owner::User(_) => format!("what is of {owner} only that user or an admin may change"),
+            Owner::Team(_) => {
+                format!("what is of {owner} only its managers or an admin may change")
+            }
+            Owner::Organization => "what is the organization's only an admin may change".to_owned(),
+        };
+        Err(Error::new(ErrorKind::Forbidden, text))
+    }
+
+    /// For whom this one may install a server: themselves first.
+    fn owners(&self, actor: &Actor, server: &ServerSpec) -> Vec<Owner> {
+        let principal = &actor.principal;
+        let own =
+            (principal.kind == PrincipalKind::User).then(|| Owner::User(principal.id.clone()));
+        let teams = principal.teams.iter().cloned().map(Owner::Team);
+        let all = own.into_iter().chain(teams).chain([Owner::Organization]);
+        all.filter(|owner| server.install.contains(&owner.kind()))
+            .filter(|owner| self.may_manage(actor, owner).is_ok())
+            .collect()
+    }
+
+    /// The servers that some gateway shows to this one.
+    fn seen(&self, actor: &Actor) -> HashSet<ServerId> {
+        let gateways = self.router.gateways().into_iter();
+        let views =
+            gateways.filter_map(|gateway| self.router.view(&actor.principal, &gateway).ok());
+        let entries = views.flat_map(|view| view.entries.clone());
+        entries.map(|entry| entry.server).collect()
+    }
+}
+
+impl fmt::Debug for Installer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Installer").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,164 @@
+//! The requests about tokens, the catalog and what is installed. Each is answered within the rights of who asks.
+
+use std::time::{Duration, SystemTime};
+
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::routing::{delete, get, post};
+use axum::{Extension, Router};
+use mcp_orchestrator_core::auth::NewToken;
+use mcp_orchestrator_core::credential::InstallationKey;
+use mcp_orchestrator_core::id::{GatewayId, SlotName};
+use mcp_orchestrator_core::installer::{Actor, Installer, NewInstallation};
+use mcp_orchestrator_core::{Error, ErrorKind, Result};
+
+use super::Control;
+use super::handlers::{Answer, id, invalid, ok, read};
+use super::wire::Touched;
+use super::wire_people::{
+    Catalog, InstallRequest, InstallationText, Installations, SecretText, TokenMade, TokenRequest,
+    TokenText, Tokens, UninstallRequest,
+};
+
+/// The longest life of a token that is given one, in seconds: ten years.
+const LONGEST: u64 = 10 * 366 * 24 * 3600;
+
+pub(super) fn router() -> Router<Control> {
+    Router::new()
+        .route("/v1/tokens", get(tokens).post(make_token))
+        .route("/v1/tokens/{id}", delete(revoke))
+        .route("/v1/catalog", get(catalog))
+        .route("/v1/installations", get(installations).post(install))
+        .route("/v1/uninstall", post(uninstall))
+}
+
+impl Control {
+    fn installer(&self) -> &Installer {
+        self.built.installer()
+    }
+}
+
+fn admin(actor: &Actor) -> Result<()> {
+    if actor.admin {
+        return Ok(());
+    }
+    let text = format!("{} does not administer this gateway", actor.principal.id);
+    Err(Error::new(ErrorKind::Forbidden, text))
+}
+
+async fn tokens(State(control): State<Control>, Extension(actor): Extension<Actor>) -> Answer {
+    admin(&actor)?;
+    let tokens = control.built.tokens().list().into_iter();
+    ok(&Tokens {
+        tokens: tokens.map(TokenText::from).collect(),
+    })
+}
+
+async fn make_token(
+    State(control): State<Control>,
+    Extension(actor): Extension<Actor>,
+    body: Bytes,
+) -> Answer {
+    admin(&actor)?;
+    let request: TokenRequest = read(&body)?;
+    let gateway = request.gateway.as_deref().map(GatewayId::new).transpose();
+    let gateway = gateway.map_err(|error| invalid(&error))?;
+    if let Some(gateway) = &gateway
+        && !control.built.router().gateways().contains(gateway)
+    {
+        return Err(invalid(&format!("there is no gateway {gateway}")).into());
+    }
+    let expires_at = match request.expires_in {
+        None => None,
+        Some(seconds) if (1..=LONGEST).contains(&seconds) => {
+            Some(SystemTime::now() + Duration::from_secs(seconds))
+        }
+        Some(_) => return Err(invalid(&"a token lives between a second and ten years").into()),
+    };
+    let subject = request.subject.parse();
+    let new = NewToken {
+        subject: subject.map_err(|error: String| invalid(&error))?,
+        admin: request.admin,
+        gateway,
+        expires_at,
+    };
+    if !new.subject.principal().is_well_named() {
+        let text = format!("{} is no name of a user: it is reserved", request.subject);
+        return Err(invalid(&text).into());
+    }
+    let (token, info) = control.built.tokens().create(new).await?;
+    tracing::info!(token = %info.id, subject = %info.subject, by = %actor.principal.id, "token made");
+    ok(&TokenMade {
+        token: SecretText(token),
+        info: info.into(),
+    })
+}
+
+async fn revoke(
+    State(control): State<Control>,
+    Extension(actor): Extension<Actor>,
+    Path(id): Path<String>,
+) -> Answer {
+    admin(&actor)?;
+    let info = control.built.tokens().revoke(&id).await?;
+    tracing::info!(token = %info.id, subject = %info.subject, by = %actor.principal.id, "token revoked");
+    ok(&TokenText::from(info))
+}
+
+async fn catalog(State(control): State<Control>, Extension(actor): Extension<Actor>) -> Answer {
+    let servers = control.installer().catalog(&actor).into_iter();
+    ok(&Catalog {
+        servers: servers.map(Into::into).collect(),
+    })
+}
+
+async fn installations(
+    State(control): State<Control>,
+    Extension(actor): Extension<Actor>,
+) -> Answer {
+    let installations = control.installer().installations(&actor).await?;
+    ok(&Installations {
+        installations: installations.into_iter().map(Into::into).collect(),
+    })
+}
+
+async fn install(
+    State(control): State<Control>,
+    Extension(actor): Extension<Actor>,
+    body: Bytes,
+) -> Answer {
+    let request: InstallRequest = read(&body)?;
+    let mut values = std::collections::BTreeMap::new();
+    for (slot, SecretText(value)) in request.values {
+        let slot = SlotName::new(&slot).map_err(|error| invalid(&error))?;
+        values.insert(slot, value);
+    }
+    let new = NewInstallation {
+        key: InstallationKey {
+            server: id(&request.server)?,
+            owner: actor.owner(&request.owner)?,
+        },
+        values,
+        expires_at: None,
+        rotate: request.rotate,
+        check: !request.unchecked,
+    };
+    let installed = control.installer().install(&actor, new).await?;
+    ok(&InstallationText::from(installed))
+}
+
+async fn uninstall(
+    State(control): State<Control>,
+    Extension(actor): Extension<Actor>,
+    body: Bytes,
+) -> Answer {
+    let request: UninstallRequest = read(&body)?;
+    let key = InstallationKey {
+        server: id(&request.server)?,
+        owner: actor.owner(&request.owner)?,
+    };
+    control.installer().uninstall(&actor, &key).await?;
+    ok(&Touched {
+        instances: Vec::new(),
+    })
+}
