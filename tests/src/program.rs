@@ -21,7 +21,7 @@ pub struct Program {
     pub child: Child,
     /// Its configuration file.
     pub config: PathBuf,
-    _folder: TempDir,
+    _folder: Option<TempDir>,
 }
 
 impl Program {
@@ -32,14 +32,31 @@ impl Program {
     pub async fn run(config: &str, env: &[(&str, &str)], errors: &Path) -> Self {
         let folder = tempfile::tempdir().expect("a folder of our own");
         let file = folder.path().join("config.json");
-        std::fs::write(&file, config).expect("a file in a folder of our own");
-        let errors = std::fs::File::create(errors).expect("a file for errors");
+        std::fs::write(file, config).expect("a file in a folder of our own");
+        let args = ["--listen", "127.0.0.1:0", "--log-level", "trace"];
+        let mut program = Self::run_in(folder.path(), &args, env, errors).await;
+        program._folder = Some(folder);
+        program
+    }
+
+    /// Runs it in this folder, which holds `config.json` and keeps its state, with more arguments and variables; standard
+    /// error goes to a file.
+    ///
+    /// # Panics
+    /// Where it does not come to listen.
+    pub async fn run_in(folder: &Path, args: &[&str], env: &[(&str, &str)], errors: &Path) -> Self {
+        let file = folder.join("config.json");
+        let errors = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(errors)
+            .expect("a file for errors");
         let mut child = Command::new(program("tested-gateway"))
             .arg("--config")
             .arg(&file)
-            .args(["--listen", "127.0.0.1:0", "--log-level", "trace"])
+            .args(args)
             .arg("--state-dir")
-            .arg(folder.path().join("state"))
+            .arg(folder.join("state"))
             .envs(env.iter().copied())
             .stdout(Stdio::piped())
             .stderr(errors)
@@ -66,7 +83,7 @@ impl Program {
             address,
             child,
             config: file,
-            _folder: folder,
+            _folder: None,
         }
     }
 

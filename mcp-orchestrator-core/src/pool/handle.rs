@@ -124,7 +124,7 @@ impl Handle {
 
     /// Whether it has ended, or its conversation has.
     pub(super) fn is_over(&self) -> bool {
-        self.exit.get().is_some() || self.link.closed().is_some() || self.exited.peek().is_some()
+        self.exit.get().is_some() || self.link.is_ending() || self.exited.peek().is_some()
     }
 
     /// Lets no more uses begin.

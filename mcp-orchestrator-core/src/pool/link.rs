@@ -126,6 +126,21 @@ impl Link {
         }
     }
 
+    /// Whether there will be no more answers, though why may not be known yet.
+    pub(crate) fn is_ending(&self) -> bool {
+        match self {
+            Self::Pipe(pipe) => pipe.is_ending(),
+            Self::Http(_) => false,
+        }
+    }
+
+    /// Waits until it is known why there will be no more answers.
+    pub(crate) async fn settled(&self) {
+        if let Self::Pipe(pipe) = self {
+            pipe.settled().await;
+        }
+    }
+
     /// What belongs to no call of this caller is passed on from now on.
     pub(crate) async fn listen(&self, caller: &Caller) -> Result<()> {
         match self {

@@ -104,6 +104,7 @@ impl Pool {
         let Some(handle) = slot.current().filter(|handle| handle.is_over()) else {
             return;
         };
+        handle.link.settled().await;
         let exit = handle.exit.get().cloned();
         if let Some(exit) = exit.or_else(|| handle.exited.clone().now_or_never()) {
             if self.left(slot, &handle, &exit) {

@@ -231,6 +231,7 @@ async fn ends_are_told_edits_put_back_and_nothing_is_left() {
     assert!(instance.fresh, "it was started again");
     let deployments: Api<Deployment> = space.api();
     edit_and_wait(&deployments, key.name()).await;
+    change_beside(&space, key.name()).await;
     drop(instance);
 
     soon("a removal", backend.remove(&key, Duration::ZERO))
@@ -267,4 +268,42 @@ async fn edit_and_wait(deployments: &Api<Deployment>, name: &str) {
         }
     };
     soon("putting it back", put_back).await;
+}
+
+/// Edits and deletes what stands beside a Deployment by another hand, and waits until it is put back.
+async fn change_beside(space: &Space, name: &str) {
+    let params = PatchParams::apply("somebody");
+    let secrets: Api<Secret> = space.api();
+    let data = |it: Option<Secret>| it.and_then(|it| it.data);
+    let before = data(secrets.get_opt(name).await.unwrap());
+    let is_back = || async {
+        while data(secrets.get_opt(name).await.unwrap()) != before {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    for edit in [
+        json!({ "stringData": { "env-HIDDEN": "another" } }),
+        json!({ "data": null }),
+    ] {
+        let patch = Patch::Merge(edit);
+        secrets.patch(name, &params, &patch).await.unwrap();
+        soon("the edited secret", is_back()).await;
+    }
+    let delete = DeleteParams::default();
+    secrets.delete(name, &delete).await.unwrap();
+    soon("the deleted secret", is_back()).await;
+
+    let policies: Api<NetworkPolicy> = space.api();
+    let spec = |it: Option<NetworkPolicy>| it.and_then(|it| it.spec);
+    let before = spec(policies.get_opt(name).await.unwrap());
+    let is_back = || async {
+        while spec(policies.get_opt(name).await.unwrap()) != before {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let open = Patch::Merge(json!({ "spec": { "ingress": [{}] } }));
+    policies.patch(name, &params, &open).await.unwrap();
+    soon("the edited policy", is_back()).await;
+    policies.delete(name, &delete).await.unwrap();
+    soon("the deleted policy", is_back()).await;
 }

@@ -45,9 +45,12 @@ struct Cli {
     /// Closes its output after the first echo, and runs on
     #[arg(long)]
     shut_up: bool,
-    /// Listens on this port of this machine instead
+    /// Listens on this port instead
     #[arg(long)]
     http: Option<u16>,
+    /// Where it listens
+    #[arg(long, default_value = "127.0.0.1")]
+    host: std::net::IpAddr,
     /// Anything: makes a spec another one
     #[arg(long)]
     _mark: Option<String>,
@@ -100,7 +103,8 @@ async fn serve(cli: &Cli, beside: &mut JoinSet<()>) {
         ..Script::default()
     };
     if let Some(port) = cli.http {
-        let _upstream = Upstream::start_at(&format!("127.0.0.1:{port}"), script).await;
+        let address = std::net::SocketAddr::from((cli.host, port)).to_string();
+        let _upstream = Upstream::start_at(&address, script).await;
         return std::future::pending().await;
     }
     let server = Server::new(script);

@@ -1,12 +1,14 @@
 //! The tools of the scripted server: each is one way to behave.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::future::Future;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use sha2::{Digest as _, Sha256};
 use tokio::sync::oneshot;
 
 use super::{Answer, Out, Say, Server};
@@ -25,6 +27,7 @@ pub(super) const NAMES: &[&str] = &[
     "long",
     "noise",
     "env",
+    "digest",
     "stats",
     "ask",
     "change",
@@ -205,6 +208,16 @@ impl Server {
                 Some(Answer::Result(
                     serde_json::json!({ "content": [], "env": all }).to_string(),
                 ))
+            }
+            "digest" => {
+                let value = std::env::var(&args.name).unwrap_or_default();
+                let digest = Sha256::digest(value)
+                    .iter()
+                    .fold(String::new(), |mut hex, byte| {
+                        let _ = write!(hex, "{byte:02x}");
+                        hex
+                    });
+                text(&digest)
             }
             "stats" => Some(Answer::Result(self.stats())),
             other => self.disturb(other, request, args),

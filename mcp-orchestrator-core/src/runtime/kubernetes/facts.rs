@@ -120,9 +120,9 @@ impl DeploymentFacts {
     }
 }
 
-/// Whether somebody else has written into what makes the instance. Who scales writes the number of replicas only, and
+/// Whether somebody else has written into what makes the instance: a Deployment, or what stands beside it. Who scales writes the number of replicas only, and
 /// who counts revisions an annotation of its own.
-fn touched(meta: &ObjectMeta, manager: &str) -> Option<u64> {
+pub(super) fn touched(meta: &ObjectMeta, manager: &str) -> Option<u64> {
     let foreign = |entry: &&ManagedFieldsEntry| {
         let by = entry.manager.as_deref().unwrap_or_default();
         entry.subresource.is_none() && by != manager && by != "kube-controller-manager"
@@ -162,7 +162,7 @@ fn holds_ours(fields: &Value) -> bool {
             names.keys().any(ours)
         })
     });
-    in_spec || in_meta
+    in_spec || in_meta || fields.get("f:data").is_some()
 }
 
 // === impl PodFacts ===

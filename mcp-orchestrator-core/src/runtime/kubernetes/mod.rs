@@ -9,6 +9,7 @@
 
 mod access;
 mod attach;
+mod beside;
 mod choice;
 mod client;
 mod describe;
@@ -53,6 +54,7 @@ use tokio_util::task::TaskTracker;
 
 pub use self::access::{Access, AccessOptions};
 pub use self::attach::{AttachReader, AttachWriter, attach};
+use self::beside::Beside;
 pub use self::forward::connect_to;
 pub use self::lease::{Held, Holder, LeaseOptions, identity};
 pub use self::options::KubernetesOptions;
@@ -87,6 +89,7 @@ struct Shared {
     options: KubernetesOptions,
     manager: String,
     store: Store,
+    beside: Beside,
     runs: Runs,
     writes: Writes,
     owner: Owner,
@@ -119,6 +122,7 @@ impl KubernetesBackend {
             options,
             manager,
             store: Store::default(),
+            beside: Beside::default(),
             runs: Runs::default(),
             owner: Owner::default(),
             board: Board::new(),

@@ -41,8 +41,8 @@ impl Shared {
         let failed = |failed: Failed| failed.of(key.server());
         let rendering = Rendering::new(key, launch, options, inside, owner).map_err(failed)?;
         let values = rendering.values_digest();
+        let objects = rendering.objects().map_err(failed)?;
         let Some(deployment) = self.in_place(run, progress).await? else {
-            let objects = rendering.objects().map_err(failed)?;
             progress.report("writing the objects");
             self.write(key, &objects, Force::No).await?;
             return Ok(Placed::Now);
@@ -51,14 +51,16 @@ impl Shared {
         let touched = deployment.touched.filter(|hand| run.is_new_hand(*hand));
         let outdated = deployment.wanted.as_deref() != Some(&wanted(key, options, inside));
         if touched.is_some() || (rests && outdated) {
-            let objects = rendering.objects().map_err(failed)?;
             self.write(key, &objects, Force::Yes).await?;
             run.note_put_back(touched);
             return Ok(if rests { Placed::Now } else { Placed::Before });
         }
         let other_values = deployment.values.as_deref() != Some(&values);
-        if other_values && let Some(secret) = rendering.secret() {
-            self.writes.apply(Kind::Secret, &secret, Force::Yes).await?;
+        if !self.is_beside(key.name(), &objects) {
+            self.write_beside(key.name(), &objects, Force::Yes).await?;
+        } else if other_values && let Some(secret) = &objects.secret {
+            self.apply_beside(key.name(), Kind::Secret, secret, Force::Yes)
+                .await?;
         }
         if rests {
             let annotations = json!({ VALUES: values, FAILURE: null });
@@ -114,16 +116,7 @@ impl Shared {
 
     /// Writes all objects, the Deployment last: what its pods need stands before them.
     async fn write(&self, key: &InstanceKey, objects: &Objects, force: Force) -> Result<()> {
-        let secret = objects.secret.as_ref().map(|object| (Kind::Secret, object));
-        let pull = objects.pull.as_ref().map(|object| (Kind::Secret, object));
-        let service = objects
-            .service
-            .as_ref()
-            .map(|object| (Kind::Service, object));
-        let policy = Some((Kind::NetworkPolicy, &objects.policy));
-        let first = [secret, pull, policy, service].into_iter().flatten();
-        let applied = first.map(|(kind, object)| self.writes.apply(kind, object, force));
-        futures_util::future::try_join_all(applied).await?;
+        self.write_beside(key.name(), objects, force).await?;
         let facts = self
             .writes
             .apply_deployment(&objects.deployment, force)

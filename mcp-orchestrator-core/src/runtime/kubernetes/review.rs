@@ -63,13 +63,17 @@ pub const RULES: &[Rule] = &[
     rule("", "pods/log", &["get"]),
     rule("", "pods/attach", &["get", "create"]),
     rule("", "events", &["list", "watch"]),
-    rule("", "secrets", &["list", "create", "patch", "delete"]),
+    rule(
+        "",
+        "secrets",
+        &["list", "watch", "create", "patch", "delete"],
+    ),
     rule("", "configmaps", &["get", "create"]),
     rule("", "services", &["list", "create", "patch", "delete"]),
     rule(
         "networking.k8s.io",
         "networkpolicies",
-        &["list", "create", "patch", "delete"],
+        &["list", "watch", "create", "patch", "delete"],
     ),
     rule(
         "coordination.k8s.io",

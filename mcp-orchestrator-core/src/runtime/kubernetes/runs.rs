@@ -1,16 +1,24 @@
 //! What this process knows of an instance besides what stands in the cluster: who speaks with it, and since when.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::Instant;
 
 use super::diagnose;
 use super::facts::{End, PodFacts};
 use super::store::View;
 use crate::runtime::{Exit, HeaderCell, InstanceKey, LaunchSpec};
+
+/// Between two times that an instance is put back, at least.
+const BETWEEN: Duration = Duration::from_secs(1);
+
+/// For the end of a conversation to let go of its connection.
+const LETS_GO: Duration = Duration::from_secs(1);
 
 /// All instances that were asked for here, by name.
 #[derive(Debug, Default)]
@@ -34,9 +42,11 @@ struct State {
     /// The program that was handed out last.
     handed: Option<String>,
     current: Option<Current>,
-    holder: Option<(String, Weak<()>)>,
+    /// The right to speak with a program, by its container.
+    speech: Option<(String, Arc<Semaphore>)>,
     /// What somebody had written when we put it back last.
     put_back: Option<u64>,
+    put_back_at: Option<Instant>,
 }
 
 /// The program that runs, from when it was handed out to its end.
@@ -130,7 +140,15 @@ impl Run {
     }
 
     pub(super) fn note_put_back(&self, hand: Option<u64>) {
-        self.lock().put_back = hand;
+        let mut state = self.lock();
+        state.put_back = hand;
+        state.put_back_at = Some(Instant::now());
+    }
+
+    /// When it may be put back again.
+    pub(super) fn next_put_back(&self) -> Instant {
+        let last = self.lock().put_back_at;
+        last.map_or_else(Instant::now, |last| last + BETWEEN)
     }
 
     /// Ends with the program that runs in this pod now.
@@ -160,18 +178,17 @@ impl Run {
         .boxed()
     }
 
-    /// The right to be the one who speaks with this program; none where somebody is.
-    pub(super) fn hold(&self, container: &str) -> Option<Arc<()>> {
-        let mut state = self.lock();
-        if let Some((held, holder)) = &state.holder
-            && held == container
-            && holder.strong_count() > 0
-        {
-            return None;
-        }
-        let holder = Arc::new(());
-        state.holder = Some((container.to_owned(), Arc::downgrade(&holder)));
-        Some(holder)
+    /// The right to be the one who speaks with this program; none where somebody is. Who has just ended is waited for.
+    pub(super) async fn hold(&self, container: &str) -> Option<OwnedSemaphorePermit> {
+        let speech = {
+            let mut state = self.lock();
+            let known = state.speech.take().filter(|(of, _)| of == container);
+            let speech =
+                known.unwrap_or_else(|| (container.to_owned(), Arc::new(Semaphore::new(1))));
+            Arc::clone(&state.speech.insert(speech).1)
+        };
+        let permit = tokio::time::timeout(LETS_GO, speech.acquire_owned()).await;
+        permit.ok()?.ok()
     }
 
     /// The pod of the program that was handed out and is not known to have ended.

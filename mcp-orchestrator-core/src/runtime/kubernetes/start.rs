@@ -173,7 +173,7 @@ impl Shared {
         let endpoint = match port_of(&launch.server) {
             Some(port) => self.http(run, launch, pod, port)?,
             None => {
-                let holder = run.hold(&container).ok_or_else(|| {
+                let holder = run.hold(&container).await.ok_or_else(|| {
                     let text = format!("instance {key} has a connection already");
                     self.about(key, Error::new(ErrorKind::Conflict, text))
                 })?;

@@ -92,6 +92,7 @@ impl Shared {
             let deleted = futures_util::future::try_join_all(deleted).await;
             deleted.map_err(|error| self.about(key, error))?;
         }
+        self.beside.forget(name);
         self.book.forget(key);
         drop(life);
         self.runs.forget(&run);
@@ -174,7 +175,8 @@ impl Shared {
         let rendering = Rendering::new(key, launch, options, inside, owner);
         let rendering = rendering.map_err(|failed| failed.of(key.server()))?;
         if let Some(secret) = rendering.secret() {
-            self.writes.apply(Kind::Secret, &secret, Force::Yes).await?;
+            self.apply_beside(key.name(), Kind::Secret, &secret, Force::Yes)
+                .await?;
             let annotations = json!({ VALUES: rendering.values_digest() });
             self.learn(key, self.writes.annotate(key.name(), &annotations).await?);
         }

@@ -6,21 +6,23 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::runtime::Endpoint;
 
 /// One end; the right ends with both of them.
 struct End<T> {
     io: T,
-    _holder: Arc<()>,
+    _holder: Arc<OwnedSemaphorePermit>,
 }
 
 /// The streams as an endpoint; dropping it gives the right back.
-pub(super) fn held<R, W>(reader: R, writer: W, holder: Arc<()>) -> Endpoint
+pub(super) fn held<R, W>(reader: R, writer: W, holder: OwnedSemaphorePermit) -> Endpoint
 where
     R: AsyncRead + Send + Unpin + 'static,
     W: AsyncWrite + Send + Unpin + 'static,
 {
+    let holder = Arc::new(holder);
     Endpoint::Stream {
         reader: Box::new(End {
             io: reader,

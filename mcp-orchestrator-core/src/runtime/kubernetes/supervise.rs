@@ -13,8 +13,8 @@ use super::runs::{Over, Run};
 use super::status::{self, judge};
 use super::store::View;
 use super::writes::Force;
-use crate::error::Error;
-use crate::runtime::Exit;
+use crate::error::{Error, Result};
+use crate::runtime::{Exit, LaunchSpec};
 
 impl Shared {
     /// Looks at every instance, as when a list is complete.
@@ -41,16 +41,20 @@ impl Shared {
             let finish = Arc::clone(self).finish(Arc::clone(&run), over);
             self.tasks.spawn(finish);
         }
-        let deployment = view.deployment.as_ref();
-        let running = deployment.filter(|it| it.replicas != 0 && !it.deleting);
-        let touched = running
-            .and_then(|it| it.touched)
-            .filter(|hand| run.is_new_hand(*hand));
-        let too_many = running.is_some_and(|it| it.replicas > 1);
-        if (touched.is_some() || too_many) && self.writes.is_held() && run.launch().is_some() {
-            run.note_put_back(touched);
+        if self.is_to_be_put_back(&run, &view) && self.writes.is_held() {
             self.tasks.spawn(Arc::clone(self).put_back(run));
         }
+    }
+
+    /// Whether somebody else has changed what runs. What rests is put back when it is woken.
+    fn is_to_be_put_back(&self, run: &Run, view: &View) -> bool {
+        let deployment = view.deployment.as_ref();
+        let running = deployment.filter(|it| it.replicas != 0 && !it.deleting);
+        running.is_some_and(|it| {
+            let touched = it.touched.is_some_and(|hand| run.is_new_hand(hand));
+            let changed = touched || it.replicas > 1 || self.beside.is_changed(run.key.name());
+            changed && run.launch().is_some()
+        })
     }
 
     /// Tells those who watch, where there is news.
@@ -120,36 +124,49 @@ impl Shared {
     /// Makes an instance be again as it was written.
     async fn put_back(self: Arc<Self>, run: Arc<Run>) {
         let _life = run.life.lock().await;
-        let Some(launch) = run.launch() else {
+        // Who undoes it again and again shall not keep the cluster busy.
+        tokio::time::sleep_until(run.next_put_back()).await;
+        let view = self.store.view(run.key.name());
+        let (Some(launch), Some(deployment)) = (run.launch(), &view.deployment) else {
             return;
         };
-        let (key, options, inside) = (&run.key, &self.options, self.access.is_inside());
-        let put_back = async {
-            let owner = self
-                .owner
-                .reference(&self.access, &options.orchestrator)
-                .await?;
-            let rendering = Rendering::new(key, &launch, options, inside, owner);
-            let rendering = rendering.map_err(|failed| failed.of(key.server()))?;
-            let objects = rendering
-                .objects()
-                .map_err(|failed| failed.of(key.server()))?;
-            let facts = self
-                .writes
-                .apply_deployment(&objects.deployment, Force::Yes)
-                .await?;
-            // What is left of another hand is not ours to write.
-            run.note_put_back(facts.touched);
-            self.learn(key, Some(facts));
-            Ok::<(), Error>(())
-        };
-        match put_back.await {
+        // Whoever had the turn before may have stopped it, or written it anew.
+        if !self.is_to_be_put_back(&run, &view) {
+            return;
+        }
+        let key = &run.key;
+        run.note_put_back(deployment.touched);
+        match self.put_back_all(&run, &launch).await {
             Ok(()) => {
-                tracing::warn!(instance = %key, "its deployment was changed by somebody else, and put back");
+                tracing::warn!(instance = %key, "it was changed by somebody else, and put back");
             }
             Err(error) => {
-                tracing::warn!(instance = %key, %error, "a changed deployment was not put back");
+                tracing::warn!(instance = %key, %error, "what somebody else has changed was not put back");
             }
         }
+    }
+
+    async fn put_back_all(&self, run: &Run, launch: &LaunchSpec) -> Result<()> {
+        let (key, options, inside) = (&run.key, &self.options, self.access.is_inside());
+        let owner = self
+            .owner
+            .reference(&self.access, &options.orchestrator)
+            .await?;
+        let rendering = Rendering::new(key, launch, options, inside, owner);
+        let rendering = rendering.map_err(|failed| failed.of(key.server()))?;
+        let objects = rendering
+            .objects()
+            .map_err(|failed| failed.of(key.server()))?;
+        if !self.is_beside(key.name(), &objects) {
+            self.write_beside(key.name(), &objects, Force::Yes).await?;
+        }
+        let facts = self
+            .writes
+            .apply_deployment(&objects.deployment, Force::Yes)
+            .await?;
+        // What is left of another hand is not ours to write.
+        run.note_put_back(facts.touched);
+        self.learn(key, Some(facts));
+        Ok(())
     }
 }

@@ -1,4 +1,5 @@
-//! The watches: one for Deployments, one for pods, one for warnings about them. None of them ever polls.
+//! The watches: one for Deployments, one for pods, one for warnings about them, and one each for the metadata of Secrets
+//! and policies. None of them ever polls.
 //!
 //! Where one is cut, by a restart of the API server, by a 410 or a 429, it begins anew after a pause; what was missed
 //! comes with its first list.
@@ -9,18 +10,21 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
+use futures_util::{Stream, StreamExt as _};
+use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Event as ClusterEvent, Pod};
+use k8s_openapi::api::core::v1::{Event as ClusterEvent, Pod, Secret};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use kube::core::PartialObjectMeta;
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Config, Event};
 use kube::{Api, Resource};
-use serde::de::DeserializeOwned;
 
 use super::Shared;
 use super::errors::causes;
 use super::facts::{DeploymentFacts, PodFacts, Told};
 use super::names::selector;
+use super::writes::Kind;
 
 /// The longest pause of a watch that is cut again and again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
@@ -49,66 +53,80 @@ impl kube::runtime::utils::Backoff for Pauses {
 
 /// Starts all of them.
 pub(super) fn begin(shared: &Arc<Shared>) {
-    let own = Config::default().labels(&selector(&shared.options.orchestrator));
+    let own = || Config::default().labels(&selector(&shared.options.orchestrator));
     let warnings = Config::default().fields("type=Warning,involvedObject.kind=Pod");
-    let (for_deployments, for_pods, for_events) =
-        (Arc::clone(shared), Arc::clone(shared), Arc::clone(shared));
     let mut listed = HashSet::new();
-    shared.tasks.spawn(follow(
-        Arc::clone(shared),
-        "deployments",
-        own.clone(),
-        move |event| {
-            deployment(&for_deployments, &mut listed, event);
-        },
-    ));
+    let deployments = watcher::watcher(objects(shared), own());
+    follow(shared, "deployments", deployments, move |shared, event| {
+        deployment(shared, &mut listed, event);
+    });
     let mut listed = HashSet::new();
-    shared
-        .tasks
-        .spawn(follow(Arc::clone(shared), "pods", own, move |event| {
-            pod(&for_pods, &mut listed, event);
-        }));
-    shared.tasks.spawn(follow(
-        Arc::clone(shared),
-        "events",
-        warnings,
-        move |event| {
-            warning(&for_events, event);
-        },
-    ));
+    let pods = watcher::watcher(objects(shared), own());
+    follow(shared, "pods", pods, move |shared, event| {
+        pod(shared, &mut listed, event);
+    });
+    let events = watcher::watcher(objects(shared), warnings);
+    follow(shared, "events", events, warning);
+    let secrets = watcher::watcher(objects::<PartialObjectMeta<Secret>>(shared), own());
+    follow(shared, "secrets", secrets, beside(Kind::Secret));
+    let policies = watcher::watcher(objects::<PartialObjectMeta<NetworkPolicy>>(shared), own());
+    follow(
+        shared,
+        "networkpolicies",
+        policies,
+        beside(Kind::NetworkPolicy),
+    );
 }
 
-async fn follow<K>(
-    shared: Arc<Shared>,
-    what: &'static str,
-    config: Config,
-    mut take: impl FnMut(Event<K>) + Send,
-) where
-    K: Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
-        + Clone
-        + DeserializeOwned
-        + std::fmt::Debug
-        + Send
-        + 'static,
+fn objects<K>(shared: &Shared) -> Api<K>
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
 {
-    let api: Api<K> = Api::namespaced(shared.access.client().clone(), shared.access.namespace());
-    let mut events = pin!(watcher::watcher(api, config).backoff(Pauses::default()));
-    loop {
-        let event = tokio::select! {
-            event = events.next() => event,
-            () = shared.closing.cancelled() => return,
-        };
-        match event {
-            Some(Ok(event)) => {
-                shared.set_trouble(what, None);
-                take(event);
+    Api::namespaced(shared.access.client().clone(), shared.access.namespace())
+}
+
+/// Gives all that a watch tells to `take`, until the backend is closed.
+fn follow<E: Send + 'static>(
+    shared: &Arc<Shared>,
+    what: &'static str,
+    events: impl Stream<Item = watcher::Result<Event<E>>> + Send + 'static,
+    mut take: impl FnMut(&Arc<Shared>, Event<E>) + Send + 'static,
+) {
+    let own = Arc::clone(shared);
+    shared.tasks.spawn(async move {
+        let mut events = pin!(events.backoff(Pauses::default()));
+        loop {
+            let event = tokio::select! {
+                event = events.next() => event,
+                () = own.closing.cancelled() => return,
+            };
+            match event {
+                Some(Ok(event)) => {
+                    own.set_trouble(what, None);
+                    take(&own, event);
+                }
+                Some(Err(error)) => {
+                    let trouble = format!("watching {what} failed: {}", causes(&error));
+                    own.set_trouble(what, Some(trouble));
+                }
+                None => return,
             }
-            Some(Err(error)) => {
-                let trouble = format!("watching {what} failed: {}", causes(&error));
-                shared.set_trouble(what, Some(trouble));
-            }
-            None => return,
         }
+    });
+}
+
+/// Takes what stands beside Deployments.
+fn beside<K>(kind: Kind) -> impl FnMut(&Arc<Shared>, Event<PartialObjectMeta<K>>) {
+    let mut listed = HashSet::new();
+    move |shared, event| {
+        let event = match event {
+            Event::Init => Event::Init,
+            Event::InitApply(object) => Event::InitApply(object.metadata),
+            Event::InitDone => Event::InitDone,
+            Event::Apply(object) => Event::Apply(object.metadata),
+            Event::Delete(object) => Event::Delete(object.metadata),
+        };
+        shared.take_beside(kind, &mut listed, &event);
     }
 }
 

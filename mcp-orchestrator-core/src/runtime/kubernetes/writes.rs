@@ -17,7 +17,7 @@ use crate::error::{Error, ErrorKind, Result};
 const AT_ONCE: usize = 16;
 
 /// What an instance is made of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Kind {
     Deployment,
     Secret,

@@ -20,7 +20,7 @@ use crate::transport::lines::{Line, Lines};
 use crate::transport::{Unsolicited, answered};
 
 /// How long the end of a program may come after the end of its output.
-const EXIT_WAIT: Duration = Duration::from_secs(2);
+pub(super) const EXIT_WAIT: Duration = Duration::from_secs(2);
 /// How much of a line that is no message is kept.
 const NOISE: usize = 300;
 
@@ -51,6 +51,7 @@ impl Incoming {
                 Err(error) => break Some(error),
             }
         };
+        self.shared.ending.cancel();
         let exit = tokio::time::timeout(EXIT_WAIT, exited).await.ok();
         self.shared.pending.close(&self.ended(exit, cut));
         self.shared.over.cancel();

@@ -96,6 +96,8 @@ struct Shared {
     inbox: Inbox,
     /// Ids of calls whose callers left; the writer tells the instance. Never more than are in flight.
     abandoned: mpsc::UnboundedSender<u64>,
+    /// Ends with the stream that is read: why it has ended is found out from then on.
+    ending: CancellationToken,
     /// Ends with the conversation, so that neither end of the stream is held on to.
     over: CancellationToken,
 }
@@ -120,6 +122,7 @@ impl Pipe {
             note: options.note,
             inbox: options.inbox,
             abandoned,
+            ending: CancellationToken::new(),
             over: CancellationToken::new(),
         });
         let mut tasks = JoinSet::new();
@@ -163,6 +166,18 @@ impl Pipe {
     /// Why the conversation is over, once it is.
     pub(crate) fn closed(&self) -> Option<Error> {
         self.shared.pending.closed()
+    }
+
+    /// Whether the conversation is over, or about to be: nothing more is read.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.shared.ending.is_cancelled()
+    }
+
+    /// Waits until it is known why a conversation that is about to be over has ended; that takes two seconds at the most.
+    pub(crate) async fn settled(&self) {
+        if self.is_ending() {
+            self.shared.over.cancelled().await;
+        }
     }
 
     /// Sends a request and waits for the first that comes back.
@@ -239,10 +254,14 @@ impl Pipe {
         if self.outbox.send(Command::Line(line)).await.is_ok() {
             return Ok(());
         }
+        // The reader knows more, in a moment.
+        let over = self.shared.over.cancelled();
+        let told = tokio::time::timeout(incoming::EXIT_WAIT, over).await;
         Err(self
             .shared
             .pending
             .closed()
+            .filter(|_| told.is_ok())
             .unwrap_or_else(|| self.shared.gone()))
     }
 }
@@ -277,10 +296,8 @@ impl handshake::Wire for Pipe {
 
 impl Shared {
     fn gone(&self) -> Error {
-        self.placed(Error::new(
-            ErrorKind::Unavailable,
-            "the instance has closed its output",
-        ))
+        let text = format!("server {} takes no more input", self.place.server);
+        self.placed(Error::new(ErrorKind::Unavailable, text))
     }
 
     fn placed(&self, error: Error) -> Error {

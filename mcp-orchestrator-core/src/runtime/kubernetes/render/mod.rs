@@ -17,6 +17,7 @@ pub(super) use self::secret::Values;
 use super::names;
 use super::options::KubernetesOptions;
 use super::patch::Refused;
+use super::writes::Kind;
 use crate::error::{Error, ErrorKind};
 use crate::id::{ServerId, SlotName};
 use crate::runtime::{InstanceKey, LaunchSpec};
@@ -80,6 +81,18 @@ pub(super) struct Objects {
     pub(super) policy: Value,
     pub(super) service: Option<Value>,
     pub(super) deployment: Value,
+}
+
+impl Objects {
+    /// All but the Deployment.
+    pub(super) fn beside(&self) -> impl Iterator<Item = (Kind, &Value)> {
+        let secrets = self.secret.iter().chain(&self.pull);
+        let secrets = secrets.map(|object| (Kind::Secret, object));
+        let service = self.service.iter().map(|object| (Kind::Service, object));
+        secrets
+            .chain([(Kind::NetworkPolicy, &self.policy)])
+            .chain(service)
+    }
 }
 
 impl<'a> Rendering<'a> {

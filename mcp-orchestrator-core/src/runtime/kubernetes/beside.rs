@@ -1,0 +1,327 @@
+//! What stands beside a Deployment: the Secrets and the policy of its instance. They are watched by their metadata
+//! alone, and where somebody else has changed or deleted one, it is put back.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use kube::core::ObjectMeta;
+use kube::runtime::watcher::Event;
+use serde_json::Value;
+
+use super::Shared;
+use super::facts::touched;
+use super::names::INSTANCE;
+use super::render::Objects;
+use super::writes::{Force, Kind};
+use crate::error::Result;
+
+/// The Secrets and policies of all instances.
+#[derive(Debug, Default)]
+pub(super) struct Beside(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    /// By their instance.
+    objects: HashMap<String, Vec<Object>>,
+    /// Of these kinds all that existed is known.
+    synced: HashSet<Kind>,
+}
+
+/// One of them.
+#[derive(Debug)]
+struct Object {
+    kind: Kind,
+    name: String,
+    /// As we left it; none where somebody else had written into it before we came.
+    ours: Option<String>,
+    /// As it is; none: it is gone.
+    seen: Option<String>,
+}
+
+impl Object {
+    fn is(&self, kind: Kind, name: &str) -> bool {
+        self.kind == kind && self.name == name
+    }
+
+    fn is_changed(&self) -> bool {
+        match (&self.ours, &self.seen) {
+            (Some(ours), Some(seen)) => is_newer(seen, ours),
+            (None, _) | (_, None) => true,
+        }
+    }
+}
+
+/// Whether this version came later. Versions are numbers that grow.
+fn is_newer(version: &str, than: &str) -> bool {
+    match (version.parse::<u64>(), than.parse::<u64>()) {
+        (Ok(version), Ok(than)) => version > than,
+        _ => version != than,
+    }
+}
+
+// === impl Beside ===
+
+impl Beside {
+    /// Whether one of this instance is not as we left it.
+    pub(super) fn is_changed(&self, instance: &str) -> bool {
+        let known = self.lock();
+        let own = known.objects.get(instance);
+        own.is_some_and(|own| own.iter().any(Object::is_changed))
+    }
+
+    /// Whether one of these is known not to be there.
+    fn lacks<'a>(
+        &self,
+        instance: &str,
+        wanted: impl IntoIterator<Item = (Kind, &'a Value)>,
+    ) -> bool {
+        let known = self.lock();
+        let own = known.objects.get(instance).map_or(&[][..], Vec::as_slice);
+        wanted.into_iter().any(|(kind, object)| {
+            let stands = own.iter().any(|it| it.is(kind, name_of(object)));
+            known.synced.contains(&kind) && !stands
+        })
+    }
+
+    /// It was written by us, and became this version.
+    fn wrote(&self, kind: Kind, instance: &str, name: &str, version: String) {
+        let mut known = self.lock();
+        let own = known.objects.entry(instance.to_owned()).or_default();
+        own.retain(|it| !it.is(kind, name));
+        own.push(Object {
+            kind,
+            name: name.to_owned(),
+            ours: Some(version.clone()),
+            seen: Some(version),
+        });
+    }
+
+    /// Nothing of this instance is to be kept.
+    pub(super) fn forget(&self, instance: &str) {
+        self.lock().objects.remove(instance);
+    }
+
+    /// Nothing of this instance that is gone is to be kept.
+    fn drop_gone(&self, instance: &str) {
+        let mut known = self.lock();
+        if let Some(own) = known.objects.get_mut(instance) {
+            own.retain(|it| it.seen.is_some());
+            if own.is_empty() {
+                known.objects.remove(instance);
+            }
+        }
+    }
+
+    /// What a watch has told. Answers the instances that this concerns.
+    pub(super) fn take(
+        &self,
+        kind: Kind,
+        manager: &str,
+        listed: &mut HashSet<String>,
+        event: &Event<ObjectMeta>,
+    ) -> Vec<String> {
+        match event {
+            Event::Init => {
+                listed.clear();
+                Vec::new()
+            }
+            Event::InitApply(meta) => {
+                listed.extend(meta.name.clone());
+                self.saw(kind, manager, meta);
+                Vec::new()
+            }
+            Event::InitDone => self.keep(kind, &std::mem::take(listed)),
+            Event::Apply(meta) => self.saw(kind, manager, meta).into_iter().collect(),
+            Event::Delete(meta) => self.lost(kind, meta).into_iter().collect(),
+        }
+    }
+
+    fn saw(&self, kind: Kind, manager: &str, meta: &ObjectMeta) -> Option<String> {
+        let instance = meta.labels.as_ref()?.get(INSTANCE)?;
+        let (name, version) = (meta.name.as_ref()?, meta.resource_version.as_ref()?);
+        let mut known = self.lock();
+        let own = known.objects.entry(instance.clone()).or_default();
+        match own.iter_mut().find(|it| it.is(kind, name)) {
+            Some(object) => {
+                let seen = object.seen.as_ref();
+                if seen.is_none_or(|seen| is_newer(version, seen)) {
+                    object.seen = Some(version.clone());
+                }
+            }
+            None => own.push(Object {
+                kind,
+                name: name.clone(),
+                // Written before we came, or by us a moment ago.
+                ours: Some(version.clone()).filter(|_| touched(meta, manager).is_none()),
+                seen: Some(version.clone()),
+            }),
+        }
+        Some(instance.clone())
+    }
+
+    fn lost(&self, kind: Kind, meta: &ObjectMeta) -> Option<String> {
+        let instance = meta.labels.as_ref()?.get(INSTANCE)?;
+        let (name, version) = (meta.name.as_ref()?, meta.resource_version.as_ref()?);
+        let mut known = self.lock();
+        let own = known.objects.get_mut(instance)?;
+        let object = own.iter_mut().find(|it| it.is(kind, name))?;
+        // We may have written it anew meanwhile.
+        if object
+            .seen
+            .as_ref()
+            .is_some_and(|seen| is_newer(version, seen))
+        {
+            object.seen = None;
+        }
+        Some(instance.clone())
+    }
+
+    /// The list is complete: what is not in it is gone.
+    fn keep(&self, kind: Kind, listed: &HashSet<String>) -> Vec<String> {
+        let mut known = self.lock();
+        known.synced.insert(kind);
+        let mut concerned = Vec::new();
+        for (instance, own) in &mut known.objects {
+            let gone = own
+                .iter_mut()
+                .filter(|it| it.kind == kind && !listed.contains(&it.name));
+            if gone.map(|it| it.seen = None).count() > 0 {
+                concerned.push(instance.clone());
+            }
+        }
+        concerned
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn name_of(object: &Value) -> &str {
+    object["metadata"]["name"].as_str().unwrap_or_default()
+}
+
+// === impl Shared ===
+
+impl Shared {
+    /// What a watch of one of these kinds has told.
+    pub(super) fn take_beside(
+        self: &Arc<Self>,
+        kind: Kind,
+        listed: &mut HashSet<String>,
+        event: &Event<ObjectMeta>,
+    ) {
+        let concerned = self.beside.take(kind, &self.manager, listed, event);
+        for name in concerned {
+            match self.store.view(&name).deployment {
+                Some(_) => self.look(&name),
+                // It goes with its Deployment.
+                None => self.beside.drop_gone(&name),
+            }
+        }
+    }
+
+    /// Whether what is to stand beside this Deployment is as it should be.
+    pub(super) fn is_beside(&self, name: &str, objects: &Objects) -> bool {
+        !self.beside.is_changed(name) && !self.beside.lacks(name, objects.beside())
+    }
+
+    /// Writes all that stands beside the Deployment of this name.
+    pub(super) async fn write_beside(
+        &self,
+        name: &str,
+        objects: &Objects,
+        force: Force,
+    ) -> Result<()> {
+        let applied = objects
+            .beside()
+            .map(|(kind, object)| self.apply_beside(name, kind, object, force));
+        futures_util::future::try_join_all(applied).await?;
+        Ok(())
+    }
+
+    /// Writes one object beside the Deployment of this name.
+    pub(super) async fn apply_beside(
+        &self,
+        name: &str,
+        kind: Kind,
+        object: &Value,
+        force: Force,
+    ) -> Result<()> {
+        let applied = self.writes.apply(kind, object, force).await?;
+        if let Some(version) = applied.metadata.resource_version
+            && matches!(kind, Kind::Secret | Kind::NetworkPolicy)
+        {
+            self.beside.wrote(kind, name, name_of(object), version);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const KIND: Kind = Kind::Secret;
+
+    fn meta(version: &str, by: &str) -> ObjectMeta {
+        serde_json::from_value(json!({
+            "name": "mcp-a-1", "resourceVersion": version,
+            "labels": { INSTANCE: "mcp-a-1" },
+            "managedFields": [
+                { "manager": by, "operation": "Update", "fieldsV1": { "f:data": { "f:env-A": {} } } },
+            ],
+        }))
+        .unwrap()
+    }
+
+    fn told(beside: &Beside, events: impl IntoIterator<Item = Event<ObjectMeta>>) -> bool {
+        let mut listed = HashSet::new();
+        for event in events {
+            beside.take(KIND, "us", &mut listed, &event);
+        }
+        beside.is_changed("mcp-a-1")
+    }
+
+    #[test]
+    fn what_stood_before_is_changed_where_another_hand_is_in_it() {
+        let list = |by: &str| {
+            [
+                Event::Init,
+                Event::InitApply(meta("5", by)),
+                Event::InitDone,
+            ]
+        };
+        assert!(!told(&Beside::default(), list("us")));
+        assert!(told(&Beside::default(), list("kubectl-edit")));
+    }
+
+    #[test]
+    fn what_comes_after_our_own_write_is_a_change() {
+        let beside = Beside::default();
+        beside.wrote(KIND, "mcp-a-1", "mcp-a-1", "9".to_owned());
+        assert!(
+            !told(&beside, [Event::Apply(meta("9", "us"))]),
+            "it is our own"
+        );
+        assert!(
+            !told(&beside, [Event::Delete(meta("8", "us"))]),
+            "it was before"
+        );
+        assert!(
+            told(&beside, [Event::Apply(meta("10", "us"))]),
+            "a field was taken away"
+        );
+        beside.wrote(KIND, "mcp-a-1", "mcp-a-1", "11".to_owned());
+        assert!(told(&beside, [Event::Delete(meta("12", "us"))]));
+        beside.wrote(KIND, "mcp-a-1", "mcp-a-1", "13".to_owned());
+        assert!(
+            told(&beside, [Event::Init, Event::InitDone]),
+            "it was missed"
+        );
+        beside.forget("mcp-a-1");
+        assert!(!beside.is_changed("mcp-a-1"));
+    }
+}

@@ -1,0 +1,136 @@
+//! Faults between the gateway and the cluster, and of the gateway itself, under load.
+
+use mcp_orchestrator_tests::wait::signal;
+use tokio::time::Instant;
+
+use crate::load::Load;
+use crate::proxy::Proxy;
+use crate::stage::{Stage, becomes, both, command, end, readiness, soon};
+
+const SERVERS: [&str; 2] = ["pipe", "web"];
+/// What callers may be told where the gateway itself is gone.
+const GONE: &[&str] = &["http: "];
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a cluster: .ci/kubernetes runs it"]
+async fn cut_connections_are_made_anew_to_the_same_processes() {
+    let mut stage = Stage::new("cut").await;
+    let token = stage.space.file("gateway");
+    let proxy = Proxy::start_as(&stage.space, &token).await;
+    stage.by(stage.space.file("proxied"));
+    stage.configure("one", &both());
+    let gateway = stage.run("one", None).await;
+    let load = Load::on(gateway.address, &SERVERS).await;
+    let before = stage.processes().await;
+    let since = Instant::now();
+    proxy.cut();
+    load.good_since(Instant::now()).await;
+    let report = load.seen(since);
+    report.allow(&["was lost", "connection"]);
+    report.row("every connection to the cluster cut");
+    assert_eq!(stage.processes().await, before, "no process was touched");
+    load.end().await;
+    end(gateway).await;
+    stage.settles(&SERVERS).await;
+    stage.space.leave().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a cluster: .ci/kubernetes runs it"]
+async fn an_api_server_that_is_down_for_a_while_ends_no_process() {
+    let stage = Stage::new("down").await;
+    stage.configure("one", &both());
+    let gateway = stage.run("one", None).await;
+    let load = Load::on(gateway.address, &SERVERS).await;
+    let before = stage.processes().await;
+    let since = Instant::now();
+    let restart = command("MCP_ORCHESTRATOR_TEST_RESTART").status().await;
+    assert!(restart.unwrap().success());
+    load.good_since(Instant::now()).await;
+    let report = load.seen(since);
+    report.allow(&["was lost", "connection", "cluster", "onnect"]);
+    report.row("API server killed, back 10 s later");
+    becomes("the cluster's answer", || async {
+        stage
+            .space
+            .api::<k8s_openapi::api::core::v1::Pod>()
+            .list(&Default::default())
+            .await
+            .is_ok()
+    })
+    .await;
+    assert_eq!(stage.processes().await, before, "no process was touched");
+    load.end().await;
+    end(gateway).await;
+    stage.settles(&SERVERS).await;
+    stage.space.leave().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a cluster: .ci/kubernetes runs it"]
+async fn a_killed_gateway_comes_back_to_the_same_processes() {
+    let stage = Stage::new("again").await;
+    stage.configure("one", &both());
+    let mut gateway = stage.run("one", None).await;
+    let address = gateway.address;
+    let load = Load::on(address, &SERVERS).await;
+    let before = stage.processes().await;
+    let since = Instant::now();
+    signal(gateway.pid(), rustix::process::Signal::KILL);
+    soon("its end", gateway.child.wait()).await.unwrap();
+    let gateway = stage.run("one", Some(address)).await;
+    load.good_since(Instant::now()).await;
+    let report = load.seen(since);
+    report.allow(GONE);
+    report.row("gateway killed, and started again");
+    assert_eq!(stage.processes().await, before, "no process was touched");
+    load.end().await;
+    end(gateway).await;
+    stage.settles(&SERVERS).await;
+    stage.space.leave().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a cluster: .ci/kubernetes runs it"]
+async fn a_second_gateway_waits_and_takes_over() {
+    let stage = Stage::new("second").await;
+    stage.configure("one", &both());
+    stage.configure("two", &both());
+    let first = stage.run("one", None).await;
+    let load = Load::on(first.address, &SERVERS).await;
+    let before = stage.processes().await;
+    assert_eq!(readiness(first.address).await.0, 200);
+
+    let since = Instant::now();
+    stage.share_key("one", "two");
+    let second = stage.run("two", None).await;
+    becomes("the second one knows that it waits", || async {
+        let (status, said) = readiness(second.address).await;
+        status == 503 && said.contains("held by")
+    })
+    .await;
+    load.good_since(Instant::now()).await;
+    let report = load.seen(since);
+    report.allow(&[]);
+    report.row("second gateway started: it waits");
+    assert_eq!(stage.processes().await, before, "no process was touched");
+
+    let since = Instant::now();
+    let address = second.address;
+    let ending = tokio::spawn(end(first));
+    becomes("the second one is ready", || async {
+        readiness(address).await.0 == 200
+    })
+    .await;
+    load.move_to(address);
+    ending.await.unwrap();
+    load.good_since(Instant::now()).await;
+    let report = load.seen(since);
+    report.allow(&["http: ", "shutting down", "ended"]);
+    report.row("first gateway ended: the second takes over");
+    assert_eq!(stage.processes().await, before, "no process was touched");
+    load.end().await;
+    end(second).await;
+    stage.settles(&SERVERS).await;
+    stage.space.leave().await;
+}

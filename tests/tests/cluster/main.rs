@@ -1,0 +1,21 @@
+//! The product on a real cluster: the gateway as a program, servers as pods, calls all the time, and one fault after the
+//! other. `.ci/kubernetes` runs it; the rows that it prints are the table in `docs/kubernetes.md`.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    reason = "a test fails by panicking, its tasks end with its runtime, and what was measured is said"
+)]
+
+#[path = "../../../mcp-orchestrator-core/tests/kubernetes_reach/cluster.rs"]
+mod cluster;
+#[allow(dead_code, reason = "another suite uses more of it")]
+#[path = "../../../mcp-orchestrator-core/tests/kubernetes_reach/proxy.rs"]
+mod proxy;
+
+mod gateways;
+mod load;
+mod pods;
+mod stage;
+mod starts;

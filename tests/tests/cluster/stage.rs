@@ -1,0 +1,249 @@
+//! A namespace with an account, and gateways as programs that have no more rights than the Role gives.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt as _;
+use kube::api::ListParams;
+use mcp_orchestrator_tests::client::Client;
+use mcp_orchestrator_tests::program::Program;
+use mcp_orchestrator_tests::wait::{LONG, signal};
+use serde_json::{Value, json};
+use tokio::time::{sleep, timeout};
+
+use crate::cluster::{Space, space};
+
+/// For what a cluster does.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// Where a test plays.
+pub(crate) struct Stage {
+    pub(crate) space: Space,
+    kubeconfig: PathBuf,
+    folders: tempfile::TempDir,
+}
+
+/// The image with the test's programs.
+pub(crate) fn image() -> String {
+    std::env::var("MCP_ORCHESTRATOR_TEST_IMAGE")
+        .unwrap_or_else(|_| "localhost/mcp-orchestrator-test:1".to_owned())
+}
+
+/// A scripted server over stdio; `mark` makes it another one.
+pub(crate) fn pipe(mark: &str) -> Value {
+    json!({
+        "image": image(), "command": ["scripted_server", "--era", "both", "--mark", mark],
+        "stop_grace": "1s", "env": { "TOKEN": "${TOKEN:-canary}" },
+    })
+}
+
+/// The same over HTTP.
+pub(crate) fn web(mark: &str) -> Value {
+    let mut web = pipe(mark);
+    let more = ["--http", "${PORT}", "--host", "0.0.0.0"].map(Value::from);
+    web["command"].as_array_mut().unwrap().extend(more);
+    web["type"] = json!("http");
+    web
+}
+
+/// Both, by their names.
+pub(crate) fn both() -> Value {
+    json!({ "pipe": pipe("1"), "web": web("1") })
+}
+
+pub(crate) async fn soon<F: Future>(what: &str, future: F) -> F::Output {
+    match timeout(PATIENCE, future).await {
+        Ok(output) => output,
+        Err(_) => panic!("{what}: not within {PATIENCE:?}"),
+    }
+}
+
+/// Asks again and again until it holds.
+pub(crate) async fn becomes<F: Future<Output = bool>>(what: &str, holds: impl Fn() -> F) {
+    let holding = async {
+        while !holds().await {
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    soon(what, holding).await;
+}
+
+impl Stage {
+    pub(crate) async fn new(test: &str) -> Self {
+        let space = space(test).await;
+        let token = space.account("gateway").await;
+        space.bind("gateway").await;
+        space.open_as(&token).await;
+        Self {
+            kubeconfig: token.with_extension("kubeconfig"),
+            space,
+            folders: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    /// From now on gateways reach the cluster by this file.
+    pub(crate) fn by(&mut self, kubeconfig: PathBuf) {
+        self.kubeconfig = kubeconfig;
+    }
+
+    /// Configures the gateway of this name.
+    pub(crate) fn configure(&self, gateway: &str, servers: &Value) {
+        let config = json!({
+            "backend": "kubernetes",
+            "kubernetes": {
+                "kubeconfig": self.kubeconfig, "namespace": self.space.name, "name": "stage",
+                "defaults": { "resources": { "requests": { "cpu": "10m", "memory": "16Mi" } } },
+            },
+            "servers": servers,
+        });
+        let folder = self.folder(gateway);
+        std::fs::create_dir_all(&folder).unwrap();
+        // Renamed into its place, so that it is never read half written.
+        let (file, new) = (folder.join("config.json"), folder.join("new"));
+        std::fs::write(&new, config.to_string()).unwrap();
+        std::fs::rename(new, file).unwrap();
+    }
+
+    /// Runs the gateway of this name, perhaps at the address of one before it.
+    pub(crate) async fn run(&self, gateway: &str, at: Option<SocketAddr>) -> Program {
+        let listen = at.map_or("127.0.0.1:0".to_owned(), |at| at.to_string());
+        let args = [
+            "--listen",
+            &listen,
+            "--log-level",
+            "info,mcp_orchestrator_core=debug",
+        ];
+        Program::run_in(&self.folder(gateway), &args, &[], &self.errors(gateway)).await
+    }
+
+    /// Gives a gateway the state key of another one, which two that take turns have in common: inside of a cluster it
+    /// stands in a Secret.
+    pub(crate) fn share_key(&self, from: &str, to: &str) {
+        use std::os::unix::fs::DirBuilderExt as _;
+        let state = |gateway| self.folder(gateway).join("state");
+        std::fs::DirBuilder::new()
+            .mode(0o700)
+            .create(state(to))
+            .unwrap();
+        let key = "state.key";
+        std::fs::copy(state(from).join(key), state(to).join(key)).unwrap();
+    }
+
+    /// What the gateway of this name has said on standard error.
+    pub(crate) fn said(&self, gateway: &str) -> String {
+        std::fs::read_to_string(self.errors(gateway)).unwrap_or_default()
+    }
+
+    fn folder(&self, gateway: &str) -> PathBuf {
+        self.folders.path().join(gateway)
+    }
+
+    fn errors(&self, gateway: &str) -> PathBuf {
+        self.folders.path().join(format!("{gateway}.log"))
+    }
+
+    /// Pods of this server that shall run.
+    pub(crate) async fn pods(&self, server: &str) -> Vec<Pod> {
+        let params = ListParams::default().labels(&format!("app.kubernetes.io/name={server}"));
+        let all = self.space.api::<Pod>().list(&params).await.unwrap().items;
+        let live = |pod: &Pod| pod.metadata.deletion_timestamp.is_none();
+        all.into_iter().filter(live).collect()
+    }
+
+    /// The one pod of this server.
+    pub(crate) async fn pod(&self, server: &str) -> Pod {
+        let mut pods = self.pods(server).await;
+        assert_eq!(pods.len(), 1, "pods of {server}");
+        pods.remove(0)
+    }
+
+    /// The one Deployment of this server.
+    pub(crate) async fn deployment(&self, server: &str) -> Deployment {
+        let params = ListParams::default().labels(&format!("app.kubernetes.io/name={server}"));
+        let all = self.space.api::<Deployment>().list(&params).await;
+        let mut all = all.unwrap().items;
+        assert_eq!(all.len(), 1, "deployments of {server}");
+        all.remove(0)
+    }
+
+    /// Which processes run: pods by their UID, with the restarts of their container.
+    pub(crate) async fn processes(&self) -> Vec<(String, i32)> {
+        let all = self.space.api::<Pod>().list(&ListParams::default()).await;
+        let mut processes: Vec<_> = all.unwrap().items.iter().map(process).collect();
+        processes.sort();
+        processes
+    }
+
+    /// Waits until exactly one pod of each of these servers is left, and nothing else.
+    pub(crate) async fn settles(&self, servers: &[&str]) {
+        becomes("one pod of each server, and no other", || async {
+            let all = self.space.api::<Pod>().list(&ListParams::default()).await;
+            let deployments = self.space.api::<Deployment>();
+            let deployments = deployments.list(&ListParams::default()).await.unwrap();
+            let name = |labels: &std::collections::BTreeMap<String, String>| {
+                labels
+                    .get("app.kubernetes.io/name")
+                    .cloned()
+                    .unwrap_or_default()
+            };
+            let mut pods: Vec<_> = all
+                .unwrap()
+                .items
+                .iter()
+                .map(|it| name(it.labels()))
+                .collect();
+            let mut deployed: Vec<_> = deployments
+                .items
+                .iter()
+                .map(|it| name(it.labels()))
+                .collect();
+            pods.sort();
+            deployed.sort();
+            pods == servers && deployed == servers
+        })
+        .await;
+    }
+}
+
+fn process(pod: &Pod) -> (String, i32) {
+    let statuses = pod
+        .status
+        .as_ref()
+        .and_then(|it| it.container_statuses.as_ref());
+    let restarts = statuses
+        .into_iter()
+        .flatten()
+        .map(|it| it.restart_count)
+        .sum();
+    (pod.metadata.uid.clone().unwrap_or_default(), restarts)
+}
+
+/// Asks the program to end, and waits until it has.
+pub(crate) async fn end(mut gateway: Program) {
+    signal(gateway.pid(), rustix::process::Signal::TERM);
+    soon("the gateway's end", gateway.child.wait())
+        .await
+        .unwrap();
+}
+
+/// Whether the gateway says that it is ready, and what else it says.
+pub(crate) async fn readiness(address: SocketAddr) -> (u16, String) {
+    let client = Client::new(address, "local").at("/readyz");
+    let mut response = timeout(LONG, client.send("GET", &[], b"")).await.unwrap();
+    let said = response.bytes().await;
+    (response.status, String::from_utf8_lossy(&said).into_owned())
+}
+
+/// The command that this variable of the environment names: it does something to the cluster itself.
+pub(crate) fn command(variable: &str) -> tokio::process::Command {
+    let line = std::env::var(variable)
+        .unwrap_or_else(|_| panic!("{variable} must name a command that does that"));
+    let mut command = tokio::process::Command::new("sh");
+    command
+        .args(["-c", &line])
+        .stdout(std::process::Stdio::null());
+    command
+}
