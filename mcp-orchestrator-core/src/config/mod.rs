@@ -9,6 +9,8 @@
 //! `env` and `headers` in a foreign file, is [`Text::Secret`](crate::value::Text::Secret) from there on.
 
 mod auth;
+#[cfg(feature = "jwt")]
+mod authenticators;
 mod backends;
 mod build;
 mod check;
