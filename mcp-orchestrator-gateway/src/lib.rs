@@ -49,6 +49,8 @@ mod endpoint;
 mod errors;
 mod guard;
 mod health;
+#[cfg(feature = "program")]
+pub mod hello;
 mod modern;
 mod options;
 #[cfg(feature = "program")]

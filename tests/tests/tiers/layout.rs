@@ -61,6 +61,7 @@ const ROWS: &[Row] = &[
     ("state::files", 2, Own("state::files")),
     ("state::lock", 2, Common),
     ("state::private", 2, Common),
+    ("state::remains", 2, Own("state::files")),
     ("state::memory", 2, Own("state::memory")),
     ("transport", 2, Own("transport")),
     // 3: the engine
