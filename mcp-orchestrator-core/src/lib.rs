@@ -67,6 +67,7 @@
 //! | `process` | yes | child processes as instances |
 //! | `remote` | yes | remote servers over HTTPS |
 //! | `config` | yes | configuration files |
+//! | `local-store` | yes | a file of sealed records for credentials |
 //! | `kubernetes` | no | pods of a Kubernetes cluster as instances |
 //! | `test-util` | no | the contract suites in `testing`, for implementations of the traits |
 

@@ -10,6 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use hmac::{Hmac, Mac};
+use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretBox};
 use sha2::Sha256;
 
@@ -72,7 +73,38 @@ impl StateKey {
         self.seal_with(nonce, label, context, plain)
     }
 
+    /// Seals bytes for a place that takes any bytes; opens only under the same label and context.
+    ///
+    /// # Panics
+    /// Where the system has no source of randomness.
+    pub fn seal_bytes(&self, label: &str, context: &[u8], plain: &[u8]) -> Vec<u8> {
+        let mut nonce = [0; NONCE];
+        getrandom::fill(&mut nonce).expect("the system has a source of randomness");
+        self.sealed(nonce, label, context, plain)
+    }
+
+    /// Opens what [`seal_bytes`](Self::seal_bytes) made; `None` for anything else.
+    pub fn open_bytes(
+        &self,
+        label: &str,
+        context: &[u8],
+        sealed: &[u8],
+    ) -> Option<Zeroizing<Vec<u8>>> {
+        let (nonce, text) = sealed.split_at_checked(NONCE)?;
+        let nonce: [u8; NONCE] = nonce.try_into().ok()?;
+        let payload = Payload {
+            msg: text,
+            aad: context,
+        };
+        let plain = self.cipher(label).decrypt(&XNonce::from(nonce), payload);
+        plain.ok().map(Zeroizing::new)
+    }
+
     fn seal_with(&self, nonce: [u8; NONCE], label: &str, context: &[u8], plain: &[u8]) -> String {
+        URL_SAFE_NO_PAD.encode(self.sealed(nonce, label, context, plain))
+    }
+
+    fn sealed(&self, nonce: [u8; NONCE], label: &str, context: &[u8], plain: &[u8]) -> Vec<u8> {
         let payload = Payload {
             msg: plain,
             aad: context,
@@ -80,21 +112,14 @@ impl StateKey {
         let sealed = self.cipher(label).encrypt(&XNonce::from(nonce), payload);
         let mut out = nonce.to_vec();
         out.extend_from_slice(&sealed.expect("a short text can be sealed"));
-        URL_SAFE_NO_PAD.encode(out)
+        out
     }
 
     /// Opens what [`seal`](Self::seal) made; `None` for anything else.
     pub fn open(&self, label: &str, context: &[u8], sealed: &str) -> Option<Vec<u8>> {
         let bytes = URL_SAFE_NO_PAD.decode(sealed).ok()?;
-        let (nonce, text) = bytes.split_at_checked(NONCE)?;
-        let nonce: [u8; NONCE] = nonce.try_into().ok()?;
-        let payload = Payload {
-            msg: text,
-            aad: context,
-        };
-        self.cipher(label)
-            .decrypt(&XNonce::from(nonce), payload)
-            .ok()
+        let mut plain = self.open_bytes(label, context, &bytes)?;
+        Some(std::mem::take(&mut *plain))
     }
 
     fn mac(&self, label: &str) -> Hmac<Sha256> {

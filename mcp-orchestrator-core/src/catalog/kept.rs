@@ -93,6 +93,15 @@ impl KeptItem {
     }
 }
 
+impl KeptItem {
+    /// Whether a tool says how its results look.
+    pub(crate) fn has_output_schema(&self) -> bool {
+        let raw = std::str::from_utf8(&self.raw).ok();
+        let members = raw.and_then(Members::read).unwrap_or_default();
+        members.get("outputSchema").is_some()
+    }
+}
+
 /// What the annotations of a tool say; one that is not as the protocol has it, says nothing.
 fn hints(annotations: Option<&str>) -> Hints {
     let members = annotations.and_then(Members::read).unwrap_or_default();

@@ -189,6 +189,16 @@ impl Catalog {
         }
     }
 
+    /// Whether a tool of the server says how its results look, to anybody.
+    pub(crate) fn has_output_schema(&self, server: &ServerId, tool: &str) -> bool {
+        let all = self.kept.read().unwrap_or_else(PoisonError::into_inner);
+        let mut lists = all.iter().filter(|(key, _)| key.server == *server);
+        lists.any(|(_, kept)| {
+            let mut tools = kept.items(ItemKind::Tool).iter();
+            tools.any(|item| item.name == tool && item.has_output_schema())
+        })
+    }
+
     /// Whether any tool of the server wants arguments repeated in headers.
     pub(crate) fn annotates(&self, server: &ServerId) -> bool {
         self.annotating.load().contains(server)

@@ -11,6 +11,8 @@ mod configured;
 mod installations;
 mod installed;
 mod json;
+#[cfg(feature = "local-store")]
+mod local;
 mod memory;
 mod rule;
 mod sources;
@@ -32,6 +34,8 @@ pub use self::chain::ChainResolver;
 pub use self::configured::ConfiguredResolver;
 pub use self::installations::{InstallationKey, Installations, Installed};
 pub use self::installed::InstalledResolver;
+#[cfg(feature = "local-store")]
+pub use self::local::{KeySource, LocalCredentials, LocalOptions};
 pub use self::memory::MemoryCredentials;
 pub use self::rule::CredentialRule;
 pub use self::sources::{Environment, SlotSources, Source};

@@ -66,6 +66,11 @@ impl Environment {
     pub fn from_fn(read: impl Fn(&str) -> Option<OsString> + Send + Sync + 'static) -> Self {
         Self(Arc::new(read))
     }
+
+    /// The value of a variable.
+    pub(super) fn read(&self, name: &str) -> Option<OsString> {
+        (self.0)(name)
+    }
 }
 
 impl fmt::Debug for Environment {
@@ -99,7 +104,7 @@ impl Source {
         environment: &Environment,
     ) -> Result<Option<SecretString>, SourceError> {
         let value = match self {
-            Self::Env(name) => match (environment.0)(name) {
+            Self::Env(name) => match environment.read(name) {
                 Some(value) => value.into_string().map_err(|_| SourceError::NotText)?,
                 None => return Ok(None),
             }

@@ -116,7 +116,14 @@ impl Inner {
         } else {
             Item::Prompt(&name)
         };
-        let route = self.routed(context, item).await?;
+        let route = match self.routed(context, item).await {
+            Ok(route) => route,
+            Err(none) if kind == ItemKind::Tool => {
+                let connect = Box::pin(self.connect(context, &message, &name)).await;
+                return connect.ok_or(none);
+            }
+            Err(none) => return Err(none),
+        };
         let mut work = Work {
             name: Some(route.name.clone().into_owned()),
             headers,
@@ -130,10 +137,27 @@ impl Inner {
             self.header_params(context, &route, &message, &mut work.headers)
                 .await?;
         }
-        let (reply, key) = self
-            .forward(context, &route.server, &route.credential, work)
-            .await?;
-        Ok(self.observe(context, &route, reply, key))
+        let sent = self.forward(context, &route.server, &route.credential, work);
+        match sent.await {
+            Ok((reply, key)) => Ok(self.observe(context, &route, reply, key)),
+            Err(error) => self.not_sent(context, &route, &message, kind, error),
+        }
+    }
+
+    /// What is answered where nothing was: of a tool, what is to be done about a credential.
+    fn not_sent(
+        &self,
+        context: &Context,
+        route: &Route<'_>,
+        message: &Message,
+        kind: ItemKind,
+        error: Error,
+    ) -> Result<Reply> {
+        let (server, rule) = (&route.server, &route.credential);
+        if kind == ItemKind::Tool {
+            return self.or_auth_result(context, (server, rule), (message, &route.name), error);
+        }
+        Err(self.with_auth_data(context, server, rule, error))
     }
 
     async fn resource(
@@ -157,10 +181,13 @@ impl Inner {
             headers,
             ..Work::plain(message.clone())
         };
-        let (reply, key) = self
-            .forward(context, &route.server, &route.credential, work)
-            .await?;
-        Ok(self.observe(context, &route, reply, key))
+        let sent = self.forward(context, &route.server, &route.credential, work);
+        match sent.await {
+            Ok((reply, key)) => Ok(self.observe(context, &route, reply, key)),
+            Err(error) => {
+                Err(self.with_auth_data(context, &route.server, &route.credential, error))
+            }
+        }
     }
 
     async fn complete(self: &Arc<Self>, context: &Context, message: Message) -> Result<Reply> {
@@ -187,7 +214,10 @@ impl Inner {
             edits,
             ..Work::plain(message.clone())
         };
-        Ok(self.forward(context, &route.0, &route.1, work).await?.0)
+        match self.forward(context, &route.0, &route.1, work).await {
+            Ok((reply, _)) => Ok(reply),
+            Err(error) => Err(self.with_auth_data(context, &route.0, &route.1, error)),
+        }
     }
 
     /// A method that is not of the protocol goes to the only server, where there is only one.

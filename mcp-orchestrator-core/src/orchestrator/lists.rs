@@ -90,14 +90,8 @@ impl Inner {
 
     /// What the servers of a view offer this caller. One that cannot be asked is left out.
     pub(super) async fn sources(self: &Arc<Self>, context: &Context, view: &View) -> Vec<Source> {
-        let each = view.entries.iter().map(|entry| async move {
-            let kept = self.lists_of(context, entry).await?;
-            Some(Source {
-                alias: entry.alias.clone(),
-                tools: entry.tools.clone(),
-                kept,
-            })
-        });
+        let entries = view.entries.iter();
+        let each = entries.map(|entry| self.source(context, entry, view.prefixed));
         join_all(each).await.into_iter().flatten().collect()
     }
 
@@ -120,6 +114,28 @@ impl Inner {
             })
         });
         join_all(each).await
+    }
+
+    /// The part of one server; where the caller has no credential for it, what to do about that.
+    async fn source(
+        self: &Arc<Self>,
+        context: &Context,
+        entry: &ViewEntry,
+        prefixed: bool,
+    ) -> Option<Source> {
+        let spec = self.spec(&entry.server).ok()?;
+        let credential = self.credential(context, &spec, &entry.credential, None);
+        if let Err(error) = credential.await
+            && let Some(source) = self.connect_source(entry, prefixed, &error)
+        {
+            return Some(source);
+        }
+        let kept = self.lists_of(context, entry).await?;
+        Some(Source {
+            alias: entry.alias.clone(),
+            tools: entry.tools.clone(),
+            kept,
+        })
     }
 
     pub(super) async fn lists_of(

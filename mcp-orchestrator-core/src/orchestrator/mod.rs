@@ -25,6 +25,7 @@ mod starting;
 mod subscriptions;
 mod task_words;
 mod tasks;
+mod unconnected;
 mod watch;
 
 use std::collections::HashMap;

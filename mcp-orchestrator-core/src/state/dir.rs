@@ -1,16 +1,16 @@
 //! The state directory: one process at a time, and the key that only it knows.
 
-use std::fs::{File, TryLockError};
-use std::io::{self, Read as _, Seek as _, Write as _};
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
 
+use super::lock::{Lock, Taken};
 use super::{FileState, private};
 use crate::error::{Error, ErrorKind, Result};
 use crate::seal::StateKey;
 
-const LOCK: &str = "lock";
+const LOCK_FILE: &str = "lock";
 const KEY: &str = "state.key";
 const KEY_BYTES: usize = 32;
 const DOCUMENTS: &str = "kept";
@@ -20,8 +20,7 @@ const DOCUMENTS: &str = "kept";
 pub struct StateDir {
     path: PathBuf,
     key: Arc<StateKey>,
-    /// The lock ends with this file, also where the process is killed.
-    _lock: File,
+    _lock: Lock,
 }
 
 /// Why a state directory cannot be used.
@@ -109,38 +108,12 @@ fn check_dir(path: &Path) -> Result<(), DirError> {
     }
 }
 
-fn lock(dir: &Path) -> Result<File, DirError> {
-    let path = dir.join(LOCK);
-    let failed = |error| unusable(&path, error);
-    let mut file = private::open(&path).map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let holder = holder(&mut file);
-            return Err(DirError::Held(dir.display().to_string(), holder));
-        }
-        Err(TryLockError::Error(error)) => return Err(failed(error)),
-    }
-    let me = format!(
-        "process {} since {}\n",
-        std::process::id(),
-        crate::time::utc(SystemTime::now())
-    );
-    file.set_len(0)
-        .and_then(|()| file.write_all(me.as_bytes()))
-        .map_err(failed)?;
-    Ok(file)
-}
-
-/// What the holder wrote into its lock.
-fn holder(file: &mut File) -> String {
-    let mut text = String::new();
-    let read = file
-        .rewind()
-        .and_then(|()| file.take(200).read_to_string(&mut text));
-    match (read, text.trim()) {
-        (Ok(_), holder) if !holder.is_empty() => holder.to_owned(),
-        _ => "another process".to_owned(),
+fn lock(dir: &Path) -> Result<Lock, DirError> {
+    let path = dir.join(LOCK_FILE);
+    match Lock::take(&path) {
+        Ok(Taken::Ours(lock)) => Ok(lock),
+        Ok(Taken::By(holder)) => Err(DirError::Held(dir.display().to_string(), holder)),
+        Err(error) => Err(unusable(&path, error)),
     }
 }
 
@@ -170,10 +143,7 @@ fn make_key(dir: &Path, path: &Path) -> Result<StateKey, DirError> {
     let written = private::write(dir, key.expose()).map_err(failed)?;
     written.place(path).map_err(failed)?;
     // The key must outlive a power failure: what it sealed is with clients from now on.
-    #[cfg(unix)]
-    File::open(dir)
-        .and_then(|dir| dir.sync_all())
-        .map_err(failed)?;
+    private::sync_dir(dir).map_err(failed)?;
     Ok(key)
 }
 
@@ -225,6 +195,6 @@ mod tests {
         std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o777)).unwrap();
         let error = StateDir::open(dir.path()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config);
-        assert!(!dir.path().join(LOCK).exists());
+        assert!(!dir.path().join(LOCK_FILE).exists());
     }
 }

@@ -4,8 +4,9 @@
 mod config_maps;
 mod dir;
 mod files;
+pub(crate) mod lock;
 mod memory;
-mod private;
+pub(crate) mod private;
 
 use std::fmt;
 

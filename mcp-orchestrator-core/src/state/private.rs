@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 const UNFINISHED: &str = "_new-";
 
 /// Makes the folder and those above it; 0700 where it is made now.
-pub(super) fn make_dir(path: &Path) -> io::Result<()> {
+pub(crate) fn make_dir(path: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
@@ -18,14 +18,14 @@ pub(super) fn make_dir(path: &Path) -> io::Result<()> {
 }
 
 /// Opens for reading and writing, made with 0600 where it is not there.
-pub(super) fn open(path: &Path) -> io::Result<File> {
+pub(crate) fn open(path: &Path) -> io::Result<File> {
     let mut options = options();
     options.read(true).create(true).truncate(false);
     options.open(path)
 }
 
 /// The permission bits of a file or folder; `None` where the system has none.
-pub(super) fn mode(metadata: &std::fs::Metadata) -> Option<u32> {
+pub(crate) fn mode(metadata: &std::fs::Metadata) -> Option<u32> {
     #[cfg(unix)]
     return Some(std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o777);
     #[cfg(not(unix))]
@@ -33,7 +33,7 @@ pub(super) fn mode(metadata: &std::fs::Metadata) -> Option<u32> {
 }
 
 /// Writes content beside its place, to be put there by [`Written::place`].
-pub(super) fn write(dir: &Path, content: &[u8]) -> io::Result<Written> {
+pub(crate) fn write(dir: &Path, content: &[u8]) -> io::Result<Written> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let number = COUNT.fetch_add(1, Ordering::Relaxed);
     let path = dir.join(format!("{UNFINISHED}{}-{number}", std::process::id()));
@@ -45,12 +45,35 @@ pub(super) fn write(dir: &Path, content: &[u8]) -> io::Result<Written> {
     Ok(written)
 }
 
+/// The folder that a file stands in.
+#[cfg(feature = "local-store")]
+pub(crate) fn folder_of(file: &Path) -> &Path {
+    match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// Makes names in a folder outlive a power failure.
+pub(crate) fn sync_dir(folder: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    File::open(folder)?.sync_all()?;
+    let _ = folder;
+    Ok(())
+}
+
 /// A file that is complete and not in its place yet; dropped, it is taken away.
-pub(super) struct Written(Option<std::path::PathBuf>);
+pub(crate) struct Written(Option<std::path::PathBuf>);
 
 impl Written {
+    /// Where it stands now.
+    #[cfg(feature = "local-store")]
+    pub(crate) fn path(&self) -> &Path {
+        self.0.as_deref().unwrap_or(Path::new(""))
+    }
+
     /// Puts it in its place, instead of what stands there.
-    pub(super) fn place(mut self, path: &Path) -> io::Result<()> {
+    pub(crate) fn place(mut self, path: &Path) -> io::Result<()> {
         if let Some(from) = self.0.as_ref() {
             std::fs::rename(from, path)?;
         }
@@ -69,7 +92,7 @@ impl Drop for Written {
 }
 
 /// Takes away what a crash left unfinished.
-pub(super) fn sweep(dir: &Path) -> io::Result<()> {
+pub(crate) fn sweep(dir: &Path) -> io::Result<()> {
     for entry in std::fs::read_dir(dir)? {
         let entry = entry?;
         if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {

@@ -41,8 +41,9 @@ const ROWS: &[Row] = &[
     ("credential::changes", 2, Common),
     ("credential::chain", 2, Own("credential::chain")),
     ("credential::configured", 2, Own("credential::configured")),
-    ("credential::sources", 2, Own("credential::configured")),
+    ("credential::sources", 2, Common),
     ("credential::installed", 2, Own("credential::installed")),
+    ("credential::local", 2, Own("credential::local")),
     ("credential::memory", 2, Own("credential::memory")),
     ("router::table", 2, Own("router::table")),
     ("runtime::board", 2, Common),
@@ -58,7 +59,8 @@ const ROWS: &[Row] = &[
     ("state::config_maps", 2, Own("runtime::kubernetes")),
     ("state::dir", 2, Own("state::files")),
     ("state::files", 2, Own("state::files")),
-    ("state::private", 2, Own("state::files")),
+    ("state::lock", 2, Common),
+    ("state::private", 2, Common),
     ("state::memory", 2, Own("state::memory")),
     ("transport", 2, Own("transport")),
     // 3: the engine
@@ -106,6 +108,7 @@ pub(crate) const HEAVY: &[(&str, &str)] = &[
         "k8s_openapi::",
         "mcp-orchestrator-core/src/runtime/kubernetes|mcp-orchestrator-core/src/state/config_maps.rs",
     ),
+    ("redb::", "mcp-orchestrator-core/src/credential/local"),
     ("rustix::", "mcp-orchestrator-core/src/runtime/process"),
     (
         "rustls::",

@@ -1,0 +1,162 @@
+//! How a record stands in the file: under a keyed hash of its name, sealed with its name and value.
+//!
+//! Who reads the file learns how many records of each kind there are, how large, when they were written and when they
+//! end. What is sealed is bound to all of that and to its place: a row that was moved or changed does not open.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use secrecy::zeroize::Zeroizing;
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::credential::{Record, RecordKey, RecordKind, Version};
+use crate::id::RecordName;
+use crate::seal::StateKey;
+
+const LABEL: &str = "credential record";
+const NAMES: &str = "credential name";
+/// Version and end, before what is sealed.
+const HEAD: usize = 8 + 12;
+/// Seconds of a record that has no end.
+const NO_END: u64 = u64::MAX;
+
+/// What stands in a row in the clear.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Head {
+    pub(super) version: u64,
+    pub(super) expires_at: Option<SystemTime>,
+}
+
+impl Head {
+    pub(super) fn of(row: &[u8]) -> Option<Self> {
+        let (version, rest) = row.split_first_chunk::<8>()?;
+        let (seconds, rest) = rest.split_first_chunk::<8>()?;
+        let (nanos, _) = rest.split_first_chunk::<4>()?;
+        let since = Duration::new(u64::from_be_bytes(*seconds), 0)
+            .checked_add(Duration::from_nanos(u32::from_be_bytes(*nanos).into()));
+        let end = since.and_then(|since| UNIX_EPOCH.checked_add(since));
+        Some(Self {
+            version: u64::from_be_bytes(*version),
+            expires_at: end.filter(|_| u64::from_be_bytes(*seconds) != NO_END),
+        })
+    }
+
+    pub(super) fn is_over(&self, now: SystemTime) -> bool {
+        self.expires_at.is_some_and(|at| at <= now)
+    }
+
+    pub(super) fn version(&self) -> Version {
+        Version(self.version.to_string())
+    }
+
+    fn bytes(&self) -> [u8; HEAD] {
+        let mut bytes = [0; HEAD];
+        let (seconds, nanos) = self.expires_at.map_or((NO_END, 0), |at| {
+            let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+            (since.as_secs(), since.subsec_nanos())
+        });
+        bytes[..8].copy_from_slice(&self.version.to_be_bytes());
+        bytes[8..16].copy_from_slice(&seconds.to_be_bytes());
+        bytes[16..].copy_from_slice(&nanos.to_be_bytes());
+        bytes
+    }
+}
+
+/// Under what a record stands.
+pub(super) fn place(key: &StateKey, record: &RecordKey) -> String {
+    let parts = [record.kind.as_str(), record.name.as_str()];
+    key.digest(NAMES, parts.map(str::as_bytes)).hex(32)
+}
+
+/// The row of a record.
+pub(super) fn seal(key: &StateKey, of: &RecordKey, record: &Record, version: u64) -> Vec<u8> {
+    let expires_at = record.expires_at;
+    let head = Head {
+        version,
+        expires_at,
+    }
+    .bytes();
+    let (name, value) = (of.name.as_str(), record.value.expose_secret());
+    let mut plain = Zeroizing::new(Vec::with_capacity(2 + name.len() + value.len()));
+    let length = u16::try_from(name.len()).expect("a name has at most 600 bytes");
+    plain.extend_from_slice(&length.to_be_bytes());
+    plain.extend_from_slice(name.as_bytes());
+    plain.extend_from_slice(value.as_bytes());
+    let bound = context(of.kind, &place(key, of), &head);
+    let mut row = head.to_vec();
+    row.extend(key.seal_bytes(LABEL, &bound, &plain));
+    row
+}
+
+/// The record of a row; `None` where it is not what was sealed for this place.
+pub(super) fn open(
+    key: &StateKey,
+    kind: RecordKind,
+    at: &str,
+    row: &[u8],
+) -> Option<(RecordKey, Record)> {
+    let (head, sealed) = row.split_at_checked(HEAD)?;
+    let plain = key.open_bytes(LABEL, &context(kind, at, head), sealed)?;
+    let (length, rest) = plain.split_first_chunk::<2>()?;
+    let (name, value) = rest.split_at_checked(u16::from_be_bytes(*length).into())?;
+    let name = RecordName::new(std::str::from_utf8(name).ok()?).ok()?;
+    let record = Record {
+        value: SecretString::from(std::str::from_utf8(value).ok()?),
+        expires_at: Head::of(head)?.expires_at,
+    };
+    Some((RecordKey::new(kind, name), record))
+}
+
+/// What a sealed record is bound to.
+fn context(kind: RecordKind, at: &str, head: &[u8]) -> Vec<u8> {
+    [kind.as_str().as_bytes(), b"/", at.as_bytes(), b"/", head].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(kind: RecordKind, name: &str) -> RecordKey {
+        RecordKey::new(kind, RecordName::new(name).unwrap())
+    }
+
+    #[test]
+    fn a_row_opens_in_its_place_only_and_only_as_it_was() {
+        let secret = StateKey::random();
+        let ours = key(RecordKind::Link, "ann@example.org");
+        let end = UNIX_EPOCH + Duration::new(4_000_000_000, 7);
+        let record = Record::new("canary").expiring(end);
+        let row = seal(&secret, &ours, &record, 3);
+        let at = place(&secret, &ours);
+        let (found, opened) = open(&secret, ours.kind, &at, &row).unwrap();
+        assert_eq!((found, opened.expires_at), (ours.clone(), Some(end)));
+        assert_eq!(opened.value.expose_secret(), "canary");
+        assert_eq!(Head::of(&row).unwrap().version, 3);
+
+        let other = place(&secret, &key(RecordKind::Link, "bob@example.org"));
+        assert!(open(&secret, ours.kind, &other, &row).is_none());
+        assert!(open(&secret, RecordKind::Token, &at, &row).is_none());
+        assert!(open(&StateKey::random(), ours.kind, &at, &row).is_none());
+        for byte in 0..row.len() {
+            let mut changed = row.clone();
+            changed[byte] ^= 1;
+            assert!(
+                open(&secret, ours.kind, &at, &changed).is_none(),
+                "byte {byte}"
+            );
+            assert!(
+                open(&secret, ours.kind, &at, &row[..byte]).is_none(),
+                "{byte} bytes"
+            );
+        }
+    }
+
+    #[test]
+    fn a_record_without_an_end_has_none() {
+        let secret = StateKey::random();
+        let ours = key(RecordKind::Token, "t");
+        let row = seal(&secret, &ours, &Record::new(""), u64::MAX);
+        let head = Head::of(&row).unwrap();
+        assert_eq!((head.expires_at, head.version), (None, u64::MAX));
+        assert!(!head.is_over(SystemTime::now()));
+    }
+}

@@ -1,0 +1,167 @@
+//! No room, no right to write: a clear error, and nothing lost.
+
+use std::path::{Path, PathBuf};
+
+use mcp_orchestrator_core::ErrorKind;
+use mcp_orchestrator_core::credential::{CredentialStore, LocalCredentials, Precondition, Record};
+use secrecy::ExposeSecret as _;
+
+use crate::part::{FOLDER, Part, key, open, say};
+
+/// A file whose end makes room.
+const BALLAST: &str = "ballast";
+
+fn folder() -> Option<PathBuf> {
+    std::env::var_os(FOLDER).map(PathBuf::from)
+}
+
+fn value(number: u32) -> String {
+    format!("{number:05}").repeat(5_000)
+}
+
+async fn put(store: &LocalCredentials, number: u32) -> mcp_orchestrator_core::Result<()> {
+    let (key, record) = (key(&number.to_string()), Record::new(value(number)));
+    store.put(&key, record, Precondition::Any).await?;
+    Ok(())
+}
+
+async fn all_there(store: &LocalCredentials, end: u32) {
+    for number in 0..end {
+        let found = store.get(&key(&number.to_string())).await.unwrap();
+        let (record, _) = found.unwrap_or_else(|| panic!("record {number} is lost"));
+        assert!(
+            record.value.expose_secret() == value(number),
+            "record {number} is broken"
+        );
+    }
+}
+
+/// Writes until there is no room; how many records there are.
+async fn fill(store: &LocalCredentials) -> u32 {
+    for number in 0..10_000 {
+        if let Err(error) = put(store, number).await {
+            assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+            assert!(error.to_string().contains("no room is left"), "{error}");
+            assert!(!error.to_string().contains("0000"), "{error}");
+            return number;
+        }
+    }
+    panic!("there was room for everything");
+}
+
+#[tokio::test]
+#[ignore = "a part that the tests of this file start"]
+async fn filler() {
+    let Some(folder) = folder() else {
+        return;
+    };
+    let store = open(&folder).await.unwrap();
+    let end = fill(&store).await;
+    assert!(put(&store, end).await.is_err(), "there is no room yet");
+    all_there(&store, end).await;
+    if folder.join(BALLAST).exists() {
+        std::fs::remove_file(folder.join(BALLAST)).unwrap();
+        put(&store, end).await.unwrap();
+        drop(store);
+        all_there(&open(&folder).await.unwrap(), end + 1).await;
+    }
+    say(&format!("full {end}"));
+}
+
+#[tokio::test]
+#[ignore = "a part that the tests of this file start"]
+async fn reader_of_what_is_read_only() {
+    let Some(folder) = folder() else {
+        return;
+    };
+    let error = open(&folder).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config, "{error}");
+    let text = error.to_string();
+    assert!(
+        text.contains("cannot be used") && text.contains(&*folder.to_string_lossy()),
+        "{text}"
+    );
+    say("refused");
+}
+
+/// Plays a part to its end and answers the last thing that it said.
+async fn play(name: &str, folder: &Path, shell: &str) -> String {
+    let mut part = Part::start(name, folder, Some(shell));
+    let mut last = None;
+    while let Some(said) = part.said().await {
+        last = Some(said);
+    }
+    let status = part.child.wait().await.unwrap();
+    assert!(status.success(), "{name} ended with {status}");
+    last.unwrap_or_else(|| panic!("{name} said nothing"))
+}
+
+/// Whether this process may mount things where nobody else sees them.
+fn may_mount() -> bool {
+    let tried = std::process::Command::new("unshare")
+        .args([
+            "--mount",
+            "--map-root-user",
+            "mount",
+            "-t",
+            "tmpfs",
+            "none",
+            "/mnt",
+        ])
+        .output();
+    tried.is_ok_and(|tried| tried.status.success())
+}
+
+#[tokio::test]
+async fn a_file_that_may_not_grow_is_told_and_keeps_what_it_has() {
+    let dir = tempfile::tempdir().unwrap();
+    // 4 MiB; without the trap the system ends whoever wants more.
+    let said = play("disk::filler", dir.path(), "trap '' XFSZ; ulimit -f 8192").await;
+    let end: u32 = said.strip_prefix("full ").unwrap().parse().unwrap();
+    assert!(end > 10, "{end} records");
+    let store = open(dir.path()).await.unwrap();
+    all_there(&store, end).await;
+    put(&store, end).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_full_disk_is_told_and_where_room_is_made_it_goes_on() {
+    if !may_mount() {
+        // The test above has shown the same with a limit of this process alone.
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let script = format!(
+        r#"exec unshare --mount --map-root-user sh -ec '
+            mount -t tmpfs -o size=4m none "${FOLDER}"
+            head -c 1000000 /dev/zero > "${FOLDER}/{BALLAST}"
+            exec "$0" "$@"' "$0" "$@""#
+    );
+    let said = play("disk::filler", dir.path(), &script).await;
+    let end: u32 = said.strip_prefix("full ").unwrap().parse().unwrap();
+    assert!(end > 10, "{end} records");
+}
+
+#[tokio::test]
+async fn a_folder_that_is_read_only_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await.unwrap();
+    put(&store, 0).await.unwrap();
+    drop(store);
+    if may_mount() {
+        let script = format!(
+            r#"exec unshare --mount --map-root-user sh -ec '
+                mount --bind "${FOLDER}" "${FOLDER}"
+                mount -o remount,bind,ro "${FOLDER}"
+                exec "$0" "$@"' "$0" "$@""#
+        );
+        let said = play("disk::reader_of_what_is_read_only", dir.path(), &script).await;
+        assert_eq!(said, "refused");
+    } else {
+        // Nobody makes a folder there, whoever they are.
+        let path = Path::new("/sys/kernel/credentials");
+        let said = play("disk::reader_of_what_is_read_only", path, "").await;
+        assert_eq!(said, "refused");
+    }
+    all_there(&open(dir.path()).await.unwrap(), 1).await;
+}

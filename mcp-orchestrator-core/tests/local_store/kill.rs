@@ -1,0 +1,155 @@
+//! Killed at random points: what was acknowledged is there, and nothing half-written.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mcp_orchestrator_core::credential::{CredentialStore, LocalCredentials, Precondition, Record};
+use secrecy::ExposeSecret as _;
+use tokio::task::JoinSet;
+
+use crate::part::{FOLDER, Part, key, open, random, say};
+
+/// How often the writer is killed: `.ci/run long` sets more.
+const KILLS: &str = "LOCAL_STORE_KILLS";
+/// The numbers that the writers begin with.
+const BEGIN: &str = "LOCAL_STORE_BEGIN";
+const WRITERS: u32 = 4;
+/// Records of each writer.
+const RECORDS: u32 = 8;
+
+/// What a writer does as its operation of this number: a value for a record, or `None` where it takes it away.
+fn operation(writer: u32, number: u32) -> (String, Option<String>) {
+    let mixed = (number ^ writer << 16).wrapping_mul(2_654_435_761) >> 7;
+    let name = format!("{writer}/{}", mixed % RECORDS);
+    let size = if mixed.is_multiple_of(11) {
+        40_000
+    } else {
+        20 + mixed % 3_000
+    };
+    let value = (!mixed.is_multiple_of(5)).then(|| format!("{number} ").repeat(size as usize / 4));
+    (name, value)
+}
+
+async fn perform(store: &LocalCredentials, writer: u32, number: u32) {
+    let (name, value) = operation(writer, number);
+    match value {
+        Some(value) => {
+            let put = store
+                .put(&key(&name), Record::new(value), Precondition::Any)
+                .await;
+            put.unwrap();
+        }
+        None => {
+            store.delete(&key(&name), Precondition::Any).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a part that the tests of this file start"]
+async fn writer() {
+    let Some(folder) = std::env::var_os(FOLDER) else {
+        return;
+    };
+    say("begins");
+    let store = Arc::new(open(Path::new(&folder)).await.unwrap());
+    let begin = std::env::var(BEGIN).unwrap_or_default();
+    let begin = begin.split(',').filter_map(|number| number.parse().ok());
+    let begin: Vec<u32> = begin.collect();
+    let mut writers = JoinSet::new();
+    for writer in 0..WRITERS {
+        let store = Arc::clone(&store);
+        let first = begin.get(writer as usize).copied().unwrap_or(0);
+        writers.spawn(async move {
+            for number in first.. {
+                perform(&store, writer, number).await;
+                say(&format!("done {writer} {number}"));
+            }
+        });
+    }
+    writers.join_all().await;
+}
+
+/// What a writer has written once it has done its operations below this number.
+fn written(writer: u32, end: u32, name: &str) -> Option<String> {
+    let operations = (0..end).rev().map(|number| operation(writer, number));
+    let last = operations.into_iter().find(|(of, _)| of == name);
+    last.and_then(|(_, value)| value)
+}
+
+/// Compares the store with what was acknowledged; an operation that was under way may be done or not.
+async fn compare(folder: &Path, done: &[u32]) {
+    let store = open(folder).await.unwrap();
+    for (writer, end) in (0..WRITERS).zip(done) {
+        for record in 0..RECORDS {
+            let name = format!("{writer}/{record}");
+            let found = store.get(&key(&name)).await.unwrap();
+            let found = found.map(|(record, _)| record.value.expose_secret().to_owned());
+            let (before, after) = (
+                written(writer, *end, &name),
+                written(writer, end + 1, &name),
+            );
+            assert!(
+                found == before || found == after,
+                "record {name} after {end} operations is {:.40?}",
+                found
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_before_a_kill_is_there() {
+    let kills = std::env::var(KILLS)
+        .ok()
+        .and_then(|kills| kills.parse().ok());
+    let dir = tempfile::tempdir().unwrap();
+    let mut done = [0; WRITERS as usize];
+    for _ in 0..kills.unwrap_or(24) {
+        let begin = done.map(|number: u32| number.to_string()).join(",");
+        let script = format!("export {BEGIN}={begin}");
+        let mut part = Part::start("kill::writer", dir.path(), Some(&script));
+        for _ in 0..=random(80) {
+            let Some(said) = part.said().await else {
+                panic!("the writer has ended: {:?}", part.child.wait().await);
+            };
+            take(&said, &mut done);
+        }
+        part.child.start_kill().unwrap();
+        while let Some(said) = part.said().await {
+            take(&said, &mut done);
+        }
+        part.child.wait().await.unwrap();
+        compare(dir.path(), &done).await;
+    }
+    println!("{done:?} operations were acknowledged");
+    assert!(done.iter().all(|number| *number > 0), "{done:?}");
+}
+
+fn take(said: &str, done: &mut [u32]) {
+    if let Some((writer, number)) = said
+        .strip_prefix("done ")
+        .and_then(|rest| rest.split_once(' '))
+    {
+        done[writer.parse::<usize>().unwrap()] = number.parse::<u32>().unwrap() + 1;
+    }
+}
+
+#[tokio::test]
+async fn a_kill_while_the_store_is_made_leaves_one_that_opens() {
+    for _ in 0..8 {
+        let dir = tempfile::tempdir().unwrap();
+        let mut part = Part::start("kill::writer", dir.path(), None);
+        assert_eq!(part.said().await.as_deref(), Some("begins"));
+        // Not waited for anything: the kill comes at any point of the making.
+        tokio::time::sleep(Duration::from_micros(random(8_000).into())).await;
+        part.child.start_kill().unwrap();
+        let mut done = [0; WRITERS as usize];
+        while let Some(said) = part.said().await {
+            take(&said, &mut done);
+        }
+        part.child.wait().await.unwrap();
+        compare(dir.path(), &done).await;
+    }
+}
