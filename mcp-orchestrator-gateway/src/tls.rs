@@ -182,3 +182,61 @@ fn load(
         .map_err(|error| TlsError::Key(name(key), error.to_string()))?;
     Ok(Arc::new(pair))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// Writes a certificate of this name and its key, and answers the certificate.
+    fn write(folder: &std::path::Path, name: &str) -> Vec<u8> {
+        let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+        fs::write(folder.join("tls.crt"), made.cert.pem()).unwrap();
+        fs::write(folder.join("tls.key"), made.signing_key.serialize_pem()).unwrap();
+        made.cert.der().to_vec()
+    }
+
+    fn files(folder: &std::path::Path) -> Files {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let (certificate, key) = (folder.join("tls.crt"), folder.join("tls.key"));
+        Files::new(certificate, key, provider, Duration::ZERO).unwrap()
+    }
+
+    #[test]
+    fn a_new_certificate_is_used_and_a_broken_one_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = write(folder.path(), "one.example");
+        let files = files(folder.path());
+        assert_eq!(files.current().cert[0].as_ref(), first);
+        let second = write(folder.path(), "two.example");
+        assert_eq!(files.current().cert[0].as_ref(), second);
+        // Half of an exchange: the key is not the certificate's.
+        let key = fs::read(folder.path().join("tls.key")).unwrap();
+        let third = write(folder.path(), "three.example");
+        let new_key = fs::read(folder.path().join("tls.key")).unwrap();
+        fs::write(folder.path().join("tls.key"), key).unwrap();
+        assert_eq!(files.current().cert[0].as_ref(), second);
+        fs::write(folder.path().join("tls.key"), "nonsense").unwrap();
+        assert_eq!(files.current().cert[0].as_ref(), second);
+        fs::write(folder.path().join("tls.key"), new_key).unwrap();
+        assert_eq!(files.current().cert[0].as_ref(), third);
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_told_with_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let (certificate, key) = (folder.path().join("tls.crt"), folder.path().join("tls.key"));
+        let told = || {
+            let tls = Tls::from_files(certificate.clone(), key.clone());
+            tls.unwrap_err().to_string()
+        };
+        assert!(told().contains("tls.crt"), "{}", told());
+        write(folder.path(), "one.example");
+        assert!(Tls::from_files(certificate.clone(), key.clone()).is_ok());
+        fs::write(&key, "").unwrap();
+        assert!(told().contains("tls.key"), "{}", told());
+        fs::write(&certificate, "").unwrap();
+        assert!(told().contains("no certificate"), "{}", told());
+    }
+}

@@ -52,6 +52,7 @@ pub struct Builder {
     single_principal: bool,
     session_idle: Duration,
     options: Options,
+    authenticator: Arc<dyn Authenticator>,
     state: Option<(Arc<dyn StateStore>, Arc<StateKey>)>,
 }
 
@@ -106,6 +107,7 @@ impl Gateway {
             single_principal: false,
             session_idle: Duration::from_hours(1),
             options: Options::default(),
+            authenticator: Arc::new(ByHeader),
             state: None,
         }
     }
@@ -188,6 +190,13 @@ impl Builder {
         self
     }
 
+    /// With callers told by this one, instead of by the header `x-user`.
+    #[must_use]
+    pub fn known_by(mut self, authenticator: Arc<dyn Authenticator>) -> Self {
+        self.authenticator = authenticator;
+        self
+    }
+
     /// With these options of the endpoint.
     #[must_use]
     pub fn options(mut self, change: impl FnOnce(&mut Options)) -> Self {
@@ -237,8 +246,7 @@ impl Builder {
         }
         let orchestrator = builder.build();
         orchestrator.apply(self.servers.into_iter().map(Arc::new));
-        let authenticator: Arc<dyn Authenticator> = Arc::new(ByHeader);
-        let endpoint = Endpoint::new(orchestrator.clone(), [authenticator], self.options)
+        let endpoint = Endpoint::new(orchestrator.clone(), [self.authenticator], self.options)
             .expect("there is an authenticator");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a listener has an address");
