@@ -9,6 +9,7 @@ use mcp_orchestrator_core::Orchestrator;
 use mcp_orchestrator_core::auth::{Authenticated, Authenticator, Principal};
 use mcp_orchestrator_core::credential::CredentialRule;
 use mcp_orchestrator_core::id::{Alias, BackendName, GatewayId, PrincipalId, ServerId};
+use mcp_orchestrator_core::orchestrator::Limits;
 use mcp_orchestrator_core::router::{
     GatewaySpec, Members, TableRouter, ToolFilter, ToolNames, ViewEntry,
 };
@@ -53,6 +54,7 @@ pub struct Builder {
     session_idle: Duration,
     options: Options,
     authenticator: Arc<dyn Authenticator>,
+    limits: Limits,
     state: Option<(Arc<dyn StateStore>, Arc<StateKey>)>,
 }
 
@@ -108,6 +110,7 @@ impl Gateway {
             session_idle: Duration::from_hours(1),
             options: Options::default(),
             authenticator: Arc::new(ByHeader),
+            limits: Limits::default(),
             state: None,
         }
     }
@@ -197,6 +200,13 @@ impl Builder {
         self
     }
 
+    /// No more than this at once.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
     /// With these options of the endpoint.
     #[must_use]
     pub fn options(mut self, change: impl FnOnce(&mut Options)) -> Self {
@@ -240,6 +250,7 @@ impl Builder {
             Orchestrator::builder(Arc::new(backends), Arc::<TableRouter>::clone(&table))
                 .logs(logs)
                 .session_idle(self.session_idle)
+                .limits(self.limits)
                 .single_principal(self.single_principal);
         if let Some((state, key)) = self.state {
             builder = builder.state(state).state_key(key);
