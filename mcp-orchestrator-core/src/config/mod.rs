@@ -52,7 +52,7 @@ mod typed;
 mod units;
 mod write;
 
-pub use self::auth::{AuthSettings, IssuerSettings, LimitSettings, SignInClient, TlsSettings};
+pub use self::auth::{AuthSettings, IssuerSettings, SignInClient, TlsSettings};
 pub use self::backends::BackendOptions;
 pub use self::build::Built;
 pub use self::cluster::ClusterReview;

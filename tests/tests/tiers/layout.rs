@@ -113,7 +113,7 @@ pub(crate) const HEAVY: &[(&str, &str)] = &[
     ("rustix::", "mcp-orchestrator-core/src/runtime/process"),
     (
         "rustls::",
-        "mcp-orchestrator-core/src/runtime/remote|mcp-orchestrator-core/src/runtime/kubernetes|mcp-orchestrator-core/src/auth/jwt",
+        "mcp-orchestrator-core/src/runtime/remote|mcp-orchestrator-core/src/runtime/kubernetes|mcp-orchestrator-core/src/auth/jwt|mcp-orchestrator-gateway/src/tls.rs",
     ),
     (
         "ring::signature",
