@@ -43,6 +43,7 @@ const ROWS: &[Row] = &[
     ("credential::configured", 2, Own("credential::configured")),
     ("credential::sources", 2, Common),
     ("credential::installed", 2, Own("credential::installed")),
+    ("credential::kubernetes", 2, Own("runtime::kubernetes")),
     ("credential::local", 2, Own("credential::local")),
     ("credential::memory", 2, Own("credential::memory")),
     ("router::table", 2, Own("router::table")),
@@ -103,11 +104,11 @@ pub(crate) const HEAVY: &[(&str, &str)] = &[
     ),
     (
         "kube::",
-        "mcp-orchestrator-core/src/runtime/kubernetes|mcp-orchestrator-core/src/state/config_maps.rs",
+        "mcp-orchestrator-core/src/runtime/kubernetes|mcp-orchestrator-core/src/state/config_maps.rs|mcp-orchestrator-core/src/credential/kubernetes",
     ),
     (
         "k8s_openapi::",
-        "mcp-orchestrator-core/src/runtime/kubernetes|mcp-orchestrator-core/src/state/config_maps.rs",
+        "mcp-orchestrator-core/src/runtime/kubernetes|mcp-orchestrator-core/src/state/config_maps.rs|mcp-orchestrator-core/src/credential/kubernetes",
     ),
     ("redb::", "mcp-orchestrator-core/src/credential/local"),
     ("rustix::", "mcp-orchestrator-core/src/runtime/process"),

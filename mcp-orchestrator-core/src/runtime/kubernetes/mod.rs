@@ -20,7 +20,7 @@ mod forward;
 mod lease;
 mod lines;
 mod logs;
-mod names;
+pub(crate) mod names;
 mod options;
 mod owner;
 mod patch;
@@ -40,7 +40,7 @@ mod supervise;
 mod sweep;
 mod tls;
 mod told;
-mod watch;
+pub(crate) mod watch;
 mod writes;
 
 use std::collections::HashMap;
