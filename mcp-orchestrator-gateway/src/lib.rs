@@ -51,6 +51,8 @@ mod errors;
 mod forwarded;
 mod guard;
 mod health;
+#[cfg(feature = "program")]
+pub mod hello;
 mod modern;
 mod options;
 #[cfg(feature = "program")]

@@ -230,16 +230,18 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
         .map_err(|error| Failure::run(format!("cannot listen on {address}: {error}")))
 }
 
-/// Ends at SIGINT or SIGTERM.
+/// Ends at SIGINT or SIGTERM; from the call on, also before it is waited for, they end the process no more.
 ///
 /// # Panics
-/// Where the system refuses signal handlers.
-pub async fn signalled() {
+/// Where the system refuses signal handlers, and outside of a tokio runtime.
+pub fn signalled() -> impl Future<Output = ()> + Send {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate()).expect("signal handlers can be installed");
     let mut interrupt = signal(SignalKind::interrupt()).expect("signal handlers can be installed");
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
     }
 }

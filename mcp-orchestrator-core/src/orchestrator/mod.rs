@@ -52,7 +52,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::{PrincipalId, SessionId};
 use crate::jsonrpc::{Kind, Members};
 use crate::metrics::Metrics;
-use crate::pool::Pool;
+use crate::pool::{Ending, Pool};
 use crate::protocol::method;
 use crate::router::Router;
 use crate::runtime::LogBook;
@@ -250,14 +250,24 @@ impl Orchestrator {
             .for_each(|session| session.close_general());
     }
 
-    /// Lets calls finish, up to `grace`, then ends everything that runs here.
+    /// Lets calls finish, up to `grace`, then ends everything that runs here. What outlives this process goes on.
     pub async fn shutdown(&self, grace: Duration) {
+        self.end(grace, Ending::Leave).await;
+    }
+
+    /// As [`shutdown`](Self::shutdown), and what outlives this process goes to rest where it was started here. What ran
+    /// before goes on.
+    pub async fn undo(&self, grace: Duration) {
+        self.end(grace, Ending::Rest).await;
+    }
+
+    async fn end(&self, grace: Duration, started: Ending) {
         for session in self.inner.sessions.all() {
             if session.idle_for() > Duration::ZERO {
                 self.inner.end_session(&session);
             }
         }
-        self.inner.pool.shutdown(grace).await;
+        self.inner.pool.shutdown(grace, started).await;
         for session in self.inner.sessions.all() {
             self.inner.end_session(&session);
         }

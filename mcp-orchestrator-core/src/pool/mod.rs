@@ -91,7 +91,7 @@ pub(crate) struct Spec {
 
 /// What becomes of an instance that is used no longer.
 #[derive(Clone, Copy, Debug)]
-enum Ending {
+pub(crate) enum Ending {
     /// Nothing runs, all that a start needs is kept.
     Rest,
     /// Nothing is left.
@@ -282,8 +282,9 @@ impl Pool {
         }
     }
 
-    /// Ends everything: waits for calls in flight up to `grace`, then stops what does not go on without us.
-    pub(crate) async fn shutdown(self: &Arc<Self>, grace: Duration) {
+    /// Ends everything: waits for calls in flight up to `grace`, then lets go of what ran before, and ends what was
+    /// started here so.
+    pub(crate) async fn shutdown(self: &Arc<Self>, grace: Duration, started: Ending) {
         self.closing.cancel();
         let slots: Vec<_> = self
             .servers
@@ -295,7 +296,12 @@ impl Pool {
             if let Some(handle) = slot.current() {
                 // Whoever listens to it until it is gone shall not wait for the slot.
                 slot.clear(&handle);
-                self.end(handle, grace, Ending::Leave).await;
+                let ending = if handle.joined {
+                    Ending::Leave
+                } else {
+                    started
+                };
+                self.end(handle, grace, ending).await;
             }
         });
         futures_util::future::join_all(ends).await;
