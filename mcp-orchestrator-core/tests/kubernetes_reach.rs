@@ -13,6 +13,8 @@ mod access;
 mod attach;
 #[path = "kubernetes_reach/cluster.rs"]
 mod cluster;
+#[path = "kubernetes_reach/credentials.rs"]
+mod credentials;
 #[path = "kubernetes_reach/forward.rs"]
 mod forward;
 #[path = "kubernetes_reach/joined.rs"]

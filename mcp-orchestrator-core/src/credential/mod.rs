@@ -11,6 +11,8 @@ mod configured;
 mod installations;
 mod installed;
 mod json;
+#[cfg(feature = "kubernetes")]
+mod kubernetes;
 #[cfg(feature = "local-store")]
 mod local;
 mod memory;
@@ -34,6 +36,8 @@ pub use self::chain::ChainResolver;
 pub use self::configured::ConfiguredResolver;
 pub use self::installations::{InstallationKey, Installations, Installed};
 pub use self::installed::InstalledResolver;
+#[cfg(feature = "kubernetes")]
+pub use self::kubernetes::KubernetesCredentials;
 #[cfg(feature = "local-store")]
 pub use self::local::{KeySource, LocalCredentials, LocalOptions};
 pub use self::memory::MemoryCredentials;

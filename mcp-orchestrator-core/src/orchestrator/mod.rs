@@ -16,6 +16,7 @@ mod forward;
 mod header_params;
 mod hear;
 mod hello;
+mod limits;
 mod listen;
 mod lists;
 mod logging;
@@ -40,6 +41,7 @@ use self::context::Context;
 pub use self::control::{InstanceInfo, InstanceState};
 use self::events::Listeners;
 pub use self::explain::Explanation;
+pub use self::limits::Limits;
 use self::lists::Refreshing;
 use self::subscriptions::Subscriptions;
 use self::tasks::Tasks;
@@ -102,6 +104,7 @@ struct Inner {
     metrics: Arc<Metrics>,
     no_credential: Arc<Credential>,
     session_idle: Duration,
+    in_flight: limits::InFlight,
     draining: tokio_util::sync::CancellationToken,
 }
 

@@ -7,6 +7,7 @@ mod life;
 mod link;
 mod orphans;
 mod rejoin;
+mod room;
 mod rotate;
 mod slot;
 mod start;
@@ -70,6 +71,7 @@ pub(crate) struct Pool {
     minding: AtomicBool,
     /// Instances whose conversation broke off.
     lost: rejoin::Lost,
+    room: room::Room,
     /// Whether all callers are one person.
     single_principal: bool,
 }
@@ -122,6 +124,7 @@ impl Pool {
             endings: end::Endings::default(),
             minding: AtomicBool::new(false),
             lost: rejoin::Lost::default(),
+            room: room::Room::default(),
             single_principal,
         })
     }

@@ -87,9 +87,19 @@ impl Space {
 
     /// Binds the Role of an orchestrator outside of the cluster to this account.
     pub(crate) async fn bind(&self, account: &str) {
+        self.bind_role(account, false).await;
+    }
+
+    /// Binds the Role of an orchestrator in the cluster to this account.
+    #[allow(dead_code, reason = "of the suites that share this file only one needs it")]
+    pub(crate) async fn bind_inside(&self, account: &str) {
+        self.bind_role(account, true).await;
+    }
+
+    async fn bind_role(&self, account: &str, inside: bool) {
         let create = PostParams::default();
         let roles: Api<Role> = self.api();
-        let role = role(account, &self.name, false);
+        let role = role(account, &self.name, inside);
         roles.create(&create, &role).await.unwrap();
         let bindings: Api<RoleBinding> = self.api();
         let binding = RoleBinding {

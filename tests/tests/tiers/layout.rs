@@ -43,6 +43,7 @@ const ROWS: &[Row] = &[
     ("credential::configured", 2, Own("credential::configured")),
     ("credential::sources", 2, Common),
     ("credential::installed", 2, Own("credential::installed")),
+    ("credential::kubernetes", 2, Own("runtime::kubernetes")),
     ("credential::local", 2, Own("credential::local")),
     ("credential::memory", 2, Own("credential::memory")),
     ("router::table", 2, Own("router::table")),
@@ -61,6 +62,7 @@ const ROWS: &[Row] = &[
     ("state::files", 2, Own("state::files")),
     ("state::lock", 2, Common),
     ("state::private", 2, Common),
+    ("state::remains", 2, Own("state::files")),
     ("state::memory", 2, Own("state::memory")),
     ("transport", 2, Own("transport")),
     // 3: the engine
@@ -102,17 +104,17 @@ pub(crate) const HEAVY: &[(&str, &str)] = &[
     ),
     (
         "kube::",
-        "mcp-orchestrator-core/src/runtime/kubernetes|mcp-orchestrator-core/src/state/config_maps.rs",
+        "mcp-orchestrator-core/src/runtime/kubernetes|mcp-orchestrator-core/src/state/config_maps.rs|mcp-orchestrator-core/src/credential/kubernetes",
     ),
     (
         "k8s_openapi::",
-        "mcp-orchestrator-core/src/runtime/kubernetes|mcp-orchestrator-core/src/state/config_maps.rs",
+        "mcp-orchestrator-core/src/runtime/kubernetes|mcp-orchestrator-core/src/state/config_maps.rs|mcp-orchestrator-core/src/credential/kubernetes",
     ),
     ("redb::", "mcp-orchestrator-core/src/credential/local"),
     ("rustix::", "mcp-orchestrator-core/src/runtime/process"),
     (
         "rustls::",
-        "mcp-orchestrator-core/src/runtime/remote|mcp-orchestrator-core/src/runtime/kubernetes|mcp-orchestrator-core/src/auth/jwt",
+        "mcp-orchestrator-core/src/runtime/remote|mcp-orchestrator-core/src/runtime/kubernetes|mcp-orchestrator-core/src/auth/jwt|mcp-orchestrator-gateway/src/tls.rs",
     ),
     (
         "ring::signature",

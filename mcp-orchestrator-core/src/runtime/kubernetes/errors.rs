@@ -166,7 +166,7 @@ impl fmt::Display for Action<'_> {
 }
 
 /// An error and its causes, each told once.
-pub(super) fn causes(error: &dyn std::error::Error) -> String {
+pub(crate) fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {

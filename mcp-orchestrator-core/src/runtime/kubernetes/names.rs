@@ -9,7 +9,7 @@ use crate::runtime::InstanceKey;
 use crate::seal::hex;
 
 /// Who owns the fields that we write.
-pub(super) const MANAGER: &str = "mcp-orchestrator";
+pub(crate) const MANAGER: &str = "mcp-orchestrator";
 /// The one container that runs the server.
 pub(super) const CONTAINER: &str = "server";
 
@@ -18,7 +18,7 @@ pub(super) const ORCHESTRATOR: &str = "mcp-orchestrator.dev/orchestrator";
 /// Label: the instance's name, on its objects and its pods. It selects the pods.
 pub(super) const INSTANCE: &str = "app.kubernetes.io/instance";
 /// Label: what kind of thing it is; `mcp-server` for instances.
-pub(super) const COMPONENT: &str = "app.kubernetes.io/component";
+pub(crate) const COMPONENT: &str = "app.kubernetes.io/component";
 /// The value of [`COMPONENT`] on all that belongs to an instance.
 pub(super) const MCP_SERVER: &str = "mcp-server";
 
@@ -46,6 +46,17 @@ pub(super) fn labels(key: &InstanceKey, orchestrator: &str) -> BTreeMap<String, 
     .into_iter()
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .collect()
+}
+
+/// The labels of what an orchestrator has besides instances.
+pub(crate) fn component_labels(orchestrator: &str, component: &str) -> BTreeMap<String, String> {
+    [
+        ("app.kubernetes.io/managed-by", MANAGER),
+        (COMPONENT, component),
+        (ORCHESTRATOR, orchestrator),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .into()
 }
 
 /// Selects what belongs to the instances of an orchestrator.

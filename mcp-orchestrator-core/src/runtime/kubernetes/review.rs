@@ -80,10 +80,10 @@ pub const RULES: &[Rule] = &[
         "leases",
         &["get", "create", "update"],
     ),
-    // The state key, and what servers listed; outside both stand in the state directory.
+    // Stored credentials, the state key, and what servers listed; outside all stand in the state directory.
     Rule {
         place: Place::Inside,
-        ..rule("", "secrets", &["get"])
+        ..rule("", "secrets", &["get", "watch"])
     },
     Rule {
         place: Place::Inside,

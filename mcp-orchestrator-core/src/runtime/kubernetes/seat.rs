@@ -1,6 +1,5 @@
 //! What an orchestrator has in its cluster besides instances: the owner of all, the Lease, the state.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,7 +9,7 @@ use tokio::sync::watch;
 
 use super::access::Access;
 use super::lease::{Held, Holder, LeaseOptions, identity};
-use super::names::{MANAGER, ORCHESTRATOR};
+use super::names::component_labels;
 use super::owner;
 use super::state_key::state_key;
 use crate::error::{ErrorKind, Result};
@@ -43,7 +42,7 @@ impl Seat {
         };
         let options = LeaseOptions {
             identity: identity(access.is_inside(), Some(state)),
-            labels: labels(&name, "lease"),
+            labels: component_labels(&name, "lease"),
             owner: owner.clone(),
             name: name.clone(),
         };
@@ -76,12 +75,17 @@ impl Seat {
     /// # Errors
     /// Where it can be neither read nor made.
     pub async fn state_key(&self) -> Result<Arc<StateKey>> {
-        state_key(&self.access, &self.name, labels(&self.name, "state")).await
+        state_key(
+            &self.access,
+            &self.name,
+            component_labels(&self.name, "state"),
+        )
+        .await
     }
 
     /// Documents in the cluster, which go with the orchestrator.
     pub fn documents(&self) -> Arc<dyn StateStore> {
-        let labels = labels(&self.name, "state");
+        let labels = component_labels(&self.name, "state");
         let state = ConfigMapState::new(self.access.clone(), self.name.clone(), labels);
         let state = state.while_acting(self.acts());
         Arc::new(match &self.owner {
@@ -104,15 +108,4 @@ impl fmt::Debug for Seat {
             .field("holder", &self.holder)
             .finish_non_exhaustive()
     }
-}
-
-fn labels(name: &str, component: &str) -> BTreeMap<String, String> {
-    let labels = [
-        ("app.kubernetes.io/managed-by", MANAGER),
-        ("app.kubernetes.io/component", component),
-        (ORCHESTRATOR, name),
-    ];
-    labels
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .into()
 }

@@ -31,7 +31,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// The pauses of a watch that is cut again and again.
 #[derive(Debug, Default)]
-struct Pauses(u32);
+pub(crate) struct Pauses(u32);
 
 impl Iterator for Pauses {
     type Item = Duration;

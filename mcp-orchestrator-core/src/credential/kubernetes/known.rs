@@ -1,0 +1,120 @@
+//! What the watch has shown: from it come the changes that are told, and what is swept.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::runtime::watcher::Event;
+
+use super::object::Facts;
+use crate::credential::StoreChange;
+use crate::credential::changes::Changes;
+
+/// Records by the names of their Secrets.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    records: Mutex<Records>,
+    changes: Changes,
+}
+
+#[derive(Debug, Default)]
+struct Records {
+    by_secret: HashMap<String, Facts>,
+    /// What a new list has shown so far.
+    listed: HashMap<String, Facts>,
+}
+
+/// What an event was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Seen {
+    /// One change, or a part of a list.
+    Part,
+    /// All that there is has been seen.
+    All,
+}
+
+impl Known {
+    pub(super) fn changes(&self) -> &Changes {
+        &self.changes
+    }
+
+    /// Takes an event in, and tells what has changed by it.
+    pub(super) fn take(&self, event: Event<Secret>, synced: bool) -> Seen {
+        let mut records = self.records();
+        match event {
+            Event::Init => records.listed.clear(),
+            Event::InitApply(secret) => {
+                if let Some((name, facts)) = named(&secret) {
+                    records.listed.insert(name, facts);
+                }
+            }
+            Event::InitDone => {
+                let listed = std::mem::take(&mut records.listed);
+                let before = std::mem::replace(&mut records.by_secret, listed);
+                // Before the first list nobody knew anything, so nothing has changed.
+                if synced {
+                    self.compare(&before, &records.by_secret);
+                }
+                return Seen::All;
+            }
+            Event::Apply(secret) => match named(&secret) {
+                Some((name, facts)) => {
+                    let before = records.by_secret.insert(name, facts.clone());
+                    if before.is_none_or(|before| before.version != facts.version) {
+                        self.changes.tell(StoreChange::Put(facts.key));
+                    }
+                }
+                None => {
+                    let name = secret.metadata.name.unwrap_or_default();
+                    tracing::warn!(
+                        secret = name,
+                        "a secret with the labels of a stored record is none"
+                    );
+                }
+            },
+            Event::Delete(secret) => {
+                let name = secret.metadata.name.unwrap_or_default();
+                if let Some(facts) = records.by_secret.remove(&name) {
+                    self.changes.tell(StoreChange::Deleted(facts.key));
+                }
+            }
+        }
+        Seen::Part
+    }
+
+    fn compare(&self, before: &HashMap<String, Facts>, now: &HashMap<String, Facts>) {
+        for (name, facts) in now {
+            if before
+                .get(name)
+                .is_none_or(|before| before.version != facts.version)
+            {
+                self.changes.tell(StoreChange::Put(facts.key.clone()));
+            }
+        }
+        for (name, facts) in before {
+            if !now.contains_key(name) {
+                self.changes.tell(StoreChange::Deleted(facts.key.clone()));
+            }
+        }
+    }
+
+    /// What is over, at most so many: the Secret's name and its version.
+    pub(super) fn over(&self, now: SystemTime, most: usize) -> Vec<(String, String)> {
+        let records = self.records();
+        let over = records
+            .by_secret
+            .iter()
+            .filter(|(_, facts)| facts.is_over(now));
+        let named = over.map(|(name, facts)| (name.clone(), facts.version.clone()));
+        named.take(most).collect()
+    }
+
+    fn records(&self) -> MutexGuard<'_, Records> {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn named(secret: &Secret) -> Option<(String, Facts)> {
+    Some((secret.metadata.name.clone()?, Facts::of(secret)?))
+}

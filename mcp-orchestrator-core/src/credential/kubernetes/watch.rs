@@ -1,0 +1,69 @@
+//! The one watch of a store's Secrets, and the sweep of what is over.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use futures_util::StreamExt as _;
+use kube::runtime::WatchStreamExt as _;
+use kube::runtime::watcher::{Config, watcher};
+use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
+
+use super::Shared;
+use super::known::Seen;
+use crate::runtime::kubernetes::errors::causes;
+use crate::runtime::kubernetes::watch::Pauses;
+
+/// How often what is over is swept.
+const SWEEP_EVERY: Duration = Duration::from_secs(600);
+/// How many at a time.
+const SWEPT: usize = 200;
+
+/// Follows the Secrets until the store is dropped; `synced` tells that all were seen once.
+pub(super) async fn follow(shared: Arc<Shared>, synced: watch::Sender<bool>) {
+    let config = Config::default().labels(&shared.names.selector(None));
+    let mut events = pin!(watcher(shared.secrets(), config).backoff(Pauses::default()));
+    let mut sweeps = tokio::time::interval(SWEEP_EVERY);
+    sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    sweeps.tick().await;
+    loop {
+        let event = tokio::select! {
+            event = events.next() => event,
+            _ = sweeps.tick() => {
+                sweep(&shared).await;
+                continue;
+            }
+            () = shared.closing.cancelled() => return,
+        };
+        match event {
+            Some(Ok(event)) => {
+                if shared.known.take(event, *synced.borrow()) == Seen::All {
+                    synced.send_replace(true);
+                    sweep(&shared).await;
+                }
+            }
+            Some(Err(error)) => {
+                let error = causes(&error);
+                tracing::warn!(
+                    error,
+                    "the watch of stored credentials was cut and begins anew"
+                );
+            }
+            None => return,
+        }
+    }
+}
+
+/// Takes away what is over, as it was seen: one that was written anew meanwhile stays.
+async fn sweep(shared: &Shared) {
+    for (name, version) in shared.known.over(SystemTime::now(), SWEPT) {
+        let deleted = tokio::select! {
+            deleted = shared.delete(&name, &version) => deleted,
+            () = shared.closing.cancelled() => return,
+        };
+        if let Err(error) = deleted {
+            tracing::debug!(%error, "a stored record that is over was not swept");
+        }
+    }
+}
