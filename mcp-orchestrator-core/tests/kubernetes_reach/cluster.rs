@@ -91,7 +91,10 @@ impl Space {
     }
 
     /// Binds the Role of an orchestrator in the cluster to this account.
-    #[allow(dead_code, reason = "of the suites that share this file only one needs it")]
+    #[allow(
+        dead_code,
+        reason = "of the suites that share this file only one needs it"
+    )]
     pub(crate) async fn bind_inside(&self, account: &str) {
         self.bind_role(account, true).await;
     }
