@@ -83,7 +83,7 @@ pub const RULES: &[Rule] = &[
     // Stored credentials, the state key, and what servers listed; outside all stand in the state directory.
     Rule {
         place: Place::Inside,
-        ..rule("", "secrets", &["get", "watch"])
+        ..rule("", "secrets", &["get"])
     },
     Rule {
         place: Place::Inside,
