@@ -32,6 +32,10 @@ pub enum ErrorKind {
     MissingCapability,
     /// Nobody could tell who calls.
     Unauthenticated,
+    /// What tells who calls, as an identity provider, does not answer now; try again later.
+    CallerUnknowable,
+    /// Known, but the token lacks a scope that is needed.
+    InsufficientScope,
     /// Known, but not allowed.
     Forbidden,
     /// No such session, or not this principal's.
@@ -206,6 +210,7 @@ impl Error {
             | ErrorKind::TimedOut
             | ErrorKind::Protocol => Fault::Server,
             ErrorKind::Overloaded
+            | ErrorKind::CallerUnknowable
             | ErrorKind::Conflict
             | ErrorKind::Config
             | ErrorKind::Unsupported

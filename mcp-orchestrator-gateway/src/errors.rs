@@ -33,7 +33,8 @@ fn table(kind: ErrorKind, era: Era) -> (StatusCode, i32) {
         K::UnsupportedVersion => (StatusCode::BAD_REQUEST, code::UNSUPPORTED_VERSION),
         K::MissingCapability => (StatusCode::BAD_REQUEST, code::MISSING_CAPABILITY),
         K::Unauthenticated => (StatusCode::UNAUTHORIZED, code::INVALID_REQUEST),
-        K::Forbidden => (StatusCode::FORBIDDEN, code::INVALID_REQUEST),
+        K::CallerUnknowable => (StatusCode::SERVICE_UNAVAILABLE, own::UNAVAILABLE),
+        K::Forbidden | K::InsufficientScope => (StatusCode::FORBIDDEN, code::INVALID_REQUEST),
         K::SessionNotFound => (StatusCode::NOT_FOUND, code::SESSION_NOT_FOUND),
         K::GatewayNotFound => (StatusCode::NOT_FOUND, code::INVALID_REQUEST),
         K::MethodNotFound if era == Era::Modern => (StatusCode::NOT_FOUND, code::METHOD_NOT_FOUND),
@@ -111,7 +112,11 @@ pub(crate) fn response(error: &Error, id: Option<&str>, era: Era) -> Response {
     if status == StatusCode::UNAUTHORIZED {
         headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
-    if status == StatusCode::TOO_MANY_REQUESTS {
+    let later = [
+        StatusCode::TOO_MANY_REQUESTS,
+        StatusCode::SERVICE_UNAVAILABLE,
+    ];
+    if later.contains(&status) {
         let seconds = error
             .retry_after()
             .map_or(1, |after| after.as_secs().max(1));

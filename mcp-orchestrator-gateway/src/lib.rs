@@ -37,6 +37,8 @@
 //! ```
 
 #[cfg(feature = "program")]
+mod access;
+#[cfg(feature = "program")]
 pub mod args;
 mod batch;
 #[cfg(feature = "program")]

@@ -6,13 +6,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use mcp_orchestrator_core::auth::{
-    Authenticator, AuthenticatorChain, LocalAuthenticator, TokenAuthenticator, WithDirectory,
-};
+use mcp_orchestrator_core::auth::LocalAuthenticator;
 use mcp_orchestrator_core::config::{Built, Loaded, Settings, load};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
+use crate::access::{self, Access};
 use crate::args::GatewayArgs;
 use crate::control::{Control, Socket, wire};
 use crate::{
@@ -61,6 +60,7 @@ impl Failure {
 pub struct Gateway {
     args: GatewayArgs,
     settings: Settings,
+    access: Access,
     built: Arc<Built>,
     listener: TcpListener,
     metrics: Option<TcpListener>,
@@ -80,7 +80,8 @@ impl Gateway {
             load(&args.files.config, &options).map_err(Failure::config)?;
         telemetry::install(&args, &settings.log).map_err(Failure::config)?;
         notices.iter().for_each(|notice| tracing::warn!("{notice}"));
-        reachable(&settings)?;
+        access::reachable(&settings).map_err(Failure::config)?;
+        let access = Access::new(&settings.auth).map_err(Failure::config)?;
         let listener = bind(settings.listen).await?;
         let metrics = match settings.metrics_listen {
             Some(address) => Some(bind(address).await?),
@@ -100,6 +101,7 @@ impl Gateway {
         Ok(Self {
             args,
             settings,
+            access,
             built,
             listener,
             metrics,
@@ -130,13 +132,11 @@ impl Gateway {
             allowed_hosts: self.settings.allowed_hosts.clone(),
             ..Options::default()
         };
-        let authenticators =
-            AuthenticatorChain::new(self.authenticators()).map_err(Failure::run)?;
-        let directory = Arc::clone(self.built.directory());
-        let known: Arc<dyn Authenticator> = Arc::new(WithDirectory::new(authenticators, directory));
-        let endpoint =
-            Endpoint::new(orchestrator.clone(), [known], options).map_err(Failure::run)?;
+        let who = self.access.authenticator(&self.built);
+        let who = who.map_err(Failure::run)?;
+        let endpoint = Endpoint::new(orchestrator.clone(), [who], options).map_err(Failure::run)?;
         let mut beside = self.beside()?;
+        beside.spawn(self.access.greet());
         let grace = self.args.grace();
         let stopping = orchestrator.clone();
         let when = async move {
@@ -154,21 +154,6 @@ impl Gateway {
 }
 
 impl Gateway {
-    /// Who tells who calls, in the order in which they are asked.
-    fn authenticators(&self) -> Vec<Arc<dyn Authenticator>> {
-        let mut authenticators: Vec<Arc<dyn Authenticator>> = Vec::new();
-        if self.settings.auth.local {
-            authenticators.push(Arc::new(LocalAuthenticator::for_system_user()));
-        }
-        if self.settings.auth.tokens {
-            let tokens: Arc<dyn Authenticator> =
-                Arc::<TokenAuthenticator>::clone(self.built.tokens());
-            // Before the local user: who shows a token, is whom it names.
-            authenticators.insert(0, tokens);
-        }
-        authenticators
-    }
-
     /// What runs beside the endpoint: reload, metrics, control.
     fn beside(&mut self) -> Result<JoinSet<()>, Failure> {
         let mut beside = JoinSet::new();
@@ -226,27 +211,6 @@ fn built(error: mcp_orchestrator_core::Error) -> Failure {
         mcp_orchestrator_core::ErrorKind::Config => Failure::config(error),
         _ => Failure::run(error),
     }
-}
-
-/// Whether it may listen where it is to: others than the local user are to be told apart.
-fn reachable(settings: &Settings) -> Result<(), Failure> {
-    let (listen, auth) = (settings.listen, &settings.auth);
-    if listen.ip().is_loopback() {
-        return Ok(());
-    }
-    if !auth.knows_others() {
-        return Err(Failure::config(format!(
-            "{listen} is reachable from other machines, and nothing is configured that tells who calls: name `issuers` or \
-             allow `tokens` in `auth`, or listen on a loopback address"
-        )));
-    }
-    if auth.tls.is_none() && auth.trusted_proxies.is_empty() {
-        tracing::warn!(
-            %listen,
-            "tokens travel in the clear: set `tls`, or `trusted_proxies` where a proxy in front speaks TLS"
-        );
-    }
-    Ok(())
 }
 
 /// Serving goes on where the control endpoint has no place.

@@ -25,6 +25,7 @@ pub struct Client {
     user: String,
     next: Arc<AtomicU64>,
     receive_buffer: Option<u32>,
+    token: Option<String>,
 }
 
 /// A response whose body may still be coming.
@@ -79,7 +80,15 @@ impl Client {
             user: user.into(),
             next: Arc::new(AtomicU64::new(100)),
             receive_buffer: None,
+            token: None,
         }
+    }
+
+    /// The same, showing a token.
+    #[must_use]
+    pub fn bearer(mut self, token: &str) -> Self {
+        self.token = Some(token.to_owned());
+        self
     }
 
     /// The same with connections that take few bytes before they are read.
@@ -131,6 +140,9 @@ impl Client {
             );
         } else {
             head.push_str("accept: text/event-stream\r\n");
+        }
+        if let Some(token) = &self.token {
+            let _ = write!(head, "authorization: Bearer {token}\r\n");
         }
         for (name, value) in headers {
             let _ = write!(head, "{name}: {value}\r\n");

@@ -38,9 +38,11 @@ impl Authenticator for AuthenticatorChain {
                 return Ok(Some(who));
             }
         }
-        Err(Error::new(
-            ErrorKind::Unauthenticated,
-            "the request carries nothing that tells who sends it",
-        ))
+        let text = if parts.headers.contains_key(http::header::AUTHORIZATION) {
+            "the request's token is none that is known here"
+        } else {
+            "the request carries nothing that tells who sends it"
+        };
+        Err(Error::new(ErrorKind::Unauthenticated, text))
     }
 }

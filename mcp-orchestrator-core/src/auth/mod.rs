@@ -3,6 +3,8 @@
 mod algorithm;
 mod chain;
 mod directory;
+#[cfg(feature = "jwt")]
+mod jwt;
 mod local;
 mod network;
 mod public_url;
@@ -17,6 +19,8 @@ use secrecy::SecretString;
 pub use self::algorithm::Algorithm;
 pub use self::chain::AuthenticatorChain;
 pub use self::directory::{Directory, People, Team, WithDirectory};
+#[cfg(feature = "jwt")]
+pub use self::jwt::{Audience, FetchLimits, JwtAuthenticator, JwtOptions};
 pub use self::local::{LocalAuthenticator, LoopbackListener};
 pub use self::network::{InvalidNetwork, Network};
 pub use self::public_url::{InvalidPublicUrl, PublicUrl};
@@ -153,6 +157,7 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
     /// Who sends this request.
     ///
     /// # Errors
-    /// [`Unauthenticated`](crate::ErrorKind::Unauthenticated) or [`Forbidden`](crate::ErrorKind::Forbidden).
+    /// [`Unauthenticated`](crate::ErrorKind::Unauthenticated), [`InsufficientScope`](crate::ErrorKind::InsufficientScope),
+    /// or [`CallerUnknowable`](crate::ErrorKind::CallerUnknowable) where it cannot be told now.
     async fn authenticate(&self, parts: &http::request::Parts) -> Result<Option<Authenticated>>;
 }

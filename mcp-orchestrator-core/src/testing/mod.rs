@@ -2,6 +2,8 @@
 
 pub mod auth;
 pub mod credential;
+#[cfg(feature = "jwt")]
+pub mod issuer;
 pub mod router;
 pub mod runtime;
 pub mod state;

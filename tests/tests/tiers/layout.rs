@@ -34,6 +34,7 @@ const ROWS: &[Row] = &[
     ("state", 1, Common),
     // 2: implementations, and what they share
     ("auth::chain", 2, Own("auth::chain")),
+    ("auth::jwt", 2, Own("auth::jwt")),
     ("auth::local", 2, Own("auth::local")),
     ("auth::tokens", 2, Own("auth::tokens")),
     ("credential::cached", 2, Own("credential::cached")),
@@ -112,7 +113,11 @@ pub(crate) const HEAVY: &[(&str, &str)] = &[
     ("rustix::", "mcp-orchestrator-core/src/runtime/process"),
     (
         "rustls::",
-        "mcp-orchestrator-core/src/runtime/remote|mcp-orchestrator-core/src/runtime/kubernetes",
+        "mcp-orchestrator-core/src/runtime/remote|mcp-orchestrator-core/src/runtime/kubernetes|mcp-orchestrator-core/src/auth/jwt",
+    ),
+    (
+        "ring::signature",
+        "mcp-orchestrator-core/src/auth/jwt|mcp-orchestrator-core/src/testing/issuer",
     ),
     ("schemars::", "mcp-orchestrator-core/src/config/"),
     ("serde_saphyr::", "mcp-orchestrator-core/src/config/"),

@@ -1,0 +1,58 @@
+//! Why a token does not hold, or why that cannot be told.
+
+use std::time::Duration;
+
+use crate::error::{Error, ErrorKind};
+
+/// When it is worth another try where an issuer does not answer.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// What is wrong with a token of ours. No message holds the token or a claim that it should not have had.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum JwtError {
+    #[error("the token's header cannot be read")]
+    Header,
+    #[error("the token is not signed in a way that is allowed here ({0})")]
+    Algorithm(String),
+    #[error("the token demands an extension that is not known here")]
+    Critical,
+    #[error("the token is of a kind that gives no access ({0})")]
+    Type(String),
+    #[error("the token is signed by a key that its issuer does not list (any more)")]
+    UnknownKey,
+    #[error("the token's signature is wrong")]
+    Signature,
+    #[error("the token's claim {0:?} is missing or not what it should be")]
+    Claim(String),
+    #[error("the token has expired")]
+    Expired,
+    #[error("the token is not valid yet")]
+    NotYet,
+    #[error("the token is for another audience")]
+    Audience,
+    #[error("the token's user is no name that can be used here: {0}")]
+    User(String),
+    #[error("the token lacks a scope that is needed: {0}")]
+    Scope(String),
+    #[error("who calls cannot be told now: the keys of issuer {issuer} are not at hand: {why}")]
+    NoKeys { issuer: String, why: String },
+    #[error("issuer {issuer}: {why}")]
+    Config { issuer: String, why: String },
+}
+
+impl From<JwtError> for Error {
+    fn from(error: JwtError) -> Self {
+        let kind = match error {
+            JwtError::Scope(_) => ErrorKind::InsufficientScope,
+            JwtError::NoKeys { .. } => ErrorKind::CallerUnknowable,
+            JwtError::Config { .. } => ErrorKind::Config,
+            _ => ErrorKind::Unauthenticated,
+        };
+        let again = kind == ErrorKind::CallerUnknowable;
+        let error = Self::new(kind, error.to_string());
+        if again {
+            return error.with_retry_after(AGAIN);
+        }
+        error
+    }
+}

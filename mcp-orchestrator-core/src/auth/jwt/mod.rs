@@ -1,0 +1,176 @@
+//! Tokens of an OIDC issuer: signed by a key that it lists, for this gateway, not expired.
+//!
+//! The keys are found by the issuer's metadata, kept, and fetched again when they age and when a token names one that is
+//! not known. A token that was checked is remembered until it expires, or until a key of the issuer is gone; then a call
+//! costs a hash and a look-up. An issuer that does not answer keeps nothing from starting: its tokens are refused with
+//! the reason until it does, and those of keys at hand are taken on.
+
+mod claims;
+mod errors;
+mod fetch;
+mod keys;
+mod options;
+mod remembered;
+mod source;
+mod token;
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use async_trait::async_trait;
+use http::request::Parts;
+use secrecy::SecretString;
+
+use self::errors::JwtError;
+use self::fetch::Fetcher;
+use self::keys::Signed;
+pub use self::options::{Audience, FetchLimits, JwtOptions};
+use self::remembered::{Checked, Remembered, TokenHash, hash};
+use self::source::KeySource;
+use self::token::Token;
+use super::{Authenticated, Authenticator};
+use crate::error::Result;
+
+/// Knows whom an issuer's tokens name.
+///
+/// A request without a bearer token, with one that is no JWT, or with one of another issuer is "not mine"; a token of
+/// this issuer holds, or the request ends with the reason.
+#[derive(Debug)]
+pub struct JwtAuthenticator {
+    options: JwtOptions,
+    keys: KeySource,
+    remembered: Arc<Remembered>,
+}
+
+impl JwtAuthenticator {
+    /// One for this issuer. Nothing is fetched yet.
+    ///
+    /// # Errors
+    /// [`Config`](crate::ErrorKind::Config) where the issuer is no address, or no token could ever be taken.
+    pub fn new(options: JwtOptions) -> Result<Self> {
+        check(&options)?;
+        let remembered = Arc::new(Remembered::new(options.remembered));
+        let fetcher = Fetcher::new(
+            options.issuer.clone(),
+            options.jwks_url.clone(),
+            options.fetch.timeout,
+        );
+        let keys = KeySource::new(
+            options.issuer.clone(),
+            fetcher,
+            options.fetch,
+            Arc::clone(&remembered),
+        );
+        Ok(Self {
+            options,
+            keys,
+            remembered,
+        })
+    }
+
+    /// What is expected of its tokens.
+    pub fn options(&self) -> &JwtOptions {
+        &self.options
+    }
+
+    /// Fetches the issuer's keys ahead of the first token.
+    ///
+    /// # Errors
+    /// [`CallerUnknowable`](crate::ErrorKind::CallerUnknowable) with the reason; the next token asks again.
+    ///
+    /// # Cancel safety
+    /// Dropping the future ends the question unless others wait for it.
+    pub async fn fetch(&self) -> Result<()> {
+        Ok(self.keys.fetch().await?)
+    }
+
+    async fn checked(
+        &self,
+        hash: TokenHash,
+        token: Token<'_>,
+        now: u64,
+    ) -> Result<Arc<Checked>, JwtError> {
+        let signature = token.signature(&self.options.algorithms)?;
+        let key = signature.key.as_deref();
+        let era = self.remembered.era(&hash);
+        let keys = self.keys.keys(key, signature.algorithm).await?;
+        if !keys.has(key, signature.algorithm) {
+            return Err(JwtError::UnknownKey);
+        }
+        let signed = Signed {
+            key,
+            algorithm: signature.algorithm,
+            message: token.message.as_bytes(),
+            signature: &signature.bytes,
+        };
+        if !keys.verifies(&signed) {
+            return Err(JwtError::Signature);
+        }
+        let end = claims::end(&token.claims, now)?;
+        claims::scopes(&token.claims, &self.options.scopes)?;
+        let checked = Arc::new(Checked {
+            principal: Arc::new(claims::principal(&token.claims, &self.options)?),
+            audience: claims::audience(&token.claims),
+            end,
+        });
+        self.remembered.keep(hash, era, Arc::clone(&checked));
+        Ok(checked)
+    }
+}
+
+fn check(options: &JwtOptions) -> Result<(), JwtError> {
+    let wrong = |why: &str| JwtError::Config {
+        issuer: options.issuer.clone(),
+        why: why.to_owned(),
+    };
+    let uri = options.issuer.parse::<http::Uri>().ok();
+    let scheme = uri.as_ref().and_then(http::Uri::scheme_str);
+    if !matches!(scheme, Some("https" | "http")) {
+        return Err(wrong("its name is no address as https://idp.example.com"));
+    }
+    if options.algorithms.is_empty() {
+        return Err(wrong("no algorithm is allowed, so no token could be taken"));
+    }
+    if options.audience == Audience::OneOf(Vec::new()) {
+        return Err(wrong("no audience is allowed, so no token could be taken"));
+    }
+    Ok(())
+}
+
+#[deny(clippy::missing_trait_methods)]
+#[async_trait]
+impl Authenticator for JwtAuthenticator {
+    async fn authenticate(&self, parts: &Parts) -> Result<Option<Authenticated>> {
+        let Some(text) = token::bearer(parts) else {
+            return Ok(None);
+        };
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = now.unwrap_or_default().as_secs();
+        self.keys.renew();
+        let hash = hash(text);
+        let checked = match self.remembered.find(&hash, now) {
+            Some(checked) => checked,
+            None => {
+                let Some(token) = Token::parse(text) else {
+                    return Ok(None);
+                };
+                if token.issuer() != Some(&self.options.issuer) {
+                    return Ok(None);
+                }
+                Box::pin(self.checked(hash, token, now)).await?
+            }
+        };
+        if !self
+            .options
+            .audience
+            .admits(&checked.audience, parts.uri.path())
+        {
+            return Err(JwtError::Audience.into());
+        }
+        let who = Authenticated::new(Arc::clone(&checked.principal));
+        Ok(Some(who.with_token(SecretString::from(text))))
+    }
+}
+
+#[cfg(test)]
+mod tests;

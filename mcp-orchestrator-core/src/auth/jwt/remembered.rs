@@ -1,0 +1,149 @@
+//! Tokens that were checked, by a hash of the whole token, until they expire: a call pays for no signature twice.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use sha2::{Digest as _, Sha256};
+
+use crate::auth::Principal;
+
+/// Parts that are locked by themselves, so that callers do not wait for each other.
+const SHARDS: usize = 16;
+
+/// What a checked token said.
+#[derive(Debug)]
+pub(super) struct Checked {
+    pub(super) principal: Arc<Principal>,
+    pub(super) audience: Vec<String>,
+    /// When it ends, in seconds since 1970.
+    pub(super) end: u64,
+}
+
+/// The hash of a token. Only the whole token counts: its signature alone stands for nothing.
+pub(super) type TokenHash = [u8; 32];
+
+pub(super) fn hash(token: &str) -> TokenHash {
+    Sha256::digest(token.as_bytes()).into()
+}
+
+/// Checked tokens, bounded: where a half is full, the other half, which holds what was asked for longest ago, is dropped.
+#[derive(Debug)]
+pub(super) struct Remembered {
+    shards: [Mutex<Halves>; SHARDS],
+    half: usize,
+}
+
+#[derive(Debug, Default)]
+struct Halves {
+    young: HashMap<TokenHash, Arc<Checked>, foldhash::fast::RandomState>,
+    old: HashMap<TokenHash, Arc<Checked>, foldhash::fast::RandomState>,
+    /// Counts forgettings, so that what was checked before one is not kept after it.
+    era: u64,
+}
+
+impl Remembered {
+    pub(super) fn new(most: usize) -> Self {
+        Self {
+            shards: std::array::from_fn(|_| Mutex::default()),
+            half: (most / SHARDS / 2).max(1),
+        }
+    }
+
+    /// What this token said, where it was checked and still holds.
+    pub(super) fn find(&self, token: &TokenHash, now: u64) -> Option<Arc<Checked>> {
+        let mut shard = self.shard(token);
+        if let Some(checked) = shard.young.get(token) {
+            return (now < checked.end).then(|| Arc::clone(checked));
+        }
+        let checked = shard.old.remove(token)?;
+        if now >= checked.end {
+            return None;
+        }
+        self.insert(&mut shard, *token, Arc::clone(&checked));
+        Some(checked)
+    }
+
+    /// The era of now, for [`keep`](Self::keep).
+    pub(super) fn era(&self, token: &TokenHash) -> u64 {
+        self.shard(token).era
+    }
+
+    /// Remembers a token that was checked in this era, unless all were forgotten since.
+    pub(super) fn keep(&self, token: TokenHash, era: u64, checked: Arc<Checked>) {
+        let mut shard = self.shard(&token);
+        if shard.era == era {
+            self.insert(&mut shard, token, checked);
+        }
+    }
+
+    /// Forgets all, as when a key is gone.
+    pub(super) fn forget(&self) {
+        for shard in &self.shards {
+            let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            shard.young.clear();
+            shard.old.clear();
+            shard.era += 1;
+        }
+    }
+
+    fn insert(&self, shard: &mut Halves, token: TokenHash, checked: Arc<Checked>) {
+        if shard.young.len() >= self.half {
+            shard.old = std::mem::take(&mut shard.young);
+        }
+        shard.young.insert(token, checked);
+    }
+
+    fn shard(&self, token: &TokenHash) -> MutexGuard<'_, Halves> {
+        let shard = &self.shards[usize::from(token[0]) % SHARDS];
+        shard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::PrincipalId;
+
+    fn checked(end: u64) -> Arc<Checked> {
+        let ann = Principal::user(PrincipalId::new("ann").unwrap(), "jwt");
+        Arc::new(Checked {
+            principal: Arc::new(ann),
+            audience: Vec::new(),
+            end,
+        })
+    }
+
+    #[test]
+    fn a_token_is_remembered_until_it_expires_or_all_are_forgotten() {
+        let tokens = Remembered::new(100);
+        let (one, other) = (hash("a.b.c"), hash("a.x.c"));
+        let era = tokens.era(&one);
+        tokens.keep(one, era, checked(10));
+        assert!(tokens.find(&one, 9).is_some());
+        assert!(tokens.find(&one, 10).is_none() && tokens.find(&other, 9).is_none());
+        tokens.forget();
+        assert!(tokens.find(&one, 9).is_none());
+        // What was checked before is not kept after.
+        tokens.keep(one, era, checked(10));
+        assert!(tokens.find(&one, 9).is_none());
+    }
+
+    #[test]
+    fn what_is_asked_for_stays_where_many_come() {
+        let tokens = Remembered::new(64 * SHARDS);
+        let wanted = hash("wanted");
+        tokens.keep(wanted, 0, checked(10));
+        for number in 0..10_000 {
+            let token = hash(&format!("token {number}"));
+            tokens.keep(token, 0, checked(10));
+            assert!(tokens.find(&wanted, 1).is_some(), "{number}");
+        }
+        let kept: usize = tokens
+            .shards
+            .iter()
+            .map(|shard| shard.lock().unwrap())
+            .map(|shard| shard.young.len() + shard.old.len())
+            .sum();
+        assert!(kept <= 64 * SHARDS, "{kept}");
+    }
+}

@@ -1,0 +1,198 @@
+//! The keys of an issuer as they are at hand: fetched once for all who wait, again by age and for a key that is not known
+//! yet, and never more often than the pause allows.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, Shared, WeakShared};
+use tokio::time::Instant;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+
+use super::errors::JwtError;
+use super::fetch::Fetcher;
+use super::keys::KeySet;
+use super::options::FetchLimits;
+use super::remembered::Remembered;
+use crate::auth::Algorithm;
+
+/// Keeps the keys of one issuer. Dropping it ends what it asks.
+#[derive(Debug)]
+pub(super) struct KeySource {
+    asker: Arc<Asker>,
+    /// The question that is on its way, while somebody waits for it.
+    flight: Mutex<Option<WeakShared<BoxFuture<'static, ()>>>>,
+    tracker: TaskTracker,
+    cut: CancellationToken,
+    _cut_on_drop: DropGuard,
+}
+
+#[derive(Debug)]
+struct Asker {
+    issuer: String,
+    fetcher: Fetcher,
+    limits: FetchLimits,
+    at_hand: ArcSwap<AtHand>,
+    remembered: Arc<Remembered>,
+}
+
+/// What is known of an issuer's keys.
+#[derive(Clone, Debug, Default)]
+struct AtHand {
+    keys: Option<(Arc<KeySet>, Instant)>,
+    /// When it was asked last, and why that failed.
+    asked: Option<Instant>,
+    failure: Option<String>,
+}
+
+impl KeySource {
+    pub(super) fn new(
+        issuer: String,
+        fetcher: Fetcher,
+        limits: FetchLimits,
+        remembered: Arc<Remembered>,
+    ) -> Self {
+        let cut = CancellationToken::new();
+        Self {
+            asker: Arc::new(Asker {
+                issuer,
+                fetcher,
+                limits,
+                at_hand: ArcSwap::default(),
+                remembered,
+            }),
+            flight: Mutex::default(),
+            tracker: TaskTracker::new(),
+            _cut_on_drop: cut.clone().drop_guard(),
+            cut,
+        }
+    }
+
+    /// The keys, among them one of this name where the issuer has it.
+    pub(super) async fn keys(
+        &self,
+        id: Option<&str>,
+        algorithm: Algorithm,
+    ) -> Result<Arc<KeySet>, JwtError> {
+        if let Some(keys) = self.asker.usable()
+            && keys.has(id, algorithm)
+        {
+            return Ok(keys);
+        }
+        if self.asker.may_ask() {
+            self.flight().await;
+        } else if let Some(flight) = self.on_its_way() {
+            flight.await;
+        }
+        let keys = self.asker.usable().ok_or_else(|| self.asker.no_keys())?;
+        if self.asker.at_hand.load().failure.is_some() && !keys.has(id, algorithm) {
+            // It may have this key by now.
+            return Err(self.asker.no_keys());
+        }
+        Ok(keys)
+    }
+
+    /// Fetches the keys, and tells why that failed.
+    pub(super) async fn fetch(&self) -> Result<(), JwtError> {
+        self.flight().await;
+        match &self.asker.at_hand.load().failure {
+            None => Ok(()),
+            Some(_) => Err(self.asker.no_keys()),
+        }
+    }
+
+    /// Fetches anew what is old, while those at hand serve on.
+    pub(super) fn renew(&self) {
+        if self.asker.is_old() && self.asker.may_ask() && self.on_its_way().is_none() {
+            let flight = self.flight();
+            self.tracker
+                .spawn(self.cut.clone().run_until_cancelled_owned(flight));
+        }
+    }
+
+    fn on_its_way(&self) -> Option<Shared<BoxFuture<'static, ()>>> {
+        let flight = self.flight.lock().unwrap_or_else(PoisonError::into_inner);
+        let flight = flight.as_ref()?.upgrade()?;
+        flight.peek().is_none().then_some(flight)
+    }
+
+    /// The question that is on its way, else a new one.
+    fn flight(&self) -> Shared<BoxFuture<'static, ()>> {
+        let mut known = self.flight.lock().unwrap_or_else(PoisonError::into_inner);
+        let flight = known.as_ref().and_then(WeakShared::upgrade);
+        if let Some(flight) = flight.filter(|flight| flight.peek().is_none()) {
+            return flight;
+        }
+        let asker = Arc::clone(&self.asker);
+        let flight = async move { asker.ask().await }.boxed().shared();
+        *known = flight.downgrade();
+        flight
+    }
+}
+
+impl Asker {
+    /// Keys that may still be used.
+    fn usable(&self) -> Option<Arc<KeySet>> {
+        let at_hand = self.at_hand.load();
+        let (keys, fetched) = at_hand.keys.as_ref()?;
+        (fetched.elapsed() < self.limits.stale).then(|| Arc::clone(keys))
+    }
+
+    fn is_old(&self) -> bool {
+        let at_hand = self.at_hand.load();
+        let fetched = at_hand.keys.as_ref().map(|(_, fetched)| fetched);
+        fetched.is_some_and(|fetched| fetched.elapsed() >= self.limits.fresh)
+    }
+
+    fn may_ask(&self) -> bool {
+        let asked = self.at_hand.load().asked;
+        asked.is_none_or(|asked| asked.elapsed() >= self.limits.pause)
+    }
+
+    fn no_keys(&self) -> JwtError {
+        let failure = self.at_hand.load().failure.clone();
+        JwtError::NoKeys {
+            issuer: self.issuer.clone(),
+            why: failure.unwrap_or_else(|| "they are too old".to_owned()),
+        }
+    }
+
+    async fn ask(&self) {
+        let answer = self.fetcher.keys().await;
+        let now = Instant::now();
+        let before = AtHand::clone(&self.at_hand.load());
+        let after = match answer {
+            Ok(keys) => AtHand {
+                keys: Some((Arc::new(keys), now)),
+                asked: Some(now),
+                failure: None,
+            },
+            Err(failure) => AtHand {
+                keys: before.keys.clone(),
+                asked: Some(now),
+                failure: Some(failure),
+            },
+        };
+        if after.failure != before.failure {
+            match &after.failure {
+                Some(error) => {
+                    tracing::warn!(issuer = self.issuer, error, "keys cannot be fetched");
+                }
+                None => tracing::info!(issuer = self.issuer, "keys can be fetched again"),
+            }
+        }
+        let gone = match (&before.keys, &after.keys) {
+            (Some((before, _)), Some((after, _))) => !after.has_all_of(before),
+            _ => false,
+        };
+        self.at_hand.store(Arc::new(after));
+        if gone {
+            tracing::info!(
+                issuer = self.issuer,
+                "a key is gone; tokens are checked anew"
+            );
+            self.remembered.forget();
+        }
+    }
+}

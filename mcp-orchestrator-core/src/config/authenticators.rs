@@ -1,0 +1,41 @@
+//! From the issuers of a configuration to those who check their tokens.
+
+use std::sync::Arc;
+
+use super::auth::{AuthSettings, IssuerSettings};
+use crate::auth::{Audience, JwtAuthenticator, JwtOptions, PublicUrl};
+use crate::error::{Error, ErrorKind, Result};
+
+impl AuthSettings {
+    /// One for each issuer, in their order. Nothing is fetched yet.
+    ///
+    /// # Errors
+    /// [`Config`](ErrorKind::Config) where an issuer cannot be used.
+    pub fn issuer_authenticators(&self) -> Result<Vec<Arc<JwtAuthenticator>>> {
+        let url = self.public_url.as_ref();
+        let one = |issuer| Ok(Arc::new(JwtAuthenticator::new(options(issuer, url)?)?));
+        self.issuers.iter().map(one).collect()
+    }
+}
+
+fn options(issuer: &IssuerSettings, url: Option<&PublicUrl>) -> Result<JwtOptions> {
+    let audience = match (&issuer.audience[..], url) {
+        ([], Some(url)) => Audience::Gateway(url.clone()),
+        ([], None) => {
+            let text = format!(
+                "issuer {} has neither an audience nor a public_url",
+                issuer.issuer
+            );
+            return Err(Error::new(ErrorKind::Config, text));
+        }
+        (several, _) => Audience::OneOf(several.to_vec()),
+    };
+    let mut options = JwtOptions::new(issuer.issuer.clone(), audience);
+    options.algorithms.clone_from(&issuer.algorithms);
+    options.jwks_url.clone_from(&issuer.jwks_url);
+    options.user_claim.clone_from(&issuer.user_claim);
+    options.teams_claim.clone_from(&issuer.teams_claim);
+    options.prefix.clone_from(&issuer.prefix);
+    options.scopes.clone_from(&issuer.scopes);
+    Ok(options)
+}

@@ -1,0 +1,87 @@
+//! Who tells the program who calls, and on what address that is needed.
+
+use std::sync::Arc;
+
+use mcp_orchestrator_core::Result;
+use mcp_orchestrator_core::auth::{
+    Authenticator, AuthenticatorChain, JwtAuthenticator, LocalAuthenticator, TokenAuthenticator,
+    WithDirectory,
+};
+use mcp_orchestrator_core::config::{AuthSettings, Built, Settings};
+
+/// Those who tell, as they are configured.
+#[derive(Debug)]
+pub(crate) struct Access {
+    local: bool,
+    tokens: bool,
+    issuers: Vec<Arc<JwtAuthenticator>>,
+}
+
+impl Access {
+    /// As the settings say.
+    ///
+    /// # Errors
+    /// Where an issuer cannot be used.
+    pub(crate) fn new(settings: &AuthSettings) -> Result<Self> {
+        Ok(Self {
+            local: settings.local,
+            tokens: settings.tokens,
+            issuers: settings.issuer_authenticators()?,
+        })
+    }
+
+    /// All of them, with the teams and admins of the configuration. Who shows a token is whom it names, also on this
+    /// machine: so the local user comes last.
+    ///
+    /// # Errors
+    /// Where nobody would tell.
+    pub(crate) fn authenticator(&self, built: &Built) -> Result<Arc<dyn Authenticator>> {
+        let mut all: Vec<Arc<dyn Authenticator>> = Vec::new();
+        if self.tokens {
+            all.push(Arc::<TokenAuthenticator>::clone(built.tokens()));
+        }
+        for issuer in &self.issuers {
+            all.push(Arc::<JwtAuthenticator>::clone(issuer));
+        }
+        if self.local {
+            all.push(Arc::new(LocalAuthenticator::for_system_user()));
+        }
+        let chain = AuthenticatorChain::new(all)?;
+        let directory = Arc::clone(built.directory());
+        Ok(Arc::new(WithDirectory::new(chain, directory)))
+    }
+
+    /// Asks every issuer once, so that what is wrong with one is told at start.
+    pub(crate) async fn greet(self) {
+        for issuer in &self.issuers {
+            // Why it failed was logged; the first token asks again.
+            if issuer.fetch().await.is_ok() {
+                tracing::info!(issuer = issuer.options().issuer, "its tokens are taken");
+            }
+        }
+    }
+}
+
+/// Whether it may listen where it is to: others than the local user are to be told apart.
+///
+/// # Errors
+/// Why not.
+pub(crate) fn reachable(settings: &Settings) -> Result<(), String> {
+    let (listen, auth) = (settings.listen, &settings.auth);
+    if listen.ip().is_loopback() {
+        return Ok(());
+    }
+    if !auth.knows_others() {
+        return Err(format!(
+            "{listen} is reachable from other machines, and nothing is configured that tells who calls: name `issuers` or \
+             allow `tokens` in `auth`, or listen on a loopback address"
+        ));
+    }
+    if auth.tls.is_none() && auth.trusted_proxies.is_empty() {
+        tracing::warn!(
+            %listen,
+            "tokens travel in the clear: set `tls`, or `trusted_proxies` where a proxy in front speaks TLS"
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,342 @@
+//! Who calls, and with whose credential: the whole program, with tokens, teams and installed credentials.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking, and its tasks end with its runtime"
+)]
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use mcp_orchestrator_gateway::control::Client as Control;
+use mcp_orchestrator_gateway::control::wire_people::{
+    InstallRequest, SecretText, TokenRequest, UninstallRequest,
+};
+use mcp_orchestrator_tests::client::Client;
+use mcp_orchestrator_tests::program::Program;
+use mcp_orchestrator_tests::scripted::program;
+use mcp_orchestrator_tests::wait::within;
+use secrecy::ExposeSecret as _;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+/// A gateway program, and its control endpoint.
+struct Site {
+    folder: tempfile::TempDir,
+    gateway: Program,
+    control: Control,
+}
+
+fn sha(text: &str) -> String {
+    let digest = Sha256::digest(text);
+    digest.iter().fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+fn server() -> Value {
+    json!({
+        "command": [program("scripted-server")],
+        "idle_timeout": "never",
+        "credentials": [{ "name": "token", "env": "TOKEN", "description": "Your token" }],
+    })
+}
+
+fn config() -> Value {
+    json!({
+        "auth": { "local": false, "tokens": true },
+        "admins": ["root"],
+        "teams": { "ops": { "members": ["bob", "eve"], "managers": ["mia"] } },
+        "servers": { "jira": server() },
+        "gateways": {
+            "default": {},
+            "ops": {
+                "members": { "teams": ["ops"] },
+                "tool_names": "prefixed",
+                "servers": [
+                    "jira",
+                    { "server": "jira", "as": "jira-ops", "credential": { "pinned": "team/ops" } },
+                    { "server": "jira", "as": "jira-eve", "credential": { "pinned": "user/eve" } }
+                ]
+            }
+        }
+    })
+}
+
+async fn start(folder: &Path) -> (Program, Control) {
+    let args = ["--listen", "127.0.0.1:0", "--log-level", "trace"];
+    let errors = folder.join("errors");
+    let gateway = Program::run_in(folder, &args, &[], &errors).await;
+    (gateway, Control::of(&folder.join("state")))
+}
+
+impl Site {
+    async fn new(config: &Value) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
+        let (gateway, control) = start(folder.path()).await;
+        Self {
+            folder,
+            gateway,
+            control,
+        }
+    }
+
+    async fn token(&self, subject: &str) -> Client {
+        let request = TokenRequest {
+            subject: subject.into(),
+            admin: false,
+            gateway: None,
+            expires_in: None,
+        };
+        let made = self.control.make_token(&request).await.unwrap();
+        let token = made.token.0.expose_secret().to_owned();
+        self.gateway.client().bearer(&token)
+    }
+
+    async fn put(&self, owner: &str, value: &str, rotate: bool) {
+        let request = InstallRequest {
+            server: "jira".into(),
+            owner: owner.into(),
+            values: BTreeMap::from([("token".to_owned(), SecretText(value.into()))]),
+            rotate,
+            unchecked: false,
+        };
+        self.control.install(&request).await.unwrap();
+    }
+
+    async fn remove(&self, owner: &str) {
+        let request = UninstallRequest {
+            server: "jira".into(),
+            owner: owner.into(),
+        };
+        self.control.uninstall(&request).await.unwrap();
+    }
+
+    async fn reload(&self, config: &Value) {
+        std::fs::write(&self.gateway.config, config.to_string()).unwrap();
+        self.control.reload().await.unwrap();
+    }
+}
+
+/// What the server says it was given, or why there is no answer.
+async fn identity(client: &Client, tool: &str) -> String {
+    let answer = client.modern_tool(tool, r#"{"name":"TOKEN"}"#).await;
+    let result = &answer["result"];
+    if let Some(error) = answer["error"]["message"].as_str() {
+        return error.to_owned();
+    }
+    if result["isError"] == true {
+        return result["structuredContent"]["error"].to_string();
+    }
+    result["content"][0]["text"].as_str().unwrap().to_owned()
+}
+
+async fn shown(client: &Client) -> Vec<String> {
+    let list = client.modern("tools/list", "{}").await;
+    let tools = list["result"]["tools"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
+    let names = tools
+        .iter()
+        .map(|tool| tool["name"].as_str().unwrap().to_owned());
+    names.collect()
+}
+
+#[tokio::test]
+async fn each_is_answered_with_their_own_credential() {
+    let site = Site::new(&config()).await;
+    let (ann, bob) = (site.token("user/ann").await, site.token("user/bob").await);
+    let (team, all) = (
+        site.token("team/ops").await,
+        site.token("organization").await,
+    );
+    for client in [&ann, &bob, &team, &all] {
+        assert_eq!(identity(client, "digest").await, "\"auth_required\"");
+    }
+    site.put("user/ann", "ann-1", false).await;
+    site.put("team/ops", "ops-1", false).await;
+    assert_eq!(identity(&ann, "digest").await, sha("ann-1"));
+    assert_eq!(identity(&bob, "digest").await, sha("ops-1"));
+    assert_eq!(identity(&team, "digest").await, sha("ops-1"));
+    assert_eq!(identity(&all, "digest").await, "\"auth_required\"");
+    site.put("organization", "acme-1", false).await;
+    assert_eq!(identity(&all, "digest").await, sha("acme-1"));
+    // Rotated: the next call has the new one. Removed: the next one in the order decides.
+    site.put("user/ann", "ann-2", true).await;
+    assert_eq!(identity(&ann, "digest").await, sha("ann-2"));
+    site.remove("user/ann").await;
+    assert_eq!(identity(&ann, "digest").await, sha("acme-1"));
+    // Out of the team: the next call has it no longer, also in a session that was opened before.
+    let session = bob.session().await;
+    let before = session.tool("digest", r#"{"name":"TOKEN"}"#).await;
+    assert_eq!(before["result"]["content"][0]["text"], sha("ops-1"));
+    let mut left = config();
+    left["teams"]["ops"]["members"] = json!(["eve"]);
+    site.reload(&left).await;
+    let after = session.tool("digest", r#"{"name":"TOKEN"}"#).await;
+    assert_eq!(after["result"]["content"][0]["text"], sha("acme-1"));
+    assert_eq!(identity(&bob, "digest").await, sha("acme-1"));
+    // Of a removed credential nothing is left running.
+    let instances = site.control.instances().await.unwrap();
+    let of_ann = instances.iter().filter(|info| info.owner == "user/ann");
+    assert_eq!(of_ann.count(), 0);
+}
+
+#[tokio::test]
+async fn a_gateway_pins_and_shows_what_is_the_callers() {
+    let site = Site::new(&config()).await;
+    let ops = |client: Client| client.at("/mcp/ops");
+    let (ann, bob) = (
+        site.token("user/ann").await,
+        ops(site.token("user/bob").await),
+    );
+    let eve = ops(site.token("user/eve").await);
+    // Not ann's: it reads as one that does not exist.
+    let status = |client: Client| async move {
+        let answer = client.modern_raw("1", "tools/list", "{}").await;
+        answer.status
+    };
+    assert_eq!(status(ops(ann.clone())).await, 404);
+    assert_eq!(status(ann.clone().at("/mcp/none")).await, 404);
+    assert_eq!(shown(&bob).await, ["jira__connect", "jira-ops__connect"]);
+    let connect = identity(&bob, "jira-ops__connect").await;
+    assert_eq!(connect, "\"auth_required\"");
+    site.put("team/ops", "ops-1", false).await;
+    site.put("user/eve", "eve-1", false).await;
+    site.put("user/bob", "bob-1", false).await;
+    assert_eq!(identity(&bob, "jira__digest").await, sha("bob-1"));
+    assert_eq!(identity(&bob, "jira-ops__digest").await, sha("ops-1"));
+    assert_eq!(identity(&eve, "jira-eve__digest").await, sha("eve-1"));
+    // What is pinned to somebody else, is not there.
+    let answer = identity(&bob, "jira-eve__digest").await;
+    assert!(answer.starts_with("unknown tool"), "{answer}");
+    let names = shown(&bob).await;
+    assert!(names.contains(&"jira-ops__digest".to_owned()), "{names:?}");
+    assert!(
+        !names.iter().any(|name| name.starts_with("jira-eve")),
+        "{names:?}"
+    );
+    // Gone: nobody else's takes its place.
+    site.remove("team/ops").await;
+    assert_eq!(
+        identity(&bob, "jira-ops__digest").await,
+        "\"auth_required\""
+    );
+}
+
+#[tokio::test]
+async fn a_token_holds_until_it_is_revoked_and_a_session_is_its_owners() {
+    let site = Site::new(&config()).await;
+    let (ann, bob) = (site.token("user/ann").await, site.token("user/bob").await);
+    let session = ann.session().await;
+    let stolen = mcp_orchestrator_tests::client::Session {
+        client: bob.clone(),
+        ..session.clone()
+    };
+    assert_eq!(
+        stolen.request_raw("1", "tools/list", "{}").await.status,
+        404
+    );
+    for wrong in ["mcpo_wrong", "eyJhbGciOiJub25lIn0.e30.", ""] {
+        let client = site.gateway.client().bearer(wrong);
+        let answer = client.modern_raw("1", "tools/list", "{}").await;
+        assert_eq!(answer.status, 401, "{wrong:?}");
+        let challenge = answer.header("www-authenticate").unwrap_or_default();
+        assert!(challenge.starts_with("Bearer"), "{challenge}");
+    }
+    let tokens = site.control.tokens().await.unwrap().tokens;
+    let ids: Vec<_> = tokens
+        .iter()
+        .filter(|token| token.subject == "user/ann")
+        .collect();
+    site.control.revoke_token(&ids[0].id).await.unwrap();
+    assert_eq!(
+        session.request_raw("2", "tools/list", "{}").await.status,
+        401
+    );
+    assert_eq!(bob.modern_raw("1", "tools/list", "{}").await.status, 200);
+    // Bound to one gateway, it is none for another.
+    let bound = TokenRequest {
+        subject: "user/bob".into(),
+        admin: false,
+        gateway: Some("ops".into()),
+        expires_in: None,
+    };
+    let made = site.control.make_token(&bound).await.unwrap();
+    let bound = site.gateway.client().bearer(made.token.0.expose_secret());
+    assert_eq!(bound.modern_raw("1", "tools/list", "{}").await.status, 404);
+    let ops = bound.at("/mcp/ops");
+    assert_eq!(ops.modern_raw("1", "tools/list", "{}").await.status, 200);
+}
+
+/// The values that a principal has had, all of which are theirs alone.
+fn own(name: &str) -> Vec<String> {
+    (0..3).map(|n| sha(&format!("canary-{name}-{n}"))).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_answered_with_anothers_credential_while_they_rotate() {
+    let site = Site::new(&config()).await;
+    let names: Vec<String> = (0..50).map(|n| format!("user-{n}")).collect();
+    let mut clients = Vec::new();
+    for name in &names {
+        clients.push((name.clone(), site.token(&format!("user/{name}")).await));
+        let request = InstallRequest {
+            server: "jira".into(),
+            owner: format!("user/{name}"),
+            values: BTreeMap::from([(
+                "token".to_owned(),
+                SecretText(format!("canary-{name}-0").into()),
+            )]),
+            rotate: false,
+            // The first call starts it.
+            unchecked: true,
+        };
+        site.control.install(&request).await.unwrap();
+    }
+    let rotating = async {
+        for n in 1..3 {
+            for name in names.iter().step_by(5) {
+                site.put(&format!("user/{name}"), &format!("canary-{name}-{n}"), true)
+                    .await;
+            }
+        }
+    };
+    let calling = futures_util::future::join_all(clients.iter().map(|(name, client)| async move {
+        let own = own(name);
+        let mut answers = 0;
+        for _ in 0..20 {
+            let answer = identity(client, "digest").await;
+            assert!(own.contains(&answer), "{name}: {answer}");
+            answers += 1;
+        }
+        answers
+    }));
+    let ((), answers) = futures_util::future::join(rotating, calling).await;
+    assert_eq!(answers.iter().sum::<usize>(), 50 * 20);
+    for (name, client) in clients.iter().step_by(5) {
+        assert_eq!(identity(client, "digest").await, own(name)[2], "{name}");
+    }
+    // Of a rotated one only the newest is left.
+    let running = || async {
+        let instances = site.control.instances().await.unwrap();
+        let running = instances.iter().filter(|info| info.instance.is_some());
+        running.count()
+    };
+    within("the rotated instances to be gone", async {
+        while running().await != 50 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let log = std::fs::read_to_string(site.folder.path().join("errors")).unwrap();
+    assert!(
+        log.len() > 1000 && !log.contains("canary"),
+        "a secret is in the log"
+    );
+}
