@@ -1,11 +1,14 @@
 //! The command line as typed.
 
+mod deploy;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use mcp_orchestrator_gateway::args::{FileArgs, GatewayArgs};
 
+pub(crate) use self::deploy::{Place, PurgeArgs, QuickstartArgs};
 use crate::clients::ClientName;
 
 /// Runs MCP servers behind one endpoint
@@ -36,6 +39,11 @@ pub(crate) enum Output {
 pub(crate) enum Command {
     /// Run the gateway until it is interrupted
     Up(GatewayArgs),
+    /// Run the gateway in a kind cluster where kind and Docker are there, else on this machine
+    Quickstart(QuickstartArgs),
+    /// Be a small MCP server on the standard streams
+    #[command(hide = true)]
+    HelloServer,
     /// Show the servers and their instances
     Ps(FileArgs),
     /// Show the tools of a server, or those that a gateway shows
@@ -62,6 +70,8 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Show which route a call would take, and why; nothing is started
     Explain(ExplainArgs),
+    /// Take away all that an orchestrator has left: credentials and keys, in its state directory and in its cluster
+    Purge(PurgeArgs),
     /// Make tokens for callers, list them, take them back
     Token(TokenArgs),
     /// Show the servers that need a credential, and what they need

@@ -8,6 +8,7 @@ mod output;
 mod site;
 mod solo;
 mod target;
+mod tools;
 mod values;
 mod waiting;
 

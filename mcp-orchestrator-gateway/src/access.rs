@@ -9,6 +9,8 @@ use mcp_orchestrator_core::auth::{
 };
 use mcp_orchestrator_core::config::{AuthSettings, Built, Settings};
 
+use crate::{Options, ProtectedResource, Tls, TlsError};
+
 /// Those who tell, as they are configured.
 #[derive(Debug)]
 pub(crate) struct Access {
@@ -60,6 +62,41 @@ impl Access {
             }
         }
     }
+}
+
+/// What the endpoint allows. The public address is a host of the gateway's own, and its origin that of its own pages.
+pub(crate) fn options(settings: &Settings) -> Options {
+    let auth = &settings.auth;
+    let mut allowed_hosts = settings.allowed_hosts.clone();
+    let mut allowed_origins = settings.allowed_origins.clone();
+    if let Some(url) = &auth.public_url {
+        allowed_hosts.push(url.authority().to_owned());
+        allowed_origins.push(url.origin().to_owned());
+    }
+    let protected = ProtectedResource {
+        authorization_servers: auth.issuers.iter().map(|one| one.issuer.clone()).collect(),
+        scopes: auth.scopes(),
+    };
+    Options {
+        max_body_bytes: settings.max_body_bytes,
+        allowed_origins,
+        allowed_hosts,
+        public_url: auth.public_url.clone(),
+        protected: (!auth.issuers.is_empty()).then_some(protected),
+        trusted_proxies: auth.trusted_proxies.clone(),
+        ..Options::default()
+    }
+}
+
+/// TLS of the listener, where it is configured.
+///
+/// # Errors
+/// Why its files cannot be used.
+pub(crate) fn tls(settings: &Settings) -> Result<Option<Tls>, TlsError> {
+    let Some(files) = &settings.auth.tls else {
+        return Ok(None);
+    };
+    Tls::from_files(files.certificate.clone(), files.key.clone()).map(Some)
 }
 
 /// Whether it may listen where it is to: others than the local user are to be told apart.

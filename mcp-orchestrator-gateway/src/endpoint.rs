@@ -10,7 +10,7 @@ use axum::routing::any;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderName, Method, Request, StatusCode};
-use mcp_orchestrator_core::auth::{Authenticated, Authenticator, AuthenticatorChain};
+use mcp_orchestrator_core::auth::{Authenticated, Authenticator, AuthenticatorChain, PublicUrl};
 use mcp_orchestrator_core::call::{Call, Dialect, Listen, Notify};
 use mcp_orchestrator_core::id::{GatewayId, SessionId};
 use mcp_orchestrator_core::jsonrpc::{Kind, Message, ParseError};
@@ -19,7 +19,7 @@ use mcp_orchestrator_core::{Error, ErrorKind, Orchestrator, Result};
 
 use crate::options::Options;
 use crate::respond::{self, Manner};
-use crate::{batch, errors, guard, modern};
+use crate::{batch, cors, errors, guard, modern, resource};
 
 const SESSION_ID: HeaderName = HeaderName::from_static(header::SESSION_ID);
 const VERSION: HeaderName = HeaderName::from_static(header::PROTOCOL_VERSION);
@@ -57,15 +57,31 @@ impl Endpoint {
 
     /// The same as an axum router. It may be nested under any prefix.
     pub fn router(&self) -> Router {
-        Router::new()
-            .route("/mcp", any(default_gateway))
-            .route("/mcp/{gateway}", any(named_gateway))
-            .with_state(self.clone())
+        let mut router = Router::new();
+        for prefix in self.prefixes() {
+            router = router
+                .route(&format!("{prefix}/mcp"), any(default_gateway))
+                .route(&format!("{prefix}/mcp/{{gateway}}"), any(named_gateway));
+        }
+        router.with_state(self.clone())
+    }
+
+    /// Below which paths it answers: at the root, and below that of the public address.
+    fn prefixes(&self) -> impl Iterator<Item = &str> {
+        let url = self.0.options.public_url.as_ref();
+        let own = url.map(PublicUrl::prefix).filter(|own| !own.is_empty());
+        std::iter::once("").chain(own)
+    }
+
+    /// What it allows.
+    pub(crate) fn options(&self) -> &Options {
+        &self.0.options
     }
 
     /// Which gateway a path is of, where it is one of the endpoint's own.
     pub(crate) fn gateway(&self, path: &str) -> Option<GatewayId> {
-        match path.strip_prefix("/mcp")? {
+        let below = |prefix| path.strip_prefix(prefix)?.strip_prefix("/mcp");
+        match self.prefixes().find_map(below)? {
             "" => Some(self.0.default.clone()),
             // What is no plain name (an escape, a slash at the end) is left to the router.
             rest => GatewayId::new(rest.strip_prefix('/')?).ok(),
@@ -105,14 +121,8 @@ async fn named_gateway(
 ) -> Response {
     match GatewayId::new(&name) {
         Ok(gateway) => endpoint.answer(gateway, request).await,
-        Err(_) => plain(StatusCode::NOT_FOUND),
+        Err(_) => errors::status(StatusCode::NOT_FOUND),
     }
-}
-
-fn plain(status: StatusCode) -> Response {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = status;
-    response
 }
 
 impl Gate {
@@ -121,18 +131,30 @@ impl Gate {
         B: axum::body::HttpBody<Data = Bytes> + Send + Unpin,
     {
         let (parts, body) = request.into_parts();
+        if let Err(error) = guard::origin(&parts, &self.options) {
+            return errors::response(&error, None, Era::Legacy);
+        }
         let answer = match parts.method {
-            Method::POST => self.post(gateway, &parts, body).await,
-            Method::GET => Box::pin(self.get(gateway, &parts)).await,
+            // A browser asks before it sends a page's request, without saying who calls.
+            Method::OPTIONS => Ok(cors::preflight(&parts)
+                .unwrap_or_else(|| errors::status(StatusCode::METHOD_NOT_ALLOWED))),
+            Method::POST => self.post(gateway.clone(), &parts, body).await,
+            Method::GET => Box::pin(self.get(gateway.clone(), &parts)).await,
             Method::DELETE => self.delete(&gateway, &parts).await,
-            _ => Ok(plain(StatusCode::METHOD_NOT_ALLOWED)),
+            _ => Ok(errors::status(StatusCode::METHOD_NOT_ALLOWED)),
         };
-        answer.unwrap_or_else(|error| errors::response(&error, None, Era::Legacy))
+        let mut response = answer.unwrap_or_else(|error| {
+            let mut response = errors::response(&error, None, Era::Legacy);
+            let asked = (&self.options, &parts, &gateway);
+            resource::challenge(&mut response, &error, asked);
+            response
+        });
+        cors::allow(&parts, &mut response);
+        response
     }
 
     /// Who calls, where the gateway is theirs: to all others it does not exist.
     async fn who(&self, gateway: &GatewayId, parts: &Parts) -> Result<Authenticated> {
-        guard::origin(parts, &self.options)?;
         let found = self.authenticators.authenticate(parts).await?;
         let who = found
             .ok_or_else(|| Error::new(ErrorKind::Unauthenticated, "nobody can tell who calls"))?;
@@ -285,7 +307,7 @@ impl Gate {
     async fn get(&self, gateway: GatewayId, parts: &Parts) -> Result<Response> {
         let who = self.who(&gateway, parts).await?;
         if is_modern(parts) {
-            return Ok(plain(StatusCode::METHOD_NOT_ALLOWED));
+            return Ok(errors::status(StatusCode::METHOD_NOT_ALLOWED));
         }
         let accept = parts
             .headers
@@ -293,7 +315,7 @@ impl Gate {
             .and_then(|value| value.to_str().ok())
             .unwrap_or("");
         if !accept.contains("text/event-stream") && !accept.contains("*/*") {
-            return Ok(plain(StatusCode::NOT_ACCEPTABLE));
+            return Ok(errors::status(StatusCode::NOT_ACCEPTABLE));
         }
         let session = session_id(parts)?.ok_or_else(no_session)?;
         let resume = parts
@@ -317,12 +339,12 @@ impl Gate {
     async fn delete(&self, gateway: &GatewayId, parts: &Parts) -> Result<Response> {
         let who = self.who(gateway, parts).await?;
         if is_modern(parts) {
-            return Ok(plain(StatusCode::METHOD_NOT_ALLOWED));
+            return Ok(errors::status(StatusCode::METHOD_NOT_ALLOWED));
         }
         let session = session_id(parts)?.ok_or_else(no_session)?;
         self.orchestrator
             .end_session(&who.principal, gateway, &session)?;
-        Ok(plain(StatusCode::OK))
+        Ok(errors::status(StatusCode::OK))
     }
 
     fn manner(&self, id: String, era: Era) -> Manner {

@@ -101,6 +101,22 @@ fn data(error: &Error) -> Option<String> {
     Some(data.to_string())
 }
 
+/// The HTTP response of an error where no JSON-RPC is spoken.
+pub(crate) fn plain(error: &Error) -> Response {
+    let mut response = Response::new(axum::body::Body::from(format!("{error}\n")));
+    *response.status_mut() = table(error.kind(), Era::Modern).0;
+    let text = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, text);
+    response
+}
+
+/// An empty response.
+pub(crate) fn status(status: StatusCode) -> Response {
+    let mut response = Response::new(axum::body::Body::empty());
+    *response.status_mut() = status;
+    response
+}
+
 /// The HTTP response of an error.
 pub(crate) fn response(error: &Error, id: Option<&str>, era: Era) -> Response {
     let (status, _) = table(error.kind(), era);

@@ -6,12 +6,18 @@ use http::request::Parts;
 use http_body_util::BodyExt as _;
 use mcp_orchestrator_core::{Error, ErrorKind, Result};
 
+use crate::forwarded::Forwarded;
 use crate::options::Options;
 
 /// Refuses foreign pages: a browser on this machine may be made to call us by any of them (DNS rebinding).
 pub(crate) fn origin(parts: &Parts, options: &Options) -> Result<()> {
-    if let Some(host) = parts.headers.get(HOST) {
-        let host = host.to_str().unwrap_or_default();
+    let forwarded = parts.extensions.get::<Forwarded>();
+    let forwarded = forwarded.and_then(|forwarded| forwarded.host.as_deref());
+    let host = parts.headers.get(HOST);
+    // Over HTTP/2 it stands in the address.
+    let host = host.map(|host| host.to_str().unwrap_or_default());
+    let host = host.or_else(|| parts.uri.authority().map(http::uri::Authority::as_str));
+    if let Some(host) = forwarded.or(host) {
         if !is_local(host_of(host)) && !listed(&options.allowed_hosts, host) {
             return Err(Error::new(
                 ErrorKind::Forbidden,

@@ -43,24 +43,35 @@ pub mod args;
 mod batch;
 #[cfg(feature = "program")]
 pub mod control;
+mod cors;
 #[cfg(feature = "program")]
 pub mod discover;
 mod endpoint;
 mod errors;
+mod forwarded;
 mod guard;
 mod health;
+#[cfg(feature = "program")]
+pub mod hello;
 mod modern;
 mod options;
 #[cfg(feature = "program")]
 pub mod program;
 #[cfg(feature = "program")]
 mod reload;
+mod resource;
 mod respond;
 mod serve;
 #[cfg(feature = "program")]
 pub mod telemetry;
+#[cfg(feature = "tls")]
+mod tls;
 
 pub use self::endpoint::{Endpoint, router};
+pub use self::forwarded::Forwarded;
 pub use self::health::{Readiness, health_router, metrics_router};
 pub use self::options::Options;
+pub use self::resource::{ProtectedResource, well_known};
 pub use self::serve::{Routes, Shutdown, serve, serve_with};
+#[cfg(feature = "tls")]
+pub use self::tls::{Tls, TlsError};

@@ -2,8 +2,9 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use mcp_orchestrator_gateway::args::GatewayArgs;
+use mcp_orchestrator_gateway::hello;
 use mcp_orchestrator_gateway::program::{Gateway, signalled};
 
 /// Each call makes and drops some hundred small things; the system's allocator costs noticeably more.
@@ -12,10 +13,24 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// One MCP endpoint in front of every server of a configuration
 #[derive(Parser)]
-#[command(name = "mcp-orchestrator-gateway", version)]
+#[command(
+    name = "mcp-orchestrator-gateway",
+    version,
+    args_conflicts_with_subcommands = true
+)]
 struct Cli {
     #[command(flatten)]
     gateway: GatewayArgs,
+    #[command(subcommand)]
+    other: Option<Other>,
+}
+
+/// What it can be besides a gateway, so that its image holds a server to begin with.
+#[derive(Subcommand)]
+enum Other {
+    /// Be a small MCP server on the standard streams
+    #[command(hide = true)]
+    HelloServer,
 }
 
 #[tokio::main]
@@ -25,15 +40,24 @@ struct Cli {
     reason = "a failure is told where people look for it"
 )]
 async fn main() -> ExitCode {
-    let gateway = match Gateway::prepare(Cli::parse().gateway).await {
+    let cli = Cli::parse();
+    if let Some(Other::HelloServer) = cli.other {
+        return match hello::serve_standard_streams() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::FAILURE,
+        };
+    }
+    let gateway = match Gateway::prepare(cli.gateway).await {
         Ok(gateway) => gateway,
         Err(failure) => {
             eprintln!("mcp-orchestrator-gateway: {}", failure.message);
             return failure.exit_code();
         }
     };
+    // Whoever reads the address may end us at once.
+    let told_to_end = signalled();
     println!("listening on http://{}", gateway.address());
-    match gateway.run(signalled()).await {
+    match gateway.run(told_to_end).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("mcp-orchestrator-gateway: {}", failure.message);

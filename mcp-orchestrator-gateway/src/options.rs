@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use mcp_orchestrator_core::auth::{Network, PublicUrl};
+
+use crate::resource::ProtectedResource;
+
 /// Limits and rules of the endpoint.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -11,6 +15,13 @@ pub struct Options {
     pub allowed_origins: Vec<String>,
     /// Hosts by which the gateway may be called, besides those of this machine; with `*` any.
     pub allowed_hosts: Vec<String>,
+    /// The address under which clients know the gateway. Requests to a path below its own are taken too, for a proxy that
+    /// leaves it there.
+    pub public_url: Option<PublicUrl>,
+    /// Where tokens for the endpoint come from; `None`: from nowhere that could be told.
+    pub protected: Option<ProtectedResource>,
+    /// Proxies whose word on for whom they forward is believed.
+    pub trusted_proxies: Vec<Network>,
     /// How long a stream may be silent before a comment keeps it alive; also how long a call may take before its
     /// answer becomes a stream.
     pub keep_alive: Duration,
@@ -22,6 +33,9 @@ impl Default for Options {
             max_body_bytes: 16 << 20,
             allowed_origins: Vec::new(),
             allowed_hosts: Vec::new(),
+            public_url: None,
+            protected: None,
+            trusted_proxies: Vec::new(),
             keep_alive: Duration::from_secs(15),
         }
     }

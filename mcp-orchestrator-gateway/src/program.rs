@@ -15,8 +15,8 @@ use crate::access::{self, Access};
 use crate::args::GatewayArgs;
 use crate::control::{Control, Socket, wire};
 use crate::{
-    Endpoint, Options, Readiness, Routes, Shutdown, control, discover, health_router,
-    metrics_router, reload, serve_with, telemetry,
+    Endpoint, Readiness, Routes, Shutdown, Tls, control, discover, health_router, metrics_router,
+    reload, serve_with, telemetry,
 };
 
 /// Bad configuration or arguments.
@@ -61,6 +61,7 @@ pub struct Gateway {
     args: GatewayArgs,
     settings: Settings,
     access: Access,
+    tls: Option<Tls>,
     built: Arc<Built>,
     listener: TcpListener,
     metrics: Option<TcpListener>,
@@ -82,6 +83,7 @@ impl Gateway {
         notices.iter().for_each(|notice| tracing::warn!("{notice}"));
         access::reachable(&settings).map_err(Failure::config)?;
         let access = Access::new(&settings.auth).map_err(Failure::config)?;
+        let tls = access::tls(&settings).map_err(Failure::config)?;
         let listener = bind(settings.listen).await?;
         let metrics = match settings.metrics_listen {
             Some(address) => Some(bind(address).await?),
@@ -102,6 +104,7 @@ impl Gateway {
             args,
             settings,
             access,
+            tls,
             built,
             listener,
             metrics,
@@ -126,12 +129,7 @@ impl Gateway {
     /// Where the endpoint cannot be made.
     pub async fn run(mut self, when: impl Future<Output = ()> + Send) -> Result<(), Failure> {
         let orchestrator = self.built.orchestrator().clone();
-        let options = Options {
-            max_body_bytes: self.settings.max_body_bytes,
-            allowed_origins: self.settings.allowed_origins.clone(),
-            allowed_hosts: self.settings.allowed_hosts.clone(),
-            ..Options::default()
-        };
+        let options = access::options(&self.settings);
         let who = self.access.authenticator(&self.built);
         let who = who.map_err(Failure::run)?;
         let endpoint = Endpoint::new(orchestrator.clone(), [who], options).map_err(Failure::run)?;
@@ -144,7 +142,10 @@ impl Gateway {
             tracing::info!("stopping: running calls may finish");
             stopping.drain();
         };
-        let routes = Routes::from(endpoint).beside(health_router(ready(&self.built)));
+        let mut routes = Routes::from(endpoint).beside(health_router(ready(&self.built)));
+        if let Some(tls) = self.tls.take() {
+            routes = routes.by_tls(tls);
+        }
         serve_with(self.listener, routes, Shutdown { when, grace }).await;
         beside.shutdown().await;
         orchestrator.shutdown(grace).await;
@@ -229,16 +230,18 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
         .map_err(|error| Failure::run(format!("cannot listen on {address}: {error}")))
 }
 
-/// Ends at SIGINT or SIGTERM.
+/// Ends at SIGINT or SIGTERM; from the call on, also before it is waited for, they end the process no more.
 ///
 /// # Panics
-/// Where the system refuses signal handlers.
-pub async fn signalled() {
+/// Where the system refuses signal handlers, and outside of a tokio runtime.
+pub fn signalled() -> impl Future<Output = ()> + Send {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate()).expect("signal handlers can be installed");
     let mut interrupt = signal(SignalKind::interrupt()).expect("signal handlers can be installed");
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
     }
 }

@@ -13,19 +13,26 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use mcp_orchestrator_core::auth::LoopbackListener;
+use mcp_orchestrator_core::auth::{LoopbackListener, Network};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
 use crate::endpoint::Endpoint;
+use crate::forwarded::Forwarded;
 use crate::health::{Readiness, health_router};
+use crate::resource::well_known;
 
 /// How long a client may take to send the head of a request.
 const HEAD: Duration = Duration::from_secs(30);
 /// Before accepting again after the system refused.
 const REFUSED: Duration = Duration::from_millis(100);
+
+/// In the extensions of a request that came by TLS.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OverTls;
 
 /// When to stop, and how long running requests may take then.
 #[derive(Debug)]
@@ -41,13 +48,15 @@ pub struct Shutdown<F> {
 pub struct Routes {
     endpoint: Option<Endpoint>,
     others: Router,
+    #[cfg(feature = "tls")]
+    tls: Option<crate::Tls>,
 }
 
 impl From<Router> for Routes {
     fn from(others: Router) -> Self {
         Self {
-            endpoint: None,
             others,
+            ..Self::default()
         }
     }
 }
@@ -55,8 +64,9 @@ impl From<Router> for Routes {
 impl From<Endpoint> for Routes {
     fn from(endpoint: Endpoint) -> Self {
         Self {
-            others: endpoint.router(),
+            others: endpoint.router().merge(well_known(endpoint.options())),
             endpoint: Some(endpoint),
+            ..Self::default()
         }
     }
 }
@@ -70,6 +80,20 @@ impl Routes {
     pub fn beside(mut self, others: Router) -> Self {
         self.others = self.others.merge(others);
         self
+    }
+
+    /// The same, by TLS.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn by_tls(mut self, tls: crate::Tls) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
+    /// Proxies whose word is believed.
+    fn trusted(&self) -> &[Network] {
+        let endpoint = self.endpoint.as_ref();
+        endpoint.map_or(&[], |endpoint| &endpoint.options().trusted_proxies)
     }
 
     async fn answer(self, request: Request<Incoming>) -> Response {
@@ -118,7 +142,12 @@ pub async fn serve_with<F: Future<Output = ()> + Send>(
         };
         match accepted {
             Ok((stream, peer)) => {
-                let serving = connection(stream, peer, loopback, routes.clone(), stopping.clone());
+                let about = About {
+                    peer,
+                    loopback,
+                    tls: false,
+                };
+                let serving = accepted_by(stream, about, routes.clone(), stopping.clone());
                 tracker.spawn(cut.clone().run_until_cancelled_owned(serving));
             }
             Err(error) => {
@@ -143,21 +172,58 @@ pub async fn serve_with<F: Future<Output = ()> + Send>(
     }
 }
 
-async fn connection(
-    stream: TcpStream,
+/// How a connection came.
+#[derive(Clone, Copy)]
+struct About {
     peer: SocketAddr,
     loopback: bool,
-    routes: Routes,
-    stopping: CancellationToken,
-) {
+    tls: bool,
+}
+
+impl About {
+    /// Tells it to those who answer the request.
+    fn tell(self, request: &mut Request<Incoming>, trusted: &[Network]) {
+        if self.loopback {
+            request.extensions_mut().insert(LoopbackListener);
+        }
+        if self.tls {
+            request.extensions_mut().insert(OverTls);
+        }
+        if trusted.is_empty() {
+            return;
+        }
+        if let Some(forwarded) = Forwarded::read(request.headers(), self.peer.ip(), trusted) {
+            request.extensions_mut().insert(forwarded);
+        }
+    }
+}
+
+/// Agrees on TLS where the listener has it, and serves.
+async fn accepted_by(stream: TcpStream, about: About, routes: Routes, stopping: CancellationToken) {
     // Small events must not wait for the acknowledgement of the one before.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "nodelay was refused");
     }
-    let service = service_fn(move |mut request: Request<Incoming>| {
-        if loopback {
-            request.extensions_mut().insert(LoopbackListener);
+    #[cfg(feature = "tls")]
+    if let Some(tls) = routes.tls.clone() {
+        match tls.accept(stream).await {
+            Ok(stream) => {
+                let about = About { tls: true, ..about };
+                connection(stream, about, routes, stopping).await;
+            }
+            Err(error) => tracing::debug!(peer = %about.peer, %error, "no TLS was agreed on"),
         }
+        return;
+    }
+    connection(stream, about, routes, stopping).await;
+}
+
+async fn connection<S>(stream: S, about: About, routes: Routes, stopping: CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        about.tell(&mut request, routes.trusted());
         let answer = routes.clone().answer(request);
         async move { Ok::<_, Infallible>(answer.await) }
     });
@@ -181,6 +247,6 @@ async fn connection(
         }
     };
     if let Err(error) = served {
-        tracing::debug!(%peer, error, "a connection ended");
+        tracing::debug!(peer = %about.peer, error, "a connection ended");
     }
 }

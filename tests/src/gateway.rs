@@ -9,6 +9,7 @@ use mcp_orchestrator_core::Orchestrator;
 use mcp_orchestrator_core::auth::{Authenticated, Authenticator, Principal};
 use mcp_orchestrator_core::credential::CredentialRule;
 use mcp_orchestrator_core::id::{Alias, BackendName, GatewayId, PrincipalId, ServerId};
+use mcp_orchestrator_core::orchestrator::Limits;
 use mcp_orchestrator_core::router::{
     GatewaySpec, Members, TableRouter, ToolFilter, ToolNames, ViewEntry,
 };
@@ -52,6 +53,8 @@ pub struct Builder {
     single_principal: bool,
     session_idle: Duration,
     options: Options,
+    authenticator: Arc<dyn Authenticator>,
+    limits: Limits,
     state: Option<(Arc<dyn StateStore>, Arc<StateKey>)>,
 }
 
@@ -106,6 +109,8 @@ impl Gateway {
             single_principal: false,
             session_idle: Duration::from_hours(1),
             options: Options::default(),
+            authenticator: Arc::new(ByHeader),
+            limits: Limits::default(),
             state: None,
         }
     }
@@ -188,6 +193,20 @@ impl Builder {
         self
     }
 
+    /// With callers told by this one, instead of by the header `x-user`.
+    #[must_use]
+    pub fn known_by(mut self, authenticator: Arc<dyn Authenticator>) -> Self {
+        self.authenticator = authenticator;
+        self
+    }
+
+    /// No more than this at once.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
     /// With these options of the endpoint.
     #[must_use]
     pub fn options(mut self, change: impl FnOnce(&mut Options)) -> Self {
@@ -231,14 +250,14 @@ impl Builder {
             Orchestrator::builder(Arc::new(backends), Arc::<TableRouter>::clone(&table))
                 .logs(logs)
                 .session_idle(self.session_idle)
+                .limits(self.limits)
                 .single_principal(self.single_principal);
         if let Some((state, key)) = self.state {
             builder = builder.state(state).state_key(key);
         }
         let orchestrator = builder.build();
         orchestrator.apply(self.servers.into_iter().map(Arc::new));
-        let authenticator: Arc<dyn Authenticator> = Arc::new(ByHeader);
-        let endpoint = Endpoint::new(orchestrator.clone(), [authenticator], self.options)
+        let endpoint = Endpoint::new(orchestrator.clone(), [self.authenticator], self.options)
             .expect("there is an authenticator");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a listener has an address");

@@ -114,7 +114,7 @@ impl Found {
         }
         self.instances = orchestrator.instances().await;
         let conflicts = built.conflicts(principal).await;
-        orchestrator.shutdown(GRACE).await;
+        orchestrator.undo(GRACE).await;
         built.leave().await;
         Ok(conflicts)
     }

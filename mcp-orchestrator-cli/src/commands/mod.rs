@@ -12,6 +12,8 @@ mod import;
 mod install;
 mod logs;
 mod ps;
+mod purge;
+mod quickstart;
 mod reload;
 mod restart;
 mod schema;
@@ -28,6 +30,11 @@ pub(crate) async fn run(cli: Cli) -> Result<Exit, Failure> {
     let output = cli.output;
     match cli.command {
         Command::Up(args) => up::run(args).await,
+        Command::Quickstart(args) => quickstart::run(args).await,
+        Command::HelloServer => match mcp_orchestrator_gateway::hello::serve_standard_streams() {
+            Ok(()) => Ok(Exit::Done),
+            Err(error) => Err(Failure::failed(error)),
+        },
         Command::Ps(args) => ps::run(&args, output).await,
         Command::Tools(args) => tools::run(&args, output).await,
         Command::Call(args) => call::run(args, output).await,
@@ -41,6 +48,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Connect(args) => connect::run(&args).await,
         Command::Check(args) => check::run(&args, output).await,
         Command::Explain(args) => explain::run(args, output).await,
+        Command::Purge(args) => purge::run(&args, output).await,
         Command::Token(args) => token::run(args, output).await,
         Command::Catalog(args) => install::catalog(&args, output).await,
         Command::Install(args) => install::install(args, false, output).await,

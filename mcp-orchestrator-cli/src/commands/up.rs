@@ -8,7 +8,9 @@ use crate::output;
 
 pub(super) async fn run(args: GatewayArgs) -> Result<Exit, Failure> {
     let gateway = Gateway::prepare(args).await?;
+    // Whoever reads the address may end us at once.
+    let told_to_end = signalled();
     output::line(&format!("listening on http://{}", gateway.address()))?;
-    gateway.run(signalled()).await?;
+    gateway.run(told_to_end).await?;
     Ok(Exit::Done)
 }

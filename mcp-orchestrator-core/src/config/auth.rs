@@ -1,11 +1,11 @@
 //! Who calls and how the gateway stands on a network, as meant.
 
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use secrecy::SecretString;
 
 use crate::auth::{Algorithm, Network, PublicUrl};
+use crate::orchestrator::Limits;
 
 /// Who may call, and how the gateway stands on a network.
 #[derive(Clone, Debug, Default)]
@@ -23,7 +23,7 @@ pub struct AuthSettings {
     /// TLS of the listener.
     pub tls: Option<TlsSettings>,
     /// How much at once.
-    pub limits: LimitSettings,
+    pub limits: Limits,
 }
 
 impl AuthSettings {
@@ -93,15 +93,4 @@ pub struct TlsSettings {
     pub certificate: PathBuf,
     /// Its private key.
     pub key: PathBuf,
-}
-
-/// How much at once; `None` is no limit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LimitSettings {
-    /// Calls in flight of one principal.
-    pub calls_per_principal: Option<NonZeroUsize>,
-    /// Calls in flight to one server.
-    pub calls_per_server: Option<NonZeroUsize>,
-    /// Instances that run for one user or team.
-    pub instances_per_owner: Option<NonZeroUsize>,
 }

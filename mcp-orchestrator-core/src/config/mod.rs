@@ -41,6 +41,7 @@ mod pod;
 mod problem;
 mod program;
 mod quantity;
+mod remains;
 mod schema;
 mod scope;
 mod server;
@@ -53,7 +54,7 @@ mod typed;
 mod units;
 mod write;
 
-pub use self::auth::{AuthSettings, IssuerSettings, LimitSettings, SignInClient, TlsSettings};
+pub use self::auth::{AuthSettings, IssuerSettings, SignInClient, TlsSettings};
 pub use self::backends::BackendOptions;
 pub use self::build::Built;
 pub use self::cluster::ClusterReview;
@@ -80,6 +81,7 @@ pub use self::file_server::{
 pub use self::import::{ImportValues, Imported, ImportedVariable, import_file, import_text};
 pub use self::load::{LoadOptions, Loaded, load, load_texts, state_dir_of};
 pub use self::problem::{Notice, Position, Problem, Problems};
+pub use self::remains::ClusterRemains;
 pub use self::schema::schema;
 pub use self::settings::{
     BackendKind, BackendSettings, ConfiguredCredential, CredentialSource, GatewaySettings,

@@ -3,13 +3,14 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use super::auth::{AuthSettings, IssuerSettings, LimitSettings, TlsSettings};
+use super::auth::{AuthSettings, IssuerSettings, TlsSettings};
 use super::file::{File, Typed};
 use super::file_auth::{LimitsEntry, TlsEntry};
 use super::globals::set;
 use super::issuers;
 use super::scope::Scope;
 use crate::auth::{Network, PublicUrl};
+use crate::orchestrator::Limits;
 
 /// What the files said so far.
 #[derive(Debug, Default)]
@@ -18,7 +19,7 @@ pub(super) struct Access {
     public_url: Option<PublicUrl>,
     trusted_proxies: Option<Vec<Network>>,
     tls: Option<TlsSettings>,
-    limits: Option<LimitSettings>,
+    limits: Option<Limits>,
 }
 
 #[derive(Debug)]
@@ -143,7 +144,7 @@ fn pem(scope: &mut Scope<'_>, key: &str, typed: Option<&Typed>) -> Option<PathBu
     Some(file)
 }
 
-fn limits(scope: &mut Scope<'_>, entry: &LimitsEntry) -> LimitSettings {
+fn limits(scope: &mut Scope<'_>, entry: &LimitsEntry) -> Limits {
     let path = scope.path.key("limits");
     let mut scope = scope.below(path);
     let mut limit = |key: &str, typed: Option<usize>| {
@@ -153,7 +154,7 @@ fn limits(scope: &mut Scope<'_>, entry: &LimitsEntry) -> LimitSettings {
         }
         limit.flatten()
     };
-    LimitSettings {
+    Limits {
         calls_per_principal: limit("calls_per_principal", entry.calls_per_principal),
         calls_per_server: limit("calls_per_server", entry.calls_per_server),
         instances_per_owner: limit("instances_per_owner", entry.instances_per_owner),

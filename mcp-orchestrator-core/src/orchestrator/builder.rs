@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use super::events::{self, Listeners};
+use super::limits::{InFlight, Limits};
 use super::subscriptions::Subscriptions;
 use super::tasks::Tasks;
 use super::{Held, Inner, LEARN_AT_ONCE, Orchestrator, conflicts, control, credentials};
@@ -31,6 +32,7 @@ pub struct Builder {
     single_principal: bool,
     sessions: usize,
     session_idle: Duration,
+    limits: Limits,
 }
 
 impl Builder {
@@ -83,10 +85,20 @@ impl Builder {
         self
     }
 
+    /// How much at once; without limits where nothing is said.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
     /// The orchestrator, without servers yet. Must be called within a tokio runtime.
     pub fn build(self) -> Orchestrator {
         let resolver = self.resolver.unwrap_or_else(|| Arc::new(NoCredentials));
         let pool = Pool::new(self.backend, Arc::clone(&self.key), self.single_principal);
+        if let Some(most) = self.limits.instances_per_owner {
+            pool.limit_instances(most);
+        }
         let inner = Arc::new_cyclic(|weak: &Weak<Inner>| {
             let observer: Weak<dyn Observer> = weak.clone();
             pool.observe(observer);
@@ -110,6 +122,7 @@ impl Builder {
                 metrics: Arc::default(),
                 no_credential: Arc::new(Credential::none()),
                 session_idle: self.session_idle,
+                in_flight: InFlight::new(self.limits),
                 draining: tokio_util::sync::CancellationToken::new(),
             }
         });
@@ -139,6 +152,7 @@ impl Orchestrator {
             single_principal: false,
             sessions: 100_000,
             session_idle: Duration::from_hours(1),
+            limits: Limits::default(),
         }
     }
 }

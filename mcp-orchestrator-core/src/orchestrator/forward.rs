@@ -12,6 +12,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::Inner;
 use super::context::Context;
+use super::limits::counted;
 use crate::call::{Reply, ReplyItem};
 use crate::credential::{Credential, CredentialRequest, CredentialRule};
 use crate::error::{Error, ErrorKind, Result};
@@ -103,6 +104,7 @@ impl Inner {
         work: Work,
     ) -> Result<(Reply, InstanceKey)> {
         let spec = self.spec(server)?;
+        let counts = self.in_flight.enter(&context.principal.id, server)?;
         let deadline = Instant::now() + spec.server.limits.call_timeout;
         let sent = async {
             let credential = self.credential(context, &spec, rule, None).await?;
@@ -129,7 +131,8 @@ impl Inner {
             }
         };
         match tokio::time::timeout_at(deadline, sent).await {
-            Ok(answer) => answer.map_err(|error| error.with_server(server)),
+            Ok(Ok((reply, key))) => Ok((counted(reply, counts), key)),
+            Ok(Err(error)) => Err(error.with_server(server)),
             Err(_) => Err(timed_out(server, spec.server.limits.call_timeout)),
         }
     }

@@ -16,6 +16,7 @@ mod forward;
 mod header_params;
 mod hear;
 mod hello;
+mod limits;
 mod listen;
 mod lists;
 mod logging;
@@ -40,6 +41,7 @@ use self::context::Context;
 pub use self::control::{InstanceInfo, InstanceState};
 use self::events::Listeners;
 pub use self::explain::Explanation;
+pub use self::limits::Limits;
 use self::lists::Refreshing;
 use self::subscriptions::Subscriptions;
 use self::tasks::Tasks;
@@ -50,7 +52,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::{PrincipalId, SessionId};
 use crate::jsonrpc::{Kind, Members};
 use crate::metrics::Metrics;
-use crate::pool::Pool;
+use crate::pool::{Ending, Pool};
 use crate::protocol::method;
 use crate::router::Router;
 use crate::runtime::LogBook;
@@ -102,6 +104,7 @@ struct Inner {
     metrics: Arc<Metrics>,
     no_credential: Arc<Credential>,
     session_idle: Duration,
+    in_flight: limits::InFlight,
     draining: tokio_util::sync::CancellationToken,
 }
 
@@ -247,14 +250,24 @@ impl Orchestrator {
             .for_each(|session| session.close_general());
     }
 
-    /// Lets calls finish, up to `grace`, then ends everything that runs here.
+    /// Lets calls finish, up to `grace`, then ends everything that runs here. What outlives this process goes on.
     pub async fn shutdown(&self, grace: Duration) {
+        self.end(grace, Ending::Leave).await;
+    }
+
+    /// As [`shutdown`](Self::shutdown), and what outlives this process goes to rest where it was started here. What ran
+    /// before goes on.
+    pub async fn undo(&self, grace: Duration) {
+        self.end(grace, Ending::Rest).await;
+    }
+
+    async fn end(&self, grace: Duration, started: Ending) {
         for session in self.inner.sessions.all() {
             if session.idle_for() > Duration::ZERO {
                 self.inner.end_session(&session);
             }
         }
-        self.inner.pool.shutdown(grace).await;
+        self.inner.pool.shutdown(grace, started).await;
         for session in self.inner.sessions.all() {
             self.inner.end_session(&session);
         }

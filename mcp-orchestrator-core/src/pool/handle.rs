@@ -29,6 +29,8 @@ pub(crate) struct Handle {
     pub(crate) credential: Arc<Credential>,
     /// How it is spoken with.
     pub(crate) link: Link,
+    /// Whether it ran before, and was joined.
+    pub(super) joined: bool,
     /// Since when it runs.
     pub(crate) since: SystemTime,
     /// Ends with it.
@@ -55,6 +57,7 @@ impl Handle {
         credential: Arc<Credential>,
         link: Link,
         exited: Shared<BoxFuture<'static, Exit>>,
+        joined: bool,
     ) -> Self {
         Self {
             key,
@@ -63,6 +66,7 @@ impl Handle {
             generation: AtomicU64::new(credential.generation.0),
             credential,
             link,
+            joined,
             since: SystemTime::now(),
             exited,
             exit: OnceLock::new(),

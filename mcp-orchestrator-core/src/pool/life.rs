@@ -36,7 +36,11 @@ impl Pool {
                 "the orchestrator is shutting down",
             ));
         }
-        let (mut result, mut words) = match slot.turn() {
+        let turn = {
+            let _door = self.room_for(slot)?;
+            slot.turn()
+        };
+        let (mut result, mut words) = match turn {
             Turn::Wait(result, words) => (result, words),
             Turn::Left => return Ok(()),
             Turn::Later(wait, _) if wait <= PATIENCE => {

@@ -7,6 +7,7 @@ mod life;
 mod link;
 mod orphans;
 mod rejoin;
+mod room;
 mod rotate;
 mod slot;
 mod start;
@@ -70,6 +71,7 @@ pub(crate) struct Pool {
     minding: AtomicBool,
     /// Instances whose conversation broke off.
     lost: rejoin::Lost,
+    room: room::Room,
     /// Whether all callers are one person.
     single_principal: bool,
 }
@@ -89,7 +91,7 @@ pub(crate) struct Spec {
 
 /// What becomes of an instance that is used no longer.
 #[derive(Clone, Copy, Debug)]
-enum Ending {
+pub(crate) enum Ending {
     /// Nothing runs, all that a start needs is kept.
     Rest,
     /// Nothing is left.
@@ -122,6 +124,7 @@ impl Pool {
             endings: end::Endings::default(),
             minding: AtomicBool::new(false),
             lost: rejoin::Lost::default(),
+            room: room::Room::default(),
             single_principal,
         })
     }
@@ -279,8 +282,9 @@ impl Pool {
         }
     }
 
-    /// Ends everything: waits for calls in flight up to `grace`, then stops what does not go on without us.
-    pub(crate) async fn shutdown(self: &Arc<Self>, grace: Duration) {
+    /// Ends everything: waits for calls in flight up to `grace`, then lets go of what ran before, and ends what was
+    /// started here so.
+    pub(crate) async fn shutdown(self: &Arc<Self>, grace: Duration, started: Ending) {
         self.closing.cancel();
         let slots: Vec<_> = self
             .servers
@@ -292,7 +296,12 @@ impl Pool {
             if let Some(handle) = slot.current() {
                 // Whoever listens to it until it is gone shall not wait for the slot.
                 slot.clear(&handle);
-                self.end(handle, grace, Ending::Leave).await;
+                let ending = if handle.joined {
+                    Ending::Leave
+                } else {
+                    started
+                };
+                self.end(handle, grace, ending).await;
             }
         });
         futures_util::future::join_all(ends).await;

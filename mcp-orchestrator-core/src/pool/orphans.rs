@@ -187,6 +187,7 @@ mod tests {
         }
         assert!(gone.unwrap() < Duration::from_mins(2));
         assert!(rests.unwrap() >= Duration::from_mins(30));
-        pool.shutdown(Duration::ZERO).await;
+        pool.shutdown(Duration::ZERO, crate::pool::Ending::Leave)
+            .await;
     }
 }

@@ -103,6 +103,11 @@ impl Slot {
         self.start.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether an instance runs here, or starts.
+    pub(super) fn is_taken(&self) -> bool {
+        self.state().running.is_some() || self.current.load().is_some()
+    }
+
     /// Whose turn it is to start the instance.
     pub(super) fn turn(&self) -> Turn {
         let mut state = self.state();

@@ -164,6 +164,7 @@ impl Pool {
             credential,
             link,
             exited,
+            attempt.ran,
         ));
         self.listen(&handle, receiver);
         Ok(handle)

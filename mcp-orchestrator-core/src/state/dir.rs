@@ -10,8 +10,8 @@ use super::{FileState, private};
 use crate::error::{Error, ErrorKind, Result};
 use crate::seal::StateKey;
 
-const LOCK_FILE: &str = "lock";
-const KEY: &str = "state.key";
+pub(super) const LOCK_FILE: &str = "lock";
+pub(super) const KEY: &str = "state.key";
 const KEY_BYTES: usize = 32;
 const DOCUMENTS: &str = "kept";
 
@@ -25,7 +25,7 @@ pub struct StateDir {
 
 /// Why a state directory cannot be used.
 #[derive(Debug, thiserror::Error)]
-enum DirError {
+pub(super) enum DirError {
     #[error("state directory {0} is held by {1}: end it, or name another directory by --state-dir")]
     Held(String, String),
     #[error("state directory {0} may be written by everybody (mode {1:03o}): take that right away")]
@@ -95,7 +95,7 @@ impl StateDir {
     }
 }
 
-fn unusable(path: &Path, error: io::Error) -> DirError {
+pub(super) fn unusable(path: &Path, error: io::Error) -> DirError {
     DirError::Io(path.display().to_string(), error)
 }
 
@@ -108,7 +108,7 @@ fn check_dir(path: &Path) -> Result<(), DirError> {
     }
 }
 
-fn lock(dir: &Path) -> Result<Lock, DirError> {
+pub(super) fn lock(dir: &Path) -> Result<Lock, DirError> {
     let path = dir.join(LOCK_FILE);
     match Lock::take(&path) {
         Ok(Taken::Ours(lock)) => Ok(lock),

@@ -7,6 +7,7 @@ mod files;
 pub(crate) mod lock;
 mod memory;
 pub(crate) mod private;
+mod remains;
 
 use std::fmt;
 
@@ -18,6 +19,7 @@ pub use self::config_maps::ConfigMapState;
 pub use self::dir::StateDir;
 pub use self::files::FileState;
 pub use self::memory::MemoryState;
+pub use self::remains::StateRemains;
 use crate::error::Result;
 
 /// Keeps small documents by name: lists, initialize results, running tasks.

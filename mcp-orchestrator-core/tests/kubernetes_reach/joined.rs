@@ -23,7 +23,7 @@ use crate::proxy::Proxy;
 /// Is initialized once, and counts its calls; one tool never answers.
 const STRICT: &str = r#"
 answer() { echo "{\"jsonrpc\":\"2.0\",\"id\":$id,$1}"; }
-first=1; n=0
+first=1; n=0; heard=0
 while IFS= read -r line; do
     case $line in *'"id":'*) ;; *) continue ;; esac
     rest=${line#*'"id":'}; id=${rest%%[!0-9]*}
@@ -37,10 +37,10 @@ while IFS= read -r line; do
         fi ;;
     *'"method":"tools/list"'*)
         answer '"result":{"tools":[{"name":"count","inputSchema":{"type":"object"}},{"name":"never","inputSchema":{"type":"object"}}]}' ;;
-    *'"never"'*) ;;
+    *'"never"'*) heard=$((heard + 1)) ;;
     *'"method":"tools/call"'*)
         n=$((n + 1))
-        answer "\"result\":{\"content\":[{\"type\":\"text\",\"text\":\"call $n\"}]}" ;;
+        answer "\"result\":{\"content\":[{\"type\":\"text\",\"text\":\"call $n, never $heard\"}]}" ;;
     *) answer '"error":{"code":-32601,"message":"no such method"}' ;;
     esac
 done
@@ -116,25 +116,31 @@ async fn a_program_is_joined_after_a_cut_and_after_the_gateways_end() {
         let params = r#"{"name":"never","arguments":{}}"#;
         tokio::spawn(async move { ask(&before, "tools/call", params).await })
     };
-    // It is answered after the other one was sent, or before; either way the other is not.
-    assert!(count(&before).await.contains("call 2"));
+    // The cut comes when the server has got that call, and the lists are kept.
+    let mut calls = 1;
+    loop {
+        calls += 1;
+        let counted = count(&before).await;
+        assert!(counted.contains(&format!("call {calls},")), "{counted}");
+        if counted.contains("never 1") && !state.names().await.unwrap().is_empty() {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
     proxy.cut();
     let error = lost.await.unwrap().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(error.to_string().contains("was lost"), "{error}");
+    let next = |more: usize| format!("call {},", calls + more);
     assert!(
-        count(&before).await.contains("call 3"),
+        count(&before).await.contains(&next(1)),
         "by the same process"
-    );
-    assert!(
-        !state.names().await.unwrap().is_empty(),
-        "its lists are kept"
     );
     // The first gateway is cut off for good; the next one finds what it started.
     proxy.close();
     let after = orchestrator(&space.open_as(&token).await, &state);
     assert!(
-        count(&after).await.contains("call 4"),
+        count(&after).await.contains(&next(2)),
         "by the same process"
     );
     assert_eq!(pods(&space).await, first);
@@ -151,7 +157,7 @@ async fn a_program_is_joined_after_a_cut_and_after_the_gateways_end() {
         }
         tokio::time::sleep(std::time::Duration::from_millis(200)).await;
     };
-    assert!(counted.contains("call 5"), "by the same process: {counted}");
+    assert!(counted.contains(&next(3)), "by the same process: {counted}");
     assert_eq!(pods(&space).await, first);
     space.leave().await;
 }

@@ -85,3 +85,6 @@ stop "$FORWARD"
 helm uninstall suite --namespace "$CHARTED" --wait >"$WORK/helm.log" 2>&1 || fail "helm uninstall: $(tail -1 "$WORK/helm.log")"
 left "$CHARTED" Pod/stranger "Secret/$RELEASE-state-key" && pass "uninstall leaves the state key and nothing else" ||
     fail "uninstall leaves: $(objects "$CHARTED" | tr '\n' ' ')"
+says "purge removes that too, and says so" "removed secret $RELEASE-state-key" \
+    "$MCPO_CLI" purge --yes --kubeconfig "$KUBECONFIG" --namespace "$CHARTED" --name "$RELEASE"
+left "$CHARTED" Pod/stranger && pass "and nothing is left" || fail "purge leaves: $(objects "$CHARTED" | tr '\n' ' ')"

@@ -42,7 +42,25 @@ said=$(call python__end)
     fail "a program that ends: '$said'"
 says "and starts again" python3 call python__language
 
-stop "$GATEWAY_PID"
+if "$MCPO_CLI" purge --yes "${NAMED[@]}" >"$WORK/purge.log" 2>&1; then
+    fail "purge goes on beside a gateway"
+elif grep -q "process $GATEWAY_PID" "$WORK/purge.log"; then
+    pass "purge refuses beside a gateway, and says which"
+else
+    fail "purge beside a gateway says: $(cat "$WORK/purge.log")"
+fi
+ADMIN=(--kubeconfig "$KUBECONFIG" --namespace "$OUTSIDE" --name outside)
+says "and beside one of another machine" \
+    "mcp-orchestrator: lease outside in namespace $OUTSIDE is held by $(hostname):$WORK/outside.state: end that gateway first" \
+    "$MCPO_CLI" purge --yes "${ADMIN[@]}"
+# One that is killed gives nothing up: its Lease has to run out.
+kill -KILL "$GATEWAY_PID"
+wait "$GATEWAY_PID" 2>/dev/null || true
 
 # Sealed ids and lists are kept in the state directory here, and in the cluster inside of it.
 audit "$OUTSIDE" outside "get /secrets" "patch /configmaps"
+
+"$MCPO_CLI" purge --yes "${ADMIN[@]}" >"$WORK/purge.log" 2>&1 || fail "purge: $(cat "$WORK/purge.log")"
+left "$OUTSIDE" Role/forward RoleBinding/forward Role/outside RoleBinding/outside ServiceAccount/outside &&
+    pass "purge leaves nothing of it ($(grep -c '^removed' "$WORK/purge.log") objects)" ||
+    fail "purge leaves: $(objects "$OUTSIDE" | tr '\n' ' ')"

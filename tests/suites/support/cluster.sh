@@ -98,10 +98,15 @@ pods() {
 # deployed SPACE SERVER: the names of its Deployments.
 deployed() { kubectl -n "$1" get deploy -l "app.kubernetes.io/component=mcp-server,app.kubernetes.io/name=$2" -o name; }
 
-# audit SPACE ACCOUNT [RIGHT..]: what the account did is what its Roles allow; these rights it need not use.
+# audit SPACE ACCOUNT [RIGHT..]: what the account did is what its Roles allow; these rights it need not use. What it does
+# last, as after the end of a program, may take a moment.
 audit() {
     kubectl -n "$1" get roles -o json >"$WORK/roles-$1.json"
-    node "$SUITES/support/cluster-audit.mjs" "$MCPO_AUDIT" "system:serviceaccount:$1:$2" "${@:3}" \
-        <"$WORK/roles-$1.json" | tee "$WORK/audit.said" || true
+    soon 20 judged "$@" || true
+    cat "$WORK/audit.said"
     count "$WORK/audit.said" "the audit"
+}
+judged() {
+    node "$SUITES/support/cluster-audit.mjs" "$MCPO_AUDIT" "system:serviceaccount:$1:$2" "${@:3}" \
+        <"$WORK/roles-$1.json" >"$WORK/audit.said" 2>&1
 }

@@ -8,6 +8,10 @@
     reason = "a test fails by panicking, its tasks end with its runtime, and what was measured is said"
 )]
 
+/// As the gateway's own: memory is measured here.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[path = "../../../mcp-orchestrator-core/tests/kubernetes_reach/cluster.rs"]
 mod cluster;
 #[allow(dead_code, reason = "another suite uses more of it")]
@@ -16,6 +20,8 @@ mod proxy;
 
 mod gateways;
 mod load;
+mod owners;
 mod pods;
+mod scale;
 mod stage;
 mod starts;

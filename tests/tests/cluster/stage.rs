@@ -8,6 +8,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 use kube::api::ListParams;
+use mcp_orchestrator_core::config::{LoadOptions, Settings, load};
 use mcp_orchestrator_tests::client::Client;
 use mcp_orchestrator_tests::program::Program;
 use mcp_orchestrator_tests::wait::{LONG, signal};
@@ -132,9 +133,35 @@ impl Stage {
         std::fs::copy(state(from).join(key), state(to).join(key)).unwrap();
     }
 
+    /// Gives a gateway this state key.
+    pub(crate) fn set_key(&self, gateway: &str, key: &[u8]) {
+        use std::io::Write as _;
+        use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+        let state = self.folder(gateway).join("state");
+        std::fs::DirBuilder::new()
+            .mode(0o700)
+            .create(&state)
+            .unwrap();
+        let mut file = std::fs::File::options();
+        let file = file.write(true).create_new(true).mode(0o600);
+        let mut file = file.open(state.join("state.key")).unwrap();
+        file.write_all(key).unwrap();
+    }
+
     /// What the gateway of this name has said on standard error.
     pub(crate) fn said(&self, gateway: &str) -> String {
         std::fs::read_to_string(self.errors(gateway)).unwrap_or_default()
+    }
+
+    /// The configuration of the gateway of this name, as the gateway would have it.
+    pub(crate) fn settings(&self, gateway: &str) -> Settings {
+        let folder = self.folder(gateway);
+        let options = LoadOptions {
+            state_dir: Some(folder.join("state")),
+            ..LoadOptions::default()
+        };
+        let loaded = load(&[folder.join("config.json")], &options);
+        loaded.unwrap_or_else(|wrong| panic!("{wrong:?}")).settings
     }
 
     fn folder(&self, gateway: &str) -> PathBuf {

@@ -62,6 +62,7 @@ const ROWS: &[Row] = &[
     ("state::files", 2, Own("state::files")),
     ("state::lock", 2, Common),
     ("state::private", 2, Common),
+    ("state::remains", 2, Own("state::files")),
     ("state::memory", 2, Own("state::memory")),
     ("transport", 2, Own("transport")),
     // 3: the engine
@@ -113,7 +114,7 @@ pub(crate) const HEAVY: &[(&str, &str)] = &[
     ("rustix::", "mcp-orchestrator-core/src/runtime/process"),
     (
         "rustls::",
-        "mcp-orchestrator-core/src/runtime/remote|mcp-orchestrator-core/src/runtime/kubernetes|mcp-orchestrator-core/src/auth/jwt",
+        "mcp-orchestrator-core/src/runtime/remote|mcp-orchestrator-core/src/runtime/kubernetes|mcp-orchestrator-core/src/auth/jwt|mcp-orchestrator-gateway/src/tls.rs",
     ),
     (
         "ring::signature",

@@ -4,6 +4,7 @@
 //! under the same identity takes over at once. A holder that cannot renew serves what runs and writes nothing until it
 //! can again.
 
+mod look;
 mod turn;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+pub use self::look::holder;
 use self::turn::{EVERY, Record, TERM, Turn, Turns};
 use super::access::Access;
 use super::errors::{Action, is_conflict};

@@ -27,6 +27,11 @@ pub(super) struct Record {
 }
 
 impl Record {
+    /// Who holds it; empty: nobody.
+    pub(super) fn holder(&self) -> &str {
+        &self.holder
+    }
+
     pub(super) fn of(lease: &Lease) -> Self {
         let spec = lease.spec.clone().unwrap_or_default();
         let seconds = spec

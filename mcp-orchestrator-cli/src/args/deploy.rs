@@ -1,0 +1,50 @@
+//! What begins and ends an installation, as typed.
+
+use clap::{Args, ValueEnum};
+use mcp_orchestrator_gateway::args::{FileArgs, GatewayArgs};
+
+#[derive(Args, Debug)]
+pub(crate) struct QuickstartArgs {
+    /// The kind cluster, which is made where there is none of this name
+    #[arg(long, value_name = "NAME", default_value = "mcp-orchestrator", value_parser = cluster_name)]
+    pub(crate) name: String,
+    /// The gateway's image; one that Docker has is loaded into the cluster, any other is fetched by it
+    #[arg(long, value_name = "IMAGE")]
+    pub(crate) image: Option<String>,
+    /// Where it runs, whatever is there
+    #[arg(long = "in", value_enum, value_name = "PLACE")]
+    pub(crate) place: Option<Place>,
+    #[command(flatten)]
+    pub(crate) gateway: GatewayArgs,
+}
+
+/// Where `quickstart` runs the gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Place {
+    /// In a kind cluster
+    Kind,
+    /// On this machine, until it is interrupted
+    Here,
+}
+
+/// As kind takes it, and never an option of it.
+fn cluster_name(text: &str) -> Result<String, String> {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.".contains(c);
+    let begins = text.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
+    match begins && text.chars().all(plain) {
+        true => Ok(text.to_owned()),
+        false => Err("lower-case letters, digits, `-` and `.` make a name".to_owned()),
+    }
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct PurgeArgs {
+    /// Do not ask
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+    /// The orchestrator's name in the cluster, where no configuration says it any more: then nothing else is looked at
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["config", "state_dir"])]
+    pub(crate) name: Option<String>,
+    #[command(flatten)]
+    pub(crate) files: FileArgs,
+}

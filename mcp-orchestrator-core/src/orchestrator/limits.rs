@@ -1,0 +1,234 @@
+//! How much at once: calls of one principal, calls to one server. Where nothing is limited, nothing is counted.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher as _, Hash};
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use foldhash::fast::RandomState;
+use futures_util::StreamExt as _;
+
+use crate::call::Reply;
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{PrincipalId, ServerId};
+
+/// Parts that are locked by themselves, so that callers do not wait for each other.
+const SHARDS: usize = 16;
+/// When one who was refused may come again: a call in flight is over soon.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// How much at once; `None` is no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Calls in flight of one principal.
+    pub calls_per_principal: Option<NonZeroUsize>,
+    /// Calls in flight to one server, of all principals together.
+    pub calls_per_server: Option<NonZeroUsize>,
+    /// Instances that run for one user or team. The organization's are not counted.
+    pub instances_per_owner: Option<NonZeroUsize>,
+}
+
+/// The calls in flight.
+#[derive(Debug, Default)]
+pub(super) struct InFlight {
+    limits: Limits,
+    principals: Arc<Counts<PrincipalId>>,
+    servers: Arc<Counts<ServerId>>,
+}
+
+/// A call that is counted, until it is dropped.
+pub(super) struct Counted {
+    _principal: Option<Ticket<PrincipalId>>,
+    _server: Option<Ticket<ServerId>>,
+}
+
+impl InFlight {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            ..Self::default()
+        }
+    }
+
+    /// Counts a call; `None` where nothing is limited.
+    pub(super) fn enter(
+        &self,
+        principal: &PrincipalId,
+        server: &ServerId,
+    ) -> Result<Option<Counted>> {
+        let (own, all) = (
+            self.limits.calls_per_principal,
+            self.limits.calls_per_server,
+        );
+        if own.is_none() && all.is_none() {
+            return Ok(None);
+        }
+        let principal = match own {
+            Some(most) => Some(Counts::take(&self.principals, principal, most).ok_or_else(
+                || {
+                    let text = format!(
+                        "{principal} has {most} calls in flight, the most that are allowed"
+                    );
+                    refused(text)
+                },
+            )?),
+            None => None,
+        };
+        let server = match all {
+            Some(most) => Some(Counts::take(&self.servers, server, most).ok_or_else(|| {
+                let text = format!(
+                    "server {server} has {most} calls in flight, the most that are allowed"
+                );
+                refused(text).with_server(server)
+            })?),
+            None => None,
+        };
+        Ok(Some(Counted {
+            _principal: principal,
+            _server: server,
+        }))
+    }
+}
+
+fn refused(text: String) -> Error {
+    Error::new(ErrorKind::Overloaded, text).with_retry_after(AGAIN)
+}
+
+/// The same reply; the call is counted until it is over.
+pub(super) fn counted(reply: Reply, counted: Option<Counted>) -> Reply {
+    let Some(counted) = counted else {
+        return reply;
+    };
+    match reply.into_ready() {
+        Ok(response) => Reply::ready(response),
+        Err(stream) => {
+            let items = stream.map(move |item| {
+                let _in_flight = &counted;
+                item
+            });
+            Reply::stream(items.boxed())
+        }
+    }
+}
+
+/// How many there are of each.
+#[derive(Debug)]
+struct Counts<K> {
+    shards: [Mutex<HashMap<K, usize, RandomState>>; SHARDS],
+    hasher: RandomState,
+}
+
+impl<K> Default for Counts<K> {
+    fn default() -> Self {
+        Self {
+            shards: std::array::from_fn(|_| Mutex::default()),
+            hasher: RandomState::default(),
+        }
+    }
+}
+
+impl<K: Hash + Eq + Clone> Counts<K> {
+    /// One more, where there are fewer than the most.
+    fn take(this: &Arc<Self>, key: &K, most: NonZeroUsize) -> Option<Ticket<K>> {
+        let mut shard = this.shard(key);
+        match shard.get_mut(key) {
+            Some(count) if *count >= most.get() => return None,
+            Some(count) => *count += 1,
+            None => {
+                shard.insert(key.clone(), 1);
+            }
+        }
+        drop(shard);
+        Some(Ticket {
+            counts: Arc::clone(this),
+            key: key.clone(),
+        })
+    }
+
+    fn give_back(&self, key: &K) {
+        let mut shard = self.shard(key);
+        if let Some(count) = shard.get_mut(key) {
+            *count -= 1;
+            if *count == 0 {
+                shard.remove(key);
+            }
+        }
+    }
+
+    fn shard(&self, key: &K) -> MutexGuard<'_, HashMap<K, usize, RandomState>> {
+        let hash = self.hasher.hash_one(key);
+        let shard = usize::try_from(hash % SHARDS as u64).unwrap_or_default();
+        self.shards[shard]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One that is counted, until it is dropped.
+struct Ticket<K: Hash + Eq + Clone> {
+    counts: Arc<Counts<K>>,
+    key: K,
+}
+
+impl<K: Hash + Eq + Clone> Drop for Ticket<K> {
+    fn drop(&mut self) {
+        self.counts.give_back(&self.key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn in_flight(own: usize, all: usize) -> InFlight {
+        InFlight::new(Limits {
+            calls_per_principal: NonZeroUsize::new(own),
+            calls_per_server: NonZeroUsize::new(all),
+            instances_per_owner: None,
+        })
+    }
+
+    #[test]
+    fn what_is_over_a_limit_is_refused_until_another_ends() {
+        let calls = in_flight(2, 3);
+        let user = |name: &str| PrincipalId::new(name).unwrap();
+        let git = ServerId::new("git").unwrap();
+        let enter = |name: &str| calls.enter(&user(name), &git);
+        let (first, second) = (enter("ann").unwrap(), enter("ann").unwrap());
+        let error = enter("ann").err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::Overloaded);
+        assert!(error.to_string().contains("ann has 2 calls"), "{error}");
+        assert!(error.retry_after().is_some());
+        let third = enter("bob").unwrap();
+        let error = enter("bob").err().unwrap();
+        assert!(
+            error.to_string().contains("server git has 3 calls"),
+            "{error}"
+        );
+        // What was refused by the second limit is not counted by the first.
+        drop(third);
+        let (third, none) = (enter("bob").unwrap(), enter("bob").err());
+        assert!(none.is_some());
+        drop((first, second, third));
+        let again = [enter("ann"), enter("ann"), enter("bob")];
+        assert!(again.iter().all(Result::is_ok));
+        drop(again);
+        let left = |counts: &Counts<PrincipalId>| -> usize {
+            counts
+                .shards
+                .iter()
+                .map(|shard| shard.lock().unwrap().len())
+                .sum()
+        };
+        assert_eq!(left(&calls.principals), 0);
+    }
+
+    #[test]
+    fn without_limits_nothing_is_counted() {
+        let calls = InFlight::default();
+        let ann = PrincipalId::new("ann").unwrap();
+        let git = ServerId::new("git").unwrap();
+        assert!(calls.enter(&ann, &git).unwrap().is_none());
+    }
+}

@@ -1,0 +1,58 @@
+//! Whether an owner may have one more instance.
+
+use std::num::NonZeroUsize;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use super::Pool;
+use super::slot::Slot;
+use crate::credential::Owner;
+use crate::error::{Error, ErrorKind, Result};
+
+/// When one who was refused may come again: an instance comes to rest in its own time.
+const AGAIN: Duration = Duration::from_secs(10);
+
+/// The limit, and the door through which starts go one by one where there is one.
+#[derive(Debug, Default)]
+pub(super) struct Room {
+    most: OnceLock<NonZeroUsize>,
+    door: Mutex<()>,
+}
+
+impl Pool {
+    /// From now on an owner has at most so many instances; set once.
+    pub(crate) fn limit_instances(&self, most: NonZeroUsize) {
+        let _ = self.room.most.set(most);
+    }
+
+    /// The door, where this slot may have an instance. It is held until the slot says that it starts, so that two starts
+    /// never take the last place both. What the organization owns is everybody's, and is not counted.
+    pub(super) fn room_for(&self, slot: &Slot) -> Result<Option<MutexGuard<'_, ()>>> {
+        let Some(most) = self.room.most.get().map(|most| most.get()) else {
+            return Ok(None);
+        };
+        if slot.owner == Owner::Organization {
+            return Ok(None);
+        }
+        let door = self
+            .room
+            .door
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let servers = self.servers.load();
+        let taken = servers
+            .values()
+            .flat_map(|server| server.slots.all())
+            .filter(|other| other.owner == slot.owner && !std::ptr::eq(&**other, slot))
+            .filter(|other| other.is_taken())
+            .count();
+        if taken < most || slot.is_taken() {
+            return Ok(Some(door));
+        }
+        let text = format!(
+            "{} has {taken} instances running, the most that are allowed; the next may start when one of them rests",
+            slot.owner
+        );
+        Err(Error::new(ErrorKind::Overloaded, text).with_retry_after(AGAIN))
+    }
+}

@@ -1,0 +1,123 @@
+//! What a state directory holds when nobody uses it any more, and its end.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::dir::{self, lock};
+use super::lock::Lock;
+use crate::error::Result;
+
+/// The names of what is put into a state directory, here and by the programs. The lock is the last to go.
+const OURS: [&str; 10] = [
+    "kept",
+    "instances",
+    "secrets",
+    "credentials",
+    "credentials.key",
+    "credentials.key.next",
+    "control.sock",
+    "control.path",
+    dir::KEY,
+    dir::LOCK_FILE,
+];
+
+/// A state directory that no process holds, and that none can take as long as this lives.
+#[derive(Debug)]
+pub struct StateRemains {
+    path: PathBuf,
+    /// What is ours in it.
+    names: Vec<&'static str>,
+    _lock: Lock,
+}
+
+impl StateRemains {
+    /// Takes the directory; `None` where there is none, or nothing of ours in it.
+    ///
+    /// # Errors
+    /// [`Conflict`](crate::ErrorKind::Conflict) where a process holds it, with who and since when;
+    /// [`Config`](crate::ErrorKind::Config) where it cannot be read.
+    pub fn find(path: impl Into<PathBuf>) -> Result<Option<Self>> {
+        let path = path.into();
+        let there = |name: &&str| path.join(name).symlink_metadata().is_ok();
+        let names: Vec<_> = OURS.into_iter().filter(there).collect();
+        if names.is_empty() {
+            return Ok(None);
+        }
+        let lock = lock(&path)?;
+        Ok(Some(Self {
+            path,
+            names,
+            _lock: lock,
+        }))
+    }
+
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What is ours in it.
+    pub fn names(&self) -> &[&'static str] {
+        &self.names
+    }
+
+    /// Takes away what is ours, and the directory where nothing else stands in it. Answers whether it did that.
+    ///
+    /// # Errors
+    /// [`Config`](crate::ErrorKind::Config) with what could not be taken away.
+    pub fn remove(self) -> Result<bool> {
+        let lock = (!self.names.contains(&dir::LOCK_FILE)).then_some(dir::LOCK_FILE);
+        for name in self.names.iter().copied().chain(lock) {
+            let path = self.path.join(name);
+            let removed = match path.symlink_metadata() {
+                Ok(found) if found.is_dir() => std::fs::remove_dir_all(&path),
+                Ok(_) => std::fs::remove_file(&path),
+                Err(error) => Err(error),
+            };
+            match removed {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(dir::unusable(&path, error).into());
+                }
+                _ => {}
+            }
+        }
+        Ok(std::fs::remove_dir(&self.path).is_ok())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+    use crate::state::StateDir;
+
+    #[test]
+    fn what_is_ours_goes_and_what_is_not_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state");
+        assert!(StateRemains::find(&path).unwrap().is_none());
+        let state = StateDir::open(&path).unwrap();
+        state.documents().unwrap();
+        std::fs::create_dir(path.join("secrets")).unwrap();
+        std::fs::write(path.join("secrets/jira.token"), "x").unwrap();
+        std::fs::write(path.join("notes.txt"), "mine").unwrap();
+
+        let error = StateRemains::find(&path).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Conflict);
+        assert!(error.to_string().contains("held by process"), "{error}");
+        drop(state);
+
+        let remains = StateRemains::find(&path).unwrap().unwrap();
+        assert_eq!(remains.names(), ["kept", "secrets", "state.key", "lock"]);
+        assert!(!remains.remove().unwrap(), "notes.txt is not ours");
+        let left: Vec<_> = std::fs::read_dir(&path).unwrap().collect();
+        assert_eq!(left.len(), 1);
+        assert!(StateRemains::find(&path).unwrap().is_none());
+
+        std::fs::remove_file(path.join("notes.txt")).unwrap();
+        drop(StateDir::open(&path).unwrap());
+        let remains = StateRemains::find(&path).unwrap().unwrap();
+        assert!(remains.remove().unwrap());
+        assert!(!path.exists());
+    }
+}

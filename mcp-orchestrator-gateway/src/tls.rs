@@ -1,0 +1,242 @@
+//! TLS of a listener, from files that may be replaced while it serves: a new certificate counts from the next handshake
+//! on, and what is open goes on.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rustls::ServerConfig;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+/// How long the files that were read are taken for those of now.
+const READ_AGAIN: Duration = Duration::from_secs(10);
+/// How long a client may take to agree.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// TLS with a certificate and a key from files. Cheap to clone.
+#[derive(Clone)]
+pub struct Tls {
+    acceptor: TlsAcceptor,
+    files: Arc<Files>,
+}
+
+/// Why TLS cannot be spoken with these files.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A file cannot be read, or is no PEM.
+    #[error("{0} cannot be read: {1}")]
+    File(String, String),
+    /// No certificate stands in the file.
+    #[error("{0} holds no certificate")]
+    NoCertificate(String),
+    /// The key is of a kind that is not known, or not the certificate's.
+    #[error("the key in {0} cannot be used with the certificate: {1}")]
+    Key(String, String),
+    /// The library refused.
+    #[error("TLS cannot be set up: {0}")]
+    Setup(String),
+}
+
+impl Tls {
+    /// Reads a certificate chain and its key, both PEM. They are read again while it serves, at most every ten seconds;
+    /// what cannot be used then is told in the log, and the pair before serves on.
+    ///
+    /// # Errors
+    /// Why they cannot be used now.
+    pub fn from_files(certificate: PathBuf, key: PathBuf) -> Result<Self, TlsError> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let files = Arc::new(Files::new(
+            certificate,
+            key,
+            Arc::clone(&provider),
+            READ_AGAIN,
+        )?);
+        let resolver: Arc<dyn ResolvesServerCert> = Arc::<Files>::clone(&files);
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| TlsError::Setup(error.to_string()))?
+            .with_no_client_auth()
+            .with_cert_resolver(resolver);
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(Self {
+            acceptor: TlsAcceptor::from(Arc::new(config)),
+            files,
+        })
+    }
+
+    /// Agrees with a client.
+    ///
+    /// # Errors
+    /// Where it does not, or takes too long.
+    pub(crate) async fn accept(&self, stream: TcpStream) -> std::io::Result<TlsStream<TcpStream>> {
+        let agreed = tokio::time::timeout(HANDSHAKE, self.acceptor.accept(stream)).await;
+        agreed.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Tls").field(&self.files.certificate).finish()
+    }
+}
+
+/// A pair of files, and what stood in them last.
+struct Files {
+    certificate: PathBuf,
+    key: PathBuf,
+    provider: Arc<CryptoProvider>,
+    again: Duration,
+    last: Mutex<Last>,
+}
+
+struct Last {
+    pair: Arc<CertifiedKey>,
+    read: Instant,
+    /// What was wrong with the files since, so that it is told once.
+    wrong: Option<String>,
+}
+
+impl Files {
+    fn new(
+        certificate: PathBuf,
+        key: PathBuf,
+        provider: Arc<CryptoProvider>,
+        again: Duration,
+    ) -> Result<Self, TlsError> {
+        let pair = load(&certificate, &key, &provider)?;
+        Ok(Self {
+            certificate,
+            key,
+            provider,
+            again,
+            last: Mutex::new(Last {
+                pair,
+                read: Instant::now(),
+                wrong: None,
+            }),
+        })
+    }
+
+    fn current(&self) -> Arc<CertifiedKey> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.read.elapsed() < self.again {
+            return Arc::clone(&last.pair);
+        }
+        last.read = Instant::now();
+        match load(&self.certificate, &self.key, &self.provider) {
+            Ok(pair) => {
+                if pair.cert != last.pair.cert {
+                    tracing::info!(file = %self.certificate.display(), "a new certificate is used");
+                }
+                last.pair = pair;
+                last.wrong = None;
+            }
+            Err(error) => {
+                let error = error.to_string();
+                if last.wrong.as_ref() != Some(&error) {
+                    tracing::error!(error, "the certificate before is used on");
+                }
+                last.wrong = Some(error);
+            }
+        }
+        Arc::clone(&last.pair)
+    }
+}
+
+impl fmt::Debug for Files {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Files({})", self.certificate.display())
+    }
+}
+
+impl ResolvesServerCert for Files {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.current())
+    }
+}
+
+fn load(
+    certificate: &PathBuf,
+    key: &PathBuf,
+    provider: &CryptoProvider,
+) -> Result<Arc<CertifiedKey>, TlsError> {
+    let name = |file: &PathBuf| file.display().to_string();
+    let chain = CertificateDer::pem_file_iter(certificate)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| TlsError::File(name(certificate), error.to_string()))?;
+    if chain.is_empty() {
+        return Err(TlsError::NoCertificate(name(certificate)));
+    }
+    let private = PrivateKeyDer::from_pem_file(key)
+        .map_err(|error| TlsError::File(name(key), error.to_string()))?;
+    let pair = CertifiedKey::from_der(chain, private, provider)
+        .map_err(|error| TlsError::Key(name(key), error.to_string()))?;
+    Ok(Arc::new(pair))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// Writes a certificate of this name and its key, and answers the certificate.
+    fn write(folder: &std::path::Path, name: &str) -> Vec<u8> {
+        let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+        fs::write(folder.join("tls.crt"), made.cert.pem()).unwrap();
+        fs::write(folder.join("tls.key"), made.signing_key.serialize_pem()).unwrap();
+        made.cert.der().to_vec()
+    }
+
+    fn files(folder: &std::path::Path) -> Files {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let (certificate, key) = (folder.join("tls.crt"), folder.join("tls.key"));
+        Files::new(certificate, key, provider, Duration::ZERO).unwrap()
+    }
+
+    #[test]
+    fn a_new_certificate_is_used_and_a_broken_one_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = write(folder.path(), "one.example");
+        let files = files(folder.path());
+        assert_eq!(files.current().cert[0].as_ref(), first);
+        let second = write(folder.path(), "two.example");
+        assert_eq!(files.current().cert[0].as_ref(), second);
+        // Half of an exchange: the key is not the certificate's.
+        let key = fs::read(folder.path().join("tls.key")).unwrap();
+        let third = write(folder.path(), "three.example");
+        let new_key = fs::read(folder.path().join("tls.key")).unwrap();
+        fs::write(folder.path().join("tls.key"), key).unwrap();
+        assert_eq!(files.current().cert[0].as_ref(), second);
+        fs::write(folder.path().join("tls.key"), "nonsense").unwrap();
+        assert_eq!(files.current().cert[0].as_ref(), second);
+        fs::write(folder.path().join("tls.key"), new_key).unwrap();
+        assert_eq!(files.current().cert[0].as_ref(), third);
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_told_with_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let (certificate, key) = (folder.path().join("tls.crt"), folder.path().join("tls.key"));
+        let told = || {
+            let tls = Tls::from_files(certificate.clone(), key.clone());
+            tls.unwrap_err().to_string()
+        };
+        assert!(told().contains("tls.crt"), "{}", told());
+        write(folder.path(), "one.example");
+        assert!(Tls::from_files(certificate.clone(), key.clone()).is_ok());
+        fs::write(&key, "").unwrap();
+        assert!(told().contains("tls.key"), "{}", told());
+        fs::write(&certificate, "").unwrap();
+        assert!(told().contains("no certificate"), "{}", told());
+    }
+}

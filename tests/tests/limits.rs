@@ -1,0 +1,119 @@
+//! Who asks for more than is allowed is told to come again; nobody else is.
+
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test's tasks end with its runtime"
+)]
+
+use std::num::NonZeroUsize;
+
+use mcp_orchestrator_core::orchestrator::Limits;
+use mcp_orchestrator_core::server::Isolation;
+use mcp_orchestrator_tests::client::{Client, call_params};
+use mcp_orchestrator_tests::gateway::Gateway;
+use mcp_orchestrator_tests::scripted::scripted;
+use mcp_orchestrator_tests::wait::within;
+
+fn calls(own: usize, all: usize) -> Limits {
+    Limits {
+        calls_per_principal: NonZeroUsize::new(own),
+        calls_per_server: NonZeroUsize::new(all),
+        instances_per_owner: None,
+    }
+}
+
+/// Status and `Retry-After` of a call that answers at once.
+async fn quick(client: &Client) -> (u16, Option<String>) {
+    let params = call_params("stats", "{}");
+    let answer = client.modern_raw("7", "tools/call", &params).await;
+    let after = answer.header("retry-after").map(str::to_owned);
+    (answer.status, after)
+}
+
+/// Until a call of this client that answers at once is answered so.
+async fn becomes(client: &Client, status: u16) {
+    within("the status of a call", async {
+        while quick(client).await.0 != status {}
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_principal_with_too_many_calls_waits_and_others_do_not() {
+    let server = scripted("x", &["--era", "legacy"]);
+    let gateway = Gateway::new()
+        .server(server)
+        .limits(calls(1, 9))
+        .run()
+        .await;
+    let (ann, bob) = (gateway.client("ann"), gateway.client("bob"));
+    assert_eq!(quick(&ann).await, (200, None));
+    let hanging = ann.clone();
+    let call = tokio::spawn(async move { hanging.modern_tool("hang", "{}").await });
+    becomes(&ann, 429).await;
+    assert_eq!(quick(&ann).await, (429, Some("1".to_owned())));
+    assert_eq!(quick(&bob).await.0, 200);
+    call.abort();
+    becomes(&ann, 200).await;
+}
+
+#[tokio::test]
+async fn a_legacy_call_over_the_limit_is_told_the_same() {
+    let server = scripted("x", &["--era", "legacy"]);
+    let gateway = Gateway::new()
+        .server(server)
+        .limits(calls(1, 9))
+        .run()
+        .await;
+    let session = gateway.session().await;
+    let other = gateway.client("ann");
+    let _hanging = session.begin("\"h\"", "hang", "{}").await;
+    becomes(&other, 429).await;
+    let refused = session
+        .request_raw("8", "tools/call", &call_params("stats", "{}"))
+        .await;
+    assert_eq!(refused.status, 429);
+    assert!(refused.header("retry-after").is_some());
+    session.cancel("\"h\"").await;
+    becomes(&other, 200).await;
+}
+
+#[tokio::test]
+async fn a_server_with_too_many_calls_takes_no_more_of_anybody() {
+    let server = scripted("x", &["--era", "legacy"]);
+    let gateway = Gateway::new()
+        .server(server)
+        .limits(calls(9, 1))
+        .run()
+        .await;
+    let (ann, bob) = (gateway.client("ann"), gateway.client("bob"));
+    assert_eq!(quick(&bob).await.0, 200);
+    let call = tokio::spawn(async move { ann.modern_tool("hang", "{}").await });
+    becomes(&bob, 429).await;
+    call.abort();
+    becomes(&bob, 200).await;
+}
+
+#[tokio::test]
+async fn what_the_organization_owns_counts_for_nobody() {
+    let mut servers = ["a", "b"].map(|name| scripted(name, &["--era", "legacy"]));
+    for server in &mut servers {
+        server.isolation = Isolation::Principal;
+    }
+    let [first, second] = servers;
+    let limits = Limits {
+        instances_per_owner: NonZeroUsize::new(1),
+        ..Limits::default()
+    };
+    let gateway = Gateway::new()
+        .server(first)
+        .server(second)
+        .limits(limits)
+        .run()
+        .await;
+    let ann = gateway.client("ann");
+    for tool in ["a__stats", "b__stats"] {
+        let answer = ann.modern_tool(tool, "{}").await;
+        assert!(answer["error"].is_null(), "{answer}");
+    }
+}
