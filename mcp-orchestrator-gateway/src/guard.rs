@@ -17,13 +17,14 @@ pub(crate) fn origin(parts: &Parts, options: &Options) -> Result<()> {
     // Over HTTP/2 it stands in the address.
     let host = host.map(|host| host.to_str().unwrap_or_default());
     let host = host.or_else(|| parts.uri.authority().map(http::uri::Authority::as_str));
-    if let Some(host) = forwarded.or(host) {
-        if !is_local(host_of(host)) && !listed(&options.allowed_hosts, host) {
-            return Err(Error::new(
-                ErrorKind::Forbidden,
-                "this host is not allowed: add it to allowed_hosts",
-            ));
-        }
+    if let Some(host) = forwarded.or(host)
+        && !is_local(host_of(host))
+        && !listed(&options.allowed_hosts, host)
+    {
+        return Err(Error::new(
+            ErrorKind::Forbidden,
+            "this host is not allowed: add it to allowed_hosts",
+        ));
     }
     if let Some(origin) = parts.headers.get(ORIGIN) {
         let origin = origin.to_str().unwrap_or_default();
