@@ -188,6 +188,11 @@ impl Places {
         container.pull_secrets.extend(secrets);
     }
 
+    /// Whether this runs in a cluster, and which one is meant.
+    pub(super) fn cluster_of_stores(&self) -> (bool, &KubernetesSettings) {
+        (self.inside, &self.kubernetes)
+    }
+
     /// The image of a command without one, where the files name it.
     pub(super) fn base_image(&self) -> Option<&str> {
         self.kubernetes.base_image.as_deref()

@@ -12,7 +12,7 @@ use super::{
 use crate::auth::{Directory, TokenAuthenticator};
 use crate::credential::{
     CacheLimits, CachedResolver, ChainResolver, ConfiguredResolver, CredentialResolver,
-    CredentialStore, Installations, InstalledResolver, MemoryCredentials, SlotSources, Source,
+    Installations, InstalledResolver, SlotSources, Source,
 };
 use crate::error::Result;
 use crate::installer::Installer;
@@ -45,7 +45,8 @@ impl Settings {
     ///
     /// # Errors
     /// Where the state directory is held by another process or cannot be used, and where the cluster's configuration
-    /// cannot be used, or its namespace or a right is missing.
+    /// cannot be used, or its namespace or a right is missing. Where the store of credentials is held by another process
+    /// or sealed under another key.
     pub async fn build(&self, single_principal: bool) -> Result<Built> {
         let state = StateDir::open(&self.state_dir)?;
         let cluster = Cluster::enter(&self.backends, &state).await?;
@@ -63,7 +64,7 @@ impl Settings {
         let resolver: Arc<dyn CredentialResolver> = Arc::<ConfiguredResolver>::clone(&configured);
         let cached = Arc::new(CachedResolver::new(resolver, CacheLimits::default()));
         let tasks = TaskTracker::new();
-        let store = self.credential_store();
+        let store = self.store.open(&state).await?;
         let installations = Installations::new(Arc::clone(&store));
         let installed = InstalledResolver::open(installations, &tasks).await?;
         let tokens = Arc::new(TokenAuthenticator::open(store, &tasks).await?);
@@ -100,10 +101,6 @@ impl Settings {
             state,
             cluster,
         })
-    }
-
-    fn credential_store(&self) -> Arc<dyn CredentialStore> {
-        Arc::new(MemoryCredentials::new())
     }
 
     fn backend(

@@ -13,6 +13,7 @@ use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::file_auth::{AuthEntry, LimitsEntry, TlsEntry};
+use super::file_credentials::CredentialsEntry;
 use super::file_kubernetes::{BackendEntry, KubernetesEntry};
 use super::file_people::{MembersEntry, TeamEntry};
 use super::file_server::ServerEntry;
@@ -50,6 +51,8 @@ pub struct File {
     pub metrics_listen: Option<Typed>,
     /// The folder for what outlives a restart; absent: one per configuration file below `$XDG_STATE_HOME`.
     pub state_dir: Option<Typed>,
+    /// Where installed credentials, tokens and what belongs to them are kept.
+    pub credentials: Option<CredentialsEntry>,
     /// Origins of browser pages that may use the gateway besides local ones, as `https://app.example.com`.
     pub allowed_origins: Option<Vec<Typed>>,
     /// Host names under which the gateway may be asked besides local ones, as `mcp.example.com`.

@@ -8,6 +8,7 @@ use super::file::{File, Typed};
 use super::network::Access;
 use super::scope::Scope;
 use super::settings::LogSettings;
+use super::stores::Stores;
 
 /// What the files said so far.
 #[derive(Debug, Default)]
@@ -19,6 +20,7 @@ pub(super) struct Globals {
     pub(super) allowed_hosts: Option<Vec<String>>,
     pub(super) max_body_bytes: Option<usize>,
     pub(super) access: Access,
+    pub(super) stores: Stores,
     pub(super) log: LogSettings,
 }
 
@@ -61,6 +63,7 @@ impl Globals {
         }
         set(scope, "max_body_bytes", &mut self.max_body_bytes, size);
         self.access.take(scope, file);
+        self.stores.take(scope, file);
         if let Some(log) = &file.log {
             self.log.format = log.format.unwrap_or(self.log.format);
             let path = scope.path.key("log");

@@ -225,12 +225,15 @@ impl<'o> Merge<'o> {
         let gateways = self.all_gateways(&servers);
         let state_dir = self.state_dir(files);
         let specs = servers.iter().map(|server| &**server);
+        let (inside, cluster) = self.places.cluster_of_stores();
+        let store = self.globals.stores.settings(inside, cluster);
         let backends = std::mem::take(&mut self.places).settings(specs);
         let settings = Settings {
             servers,
             gateways,
             people: self.people,
             credentials: credentials.into_iter().flatten().collect(),
+            store,
             backends,
             state_dir: state_dir.unwrap_or_default(),
             listen: self

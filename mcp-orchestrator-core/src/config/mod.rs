@@ -21,6 +21,7 @@ mod edit;
 mod expand;
 mod file;
 mod file_auth;
+mod file_credentials;
 mod file_kubernetes;
 mod file_people;
 mod file_pod;
@@ -46,6 +47,7 @@ mod scope;
 mod server;
 mod settings;
 mod state_dir;
+mod stores;
 mod suggest;
 mod tree;
 mod typed;
@@ -65,6 +67,7 @@ pub use self::file::{
 pub use self::file_auth::{
     AlgorithmEntry, AuthEntry, ClaimsEntry, IssuerEntry, LimitsEntry, TlsEntry,
 };
+pub use self::file_credentials::{CredentialsEntry, StoreEntry, StoreKeyEntry};
 pub use self::file_kubernetes::{BackendEntry, KubernetesEntry, PodDefaultsEntry};
 pub use self::file_people::{MembersEntry, TeamEntry};
 pub use self::file_pod::{
@@ -84,6 +87,7 @@ pub use self::settings::{
     BackendKind, BackendSettings, ConfiguredCredential, CredentialSource, GatewaySettings,
     KubernetesSettings, LogSettings, Settings,
 };
+pub use self::stores::{StoreKey, StoreSettings};
 pub use self::units::{Size, Span, SpanOrNever};
 pub use self::write::{IfPresent, Written, add_servers, add_to_text, entry_text};
 

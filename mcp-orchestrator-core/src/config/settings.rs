@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::auth::AuthSettings;
 use super::file::LogFormat;
+use super::stores::StoreSettings;
 use crate::auth::People;
 use crate::id::{BackendName, GatewayId, ServerId, SlotName};
 use crate::router::{Members, ToolNames, ViewEntry};
@@ -25,6 +26,8 @@ pub struct Settings {
     pub people: People,
     /// Where the values of the servers' credential slots come from. A slot without a source is not here.
     pub credentials: Vec<ConfiguredCredential>,
+    /// Where what is installed is kept, and tokens.
+    pub store: StoreSettings,
     /// Where programs run.
     pub backends: BackendSettings,
     /// The folder for what outlives a restart.

@@ -39,7 +39,7 @@ impl Orchestrator {
     /// not installed after all, [`forget_credential`](Self::forget_credential) ends it.
     ///
     /// # Errors
-    /// [`NoRoute`](ErrorKind::NoRoute) for an unknown server; else why the instance did not start or answer. Nothing is
+    /// [`NoRoute`](crate::ErrorKind::NoRoute) for an unknown server; else why the instance did not start or answer. Nothing is
     /// left of it then.
     pub async fn try_credential(
         &self,

@@ -90,16 +90,8 @@ impl Space {
         self.bind_role(account, false).await;
     }
 
-    /// Binds the Role of an orchestrator in the cluster to this account.
-    #[allow(
-        dead_code,
-        reason = "of the suites that share this file only one needs it"
-    )]
-    pub(crate) async fn bind_inside(&self, account: &str) {
-        self.bind_role(account, true).await;
-    }
-
-    async fn bind_role(&self, account: &str, inside: bool) {
+    /// Binds the Role of an orchestrator inside or outside of the cluster to this account.
+    pub(crate) async fn bind_role(&self, account: &str, inside: bool) {
         let create = PostParams::default();
         let roles: Api<Role> = self.api();
         let role = role(account, &self.name, inside);

@@ -27,7 +27,7 @@ fn key(kind: RecordKind, name: &str) -> RecordKey {
 /// Two processes under one name and account.
 async fn two(space: &Space) -> [KubernetesCredentials; 2] {
     let token = space.account("gateway").await;
-    space.bind_inside("gateway").await;
+    space.bind_role("gateway", true).await;
     let access = space.open_as(&token).await;
     let one = KubernetesCredentials::open(access.clone(), "main");
     let other = KubernetesCredentials::open(access, "main");
