@@ -8,10 +8,6 @@
     reason = "a test fails by panicking, its tasks end with its runtime, and what was measured is said"
 )]
 
-/// As the gateway's own: memory is measured here.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 #[path = "../../../mcp-orchestrator-core/tests/kubernetes_reach/cluster.rs"]
 mod cluster;
 #[allow(dead_code, reason = "another suite uses more of it")]
@@ -22,6 +18,6 @@ mod gateways;
 mod load;
 mod owners;
 mod pods;
-mod scale;
 mod stage;
 mod starts;
+mod wake;

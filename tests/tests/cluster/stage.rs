@@ -133,21 +133,6 @@ impl Stage {
         std::fs::copy(state(from).join(key), state(to).join(key)).unwrap();
     }
 
-    /// Gives a gateway this state key.
-    pub(crate) fn set_key(&self, gateway: &str, key: &[u8]) {
-        use std::io::Write as _;
-        use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-        let state = self.folder(gateway).join("state");
-        std::fs::DirBuilder::new()
-            .mode(0o700)
-            .create(&state)
-            .unwrap();
-        let mut file = std::fs::File::options();
-        let file = file.write(true).create_new(true).mode(0o600);
-        let mut file = file.open(state.join("state.key")).unwrap();
-        file.write_all(key).unwrap();
-    }
-
     /// What the gateway of this name has said on standard error.
     pub(crate) fn said(&self, gateway: &str) -> String {
         std::fs::read_to_string(self.errors(gateway)).unwrap_or_default()
