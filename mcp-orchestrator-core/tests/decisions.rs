@@ -165,30 +165,7 @@ impl World {
                 teams,
                 pinned,
             } => {
-                let members = Members::These {
-                    users: users.into_iter().map(user).collect(),
-                    teams: teams.into_iter().map(team).collect(),
-                };
-                let rule = pinned.map_or(CredentialRule::Resolve, |n| {
-                    CredentialRule::Pinned(owner(n))
-                });
-                self.gateways.insert(gateway(id), (members, rule));
-                self.router
-                    .replace(
-                        self.gateways
-                            .iter()
-                            .map(|(id, (members, rule))| GatewaySpec {
-                                id: id.clone(),
-                                members: members.clone(),
-                                names: ToolNames::Auto,
-                                entries: vec![ViewEntry {
-                                    alias: Alias::from(&self.server.id),
-                                    server: self.server.id.clone(),
-                                    credential: rule.clone(),
-                                    tools: ToolFilter::All,
-                                }],
-                            }),
-                    );
+                self.configure(gateway(id), users, teams, pinned);
             }
             Step::Call {
                 who: n,
@@ -200,6 +177,38 @@ impl World {
                 self.call(&principal, &told, &gateway(id)).await;
             }
         }
+    }
+
+    fn configure(
+        &mut self,
+        id: GatewayId,
+        users: BTreeSet<u8>,
+        teams: Vec<u8>,
+        pinned: Option<u8>,
+    ) {
+        let members = Members::These {
+            users: users.into_iter().map(user).collect(),
+            teams: teams.into_iter().map(team).collect(),
+        };
+        let rule = pinned.map_or(CredentialRule::Resolve, |n| {
+            CredentialRule::Pinned(owner(n))
+        });
+        self.gateways.insert(id, (members, rule));
+        self.router.replace(
+            self.gateways
+                .iter()
+                .map(|(id, (members, rule))| GatewaySpec {
+                    id: id.clone(),
+                    members: members.clone(),
+                    names: ToolNames::Auto,
+                    entries: vec![ViewEntry {
+                        alias: Alias::from(&self.server.id),
+                        server: self.server.id.clone(),
+                        credential: rule.clone(),
+                        tools: ToolFilter::All,
+                    }],
+                }),
+        );
     }
 
     fn key(&self, owner: Owner) -> InstallationKey {
