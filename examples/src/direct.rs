@@ -24,7 +24,11 @@ pub async fn call(
     let params = json!({ "name": tool, "arguments": arguments });
     let result = ask(orchestrator, principal, "tools/call", &params).await?;
     let text = result["content"][0]["text"].as_str();
-    Ok(text.ok_or("the result holds no text")?.to_owned())
+    let text = text.ok_or("the result holds no text")?.to_owned();
+    if result["isError"] == true {
+        return Err(text.into());
+    }
+    Ok(text)
 }
 
 /// The names of the tools that this principal sees.

@@ -46,7 +46,12 @@ impl Access {
             all.push(Arc::<JwtAuthenticator>::clone(issuer));
         }
         if self.local {
-            all.push(Arc::new(LocalAuthenticator::for_system_user()));
+            let local = LocalAuthenticator::for_system_user();
+            all.push(Arc::new(if all.is_empty() {
+                local
+            } else {
+                local.beside_others()
+            }));
         }
         let chain = AuthenticatorChain::new(all)?;
         let directory = Arc::clone(built.directory());

@@ -84,6 +84,13 @@ impl Client {
         }
     }
 
+    /// The same at another address.
+    #[must_use]
+    pub fn to(mut self, address: SocketAddr) -> Self {
+        self.address = address;
+        self
+    }
+
     /// The same, showing a token.
     #[must_use]
     pub fn bearer(mut self, token: &str) -> Self {

@@ -274,6 +274,38 @@ async fn a_token_holds_until_it_is_revoked_and_a_session_is_its_owners() {
     assert_eq!(ops.modern_raw("1", "tools/list", "{}").await.status, 200);
 }
 
+#[tokio::test]
+async fn what_is_installed_and_who_is_known_outlives_the_gateway() {
+    let mut site = Site::new(&config()).await;
+    let ann = site.token("user/ann").await;
+    site.put("user/ann", "canary-kept", false).await;
+    assert_eq!(identity(&ann, "digest").await, sha("canary-kept"));
+    // Killed, so that nothing is written at its end.
+    site.gateway.child.kill().await.unwrap();
+    let (gateway, control) = start(site.folder.path()).await;
+    (site.gateway, site.control) = (gateway, control);
+    let again = ann.to(site.gateway.address);
+    assert_eq!(identity(&again, "digest").await, sha("canary-kept"));
+    let known = site.control.installations().await.unwrap().installations;
+    assert_eq!((known.len(), &known[0].owner[..]), (1, "user/ann"));
+    // What is on the disk tells nothing of it.
+    let mut found = Vec::new();
+    let mut folders = vec![site.folder.path().join("state")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if let Ok(bytes) = std::fs::read(&path)
+                && bytes.windows(11).any(|part| part == b"canary-kept")
+            {
+                found.push(path);
+            }
+        }
+    }
+    assert!(found.is_empty(), "{found:?}");
+}
+
 /// The values that a principal has had, all of which are theirs alone.
 fn own(name: &str) -> Vec<String> {
     (0..3).map(|n| sha(&format!("canary-{name}-{n}"))).collect()

@@ -28,12 +28,26 @@ const FORWARDED: [HeaderName; 6] = [
 
 /// Tells the one local user. Only a request with [`LoopbackListener`] that no proxy forwarded is its own.
 #[derive(Clone, Debug)]
-pub struct LocalAuthenticator(Arc<Principal>);
+pub struct LocalAuthenticator {
+    user: Arc<Principal>,
+    beside_others: bool,
+}
 
 impl LocalAuthenticator {
     /// One whose user has this name.
     pub fn new(user: PrincipalId) -> Self {
-        Self(Arc::new(Principal::user(user, "local")))
+        Self {
+            user: Arc::new(Principal::user(user, "local")),
+            beside_others: false,
+        }
+    }
+
+    /// One that stands beside authenticators of tokens: who shows a token that none of them knows is refused, and not taken
+    /// for the local user.
+    #[must_use]
+    pub fn beside_others(mut self) -> Self {
+        self.beside_others = true;
+        self
     }
 
     /// One whose user is named as the system names the one who runs this program, else `local`.
@@ -48,7 +62,7 @@ impl LocalAuthenticator {
 
     /// The user.
     pub fn principal(&self) -> &Arc<Principal> {
-        &self.0
+        &self.user
     }
 }
 
@@ -62,7 +76,10 @@ impl Authenticator for LocalAuthenticator {
         if parts.extensions.get::<LoopbackListener>().is_none() || is_forwarded(&parts.headers) {
             return Ok(None);
         }
-        Ok(Some(Authenticated::new(Arc::clone(&self.0))))
+        if self.beside_others && parts.headers.contains_key(http::header::AUTHORIZATION) {
+            return Ok(None);
+        }
+        Ok(Some(Authenticated::new(Arc::clone(&self.user))))
     }
 }
 
@@ -104,7 +121,18 @@ mod tests {
             assert_eq!(who.is_some(), local, "{:?}", parts.headers);
         }
         assert_eq!(ann().principal().id.as_str(), "ann");
-        assert_eq!(LocalAuthenticator::for_system_user().0.method, "local");
+        let system = LocalAuthenticator::for_system_user();
+        assert_eq!(system.principal().method, "local");
+    }
+
+    #[tokio::test]
+    async fn a_token_that_nobody_knows_is_not_the_local_user() {
+        let shown = request(Some("authorization"), true);
+        assert!(ann().authenticate(&shown).await.unwrap().is_some());
+        let beside = ann().beside_others();
+        assert!(beside.authenticate(&shown).await.unwrap().is_none());
+        let plain = request(None, true);
+        assert!(beside.authenticate(&plain).await.unwrap().is_some());
     }
 
     #[tokio::test]

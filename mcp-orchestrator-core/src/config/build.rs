@@ -80,6 +80,7 @@ impl Settings {
             .state_key(key)
             .logs(logs)
             .single_principal(single_principal)
+            .install_with("mcp-orchestrator")
             .limits(self.auth.limits)
             .build();
         orchestrator.apply(self.servers.iter().cloned());

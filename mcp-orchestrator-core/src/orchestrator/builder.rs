@@ -33,6 +33,7 @@ pub struct Builder {
     sessions: usize,
     session_idle: Duration,
     limits: Limits,
+    install_with: Option<Arc<str>>,
 }
 
 impl Builder {
@@ -68,6 +69,14 @@ impl Builder {
     #[must_use]
     pub fn single_principal(mut self, yes: bool) -> Self {
         self.single_principal = yes;
+        self
+    }
+
+    /// The program by which people install their credentials, as `mcp-orchestrator`: who has none is told its command line.
+    /// Where nothing is said, they are told what the resolver's error says.
+    #[must_use]
+    pub fn install_with(mut self, program: impl Into<Arc<str>>) -> Self {
+        self.install_with = Some(program.into());
         self
     }
 
@@ -122,6 +131,7 @@ impl Builder {
                 metrics: Arc::default(),
                 no_credential: Arc::new(Credential::none()),
                 session_idle: self.session_idle,
+                install_with: self.install_with,
                 in_flight: InFlight::new(self.limits),
                 draining: tokio_util::sync::CancellationToken::new(),
             }
@@ -152,6 +162,7 @@ impl Orchestrator {
             single_principal: false,
             sessions: 100_000,
             session_idle: Duration::from_hours(1),
+            install_with: None,
             limits: Limits::default(),
         }
     }

@@ -104,6 +104,7 @@ struct Inner {
     metrics: Arc<Metrics>,
     no_credential: Arc<Credential>,
     session_idle: Duration,
+    install_with: Option<Arc<str>>,
     in_flight: limits::InFlight,
     draining: tokio_util::sync::CancellationToken,
 }

@@ -44,7 +44,7 @@ impl Inner {
         let (Some(word), Some(spec)) = (word(error.kind()), self.server_spec(server)) else {
             return Err(error);
         };
-        let facts = facts(context, &spec, rule, word);
+        let facts = self.facts(context, &spec, rule, word);
         let text = text(&facts, &error);
         let mut result = json!({
             "content": [{ "type": "text", "text": text }],
@@ -73,13 +73,43 @@ impl Inner {
         let (Some(word), Some(spec)) = (word(error.kind()), self.server_spec(server)) else {
             return error;
         };
-        let facts = facts(context, &spec, rule, word);
+        let facts = self.facts(context, &spec, rule, word);
         error.with_data(raw(&facts))
     }
 
+    /// What a program reads.
+    fn facts(
+        &self,
+        context: &Context,
+        spec: &ServerSpec,
+        rule: &CredentialRule,
+        word: &str,
+    ) -> Value {
+        let owner = owner(context, spec, rule);
+        let mut facts = json!({ "error": word, "server": spec.id.as_str() });
+        if let Some(owner) = &owner {
+            facts["owner"] = owner.to_string().into();
+        }
+        if let Some(program) = &self.install_with {
+            let verb = if word == "auth_expired" {
+                "rotate"
+            } else {
+                "install"
+            };
+            let flag = match &owner {
+                Some(Owner::User(_)) | None => String::new(),
+                Some(owner) => format!(" --owner {owner}"),
+            };
+            facts["command"] = format!("{program} {verb} {}{flag}", spec.id).into();
+        }
+        facts
+    }
+
+    /// The server, where it has slots: without any nobody could install what it refuses.
     fn server_spec(&self, server: &crate::id::ServerId) -> Option<Arc<ServerSpec>> {
         let server = self.pool.server(server)?;
-        Some(Arc::clone(&server.spec.load().server))
+        let spec = Arc::clone(&server.spec.load().server);
+        (!spec.slots.is_empty()).then_some(spec)
     }
 
     /// What a list shows of a server whose credential the caller has not.
@@ -151,26 +181,6 @@ fn connected_by<'v>(view: &'v View, name: &str) -> Option<&'v ViewEntry> {
     })
 }
 
-/// What a program reads.
-fn facts(context: &Context, spec: &ServerSpec, rule: &CredentialRule, word: &str) -> Value {
-    let owner = owner(context, spec, rule);
-    let verb = if word == "auth_expired" {
-        "rotate"
-    } else {
-        "install"
-    };
-    let flag = match &owner {
-        Some(Owner::User(_)) | None => String::new(),
-        Some(owner) => format!(" --owner {owner}"),
-    };
-    json!({
-        "error": word,
-        "server": spec.id.as_str(),
-        "owner": owner.map(|owner| owner.to_string()),
-        "command": format!("mcp-orchestrator {verb} {}{flag}", spec.id),
-    })
-}
-
 /// Whose credential would do: the first choice of the rule for which the server may be installed.
 fn owner(context: &Context, spec: &ServerSpec, rule: &CredentialRule) -> Option<Owner> {
     let mut owners = rule.owners(&context.principal);
@@ -183,11 +193,13 @@ fn text(facts: &Value, error: &Error) -> String {
         "auth_expired" => format!("Authentication has expired: {error}."),
         _ => format!("Authentication is required: {error}."),
     };
-    let owner = word("owner");
-    format!(
-        "{why} To set it up for {owner}, run `{}`, then call again.",
-        word("command")
-    )
+    match (word("owner"), word("command")) {
+        (_, "") => why,
+        ("", command) => format!("{why} To set it up, run `{command}`, then call again."),
+        (owner, command) => {
+            format!("{why} To set it up for {owner}, run `{command}`, then call again.")
+        }
+    }
 }
 
 #[cfg(test)]
