@@ -124,18 +124,22 @@ impl Installer {
             values: stored.values.clone(),
             expires_at: stored.expires_at,
         });
+        let mut tried = Tried {
+            orchestrator: &self.orchestrator,
+            server: new.key.server.clone(),
+            candidate,
+            kept: false,
+        };
         if new.check {
-            let principal = &actor.principal;
-            let tried = self
+            let (principal, candidate) = (&actor.principal, &tried.candidate);
+            let trying = self
                 .orchestrator
-                .try_credential(principal, server, &candidate);
-            tried.await?;
+                .try_credential(principal, server, candidate);
+            trying.await?;
         }
         let installations = self.installed.installations();
-        if let Err(error) = installations.put(&new.key, &stored, precondition).await {
-            self.orchestrator.forget_credential(server, &candidate);
-            return Err(error);
-        }
+        installations.put(&new.key, &stored, precondition).await?;
+        tried.kept = true;
         self.installed.seen(&new.key).await?;
         tracing::info!(%server, owner = %new.key.owner, by = %actor.principal.id, "installed");
         Ok(InstallationInfo::new(new.key, &stored, Some(&spec)))
@@ -234,6 +238,23 @@ impl Installer {
             gateways.filter_map(|gateway| self.router.view(&actor.principal, &gateway).ok());
         let entries = views.flat_map(|view| view.entries.clone());
         entries.map(|entry| entry.server).collect()
+    }
+}
+
+/// A credential that is tried. Unless it was stored, what runs with it ends: also where the caller has left.
+struct Tried<'a> {
+    orchestrator: &'a Orchestrator,
+    server: ServerId,
+    candidate: Arc<Credential>,
+    kept: bool,
+}
+
+impl Drop for Tried<'_> {
+    fn drop(&mut self) {
+        if !self.kept && tokio::runtime::Handle::try_current().is_ok() {
+            self.orchestrator
+                .forget_credential(&self.server, &self.candidate);
+        }
     }
 }
 
