@@ -24,7 +24,7 @@ pub use self::jwt::{Audience, FetchLimits, JwtAuthenticator, JwtOptions};
 pub use self::local::{LocalAuthenticator, LoopbackListener};
 pub use self::network::{InvalidNetwork, Network};
 pub use self::public_url::{InvalidPublicUrl, PublicUrl};
-pub use self::tokens::{NewToken, TokenAuthenticator, TokenInfo, TokenSubject};
+pub use self::tokens::{NewToken, TokenAuthenticator, TokenInfo};
 use crate::error::Result;
 use crate::id::{GatewayId, PrincipalId, TeamId};
 

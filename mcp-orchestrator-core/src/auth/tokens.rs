@@ -13,7 +13,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-pub use self::record::{NewToken, TokenInfo, TokenSubject};
+pub use self::record::{NewToken, TokenInfo};
 use self::table::{Known, Table};
 use super::{Authenticated, Authenticator};
 use crate::credential::{CredentialStore, Precondition, RecordKey, RecordKind, StoreChange};

@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::credential::{Owner, Revision};
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::{PrincipalId, ServerId, TeamId};
+use crate::id::{PrincipalId, ServerId};
 use crate::seal::{Digest, hex};
 
 /// Names one instance. Two calls share an instance exactly where their keys are equal.
@@ -169,12 +169,7 @@ impl InstanceKey {
         };
         let text: Text = serde_json::from_str(text).map_err(|_| wrong("form"))?;
         let principal = |id: &str| PrincipalId::new(id).ok();
-        let owner = match text.owner.split_once('/') {
-            None if text.owner == "organization" => Some(Owner::Organization),
-            Some(("user", id)) => principal(id).map(Owner::User),
-            Some(("team", id)) => TeamId::new(id).ok().map(Owner::Team),
-            _ => None,
-        };
+        let owner = text.owner.parse().ok();
         let scope = match text.scope.split_once('/') {
             None if text.scope == "shared" => Some(Scope::Shared),
             Some(("principal", id)) => principal(id).map(Scope::Principal),
@@ -216,6 +211,7 @@ impl fmt::Debug for InstanceKey {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::TeamId;
 
     #[test]
     fn every_part_makes_another_name() {

@@ -6,8 +6,8 @@ use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::routing::{delete, get, post};
 use axum::{Extension, Router};
-use mcp_orchestrator_core::auth::NewToken;
-use mcp_orchestrator_core::credential::InstallationKey;
+use mcp_orchestrator_core::auth::{NewToken, Principal};
+use mcp_orchestrator_core::credential::{InstallationKey, Owner};
 use mcp_orchestrator_core::id::{GatewayId, SlotName};
 use mcp_orchestrator_core::installer::{Actor, Installer, NewInstallation};
 use mcp_orchestrator_core::{Error, ErrorKind, Result};
@@ -75,17 +75,19 @@ async fn make_token(
         }
         Some(_) => return Err(invalid(&"a token lives between a second and ten years").into()),
     };
-    let subject = request.subject.parse();
+    let subject: Owner = request.subject.parse().map_err(|error| invalid(&error))?;
+    if let Owner::User(user) = &subject
+        && !Principal::user(user.clone(), "token").is_well_named()
+    {
+        let text = format!("{user} is no name of a user: it is reserved");
+        return Err(invalid(&text).into());
+    }
     let new = NewToken {
-        subject: subject.map_err(|error: String| invalid(&error))?,
+        subject,
         admin: request.admin,
         gateway,
         expires_at,
     };
-    if !new.subject.principal().is_well_named() {
-        let text = format!("{} is no name of a user: it is reserved", request.subject);
-        return Err(invalid(&text).into());
-    }
     let (token, info) = control.built.tokens().create(new).await?;
     tracing::info!(token = %info.id, subject = %info.subject, by = %actor.principal.id, "token made");
     ok(&TokenMade {

@@ -1,32 +1,19 @@
 //! What is known of a token, and its form in a store.
 
-use std::fmt;
-use std::str::FromStr;
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
 use crate::auth::Principal;
-use crate::credential::{Record, RecordKey, RecordKind};
-use crate::id::{GatewayId, PrincipalId, RecordName, TeamId};
+use crate::credential::{Owner, Record, RecordKey, RecordKind};
+use crate::id::{GatewayId, RecordName};
 use crate::seal::hex;
-
-/// For whom a token speaks.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TokenSubject {
-    /// A user.
-    User(PrincipalId),
-    /// A team.
-    Team(TeamId),
-    /// The organization.
-    Organization,
-}
 
 /// A token that is to be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewToken {
     /// For whom it speaks.
-    pub subject: TokenSubject,
+    pub subject: Owner,
     /// Whether it may administer.
     pub admin: bool,
     /// The only gateway that it may use; `None`: all that are its subject's.
@@ -41,7 +28,8 @@ pub struct TokenInfo {
     /// By which it is listed and taken back: 12 hex digits of its hash.
     pub id: String,
     /// For whom it speaks.
-    pub subject: TokenSubject,
+    #[serde(with = "text")]
+    pub subject: Owner,
     /// Whether it may administer.
     #[serde(default)]
     pub admin: bool,
@@ -58,50 +46,31 @@ pub struct TokenInfo {
     pub last_used: Option<SystemTime>,
 }
 
-impl TokenSubject {
-    /// The principal for whom it speaks.
-    pub fn principal(&self) -> Principal {
-        match self {
-            Self::User(id) => Principal::user(id.clone(), "token"),
-            Self::Team(id) => Principal::team(id, "token"),
-            Self::Organization => Principal::organization("token"),
-        }
+/// The principal for whom a token speaks.
+pub(super) fn principal(subject: &Owner) -> Principal {
+    match subject {
+        Owner::User(id) => Principal::user(id.clone(), "token"),
+        Owner::Team(id) => Principal::team(id, "token"),
+        Owner::Organization => Principal::organization("token"),
     }
 }
 
-impl fmt::Display for TokenSubject {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::User(id) => write!(f, "user/{id}"),
-            Self::Team(id) => write!(f, "team/{id}"),
-            Self::Organization => f.write_str("organization"),
-        }
+/// An owner as its text.
+mod text {
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    use crate::credential::Owner;
+
+    pub(super) fn serialize<S: Serializer>(
+        owner: &Owner,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(owner)
     }
-}
 
-impl FromStr for TokenSubject {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.split_once('/') {
-            None if text == "organization" => Ok(Self::Organization),
-            Some(("user", id)) => PrincipalId::new(id)
-                .map(Self::User)
-                .map_err(|e| e.to_string()),
-            Some(("team", id)) => TeamId::new(id).map(Self::Team).map_err(|e| e.to_string()),
-            _ => Err("a token speaks for user/NAME, team/NAME or organization".to_owned()),
-        }
-    }
-}
-
-impl Serialize for TokenSubject {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for TokenSubject {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Owner, D::Error> {
         let text = String::deserialize(deserializer)?;
         text.parse().map_err(serde::de::Error::custom)
     }

@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use secrecy::ExposeSecret as _;
 use sha2::{Digest as _, Sha256};
 
-use super::record::TokenInfo;
+use super::record::{TokenInfo, principal};
 use crate::auth::Principal;
 use crate::credential::{Listed, Record, RecordKey, Version};
 
@@ -36,7 +36,7 @@ pub(super) fn hash(token: &str) -> [u8; 32] {
 impl Known {
     fn new(info: TokenInfo, version: Version) -> Self {
         Self {
-            principal: Arc::new(info.subject.principal()),
+            principal: Arc::new(principal(&info.subject)),
             written: AtomicU64::new(info.last_used.map_or(0, seconds)),
             version,
             info,
