@@ -61,6 +61,7 @@ session chart-changed
 said=$(call python__end)
 [[ $said == error:* && $said == *"told to end"* ]] && pass "a program that ends is told with its last line" ||
     fail "a program that ends: '$said'"
+ends "$CHARTED" "$RELEASE"
 
 step "the secret"
 kinds=$(kubectl api-resources --namespaced --verbs=list -o name | paste -sd, -)

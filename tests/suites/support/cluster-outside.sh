@@ -41,6 +41,7 @@ said=$(call python__end)
 [[ $said == error:* && $said == *"told to end"* ]] && pass "a program that ends is told with its last line" ||
     fail "a program that ends: '$said'"
 says "and starts again" python3 call python__language
+ends "$OUTSIDE" outside
 
 if "$MCPO_CLI" purge --yes "${NAMED[@]}" >"$WORK/purge.log" 2>&1; then
     fail "purge goes on beside a gateway"

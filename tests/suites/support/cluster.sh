@@ -98,6 +98,15 @@ pods() {
 # deployed SPACE SERVER: the names of its Deployments.
 deployed() { kubectl -n "$1" get deploy -l "app.kubernetes.io/component=mcp-server,app.kubernetes.io/name=$2" -o name; }
 
+# ends SPACE ACCOUNT: the program of `python` ends, and what is left of its pod is deleted by that account: that right is
+# used nowhere else. The next start may take the pod over before, so it is tried again.
+ends() { soon 120 deletes_pod "$@" || fail "$2 deletes no pod after the end of its program"; }
+deletes_pod() {
+    call python__end >/dev/null 2>&1 || true
+    soon 10 deleted_pod "$@"
+}
+deleted_pod() { grep -F "\"system:serviceaccount:$1:$2\"" "$MCPO_AUDIT" | grep -F '"verb":"delete"' | grep -qF '"resource":"pods"'; }
+
 # audit SPACE ACCOUNT [RIGHT..]: what the account did is what its Roles allow; these rights it need not use. What it does
 # last, as after the end of a program, may take a moment.
 audit() {

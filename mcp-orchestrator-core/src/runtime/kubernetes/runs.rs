@@ -42,6 +42,8 @@ struct State {
     /// The program that was handed out last.
     handed: Option<String>,
     current: Option<Current>,
+    /// Why it ended, until it is put to rest for it.
+    ended: Option<String>,
     /// The right to speak with a program, by its container.
     speech: Option<(String, Arc<Semaphore>)>,
     /// What somebody had written when we put it back last.
@@ -115,7 +117,19 @@ impl Runs {
 impl Run {
     /// It was started now.
     pub(super) fn began(&self) {
-        self.lock().current = None;
+        let mut state = self.lock();
+        state.current = None;
+        state.ended = None;
+    }
+
+    /// Its program has ended by itself, and it is not put to rest for it yet.
+    pub(super) fn note_ended(&self, reason: &str) {
+        self.lock().ended = Some(reason.to_owned());
+    }
+
+    /// Why its program ended, for the one who puts it to rest for it: none where somebody has, or where it runs again.
+    pub(super) fn take_ended(&self) -> Option<String> {
+        self.lock().ended.take()
     }
 
     /// Notes that this program is handed out; whether it is so for the first time.
@@ -166,6 +180,7 @@ impl Run {
         });
         let mut exit = current.exit.subscribe();
         state.current = Some(current);
+        state.ended = None;
         async move {
             match exit.wait_for(Option::is_some).await {
                 Ok(exit) => exit.clone().unwrap_or_default(),

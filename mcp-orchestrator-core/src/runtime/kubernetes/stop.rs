@@ -32,9 +32,15 @@ impl Shared {
             .as_ref()
             .is_some_and(|it| !it.deleting && it.replicas != 0)
         {
-            self.keep_last_log(&run).await;
-            let scaled = self.scale(key, 0, &json!({ FAILURE: null })).await;
-            scaled.map_err(|error| self.about(key, error))?;
+            let rested = match run.take_ended() {
+                Some(reason) => self.rest_ended(&run, &reason).await,
+                None => {
+                    self.keep_last_log(&run).await;
+                    let scaled = self.scale(key, 0, &json!({ FAILURE: null })).await;
+                    scaled.map(drop)
+                }
+            };
+            rested.map_err(|error| self.about(key, error))?;
         }
         self.over(key, grace, false).await
     }

@@ -13,7 +13,7 @@ use super::runs::{Over, Run};
 use super::status::{self, judge};
 use super::store::View;
 use super::writes::Force;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::runtime::{Exit, LaunchSpec};
 
 impl Shared {
@@ -87,38 +87,42 @@ impl Shared {
             "stopped".to_owned()
         };
         tracing::info!(instance = %key, pod = over.current.pod.name, %reason, "ended");
+        if wanted {
+            run.note_ended(&reason);
+        }
         over.current.exit.send_replace(Some(Exit {
-            reason: reason.clone(),
+            reason,
             code: over.code.filter(|_| wanted),
             tail: tail(&lines),
         }));
-        if !wanted {
-            return;
-        }
         let _life = run.life.lock().await;
-        // Whoever had the turn before may have started it again, or stopped it.
-        let view = self.store.view(key.name());
-        let again = run.current().is_some();
+        // Whoever had the turn before may have started it again, or put it to rest.
+        let Some(reason) = run.take_ended() else {
+            return;
+        };
+        if let Err(error) = self.rest_ended(&run, &reason).await {
+            tracing::warn!(instance = %key, %error, "an instance that has ended was not put to rest");
+        }
+        self.look(key.name());
+    }
+
+    /// Puts one to rest whose program has ended by itself. The pod may run another program by now, which nobody has asked
+    /// for; its next start is the pool's to decide.
+    pub(super) async fn rest_ended(&self, run: &Run, reason: &str) -> Result<()> {
+        let view = self.store.view(run.key.name());
         let wanted = view
             .deployment
             .as_ref()
             .is_some_and(|it| !it.deleting && it.replicas != 0);
-        if again || !wanted {
-            return;
+        if !wanted {
+            return Ok(());
         }
-        // The pod may run another program by now, which nobody has asked for; its next start is the pool's to decide.
-        let rested = async {
-            self.scale(key, 0, &json!({ FAILURE: reason })).await?;
-            let left = view.pods.iter().filter(|pod| !pod.over && !pod.deleting);
-            for pod in left {
-                self.writes.end_pod(&pod.name, &pod.uid).await?;
-            }
-            Ok::<(), Error>(())
-        };
-        if let Err(error) = rested.await {
-            tracing::warn!(instance = %key, %error, "an instance that has ended was not put to rest");
+        self.scale(&run.key, 0, &json!({ FAILURE: reason })).await?;
+        let left = view.pods.iter().filter(|pod| !pod.over && !pod.deleting);
+        for pod in left {
+            self.writes.end_pod(&pod.name, &pod.uid).await?;
         }
-        self.look(key.name());
+        Ok(())
     }
 
     /// Makes an instance be again as it was written.
