@@ -1,5 +1,6 @@
 //! Who tells the program who calls, and on what address that is needed.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use mcp_orchestrator_core::Result;
@@ -9,7 +10,7 @@ use mcp_orchestrator_core::auth::{
 };
 use mcp_orchestrator_core::config::{AuthSettings, Built, Settings};
 
-use crate::{Options, ProtectedResource, Tls, TlsError};
+use crate::{Options, Pages, ProtectedResource, Tls, TlsError};
 
 /// Those who tell, as they are configured.
 #[derive(Debug)]
@@ -58,6 +59,28 @@ impl Access {
         Ok(Arc::new(WithDirectory::new(chain, directory)))
     }
 
+    /// Whether somebody could prove at a page who they are.
+    pub(crate) fn knows_visitors(&self) -> bool {
+        self.local || self.tokens
+    }
+
+    /// The pages, for whom this authenticator knows.
+    pub(crate) fn pages(
+        &self,
+        built: &Built,
+        (who, options): (Arc<dyn Authenticator>, Options),
+    ) -> Pages {
+        Pages {
+            installer: Arc::clone(built.installer()),
+            links: Arc::clone(built.links()),
+            directory: Arc::clone(built.directory()),
+            key: Arc::clone(built.key()),
+            who,
+            tokens: self.tokens,
+            options,
+        }
+    }
+
     /// Asks every issuer once, so that what is wrong with one is told at start.
     pub(crate) async fn greet(self) {
         for issuer in &self.issuers {
@@ -91,6 +114,22 @@ pub(crate) fn options(settings: &Settings) -> Options {
         trusted_proxies: auth.trusted_proxies.clone(),
         ..Options::default()
     }
+}
+
+/// Where a browser finds the pages: at the public address, else at the listener's own, where that is one of this machine.
+pub(crate) fn pages_at(settings: &Settings, address: SocketAddr) -> Option<String> {
+    if let Some(url) = &settings.auth.public_url {
+        return Some(url.as_str().to_owned());
+    }
+    let scheme = if settings.auth.tls.is_some() {
+        "https"
+    } else {
+        "http"
+    };
+    address
+        .ip()
+        .is_loopback()
+        .then(|| format!("{scheme}://{address}"))
 }
 
 /// TLS of the listener, where it is configured.

@@ -55,8 +55,8 @@ fn table(kind: ErrorKind, era: Era) -> (StatusCode, i32) {
     }
 }
 
-/// The status of a kind at the control endpoint, where no protocol asks for 200.
-#[cfg(feature = "program")]
+/// The status of a kind at the control endpoint and on pages, where no protocol asks for 200.
+#[cfg(any(feature = "program", feature = "pages"))]
 pub(crate) fn control_status(kind: ErrorKind) -> StatusCode {
     use ErrorKind as K;
     match kind {

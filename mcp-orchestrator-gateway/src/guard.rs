@@ -11,6 +11,24 @@ use crate::options::Options;
 
 /// Refuses foreign pages: a browser on this machine may be made to call us by any of them (DNS rebinding).
 pub(crate) fn origin(parts: &Parts, options: &Options) -> Result<()> {
+    host(parts, options)?;
+    if let Some(origin) = parts.headers.get(ORIGIN) {
+        let origin = origin.to_str().unwrap_or_default();
+        let host = origin
+            .split_once("://")
+            .map_or("", |(_, host)| host_of(host));
+        if !is_local(host) && !listed(&options.allowed_origins, origin) {
+            return Err(Error::new(
+                ErrorKind::Forbidden,
+                "this origin is not allowed: add it to allowed_origins",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses other names than ours.
+pub(crate) fn host(parts: &Parts, options: &Options) -> Result<()> {
     let forwarded = parts.extensions.get::<Forwarded>();
     let forwarded = forwarded.and_then(|forwarded| forwarded.host.as_deref());
     let host = parts.headers.get(HOST);
@@ -25,18 +43,6 @@ pub(crate) fn origin(parts: &Parts, options: &Options) -> Result<()> {
             ErrorKind::Forbidden,
             "this host is not allowed: add it to allowed_hosts",
         ));
-    }
-    if let Some(origin) = parts.headers.get(ORIGIN) {
-        let origin = origin.to_str().unwrap_or_default();
-        let host = origin
-            .split_once("://")
-            .map_or("", |(_, host)| host_of(host));
-        if !is_local(host) && !listed(&options.allowed_origins, origin) {
-            return Err(Error::new(
-                ErrorKind::Forbidden,
-                "this origin is not allowed: add it to allowed_origins",
-            ));
-        }
     }
     Ok(())
 }

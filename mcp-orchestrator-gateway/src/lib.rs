@@ -55,6 +55,8 @@ mod health;
 pub mod hello;
 mod modern;
 mod options;
+#[cfg(feature = "pages")]
+mod pages;
 #[cfg(feature = "program")]
 pub mod program;
 #[cfg(feature = "program")]
@@ -71,6 +73,8 @@ pub use self::endpoint::{Endpoint, router};
 pub use self::forwarded::Forwarded;
 pub use self::health::{Readiness, health_router, metrics_router};
 pub use self::options::Options;
+#[cfg(feature = "pages")]
+pub use self::pages::{Pages, pages};
 pub use self::resource::{ProtectedResource, well_known};
 pub use self::serve::{Routes, Shutdown, serve, serve_with};
 #[cfg(feature = "tls")]

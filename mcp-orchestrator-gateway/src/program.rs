@@ -132,7 +132,14 @@ impl Gateway {
         let options = access::options(&self.settings);
         let who = self.access.authenticator(&self.built);
         let who = who.map_err(Failure::run)?;
+        let pages = self
+            .access
+            .pages(&self.built, (Arc::clone(&who), options.clone()));
         let endpoint = Endpoint::new(orchestrator.clone(), [who], options).map_err(Failure::run)?;
+        let visited = access::pages_at(&self.settings, self.address);
+        if let Some(address) = visited.filter(|_| self.access.knows_visitors()) {
+            self.built.links().serve_at(address);
+        }
         let mut beside = self.beside()?;
         beside.spawn(self.access.greet());
         let grace = self.args.grace();
@@ -143,6 +150,7 @@ impl Gateway {
             stopping.drain();
         };
         let mut routes = Routes::from(endpoint).beside(health_router(ready(&self.built)));
+        routes = routes.beside(crate::pages(pages));
         if let Some(tls) = self.tls.take() {
             routes = routes.by_tls(tls);
         }

@@ -1,6 +1,7 @@
 //! Who calls and how the gateway stands on a network, as meant.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use secrecy::SecretString;
 
@@ -24,6 +25,8 @@ pub struct AuthSettings {
     pub tls: Option<TlsSettings>,
     /// How much at once.
     pub limits: Limits,
+    /// How long a call waits for its credential; `None`: as long as the orchestrator lets it.
+    pub auth_wait: Option<Duration>,
 }
 
 impl AuthSettings {

@@ -12,7 +12,7 @@ use super::{
 use crate::auth::{Directory, TokenAuthenticator};
 use crate::credential::{
     CacheLimits, CachedResolver, ChainResolver, ConfiguredResolver, CredentialResolver,
-    Installations, InstalledResolver, SlotSources, Source,
+    Installations, InstalledResolver, Links, SlotSources, Source,
 };
 use crate::error::Result;
 use crate::installer::Installer;
@@ -27,7 +27,9 @@ use crate::value::Text;
 #[derive(Debug)]
 pub struct Built {
     orchestrator: Orchestrator,
-    installer: Installer,
+    installer: Arc<Installer>,
+    links: Arc<Links>,
+    key: Arc<StateKey>,
     tokens: Arc<TokenAuthenticator>,
     router: Arc<TableRouter>,
     configured: Arc<ConfiguredResolver>,
@@ -67,7 +69,9 @@ impl Settings {
         let store = self.store.open(&state).await?;
         let installations = Installations::new(Arc::clone(&store));
         let installed = InstalledResolver::open(installations, &tasks).await?;
-        let tokens = Arc::new(TokenAuthenticator::open(store, &tasks).await?);
+        let tokens = TokenAuthenticator::open(Arc::clone(&store), &tasks).await?;
+        let directory = Arc::new(Directory::new(&self.people));
+        let links = Arc::new(Links::new(store, Arc::clone(&directory)));
         // What is installed comes before what the configuration gives to all.
         let resolvers: [Arc<dyn CredentialResolver>; 2] = [
             Arc::<InstalledResolver>::clone(&installed),
@@ -77,14 +81,15 @@ impl Settings {
         let orchestrator = Orchestrator::builder(backend, Arc::<TableRouter>::clone(&router))
             .resolver(Arc::new(ChainResolver::new(resolvers)))
             .state(documents)
-            .state_key(key)
+            .state_key(Arc::clone(&key))
             .logs(logs)
             .single_principal(single_principal)
             .install_with("mcp-orchestrator")
+            .links(Arc::clone(&links))
+            .auth_wait(self.auth.auth_wait)
             .limits(self.auth.limits)
             .build();
         orchestrator.apply(self.servers.iter().cloned());
-        let directory = Arc::new(Directory::new(&self.people));
         let installer = Installer::new(
             orchestrator.clone(),
             Arc::clone(&router),
@@ -93,8 +98,10 @@ impl Settings {
         );
         Ok(Built {
             orchestrator,
-            installer,
-            tokens,
+            installer: Arc::new(installer),
+            links,
+            key,
+            tokens: Arc::new(tokens),
             router,
             configured,
             cached,
@@ -173,8 +180,18 @@ impl Built {
     }
 
     /// Who installs credentials.
-    pub fn installer(&self) -> &Installer {
+    pub fn installer(&self) -> &Arc<Installer> {
         &self.installer
+    }
+
+    /// The links to the pages where credentials are set up. None is made before it is told where those are.
+    pub fn links(&self) -> &Arc<Links> {
+        &self.links
+    }
+
+    /// The state key, which seals what travels through clients and browsers.
+    pub fn key(&self) -> &Arc<StateKey> {
+        &self.key
     }
 
     /// The tokens of our own.

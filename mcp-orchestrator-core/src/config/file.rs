@@ -17,7 +17,7 @@ use super::file_credentials::CredentialsEntry;
 use super::file_kubernetes::{BackendEntry, KubernetesEntry};
 use super::file_people::{MembersEntry, TeamEntry};
 use super::file_server::ServerEntry;
-use super::units::Size;
+use super::units::{Size, Span};
 use crate::router::{Hint, ToolNames};
 
 /// Configuration of MCP Orchestrator: which MCP servers there are, and through which gateways they are reached.
@@ -68,6 +68,8 @@ pub struct File {
     pub trusted_proxies: Option<Vec<Typed>>,
     /// TLS of the gateway's own listener; absent: none.
     pub tls: Option<TlsEntry>,
+    /// How long a call waits for its credential where its client can be asked to open a page; absent: 45s.
+    pub auth_wait: Option<Span>,
     /// How much at once; absent: no limits.
     pub limits: Option<LimitsEntry>,
     /// How the programs log.

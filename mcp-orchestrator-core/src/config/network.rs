@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::auth::{AuthSettings, IssuerSettings, TlsSettings};
 use super::file::{File, Typed};
@@ -9,6 +10,7 @@ use super::file_auth::{LimitsEntry, TlsEntry};
 use super::globals::set;
 use super::issuers;
 use super::scope::Scope;
+use super::units::Span;
 use crate::auth::{Network, PublicUrl};
 use crate::orchestrator::Limits;
 
@@ -20,6 +22,7 @@ pub(super) struct Access {
     trusted_proxies: Option<Vec<Network>>,
     tls: Option<TlsSettings>,
     limits: Option<Limits>,
+    auth_wait: Option<Duration>,
 }
 
 #[derive(Debug)]
@@ -40,6 +43,8 @@ impl Access {
         set(scope, "tls", &mut self.tls, tls);
         let limits = file.limits.as_ref().map(|entry| limits(scope, entry));
         set(scope, "limits", &mut self.limits, limits);
+        let wait = file.auth_wait.map(|Span(wait)| wait);
+        set(scope, "auth_wait", &mut self.auth_wait, wait);
         let auth = self.auth(scope, file);
         set(scope, "auth", &mut self.auth, auth);
     }
@@ -94,6 +99,7 @@ impl Access {
             trusted_proxies: self.trusted_proxies.unwrap_or_default(),
             tls: self.tls,
             limits: self.limits.unwrap_or_default(),
+            auth_wait: self.auth_wait,
         }
     }
 }

@@ -13,6 +13,7 @@ mod installed;
 mod json;
 #[cfg(feature = "kubernetes")]
 mod kubernetes;
+mod links;
 #[cfg(feature = "local-store")]
 mod local;
 mod memory;
@@ -38,6 +39,7 @@ pub use self::installations::{InstallationKey, Installations, Installed};
 pub use self::installed::InstalledResolver;
 #[cfg(feature = "kubernetes")]
 pub use self::kubernetes::KubernetesCredentials;
+pub use self::links::{Link, LinkId, LinkReason, LinkSubject, Links};
 #[cfg(feature = "local-store")]
 pub use self::local::{KeySource, LocalCredentials, LocalOptions};
 pub use self::memory::MemoryCredentials;

@@ -14,8 +14,8 @@ use secrecy::SecretString;
 pub use self::info::{Actor, CatalogEntry, InstallationInfo};
 use crate::auth::{Directory, PrincipalKind};
 use crate::credential::{
-    Credential, Generation, InstallationKey, InstalledResolver, Owner, Precondition, Revision,
-    StoredCredential,
+    Credential, Generation, InstallationKey, InstalledResolver, LinkId, Links, Owner, Precondition,
+    Revision, StoredCredential,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{ServerId, SlotName};
@@ -107,6 +107,28 @@ impl Installer {
     /// not fit, [`Conflict`](ErrorKind::Conflict) where one is there already, or none; else why it does not work. Nothing
     /// is stored then.
     pub async fn install(&self, actor: &Actor, new: NewInstallation) -> Result<InstallationInfo> {
+        self.install_once(actor, new, None).await
+    }
+
+    /// The same by a link, which it uses up once the values work: of several at once by one link one installs.
+    ///
+    /// # Errors
+    /// As [`install`](Self::install), and [`NoRoute`](ErrorKind::NoRoute) where the link does not count any more.
+    pub async fn install_by_link(
+        &self,
+        actor: &Actor,
+        new: NewInstallation,
+        link: (&Links, &LinkId),
+    ) -> Result<InstallationInfo> {
+        self.install_once(actor, new, Some(link)).await
+    }
+
+    async fn install_once(
+        &self,
+        actor: &Actor,
+        new: NewInstallation,
+        link: Option<(&Links, &LinkId)>,
+    ) -> Result<InstallationInfo> {
         let spec = self.allowed(actor, &new.key)?;
         let (precondition, before) = self.before(&new).await?;
         let stored = StoredCredential {
@@ -137,12 +159,40 @@ impl Installer {
                 .try_credential(principal, server, candidate);
             trying.await?;
         }
+        if let Some((links, id)) = link
+            && !links.take(id).await?
+        {
+            let text = "this link was used meanwhile, or has ended";
+            return Err(Error::new(ErrorKind::NoRoute, text).with_server(server));
+        }
         let installations = self.installed.installations();
         installations.put(&new.key, &stored, precondition).await?;
         tried.kept = true;
         self.installed.seen(&new.key).await?;
         tracing::info!(%server, owner = %new.key.owner, by = %actor.principal.id, "installed");
         Ok(InstallationInfo::new(new.key, &stored, Some(&spec)))
+    }
+
+    /// Tries what is installed, and answers how many tools the server lists with it. What runs with it is asked.
+    ///
+    /// # Errors
+    /// [`NoRoute`](ErrorKind::NoRoute) where nothing is installed, [`Forbidden`](ErrorKind::Forbidden) where it is not
+    /// theirs to look after; else why it does not work.
+    pub async fn test(&self, actor: &Actor, key: &InstallationKey) -> Result<usize> {
+        self.allowed(actor, key)?;
+        let Some((stored, _)) = self.installed.installations().get(key).await? else {
+            return Err(nothing(key));
+        };
+        let credential = Arc::new(Credential {
+            owner: key.owner.clone(),
+            revision: stored.revision,
+            generation: stored.generation,
+            values: stored.values,
+            expires_at: stored.expires_at,
+        });
+        let (orchestrator, principal) = (&self.orchestrator, &actor.principal);
+        let tools = orchestrator.test_credential(principal, &key.server, &credential);
+        tools.await
     }
 
     /// Removes an installation; what runs with it ends at once.
@@ -153,11 +203,7 @@ impl Installer {
         self.may_manage(actor, &key.owner)?;
         let installations = self.installed.installations();
         if !installations.delete(key, Precondition::Any).await? {
-            let text = format!(
-                "nothing of server {} is installed for {}",
-                key.server, key.owner
-            );
-            return Err(Error::new(ErrorKind::NoRoute, text).with_server(&key.server));
+            return Err(nothing(key));
         }
         self.installed.seen(key).await?;
         tracing::info!(server = %key.server, owner = %key.owner, by = %actor.principal.id, "uninstalled");
@@ -239,6 +285,12 @@ impl Installer {
         let entries = views.flat_map(|view| view.entries.clone());
         entries.map(|entry| entry.server).collect()
     }
+}
+
+fn nothing(key: &InstallationKey) -> Error {
+    let (server, owner) = (&key.server, &key.owner);
+    let text = format!("nothing of server {server} is installed for {owner}");
+    Error::new(ErrorKind::NoRoute, text).with_server(server)
 }
 
 /// A credential that is tried. Unless it was stored, what runs with it ends: also where the caller has left.

@@ -4,15 +4,15 @@ use std::fmt;
 use std::sync::{Arc, Mutex, RwLock, Weak};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use super::events::{self, Listeners};
-use super::limits::{InFlight, Limits};
+use super::limits::{InFlight, Limits, Parking};
 use super::subscriptions::Subscriptions;
 use super::tasks::Tasks;
-use super::{Held, Inner, LEARN_AT_ONCE, Orchestrator, conflicts, control, credentials};
+use super::{Held, Inner, LEARN_AT_ONCE, Orchestrator, conflicts, control, credentials, parked};
 use crate::catalog::Catalog;
-use crate::credential::{Credential, CredentialRequest, CredentialResolver};
+use crate::credential::{Credential, CredentialRequest, CredentialResolver, Links};
 use crate::error::Result;
 use crate::pool::{Observer, Pool};
 use crate::router::Router;
@@ -34,6 +34,8 @@ pub struct Builder {
     session_idle: Duration,
     limits: Limits,
     install_with: Option<Arc<str>>,
+    links: Option<Arc<Links>>,
+    auth_wait: Duration,
 }
 
 impl Builder {
@@ -77,6 +79,22 @@ impl Builder {
     #[must_use]
     pub fn install_with(mut self, program: impl Into<Arc<str>>) -> Self {
         self.install_with = Some(program.into());
+        self
+    }
+
+    /// Where links come from that lead who has no credential to the page where it is set up. Where nothing is said, they are
+    /// told no address.
+    #[must_use]
+    pub fn links(mut self, links: Arc<Links>) -> Self {
+        self.links = Some(links);
+        self
+    }
+
+    /// How long a legacy client's call waits for its credential to be set up, where the client can be asked to open a page;
+    /// 45 seconds where nothing is said.
+    #[must_use]
+    pub fn auth_wait(mut self, wait: impl Into<Option<Duration>>) -> Self {
+        self.auth_wait = wait.into().unwrap_or(parked::WAIT);
         self
     }
 
@@ -132,6 +150,10 @@ impl Builder {
                 no_credential: Arc::new(Credential::none()),
                 session_idle: self.session_idle,
                 install_with: self.install_with,
+                links: self.links,
+                auth_wait: self.auth_wait,
+                parking: Parking::new(parked::EACH, parked::ALL),
+                credentials_changed: watch::Sender::new(0),
                 in_flight: InFlight::new(self.limits),
                 draining: tokio_util::sync::CancellationToken::new(),
             }
@@ -163,6 +185,8 @@ impl Orchestrator {
             sessions: 100_000,
             session_idle: Duration::from_hours(1),
             install_with: None,
+            links: None,
+            auth_wait: parked::WAIT,
             limits: Limits::default(),
         }
     }

@@ -47,7 +47,7 @@ impl Inner {
         reply
     }
 
-    async fn by_method(
+    pub(super) async fn by_method(
         self: &Arc<Self>,
         context: &Context,
         message: Message,
@@ -120,7 +120,7 @@ impl Inner {
             Ok(route) => route,
             Err(none) if kind == ItemKind::Tool => {
                 let connect = Box::pin(self.connect(context, &message, &name)).await;
-                return connect.ok_or(none);
+                return connect.unwrap_or(Err(none));
             }
             Err(none) => return Err(none),
         };
@@ -140,13 +140,13 @@ impl Inner {
         let sent = self.forward(context, &route.server, &route.credential, work);
         match sent.await {
             Ok((reply, key)) => Ok(self.observe(context, &route, reply, key)),
-            Err(error) => self.not_sent(context, &route, &message, kind, error),
+            Err(error) => Box::pin(self.not_sent(context, &route, &message, kind, error)).await,
         }
     }
 
     /// What is answered where nothing was: of a tool, what is to be done about a credential.
-    fn not_sent(
-        &self,
+    async fn not_sent(
+        self: &Arc<Self>,
         context: &Context,
         route: &Route<'_>,
         message: &Message,
@@ -155,9 +155,10 @@ impl Inner {
     ) -> Result<Reply> {
         let (server, rule) = (&route.server, &route.credential);
         if kind == ItemKind::Tool {
-            return self.or_auth_result(context, (server, rule), (message, &route.name), error);
+            let call = (message, &*route.name);
+            return self.unconnected(context, (server, rule), call, error).await;
         }
-        Err(self.with_auth_data(context, server, rule, error))
+        Err(self.with_auth_data(context, server, rule, error).await)
     }
 
     async fn resource(
@@ -185,7 +186,8 @@ impl Inner {
         match sent.await {
             Ok((reply, key)) => Ok(self.observe(context, &route, reply, key)),
             Err(error) => {
-                Err(self.with_auth_data(context, &route.server, &route.credential, error))
+                let (server, rule) = (&route.server, &route.credential);
+                Err(self.with_auth_data(context, server, rule, error).await)
             }
         }
     }
@@ -216,7 +218,9 @@ impl Inner {
         };
         match self.forward(context, &route.0, &route.1, work).await {
             Ok((reply, _)) => Ok(reply),
-            Err(error) => Err(self.with_auth_data(context, &route.0, &route.1, error)),
+            Err(error) => Err(self
+                .with_auth_data(context, &route.0, &route.1, error)
+                .await),
         }
     }
 

@@ -15,6 +15,7 @@ use crate::server::{Isolation, Launch, ServerSpec};
 use crate::session::Session;
 
 /// Who calls, and how.
+#[derive(Clone)]
 pub(super) struct Context {
     pub(super) principal: Arc<Principal>,
     pub(super) gateway: GatewayId,
@@ -23,6 +24,8 @@ pub(super) struct Context {
     pub(super) token: Option<SecretString>,
     /// Where it is told what a start waits for; none: nobody wants to know.
     pub(super) progress: Option<Progress>,
+    /// Its client was asked for a credential already: it is not asked again.
+    pub(super) waited: bool,
 }
 
 impl Context {
@@ -40,6 +43,7 @@ impl Context {
             },
             token: call.token.clone(),
             progress: None,
+            waited: false,
         }
     }
 
@@ -62,6 +66,7 @@ impl Context {
             session: Some(Arc::clone(session)),
             token: None,
             progress: None,
+            waited: false,
         }
     }
 
@@ -74,6 +79,7 @@ impl Context {
             caller: Caller::engine(Era::Modern),
             token: None,
             progress: None,
+            waited: false,
         }
     }
 

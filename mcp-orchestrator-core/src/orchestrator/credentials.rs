@@ -57,6 +57,22 @@ impl Orchestrator {
         tried
     }
 
+    /// Asks the server with a credential that is installed for its tools, as this principal would use it, and answers how many
+    /// there are. What runs is asked, and goes on in any case.
+    ///
+    /// # Errors
+    /// [`NoRoute`](crate::ErrorKind::NoRoute) for an unknown server; else why the instance did not start or answer.
+    pub async fn test_credential(
+        &self,
+        principal: &Principal,
+        server: &ServerId,
+        credential: &Arc<Credential>,
+    ) -> Result<usize> {
+        self.inner
+            .try_credential(principal, server, credential)
+            .await
+    }
+
     /// Ends what runs with this very revision of a credential.
     pub fn forget_credential(&self, server: &ServerId, credential: &Credential) {
         self.inner.pool.drop_revision(server, credential);
@@ -93,6 +109,9 @@ impl Inner {
             self.catalog.forget(&change.server, &change.owner);
         }
         self.pool.credential_changed(change);
+        // Calls that wait for it go on.
+        self.credentials_changed
+            .send_modify(|changes| *changes += 1);
         // Who may use it sees other lists now.
         let all = Changed {
             tools: true,

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use foldhash::fast::RandomState;
 use futures_util::StreamExt as _;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::call::Reply;
 use crate::error::{Error, ErrorKind, Result};
@@ -109,6 +110,38 @@ pub(super) fn counted(reply: Reply, counted: Option<Counted>) -> Reply {
             });
             Reply::stream(items.boxed())
         }
+    }
+}
+
+/// Room for calls that wait for what a person does.
+pub(super) struct Parking {
+    each: NonZeroUsize,
+    principals: Arc<Counts<PrincipalId>>,
+    room: Arc<Semaphore>,
+}
+
+/// The room of one call that waits, until it is dropped.
+pub(super) struct Place {
+    _principal: Ticket<PrincipalId>,
+    _room: OwnedSemaphorePermit,
+}
+
+impl Parking {
+    /// Room for so many calls of one principal, and of all together.
+    pub(super) fn new(each: NonZeroUsize, all: usize) -> Self {
+        Self {
+            each,
+            principals: Arc::default(),
+            room: Arc::new(Semaphore::new(all)),
+        }
+    }
+
+    /// Room for one more; `None` where there is none.
+    pub(super) fn enter(&self, principal: &PrincipalId) -> Option<Place> {
+        Some(Place {
+            _principal: Counts::take(&self.principals, principal, self.each)?,
+            _room: Arc::clone(&self.room).try_acquire_owned().ok()?,
+        })
     }
 }
 
@@ -222,6 +255,18 @@ mod tests {
                 .sum()
         };
         assert_eq!(left(&calls.principals), 0);
+    }
+
+    #[test]
+    fn there_is_room_for_some_of_each_and_some_of_all() {
+        let parking = Parking::new(NonZeroUsize::new(2).unwrap(), 3);
+        let enter = |name: &str| parking.enter(&PrincipalId::new(name).unwrap());
+        let (first, second) = (enter("ann"), enter("ann"));
+        assert!(first.is_some() && second.is_some() && enter("ann").is_none());
+        let third = enter("bob");
+        assert!(third.is_some() && enter("eve").is_none());
+        drop(first);
+        assert!(enter("eve").is_some() && enter("ann").is_some());
     }
 
     #[test]

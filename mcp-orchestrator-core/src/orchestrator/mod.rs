@@ -6,6 +6,7 @@
 mod builder;
 mod calls;
 mod conflicts;
+mod connect_tool;
 mod context;
 mod control;
 mod credentials;
@@ -21,6 +22,7 @@ mod listen;
 mod lists;
 mod logging;
 mod operate;
+mod parked;
 mod session_call;
 mod starting;
 mod subscriptions;
@@ -47,7 +49,7 @@ use self::subscriptions::Subscriptions;
 use self::tasks::Tasks;
 use crate::call::{Call, Dialect, Listen, Notify, Reply};
 use crate::catalog::{Catalog, ListKey};
-use crate::credential::{Credential, CredentialResolver};
+use crate::credential::{Credential, CredentialResolver, Links};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{PrincipalId, SessionId};
 use crate::jsonrpc::{Kind, Members};
@@ -105,6 +107,11 @@ struct Inner {
     no_credential: Arc<Credential>,
     session_idle: Duration,
     install_with: Option<Arc<str>>,
+    links: Option<Arc<Links>>,
+    auth_wait: Duration,
+    parking: limits::Parking,
+    /// Grows with each credential that changes.
+    credentials_changed: tokio::sync::watch::Sender<u64>,
     in_flight: limits::InFlight,
     draining: tokio_util::sync::CancellationToken,
 }
@@ -142,8 +149,9 @@ impl Orchestrator {
                 inner.session_call(session, call).await
             }
             Dialect::Modern => {
-                let context = Context::modern(inner, &call);
-                let message = call.message;
+                let mut context = Context::modern(inner, &call);
+                let (message, answered) = inner.answered(&context, call.message);
+                context.waited = answered;
                 // In its box, so that the future of a session's call is not as large as this one.
                 Box::pin(inner.dispatch_and_tell(context, message, call.headers)).await
             }

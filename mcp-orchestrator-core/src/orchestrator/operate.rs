@@ -100,6 +100,7 @@ impl Inner {
             },
             token: None,
             progress: None,
+            waited: false,
         }
     }
 

@@ -1,30 +1,26 @@
 //! What a caller gets whose credential for a server is missing, has expired or is refused: a tool's result that says what
-//! to do, the same as data of an error where there is no such result, and a tool `connect` in the place of the server's.
+//! to do, a question to open the page where it is done, or the same as data of an error where there is no such result.
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::Inner;
 use super::context::Context;
+use super::parked::Asking;
 use crate::call::{Reply, own};
-use crate::catalog::{Kept, KeptItem, Source};
-use crate::credential::{CredentialRule, Owner};
-use crate::error::{Error, ErrorKind};
+use crate::credential::{CredentialRule, LinkReason, Owner};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::ServerId;
 use crate::jsonrpc::{Message, raw, response};
 use crate::protocol::Era;
-use crate::router::{ItemKind, ToolFilter, View, ViewEntry};
 use crate::server::ServerSpec;
-use crate::transport::Hello;
 
-/// The tool that stands in the place of a server's tools.
-const CONNECT: &str = "connect";
 /// Under which name the facts stand in `_meta`.
 const META: &str = "mcp-orchestrator.dev/auth";
 
 /// What a kind of error means for the caller; `None`: it has nothing to do with credentials.
-fn word(kind: ErrorKind) -> Option<&'static str> {
+pub(super) fn word(kind: ErrorKind) -> Option<&'static str> {
     match kind {
         ErrorKind::CredentialMissing => Some("auth_required"),
         ErrorKind::CredentialExpired | ErrorKind::CredentialRejected => Some("auth_expired"),
@@ -32,63 +28,80 @@ fn word(kind: ErrorKind) -> Option<&'static str> {
     }
 }
 
+/// What is to be done before a call can go on.
+pub(super) struct Unconnected {
+    pub(super) server: ServerId,
+    pub(super) rule: CredentialRule,
+    /// Whether the result of its tool may say more than a text.
+    structured: bool,
+    /// What a program reads.
+    facts: Value,
+    /// What a person reads.
+    text: String,
+    /// Why the call did not go on.
+    pub(super) kind: ErrorKind,
+}
+
 impl Inner {
-    /// The error, or the tool result that stands for it.
-    pub(super) fn or_auth_result(
-        &self,
+    /// What is answered to a call of a tool that found no usable credential; the error itself where that was not why.
+    pub(super) async fn unconnected(
+        self: &Arc<Self>,
         context: &Context,
-        (server, rule): (&crate::id::ServerId, &CredentialRule),
+        (server, rule): (&ServerId, &CredentialRule),
         (message, tool): (&Message, &str),
         error: Error,
-    ) -> Result<Reply, Error> {
-        let (Some(word), Some(spec)) = (word(error.kind()), self.server_spec(server)) else {
+    ) -> Result<Reply> {
+        let Some(facts) = self.facts(context, server, rule, &error).await else {
             return Err(error);
         };
-        let facts = self.facts(context, &spec, rule, word);
-        let text = text(&facts, &error);
-        let mut result = json!({
-            "content": [{ "type": "text", "text": text }],
-            "isError": true,
-            "_meta": { META: &facts },
-        });
-        // A client checks what is structured against the tool's own schema, also where it is an error.
-        if !self.catalog.has_output_schema(server, tool) {
-            result["structuredContent"] = facts;
+        let unconnected = Unconnected {
+            server: server.clone(),
+            rule: rule.clone(),
+            // A client checks what is structured against the tool's own schema, also where it is an error.
+            structured: !self.catalog.has_output_schema(server, tool),
+            text: text(&facts, &error),
+            kind: error.kind(),
+            facts,
+        };
+        let asking = Asking::of(context, message);
+        if let (Some(asking), Some(url)) = (asking, unconnected.url()) {
+            let url = url.to_owned();
+            return Ok(self.ask(context, message, unconnected, (asking, url)));
         }
-        if context.era() == Era::Modern {
-            result["resultType"] = "complete".into();
-        }
-        let id = message.id().unwrap_or("null");
-        Ok(Reply::ready(own(response(id, &result.to_string()))))
+        Ok(unconnected.result(context.era(), message))
     }
 
     /// The error with the facts as its data, for what is no tool.
-    pub(super) fn with_auth_data(
+    pub(super) async fn with_auth_data(
         &self,
         context: &Context,
-        server: &crate::id::ServerId,
+        server: &ServerId,
         rule: &CredentialRule,
         error: Error,
     ) -> Error {
-        let (Some(word), Some(spec)) = (word(error.kind()), self.server_spec(server)) else {
-            return error;
-        };
-        let facts = self.facts(context, &spec, rule, word);
-        error.with_data(raw(&facts))
+        match self.facts(context, server, rule, &error).await {
+            Some(facts) => error.with_data(raw(&facts)),
+            None => error,
+        }
     }
 
-    /// What a program reads.
-    fn facts(
+    /// What a program reads; `None` where nobody can do anything about the error.
+    async fn facts(
         &self,
         context: &Context,
-        spec: &ServerSpec,
+        server: &ServerId,
         rule: &CredentialRule,
-        word: &str,
-    ) -> Value {
-        let owner = owner(context, spec, rule);
-        let mut facts = json!({ "error": word, "server": spec.id.as_str() });
+        error: &Error,
+    ) -> Option<Value> {
+        let word = word(error.kind())?;
+        let spec = self.server_spec(server)?;
+        let owner = owner(context, &spec, rule);
+        let mut facts = json!({ "error": word, "server": server.as_str() });
         if let Some(owner) = &owner {
             facts["owner"] = owner.to_string().into();
+            if let Some(url) = self.link(context, (server, owner), error.kind()).await {
+                facts["url"] = url.into();
+            }
         }
         if let Some(program) = &self.install_with {
             let verb = if word == "auth_expired" {
@@ -100,85 +113,61 @@ impl Inner {
                 Some(Owner::User(_)) | None => String::new(),
                 Some(owner) => format!(" --owner {owner}"),
             };
-            facts["command"] = format!("{program} {verb} {}{flag}", spec.id).into();
+            facts["command"] = format!("{program} {verb} {server}{flag}").into();
         }
-        facts
+        Some(facts)
+    }
+
+    /// The address where it is set up, where there is a page and this caller may.
+    async fn link(
+        &self,
+        context: &Context,
+        of: (&ServerId, &Owner),
+        kind: ErrorKind,
+    ) -> Option<String> {
+        let links = self.links.as_ref()?;
+        let why = match kind {
+            ErrorKind::CredentialMissing => LinkReason::Missing,
+            _ => LinkReason::Expired,
+        };
+        let offered = links.offer(&context.principal, of, why).await;
+        offered.unwrap_or_else(|error| {
+            // The command does it too.
+            tracing::error!(server = %of.0, %error, "no link can be made");
+            None
+        })
     }
 
     /// The server, where it has slots: without any nobody could install what it refuses.
-    fn server_spec(&self, server: &crate::id::ServerId) -> Option<Arc<ServerSpec>> {
+    fn server_spec(&self, server: &ServerId) -> Option<Arc<ServerSpec>> {
         let server = self.pool.server(server)?;
         let spec = Arc::clone(&server.spec.load().server);
         (!spec.slots.is_empty()).then_some(spec)
     }
-
-    /// What a list shows of a server whose credential the caller has not.
-    pub(super) fn connect_source(
-        &self,
-        entry: &ViewEntry,
-        prefixed: bool,
-        error: &Error,
-    ) -> Option<Source> {
-        word(error.kind())?;
-        let name = connect_name(entry, prefixed);
-        let server = &entry.server;
-        let tool = json!({
-            "name": name,
-            "title": format!("Connect {}", entry.alias),
-            "description": format!(
-                "Tells how to set up your credential for {server}. Its own tools are shown once that is done."
-            ),
-            "inputSchema": { "type": "object" },
-            "annotations": { "readOnlyHint": true },
-        });
-        let mut kept = Kept::new(Hello {
-            era: Era::Legacy,
-            version: String::new(),
-            result: Bytes::from_static(b"{}"),
-        });
-        let item = KeptItem::read(ItemKind::Tool, &tool.to_string())?;
-        kept.items_mut(ItemKind::Tool).push(item);
-        Some(Source {
-            alias: entry.alias.clone(),
-            tools: ToolFilter::All,
-            kept: Arc::new(kept),
-        })
-    }
-
-    /// The answer of a tool `connect`; `None` where the name is none of them, or the caller is connected.
-    pub(super) async fn connect(
-        &self,
-        context: &Context,
-        message: &Message,
-        name: &str,
-    ) -> Option<Reply> {
-        let view = self.view(context).ok()?;
-        let entry = connected_by(&view, name)?;
-        let spec = self.spec(&entry.server).ok()?;
-        let found = self
-            .credential(context, &spec, &entry.credential, None)
-            .await;
-        let route = (&entry.server, &entry.credential);
-        let error = found.err()?;
-        self.or_auth_result(context, route, (message, name), error)
-            .ok()
-    }
 }
 
-fn connect_name(entry: &ViewEntry, prefixed: bool) -> String {
-    if prefixed {
-        CONNECT.to_owned()
-    } else {
-        format!("{CONNECT}_{}", entry.alias)
+impl Unconnected {
+    /// The tool's result that stands for it.
+    pub(super) fn result(&self, era: Era, message: &Message) -> Reply {
+        let mut result = json!({
+            "content": [{ "type": "text", "text": self.text }],
+            "isError": true,
+            "_meta": { META: &self.facts },
+        });
+        if self.structured {
+            result["structuredContent"] = self.facts.clone();
+        }
+        if era == Era::Modern {
+            result["resultType"] = "complete".into();
+        }
+        let id = message.id().unwrap_or("null");
+        Reply::ready(own(response(id, &result.to_string())))
     }
-}
 
-/// The server of a gateway that a tool `connect` belongs to.
-fn connected_by<'v>(view: &'v View, name: &str) -> Option<&'v ViewEntry> {
-    view.entries.iter().find(|entry| {
-        let own = connect_name(entry, view.prefixed);
-        crate::router::shown(&entry.alias, &own, view.prefixed) == name
-    })
+    /// Where it is done.
+    fn url(&self) -> Option<&str> {
+        self.facts["url"].as_str()
+    }
 }
 
 /// Whose credential would do: the first choice of the rule for which the server may be installed.
@@ -193,41 +182,14 @@ fn text(facts: &Value, error: &Error) -> String {
         "auth_expired" => format!("Authentication has expired: {error}."),
         _ => format!("Authentication is required: {error}."),
     };
-    match (word("owner"), word("command")) {
-        (_, "") => why,
-        ("", command) => format!("{why} To set it up, run `{command}`, then call again."),
-        (owner, command) => {
-            format!("{why} To set it up for {owner}, run `{command}`, then call again.")
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::id::{Alias, ServerId};
-
-    #[test]
-    fn connect_is_found_by_the_name_that_is_shown() {
-        let entry = |name: &str| ViewEntry {
-            alias: Alias::new(name).unwrap(),
-            server: ServerId::new("jira").unwrap(),
-            credential: CredentialRule::Resolve,
-            tools: ToolFilter::All,
-        };
-        let mut view = View {
-            entries: vec![entry("jira"), entry("jira-ops")],
-            prefixed: true,
-        };
-        let found =
-            |view: &View, name| connected_by(view, name).map(|entry| entry.alias.to_string());
-        assert_eq!(
-            found(&view, "jira-ops__connect").as_deref(),
-            Some("jira-ops")
-        );
-        assert_eq!(found(&view, "connect_jira"), None);
-        view.prefixed = false;
-        assert_eq!(found(&view, "connect_jira").as_deref(), Some("jira"));
-        assert_eq!(found(&view, "connect"), None);
+    let how = match (word("url"), word("command")) {
+        ("", "") => return why,
+        ("", command) => format!("run `{command}`"),
+        (url, "") => format!("open {url}"),
+        (url, command) => format!("open {url} or run `{command}`"),
+    };
+    match word("owner") {
+        "" => format!("{why} To set it up, {how}, then call again."),
+        owner => format!("{why} To set it up for {owner}, {how}, then call again."),
     }
 }

@@ -37,6 +37,8 @@ const ASKED: usize = 256;
 pub(crate) struct Able {
     pub(crate) sampling: bool,
     pub(crate) elicitation: bool,
+    /// To open an address.
+    pub(crate) addresses: bool,
     pub(crate) roots: bool,
 }
 
@@ -75,9 +77,12 @@ impl Session {
     ) -> Self {
         let id = SessionId::new(crate::seal::random_text(32)).expect("base64url is visible ASCII");
         let capabilities = Members::read(&facts.capabilities).unwrap_or_default();
+        let elicitation = capabilities.get("elicitation");
+        let elicitation = elicitation.map(|modes| Members::read(modes).unwrap_or_default());
         let able = Able {
             sampling: capabilities.get("sampling").is_some(),
-            elicitation: capabilities.get("elicitation").is_some(),
+            elicitation: elicitation.is_some(),
+            addresses: elicitation.is_some_and(|modes| modes.get("url").is_some()),
             roots: capabilities.get("roots").is_some(),
         };
         Self {
@@ -146,6 +151,11 @@ impl Session {
     pub(crate) fn touch(&self) {
         let ms = u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.last_use.store(ms, Ordering::Relaxed);
+    }
+
+    /// Whether its client can be asked to open an address.
+    pub(crate) fn opens_addresses(&self) -> bool {
+        self.able.addresses
     }
 
     /// For how long it is not used; a call in flight or an open stream uses it.

@@ -98,6 +98,7 @@ pub(crate) const EXCEPTIONS: &[(&str, &str, &str)] = &[(
 /// Dependencies that stand in one room only, by the path's beginning.
 pub(crate) const HEAVY: &[(&str, &str)] = &[
     ("axum::", "mcp-orchestrator-gateway/"),
+    ("maud::", "mcp-orchestrator-gateway/src/pages"),
     (
         "clap::",
         "mcp-orchestrator-gateway/src/|mcp-orchestrator-cli/",

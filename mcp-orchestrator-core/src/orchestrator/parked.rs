@@ -1,0 +1,324 @@
+//! A call that found no credential asks its client to open the page where it is set up (elicitation by URL), where the
+//! client declares that it can.
+//!
+//! A legacy client's call is parked: it goes on by itself once the credential is there, and is answered as any other
+//! without one where that takes too long or the client declines. A modern client is answered at once with what it is to
+//! ask, and calls again; nothing of it is kept here.
+
+use std::num::NonZeroUsize;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream::{self, BoxStream, StreamExt as _};
+use http::HeaderMap;
+use memchr::memmem::Finder;
+use serde_json::json;
+use tokio::sync::{oneshot, watch};
+use tokio::time::Instant;
+
+use super::Inner;
+use super::context::Context;
+use super::limits::Place;
+use super::starting::tell;
+use super::unconnected::Unconnected;
+use crate::call::{Reply, ReplyItem, ServerRequest, own};
+use crate::credential::{Credential, Generation, Revision};
+use crate::error::{ErrorKind, Result};
+use crate::jsonrpc::{Members, Message, Splice, notification, quote, request, response, text};
+use crate::protocol::{Era, meta, method};
+use crate::runtime::Progress;
+use crate::transport::progress_token;
+
+/// How long a call waits for its credential if nothing else is said.
+pub(super) const WAIT: Duration = Duration::from_secs(45);
+/// Calls of one principal that wait at once.
+pub(super) const EACH: NonZeroUsize = NonZeroUsize::new(16).expect("it is not zero");
+/// Calls that wait at once, of all together.
+pub(super) const ALL: usize = 1000;
+/// How often it is told that a call waits.
+const AGAIN: Duration = Duration::from_secs(5);
+/// What a modern client is asked is called that in its retry.
+const QUESTION: &str = "connect";
+const STATE: &str = "connect state";
+
+/// How a client can be asked to open an address.
+pub(super) enum Asking {
+    /// By a request of ours, in its session.
+    Session,
+    /// By a result that says what to ask.
+    Result,
+}
+
+impl Asking {
+    /// How this call's client can be asked; `None` where it cannot, or was asked already.
+    pub(super) fn of(context: &Context, message: &Message) -> Option<Self> {
+        if context.waited {
+            return None;
+        }
+        if let Some(session) = &context.session {
+            return session.opens_addresses().then_some(Self::Session);
+        }
+        let meta = Members::read(message.meta()?)?;
+        let capabilities = Members::read(meta.get(meta::CLIENT_CAPABILITIES)?)?;
+        let elicitation = Members::read(capabilities.get("elicitation")?)?;
+        elicitation.get("url").map(|_| Self::Result)
+    }
+}
+
+impl Inner {
+    /// Asks the client to open this address; the reply says so, or goes on from there.
+    pub(super) fn ask(
+        self: &Arc<Self>,
+        context: &Context,
+        message: &Message,
+        unconnected: Unconnected,
+        (asking, url): (Asking, String),
+    ) -> Reply {
+        let principal = &context.principal.id;
+        let words = format!(
+            "{} needs a credential: set it up on this page",
+            unconnected.server
+        );
+        if matches!(asking, Asking::Result) {
+            let state = self.key.seal(STATE, principal.as_str().as_bytes(), b"");
+            let question = json!({ "mode": "url", "message": words, "url": url });
+            let result = json!({
+                "resultType": "input_required",
+                "inputRequests": { QUESTION: { "method": method::ELICITATION, "params": question } },
+                "requestState": state,
+            });
+            let id = message.id().unwrap_or("null");
+            return Reply::ready(own(response(id, &result.to_string())));
+        }
+        let Some(place) = self.parking.enter(principal) else {
+            tracing::debug!(%principal, "no call is parked: too many are");
+            return unconnected.result(context.era(), message);
+        };
+        let id = crate::seal::random_text(16);
+        let question = json!({ "mode": "url", "elicitationId": id, "message": words, "url": url });
+        let question = own(request(
+            "0",
+            method::ELICITATION,
+            Some(&question.to_string()),
+        ));
+        let parked = Parked {
+            inner: Arc::clone(self),
+            changes: self.credentials_changed.subscribe(),
+            context: Context {
+                waited: true,
+                progress: None,
+                ..context.clone()
+            },
+            message: message.clone(),
+            unconnected,
+            id,
+            step: Step::Ask(question),
+            until: Instant::now() + self.auth_wait,
+            told: 0,
+            _place: place,
+        };
+        Reply::stream(stream::unfold(Some(parked), Parked::next).flatten().boxed())
+    }
+
+    /// A modern request without what its client answered to our own question, and whether it did: a server is not told of
+    /// what it did not ask.
+    pub(super) fn answered(&self, context: &Context, message: Message) -> (Message, bool) {
+        static STATES: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new("\"requestState\""));
+        if STATES.find(message.bytes()).is_none() {
+            return (message, false);
+        }
+        let params = message.body().and_then(Members::read).unwrap_or_default();
+        let state = params.get("requestState").and_then(text);
+        let bound = context.principal.id.as_str().as_bytes();
+        if state
+            .and_then(|state| self.key.open(STATE, bound, &state))
+            .is_none()
+        {
+            return (message, false);
+        }
+        let mut splice = Splice::new();
+        splice.remove_members(message.bytes(), &params, |name| {
+            matches!(name, "requestState" | "inputResponses")
+        });
+        (message.spliced(splice), true)
+    }
+}
+
+/// A legacy call that waits for its credential.
+struct Parked {
+    inner: Arc<Inner>,
+    context: Context,
+    message: Message,
+    unconnected: Unconnected,
+    /// What names the question.
+    id: String,
+    step: Step,
+    changes: watch::Receiver<u64>,
+    until: Instant,
+    /// How often it was told that it waits.
+    told: u32,
+    _place: Place,
+}
+
+enum Step {
+    /// The question is to be sent.
+    Ask(Message),
+    /// It was, and this is where its answer comes; `None`: the client has agreed.
+    Wait(Option<oneshot::Receiver<Message>>),
+}
+
+/// What ended the wait, or what is to be said in it.
+enum Event {
+    Connected,
+    Answered(Option<Message>),
+    Late,
+    Tell,
+}
+
+type Part = (BoxStream<'static, ReplyItem>, Option<Parked>);
+
+impl Parked {
+    /// The next part of the reply, and whether there are more.
+    async fn next(parked: Option<Self>) -> Option<Part> {
+        let mut parked = parked?;
+        let answer = match &mut parked.step {
+            Step::Ask(question) => {
+                let (question, answer) = ServerRequest::new(question.clone());
+                let said = parked.tells();
+                parked.step = Step::Wait(Some(answer));
+                let items = [ReplyItem::Request(question)].into_iter().chain(said);
+                return Some((
+                    stream::iter(items.collect::<Vec<_>>()).boxed(),
+                    Some(parked),
+                ));
+            }
+            Step::Wait(answer) => answer.take(),
+        };
+        parked.wait(answer).await
+    }
+
+    async fn wait(mut self, mut answer: Option<oneshot::Receiver<Message>>) -> Option<Part> {
+        let before = self.refused().await;
+        loop {
+            let again = Instant::now() + AGAIN;
+            let event = tokio::select! {
+                () = connected(&self.inner, &self.context, &self.unconnected, (&mut self.changes, before.as_ref())) => Event::Connected,
+                answered = answer_of(&mut answer) => Event::Answered(answered),
+                () = tokio::time::sleep_until(self.until) => Event::Late,
+                () = tokio::time::sleep_until(again) => Event::Tell,
+            };
+            match event {
+                Event::Connected => return Some(self.go_on().await),
+                Event::Answered(Some(said)) if !agrees(&said) => break,
+                // Agreed; or the question could not be asked any more, and the link may be opened all the same.
+                Event::Answered(_) => answer = None,
+                Event::Late => break,
+                Event::Tell => {
+                    let Some(said) = self.tells() else { continue };
+                    self.step = Step::Wait(answer);
+                    return Some((stream::iter([said]).boxed(), Some(self)));
+                }
+            }
+        }
+        let result = self.unconnected.result(Era::Legacy, &self.message);
+        Some((result.boxed(), None))
+    }
+
+    /// What was refused: the same again is no answer.
+    async fn refused(&self) -> Option<(Revision, Generation)> {
+        if self.unconnected.kind != ErrorKind::CredentialRejected {
+            return None;
+        }
+        let found = found(&self.inner, &self.context, &self.unconnected).await?;
+        Some((found.revision.clone(), found.generation))
+    }
+
+    /// The rest of the call, which has its credential now.
+    async fn go_on(self) -> Part {
+        let done = json!({ "elicitationId": self.id }).to_string();
+        let done = own(notification(method::ELICITATION_COMPLETE, Some(&done)));
+        let (progress, words) = Progress::channel();
+        let (inner, message) = (self.inner, self.message);
+        let mut context = self.context;
+        context.progress = Some(progress);
+        let token = progress_token(&message).map(|(_, token)| token);
+        let coming =
+            Box::pin(async move { inner.by_method(&context, message, HeaderMap::new()).await });
+        let reply: Result<Reply> = match token {
+            Some(token) => tell(coming, words, token).await,
+            None => coming.await,
+        };
+        let first = stream::iter([ReplyItem::Notification(done)]);
+        let rest = match reply {
+            Ok(reply) => reply.boxed(),
+            Err(error) => stream::iter([ReplyItem::Failed(error)]).boxed(),
+        };
+        (first.chain(rest).boxed(), None)
+    }
+
+    /// That it waits, for a client that wants to know.
+    fn tells(&mut self) -> Option<ReplyItem> {
+        let (_, token) = progress_token(&self.message)?;
+        self.told += 1;
+        let (server, token) = (&self.unconnected.server, lossy(&token));
+        let words = quote(&format!("waiting for a credential of {server}"));
+        // In steps that are smaller than those of a start, which comes after it.
+        let step = format!("{:.9}", f64::from(self.told) * 1e-9);
+        let params = format!(r#"{{"progressToken":{token},"progress":{step},"message":{words}}}"#);
+        Some(ReplyItem::Notification(own(notification(
+            method::PROGRESS,
+            Some(&params),
+        ))))
+    }
+}
+
+fn lossy(token: &Bytes) -> String {
+    String::from_utf8_lossy(token).into_owned()
+}
+
+/// The client's answer; never, where it was heard already.
+async fn answer_of(answer: &mut Option<oneshot::Receiver<Message>>) -> Option<Message> {
+    match answer {
+        Some(answer) => answer.await.ok(),
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether a client's answer says that the address is opened.
+fn agrees(answer: &Message) -> bool {
+    let result = answer.body().and_then(Members::read).unwrap_or_default();
+    result.get("action").and_then(text).as_deref() == Some("accept")
+}
+
+/// Ends when there is a credential, other than the one that was refused.
+async fn connected(
+    inner: &Inner,
+    context: &Context,
+    unconnected: &Unconnected,
+    (changes, before): (&mut watch::Receiver<u64>, Option<&(Revision, Generation)>),
+) {
+    loop {
+        changes.mark_unchanged();
+        if let Some(found) = found(inner, context, unconnected).await
+            && before != Some(&(found.revision.clone(), found.generation))
+        {
+            return;
+        }
+        if changes.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+async fn found(
+    inner: &Inner,
+    context: &Context,
+    unconnected: &Unconnected,
+) -> Option<Arc<Credential>> {
+    let spec = inner.spec(&unconnected.server).ok()?;
+    let found = inner
+        .credential(context, &spec, &unconnected.rule, None)
+        .await;
+    found.ok()
+}

@@ -1,0 +1,116 @@
+//! The fields of a server's slots: as they are asked for, and what was given.
+
+use std::collections::BTreeMap;
+
+use maud::{Markup, html};
+use mcp_orchestrator_core::id::SlotName;
+use mcp_orchestrator_core::installer::InstallationInfo;
+use mcp_orchestrator_core::server::{CredentialSlot, Injection, ServerSpec};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::form::Form;
+
+/// A shorter value is not looked for in what is shown.
+const SHORT: usize = 4;
+
+/// What was given for a server's slots.
+pub(super) type Values = BTreeMap<SlotName, SecretString>;
+
+/// The field's name of a slot.
+fn name(slot: &CredentialSlot) -> String {
+    format!("slot.{}", slot.name)
+}
+
+/// What a form says of a server's slots.
+pub(super) fn read(server: &ServerSpec, form: &mut Form) -> Values {
+    let given = server.slots.iter().filter_map(|slot| {
+        let value = form.take(&name(slot))?;
+        let value = match slot.inject {
+            // A browser ends lines as no file does.
+            Injection::File { .. } => {
+                SecretString::from(value.expose_secret().replace("\r\n", "\n"))
+            }
+            Injection::Env(_) | Injection::Header { .. } => value,
+        };
+        Some((slot.name.clone(), value))
+    });
+    given.collect()
+}
+
+/// A text to be shown, without what was given.
+pub(super) fn without(values: &Values, text: String) -> String {
+    let given = values.values().map(|value| value.expose_secret().trim());
+    let long = given.filter(|value| value.len() >= SHORT);
+    long.fold(text, |text, value| text.replace(value, "[hidden]"))
+}
+
+/// The fields: what is no secret as it was given or installed, what is one empty.
+pub(super) fn all(
+    server: &ServerSpec,
+    installed: Option<&InstallationInfo>,
+    given: &Values,
+) -> Markup {
+    html! {
+        @for (number, slot) in server.slots.iter().enumerate() {
+            @let kept = installed.and_then(|info| info.slots.get(&slot.name));
+            (field(slot, &format!("slot-{number}"), (kept, given.get(&slot.name))))
+        }
+    }
+}
+
+type Known<'v> = (Option<&'v Option<String>>, Option<&'v SecretString>);
+
+fn field(slot: &CredentialSlot, id: &str, (kept, given): Known<'_>) -> Markup {
+    let needed = slot.required && kept.is_none() && slot.form.default.is_none();
+    let hint = format!("{id}-hint");
+    let is_hinted = slot.description.is_some() || kept.is_some() && !slot.form.plain;
+    let described = is_hinted.then_some(&hint);
+    let shown = slot.form.plain.then(|| {
+        let given = given.map(|value| value.expose_secret());
+        let kept = kept.and_then(Option::as_deref);
+        given
+            .or(kept)
+            .or(slot.form.default.as_deref())
+            .unwrap_or_default()
+    });
+    let is_file = matches!(slot.inject, Injection::File { .. });
+    html! {
+        div.field {
+            label for=(id) { (slot.name) " " span.note { @if needed { "(required)" } @else { "(optional)" } } }
+            @if is_hinted {
+                p.hint id=(hint) {
+                    @if let Some(description) = &slot.description { (description) " " }
+                    @if kept.is_some() && !slot.form.plain { span.note { "Leave it empty to keep what is there." } }
+                }
+            }
+            @if !slot.form.choices.is_empty() {
+                (choices(slot, id, (needed, described), shown.unwrap_or_default()))
+            } @else if is_file {
+                textarea id=(id) name=(name(slot)) required[needed] aria-describedby=[described] autocomplete="off"
+                    spellcheck="false" { (shown.unwrap_or_default()) }
+            } @else if slot.form.plain {
+                input id=(id) name=(name(slot)) type="text" value=(shown.unwrap_or_default()) required[needed]
+                    aria-describedby=[described] autocomplete="off" autocapitalize="off" spellcheck="false";
+            } @else {
+                input id=(id) name=(name(slot)) type="password" required[needed] aria-describedby=[described]
+                    autocomplete="off" autocapitalize="off" spellcheck="false";
+            }
+        }
+    }
+}
+
+fn choices(
+    slot: &CredentialSlot,
+    id: &str,
+    (needed, described): (bool, Option<&String>),
+    chosen: &str,
+) -> Markup {
+    html! {
+        select id=(id) name=(name(slot)) required[needed] aria-describedby=[described] {
+            option value="" selected[chosen.is_empty()] { "Choose…" }
+            @for choice in &slot.form.choices {
+                option value=(choice) selected[choice == chosen] { (choice) }
+            }
+        }
+    }
+}

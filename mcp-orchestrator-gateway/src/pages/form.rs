@@ -1,0 +1,142 @@
+//! Forms: read with a bound, and refused unless a page of ours made them for this visitor.
+//!
+//! Two things prove that. The browser says of where the form came (`Origin`, `Sec-Fetch-Site`), which must be here. And the
+//! form carries a keyed hash of a random value that only this browser has, bound to who visits.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use axum::body::Body;
+use http::HeaderMap;
+use http::header::ORIGIN;
+use http::request::Parts;
+use maud::{Markup, html};
+use mcp_orchestrator_core::seal::random_text;
+use mcp_orchestrator_core::{Error, ErrorKind, Result};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::Pages;
+use super::cookie::{Cookie, host};
+use crate::guard;
+
+/// What a form may hold: some slots of 100,000 bytes, each of which may be written as three.
+const LARGEST: usize = 2 << 20;
+/// How long a browser keeps what makes its forms its own.
+const LIFE: Duration = Duration::from_hours(12);
+/// The field that proves where a form comes from.
+const PROOF: &str = "form";
+
+/// What a form said.
+pub(super) struct Form(BTreeMap<String, SecretString>);
+
+impl Form {
+    /// A value; none is empty.
+    pub(super) fn take(&mut self, name: &str) -> Option<SecretString> {
+        self.0
+            .remove(name)
+            .filter(|value| !value.expose_secret().is_empty())
+    }
+
+    /// A value that is no secret.
+    pub(super) fn plain(&mut self, name: &str) -> Option<String> {
+        self.take(name)
+            .map(|value| value.expose_secret().to_owned())
+    }
+
+    /// Reads the form of this request.
+    ///
+    /// # Errors
+    /// [`Forbidden`](ErrorKind::Forbidden) where it is none of ours for this visitor.
+    pub(super) async fn read(
+        pages: &Pages,
+        (parts, body): (&Parts, Body),
+        visitor: &str,
+    ) -> Result<Self> {
+        if !is_from_here(parts, pages) {
+            return Err(forged());
+        }
+        let body = guard::body(parts, body, LARGEST).await?;
+        let pairs = form_urlencoded::parse(&body);
+        let fields =
+            pairs.map(|(name, value)| (name.into_owned(), SecretString::from(value.into_owned())));
+        let mut form = Self(fields.collect());
+        let shown = form.plain(PROOF).unwrap_or_default();
+        let Some(nonce) = Cookie::Form.read(parts, &pages.options) else {
+            return Err(forged());
+        };
+        let proof = proof(pages, nonce, visitor);
+        // Hashes of both are compared, so that the time it takes tells nothing.
+        let same = |text: &str| pages.key.digest("same", [text.as_bytes()]);
+        if same(&shown) != same(&proof) {
+            return Err(forged());
+        }
+        Ok(form)
+    }
+}
+
+fn forged() -> Error {
+    Error::new(
+        ErrorKind::Forbidden,
+        "this form was not made by a page of this gateway for you, or is too old: open the page again",
+    )
+}
+
+fn proof(pages: &Pages, nonce: &str, visitor: &str) -> String {
+    let parts = [nonce.as_bytes(), visitor.as_bytes()];
+    pages.key.digest("page form", parts).hex(32)
+}
+
+/// What makes forms of this browser and visitor ours.
+pub(super) struct Proof {
+    text: String,
+    cookie: Option<String>,
+}
+
+impl Proof {
+    /// The browser's own, or a new one.
+    pub(super) fn new(pages: &Pages, parts: &Parts, visitor: &str) -> Self {
+        if let Some(nonce) = Cookie::Form.read(parts, &pages.options) {
+            return Self {
+                text: proof(pages, nonce, visitor),
+                cookie: None,
+            };
+        }
+        let nonce = random_text(24);
+        Self {
+            text: proof(pages, &nonce, visitor),
+            cookie: Some(Cookie::Form.keep(parts, &pages.options, (&nonce, LIFE))),
+        }
+    }
+
+    /// The field of a form.
+    pub(super) fn field(&self) -> Markup {
+        html! { input type="hidden" name=(PROOF) value=(self.text); }
+    }
+
+    /// What the browser is to keep.
+    pub(super) fn cookies(self) -> Vec<String> {
+        self.cookie.into_iter().collect()
+    }
+}
+
+/// Whether the browser says that the form stood on a page of ours. One that says nothing is not believed.
+fn is_from_here(parts: &Parts, pages: &Pages) -> bool {
+    let site = text(&parts.headers, "sec-fetch-site");
+    if site.is_some_and(|site| site != "same-origin") {
+        return false;
+    }
+    let Some(origin) = text(&parts.headers, ORIGIN.as_str()) else {
+        return site.is_some();
+    };
+    if origin == "null" {
+        return site.is_some();
+    }
+    let public = pages.options.public_url.as_ref();
+    let authority = origin.split_once("://").map(|(_, authority)| authority);
+    public.is_some_and(|url| url.origin() == origin)
+        || authority.is_some() && authority == host(parts)
+}
+
+fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    headers.get(name)?.to_str().ok()
+}

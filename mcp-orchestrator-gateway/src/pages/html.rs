@@ -1,0 +1,123 @@
+//! What all pages look like, and the headers that they are sent with.
+
+use std::sync::LazyLock;
+
+use axum::body::Body;
+use axum::response::Response;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY, SET_COOKIE,
+    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
+use http::{HeaderValue, StatusCode};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+use sha2::{Digest as _, Sha256};
+
+const STYLE: &str = include_str!("style.css");
+
+/// Nothing but the one style sheet, and forms to ourselves.
+static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
+    let hash = STANDARD.encode(Sha256::digest(STYLE.as_bytes()));
+    let policy = format!(
+        "default-src 'none'; style-src 'sha256-{hash}'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    );
+    HeaderValue::from_str(&policy).expect("a policy is visible ASCII")
+});
+
+/// A page, and what is kept in the browser with it.
+pub(super) struct Page<'p> {
+    pub(super) status: StatusCode,
+    pub(super) title: &'p str,
+    pub(super) body: Markup,
+    /// What stands above it, as who is signed in.
+    pub(super) top: Markup,
+    pub(super) cookies: Vec<String>,
+}
+
+impl<'p> Page<'p> {
+    /// A page with nothing above it.
+    pub(super) fn new(title: &'p str, body: Markup) -> Self {
+        Self {
+            status: StatusCode::OK,
+            title,
+            body,
+            top: html! {},
+            cookies: Vec::new(),
+        }
+    }
+
+    /// The same with another status.
+    pub(super) fn with_status(mut self, status: StatusCode) -> Self {
+        self.status = status;
+        self
+    }
+
+    /// As it is sent.
+    pub(super) fn response(self) -> Response {
+        let page = html! {
+            (DOCTYPE)
+            html lang="en" {
+                head {
+                    meta charset="utf-8";
+                    meta name="viewport" content="width=device-width, initial-scale=1";
+                    meta name="robots" content="noindex";
+                    title { (self.title) " – MCP Orchestrator" }
+                    style { (PreEscaped(STYLE)) }
+                }
+                body {
+                    header { span.name { "MCP Orchestrator" } (self.top) }
+                    main { h1 { (self.title) } (self.body) }
+                }
+            }
+        };
+        let mut response = Response::new(Body::from(page.into_string()));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("text/html; charset=utf-8"),
+        );
+        headers.insert(CONTENT_SECURITY_POLICY, POLICY.clone());
+        finish(&mut response, &self.cookies);
+        response
+    }
+}
+
+/// A page that says one thing.
+pub(super) fn message(status: StatusCode, title: &str, text: &str) -> Response {
+    let body = html! { p { (text) } };
+    Page::new(title, body).with_status(status).response()
+}
+
+/// Sends the browser to an address.
+pub(super) fn go(to: &str, cookies: &[String]) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::SEE_OTHER;
+    match HeaderValue::from_str(to) {
+        Ok(to) => response.headers_mut().insert(LOCATION, to),
+        Err(_) => {
+            return message(
+                StatusCode::BAD_REQUEST,
+                "This did not work",
+                "there is no such address",
+            );
+        }
+    };
+    finish(&mut response, cookies);
+    response
+}
+
+/// What every answer has. The referrer stays here: without any, a browser would not say where a form came from.
+fn finish(response: &mut Response, cookies: &[String]) {
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    for cookie in cookies {
+        if let Ok(cookie) = HeaderValue::from_str(cookie) {
+            headers.append(SET_COOKIE, cookie);
+        }
+    }
+}

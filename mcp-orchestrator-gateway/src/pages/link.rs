@@ -1,0 +1,200 @@
+//! The page of a link: what is to be set up, for whom, and the form that does it. A link is its principal's alone, counts
+//! for a while and does it once.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::extract::{Path, Request, State};
+use axum::response::Response;
+use http::StatusCode;
+use http::request::Parts;
+use maud::html;
+use mcp_orchestrator_core::credential::{InstallationKey, Link, LinkId, LinkReason};
+use mcp_orchestrator_core::installer::{InstallationInfo, NewInstallation};
+use mcp_orchestrator_core::server::ServerSpec;
+
+use super::fields::{self, Values};
+use super::form::{Form, Proof};
+use super::html::{Page, message};
+use super::visitor::Visitor;
+use super::{Pages, Shared, refused};
+
+/// A link that its visitor may use, and what it is about.
+struct Opened {
+    visitor: Visitor,
+    link: Link,
+    server: Arc<ServerSpec>,
+    installed: Option<InstallationInfo>,
+}
+
+pub(super) async fn show(
+    State(pages): State<Shared>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Response {
+    let (parts, _) = request.into_parts();
+    match open(&pages, &parts, &id).await {
+        Ok((opened, _)) => page(&pages, &parts, &opened, None),
+        Err(response) => response,
+    }
+}
+
+pub(super) async fn submit(
+    State(pages): State<Shared>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    let (opened, id) = match open(&pages, &parts, &id).await {
+        Ok(opened) => opened,
+        Err(response) => return response,
+    };
+    let form = Form::read(&pages, (&parts, body), opened.visitor.id()).await;
+    let mut form = match form {
+        Ok(form) => form,
+        Err(error) => return refused(&error),
+    };
+    let values = fields::read(&opened.server, &mut form);
+    let subject = &opened.link.subject;
+    let new = NewInstallation {
+        key: InstallationKey {
+            server: subject.server.clone(),
+            owner: subject.owner.clone(),
+        },
+        values: values.clone(),
+        expires_at: None,
+        rotate: opened.installed.is_some(),
+        check: true,
+    };
+    let once = (&*pages.links, &id);
+    match pages
+        .installer
+        .install_by_link(&opened.visitor.actor, new, once)
+        .await
+    {
+        Ok(_) => done(&pages, &opened),
+        Err(error) => {
+            let text = fields::without(&values, error.to_string());
+            page(&pages, &parts, &opened, Some((text, values)))
+        }
+    }
+}
+
+/// The link, where this visitor may use it.
+async fn open(pages: &Pages, parts: &Parts, id: &str) -> Result<(Opened, LinkId), Response> {
+    // Before that nothing is told, also not whether there is such a link.
+    let visitor = pages.visitor(parts).await?;
+    let Some(id) = LinkId::parse(id) else {
+        return Err(gone());
+    };
+    let found = pages
+        .links
+        .find(&id)
+        .await
+        .map_err(|error| refused(&error))?;
+    let link = found.ok_or_else(gone)?;
+    let subject = &link.subject;
+    if subject.principal != visitor.actor.principal.id {
+        return Err(somebody_elses(pages, parts, &visitor));
+    }
+    let catalog = pages.installer.catalog(&visitor.actor).into_iter();
+    let entry = catalog
+        .map(|entry| entry.server)
+        .find(|server| server.id == subject.server);
+    let server = entry.ok_or_else(gone)?;
+    let installed = pages.installer.installations(&visitor.actor).await;
+    let installed = installed.map_err(|error| refused(&error))?.into_iter();
+    let is_it = |info: &InstallationInfo| {
+        info.key.server == subject.server && info.key.owner == subject.owner
+    };
+    let opened = Opened {
+        installed: installed.into_iter().find(is_it),
+        visitor,
+        server,
+        link,
+    };
+    Ok((opened, id))
+}
+
+fn gone() -> Response {
+    let text = "It was used, it has ended after ten minutes, or it never was one. Call the tool again: its answer has a new \
+                link.";
+    message(
+        StatusCode::NOT_FOUND,
+        "This link does not count any more",
+        text,
+    )
+}
+
+fn somebody_elses(pages: &Pages, parts: &Parts, visitor: &Visitor) -> Response {
+    let proof = Proof::new(pages, parts, visitor.id());
+    let body = html! {
+        p { "Only who called the tool may set up what it needs, and that was not you. Nothing was changed." }
+        p { "If it was you under another name, sign out and open the link again." }
+    };
+    let mut page =
+        Page::new("This link is for somebody else", body).with_status(StatusCode::FORBIDDEN);
+    page.top = visitor.top(pages, &proof);
+    page.cookies = proof.cookies();
+    page.response()
+}
+
+fn page(
+    pages: &Pages,
+    parts: &Parts,
+    opened: &Opened,
+    failed: Option<(String, Values)>,
+) -> Response {
+    let proof = Proof::new(pages, parts, opened.visitor.id());
+    let subject = &opened.link.subject;
+    let (wrong, given) =
+        failed.map_or((None, BTreeMap::new()), |(text, given)| (Some(text), given));
+    let names: Vec<&str> = opened
+        .server
+        .slots
+        .iter()
+        .map(|slot| slot.name.as_str())
+        .collect();
+    let body = html! {
+        @if let Some(wrong) = &wrong {
+            p.told.bad role="alert" { "It does not work yet, and nothing was stored. " (wrong) }
+        }
+        p {
+            @match opened.link.why {
+                LinkReason::Missing => "A tool was called that needs a credential, and there is none.",
+                LinkReason::Expired => "A tool was called whose credential does not work any more.",
+            }
+        }
+        dl {
+            dt { "Server" } dd { strong { (subject.server) } }
+            dt { "For" } dd { (subject.owner) }
+            dt { "Stored, sealed" } dd { (names.join(", ")) }
+        }
+        form method="post" {
+            (proof.field())
+            (fields::all(&opened.server, opened.installed.as_ref(), &given))
+            div.actions { button type="submit" { "Try and store" } }
+            p.note { "The server is started with what you give, and its tools are listed, before anything is stored." }
+        }
+    };
+    let title = format!("Connect {}", subject.server);
+    let status = if wrong.is_some() {
+        StatusCode::UNPROCESSABLE_ENTITY
+    } else {
+        StatusCode::OK
+    };
+    let mut page = Page::new(&title, body).with_status(status);
+    page.top = opened.visitor.top(pages, &proof);
+    page.cookies = proof.cookies();
+    page.response()
+}
+
+fn done(pages: &Pages, opened: &Opened) -> Response {
+    let subject = &opened.link.subject;
+    let body = html! {
+        p.told.good role="status" { (subject.server) " works, and is set up for " (subject.owner) "." }
+        p { "Go back to where you called the tool and call it again; a call that waits goes on by itself. You can close this page." }
+        p { a href=(pages.at("/servers")) { "All your servers" } }
+    };
+    Page::new("Connected", body).response()
+}

@@ -1,0 +1,73 @@
+//! One line of the list of servers: whose it is, how it stands, what can be done.
+
+use std::time::SystemTime;
+
+use maud::{Markup, html};
+use mcp_orchestrator_core::credential::{InstallationKey, Owner};
+use mcp_orchestrator_core::id::ServerId;
+use mcp_orchestrator_core::installer::InstallationInfo;
+use mcp_orchestrator_core::time::utc;
+
+use super::Pages;
+use super::form::Proof;
+
+/// The address of something that is done to an installation.
+pub(super) fn action(pages: &Pages, key: &InstallationKey, verb: &str) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.append_pair("owner", &key.owner.to_string());
+    pages.at(&format!("/servers/{}{verb}?{}", key.server, query.finish()))
+}
+
+/// An owner's that the visitor looks after.
+pub(super) fn managed(
+    pages: &Pages,
+    (server, owner): (&ServerId, &Owner),
+    (installed, proof): (Option<&InstallationInfo>, &Proof),
+) -> Markup {
+    let key = InstallationKey {
+        server: server.clone(),
+        owner: owner.clone(),
+    };
+    html! {
+        div.row {
+            div.what { p { (owner) } (state(installed)) }
+            @if installed.is_some() {
+                form method="post" action=(action(pages, &key, "/test")) {
+                    (proof.field())
+                    button.quiet type="submit" { "Test" }
+                }
+                a.button.quiet href=(action(pages, &key, "")) { "Set up again" }
+                a.button.quiet href=(action(pages, &key, "/remove")) { "Remove" }
+            } @else {
+                a.button href=(action(pages, &key, "")) { "Install" }
+            }
+        }
+    }
+}
+
+/// One that the visitor uses, and others look after.
+pub(super) fn used(info: &InstallationInfo) -> Markup {
+    html! {
+        div.row { div.what { p { (info.key.owner) } (state(Some(info))) } }
+    }
+}
+
+fn state(installed: Option<&InstallationInfo>) -> Markup {
+    let now = SystemTime::now();
+    html! {
+        @match installed {
+            None => p.note { "not installed" },
+            Some(info) => {
+                @match info.expires_at {
+                    Some(at) if at <= now => p.state.bad { "expired " (utc(at)) ": set it up again" },
+                    Some(at) => p.state.good { "installed, counts until " (utc(at)) },
+                    None => p.state.good { "installed" },
+                }
+                p.note {
+                    @if let Some(at) = info.installed_at { (utc(at)) }
+                    @if let Some(by) = &info.installed_by { " by " (by) }
+                }
+            }
+        }
+    }
+}

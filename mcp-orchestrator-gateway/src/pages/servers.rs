@@ -1,0 +1,325 @@
+//! The catalog, and what is installed of it: install, see what works and what has ended, set up again, remove.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Path, Request, State};
+use axum::response::Response;
+use http::StatusCode;
+use http::request::Parts;
+use maud::{Markup, html};
+use mcp_orchestrator_core::credential::{InstallationKey, Owner};
+use mcp_orchestrator_core::installer::{CatalogEntry, InstallationInfo, NewInstallation};
+use mcp_orchestrator_core::server::ServerSpec;
+use mcp_orchestrator_core::{Error, ErrorKind, Result};
+
+use super::fields::{self, Values};
+use super::form::{Form, Proof};
+use super::html::Page;
+use super::rows;
+use super::visitor::Visitor;
+use super::{Pages, Shared, refused};
+
+/// What was done, as it is told above the list.
+type Told = Option<(bool, String)>;
+
+pub(super) async fn list(State(pages): State<Shared>, request: Request) -> Response {
+    let (parts, _) = request.into_parts();
+    match manager(&pages, &parts).await {
+        Ok(visitor) => all(&pages, &parts, &visitor, None).await,
+        Err(response) => response,
+    }
+}
+
+/// The form that installs, or sets up again.
+pub(super) async fn show(
+    State(pages): State<Shared>,
+    Path(server): Path<String>,
+    request: Request,
+) -> Response {
+    let (parts, _) = request.into_parts();
+    let (visitor, chosen) = match asked(&pages, &parts, &server).await {
+        Ok(asked) => asked,
+        Err(response) => return response,
+    };
+    form(&pages, &parts, (&visitor, &chosen), None)
+}
+
+pub(super) async fn install(
+    State(pages): State<Shared>,
+    Path(server): Path<String>,
+    request: Request,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    let (visitor, chosen, mut form_) = match sent(&pages, (&parts, body), &server).await {
+        Ok(sent) => sent,
+        Err(response) => return response,
+    };
+    let values = fields::read(&chosen.server, &mut form_);
+    let new = NewInstallation {
+        key: chosen.key.clone(),
+        values: values.clone(),
+        expires_at: None,
+        rotate: chosen.installed.is_some(),
+        check: true,
+    };
+    match pages.installer.install(&visitor.actor, new).await {
+        Ok(info) => {
+            let text = format!(
+                "{} works, and is set up for {}.",
+                info.key.server, info.key.owner
+            );
+            all(&pages, &parts, &visitor, Some((true, text))).await
+        }
+        Err(error) => {
+            let text = fields::without(&values, error.to_string());
+            form(&pages, &parts, (&visitor, &chosen), Some((text, values)))
+        }
+    }
+}
+
+pub(super) async fn ask_removal(
+    State(pages): State<Shared>,
+    Path(server): Path<String>,
+    request: Request,
+) -> Response {
+    let (parts, _) = request.into_parts();
+    let (visitor, chosen) = match asked(&pages, &parts, &server).await {
+        Ok(asked) => asked,
+        Err(response) => return response,
+    };
+    let proof = Proof::new(&pages, &parts, visitor.id());
+    let body = html! {
+        p { "What is stored for " strong { (chosen.key.owner) } " is deleted, and what runs with it ends at once." }
+        form method="post" action=(rows::action(&pages, &chosen.key, "/remove")) {
+            (proof.field())
+            div.actions {
+                button.bad type="submit" { "Remove" }
+                a.button.quiet href=(pages.at("/servers")) { "Keep it" }
+            }
+        }
+    };
+    let title = format!("Remove {}?", chosen.key.server);
+    framed(&pages, &visitor, proof, Page::new(&title, body))
+}
+
+pub(super) async fn remove(
+    State(pages): State<Shared>,
+    Path(server): Path<String>,
+    request: Request,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    let (visitor, chosen, _) = match sent(&pages, (&parts, body), &server).await {
+        Ok(sent) => sent,
+        Err(response) => return response,
+    };
+    let told = match pages.installer.uninstall(&visitor.actor, &chosen.key).await {
+        Ok(()) => (
+            true,
+            format!("{} is removed for {}.", chosen.key.server, chosen.key.owner),
+        ),
+        Err(error) => (false, error.to_string()),
+    };
+    all(&pages, &parts, &visitor, Some(told)).await
+}
+
+/// Tries what is installed.
+pub(super) async fn test(
+    State(pages): State<Shared>,
+    Path(server): Path<String>,
+    request: Request,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    let (visitor, chosen, _) = match sent(&pages, (&parts, body), &server).await {
+        Ok(sent) => sent,
+        Err(response) => return response,
+    };
+    let told = match pages.installer.test(&visitor.actor, &chosen.key).await {
+        Ok(tools) => (
+            true,
+            format!(
+                "{} works for {}: it lists {tools} tools.",
+                chosen.key.server, chosen.key.owner
+            ),
+        ),
+        Err(error) => (
+            false,
+            format!(
+                "{} does not work for {}: {error}",
+                chosen.key.server, chosen.key.owner
+            ),
+        ),
+    };
+    all(&pages, &parts, &visitor, Some(told)).await
+}
+
+/// What a request is about.
+struct Chosen {
+    key: InstallationKey,
+    server: Arc<ServerSpec>,
+    installed: Option<InstallationInfo>,
+}
+
+/// Who looks after what is theirs.
+async fn manager(pages: &Pages, parts: &Parts) -> Result<Visitor, Response> {
+    let visitor = pages.visitor(parts).await?;
+    if visitor.bound {
+        let text = "this token is for the calls of one gateway alone: show another one";
+        return Err(refused(&Error::new(ErrorKind::Forbidden, text)));
+    }
+    Ok(visitor)
+}
+
+async fn asked(pages: &Pages, parts: &Parts, server: &str) -> Result<(Visitor, Chosen), Response> {
+    let visitor = manager(pages, parts).await?;
+    let chosen = chosen(pages, &visitor, (server, parts)).await;
+    let chosen = chosen.map_err(|error| refused(&error))?;
+    Ok((visitor, chosen))
+}
+
+async fn sent(
+    pages: &Pages,
+    (parts, body): (&Parts, Body),
+    server: &str,
+) -> Result<(Visitor, Chosen, Form), Response> {
+    let (visitor, chosen) = asked(pages, parts, server).await?;
+    let form = Form::read(pages, (parts, body), visitor.id()).await;
+    Ok((visitor, chosen, form.map_err(|error| refused(&error))?))
+}
+
+async fn chosen(
+    pages: &Pages,
+    visitor: &Visitor,
+    (server, parts): (&str, &Parts),
+) -> Result<Chosen> {
+    let query = parts.uri.query().unwrap_or_default();
+    let mut query = form_urlencoded::parse(query.as_bytes());
+    let owner = query.find(|(name, _)| name == "owner");
+    let owner = owner.map_or_else(|| "me".into(), |(_, owner)| owner);
+    let owner = visitor.actor.owner(&owner)?;
+    let catalog = pages.installer.catalog(&visitor.actor).into_iter();
+    let entry = catalog
+        .map(|entry| entry.server)
+        .find(|spec| spec.id.as_str() == server);
+    let Some(spec) = entry else {
+        return Err(Error::new(
+            ErrorKind::NoRoute,
+            "there is no such server for you",
+        ));
+    };
+    let installed = pages
+        .installer
+        .installations(&visitor.actor)
+        .await?
+        .into_iter();
+    let is_it = |info: &InstallationInfo| info.key.server == spec.id && info.key.owner == owner;
+    let key = InstallationKey {
+        server: spec.id.clone(),
+        owner: owner.clone(),
+    };
+    let mut installed = installed;
+    let installed = installed.find(is_it);
+    Ok(Chosen {
+        key,
+        installed,
+        server: spec,
+    })
+}
+
+fn form(
+    pages: &Pages,
+    parts: &Parts,
+    (visitor, chosen): (&Visitor, &Chosen),
+    failed: Option<(String, Values)>,
+) -> Response {
+    let proof = Proof::new(pages, parts, visitor.id());
+    let (wrong, given) =
+        failed.map_or((None, BTreeMap::new()), |(text, given)| (Some(text), given));
+    let body = html! {
+        @if let Some(wrong) = &wrong {
+            p.told.bad role="alert" { "It does not work yet, and nothing was stored. " (wrong) }
+        }
+        dl { dt { "Server" } dd { strong { (chosen.key.server) } } dt { "For" } dd { (chosen.key.owner) } }
+        form method="post" action=(rows::action(pages, &chosen.key, "")) {
+            (proof.field())
+            (fields::all(&chosen.server, chosen.installed.as_ref(), &given))
+            div.actions {
+                button type="submit" { "Try and store" }
+                a.button.quiet href=(pages.at("/servers")) { "Back" }
+            }
+            p.note { "The server is started with what you give, and its tools are listed, before anything is stored." }
+        }
+    };
+    let verb = if chosen.installed.is_some() {
+        "Set up again"
+    } else {
+        "Install"
+    };
+    let title = format!("{verb}: {}", chosen.key.server);
+    let status = if wrong.is_some() {
+        StatusCode::UNPROCESSABLE_ENTITY
+    } else {
+        StatusCode::OK
+    };
+    framed(
+        pages,
+        visitor,
+        proof,
+        Page::new(&title, body).with_status(status),
+    )
+}
+
+async fn all(pages: &Pages, parts: &Parts, visitor: &Visitor, told: Told) -> Response {
+    let installed = match pages.installer.installations(&visitor.actor).await {
+        Ok(installed) => installed,
+        Err(error) => return refused(&error),
+    };
+    let proof = Proof::new(pages, parts, visitor.id());
+    let catalog = pages.installer.catalog(&visitor.actor);
+    let body = html! {
+        (said(told.as_ref()))
+        @if catalog.is_empty() { p { "No server that you may use needs a credential." } }
+        @for entry in &catalog { (card(pages, entry, (&installed, &proof))) }
+    };
+    framed(pages, visitor, proof, Page::new("Your servers", body))
+}
+
+fn said(told: Option<&(bool, String)>) -> Markup {
+    html! {
+        @match told {
+            Some((true, text)) => p.told.good role="status" { (text) },
+            Some((false, text)) => p.told.bad role="alert" { (text) },
+            None => {}
+        }
+    }
+}
+
+fn card(
+    pages: &Pages,
+    entry: &CatalogEntry,
+    (installed, proof): (&[InstallationInfo], &Proof),
+) -> Markup {
+    let of = |owner: &Owner| {
+        installed
+            .iter()
+            .find(|info| info.key.server == entry.server.id && info.key.owner == *owner)
+    };
+    let others = installed.iter().filter(|info| {
+        info.key.server == entry.server.id && !entry.owners.contains(&info.key.owner)
+    });
+    html! {
+        section.card {
+            h2 { (entry.server.id) }
+            @for owner in &entry.owners { (rows::managed(pages, (&entry.server.id, owner), (of(owner), proof))) }
+            @for info in others { (rows::used(info)) }
+            @if entry.owners.is_empty() { p.note { "Others set it up for you." } }
+        }
+    }
+}
+
+fn framed(pages: &Pages, visitor: &Visitor, proof: Proof, mut page: Page<'_>) -> Response {
+    page.top = visitor.top(pages, &proof);
+    page.cookies = proof.cookies();
+    page.response()
+}

@@ -1,0 +1,128 @@
+//! Signing in at a page, by a token of ours, and signing out.
+
+use axum::extract::{Request, State};
+use axum::response::Response;
+use http::StatusCode;
+use http::request::Parts;
+use maud::html;
+
+use super::cookie::Cookie;
+use super::form::{Form, Proof};
+use super::html::{Page, go};
+use super::{Pages, Shared, refused, visitor};
+use crate::guard;
+
+/// Whose a form is that nobody visits yet.
+const NOBODY: &str = "";
+/// Where one goes on who came from nowhere.
+const HOME: &str = "/servers";
+
+pub(super) async fn show(State(pages): State<Shared>, request: Request) -> Response {
+    let (parts, _) = request.into_parts();
+    match pages.visitor(&parts).await {
+        Ok(_) => go(&pages.at(HOME), &[]),
+        Err(page) => page,
+    }
+}
+
+/// The page where a visitor signs in whom nobody knows, and goes on from there.
+pub(super) fn page(pages: &Pages, parts: &Parts, next: String, wrong: Option<&str>) -> Response {
+    let proof = Proof::new(pages, parts, NOBODY);
+    let next = path(next);
+    let body = html! {
+        @if let Some(wrong) = wrong { p.told.bad role="alert" { (wrong) } }
+        @if pages.tokens {
+            form method="post" action=(pages.at("/signin")) {
+                (proof.field())
+                input type="hidden" name="next" value=(next);
+                div.field {
+                    label for="token" { "Your token" }
+                    p.hint id="token-hint" { "The one with which you call the gateway. It begins with mcpo_." }
+                    input id="token" name="token" type="password" required autocomplete="off" autocapitalize="off"
+                        spellcheck="false" aria-describedby="token-hint";
+                }
+                div.actions { button type="submit" { "Sign in" } }
+            }
+        } @else {
+            p { "This page is for the user of the gateway's own machine: open it there, in a browser without a proxy." }
+        }
+    };
+    let status = if wrong.is_some() {
+        StatusCode::FORBIDDEN
+    } else {
+        StatusCode::UNAUTHORIZED
+    };
+    let mut page = Page::new("Who are you?", body).with_status(status);
+    page.cookies = proof.cookies();
+    page.response()
+}
+
+pub(super) async fn by_token(State(pages): State<Shared>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    if let Err(error) = guard::host(&parts, &pages.options) {
+        return refused(&error);
+    }
+    let mut form = match Form::read(&pages, (&parts, body), NOBODY).await {
+        Ok(form) => form,
+        Err(error) => return refused(&error),
+    };
+    let next = path(form.plain("next").unwrap_or_default());
+    let token = form
+        .take("token")
+        .filter(|_| pages.tokens)
+        .unwrap_or_default();
+    match visitor::by_token(&pages, &parts, &token).await {
+        Ok(Some(_)) => {
+            let cookie = visitor::keep_token(&pages, &parts, &token);
+            go(&pages.at(&next), &[cookie])
+        }
+        Ok(None) => page(&pages, &parts, next, Some("This token does not hold.")),
+        Err(error) => refused(&error),
+    }
+}
+
+pub(super) async fn out(State(pages): State<Shared>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let visitor = match pages.visitor(&parts).await {
+        Ok(visitor) => visitor,
+        Err(page) => return page,
+    };
+    match Form::read(&pages, (&parts, body), visitor.id()).await {
+        Ok(_) => {
+            let gone = Cookie::Session.drop(&parts, &pages.options);
+            go(&pages.at("/signin"), &[gone])
+        }
+        Err(error) => refused(&error),
+    }
+}
+
+/// Where one goes on: a page of ours, whatever was asked.
+pub(super) fn path(next: String) -> String {
+    let known = ["/link/", "/servers"];
+    let plain = next
+        .bytes()
+        .all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+    let ours = known.iter().any(|known| next.starts_with(known));
+    if ours && plain { next } else { HOME.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::path;
+
+    #[test]
+    fn one_goes_on_at_a_page_of_ours() {
+        for ours in ["/link/abc", "/servers", "/servers/jira?owner=me"] {
+            assert_eq!(path(ours.into()), ours);
+        }
+        for other in [
+            "//evil.example",
+            "https://evil.example",
+            "/mcp",
+            "/servers\r\nx: y",
+            "/link/\\evil",
+        ] {
+            assert_eq!(path(other.into()), super::HOME, "{other}");
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Who visits a page: who has signed in at one, else whom the endpoint's authenticators know, as the local user.
+
+use std::time::{Duration, SystemTime};
+
+use http::HeaderValue;
+use http::header::AUTHORIZATION;
+use http::request::Parts;
+use maud::{Markup, html};
+use mcp_orchestrator_core::auth::Authenticated;
+use mcp_orchestrator_core::installer::Actor;
+use mcp_orchestrator_core::{Error, ErrorKind, Result};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Serialize};
+
+use super::Pages;
+use super::cookie::Cookie;
+use super::form::Proof;
+
+/// How long a sign-in counts.
+const LIFE: Duration = Duration::from_mins(30);
+const SEAL: &str = "page session";
+/// A longer token does not fit into what browsers keep.
+const LONGEST_TOKEN: usize = 2500;
+
+/// Who visits.
+pub(super) struct Visitor {
+    pub(super) actor: Actor,
+    /// Whether they have signed in at a page, and so can sign out.
+    signed_in: bool,
+    /// Whether their token is for the calls of one gateway: it does for a link, and not for looking after all.
+    pub(super) bound: bool,
+}
+
+/// Who has signed in, as a browser keeps it, sealed.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Session {
+    /// With a token: it is checked again at each visit, so that one that is taken back ends this too.
+    Token(String),
+}
+
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    session: Session,
+    until: SystemTime,
+}
+
+/// Who visits, where that can be told.
+///
+/// # Errors
+/// Where it cannot be told now, or they may not visit.
+pub(super) async fn find(pages: &Pages, parts: &Parts) -> Result<Option<Visitor>> {
+    if let Some(session) = kept(pages, parts) {
+        let found = match session {
+            Session::Token(token) => by_token(pages, parts, &token.into()).await?,
+        };
+        if let Some(who) = found {
+            return visitor(pages, who, true).map(Some);
+        }
+    }
+    match pages.who.authenticate(parts).await {
+        Ok(Some(who)) => visitor(pages, who, false).map(Some),
+        Ok(None) => Ok(None),
+        Err(error) if error.kind() == ErrorKind::Unauthenticated => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whom this token names; `None` for one that does not hold.
+///
+/// # Errors
+/// Where that cannot be told now.
+pub(super) async fn by_token(
+    pages: &Pages,
+    parts: &Parts,
+    token: &SecretString,
+) -> Result<Option<Authenticated>> {
+    let token = token.expose_secret().trim();
+    let Ok(mut value) = HeaderValue::from_str(&format!("Bearer {token}")) else {
+        return Ok(None);
+    };
+    value.set_sensitive(true);
+    if token.is_empty() || token.len() > LONGEST_TOKEN {
+        return Ok(None);
+    }
+    let mut asked = parts.clone();
+    // A token is for the endpoint, not for its pages.
+    asked.uri = http::Uri::from_static("/mcp");
+    asked.headers.insert(AUTHORIZATION, value);
+    match pages.who.authenticate(&asked).await {
+        Err(error) if error.kind() != ErrorKind::Unauthenticated => Err(error),
+        found => Ok(found.ok().flatten()),
+    }
+}
+
+fn visitor(pages: &Pages, who: Authenticated, signed_in: bool) -> Result<Visitor> {
+    if !who.principal.is_well_named() {
+        let text = format!(
+            "{} is no name for who visits: it is reserved",
+            who.principal.id
+        );
+        return Err(Error::new(ErrorKind::Forbidden, text));
+    }
+    let admin = who.admin || pages.directory.is_admin(&who.principal);
+    let actor = Actor {
+        principal: who.principal,
+        admin,
+    };
+    Ok(Visitor {
+        actor,
+        signed_in,
+        bound: who.gateway.is_some(),
+    })
+}
+
+fn kept(pages: &Pages, parts: &Parts) -> Option<Session> {
+    let sealed = Cookie::Session.read(parts, &pages.options)?;
+    let plain = pages.key.open(SEAL, b"", sealed)?;
+    let kept: Kept = serde_json::from_slice(&plain).ok()?;
+    (kept.until > SystemTime::now()).then_some(kept.session)
+}
+
+/// The cookie of who has shown this token.
+pub(super) fn keep_token(pages: &Pages, parts: &Parts, token: &SecretString) -> String {
+    keep(
+        pages,
+        parts,
+        Session::Token(token.expose_secret().trim().to_owned()),
+    )
+}
+
+fn keep(pages: &Pages, parts: &Parts, session: Session) -> String {
+    let kept = Kept {
+        session,
+        until: SystemTime::now() + LIFE,
+    };
+    let plain = serde_json::to_vec(&kept).expect("texts and a time are JSON");
+    let sealed = pages.key.seal(SEAL, b"", &plain);
+    Cookie::Session.keep(parts, &pages.options, (&sealed, LIFE))
+}
+
+impl Visitor {
+    /// Their name.
+    pub(super) fn id(&self) -> &str {
+        self.actor.principal.id.as_str()
+    }
+
+    /// What stands above each page: who they are, and how they leave.
+    pub(super) fn top(&self, pages: &Pages, proof: &Proof) -> Markup {
+        html! {
+            div.who {
+                span { "You are " strong { (self.id()) } }
+                @if self.signed_in {
+                    form method="post" action=(pages.at("/signout")) {
+                        (proof.field())
+                        button.quiet type="submit" { "Sign out" }
+                    }
+                }
+            }
+        }
+    }
+}
