@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::file::{TextOr, Typed};
 use super::file_kubernetes::BackendEntry;
@@ -57,6 +58,13 @@ pub struct ServerEntry {
     /// For whom it may be installed: `user`, `team`, `organization`; absent: all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub install: Option<Vec<OwnerKindEntry>>,
+    /// Tools that callers without a credential are shown in its place; absent: one tool `connect`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tools: Option<Vec<DeclaredToolEntry>>,
+    /// Whether callers without a credential are shown what an instance lists that has no values in its slots, and is used
+    /// for nothing else; absent: false.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub list_without_credential: Option<bool>,
     /// Which dialect of MCP it is spoken to in: `auto` (what it answers to), `legacy` (sessions, up to 2025-11-25) or
     /// `modern` (stateless, from 2026-07-28).
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -147,6 +155,20 @@ pub struct CredentialEntry {
     /// The file that holds its value; a relative one starts at the configuration file's folder.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from_file: Option<Typed>,
+}
+
+/// A tool of a server, as callers without a credential are shown it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeclaredToolEntry {
+    /// Its name at the server.
+    pub name: String,
+    /// What it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// The JSON Schema of its arguments; absent: any object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input_schema: Option<BTreeMap<String, Value>>,
 }
 
 /// For whom a server may be installed.

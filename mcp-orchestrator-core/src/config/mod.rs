@@ -75,8 +75,8 @@ pub use self::file_pod::{
     SecurityEntry, VolumeEntryTyped,
 };
 pub use self::file_server::{
-    CredentialEntry, EraEntry, FileEntry, HeaderEntry, IsolationEntry, ServerEntry, StartEntry,
-    TransportEntry,
+    CredentialEntry, DeclaredToolEntry, EraEntry, FileEntry, HeaderEntry, IsolationEntry,
+    ServerEntry, StartEntry, TransportEntry,
 };
 pub use self::import::{ImportValues, Imported, ImportedVariable, import_file, import_text};
 pub use self::load::{LoadOptions, Loaded, load, load_texts, state_dir_of};

@@ -14,7 +14,8 @@ use super::units::Span;
 use crate::credential::OwnerKind;
 use crate::id::ServerId;
 use crate::server::{
-    Egress, Isolation, Launch, Limits, Remote, RemoteTransport, ServerSpec, StartMode,
+    DeclaredTool, Egress, Isolation, Launch, Limits, Remote, RemoteTransport, ServerSpec,
+    StartMode, WithoutCredential,
 };
 use crate::value::Text;
 
@@ -39,6 +40,7 @@ pub(super) fn server(
         || OwnerKind::ALL.to_vec(),
         |kinds| kinds.iter().copied().map(Into::into).collect(),
     );
+    let without_credential = without_credential(scope, entry);
     let limits = limits(scope, entry);
     let egress = match &entry.egress {
         None if !remote => places.egress(backend),
@@ -64,6 +66,7 @@ pub(super) fn server(
         inherit_env,
         slots,
         install,
+        without_credential,
         era: entry.era.map(Into::into).unwrap_or_default(),
         isolation,
         start,
@@ -72,6 +75,57 @@ pub(super) fn server(
         ..ServerSpec::new(id, launch)
     };
     Some((spec, sources))
+}
+
+/// What a caller without a credential is shown.
+fn without_credential(scope: &mut Scope<'_>, entry: &ServerEntry) -> WithoutCredential {
+    let listed = entry.list_without_credential == Some(true);
+    let needs = entry
+        .credentials
+        .as_ref()
+        .is_some_and(|slots| !slots.is_empty());
+    for (key, there) in [
+        ("tools", entry.tools.is_some()),
+        ("list_without_credential", listed),
+    ] {
+        if there && !needs {
+            scope.wrong(
+                key,
+                "it is for callers without a credential, and the server needs none",
+            );
+        }
+    }
+    let Some(tools) = &entry.tools else {
+        return if listed {
+            WithoutCredential::Listed
+        } else {
+            WithoutCredential::Connect
+        };
+    };
+    if listed {
+        scope.wrong(
+            "tools",
+            "either these tools are shown, or what is listed without a credential: not both",
+        );
+    }
+    let mut known = BTreeSet::new();
+    for (index, tool) in tools.iter().enumerate() {
+        let path = scope.path.key("tools").index(index);
+        if tool.name.trim().is_empty() {
+            scope.wrong_at(&path, "a tool needs its name");
+        } else if !known.insert(&tool.name) {
+            scope.wrong_at(&path, "this tool stands here already");
+        }
+    }
+    let tools = tools.iter().map(|tool| DeclaredTool {
+        name: tool.name.clone(),
+        description: tool.description.clone(),
+        input_schema: tool
+            .input_schema
+            .clone()
+            .map(|schema| schema.into_iter().collect()),
+    });
+    WithoutCredential::Declared(tools.collect())
 }
 
 fn launch(

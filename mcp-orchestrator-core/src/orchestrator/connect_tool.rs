@@ -7,13 +7,15 @@ use serde_json::json;
 
 use super::Inner;
 use super::context::Context;
-use super::unconnected::word;
 use crate::call::{Reply, own};
-use crate::catalog::{Kept, KeptItem, Source};
-use crate::error::{Error, Result};
+use crate::catalog::{Kept, KeptItem, ListKey, Source};
+use crate::credential::{Credential, Revision};
+use crate::error::Result;
 use crate::jsonrpc::{Message, response};
+use crate::pool::Spec;
 use crate::protocol::Era;
 use crate::router::{ItemKind, ToolFilter, View, ViewEntry};
+use crate::server::{ServerSpec, WithoutCredential};
 use crate::transport::Hello;
 
 /// Its name.
@@ -21,35 +23,54 @@ const CONNECT: &str = "connect";
 
 impl Inner {
     /// What a list shows of a server whose credential the caller has not.
-    pub(super) fn connect_source(
-        &self,
-        entry: &ViewEntry,
+    pub(super) async fn without_credential(
+        self: &Arc<Self>,
+        context: &Context,
+        (entry, spec): (&ViewEntry, &Arc<Spec>),
         prefixed: bool,
-        error: &Error,
     ) -> Option<Source> {
-        word(error.kind())?;
-        let name = connect_name(entry, prefixed);
-        let server = &entry.server;
-        let tool = json!({
-            "name": name,
-            "title": format!("Connect {}", entry.alias),
-            "description": format!(
-                "Tells how to set up your credential for {server}. Its own tools are shown once that is done."
-            ),
-            "inputSchema": { "type": "object" },
-            "annotations": { "readOnlyHint": true },
-        });
-        let mut kept = Kept::new(Hello {
-            era: Era::Legacy,
-            version: String::new(),
-            result: Bytes::from_static(b"{}"),
-        });
-        let item = KeptItem::read(ItemKind::Tool, &tool.to_string())?;
-        kept.items_mut(ItemKind::Tool).push(item);
-        Some(Source {
+        let shown = |tools: ToolFilter, kept| Source {
             alias: entry.alias.clone(),
-            tools: ToolFilter::All,
-            kept: Arc::new(kept),
+            tools,
+            kept,
+        };
+        match &spec.server.without_credential {
+            WithoutCredential::Connect => {}
+            WithoutCredential::Declared(tools) => {
+                let tools = tools.iter().map(|tool| tool.to_json().to_string());
+                return Some(shown(entry.tools.clone(), kept(tools)?));
+            }
+            WithoutCredential::Listed => {
+                // Nobody's values: no call comes to it, since none is made without a credential.
+                let empty = Arc::new(empty(&spec.server));
+                if let Some(kept) = self.lists_with(context, (entry, spec), &empty).await {
+                    return Some(shown(entry.tools.clone(), kept));
+                }
+            }
+        }
+        let kept = kept([connect_tool(entry, prefixed)])?;
+        Some(shown(ToolFilter::All, kept))
+    }
+
+    /// The entry whose tools without a credential have this name, which no list of the caller's decides.
+    fn declared_by<'v>(&self, view: &'v View, name: &str) -> Option<&'v ViewEntry> {
+        view.entries.iter().find(|entry| {
+            let shown = |own: &str| crate::router::shown(&entry.alias, own, view.prefixed) == name;
+            let Ok(spec) = self.spec(&entry.server) else {
+                return false;
+            };
+            match &spec.server.without_credential {
+                WithoutCredential::Connect => false,
+                WithoutCredential::Declared(tools) => tools.iter().any(|tool| shown(&tool.name)),
+                WithoutCredential::Listed => {
+                    let key = ListKey::new(&entry.server, &empty(&spec.server));
+                    let kept = self.catalog.peek(&key);
+                    kept.is_some_and(|kept| {
+                        let mut tools = kept.items(ItemKind::Tool).iter();
+                        tools.any(|tool| shown(&tool.name))
+                    })
+                }
+            }
         })
     }
 
@@ -61,7 +82,8 @@ impl Inner {
         name: &str,
     ) -> Option<Result<Reply>> {
         let view = self.view(context).ok()?;
-        let entry = connected_by(&view, name)?;
+        let by_connect = connected_by(&view, name);
+        let entry = by_connect.or_else(|| self.declared_by(&view, name))?;
         let spec = self.spec(&entry.server).ok()?;
         let found = self
             .credential(context, &spec, &entry.credential, None)
@@ -73,10 +95,50 @@ impl Inner {
                     .await,
             ),
             // It is called again when what it asked for is done.
-            Ok(_) if context.waited => Some(Ok(connected(context, message, entry))),
+            Ok(_) if context.waited && by_connect.is_some() => {
+                Some(Ok(connected(context, message, entry)))
+            }
             Ok(_) => None,
         }
     }
+}
+
+/// Nothing in each slot, of a revision that nobody can install.
+fn empty(server: &ServerSpec) -> Credential {
+    let slots = server.slots.iter().filter(|slot| slot.required);
+    Credential {
+        revision: Revision::new("empty"),
+        values: slots.map(|slot| (slot.name.clone(), "".into())).collect(),
+        ..Credential::none()
+    }
+}
+
+/// Lists with these tools and nothing else.
+fn kept(tools: impl IntoIterator<Item = String>) -> Option<Arc<Kept>> {
+    let mut kept = Kept::new(Hello {
+        era: Era::Legacy,
+        version: String::new(),
+        result: Bytes::from_static(b"{}"),
+    });
+    for tool in tools {
+        let item = KeptItem::read(ItemKind::Tool, &tool)?;
+        kept.items_mut(ItemKind::Tool).push(item);
+    }
+    Some(Arc::new(kept))
+}
+
+fn connect_tool(entry: &ViewEntry, prefixed: bool) -> String {
+    let server = &entry.server;
+    let tool = json!({
+        "name": connect_name(entry, prefixed),
+        "title": format!("Connect {}", entry.alias),
+        "description": format!(
+            "Tells how to set up your credential for {server}. Its own tools are shown once that is done."
+        ),
+        "inputSchema": { "type": "object" },
+        "annotations": { "readOnlyHint": true },
+    });
+    tool.to_string()
 }
 
 /// What is said to who waited.

@@ -9,11 +9,13 @@ use tokio::sync::watch;
 use super::Inner;
 use super::calls::{missing, params};
 use super::context::Context;
+use super::unconnected::word;
 use crate::call::{Reply, own};
 use crate::catalog::{Changed, Kept, ListKey, Source, fetch, page};
+use crate::credential::Credential;
 use crate::error::{Error, ErrorKind, Result};
 use crate::jsonrpc::{Message, quote, response, text};
-use crate::pool::{Handle, Lease};
+use crate::pool::{Handle, Lease, Spec};
 use crate::protocol::Era;
 use crate::router::{ItemKind, View, ViewEntry};
 use crate::runtime::Progress;
@@ -126,9 +128,11 @@ impl Inner {
         let spec = self.spec(&entry.server).ok()?;
         let credential = self.credential(context, &spec, &entry.credential, None);
         if let Err(error) = credential.await
-            && let Some(source) = self.connect_source(entry, prefixed, &error)
+            && word(error.kind()).is_some()
         {
-            return Some(source);
+            return self
+                .without_credential(context, (entry, &spec), prefixed)
+                .await;
         }
         let kept = self.lists_of(context, entry).await?;
         Some(Source {
@@ -154,7 +158,17 @@ impl Inner {
                 return None;
             }
         };
-        let key = ListKey::new(&entry.server, &credential);
+        self.lists_with(context, (entry, &spec), &credential).await
+    }
+
+    /// What a server lists with this credential: what is kept, else what its instance says in time.
+    pub(super) async fn lists_with(
+        self: &Arc<Self>,
+        context: &Context,
+        (entry, spec): (&ViewEntry, &Arc<Spec>),
+        credential: &Arc<Credential>,
+    ) -> Option<Arc<Kept>> {
+        let key = ListKey::new(&entry.server, credential);
         if let Some(kept) = self.catalog.get(&key).await {
             return Some(kept);
         }
@@ -164,7 +178,7 @@ impl Inner {
                 let scope = context.scope(&spec.server);
                 let lease = self
                     .pool
-                    .acquire(&entry.server, &credential, scope, &Progress::unheard())
+                    .acquire(&entry.server, credential, scope, &Progress::unheard())
                     .await;
                 let lease = lease.inspect_err(|error| {
                     tracing::warn!(server = %entry.server, %error, "left out of a list: it does not start");

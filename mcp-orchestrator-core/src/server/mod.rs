@@ -11,6 +11,7 @@ pub use self::container::{
     Capability, Container, EnvFrom, EnvSource, PodSecurity, Probes, PullPolicy, PullSecret,
     Resources, TemplatePatch, VolumeEntry,
 };
+pub use self::declared::{DeclaredTool, WithoutCredential};
 pub use self::limits::Limits;
 use crate::credential::OwnerKind;
 use crate::id::{BackendName, ServerId, SlotName};
@@ -18,6 +19,7 @@ use crate::protocol::Era;
 use crate::value::Text;
 
 mod container;
+mod declared;
 mod digest;
 mod limits;
 
@@ -38,6 +40,8 @@ pub struct ServerSpec {
     pub slots: Vec<CredentialSlot>,
     /// For whom it may be installed.
     pub install: Vec<OwnerKind>,
+    /// What a caller without a credential is shown of it.
+    pub without_credential: WithoutCredential,
     /// Which dialects it is spoken to in.
     pub era: EraChoice,
     /// Who may share one instance of the same owner.
@@ -263,6 +267,7 @@ impl ServerSpec {
             inherit_env: Vec::new(),
             slots: Vec::new(),
             install: OwnerKind::ALL.to_vec(),
+            without_credential: WithoutCredential::default(),
             era: EraChoice::default(),
             isolation: Isolation::default(),
             start: StartMode::default(),
