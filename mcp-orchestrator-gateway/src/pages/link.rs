@@ -157,7 +157,7 @@ fn page(
         .collect();
     let body = html! {
         @if let Some(wrong) = &wrong {
-            p.told.bad role="alert" { "It does not work yet, and nothing was stored. " (wrong) }
+            div.told.bad role="alert" { p { strong { "It does not work yet, and nothing was stored." } } p { (wrong) } }
         }
         p {
             @match opened.link.why {

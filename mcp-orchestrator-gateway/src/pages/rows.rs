@@ -31,15 +31,17 @@ pub(super) fn managed(
     html! {
         div.row {
             div.what { p { (owner) } (state(installed)) }
-            @if installed.is_some() {
-                form method="post" action=(action(pages, &key, "/test")) {
-                    (proof.field())
-                    button.quiet type="submit" { "Test" }
+            div.actions {
+                @if installed.is_some() {
+                    form method="post" action=(action(pages, &key, "/test")) {
+                        (proof.field())
+                        button.quiet type="submit" { "Test" }
+                    }
+                    a.button.quiet href=(action(pages, &key, "")) { "Set up again" }
+                    a.button.quiet href=(action(pages, &key, "/remove")) { "Remove" }
+                } @else {
+                    a.button href=(action(pages, &key, "")) { "Install" }
                 }
-                a.button.quiet href=(action(pages, &key, "")) { "Set up again" }
-                a.button.quiet href=(action(pages, &key, "/remove")) { "Remove" }
-            } @else {
-                a.button href=(action(pages, &key, "")) { "Install" }
             }
         }
     }
@@ -52,6 +54,13 @@ pub(super) fn used(info: &InstallationInfo) -> Markup {
     }
 }
 
+/// A time as people read it, to the minute.
+fn when(at: SystemTime) -> String {
+    let text = utc(at);
+    let minute = text.get(..16).unwrap_or(&text);
+    format!("{} UTC", minute.replace('T', " "))
+}
+
 fn state(installed: Option<&InstallationInfo>) -> Markup {
     let now = SystemTime::now();
     html! {
@@ -59,12 +68,12 @@ fn state(installed: Option<&InstallationInfo>) -> Markup {
             None => p.note { "not installed" },
             Some(info) => {
                 @match info.expires_at {
-                    Some(at) if at <= now => p.state.bad { "expired " (utc(at)) ": set it up again" },
-                    Some(at) => p.state.good { "installed, counts until " (utc(at)) },
+                    Some(at) if at <= now => p.state.bad { "expired " (when(at)) ": set it up again" },
+                    Some(at) => p.state.good { "installed, counts until " (when(at)) },
                     None => p.state.good { "installed" },
                 }
                 p.note {
-                    @if let Some(at) = info.installed_at { (utc(at)) }
+                    @if let Some(at) = info.installed_at { (when(at)) }
                     @if let Some(by) = &info.installed_by { " by " (by) }
                 }
             }

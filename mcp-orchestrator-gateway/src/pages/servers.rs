@@ -238,7 +238,7 @@ fn form(
         failed.map_or((None, BTreeMap::new()), |(text, given)| (Some(text), given));
     let body = html! {
         @if let Some(wrong) = &wrong {
-            p.told.bad role="alert" { "It does not work yet, and nothing was stored. " (wrong) }
+            div.told.bad role="alert" { p { strong { "It does not work yet, and nothing was stored." } } p { (wrong) } }
         }
         dl { dt { "Server" } dd { strong { (chosen.key.server) } } dt { "For" } dd { (chosen.key.owner) } }
         form method="post" action=(rows::action(pages, &chosen.key, "")) {

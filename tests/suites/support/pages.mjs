@@ -1,0 +1,135 @@
+// What people do at the gateway's pages, in a real browser.
+//
+// usage: pages.mjs FOLDER LOCAL TOKENS
+import { createServer } from 'node:http';
+import { join } from 'node:path';
+import { driver } from './browser.mjs';
+import { Client, StreamableHTTPClientTransport } from './npm.mjs';
+import { call, check, finish, link, makeToken, sha } from './people.mjs';
+
+const [folder, local, tokens] = process.argv.slice(2);
+const browsers = await driver();
+const evil = '<script>alert(1)</script>';
+
+// Nothing that a page shows is taken for a part of it.
+async function harmless(browser, what) {
+  const scripts = await browser.run('return document.querySelectorAll("script").length');
+  check(`${what}: no script`, scripts === 0 && (await browser.alerted()) === undefined, scripts);
+}
+
+async function locally() {
+  const browser = await browsers.open('the local user');
+  const url = await link(local, 'tracker__whoami');
+  await browser.go(url);
+  check('local: the page tells the server and what is stored', /tracker[\s\S]*token/.test(await browser.text()), await browser.text());
+  check('local: wide enough on a phone', await browser.picture(folder, 'link', 390), 'it is wider than the window');
+  await browser.picture(folder, 'link', 1200);
+  const field = await browser.run('const f = document.querySelector("input[type=password]"); return [f.autocomplete, f.required]');
+  check('local: a secret is typed unseen', field[0] === 'off' && field[1] === true, field);
+  await browser.type('token', 'bad-token-of-mine');
+  await browser.choose('site', 'a "quoted" <b>site</b>');
+  await browser.press('Try and store');
+  const text = await browser.text();
+  check('local: what does not work is told', text.includes('exit status 1') && text.includes('nothing was stored'), text);
+  check('local: the value is not', !text.includes('bad-token-of-mine'), text);
+  await browser.picture(folder, 'wrong', 390);
+  await browser.picture(folder, 'wrong', 1200);
+  // By keyboard alone.
+  await browser.run('document.querySelector("input[type=password]").focus()');
+  for (const letter of 'good-local') await browser.key(letter);
+  await browser.key('\uE007');
+  for (let tries = 0; tries < 100 && !(await browser.text()).includes('is set up for'); tries += 1) await new Promise((done) => setTimeout(done, 50));
+  check('local: it works', (await browser.text()).includes('tracker works'), await browser.text());
+  await browser.picture(folder, 'done', 390);
+  const result = await call(local, 'tracker__whoami');
+  check('local: the same call works', result.content[0].text === sha('good-local'), JSON.stringify(result));
+  await browser.go(url);
+  check('local: a second use is refused', (await browser.text()).includes('does not count any more'), await browser.text());
+  await browser.go(new URL('/servers', local).href);
+  await harmless(browser, 'the catalog');
+  check('local: the list fits a phone', await browser.picture(folder, 'servers', 390), 'it is wider than the window');
+  await browser.picture(folder, 'servers', 1200);
+  await browser.press('Test');
+  check('local: what is installed is tried', (await browser.text()).includes('lists 1 tools'), await browser.text());
+  await browser.press('Remove');
+  await browser.picture(folder, 'remove', 390);
+  await browser.press('Remove');
+  check('local: it is removed', (await browser.text()).includes('is removed'), await browser.text());
+  await browser.end();
+}
+
+async function signIn(browser, url, token) {
+  await browser.go(url);
+  await browser.type('Your token', token);
+  await browser.press('Sign in');
+}
+
+async function byTokens() {
+  const state = join(folder, 'tokens.state');
+  const [ann, eve] = [await makeToken(state, `user/${evil}`), await makeToken(state, 'user/eve')];
+  const url = await link(tokens, 'tracker__whoami', ann);
+  const [annsBrowser, evesBrowser] = [await browsers.open('ann'), await browsers.open('eve')];
+  await evesBrowser.go(url);
+  await evesBrowser.picture(folder, 'sign-in', 390);
+  check('tokens: who is not known is told nothing', !(await evesBrowser.text()).includes('tracker'), await evesBrowser.text());
+  await signIn(evesBrowser, url, 'mcpo_wrong');
+  check('tokens: a wrong token is refused', (await evesBrowser.text()).includes('does not hold'), await evesBrowser.text());
+  await signIn(evesBrowser, url, eve);
+  check('tokens: somebody else is refused', (await evesBrowser.text()).includes('for somebody else'), await evesBrowser.text());
+  await evesBrowser.picture(folder, 'refused', 390);
+  await signIn(annsBrowser, url, ann);
+  await harmless(annsBrowser, 'the link');
+  check('tokens: every field is shown as it is', (await annsBrowser.text()).includes(evil), await annsBrowser.text());
+  await annsBrowser.picture(folder, 'ann', 1200);
+  await forged(annsBrowser, url);
+  await annsBrowser.go(url);
+  await annsBrowser.type('token', 'good-ann');
+  await annsBrowser.press('Try and store');
+  check('tokens: it works', (await annsBrowser.text()).includes('tracker works'), await annsBrowser.text());
+  const result = await call(tokens, 'tracker__whoami', ann);
+  check('tokens: the same call works', result.content[0].text === sha('good-ann'), JSON.stringify(result));
+  await harmless(annsBrowser, 'the end');
+  await waits(evesBrowser, eve);
+  await Promise.all([annsBrowser.end(), evesBrowser.end()]);
+}
+
+// A page of somebody else sends the form of the link from a browser that is signed in.
+async function forged(browser, url) {
+  const page = `<form method=post action="${url}"><input name="slot.token" value="good-evil"><button>Win</button></form>`;
+  const server = createServer((_, response) => response.setHeader('content-type', 'text/html').end(page));
+  await new Promise((done) => server.listen(0, '127.0.0.1', done));
+  await browser.go(`http://127.0.0.1:${server.address().port}/`);
+  await browser.press('Win');
+  check('tokens: a forged form is refused', (await browser.text()).includes('not made by a page'), await browser.text());
+  server.close();
+}
+
+// The npm client is asked to open an address; its call waits, and goes on by itself.
+async function waits(browser, token) {
+  const requestInit = { headers: { authorization: `Bearer ${token}` } };
+  const client = new Client({ name: 'suite', version: '1' }, { capabilities: { elicitation: { url: {} } } });
+  let opened;
+  client.setRequestHandler('elicitation/create', async ({ params }) => {
+    opened = params;
+    await browser.go(params.url);
+    await browser.type('token', 'good-eve');
+    // The answer says that the address is opened; what happens there comes after it.
+    setTimeout(() => browser.press('Try and store'), 0);
+    return { action: 'accept' };
+  });
+  await client.connect(new StreamableHTTPClientTransport(new URL(tokens), { requestInit }));
+  const result = await client.callTool({ name: 'tracker__whoami', arguments: {} });
+  check('npm client: it is asked to open the address', opened?.mode === 'url', JSON.stringify(opened));
+  check('npm client: its call goes on by itself', result.content?.[0]?.text === sha('good-eve'), JSON.stringify(result));
+  await client.close();
+}
+
+try {
+  await locally();
+  await byTokens();
+} catch (error) {
+  check('to the end', false, error.stack);
+} finally {
+  browsers.end();
+}
+finish();
