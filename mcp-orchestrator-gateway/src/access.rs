@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use mcp_orchestrator_core::Result;
 use mcp_orchestrator_core::auth::{
-    Authenticator, AuthenticatorChain, JwtAuthenticator, LocalAuthenticator, TokenAuthenticator,
-    WithDirectory,
+    Authenticator, AuthenticatorChain, JwtAuthenticator, LocalAuthenticator, SignIn,
+    TokenAuthenticator, WithDirectory,
 };
 use mcp_orchestrator_core::config::{AuthSettings, Built, Settings};
 
@@ -18,6 +18,7 @@ pub(crate) struct Access {
     local: bool,
     tokens: bool,
     issuers: Vec<Arc<JwtAuthenticator>>,
+    sign_ins: Vec<Arc<SignIn>>,
 }
 
 impl Access {
@@ -30,6 +31,7 @@ impl Access {
             local: settings.local,
             tokens: settings.tokens,
             issuers: settings.issuer_authenticators()?,
+            sign_ins: settings.sign_ins()?,
         })
     }
 
@@ -61,7 +63,7 @@ impl Access {
 
     /// Whether somebody could prove at a page who they are.
     pub(crate) fn knows_visitors(&self) -> bool {
-        self.local || self.tokens
+        self.local || self.tokens || !self.sign_ins.is_empty()
     }
 
     /// The pages, for whom this authenticator knows.
@@ -77,6 +79,7 @@ impl Access {
             key: Arc::clone(built.key()),
             who,
             tokens: self.tokens,
+            sign_ins: self.sign_ins.clone(),
             options,
         }
     }

@@ -20,7 +20,9 @@ pub use self::algorithm::Algorithm;
 pub use self::chain::AuthenticatorChain;
 pub use self::directory::{Directory, People, Team, WithDirectory};
 #[cfg(feature = "jwt")]
-pub use self::jwt::{Audience, FetchLimits, JwtAuthenticator, JwtOptions};
+pub use self::jwt::{
+    Audience, FetchLimits, JwtAuthenticator, JwtOptions, SignIn, SignInAnswer, SignInFlow,
+};
 pub use self::local::{LocalAuthenticator, LoopbackListener};
 pub use self::network::{InvalidNetwork, Network};
 pub use self::public_url::{InvalidPublicUrl, PublicUrl};

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::auth::{AuthSettings, IssuerSettings};
-use crate::auth::{Audience, JwtAuthenticator, JwtOptions, PublicUrl};
+use super::auth::{AuthSettings, IssuerSettings, SignInClient};
+use crate::auth::{Audience, JwtAuthenticator, JwtOptions, PublicUrl, SignIn};
 use crate::error::{Error, ErrorKind, Result};
 
 impl AuthSettings {
@@ -15,6 +15,23 @@ impl AuthSettings {
         let url = self.public_url.as_ref();
         let one = |issuer| Ok(Arc::new(JwtAuthenticator::new(options(issuer, url)?)?));
         self.issuers.iter().map(one).collect()
+    }
+
+    /// Those at which people sign in at the gateway's pages, each with the client that is ours there.
+    ///
+    /// # Errors
+    /// [`Config`](ErrorKind::Config) where an issuer cannot be used.
+    pub fn sign_ins(&self) -> Result<Vec<Arc<SignIn>>> {
+        let url = self.public_url.as_ref();
+        let ours = self
+            .issuers
+            .iter()
+            .filter_map(|issuer| Some((issuer, issuer.client.as_ref()?)));
+        let one = |(issuer, client): (&IssuerSettings, &SignInClient)| {
+            let (id, secret) = (client.id.clone(), client.secret.clone());
+            Ok(Arc::new(SignIn::new(options(issuer, url)?, id, secret)?))
+        };
+        ours.map(one).collect()
     }
 }
 

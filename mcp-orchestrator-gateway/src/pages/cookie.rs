@@ -17,6 +17,8 @@ pub(super) enum Cookie {
     Session,
     /// What makes the forms of this browser its own.
     Form,
+    /// A sign-in on its way.
+    Flow,
 }
 
 impl Cookie {
@@ -24,6 +26,7 @@ impl Cookie {
         match self {
             Self::Session => "mcpo-session",
             Self::Form => "mcpo-form",
+            Self::Flow => "mcpo-flow",
         }
     }
 

@@ -9,6 +9,7 @@ mod fields;
 mod form;
 mod html;
 mod link;
+mod provider;
 mod rows;
 mod servers;
 mod sign_in;
@@ -22,7 +23,7 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use http::StatusCode;
 use http::request::Parts;
-use mcp_orchestrator_core::auth::{Authenticator, Directory, PublicUrl};
+use mcp_orchestrator_core::auth::{Authenticator, Directory, PublicUrl, SignIn};
 use mcp_orchestrator_core::credential::Links;
 use mcp_orchestrator_core::installer::Installer;
 use mcp_orchestrator_core::seal::StateKey;
@@ -46,6 +47,8 @@ pub struct Pages {
     pub who: Arc<dyn Authenticator>,
     /// Whether visitors may show a token of ours.
     pub tokens: bool,
+    /// Where visitors may sign in besides.
+    pub sign_ins: Vec<Arc<SignIn>>,
     /// As for the endpoint.
     pub options: Options,
 }
@@ -75,6 +78,8 @@ pub fn pages(pages: Pages) -> Router {
             )
             .route(&at("/servers/{server}/test"), post(servers::test))
             .route(&at("/signin"), get(sign_in::show).post(sign_in::by_token))
+            .route(&at("/signin/at/{number}"), get(provider::begin))
+            .route(&at("/signin/callback"), get(provider::end))
             .route(&at("/signout"), post(sign_in::out));
     }
     router.with_state(Arc::new(pages))

@@ -1,4 +1,4 @@
-//! Signing in at a page, by a token of ours, and signing out.
+//! Signing in at a page, by a token of ours or at a provider, and signing out.
 
 use axum::extract::{Request, State};
 use axum::response::Response;
@@ -9,7 +9,7 @@ use maud::html;
 use super::cookie::Cookie;
 use super::form::{Form, Proof};
 use super::html::{Page, go};
-use super::{Pages, Shared, refused, visitor};
+use super::{Pages, Shared, provider, refused, visitor};
 use crate::guard;
 
 /// Whose a form is that nobody visits yet.
@@ -31,6 +31,8 @@ pub(super) fn page(pages: &Pages, parts: &Parts, next: String, wrong: Option<&st
     let next = path(next);
     let body = html! {
         @if let Some(wrong) = wrong { p.told.bad role="alert" { (wrong) } }
+        @if !pages.sign_ins.is_empty() { (provider::ways(pages, &next)) }
+        @if !pages.sign_ins.is_empty() && pages.tokens { p.or { "Or show a token:" } }
         @if pages.tokens {
             form method="post" action=(pages.at("/signin")) {
                 (proof.field())
@@ -43,7 +45,8 @@ pub(super) fn page(pages: &Pages, parts: &Parts, next: String, wrong: Option<&st
                 }
                 div.actions { button type="submit" { "Sign in" } }
             }
-        } @else {
+        }
+        @if !pages.tokens && pages.sign_ins.is_empty() {
             p { "This page is for the user of the gateway's own machine: open it there, in a browser without a proxy." }
         }
     };

@@ -1,12 +1,14 @@
 //! Who visits a page: who has signed in at one, else whom the endpoint's authenticators know, as the local user.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::HeaderValue;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use maud::{Markup, html};
-use mcp_orchestrator_core::auth::Authenticated;
+use mcp_orchestrator_core::auth::{Authenticated, Principal};
+use mcp_orchestrator_core::id::{PrincipalId, TeamId};
 use mcp_orchestrator_core::installer::Actor;
 use mcp_orchestrator_core::{Error, ErrorKind, Result};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -37,6 +39,8 @@ pub(super) struct Visitor {
 enum Session {
     /// With a token: it is checked again at each visit, so that one that is taken back ends this too.
     Token(String),
+    /// At an identity provider.
+    Person { id: PrincipalId, teams: Vec<TeamId> },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -53,6 +57,7 @@ pub(super) async fn find(pages: &Pages, parts: &Parts) -> Result<Option<Visitor>
     if let Some(session) = kept(pages, parts) {
         let found = match session {
             Session::Token(token) => by_token(pages, parts, &token.into()).await?,
+            Session::Person { id, teams } => Some(Authenticated::new(person(pages, id, teams))),
         };
         if let Some(who) = found {
             return visitor(pages, who, true).map(Some);
@@ -113,6 +118,12 @@ fn visitor(pages: &Pages, who: Authenticated, signed_in: bool) -> Result<Visitor
     })
 }
 
+fn person(pages: &Pages, id: PrincipalId, teams: Vec<TeamId>) -> Arc<Principal> {
+    let mut principal = Principal::user(id, "signed in");
+    principal.teams = teams;
+    pages.directory.complete(Arc::new(principal))
+}
+
 fn kept(pages: &Pages, parts: &Parts) -> Option<Session> {
     let sealed = Cookie::Session.read(parts, &pages.options)?;
     let plain = pages.key.open(SEAL, b"", sealed)?;
@@ -127,6 +138,12 @@ pub(super) fn keep_token(pages: &Pages, parts: &Parts, token: &SecretString) -> 
         parts,
         Session::Token(token.expose_secret().trim().to_owned()),
     )
+}
+
+/// The cookie of who has signed in at an identity provider.
+pub(super) fn keep_person(pages: &Pages, parts: &Parts, who: &Principal) -> String {
+    let (id, teams) = (who.id.clone(), who.teams.clone());
+    keep(pages, parts, Session::Person { id, teams })
 }
 
 fn keep(pages: &Pages, parts: &Parts, session: Session) -> String {

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, StatusCode, Uri};
-use http_body_util::{BodyExt as _, Empty, Limited};
+use http::{HeaderValue, Request, StatusCode, Uri};
+use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use rustls::{ClientConfig, RootCertStore};
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use tokio::sync::OnceCell;
 
@@ -21,7 +22,7 @@ use super::keys::KeySet;
 const ANSWER_BYTES: usize = 1 << 20;
 const CONNECT: Duration = Duration::from_secs(5);
 
-type HttpClient = Client<HttpsConnector<HttpConnector>, Empty<Bytes>>;
+type HttpClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
 /// One who asks an issuer.
 #[derive(Debug)]
@@ -34,9 +35,28 @@ pub(super) struct Fetcher {
 
 /// What an issuer says of itself.
 #[derive(Deserialize)]
-struct Metadata {
+pub(super) struct Metadata {
     issuer: String,
     jwks_uri: String,
+    /// Where people sign in.
+    pub(super) authorization_endpoint: Option<String>,
+    /// Where codes become tokens.
+    pub(super) token_endpoint: Option<String>,
+    pub(super) token_endpoint_auth_methods_supported: Option<Vec<String>>,
+    /// Whether it names itself when it sends a browser back.
+    #[serde(default)]
+    pub(super) authorization_response_iss_parameter_supported: bool,
+}
+
+impl Metadata {
+    /// Whether all that it names is reached by TLS.
+    fn is_https(&self) -> bool {
+        let (page, tokens) = (&self.authorization_endpoint, &self.token_endpoint);
+        let mut places = [Some(&self.jwks_uri), page.as_ref(), tokens.as_ref()]
+            .into_iter()
+            .flatten();
+        places.all(|place| place.starts_with("https:"))
+    }
 }
 
 impl Fetcher {
@@ -53,25 +73,25 @@ impl Fetcher {
     pub(super) async fn keys(&self) -> Result<KeySet, String> {
         let place = match &self.jwks_url {
             Some(place) => place.clone(),
-            None => self.discovered().await?,
+            None => self.document().await?.jwks_uri,
         };
         let answer = self.get(&place).await?;
         KeySet::parse(&answer).map_err(|error| format!("{}: {error}", shown(&place)))
     }
 
-    /// Where the issuer says its keys are: OIDC discovery, else RFC 8414.
-    async fn discovered(&self) -> Result<String, String> {
+    /// What the issuer says of itself: OIDC discovery, else RFC 8414.
+    pub(super) async fn document(&self) -> Result<Metadata, String> {
         let mut told = Vec::new();
         for place in metadata_places(&self.issuer) {
             match self.metadata(&place).await {
-                Ok(place) => return Ok(place),
+                Ok(metadata) => return Ok(metadata),
                 Err(error) => told.push(error),
             }
         }
         Err(told.join("; "))
     }
 
-    async fn metadata(&self, place: &str) -> Result<String, String> {
+    async fn metadata(&self, place: &str) -> Result<Metadata, String> {
         let answer = self.get(place).await?;
         let metadata: Metadata = serde_json::from_slice(&answer)
             .map_err(|_| format!("{}: what it answered is no metadata", shown(place)))?;
@@ -82,21 +102,58 @@ impl Fetcher {
                 metadata.issuer.chars().take(200).collect::<String>()
             ));
         }
-        if self.issuer.starts_with("https:") && !metadata.jwks_uri.starts_with("https:") {
+        if self.issuer.starts_with("https:") && !metadata.is_https() {
             let place = shown(place);
-            return Err(format!("{place}: its keys are not at an https address"));
+            return Err(format!("{place}: it names an address that is not https"));
         }
-        Ok(metadata.jwks_uri)
+        Ok(metadata)
     }
 
     async fn get(&self, place: &str) -> Result<Bytes, String> {
         let wrong = |why: String| format!("{}: {why}", shown(place));
-        let uri: Uri = place.parse().map_err(|_| wrong("no address".into()))?;
-        let request = Request::get(uri)
+        let request = Request::get(place)
             .header(http::header::ACCEPT, "application/json")
             .header(http::header::USER_AGENT, "mcp-orchestrator")
-            .body(Empty::new())
+            .body(Full::default())
             .map_err(|_| wrong("no address".into()))?;
+        let (status, body) = self.ask(place, request).await?;
+        if status != StatusCode::OK {
+            return Err(wrong(format!("it answered {status}")));
+        }
+        Ok(body)
+    }
+
+    /// Sends a form, with what proves who we are, and answers whatever comes back.
+    pub(super) async fn post(
+        &self,
+        place: &str,
+        form: &SecretString,
+        proof: Option<HeaderValue>,
+    ) -> Result<(StatusCode, Bytes), String> {
+        let form = Bytes::copy_from_slice(form.expose_secret().as_bytes());
+        let mut request = Request::post(place)
+            .header(http::header::ACCEPT, "application/json")
+            .header(http::header::USER_AGENT, "mcp-orchestrator")
+            .header(
+                http::header::CONTENT_TYPE,
+                "application/x-www-form-urlencoded",
+            )
+            .body(Full::new(form))
+            .map_err(|_| format!("{}: no address", shown(place)))?;
+        if let Some(proof) = proof {
+            request
+                .headers_mut()
+                .insert(http::header::AUTHORIZATION, proof);
+        }
+        self.ask(place, request).await
+    }
+
+    async fn ask(
+        &self,
+        place: &str,
+        request: Request<Full<Bytes>>,
+    ) -> Result<(StatusCode, Bytes), String> {
+        let wrong = |why: String| format!("{}: {why}", shown(place));
         let client = self.client.get_or_try_init(client).await.map_err(wrong)?;
         let asked = async {
             let response = client
@@ -104,12 +161,9 @@ impl Fetcher {
                 .await
                 .map_err(|error| causes(&error))?;
             let status = response.status();
-            if status != StatusCode::OK {
-                return Err(format!("it answered {status}"));
-            }
             let body = Limited::new(response.into_body(), ANSWER_BYTES);
             let body = body.collect().await.map_err(|error| error.to_string())?;
-            Ok(body.to_bytes())
+            Ok((status, body.to_bytes()))
         };
         let answer = tokio::time::timeout(self.timeout, asked).await;
         answer

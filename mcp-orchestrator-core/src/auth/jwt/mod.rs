@@ -11,6 +11,7 @@ mod fetch;
 mod keys;
 mod options;
 mod remembered;
+mod sign_in;
 mod source;
 mod token;
 
@@ -26,6 +27,7 @@ use self::fetch::Fetcher;
 use self::keys::Signed;
 pub use self::options::{Audience, FetchLimits, JwtOptions};
 use self::remembered::{Checked, Remembered, TokenHash, hash};
+pub use self::sign_in::{SignIn, SignInAnswer, SignInFlow};
 use self::source::KeySource;
 use self::token::Token;
 use super::{Authenticated, Authenticator};

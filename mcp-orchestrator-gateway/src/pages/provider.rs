@@ -1,0 +1,169 @@
+//! Signing in at an identity provider: the browser is sent there with a sealed cookie that only it has, and comes back with
+//! a code that becomes an ID token.
+
+use std::time::{Duration, SystemTime};
+
+use axum::extract::{Path, Request, State};
+use axum::response::Response;
+use http::StatusCode;
+use http::request::Parts;
+use maud::{Markup, html};
+use mcp_orchestrator_core::auth::{SignInAnswer, SignInFlow};
+use mcp_orchestrator_core::{Error, ErrorKind, Result};
+use serde::{Deserialize, Serialize};
+
+use super::cookie::Cookie;
+use super::html::go;
+use super::{Pages, Shared, refused, sign_in, visitor};
+use crate::guard;
+
+/// How long one has at the provider.
+const LIFE: Duration = Duration::from_mins(10);
+const SEAL: &str = "page sign-in";
+/// Where providers send browsers back to.
+const CALLBACK: &str = "/signin/callback";
+
+/// A sign-in on its way, as a browser keeps it, sealed.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    /// Which of the issuers.
+    issuer: String,
+    flow: SignInFlow,
+    /// Where one goes on.
+    next: String,
+    until: SystemTime,
+}
+
+/// The ways to the providers, from a page where one signs in.
+pub(super) fn ways(pages: &Pages, next: &str) -> Markup {
+    let several = pages.sign_ins.len() > 1;
+    html! {
+        div.actions {
+            @for (number, one) in pages.sign_ins.iter().enumerate() {
+                a.button href=(pages.at(&way(number, next))) {
+                    @if several { "Sign in at " (host(one.issuer())) } @else { "Sign in" }
+                }
+            }
+        }
+        @if !several {
+            @for one in &pages.sign_ins { p.note { "At " (host(one.issuer())) } }
+        }
+    }
+}
+
+fn way(number: usize, next: &str) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.append_pair("next", next);
+    format!("/signin/at/{number}?{}", query.finish())
+}
+
+fn host(issuer: &str) -> &str {
+    issuer.split_once("://").map_or(issuer, |(_, host)| host)
+}
+
+/// Sends the browser to a provider.
+pub(super) async fn begin(
+    State(pages): State<Shared>,
+    Path(number): Path<usize>,
+    request: Request,
+) -> Response {
+    let (parts, _) = request.into_parts();
+    begun(&pages, &parts, number)
+        .await
+        .unwrap_or_else(|error| refused(&error))
+}
+
+async fn begun(pages: &Pages, parts: &Parts, number: usize) -> Result<Response> {
+    guard::host(parts, &pages.options)?;
+    let missing = |text| Error::new(ErrorKind::NoRoute, text);
+    let one = pages
+        .sign_ins
+        .get(number)
+        .ok_or_else(|| missing("nobody signs in there"))?;
+    let base = pages
+        .links
+        .page()
+        .ok_or_else(|| missing("this gateway has no address that a browser could come back to"))?;
+    let (url, flow) = one.begin(&format!("{base}{CALLBACK}")).await?;
+    let kept = Kept {
+        issuer: one.issuer().to_owned(),
+        flow,
+        next: sign_in::path(query(parts, "next").unwrap_or_default()),
+        until: SystemTime::now() + LIFE,
+    };
+    let plain = serde_json::to_vec(&kept).expect("texts and a time are JSON");
+    let sealed = pages.key.seal(SEAL, b"", &plain);
+    let cookie = Cookie::Flow.keep(parts, &pages.options, (&sealed, LIFE));
+    Ok(go(&url, &[cookie]))
+}
+
+/// The browser comes back.
+pub(super) async fn end(State(pages): State<Shared>, request: Request) -> Response {
+    let (parts, _) = request.into_parts();
+    let (who, next) = match ended(&pages, &parts).await {
+        Ok(ended) => ended,
+        Err(error) if error.kind() == ErrorKind::CallerUnknowable => return refused(&error),
+        Err(error) => {
+            return sign_in::page(
+                &pages,
+                &parts,
+                String::new(),
+                Some(&format!("Nobody is signed in: {error}.")),
+            );
+        }
+    };
+    let gone = Cookie::Flow.drop(&parts, &pages.options);
+    let session = visitor::keep_person(&pages, &parts, &who);
+    // A page in between: a browser sends what it keeps for this site when the next step begins here.
+    let body = html! {
+        p { "You are " strong { (who.id) } "." }
+        div.actions { a.button href=(pages.at(&next)) { "Go on" } }
+        meta http-equiv="refresh" content=(format!("0; url={}", pages.at(&next)));
+    };
+    let mut page = super::html::Page::new("Signed in", body).with_status(StatusCode::OK);
+    page.cookies = vec![gone, session];
+    page.response()
+}
+
+type Ended = (
+    std::sync::Arc<mcp_orchestrator_core::auth::Principal>,
+    String,
+);
+
+async fn ended(pages: &Pages, parts: &Parts) -> Result<Ended> {
+    guard::host(parts, &pages.options)?;
+    let lost = || {
+        let text = "this sign-in was not begun in this browser, or too long ago: begin it again";
+        Error::new(ErrorKind::Forbidden, text)
+    };
+    let sealed = Cookie::Flow.read(parts, &pages.options).ok_or_else(lost)?;
+    let plain = pages.key.open(SEAL, b"", sealed).ok_or_else(lost)?;
+    let kept: Kept = serde_json::from_slice(&plain).map_err(|_| lost())?;
+    let mut all = pages.sign_ins.iter();
+    let one = all
+        .find(|one| one.issuer() == kept.issuer)
+        .ok_or_else(lost)?;
+    if kept.until <= SystemTime::now() {
+        return Err(lost());
+    }
+    let answer = SignInAnswer {
+        code: query(parts, "code").map(Into::into),
+        state: query(parts, "state"),
+        issuer: query(parts, "iss"),
+        error: query(parts, "error"),
+    };
+    let who = one.finish(&kept.flow, answer).await?;
+    if !who.is_well_named() {
+        let text = format!("{} is no name for who visits: it is reserved", who.id);
+        return Err(Error::new(ErrorKind::Forbidden, text));
+    }
+    Ok((who, kept.next))
+}
+
+/// A parameter of the address that was asked for.
+pub(super) fn query(parts: &Parts, name: &str) -> Option<String> {
+    let query = parts.uri.query().unwrap_or_default();
+    let mut pairs = form_urlencoded::parse(query.as_bytes());
+    let found = pairs.find(|(known, _)| known == name);
+    found.map(|(_, value)| value.into_owned())
+}
