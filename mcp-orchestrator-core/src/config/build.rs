@@ -67,8 +67,8 @@ impl Settings {
         let cached = Arc::new(CachedResolver::new(resolver, CacheLimits::default()));
         let tasks = TaskTracker::new();
         let store = self.store.open(&state).await?;
-        let installations = Installations::new(Arc::clone(&store));
-        let installed = InstalledResolver::open(installations, &tasks).await?;
+        let installed = Installations::new(Arc::clone(&store));
+        let installed = InstalledResolver::open(installed, &tasks).await?;
         let tokens = TokenAuthenticator::open(Arc::clone(&store), &tasks).await?;
         let directory = Arc::new(Directory::new(&self.people));
         let links = Arc::new(Links::new(store, Arc::clone(&directory)));
@@ -88,14 +88,11 @@ impl Settings {
             .links(Arc::clone(&links))
             .auth_wait(self.auth.auth_wait)
             .limits(self.auth.limits)
+            .audit(self.audit.open()?)
             .build();
         orchestrator.apply(self.servers.iter().cloned());
-        let installer = Installer::new(
-            orchestrator.clone(),
-            Arc::clone(&router),
-            installed,
-            Arc::clone(&directory),
-        );
+        let (catalog, people) = (Arc::clone(&router), Arc::clone(&directory));
+        let installer = Installer::new(orchestrator.clone(), catalog, installed, people);
         Ok(Built {
             orchestrator,
             installer: Arc::new(installer),

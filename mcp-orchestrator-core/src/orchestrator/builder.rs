@@ -11,6 +11,7 @@ use super::limits::{InFlight, Limits, Parking};
 use super::subscriptions::Subscriptions;
 use super::tasks::Tasks;
 use super::{Held, Inner, LEARN_AT_ONCE, Orchestrator, conflicts, control, credentials, parked};
+use crate::audit::Audit;
 use crate::catalog::Catalog;
 use crate::credential::{Credential, CredentialRequest, CredentialResolver, Links};
 use crate::error::Result;
@@ -36,6 +37,7 @@ pub struct Builder {
     install_with: Option<Arc<str>>,
     links: Option<Arc<Links>>,
     auth_wait: Duration,
+    audit: Audit,
 }
 
 impl Builder {
@@ -119,6 +121,13 @@ impl Builder {
         self
     }
 
+    /// Who is told of every call; nobody where nothing is said.
+    #[must_use]
+    pub fn audit(mut self, audit: Audit) -> Self {
+        self.audit = audit;
+        self
+    }
+
     /// The orchestrator, without servers yet. Must be called within a tokio runtime.
     pub fn build(self) -> Orchestrator {
         let resolver = self.resolver.unwrap_or_else(|| Arc::new(NoCredentials));
@@ -154,6 +163,7 @@ impl Builder {
                 auth_wait: self.auth_wait,
                 parking: Parking::new(parked::EACH, parked::ALL),
                 credentials_changed: watch::Sender::new(0),
+                audit: self.audit,
                 in_flight: InFlight::new(self.limits),
                 draining: tokio_util::sync::CancellationToken::new(),
             }
@@ -187,6 +197,7 @@ impl Orchestrator {
             install_with: None,
             links: None,
             auth_wait: parked::WAIT,
+            audit: Audit::default(),
             limits: Limits::default(),
         }
     }

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use secrecy::SecretString;
 
 use super::Inner;
+use super::audited::Trail;
 use crate::auth::Principal;
 use crate::call::Call;
+use crate::credential::Credential;
 use crate::id::GatewayId;
-use crate::pool::Caller;
+use crate::pool::{Caller, Spec};
 use crate::protocol::Era;
 use crate::runtime::{Progress, Scope};
 use crate::server::{Isolation, Launch, ServerSpec};
@@ -26,6 +28,8 @@ pub(super) struct Context {
     pub(super) progress: Option<Progress>,
     /// Its client was asked for a credential already: it is not asked again.
     pub(super) waited: bool,
+    /// Its audit event; none: nobody wants to know.
+    pub(super) trail: Option<Arc<Trail>>,
 }
 
 impl Context {
@@ -44,6 +48,7 @@ impl Context {
             token: call.token.clone(),
             progress: None,
             waited: false,
+            trail: None,
         }
     }
 
@@ -67,6 +72,7 @@ impl Context {
             token: None,
             progress: None,
             waited: false,
+            trail: None,
         }
     }
 
@@ -80,6 +86,16 @@ impl Context {
             token: None,
             progress: None,
             waited: false,
+            trail: None,
+        }
+    }
+
+    /// Notes for the audit log where the call goes, and with whose credential.
+    pub(super) fn goes_to(&self, spec: &Spec, credential: Option<&Credential>) {
+        if let Some(trail) = &self.trail {
+            let slots = !spec.server.slots.is_empty();
+            let owner = credential.filter(|_| slots).map(|it| &it.owner);
+            trail.goes_to(&spec.server.id, owner);
         }
     }
 

@@ -26,7 +26,7 @@ use crate::call::{Reply, ReplyItem, ServerRequest, own};
 use crate::credential::{Credential, Generation, Revision};
 use crate::error::{ErrorKind, Result};
 use crate::jsonrpc::{Members, Message, Splice, notification, quote, request, response, text};
-use crate::protocol::{Era, meta, method};
+use crate::protocol::{meta, method};
 use crate::runtime::Progress;
 use crate::transport::progress_token;
 
@@ -81,6 +81,7 @@ impl Inner {
             unconnected.server
         );
         if matches!(asking, Asking::Result) {
+            unconnected.tell_trail(context);
             let state = self.key.seal(STATE, principal.as_str().as_bytes(), b"");
             let question = json!({ "mode": "url", "message": words, "url": url });
             let result = json!({
@@ -93,7 +94,7 @@ impl Inner {
         }
         let Some(place) = self.parking.enter(principal) else {
             tracing::debug!(%principal, "no call is parked: too many are");
-            return unconnected.result(context.era(), message);
+            return unconnected.result(context, message);
         };
         let id = crate::seal::random_text(16);
         let question = json!({ "mode": "url", "elicitationId": id, "message": words, "url": url });
@@ -221,7 +222,7 @@ impl Parked {
                 }
             }
         }
-        let result = self.unconnected.result(Era::Legacy, &self.message);
+        let result = self.unconnected.result(&self.context, &self.message);
         Some((result.boxed(), None))
     }
 

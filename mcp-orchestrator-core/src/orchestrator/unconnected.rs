@@ -68,7 +68,7 @@ impl Inner {
             let url = url.to_owned();
             return Ok(self.ask(context, message, unconnected, (asking, url)));
         }
-        Ok(unconnected.result(context.era(), message))
+        Ok(unconnected.result(context, message))
     }
 
     /// The error with the facts as its data, for what is no tool.
@@ -148,7 +148,8 @@ impl Inner {
 
 impl Unconnected {
     /// The tool's result that stands for it.
-    pub(super) fn result(&self, era: Era, message: &Message) -> Reply {
+    pub(super) fn result(&self, context: &Context, message: &Message) -> Reply {
+        self.tell_trail(context);
         let mut result = json!({
             "content": [{ "type": "text", "text": self.text }],
             "isError": true,
@@ -157,11 +158,18 @@ impl Unconnected {
         if self.structured {
             result["structuredContent"] = self.facts.clone();
         }
-        if era == Era::Modern {
+        if context.era() == Era::Modern {
             result["resultType"] = "complete".into();
         }
         let id = message.id().unwrap_or("null");
         Reply::ready(own(response(id, &result.to_string())))
+    }
+
+    /// Notes for the audit log that the call was not carried out.
+    pub(super) fn tell_trail(&self, context: &Context) {
+        if let Some(trail) = &context.trail {
+            trail.failed(self.kind);
+        }
     }
 
     /// Where it is done.

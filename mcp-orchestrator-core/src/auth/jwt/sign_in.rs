@@ -190,6 +190,32 @@ impl SignIn {
     ) -> Result<SecretString> {
         let place = metadata.token_endpoint.as_deref();
         let place = place.ok_or_else(|| self.unusable("it names no token_endpoint"))?;
+        let (form, proof) = self.form(metadata, flow, code)?;
+        let answered = self.fetcher.post(place, &form, proof).await;
+        let (status, body) = answered.map_err(|why| self.unusable(&why))?;
+        let none = |why: String| {
+            let issuer = self.issuer().to_owned();
+            Error::from(SignInError::NoToken { issuer, why })
+        };
+        if status != StatusCode::OK {
+            let refusal = serde_json::from_slice::<Refusal>(&body);
+            let why = refusal.map_or_else(|_| status.to_string(), |refusal| word(&refusal.error));
+            return Err(none(why));
+        }
+        let given = serde_json::from_slice::<Given>(&body).ok();
+        let given = given.and_then(|given| given.id_token);
+        given
+            .map(SecretString::from)
+            .ok_or_else(|| none("there is none in its answer".into()))
+    }
+
+    /// What is sent for a code, and what proves who we are.
+    fn form(
+        &self,
+        metadata: &Metadata,
+        flow: &SignInFlow,
+        code: &SecretString,
+    ) -> Result<(SecretString, Option<HeaderValue>)> {
         let mut form = Serializer::new(String::new());
         form.extend_pairs([
             ("grant_type", "authorization_code"),
@@ -213,23 +239,7 @@ impl SignIn {
                 form.append_pair("client_id", &self.client);
             }
         }
-        let form = SecretString::from(form.finish());
-        let answered = self.fetcher.post(place, &form, proof).await;
-        let (status, body) = answered.map_err(|why| self.unusable(&why))?;
-        let none = |why: String| {
-            let issuer = self.issuer().to_owned();
-            Error::from(SignInError::NoToken { issuer, why })
-        };
-        if status != StatusCode::OK {
-            let refusal = serde_json::from_slice::<Refusal>(&body);
-            let why = refusal.map_or_else(|_| status.to_string(), |refusal| word(&refusal.error));
-            return Err(none(why));
-        }
-        let given = serde_json::from_slice::<Given>(&body).ok();
-        let given = given.and_then(|given| given.id_token);
-        given
-            .map(SecretString::from)
-            .ok_or_else(|| none("there is none in its answer".into()))
+        Ok((SecretString::from(form.finish()), proof))
     }
 
     fn basic(&self, secret: &SecretString) -> Result<HeaderValue> {
