@@ -5,7 +5,6 @@ use std::time::{Duration, SystemTime};
 
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
-use http::StatusCode;
 use http::request::Parts;
 use maud::{Markup, html};
 use mcp_orchestrator_core::auth::{SignInAnswer, SignInFlow};
@@ -36,17 +35,13 @@ struct Kept {
 
 /// The ways to the providers, from a page where one signs in.
 pub(super) fn ways(pages: &Pages, next: &str) -> Markup {
-    let several = pages.sign_ins.len() > 1;
     html! {
         div.actions {
             @for (number, one) in pages.sign_ins.iter().enumerate() {
                 a.button href=(pages.at(&way(number, next))) {
-                    @if several { "Sign in at " (host(one.issuer())) } @else { "Sign in" }
+                    "Sign in at " (host(one.issuer()))
                 }
             }
-        }
-        @if !several {
-            @for one in &pages.sign_ins { p.note { "At " (host(one.issuer())) } }
         }
     }
 }
@@ -114,15 +109,7 @@ pub(super) async fn end(State(pages): State<Shared>, request: Request) -> Respon
     };
     let gone = Cookie::Flow.drop(&parts, &pages.options);
     let session = visitor::keep_person(&pages, &parts, &who);
-    // A page in between: a browser sends what it keeps for this site when the next step begins here.
-    let body = html! {
-        p { "You are " strong { (who.id) } "." }
-        div.actions { a.button href=(pages.at(&next)) { "Go on" } }
-        meta http-equiv="refresh" content=(format!("0; url={}", pages.at(&next)));
-    };
-    let mut page = super::html::Page::new("Signed in", body).with_status(StatusCode::OK);
-    page.cookies = vec![gone, session];
-    page.response()
+    go(&pages.at(&next), &[gone, session])
 }
 
 type Ended = (

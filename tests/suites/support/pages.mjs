@@ -1,13 +1,13 @@
 // What people do at the gateway's pages, in a real browser.
 //
-// usage: pages.mjs FOLDER LOCAL TOKENS
+// usage: pages.mjs FOLDER LOCAL TOKENS PROVIDER
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { driver } from './browser.mjs';
 import { Client, StreamableHTTPClientTransport } from './npm.mjs';
 import { call, check, finish, link, makeToken, sha } from './people.mjs';
 
-const [folder, local, tokens] = process.argv.slice(2);
+const [folder, local, tokens, provider] = process.argv.slice(2);
 const browsers = await driver();
 const evil = '<script>alert(1)</script>';
 
@@ -93,6 +93,38 @@ async function byTokens() {
   await Promise.all([annsBrowser.end(), evesBrowser.end()]);
 }
 
+async function atProvider(browser, url, name) {
+  await browser.go(url);
+  await browser.press(await browser.run('return document.querySelector("a.button").innerText'));
+  await browser.type('Your name', name);
+  await browser.press('Sign in there');
+}
+
+async function byProvider() {
+  const state = join(folder, 'provider.state');
+  const ann = await makeToken(state, 'user/ann');
+  const url = await link(provider, 'tracker__whoami', ann);
+  const [annsBrowser, evesBrowser] = [await browsers.open('ann'), await browsers.open('eve')];
+  await annsBrowser.go(url);
+  await annsBrowser.picture(folder, 'provider', 390);
+  await atProvider(evesBrowser, url, 'eve');
+  check('provider: somebody else is refused', (await evesBrowser.text()).includes('for somebody else'), await evesBrowser.text());
+  await atProvider(annsBrowser, url, 'ann');
+  check('provider: one signs in and is back at the link', (await annsBrowser.at()) === url, await annsBrowser.at());
+  await annsBrowser.type('token', 'good-by-provider');
+  await annsBrowser.press('Try and store');
+  check('provider: it works', (await annsBrowser.text()).includes('tracker works'), await annsBrowser.text());
+  const result = await call(provider, 'tracker__whoami', ann);
+  check('provider: the same call works', result.content[0].text === sha('good-by-provider'), JSON.stringify(result));
+  // The answer to a sign-in of one browser is of no use in another.
+  await evesBrowser.go(new URL('/signin/callback?code=x&state=y', provider).href);
+  check('provider: an answer that nobody waits for is refused', (await evesBrowser.text()).includes('Nobody is signed in'), await evesBrowser.text());
+  await annsBrowser.go(new URL('/servers', provider).href);
+  await annsBrowser.press('Sign out');
+  check('provider: one signs out', (await annsBrowser.text()).includes('Who are you?'), await annsBrowser.text());
+  await Promise.all([annsBrowser.end(), evesBrowser.end()]);
+}
+
 // A page of somebody else sends the form of the link from a browser that is signed in.
 async function forged(browser, url) {
   const page = `<form method=post action="${url}"><input name="slot.token" value="good-evil"><button>Win</button></form>`;
@@ -127,6 +159,7 @@ async function waits(browser, token) {
 try {
   await locally();
   await byTokens();
+  await byProvider();
 } catch (error) {
   check('to the end', false, error.stack);
 } finally {

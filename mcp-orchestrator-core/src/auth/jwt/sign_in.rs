@@ -322,3 +322,6 @@ impl fmt::Debug for SignInAnswer {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(all(test, feature = "test-util"))]
+mod tests;

@@ -1,0 +1,125 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::testing::issuer::{Signing, TestIssuer};
+
+const CLIENT: &str = "gateway";
+
+fn sign_in(issuer: &TestIssuer) -> SignIn {
+    let audience = Audience::Gateway("https://mcp.example.com".parse().unwrap());
+    let mut options = JwtOptions::new(issuer.url(), audience);
+    options.prefix = "x:".to_owned();
+    options.scopes = vec!["mcp".to_owned()];
+    SignIn::new(options, CLIENT.to_owned(), Some("s e:cret".into())).unwrap()
+}
+
+fn flow() -> SignInFlow {
+    let text = |text: &str| text.to_owned();
+    SignInFlow {
+        state: text("state"),
+        nonce: text("nonce"),
+        verifier: text("verifier"),
+        redirect_uri: text("https://mcp.example.com/signin/callback"),
+    }
+}
+
+fn claims(issuer: &TestIssuer, more: &Value) -> Value {
+    let mut claims = issuer.claims("ann", CLIENT);
+    claims["nonce"] = "nonce".into();
+    let more = more.as_object().unwrap().clone();
+    claims.as_object_mut().unwrap().extend(more);
+    claims
+}
+
+#[tokio::test]
+async fn an_id_token_of_this_sign_in_names_the_user() {
+    let issuer = TestIssuer::start().await;
+    let (sign_in, flow) = (sign_in(&issuer), flow());
+    // It needs no scope: that is for access tokens.
+    let token = issuer.token(&claims(&issuer, &json!({ "azp": CLIENT })));
+    let who = sign_in.judged(&flow, &token.into()).await.unwrap();
+    assert_eq!(who.id.as_str(), "x:ann");
+}
+
+#[tokio::test]
+async fn an_id_token_that_is_not_of_this_sign_in_names_nobody() {
+    let issuer = TestIssuer::start().await;
+    let (sign_in, flow) = (sign_in(&issuer), flow());
+    let wrong = [
+        json!({ "nonce": "another" }),
+        json!({ "nonce": null }),
+        json!({ "azp": "another" }),
+        json!({ "aud": "https://mcp.example.com/mcp" }),
+        json!({ "iss": "https://another.example" }),
+        json!({ "exp": 1 }),
+    ];
+    for more in wrong {
+        let token = issuer.token(&claims(&issuer, &more));
+        let judged = sign_in.judged(&flow, &token.into()).await;
+        assert!(judged.is_err(), "{more}");
+    }
+    let plain = claims(&issuer, &json!({}));
+    for signing in [
+        Signing::None,
+        Signing::PublicKeyAsSecret,
+        Signing::Foreign,
+        Signing::Unsigned,
+    ] {
+        let token = issuer.signed(&plain, signing);
+        assert!(
+            sign_in.judged(&flow, &token.into()).await.is_err(),
+            "{signing:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_not_to_this_sign_in_ends_it() {
+    let issuer = TestIssuer::start().await;
+    let (sign_in, flow) = (sign_in(&issuer), flow());
+    let answer = |state: &str, from: &str, error: Option<&str>| SignInAnswer {
+        code: Some("code".into()),
+        state: Some(state.to_owned()),
+        issuer: Some(from.to_owned()),
+        error: error.map(str::to_owned),
+    };
+    let own = issuer.url();
+    let cases = [
+        (SignInAnswer::default(), "not begun in this browser"),
+        (answer("another", own, None), "not begun in this browser"),
+        (
+            answer("state", "https://another.example", None),
+            "another issuer",
+        ),
+        (
+            answer("state", own, Some("access_denied<b>")),
+            "access_deniedb",
+        ),
+        // It names no place where codes become tokens.
+        (answer("state", own, None), "token_endpoint"),
+    ];
+    for (answer, says) in cases {
+        let error = sign_in.finish(&flow, answer).await.unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
+    }
+}
+
+#[test]
+fn what_proves_our_client_is_encoded_in_its_parts() {
+    let options = JwtOptions::new("https://idp.example", Audience::OneOf(Vec::new()));
+    let sign_in = SignIn::new(options, "a b".to_owned(), Some("s:+".into())).unwrap();
+    let metadata: Metadata =
+        serde_json::from_value(json!({ "issuer": "x", "jwks_uri": "x" })).unwrap();
+    let (form, proof) = sign_in.form(&metadata, &flow(), &"c&d".into()).unwrap();
+    assert!(
+        form.expose_secret().contains("code=c%26d&"),
+        "{}",
+        form.expose_secret()
+    );
+    let proof = proof.unwrap();
+    assert_eq!(
+        proof.to_str().unwrap(),
+        format!("Basic {}", STANDARD.encode("a+b:s%3A%2B"))
+    );
+    assert!(proof.is_sensitive());
+}
