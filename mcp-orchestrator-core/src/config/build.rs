@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio_util::task::TaskTracker;
 
 use super::cluster::Cluster;
+use super::sign_ins::SignIns;
 use super::{
     BackendKind, ConfiguredCredential, CredentialSource, GatewaySettings, Notice, Settings,
 };
@@ -37,6 +38,7 @@ pub struct Built {
     directory: Arc<Directory>,
     state: StateDir,
     cluster: Cluster,
+    sign_ins: SignIns,
 }
 
 impl Settings {
@@ -67,8 +69,8 @@ impl Settings {
         let cached = Arc::new(CachedResolver::new(resolver, CacheLimits::default()));
         let tasks = TaskTracker::new();
         let store = self.store.open(&state).await?;
-        let installed = Installations::new(Arc::clone(&store));
-        let installed = InstalledResolver::open(installed, &tasks).await?;
+        let installations = Installations::new(Arc::clone(&store));
+        let (installed, sign_ins) = self.installed(installations, &tasks).await?;
         let tokens = TokenAuthenticator::open(Arc::clone(&store), &tasks).await?;
         let directory = Arc::new(Directory::new(&self.people));
         let links = Arc::new(Links::new(store, Arc::clone(&directory)));
@@ -94,8 +96,9 @@ impl Settings {
         let (catalog, people) = (Arc::clone(&router), Arc::clone(&directory));
         let installer = Installer::new(orchestrator.clone(), catalog, installed, people);
         Ok(Built {
+            installer: Arc::new(sign_ins.join(installer)),
+            sign_ins,
             orchestrator,
-            installer: Arc::new(installer),
             links,
             key,
             tokens: Arc::new(tokens),
@@ -173,6 +176,7 @@ impl Built {
     /// Gives up what it holds in a cluster, so that the next process need not wait for it. It is the last thing to do, after
     /// [`Orchestrator::shutdown`].
     pub async fn leave(&self) {
+        self.sign_ins.finish().await;
         self.cluster.leave().await;
     }
 

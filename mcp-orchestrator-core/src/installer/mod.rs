@@ -2,6 +2,8 @@
 //! works.
 
 mod info;
+#[cfg(feature = "oauth")]
+mod sign_in;
 mod values;
 
 use std::collections::{BTreeMap, HashSet};
@@ -45,7 +47,22 @@ pub struct Installer {
     router: Arc<TableRouter>,
     installed: Arc<InstalledResolver>,
     directory: Arc<Directory>,
+    #[cfg(feature = "oauth")]
+    sign_ins: Option<crate::credential::Authorizations>,
 }
+
+/// A credential on its way into the store.
+struct Prepared<'l> {
+    key: InstallationKey,
+    spec: Arc<ServerSpec>,
+    stored: StoredCredential,
+    precondition: Precondition,
+    check: bool,
+    link: Option<ByLink<'l>>,
+}
+
+/// The link by which something is installed, which is used up by it.
+pub type ByLink<'l> = (&'l Links, &'l LinkId);
 
 impl Installer {
     /// An installer of this orchestrator's catalog.
@@ -60,6 +77,8 @@ impl Installer {
             router,
             installed,
             directory,
+            #[cfg(feature = "oauth")]
+            sign_ins: None,
         }
     }
 
@@ -119,7 +138,7 @@ impl Installer {
         &self,
         actor: &Actor,
         new: NewInstallation,
-        link: (&Links, &LinkId),
+        link: ByLink<'_>,
     ) -> Result<InstallationInfo> {
         self.install_once(actor, new, Some(link)).await
     }
@@ -128,7 +147,7 @@ impl Installer {
         &self,
         actor: &Actor,
         new: NewInstallation,
-        link: Option<(&Links, &LinkId)>,
+        link: Option<ByLink<'_>>,
     ) -> Result<InstallationInfo> {
         let action = if new.rotate {
             Action::Rotate
@@ -145,7 +164,7 @@ impl Installer {
         &self,
         actor: &Actor,
         new: NewInstallation,
-        link: Option<(&Links, &LinkId)>,
+        link: Option<ByLink<'_>>,
     ) -> Result<InstallationInfo> {
         let spec = self.allowed(actor, &new.key)?;
         let (precondition, before) = self.before(&new).await?;
@@ -155,10 +174,31 @@ impl Installer {
             values: values::complete(&spec, before.as_ref(), new.values)?,
             settings: info::settings(actor),
             expires_at: new.expires_at,
+            renewal: None,
         };
-        let server = &new.key.server;
+        let prepared = Prepared {
+            key: new.key,
+            spec,
+            stored,
+            precondition,
+            check: new.check,
+            link,
+        };
+        self.store(actor, prepared).await
+    }
+
+    /// Tries a credential and stores it. Nothing is stored, and nothing of it runs on, where it does not work.
+    async fn store(&self, actor: &Actor, prepared: Prepared<'_>) -> Result<InstallationInfo> {
+        let Prepared {
+            key,
+            spec,
+            stored,
+            precondition,
+            check,
+            link,
+        } = prepared;
         let candidate = Arc::new(Credential {
-            owner: new.key.owner.clone(),
+            owner: key.owner.clone(),
             revision: stored.revision.clone(),
             generation: stored.generation,
             values: stored.values.clone(),
@@ -166,29 +206,29 @@ impl Installer {
         });
         let mut tried = Tried {
             orchestrator: &self.orchestrator,
-            server: new.key.server.clone(),
+            server: key.server.clone(),
             candidate,
             kept: false,
         };
-        if new.check {
+        if check {
             let (principal, candidate) = (&actor.principal, &tried.candidate);
             let trying = self
                 .orchestrator
-                .try_credential(principal, server, candidate);
+                .try_credential(principal, &key.server, candidate);
             trying.await?;
         }
         if let Some((links, id)) = link
             && !links.take(id).await?
         {
             let text = "this link was used meanwhile, or has ended";
-            return Err(Error::new(ErrorKind::NoRoute, text).with_server(server));
+            return Err(Error::new(ErrorKind::NoRoute, text).with_server(&key.server));
         }
         let installations = self.installed.installations();
-        installations.put(&new.key, &stored, precondition).await?;
+        installations.put(&key, &stored, precondition).await?;
         tried.kept = true;
-        self.installed.seen(&new.key).await?;
-        tracing::info!(%server, owner = %new.key.owner, by = %actor.principal.id, "installed");
-        Ok(InstallationInfo::new(new.key, &stored, Some(&spec)))
+        self.installed.seen(&key).await?;
+        tracing::info!(server = %key.server, owner = %key.owner, by = %actor.principal.id, "installed");
+        Ok(InstallationInfo::new(key, &stored, Some(&spec)))
     }
 
     /// Tries what is installed, and answers how many tools the server lists with it. What runs with it is asked.

@@ -13,6 +13,7 @@ pub use self::container::{
 };
 pub use self::declared::{DeclaredTool, WithoutCredential};
 pub use self::limits::Limits;
+pub use self::oauth::{OAuthClient, OAuthGrant, OAuthSpec};
 use crate::credential::OwnerKind;
 use crate::id::{BackendName, ServerId, SlotName};
 use crate::protocol::Era;
@@ -22,6 +23,7 @@ mod container;
 mod declared;
 mod digest;
 mod limits;
+mod oauth;
 
 /// One MCP server of the catalog.
 #[derive(Clone, Debug)]
@@ -38,6 +40,8 @@ pub struct ServerSpec {
     pub inherit_env: Vec<String>,
     /// The secrets that it needs; none means one instance for all.
     pub slots: Vec<CredentialSlot>,
+    /// How the token of one of its slots is obtained by OAuth; `None`: whoever installs it gives all values.
+    pub oauth: Option<OAuthSpec>,
     /// For whom it may be installed.
     pub install: Vec<OwnerKind>,
     /// What a caller without a credential is shown of it.
@@ -266,6 +270,7 @@ impl ServerSpec {
             env: BTreeMap::new(),
             inherit_env: Vec::new(),
             slots: Vec::new(),
+            oauth: None,
             install: OwnerKind::ALL.to_vec(),
             without_credential: WithoutCredential::default(),
             era: EraChoice::default(),
