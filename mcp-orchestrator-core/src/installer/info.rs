@@ -81,6 +81,19 @@ pub struct InstallationInfo {
     pub installed_by: Option<String>,
     /// When it ends.
     pub expires_at: Option<SystemTime>,
+    /// Who renews it.
+    pub renewing: Renewing,
+}
+
+/// Who renews a credential when it ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Renewing {
+    /// Its owner, who sets it up again.
+    Owner,
+    /// It is renewed by itself.
+    Itself,
+    /// It was, and cannot be any more, for this reason: its owner has to sign in again.
+    Ended(String),
 }
 
 impl InstallationInfo {
@@ -100,7 +113,13 @@ impl InstallationInfo {
         });
         let at = stored.settings.get(INSTALLED_AT);
         let at = at.and_then(|at| at.parse().ok()).map(Duration::from_secs);
+        let renewing = match stored.renewal.as_ref().map(|renewal| &renewal.ended) {
+            None => Renewing::Owner,
+            Some(None) => Renewing::Itself,
+            Some(Some(why)) => Renewing::Ended(why.clone()),
+        };
         Self {
+            renewing,
             revision: stored.revision.clone(),
             slots: slots.collect(),
             installed_at: at.map(|at| SystemTime::UNIX_EPOCH + at),

@@ -13,7 +13,7 @@ use std::time::SystemTime;
 
 use secrecy::SecretString;
 
-pub use self::info::{Actor, CatalogEntry, InstallationInfo};
+pub use self::info::{Actor, CatalogEntry, InstallationInfo, Renewing};
 use crate::audit::{Action, AuditEvent, Recording};
 use crate::auth::{Directory, PrincipalKind};
 use crate::credential::{

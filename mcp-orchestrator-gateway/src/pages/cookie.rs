@@ -19,6 +19,8 @@ pub(super) enum Cookie {
     Form,
     /// A sign-in on its way.
     Flow,
+    /// By which link a sign-in at an upstream's provider began.
+    OAuth,
 }
 
 impl Cookie {
@@ -27,6 +29,7 @@ impl Cookie {
             Self::Session => "mcpo-session",
             Self::Form => "mcpo-form",
             Self::Flow => "mcpo-flow",
+            Self::OAuth => "mcpo-oauth",
         }
     }
 

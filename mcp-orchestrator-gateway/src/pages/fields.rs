@@ -9,6 +9,7 @@ use mcp_orchestrator_core::server::{CredentialSlot, Injection, ServerSpec};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::form::Form;
+use super::oauth;
 
 /// A shorter value is not looked for in what is shown.
 const SHORT: usize = 4;
@@ -21,9 +22,33 @@ fn name(slot: &CredentialSlot) -> String {
     format!("slot.{}", slot.name)
 }
 
+/// The slots whose values are typed in: all but that of a token for which somebody signs in.
+fn typed(server: &ServerSpec) -> impl Iterator<Item = &CredentialSlot> {
+    let token = server.oauth.as_ref().filter(|_| oauth::signs_in(server));
+    let token = token.map(|oauth| &oauth.slot);
+    server
+        .slots
+        .iter()
+        .filter(move |slot| Some(&slot.name) != token)
+}
+
+/// The button of a form that sets a server up, and what it does.
+pub(super) fn button(server: &ServerSpec) -> (&'static str, &'static str) {
+    if oauth::signs_in(server) {
+        return (
+            "Sign in",
+            "You sign in at the server's provider. The token that it gives is tried before it is stored, and renewed by itself.",
+        );
+    }
+    (
+        "Try and store",
+        "The server is started with what you give, and its tools are listed, before anything is stored.",
+    )
+}
+
 /// What a form says of a server's slots.
 pub(super) fn read(server: &ServerSpec, form: &mut Form) -> Values {
-    let given = server.slots.iter().filter_map(|slot| {
+    let given = typed(server).filter_map(|slot| {
         let value = form.take(&name(slot))?;
         let value = match slot.inject {
             // A browser ends lines as no file does.
@@ -51,7 +76,7 @@ pub(super) fn all(
     given: &Values,
 ) -> Markup {
     html! {
-        @for (number, slot) in server.slots.iter().enumerate() {
+        @for (number, slot) in typed(server).enumerate() {
             @let kept = installed.and_then(|info| info.slots.get(&slot.name));
             (field(slot, &format!("slot-{number}"), (kept, given.get(&slot.name))))
         }

@@ -16,6 +16,7 @@ use mcp_orchestrator_core::server::ServerSpec;
 use super::fields::{self, Values};
 use super::form::{Form, Proof};
 use super::html::{Page, message};
+use super::oauth;
 use super::visitor::Visitor;
 use super::{Pages, Shared, refused};
 
@@ -56,11 +57,20 @@ pub(super) async fn submit(
     };
     let values = fields::read(&opened.server, &mut form);
     let subject = &opened.link.subject;
+    let key = InstallationKey {
+        server: subject.server.clone(),
+        owner: subject.owner.clone(),
+    };
+    if oauth::signs_in(&opened.server) {
+        let new = (&opened.visitor.actor, &key, values);
+        let begun = oauth::begin(&pages, &parts, new, Some(&id)).await;
+        return begun.unwrap_or_else(|error| {
+            let wrong = (error.to_string(), Values::new());
+            page(&pages, &parts, &opened, Some(wrong))
+        });
+    }
     let new = NewInstallation {
-        key: InstallationKey {
-            server: subject.server.clone(),
-            owner: subject.owner.clone(),
-        },
+        key,
         values: values.clone(),
         expires_at: None,
         rotate: opened.installed.is_some(),
@@ -72,7 +82,7 @@ pub(super) async fn submit(
         .install_by_link(&opened.visitor.actor, new, once)
         .await
     {
-        Ok(_) => done(&pages, &opened),
+        Ok(info) => done(&pages, &info.key, Vec::new()),
         Err(error) => {
             let text = fields::without(&values, error.to_string());
             page(&pages, &parts, &opened, Some((text, values)))
@@ -155,6 +165,7 @@ fn page(
         .iter()
         .map(|slot| slot.name.as_str())
         .collect();
+    let (button, note) = fields::button(&opened.server);
     let body = html! {
         @if let Some(wrong) = &wrong {
             div.told.bad role="alert" { p { strong { "It does not work yet, and nothing was stored." } } p { (wrong) } }
@@ -173,8 +184,8 @@ fn page(
         form method="post" {
             (proof.field())
             (fields::all(&opened.server, opened.installed.as_ref(), &given))
-            div.actions { button type="submit" { "Try and store" } }
-            p.note { "The server is started with what you give, and its tools are listed, before anything is stored." }
+            div.actions { button type="submit" { (button) } }
+            p.note { (note) }
         }
     };
     let title = format!("Connect {}", subject.server);
@@ -189,12 +200,17 @@ fn page(
     page.response()
 }
 
-fn done(pages: &Pages, opened: &Opened) -> Response {
-    let subject = &opened.link.subject;
+/// What is told when it works.
+pub(super) fn done(pages: &Pages, key: &InstallationKey, cookies: Vec<String>) -> Response {
     let body = html! {
-        p.told.good role="status" { (subject.server) " works, and is set up for " (subject.owner) "." }
-        p { "Go back to where you called the tool and call it again; a call that waits goes on by itself. You can close this page." }
+        p.told.good role="status" { (key.server) " works, and is set up for " (key.owner) "." }
+        p {
+            "Go back to where you called the tool and call it again; a call that waits goes on by itself. You can close this \
+             page."
+        }
         p { a href=(pages.at("/servers")) { "All your servers" } }
     };
-    Page::new("Connected", body).response()
+    let mut page = Page::new("Connected", body);
+    page.cookies = cookies;
+    page.response()
 }

@@ -9,6 +9,7 @@ mod fields;
 mod form;
 mod html;
 mod link;
+mod oauth;
 mod provider;
 mod rows;
 mod servers;
@@ -80,6 +81,8 @@ pub fn pages(pages: Pages) -> Router {
             .route(&at("/signin"), get(sign_in::show).post(sign_in::by_token))
             .route(&at("/signin/at/{number}"), get(provider::begin))
             .route(&at("/signin/callback"), get(provider::end))
+            .route(&at("/oauth/callback"), get(oauth::end))
+            .route(&at("/oauth/client.json"), get(oauth::document))
             .route(&at("/signout"), post(sign_in::out));
     }
     router.with_state(Arc::new(pages))

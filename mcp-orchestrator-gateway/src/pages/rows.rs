@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use maud::{Markup, html};
 use mcp_orchestrator_core::credential::{InstallationKey, Owner};
 use mcp_orchestrator_core::id::ServerId;
-use mcp_orchestrator_core::installer::InstallationInfo;
+use mcp_orchestrator_core::installer::{InstallationInfo, Renewing};
 use mcp_orchestrator_core::time::utc;
 
 use super::Pages;
@@ -67,10 +67,12 @@ fn state(installed: Option<&InstallationInfo>) -> Markup {
         @match installed {
             None => p.note { "not installed" },
             Some(info) => {
-                @match info.expires_at {
-                    Some(at) if at <= now => p.state.bad { "expired " (when(at)) ": set it up again" },
-                    Some(at) => p.state.good { "installed, counts until " (when(at)) },
-                    None => p.state.good { "installed" },
+                @match (&info.renewing, info.expires_at) {
+                    (Renewing::Ended(why), _) => p.state.bad { "sign in again: " (why) },
+                    (Renewing::Itself, _) => p.state.good { "installed, renewed by itself" },
+                    (Renewing::Owner, Some(at)) if at <= now => p.state.bad { "expired " (when(at)) ": set it up again" },
+                    (Renewing::Owner, Some(at)) => p.state.good { "installed, counts until " (when(at)) },
+                    (Renewing::Owner, None) => p.state.good { "installed" },
                 }
                 p.note {
                     @if let Some(at) = info.installed_at { (when(at)) }

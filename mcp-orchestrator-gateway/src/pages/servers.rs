@@ -17,6 +17,7 @@ use mcp_orchestrator_core::{Error, ErrorKind, Result};
 use super::fields::{self, Values};
 use super::form::{Form, Proof};
 use super::html::Page;
+use super::oauth;
 use super::rows;
 use super::visitor::Visitor;
 use super::{Pages, Shared, refused};
@@ -57,6 +58,14 @@ pub(super) async fn install(
         Err(response) => return response,
     };
     let values = fields::read(&chosen.server, &mut form_);
+    if oauth::signs_in(&chosen.server) {
+        let new = (&visitor.actor, &chosen.key, values);
+        let begun = oauth::begin(&pages, &parts, new, None).await;
+        return begun.unwrap_or_else(|error| {
+            let wrong = (error.to_string(), Values::new());
+            form(&pages, &parts, (&visitor, &chosen), Some(wrong))
+        });
+    }
     let new = NewInstallation {
         key: chosen.key.clone(),
         values: values.clone(),
@@ -236,6 +245,7 @@ fn form(
     let proof = Proof::new(pages, parts, visitor.id());
     let (wrong, given) =
         failed.map_or((None, BTreeMap::new()), |(text, given)| (Some(text), given));
+    let (button, note) = fields::button(&chosen.server);
     let body = html! {
         @if let Some(wrong) = &wrong {
             div.told.bad role="alert" { p { strong { "It does not work yet, and nothing was stored." } } p { (wrong) } }
@@ -245,10 +255,10 @@ fn form(
             (proof.field())
             (fields::all(&chosen.server, chosen.installed.as_ref(), &given))
             div.actions {
-                button type="submit" { "Try and store" }
+                button type="submit" { (button) }
                 a.button.quiet href=(pages.at("/servers")) { "Back" }
             }
-            p.note { "The server is started with what you give, and its tools are listed, before anything is stored." }
+            p.note { (note) }
         }
     };
     let verb = if chosen.installed.is_some() {

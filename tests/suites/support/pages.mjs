@@ -29,6 +29,7 @@ async function locally() {
   await browser.type('token', 'bad-token-of-mine');
   await browser.choose('site', 'a "quoted" <b>site</b>');
   await browser.press('Try and store');
+  await until(browser, 'nothing was stored');
   const text = await browser.text();
   check('local: what does not work is told', text.includes('exit status 1') && text.includes('nothing was stored'), text);
   check('local: the value is not', !text.includes('bad-token-of-mine'), text);
@@ -38,23 +39,22 @@ async function locally() {
   await browser.run('document.querySelector("input[type=password]").focus()');
   for (const letter of 'good-local') await browser.key(letter);
   await browser.key('\uE007');
-  for (let tries = 0; tries < 100 && !(await browser.text()).includes('is set up for'); tries += 1) await new Promise((done) => setTimeout(done, 50));
-  check('local: it works', (await browser.text()).includes('tracker works'), await browser.text());
+  check('local: it works', await until(browser, 'tracker works'), await browser.text());
   await browser.picture(folder, 'done', 390);
   const result = await call(local, 'tracker__whoami');
   check('local: the same call works', result.content[0].text === sha('good-local'), JSON.stringify(result));
   await browser.go(url);
-  check('local: a second use is refused', (await browser.text()).includes('does not count any more'), await browser.text());
+  check('local: a second use is refused', await until(browser, 'does not count any more'), await browser.text());
   await browser.go(new URL('/servers', local).href);
   await harmless(browser, 'the catalog');
   check('local: the list fits a phone', await browser.picture(folder, 'servers', 390), 'it is wider than the window');
   await browser.picture(folder, 'servers', 1200);
   await browser.press('Test');
-  check('local: what is installed is tried', (await browser.text()).includes('lists 1 tools'), await browser.text());
+  check('local: what is installed is tried', await until(browser, 'lists 1 tools'), await browser.text());
   await browser.press('Remove');
   await browser.picture(folder, 'remove', 390);
   await browser.press('Remove');
-  check('local: it is removed', (await browser.text()).includes('is removed'), await browser.text());
+  check('local: it is removed', await until(browser, 'is removed'), await browser.text());
   await browser.end();
 }
 
@@ -73,19 +73,19 @@ async function byTokens() {
   await evesBrowser.picture(folder, 'sign-in', 390);
   check('tokens: who is not known is told nothing', !(await evesBrowser.text()).includes('tracker'), await evesBrowser.text());
   await signIn(evesBrowser, url, 'mcpo_wrong');
-  check('tokens: a wrong token is refused', (await evesBrowser.text()).includes('does not hold'), await evesBrowser.text());
+  check('tokens: a wrong token is refused', await until(evesBrowser, 'does not hold'), await evesBrowser.text());
   await signIn(evesBrowser, url, eve);
-  check('tokens: somebody else is refused', (await evesBrowser.text()).includes('for somebody else'), await evesBrowser.text());
+  check('tokens: somebody else is refused', await until(evesBrowser, 'for somebody else'), await evesBrowser.text());
   await evesBrowser.picture(folder, 'refused', 390);
   await signIn(annsBrowser, url, ann);
   await harmless(annsBrowser, 'the link');
-  check('tokens: every field is shown as it is', (await annsBrowser.text()).includes(evil), await annsBrowser.text());
+  check('tokens: every field is shown as it is', await until(annsBrowser, evil), await annsBrowser.text());
   await annsBrowser.picture(folder, 'ann', 1200);
   await forged(annsBrowser, url);
   await annsBrowser.go(url);
   await annsBrowser.type('token', 'good-ann');
   await annsBrowser.press('Try and store');
-  check('tokens: it works', (await annsBrowser.text()).includes('tracker works'), await annsBrowser.text());
+  check('tokens: it works', await until(annsBrowser, 'tracker works'), await annsBrowser.text());
   const result = await call(tokens, 'tracker__whoami', ann);
   check('tokens: the same call works', result.content[0].text === sha('good-ann'), JSON.stringify(result));
   await harmless(annsBrowser, 'the end');
@@ -108,21 +108,52 @@ async function byProvider() {
   await annsBrowser.go(url);
   await annsBrowser.picture(folder, 'provider', 390);
   await atProvider(evesBrowser, url, 'eve');
-  check('provider: somebody else is refused', (await evesBrowser.text()).includes('for somebody else'), await evesBrowser.text());
+  check('provider: somebody else is refused', await until(evesBrowser, 'for somebody else'), await evesBrowser.text());
   await atProvider(annsBrowser, url, 'ann');
   check('provider: one signs in and is back at the link', (await annsBrowser.at()) === url, await annsBrowser.at());
   await annsBrowser.type('token', 'good-by-provider');
   await annsBrowser.press('Try and store');
-  check('provider: it works', (await annsBrowser.text()).includes('tracker works'), await annsBrowser.text());
+  check('provider: it works', await until(annsBrowser, 'tracker works'), await annsBrowser.text());
   const result = await call(provider, 'tracker__whoami', ann);
   check('provider: the same call works', result.content[0].text === sha('good-by-provider'), JSON.stringify(result));
+  await byOAuth(annsBrowser, evesBrowser, ann);
   // The answer to a sign-in of one browser is of no use in another.
   await evesBrowser.go(new URL('/signin/callback?code=x&state=y', provider).href);
-  check('provider: an answer that nobody waits for is refused', (await evesBrowser.text()).includes('Nobody is signed in'), await evesBrowser.text());
+  check('provider: an answer that nobody waits for is refused', await until(evesBrowser, 'Nobody is signed in'), await evesBrowser.text());
   await annsBrowser.go(new URL('/servers', provider).href);
   await annsBrowser.press('Sign out');
-  check('provider: one signs out', (await annsBrowser.text()).includes('Who are you?'), await annsBrowser.text());
+  check('provider: one signs out', await until(annsBrowser, 'Who are you?'), await annsBrowser.text());
   await Promise.all([annsBrowser.end(), evesBrowser.end()]);
+}
+
+// What a page comes to say by itself.
+async function until(browser, words) {
+  for (let tries = 0; tries < 200; tries += 1) {
+    const text = await browser.text().catch(() => '');
+    if (text.includes(words)) return true;
+    await new Promise((done) => setTimeout(done, 50));
+  }
+  return false;
+}
+
+// A server whose token its own provider gives.
+async function byOAuth(browser, other, token) {
+  const url = await link(provider, 'drive__whoami', token);
+  await browser.go(url);
+  check('oauth: there is no token to type in', (await browser.run('return document.querySelectorAll("input[type=password]").length')) === 0);
+  await browser.picture(folder, 'oauth', 390);
+  await browser.press('Sign in');
+  check('oauth: one signs in and it works', await until(browser, 'drive works'), await browser.text());
+  check('oauth: nothing of it is left in the address', !(await browser.run('return document.body.innerHTML')).includes('code='));
+  const result = await call(provider, 'drive__whoami', token);
+  check('oauth: the same call works', result.content?.[0]?.text === 'you are ann', JSON.stringify(result));
+  const back = await browser.at();
+  await browser.go(url);
+  check('oauth: a second use is refused', await until(browser, 'does not count any more'), await browser.text());
+  await other.go(back);
+  check("oauth: somebody else's coming back is refused", await until(other, 'Nothing was stored'), await other.text());
+  await browser.go(new URL('/servers', provider).href);
+  check('oauth: the list tells that it is renewed', await until(browser, 'renewed by itself'), await browser.text());
 }
 
 // A page of somebody else sends the form of the link from a browser that is signed in.
@@ -132,7 +163,7 @@ async function forged(browser, url) {
   await new Promise((done) => server.listen(0, '127.0.0.1', done));
   await browser.go(`http://127.0.0.1:${server.address().port}/`);
   await browser.press('Win');
-  check('tokens: a forged form is refused', (await browser.text()).includes('not made by a page'), await browser.text());
+  check('tokens: a forged form is refused', await until(browser, 'not made by a page'), await browser.text());
   server.close();
 }
 

@@ -1,0 +1,154 @@
+//! Signing in at an upstream server's provider: from a form of ours to there, and back with a code that becomes the token.
+
+use std::time::{Duration, SystemTime};
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use http::header::{CONTENT_TYPE, REFRESH};
+use http::request::Parts;
+use http::{HeaderValue, StatusCode};
+use maud::html;
+use mcp_orchestrator_core::Result;
+use mcp_orchestrator_core::credential::{
+    AuthorizationAnswer, InstallationKey, LinkId, client_document,
+};
+use mcp_orchestrator_core::installer::{Actor, InstallationInfo};
+use mcp_orchestrator_core::server::{OAuthGrant, ServerSpec};
+use mcp_orchestrator_core::{Error, ErrorKind};
+use serde::{Deserialize, Serialize};
+
+use super::cookie::Cookie;
+use super::fields::Values;
+use super::html::Page;
+use super::provider::query;
+use super::{Pages, Shared, link, refused};
+use crate::{errors, guard};
+
+/// How long one has at the provider.
+const LIFE: Duration = Duration::from_mins(10);
+const SEAL: &str = "page oauth";
+/// Where providers send browsers back to.
+const CALLBACK: &str = "/oauth/callback";
+
+/// By which link a sign-in began, as the browser keeps it, sealed.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    state: String,
+    link: String,
+    until: SystemTime,
+}
+
+/// Whether somebody signs in to set a server up, and types no token in.
+pub(super) fn signs_in(server: &ServerSpec) -> bool {
+    let oauth = server.oauth.as_ref();
+    oauth.is_some_and(|oauth| oauth.grant == OAuthGrant::AuthorizationCode)
+}
+
+/// Sends the browser to the provider of a server's tokens.
+///
+/// # Errors
+/// Why nobody can sign in there.
+pub(super) async fn begin(
+    pages: &Pages,
+    parts: &Parts,
+    (actor, key, values): (&Actor, &InstallationKey, Values),
+    link: Option<&LinkId>,
+) -> Result<Response> {
+    let Some(base) = pages.links.page() else {
+        let text = "this gateway has no address that a browser could come back to: set public_url";
+        return Err(Error::new(ErrorKind::Unsupported, text));
+    };
+    let redirect = format!("{base}{CALLBACK}");
+    let installer = &pages.installer;
+    let begun = installer.begin_sign_in(actor, key, values, &redirect);
+    let begun = begun.await?;
+    let rest = begun.url.split_once("://").map_or("", |(_, rest)| rest);
+    let host = rest.split(['/', '?']).next().unwrap_or_default();
+    // A form may lead to ourselves alone, so the way on is a page's, not a form's.
+    let body = html! {
+        p { "You sign in at " strong { (host) } ", and agree to what " (key.server) " may do there." }
+        div.actions { a.button href=(begun.url) { "Go on" } }
+    };
+    let mut page = Page::new("One moment", body);
+    if let Some(link) = link {
+        let kept = Kept {
+            state: begun.state.clone(),
+            link: link.as_str().to_owned(),
+            until: SystemTime::now() + LIFE,
+        };
+        let plain = serde_json::to_vec(&kept).expect("texts and a time are JSON");
+        let sealed = pages.key.seal(SEAL, b"", &plain);
+        let cookie = Cookie::OAuth.keep(parts, &pages.options, (&sealed, LIFE));
+        page.cookies.push(cookie);
+    }
+    let mut response = page.response();
+    if let Ok(to) = HeaderValue::from_str(&format!("0; url={}", begun.url)) {
+        response.headers_mut().insert(REFRESH, to);
+    }
+    Ok(response)
+}
+
+/// The browser comes back.
+pub(super) async fn end(State(pages): State<Shared>, request: Request) -> Response {
+    let (parts, _) = request.into_parts();
+    let visitor = match pages.visitor(&parts).await {
+        Ok(visitor) => visitor,
+        Err(response) => return response,
+    };
+    match ended(&pages, &parts, &visitor.actor).await {
+        Ok(info) => {
+            let gone = Cookie::OAuth.drop(&parts, &pages.options);
+            link::done(&pages, &info.key, vec![gone])
+        }
+        Err(error) => failed(&pages, &error),
+    }
+}
+
+async fn ended(pages: &Pages, parts: &Parts, actor: &Actor) -> Result<InstallationInfo> {
+    let state = query(parts, "state").unwrap_or_default();
+    let answer = AuthorizationAnswer {
+        code: query(parts, "code").map(Into::into),
+        issuer: query(parts, "iss"),
+        error: query(parts, "error"),
+    };
+    let link = kept(pages, parts).filter(|kept| kept.state == state);
+    let link = link.and_then(|kept| LinkId::parse(&kept.link));
+    let link = link.as_ref().map(|id| (&*pages.links, id));
+    let installer = &pages.installer;
+    installer.finish_sign_in(actor, &state, answer, link).await
+}
+
+fn kept(pages: &Pages, parts: &Parts) -> Option<Kept> {
+    let sealed = Cookie::OAuth.read(parts, &pages.options)?;
+    let plain = pages.key.open(SEAL, b"", sealed)?;
+    let kept: Kept = serde_json::from_slice(&plain).ok()?;
+    (kept.until > SystemTime::now()).then_some(kept)
+}
+
+fn failed(pages: &Pages, error: &Error) -> Response {
+    let body = html! {
+        div.told.bad role="alert" { p { strong { "Nothing was stored." } } p { (error) } }
+        p { "Open the link again, or call the tool again for a new one." }
+        p { a href=(pages.at("/servers")) { "All your servers" } }
+    };
+    let status = errors::control_status(error.kind());
+    Page::new("The sign-in did not work", body)
+        .with_status(status)
+        .response()
+}
+
+/// Who this gateway is to issuers, for those who look it up and need no registration.
+pub(super) async fn document(State(pages): State<Shared>, request: Request) -> Response {
+    let (parts, _) = request.into_parts();
+    if let Err(error) = guard::host(&parts, &pages.options) {
+        return refused(&error);
+    }
+    let Some(url) = &pages.options.public_url else {
+        return errors::status(StatusCode::NOT_FOUND);
+    };
+    let mut response = Response::new(Body::from(client_document(url).to_string()));
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(CONTENT_TYPE, json);
+    response
+}
