@@ -323,5 +323,5 @@ impl fmt::Debug for SignInAnswer {
     }
 }
 
-#[cfg(all(test, feature = "test-util"))]
+#[cfg(test)]
 mod tests;
