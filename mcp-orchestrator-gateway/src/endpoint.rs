@@ -157,7 +157,11 @@ impl Gate {
     async fn who(&self, gateway: &GatewayId, parts: &Parts) -> Result<Authenticated> {
         let found = self.authenticator.authenticate(parts).await?;
         let who = found.ok_or_else(|| {
-            let text = "the request carries nothing that is known here and tells who sends it";
+            let text = if parts.headers.contains_key(http::header::AUTHORIZATION) {
+                "the request's token is none that is known here"
+            } else {
+                "the request carries nothing that tells who sends it"
+            };
             Error::new(ErrorKind::Unauthenticated, text)
         })?;
         if !who.principal.is_well_named() {
