@@ -156,14 +156,7 @@ impl Gate {
     /// Who calls, where the gateway is theirs: to all others it does not exist.
     async fn who(&self, gateway: &GatewayId, parts: &Parts) -> Result<Authenticated> {
         let found = self.authenticator.authenticate(parts).await?;
-        let who = found.ok_or_else(|| {
-            let text = if parts.headers.contains_key(http::header::AUTHORIZATION) {
-                "the request's token is none that is known here"
-            } else {
-                "the request carries nothing that tells who sends it"
-            };
-            Error::new(ErrorKind::Unauthenticated, text)
-        })?;
+        let who = found.ok_or_else(|| guard::nobody(parts))?;
         if !who.principal.is_well_named() {
             // Else it could be taken for another kind of caller.
             let text = format!(

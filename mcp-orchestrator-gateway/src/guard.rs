@@ -47,6 +47,16 @@ pub(crate) fn host(parts: &Parts, options: &Options) -> Result<()> {
     Ok(())
 }
 
+/// That nobody can tell who sends a request.
+pub(crate) fn nobody(parts: &Parts) -> Error {
+    let text = if parts.headers.contains_key(http::header::AUTHORIZATION) {
+        "the request's token is none that is known here"
+    } else {
+        "the request carries nothing that tells who sends it"
+    };
+    Error::new(ErrorKind::Unauthenticated, text)
+}
+
 fn listed(list: &[String], value: &str) -> bool {
     let bare = host_of(value);
     list.iter().any(|allowed| {
