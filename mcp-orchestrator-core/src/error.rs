@@ -82,6 +82,20 @@ pub enum ErrorKind {
     Internal,
 }
 
+impl ErrorKind {
+    /// Its word for programs: `StartFailed` → `start_failed`.
+    pub fn word(self) -> String {
+        let mut word = String::new();
+        for c in format!("{self:?}").chars() {
+            if c.is_ascii_uppercase() && !word.is_empty() {
+                word.push('_');
+            }
+            word.push(c.to_ascii_lowercase());
+        }
+        word
+    }
+}
+
 /// Whose fault an error is: what a user reads first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {

@@ -82,6 +82,7 @@ pub mod time;
 pub mod value;
 
 // Tier 1: nouns and seams.
+pub mod audit;
 pub mod auth;
 pub mod call;
 pub mod credential;

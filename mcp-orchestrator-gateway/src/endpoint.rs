@@ -32,7 +32,7 @@ pub struct Endpoint(Arc<Gate>);
 #[derive(Debug)]
 struct Gate {
     orchestrator: Orchestrator,
-    authenticators: AuthenticatorChain,
+    authenticator: Arc<dyn Authenticator>,
     options: Options,
     default: GatewayId,
 }
@@ -49,7 +49,7 @@ impl Endpoint {
     ) -> Result<Self> {
         Ok(Self(Arc::new(Gate {
             orchestrator,
-            authenticators: AuthenticatorChain::new(authenticators)?,
+            authenticator: AuthenticatorChain::of(authenticators)?,
             options,
             default: GatewayId::default_gateway(),
         })))
@@ -155,9 +155,11 @@ impl Gate {
 
     /// Who calls, where the gateway is theirs: to all others it does not exist.
     async fn who(&self, gateway: &GatewayId, parts: &Parts) -> Result<Authenticated> {
-        let found = self.authenticators.authenticate(parts).await?;
-        let who = found
-            .ok_or_else(|| Error::new(ErrorKind::Unauthenticated, "nobody can tell who calls"))?;
+        let found = self.authenticator.authenticate(parts).await?;
+        let who = found.ok_or_else(|| {
+            let text = "the request carries nothing that is known here and tells who sends it";
+            Error::new(ErrorKind::Unauthenticated, text)
+        })?;
         if !who.principal.is_well_named() {
             // Else it could be taken for another kind of caller.
             let text = format!(

@@ -27,6 +27,20 @@ impl AuthenticatorChain {
         }
         Ok(Self(authenticators))
     }
+
+    /// One that stands for all of these: the only one, else a chain. A chain of one would cost each request a step.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn of(
+        authenticators: impl IntoIterator<Item = Arc<dyn Authenticator>>,
+    ) -> Result<Arc<dyn Authenticator>> {
+        let mut all: Vec<_> = authenticators.into_iter().collect();
+        match all.pop() {
+            Some(only) if all.is_empty() => Ok(only),
+            last => Ok(Arc::new(Self::new(all.into_iter().chain(last))?)),
+        }
+    }
 }
 
 #[deny(clippy::missing_trait_methods)]

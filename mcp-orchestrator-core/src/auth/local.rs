@@ -67,7 +67,7 @@ impl LocalAuthenticator {
 }
 
 fn is_forwarded(headers: &HeaderMap) -> bool {
-    FORWARDED.iter().any(|name| headers.contains_key(name))
+    headers.keys().any(|name| FORWARDED.contains(name))
 }
 
 #[async_trait]

@@ -82,6 +82,7 @@ impl Settings {
             .single_principal(single_principal)
             .install_with("mcp-orchestrator")
             .limits(self.auth.limits)
+            .audit(self.audit.open()?)
             .build();
         orchestrator.apply(self.servers.iter().cloned());
         let directory = Arc::new(Directory::new(&self.people));

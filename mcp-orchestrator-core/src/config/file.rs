@@ -12,6 +12,7 @@ use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::audit::AuditEntry;
 use super::file_auth::{AuthEntry, LimitsEntry, TlsEntry};
 use super::file_credentials::CredentialsEntry;
 use super::file_kubernetes::{BackendEntry, KubernetesEntry};
@@ -70,6 +71,8 @@ pub struct File {
     pub tls: Option<TlsEntry>,
     /// How much at once; absent: no limits.
     pub limits: Option<LimitsEntry>,
+    /// Where it is told who did what with whose credential; absent: nowhere.
+    pub audit: Option<AuditEntry>,
     /// How the programs log.
     pub log: Option<LogEntry>,
 }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use super::audit::AuditSettings;
 use super::check;
 use super::file::{File, Typed};
 use super::network::Access;
@@ -22,6 +23,7 @@ pub(super) struct Globals {
     pub(super) access: Access,
     pub(super) stores: Stores,
     pub(super) log: LogSettings,
+    pub(super) audit: Option<AuditSettings>,
 }
 
 impl Globals {
@@ -64,6 +66,7 @@ impl Globals {
         set(scope, "max_body_bytes", &mut self.max_body_bytes, size);
         self.access.take(scope, file);
         self.stores.take(scope, file);
+        AuditSettings::take(&mut self.audit, scope, file);
         if let Some(log) = &file.log {
             self.log.format = log.format.unwrap_or(self.log.format);
             let path = scope.path.key("log");

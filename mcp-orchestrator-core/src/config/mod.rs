@@ -8,6 +8,7 @@
 //! the library (`server`, `credentials`, `gateways`, `globals`). A value that came from a variable, and any value of
 //! `env` and `headers` in a foreign file, is [`Text::Secret`](crate::value::Text::Secret) from there on.
 
+mod audit;
 mod auth;
 #[cfg(feature = "jwt")]
 mod authenticators;
@@ -54,6 +55,7 @@ mod typed;
 mod units;
 mod write;
 
+pub use self::audit::{AuditEntry, AuditSettings};
 pub use self::auth::{AuthSettings, IssuerSettings, SignInClient, TlsSettings};
 pub use self::backends::BackendOptions;
 pub use self::build::Built;

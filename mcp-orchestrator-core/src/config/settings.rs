@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::audit::AuditSettings;
 use super::auth::AuthSettings;
 use super::file::LogFormat;
 use super::stores::StoreSettings;
@@ -44,6 +45,8 @@ pub struct Settings {
     pub max_body_bytes: usize,
     /// Who may call, and how the gateway stands on a network.
     pub auth: AuthSettings,
+    /// Where it is told who did what.
+    pub audit: AuditSettings,
     /// How the programs log.
     pub log: LogSettings,
     /// The files, as they were named: what a reload watches.

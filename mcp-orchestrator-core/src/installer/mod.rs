@@ -12,6 +12,7 @@ use std::time::SystemTime;
 use secrecy::SecretString;
 
 pub use self::info::{Actor, CatalogEntry, InstallationInfo};
+use crate::audit::{Action, AuditEvent, Recording};
 use crate::auth::{Directory, PrincipalKind};
 use crate::credential::{
     Credential, Generation, InstallationKey, InstalledResolver, Owner, Precondition, Revision,
@@ -107,6 +108,18 @@ impl Installer {
     /// not fit, [`Conflict`](ErrorKind::Conflict) where one is there already, or none; else why it does not work. Nothing
     /// is stored then.
     pub async fn install(&self, actor: &Actor, new: NewInstallation) -> Result<InstallationInfo> {
+        let action = if new.rotate {
+            Action::Rotate
+        } else {
+            Action::Install
+        };
+        let recording = self.recording(actor, action, &new.key);
+        let installed = self.install_one(actor, new).await;
+        recording.end(&installed);
+        installed
+    }
+
+    async fn install_one(&self, actor: &Actor, new: NewInstallation) -> Result<InstallationInfo> {
         let spec = self.allowed(actor, &new.key)?;
         let (precondition, before) = self.before(&new).await?;
         let stored = StoredCredential {
@@ -150,6 +163,20 @@ impl Installer {
     /// # Errors
     /// [`NoRoute`](ErrorKind::NoRoute) where there is none for this one, and as [`install`](Self::install).
     pub async fn uninstall(&self, actor: &Actor, key: &InstallationKey) -> Result<()> {
+        let recording = self.recording(actor, Action::Uninstall, key);
+        let removed = self.uninstall_one(actor, key).await;
+        recording.end(&removed);
+        removed
+    }
+
+    fn recording(&self, actor: &Actor, action: Action, key: &InstallationKey) -> Recording {
+        let mut event = AuditEvent::new(Some(actor.principal.id.clone()), action);
+        event.server = Some(key.server.clone());
+        event.owner = Some(key.owner.clone());
+        self.orchestrator.audit().begin(event)
+    }
+
+    async fn uninstall_one(&self, actor: &Actor, key: &InstallationKey) -> Result<()> {
         self.may_manage(actor, &key.owner)?;
         let installations = self.installed.installations();
         if !installations.delete(key, Precondition::Any).await? {

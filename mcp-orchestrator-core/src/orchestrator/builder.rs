@@ -11,6 +11,7 @@ use super::limits::{InFlight, Limits};
 use super::subscriptions::Subscriptions;
 use super::tasks::Tasks;
 use super::{Held, Inner, LEARN_AT_ONCE, Orchestrator, conflicts, control, credentials};
+use crate::audit::Audit;
 use crate::catalog::Catalog;
 use crate::credential::{Credential, CredentialRequest, CredentialResolver};
 use crate::error::Result;
@@ -34,6 +35,7 @@ pub struct Builder {
     session_idle: Duration,
     limits: Limits,
     install_with: Option<Arc<str>>,
+    audit: Audit,
 }
 
 impl Builder {
@@ -101,6 +103,13 @@ impl Builder {
         self
     }
 
+    /// Who is told of every call; nobody where nothing is said.
+    #[must_use]
+    pub fn audit(mut self, audit: Audit) -> Self {
+        self.audit = audit;
+        self
+    }
+
     /// The orchestrator, without servers yet. Must be called within a tokio runtime.
     pub fn build(self) -> Orchestrator {
         let resolver = self.resolver.unwrap_or_else(|| Arc::new(NoCredentials));
@@ -132,6 +141,7 @@ impl Builder {
                 no_credential: Arc::new(Credential::none()),
                 session_idle: self.session_idle,
                 install_with: self.install_with,
+                audit: self.audit,
                 in_flight: InFlight::new(self.limits),
                 draining: tokio_util::sync::CancellationToken::new(),
             }
@@ -163,6 +173,7 @@ impl Orchestrator {
             sessions: 100_000,
             session_idle: Duration::from_hours(1),
             install_with: None,
+            audit: Audit::default(),
             limits: Limits::default(),
         }
     }

@@ -306,9 +306,7 @@ impl Inner {
         reply: Reply,
         key: InstanceKey,
     ) -> Reply {
-        let several = self.view(context).is_ok_and(|view| view.entries.len() > 1);
-        let watch = super::watch::Watch::new(self, context, route, key, several);
-        watch.reply(reply)
+        super::watch::Watch::new(self, context, route, key).reply(reply)
     }
 }
 

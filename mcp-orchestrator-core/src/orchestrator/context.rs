@@ -5,10 +5,12 @@ use std::sync::Arc;
 use secrecy::SecretString;
 
 use super::Inner;
+use super::audited::Trail;
 use crate::auth::Principal;
 use crate::call::Call;
+use crate::credential::Credential;
 use crate::id::GatewayId;
-use crate::pool::Caller;
+use crate::pool::{Caller, Spec};
 use crate::protocol::Era;
 use crate::runtime::{Progress, Scope};
 use crate::server::{Isolation, Launch, ServerSpec};
@@ -23,6 +25,8 @@ pub(super) struct Context {
     pub(super) token: Option<SecretString>,
     /// Where it is told what a start waits for; none: nobody wants to know.
     pub(super) progress: Option<Progress>,
+    /// Its audit event; none: nobody wants to know.
+    pub(super) trail: Option<Arc<Trail>>,
 }
 
 impl Context {
@@ -40,6 +44,7 @@ impl Context {
             },
             token: call.token.clone(),
             progress: None,
+            trail: None,
         }
     }
 
@@ -62,6 +67,7 @@ impl Context {
             session: Some(Arc::clone(session)),
             token: None,
             progress: None,
+            trail: None,
         }
     }
 
@@ -74,6 +80,16 @@ impl Context {
             caller: Caller::engine(Era::Modern),
             token: None,
             progress: None,
+            trail: None,
+        }
+    }
+
+    /// Notes for the audit log where the call goes, and with whose credential.
+    pub(super) fn goes_to(&self, spec: &Spec, credential: Option<&Credential>) {
+        if let Some(trail) = &self.trail {
+            let slots = !spec.server.slots.is_empty();
+            let owner = credential.filter(|_| slots).map(|it| &it.owner);
+            trail.goes_to(&spec.server.id, owner);
         }
     }
 

@@ -111,7 +111,9 @@ impl Inner {
         let counts = self.in_flight.enter(&context.principal.id, server)?;
         let deadline = Instant::now() + spec.server.limits.call_timeout;
         let sent = async {
-            let credential = self.credential(context, &spec, rule, None).await?;
+            let credential = self.credential(context, &spec, rule, None).await;
+            let credential = credential.inspect_err(|_| context.goes_to(&spec, None))?;
+            context.goes_to(&spec, Some(&credential));
             match self
                 .once(context, &spec, &credential, &work, deadline)
                 .await
@@ -186,6 +188,9 @@ impl Inner {
             }
         }
         lease.serves();
+        if let Some(trail) = &context.trail {
+            trail.reached(&lease.key);
+        }
         let outgoing = Outgoing {
             message: work.message.clone(),
             edits: work.edits.clone(),

@@ -3,6 +3,7 @@
 //! An [`Orchestrator`] is made by a [`Builder`] from any implementation of each seam. It has no HTTP in it: a gateway
 //! turns requests into [`Call`]s, and a [`Reply`] into JSON or a stream.
 
+mod audited;
 mod builder;
 mod calls;
 mod conflicts;
@@ -45,6 +46,7 @@ pub use self::limits::Limits;
 use self::lists::Refreshing;
 use self::subscriptions::Subscriptions;
 use self::tasks::Tasks;
+use crate::audit::Audit;
 use crate::call::{Call, Dialect, Listen, Notify, Reply};
 use crate::catalog::{Catalog, ListKey};
 use crate::credential::{Credential, CredentialResolver};
@@ -61,6 +63,8 @@ use crate::server::ServerSpec;
 use crate::session::Sessions;
 use crate::transport::Party;
 
+/// How long the audit log has at the end, to write what it has taken.
+const AUDIT_CLOSES: Duration = Duration::from_secs(5);
 /// Instances that are started at once for lists that nobody knows yet.
 const LEARN_AT_ONCE: usize = 4;
 
@@ -105,11 +109,17 @@ struct Inner {
     no_credential: Arc<Credential>,
     session_idle: Duration,
     install_with: Option<Arc<str>>,
+    audit: Audit,
     in_flight: limits::InFlight,
     draining: tokio_util::sync::CancellationToken,
 }
 
 impl Orchestrator {
+    /// Who is told who did what. Calls are told already; what a program does besides, it tells by this.
+    pub fn audit(&self) -> &Audit {
+        &self.inner.audit
+    }
+
     /// The catalog from now on. Instances whose spec is equal are not touched.
     pub fn apply(&self, servers: impl IntoIterator<Item = Arc<ServerSpec>>) {
         self.inner.pool.apply(servers);
@@ -271,6 +281,12 @@ impl Orchestrator {
         self.inner.pool.shutdown(grace, started).await;
         for session in self.inner.sessions.all() {
             self.inner.end_session(&session);
+        }
+        if self.audit().is_on() {
+            let audit = self.audit().clone();
+            let closed = tokio::task::spawn_blocking(move || audit.close());
+            // A disk that does not answer shall not keep us.
+            let _ = tokio::time::timeout(AUDIT_CLOSES, closed).await;
         }
     }
 }

@@ -6,6 +6,7 @@ use futures_util::FutureExt as _;
 use http::HeaderMap;
 use tokio::time::Instant;
 
+use super::audited::Trail;
 use super::calls::{missing, params};
 use super::context::Context;
 use super::forward::Work;
@@ -71,15 +72,21 @@ impl Orchestrator {
         let name = crate::metrics::method_label(message.method());
         let (progress, words) = Progress::channel();
         let token = progress_token(&message).map(|(_, token)| token);
-        let context = Context {
+        let mut context = Context {
             progress: token.is_some().then_some(progress),
             ..inner.operator(principal)
         };
+        context.trail = Trail::begin(&inner.audit, &context, &message);
+        let trail = context.trail.clone();
         let (carrier, server) = (Arc::clone(inner), server.clone());
         let coming = async move { carrier.call_tool(context, &server, message).await };
         let reply = match token {
             Some(token) => tell(coming.boxed(), words, token).await,
             None => coming.await,
+        };
+        let reply = match trail {
+            Some(trail) => trail.follow(reply),
+            None => reply,
         };
         let failed = reply.as_ref().err().map(Error::kind);
         inner.metrics.call(name, started.elapsed(), failed);
@@ -100,6 +107,7 @@ impl Inner {
             },
             token: None,
             progress: None,
+            trail: None,
         }
     }
 

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::Inner;
+use super::audited::Trail;
 use super::context::Context;
 use crate::call::{Reply, ReplyItem, own};
 use crate::error::Result;
@@ -36,6 +37,21 @@ type Coming = BoxFuture<'static, Result<Reply>>;
 impl Inner {
     /// Carries out a request, and tells on the way what its instance waits for, where its client wants to know.
     pub(super) async fn dispatch_and_tell(
+        self: &Arc<Self>,
+        mut context: Context,
+        message: Message,
+        headers: HeaderMap,
+    ) -> Result<Reply> {
+        context.trail = Trail::begin(&self.audit, &context, &message);
+        let trail = context.trail.clone();
+        let reply = self.dispatch_in_words(context, message, headers).await;
+        match trail {
+            Some(trail) => trail.follow(reply),
+            None => reply,
+        }
+    }
+
+    async fn dispatch_in_words(
         self: &Arc<Self>,
         mut context: Context,
         message: Message,

@@ -44,6 +44,9 @@ impl Inner {
         let (Some(word), Some(spec)) = (word(error.kind()), self.server_spec(server)) else {
             return Err(error);
         };
+        if let Some(trail) = &context.trail {
+            trail.failed(error.kind());
+        }
         let facts = self.facts(context, &spec, rule, word);
         let text = text(&facts, &error);
         let mut result = json!({

@@ -9,7 +9,7 @@ use super::Inner;
 use super::context::Context;
 use crate::auth::Principal;
 use crate::call::{Reply, ReplyItem};
-use crate::id::ServerId;
+use crate::id::{GatewayId, ServerId};
 use crate::jsonrpc::{Kind, Message};
 use crate::router::Route;
 use crate::runtime::InstanceKey;
@@ -20,7 +20,7 @@ pub(super) struct Watch {
     principal: Arc<Principal>,
     server: ServerId,
     key: InstanceKey,
-    uris: bool,
+    gateway: GatewayId,
 }
 
 impl Watch {
@@ -29,7 +29,6 @@ impl Watch {
         context: &Context,
         route: &Route<'_>,
         key: InstanceKey,
-        uris: bool,
     ) -> Self {
         let (principal, server) = (Arc::clone(&context.principal), route.server.clone());
         Self {
@@ -37,7 +36,7 @@ impl Watch {
             principal,
             server,
             key,
-            uris,
+            gateway: context.gateway.clone(),
         }
     }
 
@@ -61,11 +60,19 @@ impl Watch {
         }
     }
 
+    /// Whether the gateway shows more than one server: else it is clear whose a resource is.
+    fn has_several(&self) -> bool {
+        let view = self.inner.router.view(&self.principal, &self.gateway);
+        view.is_ok_and(|view| view.entries.len() > 1)
+    }
+
     fn message(&self, message: Message) -> Message {
-        if self.uris && message.kind() == Kind::Response {
+        if message.kind() == Kind::Response {
             let uris = message.body().map(uris_of).unwrap_or_default();
-            let catalog = &self.inner.catalog;
-            catalog.carried(&self.server, &self.principal, uris);
+            if !uris.is_empty() && self.has_several() {
+                let catalog = &self.inner.catalog;
+                catalog.carried(&self.server, &self.principal, uris);
+            }
         }
         self.inner
             .seal_tasks(&self.key, &self.principal.id, message)

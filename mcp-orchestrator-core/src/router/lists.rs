@@ -4,11 +4,12 @@
 //! It is a snapshot that is read without a lock and replaced as a whole when a list changes. Lists belong to owners:
 //! the index says who lists a name to anybody, and the list that a principal's own credential leads to decides.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
+use foldhash::HashMap;
 
 use super::{Claim, Hints, ItemKind, Known, Listed, ListsBy, View, ViewEntry};
 use crate::auth::Principal;
@@ -245,7 +246,7 @@ impl Snapshot {
             id: id.clone(),
             without: None,
             organization: None,
-            others: HashMap::new(),
+            others: HashMap::default(),
         }));
         place
     }

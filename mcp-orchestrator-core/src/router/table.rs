@@ -1,10 +1,10 @@
 //! The router of the configuration: gateways as tables of servers, replaced as a whole.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use foldhash::HashMap;
 
 use super::{
     Claim, Item, ItemKind, ListsBy, Members, NoRoute, Route, Router, Target, ToolNames, View,
@@ -153,7 +153,7 @@ impl Sight {
         let by_alias = aliases
             .map(|(at, entry)| (entry.alias.clone(), at))
             .collect();
-        let mut by_server: HashMap<ServerId, Vec<usize>> = HashMap::new();
+        let mut by_server: HashMap<ServerId, Vec<usize>> = HashMap::default();
         for (at, entry) in entries.iter().enumerate() {
             by_server.entry(entry.server.clone()).or_default().push(at);
         }

@@ -3,7 +3,6 @@
 mod streams;
 mod table;
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -12,6 +11,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
+use foldhash::HashMap;
 use futures_util::StreamExt as _;
 use tokio::sync::oneshot;
 use tokio::time::Instant;

@@ -10,6 +10,7 @@ use axum::{Extension, Router};
 use futures_util::{Stream, StreamExt as _};
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
+use mcp_orchestrator_core::audit::{Action, AuditEvent, Recording};
 use mcp_orchestrator_core::auth::Principal;
 use mcp_orchestrator_core::id::{GatewayId, PrincipalId, ServerId};
 use mcp_orchestrator_core::installer::Actor;
@@ -80,6 +81,13 @@ impl Control {
     fn orchestrator(&self) -> &Orchestrator {
         self.built.orchestrator()
     }
+
+    /// Begins the audit event of what this one does with that.
+    pub(super) fn recording(&self, actor: &Actor, action: Action, with: &str) -> Recording {
+        let mut event = AuditEvent::new(Some(actor.principal.id.clone()), action);
+        event.name = Some(with.into());
+        self.orchestrator().audit().begin(event)
+    }
 }
 
 async fn status(State(control): State<Control>) -> Answer {
@@ -121,14 +129,30 @@ async fn conflicts(State(control): State<Control>) -> Answer {
     })
 }
 
-async fn restart(State(control): State<Control>, Path(server): Path<String>) -> Answer {
-    let instances = control.orchestrator().restart(&id(&server)?).await?;
-    ok(&Touched { instances })
+async fn restart(
+    State(control): State<Control>,
+    Extension(actor): Extension<Actor>,
+    Path(server): Path<String>,
+) -> Answer {
+    let recording = control.recording(&actor, Action::Restart, &server);
+    let touched = control.orchestrator().restart(&id(&server)?).await;
+    recording.end(&touched);
+    ok(&Touched {
+        instances: touched?,
+    })
 }
 
-async fn stop(State(control): State<Control>, Path(server): Path<String>) -> Answer {
-    let instances = control.orchestrator().stop(&id(&server)?).await?;
-    ok(&Touched { instances })
+async fn stop(
+    State(control): State<Control>,
+    Extension(actor): Extension<Actor>,
+    Path(server): Path<String>,
+) -> Answer {
+    let recording = control.recording(&actor, Action::Stop, &server);
+    let touched = control.orchestrator().stop(&id(&server)?).await;
+    recording.end(&touched);
+    ok(&Touched {
+        instances: touched?,
+    })
 }
 
 async fn logs(State(control): State<Control>, Path(server): Path<String>, body: Bytes) -> Answer {

@@ -6,6 +6,7 @@ use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::routing::{delete, get, post};
 use axum::{Extension, Router};
+use mcp_orchestrator_core::audit::Action;
 use mcp_orchestrator_core::auth::{NewToken, Principal};
 use mcp_orchestrator_core::credential::{InstallationKey, Owner};
 use mcp_orchestrator_core::id::{GatewayId, SlotName};
@@ -83,12 +84,15 @@ async fn make_token(
         return Err(invalid(&text).into());
     }
     let new = NewToken {
-        subject,
+        subject: subject.clone(),
         admin: request.admin,
         gateway,
         expires_at,
     };
-    let (token, info) = control.built.tokens().create(new).await?;
+    let recording = control.recording(&actor, Action::CreateToken, &subject.to_string());
+    let made = control.built.tokens().create(new).await;
+    recording.end(&made);
+    let (token, info) = made?;
     tracing::info!(token = %info.id, subject = %info.subject, by = %actor.principal.id, "token made");
     ok(&TokenMade {
         token: SecretText(token),
@@ -102,7 +106,10 @@ async fn revoke(
     Path(id): Path<String>,
 ) -> Answer {
     admin(&actor)?;
-    let info = control.built.tokens().revoke(&id).await?;
+    let recording = control.recording(&actor, Action::RevokeToken, &id);
+    let revoked = control.built.tokens().revoke(&id).await;
+    recording.end(&revoked);
+    let info = revoked?;
     tracing::info!(token = %info.id, subject = %info.subject, by = %actor.principal.id, "token revoked");
     ok(&TokenText::from(info))
 }

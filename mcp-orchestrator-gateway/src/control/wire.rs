@@ -4,10 +4,10 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use mcp_orchestrator_core::Error;
 use mcp_orchestrator_core::config::{GatewayConflict, Position, Problem};
 pub use mcp_orchestrator_core::orchestrator::{Explanation, InstanceInfo, InstanceState};
 use mcp_orchestrator_core::runtime::{Description, LogLine, LogSource, Phase};
-use mcp_orchestrator_core::{Error, ErrorKind};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -314,7 +314,7 @@ pub struct Refusal {
 impl From<&Error> for Refusal {
     fn from(error: &Error) -> Self {
         Self {
-            kind: word(error.kind()),
+            kind: error.kind().word(),
             message: error.to_string(),
             server: error.server().map(ToString::to_string),
             fault: error.fault().as_str().to_owned(),
@@ -324,18 +324,6 @@ impl From<&Error> for Refusal {
     }
 }
 
-/// `StartFailed` → `start_failed`.
-fn word(kind: ErrorKind) -> String {
-    let mut word = String::new();
-    for c in format!("{kind:?}").chars() {
-        if c.is_ascii_uppercase() && !word.is_empty() {
-            word.push('_');
-        }
-        word.push(c.to_ascii_lowercase());
-    }
-    word
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -343,7 +331,8 @@ mod tests {
     #[test]
     fn a_refusal_says_kind_server_and_fault() {
         let server = mcp_orchestrator_core::id::ServerId::new("git").unwrap();
-        let error = Error::new(ErrorKind::StartFailed, "it ended").with_server(&server);
+        let error = Error::new(mcp_orchestrator_core::ErrorKind::StartFailed, "it ended")
+            .with_server(&server);
         let refusal = serde_json::to_value(Refusal::from(&error)).unwrap();
         let expected = serde_json::json!({
             "kind": "start_failed", "message": "it ended", "server": "git", "fault": "server"

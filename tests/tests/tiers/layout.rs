@@ -25,6 +25,7 @@ const ROWS: &[Row] = &[
     ("time", 0, Common),
     ("value", 0, Common),
     // 1: nouns and seams
+    ("audit", 1, Common),
     ("auth", 1, Common),
     ("call", 1, Common),
     ("credential", 1, Common),

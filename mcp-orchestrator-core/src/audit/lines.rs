@@ -1,0 +1,255 @@
+//! Sinks: lines of JSON to a file or to standard output, and `tracing`.
+
+use std::fmt;
+use std::fs::OpenOptions;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::json::line;
+use super::{AuditEvent, AuditSink, Outcome};
+use crate::error::{Error, ErrorKind, Result};
+
+/// Events that wait for the disk, at most.
+const WAITING: usize = 8192;
+/// How long a line stays in memory where nothing else comes.
+const FLUSH: Duration = Duration::from_millis(200);
+
+/// Writes each event as a line of JSON. A thread of its own writes, so that no call waits for a disk. Where it is so slow
+/// that thousands of lines wait, a call waits for nothing still: lines are left out, and a line tells how many.
+pub struct JsonLines {
+    lines: Mutex<Option<SyncSender<Vec<u8>>>>,
+    lost: AtomicU64,
+    arguments: bool,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl JsonLines {
+    /// Appends to this file, which is made where there is none, for its owner's eyes alone.
+    ///
+    /// # Errors
+    /// [`Config`](ErrorKind::Config) where it cannot be opened.
+    pub fn to_file(path: &Path, arguments: bool) -> Result<Self> {
+        let mut options = OpenOptions::new();
+        options.create(true).append(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = options.open(path).map_err(|error| {
+            let text = format!("the audit log {} cannot be written", path.display());
+            Error::new(ErrorKind::Config, text).with_source(error)
+        })?;
+        Self::to_writer(file, arguments)
+    }
+
+    /// Writes to standard output.
+    ///
+    /// # Errors
+    /// [`Unavailable`](ErrorKind::Unavailable) where no thread can be had.
+    pub fn to_stdout(arguments: bool) -> Result<Self> {
+        Self::to_writer(io::stdout(), arguments)
+    }
+
+    /// Writes to something of one's own. It may block: it has a thread to itself.
+    ///
+    /// # Errors
+    /// [`Unavailable`](ErrorKind::Unavailable) where no thread can be had.
+    pub fn to_writer(writer: impl Write + Send + 'static, arguments: bool) -> Result<Self> {
+        let (lines, coming) = sync_channel(WAITING);
+        let writer = std::thread::Builder::new()
+            .name("audit".to_owned())
+            .spawn(move || write_all(BufWriter::new(writer), &coming))
+            .map_err(|error| {
+                let text = "no thread can be had for the audit log";
+                Error::new(ErrorKind::Unavailable, text).with_source(error)
+            })?;
+        Ok(Self {
+            lines: Mutex::new(Some(lines)),
+            lost: AtomicU64::new(0),
+            arguments,
+            writer: Mutex::new(Some(writer)),
+        })
+    }
+
+    fn send(&self, line: Vec<u8>) -> bool {
+        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(lines) = &*lines else { return false };
+        !matches!(lines.try_send(line), Err(TrySendError::Full(_)))
+    }
+}
+
+impl AuditSink for JsonLines {
+    fn record(&self, event: &AuditEvent) {
+        let lost = self.lost.swap(0, Ordering::Relaxed);
+        if lost > 0 {
+            let told = format!("{{\"action\":\"audit.lost\",\"events\":{lost}}}\n");
+            if !self.send(told.into_bytes()) {
+                self.lost.fetch_add(lost + 1, Ordering::Relaxed);
+                return;
+            }
+        }
+        if !self.send(line(event)) && self.lost.fetch_add(1, Ordering::Relaxed) == 0 {
+            tracing::error!("the audit log is too slow: events are left out");
+        }
+    }
+
+    fn close(&self) {
+        let lines = &self.lines;
+        drop(lines.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let writer = &self.writer;
+        let writer = writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(writer) = writer {
+            // It has nothing to tell.
+            let _ = writer.join();
+        }
+    }
+
+    fn wants_arguments(&self) -> bool {
+        self.arguments
+    }
+}
+
+/// What was taken is written before it is gone.
+impl Drop for JsonLines {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl fmt::Debug for JsonLines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JsonLines")
+            .field("arguments", &self.arguments)
+            .finish_non_exhaustive()
+    }
+}
+
+fn write_all(mut writer: impl Write, coming: &Receiver<Vec<u8>>) {
+    let mut told = false;
+    let mut dirty = false;
+    loop {
+        let next = if dirty {
+            coming.recv_timeout(FLUSH)
+        } else {
+            coming.recv().map_err(|_| RecvTimeoutError::Disconnected)
+        };
+        let done = match &next {
+            Ok(line) => writer.write_all(line),
+            Err(_) => writer.flush(),
+        };
+        dirty = next.is_ok();
+        match done {
+            Ok(()) => told = false,
+            Err(error) if !told => {
+                tracing::error!(%error, "the audit log cannot be written");
+                told = true;
+            }
+            Err(_) => {}
+        }
+        if matches!(next, Err(RecvTimeoutError::Disconnected)) {
+            return;
+        }
+    }
+}
+
+/// Hands each event to `tracing`, at level info and target `audit`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TracingSink;
+
+impl AuditSink for TracingSink {
+    fn record(&self, event: &AuditEvent) {
+        let error = match event.outcome {
+            Outcome::Failed(kind) => Some(kind.word()),
+            _ => None,
+        };
+        tracing::info!(
+            target: "audit",
+            action = event.action.as_str(),
+            principal = event.principal.as_ref().map(tracing::field::display),
+            gateway = event.gateway.as_ref().map(tracing::field::display),
+            server = event.server.as_ref().map(tracing::field::display),
+            name = event.name.as_deref(),
+            owner = event.owner.as_ref().map(tracing::field::display),
+            instance = event.instance.as_deref(),
+            outcome = event.outcome.as_str(),
+            error,
+            micros = u64::try_from(event.took.as_micros()).unwrap_or(u64::MAX),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::Action;
+    use super::*;
+
+    /// Writes nothing until it may.
+    struct Slow(Arc<Mutex<Vec<u8>>>, Receiver<()>);
+
+    impl Write for Slow {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let _ = self.1.recv();
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn event() -> AuditEvent {
+        AuditEvent::new(None, Action::Call("tools/call".into()))
+    }
+
+    #[test]
+    fn what_was_taken_is_written_when_it_ends() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("audit.jsonl");
+        for _ in 0..2 {
+            let sink = JsonLines::to_file(&path, false).unwrap();
+            (0..100).for_each(|_| sink.record(&event()));
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(text.lines().count(), 200);
+        assert!(text.ends_with('\n'));
+        let missing = JsonLines::to_file(&dir.path().join("no/such"), false).unwrap_err();
+        assert_eq!(missing.kind(), ErrorKind::Config);
+    }
+
+    #[test]
+    fn a_slow_disk_holds_nobody_up_and_what_is_left_out_is_told() {
+        let (go, may) = std::sync::mpsc::channel();
+        let written = Arc::new(Mutex::new(Vec::new()));
+        let sink = JsonLines::to_writer(Slow(Arc::clone(&written), may), false).unwrap();
+        let mut events = 0_u64;
+        let mut record = || {
+            sink.record(&event());
+            events += 1;
+        };
+        (0..WAITING * 2).for_each(|_| record());
+        drop(go);
+        // The thread goes on now, and takes what waits.
+        while sink.lost.load(Ordering::Relaxed) > 0 {
+            record();
+            std::thread::yield_now();
+        }
+        drop(sink);
+        let text = String::from_utf8(written.lock().unwrap().clone()).unwrap();
+        let (mut told, mut there) = (0, 0);
+        for line in text.lines() {
+            let line: serde_json::Value = serde_json::from_str(line).unwrap();
+            match line["events"].as_u64() {
+                Some(lost) => told += lost,
+                None => there += 1,
+            }
+        }
+        assert!(told > 0);
+        assert_eq!(told + there, events);
+    }
+}
