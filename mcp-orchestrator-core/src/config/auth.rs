@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use secrecy::SecretString;
 
+use super::first_admin::FirstAdmin;
 use crate::auth::{Algorithm, Network, PublicUrl};
 use crate::orchestrator::Limits;
 
@@ -14,6 +15,8 @@ pub struct AuthSettings {
     pub local: bool,
     /// Whether tokens of our own are taken.
     pub tokens: bool,
+    /// Where the token of a first admin goes, which is made at start where there is none.
+    pub first_admin: Option<FirstAdmin>,
     /// Identity providers whose tokens are taken.
     pub issuers: Vec<IssuerSettings>,
     /// The address under which clients know the gateway.

@@ -68,6 +68,9 @@ impl Settings {
         let installations = Installations::new(Arc::clone(&store));
         let installed = InstalledResolver::open(installations, &tasks).await?;
         let tokens = Arc::new(TokenAuthenticator::open(store, &tasks).await?);
+        if let Some(first) = self.auth.first_admin {
+            first.see_to(&cluster, &tokens).await?;
+        }
         // What is installed comes before what the configuration gives to all.
         let resolvers: [Arc<dyn CredentialResolver>; 2] = [
             Arc::<InstalledResolver>::clone(&installed),

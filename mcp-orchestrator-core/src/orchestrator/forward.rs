@@ -222,7 +222,10 @@ async fn why(lease: &Lease, error: Error) -> Error {
         return error;
     }
     let server = &lease.spec.server;
-    if matches!((&lease.link, &server.launch), (Link::Http(_), Launch::Program(_))) {
+    if matches!(
+        (&lease.link, &server.launch),
+        (Link::Http(_), Launch::Program(_))
+    ) {
         // Where nothing comes, it goes on.
         let _ = tokio::time::timeout(END_WAIT, lease.exited.clone()).await;
     }

@@ -222,6 +222,27 @@ async fn a_crash_loop_that_somebody_has_met_is_told_at_the_next_start() {
     space.leave().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a cluster: .ci/kubernetes runs it"]
+async fn a_stop_may_have_less_patience_than_the_server() {
+    let space = space("grace").await;
+    let backend = backend(&enter(&space).await);
+    let mut deaf = shell("deaf", "trap '' TERM; echo here; while :; do sleep 1; done");
+    deaf.limits.stop_grace = Duration::from_mins(10);
+    let (key, _) = launched(&deaf);
+    for grace in [Duration::ZERO, Duration::from_millis(1500)] {
+        let instance = start(&backend, &deaf).await.unwrap();
+        let stopped = soon("a stop", backend.stop(&key, grace)).await;
+        stopped.unwrap();
+        assert!(pods(&space).await.is_empty(), "nothing runs");
+        drop(instance);
+    }
+    drop(start(&backend, &deaf).await.unwrap());
+    let removed = backend.remove(&key, Duration::from_secs(1));
+    soon("a removal", removed).await.unwrap();
+    space.leave().await;
+}
+
 async fn enter_again(space: &Space) -> Access {
     space.open_as(&space.file("orchestrator")).await
 }

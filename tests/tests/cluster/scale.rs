@@ -93,7 +93,11 @@ async fn two_thousand_instances_start_rest_and_outlive_a_restart() {
     let unheard = Progress::unheard();
     for (what, most) in [("started", 4), ("started again", 1)] {
         let start = |(key, launch)| backend.start(key, launch, &unheard);
-        let started = all(what, launches.iter().map(|(key, launch)| start((key, launch)))).await;
+        let started = all(
+            what,
+            launches.iter().map(|(key, launch)| start((key, launch))),
+        )
+        .await;
         assert!(started.iter().all(Result::is_ok), "{started:?}");
         drop(started);
         let (taken, writes) = (resident(std::process::id()), audit.writes());
@@ -124,7 +128,11 @@ async fn two_thousand_instances_start_rest_and_outlive_a_restart() {
     let deployments = stage.space.api::<Deployment>();
     let listed = deployments.list(&ListParams::default()).await.unwrap();
     let runs = |it: &&Deployment| it.spec.as_ref().unwrap().replicas == Some(1);
-    assert_eq!(listed.items.iter().filter(runs).count(), MANY, "none is forgotten");
+    assert_eq!(
+        listed.items.iter().filter(runs).count(),
+        MANY,
+        "none is forgotten"
+    );
     let writes = audit.writes();
     assert!(writes.besides_the_lease().is_empty(), "{writes:?}");
     stage.space.leave().await;
