@@ -78,6 +78,7 @@ fn world(users: usize) -> World {
                     values: BTreeMap::from([(SlotName::new("token").unwrap(), "x".into())]),
                     settings: BTreeMap::new(),
                     expires_at: None,
+                    renewal: None,
                 };
                 let put = installations.put(&key, &stored, Precondition::Any);
                 put.await.unwrap();

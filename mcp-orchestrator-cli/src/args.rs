@@ -1,6 +1,7 @@
 //! The command line as typed.
 
 mod deploy;
+mod site;
 
 use std::path::PathBuf;
 
@@ -9,6 +10,7 @@ use clap_complete::Shell;
 use mcp_orchestrator_gateway::args::{FileArgs, GatewayArgs};
 
 pub(crate) use self::deploy::{Place, PurgeArgs, QuickstartArgs};
+pub(crate) use self::site::{SiteArgs, lifted};
 use crate::clients::ClientName;
 
 /// Runs MCP servers behind one endpoint
@@ -45,7 +47,7 @@ pub(crate) enum Command {
     #[command(hide = true)]
     HelloServer,
     /// Show the servers and their instances
-    Ps(FileArgs),
+    Ps(SiteArgs),
     /// Show the tools of a server, or those that a gateway shows
     Tools(ToolsArgs),
     /// Call a tool of a server; without a running gateway the server runs for this call alone
@@ -59,7 +61,7 @@ pub(crate) enum Command {
     /// Put a server's instances to rest until the next call
     Stop(ServerArgs),
     /// Make the running gateway read its configuration again
-    Reload(FileArgs),
+    Reload(SiteArgs),
     /// Add a server to the configuration file
     Add(AddArgs),
     /// Take over the servers of another program's file, as .mcp.json
@@ -75,7 +77,7 @@ pub(crate) enum Command {
     /// Make tokens for callers, list them, take them back
     Token(TokenArgs),
     /// Show the servers that need a credential, and what they need
-    Catalog(FileArgs),
+    Catalog(SiteArgs),
     /// Give a server the credential of a user, a team or the organization; it is tried before it is stored
     Install(InstallArgs),
     /// Put new values in the place of installed ones
@@ -83,7 +85,7 @@ pub(crate) enum Command {
     /// Remove an installed credential; what runs with it ends
     Uninstall(OwnedArgs),
     /// Show what is installed, and whose it is
-    Installations(FileArgs),
+    Installations(SiteArgs),
     /// Print the JSON Schema of the configuration
     Schema,
     /// Print completions for a shell
@@ -98,7 +100,7 @@ pub(crate) struct ServerArgs {
     /// The server's name
     pub(crate) server: String,
     #[command(flatten)]
-    pub(crate) files: FileArgs,
+    pub(crate) files: SiteArgs,
 }
 
 #[derive(Args, Debug)]
@@ -112,13 +114,13 @@ pub(crate) enum TokenCommand {
     /// Make a token; it is shown once, on standard output
     Create(TokenCreateArgs),
     /// Show all tokens, and when each was used last
-    List(FileArgs),
+    List(SiteArgs),
     /// Take a token back; it is refused from then on
     Revoke {
         /// The token's id, as `list` shows it
         id: String,
         #[command(flatten)]
-        files: FileArgs,
+        files: SiteArgs,
     },
 }
 
@@ -136,7 +138,7 @@ pub(crate) struct TokenCreateArgs {
     #[arg(long, value_name = "TIME", value_parser = lifetime)]
     pub(crate) expires: Option<std::time::Duration>,
     #[command(flatten)]
-    pub(crate) files: FileArgs,
+    pub(crate) files: SiteArgs,
 }
 
 /// For whom a token speaks.
@@ -182,7 +184,7 @@ pub(crate) struct InstallArgs {
     #[arg(long)]
     pub(crate) unchecked: bool,
     #[command(flatten)]
-    pub(crate) files: FileArgs,
+    pub(crate) files: SiteArgs,
 }
 
 #[derive(Args, Debug)]
@@ -193,7 +195,7 @@ pub(crate) struct OwnedArgs {
     #[arg(long, default_value = "me")]
     pub(crate) owner: String,
     #[command(flatten)]
-    pub(crate) files: FileArgs,
+    pub(crate) files: SiteArgs,
 }
 
 #[derive(Args, Debug)]
@@ -201,7 +203,7 @@ pub(crate) struct DescribeArgs {
     /// The server's name, or an instance's as `ps` names it
     pub(crate) name: String,
     #[command(flatten)]
-    pub(crate) files: FileArgs,
+    pub(crate) files: SiteArgs,
 }
 
 #[derive(Args, Debug)]
@@ -217,7 +219,7 @@ pub(crate) struct ToolsArgs {
     )]
     pub(crate) gateway: String,
     #[command(flatten)]
-    pub(crate) files: FileArgs,
+    pub(crate) files: SiteArgs,
 }
 
 #[derive(Args, Debug)]
@@ -236,7 +238,7 @@ pub(crate) struct CallArgs {
     #[arg(long, value_name = "OBJECT", conflicts_with = "stdin")]
     pub(crate) json: Option<String>,
     #[command(flatten)]
-    pub(crate) files: FileArgs,
+    pub(crate) files: SiteArgs,
 }
 
 #[derive(Args, Debug)]
@@ -256,7 +258,7 @@ pub(crate) struct LogsArgs {
     #[arg(long, value_name = "NAME")]
     pub(crate) instance: Option<String>,
     #[command(flatten)]
-    pub(crate) files: FileArgs,
+    pub(crate) files: SiteArgs,
 }
 
 #[derive(Args, Debug)]
@@ -337,7 +339,7 @@ pub(crate) struct ConnectArgs {
     #[arg(long, default_value = "mcp-orchestrator")]
     pub(crate) name: String,
     #[command(flatten)]
-    pub(crate) files: FileArgs,
+    pub(crate) files: SiteArgs,
 }
 
 #[derive(Args, Debug)]
@@ -358,5 +360,5 @@ pub(crate) struct ExplainArgs {
     #[arg(long, value_name = "ID")]
     pub(crate) principal: Option<String>,
     #[command(flatten)]
-    pub(crate) files: FileArgs,
+    pub(crate) files: SiteArgs,
 }

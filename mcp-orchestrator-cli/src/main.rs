@@ -26,7 +26,11 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
     reason = "a failure is told where people look for it"
 )]
 async fn main() -> ExitCode {
-    match Box::pin(commands::run(args::Cli::parse())).await {
+    match Box::pin(commands::run(args::Cli::parse_from(args::lifted(
+        std::env::args_os(),
+    ))))
+    .await
+    {
         Ok(exit) => exit.into(),
         Err(failure) => {
             if !failure.message.is_empty() {

@@ -7,7 +7,13 @@ use mcp_orchestrator_gateway::args::FileArgs;
 use mcp_orchestrator_gateway::control::{Client, ClientError};
 use mcp_orchestrator_gateway::discover::config_files;
 
+use secrecy::SecretString;
+
+use crate::args::SiteArgs;
 use crate::exit::{Exit, Failure};
+
+/// Where a token for a gateway elsewhere is.
+const TOKEN: &str = "MCP_ORCHESTRATOR_TOKEN";
 
 /// A configuration and its state directory, found as the gateway finds them.
 #[derive(Debug)]
@@ -16,11 +22,32 @@ pub(crate) struct Site {
     pub(crate) files: Vec<PathBuf>,
     pub(crate) options: LoadOptions,
     pub(crate) state_dir: PathBuf,
+    /// The gateway that is meant in the place of that of the files.
+    elsewhere: Option<Elsewhere>,
+}
+
+#[derive(Debug)]
+struct Elsewhere {
+    url: String,
+    client: Client,
 }
 
 impl Site {
     /// Finds it. What else is wrong with the configuration does not matter here.
-    pub(crate) fn find(args: &FileArgs) -> Result<Self, Failure> {
+    pub(crate) fn find(args: &SiteArgs) -> Result<Self, Failure> {
+        match &args.elsewhere.gateway_url {
+            None => Self::here(args),
+            Some(url) => Ok(Self {
+                files: Vec::new(),
+                options: LoadOptions::default(),
+                state_dir: PathBuf::new(),
+                elsewhere: Some(elsewhere(url, args.elsewhere.token_file.as_deref())?),
+            }),
+        }
+    }
+
+    /// That of this machine.
+    pub(crate) fn here(args: &FileArgs) -> Result<Self, Failure> {
         let options = args.load_options().map_err(Failure::usage)?;
         let files = match (config_files(&args.config), &args.state_dir) {
             (Ok(files), _) => files,
@@ -38,16 +65,24 @@ impl Site {
             files,
             options,
             state_dir,
+            elsewhere: None,
         })
     }
 
     /// The gateway that runs this configuration, if one does.
     pub(crate) fn client(&self) -> Client {
-        Client::of(&self.state_dir)
+        match &self.elsewhere {
+            Some(elsewhere) => elsewhere.client.clone(),
+            None => Client::of(&self.state_dir),
+        }
     }
 
     /// The settings.
     pub(crate) fn settings(&self) -> Result<Settings, Failure> {
+        if let Some(elsewhere) = &self.elsewhere {
+            let text = format!("the configuration of {} is not here", elsewhere.url);
+            return Err(Failure::usage(text));
+        }
         if self.files.is_empty() {
             return Err(Failure::usage(config_files(&[]).err().unwrap_or_default()));
         }
@@ -63,7 +98,14 @@ impl Site {
         })
     }
 
-    fn not_running(&self) -> Failure {
+    /// Says that none runs, and how to start the right one.
+    pub(crate) fn not_running(&self) -> Failure {
+        if let Some(elsewhere) = &self.elsewhere {
+            return Failure {
+                message: format!("no gateway answers at {}", elsewhere.url),
+                exit: Exit::NotRunning,
+            };
+        }
         let files: Vec<String> = self.files.iter().map(|file| quoted(file)).collect();
         let flags: String = files
             .iter()
@@ -82,6 +124,25 @@ impl Site {
             exit: Exit::NotRunning,
         }
     }
+}
+
+/// Whom a gateway elsewhere is asked as, never from the arguments: other users of this machine see those.
+fn elsewhere(url: &str, token_file: Option<&Path>) -> Result<Elsewhere, Failure> {
+    let token = match token_file {
+        Some(file) => std::fs::read_to_string(file)
+            .map_err(|error| Failure::usage(format!("{}: {error}", file.display())))?,
+        None => std::env::var(TOKEN).map_err(|_| {
+            Failure::usage(format!(
+                "{url} is asked with a token: put one into the variable {TOKEN}, or name its file by --token-file"
+            ))
+        })?,
+    };
+    let token = SecretString::from(token.trim());
+    let client = Client::at(url, token).map_err(Failure::usage)?;
+    Ok(Elsewhere {
+        url: url.to_owned(),
+        client,
+    })
 }
 
 /// A path as a shell reads it.

@@ -109,9 +109,7 @@ impl Solo {
         if in_a_pod {
             // A gateway of its own would take the cluster's instances for its own, and sweep what it does not know.
             let text = format!("server {server} runs as a pod, for which a gateway must run");
-            return site
-                .told(Err(ClientError::NotRunning(site.state_dir.clone())))
-                .map_err(|failure: Failure| failure.about(&text));
+            return Err(site.not_running().about(&text));
         }
         settings.backends.kubernetes = None;
         settings.gateways.clear();

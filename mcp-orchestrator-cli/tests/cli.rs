@@ -623,3 +623,95 @@ fn the_log_of_a_server_that_did_not_start_is_shown() {
     assert!(log.contains("out of order"), "{log}");
     assert!(log.contains("did not start"), "{log}");
 }
+
+/// A gateway that takes tokens, one for an admin and one for a user.
+fn with_tokens() -> (Site, support::Up, [String; 2]) {
+    let site = Site::with_servers();
+    site.write(&format!(
+        "{}auth: {{tokens: true, local: true}}\n",
+        site.read()
+    ));
+    let up = site.up();
+    let token = |args: &[&str]| {
+        let args = [&["token", "create"], args].concat();
+        site.run(&args).ok().trim().to_owned()
+    };
+    let tokens = [
+        token(&["--user", "root", "--admin"]),
+        token(&["--user", "ann"]),
+    ];
+    (site, up, tokens)
+}
+
+#[test]
+fn a_gateway_elsewhere_is_asked_within_a_tokens_rights() {
+    let (_site, up, [root, ann]) = with_tokens();
+    let url = up.address().to_owned();
+    let folder = tempfile::tempdir().unwrap();
+    let ask = |token: &str, args: &[&str]| {
+        let args = [args, &["--gateway", &url]].concat();
+        support::bare_with(folder.path(), &args, &[("MCP_ORCHESTRATOR_TOKEN", token)])
+    };
+    let all = ask(&root, &["ps", "-o", "json"]).json();
+    assert_eq!(all.as_array().unwrap().len(), 3, "{all}");
+    assert!(ask(&root, &["token", "list"]).ok().contains("user/ann"));
+    let refused = ask(&ann, &["ps"]);
+    assert_eq!(refused.code, 1);
+    assert!(
+        refused.err.contains("ann does not administer"),
+        "{}",
+        refused.err
+    );
+    for args in [
+        &["restart", "math"][..],
+        &["logs", "math"],
+        &["token", "list"],
+        &["tools", "math"],
+        &["reload"],
+        &["explain", "math__add", "--principal", "root"],
+    ] {
+        let refused = ask(&ann, args);
+        assert_eq!(refused.code, 1, "{args:?}: {}", refused.out);
+    }
+    // What is hers, she may.
+    assert!(ask(&ann, &["tools"]).ok().contains("math__add"));
+    assert!(
+        ask(
+            &ann,
+            &["call", "math", "add", "--arg", "a=2", "--arg", "b=3"]
+        )
+        .ok()
+        .contains('5')
+    );
+    ask(&ann, &["explain", "math__add"]).ok();
+    ask(&ann, &["catalog"]).ok();
+    let status = ask(&ann, &["connect", "cursor"]).ok();
+    assert!(status.contains(&format!("{url}/mcp")), "{status}");
+}
+
+#[test]
+fn a_gateway_elsewhere_is_asked_with_a_token_alone() {
+    let (_site, up, [_, ann]) = with_tokens();
+    let url = up.address();
+    let folder = tempfile::tempdir().unwrap();
+    // Nobody else is let in, and a token is never sent in the clear elsewhere.
+    let wrong = [("MCP_ORCHESTRATOR_TOKEN", "mcpo_wrong")];
+    let wrong = support::bare_with(folder.path(), &["tools", "--gateway", url], &wrong);
+    assert_eq!(wrong.code, 1, "{}", wrong.err);
+    let none = support::bare(folder.path(), &["tools", "--gateway", url]);
+    assert_eq!(none.code, 2, "{}", none.err);
+    assert!(none.err.contains("MCP_ORCHESTRATOR_TOKEN"), "{}", none.err);
+    let file = folder.path().join("token");
+    std::fs::write(&file, format!("{ann}\n")).unwrap();
+    let named = ["--token-file", file.to_str().unwrap()];
+    let args = [&["tools", "--gateway", url][..], &named].concat();
+    support::bare(folder.path(), &args).ok();
+    let clear = [
+        &["tools", "--gateway", "http://mcp.example.com"][..],
+        &named,
+    ]
+    .concat();
+    let clear = support::bare(folder.path(), &clear);
+    assert_eq!(clear.code, 2);
+    assert!(clear.err.contains("https"), "{}", clear.err);
+}

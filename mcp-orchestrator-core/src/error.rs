@@ -66,6 +66,8 @@ pub enum ErrorKind {
     Protocol,
     /// The upstream did not accept the credential.
     CredentialRejected,
+    /// The upstream took the credential and wants one that allows more.
+    CredentialInsufficient,
     /// No credential is installed for this caller.
     CredentialMissing,
     /// The credential has ended and cannot be renewed without its owner.
@@ -130,6 +132,7 @@ struct Inner {
     instance: Option<String>,
     retry_after: Option<Duration>,
     data: Option<Box<serde_json::value::RawValue>>,
+    wanted_scopes: Vec<String>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -144,6 +147,7 @@ impl Error {
                 instance: None,
                 retry_after: None,
                 data: None,
+                wanted_scopes: Vec::new(),
                 source: None,
             }),
         }
@@ -186,6 +190,13 @@ impl Error {
         self
     }
 
+    /// Adds the scopes that the upstream wants of a credential.
+    #[must_use]
+    pub fn with_wanted_scopes(mut self, scopes: Vec<String>) -> Self {
+        self.inner.wanted_scopes = scopes;
+        self
+    }
+
     /// What to decide on.
     pub fn kind(&self) -> ErrorKind {
         self.inner.kind
@@ -214,6 +225,11 @@ impl Error {
     /// The `data` member of the JSON-RPC error, where one was given.
     pub fn data(&self) -> Option<&serde_json::value::RawValue> {
         self.inner.data.as_deref()
+    }
+
+    /// The scopes that the upstream wants of a credential; none where it does not say.
+    pub fn wanted_scopes(&self) -> &[String] {
+        &self.inner.wanted_scopes
     }
 
     /// Whose fault it is.
@@ -245,6 +261,7 @@ impl Error {
                 instance: inner.instance.clone(),
                 retry_after: inner.retry_after,
                 data: inner.data.clone(),
+                wanted_scopes: inner.wanted_scopes.clone(),
                 source: inner
                     .source
                     .as_ref()

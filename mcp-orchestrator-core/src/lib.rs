@@ -72,6 +72,7 @@
 //! | `test-util` | no | the contract suites in `testing`, for implementations of the traits |
 
 // Tier 0: vocabulary.
+mod challenge;
 pub mod error;
 pub mod header_value;
 pub mod id;
@@ -92,6 +93,7 @@ pub mod server;
 pub mod state;
 
 // Tier 2: implementations.
+pub mod fetch;
 mod transport;
 
 // Tier 3: the engine.

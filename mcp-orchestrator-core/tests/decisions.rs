@@ -230,6 +230,7 @@ impl World {
             values: BTreeMap::from([(SlotName::new("token").unwrap(), owner.to_string().into())]),
             settings: BTreeMap::new(),
             expires_at: Some(end),
+            renewal: None,
         };
         let key = self.key(owner.clone());
         let installations = self.resolver.installations();

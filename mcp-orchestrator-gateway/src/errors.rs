@@ -47,9 +47,10 @@ fn table(kind: ErrorKind, era: Era) -> (StatusCode, i32) {
         K::Unavailable => (StatusCode::OK, own::UNAVAILABLE),
         K::TimedOut => (StatusCode::OK, own::TIMED_OUT),
         K::Protocol => (StatusCode::OK, own::PROTOCOL),
-        K::CredentialMissing | K::CredentialExpired | K::CredentialRejected => {
-            (StatusCode::OK, own::CREDENTIAL)
-        }
+        K::CredentialMissing
+        | K::CredentialExpired
+        | K::CredentialRejected
+        | K::CredentialInsufficient => (StatusCode::OK, own::CREDENTIAL),
         K::Cancelled => (StatusCode::OK, own::CANCELLED),
         _ => (StatusCode::OK, code::INTERNAL),
     }

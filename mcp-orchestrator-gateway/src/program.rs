@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 use crate::access::{self, Access};
 use crate::args::GatewayArgs;
-use crate::control::{Control, Socket, wire};
+use crate::control::{Control, Socket, web_router, wire};
 use crate::{
     Endpoint, Readiness, Routes, Shutdown, Tls, control, discover, health_router, metrics_router,
     reload, serve_with, telemetry,
@@ -132,6 +132,12 @@ impl Gateway {
         let options = access::options(&self.settings);
         let who = self.access.authenticator(&self.built);
         let who = who.map_err(Failure::run)?;
+        let web = self.settings.auth.knows_others();
+        let web = web.then(|| {
+            self.control()
+                .map(|it| web_router(it, Arc::clone(&who), options.clone()))
+        });
+        let web = web.transpose()?;
         let endpoint = Endpoint::new(orchestrator.clone(), [who], options).map_err(Failure::run)?;
         let mut beside = self.beside()?;
         beside.spawn(self.access.greet());
@@ -145,6 +151,9 @@ impl Gateway {
         let mut routes = Routes::from(endpoint).beside(health_router(ready(&self.built)));
         if let Some(tls) = self.tls.take() {
             routes = routes.by_tls(tls);
+        }
+        if let Some(web) = web {
+            routes = routes.beside(web);
         }
         serve_with(self.listener, routes, Shutdown { when, grace }).await;
         beside.shutdown().await;
@@ -161,14 +170,7 @@ impl Gateway {
         let options = self.args.load_options().map_err(Failure::config)?;
         let files = self.args.files.config.clone();
         if let Some(socket) = self.control.take() {
-            let control = Control {
-                built: Arc::clone(&self.built),
-                principal: Arc::clone(LocalAuthenticator::for_system_user().principal()),
-                files: files.clone(),
-                options: options.clone(),
-                about: self.about(),
-            };
-            beside.spawn(socket.serve(control::router(control)));
+            beside.spawn(socket.serve(control::router(self.control()?)));
         }
         let principal = Arc::clone(LocalAuthenticator::for_system_user().principal());
         let built = Arc::clone(&self.built);
@@ -183,6 +185,17 @@ impl Gateway {
             beside.spawn(serve_with(listener, metrics, shutdown));
         }
         Ok(beside)
+    }
+
+    fn control(&self) -> Result<Control, Failure> {
+        Ok(Control {
+            built: Arc::clone(&self.built),
+            principal: Arc::clone(LocalAuthenticator::for_system_user().principal()),
+            files: self.args.files.config.clone(),
+            options: self.args.load_options().map_err(Failure::config)?,
+            about: self.about(),
+            public_url: self.settings.auth.public_url.clone(),
+        })
     }
 
     fn about(&self) -> wire::Status {

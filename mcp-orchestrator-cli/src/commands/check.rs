@@ -38,7 +38,7 @@ struct Found {
 }
 
 pub(super) async fn run(args: &CheckArgs, form: Output) -> Result<Exit, Failure> {
-    let site = Site::find(&args.files)?;
+    let site = Site::here(&args.files)?;
     if site.files.is_empty() {
         site.settings()?;
     }

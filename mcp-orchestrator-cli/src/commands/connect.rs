@@ -62,7 +62,7 @@ async fn url(site: &Site, gateway: &str) -> Result<String, Failure> {
                 return Err(unknown(gateway, &names));
             }
             if settings.listen.port() == 0 {
-                return site.told(Err(ClientError::NotRunning(site.state_dir.clone())));
+                return Err(site.not_running());
             }
             output::note("note: no gateway runs now; this is where it will listen");
             let path = if gateway == GatewayId::default_gateway().as_str() {

@@ -4,17 +4,14 @@ use mcp_orchestrator_gateway::control::wire_people::{
     CatalogText, InstallRequest, InstallationText, UninstallRequest,
 };
 
-use crate::args::{InstallArgs, Output, OwnedArgs};
+use crate::args::{InstallArgs, Output, OwnedArgs, SiteArgs};
 use crate::exit::{Exit, Failure};
 use crate::output;
 use crate::site::Site;
 use crate::values;
 use crate::waiting::Waiting;
 
-pub(super) async fn catalog(
-    args: &mcp_orchestrator_gateway::args::FileArgs,
-    form: Output,
-) -> Result<Exit, Failure> {
+pub(super) async fn catalog(args: &SiteArgs, form: Output) -> Result<Exit, Failure> {
     let site = Site::find(args)?;
     let catalog = site.told(site.client().catalog().await)?;
     if form == Output::Json {
@@ -119,10 +116,7 @@ pub(super) async fn uninstall(args: OwnedArgs, form: Output) -> Result<Exit, Fai
     Ok(Exit::Done)
 }
 
-pub(super) async fn installations(
-    args: &mcp_orchestrator_gateway::args::FileArgs,
-    form: Output,
-) -> Result<Exit, Failure> {
+pub(super) async fn installations(args: &SiteArgs, form: Output) -> Result<Exit, Failure> {
     let site = Site::find(args)?;
     let known = site.told(site.client().installations().await)?;
     if form == Output::Json {

@@ -1,15 +1,14 @@
 //! `ps`: the servers and their instances.
 
-use mcp_orchestrator_gateway::args::FileArgs;
 use mcp_orchestrator_gateway::control::wire::{InstanceInfo, InstanceState};
 use serde_json::{Map, Value};
 
-use crate::args::Output;
+use crate::args::{Output, SiteArgs};
 use crate::exit::{Exit, Failure};
 use crate::output;
 use crate::site::Site;
 
-pub(super) async fn run(args: &FileArgs, form: Output) -> Result<Exit, Failure> {
+pub(super) async fn run(args: &SiteArgs, form: Output) -> Result<Exit, Failure> {
     let site = Site::find(args)?;
     let instances = site.told(site.client().instances().await)?;
     if form == Output::Json {

@@ -63,7 +63,7 @@ impl Found {
                 state: None,
             });
         }
-        let site = Site::find(&args.files)?;
+        let site = Site::here(&args.files)?;
         refuse_beside_a_gateway(&site).await?;
         let state = state(&site.state_dir)?;
         let cluster = match site.files.is_empty() {

@@ -1,15 +1,13 @@
 //! `reload`: the running gateway reads its configuration again. It does so by itself when a file changes; this one waits
 //! for the outcome and tells it.
 
-use mcp_orchestrator_gateway::args::FileArgs;
-
 use super::check::place;
-use crate::args::Output;
+use crate::args::{Output, SiteArgs};
 use crate::exit::{Exit, Failure};
 use crate::output;
 use crate::site::Site;
 
-pub(super) async fn run(args: &FileArgs, form: Output) -> Result<Exit, Failure> {
+pub(super) async fn run(args: &SiteArgs, form: Output) -> Result<Exit, Failure> {
     let site = Site::find(args)?;
     let reloaded = site.told(site.client().reload().await)?;
     if form == Output::Json {

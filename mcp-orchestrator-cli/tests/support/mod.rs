@@ -225,6 +225,13 @@ pub(crate) fn bare(folder: &Path, args: &[&str]) -> Ran {
     finish(program(folder, args), "")
 }
 
+/// The same with variables.
+pub(crate) fn bare_with(folder: &Path, args: &[&str], env: &[(&str, &str)]) -> Ran {
+    let mut command = program(folder, args);
+    command.envs(env.iter().copied());
+    finish(command, "")
+}
+
 fn program(folder: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mcp-orchestrator"));
     let home = folder.join("home");

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio_util::task::TaskTracker;
 
 use super::cluster::Cluster;
+use super::sign_ins::SignIns;
 use super::{
     BackendKind, ConfiguredCredential, CredentialSource, GatewaySettings, Notice, Settings,
 };
@@ -35,6 +36,7 @@ pub struct Built {
     directory: Arc<Directory>,
     state: StateDir,
     cluster: Cluster,
+    sign_ins: SignIns,
 }
 
 impl Settings {
@@ -66,7 +68,7 @@ impl Settings {
         let tasks = TaskTracker::new();
         let store = self.store.open(&state).await?;
         let installations = Installations::new(Arc::clone(&store));
-        let installed = InstalledResolver::open(installations, &tasks).await?;
+        let (installed, sign_ins) = self.installed(installations, &tasks).await?;
         let tokens = Arc::new(TokenAuthenticator::open(store, &tasks).await?);
         if let Some(first) = self.auth.first_admin {
             first.see_to(&cluster, &tokens).await?;
@@ -96,8 +98,9 @@ impl Settings {
             Arc::clone(&directory),
         );
         Ok(Built {
+            installer: sign_ins.join(installer),
+            sign_ins,
             orchestrator,
-            installer,
             tokens,
             router,
             configured,
@@ -173,6 +176,7 @@ impl Built {
     /// Gives up what it holds in a cluster, so that the next process need not wait for it. It is the last thing to do, after
     /// [`Orchestrator::shutdown`].
     pub async fn leave(&self) {
+        self.sign_ins.finish().await;
         self.cluster.leave().await;
     }
 

@@ -16,6 +16,7 @@ use super::audit::AuditEntry;
 use super::file_auth::{AuthEntry, LimitsEntry, TlsEntry};
 use super::file_credentials::CredentialsEntry;
 use super::file_kubernetes::{BackendEntry, KubernetesEntry};
+use super::file_oauth::NetworkEntry;
 use super::file_people::{MembersEntry, TeamEntry};
 use super::file_server::ServerEntry;
 use super::units::Size;
@@ -67,6 +68,8 @@ pub struct File {
     pub public_url: Option<Typed>,
     /// Networks of reverse proxies whose `X-Forwarded-*` headers are believed, as `10.0.0.0/8`.
     pub trusted_proxies: Option<Vec<Typed>>,
+    /// What the gateway may ask where a server or an issuer names the address.
+    pub network: Option<NetworkEntry>,
     /// TLS of the gateway's own listener; absent: none.
     pub tls: Option<TlsEntry>,
     /// How much at once; absent: no limits.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::file::{TextOr, Typed};
 use super::file_kubernetes::BackendEntry;
+use super::file_oauth::OAuthChoice;
 use super::file_pod::PodEntry;
 use super::units::{Size, Span, SpanOrNever};
 use crate::credential::OwnerKind;
@@ -54,6 +55,9 @@ pub struct ServerEntry {
     /// The secrets that it needs. A server without any is shared by all callers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub credentials: Option<Vec<CredentialEntry>>,
+    /// `true`: its token is obtained by OAuth, from where the server says; or how.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oauth: Option<OAuthChoice>,
     /// For whom it may be installed: `user`, `team`, `organization`; absent: all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub install: Option<Vec<OwnerKindEntry>>,

@@ -7,9 +7,11 @@ use super::audit::AuditSettings;
 use super::check;
 use super::file::{File, Typed};
 use super::network::Access;
+use super::oauth;
 use super::scope::Scope;
 use super::settings::LogSettings;
 use super::stores::Stores;
+use crate::fetch::AllowedPrivate;
 
 /// What the files said so far.
 #[derive(Debug, Default)]
@@ -21,6 +23,7 @@ pub(super) struct Globals {
     pub(super) allowed_hosts: Option<Vec<String>>,
     pub(super) max_body_bytes: Option<usize>,
     pub(super) access: Access,
+    pub(super) allow_private: Option<Vec<AllowedPrivate>>,
     pub(super) stores: Stores,
     pub(super) log: LogSettings,
     pub(super) audit: Option<AuditSettings>,
@@ -59,6 +62,8 @@ impl Globals {
             check::host,
         );
         set(scope, "allowed_hosts", &mut self.allowed_hosts, hosts);
+        let allowed = oauth::allowed(scope, file);
+        set(scope, "network", &mut self.allow_private, allowed);
         let size = file.max_body_bytes.map(|size| size.0);
         if size.is_some_and(|size| size < 1024) {
             scope.wrong("max_body_bytes", "it must be at least 1KiB");

@@ -24,6 +24,7 @@ mod file;
 mod file_auth;
 mod file_credentials;
 mod file_kubernetes;
+mod file_oauth;
 mod file_people;
 mod file_pod;
 mod file_server;
@@ -37,6 +38,7 @@ mod load;
 mod mcp_servers;
 mod merge;
 mod network;
+mod oauth;
 mod parse;
 mod people;
 mod pod;
@@ -48,6 +50,7 @@ mod schema;
 mod scope;
 mod server;
 mod settings;
+mod sign_ins;
 mod state_dir;
 mod stores;
 mod suggest;
@@ -72,6 +75,7 @@ pub use self::file_auth::{
 };
 pub use self::file_credentials::{CredentialsEntry, StoreEntry, StoreKeyEntry};
 pub use self::file_kubernetes::{BackendEntry, KubernetesEntry, PodDefaultsEntry};
+pub use self::file_oauth::{GrantEntry, NetworkEntry, OAuthChoice, OAuthEntry};
 pub use self::file_people::{MembersEntry, TeamEntry};
 pub use self::file_pod::{
     EnvFromEntry, PodEntry, ProbesEntry, PullPolicyEntry, RegistryEntry, ResourcesEntry,

@@ -7,6 +7,7 @@ use super::check;
 use super::credentials;
 use super::file::{TextOr, Typed};
 use super::file_server::{ServerEntry, TransportEntry};
+use super::oauth;
 use super::program::{find_program, program};
 use super::scope::Scope;
 use super::settings::{BackendKind, ConfiguredCredential};
@@ -34,7 +35,8 @@ pub(super) fn server(
     let launch = launch(scope, entry, backend, places);
     let env = env(scope, entry);
     let inherit_env = inherit_env(scope, entry);
-    let (slots, sources) = credentials::slots(scope, &id, entry);
+    let (mut slots, sources) = credentials::slots(scope, &id, entry);
+    let oauth = oauth::oauth(scope, entry, &mut slots);
     let install = entry.install.as_ref().map_or_else(
         || OwnerKind::ALL.to_vec(),
         |kinds| kinds.iter().copied().map(Into::into).collect(),
@@ -63,6 +65,7 @@ pub(super) fn server(
         env,
         inherit_env,
         slots,
+        oauth,
         install,
         era: entry.era.map(Into::into).unwrap_or_default(),
         isolation,

@@ -11,6 +11,7 @@ use super::auth::AuthSettings;
 use super::file::LogFormat;
 use super::stores::StoreSettings;
 use crate::auth::People;
+use crate::fetch::AllowedPrivate;
 use crate::id::{BackendName, GatewayId, ServerId, SlotName};
 use crate::router::{Members, ToolNames, ViewEntry};
 use crate::server::ServerSpec;
@@ -45,6 +46,8 @@ pub struct Settings {
     pub max_body_bytes: usize,
     /// Who may call, and how the gateway stands on a network.
     pub auth: AuthSettings,
+    /// What may be asked that is private or without TLS, where a server or an issuer names the address.
+    pub allow_private: Vec<AllowedPrivate>,
     /// Where it is told who did what.
     pub audit: AuditSettings,
     /// How the programs log.

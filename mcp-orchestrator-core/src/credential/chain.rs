@@ -7,6 +7,7 @@ use futures_util::stream::{self, BoxStream, StreamExt as _};
 
 use super::{Credential, CredentialChange, CredentialRequest, CredentialResolver};
 use crate::error::Result;
+use crate::server::ServerSpec;
 
 /// Asks resolvers in their order. One that fails ends it: nobody after it is asked.
 #[derive(Clone, Debug, Default)]
@@ -33,6 +34,21 @@ impl CredentialResolver for ChainResolver {
 
     fn changes(&self) -> BoxStream<'static, CredentialChange> {
         stream::select_all(self.0.iter().map(|resolver| resolver.changes())).boxed()
+    }
+
+    async fn wanted(
+        &self,
+        server: &ServerSpec,
+        credential: &Credential,
+        scopes: &[String],
+    ) -> Result<Option<bool>> {
+        for resolver in &*self.0 {
+            let known = resolver.wanted(server, credential, scopes).await?;
+            if known.is_some() {
+                return Ok(known);
+            }
+        }
+        Ok(None)
     }
 
     fn explain(&self, request: CredentialRequest<'_>) -> Vec<String> {

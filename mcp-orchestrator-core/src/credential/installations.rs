@@ -67,6 +67,7 @@ pub type Installed = (InstallationKey, StoredCredential, Version);
 ///     values: [("token".parse()?, "secret".into())].into(),
 ///     settings: [].into(),
 ///     expires_at: None,
+///     renewal: None,
 /// };
 /// installations.put(&key, &credential, Precondition::Absent).await?;
 /// let (found, _version) = installations.get(&key).await?.expect("it is installed");

@@ -4,20 +4,23 @@
 //! soon as the store tells, what this one writes at once (see [`InstalledResolver::seen`]).
 
 mod index;
+mod renew;
 
+use std::collections::HashSet;
 use std::fmt;
-use std::sync::{Arc, Weak};
-use std::time::{Duration, SystemTime};
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::stream::{BoxStream, StreamExt as _};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-use self::index::{Entry, Index};
+use self::index::{Entry, Held, Index};
+use self::renew::{Look, MaybeRenewal};
 use super::{
     Credential, CredentialChange, CredentialRequest, CredentialResolver, CredentialRule,
-    InstallationKey, Installations, Owner, RecordKind, StoreChange,
+    InstallationKey, Installations, Owner, RecordKind, Renewal, StoreChange,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::server::ServerSpec;
@@ -32,6 +35,11 @@ pub struct InstalledResolver {
     index: Index,
     /// Held while a change of the store is taken over, so that what is read last is what stands.
     taking: tokio::sync::Mutex<()>,
+    renewal: MaybeRenewal,
+    /// What is being renewed ahead of its end.
+    ahead: Mutex<HashSet<InstallationKey>>,
+    tasks: TaskTracker,
+    own: Weak<Self>,
     _following: DropGuard,
 }
 
@@ -41,17 +49,42 @@ impl InstalledResolver {
     /// # Errors
     /// Where the store cannot be read.
     pub async fn open(installations: Installations, tasks: &TaskTracker) -> Result<Arc<Self>> {
+        Self::open_with(installations, None, tasks).await
+    }
+
+    /// The same, with credentials that are renewed: ahead of their end, and where the server refuses them.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub async fn open_renewing(
+        installations: Installations,
+        renewal: Arc<dyn Renewal>,
+        tasks: &TaskTracker,
+    ) -> Result<Arc<Self>> {
+        Self::open_with(installations, Some(renewal), tasks).await
+    }
+
+    async fn open_with(
+        installations: Installations,
+        renewal: MaybeRenewal,
+        tasks: &TaskTracker,
+    ) -> Result<Arc<Self>> {
         let changes = installations.store().watch();
         let ended = CancellationToken::new();
-        let resolver = Arc::new(Self {
+        let following = ended.clone();
+        let resolver = Arc::new_cyclic(|own| Self {
             installations,
             index: Index::default(),
             taking: tokio::sync::Mutex::default(),
-            _following: ended.clone().drop_guard(),
+            renewal,
+            ahead: Mutex::default(),
+            tasks: tasks.clone(),
+            own: Weak::clone(own),
+            _following: ended.drop_guard(),
         });
         resolver.read_all().await?;
-        let following = follow(Arc::downgrade(&resolver), changes);
-        tasks.spawn(ended.run_until_cancelled_owned(following));
+        let follow = follow(Arc::downgrade(&resolver), changes);
+        tasks.spawn(following.run_until_cancelled_owned(follow));
         Ok(resolver)
     }
 
@@ -103,7 +136,7 @@ impl InstalledResolver {
         })
     }
 
-    fn decide(&self, request: &CredentialRequest<'_>) -> Result<Option<Arc<Credential>>> {
+    fn decide(&self, request: &CredentialRequest<'_>) -> Result<Option<Held>> {
         let Some((owner, entry)) = self.first(request) else {
             return match request.rule {
                 // The configuration may hold the organization's.
@@ -113,20 +146,22 @@ impl InstalledResolver {
                 _ => Ok(None),
             };
         };
-        let credential = entry.credential()?;
+        let held = entry.held()?;
         let server = request.server;
         for slot in server.slots.iter().filter(|slot| slot.required) {
-            if !credential.values.contains_key(&slot.name) {
+            if !held.credential.values.contains_key(&slot.name) {
                 return Err(incomplete(server, &owner, slot.name.as_str()));
             }
         }
-        if credential
-            .expires_at
-            .is_some_and(|end| end <= SystemTime::now())
-        {
-            return Err(expired(server, &owner));
-        }
-        Ok(Some(credential))
+        Ok(Some(held.clone()))
+    }
+
+    fn look(&self, request: &CredentialRequest<'_>) -> Result<Look> {
+        Ok(match self.decide(request)? {
+            None => Look::Nothing,
+            Some(held) if held.is_good(request) => Look::Good(held),
+            Some(held) => Look::Bad(held),
+        })
     }
 }
 
@@ -206,33 +241,37 @@ impl fmt::Debug for InstalledResolver {
 #[async_trait]
 impl CredentialResolver for InstalledResolver {
     async fn resolve(&self, request: CredentialRequest<'_>) -> Result<Option<Arc<Credential>>> {
-        let found = self.decide(&request)?;
-        let (Some(credential), Some((revision, generation))) = (&found, request.rejected) else {
-            return Ok(found);
-        };
-        let is_rejected = |credential: &Credential| {
-            credential.revision == *revision && credential.generation <= generation
-        };
-        if !is_rejected(credential) {
-            return Ok(found);
+        match self.look(&request)? {
+            Look::Good(held) => {
+                self.renew_ahead(request.server, &held);
+                Ok(Some(held.credential))
+            }
+            look => Box::pin(self.settled(&request, look)).await,
         }
-        // Another process may have written a newer one that was not told yet.
+    }
+
+    async fn wanted(
+        &self,
+        server: &ServerSpec,
+        credential: &Credential,
+        scopes: &[String],
+    ) -> Result<Option<bool>> {
+        let owners = self.index.of(&server.id);
+        let known = owners
+            .as_ref()
+            .and_then(|owners| owners.get(&credential.owner));
+        let own = known.is_some_and(|entry| {
+            let held = entry.held();
+            held.is_ok_and(|held| held.credential.revision == credential.revision)
+        });
+        let Some(renewal) = self.renewal.as_ref().filter(|_| own) else {
+            return Ok(None);
+        };
         let key = InstallationKey {
-            server: request.server.id.clone(),
+            server: server.id.clone(),
             owner: credential.owner.clone(),
         };
-        self.seen(&key).await?;
-        match self.decide(&request)? {
-            Some(again) if is_rejected(&again) => {
-                let text = format!(
-                    "server {} refused the credential of {}: install it again",
-                    key.server, key.owner
-                );
-                let refused = Error::new(ErrorKind::CredentialRejected, text);
-                Err(refused.with_server(&key.server))
-            }
-            again => Ok(again),
-        }
+        renewal.wanted(&key, scopes).await.map(Some)
     }
 
     fn changes(&self) -> BoxStream<'static, CredentialChange> {

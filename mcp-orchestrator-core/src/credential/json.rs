@@ -57,6 +57,7 @@ impl Write for Length {
 }
 
 /// A secret text that stands in JSON, for types that derive their form.
+#[derive(Clone)]
 pub(crate) struct SecretText(pub(crate) SecretString);
 
 impl Serialize for SecretText {

@@ -16,6 +16,9 @@ mod kubernetes;
 #[cfg(feature = "local-store")]
 mod local;
 mod memory;
+#[cfg(feature = "oauth")]
+mod oauth;
+mod renewal;
 mod rule;
 mod sources;
 mod store;
@@ -41,6 +44,12 @@ pub use self::kubernetes::KubernetesCredentials;
 #[cfg(feature = "local-store")]
 pub use self::local::{KeySource, LocalCredentials, LocalOptions};
 pub use self::memory::MemoryCredentials;
+#[cfg(feature = "oauth")]
+pub use self::oauth::{
+    AuthorizationAnswer, Authorizations, Begun, Finished, NewAuthorization, OAuthOptions,
+    PendingAuthorization, Renewals, client_document,
+};
+pub use self::renewal::{Renewable, Renewal, Renewed};
 pub use self::rule::CredentialRule;
 pub use self::sources::{Environment, SlotSources, Source};
 pub use self::store::{
@@ -254,6 +263,21 @@ pub trait CredentialResolver: fmt::Debug + Send + Sync + 'static {
     /// tell, as one that reads files, keeps this: its changes are seen at the next call, and older instances go to rest.
     fn changes(&self) -> BoxStream<'static, CredentialChange> {
         stream::pending().boxed()
+    }
+
+    /// The server took this credential and wants more of it: these scopes. Whoever it came from remembers that for its
+    /// owner's next sign-in, and answers whether one can help; `Ok(None)`: it is not from here, or nobody signs in for it.
+    ///
+    /// # Errors
+    /// Where that cannot be remembered.
+    async fn wanted(
+        &self,
+        server: &ServerSpec,
+        credential: &Credential,
+        scopes: &[String],
+    ) -> Result<Option<bool>> {
+        let _ = (server, credential, scopes);
+        Ok(None)
     }
 
     /// What it would look at for this request, and what it finds there, step by step: for `explain`. It holds no secret.

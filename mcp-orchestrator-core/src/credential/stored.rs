@@ -8,6 +8,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use super::json::{Broken, SecretText, from_secret, to_secret};
+use super::renewal::{Renewable, RenewableMembers};
 use super::{Generation, InstallationKey, Record, Revision};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::SlotName;
@@ -29,6 +30,8 @@ pub struct StoredCredential {
     pub settings: BTreeMap<String, String>,
     /// When the values end.
     pub expires_at: Option<SystemTime>,
+    /// What renews them; `None`: whoever installed them installs them again.
+    pub renewal: Option<Renewable>,
 }
 
 impl fmt::Debug for StoredCredential {
@@ -39,6 +42,7 @@ impl fmt::Debug for StoredCredential {
             .field("slots", &self.values.keys().collect::<Vec<_>>())
             .field("settings", &self.settings)
             .field("expires_at", &self.expires_at)
+            .field("renewal", &self.renewal)
             .finish()
     }
 }
@@ -55,6 +59,8 @@ struct Members {
     settings: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     expires_at: Option<SystemTime>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    renewal: Option<RenewableMembers>,
 }
 
 /// What tells the form, read before the rest.
@@ -109,6 +115,7 @@ impl StoredCredential {
                 .collect(),
             settings: self.settings.clone(),
             expires_at: self.expires_at,
+            renewal: self.renewal.as_ref().map(Into::into),
         };
         let value = to_secret(&members).map_err(|error| StoredError::Unwritable {
             owner: key.owner.to_string(),
@@ -144,6 +151,7 @@ impl StoredCredential {
             values: values.map(|(slot, value)| (slot, value.0)).collect(),
             settings: members.settings,
             expires_at: members.expires_at,
+            renewal: members.renewal.map(Into::into),
         })
     }
 }

@@ -2,6 +2,8 @@
 //! works.
 
 mod info;
+#[cfg(feature = "oauth")]
+mod sign_in;
 mod values;
 
 use std::collections::{BTreeMap, HashSet};
@@ -45,6 +47,17 @@ pub struct Installer {
     router: Arc<TableRouter>,
     installed: Arc<InstalledResolver>,
     directory: Arc<Directory>,
+    #[cfg(feature = "oauth")]
+    sign_ins: Option<crate::credential::Authorizations>,
+}
+
+/// A credential on its way into the store.
+struct Prepared {
+    key: InstallationKey,
+    spec: Arc<ServerSpec>,
+    stored: StoredCredential,
+    precondition: Precondition,
+    check: bool,
 }
 
 impl Installer {
@@ -60,6 +73,8 @@ impl Installer {
             router,
             installed,
             directory,
+            #[cfg(feature = "oauth")]
+            sign_ins: None,
         }
     }
 
@@ -128,10 +143,29 @@ impl Installer {
             values: values::complete(&spec, before.as_ref(), new.values)?,
             settings: info::settings(actor),
             expires_at: new.expires_at,
+            renewal: None,
         };
-        let server = &new.key.server;
+        let prepared = Prepared {
+            key: new.key,
+            spec,
+            stored,
+            precondition,
+            check: new.check,
+        };
+        self.store(actor, prepared).await
+    }
+
+    /// Tries a credential and stores it. Nothing is stored, and nothing of it runs on, where it does not work.
+    async fn store(&self, actor: &Actor, prepared: Prepared) -> Result<InstallationInfo> {
+        let Prepared {
+            key,
+            spec,
+            stored,
+            precondition,
+            check,
+        } = prepared;
         let candidate = Arc::new(Credential {
-            owner: new.key.owner.clone(),
+            owner: key.owner.clone(),
             revision: stored.revision.clone(),
             generation: stored.generation,
             values: stored.values.clone(),
@@ -139,23 +173,23 @@ impl Installer {
         });
         let mut tried = Tried {
             orchestrator: &self.orchestrator,
-            server: new.key.server.clone(),
+            server: key.server.clone(),
             candidate,
             kept: false,
         };
-        if new.check {
+        if check {
             let (principal, candidate) = (&actor.principal, &tried.candidate);
             let trying = self
                 .orchestrator
-                .try_credential(principal, server, candidate);
+                .try_credential(principal, &key.server, candidate);
             trying.await?;
         }
         let installations = self.installed.installations();
-        installations.put(&new.key, &stored, precondition).await?;
+        installations.put(&key, &stored, precondition).await?;
         tried.kept = true;
-        self.installed.seen(&new.key).await?;
-        tracing::info!(%server, owner = %new.key.owner, by = %actor.principal.id, "installed");
-        Ok(InstallationInfo::new(new.key, &stored, Some(&spec)))
+        self.installed.seen(&key).await?;
+        tracing::info!(server = %key.server, owner = %key.owner, by = %actor.principal.id, "installed");
+        Ok(InstallationInfo::new(key, &stored, Some(&spec)))
     }
 
     /// Removes an installation; what runs with it ends at once.

@@ -22,6 +22,17 @@ pub struct Explanation {
 }
 
 impl Orchestrator {
+    /// Whether a gateway shows this principal an item, as far as its lists are known. Nothing is started.
+    pub fn shows(&self, principal: &Principal, gateway: &GatewayId, item: Item<'_>) -> bool {
+        let known = &self.inner.catalog;
+        let target = Target {
+            gateway,
+            item,
+            known,
+        };
+        self.inner.router.route(principal, &target).is_ok()
+    }
+
     /// Which route a call would take, step by step. Nothing is started, no secret is shown.
     pub async fn explain(
         &self,

@@ -120,11 +120,16 @@ impl Inner {
             {
                 Err(refused) if refused.kind() == ErrorKind::CredentialRejected => {
                     // Nothing was sent back yet: another generation, or another credential, may do.
-                    let Ok(other) = self
+                    let other = self
                         .credential(context, &spec, rule, Some(&credential))
-                        .await
-                    else {
-                        return Err(refused);
+                        .await;
+                    let other = match other {
+                        Ok(other) => other,
+                        // Only its owner can help, and is told how.
+                        Err(over) if over.kind() == ErrorKind::CredentialExpired => {
+                            return Err(over);
+                        }
+                        Err(_) => return Err(refused),
                     };
                     if (&other.revision, other.generation)
                         == (&credential.revision, credential.generation)
@@ -133,6 +138,9 @@ impl Inner {
                     }
                     Box::pin(self.once(context, &spec, &other, &work, deadline)).await
                 }
+                Err(few) if few.kind() == ErrorKind::CredentialInsufficient => {
+                    Err(Box::pin(self.wanted(&spec, &credential, few)).await)
+                }
                 answer => answer,
             }
         };
@@ -140,6 +148,27 @@ impl Inner {
             Ok(Ok((reply, key))) => Ok((counted(reply, counts), key)),
             Ok(Err(error)) => Err(error.with_server(server)),
             Err(_) => Err(timed_out(server, spec.server.limits.call_timeout)),
+        }
+    }
+
+    /// Notes what the server wants of a credential, for its owner's next sign-in. Where that was asked for already, signing
+    /// in again changes nothing, and nobody is sent to do so.
+    async fn wanted(&self, spec: &Spec, credential: &Credential, error: Error) -> Error {
+        let (server, scopes) = (&spec.server, error.wanted_scopes());
+        match self.resolver.wanted(server, credential, scopes).await {
+            Ok(Some(false)) => {
+                let text = format!(
+                    "server {} does not allow this, also not with the scopes that it asks for ({})",
+                    server.id,
+                    scopes.join(" ")
+                );
+                Error::new(ErrorKind::Unavailable, text)
+            }
+            Ok(_) => error,
+            Err(failed) => {
+                tracing::warn!(server = %server.id, error = %failed, "what a server wants cannot be noted");
+                error
+            }
         }
     }
 

@@ -27,7 +27,9 @@ const META: &str = "mcp-orchestrator.dev/auth";
 fn word(kind: ErrorKind) -> Option<&'static str> {
     match kind {
         ErrorKind::CredentialMissing => Some("auth_required"),
-        ErrorKind::CredentialExpired | ErrorKind::CredentialRejected => Some("auth_expired"),
+        ErrorKind::CredentialExpired
+        | ErrorKind::CredentialRejected
+        | ErrorKind::CredentialInsufficient => Some("auth_expired"),
         _ => None,
     }
 }

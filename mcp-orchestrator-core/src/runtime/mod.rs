@@ -44,6 +44,8 @@ pub use self::process::ProcessBackend;
 #[cfg(feature = "remote")]
 pub use self::remote::RemoteBackend;
 pub use self::tcp::TcpConnect;
+#[cfg(any(feature = "jwt", feature = "oauth"))]
+pub(crate) use self::tcp::connect_any;
 use crate::credential::Credential;
 use crate::error::Result;
 use crate::server::ServerSpec;

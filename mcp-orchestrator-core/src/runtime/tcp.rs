@@ -60,12 +60,17 @@ impl TcpConnect {
 
     async fn any_address(&self) -> io::Result<TcpStream> {
         let found = tokio::net::lookup_host((&*self.host, self.port)).await?;
-        let stream = race(in_turns(found.collect())).await?;
-        stream.set_nodelay(true)?;
-        let keepalive = TcpKeepalive::new().with_time(KEEPALIVE);
-        SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
-        Ok(stream)
+        connect_any(found.collect()).await
     }
+}
+
+/// A new connection to one of these addresses, with TCP_NODELAY and keep-alive set.
+pub(crate) async fn connect_any(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
+    let stream = race(in_turns(addresses)).await?;
+    stream.set_nodelay(true)?;
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE);
+    SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
+    Ok(stream)
 }
 
 impl fmt::Display for TcpConnect {

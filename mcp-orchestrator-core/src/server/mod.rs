@@ -12,6 +12,7 @@ pub use self::container::{
     Resources, TemplatePatch, VolumeEntry,
 };
 pub use self::limits::Limits;
+pub use self::oauth::{OAuthClient, OAuthGrant, OAuthSpec};
 use crate::credential::OwnerKind;
 use crate::id::{BackendName, ServerId, SlotName};
 use crate::protocol::Era;
@@ -20,6 +21,7 @@ use crate::value::Text;
 mod container;
 mod digest;
 mod limits;
+mod oauth;
 
 /// One MCP server of the catalog.
 #[derive(Clone, Debug)]
@@ -36,6 +38,8 @@ pub struct ServerSpec {
     pub inherit_env: Vec<String>,
     /// The secrets that it needs; none means one instance for all.
     pub slots: Vec<CredentialSlot>,
+    /// How the token of one of its slots is obtained by OAuth; `None`: whoever installs it gives all values.
+    pub oauth: Option<OAuthSpec>,
     /// For whom it may be installed.
     pub install: Vec<OwnerKind>,
     /// Which dialects it is spoken to in.
@@ -262,6 +266,7 @@ impl ServerSpec {
             env: BTreeMap::new(),
             inherit_env: Vec::new(),
             slots: Vec::new(),
+            oauth: None,
             install: OwnerKind::ALL.to_vec(),
             era: EraChoice::default(),
             isolation: Isolation::default(),

@@ -34,18 +34,41 @@ pub fn events(
     server: ServerId,
     call: CallRequest,
 ) -> impl Stream<Item = CallEvent> + Send + 'static {
-    let begun = async move {
-        let mut meta = about();
-        meta["progressToken"] = json!("control");
-        let params = Params {
-            name: &call.tool,
-            arguments: call.arguments.as_deref(),
-            meta,
-        };
-        let message = message(method::TOOLS_CALL, &params)?;
+    told(async move {
+        let message = tool_call(&call)?;
         let reply = orchestrator.call_tool(&principal, &server, message).await;
         reply.map_err(|error| error.with_server(&server))
+    })
+}
+
+/// The same through a gateway, by the name that it shows.
+pub(super) fn gateway_events(
+    orchestrator: Orchestrator,
+    principal: Arc<Principal>,
+    gateway: GatewayId,
+    call: CallRequest,
+) -> impl Stream<Item = CallEvent> + Send + 'static {
+    told(async move {
+        let message = tool_call(&call)?;
+        let call = Call::modern(principal, gateway, message);
+        orchestrator.call(call).await
+    })
+}
+
+fn tool_call(call: &CallRequest) -> Result<Message> {
+    let mut meta = about();
+    meta["progressToken"] = json!("control");
+    let params = Params {
+        name: &call.tool,
+        arguments: call.arguments.as_deref(),
+        meta,
     };
+    message(method::TOOLS_CALL, &params)
+}
+
+fn told(
+    begun: impl Future<Output = Result<Reply>> + Send + 'static,
+) -> impl Stream<Item = CallEvent> + Send + 'static {
     stream::once(begun).flat_map(|reply: Result<Reply>| match reply {
         Ok(reply) => reply
             .filter_map(|item| async move { event(item) })

@@ -1,22 +1,17 @@
 //! The other side of the control endpoint: what the command line speaks with a running gateway by.
 
 use std::fmt;
-use std::io;
 use std::marker::PhantomData;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use http::{Method, Request, Response, header};
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::Incoming;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use http::Method;
+use http_body_util::BodyExt as _;
+use secrecy::SecretString;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::net::UnixStream;
-use tokio::task::JoinSet;
 
-use super::socket;
+use super::place::{Exchange, Place};
 use super::wire::{
     CallEvent, CallRequest, ConflictInfo, Conflicts, Descriptions, ExplainRequest, Explanation,
     InstanceInfo, Instances, Line, LogRequest, Refusal, Reloaded, Status, Tools, Touched,
@@ -26,17 +21,18 @@ use super::wire_people::{
     Tokens, UninstallRequest,
 };
 
-/// Speaks with the gateway of a state directory. Each request has a connection of its own.
+/// Speaks with a gateway: with that of a state directory by its socket, with one elsewhere by HTTP and a token. Each
+/// request has a connection of its own.
 #[derive(Clone, Debug)]
 pub struct Client {
-    path: PathBuf,
+    place: Place,
 }
 
 /// Why a gateway did not do what it was asked.
 #[derive(Debug)]
 pub enum ClientError {
     /// Nobody answers there.
-    NotRunning(PathBuf),
+    NotRunning(String),
     /// It said no.
     Refused(Refusal),
     /// It was understood by neither side, or the connection broke.
@@ -46,7 +42,7 @@ pub enum ClientError {
 impl fmt::Display for ClientError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotRunning(path) => write!(f, "no gateway answers at {}", path.display()),
+            Self::NotRunning(place) => write!(f, "no gateway answers at {place}"),
             Self::Refused(refusal) => f.write_str(&refusal.message),
             Self::Broken(why) => write!(f, "the gateway's answer is of no use: {why}"),
         }
@@ -55,7 +51,7 @@ impl fmt::Display for ClientError {
 
 impl std::error::Error for ClientError {}
 
-fn broken(error: impl fmt::Display) -> ClientError {
+pub(super) fn broken(error: impl fmt::Display) -> ClientError {
     ClientError::Broken(error.to_string())
 }
 
@@ -63,8 +59,17 @@ impl Client {
     /// The gateway that holds this state directory, running or not.
     pub fn of(state_dir: &Path) -> Self {
         Self {
-            path: socket::find(state_dir),
+            place: Place::of(state_dir),
         }
+    }
+
+    /// The gateway at this address, as `https://mcp.example.com`, for the one whose token this is.
+    ///
+    /// # Errors
+    /// Why it is no address, or may not be shown a token.
+    pub fn at(url: &str, token: SecretString) -> Result<Self, String> {
+        let place = Place::at(url, token)?;
+        Ok(Self { place })
     }
 
     /// That it runs, and how.
@@ -264,51 +269,17 @@ impl Client {
     }
 
     async fn send(&self, method: Method, path: &str, body: Bytes) -> Result<Exchange, ClientError> {
-        let stream = UnixStream::connect(&self.path).await;
-        let stream = stream.map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-                ClientError::NotRunning(self.path.clone())
-            }
-            _ => ClientError::Broken(format!("{}: {error}", self.path.display())),
-        })?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
-            .await
-            .map_err(broken)?;
-        let mut driver = JoinSet::new();
-        driver.spawn(async move {
-            // What breaks the connection, breaks the request too, and is told there.
-            let _ = connection.await;
-        });
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(header::HOST, "localhost")
-            .header(header::CONTENT_TYPE, "application/json")
-            .body(Full::new(body))
-            .map_err(broken)?;
-        let response = sender.send_request(request).await.map_err(broken)?;
-        let exchange = Exchange {
-            response,
-            _driver: driver,
-        };
+        let exchange = self.place.send(method, path, body).await?;
         if exchange.response.status().is_success() {
             return Ok(exchange);
         }
-        Err(ClientError::Refused(exchange.whole().await?))
-    }
-}
-
-/// A response that comes in, and the connection that it comes by.
-#[derive(Debug)]
-struct Exchange {
-    response: Response<Incoming>,
-    _driver: JoinSet<()>,
-}
-
-impl Exchange {
-    async fn whole<T: DeserializeOwned>(self) -> Result<T, ClientError> {
-        let body = self.response.into_body().collect().await.map_err(broken)?;
-        serde_json::from_slice(&body.to_bytes()).map_err(broken)
+        let status = exchange.response.status();
+        let refusal = exchange.whole().await;
+        // What stands before the gateway, as a proxy, refuses in words of its own.
+        Err(refusal.map_or_else(
+            |_| ClientError::Broken(format!("it answered {status}")),
+            ClientError::Refused,
+        ))
     }
 }
 

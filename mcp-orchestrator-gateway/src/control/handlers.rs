@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
@@ -14,15 +15,16 @@ use mcp_orchestrator_core::audit::{Action, AuditEvent, Recording};
 use mcp_orchestrator_core::auth::Principal;
 use mcp_orchestrator_core::id::{GatewayId, PrincipalId, ServerId};
 use mcp_orchestrator_core::installer::Actor;
-use mcp_orchestrator_core::router::Item;
+use mcp_orchestrator_core::router::{Item, Router as _, View, shown as shown_name};
 use mcp_orchestrator_core::runtime::LogOptions;
 use mcp_orchestrator_core::{Error, ErrorKind, Orchestrator, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::web::{admin, only_admins};
 use super::wire::{
     CallRequest, ConfigProblem, ConflictInfo, Conflicts, Described, Descriptions, ExplainRequest,
-    GatewayInfo, Instances, Line, LogRequest, LogText, Refusal, Reloaded, Status, Tools, Touched,
+    Instances, Line, LogRequest, LogText, Refusal, Reloaded, Tools, Touched,
 };
 use super::{Control, call};
 use crate::{errors, reload};
@@ -37,24 +39,30 @@ pub(crate) fn router(control: Control) -> Router {
         principal: Arc::clone(&control.principal),
         admin: true,
     };
-    Router::new()
-        .route("/v1/status", get(status))
+    routes().layer(Extension(actor)).with_state(control)
+}
+
+/// The requests; each finds in its extensions who sent it.
+pub(super) fn routes() -> Router<Control> {
+    let operating = Router::new()
         .route("/v1/instances", get(instances))
         .route("/v1/describe/{name}", get(describe))
         .route("/v1/conflicts", get(conflicts))
-        .route("/v1/explain", post(explain))
         .route("/v1/reload", post(reload))
-        .route("/v1/gateways/{gateway}/tools", get(gateway_tools))
         .route("/v1/servers/{server}/tools", get(server_tools))
-        .route("/v1/servers/{server}/call", post(call_tool))
         .route("/v1/servers/{server}/logs", post(logs))
         .route("/v1/servers/{server}/restart", post(restart))
         .route("/v1/servers/{server}/stop", post(stop))
+        .route_layer(from_fn(only_admins));
+    Router::new()
+        .route("/v1/status", get(status))
+        .route("/v1/explain", post(explain))
+        .route("/v1/gateways/{gateway}/tools", get(gateway_tools))
+        .route("/v1/servers/{server}/call", post(call_tool))
+        .merge(operating)
         .merge(super::people::router())
         .fallback(|| async { Failed(Error::new(ErrorKind::NoRoute, "no such request")) })
         .layer(DefaultBodyLimit::max(LARGEST))
-        .layer(Extension(actor))
-        .with_state(control)
 }
 
 /// An error as a response.
@@ -90,25 +98,30 @@ impl Control {
     }
 }
 
-async fn status(State(control): State<Control>) -> Answer {
-    let listen = control.about.listen;
-    let gateways = control.built.router().gateways().into_iter().map(|id| {
-        let path = if id == GatewayId::default_gateway() {
-            String::new()
-        } else {
-            format!("/{id}")
-        };
-        GatewayInfo {
-            name: id.to_string(),
-            url: format!("http://{listen}/mcp{path}"),
-        }
+async fn status(State(control): State<Control>, Extension(actor): Extension<Actor>) -> Answer {
+    let router = control.built.router();
+    let mut gateways = router.gateways();
+    let mut servers = control.orchestrator().servers();
+    let mut about = control.about.clone();
+    if !actor.admin {
+        gateways.retain(|id| router.view(&actor.principal, id).is_ok());
+        servers.retain(|server| !shown_by(&control, &actor, server).is_empty());
+        about = about.for_users();
+    }
+    about.servers = servers.iter().map(ToString::to_string).collect();
+    about.gateways = gateways.iter().map(|id| control.gateway(id)).collect();
+    ok(&about)
+}
+
+/// The gateways that show this one the server.
+fn shown_by(control: &Control, actor: &Actor, server: &ServerId) -> Vec<(GatewayId, Arc<View>)> {
+    let router = control.built.router();
+    let seen = router.gateways().into_iter().filter_map(|id| {
+        let view = router.view(&actor.principal, &id).ok()?;
+        let shows = view.entries.iter().any(|entry| entry.server == *server);
+        shows.then_some((id, view))
     });
-    let servers = control.orchestrator().servers();
-    ok(&Status {
-        servers: servers.iter().map(ToString::to_string).collect(),
-        gateways: gateways.collect(),
-        ..control.about
-    })
+    seen.collect()
 }
 
 async fn instances(State(control): State<Control>) -> Answer {
@@ -173,43 +186,80 @@ async fn logs(State(control): State<Control>, Path(server): Path<String>, body: 
     })))
 }
 
-async fn server_tools(State(control): State<Control>, Path(server): Path<String>) -> Answer {
+async fn server_tools(
+    State(control): State<Control>,
+    Extension(actor): Extension<Actor>,
+    Path(server): Path<String>,
+) -> Answer {
     let server = id(&server)?;
     let list = control
         .orchestrator()
-        .server_tools(&control.principal, &server)
+        .server_tools(&actor.principal, &server)
         .await?;
     let tools = serde_json::from_str(&list).map_err(defect)?;
     ok(&Tools { tools })
 }
 
-async fn gateway_tools(State(control): State<Control>, Path(gateway): Path<String>) -> Answer {
+async fn gateway_tools(
+    State(control): State<Control>,
+    Extension(actor): Extension<Actor>,
+    Path(gateway): Path<String>,
+) -> Answer {
     let gateway = GatewayId::new(gateway).map_err(|error| no_route(&error))?;
-    let tools = call::gateway_tools(control.orchestrator(), &control.principal, &gateway).await?;
+    let tools = call::gateway_tools(control.orchestrator(), &actor.principal, &gateway).await?;
     ok(&Tools { tools })
 }
 
 async fn call_tool(
     State(control): State<Control>,
+    Extension(actor): Extension<Actor>,
     Path(server): Path<String>,
     body: Bytes,
 ) -> Answer {
     let server = id(&server)?;
     let request: CallRequest = read(&body)?;
     let orchestrator = control.orchestrator().clone();
-    Ok(ndjson(call::events(
-        orchestrator,
-        control.principal,
-        server,
-        request,
-    )))
+    let Actor { principal, admin } = actor.clone();
+    if admin {
+        return Ok(ndjson(call::events(
+            orchestrator,
+            principal,
+            server,
+            request,
+        )));
+    }
+    // Others call what a gateway shows them, as it shows it.
+    let shown = shown_by(&control, &actor, &server);
+    let found = shown.into_iter().find_map(|(gateway, view)| {
+        let mut entries = view.entries.iter();
+        let entry = entries.find(|entry| entry.server == server)?;
+        let name = shown_name(&entry.alias, &request.tool, view.prefixed).into_owned();
+        let item = Item::Tool(&name);
+        let routed = orchestrator.shows(&principal, &gateway, item);
+        routed.then_some((gateway, name))
+    });
+    let Some((gateway, name)) = found else {
+        return Err(no_route(&format!("unknown tool {} of {server}", request.tool)).into());
+    };
+    let request = CallRequest {
+        tool: name,
+        ..request
+    };
+    let events = call::gateway_events(orchestrator, principal, gateway, request);
+    Ok(ndjson(events))
 }
 
-async fn explain(State(control): State<Control>, body: Bytes) -> Answer {
+async fn explain(
+    State(control): State<Control>,
+    Extension(actor): Extension<Actor>,
+    body: Bytes,
+) -> Answer {
     let request: ExplainRequest = read(&body)?;
     let principal = match &request.principal {
-        None => Arc::clone(&control.principal),
+        None => Arc::clone(&actor.principal),
+        Some(name) if actor.principal.id.as_str() == name => Arc::clone(&actor.principal),
         Some(name) => {
+            admin(&actor)?;
             let id = PrincipalId::new(name).map_err(|error| invalid(&error))?;
             let named = Arc::new(Principal::user(id, "control"));
             control.built.directory().complete(named)

@@ -8,21 +8,25 @@ mod call;
 mod client;
 mod handlers;
 mod people;
+mod place;
 mod socket;
 mod time;
+mod web;
 pub mod wire;
 pub mod wire_people;
 
 use std::sync::Arc;
 
-use mcp_orchestrator_core::auth::Principal;
+use mcp_orchestrator_core::auth::{Principal, PublicUrl};
 use mcp_orchestrator_core::config::{Built, LoadOptions};
+use mcp_orchestrator_core::id::GatewayId;
 use std::path::PathBuf;
 
 pub use self::call::events as call_events;
 pub use self::client::{Client, ClientError, Lines};
 pub(crate) use self::handlers::router;
 pub(crate) use self::socket::Socket;
+pub(crate) use self::web::web_router;
 
 /// What the handlers work on.
 #[derive(Clone, Debug)]
@@ -34,4 +38,23 @@ pub(crate) struct Control {
     pub(crate) options: LoadOptions,
     /// What does not change while it runs.
     pub(crate) about: wire::Status,
+    /// The address under which clients know the gateway.
+    pub(crate) public_url: Option<PublicUrl>,
+}
+
+impl Control {
+    /// Where a gateway is reached.
+    fn gateway(&self, id: &GatewayId) -> wire::GatewayInfo {
+        let url = match &self.public_url {
+            Some(url) => url.gateway(id),
+            None if *id == GatewayId::default_gateway() => {
+                format!("http://{}/mcp", self.about.listen)
+            }
+            None => format!("http://{}/mcp/{id}", self.about.listen),
+        };
+        wire::GatewayInfo {
+            name: id.to_string(),
+            url,
+        }
+    }
 }

@@ -11,10 +11,10 @@ use mcp_orchestrator_core::auth::{NewToken, Principal};
 use mcp_orchestrator_core::credential::{InstallationKey, Owner};
 use mcp_orchestrator_core::id::{GatewayId, SlotName};
 use mcp_orchestrator_core::installer::{Actor, Installer, NewInstallation};
-use mcp_orchestrator_core::{Error, ErrorKind, Result};
 
 use super::Control;
 use super::handlers::{Answer, id, invalid, ok, read};
+use super::web::admin;
 use super::wire::Touched;
 use super::wire_people::{
     Catalog, InstallRequest, InstallationText, Installations, SecretText, TokenMade, TokenRequest,
@@ -37,14 +37,6 @@ impl Control {
     fn installer(&self) -> &Installer {
         self.built.installer()
     }
-}
-
-fn admin(actor: &Actor) -> Result<()> {
-    if actor.admin {
-        return Ok(());
-    }
-    let text = format!("{} does not administer this gateway", actor.principal.id);
-    Err(Error::new(ErrorKind::Forbidden, text))
 }
 
 async fn tokens(State(control): State<Control>, Extension(actor): Extension<Actor>) -> Answer {

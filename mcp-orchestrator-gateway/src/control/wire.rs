@@ -36,6 +36,19 @@ pub struct Status {
     pub gateways: Vec<GatewayInfo>,
 }
 
+impl Status {
+    /// What callers may know who do not administer: nothing of the machine.
+    pub(crate) fn for_users(self) -> Self {
+        Self {
+            pid: 0,
+            metrics_listen: None,
+            state_dir: PathBuf::new(),
+            files: Vec::new(),
+            ..self
+        }
+    }
+}
+
 /// One MCP endpoint.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct GatewayInfo {

@@ -16,6 +16,7 @@ use Kind::{Common, Own};
 
 const ROWS: &[Row] = &[
     // 0: vocabulary
+    ("challenge", 0, Common),
     ("error", 0, Common),
     ("header_value", 0, Common),
     ("id", 0, Common),
@@ -47,6 +48,8 @@ const ROWS: &[Row] = &[
     ("credential::kubernetes", 2, Own("runtime::kubernetes")),
     ("credential::local", 2, Own("credential::local")),
     ("credential::memory", 2, Own("credential::memory")),
+    ("credential::oauth", 2, Own("credential::oauth")),
+    ("fetch", 2, Common),
     ("router::table", 2, Own("router::table")),
     ("runtime::board", 2, Common),
     ("runtime::hidden", 2, Common),
@@ -115,7 +118,7 @@ pub(crate) const HEAVY: &[(&str, &str)] = &[
     ("rustix::", "mcp-orchestrator-core/src/runtime/process"),
     (
         "rustls::",
-        "mcp-orchestrator-core/src/runtime/remote|mcp-orchestrator-core/src/runtime/kubernetes|mcp-orchestrator-core/src/auth/jwt|mcp-orchestrator-gateway/src/tls.rs",
+        "mcp-orchestrator-core/src/runtime/remote|mcp-orchestrator-core/src/runtime/kubernetes|mcp-orchestrator-core/src/fetch|mcp-orchestrator-gateway/src/tls.rs",
     ),
     (
         "ring::signature",

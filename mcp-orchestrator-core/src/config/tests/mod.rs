@@ -6,6 +6,7 @@ mod docs;
 mod foreign;
 mod good;
 mod import;
+mod oauth;
 mod pods;
 mod random;
 mod secrets;

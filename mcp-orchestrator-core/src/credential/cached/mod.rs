@@ -14,6 +14,7 @@ use self::table::Table;
 use super::{Credential, CredentialChange, CredentialRequest, CredentialResolver};
 use crate::error::Result;
 use crate::id::ServerId;
+use crate::server::ServerSpec;
 
 /// How much is kept, and how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +100,15 @@ impl CredentialResolver for CachedResolver {
             table.forget(|key| *key.server() == change.server);
         };
         changes.inspect(forget).boxed()
+    }
+
+    async fn wanted(
+        &self,
+        server: &ServerSpec,
+        credential: &Credential,
+        scopes: &[String],
+    ) -> Result<Option<bool>> {
+        self.inner.wanted(server, credential, scopes).await
     }
 
     fn explain(&self, request: CredentialRequest<'_>) -> Vec<String> {

@@ -24,6 +24,7 @@ fn stored(token: &str) -> StoredCredential {
         values: [("token".parse().unwrap(), SecretString::from(token))].into(),
         settings: [("region".to_owned(), "eu".to_owned())].into(),
         expires_at: Some(SystemTime::UNIX_EPOCH + Duration::new(4_000_000_000, 5)),
+        renewal: None,
     }
 }
 

@@ -2,12 +2,15 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use tokio::sync::broadcast;
 
-use crate::credential::{Credential, CredentialChange, InstallationKey, Owner, StoredCredential};
+use crate::credential::{
+    Credential, CredentialChange, InstallationKey, Owner, Renewable, StoredCredential,
+};
 use crate::error::{Error, Result};
 use crate::id::ServerId;
 
@@ -17,9 +20,39 @@ const BEHIND: usize = 4096;
 /// What an owner has.
 #[derive(Clone)]
 pub(super) enum Entry {
-    Whole(Arc<Credential>),
+    Whole(Held),
     /// There is something that cannot be read.
     Broken(Arc<Error>),
+}
+
+/// A credential, and how it is renewed.
+#[derive(Clone)]
+pub(super) struct Held {
+    pub(super) credential: Arc<Credential>,
+    pub(super) renewal: Renewing,
+}
+
+/// How a credential is renewed.
+#[derive(Clone)]
+pub(super) enum Renewing {
+    /// Not at all: it is installed again.
+    Never,
+    /// By itself, from then on; `None`: once it is refused.
+    Due(Option<SystemTime>),
+    /// Not any more, for this reason.
+    Ended(Arc<str>),
+}
+
+impl From<Option<Renewable>> for Renewing {
+    fn from(renewable: Option<Renewable>) -> Self {
+        match renewable {
+            None => Self::Never,
+            Some(Renewable {
+                ended: Some(why), ..
+            }) => Self::Ended(why.into()),
+            Some(Renewable { due, .. }) => Self::Due(due),
+        }
+    }
 }
 
 /// What the owners of one server have.
@@ -44,13 +77,16 @@ impl Default for Index {
 
 impl Entry {
     pub(super) fn whole(key: &InstallationKey, stored: StoredCredential) -> Self {
-        Self::Whole(Arc::new(Credential {
-            owner: key.owner.clone(),
-            revision: stored.revision,
-            generation: stored.generation,
-            values: stored.values,
-            expires_at: stored.expires_at,
-        }))
+        Self::Whole(Held {
+            renewal: stored.renewal.into(),
+            credential: Arc::new(Credential {
+                owner: key.owner.clone(),
+                revision: stored.revision,
+                generation: stored.generation,
+                values: stored.values,
+                expires_at: stored.expires_at,
+            }),
+        })
     }
 
     pub(super) fn broken(error: Error) -> Self {
@@ -58,8 +94,12 @@ impl Entry {
     }
 
     pub(super) fn credential(&self) -> Result<Arc<Credential>> {
+        self.held().map(|held| Arc::clone(&held.credential))
+    }
+
+    pub(super) fn held(&self) -> Result<&Held> {
         match self {
-            Self::Whole(credential) => Ok(Arc::clone(credential)),
+            Self::Whole(held) => Ok(held),
             Self::Broken(error) => Err(error.duplicate()),
         }
     }
@@ -67,6 +107,7 @@ impl Entry {
     fn is(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Whole(one), Self::Whole(other)) => {
+                let (one, other) = (&one.credential, &other.credential);
                 (&one.revision, one.generation) == (&other.revision, other.generation)
             }
             (Self::Broken(_), Self::Broken(_)) => true,

@@ -3,6 +3,8 @@ use std::collections::BTreeMap;
 use http::Uri;
 use secrecy::ExposeSecret as _;
 
+use std::time::SystemTime;
+
 use super::*;
 use crate::auth::{Principal, PrincipalKind};
 use crate::credential::{
@@ -42,6 +44,7 @@ fn stored(revision: &str, expires_at: Option<SystemTime>) -> StoredCredential {
         values: BTreeMap::from([(SlotName::new("token").unwrap(), revision.into())]),
         settings: BTreeMap::new(),
         expires_at,
+        renewal: None,
     }
 }
 

@@ -22,6 +22,7 @@ pub(crate) use self::modern::Modern;
 use self::pool::{Pool, SendError};
 pub(crate) use self::session::Session;
 use super::Place;
+use crate::challenge::Challenge;
 use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::{Connect, HeaderCell};
 
@@ -87,6 +88,17 @@ impl Http {
         error
             .with_server(&self.place.server)
             .with_instance(&self.place.instance)
+    }
+
+    /// The credential was taken, and does not allow enough.
+    fn insufficient(&self, challenge: Challenge) -> Error {
+        let text = format!(
+            "server {} wants a credential that allows more (scope {})",
+            self.place.server,
+            challenge.scopes.join(" ")
+        );
+        let error = Error::new(ErrorKind::CredentialInsufficient, text);
+        self.placed(error.with_wanted_scopes(challenge.scopes))
     }
 
     /// What a status says that is neither success nor a JSON-RPC answer.

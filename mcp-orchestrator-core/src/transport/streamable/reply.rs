@@ -6,12 +6,14 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use http::StatusCode;
+use http::header::WWW_AUTHENTICATE;
 
 use super::Http;
 use super::exchange::Exchange;
 use super::heads::Verb;
 use super::session::Conversation;
 use crate::call::{Reply, ReplyItem, ServerRequest};
+use crate::challenge::Challenge;
 use crate::error::{Error, ErrorKind, Result};
 use crate::jsonrpc::{Kind, Message};
 use crate::transport::sse::Parser;
@@ -46,6 +48,12 @@ impl Http {
             Box::pin(exchange.drain()).await;
             return Err(self.status(status));
         }
+        if status == StatusCode::FORBIDDEN
+            && let Some(challenge) = demanded(&exchange)
+        {
+            Box::pin(exchange.drain()).await;
+            return Err(self.insufficient(challenge));
+        }
         let message = if exchange.is_json() {
             let body = exchange
                 .whole(self.message_bytes)
@@ -69,6 +77,13 @@ impl Http {
             None => Err(self.status(status)),
         }
     }
+}
+
+/// What a server demands that took the token and wants one that allows more.
+fn demanded(exchange: &Exchange) -> Option<Challenge> {
+    let field = exchange.head.field(&WWW_AUTHENTICATE)?;
+    let challenge = Challenge::parse(field.to_str().ok())?;
+    challenge.is_insufficient_scope().then_some(challenge)
 }
 
 /// The events of one response, over as many connections as it takes.

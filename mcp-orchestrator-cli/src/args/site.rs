@@ -1,0 +1,91 @@
+//! Which gateway is meant: the one of a configuration of this machine, or one elsewhere.
+
+use std::ffi::OsString;
+use std::ops::Deref;
+use std::path::PathBuf;
+
+use clap::Args;
+use mcp_orchestrator_gateway::args::FileArgs;
+
+/// Which gateway is spoken with.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct SiteArgs {
+    #[command(flatten)]
+    pub(crate) files: FileArgs,
+    #[command(flatten)]
+    pub(crate) elsewhere: ElsewhereArgs,
+}
+
+/// A gateway elsewhere.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "A gateway elsewhere")]
+pub(crate) struct ElsewhereArgs {
+    /// Its address, as https://mcp.example.com; --gateway URL is the same. It is asked with the token in
+    /// MCP_ORCHESTRATOR_TOKEN
+    #[arg(long, value_name = "URL", env = "MCP_ORCHESTRATOR_GATEWAY")]
+    pub(crate) gateway_url: Option<String>,
+    /// The file with the token, in the place of the variable
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+}
+
+impl Deref for SiteArgs {
+    type Target = FileArgs;
+
+    fn deref(&self) -> &FileArgs {
+        &self.files
+    }
+}
+
+/// The arguments, `--gateway URL` read as `--gateway-url URL`: some commands call a gateway of theirs by its name with it,
+/// and no name has `://` in it.
+pub(crate) fn lifted(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut lifted: Vec<OsString> = Vec::new();
+    let mut literal = false;
+    for arg in args {
+        let text = arg.to_string_lossy().into_owned();
+        let last = lifted.last_mut().filter(|last| *last == "--gateway");
+        let arg = match (text.strip_prefix("--gateway="), last) {
+            _ if literal => arg,
+            (Some(url), _) if url.contains("://") => format!("--gateway-url={url}").into(),
+            (_, Some(flag)) if text.contains("://") => {
+                *flag = "--gateway-url".into();
+                arg
+            }
+            _ => arg,
+        };
+        literal = literal || text == "--";
+        lifted.push(arg);
+    }
+    lifted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_told_from_a_name() {
+        let args = |line: &str| -> String {
+            let words = line.split(' ').map(OsString::from);
+            let words = lifted(words).into_iter();
+            let words: Vec<String> = words.map(|word| word.into_string().unwrap()).collect();
+            words.join(" ")
+        };
+        for (typed, meant) in [
+            ("x ps --gateway https://a", "x ps --gateway-url https://a"),
+            ("x --gateway=http://a ps", "x --gateway-url=http://a ps"),
+            (
+                "x tools --gateway ops --gateway https://a",
+                "x tools --gateway ops --gateway-url https://a",
+            ),
+            (
+                "x call s t -- --gateway https://a",
+                "x call s t -- --gateway https://a",
+            ),
+            ("x tools --gateway ops", "x tools --gateway ops"),
+        ] {
+            assert_eq!(args(typed), meant);
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! How a server's token is obtained by OAuth, as typed; and what may be asked on its way.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::file::Typed;
+use crate::server::OAuthGrant;
+
+/// Whether a server speaks OAuth, or how.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(inline)]
+pub enum OAuthChoice {
+    /// `true`: it says itself where its tokens come from.
+    Plain(bool),
+    /// What it does not say itself.
+    Entry(Box<OAuthEntry>),
+}
+
+/// How the token of a server is obtained by OAuth.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct OAuthEntry {
+    /// Which of the server's `credentials` takes the token; absent: a server with a `url` gets it as
+    /// `Authorization: Bearer`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slot: Option<String>,
+    /// `authorization_code` (the default): somebody signs in; `client_credentials`: the client's own secret is enough, and
+    /// the token is the organization's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grant: Option<GrantEntry>,
+    /// What the token shall allow; absent: what the server asks for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scopes: Option<Vec<Typed>>,
+    /// Who we are to the issuer: a client that was registered there, or the address of a client metadata document;
+    /// absent: a document of the gateway's own, else a registration that is made once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<Typed>,
+    /// The client's secret, best as a variable: `${SECRET}`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_secret: Option<Typed>,
+    /// Who gives the tokens, as `https://idp.example.com`; absent: whom the server names. A server that we run names
+    /// nobody, so it is needed there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<Typed>,
+    /// What the token is for; absent: what the server calls itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resource: Option<Typed>,
+}
+
+/// How a token is obtained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum GrantEntry {
+    /// Somebody signs in.
+    AuthorizationCode,
+    /// By the client's own secret.
+    ClientCredentials,
+}
+
+impl From<GrantEntry> for OAuthGrant {
+    fn from(entry: GrantEntry) -> Self {
+        match entry {
+            GrantEntry::AuthorizationCode => Self::AuthorizationCode,
+            GrantEntry::ClientCredentials => Self::ClientCredentials,
+        }
+    }
+}
+
+/// What the gateway may ask where somebody else names the address.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct NetworkEntry {
+    /// Private addresses, and ones without TLS, that a server or an issuer may name all the same: origins
+    /// (`https://idp.corp.example:8443`), hosts (`idp.internal`) or networks (`10.1.0.0/16`); absent: none. Addresses that
+    /// stand in the configuration itself need no entry.
+    pub allow_private: Option<Vec<Typed>>,
+}
+
+impl<'de> Deserialize<'de> for OAuthChoice {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ChoiceVisitor)
+    }
+}
+
+struct ChoiceVisitor;
+
+impl<'de> Visitor<'de> for ChoiceVisitor {
+    type Value = OAuthChoice;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("true, or how the token is obtained,")
+    }
+
+    fn visit_bool<E>(self, on: bool) -> Result<OAuthChoice, E> {
+        Ok(OAuthChoice::Plain(on))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<OAuthChoice, A::Error> {
+        let entry = OAuthEntry::deserialize(MapAccessDeserializer::new(map))?;
+        Ok(OAuthChoice::Entry(Box::new(entry)))
+    }
+}

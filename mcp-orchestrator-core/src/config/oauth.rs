@@ -1,0 +1,172 @@
+//! How a server's token is obtained by OAuth, as typed → as meant.
+
+use secrecy::SecretString;
+
+use super::check;
+use super::file::{File, Typed};
+use super::file_oauth::{OAuthChoice, OAuthEntry};
+use super::file_server::ServerEntry;
+use super::scope::Scope;
+use crate::fetch::AllowedPrivate;
+use crate::id::SlotName;
+use crate::server::{CredentialSlot, Injection, OAuthClient, OAuthGrant, OAuthSpec, SlotForm};
+
+/// How the token is obtained, and the slot that it implies where none is named; the slot joins the others.
+pub(super) fn oauth(
+    scope: &mut Scope<'_>,
+    entry: &ServerEntry,
+    slots: &mut Vec<CredentialSlot>,
+) -> Option<OAuthSpec> {
+    let choice = entry.oauth.as_ref()?;
+    let path = scope.path.key("oauth");
+    let scope = &mut scope.below(path);
+    let typed = match choice {
+        OAuthChoice::Plain(false) => return None,
+        OAuthChoice::Plain(true) => OAuthEntry::default(),
+        OAuthChoice::Entry(typed) => OAuthEntry::clone(typed),
+    };
+    if !cfg!(feature = "oauth") {
+        scope.wrong("", "this program was built without the feature `oauth`");
+        return None;
+    }
+    let grant = typed.grant.map(Into::into).unwrap_or_default();
+    let client = client(scope, &typed, grant);
+    let issuer = address(scope, "issuer", typed.issuer.as_ref());
+    if entry.url.is_none() && typed.issuer.is_none() {
+        scope.wrong(
+            "",
+            "who gives the tokens of a server that we run? Name its `issuer`",
+        );
+    }
+    let resource = address(scope, "resource", typed.resource.as_ref());
+    let scopes = scopes(scope, typed.scopes.as_deref());
+    let slot = slot(scope, &typed, entry, slots)?;
+    Some(OAuthSpec {
+        slot,
+        grant,
+        scopes,
+        client,
+        issuer,
+        resource,
+    })
+}
+
+fn slot(
+    scope: &mut Scope<'_>,
+    typed: &OAuthEntry,
+    entry: &ServerEntry,
+    slots: &mut Vec<CredentialSlot>,
+) -> Option<SlotName> {
+    if let Some(named) = &typed.slot {
+        let known = slots.iter().find(|slot| slot.name.as_str() == named);
+        let Some(known) = known else {
+            scope.wrong("slot", "none of this server's `credentials` is called so");
+            return None;
+        };
+        return Some(known.name.clone());
+    }
+    if entry.url.is_none() {
+        scope.wrong(
+            "",
+            "which of its `credentials` takes the token? Name it as `slot`",
+        );
+        return None;
+    }
+    let name = SlotName::new(OAuthSpec::SLOT).ok()?;
+    let bearer = Injection::bearer();
+    let taken = |slot: &CredentialSlot| {
+        let header =
+            matches!(&slot.inject, Injection::Header { name, .. } if name == "authorization");
+        slot.name == name || header
+    };
+    if slots.iter().any(taken) {
+        scope.wrong(
+            "",
+            "one of its `credentials` takes that place already: name the one that takes the token as `slot`",
+        );
+        return None;
+    }
+    slots.push(CredentialSlot {
+        name: name.clone(),
+        description: None,
+        required: true,
+        inject: bearer,
+        form: SlotForm::default(),
+    });
+    Some(name)
+}
+
+fn client(scope: &mut Scope<'_>, typed: &OAuthEntry, grant: OAuthGrant) -> OAuthClient {
+    let path = scope.path.key("client_secret");
+    let secret = typed.client_secret.as_ref();
+    let secret = secret.and_then(|typed| scope.text(&path, typed, None));
+    if secret
+        .as_ref()
+        .is_some_and(|secret| secret.expose().is_empty())
+    {
+        scope.wrong("client_secret", "it is empty");
+    }
+    let id = scope.plain("client_id", typed.client_id.as_ref());
+    if typed.client_id.is_none() && typed.client_secret.is_some() {
+        scope.wrong(
+            "client_secret",
+            "it belongs to a `client_id`, which is missing",
+        );
+    }
+    let both = typed.client_id.is_some() && typed.client_secret.is_some();
+    if grant == OAuthGrant::ClientCredentials && !both {
+        scope.wrong("grant", "it needs `client_id` and `client_secret`");
+    }
+    match id {
+        Some(id) => OAuthClient::Registered {
+            id,
+            secret: secret.map(|secret| SecretString::from(secret.expose())),
+        },
+        None => OAuthClient::Found,
+    }
+}
+
+fn address(scope: &mut Scope<'_>, key: &str, typed: Option<&Typed>) -> Option<String> {
+    let text = scope.plain(key, typed)?;
+    let path = scope.path.key(key);
+    scope.check(&path, check::url(&text))?;
+    Some(text.trim().to_owned())
+}
+
+fn scopes(scope: &mut Scope<'_>, typed: Option<&[Typed]>) -> Vec<String> {
+    let mut scopes = Vec::new();
+    for (index, typed) in typed.unwrap_or_default().iter().enumerate() {
+        let path = scope.path.key("scopes").index(index);
+        let Some(text) = scope.text(&path, typed, None) else {
+            continue;
+        };
+        let text = text.expose().trim();
+        let is_word = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
+        if text.is_empty() || !text.bytes().all(is_word) {
+            scope.wrong_at(
+                &path,
+                "a scope is one word of ASCII, without '\"' and '\\'; several are several elements",
+            );
+            continue;
+        }
+        scopes.push(text.to_owned());
+    }
+    scopes
+}
+
+/// What a file allows of private addresses.
+pub(super) fn allowed(scope: &mut Scope<'_>, file: &File) -> Option<Vec<AllowedPrivate>> {
+    let typed = file.network.as_ref()?.allow_private.as_ref()?;
+    let path = scope.path.key("network");
+    let scope = &mut scope.below(path);
+    let mut allowed = Vec::new();
+    for (index, typed) in typed.iter().enumerate() {
+        let path = scope.path.key("allow_private").index(index);
+        let Some(text) = scope.text(&path, typed, None) else {
+            continue;
+        };
+        let parsed = text.expose().parse::<AllowedPrivate>();
+        allowed.extend(scope.check(&path, parsed.map_err(|error| error.to_string())));
+    }
+    Some(allowed)
+}

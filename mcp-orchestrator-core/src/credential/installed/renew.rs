@@ -1,0 +1,179 @@
+//! What is done about an installed credential that is over, refused, or about to end.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::index::{Held, Renewing};
+use super::{InstalledResolver, expired};
+use crate::credential::{Credential, CredentialRequest, InstallationKey, Owner, Renewal, Renewed};
+use crate::error::{Error, ErrorKind, Result};
+use crate::server::{OAuthGrant, ServerSpec};
+
+/// What is there for a request.
+pub(super) enum Look {
+    Nothing,
+    Good(Held),
+    /// It is over, or the server refused it.
+    Bad(Held),
+}
+
+impl Held {
+    /// Whether this very one was refused, or a newer one.
+    pub(super) fn is_rejected(&self, request: &CredentialRequest<'_>) -> bool {
+        let credential = &self.credential;
+        request.rejected.is_some_and(|(revision, generation)| {
+            credential.revision == *revision && credential.generation <= generation
+        })
+    }
+
+    pub(super) fn is_good(&self, request: &CredentialRequest<'_>) -> bool {
+        let over = |end| end <= SystemTime::now();
+        !self.is_rejected(request) && !self.credential.expires_at.is_some_and(over)
+    }
+
+    fn key(&self, server: &ServerSpec) -> InstallationKey {
+        InstallationKey {
+            server: server.id.clone(),
+            owner: self.credential.owner.clone(),
+        }
+    }
+
+    fn is_due(&self) -> bool {
+        let due = |due: &SystemTime| *due <= SystemTime::now();
+        matches!(&self.renewal, Renewing::Due(Some(at)) if due(at))
+    }
+}
+
+impl InstalledResolver {
+    /// What a request gets where nothing good is there: what is renewed, what needs no person, or why there is nothing.
+    pub(super) async fn settled(
+        &self,
+        request: &CredentialRequest<'_>,
+        look: Look,
+    ) -> Result<Option<Arc<Credential>>> {
+        let held = match look {
+            Look::Good(held) => return Ok(Some(held.credential)),
+            Look::Nothing => return self.obtained(request).await,
+            Look::Bad(held) => held,
+        };
+        let server = request.server;
+        if !held.is_rejected(request) && !matches!(held.renewal, Renewing::Due(_)) {
+            return Err(over(request, &held));
+        }
+        // Another process may have written a newer one that was not told yet.
+        self.seen(&held.key(server)).await?;
+        let held = match self.look(request)? {
+            Look::Nothing => return Ok(None),
+            Look::Good(held) => return Ok(Some(held.credential)),
+            Look::Bad(held) => held,
+        };
+        let (Some(renewal), Renewing::Due(_)) = (&self.renewal, &held.renewal) else {
+            return Err(over(request, &held));
+        };
+        let (key, credential) = (held.key(server), &held.credential);
+        let seen = Some((&credential.revision, credential.generation));
+        let renewed = renewal.renew(server, &key, seen).await?;
+        self.after(request, &key, renewed).await
+    }
+
+    /// A server whose token needs no person gets it once somebody needs it.
+    async fn obtained(&self, request: &CredentialRequest<'_>) -> Result<Option<Arc<Credential>>> {
+        let oauth = request.server.oauth.as_ref();
+        let alone = oauth.is_some_and(|oauth| oauth.grant == OAuthGrant::ClientCredentials);
+        let mut owners = request.rule.owners(request.principal);
+        let Some(renewal) = self.renewal.as_ref().filter(|_| alone) else {
+            return Ok(None);
+        };
+        if !owners.any(|owner| owner == Owner::Organization) {
+            return Ok(None);
+        }
+        let key = InstallationKey {
+            server: request.server.id.clone(),
+            owner: Owner::Organization,
+        };
+        let renewed = renewal.renew(request.server, &key, None).await?;
+        self.after(request, &key, renewed).await
+    }
+
+    async fn after(
+        &self,
+        request: &CredentialRequest<'_>,
+        key: &InstallationKey,
+        renewed: Renewed,
+    ) -> Result<Option<Arc<Credential>>> {
+        if let Renewed::NotNow { why, after } = renewed {
+            let text = format!(
+                "the token of {} for server {} cannot be renewed now: {why}",
+                key.owner, key.server
+            );
+            let error = Error::new(ErrorKind::Unavailable, text).with_server(&key.server);
+            return Err(error.with_retry_after(after));
+        }
+        self.seen(key).await?;
+        match self.look(request)? {
+            Look::Nothing => Ok(None),
+            Look::Good(held) => Ok(Some(held.credential)),
+            Look::Bad(held) => Err(over(request, &held)),
+        }
+    }
+
+    /// Renews what is about to end, while it is used on.
+    pub(super) fn renew_ahead(&self, server: &ServerSpec, held: &Held) {
+        let Some(renewal) = self.renewal.as_ref().filter(|_| held.is_due()) else {
+            return;
+        };
+        let key = held.key(server);
+        let mut ahead = self
+            .ahead
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        if !ahead.insert(key.clone()) {
+            return;
+        }
+        let (own, renewal, server) = (self.own.clone(), Arc::clone(renewal), server.clone());
+        let (revision, generation) = (held.credential.revision.clone(), held.credential.generation);
+        self.tasks.spawn(async move {
+            let renewed = renewal.renew(&server, &key, Some((&revision, generation))).await;
+            let Some(resolver) = own.upgrade() else {
+                return;
+            };
+            match renewed {
+                Ok(Renewed::NotNow { after, .. }) => tokio::time::sleep(after).await,
+                Ok(_) => resolver.seen_or_told(&key).await,
+                Err(error) => {
+                    tracing::warn!(server = %key.server, %error, "a token was not renewed ahead of its end");
+                    tokio::time::sleep(super::AGAIN).await;
+                }
+            }
+            let mut ahead = resolver.ahead.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            ahead.remove(&key);
+        });
+    }
+
+    async fn seen_or_told(&self, key: &InstallationKey) {
+        if let Err(error) = self.seen(key).await {
+            tracing::warn!(server = %key.server, %error, "a renewed token was not taken over");
+        }
+    }
+}
+
+/// Why a credential cannot be used.
+fn over(request: &CredentialRequest<'_>, held: &Held) -> Error {
+    let (server, owner) = (&request.server.id, &held.credential.owner);
+    let rejected = held.is_rejected(request);
+    let (kind, text) = match &held.renewal {
+        Renewing::Ended(why) => (
+            ErrorKind::CredentialExpired,
+            format!("the sign-in of {owner} for server {server} is over, {why}: sign in again"),
+        ),
+        _ if rejected => (
+            ErrorKind::CredentialRejected,
+            format!("server {server} refused the credential of {owner}: install it again"),
+        ),
+        _ => return expired(request.server, owner),
+    };
+    Error::new(kind, text).with_server(server)
+}
+
+/// Who renews, where anybody does.
+pub(super) type MaybeRenewal = Option<Arc<dyn Renewal>>;

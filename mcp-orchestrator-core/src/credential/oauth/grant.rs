@@ -1,0 +1,162 @@
+//! What is kept beside an access token, so that it can be renewed: the refresh token and the issuer's facts.
+
+use std::time::{Duration, SystemTime};
+
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Serialize};
+
+use super::client::Client;
+use super::errors::OAuthError;
+use super::token::Token;
+use crate::credential::json::{SecretText, from_secret, to_secret};
+use crate::credential::{Generation, Renewable, Revision, StoredCredential};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::SlotName;
+use crate::seal::random_text;
+use crate::server::OAuthGrant;
+
+/// How long before its end a token is renewed; a quarter of its life where that is less.
+const AHEAD: Duration = Duration::from_mins(1);
+
+/// What renews a token.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Grant {
+    pub(super) issuer: String,
+    pub(super) token_endpoint: String,
+    pub(super) client: Client,
+    /// Where the client's registration sends browsers back to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) redirect_uri: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) resource: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) refresh_token: Option<SecretText>,
+    /// What was asked for when somebody signed in.
+    #[serde(default)]
+    pub(super) asked: Vec<String>,
+    /// What the server wanted besides.
+    #[serde(default)]
+    pub(super) wanted: Vec<String>,
+}
+
+impl Grant {
+    /// What is kept beside a stored credential; `None` where it was installed by hand.
+    pub(super) fn of(stored: &StoredCredential) -> Result<Option<Self>> {
+        let Some(renewable) = &stored.renewal else {
+            return Ok(None);
+        };
+        let grant = from_secret(&renewable.grant);
+        grant.map(Some).map_err(|place| {
+            let text = format!("what renews a stored credential is broken at {place}");
+            Error::new(ErrorKind::Internal, text)
+        })
+    }
+
+    /// As it is kept.
+    pub(super) fn kept(&self) -> Result<SecretString> {
+        to_secret(self).map_err(|_| Error::new(ErrorKind::Internal, "a grant cannot be written"))
+    }
+
+    /// Takes the token over. What the issuer does not say anew stays.
+    fn take(&mut self, token: &Token) {
+        if let Some(refresh) = &token.refresh {
+            self.refresh_token = Some(SecretText(refresh.clone()));
+        }
+    }
+
+    /// The refresh token, for the line that sends it.
+    pub(super) fn refresh_token(&self) -> Option<&str> {
+        self.refresh_token
+            .as_ref()
+            .map(|text| text.0.expose_secret())
+    }
+}
+
+/// A stored credential of a new revision that holds this token.
+pub(super) fn installed(
+    slot: &SlotName,
+    mut grant: Grant,
+    token: &Token,
+    kind: OAuthGrant,
+) -> Result<StoredCredential> {
+    grant.take(token);
+    // Without a refresh token only the client's own secret brings another one.
+    let ended = kind == OAuthGrant::AuthorizationCode && grant.refresh_token.is_none();
+    let (expires_at, due) = times(token, SystemTime::now());
+    Ok(StoredCredential {
+        revision: Revision::new(format!("r{}", random_text(9))),
+        generation: Generation::default(),
+        values: [(slot.clone(), token.access.clone())].into(),
+        settings: [].into(),
+        expires_at,
+        renewal: Some(Renewable {
+            due: due.filter(|_| !ended),
+            ended: ended.then(|| "the issuer gave no refresh token".to_owned()),
+            grant: grant.kept()?,
+        }),
+    })
+}
+
+/// The same installation with a renewed token: the next generation of its revision.
+pub(super) fn renewed(
+    stored: &StoredCredential,
+    slot: &SlotName,
+    mut grant: Grant,
+    token: &Token,
+) -> Result<StoredCredential> {
+    grant.take(token);
+    let (expires_at, due) = times(token, SystemTime::now());
+    let mut next = StoredCredential {
+        generation: Generation(stored.generation.0 + 1),
+        expires_at,
+        renewal: Some(Renewable {
+            due,
+            ended: None,
+            grant: grant.kept()?,
+        }),
+        ..stored.clone()
+    };
+    next.values.insert(slot.clone(), token.access.clone());
+    Ok(next)
+}
+
+/// The same installation, which cannot be renewed any more. It is neither another generation nor another revision.
+pub(super) fn ended(stored: &StoredCredential, why: String) -> StoredCredential {
+    let mut next = stored.clone();
+    if let Some(renewal) = &mut next.renewal {
+        renewal.due = None;
+        renewal.ended = Some(why);
+    }
+    next
+}
+
+/// When a token ends, and when it is worth renewing.
+fn times(token: &Token, now: SystemTime) -> (Option<SystemTime>, Option<SystemTime>) {
+    let Some(life) = token.life else {
+        return (None, None);
+    };
+    let end = now + life;
+    (Some(end), Some(end - AHEAD.min(life / 4)))
+}
+
+/// Scopes of several sources, each once, in their order.
+pub(super) fn union<'s>(parts: impl IntoIterator<Item = &'s [String]>) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    for scope in parts.into_iter().flatten() {
+        if !all.contains(scope) {
+            all.push(scope.clone());
+        }
+    }
+    all
+}
+
+/// Notes what a server wants besides; `None`: nothing that was not asked for already.
+pub(super) fn wanting(grant: &Grant, scopes: &[String]) -> Result<Grant, OAuthError> {
+    if scopes.iter().all(|scope| grant.asked.contains(scope)) {
+        return Err(OAuthError::ScopesInVain(scopes.join(" ")));
+    }
+    Ok(Grant {
+        wanted: union([&grant.wanted[..], scopes]),
+        ..grant.clone()
+    })
+}

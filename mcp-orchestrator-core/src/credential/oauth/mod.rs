@@ -1,0 +1,81 @@
+//! Tokens for upstream servers by OAuth: who gives them is found out, somebody signs in, and from then on they are renewed.
+//!
+//! The token requests are written here and not taken from a crate: what the known ones bring (a URL type, a clock, an
+//! HTTP client, randomness of their own) is larger than the two forms that are sent, and none knows the server's side of
+//! it: RFC 9728, 8707, 9207, client metadata documents.
+
+mod authorizations;
+mod claim;
+mod client;
+mod discover;
+mod errors;
+mod flow;
+mod grant;
+mod job;
+mod metadata;
+mod page;
+mod renewals;
+mod token;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use self::authorizations::{
+    AuthorizationAnswer, Authorizations, Begun, Finished, NewAuthorization, PendingAuthorization,
+};
+pub use self::client::client_document;
+pub use self::renewals::Renewals;
+use crate::auth::PublicUrl;
+use crate::credential::Installations;
+use crate::fetch::{AddressGuard, Fetcher};
+
+/// How OAuth is spoken here.
+#[derive(Clone, Debug)]
+pub struct OAuthOptions {
+    /// The address under which browsers and issuers know this gateway, where it has one.
+    pub public_url: Option<PublicUrl>,
+    /// Which addresses may be asked that a server or an issuer names.
+    pub guard: AddressGuard,
+    /// How long an issuer has for one answer.
+    pub timeout: Duration,
+}
+
+impl Default for OAuthOptions {
+    fn default() -> Self {
+        Self {
+            public_url: None,
+            guard: AddressGuard::default(),
+            timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// What both halves need: the sign-ins and the renewals.
+struct Room {
+    installations: Installations,
+    fetcher: Fetcher,
+    options: OAuthOptions,
+}
+
+impl Room {
+    fn new(installations: Installations, options: OAuthOptions) -> Arc<Self> {
+        Arc::new(Self {
+            installations,
+            fetcher: Fetcher::new(options.guard.clone(), options.timeout),
+            options,
+        })
+    }
+}
+
+impl fmt::Debug for Room {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OAuth")
+            .field("installations", &self.installations)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,53 @@
+//! The issuer's page, and all that it has to know.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest as _, Sha256};
+
+/// The scope that brings a refresh token from issuers that know it.
+pub(super) const OFFLINE: &str = "offline_access";
+
+/// Where a browser is sent.
+pub(super) struct Page<'a> {
+    pub(super) address: &'a str,
+    pub(super) client: &'a str,
+    pub(super) redirect_uri: &'a str,
+    pub(super) state: &'a str,
+    pub(super) verifier: &'a str,
+    pub(super) resource: Option<&'a str>,
+}
+
+impl Page<'_> {
+    /// The issuer's page with all that it has to know; `None` where it has no address.
+    pub(super) fn url(&self, scopes: &[String]) -> Option<String> {
+        let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(self.verifier));
+        let mut parameters = vec![
+            ("response_type", "code"),
+            ("client_id", self.client),
+            ("redirect_uri", self.redirect_uri),
+            ("state", self.state),
+            ("code_challenge", &challenge),
+            ("code_challenge_method", "S256"),
+        ];
+        let scope = scopes.join(" ");
+        if !scope.is_empty() {
+            parameters.push(("scope", &scope));
+        }
+        if scopes.iter().any(|scope| scope == OFFLINE) {
+            // OpenID Connect gives no refresh token without it.
+            parameters.push(("prompt", "consent"));
+        }
+        parameters.extend(self.resource.map(|resource| ("resource", resource)));
+        with_query(self.address, &parameters)
+    }
+}
+
+/// An address with more in its query; `None` where it is none.
+fn with_query(place: &str, parameters: &[(&str, &str)]) -> Option<String> {
+    let place = place.split('#').next()?;
+    crate::fetch::Site::parse(place)?;
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.extend_pairs(parameters);
+    let separator = if place.contains('?') { '&' } else { '?' };
+    Some(format!("{place}{separator}{}", query.finish()))
+}

@@ -1,0 +1,141 @@
+//! One connection for one question.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{CONNECTION, HOST, HeaderValue, USER_AGENT};
+use http::{Request, Uri};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, RootCertStore};
+use secrecy::zeroize::Zeroizing;
+use tokio::sync::OnceCell;
+use tokio_rustls::TlsConnector;
+
+use super::ask::{ANSWER_BYTES, Answer, Ask};
+use super::site::Site;
+use crate::runtime::{BoxedIo, connect_any};
+
+/// What the head of an answer may hold.
+const HEAD_BYTES: usize = 64 << 10;
+
+/// A connection to one of these addresses, which belong to the site.
+pub(super) async fn connect(
+    site: &Site,
+    addresses: Vec<SocketAddr>,
+    tls: &OnceCell<Arc<ClientConfig>>,
+) -> Result<BoxedIo, String> {
+    let stream = connect_any(addresses).await;
+    let stream = stream.map_err(|error| error.to_string())?;
+    if !site.https {
+        return Ok(Box::new(stream));
+    }
+    let config = Arc::clone(tls.get_or_try_init(client_config).await?);
+    let name = ServerName::try_from(site.host.clone());
+    let name = name.map_err(|_| "it has a host that no certificate can name")?;
+    let connected = TlsConnector::from(config).connect(name, stream).await;
+    let connected = connected.map_err(|error| format!("TLS handshake: {error}"))?;
+    Ok(Box::new(connected))
+}
+
+/// Sends the question and reads the answer to its end.
+pub(super) async fn exchange(io: BoxedIo, uri: &Uri, ask: &Ask<'_>) -> Result<Answer, String> {
+    let mut builder = http1::Builder::new();
+    builder.max_buf_size(HEAD_BYTES);
+    let handshake = builder.handshake(TokioIo::new(io)).await;
+    let (mut sender, connection) = handshake.map_err(|error| causes(&error))?;
+    let request = request(uri, ask)?;
+    let answer = async move {
+        let sent = sender.send_request(request).await;
+        let (head, body) = sent.map_err(|error| causes(&error))?.into_parts();
+        Ok(Answer {
+            status: head.status,
+            body: whole(body).await?,
+            headers: head.headers,
+        })
+    };
+    tokio::pin!(answer);
+    // The connection is driven here, so that nothing of it is left when this future is dropped.
+    let mut connection = std::pin::pin!(connection);
+    tokio::select! {
+        biased;
+        answer = &mut answer => return answer,
+        _ = &mut connection => {}
+    }
+    answer.await
+}
+
+fn request(uri: &Uri, ask: &Ask<'_>) -> Result<Request<Full<Bytes>>, String> {
+    let wrong = |_| "this cannot be asked".to_owned();
+    let authority = uri.authority().map_or("", http::uri::Authority::as_str);
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    let mut request = Request::builder()
+        .method(ask.method.clone())
+        .uri(path)
+        .header(HOST, authority)
+        .header(USER_AGENT, "mcp-orchestrator")
+        .header(CONNECTION, HeaderValue::from_static("close"))
+        .body(Full::new(ask.body.clone()))
+        .map_err(wrong)?;
+    request.headers_mut().extend(ask.headers.iter().cloned());
+    Ok(request)
+}
+
+/// The body, of which no copy is left where it grew.
+async fn whole(mut body: Incoming) -> Result<Zeroizing<Vec<u8>>, String> {
+    let mut bytes = Zeroizing::new(Vec::new());
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| causes(&error))?;
+        let Some(data) = frame.data_ref() else {
+            continue;
+        };
+        let length = bytes.len() + data.len();
+        if length > ANSWER_BYTES {
+            return Err(format!("it answered more than {ANSWER_BYTES} bytes"));
+        }
+        if length > bytes.capacity() {
+            let mut larger = Zeroizing::new(Vec::with_capacity(length.max(2 * bytes.capacity())));
+            larger.extend_from_slice(&bytes);
+            bytes = larger;
+        }
+        bytes.extend_from_slice(data);
+    }
+    Ok(bytes)
+}
+
+async fn client_config() -> Result<Arc<ClientConfig>, String> {
+    let native = tokio::task::spawn_blocking(rustls_native_certs::load_native_certs);
+    let native = native
+        .await
+        .map_err(|_| "loading certificates was broken off")?;
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(native.certs);
+    if roots.is_empty() {
+        return Err("no certificate authority was found on this system: install its ca-certificates, or name a file by \
+                    SSL_CERT_FILE"
+            .to_owned());
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| format!("TLS cannot be set up: {error}"))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+/// An error with all that caused it.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}

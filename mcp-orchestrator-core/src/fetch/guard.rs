@@ -1,0 +1,255 @@
+//! Which addresses may be asked where somebody else named them: public ones, and those that the configuration allows.
+//!
+//! A server or an issuer could else make this program ask what only it can reach: the machine's own ports, the network
+//! behind it, a cloud's metadata.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+
+use crate::auth::Network;
+
+/// Lets through what is public or allowed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AddressGuard {
+    allowed: Vec<AllowedPrivate>,
+}
+
+/// What is allowed although it is private, or reached without TLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AllowedPrivate {
+    /// One origin: scheme, host and port, as `https://idp.corp.example:8443`.
+    Origin(String),
+    /// A host by its name, at any port, as `localhost`.
+    Host(String),
+    /// A range of addresses, as `10.1.0.0/16`.
+    Network(Network),
+}
+
+/// A text that allows nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "what is allowed is an origin (https://idp.example.com:8443), a host (idp.internal) or a network (10.1.0.0/16)"
+)]
+pub struct InvalidAllowed;
+
+impl AddressGuard {
+    /// One that lets these through besides what is public.
+    pub fn new(allowed: impl IntoIterator<Item = AllowedPrivate>) -> Self {
+        Self {
+            allowed: allowed.into_iter().collect(),
+        }
+    }
+
+    /// Whether the whole of this place is allowed by its name.
+    #[cfg(any(feature = "jwt", feature = "oauth"))]
+    pub(crate) fn allows_name(&self, origin: &str, host: &str) -> bool {
+        self.allowed.iter().any(|allowed| match allowed {
+            AllowedPrivate::Origin(known) => known == origin,
+            AllowedPrivate::Host(known) => known.eq_ignore_ascii_case(host),
+            AllowedPrivate::Network(_) => false,
+        })
+    }
+
+    /// Whether this address is private and allowed.
+    pub fn allows_private(&self, address: IpAddr) -> bool {
+        self.allowed.iter().any(
+            |allowed| matches!(allowed, AllowedPrivate::Network(network) if network.contains(address)),
+        )
+    }
+
+    /// Whether this address may be asked.
+    pub fn allows(&self, address: IpAddr) -> bool {
+        is_public(address) || self.allows_private(address)
+    }
+}
+
+impl FromStr for AllowedPrivate {
+    type Err = InvalidAllowed;
+
+    fn from_str(text: &str) -> Result<Self, InvalidAllowed> {
+        let text = text.trim();
+        if text.contains("://") {
+            let uri: http::Uri = text.parse().map_err(|_| InvalidAllowed)?;
+            let bare = uri.path() == "/" && uri.query().is_none();
+            return match origin_of(&uri) {
+                Some(origin) if bare => Ok(Self::Origin(origin)),
+                _ => Err(InvalidAllowed),
+            };
+        }
+        if let Ok(network) = text.parse::<Network>() {
+            return Ok(Self::Network(network));
+        }
+        let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+        if text.is_empty() || !text.chars().all(is_name) {
+            return Err(InvalidAllowed);
+        }
+        Ok(Self::Host(text.to_ascii_lowercase()))
+    }
+}
+
+impl fmt::Display for AllowedPrivate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Origin(text) | Self::Host(text) => f.write_str(text),
+            Self::Network(network) => network.fmt(f),
+        }
+    }
+}
+
+/// Scheme, host and port of an address, in one way of writing: the port always there, no capitals.
+pub(super) fn origin_of(uri: &http::Uri) -> Option<String> {
+    let scheme = uri.scheme_str()?.to_ascii_lowercase();
+    let default = match scheme.as_str() {
+        "https" => 443,
+        "http" => 80,
+        _ => return None,
+    };
+    let authority = uri
+        .authority()
+        .filter(|authority| !authority.as_str().contains('@'))?;
+    let host = authority.host().to_ascii_lowercase();
+    if host.is_empty() {
+        return None;
+    }
+    let port = authority.port_u16().unwrap_or(default);
+    Some(format!("{scheme}://{host}:{port}"))
+}
+
+/// Whether an address belongs to the public network: nothing of this machine, of networks behind it, or of special use.
+fn is_public(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => is_public_v4(v4),
+        IpAddr::V6(v6) => is_public_v6(v6),
+    }
+}
+
+/// IPv4 ranges that are not public: first address and length of the prefix (IANA's special-purpose registry).
+const PRIVATE_V4: &[([u8; 4], u32)] = &[
+    ([0, 0, 0, 0], 8),
+    ([10, 0, 0, 0], 8),
+    ([100, 64, 0, 0], 10),
+    ([127, 0, 0, 0], 8),
+    // Link-local, and with it the metadata of most clouds.
+    ([169, 254, 0, 0], 16),
+    // A cloud's metadata at a public address, reached from inside alone.
+    ([168, 63, 129, 16], 32),
+    ([172, 16, 0, 0], 12),
+    ([192, 0, 0, 0], 24),
+    ([192, 0, 2, 0], 24),
+    ([192, 88, 99, 0], 24),
+    ([192, 168, 0, 0], 16),
+    ([198, 18, 0, 0], 15),
+    ([198, 51, 100, 0], 24),
+    ([203, 0, 113, 0], 24),
+    // Multicast, reserved, broadcast.
+    ([224, 0, 0, 0], 3),
+];
+
+fn is_public_v4(address: Ipv4Addr) -> bool {
+    let bits = address.to_bits();
+    !PRIVATE_V4.iter().any(|(first, length)| {
+        let rest = 32 - length;
+        bits >> rest == u32::from_be_bytes(*first) >> rest
+    })
+}
+
+fn is_public_v6(address: Ipv6Addr) -> bool {
+    let parts = address.segments();
+    let embedded = |high: u16, low: u16| {
+        is_public_v4(Ipv4Addr::from_bits(
+            (u32::from(high) << 16) | u32::from(low),
+        ))
+    };
+    match parts {
+        // NAT64, 6to4: the IPv4 address in it decides.
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => embedded(high, low),
+        [0x2002, high, low, ..] => embedded(high, low),
+        // Teredo, benchmarks, ORCHID, documentation.
+        [0x2001, second, ..] if second < 0x200 || second == 0xdb8 => false,
+        [0x3fff, second, ..] if second < 0x1000 => false,
+        // Only 2000::/3 is given out.
+        [first, ..] => first >> 13 == 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_public_may_be_asked_and_nothing_else() {
+        let rows = [
+            ("1.1.1.1", true),
+            ("8.8.8.8", true),
+            ("100.63.255.255", true),
+            ("172.15.255.255", true),
+            ("172.32.0.1", true),
+            ("192.167.1.1", true),
+            ("2606:4700::1111", true),
+            ("64:ff9b::8.8.8.8", true),
+            ("::ffff:8.8.8.8", true),
+            ("0.0.0.0", false),
+            ("10.1.2.3", false),
+            ("100.100.100.200", false),
+            ("127.0.0.1", false),
+            ("127.9.9.9", false),
+            ("168.63.129.16", false),
+            ("169.254.169.254", false),
+            ("172.16.0.1", false),
+            ("172.31.255.255", false),
+            ("192.0.0.192", false),
+            ("192.168.1.1", false),
+            ("198.19.0.1", false),
+            ("224.0.0.1", false),
+            ("240.0.0.1", false),
+            ("255.255.255.255", false),
+            ("::", false),
+            ("::1", false),
+            ("::ffff:127.0.0.1", false),
+            ("::ffff:169.254.169.254", false),
+            ("::7f00:1", false),
+            ("64:ff9b::10.0.0.1", false),
+            ("64:ff9b:1::1", false),
+            ("2002:7f00:1::", false),
+            ("2002:a00:1::", false),
+            ("2001::1", false),
+            ("2001:db8::1", false),
+            ("fc00::1", false),
+            ("fd00:ec2::254", false),
+            ("fe80::1", false),
+            ("fec0::1", false),
+            ("ff02::1", false),
+        ];
+        let guard = AddressGuard::default();
+        for (address, public) in rows {
+            let parsed: IpAddr = address.parse().unwrap();
+            assert_eq!(guard.allows(parsed), public, "{address}");
+        }
+    }
+
+    #[test]
+    fn what_is_allowed_is_an_origin_a_host_or_a_network() {
+        let allowed = |text: &str| text.parse::<AllowedPrivate>();
+        let origin = AllowedPrivate::Origin("https://idp.example:443".into());
+        assert_eq!(allowed("https://IDP.example/"), Ok(origin));
+        assert_eq!(
+            allowed("LocalHost"),
+            Ok(AllowedPrivate::Host("localhost".into()))
+        );
+        for text in [
+            "",
+            "https://a.example/x",
+            "ftp://a.example",
+            "a b",
+            "https://u@a.example",
+            "10.0.0.0/64",
+        ] {
+            assert_eq!(allowed(text), Err(InvalidAllowed), "{text}");
+        }
+        let guard = AddressGuard::new([allowed("10.1.0.0/16").unwrap()]);
+        assert!(guard.allows("10.1.2.3".parse().unwrap()));
+        assert!(guard.allows("::ffff:10.1.2.3".parse().unwrap()));
+        assert!(!guard.allows("10.2.2.3".parse().unwrap()));
+    }
+}

@@ -1,0 +1,122 @@
+//! Installing by signing in: the token of a server that speaks OAuth.
+
+use std::collections::BTreeMap;
+
+use secrecy::SecretString;
+
+use super::{Actor, InstallationInfo, Installer, Prepared, info, values};
+use crate::credential::{
+    AuthorizationAnswer, Authorizations, Begun, InstallationKey, NewAuthorization,
+    PendingAuthorization, Precondition, StoredCredential,
+};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::SlotName;
+
+impl Installer {
+    /// The same installer, which signs people in as well.
+    #[must_use]
+    pub fn with_sign_ins(mut self, sign_ins: Authorizations) -> Self {
+        self.sign_ins = Some(sign_ins);
+        self
+    }
+
+    /// Who signs people in; `None`: nobody does.
+    pub fn sign_ins(&self) -> Option<&Authorizations> {
+        self.sign_ins.as_ref()
+    }
+
+    /// Begins a sign-in for an installation: where the browser has to go. It may take the place of one that is there. Only
+    /// this actor can finish it. `values` are those of the server's other slots, checked before anybody signs in.
+    ///
+    /// # Errors
+    /// As [`install`](Self::install) for who may, and as [`Authorizations::begin`].
+    pub async fn begin_sign_in(
+        &self,
+        actor: &Actor,
+        key: &InstallationKey,
+        values: BTreeMap<SlotName, SecretString>,
+        redirect_uri: &str,
+    ) -> Result<Begun> {
+        let spec = self.allowed(actor, key)?;
+        let before = self.installed.installations().get(key).await?;
+        let before = before.map(|(stored, _)| stored);
+        if let Some(oauth) = &spec.oauth {
+            if values.contains_key(&oauth.slot) {
+                let text = format!("the value of slot {} comes from the sign-in", oauth.slot);
+                return Err(Error::new(ErrorKind::InvalidParams, text).with_server(&key.server));
+            }
+            let mut all = values.clone();
+            all.insert(oauth.slot.clone(), "later".into());
+            values::complete(&spec, before.as_ref(), all)?;
+        }
+        let new = NewAuthorization {
+            key,
+            redirect_uri,
+            for_whom: actor.principal.id.as_str(),
+            values,
+        };
+        self.signing_in()?.begin(&spec, new).await
+    }
+
+    /// A sign-in of this actor that is on its way.
+    ///
+    /// # Errors
+    /// [`InvalidParams`](ErrorKind::InvalidParams) where there is none of this state, or none any more;
+    /// [`Forbidden`](ErrorKind::Forbidden) where somebody else began it.
+    pub async fn pending_sign_in(
+        &self,
+        actor: &Actor,
+        state: &str,
+    ) -> Result<PendingAuthorization> {
+        let pending = self.signing_in()?.pending(state).await?;
+        if pending.for_whom == actor.principal.id.as_str() {
+            return Ok(pending);
+        }
+        let text = "this sign-in was begun by somebody else";
+        Err(Error::new(ErrorKind::Forbidden, text))
+    }
+
+    /// Ends a sign-in with what the browser brought back, tries the token and stores it as a new revision.
+    ///
+    /// # Errors
+    /// As [`Authorizations::finish`], and as [`install`](Self::install). Nothing is stored then, and the sign-in is used
+    /// up.
+    pub async fn finish_sign_in(
+        &self,
+        actor: &Actor,
+        state: &str,
+        answer: AuthorizationAnswer,
+    ) -> Result<InstallationInfo> {
+        let sign_ins = self.signing_in()?;
+        let key = self.pending_sign_in(actor, state).await?.key;
+        let spec = self.allowed(actor, &key)?;
+        let for_whom = actor.principal.id.as_str();
+        let finished = sign_ins.finish(&spec, state, answer, for_whom).await?;
+        let before = self.installed.installations().get(&key).await?;
+        let (before, precondition) = match before {
+            Some((stored, version)) => (Some(stored), Precondition::Unchanged(version)),
+            None => (None, Precondition::Absent),
+        };
+        let got = finished.credential;
+        let stored = StoredCredential {
+            values: values::complete(&spec, before.as_ref(), got.values)?,
+            settings: info::settings(actor),
+            ..got
+        };
+        let prepared = Prepared {
+            key,
+            spec,
+            stored,
+            precondition,
+            check: true,
+        };
+        self.store(actor, prepared).await
+    }
+
+    fn signing_in(&self) -> Result<&Authorizations> {
+        self.sign_ins.as_ref().ok_or_else(|| {
+            let text = "nobody can sign in at upstream servers here";
+            Error::new(ErrorKind::Unsupported, text)
+        })
+    }
+}

@@ -1,0 +1,257 @@
+//! Where a control endpoint is: a socket of this machine, or an address with a token. One connection for each request.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, Request, Response, Uri, header};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, RootCertStore};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::de::DeserializeOwned;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsConnector;
+
+use super::client::{ClientError, broken};
+use super::socket;
+use super::web::PATH;
+
+/// How long a gateway elsewhere may take to be reached.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// Where it is.
+#[derive(Clone)]
+pub(super) enum Place {
+    Socket(PathBuf),
+    Web(Arc<Web>),
+}
+
+/// A gateway elsewhere.
+pub(super) struct Web {
+    /// As it was named.
+    url: String,
+    host: String,
+    port: u16,
+    /// What stands before each path.
+    prefix: String,
+    tls: Option<TlsConnector>,
+    token: SecretString,
+}
+
+impl Place {
+    pub(super) fn of(state_dir: &Path) -> Self {
+        Self::Socket(socket::find(state_dir))
+    }
+
+    /// # Errors
+    /// Why it is no address, or may not be shown a token.
+    pub(super) fn at(url: &str, token: SecretString) -> Result<Self, String> {
+        let wrong = |why: &str| format!("{url} is no address of a gateway: {why}");
+        let uri: Uri = url.parse().map_err(|_| wrong("it is no URL"))?;
+        let host = uri.host().ok_or_else(|| wrong("it names no host"))?;
+        let local = host == "localhost"
+            || host
+                .trim_matches(['[', ']'])
+                .parse::<std::net::IpAddr>()
+                .is_ok_and(|address| address.is_loopback());
+        let tls = match uri.scheme_str() {
+            Some("https") => Some(connector()?),
+            Some("http") if local => None,
+            Some("http") => return Err(wrong("a token is shown by https alone")),
+            _ => return Err(wrong("it begins with neither https:// nor http://")),
+        };
+        if uri.query().is_some() || url.contains('@') {
+            return Err(wrong("it holds more than a host and a path"));
+        }
+        // Who copies the address of its MCP endpoint means the same gateway.
+        let path = uri.path().trim_end_matches('/');
+        let path = path.strip_suffix("/mcp").unwrap_or(path);
+        Ok(Self::Web(Arc::new(Web {
+            url: url.to_owned(),
+            host: host.to_owned(),
+            port: uri
+                .port_u16()
+                .unwrap_or(if tls.is_some() { 443 } else { 80 }),
+            prefix: format!("{path}{PATH}"),
+            tls,
+            token,
+        })))
+    }
+
+    /// The head of the answer, whatever it says.
+    pub(super) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<Exchange, ClientError> {
+        let request = Request::builder()
+            .method(method)
+            .header(header::CONTENT_TYPE, "application/json");
+        match self {
+            Self::Socket(socket) => {
+                let stream = UnixStream::connect(socket).await;
+                let stream = stream.map_err(|error| unreached(&socket.display(), &error))?;
+                let request = request.uri(path).header(header::HOST, "localhost");
+                exchange(stream, request, body).await
+            }
+            Self::Web(web) => {
+                let request = request
+                    .uri(format!("{}{path}", web.prefix))
+                    .header(header::HOST, web.authority())
+                    .header(header::AUTHORIZATION, web.bearer()?);
+                let reached = tokio::time::timeout(CONNECT, web.connect()).await;
+                let late = || ClientError::NotRunning(web.url.clone());
+                match reached.map_err(|_| late())?? {
+                    (stream, None) => exchange(stream, request, body).await,
+                    (stream, Some((tls, name))) => {
+                        let stream = tls.connect(name, stream).await;
+                        let stream = stream.map_err(|error| unreached(&web.url, &error))?;
+                        exchange(stream, request, body).await
+                    }
+                }
+            }
+        }
+    }
+}
+
+type Secured = Option<(TlsConnector, ServerName<'static>)>;
+
+impl Web {
+    fn authority(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
+
+    fn bearer(&self) -> Result<header::HeaderValue, ClientError> {
+        let text = format!("Bearer {}", self.token.expose_secret());
+        let value = header::HeaderValue::from_str(&text);
+        let mut value = value.map_err(|_| broken("the token holds what no header may hold"))?;
+        value.set_sensitive(true);
+        Ok(value)
+    }
+
+    async fn connect(&self) -> Result<(TcpStream, Secured), ClientError> {
+        let host = self.host.trim_matches(['[', ']']);
+        let stream = TcpStream::connect((host, self.port)).await;
+        let stream = stream.map_err(|error| unreached(&self.url, &error))?;
+        let Some(tls) = &self.tls else {
+            return Ok((stream, None));
+        };
+        let name = ServerName::try_from(host.to_owned()).map_err(broken)?;
+        Ok((stream, Some((tls.clone(), name))))
+    }
+}
+
+/// Trusts whom this machine trusts.
+fn connector() -> Result<TlsConnector, String> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(TlsConnector::from(Arc::new(config)))
+}
+
+fn unreached(place: &impl fmt::Display, error: &io::Error) -> ClientError {
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+            ClientError::NotRunning(place.to_string())
+        }
+        _ => ClientError::Broken(format!("{place}: {error}")),
+    }
+}
+
+async fn exchange<S>(
+    stream: S,
+    request: http::request::Builder,
+    body: Bytes,
+) -> Result<Exchange, ClientError>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(broken)?;
+    let mut driver = JoinSet::new();
+    driver.spawn(async move {
+        // What breaks the connection, breaks the request too, and is told there.
+        let _ = connection.await;
+    });
+    let request = request.body(Full::new(body)).map_err(broken)?;
+    let response = sender.send_request(request).await.map_err(broken)?;
+    Ok(Exchange {
+        response,
+        _driver: driver,
+    })
+}
+
+/// A response that comes in, and the connection that it comes by.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    pub(super) response: Response<Incoming>,
+    _driver: JoinSet<()>,
+}
+
+impl Exchange {
+    pub(super) async fn whole<T: DeserializeOwned>(self) -> Result<T, ClientError> {
+        let body = self.response.into_body().collect().await.map_err(broken)?;
+        serde_json::from_slice(&body.to_bytes()).map_err(broken)
+    }
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Socket(path) => f.debug_tuple("Socket").field(path).finish(),
+            Self::Web(web) => f.debug_tuple("Web").field(&web.url).finish(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_goes_by_tls_or_stays_on_this_machine() {
+        let at = |url: &str| Place::at(url, SecretString::from("t"));
+        for url in [
+            "https://mcp.example.com",
+            "https://mcp.example.com:8443/tools/",
+            "http://127.0.0.1:8080/mcp",
+            "http://[::1]:8080",
+            "http://localhost",
+        ] {
+            at(url).unwrap();
+        }
+        for (url, why) in [
+            ("http://mcp.example.com", "by https alone"),
+            ("ftp://mcp.example.com", "neither https"),
+            ("mcp.example.com", "neither https"),
+            ("https://ann:pw@mcp.example.com", "more than"),
+            ("https://mcp.example.com/?a=b", "more than"),
+            ("https://", "no URL"),
+        ] {
+            let error = at(url).unwrap_err();
+            assert!(error.contains(why), "{url}: {error}");
+        }
+        let Place::Web(web) = at("https://example.com/tools/mcp").unwrap() else {
+            unreachable!()
+        };
+        assert_eq!(web.prefix, "/tools/control");
+        assert_eq!(web.authority(), "example.com:443");
+        assert!(!format!("{:?}", Place::Web(web)).contains("\"t\""));
+    }
+}

@@ -1,0 +1,125 @@
+//! The control endpoint on the gateway's own listener: the same requests as on the socket, below `/control`, for those
+//! who show a token, within that token's rights.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse as _, Response};
+use axum::{Extension, Router};
+use http::header::{CACHE_CONTROL, WWW_AUTHENTICATE};
+use http::{HeaderValue, StatusCode};
+use mcp_orchestrator_core::auth::{Authenticator, PublicUrl};
+use mcp_orchestrator_core::installer::Actor;
+use mcp_orchestrator_core::{Error, ErrorKind, Result};
+
+use super::Control;
+use super::handlers::{Failed, routes};
+use crate::guard;
+use crate::options::Options;
+
+/// Where it stands, below the public address.
+pub(super) const PATH: &str = "/control";
+/// How callers are told who come by the loopback listener alone: the socket is for them.
+const LOCAL: &str = "local";
+
+#[derive(Clone, Debug)]
+struct Door {
+    authenticator: Arc<dyn Authenticator>,
+    options: Arc<Options>,
+}
+
+/// The routes, at the root and below the public address's path.
+pub(crate) fn web_router(
+    control: Control,
+    authenticator: Arc<dyn Authenticator>,
+    options: Options,
+) -> Router {
+    let own = options.public_url.as_ref().map(PublicUrl::prefix);
+    let own = own.filter(|own| !own.is_empty()).map(str::to_owned);
+    let door = Door {
+        authenticator,
+        options: Arc::new(options),
+    };
+    let inner = routes()
+        .layer(from_fn_with_state(door, enter))
+        .with_state(control);
+    let mut router = Router::new().nest(PATH, inner.clone());
+    if let Some(own) = own {
+        router = router.nest(&format!("{own}{PATH}"), inner);
+    }
+    router
+}
+
+/// Lets those in who tell by a token who they are.
+async fn enter(State(door): State<Door>, request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    let actor = match door.actor(&parts).await {
+        Ok(actor) => actor,
+        Err(error) => return refused(error),
+    };
+    let mut request = Request::from_parts(parts, body);
+    request.extensions_mut().insert(actor);
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+fn refused(error: Error) -> Response {
+    let mut response = Failed::from(error).into_response();
+    if response.status() == StatusCode::UNAUTHORIZED {
+        let headers = response.headers_mut();
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    response
+}
+
+impl Door {
+    async fn actor(&self, parts: &http::request::Parts) -> Result<Actor> {
+        guard::origin(parts, &self.options)?;
+        let nobody = || {
+            let text = "the control endpoint wants a token: `token create` makes one";
+            Error::new(ErrorKind::Unauthenticated, text)
+        };
+        let who = self.authenticator.authenticate(parts).await?;
+        let who = who.ok_or_else(nobody)?;
+        // Any program on this machine may open a loopback port; the socket is its owner's alone.
+        if who.principal.method == LOCAL {
+            return Err(nobody());
+        }
+        if !who.principal.is_well_named() {
+            let text = format!("{} is a reserved name", who.principal.id);
+            return Err(Error::new(ErrorKind::Unauthenticated, text));
+        }
+        if let Some(gateway) = &who.gateway {
+            let text =
+                format!("this token is for calls through gateway {gateway}, and for nothing else");
+            return Err(Error::new(ErrorKind::Forbidden, text));
+        }
+        Ok(Actor {
+            principal: who.principal,
+            admin: who.admin,
+        })
+    }
+}
+
+/// Lets administrators through.
+pub(super) async fn only_admins(
+    Extension(actor): Extension<Actor>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match admin(&actor) {
+        Ok(()) => next.run(request).await,
+        Err(error) => Failed::from(error).into_response(),
+    }
+}
+
+pub(super) fn admin(actor: &Actor) -> Result<()> {
+    if actor.admin {
+        return Ok(());
+    }
+    let text = format!("{} does not administer this gateway", actor.principal.id);
+    Err(Error::new(ErrorKind::Forbidden, text))
+}
