@@ -38,6 +38,8 @@ mod stop;
 mod store;
 mod streams;
 mod supervise;
+#[cfg(test)]
+mod survival;
 mod sweep;
 mod tls;
 mod told;
