@@ -5,8 +5,8 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::auth::FirstAdmin;
 use super::file::Typed;
-use super::first_admin::FirstAdmin;
 use crate::auth::Algorithm;
 
 /// Who may call, and how they are told apart.

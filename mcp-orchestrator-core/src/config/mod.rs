@@ -28,7 +28,6 @@ mod file_oauth;
 mod file_people;
 mod file_pod;
 mod file_server;
-mod first_admin;
 mod gateways;
 mod globals;
 mod import;
@@ -85,7 +84,6 @@ pub use self::file_server::{
     CredentialEntry, EraEntry, FileEntry, HeaderEntry, IsolationEntry, ServerEntry, StartEntry,
     TransportEntry,
 };
-pub use self::first_admin::FirstAdmin;
 pub use self::import::{ImportValues, Imported, ImportedVariable, import_file, import_text};
 pub use self::load::{LoadOptions, Loaded, load, load_texts, state_dir_of};
 pub use self::problem::{Notice, Position, Problem, Problems};

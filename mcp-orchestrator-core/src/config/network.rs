@@ -3,10 +3,9 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use super::auth::{AuthSettings, IssuerSettings, TlsSettings};
+use super::auth::{AuthSettings, FirstAdmin, IssuerSettings, TlsSettings};
 use super::file::{File, Typed};
 use super::file_auth::{LimitsEntry, TlsEntry};
-use super::first_admin::FirstAdmin;
 use super::globals::set;
 use super::issuers;
 use super::scope::Scope;
