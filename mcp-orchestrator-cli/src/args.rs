@@ -64,7 +64,7 @@ pub(crate) enum Command {
     Reload(SiteArgs),
     /// Add a server to the configuration file
     Add(AddArgs),
-    /// Take over the servers of another program's file, as .mcp.json
+    /// Take over the servers of another program's file, as .mcp.json, or one of the registry (server.json)
     Import(ImportArgs),
     /// Print what a client needs to use the gateway, or write it into the client's file
     Connect(ConnectArgs),
@@ -309,7 +309,7 @@ pub(crate) struct AddArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct ImportArgs {
-    /// The file of the other program
+    /// The file of the other program, or a server.json of the registry: a file or its address
     pub(crate) file: PathBuf,
     /// Copy the values of `env` and `headers` instead of naming variables
     #[arg(long)]

@@ -715,3 +715,42 @@ fn a_gateway_elsewhere_is_asked_with_a_token_alone() {
     assert_eq!(clear.code, 2);
     assert!(clear.err.contains("https"), "{}", clear.err);
 }
+
+#[test]
+fn a_server_of_the_registry_is_imported_from_its_address() {
+    use std::io::{Read as _, Write as _};
+    let site = Site::with_servers();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/v0/servers/x", listener.local_addr().unwrap());
+    let described = json!({"server": {
+        "name": "io.github.example/weather",
+        "remotes": [{
+            "type": "streamable-http",
+            "url": "https://weather.example.com/mcp",
+            "headers": [{"name": "X-Key", "isRequired": true, "isSecret": true}],
+        }],
+    }});
+    let body = described.to_string();
+    let served = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut head = [0; 4096];
+        let _ = stream.read(&mut head).unwrap();
+        write!(
+            stream,
+            "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+            body.len()
+        )
+        .unwrap();
+    });
+    let said = site.run(&["import", &url]).ok();
+    served.join().unwrap();
+    assert!(said.contains("now has weather"), "{said}");
+    let text = site.read();
+    assert!(
+        text.contains("header: X-Key") && text.contains("# mine"),
+        "{text}"
+    );
+    let catalog = site.run(&["import", "http://127.0.0.1:1/x"]);
+    assert_eq!(catalog.code, 2);
+    assert!(catalog.err.contains("127.0.0.1:1"), "{}", catalog.err);
+}

@@ -244,8 +244,7 @@ impl Client {
         ];
         let sent = self.try_send("POST", &headers, body.as_bytes()).await;
         let mut response = sent.expect("the gateway answers");
-        // The whole of it, then what is in it.
-        while response.more().await {}
+        response.arrived().await;
         json(&response.message().await)
     }
 
@@ -438,6 +437,11 @@ impl Response {
     /// Whether it is a stream of events.
     pub fn is_stream(&self) -> bool {
         self.header("content-type") == Some("text/event-stream")
+    }
+
+    /// Waits for the end of the body, as long as it takes: what is read after that is there.
+    pub async fn arrived(&mut self) {
+        while self.more().await {}
     }
 
     /// Reads more of the body; false at its end.

@@ -1,6 +1,6 @@
 //! `import`: the servers of another program's file into ours.
 
-use mcp_orchestrator_core::config::{ImportValues, import_file};
+use mcp_orchestrator_core::config::{ImportValues, import_file, import_url};
 use serde_json::{Value, json};
 
 use super::check::place;
@@ -9,13 +9,19 @@ use crate::exit::{Exit, Failure};
 use crate::output;
 use crate::target;
 
-pub(super) fn run(args: &ImportArgs, form: Output) -> Result<Exit, Failure> {
+pub(super) async fn run(args: &ImportArgs, form: Output) -> Result<Exit, Failure> {
     let values = if args.keep_values {
         ImportValues::Keep
     } else {
         ImportValues::Reference
     };
-    let imported = import_file(&args.file, None, values).map_err(Failure::usage)?;
+    let named = args.file.to_string_lossy();
+    let imported = if named.starts_with("https://") || named.starts_with("http://") {
+        import_url(&named, values).await
+    } else {
+        import_file(&args.file, None, values)
+    };
+    let imported = imported.map_err(Failure::usage)?;
     if imported.servers.is_empty() {
         let text = format!("{} has no servers", args.file.display());
         return Err(Failure::usage(text));

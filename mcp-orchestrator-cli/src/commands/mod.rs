@@ -44,7 +44,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Stop(args) => stop::run(&args, output).await,
         Command::Reload(args) => reload::run(&args, output).await,
         Command::Add(args) => add::run(&args),
-        Command::Import(args) => import::run(&args, output),
+        Command::Import(args) => import::run(&args, output).await,
         Command::Connect(args) => connect::run(&args).await,
         Command::Check(args) => check::run(&args, output).await,
         Command::Explain(args) => explain::run(args, output).await,

@@ -58,7 +58,21 @@ impl TokenAuthenticator {
     /// # Errors
     /// Where the store cannot be written.
     pub async fn create(&self, new: NewToken) -> Result<(SecretString, TokenInfo)> {
-        let token = SecretString::from(format!("{PREFIX}{}", crate::seal::random_text(32)));
+        let token = Self::invent();
+        let info = self.adopt(&token, new).await?;
+        Ok((token, info))
+    }
+
+    /// What may become a token: nobody has had it, and it counts for nothing yet.
+    pub fn invent() -> SecretString {
+        SecretString::from(format!("{PREFIX}{}", crate::seal::random_text(32)))
+    }
+
+    /// Makes a token of what was [invented](Self::invent), perhaps by a process that ended before it came to this.
+    ///
+    /// # Errors
+    /// [`Conflict`](ErrorKind::Conflict) where it is one already, and where the store cannot be written.
+    pub async fn adopt(&self, token: &SecretString, new: NewToken) -> Result<TokenInfo> {
         let hash = table::hash(token.expose_secret());
         let info = TokenInfo::new(&hash, new);
         let key = record::key(&hash);
@@ -66,7 +80,7 @@ impl TokenAuthenticator {
         let version = self.store.put(&key, record.clone(), Precondition::Absent);
         let version = version.await?;
         self.table.put(&key, &record, &version);
-        Ok((token, info))
+        Ok(info)
     }
 
     /// All tokens, the oldest first.

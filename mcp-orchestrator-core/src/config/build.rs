@@ -13,7 +13,7 @@ use super::{
 use crate::auth::{Directory, TokenAuthenticator};
 use crate::credential::{
     CacheLimits, CachedResolver, ChainResolver, ConfiguredResolver, CredentialResolver,
-    Installations, InstalledResolver, Links, SlotSources, Source,
+    CredentialStore, Installations, InstalledResolver, Links, SlotSources, Source,
 };
 use crate::error::Result;
 use crate::installer::Installer;
@@ -71,9 +71,11 @@ impl Settings {
         let store = self.store.open(&state).await?;
         let installations = Installations::new(Arc::clone(&store));
         let (installed, sign_ins) = self.installed(installations, &tasks).await?;
-        let tokens = TokenAuthenticator::open(Arc::clone(&store), &tasks).await?;
-        let directory = Arc::new(Directory::new(&self.people));
-        let links = Arc::new(Links::new(store, Arc::clone(&directory)));
+        let tokens = Arc::new(TokenAuthenticator::open(Arc::clone(&store), &tasks).await?);
+        if let Some(first) = self.auth.first_admin {
+            first.see_to(&cluster, &tokens).await?;
+        }
+        let (directory, links) = self.directory_and_links(store);
         // What is installed comes before what the configuration gives to all.
         let resolvers: [Arc<dyn CredentialResolver>; 2] = [
             Arc::<InstalledResolver>::clone(&installed),
@@ -101,7 +103,7 @@ impl Settings {
             orchestrator,
             links,
             key,
-            tokens: Arc::new(tokens),
+            tokens,
             router,
             configured,
             cached,
@@ -109,6 +111,12 @@ impl Settings {
             state,
             cluster,
         })
+    }
+
+    fn directory_and_links(&self, store: Arc<dyn CredentialStore>) -> (Arc<Directory>, Arc<Links>) {
+        let directory = Arc::new(Directory::new(&self.people));
+        let links = Arc::new(Links::new(store, Arc::clone(&directory)));
+        (directory, links)
     }
 
     fn backend(

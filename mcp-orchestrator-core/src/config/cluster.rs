@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use secrecy::SecretString;
+
 use super::settings::{BackendSettings, KubernetesSettings};
 use crate::error::{Error, ErrorKind, Result};
 #[cfg(feature = "kubernetes")]
 use crate::runtime::kubernetes::{
-    Access, AccessOptions, Held, KubernetesBackend, KubernetesOptions, Seat, review,
+    Access, AccessOptions, Handover, Held, KubernetesBackend, KubernetesOptions, Seat, review,
 };
 use crate::runtime::{LogBook, RuntimeBackend};
 use crate::seal::StateKey;
@@ -125,6 +127,30 @@ impl Cluster {
         })
     }
 
+    /// Offers the token of a first admin; answers where it stands, and which one that is.
+    ///
+    /// # Errors
+    /// [`Config`](ErrorKind::Config) where this process does not run in a cluster.
+    pub(super) async fn offer_first_admin(
+        &self,
+        token: SecretString,
+    ) -> Result<(String, SecretString)> {
+        let place = self.handover()?;
+        let offered = place.offer(token).await?;
+        Ok((place.name().to_owned(), offered))
+    }
+
+    /// What was offered is a token by now.
+    pub(super) async fn first_admin_counts(&self) -> Result<()> {
+        self.handover()?.counts().await
+    }
+
+    fn handover(&self) -> Result<Handover> {
+        let seat = self.seat();
+        let inside = seat.as_ref().filter(|seat| seat.access().is_inside());
+        inside.map(Seat::first_admin).ok_or_else(no_place)
+    }
+
     fn seat(&self) -> std::sync::MutexGuard<'_, Option<Seat>> {
         let seat = self.seat.lock();
         seat.unwrap_or_else(std::sync::PoisonError::into_inner)
@@ -190,6 +216,17 @@ impl Cluster {
         None
     }
 
+    pub(super) async fn offer_first_admin(
+        &self,
+        _: SecretString,
+    ) -> Result<(String, SecretString)> {
+        std::future::ready(Err(no_place())).await
+    }
+
+    pub(super) async fn first_admin_counts(&self) -> Result<()> {
+        std::future::ready(Err(no_place())).await
+    }
+
     pub(super) fn acts(&self) -> Result<(), String> {
         Ok(())
     }
@@ -197,6 +234,12 @@ impl Cluster {
     pub(super) async fn leave(&self) {
         std::future::ready(()).await;
     }
+}
+
+fn no_place() -> Error {
+    let text = "auth.first_admin: a Secret is made by a gateway that runs its servers as pods and runs in that cluster \
+                itself; elsewhere make a token by `token create`";
+    Error::new(ErrorKind::Config, text)
 }
 
 #[cfg(not(feature = "kubernetes"))]

@@ -5,6 +5,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::auth::FirstAdmin;
 use super::file::Typed;
 use crate::auth::Algorithm;
 
@@ -17,8 +18,26 @@ pub struct AuthEntry {
     pub local: Option<bool>,
     /// Whether tokens that were made by `token create` are taken; absent: false.
     pub tokens: Option<bool>,
+    /// Where the token of an admin goes that is made at start where there is none; needs `tokens`. Absent: none is made.
+    pub first_admin: Option<FirstAdminEntry>,
     /// Identity providers (OIDC issuers) whose tokens are taken.
     pub issuers: Option<Vec<IssuerEntry>>,
+}
+
+/// Where the token of a first admin goes.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum FirstAdminEntry {
+    /// Into a Secret `NAME-first-admin`, where the gateway runs in a cluster under the name NAME.
+    Secret,
+}
+
+impl From<FirstAdminEntry> for FirstAdmin {
+    fn from(entry: FirstAdminEntry) -> Self {
+        match entry {
+            FirstAdminEntry::Secret => Self::Secret,
+        }
+    }
 }
 
 /// An identity provider whose tokens are taken.

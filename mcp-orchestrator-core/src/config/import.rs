@@ -15,8 +15,13 @@ use super::load;
 use super::mcp_servers::{self, ForeignEntry, Shape};
 use super::parse;
 use super::problem::{KeyPath, Notice, Problems, Report};
+use super::registry;
 use super::scope::Source;
 use crate::id::ServerId;
+
+/// How long a file elsewhere may take to come.
+#[cfg(feature = "fetch")]
+const FETCH: std::time::Duration = std::time::Duration::from_secs(20);
 
 /// What becomes of values that stand in `env` and `headers`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -67,6 +72,34 @@ pub fn import_file(
     import_text(file, &text, workspace, values)
 }
 
+/// The same for one that stands elsewhere, as a `server.json` in the registry.
+///
+/// # Errors
+/// As [`import_file`], and why it cannot be had.
+#[cfg(feature = "fetch")]
+pub async fn import_url(url: &str, values: ImportValues) -> Result<Imported, Problems> {
+    use crate::fetch::{AddressGuard, Ask, Fetcher, Redirects, Trust};
+    let file = Path::new(url);
+    let fetcher = Fetcher::new(AddressGuard::default(), FETCH);
+    // Whoever types it says what is asked.
+    let ask = Ask::get(url, Trust::Configured, Redirects::Follow);
+    let answer = fetcher.ask(ask).await;
+    let text = answer.map_err(|error| error.to_string()).and_then(|it| {
+        if !it.status.is_success() {
+            return Err(format!("it answered {}", it.status));
+        }
+        String::from_utf8(it.body.to_vec()).map_err(|_| "it is no text".to_owned())
+    });
+    match text {
+        Ok(text) => import_text(file, &text, None, values),
+        Err(why) => {
+            let mut report = Report::default();
+            report.problem(&file.into(), None, &KeyPath::default(), why);
+            Err(finish(report))
+        }
+    }
+}
+
 /// The same for a text at hand.
 ///
 /// # Errors
@@ -77,6 +110,9 @@ pub fn import_text(
     workspace: Option<&Path>,
     values: ImportValues,
 ) -> Result<Imported, Problems> {
+    if let Some(description) = registry::description(text) {
+        return registry::imported(file, description);
+    }
     let mut report = Report::default();
     let Some((source, shape)) = source(file, text, workspace, &mut report) else {
         return Err(finish(report));
@@ -116,7 +152,7 @@ pub fn import_text(
     })
 }
 
-fn finish(report: Report) -> Problems {
+pub(super) fn finish(report: Report) -> Problems {
     report.finish(&[]).err().unwrap_or(Problems {
         problems: Vec::new(),
         notices: Vec::new(),
@@ -309,7 +345,7 @@ fn one_list(entry: &mut ServerEntry) {
 }
 
 /// `api-key` and `apiKey` → `API_KEY`.
-fn variable_name(name: &str) -> String {
+pub(super) fn variable_name(name: &str) -> String {
     let mut variable = String::with_capacity(name.len() + 4);
     let mut small = false;
     for c in name.chars() {

@@ -44,6 +44,7 @@ mod pod;
 mod problem;
 mod program;
 mod quantity;
+mod registry;
 mod remains;
 mod schema;
 mod scope;
@@ -84,6 +85,8 @@ pub use self::file_server::{
     CredentialEntry, DeclaredToolEntry, EraEntry, FileEntry, HeaderEntry, IsolationEntry,
     ServerEntry, StartEntry, TransportEntry,
 };
+#[cfg(feature = "fetch")]
+pub use self::import::import_url;
 pub use self::import::{ImportValues, Imported, ImportedVariable, import_file, import_text};
 pub use self::load::{LoadOptions, Loaded, load, load_texts, state_dir_of};
 pub use self::problem::{Notice, Position, Problem, Problems};

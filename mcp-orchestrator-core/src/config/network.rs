@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::auth::{AuthSettings, IssuerSettings, TlsSettings};
+use super::auth::{AuthSettings, FirstAdmin, IssuerSettings, TlsSettings};
 use super::file::{File, Typed};
 use super::file_auth::{LimitsEntry, TlsEntry};
 use super::globals::set;
@@ -29,6 +29,7 @@ pub(super) struct Access {
 struct Auth {
     local: Option<bool>,
     tokens: bool,
+    first_admin: Option<FirstAdmin>,
     issuers: Vec<IssuerSettings>,
 }
 
@@ -55,6 +56,12 @@ impl Access {
         let mut scope = scope.below(path);
         let issuers = issuers::issuers(&mut scope, entry);
         let tokens = entry.tokens.unwrap_or(false);
+        if entry.first_admin.is_some() && !tokens {
+            scope.wrong(
+                "first_admin",
+                "its token would not be taken: set `tokens: true`",
+            );
+        }
         let others = tokens
             || entry
                 .issuers
@@ -81,19 +88,21 @@ impl Access {
         Some(Auth {
             local: entry.local,
             tokens,
+            first_admin: entry.first_admin.map(FirstAdmin::from),
             issuers,
         })
     }
 
     /// What they say together.
     pub(super) fn settings(self) -> AuthSettings {
-        let (local, tokens, issuers) = match self.auth {
-            Some(auth) => (auth.local, auth.tokens, auth.issuers),
-            None => (None, false, Vec::new()),
+        let (local, tokens, first_admin, issuers) = match self.auth {
+            Some(auth) => (auth.local, auth.tokens, auth.first_admin, auth.issuers),
+            None => (None, false, None, Vec::new()),
         };
         AuthSettings {
             local: local.unwrap_or(!tokens && issuers.is_empty()),
             tokens,
+            first_admin,
             issuers,
             public_url: self.public_url,
             trusted_proxies: self.trusted_proxies.unwrap_or_default(),

@@ -18,9 +18,13 @@ use crate::credential::{Credential, CredentialRequest, CredentialRule};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ServerId;
 use crate::jsonrpc::{Message, Splice};
-use crate::pool::{Lease, Spec};
+use crate::pool::{Lease, Link, Spec};
 use crate::runtime::{InstanceKey, Progress};
+use crate::server::Launch;
 use crate::transport::Outgoing;
+
+/// How long the end of a program may come after the end of its connection.
+const END_WAIT: Duration = Duration::from_secs(2);
 
 /// What is to be sent to a server.
 pub(super) struct Work {
@@ -228,7 +232,7 @@ impl Inner {
         let reply = lease.link.request(outgoing, &context.caller).await;
         let reply = match reply {
             Ok(reply) => reply,
-            Err(error) => return Err(why(&lease, error)),
+            Err(error) => return Err(Box::pin(why(&lease, error)).await),
         };
         let key = lease.key.clone();
         Ok(match reply.into_ready() {
@@ -241,17 +245,25 @@ impl Inner {
     }
 }
 
-/// An error as its instance's end explains it.
-fn why(lease: &Lease, error: Error) -> Error {
-    match lease.exit.get() {
-        Some(exit) if error.kind() == ErrorKind::Unavailable && error.data().is_none() => {
-            let text = format!("server {} ended: {}", lease.key.server(), exit.reason);
-            Error::new(ErrorKind::Unavailable, text)
-                .with_instance(&lease.key)
-                .with_source(error)
-        }
-        _ => error,
+/// An error as its instance's end explains it. What is spoken with over HTTP may have ended, and nobody know it yet.
+async fn why(lease: &Lease, error: Error) -> Error {
+    if error.kind() != ErrorKind::Unavailable || error.data().is_some() {
+        return error;
     }
+    let server = &lease.spec.server;
+    if matches!(
+        (&lease.link, &server.launch),
+        (Link::Http(_), Launch::Program(_))
+    ) {
+        // Where nothing comes, it goes on.
+        let _ = tokio::time::timeout(END_WAIT, lease.exited.clone()).await;
+    }
+    let exit = lease.exit.get().or_else(|| lease.exited.peek());
+    let Some(exit) = exit else { return error };
+    let text = format!("server {} ended: {}", server.id, exit.reason);
+    Error::new(ErrorKind::Unavailable, text)
+        .with_instance(&lease.key)
+        .with_source(error)
 }
 
 /// What a call is told that took too long.

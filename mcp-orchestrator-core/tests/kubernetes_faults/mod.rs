@@ -195,6 +195,54 @@ async fn what_cannot_start_says_what_to_mend() {
     space.leave().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a cluster: .ci/kubernetes runs it"]
+async fn a_crash_loop_that_somebody_has_met_is_told_at_the_next_start() {
+    let space = space("loop").await;
+    let backend = backend(&enter(&space).await);
+    for (name, life) in [("once", ""), ("soon", "sleep 0.1;"), ("later", "sleep 1;")] {
+        let crash = shell(name, &format!("echo last words >&2; {life} exit 7"));
+        for _ in 0..4 {
+            // Met while it runs, it is one that starts and ends.
+            match start(&backend, &crash).await {
+                Ok(instance) => {
+                    let exit = soon("its end", instance.exited).await;
+                    assert_eq!(exit.code, Some(7), "{name}: {exit:?}");
+                }
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::StartFailed, "{name}: {error}");
+                    assert!(error.to_string().contains("exit status 7"), "{error}");
+                }
+            }
+        }
+        let (key, _) = launched(&crash);
+        let removed = backend.remove(&key, Duration::ZERO);
+        soon("a removal", removed).await.unwrap();
+    }
+    space.leave().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a cluster: .ci/kubernetes runs it"]
+async fn a_stop_may_have_less_patience_than_the_server() {
+    let space = space("grace").await;
+    let backend = backend(&enter(&space).await);
+    let mut deaf = shell("deaf", "trap '' TERM; echo here; while :; do sleep 1; done");
+    deaf.limits.stop_grace = Duration::from_mins(10);
+    let (key, _) = launched(&deaf);
+    for grace in [Duration::ZERO, Duration::from_millis(1500)] {
+        let instance = start(&backend, &deaf).await.unwrap();
+        let stopped = soon("a stop", backend.stop(&key, grace)).await;
+        stopped.unwrap();
+        assert!(pods(&space).await.is_empty(), "nothing runs");
+        drop(instance);
+    }
+    drop(start(&backend, &deaf).await.unwrap());
+    let removed = backend.remove(&key, Duration::from_secs(1));
+    soon("a removal", removed).await.unwrap();
+    space.leave().await;
+}
+
 async fn enter_again(space: &Space) -> Access {
     space.open_as(&space.file("orchestrator")).await
 }

@@ -4,8 +4,9 @@ use bytes::Bytes;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::{ListParams, Patch, PatchParams};
 use mcp_orchestrator_core::ErrorKind;
-use mcp_orchestrator_core::runtime::kubernetes::state_key;
+use mcp_orchestrator_core::runtime::kubernetes::{Seat, state_key};
 use mcp_orchestrator_core::state::{ConfigMapState, StateStore};
+use secrecy::ExposeSecret as _;
 
 use crate::cluster::space;
 
@@ -36,6 +37,47 @@ async fn config_maps_keep_the_contract() {
     let left = space.api::<ConfigMap>();
     let selected = ListParams::default().labels("mcp-orchestrator.dev/kept-by=main");
     assert_eq!(left.list(&selected).await.unwrap().items.len(), 1);
+    space.leave().await;
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: .ci/kubernetes runs it"]
+async fn a_first_admin_is_handed_over_until_they_count() {
+    let space = space("admin").await;
+    let token = space.account("gateway").await;
+    space.bind_role("gateway", true).await;
+    let access = space.open_as(&token).await;
+    let state = tempfile::tempdir().unwrap();
+    let seat = Seat::take(access, "main", state.path()).await.unwrap();
+    let place = seat.first_admin();
+    let place = &place;
+    let offer = |text: &'static str| async move {
+        let offered = place.offer(text.to_owned().into()).await.unwrap();
+        offered.expose_secret().to_owned()
+    };
+    let first = offer("one").await;
+    assert_eq!(
+        (first.as_str(), offer("two").await),
+        ("one", "one".to_owned())
+    );
+    let stands = || async {
+        let secret = space.api::<Secret>().get(place.name()).await.unwrap();
+        assert!(
+            secret.metadata.owner_references.is_none(),
+            "it outlives an uninstall"
+        );
+        secret.data.unwrap()["token"].0.clone()
+    };
+    assert_eq!(stands().await, b"one");
+    place.counts().await.unwrap();
+    assert_eq!(stands().await, b"one");
+    // They counted, and somebody has taken them back.
+    assert_eq!(
+        (offer("three").await, offer("four").await),
+        ("three".into(), "three".into())
+    );
+    assert_eq!(stands().await, b"three");
+    seat.give_up().await;
     space.leave().await;
 }
 

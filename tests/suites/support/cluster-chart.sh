@@ -18,8 +18,20 @@ chart() { helm "$1" suite "$CHART" --namespace "$CHARTED" --values "$WORK/values
 helm lint --quiet --strict "$CHART" --values "$WORK/values.yaml" >"$WORK/lint.log" && pass "helm lint" || fail "helm lint: $(cat "$WORK/lint.log")"
 chart install || { ready "$CHARTED" "$RELEASE"; die "helm install: $(tail -1 "$WORK/helm.log")"; }
 forward "$CHARTED" "$RELEASE"
+admin "$CHARTED" "$RELEASE"
 session chart
 says "the secret is in its server" "$(printf '%s' "$CANARY" | sha256sum | cut -d' ' -f1)" call npm__hash
+
+# asks HOST [TOKEN]: the status that another pod gets from the gateway there, with this token.
+asks() {
+    kubectl -n "$CHARTED" exec stranger -c first -- python3 -c \
+        $'import http.client, json, sys\nsaid = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "stranger", "version": "1"}}})\nheads = {"content-type": "application/json", "accept": "application/json, text/event-stream"}\nif len(sys.argv) > 2: heads["authorization"] = "Bearer " + sys.argv[2]\nasked = http.client.HTTPConnection(sys.argv[1], 80, timeout=10)\nasked.request("POST", "/mcp", said, heads)\nprint(asked.getresponse().status)' "$@"
+}
+says "by its Service nobody comes in without a token" 401 asks "$RELEASE.$CHARTED.svc"
+says "and the first admin does" 200 asks "$RELEASE.$CHARTED.svc" "$MCPO_TOKEN"
+says "a foreign name is refused" 403 asks "$RELEASE.$CHARTED.svc.cluster.local." "$MCPO_TOKEN"
+logged() { kubectl -n "$CHARTED" logs "deploy/$RELEASE"; }
+logged | grep -qF "$MCPO_TOKEN" && fail "the token stands in the gateway's log" || pass "the token does not stand in the gateway's log"
 
 step "policies on the wire"
 reach() {
@@ -44,6 +56,9 @@ chart upgrade --set log.level=trace || fail "helm upgrade: $(tail -1 "$WORK/helm
 [ "$(gateway_pod)" != "$gateway_before" ] && pass "a changed setting of the gateway starts it anew" || fail "the gateway did not start anew"
 stop "$FORWARD"
 forward "$CHARTED" "$RELEASE"
+before_token=$MCPO_TOKEN
+admin "$CHARTED" "$RELEASE"
+[ "$MCPO_TOKEN" = "$before_token" ] && pass "the first admin is the same after a restart" || fail "there is another first admin"
 session chart-upgraded
 says "no server was touched by the upgrade" "$before" pods "$CHARTED"
 [ "$(wc -l <<<"$before")" -eq 4 ] && ! grep -qv ' 0$' <<<"$before" && pass "four servers run, none was restarted" || fail "the pods before: $before"
@@ -84,8 +99,11 @@ audit "$CHARTED" "$RELEASE"
 step "uninstall"
 stop "$FORWARD"
 helm uninstall suite --namespace "$CHARTED" --wait >"$WORK/helm.log" 2>&1 || fail "helm uninstall: $(tail -1 "$WORK/helm.log")"
-left "$CHARTED" Pod/stranger "Secret/$RELEASE-state-key" && pass "uninstall leaves the state key and nothing else" ||
+kept=$(stored "$CHARTED")
+[ "$(wc -l <<<"$kept")" -eq 1 ] || fail "one token is stored, not: $kept"
+left "$CHARTED" Pod/stranger "Secret/$RELEASE-state-key" "Secret/$RELEASE-first-admin" "$kept" &&
+    pass "uninstall leaves the state key, the token and nothing else" ||
     fail "uninstall leaves: $(objects "$CHARTED" | tr '\n' ' ')"
-says "purge removes that too, and says so" "removed secret $RELEASE-state-key" \
-    "$MCPO_CLI" purge --yes --kubeconfig "$KUBECONFIG" --namespace "$CHARTED" --name "$RELEASE"
+says "purge removes them too, and says so" "$(printf 'removed secret %s\n' "${kept#Secret/}" "$RELEASE-first-admin" "$RELEASE-state-key" | sort)" \
+    eval '"$MCPO_CLI" purge --yes --kubeconfig "$KUBECONFIG" --namespace "$CHARTED" --name "$RELEASE" | sort'
 left "$CHARTED" Pod/stranger && pass "and nothing is left" || fail "purge leaves: $(objects "$CHARTED" | tr '\n' ' ')"

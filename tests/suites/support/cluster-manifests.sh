@@ -28,6 +28,7 @@ END
 kubectl apply -k "$WORK/kustom" >"$WORK/apply.log" 2>&1 || die "kubectl apply -k: $(tail -3 "$WORK/apply.log")"
 ready "$PLAIN" mcp-orchestrator
 forward "$PLAIN" mcp-orchestrator
+admin "$PLAIN" mcp-orchestrator
 session manifests
 says "the secret is in its server" "$(printf '%s' "$CANARY" | sha256sum | cut -d' ' -f1)" call npm__hash
 stop "$FORWARD"

@@ -18,6 +18,7 @@ says "quickstart deploys the gateway and says how to reach it" \
     "  kubectl --context kind-suite --namespace mcp-orchestrator port-forward deploy/mcp-orchestrator 8080" \
     eval 'quickstart | grep port-forward'
 forward mcp-orchestrator mcp-orchestrator
+admin mcp-orchestrator mcp-orchestrator
 greet() { timeout 60 node "$SUITES/support/cluster-call.mjs" "$URL" greet '{"name":"Ann"}'; }
 says "its own small server answers there" "Hello, Ann!" greet
 gateway_of_it() { kubectl -n mcp-orchestrator get pods -l app.kubernetes.io/component=gateway -o 'jsonpath={.items[*].metadata.uid}'; }

@@ -46,6 +46,13 @@ ready() {
     die "the gateway does not become ready: $(tail -1 "$WORK/rollout.log")"
 }
 
+# admin SPACE NAME: from now on clients show the token of the first admin of this orchestrator.
+admin() {
+    MCPO_TOKEN=$(kubectl -n "$1" get secret "$2-first-admin" -o 'jsonpath={.data.token}' | base64 -d)
+    export MCPO_TOKEN
+    [[ $MCPO_TOKEN == mcpo_* ]] && pass "$2 has made its first admin" || fail "there is no token of a first admin of $2"
+}
+
 # session NAME: the client's session against URL, in $WORK/NAME.json; it must be that of the processes.
 session() {
     local record=$WORK/$1.json
@@ -106,6 +113,9 @@ deletes_pod() {
     soon 10 deleted_pod "$@"
 }
 deleted_pod() { grep -F "\"system:serviceaccount:$1:$2\"" "$MCPO_AUDIT" | grep -F '"verb":"delete"' | grep -qF '"resource":"pods"'; }
+
+# stored SPACE: the Secrets that keep records, one KIND/NAME a line.
+stored() { kubectl -n "$1" get secret -l app.kubernetes.io/component=credential -o name | sed 's/^secret/Secret/'; }
 
 # audit SPACE ACCOUNT [RIGHT..]: what the account did is what its Roles allow; these rights it need not use. What it does
 # last, as after the end of a program, may take a moment.

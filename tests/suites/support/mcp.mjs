@@ -2,6 +2,8 @@
 // back, with no retries, no caches and no checks of its own.
 
 const DEADLINE = 25_000;
+// Who calls, where a gateway wants to know.
+const SHOWN = process.env.MCPO_TOKEN ? { authorization: `Bearer ${process.env.MCPO_TOKEN}` } : {};
 const META = 'io.modelcontextprotocol/';
 const NAMED = { 'tools/call': 'name', 'prompts/get': 'name', 'resources/read': 'uri', 'tasks/get': 'taskId', 'tasks/update': 'taskId', 'tasks/cancel': 'taskId' };
 const INFO = { name: 'suite', version: '1.0.0' };
@@ -58,7 +60,7 @@ class Client {
   async post(message, headers) {
     const response = await fetch(this.url, {
       method: 'POST',
-      headers: { 'content-type': 'application/json', accept: 'application/json, text/event-stream', ...headers },
+      headers: { 'content-type': 'application/json', accept: 'application/json, text/event-stream', ...SHOWN, ...headers },
       body: JSON.stringify(message),
       signal: AbortSignal.timeout(DEADLINE),
     });
@@ -137,6 +139,6 @@ export class Legacy extends Client {
   }
 
   async close() {
-    await fetch(this.url, { method: 'DELETE', headers: this.headers, signal: AbortSignal.timeout(DEADLINE) });
+    await fetch(this.url, { method: 'DELETE', headers: { ...SHOWN, ...this.headers }, signal: AbortSignal.timeout(DEADLINE) });
   }
 }

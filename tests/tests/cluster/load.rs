@@ -330,6 +330,8 @@ async fn ask(
 ) -> Result<(u16, Value), String> {
     let sent = client.try_send("POST", headers, body.as_bytes()).await;
     let mut response = sent.map_err(|error| format!("http: {error}"))?;
+    // How long a call may take is bounded by who makes it.
+    response.arrived().await;
     let message = response.message().await;
     Ok((response.status, json(&message)))
 }

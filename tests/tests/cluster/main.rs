@@ -14,10 +14,13 @@ mod cluster;
 #[path = "../../../mcp-orchestrator-core/tests/kubernetes_reach/proxy.rs"]
 mod proxy;
 
+mod audit;
 mod gateways;
 mod load;
 mod owners;
 mod pods;
+mod reload;
+mod scale;
 mod stage;
 mod starts;
 mod wake;

@@ -35,9 +35,18 @@ use crate::stage::{Stage, becomes, both, soon};
 
 /// Tokens of people, by name, each with its version.
 #[derive(Debug)]
-struct Vault {
+pub(crate) struct Vault {
     tokens: Mutex<BTreeMap<String, (u32, String)>>,
     changes: broadcast::Sender<CredentialChange>,
+}
+
+impl Default for Vault {
+    fn default() -> Self {
+        Self {
+            tokens: Mutex::default(),
+            changes: broadcast::Sender::new(64),
+        }
+    }
 }
 
 impl Vault {
@@ -53,7 +62,7 @@ impl Vault {
         }))
     }
 
-    fn put(&self, server: &ServerSpec, person: &str, token: &str) {
+    pub(crate) fn put(&self, server: &ServerSpec, person: &str, token: &str) {
         {
             let mut tokens = self.tokens.lock().unwrap();
             let entry = tokens.entry(person.to_owned()).or_default();
@@ -85,13 +94,13 @@ impl CredentialResolver for Vault {
 }
 
 /// The servers as the configuration of this gateway has them.
-fn servers(stage: &Stage, gateway: &str) -> Vec<ServerSpec> {
+pub(crate) fn servers(stage: &Stage, gateway: &str) -> Vec<ServerSpec> {
     let settings = stage.settings(gateway);
     let servers = settings.servers.iter();
     servers.map(|server| ServerSpec::clone(server)).collect()
 }
 
-async fn orchestrator(
+pub(crate) async fn orchestrator(
     stage: &Stage,
     servers: &[ServerSpec],
     resolver: Option<Arc<Vault>>,
@@ -110,7 +119,12 @@ async fn orchestrator(
     orchestrator
 }
 
-async fn ask(orchestrator: &Orchestrator, person: &str, tool: &str, arguments: &str) -> String {
+pub(crate) async fn ask(
+    orchestrator: &Orchestrator,
+    person: &str,
+    tool: &str,
+    arguments: &str,
+) -> String {
     let person = Principal::user(PrincipalId::new(person).unwrap(), "test");
     let params = format!(r#"{{"name":"{tool}","arguments":{arguments}}}"#);
     let request = Message::parse(jsonrpc::request("1", "tools/call", Some(&params))).unwrap();
@@ -120,7 +134,19 @@ async fn ask(orchestrator: &Orchestrator, person: &str, tool: &str, arguments: &
     response.body().unwrap_or_default().to_owned()
 }
 
-fn digest(value: &str) -> String {
+/// The server with a slot that everybody fills with a token of their own.
+pub(crate) fn slotted(mut server: ServerSpec) -> ServerSpec {
+    server.slots = vec![CredentialSlot {
+        name: SlotName::new("token").unwrap(),
+        description: None,
+        required: true,
+        inject: Injection::Env("OWN".into()),
+        form: SlotForm::default(),
+    }];
+    server
+}
+
+pub(crate) fn digest(value: &str) -> String {
     Sha256::digest(value)
         .iter()
         .map(|byte| format!("{byte:02x}"))
@@ -128,25 +154,16 @@ fn digest(value: &str) -> String {
 }
 
 /// The variable that holds the caller's own token.
-const TOKEN: &str = r#"{"name":"OWN"}"#;
+pub(crate) const TOKEN: &str = r#"{"name":"OWN"}"#;
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a cluster: .ci/kubernetes runs it"]
 async fn each_owner_has_a_pod_that_alone_knows_their_secret() {
     let stage = Stage::new("owners").await;
     stage.configure("one", &json!({ "pipe": both()["pipe"] }));
-    let mut servers = servers(&stage, "one");
-    servers[0].slots = vec![CredentialSlot {
-        name: SlotName::new("token").unwrap(),
-        description: None,
-        required: true,
-        inject: Injection::Env("OWN".into()),
-        form: SlotForm::default(),
-    }];
-    let vault = Arc::new(Vault {
-        tokens: Mutex::default(),
-        changes: broadcast::Sender::new(8),
-    });
+    let mut own = servers(&stage, "one");
+    let servers = [slotted(own.remove(0))];
+    let vault = Arc::new(Vault::default());
     let canaries = [
         "canary-of-ann-71c3",
         "canary-of-bob-9d20",

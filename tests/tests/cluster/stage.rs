@@ -20,11 +20,26 @@ use crate::cluster::{Space, space};
 /// For what a cluster does.
 const PATIENCE: Duration = Duration::from_secs(90);
 
+/// The state key, in the state directory.
+const KEY: &str = "state.key";
+
 /// Where a test plays.
 pub(crate) struct Stage {
     pub(crate) space: Space,
     kubeconfig: PathBuf,
-    folders: tempfile::TempDir,
+    folders: Folders,
+}
+
+/// The gateways' folders, and what they say. They stay where the test fails.
+struct Folders(tempfile::TempDir);
+
+impl Drop for Folders {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.disable_cleanup(true);
+            eprintln!("the gateways' logs are in {}", self.0.path().display());
+        }
+    }
 }
 
 /// The image with the test's programs.
@@ -81,7 +96,7 @@ impl Stage {
         Self {
             kubeconfig: token.with_extension("kubeconfig"),
             space,
-            folders: tempfile::tempdir().unwrap(),
+            folders: Folders(tempfile::tempdir().unwrap()),
         }
     }
 
@@ -123,14 +138,21 @@ impl Stage {
     /// Gives a gateway the state key of another one, which two that take turns have in common: inside of a cluster it
     /// stands in a Secret.
     pub(crate) fn share_key(&self, from: &str, to: &str) {
-        use std::os::unix::fs::DirBuilderExt as _;
-        let state = |gateway| self.folder(gateway).join("state");
-        std::fs::DirBuilder::new()
-            .mode(0o700)
-            .create(state(to))
-            .unwrap();
-        let key = "state.key";
-        std::fs::copy(state(from).join(key), state(to).join(key)).unwrap();
+        let key = std::fs::read(self.folder(from).join("state").join(KEY)).unwrap();
+        self.set_key(to, &key);
+    }
+
+    /// Gives a gateway that was not started yet this state key.
+    pub(crate) fn set_key(&self, gateway: &str, key: &[u8]) {
+        use std::io::Write as _;
+        use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+        let state = self.folder(gateway).join("state");
+        let mut folder = std::fs::DirBuilder::new();
+        folder.mode(0o700).create(&state).unwrap();
+        let mut file = std::fs::File::options();
+        let file = file.write(true).create_new(true).mode(0o600);
+        let mut file = file.open(state.join(KEY)).unwrap();
+        file.write_all(key).unwrap();
     }
 
     /// What the gateway of this name has said on standard error.
@@ -150,11 +172,11 @@ impl Stage {
     }
 
     fn folder(&self, gateway: &str) -> PathBuf {
-        self.folders.path().join(gateway)
+        self.folders.0.path().join(gateway)
     }
 
     fn errors(&self, gateway: &str) -> PathBuf {
-        self.folders.path().join(format!("{gateway}.log"))
+        self.folders.0.path().join(format!("{gateway}.log"))
     }
 
     /// Pods of this server that shall run.

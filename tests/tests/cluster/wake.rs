@@ -15,9 +15,13 @@ use crate::stage::{Stage, becomes, end, image};
 /// Instances that are woken at once.
 const WOKEN: usize = 30;
 /// For all of them, on a small machine.
-const LONG: Duration = Duration::from_mins(5);
+const LONG: Duration = Duration::from_mins(15);
 
-async fn all<T>(what: &str, futures: impl IntoIterator<Item = impl Future<Output = T>>) -> Vec<T> {
+/// Waits for all of them, and says how long that took.
+pub(crate) async fn all<T>(
+    what: &str,
+    futures: impl IntoIterator<Item = impl Future<Output = T>>,
+) -> Vec<T> {
     let began = Instant::now();
     let futures: FuturesUnordered<_> = futures.into_iter().collect();
     let done = timeout(LONG, futures.collect::<Vec<_>>()).await;

@@ -43,12 +43,42 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 
 {{/* The configuration, with what the chart decides. */}}
 {{- define "mcp-orchestrator.config" -}}
-{{- mergeOverwrite (deepCopy .Values.config) (include "mcp-orchestrator.own" . | fromYaml) | toYaml -}}
+{{- mergeOverwrite (include "mcp-orchestrator.who" . | fromYaml) (deepCopy .Values.config) (include "mcp-orchestrator.own" . | fromYaml) | toYaml -}}
 {{- end -}}
 
 {{/* What of it a running gateway does not take up: servers and gateways it does. */}}
 {{- define "mcp-orchestrator.fixed" -}}
 {{- omit (include "mcp-orchestrator.config" . | fromYaml) "servers" "gateways" | toYaml | sha256sum -}}
+{{- end -}}
+
+{{/* Whether other pods reach it. */}}
+{{- define "mcp-orchestrator.reachable" -}}
+{{- if not (or (hasPrefix "127." .Values.listen) (hasPrefix "localhost:" .Values.listen) (hasPrefix "[::1]:" .Values.listen)) -}}
+true
+{{- end -}}
+{{- end -}}
+
+{{/* Who may call, where `config` says nothing of it. */}}
+{{- define "mcp-orchestrator.who" -}}
+{{- if and (include "mcp-orchestrator.reachable" .) (not (hasKey .Values.config "auth")) -}}
+auth: {tokens: true, first_admin: secret}
+{{- else -}}
+{}
+{{- end -}}
+{{- end -}}
+
+{{/* The names under which it is asked. */}}
+{{- define "mcp-orchestrator.hosts" -}}
+{{- $name := include "mcp-orchestrator.fullname" . -}}
+{{- $hosts := list -}}
+{{- if .Values.service.enabled -}}
+{{- $space := printf "%s.%s" $name .Release.Namespace -}}
+{{- $hosts = list $name $space (printf "%s.svc" $space) (printf "%s.svc.cluster.local" $space) -}}
+{{- end -}}
+{{- if .Values.ingress.enabled -}}
+{{- $hosts = append $hosts .Values.ingress.host -}}
+{{- end -}}
+{{- concat $hosts (default (list) .Values.config.allowed_hosts) | uniq | toYaml -}}
 {{- end -}}
 
 {{- define "mcp-orchestrator.own" -}}
@@ -61,5 +91,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- $_ := set $own "metrics_listen" (printf "0.0.0.0:%d" (int .Values.metricsPort)) -}}
 {{/* Of its own in the volume, which everybody of the pod may write. */ -}}
 {{- $_ := set $own "state_dir" "/var/lib/mcp-orchestrator/state" -}}
+{{- with include "mcp-orchestrator.hosts" . | fromYamlArray -}}
+{{- $_ := set $own "allowed_hosts" . -}}
+{{- end -}}
 {{- $own | toYaml -}}
 {{- end -}}

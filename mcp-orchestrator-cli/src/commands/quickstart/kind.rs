@@ -106,7 +106,10 @@ fn told(name: &str, context: &str) -> Result<(), Failure> {
         format!(
             "  kubectl --context {context} --namespace {NAMESPACE} port-forward {DEPLOYMENT} 8080"
         ),
-        "  then http://127.0.0.1:8080/mcp".to_owned(),
+        "  then http://127.0.0.1:8080/mcp, with the token of its first admin:".to_owned(),
+        format!(
+            "  kubectl --context {context} --namespace {NAMESPACE} get secret mcp-orchestrator-first-admin -o jsonpath='{{.data.token}}' | base64 -d"
+        ),
         "to be rid of it:".to_owned(),
         format!("  kind delete cluster --name {name}"),
     ] {

@@ -38,6 +38,19 @@ fn carrying(token: &SecretString) -> http::request::Parts {
 }
 
 #[tokio::test]
+async fn what_was_invented_is_a_token_once_it_is_adopted() {
+    let (tokens, _tasks) = open(&store()).await;
+    let token = TokenAuthenticator::invent();
+    assert!(tokens.authenticate(&carrying(&token)).await.is_err());
+    let info = tokens.adopt(&token, new("user/ann")).await.unwrap();
+    assert_eq!(tokens.list(), [info]);
+    assert!(tokens.authenticate(&carrying(&token)).await.is_ok());
+    let again = tokens.adopt(&token, new("user/bob")).await.unwrap_err();
+    assert_eq!(again.kind(), ErrorKind::Conflict);
+    assert_eq!(tokens.list().len(), 1);
+}
+
+#[tokio::test]
 async fn a_token_speaks_for_its_subject() {
     let store = store();
     let (tokens, _tasks) = open(&store).await;

@@ -85,6 +85,29 @@ fn local_is_on_where_nothing_else_tells_who_calls() {
 }
 
 #[test]
+fn a_first_admin_needs_tokens() {
+    let auth = good("auth: {tokens: true, first_admin: secret}")
+        .settings
+        .auth;
+    assert_eq!(
+        auth.first_admin,
+        Some(crate::config::auth::FirstAdmin::Secret)
+    );
+    assert!(
+        good("auth: {tokens: true}")
+            .settings
+            .auth
+            .first_admin
+            .is_none()
+    );
+    let told = bad("auth: {first_admin: secret}").join("\n");
+    assert!(
+        told.contains("auth.first_admin") && told.contains("tokens: true"),
+        "{told}"
+    );
+}
+
+#[test]
 fn users_of_two_issuers_cannot_have_one_name() {
     let two = |first: &str, second: &str| {
         format!(

@@ -9,6 +9,7 @@ mod import;
 mod oauth;
 mod pods;
 mod random;
+mod registry;
 mod secrets;
 
 use std::path::PathBuf;

@@ -39,6 +39,8 @@ pub(super) struct PodFacts {
     pub(super) node: Option<String>,
     pub(super) since: SystemTime,
     pub(super) deleting: bool,
+    /// Seconds between being asked to end and being ended.
+    pub(super) grace: i64,
     /// It has ended for good, as when it was evicted.
     pub(super) over: bool,
     /// Why it is how it is, as `Evicted: The node was low on resource: memory`.
@@ -198,6 +200,11 @@ impl PodFacts {
                 .as_ref()
                 .map_or(SystemTime::UNIX_EPOCH, time),
             deleting: meta.deletion_timestamp.is_some(),
+            // Of one that is being deleted, what it was deleted with.
+            grace: meta
+                .deletion_grace_period_seconds
+                .or_else(|| pod.spec.as_ref()?.termination_grace_period_seconds)
+                .unwrap_or_default(),
             over: matches!(phase, Some("Failed" | "Succeeded")),
             reason: reason.map(|reason| match message {
                 Some(message) => format!("{reason}: {message}"),

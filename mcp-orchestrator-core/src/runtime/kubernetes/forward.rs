@@ -106,13 +106,29 @@ impl Forwarded {
     }
 }
 
-fn refusal(place: &str, text: &str) -> io::Error {
-    let kind = if text.contains("connection refused") {
-        io::ErrorKind::ConnectionRefused
-    } else {
-        io::ErrorKind::ConnectionAborted
-    };
-    io::Error::new(kind, format!("{place}: {}", text.trim()))
+/// What the node said, without its own business.
+fn refusal(place: &str, said: &str) -> io::Error {
+    if said.contains("connection refused") {
+        let text = format!("{place}: connection refused");
+        return io::Error::new(io::ErrorKind::ConnectionRefused, text);
+    }
+    let text = format!("the connection to {place} was lost: {}", cause(said));
+    io::Error::new(io::ErrorKind::ConnectionAborted, text)
+}
+
+/// The end of what the node said: before it stand ids and folders of the node, and addresses of its own.
+fn cause(said: &str) -> &str {
+    let mut cause = said.trim();
+    for before in [", uid : ", "in network namespace "] {
+        cause = cause.split_once(before).map_or(cause, |(_, rest)| rest);
+    }
+    if let Some((_, rest)) = cause.strip_prefix('"').and_then(|it| it.split_once("\": ")) {
+        cause = rest;
+    }
+    match cause.rsplit_once(": ") {
+        Some((before, last)) if before.contains("tcp") => last,
+        _ => cause,
+    }
 }
 
 impl AsyncRead for Forwarded {
@@ -159,5 +175,38 @@ impl fmt::Debug for Forwarded {
 impl Drop for Forwarded {
     fn drop(&mut self) {
         self.forwarder.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_node_says_is_told_without_its_folders() {
+        let ids = "error forwarding port 8080 to pod 49e19b, uid : ";
+        let inside = "failed to execute portforward in network namespace \"/run/netns/cni-0\": ";
+        let broken = "readfrom tcp4 127.0.0.1:5->127.0.0.1:8: write tcp4 127.0.0.1:5->127.0.0.1:8: write: broken pipe";
+        let lost = "the connection to pod a port 8080 was lost: ";
+        for (said, kind, told) in [
+            (
+                format!("{ids}{inside}{broken}\n"),
+                io::ErrorKind::ConnectionAborted,
+                format!("{lost}broken pipe"),
+            ),
+            (
+                format!("{ids}failed to find sandbox \"49e19b\" in store: not found"),
+                io::ErrorKind::ConnectionAborted,
+                format!("{lost}failed to find sandbox \"49e19b\" in store: not found"),
+            ),
+            (
+                format!("{ids}{inside}dial tcp4 127.0.0.1:8080: connect: connection refused"),
+                io::ErrorKind::ConnectionRefused,
+                "pod a port 8080: connection refused".to_owned(),
+            ),
+        ] {
+            let error = refusal("pod a port 8080", &said);
+            assert_eq!((error.kind(), error.to_string()), (kind, told));
+        }
     }
 }

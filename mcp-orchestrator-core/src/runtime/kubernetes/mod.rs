@@ -17,6 +17,7 @@ mod diagnose;
 pub(crate) mod errors;
 mod facts;
 mod forward;
+mod handover;
 mod lease;
 mod lines;
 mod logs;
@@ -37,6 +38,8 @@ mod stop;
 mod store;
 mod streams;
 mod supervise;
+#[cfg(test)]
+mod survival;
 mod sweep;
 mod tls;
 mod told;
@@ -57,6 +60,7 @@ pub use self::access::{Access, AccessOptions};
 pub use self::attach::{AttachReader, AttachWriter, attach};
 use self::beside::Beside;
 pub use self::forward::connect_to;
+pub use self::handover::Handover;
 pub use self::lease::{Held, Holder, LeaseOptions, holder, identity};
 pub use self::options::KubernetesOptions;
 use self::owner::Owner;
@@ -81,7 +85,8 @@ use crate::error::{Error, Result};
 /// - What runs goes on when we end; who comes after us under the same name finds it.
 /// - Dropping a stream ends the conversation, not the program.
 /// - The end of a program is the end of the instance: it goes to rest, and its next start is the caller's to decide.
-/// - A stop asks the program to end and ends it after the grace that its server had when it was started.
+/// - A stop asks the program to end and ends it after its grace, or after that which its server had when it was started,
+///   where that is shorter.
 pub struct KubernetesBackend(Arc<Shared>);
 
 /// What the tasks of a backend share.

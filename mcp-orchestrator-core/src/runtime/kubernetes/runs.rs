@@ -237,7 +237,8 @@ impl Current {
             return Some(("its pod was deleted".to_owned(), None, None));
         };
         let container = &pod.container;
-        let is_current = container.id.as_deref() == Some(&self.container);
+        // Where the node gives it no id, it is told by running alone.
+        let is_current = container.id.as_deref().unwrap_or_default() == self.container;
         if is_current && container.running && !pod.over {
             return None;
         }

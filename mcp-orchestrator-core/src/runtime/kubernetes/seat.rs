@@ -8,6 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use tokio::sync::watch;
 
 use super::access::Access;
+use super::handover::Handover;
 use super::lease::{Held, Holder, LeaseOptions, identity};
 use super::names::component_labels;
 use super::owner;
@@ -81,6 +82,13 @@ impl Seat {
             component_labels(&self.name, "state"),
         )
         .await
+    }
+
+    /// By which the token of a first admin is handed over.
+    pub fn first_admin(&self) -> Handover {
+        let name = format!("{}-first-admin", self.name);
+        let labels = component_labels(&self.name, "first-admin");
+        Handover::new(self.access.clone(), name, labels)
     }
 
     /// Documents in the cluster, which go with the orchestrator.

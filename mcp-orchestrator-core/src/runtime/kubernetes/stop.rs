@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::Shared;
+use super::facts::PodFacts;
 use super::names::{FAILURE, VALUES, pull_secret};
 use super::render::Rendering;
 use super::runs::{Log, Run};
@@ -42,7 +43,20 @@ impl Shared {
             };
             rested.map_err(|error| self.about(key, error))?;
         }
+        self.hurry(key, grace).await?;
         self.over(key, grace, false).await
+    }
+
+    /// Ends pods sooner that were started with a longer grace than this one.
+    async fn hurry(&self, key: &InstanceKey, grace: Duration) -> Result<()> {
+        let seconds = u32::try_from(grace.as_millis().div_ceil(1000)).unwrap_or(u32::MAX);
+        let pods = self.store.view(key.name()).pods;
+        let slower = |pod: &&Arc<PodFacts>| !pod.over && pod.grace > i64::from(seconds.max(1));
+        for pod in pods.iter().filter(slower) {
+            let ended = self.writes.end_pod(&pod.name, &pod.uid, seconds).await;
+            ended.map_err(|error| self.about(key, error))?;
+        }
+        Ok(())
     }
 
     /// Leaves nothing of it. What was begun is carried out, also where nobody waits for it.
@@ -85,6 +99,7 @@ impl Shared {
             deleted.map_err(|error| self.about(key, error))?;
         }
         if view.deployment.is_some() || !view.pods.is_empty() || written {
+            self.hurry(key, grace).await?;
             self.over(key, grace, true).await?;
             let pull = pull_secret(key);
             // They stand as long as the pod does: it shall not become freer while it ends.

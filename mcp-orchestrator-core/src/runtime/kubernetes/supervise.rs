@@ -120,7 +120,7 @@ impl Shared {
         self.scale(&run.key, 0, &json!({ FAILURE: reason })).await?;
         let left = view.pods.iter().filter(|pod| !pod.over && !pod.deleting);
         for pod in left {
-            self.writes.end_pod(&pod.name, &pod.uid).await?;
+            self.writes.end_pod(&pod.name, &pod.uid, 1).await?;
         }
         Ok(())
     }

@@ -163,10 +163,11 @@ impl Writes {
         self.delete_by(kind, name, &params).await
     }
 
-    /// Ends a pod that is of no more use, at once.
-    pub(super) async fn end_pod(&self, name: &str, uid: &str) -> Result<()> {
+    /// Asks a pod to end, and has it ended after so many seconds; at least one, since at none the cluster forgets it while
+    /// it still runs.
+    pub(super) async fn end_pod(&self, name: &str, uid: &str, seconds: u32) -> Result<()> {
         let params = DeleteParams {
-            grace_period_seconds: Some(1),
+            grace_period_seconds: Some(seconds.max(1)),
             preconditions: Some(Preconditions {
                 uid: Some(uid.to_owned()),
                 resource_version: None,

@@ -1,0 +1,168 @@
+//! What the watches survive: an API server that has forgotten where they were (410), and one that has too much to do (429).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+use super::{Access, AccessOptions, KubernetesBackend, KubernetesOptions};
+use crate::runtime::LogBook;
+use crate::seal::StateKey;
+
+/// For anything.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What the server says.
+enum Answer {
+    Whole(u16, Value),
+    /// Events of a watch, which goes on after them.
+    Watch(Vec<Value>),
+}
+
+/// An API server that says what `answer` says of a path with its query.
+async fn server(answer: impl Fn(&str) -> Answer + Send + Sync + 'static) -> (JoinSet<()>, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let (mut serving, answer) = (JoinSet::new(), Arc::new(answer));
+    serving.spawn(async move {
+        let mut connections = JoinSet::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            let answer = Arc::clone(&answer);
+            connections.spawn(async move { converse(stream, &*answer).await });
+        }
+    });
+    (serving, address)
+}
+
+/// One connection, until it is closed.
+async fn converse(stream: TcpStream, answer: &(impl Fn(&str) -> Answer + Sync)) {
+    let (reader, mut writer) = stream.into_split();
+    let mut lines = BufReader::new(reader).lines();
+    while let Ok(Some(first)) = lines.next_line().await {
+        while lines
+            .next_line()
+            .await
+            .is_ok_and(|line| line.is_some_and(|line| !line.is_empty()))
+        {}
+        let path = first.split(' ').nth(1).unwrap_or_default();
+        let said = match answer(path) {
+            Answer::Whole(status, body) => {
+                let body = body.to_string();
+                let length = body.len();
+                format!(
+                    "HTTP/1.1 {status} x\r\ncontent-type: application/json\r\nretry-after: 1\r\n\
+                     content-length: {length}\r\n\r\n{body}"
+                )
+            }
+            Answer::Watch(events) => {
+                let begin = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
+                events.iter().fold(begin.to_owned(), |said, event| {
+                    let line = format!("{event}\n");
+                    format!("{said}{:x}\r\n{line}\r\n", line.len())
+                })
+            }
+        };
+        if writer.write_all(said.as_bytes()).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn list(items: &[Value]) -> Answer {
+    let list = json!({ "apiVersion": "v1", "kind": "List", "metadata": { "resourceVersion": "1" }, "items": items });
+    Answer::Whole(200, list)
+}
+
+fn status(code: u16, reason: &str) -> Value {
+    json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+        "code": code, "reason": reason, "message": "not now" })
+}
+
+fn deployment(name: &str) -> Value {
+    json!({
+        "apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": { "name": name, "uid": name, "generation": 1, "resourceVersion": "2" },
+        "spec": { "replicas": 0, "selector": {}, "template": {} },
+    })
+}
+
+async fn backend(address: &str) -> KubernetesBackend {
+    let config = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "a",
+        "clusters": [{ "name": "a", "cluster": { "server": address } }],
+        "users": [{ "name": "a", "user": {} }],
+        "contexts": [{ "name": "a", "context": { "cluster": "a", "user": "a", "namespace": "a" } }],
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("kubeconfig");
+    std::fs::write(&file, config.to_string()).unwrap();
+    let options = AccessOptions {
+        kubeconfig: Some(file),
+        ..AccessOptions::default()
+    };
+    let access = Access::open(&options).await.unwrap();
+    let key = Arc::new(StateKey::new([7; 32]));
+    let options = KubernetesOptions::new("survival", key);
+    KubernetesBackend::new(access, options, LogBook::default(), None)
+}
+
+/// Waits until the backend knows this Deployment, and all that there is.
+async fn comes_to_know(backend: &KubernetesBackend, name: &str) {
+    let mut bell = backend.0.store.bell(name);
+    let known = async {
+        while !backend.0.store.deployed().contains(name) {
+            bell.changed().await.unwrap();
+        }
+        backend.0.store.synced().await;
+    };
+    tokio::time::timeout(PATIENCE, known).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_watch_that_is_told_410_begins_anew_with_a_list() {
+    let lists = AtomicUsize::new(0);
+    let (_serving, address) = server(move |path| {
+        let (deployments, watch) = (path.contains("/deployments"), path.contains("watch=true"));
+        match (deployments, watch) {
+            (true, true) if lists.load(Ordering::SeqCst) < 2 => {
+                let gone = json!({ "type": "ERROR", "object": status(410, "Expired") });
+                Answer::Watch(vec![gone])
+            }
+            (_, true) => Answer::Watch(Vec::new()),
+            (true, false) if lists.fetch_add(1, Ordering::SeqCst) > 0 => {
+                list(&[deployment("mcp-a-1")])
+            }
+            _ => list(&[]),
+        }
+    })
+    .await;
+    let backend = backend(&address).await;
+    comes_to_know(&backend, "mcp-a-1").await;
+}
+
+#[tokio::test]
+async fn an_api_server_with_too_much_to_do_is_asked_again() {
+    let asked = AtomicUsize::new(0);
+    let (_serving, address) = server(move |path| {
+        let deployments = path.contains("/deployments");
+        if deployments && asked.fetch_add(1, Ordering::SeqCst) < 3 {
+            return Answer::Whole(429, status(429, "TooManyRequests"));
+        }
+        match (deployments, path.contains("watch=true")) {
+            (true, true) => {
+                let added = json!({ "type": "ADDED", "object": deployment("mcp-b-1") });
+                Answer::Watch(vec![added])
+            }
+            (_, true) => Answer::Watch(Vec::new()),
+            _ => list(&[]),
+        }
+    })
+    .await;
+    let backend = backend(&address).await;
+    comes_to_know(&backend, "mcp-b-1").await;
+    assert_eq!(backend.trouble(), None);
+}
