@@ -40,7 +40,9 @@ pub(crate) fn read(
         return Ok(values);
     }
     for slot in &server.slots {
-        if !values.contains_key(&slot.name) {
+        // What comes from signing in is not asked for; whoever has a token may name it.
+        let asked = server.oauth.as_ref() != Some(&slot.name);
+        if asked && !values.contains_key(&slot.name) {
             values.insert(slot.name.clone(), SecretText(ask(slot, rotate)?));
         }
     }

@@ -37,11 +37,12 @@ pub struct ProtectedResource {
 /// It is a router of its own, to be merged at the root of an application even where the endpoint is nested; with a path
 /// in `public_url` the same stands below that path too. Without [`Options::protected`] it is empty.
 pub fn well_known(options: &Options) -> Router {
+    let router = documents::<Arc<Options>>(options);
     if options.protected.is_none() {
-        return Router::new();
+        return router.with_state(Arc::new(options.clone()));
     }
     let prefix = options.public_url.as_ref().map_or("", PublicUrl::prefix);
-    let mut router = Router::new();
+    let mut router = router;
     let mut places = vec![WELL_KNOWN.to_owned()];
     if !prefix.is_empty() {
         places.push(format!("{prefix}{WELL_KNOWN}"));
@@ -52,6 +53,23 @@ pub fn well_known(options: &Options) -> Router {
             .route(&format!("{place}/{{*resource}}"), any(metadata));
     }
     router.with_state(Arc::new(options.clone()))
+}
+
+/// The client metadata document, by which issuers of upstream servers know a gateway that they can reach.
+#[cfg(feature = "program")]
+fn documents<S: Clone + Send + Sync + 'static>(options: &Options) -> Router<S> {
+    let Some(url) = options.public_url.as_ref().filter(|url| url.is_https()) else {
+        return Router::new();
+    };
+    let document = mcp_orchestrator_core::credential::client_document(url);
+    let place = format!("{}/oauth/client.json", url.prefix());
+    let told = move || std::future::ready(json(&document));
+    Router::new().route(&place, axum::routing::get(told))
+}
+
+#[cfg(not(feature = "program"))]
+fn documents<S: Clone + Send + Sync + 'static>(_: &Options) -> Router<S> {
+    Router::new()
 }
 
 async fn metadata(State(options): State<Arc<Options>>, request: Request) -> Response {

@@ -3,7 +3,7 @@
 //! processes.
 //!
 //! It writes and reads HTTP by hand, so that it takes as little as possible of the cores that it shares with what it
-//! measures.
+//! measures. A token in the variable `LOAD_TOKEN` goes with each request.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -117,6 +117,10 @@ impl Client {
              accept: application/json, text/event-stream\r\nuser-agent: load\r\n",
             args.path, args.address
         );
+        let head = match std::env::var("LOAD_TOKEN") {
+            Ok(token) if !token.is_empty() => format!("{head}authorization: Bearer {token}\r\n"),
+            _ => head,
+        };
         let mut client = Self {
             stream,
             head,

@@ -4,6 +4,7 @@ use mcp_orchestrator_gateway::control::wire_people::{
     CatalogText, InstallRequest, InstallationText, UninstallRequest,
 };
 
+use super::sign_in::{Wanted, sign_in};
 use crate::args::{InstallArgs, Output, OwnedArgs, SiteArgs};
 use crate::exit::{Exit, Failure};
 use crate::output;
@@ -61,8 +62,20 @@ pub(super) async fn install(
     let client = site.client();
     let catalog = site.told(client.catalog().await)?;
     let server = find(&catalog.servers, &args.server)?;
+    let values = values::read(server, &args.value, rotate)?;
+    if let Some(slot) = &server.oauth
+        && !values.contains_key(slot)
+    {
+        let wanted = Wanted {
+            server: args.server,
+            owner: args.owner,
+            values,
+        };
+        let installed = sign_in(&site, &client, wanted).await?;
+        return told(&installed, rotate, form);
+    }
     let request = InstallRequest {
-        values: values::read(server, &args.value, rotate)?,
+        values,
         server: args.server.clone(),
         owner: args.owner,
         rotate,
@@ -71,6 +84,10 @@ pub(super) async fn install(
     let waiting = Waiting::on(&format!("trying {}", args.server));
     let installed = site.told(client.install(&request).await)?;
     drop(waiting);
+    told(&installed, rotate, form)
+}
+
+fn told(installed: &InstallationText, rotate: bool, form: Output) -> Result<Exit, Failure> {
     if form == Output::Json {
         output::json(&installed)?;
     } else {

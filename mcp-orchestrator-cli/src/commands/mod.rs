@@ -17,6 +17,7 @@ mod quickstart;
 mod reload;
 mod restart;
 mod schema;
+mod sign_in;
 mod stop;
 mod token;
 mod tools;

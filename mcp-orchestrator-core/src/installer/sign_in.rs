@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use secrecy::SecretString;
 
 use super::{Actor, ByLink, InstallationInfo, Installer, Prepared, info, values};
+use crate::audit::Action;
 use crate::credential::{
     AuthorizationAnswer, Authorizations, Begun, InstallationKey, NewAuthorization,
     PendingAuthorization, Precondition, StoredCredential,
@@ -89,8 +90,27 @@ impl Installer {
         answer: AuthorizationAnswer,
         link: Option<ByLink<'_>>,
     ) -> Result<InstallationInfo> {
-        let sign_ins = self.signing_in()?;
         let key = self.pending_sign_in(actor, state).await?.key;
+        let there = self.installed.installations().get(&key).await?.is_some();
+        let action = if there {
+            Action::Rotate
+        } else {
+            Action::Install
+        };
+        let recording = self.recording(actor, action, &key);
+        let finished = self.finish_one(actor, key, (state, answer), link).await;
+        recording.end(&finished);
+        finished
+    }
+
+    async fn finish_one(
+        &self,
+        actor: &Actor,
+        key: InstallationKey,
+        (state, answer): (&str, AuthorizationAnswer),
+        link: Option<ByLink<'_>>,
+    ) -> Result<InstallationInfo> {
+        let sign_ins = self.signing_in()?;
         let spec = self.allowed(actor, &key)?;
         let for_whom = actor.principal.id.as_str();
         let finished = sign_ins.finish(&spec, state, answer, for_whom).await?;

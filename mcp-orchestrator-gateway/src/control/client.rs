@@ -20,6 +20,7 @@ use super::wire_people::{
     Catalog, InstallRequest, InstallationText, Installations, TokenMade, TokenRequest, TokenText,
     Tokens, UninstallRequest,
 };
+use super::wire_sign_in::{FinishRequest, SignInBegun, SignInRequest};
 
 /// Speaks with a gateway: with that of a state directory by its socket, with one elsewhere by HTTP and a token. Each
 /// request has a connection of its own.
@@ -225,6 +226,25 @@ impl Client {
     /// [`Refused`](ClientError::Refused) where it does not fit, or does not work.
     pub async fn install(&self, request: &InstallRequest) -> Result<InstallationText, ClientError> {
         self.post("/v1/installations", request).await
+    }
+
+    /// Begins an installation by signing in.
+    ///
+    /// # Errors
+    /// Why it cannot be.
+    pub async fn begin_sign_in(&self, request: &SignInRequest) -> Result<SignInBegun, ClientError> {
+        self.post("/v1/sign-ins", request).await
+    }
+
+    /// Ends it with what the browser brought back.
+    ///
+    /// # Errors
+    /// Why nothing is installed.
+    pub async fn finish_sign_in(
+        &self,
+        request: &FinishRequest,
+    ) -> Result<InstallationText, ClientError> {
+        self.post("/v1/sign-ins/finish", request).await
     }
 
     /// Removes an installation.

@@ -61,6 +61,7 @@ pub(super) fn routes() -> Router<Control> {
         .route("/v1/servers/{server}/call", post(call_tool))
         .merge(operating)
         .merge(super::people::router())
+        .merge(super::sign_in::router())
         .fallback(|| async { Failed(Error::new(ErrorKind::NoRoute, "no such request")) })
         .layer(DefaultBodyLimit::max(LARGEST))
 }

@@ -9,11 +9,13 @@ mod client;
 mod handlers;
 mod people;
 mod place;
+mod sign_in;
 mod socket;
 mod time;
 mod web;
 pub mod wire;
 pub mod wire_people;
+pub mod wire_sign_in;
 
 use std::sync::Arc;
 

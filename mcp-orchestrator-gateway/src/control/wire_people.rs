@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use mcp_orchestrator_core::auth::TokenInfo;
 use mcp_orchestrator_core::installer::{CatalogEntry, InstallationInfo};
-use mcp_orchestrator_core::server::Injection;
+use mcp_orchestrator_core::server::{Injection, OAuthGrant, ServerSpec};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -77,6 +77,9 @@ pub struct CatalogText {
     pub owners: Vec<String>,
     /// What it needs.
     pub slots: Vec<SlotText>,
+    /// The slot whose value comes from signing in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oauth: Option<String>,
 }
 
 /// What a server needs.
@@ -205,8 +208,16 @@ impl From<CatalogEntry> for CatalogText {
             server: entry.server.id.to_string(),
             owners: entry.owners.iter().map(ToString::to_string).collect(),
             slots: slots.collect(),
+            oauth: by_sign_in(&entry.server),
         }
     }
+}
+
+/// The slot of a server whose value comes from somebody's signing in.
+fn by_sign_in(server: &ServerSpec) -> Option<String> {
+    let oauth = server.oauth.as_ref()?;
+    let person = oauth.grant == OAuthGrant::AuthorizationCode;
+    person.then(|| oauth.slot.to_string())
 }
 
 impl From<InstallationInfo> for InstallationText {

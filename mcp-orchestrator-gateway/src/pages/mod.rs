@@ -82,7 +82,6 @@ pub fn pages(pages: Pages) -> Router {
             .route(&at("/signin/at/{number}"), get(provider::begin))
             .route(&at("/signin/callback"), get(provider::end))
             .route(&at("/oauth/callback"), get(oauth::end))
-            .route(&at("/oauth/client.json"), get(oauth::document))
             .route(&at("/signout"), post(sign_in::out));
     }
     router.with_state(Arc::new(pages))

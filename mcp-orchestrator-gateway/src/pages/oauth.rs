@@ -2,17 +2,14 @@
 
 use std::time::{Duration, SystemTime};
 
-use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
-use http::header::{CONTENT_TYPE, REFRESH};
+use http::HeaderValue;
+use http::header::REFRESH;
 use http::request::Parts;
-use http::{HeaderValue, StatusCode};
 use maud::html;
 use mcp_orchestrator_core::Result;
-use mcp_orchestrator_core::credential::{
-    AuthorizationAnswer, InstallationKey, LinkId, client_document,
-};
+use mcp_orchestrator_core::credential::{AuthorizationAnswer, InstallationKey, LinkId};
 use mcp_orchestrator_core::installer::{Actor, InstallationInfo};
 use mcp_orchestrator_core::server::{OAuthGrant, ServerSpec};
 use mcp_orchestrator_core::{Error, ErrorKind};
@@ -22,8 +19,8 @@ use super::cookie::Cookie;
 use super::fields::Values;
 use super::html::Page;
 use super::provider::query;
-use super::{Pages, Shared, link, refused};
-use crate::{errors, guard};
+use super::{Pages, Shared, link};
+use crate::errors;
 
 /// How long one has at the provider.
 const LIFE: Duration = Duration::from_mins(10);
@@ -136,19 +133,4 @@ fn failed(pages: &Pages, error: &Error) -> Response {
     Page::new("The sign-in did not work", body)
         .with_status(status)
         .response()
-}
-
-/// Who this gateway is to issuers, for those who look it up and need no registration.
-pub(super) async fn document(State(pages): State<Shared>, request: Request) -> Response {
-    let (parts, _) = request.into_parts();
-    if let Err(error) = guard::host(&parts, &pages.options) {
-        return refused(&error);
-    }
-    let Some(url) = &pages.options.public_url else {
-        return errors::status(StatusCode::NOT_FOUND);
-    };
-    let mut response = Response::new(Body::from(client_document(url).to_string()));
-    let json = HeaderValue::from_static("application/json");
-    response.headers_mut().insert(CONTENT_TYPE, json);
-    response
 }

@@ -2,7 +2,8 @@
 // the resource that was asked for, and one user who signs in at once. It prints `listening on URL`. With a redirect
 // address it has a client `gateway` too, and asks who signs in.
 //
-// usage: idp.mjs USER [REDIRECT]
+// usage: idp.mjs USER [REDIRECT], with IDP_TOKEN_LIFE (seconds) and IDP_CONTROL=1 for a suite that counts and breaks things: /control/seen
+// answers how many refreshes there were, every token given, and the end of the last one; down, up and revoke do what they say
 import { createServer } from 'node:http';
 import { packages } from './npm.mjs';
 
@@ -26,16 +27,43 @@ const provider = new Provider(issuer, {
       enabled: true,
       useGrantedResource: () => true,
       getResourceServerInfo: (_, resource) => ({
-        scope: 'mcp', audience: resource, accessTokenTTL: 300, accessTokenFormat: 'jwt', jwt: { sign: { alg: 'RS256' } },
+        scope: 'mcp', audience: resource, accessTokenTTL: Number(process.env.IDP_TOKEN_LIFE ?? 300), accessTokenFormat: 'jwt', jwt: { sign: { alg: 'RS256' } },
       }),
     },
   },
+  rotateRefreshToken: () => true,
   interactions: { url: (_, interaction) => `/sign-in/${interaction.uid}` },
   findAccount: (_, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
 });
 const callback = provider.callback();
 
+const seen = { refreshes: 0, secrets: [], expires: 0 };
+let down = false;
+provider.on('grant.success', (ctx) => {
+  if (ctx.oidc.params.grant_type === 'refresh_token') seen.refreshes += 1;
+  seen.secrets.push(...[ctx.body.access_token, ctx.body.refresh_token, ctx.oidc.params.code].filter(Boolean));
+  seen.expires = Date.now() / 1000 + ctx.body.expires_in;
+});
+provider.on('grant.error', (ctx) => {
+  if (ctx.oidc?.params?.grant_type === 'refresh_token') seen.refreshes += 1;
+});
+
+// What the suite asks for; every refresh token there is can be taken back.
+async function control(path, response) {
+  if (path === 'down' || path === 'up') down = path === 'down';
+  if (path === 'revoke') {
+    for (const token of seen.secrets) await (await provider.RefreshToken.find(token))?.destroy();
+  }
+  response.setHeader('content-type', 'application/json');
+  response.end(JSON.stringify(seen));
+}
+
 async function handle(request, response) {
+  if (process.env.IDP_CONTROL && request.url.startsWith('/control/')) return control(request.url.slice('/control/'.length), response);
+  if (down && request.url === '/token') {
+    response.statusCode = 503;
+    return response.end('down');
+  }
   if (!request.url.startsWith('/sign-in/')) return callback(request, response);
   const { prompt, params, grantId, session } = await provider.interactionDetails(request, response);
   if (prompt.name === 'login' && redirect) {

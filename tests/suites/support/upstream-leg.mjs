@@ -5,6 +5,7 @@ import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { startGateway } from './gateway.mjs';
 import { Legacy, Modern } from './mcp.mjs';
+import { authConfig, authScenario } from './upstream-auth.mjs';
 
 const { MCP_CONFORMANCE_SCENARIO: scenario, MCP_CONFORMANCE_PROTOCOL_VERSION: version, MCP_CONFORMANCE_CONTEXT: context } = process.env;
 
@@ -84,16 +85,19 @@ const SCENARIOS = {
   'json-schema-2020-12-preservation': echoSchema,
 };
 
-const run = SCENARIOS[scenario];
+const auth = scenario.startsWith('auth/') ? scenario.slice('auth/'.length) : undefined;
+const run = auth ? authScenario(auth) : SCENARIOS[scenario];
 expect(run, `a scenario that is known here, not ${scenario}`);
 mkdirSync(process.env.MCPO_WORK, { recursive: true });
-const folder = mkdtempSync(join(process.env.MCPO_WORK, `${scenario}-`));
-const gateway = await startGateway(process.env.MCPO_GATEWAY_PROGRAM, folder, { servers: { upstream: { url: process.argv[2] } } });
+const name = scenario.replaceAll('/', '-');
+const folder = mkdtempSync(join(process.env.MCPO_WORK, `${name}-`));
+const config = auth ? authConfig(auth, process.argv[2]) : { servers: { upstream: { url: process.argv[2] } } };
+const gateway = await startGateway(process.env.MCPO_GATEWAY_PROGRAM, folder, config);
 try {
   const client = version >= '2026' ? new Modern(gateway.url) : await Legacy.connect(gateway.url, version);
-  await run(client);
+  await run(client, join(folder, 'state'));
   await client.close();
-  writeFileSync(join(process.env.MCPO_WORK, `${scenario}-${version}.done`), '');
+  writeFileSync(join(process.env.MCPO_WORK, `${name}-${version}.done`), '');
 } catch (error) {
   console.error(error.message);
   process.exitCode = 1;

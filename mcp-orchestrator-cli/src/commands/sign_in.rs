@@ -1,0 +1,153 @@
+//! Installing by signing in: the address is printed, and the browser comes back to a port of this machine (RFC 8252).
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use mcp_orchestrator_gateway::control::Client;
+use mcp_orchestrator_gateway::control::wire_people::{InstallationText, SecretText};
+use mcp_orchestrator_gateway::control::wire_sign_in::{FinishRequest, SignInRequest};
+use secrecy::ExposeSecret as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::exit::Failure;
+use crate::output;
+use crate::site::Site;
+use crate::waiting::Waiting;
+
+/// How long a person has: as long as the sign-in counts.
+const PATIENCE: Duration = Duration::from_mins(10);
+/// How long a connection has to say what it wants.
+const REQUEST: Duration = Duration::from_secs(5);
+/// The largest head of a request.
+const HEAD: usize = 16 << 10;
+/// Where the browser comes back to.
+const PATH: &str = "/callback";
+
+/// For what somebody signs in.
+pub(super) struct Wanted {
+    pub(super) server: String,
+    pub(super) owner: String,
+    pub(super) values: BTreeMap<String, SecretText>,
+}
+
+/// Signs in and answers what is installed.
+pub(super) async fn sign_in(
+    site: &Site,
+    client: &Client,
+    wanted: Wanted,
+) -> Result<InstallationText, Failure> {
+    let cannot = |error: std::io::Error| Failure::failed(format!("no port is free: {error}"));
+    let listener = TcpListener::bind("127.0.0.1:0").await.map_err(cannot)?;
+    let port = listener.local_addr().map_err(cannot)?.port();
+    let server = wanted.server.clone();
+    let request = SignInRequest {
+        server: wanted.server,
+        owner: wanted.owner,
+        values: wanted.values,
+        redirect_uri: format!("http://127.0.0.1:{port}{PATH}"),
+    };
+    let begun = site.told(client.begin_sign_in(&request).await)?;
+    output::note("to sign in, open this address:");
+    output::note(&begun.url);
+    let waiting = Waiting::on("waiting for the browser to come back");
+    let back = returned(&listener, begun.state.0.expose_secret());
+    let back = tokio::time::timeout(PATIENCE, back).await;
+    let (mut stream, answer) =
+        back.map_err(|_| Failure::failed("nobody signed in within ten minutes"))??;
+    waiting.say(&format!("trying {server}"));
+    let finished = client.finish_sign_in(&answer).await;
+    drop(waiting);
+    let said = match &finished {
+        Ok(_) => "You are signed in. You can close this page.",
+        Err(_) => "That did not work. The terminal says why.",
+    };
+    page(&mut stream, 200, said).await;
+    site.told(finished)
+}
+
+/// Waits for the browser that brings this sign-in's state. What else comes to the port is sent away.
+async fn returned(
+    listener: &TcpListener,
+    state: &str,
+) -> Result<(TcpStream, FinishRequest), Failure> {
+    loop {
+        let accepted = listener.accept().await;
+        let (mut stream, _) =
+            accepted.map_err(|error| Failure::failed(format!("the port is gone: {error}")))?;
+        let target = tokio::time::timeout(REQUEST, target(&mut stream)).await;
+        let answer = target.ok().flatten().and_then(|target| read(&target));
+        match answer {
+            Some(answer) if answer.state.0.expose_secret() == state => return Ok((stream, answer)),
+            _ => page(&mut stream, 404, "There is nothing here.").await,
+        }
+    }
+}
+
+/// What a request asks for.
+async fn target(stream: &mut TcpStream) -> Option<String> {
+    let mut head = Vec::new();
+    while !head.windows(4).any(|end| end == b"\r\n\r\n") {
+        if head.len() > HEAD || stream.read_buf(&mut head).await.ok()? == 0 {
+            return None;
+        }
+    }
+    let head = String::from_utf8(head).ok()?;
+    let mut words = head.lines().next()?.split(' ');
+    (words.next() == Some("GET")).then(|| words.next().map(str::to_owned))?
+}
+
+/// The answer of a sign-in in a request's target.
+fn read(target: &str) -> Option<FinishRequest> {
+    let query = target.strip_prefix(PATH)?.strip_prefix('?')?;
+    let mut found: BTreeMap<String, String> = form_urlencoded::parse(query.as_bytes())
+        .into_owned()
+        .collect();
+    let secret = |text: String| SecretText(text.into());
+    Some(FinishRequest {
+        state: secret(found.remove("state")?),
+        code: found.remove("code").map(secret),
+        iss: found.remove("iss"),
+        error: found.remove("error"),
+    })
+}
+
+/// Answers with one sentence.
+async fn page(stream: &mut TcpStream, status: u16, text: &str) {
+    let body = format!(
+        "<!doctype html><meta charset=\"utf-8\"><title>MCP Orchestrator</title><p>{text}</p>\n"
+    );
+    let head = format!(
+        "HTTP/1.1 {status} Done\r\ncontent-type: text/html; charset=utf-8\r\ncache-control: no-store\r\n\
+         referrer-policy: no-referrer\r\ncontent-security-policy: default-src 'none'\r\nconnection: close\r\n\
+         content-length: {}\r\n\r\n",
+        body.len()
+    );
+    // Whether the person reads it changes nothing.
+    let _ = stream.write_all(format!("{head}{body}").as_bytes()).await;
+    let _ = stream.shutdown().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_answer_of_a_sign_in_stands_in_the_query() {
+        let answer = read("/callback?code=a%2Bb&state=s&iss=https%3A%2F%2Fi.example&x=1").unwrap();
+        assert_eq!(answer.state.0.expose_secret(), "s");
+        assert_eq!(answer.code.unwrap().0.expose_secret(), "a+b");
+        assert_eq!(answer.iss.as_deref(), Some("https://i.example"));
+        let refused = read("/callback?error=access_denied&state=s").unwrap();
+        assert_eq!(refused.error.as_deref(), Some("access_denied"));
+        for other in [
+            "/",
+            "/callback",
+            "/callback?code=x",
+            "/favicon.ico",
+            "/callbackx?state=s",
+        ] {
+            assert!(read(other).is_none(), "{other}");
+        }
+    }
+}
