@@ -60,7 +60,7 @@ mod units;
 mod write;
 
 pub use self::audit::{AuditEntry, AuditSettings};
-pub use self::auth::{AuthSettings, IssuerSettings, SignInClient, TlsSettings};
+pub use self::auth::{AuthSettings, FirstAdmin, IssuerSettings, SignInClient, TlsSettings};
 pub use self::backends::BackendOptions;
 pub use self::build::Built;
 pub use self::cluster::ClusterReview;

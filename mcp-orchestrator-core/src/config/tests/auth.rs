@@ -89,10 +89,7 @@ fn a_first_admin_needs_tokens() {
     let auth = good("auth: {tokens: true, first_admin: secret}")
         .settings
         .auth;
-    assert_eq!(
-        auth.first_admin,
-        Some(crate::config::auth::FirstAdmin::Secret)
-    );
+    assert_eq!(auth.first_admin, Some(crate::config::FirstAdmin::Secret));
     assert!(
         good("auth: {tokens: true}")
             .settings
