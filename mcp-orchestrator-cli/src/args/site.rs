@@ -20,7 +20,7 @@ pub(crate) struct SiteArgs {
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "A gateway elsewhere")]
 pub(crate) struct ElsewhereArgs {
-    /// Its address, as https://mcp.example.com; --gateway URL is the same. It is asked with the token in
+    /// Its address, as `https://mcp.example.com`; --gateway URL is the same. It is asked with the token in
     /// MCP_ORCHESTRATOR_TOKEN
     #[arg(long, value_name = "URL", env = "MCP_ORCHESTRATOR_GATEWAY")]
     pub(crate) gateway_url: Option<String>,

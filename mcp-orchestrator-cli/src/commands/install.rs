@@ -160,6 +160,9 @@ fn row(known: &InstallationText) -> [String; 6] {
         slots.collect::<Vec<_>>().join(", "),
         or_dash(&known.installed_at),
         or_dash(&known.installed_by),
-        or_dash(&known.expires_at),
+        match &known.ended {
+            Some(why) => format!("{}; sign in again: {why}", or_dash(&known.expires_at)),
+            None => or_dash(&known.expires_at),
+        },
     ]
 }

@@ -151,6 +151,9 @@ pub struct InstallationText {
     pub installed_by: Option<String>,
     /// When it ends.
     pub expires_at: Option<String>,
+    /// Why it is not renewed any more: then its owner has to sign in again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<String>,
 }
 
 /// A secret on its way between a person and the store: it stands in this message and nowhere else.
@@ -234,6 +237,7 @@ impl From<InstallationInfo> for InstallationText {
             installed_at: time(info.installed_at),
             installed_by: info.installed_by,
             expires_at: time(info.expires_at),
+            ended: info.ended,
         }
     }
 }
