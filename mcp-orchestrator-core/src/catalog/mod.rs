@@ -65,6 +65,12 @@ pub(crate) struct Changed {
 }
 
 impl Changed {
+    pub(crate) const ALL: Self = Self {
+        tools: true,
+        prompts: true,
+        resources: true,
+    };
+
     pub(crate) fn any(self) -> bool {
         self.tools || self.prompts || self.resources
     }

@@ -81,8 +81,6 @@ pub struct InstallationInfo {
     pub installed_by: Option<String>,
     /// When it ends; one that is renewed has another end by then.
     pub expires_at: Option<SystemTime>,
-    /// Why it is not renewed any more, where it was obtained by signing in: then its owner has to sign in again.
-    pub ended: Option<String>,
     /// Who renews it.
     pub renewing: Renewing,
 }
@@ -127,10 +125,6 @@ impl InstallationInfo {
             installed_at: at.map(|at| SystemTime::UNIX_EPOCH + at),
             installed_by: stored.settings.get(INSTALLED_BY).cloned(),
             expires_at: stored.expires_at,
-            ended: stored
-                .renewal
-                .as_ref()
-                .and_then(|renewal| renewal.ended.clone()),
             key,
         }
     }

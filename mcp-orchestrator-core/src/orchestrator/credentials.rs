@@ -9,7 +9,7 @@ use super::forward::timed_out;
 use super::{Inner, Orchestrator};
 use crate::auth::Principal;
 use crate::catalog::{Changed, ListKey, fetch};
-use crate::credential::{Credential, CredentialChange};
+use crate::credential::{Credential, CredentialChange, Generation};
 use crate::error::Result;
 use crate::id::ServerId;
 use crate::router::ItemKind;
@@ -112,12 +112,10 @@ impl Inner {
         // Calls that wait for it go on.
         self.credentials_changed
             .send_modify(|changes| *changes += 1);
-        // Who may use it sees other lists now.
-        let all = Changed {
-            tools: true,
-            prompts: true,
-            resources: true,
-        };
-        self.lists_changed(&change.server, all);
+        // A renewed token shows nobody anything else.
+        let renewed = |now: &Arc<Credential>| now.generation > Generation::default();
+        if !change.now.as_ref().is_some_and(renewed) {
+            self.lists_changed(&change.server, &change.owner, Changed::ALL);
+        }
     }
 }

@@ -11,6 +11,7 @@ use super::Inner;
 use crate::auth::Principal;
 use crate::call::{ReplyItem, own};
 use crate::catalog::{Changed, ListKey};
+use crate::credential::Owner;
 use crate::error::Error;
 use crate::id::{GatewayId, ServerId};
 use crate::jsonrpc::{Members, Message, notification, text};
@@ -77,25 +78,24 @@ impl Listener {
 }
 
 impl Inner {
-    /// Tells all who can see a server that its lists are other ones.
-    pub(super) fn lists_changed(&self, server: &ServerId, changed: Changed) {
+    /// Tells those who see a server, and use it with what is of this owner, that its lists are other ones. To all others
+    /// it is the same as before, and none of their business.
+    pub(super) fn lists_changed(&self, server: &ServerId, owner: &Owner, changed: Changed) {
         let sees = |principal: &Principal, gateway: &GatewayId| {
             let view = self.router.view(principal, gateway);
-            view.is_ok_and(|view| view.entries.iter().any(|entry| entry.server == *server))
+            let mut entries = view.iter().flat_map(|view| &view.entries);
+            entries.any(|entry| {
+                let mut owners = entry.credential.owners(principal);
+                entry.server == *server
+                    && (*owner == Owner::Organization || owners.any(|one| one == *owner))
+            })
         };
         self.tell_lists(changed, sees);
     }
 
     /// Tells everybody: the catalog itself is another one.
     pub(super) fn lists_changed_for_all(&self) {
-        self.tell_lists(
-            Changed {
-                tools: true,
-                prompts: true,
-                resources: true,
-            },
-            |_, _| true,
-        );
+        self.tell_lists(Changed::ALL, |_, _| true);
     }
 
     fn tell_lists(&self, changed: Changed, sees: impl Fn(&Principal, &GatewayId) -> bool) {

@@ -243,8 +243,9 @@ impl Inner {
                 };
                 next = inner.next_to_fetch(&key);
                 if let Some(changed) = changed.filter(|changed| changed.any()) {
-                    inner.lists_changed(handle.key.server(), changed);
-                    inner.tell_conflicts(handle.key.server());
+                    let (server, owner) = (handle.key.server(), handle.key.owner());
+                    inner.lists_changed(server, owner, changed);
+                    inner.tell_conflicts(server);
                 }
             }
             sender.send_replace(true);

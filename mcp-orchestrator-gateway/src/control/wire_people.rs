@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::SystemTime;
 
 use mcp_orchestrator_core::auth::TokenInfo;
-use mcp_orchestrator_core::installer::{CatalogEntry, InstallationInfo};
+use mcp_orchestrator_core::installer::{CatalogEntry, InstallationInfo, Renewing};
 use mcp_orchestrator_core::server::{Injection, OAuthGrant, ServerSpec};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -237,7 +237,10 @@ impl From<InstallationInfo> for InstallationText {
             installed_at: time(info.installed_at),
             installed_by: info.installed_by,
             expires_at: time(info.expires_at),
-            ended: info.ended,
+            ended: match info.renewing {
+                Renewing::Ended(why) => Some(why),
+                Renewing::Owner | Renewing::Itself => None,
+            },
         }
     }
 }

@@ -190,6 +190,26 @@ async fn what_is_installed_and_who_is_known_outlives_the_gateway() {
     assert!(found.is_empty(), "{found:?}");
 }
 
+#[tokio::test]
+async fn who_may_use_a_credential_hears_of_it_and_nobody_else() {
+    let site = Site::new(&config()).await;
+    let (ann, bob) = (site.token("user/ann").await, site.token("user/bob").await);
+    let (ann, bob) = (ann.session().await, bob.session().await);
+    let mut to_ann = ann.listen(None).await;
+    let mut to_bob = bob.listen(None).await;
+    site.put("user/ann", "ann-1", false).await;
+    let kinds = ["tools", "prompts", "resources"];
+    for kind in kinds {
+        let event = within("a change", to_ann.event()).await.unwrap();
+        let method = format!("notifications/{kind}/list_changed");
+        assert_eq!(event.json()["method"], method);
+    }
+    // Whoever is told, is told at once.
+    bob.delete().await;
+    let rest = within("the end", to_bob.event()).await;
+    assert!(rest.is_none(), "{:?}", rest.map(|event| event.json()));
+}
+
 /// The values that a principal has had, all of which are theirs alone.
 fn own(name: &str) -> Vec<String> {
     (0..3).map(|n| sha(&format!("canary-{name}-{n}"))).collect()
