@@ -20,6 +20,9 @@ use crate::runtime::{InstanceKey, LaunchSpec, Progress};
 /// How long something that is to be taken away waits for the first sight of the cluster.
 const UNSEEN: Duration = Duration::from_secs(10);
 
+/// How long a pod whose grace was shortened may take beyond that, before it is shortened once more.
+const SHORTENED: Duration = Duration::from_secs(8);
+
 impl Shared {
     /// Puts it to rest: one write, where it runs.
     pub(super) async fn stop(self: &Arc<Self>, key: &InstanceKey, grace: Duration) -> Result<()> {
@@ -43,15 +46,35 @@ impl Shared {
             };
             rested.map_err(|error| self.about(key, error))?;
         }
-        self.hurry(key, grace).await?;
-        self.over(key, grace, false).await
+        self.come_to_its_end(key, grace, false).await
     }
 
-    /// Ends pods sooner that were started with a longer grace than this one.
-    async fn hurry(&self, key: &InstanceKey, grace: Duration) -> Result<()> {
+    /// Waits for its end, and sees to it that this grace counts and no longer one of the pod's own.
+    async fn come_to_its_end(
+        self: &Arc<Self>,
+        key: &InstanceKey,
+        grace: Duration,
+        gone: bool,
+    ) -> Result<()> {
         let seconds = u32::try_from(grace.as_millis().div_ceil(1000)).unwrap_or(u32::MAX);
+        // At least two, so that it can be shortened once more.
+        let seconds = seconds.max(2);
+        self.hurry(key, seconds).await?;
+        let patience = grace.saturating_add(SHORTENED);
+        let over = tokio::time::timeout(patience, self.over(key, grace, gone));
+        if let Ok(over) = over.await {
+            return over;
+        }
+        // A kubelet that has begun to wait for the pod's own grace misses a shorter one now and then. Told of a second one
+        // it may still miss it: then the pod's own counts after all.
+        self.hurry(key, seconds - 1).await?;
+        self.over(key, grace, gone).await
+    }
+
+    /// Ends pods sooner that were started with a longer grace than this one, in seconds.
+    async fn hurry(&self, key: &InstanceKey, seconds: u32) -> Result<()> {
         let pods = self.store.view(key.name()).pods;
-        let slower = |pod: &&Arc<PodFacts>| !pod.over && pod.grace > i64::from(seconds.max(1));
+        let slower = |pod: &&Arc<PodFacts>| !pod.over && pod.grace > i64::from(seconds);
         for pod in pods.iter().filter(slower) {
             let ended = self.writes.end_pod(&pod.name, &pod.uid, seconds).await;
             ended.map_err(|error| self.about(key, error))?;
@@ -99,8 +122,7 @@ impl Shared {
             deleted.map_err(|error| self.about(key, error))?;
         }
         if view.deployment.is_some() || !view.pods.is_empty() || written {
-            self.hurry(key, grace).await?;
-            self.over(key, grace, true).await?;
+            self.come_to_its_end(key, grace, true).await?;
             let pull = pull_secret(key);
             // They stand as long as the pod does: it shall not become freer while it ends.
             let rest = [
