@@ -77,9 +77,19 @@ export class Browser {
     return (await ask('POST', `${this.session}/element`, { using: 'css selector', value: css }))[ELEMENT];
   }
 
+  // What this comes to; a page may be on its way still.
+  async soon(look) {
+    for (let tries = 0; ; tries += 1) {
+      const found = await look().catch(() => undefined);
+      if (found || tries === 300) return found;
+      await new Promise((done) => setTimeout(done, 50));
+    }
+  }
+
   // Types into a field that is found by its label, as a person does.
   async type(label, text) {
-    const id = await this.run('return [...document.querySelectorAll("label")].find((l) => l.innerText.startsWith(arguments[0]))?.htmlFor', label);
+    const script = 'return [...document.querySelectorAll("label")].find((l) => l.innerText.startsWith(arguments[0]))?.htmlFor';
+    const id = await this.soon(() => this.run(script, label));
     if (!id) throw new Error(`${this.name} sees no field ${label} on ${await this.at()}: ${await this.text()}`);
     const field = await this.find(`#${id}`);
     await ask('POST', `${this.session}/element/${field}/clear`, {});
@@ -95,15 +105,23 @@ export class Browser {
 
   // Presses a button, or follows a link, that says this, and waits for the page after it.
   async press(says) {
-    const places = ['button', 'a'];
-    for (const place of places) {
-      const found = await ask('POST', `${this.session}/elements`, { using: 'css selector', value: place });
-      for (const one of found) {
+    const one = await this.soon(() => this.that(says));
+    if (!one) throw new Error(`${this.name} sees no ${says} on ${await this.at()}: ${await this.text()}`);
+    // Only the page that is left has the mark.
+    await this.run('window.left = true');
+    await ask('POST', `${this.session}/element/${one}/click`, {});
+    await this.soon(() => this.run('return !window.left && document.readyState === "complete"'));
+  }
+
+  // The button or link that says this.
+  async that(says) {
+    for (const place of ['button', 'a']) {
+      for (const one of await ask('POST', `${this.session}/elements`, { using: 'css selector', value: place })) {
         const text = await ask('GET', `${this.session}/element/${one[ELEMENT]}/text`);
-        if (text.trim() === says) return ask('POST', `${this.session}/element/${one[ELEMENT]}/click`, {});
+        if (text.trim() === says) return one[ELEMENT];
       }
     }
-    throw new Error(`${this.name} sees no ${says} on ${await this.at()}: ${await this.text()}`);
+    return undefined;
   }
 
   // Presses a key where the focus is.
