@@ -278,21 +278,31 @@ impl Argument {
     fn into(&self, all: &mut Vec<String>, made: &mut Described) -> Result<(), String> {
         let shown = self.name.as_deref().or(self.value_hint.as_deref());
         let shown = shown.unwrap_or("an argument").to_owned();
-        if self.r#type == "named" {
-            let name = self.name.as_deref().ok_or("a named argument has no name")?;
-            all.push(escaped(name));
-        }
         let input = &self.input;
         let value = match (&input.value, &input.default) {
-            (Some(template), _) => filled(template, &input.variables, &shown, made)?,
-            (None, Some(default)) => escaped(default),
-            // A flag alone.
-            (None, None) if self.r#type == "named" && !input.is_required => return Ok(()),
-            (None, None) if !input.is_required => return Ok(()),
-            (None, None) => variable(&shown, input, &shown, made)?,
+            (Some(template), _) => Some(filled(template, &input.variables, &shown, made)?),
+            (None, Some(default)) => Some(escaped(default)),
+            (None, None) if input.is_required => Some(variable(&shown, input, &shown, made)?),
+            (None, None) if self.is_flag() => None,
+            (None, None) => {
+                let left = format!("{shown} is optional and was left out: add it to the entry");
+                made.notices.push(left);
+                return Ok(());
+            }
         };
-        all.push(value);
+        if self.r#type == "named" {
+            let name = self.name.as_deref();
+            all.push(escaped(name.ok_or("a named argument has no name")?));
+        }
+        all.extend(value);
         Ok(())
+    }
+
+    /// Whether it stands for itself: nothing says that a value belongs to it.
+    fn is_flag(&self) -> bool {
+        let input = &self.input;
+        let said = input.description.is_some() || input.choices.is_some() || input.is_secret;
+        self.r#type == "named" && self.value_hint.is_none() && !said
     }
 }
 

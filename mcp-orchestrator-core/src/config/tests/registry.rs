@@ -17,7 +17,8 @@ const NPM: &str = r#"{
      "packageArguments": [
        {"type": "named", "name": "--units", "value": "{units}", "variables": {"units": {"default": "metric"}}},
        {"type": "positional", "valueHint": "cache_dir", "isRequired": true},
-       {"type": "named", "name": "--verbose"}],
+       {"type": "named", "name": "--verbose"},
+       {"type": "named", "name": "--proxy", "description": "A proxy, if there is one"}],
      "environmentVariables": [
        {"name": "WEATHER_KEY", "description": "Your key", "isRequired": true, "isSecret": true},
        {"name": "REGION", "choices": ["eu", "us"], "default": "eu"},
