@@ -22,15 +22,15 @@ use super::rows;
 use super::visitor::Visitor;
 use super::{Pages, Shared, refused};
 
+/// A page, or the one that stands in its place.
+type Answer = Result<Response, Response>;
 /// What was done, as it is told above the list.
 type Told = Option<(bool, String)>;
 
-pub(super) async fn list(State(pages): State<Shared>, request: Request) -> Response {
+pub(super) async fn list(State(pages): State<Shared>, request: Request) -> Answer {
     let (parts, _) = request.into_parts();
-    match manager(&pages, &parts).await {
-        Ok(visitor) => all(&pages, &parts, &visitor, None).await,
-        Err(response) => response,
-    }
+    let visitor = manager(&pages, &parts).await?;
+    all(&pages, &parts, &visitor, None).await
 }
 
 /// The form that installs, or sets up again.
@@ -38,33 +38,27 @@ pub(super) async fn show(
     State(pages): State<Shared>,
     Path(server): Path<String>,
     request: Request,
-) -> Response {
+) -> Answer {
     let (parts, _) = request.into_parts();
-    let (visitor, chosen) = match asked(&pages, &parts, &server).await {
-        Ok(asked) => asked,
-        Err(response) => return response,
-    };
-    form(&pages, &parts, (&visitor, &chosen), None)
+    let (visitor, chosen) = asked(&pages, &parts, &server).await?;
+    Ok(form(&pages, &parts, (&visitor, &chosen), None))
 }
 
 pub(super) async fn install(
     State(pages): State<Shared>,
     Path(server): Path<String>,
     request: Request,
-) -> Response {
+) -> Answer {
     let (parts, body) = request.into_parts();
-    let (visitor, chosen, mut form_) = match sent(&pages, (&parts, body), &server).await {
-        Ok(sent) => sent,
-        Err(response) => return response,
-    };
+    let (visitor, chosen, mut form_) = sent(&pages, (&parts, body), &server).await?;
     let values = fields::read(&chosen.server, &mut form_);
     if oauth::signs_in(&chosen.server) {
         let new = (&visitor.actor, &chosen.key, values);
         let begun = oauth::begin(&pages, &parts, new, None).await;
-        return begun.unwrap_or_else(|error| {
+        return Ok(begun.unwrap_or_else(|error| {
             let wrong = (error.to_string(), Values::new());
             form(&pages, &parts, (&visitor, &chosen), Some(wrong))
-        });
+        }));
     }
     let new = NewInstallation {
         key: chosen.key.clone(),
@@ -83,7 +77,12 @@ pub(super) async fn install(
         }
         Err(error) => {
             let text = fields::without(&values, error.to_string());
-            form(&pages, &parts, (&visitor, &chosen), Some((text, values)))
+            Ok(form(
+                &pages,
+                &parts,
+                (&visitor, &chosen),
+                Some((text, values)),
+            ))
         }
     }
 }
@@ -92,12 +91,9 @@ pub(super) async fn ask_removal(
     State(pages): State<Shared>,
     Path(server): Path<String>,
     request: Request,
-) -> Response {
+) -> Answer {
     let (parts, _) = request.into_parts();
-    let (visitor, chosen) = match asked(&pages, &parts, &server).await {
-        Ok(asked) => asked,
-        Err(response) => return response,
-    };
+    let (visitor, chosen) = asked(&pages, &parts, &server).await?;
     let proof = Proof::new(&pages, &parts, visitor.id());
     let body = html! {
         p { "What is stored for " strong { (chosen.key.owner) } " is deleted, and what runs with it ends at once." }
@@ -110,19 +106,16 @@ pub(super) async fn ask_removal(
         }
     };
     let title = format!("Remove {}?", chosen.key.server);
-    framed(&pages, &visitor, proof, Page::new(&title, body))
+    Ok(framed(&pages, &visitor, proof, Page::new(&title, body)))
 }
 
 pub(super) async fn remove(
     State(pages): State<Shared>,
     Path(server): Path<String>,
     request: Request,
-) -> Response {
+) -> Answer {
     let (parts, body) = request.into_parts();
-    let (visitor, chosen, _) = match sent(&pages, (&parts, body), &server).await {
-        Ok(sent) => sent,
-        Err(response) => return response,
-    };
+    let (visitor, chosen, _) = sent(&pages, (&parts, body), &server).await?;
     let told = match pages.installer.uninstall(&visitor.actor, &chosen.key).await {
         Ok(()) => (
             true,
@@ -138,12 +131,9 @@ pub(super) async fn test(
     State(pages): State<Shared>,
     Path(server): Path<String>,
     request: Request,
-) -> Response {
+) -> Answer {
     let (parts, body) = request.into_parts();
-    let (visitor, chosen, _) = match sent(&pages, (&parts, body), &server).await {
-        Ok(sent) => sent,
-        Err(response) => return response,
-    };
+    let (visitor, chosen, _) = sent(&pages, (&parts, body), &server).await?;
     let told = match pages.installer.test(&visitor.actor, &chosen.key).await {
         Ok(tools) => (
             true,
@@ -217,18 +207,13 @@ async fn chosen(
             "there is no such server for you",
         ));
     };
-    let installed = pages
-        .installer
-        .installations(&visitor.actor)
-        .await?
-        .into_iter();
+    let installed = pages.installer.installations(&visitor.actor).await?;
     let is_it = |info: &InstallationInfo| info.key.server == spec.id && info.key.owner == owner;
     let key = InstallationKey {
         server: spec.id.clone(),
         owner: owner.clone(),
     };
-    let mut installed = installed;
-    let installed = installed.find(is_it);
+    let installed = installed.into_iter().find(is_it);
     Ok(Chosen {
         key,
         installed,
@@ -280,11 +265,9 @@ fn form(
     )
 }
 
-async fn all(pages: &Pages, parts: &Parts, visitor: &Visitor, told: Told) -> Response {
-    let installed = match pages.installer.installations(&visitor.actor).await {
-        Ok(installed) => installed,
-        Err(error) => return refused(&error),
-    };
+async fn all(pages: &Pages, parts: &Parts, visitor: &Visitor, told: Told) -> Answer {
+    let installed = pages.installer.installations(&visitor.actor).await;
+    let installed = installed.map_err(|error| refused(&error))?;
     let proof = Proof::new(pages, parts, visitor.id());
     let catalog = pages.installer.catalog(&visitor.actor);
     let body = html! {
@@ -292,7 +275,12 @@ async fn all(pages: &Pages, parts: &Parts, visitor: &Visitor, told: Told) -> Res
         @if catalog.is_empty() { p { "No server that you may use needs a credential." } }
         @for entry in &catalog { (card(pages, entry, (&installed, &proof))) }
     };
-    framed(pages, visitor, proof, Page::new("Your servers", body))
+    Ok(framed(
+        pages,
+        visitor,
+        proof,
+        Page::new("Your servers", body),
+    ))
 }
 
 fn said(told: Option<&(bool, String)>) -> Markup {
