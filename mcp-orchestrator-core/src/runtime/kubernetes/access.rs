@@ -11,6 +11,7 @@ use kube::{Client, Config};
 use super::choice::{Source, choose};
 use super::client::client;
 use super::errors::{AccessError, Action};
+use super::refusal::Allowed;
 use crate::error::Result;
 
 /// What was named: the rest is found.
@@ -34,6 +35,7 @@ pub struct Access {
     namespace: Arc<str>,
     inside: bool,
     said: Arc<str>,
+    allowed: Arc<Allowed>,
 }
 
 impl Access {
@@ -66,6 +68,11 @@ impl Access {
     /// What was chosen and why, in one line.
     pub fn said(&self) -> &str {
         &self.said
+    }
+
+    /// What was allowed here before.
+    pub(super) fn allowed(&self) -> &Allowed {
+        &self.allowed
     }
 
     /// Asks the cluster for its version: whether it can be reached at all.
@@ -111,6 +118,7 @@ fn open(options: &AccessOptions) -> Result<Access> {
         namespace,
         inside: matches!(source, Source::Inside),
         said: said.into(),
+        allowed: Arc::default(),
     })
 }
 

@@ -26,6 +26,7 @@ mod options;
 mod owner;
 mod patch;
 mod place;
+mod refusal;
 mod remains;
 mod render;
 mod review;
