@@ -42,6 +42,8 @@ pub(super) struct Writes {
     access: Access,
     manager: String,
     slots: Semaphore,
+    /// For those who make what they are about to write.
+    makers: Semaphore,
     /// Whether this process is the one that acts; none: there is no other.
     held: Option<watch::Receiver<bool>>,
 }
@@ -79,6 +81,7 @@ impl Writes {
             access,
             manager,
             slots: Semaphore::new(AT_ONCE),
+            makers: Semaphore::new(AT_ONCE),
             held,
         }
     }
@@ -234,6 +237,12 @@ impl Writes {
                 .map_err(|_| closed())?;
         }
         Ok(())
+    }
+
+    /// Waits for the turn to make objects that are written then. Whoever has it waits for no instance.
+    pub(super) async fn turn_to_make(&self) -> Result<SemaphorePermit<'_>> {
+        self.wait_until_held().await?;
+        self.makers.acquire().await.map_err(|_| closed())
     }
 
     /// Waits until this process may act, and for its turn.
