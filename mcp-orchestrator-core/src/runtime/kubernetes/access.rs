@@ -28,7 +28,8 @@ pub struct AccessOptions {
 /// The way to one cluster and one namespace in it.
 ///
 /// Requests wait for an answer for at most 30 seconds and are tried again where the cluster is busy; only watches,
-/// logs and attached streams last. A token that a file holds is read again every minute.
+/// logs and attached streams last. A token that a file holds is read again every minute; a program that hands out
+/// credentials is asked again ahead of their end; and both where the cluster does not know who asks.
 #[derive(Clone)]
 pub struct Access {
     client: Client,
