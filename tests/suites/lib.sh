@@ -12,6 +12,7 @@ WORKSPACE=$(cd "$SUITES/../.." && pwd)
 CACHE=${MCPO_CACHE:-$HOME/.cache/mcp-orchestrator-tests}
 WORK=$(mktemp -d "${TMPDIR:-/tmp}/mcpo-suite.XXXXXX")
 STARTED=()
+AT_END=:
 PASSED=0
 FAILED=0
 
@@ -38,9 +39,10 @@ finish() {
     [ "$FAILED" -eq 0 ] && [ "$PASSED" -gt 0 ]
 }
 
-# Ends what this suite started, the latest first.
+# Ends what this suite started, the latest first, after the suite's own AT_END.
 cleanup() {
     local code=$? index
+    "$AT_END" || true
     for ((index = ${#STARTED[@]} - 1; index >= 0; index--)); do
         stop "${STARTED[index]}"
     done

@@ -97,6 +97,7 @@ impl Inner {
             .acquire(server, credential, scope, &progress)
             .await;
         let lease = lease.map_err(|error| error.with_server(server))?;
+        self.pool.refreshed(&lease, credential).await?;
         let asked = tokio::time::timeout(spec.server.limits.call_timeout, fetch(&lease)).await;
         let kept = asked.map_err(|_| timed_out(server, spec.server.limits.call_timeout))??;
         let tools = kept.items(ItemKind::Tool).len();
@@ -104,9 +105,16 @@ impl Inner {
         Ok(tools)
     }
 
-    fn credential_changed(&self, change: &CredentialChange) {
-        if change.now.is_none() {
-            self.catalog.forget(&change.server, &change.owner);
+    fn credential_changed(self: &Arc<Self>, change: &CredentialChange) {
+        let (server, owner) = (&change.server, &change.owner);
+        match &change.now {
+            Some(now) => self.catalog.supersede(server, owner, &now.revision),
+            None => {
+                self.catalog.forget(server, owner);
+                let (inner, server, owner) = (Arc::clone(self), server.clone(), owner.clone());
+                let forget = async move { inner.catalog.forget_stored(&server, &owner).await };
+                self.pool.tasks().spawn(forget);
+            }
         }
         self.pool.credential_changed(change);
         // Calls that wait for it go on.

@@ -1,15 +1,17 @@
-// Looks for a secret in objects of a cluster, also where it stands in base64 or packed. It may stand in the Secrets that
+// Looks for secrets in objects of a cluster, also where they stand in base64 or packed. They may stand in the Secrets that
 // are named, and in nothing else.
-// usage: cluster-canary.mjs CANARY SECRET-PATTERN < OBJECTS.json (kubectl get … -o json)
+// usage: cluster-canary.mjs SECRETS SECRET-PATTERN < OBJECTS.json (kubectl get … -o json; SECRETS: a file with one a line)
 import { readFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
+import { forms, read } from './canary.mjs';
 
-const [canary, pattern] = process.argv.slice(2);
+const [list, pattern] = process.argv.slice(2);
+const wanted = read(list).flatMap(forms);
 const objects = JSON.parse(readFileSync(0, 'utf8')).items;
 const may = new RegExp(`^(${pattern})$`);
 
 function holds(text, depth = 0) {
-  if (text.includes(canary)) return true;
+  if (wanted.some((one) => text.includes(one))) return true;
   if (depth === 3 || text.length < 8 || !/^[A-Za-z0-9+/=\s]+$/.test(text)) return false;
   let bytes = Buffer.from(text, 'base64');
   if (bytes[0] === 0x1f && bytes[1] === 0x8b) bytes = gunzipSync(bytes);
@@ -23,7 +25,7 @@ const place = ({ kind, metadata }) => `${kind.toLowerCase()}/${metadata.name}`;
 const wrong = found.map(place).filter((one) => !may.test(one));
 const right = found.map(place).filter((one) => may.test(one));
 const checks = [
-  [`the secret stands where it belongs (${right.length} Secrets)`, right.length > 0 ? [] : ['nowhere']],
+  [`what is secret stands where it belongs (${right.length} Secrets)`, wanted.length > 0 && right.length > 0 ? [] : ['nowhere']],
   [`and in none of the other ${objects.length - right.length} objects`, wrong],
 ];
 for (const [what, bad] of checks) console.log(bad.length === 0 ? `  ok    ${what}` : `  FAIL  ${what}: ${bad.join(', ')}`);

@@ -82,7 +82,7 @@ step "the secret"
 kinds=$(kubectl api-resources --namespaced --verbs=list -o name | paste -sd, -)
 for place in "$OUTSIDE" "$CHARTED"; do
     kubectl -n "$place" get "$kinds" --ignore-not-found -o json 2>>"$WORK/kubectl.log" |
-        node "$SUITES/support/cluster-canary.mjs" "$CANARY" "secret/(suite-token|mcp-(one|npm)-[0-9a-f]*)" | tee "$WORK/canary.said" || true
+        node "$SUITES/support/cluster-canary.mjs" "$WORK/suite.canary" "secret/(suite-token|mcp-(one|npm)-[0-9a-f]*)" | tee "$WORK/canary.said" || true
     count "$WORK/canary.said" "the search"
     for pod in $(kubectl -n "$place" get pods -o name); do
         kubectl -n "$place" logs --all-containers "$pod" || true

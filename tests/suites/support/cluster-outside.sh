@@ -3,21 +3,13 @@
 step "on the cluster, from outside"
 space outside
 OUTSIDE=$SPACE
-helm template outside "$CHART" --namespace "$OUTSIDE" --set fullnameOverride=outside \
-    --show-only templates/role.yaml --show-only templates/serviceaccount.yaml | kubectl apply -f - >/dev/null
-kubectl -n "$OUTSIDE" create role forward --verb=get,create --resource=pods/portforward >/dev/null
-kubectl -n "$OUTSIDE" create rolebinding forward --role=forward --serviceaccount="$OUTSIDE:outside" >/dev/null
-cp "$KUBECONFIG" "$WORK/kubeconfig"
-chmod 600 "$WORK/kubeconfig"
-kubectl --kubeconfig "$WORK/kubeconfig" config set-credentials outside \
-    --token="$(kubectl -n "$OUTSIDE" create token outside --duration=1h)" >/dev/null
-kubectl --kubeconfig "$WORK/kubeconfig" config set-context --current --user=outside --namespace="$OUTSIDE" >/dev/null
+account "$OUTSIDE" outside
 outside() {
     cp "$WORK/servers.yaml" "$WORK/outside.yaml"
     printf 'kubernetes: {name: outside, base_image: "localhost/base:suite"%s}\n' "$1" >>"$WORK/outside.yaml"
 }
 outside ""
-NAMED=(--config "$WORK/outside.yaml" --state-dir "$WORK/outside.state" --backend kubernetes --kubeconfig "$WORK/kubeconfig")
+NAMED=(--config "$WORK/outside.yaml" --state-dir "$WORK/outside.state" --backend kubernetes --kubeconfig "$WORK/kubeconfig-outside")
 start outside "$MCPO_CLI" up "${NAMED[@]}" --listen 127.0.0.1:0 --log-level trace
 GATEWAY_PID=$PID URL=$URL/mcp
 session outside

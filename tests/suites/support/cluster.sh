@@ -38,6 +38,20 @@ forward() {
     URL=http://127.0.0.1:$(sed -n 's/^Forwarding from 127.0.0.1:\([0-9]*\).*/\1/p' "$log" | head -1)/mcp
 }
 
+# account SPACE NAME: a service account of a gateway outside of the cluster, with the Role and `pods/portforward`; its way is
+# in $WORK/kubeconfig-NAME.
+account() {
+    local way=$WORK/kubeconfig-$2
+    helm template "$2" "$CHART" --namespace "$1" --set fullnameOverride="$2" \
+        --show-only templates/role.yaml --show-only templates/serviceaccount.yaml | kubectl apply -f - >/dev/null
+    kubectl -n "$1" create role forward --verb=get,create --resource=pods/portforward >/dev/null
+    kubectl -n "$1" create rolebinding forward --role=forward --serviceaccount="$1:$2" >/dev/null
+    cp "$KUBECONFIG" "$way"
+    chmod 600 "$way"
+    kubectl --kubeconfig "$way" config set-credentials "$2" --token="$(kubectl -n "$1" create token "$2" --duration=1h)" >/dev/null
+    kubectl --kubeconfig "$way" config set-context --current --user="$2" --namespace="$1" >/dev/null
+}
+
 # ready SPACE DEPLOYMENT: waits for the gateway.
 ready() {
     kubectl -n "$1" rollout status "deploy/$2" --timeout=90s >"$WORK/rollout.log" 2>&1 && return
