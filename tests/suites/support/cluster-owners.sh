@@ -1,11 +1,13 @@
 # Whose credential a call is made with, on processes and as pods: with the store of credentials in the cluster.
 
-owned processes 'credentials: {store: local}'
-stop "$PID"
-
 space owners
 OWNED_SPACE=$SPACE
 account "$OWNED_SPACE" owners
+# A Secret of the cluster may be named where servers are processes too.
+owned processes "credentials: {store: local}
+kubernetes: {kubeconfig: $WORK/kubeconfig-owners}"
+stop "$PID"
+
 owned pods 'credentials: {store: kubernetes}
 kubernetes: {name: owners}' --backend kubernetes --kubeconfig "$WORK/kubeconfig-owners"
 
@@ -14,7 +16,7 @@ kinds=$(kubectl api-resources --namespaced --verbs=list -o name | paste -sd, -)
 kubectl -n "$OWNED_SPACE" get "$kinds" --ignore-not-found -o json >"$WORK/owners.objects" 2>>"$WORK/kubectl.log"
 kept=$(stored "$OWNED_SPACE" | sed 's,.*/,,' | paste -sd'|' -)
 grep -v '^mcpo_' "$SECRETS" >"$WORK/owners.values"
-node "$SUITES/support/cluster-canary.mjs" "$WORK/owners.values" "secret/(mcp-(jira|github|servicenow)-[0-9a-f]*|$kept)" \
+node "$SUITES/support/cluster-canary.mjs" "$WORK/owners.values" "secret/(mcp-(jira|github|servicenow|wiki)-[0-9a-f]*|$kept)" \
     <"$WORK/owners.objects" >"$WORK/canary.said" 2>&1 || true
 cat "$WORK/canary.said"
 count "$WORK/canary.said" "the search"
@@ -29,4 +31,3 @@ unseen "the logs at trace=$WORK/owners-processes.log" "the logs of a gateway wit
     "an audit=$WORK/owners-processes.audit" "the other audit=$WORK/owners-pods.audit" \
     "a sealed store=$WORK/owners-processes.state" "a state directory=$WORK/owners-pods.state" \
     "the audit log of the cluster=$MCPO_AUDIT"
-OWNED_SPACE=
