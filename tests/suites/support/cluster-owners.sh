@@ -12,7 +12,6 @@ owned pods 'credentials: {store: kubernetes}
 kubernetes: {name: owners}' --backend kubernetes --kubeconfig "$WORK/kubeconfig-owners"
 
 step "where these secrets stand"
-kinds=$(kubectl api-resources --namespaced --verbs=list -o name | paste -sd, -)
 kubectl -n "$OWNED_SPACE" get "$kinds" --ignore-not-found -o json >"$WORK/owners.objects" 2>>"$WORK/kubectl.log"
 kept=$(stored "$OWNED_SPACE" | sed 's,.*/,,' | paste -sd'|' -)
 grep -v '^mcpo_' "$SECRETS" >"$WORK/owners.values"
@@ -27,7 +26,7 @@ cat "$WORK/canary.said"
 count "$WORK/canary.said" "the search"
 for pod in $(kubectl -n "$OWNED_SPACE" get pods -o name); do kubectl -n "$OWNED_SPACE" logs "$pod"; done >"$TOLD/pods.logged" 2>&1
 stop "$PID"
-unseen "the logs at trace=$WORK/owners-processes.log" "the logs of a gateway with pods=$WORK/owners-pods.log" \
+unseen "what gateways and callers were told=$TOLD" "the logs at trace=$WORK/owners-processes.log" "the logs of a gateway with pods=$WORK/owners-pods.log" \
     "an audit=$WORK/owners-processes.audit" "the other audit=$WORK/owners-pods.audit" \
     "a sealed store=$WORK/owners-processes.state" "a state directory=$WORK/owners-pods.state" \
     "the audit log of the cluster=$MCPO_AUDIT"
