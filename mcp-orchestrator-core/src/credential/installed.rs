@@ -5,6 +5,7 @@
 
 mod index;
 mod renew;
+mod told;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -18,6 +19,7 @@ use tokio_util::task::TaskTracker;
 
 use self::index::{Entry, Held, Index};
 use self::renew::{Look, MaybeRenewal};
+use self::told::Failures;
 use super::{
     Credential, CredentialChange, CredentialRequest, CredentialResolver, CredentialRule,
     InstallationKey, Installations, Owner, RecordKind, Renewal, StoreChange,
@@ -38,6 +40,7 @@ pub struct InstalledResolver {
     renewal: MaybeRenewal,
     /// What is being renewed ahead of its end.
     ahead: Mutex<HashSet<InstallationKey>>,
+    failures: Failures,
     tasks: TaskTracker,
     own: Weak<Self>,
     _following: DropGuard,
@@ -78,6 +81,7 @@ impl InstalledResolver {
             taking: tokio::sync::Mutex::default(),
             renewal,
             ahead: Mutex::default(),
+            failures: Failures::default(),
             tasks: tasks.clone(),
             own: Weak::clone(own),
             _following: ended.drop_guard(),
@@ -101,7 +105,10 @@ impl InstalledResolver {
         let _turn = self.taking.lock().await;
         let entry = match self.installations.get(key).await {
             Ok(Some((stored, _))) => Some(Entry::whole(key, stored)),
-            Ok(None) => None,
+            Ok(None) => {
+                self.failures.forget(key);
+                None
+            }
             // A broken one is somebody's all the same: nobody else's is used in its place.
             Err(error) if error.kind() == ErrorKind::Internal => Some(Entry::broken(error)),
             Err(error) => return Err(error),
@@ -287,11 +294,8 @@ impl CredentialResolver for InstalledResolver {
                 steps.push(format!("{owner}: nothing installed, passed over"));
                 continue;
             };
-            steps.push(match entry.credential() {
-                Ok(credential) => format!(
-                    "{owner}: installed, revision {} generation {}; it decides",
-                    credential.revision, credential.generation.0
-                ),
+            steps.push(match entry.held() {
+                Ok(held) => self.told(request.server, held),
                 Err(error) => format!("{owner}: {error}; it decides all the same"),
             });
             break;

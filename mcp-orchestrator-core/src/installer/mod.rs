@@ -4,6 +4,7 @@
 mod info;
 #[cfg(feature = "oauth")]
 mod sign_in;
+mod tested;
 mod values;
 
 use std::collections::{BTreeMap, HashSet};
@@ -229,28 +230,6 @@ impl Installer {
         self.installed.seen(&key).await?;
         tracing::info!(server = %key.server, owner = %key.owner, by = %actor.principal.id, "installed");
         Ok(InstallationInfo::new(key, &stored, Some(&spec)))
-    }
-
-    /// Tries what is installed, and answers how many tools the server lists with it. What runs with it is asked.
-    ///
-    /// # Errors
-    /// [`NoRoute`](ErrorKind::NoRoute) where nothing is installed, [`Forbidden`](ErrorKind::Forbidden) where it is not
-    /// theirs to look after; else why it does not work.
-    pub async fn test(&self, actor: &Actor, key: &InstallationKey) -> Result<usize> {
-        self.allowed(actor, key)?;
-        let Some((stored, _)) = self.installed.installations().get(key).await? else {
-            return Err(nothing(key));
-        };
-        let credential = Arc::new(Credential {
-            owner: key.owner.clone(),
-            revision: stored.revision,
-            generation: stored.generation,
-            values: stored.values,
-            expires_at: stored.expires_at,
-        });
-        let (orchestrator, principal) = (&self.orchestrator, &actor.principal);
-        let tools = orchestrator.test_credential(principal, &key.server, &credential);
-        tools.await
     }
 
     /// Removes an installation; what runs with it ends at once.

@@ -97,6 +97,7 @@ impl Inner {
             .acquire(server, credential, scope, &progress)
             .await;
         let lease = lease.map_err(|error| error.with_server(server))?;
+        self.pool.refreshed(&lease, credential).await?;
         let asked = tokio::time::timeout(spec.server.limits.call_timeout, fetch(&lease)).await;
         let kept = asked.map_err(|_| timed_out(server, spec.server.limits.call_timeout))??;
         let tools = kept.items(ItemKind::Tool).len();

@@ -18,6 +18,7 @@ use super::form::{Form, Proof};
 use super::html::{Page, message};
 use super::oauth;
 use super::visitor::Visitor;
+use super::wrong::Wrong;
 use super::{Pages, Shared, refused};
 
 /// A link that its visitor may use, and what it is about.
@@ -65,7 +66,7 @@ pub(super) async fn submit(
         let new = (&opened.visitor.actor, &key, values);
         let begun = oauth::begin(&pages, &parts, new, Some(&id)).await;
         return begun.unwrap_or_else(|error| {
-            let wrong = (error.to_string(), Values::new());
+            let wrong = (Wrong::new(&error, &Values::new()), Values::new());
             page(&pages, &parts, &opened, Some(wrong))
         });
     }
@@ -84,8 +85,8 @@ pub(super) async fn submit(
     {
         Ok(info) => done(&pages, &info.key, Vec::new()),
         Err(error) => {
-            let text = fields::without(&values, error.to_string());
-            page(&pages, &parts, &opened, Some((text, values)))
+            let wrong = Wrong::new(&error, &values);
+            page(&pages, &parts, &opened, Some((wrong, values)))
         }
     }
 }
@@ -153,12 +154,13 @@ fn page(
     pages: &Pages,
     parts: &Parts,
     opened: &Opened,
-    failed: Option<(String, Values)>,
+    failed: Option<(Wrong, Values)>,
 ) -> Response {
     let proof = Proof::new(pages, parts, opened.visitor.id());
     let subject = &opened.link.subject;
-    let (wrong, given) =
-        failed.map_or((None, BTreeMap::new()), |(text, given)| (Some(text), given));
+    let (wrong, given) = failed.map_or((None, BTreeMap::new()), |(wrong, given)| {
+        (Some(wrong), given)
+    });
     let names: Vec<&str> = opened
         .server
         .slots
@@ -168,7 +170,7 @@ fn page(
     let (button, note) = fields::button(&opened.server);
     let body = html! {
         @if let Some(wrong) = &wrong {
-            div.told.bad role="alert" { p { strong { "It does not work yet, and nothing was stored." } } p { (wrong) } }
+            (wrong.shown(Some("It does not work yet, and nothing was stored.")))
         }
         p {
             @match opened.link.why {

@@ -15,6 +15,7 @@ mod rows;
 mod servers;
 mod sign_in;
 mod visitor;
+mod wrong;
 
 use std::fmt;
 use std::sync::Arc;

@@ -19,6 +19,7 @@ use super::cookie::Cookie;
 use super::fields::Values;
 use super::html::Page;
 use super::provider::query;
+use super::wrong::Wrong;
 use super::{Pages, Shared, link};
 use crate::errors;
 
@@ -125,7 +126,7 @@ fn kept(pages: &Pages, parts: &Parts) -> Option<Kept> {
 
 fn failed(pages: &Pages, error: &Error) -> Response {
     let body = html! {
-        div.told.bad role="alert" { p { strong { "Nothing was stored." } } p { (error) } }
+        (Wrong::new(error, &Values::new()).shown(Some("Nothing was stored.")))
         p { "Open the link again, or call the tool again for a new one." }
         p { a href=(pages.at("/servers")) { "All your servers" } }
     };

@@ -20,12 +20,13 @@ use super::html::Page;
 use super::oauth;
 use super::rows;
 use super::visitor::Visitor;
+use super::wrong::Wrong;
 use super::{Pages, Shared, refused};
 
 /// A page, or the one that stands in its place.
 type Answer = Result<Response, Response>;
 /// What was done, as it is told above the list.
-type Told = Option<(bool, String)>;
+type Told = Option<Result<String, Wrong>>;
 
 pub(super) async fn list(State(pages): State<Shared>, request: Request) -> Answer {
     let (parts, _) = request.into_parts();
@@ -56,7 +57,7 @@ pub(super) async fn install(
         let new = (&visitor.actor, &chosen.key, values);
         let begun = oauth::begin(&pages, &parts, new, None).await;
         return Ok(begun.unwrap_or_else(|error| {
-            let wrong = (error.to_string(), Values::new());
+            let wrong = (Wrong::new(&error, &Values::new()), Values::new());
             form(&pages, &parts, (&visitor, &chosen), Some(wrong))
         }));
     }
@@ -73,15 +74,15 @@ pub(super) async fn install(
                 "{} works, and is set up for {}.",
                 info.key.server, info.key.owner
             );
-            all(&pages, &parts, &visitor, Some((true, text))).await
+            all(&pages, &parts, &visitor, Some(Ok(text))).await
         }
         Err(error) => {
-            let text = fields::without(&values, error.to_string());
+            let wrong = Wrong::new(&error, &values);
             Ok(form(
                 &pages,
                 &parts,
                 (&visitor, &chosen),
-                Some((text, values)),
+                Some((wrong, values)),
             ))
         }
     }
@@ -117,11 +118,11 @@ pub(super) async fn remove(
     let (parts, body) = request.into_parts();
     let (visitor, chosen, _) = sent(&pages, (&parts, body), &server).await?;
     let told = match pages.installer.uninstall(&visitor.actor, &chosen.key).await {
-        Ok(()) => (
-            true,
-            format!("{} is removed for {}.", chosen.key.server, chosen.key.owner),
-        ),
-        Err(error) => (false, error.to_string()),
+        Ok(()) => Ok(format!(
+            "{} is removed for {}.",
+            chosen.key.server, chosen.key.owner
+        )),
+        Err(error) => Err(Wrong::new(&error, &Values::new())),
     };
     all(&pages, &parts, &visitor, Some(told)).await
 }
@@ -135,20 +136,17 @@ pub(super) async fn test(
     let (parts, body) = request.into_parts();
     let (visitor, chosen, _) = sent(&pages, (&parts, body), &server).await?;
     let told = match pages.installer.test(&visitor.actor, &chosen.key).await {
-        Ok(tools) => (
-            true,
-            format!(
-                "{} works for {}: it lists {tools} tools.",
+        Ok(tools) => Ok(format!(
+            "{} works for {}: it lists {tools} tools.",
+            chosen.key.server, chosen.key.owner
+        )),
+        Err(error) => {
+            let text = format!(
+                "{} does not work for {}",
                 chosen.key.server, chosen.key.owner
-            ),
-        ),
-        Err(error) => (
-            false,
-            format!(
-                "{} does not work for {}: {error}",
-                chosen.key.server, chosen.key.owner
-            ),
-        ),
+            );
+            Err(Wrong::new(&error, &Values::new()).about(&text))
+        }
     };
     all(&pages, &parts, &visitor, Some(told)).await
 }
@@ -225,15 +223,16 @@ fn form(
     pages: &Pages,
     parts: &Parts,
     (visitor, chosen): (&Visitor, &Chosen),
-    failed: Option<(String, Values)>,
+    failed: Option<(Wrong, Values)>,
 ) -> Response {
     let proof = Proof::new(pages, parts, visitor.id());
-    let (wrong, given) =
-        failed.map_or((None, BTreeMap::new()), |(text, given)| (Some(text), given));
+    let (wrong, given) = failed.map_or((None, BTreeMap::new()), |(wrong, given)| {
+        (Some(wrong), given)
+    });
     let (button, note) = fields::button(&chosen.server);
     let body = html! {
         @if let Some(wrong) = &wrong {
-            div.told.bad role="alert" { p { strong { "It does not work yet, and nothing was stored." } } p { (wrong) } }
+            (wrong.shown(Some("It does not work yet, and nothing was stored.")))
         }
         dl { dt { "Server" } dd { strong { (chosen.key.server) } } dt { "For" } dd { (chosen.key.owner) } }
         form method="post" action=(rows::action(pages, &chosen.key, "")) {
@@ -283,11 +282,11 @@ async fn all(pages: &Pages, parts: &Parts, visitor: &Visitor, told: Told) -> Ans
     ))
 }
 
-fn said(told: Option<&(bool, String)>) -> Markup {
+fn said(told: Option<&Result<String, Wrong>>) -> Markup {
     html! {
         @match told {
-            Some((true, text)) => p.told.good role="status" { (text) },
-            Some((false, text)) => p.told.bad role="alert" { (text) },
+            Some(Ok(text)) => p.told.good role="status" { (text) },
+            Some(Err(wrong)) => (wrong.shown(None)),
             None => {}
         }
     }

@@ -31,7 +31,7 @@ impl Held {
         !self.is_rejected(request) && !self.credential.expires_at.is_some_and(over)
     }
 
-    fn key(&self, server: &ServerSpec) -> InstallationKey {
+    pub(super) fn key(&self, server: &ServerSpec) -> InstallationKey {
         InstallationKey {
             server: server.id.clone(),
             owner: self.credential.owner.clone(),
@@ -72,8 +72,9 @@ impl InstalledResolver {
         };
         let (key, credential) = (held.key(server), &held.credential);
         let seen = Some((&credential.revision, credential.generation));
-        let renewed = renewal.renew(server, &key, seen).await?;
-        self.after(request, &key, renewed).await
+        let renewed = renewal.renew(server, &key, seen).await;
+        self.failures.note(&key, credential, &renewed);
+        self.after(request, &key, renewed?).await
     }
 
     /// A server whose token needs no person gets it once somebody needs it.
@@ -131,12 +132,14 @@ impl InstalledResolver {
             return;
         }
         let (own, renewal, server) = (self.own.clone(), Arc::clone(renewal), server.clone());
-        let (revision, generation) = (held.credential.revision.clone(), held.credential.generation);
+        let credential = Arc::clone(&held.credential);
         self.tasks.spawn(async move {
-            let renewed = renewal.renew(&server, &key, Some((&revision, generation))).await;
+            let seen = Some((&credential.revision, credential.generation));
+            let renewed = renewal.renew(&server, &key, seen).await;
             let Some(resolver) = own.upgrade() else {
                 return;
             };
+            resolver.failures.note(&key, &credential, &renewed);
             match renewed {
                 Ok(Renewed::NotNow { after, .. }) => tokio::time::sleep(after).await,
                 Ok(_) => resolver.seen_or_told(&key).await,

@@ -1,0 +1,68 @@
+//! Tokens that end: what somebody tries out, what `explain` says of them, and what becomes of instances that hold one.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking, and its tasks end with its runtime"
+)]
+
+#[path = "renewal/site.rs"]
+mod site;
+
+use std::time::Duration;
+
+use mcp_orchestrator_core::ErrorKind;
+use mcp_orchestrator_core::server::Injection;
+
+use self::site::{Answers, HOUR, Site, header};
+
+#[tokio::test]
+async fn what_is_over_is_renewed_before_it_is_tried() {
+    let site = Site::new(Injection::Env("TOKEN".into()), Answers::Newer).await;
+    site.install(Duration::ZERO, Some(Duration::ZERO)).await;
+    assert_eq!(site.test().await.unwrap(), 1);
+    assert_eq!(
+        site.tokens(),
+        ["token-1"],
+        "the one that is over starts nothing"
+    );
+}
+
+#[tokio::test]
+async fn what_cannot_be_renewed_is_told_by_who_tries_it() {
+    let site = Site::new(Injection::Env("TOKEN".into()), Answers::NotNow).await;
+    site.install(Duration::ZERO, Some(Duration::ZERO)).await;
+    let error = site.test().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(error.to_string().contains("the issuer sleeps"), "{error}");
+    assert!(site.tokens().is_empty());
+}
+
+#[tokio::test]
+async fn explain_tells_when_a_token_ends_and_how_its_renewal_went() {
+    let site = Site::new(header(), Answers::NotNow).await;
+    site.install(HOUR, Some(HOUR / 2)).await;
+    let text = site.explain().await;
+    assert!(
+        text.contains("it ends at 2") && text.contains("it is renewed by itself, from 2"),
+        "{text}"
+    );
+    assert!(!text.contains("failed"), "{text}");
+    site.install(HOUR, Some(Duration::ZERO)).await;
+    site.explain().await;
+    site.failed().await;
+    let text = site.explain().await;
+    assert!(
+        text.contains("the last renewal failed: the issuer sleeps"),
+        "{text}"
+    );
+    site.install(HOUR, None).await;
+    let text = site.explain().await;
+    assert!(text.contains("and is not renewed"), "{text}");
+    site.end("(invalid_grant)").await;
+    let text = site.explain().await;
+    assert!(
+        text.contains("cannot be renewed any more, (invalid_grant)"),
+        "{text}"
+    );
+}
