@@ -25,6 +25,8 @@ mod lease;
 mod pods;
 #[path = "kubernetes_reach/proxy.rs"]
 mod proxy;
+#[path = "kubernetes_reach/renewed.rs"]
+mod renewed;
 #[path = "kubernetes_reach/secrets.rs"]
 mod secrets;
 #[path = "kubernetes_reach/state.rs"]
