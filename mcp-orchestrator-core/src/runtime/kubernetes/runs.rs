@@ -17,8 +17,8 @@ use crate::runtime::{Exit, HeaderCell, InstanceKey, LaunchSpec};
 /// Between two times that an instance is put back, at least.
 const BETWEEN: Duration = Duration::from_secs(1);
 
-/// For the end of a conversation to let go of its connection.
-const LETS_GO: Duration = Duration::from_secs(1);
+/// For the end of a conversation to let go of its connection: on a busy machine more than a second.
+const LETS_GO: Duration = Duration::from_secs(5);
 
 /// All instances that were asked for here, by name.
 #[derive(Debug, Default)]
