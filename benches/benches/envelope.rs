@@ -47,7 +47,7 @@ fn splice(bencher: Bencher<'_, '_>, size: usize) {
         let mut splice = Splice::new();
         splice.id(&message, Bytes::from_static(b"123456"));
         splice.replace(name.clone(), Bytes::from_static(b"\"echo\""));
-        black_box(&message).spliced(splice)
+        black_box(&message).spliced(&splice)
     });
 }
 

@@ -25,5 +25,7 @@ mod lease;
 mod pods;
 #[path = "kubernetes_reach/proxy.rs"]
 mod proxy;
+#[path = "kubernetes_reach/renewed.rs"]
+mod renewed;
 #[path = "kubernetes_reach/state.rs"]
 mod state;

@@ -19,7 +19,7 @@ use mcp_orchestrator_core::protocol::{method, version};
 use mcp_orchestrator_core::{Error, ErrorKind, Orchestrator, Result};
 use serde_json::value::RawValue;
 
-use crate::endpoint::{no_session, not_a_message};
+use crate::gate::{no_session, not_a_message};
 use crate::respond::{self, Manner};
 
 /// Members of one batch.

@@ -49,6 +49,7 @@ pub mod discover;
 mod endpoint;
 mod errors;
 mod forwarded;
+mod gate;
 mod guard;
 mod health;
 #[cfg(feature = "program")]

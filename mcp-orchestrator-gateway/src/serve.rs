@@ -3,12 +3,15 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
+use futures_util::FutureExt as _;
 use http::Request;
+use http::request::Parts;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -96,13 +99,16 @@ impl Routes {
         endpoint.map_or(&[], |endpoint| &endpoint.options().trusted_proxies)
     }
 
-    async fn answer(self, request: Request<Incoming>) -> Response {
+    /// The request comes in its parts, which are lent from here on: a connection moves this future, and all that is in it.
+    async fn answer(self: Arc<Self>, parts: Parts, mut body: Incoming) -> Response {
         if let Some(endpoint) = &self.endpoint
-            && let Some(gateway) = endpoint.gateway(request.uri().path())
+            && let Some(gateway) = endpoint.gateway(parts.uri.path())
         {
-            return endpoint.answer(gateway, request).await;
+            return endpoint.answer(gateway, &parts, &mut body).await;
         }
-        let answer = Box::pin(self.others.oneshot(request.map(Body::new))).await;
+        let others = self.others.clone();
+        let request = Request::from_parts(parts, Body::new(body));
+        let answer = Box::pin(others.oneshot(request)).await;
         answer.unwrap_or_else(|never| match never {})
     }
 }
@@ -127,7 +133,7 @@ pub async fn serve_with<F: Future<Output = ()> + Send>(
     routes: impl Into<Routes>,
     shutdown: Shutdown<F>,
 ) {
-    let routes = routes.into();
+    let routes = Arc::new(routes.into());
     let loopback = listener
         .local_addr()
         .is_ok_and(|address| address.ip().is_loopback());
@@ -199,7 +205,12 @@ impl About {
 }
 
 /// Agrees on TLS where the listener has it, and serves.
-async fn accepted_by(stream: TcpStream, about: About, routes: Routes, stopping: CancellationToken) {
+async fn accepted_by(
+    stream: TcpStream,
+    about: About,
+    routes: Arc<Routes>,
+    stopping: CancellationToken,
+) {
     // Small events must not wait for the acknowledgement of the one before.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "nodelay was refused");
@@ -218,14 +229,15 @@ async fn accepted_by(stream: TcpStream, about: About, routes: Routes, stopping: 
     connection(stream, about, routes, stopping).await;
 }
 
-async fn connection<S>(stream: S, about: About, routes: Routes, stopping: CancellationToken)
+async fn connection<S>(stream: S, about: About, routes: Arc<Routes>, stopping: CancellationToken)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let service = service_fn(move |mut request: Request<Incoming>| {
         about.tell(&mut request, routes.trusted());
-        let answer = routes.clone().answer(request);
-        async move { Ok::<_, Infallible>(answer.await) }
+        let (parts, body) = request.into_parts();
+        let answer = Arc::clone(&routes).answer(parts, body);
+        answer.map(Ok::<_, Infallible>)
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder

@@ -1,15 +1,13 @@
 //! Asking a running instance for its lists, page by page.
 
-use std::sync::Arc;
-
 use super::{Kept, KeptItem};
 use crate::call::own;
 use crate::error::{Error, ErrorKind, Result};
-use crate::jsonrpc::{Kind, ListHead, Members, Message, Splice, quote, request};
+use crate::jsonrpc::{Kind, ListHead, Members, Message, quote, request};
 use crate::pool::{Caller, Lease};
 use crate::protocol::{Era, code, method};
 use crate::router::ItemKind;
-use crate::transport::{ClientFacts, Outgoing};
+use crate::transport::Outgoing;
 
 /// Pages of one list; a server that has more goes round in circles.
 const PAGES: usize = 1000;
@@ -101,17 +99,16 @@ fn refused(response: &Message, kind: ItemKind, items: Vec<KeptItem>) -> Result<V
 
 /// Sends a request of the engine's own.
 pub(crate) async fn ask(lease: &Lease, caller: &Caller, message: Message) -> Result<Message> {
-    let outgoing = Outgoing {
-        message,
-        edits: Splice::new(),
-        name: None,
-        headers: http::HeaderMap::new(),
-        party: caller.party,
-        era: Era::Legacy,
-        client: Some(Arc::new(ClientFacts::ours())),
-    };
+    let outgoing = Outgoing::ours(&message, caller.party);
     let limit = lease.spec.server.limits.call_timeout;
-    let answer = async { lease.link.request(outgoing, caller).await?.response().await };
+    let answer = async {
+        lease
+            .link
+            .request(&outgoing, caller)
+            .await?
+            .response()
+            .await
+    };
     tokio::time::timeout(limit, answer).await.map_err(|_| {
         let text = format!("server {} did not answer a list", lease.key.server());
         Error::new(ErrorKind::TimedOut, text).with_server(lease.key.server())

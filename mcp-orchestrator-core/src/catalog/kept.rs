@@ -50,6 +50,8 @@ pub(crate) struct HeaderParam {
 #[derive(Serialize, Deserialize)]
 struct Document<'a> {
     format: u32,
+    /// Of which revision of a credential.
+    of: String,
     era: Era,
     version: String,
     #[serde(borrow)]
@@ -64,7 +66,7 @@ struct Document<'a> {
     templates: Vec<&'a RawValue>,
 }
 
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 impl KeptItem {
     /// Reads one item; `None` where it has no name, or is a tool that a modern client must not be shown.
@@ -199,8 +201,8 @@ impl Kept {
         }
     }
 
-    /// The document that is stored.
-    pub(crate) fn write(&self) -> Bytes {
+    /// The document that is stored; `of` tells of which revision it is.
+    pub(crate) fn write(&self, of: &str) -> Bytes {
         let raws = |kind| {
             self.items(kind)
                 .iter()
@@ -210,6 +212,7 @@ impl Kept {
         let empty = RawValue::NULL;
         let document = Document {
             format: FORMAT,
+            of: of.to_owned(),
             era: self.era,
             version: self.version.clone(),
             hello: serde_json::from_slice(&self.hello).unwrap_or(empty),
@@ -221,10 +224,10 @@ impl Kept {
         serde_json::to_vec(&document).unwrap_or_default().into()
     }
 
-    /// Reads a stored document; `None` where it is of another make.
-    pub(crate) fn read(document: &Bytes) -> Option<Self> {
+    /// Reads a stored document; `None` where it is of another make or another revision.
+    pub(crate) fn read(document: &Bytes, of: &str) -> Option<Self> {
         let document: Document<'_> = serde_json::from_slice(document).ok()?;
-        if document.format != FORMAT {
+        if document.format != FORMAT || document.of != of {
             return None;
         }
         let hello = Bytes::copy_from_slice(document.hello.get().as_bytes());
@@ -357,10 +360,11 @@ mod tests {
         let raw = r#"{ "z":1, "name":"a\/b", "big":123456789012345678901234567890 }"#;
         kept.items_mut(ItemKind::Tool)
             .push(KeptItem::read(ItemKind::Tool, raw).unwrap());
-        let back = Kept::read(&kept.write()).unwrap();
+        let back = Kept::read(&kept.write("1"), "1").unwrap();
         assert_eq!(back, kept);
         assert_eq!(back.items(ItemKind::Tool)[0].name, "a/b");
         assert!(!back.changed_since(Some(&kept)).any());
+        assert_eq!(Kept::read(&kept.write("1"), "2"), None);
         assert!(back.changed_since(None).tools);
     }
 }

@@ -1,21 +1,24 @@
 //! What servers offer: their lists and what they said of themselves, kept across restarts.
 //!
 //! A list wakes nothing that is known. The lists are kept per server, owner and installed revision (not per isolation
-//! scope or generation), once per distinct content, and renewed while an instance runs.
+//! scope or generation), once per distinct content, and renewed while an instance runs. Those of a revision that is gone
+//! are forgotten, also by the store.
 
 mod carried;
 mod fetch;
 mod kept;
 mod page;
+mod stored;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use arc_swap::ArcSwap;
 
 pub(crate) use self::fetch::{ask, fetch};
 pub(crate) use self::kept::{HeaderParam, Kept, KeptItem};
 pub(crate) use self::page::{Source, page};
+use self::stored::Stored;
 use crate::auth::Principal;
 use crate::credential::{Credential, Owner, Revision};
 use crate::id::ServerId;
@@ -42,6 +45,17 @@ impl ListKey {
             owner,
             revision,
         }
+    }
+}
+
+impl ListKey {
+    /// Whether these are the lists that need no credential.
+    fn is_without(&self) -> bool {
+        self.revision == Revision::none()
+    }
+
+    fn is_of(&self, server: &ServerId, owner: &Owner) -> bool {
+        self.server == *server && self.owner == *owner && !self.is_without()
     }
 }
 
@@ -79,9 +93,10 @@ impl Changed {
 /// All kept lists.
 #[derive(Debug)]
 pub(crate) struct Catalog {
-    store: Arc<dyn StateStore>,
-    key: Arc<StateKey>,
+    stored: Stored,
     kept: RwLock<HashMap<ListKey, Arc<Kept>>>,
+    /// Revisions that another one has just taken the place of, and whose instances finish their calls.
+    superseded: Mutex<HashMap<(ServerId, Owner), Vec<Revision>>>,
     /// What they tell routing.
     lists: Lists,
     /// Servers with a tool that wants arguments repeated in headers.
@@ -92,21 +107,13 @@ pub(crate) struct Catalog {
 impl Catalog {
     pub(crate) fn new(store: Arc<dyn StateStore>, key: Arc<StateKey>) -> Self {
         Self {
-            store,
-            key,
+            stored: Stored::new(store, key),
             kept: RwLock::default(),
+            superseded: Mutex::default(),
             lists: Lists::default(),
             annotating: ArcSwap::default(),
             carried: Mutex::default(),
         }
-    }
-
-    /// Under which name they are stored.
-    fn document(&self, key: &ListKey) -> String {
-        let owner = key.owner.to_string();
-        let parts = [key.server.as_str(), &owner, key.revision.as_str()];
-        let digest = self.key.digest("kept lists", parts.map(str::as_bytes));
-        format!("lists.{}.{}", key.server, digest.hex(8))
     }
 
     /// What is kept; reads it from the store where this process has not yet.
@@ -121,23 +128,63 @@ impl Catalog {
             }
             return Some(kept);
         }
-        let document = match self.store.get(&self.document(key)).await {
-            Ok(document) => document?,
+        let kept = match self.stored.get(key).await {
+            Ok(kept) => Arc::new(kept?),
             Err(error) => {
                 tracing::warn!(server = %key.server, %error, "kept lists cannot be read");
                 return None;
             }
         };
-        let kept = Arc::new(Kept::read(&document)?);
         self.put(key, Arc::clone(&kept));
         Some(kept)
+    }
+
+    /// An owner's credential is this revision now. The lists of those before it are forgotten, and not kept any more.
+    pub(crate) fn supersede(&self, server: &ServerId, owner: &Owner, now: &Revision) {
+        let mut gone = Vec::new();
+        let mut all = self.kept.write().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|key, _| {
+            let stays = !key.is_of(server, owner) || key.revision == *now;
+            if !stays {
+                gone.push(key.revision.clone());
+            }
+            stays
+        });
+        drop(all);
+        let mut superseded = self.superseded();
+        let before = superseded
+            .entry((server.clone(), owner.clone()))
+            .or_default();
+        if !gone.is_empty() {
+            *before = gone;
+        }
+        before.retain(|revision| revision != now);
     }
 
     /// An owner has no credential for the server any more.
     pub(crate) fn forget(&self, server: &ServerId, owner: &Owner) {
         let mut all = self.kept.write().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|key, _| key.server != *server || key.owner != *owner);
+        all.retain(|key, _| !key.is_of(server, owner));
+        drop(all);
+        self.superseded().remove(&(server.clone(), owner.clone()));
         self.lists.forget(server, owner);
+    }
+
+    /// As [`forget`](Self::forget), for what is stored; unless the owner has a credential again.
+    pub(crate) async fn forget_stored(&self, server: &ServerId, owner: &Owner) {
+        let wanted = || {
+            let all = self.kept.read().unwrap_or_else(PoisonError::into_inner);
+            all.keys().any(|key| key.is_of(server, owner))
+        };
+        if let Err(error) = self.stored.remove(server, owner, wanted).await {
+            tracing::warn!(%server, %error, "lists of a removed credential are still kept");
+        }
+    }
+
+    fn superseded(&self) -> MutexGuard<'_, HashMap<(ServerId, Owner), Vec<Revision>>> {
+        self.superseded
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What is kept in this process.
@@ -151,14 +198,19 @@ impl Catalog {
 
     /// Keeps new lists; says what changed by it.
     pub(crate) async fn keep(&self, key: &ListKey, kept: Kept) -> Changed {
+        let of = (key.server.clone(), key.owner.clone());
+        let is_over = |before: &Vec<Revision>| before.contains(&key.revision);
+        if self.superseded().get(&of).is_some_and(is_over) {
+            return Changed::default();
+        }
         let before = self.get(key).await;
         let changed = kept.changed_since(before.as_deref());
         if before.as_ref().is_some_and(|before| **before == kept) {
             return Changed::default();
         }
-        let document = kept.write();
-        self.put(key, Arc::new(kept));
-        if let Err(error) = self.store.put(&self.document(key), document).await {
+        let kept = Arc::new(kept);
+        self.put(key, Arc::clone(&kept));
+        if let Err(error) = self.stored.put(key, &kept).await {
             tracing::warn!(server = %key.server, %error, "lists cannot be kept");
         }
         changed
@@ -259,5 +311,76 @@ impl Known for Catalog {
                 .has(&entry.server, principal, uri)
                 .then_some(Claim::Carried)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::Era;
+    use crate::state::MemoryState;
+    use crate::transport::Hello;
+
+    fn kept(tool: &str) -> Kept {
+        let mut kept = Kept::new(Hello {
+            era: Era::Legacy,
+            version: "2025-11-25".to_owned(),
+            result: "{}".into(),
+        });
+        let raw = format!(r#"{{"name":"{tool}","inputSchema":{{"type":"object"}}}}"#);
+        let item = KeptItem::read(ItemKind::Tool, &raw).unwrap();
+        kept.items_mut(ItemKind::Tool).push(item);
+        kept
+    }
+
+    fn key(owner: &Owner, revision: Revision) -> ListKey {
+        ListKey {
+            server: ServerId::new("a").unwrap(),
+            owner: owner.clone(),
+            revision,
+        }
+    }
+
+    #[tokio::test]
+    async fn lists_of_a_revision_that_is_gone_are_gone() {
+        let store: Arc<dyn StateStore> = Arc::new(MemoryState::default());
+        let state_key = Arc::new(StateKey::new([1; 32]));
+        let catalog = || Catalog::new(Arc::clone(&store), Arc::clone(&state_key));
+        let owner = Owner::Organization;
+        let [without, one, two] =
+            [Revision::none(), Revision::new("1"), Revision::new("2")].map(|it| key(&owner, it));
+        let before = catalog();
+        before.keep(&without, kept("w")).await;
+        before.keep(&one, kept("x")).await;
+        assert_eq!(store.names().await.unwrap().len(), 2);
+        before.supersede(&two.server, &owner, &two.revision);
+        before.keep(&two, kept("y")).await;
+        // An instance of the one before finishes its calls, and says that its lists have changed.
+        assert!(!before.keep(&one, kept("z")).await.any());
+        assert_eq!(store.names().await.unwrap().len(), 2, "no document more");
+        assert_eq!(before.peek(&one), None);
+        // A restart later.
+        let after = catalog();
+        assert_eq!(after.get(&one).await, None);
+        assert_eq!(after.get(&two).await.as_deref(), Some(&kept("y")));
+        after.forget(&two.server, &owner);
+        after.forget_stored(&two.server, &owner).await;
+        assert_eq!(after.get(&two).await, None);
+        assert_eq!(after.get(&without).await.as_deref(), Some(&kept("w")));
+        assert_eq!(store.names().await.unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn an_owner_who_goes_back_to_a_revision_has_its_lists_kept_again() {
+        let store: Arc<dyn StateStore> = Arc::new(MemoryState::default());
+        let catalog = Catalog::new(store, Arc::new(StateKey::new([1; 32])));
+        let owner = Owner::Organization;
+        let [one, two] = ["1", "2"].map(|it| key(&owner, Revision::new(it)));
+        catalog.keep(&one, kept("x")).await;
+        for now in [&two, &one] {
+            catalog.supersede(&now.server, &owner, &now.revision);
+            catalog.keep(now, kept("y")).await;
+        }
+        assert_eq!(catalog.get(&one).await.as_deref(), Some(&kept("y")));
     }
 }

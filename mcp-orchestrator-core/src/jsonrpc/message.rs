@@ -128,7 +128,7 @@ impl Message {
 
     /// The same message with these changes, which keep it a message of its kind.
     #[must_use]
-    pub fn spliced(&self, splice: Splice) -> Self {
+    pub fn spliced(&self, splice: &Splice) -> Self {
         if splice.is_empty() {
             return self.clone();
         }
@@ -159,7 +159,7 @@ impl Message {
     pub fn with_id(&self, id: Bytes) -> Self {
         let mut splice = Splice::new();
         splice.id(self, id);
-        self.spliced(splice)
+        self.spliced(&splice)
     }
 
     fn text(&self, place: Place) -> Option<&str> {
@@ -302,7 +302,7 @@ mod tests {
         splice.remove_members(message.bytes(), &members, |key| key == "b");
         splice.insert_member(message.bytes(), &message.body_span().unwrap(), "c", "[3]");
         splice.id(&message, Bytes::from_static(b"7"));
-        let changed = message.spliced(splice);
+        let changed = message.spliced(&splice);
         assert_eq!(
             (changed.id(), changed.body()),
             (Some("7"), Some(r#"{"c":[3],"a":1}"#))

@@ -7,18 +7,23 @@ use super::{Members, Message, Span, span_of};
 /// A set of replacements in some bytes, carried out together with one allocation.
 #[derive(Clone, Debug, Default)]
 pub struct Splice {
+    /// In the order of their places.
     edits: Vec<(Span, Bytes)>,
 }
 
 impl Splice {
     /// No change yet.
-    pub fn new() -> Self {
-        Self::default()
+    pub const fn new() -> Self {
+        Self { edits: Vec::new() }
     }
 
     /// Puts `with` in the place of `span`. Spans must not overlap.
     pub fn replace(&mut self, span: Span, with: impl Into<Bytes>) -> &mut Self {
-        self.edits.push((span, with.into()));
+        // Insertions at one place keep the order in which they were asked for.
+        let place = (span.start, span.end);
+        let before = |(other, _): &(Span, Bytes)| (other.start, other.end) <= place;
+        let at = self.edits.partition_point(before);
+        self.edits.insert(at, (span, with.into()));
         self
     }
 
@@ -85,7 +90,7 @@ impl Splice {
     }
 
     /// The changed bytes. Without a change they are the same memory.
-    pub fn apply(self, whole: &Bytes) -> Bytes {
+    pub fn apply(&self, whole: &Bytes) -> Bytes {
         if self.edits.is_empty() {
             return whole.clone();
         }
@@ -94,7 +99,7 @@ impl Splice {
 
     /// The changed bytes as one line of a pipe: without line breaks in it (they can only be white space between the
     /// tokens of JSON), with one at its end.
-    pub fn apply_line(self, whole: &Bytes) -> Bytes {
+    pub fn apply_line(&self, whole: &Bytes) -> Bytes {
         let mut out = self.write(whole, 1);
         while let Some(at) = memchr::memchr2(b'\n', b'\r', &out) {
             // Rare: only pretty-printed messages have any, and then many, so the rest goes byte by byte.
@@ -116,9 +121,7 @@ impl Splice {
         at + come - gone
     }
 
-    fn write(mut self, whole: &Bytes, extra: usize) -> BytesMut {
-        // Insertions at one place keep the order in which they were asked for.
-        self.edits.sort_by_key(|(span, _)| (span.start, span.end));
+    fn write(&self, whole: &Bytes, extra: usize) -> BytesMut {
         let grown: usize = self.edits.iter().map(|(_, with)| with.len()).sum();
         let mut out = BytesMut::with_capacity(whole.len() + grown + extra);
         let mut at = 0;

@@ -1,5 +1,6 @@
 //! Which method goes where.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use http::HeaderMap;
@@ -20,10 +21,10 @@ impl Inner {
     pub(super) async fn dispatch(
         self: &Arc<Self>,
         context: &Context,
-        message: Message,
-        headers: HeaderMap,
+        message: &Message,
+        headers: &HeaderMap,
     ) -> Result<Reply> {
-        expect_request(&message)?;
+        expect_request(message)?;
         let started = tokio::time::Instant::now();
         let name = crate::metrics::method_label(message.method());
         let span = tracing::debug_span!(
@@ -50,8 +51,8 @@ impl Inner {
     pub(super) async fn by_method(
         self: &Arc<Self>,
         context: &Context,
-        message: Message,
-        headers: HeaderMap,
+        message: &Message,
+        headers: &HeaderMap,
     ) -> Result<Reply> {
         match message.method() {
             method::TOOLS_CALL => self.named(context, message, headers, ItemKind::Tool).await,
@@ -63,8 +64,8 @@ impl Inner {
     async fn by_rarer_method(
         self: &Arc<Self>,
         context: &Context,
-        message: Message,
-        headers: HeaderMap,
+        message: &Message,
+        headers: &HeaderMap,
     ) -> Result<Reply> {
         let legacy = context.era() == Era::Legacy;
         match message.method() {
@@ -74,27 +75,27 @@ impl Inner {
             }
             method::RESOURCES_READ => self.resource(context, message, headers).await,
             method::COMPLETE => self.complete(context, message).await,
-            method::TOOLS_LIST => self.list(context, &message, ItemKind::Tool).await,
-            method::PROMPTS_LIST => self.list(context, &message, ItemKind::Prompt).await,
-            method::RESOURCES_LIST => self.list(context, &message, ItemKind::Resource).await,
+            method::TOOLS_LIST => self.list(context, message, ItemKind::Tool).await,
+            method::PROMPTS_LIST => self.list(context, message, ItemKind::Prompt).await,
+            method::RESOURCES_LIST => self.list(context, message, ItemKind::Resource).await,
             method::RESOURCES_TEMPLATES_LIST => {
-                self.list(context, &message, ItemKind::Template).await
+                self.list(context, message, ItemKind::Template).await
             }
-            method::PING if legacy => Ok(empty(&message)),
-            method::SET_LEVEL if legacy => self.set_level(context, &message).await,
+            method::PING if legacy => Ok(empty(message)),
+            method::SET_LEVEL if legacy => self.set_level(context, message).await,
             method::RESOURCES_SUBSCRIBE | method::RESOURCES_UNSUBSCRIBE if legacy => {
-                self.subscribe(context, message).await
+                self.subscribe(context, message.clone()).await
             }
-            method::DISCOVER if !legacy => Ok(self.discover(context, &message).await?),
-            method::TASKS_GET | method::TASKS_CANCEL => self.task(context, message).await,
-            method::TASKS_RESULT if legacy => self.task(context, message).await,
-            method::TASKS_UPDATE if !legacy => self.task(context, message).await,
-            method::TASKS_LIST if legacy => self.list_tasks(context, &message).await,
+            method::DISCOVER if !legacy => Ok(self.discover(context, message).await?),
+            method::TASKS_GET | method::TASKS_CANCEL => self.task(context, message.clone()).await,
+            method::TASKS_RESULT if legacy => self.task(context, message.clone()).await,
+            method::TASKS_UPDATE if !legacy => self.task(context, message.clone()).await,
+            method::TASKS_LIST if legacy => self.list_tasks(context, message).await,
             method::INITIALIZE if legacy => Err(Error::new(
                 ErrorKind::InvalidRequest,
                 "this session is initialized already",
             )),
-            other => self.unknown(context, other, message.clone(), headers).await,
+            other => self.unknown(context, other, message, headers).await,
         }
     }
 
@@ -102,12 +103,12 @@ impl Inner {
     async fn named(
         self: &Arc<Self>,
         context: &Context,
-        message: Message,
-        headers: HeaderMap,
+        message: &Message,
+        headers: &HeaderMap,
         kind: ItemKind,
     ) -> Result<Reply> {
         if message.is_ambiguous() {
-            params(&message)?;
+            params(message)?;
         }
         let raw = message.name().ok_or_else(|| missing("name"))?;
         let name = text(raw).ok_or_else(|| missing("name"))?;
@@ -119,28 +120,28 @@ impl Inner {
         let route = match self.routed(context, item).await {
             Ok(route) => route,
             Err(none) if kind == ItemKind::Tool => {
-                let connect = Box::pin(self.connect(context, &message, &name)).await;
+                let connect = Box::pin(self.connect(context, message, &name)).await;
                 return connect.unwrap_or(Err(none));
             }
             Err(none) => return Err(none),
         };
         let mut work = Work {
-            name: Some(route.name.clone().into_owned()),
-            headers,
-            ..Work::plain(message.clone())
+            name: Some(Cow::Borrowed(&route.name)),
+            headers: Cow::Borrowed(headers),
+            ..Work::plain(message)
         };
         if route.name != name {
             work.edits
                 .replace(span_of(message.bytes(), raw), quote(&route.name));
         }
         if kind == ItemKind::Tool {
-            self.header_params(context, &route, &message, &mut work.headers)
+            self.header_params(context, &route, message, &mut work.headers)
                 .await?;
         }
-        let sent = self.forward(context, &route.server, &route.credential, work);
+        let sent = self.forward(context, &route.server, &route.credential, &work);
         match sent.await {
             Ok((reply, key)) => Ok(self.observe(context, &route, reply, key)),
-            Err(error) => Box::pin(self.not_sent(context, &route, &message, kind, error)).await,
+            Err(error) => Box::pin(self.not_sent(context, &route, message, kind, error)).await,
         }
     }
 
@@ -164,10 +165,10 @@ impl Inner {
     async fn resource(
         self: &Arc<Self>,
         context: &Context,
-        message: Message,
-        headers: HeaderMap,
+        message: &Message,
+        headers: &HeaderMap,
     ) -> Result<Reply> {
-        let head = params(&message)?;
+        let head = params(message)?;
         let uri = head
             .uri
             .and_then(|uri| text(uri.get()))
@@ -178,11 +179,11 @@ impl Inner {
             .await
             .map_err(|error| no_resource(context, &uri, error))?;
         let work = Work {
-            name: Some(uri.clone()),
-            headers,
-            ..Work::plain(message.clone())
+            name: Some(Cow::Borrowed(&uri)),
+            headers: Cow::Borrowed(headers),
+            ..Work::plain(message)
         };
-        let sent = self.forward(context, &route.server, &route.credential, work);
+        let sent = self.forward(context, &route.server, &route.credential, &work);
         match sent.await {
             Ok((reply, key)) => Ok(self.observe(context, &route, reply, key)),
             Err(error) => {
@@ -192,8 +193,8 @@ impl Inner {
         }
     }
 
-    async fn complete(self: &Arc<Self>, context: &Context, message: Message) -> Result<Reply> {
-        let head = params(&message)?;
+    async fn complete(self: &Arc<Self>, context: &Context, message: &Message) -> Result<Reply> {
+        let head = params(message)?;
         let reference = head.reference.ok_or_else(|| missing("ref"))?.get();
         let members = Members::read(reference).ok_or_else(|| missing("ref"))?;
         let mut edits = Splice::new();
@@ -214,9 +215,9 @@ impl Inner {
         };
         let work = Work {
             edits,
-            ..Work::plain(message.clone())
+            ..Work::plain(message)
         };
-        match self.forward(context, &route.0, &route.1, work).await {
+        match self.forward(context, &route.0, &route.1, &work).await {
             Ok((reply, _)) => Ok(reply),
             Err(error) => Err(self
                 .with_auth_data(context, &route.0, &route.1, error)
@@ -229,18 +230,18 @@ impl Inner {
         self: &Arc<Self>,
         context: &Context,
         name: &str,
-        message: Message,
-        headers: HeaderMap,
+        message: &Message,
+        headers: &HeaderMap,
     ) -> Result<Reply> {
         let view = self.view(context)?;
         match &view.entries[..] {
             [only] if !is_of_other_era(name) => {
                 let work = Work {
-                    headers,
+                    headers: Cow::Borrowed(headers),
                     ..Work::plain(message)
                 };
                 Ok(self
-                    .forward(context, &only.server, &only.credential, work)
+                    .forward(context, &only.server, &only.credential, &work)
                     .await?
                     .0)
             }

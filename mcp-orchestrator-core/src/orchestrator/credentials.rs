@@ -141,9 +141,16 @@ impl Inner {
         }
     }
 
-    fn credential_changed(&self, change: &CredentialChange) {
-        if change.now.is_none() {
-            self.catalog.forget(&change.server, &change.owner);
+    fn credential_changed(self: &Arc<Self>, change: &CredentialChange) {
+        let (server, owner) = (&change.server, &change.owner);
+        match &change.now {
+            Some(now) => self.catalog.supersede(server, owner, &now.revision),
+            None => {
+                self.catalog.forget(server, owner);
+                let (inner, server, owner) = (Arc::clone(self), server.clone(), owner.clone());
+                let forget = async move { inner.catalog.forget_stored(&server, &owner).await };
+                self.pool.tasks().spawn(forget);
+            }
         }
         self.pool.credential_changed(change);
         // Calls that wait for it go on.

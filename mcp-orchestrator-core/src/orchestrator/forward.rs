@@ -1,5 +1,6 @@
 //! From a route to a reply: credential, instance, conversation; once more where the credential was refused.
 
+use std::borrow::Cow;
 use std::future::Future as _;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,30 +19,31 @@ use crate::credential::{Credential, CredentialRequest, CredentialRule};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ServerId;
 use crate::jsonrpc::{Message, Splice};
-use crate::pool::{Lease, Link, Spec};
+use crate::pool::{Caller, Lease, Link, Spec};
 use crate::runtime::{InstanceKey, Progress};
 use crate::server::Launch;
+use crate::session::Session;
 use crate::transport::Outgoing;
 
 /// How long the end of a program may come after the end of its connection.
 const END_WAIT: Duration = Duration::from_secs(2);
 
 /// What is to be sent to a server.
-pub(super) struct Work {
-    pub(super) message: Message,
+pub(super) struct Work<'a> {
+    pub(super) message: &'a Message,
     pub(super) edits: Splice,
-    pub(super) name: Option<String>,
-    pub(super) headers: HeaderMap,
+    pub(super) name: Option<Cow<'a, str>>,
+    pub(super) headers: Cow<'a, HeaderMap>,
 }
 
-impl Work {
+impl<'a> Work<'a> {
     /// A message that goes as it is.
-    pub(super) fn plain(message: Message) -> Self {
+    pub(super) fn plain(message: &'a Message) -> Self {
         Self {
             message,
             edits: Splice::new(),
             name: None,
-            headers: HeaderMap::new(),
+            headers: Cow::Owned(HeaderMap::new()),
         }
     }
 }
@@ -105,7 +107,7 @@ impl Inner {
         context: &Context,
         server: &ServerId,
         rule: &CredentialRule,
-        work: Work,
+        work: &Work<'_>,
     ) -> Result<(Reply, InstanceKey)> {
         let spec = self.spec(server)?;
         let counts = self.in_flight.enter(&context.principal.id, server)?;
@@ -114,10 +116,7 @@ impl Inner {
             let credential = self.credential(context, &spec, rule, None).await;
             let credential = credential.inspect_err(|_| context.goes_to(&spec, None))?;
             context.goes_to(&spec, Some(&credential));
-            match self
-                .once(context, &spec, &credential, &work, deadline)
-                .await
-            {
+            match self.once(context, &spec, &credential, work, deadline).await {
                 Err(refused) if refused.kind() == ErrorKind::CredentialRejected => {
                     // Nothing was sent back yet: another generation, or another credential, may do.
                     let other = self
@@ -136,7 +135,7 @@ impl Inner {
                     {
                         return Err(refused);
                     }
-                    Box::pin(self.once(context, &spec, &other, &work, deadline)).await
+                    Box::pin(self.once(context, &spec, &other, work, deadline)).await
                 }
                 Err(few) if few.kind() == ErrorKind::CredentialInsufficient => {
                     Err(Box::pin(self.wanted(&spec, &credential, few)).await)
@@ -177,7 +176,7 @@ impl Inner {
         context: &Context,
         spec: &Arc<Spec>,
         credential: &Arc<Credential>,
-        work: &Work,
+        work: &Work<'_>,
         deadline: Instant,
     ) -> Result<(Reply, InstanceKey)> {
         let scope = context.scope(&spec.server);
@@ -202,38 +201,43 @@ impl Inner {
         self.send(context, lease, work, deadline).await
     }
 
+    /// A session uses this instance for the first time.
+    async fn joined(&self, session: &Arc<Session>, lease: &Lease, caller: &Caller) {
+        self.pass_level(session, lease.handle()).await;
+        if session.listens()
+            && let Err(error) = lease.link.listen(caller).await
+        {
+            tracing::debug!(server = %lease.key.server(), %error, "a stream to the server cannot be opened");
+        }
+    }
+
     /// Sends a request to this instance.
     pub(super) async fn send(
         &self,
         context: &Context,
         lease: Lease,
-        work: &Work,
+        work: &Work<'_>,
         deadline: Instant,
     ) -> Result<(Reply, InstanceKey)> {
         if let Some(session) = &context.session
             && session.uses(lease.handle())
         {
-            self.pass_level(session, lease.handle()).await;
-            if session.listens()
-                && let Err(error) = lease.link.listen(&context.caller).await
-            {
-                tracing::debug!(server = %lease.key.server(), %error, "a stream to the server cannot be opened");
-            }
+            Box::pin(self.joined(session, &lease, &context.caller)).await;
         }
         lease.serves();
         if let Some(trail) = &context.trail {
             trail.reached(&lease.key);
         }
         let outgoing = Outgoing {
-            message: work.message.clone(),
-            edits: work.edits.clone(),
-            name: work.name.clone(),
-            headers: work.headers.clone(),
+            message: work.message,
+            edits: &work.edits,
+            name: work.name.as_deref(),
+            headers: &work.headers,
             party: context.caller.party,
             era: context.era(),
             client: context.session.as_ref().map(|session| session.facts()),
         };
-        let reply = lease.link.request(outgoing, &context.caller).await;
+        let reply = lease.link.request(&outgoing, &context.caller).await;
         let reply = match reply {
             Ok(reply) => reply,
             Err(error) => return Err(Box::pin(why(&lease, error)).await),

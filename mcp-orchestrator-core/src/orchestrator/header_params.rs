@@ -1,6 +1,8 @@
 //! Arguments that are repeated in headers (`x-mcp-header`, SEP-2243): written for clients that do not know of them,
 //! checked for servers that see no headers.
 
+use std::borrow::Cow;
+
 use http::{HeaderMap, HeaderName};
 use serde_json::Value;
 
@@ -23,7 +25,7 @@ impl Inner {
         context: &Context,
         route: &Route<'_>,
         message: &Message,
-        headers: &mut HeaderMap,
+        headers: &mut Cow<'_, HeaderMap>,
     ) -> Result<()> {
         // Few servers annotate any tool; all others pay for one look-up.
         if !self.catalog.annotates(&route.server) {
@@ -57,7 +59,7 @@ impl Inner {
             if context.era() == Era::Modern {
                 check(headers, &name, argument)?;
             } else if let Some(text) = argument.and_then(text_of) {
-                headers.insert(name, header_value::encode(&text));
+                headers.to_mut().insert(name, header_value::encode(&text));
             }
         }
         Ok(())

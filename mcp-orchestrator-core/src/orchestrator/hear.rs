@@ -12,10 +12,10 @@ use super::Inner;
 use crate::call::{Reply, ReplyItem, own};
 use crate::catalog::ListKey;
 use crate::error::Result;
-use crate::jsonrpc::{Splice, quote, request};
+use crate::jsonrpc::{Message, quote, request};
 use crate::pool::{Caller, Handle};
 use crate::protocol::{Era, method};
-use crate::transport::{ClientFacts, Outgoing};
+use crate::transport::Outgoing;
 
 /// Before a stream of changes that ended is opened again.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -61,7 +61,11 @@ async fn hear(inner: Weak<Inner>, weak: Weak<Handle>) {
                 }
                 return;
             }
-            Ok(Era::Modern) => handle.link.request(listen(&uris), &caller).await,
+            Ok(Era::Modern) => {
+                let message = listen(&uris);
+                let outgoing = Outgoing::ours(&message, caller.party);
+                handle.link.request(&outgoing, &caller).await
+            }
             Err(error) => Err(error),
         };
         let exited = handle.exited.clone();
@@ -108,7 +112,7 @@ async fn read(opened: Result<Reply>, inner: &Arc<Inner>, weak: &Weak<Handle>) ->
     End::Broken
 }
 
-fn listen(uris: &[String]) -> Outgoing {
+fn listen(uris: &[String]) -> Message {
     let mut wants =
         "\"toolsListChanged\":true,\"promptsListChanged\":true,\"resourcesListChanged\":true"
             .to_owned();
@@ -117,13 +121,5 @@ fn listen(uris: &[String]) -> Outgoing {
         wants.push_str(&format!(",\"resourceSubscriptions\":[{}]", uris.join(",")));
     }
     let params = format!("{{\"notifications\":{{{wants}}}}}");
-    Outgoing {
-        message: own(request("0", method::LISTEN, Some(&params))),
-        edits: Splice::new(),
-        name: None,
-        headers: http::HeaderMap::new(),
-        party: 0,
-        era: Era::Legacy,
-        client: Some(Arc::new(ClientFacts::ours())),
-    }
+    own(request("0", method::LISTEN, Some(&params)))
 }

@@ -181,7 +181,7 @@ pub(super) fn tagged(message: &Message, id: &str) -> Message {
                 }
                 None => drop(splice.insert_member(whole, &span, "_meta", &format!("{{{member}}}"))),
             }
-            message.spliced(splice)
+            message.spliced(&splice)
         }
         _ => own(notification(
             message.method(),

@@ -37,6 +37,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, RwLock, Weak};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use tokio::sync::Semaphore;
 
 pub use self::builder::Builder;
@@ -46,6 +47,7 @@ use self::events::Listeners;
 pub use self::explain::Explanation;
 pub use self::limits::Limits;
 use self::lists::Refreshing;
+use self::starting::Asked;
 use self::subscriptions::Subscriptions;
 use self::tasks::Tasks;
 use crate::audit::Audit;
@@ -144,27 +146,9 @@ impl Orchestrator {
     /// Dropping the future or the reply of a modern call cancels it upstream. A legacy session's call goes on; its
     /// client ends it by a notification, or by ending the session.
     pub async fn call(&self, call: Call) -> Result<Reply> {
-        let inner = &self.inner;
-        match &call.dialect {
-            Dialect::Legacy(None) if call.message.method() == method::INITIALIZE => {
-                Box::pin(inner.initialize(call)).await
-            }
-            Dialect::Legacy(None) => Err(Error::new(
-                ErrorKind::InvalidRequest,
-                "the header Mcp-Session-Id is missing: send initialize first",
-            )),
-            Dialect::Legacy(Some(id)) => {
-                let session = inner.sessions.get(id, &call.principal, &call.gateway)?;
-                session.touch();
-                inner.session_call(session, call).await
-            }
-            Dialect::Modern => {
-                let mut context = Context::modern(inner, &call);
-                let (message, answered) = inner.answered(&context, call.message);
-                context.waited = answered;
-                // In its box, so that the future of a session's call is not as large as this one.
-                Box::pin(inner.dispatch_and_tell(context, message, call.headers)).await
-            }
+        match self.inner.begin(call)? {
+            Begun::Session(mut call) => call.reply().await,
+            Begun::Other(call) => call.await,
         }
     }
 
@@ -299,7 +283,42 @@ impl Orchestrator {
     }
 }
 
+/// A call under way.
+enum Begun<'a> {
+    Session(session_call::GoingOn<'a>),
+    Other(BoxFuture<'a, Result<Reply>>),
+}
+
 impl Inner {
+    /// Begins a call. Nothing waits here, so that what the call is made of moves into its box once.
+    fn begin(self: &Arc<Self>, call: Call) -> Result<Begun<'_>> {
+        Ok(match &call.dialect {
+            Dialect::Legacy(None) if call.message.method() == method::INITIALIZE => {
+                Begun::Other(Box::pin(self.initialize(call)))
+            }
+            Dialect::Legacy(None) => {
+                return Err(Error::new(
+                    ErrorKind::InvalidRequest,
+                    "the header Mcp-Session-Id is missing: send initialize first",
+                ));
+            }
+            Dialect::Legacy(Some(id)) => {
+                let session = self.sessions.get(id, &call.principal, &call.gateway)?;
+                session.touch();
+                Begun::Session(self.session_call(session, call)?)
+            }
+            Dialect::Modern => Begun::Other(Box::pin(self.modern_call(call))),
+        })
+    }
+
+    async fn modern_call(self: &Arc<Self>, call: Call) -> Result<Reply> {
+        let mut context = Context::modern(self, &call);
+        let (message, answered) = self.answered(&context, call.message);
+        context.waited = answered;
+        let asked = Asked::new(&self.audit, context, message, call.headers);
+        self.dispatch_and_tell(&asked).await
+    }
+
     fn end_session(self: &Arc<Self>, session: &Arc<crate::session::Session>) {
         if self.sessions.remove(&session.id).is_some() {
             session.end();

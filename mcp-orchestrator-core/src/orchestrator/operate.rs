@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
-use http::HeaderMap;
 use tokio::time::Instant;
 
 use super::audited::Trail;
@@ -156,15 +155,13 @@ impl Inner {
             credential: rule(spec.server.slots.is_empty()),
         };
         let mut work = Work {
-            name: Some(name),
-            ..Work::plain(message.clone())
+            name: Some(name.into()),
+            ..Work::plain(&message)
         };
-        let mut headers = HeaderMap::new();
-        self.header_params(&context, &route, &message, &mut headers)
+        self.header_params(&context, &route, &message, &mut work.headers)
             .await?;
-        work.headers = headers;
         let (reply, _) = self
-            .forward(&context, server, &route.credential, work)
+            .forward(&context, server, &route.credential, &work)
             .await?;
         Ok(reply)
     }

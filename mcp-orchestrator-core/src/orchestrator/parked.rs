@@ -142,7 +142,7 @@ impl Inner {
         splice.remove_members(message.bytes(), &params, |name| {
             matches!(name, "requestState" | "inputResponses")
         });
-        (message.spliced(splice), true)
+        (message.spliced(&splice), true)
     }
 }
 
@@ -245,7 +245,7 @@ impl Parked {
         context.progress = Some(progress);
         let token = progress_token(&message).map(|(_, token)| token);
         let coming =
-            Box::pin(async move { inner.by_method(&context, message, HeaderMap::new()).await });
+            Box::pin(async move { inner.by_method(&context, &message, &HeaderMap::new()).await });
         let reply: Result<Reply> = match token {
             Some(token) => tell(coming, words, token).await,
             None => coming.await,

@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use super::Inner;
 use super::context::Context;
+use super::starting::Asked;
 use crate::call::{Call, Reply, ReplyItem};
 use crate::error::{Error, ErrorKind, Result};
 use crate::session::{InFlight, Session};
@@ -19,8 +20,9 @@ const STREAM_AFTER: Duration = Duration::from_secs(1);
 
 /// A call under way. Dropped before its end, it goes on as a task: only its client ends it, by a notification or with
 /// the session.
-struct GoingOn<'a> {
+pub(super) struct GoingOn<'a> {
     future: BoxFuture<'static, Result<Reply>>,
+    session: Arc<Session>,
     in_flight: Option<InFlight>,
     tasks: &'a TaskTracker,
 }
@@ -30,8 +32,7 @@ impl Drop for GoingOn<'_> {
         let Some(in_flight) = self.in_flight.take() else {
             return;
         };
-        let nothing = futures_util::future::pending().boxed();
-        let future = std::mem::replace(&mut self.future, nothing);
+        let future = self.take();
         if tokio::runtime::Handle::try_current().is_ok() {
             self.tasks.spawn(async move {
                 if let Ok(reply) = future.await {
@@ -44,46 +45,54 @@ impl Drop for GoingOn<'_> {
     }
 }
 
-impl Inner {
-    /// Carries out a request of a session.
-    pub(super) async fn session_call(
-        self: &Arc<Self>,
-        session: Arc<Session>,
-        call: Call,
-    ) -> Result<Reply> {
-        let id = call.message.id_bytes().unwrap_or_default();
-        let in_flight = session.begin(id.clone()).ok_or_else(|| in_use(&id))?;
-        let context = Context::legacy(&session, &call);
-        let inner = Arc::clone(self);
-        let cancelled = in_flight.token().clone();
-        let (message, headers) = (call.message, call.headers);
-        let future = async move {
-            tokio::select! {
-                reply = inner.dispatch_and_tell(context, message, headers) => reply,
-                () = cancelled.cancelled() => Err(Error::new(ErrorKind::Cancelled, "the call was cancelled")),
-            }
-        };
-        let tasks = self.pool.tasks();
-        let mut going = GoingOn {
-            future: future.boxed(),
-            in_flight: Some(in_flight),
-            tasks,
-        };
-        let answer = tokio::time::timeout(STREAM_AFTER, &mut going.future).await;
-        let Some(in_flight) = going.in_flight.take() else {
+impl GoingOn<'_> {
+    /// What comes first: the response, or a stream that ends with it.
+    pub(super) async fn reply(&mut self) -> Result<Reply> {
+        let answer = tokio::time::timeout(STREAM_AFTER, &mut self.future).await;
+        let Some(in_flight) = self.in_flight.take() else {
             return Err(Error::new(ErrorKind::Internal, "a call that nobody began"));
         };
         let reply = match answer {
             Ok(reply) => reply?,
-            Err(_) => {
-                let nothing = futures_util::future::pending().boxed();
-                later(std::mem::replace(&mut going.future, nothing))
-            }
+            Err(_) => later(self.take()),
         };
         match reply.into_ready() {
             Ok(response) => Ok(Reply::ready(response)),
-            Err(stream) => Ok(session.keep(stream, in_flight, tasks)),
+            Err(stream) => Ok(self.session.keep(stream, in_flight, self.tasks)),
         }
+    }
+
+    fn take(&mut self) -> BoxFuture<'static, Result<Reply>> {
+        let nothing = futures_util::future::pending().boxed();
+        std::mem::replace(&mut self.future, nothing)
+    }
+}
+
+impl Inner {
+    /// Begins to carry out a request of a session. Nothing waits here, so that what the call is made of moves into its
+    /// box once.
+    pub(super) fn session_call(
+        self: &Arc<Self>,
+        session: Arc<Session>,
+        call: Call,
+    ) -> Result<GoingOn<'_>> {
+        let id = call.message.id_bytes().unwrap_or_default();
+        let in_flight = session.begin(id.clone()).ok_or_else(|| in_use(&id))?;
+        let context = Context::legacy(&session, &call);
+        let asked = Asked::new(&self.audit, context, call.message, call.headers);
+        let (inner, cancelled) = (Arc::clone(self), in_flight.token().clone());
+        let future = async move {
+            tokio::select! {
+                reply = inner.dispatch_and_tell(&asked) => reply,
+                () = cancelled.cancelled() => Err(Error::new(ErrorKind::Cancelled, "the call was cancelled")),
+            }
+        };
+        Ok(GoingOn {
+            future: Box::pin(future),
+            session,
+            in_flight: Some(in_flight),
+            tasks: self.pool.tasks(),
+        })
     }
 }
 

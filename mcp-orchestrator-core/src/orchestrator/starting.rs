@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use super::Inner;
 use super::audited::Trail;
 use super::context::Context;
+use crate::audit::Audit;
 use crate::call::{Reply, ReplyItem, own};
 use crate::error::Result;
 use crate::jsonrpc::{Members, Message, Splice, notification, quote};
@@ -32,38 +33,62 @@ const AGAIN: Duration = Duration::from_secs(5);
 /// How much each word of a start adds to the progress.
 const STEP: f64 = 1e-6;
 
+/// A request of a client.
+#[derive(Clone)]
+pub(super) struct Asked {
+    context: Context,
+    message: Message,
+    headers: HeaderMap,
+}
+
+impl Asked {
+    /// What this caller asks.
+    pub(super) fn new(
+        audit: &Audit,
+        mut context: Context,
+        message: Message,
+        headers: HeaderMap,
+    ) -> Self {
+        context.trail = Trail::begin(audit, &context, &message);
+        Self {
+            context,
+            message,
+            headers,
+        }
+    }
+}
+
 type Coming = BoxFuture<'static, Result<Reply>>;
 
 impl Inner {
     /// Carries out a request, and tells on the way what its instance waits for, where its client wants to know.
-    pub(super) async fn dispatch_and_tell(
-        self: &Arc<Self>,
-        mut context: Context,
-        message: Message,
-        headers: HeaderMap,
-    ) -> Result<Reply> {
-        context.trail = Trail::begin(&self.audit, &context, &message);
-        let trail = context.trail.clone();
-        let reply = self.dispatch_in_words(context, message, headers).await;
-        match trail {
-            Some(trail) => trail.follow(reply),
+    ///
+    /// What was asked is borrowed: each step down to the server would copy it.
+    pub(super) async fn dispatch_and_tell(self: &Arc<Self>, asked: &Asked) -> Result<Reply> {
+        let Asked {
+            context,
+            message,
+            headers,
+        } = asked;
+        let reply = match progress_token(message) {
+            None => self.dispatch(context, message, headers).await,
+            Some((_, token)) => Box::pin(self.dispatch_in_words(asked, token)).await,
+        };
+        match &context.trail {
+            Some(trail) => Arc::clone(trail).follow(reply),
             None => reply,
         }
     }
 
-    async fn dispatch_in_words(
-        self: &Arc<Self>,
-        mut context: Context,
-        message: Message,
-        headers: HeaderMap,
-    ) -> Result<Reply> {
-        let Some((_, token)) = progress_token(&message) else {
-            return self.dispatch(&context, message, headers).await;
-        };
+    async fn dispatch_in_words(self: &Arc<Self>, asked: &Asked, token: Bytes) -> Result<Reply> {
         let (progress, words) = Progress::channel();
-        context.progress = Some(progress);
-        let inner = Arc::clone(self);
-        let coming = async move { inner.dispatch(&context, message, headers).await };
+        let (inner, mut asked) = (Arc::clone(self), asked.clone());
+        asked.context.progress = Some(progress);
+        let coming = async move {
+            let asked = &asked;
+            let sent = inner.dispatch(&asked.context, &asked.message, &asked.headers);
+            sent.await
+        };
         tell(coming.boxed(), words, token).await
     }
 }
@@ -209,7 +234,7 @@ impl Steps {
         let mut splice = Splice::new();
         let step = Bytes::from(format!("{:.6}", self.last));
         splice.member(message.bytes(), &members, "progress", step);
-        ReplyItem::Notification(message.spliced(splice))
+        ReplyItem::Notification(message.spliced(&splice))
     }
 }
 

@@ -139,9 +139,9 @@ impl Inner {
             return Ok(empty(&message));
         }
         drop(lease);
-        let work = Work::plain(message);
+        let work = Work::plain(&message);
         let (reply, _) = self
-            .forward(context, &route.server, &route.credential, work)
+            .forward(context, &route.server, &route.credential, &work)
             .await?;
         let response = reply.response().await?;
         if subscribing && response.kind() == Kind::Response {

@@ -1,5 +1,6 @@
 //! Tasks: their ids travel sealed, so that each finds its instance again and nobody reads another's.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -96,7 +97,7 @@ impl Inner {
                 splice.replace(span_of(message.bytes(), raw), quote(&sealed));
             }
         }
-        message.spliced(splice)
+        message.spliced(&splice)
     }
 
     fn seal_task(
@@ -183,8 +184,8 @@ impl Inner {
         };
         let key = lease.key.clone();
         let mut work = Work {
-            name: Some(sealed.t.clone()),
-            ..Work::plain(message.clone())
+            name: Some(Cow::Borrowed(&sealed.t)),
+            ..Work::plain(&message)
         };
         work.edits
             .replace(span_of(message.bytes(), raw), quote(&sealed.t));
@@ -324,7 +325,7 @@ impl Inner {
             cursor = members
                 .get("nextCursor")
                 .and_then(text)
-                .map(std::borrow::Cow::into_owned);
+                .map(Cow::into_owned);
             if cursor.is_none() {
                 break;
             }

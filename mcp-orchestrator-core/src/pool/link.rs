@@ -76,7 +76,7 @@ struct Open {
 
 impl Link {
     /// Sends a request.
-    pub(crate) async fn request(&self, outgoing: Outgoing, caller: &Caller) -> Result<Reply> {
+    pub(crate) async fn request(&self, outgoing: &Outgoing<'_>, caller: &Caller) -> Result<Reply> {
         match self {
             Self::Pipe(pipe) => pipe.request(outgoing).await,
             Self::Http(http) => http.request(outgoing, caller).await,
@@ -202,7 +202,7 @@ impl HttpLink {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn request(&self, outgoing: Outgoing, caller: &Caller) -> Result<Reply> {
+    async fn request(&self, outgoing: &Outgoing<'_>, caller: &Caller) -> Result<Reply> {
         if self.choice.only().unwrap_or(caller.era) == Era::Legacy
             && let session = self.session(caller)
             && session.is_open()

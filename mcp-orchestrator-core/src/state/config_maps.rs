@@ -9,7 +9,7 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Api;
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
+use kube::api::{ListParams, Patch, PatchParams};
 use kube::core::ObjectMeta;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use super::StateStore;
 use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::kubernetes::Access;
-use crate::runtime::kubernetes::errors::{Action, is_absent};
+use crate::runtime::kubernetes::errors::Action;
 use crate::seal::hex;
 
 /// What one ConfigMap may hold, less its metadata.
@@ -85,6 +85,26 @@ impl ConfigMapState {
         format!("{}-kept-{}", self.orchestrator, hex(&digest[..16]))
     }
 
+    /// One without a document.
+    fn map(&self, object: &str) -> ConfigMap {
+        ConfigMap {
+            metadata: ObjectMeta {
+                name: Some(object.to_owned()),
+                labels: Some(self.labels.clone()),
+                owner_references: self.owner.clone().map(|owner| vec![owner]),
+                ..ObjectMeta::default()
+            },
+            ..ConfigMap::default()
+        }
+    }
+
+    async fn apply(&self, object: &str, map: &ConfigMap) -> Result<()> {
+        let params = PatchParams::apply(MANAGER).force();
+        let applied = self.maps().patch(object, &params, &Patch::Apply(map)).await;
+        applied.map_err(|error| self.action("patch", object).error(error))?;
+        Ok(())
+    }
+
     fn may_write(&self) -> Result<()> {
         if self.acts.as_ref().is_none_or(|acts| *acts.borrow()) {
             return Ok(());
@@ -127,34 +147,27 @@ impl StateStore for ConfigMapState {
             return Err(Error::new(ErrorKind::TooLarge, text));
         }
         let object = self.object(name);
-        let map = ConfigMap {
-            metadata: ObjectMeta {
-                name: Some(object.clone()),
-                labels: Some(self.labels.clone()),
-                annotations: Some([(DOCUMENT.to_owned(), name.to_owned())].into()),
-                owner_references: self.owner.clone().map(|owner| vec![owner]),
-                ..ObjectMeta::default()
-            },
-            binary_data: Some([(ENTRY.to_owned(), ByteString(document.into()))].into()),
-            ..ConfigMap::default()
-        };
-        let params = PatchParams::apply(MANAGER).force();
-        let applied = self
-            .maps()
-            .patch(&object, &params, &Patch::Apply(&map))
-            .await;
-        applied.map_err(|error| self.action("patch", &object).error(error))?;
-        Ok(())
+        let mut map = self.map(&object);
+        map.metadata.annotations = Some([(DOCUMENT.to_owned(), name.to_owned())].into());
+        map.binary_data = Some([(ENTRY.to_owned(), ByteString(document.into()))].into());
+        self.apply(&object, &map).await
     }
 
     async fn remove(&self, name: &str) -> Result<()> {
         self.may_write()?;
         let object = self.object(name);
-        match self.maps().delete(&object, &DeleteParams::default()).await {
-            Ok(_) => Ok(()),
-            Err(error) if is_absent(&error) => Ok(()),
-            Err(error) => Err(self.action("delete", &object).error(error)),
+        let found = self.maps().get_opt(&object).await;
+        let found = found.map_err(|error| self.action("get", &object).error(error))?;
+        if found.is_none_or(|map| map.binary_data.is_none()) {
+            return Ok(());
         }
+        // The Role lets nobody delete ConfigMaps: the one that owns everything is among them. What is left is empty, and
+        // the next document of this name stands in it.
+        let mut empty = self.map(&object);
+        if let Some(labels) = &mut empty.metadata.labels {
+            labels.remove(KEPT_BY);
+        }
+        self.apply(&object, &empty).await
     }
 
     async fn names(&self) -> Result<Vec<String>> {

@@ -4,6 +4,8 @@
 //! fields of results, a few error codes. What a server asks of its client does not cross here: requests of a legacy
 //! server and `input_required` of a modern one are answered with an error that says which side speaks what.
 
+use std::borrow::Cow;
+
 use futures_util::StreamExt as _;
 
 use super::handshake::modern_meta;
@@ -14,10 +16,15 @@ use crate::jsonrpc::{Kind, Members, Message, ResultHead, Splice, quote, span_of}
 use crate::protocol::{Era, code, meta, method};
 
 /// Makes a request one of the server's era.
-pub(super) fn request(outgoing: &mut Outgoing, to: Era, version: &str) {
+pub(super) fn request(
+    outgoing: &Outgoing<'_>,
+    edits: &mut Cow<'_, Splice>,
+    to: Era,
+    version: &str,
+) {
     match (outgoing.era, to) {
-        (Era::Modern, Era::Legacy) => strip_meta(&outgoing.message, &mut outgoing.edits),
-        (Era::Legacy, Era::Modern) => add_meta(outgoing, version),
+        (Era::Modern, Era::Legacy) => strip_meta(outgoing.message, edits.to_mut()),
+        (Era::Legacy, Era::Modern) => add_meta(outgoing, edits.to_mut(), version),
         _ => {}
     }
 }
@@ -40,7 +47,7 @@ fn is_modern_key(key: &str) -> bool {
     .contains(&key)
 }
 
-fn add_meta(outgoing: &mut Outgoing, version: &str) {
+fn add_meta(outgoing: &Outgoing<'_>, edits: &mut Splice, version: &str) {
     let Some(client) = outgoing.client.as_deref() else {
         return;
     };
@@ -48,7 +55,7 @@ fn add_meta(outgoing: &mut Outgoing, version: &str) {
     if let Some(level) = &client.log_level {
         members.push_str(&format!(",\"{}\":{}", meta::LOG_LEVEL, quote(level)));
     }
-    insert_meta(&outgoing.message, &mut outgoing.edits, &members);
+    insert_meta(outgoing.message, edits, &members);
 }
 
 /// Writes members into `params._meta`, making what is missing.
@@ -153,10 +160,10 @@ pub(crate) fn modern_result(response: Message, cached: bool) -> Message {
             add("cacheScope", "\"private\"");
         }
         if members.0.is_empty() {
-            return response.spliced(only_member(&span, cached));
+            return response.spliced(&only_member(&span, cached));
         }
     }
-    response.spliced(splice)
+    response.spliced(&splice)
 }
 
 /// For `{}` the three members are written as one text, since each insertion thinks that it stands alone.
@@ -193,7 +200,7 @@ fn legacy_result(response: &Message, place: &Place) -> ReplyItem {
             splice.remove_members(response.bytes(), &meta, |key| key == meta::SERVER_INFO);
         }
     }
-    ReplyItem::Response(response.spliced(splice))
+    ReplyItem::Response(response.spliced(&splice))
 }
 
 fn error_code(response: Message, to: Era, reading: bool) -> Message {
@@ -209,7 +216,7 @@ fn error_code(response: Message, to: Era, reading: bool) -> Message {
     };
     let mut splice = Splice::new();
     splice.member(response.bytes(), &members, "code", new.to_string());
-    response.spliced(splice)
+    response.spliced(&splice)
 }
 
 #[cfg(test)]
@@ -223,21 +230,20 @@ mod tests {
         Message::parse(Bytes::copy_from_slice(text.as_bytes())).unwrap()
     }
 
-    fn outgoing(text: &str, era: Era) -> Outgoing {
+    /// A request as it is sent to the other era.
+    fn sent(message: &Message, from: Era, to: Era, version: &str) -> Message {
         let client = super::super::ClientFacts {
             info: "{\"name\":\"c\"}".into(),
             capabilities: "{}".into(),
             log_level: Some("info".into()),
         };
-        Outgoing {
-            message: message(text),
-            edits: Splice::new(),
-            name: None,
-            headers: http::HeaderMap::new(),
-            party: 1,
-            era,
+        let outgoing = Outgoing {
             client: Some(std::sync::Arc::new(client)),
-        }
+            ..Outgoing::plain(message, 1, from)
+        };
+        let mut edits = Cow::Borrowed(outgoing.edits);
+        request(&outgoing, &mut edits, to, version);
+        message.spliced(&edits)
     }
 
     #[test]
@@ -248,16 +254,13 @@ mod tests {
             r#"{"jsonrpc":"2.0","id":1,"method":"x","params":{"a":1,"_meta":{}}}"#,
             r#"{"jsonrpc":"2.0","id":1,"method":"x","params":{"_meta":{"progressToken":7}}}"#,
         ] {
-            let mut up = outgoing(text, Era::Legacy);
-            request(&mut up, Era::Modern, "2026-07-28");
-            let modern = up.message.spliced(up.edits);
+            let modern = sent(&message(text), Era::Legacy, Era::Modern, "2026-07-28");
             let value: serde_json::Value = serde_json::from_slice(modern.bytes()).unwrap();
             let found = &value["params"]["_meta"];
             assert_eq!(found[meta::PROTOCOL_VERSION], "2026-07-28", "{value}");
             assert_eq!(found[meta::LOG_LEVEL], "info");
-            let mut down = outgoing(std::str::from_utf8(modern.bytes()).unwrap(), Era::Modern);
-            request(&mut down, Era::Legacy, "2025-11-25");
-            let legacy = down.message.spliced(down.edits);
+            let modern = message(std::str::from_utf8(modern.bytes()).unwrap());
+            let legacy = sent(&modern, Era::Modern, Era::Legacy, "2025-11-25");
             let value: serde_json::Value = serde_json::from_slice(legacy.bytes()).unwrap();
             assert!(
                 value["params"]["_meta"]

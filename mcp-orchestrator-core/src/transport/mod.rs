@@ -13,7 +13,7 @@ mod remap;
 mod sse;
 pub(crate) mod streamable;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -29,23 +29,50 @@ use crate::runtime::{Exit, LogSource};
 /// Whose call it is, as far as a shared conversation must tell callers apart.
 pub(crate) type Party = u64;
 
-/// One request on its way to an instance.
+/// One request on its way to an instance. It borrows all that is large: each step of its way would copy it.
 #[derive(Debug)]
-pub(crate) struct Outgoing {
+pub(crate) struct Outgoing<'a> {
     /// The caller's request, as it came.
-    pub(crate) message: Message,
+    pub(crate) message: &'a Message,
     /// What is to change besides id and progress token.
-    pub(crate) edits: Splice,
+    pub(crate) edits: &'a Splice,
     /// The own name of what it asks for, for the header that repeats it.
-    pub(crate) name: Option<String>,
+    pub(crate) name: Option<&'a str>,
     /// Headers that go with it over HTTP.
-    pub(crate) headers: HeaderMap,
+    pub(crate) headers: &'a HeaderMap,
     /// Whose it is.
     pub(crate) party: Party,
     /// The dialect that the caller speaks.
     pub(crate) era: Era,
     /// What a modern server is told of a legacy client.
     pub(crate) client: Option<Arc<ClientFacts>>,
+}
+
+/// For messages that go as they are.
+static NO_EDITS: Splice = Splice::new();
+static NO_HEADERS: LazyLock<HeaderMap> = LazyLock::new(HeaderMap::new);
+
+impl<'a> Outgoing<'a> {
+    /// A message that goes as it is.
+    pub(crate) fn plain(message: &'a Message, party: Party, era: Era) -> Self {
+        Self {
+            message,
+            edits: &NO_EDITS,
+            name: None,
+            headers: &NO_HEADERS,
+            party,
+            era,
+            client: None,
+        }
+    }
+
+    /// The same, for the engine: a modern server is told of us.
+    pub(crate) fn ours(message: &'a Message, party: Party) -> Self {
+        Self {
+            client: Some(Arc::new(ClientFacts::ours())),
+            ..Self::plain(message, party, Era::Legacy)
+        }
+    }
 }
 
 /// What a legacy client said of itself at `initialize`, as raw JSON.

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 
-use super::{Outgoing, progress_token};
+use super::progress_token;
 use crate::call::{Reply, ReplyItem};
 use crate::jsonrpc::{Members, Message, Splice};
 use crate::protocol::method;
@@ -17,13 +17,13 @@ pub(super) struct Remap {
 
 impl Remap {
     /// Gives a request this id, and the same as its progress token where it has one.
-    pub(super) fn begin(outgoing: &mut Outgoing, own: &Bytes) -> Self {
-        let id = outgoing.message.id_bytes().unwrap_or_default();
-        let token = progress_token(&outgoing.message).map(|(span, text)| {
-            outgoing.edits.replace(span, own.clone());
+    pub(super) fn begin(message: &Message, edits: &mut Splice, own: &Bytes) -> Self {
+        let id = message.id_bytes().unwrap_or_default();
+        let token = progress_token(message).map(|(span, text)| {
+            edits.replace(span, own.clone());
             text
         });
-        outgoing.edits.id(&outgoing.message, own.clone());
+        edits.id(message, own.clone());
         Self { id, token }
     }
 
@@ -51,7 +51,7 @@ impl Remap {
         if let Some(token) = &self.token {
             splice.member(message.bytes(), &members, "progressToken", token.clone());
         }
-        message.spliced(splice)
+        message.spliced(&splice)
     }
 }
 
@@ -59,22 +59,13 @@ impl Remap {
 mod tests {
     use super::*;
     use crate::call::own;
-    use crate::protocol::Era;
 
     #[test]
     fn a_reply_bears_the_callers_names_again() {
         let request = br#"{"jsonrpc":"2.0","id":"a","method":"tools/call","params":{"_meta":{"progressToken":"t"}}}"#;
-        let mut outgoing = Outgoing {
-            message: own(Bytes::from_static(request)),
-            edits: Splice::new(),
-            name: None,
-            headers: http::HeaderMap::new(),
-            party: 1,
-            era: Era::Modern,
-            client: None,
-        };
-        let remap = Remap::begin(&mut outgoing, &Bytes::from_static(b"7"));
-        let sent = outgoing.message.spliced(outgoing.edits);
+        let (message, mut edits) = (own(Bytes::from_static(request)), Splice::new());
+        let remap = Remap::begin(&message, &mut edits, &Bytes::from_static(b"7"));
+        let sent = message.spliced(&edits);
         assert_eq!(sent.id(), Some("7"));
         assert_eq!(sent.body(), Some(r#"{"_meta":{"progressToken":7}}"#));
         let told = own(crate::jsonrpc::notification(

@@ -14,7 +14,7 @@ use crate::cluster::space;
 #[ignore = "needs a cluster: .ci/kubernetes runs it"]
 async fn config_maps_keep_the_contract() {
     let space = space("state").await;
-    // The whole contract, which is more than a gateway's Role allows: it never lists or removes.
+    // The whole contract, which is more than a gateway's Role allows: it never lists.
     let access = space.admin.clone();
     let state = ConfigMapState::new(access.clone(), "main", [].into());
     mcp_orchestrator_core::testing::state::suite(&state).await;
@@ -37,6 +37,17 @@ async fn config_maps_keep_the_contract() {
     let left = space.api::<ConfigMap>();
     let selected = ListParams::default().labels("mcp-orchestrator.dev/kept-by=main");
     assert_eq!(left.list(&selected).await.unwrap().items.len(), 1);
+    // All that a gateway does is allowed by its Role.
+    let token = space.account("gateway").await;
+    space.bind_role("gateway", true).await;
+    let own = ConfigMapState::new(space.open_as(&token).await, "own", [].into());
+    for document in ["one", "two"].map(Bytes::from) {
+        own.put("a", document.clone()).await.unwrap();
+        assert_eq!(own.get("a").await.unwrap(), Some(document));
+        own.remove("a").await.unwrap();
+        own.remove("a").await.unwrap();
+        assert_eq!(own.get("a").await.unwrap(), None);
+    }
     space.leave().await;
 }
 

@@ -21,6 +21,8 @@ pub(crate) struct Audit {
 pub(crate) struct Writes {
     /// How often, by resource.
     pub(crate) counts: BTreeMap<String, usize>,
+    /// How often at the most in the name of one instance, which all its objects bear.
+    pub(crate) each: usize,
     /// How many there were at once at the most.
     pub(crate) at_once: usize,
 }
@@ -54,6 +56,7 @@ impl Audit {
         let mut file = std::fs::File::open(&self.file).unwrap();
         file.seek(SeekFrom::Start(self.from)).unwrap();
         let (mut writes, mut edges) = (Writes::default(), Vec::new());
+        let mut names = BTreeMap::new();
         for line in BufReader::new(&file).lines() {
             let line = line.unwrap();
             self.from += line.len() as u64 + 1;
@@ -62,9 +65,15 @@ impl Audit {
                 continue;
             };
             *writes.counts.entry(resource).or_default() += 1;
+            let name = event["objectRef"]["name"].as_str().unwrap_or_default();
+            let own: &mut usize = names.entry(name.to_owned()).or_default();
+            *own += 1;
             edges.push((time(&event, "requestReceivedTimestamp"), 1));
             edges.push((time(&event, "stageTimestamp"), -1));
         }
+        // The Lease and the owner of all have other names.
+        let instances = names.iter().filter(|(name, _)| name.starts_with("mcp-"));
+        writes.each = instances.map(|(_, own)| *own).max().unwrap_or_default();
         edges.sort_unstable();
         let mut now = 0_i32;
         for (_, step) in edges {

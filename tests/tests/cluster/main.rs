@@ -14,6 +14,10 @@ mod cluster;
 #[path = "../../../mcp-orchestrator-core/tests/kubernetes_reach/proxy.rs"]
 mod proxy;
 
+/// As the gateway has it, so that what is measured here is what it would take.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 mod audit;
 mod gateways;
 mod load;

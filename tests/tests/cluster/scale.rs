@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::audit::Audit;
 use crate::stage::{Stage, end, readiness, web};
-use crate::wake::all;
+use crate::wake::{LONG, all};
 
 /// Instances, where MCP_ORCHESTRATOR_TEST_MANY says nothing else.
 const MANY: usize = 2000;
@@ -24,8 +24,10 @@ const MANY: usize = 2000;
 const AT_ONCE: usize = 16 + 16;
 /// The most that a gateway may take more, in KiB.
 const MEMORY: u64 = 64 << 10;
-/// For a gateway that comes back; on this machine everything else runs too.
-const BACK: Duration = Duration::from_secs(60);
+/// For a gateway that comes back.
+const BACK: Duration = Duration::from_secs(5);
+/// How often it may come back to be so quick: on this machine everything else runs too.
+const TRIES: usize = 3;
 
 fn many() -> usize {
     let asked = std::env::var("MCP_ORCHESTRATOR_TEST_MANY").ok();
@@ -70,12 +72,20 @@ async fn gateway(stage: &Stage) -> (u64, Duration) {
     let began = Instant::now();
     let gateway = stage.run("one", None).await;
     while readiness(gateway.address).await.0 != 200 {
-        assert!(began.elapsed() < BACK, "the gateway is not ready");
+        assert!(began.elapsed() < 20 * BACK, "the gateway is not ready");
         sleep(Duration::from_millis(20)).await;
     }
     let (took, takes) = (began.elapsed(), resident(gateway.pid()));
     end(gateway).await;
     (takes, took)
+}
+
+/// How many instances shall run.
+async fn running(stage: &Stage) -> usize {
+    let deployments = stage.space.api::<Deployment>();
+    let listed = deployments.list(&ListParams::default()).await.unwrap();
+    let runs = |it: &&Deployment| it.spec.as_ref().unwrap().replicas == Some(1);
+    listed.items.iter().filter(runs).count()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -90,7 +100,9 @@ async fn two_thousand_instances_start_rest_and_outlive_a_restart() {
     let launches = launches(&stage, &key);
     assert_eq!(launches.len(), many);
     let access = stage.space.open_as(&stage.space.file("gateway")).await;
-    let options = KubernetesOptions::new("stage", key);
+    let mut options = KubernetesOptions::new("stage", key);
+    // How soon so many pods are gone is the cluster's own pace.
+    options.stop_patience = LONG;
     let backend = KubernetesBackend::new(access, options, LogBook::default(), None);
     let mut audit = Audit::here(&stage);
     let at_rest = resident(std::process::id());
@@ -108,35 +120,39 @@ async fn two_thousand_instances_start_rest_and_outlive_a_restart() {
         let (taken, writes) = (resident(std::process::id()), audit.writes());
         let taken = taken.saturating_sub(at_rest);
         eprintln!("{what}: {writes:?}, {taken} KiB more than at rest");
+        assert!(writes.each <= most && writes.at_once <= AT_ONCE);
         // Besides those of the instances: the owner of all.
-        assert!(writes.total() <= most * many + 1 && writes.at_once <= AT_ONCE);
+        assert!(writes.total() <= most * many + 1);
+        assert!(taken <= MEMORY);
         if most > 1 {
             let stop = |key| backend.stop(key, Duration::from_secs(1));
             let stopped = all("stopped", launches.iter().map(|(key, _)| stop(key))).await;
             assert!(stopped.iter().all(Result::is_ok), "{stopped:?}");
             let writes = audit.writes();
             eprintln!("stopped: {writes:?}");
-            assert!(writes.total() <= many && writes.at_once <= AT_ONCE);
+            assert!(writes.each <= 1 && writes.at_once <= AT_ONCE);
+            assert!(writes.total() <= many);
+            assert_eq!(running(&stage).await, 0, "all rest");
         }
     }
     drop(backend);
     audit.writes();
 
     // A gateway comes back to all of them.
-    let (takes, took) = gateway(&stage).await;
-    eprintln!(
-        "a gateway comes back to {many}: ready after {} ms; it takes {takes} KiB, {empty} KiB where there are none",
-        took.as_millis()
-    );
-    assert!(takes.saturating_sub(empty) <= MEMORY);
-    let deployments = stage.space.api::<Deployment>();
-    let listed = deployments.list(&ListParams::default()).await.unwrap();
-    let runs = |it: &&Deployment| it.spec.as_ref().unwrap().replicas == Some(1);
-    assert_eq!(
-        listed.items.iter().filter(runs).count(),
-        many,
-        "none is forgotten"
-    );
+    let mut tries = 0..TRIES;
+    while tries.next().is_some() {
+        let (takes, took) = gateway(&stage).await;
+        eprintln!(
+            "a gateway comes back to {many}: ready after {} ms; it takes {takes} KiB, {empty} KiB where there are none",
+            took.as_millis()
+        );
+        assert!(takes.saturating_sub(empty) <= MEMORY);
+        if took <= BACK {
+            break;
+        }
+        assert!(!tries.is_empty(), "it is never ready within {BACK:?}");
+    }
+    assert_eq!(running(&stage).await, many, "none is forgotten");
     let writes = audit.writes();
     assert!(writes.besides_the_lease().is_empty(), "{writes:?}");
     stage.space.leave().await;

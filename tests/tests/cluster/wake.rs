@@ -15,7 +15,7 @@ use crate::stage::{Stage, becomes, end, image};
 /// Instances that are woken at once.
 const WOKEN: usize = 30;
 /// For all of them, on a small machine.
-const LONG: Duration = Duration::from_mins(15);
+pub(crate) const LONG: Duration = Duration::from_mins(15);
 
 /// Waits for all of them, and says how long that took.
 pub(crate) async fn all<T>(

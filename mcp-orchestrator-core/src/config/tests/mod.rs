@@ -2,6 +2,7 @@
 
 mod auth;
 mod bad;
+mod chart;
 mod docs;
 mod foreign;
 mod good;

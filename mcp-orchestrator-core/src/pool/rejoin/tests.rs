@@ -15,7 +15,7 @@ use super::*;
 use crate::call::own;
 use crate::credential::Credential;
 use crate::id::ServerId;
-use crate::jsonrpc::{Message, Splice, error_response, response};
+use crate::jsonrpc::{Message, error_response, response};
 use crate::protocol::{Era, method};
 use crate::runtime::{
     Endpoint, Instance, InstanceEvent, LaunchSpec, LogLine, LogOptions, Progress, RuntimeBackend,
@@ -197,17 +197,10 @@ async fn acquire(pool: &Arc<Pool>) -> Result<Lease> {
 async fn call(pool: &Arc<Pool>, method: &str) -> Result<String> {
     let lease = acquire(pool).await?;
     let request = crate::jsonrpc::request("1", method, None);
-    let outgoing = Outgoing {
-        message: own(request),
-        edits: Splice::new(),
-        name: None,
-        headers: http::HeaderMap::new(),
-        party: 0,
-        era: Era::Legacy,
-        client: None,
-    };
+    let message = own(request);
+    let outgoing = Outgoing::plain(&message, 0, Era::Legacy);
     let engine = Caller::engine(Era::Legacy);
-    let reply = lease.link.request(outgoing, &engine);
+    let reply = lease.link.request(&outgoing, &engine);
     let answer = reply.await?.response().await?;
     Ok(answer.body().unwrap_or_default().to_owned())
 }

@@ -11,6 +11,7 @@ use kube::{Client, Config};
 use super::choice::{Source, choose};
 use super::client::client;
 use super::errors::{AccessError, Action};
+use super::refusal::Allowed;
 use crate::error::Result;
 
 /// What was named: the rest is found.
@@ -27,13 +28,15 @@ pub struct AccessOptions {
 /// The way to one cluster and one namespace in it.
 ///
 /// Requests wait for an answer for at most 30 seconds and are tried again where the cluster is busy; only watches,
-/// logs and attached streams last. A token that a file holds is read again every minute.
+/// logs and attached streams last. A token that a file holds is read again every minute; a program that hands out
+/// credentials is asked again ahead of their end; and both where the cluster does not know who asks.
 #[derive(Clone)]
 pub struct Access {
     client: Client,
     namespace: Arc<str>,
     inside: bool,
     said: Arc<str>,
+    allowed: Arc<Allowed>,
 }
 
 impl Access {
@@ -66,6 +69,11 @@ impl Access {
     /// What was chosen and why, in one line.
     pub fn said(&self) -> &str {
         &self.said
+    }
+
+    /// What was allowed here before.
+    pub(super) fn allowed(&self) -> &Allowed {
+        &self.allowed
     }
 
     /// Asks the cluster for its version: whether it can be reached at all.
@@ -111,6 +119,7 @@ fn open(options: &AccessOptions) -> Result<Access> {
         namespace,
         inside: matches!(source, Source::Inside),
         said: said.into(),
+        allowed: Arc::default(),
     })
 }
 

@@ -63,7 +63,7 @@ pub async fn attach(
         .stderr(false)
         .max_stdin_buf_size(WAITING)
         .max_stdout_buf_size(WAITING);
-    let attached = pods.attach(pod, &params).await;
+    let attached = access.ask(action, || pods.attach(pod, &params)).await;
     let mut attached = attached.map_err(|error| action.error(error))?;
     let (Some(output), Some(input)) = (attached.stdout(), attached.stdin()) else {
         let text = format!("{action} gave no streams");

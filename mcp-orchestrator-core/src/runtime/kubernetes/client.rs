@@ -3,6 +3,7 @@
 //! kube's own way to TLS would install a crypto provider for the whole process, which a library must not do. Besides,
 //! a request that is no watch and no stream has its time here, and a dead connection is noticed.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -23,7 +24,8 @@ use tower::retry::RetryLayer;
 use tower::{BoxError, Service, ServiceBuilder, ServiceExt as _};
 
 use super::errors::{AccessError, Late, causes};
-use super::tls;
+use super::renewal::{Made, Renewal, is_renewable};
+use super::{exec, tls};
 
 /// How long a request may take; watches and streams only until they begin.
 const ANSWER: Duration = Duration::from_secs(30);
@@ -137,7 +139,34 @@ where
     C::Future: Send + 'static,
     C::Error: Into<BoxError>,
 {
+    let namespace = config.default_namespace.clone();
+    let renewable = is_renewable(&config.auth_info);
+    let renewal = Renewal::new(renewable, move || made(connector.clone(), config.clone()))?;
+    let renewal = Arc::new(renewal);
+    let bounded = tower::service_fn(move |request: Request<Body>| {
+        let renewal = Arc::clone(&renewal);
+        async move {
+            let lasts = lasts(&request);
+            let asked = answer(renewal.send(request), lasts);
+            let late = || BoxError::from(Late(ANSWER));
+            tokio::time::timeout(ANSWER, asked)
+                .await
+                .unwrap_or_else(|_| Err(late()))
+        }
+    });
+    Ok(Client::new(bounded, namespace))
+}
+
+/// A way to send with the credentials that there are now.
+fn made<C>(connector: C, mut config: Config) -> Result<Made, AccessError>
+where
+    C: Service<Uri> + Clone + Send + Sync + 'static,
+    C::Response: Connection + Read + Write + Send + Unpin + 'static,
+    C::Future: Send + 'static,
+    C::Error: Into<BoxError>,
+{
     let wrong = |error: kube::Error| AccessError::Credentials(causes(&error));
+    let until = exec::ask(&mut config.auth_info)?;
     let auth = config.auth_layer().map_err(wrong)?;
     let tls = tls::config(&config)?;
     let connector = https(connector, tls, config.tls_server_name.as_deref())?;
@@ -150,19 +179,8 @@ where
         .layer(config.extra_headers_layer().map_err(wrong)?)
         .map_err(BoxError::from)
         .service(hyper);
-    let service = service.boxed_clone();
-    let bounded = tower::service_fn(move |request: Request<Body>| {
-        let service = service.clone();
-        async move {
-            let lasts = lasts(&request);
-            let asked = answer(service.oneshot(request), lasts);
-            let late = || BoxError::from(Late(ANSWER));
-            tokio::time::timeout(ANSWER, asked)
-                .await
-                .unwrap_or_else(|_| Err(late()))
-        }
-    });
-    Ok(Client::new(bounded, config.default_namespace))
+    let sender = service.boxed_clone();
+    Ok(Made { sender, until })
 }
 
 /// Whether the answer is a stream that goes on.

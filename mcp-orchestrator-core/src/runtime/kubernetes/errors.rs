@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::refusal::{Refusal, Right, is_for_want_of_a_right};
 use crate::error::{Error, ErrorKind};
 
 /// When to try again where the cluster says nothing of it.
@@ -97,8 +98,15 @@ impl<'a> Action<'a> {
         )
     }
 
+    /// What is needed for it.
+    pub(super) fn right(&self) -> Right {
+        (self.verb, self.group, self.resource)
+    }
+
     /// The cluster's refusal, in our words.
-    pub(crate) fn error(&self, error: kube::Error) -> Error {
+    pub(crate) fn error(&self, refusal: impl Into<Refusal>) -> Error {
+        let Refusal { error, allowed } = refusal.into();
+        let for_want_of_a_right = is_for_want_of_a_right(&error);
         let kube::Error::Api(status) = error else {
             return self.unanswered(&error);
         };
@@ -113,7 +121,12 @@ impl<'a> Action<'a> {
                 ": the cluster does not know who asks; see to the kubeconfig's credentials"
                     .to_owned(),
             ),
-            403 if status.reason == "Forbidden" && !said.contains("exceeded quota") => (
+            403 if for_want_of_a_right && allowed => (
+                ErrorKind::Unavailable,
+                ", though a review of the rights allows it: the API server may have come back just now"
+                    .to_owned(),
+            ),
+            403 if for_want_of_a_right => (
                 ErrorKind::Config,
                 format!(": the Role needs the rule {}", self.rule()),
             ),
@@ -126,7 +139,7 @@ impl<'a> Action<'a> {
             kind,
             format!("{self} was refused with {}{help}: {said}", status.code),
         );
-        let waits = matches!(status.code, 429 | 500..);
+        let waits = matches!(status.code, 429 | 500..) || allowed;
         let after = status.details.as_ref().map(|d| d.retry_after_seconds);
         match after.filter(|seconds| *seconds > 0) {
             Some(seconds) if waits => new.with_retry_after(Duration::from_secs(seconds.into())),
@@ -194,10 +207,15 @@ pub(crate) fn is_conflict(error: &kube::Error) -> bool {
 mod tests {
     use super::*;
 
+    const SAID: &str = "pods is forbidden: User \"a\" cannot list resource \"pods\"";
+
+    fn status(code: u16, reason: &str, said: &str) -> kube::Error {
+        let status = kube::core::Status::failure(said, reason).with_code(code);
+        kube::Error::Api(status.boxed())
+    }
+
     fn refused(code: u16, reason: &str) -> Error {
-        let status = kube::core::Status::failure("pods is refused", reason).with_code(code);
-        let action = Action::new("list", "pods", "team");
-        action.error(kube::Error::Api(status.boxed()))
+        Action::new("list", "pods", "team").error(status(code, reason, SAID))
     }
 
     #[test]
@@ -208,6 +226,27 @@ mod tests {
         assert!(text.starts_with("kubernetes: list pods in namespace team "));
         let rule = r#"{apiGroups: [""], resources: ["pods"], verbs: ["list"]}"#;
         assert!(text.contains(rule), "{text}");
+    }
+
+    #[test]
+    fn a_rule_is_named_only_where_it_is_missing() {
+        let action = Action::new("list", "pods", "team");
+        let allowed = Refusal {
+            error: status(403, "Forbidden", SAID),
+            allowed: true,
+        };
+        let error = action.error(allowed);
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert!(error.retry_after().is_some());
+        assert!(!error.to_string().contains("the Role needs"), "{error}");
+        for said in [
+            "pods \"a\" is forbidden: exceeded quota: compute",
+            "admission webhook \"x\" denied the request",
+        ] {
+            let error = action.error(status(403, "Forbidden", said));
+            assert_eq!(error.kind(), ErrorKind::StartFailed);
+            assert!(!error.to_string().contains("the Role needs"), "{error}");
+        }
     }
 
     #[test]

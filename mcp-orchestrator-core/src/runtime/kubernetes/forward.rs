@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use async_trait::async_trait;
+use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use futures_util::{FutureExt as _, TryFutureExt as _};
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::Portforwarder;
@@ -66,11 +66,12 @@ impl Connect for ByForward {
         let namespace = self.access.namespace();
         let pods: Api<Pod> = Api::namespaced(self.access.client().clone(), namespace);
         let ports = [self.port];
-        let forward = pods.portforward(&self.pod, &ports).map_err(|error| {
-            let action = Action::new("create", "pods/portforward", namespace).on(&self.pod);
-            io::Error::other(action.error(error))
-        });
-        let mut forwarder = forward.await?;
+        let action = Action::new("create", "pods/portforward", namespace).on(&self.pod);
+        let forward = self
+            .access
+            .ask(action, || pods.portforward(&self.pod, &ports));
+        let forward = forward.await;
+        let mut forwarder = forward.map_err(|refusal| io::Error::other(action.error(refusal)))?;
         let gone = || io::Error::other("the port-forward has no stream for its port");
         let stream = forwarder.take_stream(self.port).ok_or_else(gone)?;
         let refused = forwarder.take_error(self.port).ok_or_else(gone)?;

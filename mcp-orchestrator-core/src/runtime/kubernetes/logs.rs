@@ -158,11 +158,10 @@ impl Shared {
     ) -> Result<BoxStream<'static, Result<LogLine>>> {
         let namespace = self.access.namespace();
         let pods: Api<Pod> = Api::namespaced(self.access.client().clone(), namespace);
-        let opened = pods.log_stream(pod, &params).await;
-        let reader = opened.map_err(|error| {
-            let action = Action::new("get", "pods/log", namespace);
-            self.about(key, action.on(pod).error(error))
-        })?;
+        let action = Action::new("get", "pods/log", namespace).on(pod);
+        let opened = self.access.ask(action, || pods.log_stream(pod, &params));
+        let reader = opened.await;
+        let reader = reader.map_err(|refusal| self.about(key, action.error(refusal)))?;
         let run = self.runs.find(key.name()).and_then(|run| run.launch());
         // Where nothing is known of it, lines of the protocol are none that anybody looks for.
         let stdio = run.is_none_or(|launch| port_of(&launch.server).is_none());

@@ -37,12 +37,15 @@ impl Shared {
             .owner
             .reference(&self.access, &self.options.orchestrator)
             .await?;
+        let deployment = self.in_place(run, progress).await?;
+        // The objects are large: those alone have them who are about to write them.
+        let _turn = self.writes.turn_to_make().await?;
         let (options, inside) = (&self.options, self.access.is_inside());
         let failed = |failed: Failed| failed.of(key.server());
         let rendering = Rendering::new(key, launch, options, inside, owner).map_err(failed)?;
         let values = rendering.values_digest();
         let objects = rendering.objects().map_err(failed)?;
-        let Some(deployment) = self.in_place(run, progress).await? else {
+        let Some(deployment) = deployment else {
             progress.report("writing the objects");
             self.write(key, &objects, Force::No).await?;
             return Ok(Placed::Now);

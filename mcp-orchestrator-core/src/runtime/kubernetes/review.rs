@@ -14,6 +14,7 @@ use kube::core::ObjectMeta;
 
 use super::access::Access;
 use super::errors::{AccessError, Action, is_absent};
+use super::refusal::Right;
 use crate::error::Result;
 
 /// Questions at once.
@@ -165,7 +166,7 @@ pub async fn review(access: &Access) -> Result<Vec<Denied>> {
         .flat_map(|rule| rule.verbs.iter().map(move |verb| (rule, *verb)))
         .collect();
     let asked = futures_util::stream::iter(needed)
-        .map(|(rule, verb)| ask(access, rule, verb))
+        .map(|(rule, verb)| may(access, (verb, rule.group, rule.resource)))
         .buffered(AT_ONCE);
     let answers: Vec<Option<Denied>> = asked.try_collect().await?;
     let denied: Vec<Denied> = answers.into_iter().flatten().collect();
@@ -176,15 +177,17 @@ pub async fn review(access: &Access) -> Result<Vec<Denied>> {
     Ok(denied)
 }
 
-async fn ask(access: &Access, rule: &'static Rule, verb: &'static str) -> Result<Option<Denied>> {
-    let (resource, subresource) = match rule.resource.split_once('/') {
+/// Asks the cluster whether this may be done here; answers how it may not.
+pub(super) async fn may(access: &Access, right: Right) -> Result<Option<Denied>> {
+    let (verb, group, named) = right;
+    let (resource, subresource) = match named.split_once('/') {
         Some((resource, subresource)) => (resource, Some(subresource.to_owned())),
-        None => (rule.resource, None),
+        None => (named, None),
     };
     let question = SelfSubjectAccessReview {
         spec: SelfSubjectAccessReviewSpec {
             resource_attributes: Some(ResourceAttributes {
-                group: Some(rule.group.to_owned()),
+                group: Some(group.to_owned()),
                 namespace: Some(access.namespace().to_owned()),
                 resource: Some(resource.to_owned()),
                 subresource,
@@ -204,8 +207,8 @@ async fn ask(access: &Access, rule: &'static Rule, verb: &'static str) -> Result
     let status = answer.status.unwrap_or_default();
     let denied = Denied {
         verb,
-        resource: rule.resource,
-        group: rule.group,
+        resource: named,
+        group,
         namespace: access.namespace().to_owned(),
         reason: status.reason.filter(|reason| !reason.is_empty()),
     };

@@ -50,6 +50,12 @@ impl Shared {
     }
 
     /// Waits for its end, and sees to it that this grace counts and no longer one of the pod's own.
+    ///
+    /// The grace that the kubelet sees first counts: once it waits for the end of a container, it takes up no shorter one
+    /// (its `SyncTerminatingPod` ignores that it is cancelled). That one cannot be made to be ours for sure. A ReplicaSet
+    /// whose replicas go to none deletes the pod with the pod's own grace; a pod that is deleted before that gets a
+    /// successor, which would run beside it; and a pod's own grace cannot be changed. So the deletion follows the scale at
+    /// once, and comes before the kubelet has begun in most cases.
     async fn come_to_its_end(
         self: &Arc<Self>,
         key: &InstanceKey,

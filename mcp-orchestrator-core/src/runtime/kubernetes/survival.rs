@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
@@ -17,14 +17,16 @@ use crate::seal::StateKey;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What the server says.
-enum Answer {
+pub(super) enum Answer {
     Whole(u16, Value),
     /// Events of a watch, which goes on after them.
     Watch(Vec<Value>),
 }
 
 /// An API server that says what `answer` says of a path with its query.
-async fn server(answer: impl Fn(&str) -> Answer + Send + Sync + 'static) -> (JoinSet<()>, String) {
+pub(super) async fn server(
+    answer: impl Fn(&str) -> Answer + Send + Sync + 'static,
+) -> (JoinSet<()>, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     let (mut serving, answer) = (JoinSet::new(), Arc::new(answer));
@@ -43,11 +45,19 @@ async fn converse(stream: TcpStream, answer: &(impl Fn(&str) -> Answer + Sync)) 
     let (reader, mut writer) = stream.into_split();
     let mut lines = BufReader::new(reader).lines();
     while let Ok(Some(first)) = lines.next_line().await {
-        while lines
-            .next_line()
-            .await
-            .is_ok_and(|line| line.is_some_and(|line| !line.is_empty()))
-        {}
+        let mut length = 0;
+        while let Ok(Some(line)) = lines.next_line().await
+            && !line.is_empty()
+        {
+            let told = line
+                .split_once(": ")
+                .filter(|(name, _)| *name == "content-length");
+            length = told.map_or(length, |(_, told)| told.parse().unwrap());
+        }
+        let mut body = vec![0; length];
+        if lines.get_mut().read_exact(&mut body).await.is_err() {
+            return;
+        }
         let path = first.split(' ').nth(1).unwrap_or_default();
         let said = match answer(path) {
             Answer::Whole(status, body) => {
@@ -72,12 +82,12 @@ async fn converse(stream: TcpStream, answer: &(impl Fn(&str) -> Answer + Sync)) 
     }
 }
 
-fn list(items: &[Value]) -> Answer {
+pub(super) fn list(items: &[Value]) -> Answer {
     let list = json!({ "apiVersion": "v1", "kind": "List", "metadata": { "resourceVersion": "1" }, "items": items });
     Answer::Whole(200, list)
 }
 
-fn status(code: u16, reason: &str) -> Value {
+pub(super) fn status(code: u16, reason: &str) -> Value {
     json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
         "code": code, "reason": reason, "message": "not now" })
 }
@@ -90,7 +100,7 @@ fn deployment(name: &str) -> Value {
     })
 }
 
-async fn backend(address: &str) -> KubernetesBackend {
+pub(super) async fn backend(address: &str) -> KubernetesBackend {
     let config = json!({
         "apiVersion": "v1", "kind": "Config", "current-context": "a",
         "clusters": [{ "name": "a", "cluster": { "server": address } }],

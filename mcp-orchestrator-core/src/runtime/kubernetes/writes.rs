@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
 use super::access::Access;
-use super::errors::{Action, is_absent};
+use super::errors::Action;
 use super::facts::DeploymentFacts;
+use super::refusal::{Next, Refusal, Settling};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Writes at once.
@@ -41,6 +42,8 @@ pub(super) struct Writes {
     access: Access,
     manager: String,
     slots: Semaphore,
+    /// For those who make what they are about to write.
+    makers: Semaphore,
     /// Whether this process is the one that acts; none: there is no other.
     held: Option<watch::Receiver<bool>>,
 }
@@ -78,6 +81,7 @@ impl Writes {
             access,
             manager,
             slots: Semaphore::new(AT_ONCE),
+            makers: Semaphore::new(AT_ONCE),
             held,
         }
     }
@@ -92,14 +96,12 @@ impl Writes {
         let name = object["metadata"]["name"].as_str().unwrap_or_default();
         let mut params = PatchParams::apply(&self.manager).validation_strict();
         params.force = force == Force::Yes;
-        let _turn = self.turn().await?;
-        let applied = self
-            .api(kind)
-            .patch(name, &params, &Patch::Apply(object))
-            .await;
-        applied.map_err(|error| match &error {
+        let (api, action) = (self.api(kind), self.action("patch", kind).on(name));
+        let object = Patch::Apply(object);
+        let applied = self.ask(action, || api.patch(name, &params, &object));
+        applied.await?.map_err(|refusal| match &refusal.error {
             kube::Error::Api(status) if status.code == 409 => taken(kind, name, &status.message),
-            _ => self.action("patch", kind).on(name).error(error),
+            _ => action.error(refusal),
         })
     }
 
@@ -139,15 +141,13 @@ impl Writes {
 
     async fn merge(&self, name: &str, patch: &Value) -> Result<Option<DeploymentFacts>> {
         let params = PatchParams::apply(&self.manager);
-        let _turn = self.turn().await?;
-        let merged = self
-            .api(Kind::Deployment)
-            .patch(name, &params, &Patch::Merge(patch))
-            .await;
-        match merged {
+        let action = self.action("patch", Kind::Deployment).on(name);
+        let (api, patch) = (self.api(Kind::Deployment), Patch::Merge(patch));
+        let merged = self.ask(action, || api.patch(name, &params, &patch));
+        match merged.await? {
             Ok(merged) => self.facts(merged).map(Some),
-            Err(error) if is_absent(&error) => Ok(None),
-            Err(error) => Err(self.action("patch", Kind::Deployment).on(name).error(error)),
+            Err(refusal) if refusal.is_absent() => Ok(None),
+            Err(refusal) => Err(action.error(refusal)),
         }
     }
 
@@ -178,17 +178,38 @@ impl Writes {
     }
 
     async fn delete_by(&self, kind: Kind, name: &str, params: &DeleteParams) -> Result<()> {
-        let _turn = self.turn().await?;
-        match self.api(kind).delete(name, params).await {
+        let (api, action) = (self.api(kind), self.action("delete", kind).on(name));
+        match self.ask(action, || api.delete(name, params)).await? {
             Ok(_) => Ok(()),
-            Err(error) if is_absent(&error) => Ok(()),
+            Err(refusal) if refusal.is_absent() => Ok(()),
             // Another object of this name stands there now.
-            Err(kube::Error::Api(status))
-                if status.code == 409 && params.preconditions.is_some() =>
-            {
-                Ok(())
+            Err(refusal) if refusal.is_conflict() && params.preconditions.is_some() => Ok(()),
+            Err(refusal) => Err(action.error(refusal)),
+        }
+    }
+
+    /// Asks once it may, in its turn; and in another turn again where a refusal may pass.
+    async fn ask<T, F>(&self, action: Action<'_>, ask: impl Fn() -> F) -> Result<Result<T, Refusal>>
+    where
+        F: Future<Output = Result<T, kube::Error>>,
+    {
+        let mut settling = Settling::new(&self.access, action);
+        loop {
+            let asked = {
+                let _turn = self.turn().await?;
+                ask().await
+            };
+            match asked {
+                Ok(done) => {
+                    settling.done();
+                    return Ok(Ok(done));
+                }
+                Err(error) => {
+                    if let Next::Refused(refusal) = settling.refused(error).await {
+                        return Ok(Err(refusal));
+                    }
+                }
             }
-            Err(error) => Err(self.action("delete", kind).on(name).error(error)),
         }
     }
 
@@ -216,6 +237,12 @@ impl Writes {
                 .map_err(|_| closed())?;
         }
         Ok(())
+    }
+
+    /// Waits for the turn to make objects that are written then. Whoever has it waits for no instance.
+    pub(super) async fn turn_to_make(&self) -> Result<SemaphorePermit<'_>> {
+        self.wait_until_held().await?;
+        self.makers.acquire().await.map_err(|_| closed())
     }
 
     /// Waits until this process may act, and for its turn.

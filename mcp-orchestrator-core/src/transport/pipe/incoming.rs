@@ -141,7 +141,7 @@ impl Incoming {
         };
         let mut splice = Splice::new();
         splice.member(message.bytes(), &members, "progressToken", token);
-        let message = message.spliced(splice);
+        let message = message.spliced(&splice);
         if !self
             .shared
             .pending

@@ -9,6 +9,7 @@ mod pending;
 mod tests;
 mod writer;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -184,21 +185,27 @@ impl Pipe {
     ///
     /// # Cancel safety
     /// Dropping the future, or the reply, cancels the request at the instance.
-    pub(crate) async fn request(&self, outgoing: Outgoing) -> Result<Reply> {
-        let (call_era, method) = (outgoing.era, outgoing.message.method().to_owned());
+    pub(crate) async fn request(&self, outgoing: &Outgoing<'_>) -> Result<Reply> {
         let reply = self.send(outgoing).await?;
         Ok(era::reply(
             reply,
             self.hello.era,
-            call_era,
-            &method,
+            outgoing.era,
+            outgoing.message.method(),
             &self.shared.place,
         ))
     }
 
     /// Sends a request as it is, apart from ids and eras.
-    async fn send(&self, mut outgoing: Outgoing) -> Result<Reply> {
-        let message = &outgoing.message;
+    async fn send(&self, outgoing: &Outgoing<'_>) -> Result<Reply> {
+        let (line, first, guard) = self.prepare(outgoing)?;
+        self.line(line).await?;
+        self.first(first, guard).await
+    }
+
+    /// The line of a request, where its answer is awaited, and who cancels it.
+    fn prepare(&self, outgoing: &Outgoing<'_>) -> Result<(Bytes, oneshot::Receiver<First>, Guard)> {
+        let message = outgoing.message;
         let client_id = message
             .id_bytes()
             .ok_or_else(|| Error::new(ErrorKind::Internal, "a request without an id"))?;
@@ -215,14 +222,14 @@ impl Pipe {
             armed: true,
         };
         let own = Bytes::from(id.to_string());
+        let mut edits = outgoing.edits.clone();
         if let Some((span, _)) = token {
-            outgoing.edits.replace(span, own.clone());
+            edits.replace(span, own.clone());
         }
-        outgoing.edits.id(&outgoing.message, own);
-        era::request(&mut outgoing, self.hello.era, &self.hello.version);
-        let line = outgoing.edits.apply_line(outgoing.message.bytes());
-        self.line(line).await?;
-        self.first(first, guard).await
+        edits.id(message, own);
+        let mut edits = Cow::Owned(edits);
+        era::request(outgoing, &mut edits, self.hello.era, &self.hello.version);
+        Ok((edits.apply_line(message.bytes()), first, guard))
     }
 
     async fn first(&self, first: oneshot::Receiver<First>, mut guard: Guard) -> Result<Reply> {
@@ -277,16 +284,8 @@ impl fmt::Debug for Pipe {
 
 impl handshake::Wire for Pipe {
     async fn exchange(&self, message: Message) -> Result<Message> {
-        let outgoing = Outgoing {
-            message,
-            edits: crate::jsonrpc::Splice::new(),
-            name: None,
-            headers: http::HeaderMap::new(),
-            party: 0,
-            era: self.hello.era,
-            client: None,
-        };
-        self.send(outgoing).await?.response().await
+        let outgoing = Outgoing::plain(&message, 0, self.hello.era);
+        self.send(&outgoing).await?.response().await
     }
 
     async fn tell(&self, notification: Message) -> Result<()> {

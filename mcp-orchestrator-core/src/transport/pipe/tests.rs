@@ -11,7 +11,7 @@ use super::{Ask, Opened, Options, Pipe};
 use crate::call::own;
 use crate::error::ErrorKind;
 use crate::id::ServerId;
-use crate::jsonrpc::{Members, Message, Splice, error_response, response};
+use crate::jsonrpc::{Members, Message, error_response, response};
 use crate::protocol::{Era, method};
 use crate::runtime::Exit;
 use crate::server::EraChoice;
@@ -84,17 +84,9 @@ fn kept() -> Joined {
     Joined { kept: Some(kept) }
 }
 
-fn call() -> Outgoing {
+fn call() -> Message {
     let request = br#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"x","_meta":{"progressToken":"t"}}}"#;
-    Outgoing {
-        message: own(Bytes::from_static(request)),
-        edits: Splice::new(),
-        name: None,
-        headers: http::HeaderMap::new(),
-        party: 1,
-        era: Era::Legacy,
-        client: None,
-    }
+    own(Bytes::from_static(request))
 }
 
 #[tokio::test]
@@ -112,7 +104,9 @@ async fn a_second_handshake_that_is_refused_means_that_there_was_a_first() {
         panic!("what was kept is used");
     };
     assert_eq!(pipe.hello().version, "2025-06-18");
-    let asked = pipe.request(call());
+    let message = call();
+    let outgoing = Outgoing::plain(&message, 1, Era::Legacy);
+    let asked = pipe.request(&outgoing);
     let play = async {
         let request = program.next().await;
         assert_eq!(request.method(), "tools/call");
@@ -185,7 +179,9 @@ async fn a_lost_connection_fails_what_is_in_flight_and_lets_both_ends_go() {
         // The writing end is let go, though the pipe is still there.
         assert!(program.lines.next_line().await.unwrap().is_none());
     };
-    let (reply, ()) = tokio::join!(pipe.request(call()), play);
+    let message = call();
+    let outgoing = Outgoing::plain(&message, 1, Era::Legacy);
+    let (reply, ()) = tokio::join!(pipe.request(&outgoing), play);
     let error = reply.map(drop).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     let text = error.to_string();

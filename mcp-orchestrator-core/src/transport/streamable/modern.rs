@@ -1,5 +1,6 @@
 //! Stateless calls of the modern era to an HTTP server.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -51,13 +52,14 @@ impl Modern {
     ///
     /// # Cancel safety
     /// Dropping the future, or the reply, closes the stream, which cancels the request.
-    pub(crate) async fn request(&self, mut outgoing: Outgoing) -> Result<Reply> {
-        era::request(&mut outgoing, Era::Modern, version::LATEST_MODERN);
-        let mut extra = headers(outgoing.message.method(), outgoing.name.as_deref());
-        for (name, value) in &outgoing.headers {
+    pub(crate) async fn request(&self, outgoing: &Outgoing<'_>) -> Result<Reply> {
+        let mut edits = Cow::Borrowed(outgoing.edits);
+        era::request(outgoing, &mut edits, Era::Modern, version::LATEST_MODERN);
+        let mut extra = headers(outgoing.message.method(), outgoing.name);
+        for (name, value) in outgoing.headers {
             extra.push(name, value);
         }
-        let body = std::mem::take(&mut outgoing.edits).apply(outgoing.message.bytes());
+        let body = edits.apply(outgoing.message.bytes());
         let reply = self.post(&body, &extra).await?;
         Ok(era::reply(
             reply,
@@ -73,8 +75,8 @@ impl Modern {
         let mut again = false;
         loop {
             let exchange = self.http.exchange(Verb::Post, body, lines).await?;
-            let status = exchange.head.status;
-            let reply = match self.http.answer(exchange, None).await? {
+            let (status, mut exchange) = (exchange.head.status, Some(exchange));
+            let reply = match self.http.answer(&mut exchange, None).await? {
                 Answer::Reply(reply) => reply,
                 Answer::NotFound(Some(response)) => Reply::ready(response),
                 Answer::NotFound(None) => return Err(self.http.status(status)),

@@ -34,36 +34,63 @@ pub(super) enum Answer {
 
 impl Http {
     /// Reads the answer to a request. `conversation` is the legacy session that it belongs to.
+    ///
+    /// The exchange is borrowed, so that it does not stand in the future of each call twice.
     pub(super) async fn answer(
         self: &Arc<Self>,
-        mut exchange: Exchange,
-        conversation: Option<Arc<Conversation>>,
+        exchange: &mut Option<Exchange>,
+        conversation: Option<&Arc<Conversation>>,
     ) -> Result<Answer> {
+        let Some(response) = exchange else {
+            return Err(Error::new(ErrorKind::Internal, "an answer was read twice"));
+        };
+        let status = response.head.status;
+        if !response.is_json() || matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
+        {
+            return Box::pin(self.other_answer(exchange.take(), conversation)).await;
+        }
+        let body = response.whole(self.message_bytes).await;
+        let body = body.map_err(|error| self.placed(error))?;
+        let message = Message::parse(body).ok().filter(Message::is_response);
+        self.answered(status, message)
+    }
+
+    /// What is no plain JSON: a stream of events, a demand for another credential, nothing at all.
+    async fn other_answer(
+        self: &Arc<Self>,
+        exchange: Option<Exchange>,
+        conversation: Option<&Arc<Conversation>>,
+    ) -> Result<Answer> {
+        let Some(mut exchange) = exchange else {
+            return Err(Error::new(ErrorKind::Internal, "an answer was read twice"));
+        };
         let status = exchange.head.status;
         if status.is_success() && exchange.is_events() {
-            let events = Events::new(Arc::clone(self), exchange, conversation);
-            return Ok(Answer::Reply(Box::pin(events.into_reply()).await?));
+            let events = Events::new(Arc::clone(self), exchange, conversation.cloned());
+            return Ok(Answer::Reply(events.into_reply().await?));
         }
         if status == StatusCode::UNAUTHORIZED {
-            Box::pin(exchange.drain()).await;
+            exchange.drain().await;
             return Err(self.status(status));
         }
         if status == StatusCode::FORBIDDEN
             && let Some(challenge) = demanded(&exchange)
         {
-            Box::pin(exchange.drain()).await;
+            exchange.drain().await;
             return Err(self.insufficient(challenge));
         }
-        let message = if exchange.is_json() {
-            let body = exchange
-                .whole(self.message_bytes)
-                .await
-                .map_err(|error| self.placed(error))?;
-            Message::parse(body).ok().filter(Message::is_response)
-        } else {
-            Box::pin(exchange.drain()).await;
-            None
-        };
+        if !exchange.is_json() {
+            exchange.drain().await;
+            return self.answered(status, None);
+        }
+        let body = exchange.whole(self.message_bytes).await;
+        let body = body.map_err(|error| self.placed(error))?;
+        let message = Message::parse(body).ok().filter(Message::is_response);
+        self.answered(status, message)
+    }
+
+    /// What a whole body means.
+    fn answered(&self, status: StatusCode, message: Option<Message>) -> Result<Answer> {
         match message {
             _ if status == StatusCode::NOT_FOUND => Ok(Answer::NotFound(message)),
             Some(response) => Ok(Answer::Reply(Reply::ready(response))),

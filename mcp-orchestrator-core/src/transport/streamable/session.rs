@@ -1,5 +1,6 @@
 //! A session of the legacy era with an HTTP server.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -112,16 +113,8 @@ impl Session {
     ///
     /// # Cancel safety
     /// Dropping the future, or the reply, cancels the request at the server.
-    pub(crate) async fn request(&self, mut outgoing: Outgoing) -> Result<Reply> {
-        let (id, remap) = if self.shared {
-            let own = Bytes::from(self.next_id.fetch_add(1, Ordering::Relaxed).to_string());
-            let remap = Remap::begin(&mut outgoing, &own);
-            (own, Some(remap))
-        } else {
-            (outgoing.message.id_bytes().unwrap_or_default(), None)
-        };
-        era::request(&mut outgoing, Era::Legacy, "");
-        let body = std::mem::take(&mut outgoing.edits).apply(outgoing.message.bytes());
+    pub(crate) async fn request(&self, outgoing: &Outgoing<'_>) -> Result<Reply> {
+        let (body, id, remap) = self.prepare(outgoing);
         let mut reply = self.post(body, id).await?;
         if let Some(remap) = remap {
             reply = remap.reply(reply);
@@ -135,6 +128,20 @@ impl Session {
         ))
     }
 
+    /// The body of a request, its id in there, and what its caller called it where that is another.
+    fn prepare(&self, outgoing: &Outgoing<'_>) -> (Bytes, Bytes, Option<Remap>) {
+        let (message, mut edits) = (outgoing.message, Cow::Borrowed(outgoing.edits));
+        let (id, remap) = if self.shared {
+            let own = Bytes::from(self.next_id.fetch_add(1, Ordering::Relaxed).to_string());
+            let remap = Remap::begin(message, edits.to_mut(), &own);
+            (own, Some(remap))
+        } else {
+            (message.id_bytes().unwrap_or_default(), None)
+        };
+        era::request(outgoing, &mut edits, Era::Legacy, "");
+        (edits.apply(message.bytes()), id, remap)
+    }
+
     async fn post(&self, body: Bytes, id: Bytes) -> Result<Reply> {
         let mut again = false;
         loop {
@@ -144,15 +151,11 @@ impl Session {
                 conversation: Arc::clone(&conversation),
                 id: id.clone(),
             };
-            let answer = match self
-                .http
-                .exchange(Verb::Post, &body, conversation.lines())
-                .await
-            {
+            let sent = self.http.exchange(Verb::Post, &body, conversation.lines());
+            let answer = match sent.await {
                 Ok(exchange) => {
-                    self.http
-                        .answer(exchange, Some(Arc::clone(&conversation)))
-                        .await
+                    let mut exchange = Some(exchange);
+                    self.http.answer(&mut exchange, Some(&conversation)).await
                 }
                 Err(error) => Err(error),
             };
@@ -253,7 +256,7 @@ impl Session {
         let exchange = self.http.exchange(Verb::Post, &body, &none).await?;
         let id = exchange.head.field(&SESSION_ID);
         let status = exchange.head.status;
-        let response = match self.http.answer(exchange, None).await? {
+        let response = match self.http.answer(&mut Some(exchange), None).await? {
             Answer::Reply(reply) => reply.response().await?,
             Answer::NotFound(Some(response)) => response,
             Answer::NotFound(None) => return Err(self.http.status(status)),
