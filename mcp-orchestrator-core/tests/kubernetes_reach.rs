@@ -27,5 +27,7 @@ mod pods;
 mod proxy;
 #[path = "kubernetes_reach/renewed.rs"]
 mod renewed;
+#[path = "kubernetes_reach/secrets.rs"]
+mod secrets;
 #[path = "kubernetes_reach/state.rs"]
 mod state;

@@ -13,6 +13,7 @@ CACHE=${MCPO_CACHE:-$HOME/.cache/mcp-orchestrator-tests}
 WORK=$(mktemp -d "${TMPDIR:-/tmp}/mcpo-suite.XXXXXX")
 STARTED=()
 AT_END=:
+WATCHED=()
 PASSED=0
 FAILED=0
 
@@ -75,7 +76,7 @@ descendants() {
 }
 
 # start NAME COMMAND..: starts a program of ours, waits until it says where it listens.
-# Sets URL (what it printed) and PID. Its stderr goes to $WORK/NAME.log.
+# Sets URL (what it printed) and PID; STARTS is how many seconds it may take (60). Its stderr goes to $WORK/NAME.log.
 start() {
     local name=$1 pipe line fd
     shift
@@ -86,17 +87,17 @@ start() {
     PID=$!
     STARTED+=("$PID")
     exec {fd}<"$pipe"
-    if ! read -r -t 60 line <&"$fd" || [[ $line != "listening on http"* ]]; then
+    if ! read -r -t "${STARTS:-60}" line <&"$fd" || [[ $line != "listening on http"* ]]; then
         tail -20 "$WORK/$name.log" >&2
         die "$name did not say where it listens; it said '${line:-}'"
     fi
     URL=${line#listening on }
 }
 
-# gateway NAME CONFIG: starts the gateway with a config file; URL is its default endpoint.
+# gateway NAME CONFIG: starts the gateway with a config file, and with WATCHED; URL is its default endpoint.
 gateway() {
     mkdir -p "$WORK/$1.state"
-    start "$1" "$GATEWAY" --config "$2" --listen 127.0.0.1:0 --state-dir "$WORK/$1.state"
+    start "$1" "$GATEWAY" --config "$2" "${WATCHED[@]}" --listen 127.0.0.1:0 --state-dir "$WORK/$1.state"
     URL=$URL/mcp
 }
 

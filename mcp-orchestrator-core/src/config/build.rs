@@ -63,8 +63,7 @@ impl Settings {
             .unwrap_or_else(|| Arc::clone(state.key()));
         let logs = LogBook::default();
         let router = Arc::new(TableRouter::new(self.gateway_specs()));
-        let sources = slot_sources(&self.credentials);
-        let configured = Arc::new(ConfiguredResolver::new(Arc::clone(&key), sources));
+        let configured = self.configured(&key).await?;
         let resolver: Arc<dyn CredentialResolver> = Arc::<ConfiguredResolver>::clone(&configured);
         let cached = Arc::new(CachedResolver::new(resolver, CacheLimits::default()));
         let tasks = TaskTracker::new();
@@ -111,6 +110,13 @@ impl Settings {
             state,
             cluster,
         })
+    }
+
+    async fn configured(&self, key: &Arc<StateKey>) -> Result<Arc<ConfiguredResolver>> {
+        let sources = slot_sources(&self.credentials);
+        let resolver = ConfiguredResolver::new(Arc::clone(key), sources);
+        let secrets = self.secret_reader().await?;
+        Ok(Arc::new(resolver.with_secrets(secrets)))
     }
 
     fn directory_and_links(&self, store: Arc<dyn CredentialStore>) -> (Arc<Directory>, Arc<Links>) {
@@ -247,6 +253,7 @@ fn slot_sources(credentials: &[ConfiguredCredential]) -> SlotSources {
             CredentialSource::Value(Text::Plain(text)) => Source::Value(text.clone().into()),
             CredentialSource::Env(name) => Source::Env(name.clone()),
             CredentialSource::File(path) => Source::File(path.clone()),
+            CredentialSource::Secret(place) => Source::Secret(place.clone()),
         };
         sources
             .entry(credential.server.clone())

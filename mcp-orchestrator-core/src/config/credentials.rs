@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 
 use super::check;
 use super::file::TextOr;
-use super::file_server::{CredentialEntry, ServerEntry, TransportEntry};
+use super::file_server::{CredentialEntry, SecretPlaceEntry, ServerEntry, TransportEntry};
+use super::quantity;
 use super::scope::Scope;
 use super::settings::{ConfiguredCredential, CredentialSource};
+use crate::credential::SecretPlace;
 use crate::id::{ServerId, SlotName};
 use crate::server::{CredentialSlot, Injection, SlotForm};
 use crate::value::Text;
@@ -171,11 +173,12 @@ fn source(scope: &mut Scope<'_>, typed: &CredentialEntry) -> Option<CredentialSo
         typed.value.is_some(),
         typed.from_env.is_some(),
         typed.from_file.is_some(),
+        typed.from_secret.is_some(),
     ];
     if given.iter().filter(|given| **given).count() > 1 {
         scope.wrong(
             "",
-            "a credential has one source: `value`, `from_env` or `from_file`",
+            "a credential has one source: `value`, `from_env`, `from_file` or `from_secret`",
         );
         return None;
     }
@@ -195,10 +198,32 @@ fn source(scope: &mut Scope<'_>, typed: &CredentialEntry) -> Option<CredentialSo
         }
         return Some(CredentialSource::Env(name.clone()));
     }
+    if let Some(place) = &typed.from_secret {
+        let path = scope.path.key("from_secret");
+        return secret_place(&mut scope.below(path), place);
+    }
     let file = scope.plain("from_file", typed.from_file.as_ref())?;
     let file = scope.source.resolve(&file);
     if !file.is_file() {
         scope.notice("from_file", "there is no such file");
     }
     Some(CredentialSource::File(file))
+}
+
+fn secret_place(scope: &mut Scope<'_>, typed: &SecretPlaceEntry) -> Option<CredentialSource> {
+    if !cfg!(feature = "kubernetes") {
+        scope.wrong("", "this program was built without Kubernetes");
+        return None;
+    }
+    for (name, checked) in [
+        ("name", quantity::object_name(&typed.name)),
+        ("key", quantity::data_key(&typed.key)),
+    ] {
+        let path = scope.path.key(name);
+        scope.check(&path, checked)?;
+    }
+    Some(CredentialSource::Secret(SecretPlace {
+        name: typed.name.clone(),
+        key: typed.key.clone(),
+    }))
 }

@@ -119,7 +119,7 @@ pub struct ServerEntry {
 }
 
 /// A secret that a server needs: how it gets it (`env`, `file` or `header`), and from where we take it (`value`,
-/// `from_env` or `from_file`; none of them: it is installed later).
+/// `from_env`, `from_file` or `from_secret`; none of them: it is installed later).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CredentialEntry {
@@ -159,6 +159,19 @@ pub struct CredentialEntry {
     /// The file that holds its value; a relative one starts at the configuration file's folder.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from_file: Option<Typed>,
+    /// The key of a Secret that holds its value, in the orchestrator's namespace of its cluster.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from_secret: Option<SecretPlaceEntry>,
+}
+
+/// A key of a Secret.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SecretPlaceEntry {
+    /// The Secret's name.
+    pub name: String,
+    /// The key in its data.
+    pub key: String,
 }
 
 /// A tool of a server, as callers without a credential are shown it.

@@ -227,12 +227,14 @@ impl<'o> Merge<'o> {
         let specs = servers.iter().map(|server| &**server);
         let (inside, cluster) = self.places.cluster_of_stores();
         let store = self.globals.stores.settings(inside, cluster);
+        let secrets = cluster.clone();
         let backends = std::mem::take(&mut self.places).settings(specs);
         let settings = Settings {
             servers,
             gateways,
             people: self.people,
             credentials: credentials.into_iter().flatten().collect(),
+            secrets,
             store,
             backends,
             state_dir: state_dir.unwrap_or_default(),

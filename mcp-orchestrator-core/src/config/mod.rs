@@ -48,6 +48,7 @@ mod registry;
 mod remains;
 mod schema;
 mod scope;
+mod secrets;
 mod server;
 mod settings;
 mod sign_ins;
@@ -83,7 +84,7 @@ pub use self::file_pod::{
 };
 pub use self::file_server::{
     CredentialEntry, DeclaredToolEntry, EraEntry, FileEntry, HeaderEntry, IsolationEntry,
-    ServerEntry, StartEntry, TransportEntry,
+    SecretPlaceEntry, ServerEntry, StartEntry, TransportEntry,
 };
 #[cfg(feature = "fetch")]
 pub use self::import::import_url;

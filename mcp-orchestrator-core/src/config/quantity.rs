@@ -44,6 +44,15 @@ pub(super) fn object_name(text: &str) -> Result<(), String> {
     })
 }
 
+/// A key in the data of a Secret.
+pub(super) fn data_key(text: &str) -> Result<(), String> {
+    let inner = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    let fits = !text.is_empty() && text.len() <= 253 && text.bytes().all(inner);
+    fits.then_some(()).ok_or_else(|| {
+        "this is no key of a Secret: letters, digits, '-', '_' and '.' may stand in it".to_owned()
+    })
+}
+
 /// A label's key: `name` or `domain/name`.
 pub(super) fn label_key(text: &str) -> Result<(), String> {
     let (domain, name) = match text.split_once('/') {

@@ -11,6 +11,7 @@ use super::auth::AuthSettings;
 use super::file::LogFormat;
 use super::stores::StoreSettings;
 use crate::auth::People;
+use crate::credential::SecretPlace;
 use crate::fetch::AllowedPrivate;
 use crate::id::{BackendName, GatewayId, ServerId, SlotName};
 use crate::router::{Members, ToolNames, ViewEntry};
@@ -28,6 +29,8 @@ pub struct Settings {
     pub people: People,
     /// Where the values of the servers' credential slots come from. A slot without a source is not here.
     pub credentials: Vec<ConfiguredCredential>,
+    /// The cluster whose Secrets they may name. It is asked for nothing where none of them does.
+    pub secrets: KubernetesSettings,
     /// Where what is installed is kept, and tokens.
     pub store: StoreSettings,
     /// Where programs run.
@@ -177,6 +180,8 @@ pub enum CredentialSource {
     Env(String),
     /// This file, read when it is needed.
     File(PathBuf),
+    /// A Secret of the cluster, read when it is needed.
+    Secret(SecretPlace),
 }
 
 /// How the programs log.

@@ -1,6 +1,6 @@
 //! The organization's credentials, as the configuration tells them: each slot from a source of its own.
 //!
-//! Nothing is stored, so the revision is a keyed hash over the values: a changed variable or file is a new revision,
+//! Nothing is stored, so the revision is a keyed hash over the values: a changed variable, file or Secret is a new revision,
 //! and so a new instance.
 
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::sources::{Environment, SlotSources, Source, SourceError};
+use super::sources::{Environment, SecretReader, Secrets, SlotSources, Source, SourceError};
 use super::{Credential, CredentialRequest, CredentialResolver, Generation, Owner, Revision};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{ServerId, SlotName};
@@ -24,6 +24,7 @@ use crate::server::CredentialSlot;
 pub struct ConfiguredResolver {
     sources: ArcSwap<SlotSources>,
     environment: Environment,
+    secrets: Option<Arc<dyn SecretReader>>,
     key: Arc<StateKey>,
 }
 
@@ -33,6 +34,7 @@ impl ConfiguredResolver {
         Self {
             sources: ArcSwap::from_pointee(sources),
             environment: Environment::process(),
+            secrets: None,
             key,
         }
     }
@@ -41,6 +43,13 @@ impl ConfiguredResolver {
     #[must_use]
     pub fn with_environment(mut self, environment: Environment) -> Self {
         self.environment = environment;
+        self
+    }
+
+    /// The same, with Secrets of a cluster.
+    #[must_use]
+    pub fn with_secrets(mut self, secrets: Arc<dyn SecretReader>) -> Self {
+        self.secrets = Some(secrets);
         self
     }
 
@@ -55,15 +64,45 @@ impl ConfiguredResolver {
         wanted: Vec<(CredentialSlot, Source)>,
     ) -> Result<BTreeMap<SlotName, SecretString>> {
         let environment = self.environment.clone();
+        let secrets = self.secrets(server, &wanted).await?;
         if !wanted.iter().any(|(_, source)| source.blocks()) {
-            return read_all(server, &wanted, &environment);
+            return read_all(server, &wanted, &environment, &secrets);
         }
         let server = server.clone();
-        let read = tokio::task::spawn_blocking(move || read_all(&server, &wanted, &environment));
+        let read =
+            tokio::task::spawn_blocking(move || read_all(&server, &wanted, &environment, &secrets));
         read.await.map_err(|error| {
             Error::new(ErrorKind::Internal, "reading a credential was broken off")
                 .with_source(error)
         })?
+    }
+
+    /// The Secrets that these slots name, each read once, so that keys of one are of one state of it.
+    async fn secrets(
+        &self,
+        server: &ServerId,
+        wanted: &[(CredentialSlot, Source)],
+    ) -> Result<Secrets> {
+        let mut secrets = Secrets::new();
+        for (slot, source) in wanted {
+            let Source::Secret(place) = source else {
+                continue;
+            };
+            if secrets.contains_key(&place.name) {
+                continue;
+            }
+            let reader = self.secrets.as_ref().ok_or_else(|| {
+                let message = format!(
+                    "slot {} of server {server} is {source}, and there is no cluster here to read it from",
+                    slot.name
+                );
+                Error::new(ErrorKind::Config, message).with_server(server)
+            })?;
+            let read = reader.read(&place.name).await;
+            let read = read.map_err(|error| error.with_server(server))?;
+            secrets.extend(read.map(|data| (place.name.clone(), data)));
+        }
+        Ok(secrets)
     }
 
     fn revision(&self, server: &ServerId, values: &BTreeMap<SlotName, SecretString>) -> Revision {
@@ -149,10 +188,11 @@ fn read_all(
     server: &ServerId,
     wanted: &[(CredentialSlot, Source)],
     environment: &Environment,
+    secrets: &Secrets,
 ) -> Result<BTreeMap<SlotName, SecretString>> {
     let mut values = BTreeMap::new();
     for (slot, source) in wanted {
-        match source.read(environment) {
+        match source.read(environment, secrets) {
             Ok(Some(value)) => {
                 values.insert(slot.name.clone(), value);
             }

@@ -41,7 +41,7 @@ pub use self::configured::ConfiguredResolver;
 pub use self::installations::{InstallationKey, Installations, Installed};
 pub use self::installed::InstalledResolver;
 #[cfg(feature = "kubernetes")]
-pub use self::kubernetes::KubernetesCredentials;
+pub use self::kubernetes::{ClusterSecrets, KubernetesCredentials};
 pub use self::links::{Link, LinkId, LinkReason, LinkSubject, Links};
 #[cfg(feature = "local-store")]
 pub use self::local::{KeySource, LocalCredentials, LocalOptions};
@@ -53,7 +53,7 @@ pub use self::oauth::{
 };
 pub use self::renewal::{Renewable, Renewal, Renewed};
 pub use self::rule::CredentialRule;
-pub use self::sources::{Environment, SlotSources, Source};
+pub use self::sources::{Environment, SecretData, SecretPlace, SecretReader, SlotSources, Source};
 pub use self::store::{
     CredentialStore, Listed, Precondition, Record, RecordKey, RecordKind, StoreChange, Version,
 };

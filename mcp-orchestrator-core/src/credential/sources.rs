@@ -1,4 +1,5 @@
-//! Where the values of configured slots come from: our environment, a file, or the configuration itself.
+//! Where the values of configured slots come from: our environment, a file, a Secret of a cluster, or the configuration
+//! itself.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -8,8 +9,10 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use secrecy::{ExposeSecret as _, SecretString};
+use async_trait::async_trait;
+use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
 
+use crate::error::Result as Told;
 use crate::id::{ServerId, SlotName};
 
 /// The largest file that is taken for a secret: what a Kubernetes Secret may hold.
@@ -25,8 +28,33 @@ pub enum Source {
     Env(String),
     /// A file, read at each resolve; line ends at its end do not belong to the value.
     File(PathBuf),
+    /// A key of a Secret in the cluster, read at each resolve.
+    Secret(SecretPlace),
     /// The value itself.
     Value(SecretString),
+}
+
+/// A key of a Secret, in the orchestrator's own namespace.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SecretPlace {
+    /// The Secret.
+    pub name: String,
+    /// The key in its data.
+    pub key: String,
+}
+
+/// What a Secret holds, by key.
+pub type SecretData = BTreeMap<String, SecretSlice<u8>>;
+
+/// Reads Secrets of a cluster.
+#[async_trait]
+pub trait SecretReader: fmt::Debug + Send + Sync + 'static {
+    /// What a Secret holds now; `None` where there is none of this name. It may be dropped at any time.
+    ///
+    /// # Errors
+    /// Where the cluster does not answer or does not allow it, and where the Secret is one that nobody may name: what an
+    /// orchestrator keeps for others.
+    async fn read(&self, name: &str) -> Told<Option<Arc<SecretData>>>;
 }
 
 impl fmt::Debug for Source {
@@ -34,6 +62,7 @@ impl fmt::Debug for Source {
         match self {
             Self::Env(name) => f.debug_tuple("Env").field(name).finish(),
             Self::File(path) => f.debug_tuple("File").field(path).finish(),
+            Self::Secret(place) => f.debug_tuple("Secret").field(place).finish(),
             Self::Value(_) => f.write_str("Value(..)"),
         }
     }
@@ -45,6 +74,7 @@ impl fmt::Display for Source {
         match self {
             Self::Env(name) => write!(f, "environment variable {name}"),
             Self::File(path) => write!(f, "file {}", path.display()),
+            Self::Secret(place) => write!(f, "key {} of secret {}", place.key, place.name),
             Self::Value(_) => f.write_str("the configured value"),
         }
     }
@@ -98,10 +128,11 @@ impl Source {
         matches!(self, Self::File(_))
     }
 
-    /// The value of now; `None` where there is none.
+    /// The value of now; `None` where there is none. `secrets` are those that were read for it.
     pub(super) fn read(
         &self,
         environment: &Environment,
+        secrets: &Secrets,
     ) -> Result<Option<SecretString>, SourceError> {
         let value = match self {
             Self::Env(name) => match environment.read(name) {
@@ -115,10 +146,26 @@ impl Source {
                 }
                 value => value?,
             },
+            Self::Secret(place) => {
+                let data = secrets.get(&place.name);
+                match data.and_then(|data| data.get(&place.key)) {
+                    Some(value) => text(value)?,
+                    None => return Ok(None),
+                }
+            }
             Self::Value(value) => value.clone(),
         };
         Ok((!value.expose_secret().is_empty()).then_some(value))
     }
+}
+
+/// Secrets that are there, by name.
+pub(super) type Secrets = BTreeMap<String, Arc<SecretData>>;
+
+fn text(value: &SecretSlice<u8>) -> Result<SecretString, SourceError> {
+    let text = std::str::from_utf8(value.expose_secret()).map_err(|_| SourceError::NotText)?;
+    // As in a file: `kubectl create secret --from-file` takes the line's end along.
+    Ok(text.trim_end_matches(['\r', '\n']).into())
 }
 
 fn read_file(path: &Path) -> Result<SecretString, SourceError> {
@@ -153,7 +200,8 @@ mod tests {
 
     fn read(source: &Source) -> Result<Option<String>, String> {
         let environment = Environment::from_fn(|name| (name == "TOKEN").then(|| "abc".into()));
-        let value = source.read(&environment).map_err(|e| e.to_string())?;
+        let value = source.read(&environment, &Secrets::new());
+        let value = value.map_err(|e| e.to_string())?;
         Ok(value.map(|value| value.expose_secret().to_owned()))
     }
 

@@ -79,7 +79,6 @@ said=$(call python__end)
 ends "$CHARTED" "$RELEASE"
 
 step "the secret"
-kinds=$(kubectl api-resources --namespaced --verbs=list -o name | paste -sd, -)
 for place in "$OUTSIDE" "$CHARTED"; do
     kubectl -n "$place" get "$kinds" --ignore-not-found -o json 2>>"$WORK/kubectl.log" |
         node "$SUITES/support/cluster-canary.mjs" "$WORK/suite.canary" "secret/(suite-token|mcp-(one|npm)-[0-9a-f]*)" | tee "$WORK/canary.said" || true

@@ -93,6 +93,8 @@ says() {
     [ "$said" = "$wanted" ] && pass "$what" || fail "$what: '$(printf '%s' "$said" | head -c 300)', not '$wanted'"
 }
 
+kinds=$(kubectl api-resources --namespaced --verbs=list -o name | paste -sd, -)
+
 # Every object of a namespace that is not the cluster's own or this suite's, one KIND/NAME a line.
 objects() {
     local kinds

@@ -26,17 +26,27 @@ asks_who() {
 # acts WHO PATH TOOL NAME: the answer is by this value.
 acts() { says "$OWNED: $1 by $3 of $2 acts as $4" "$(sum "$4")" asks_who "$1" "$2" "$3"; }
 
+# shared NAME: an operator puts a value into the cluster.
+shared() {
+    secret "$(value "$1")"
+    value "$1" >"$WORK/wiki.value"
+    kubectl -n "$OWNED_SPACE" create secret generic wiki --from-file=token="$WORK/wiki.value" --dry-run=client -o yaml |
+        kubectl apply -f - >/dev/null
+    rm "$WORK/wiki.value"
+}
+acts_soon() { [ "$(asks_who "$1" "$2" "$3")" = "$(sum "$4")" ]; }
+
 # The instances that run, `server owner` each; the pods that run, by server.
 runs() {
     own ps --output json | node -e '
         const all = JSON.parse(require("fs").readFileSync(0, "utf8")).filter(({ state }) => state === "running");
         console.log(all.map(({ server, owner }) => `${server} ${owner}`).sort().join(", "));'
 }
-running() { [ "$(runs)" = "$1" ] && { [ -z "${OWNED_SPACE:-}" ] || [ "$(pods "$OWNED_SPACE" | wc -l)" -eq "$(tr ',' '\n' <<<"$1" | wc -l)" ]; }; }
+running() { [ "$(runs)" = "$1" ] && { [ "$OWNED" != pods ] || [ "$(pods "$OWNED_SPACE" | wc -l)" -eq "$(tr ',' '\n' <<<"$1" | wc -l)" ]; }; }
 # run WHAT WANTED: soon these instances run and no others, as pods one each.
 run() {
     soon 60 running "$2" && pass "$OWNED: $1: $2" ||
-        fail "$OWNED: $1: $(runs), not $2${OWNED_SPACE:+; pods: $(pods "$OWNED_SPACE" | tr '\n' ' ')}"
+        fail "$OWNED: $1: $(runs), not $2; pods: $(pods "$OWNED_SPACE" | tr '\n' ' ')"
 }
 
 people() {
@@ -73,7 +83,7 @@ owners() {
     acts bob /mcp/ops jira__digest bob-2
     run "a rotated credential replaces its instance alone" \
         "github organization, jira team/ops, jira user/ann, jira user/bob, servicenow user/bob"
-    EXPLAINED=ops tells "$OWNED" "$WORK/owners-$OWNED.state" jira__digest bob ann eve
+    tells "$OWNED" "$WORK/owners-$OWNED.state" ops jira__digest bob ann eve
 
     as bob uninstall jira >>"$TOLD/$OWNED.installs" 2>&1 || fail "$OWNED: bob cannot uninstall"
     run "what is removed ends at once" "github organization, jira team/ops, jira user/ann, servicenow user/bob"
@@ -90,6 +100,19 @@ owners() {
     says "$OWNED: nor its gateway" "error: HTTP 404: \"no answer\"" asks_who bob /mcp/ops jira-ops__digest
     acts ann /mcp digest ann-1
     run "what is the others' goes on" "github organization, jira team/ops, jira user/ann, servicenow user/bob"
+
+    shared wiki-1
+    acts ann /mcp/all digest wiki-1
+    acts bob /mcp/all digest wiki-1
+    run "one instance for all, by a Secret that the configuration names" \
+        "github organization, jira team/ops, jira user/ann, servicenow user/bob, wiki organization"
+    shared wiki-2
+    soon 60 acts_soon ann /mcp/all digest wiki-2 && pass "$OWNED: a changed Secret is a new instance" ||
+        fail "$OWNED: the changed Secret is not taken up"
+    kubectl -n "$OWNED_SPACE" delete secret wiki >/dev/null
+    GIVEN='{"name": "wiki", "key": "token"}' as bob install jira --value token=env:GIVEN >>"$TOLD/$OWNED.installs" 2>&1 || true
+    says "$OWNED: what somebody installs names nothing" "$(printf '%s' '{"name": "wiki", "key": "token"}' | sha256sum | cut -d' ' -f1)" \
+        asks_who bob /mcp digest
 }
 
 # owned PLACE LINE [OPTION..]: starts a gateway with this line of configuration and these options, and tells the story.

@@ -1,10 +1,11 @@
 """A protected MCP server on PyPI's `mcp`: its tokens are JWTs of the issuer, for its own address, with the scope `mcp`.
 
 It answers who calls, by which token (a hash), and how many tokens it saw. It prints `listening on URL`.
-usage: protected.py ISSUER
+usage: protected.py ISSUER [KEYS]   (KEYS: where the issuer's keys are, /jwks; PROTECTED_PORT: where it listens)
 """
 
 import hashlib
+import os
 import socket
 import sys
 
@@ -16,13 +17,14 @@ from mcp.server.auth.settings import AuthSettings
 from mcp.server.mcpserver import MCPServer
 
 issuer = sys.argv[1]
-listener = socket.create_server(("127.0.0.1", 0))
+keys = sys.argv[2] if len(sys.argv) > 2 else "/jwks"
+listener = socket.create_server(("127.0.0.1", int(os.environ.get("PROTECTED_PORT", "0"))))
 url = f"http://127.0.0.1:{listener.getsockname()[1]}/mcp"
 
 
 class Verifier:
     def __init__(self) -> None:
-        self.keys = jwt.PyJWKClient(f"{issuer}/jwks")
+        self.keys = jwt.PyJWKClient(issuer + keys)
 
     async def verify_token(self, token: str) -> AccessToken | None:
         try:
@@ -32,7 +34,7 @@ class Verifier:
             return None
         return AccessToken(
             token=token,
-            client_id=claims["client_id"],
+            client_id=claims.get("client_id") or claims["azp"],
             scopes=claims.get("scope", "").split(),
             expires_at=claims["exp"],
             resource=url,

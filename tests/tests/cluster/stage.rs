@@ -17,8 +17,8 @@ use tokio::time::{sleep, timeout};
 
 use crate::cluster::{Space, space};
 
-/// For what a cluster does.
-const PATIENCE: Duration = Duration::from_secs(90);
+/// For what a cluster does, also on a machine with much else to do.
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// The state key, in the state directory.
 const KEY: &str = "state.key";

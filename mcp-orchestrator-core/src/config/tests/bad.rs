@@ -133,6 +133,14 @@ const MISTAKES: &[(&str, &str)] = &[
         "a credential has one source",
     ),
     (
+        "~credentials: [{name: a, env: A, from_env: B, from_secret: {name: x, key: y}}]",
+        "a credential has one source",
+    ),
+    (
+        "~credentials: [{name: a, env: A, from_secret: {name: x, key: y, namespace: z}}]",
+        "from_secret.namespace: this key is not known",
+    ),
+    (
         "servers: {a: {}}",
         "c.yaml:1:11: servers.a: a server needs a `command`, an `image` or a `url`",
     ),

@@ -84,6 +84,97 @@ async fn slots_of_several_sources_are_one_credential() {
     assert_ne!(next.unwrap().unwrap().revision, first.revision);
 }
 
+/// A cluster's Secrets, and how often they were asked for.
+#[derive(Debug, Default)]
+struct Cluster {
+    secrets: std::sync::Mutex<BTreeMap<String, BTreeMap<String, Vec<u8>>>>,
+    asked: std::sync::atomic::AtomicUsize,
+}
+
+impl Cluster {
+    fn put(&self, name: &str, data: &[(&str, &[u8])]) {
+        let data = data
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), value.to_vec()));
+        let mut secrets = self.secrets.lock().unwrap();
+        secrets.insert(name.to_owned(), data.collect());
+    }
+}
+
+#[async_trait]
+impl SecretReader for Cluster {
+    async fn read(&self, name: &str) -> Result<Option<Arc<crate::credential::SecretData>>> {
+        use std::sync::atomic::Ordering;
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        let secrets = self.secrets.lock().unwrap();
+        let data = secrets.get(name).map(|data| {
+            let data = data.iter().map(|(k, v)| (k.clone(), v.clone().into()));
+            Arc::new(data.collect())
+        });
+        Ok(data)
+    }
+}
+
+fn secret(name: &str, key: &str) -> Source {
+    Source::Secret(crate::credential::SecretPlace {
+        name: name.into(),
+        key: key.into(),
+    })
+}
+
+#[tokio::test]
+async fn keys_of_a_secret_are_read_at_once_and_a_change_is_a_new_revision() {
+    let cluster = Arc::new(Cluster::default());
+    cluster.put("git", &[("token", b"canary-one\n"), ("user", b"ann")]);
+    let slots = [
+        ("token", secret("git", "token")),
+        ("user", secret("git", "user")),
+    ];
+    let resolver = resolver(sources("git", &slots)).with_secrets(Arc::clone(&cluster) as _);
+    let git = server("git", &[("token", true), ("user", true)]);
+    let (ann, rule) = (ann(), CredentialRule::Resolve);
+    let first = resolver.resolve(ask(&ann, &git, &rule)).await;
+    let first = first.unwrap().unwrap();
+    let text: Vec<_> = first.values.values().map(|v| v.expose_secret()).collect();
+    assert_eq!(text, ["canary-one", "ann"]);
+    assert_eq!(cluster.asked.load(std::sync::atomic::Ordering::Relaxed), 1);
+    assert!(!format!("{resolver:?} {first:?}").contains("canary"));
+    let same = resolver.resolve(ask(&ann, &git, &rule)).await.unwrap();
+    assert_eq!(same.unwrap().revision, first.revision);
+    cluster.put("git", &[("token", b"canary-two"), ("user", b"ann")]);
+    let next = resolver.resolve(ask(&ann, &git, &rule)).await.unwrap();
+    assert_ne!(next.unwrap().revision, first.revision);
+    for (data, kind, said) in [
+        (
+            &[("token", &b"x"[..])][..],
+            ErrorKind::CredentialMissing,
+            "key user of secret git is not set",
+        ),
+        (
+            &[("token", &[0xff][..]), ("user", b"ann")][..],
+            ErrorKind::Config,
+            "slot token of server git cannot be read from key token of secret git",
+        ),
+    ] {
+        cluster.put("git", data);
+        let error = resolver.resolve(ask(&ann, &git, &rule)).await.unwrap_err();
+        assert_eq!(error.kind(), kind);
+        assert!(error.to_string().contains(said), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn without_a_cluster_a_secret_is_an_error_that_says_so() {
+    let resolver = resolver(sources("git", &[("token", secret("git", "token"))]));
+    let git = server("git", &[("token", false)]);
+    let (ann, rule) = (ann(), CredentialRule::Resolve);
+    let error = resolver.resolve(ask(&ann, &git, &rule)).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "slot token of server git is key token of secret git, and there is no cluster here to read it from"
+    );
+}
+
 #[tokio::test]
 async fn a_required_slot_without_a_value_names_where_it_was_looked_for() {
     let (ann, rule) = (ann(), CredentialRule::Resolve);

@@ -6,6 +6,7 @@
 
 mod known;
 mod object;
+mod secrets;
 mod watch;
 
 use std::fmt;
@@ -19,6 +20,8 @@ use kube::Api;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+pub use self::secrets::ClusterSecrets;
 
 use self::known::Known;
 use self::object::{Facts, Names, Write, foreign, record};

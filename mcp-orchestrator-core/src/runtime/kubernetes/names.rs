@@ -14,7 +14,7 @@ pub(crate) const MANAGER: &str = "mcp-orchestrator";
 pub(super) const CONTAINER: &str = "server";
 
 /// Label: the orchestrator whose instance it is.
-pub(super) const ORCHESTRATOR: &str = "mcp-orchestrator.dev/orchestrator";
+pub(crate) const ORCHESTRATOR: &str = "mcp-orchestrator.dev/orchestrator";
 /// Label: the instance's name, on its objects and its pods. It selects the pods.
 pub(super) const INSTANCE: &str = "app.kubernetes.io/instance";
 /// Label: what kind of thing it is; `mcp-server` for instances.
