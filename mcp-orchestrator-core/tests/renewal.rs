@@ -66,3 +66,63 @@ async fn explain_tells_when_a_token_ends_and_how_its_renewal_went() {
         "{text}"
     );
 }
+
+fn environment() -> Injection {
+    Injection::Env("TOKEN".into())
+}
+
+#[tokio::test]
+async fn an_instance_with_an_old_token_gives_its_place_to_one_with_the_new_one() {
+    let site = Site::new(environment(), Answers::Newer).await;
+    site.install(HOUR, Some(HOUR)).await;
+    let mut holding = Box::pin(site.call("hold"));
+    tokio::select! {
+        held = &mut holding => panic!("nobody let it go: {held:?}"),
+        () = site.holding(1) => {}
+    }
+    site.renew().await;
+    site.started(2).await;
+    while site.call("whoami").await.unwrap() != "\"token-1\"" {
+        tokio::task::yield_now().await;
+    }
+    site.go();
+    assert_eq!(holding.await.unwrap(), "\"token-0\"", "no call is lost");
+    site.ended(1).await;
+    assert_eq!(site.call("whoami").await.unwrap(), "\"token-1\"");
+    assert_eq!(site.tokens(), ["token-0", "token-1"]);
+}
+
+#[tokio::test]
+async fn a_call_never_gets_an_instance_whose_token_is_over() {
+    let site = Site::new(environment(), Answers::Newer).await;
+    site.install(Duration::from_millis(300), Some(HOUR)).await;
+    assert_eq!(site.call("whoami").await.unwrap(), "\"token-0\"");
+    site.over().await;
+    assert_eq!(site.call("whoami").await.unwrap(), "\"token-1\"");
+    assert_eq!(site.tokens(), ["token-0", "token-1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_is_asked_for_ahead_of_its_end_where_anybody_has_called() {
+    let site = Site::new(environment(), Answers::Newer).await;
+    site.install(HOUR, Some(HOUR)).await;
+    assert_eq!(site.call("whoami").await.unwrap(), "\"token-0\"");
+    // Nobody calls; time goes by.
+    site.asked(1).await;
+    site.ended(1).await;
+    assert_eq!(site.tokens(), ["token-0", "token-1"]);
+    // Nobody has called since: the next token finds it at rest.
+    site.ended(2).await;
+    assert_eq!(site.tokens(), ["token-0", "token-1"]);
+}
+
+#[tokio::test]
+async fn a_token_in_a_header_starts_nothing_anew() {
+    let site = Site::new(header(), Answers::Newer).await;
+    site.install(HOUR, Some(Duration::ZERO)).await;
+    for _ in 0..3 {
+        site.call("whoami").await.unwrap();
+        site.asked(1).await;
+    }
+    assert_eq!(site.tokens(), ["token-0"]);
+}

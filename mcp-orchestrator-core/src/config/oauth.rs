@@ -41,6 +41,14 @@ pub(super) fn oauth(
     let resource = address(scope, "resource", typed.resource.as_ref());
     let scopes = scopes(scope, typed.scopes.as_deref());
     let slot = slot(scope, &typed, entry, slots)?;
+    let takes = slots.iter().find(|known| known.name == slot);
+    if takes.is_some_and(|slot| matches!(slot.inject, Injection::Env(_))) {
+        scope.notice(
+            "",
+            "its token stands in the environment, so each new token is a new instance: what the server keeps in memory, \
+             and its tasks, end with the token; a `file` or `header` slot is given the new one while it runs",
+        );
+    }
     Some(OAuthSpec {
         slot,
         grant,

@@ -9,12 +9,18 @@ use super::forward::timed_out;
 use super::{Inner, Orchestrator};
 use crate::auth::Principal;
 use crate::catalog::{Changed, ListKey, fetch};
-use crate::credential::{Credential, CredentialChange, Generation};
+use crate::credential::{
+    Credential, CredentialChange, CredentialRequest, CredentialRule, Generation, Owner,
+};
 use crate::error::Result;
 use crate::id::ServerId;
+use crate::pool::Handle;
 use crate::router::ItemKind;
 use crate::runtime::{Progress, Scope};
 use crate::server::{Isolation, Launch};
+
+/// How a principal is known as whom a token is renewed.
+const RENEWING: &str = "renewal";
 
 /// Passes each change on, until the pool closes.
 pub(super) async fn hear(inner: Weak<Inner>, mut changes: BoxStream<'static, CredentialChange>) {
@@ -97,12 +103,42 @@ impl Inner {
             .acquire(server, credential, scope, &progress)
             .await;
         let lease = lease.map_err(|error| error.with_server(server))?;
-        self.pool.refreshed(&lease, credential).await?;
+        let lease = self.pool.renewed(lease, credential, &progress).await?;
         let asked = tokio::time::timeout(spec.server.limits.call_timeout, fetch(&lease)).await;
         let kept = asked.map_err(|_| timed_out(server, spec.server.limits.call_timeout))??;
         let tools = kept.items(ItemKind::Tool).len();
         self.catalog.keep(&ListKey::from(&lease.key), kept).await;
         Ok(tools)
+    }
+
+    /// Asks for the token after the one that an instance has.
+    pub(super) async fn next_token(&self, handle: &Handle) {
+        let (server, owner) = (&handle.spec.server, handle.key.owner());
+        let principal = match owner {
+            Owner::User(user) => Principal::user(user.clone(), RENEWING),
+            Owner::Team(team) => Principal::team(team, RENEWING),
+            Owner::Organization => Principal::organization(RENEWING),
+        };
+        let request = CredentialRequest {
+            principal: &principal,
+            server,
+            rule: &CredentialRule::Pinned(owner.clone()),
+            // It is no good any more soon: something newer is wanted.
+            rejected: Some((handle.key.revision(), handle.generation())),
+            token: None,
+        };
+        match self.resolver.resolve(request).await {
+            // Also where the resolver tells no changes.
+            Ok(Some(now)) => self.pool.credential_changed(&CredentialChange {
+                server: server.id.clone(),
+                owner: owner.clone(),
+                now: Some(now),
+            }),
+            Ok(None) => {}
+            Err(error) => {
+                tracing::debug!(server = %server.id, %owner, %error, "a token that ends has no successor yet");
+            }
+        }
     }
 
     fn credential_changed(self: &Arc<Self>, change: &CredentialChange) {

@@ -219,6 +219,14 @@ impl Observer for Inner {
         }
     }
 
+    fn token_ends(&self, handle: &Arc<Handle>) {
+        let Some(inner) = self.me() else { return };
+        let handle = Arc::clone(handle);
+        self.pool
+            .tasks()
+            .spawn(async move { inner.next_token(&handle).await });
+    }
+
     fn holds(&self, handle: &Handle) -> bool {
         self.tasks.holds(&handle.key)
     }

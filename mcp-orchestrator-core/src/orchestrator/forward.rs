@@ -191,9 +191,13 @@ impl Inner {
                 Box::pin(starting).await?
             }
         };
-        if lease.is_behind(credential) {
-            Box::pin(self.pool.refreshed(&lease, credential)).await?;
-        }
+        let lease = if lease.is_behind(credential) {
+            let progress = context.progress.clone();
+            let progress = progress.unwrap_or_else(Progress::unheard);
+            Box::pin(self.pool.renewed(lease, credential, &progress)).await?
+        } else {
+            lease
+        };
         self.send(context, lease, work, deadline).await
     }
 

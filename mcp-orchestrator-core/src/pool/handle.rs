@@ -40,6 +40,8 @@ pub(crate) struct Handle {
     /// Held while a newer generation is handed to it.
     pub(super) refreshing: tokio::sync::Mutex<()>,
     generation: AtomicU64,
+    /// What is known of the token that it holds.
+    pub(super) token: super::token::Token,
     uses: AtomicUsize,
     served: AtomicU64,
     started: Instant,
@@ -58,12 +60,14 @@ impl Handle {
         link: Link,
         exited: Shared<BoxFuture<'static, Exit>>,
         joined: bool,
+        start: Duration,
     ) -> Self {
         Self {
             key,
             spec,
             refreshing: tokio::sync::Mutex::new(()),
             generation: AtomicU64::new(credential.generation.0),
+            token: super::token::Token::new(&credential, start),
             credential,
             link,
             joined,
@@ -92,7 +96,7 @@ impl Handle {
     }
 
     /// Which generation of its credential it was given last.
-    pub(super) fn generation(&self) -> Generation {
+    pub(crate) fn generation(&self) -> Generation {
         Generation(self.generation.load(Ordering::Acquire))
     }
 
@@ -101,8 +105,10 @@ impl Handle {
         self.generation() < credential.generation
     }
 
-    pub(super) fn has_generation(&self, generation: Generation) {
-        self.generation.fetch_max(generation.0, Ordering::AcqRel);
+    pub(super) fn has(&self, credential: &Credential) {
+        self.generation
+            .fetch_max(credential.generation.0, Ordering::AcqRel);
+        self.token.is_now(credential, self.served());
     }
 
     /// How many use it now.

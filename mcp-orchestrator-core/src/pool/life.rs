@@ -7,6 +7,7 @@ use tokio::sync::watch;
 
 use super::handle::Handle;
 use super::slot::{Slot, Started, Turn};
+use super::token::Due;
 use super::{Ending, Pool, Server};
 use crate::credential::Credential;
 use crate::error::{Error, ErrorKind, Result};
@@ -160,6 +161,9 @@ impl Pool {
                 () = tokio::time::sleep(look) => {}
             }
             handle.link.sweep();
+            if let Due::Rest = self.see_to_token(&handle) {
+                return self.rest(&server, &slot, &handle).await;
+            }
             let limits = &server.spec.load().server.limits;
             let idle = limits
                 .idle_timeout
@@ -185,11 +189,11 @@ impl Pool {
 
     fn next_look(&self, server: &Server, handle: &Handle) -> Duration {
         let limit = server.spec.load().server.limits.idle_timeout;
-        limit
-            .map_or(Duration::from_mins(1), |limit| {
-                limit.saturating_sub(handle.idle_for())
-            })
-            .clamp(LOOK, Duration::from_mins(1))
+        let idle = limit.map_or(Duration::from_mins(1), |limit| {
+            limit.saturating_sub(handle.idle_for())
+        });
+        let token = handle.token.due_in().unwrap_or(Duration::from_mins(1));
+        idle.min(token).clamp(LOOK, Duration::from_mins(1))
     }
 
     /// An instance has ended by itself.
@@ -239,15 +243,16 @@ impl Pool {
         tracing::error!(slot = ?slot, "an eager server fails again and again; it is started at the next call");
     }
 
-    async fn rest(&self, server: &Server, slot: &Arc<Slot>, handle: &Arc<Handle>) {
+    pub(super) async fn rest(&self, server: &Server, slot: &Arc<Slot>, handle: &Arc<Handle>) {
         let _life = slot.life.lock().await;
         slot.clear(handle);
         handle.link.close();
-        if let Err(error) = self
-            .backend
-            .stop(&handle.key, handle.spec.server.limits.stop_grace)
-            .await
-        {
+        let grace = handle.spec.server.limits.stop_grace;
+        let rested = match Self::at_rest(handle) {
+            Ending::Remove => self.backend.remove(&handle.key, grace).await,
+            Ending::Rest | Ending::Leave => self.backend.stop(&handle.key, grace).await,
+        };
+        if let Err(error) = rested {
             tracing::warn!(instance = %handle.key, %error, "an instance did not go to rest");
         }
         if let Some(observer) = self.observer() {

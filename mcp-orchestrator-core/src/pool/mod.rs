@@ -11,6 +11,7 @@ mod room;
 mod rotate;
 mod slot;
 mod start;
+mod token;
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,7 +31,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::ServerId;
 use crate::runtime::{LogLine, LogSource, Progress, RuntimeBackend, Scope, SpecDigest};
 use crate::seal::StateKey;
-use crate::server::{ServerSpec, StartMode};
+use crate::server::{ServerSpec, StartMode, TokenChange};
 use crate::transport::{Party, Unsolicited};
 
 /// Replacements at once.
@@ -44,6 +45,8 @@ pub(crate) trait Observer: Send + Sync {
     fn ready(&self, handle: &Arc<Handle>);
     /// It said something that belongs to no call; `party` is the caller whose conversation it came by.
     fn unsolicited(&self, handle: &Arc<Handle>, party: Option<Party>, message: Unsolicited);
+    /// Its token ends soon, and it is used: another one is wanted.
+    fn token_ends(&self, handle: &Arc<Handle>);
     /// Whether something besides calls keeps it awake.
     fn holds(&self, handle: &Handle) -> bool;
     /// A line about it, or of it, for its log.
@@ -98,6 +101,16 @@ pub(crate) enum Ending {
     Remove,
     /// The orchestrator ends; what goes on without it goes on.
     Leave,
+}
+
+impl Spec {
+    /// The digest of an instance that is started with this credential.
+    fn digest_with(&self, credential: &Credential) -> SpecDigest {
+        if self.server.token_change() == TokenChange::Replaces {
+            return self.digest.of_generation(credential.generation);
+        }
+        self.digest.clone()
+    }
 }
 
 impl Server {

@@ -13,6 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use super::Pool;
 use super::slot::Slot;
 use crate::runtime::{InstanceEvent, InstanceKey, Phase, Scope};
+use crate::server::TokenChange;
 
 /// How often they are looked at.
 const LOOK: Duration = Duration::from_secs(10);
@@ -93,7 +94,7 @@ impl Pool {
         let server = self.server(key.server())?;
         let spec = server.spec.load();
         let of_session = matches!(key.scope(), Scope::Session(_));
-        if spec.digest != *key.spec() || (of_session && self.slot_of(key).is_none()) {
+        if !key.spec().is_of(&spec.digest) || (of_session && self.slot_of(key).is_none()) {
             return None;
         }
         Some(spec.server.limits.idle_timeout)
@@ -125,6 +126,14 @@ impl Pool {
             return;
         }
         tracing::info!(server = %key.server(), instance = %key, "instance goes to rest: nobody has come for it");
+        let of_token = self.server(key.server()).is_some_and(|server| {
+            // Its token is another one by the next call, and it is never joined again.
+            let spec = server.spec.load();
+            spec.server.oauth.is_some() && spec.server.token_change() == TokenChange::Replaces
+        });
+        if of_token {
+            return self.remove_orphan(key).await;
+        }
         if let Err(error) = self.backend.stop(key, GRACE).await {
             tracing::warn!(instance = %key, %error, "an instance did not go to rest");
         }

@@ -10,6 +10,7 @@ use crate::credential::{Credential, CredentialChange};
 use crate::error::Result;
 use crate::id::ServerId;
 use crate::runtime::Progress;
+use crate::server::TokenChange;
 
 impl Pool {
     /// A credential was rotated or removed. Of a removed one every instance ends at once. Of a rotated one what runs is
@@ -64,10 +65,16 @@ impl Pool {
         self.retire(old, drain);
     }
 
-    /// Hands a newer generation to all that runs with this credential.
-    fn refresh_all(self: &Arc<Self>, server: &Server, now: &Arc<Credential>) {
+    /// Hands a newer generation to all that runs with this credential; what cannot be given one is replaced, where anybody
+    /// has called since it came.
+    fn refresh_all(self: &Arc<Self>, server: &Arc<Server>, now: &Arc<Credential>) {
+        let replaces = server.spec.load().server.token_change() == TokenChange::Replaces;
         for slot in server.slots.all() {
             if slot.owner != now.owner || slot.revision != now.revision {
+                continue;
+            }
+            if replaces {
+                self.succeed_in(server, slot, now);
                 continue;
             }
             let Some(lease) = slot.lease() else { continue };
@@ -91,7 +98,7 @@ impl Pool {
             return Ok(());
         }
         self.backend.refresh(&lease.key, credential).await?;
-        lease.has_generation(credential.generation);
+        lease.has(credential);
         Ok(())
     }
 }

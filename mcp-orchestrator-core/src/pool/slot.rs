@@ -108,6 +108,11 @@ impl Slot {
         self.state().running.is_some() || self.current.load().is_some()
     }
 
+    /// Whether an instance starts here.
+    pub(super) fn is_starting(&self) -> bool {
+        self.state().running.is_some()
+    }
+
     /// Whose turn it is to start the instance.
     pub(super) fn turn(&self) -> Turn {
         let mut state = self.state();

@@ -62,7 +62,7 @@ impl Pool {
             slot.owner.clone(),
             slot.revision.clone(),
             slot.scope.clone(),
-            spec.digest.clone(),
+            spec.digest_with(&credential),
         );
         let limit = spec.server.limits.start_timeout;
         let begin = tokio::time::Instant::now();
@@ -140,6 +140,7 @@ impl Pool {
         progress: &Progress,
         attempt: &mut Attempt,
     ) -> Result<Arc<Handle>> {
+        let begin = tokio::time::Instant::now();
         let launch = LaunchSpec {
             server: Arc::clone(&spec.server),
             credential: Arc::clone(&credential),
@@ -158,6 +159,7 @@ impl Pool {
                 }
             }
         };
+        let start = begin.elapsed();
         let handle = Arc::new(Handle::new(
             key.clone(),
             Arc::clone(spec),
@@ -165,6 +167,7 @@ impl Pool {
             link,
             exited,
             attempt.ran,
+            start,
         ));
         self.listen(&handle, receiver);
         Ok(handle)

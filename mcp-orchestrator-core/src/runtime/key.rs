@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::credential::{Owner, Revision};
+use crate::credential::{Generation, Owner, Revision};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{PrincipalId, ServerId};
 use crate::seal::{Digest, hex};
@@ -74,6 +74,21 @@ impl SpecDigest {
     /// Its digits.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// That of an instance which cannot be given a newer token: each generation after the first makes another one.
+    #[must_use]
+    pub fn of_generation(&self, generation: Generation) -> Self {
+        match generation.0 {
+            0 => self.clone(),
+            n => Self(format!("{}.{n}", self.0).into()),
+        }
+    }
+
+    /// Whether it is of this spec, with a token of whatever generation.
+    pub fn is_of(&self, spec: &Self) -> bool {
+        let rest = self.0.strip_prefix(&*spec.0);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
     }
 }
 
@@ -240,6 +255,16 @@ mod tests {
         }
         let long = key(&"x".repeat(63), Owner::Organization, Scope::Shared);
         assert_eq!(long.name().len(), 63);
+    }
+
+    #[test]
+    fn a_generation_makes_another_digest_of_the_same_spec() {
+        let (spec, other) = (SpecDigest::from_text("0f"), SpecDigest::from_text("0f1"));
+        assert_eq!(spec.of_generation(Generation(0)), spec);
+        let third = spec.of_generation(Generation(3));
+        assert_ne!(third, spec.of_generation(Generation(2)));
+        assert!(third.is_of(&spec) && spec.is_of(&spec));
+        assert!(!third.is_of(&other) && !other.is_of(&spec) && !spec.is_of(&third));
     }
 
     #[test]

@@ -13,7 +13,7 @@ pub use self::container::{
 };
 pub use self::declared::{DeclaredTool, WithoutCredential};
 pub use self::limits::Limits;
-pub use self::oauth::{OAuthClient, OAuthGrant, OAuthSpec};
+pub use self::oauth::{OAuthClient, OAuthGrant, OAuthSpec, TokenChange};
 use crate::credential::OwnerKind;
 use crate::id::{BackendName, ServerId, SlotName};
 use crate::protocol::Era;

@@ -64,7 +64,30 @@ impl OAuthSpec {
     }
 }
 
+/// What becomes of a newer token while an instance runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenChange {
+    /// It reaches the instance with the next request.
+    Reaches,
+    /// It reaches the instance after a while: a file is written anew.
+    ReachesLate,
+    /// It reaches the next instance alone: an environment never changes.
+    Replaces,
+}
+
 impl ServerSpec {
+    /// What becomes of a newer token while an instance runs. Where nothing says which slot takes the token, it may be any.
+    pub fn token_change(&self) -> TokenChange {
+        let token = self.oauth.as_ref().map(|oauth| &oauth.slot);
+        let taking = self.slots.iter();
+        let taking = taking.filter(|slot| token.is_none_or(|token| slot.name == *token));
+        taking.fold(TokenChange::Reaches, |found, slot| match slot.inject {
+            Injection::Env(_) => TokenChange::Replaces,
+            Injection::File { .. } if found == TokenChange::Reaches => TokenChange::ReachesLate,
+            Injection::File { .. } | Injection::Header { .. } => found,
+        })
+    }
+
     /// The same server with a slot for a token that is obtained by OAuth and sent as `Authorization: Bearer`.
     ///
     /// # Panics

@@ -1,6 +1,6 @@
 //! One server with a token that ends, in memory; who renews it says what the test wants.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
@@ -80,7 +80,7 @@ impl Renewal for Issuer {
 #[derive(Debug, Default)]
 struct Seen {
     /// The token that each was started with.
-    tokens: Mutex<Vec<String>>,
+    tokens: watch::Sender<Vec<String>>,
     /// Lets calls of `hold` end.
     go: Notify,
     /// How many calls hold.
@@ -120,6 +120,7 @@ impl Site {
             form: SlotForm::default(),
         });
         server.oauth = Some(OAuthSpec::new(slot()));
+        server.limits.idle_timeout = None;
         let (store, tasks) = (Arc::new(MemoryCredentials::new()), TaskTracker::new());
         let installations = Installations::new(store);
         let issuer = Arc::new(Issuer {
@@ -227,7 +228,21 @@ impl Site {
 
     /// The tokens with which instances were started, in that order.
     pub(crate) fn tokens(&self) -> Vec<String> {
-        self.seen.tokens.lock().unwrap().clone()
+        self.seen.tokens.borrow().clone()
+    }
+
+    /// The installed token is renewed, whoever asked for it.
+    pub(crate) async fn renew(&self) {
+        let server = self.orchestrator.server(&key().server).unwrap();
+        self.issuer.renew(&server, &key(), None).await.unwrap();
+        self.resolver.seen(&key()).await.unwrap();
+    }
+
+    /// Until so many instances were started.
+    pub(crate) async fn started(&self, instances: usize) {
+        let mut tokens = self.seen.tokens.subscribe();
+        let enough = tokens.wait_for(|tokens| tokens.len() >= instances);
+        enough.await.unwrap();
     }
 
     /// What a call of a tool answers.
@@ -252,6 +267,15 @@ impl Site {
         self.seen.go.notify_one();
     }
 
+    /// Until the installed token has ended.
+    pub(crate) async fn over(&self) {
+        let found = self.resolver.installations().get(&key()).await.unwrap();
+        let end = found.unwrap().0.expires_at.unwrap();
+        while end > SystemTime::now() {
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// Until so many instances have ended.
     pub(crate) async fn ended(&self, instances: usize) {
         let mut ended = self.seen.ended.subscribe();
@@ -266,18 +290,25 @@ fn serve(
     pipe: BoxedIo,
 ) -> impl Future<Output = Exit> + use<> {
     let token = launch.credential.values[&slot()].expose_secret().to_owned();
-    seen.tokens.lock().unwrap().push(token.clone());
+    seen.tokens.send_modify(|tokens| tokens.push(token.clone()));
     async move {
         let (reader, mut writer) = tokio::io::split(pipe);
         let mut lines = tokio::io::BufReader::new(reader).lines();
-        while let Ok(Some(line)) = lines.next_line().await {
+        let mut held = None;
+        loop {
+            let line = tokio::select! {
+                line = lines.next_line() => line,
+                () = seen.go.notified(), if held.is_some() => Ok(held.take()),
+            };
+            let Ok(Some(line)) = line else { break };
             let message: Value = serde_json::from_str(&line).unwrap();
             let Some(id) = message.get("id") else {
                 continue;
             };
             if message["params"]["name"] == "hold" {
+                held = Some(line.replace("\"hold\"", "\"held\""));
                 seen.holding.send_modify(|holding| *holding += 1);
-                seen.go.notified().await;
+                continue;
             }
             let result = match message["method"].as_str().unwrap() {
                 "initialize" => json!({

@@ -159,6 +159,7 @@ struct Keeps;
 impl Observer for Keeps {
     fn ready(&self, _: &Arc<Handle>) {}
     fn unsolicited(&self, _: &Arc<Handle>, _: Option<Party>, _: Unsolicited) {}
+    fn token_ends(&self, _: &Arc<Handle>) {}
     fn holds(&self, _: &Handle) -> bool {
         false
     }
