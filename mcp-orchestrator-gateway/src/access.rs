@@ -22,15 +22,16 @@ pub(crate) struct Access {
 }
 
 impl Access {
-    /// As the settings say.
+    /// As the settings say. Of issuers that stay the same what is known of them stays too.
     ///
     /// # Errors
     /// Where an issuer cannot be used.
-    pub(crate) fn new(settings: &AuthSettings) -> Result<Self> {
+    pub(crate) fn new(settings: &AuthSettings, before: Option<&Self>) -> Result<Self> {
+        let known = before.map_or(&[][..], |before| &before.issuers);
         Ok(Self {
             local: settings.local,
             tokens: settings.tokens,
-            issuers: settings.issuer_authenticators()?,
+            issuers: settings.issuer_authenticators(known)?,
             sign_ins: settings.sign_ins()?,
         })
     }
@@ -85,7 +86,7 @@ impl Access {
     }
 
     /// Asks every issuer once, so that what is wrong with one is told at start.
-    pub(crate) async fn greet(self) {
+    pub(crate) async fn greet(self: Arc<Self>) {
         for issuer in &self.issuers {
             // Why it failed was logged; the first token asks again.
             if issuer.fetch().await.is_ok() {

@@ -54,6 +54,8 @@ mod guard;
 mod health;
 #[cfg(feature = "program")]
 pub mod hello;
+#[cfg(feature = "program")]
+mod live;
 mod modern;
 mod options;
 #[cfg(feature = "pages")]
@@ -77,6 +79,6 @@ pub use self::options::Options;
 #[cfg(feature = "pages")]
 pub use self::pages::{Pages, pages};
 pub use self::resource::{ProtectedResource, well_known};
-pub use self::serve::{Routes, Shutdown, serve, serve_with};
+pub use self::serve::{LiveRoutes, Routes, Shutdown, serve, serve_with};
 #[cfg(feature = "tls")]
 pub use self::tls::{Tls, TlsError};

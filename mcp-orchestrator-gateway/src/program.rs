@@ -13,11 +13,9 @@ use tokio::task::JoinSet;
 
 use crate::access::{self, Access};
 use crate::args::GatewayArgs;
-use crate::control::{Control, Socket, web_router, wire};
-use crate::{
-    Endpoint, Readiness, Routes, Shutdown, Tls, control, discover, health_router, metrics_router,
-    reload, serve_with, telemetry,
-};
+use crate::control::{Control, Socket, wire};
+use crate::live::{Live, ready};
+use crate::{Shutdown, control, discover, metrics_router, reload, serve_with, telemetry};
 
 /// Bad configuration or arguments.
 const CONFIG: u8 = 2;
@@ -60,8 +58,7 @@ impl Failure {
 pub struct Gateway {
     args: GatewayArgs,
     settings: Settings,
-    access: Access,
-    tls: Option<Tls>,
+    live: Arc<Live>,
     built: Arc<Built>,
     listener: TcpListener,
     metrics: Option<TcpListener>,
@@ -82,7 +79,7 @@ impl Gateway {
         telemetry::install(&args, &settings.log).map_err(Failure::config)?;
         notices.iter().for_each(|notice| tracing::warn!("{notice}"));
         access::reachable(&settings).map_err(Failure::config)?;
-        let access = Access::new(&settings.auth).map_err(Failure::config)?;
+        let access = Access::new(&settings.auth, None).map_err(Failure::config)?;
         let tls = access::tls(&settings).map_err(Failure::config)?;
         let listener = bind(settings.listen).await?;
         let metrics = match settings.metrics_listen {
@@ -100,11 +97,11 @@ impl Gateway {
         let local = LocalAuthenticator::for_system_user();
         built.conflicts(local.principal()).await;
         let control = listen_for_control(&built).await;
+        let live = Arc::new(Live::new(&settings, access, (address, tls)));
         Ok(Self {
             args,
             settings,
-            access,
-            tls,
+            live,
             built,
             listener,
             metrics,
@@ -129,25 +126,11 @@ impl Gateway {
     /// Where the endpoint cannot be made.
     pub async fn run(mut self, when: impl Future<Output = ()> + Send) -> Result<(), Failure> {
         let orchestrator = self.built.orchestrator().clone();
-        let options = access::options(&self.settings);
-        let who = self.access.authenticator(&self.built);
-        let who = who.map_err(Failure::run)?;
-        let pages = self
-            .access
-            .pages(&self.built, (Arc::clone(&who), options.clone()));
-        let web = self.settings.auth.knows_others();
-        let web = web.then(|| {
-            self.control()
-                .map(|it| web_router(it, Arc::clone(&who), options.clone()))
-        });
-        let web = web.transpose()?;
-        let endpoint = Endpoint::new(orchestrator.clone(), [who], options).map_err(Failure::run)?;
-        let visited = access::pages_at(&self.settings, self.address);
-        if let Some(address) = visited.filter(|_| self.access.knows_visitors()) {
-            self.built.links().serve_at(address);
-        }
-        let mut beside = self.beside()?;
-        beside.spawn(self.access.greet());
+        let (live, control) = (Arc::clone(&self.live), self.control()?);
+        let next = live.next(&control, &self.settings).map_err(Failure::run)?;
+        live.take(&self.built, next);
+        let mut beside = self.beside(control);
+        beside.spawn(live.access().greet());
         let grace = self.args.grace();
         let stopping = orchestrator.clone();
         let when = async move {
@@ -155,15 +138,7 @@ impl Gateway {
             tracing::info!("stopping: running calls may finish");
             stopping.drain();
         };
-        let mut routes = Routes::from(endpoint).beside(health_router(ready(&self.built)));
-        routes = routes.beside(crate::pages(pages));
-        if let Some(tls) = self.tls.take() {
-            routes = routes.by_tls(tls);
-        }
-        if let Some(web) = web {
-            routes = routes.beside(web);
-        }
-        serve_with(self.listener, routes, Shutdown { when, grace }).await;
+        serve_with(self.listener, live.routes(), Shutdown { when, grace }).await;
         beside.shutdown().await;
         orchestrator.shutdown(grace).await;
         self.built.leave().await;
@@ -173,16 +148,12 @@ impl Gateway {
 
 impl Gateway {
     /// What runs beside the endpoint: reload, metrics, control.
-    fn beside(&mut self) -> Result<JoinSet<()>, Failure> {
+    fn beside(&mut self, control: Control) -> JoinSet<()> {
         let mut beside = JoinSet::new();
-        let options = self.args.load_options().map_err(Failure::config)?;
-        let files = self.args.files.config.clone();
         if let Some(socket) = self.control.take() {
-            beside.spawn(socket.serve(control::router(self.control()?)));
+            beside.spawn(socket.serve(control::router(control.clone())));
         }
-        let principal = Arc::clone(LocalAuthenticator::for_system_user().principal());
-        let built = Arc::clone(&self.built);
-        beside.spawn(reload::watch(files, options, built, principal));
+        beside.spawn(reload::watch(control));
         if let Some(listener) = self.metrics.take() {
             let shutdown = Shutdown {
                 when: std::future::pending(),
@@ -192,7 +163,7 @@ impl Gateway {
             let metrics = metrics_router(orchestrator, ready(&self.built));
             beside.spawn(serve_with(listener, metrics, shutdown));
         }
-        Ok(beside)
+        beside
     }
 
     fn control(&self) -> Result<Control, Failure> {
@@ -202,7 +173,7 @@ impl Gateway {
             files: self.args.files.config.clone(),
             options: self.args.load_options().map_err(Failure::config)?,
             about: self.about(),
-            public_url: self.settings.auth.public_url.clone(),
+            live: Arc::downgrade(&self.live),
         })
     }
 
@@ -220,11 +191,6 @@ impl Gateway {
             gateways: Vec::new(),
         }
     }
-}
-
-fn ready(built: &Arc<Built>) -> Readiness {
-    let built = Arc::clone(built);
-    Readiness::new(move || built.acts())
 }
 
 /// What is wrong with the cluster's configuration is told as such.

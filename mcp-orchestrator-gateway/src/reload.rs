@@ -1,25 +1,21 @@
 //! A changed configuration file is read again, and what differs is applied.
 
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use mcp_orchestrator_core::auth::Principal;
-use mcp_orchestrator_core::config::{Built, LoadOptions, Notice, Problems, load};
+use mcp_orchestrator_core::config::{Notice, Problem, Problems, load};
 use notify::{RecursiveMode, Watcher as _};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
+
+use crate::control::Control;
 
 /// Editors write in several steps: the last one counts.
 const SETTLE: Duration = Duration::from_millis(200);
 
 /// Watches these files and applies what changes, and reads them again at SIGHUP; a file that cannot be used changes nothing and is told.
-pub(crate) async fn watch(
-    files: Vec<PathBuf>,
-    options: LoadOptions,
-    built: Arc<Built>,
-    principal: Arc<Principal>,
-) {
+pub(crate) async fn watch(control: Control) {
+    let files = &control.files[..];
     let (sender, mut changes) = mpsc::channel(1);
     let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         if event.is_ok_and(|event| !event.kind.is_access()) {
@@ -49,7 +45,7 @@ pub(crate) async fn watch(
         Ok(hangup) => hangup,
         Err(error) => return tracing::warn!(%error, "SIGHUP cannot be heard"),
     };
-    let mut last = contents(&files);
+    let mut last = contents(files);
     loop {
         let asked = tokio::select! {
             change = changes.recv() => match change {
@@ -62,13 +58,13 @@ pub(crate) async fn watch(
             tokio::time::sleep(SETTLE).await;
         }
         while changes.try_recv().is_ok() {}
-        let now = contents(&files);
+        let now = contents(files);
         if now == last && !asked {
             continue;
         }
         last = now;
         // What is wrong was told.
-        let _ = apply(&files, &options, &built, &principal).await;
+        let _ = apply(&control).await;
     }
 }
 
@@ -76,16 +72,42 @@ pub(crate) async fn watch(
 ///
 /// # Errors
 /// What is wrong; then the configuration before goes on.
-pub(crate) async fn apply(
-    files: &[PathBuf],
-    options: &LoadOptions,
-    built: &Built,
-    principal: &Arc<Principal>,
-) -> Result<Vec<Notice>, Problems> {
+pub(crate) async fn apply(control: &Control) -> Result<Vec<Notice>, Problems> {
+    let Control {
+        files,
+        options,
+        built,
+        principal,
+        ..
+    } = control;
     let mut loaded = load(files, options).inspect_err(refused)?;
+    let wrong = |message: String| {
+        let file = files.first().map_or(Path::new(""), PathBuf::as_path);
+        let problem = Problem {
+            file: file.into(),
+            position: None,
+            key: String::new(),
+            message,
+        };
+        Problems::from(vec![problem])
+    };
+    let live = control.live.upgrade();
+    let next = live
+        .as_ref()
+        .map(|live| live.next(control, &loaded.settings))
+        .transpose();
+    let next = next.map_err(wrong).inspect_err(refused)?;
     let collisions = built.new_collisions(&loaded.settings, principal).await;
     collisions.map_err(Problems::from).inspect_err(refused)?;
-    loaded.notices.extend(built.reload(&loaded.settings));
+    let told = built.reload(&loaded.settings);
+    let told = told
+        .map_err(|error| wrong(error.to_string()))
+        .inspect_err(refused)?;
+    loaded.notices.extend(told);
+    if let (Some(live), Some(mut next)) = (live, next) {
+        loaded.notices.append(&mut next.notices);
+        live.take(built, next);
+    }
     for notice in &loaded.notices {
         tracing::warn!("{notice}");
     }
@@ -103,7 +125,7 @@ fn refused(problems: &Problems) {
     tracing::error!("the changed configuration is not used; the one before goes on");
 }
 
-fn folder(file: &std::path::Path) -> Option<PathBuf> {
+fn folder(file: &Path) -> Option<PathBuf> {
     let folder = file.parent()?;
     Some(if folder.as_os_str().is_empty() {
         PathBuf::from(".")

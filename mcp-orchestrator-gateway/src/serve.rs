@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
@@ -113,6 +114,35 @@ impl Routes {
     }
 }
 
+/// Routes that may become others while they are served. A request is answered by those of when it came.
+#[derive(Clone, Debug)]
+pub struct LiveRoutes(Arc<ArcSwap<Routes>>);
+
+impl LiveRoutes {
+    /// From now on these. The listener's TLS stays the one that it began with.
+    pub fn replace(&self, routes: impl Into<Routes>) {
+        self.0.store(Arc::new(routes.into()));
+    }
+}
+
+impl From<Routes> for LiveRoutes {
+    fn from(routes: Routes) -> Self {
+        Self(Arc::new(ArcSwap::from_pointee(routes)))
+    }
+}
+
+impl From<Router> for LiveRoutes {
+    fn from(routes: Router) -> Self {
+        Routes::from(routes).into()
+    }
+}
+
+impl From<Endpoint> for LiveRoutes {
+    fn from(endpoint: Endpoint) -> Self {
+        Routes::from(endpoint).into()
+    }
+}
+
 /// Serves the endpoint, with `/healthz` and `/readyz` beside it, until told to stop; then lets requests finish, and cuts
 /// those that take longer than the grace.
 ///
@@ -130,10 +160,12 @@ pub async fn serve<F: Future<Output = ()> + Send>(
 /// Serves other routes the same way, with nothing beside them.
 pub async fn serve_with<F: Future<Output = ()> + Send>(
     listener: TcpListener,
-    routes: impl Into<Routes>,
+    routes: impl Into<LiveRoutes>,
     shutdown: Shutdown<F>,
 ) {
-    let routes = Arc::new(routes.into());
+    let routes = routes.into();
+    #[cfg(feature = "tls")]
+    let tls = routes.0.load().tls.clone();
     let loopback = listener
         .local_addr()
         .is_ok_and(|address| address.ip().is_loopback());
@@ -153,7 +185,12 @@ pub async fn serve_with<F: Future<Output = ()> + Send>(
                     loopback,
                     tls: false,
                 };
-                let serving = accepted_by(stream, about, routes.clone(), stopping.clone());
+                let door = Door {
+                    routes: routes.clone(),
+                    #[cfg(feature = "tls")]
+                    tls: tls.clone(),
+                };
+                let serving = accepted_by(stream, about, door, stopping.clone());
                 tracker.spawn(cut.clone().run_until_cancelled_owned(serving));
             }
             Err(error) => {
@@ -204,19 +241,22 @@ impl About {
     }
 }
 
+/// What a connection comes to.
+struct Door {
+    routes: LiveRoutes,
+    #[cfg(feature = "tls")]
+    tls: Option<crate::Tls>,
+}
+
 /// Agrees on TLS where the listener has it, and serves.
-async fn accepted_by(
-    stream: TcpStream,
-    about: About,
-    routes: Arc<Routes>,
-    stopping: CancellationToken,
-) {
+async fn accepted_by(stream: TcpStream, about: About, door: Door, stopping: CancellationToken) {
+    let routes = door.routes;
     // Small events must not wait for the acknowledgement of the one before.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "nodelay was refused");
     }
     #[cfg(feature = "tls")]
-    if let Some(tls) = routes.tls.clone() {
+    if let Some(tls) = door.tls {
         match tls.accept(stream).await {
             Ok(stream) => {
                 let about = About { tls: true, ..about };
@@ -229,15 +269,15 @@ async fn accepted_by(
     connection(stream, about, routes, stopping).await;
 }
 
-async fn connection<S>(stream: S, about: About, routes: Arc<Routes>, stopping: CancellationToken)
+async fn connection<S>(stream: S, about: About, live: LiveRoutes, stopping: CancellationToken)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let service = service_fn(move |mut request: Request<Incoming>| {
+        let routes = live.0.load_full();
         about.tell(&mut request, routes.trusted());
         let (parts, body) = request.into_parts();
-        let answer = Arc::clone(&routes).answer(parts, body);
-        answer.map(Ok::<_, Infallible>)
+        routes.answer(parts, body).map(Ok::<_, Infallible>)
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder

@@ -53,13 +53,13 @@ impl Tls {
     /// # Errors
     /// Why they cannot be used now.
     pub fn from_files(certificate: PathBuf, key: PathBuf) -> Result<Self, TlsError> {
+        Self::reading(certificate, key, READ_AGAIN)
+    }
+
+    /// The same, with files that are taken for those of now for so long.
+    fn reading(certificate: PathBuf, key: PathBuf, again: Duration) -> Result<Self, TlsError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let files = Arc::new(Files::new(
-            certificate,
-            key,
-            Arc::clone(&provider),
-            READ_AGAIN,
-        )?);
+        let files = Arc::new(Files::new(certificate, key, Arc::clone(&provider), again)?);
         let resolver: Arc<dyn ResolvesServerCert> = Arc::<Files>::clone(&files);
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -184,13 +184,16 @@ fn load(
 }
 
 #[cfg(test)]
+mod served;
+
+#[cfg(test)]
 mod tests {
     use std::fs;
 
     use super::*;
 
     /// Writes a certificate of this name and its key, and answers the certificate.
-    fn write(folder: &std::path::Path, name: &str) -> Vec<u8> {
+    pub(super) fn write(folder: &std::path::Path, name: &str) -> Vec<u8> {
         let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
         fs::write(folder.join("tls.crt"), made.cert.pem()).unwrap();
         fs::write(folder.join("tls.key"), made.signing_key.serialize_pem()).unwrap();

@@ -7,13 +7,23 @@ use crate::auth::{Audience, JwtAuthenticator, JwtOptions, PublicUrl, SignIn};
 use crate::error::{Error, ErrorKind, Result};
 
 impl AuthSettings {
-    /// One for each issuer, in their order. Nothing is fetched yet.
+    /// One for each issuer, in their order: that of before where it expects the same, since it knows the issuer's keys.
+    /// Nothing is fetched yet.
     ///
     /// # Errors
     /// [`Config`](ErrorKind::Config) where an issuer cannot be used.
-    pub fn issuer_authenticators(&self) -> Result<Vec<Arc<JwtAuthenticator>>> {
+    pub fn issuer_authenticators(
+        &self,
+        before: &[Arc<JwtAuthenticator>],
+    ) -> Result<Vec<Arc<JwtAuthenticator>>> {
         let url = self.public_url.as_ref();
-        let one = |issuer| Ok(Arc::new(JwtAuthenticator::new(options(issuer, url)?)?));
+        let one = |issuer| {
+            let options = options(issuer, url)?;
+            match before.iter().find(|known| *known.options() == options) {
+                Some(known) => Ok(Arc::clone(known)),
+                None => Ok(Arc::new(JwtAuthenticator::new(options)?)),
+            }
+        };
         self.issuers.iter().map(one).collect()
     }
 

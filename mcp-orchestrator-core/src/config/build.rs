@@ -1,10 +1,11 @@
 //! From settings to a running orchestrator, and from new settings to the same one.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio_util::task::TaskTracker;
 
+use super::audit::AuditSettings;
 use super::cluster::Cluster;
 use super::sign_ins::SignIns;
 use super::{
@@ -39,6 +40,20 @@ pub struct Built {
     state: StateDir,
     cluster: Cluster,
     sign_ins: SignIns,
+    /// What it was made from.
+    pub(super) started: Box<Settings>,
+    /// Where it is told who did what.
+    audit: Mutex<AuditSettings>,
+}
+
+/// Where is kept what outlives a restart, and the key for it: the cluster's where there is one.
+fn kept(state: &StateDir, cluster: &Cluster) -> Result<(Arc<dyn StateStore>, Arc<StateKey>)> {
+    let documents = match cluster.documents() {
+        Some(documents) => documents,
+        None => Arc::new(state.documents()?),
+    };
+    let key = cluster.state_key();
+    Ok((documents, key.unwrap_or_else(|| Arc::clone(state.key()))))
 }
 
 impl Settings {
@@ -54,13 +69,7 @@ impl Settings {
     pub async fn build(&self, single_principal: bool) -> Result<Built> {
         let state = StateDir::open(&self.state_dir)?;
         let cluster = Cluster::enter(&self.backends, &state).await?;
-        let documents: Arc<dyn StateStore> = match cluster.documents() {
-            Some(documents) => documents,
-            None => Arc::new(state.documents()?),
-        };
-        let key = cluster
-            .state_key()
-            .unwrap_or_else(|| Arc::clone(state.key()));
+        let (documents, key) = kept(&state, &cluster)?;
         let logs = LogBook::default();
         let router = Arc::new(TableRouter::new(self.gateway_specs()));
         let configured = self.configured(&key).await?;
@@ -109,6 +118,8 @@ impl Settings {
             directory,
             state,
             cluster,
+            started: Box::new(self.clone()),
+            audit: Mutex::new(self.audit.clone()),
         })
     }
 
@@ -224,17 +235,32 @@ impl Built {
         &self.state
     }
 
-    /// From now on these settings. Instances whose spec and credential are equal are not touched. Answers what clients
-    /// will notice: gateways whose names take another form.
-    pub fn reload(&self, settings: &Settings) -> Vec<Notice> {
-        let flips = self.flips(settings, &TableRouter::new(settings.gateway_specs()));
+    /// From now on these settings. Instances whose spec and credential are equal are not touched, calls in flight go on.
+    /// Answers what clients will notice, as gateways whose names take another form, and what counts from the next start on.
+    ///
+    /// # Errors
+    /// Where the audit log cannot be opened; nothing is changed then.
+    pub fn reload(&self, settings: &Settings) -> Result<Vec<Notice>> {
+        self.reload_audit(settings)?;
+        self.orchestrator.set_limits(settings.auth.limits);
+        let mut notices = self.flips(settings, &TableRouter::new(settings.gateway_specs()));
         self.configured
             .set_sources(slot_sources(&settings.credentials));
         self.cached.clear();
         self.directory.replace(&settings.people);
         self.router.replace(settings.gateway_specs());
         self.orchestrator.apply(settings.servers.iter().cloned());
-        flips
+        notices.extend(self.standing(settings));
+        Ok(notices)
+    }
+
+    fn reload_audit(&self, settings: &Settings) -> Result<()> {
+        let mut now = self.audit.lock().unwrap_or_else(PoisonError::into_inner);
+        if *now != settings.audit {
+            self.orchestrator.set_audit(settings.audit.open()?);
+            now.clone_from(&settings.audit);
+        }
+        Ok(())
     }
 }
 

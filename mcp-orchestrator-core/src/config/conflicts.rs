@@ -76,7 +76,7 @@ impl Settings {
         settings.build(true).await
     }
 
-    fn file(&self) -> &Path {
+    pub(super) fn file(&self) -> &Path {
         self.files.first().map_or(Path::new(""), |file| file)
     }
 }

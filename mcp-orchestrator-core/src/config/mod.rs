@@ -52,6 +52,7 @@ mod secrets;
 mod server;
 mod settings;
 mod sign_ins;
+mod standing;
 mod state_dir;
 mod stores;
 mod suggest;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, RwLock, Weak};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::sync::{Semaphore, watch};
 
 use super::events::{self, Listeners};
@@ -132,9 +133,7 @@ impl Builder {
     pub fn build(self) -> Orchestrator {
         let resolver = self.resolver.unwrap_or_else(|| Arc::new(NoCredentials));
         let pool = Pool::new(self.backend, Arc::clone(&self.key), self.single_principal);
-        if let Some(most) = self.limits.instances_per_owner {
-            pool.limit_instances(most);
-        }
+        pool.limit_instances(self.limits.instances_per_owner);
         let inner = Arc::new_cyclic(|weak: &Weak<Inner>| {
             let observer: Weak<dyn Observer> = weak.clone();
             pool.observe(observer);
@@ -163,7 +162,7 @@ impl Builder {
                 auth_wait: self.auth_wait,
                 parking: Parking::new(parked::EACH, parked::ALL),
                 credentials_changed: watch::Sender::new(0),
-                audit: self.audit,
+                audit: ArcSwap::from_pointee(self.audit),
                 in_flight: InFlight::new(self.limits),
                 draining: tokio_util::sync::CancellationToken::new(),
             }

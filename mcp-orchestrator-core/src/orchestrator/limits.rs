@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, Hash};
 use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -33,7 +34,10 @@ pub struct Limits {
 /// The calls in flight.
 #[derive(Debug, Default)]
 pub(super) struct InFlight {
-    limits: Limits,
+    /// Of one principal; zero is no limit.
+    own: AtomicUsize,
+    /// To one server; zero is no limit.
+    all: AtomicUsize,
     principals: Arc<Counts<PrincipalId>>,
     servers: Arc<Counts<ServerId>>,
 }
@@ -46,10 +50,18 @@ pub(super) struct Counted {
 
 impl InFlight {
     pub(super) fn new(limits: Limits) -> Self {
-        Self {
-            limits,
-            ..Self::default()
-        }
+        let calls = Self::default();
+        calls.set(limits);
+        calls
+    }
+
+    /// From now on these count; what is in flight goes on.
+    pub(super) fn set(&self, limits: Limits) {
+        let number = |most: Option<NonZeroUsize>| most.map_or(0, NonZeroUsize::get);
+        self.own
+            .store(number(limits.calls_per_principal), Ordering::Relaxed);
+        self.all
+            .store(number(limits.calls_per_server), Ordering::Relaxed);
     }
 
     /// Counts a call; `None` where nothing is limited.
@@ -58,10 +70,8 @@ impl InFlight {
         principal: &PrincipalId,
         server: &ServerId,
     ) -> Result<Option<Counted>> {
-        let (own, all) = (
-            self.limits.calls_per_principal,
-            self.limits.calls_per_server,
-        );
+        let most = |limit: &AtomicUsize| NonZeroUsize::new(limit.load(Ordering::Relaxed));
+        let (own, all) = (most(&self.own), most(&self.all));
         if own.is_none() && all.is_none() {
             return Ok(None);
         }
@@ -255,6 +265,26 @@ mod tests {
                 .sum()
         };
         assert_eq!(left(&calls.principals), 0);
+    }
+
+    #[test]
+    fn a_changed_limit_counts_from_the_next_call_on() {
+        let calls = in_flight(1, 9);
+        let (ann, git) = (
+            PrincipalId::new("ann").unwrap(),
+            ServerId::new("git").unwrap(),
+        );
+        let first = calls.enter(&ann, &git).unwrap();
+        assert!(calls.enter(&ann, &git).is_err());
+        calls.set(Limits {
+            calls_per_principal: NonZeroUsize::new(2),
+            ..Limits::default()
+        });
+        let second = calls.enter(&ann, &git).unwrap();
+        assert!(calls.enter(&ann, &git).is_err());
+        calls.set(Limits::default());
+        assert!(calls.enter(&ann, &git).unwrap().is_none());
+        drop((first, second));
     }
 
     #[test]

@@ -118,15 +118,28 @@ struct Inner {
     parking: limits::Parking,
     /// Grows with each credential that changes.
     credentials_changed: tokio::sync::watch::Sender<u64>,
-    audit: Audit,
+    audit: arc_swap::ArcSwap<Audit>,
     in_flight: limits::InFlight,
     draining: tokio_util::sync::CancellationToken,
 }
 
 impl Orchestrator {
     /// Who is told who did what. Calls are told already; what a program does besides, it tells by this.
-    pub fn audit(&self) -> &Audit {
-        &self.inner.audit
+    pub fn audit(&self) -> Arc<Audit> {
+        self.inner.audit.load_full()
+    }
+
+    /// From now on these are told of what begins; what has begun is told to those before, which end with it.
+    pub fn set_audit(&self, audit: Audit) {
+        let before = self.inner.audit.swap(Arc::new(audit));
+        // The last one who lets go of a sink may wait for a disk.
+        self.inner.pool.tasks().spawn_blocking(move || drop(before));
+    }
+
+    /// How much at once from now on. What is in flight goes on, and counts.
+    pub fn set_limits(&self, limits: Limits) {
+        self.inner.in_flight.set(limits);
+        self.inner.pool.limit_instances(limits.instances_per_owner);
     }
 
     /// The catalog from now on. Instances whose spec is equal are not touched.
@@ -275,7 +288,7 @@ impl Orchestrator {
             self.inner.end_session(&session);
         }
         if self.audit().is_on() {
-            let audit = self.audit().clone();
+            let audit = self.audit();
             let closed = tokio::task::spawn_blocking(move || audit.close());
             // A disk that does not answer shall not keep us.
             let _ = tokio::time::timeout(AUDIT_CLOSES, closed).await;
@@ -315,7 +328,7 @@ impl Inner {
         let mut context = Context::modern(self, &call);
         let (message, answered) = self.answered(&context, call.message);
         context.waited = answered;
-        let asked = Asked::new(&self.audit, context, message, call.headers);
+        let asked = Asked::new(&self.audit.load(), context, message, call.headers);
         self.dispatch_and_tell(&asked).await
     }
 

@@ -75,7 +75,7 @@ impl Orchestrator {
             progress: token.is_some().then_some(progress),
             ..inner.operator(principal)
         };
-        context.trail = Trail::begin(&inner.audit, &context, &message);
+        context.trail = Trail::begin(&inner.audit.load(), &context, &message);
         let trail = context.trail.clone();
         let (carrier, server) = (Arc::clone(inner), server.clone());
         let coming = async move { carrier.call_tool(context, &server, message).await };

@@ -1,7 +1,8 @@
 //! Whether an owner may have one more instance.
 
 use std::num::NonZeroUsize;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::Pool;
@@ -15,22 +16,25 @@ const AGAIN: Duration = Duration::from_secs(10);
 /// The limit, and the door through which starts go one by one where there is one.
 #[derive(Debug, Default)]
 pub(super) struct Room {
-    most: OnceLock<NonZeroUsize>,
+    /// Zero is no limit.
+    most: AtomicUsize,
     door: Mutex<()>,
 }
 
 impl Pool {
-    /// From now on an owner has at most so many instances; set once.
-    pub(crate) fn limit_instances(&self, most: NonZeroUsize) {
-        let _ = self.room.most.set(most);
+    /// From now on at most so many instances start for an owner; those that run go on.
+    pub(crate) fn limit_instances(&self, most: Option<NonZeroUsize>) {
+        let most = most.map_or(0, NonZeroUsize::get);
+        self.room.most.store(most, Ordering::Relaxed);
     }
 
     /// The door, where this slot may have an instance. It is held until the slot says that it starts, so that two starts
     /// never take the last place both. What the organization owns is everybody's, and is not counted.
     pub(super) fn room_for(&self, slot: &Slot) -> Result<Option<MutexGuard<'_, ()>>> {
-        let Some(most) = self.room.most.get().map(|most| most.get()) else {
+        let most = self.room.most.load(Ordering::Relaxed);
+        if most == 0 {
             return Ok(None);
-        };
+        }
         if slot.owner == Owner::Organization {
             return Ok(None);
         }

@@ -284,16 +284,7 @@ async fn explain(
 }
 
 async fn reload(State(control): State<Control>) -> Answer {
-    let Control {
-        files,
-        options,
-        built,
-        principal,
-        ..
-    } = &control;
-    let notices = reload::apply(files, options, built, principal)
-        .await
-        .map_err(Error::from)?;
+    let notices = reload::apply(&control).await.map_err(Error::from)?;
     ok(&Reloaded {
         servers: control.orchestrator().servers().len(),
         notices: notices.iter().map(ConfigProblem::from).collect(),

@@ -17,12 +17,14 @@ pub mod wire;
 pub mod wire_people;
 pub mod wire_sign_in;
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
-use mcp_orchestrator_core::auth::{Principal, PublicUrl};
+use mcp_orchestrator_core::auth::Principal;
 use mcp_orchestrator_core::config::{Built, LoadOptions};
 use mcp_orchestrator_core::id::GatewayId;
 use std::path::PathBuf;
+
+use crate::live::Live;
 
 pub use self::call::events as call_events;
 pub use self::client::{Client, ClientError, Lines};
@@ -40,14 +42,15 @@ pub(crate) struct Control {
     pub(crate) options: LoadOptions,
     /// What does not change while it runs.
     pub(crate) about: wire::Status,
-    /// The address under which clients know the gateway.
-    pub(crate) public_url: Option<PublicUrl>,
+    /// What the listener serves; gone where it has ended.
+    pub(crate) live: Weak<Live>,
 }
 
 impl Control {
     /// Where a gateway is reached.
     fn gateway(&self, id: &GatewayId) -> wire::GatewayInfo {
-        let url = match &self.public_url {
+        let live = self.live.upgrade();
+        let url = match live.and_then(|live| live.public_url()) {
             Some(url) => url.gateway(id),
             None if *id == GatewayId::default_gateway() => {
                 format!("http://{}/mcp", self.about.listen)

@@ -119,7 +119,7 @@ pub(crate) const HEAVY: &[(&str, &str)] = &[
     ("rustix::", "mcp-orchestrator-core/src/runtime/process"),
     (
         "rustls::",
-        "mcp-orchestrator-core/src/runtime/remote|mcp-orchestrator-core/src/runtime/kubernetes|mcp-orchestrator-core/src/fetch|mcp-orchestrator-gateway/src/control/place.rs|mcp-orchestrator-gateway/src/tls.rs",
+        "mcp-orchestrator-core/src/runtime/remote|mcp-orchestrator-core/src/runtime/kubernetes|mcp-orchestrator-core/src/fetch|mcp-orchestrator-gateway/src/control/place.rs|mcp-orchestrator-gateway/src/tls",
     ),
     (
         "ring::signature",

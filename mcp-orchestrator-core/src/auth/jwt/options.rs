@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::auth::{Algorithm, PublicUrl};
 
 /// An issuer, and what is expected of its tokens.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JwtOptions {
     /// Its name, exactly as its tokens write it in `iss`.
     pub issuer: String,

@@ -1,0 +1,167 @@
+//! What the listener serves, made from settings: at start, and anew at each reload, while calls go on.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwapOption;
+use axum::Router;
+use mcp_orchestrator_core::auth::PublicUrl;
+use mcp_orchestrator_core::config::{AuthSettings, Built, Notice, Settings};
+
+use crate::access::{self, Access};
+use crate::control::{Control, web_router};
+use crate::{Endpoint, LiveRoutes, Readiness, Routes, Tls, health_router};
+
+/// What the listener serves now.
+#[derive(Debug)]
+pub(crate) struct Live {
+    address: SocketAddr,
+    tls: Option<Tls>,
+    now: Mutex<Now>,
+    public_url: ArcSwapOption<PublicUrl>,
+    routes: LiveRoutes,
+}
+
+/// Who is let in now.
+#[derive(Clone, Debug)]
+struct Now {
+    auth: AuthSettings,
+    access: Arc<Access>,
+}
+
+/// What it is to serve next: nothing of it can fail any more.
+pub(crate) struct Next {
+    now: Now,
+    routes: Routes,
+    /// Where a browser finds its pages.
+    visited: Option<String>,
+    /// What is not taken over.
+    pub(crate) notices: Vec<Notice>,
+}
+
+impl Live {
+    /// A listener at this address, which serves nothing yet.
+    pub(crate) fn new(
+        settings: &Settings,
+        access: Access,
+        (address, tls): (SocketAddr, Option<Tls>),
+    ) -> Self {
+        Self {
+            address,
+            tls,
+            now: Mutex::new(Now {
+                auth: settings.auth.clone(),
+                access: Arc::new(access),
+            }),
+            public_url: ArcSwapOption::empty(),
+            routes: Router::new().into(),
+        }
+    }
+
+    /// What is served.
+    pub(crate) fn routes(&self) -> LiveRoutes {
+        self.routes.clone()
+    }
+
+    /// Who is let in.
+    pub(crate) fn access(&self) -> Arc<Access> {
+        Arc::clone(&self.now().access)
+    }
+
+    /// The address under which clients know the gateway.
+    pub(crate) fn public_url(&self) -> Option<Arc<PublicUrl>> {
+        self.public_url.load_full()
+    }
+
+    fn now(&self) -> MutexGuard<'_, Now> {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What these settings make of it. Nothing is changed yet.
+    ///
+    /// # Errors
+    /// Why they cannot be used here.
+    pub(crate) fn next(&self, control: &Control, settings: &Settings) -> Result<Next, String> {
+        let before = self.now().clone();
+        let (mut settings, mut notices) = (settings.clone(), Vec::new());
+        // Where it listens, and by which TLS, is the listener's; the files are read anew by themselves.
+        settings.listen = self.address;
+        settings.auth.tls.clone_from(&before.auth.tls);
+        if settings.auth.is_single_principal() != before.auth.is_single_principal() {
+            notices.push(stays(&settings));
+            settings.auth.local = before.auth.local;
+            settings.auth.tokens = before.auth.tokens;
+            settings.auth.issuers.clone_from(&before.auth.issuers);
+        }
+        access::reachable(&settings)?;
+        let text = |error: mcp_orchestrator_core::Error| error.to_string();
+        let access = Access::new(&settings.auth, Some(&before.access)).map_err(text)?;
+        let routes = self.made(control, &settings, &access).map_err(text)?;
+        let visited = access::pages_at(&settings, self.address);
+        Ok(Next {
+            visited: visited.filter(|_| access.knows_visitors()),
+            now: Now {
+                auth: settings.auth,
+                access: Arc::new(access),
+            },
+            routes,
+            notices,
+        })
+    }
+
+    fn made(
+        &self,
+        control: &Control,
+        settings: &Settings,
+        access: &Access,
+    ) -> mcp_orchestrator_core::Result<Routes> {
+        let built = &control.built;
+        let options = access::options(settings);
+        let who = access.authenticator(built)?;
+        let pages = access.pages(built, (Arc::clone(&who), options.clone()));
+        let web = settings.auth.knows_others();
+        let web = web.then(|| web_router(control.clone(), Arc::clone(&who), options.clone()));
+        let endpoint = Endpoint::new(built.orchestrator().clone(), [who], options)?;
+        let mut routes = Routes::from(endpoint).beside(health_router(ready(built)));
+        routes = routes.beside(crate::pages(pages));
+        if let Some(tls) = &self.tls {
+            routes = routes.by_tls(tls.clone());
+        }
+        Ok(match web {
+            Some(web) => routes.beside(web),
+            None => routes,
+        })
+    }
+
+    /// From now on requests are answered so.
+    pub(crate) fn take(&self, built: &Built, next: Next) {
+        let url = next.now.auth.public_url.clone();
+        self.public_url.store(url.map(Arc::new));
+        self.routes.replace(next.routes);
+        if let Some(address) = next.visited {
+            built.links().serve_at(address);
+        }
+        *self.now() = next.now;
+    }
+}
+
+/// Whether all callers are one person decides what running servers were told.
+fn stays(settings: &Settings) -> Notice {
+    let file = settings
+        .files
+        .first()
+        .map_or("", |file| file.to_str().unwrap_or_default());
+    Notice {
+        file: std::path::Path::new(file).into(),
+        position: None,
+        key: "auth".to_owned(),
+        message: "whether only the local user calls counts from the next start on; until then those call who could before"
+            .to_owned(),
+    }
+}
+
+/// Whether the gateway can take calls.
+pub(crate) fn ready(built: &Arc<Built>) -> Readiness {
+    let built = Arc::clone(built);
+    Readiness::new(move || built.acts())
+}

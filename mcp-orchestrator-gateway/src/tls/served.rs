@@ -1,0 +1,87 @@
+//! A listener by TLS: handshakes with what stands in its files, and what becomes of open connections when that changes.
+
+use std::io;
+use std::net::SocketAddr;
+
+use axum::Router;
+use axum::routing::get;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream as ClientStream;
+
+use super::tests::write;
+use super::*;
+use crate::{Routes, Shutdown, serve_with};
+
+/// How long anything here may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Agrees on TLS with whoever shows this certificate.
+async fn agreed(address: SocketAddr, trusted: &[u8]) -> io::Result<ClientStream<TcpStream>> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from(trusted.to_vec())).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let stream = TcpStream::connect(address).await?;
+    let name = ServerName::try_from("gateway.example").unwrap();
+    TlsConnector::from(Arc::new(config))
+        .connect(name, stream)
+        .await
+}
+
+/// Asks on a connection, which stays open; answers what comes.
+async fn ask(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> String {
+    let request = b"GET /hello HTTP/1.1\r\nhost: gateway.example\r\n\r\n";
+    let asked = async {
+        stream.write_all(request).await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"hi there") {
+            if stream.read_buf(&mut answer).await.unwrap_or_default() == 0 {
+                break;
+            }
+        }
+        String::from_utf8_lossy(&answer).into_owned()
+    };
+    tokio::time::timeout(PATIENCE, asked).await.unwrap()
+}
+
+fn shown(stream: &ClientStream<TcpStream>) -> &[u8] {
+    &stream.get_ref().1.peer_certificates().unwrap()[0]
+}
+
+#[tokio::test]
+async fn new_connections_get_the_new_certificate_and_open_ones_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = write(folder.path(), "gateway.example");
+    let (certificate, key) = (folder.path().join("tls.crt"), folder.path().join("tls.key"));
+    let tls = Tls::reading(certificate, key, Duration::ZERO).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let routes = Routes::from(Router::new().route("/hello", get(async || "hi there"))).by_tls(tls);
+    let shutdown = Shutdown {
+        when: std::future::pending(),
+        grace: Duration::ZERO,
+    };
+    let mut serving = JoinSet::new();
+    serving.spawn(serve_with(listener, routes, shutdown));
+    let mut open = agreed(address, &first).await.unwrap();
+    assert!(ask(&mut open).await.starts_with("HTTP/1.1 200"));
+    let second = write(folder.path(), "gateway.example");
+    let mut new = agreed(address, &second).await.unwrap();
+    assert_eq!(shown(&new), second);
+    assert!(ask(&mut new).await.starts_with("HTTP/1.1 200"));
+    assert!(agreed(address, &first).await.is_err());
+    assert!(ask(&mut open).await.starts_with("HTTP/1.1 200"));
+    assert_eq!(shown(&open), first);
+    // Nothing is told to who speaks no TLS.
+    let mut plain = TcpStream::connect(address).await.unwrap();
+    assert!(!ask(&mut plain).await.contains("hi there"));
+}
