@@ -47,6 +47,10 @@ pub struct ServerEntry {
     /// Environment variables of the program.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub env: Option<BTreeMap<String, Typed>>,
+    /// A file with more of them, a `NAME=VALUE` on each line, as `.env`; those in `env` count more. A relative path starts
+    /// at this file's folder. It is read with this file, and all its values are secrets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub env_file: Option<Typed>,
     /// Variables of our own environment that the program gets too.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inherit_env: Option<Vec<String>>,

@@ -233,6 +233,10 @@ impl Import<'_> {
             .for_each(|text| all(text, "args"));
         entry.url.iter_mut().for_each(|text| all(text, "url"));
         entry.cwd.iter_mut().for_each(|text| all(text, "cwd"));
+        entry
+            .env_file
+            .iter_mut()
+            .for_each(|text| all(text, "env_file"));
         for (name, value) in entry.env.iter_mut().flatten() {
             *value = self.value(&value.0, &label, "env", name);
         }

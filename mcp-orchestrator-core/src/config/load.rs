@@ -50,7 +50,7 @@ pub struct Loaded {
 
 /// Reads these files; of a server in two of them the later one counts, and a notice says so.
 ///
-/// Nothing is started, and no file but these is read.
+/// Nothing is started, and no file is read but these and those that `env_file` of their servers names.
 ///
 /// # Errors
 /// Everything that is wrong in any of them. A file whose syntax is broken ends there; the others are still checked.

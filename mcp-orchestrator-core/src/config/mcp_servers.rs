@@ -213,14 +213,6 @@ pub(super) fn servers(source: &Source, shape: Shape, report: &mut Report) -> Vec
             report.problem(&source.file, at, &path, message);
             continue;
         }
-        if server.env_file.is_some() {
-            report.notice(
-                &source.file,
-                at,
-                &path,
-                "its `envFile` is not read: set the variables in `env`",
-            );
-        }
         let entry = translate(source, report, &path, server);
         entries.push(ForeignEntry {
             key,
@@ -290,6 +282,7 @@ fn translate(
         command,
         args,
         env: env.filter(|env| !env.is_empty()),
+        env_file: server.env_file,
         cwd: server.cwd,
         transport: transport.filter(|transport| *transport != TransportEntry::Stdio),
         ..ServerEntry::default()

@@ -19,6 +19,7 @@ mod cluster;
 mod conflicts;
 mod credentials;
 mod edit;
+mod env_file;
 mod expand;
 mod file;
 mod file_auth;

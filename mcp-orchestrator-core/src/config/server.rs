@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::backends::Places;
 use super::check;
 use super::credentials;
+use super::env_file;
 use super::file::{TextOr, Typed};
 use super::file_server::{ServerEntry, TransportEntry};
 use super::oauth;
@@ -162,6 +163,7 @@ fn remote(scope: &mut Scope<'_>, entry: &ServerEntry) -> Option<Remote> {
         ("args", entry.args.is_some()),
         ("cwd", entry.cwd.is_some()),
         ("env", entry.env.is_some()),
+        ("env_file", entry.env_file.is_some()),
         ("inherit_env", entry.inherit_env.is_some()),
         ("port", entry.port.is_some()),
         ("path", entry.path.is_some()),
@@ -226,7 +228,13 @@ fn headers(scope: &mut Scope<'_>, entry: &ServerEntry) -> BTreeMap<String, Text>
 }
 
 fn env(scope: &mut Scope<'_>, entry: &ServerEntry) -> BTreeMap<String, Text> {
-    let mut env = BTreeMap::new();
+    let key = if scope.source.is_foreign() {
+        "envFile"
+    } else {
+        "env_file"
+    };
+    let file = entry.env_file.as_ref();
+    let mut env = file.map_or_else(BTreeMap::new, |file| env_file::read(scope, key, file));
     for (name, typed) in entry.env.iter().flatten() {
         let path = scope.path.key("env").key(name);
         if let Err(message) = check::env_name(name) {

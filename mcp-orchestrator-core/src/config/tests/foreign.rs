@@ -127,6 +127,38 @@ fn servers_and_inputs_of_vs_code() {
 }
 
 #[test]
+fn a_file_of_variables_is_read_and_what_stands_in_env_counts_more() {
+    let folder = tempfile::tempdir().unwrap();
+    // Relative ones start where the folder of the editor's own files stands.
+    let project = folder.path().join("project");
+    std::fs::create_dir(&project).unwrap();
+    let file = project.join(".vscode/mcp.json");
+    let servers = r#"{"a": {"command": "sh", "envFile": ".env", "env": {"BOTH": "env"}},
+        "b": {"command": "sh", "envFile": "${workspaceFolder}/none"}}"#;
+    let texts = [(file, format!(r#"{{"servers": {servers}}}"#))];
+    let variables = "TOKEN=canary\nBOTH=file\nwhat is this\n";
+    std::fs::write(project.join(".env"), variables).unwrap();
+    let wrong = load_texts(&texts, &options()).unwrap_err().to_string();
+    assert!(
+        wrong.contains("mcp.json:1:48: servers.a.envFile:")
+            && wrong.contains(".env:3: a line is NAME=VALUE")
+            && wrong.contains("none: the file cannot be read: No such file"),
+        "{wrong}"
+    );
+    assert!(!wrong.contains("what is this"), "{wrong}");
+    std::fs::write(project.join(".env"), &variables[..23]).unwrap();
+    std::fs::write(project.join("none"), "").unwrap();
+    let loaded = load_texts(&texts, &options()).unwrap();
+    let env = find(&loaded, "a").env;
+    let shown: Vec<_> = env
+        .iter()
+        .map(|(name, value)| (&**name, value.expose()))
+        .collect();
+    assert_eq!(shown, [("BOTH", "env"), ("TOKEN", "canary")]);
+    assert!(env.values().all(crate::value::Text::is_secret));
+}
+
+#[test]
 fn names_that_become_one_are_an_error_that_names_both() {
     let text = r#"{"mcpServers": {"My Server": {"command": "sh"}, "my_server": {"command": "sh"}, "日本": {"command": "sh"}}}"#;
     let problems = load_as(&[("mcp.json", text)]).unwrap_err().to_string();
