@@ -3,6 +3,7 @@
 //! kube runs them too, but hands a certificate to its own TLS alone, and asks for another token only where the program has
 //! told when the first one ends.
 
+use std::io::IsTerminal as _;
 use std::process::{Command, Stdio};
 
 use base64::Engine as _;
@@ -76,7 +77,12 @@ pub(super) fn ask(auth: &mut AuthInfo) -> Result<Option<Timestamp>, AccessError>
 fn run(exec: &ExecConfig) -> Result<Vec<u8>, AccessError> {
     let name = exec.command.as_deref().unwrap_or_default();
     let wrong = |why: String| AccessError::Credentials(format!("program {name:?} {why}"));
-    let interactive = exec.interactive_mode != Some(ExecInteractiveMode::Never);
+    // Where nobody sits at a terminal a program that wants to ask would wait for ever.
+    let never = exec.interactive_mode == Some(ExecInteractiveMode::Never);
+    let interactive = !never && std::io::stdin().is_terminal();
+    if !interactive && exec.interactive_mode == Some(ExecInteractiveMode::Always) {
+        return Err(wrong("needs a terminal, and there is none".to_owned()));
+    }
     let mut spec = json!({ "interactive": interactive });
     if exec.provide_cluster_info {
         spec["cluster"] = serde_json::to_value(&exec.cluster).unwrap_or_default();
