@@ -128,8 +128,12 @@ impl Space {
     /// The way to the cluster as the account of this token's file.
     pub(crate) async fn open_as(&self, token: &Path) -> Access {
         let file = token.with_extension("kubeconfig");
-        let config = self.config_of(token);
-        std::fs::write(&file, serde_json::to_vec(&config).unwrap()).unwrap();
+        self.open(&self.config_of(token), file).await
+    }
+
+    /// The way to the cluster as this says, which is written to the file first.
+    pub(crate) async fn open(&self, config: &Kubeconfig, file: PathBuf) -> Access {
+        std::fs::write(&file, serde_json::to_vec(config).unwrap()).unwrap();
         let options = AccessOptions {
             kubeconfig: Some(file),
             namespace: Some(self.name.clone()),

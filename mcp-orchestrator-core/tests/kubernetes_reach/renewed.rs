@@ -15,7 +15,7 @@ use k8s_openapi::{ByteString, apimachinery::pkg::apis::meta::v1::Time};
 use kube::api::{DeleteParams, PostParams};
 use kube::config::AuthInfo;
 use kube::{Api, ResourceExt as _};
-use mcp_orchestrator_core::runtime::kubernetes::{Access, AccessOptions};
+use mcp_orchestrator_core::runtime::kubernetes::Access;
 use serde_json::{Value, json};
 
 use crate::cluster::{Space, named, space};
@@ -58,14 +58,7 @@ impl Space {
     async fn open_with(&self, auth: AuthInfo) -> Access {
         let mut config = self.config_of(&self.file("none"));
         config.auth_infos[0].auth_info = Some(auth);
-        let file = self.file("kubeconfig");
-        std::fs::write(&file, serde_json::to_vec(&config).unwrap()).unwrap();
-        let options = AccessOptions {
-            kubeconfig: Some(file),
-            namespace: Some(self.name.clone()),
-            ..AccessOptions::default()
-        };
-        Access::open(&options).await.unwrap()
+        self.open(&config, self.file("kubeconfig")).await
     }
 
     /// Credentials by a program that prints what stands in a file, and counts in another one how often it was asked.

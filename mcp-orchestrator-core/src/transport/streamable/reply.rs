@@ -49,9 +49,7 @@ impl Http {
         {
             return Box::pin(self.other_answer(exchange.take(), conversation)).await;
         }
-        let body = response.whole(self.message_bytes).await;
-        let body = body.map_err(|error| self.placed(error))?;
-        let message = Message::parse(body).ok().filter(Message::is_response);
+        let message = self.message(response).await?;
         self.answered(status, message)
     }
 
@@ -83,10 +81,15 @@ impl Http {
             exchange.drain().await;
             return self.answered(status, None);
         }
+        let message = self.message(&mut exchange).await?;
+        self.answered(status, message)
+    }
+
+    /// The response that a JSON body is; none where it is something else.
+    async fn message(&self, exchange: &mut Exchange) -> Result<Option<Message>> {
         let body = exchange.whole(self.message_bytes).await;
         let body = body.map_err(|error| self.placed(error))?;
-        let message = Message::parse(body).ok().filter(Message::is_response);
-        self.answered(status, message)
+        Ok(Message::parse(body).ok().filter(Message::is_response))
     }
 
     /// What a whole body means.
