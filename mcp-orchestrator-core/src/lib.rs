@@ -77,6 +77,7 @@ pub mod error;
 pub mod header_value;
 pub mod id;
 pub mod jsonrpc;
+pub mod limits;
 pub mod protocol;
 pub mod seal;
 pub mod time;

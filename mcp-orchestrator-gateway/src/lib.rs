@@ -54,6 +54,7 @@ mod guard;
 mod health;
 #[cfg(feature = "program")]
 pub mod hello;
+pub mod limits;
 #[cfg(feature = "program")]
 mod live;
 mod modern;

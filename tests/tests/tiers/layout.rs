@@ -21,6 +21,7 @@ const ROWS: &[Row] = &[
     ("header_value", 0, Common),
     ("id", 0, Common),
     ("jsonrpc", 0, Common),
+    ("limits", 0, Common),
     ("protocol", 0, Common),
     ("seal", 0, Common),
     ("time", 0, Common),
