@@ -2,6 +2,7 @@
 
 pub mod auth;
 pub mod credential;
+pub mod fuzz;
 #[cfg(feature = "jwt")]
 pub mod issuer;
 pub mod router;

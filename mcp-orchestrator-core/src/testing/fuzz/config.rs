@@ -1,0 +1,1 @@
+//! Configuration files, other programs' files and the registry's `server.json`.

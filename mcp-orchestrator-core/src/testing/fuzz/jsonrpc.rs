@@ -1,0 +1,1 @@
+//! The scanner and the splicer of JSON-RPC messages.

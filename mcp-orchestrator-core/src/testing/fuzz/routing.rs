@@ -1,0 +1,1 @@
+//! URI templates: matching agrees with a reference matcher and takes linear time.
