@@ -20,6 +20,7 @@ use super::{Audience, JwtAuthenticator, JwtOptions};
 use crate::auth::{Authenticator as _, Principal};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{ISSUER_METADATA_TTL, ISSUER_RETRY_INTERVAL};
+use crate::outbound::Connector;
 use crate::seal::random_text;
 
 /// Signs people in at one issuer.
@@ -104,14 +105,20 @@ impl SignIn {
         mut options: JwtOptions,
         client: String,
         secret: Option<SecretString>,
+        connector: Connector,
     ) -> Result<Self> {
         options.audience = Audience::OneOf(vec![client.clone()]);
         options.scopes.clear();
         // Each is used once.
         options.remembered = 16;
-        let fetcher = Fetcher::new(options.issuer.clone(), None, options.fetch.timeout);
+        let fetcher = Fetcher::new(
+            options.issuer.clone(),
+            None,
+            options.fetch.timeout,
+            connector.clone(),
+        );
         Ok(Self {
-            tokens: JwtAuthenticator::new(options)?,
+            tokens: JwtAuthenticator::with_connector(options, connector)?,
             fetcher,
             client,
             secret,

@@ -41,6 +41,7 @@ use crate::auth::PublicUrl;
 use crate::credential::Installations;
 use crate::fetch::{AddressGuard, Fetcher};
 use crate::limits::DISCOVERY_TTL;
+use crate::outbound::Connector;
 use crate::server::{OAuthSpec, ServerSpec};
 
 /// How OAuth is spoken here.
@@ -54,6 +55,8 @@ pub struct OAuthOptions {
     pub timeout: Duration,
     /// How long what a server and its issuer say of themselves is used again.
     pub discovery_ttl: Duration,
+    /// How issuers and servers are reached.
+    pub connector: Connector,
 }
 
 impl Default for OAuthOptions {
@@ -63,6 +66,7 @@ impl Default for OAuthOptions {
             guard: AddressGuard::default(),
             timeout: Duration::from_secs(10),
             discovery_ttl: DISCOVERY_TTL,
+            connector: Connector::default(),
         }
     }
 }
@@ -81,10 +85,14 @@ impl Room {
     fn new(installations: Installations, options: OAuthOptions) -> Arc<Self> {
         Arc::new(Self {
             installations,
-            fetcher: Fetcher::new(options.guard.clone(), options.timeout),
             quota: Quota::default(),
             discoveries: Discoveries::default(),
             unstored: Unstored::default(),
+            fetcher: Fetcher::new(
+                options.guard.clone(),
+                options.timeout,
+                options.connector.clone(),
+            ),
             options,
         })
     }
