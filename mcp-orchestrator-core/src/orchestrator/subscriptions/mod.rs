@@ -1,7 +1,8 @@
-//! Who wants to hear of which resource.
+//! Subscriptions to resources: a legacy client's, and those of a modern stream.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+mod table;
+
+use std::sync::Arc;
 
 use super::Inner;
 use super::calls::{empty, missing, params};
@@ -10,96 +11,17 @@ use super::events::Listener;
 use super::forward::Work;
 use crate::call::{Reply, ReplyItem, own};
 use crate::catalog::{ListKey, ask};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::jsonrpc::{Kind, Members, Message, quote, request, text};
+use crate::limits::MAX_SUBSCRIBED_URI_LEN;
 use crate::pool::{Caller, Handle, Lease, Link};
 use crate::protocol::{Era, method};
 use crate::router::Item;
 use crate::runtime::Progress;
 use crate::transport::Party;
-use tokio::sync::watch;
 
-/// Who listens to which resources of which lists.
-#[derive(Debug, Default)]
-pub(super) struct Subscriptions {
-    parties: Mutex<HashMap<(ListKey, String), HashSet<Party>>>,
-    /// Changes with each resource that comes or goes.
-    changes: watch::Sender<()>,
-}
-
-impl Subscriptions {
-    fn lock(&self) -> MutexGuard<'_, HashMap<(ListKey, String), HashSet<Party>>> {
-        self.parties.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Hears when a resource comes or goes.
-    pub(super) fn changes(&self) -> watch::Receiver<()> {
-        self.changes.subscribe()
-    }
-
-    /// True where it is the first for this resource.
-    fn add(&self, key: ListKey, uri: &str, party: Party) -> bool {
-        let first = {
-            let mut all = self.lock();
-            let parties = all.entry((key, uri.to_owned())).or_default();
-            parties.insert(party) && parties.len() == 1
-        };
-        if first {
-            self.changes.send_replace(());
-        }
-        first
-    }
-
-    /// True where it was the last for this resource.
-    fn remove(&self, key: ListKey, uri: &str, party: Party) -> bool {
-        let last = {
-            let mut all = self.lock();
-            let place = (key, uri.to_owned());
-            let Some(parties) = all.get_mut(&place) else {
-                return false;
-            };
-            let last = parties.remove(&party) && parties.is_empty();
-            if last {
-                all.remove(&place);
-            }
-            last
-        };
-        if last {
-            self.changes.send_replace(());
-        }
-        last
-    }
-
-    /// A caller is gone; answers what nobody listens to any more.
-    fn leave(&self, party: Party) -> Vec<(ListKey, String)> {
-        let mut gone = Vec::new();
-        self.lock().retain(|place, parties| {
-            if parties.remove(&party) && parties.is_empty() {
-                gone.push(place.clone());
-            }
-            !parties.is_empty()
-        });
-        if !gone.is_empty() {
-            self.changes.send_replace(());
-        }
-        gone
-    }
-
-    fn parties(&self, key: &ListKey, uri: &str) -> Vec<Party> {
-        let all = self.lock();
-        all.get(&(key.clone(), uri.to_owned()))
-            .map_or_else(Vec::new, |parties| parties.iter().copied().collect())
-    }
-
-    /// The resources of these lists that somebody listens to, in order.
-    pub(super) fn uris(&self, key: &ListKey) -> Vec<String> {
-        let all = self.lock();
-        let of_key = all.keys().filter(|(other, _)| other == key);
-        let mut uris: Vec<_> = of_key.map(|(_, uri)| uri.clone()).collect();
-        uris.sort();
-        uris
-    }
-}
+use self::table::Resource;
+pub(super) use self::table::{Source, Subscriptions};
 
 impl Inner {
     /// A legacy client subscribes, or takes that back.
@@ -113,57 +35,90 @@ impl Inner {
             .and_then(|uri| text(uri.get()))
             .ok_or_else(|| missing("uri"))?
             .into_owned();
+        if uri.len() > MAX_SUBSCRIBED_URI_LEN {
+            let text = format!("params.uri is longer than {MAX_SUBSCRIBED_URI_LEN} bytes");
+            return Err(Error::new(ErrorKind::InvalidParams, text));
+        }
         let route = self.route(context, Item::Resource(&uri))?;
         let spec = self.spec(&route.server)?;
         let credential = self
             .credential(context, &spec, &route.credential, None)
             .await?;
-        let key = ListKey::new(&route.server, &credential);
-        let subscribing = message.method() == method::RESOURCES_SUBSCRIBE;
         let scope = context.scope(&spec.server);
+        let source = Source::new(&route.server, &credential, scope.clone());
         let lease = self
             .pool
             .acquire(&route.server, &credential, scope, &Progress::unheard())
             .await?;
         let party = context.caller.party;
-        let last = !subscribing && self.subscriptions.remove(key.clone(), &uri, party);
+        let era = lease.link.spoken(&context.caller).await?;
         let shared = matches!(lease.link, Link::Pipe(_));
-        if lease.link.spoken(&context.caller).await? == Era::Modern {
-            // A modern server is asked by the engine's own subscription, which follows what is added here.
-            if subscribing {
-                self.subscriptions.add(key, &uri, party);
+        if message.method() == method::RESOURCES_UNSUBSCRIBE {
+            let last = self.subscriptions.remove(source, &uri, party);
+            // A modern server is asked by the engine's own subscription, which follows the table.
+            if era == Era::Modern || (shared && !last) {
+                return Ok(empty(&message));
             }
-            return Ok(empty(&message));
+            drop(lease);
+            let work = Work::plain(&message);
+            let sent = self.forward(context, &route.server, &route.credential, &work);
+            return Ok(sent.await?.0);
         }
-        if !subscribing && shared && !last {
-            return Ok(empty(&message));
-        }
+        let principal = &context.principal.id;
+        self.subscriptions
+            .add(source.clone(), &uri, party, principal)?;
         drop(lease);
-        let work = Work::plain(&message);
-        let (reply, _) = self
-            .forward(context, &route.server, &route.credential, &work)
-            .await?;
-        let response = reply.response().await?;
-        if subscribing && response.kind() == Kind::Response {
-            self.subscriptions.add(key, &uri, party);
+        let response = if era == Era::Modern {
+            Ok(empty(&message))
+        } else {
+            let work = Work::plain(&message);
+            let sent = self.forward(context, &route.server, &route.credential, &work);
+            self.subscribed(context, sent.await.map(|(reply, _)| reply))
+                .await
+        };
+        let accepted = matches!(&response, Ok(reply) if !reply.is_error());
+        let is_gone = self.session_of(party).is_none();
+        if !accepted {
+            self.subscriptions.remove(source, &uri, party);
+        } else if is_gone {
+            // The session has ended meanwhile, and what it left behind was looked for before this came.
+            self.unsubscribe(party);
+        }
+        response
+    }
+
+    /// The server's answer to a subscription; where it took it, updates are listened to from now on.
+    async fn subscribed(&self, context: &Context, reply: Result<Reply>) -> Result<Reply> {
+        let response = reply?.response().await?;
+        if response.kind() == Kind::Response {
             self.listen_upstream(context).await;
         }
         Ok(Reply::ready(response))
     }
 
-    /// A caller is gone: programs are told what nobody listens to any more.
+    /// A caller is gone: programs are told what nobody is subscribed to any more.
     pub(super) fn unsubscribe(self: &Arc<Self>, party: Party) {
-        let gone = self.subscriptions.leave(party);
+        self.unsubscribe_upstream(self.subscriptions.leave(party, None));
+    }
+
+    /// A caller may not see these lists any more.
+    pub(super) fn unsubscribe_from(self: &Arc<Self>, party: Party, lists: &ListKey) {
+        self.unsubscribe_upstream(self.subscriptions.leave(party, Some(lists)));
+    }
+
+    fn unsubscribe_upstream(self: &Arc<Self>, gone: Vec<Resource>) {
         if gone.is_empty() {
             return;
         }
         let inner = Arc::clone(self);
         self.pool.tasks().spawn(async move {
-            for (key, uri) in gone {
-                let of_key = |handle: &Arc<Handle>| ListKey::from(&handle.key) == key;
-                for handle in inner.pool.handles().into_iter().filter(of_key) {
-                    if let (Link::Pipe(_), Some(lease)) =
-                        (&handle.link, super::events::lease(&handle))
+            for (source, uri) in gone {
+                let is_it = |handle: &Arc<Handle>| Source::from(&handle.key) == source;
+                for handle in inner.pool.handles().into_iter().filter(is_it) {
+                    // Somebody may have come back to it by now.
+                    if inner.subscriptions.parties(&source, &uri).is_empty()
+                        && let Link::Pipe(_) = &handle.link
+                        && let Some(lease) = super::events::lease(&handle)
                     {
                         as_engine(&lease, method::RESOURCES_UNSUBSCRIBE, &uri).await;
                     }
@@ -185,6 +140,10 @@ impl Inner {
     }
 
     /// A modern client listens to resources; those that a server accepts are answered.
+    ///
+    /// # Cancel safety
+    /// What was subscribed by then is in the table under the listener's party, for whoever drops the future to take
+    /// out.
     pub(super) async fn listen_to_resources(
         self: &Arc<Self>,
         context: &Context,
@@ -193,42 +152,54 @@ impl Inner {
     ) -> Vec<String> {
         let mut accepted = Vec::new();
         for uri in uris {
-            let Ok(route) = self.route(context, Item::Resource(uri)) else {
-                continue;
-            };
-            let Ok(spec) = self.spec(&route.server) else {
-                continue;
-            };
-            let Ok(credential) = self
-                .credential(context, &spec, &route.credential, None)
-                .await
-            else {
-                continue;
-            };
-            let scope = context.scope(&spec.server);
-            let progress = Progress::unheard();
-            let Ok(lease) = self
-                .pool
-                .acquire(&route.server, &credential, scope, &progress)
-                .await
-            else {
-                continue;
-            };
-            let key = ListKey::new(&route.server, &credential);
-            if !self.subscriptions.add(key.clone(), uri, listener.party)
-                || as_engine(&lease, method::RESOURCES_SUBSCRIBE, uri).await
-            {
+            if self.listen_to(context, listener, uri).await.is_some() {
                 accepted.push(uri.clone());
-            } else {
-                self.subscriptions.remove(key, uri, listener.party);
             }
         }
         accepted
     }
 
+    /// Subscribes a modern client to one resource; `None` where it is not accepted.
+    async fn listen_to(
+        self: &Arc<Self>,
+        context: &Context,
+        listener: &Listener,
+        uri: &str,
+    ) -> Option<()> {
+        if uri.len() > MAX_SUBSCRIBED_URI_LEN {
+            return None;
+        }
+        let route = self.route(context, Item::Resource(uri)).ok()?;
+        let spec = self.spec(&route.server).ok()?;
+        let credential = self
+            .credential(context, &spec, &route.credential, None)
+            .await
+            .ok()?;
+        let scope = context.scope(&spec.server);
+        let source = Source::new(&route.server, &credential, scope.clone());
+        let principal = &context.principal.id;
+        // Before anything is started or sent: what is over the limit costs nothing.
+        let first = self
+            .subscriptions
+            .add(source.clone(), uri, listener.party, principal)
+            .ok()?;
+        let progress = Progress::unheard();
+        let acquired = self
+            .pool
+            .acquire(&route.server, &credential, scope, &progress);
+        let accepted = match acquired.await {
+            Ok(lease) => !first || as_engine(&lease, method::RESOURCES_SUBSCRIBE, uri).await,
+            Err(_) => false,
+        };
+        if !accepted {
+            self.subscriptions.remove(source, uri, listener.party);
+        }
+        accepted.then_some(())
+    }
+
     /// Subscriptions are renewed at an instance that has started.
     pub(super) fn resubscribe(self: &Arc<Self>, handle: &Arc<Handle>) {
-        let uris = self.subscriptions.uris(&ListKey::from(&handle.key));
+        let uris = self.subscriptions.uris(&Source::from(&handle.key));
         if uris.is_empty() {
             return;
         }
@@ -246,23 +217,23 @@ impl Inner {
     /// A resource has changed.
     pub(super) fn updated(&self, handle: &Arc<Handle>, party: Option<Party>, message: &Message) {
         if let Some(session) = party.and_then(|party| self.session_of(party)) {
-            return session.push(ReplyItem::Notification(message.clone()));
+            return self.push(&session, handle, ReplyItem::Notification(message.clone()));
         }
         let members = message.body().and_then(Members::read).unwrap_or_default();
         let Some(uri) = members.get("uri").and_then(text) else {
             return;
         };
-        for party in self
-            .subscriptions
-            .parties(&ListKey::from(&handle.key), &uri)
-        {
+        let listeners = self.listeners.all();
+        for party in self.subscriptions.parties(&Source::from(&handle.key), &uri) {
             if let Some(session) = self.session_of(party) {
-                session.push(ReplyItem::Notification(message.clone()));
-            } else if let Some(listener) = self
-                .listeners
-                .all()
-                .iter()
-                .find(|listener| listener.party == party)
+                if self.session_may_hear(&session, &handle.key) {
+                    session.push(ReplyItem::Notification(message.clone()));
+                }
+                continue;
+            }
+            let mut own = listeners.iter().filter(|known| known.party == party);
+            if let Some(listener) = own.next()
+                && self.listener_may_hear(listener, &handle.key)
             {
                 listener.send(message);
             }
