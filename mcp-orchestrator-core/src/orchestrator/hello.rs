@@ -47,7 +47,7 @@ impl Inner {
         });
         let result = with_instructions(result, said.instructions);
         session.touch();
-        if let Some(idle) = self.sessions.insert(Arc::clone(&session))? {
+        if let Some(idle) = self.sessions.insert(&session)? {
             tracing::info!(gateway = %idle.gateway, "a session ends: its principal has opened too many, and used it least recently");
             self.end_session(&idle);
         }

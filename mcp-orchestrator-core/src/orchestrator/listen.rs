@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
 use futures_util::stream;
+use futures_util::{Stream, StreamExt as _};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -108,26 +108,36 @@ impl Inner {
             None => None,
         };
         let acknowledged = acknowledgement(&listener, &wanted, accepted.as_deref());
-        let (draining, ended) = (self.draining.clone(), listener.ended.clone());
+        let draining = self.draining.clone();
         let done = ended_result(&listener.id);
-        let items = stream::unfold(receiver, |mut receiver| async move {
-            Some((receiver.recv().await?, receiver))
-        });
-        let items = items
-            .take_until(async move {
-                tokio::select! {
-                    () = draining.cancelled() => {}
-                    () = ended.cancelled() => {}
-                }
-            })
-            .map(move |item| {
-                let _stays_while_read = &leaving;
-                item
-            })
-            .chain(stream::iter([ReplyItem::Response(done)]));
+        let items = until_ended(receiver, draining, leaving);
+        let items = items.chain(stream::iter([ReplyItem::Response(done)]));
         let first = stream::iter([ReplyItem::Notification(acknowledged)]);
         Ok(Reply::stream(first.chain(items).boxed()))
     }
+}
+
+/// What a listener is sent, until its stream is to end.
+fn until_ended(
+    receiver: mpsc::Receiver<ReplyItem>,
+    draining: CancellationToken,
+    leaving: Leaving,
+) -> impl Stream<Item = ReplyItem> + Send {
+    let ended = leaving.listener.ended.clone();
+    let items = stream::unfold(receiver, |mut receiver| async move {
+        Some((receiver.recv().await?, receiver))
+    });
+    items
+        .take_until(async move {
+            tokio::select! {
+                () = draining.cancelled() => {}
+                () = ended.cancelled() => {}
+            }
+        })
+        .map(move |item| {
+            let _stays_while_read = &leaving;
+            item
+        })
 }
 
 fn too_many(listener: &Listener) -> Error {

@@ -102,17 +102,17 @@ impl Sessions {
 
     /// Takes a session in. Where its principal has as many as it may, the one that was used least recently makes room:
     /// it is returned for the caller to end.
-    pub(crate) fn insert(&self, session: Arc<Session>) -> Result<Option<Arc<Session>>> {
+    pub(crate) fn insert(&self, session: &Arc<Session>) -> Result<Option<Arc<Session>>> {
         let principal = &session.principal.id;
         let ends = self.make_room(principal)?;
         let mut principals = self.principals();
         let own = principals.entry(principal.clone()).or_default();
-        own.push(Arc::clone(&session));
+        own.push(Arc::clone(session));
         drop(principals);
-        match self.enter(&session) {
+        match self.enter(session) {
             Ok(()) => Ok(ends),
             Err(full) => {
-                self.left(&session);
+                self.left(session);
                 // It is out of its principal's count already.
                 if let Some(ends) = ends {
                     self.principals()

@@ -225,7 +225,7 @@ impl<'a> World<'a> {
         params["told"] = told;
         self.site.mind.say(
             key,
-            json!({ "jsonrpc": "2.0", "method": method, "params": params }),
+            &json!({ "jsonrpc": "2.0", "method": method, "params": params }),
         );
     }
 }

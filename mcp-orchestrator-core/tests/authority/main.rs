@@ -3,6 +3,8 @@
 
 #![allow(
     clippy::unwrap_used,
+    clippy::large_futures,
+    clippy::cast_possible_truncation,
     clippy::disallowed_methods,
     reason = "a test fails by panicking, and its tasks end with its runtime"
 )]

@@ -86,7 +86,7 @@ impl Mind {
     }
 
     /// Makes an instance say something.
-    pub(crate) fn say(&self, key: &InstanceKey, message: Value) {
+    pub(crate) fn say(&self, key: &InstanceKey, message: &Value) {
         let state = self.state();
         for (other, says) in &state.says {
             if other == key {

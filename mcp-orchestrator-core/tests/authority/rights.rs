@@ -90,7 +90,7 @@ async fn leaving_a_team_ends_what_its_instance_says() {
         let params = json!({ "uri": "mem://x/a", "n": n });
         json!({ "jsonrpc": "2.0", "method": "notifications/resources/updated", "params": params })
     };
-    site.mind.say(instance, updated(1));
+    site.mind.say(instance, &updated(1));
     for stream in [&mut stream, &mut modern] {
         loop {
             let message = next(stream).await.unwrap();
@@ -100,12 +100,12 @@ async fn leaving_a_team_ends_what_its_instance_says() {
         }
     }
     site.teams(&[("ops", &[])]);
-    site.mind.say(instance, updated(2));
+    site.mind.say(instance, &updated(2));
     until("the end of both subscriptions", || {
         site.mind.subscribed().is_empty()
     })
     .await;
-    site.mind.say(instance, updated(3));
+    site.mind.say(instance, &updated(3));
     for stream in [&mut stream, &mut modern] {
         let heard = drain(stream);
         assert!(
@@ -144,7 +144,7 @@ async fn an_instance_of_ones_own_says_nothing_to_others_of_the_same_credential()
     for key in &instances {
         let params = json!({ "uri": "mem://x/a", "scope": key.scope().to_string() });
         let message = json!({ "jsonrpc": "2.0", "method": "notifications/resources/updated", "params": params });
-        site.mind.say(key, message);
+        site.mind.say(key, &message);
     }
     for (stream, name) in streams.iter_mut().zip(["ann", "bob"]) {
         let told = loop {

@@ -33,7 +33,7 @@ async fn make(session: &Session<'_>, id: u64) -> String {
 }
 
 /// Makes the server repeat a result.
-async fn echo(session: &Session<'_>, id: u64, result: Value, task: bool) -> Value {
+async fn echo(session: &Session<'_>, id: u64, result: &Value, task: bool) -> Value {
     let mut params = json!({ "name": "x__echo", "arguments": { "result": result } });
     if task {
         params["task"] = json!({});
@@ -117,12 +117,12 @@ async fn an_id_that_a_server_repeats_is_not_a_task_of_the_caller() {
             json!({ "content": [], "taskId": id, "status": "working" }),
             json!({ "content": [], "resultType": "task", "taskId": id }),
         ] {
-            let answer = echo(&ann, 10 + n as u64, result, as_task).await;
+            let answer = echo(&ann, 10 + n as u64, &result, as_task).await;
             // Not sealed: it is no id of hers.
             assert!(answer.to_string().contains(id), "{answer}");
         }
         let result = json!({ "task": { "taskId": id, "status": "working" } });
-        let answer = echo(&ann, 10, result, as_task).await;
+        let answer = echo(&ann, 10, &result, as_task).await;
         assert_eq!(answer["error"].is_null(), !as_task, "{answer}");
         for forged in [id, &answer["result"]["task"]["taskId"].to_string()] {
             get(&ann, "tasks/get", forged).await.unwrap_err();
@@ -143,7 +143,7 @@ async fn an_id_that_was_guessed_before_its_task_was_made_opens_nothing() {
     let bob = site.session("bob", "g").await.unwrap();
     let ann = site.session("ann", "g").await.unwrap();
     let guess = json!({ "task": { "taskId": "job-1", "status": "working" } });
-    let answer = echo(&ann, 1, guess, true).await;
+    let answer = echo(&ann, 1, &guess, true).await;
     let guessed = answer["result"]["task"]["taskId"]
         .as_str()
         .unwrap()
@@ -193,7 +193,7 @@ async fn news_of_a_task_go_to_whose_it_is() {
     ];
     let news = json!({ "jsonrpc": "2.0", "method": "notifications/tasks/status",
         "params": { "taskId": "job-1", "status": "working" } });
-    site.mind.say(&site.mind.running()[0], news);
+    site.mind.say(&site.mind.running()[0], &news);
     for stream in &mut streams[2..] {
         let told = loop {
             let message = next(stream).await.unwrap();

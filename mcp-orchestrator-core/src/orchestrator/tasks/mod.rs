@@ -90,32 +90,14 @@ impl Inner {
             tokio::time::timeout_at(deadline, self.send(&context, lease, &work, deadline))
                 .await
                 .map_err(|_| super::forward::timed_out(&sealed.s, limit))??;
-        let inner = Arc::clone(self);
-        let is_result = message.method() == method::TASKS_RESULT;
-        let seal = move |message: Message, last: bool| {
-            if last {
-                inner.note_task(&hearer, &sealed.t, &message, is_result);
-            }
-            inner.seal_known(&hearer, Some((&sealed.t, &given)), message)
+        let answered = Answered {
+            inner: Arc::clone(self),
+            hearer,
+            own: sealed.t,
+            given,
+            is_result: message.method() == method::TASKS_RESULT,
         };
-        let reply = match reply.into_ready() {
-            Ok(response) => Reply::ready(seal(response, true)),
-            Err(stream) => {
-                let sealed = stream.map(move |item| match item {
-                    ReplyItem::Response(message) => ReplyItem::Response(seal(message, true)),
-                    ReplyItem::Notification(message) => {
-                        ReplyItem::Notification(seal(message, false))
-                    }
-                    ReplyItem::Request(mut request) => {
-                        request.message = seal(request.message, false);
-                        ReplyItem::Request(request)
-                    }
-                    failed @ ReplyItem::Failed(_) => failed,
-                });
-                Reply::stream(sealed.boxed())
-            }
-        };
-        Ok(counted(reply, counts))
+        Ok(counted(answered.reply(reply), counts))
     }
 
     /// The same caller, in the conversation that a task belongs to: while that session lives, another one of the
@@ -235,6 +217,50 @@ impl Inner {
                 listener.send(&sealed);
             }
         }
+    }
+}
+
+/// What comes back of a method on one task.
+struct Answered {
+    inner: Arc<Inner>,
+    hearer: Hearer,
+    /// The task's own id.
+    own: String,
+    /// The id that the caller knows.
+    given: String,
+    is_result: bool,
+}
+
+impl Answered {
+    /// The same reply with the id that the caller knows.
+    fn reply(self, reply: Reply) -> Reply {
+        match reply.into_ready() {
+            Ok(response) => Reply::ready(self.response(response)),
+            Err(stream) => Reply::stream(stream.map(move |item| self.item(item)).boxed()),
+        }
+    }
+
+    fn item(&self, item: ReplyItem) -> ReplyItem {
+        match item {
+            ReplyItem::Response(message) => ReplyItem::Response(self.response(message)),
+            ReplyItem::Notification(message) => ReplyItem::Notification(self.message(message)),
+            ReplyItem::Request(mut request) => {
+                request.message = self.message(request.message);
+                ReplyItem::Request(request)
+            }
+            failed @ ReplyItem::Failed(_) => failed,
+        }
+    }
+
+    fn response(&self, response: Message) -> Message {
+        self.inner
+            .note_task(&self.hearer, &self.own, &response, self.is_result);
+        self.message(response)
+    }
+
+    fn message(&self, message: Message) -> Message {
+        let asked = Some((&*self.own, &*self.given));
+        self.inner.seal_known(&self.hearer, asked, message)
     }
 }
 
