@@ -164,7 +164,9 @@ impl Settings {
         };
         let set = with_pods(set, pods);
         #[cfg(feature = "remote")]
-        let set = set.with_remote(Arc::new(crate::runtime::RemoteBackend::default()));
+        let set = set.with_remote(Arc::new(crate::runtime::RemoteBackend::new(
+            self.outbound.connector(),
+        )));
         let _ = (state, logs);
         Arc::new(set)
     }
