@@ -98,6 +98,7 @@ impl Settings {
             .single_principal(single_principal)
             .install_with("mcp-orchestrator")
             .links(Arc::clone(&links))
+            .directory(Arc::clone(&directory))
             .auth_wait(self.auth.auth_wait)
             .limits(self.auth.limits)
             .audit(self.audit.open()?)
