@@ -82,6 +82,18 @@ limits! {
     // OAuth and tokens.
 
     // Kubernetes.
+    /// Removals and stops of instances at once.
+    REMOVALS_AT_ONCE: Count = 16;
+    /// The longest pause before a removal of an instance that failed is tried again.
+    MAX_REMOVAL_RETRY_INTERVAL: Time = Duration::from_mins(1);
+    /// Objects of one page of a list.
+    KUBERNETES_PAGE_LEN: Count = 500;
+    /// Objects without their Deployment that are looked at again.
+    MAX_LEFT_BEHIND: Count = 10_000;
+    /// Kubernetes Events that wait to be written.
+    MAX_WAITING_EVENTS: Count = 256;
+    /// Kubernetes Events that are remembered, so that a warning is not repeated.
+    MAX_REMEMBERED_EVENTS: Count = 1024;
 }
 
 #[cfg(test)]

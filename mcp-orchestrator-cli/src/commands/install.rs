@@ -121,14 +121,28 @@ pub(super) async fn uninstall(args: OwnedArgs, form: Output) -> Result<Exit, Fai
         server: args.server,
         owner: args.owner,
     };
-    site.told(site.client().uninstall(&request).await)?;
+    let removed = site.told(site.client().uninstall(&request).await)?;
     if form == Output::Json {
-        output::json(&request)?;
+        output::json(&serde_json::json!({
+            "server": request.server,
+            "owner": request.owner,
+            "pending": removed.pending,
+            "unknown": removed.unknown,
+        }))?;
     } else {
-        output::line(&format!(
-            "uninstalled {} for {}: what ran with it has ended",
-            request.server, request.owner
-        ))?;
+        let (server, owner) = (&request.server, &request.owner);
+        let end = if removed.unknown {
+            "the backend does not say yet what runs with it; the gateway removes that as soon as it does"
+                .to_owned()
+        } else if removed.pending.is_empty() {
+            "nothing is left of what ran with it".to_owned()
+        } else {
+            format!(
+                "the gateway still removes what ran with it, see `ps`:\n  {}",
+                removed.pending.join("\n  ")
+            )
+        };
+        output::line(&format!("uninstalled {server} for {owner}: {end}"))?;
     }
     Ok(Exit::Done)
 }

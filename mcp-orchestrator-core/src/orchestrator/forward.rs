@@ -116,7 +116,10 @@ impl Inner {
             let credential = self.credential(context, &spec, rule, None).await;
             let credential = credential.inspect_err(|_| context.goes_to(&spec, None))?;
             context.goes_to(&spec, Some(&credential));
-            match self.once(context, &spec, &credential, work, deadline).await {
+            match self
+                .once(context, &spec, (rule, &credential), work, deadline)
+                .await
+            {
                 Err(refused) if refused.kind() == ErrorKind::CredentialRejected => {
                     // Nothing was sent back yet: another generation, or another credential, may do.
                     let other = self
@@ -135,7 +138,7 @@ impl Inner {
                     {
                         return Err(refused);
                     }
-                    Box::pin(self.once(context, &spec, &other, work, deadline)).await
+                    Box::pin(self.once(context, &spec, (rule, &other), work, deadline)).await
                 }
                 Err(few) if few.kind() == ErrorKind::CredentialInsufficient => {
                     Err(Box::pin(self.wanted(&spec, &credential, few)).await)
@@ -171,26 +174,63 @@ impl Inner {
         }
     }
 
+    /// Starts an instance, or waits for its start. Where its credential was replaced meanwhile, that start ends, and the
+    /// instance with the credential of now is waited for: it is answered beside the lease.
+    async fn started(
+        self: &Arc<Self>,
+        context: &Context,
+        spec: &Arc<Spec>,
+        rule: &CredentialRule,
+        credential: &Arc<Credential>,
+    ) -> Result<(Lease, Option<Arc<Credential>>)> {
+        let (id, scope) = (&spec.server.id, context.scope(&spec.server));
+        let progress = context.progress.clone();
+        let progress = progress.unwrap_or_else(Progress::unheard);
+        let mut now: Option<Arc<Credential>> = None;
+        for _ in 0..REPLACEMENTS {
+            let credential = now.as_ref().unwrap_or(credential);
+            let lease = self.pool.acquire(id, credential, scope.clone(), &progress);
+            let error = match lease.await {
+                Ok(lease) => return Ok((lease, now)),
+                Err(error) => error,
+            };
+            if !matches!(
+                error.kind(),
+                ErrorKind::Unavailable | ErrorKind::StartFailed
+            ) {
+                return Err(error);
+            }
+            // Nothing was sent yet. Where there is none any more, that is what the caller is to know.
+            let other = self.credential(context, spec, rule, None).await?;
+            if other.revision == credential.revision {
+                return Err(error);
+            }
+            now = Some(other);
+        }
+        let text = format!("the credential of server {id} is replaced again and again");
+        Err(Error::new(ErrorKind::Unavailable, text))
+    }
+
     async fn once(
         self: &Arc<Self>,
         context: &Context,
         spec: &Arc<Spec>,
-        credential: &Arc<Credential>,
+        (rule, credential): (&CredentialRule, &Arc<Credential>),
         work: &Work<'_>,
         deadline: Instant,
     ) -> Result<(Reply, InstanceKey)> {
         let scope = context.scope(&spec.server);
+        let mut now = None;
         let lease = match self.pool.running(&spec.server.id, credential, &scope) {
             Some(lease) => lease,
             None => {
-                let progress = context.progress.clone();
-                let progress = progress.unwrap_or_else(Progress::unheard);
-                let starting = self
-                    .pool
-                    .acquire(&spec.server.id, credential, scope, &progress);
-                Box::pin(starting).await?
+                let starting = self.started(context, spec, rule, credential);
+                let (lease, other) = Box::pin(starting).await?;
+                now = other;
+                lease
             }
         };
+        let credential = now.as_ref().unwrap_or(credential);
         let lease = if lease.is_behind(credential) {
             let progress = context.progress.clone();
             let progress = progress.unwrap_or_else(Progress::unheard);
@@ -252,6 +292,9 @@ impl Inner {
         })
     }
 }
+
+/// Starts of one call, each with the credential that has taken the place of the one before.
+const REPLACEMENTS: usize = 4;
 
 /// An error as its instance's end explains it. What is spoken with over HTTP may have ended, and nobody know it yet.
 async fn why(lease: &Lease, error: Error) -> Error {

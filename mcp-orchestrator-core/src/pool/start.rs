@@ -89,8 +89,8 @@ impl Pool {
                 tracing::info!(server = %spec.server.id, instance = %key, joined = attempt.ran, ms = begin.elapsed().as_millis(), "instance started");
                 Ok(handle)
             }
-            // What runs and cannot be reached now is not to be ended for it.
-            Err(error) if attempt.is_out_of_reach() => {
+            // What ran before is not to be ended for a way that is missing.
+            Err(error) if attempt.is_out_of_reach(progress, &error, slot.failures()) => {
                 Err(error.with_server(&spec.server.id).with_instance(&key))
             }
             Err(error) => {
@@ -101,7 +101,7 @@ impl Pool {
                     .remove(&key, spec.server.limits.stop_grace)
                     .await
                 {
-                    tracing::warn!(instance = %key, error = %left, "a failed start left something behind");
+                    self.removals.failed(&key, &left);
                 }
                 if let Some(observer) = self.observer() {
                     observer.failed(&key, output, &error);
@@ -209,7 +209,7 @@ impl Pool {
                 let bytes = spec.server.limits.message_bytes;
                 let http = Http::new(place(key), &uri, connect, headers, bytes)?;
                 if speaks_sse(&spec.server) {
-                    let sse = http.legacy_sse(&uri).await?;
+                    let sse = http.legacy_sse(&uri).await.map_err(&mut failed)?;
                     exited = handle::shared(either(exited, sse.ended));
                     let ends = (sse.reader, sse.writer);
                     let opened = self.pipe(spec, key, None, ends, &exited, arrivals);

@@ -87,7 +87,7 @@ async fn slots_of_several_sources_are_one_credential() {
 /// A cluster's Secrets, and how often they were asked for.
 #[derive(Debug, Default)]
 struct Cluster {
-    secrets: std::sync::Mutex<BTreeMap<String, BTreeMap<String, Vec<u8>>>>,
+    secrets: Mutex<BTreeMap<String, BTreeMap<String, Vec<u8>>>>,
     asked: std::sync::atomic::AtomicUsize,
 }
 
