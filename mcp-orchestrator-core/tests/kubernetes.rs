@@ -5,6 +5,10 @@
 #[path = "kubernetes_reach/cluster.rs"]
 mod cluster;
 mod kubernetes_faults;
+mod kubernetes_removal;
+#[allow(dead_code, reason = "another suite uses more of it")]
+#[path = "kubernetes_reach/proxy.rs"]
+mod proxy;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -40,6 +40,7 @@ mod merge;
 mod network;
 mod oauth;
 mod parse;
+mod patience;
 mod people;
 mod pod;
 mod problem;
@@ -92,6 +93,7 @@ pub use self::file_server::{
 pub use self::import::import_url;
 pub use self::import::{ImportValues, Imported, ImportedVariable, import_file, import_text};
 pub use self::load::{LoadOptions, Loaded, load, load_texts, state_dir_of};
+pub use self::patience::Patience;
 pub use self::problem::{Notice, Position, Problem, Problems};
 pub use self::remains::ClusterRemains;
 pub use self::schema::schema;
