@@ -122,7 +122,8 @@ impl Orchestrator {
         let held = |status: &InstanceStatus| handles.iter().any(|own| own.key == status.key);
         let alone = placed
             .iter()
-            .filter(|status| status.phase == Phase::Running && !held(status));
+            .filter(|status| status.phase == Phase::Running && !held(status))
+            .filter(|status| inner.pool.is_unattended(&status.key));
         all.extend(alone.map(unjoined));
         for pending in self.pending_removals() {
             all.extend(pending.reason.is_some().then(|| pending.into()));

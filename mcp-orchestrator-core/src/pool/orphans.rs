@@ -296,6 +296,12 @@ impl Pool {
         Some(spec.server.limits.idle_timeout)
     }
 
+    /// Whether no slot has it, or is about to, and nobody ends it.
+    pub(crate) fn is_unattended(&self, key: &InstanceKey) -> bool {
+        let taken = self.slot_of(key).is_some_and(|slot| slot.is_taken());
+        !taken && !self.endings.contains(key)
+    }
+
     pub(super) fn slot_of(&self, key: &InstanceKey) -> Option<Arc<Slot>> {
         let slots = self.server(key.server())?.slots.all();
         slots.into_iter().find(|slot| {
