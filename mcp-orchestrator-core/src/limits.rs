@@ -74,6 +74,44 @@ limits! {
     // Routing and lists.
 
     // Sessions, streams, subscriptions and tasks.
+    /// What a legacy client says of itself (`clientInfo`), kept with its session.
+    MAX_CLIENT_INFO_LEN: Bytes = 4 * 1024;
+    /// What a legacy client says it can do (`capabilities`), kept with its session.
+    MAX_CAPABILITIES_LEN: Bytes = 16 * 1024;
+    /// Events that one stream of a session keeps.
+    MAX_EVENTS_PER_STREAM: Count = 256;
+    /// Bytes of events that one stream of a session keeps, besides its newest event.
+    MAX_EVENT_BYTES_PER_STREAM: Bytes = 4 << 20;
+    /// Bytes of events that one session keeps for streams that nobody reads.
+    MAX_EVENT_BYTES_PER_SESSION: Bytes = 16 << 20;
+    /// Bytes of events that all sessions keep for streams that nobody reads.
+    MAX_EVENT_BYTES: Bytes = 256 << 20;
+    /// Ended streams of a session that can be resumed.
+    MAX_ENDED_STREAMS: Count = 16;
+    /// Principals of modern clients whose conversations with servers are remembered.
+    MAX_MODERN_CALLERS: Count = 100_000;
+    /// Requests of servers that wait for the answers of one session's client; further ones are refused.
+    MAX_ASKED_PER_SESSION: Count = 256;
+    /// Streams of `subscriptions/listen` that one principal has open.
+    MAX_LISTENS_PER_PRINCIPAL: Count = 64;
+    /// The id of a `subscriptions/listen`, which every notification of its stream repeats.
+    MAX_LISTEN_ID_LEN: Bytes = 1024;
+    /// Resources that one principal is subscribed to, in all its sessions and streams together.
+    MAX_SUBSCRIPTIONS_PER_PRINCIPAL: Count = 1024;
+    /// The URI of a resource that a caller subscribes to.
+    MAX_SUBSCRIBED_URI_LEN: Bytes = 8 * 1024;
+    /// Subscriptions to resources, of all principals together.
+    MAX_SUBSCRIPTIONS: Count = 65_536;
+    /// Tasks of one principal that are remembered.
+    MAX_TASKS_PER_PRINCIPAL: Count = 1000;
+    /// Tasks that are remembered, of all principals together.
+    MAX_TASKS: Count = 10_000;
+    /// Pages of one server's `tasks/list`.
+    MAX_TASK_PAGES: Count = 100;
+    /// How often open sessions and streams are checked for rights that were lost, besides after each change.
+    RIGHTS_CHECK_INTERVAL: Time = Duration::from_secs(15);
+    /// Between two such checks, so that many changes at once are one.
+    RIGHTS_CHECK_PAUSE: Time = Duration::from_millis(50);
 
     // Conversations with servers.
 

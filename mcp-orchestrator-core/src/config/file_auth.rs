@@ -143,6 +143,9 @@ pub struct LimitsEntry {
     pub calls_per_principal: Option<usize>,
     /// Calls in flight to one server, of all principals together; absent: no limit.
     pub calls_per_server: Option<usize>,
+    /// Sessions of legacy clients that one principal has open; absent: 200. Where it opens more, the one that was used
+    /// least recently ends.
+    pub sessions_per_principal: Option<usize>,
     /// Instances that run for one owner of credentials (a user, a team); absent: no limit. The organization's, which
     /// all share, are not counted.
     pub instances_per_owner: Option<usize>,

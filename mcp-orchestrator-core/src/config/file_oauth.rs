@@ -71,7 +71,7 @@ impl From<GrantEntry> for OAuthGrant {
     }
 }
 
-/// What the gateway may ask where somebody else names the address.
+/// How connections leave the gateway, and what it may ask where somebody else names the address.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct NetworkEntry {
@@ -79,6 +79,28 @@ pub struct NetworkEntry {
     /// (`https://idp.corp.example:8443`), hosts (`idp.internal`) or networks (`10.1.0.0/16`); absent: none. Addresses that
     /// stand in the configuration itself need no entry.
     pub allow_private: Option<Vec<Typed>>,
+    /// The proxy for connections to remote servers and issuers: `http://`, `https://`, `socks5://` or `socks5h://`, or
+    /// `none` for no proxy; absent: what `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` say. Connections to this
+    /// machine never use one.
+    pub proxy: Option<Typed>,
+    /// Hosts, domains and networks that are reached without `proxy`.
+    pub no_proxy: Option<Vec<Typed>>,
+    /// A PEM file of certificate authorities that are trusted beside those of the system.
+    pub ca_file: Option<Typed>,
+    /// Client certificates for remote servers and issuers that ask for one.
+    pub client_certificates: Option<Vec<ClientCertificateEntry>>,
+}
+
+/// A client certificate and the hosts to which it is presented; no other host sees it.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ClientCertificateEntry {
+    /// Host names, or `*.example.com` for every name below `example.com`.
+    pub hosts: Option<Vec<Typed>>,
+    /// The file of the certificate and those between it and its authority, as PEM.
+    pub certificate: Option<Typed>,
+    /// The file of its private key, as PEM.
+    pub key: Option<Typed>,
 }
 
 impl<'de> Deserialize<'de> for OAuthChoice {

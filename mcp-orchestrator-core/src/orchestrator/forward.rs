@@ -12,6 +12,7 @@ use http::HeaderMap;
 use tokio::time::{Instant, Sleep};
 
 use super::Inner;
+use super::authority::Right;
 use super::context::Context;
 use super::limits::counted;
 use crate::call::{Reply, ReplyItem};
@@ -19,8 +20,8 @@ use crate::credential::{Credential, CredentialRequest, CredentialRule};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ServerId;
 use crate::jsonrpc::{Message, Splice};
-use crate::pool::{Caller, Lease, Link, Spec};
-use crate::runtime::{InstanceKey, Progress};
+use crate::pool::{Caller, Handle, Lease, Link, Spec};
+use crate::runtime::Progress;
 use crate::server::Launch;
 use crate::session::Session;
 use crate::transport::Outgoing;
@@ -108,7 +109,7 @@ impl Inner {
         server: &ServerId,
         rule: &CredentialRule,
         work: &Work<'_>,
-    ) -> Result<(Reply, InstanceKey)> {
+    ) -> Result<(Reply, Arc<Handle>)> {
         let spec = self.spec(server)?;
         let counts = self.in_flight.enter(&context.principal.id, server)?;
         let deadline = Instant::now() + spec.server.limits.call_timeout;
@@ -147,7 +148,7 @@ impl Inner {
             }
         };
         match tokio::time::timeout_at(deadline, sent).await {
-            Ok(Ok((reply, key))) => Ok((counted(reply, counts), key)),
+            Ok(Ok((reply, handle))) => Ok((counted(reply, counts), handle)),
             Ok(Err(error)) => Err(error.with_server(server)),
             Err(_) => Err(timed_out(server, spec.server.limits.call_timeout)),
         }
@@ -218,7 +219,7 @@ impl Inner {
         (rule, credential): (&CredentialRule, &Arc<Credential>),
         work: &Work<'_>,
         deadline: Instant,
-    ) -> Result<(Reply, InstanceKey)> {
+    ) -> Result<(Reply, Arc<Handle>)> {
         let scope = context.scope(&spec.server);
         let mut now = None;
         let lease = match self.pool.running(&spec.server.id, credential, &scope) {
@@ -227,6 +228,7 @@ impl Inner {
                 let starting = self.started(context, spec, rule, credential);
                 let (lease, other) = Box::pin(starting).await?;
                 now = other;
+                Box::pin(self.still_allowed(context, &lease)).await?;
                 lease
             }
         };
@@ -239,6 +241,25 @@ impl Inner {
             lease
         };
         self.send(context, lease, work, deadline).await
+    }
+
+    /// A start takes its time: whoever waited for it may have lost the right to the instance meanwhile.
+    async fn still_allowed(&self, context: &Context, lease: &Lease) -> Result<()> {
+        if context.is_operator {
+            return Ok(());
+        }
+        let context = Context {
+            principal: self.now(&context.principal),
+            ..context.clone()
+        };
+        if !matches!(self.right_to(&context, &lease.key).await, Right::Lost) {
+            return Ok(());
+        }
+        let text = format!(
+            "the right to use server {} was lost while it started",
+            lease.key.server()
+        );
+        Err(Error::new(ErrorKind::NoRoute, text))
     }
 
     /// A session uses this instance for the first time.
@@ -258,7 +279,7 @@ impl Inner {
         lease: Lease,
         work: &Work<'_>,
         deadline: Instant,
-    ) -> Result<(Reply, InstanceKey)> {
+    ) -> Result<(Reply, Arc<Handle>)> {
         if let Some(session) = &context.session
             && session.uses(lease.handle())
         {
@@ -282,12 +303,12 @@ impl Inner {
             Ok(reply) => reply,
             Err(error) => return Err(Box::pin(why(&lease, error)).await),
         };
-        let key = lease.key.clone();
+        let handle = Arc::clone(lease.handle());
         Ok(match reply.into_ready() {
-            Ok(response) => (Reply::ready(response), key),
+            Ok(response) => (Reply::ready(response), handle),
             Err(stream) => (
                 Reply::stream(Held::new(stream, lease, deadline).boxed()),
-                key,
+                handle,
             ),
         })
     }
@@ -350,11 +371,11 @@ impl Stream for Held {
         let Some(lease) = &self.lease else {
             return Poll::Ready(None);
         };
-        let (server, limit) = (
-            lease.key.server().clone(),
-            lease.spec.server.limits.call_timeout,
-        );
-        if let Poll::Ready(item) = self.reply.poll_next_unpin(cx) {
+        let (key, limit) = (lease.key.clone(), lease.spec.server.limits.call_timeout);
+        if let Poll::Ready(mut item) = self.reply.poll_next_unpin(cx) {
+            if let Some(ReplyItem::Request(request)) = &mut item {
+                request.origin = Some(key);
+            }
             if !matches!(
                 item,
                 Some(ReplyItem::Notification(_) | ReplyItem::Request(_))
@@ -365,7 +386,7 @@ impl Stream for Held {
         }
         if self.deadline.as_mut().poll(cx).is_ready() {
             self.lease = None;
-            return Poll::Ready(Some(ReplyItem::Failed(timed_out(&server, limit))));
+            return Poll::Ready(Some(ReplyItem::Failed(timed_out(key.server(), limit))));
         }
         Poll::Pending
     }

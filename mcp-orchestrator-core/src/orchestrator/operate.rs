@@ -108,6 +108,7 @@ impl Inner {
             progress: None,
             waited: false,
             trail: None,
+            is_operator: true,
         }
     }
 

@@ -18,6 +18,7 @@ use super::token::Token;
 use super::{Audience, JwtAuthenticator, JwtOptions};
 use crate::auth::{Authenticator as _, Principal};
 use crate::error::{Error, ErrorKind, Result};
+use crate::outbound::Connector;
 use crate::seal::random_text;
 
 /// Signs people in at one issuer.
@@ -100,14 +101,20 @@ impl SignIn {
         mut options: JwtOptions,
         client: String,
         secret: Option<SecretString>,
+        connector: Connector,
     ) -> Result<Self> {
         options.audience = Audience::OneOf(vec![client.clone()]);
         options.scopes.clear();
         // Each is used once.
         options.remembered = 16;
-        let fetcher = Fetcher::new(options.issuer.clone(), None, options.fetch.timeout);
+        let fetcher = Fetcher::new(
+            options.issuer.clone(),
+            None,
+            options.fetch.timeout,
+            connector.clone(),
+        );
         Ok(Self {
-            tokens: JwtAuthenticator::new(options)?,
+            tokens: JwtAuthenticator::with_connector(options, connector)?,
             fetcher,
             client,
             secret,

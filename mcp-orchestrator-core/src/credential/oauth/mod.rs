@@ -29,6 +29,7 @@ pub use self::renewals::Renewals;
 use crate::auth::PublicUrl;
 use crate::credential::Installations;
 use crate::fetch::{AddressGuard, Fetcher};
+use crate::outbound::Connector;
 
 /// How OAuth is spoken here.
 #[derive(Clone, Debug)]
@@ -39,6 +40,8 @@ pub struct OAuthOptions {
     pub guard: AddressGuard,
     /// How long an issuer has for one answer.
     pub timeout: Duration,
+    /// How issuers and servers are reached.
+    pub connector: Connector,
 }
 
 impl Default for OAuthOptions {
@@ -47,6 +50,7 @@ impl Default for OAuthOptions {
             public_url: None,
             guard: AddressGuard::default(),
             timeout: Duration::from_secs(10),
+            connector: Connector::default(),
         }
     }
 }
@@ -62,7 +66,11 @@ impl Room {
     fn new(installations: Installations, options: OAuthOptions) -> Arc<Self> {
         Arc::new(Self {
             installations,
-            fetcher: Fetcher::new(options.guard.clone(), options.timeout),
+            fetcher: Fetcher::new(
+                options.guard.clone(),
+                options.timeout,
+                options.connector.clone(),
+            ),
             options,
         })
     }
