@@ -102,6 +102,22 @@ impl Inner {
         Err(Error::new(ErrorKind::CredentialMissing, text).with_server(&server.id))
     }
 
+    /// Why a server whose lists failed shows none to this caller: it wants a token, and nothing in its entry said so.
+    pub(super) async fn demanded(
+        &self,
+        context: &Context,
+        spec: &Spec,
+        rule: &CredentialRule,
+    ) -> Option<Error> {
+        let failure = self.pool.server(&spec.server.id)?.last_failure()?;
+        if !spec.server.is_open() || failure.kind() != ErrorKind::CredentialRejected {
+            return None;
+        }
+        let refused = Some(&*self.no_credential);
+        let found = self.credential(context, spec, rule, refused).await;
+        found.err().filter(|error| wants(spec, error))
+    }
+
     /// Sends a request to the caller's instance of a server.
     pub(super) async fn forward(
         self: &Arc<Self>,
@@ -132,6 +148,8 @@ impl Inner {
                         Err(over) if over.kind() == ErrorKind::CredentialExpired => {
                             return Err(over);
                         }
+                        // It was called without any, and wants one.
+                        Err(missing) if wants(&spec, &missing) => return Err(missing),
                         Err(_) => return Err(refused),
                     };
                     if (&other.revision, other.generation)
@@ -390,4 +408,11 @@ impl Stream for Held {
         }
         Poll::Pending
     }
+}
+
+/// Whether an error says that a server wants a token of which nothing said so before.
+fn wants(spec: &Spec, error: &Error) -> bool {
+    let oauth = spec.server.oauth.as_ref();
+    let may = oauth.is_some_and(|oauth| oauth.refusals().is_some());
+    may && error.kind() == ErrorKind::CredentialMissing
 }
