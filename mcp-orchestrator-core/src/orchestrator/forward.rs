@@ -193,43 +193,6 @@ impl Inner {
         }
     }
 
-    /// Starts an instance, or waits for its start. Where its credential was replaced meanwhile, that start ends, and the
-    /// instance with the credential of now is waited for: it is answered beside the lease.
-    async fn started(
-        self: &Arc<Self>,
-        context: &Context,
-        spec: &Arc<Spec>,
-        rule: &CredentialRule,
-        credential: &Arc<Credential>,
-    ) -> Result<(Lease, Option<Arc<Credential>>)> {
-        let (id, scope) = (&spec.server.id, context.scope(&spec.server));
-        let progress = context.progress.clone();
-        let progress = progress.unwrap_or_else(Progress::unheard);
-        let mut now: Option<Arc<Credential>> = None;
-        for _ in 0..REPLACEMENTS {
-            let credential = now.as_ref().unwrap_or(credential);
-            let lease = self.pool.acquire(id, credential, scope.clone(), &progress);
-            let error = match lease.await {
-                Ok(lease) => return Ok((lease, now)),
-                Err(error) => error,
-            };
-            if !matches!(
-                error.kind(),
-                ErrorKind::Unavailable | ErrorKind::StartFailed
-            ) {
-                return Err(error);
-            }
-            // Nothing was sent yet. Where there is none any more, that is what the caller is to know.
-            let other = self.credential(context, spec, rule, None).await?;
-            if other.revision == credential.revision {
-                return Err(error);
-            }
-            now = Some(other);
-        }
-        let text = format!("the credential of server {id} is replaced again and again");
-        Err(Error::new(ErrorKind::Unavailable, text))
-    }
-
     async fn once(
         self: &Arc<Self>,
         context: &Context,
@@ -331,9 +294,6 @@ impl Inner {
         })
     }
 }
-
-/// Starts of one call, each with the credential that has taken the place of the one before.
-const REPLACEMENTS: usize = 4;
 
 /// An error as its instance's end explains it. What is spoken with over HTTP may have ended, and nobody know it yet.
 async fn why(lease: &Lease, error: Error) -> Error {

@@ -26,6 +26,7 @@ mod logging;
 mod operate;
 mod parked;
 mod session_call;
+mod started;
 mod starting;
 mod subscriptions;
 mod tasks;
