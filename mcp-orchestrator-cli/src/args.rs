@@ -311,6 +311,15 @@ pub(crate) struct AddArgs {
 pub(crate) struct ImportArgs {
     /// The file of the other program, or a server.json of the registry: a file or its address
     pub(crate) file: PathBuf,
+    /// What the server is called, where the file has one
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Only this server of the file; may be given more than once
+    #[arg(long, value_name = "NAME")]
+    pub(crate) server: Vec<String>,
+    /// Do not ask; agrees to everything that is listed as a risk
+    #[arg(short, long)]
+    pub(crate) yes: bool,
     /// Copy the values of `env` and `headers` instead of naming variables
     #[arg(long)]
     pub(crate) keep_values: bool,

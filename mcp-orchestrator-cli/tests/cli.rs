@@ -371,6 +371,47 @@ fn another_programs_file_is_imported() {
 }
 
 #[test]
+fn an_import_shows_what_runs_and_asks_before_what_is_risky() {
+    let site = Site::with_servers();
+    let file = site.dir().join("other.json");
+    let args = ["run", "-i", "--privileged", "x\u{1b}[2J"];
+    let text = json!({"mcpServers": {
+        "Box": {"command": "docker", "args": args, "env": {"LD_PRELOAD": CANARY}},
+        "ok": {"command": "npx", "args": ["-y", "a b"], "env": {"K": CANARY}},
+    }});
+    std::fs::write(&file, text.to_string()).unwrap();
+    let file = file.to_str().unwrap();
+    let before = site.read();
+    let refused = site.run(&["import", file]);
+    assert_eq!(refused.code, 2, "{}", refused.err);
+    for said in [
+        "--privileged",
+        "LD_PRELOAD",
+        "nothing was written",
+        "--yes",
+        "runs      npx -y 'a b'",
+    ] {
+        assert!(refused.err.contains(said), "{said}: {}", refused.err);
+    }
+    assert!(
+        !refused.err.contains(CANARY) && !refused.err.contains('\u{1b}'),
+        "{}",
+        refused.err
+    );
+    assert_eq!(site.read(), before);
+    let one = site
+        .run(&["import", file, "--server", "ok", "--name", "mine"])
+        .ok();
+    assert!(one.contains("now has mine"), "{one}");
+    assert!(
+        site.run(&["import", file, "--yes"])
+            .ok()
+            .contains("now has box, ok")
+    );
+    assert!(site.read().contains("--privileged"));
+}
+
+#[test]
 fn every_client_is_told_the_gateways_address() {
     let site = Site::with_servers();
     let none = site.run(&["connect", "cursor"]);

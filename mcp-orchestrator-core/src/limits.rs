@@ -81,6 +81,15 @@ limits! {
 
     // OAuth and tokens.
 
+    // Configuration files.
+
+    /// Size of a configuration file, or of a file that it names.
+    MAX_CONFIG_FILE_LEN: Bytes = 8 * 1024 * 1024;
+    /// Values and keys in a configuration file; an alias counts as often as it is used.
+    MAX_CONFIG_NODES: Count = 200_000;
+    /// Depth of nesting in a configuration file.
+    MAX_CONFIG_DEPTH: Count = 64;
+
     // Kubernetes.
 }
 

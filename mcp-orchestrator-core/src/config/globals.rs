@@ -9,6 +9,7 @@ use super::file::{File, Typed};
 use super::network::Access;
 use super::oauth;
 use super::scope::Scope;
+use super::server;
 use super::settings::LogSettings;
 use super::stores::Stores;
 use crate::fetch::AllowedPrivate;
@@ -27,6 +28,7 @@ pub(super) struct Globals {
     pub(super) stores: Stores,
     pub(super) log: LogSettings,
     pub(super) audit: Option<AuditSettings>,
+    pub(super) inherit_env: Option<Vec<String>>,
 }
 
 impl Globals {
@@ -64,6 +66,9 @@ impl Globals {
         set(scope, "allowed_hosts", &mut self.allowed_hosts, hosts);
         let allowed = oauth::allowed(scope, file);
         set(scope, "network", &mut self.allow_private, allowed);
+        let inherited = file.inherit_env.as_deref();
+        let inherited = inherited.map(|names| server::inherit_env(scope, Some(names)));
+        set(scope, "inherit_env", &mut self.inherit_env, inherited);
         let size = file.max_body_bytes.map(|size| size.0);
         if size.is_some_and(|size| size < 1024) {
             scope.wrong("max_body_bytes", "it must be at least 1KiB");

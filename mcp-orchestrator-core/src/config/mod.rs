@@ -29,13 +29,13 @@ mod file_oauth;
 mod file_people;
 mod file_pod;
 mod file_server;
+mod foreign;
 mod gateways;
 mod globals;
 mod import;
 mod issuers;
 mod jsonc;
 mod load;
-mod mcp_servers;
 mod merge;
 mod network;
 mod oauth;
@@ -45,7 +45,6 @@ mod pod;
 mod problem;
 mod program;
 mod quantity;
-mod registry;
 mod remains;
 mod schema;
 mod scope;
@@ -90,8 +89,12 @@ pub use self::file_server::{
 };
 #[cfg(feature = "fetch")]
 pub use self::import::import_url;
-pub use self::import::{ImportValues, Imported, ImportedVariable, import_file, import_text};
-pub use self::load::{LoadOptions, Loaded, load, load_texts, state_dir_of};
+pub use self::import::{
+    ImportOptions, ImportValues, Imported, ImportedVariable, Risk, import_file, import_text,
+};
+pub use self::load::{
+    LoadOptions, Loaded, is_empty_text, load, load_texts, read as read_text, state_dir_of,
+};
 pub use self::problem::{Notice, Position, Problem, Problems};
 pub use self::remains::ClusterRemains;
 pub use self::schema::schema;

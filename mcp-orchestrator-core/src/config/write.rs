@@ -10,9 +10,9 @@ use std::sync::Arc;
 use super::edit::{self, Edit};
 use super::file::File;
 use super::file_server::ServerEntry;
+use super::foreign::{self, Found};
 use super::jsonc;
 use super::load;
-use super::mcp_servers::Shape;
 use super::parse;
 use super::problem::{KeyPath, Position, Problems, Report};
 use super::tree::{Node, Value};
@@ -137,12 +137,16 @@ fn entries(file: &Path, text: &str) -> Result<BTreeMap<String, ServerEntry>, Pro
     let Some(tree) = tree(file, text)? else {
         return Ok(BTreeMap::new());
     };
-    if let Some(shape) = Shape::of(&tree, file) {
-        let message = format!(
-            "this is a file of another program (`{}`): import it instead",
-            shape.key()
-        );
+    if let Some(found) = Found::in_tree(&tree, file) {
+        let key = found.key();
+        let message = format!("this is a file of another program (`{key}`): import it instead");
         return Err(problem(file, message));
+    }
+    if let Some(catalog) = foreign::catalog(&tree) {
+        return Err(problem(
+            file,
+            format!("this is {catalog}: import it instead"),
+        ));
     }
     let (typed, _) = typed::read::<File>(&tree);
     let mut entries: BTreeMap<String, ServerEntry> =
