@@ -197,7 +197,7 @@ pub(super) fn catalog(tree: &Node) -> Option<&'static str> {
 
 /// Says of keys of ours in a file with `mcpServers` that they count for nothing there.
 fn own_keys(source: &Source, report: &mut Report) {
-    for key in own::OWN_KEYS.into_iter().chain(["servers"]) {
+    for key in own::own_keys().chain(["servers"]) {
         if source.tree.get(key).is_none() {
             continue;
         }

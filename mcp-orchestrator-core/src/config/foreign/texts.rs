@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::draft::Syntax;
 use crate::config::expand::LITERAL_DOLLAR;
 use crate::config::file::{TextOr, Typed};
+use crate::config::file_oauth::OAuthChoice;
 use crate::config::file_server::ServerEntry;
 use crate::config::units::Span;
 
@@ -17,6 +18,8 @@ pub(in crate::config) enum Place<'n> {
     Env(&'n str),
     /// A header.
     Header(&'n str),
+    /// The secret of an OAuth client.
+    ClientSecret,
 }
 
 /// Gives each text of the entry in which variables are filled in.
@@ -46,6 +49,21 @@ pub(in crate::config) fn each(
     ] {
         if let Some(text) = text {
             change(Place::Key(key), text);
+        }
+    }
+    for slot in entry.credentials.iter_mut().flatten() {
+        if let Some(file) = &mut slot.from_file {
+            change(Place::Key("credentials"), file);
+        }
+    }
+    if let Some(OAuthChoice::Entry(oauth)) = &mut entry.oauth {
+        let texts = [&mut oauth.client_id, &mut oauth.issuer];
+        let scopes = oauth.scopes.iter_mut().flatten();
+        for text in texts.into_iter().flatten().chain(scopes) {
+            change(Place::Key("oauth"), text);
+        }
+        if let Some(secret) = &mut oauth.client_secret {
+            change(Place::ClientSecret, secret);
         }
     }
     for (name, value) in entry.env.iter_mut().flatten() {
@@ -138,7 +156,10 @@ pub(super) fn home(text: &mut Typed) {
 /// So many seconds; `None`: no time that we can wait for.
 pub(super) fn span(seconds: f64) -> Option<Span> {
     let most = f64::from(7 * 24 * 3600);
-    (seconds > 0.0 && seconds <= most).then(|| Span(Duration::from_secs_f64(seconds)))
+    let fits = seconds >= 0.001 && seconds <= most;
+    let span = fits.then(|| Duration::from_secs_f64(seconds))?;
+    let whole = u64::try_from(span.as_millis()).ok()?;
+    Some(Span(Duration::from_millis(whole)))
 }
 
 #[cfg(test)]

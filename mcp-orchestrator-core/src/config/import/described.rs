@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize as _, Deserializer};
 
 use super::server_variable;
-use super::translate::escaped;
+use super::translate::{Part, escaped};
 use crate::config::file::{TextOr, Typed};
 use crate::config::file_server::{ServerEntry, TransportEntry};
 use crate::id::ServerId;
@@ -37,11 +37,16 @@ impl Made {
         }
     }
 
+    /// The name of a variable of this server's own.
+    pub(super) fn own_variable(&self, name: &str) -> String {
+        server_variable(&self.id, name.trim_start_matches('-'))
+    }
+
     /// A variable of this server's own, in the place of what nobody has said yet.
-    pub(super) fn variable(&mut self, name: &str, used_by: &str) -> String {
-        let variable = server_variable(&self.id, name.trim_start_matches('-'));
+    pub(super) fn variable(&mut self, name: &str, used_by: &str) -> Part {
+        let variable = self.own_variable(name);
         self.variables.push((variable.clone(), used_by.to_owned()));
-        format!("${{{variable}}}")
+        Part::Reference(variable)
     }
 
     /// Says something about the server.

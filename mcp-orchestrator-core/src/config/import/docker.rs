@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::catalog::{Kind, Offer};
 use super::described::{Made, literal};
-use super::translate::escaped;
+use super::translate::{Part, escaped, rendered};
 use crate::config::check;
 use crate::config::file::{TextOr, Typed};
 use crate::config::file_server::{CredentialEntry, HeaderEntry, TransportEntry};
@@ -263,11 +263,11 @@ fn placed(used_by: &str, list: &[String], made: &mut Made) -> Vec<Typed> {
         let name = name.split('|').next().unwrap_or(name).trim();
         let name = name.rsplit('.').next().unwrap_or(name);
         let variable = made.variable(name, used_by);
-        texts.push(Typed(format!(
-            "{}{variable}{}",
-            escaped(before),
-            escaped(after)
-        )));
+        texts.push(Typed(rendered(&[
+            Part::Literal(before.to_owned()),
+            variable,
+            Part::Literal(after.to_owned()),
+        ])));
     }
     texts
 }

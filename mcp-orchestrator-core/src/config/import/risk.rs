@@ -83,28 +83,49 @@ fn of_command(program: &str, args: &[&str], origin: Origin) -> Vec<(bool, String
     let name = program.rsplit(['/', '\\']).next().unwrap_or(program);
     let name = name.trim_end_matches(".exe").trim_end_matches(".cmd");
     let catalog = origin == Origin::Catalog;
-    let has = |flags: &[&str]| {
-        let mut args = args.iter();
-        args.find(|arg| flags.iter().any(|flag| is_flag(arg, flag)))
-            .map(|arg| (*arg).to_owned())
-    };
-    let code = |flags: &[&str]| -> Vec<(bool, String)> {
-        let found = has(flags).map(|flag| {
-            (
-                catalog,
-                format!("{name} {} runs the code that follows it", head(&flag)),
-            )
-        });
-        found.into_iter().collect()
-    };
+    let mut found = Vec::new();
+    if let Some(flag) = args.iter().find(|arg| runs_code(name, arg)) {
+        let text = format!("{name} {} runs the code that follows it", head(flag));
+        found.push((catalog, text));
+    }
     match name {
-        "docker" | "podman" | "nerdctl" | "container" | "finch" => container(args, catalog),
-        "sh" | "bash" | "zsh" | "dash" | "ksh" | "fish" => {
-            code(&["-c", "-lc", "-ic", "-lic", "-ec"])
+        "docker" | "podman" | "nerdctl" | "container" | "finch" => {
+            found.extend(container(args, catalog))
         }
-        "cmd" => code(&["/c", "/C", "/k"]),
-        "powershell" | "pwsh" => code(&["-c", "-Command", "-EncodedCommand", "-enc"]),
-        "node" | "bun" | "deno" | "tsx" => code(&[
+        "env" => found.push((
+            catalog,
+            "env runs a program with other variables".to_owned(),
+        )),
+        "npx" | "npm" | "pnpm" | "pnpx" | "bunx" | "yarn" => {
+            found.extend(registry(name, args, &["--registry", "--userconfig"]));
+            found.extend(elsewhere(name, args));
+        }
+        "uvx" | "uv" | "pipx" | "dnx" => {
+            found.extend(registry(name, args, INDEXES));
+            found.extend(elsewhere(name, args));
+        }
+        _ => {}
+    }
+    found
+}
+
+/// Options of package managers that name another registry.
+const INDEXES: &[&str] = &[
+    "--index",
+    "--index-url",
+    "--default-index",
+    "--extra-index-url",
+    "--source",
+    "--find-links",
+];
+
+/// Whether an argument of this program is followed by code.
+fn runs_code(name: &str, arg: &str) -> bool {
+    let flags: &[&str] = match name {
+        "sh" | "bash" | "zsh" | "dash" | "ksh" | "fish" => &["-c", "-lc", "-ic", "-lic", "-ec"],
+        "cmd" => &["/c", "/C", "/k"],
+        "powershell" | "pwsh" => &["-c", "-Command", "-EncodedCommand", "-enc"],
+        "node" | "bun" | "deno" | "tsx" => &[
             "-e",
             "--eval",
             "-p",
@@ -113,39 +134,18 @@ fn of_command(program: &str, args: &[&str], origin: Origin) -> Vec<(bool, String
             "--require",
             "--import",
             "eval",
-        ]),
-        "python" | "python3" | "py" | "ruby" | "perl" | "php" => code(&["-c", "-e", "-r"]),
-        "env" => vec![(
-            catalog,
-            "env runs a program with other variables".to_owned(),
-        )],
-        "npx" | "npm" | "pnpm" | "pnpx" | "bunx" | "yarn" => {
-            let mut found = code(&[
-                "-c",
-                "--call",
-                "--node-options",
-                "--script-shell",
-                "--shell",
-            ]);
-            found.extend(registry(name, args, &["--registry", "--userconfig"]));
-            found.extend(elsewhere(name, args));
-            found
-        }
-        "uvx" | "uv" | "pipx" | "dnx" => {
-            let flags = [
-                "--index",
-                "--index-url",
-                "--default-index",
-                "--extra-index-url",
-                "--source",
-                "--find-links",
-            ];
-            let mut found: Vec<_> = registry(name, args, &flags).into_iter().collect();
-            found.extend(elsewhere(name, args));
-            found
-        }
-        _ => Vec::new(),
-    }
+        ],
+        "python" | "python3" | "py" | "ruby" | "perl" | "php" => &["-c", "-e", "-r"],
+        "npx" | "npm" | "pnpm" | "pnpx" | "bunx" | "yarn" => &[
+            "-c",
+            "--call",
+            "--node-options",
+            "--script-shell",
+            "--shell",
+        ],
+        _ => &[],
+    };
+    flags.iter().any(|flag| is_flag(arg, flag))
 }
 
 /// A package that comes from another registry than the public one.

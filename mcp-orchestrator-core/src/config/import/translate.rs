@@ -26,7 +26,8 @@ pub(super) struct Translation<'s> {
 }
 
 /// A part of a text in our own syntax.
-enum Part {
+pub(super) enum Part {
+    /// What means itself.
     Literal(String),
     /// What stands between `${` and `}`.
     Reference(String),
@@ -61,6 +62,7 @@ impl<'s> Translation<'s> {
                 Place::Key(key) => self.text(&typed.0, &format!("{id}.{key}")),
                 Place::Env(name) => self.value(&typed.0, id, "env", name),
                 Place::Header(name) => self.value(&typed.0, id, "headers", name),
+                Place::ClientSecret => self.value(&typed.0, id, "oauth", "client_secret"),
             });
         });
         self.paths(&mut entry);
@@ -242,27 +244,27 @@ enum Kind {
     Theirs,
 }
 
-/// The parts as one text. `$` before a reference would make an escape of it, so it is written as `${:-$}`.
-fn rendered(parts: &[Part]) -> String {
+/// The parts as one text. Only its references are read as such: `$` before one would make an escape of it, so it is
+/// written as `${:-$}`, and a `$` and a `{` that come from two parts are one literal.
+pub(super) fn rendered(parts: &[Part]) -> String {
     let mut text = String::new();
-    let mut parts = parts.iter().peekable();
-    while let Some(part) = parts.next() {
+    let mut literal = String::new();
+    for part in parts {
         match part {
-            Part::Reference(reference) => text.push_str(&format!("${{{reference}}}")),
-            Part::Literal(literal) => {
-                let before = if parts.peek().is_some() {
-                    literal.trim_end_matches('$')
-                } else {
-                    literal
-                };
-                text.push_str(&escaped(before));
+            Part::Literal(part) => literal.push_str(part),
+            Part::Reference(reference) => {
+                let before = literal.trim_end_matches('$');
                 let dollars = &literal[before.len()..];
+                text.push_str(&escaped(before));
                 if !dollars.is_empty() {
                     text.push_str(&format!("${{:-{dollars}}}"));
                 }
+                text.push_str(&format!("${{{reference}}}"));
+                literal.clear();
             }
         }
     }
+    text.push_str(&escaped(&literal));
     text
 }
 

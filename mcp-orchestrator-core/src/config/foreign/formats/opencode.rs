@@ -45,7 +45,6 @@ fn files(draft: &mut Draft) {
             };
             let mut file = Typed(file.trim().to_owned());
             texts::home(&mut file);
-            file.0 = file.0.replace("${userHome}", "${HOME}");
             let mut slot = CredentialEntry {
                 name: to_dns_label(name),
                 from_file: Some(file),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 pub(super) use super::super::translate::escaped;
+use super::super::translate::{Part, rendered};
 use super::shape::{Argument, Input, Named};
 use crate::config::check;
 use crate::config::file::{TextOr, Typed};
@@ -108,13 +109,11 @@ impl Named {
         let value = composed(template, names, |name| {
             let input = of(name);
             match (&input.value, &input.default) {
-                (Some(value), _) => escaped(value),
+                (Some(value), _) => Part::Literal(value.clone()),
                 (None, Some(default)) if !default.contains(['}', '$']) => {
-                    let variable = made.variable(name, &used_by);
-                    made.variables.pop();
-                    variable.replace('}', &format!(":-{default}}}"))
+                    Part::Reference(format!("{}:-{default}", made.own_variable(name)))
                 }
-                (None, Some(default)) => escaped(default),
+                (None, Some(default)) => Part::Literal(default.clone()),
                 (None, None) => made.variable(name, &used_by),
             }
         });
@@ -165,7 +164,9 @@ impl Argument {
         let value = match (&input.value, &input.default) {
             (Some(template), _) => Some(filled(template, &input.variables, &shown, made)?),
             (None, Some(default)) => Some(escaped(default)),
-            (None, None) if input.is_required => Some(variable(&shown, input, &shown, made)?),
+            (None, None) if input.is_required => {
+                Some(rendered(&[variable(&shown, input, &shown, made)?]))
+            }
             (None, None) if self.is_flag() => None,
             (None, None) => {
                 made.notice(format!(
@@ -203,14 +204,14 @@ pub(super) fn filled(
     let names = names(template);
     let text = composed(template, &names, |name| {
         if made.port_name.as_deref() == Some(name) {
-            return "${PORT}".to_owned();
+            return Part::Reference("PORT".to_owned());
         }
         let input = variables.get(name).unwrap_or(&none);
         match input.value.as_ref().or(input.default.as_ref()) {
-            Some(value) => escaped(value),
+            Some(value) => Part::Literal(value.clone()),
             None => variable(name, input, used_by, made).unwrap_or_else(|why| {
                 wrong.get_or_insert(why);
-                String::new()
+                Part::Literal(String::new())
             }),
         }
     });
@@ -218,7 +219,7 @@ pub(super) fn filled(
 }
 
 /// A variable in the place of what nobody has said yet.
-fn variable(name: &str, input: &Input, used_by: &str, made: &mut Made) -> Result<String, String> {
+fn variable(name: &str, input: &Input, used_by: &str, made: &mut Made) -> Result<Part, String> {
     if input.is_secret {
         return Err(format!(
             "{used_by} holds a secret, which every user of the machine would see: it can be no argument or address"
@@ -228,26 +229,20 @@ fn variable(name: &str, input: &Input, used_by: &str, made: &mut Made) -> Result
 }
 
 /// The template with each `{name}` replaced, in one pass: what is put in is not looked at again.
-fn composed(template: &str, names: &[&str], mut of: impl FnMut(&str) -> String) -> String {
-    let mut text = String::with_capacity(template.len());
+fn composed(template: &str, names: &[&str], mut of: impl FnMut(&str) -> Part) -> String {
+    let mut parts = Vec::new();
     let mut rest = template;
     for name in names {
         let braced = format!("{{{name}}}");
         let Some(at) = rest.find(&braced) else {
             continue;
         };
-        text.push_str(&escaped(&rest[..at]));
-        let value = of(name);
-        // A `$` before what is put in would make an escape of it.
-        if value.starts_with('$') && text.ends_with('$') {
-            text.pop();
-            text.push_str("${:-$}");
-        }
-        text.push_str(&value);
+        parts.push(Part::Literal(rest[..at].to_owned()));
+        parts.push(of(name));
         rest = &rest[at + braced.len()..];
     }
-    text.push_str(&escaped(rest));
-    text
+    parts.push(Part::Literal(rest.to_owned()));
+    rendered(&parts)
 }
 
 /// The names in braces, in their order.

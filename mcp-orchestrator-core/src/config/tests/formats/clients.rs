@@ -254,8 +254,8 @@ const CRUSH: &[Case<'_>] = &[
     ),
     (
         "crush.json",
-        r#"{"mcp": {"a": {"type": "stdio"}}}"#,
-        &[Entry(&["a: "])],
+        r#"{"mcp": {"a": {"type": "http", "url": "https://$NAME.example/"}}}"#,
+        &[Entry(&["https://${NAME}.example/"])],
     ),
 ];
 

