@@ -59,7 +59,7 @@ pub(super) async fn run(args: &ImportArgs, form: Output) -> Result<Exit, Failure
             })
             .collect();
         output::line("these variables must be set where the gateway runs:")?;
-        output::table(["VARIABLE", "FOR", "ITS VALUE"], &rows)?;
+        output::table(["VARIABLE", "FOR", "ITS VALUE"], &rows, "")?;
     }
     Ok(Exit::Done)
 }

@@ -105,7 +105,9 @@ pub use self::settings::{
 };
 pub use self::stores::{StoreKey, StoreSettings};
 pub use self::units::{Size, Span, SpanOrNever};
-pub use self::write::{IfPresent, Written, add_servers, add_to_text, entry_text};
+pub use self::write::{
+    IfPresent, Written, add_servers, add_to_text, entry_text, remove_from_text, remove_server,
+};
 
 #[cfg(test)]
 mod tests;
