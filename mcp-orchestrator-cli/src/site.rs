@@ -9,7 +9,7 @@ use mcp_orchestrator_gateway::discover::config_files;
 
 use secrecy::SecretString;
 
-use crate::args::SiteArgs;
+use crate::args::{ElsewhereArgs, SiteArgs};
 use crate::exit::{Exit, Failure};
 
 /// Where a token for a gateway elsewhere is.
@@ -41,7 +41,7 @@ impl Site {
                 files: Vec::new(),
                 options: LoadOptions::default(),
                 state_dir: PathBuf::new(),
-                elsewhere: Some(elsewhere(url, args.elsewhere.token_file.as_deref())?),
+                elsewhere: Some(elsewhere(url, &args.elsewhere)?),
             }),
         }
     }
@@ -90,6 +90,13 @@ impl Site {
         Ok(loaded.settings)
     }
 
+    /// Whether clients of the gateway need a token, as far as the configuration tells.
+    pub(crate) fn wants_token(&self) -> bool {
+        let settings = self.settings();
+        self.elsewhere.is_some()
+            || settings.is_ok_and(|settings| !settings.auth.is_single_principal())
+    }
+
     /// An answer of the gateway; where none runs, how to start the right one.
     pub(crate) fn told<T>(&self, answer: Result<T, ClientError>) -> Result<T, Failure> {
         answer.map_err(|error| match error {
@@ -101,10 +108,8 @@ impl Site {
     /// Says that none runs, and how to start the right one.
     pub(crate) fn not_running(&self) -> Failure {
         if let Some(elsewhere) = &self.elsewhere {
-            return Failure {
-                message: format!("no gateway answers at {}", elsewhere.url),
-                exit: Exit::NotRunning,
-            };
+            let text = format!("no gateway answers at {}", elsewhere.url);
+            return Failure::new(text, Exit::NotRunning);
         }
         let files: Vec<String> = self.files.iter().map(|file| quoted(file)).collect();
         let flags: String = files
@@ -116,19 +121,17 @@ impl Site {
         } else {
             files.join(" and ")
         };
-        Failure {
-            message: format!(
-                "no gateway runs for {what} (state directory {})\n  start one by `mcp-orchestrator up{flags}`",
-                self.state_dir.display()
-            ),
-            exit: Exit::NotRunning,
-        }
+        let text = format!(
+            "no gateway is running for {what} (state directory {})\n  start one with `mcp-orchestrator up{flags}`",
+            self.state_dir.display()
+        );
+        Failure::new(text, Exit::NotRunning)
     }
 }
 
 /// Whom a gateway elsewhere is asked as, never from the arguments: other users of this machine see those.
-fn elsewhere(url: &str, token_file: Option<&Path>) -> Result<Elsewhere, Failure> {
-    let token = match token_file {
+fn elsewhere(url: &str, args: &ElsewhereArgs) -> Result<Elsewhere, Failure> {
+    let token = match &args.token_file {
         Some(file) => std::fs::read_to_string(file)
             .map_err(|error| Failure::usage(format!("{}: {error}", file.display())))?,
         None => std::env::var(TOKEN).map_err(|_| {
@@ -138,7 +141,9 @@ fn elsewhere(url: &str, token_file: Option<&Path>) -> Result<Elsewhere, Failure>
         })?,
     };
     let token = SecretString::from(token.trim());
-    let client = Client::at(url, token).map_err(Failure::usage)?;
+    let uri = url.parse::<http::Uri>().unwrap_or_default();
+    let connector = args.connector(uri.host().unwrap_or_default());
+    let client = Client::at(url, token, connector).map_err(Failure::usage)?;
     Ok(Elsewhere {
         url: url.to_owned(),
         client,

@@ -8,6 +8,7 @@ use super::check;
 use super::file::{File, Typed};
 use super::network::Access;
 use super::oauth;
+use super::outbound::OutboundSettings;
 use super::scope::Scope;
 use super::server;
 use super::settings::LogSettings;
@@ -25,6 +26,7 @@ pub(super) struct Globals {
     pub(super) max_body_bytes: Option<usize>,
     pub(super) access: Access,
     pub(super) allow_private: Option<Vec<AllowedPrivate>>,
+    pub(super) outbound: Option<OutboundSettings>,
     pub(super) stores: Stores,
     pub(super) log: LogSettings,
     pub(super) audit: Option<AuditSettings>,
@@ -69,6 +71,8 @@ impl Globals {
         let inherited = file.inherit_env.as_deref();
         let inherited = inherited.map(|names| server::inherit_env(scope, Some(names)));
         set(scope, "inherit_env", &mut self.inherit_env, inherited);
+        let outbound = OutboundSettings::take(scope, file);
+        set(scope, "network", &mut self.outbound, outbound);
         let size = file.max_body_bytes.map(|size| size.0);
         if size.is_some_and(|size| size < 1024) {
             scope.wrong("max_body_bytes", "it must be at least 1KiB");

@@ -39,6 +39,7 @@ mod load;
 mod merge;
 mod network;
 mod oauth;
+mod outbound;
 mod parse;
 mod people;
 mod pod;
@@ -77,7 +78,9 @@ pub use self::file_auth::{
 };
 pub use self::file_credentials::{CredentialsEntry, StoreEntry, StoreKeyEntry};
 pub use self::file_kubernetes::{BackendEntry, KubernetesEntry, PodDefaultsEntry};
-pub use self::file_oauth::{GrantEntry, NetworkEntry, OAuthChoice, OAuthEntry};
+pub use self::file_oauth::{
+    ClientCertificateEntry, GrantEntry, NetworkEntry, OAuthChoice, OAuthEntry,
+};
 pub use self::file_people::{MembersEntry, TeamEntry};
 pub use self::file_pod::{
     EnvFromEntry, PodEntry, ProbesEntry, PullPolicyEntry, RegistryEntry, ResourcesEntry,
@@ -95,6 +98,7 @@ pub use self::import::{
 pub use self::load::{
     LoadOptions, Loaded, is_empty_text, load, load_texts, read as read_text, state_dir_of,
 };
+pub use self::outbound::{ClientCertificateSettings, OutboundSettings, ProxySettings};
 pub use self::problem::{Notice, Position, Problem, Problems};
 pub use self::remains::ClusterRemains;
 pub use self::schema::schema;
@@ -104,7 +108,9 @@ pub use self::settings::{
 };
 pub use self::stores::{StoreKey, StoreSettings};
 pub use self::units::{Size, Span, SpanOrNever};
-pub use self::write::{IfPresent, Written, add_servers, add_to_text, entry_text};
+pub use self::write::{
+    IfPresent, Written, add_servers, add_to_text, entry_text, remove_from_text, remove_server,
+};
 
 #[cfg(test)]
 mod tests;

@@ -107,7 +107,7 @@ impl Access {
             public_url: self.public_url,
             trusted_proxies: self.trusted_proxies.unwrap_or_default(),
             tls: self.tls,
-            limits: self.limits.unwrap_or_default(),
+            limits: self.limits.unwrap_or(Limits::CONFIGURED),
             auth_wait: self.auth_wait,
         }
     }
@@ -172,6 +172,8 @@ fn limits(scope: &mut Scope<'_>, entry: &LimitsEntry) -> Limits {
     Limits {
         calls_per_principal: limit("calls_per_principal", entry.calls_per_principal),
         calls_per_server: limit("calls_per_server", entry.calls_per_server),
+        sessions_per_principal: limit("sessions_per_principal", entry.sessions_per_principal)
+            .or(Limits::CONFIGURED.sessions_per_principal),
         instances_per_owner: limit("instances_per_owner", entry.instances_per_owner),
     }
 }

@@ -132,5 +132,5 @@ fn report(args: &ImportArgs, variables: &[ImportedVariable], form: Output) -> Re
         })
         .collect();
     output::line("these variables must be set where the gateway runs:")?;
-    output::table(["VARIABLE", "FOR", "ITS VALUE"], &rows)
+    output::table(["VARIABLE", "FOR", "ITS VALUE"], &rows, "")
 }

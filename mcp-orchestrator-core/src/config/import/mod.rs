@@ -103,7 +103,8 @@ pub fn import_file(file: &Path, options: &ImportOptions) -> Result<Imported, Pro
 #[cfg(feature = "fetch")]
 pub async fn import_url(url: &str, options: &ImportOptions) -> Result<Imported, Problems> {
     use crate::fetch::{AddressGuard, Ask, Fetcher, Redirects, Trust};
-    let fetcher = Fetcher::new(AddressGuard::default(), FETCH_TIMEOUT);
+    use crate::outbound::Connector;
+    let fetcher = Fetcher::new(AddressGuard::default(), FETCH_TIMEOUT, Connector::default());
     // Whoever types it says what is asked.
     let ask = Ask::get(url, Trust::Configured, Redirects::Follow);
     let answer = fetcher.ask(ask).await;

@@ -9,6 +9,7 @@ mod formats;
 mod good;
 mod import;
 mod oauth;
+mod outbound;
 mod pods;
 mod random;
 mod registry;
