@@ -117,6 +117,19 @@ limits! {
 
     // Child processes.
 
+    /// Child processes that one backend starts at the same time.
+    MAX_STARTS: Count = 16;
+    /// Time for one connection to a child on this machine.
+    LOOPBACK_CONNECT_TIMEOUT: Time = Duration::from_secs(1);
+    /// Output of a child, per stream and [`NOISE_INTERVAL`], that is read without a pause.
+    MAX_NOISE: Bytes = 1 << 20;
+    /// Lines of a child, per stream and [`NOISE_INTERVAL`], that are read without a pause.
+    MAX_NOISE_LINES: Count = 10_000;
+    /// The interval of [`MAX_NOISE`] and [`MAX_NOISE_LINES`].
+    NOISE_INTERVAL: Time = Duration::from_millis(100);
+    /// Bytes of encoded forms of one instance's secrets that are looked for in its output.
+    MAX_MASK_LEN: Bytes = 1 << 20;
+
     // OAuth and tokens.
     /// Words of a list in a document of an issuer.
     MAX_OAUTH_LIST: Count = 256;
@@ -158,6 +171,15 @@ limits! {
     MAX_UNSTORED_TOKENS: Count = 10_000;
     /// How long a server without `oauth` in its entry is taken to want a token after it has refused a call without one.
     OAUTH_DEMAND_TTL: Time = Duration::from_mins(10);
+
+    // Configuration files.
+
+    /// Size of a configuration file, or of a file that it names.
+    MAX_CONFIG_FILE_LEN: Bytes = 8 * 1024 * 1024;
+    /// Values and keys in a configuration file; an alias counts as often as it is used.
+    MAX_CONFIG_NODES: Count = 200_000;
+    /// Depth of nesting in a configuration file.
+    MAX_CONFIG_DEPTH: Count = 64;
 
     // Kubernetes.
     /// Removals and stops of instances at once.

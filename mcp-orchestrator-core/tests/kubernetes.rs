@@ -18,7 +18,8 @@ use mcp_orchestrator_core::runtime::LogBook;
 use mcp_orchestrator_core::runtime::kubernetes::{Access, KubernetesBackend, KubernetesOptions};
 use mcp_orchestrator_core::seal::StateKey;
 use mcp_orchestrator_core::server::{
-    CommandLine, CredentialSlot, Injection, Launch, Program, ProgramTransport, ServerSpec, SlotForm,
+    CommandLine, CredentialSlot, Injection, Launch, PortOwner, Program, ProgramTransport,
+    ServerSpec, SlotForm,
 };
 use mcp_orchestrator_core::testing::runtime::{Script, suite};
 
@@ -78,6 +79,7 @@ fn http(mut server: ServerSpec) -> ServerSpec {
     program(&mut server).transport = ProgramTransport::Http {
         port: None,
         path: "/mcp".into(),
+        owner: PortOwner::Server,
     };
     server
 }

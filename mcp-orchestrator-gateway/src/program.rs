@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 
 use mcp_orchestrator_core::auth::LocalAuthenticator;
 use mcp_orchestrator_core::config::{Built, Loaded, Patience, Settings, load};
+use mcp_orchestrator_core::id::GatewayId;
+pub use mcp_orchestrator_core::runtime::keeper;
+use mcp_orchestrator_core::runtime::port_holder;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -114,6 +117,20 @@ impl Gateway {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The endpoint's address: that of the default gateway.
+    pub fn url(&self) -> String {
+        match &self.settings.auth.public_url {
+            Some(url) => url.gateway(&GatewayId::default_gateway()),
+            None => format!("http://{}/mcp", self.address),
+        }
+    }
+
+    /// The names of the configured servers.
+    pub fn servers(&self) -> Vec<String> {
+        let servers = self.settings.servers.iter();
+        servers.map(|server| server.id.to_string()).collect()
     }
 
     /// What was made from the configuration.
@@ -230,9 +247,20 @@ async fn listen_for_control(built: &Built) -> Option<Socket> {
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|error| Failure::run(format!("cannot listen on {address}: {error}")))
+    TcpListener::bind(address).await.map_err(|error| {
+        let holder = match error.kind() {
+            std::io::ErrorKind::AddrInUse => port_holder(address),
+            _ => None,
+        };
+        let who = holder.map_or_else(String::new, |who| format!(" by {who}"));
+        let out = match error.kind() {
+            std::io::ErrorKind::AddrInUse => {
+                "; end it, or choose another port with --listen (127.0.0.1:0 is any free one)"
+            }
+            _ => "",
+        };
+        Failure::run(format!("cannot listen on {address}: {error}{who}{out}"))
+    })
 }
 
 /// Ends at SIGINT or SIGTERM; from the call on, also before it is waited for, they end the process no more.

@@ -48,7 +48,15 @@ pub(super) async fn catalog(args: &SiteArgs, form: Output) -> Result<Exit, Failu
             ]);
         }
     }
-    output::table(["SERVER", "SLOT", "KIND", "REACHES", "WHAT", "FOR"], &rows)?;
+    let head = [
+        "SERVER",
+        "SLOT",
+        "KIND",
+        "PASSED AS",
+        "DESCRIPTION",
+        "AVAILABLE TO",
+    ];
+    output::table(head, &rows, "no server needs a credential")?;
     Ok(Exit::Done)
 }
 
@@ -157,8 +165,9 @@ pub(super) async fn installations(args: &SiteArgs, form: Output) -> Result<Exit,
     }
     let rows: Vec<[String; 6]> = known.installations.iter().map(row).collect();
     output::table(
-        ["SERVER", "OWNER", "SLOTS", "INSTALLED", "BY", "ENDS"],
+        ["SERVER", "OWNER", "SLOTS", "INSTALLED", "BY", "EXPIRES"],
         &rows,
+        "nothing is installed",
     )?;
     Ok(Exit::Done)
 }

@@ -240,7 +240,10 @@ fn read_all(
                 values.insert(slot.name.clone(), value);
             }
             Ok(None) if slot.required => {
-                return Err(missing(server, slot, &format!("{source} is not set")));
+                let why = format!(
+                    "{source} is not set; set it where the gateway runs, or run `mcp-orchestrator install {server}`"
+                );
+                return Err(missing(server, slot, &why));
             }
             Ok(None) => {}
             Err(error) => return Err(unreadable(server, slot, source, error)),

@@ -220,10 +220,14 @@ impl Inner {
             place.push(("url".to_owned(), remote.origin()));
         }
         let kept = self.catalog.peek(&ListKey::from(&handle.key));
+        let unreachable = handle.reach.failure();
         InstanceInfo {
             server: handle.key.server().to_string(),
             instance: Some(handle.key.name().to_owned()),
-            state: InstanceState::Running,
+            state: match unreachable {
+                Some(_) => InstanceState::Failed,
+                None => InstanceState::Running,
+            },
             owner: handle.key.owner().to_string(),
             scope: handle.key.scope().to_string(),
             uptime_secs: SystemTime::now()
@@ -236,7 +240,8 @@ impl Inner {
             place,
             reason: status
                 .and_then(|status| status.reason.clone())
-                .or_else(|| self.pool.failure_of(handle).map(|error| error.to_string())),
+                .or_else(|| self.pool.failure_of(handle).map(|error| error.to_string()))
+                .or(unreachable),
         }
     }
 

@@ -6,6 +6,7 @@ mod handle;
 mod life;
 mod link;
 mod orphans;
+mod reach;
 mod rejoin;
 mod removals;
 mod room;

@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::handle::{self, Handle};
 use super::link::{HttpLink, Link};
+use super::reach::{Reach, Watched};
 use super::rejoin::Attempt;
 use super::slot::Slot;
 use super::{Pool, Spec};
@@ -73,13 +74,13 @@ impl Pool {
         };
         let outcome = started.unwrap_or_else(|_| {
             let mut text = format!(
-                "server {} was not ready within {} s",
+                "server {} was not ready after {} s",
                 spec.server.id,
                 limit.as_secs_f32()
             );
             let last = progress.last();
             if !last.is_empty() {
-                text = format!("{text}; it was waiting for this: {last}");
+                text = format!("{text} (still waiting for: {last})");
             }
             Err(Error::new(ErrorKind::StartFailed, text))
         });
@@ -145,13 +146,17 @@ impl Pool {
             server: Arc::clone(&spec.server),
             credential: Arc::clone(&credential),
         };
-        let (link, exited, receiver) = loop {
+        let (link, exited, receiver, reach) = loop {
             let instance = self.backend.start(key, &launch, progress).await?;
             (attempt.ran, attempt.reached) = (!instance.fresh, true);
-            progress.report("shaking hands");
+            progress.report("the MCP handshake");
+            let reach = Arc::new(Reach::default());
             let (arrivals, receiver) = mpsc::channel(INBOX);
-            match self.link(spec, key, instance, arrivals, attempt).await? {
-                Linked::Link(link, exited) => break (link, exited, receiver),
+            match self
+                .link(spec, key, instance, arrivals, attempt, &reach)
+                .await?
+            {
+                Linked::Link(link, exited) => break (link, exited, receiver, reach),
                 Linked::Unknown(refused) if attempt.stopped => return Err(start_failed(refused)),
                 Linked::Unknown(refused) => {
                     attempt.stopped = true;
@@ -168,6 +173,7 @@ impl Pool {
             exited,
             attempt.ran,
             start,
+            reach,
         ));
         self.listen(&handle, receiver);
         Ok(handle)
@@ -181,6 +187,7 @@ impl Pool {
         instance: Instance,
         arrivals: Arrivals,
         attempt: &mut Attempt,
+        reach: &Arc<Reach>,
     ) -> Result<Linked> {
         let mut failed = |error| {
             attempt.failed(&error);
@@ -206,6 +213,7 @@ impl Pool {
                 connect,
                 headers,
             } => {
+                let connect = Arc::new(Watched::new(connect, Arc::clone(reach)));
                 let bytes = spec.server.limits.message_bytes;
                 let http = Http::new(place(key), &uri, connect, headers, bytes)?;
                 if speaks_sse(&spec.server) {

@@ -41,7 +41,7 @@ pub use self::logbook::{LogBook, LogLimits};
 pub use self::logs::{LogLine, LogOptions, LogSource};
 pub use self::memory::MemoryBackend;
 #[cfg(all(unix, feature = "process"))]
-pub use self::process::ProcessBackend;
+pub use self::process::{ProcessBackend, keeper, port_holder};
 #[cfg(feature = "remote")]
 pub use self::remote::RemoteBackend;
 pub use self::tcp::TcpConnect;
