@@ -21,7 +21,7 @@ use self::index::{Entry, Held, Index, Renewing};
 use self::renew::{Look, MaybeRenewal};
 use self::told::Failures;
 use super::{
-    Credential, CredentialChange, CredentialRequest, CredentialResolver, CredentialRule,
+    Credential, CredentialChange, CredentialRequest, CredentialResolver, CredentialRule, InForce,
     InstallationKey, Installations, Owner, RecordKind, Renewal, StoreChange,
 };
 use crate::error::{Error, ErrorKind, Result};
@@ -314,6 +314,16 @@ impl CredentialResolver for InstalledResolver {
             return Ok(None);
         };
         renewal.wanted(&key, scopes).await.map(Some)
+    }
+
+    async fn in_force(&self, server: &ServerSpec, owner: &Owner) -> InForce {
+        let owners = self.index.of(&server.id);
+        let entry = owners.as_ref().and_then(|owners| owners.get(owner));
+        match entry.map(Entry::held) {
+            Some(Ok(held)) => InForce::Revision(held.credential.revision.clone()),
+            Some(Err(_)) => InForce::Unknown,
+            None => InForce::Nothing,
+        }
     }
 
     fn changes(&self) -> BoxStream<'static, CredentialChange> {
