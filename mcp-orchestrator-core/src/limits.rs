@@ -115,6 +115,65 @@ limits! {
 
     // Conversations with servers.
 
+    /// Messages of one batch that are read.
+    MAX_BATCH_ITEMS: Count = 256;
+    /// The head of an HTTP response.
+    MAX_RESPONSE_HEAD: Bytes = 64 << 10;
+    /// Header fields of an HTTP response.
+    MAX_RESPONSE_FIELDS: Count = 100;
+    /// Interim (1xx) responses before the final one.
+    MAX_INTERIM_RESPONSES: Count = 8;
+    /// The line that gives a chunk's size.
+    MAX_CHUNK_LINE: Bytes = 4 << 10;
+    /// Trailer fields after a chunked body.
+    MAX_TRAILERS: Bytes = 16 << 10;
+    /// Redirects in a row that a request follows.
+    MAX_REDIRECTS: Count = 5;
+    /// The part of a refusal's body that is read for the error message.
+    MAX_REFUSAL_BODY: Bytes = 16 << 10;
+    /// How long that part is waited for.
+    REFUSAL_TIMEOUT: Time = Duration::from_secs(2);
+    /// The part of a server's text that an error message quotes.
+    MAX_QUOTED_TEXT: Bytes = 300;
+    /// The optional fields at the front of a gzip stream.
+    MAX_GZIP_HEADER: Bytes = 4 << 10;
+    /// A session id that a server gives.
+    MAX_UPSTREAM_SESSION_ID: Bytes = 4 << 10;
+    /// The id of an event of a server.
+    MAX_EVENT_ID: Bytes = 4 << 10;
+    /// What a stream of events may bring besides messages since the last one.
+    MAX_EVENT_FILLER: Bytes = 1 << 20;
+    /// Requests of a server in one conversation that wait for their answer.
+    MAX_SERVER_REQUESTS: Count = 64;
+    /// Messages outside of calls that one conversation may bring in a second.
+    MAX_UNSOLICITED_RATE: Count = 500;
+    /// Notifications of one call that an HTTP server may send in a second.
+    MAX_CALL_RATE: Count = 5000;
+    /// The shortest wait before a stream is opened again, whatever its server asks for.
+    RECONNECT_MIN: Time = Duration::from_millis(500);
+    /// The longest wait before a stream is opened again.
+    RECONNECT_MAX: Time = Duration::from_secs(30);
+    /// Resumptions of a call's stream in a row that bring no message.
+    MAX_RESUMES: Count = 20;
+    /// Resumptions of a call's stream in a row that bring nothing at all.
+    MAX_EMPTY_RESUMES: Count = 5;
+    /// The longest `Retry-After` of a server that is believed.
+    MAX_RETRY_AFTER: Time = Duration::from_mins(5);
+    /// Before it is tried again whether a refusal means a lost session.
+    SESSION_PROBE_INTERVAL: Time = Duration::from_secs(10);
+    /// Idle connections to one endpoint.
+    MAX_IDLE_CONNECTIONS: Count = 256;
+    /// How long an idle connection is kept; shorter than what servers commonly grant.
+    CONNECTION_IDLE_TIMEOUT: Time = Duration::from_secs(50);
+    /// Cancellations and answers on their way to one endpoint, and as many that wait.
+    MAX_CHORES: Count = 1024;
+    /// How long a cancellation may take.
+    CHORE_TIMEOUT: Time = Duration::from_secs(10);
+    /// Messages of one call that wait for a slow client (programs only; HTTP servers are made to wait).
+    MAX_CALL_BACKLOG: Count = 64;
+    /// How long the output of a program is read after its end.
+    OUTPUT_DRAIN_TIMEOUT: Time = Duration::from_secs(1);
+
     // Child processes.
 
     /// Child processes that one backend starts at the same time.

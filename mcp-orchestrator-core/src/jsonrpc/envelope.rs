@@ -171,6 +171,12 @@ impl Found {
                 Some(_) => return shape("\"id\" must be a string or a number"),
             }
         } else {
+            // Some servers write the member that they do not mean as null.
+            let (result, error) = match (result, error) {
+                (Some(_), Some("null")) => (result, None),
+                (Some("null"), Some(_)) => (None, error),
+                both => both,
+            };
             match (id, result, error) {
                 (_, Some(_), Some(_)) => return shape("both a result and an error"),
                 (Some(id), Some(_), None) if is_id(id) => (Kind::Response, self.result),

@@ -6,7 +6,7 @@ use std::fmt;
 use bytes::Bytes;
 
 use super::envelope::{Envelope, Place};
-use super::{Span, Splice, text};
+use super::{Span, Splice, lenient, text};
 
 /// What a message is, by the members it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,11 +44,12 @@ pub struct Message {
 }
 
 impl Message {
-    /// Reads the envelope; `params`, `result` and `error` are only checked to be JSON.
+    /// Reads the envelope; `params`, `result` and `error` are only checked to be JSON. A byte order mark is passed over.
     ///
     /// # Errors
     /// [`ParseError`] says whether it is not JSON, a batch, or not JSON-RPC 2.0.
     pub fn parse(bytes: Bytes) -> Result<Self, ParseError> {
+        let bytes = lenient::without_mark(bytes);
         let envelope = Envelope::read(&bytes)?;
         let method = envelope
             .method
@@ -158,8 +159,18 @@ impl Message {
     #[must_use]
     pub fn with_id(&self, id: Bytes) -> Self {
         let mut splice = Splice::new();
-        splice.id(self, id);
-        self.spliced(&splice)
+        if self.id_span().is_some() {
+            splice.id(self, id);
+            return self.spliced(&splice);
+        }
+        if self.kind() != Kind::Error {
+            return self.clone();
+        }
+        // One that names no request.
+        let start = self.bytes.iter().position(|b| *b == b'{').unwrap_or(0);
+        let id = String::from_utf8_lossy(&id);
+        splice.insert_member(&self.bytes, &(start..self.bytes.len()), "id", &id);
+        Self::parse(splice.apply(&self.bytes)).unwrap_or_else(|_| self.clone())
     }
 
     fn text(&self, place: Place) -> Option<&str> {
@@ -252,6 +263,27 @@ mod tests {
                 .kind(),
             Kind::Response
         );
+        for (text, kind) in [
+            (
+                r#"{"jsonrpc":"2.0","id":1,"result":{},"error":null}"#,
+                Kind::Response,
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"result":null,"error":{}}"#,
+                Kind::Error,
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"result":null,"error":null}"#,
+                Kind::Response,
+            ),
+        ] {
+            let message = parse(text).unwrap();
+            assert_eq!(message.kind(), kind, "{text}");
+            assert_eq!(
+                message.body() == Some("{}"),
+                !text.contains("null,\"error\":null")
+            );
+        }
         let error =
             parse(r#"{"jsonrpc":"2.0","id":null,"error":{"code":1,"message":""}}"#).unwrap();
         assert_eq!((error.kind(), error.id()), (Kind::Error, None));
@@ -277,6 +309,7 @@ mod tests {
             r#"{"jsonrpc":"2.0","id":1,"id":2,"method":"x"}"#,
             r#"{"jsonrpc":"2.0","id":1}"#,
             r#"{"jsonrpc":"2.0","id":1,"result":1,"error":{}}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":null}"#,
         ] {
             assert!(matches!(parse(wrong), Err(ParseError::Shape(_))), "{wrong}");
         }
@@ -307,6 +340,19 @@ mod tests {
             (changed.id(), changed.body()),
             (Some("7"), Some(r#"{"c":[3],"a":1}"#))
         );
+    }
+
+    #[test]
+    fn an_error_gets_an_id_whatever_it_had() {
+        for text in [
+            r#"{"jsonrpc":"2.0","error":{"code":1,"message":""}}"#,
+            r#" {"jsonrpc":"2.0","id":null,"error":{"code":1,"message":""}}"#,
+            r#"{"jsonrpc":"2.0","id":"server-error","error":{"code":1,"message":""}}"#,
+        ] {
+            let message = parse(text).unwrap().with_id(Bytes::from_static(b"7"));
+            assert_eq!(message.id(), Some("7"), "{text}");
+            assert_eq!(message.body(), Some(r#"{"code":1,"message":""}"#));
+        }
     }
 
     #[test]

@@ -5,13 +5,17 @@
 //! change (an id, a name, a token) is spliced in ([`Splice`]), and all else is forwarded byte for byte.
 
 mod envelope;
+mod lenient;
 mod message;
+mod outline;
 mod params;
 mod scan;
 mod splice;
 mod write;
 
+pub(crate) use self::lenient::{MARK, batch, whole_number};
 pub use self::message::{Kind, Message, ParseError};
+pub(crate) use self::outline::Outline;
 pub use self::params::{ListHead, Members, ParamsHead, ResultHead, text};
 pub use self::splice::Splice;
 pub use self::write::{error_response, notification, quote, raw, request, response};

@@ -60,11 +60,13 @@ pub struct ParamsHead<'a> {
 }
 
 impl<'a> ParamsHead<'a> {
-    /// Reads them of `params`; absent params have none.
+    /// Reads them of `params`; absent params have none, and neither has `null`.
     ///
     /// # Errors
     /// Where it is not an object, or one of them stands there twice.
     pub fn read(params: Option<&'a str>) -> Result<Self, serde_json::Error> {
+        // `null` is how some programs write that there are none.
+        let params = params.filter(|params| *params != "null");
         params.map_or_else(|| Ok(Self::default()), serde_json::from_str)
     }
 }

@@ -12,7 +12,7 @@ pub(super) struct Wrong {
     pub(super) expected: &'static str,
 }
 
-type Scanned = Result<usize, Wrong>;
+pub(super) type Scanned = Result<usize, Wrong>;
 
 /// A text that is scanned.
 #[derive(Clone, Copy, Debug)]
@@ -31,7 +31,7 @@ impl<'a> Scan<'a> {
         self.0.get(at).copied().unwrap_or(0)
     }
 
-    fn wrong<T>(self, at: usize, expected: &'static str) -> Result<T, Wrong> {
+    pub(super) fn wrong<T>(self, at: usize, expected: &'static str) -> Result<T, Wrong> {
         Err(Wrong { at, expected })
     }
 
@@ -81,6 +81,26 @@ impl<'a> Scan<'a> {
                 b',' => at = self.skip(at + 1),
                 b'}' => return Ok(at + 1),
                 _ => return self.wrong(at, "',' or '}'"),
+            }
+        }
+    }
+
+    /// Hands out the items of the array that begins here, each by its place, which `item` reads and whose end it answers.
+    /// Answers the array's end.
+    pub(super) fn items(self, at: usize, mut item: impl FnMut(usize) -> Scanned) -> Scanned {
+        if self.byte(at) != b'[' {
+            return self.wrong(at, "an array");
+        }
+        let mut at = self.skip(at + 1);
+        if self.byte(at) == b']' {
+            return Ok(at + 1);
+        }
+        loop {
+            at = self.skip(item(at)?);
+            match self.byte(at) {
+                b',' => at = self.skip(at + 1),
+                b']' => return Ok(at + 1),
+                _ => return self.wrong(at, "',' or ']'"),
             }
         }
     }

@@ -317,9 +317,7 @@ impl HttpLink {
                 }
             }
         });
-        // The engine, and a principal that speaks modern, ask from many places at once.
-        let shared = caller.client.is_none();
-        let session = Session::new(Arc::clone(&self.http), profile(caller), inbox, shared);
+        let session = Session::new(Arc::clone(&self.http), profile(caller), inbox);
         Open {
             session: Arc::new(session),
             used: Instant::now(),

@@ -2,6 +2,7 @@
 //! put to rest when idle, replaced when its spec has changed.
 
 mod end;
+mod ends;
 mod handle;
 mod life;
 mod link;

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use futures_util::future::{BoxFuture, Shared};
-use futures_util::{FutureExt as _, StreamExt as _};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
+use super::ends::{Ends, either, speaks_sse};
 use super::handle::{self, Handle};
 use super::link::{HttpLink, Link};
 use super::reach::{Reach, Watched};
@@ -19,7 +19,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::{
     Endpoint, Exit, Instance, InstanceKey, LaunchSpec, LogLine, LogOptions, Progress, Scope,
 };
-use crate::server::{Isolation, Launch, RemoteTransport, ServerSpec};
+use crate::server::Isolation;
 use crate::transport::handshake::{Joined, Profile};
 use crate::transport::pipe::{Ask, Opened, Options, Pipe};
 use crate::transport::streamable::Http;
@@ -32,11 +32,6 @@ const INBOX: usize = 256;
 const LAST_WORDS: usize = 500;
 const LISTEN_FOR: Duration = Duration::from_secs(2);
 
-/// The two ends of a pipe.
-type Ends = (
-    Box<dyn AsyncRead + Send + Unpin>,
-    Box<dyn AsyncWrite + Send + Unpin>,
-);
 type Exited = Shared<BoxFuture<'static, Exit>>;
 /// Where what belongs to no call arrives, and by whose conversation it came.
 type Arrivals = mpsc::Sender<(Option<Party>, Unsolicited)>;
@@ -201,7 +196,7 @@ impl Pool {
                 } else {
                     Some(self.joined(key).await)
                 };
-                let ends = (reader, writer);
+                let ends = Ends::new(reader, writer);
                 let opened = self.pipe(spec, key, joined, ends, &exited, arrivals);
                 match opened.await.map_err(&mut failed)? {
                     Opened::Open(pipe) => Link::Pipe(pipe),
@@ -216,10 +211,12 @@ impl Pool {
                 let connect = Arc::new(Watched::new(connect, Arc::clone(reach)));
                 let bytes = spec.server.limits.message_bytes;
                 let http = Http::new(place(key), &uri, connect, headers, bytes)?;
-                if speaks_sse(&spec.server) {
-                    let sse = http.legacy_sse(&uri).await.map_err(&mut failed)?;
+                let sse = speaks_sse(&spec.server, &http).await;
+                if sse.map_err(&mut failed)? {
+                    let sse = http.legacy_sse().await.map_err(&mut failed)?;
                     exited = handle::shared(either(exited, sse.ended));
-                    let ends = (sse.reader, sse.writer);
+                    let mut ends = Ends::new(sse.reader, sse.writer);
+                    ends.failed = Some(sse.failed);
                     let opened = self.pipe(spec, key, None, ends, &exited, arrivals);
                     match opened.await.map_err(&mut failed)? {
                         Opened::Open(pipe) => Link::Pipe(pipe.carried_by(sse.tasks)),
@@ -243,15 +240,16 @@ impl Pool {
         spec: &Arc<Spec>,
         key: &InstanceKey,
         joined: Option<Joined>,
-        (reader, writer): Ends,
+        ends: Ends,
         exited: &Exited,
         arrivals: Arrivals,
     ) -> Result<Opened> {
         let (inbox, unsolicited) = mpsc::channel(INBOX);
         // What has only begun has written nothing about anybody's calls.
         let lines = joined.is_none() || self.ask(spec, key) != Ask::Nobody;
-        let options = self.pipe_options(spec, key, joined, inbox, exited.clone());
-        let opened = Pipe::open(reader, writer, options);
+        let mut options = self.pipe_options(spec, key, joined, inbox, exited.clone());
+        options.failed = ends.failed;
+        let opened = Pipe::open(ends.reader, ends.writer, options);
         let opened = tokio::select! {
             opened = opened => opened,
             exit = exited.clone() => Err(ended(&place(key), &exit, lines)),
@@ -318,6 +316,7 @@ impl Pool {
             }),
             inbox,
             exited: Box::pin(exited),
+            failed: None,
         }
     }
 
@@ -334,22 +333,6 @@ impl Pool {
             _ => Ask::Nobody,
         }
     }
-}
-
-/// Whether a server speaks HTTP+SSE of 2024-11-05.
-fn speaks_sse(server: &ServerSpec) -> bool {
-    matches!(&server.launch, Launch::Remote(remote) if remote.transport == RemoteTransport::Sse)
-}
-
-/// Ends with the instance, or with the stream by which it is spoken to.
-fn either(exited: Exited, stream: oneshot::Receiver<Exit>) -> BoxFuture<'static, Exit> {
-    async move {
-        tokio::select! {
-            exit = exited => exit,
-            exit = stream => exit.unwrap_or_default(),
-        }
-    }
-    .boxed()
 }
 
 pub(super) fn place(key: &InstanceKey) -> Place {

@@ -165,6 +165,9 @@ pub enum RemoteTransport {
     StreamableHttp,
     /// HTTP+SSE of 2024-11-05.
     Sse,
+    /// One of the two, found out at each start: streamable HTTP, unless a POST is refused and a GET opens a stream that
+    /// begins as one of HTTP+SSE does.
+    Detect,
 }
 
 /// One secret that a server needs.

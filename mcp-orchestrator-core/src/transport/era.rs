@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::future::ready;
 
+use bytes::Bytes;
 use futures_util::StreamExt as _;
 
 use super::handshake::modern_meta;
@@ -62,6 +63,11 @@ fn add_meta(outgoing: &Outgoing<'_>, edits: &mut Splice, version: &str) {
 /// Writes members into `params._meta`, making what is missing.
 pub(super) fn insert_meta(message: &Message, edits: &mut Splice, members: &str) {
     let whole = message.bytes();
+    if message.body() == Some("null") {
+        let span = message.body_span().unwrap_or_default();
+        edits.replace(span, Bytes::from(format!("{{\"_meta\":{{{members}}}}}")));
+        return;
+    }
     let Some(params) = message.body().filter(|body| body.starts_with('{')) else {
         let start = whole.iter().position(|b| *b == b'{').unwrap_or(0);
         edits.insert_member(
@@ -74,9 +80,12 @@ pub(super) fn insert_meta(message: &Message, edits: &mut Splice, members: &str) 
     };
     let span = span_of(whole, params);
     let found = Members::read(params).unwrap_or_default();
-    match found.get("_meta").filter(|meta| meta.starts_with('{')) {
+    match found.get("_meta") {
         None => edits.insert_member(whole, &span, "_meta", &format!("{{{members}}}")),
-        Some(meta) => edits.insert_text(whole, &span_of(whole, meta), members),
+        Some(meta) if meta.starts_with('{') => {
+            edits.insert_text(whole, &span_of(whole, meta), members)
+        }
+        Some(other) => edits.replace(span_of(whole, other), Bytes::from(format!("{{{members}}}"))),
     };
 }
 
@@ -224,8 +233,6 @@ fn error_code(response: Message, to: Era, reading: bool) -> Message {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-
     use super::*;
     use crate::id::ServerId;
 
@@ -254,6 +261,8 @@ mod tests {
         for text in [
             r#"{"jsonrpc":"2.0","id":1,"method":"x"}"#,
             r#"{"jsonrpc":"2.0","id":1,"method":"x","params":{}}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"x","params":null}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"x","params":{"_meta":null,"a":1}}"#,
             r#"{"jsonrpc":"2.0","id":1,"method":"x","params":{"a":1,"_meta":{}}}"#,
             r#"{"jsonrpc":"2.0","id":1,"method":"x","params":{"_meta":{"progressToken":7}}}"#,
         ] {

@@ -1,18 +1,19 @@
 //! Lines of a pipe, each within a limit.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf as _, Bytes, BytesMut};
 use memchr::memchr;
 use tokio::io::{AsyncRead, AsyncReadExt};
+
+use crate::jsonrpc::Outline;
 
 /// One line, or what stands in its place.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Line {
     /// A line without its end.
     Whole(Bytes),
-    /// A line over the limit: its first and last bytes, and how long it was.
+    /// A line over the limit: the id that it answers, as JSON, where it is an answer beyond doubt, and how long it was.
     Over {
-        head: Bytes,
-        tail: Bytes,
+        answers: Option<String>,
         length: usize,
     },
 }
@@ -26,7 +27,6 @@ pub(super) struct Lines<R> {
     limit: usize,
 }
 
-const EDGE: usize = 512;
 const READ: usize = 16 * 1024;
 
 impl<R: AsyncRead + Unpin> Lines<R> {
@@ -71,30 +71,27 @@ impl<R: AsyncRead + Unpin> Lines<R> {
     }
 
     async fn pass_over(&mut self) -> std::io::Result<Option<Line>> {
-        let head = Bytes::copy_from_slice(&self.buffer[..EDGE.min(self.buffer.len())]);
-        let mut length = self.buffer.len();
-        let mut tail = self
-            .buffer
-            .split_off(self.buffer.len().saturating_sub(EDGE));
-        self.buffer = BytesMut::new();
+        let (mut outline, mut length) = (Outline::default(), 0);
         self.searched = 0;
         loop {
-            let got = self.fill().await?;
             let end = memchr(b'\n', &self.buffer);
-            let part = self.buffer.split_to(end.unwrap_or(self.buffer.len()));
+            let part = &self.buffer[..end.unwrap_or(self.buffer.len())];
+            outline.push(part);
             length += part.len();
-            tail.extend_from_slice(&part);
-            let cut = tail.len().saturating_sub(EDGE);
-            tail = tail.split_off(cut);
-            if end.is_some() {
-                let _ = self.buffer.split_to(1);
-            }
+            let got = match end {
+                Some(end) => {
+                    self.buffer.advance(end + 1);
+                    1
+                }
+                None => {
+                    // What was kept so far may be large.
+                    self.buffer = BytesMut::new();
+                    self.fill().await?
+                }
+            };
             if end.is_some() || got == 0 {
-                return Ok(Some(Line::Over {
-                    head,
-                    tail: tail.freeze(),
-                    length,
-                }));
+                let answers = outline.answered().map(str::to_owned);
+                return Ok(Some(Line::Over { answers, length }));
             }
         }
     }
@@ -125,12 +122,23 @@ mod tests {
     #[tokio::test]
     async fn a_line_over_the_limit_is_passed_over() {
         let mut input = vec![b'x'; 100_000];
-        input.extend_from_slice(b"\nok\n");
-        let lines = read(&input, 1000).await;
-        assert_eq!(lines.len(), 2);
-        assert!(
-            matches!(&lines[0], Line::Over { length: 100_000, head, tail } if head.len() == EDGE && tail.len() == EDGE)
+        let long = format!(
+            "\n{{\"result\":{{\"id\":3,\"text\":\"{}\"}},\"id\":7}}\r\nok\n",
+            "y".repeat(50_000)
         );
-        assert_eq!(lines[1], Line::Whole(Bytes::from_static(b"ok")));
+        input.extend_from_slice(long.as_bytes());
+        let lines = read(&input, 1000).await;
+        let over = |answers: Option<&str>, length| Line::Over {
+            answers: answers.map(str::to_owned),
+            length,
+        };
+        assert_eq!(
+            lines,
+            [
+                over(None, 100_000),
+                over(Some("7"), long.len() - 5),
+                Line::Whole(Bytes::from_static(b"ok"))
+            ]
+        );
     }
 }

@@ -8,7 +8,11 @@ pub(crate) mod era;
 pub(crate) mod handshake;
 mod http1;
 mod lines;
+mod pace;
 pub(crate) mod pipe;
+#[cfg(feature = "test-util")]
+pub(crate) mod probes;
+mod quoted;
 mod remap;
 mod sse;
 pub(crate) mod streamable;
@@ -136,6 +140,13 @@ pub(crate) struct Place {
 /// The place and the text of a request's progress token.
 pub(crate) fn progress_token(message: &Message) -> Option<(Span, Bytes)> {
     let meta = message.meta()?;
+    // Every modern request has a `_meta`, and few have a token. A key may be written with escapes.
+    let bytes = meta.as_bytes();
+    if memchr::memmem::find(bytes, b"progressToken").is_none()
+        && memchr::memchr(b'\\', bytes).is_none()
+    {
+        return None;
+    }
     let token = crate::jsonrpc::Members::read(meta)?.get("progressToken")?;
     let span = span_of(message.bytes(), token);
     Some((span.clone(), message.bytes().slice(span)))

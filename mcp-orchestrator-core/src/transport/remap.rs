@@ -5,13 +5,14 @@ use futures_util::StreamExt as _;
 
 use super::progress_token;
 use crate::call::{Reply, ReplyItem};
-use crate::jsonrpc::{Members, Message, Splice};
+use crate::jsonrpc::{Members, Message, Splice, whole_number};
 use crate::protocol::method;
 
 /// What a caller called its request.
 #[derive(Debug)]
 pub(super) struct Remap {
     id: Bytes,
+    own: Bytes,
     token: Option<Bytes>,
 }
 
@@ -24,34 +25,44 @@ impl Remap {
             text
         });
         edits.id(message, own.clone());
-        Self { id, token }
+        Self {
+            id,
+            own: own.clone(),
+            token,
+        }
     }
 
     /// The reply as its caller knows it.
     pub(super) fn reply(self, reply: Reply) -> Reply {
         match reply.into_ready() {
             Ok(response) => Reply::ready(response.with_id(self.id)),
-            Err(stream) => Reply::stream(stream.map(move |item| self.item(item)).boxed()),
+            Err(stream) => {
+                let items = stream.filter_map(move |item| std::future::ready(self.item(item)));
+                Reply::stream(items.boxed())
+            }
         }
     }
 
-    fn item(&self, item: ReplyItem) -> ReplyItem {
-        match item {
+    fn item(&self, item: ReplyItem) -> Option<ReplyItem> {
+        Some(match item {
             ReplyItem::Response(response) => ReplyItem::Response(response.with_id(self.id.clone())),
             ReplyItem::Notification(message) if message.method() == method::PROGRESS => {
-                ReplyItem::Notification(self.progress(&message))
+                ReplyItem::Notification(self.progress(&message)?)
             }
             item => item,
-        }
+        })
     }
 
-    fn progress(&self, message: &Message) -> Message {
+    /// Progress under the caller's token; `None` where it is not this request's, or none was asked for.
+    fn progress(&self, message: &Message) -> Option<Message> {
         let members = message.body().and_then(Members::read).unwrap_or_default();
+        let found = members.get("progressToken")?;
+        let is_own = found.as_bytes() == self.own
+            || whole_number(found).is_some_and(|number| number.to_string().as_bytes() == self.own);
+        let token = self.token.as_ref().filter(|_| is_own)?;
         let mut splice = Splice::new();
-        if let Some(token) = &self.token {
-            splice.member(message.bytes(), &members, "progressToken", token.clone());
-        }
-        message.spliced(&splice)
+        splice.member(message.bytes(), &members, "progressToken", token.clone());
+        Some(message.spliced(&splice))
     }
 }
 
@@ -68,14 +79,19 @@ mod tests {
         let sent = message.spliced(&edits);
         assert_eq!(sent.id(), Some("7"));
         assert_eq!(sent.body(), Some(r#"{"_meta":{"progressToken":7}}"#));
-        let told = own(crate::jsonrpc::notification(
-            method::PROGRESS,
-            Some(r#"{"progressToken":7,"progress":1}"#),
-        ));
-        assert_eq!(
-            remap.progress(&told).body(),
-            Some(r#"{"progressToken":"t","progress":1}"#)
-        );
+        let progress = |params: &str| {
+            let message = own(crate::jsonrpc::notification(method::PROGRESS, Some(params)));
+            remap.progress(&message).map(Message::into_bytes)
+        };
+        for token in ["7", "\"7\"", "7.0"] {
+            let told = progress(&format!("{{\"progressToken\":{token},\"progress\":1}}"));
+            let told = own(told.unwrap());
+            assert_eq!(told.body(), Some(r#"{"progressToken":"t","progress":1}"#));
+        }
+        for other in ["8", "\"t\"", "null"] {
+            let params = format!("{{\"progressToken\":{other},\"progress\":1}}");
+            assert!(progress(&params).is_none(), "{other}");
+        }
         let response = own(crate::jsonrpc::response("7", "{}"));
         let response = remap.reply(Reply::ready(response)).into_ready().unwrap();
         assert_eq!(response.id(), Some("\"a\""));

@@ -2,6 +2,12 @@
 
 use bytes::{Buf as _, Bytes, BytesMut};
 
+use crate::jsonrpc::{MARK, Outline};
+use crate::limits::MAX_EVENT_ID;
+
+/// No event type that means something is longer.
+const MAX_NAME: usize = 64;
+
 /// One event.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Event {
@@ -22,6 +28,10 @@ pub(super) struct Parser {
     searched: usize,
     event: Pending,
     limit: usize,
+    /// Bytes that were no data of an event.
+    filler: usize,
+    /// An event over the limit that passes by.
+    over: Option<Over>,
 }
 
 #[derive(Debug, Default)]
@@ -40,10 +50,21 @@ enum Data {
     Many(BytesMut),
 }
 
-/// An event over the limit.
+/// An event over the limit, which was passed over.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("an event of the stream is larger than {0} bytes")]
-pub(super) struct TooLong(usize);
+#[error("an event of the stream is larger than {limit} bytes")]
+pub(super) struct TooLong {
+    limit: usize,
+    /// The id that the event answers, as JSON, where it is an answer beyond doubt.
+    pub(super) answers: Option<String>,
+}
+
+#[derive(Debug, Default)]
+struct Over {
+    outline: Outline,
+    /// In the middle of a line; whether it is one of data.
+    line: Option<bool>,
+}
 
 impl Parser {
     pub(super) fn new(limit: usize) -> Self {
@@ -52,6 +73,8 @@ impl Parser {
             searched: 0,
             event: Pending::default(),
             limit,
+            filler: 0,
+            over: None,
         }
     }
 
@@ -67,16 +90,48 @@ impl Parser {
         }
     }
 
+    /// How many bytes came that are no data of an event, since [`fed`](Self::fed).
+    pub(super) fn filler(&self) -> usize {
+        self.filler
+    }
+
+    /// An event was of use: what came before it is forgiven.
+    pub(super) fn fed(&mut self) {
+        self.filler = 0;
+    }
+
+    /// An event of this many bytes was of no use.
+    pub(super) fn wasted(&mut self, bytes: usize) {
+        self.filler = self.filler.saturating_add(bytes);
+    }
+
+    /// Whether an event over the limit passes by.
+    pub(super) fn is_over(&self) -> bool {
+        self.over.is_some()
+    }
+
     /// The next event that is whole by now.
+    ///
+    /// # Errors
+    /// At the end of an event over the limit; the next call goes on behind it.
     pub(super) fn next(&mut self) -> Result<Option<Event>, TooLong> {
         loop {
+            if self.over.is_some() {
+                match self.pass_over() {
+                    Some(answers) => {
+                        let limit = self.limit;
+                        return Err(TooLong { limit, answers });
+                    }
+                    None => return Ok(None),
+                }
+            }
             let Some(at) = memchr::memchr2(b'\n', b'\r', &self.buffer[self.searched..]) else {
                 self.searched = self.buffer.len();
-                return if self.size() > self.limit {
-                    Err(TooLong(self.limit))
-                } else {
-                    Ok(None)
-                };
+                if self.size() > self.limit {
+                    self.begin_over();
+                    continue;
+                }
+                return Ok(None);
             };
             let end = self.searched + at;
             let carriage = self.buffer[end] == b'\r';
@@ -93,33 +148,90 @@ impl Parser {
                     1
                 });
             self.searched = 0;
-            if line.is_empty() {
+            let length = line.len();
+            if length == 0 {
                 if let Some(event) = self.event.take() {
                     return Ok(Some(event));
                 }
-            } else {
-                self.event.field(line);
-                if self.size() > self.limit {
-                    return Err(TooLong(self.limit));
+                self.filler += 1;
+            } else if self.event.field(line) {
+                // A long line is judged by itself, whatever follows it in the buffer.
+                if self.event.data_len() > self.limit {
+                    self.begin_over();
                 }
+            } else {
+                self.filler = self.filler.saturating_add(length + 1);
+            }
+        }
+    }
+
+    /// From here on the event is followed, and no more kept.
+    fn begin_over(&mut self) {
+        let mut over = Over::default();
+        let event = std::mem::take(&mut self.event);
+        match &event.data {
+            None => {}
+            Some(Data::One(data)) => over.outline.push(data),
+            Some(Data::Many(data)) => over.outline.push(data),
+        }
+        self.over = Some(over);
+        self.searched = 0;
+    }
+
+    /// Takes what there is of an event over the limit. At its end: the id that it answers, if any.
+    fn pass_over(&mut self) -> Option<Option<String>> {
+        let over = self.over.as_mut()?;
+        loop {
+            let end = memchr::memchr(b'\n', &self.buffer);
+            let is_data = match over.line {
+                Some(is_data) => is_data,
+                // What kind of line it is may not be there yet.
+                None if end.is_none() && self.buffer.len() < 6 => return None,
+                None => {
+                    let is_data = self.buffer.starts_with(b"data:");
+                    if is_data {
+                        self.buffer.advance(5);
+                    }
+                    over.line = Some(is_data);
+                    continue;
+                }
+            };
+            let part = self.buffer.split_to(end.unwrap_or(self.buffer.len()));
+            if is_data {
+                over.outline.push(&part);
+            }
+            end?;
+            self.buffer.advance(1);
+            over.line = None;
+            if !is_data && matches!(&part[..], b"" | b"\r") {
+                let answers = over.outline.answered().map(str::to_owned);
+                self.over = None;
+                return Some(answers);
             }
         }
     }
 
     fn size(&self) -> usize {
-        let data = match &self.event.data {
-            None => 0,
-            Some(Data::One(one)) => one.len(),
-            Some(Data::Many(many)) => many.len(),
-        };
-        self.buffer.len() + data
+        self.buffer.len() + self.event.data_len()
     }
 }
 
 impl Pending {
-    fn field(&mut self, line: Bytes) {
+    fn data_len(&self) -> usize {
+        match &self.data {
+            None => 0,
+            Some(Data::One(one)) => one.len(),
+            Some(Data::Many(many)) => many.len(),
+        }
+    }
+
+    /// Takes a line; false where it holds no data.
+    fn field(&mut self, mut line: Bytes) -> bool {
+        if line.starts_with(MARK) {
+            line.advance(MARK.len());
+        }
         let (name, value) = match memchr::memchr(b':', &line) {
-            Some(0) => return,
+            Some(0) => return false,
             Some(at) => {
                 let skip = at + 1 + usize::from(line.get(at + 1) == Some(&b' '));
                 (line.slice(..at), line.slice(skip..))
@@ -128,17 +240,24 @@ impl Pending {
         };
         let text = |value: &Bytes| String::from_utf8_lossy(value).into_owned();
         match &name[..] {
-            b"data" => self.data = Some(Data::more(self.data.take(), value)),
-            b"event" => self.name = text(&value),
-            b"id" if !value.contains(&0) => self.id = Some(text(&value)),
+            b"data" => {
+                self.data = Some(Data::more(self.data.take(), value));
+                self.seen = true;
+                return true;
+            }
+            b"event" => self.name = text(&value.slice(..value.len().min(MAX_NAME))),
+            b"id" if !value.contains(&0) && value.len() <= MAX_EVENT_ID => {
+                self.id = Some(text(&value));
+            }
             b"retry" => {
                 self.retry = std::str::from_utf8(&value)
                     .ok()
                     .and_then(|ms| ms.parse().ok());
             }
-            _ => return,
+            _ => return false,
         }
         self.seen = true;
+        false
     }
 
     fn take(&mut self) -> Option<Event> {
@@ -210,6 +329,57 @@ mod tests {
     fn an_endless_event_is_refused() {
         let mut parser = Parser::new(10);
         parser.push(Bytes::from_static(b"data: 0123456789abcdef"));
-        assert_eq!(parser.next(), Err(TooLong(10)));
+        assert_eq!(parser.next(), Ok(None));
+        assert!(parser.is_over());
+    }
+
+    #[test]
+    fn a_long_event_passes_by_and_the_next_one_is_read() {
+        let long = format!(
+            "data: {{\"result\":\"{}\",\r\ndata: \"id\":7}}\r\n\r\n",
+            "x".repeat(300)
+        );
+        for (text, answers) in [
+            (long.clone(), Some("7")),
+            (long.replace("\r\n", "\n"), Some("7")),
+            (
+                format!("id: 1\ndata: [\n{}\n", "data: 1,\n".repeat(100)),
+                None,
+            ),
+        ] {
+            let text = format!("{text}data: ok\n\n");
+            for cut in (1..text.len()).step_by(7) {
+                let mut parser = Parser::new(100);
+                let mut seen = Vec::new();
+                for part in [&text[..cut], &text[cut..]] {
+                    parser.push(Bytes::copy_from_slice(part.as_bytes()));
+                    loop {
+                        match parser.next() {
+                            Ok(Some(event)) => seen.push(Ok(event.data)),
+                            Ok(None) => break,
+                            Err(error) => seen.push(Err(error.answers)),
+                        }
+                    }
+                }
+                let expected = [
+                    Err(answers.map(str::to_owned)),
+                    Ok(Bytes::from_static(b"ok")),
+                ];
+                assert_eq!(seen, expected, "cut at {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn marks_are_passed_over_and_filler_is_counted() {
+        let mut parser = Parser::new(100);
+        parser.push(Bytes::from_static(
+            b"\xef\xbb\xbf: hello\n\n\nid: 1\ndata: x\n\n\xef\xbb\xbfdata: y\n\n",
+        ));
+        assert_eq!(&parser.next().unwrap().unwrap().data[..], b"x");
+        assert!(parser.filler() > 10, "{}", parser.filler());
+        parser.fed();
+        assert_eq!(&parser.next().unwrap().unwrap().data[..], b"y");
+        assert_eq!(parser.filler(), 0);
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
-use mcp_orchestrator_tests::scripted::{Say, Script, Server, Upstream};
+use mcp_orchestrator_tests::scripted::{Say, Script, Server, Upstream, dressed};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -51,6 +51,12 @@ struct Cli {
     /// Where it listens
     #[arg(long, default_value = "127.0.0.1")]
     host: std::net::IpAddr,
+    /// Writes ids back as `text` or with a `point`
+    #[arg(long, default_value = "")]
+    ids: String,
+    /// Begins each line with a byte order mark
+    #[arg(long)]
+    bom: bool,
     /// Anything: makes a spec another one
     #[arg(long)]
     _mark: Option<String>,
@@ -109,12 +115,12 @@ async fn serve(cli: &Cli, beside: &mut JoinSet<()>) {
     }
     let server = Server::new(script);
     let (out, mut said) = mpsc::unbounded_channel::<Say>();
-    let shut_up = cli.shut_up;
+    let (shut_up, ids, bom) = (cli.shut_up, cli.ids.clone(), cli.bom);
     beside.spawn(async move {
         let mut stdout = tokio::io::stdout();
         while let Some(say) = said.recv().await {
             let bytes = match say {
-                Say::Message(bytes) => [&bytes[..], b"\n"].concat(),
+                Say::Message(bytes) => [&dressed(&bytes, &ids, bom)[..], b"\n"].concat(),
                 Say::Raw(bytes) => bytes.to_vec(),
                 Say::Cut(_) => continue,
             };

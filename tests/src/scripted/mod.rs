@@ -1,5 +1,6 @@
 //! An MCP server that does as it is told, well or badly. It shares no code with what is tested.
 
+mod hostile;
 mod http;
 mod spec;
 mod sse;
@@ -15,6 +16,7 @@ use serde_json::value::RawValue;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinSet;
 
+pub use self::hostile::dressed;
 pub use self::http::Upstream;
 pub use self::spec::{program, scripted};
 pub use self::sse::SseUpstream;

@@ -39,6 +39,8 @@ pub(super) const NAMES: &[&str] = &[
     "deaf",
     "log",
     "open",
+    "write",
+    "detach",
     "echo-with-a-name-that-is-longer-than-any-that-fits-beside-its-server",
 ];
 
@@ -241,6 +243,11 @@ impl Server {
                     let _ = writeln!(std::io::stderr(), "{line}");
                 }
             }
+            "write" => {
+                super::hostile::write(request, &args.text);
+                return None;
+            }
+            "detach" => super::hostile::detach(i32::try_from(args.code).unwrap_or(1)),
             "long" => {
                 let size = usize::try_from(args.n).unwrap_or(0);
                 return text(&"x".repeat(size));

@@ -3,11 +3,7 @@
 use bytes::{Buf as _, Bytes, BytesMut};
 
 use super::Broken;
-
-/// Bytes of the line that says how long a chunk is.
-const SIZE_LINE_MAX: usize = 4 << 10;
-/// Bytes of what may follow the last chunk.
-const TRAILERS_MAX: usize = 16 << 10;
+use crate::limits::{MAX_CHUNK_LINE, MAX_TRAILERS};
 
 /// What of a body is still to be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -122,8 +118,8 @@ impl Body {
     /// A line that may go on, unless it is too long already.
     fn bounded(&self, length: usize) -> Result<Step, Broken> {
         let too_long = match self.0 {
-            Left::Trailers(read) => read + length > TRAILERS_MAX,
-            _ => length > SIZE_LINE_MAX,
+            Left::Trailers(read) => read + length > MAX_TRAILERS,
+            _ => length > MAX_CHUNK_LINE,
         };
         if too_long {
             return Err(Broken::Invalid("a line between its chunks is too long"));

@@ -1,17 +1,14 @@
 //! The head of a response: status, media type, and how the body is framed.
 
 use std::mem::MaybeUninit;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderName, HeaderValue, StatusCode};
 
 use super::Broken;
 use super::body::Body;
-
-/// Header fields of a response.
-const FIELDS_MAX: usize = 100;
-/// Bytes of a head.
-const HEAD_MAX: usize = 64 << 10;
+use crate::limits::{MAX_RESPONSE_FIELDS, MAX_RESPONSE_HEAD};
 
 /// The head of a response.
 #[derive(Debug)]
@@ -20,8 +17,12 @@ pub(crate) struct Head {
     pub(crate) media: Media,
     /// How the body is framed, before any of it was read.
     pub(crate) body: Body,
+    /// How the body is compressed.
+    pub(crate) coding: Coding,
     /// The connection serves no more requests.
     pub(crate) last: bool,
+    /// For how long the server keeps the connection when it is idle, where it says so.
+    pub(crate) keeps_for: Option<Duration>,
     /// The head as it came, for what is looked up rarely.
     raw: Bytes,
 }
@@ -37,20 +38,36 @@ pub(crate) enum Media {
     Other,
 }
 
+/// A content coding.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Coding {
+    /// None.
+    #[default]
+    Identity,
+    /// `gzip`.
+    Gzip,
+    /// `deflate`.
+    Deflate,
+    /// Another one, or several.
+    Other,
+}
+
 /// What the fields of a head say of its body and connection.
 struct Framing {
     media: Media,
     length: Option<u64>,
     /// Whether there is a transfer coding, and whether its last is `chunked`.
-    coding: Option<bool>,
+    transfer: Option<bool>,
+    coding: Coding,
     close: bool,
     keep: bool,
+    keeps_for: Option<Duration>,
 }
 
 impl Head {
     /// Takes a head from the beginning of what was read; `None` where it is not complete yet.
     pub(super) fn parse(input: &mut BytesMut) -> Result<Option<Self>, Broken> {
-        let mut fields = [const { MaybeUninit::uninit() }; FIELDS_MAX];
+        let mut fields = [const { MaybeUninit::uninit() }; MAX_RESPONSE_FIELDS];
         let mut response = httparse::Response::new(&mut []);
         let parsed = httparse::ParserConfig::default().parse_response_with_uninit_headers(
             &mut response,
@@ -59,7 +76,7 @@ impl Head {
         );
         let length = match parsed {
             Ok(httparse::Status::Complete(length)) => length,
-            Ok(httparse::Status::Partial) if input.len() <= HEAD_MAX => return Ok(None),
+            Ok(httparse::Status::Partial) if input.len() <= MAX_RESPONSE_HEAD => return Ok(None),
             Ok(httparse::Status::Partial) => return Err(Broken::Invalid("its head is too long")),
             Err(httparse::Error::TooManyHeaders) => {
                 return Err(Broken::Invalid("it has too many header fields"));
@@ -83,14 +100,16 @@ impl Head {
             status,
             media: framing.media,
             body,
+            coding: framing.coding,
             last,
+            keeps_for: framing.keeps_for,
             raw: input.split_to(length).freeze(),
         }))
     }
 
     /// The first field of this name; looked up anew each time.
     pub(crate) fn field(&self, name: &HeaderName) -> Option<HeaderValue> {
-        let mut fields = [const { MaybeUninit::uninit() }; FIELDS_MAX];
+        let mut fields = [const { MaybeUninit::uninit() }; MAX_RESPONSE_FIELDS];
         let mut response = httparse::Response::new(&mut []);
         httparse::ParserConfig::default()
             .parse_response_with_uninit_headers(&mut response, &self.raw, &mut fields)
@@ -108,9 +127,11 @@ impl Framing {
         let mut framing = Self {
             media: Media::Other,
             length: None,
-            coding: None,
+            transfer: None,
+            coding: Coding::Identity,
             close: false,
             keep: false,
+            keeps_for: None,
         };
         for field in fields {
             // Told by length first: most fields are none of these.
@@ -130,13 +151,19 @@ impl Framing {
                         .rsplit(|b| *b == b',')
                         .next()
                         .unwrap_or_default();
-                    framing.coding = Some(last.trim_ascii().eq_ignore_ascii_case(b"chunked"));
+                    framing.transfer = Some(last.trim_ascii().eq_ignore_ascii_case(b"chunked"));
                 }
                 10 if field.name.eq_ignore_ascii_case("connection") => {
                     for word in field.value.split(|b| *b == b',').map(<[u8]>::trim_ascii) {
                         framing.close |= word.eq_ignore_ascii_case(b"close");
                         framing.keep |= word.eq_ignore_ascii_case(b"keep-alive");
                     }
+                }
+                10 if field.name.eq_ignore_ascii_case("keep-alive") => {
+                    framing.keeps_for = keeps_for(field.value);
+                }
+                16 if field.name.eq_ignore_ascii_case("content-encoding") => {
+                    framing.coding = framing.coding.and(Coding::of(field.value));
                 }
                 _ => {}
             }
@@ -152,12 +179,35 @@ impl Framing {
         {
             return Ok(Body::done());
         }
-        match (self.coding, self.length) {
+        match (self.transfer, self.length) {
             // Two lengths are how requests are smuggled.
             (Some(_), Some(_)) => Err(Broken::Invalid("it has a length and a transfer coding")),
             (Some(true), None) => Ok(Body::chunked()),
             (Some(false), None) | (None, None) => Ok(Body::until_close()),
             (None, Some(length)) => Ok(Body::length(length)),
+        }
+    }
+}
+
+impl Coding {
+    fn of(value: &[u8]) -> Self {
+        let value = value.trim_ascii();
+        if value.is_empty() || value.eq_ignore_ascii_case(b"identity") {
+            Self::Identity
+        } else if value.eq_ignore_ascii_case(b"gzip") || value.eq_ignore_ascii_case(b"x-gzip") {
+            Self::Gzip
+        } else if value.eq_ignore_ascii_case(b"deflate") {
+            Self::Deflate
+        } else {
+            Self::Other
+        }
+    }
+
+    /// Both of them, one after the other.
+    fn and(self, next: Self) -> Self {
+        match (self, next) {
+            (Self::Identity, one) | (one, Self::Identity) => one,
+            _ => Self::Other,
         }
     }
 }
@@ -177,6 +227,13 @@ impl Media {
             Self::Other
         }
     }
+}
+
+/// `timeout=N` of a `Keep-Alive` field.
+fn keeps_for(value: &[u8]) -> Option<Duration> {
+    let mut parts = value.split(|b| matches!(b, b',' | b';' | b' '));
+    let seconds = parts.find_map(|part| part.strip_prefix(b"timeout="))?;
+    number(seconds).map(Duration::from_secs)
 }
 
 fn number(digits: &[u8]) -> Option<u64> {

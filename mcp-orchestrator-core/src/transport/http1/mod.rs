@@ -4,6 +4,7 @@
 //! type and the place of its body. There is no task behind a connection; who waits for the answer reads it.
 
 mod body;
+mod coding;
 mod head;
 
 use std::future::poll_fn;
@@ -15,7 +16,9 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt as _, AsyncWrite as _, AsyncWriteExt as _};
 
 pub(crate) use self::body::{Body, Step};
-pub(crate) use self::head::{Head, Media};
+pub(crate) use self::coding::{Decoded, Decoder};
+pub(crate) use self::head::{Coding, Head, Media};
+use crate::limits::MAX_INTERIM_RESPONSES;
 use crate::runtime::BoxedIo;
 
 /// A body up to this size goes out in one piece with its head.
@@ -26,8 +29,6 @@ const ROOM: usize = 8 << 10;
 const ROOM_MAX: usize = 256 << 10;
 /// What an answer may bring before its request is written.
 const EARLY_MAX: usize = 64 << 10;
-/// Interim responses before the final one.
-const INTERIM_MAX: usize = 8;
 
 /// Why a request got no response, or not all of it.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +75,11 @@ impl Connection {
         let read = pin!(self.io.read_buf(&mut self.input));
         let mut context = Context::from_waker(Waker::noop());
         Future::poll(read, &mut context).is_pending()
+    }
+
+    /// Whether something came that no response was read from.
+    pub(crate) fn has_unread(&self) -> bool {
+        !self.input.is_empty()
     }
 
     /// Sends a request, whose head lacks only the length of its body, and waits for the head of its response.
@@ -150,7 +156,7 @@ impl Connection {
 
     /// The head of the response; interim ones are passed over.
     async fn head(&mut self) -> Result<Head, Broken> {
-        for _ in 0..INTERIM_MAX {
+        for _ in 0..MAX_INTERIM_RESPONSES {
             let head = loop {
                 if let Some(head) = Head::parse(&mut self.input)? {
                     break head;

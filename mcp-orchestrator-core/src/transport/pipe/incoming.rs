@@ -1,22 +1,27 @@
 //! The reading end: each line is a response, a notification or a request of the instance, or noise.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use tokio::io::AsyncRead;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use super::pending::Nobody;
 use super::writer::Command;
 use super::{Ask, Shared};
 use crate::call::{ReplyItem, ServerRequest};
 use crate::error::{Error, ErrorKind};
-use crate::jsonrpc::{Kind, Members, Message, Splice, response};
+use crate::jsonrpc::{
+    Kind, Members, Message, Outline, ParseError, Splice, batch, response, whole_number,
+};
+use crate::limits::{MAX_SERVER_REQUESTS, MAX_UNSOLICITED_RATE, OUTPUT_DRAIN_TIMEOUT};
 use crate::protocol::method;
 use crate::runtime::{Exit, LogSource};
 use crate::transport::lines::{Line, Lines};
+use crate::transport::pace::Rate;
 use crate::transport::{Unsolicited, answered};
 
 /// How long the end of a program may come after the end of its output.
@@ -27,34 +32,67 @@ const NOISE: usize = 300;
 pub(super) struct Incoming {
     shared: Arc<Shared>,
     outbox: mpsc::WeakSender<Command>,
+    /// Requests of the instance that wait for their answer.
+    asking: Arc<Semaphore>,
+    unsolicited: Rate,
 }
 
 impl Incoming {
     pub(super) fn new(shared: Arc<Shared>, outbox: mpsc::WeakSender<Command>) -> Self {
-        Self { shared, outbox }
+        Self {
+            shared,
+            outbox,
+            asking: Arc::new(Semaphore::new(MAX_SERVER_REQUESTS)),
+            unsolicited: Rate::new(MAX_UNSOLICITED_RATE),
+        }
     }
 
+    /// Reads until the end of the output or of the instance.
+    ///
+    /// The output may stay open after the instance has ended: a process that it has left behind can hold it.
     pub(super) async fn run(
-        self,
+        mut self,
         reader: impl AsyncRead + Unpin,
         message_bytes: usize,
-        exited: BoxFuture<'static, Exit>,
+        mut exited: BoxFuture<'static, Exit>,
     ) {
-        let mut lines = Lines::new(reader, message_bytes);
-        let cut = loop {
-            match lines.next().await {
-                Ok(Some(Line::Whole(line))) => self.line(&line),
-                Ok(Some(Line::Over { head, tail, length })) => {
-                    self.over(&head, &tail, length, message_bytes);
+        let (ending, over) = (self.shared.ending.clone(), self.shared.over.clone());
+        let (exit, cut) = {
+            let mut reading = pin!(self.read(reader, message_bytes));
+            tokio::select! {
+                cut = &mut reading => {
+                    ending.cancel();
+                    (tokio::time::timeout(EXIT_WAIT, exited).await.ok(), cut)
                 }
-                Ok(None) => break None,
-                Err(error) => break Some(error),
+                exit = &mut exited => {
+                    ending.cancel();
+                    // Its last words may still be on their way.
+                    let cut = tokio::time::timeout(OUTPUT_DRAIN_TIMEOUT, reading).await;
+                    (Some(exit), cut.unwrap_or_default())
+                }
             }
         };
-        self.shared.ending.cancel();
-        let exit = tokio::time::timeout(EXIT_WAIT, exited).await.ok();
         self.shared.pending.close(&self.ended(exit, cut));
-        self.shared.over.cancel();
+        over.cancel();
+    }
+
+    /// Reads to the end of the output; why it was cut off, where it was.
+    async fn read(
+        &mut self,
+        reader: impl AsyncRead + Unpin,
+        message_bytes: usize,
+    ) -> Option<std::io::Error> {
+        let mut lines = Lines::new(reader, message_bytes);
+        loop {
+            match lines.next().await {
+                Ok(Some(Line::Whole(line))) => self.line(&line),
+                Ok(Some(Line::Over { answers, length })) => {
+                    self.over(answers.as_deref(), length, message_bytes);
+                }
+                Ok(None) => return None,
+                Err(error) => return Some(error),
+            }
+        }
     }
 
     fn ended(&self, exit: Option<Exit>, cut: Option<std::io::Error>) -> Error {
@@ -78,24 +116,48 @@ impl Incoming {
         self.shared.placed(Error::new(ErrorKind::Unavailable, text))
     }
 
-    fn line(&self, line: &Bytes) {
+    fn line(&mut self, line: &Bytes) {
         if line.iter().all(u8::is_ascii_whitespace) {
             return;
         }
-        match Message::parse(line.clone()) {
-            Ok(message) if message.is_response() => self.response(&message),
-            Ok(message) if message.kind() == Kind::Notification => self.notification(message),
-            Ok(message) => self.request(message),
-            Err(error) => {
-                let text = String::from_utf8_lossy(&line[..line.len().min(NOISE)]);
-                (self.shared.note)(LogSource::Stdout, &text);
-                tracing::debug!(instance = %self.shared.place.instance, %error, "a line that is no message");
+        match Message::received(line.clone()) {
+            Ok(message) => self.message(message),
+            Err(ParseError::Batch) => {
+                for message in batch(line) {
+                    self.message(message);
+                }
             }
+            Err(error) => self.noise(line, &error),
+        }
+    }
+
+    fn message(&mut self, message: Message) {
+        match message.kind() {
+            Kind::Response | Kind::Error => self.response(&message),
+            Kind::Notification => self.notification(message),
+            Kind::Request => self.request(message),
+        }
+    }
+
+    /// A line that is no message is noise. Where it was meant as the answer to a call, the call ends.
+    fn noise(&self, line: &Bytes, error: &ParseError) {
+        let text = String::from_utf8_lossy(&line[..line.len().min(NOISE)]);
+        (self.shared.note)(LogSource::Stdout, &text);
+        tracing::debug!(instance = %self.shared.place.instance, %error, "a line that is no message");
+        let mut outline = Outline::default();
+        outline.push(line);
+        if let Some(id) = outline.answered().and_then(whole_number) {
+            let text = format!(
+                "server {} sent an answer that is {error}",
+                self.shared.place.server
+            );
+            let error = self.shared.placed(Error::new(ErrorKind::Protocol, text));
+            self.shared.pending.fail(id, error);
         }
     }
 
     fn response(&self, message: &Message) {
-        let Some(id) = message.id().and_then(|id| id.parse().ok()) else {
+        let Some(id) = message.id().and_then(whole_number) else {
             if let Some(error) = message.body() {
                 let text = format!(
                     "error without a request: {}",
@@ -110,7 +172,7 @@ impl Incoming {
         }
     }
 
-    fn notification(&self, message: Message) {
+    fn notification(&mut self, message: Message) {
         match message.method() {
             method::PROGRESS => self.progress(&message),
             method::CANCELLED => self.cancelled(&message),
@@ -120,7 +182,7 @@ impl Incoming {
     }
 
     /// A log message goes to the call in flight, where only one caller has any and callers can be told apart.
-    fn log(&self, message: Message) {
+    fn log(&mut self, message: Message) {
         if self.shared.ask != Ask::Nobody
             && let Ok(call) = self.shared.pending.only_party()
         {
@@ -135,10 +197,7 @@ impl Incoming {
     /// Progress goes to the call whose token it bears, under the caller's own token.
     fn progress(&self, message: &Message) {
         let members = message.body().and_then(Members::read).unwrap_or_default();
-        let Some(id) = members
-            .get("progressToken")
-            .and_then(|token| token.parse().ok())
-        else {
+        let Some(id) = members.get("progressToken").and_then(whole_number) else {
             return;
         };
         let Some(token) = self.shared.pending.token(id) else {
@@ -159,7 +218,7 @@ impl Incoming {
     /// The instance takes one of its own requests back, or (modern) ends a subscription.
     fn cancelled(&self, message: &Message) {
         let members = message.body().and_then(Members::read).unwrap_or_default();
-        if let Some(id) = members.get("requestId").and_then(|id| id.parse().ok()) {
+        if let Some(id) = members.get("requestId").and_then(whole_number) {
             let text = "the server has cancelled this request";
             self.shared.pending.fail(
                 id,
@@ -168,13 +227,17 @@ impl Incoming {
         }
     }
 
-    fn unsolicited(&self, message: Unsolicited) {
+    fn unsolicited(&mut self, message: Unsolicited) {
+        if !self.unsolicited.passes() {
+            tracing::debug!(instance = %self.shared.place.instance, "unsolicited message dropped: too many in a second");
+            return;
+        }
         if self.shared.inbox.try_send(message).is_err() {
             tracing::debug!(instance = %self.shared.place.instance, "unsolicited message dropped: too many at once");
         }
     }
 
-    fn request(&self, message: Message) {
+    fn request(&mut self, message: Message) {
         let Some(id) = message.id_bytes() else { return };
         let id_text = String::from_utf8_lossy(&id).into_owned();
         if message.method() == method::PING {
@@ -208,13 +271,17 @@ impl Incoming {
         self.ask(message, id, call);
     }
 
-    fn ask(&self, message: Message, id: Bytes, call: Option<u64>) {
+    fn ask(&mut self, message: Message, id: Bytes, call: Option<u64>) {
+        let Ok(asking) = Arc::clone(&self.asking).try_acquire_owned() else {
+            let why = "too many requests wait for their answer";
+            return self.answer_now(&Shared::refuse(&String::from_utf8_lossy(&id), why));
+        };
         let (request, receiver) = ServerRequest::new(message);
         let refused = Shared::refuse(&String::from_utf8_lossy(&id), "the client did not answer");
         let answer = async move {
-            answered(receiver)
-                .await
-                .map_or(refused, |answer| answer.with_id(id).into_bytes())
+            let answer = answered(receiver).await;
+            drop(asking);
+            answer.map_or(refused, |answer| answer.with_id(id).into_bytes())
         };
         // Queued before the request is handed on, so that its answer always finds its place.
         let Some(outbox) = self.outbox.upgrade() else {
@@ -238,30 +305,25 @@ impl Incoming {
         }
     }
 
-    /// A line over the limit ends its own call, where the id can be found near one of its ends; else all calls.
-    fn over(&self, head: &[u8], tail: &[u8], length: usize, limit: usize) {
+    /// A line over the limit ends the call that it answers beyond doubt. Where that cannot be said, every call goes on: those
+    /// that wait for this line end by their own timeout.
+    fn over(&self, answers: Option<&str>, length: usize, limit: usize) {
         let place = &self.shared.place;
         let text = format!(
             "server {} sent a message of {length} bytes; the limit is {limit}",
             place.server
         );
-        tracing::warn!(server = %place.server, length, limit, "a message over the limit was dropped");
-        (self.shared.note)(LogSource::Orchestrator, &text);
-        let error = self.shared.placed(Error::new(ErrorKind::Protocol, text));
-        let id = id_near(head).or_else(|| id_near(tail));
-        if !id.is_some_and(|id| self.shared.pending.fail(id, error.duplicate())) {
-            self.shared.pending.fail_all(&error);
-        }
+        let error = self
+            .shared
+            .placed(Error::new(ErrorKind::Protocol, text.clone()));
+        let call = answers.and_then(whole_number);
+        let told = call.is_some_and(|id| self.shared.pending.fail(id, error));
+        tracing::warn!(server = %place.server, length, limit, told, "a message over the limit was dropped");
+        let note = if told {
+            text
+        } else {
+            format!("{text}; it was dropped, and whoever waits for it waits for the timeout")
+        };
+        (self.shared.note)(LogSource::Orchestrator, &note);
     }
-}
-
-/// The number after `"id":`.
-fn id_near(part: &[u8]) -> Option<u64> {
-    let at = memchr::memmem::find(part, b"\"id\"")? + 4;
-    let rest = part[at..]
-        .trim_ascii_start()
-        .strip_prefix(b":")?
-        .trim_ascii_start();
-    let digits = rest.iter().take_while(|b| b.is_ascii_digit()).count();
-    std::str::from_utf8(&rest[..digits]).ok()?.parse().ok()
 }

@@ -67,6 +67,17 @@ pub(crate) struct Options {
     pub(crate) inbox: Inbox,
     /// Ends with the instance.
     pub(crate) exited: BoxFuture<'static, Exit>,
+    /// Requests that did not reach the instance, where whoever carries the lines can tell.
+    pub(crate) failed: Option<mpsc::Receiver<Failed>>,
+}
+
+/// A request that will not be answered.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    /// Its id in this conversation.
+    pub(crate) id: u64,
+    /// Why.
+    pub(crate) error: Error,
 }
 
 /// How a conversation began.
@@ -97,8 +108,8 @@ struct Shared {
     joined: bool,
     note: Note,
     inbox: Inbox,
-    /// Ids of calls whose callers left; the writer tells the instance. Never more than are in flight.
-    abandoned: mpsc::UnboundedSender<u64>,
+    /// Ids of calls whose callers left; the writer tells the instance. Dropped where it does not read.
+    abandoned: mpsc::Sender<u64>,
     /// Ends with the stream that is read: why it has ended is found out from then on.
     ending: CancellationToken,
     /// Ends with the conversation, so that neither end of the stream is held on to.
@@ -116,7 +127,7 @@ impl Pipe {
         options: Options,
     ) -> Result<Opened> {
         let (outbox, commands) = mpsc::channel(QUEUE);
-        let (abandoned, left) = mpsc::unbounded_channel();
+        let (abandoned, left) = mpsc::channel(QUEUE);
         let first_id = options.joined.as_ref().map_or(1, |_| random_start());
         let shared = Arc::new(Shared {
             place: options.place,
@@ -131,6 +142,9 @@ impl Pipe {
         });
         let mut tasks = JoinSet::new();
         tasks.spawn(writer::run(writer, commands, left, Arc::clone(&shared)));
+        if let Some(failed) = options.failed {
+            tasks.spawn(fail(failed, Arc::clone(&shared)));
+        }
         let incoming = incoming::Incoming::new(Arc::clone(&shared), outbox.downgrade());
         tasks.spawn(incoming.run(reader, options.message_bytes, options.exited));
         let unknown = Hello {
@@ -318,6 +332,13 @@ impl Shared {
     }
 }
 
+/// Ends the calls whose requests did not reach the instance.
+async fn fail(mut failed: mpsc::Receiver<Failed>, shared: Arc<Shared>) {
+    while let Some(Failed { id, error }) = failed.recv().await {
+        shared.pending.fail(id, error);
+    }
+}
+
 /// Cancels a request that nobody waits for any more.
 struct Guard {
     shared: Arc<Shared>,
@@ -328,8 +349,8 @@ struct Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         if self.armed && self.shared.pending.forget(self.id) {
-            // A closed pipe needs no cancellation.
-            let _ = self.shared.abandoned.send(self.id);
+            // A closed pipe needs no cancellation, and what does not read its input would not see it.
+            let _ = self.shared.abandoned.try_send(self.id);
         }
     }
 }

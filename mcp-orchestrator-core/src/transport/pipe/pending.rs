@@ -9,10 +9,8 @@ use tokio::sync::{mpsc, oneshot};
 use crate::call::ReplyItem;
 use crate::error::{Error, ErrorKind, Result};
 use crate::jsonrpc::Message;
+use crate::limits::MAX_CALL_BACKLOG;
 use crate::transport::Party;
-
-/// Items of one call that wait for a slow client; more are dropped, the response never is.
-const ITEMS: usize = 64;
 
 /// What comes first for a caller.
 pub(super) enum First {
@@ -191,14 +189,6 @@ impl Pending {
         }
     }
 
-    /// Ends all that are in flight; others may follow.
-    pub(super) fn fail_all(&self, error: &Error) {
-        let entries = std::mem::take(&mut self.lock().entries);
-        for entry in entries.into_values() {
-            entry.finish(Err(error.duplicate()));
-        }
-    }
-
     /// Why there will be no more answers, once that is so.
     pub(super) fn closed(&self) -> Option<Error> {
         self.lock().closed.as_ref().map(Error::duplicate)
@@ -210,7 +200,7 @@ impl Entry {
         if let State::Streaming { items, .. } = &self.state {
             return items.try_send(item).is_ok();
         }
-        let (items, items_receiver) = mpsc::channel(ITEMS);
+        let (items, items_receiver) = mpsc::channel(MAX_CALL_BACKLOG);
         let (response, response_receiver) = oneshot::channel();
         let pushed = items.try_send(item).is_ok();
         let before = std::mem::replace(&mut self.state, State::Streaming { items, response });

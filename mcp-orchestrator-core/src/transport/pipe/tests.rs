@@ -66,6 +66,7 @@ fn options(joined: Option<Joined>) -> Options {
         note: Arc::new(|_, _| {}),
         inbox: mpsc::channel(1).0,
         exited: std::future::pending::<Exit>().boxed(),
+        failed: None,
     }
 }
 

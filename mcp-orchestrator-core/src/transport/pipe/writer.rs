@@ -25,7 +25,7 @@ const BATCH: usize = 64 * 1024;
 pub(super) async fn run(
     mut writer: impl AsyncWrite + Unpin,
     mut commands: mpsc::Receiver<Command>,
-    mut abandoned: mpsc::UnboundedReceiver<u64>,
+    mut abandoned: mpsc::Receiver<u64>,
     shared: Arc<Shared>,
 ) {
     let mut later: FuturesUnordered<BoxFuture<'static, Bytes>> = FuturesUnordered::new();

@@ -1,28 +1,34 @@
 //! A response on its way: its head, and its body by parts.
 
 use bytes::{Bytes, BytesMut};
+use http::header::CONTENT_ENCODING;
 
 use super::pool::Lease;
 use crate::error::{Error, ErrorKind, Result};
-use crate::transport::http1::{Body, Broken, Head, Media};
+use crate::limits::{MAX_REFUSAL_BODY, REFUSAL_TIMEOUT};
+use crate::transport::http1::{Body, Broken, Coding, Decoded, Decoder, Head, Media};
 
-/// A response whose body is not read yet.
+/// A response whose body is not read yet. Dropped, its connection is closed; [`release`](Self::release) keeps it.
 #[derive(Debug)]
 pub(super) struct Exchange {
     pub(super) head: Head,
     body: Body,
     lease: Option<Lease>,
+    decoder: Option<Box<Decoder>>,
 }
 
 impl Exchange {
     pub(super) fn new(head: Head, lease: Lease) -> Self {
-        let mut exchange = Self {
+        let decoder = match head.coding {
+            Coding::Identity => None,
+            coding => Decoder::new(coding).map(Box::new),
+        };
+        Self {
             body: head.body.clone(),
             head,
             lease: Some(lease),
-        };
-        exchange.give_back_at_end();
-        exchange
+            decoder,
+        }
     }
 
     /// Whether the body is a stream of events.
@@ -35,18 +41,61 @@ impl Exchange {
         self.head.media == Media::Json
     }
 
-    /// The next part of the body; `None` at its end, where the connection is given back.
+    /// The next part of the body; `None` at its end.
     pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>> {
+        match self.head.coding {
+            Coding::Identity => self.raw().await,
+            Coding::Gzip | Coding::Deflate => self.decoded().await,
+            Coding::Other => Err(self.unknown_coding()),
+        }
+    }
+
+    async fn raw(&mut self) -> Result<Option<Bytes>> {
         let Some(lease) = &mut self.lease else {
             return Ok(None);
         };
         let part = lease.connection.part(&mut self.body).await;
-        let part = part.map_err(broken_off)?;
-        if part.is_none() && self.body.ends_with_connection() {
+        part.map_err(broken_off)
+    }
+
+    async fn decoded(&mut self) -> Result<Option<Bytes>> {
+        loop {
+            let Some(decoder) = &mut self.decoder else {
+                return Ok(None);
+            };
+            match decoder.next().map_err(broken_off)? {
+                Decoded::Data(data) => {
+                    // One read can give a thousand such parts.
+                    tokio::task::consume_budget().await;
+                    return Ok(Some(data));
+                }
+                Decoded::End => return self.raw_end().await,
+                Decoded::Hungry => {}
+            }
+            let part = self.raw().await?;
+            if let Some(decoder) = &mut self.decoder {
+                decoder.push(part);
+            }
+        }
+    }
+
+    /// After the end of what is compressed only the end of the framing may follow.
+    async fn raw_end(&mut self) -> Result<Option<Bytes>> {
+        self.decoder = None;
+        if !self.body.is_done() && self.raw().await?.is_some() {
             self.lease = None;
         }
-        self.give_back_at_end();
-        Ok(part)
+        Ok(None)
+    }
+
+    fn unknown_coding(&self) -> Error {
+        let coding = self.head.field(&CONTENT_ENCODING);
+        let coding = coding.as_ref().and_then(|coding| coding.to_str().ok());
+        let text = format!(
+            "the response is compressed (content-encoding: {}), though it was asked for without: only gzip and deflate are understood",
+            coding.unwrap_or("?").chars().take(40).collect::<String>()
+        );
+        Error::new(ErrorKind::Protocol, text)
     }
 
     /// The whole body.
@@ -55,47 +104,86 @@ impl Exchange {
             let text = format!("the response is larger than {limit} bytes");
             Error::new(ErrorKind::Protocol, text)
         };
-        if let (Some(length), Some(lease)) = (self.body.take_length(), &mut self.lease) {
+        if self.head.coding == Coding::Identity
+            && let (Some(length), Some(lease)) = (self.body.take_length(), &mut self.lease)
+        {
             let length = usize::try_from(length)
                 .ok()
                 .filter(|length| *length <= limit);
             let length = length.ok_or_else(too_large)?;
-            let all = lease.connection.all(length).await.map_err(broken_off)?;
-            self.give_back_at_end();
-            return Ok(all);
+            return lease.connection.all(length).await.map_err(broken_off);
         }
         let Some(first) = self.chunk().await? else {
             return Ok(Bytes::new());
         };
         let Some(second) = self.chunk().await? else {
-            return Ok(first);
+            return if first.len() > limit {
+                Err(too_large())
+            } else {
+                Ok(first)
+            };
         };
         let mut all = BytesMut::from(&first[..]);
         all.extend_from_slice(&second);
-        while let Some(chunk) = self.chunk().await? {
-            if all.len() + chunk.len() > limit {
+        loop {
+            if all.len() > limit {
                 return Err(too_large());
             }
-            all.extend_from_slice(&chunk);
-        }
-        Ok(all.freeze())
-    }
-
-    /// Reads what is left, so that the connection can be used again; gives up where it is much.
-    pub(super) async fn drain(mut self) {
-        for _ in 0..16 {
-            if !matches!(self.chunk().await, Ok(Some(_))) {
-                return;
+            match self.chunk().await? {
+                Some(chunk) => all.extend_from_slice(&chunk),
+                None => return Ok(all.freeze()),
             }
         }
     }
 
-    fn give_back_at_end(&mut self) {
+    /// The beginning of a body that explains a refusal; empty where it does not come soon. The connection is kept where
+    /// that was all of it.
+    pub(super) async fn explanation(mut self) -> Bytes {
+        let mut all = BytesMut::new();
+        let read = async {
+            while all.len() < MAX_REFUSAL_BODY {
+                match self.chunk().await {
+                    Ok(Some(chunk)) => all.extend_from_slice(&chunk),
+                    Ok(None) => return true,
+                    Err(_) => return false,
+                }
+            }
+            false
+        };
+        if tokio::time::timeout(REFUSAL_TIMEOUT, read).await == Ok(true) {
+            self.release();
+        }
+        all.truncate(MAX_REFUSAL_BODY);
+        all.freeze()
+    }
+
+    /// Reads what is left, so that the connection can be used again; gives up where it is much, or slow.
+    pub(super) async fn drain(mut self) {
+        if self.body.is_done() {
+            return self.release();
+        }
+        let read = async {
+            for _ in 0..16 {
+                match self.raw().await {
+                    Ok(Some(_)) => {}
+                    Ok(None) => return true,
+                    Err(_) => return false,
+                }
+            }
+            false
+        };
+        if tokio::time::timeout(REFUSAL_TIMEOUT, read).await == Ok(true) {
+            self.release();
+        }
+    }
+
+    /// Gives the connection back, where all of the response was read and nothing follows it.
+    pub(super) fn release(&mut self) {
         if self.body.is_done()
             && let Some(lease) = self.lease.take()
             && !self.head.last
         {
-            lease.give_back();
+            lease.give_back(self.head.keeps_for);
         }
     }
 }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 use http::header::{
-    ACCEPT, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING, USER_AGENT,
+    ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING,
+    USER_AGENT,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -95,6 +96,21 @@ impl Heads {
         Self::new(target, &self.host, self.cell)
     }
 
+    /// The headers of the credential of now.
+    pub(super) fn credential(&self) -> Arc<HeaderMap> {
+        Arc::clone(&self.cell.get())
+    }
+
+    /// The query of the address.
+    pub(super) fn query(&self) -> Option<&str> {
+        self.target.split_once('?').map(|(_, query)| query)
+    }
+
+    /// The beginning of such a request's head for another path of the same origin.
+    pub(super) fn redirected(&self, verb: Verb, target: &str) -> Lines {
+        self.write(verb, target, &self.cell.get())
+    }
+
     /// Hands out the beginning of such a request's head.
     pub(super) fn of(&self, verb: Verb) -> impl AsRef<[u8]> + use<> {
         let from = self.cell.get();
@@ -102,7 +118,7 @@ impl Heads {
         let written = match known {
             Some(known) if Arc::ptr_eq(&known.from, &from) => known,
             _ => {
-                let of = Verb::ALL.map(|verb| self.write(verb, &from));
+                let of = Verb::ALL.map(|verb| self.write(verb, &self.target, &from));
                 let from = Arc::clone(&from);
                 let new = Arc::new(Written { from, of });
                 self.written.store(Some(Arc::clone(&new)));
@@ -112,10 +128,10 @@ impl Heads {
         Ready(written, verb)
     }
 
-    fn write(&self, verb: Verb, cell: &HeaderMap) -> Lines {
+    fn write(&self, verb: Verb, target: &str, cell: &HeaderMap) -> Lines {
         let mut lines = Lines::default();
         lines.0.extend_from_slice(verb.text());
-        lines.0.extend_from_slice(self.target.as_bytes());
+        lines.0.extend_from_slice(target.as_bytes());
         lines.0.extend_from_slice(b" HTTP/1.1\r\n");
         lines.line(&HOST, self.host.as_bytes());
         let ours: &[(HeaderName, &str)] = match verb {
@@ -123,8 +139,13 @@ impl Heads {
                 (USER_AGENT, AGENT),
                 (CONTENT_TYPE, "application/json"),
                 (ACCEPT, "application/json, text/event-stream"),
+                (ACCEPT_ENCODING, "identity"),
             ],
-            Verb::Get | Verb::Delete => &[(USER_AGENT, AGENT), (ACCEPT, "text/event-stream")],
+            Verb::Get | Verb::Delete => &[
+                (USER_AGENT, AGENT),
+                (ACCEPT, "text/event-stream"),
+                (ACCEPT_ENCODING, "identity"),
+            ],
         };
         for (name, value) in ours {
             if !cell.contains_key(name) {
@@ -165,7 +186,7 @@ mod tests {
         assert_eq!(
             text(Verb::Get),
             format!(
-                "GET /mcp?x=1 HTTP/1.1\r\nhost: a.example:1\r\nuser-agent: {AGENT}\r\naccept: text/event-stream\r\n"
+                "GET /mcp?x=1 HTTP/1.1\r\nhost: a.example:1\r\nuser-agent: {AGENT}\r\naccept: text/event-stream\r\naccept-encoding: identity\r\n"
             )
         );
         let mut headers = HeaderMap::new();

@@ -5,28 +5,36 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::Uri;
 use tokio::io::{
     AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader, DuplexStream,
 };
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
-use super::Http;
 use super::exchange::Exchange;
 use super::heads::{Lines, Verb};
+use super::pool::Repeat;
+use super::refusal::retry_after;
+use super::{Http, origin};
 use crate::error::{Error, ErrorKind, Result};
+use crate::jsonrpc::{Kind, Message, whole_number};
+use crate::limits::MAX_EVENT_FILLER;
 use crate::runtime::Exit;
+use crate::transport::pipe::Failed;
 use crate::transport::sse::{Event, Parser};
 
 /// Bytes between the pipe and the stream.
 const BUFFER: usize = 64 * 1024;
+/// Failed messages on their way to the calls that wait for an answer.
+const FAILURES: usize = 64;
 
 /// A stream that is open: its two ends as a pipe has them, and how it ends.
 pub(crate) struct LegacySse {
     pub(crate) reader: Box<dyn AsyncRead + Send + Unpin>,
     pub(crate) writer: Box<dyn AsyncWrite + Send + Unpin>,
     pub(crate) ended: oneshot::Receiver<Exit>,
+    /// Requests that will not be answered.
+    pub(crate) failed: mpsc::Receiver<Failed>,
     /// Carries lines to and fro; ends with the pipe.
     pub(crate) tasks: JoinSet<()>,
 }
@@ -36,10 +44,17 @@ impl Http {
     ///
     /// # Errors
     /// Where the server cannot be reached, offers no such stream, or names an address of another origin.
-    pub(crate) async fn legacy_sse(self, uri: &Uri) -> Result<LegacySse> {
-        let stream = self.exchange(Verb::Get, &[], &Lines::default()).await?;
-        if !stream.head.status.is_success() || !stream.is_events() {
-            let status = stream.head.status;
+    pub(crate) async fn legacy_sse(self) -> Result<LegacySse> {
+        let none = Lines::default();
+        let sent = self.exchange(Verb::Get, &[], &none, Repeat::Harmless);
+        let stream = sent.await?;
+        let status = stream.head.status;
+        if !status.is_success() {
+            let after = retry_after(&stream.head);
+            let body = stream.explanation().await;
+            return Err(self.status(status, &body, after));
+        }
+        if !stream.is_events() {
             stream.drain().await;
             let text = format!(
                 "server {} offers no event stream (HTTP {})",
@@ -54,7 +69,7 @@ impl Http {
         };
         let named = loop {
             match events.next().await {
-                Ok(Some(event)) if event.name == "endpoint" => break event.data,
+                Ok(Some(Came::Event(event))) if event.name == "endpoint" => break event.data,
                 Ok(Some(_)) => {}
                 Ok(None) => {
                     return Err(self.no_address("ended its stream before it named an address"));
@@ -62,9 +77,11 @@ impl Http {
                 Err(error) => return Err(self.placed(error)),
             }
         };
-        let target = same_origin(uri, &named)
+        let target = std::str::from_utf8(&named)
+            .ok()
+            .and_then(|named| origin::resolve(&self.uri, named))
             .ok_or_else(|| self.no_address("names an address of another origin"))?;
-        let heads = self.heads.at(&target.to_string());
+        let heads = self.heads.at(&target);
         let back = Arc::new(Self { heads, ..self });
         Ok(carry(events, back))
     }
@@ -75,83 +92,109 @@ impl Http {
     }
 }
 
-/// The path of an address that the server named; `None` where it is of another origin.
-fn same_origin(uri: &Uri, named: &[u8]) -> Option<Uri> {
-    let named = std::str::from_utf8(named).ok()?.trim();
-    if named.starts_with("//") {
-        return None;
-    }
-    if named.starts_with('/') {
-        return named.parse().ok();
-    }
-    if !named.contains("://") {
-        let folder = uri.path().rsplit_once('/').map_or("", |(folder, _)| folder);
-        return format!("{folder}/{named}").parse().ok();
-    }
-    let full: Uri = named.parse().ok()?;
-    let port = |uri: &Uri| {
-        uri.port_u16().or(match uri.scheme_str() {
-            Some("https") => Some(443),
-            _ => Some(80),
-        })
-    };
-    let same = full.scheme_str() == uri.scheme_str()
-        && full.host() == uri.host()
-        && port(&full) == port(uri);
-    full.path_and_query()
-        .filter(|_| same)?
-        .as_str()
-        .parse()
-        .ok()
-}
-
-fn carry(mut events: Events, back: Arc<Http>) -> LegacySse {
+fn carry(events: Events, back: Arc<Http>) -> LegacySse {
     let (ours, theirs) = tokio::io::duplex(BUFFER);
     let (reader, writer) = tokio::io::split(ours);
-    let (from_pipe, mut to_pipe) = tokio::io::split(theirs);
+    let (from_pipe, to_pipe) = tokio::io::split(theirs);
     let (ending, ended) = oneshot::channel();
+    let (failing, failed) = mpsc::channel(FAILURES);
     let mut tasks = JoinSet::new();
-    tasks.spawn(async move {
-        let reason = loop {
-            match events.next().await {
-                Ok(Some(event)) if matches!(&event.name[..], "" | "message") => {
-                    if write_line(&mut to_pipe, &event.data).await.is_err() {
-                        break "the conversation is over".to_owned();
-                    }
-                }
-                Ok(Some(_)) => {}
-                Ok(None) => break "its event stream ended".to_owned(),
-                Err(error) => break format!("its event stream broke off: {error}"),
-            }
-        };
-        // Nobody waits for it any more where the pipe went first.
-        let _ = ending.send(Exit {
-            reason,
-            ..Exit::default()
-        });
-        // The other half goes on, so dropping this one would be heard by nobody: calls under way have to end.
-        let _ = to_pipe.shutdown().await;
-    });
-    tasks.spawn(async move {
-        let mut lines = BufReader::new(from_pipe).split(b'\n');
-        while let Ok(Some(line)) = lines.next_segment().await {
-            match back.exchange(Verb::Post, &line, &Lines::default()).await {
-                Ok(exchange) => {
-                    let status = exchange.head.status;
-                    exchange.drain().await;
-                    if !status.is_success() {
-                        tracing::warn!(server = %back.place.server, status = status.as_u16(), "a message was not taken");
-                    }
-                }
-                Err(error) => tracing::warn!(server = %back.place.server, %error, "a message was not taken"),
-            }
-        }
-    });
+    tasks.spawn(read(
+        events,
+        to_pipe,
+        Arc::clone(&back),
+        failing.clone(),
+        ending,
+    ));
+    tasks.spawn(write(from_pipe, back, failing));
     LegacySse {
         reader: Box::new(reader),
         writer: Box::new(writer),
         ended,
+        failed,
         tasks,
+    }
+}
+
+/// From the stream to the pipe.
+async fn read(
+    mut events: Events,
+    mut to_pipe: tokio::io::WriteHalf<DuplexStream>,
+    back: Arc<Http>,
+    failing: mpsc::Sender<Failed>,
+    ending: oneshot::Sender<Exit>,
+) {
+    let reason = loop {
+        match events.next().await {
+            Ok(Some(Came::Event(event))) if matches!(&event.name[..], "" | "message") => {
+                if event.data.is_empty() {
+                    continue;
+                }
+                events.parser.fed();
+                if write_line(&mut to_pipe, &event.data).await.is_err() {
+                    break "the conversation is over".to_owned();
+                }
+            }
+            Ok(Some(Came::TooLong(answers, text))) => {
+                tracing::warn!(server = %back.place.server, text, "an event was dropped");
+                if let Some(id) = answers.as_deref().and_then(whole_number) {
+                    let text = format!("server {}: {text}", back.place.server);
+                    let error = back.placed(Error::new(ErrorKind::Protocol, text));
+                    let _ = failing.send(Failed { id, error }).await;
+                }
+            }
+            Ok(Some(Came::Event(_))) => {}
+            Ok(None) => break "its event stream ended".to_owned(),
+            Err(error) => break format!("its event stream broke off: {error}"),
+        }
+    };
+    // Nobody waits for it any more where the pipe went first.
+    let _ = ending.send(Exit {
+        reason,
+        ..Exit::default()
+    });
+    // The other half goes on, so dropping this one would be heard by nobody: calls under way have to end.
+    let _ = to_pipe.shutdown().await;
+}
+
+/// From the pipe to the address for the way back. A message that the server does not take ends its call.
+async fn write(
+    from_pipe: tokio::io::ReadHalf<DuplexStream>,
+    back: Arc<Http>,
+    failing: mpsc::Sender<Failed>,
+) {
+    let mut lines = BufReader::new(from_pipe).split(b'\n');
+    while let Ok(Some(line)) = lines.next_segment().await {
+        let Err(error) = back.send(&line).await else {
+            continue;
+        };
+        tracing::warn!(server = %back.place.server, %error, "a message was not taken");
+        let message = Message::parse(line.into()).ok();
+        let request = message.filter(|message| message.kind() == Kind::Request);
+        if let Some(id) = request
+            .as_ref()
+            .and_then(Message::id)
+            .and_then(whole_number)
+        {
+            // Fails only where the conversation is over, and its calls with it.
+            let _ = failing.send(Failed { id, error }).await;
+        }
+    }
+}
+
+impl Http {
+    async fn send(&self, line: &[u8]) -> Result<()> {
+        let none = Lines::default();
+        let sent = self.exchange(Verb::Post, line, &none, Repeat::Never);
+        let exchange = sent.await?;
+        let status = exchange.head.status;
+        if status.is_success() {
+            exchange.drain().await;
+            return Ok(());
+        }
+        let after = retry_after(&exchange.head);
+        let body = exchange.explanation().await;
+        Err(self.status(status, &body, after))
     }
 }
 
@@ -173,41 +216,31 @@ struct Events {
     parser: Parser,
 }
 
+enum Came {
+    Event(Event),
+    /// One over the limit passed by: the id that it answers, as JSON, and what to say.
+    TooLong(Option<String>, String),
+}
+
 impl Events {
-    async fn next(&mut self) -> Result<Option<Event>> {
+    async fn next(&mut self) -> Result<Option<Came>> {
         loop {
-            let event = self.parser.next();
-            if let Some(event) =
-                event.map_err(|error| Error::new(ErrorKind::Protocol, error.to_string()))?
-            {
-                return Ok(Some(event));
+            match self.parser.next() {
+                Ok(Some(event)) => return Ok(Some(Came::Event(event))),
+                Ok(None) => {}
+                Err(error) => {
+                    let text = error.to_string();
+                    return Ok(Some(Came::TooLong(error.answers, text)));
+                }
+            }
+            if self.parser.filler() > MAX_EVENT_FILLER {
+                let text = format!("it brought {MAX_EVENT_FILLER} bytes without a message");
+                return Err(Error::new(ErrorKind::Protocol, text));
             }
             match self.stream.chunk().await? {
                 Some(chunk) => self.parser.push(chunk),
                 None => return Ok(None),
             }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_way_back_stays_with_the_origin() {
-        let uri: Uri = "https://a.example/x/sse".parse().unwrap();
-        for (named, path) in [
-            ("/messages?s=1", Some("/messages?s=1")),
-            ("messages?s=1", Some("/x/messages?s=1")),
-            ("https://a.example:443/m", Some("/m")),
-            ("https://a.example:444/m", None),
-            ("http://a.example/m", None),
-            ("https://b.example/m", None),
-            ("//b.example/m", None),
-        ] {
-            let found = same_origin(&uri, named.as_bytes()).map(|uri| uri.to_string());
-            assert_eq!(found.as_deref(), path, "{named}");
         }
     }
 }

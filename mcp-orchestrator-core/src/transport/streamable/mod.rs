@@ -1,29 +1,36 @@
 //! Streamable HTTP towards a server: requests, sessions of the legacy era, stateless calls of the modern one.
 
+mod detect;
+mod events;
 mod exchange;
-mod general;
 mod guard;
 mod heads;
+mod ids;
 mod janitor;
 mod legacy_sse;
 mod modern;
+mod origin;
 mod pool;
+mod recovery;
+mod redirect;
+mod refusal;
 mod reply;
 mod session;
 
 use std::sync::Arc;
 
-use http::{StatusCode, Uri};
+use http::Uri;
 
 use self::exchange::Exchange;
 use self::heads::{Heads, Lines, Verb};
+use self::ids::Ids;
 use self::janitor::Janitor;
 pub(crate) use self::modern::Modern;
-use self::pool::{Pool, SendError};
+use self::pool::{Pool, Repeat, SendError};
 pub(crate) use self::session::Session;
 use super::Place;
-use crate::challenge::Challenge;
 use crate::error::{Error, ErrorKind, Result};
+use crate::protocol::method;
 use crate::runtime::{Connect, HeaderCell};
 
 /// One HTTP endpoint of a server; many conversations share it.
@@ -31,6 +38,9 @@ use crate::runtime::{Connect, HeaderCell};
 pub(crate) struct Http {
     place: Place,
     heads: Heads,
+    /// Its address; redirects lead nowhere else.
+    uri: Uri,
+    ids: Ids,
     pool: Arc<Pool>,
     message_bytes: usize,
     janitor: Janitor,
@@ -59,16 +69,32 @@ impl Http {
         Ok(Self {
             place,
             heads,
+            uri: uri.clone(),
+            ids: Ids::new(),
             pool,
             message_bytes,
             janitor: Janitor::new(),
         })
     }
 
-    /// Sends a request and waits for the head of its response.
-    async fn exchange(&self, verb: Verb, body: &[u8], more: &Lines) -> Result<Exchange> {
+    /// Sends a request and waits for the head of its response. A redirect within the origin is followed.
+    async fn exchange(
+        &self,
+        verb: Verb,
+        body: &[u8],
+        more: &Lines,
+        repeat: Repeat,
+    ) -> Result<Exchange> {
         let head = self.heads.of(verb);
-        match self.pool.send(&[head.as_ref(), more.bytes()], body).await {
+        match self
+            .pool
+            .send(&[head.as_ref(), more.bytes()], body, repeat)
+            .await
+        {
+            Ok((head, lease)) if redirect::is_redirect(head.status) => {
+                let redirected = Exchange::new(head, lease);
+                Box::pin(self.redirected(redirected, verb, body, more, repeat)).await
+            }
             Ok((head, lease)) => Ok(Exchange::new(head, lease)),
             Err(error) => Err(self.unreachable(error)),
         }
@@ -89,45 +115,22 @@ impl Http {
             .with_server(&self.place.server)
             .with_instance(&self.place.instance)
     }
+}
 
-    /// The credential was taken, and does not allow enough.
-    fn insufficient(&self, challenge: Challenge) -> Error {
-        let text = format!(
-            "server {} wants a credential that allows more (scope {})",
-            self.place.server,
-            challenge.scopes.join(" ")
-        );
-        let error = Error::new(ErrorKind::CredentialInsufficient, text);
-        self.placed(error.with_wanted_scopes(challenge.scopes))
-    }
-
-    /// What a status says that is neither success nor a JSON-RPC answer.
-    fn status(&self, status: StatusCode) -> Error {
-        let server = &self.place.server;
-        let (kind, text) = match status {
-            StatusCode::UNAUTHORIZED => (
-                ErrorKind::CredentialRejected,
-                format!("server {server} did not accept the credential (HTTP 401)"),
-            ),
-            StatusCode::FORBIDDEN => (
-                ErrorKind::Unavailable,
-                format!(
-                    "server {server} does not allow this with the credential it got (HTTP 403)"
-                ),
-            ),
-            StatusCode::TOO_MANY_REQUESTS => (
-                ErrorKind::Unavailable,
-                format!("server {server} limits its callers (HTTP 429)"),
-            ),
-            status if status.is_server_error() => (
-                ErrorKind::Unavailable,
-                format!("server {server} answered HTTP {}", status.as_u16()),
-            ),
-            status => (
-                ErrorKind::Protocol,
-                format!("server {server} answered HTTP {}", status.as_u16()),
-            ),
-        };
-        self.placed(Error::new(kind, text))
+/// Whether a request of this method may reach its server twice.
+fn repeat(method: &str) -> Repeat {
+    match method {
+        method::TOOLS_LIST
+        | method::PROMPTS_LIST
+        | method::RESOURCES_LIST
+        | method::RESOURCES_TEMPLATES_LIST
+        | method::RESOURCES_READ
+        | method::PROMPTS_GET
+        | method::COMPLETE
+        | method::PING
+        | method::DISCOVER
+        | method::INITIALIZE
+        | method::TASKS_GET => Repeat::Harmless,
+        _ => Repeat::Never,
     }
 }

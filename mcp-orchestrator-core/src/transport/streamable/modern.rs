@@ -3,18 +3,20 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 
-use super::Http;
 use super::heads::{Lines, Verb};
+use super::pool::Repeat;
+use super::recovery::Ready;
 use super::reply::Answer;
-use crate::call::{Reply, own};
+use super::{Http, repeat};
+use crate::call::Reply;
 use crate::error::Result;
 use crate::header_value;
 use crate::jsonrpc::{Kind, Members, Message, request};
 use crate::protocol::{Era, code, header, method, version};
 use crate::transport::handshake::{self, Profile};
+use crate::transport::remap::Remap;
 use crate::transport::{Hello, Outgoing, era};
 
 const VERSION: HeaderName = HeaderName::from_static(header::PROTOCOL_VERSION);
@@ -37,32 +39,46 @@ impl Modern {
     /// # Errors
     /// Where it cannot be reached, or does not speak this era.
     pub(crate) async fn discover(&self, profile: &Profile) -> Result<Hello> {
-        let message = own(request(
-            "0",
-            method::DISCOVER,
-            Some(&handshake::discover_params(profile)),
-        ));
+        let id = self.http.ids.take();
+        let params = handshake::discover_params(profile);
+        let ready = Ready {
+            body: request(
+                &String::from_utf8_lossy(&id),
+                method::DISCOVER,
+                Some(&params),
+            ),
+            id,
+            repeat: Repeat::Harmless,
+        };
         let extra = headers(method::DISCOVER, None);
-        let reply = self.post(&message.into_bytes(), &extra).await?;
+        let reply = self.post(&ready, &extra).await?;
         let response = reply.response().await?;
         handshake::discovered(&response).map_err(|error| self.http.placed(error))
     }
 
-    /// Sends a request and waits for the first that comes back. The body goes as it is, apart from a name.
+    /// Sends a request and waits for the first that comes back. The body goes as it is, apart from a name, the id and
+    /// the progress token.
     ///
     /// # Cancel safety
     /// Dropping the future, or the reply, closes the stream, which cancels the request.
     pub(crate) async fn request(&self, outgoing: &Outgoing<'_>) -> Result<Reply> {
-        let mut edits = Cow::Borrowed(outgoing.edits);
+        let mut edits = outgoing.edits.clone();
+        let id = self.http.ids.take();
+        let remap = Remap::begin(outgoing.message, &mut edits, &id);
+        let mut edits = Cow::Owned(edits);
         era::request(outgoing, &mut edits, Era::Modern, version::LATEST_MODERN);
         let mut extra = headers(outgoing.message.method(), outgoing.name);
         for (name, value) in outgoing.headers {
             extra.push(name, value);
         }
-        let body = edits.apply(outgoing.message.bytes());
-        let reply = self.post(&body, &extra).await?;
+        let ready = Ready {
+            body: edits.apply(outgoing.message.bytes()),
+            id,
+            repeat: repeat(outgoing.message.method()),
+        };
+        let reply = self.post(&ready, &extra).await?;
         Ok(era::reply(
-            reply,
+            remap.reply(reply),
             Era::Modern,
             outgoing.era,
             outgoing.message.method(),
@@ -71,15 +87,16 @@ impl Modern {
     }
 
     /// Posts a request; once more where the server refuses a version that it says it speaks.
-    async fn post(&self, body: &Bytes, lines: &Lines) -> Result<Reply> {
+    async fn post(&self, ready: &Ready, lines: &Lines) -> Result<Reply> {
         let mut again = false;
         loop {
-            let exchange = self.http.exchange(Verb::Post, body, lines).await?;
-            let (status, mut exchange) = (exchange.head.status, Some(exchange));
-            let reply = match self.http.answer(&mut exchange, None).await? {
+            let sent = self
+                .http
+                .exchange(Verb::Post, &ready.body, lines, ready.repeat);
+            let mut exchange = Some(sent.await?);
+            let reply = match self.http.answer(&mut exchange, &ready.id, None).await? {
                 Answer::Reply(reply) => reply,
-                Answer::NotFound(Some(response)) => Reply::ready(response),
-                Answer::NotFound(None) => return Err(self.http.status(status)),
+                Answer::Refused(refusal) => refusal.outcome()?,
             };
             match reply.into_ready() {
                 Ok(response) if !again && speaks_it_after_all(&response) => again = true,

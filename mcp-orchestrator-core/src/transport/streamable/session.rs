@@ -3,29 +3,33 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use arc_swap::ArcSwapOption;
-use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
-use super::Http;
+use super::events::{LISTEN_WAIT, Opened, general};
 use super::exchange::Exchange;
-use super::general::{LISTEN_WAIT, general};
-use super::guard::Guard;
 use super::heads::{Lines, Verb};
+use super::pool::Repeat;
+use super::recovery::Ready;
+use super::refusal::retry_after;
 use super::reply::Answer;
+use super::{Http, repeat};
 use crate::call::Reply;
 use crate::error::{Error, ErrorKind, Result};
 use crate::jsonrpc::{Message, notification, request};
+use crate::limits::{MAX_UPSTREAM_SESSION_ID, SESSION_PROBE_INTERVAL};
 use crate::protocol::{Era, header, method};
 use crate::transport::handshake::{self, Profile};
 use crate::transport::remap::Remap;
 use crate::transport::{Hello, Inbox, Outgoing, era};
 
-const SESSION_ID: HeaderName = HeaderName::from_static(header::SESSION_ID);
+pub(super) const SESSION_ID: HeaderName = HeaderName::from_static(header::SESSION_ID);
 const VERSION: HeaderName = HeaderName::from_static(header::PROTOCOL_VERSION);
 
 /// One session, opened at its first use and again when the server has lost it.
@@ -35,9 +39,6 @@ pub(crate) struct Session {
     open: ArcSwapOption<Conversation>,
     /// One opens it for all who wait.
     opening: Mutex<()>,
-    /// Several callers' requests go through it: their ids are replaced.
-    shared: bool,
-    next_id: AtomicU64,
     /// Where unsolicited messages go, once somebody listens.
     listening: AtomicBool,
     inbox: Inbox,
@@ -52,11 +53,34 @@ pub(super) struct Conversation {
     /// The fields of every request in it.
     lines: Lines,
     hello: Hello,
+    /// Ends with it.
+    pub(super) over: CancellationToken,
+    /// Requests of the server that wait for their answer.
+    pub(super) asking: AtomicUsize,
+    /// When it was last tried whether a new one fares better.
+    probed: std::sync::Mutex<Option<Instant>>,
 }
 
 impl Conversation {
     pub(super) fn lines(&self) -> &Lines {
         &self.lines
+    }
+
+    pub(super) fn is_named(&self) -> bool {
+        self.named
+    }
+
+    /// Whether it may be tried now if a new one fares better. A server that refuses much is not asked each time.
+    pub(super) fn may_probe(&self) -> bool {
+        let mut probed = self
+            .probed
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let may = probed.is_none_or(|last| last.elapsed() >= SESSION_PROBE_INTERVAL);
+        if may {
+            *probed = Some(Instant::now());
+        }
+        may
     }
 
     /// The same for a stream that goes on after this event.
@@ -72,12 +96,8 @@ impl Conversation {
 
 impl Session {
     /// A session that is not open yet.
-    ///
-    /// `shared` says that requests of several callers, who choose their ids by themselves, go through it.
-    pub(crate) fn new(http: Arc<Http>, profile: Profile, inbox: Inbox, shared: bool) -> Self {
+    pub(crate) fn new(http: Arc<Http>, profile: Profile, inbox: Inbox) -> Self {
         Self {
-            shared,
-            next_id: AtomicU64::new(1),
             http,
             profile,
             open: ArcSwapOption::empty(),
@@ -114,13 +134,10 @@ impl Session {
     /// # Cancel safety
     /// Dropping the future, or the reply, cancels the request at the server.
     pub(crate) async fn request(&self, outgoing: &Outgoing<'_>) -> Result<Reply> {
-        let (body, id, remap) = self.prepare(outgoing);
-        let mut reply = self.post(body, id).await?;
-        if let Some(remap) = remap {
-            reply = remap.reply(reply);
-        }
+        let (ready, remap) = self.prepare(outgoing);
+        let reply = self.post(&ready).await?;
         Ok(era::reply(
-            reply,
+            remap.reply(reply),
             Era::Legacy,
             outgoing.era,
             outgoing.message.method(),
@@ -128,54 +145,23 @@ impl Session {
         ))
     }
 
-    /// The body of a request, its id in there, and what its caller called it where that is another.
-    fn prepare(&self, outgoing: &Outgoing<'_>) -> (Bytes, Bytes, Option<Remap>) {
-        let (message, mut edits) = (outgoing.message, Cow::Borrowed(outgoing.edits));
-        let (id, remap) = if self.shared {
-            let own = Bytes::from(self.next_id.fetch_add(1, Ordering::Relaxed).to_string());
-            let remap = Remap::begin(message, edits.to_mut(), &own);
-            (own, Some(remap))
-        } else {
-            (message.id_bytes().unwrap_or_default(), None)
-        };
+    /// A request under an id of its own, and what its caller called it.
+    fn prepare(&self, outgoing: &Outgoing<'_>) -> (Ready, Remap) {
+        let (message, mut edits) = (outgoing.message, outgoing.edits.clone());
+        let id = self.http.ids.take();
+        let remap = Remap::begin(message, &mut edits, &id);
+        let mut edits = Cow::Owned(edits);
         era::request(outgoing, &mut edits, Era::Legacy, "");
-        (edits.apply(message.bytes()), id, remap)
+        let ready = Ready {
+            body: edits.apply(message.bytes()),
+            id,
+            repeat: repeat(message.method()),
+        };
+        (ready, remap)
     }
 
-    async fn post(&self, body: Bytes, id: Bytes) -> Result<Reply> {
-        let mut again = false;
-        loop {
-            let conversation = self.conversation().await?;
-            let guard = Guard {
-                http: Arc::clone(&self.http),
-                conversation: Arc::clone(&conversation),
-                id: id.clone(),
-            };
-            let sent = self.http.exchange(Verb::Post, &body, conversation.lines());
-            let answer = match sent.await {
-                Ok(exchange) => {
-                    let mut exchange = Some(exchange);
-                    self.http.answer(&mut exchange, Some(&conversation)).await
-                }
-                Err(error) => Err(error),
-            };
-            if let Ok(Answer::Reply(reply)) = answer {
-                return Ok(guard.watch(reply));
-            }
-            guard.disarm();
-            match answer? {
-                Answer::Reply(reply) => return Ok(reply),
-                Answer::NotFound(_) if conversation.named && !again => {
-                    tracing::info!(server = %self.http.place.server, "the server has lost the session; opening it again");
-                    self.lost(&conversation);
-                    again = true;
-                }
-                Answer::NotFound(Some(response)) => return Ok(Reply::ready(response)),
-                Answer::NotFound(None) => {
-                    return Err(self.http.status(http::StatusCode::NOT_FOUND));
-                }
-            }
-        }
+    pub(super) fn http(&self) -> &Arc<Http> {
+        &self.http
     }
 
     /// Sends a notification.
@@ -192,9 +178,11 @@ impl Session {
             return Ok(());
         }
         let opened = self.http.general_stream(&conversation, None);
-        let opened = tokio::time::timeout(LISTEN_WAIT, opened).await;
-        if let Ok(Ok(Some(exchange))) = opened {
-            self.stream(conversation, Some(exchange));
+        match tokio::time::timeout(LISTEN_WAIT, opened).await {
+            Ok(Ok(Opened::Never)) => {}
+            Ok(Ok(Opened::Stream(exchange))) => self.stream(conversation, Some(exchange)),
+            // Not now, or its head comes with the first event.
+            Ok(Ok(Opened::NotNow(..)) | Err(_)) | Err(_) => self.stream(conversation, None),
         }
         Ok(())
     }
@@ -208,17 +196,28 @@ impl Session {
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
             .abort_all();
-        if conversation.named {
-            let http = Arc::clone(&self.http);
-            self.http.janitor.short(async move {
-                if let Ok(exchange) = http.exchange(Verb::Delete, &[], conversation.lines()).await {
-                    exchange.drain().await;
-                }
-            });
-        }
+        self.end(conversation);
     }
 
-    fn lost(&self, conversation: &Arc<Conversation>) {
+    /// Ends a conversation at the server.
+    pub(super) fn end(&self, conversation: Arc<Conversation>) {
+        conversation.over.cancel();
+        if !conversation.named {
+            return;
+        }
+        let http = Arc::clone(&self.http);
+        self.http.janitor.short(async move {
+            let lines = conversation.lines();
+            let sent = http.exchange(Verb::Delete, &[], lines, Repeat::Harmless);
+            if let Ok(exchange) = sent.await {
+                exchange.drain().await;
+            }
+        });
+    }
+
+    /// The server does not know this conversation any more; the next use opens another one.
+    pub(super) fn lost(&self, conversation: &Arc<Conversation>) {
+        conversation.over.cancel();
         let current = self.open.load();
         if current
             .as_ref()
@@ -228,7 +227,25 @@ impl Session {
         }
     }
 
-    async fn conversation(&self) -> Result<Arc<Conversation>> {
+    /// A conversation that fares better takes the place of one that the server has lost.
+    pub(super) fn replace(&self, old: &Arc<Conversation>, new: Arc<Conversation>) {
+        let current = self.open.load();
+        if !current
+            .as_ref()
+            .is_some_and(|current| Arc::ptr_eq(current, old))
+        {
+            // Somebody else has opened one meanwhile; this one's call goes on in its own.
+            return;
+        }
+        self.open
+            .compare_and_swap(&*current, Some(Arc::clone(&new)));
+        old.over.cancel();
+        if self.listening.load(Ordering::Acquire) {
+            self.stream(new, None);
+        }
+    }
+
+    pub(super) async fn conversation(&self) -> Result<Arc<Conversation>> {
         if let Some(open) = &*self.open.load() {
             return Ok(Arc::clone(open));
         }
@@ -249,17 +266,21 @@ impl Session {
         Ok(conversation)
     }
 
-    async fn initialize(&self) -> Result<Conversation> {
+    pub(super) async fn initialize(&self) -> Result<Conversation> {
         let params = handshake::initialize_params(&self.profile);
-        let body = request("0", method::INITIALIZE, Some(&params));
+        let own = self.http.ids.take();
+        let own_text = String::from_utf8_lossy(&own);
+        let body = request(&own_text, method::INITIALIZE, Some(&params));
         let none = Lines::default();
-        let exchange = self.http.exchange(Verb::Post, &body, &none).await?;
+        let sent = self
+            .http
+            .exchange(Verb::Post, &body, &none, Repeat::Harmless);
+        let exchange = sent.await?;
         let id = exchange.head.field(&SESSION_ID);
-        let status = exchange.head.status;
-        let response = match self.http.answer(&mut Some(exchange), None).await? {
+        let id = id.filter(|id| !id.is_empty());
+        let response = match self.http.answer(&mut Some(exchange), &own, None).await? {
             Answer::Reply(reply) => reply.response().await?,
-            Answer::NotFound(Some(response)) => response,
-            Answer::NotFound(None) => return Err(self.http.status(status)),
+            Answer::Refused(refusal) => refusal.outcome()?.response().await?,
         };
         let result = handshake::result_of(&response, method::INITIALIZE)
             .map_err(|error| self.http.placed(error))?;
@@ -270,6 +291,14 @@ impl Session {
                 "the server's protocolVersion is no header value",
             ))
         })?;
+        if id
+            .as_ref()
+            .is_some_and(|id| id.len() > MAX_UPSTREAM_SESSION_ID)
+        {
+            let text =
+                format!("the server's session id is longer than {MAX_UPSTREAM_SESSION_ID} bytes");
+            return Err(self.http.placed(Error::new(ErrorKind::Protocol, text)));
+        }
         let hello = Hello {
             era: Era::Legacy,
             version,
@@ -284,6 +313,9 @@ impl Session {
             named: id.is_some(),
             lines,
             hello,
+            over: CancellationToken::new(),
+            asking: AtomicUsize::new(0),
+            probed: std::sync::Mutex::new(None),
         };
         tell(
             &self.http,
@@ -315,14 +347,15 @@ impl fmt::Debug for Session {
 }
 
 pub(super) async fn tell(http: &Arc<Http>, conversation: &Conversation, body: &[u8]) -> Result<()> {
-    let exchange = http
-        .exchange(Verb::Post, body, conversation.lines())
-        .await?;
+    let lines = conversation.lines();
+    let sent = http.exchange(Verb::Post, body, lines, Repeat::Harmless);
+    let exchange = sent.await?;
     let status = exchange.head.status;
-    exchange.drain().await;
     if status.is_success() {
-        Ok(())
-    } else {
-        Err(http.status(status))
+        exchange.drain().await;
+        return Ok(());
     }
+    let after = retry_after(&exchange.head);
+    let body = exchange.explanation().await;
+    Err(http.status(status, &body, after))
 }

@@ -1,0 +1,249 @@
+//! Content codings of a body: `gzip` and `deflate`, undone a bounded piece at a time.
+
+use bytes::{Buf as _, Bytes, BytesMut};
+use flate2::{Decompress, FlushDecompress, Status};
+
+use super::{Broken, Coding};
+use crate::limits::MAX_GZIP_HEADER;
+
+/// The most that one step gives out, however well the input is compressed.
+const PIECE: usize = 32 << 10;
+
+/// Undoes a content coding.
+pub(crate) struct Decoder {
+    inflate: Decompress,
+    state: State,
+    input: BytesMut,
+    /// No more input comes.
+    complete: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    GzipHeader,
+    /// With or without the header of zlib: servers differ in what they call `deflate`.
+    Deflate,
+    Body,
+    End,
+}
+
+/// What the next step brought.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Decoded {
+    Data(Bytes),
+    /// More input is needed.
+    Hungry,
+    End,
+}
+
+impl Decoder {
+    /// A decoder for this coding; `None` for one that needs none, or has none here.
+    pub(crate) fn new(coding: Coding) -> Option<Self> {
+        let state = match coding {
+            Coding::Gzip => State::GzipHeader,
+            Coding::Deflate => State::Deflate,
+            Coding::Identity | Coding::Other => return None,
+        };
+        Some(Self {
+            inflate: Decompress::new(false),
+            state,
+            input: BytesMut::new(),
+            complete: false,
+        })
+    }
+
+    /// Takes the next part of the body; `None` is its end.
+    pub(crate) fn push(&mut self, part: Option<Bytes>) {
+        match part {
+            Some(part) => self.input.extend_from_slice(&part),
+            None => self.complete = true,
+        }
+    }
+
+    /// The next piece that the input so far gives.
+    ///
+    /// # Errors
+    /// Where the input is not of this coding, or ends early.
+    pub(crate) fn next(&mut self) -> Result<Decoded, Broken> {
+        let begun = match self.state {
+            State::GzipHeader => self.gzip_header()?,
+            State::Deflate => self.zlib_header(),
+            State::Body => true,
+            State::End => return Ok(Decoded::End),
+        };
+        if begun {
+            self.state = State::Body;
+            let mut out = Vec::with_capacity(PIECE);
+            let before = self.inflate.total_in();
+            let status = self
+                .inflate
+                .decompress_vec(&self.input, &mut out, FlushDecompress::None)
+                .map_err(|_| Broken::Invalid("its compressed body is malformed"))?;
+            let used = self.inflate.total_in() - before;
+            self.input.advance(
+                usize::try_from(used)
+                    .unwrap_or(usize::MAX)
+                    .min(self.input.len()),
+            );
+            if status == Status::StreamEnd {
+                // The checksum that may follow says nothing that the inner framing did not.
+                self.state = State::End;
+            }
+            if !out.is_empty() {
+                return Ok(Decoded::Data(out.into()));
+            }
+            if self.state == State::End {
+                return Ok(Decoded::End);
+            }
+        }
+        if self.complete {
+            return Err(Broken::Invalid("its compressed body ends early"));
+        }
+        Ok(Decoded::Hungry)
+    }
+
+    /// Passes the header of gzip over (RFC 1952); false where it is not complete.
+    fn gzip_header(&mut self) -> Result<bool, Broken> {
+        const FIXED: usize = 10;
+        let input = &self.input[..];
+        if input.len() < FIXED {
+            return Ok(false);
+        }
+        if input[..3] != [0x1f, 0x8b, 8] {
+            return Err(Broken::Invalid("its body is not gzip, as its head says"));
+        }
+        let (flags, mut at) = (input[3], FIXED);
+        if flags & 4 != 0 {
+            let Some(length) = input.get(at..at + 2) else {
+                return Ok(false);
+            };
+            at += 2 + usize::from(u16::from_le_bytes([length[0], length[1]]));
+        }
+        for text in [8, 16] {
+            if flags & text != 0 {
+                let rest = input.get(at..).unwrap_or_default();
+                match memchr::memchr(0, rest) {
+                    Some(end) => at += end + 1,
+                    None => at = input.len() + 1,
+                }
+            }
+        }
+        if flags & 2 != 0 {
+            at += 2;
+        }
+        if at > MAX_GZIP_HEADER {
+            return Err(Broken::Invalid("the header of its gzip body is too long"));
+        }
+        if at > input.len() {
+            return Ok(false);
+        }
+        self.input.advance(at);
+        Ok(true)
+    }
+
+    /// Passes the header of zlib over where there is one (RFC 1950); false where that cannot be told yet.
+    fn zlib_header(&mut self) -> bool {
+        let Some(&[method, flags]) = self.input.first_chunk::<2>() else {
+            return false;
+        };
+        if method & 0x0f == 8 && u16::from_be_bytes([method, flags]).is_multiple_of(31) {
+            self.input.advance(2);
+        }
+        true
+    }
+}
+
+impl std::fmt::Debug for Decoder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Decoder")
+            .field("state", &self.state)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use flate2::Compression;
+    use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
+
+    use super::*;
+
+    fn decoded(coding: Coding, input: &[u8], piece: usize) -> Result<Vec<u8>, Broken> {
+        let mut decoder = Decoder::new(coding).unwrap();
+        let (mut out, mut parts) = (Vec::new(), input.chunks(piece));
+        loop {
+            match decoder.next()? {
+                Decoded::Data(data) => {
+                    assert!(data.len() <= PIECE);
+                    out.extend_from_slice(&data);
+                }
+                Decoded::Hungry => decoder.push(parts.next().map(Bytes::copy_from_slice)),
+                Decoded::End => return Ok(out),
+            }
+        }
+    }
+
+    fn gzip(text: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(text).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn bodies_are_decoded_however_they_are_cut() {
+        let text: Vec<u8> = (0..200_000_u32)
+            .flat_map(|n| (n % 977).to_string().into_bytes())
+            .collect();
+        let mut zlib = ZlibEncoder::new(Vec::new(), Compression::default());
+        zlib.write_all(&text).unwrap();
+        let mut raw = DeflateEncoder::new(Vec::new(), Compression::default());
+        raw.write_all(&text).unwrap();
+        let mut named = gzip(&text);
+        named[3] = 4 | 8 | 16;
+        named.splice(10..10, *b"\x03\x00xyzname\0comment\0");
+        for (coding, input) in [
+            (Coding::Gzip, gzip(&text)),
+            (Coding::Gzip, named),
+            (Coding::Deflate, zlib.finish().unwrap()),
+            (Coding::Deflate, raw.finish().unwrap()),
+        ] {
+            for piece in [1, 100, 1 << 20] {
+                assert!(
+                    decoded(coding, &input, piece).unwrap() == text,
+                    "{coding:?} {piece}"
+                );
+            }
+            assert!(decoded(coding, &input[..input.len() / 2], 100).is_err());
+        }
+    }
+
+    #[test]
+    fn what_is_not_of_the_coding_is_refused() {
+        assert!(decoded(Coding::Gzip, b"{\"jsonrpc\":\"2.0\"}", 100).is_err());
+        assert!(decoded(Coding::Gzip, b"", 1).is_err());
+        let mut endless = gzip(b"x");
+        endless[3] = 8;
+        endless.splice(10..10, std::iter::repeat_n(b'n', 1 << 20));
+        assert!(decoded(Coding::Gzip, &endless, 100).is_err());
+        assert_eq!(
+            decoded(Coding::Gzip, &[gzip(b"a"), b"junk".to_vec()].concat(), 7).unwrap(),
+            b"a"
+        );
+    }
+
+    #[test]
+    fn a_flushed_part_is_given_out_at_once() {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(b"data: 1\n\n").unwrap();
+        encoder.flush().unwrap();
+        let mut decoder = Decoder::new(Coding::Gzip).unwrap();
+        decoder.push(Some(encoder.get_ref().clone().into()));
+        assert_eq!(
+            decoder.next().unwrap(),
+            Decoded::Data(Bytes::from_static(b"data: 1\n\n"))
+        );
+        assert_eq!(decoder.next().unwrap(), Decoded::Hungry);
+    }
+}

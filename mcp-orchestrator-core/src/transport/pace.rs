@@ -1,0 +1,98 @@
+//! How fast a server may be: a rate of messages, and the waits before a stream is opened again.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::limits::{RECONNECT_MAX, RECONNECT_MIN};
+
+/// A bucket of tokens: so many messages a second, and as many at once.
+#[derive(Debug)]
+pub(super) struct Rate {
+    limit: usize,
+    left: usize,
+    since: Instant,
+}
+
+impl Rate {
+    /// So many messages a second.
+    pub(super) fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            left: limit,
+            since: Instant::now(),
+        }
+    }
+
+    /// Whether one more may pass now.
+    pub(super) fn passes(&mut self) -> bool {
+        if self.left == 0 {
+            if self.since.elapsed() < Duration::from_secs(1) {
+                return false;
+            }
+            *self = Self::new(self.limit);
+        }
+        self.left -= 1;
+        true
+    }
+
+    /// Waits until one more may pass.
+    pub(super) async fn pass(&mut self) {
+        while !self.passes() {
+            tokio::time::sleep_until(self.since + Duration::from_secs(1)).await;
+        }
+    }
+}
+
+/// Waits before a stream is opened again, each longer than the last until the stream brings something.
+#[derive(Debug, Default)]
+pub(super) struct Backoff {
+    failures: u32,
+}
+
+impl Backoff {
+    /// The stream brought something.
+    pub(super) fn reset(&mut self) {
+        self.failures = 0;
+    }
+
+    /// The next wait; `wish` is what the server asked for, `longest` how long it can become.
+    pub(super) fn next(&mut self, wish: Duration, longest: Duration) -> Duration {
+        let first = wish.clamp(RECONNECT_MIN, RECONNECT_MAX);
+        let wait = first.saturating_mul(1 << self.failures.min(10));
+        self.failures = self.failures.saturating_add(1);
+        wait.min(longest.max(first))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_have_a_floor_grow_and_have_a_ceiling() {
+        let mut backoff = Backoff::default();
+        let mut wait = |wish| backoff.next(wish, RECONNECT_MAX);
+        assert_eq!(wait(Duration::ZERO), RECONNECT_MIN);
+        assert_eq!(wait(Duration::ZERO), RECONNECT_MIN * 2);
+        assert_eq!(wait(Duration::from_hours(9)), RECONNECT_MAX);
+        for _ in 0..100 {
+            wait(Duration::ZERO);
+        }
+        assert_eq!(wait(Duration::ZERO), RECONNECT_MAX);
+        backoff.reset();
+        assert_eq!(
+            backoff.next(Duration::from_secs(3), RECONNECT_MAX),
+            Duration::from_secs(3)
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flood_is_slowed_down() {
+        let (mut rate, begin) = (Rate::new(100), Instant::now());
+        for _ in 0..300 {
+            rate.pass().await;
+        }
+        assert_eq!(begin.elapsed(), Duration::from_secs(2));
+    }
+}

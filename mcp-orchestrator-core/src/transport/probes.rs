@@ -1,0 +1,159 @@
+//! The readers of what servers send, for fuzzing: each takes any bytes, in pieces of any size.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::http1::{Broken, Coding, Connection, Decoded, Decoder, Media};
+use super::lines::{Line, Lines};
+use super::sse::Parser;
+
+/// The most that is read of one decoded body.
+const BODY_MAX: usize = 1 << 20;
+
+/// A response: its status, whether it is a stream, and its body.
+pub(crate) type Response = (u16, bool, Vec<u8>);
+
+/// An event: its type, its id, its data.
+pub(crate) type Event = (String, Option<String>, Bytes);
+
+/// Gives bytes in pieces, then its end; takes whatever is written.
+struct Script<'a> {
+    left: &'a [u8],
+    piece: usize,
+}
+
+impl AsyncRead for Script<'_> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let size = self.piece.min(self.left.len()).min(buffer.remaining());
+        let (now, later) = self.left.split_at(size);
+        buffer.put_slice(now);
+        self.left = later;
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// The same with bytes of its own.
+struct Peer {
+    bytes: Vec<u8>,
+    at: usize,
+    piece: usize,
+}
+
+impl AsyncRead for Peer {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let mut script = Script {
+            left: &self.bytes[self.at..],
+            piece: self.piece,
+        };
+        let polled = Pin::new(&mut script).poll_read(context, buffer);
+        self.at += buffer.filled().len() - before;
+        polled
+    }
+}
+
+impl AsyncWrite for Peer {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Reads one HTTP/1 response; `None` where it is refused.
+pub(crate) fn response(input: &[u8], piece: usize) -> Option<Response> {
+    let peer = Peer {
+        bytes: input.to_vec(),
+        at: 0,
+        piece: piece.max(1),
+    };
+    let read = async {
+        let mut connection = Connection::new(Box::new(peer));
+        let head = connection.send(&[b"GET / HTTP/1.1\r\n"], b"").await?;
+        let (mut body, mut all) = (head.body.clone(), Vec::new());
+        let mut decoder = Decoder::new(head.coding);
+        if head.coding == Coding::Other {
+            return Ok::<_, Broken>((head.status.as_u16(), false, Vec::new()));
+        }
+        loop {
+            let part = connection.part(&mut body).await?;
+            let last = part.is_none();
+            match &mut decoder {
+                None => all.extend_from_slice(&part.unwrap_or_default()),
+                Some(decoder) => {
+                    decoder.push(part);
+                    while let Decoded::Data(data) = decoder.next()? {
+                        all.extend_from_slice(&data);
+                        if all.len() > BODY_MAX {
+                            return Err(Broken::Cut);
+                        }
+                    }
+                }
+            }
+            if last {
+                break;
+            }
+        }
+        Ok((head.status.as_u16(), head.media == Media::Events, all))
+    };
+    read.now_or_never().expect("the peer never waits").ok()
+}
+
+/// Reads events: their types, ids and data; `None` for one over the limit.
+pub(crate) fn events(input: &[u8], piece: usize, limit: usize) -> Vec<Option<Event>> {
+    let mut parser = Parser::new(limit);
+    let mut seen = Vec::new();
+    for part in input.chunks(piece.max(1)) {
+        parser.push(Bytes::copy_from_slice(part));
+        loop {
+            match parser.next() {
+                Ok(Some(event)) => seen.push(Some((event.name, event.id, event.data))),
+                Ok(None) => break,
+                Err(_) => seen.push(None),
+            }
+        }
+    }
+    seen
+}
+
+/// Reads lines; `None` for one over the limit.
+pub(crate) fn lines(input: &[u8], piece: usize, limit: usize) -> Vec<Option<Bytes>> {
+    let script = Script {
+        left: input,
+        piece: piece.max(1),
+    };
+    let read = async {
+        let (mut lines, mut seen) = (Lines::new(script, limit), Vec::new());
+        while let Ok(Some(line)) = lines.next().await {
+            seen.push(match line {
+                Line::Whole(line) => Some(line),
+                Line::Over { .. } => None,
+            });
+        }
+        seen
+    };
+    read.now_or_never().expect("the script never waits")
+}

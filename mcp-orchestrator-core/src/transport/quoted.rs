@@ -1,0 +1,95 @@
+//! What a server wrote, as an error message quotes it: short, on one line, without the credential that it was sent.
+
+use http::HeaderMap;
+
+use crate::limits::MAX_QUOTED_TEXT;
+
+/// What stands in a secret's place.
+const MASK: &str = "[secret]";
+/// Shorter values stand in too many words.
+const MIN_SECRET: usize = 6;
+
+/// A server's text on one line, bounded, with control characters removed and the values of these headers masked. A page of
+/// HTML says nothing on one line, so nothing is quoted of it.
+pub(super) fn quoted(text: &[u8], headers: &HeaderMap, query: Option<&str>) -> String {
+    let text = String::from_utf8_lossy(text);
+    let trimmed = text.trim_start_matches('\u{feff}').trim_start();
+    if trimmed.starts_with('<') {
+        return String::new();
+    }
+    let mut line = one_line(trimmed);
+    for secret in secrets(headers, query) {
+        if line.contains(&secret) {
+            line = line.replace(&secret, MASK);
+        }
+    }
+    if line.len() > MAX_QUOTED_TEXT {
+        line.truncate(line.floor_char_boundary(MAX_QUOTED_TEXT));
+        line.push('…');
+    }
+    line
+}
+
+/// Runs of white space and of characters that steer a terminal become one space each.
+fn one_line(text: &str) -> String {
+    let mut line = String::new();
+    for part in text.split(|c: char| c.is_whitespace() || steers(c)) {
+        if !part.is_empty() {
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(part);
+        }
+    }
+    line
+}
+
+/// Control characters, and those that change the direction of text or cannot be seen.
+fn steers(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+/// The values of headers, with and without their scheme, and of the address's query, the longest first.
+fn secrets(headers: &HeaderMap, query: Option<&str>) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    for value in headers.values() {
+        let value = String::from_utf8_lossy(value.as_bytes());
+        found.extend(value.split_whitespace().map(str::to_owned));
+        found.push(value.into_owned());
+    }
+    for pair in query.unwrap_or_default().split('&') {
+        found.extend(pair.split_once('=').map(|(_, value)| value.to_owned()));
+    }
+    found.retain(|value| value.len() >= MIN_SECRET);
+    found.sort_by_key(|value| std::cmp::Reverse(value.len()));
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn a_quotation_is_short_clean_and_without_secrets() {
+        let mut headers = HeaderMap::new();
+        headers.insert(
+            "authorization",
+            HeaderValue::from_static("Bearer hunter2hunter2"),
+        );
+        let quote = |text: &str| quoted(text.as_bytes(), &headers, Some("k=querysecret&x"));
+        assert_eq!(
+            quote("\u{feff} Missing\r\n\theader \u{1b}[31mX\u{202e}y"),
+            "Missing header [31mX y"
+        );
+        assert_eq!(
+            quote("no: Bearer hunter2hunter2 / hunter2hunter2"),
+            "no: [secret] / [secret]"
+        );
+        assert_eq!(quote("at ?k=querysecret"), "at ?k=[secret]");
+        assert_eq!(quote("<!doctype html><p>x"), "");
+        assert!(quote(&"é".repeat(1000)).len() <= MAX_QUOTED_TEXT + 3);
+    }
+}

@@ -1,0 +1,94 @@
+//! Which of the two HTTP transports a server speaks, by the protocol's rule for backwards compatibility: an
+//! `initialize` is posted; where that is refused with 4xx, a GET shows whether there is a stream of HTTP+SSE.
+
+use std::time::Duration;
+
+use super::Http;
+use super::exchange::Exchange;
+use super::heads::{Lines, Verb};
+use super::pool::Repeat;
+use super::session::SESSION_ID;
+use crate::error::Result;
+use crate::jsonrpc::{Message, request};
+use crate::protocol::method;
+use crate::transport::handshake::{self, Profile};
+use crate::transport::sse::Parser;
+
+/// How long the stream's first event is waited for.
+const FIRST_EVENT_TIMEOUT: Duration = Duration::from_secs(5);
+
+impl Http {
+    /// Whether the server speaks HTTP+SSE and not streamable HTTP.
+    ///
+    /// # Errors
+    /// Where it cannot be reached.
+    pub(crate) async fn offers_only_sse(&self) -> Result<bool> {
+        let id = self.ids.take();
+        let params = handshake::initialize_params(&Profile::plain());
+        let body = request(
+            &String::from_utf8_lossy(&id),
+            method::INITIALIZE,
+            Some(&params),
+        );
+        let none = Lines::default();
+        let posted = self
+            .exchange(Verb::Post, &body, &none, Repeat::Harmless)
+            .await?;
+        let status = posted.head.status;
+        // 401 and 403 say that the server would talk to somebody else, 429 that it would later.
+        if !status.is_client_error() || matches!(status.as_u16(), 401 | 403 | 429) {
+            self.end_probe(posted).await;
+            return Ok(false);
+        }
+        let is_json = posted.is_json();
+        let said = posted.explanation().await;
+        if is_json && Message::received_all(&said).is_ok() {
+            return Ok(false);
+        }
+        let opened = self
+            .exchange(Verb::Get, &[], &none, Repeat::Harmless)
+            .await?;
+        if !opened.head.status.is_success() || !opened.is_events() {
+            opened.drain().await;
+            return Ok(false);
+        }
+        Ok(begins_with_endpoint(opened, self.message_bytes).await)
+    }
+
+    /// Ends the session that the question opened.
+    async fn end_probe(&self, posted: Exchange) {
+        let session = posted.head.field(&SESSION_ID);
+        let is_json = posted.is_json();
+        if is_json {
+            posted.drain().await;
+        }
+        let Some(session) = session else { return };
+        let mut lines = Lines::default();
+        lines.push(&SESSION_ID, &session);
+        let deleted = self.exchange(Verb::Delete, &[], &lines, Repeat::Harmless);
+        if let Ok(exchange) = deleted.await {
+            exchange.drain().await;
+        }
+    }
+}
+
+async fn begins_with_endpoint(mut stream: Exchange, limit: usize) -> bool {
+    let mut parser = Parser::new(limit);
+    let first = async {
+        loop {
+            match parser.next() {
+                Ok(Some(event)) if event.name == "endpoint" => return true,
+                Ok(Some(event)) if !event.data.is_empty() => return false,
+                Ok(_) => {}
+                Err(_) => return false,
+            }
+            match stream.chunk().await {
+                Ok(Some(chunk)) => parser.push(chunk),
+                Ok(None) | Err(_) => return false,
+            }
+        }
+    };
+    tokio::time::timeout(FIRST_EVENT_TIMEOUT, first)
+        .await
+        .unwrap_or(false)
+}

@@ -1,0 +1,149 @@
+//! The stream of what belongs to no call: a session's GET.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Events, RETRY, may_pass};
+use crate::error::Result;
+use crate::jsonrpc::Kind;
+use crate::limits::{MAX_RETRY_AFTER, MAX_UNSOLICITED_RATE, RECONNECT_MAX};
+use crate::transport::pace::{Backoff, Rate};
+use crate::transport::streamable::Http;
+use crate::transport::streamable::exchange::Exchange;
+use crate::transport::streamable::heads::Verb;
+use crate::transport::streamable::pool::Repeat;
+use crate::transport::streamable::refusal::retry_after;
+use crate::transport::streamable::reply::ask;
+use crate::transport::streamable::session::Conversation;
+use crate::transport::{Inbox, Unsolicited};
+
+/// How long the head of the stream of what belongs to no call is waited for.
+pub(in crate::transport::streamable) const LISTEN_WAIT: Duration = Duration::from_secs(5);
+
+/// What a server answers that is asked for its stream.
+pub(in crate::transport::streamable) enum Opened {
+    Stream(Exchange),
+    /// It offers none.
+    Never,
+    /// Not now; for how long it asks to be left alone, and how long the waits may become.
+    NotNow(Duration, Duration),
+}
+
+impl Http {
+    /// Opens the stream of what belongs to no call.
+    pub(in crate::transport::streamable) async fn general_stream(
+        &self,
+        conversation: &Conversation,
+        last: Option<&str>,
+    ) -> Result<Opened> {
+        let resumed;
+        let lines = match last {
+            Some(last) => {
+                resumed = conversation.lines_after(last);
+                &resumed
+            }
+            None => conversation.lines(),
+        };
+        let exchange = self
+            .exchange(Verb::Get, &[], lines, Repeat::Harmless)
+            .await?;
+        let status = exchange.head.status;
+        if status.is_success() && exchange.is_events() {
+            return Ok(Opened::Stream(exchange));
+        }
+        let wish = retry_after(&exchange.head).unwrap_or(RETRY);
+        exchange.drain().await;
+        Ok(match status.as_u16() {
+            // 405: the server offers none; 404: the session is lost, which the next request finds.
+            _ if status.is_success() => Opened::Never,
+            404 | 405 | 501 => Opened::Never,
+            _ if may_pass(status) => Opened::NotNow(wish, RECONNECT_MAX.max(wish)),
+            _ => Opened::NotNow(wish, MAX_RETRY_AFTER),
+        })
+    }
+}
+
+/// Reads the stream, and opens it again when it ends, until the server offers none or the session is over.
+pub(in crate::transport::streamable) async fn general(
+    http: Arc<Http>,
+    conversation: Arc<Conversation>,
+    opened: Option<Exchange>,
+    inbox: Inbox,
+) {
+    let over = conversation.over.clone();
+    tokio::select! {
+        () = read(http, conversation, opened, inbox) => {}
+        () = over.cancelled() => {}
+    }
+}
+
+async fn read(
+    http: Arc<Http>,
+    conversation: Arc<Conversation>,
+    mut opened: Option<Exchange>,
+    inbox: Inbox,
+) {
+    let (mut last, mut rate, mut backoff) = (
+        None::<String>,
+        Rate::new(MAX_UNSOLICITED_RATE),
+        Backoff::default(),
+    );
+    loop {
+        let stream = match opened.take() {
+            Some(exchange) => Ok(Opened::Stream(exchange)),
+            None => http.general_stream(&conversation, last.as_deref()).await,
+        };
+        let wait = match stream {
+            Ok(Opened::Stream(exchange)) => {
+                let shared = Some(Arc::clone(&conversation));
+                let mut events = Events::outside(Arc::clone(&http), exchange, shared);
+                events.last_id.clone_from(&last);
+                if pass_on(&http, &conversation, &mut events, &inbox, &mut rate).await {
+                    backoff.reset();
+                }
+                last = events.last_id;
+                backoff.next(events.retry, RECONNECT_MAX)
+            }
+            Ok(Opened::Never) => return,
+            Ok(Opened::NotNow(wish, longest)) => backoff.next(wish, longest).max(wish),
+            Err(error) => {
+                tracing::debug!(server = %http.place.server, %error, "the server's stream cannot be opened");
+                backoff.next(RETRY, RECONNECT_MAX)
+            }
+        };
+        tokio::time::sleep(wait).await;
+    }
+}
+
+/// Passes on what comes until the stream ends. Answers whether it brought a message.
+async fn pass_on(
+    http: &Arc<Http>,
+    conversation: &Arc<Conversation>,
+    events: &mut Events,
+    inbox: &Inbox,
+    rate: &mut Rate,
+) -> bool {
+    let mut brought = false;
+    loop {
+        let message = match events.next().await {
+            Ok(message) => message,
+            Err(error) => {
+                tracing::debug!(server = %http.place.server, %error, "the server's stream ended");
+                return brought;
+            }
+        };
+        brought = true;
+        // A server that says more is not read until its messages of the last second are over.
+        rate.pass().await;
+        let unsolicited = match message.kind() {
+            Kind::Notification => Some(Unsolicited::Notification(message)),
+            Kind::Request => ask(http, Arc::clone(conversation), message).map(Unsolicited::Request),
+            Kind::Response | Kind::Error => None,
+        };
+        if let Some(unsolicited) = unsolicited
+            && inbox.send(unsolicited).await.is_err()
+        {
+            return brought;
+        }
+    }
+}

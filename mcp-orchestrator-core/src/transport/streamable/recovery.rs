@@ -1,0 +1,119 @@
+//! A session that its server does not know any more is opened again, and the request that found it out is sent again.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::Http;
+use super::guard::Guard;
+use super::heads::Verb;
+use super::pool::Repeat;
+use super::refusal::{Loss, Refusal};
+use super::reply::Answer;
+use super::session::{Conversation, Session};
+use crate::call::Reply;
+use crate::error::Result;
+
+/// A request that is ready to be sent.
+pub(super) struct Ready {
+    pub(super) body: Bytes,
+    /// Its id, as JSON.
+    pub(super) id: Bytes,
+    pub(super) repeat: Repeat,
+}
+
+impl Session {
+    /// Sends a request in the session.
+    pub(super) async fn post(&self, request: &Ready) -> Result<Reply> {
+        let conversation = self.conversation().await?;
+        match attempt(self.http(), &conversation, request).await? {
+            Answer::Reply(reply) => Ok(reply),
+            // Rare, and large.
+            Answer::Refused(refusal) => {
+                Box::pin(self.recover(conversation, *refusal, request)).await
+            }
+        }
+    }
+
+    async fn recover(
+        &self,
+        conversation: Arc<Conversation>,
+        refusal: Refusal,
+        request: &Ready,
+    ) -> Result<Reply> {
+        let server = &self.http().place.server;
+        match refusal.loss {
+            Loss::Certain if conversation.is_named() => {
+                tracing::info!(%server, "the server has lost the session; opening it again");
+                self.lost(&conversation);
+                let conversation = self.conversation().await?;
+                match attempt(self.http(), &conversation, request).await? {
+                    Answer::Reply(reply) => Ok(reply),
+                    Answer::Refused(refusal) => refusal.outcome(),
+                }
+            }
+            Loss::Suspected if conversation.is_named() && conversation.may_probe() => {
+                tracing::debug!(%server, "the server may have lost the session; trying a new one");
+                self.probe(conversation, refusal, request).await
+            }
+            _ => refusal.outcome(),
+        }
+    }
+
+    /// Sends the request in a new session, which takes the old one's place where it fares better.
+    async fn probe(
+        &self,
+        old: Arc<Conversation>,
+        refusal: Refusal,
+        request: &Ready,
+    ) -> Result<Reply> {
+        let Ok(new) = self.initialize().await else {
+            return refusal.outcome();
+        };
+        let new = Arc::new(new);
+        match attempt(self.http(), &new, request).await {
+            Ok(Answer::Reply(reply)) => {
+                tracing::info!(server = %self.http().place.server, "the server had lost the session; it is opened again");
+                self.replace(&old, new);
+                Ok(reply)
+            }
+            Ok(Answer::Refused(_)) | Err(_) => {
+                self.end(new);
+                refusal.outcome()
+            }
+        }
+    }
+}
+
+async fn attempt(
+    http: &Arc<Http>,
+    conversation: &Arc<Conversation>,
+    request: &Ready,
+) -> Result<Answer> {
+    let guard = Guard {
+        http: Arc::clone(http),
+        conversation: Arc::clone(conversation),
+        id: request.id.clone(),
+    };
+    let sent = http.exchange(
+        Verb::Post,
+        &request.body,
+        conversation.lines(),
+        request.repeat,
+    );
+    let answer = match sent.await {
+        Ok(exchange) => {
+            let mut exchange = Some(exchange);
+            http.answer(&mut exchange, &request.id, Some(conversation))
+                .await
+        }
+        Err(error) => Err(error),
+    };
+    match answer {
+        Ok(Answer::Reply(reply)) => Ok(Answer::Reply(guard.watch(reply))),
+        refused => {
+            guard.disarm();
+            refused
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Connections that end when they should not, or bring what nobody asked for.
+
+use std::sync::Arc;
+
+use mcp_orchestrator_tests::gateway::Gateway;
+use mcp_orchestrator_tests::wait::until;
+use tokio::sync::Notify;
+
+use crate::raw::{Act, Raw, Request, json_body, said, say, usual};
+
+#[tokio::test]
+async fn a_kept_connection_that_was_closed_meanwhile_is_not_used() {
+    let upstream = Raw::start(|request| {
+        let mut acts = usual(request).unwrap_or_else(|| json_body(&request.answer("fine")));
+        acts.push(Act::Close);
+        acts
+    })
+    .await;
+    let gateway = Gateway::new().server(upstream.spec("x")).run().await;
+    let (session, client) = (gateway.session().await, gateway.client("bob"));
+    for _ in 0..10 {
+        assert_eq!(said(&client.modern_tool("t", "{}").await), "fine");
+        assert_eq!(said(&session.tool("t", "{}").await), "fine");
+    }
+}
+
+#[tokio::test]
+async fn a_list_is_asked_for_again_where_a_kept_connection_fails() {
+    // The server reads the request on a kept connection and closes it without a word.
+    let upstream = Raw::start(|request| {
+        if request.turn > 1 && request.method().ends_with("/read") {
+            return vec![Act::Close];
+        }
+        if request.method() == "resources/read" {
+            let contents =
+                serde_json::json!({ "contents": [{ "uri": "test://a", "text": "fine" }] });
+            return json_body(
+                &serde_json::json!({ "jsonrpc": "2.0", "id": request.id(), "result": contents }),
+            );
+        }
+        usual(request).unwrap_or_else(|| json_body(&request.answer("fine")))
+    })
+    .await;
+    let gateway = Gateway::new().server(upstream.spec("x")).run().await;
+    let session = gateway.session().await;
+    for _ in 0..5 {
+        assert_eq!(said(&session.tool("t", "{}").await), "fine");
+        let read = session
+            .request("resources/read", r#"{"uri":"test://a"}"#)
+            .await;
+        assert_eq!(read["result"]["contents"][0]["text"], "fine", "{read}");
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_may_have_been_carried_out_is_not_made_again() {
+    let upstream = Raw::start(|request| {
+        usual(request).unwrap_or_else(|| match request.tool() {
+            "cut" => vec![Act::Close],
+            "half" => vec![
+                Act::Say(b"HTTP/1.1 200 OK\r\ncontent-le".to_vec()),
+                Act::Close,
+            ],
+            _ => json_body(&request.answer("fine")),
+        })
+    })
+    .await;
+    let gateway = Gateway::new().server(upstream.spec("x")).run().await;
+    let session = gateway.session().await;
+    for tool in ["cut", "half"] {
+        session.tool("t", "{}").await;
+        let before = upstream.calls();
+        let answer = session.tool(tool, "{}").await;
+        assert_eq!(answer["error"]["code"], 1003, "{answer}");
+        assert_eq!(upstream.calls(), before + 1, "{tool}");
+    }
+    assert_eq!(said(&session.tool("t", "{}").await), "fine");
+}
+
+#[tokio::test]
+async fn what_comes_unasked_on_a_kept_connection_is_no_answer() {
+    let word = Arc::new(Notify::new());
+    let more = Arc::clone(&word);
+    let upstream = Raw::start(move |request| {
+        usual(request).unwrap_or_else(|| {
+            let mut acts = json_body(&request.answer("fine"));
+            if request.tool() == "chatty" {
+                acts.push(Act::Until(Arc::clone(&more)));
+                acts.extend(json_body(&request.answer("unasked")));
+                acts.push(Act::Until(Arc::clone(&more)));
+            }
+            acts
+        })
+    })
+    .await;
+    let gateway = Gateway::new().server(upstream.spec("x")).run().await;
+    let session = gateway.session().await;
+    for _ in 0..5 {
+        assert_eq!(said(&session.tool("chatty", "{}").await), "fine");
+        word.notify_one();
+        let answer = session.tool("t", "{}").await;
+        assert_ne!(said(&answer), "unasked", "{answer}");
+        word.notify_one();
+    }
+}
+
+#[tokio::test]
+async fn a_server_says_for_how_long_it_keeps_connections() {
+    let upstream = Raw::start(|request| {
+        let acts = usual(request).unwrap_or_else(|| json_body(&request.answer("fine")));
+        let Some(Act::Say(bytes)) = acts.first() else {
+            return acts;
+        };
+        let text = String::from_utf8(bytes.clone()).unwrap();
+        vec![Act::Say(
+            text.replacen("\r\n", "\r\nKeep-Alive: timeout=1, max=5\r\n", 1)
+                .into(),
+        )]
+    })
+    .await;
+    let gateway = Gateway::new().server(upstream.spec("x")).run().await;
+    let session = gateway.session().await;
+    for _ in 0..3 {
+        assert_eq!(said(&session.tool("t", "{}").await), "fine");
+    }
+    let reused = upstream.count(|request| request.turn > 1);
+    assert_eq!(reused, 0, "one second is too short to rely on");
+}
+
+#[tokio::test]
+async fn a_connection_serves_again_after_every_kind_of_answer() {
+    let upstream = Raw::start(|request: &Request| {
+        usual(request).unwrap_or_else(|| match request.tool() {
+            "refused" => say(400, "content-type: text/plain", "no"),
+            "empty" => say(500, "", ""),
+            "json" => crate::raw::json_status(422, &crate::raw::error(request.id(), -1, "no")),
+            "html" => say(200, "content-type: text/html", "<p>"),
+            _ => json_body(&request.answer("fine")),
+        })
+    })
+    .await;
+    let gateway = Gateway::new().server(upstream.spec("x")).run().await;
+    let session = gateway.session().await;
+    session.tool("t", "{}").await;
+    until("the engine to be done", || {
+        upstream.count(|r| r.method() == "tools/list") > 0
+    })
+    .await;
+    let connections = || {
+        let seen = upstream.seen();
+        seen.iter()
+            .map(|request| request.connection)
+            .max()
+            .unwrap_or_default()
+    };
+    session.tool("t", "{}").await;
+    let before = connections();
+    for tool in ["refused", "empty", "json", "html", "t", "refused", "t"] {
+        session.tool(tool, "{}").await;
+    }
+    assert!(connections() <= before + 1, "{} {before}", connections());
+}

@@ -1,0 +1,87 @@
+//! Which HTTP transport a server speaks, where its spec does not say.
+
+use mcp_orchestrator_core::server::RemoteTransport;
+use mcp_orchestrator_core::server::{Launch, ServerSpec};
+use mcp_orchestrator_tests::gateway::Gateway;
+use mcp_orchestrator_tests::scripted::{Script, SseUpstream, Upstream};
+
+use crate::raw::{Raw, json_body, said, say, usual, usual_modern};
+
+fn detected(mut spec: ServerSpec) -> ServerSpec {
+    if let Launch::Remote(remote) = &mut spec.launch {
+        remote.transport = RemoteTransport::Detect;
+    }
+    spec
+}
+
+#[tokio::test]
+async fn a_server_of_either_transport_is_found_out() {
+    let sse = SseUpstream::start().await;
+    let http = Upstream::start(Script::default()).await;
+    let both = Upstream::start(Script {
+        modern: true,
+        ..Script::default()
+    })
+    .await;
+    let modern = Raw::start(|request| {
+        usual_modern(request).unwrap_or_else(|| json_body(&request.answer("fine")))
+    })
+    .await;
+    for (name, spec, tool) in [
+        ("sse", sse.spec("x"), "echo"),
+        ("http", http.spec("x"), "echo"),
+        ("both eras", both.spec("x"), "echo"),
+        ("modern", modern.spec("x"), "t"),
+    ] {
+        let gateway = Gateway::new().server(detected(spec)).run().await;
+        let answer = gateway.session().await.tool(tool, "{}").await;
+        assert!(answer["error"].is_null(), "{name} {answer}");
+        let answer = gateway.client("bob").modern_tool(tool, "{}").await;
+        assert!(answer["error"].is_null(), "{name} {answer}");
+    }
+    assert_eq!(
+        http.sessions(),
+        usize::try_from(http.opened()).unwrap() - http.deleted(),
+        "the question left none behind"
+    );
+}
+
+#[tokio::test]
+async fn a_refused_post_is_followed_by_a_get() {
+    for status in [400, 404, 405, 406, 415] {
+        let upstream = Raw::start(move |request| match &request.verb[..] {
+            "GET" => say(404, "", ""),
+            _ => say(status, "content-type: text/plain", "no"),
+        })
+        .await;
+        let gateway = Gateway::new()
+            .server(detected(upstream.spec("x")))
+            .run()
+            .await;
+        let answer = gateway.session().await.tool("t", "{}").await;
+        assert!(said(&answer).contains(&status.to_string()), "{answer}");
+        assert!(upstream.count(|request| request.verb == "GET") > 0);
+    }
+    for status in [401, 403, 429, 500] {
+        let upstream = Raw::start(move |_| say(status, "", "")).await;
+        let gateway = Gateway::new()
+            .server(detected(upstream.spec("x")))
+            .run()
+            .await;
+        let answer = gateway.session().await.tool("t", "{}").await;
+        assert!(said(&answer).contains(&status.to_string()), "{answer}");
+        assert_eq!(
+            upstream.count(|request| request.verb == "GET"),
+            0,
+            "{status}"
+        );
+    }
+    let upstream =
+        Raw::start(|request| usual(request).unwrap_or_else(|| json_body(&request.answer("fine"))))
+            .await;
+    let gateway = Gateway::new()
+        .server(detected(upstream.spec("x")))
+        .run()
+        .await;
+    assert_eq!(said(&gateway.session().await.tool("t", "{}").await), "fine");
+}

@@ -1,0 +1,20 @@
+//! Servers that break the rules, by malice or by bugs of deployed software: nobody gets another's answer, nothing hangs or
+//! spins, and what the common client libraries tolerate is tolerated.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking, and its tasks end with its runtime"
+)]
+
+mod bodies;
+mod connections;
+mod correlation;
+mod detection;
+mod floods;
+mod legacy_sse;
+mod pipes;
+mod raw;
+mod redirects;
+mod sessions;
+mod streams;

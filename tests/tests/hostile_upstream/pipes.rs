@@ -1,0 +1,197 @@
+//! Programs that write what they should not, or end in odd ways.
+
+use std::time::Duration;
+
+use mcp_orchestrator_core::server::ServerSpec;
+use mcp_orchestrator_tests::client::Session;
+use mcp_orchestrator_tests::gateway::Gateway;
+use mcp_orchestrator_tests::scripted::scripted;
+use mcp_orchestrator_tests::wait::within;
+use serde_json::{Value, json};
+
+use crate::raw::said;
+
+/// A program whose messages may have 64 KiB.
+fn small() -> ServerSpec {
+    let mut spec = scripted("x", &[]);
+    spec.limits.message_bytes = 64 << 10;
+    spec
+}
+
+async fn write(session: &Session, template: &str) -> Value {
+    let arguments = json!({ "text": template }).to_string();
+    within("the end of the call", session.tool("write", &arguments)).await
+}
+
+#[tokio::test]
+async fn ids_come_back_in_any_shape_and_lines_may_begin_with_a_mark() {
+    for args in [
+        &["--ids", "text"][..],
+        &["--ids", "point"],
+        &["--bom"],
+        &["--bom", "--ids", "text"],
+    ] {
+        let mut spec = scripted("x", args);
+        spec.limits.start_timeout = Duration::from_secs(15);
+        let gateway = Gateway::new().server(spec).run().await;
+        let session = gateway.session().await;
+        let answer = session
+            .begin("\"mine\"", "echo", "{\"n\":1}")
+            .await
+            .json()
+            .await;
+        assert_eq!(
+            (&answer["id"], &answer["result"]["echo"]["n"]),
+            (&json!("mine"), &json!(1)),
+            "{args:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn progress_may_name_its_token_as_text() {
+    let gateway = Gateway::new().server(scripted("x", &[])).run().await;
+    let session = gateway.session().await;
+    let progress = r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"@ID@","progress":5}}"#;
+    let answer = r#"{"jsonrpc":"2.0","id":@ID@,"result":{}}"#;
+    let arguments = json!({ "text": format!("{progress}\n{answer}") }).to_string();
+    let mut reply = session
+        .begin_with_token("1", "\"t\"", "write", &arguments)
+        .await;
+    let mut seen = false;
+    while let Some(event) = reply.event().await {
+        seen |= event.json()["params"]["progress"] == 5;
+    }
+    assert!(seen);
+}
+
+#[tokio::test]
+async fn what_client_libraries_tolerate_is_an_answer() {
+    let gateway = Gateway::new().server(scripted("x", &[])).run().await;
+    let session = gateway.session().await;
+    for template in [
+        r#"{"jsonrpc":"2.0","id":@ID@,"result":{"content":[{"type":"text","text":"fine @FF@"}]}}"#,
+        r#"[{"jsonrpc":"2.0","id":99999,"result":{}},{"jsonrpc":"2.0","id":@ID@,"result":{"content":[{"type":"text","text":"fine"}]}}]"#,
+        r#"{"jsonrpc":"2.0","id":@ID@,"result":{"content":[{"type":"text","text":"fine"}]},"error":null}"#,
+        "\u{feff}\t{\"jsonrpc\":\"2.0\",\"id\":\"@ID@\",\"result\":{\"content\":[{\"type\":\"text\",\"text\":\"fine\"}]}}\r",
+        "log line\n{\"jsonrpc\":\"2.0\",\"id\":@ID@,\"result\":{\"content\":[{\"type\":\"text\",\"text\":\"fine\"}]}}",
+    ] {
+        let answer = write(&session, template).await;
+        assert!(said(&answer).starts_with("fine"), "{template} {answer}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_over_the_limit_ends_its_own_call_alone() {
+    let gateway = Gateway::new().server(small()).run().await;
+    let session = gateway.session().await;
+    let other = gateway.client("bob").session().await;
+    let waiting = tokio::spawn(async move { other.tool("gate", r#"{"name":"g"}"#).await });
+    within("the call in flight", async {
+        while session.tool("stats", "{}").await["result"]["calls"].as_u64() < Some(2) {}
+    })
+    .await;
+    for template in [
+        r#"{"jsonrpc":"2.0","id":@ID@,"result":{"text":"@LONG@"}}"#,
+        r#"{"result":{"id":1,"text":"@LONG@","nested":[{"id":2},{"id":3}]},"jsonrpc":"2.0","id":@ID@}"#,
+        r#"{"jsonrpc":"2.0","id":"@ID@","error":{"code":1,"message":"@LONG@"}}"#,
+    ] {
+        let answer = write(&session, template).await;
+        assert!(said(&answer).contains("the limit is 65536"), "{answer}");
+    }
+    session.tool("open", r#"{"name":"g"}"#).await;
+    assert_eq!(said(&waiting.await.unwrap()), "g");
+}
+
+#[tokio::test]
+async fn a_long_line_of_nobody_ends_no_call() {
+    let ids: Vec<String> = (1..40).map(|id| format!("{{\"id\":{id}}}")).collect();
+    let nested = ids.join(",");
+    for template in [
+        format!(
+            r#"{{"jsonrpc":"2.0","method":"notifications/message","params":{{"level":"info","data":[{nested},"@LONG@"]}}}}"#
+        ),
+        format!(r#"{{"result":[{nested},"@LONG@"],"jsonrpc":"2.0","id":999999}}"#),
+        format!(r#"log: [{nested}] @LONG@"#),
+        format!(r#"{{"id":5,"id":6,"result":[{nested},"@LONG@"]}}"#),
+        format!(r#"{{"id":5,"result":[{nested},"@LONG@"]"#),
+    ] {
+        let gateway = Gateway::new().server(small()).run().await;
+        let session = gateway.session().await;
+        let other = gateway.client("bob").session().await;
+        let waiting = tokio::spawn(async move { other.tool("gate", r#"{"name":"g"}"#).await });
+        within("the call in flight", async {
+            while session.tool("stats", "{}").await["result"]["calls"].as_u64() < Some(2) {}
+        })
+        .await;
+        let line = format!("{template}\n{{\"jsonrpc\":\"2.0\",\"id\":@ID@,\"result\":{{}}}}");
+        let answer = write(&session, &line).await;
+        assert!(answer["error"].is_null(), "{answer}");
+        session.tool("open", r#"{"name":"g"}"#).await;
+        assert_eq!(said(&waiting.await.unwrap()), "g", "{}", &template[..60]);
+    }
+}
+
+#[tokio::test]
+async fn a_broken_answer_ends_its_own_call_alone() {
+    let gateway = Gateway::new().server(small()).run().await;
+    let session = gateway.session().await;
+    for template in [
+        r#"{"jsonrpc":"2.0","id":@ID@}"#,
+        r#"{"jsonrpc":"2.0","id":@ID@,"result":{},"error":{"code":1,"message":""}}"#,
+        r#"{"id":@ID@,"result":{}}"#,
+        r#"{"jsonrpc":"1.0","id":@ID@,"result":{}}"#,
+        r#"{"jsonrpc":"2.0","id":@ID@,"result":{"n":NaN}}"#,
+    ] {
+        let answer = write(&session, template).await;
+        assert_eq!(answer["error"]["code"], 1005, "{template} {answer}");
+    }
+    // Whose that was cannot be said: it ends by its timeout.
+    let mut spec = small();
+    spec.limits.call_timeout = Duration::from_secs(1);
+    let gateway = Gateway::new().server(spec).run().await;
+    let session = gateway.session().await;
+    let answer = write(&session, r#"{"jsonrpc":"2.0","id":@ID@,"result":{"#).await;
+    assert_eq!(answer["error"]["code"], 1004, "{answer}");
+}
+
+#[tokio::test]
+async fn a_call_ends_with_its_program_though_a_process_holds_its_output() {
+    let gateway = Gateway::new().server(scripted("x", &[])).run().await;
+    let session = gateway.session().await;
+    let other = gateway.client("bob").session().await;
+    let waiting = tokio::spawn(async move { other.tool("hang", "{}").await });
+    within("the call in flight", async {
+        while session.tool("stats", "{}").await["result"]["calls"].as_u64() < Some(2) {}
+    })
+    .await;
+    let answer = within(
+        "the end of the call",
+        session.tool("detach", r#"{"code":3}"#),
+    )
+    .await;
+    assert!(said(&answer).contains("exit status 3"), "{answer}");
+    let answer = within("the end of the other", waiting).await.unwrap();
+    assert!(said(&answer).contains("exit status 3"), "{answer}");
+    assert!(session.tool("echo", "{}").await["error"].is_null());
+}
+
+#[tokio::test]
+async fn questions_without_end_are_refused_and_calls_go_on() {
+    let gateway = Gateway::new()
+        .server(scripted("x", &[]))
+        .single_principal()
+        .run()
+        .await;
+    let session = gateway
+        .client("ann")
+        .session_with(r#"{"elicitation":{}}"#)
+        .await;
+    let questions: Vec<String> = (0..500)
+        .map(|n| format!(r#"{{"jsonrpc":"2.0","id":"q{n}","method":"elicitation/create","params":{{"message":"?","requestedSchema":{{"type":"object","properties":{{}}}}}}}}"#))
+        .collect();
+    let arguments = json!({ "text": questions.join("\n") }).to_string();
+    let _call = session.begin("1", "write", &arguments).await;
+    let answer = within("another call", session.tool("echo", "{}")).await;
+    assert!(answer["error"].is_null(), "{answer}");
+}

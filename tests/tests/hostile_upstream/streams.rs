@@ -1,0 +1,246 @@
+//! Streams that bring junk, break off, and are opened again.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use mcp_orchestrator_tests::gateway::Gateway;
+use mcp_orchestrator_tests::wait::{until, within};
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+
+use crate::raw::{Act, Raw, Request, event, events, json_body, said, say, usual_in};
+
+const SESSION: &str = "mcp-session-id: s";
+
+fn usual(request: &Request) -> Option<Vec<Act>> {
+    usual_in(request, SESSION)
+}
+
+fn text(text: &str) -> Act {
+    Act::Say(text.as_bytes().to_vec())
+}
+
+async fn ask(call: impl Fn(&Request) -> Vec<Act> + Send + Sync + 'static) -> [Value; 2] {
+    let upstream = Raw::start(move |request| usual(request).unwrap_or_else(|| call(request))).await;
+    let gateway = Gateway::new().server(upstream.spec("x")).run().await;
+    let legacy = gateway.session().await.tool("t", "{}").await;
+    [legacy, gateway.client("bob").modern_tool("t", "{}").await]
+}
+
+#[tokio::test]
+async fn junk_events_are_passed_over() {
+    for junk in [
+        "data: not json\n\n",
+        "data: {}\n\n",
+        "data: {\"jsonrpc\":\"2.0\"}\n\n",
+        "data: [1,2]\n\n",
+        "data:\n\n",
+        "event: ping\ndata: {}\n\n",
+        "event: message\ndata: \u{fffd}\n\n",
+        ": comment\n\n\n\n",
+        "nonsense\n\n",
+        "id: 7\nretry: soon\n\n",
+        "retry: 99999999999999999999999\ndata: [DONE]\n\n",
+        "\r\n\r\n",
+    ] {
+        let answers = ask(move |request| {
+            vec![
+                events(),
+                text(junk),
+                event(&request.answer("fine")),
+                Act::Close,
+            ]
+        });
+        for answer in answers.await {
+            assert_eq!(said(&answer), "fine", "{junk:?} {answer}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_ends_without_an_answer_fails_its_call() {
+    for acts in [
+        vec![events(), Act::Close],
+        vec![events(), text("data: not json\n\n"), Act::Close],
+        vec![
+            events(),
+            text("data: {\"jsonrpc\":\"2.0\",\"id\":"),
+            Act::Close,
+        ],
+    ] {
+        for answer in within("the end", ask(move |_| acts.clone())).await {
+            assert!(
+                said(&answer).contains("ended before the response"),
+                "{answer}"
+            );
+        }
+    }
+}
+
+/// A server whose calls are answered on a stream that breaks, and is resumed after `refusals` refused attempts.
+async fn resumed(status: u16, refusals: usize) -> (Value, usize) {
+    let left = AtomicUsize::new(refusals);
+    let id = std::sync::Mutex::new(Value::Null);
+    let upstream = Raw::start(move |request| {
+        if request.verb == "GET" && request.header("last-event-id") == Some("e1") {
+            let refuse = left.fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| {
+                left.checked_sub(1)
+            });
+            if refuse.is_ok() {
+                return if status == 0 {
+                    vec![Act::Close]
+                } else {
+                    say(status, "", "")
+                };
+            }
+            let own = id.lock().unwrap().clone();
+            let other = crate::raw::answer(&json!("other"), "of another stream");
+            return vec![
+                events(),
+                event(&other),
+                event(&crate::raw::answer(&own, "fine")),
+                Act::Close,
+            ];
+        }
+        usual(request).unwrap_or_else(|| {
+            *id.lock().unwrap() = request.id().clone();
+            vec![events(), text("id: e1\nretry: 0\ndata:\n\n"), Act::Close]
+        })
+    })
+    .await;
+    let gateway = Gateway::new().server(upstream.spec("x")).run().await;
+    let session = gateway.session().await;
+    let mut reply = session.begin("1", "t", "{}").await;
+    reply.arrived().await;
+    let answer = reply.json().await;
+    (
+        answer,
+        upstream.count(|r| r.header("last-event-id").is_some()),
+    )
+}
+
+#[tokio::test]
+async fn a_stream_is_resumed_though_the_first_attempts_are_refused() {
+    for (status, refusals) in [(0, 0), (0, 2), (503, 2), (502, 1), (429, 1)] {
+        let (answer, attempts) = resumed(status, refusals).await;
+        assert_eq!(said(&answer), "fine", "{status} {answer}");
+        assert!(attempts <= refusals + 1, "{status}: {attempts}");
+    }
+    for status in [404, 405, 400] {
+        let (answer, attempts) = resumed(status, 1).await;
+        assert!(
+            said(&answer).contains("cannot be resumed"),
+            "{status} {answer}"
+        );
+        assert_eq!(attempts, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_is_resumed_for_nothing_is_given_up() {
+    let upstream = Raw::start(|request| {
+        if request.verb == "GET" && request.header("last-event-id").is_some() {
+            return vec![events(), Act::Close];
+        }
+        usual(request)
+            .unwrap_or_else(|| vec![events(), text("id: e1\nretry: 0\ndata:\n\n"), Act::Close])
+    })
+    .await;
+    let gateway = Gateway::new().server(upstream.spec("x")).run().await;
+    let session = gateway.session().await;
+    let mut reply = session.begin("1", "t", "{}").await;
+    reply.arrived().await;
+    let answer = reply.json().await;
+    assert!(said(&answer).contains("again and again"), "{answer}");
+    let resumes = upstream.count(|r| r.header("last-event-id") == Some("e1"));
+    assert!(resumes <= 5, "{resumes}");
+}
+
+#[tokio::test]
+async fn a_servers_own_stream_is_opened_again_after_a_refusal() {
+    for status in [400, 408, 429, 500, 502, 503] {
+        let (opened, cut) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
+        let tools = Arc::new(AtomicUsize::new(1));
+        let (count, cutting, listed) = (Arc::clone(&opened), Arc::clone(&cut), Arc::clone(&tools));
+        let upstream = Raw::start(move |request| {
+            if request.verb == "GET" {
+                return match count.fetch_add(1, Ordering::AcqRel) {
+                    0 => vec![events(), text(": hello\n\n"), Act::Until(Arc::clone(&cutting)), Act::Close],
+                    1 => say(status, "", "not now"),
+                    _ => {
+                        listed.store(2, Ordering::Release);
+                        let changed = json!({ "jsonrpc": "2.0", "method": "notifications/tools/list_changed" });
+                        vec![events(), event(&changed), Act::Hang]
+                    }
+                };
+            }
+            if request.method() == "tools/list" {
+                let tools: Vec<Value> = (0..listed.load(Ordering::Acquire))
+                    .map(|n| json!({ "name": format!("t{n}"), "inputSchema": { "type": "object" } }))
+                    .collect();
+                return json_body(&json!({ "jsonrpc": "2.0", "id": request.id(), "result": { "tools": tools } }));
+            }
+            usual(request).unwrap_or_else(|| json_body(&request.answer("fine")))
+        })
+        .await;
+        let gateway = Gateway::new().server(upstream.spec("x")).run().await;
+        let session = gateway.session().await;
+        assert_eq!(session.tools().await, ["t0"]);
+        until("the stream", || opened.load(Ordering::Acquire) >= 1).await;
+        cut.notify_one();
+        within("the change", async {
+            while session.tools().await.len() < 2 {
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_is_not_offered_is_not_asked_for_again() {
+    for status in [404, 405] {
+        let upstream = Raw::start(move |request| {
+            if request.verb == "GET" {
+                return say(status, "", "");
+            }
+            usual(request).unwrap_or_else(|| json_body(&request.answer("fine")))
+        })
+        .await;
+        let gateway = Gateway::new().server(upstream.spec("x")).run().await;
+        let session = gateway.session().await;
+        session.tools().await;
+        until("the question", || upstream.count(|r| r.verb == "GET") == 1).await;
+        for _ in 0..3 {
+            session.tool("t", "{}").await;
+        }
+        assert_eq!(upstream.count(|r| r.verb == "GET"), 1, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn questions_beyond_measure_are_refused() {
+    let upstream = Raw::start(|request| {
+        usual(request).unwrap_or_else(|| {
+            let question = |n: u32| {
+                event(&json!({ "jsonrpc": "2.0", "id": format!("q{n}"), "method": "roots/list" }))
+            };
+            let mut acts = vec![events()];
+            acts.extend((0..500).map(question));
+            acts.push(Act::Hang);
+            acts
+        })
+    })
+    .await;
+    let gateway = Gateway::new().server(upstream.spec("x")).run().await;
+    let session = gateway.client("ann").session_with(r#"{"roots":{}}"#).await;
+    let _call = session.begin("1", "t", "{}").await;
+    until("the refusals", || {
+        upstream.count(|r| {
+            r.body["error"]["message"]
+                .as_str()
+                .is_some_and(|m| m.contains("too many"))
+        }) >= 400
+    })
+    .await;
+}
