@@ -12,7 +12,7 @@ mod splice;
 mod write;
 
 pub use self::message::{Kind, Message, ParseError};
-pub use self::params::{ListHead, Members, ParamsHead, ResultHead, text};
+pub use self::params::{Members, ParamsHead, ResultHead, text};
 pub use self::splice::Splice;
 pub use self::write::{error_response, notification, quote, raw, request, response};
 
