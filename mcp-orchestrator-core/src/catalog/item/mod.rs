@@ -158,9 +158,9 @@ fn legacy(members: &Members<'_>, raw: &str) -> Result<Option<(Bytes, Span)>, Ref
     let Some(output) = members.get("outputSchema") else {
         return Ok(None);
     };
-    match schema::object_schema(output, &mut Vec::new()) {
-        Ok(Keep::AsIs) => return Ok(None),
-        Ok(_) | Err(_) => {}
+    let checked = schema::object_schema(output, &mut Vec::new());
+    if matches!(checked, Ok(Keep::AsIs)) {
+        return Ok(None);
     }
     let without = object::mend(raw, &mut Vec::new(), |key, _, _| {
         Ok(if key == "outputSchema" {

@@ -72,8 +72,8 @@ mod tests {
         assert!(fetches_within(3600, |_| Came::Same) <= 75);
         assert!(fetches_within(3600, |_| Came::Failed) <= 400);
         assert!(fetches_within(3600, |_| Came::Changed) <= 800);
-        let alternating = |n| {
-            if n % 2 == 0 {
+        let alternating = |n: usize| {
+            if n.is_multiple_of(2) {
                 Came::Changed
             } else {
                 Came::Same

@@ -52,8 +52,8 @@ fn reference(template: &str, uri: &str) -> bool {
     reached[0] = true;
     for piece in pieces {
         let mut next = vec![false; uri.len() + 1];
-        for start in 0..=uri.len() {
-            if !reached[start] {
+        for (start, is_reached) in reached.iter().enumerate() {
+            if !is_reached {
                 continue;
             }
             match piece {
