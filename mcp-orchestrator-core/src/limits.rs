@@ -163,9 +163,83 @@ limits! {
 
     // Child processes.
 
+    /// Child processes that one backend starts at the same time.
+    MAX_STARTS: Count = 16;
+    /// Time for one connection to a child on this machine.
+    LOOPBACK_CONNECT_TIMEOUT: Time = Duration::from_secs(1);
+    /// Output of a child, per stream and [`NOISE_INTERVAL`], that is read without a pause.
+    MAX_NOISE: Bytes = 1 << 20;
+    /// Lines of a child, per stream and [`NOISE_INTERVAL`], that are read without a pause.
+    MAX_NOISE_LINES: Count = 10_000;
+    /// The interval of [`MAX_NOISE`] and [`MAX_NOISE_LINES`].
+    NOISE_INTERVAL: Time = Duration::from_millis(100);
+    /// Bytes of encoded forms of one instance's secrets that are looked for in its output.
+    MAX_MASK_LEN: Bytes = 1 << 20;
+
     // OAuth and tokens.
+    /// Words of a list in a document of an issuer.
+    MAX_OAUTH_LIST: Count = 256;
+    /// A text in a document of an issuer, as an address or a client's id.
+    MAX_OAUTH_TEXT_LEN: Bytes = 8 * 1024;
+    /// A scope that a server or an issuer names.
+    MAX_SCOPE_LEN: Bytes = 256;
+    /// Scopes of servers and issuers in one authorization request.
+    MAX_FOUND_SCOPES: Count = 64;
+    /// An access token or a refresh token.
+    MAX_TOKEN_LEN: Bytes = 64 * 1024;
+    /// The longest wait before the next request that an issuer can ask for.
+    MAX_ISSUER_RETRY_AFTER: Time = Duration::from_mins(5);
+    /// The longest pause between two renewals of a token that fail.
+    MAX_RENEWAL_BACKOFF: Time = Duration::from_mins(1);
+    /// Authorization servers of a server that are asked for their metadata.
+    MAX_AUTHORIZATION_SERVERS: Count = 4;
+    /// How long a sign-in has; what was begun before is forgotten.
+    SIGN_IN_LIFE: Time = Duration::from_mins(10);
+    /// Sign-ins of one caller that have begun and not ended.
+    MAX_SIGN_INS_PER_CALLER: Count = 20;
+    /// Sign-ins of all callers together.
+    MAX_SIGN_INS: Count = 1000;
+    /// Clients registered at one issuer for one caller within `SIGN_IN_LIFE`.
+    MAX_REGISTRATIONS_PER_CALLER: Count = 10;
+    /// Clients registered at all issuers within `SIGN_IN_LIFE`.
+    MAX_REGISTRATIONS: Count = 200;
+    /// How long what a server and its issuer say of themselves is used for further sign-ins.
+    DISCOVERY_TTL: Time = Duration::from_secs(30);
+    /// How long a discovery that failed is told to others who begin a sign-in.
+    FAILED_DISCOVERY_TTL: Time = Duration::from_secs(1);
+    /// Servers whose discovery is kept.
+    MAX_DISCOVERIES: Count = 1000;
+    /// How long the metadata of an issuer at whose pages people sign in is kept.
+    ISSUER_METADATA_TTL: Time = Duration::from_mins(5);
+    /// How soon an issuer whose metadata was not found is asked again.
+    ISSUER_RETRY_INTERVAL: Time = Duration::from_secs(5);
+    /// Renewed tokens that are kept in memory while the store takes none.
+    MAX_UNSTORED_TOKENS: Count = 10_000;
+    /// How long a server without `oauth` in its entry is taken to want a token after it has refused a call without one.
+    OAUTH_DEMAND_TTL: Time = Duration::from_mins(10);
+
+    // Configuration files.
+
+    /// Size of a configuration file, or of a file that it names.
+    MAX_CONFIG_FILE_LEN: Bytes = 8 * 1024 * 1024;
+    /// Values and keys in a configuration file; an alias counts as often as it is used.
+    MAX_CONFIG_NODES: Count = 200_000;
+    /// Depth of nesting in a configuration file.
+    MAX_CONFIG_DEPTH: Count = 64;
 
     // Kubernetes.
+    /// Removals and stops of instances at once.
+    REMOVALS_AT_ONCE: Count = 16;
+    /// The longest pause before a removal of an instance that failed is tried again.
+    MAX_REMOVAL_RETRY_INTERVAL: Time = Duration::from_mins(1);
+    /// Objects of one page of a list.
+    KUBERNETES_PAGE_LEN: Count = 500;
+    /// Objects without their Deployment that are looked at again.
+    MAX_LEFT_BEHIND: Count = 10_000;
+    /// Kubernetes Events that wait to be written.
+    MAX_WAITING_EVENTS: Count = 256;
+    /// Kubernetes Events that are remembered, so that a warning is not repeated.
+    MAX_REMEMBERED_EVENTS: Count = 1024;
 }
 
 #[cfg(test)]

@@ -72,6 +72,8 @@ mod serve;
 pub mod telemetry;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(feature = "program")]
+mod waiting;
 
 pub use self::endpoint::{Endpoint, router};
 pub use self::forwarded::Forwarded;

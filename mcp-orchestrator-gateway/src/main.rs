@@ -33,13 +33,20 @@ enum Other {
     HelloServer,
 }
 
+fn main() -> ExitCode {
+    match mcp_orchestrator_gateway::program::keeper() {
+        Some(code) => code,
+        None => serve(),
+    }
+}
+
 #[tokio::main]
 #[expect(clippy::print_stdout, reason = "the address is this program's output")]
 #[expect(
     clippy::print_stderr,
     reason = "a failure is told where people look for it"
 )]
-async fn main() -> ExitCode {
+async fn serve() -> ExitCode {
     let cli = Cli::parse();
     if let Some(Other::HelloServer) = cli.other {
         return match hello::serve_standard_streams() {

@@ -72,6 +72,7 @@ fn options(issuer: &IssuerSettings, url: Option<&PublicUrl>) -> Result<JwtOption
     options.jwks_url.clone_from(&issuer.jwks_url);
     options.user_claim.clone_from(&issuer.user_claim);
     options.teams_claim.clone_from(&issuer.teams_claim);
+    options.teams.clone_from(&issuer.teams);
     options.prefix.clone_from(&issuer.prefix);
     options.scopes.clone_from(&issuer.scopes);
     Ok(options)

@@ -73,8 +73,11 @@ pub struct IssuerEntry {
 pub struct ClaimsEntry {
     /// The user; absent: `sub`.
     pub user: Option<Typed>,
-    /// The user's teams: a list of names, or one name; absent: tokens name no teams.
+    /// The user's teams: a list of names, or one name; absent: tokens name no teams. With several issuers a team's name
+    /// stands after the issuer's `prefix`, as a user's does.
     pub teams: Option<Typed>,
+    /// Teams that this issuer may name as they are; absent: with one issuer all, with several none.
+    pub team_names: Option<Vec<Typed>>,
 }
 
 /// How a token may be signed.

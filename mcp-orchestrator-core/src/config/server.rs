@@ -36,7 +36,7 @@ pub(super) fn server(
     };
     let launch = launch(scope, entry, backend, places);
     let env = env(scope, entry);
-    let inherit_env = inherit_env(scope, entry);
+    let inherit_env = inherit_env(scope, entry.inherit_env.as_deref());
     let (mut slots, sources) = credentials::slots(scope, &id, entry);
     let oauth = oauth::oauth(scope, entry, &mut slots);
     let install = entry.install.as_ref().map_or_else(
@@ -78,7 +78,17 @@ pub(super) fn server(
         egress,
         ..ServerSpec::new(id, launch)
     };
+    let is_silent = remote && entry.oauth.is_none() && spec.slots.is_empty();
+    if is_silent && cfg!(feature = "oauth") && !sends_authorization(entry) {
+        return Some((spec.with_oauth_if_refused(), sources));
+    }
     Some((spec, sources))
+}
+
+/// Whether an entry says itself how its calls are authorized.
+fn sends_authorization(entry: &ServerEntry) -> bool {
+    let mut headers = entry.headers.iter().flatten();
+    headers.any(|(name, _)| name.eq_ignore_ascii_case("authorization"))
 }
 
 /// What a caller without a credential is shown.
@@ -260,9 +270,11 @@ fn secret_value(
     Some(text)
 }
 
-fn inherit_env(scope: &mut Scope<'_>, entry: &ServerEntry) -> Vec<String> {
-    let names: BTreeSet<&String> = entry.inherit_env.iter().flatten().collect();
-    for (index, name) in entry.inherit_env.iter().flatten().enumerate() {
+/// The names under `inherit_env`, checked, each once.
+pub(super) fn inherit_env(scope: &mut Scope<'_>, typed: Option<&[String]>) -> Vec<String> {
+    let typed = typed.unwrap_or_default();
+    let names: BTreeSet<&String> = typed.iter().collect();
+    for (index, name) in typed.iter().enumerate() {
         let path = scope.path.key("inherit_env").index(index);
         scope.check(&path, check::env_name(name));
     }

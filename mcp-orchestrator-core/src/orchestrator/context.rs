@@ -103,7 +103,9 @@ impl Context {
     pub(super) fn goes_to(&self, spec: &Spec, credential: Option<&Credential>) {
         if let Some(trail) = &self.trail {
             let slots = !spec.server.slots.is_empty();
-            let owner = credential.filter(|_| slots).map(|it| &it.owner);
+            let is_used =
+                |it: &&Credential| slots && !(it.values.is_empty() && spec.server.is_open());
+            let owner = credential.filter(is_used).map(|it| &it.owner);
             trail.goes_to(&spec.server.id, owner);
         }
     }

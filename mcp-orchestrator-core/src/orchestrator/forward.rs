@@ -102,6 +102,22 @@ impl Inner {
         Err(Error::new(ErrorKind::CredentialMissing, text).with_server(&server.id))
     }
 
+    /// Why a server whose lists failed shows none to this caller: it wants a token, and nothing in its entry said so.
+    pub(super) async fn demanded(
+        &self,
+        context: &Context,
+        spec: &Spec,
+        rule: &CredentialRule,
+    ) -> Option<Error> {
+        let failure = self.pool.server(&spec.server.id)?.last_failure()?;
+        if !spec.server.is_open() || failure.kind() != ErrorKind::CredentialRejected {
+            return None;
+        }
+        let refused = Some(&*self.no_credential);
+        let found = self.credential(context, spec, rule, refused).await;
+        found.err().filter(|error| wants(spec, error))
+    }
+
     /// Sends a request to the caller's instance of a server.
     pub(super) async fn forward(
         self: &Arc<Self>,
@@ -117,7 +133,10 @@ impl Inner {
             let credential = self.credential(context, &spec, rule, None).await;
             let credential = credential.inspect_err(|_| context.goes_to(&spec, None))?;
             context.goes_to(&spec, Some(&credential));
-            match self.once(context, &spec, &credential, work, deadline).await {
+            match self
+                .once(context, &spec, (rule, &credential), work, deadline)
+                .await
+            {
                 Err(refused) if refused.kind() == ErrorKind::CredentialRejected => {
                     // Nothing was sent back yet: another generation, or another credential, may do.
                     let other = self
@@ -129,6 +148,8 @@ impl Inner {
                         Err(over) if over.kind() == ErrorKind::CredentialExpired => {
                             return Err(over);
                         }
+                        // It was called without any, and wants one.
+                        Err(missing) if wants(&spec, &missing) => return Err(missing),
                         Err(_) => return Err(refused),
                     };
                     if (&other.revision, other.generation)
@@ -136,7 +157,7 @@ impl Inner {
                     {
                         return Err(refused);
                     }
-                    Box::pin(self.once(context, &spec, &other, work, deadline)).await
+                    Box::pin(self.once(context, &spec, (rule, &other), work, deadline)).await
                 }
                 Err(few) if few.kind() == ErrorKind::CredentialInsufficient => {
                     Err(Box::pin(self.wanted(&spec, &credential, few)).await)
@@ -176,24 +197,23 @@ impl Inner {
         self: &Arc<Self>,
         context: &Context,
         spec: &Arc<Spec>,
-        credential: &Arc<Credential>,
+        (rule, credential): (&CredentialRule, &Arc<Credential>),
         work: &Work<'_>,
         deadline: Instant,
     ) -> Result<(Reply, Arc<Handle>)> {
         let scope = context.scope(&spec.server);
+        let mut now = None;
         let lease = match self.pool.running(&spec.server.id, credential, &scope) {
             Some(lease) => lease,
             None => {
-                let progress = context.progress.clone();
-                let progress = progress.unwrap_or_else(Progress::unheard);
-                let starting = self
-                    .pool
-                    .acquire(&spec.server.id, credential, scope, &progress);
-                let lease = Box::pin(starting).await?;
+                let starting = self.started(context, spec, rule, credential);
+                let (lease, other) = Box::pin(starting).await?;
+                now = other;
                 Box::pin(self.still_allowed(context, &lease)).await?;
                 lease
             }
         };
+        let credential = now.as_ref().unwrap_or(credential);
         let lease = if lease.is_behind(credential) {
             let progress = context.progress.clone();
             let progress = progress.unwrap_or_else(Progress::unheard);
@@ -348,4 +368,11 @@ impl Stream for Held {
         }
         Poll::Pending
     }
+}
+
+/// Whether an error says that a server wants a token of which nothing said so before.
+fn wants(spec: &Spec, error: &Error) -> bool {
+    let oauth = spec.server.oauth.as_ref();
+    let may = oauth.is_some_and(|oauth| oauth.refusals().is_some());
+    may && error.kind() == ErrorKind::CredentialMissing
 }

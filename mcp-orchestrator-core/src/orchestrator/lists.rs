@@ -184,7 +184,12 @@ impl Inner {
                 .without_credential(context, (entry, &spec), prefixed, kinds)
                 .await;
         }
-        let kept = self.lists_of(context, entry, kinds).await?;
+        let Some(kept) = self.lists_of(context, entry, kinds).await else {
+            self.demanded(context, &spec, &entry.credential).await?;
+            return self
+                .without_credential(context, (entry, &spec), prefixed, kinds)
+                .await;
+        };
         Some(Source {
             alias: entry.alias.clone(),
             tools: entry.tools.clone(),

@@ -22,7 +22,7 @@ pub(super) struct Fetcher {
 }
 
 /// What an issuer says of itself.
-#[derive(Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 pub(super) struct Metadata {
     issuer: String,
     jwks_uri: String,

@@ -8,6 +8,8 @@
 mod claims;
 mod errors;
 mod fetch;
+#[cfg(feature = "test-util")]
+pub(crate) mod fuzz;
 mod keys;
 mod options;
 mod remembered;
