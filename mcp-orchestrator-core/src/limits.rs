@@ -72,6 +72,52 @@ macro_rules! limits {
 
 limits! {
     // Routing and lists.
+    /// The longest URI of a resource, of a server or a caller.
+    MAX_URI_LEN: Bytes = 8 * 1024;
+    /// The longest name of a tool or prompt, of a server or a caller.
+    MAX_NAME_LEN: Bytes = 512;
+    /// The largest item of a list.
+    MAX_ITEM_BYTES: Bytes = 1024 * 1024;
+    /// How deep an item of a list may be nested.
+    MAX_ITEM_DEPTH: Count = 100;
+    /// Items of one list of a server.
+    MAX_LIST_ITEMS: Count = 10_000;
+    /// Bytes of one list of a server.
+    MAX_LIST_BYTES: Bytes = 16 * 1024 * 1024;
+    /// Bytes of all lists of a server that are kept in memory, for all owners of credentials.
+    MAX_SERVER_LIST_BYTES: Bytes = 128 * 1024 * 1024;
+    /// Pages of one list of a server.
+    MAX_LIST_PAGES: Count = 1000;
+    /// Pages in a row that add nothing to a list.
+    MAX_IDLE_PAGES: Count = 10;
+    /// The longest cursor of a server.
+    MAX_CURSOR_LEN: Bytes = 16 * 1024;
+    /// How long all pages of one list may take.
+    MAX_LIST_TIME: Time = Duration::from_mins(5);
+    /// The pause after a list before it is fetched again because the server says that it has changed.
+    MIN_LIST_PAUSE: Time = Duration::from_millis(100);
+    /// The longest such pause: it doubles while the list is the same.
+    MAX_LIST_PAUSE: Time = Duration::from_secs(60);
+    /// What a server says of itself: its capabilities, its instructions.
+    MAX_HELLO_BYTES: Bytes = 1024 * 1024;
+    /// A server's instructions, as clients are told them.
+    MAX_INSTRUCTIONS_LEN: Bytes = 64 * 1024;
+    /// How long the first `initialize` waits for a server that nobody knows yet.
+    MAX_HELLO_WAIT: Time = Duration::from_secs(3);
+    /// Names and URIs that several servers list, of one gateway and principal.
+    MAX_CONFLICTS: Count = 1000;
+    /// The longest URI template.
+    MAX_TEMPLATE_LEN: Bytes = 2 * 1024;
+    /// Expressions in a URI template.
+    MAX_TEMPLATE_EXPRESSIONS: Count = 16;
+    /// Comparisons that a server's templates may cost for one URI.
+    MAX_TEMPLATE_STEPS: Count = 20_000;
+    /// URIs that a server's results carried to one principal.
+    MAX_CARRIED_URIS: Count = 1024;
+    /// Bytes of these.
+    MAX_CARRIED_BYTES: Bytes = 64 * 1024;
+    /// Bytes of the URIs that all servers carried to all principals.
+    MAX_CARRIED_TOTAL: Bytes = 32 * 1024 * 1024;
 
     // Sessions, streams, subscriptions and tasks.
     /// What a legacy client says of itself (`clientInfo`), kept with its session.

@@ -4,6 +4,7 @@
 pub mod browser;
 pub mod client;
 pub mod gateway;
+pub mod lister;
 pub mod program;
 pub mod scripted;
 pub mod wait;

@@ -1,55 +1,152 @@
 //! URIs that results carried to principals; bounded.
+//!
+//! What a server's results carry displaces only what that server's results carried before, so that no server can make
+//! the gateway forget where another server's URIs lead.
 
 use std::collections::{HashMap, VecDeque};
 
 use crate::auth::Principal;
 use crate::id::{PrincipalId, ServerId};
+use crate::limits::{MAX_CARRIED_BYTES, MAX_CARRIED_TOTAL, MAX_CARRIED_URIS, MAX_URI_LEN};
 
-/// URIs that are remembered for one principal.
-const PER_PRINCIPAL: usize = 1024;
-/// Principals for whom some are remembered.
-const PRINCIPALS: usize = 1024;
+/// What a remembered URI costs beside its text, which is kept twice.
+const OVERHEAD: usize = 64;
 
 #[derive(Debug, Default)]
 pub(super) struct Carried {
-    principals: HashMap<PrincipalId, Uris>,
-    /// Oldest first.
+    principals: HashMap<PrincipalId, HashMap<ServerId, Uris>>,
+    /// The one that was served longest ago first.
     order: VecDeque<PrincipalId>,
+    bytes: usize,
+    /// The number of the next URI.
+    next: usize,
 }
 
 #[derive(Debug, Default)]
 struct Uris {
-    servers: HashMap<String, ServerId>,
+    numbers: HashMap<String, usize>,
+    /// Oldest first.
     order: VecDeque<String>,
+    bytes: usize,
 }
 
 impl Carried {
     pub(super) fn add(&mut self, server: &ServerId, principal: &Principal, uris: Vec<String>) {
-        if !self.principals.contains_key(&principal.id) {
-            self.order.push_back(principal.id.clone());
-            if self.order.len() > PRINCIPALS
-                && let Some(oldest) = self.order.pop_front()
-            {
-                self.principals.remove(&oldest);
-            }
-        }
-        let known = self.principals.entry(principal.id.clone()).or_default();
+        self.touch(&principal.id);
+        let servers = self.principals.entry(principal.id.clone()).or_default();
+        let known = servers.entry(server.clone()).or_default();
+        let before = known.bytes;
         for uri in uris {
-            if known.servers.insert(uri.clone(), server.clone()).is_none() {
-                known.order.push_back(uri);
+            if uri.len() <= MAX_URI_LEN && !known.numbers.contains_key(&uri) {
+                known.add(uri, self.next);
+                self.next += 1;
             }
         }
-        while known.order.len() > PER_PRINCIPAL {
-            if let Some(oldest) = known.order.pop_front() {
-                known.servers.remove(&oldest);
-            }
+        self.bytes = self.bytes - before + known.bytes;
+        while self.bytes > MAX_CARRIED_TOTAL
+            && let Some(oldest) = self.order.pop_front()
+        {
+            let gone = self.principals.remove(&oldest).unwrap_or_default();
+            let gone: usize = gone.values().map(|uris| uris.bytes).sum();
+            self.bytes = self.bytes.saturating_sub(gone);
         }
     }
 
-    pub(super) fn has(&self, server: &ServerId, principal: &Principal, uri: &str) -> bool {
-        self.principals
-            .get(&principal.id)
-            .and_then(|uris| uris.servers.get(uri))
-            == Some(server)
+    /// The number of the URI among those that results of the server carried to the principal; the first has the smallest.
+    pub(super) fn number(
+        &self,
+        server: &ServerId,
+        principal: &Principal,
+        uri: &str,
+    ) -> Option<usize> {
+        let uris = self.principals.get(&principal.id)?.get(server)?;
+        uris.numbers.get(uri).copied()
+    }
+
+    /// The principal is the one that was served last.
+    fn touch(&mut self, principal: &PrincipalId) {
+        if self.order.back() == Some(principal) {
+            return;
+        }
+        if self.principals.contains_key(principal) {
+            self.order.retain(|known| known != principal);
+        }
+        self.order.push_back(principal.clone());
+    }
+}
+
+impl Uris {
+    fn add(&mut self, uri: String, number: usize) {
+        self.bytes += cost(&uri);
+        self.order.push_back(uri.clone());
+        self.numbers.insert(uri, number);
+        while self.order.len() > MAX_CARRIED_URIS || self.bytes > MAX_CARRIED_BYTES {
+            let Some(oldest) = self.order.pop_front() else {
+                return;
+            };
+            self.bytes -= cost(&oldest);
+            self.numbers.remove(&oldest);
+        }
+    }
+}
+
+const fn cost(uri: &str) -> usize {
+    uri.len() * 2 + OVERHEAD
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server(name: &str) -> ServerId {
+        ServerId::new(name).unwrap()
+    }
+
+    fn user(name: &str) -> Principal {
+        Principal::user(PrincipalId::new(name).unwrap(), "test")
+    }
+
+    fn uris(prefix: &str, count: usize) -> Vec<String> {
+        (0..count).map(|n| format!("{prefix}://{n}")).collect()
+    }
+
+    #[test]
+    fn a_server_displaces_only_its_own_uris() {
+        let mut carried = Carried::default();
+        let (good, bad, ann) = (server("good"), server("bad"), user("ann"));
+        carried.add(&good, &ann, uris("report", 1));
+        carried.add(&bad, &ann, uris("flood", 10 * MAX_CARRIED_URIS));
+        carried.add(&bad, &ann, vec!["x".repeat(MAX_URI_LEN); 100]);
+        assert!(carried.number(&good, &ann, "report://0").is_some());
+        assert_eq!(carried.number(&bad, &ann, "flood://0"), None);
+        assert_eq!(carried.number(&good, &user("bob"), "report://0"), None);
+        let of_bad = &carried.principals[&ann.id][&bad];
+        assert!(of_bad.bytes <= MAX_CARRIED_BYTES && of_bad.order.len() <= MAX_CARRIED_URIS);
+    }
+
+    #[test]
+    fn the_server_that_carried_a_uri_first_stays_first() {
+        let mut carried = Carried::default();
+        let (good, bad, ann) = (server("good"), server("bad"), user("ann"));
+        for from in [&good, &bad, &good] {
+            carried.add(from, &ann, uris("report", 1));
+        }
+        let number = |server| carried.number(server, &ann, "report://0");
+        assert!(number(&good) < number(&bad) && number(&good).is_some());
+    }
+
+    #[test]
+    fn all_principals_together_are_bounded() {
+        let mut carried = Carried::default();
+        let long = |n: usize| vec![format!("{n}{}", "x".repeat(MAX_URI_LEN - 20)); 1];
+        for n in 0..MAX_CARRIED_TOTAL / MAX_URI_LEN {
+            carried.add(&server("a"), &user(&format!("u{n}")), long(n));
+            assert!(carried.bytes <= MAX_CARRIED_TOTAL);
+        }
+        assert!(carried.principals.len() < MAX_CARRIED_TOTAL / MAX_URI_LEN);
+        assert_eq!(carried.principals.len(), carried.order.len());
+        let last = MAX_CARRIED_TOTAL / MAX_URI_LEN - 1;
+        let number = carried.number(&server("a"), &user(&format!("u{last}")), &long(last)[0]);
+        assert!(number.is_some());
     }
 }

@@ -1,93 +1,246 @@
 //! Asking a running instance for its lists, page by page.
+//!
+//! Each list stands alone: one that fails, or does not come, takes nothing from the others. They are asked for one after
+//! the other, but the next one does not wait long for one that does not come.
 
-use super::{Kept, KeptItem};
+use std::collections::HashSet;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+use super::intake::{Intake, Next};
+use super::{Kept, KeptItem, ListState};
 use crate::call::own;
 use crate::error::{Error, ErrorKind, Result};
-use crate::jsonrpc::{Kind, ListHead, Members, Message, quote, request};
+use crate::jsonrpc::{Kind, Members, Message, request};
+use crate::limits::{MAX_HELLO_BYTES, MAX_IDLE_PAGES, MAX_LIST_PAGES, MAX_LIST_TIME};
 use crate::pool::{Caller, Lease};
 use crate::protocol::{Era, code, method};
 use crate::router::ItemKind;
 use crate::transport::Outgoing;
 
-/// Pages of one list; a server that has more goes round in circles.
-const PAGES: usize = 1000;
+/// How long a list keeps the next one waiting.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// A page of more bytes is not read on the runtime's threads.
+const LARGE_PAGE: usize = 256 * 1024;
 
-/// All lists of an instance, and what it said of itself.
-pub(crate) async fn fetch(lease: &Lease) -> Result<Kept> {
-    // A server that speaks both eras is asked in the newer one, which needs no session.
-    let caller = Caller::engine(Era::Modern);
-    let mut kept = Kept::new(lease.link.hello(&caller).await?);
-    let able = {
-        let hello = kept.hello();
-        let capabilities = hello
-            .get("capabilities")
-            .and_then(Members::read)
-            .unwrap_or_default();
-        ["tools", "prompts", "resources"].map(|name| capabilities.get(name).is_some())
-    };
-    for kind in ItemKind::ALL {
-        let offered = match kind {
-            ItemKind::Tool => able[0],
-            ItemKind::Prompt => able[1],
-            ItemKind::Resource | ItemKind::Template => able[2],
-        };
-        if offered {
-            *kept.items_mut(kind) = list(lease, &caller, kind).await?;
-        }
-    }
-    Ok(kept)
+/// What an instance offers.
+pub(crate) struct Fetched {
+    pub(crate) kept: Kept,
+    /// Why no list came, where none did.
+    pub(crate) failure: Option<Error>,
 }
 
-async fn list(lease: &Lease, caller: &Caller, kind: ItemKind) -> Result<Vec<KeptItem>> {
-    let mut items: Vec<KeptItem> = Vec::new();
+/// One list as it was fetched.
+struct Outcome {
+    kind: ItemKind,
+    /// Those that came, also where the list failed after them.
+    items: Vec<KeptItem>,
+    failure: Option<Error>,
+}
+
+/// All lists of an instance, and what it said of itself. `each` sees what has come whenever there is more.
+///
+/// # Errors
+/// Where the instance does not say what it is.
+pub(crate) async fn fetch(
+    lease: &Lease,
+    before: Option<&Kept>,
+    mut each: impl FnMut(&Kept),
+) -> Result<Fetched> {
+    // A server that speaks both eras is asked in the newer one, which needs no session.
+    let caller = Caller::engine(Era::Modern);
+    let hello = lease.link.hello(&caller).await?;
+    if hello.result.len() > MAX_HELLO_BYTES {
+        let text = format!("the server says more than {MAX_HELLO_BYTES} bytes of itself");
+        return Err(Error::new(ErrorKind::Protocol, text));
+    }
+    let mut kept = Kept::new(hello);
+    let (asked, declared) = offered(&kept);
+    for kind in ItemKind::ALL {
+        if !asked.contains(&kind) {
+            kept.set(kind, Vec::new(), ListState::Whole);
+        }
+    }
+    each(&kept);
+    let (mut came, mut failure) = (0, None);
+    let mut waiting = asked.into_iter();
+    let mut running: FuturesUnordered<BoxFuture<'_, Outcome>> = FuturesUnordered::new();
+    loop {
+        if running.is_empty() {
+            let Some(kind) = waiting.next() else { break };
+            running.push(list(lease, &caller, kind).boxed());
+        }
+        let outcome = tokio::select! {
+            Some(outcome) = running.next() => outcome,
+            () = sleep(PATIENCE), if waiting.len() > 0 => {
+                running.extend(waiting.next().map(|kind| list(lease, &caller, kind).boxed()));
+                continue;
+            }
+        };
+        let error = settle(lease, &mut kept, before, outcome, declared);
+        came += usize::from(error.is_none());
+        failure = failure.or(error);
+        each(&kept);
+    }
+    let failure = failure.filter(|_| came == 0);
+    Ok(Fetched { kept, failure })
+}
+
+/// The lists to ask for, and whether the server declares them. One that declares none may still have tools: clients
+/// that do not look at the declaration list them.
+fn offered(kept: &Kept) -> (Vec<ItemKind>, bool) {
+    let offers = |kind: &ItemKind| kept.declares(*kind);
+    let declared: Vec<_> = ItemKind::ALL.into_iter().filter(offers).collect();
+    if declared.is_empty() {
+        return (vec![ItemKind::Tool], false);
+    }
+    (declared, true)
+}
+
+/// Puts a list in its place; the error where it failed.
+fn settle(
+    lease: &Lease,
+    kept: &mut Kept,
+    before: Option<&Kept>,
+    outcome: Outcome,
+    declared: bool,
+) -> Option<Error> {
+    let (kind, server) = (outcome.kind, lease.key.server());
+    let Some(error) = outcome.failure else {
+        kept.set(kind, outcome.items, ListState::Whole);
+        return None;
+    };
+    if !declared {
+        tracing::debug!(%server, %error, "a list that is not declared does not come");
+        kept.set(kind, outcome.items, ListState::Whole);
+        return None;
+    }
+    let known = before.map_or(&[][..], |before| before.items(kind));
+    tracing::warn!(%server, list = method_of(kind), %error, "a list cannot be fetched; the others are shown");
+    let items = if known.len() > outcome.items.len() {
+        known.to_vec()
+    } else {
+        outcome.items
+    };
+    kept.set(kind, items, ListState::Failed);
+    Some(error)
+}
+
+async fn list(lease: &Lease, caller: &Caller, kind: ItemKind) -> Outcome {
+    let mut intake = Some(Intake::new(kind));
+    let failure = pages(lease, caller, kind, &mut intake).await.err();
+    let (items, reports) = intake.map(Intake::finish).unwrap_or_default();
+    if !reports.is_empty() {
+        let (server, list) = (lease.key.server(), method_of(kind));
+        tracing::warn!(%server, list, "{reports}");
+    }
+    Outcome {
+        kind,
+        items,
+        failure,
+    }
+}
+
+/// Takes all pages of a list in; what came before an error stays.
+async fn pages(
+    lease: &Lease,
+    caller: &Caller,
+    kind: ItemKind,
+    intake: &mut Option<Intake>,
+) -> Result<()> {
+    let until = Instant::now() + MAX_LIST_TIME;
+    let mut seen: HashSet<u64> = HashSet::new();
+    let hasher = foldhash::fast::RandomState::default();
     let mut cursor: Option<String> = None;
-    for page in 0..PAGES {
+    let mut idle = 0;
+    for page in 0..MAX_LIST_PAGES {
         let params = cursor
             .as_ref()
-            .map(|cursor| format!("{{\"cursor\":{}}}", quote(cursor)));
+            .map(|cursor| format!("{{\"cursor\":{cursor}}}"));
         let message = own(request(
             &page.to_string(),
             method_of(kind),
             params.as_deref(),
         ));
-        let response = ask(lease, caller, message).await?;
-        if response.kind() == Kind::Error {
-            return refused(&response, kind, items);
-        }
-        let head: ListHead<'_> = response
-            .body()
-            .and_then(|body| serde_json::from_str(body).ok())
-            .unwrap_or_default();
-        let raws = match kind {
-            ItemKind::Tool => head.tools,
-            ItemKind::Prompt => head.prompts,
-            ItemKind::Resource => head.resources,
-            ItemKind::Template => head.templates,
+        let Ok(response) = timeout_at(until, ask(lease, caller, message)).await else {
+            break;
         };
-        for raw in raws.unwrap_or_default() {
-            match KeptItem::read(kind, raw.get()) {
-                Some(item) => items.push(item),
-                None => {
-                    tracing::warn!(server = %lease.key.server(), ?kind, "an item is left out: it has no name, or an invalid x-mcp-header");
-                }
+        let response = response?;
+        if response.kind() == Kind::Error {
+            return refused(&response, kind);
+        }
+        let before = intake.as_ref().map_or(0, Intake::len);
+        let next = read(response, intake).await.map_err(|wrong| {
+            let text = format!("the answer to {} is not usable: {wrong}", method_of(kind));
+            Error::new(ErrorKind::Protocol, text)
+        })?;
+        idle = if intake.as_ref().map_or(0, Intake::len) > before {
+            0
+        } else {
+            idle + 1
+        };
+        let next = match next {
+            Next::End => return Ok(()),
+            Next::Cursor(next) => next,
+            Next::Cut(why) => {
+                cut(lease, kind, why);
+                return Ok(());
             }
+        };
+        if !seen.insert(std::hash::BuildHasher::hash_one(&hasher, &next)) {
+            cut(lease, kind, "its pages go round in circles");
+            return Ok(());
         }
-        let next = head.next_cursor.map(std::borrow::Cow::into_owned);
-        if next.is_none() || next == cursor {
-            return Ok(items);
+        if idle == MAX_IDLE_PAGES {
+            cut(lease, kind, "its pages add nothing any more");
+            return Ok(());
         }
-        cursor = next;
+        cursor = Some(next);
     }
-    Ok(items)
+    cut(lease, kind, "its pages do not end");
+    Ok(())
 }
 
-fn refused(response: &Message, kind: ItemKind, items: Vec<KeptItem>) -> Result<Vec<KeptItem>> {
+fn cut(lease: &Lease, kind: ItemKind, why: &str) {
+    let (server, list) = (lease.key.server(), method_of(kind));
+    tracing::warn!(%server, list, "the list is cut: {why}");
+}
+
+/// Takes a page in; a large one elsewhere, because it would hold up others.
+async fn read(
+    response: Message,
+    intake: &mut Option<Intake>,
+) -> std::result::Result<Next, &'static str> {
+    let Some(mut taking) = intake.take() else {
+        return Err("the page before it was not read");
+    };
+    let large = response.body().is_some_and(|body| body.len() > LARGE_PAGE);
+    let work = move || {
+        let next = taking.page(response.body().unwrap_or("null"));
+        (taking, next)
+    };
+    let (taken, next) = if large {
+        let read = tokio::task::spawn_blocking(work).await;
+        read.map_err(|_| "reading it failed")?
+    } else {
+        work()
+    };
+    *intake = Some(taken);
+    next
+}
+
+fn refused(response: &Message, kind: ItemKind) -> Result<()> {
     let error = response.body().and_then(Members::read).unwrap_or_default();
     if error
         .get("code")
         .is_some_and(|found| found == code::METHOD_NOT_FOUND.to_string())
     {
-        return Ok(items);
+        return Ok(());
     }
     let text = format!(
         "{} was refused: {}",
@@ -109,7 +262,7 @@ pub(crate) async fn ask(lease: &Lease, caller: &Caller, message: Message) -> Res
             .response()
             .await
     };
-    tokio::time::timeout(limit, answer).await.map_err(|_| {
+    timeout(limit, answer).await.map_err(|_| {
         let text = format!("server {} did not answer a list", lease.key.server());
         Error::new(ErrorKind::TimedOut, text).with_server(lease.key.server())
     })?

@@ -4,47 +4,41 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::Changed;
-use crate::jsonrpc::{Members, Span, span_of, text};
+use super::intake::Intake;
+use super::item::{HeaderParam, KeptItem};
+use super::{Changed, ItemKinds};
+use crate::jsonrpc::Members;
 use crate::protocol::Era;
-use crate::router::{Hints, ItemKind};
+use crate::router::ItemKind;
 use crate::transport::Hello;
 
-/// One server's lists. Items stay as they came.
+/// One server's lists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Kept {
     pub(crate) era: Era,
     pub(crate) version: String,
     /// The result of initialize or server/discover.
     pub(crate) hello: Bytes,
-    tools: Vec<KeptItem>,
-    prompts: Vec<KeptItem>,
-    resources: Vec<KeptItem>,
-    templates: Vec<KeptItem>,
+    /// In the order of [`ItemKind::ALL`].
+    lists: [List; ItemKind::ALL.len()],
 }
 
-/// One item of a list.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct KeptItem {
-    /// Its own name or URI.
-    pub(crate) name: String,
-    /// The item as it came.
-    pub(crate) raw: Bytes,
-    /// Where its name stands, as a JSON string.
-    pub(crate) name_span: Span,
-    /// Arguments that a modern client repeats in headers.
-    pub(crate) params: Vec<HeaderParam>,
-    /// What the server says of a tool.
-    pub(crate) hints: Hints,
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct List {
+    items: Vec<KeptItem>,
+    state: ListState,
 }
 
-/// An argument of a tool that is repeated in a header (`x-mcp-header`).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct HeaderParam {
-    /// The path to the property, from the arguments down.
-    pub(crate) path: Vec<String>,
-    /// The header's name after `Mcp-Param-`.
-    pub(crate) header: String,
+/// How much of a list is there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum ListState {
+    /// It has not come yet.
+    #[default]
+    Awaited,
+    /// All of it, or the server has none.
+    Whole,
+    /// The server did not give it, or not all of it: it is to be asked for again.
+    Failed,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -64,62 +58,12 @@ struct Document<'a> {
     resources: Vec<&'a RawValue>,
     #[serde(borrow)]
     templates: Vec<&'a RawValue>,
+    /// Places in [`ItemKind::ALL`] of the lists that did not come.
+    #[serde(default)]
+    failed: Vec<usize>,
 }
 
 const FORMAT: u32 = 2;
-
-impl KeptItem {
-    /// Reads one item; `None` where it has no name, or is a tool that a modern client must not be shown.
-    pub(crate) fn read(kind: ItemKind, raw: &str) -> Option<Self> {
-        let key = match kind {
-            ItemKind::Tool | ItemKind::Prompt => "name",
-            ItemKind::Resource => "uri",
-            ItemKind::Template => "uriTemplate",
-        };
-        let members = Members::read(raw)?;
-        let value = members.get(key)?;
-        let params = match kind {
-            ItemKind::Tool => header_params(members.get("inputSchema"))?,
-            _ => Vec::new(),
-        };
-        Some(Self {
-            name: text(value)?.into_owned(),
-            raw: Bytes::copy_from_slice(raw.as_bytes()),
-            name_span: span_of(raw.as_bytes(), value),
-            params,
-            hints: match kind {
-                ItemKind::Tool => hints(members.get("annotations")),
-                _ => Hints::default(),
-            },
-        })
-    }
-}
-
-impl KeptItem {
-    /// Whether a tool says how its results look.
-    pub(crate) fn has_output_schema(&self) -> bool {
-        let raw = std::str::from_utf8(&self.raw).ok();
-        let members = raw.and_then(Members::read).unwrap_or_default();
-        members.get("outputSchema").is_some()
-    }
-}
-
-/// What the annotations of a tool say; one that is not as the protocol has it, says nothing.
-fn hints(annotations: Option<&str>) -> Hints {
-    let members = annotations.and_then(Members::read).unwrap_or_default();
-    let read = |name, otherwise| match members.get(name) {
-        Some("true") => true,
-        Some("false") => false,
-        _ => otherwise,
-    };
-    let unsaid = Hints::default();
-    Hints {
-        read_only: read("readOnlyHint", unsaid.read_only),
-        destructive: read("destructiveHint", unsaid.destructive),
-        idempotent: read("idempotentHint", unsaid.idempotent),
-        open_world: read("openWorldHint", unsaid.open_world),
-    }
-}
 
 impl Kept {
     pub(crate) fn new(hello: Hello) -> Self {
@@ -127,36 +71,71 @@ impl Kept {
             era: hello.era,
             version: hello.version,
             hello: hello.result,
-            tools: Vec::new(),
-            prompts: Vec::new(),
-            resources: Vec::new(),
-            templates: Vec::new(),
+            lists: Default::default(),
         }
     }
 
     /// The items of one list.
     pub(crate) fn items(&self, kind: ItemKind) -> &[KeptItem] {
-        match kind {
-            ItemKind::Tool => &self.tools,
-            ItemKind::Prompt => &self.prompts,
-            ItemKind::Resource => &self.resources,
-            ItemKind::Template => &self.templates,
-        }
+        &self.lists[kind as usize].items
     }
 
-    /// One list, to be filled.
-    pub(crate) fn items_mut(&mut self, kind: ItemKind) -> &mut Vec<KeptItem> {
-        match kind {
-            ItemKind::Tool => &mut self.tools,
-            ItemKind::Prompt => &mut self.prompts,
-            ItemKind::Resource => &mut self.resources,
-            ItemKind::Template => &mut self.templates,
-        }
+    /// Puts a list in its place.
+    pub(crate) fn set(&mut self, kind: ItemKind, items: Vec<KeptItem>, state: ListState) {
+        self.lists[kind as usize] = List { items, state };
+    }
+
+    /// How much of a list is there.
+    pub(crate) fn state(&self, kind: ItemKind) -> ListState {
+        self.lists[kind as usize].state
+    }
+
+    /// Whether all of these lists are there.
+    pub(crate) fn has(&self, kinds: ItemKinds<'_>) -> bool {
+        kinds
+            .iter()
+            .all(|kind| self.state(*kind) == ListState::Whole)
+    }
+
+    /// Whether one of these lists has not come yet.
+    pub(crate) fn awaits(&self, kinds: ItemKinds<'_>) -> bool {
+        kinds
+            .iter()
+            .any(|kind| self.state(*kind) == ListState::Awaited)
+    }
+
+    /// Whether the server says that it has lists of this kind.
+    pub(crate) fn declares(&self, kind: ItemKind) -> bool {
+        let name = match kind {
+            ItemKind::Tool => "tools",
+            ItemKind::Prompt => "prompts",
+            ItemKind::Resource | ItemKind::Template => "resources",
+        };
+        let hello = self.hello();
+        let capabilities = hello.get("capabilities").and_then(Members::read);
+        let declared = capabilities.unwrap_or_default().get(name);
+        declared.is_some_and(|declared| !matches!(declared, "null" | "false"))
+    }
+
+    /// Whether the server has lists of this kind, declared or not.
+    pub(crate) fn offers(&self, kind: ItemKind) -> bool {
+        self.declares(kind)
+            || !self.items(kind).is_empty()
+            || self.state(kind) == ListState::Awaited
+    }
+
+    /// About what it costs to keep.
+    pub(crate) fn cost(&self) -> usize {
+        let items = self.lists.iter().flat_map(|list| &list.items);
+        self.hello.len() + items.map(KeptItem::cost).sum::<usize>()
     }
 
     /// The arguments of a tool that are repeated in headers, where it has any.
     pub(crate) fn header_params(&self, tool: &str) -> Option<&[HeaderParam]> {
-        let annotated = self.tools.iter().filter(|item| !item.params.is_empty());
+        let annotated = self
+            .items(ItemKind::Tool)
+            .iter()
+            .filter(|item| !item.params.is_empty());
         annotated
             .into_iter()
             .find(|item| item.name == tool)
@@ -165,7 +144,8 @@ impl Kept {
 
     /// Whether any tool wants arguments repeated in headers.
     pub(crate) fn annotates(&self) -> bool {
-        self.tools.iter().any(|tool| !tool.params.is_empty())
+        let mut tools = self.items(ItemKind::Tool).iter();
+        tools.any(|tool| !tool.params.is_empty())
     }
 
     /// What the server said of itself, by member.
@@ -187,17 +167,14 @@ impl Kept {
 
     /// Which lists differ.
     pub(crate) fn changed_since(&self, before: Option<&Self>) -> Changed {
-        let Some(before) = before else {
-            return Changed {
-                tools: !self.tools.is_empty(),
-                prompts: !self.prompts.is_empty(),
-                resources: !self.resources.is_empty() || !self.templates.is_empty(),
-            };
+        let differs = |kind| {
+            let before = before.map_or(&[][..], |before| before.items(kind));
+            self.items(kind) != before
         };
         Changed {
-            tools: self.tools != before.tools,
-            prompts: self.prompts != before.prompts,
-            resources: self.resources != before.resources || self.templates != before.templates,
+            tools: differs(ItemKind::Tool),
+            prompts: differs(ItemKind::Prompt),
+            resources: differs(ItemKind::Resource) || differs(ItemKind::Template),
         }
     }
 
@@ -220,6 +197,9 @@ impl Kept {
             prompts: raws(ItemKind::Prompt),
             resources: raws(ItemKind::Resource),
             templates: raws(ItemKind::Template),
+            failed: (0..self.lists.len())
+                .filter(|at| self.lists[*at].state != ListState::Whole)
+                .collect(),
         };
         serde_json::to_vec(&document).unwrap_or_default().into()
     }
@@ -243,111 +223,23 @@ impl Kept {
             (ItemKind::Template, document.templates),
         ];
         for (kind, raws) in lists {
-            *kept.items_mut(kind) = raws
-                .iter()
-                .filter_map(|raw| KeptItem::read(kind, raw.get()))
-                .collect();
+            // The limits may be others than those under which it was stored.
+            let mut intake = Intake::new(kind);
+            raws.iter().all(|raw| intake.add(raw.get()));
+            let state = if document.failed.contains(&(kind as usize)) {
+                ListState::Failed
+            } else {
+                ListState::Whole
+            };
+            kept.set(kind, intake.finish().0, state);
         }
         Some(kept)
-    }
-}
-
-/// The arguments that are repeated in headers; `None` where an annotation is invalid, so that the tool must not be
-/// shown (SEP-2243).
-fn header_params(schema: Option<&str>) -> Option<Vec<HeaderParam>> {
-    let Some(schema) = schema.filter(|schema| schema.contains("x-mcp-header")) else {
-        return Some(Vec::new());
-    };
-    let schema: serde_json::Value = serde_json::from_str(schema).ok()?;
-    let mut found = Vec::new();
-    properties(&schema, &mut Vec::new(), &mut found)?;
-    let total = count(&schema);
-    let mut names: Vec<_> = found
-        .iter()
-        .map(|param| param.header.to_ascii_lowercase())
-        .collect();
-    names.sort();
-    names.dedup();
-    // An annotation elsewhere than on a property, or a name that stands twice, is invalid.
-    (total == found.len() && names.len() == found.len()).then_some(found)
-}
-
-fn properties(
-    schema: &serde_json::Value,
-    path: &mut Vec<String>,
-    found: &mut Vec<HeaderParam>,
-) -> Option<()> {
-    let Some(properties_of) = schema
-        .get("properties")
-        .and_then(serde_json::Value::as_object)
-    else {
-        return Some(());
-    };
-    for (name, property) in properties_of {
-        path.push(name.clone());
-        if let Some(header) = property.get("x-mcp-header") {
-            let header = header.as_str().filter(|header| is_token(header))?;
-            let kind = property.get("type").and_then(serde_json::Value::as_str)?;
-            if !matches!(kind, "string" | "integer" | "boolean") {
-                return None;
-            }
-            found.push(HeaderParam {
-                path: path.clone(),
-                header: header.to_owned(),
-            });
-        }
-        properties(property, path, found)?;
-        path.pop();
-    }
-    Some(())
-}
-
-fn is_token(name: &str) -> bool {
-    !name.is_empty() && http::HeaderName::from_bytes(name.as_bytes()).is_ok()
-}
-
-fn count(value: &serde_json::Value) -> usize {
-    match value {
-        serde_json::Value::Object(members) => {
-            // A property may itself be called so; then its value is a schema, not a name.
-            let own = members
-                .get("x-mcp-header")
-                .is_some_and(|value| !value.is_object());
-            usize::from(own) + members.values().map(count).sum::<usize>()
-        }
-        serde_json::Value::Array(items) => items.iter().map(count).sum(),
-        _ => 0,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn tool(properties: &str) -> Option<KeptItem> {
-        KeptItem::read(
-            ItemKind::Tool,
-            &format!(r#"{{"name":"t","inputSchema":{{"properties":{properties}}}}}"#),
-        )
-    }
-
-    #[test]
-    fn header_annotations_are_checked() {
-        let nested = r#"{"a":{"type":"string","x-mcp-header":"A"},"o":{"type":"object","properties":{"n":{"type":"integer","x-mcp-header":"N"}}}}"#;
-        let params = tool(nested).unwrap().params;
-        assert_eq!(params.len(), 2);
-        assert_eq!(params[1].path, ["o", "n"]);
-        for wrong in [
-            r#"{"a":{"type":"string","x-mcp-header":""}}"#,
-            r#"{"a":{"type":"string","x-mcp-header":"a b"}}"#,
-            r#"{"a":{"type":"string","x-mcp-header":7}}"#,
-            r#"{"a":{"type":"object","x-mcp-header":"A"}}"#,
-            r#"{"a":{"type":"string","x-mcp-header":"A"},"b":{"type":"string","x-mcp-header":"a"}}"#,
-            r#"{"a":{"type":"array","items":{"type":"string","x-mcp-header":"A"}}}"#,
-        ] {
-            assert!(tool(wrong).is_none(), "{wrong}");
-        }
-    }
 
     #[test]
     fn lists_are_read_as_they_were_written() {
@@ -357,14 +249,36 @@ mod tests {
             result: Bytes::from_static(b"{\"x\":1e400}"),
         };
         let mut kept = Kept::new(hello);
-        let raw = r#"{ "z":1, "name":"a\/b", "big":123456789012345678901234567890 }"#;
-        kept.items_mut(ItemKind::Tool)
-            .push(KeptItem::read(ItemKind::Tool, raw).unwrap());
+        let raw = r#"{ "z":1, "name":"a\/b", "big":123456789012345678901234567890, "inputSchema":{"type":"object"} }"#;
+        let tool = KeptItem::read(ItemKind::Tool, raw).unwrap().item;
+        kept.set(ItemKind::Tool, vec![tool], ListState::Whole);
+        kept.set(ItemKind::Prompt, Vec::new(), ListState::Failed);
+        for kind in [ItemKind::Resource, ItemKind::Template] {
+            kept.set(kind, Vec::new(), ListState::Whole);
+        }
         let back = Kept::read(&kept.write("1"), "1").unwrap();
         assert_eq!(back, kept);
         assert_eq!(back.items(ItemKind::Tool)[0].name, "a/b");
         assert!(!back.changed_since(Some(&kept)).any());
         assert_eq!(Kept::read(&kept.write("1"), "2"), None);
         assert!(back.changed_since(None).tools);
+    }
+
+    #[test]
+    fn what_was_stored_before_a_limit_is_checked_again() {
+        let bad = format!(
+            r#"{{"uriTemplate":"{}","name":"bad"}}"#,
+            "{+a}".repeat(100_000)
+        );
+        let document = format!(
+            r#"{{"format":2,"of":"1","era":"legacy","version":"x","hello":{{}},"prompts":[],"resources":[],
+                "tools":[{{"name":"none"}}],"templates":[{bad},{{"uriTemplate":"x://{{a}}","name":"good"}}]}}"#
+        );
+        let document =
+            document.replace("\"legacy\"", &serde_json::to_string(&Era::Legacy).unwrap());
+        let kept = Kept::read(&document.into(), "1").unwrap();
+        assert!(kept.items(ItemKind::Tool).is_empty());
+        let templates = kept.items(ItemKind::Template);
+        assert_eq!((templates.len(), &templates[0].name[..]), (1, "x://{a}"));
     }
 }

@@ -6,7 +6,10 @@
 
 mod carried;
 mod fetch;
+mod intake;
+mod item;
 mod kept;
+mod key;
 mod page;
 mod stored;
 
@@ -15,91 +18,27 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use arc_swap::ArcSwap;
 
-pub(crate) use self::fetch::{ask, fetch};
-pub(crate) use self::kept::{HeaderParam, Kept, KeptItem};
+pub(crate) use self::fetch::{Fetched, ask, fetch, method_of};
+pub(crate) use self::item::{HeaderParam, KeptItem};
+pub(crate) use self::kept::{Kept, ListState};
+pub(crate) use self::key::{Changed, ItemKinds, ListKey};
 pub(crate) use self::page::{Source, page};
 use self::stored::Stored;
 use crate::auth::Principal;
-use crate::credential::{Credential, Owner, Revision};
+use crate::credential::{Owner, Revision};
 use crate::id::ServerId;
+use crate::limits::MAX_SERVER_LIST_BYTES;
 use crate::router::{
     Claim, Conflict, Hints, ItemKind, Known, Listed, Lists, ListsBy, View, ViewEntry,
 };
-use crate::runtime::InstanceKey;
 use crate::seal::StateKey;
 use crate::state::StateStore;
-
-/// Whose lists.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct ListKey {
-    server: ServerId,
-    owner: Owner,
-    revision: Revision,
-}
-
-impl ListKey {
-    pub(crate) fn new(server: &ServerId, credential: &Credential) -> Self {
-        let (owner, revision) = (credential.owner.clone(), credential.revision.clone());
-        Self {
-            server: server.clone(),
-            owner,
-            revision,
-        }
-    }
-}
-
-impl ListKey {
-    /// Whose lists these are.
-    pub(crate) fn server(&self) -> &ServerId {
-        &self.server
-    }
-
-    /// Whether these are the lists that need no credential.
-    fn is_without(&self) -> bool {
-        self.revision == Revision::none()
-    }
-
-    fn is_of(&self, server: &ServerId, owner: &Owner) -> bool {
-        self.server == *server && self.owner == *owner && !self.is_without()
-    }
-}
-
-impl From<&InstanceKey> for ListKey {
-    fn from(key: &InstanceKey) -> Self {
-        let (owner, revision) = (key.owner().clone(), key.revision().clone());
-        Self {
-            server: key.server().clone(),
-            owner,
-            revision,
-        }
-    }
-}
-
-/// Which lists became other ones.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Changed {
-    pub(crate) tools: bool,
-    pub(crate) prompts: bool,
-    pub(crate) resources: bool,
-}
-
-impl Changed {
-    pub(crate) const ALL: Self = Self {
-        tools: true,
-        prompts: true,
-        resources: true,
-    };
-
-    pub(crate) fn any(self) -> bool {
-        self.tools || self.prompts || self.resources
-    }
-}
 
 /// All kept lists.
 #[derive(Debug)]
 pub(crate) struct Catalog {
     stored: Stored,
-    kept: RwLock<HashMap<ListKey, Arc<Kept>>>,
+    kept: RwLock<HashMap<ListKey, Entry>>,
     /// Revisions that another one has just taken the place of, and whose instances finish their calls.
     superseded: Mutex<HashMap<(ServerId, Owner), Vec<Revision>>>,
     /// What they tell routing.
@@ -107,6 +46,13 @@ pub(crate) struct Catalog {
     /// Servers with a tool that wants arguments repeated in headers.
     annotating: ArcSwap<HashSet<ServerId>>,
     carried: Mutex<carried::Carried>,
+}
+
+/// The lists of one owner's revision. Owners who are listed the same share them.
+#[derive(Debug)]
+struct Entry {
+    kept: Arc<Kept>,
+    cost: usize,
 }
 
 impl Catalog {
@@ -198,19 +144,44 @@ impl Catalog {
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .get(key)
-            .cloned()
+            .map(|entry| Arc::clone(&entry.kept))
     }
 
-    /// Keeps new lists; says what changed by it.
-    pub(crate) async fn keep(&self, key: &ListKey, kept: Kept) -> Changed {
+    /// Shows what has come of lists that nobody had yet, while the rest is awaited.
+    pub(crate) fn publish(&self, key: &ListKey, kept: &Kept) {
+        if !self.is_superseded(key) {
+            self.put(key, Arc::new(kept.clone()));
+        }
+    }
+
+    /// Takes back what was published, where the rest does not come. What is stored stays.
+    pub(crate) fn retract(&self, key: &ListKey) {
+        let mut all = self.kept.write().unwrap_or_else(PoisonError::into_inner);
+        if all.remove(key).is_some() {
+            self.lists
+                .forget_revision(&key.server, &key.owner, &key.revision);
+        }
+    }
+
+    fn is_superseded(&self, key: &ListKey) -> bool {
         let of = (key.server.clone(), key.owner.clone());
-        let is_over = |before: &Vec<Revision>| before.contains(&key.revision);
-        if self.superseded().get(&of).is_some_and(is_over) {
+        let superseded = self.superseded();
+        let before = superseded.get(&of);
+        before.is_some_and(|before| before.contains(&key.revision))
+    }
+
+    /// Keeps new lists in the place of those before; says what changed by it.
+    pub(crate) async fn keep(
+        &self,
+        key: &ListKey,
+        kept: Kept,
+        before: Option<Arc<Kept>>,
+    ) -> Changed {
+        if self.is_superseded(key) {
             return Changed::default();
         }
-        let before = self.get(key).await;
         let changed = kept.changed_since(before.as_deref());
-        if before.as_ref().is_some_and(|before| **before == kept) {
+        if before.is_some_and(|before| *before == kept) {
             return Changed::default();
         }
         let kept = Arc::new(kept);
@@ -224,23 +195,16 @@ impl Catalog {
     fn put(&self, key: &ListKey, kept: Arc<Kept>) {
         // Under the lock, so that what routing knows is what was put last.
         let mut all = self.kept.write().unwrap_or_else(PoisonError::into_inner);
-        self.lists.put(
-            &key.server,
-            &key.owner,
-            &key.revision,
-            ItemKind::ALL
-                .into_iter()
-                .fold(Listed::default(), |listed, kind| {
-                    let items = kept.items(kind).iter();
-                    let named = items.clone().map(|item| &item.name[..]);
-                    items.fold(listed.with(kind, named), |listed, item| {
-                        listed.with_hints(&item.name[..], item.hints)
-                    })
-                }),
-        );
-        all.insert(key.clone(), kept);
+        self.lists
+            .put(&key.server, &key.owner, &key.revision, listed(&kept));
+        let others = || all.iter().filter(|(other, _)| other.server == key.server);
+        let same = others().take(3).find(|(_, entry)| *entry.kept == *kept);
+        let kept = same.map_or(kept, |(_, entry)| Arc::clone(&entry.kept));
+        let cost = kept.cost();
+        all.insert(key.clone(), Entry { kept, cost });
+        self.make_room(&mut all, key);
         let mut lists = all.iter().filter(|(other, _)| other.server == key.server);
-        let annotates = lists.any(|(_, kept)| kept.annotates());
+        let annotates = lists.any(|(_, entry)| entry.kept.annotates());
         if annotates != self.annotates(&key.server) {
             let mut servers = HashSet::clone(&self.annotating.load());
             if annotates {
@@ -252,12 +216,34 @@ impl Catalog {
         }
     }
 
+    /// Drops other owners' lists of the same server while all of them are too large; the state still has them.
+    fn make_room(&self, all: &mut HashMap<ListKey, Entry>, key: &ListKey) {
+        let mut seen = HashSet::new();
+        let of_server = all.iter().filter(|(other, _)| other.server == key.server);
+        let distinct = of_server.filter(|(_, entry)| seen.insert(Arc::as_ptr(&entry.kept)));
+        let mut total: usize = distinct.map(|(_, entry)| entry.cost).sum();
+        while total > MAX_SERVER_LIST_BYTES {
+            let is_other = |other: &&ListKey| other.server == key.server && *other != key;
+            let Some(other) = all.keys().find(is_other).cloned() else {
+                return;
+            };
+            let Some(entry) = all.remove(&other) else {
+                return;
+            };
+            if Arc::strong_count(&entry.kept) == 1 {
+                total = total.saturating_sub(entry.cost);
+            }
+            self.lists
+                .forget_revision(&other.server, &other.owner, &other.revision);
+        }
+    }
+
     /// Whether a tool of the server says how its results look, to anybody.
     pub(crate) fn has_output_schema(&self, server: &ServerId, tool: &str) -> bool {
         let all = self.kept.read().unwrap_or_else(PoisonError::into_inner);
         let mut lists = all.iter().filter(|(key, _)| key.server == *server);
-        lists.any(|(_, kept)| {
-            let mut tools = kept.items(ItemKind::Tool).iter();
+        lists.any(|(_, entry)| {
+            let mut tools = entry.kept.items(ItemKind::Tool).iter();
             tools.any(|item| item.name == tool && item.has_output_schema())
         })
     }
@@ -267,9 +253,19 @@ impl Catalog {
         self.annotating.load().contains(server)
     }
 
-    /// Whether the lists that decide for this principal are in memory.
-    pub(crate) fn knows(&self, principal: &Principal, entry: &ViewEntry) -> bool {
-        self.lists.knows(principal, entry)
+    /// Whether the lists of these kinds that decide for this principal are in memory.
+    pub(crate) fn knows(
+        &self,
+        principal: &Principal,
+        entry: &ViewEntry,
+        kinds: ItemKinds<'_>,
+    ) -> bool {
+        self.lists.knows(principal, entry, kinds)
+    }
+
+    /// A number that grows whenever a list changes.
+    pub(crate) fn version(&self) -> u64 {
+        self.lists.version()
     }
 
     /// What stands under one name more than once in a view of this principal's.
@@ -284,6 +280,23 @@ impl Catalog {
             carried.add(server, principal, uris);
         }
     }
+}
+
+/// What lists tell routing.
+fn listed(kept: &Kept) -> Listed {
+    let kinds = ItemKind::ALL.into_iter();
+    kinds.fold(Listed::default(), |listed, kind| {
+        let items = kept.items(kind).iter();
+        let named = listed.with(kind, items.clone().map(|item| &item.name[..]));
+        let named = items.fold(named, |listed, item| {
+            listed.with_hints(&item.name[..], item.hints)
+        });
+        if kept.awaits(&[kind]) {
+            named.awaiting(kind)
+        } else {
+            named
+        }
+    })
 }
 
 impl Known for Catalog {
@@ -301,8 +314,14 @@ impl Known for Catalog {
         self.lists.lists(principal, entry, kind, name)
     }
 
-    fn long_names(&self, principal: &Principal, entry: &ViewEntry, kind: ItemKind) -> Vec<String> {
-        self.lists.long_names(principal, entry, kind)
+    fn uncut(
+        &self,
+        principal: &Principal,
+        entry: &ViewEntry,
+        kind: ItemKind,
+        shown: &str,
+    ) -> Option<Arc<str>> {
+        self.lists.uncut(principal, entry, kind, shown)
     }
 
     fn hints(&self, principal: &Principal, entry: &ViewEntry, tool: &str) -> Hints {
@@ -310,82 +329,16 @@ impl Known for Catalog {
     }
 
     fn claim(&self, principal: &Principal, entry: &ViewEntry, uri: &str) -> Option<Claim> {
-        self.lists.claim(principal, entry, uri).or_else(|| {
+        let number = || {
             let carried = self.carried.lock().unwrap_or_else(PoisonError::into_inner);
-            carried
-                .has(&entry.server, principal, uri)
-                .then_some(Claim::Carried)
-        })
+            carried.number(&entry.server, principal, uri)
+        };
+        match self.lists.claim(principal, entry, uri) {
+            Some(Claim::Listed) => Some(Claim::Listed),
+            other => number().map(Claim::Carried).or(other),
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::protocol::Era;
-    use crate::state::MemoryState;
-    use crate::transport::Hello;
-
-    fn kept(tool: &str) -> Kept {
-        let mut kept = Kept::new(Hello {
-            era: Era::Legacy,
-            version: "2025-11-25".to_owned(),
-            result: "{}".into(),
-        });
-        let raw = format!(r#"{{"name":"{tool}","inputSchema":{{"type":"object"}}}}"#);
-        let item = KeptItem::read(ItemKind::Tool, &raw).unwrap();
-        kept.items_mut(ItemKind::Tool).push(item);
-        kept
-    }
-
-    fn key(owner: &Owner, revision: Revision) -> ListKey {
-        ListKey {
-            server: ServerId::new("a").unwrap(),
-            owner: owner.clone(),
-            revision,
-        }
-    }
-
-    #[tokio::test]
-    async fn lists_of_a_revision_that_is_gone_are_gone() {
-        let store: Arc<dyn StateStore> = Arc::new(MemoryState::default());
-        let state_key = Arc::new(StateKey::new([1; 32]));
-        let catalog = || Catalog::new(Arc::clone(&store), Arc::clone(&state_key));
-        let owner = Owner::Organization;
-        let [without, one, two] =
-            [Revision::none(), Revision::new("1"), Revision::new("2")].map(|it| key(&owner, it));
-        let before = catalog();
-        before.keep(&without, kept("w")).await;
-        before.keep(&one, kept("x")).await;
-        assert_eq!(store.names().await.unwrap().len(), 2);
-        before.supersede(&two.server, &owner, &two.revision);
-        before.keep(&two, kept("y")).await;
-        // An instance of the one before finishes its calls, and says that its lists have changed.
-        assert!(!before.keep(&one, kept("z")).await.any());
-        assert_eq!(store.names().await.unwrap().len(), 2, "no document more");
-        assert_eq!(before.peek(&one), None);
-        // A restart later.
-        let after = catalog();
-        assert_eq!(after.get(&one).await, None);
-        assert_eq!(after.get(&two).await.as_deref(), Some(&kept("y")));
-        after.forget(&two.server, &owner);
-        after.forget_stored(&two.server, &owner).await;
-        assert_eq!(after.get(&two).await, None);
-        assert_eq!(after.get(&without).await.as_deref(), Some(&kept("w")));
-        assert_eq!(store.names().await.unwrap().len(), 1);
-    }
-
-    #[tokio::test]
-    async fn an_owner_who_goes_back_to_a_revision_has_its_lists_kept_again() {
-        let store: Arc<dyn StateStore> = Arc::new(MemoryState::default());
-        let catalog = Catalog::new(store, Arc::new(StateKey::new([1; 32])));
-        let owner = Owner::Organization;
-        let [one, two] = ["1", "2"].map(|it| key(&owner, Revision::new(it)));
-        catalog.keep(&one, kept("x")).await;
-        for now in [&two, &one] {
-            catalog.supersede(&now.server, &owner, &now.revision);
-            catalog.keep(now, kept("y")).await;
-        }
-        assert_eq!(catalog.get(&one).await.as_deref(), Some(&kept("y")));
-    }
-}
+mod tests;

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use super::Kept;
+use super::intake::list_name;
 use crate::id::Alias;
 use crate::jsonrpc::quote;
+use crate::protocol::Era;
 use crate::router::{ItemKind, ToolFilter, shown};
 
 /// Items of a page.
@@ -28,14 +30,11 @@ pub(crate) fn page(
     sources: &[Source],
     kind: ItemKind,
     prefixed: bool,
+    era: Era,
     from: usize,
 ) -> (String, Option<usize>) {
-    let key = match kind {
-        ItemKind::Tool => "tools",
-        ItemKind::Prompt => "prompts",
-        ItemKind::Resource => "resources",
-        ItemKind::Template => "resourceTemplates",
-    };
+    let key = list_name(kind);
+    let several = sources.len() > 1;
     let named = matches!(kind, ItemKind::Tool | ItemKind::Prompt);
     let mut seen = std::collections::HashSet::new();
     let mut out = format!("\"{key}\":[");
@@ -50,14 +49,15 @@ pub(crate) fn page(
             } else {
                 (&item.name[..]).into()
             };
-            if sources.len() > 1 && !seen.insert(name.clone().into_owned()) {
+            if several && !(item.mixes && seen.insert(name.clone().into_owned())) {
                 continue;
             }
             at += 1;
             if at <= from {
                 continue;
             }
-            if written > 0 && (written == ITEMS || out.len() + item.raw.len() > BYTES) {
+            let (raw, name_span) = item.shown(era);
+            if written > 0 && (written == ITEMS || out.len() + raw.len() > BYTES) {
                 out.push(']');
                 return (out, Some(at - 1));
             }
@@ -65,11 +65,11 @@ pub(crate) fn page(
                 out.push(',');
             }
             written += 1;
-            let raw = std::str::from_utf8(&item.raw).unwrap_or("null");
+            let raw = std::str::from_utf8(raw).unwrap_or("null");
             if named && prefixed {
-                out.push_str(&raw[..item.name_span.start]);
+                out.push_str(&raw[..name_span.start]);
                 out.push_str(&quote(&name));
-                out.push_str(&raw[item.name_span.end..]);
+                out.push_str(&raw[name_span.end..]);
             } else {
                 out.push_str(raw);
             }
@@ -83,9 +83,8 @@ pub(crate) fn page(
 mod tests {
     use bytes::Bytes;
 
-    use super::super::KeptItem;
+    use super::super::{KeptItem, ListState};
     use super::*;
-    use crate::protocol::Era;
     use crate::transport::Hello;
 
     fn source(alias: &str, tools: &[&str]) -> Source {
@@ -96,8 +95,8 @@ mod tests {
         });
         let items = tools
             .iter()
-            .map(|raw| KeptItem::read(ItemKind::Tool, raw).unwrap());
-        kept.items_mut(ItemKind::Tool).extend(items);
+            .map(|raw| KeptItem::read(ItemKind::Tool, raw).unwrap().item);
+        kept.set(ItemKind::Tool, items.collect(), ListState::Whole);
         Source {
             alias: Alias::new(alias).unwrap(),
             tools: ToolFilter::All,
@@ -108,25 +107,28 @@ mod tests {
     #[test]
     fn only_names_change() {
         let sources = [
-            source("a", &[r#"{ "x":1e99, "name" : "t" }"#]),
-            source("b", &[r#"{"name":"t"}"#]),
+            source(
+                "a",
+                &[r#"{ "x":1e99, "name" : "t" ,"inputSchema":{"type":"object"}}"#],
+            ),
+            source("b", &[r#"{"name":"t","inputSchema":{"type":"object"}}"#]),
         ];
-        let (json, next) = page(&sources, ItemKind::Tool, true, 0);
+        let (json, next) = page(&sources, ItemKind::Tool, true, Era::Legacy, 0);
         assert_eq!(
             json,
-            r#""tools":[{ "x":1e99, "name" : "a__t" },{"name":"b__t"}]"#
+            r#""tools":[{ "x":1e99, "name" : "a__t" ,"inputSchema":{"type":"object"}},{"name":"b__t","inputSchema":{"type":"object"}}]"#
         );
         assert_eq!(next, None);
         assert_eq!(
-            page(&sources, ItemKind::Tool, false, 0).0,
-            r#""tools":[{ "x":1e99, "name" : "t" }]"#
+            page(&sources, ItemKind::Tool, false, Era::Legacy, 0).0,
+            r#""tools":[{ "x":1e99, "name" : "t" ,"inputSchema":{"type":"object"}}]"#
         );
     }
 
     #[test]
     fn pages_hold_all_items_once() {
         let raws: Vec<String> = (0..2500)
-            .map(|n| format!("{{\"name\":\"t{n}\"}}"))
+            .map(|n| format!(r#"{{"name":"t{n}","inputSchema":{{"type":"object"}}}}"#))
             .collect();
         let sources = [source(
             "a",
@@ -134,11 +136,30 @@ mod tests {
         )];
         let (mut from, mut seen) = (Some(0), 0);
         while let Some(start) = from {
-            let (json, next) = page(&sources, ItemKind::Tool, false, start);
+            let (json, next) = page(&sources, ItemKind::Tool, false, Era::Modern, start);
             let value: serde_json::Value = serde_json::from_str(&format!("{{{json}}}")).unwrap();
             seen += value["tools"].as_array().unwrap().len();
             from = next;
         }
         assert_eq!(seen, 2500);
+    }
+
+    #[test]
+    fn a_uri_that_some_clients_refuse_is_shown_alone_and_not_among_others() {
+        let of = |alias: &str, uri: &str| {
+            let mut one = source(alias, &[]);
+            let raw = format!(r#"{{"uri":"{uri}","name":"n"}}"#);
+            let item = KeptItem::read(ItemKind::Resource, &raw).unwrap().item;
+            let mut kept = Kept::clone(&one.kept);
+            kept.set(ItemKind::Resource, vec![item], ListState::Whole);
+            one.kept = Arc::new(kept);
+            one
+        };
+        let shown = |sources: &[Source]| {
+            let (json, _) = page(sources, ItemKind::Resource, false, Era::Legacy, 0);
+            json.matches("\"uri\"").count()
+        };
+        assert_eq!(shown(&[of("a", "foo")]), 1);
+        assert_eq!(shown(&[of("a", "foo"), of("b", "mem://b")]), 1);
     }
 }

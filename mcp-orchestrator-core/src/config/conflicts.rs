@@ -21,9 +21,9 @@ pub struct GatewayConflict {
 
 impl GatewayConflict {
     /// Whether it is an error of the configuration: one of two tools or prompts cannot be reached. Of two owners of a
-    /// resource the order decides.
+    /// resource the order decides, and a template that matches any URI takes none that another server has named.
     pub fn is_error(&self) -> bool {
-        self.conflict.kind != ItemKind::Resource
+        matches!(self.conflict.kind, ItemKind::Tool | ItemKind::Prompt)
     }
 
     /// As something in this file.

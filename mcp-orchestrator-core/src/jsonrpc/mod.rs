@@ -16,7 +16,7 @@ mod write;
 pub(crate) use self::lenient::{MARK, batch, whole_number};
 pub use self::message::{Kind, Message, ParseError};
 pub(crate) use self::outline::Outline;
-pub use self::params::{ListHead, Members, ParamsHead, ResultHead, text};
+pub use self::params::{Members, ParamsHead, ResultHead, text};
 pub use self::splice::Splice;
 pub use self::write::{error_response, notification, quote, raw, request, response};
 

@@ -100,32 +100,6 @@ impl<'a> ResultHead<'a> {
     }
 }
 
-/// A list's items and what else a page says.
-#[derive(Debug, Default, Deserialize)]
-pub struct ListHead<'a> {
-    /// Of tools/list.
-    #[serde(default, borrow)]
-    pub tools: Option<Vec<&'a RawValue>>,
-    /// Of prompts/list.
-    #[serde(default, borrow)]
-    pub prompts: Option<Vec<&'a RawValue>>,
-    /// Of resources/list.
-    #[serde(default, borrow)]
-    pub resources: Option<Vec<&'a RawValue>>,
-    /// Of resources/templates/list.
-    #[serde(default, borrow, rename = "resourceTemplates")]
-    pub templates: Option<Vec<&'a RawValue>>,
-    /// Where the next page begins; an empty string is a cursor too.
-    #[serde(default, borrow, rename = "nextCursor")]
-    pub next_cursor: Option<Cow<'a, str>>,
-    /// Modern: for how long it holds, in milliseconds.
-    #[serde(default, rename = "ttlMs")]
-    pub ttl_ms: Option<u64>,
-    /// Modern: public or private.
-    #[serde(default, borrow, rename = "cacheScope")]
-    pub cache_scope: Option<Cow<'a, str>>,
-}
-
 /// The members of a JSON object in their order, keys decoded, values as they stand.
 #[derive(Debug, Default)]
 pub struct Members<'a>(pub Vec<(Cow<'a, str>, &'a RawValue)>);

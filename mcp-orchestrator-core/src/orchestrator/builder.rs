@@ -163,6 +163,7 @@ impl Builder {
                 subscriptions: Subscriptions::default(),
                 tasks: Tasks::default(),
                 refreshing: Mutex::default(),
+                met: Mutex::default(),
                 learning: Semaphore::new(LEARN_AT_ONCE),
                 key: self.key,
                 logs: self.logs,

@@ -10,8 +10,10 @@ use super::context::Context;
 use super::forward::Work;
 use super::{Inner, expect_request};
 use crate::call::{Reply, own};
+use crate::catalog::ItemKinds;
 use crate::error::{Error, ErrorKind, Result};
 use crate::jsonrpc::{Members, Message, ParamsHead, Splice, quote, response, span_of, text};
+use crate::limits::{MAX_NAME_LEN, MAX_URI_LEN};
 use crate::pool::Handle;
 use crate::protocol::{Era, method};
 use crate::router::{Item, ItemKind, Route, Target, ToolFilter, may_be_cut};
@@ -255,6 +257,7 @@ impl Inner {
 
     /// Asks the router.
     pub(super) fn route<'a>(&'a self, context: &'a Context, item: Item<'a>) -> Result<Route<'a>> {
+        check_length(item)?;
         let target = Target {
             gateway: &context.gateway,
             item,
@@ -271,30 +274,41 @@ impl Inner {
         context: &'a Context,
         item: Item<'a>,
     ) -> Result<Route<'a>> {
+        check_length(item)?;
         let found = self.route(context, item);
         let cut = matches!(item, Item::Tool(name) | Item::Prompt(name) if may_be_cut(name));
         if found.is_ok() && !cut {
             return found;
         }
+        let kinds: ItemKinds<'_> = match item {
+            Item::Tool(_) => &[ItemKind::Tool],
+            Item::Prompt(_) => &[ItemKind::Prompt],
+            Item::Resource(_) | Item::Server(_) => &[ItemKind::Resource, ItemKind::Template],
+        };
         let alias_decides = !cut && matches!(item, Item::Tool(_) | Item::Prompt(_));
-        if Box::pin(self.learned(context, alias_decides)).await {
+        if Box::pin(self.learned(context, alias_decides, kinds)).await {
             return self.route(context, item);
         }
         found
     }
 
     /// Brings the lists of the caller's gateway into memory; false where all were there, or names tell their server.
-    async fn learned(self: &Arc<Self>, context: &Context, alias_decides: bool) -> bool {
+    async fn learned(
+        self: &Arc<Self>,
+        context: &Context,
+        alias_decides: bool,
+        kinds: ItemKinds<'_>,
+    ) -> bool {
         let Ok(view) = self.view(context) else {
             return false;
         };
         // Where annotations decide, a name alone does not.
         let alias_decides = alias_decides && !view.entries.iter().any(|entry| entry.tools.asks());
-        let known = |entry| self.catalog.knows(&context.principal, entry);
+        let known = |entry| self.catalog.knows(&context.principal, entry, kinds);
         if (view.prefixed && alias_decides) || view.entries.iter().all(known) {
             return false;
         }
-        self.sources(context, &view).await;
+        self.sources(context, &view, kinds).await;
         true
     }
 
@@ -324,6 +338,20 @@ pub(super) fn params(message: &Message) -> Result<ParamsHead<'_>> {
             format!("params of {}: {error}", message.method()),
         )
     })
+}
+
+/// Refuses a name that no server may list: it would be compared with all lists.
+fn check_length(item: Item<'_>) -> Result<()> {
+    let (what, length, most) = match item {
+        Item::Tool(name) | Item::Prompt(name) => ("name", name.len(), MAX_NAME_LEN),
+        Item::Resource(uri) => ("uri", uri.len(), MAX_URI_LEN),
+        Item::Server(_) => return Ok(()),
+    };
+    if length <= most {
+        return Ok(());
+    }
+    let text = format!("params.{what} has {length} bytes, and at most {most} are allowed");
+    Err(Error::new(ErrorKind::InvalidParams, text))
 }
 
 pub(super) fn missing(what: &str) -> Error {

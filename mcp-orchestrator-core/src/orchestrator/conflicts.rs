@@ -1,14 +1,17 @@
 //! One name, several servers: what a gateway shows once although more than one server lists it.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex, PoisonError};
+
+use foldhash::fast::FixedState;
 
 use super::context::Context;
 use super::{Inner, Orchestrator};
 use crate::auth::Principal;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{GatewayId, PrincipalId, ServerId};
-use crate::router::{Conflict, View};
+use crate::router::{Conflict, ItemKind, View};
 
 /// Gateways of principals of which the log has told.
 const TOLD: usize = 1024;
@@ -29,7 +32,7 @@ impl Orchestrator {
         let view = self.inner.router.view(principal, gateway);
         let view = view.map_err(|none| Error::new(ErrorKind::NoRoute, none.to_string()))?;
         let found = self.conflicts_in(principal, &view).await;
-        self.inner.warn_of(principal, gateway, &found);
+        self.inner.warn_of(principal, gateway, &view, &found);
         Ok(found)
     }
 
@@ -48,31 +51,63 @@ impl Orchestrator {
     pub async fn learn(&self, principal: &Arc<Principal>, gateway: &GatewayId) -> Result<()> {
         let context = Context::nobodys(principal, gateway);
         let view = self.inner.view(&context)?;
-        self.inner.sources(&context, &view).await;
+        self.inner.sources(&context, &view, &ItemKind::ALL).await;
         Ok(())
     }
 }
 
 /// What the log has told, so that it tells each thing once; bounded, oldest first.
 #[derive(Debug, Default)]
-pub(super) struct Told(Mutex<VecDeque<(GatewayId, PrincipalId, Vec<Conflict>)>>);
+pub(super) struct Told(Mutex<VecDeque<Entry>>);
+
+/// What was logged of one gateway for one principal.
+#[derive(Debug)]
+struct Entry {
+    gateway: GatewayId,
+    principal: PrincipalId,
+    /// Which lists and which view were looked at.
+    looked_at: (u64, usize),
+    /// A hash of what was found: it may be long.
+    found: u64,
+}
 
 impl Told {
+    /// Whether these lists and this view have not been looked at; they have from now on.
+    fn is_due(&self, gateway: &GatewayId, principal: &PrincipalId, now: (u64, usize)) -> bool {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut entries = told.iter_mut();
+        let known = entries.find(|one| one.gateway == *gateway && one.principal == *principal);
+        match known {
+            Some(known) => std::mem::replace(&mut known.looked_at, now) != now,
+            None => true,
+        }
+    }
+
     /// Whether this is news.
-    fn is_new(&self, gateway: &GatewayId, principal: &PrincipalId, found: &[Conflict]) -> bool {
+    fn is_new(
+        &self,
+        gateway: &GatewayId,
+        principal: &PrincipalId,
+        looked_at: (u64, usize),
+        found: &[Conflict],
+    ) -> bool {
+        let names = found.iter().map(|one| (one.kind, &one.name, &one.servers));
+        let hash = BuildHasher::hash_one(&FixedState::default(), names.collect::<Vec<_>>());
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let known = told
             .iter()
-            .position(|(other, who, _)| other == gateway && who == principal);
+            .position(|one| one.gateway == *gateway && one.principal == *principal);
         let before = known.and_then(|at| told.remove(at));
-        let news = before.map_or(!found.is_empty(), |(.., before)| before != found);
-        if !found.is_empty() {
-            told.push_back((gateway.clone(), principal.clone(), found.to_vec()));
-        }
+        told.push_back(Entry {
+            gateway: gateway.clone(),
+            principal: principal.clone(),
+            looked_at,
+            found: hash,
+        });
         if told.len() > TOLD {
             told.pop_front();
         }
-        news && !found.is_empty()
+        !found.is_empty() && before.is_none_or(|before| before.found != hash)
     }
 }
 
@@ -113,12 +148,29 @@ impl Inner {
         let Ok(view) = self.router.view(principal, gateway) else {
             return;
         };
-        let found = self.catalog.conflicts(principal, &view);
-        self.warn_of(principal, gateway, &found);
+        if self
+            .told
+            .is_due(gateway, &principal.id, self.looked_at(&view))
+        {
+            let found = self.catalog.conflicts(principal, &view);
+            self.warn_of(principal, gateway, &view, &found);
+        }
     }
 
-    fn warn_of(&self, principal: &Principal, gateway: &GatewayId, found: &[Conflict]) {
-        if !self.told.is_new(gateway, &principal.id, found) {
+    /// Tells these lists and this view from others.
+    fn looked_at(&self, view: &Arc<View>) -> (u64, usize) {
+        (self.catalog.version(), Arc::as_ptr(view) as usize)
+    }
+
+    fn warn_of(
+        &self,
+        principal: &Principal,
+        gateway: &GatewayId,
+        view: &Arc<View>,
+        found: &[Conflict],
+    ) {
+        let looked_at = self.looked_at(view);
+        if !self.told.is_new(gateway, &principal.id, looked_at, found) {
             return;
         }
         for conflict in found.iter().take(NAMED) {

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::Inner;
 use super::context::Context;
 use crate::call::{Reply, own};
-use crate::catalog::{Kept, KeptItem, ListKey, Source};
+use crate::catalog::{ItemKinds, Kept, KeptItem, ListKey, ListState, Source};
 use crate::credential::{Credential, Revision};
 use crate::error::Result;
 use crate::jsonrpc::{Message, response};
@@ -28,6 +28,7 @@ impl Inner {
         context: &Context,
         (entry, spec): (&ViewEntry, &Arc<Spec>),
         prefixed: bool,
+        kinds: ItemKinds<'_>,
     ) -> Option<Source> {
         let shown = |tools: ToolFilter, kept| Source {
             alias: entry.alias.clone(),
@@ -38,17 +39,17 @@ impl Inner {
             WithoutCredential::Connect => {}
             WithoutCredential::Declared(tools) => {
                 let tools = tools.iter().map(|tool| tool.to_json().to_string());
-                return Some(shown(entry.tools.clone(), kept(tools)?));
+                return Some(shown(entry.tools.clone(), kept(tools)));
             }
             WithoutCredential::Listed => {
                 // Nobody's values: no call comes to it, since none is made without a credential.
                 let empty = Arc::new(empty(&spec.server));
-                if let Some(kept) = self.lists_with(context, (entry, spec), &empty).await {
+                if let Some(kept) = self.lists_with(context, (entry, spec), &empty, kinds).await {
                     return Some(shown(entry.tools.clone(), kept));
                 }
             }
         }
-        let kept = kept([connect_tool(entry, prefixed)])?;
+        let kept = kept([connect_tool(entry, prefixed)]);
         Some(shown(ToolFilter::All, kept))
     }
 
@@ -114,17 +115,17 @@ fn empty(server: &ServerSpec) -> Credential {
 }
 
 /// Lists with these tools and nothing else.
-fn kept(tools: impl IntoIterator<Item = String>) -> Option<Arc<Kept>> {
+fn kept(tools: impl IntoIterator<Item = String>) -> Arc<Kept> {
     let mut kept = Kept::new(Hello {
         era: Era::Legacy,
         version: String::new(),
         result: Bytes::from_static(b"{}"),
     });
-    for tool in tools {
-        let item = KeptItem::read(ItemKind::Tool, &tool)?;
-        kept.items_mut(ItemKind::Tool).push(item);
-    }
-    Some(Arc::new(kept))
+    let items = tools
+        .into_iter()
+        .filter_map(|tool| Some(KeptItem::read(ItemKind::Tool, &tool).ok()?.item));
+    kept.set(ItemKind::Tool, items.collect(), ListState::Whole);
+    Arc::new(kept)
 }
 
 fn connect_tool(entry: &ViewEntry, prefixed: bool) -> String {

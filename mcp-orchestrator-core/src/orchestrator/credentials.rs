@@ -171,10 +171,16 @@ impl Inner {
             .await;
         let lease = lease.map_err(|error| error.with_server(server))?;
         let lease = self.pool.renewed(lease, credential, &progress).await?;
-        let asked = tokio::time::timeout(spec.server.limits.call_timeout, fetch(&lease)).await;
-        let kept = asked.map_err(|_| timed_out(server, spec.server.limits.call_timeout))??;
-        let tools = kept.items(ItemKind::Tool).len();
-        self.catalog.keep(&ListKey::from(&lease.key), kept).await;
+        let key = ListKey::from(&lease.key);
+        let before = self.catalog.get(&key).await;
+        let asked = fetch(&lease, before.as_deref(), |_| ());
+        let asked = tokio::time::timeout(spec.server.limits.call_timeout, asked).await;
+        let fetched = asked.map_err(|_| timed_out(server, spec.server.limits.call_timeout))??;
+        if let Some(error) = fetched.failure {
+            return Err(error);
+        }
+        let tools = fetched.kept.items(ItemKind::Tool).len();
+        self.catalog.keep(&key, fetched.kept, before).await;
         Ok(tools)
     }
 

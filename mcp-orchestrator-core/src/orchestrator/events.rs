@@ -8,6 +8,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 
 use super::Inner;
+use super::lists::Why;
 use crate::auth::Principal;
 use crate::call::{ReplyItem, own};
 use crate::catalog::{Changed, ListKey};
@@ -156,7 +157,7 @@ impl Inner {
     ) {
         match message.method() {
             method::TOOLS_CHANGED | method::PROMPTS_CHANGED | method::RESOURCES_CHANGED => {
-                self.refresh(&ListKey::from(&handle.key), handle);
+                self.refresh(&ListKey::from(&handle.key), handle, Why::Changed);
             }
             method::RESOURCE_UPDATED => self.updated(handle, party, &message),
             method::TASK_STATUS | method::TASKS_NOTIFICATION => {
@@ -208,7 +209,7 @@ impl Observer for Inner {
         let Some(inner) = self.me() else { return };
         self.metrics.started(handle.key.server());
         self.seen.add(&handle.key);
-        inner.refresh(&ListKey::from(&handle.key), handle);
+        inner.refresh(&ListKey::from(&handle.key), handle, Why::Ready);
         inner.hear(handle);
         inner.resubscribe(handle);
     }

@@ -217,8 +217,8 @@ impl Inner {
                     let claim = self.catalog.claim(principal, entry, uri)?;
                     Some(match claim {
                         Claim::Listed => "lists it too",
-                        Claim::Template => "has a template that matches it",
-                        Claim::Carried => "told of it in a result",
+                        Claim::Template(_) => "has a template that matches it",
+                        Claim::Carried(_) => "told of it in a result",
                     })
                 }
                 Item::Server(_) => None,

@@ -1,6 +1,7 @@
 //! What the gateway says of itself: `initialize` and `server/discover`.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use serde_json::{Map, Value, json};
 
@@ -11,13 +12,16 @@ use crate::call::{Call, Reply, own};
 use crate::catalog::Source;
 use crate::error::Result;
 use crate::jsonrpc::{Members, Message, response, text};
+use crate::limits::MAX_INSTRUCTIONS_LEN;
 use crate::protocol::{Era, meta, version};
+use crate::router::ItemKind;
 use crate::session::{Session, declared};
 
 const NAME: &str = "mcp-orchestrator";
 
 impl Inner {
-    /// Opens a session. It waits for nothing: what is not known of a server is declared as possible.
+    /// Opens a session. Where nobody has known a server yet, it waits a moment for what the server says of itself: a
+    /// client reads instructions only here. What is not known by then is declared as possible.
     pub(super) async fn initialize(self: &Arc<Self>, call: Call) -> Result<Reply> {
         super::expect_request(&call.message)?;
         let head = params(&call.message)?;
@@ -40,6 +44,9 @@ impl Inner {
         let session = Arc::new(session);
         let context = Context::of(&session);
         let said = self.said(&context).await?;
+        if said.is_possible {
+            session.possible.store(true, Ordering::Relaxed);
+        }
         let result = json!({
             "protocolVersion": version,
             "capabilities": said.capabilities,
@@ -47,7 +54,11 @@ impl Inner {
         });
         let result = with_instructions(result, said.instructions);
         session.touch();
-        if let Some(idle) = self.sessions.insert(&session)? {
+        let displaced = self.sessions.insert(&session).inspect_err(|_| {
+            // An instance of the session's own may have been started.
+            self.pool.end_scope(&session.scope);
+        })?;
+        if let Some(idle) = displaced {
             tracing::info!(gateway = %idle.gateway, "a session ends: its principal has opened too many, and used it least recently");
             self.end_session(&idle);
         }
@@ -81,11 +92,13 @@ impl Inner {
         ))))
     }
 
-    async fn said(&self, context: &Context) -> Result<Said> {
+    async fn said(self: &Arc<Self>, context: &Context) -> Result<Said> {
         let view = self.view(context)?;
+        self.meet(context, &view).await;
         let known = self.known(context, &view).await;
         let mut capabilities = Map::new();
-        if known.is_empty() || known.iter().any(Option::is_none) {
+        let is_possible = known.is_empty() || known.iter().any(Option::is_none);
+        if is_possible {
             merge(&mut capabilities, possible(context.era()));
         }
         let known: Vec<&Source> = known.iter().flatten().collect();
@@ -99,6 +112,19 @@ impl Inner {
                 translated(theirs.unwrap_or_default(), source.kept.era, context.era()),
             );
         }
+        // A server may have what it does not declare.
+        for (name, kind) in [
+            ("tools", ItemKind::Tool),
+            ("prompts", ItemKind::Prompt),
+            ("resources", ItemKind::Resource),
+        ] {
+            if known
+                .iter()
+                .any(|source| !source.kept.items(kind).is_empty())
+            {
+                capabilities.entry(name).or_insert_with(|| json!({}));
+            }
+        }
         for (name, flag) in [
             ("tools", "listChanged"),
             ("prompts", "listChanged"),
@@ -111,6 +137,7 @@ impl Inner {
         Ok(Said {
             capabilities: Value::Object(capabilities),
             instructions: instructions(&known),
+            is_possible,
         })
     }
 }
@@ -118,6 +145,8 @@ impl Inner {
 struct Said {
     capabilities: Value,
     instructions: Option<String>,
+    /// Whether it declares more than is known.
+    is_possible: bool,
 }
 
 fn server_info() -> Value {
@@ -177,10 +206,12 @@ fn instructions(known: &[&Source]) -> Option<String> {
         .iter()
         .filter_map(|source| {
             let hello = source.kept.hello();
-            Some((
-                &source.alias,
-                hello.get("instructions").and_then(text)?.into_owned(),
-            ))
+            let mut text = hello.get("instructions").and_then(text)?.into_owned();
+            if text.len() > MAX_INSTRUCTIONS_LEN {
+                text.truncate(text.floor_char_boundary(MAX_INSTRUCTIONS_LEN));
+                text.push('…');
+            }
+            Some((&source.alias, text))
         })
         .collect();
     match &each[..] {

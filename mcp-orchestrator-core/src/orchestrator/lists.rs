@@ -1,38 +1,38 @@
 //! Lists: answered from what is kept; what nobody knows yet is learned from the caller's own instance.
 
-use std::collections::HashMap;
-use std::sync::{Arc, MutexGuard, PoisonError};
+mod pace;
+mod refresh;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use futures_util::future::join_all;
-use tokio::sync::watch;
 
+pub(super) use self::refresh::{Refreshing, Why};
 use super::Inner;
 use super::calls::{missing, params};
 use super::context::Context;
 use super::unconnected::word;
 use crate::call::{Reply, own};
-use crate::catalog::{Changed, Kept, ListKey, Source, fetch, page};
+use crate::catalog::{ItemKinds, Kept, ListKey, Source, method_of, page};
 use crate::credential::Credential;
 use crate::error::{Error, ErrorKind, Result};
 use crate::jsonrpc::{Message, quote, response, text};
-use crate::pool::{Handle, Lease, Spec};
+use crate::pool::Spec;
 use crate::protocol::Era;
 use crate::router::{ItemKind, View, ViewEntry};
 use crate::runtime::Progress;
+use crate::session::Session;
 
 /// For how long a modern client may use a list, in milliseconds; changes are told to those who listen.
 const TTL_MS: u32 = 5000;
 const CURSOR: &str = "list cursor";
 
-/// Lists that are being fetched.
-pub(super) struct Refreshing {
-    /// Becomes true when they are there.
-    done: watch::Receiver<bool>,
-    /// Whose.
-    from: Arc<Handle>,
-    /// Whose are to be fetched after that.
-    again: Option<Arc<Handle>>,
-}
+/// How long a caller waits for a list that failed before.
+const RETRY_WAIT: Duration = Duration::from_secs(1);
+/// More items than this are not written on the runtime's threads.
+const MANY_ITEMS: usize = 2000;
 
 impl Inner {
     /// One page of a gateway's list.
@@ -52,11 +52,16 @@ impl Inner {
             Some(cursor) => self.open_cursor(&bound, &cursor)?,
         };
         let view = self.view(context)?;
-        let sources = self.sources(context, &view).await;
-        if from == 0 && view.entries.len() > 1 && (!view.prefixed || kind == ItemKind::Resource) {
+        if self.lacks(context, &view, kind).await {
+            let text = format!("no server of this gateway has {}", method_of(kind));
+            return Err(Error::new(ErrorKind::MethodNotFound, text));
+        }
+        let sources = self.sources(context, &view, &[kind]).await;
+        let bare = !view.prefixed || matches!(kind, ItemKind::Resource | ItemKind::Template);
+        if from == 0 && view.entries.len() > 1 && bare {
             self.warn_of_conflicts(&context.principal, &context.gateway);
         }
-        let (mut result, next) = page(&sources, kind, view.prefixed, from);
+        let (mut result, next) = written(sources, kind, view.prefixed, context.era(), from).await?;
         result.insert(0, '{');
         if let Some(next) = next {
             let cursor = self
@@ -91,10 +96,54 @@ impl Inner {
     }
 
     /// What the servers of a view offer this caller. One that cannot be asked is left out.
-    pub(super) async fn sources(self: &Arc<Self>, context: &Context, view: &View) -> Vec<Source> {
+    pub(super) async fn sources(
+        self: &Arc<Self>,
+        context: &Context,
+        view: &View,
+        kinds: ItemKinds<'_>,
+    ) -> Vec<Source> {
         let entries = view.entries.iter();
-        let each = entries.map(|entry| self.source(context, entry, view.prefixed));
+        let each = entries.map(|entry| self.source(context, entry, view.prefixed, kinds));
         join_all(each).await.into_iter().flatten().collect()
+    }
+
+    /// Whether no server of the view has lists of this kind, and the caller was told of none: then it is answered as such
+    /// a server answers.
+    async fn lacks(&self, context: &Context, view: &View, kind: ItemKind) -> bool {
+        let told = |session: &Arc<Session>| session.possible.load(Ordering::Relaxed);
+        if context.session.as_ref().is_some_and(told) || view.entries.is_empty() {
+            return false;
+        }
+        let known = self.known(context, view).await;
+        let lacks =
+            |source: &Option<Source>| source.as_ref().is_some_and(|one| !one.kept.offers(kind));
+        known.iter().all(lacks)
+    }
+
+    /// Waits a moment for the servers of a view of which nobody knows yet what they say of themselves, once for each.
+    pub(super) async fn meet(self: &Arc<Self>, context: &Context, view: &View) {
+        let each = view.entries.iter().map(|entry| async move {
+            let spec = self.spec(&entry.server).ok()?;
+            let credential = self.credential(context, &spec, &entry.credential, None);
+            let credential = credential.await.ok()?;
+            let key = ListKey::new(&entry.server, &credential);
+            if self.catalog.get(&key).await.is_some() {
+                return None;
+            }
+            let until = self.first_met(&key)?;
+            let learned = async {
+                let lists = |kinds| self.lists_with(context, (entry, &spec), &credential, kinds);
+                let kept = lists(&[]).await?;
+                // What is not declared is known by its list alone.
+                let declares = |kind: &ItemKind| kept.declares(*kind);
+                if !ItemKind::ALL.iter().any(declares) {
+                    lists(&[ItemKind::Tool]).await;
+                }
+                Some(())
+            };
+            tokio::time::timeout_at(until, learned).await.ok()?
+        });
+        join_all(each).await;
     }
 
     /// What is known already of the servers of a view; nothing is started for it.
@@ -124,6 +173,7 @@ impl Inner {
         context: &Context,
         entry: &ViewEntry,
         prefixed: bool,
+        kinds: ItemKinds<'_>,
     ) -> Option<Source> {
         let spec = self.spec(&entry.server).ok()?;
         let credential = self.credential(context, &spec, &entry.credential, None);
@@ -131,13 +181,13 @@ impl Inner {
             && word(error.kind()).is_some()
         {
             return self
-                .without_credential(context, (entry, &spec), prefixed)
+                .without_credential(context, (entry, &spec), prefixed, kinds)
                 .await;
         }
-        let Some(kept) = self.lists_of(context, entry).await else {
+        let Some(kept) = self.lists_of(context, entry, kinds).await else {
             self.demanded(context, &spec, &entry.credential).await?;
             return self
-                .without_credential(context, (entry, &spec), prefixed)
+                .without_credential(context, (entry, &spec), prefixed, kinds)
                 .await;
         };
         Some(Source {
@@ -151,6 +201,7 @@ impl Inner {
         self: &Arc<Self>,
         context: &Context,
         entry: &ViewEntry,
+        kinds: ItemKinds<'_>,
     ) -> Option<Arc<Kept>> {
         let spec = self.spec(&entry.server).ok()?;
         let credential = match self
@@ -163,125 +214,67 @@ impl Inner {
                 return None;
             }
         };
-        self.lists_with(context, (entry, &spec), &credential).await
+        self.lists_with(context, (entry, &spec), &credential, kinds)
+            .await
     }
 
-    /// What a server lists with this credential: what is kept, else what its instance says in time.
+    /// What a server lists with this credential: what is kept, else what its instance says in time. Lists of other kinds
+    /// may not have come yet.
     pub(super) async fn lists_with(
         self: &Arc<Self>,
         context: &Context,
         (entry, spec): (&ViewEntry, &Arc<Spec>),
         credential: &Arc<Credential>,
+        kinds: ItemKinds<'_>,
     ) -> Option<Arc<Kept>> {
         let key = ListKey::new(&entry.server, credential);
-        if let Some(kept) = self.catalog.get(&key).await {
-            return Some(kept);
+        let kept = self.catalog.get(&key).await;
+        if kept.as_ref().is_some_and(|kept| kept.has(kinds)) {
+            return kept;
         }
+        let list_timeout = spec.server.limits.list_timeout;
+        let limit = match &kept {
+            Some(kept) if !kept.awaits(kinds) => RETRY_WAIT.min(list_timeout),
+            _ => list_timeout,
+        };
         let learned = async {
-            let _turn = self.learning.acquire().await.ok()?;
-            if self.catalog.peek(&key).is_none() {
-                let scope = context.scope(&spec.server);
-                let lease = self
-                    .pool
-                    .acquire(&entry.server, credential, scope, &Progress::unheard())
-                    .await;
-                let lease = lease.inspect_err(|error| {
-                    tracing::warn!(server = %entry.server, %error, "left out of a list: it does not start");
-                });
-                self.refreshed(&key, &lease.ok()?).await;
+            let turn = self.learning.acquire().await.ok()?;
+            let kept = self.catalog.peek(&key);
+            if kept.is_some_and(|kept| kept.has(kinds)) {
+                return Some(());
             }
-            self.catalog.peek(&key)
+            let scope = context.scope(&spec.server);
+            let lease = self
+                .pool
+                .acquire(&entry.server, credential, scope, &Progress::unheard())
+                .await;
+            let lease = lease.inspect_err(|error| {
+                tracing::warn!(server = %entry.server, %error, "left out of a list: it does not start");
+            });
+            drop(turn);
+            self.came(&key, &lease.ok()?, kinds, list_timeout).await;
+            Some(())
         };
-        let limit = spec.server.limits.list_timeout;
-        tokio::time::timeout(limit, learned).await.unwrap_or_else(|_| {
-            tracing::warn!(server = %entry.server, "left out of a list: it is not ready in time");
-            None
-        })
-    }
-
-    /// Waits until the lists of a running instance were fetched, by whoever does it.
-    async fn refreshed(self: &Arc<Self>, key: &ListKey, lease: &Lease) {
-        let mut done = self.fetching(key, lease.handle(), false);
-        // An error means that the one who fetched is gone; then there is nothing to wait for.
-        let _ = done.wait_for(|done| *done).await;
-    }
-
-    /// Fetches the lists of a running instance, once at a time for each key. What is being fetched already may be older
-    /// than what is asked for, so it is fetched once more then.
-    pub(super) fn refresh(self: &Arc<Self>, key: &ListKey, handle: &Arc<Handle>) {
-        self.fetching(key, handle, true);
-    }
-
-    fn refreshing(&self) -> MutexGuard<'_, HashMap<ListKey, Refreshing>> {
-        let refreshing = self.refreshing.lock();
-        refreshing.unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// When the lists of this instance are there; with `newer` such as they are from now on.
-    fn fetching(
-        self: &Arc<Self>,
-        key: &ListKey,
-        handle: &Arc<Handle>,
-        newer: bool,
-    ) -> watch::Receiver<bool> {
-        let mut refreshing = self.refreshing();
-        if let Some(running) = refreshing.get_mut(key) {
-            if newer || !Arc::ptr_eq(&running.from, handle) {
-                running.again = Some(Arc::clone(handle));
-            }
-            return running.done.clone();
+        if tokio::time::timeout(limit, learned).await.is_err() {
+            tracing::warn!(server = %entry.server, "a list is not ready in time: what has come is shown");
         }
-        let (sender, done) = watch::channel(false);
-        let running = Refreshing {
-            done: done.clone(),
-            from: Arc::clone(handle),
-            again: None,
-        };
-        refreshing.insert(key.clone(), running);
-        let (inner, key, handle) = (Arc::clone(self), key.clone(), Arc::clone(handle));
-        self.pool.tasks().spawn(async move {
-            let mut next = Some(handle);
-            while let Some(handle) = next {
-                let changed = tokio::select! {
-                    changed = inner.fetch(&key, &handle) => changed,
-                    () = inner.pool.closing().cancelled() => None,
-                };
-                next = inner.next_to_fetch(&key);
-                if let Some(changed) = changed.filter(|changed| changed.any()) {
-                    let (server, owner) = (handle.key.server(), handle.key.owner());
-                    inner.lists_changed(server, owner, changed);
-                    inner.tell_conflicts(server);
-                }
-            }
-            sender.send_replace(true);
-        });
-        done
+        self.catalog.peek(&key)
     }
+}
 
-    /// Whose lists are to be fetched next, where that was asked for meanwhile; else the fetching is over.
-    fn next_to_fetch(&self, key: &ListKey) -> Option<Arc<Handle>> {
-        let mut refreshing = self.refreshing();
-        let running = refreshing.get_mut(key)?;
-        match running.again.take() {
-            Some(handle) if !self.pool.closing().is_cancelled() => {
-                running.from = Arc::clone(&handle);
-                Some(handle)
-            }
-            _ => {
-                refreshing.remove(key);
-                None
-            }
-        }
+/// One page of a list; a long list is put together elsewhere, because it would hold up others.
+async fn written(
+    sources: Vec<Source>,
+    kind: ItemKind,
+    prefixed: bool,
+    era: Era,
+    from: usize,
+) -> Result<(String, Option<usize>)> {
+    let items: usize = sources.iter().map(|one| one.kept.items(kind).len()).sum();
+    if items <= MANY_ITEMS {
+        return Ok(page(&sources, kind, prefixed, era, from));
     }
-
-    async fn fetch(&self, key: &ListKey, handle: &Arc<Handle>) -> Option<Changed> {
-        let lease = Lease::of(handle)?;
-        match fetch(&lease).await {
-            Ok(kept) => Some(self.catalog.keep(key, kept).await),
-            Err(error) => {
-                tracing::warn!(server = %handle.key.server(), %error, "lists cannot be fetched");
-                None
-            }
-        }
-    }
+    let writing = move || page(&sources, kind, prefixed, era, from);
+    let written = tokio::task::spawn_blocking(writing).await;
+    written.map_err(|_| Error::new(ErrorKind::Internal, "a list cannot be written"))
 }

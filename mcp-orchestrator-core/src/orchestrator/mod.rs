@@ -109,6 +109,8 @@ struct Inner {
     tasks: Tasks,
     refreshing: Mutex<HashMap<ListKey, Refreshing>>,
     learning: Semaphore,
+    /// Servers of which nobody knew anything, and since when a caller has waited for them.
+    met: Mutex<HashMap<ListKey, tokio::time::Instant>>,
     key: Arc<StateKey>,
     logs: LogBook,
     seen: control::Seen,

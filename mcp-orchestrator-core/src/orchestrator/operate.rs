@@ -39,7 +39,13 @@ impl Orchestrator {
         let source = inner.source_of(&context, server).await?;
         let (mut list, mut at) = (String::from("["), 0);
         loop {
-            let (part, next) = page(std::slice::from_ref(&source), ItemKind::Tool, false, at);
+            let (part, next) = page(
+                std::slice::from_ref(&source),
+                ItemKind::Tool,
+                false,
+                Era::Modern,
+                at,
+            );
             let items = part.strip_prefix("\"tools\":[").unwrap_or_default();
             list.push_str(items.strip_suffix(']').unwrap_or_default());
             match next {
@@ -122,7 +128,7 @@ impl Inner {
             credential: rule,
             tools: ToolFilter::All,
         };
-        let Some(kept) = self.lists_of(context, &entry).await else {
+        let Some(kept) = self.lists_of(context, &entry, &[ItemKind::Tool]).await else {
             if let Some(wants) = self.demanded(context, &spec, &entry.credential).await {
                 return Err(wants);
             }

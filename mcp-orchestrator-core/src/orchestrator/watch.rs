@@ -12,6 +12,7 @@ use crate::auth::Principal;
 use crate::call::{Reply, ReplyItem};
 use crate::id::{GatewayId, ServerId};
 use crate::jsonrpc::{Kind, Message};
+use crate::limits::MAX_URI_LEN;
 use crate::pool::Handle;
 use crate::router::Route;
 
@@ -97,7 +98,9 @@ fn uris_of(body: &str) -> Vec<String> {
                 .into_iter::<String>()
                 .next()
         });
-        if let Some(Ok(uri)) = raw {
+        if let Some(Ok(uri)) = raw
+            && uri.len() <= MAX_URI_LEN
+        {
             found.push(uri);
         }
         if found.len() == MOST {

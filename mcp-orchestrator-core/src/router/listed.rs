@@ -3,10 +3,9 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::{Claim, Hints, ItemKind, LONGEST};
-
-/// Own names that, with the shortest prefix, may not fit.
-const LONG: usize = 40;
+use super::template::{Steps, Template};
+use super::{Claim, Hints, ItemKind, names};
+use crate::id::Alias;
 
 /// The names that a server lists to one owner.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -14,13 +13,17 @@ pub struct Listed {
     tools: HashSet<Arc<str>>,
     prompts: HashSet<Arc<str>>,
     resources: HashSet<Arc<str>>,
-    templates: Vec<Arc<str>>,
+    /// The most specific first.
+    templates: Vec<Template>,
     /// Of the tools that are annotated.
     hints: HashMap<Arc<str>, Hints>,
+    /// Kinds whose lists have not come yet.
+    awaited: Vec<ItemKind>,
 }
 
 impl Listed {
-    /// The same, with these items of a kind: names of tools and prompts, URIs of resources and templates.
+    /// The same, with these items of a kind: names of tools and prompts, URIs of resources and templates. A template that
+    /// is over a limit is left out.
     #[must_use]
     pub fn with<S: Into<Arc<str>>>(
         mut self,
@@ -33,8 +36,9 @@ impl Listed {
             ItemKind::Prompt => self.prompts.extend(names),
             ItemKind::Resource => self.resources.extend(names),
             ItemKind::Template => {
-                self.templates.extend(names);
-                self.templates.sort();
+                self.templates.extend(names.filter_map(Template::new));
+                let order = |one: &Template| (one.specificity(), one.text().to_owned());
+                self.templates.sort_by_cached_key(order);
                 self.templates.dedup();
             }
         }
@@ -50,6 +54,18 @@ impl Listed {
         self
     }
 
+    /// The same, without the lists of this kind, which have not come yet.
+    #[must_use]
+    pub fn awaiting(mut self, kind: ItemKind) -> Self {
+        self.awaited.push(kind);
+        self
+    }
+
+    /// Whether the lists of these kinds have come.
+    pub fn has_all(&self, kinds: &[ItemKind]) -> bool {
+        !kinds.iter().any(|kind| self.awaited.contains(kind))
+    }
+
     /// What is said of a tool.
     pub fn hints(&self, tool: &str) -> Hints {
         self.hints.get(tool).copied().unwrap_or_default()
@@ -59,7 +75,7 @@ impl Listed {
     pub fn has(&self, kind: ItemKind, name: &str) -> bool {
         match self.names(kind) {
             Some(names) => names.contains(name),
-            None => self.templates.iter().any(|template| **template == *name),
+            None => self.templates.iter().any(|one| one.text() == name),
         }
     }
 
@@ -73,69 +89,35 @@ impl Listed {
         }
     }
 
-    /// Names that may be too long to be shown with a prefix.
-    pub(super) fn long_names(&self, kind: ItemKind) -> Vec<String> {
-        let names = match kind {
+    /// The own name of which a prefixed one was cut.
+    pub(super) fn uncut(&self, kind: ItemKind, alias: &Alias, shown: &str) -> Option<Arc<str>> {
+        let named = match kind {
             ItemKind::Tool => &self.tools,
             ItemKind::Prompt => &self.prompts,
-            ItemKind::Resource | ItemKind::Template => return Vec::new(),
+            ItemKind::Resource | ItemKind::Template => return None,
         };
-        let long = |name: &&Arc<str>| name.len() > LONG.min(LONGEST / 2);
-        names.iter().filter(long).map(ToString::to_string).collect()
+        let begins = names::kept_of_cut(alias, shown)?;
+        let mut may_be = named.iter().filter(|own| own.starts_with(begins));
+        may_be
+            .find(|own| names::shown(alias, own, true) == shown)
+            .cloned()
     }
 
-    /// Why a resource may be the server's.
+    /// Why a resource may be the server's, apart from what its results carried.
     pub(super) fn claim(&self, uri: &str) -> Option<Claim> {
-        if self.resources.contains(uri) {
+        // A template itself may be asked for, as completion/complete does.
+        if self.resources.contains(uri) || self.has(ItemKind::Template, uri) {
             return Some(Claim::Listed);
         }
-        // A template itself may be asked for, as completion/complete does.
-        let fits = |template: &Arc<str>| **template == *uri || matches(template, uri);
-        self.templates.iter().any(fits).then_some(Claim::Template)
+        let mut steps = Steps::new();
+        let mut templates = self.templates.iter();
+        let matching = templates.find(|template| template.matches(uri, &mut steps))?;
+        Some(Claim::Template(matching.specificity()))
     }
-}
 
-/// Whether a URI may come from a URI template (RFC 6570): its literal parts stand there in order. `{x}` stands for one
-/// part of a path at least one character long, every other expression for any characters.
-fn matches(template: &str, uri: &str) -> bool {
-    let Some((literal, rest)) = template.split_once('{') else {
-        return template == uri;
-    };
-    let Some(uri) = uri.strip_prefix(literal) else {
-        return false;
-    };
-    let Some((expression, rest)) = rest.split_once('}') else {
-        return false;
-    };
-    let simple =
-        !expression.starts_with(['+', '#', '.', '/', ';', '?', '&']) && !expression.ends_with('*');
-    let ends = uri.char_indices().map(|(at, _)| at).chain([uri.len()]);
-    let part = |end: usize| !simple || (end > 0 && !uri[..end].contains('/'));
-    ends.take_while(|end| !simple || !uri[..*end].contains('/'))
-        .any(|end| part(end) && matches(rest, &uri[end..]))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn templates_match_what_they_make() {
-        for (template, uri, fits) in [
-            ("test://template/{id}/data", "test://template/7/data", true),
-            (
-                "test://template/{id}/data",
-                "test://template/7/8/data",
-                false,
-            ),
-            ("test://template/{id}/data", "test://template//data", false),
-            ("file:///{+path}", "file:///a/b/c", true),
-            ("x://{a}-{b}", "x://1-2", true),
-            ("x://{a}-{b}", "x://12", false),
-            ("x://y", "x://y", true),
-            ("x://{a", "x://a", false),
-        ] {
-            assert_eq!(matches(template, uri), fits, "{template} {uri}");
-        }
+    /// Templates that match whatever other servers name.
+    pub(super) fn catch_alls(&self) -> impl Iterator<Item = &str> {
+        let all = self.templates.iter();
+        all.filter(|one| one.is_catch_all()).map(Template::text)
     }
 }

@@ -8,9 +8,11 @@ mod lists;
 mod members;
 mod names;
 mod table;
+mod template;
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 pub use self::filter::{Hint, Hints, ToolFilter};
 pub use self::listed::Listed;
@@ -18,6 +20,8 @@ pub use self::lists::{Conflict, Lists};
 pub use self::members::Members;
 pub use self::names::{LONGEST, may_be_cut, shown, split};
 pub use self::table::{GatewaySpec, TableRouter};
+pub use self::template::Specificity;
+pub(crate) use self::template::{TemplateError, check_template};
 use crate::auth::Principal;
 use crate::credential::CredentialRule;
 use crate::id::{Alias, GatewayId, ServerId};
@@ -94,8 +98,14 @@ pub trait Known {
     );
     /// Whether the server lists an item of this own name.
     fn lists(&self, principal: &Principal, entry: &ViewEntry, kind: ItemKind, name: &str) -> bool;
-    /// The server's own names that are too long to be shown with a prefix.
-    fn long_names(&self, principal: &Principal, entry: &ViewEntry, kind: ItemKind) -> Vec<String>;
+    /// The server's own name that is shown as `shown`, which was cut because with its prefix it is too long.
+    fn uncut(
+        &self,
+        principal: &Principal,
+        entry: &ViewEntry,
+        kind: ItemKind,
+        shown: &str,
+    ) -> Option<Arc<str>>;
     /// What the server says of a tool of its own; [`Hints::default`] where it is not listed.
     fn hints(&self, principal: &Principal, entry: &ViewEntry, tool: &str) -> Hints;
     /// Why a resource may be this server's.
@@ -107,10 +117,17 @@ pub trait Known {
 pub enum Claim {
     /// It lists it.
     Listed,
-    /// One of its templates matches.
-    Template,
-    /// A result of it carried the URI to this principal.
-    Carried,
+    /// A result of it carried the URI to this principal; the server that did so first has the smallest number.
+    Carried(usize),
+    /// One of its templates matches; the more the template says, the better.
+    Template(Specificity),
+}
+
+/// Whether a URI may come from a URI template; `None` where the template is over a limit.
+#[cfg(feature = "test-util")]
+pub(crate) fn uri_matches(template: &str, uri: &str) -> Option<bool> {
+    let template = template::Template::new(template)?;
+    Some(template.matches(uri, &mut template::Steps::new()))
 }
 
 /// Where a call goes.
@@ -235,9 +252,5 @@ pub trait Router: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// [`NoRoute::Gateway`].
-    fn view(
-        &self,
-        principal: &Principal,
-        gateway: &GatewayId,
-    ) -> Result<std::sync::Arc<View>, NoRoute>;
+    fn view(&self, principal: &Principal, gateway: &GatewayId) -> Result<Arc<View>, NoRoute>;
 }

@@ -34,6 +34,13 @@ pub fn may_be_cut(shown: &str) -> bool {
     shown.len() >= LONGEST - 3
 }
 
+/// What a cut name keeps of the item's own name; `None` where it is not a cut name of this server.
+pub(super) fn kept_of_cut<'a>(alias: &Alias, shown: &'a str) -> Option<&'a str> {
+    let kept = shown.strip_prefix(alias.as_str())?.strip_prefix(BETWEEN)?;
+    let digits = kept.len().checked_sub(DIGITS + 1)?;
+    kept.get(..digits)
+}
+
 /// The server's name and the item's own (or cut) name of a prefixed one.
 pub fn split(shown: &str) -> Option<(&str, &str)> {
     shown.split_once(BETWEEN)
@@ -53,6 +60,10 @@ mod tests {
         assert_eq!((first.len(), second.len()), (64, 64));
         assert_ne!(first, second);
         assert_eq!(split("github__get__issue"), Some(("github", "get__issue")));
+        let kept = kept_of_cut(&alias, &first).unwrap();
+        assert!(one.starts_with(kept) && kept.len() == 64 - 8 - 7, "{kept}");
+        assert_eq!(kept_of_cut(&alias, "gitlab__x"), None);
+        assert_eq!(kept_of_cut(&alias, "github__x"), None);
         assert_eq!(
             shown(&alias, &"é".repeat(40), true)
                 .chars()

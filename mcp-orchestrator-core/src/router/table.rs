@@ -8,7 +8,7 @@ use foldhash::HashMap;
 
 use super::{
     Claim, Item, ItemKind, ListsBy, Members, NoRoute, Route, Router, Target, ToolNames, View,
-    ViewEntry, may_be_cut, shown, split,
+    ViewEntry, may_be_cut, split,
 };
 use crate::auth::{Principal, PrincipalKind};
 use crate::credential::{CredentialRule, Owner};
@@ -178,11 +178,9 @@ impl Sight {
             if !may_be_cut(name) || target.known.lists(principal, entry, kind, own) {
                 return Some((entry, Cow::Borrowed(own)));
             }
-            let long = target.known.long_names(principal, entry, kind);
-            let uncut = long
-                .into_iter()
-                .find(|own| shown(&entry.alias, own, true) == name);
-            return Some((entry, uncut.map_or(Cow::Borrowed(own), Cow::Owned)));
+            let uncut = target.known.uncut(principal, entry, kind, name);
+            let own = uncut.map_or(Cow::Borrowed(own), |uncut| Cow::Owned(uncut.to_string()));
+            return Some((entry, own));
         }
         let entry = match &entries[..] {
             [only] => only,
@@ -285,7 +283,7 @@ impl Router for TableRouter {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Listed, Lists, ToolFilter};
+    use super::super::{Listed, Lists, ToolFilter, shown};
     use super::*;
     use crate::credential::Revision;
 

@@ -68,6 +68,8 @@ pub(crate) struct Session {
     last_use: AtomicU64,
     /// The client has opened the stream of what belongs to no call.
     listens: AtomicBool,
+    /// The client was told of capabilities that nobody knew the servers to have.
+    pub(crate) possible: AtomicBool,
     ended: CancellationToken,
 }
 
@@ -99,6 +101,7 @@ impl Session {
             born: Instant::now(),
             last_use: AtomicU64::new(0),
             listens: AtomicBool::new(false),
+            possible: AtomicBool::new(false),
             ended: CancellationToken::new(),
         }
     }

@@ -1,9 +1,12 @@
 //! Whose list decides, and what collides.
 
 use super::*;
+use crate::credential::CredentialRule;
+use crate::id::Alias;
 use crate::id::PrincipalId;
 use crate::id::TeamId;
 use crate::router::ToolFilter;
+use crate::router::View;
 
 fn server(name: &str) -> ServerId {
     ServerId::new(name).unwrap()

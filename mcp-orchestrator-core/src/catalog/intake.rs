@@ -1,0 +1,301 @@
+//! Taking the pages of one list in, within its limits: each name once, and only what clients take.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::item::{KeptItem, Read, Refusal, Reports, label};
+use crate::limits::{MAX_CURSOR_LEN, MAX_LIST_BYTES, MAX_LIST_ITEMS};
+use crate::router::ItemKind;
+
+/// One list as far as it has come.
+#[derive(Debug)]
+pub(crate) struct Intake {
+    kind: ItemKind,
+    items: Vec<KeptItem>,
+    names: HashSet<String>,
+    bytes: usize,
+    /// Items that the server sent, also those that were left out.
+    offered: usize,
+    reports: Reports,
+}
+
+/// What a page says of the next one.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// It is the last one.
+    End,
+    /// The cursor of the next one, as JSON.
+    Cursor(String),
+    /// The list ends here for us, because of this.
+    Cut(&'static str),
+}
+
+impl Intake {
+    pub(crate) fn new(kind: ItemKind) -> Self {
+        Self {
+            kind,
+            items: Vec::new(),
+            names: HashSet::new(),
+            bytes: 0,
+            offered: 0,
+            reports: Reports::default(),
+        }
+    }
+
+    /// How many items are in it.
+    pub(crate) fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// The items, and what was left out of them.
+    pub(crate) fn finish(self) -> (Vec<KeptItem>, Reports) {
+        (self.items, self.reports)
+    }
+
+    /// Takes the items of a list's result in.
+    ///
+    /// # Errors
+    /// Where the result has no such list.
+    pub(crate) fn page(&mut self, result: &str) -> Result<Next, &'static str> {
+        let head = Head::read(result, list_name(self.kind)).ok_or("the result is no object")?;
+        let list = head.list.ok_or("the result has no list")?.get();
+        // Some languages write a list without items so.
+        let mut next = head.next();
+        if list != "null" {
+            let mut deserializer = serde_json::Deserializer::from_str(list);
+            let read = (&mut deserializer).deserialize_seq(Items(self));
+            if !read.map_err(|_| "the list in the result is none")? {
+                next = Next::Cut("it has more items, or larger ones, than are kept");
+            }
+        }
+        Ok(next)
+    }
+
+    /// Takes one item in; false where the list is full.
+    pub(crate) fn add(&mut self, raw: &str) -> bool {
+        if self.offered == MAX_LIST_ITEMS {
+            return false;
+        }
+        self.offered += 1;
+        let read = KeptItem::read(self.kind, raw);
+        let read = read.and_then(|read| {
+            let again = self.names.contains(&read.item.name);
+            if again { Err(Refusal::Again) } else { Ok(read) }
+        });
+        let kind = self.kind;
+        match read {
+            // A server whose pages overlap repeats many, and nothing is lost by it.
+            Err(Refusal::Again) => {}
+            Err(refusal) => {
+                self.reports
+                    .add(|| format!("{} is left out: {refusal}", label(kind, raw)));
+            }
+            Ok(Read { item, removed }) => {
+                if self.bytes + item.cost() > MAX_LIST_BYTES {
+                    return false;
+                }
+                if !removed.is_empty() {
+                    let removed = removed.join(", ");
+                    self.reports
+                        .add(|| format!("{} is shown without its {removed}", label(kind, raw)));
+                }
+                self.bytes += item.cost();
+                self.names.insert(item.name.clone());
+                self.items.push(item);
+            }
+        }
+        true
+    }
+}
+
+/// The member of a result that is the list.
+pub(crate) const fn list_name(kind: ItemKind) -> &'static str {
+    match kind {
+        ItemKind::Tool => "tools",
+        ItemKind::Prompt => "prompts",
+        ItemKind::Resource => "resources",
+        ItemKind::Template => "resourceTemplates",
+    }
+}
+
+/// Gives each item of a list to the intake; answers whether there was room for all.
+struct Items<'i>(&'i mut Intake);
+
+impl<'de> Visitor<'de> for Items<'_> {
+    type Value = bool;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<bool, A::Error> {
+        while let Some(item) = items.next_element::<&RawValue>()? {
+            if !self.0.add(item.get()) {
+                while items.next_element::<IgnoredAny>()?.is_some() {}
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// What is read of a result; all else of it is passed over.
+#[derive(Debug, Default)]
+struct Head<'a> {
+    list: Option<&'a RawValue>,
+    cursor: Option<&'a RawValue>,
+}
+
+impl<'a> Head<'a> {
+    fn read(result: &'a str, list: &'static str) -> Option<Self> {
+        let mut deserializer = serde_json::Deserializer::from_str(result);
+        HeadOf(list).deserialize(&mut deserializer).ok()
+    }
+
+    /// Most servers' cursors are texts; a number is passed back as it came.
+    fn next(&self) -> Next {
+        match self.cursor.map(RawValue::get) {
+            None | Some("null") => Next::End,
+            Some(cursor) if cursor.len() > MAX_CURSOR_LEN => {
+                Next::Cut("its cursor is longer than is taken")
+            }
+            Some(cursor)
+                if cursor
+                    .starts_with(['"', '-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9']) =>
+            {
+                Next::Cursor(cursor.to_owned())
+            }
+            Some(_) => Next::Cut("its cursor is neither a text nor a number"),
+        }
+    }
+}
+
+struct HeadOf(&'static str);
+
+#[derive(Deserialize)]
+struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl<'de> DeserializeSeed<'de> for HeadOf {
+    type Value = Head<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Head<'de>, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for HeadOf {
+    type Value = Head<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Head<'de>, A::Error> {
+        let mut head = Head::default();
+        while let Some(Key(key)) = map.next_key::<Key<'de>>()? {
+            if key == self.0 {
+                head.list = Some(map.next_value()?);
+            } else if key == "nextCursor" {
+                head.cursor = Some(map.next_value()?);
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(head)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tool(name: &str) -> String {
+        format!(r#"{{"name":"{name}","inputSchema":{{"type":"object"}}}}"#)
+    }
+
+    fn names(intake: Intake) -> Vec<String> {
+        let items = intake.finish().0.into_iter();
+        items.map(|item| item.name).collect()
+    }
+
+    #[test]
+    fn a_bad_item_is_left_out_and_reported_and_each_name_stays_once() {
+        let mut intake = Intake::new(ItemKind::Tool);
+        let page = format!(
+            r#"{{"x":[1],"tools":[{},1,null,{{"name":"bad"}},{},{}]}}"#,
+            tool("a"),
+            tool("a"),
+            tool("b")
+        );
+        assert_eq!(intake.page(&page), Ok(Next::End));
+        let (items, reports) = intake.finish();
+        assert_eq!(items.len(), 2);
+        let text = reports.to_string();
+        assert!(
+            text.contains("\"bad\" is left out: it has no inputSchema"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn cursors_are_passed_back_as_they_came() {
+        for (cursor, next) in [
+            (r#""a\u0062""#, Next::Cursor(r#""a\u0062""#.into())),
+            (r#""""#, Next::Cursor(r#""""#.into())),
+            ("2", Next::Cursor("2".into())),
+            ("null", Next::End),
+        ] {
+            let mut intake = Intake::new(ItemKind::Prompt);
+            let page = format!(r#"{{"nextCursor":{cursor},"prompts":[{{"name":"p"}}]}}"#);
+            assert_eq!(intake.page(&page), Ok(next));
+            assert_eq!(names(intake), ["p"]);
+        }
+        for cursor in ["{}", "true", &format!("\"{}\"", "x".repeat(MAX_CURSOR_LEN))] {
+            let mut intake = Intake::new(ItemKind::Prompt);
+            let page = format!(r#"{{"prompts":[{{"name":"p"}}],"nextCursor":{cursor}}}"#);
+            assert!(matches!(intake.page(&page), Ok(Next::Cut(_))), "{cursor}");
+            assert_eq!(names(intake), ["p"]);
+        }
+    }
+
+    #[test]
+    fn a_result_without_the_list_is_an_error_and_null_is_an_empty_list() {
+        for wrong in [
+            "{}",
+            "[]",
+            "7",
+            r#"{"tools":{}}"#,
+            r#"{"tools":"x"}"#,
+            r#"{"prompts":[]}"#,
+        ] {
+            assert!(Intake::new(ItemKind::Tool).page(wrong).is_err(), "{wrong}");
+        }
+        let null = Intake::new(ItemKind::Tool).page(r#"{"tools":null}"#);
+        assert_eq!(null, Ok(Next::End));
+    }
+
+    #[test]
+    fn a_list_is_bounded_in_items_and_bytes() {
+        let mut intake = Intake::new(ItemKind::Tool);
+        let many: Vec<String> = (0..=MAX_LIST_ITEMS).map(|n| tool(&n.to_string())).collect();
+        let page = format!(r#"{{"tools":[{}],"nextCursor":"x"}}"#, many.join(","));
+        assert!(matches!(intake.page(&page), Ok(Next::Cut(_))));
+        assert_eq!(intake.len(), MAX_LIST_ITEMS);
+        let mut intake = Intake::new(ItemKind::Tool);
+        let pad = "x".repeat(900 * 1024);
+        let mut taken = 0;
+        while intake.add(&tool("n").replace("\"n\"", &format!("\"n{taken}\",\"x\":\"{pad}\""))) {
+            taken += 1;
+        }
+        assert!((16..20).contains(&taken), "{taken}");
+        let mut intake = Intake::new(ItemKind::Tool);
+        let junk = format!(r#"{{"tools":[{}1]}}"#, "1,".repeat(2 * MAX_LIST_ITEMS));
+        assert!(matches!(intake.page(&junk), Ok(Next::Cut(_))));
+        assert_eq!(intake.offered, MAX_LIST_ITEMS);
+    }
+}

@@ -1,0 +1,66 @@
+//! What parsers of clients do not agree on: depth, and halves of surrogate pairs.
+
+use std::borrow::Cow;
+
+/// How deep the brackets of a JSON text are nested.
+pub(super) fn depth(raw: &str) -> usize {
+    let (mut now, mut most) = (0_usize, 0);
+    let (mut in_text, mut escaped) = (false, false);
+    for byte in raw.bytes() {
+        if in_text {
+            in_text = escaped || byte != b'"';
+            escaped = !escaped && byte == b'\\';
+            continue;
+        }
+        match byte {
+            b'"' => in_text = true,
+            b'{' | b'[' => {
+                now += 1;
+                most = most.max(now);
+            }
+            b'}' | b']' => now = now.saturating_sub(1),
+            _ => {}
+        }
+    }
+    most
+}
+
+/// The text with the replacement character for each escape of half a surrogate pair, which no UTF-8 text can hold.
+pub(super) fn without_lone_surrogates(raw: &str) -> Cow<'_, str> {
+    let mut out = String::new();
+    let (mut copied, mut at) = (0, 0);
+    while let Some(found) = memchr::memchr(b'\\', &raw.as_bytes()[at..]) {
+        let escape = at + found;
+        let Some(unit) = unit(raw, escape) else {
+            // The backslash and what it escapes.
+            at = (escape + 2).min(raw.len());
+            continue;
+        };
+        let next = unit_after(raw, escape + 6);
+        at = match (unit, next) {
+            (0xd800..=0xdbff, Some(0xdc00..=0xdfff)) => escape + 12,
+            (0xd800..=0xdfff, _) => {
+                out.push_str(&raw[copied..escape]);
+                out.push_str("\\ufffd");
+                copied = escape + 6;
+                copied
+            }
+            _ => escape + 6,
+        };
+    }
+    if copied == 0 {
+        return Cow::Borrowed(raw);
+    }
+    out.push_str(&raw[copied..]);
+    Cow::Owned(out)
+}
+
+fn unit_after(raw: &str, at: usize) -> Option<u16> {
+    (raw.as_bytes().get(at) == Some(&b'\\')).then(|| unit(raw, at))?
+}
+
+/// The code unit of the escape `\uXXXX` that begins here.
+fn unit(raw: &str, at: usize) -> Option<u16> {
+    (raw.as_bytes().get(at + 1) == Some(&b'u')).then_some(())?;
+    u16::from_str_radix(raw.get(at + 2..at + 6)?, 16).ok()
+}

@@ -1,0 +1,136 @@
+//! Which lists are kept, and for how long.
+
+use super::*;
+use crate::protocol::Era;
+use crate::state::MemoryState;
+use crate::transport::Hello;
+
+fn kept(tool: &str) -> Kept {
+    let mut kept = Kept::new(Hello {
+        era: Era::Legacy,
+        version: "2025-11-25".to_owned(),
+        result: "{}".into(),
+    });
+    let raw = format!(r#"{{"name":"{tool}","inputSchema":{{"type":"object"}}}}"#);
+    let item = KeptItem::read(ItemKind::Tool, &raw).unwrap().item;
+    kept.set(ItemKind::Tool, vec![item], ListState::Whole);
+    for kind in [ItemKind::Prompt, ItemKind::Resource, ItemKind::Template] {
+        kept.set(kind, Vec::new(), ListState::Whole);
+    }
+    kept
+}
+
+fn key(owner: &Owner, revision: Revision) -> ListKey {
+    ListKey {
+        server: ServerId::new("a").unwrap(),
+        owner: owner.clone(),
+        revision,
+    }
+}
+
+#[tokio::test]
+async fn lists_of_a_revision_that_is_gone_are_gone() {
+    let store: Arc<dyn StateStore> = Arc::new(MemoryState::default());
+    let state_key = Arc::new(StateKey::new([1; 32]));
+    let catalog = || Catalog::new(Arc::clone(&store), Arc::clone(&state_key));
+    let owner = Owner::Organization;
+    let [without, one, two] =
+        [Revision::none(), Revision::new("1"), Revision::new("2")].map(|it| key(&owner, it));
+    let before = catalog();
+    before.keep(&without, kept("w"), None).await;
+    before.keep(&one, kept("x"), None).await;
+    assert_eq!(store.names().await.unwrap().len(), 2);
+    before.supersede(&two.server, &owner, &two.revision);
+    before.keep(&two, kept("y"), None).await;
+    // An instance of the one before finishes its calls, and says that its lists have changed.
+    assert!(!before.keep(&one, kept("z"), None).await.any());
+    assert_eq!(store.names().await.unwrap().len(), 2, "no document more");
+    assert_eq!(before.peek(&one), None);
+    // A restart later.
+    let after = catalog();
+    assert_eq!(after.get(&one).await, None);
+    assert_eq!(after.get(&two).await.as_deref(), Some(&kept("y")));
+    after.forget(&two.server, &owner);
+    after.forget_stored(&two.server, &owner).await;
+    assert_eq!(after.get(&two).await, None);
+    assert_eq!(after.get(&without).await.as_deref(), Some(&kept("w")));
+    assert_eq!(store.names().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn an_owner_who_goes_back_to_a_revision_has_its_lists_kept_again() {
+    let store: Arc<dyn StateStore> = Arc::new(MemoryState::default());
+    let catalog = Catalog::new(store, Arc::new(StateKey::new([1; 32])));
+    let owner = Owner::Organization;
+    let [one, two] = ["1", "2"].map(|it| key(&owner, Revision::new(it)));
+    catalog.keep(&one, kept("x"), None).await;
+    for now in [&two, &one] {
+        catalog.supersede(&now.server, &owner, &now.revision);
+        catalog.keep(now, kept("y"), None).await;
+    }
+    assert_eq!(catalog.get(&one).await.as_deref(), Some(&kept("y")));
+}
+
+#[tokio::test]
+async fn what_has_not_come_yet_is_not_known() {
+    let store: Arc<dyn StateStore> = Arc::new(MemoryState::default());
+    let catalog = Catalog::new(store, Arc::new(StateKey::new([1; 32])));
+    let key = key(&Owner::Organization, Revision::none());
+    let mut half = kept("t");
+    half.set(ItemKind::Prompt, Vec::new(), ListState::Awaited);
+    catalog.publish(&key, &half);
+    let ann = Principal::user(crate::id::PrincipalId::new("ann").unwrap(), "test");
+    let entry = ViewEntry {
+        alias: crate::id::Alias::from(&key.server),
+        server: key.server.clone(),
+        credential: crate::credential::CredentialRule::None,
+        tools: crate::router::ToolFilter::All,
+    };
+    assert!(catalog.knows(&ann, &entry, &[ItemKind::Tool]));
+    assert!(!catalog.knows(&ann, &entry, &[ItemKind::Tool, ItemKind::Prompt]));
+    catalog.retract(&key);
+    assert_eq!(catalog.peek(&key), None);
+    assert!(!catalog.knows(&ann, &entry, &[ItemKind::Tool]));
+    // What is stored stays.
+    catalog.keep(&key, kept("t"), None).await;
+    catalog.retract(&key);
+    assert_eq!(catalog.get(&key).await.as_deref(), Some(&kept("t")));
+}
+
+#[tokio::test]
+async fn the_lists_of_a_server_for_all_owners_are_bounded() {
+    let store: Arc<dyn StateStore> = Arc::new(MemoryState::default());
+    let catalog = Catalog::new(store, Arc::new(StateKey::new([1; 32])));
+    let large = |n: usize| {
+        let mut large = kept("t");
+        let pad = format!("{n}{}", "x".repeat(800 * 1024));
+        let raw =
+            |at| format!(r#"{{"name":"{at}","inputSchema":{{"type":"object"}},"x":"{pad}"}}"#);
+        let item = |at| KeptItem::read(ItemKind::Tool, &raw(at)).unwrap().item;
+        large.set(
+            ItemKind::Tool,
+            (0..12).map(item).collect(),
+            ListState::Whole,
+        );
+        large
+    };
+    let of = |n: usize| {
+        let user = crate::id::PrincipalId::new(format!("u{n}")).unwrap();
+        key(&Owner::User(user), Revision::new("1"))
+    };
+    for n in 0..14 {
+        catalog.keep(&of(n), large(n), None).await;
+    }
+    let all = catalog.kept.read().unwrap().len();
+    assert!((2..14).contains(&all), "{all}");
+    assert!(
+        catalog.get(&of(0)).await.is_some(),
+        "the state still has it"
+    );
+    // Owners who are listed the same share one copy.
+    let (before, shared) = (catalog.kept.read().unwrap().len(), large(99));
+    for n in 14..18 {
+        catalog.keep(&of(n), shared.clone(), None).await;
+    }
+    assert!(catalog.kept.read().unwrap().len() >= before + 2);
+}

@@ -1,0 +1,94 @@
+//! How soon a server's lists are fetched again because it says that they have changed.
+
+use std::time::Duration;
+
+use crate::limits::{MAX_LIST_PAUSE, MIN_LIST_PAUSE};
+
+/// What came of fetching lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Came {
+    /// Other lists than before.
+    Changed,
+    /// The same lists.
+    Same,
+    /// None.
+    Failed,
+}
+
+/// The pauses of one burst of announcements; it ends when one pause passes without any.
+#[derive(Debug)]
+pub(super) struct Pace {
+    pause: Duration,
+    changes: u32,
+}
+
+impl Pace {
+    /// Changes in a row after which the pause doubles, so that lists that never settle are fetched less often too.
+    const BURST: u32 = 8;
+    /// The longest pause while lists change.
+    const UNSETTLED: Duration = Duration::from_secs(5);
+    /// The longest pause after a failure.
+    const FAILED: Duration = Duration::from_secs(10);
+
+    pub(super) const fn new() -> Self {
+        Self {
+            pause: Duration::ZERO,
+            changes: 0,
+        }
+    }
+
+    /// The pause after lists were fetched.
+    pub(super) fn after(&mut self, came: Came) -> Duration {
+        let doubled = (self.pause * 2).max(MIN_LIST_PAUSE);
+        self.pause = match came {
+            Came::Changed => {
+                self.changes += 1;
+                let doublings = (self.changes / Self::BURST).min(16);
+                (MIN_LIST_PAUSE * 2_u32.pow(doublings)).min(Self::UNSETTLED)
+            }
+            Came::Same => doubled.min(MAX_LIST_PAUSE),
+            Came::Failed => doubled.min(Self::FAILED),
+        };
+        self.pause
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fetches_within(secs: u64, came: impl Fn(usize) -> Came) -> usize {
+        let (mut pace, mut passed, mut count) = (Pace::new(), Duration::ZERO, 0);
+        while passed < Duration::from_secs(secs) {
+            passed += pace.after(came(count));
+            count += 1;
+        }
+        count
+    }
+
+    #[test]
+    fn storms_are_bounded_whatever_comes() {
+        assert!(fetches_within(3, |_| Came::Same) <= 6);
+        assert!(fetches_within(3600, |_| Came::Same) <= 75);
+        assert!(fetches_within(3600, |_| Came::Failed) <= 400);
+        assert!(fetches_within(3600, |_| Came::Changed) <= 800);
+        let alternating = |n: usize| {
+            if n.is_multiple_of(2) {
+                Came::Changed
+            } else {
+                Came::Same
+            }
+        };
+        assert!(fetches_within(3600, alternating) <= 800);
+    }
+
+    #[test]
+    fn a_real_change_takes_the_pause_back() {
+        let mut pace = Pace::new();
+        for _ in 0..20 {
+            pace.after(Came::Same);
+        }
+        assert_eq!(pace.after(Came::Same), MAX_LIST_PAUSE);
+        assert_eq!(pace.after(Came::Changed), MIN_LIST_PAUSE);
+    }
+}

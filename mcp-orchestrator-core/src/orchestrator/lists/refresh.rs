@@ -1,0 +1,254 @@
+//! Fetching the lists of running instances: once at a time for each key, and not more often than they change.
+
+use std::collections::HashMap;
+use std::sync::{Arc, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, timeout_at};
+
+use super::pace::{Came, Pace};
+use crate::catalog::{Fetched, ItemKinds, Kept, ListKey, fetch};
+use crate::limits::MAX_HELLO_WAIT;
+use crate::orchestrator::Inner;
+use crate::pool::{Handle, Lease};
+use crate::router::ItemKind;
+
+/// Servers of which it is remembered that a caller has waited for them.
+const MET: usize = 4096;
+
+/// Why lists are fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::orchestrator) enum Why {
+    /// An instance became ready: at once.
+    Ready,
+    /// It says that they have changed: after a pause.
+    Changed,
+    /// A caller wants them: what is under way, or was a moment ago, is soon enough.
+    Asked,
+}
+
+/// Lists that are being fetched, or were a moment ago.
+pub(in crate::orchestrator) struct Refreshing {
+    progress: watch::Receiver<Progress>,
+    began: Instant,
+    /// Whose are to be fetched next.
+    again: Option<Weak<Handle>>,
+    /// Whether without a pause.
+    at_once: bool,
+    hurry: Arc<Notify>,
+}
+
+/// How far the fetching is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Progress {
+    hello: bool,
+    /// By the places of [`ItemKind::ALL`]: this one came, or failed.
+    came: [bool; ItemKind::ALL.len()],
+    over: bool,
+}
+
+impl Progress {
+    fn of(kept: &Kept) -> Self {
+        Self {
+            hello: true,
+            came: ItemKind::ALL.map(|kind| !kept.awaits(&[kind])),
+            over: false,
+        }
+    }
+
+    fn has(&self, kinds: ItemKinds<'_>) -> bool {
+        self.over || (self.hello && kinds.iter().all(|kind| self.came[*kind as usize]))
+    }
+}
+
+impl Inner {
+    /// Waits until these lists of a running instance have come, by whoever fetches them. Who comes later waits shorter: a
+    /// server that does not give one of its lists keeps nobody waiting for long.
+    pub(super) async fn came(
+        self: &Arc<Self>,
+        key: &ListKey,
+        lease: &Lease,
+        kinds: ItemKinds<'_>,
+        patience: Duration,
+    ) {
+        let (mut progress, began) = self.fetching(key, lease.handle(), Why::Asked);
+        let came = progress.wait_for(|progress| progress.has(kinds));
+        // An error means that the one who fetched is gone; then there is nothing to wait for.
+        let _ = timeout_at(began + patience, came).await;
+    }
+
+    /// Fetches the lists of a running instance. What is being fetched already may be older than what is asked for, so it
+    /// is fetched once more then.
+    pub(in crate::orchestrator) fn refresh(
+        self: &Arc<Self>,
+        key: &ListKey,
+        handle: &Arc<Handle>,
+        why: Why,
+    ) {
+        self.fetching(key, handle, why);
+    }
+
+    /// Until when a caller may wait for a server that nobody knows yet; `None` where one has waited already.
+    pub(super) fn first_met(&self, key: &ListKey) -> Option<Instant> {
+        let mut met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
+        if met.len() >= MET {
+            met.clear();
+        }
+        let first = *met.entry(key.clone()).or_insert_with(Instant::now);
+        Some(first + MAX_HELLO_WAIT).filter(|until| *until > Instant::now())
+    }
+
+    fn refreshing(&self) -> MutexGuard<'_, HashMap<ListKey, Refreshing>> {
+        let refreshing = self.refreshing.lock();
+        refreshing.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fetching(
+        self: &Arc<Self>,
+        key: &ListKey,
+        handle: &Arc<Handle>,
+        why: Why,
+    ) -> (watch::Receiver<Progress>, Instant) {
+        let mut refreshing = self.refreshing();
+        // One whose task is gone has ended badly.
+        let is_running = |running: &&mut Refreshing| running.progress.has_changed().is_ok();
+        if let Some(running) = refreshing.get_mut(key).filter(is_running) {
+            if why != Why::Asked {
+                running.again = Some(Arc::downgrade(handle));
+            }
+            if why == Why::Ready {
+                running.at_once = true;
+                running.hurry.notify_one();
+            }
+            return (running.progress.clone(), running.began);
+        }
+        let (sender, progress) = watch::channel(Progress::default());
+        let hurry = Arc::new(Notify::new());
+        let began = Instant::now();
+        let running = Refreshing {
+            progress: progress.clone(),
+            began,
+            again: None,
+            at_once: false,
+            hurry: Arc::clone(&hurry),
+        };
+        refreshing.insert(key.clone(), running);
+        drop(refreshing);
+        let work = Work {
+            inner: Arc::clone(self),
+            key: key.clone(),
+            sender,
+            hurry,
+        };
+        let handle = Arc::clone(handle);
+        self.pool
+            .tasks()
+            .spawn(async move { work.run(handle).await });
+        (progress, began)
+    }
+}
+
+/// The task that fetches the lists of one key until nobody wants them again.
+struct Work {
+    inner: Arc<Inner>,
+    key: ListKey,
+    sender: watch::Sender<Progress>,
+    hurry: Arc<Notify>,
+}
+
+impl Work {
+    async fn run(self, first: Arc<Handle>) {
+        let mut pace = Pace::new();
+        let mut next = Some(first);
+        while let Some(handle) = next {
+            let came = tokio::select! {
+                came = self.fetch(&handle) => came,
+                () = self.inner.pool.closing().cancelled() => Came::Failed,
+            };
+            drop(handle);
+            next = self.next(pace.after(came)).await;
+        }
+    }
+
+    async fn fetch(&self, handle: &Arc<Handle>) -> Came {
+        let Some(lease) = Lease::of(handle) else {
+            return Came::Failed;
+        };
+        let (catalog, server) = (&self.inner.catalog, handle.key.server());
+        let before = catalog.get(&self.key).await;
+        let before = before.filter(|before| !before.awaits(&ItemKind::ALL));
+        let is_first = before.is_none();
+        let each = |kept: &Kept| {
+            if is_first {
+                catalog.publish(&self.key, kept);
+            }
+            self.sender.send_replace(Progress::of(kept));
+        };
+        let fetched = fetch(&lease, before.as_deref(), each).await;
+        let error = match fetched {
+            Ok(Fetched {
+                kept,
+                failure: None,
+            }) => {
+                let changed = catalog.keep(&self.key, kept, before).await;
+                if !changed.any() {
+                    return Came::Same;
+                }
+                self.inner
+                    .lists_changed(server, handle.key.owner(), changed);
+                self.inner.tell_conflicts(server);
+                return Came::Changed;
+            }
+            Ok(Fetched {
+                failure: Some(error),
+                ..
+            })
+            | Err(error) => error,
+        };
+        tracing::warn!(%server, %error, "lists cannot be fetched");
+        if is_first {
+            catalog.retract(&self.key);
+        }
+        Came::Failed
+    }
+
+    /// Whose lists are to be fetched next, after this pause where the server only says that they have changed; `None`
+    /// where nobody asks for it meanwhile.
+    async fn next(&self, pause: Duration) -> Option<Arc<Handle>> {
+        {
+            let mut refreshing = self.inner.refreshing();
+            let hurried = refreshing
+                .get_mut(&self.key)
+                .filter(|running| running.at_once);
+            if let Some(handle) = hurried.and_then(|running| self.begin_again(running)) {
+                return Some(handle);
+            }
+        }
+        self.sender.send_modify(|progress| progress.over = true);
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = self.hurry.notified() => {}
+            () = self.inner.pool.closing().cancelled() => {}
+        }
+        let closing = self.inner.pool.closing().is_cancelled();
+        let mut refreshing = self.inner.refreshing();
+        let next = refreshing
+            .get_mut(&self.key)
+            .filter(|_| !closing)
+            .and_then(|running| self.begin_again(running));
+        if next.is_none() {
+            refreshing.remove(&self.key);
+        }
+        next
+    }
+
+    /// The instance that is to be asked again.
+    fn begin_again(&self, running: &mut Refreshing) -> Option<Arc<Handle>> {
+        let handle = running.again.take()?.upgrade()?;
+        running.at_once = false;
+        running.began = Instant::now();
+        self.sender.send_replace(Progress::default());
+        Some(handle)
+    }
+}

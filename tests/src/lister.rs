@@ -1,0 +1,203 @@
+//! An MCP server over HTTP whose answers a test decides, one by one.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::any;
+use futures_util::stream;
+use http::{Method, StatusCode};
+use mcp_orchestrator_core::server::ServerSpec;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::broadcast;
+use tokio::task::JoinSet;
+
+use crate::gateway::server_id;
+
+/// A request that the server got.
+#[derive(Debug)]
+pub struct Asked {
+    /// Its method.
+    pub method: String,
+    /// Its params; null where there are none.
+    pub params: Value,
+    /// How many requests of this method came before it.
+    pub before: usize,
+}
+
+impl Asked {
+    /// Whether it is of this method.
+    pub fn is(&self, method: &str) -> bool {
+        self.method == method
+    }
+}
+
+/// What the server answers.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// What an honest server with one tool `t` answers.
+    Usual,
+    /// This result, as JSON text.
+    Result(String),
+    /// An error with this code.
+    Error(i64),
+    /// Nothing, ever.
+    Silence,
+    /// The result, as JSON text, and after it that the tools have changed.
+    Changed(String),
+}
+
+impl Answer {
+    /// A result.
+    pub fn result(value: &Value) -> Self {
+        Self::Result(value.to_string())
+    }
+}
+
+/// A server that listens; dropping it ends it.
+#[derive(Debug)]
+pub struct Lister {
+    address: SocketAddr,
+    counts: Arc<Mutex<HashMap<String, usize>>>,
+    _serving: JoinSet<()>,
+}
+
+struct Shared {
+    answers: Box<dyn Fn(&Asked) -> Answer + Send + Sync>,
+    counts: Arc<Mutex<HashMap<String, usize>>>,
+    changes: broadcast::Sender<()>,
+}
+
+/// The result of a server's tools/list with these tools.
+pub fn tools(names: &[&str]) -> Value {
+    let tool = |name: &&str| json!({ "name": name, "inputSchema": { "type": "object" } });
+    json!({ "tools": names.iter().map(tool).collect::<Vec<_>>() })
+}
+
+impl Lister {
+    /// Starts one on a free port.
+    ///
+    /// # Panics
+    /// Where it cannot listen.
+    pub async fn start(answers: impl Fn(&Asked) -> Answer + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("a listener has an address");
+        let counts = Arc::<Mutex<HashMap<String, usize>>>::default();
+        let shared = Arc::new(Shared {
+            answers: Box::new(answers),
+            counts: Arc::clone(&counts),
+            changes: broadcast::channel(16).0,
+        });
+        let router = axum::Router::new()
+            .route("/mcp", any(answer))
+            .with_state(shared);
+        let mut serving = JoinSet::new();
+        serving.spawn(async move {
+            let _ = axum::serve(listener, router).await;
+        });
+        Self {
+            address,
+            counts,
+            _serving: serving,
+        }
+    }
+
+    /// A spec of it.
+    ///
+    /// # Panics
+    /// Never for an address that it listens on.
+    pub fn spec(&self, name: &str) -> ServerSpec {
+        let url = format!("http://{}/mcp", self.address);
+        ServerSpec::remote(server_id(name), url.parse().expect("an address"))
+    }
+
+    /// How many requests of this method it got.
+    pub fn count(&self, method: &str) -> usize {
+        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.get(method).copied().unwrap_or(0)
+    }
+}
+
+async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    if parts.method == Method::GET {
+        return changes(&shared);
+    }
+    let body = axum::body::to_bytes(body, usize::MAX).await;
+    let message: Value = body
+        .ok()
+        .and_then(|body| serde_json::from_slice(&body).ok())
+        .unwrap_or_default();
+    let (Some(method), Some(id)) = (message["method"].as_str(), message.get("id")) else {
+        return StatusCode::ACCEPTED.into_response();
+    };
+    let asked = Asked {
+        method: method.to_owned(),
+        params: message["params"].clone(),
+        before: {
+            let mut counts = shared.counts.lock().unwrap_or_else(PoisonError::into_inner);
+            let count = counts.entry(method.to_owned()).or_default();
+            *count += 1;
+            *count - 1
+        },
+    };
+    let mut answer = (shared.answers)(&asked);
+    if matches!(answer, Answer::Usual) {
+        answer = usual(&asked);
+    }
+    let body = match answer {
+        Answer::Usual | Answer::Silence => return std::future::pending().await,
+        Answer::Error(code) => {
+            json!({ "jsonrpc": "2.0", "id": id, "error": { "code": code, "message": "no" } })
+                .to_string()
+        }
+        Answer::Result(result) => format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#),
+        Answer::Changed(result) => {
+            let _ = shared.changes.send(());
+            format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#)
+        }
+    };
+    let headers = [
+        ("content-type", "application/json"),
+        ("mcp-session-id", "lister"),
+    ];
+    (headers, body).into_response()
+}
+
+/// The stream of what belongs to no call.
+fn changes(shared: &Shared) -> Response {
+    const CHANGED: &str =
+        "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/tools/list_changed\"}\n\n";
+    let receiver = shared.changes.subscribe();
+    let events = stream::unfold(receiver, |mut receiver| async move {
+        match receiver.recv().await {
+            Ok(()) | Err(broadcast::error::RecvError::Lagged(_)) => {
+                Some((Ok::<_, std::convert::Infallible>(CHANGED), receiver))
+            }
+            Err(broadcast::error::RecvError::Closed) => None,
+        }
+    });
+    let headers = [("content-type", "text/event-stream")];
+    (headers, Body::from_stream(events)).into_response()
+}
+
+fn usual(asked: &Asked) -> Answer {
+    Answer::result(&match &asked.method[..] {
+        "initialize" => json!({
+            "protocolVersion": "2025-11-25",
+            "capabilities": { "tools": {}, "prompts": {}, "resources": {} },
+            "serverInfo": { "name": "lister", "version": "1" },
+        }),
+        "tools/list" => tools(&["t"]),
+        "prompts/list" => json!({ "prompts": [] }),
+        "resources/list" => json!({ "resources": [] }),
+        "resources/templates/list" => json!({ "resourceTemplates": [] }),
+        "ping" => json!({}),
+        "tools/call" => json!({ "content": [{ "type": "text", "text": "called" }] }),
+        _ => return Answer::Error(-32601),
+    })
+}
