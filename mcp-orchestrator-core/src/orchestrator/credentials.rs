@@ -214,6 +214,7 @@ impl Inner {
             Some(now) => self.catalog.supersede(server, owner, &now.revision),
             None => {
                 self.catalog.forget(server, owner);
+                self.tasks.lose(server, owner);
                 let (inner, server, owner) = (Arc::clone(self), server.clone(), owner.clone());
                 let forget = async move { inner.catalog.forget_stored(&server, &owner).await };
                 self.pool.tasks().spawn(forget);

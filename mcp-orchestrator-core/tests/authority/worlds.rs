@@ -62,7 +62,7 @@ fn specs() -> Vec<ServerSpec> {
     vec![
         server("s", Isolation::Shared, true),
         server("p", Isolation::Principal, true),
-        server("o", Isolation::Shared, false),
+        server("o", Isolation::Session, false),
     ]
 }
 
