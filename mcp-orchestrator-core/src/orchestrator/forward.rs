@@ -110,7 +110,7 @@ impl Inner {
         rule: &CredentialRule,
     ) -> Option<Error> {
         let failure = self.pool.server(&spec.server.id)?.last_failure()?;
-        if !spec.server.is_open() || failure.kind() != ErrorKind::CredentialRejected {
+        if !may_want(spec) || failure.kind() != ErrorKind::CredentialRejected {
             return None;
         }
         let refused = Some(&*self.no_credential);
@@ -372,7 +372,11 @@ impl Stream for Held {
 
 /// Whether an error says that a server wants a token of which nothing said so before.
 fn wants(spec: &Spec, error: &Error) -> bool {
+    may_want(spec) && error.kind() == ErrorKind::CredentialMissing
+}
+
+/// Whether nothing says that a server wants a token, and nothing that it wants none.
+fn may_want(spec: &Spec) -> bool {
     let oauth = spec.server.oauth.as_ref();
-    let may = oauth.is_some_and(|oauth| oauth.refusals().is_some());
-    may && error.kind() == ErrorKind::CredentialMissing
+    oauth.is_some_and(|oauth| oauth.refusals().is_some())
 }
