@@ -14,6 +14,7 @@ use mcp_orchestrator_core::auth::{Authenticator, AuthenticatorChain, PublicUrl};
 use mcp_orchestrator_core::id::GatewayId;
 use mcp_orchestrator_core::{Orchestrator, Result};
 
+use crate::admission::Admission;
 use crate::errors;
 use crate::gate::Gate;
 use crate::options::Options;
@@ -32,12 +33,28 @@ impl Endpoint {
         authenticators: impl IntoIterator<Item = Arc<dyn Authenticator>>,
         options: Options,
     ) -> Result<Self> {
-        Ok(Self(Arc::new(Gate {
+        let authenticator = AuthenticatorChain::of(authenticators)?;
+        let admission = Admission::new(options.revision.clone(), Arc::clone(&authenticator));
+        Ok(Self::admitting(
             orchestrator,
-            authenticator: AuthenticatorChain::of(authenticators)?,
+            authenticator,
+            (options, admission),
+        ))
+    }
+
+    /// One whose open streams are checked by what this admission holds later on.
+    pub(crate) fn admitting(
+        orchestrator: Orchestrator,
+        authenticator: Arc<dyn Authenticator>,
+        (options, admission): (Options, Admission),
+    ) -> Self {
+        Self(Arc::new(Gate {
+            orchestrator,
+            authenticator,
+            admission,
             options,
             default: GatewayId::default_gateway(),
-        })))
+        }))
     }
 
     /// The same as an axum router. It may be nested under any prefix.

@@ -8,13 +8,14 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use http::request::Parts;
 use http::{HeaderName, Method, StatusCode};
-use mcp_orchestrator_core::auth::{Authenticated, Authenticator};
+use mcp_orchestrator_core::auth::{Authenticated, Authenticator, Principal};
 use mcp_orchestrator_core::call::{Call, Dialect, Listen, Notify};
 use mcp_orchestrator_core::id::{GatewayId, SessionId};
 use mcp_orchestrator_core::jsonrpc::{Kind, Message, ParseError};
 use mcp_orchestrator_core::protocol::{Era, header, method, version};
 use mcp_orchestrator_core::{Error, ErrorKind, Orchestrator, Result};
 
+use crate::admission::Admission;
 use crate::options::Options;
 use crate::respond::{self, Manner};
 use crate::{batch, cors, errors, guard, modern, resource};
@@ -26,6 +27,7 @@ const VERSION: HeaderName = HeaderName::from_static(header::PROTOCOL_VERSION);
 pub(crate) struct Gate {
     pub(crate) orchestrator: Orchestrator,
     pub(crate) authenticator: Arc<dyn Authenticator>,
+    pub(crate) admission: Admission,
     pub(crate) options: Options,
     pub(crate) default: GatewayId,
 }
@@ -79,20 +81,34 @@ impl Gate {
     async fn who(&self, gateway: &GatewayId, parts: &Parts) -> Result<Authenticated> {
         let found = self.authenticator.authenticate(parts).await?;
         let who = found.ok_or_else(|| guard::nobody(parts))?;
-        if !who.principal.is_well_named() {
-            // Else it could be taken for another kind of caller.
-            let text = format!(
-                "{} is no name for who calls: it is reserved",
-                who.principal.id
-            );
-            return Err(Error::new(ErrorKind::Unauthenticated, text));
+        admitted(&self.orchestrator, gateway, who)
+    }
+
+    /// A response to this caller; one that is a stream ends when the caller loses access.
+    fn held(
+        &self,
+        response: Response,
+        (gateway, parts): (&GatewayId, &Parts),
+        principal: &Arc<Principal>,
+    ) -> Response {
+        if !respond::is_stream(&response) {
+            return response;
         }
-        let bound = who.gateway.as_ref().is_some_and(|only| only != gateway);
-        if bound || !self.orchestrator.admits(&who.principal, gateway) {
-            let text = format!("unknown gateway {gateway}");
-            return Err(Error::new(ErrorKind::GatewayNotFound, text));
-        }
-        Ok(who)
+        let (orchestrator, gateway) = (self.orchestrator.clone(), gateway.clone());
+        let principal = Arc::clone(principal);
+        self.admission.guard(response, parts, move |found| {
+            let gone = || {
+                Error::new(
+                    ErrorKind::Unauthenticated,
+                    "the caller is not known any more",
+                )
+            };
+            let who = admitted(&orchestrator, &gateway, found.ok_or_else(gone)?)?;
+            if who.principal.id != principal.id || who.principal.kind != principal.kind {
+                return Err(gone());
+            }
+            Ok(who)
+        })
     }
 
     async fn post<B>(&self, gateway: &GatewayId, parts: &Parts, body: B) -> Result<Response>
@@ -100,18 +116,17 @@ impl Gate {
         B: axum::body::HttpBody<Data = Bytes> + Send + Unpin,
     {
         let who = self.who(gateway, parts).await?;
+        let principal = Arc::clone(&who.principal);
         guard::media_types(parts)?;
         let body = guard::body(parts, body, self.options.max_body_bytes).await?;
-        match self.read(gateway, parts, who, body)? {
+        let response = match self.read(gateway, parts, who, body)? {
+            // A session's call answers soon: with a stream, where its response is slow.
             Asked::Call(call, manner) => {
-                // A session's call answers soon: with a stream, where its response is slow.
-                Ok(respond::answered(
-                    self.orchestrator.call(call).await,
-                    manner,
-                ))
+                respond::answered(self.orchestrator.call(call).await, manner)
             }
-            Asked::Other(answer) => answer.await,
-        }
+            Asked::Other(answer) => answer.await?,
+        };
+        Ok(self.held(response, (gateway, parts), &principal))
     }
 
     /// What is to be done about a body. Nothing waits here, so that what is read moves once.
@@ -266,6 +281,7 @@ impl Gate {
             .headers
             .get(HeaderName::from_static(header::LAST_EVENT_ID));
         let resume = resume.and_then(|value| value.to_str().ok()?.parse().ok());
+        let (at, principal) = (gateway.clone(), Arc::clone(&who.principal));
         let listen = Listen {
             principal: who.principal,
             gateway,
@@ -274,10 +290,8 @@ impl Gate {
             request: None,
         };
         let reply = self.orchestrator.listen(listen).await?;
-        Ok(respond::listening(
-            reply,
-            self.manner("null".into(), Era::Legacy),
-        ))
+        let response = respond::listening(reply, self.manner("null".into(), Era::Legacy));
+        Ok(self.held(response, (&at, parts), &principal))
     }
 
     async fn delete(&self, gateway: &GatewayId, parts: &Parts) -> Result<Response> {
@@ -298,6 +312,28 @@ impl Gate {
             keep_alive: self.options.keep_alive,
         }
     }
+}
+
+/// The caller, where the gateway is theirs: to all others it does not exist.
+fn admitted(
+    orchestrator: &Orchestrator,
+    gateway: &GatewayId,
+    who: Authenticated,
+) -> Result<Authenticated> {
+    if !who.principal.is_well_named() {
+        // Else it could be taken for another kind of caller.
+        let text = format!(
+            "{} is no name for who calls: it is reserved",
+            who.principal.id
+        );
+        return Err(Error::new(ErrorKind::Unauthenticated, text));
+    }
+    let bound = who.gateway.as_ref().is_some_and(|only| only != gateway);
+    if bound || !orchestrator.admits(&who.principal, gateway) {
+        let text = format!("unknown gateway {gateway}");
+        return Err(Error::new(ErrorKind::GatewayNotFound, text));
+    }
+    Ok(who)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it stands in map_err")]

@@ -38,6 +38,7 @@
 
 #[cfg(feature = "program")]
 mod access;
+mod admission;
 #[cfg(feature = "program")]
 pub mod args;
 mod batch;

@@ -97,7 +97,7 @@ impl Gateway {
         let local = LocalAuthenticator::for_system_user();
         built.conflicts(local.principal()).await;
         let control = listen_for_control(&built).await;
-        let live = Arc::new(Live::new(&settings, access, (address, tls)));
+        let live = Arc::new(Live::new(&settings, (&built, access), (address, tls)));
         Ok(Self {
             args,
             settings,

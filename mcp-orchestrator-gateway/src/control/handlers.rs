@@ -29,6 +29,8 @@ use super::wire::{
 use super::{Control, call};
 use crate::{errors, reload};
 
+/// The media type of a stream of JSON lines.
+pub(super) const NDJSON: &str = "application/x-ndjson";
 /// The largest arguments of a call.
 const LARGEST: usize = 64 << 20;
 
@@ -329,5 +331,5 @@ fn ndjson<T: Serialize>(items: impl Stream<Item = T> + Send + 'static) -> Respon
         })
     });
     let body = Body::from_stream(lines);
-    ([(CONTENT_TYPE, "application/x-ndjson")], body).into_response()
+    ([(CONTENT_TYPE, NDJSON)], body).into_response()
 }
