@@ -26,6 +26,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
     reason = "a failure is told where people look for it"
 )]
 async fn main() -> ExitCode {
+    mcp_orchestrator_gateway::hardening::harden();
     match Box::pin(commands::run(args::Cli::parse_from(args::lifted(
         std::env::args_os(),
     ))))

@@ -18,6 +18,8 @@ use hyper::body::{Frame, SizeHint};
 use mcp_orchestrator_core::auth::{AccessRevision, Authenticated, Authenticator};
 use mcp_orchestrator_core::{ErrorKind, Result};
 
+use crate::sse::SseClients;
+
 /// Before a request is authenticated again whose caller could not be determined.
 const RECHECK_INTERVAL: Duration = Duration::from_secs(5);
 /// After a token's expiry, so that it has expired by any clock's rounding.
@@ -28,6 +30,8 @@ const AFTER_EXPIRY: Duration = Duration::from_millis(50);
 pub(crate) struct Admission {
     revision: AccessRevision,
     now: Arc<ArcSwapOption<Arc<dyn Authenticator>>>,
+    /// Streams of HTTP+SSE clients, which outlive a reload as well.
+    pub(crate) sse: Arc<SseClients>,
 }
 
 /// A check of whether a caller who is authenticated again is still admitted to what it opened.

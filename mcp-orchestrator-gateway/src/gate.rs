@@ -53,7 +53,7 @@ impl Gate {
     /// Answers a request to a gateway.
     pub(crate) async fn answer<B>(&self, gateway: GatewayId, parts: &Parts, body: B) -> Response
     where
-        B: axum::body::HttpBody<Data = Bytes> + Send + Unpin,
+        B: axum::body::HttpBody<Data = Bytes, Error: Into<axum::BoxError>> + Send + Unpin,
     {
         if let Err(error) = guard::origin(parts, &self.options) {
             return errors::response(&error, None, Era::Legacy);
@@ -78,14 +78,15 @@ impl Gate {
     }
 
     /// Who calls, where the gateway is theirs: to all others it does not exist.
-    async fn who(&self, gateway: &GatewayId, parts: &Parts) -> Result<Authenticated> {
+    pub(crate) async fn who(&self, gateway: &GatewayId, parts: &Parts) -> Result<Authenticated> {
         let found = self.authenticator.authenticate(parts).await?;
         let who = found.ok_or_else(|| guard::nobody(parts))?;
+        guard::page_of_local_user(parts, &self.options, &who.principal)?;
         admitted(&self.orchestrator, gateway, who)
     }
 
     /// A response to this caller; one that is a stream ends when the caller loses access.
-    fn held(
+    pub(crate) fn held(
         &self,
         response: Response,
         (gateway, parts): (&GatewayId, &Parts),
@@ -113,12 +114,13 @@ impl Gate {
 
     async fn post<B>(&self, gateway: &GatewayId, parts: &Parts, body: B) -> Result<Response>
     where
-        B: axum::body::HttpBody<Data = Bytes> + Send + Unpin,
+        B: axum::body::HttpBody<Data = Bytes, Error: Into<axum::BoxError>> + Send + Unpin,
     {
         let who = self.who(gateway, parts).await?;
         let principal = Arc::clone(&who.principal);
         guard::media_types(parts)?;
         let body = guard::body(parts, body, self.options.max_body_bytes).await?;
+        let body = guard::strip_mark(body);
         let response = match self.read(gateway, parts, who, body)? {
             // A session's call answers soon: with a stream, where its response is slow.
             Asked::Call(call, manner) => {
@@ -268,12 +270,7 @@ impl Gate {
         if is_modern(parts) {
             return Ok(errors::status(StatusCode::METHOD_NOT_ALLOWED));
         }
-        let accept = parts
-            .headers
-            .get(http::header::ACCEPT)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or("");
-        if !accept.contains("text/event-stream") && !accept.contains("*/*") {
+        if !guard::accepts(parts, "text/event-stream") {
             return Ok(errors::status(StatusCode::NOT_ACCEPTABLE));
         }
         let session = session_id(parts)?.ok_or_else(no_session)?;

@@ -131,7 +131,9 @@ impl Live {
         });
         let how = (options, self.admission.clone());
         let endpoint = Endpoint::admitting(built.orchestrator().clone(), Arc::clone(who), how);
-        let mut routes = Routes::from(endpoint).beside(health_router(ready(built)));
+        let readiness = health_router(ready(built).without_reason());
+        let mut routes = Routes::from(endpoint).beside(readiness);
+        routes = routes.limited(access::connections(settings));
         routes = routes.beside(crate::pages(pages));
         if let Some(tls) = &self.tls {
             routes = routes.by_tls(tls.clone());

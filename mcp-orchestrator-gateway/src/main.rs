@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use mcp_orchestrator_gateway::args::GatewayArgs;
-use mcp_orchestrator_gateway::hello;
 use mcp_orchestrator_gateway::program::{Gateway, signalled};
+use mcp_orchestrator_gateway::{hardening, hello};
 
 /// Each call makes and drops some hundred small things; the system's allocator costs noticeably more.
 #[global_allocator]
@@ -40,6 +40,7 @@ enum Other {
     reason = "a failure is told where people look for it"
 )]
 async fn main() -> ExitCode {
+    hardening::harden();
     let cli = Cli::parse();
     if let Some(Other::HelloServer) = cli.other {
         return match hello::serve_standard_streams() {

@@ -174,6 +174,7 @@ impl Gateway {
             options: self.args.load_options().map_err(Failure::config)?,
             about: self.about(),
             live: Arc::downgrade(&self.live),
+            sign_ins: Arc::default(),
         })
     }
 

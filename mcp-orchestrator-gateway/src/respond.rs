@@ -190,7 +190,12 @@ fn events(source: Source, manner: Manner) -> Response {
         begun: false,
         ticks,
     };
-    let mut response = Response::new(Body::from_stream(chunks(events)));
+    event_stream(Body::from_stream(chunks(events)))
+}
+
+/// The response of this stream of events.
+pub(crate) fn event_stream(body: Body) -> Response {
+    let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(EVENT_STREAM));
     headers.insert(

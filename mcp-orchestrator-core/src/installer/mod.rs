@@ -98,12 +98,13 @@ impl Installer {
             .collect()
     }
 
-    /// What is installed, as far as it concerns this one: their own, their teams' and the organization's; all for admins.
+    /// What is installed, as far as it concerns this one: their own, and their teams' and the organization's for servers that
+    /// a gateway shows them; all for admins.
     ///
     /// # Errors
     /// Where the store cannot be read.
     pub async fn installations(&self, actor: &Actor) -> Result<Vec<InstallationInfo>> {
-        let mut infos = Vec::new();
+        let (seen, mut infos) = (self.seen(actor), Vec::new());
         for installed in self.installed.installations().list().await? {
             let (key, stored, _) = match installed {
                 Ok(installed) => installed,
@@ -112,7 +113,9 @@ impl Installer {
                     continue;
                 }
             };
-            if actor.admin || actor.uses(&key.owner) {
+            let own = key.owner == Owner::User(actor.principal.id.clone());
+            let shown = own || actor.uses(&key.owner) && seen.contains(&key.server);
+            if actor.admin || shown {
                 let spec = self.orchestrator.server(&key.server);
                 infos.push(InstallationInfo::new(key, &stored, spec.as_deref()));
             }

@@ -31,6 +31,15 @@ pub struct Limits {
     pub instances_per_owner: Option<NonZeroUsize>,
 }
 
+impl Limits {
+    /// What a configuration means that says nothing of limits.
+    pub const CONFIGURED: Self = Self {
+        calls_per_principal: NonZeroUsize::new(crate::limits::CALLS_PER_PRINCIPAL),
+        calls_per_server: None,
+        instances_per_owner: None,
+    };
+}
+
 /// The calls in flight.
 #[derive(Debug, Default)]
 pub(super) struct InFlight {

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::handle::{Handle, Lease};
 use crate::credential::{Credential, Owner, Revision};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::runtime::{Progress, Scope};
 
 /// How a start ended, for all who wait for it.
@@ -105,12 +105,12 @@ impl Slot {
 
     /// Whether an instance runs here, or starts.
     pub(super) fn is_taken(&self) -> bool {
-        self.state().running.is_some() || self.current.load().is_some()
+        self.state().running().is_some() || self.current.load().is_some()
     }
 
     /// Whether an instance starts here.
     pub(super) fn is_starting(&self) -> bool {
-        self.state().running.is_some()
+        self.state().running().is_some()
     }
 
     /// Whose turn it is to start the instance.
@@ -119,8 +119,12 @@ impl Slot {
         if state.left {
             return Turn::Left;
         }
-        if let Some((result, words)) = &state.running {
+        if let Some((result, words)) = state.running() {
             return Turn::Wait(result.clone(), words.clone());
+        }
+        if state.running.take().is_some() {
+            let text = "the start broke off: see the gateway's log";
+            state.failed(Arc::new(Error::new(ErrorKind::Internal, text)));
         }
         if let (Some(not_before), Some(last)) = (state.not_before, &state.last) {
             let wait = not_before.saturating_duration_since(Instant::now());
@@ -196,6 +200,12 @@ impl Slot {
 }
 
 impl StartState {
+    /// The start that is under way. One whose task panicked is not.
+    fn running(&self) -> Option<&(watch::Receiver<Started>, Words)> {
+        let running = self.running.as_ref();
+        running.filter(|(result, _)| result.has_changed().is_ok())
+    }
+
     /// The first try after a failure comes at once, later ones after 1, 2, 4 … 60 seconds.
     fn failed(&mut self, error: Arc<Error>) {
         self.failures = self.failures.saturating_add(1);
@@ -356,6 +366,20 @@ mod tests {
             &next,
             &slots.find(&credential, &scope).unwrap()
         ));
+    }
+
+    #[tokio::test]
+    async fn a_start_that_panicked_leaves_the_slot_to_the_next_one() {
+        let (slots, credential) = (Slots::default(), Credential::none());
+        let own = slots.get(&credential, &Scope::Session("s".into()));
+        let Turn::Start(starting, _) = own.turn() else {
+            panic!("nobody starts it yet");
+        };
+        assert!(matches!(own.turn(), Turn::Wait(..)));
+        drop(starting);
+        assert!(!own.is_starting());
+        assert!(matches!(own.turn(), Turn::Start(..)));
+        assert!(matches!(own.turn(), Turn::Later(..)));
     }
 
     #[test]

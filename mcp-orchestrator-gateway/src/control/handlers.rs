@@ -27,7 +27,7 @@ use super::wire::{
     Instances, Line, LogRequest, LogText, Refusal, Reloaded, Tools, Touched,
 };
 use super::{Control, call};
-use crate::{errors, reload};
+use crate::{errors, guard, reload};
 
 /// The media type of a stream of JSON lines.
 pub(super) const NDJSON: &str = "application/x-ndjson";
@@ -299,6 +299,7 @@ pub(super) fn id(server: &str) -> Result<ServerId> {
 }
 
 pub(super) fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T> {
+    let body = guard::without_mark(body);
     serde_json::from_slice(body).map_err(|error| invalid(&error))
 }
 

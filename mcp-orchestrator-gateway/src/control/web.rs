@@ -9,7 +9,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Router};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
-use mcp_orchestrator_core::auth::{Authenticated, Authenticator, PublicUrl};
+use mcp_orchestrator_core::auth::{Authenticated, Authenticator, LocalAuthenticator, PublicUrl};
 use mcp_orchestrator_core::installer::Actor;
 use mcp_orchestrator_core::{Error, ErrorKind, Result};
 
@@ -21,8 +21,6 @@ use crate::options::Options;
 
 /// Where it stands, below the public address.
 pub(super) const PATH: &str = "/control";
-/// How callers are told who come by the loopback listener alone: the socket is for them.
-const LOCAL: &str = "local";
 
 #[derive(Clone, Debug)]
 struct Door {
@@ -115,7 +113,7 @@ fn is_stream(response: &Response) -> bool {
 fn admitted(found: Option<Authenticated>) -> Result<Authenticated> {
     let who = found.ok_or_else(nobody)?;
     // Any program on this machine may open a loopback port; the socket is its owner's alone.
-    if who.principal.method == LOCAL {
+    if who.principal.method == LocalAuthenticator::METHOD {
         return Err(nobody());
     }
     if !who.principal.is_well_named() {

@@ -7,4 +7,13 @@
 )]
 
 mod access;
+mod bodies;
+mod connections;
+mod frames;
+mod http2;
+mod odd;
+mod panics;
+mod programs;
+mod raw;
 mod site;
+mod sse_clients;

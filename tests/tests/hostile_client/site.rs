@@ -6,11 +6,11 @@ use std::time::{Duration, SystemTime};
 use mcp_orchestrator_core::auth::{NewToken, TokenAuthenticator, TokenInfo};
 use mcp_orchestrator_core::credential::{CredentialStore, MemoryCredentials, Owner};
 use mcp_orchestrator_gateway::control::Client as Control;
-use mcp_orchestrator_gateway::control::wire_people::TokenRequest;
+use mcp_orchestrator_gateway::control::wire_people::{InstallRequest, SecretText, TokenRequest};
 use mcp_orchestrator_tests::client::Client;
 use mcp_orchestrator_tests::gateway::Gateway;
 use mcp_orchestrator_tests::program::Program;
-use mcp_orchestrator_tests::scripted::scripted;
+use mcp_orchestrator_tests::scripted::{program, scripted};
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
 use tokio_util::task::TaskTracker;
@@ -78,6 +78,43 @@ impl Site {
             gateway,
             control,
         }
+    }
+
+    /// One that may open so many files.
+    pub(crate) async fn with_files(config: &Value, files: u32) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
+        let wrapped = folder.path().join("limited");
+        let script = format!(
+            "#!/bin/sh\nulimit -n {files} || exit 1\nexec {} \"$@\"\n",
+            program("tested-gateway").display()
+        );
+        std::fs::write(&wrapped, script).unwrap();
+        let args = ["--listen", "127.0.0.1:0", "--log-level", "info"];
+        let errors = folder.path().join("errors");
+        let mut command = tokio::process::Command::new("sh");
+        command.arg(&wrapped);
+        let gateway = Program::run_by(command, folder.path(), &args, &[], &errors).await;
+        let control = Control::of(&folder.path().join("state"));
+        Self {
+            folder,
+            gateway,
+            control,
+        }
+    }
+
+    pub(crate) async fn install(&self, server: &str, owner: &str, values: &[(&str, &str)]) {
+        let values = values.iter();
+        let request = InstallRequest {
+            server: server.into(),
+            owner: owner.into(),
+            values: values
+                .map(|(name, value)| ((*name).to_owned(), SecretText((*value).into())))
+                .collect(),
+            rotate: false,
+            unchecked: true,
+        };
+        self.control.install(&request).await.unwrap();
     }
 
     /// A token's text and id.
