@@ -10,7 +10,7 @@ use clap_complete::Shell;
 use mcp_orchestrator_gateway::args::{FileArgs, GatewayArgs};
 
 pub(crate) use self::deploy::{Place, PurgeArgs, QuickstartArgs};
-pub(crate) use self::site::{SiteArgs, lifted};
+pub(crate) use self::site::{ElsewhereArgs, SiteArgs, lifted};
 use crate::clients::ClientName;
 
 /// Runs MCP servers behind one endpoint

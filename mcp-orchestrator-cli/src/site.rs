@@ -9,7 +9,7 @@ use mcp_orchestrator_gateway::discover::config_files;
 
 use secrecy::SecretString;
 
-use crate::args::SiteArgs;
+use crate::args::{ElsewhereArgs, SiteArgs};
 use crate::exit::{Exit, Failure};
 
 /// Where a token for a gateway elsewhere is.
@@ -41,7 +41,7 @@ impl Site {
                 files: Vec::new(),
                 options: LoadOptions::default(),
                 state_dir: PathBuf::new(),
-                elsewhere: Some(elsewhere(url, args.elsewhere.token_file.as_deref())?),
+                elsewhere: Some(elsewhere(url, &args.elsewhere)?),
             }),
         }
     }
@@ -127,8 +127,8 @@ impl Site {
 }
 
 /// Whom a gateway elsewhere is asked as, never from the arguments: other users of this machine see those.
-fn elsewhere(url: &str, token_file: Option<&Path>) -> Result<Elsewhere, Failure> {
-    let token = match token_file {
+fn elsewhere(url: &str, args: &ElsewhereArgs) -> Result<Elsewhere, Failure> {
+    let token = match &args.token_file {
         Some(file) => std::fs::read_to_string(file)
             .map_err(|error| Failure::usage(format!("{}: {error}", file.display())))?,
         None => std::env::var(TOKEN).map_err(|_| {
@@ -138,7 +138,9 @@ fn elsewhere(url: &str, token_file: Option<&Path>) -> Result<Elsewhere, Failure>
         })?,
     };
     let token = SecretString::from(token.trim());
-    let client = Client::at(url, token).map_err(Failure::usage)?;
+    let uri = url.parse::<http::Uri>().unwrap_or_default();
+    let connector = args.connector(uri.host().unwrap_or_default());
+    let client = Client::at(url, token, connector).map_err(Failure::usage)?;
     Ok(Elsewhere {
         url: url.to_owned(),
         client,

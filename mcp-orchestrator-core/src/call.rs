@@ -16,7 +16,8 @@ use tokio::sync::oneshot;
 use crate::auth::Principal;
 use crate::error::{Error, Result};
 use crate::id::{GatewayId, SessionId};
-use crate::jsonrpc::Message;
+use crate::jsonrpc::{Kind, Message};
+use crate::runtime::InstanceKey;
 
 /// How the client speaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -157,6 +158,8 @@ pub enum ReplyItem {
 pub struct ServerRequest {
     /// The request, with an id that is unique for the client.
     pub message: Message,
+    /// The instance that asks; `None` for a request of our own.
+    pub(crate) origin: Option<InstanceKey>,
     answer: oneshot::Sender<Message>,
 }
 
@@ -164,7 +167,12 @@ impl ServerRequest {
     /// A request and where its answer is awaited.
     pub fn new(message: Message) -> (Self, oneshot::Receiver<Message>) {
         let (answer, receiver) = oneshot::channel();
-        (Self { message, answer }, receiver)
+        let request = Self {
+            message,
+            origin: None,
+            answer,
+        };
+        (request, receiver)
     }
 
     /// Passes the client's response on.
@@ -255,6 +263,11 @@ impl Reply {
                 items,
             }),
         }
+    }
+
+    /// Whether it is there already, and is an error.
+    pub(crate) fn is_error(&self) -> bool {
+        matches!(&self.items, Items::One(Some(message)) if message.kind() == Kind::Error)
     }
 
     /// The response, whatever comes before it; requests of the server are refused.

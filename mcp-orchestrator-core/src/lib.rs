@@ -68,6 +68,8 @@
 //! | `remote` | yes | remote servers over HTTPS |
 //! | `config` | yes | configuration files |
 //! | `local-store` | yes | a file of sealed records for credentials |
+//! | `jwt`, `oauth` | yes | callers by tokens of OIDC issuers; tokens for servers, obtained and renewed |
+//! | `fetch`, `outbound` | yes | come with the features above: requests to issuers, and connections to other machines |
 //! | `kubernetes` | no | pods of a Kubernetes cluster as instances |
 //! | `test-util` | no | the contract suites in `testing`, for implementations of the traits |
 
@@ -95,6 +97,8 @@ pub mod state;
 
 // Tier 2: implementations.
 pub mod fetch;
+#[cfg(feature = "outbound")]
+pub mod outbound;
 mod transport;
 
 // Tier 3: the engine.

@@ -77,12 +77,90 @@ limits! {
     // Routing and lists.
 
     // Sessions, streams, subscriptions and tasks.
+    /// What a legacy client says of itself (`clientInfo`), kept with its session.
+    MAX_CLIENT_INFO_LEN: Bytes = 4 * 1024;
+    /// What a legacy client says it can do (`capabilities`), kept with its session.
+    MAX_CAPABILITIES_LEN: Bytes = 16 * 1024;
+    /// Events that one stream of a session keeps.
+    MAX_EVENTS_PER_STREAM: Count = 256;
+    /// Bytes of events that one stream of a session keeps, besides its newest event.
+    MAX_EVENT_BYTES_PER_STREAM: Bytes = 4 << 20;
+    /// Bytes of events that one session keeps for streams that nobody reads.
+    MAX_EVENT_BYTES_PER_SESSION: Bytes = 16 << 20;
+    /// Bytes of events that all sessions keep for streams that nobody reads.
+    MAX_EVENT_BYTES: Bytes = 256 << 20;
+    /// Ended streams of a session that can be resumed.
+    MAX_ENDED_STREAMS: Count = 16;
+    /// Principals of modern clients whose conversations with servers are remembered.
+    MAX_MODERN_CALLERS: Count = 100_000;
+    /// Requests of servers that wait for the answers of one session's client; further ones are refused.
+    MAX_ASKED_PER_SESSION: Count = 256;
+    /// Streams of `subscriptions/listen` that one principal has open.
+    MAX_LISTENS_PER_PRINCIPAL: Count = 64;
+    /// The id of a `subscriptions/listen`, which every notification of its stream repeats.
+    MAX_LISTEN_ID_LEN: Bytes = 1024;
+    /// Resources that one principal is subscribed to, in all its sessions and streams together.
+    MAX_SUBSCRIPTIONS_PER_PRINCIPAL: Count = 1024;
+    /// The URI of a resource that a caller subscribes to.
+    MAX_SUBSCRIBED_URI_LEN: Bytes = 8 * 1024;
+    /// Subscriptions to resources, of all principals together.
+    MAX_SUBSCRIPTIONS: Count = 65_536;
+    /// Tasks of one principal that are remembered.
+    MAX_TASKS_PER_PRINCIPAL: Count = 1000;
+    /// Tasks that are remembered, of all principals together.
+    MAX_TASKS: Count = 10_000;
+    /// Pages of one server's `tasks/list`.
+    MAX_TASK_PAGES: Count = 100;
+    /// How often open sessions and streams are checked for rights that were lost, besides after each change.
+    RIGHTS_CHECK_INTERVAL: Time = Duration::from_secs(15);
+    /// Between two such checks, so that many changes at once are one.
+    RIGHTS_CHECK_PAUSE: Time = Duration::from_millis(50);
 
     // Conversations with servers.
 
     // Child processes.
 
     // OAuth and tokens.
+    /// Words of a list in a document of an issuer.
+    MAX_OAUTH_LIST: Count = 256;
+    /// A text in a document of an issuer, as an address or a client's id.
+    MAX_OAUTH_TEXT_LEN: Bytes = 8 * 1024;
+    /// A scope that a server or an issuer names.
+    MAX_SCOPE_LEN: Bytes = 256;
+    /// Scopes of servers and issuers in one authorization request.
+    MAX_FOUND_SCOPES: Count = 64;
+    /// An access token or a refresh token.
+    MAX_TOKEN_LEN: Bytes = 64 * 1024;
+    /// The longest wait before the next request that an issuer can ask for.
+    MAX_ISSUER_RETRY_AFTER: Time = Duration::from_mins(5);
+    /// The longest pause between two renewals of a token that fail.
+    MAX_RENEWAL_BACKOFF: Time = Duration::from_mins(1);
+    /// Authorization servers of a server that are asked for their metadata.
+    MAX_AUTHORIZATION_SERVERS: Count = 4;
+    /// How long a sign-in has; what was begun before is forgotten.
+    SIGN_IN_LIFE: Time = Duration::from_mins(10);
+    /// Sign-ins of one caller that have begun and not ended.
+    MAX_SIGN_INS_PER_CALLER: Count = 20;
+    /// Sign-ins of all callers together.
+    MAX_SIGN_INS: Count = 1000;
+    /// Clients registered at one issuer for one caller within `SIGN_IN_LIFE`.
+    MAX_REGISTRATIONS_PER_CALLER: Count = 10;
+    /// Clients registered at all issuers within `SIGN_IN_LIFE`.
+    MAX_REGISTRATIONS: Count = 200;
+    /// How long what a server and its issuer say of themselves is used for further sign-ins.
+    DISCOVERY_TTL: Time = Duration::from_secs(30);
+    /// How long a discovery that failed is told to others who begin a sign-in.
+    FAILED_DISCOVERY_TTL: Time = Duration::from_secs(1);
+    /// Servers whose discovery is kept.
+    MAX_DISCOVERIES: Count = 1000;
+    /// How long the metadata of an issuer at whose pages people sign in is kept.
+    ISSUER_METADATA_TTL: Time = Duration::from_mins(5);
+    /// How soon an issuer whose metadata was not found is asked again.
+    ISSUER_RETRY_INTERVAL: Time = Duration::from_secs(5);
+    /// Renewed tokens that are kept in memory while the store takes none.
+    MAX_UNSTORED_TOKENS: Count = 10_000;
+    /// How long a server without `oauth` in its entry is taken to want a token after it has refused a call without one.
+    OAUTH_DEMAND_TTL: Time = Duration::from_mins(10);
 
     // Kubernetes.
 }

@@ -91,6 +91,8 @@ pub mod method {
     pub const SAMPLING: &str = "sampling/createMessage";
     pub const ELICITATION: &str = "elicitation/create";
     pub const ROOTS_LIST: &str = "roots/list";
+    /// Begins the names of all notifications.
+    pub const NOTIFICATIONS: &str = "notifications/";
     pub const INITIALIZED: &str = "notifications/initialized";
     pub const CANCELLED: &str = "notifications/cancelled";
     pub const PROGRESS: &str = "notifications/progress";

@@ -9,7 +9,7 @@ use mcp_orchestrator_core::auth::{
     Authenticator, AuthenticatorChain, JwtAuthenticator, LocalAuthenticator, SignIn,
     TokenAuthenticator, WithDirectory,
 };
-use mcp_orchestrator_core::config::{AuthSettings, Built, Settings};
+use mcp_orchestrator_core::config::{Built, Settings};
 
 use crate::{ConnectionLimits, Options, Pages, ProtectedResource, Tls, TlsError, hardening};
 
@@ -27,13 +27,15 @@ impl Access {
     ///
     /// # Errors
     /// Where an issuer cannot be used.
-    pub(crate) fn new(settings: &AuthSettings, before: Option<&Self>) -> Result<Self> {
+    pub(crate) fn new(settings: &Settings, before: Option<&Self>) -> Result<Self> {
+        let connector = settings.outbound.connector();
+        let settings = &settings.auth;
         let known = before.map_or(&[][..], |before| &before.issuers);
         Ok(Self {
             local: settings.local,
             tokens: settings.tokens,
-            issuers: settings.issuer_authenticators(known)?,
-            sign_ins: settings.sign_ins()?,
+            issuers: settings.issuer_authenticators(known, &connector)?,
+            sign_ins: settings.sign_ins(&connector)?,
         })
     }
 

@@ -99,7 +99,7 @@ impl Live {
         }
         access::reachable(&settings)?;
         let text = |error: mcp_orchestrator_core::Error| error.to_string();
-        let access = Access::new(&settings.auth, Some(&before.access)).map_err(text)?;
+        let access = Access::new(&settings, Some(&before.access)).map_err(text)?;
         let who = access.authenticator(&control.built).map_err(text)?;
         let routes = self.made(control, &settings, (&access, &who));
         let visited = access::pages_at(&settings, self.address);

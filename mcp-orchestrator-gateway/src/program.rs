@@ -79,7 +79,7 @@ impl Gateway {
         telemetry::install(&args, &settings.log).map_err(Failure::config)?;
         notices.iter().for_each(|notice| tracing::warn!("{notice}"));
         access::reachable(&settings).map_err(Failure::config)?;
-        let access = Access::new(&settings.auth, None).map_err(Failure::config)?;
+        let access = Access::new(&settings, None).map_err(Failure::config)?;
         let tls = access::tls(&settings).map_err(Failure::config)?;
         let listener = bind(settings.listen).await?;
         let metrics = match settings.metrics_listen {

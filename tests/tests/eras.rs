@@ -6,7 +6,7 @@
     reason = "a test fails by panicking, and its tasks end with its runtime"
 )]
 
-use mcp_orchestrator_core::server::{EraChoice, ServerSpec};
+use mcp_orchestrator_core::server::{EraChoice, Isolation, ServerSpec};
 use mcp_orchestrator_tests::client::{Session, json, modern_body};
 use mcp_orchestrator_tests::gateway::Gateway;
 use mcp_orchestrator_tests::scripted::{Script, Upstream, scripted};
@@ -284,4 +284,32 @@ async fn a_subscription_ends_upstream_with_its_last_subscriber() {
     assert_eq!(subscribed().await, 1, "another session still wants it");
     assert!(two.request("resources/unsubscribe", uri).await["result"].is_object());
     assert_eq!(subscribed().await, 0);
+}
+
+#[tokio::test]
+async fn a_question_that_cannot_cross_is_refused_and_nothing_is_cancelled() {
+    let upstream = Upstream::start(Script::default()).await;
+    let mut own = scripted("own", &["--era", "legacy"]);
+    own.isolation = Isolation::Principal;
+    let gateway = Gateway::new()
+        .server(upstream.spec("http"))
+        .server(own)
+        .run()
+        .await;
+    let ann = gateway.client("ann");
+    for method in ["elicitation/create", "sampling/createMessage", "roots/list"] {
+        for server in ["http", "own"] {
+            let arguments = format!(r#"{{"method":"{method}","value":{{}}}}"#);
+            let answer = ann.modern_tool(&format!("{server}__ask"), &arguments).await;
+            let refusal = &answer["result"]["answer"]["error"]["code"];
+            assert_eq!(*refusal, -32601, "{server}: {answer}");
+        }
+    }
+    let stats = ann.modern_tool("own__stats", "{}").await;
+    assert_eq!(
+        stats["result"]["cancelled"],
+        serde_json::json!([]),
+        "{stats}"
+    );
+    assert!(upstream.server.cancelled().is_empty());
 }

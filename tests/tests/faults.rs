@@ -9,7 +9,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use mcp_orchestrator_core::server::StartMode;
+use mcp_orchestrator_core::server::{Isolation, StartMode};
 use mcp_orchestrator_tests::client::{Session, call_params};
 use mcp_orchestrator_tests::gateway::Gateway;
 use mcp_orchestrator_tests::program::Program;
@@ -77,8 +77,10 @@ async fn killed_under_load_no_call_hangs_and_the_next_has_a_new_child() {
 }
 
 #[tokio::test]
-async fn a_crash_is_told_with_status_and_last_words() {
-    let gateway = Gateway::new().server(scripted("x", &[])).run().await;
+async fn a_crash_of_an_own_instance_is_told_with_status_and_last_words() {
+    let mut own = scripted("x", &[]);
+    own.isolation = Isolation::Principal;
+    let gateway = Gateway::new().server(own).run().await;
     let session = gateway.session().await;
     let answer = session
         .tool("crash", r#"{"text":"out of cheese","code":42}"#)
@@ -91,6 +93,29 @@ async fn a_crash_is_told_with_status_and_last_words() {
     );
     assert_eq!(answer["error"]["data"]["server"], "x", "{answer}");
     assert_eq!(session.tool("echo", "{}").await["error"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_crash_of_a_shared_instance_keeps_its_last_words_from_other_callers() {
+    let gateway = Gateway::new().server(scripted("x", &[])).run().await;
+    let (ann, bob) = (
+        gateway.session().await,
+        gateway.client("bob").session().await,
+    );
+    // What Bob's call makes the program write is nothing to Ann, whose call is in flight when it ends.
+    let mut waits = ann
+        .begin_with_token("1", "1", "gate", r#"{"name":"never"}"#)
+        .await;
+    waits.event().await.unwrap();
+    let words = r#"{"text":"the private argument of bob","code":42}"#;
+    let answers = [bob.tool("crash", words).await, waits.json().await];
+    let modern = gateway.client("ann").modern_tool("crash", words).await;
+    for answer in answers.iter().chain([&modern]) {
+        let text = message(answer);
+        assert!(text.contains("42") && text.contains("log"), "{answer}");
+        assert!(!answer.to_string().contains("private"), "{answer}");
+        assert!(answer["error"]["data"]["stderr"].is_null(), "{answer}");
+    }
 }
 
 #[tokio::test]

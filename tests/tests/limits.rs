@@ -18,7 +18,7 @@ fn calls(own: usize, all: usize) -> Limits {
     Limits {
         calls_per_principal: NonZeroUsize::new(own),
         calls_per_server: NonZeroUsize::new(all),
-        instances_per_owner: None,
+        ..Limits::default()
     }
 }
 

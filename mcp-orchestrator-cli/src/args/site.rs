@@ -5,6 +5,7 @@ use std::ops::Deref;
 use std::path::PathBuf;
 
 use clap::Args;
+use mcp_orchestrator_core::outbound::{ClientCertificate, Connector, ConnectorOptions};
 use mcp_orchestrator_gateway::args::FileArgs;
 
 /// Which gateway is spoken with.
@@ -27,6 +28,42 @@ pub(crate) struct ElsewhereArgs {
     /// The file with the token, in the place of the variable
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
+    /// A PEM file of certificate authorities to trust beside those of the system
+    #[arg(long, value_name = "FILE", env = "MCP_ORCHESTRATOR_CA_FILE")]
+    pub(crate) ca_file: Option<PathBuf>,
+    /// A PEM file with the client certificate to present to that gateway
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "client_key",
+        env = "MCP_ORCHESTRATOR_CLIENT_CERTIFICATE"
+    )]
+    pub(crate) client_certificate: Option<PathBuf>,
+    /// A PEM file with the private key of the client certificate
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "client_certificate",
+        env = "MCP_ORCHESTRATOR_CLIENT_KEY"
+    )]
+    pub(crate) client_key: Option<PathBuf>,
+}
+
+impl ElsewhereArgs {
+    /// What connects to the gateway at this host: by the proxy that the environment names, with these certificates.
+    pub(crate) fn connector(&self, host: &str) -> Connector {
+        let files = self.client_certificate.clone().zip(self.client_key.clone());
+        let certificate = files.map(|(certificate, key)| ClientCertificate {
+            hosts: vec![host.trim_matches(['[', ']']).to_owned()],
+            certificate,
+            key,
+        });
+        Connector::new(ConnectorOptions {
+            authorities: self.ca_file.clone(),
+            client_certificates: certificate.into_iter().collect(),
+            ..ConnectorOptions::default()
+        })
+    }
 }
 
 impl Deref for SiteArgs {

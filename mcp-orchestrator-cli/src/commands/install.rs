@@ -70,6 +70,7 @@ pub(super) async fn install(
             server: args.server,
             owner: args.owner,
             values,
+            redirect_uri: server.redirect_uri.clone(),
         };
         let installed = sign_in(&site, &client, wanted).await?;
         return told(&installed, rotate, form);

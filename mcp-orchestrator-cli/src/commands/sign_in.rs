@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use http::Uri;
 use mcp_orchestrator_gateway::control::Client;
 use mcp_orchestrator_gateway::control::wire_people::{InstallationText, SecretText};
 use mcp_orchestrator_gateway::control::wire_sign_in::{FinishRequest, SignInRequest};
@@ -29,6 +30,62 @@ pub(super) struct Wanted {
     pub(super) server: String,
     pub(super) owner: String,
     pub(super) values: BTreeMap<String, SecretText>,
+    /// The one address at which the server's client is registered.
+    pub(super) redirect_uri: Option<String>,
+}
+
+/// Where the browser comes back to.
+#[derive(Debug, PartialEq, Eq)]
+struct Return {
+    host: String,
+    /// `None`: any free one.
+    port: Option<u16>,
+    path: String,
+}
+
+impl Return {
+    /// A port of this machine, unless the client is registered for one.
+    fn of(configured: Option<&str>) -> Result<Self, Failure> {
+        let Some(configured) = configured else {
+            return Ok(Self {
+                host: "127.0.0.1".to_owned(),
+                port: None,
+                path: PATH.to_owned(),
+            });
+        };
+        let uri = configured.parse::<Uri>().ok();
+        let local = uri.filter(|uri| {
+            let is_local = matches!(uri.host(), Some("localhost" | "127.0.0.1" | "[::1]"));
+            is_local && uri.scheme_str() == Some("http")
+        });
+        let local = local.ok_or_else(|| {
+            Failure::failed(format!(
+                "the client of this server is registered for {configured} alone, which is not on this machine: sign in at \
+                 the gateway's page instead"
+            ))
+        })?;
+        Ok(Self {
+            host: local.host().unwrap_or("localhost").to_owned(),
+            port: local.port_u16(),
+            path: local.path().to_owned(),
+        })
+    }
+
+    async fn listener(&self) -> Result<TcpListener, Failure> {
+        let address = match self.host.as_str() {
+            "[::1]" => "::1",
+            _ => "127.0.0.1",
+        };
+        let bound = TcpListener::bind((address, self.port.unwrap_or(0))).await;
+        bound.map_err(|error| {
+            Failure::failed(match self.port {
+                None => format!("no port is free: {error}"),
+                Some(port) => format!(
+                    "port {port}, for which the client of this server is registered, cannot be used: {error}"
+                ),
+            })
+        })
+    }
 }
 
 /// Signs in and answers what is installed.
@@ -37,21 +94,23 @@ pub(super) async fn sign_in(
     client: &Client,
     wanted: Wanted,
 ) -> Result<InstallationText, Failure> {
-    let cannot = |error: std::io::Error| Failure::failed(format!("no port is free: {error}"));
-    let listener = TcpListener::bind("127.0.0.1:0").await.map_err(cannot)?;
-    let port = listener.local_addr().map_err(cannot)?.port();
+    let place = Return::of(wanted.redirect_uri.as_deref())?;
+    let listener = place.listener().await?;
+    let port = listener.local_addr();
+    let port = port.map_err(|error| Failure::failed(format!("the port is gone: {error}")))?;
+    let (host, port, path) = (&place.host, port.port(), &place.path);
     let server = wanted.server.clone();
     let request = SignInRequest {
         server: wanted.server,
         owner: wanted.owner,
         values: wanted.values,
-        redirect_uri: format!("http://127.0.0.1:{port}{PATH}"),
+        redirect_uri: format!("http://{host}:{port}{path}"),
     };
     let begun = site.told(client.begin_sign_in(&request).await)?;
     output::note("to sign in, open this address:");
     output::note(&begun.url);
     let waiting = Waiting::on("waiting for the browser to come back");
-    let back = returned(&listener, begun.state.0.expose_secret());
+    let back = returned(&listener, path, begun.state.0.expose_secret());
     let back = tokio::time::timeout(PATIENCE, back).await;
     let (mut stream, answer) =
         back.map_err(|_| Failure::failed("nobody signed in within ten minutes"))??;
@@ -69,6 +128,7 @@ pub(super) async fn sign_in(
 /// Waits for the browser that brings this sign-in's state. What else comes to the port is sent away.
 async fn returned(
     listener: &TcpListener,
+    path: &str,
     state: &str,
 ) -> Result<(TcpStream, FinishRequest), Failure> {
     loop {
@@ -76,7 +136,7 @@ async fn returned(
         let (mut stream, _) =
             accepted.map_err(|error| Failure::failed(format!("the port is gone: {error}")))?;
         let target = tokio::time::timeout(REQUEST, target(&mut stream)).await;
-        let answer = target.ok().flatten().and_then(|target| read(&target));
+        let answer = target.ok().flatten().and_then(|target| read(&target, path));
         match answer {
             Some(answer) if answer.state.0.expose_secret() == state => return Ok((stream, answer)),
             _ => page(&mut stream, 404, "There is nothing here.").await,
@@ -98,8 +158,8 @@ async fn target(stream: &mut TcpStream) -> Option<String> {
 }
 
 /// The answer of a sign-in in a request's target.
-fn read(target: &str) -> Option<FinishRequest> {
-    let query = target.strip_prefix(PATH)?.strip_prefix('?')?;
+fn read(target: &str, path: &str) -> Option<FinishRequest> {
+    let query = target.strip_prefix(path)?.strip_prefix('?')?;
     let mut found: BTreeMap<String, String> = form_urlencoded::parse(query.as_bytes())
         .into_owned()
         .collect();
@@ -134,11 +194,15 @@ mod tests {
 
     #[test]
     fn the_answer_of_a_sign_in_stands_in_the_query() {
-        let answer = read("/callback?code=a%2Bb&state=s&iss=https%3A%2F%2Fi.example&x=1").unwrap();
+        let answer = read(
+            "/callback?code=a%2Bb&state=s&iss=https%3A%2F%2Fi.example&x=1",
+            PATH,
+        )
+        .unwrap();
         assert_eq!(answer.state.0.expose_secret(), "s");
         assert_eq!(answer.code.unwrap().0.expose_secret(), "a+b");
         assert_eq!(answer.iss.as_deref(), Some("https://i.example"));
-        let refused = read("/callback?error=access_denied&state=s").unwrap();
+        let refused = read("/callback?error=access_denied&state=s", PATH).unwrap();
         assert_eq!(refused.error.as_deref(), Some("access_denied"));
         for other in [
             "/",
@@ -147,7 +211,28 @@ mod tests {
             "/favicon.ico",
             "/callbackx?state=s",
         ] {
-            assert!(read(other).is_none(), "{other}");
+            assert!(read(other, PATH).is_none(), "{other}");
         }
+        assert!(read("/?state=s&code=c", "/").is_some());
+    }
+
+    #[test]
+    fn a_browser_comes_back_where_the_client_is_registered() {
+        for (configured, host, port, path) in [
+            (None, "127.0.0.1", None, "/callback"),
+            (
+                Some("http://localhost:3118/callback"),
+                "localhost",
+                Some(3118),
+                "/callback",
+            ),
+            (Some("http://localhost"), "localhost", None, "/"),
+            (Some("http://[::1]:8080/a/b"), "[::1]", Some(8080), "/a/b"),
+        ] {
+            let place = Return::of(configured).ok().unwrap();
+            let expected = (host.to_owned(), port, path.to_owned());
+            assert_eq!((place.host, place.port, place.path), expected);
+        }
+        assert!(Return::of(Some("https://mcp.example.com/oauth/callback")).is_err());
     }
 }

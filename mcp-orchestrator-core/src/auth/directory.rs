@@ -39,6 +39,8 @@ pub struct Directory(ArcSwap<Index>);
 #[derive(Debug, Default)]
 struct Index {
     teams: HashMap<PrincipalId, Vec<TeamId>>,
+    /// Teams that the directory gave a user before and does not now.
+    left: HashMap<PrincipalId, HashSet<TeamId>>,
     managers: HashMap<TeamId, HashSet<PrincipalId>>,
     admins: HashSet<PrincipalId>,
 }
@@ -67,7 +69,24 @@ impl Directory {
             let managers = team.managers.iter().cloned().collect();
             index.managers.insert(team.id.clone(), managers);
         }
+        index.left = left(&self.0.load(), &index.teams);
         self.0.store(Arc::new(index));
+    }
+
+    /// A principal that was completed before, with its teams of now: without those that it has left since. A team that
+    /// its token named as well is left too, until the token is shown again.
+    pub fn renew(&self, principal: &Arc<Principal>) -> Arc<Principal> {
+        let index = self.0.load();
+        let has_left = index.left.get(&principal.id).filter(|left| {
+            principal.kind == PrincipalKind::User
+                && principal.teams.iter().any(|team| left.contains(team))
+        });
+        let Some(left) = has_left else {
+            return self.complete(Arc::clone(principal));
+        };
+        let mut renewed = Principal::clone(principal);
+        renewed.teams.retain(|team| !left.contains(team));
+        self.complete(Arc::new(renewed))
     }
 
     /// The principal with the teams that it is in: those of the directory in its order, then those that its token told.
@@ -110,6 +129,24 @@ impl Directory {
             Owner::Organization => false,
         }
     }
+}
+
+/// What users have left between an index and these teams, and before.
+fn left(
+    before: &Index,
+    teams: &HashMap<PrincipalId, Vec<TeamId>>,
+) -> HashMap<PrincipalId, HashSet<TeamId>> {
+    let mut left = before.left.clone();
+    for (user, had) in &before.teams {
+        left.entry(user.clone()).or_default().extend(had.clone());
+    }
+    left.retain(|user, gone| {
+        if let Some(has) = teams.get(user) {
+            gone.retain(|team| !has.contains(team));
+        }
+        !gone.is_empty()
+    });
+    left
 }
 
 /// An authenticator whose principals are in the teams of a directory, and administer where it says so.
@@ -183,6 +220,28 @@ mod tests {
         left.teams[0].managers.clear();
         directory.replace(&left);
         assert_eq!(teams(user("ann", &[])), ["dev"]);
+    }
+
+    #[test]
+    fn a_renewed_principal_has_left_what_the_directory_took_away() {
+        let directory = Directory::new(&people());
+        let bob = directory.complete(user("bob", &["x"]));
+        let teams = |principal: &Arc<Principal>| -> Vec<String> {
+            let renewed = directory.renew(principal);
+            renewed.teams.iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(teams(&bob), ["ops", "dev", "x"]);
+        let mut left = people();
+        left.teams[0].members.clear();
+        directory.replace(&left);
+        assert_eq!(teams(&bob), ["dev", "x"]);
+        // Also after further changes that have nothing to do with it.
+        directory.replace(&left);
+        assert_eq!(teams(&bob), ["dev", "x"]);
+        directory.replace(&people());
+        assert_eq!(teams(&bob), ["ops", "dev", "x"]);
+        directory.replace(&People::default());
+        assert_eq!(teams(&bob), ["x"]);
     }
 
     #[test]

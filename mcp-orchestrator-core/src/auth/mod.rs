@@ -21,6 +21,8 @@ use secrecy::SecretString;
 pub use self::algorithm::Algorithm;
 pub use self::chain::AuthenticatorChain;
 pub use self::directory::{Directory, People, Team, WithDirectory};
+#[cfg(all(feature = "jwt", feature = "test-util"))]
+pub(crate) use self::jwt::fuzz as jwt_fuzz;
 #[cfg(feature = "jwt")]
 pub use self::jwt::{
     Audience, FetchLimits, JwtAuthenticator, JwtOptions, SignIn, SignInAnswer, SignInFlow,
@@ -48,6 +50,16 @@ pub struct Principal {
 
 const TEAM: &str = "team/";
 const ORGANIZATION: &str = "organization";
+
+/// Which teams the tokens of an issuer can name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum TeamNames {
+    /// Any: it is the only issuer, so a team of this name is the one that it means.
+    #[default]
+    Any,
+    /// These as they are, and else its own alone: those after its prefix. Without a prefix it has none.
+    Own(Vec<String>),
+}
 
 /// What kind of caller it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -49,6 +49,11 @@ impl ListKey {
 }
 
 impl ListKey {
+    /// Whose server these are.
+    pub(crate) fn server(&self) -> &ServerId {
+        &self.server
+    }
+
     /// Whether these are the lists that need no credential.
     fn is_without(&self) -> bool {
         self.revision == Revision::none()

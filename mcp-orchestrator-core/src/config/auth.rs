@@ -7,7 +7,9 @@ use std::time::{Duration, SystemTime};
 use secrecy::SecretString;
 
 use super::cluster::Cluster;
-use crate::auth::{Algorithm, Network, NewToken, PublicUrl, TokenAuthenticator, TokenInfo};
+use crate::auth::{
+    Algorithm, Network, NewToken, PublicUrl, TeamNames, TokenAuthenticator, TokenInfo,
+};
 use crate::credential::Owner;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::PrincipalId;
@@ -85,6 +87,8 @@ pub struct IssuerSettings {
     pub user_claim: String,
     /// The claim that names the teams.
     pub teams_claim: Option<String>,
+    /// Which teams its tokens can name.
+    pub teams: TeamNames,
     /// What stands before the names of its users.
     pub prefix: String,
     /// Scopes that a token must have.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::auth::{AuthSettings, IssuerSettings, SignInClient};
 use crate::auth::{Audience, JwtAuthenticator, JwtOptions, PublicUrl, SignIn};
 use crate::error::{Error, ErrorKind, Result};
+use crate::outbound::Connector;
 
 impl AuthSettings {
     /// One for each issuer, in their order: that of before where it expects the same, since it knows the issuer's keys.
@@ -15,13 +16,17 @@ impl AuthSettings {
     pub fn issuer_authenticators(
         &self,
         before: &[Arc<JwtAuthenticator>],
+        connector: &Connector,
     ) -> Result<Vec<Arc<JwtAuthenticator>>> {
         let url = self.public_url.as_ref();
         let one = |issuer| {
             let options = options(issuer, url)?;
             match before.iter().find(|known| *known.options() == options) {
                 Some(known) => Ok(Arc::clone(known)),
-                None => Ok(Arc::new(JwtAuthenticator::new(options)?)),
+                None => Ok(Arc::new(JwtAuthenticator::with_connector(
+                    options,
+                    connector.clone(),
+                )?)),
             }
         };
         self.issuers.iter().map(one).collect()
@@ -31,7 +36,7 @@ impl AuthSettings {
     ///
     /// # Errors
     /// [`Config`](ErrorKind::Config) where an issuer cannot be used.
-    pub fn sign_ins(&self) -> Result<Vec<Arc<SignIn>>> {
+    pub fn sign_ins(&self, connector: &Connector) -> Result<Vec<Arc<SignIn>>> {
         let url = self.public_url.as_ref();
         let ours = self
             .issuers
@@ -39,7 +44,12 @@ impl AuthSettings {
             .filter_map(|issuer| Some((issuer, issuer.client.as_ref()?)));
         let one = |(issuer, client): (&IssuerSettings, &SignInClient)| {
             let (id, secret) = (client.id.clone(), client.secret.clone());
-            Ok(Arc::new(SignIn::new(options(issuer, url)?, id, secret)?))
+            Ok(Arc::new(SignIn::new(
+                options(issuer, url)?,
+                id,
+                secret,
+                connector.clone(),
+            )?))
         };
         ours.map(one).collect()
     }
@@ -62,6 +72,7 @@ fn options(issuer: &IssuerSettings, url: Option<&PublicUrl>) -> Result<JwtOption
     options.jwks_url.clone_from(&issuer.jwks_url);
     options.user_claim.clone_from(&issuer.user_claim);
     options.teams_claim.clone_from(&issuer.teams_claim);
+    options.teams.clone_from(&issuer.teams);
     options.prefix.clone_from(&issuer.prefix);
     options.scopes.clone_from(&issuer.scopes);
     Ok(options)

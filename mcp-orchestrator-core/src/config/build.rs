@@ -98,6 +98,7 @@ impl Settings {
             .single_principal(single_principal)
             .install_with("mcp-orchestrator")
             .links(Arc::clone(&links))
+            .directory(Arc::clone(&directory))
             .auth_wait(self.auth.auth_wait)
             .limits(self.auth.limits)
             .audit(self.audit.open()?)
@@ -163,7 +164,9 @@ impl Settings {
         };
         let set = with_pods(set, pods);
         #[cfg(feature = "remote")]
-        let set = set.with_remote(Arc::new(crate::runtime::RemoteBackend::default()));
+        let set = set.with_remote(Arc::new(crate::runtime::RemoteBackend::new(
+            self.outbound.connector(),
+        )));
         let _ = (state, logs);
         Arc::new(set)
     }

@@ -73,8 +73,11 @@ pub struct IssuerEntry {
 pub struct ClaimsEntry {
     /// The user; absent: `sub`.
     pub user: Option<Typed>,
-    /// The user's teams: a list of names, or one name; absent: tokens name no teams.
+    /// The user's teams: a list of names, or one name; absent: tokens name no teams. With several issuers a team's name
+    /// stands after the issuer's `prefix`, as a user's does.
     pub teams: Option<Typed>,
+    /// Teams that this issuer may name as they are; absent: with one issuer all, with several none.
+    pub team_names: Option<Vec<Typed>>,
 }
 
 /// How a token may be signed.
@@ -143,6 +146,9 @@ pub struct LimitsEntry {
     pub calls_per_principal: Option<LimitEntry>,
     /// Calls in flight to one server, of all principals together; absent: no limit.
     pub calls_per_server: Option<LimitEntry>,
+    /// Sessions of legacy clients that one principal has open; absent: 200. Where it opens more, the one that was used
+    /// least recently ends.
+    pub sessions_per_principal: Option<LimitEntry>,
     /// Instances that run for one owner of credentials (a user, a team); absent: no limit. The organization's, which
     /// all share, are not counted.
     pub instances_per_owner: Option<LimitEntry>,

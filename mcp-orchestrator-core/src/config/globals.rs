@@ -8,6 +8,7 @@ use super::check;
 use super::file::{File, Typed};
 use super::network::Access;
 use super::oauth;
+use super::outbound::OutboundSettings;
 use super::scope::Scope;
 use super::settings::LogSettings;
 use super::stores::Stores;
@@ -24,6 +25,7 @@ pub(super) struct Globals {
     pub(super) max_body_bytes: Option<usize>,
     pub(super) access: Access,
     pub(super) allow_private: Option<Vec<AllowedPrivate>>,
+    pub(super) outbound: Option<OutboundSettings>,
     pub(super) stores: Stores,
     pub(super) log: LogSettings,
     pub(super) audit: Option<AuditSettings>,
@@ -64,6 +66,8 @@ impl Globals {
         set(scope, "allowed_hosts", &mut self.allowed_hosts, hosts);
         let allowed = oauth::allowed(scope, file);
         set(scope, "network", &mut self.allow_private, allowed);
+        let outbound = OutboundSettings::take(scope, file);
+        set(scope, "network", &mut self.outbound, outbound);
         let size = file.max_body_bytes.map(|size| size.0);
         if size.is_some_and(|size| size < 1024) {
             scope.wrong("max_body_bytes", "it must be at least 1KiB");

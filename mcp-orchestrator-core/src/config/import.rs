@@ -79,8 +79,9 @@ pub fn import_file(
 #[cfg(feature = "fetch")]
 pub async fn import_url(url: &str, values: ImportValues) -> Result<Imported, Problems> {
     use crate::fetch::{AddressGuard, Ask, Fetcher, Redirects, Trust};
+    use crate::outbound::Connector;
     let file = Path::new(url);
-    let fetcher = Fetcher::new(AddressGuard::default(), FETCH);
+    let fetcher = Fetcher::new(AddressGuard::default(), FETCH, Connector::default());
     // Whoever types it says what is asked.
     let ask = Ask::get(url, Trust::Configured, Redirects::Follow);
     let answer = fetcher.ask(ask).await;

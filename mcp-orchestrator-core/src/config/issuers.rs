@@ -7,17 +7,18 @@ use super::check;
 use super::file::Typed;
 use super::file_auth::{AuthEntry, ClaimsEntry, IssuerEntry};
 use super::scope::Scope;
-use crate::auth::Algorithm;
+use crate::auth::{Algorithm, TeamNames};
 use crate::id::PrincipalId;
 
 /// The issuers of a file, and what is wrong with them together.
 pub(super) fn issuers(scope: &mut Scope<'_>, entry: &AuthEntry) -> Vec<IssuerSettings> {
     let mut issuers: Vec<IssuerSettings> = Vec::new();
     let typed = entry.issuers.as_deref().unwrap_or_default();
+    let is_only = typed.len() == 1;
     for (index, typed) in typed.iter().enumerate() {
         let path = scope.path.key("issuers").index(index);
         let scope = &mut scope.below(path);
-        let Some(meant) = issuer(scope, typed) else {
+        let Some(meant) = issuer(scope, typed, is_only) else {
             continue;
         };
         if issuers.iter().any(|known| known.issuer == meant.issuer) {
@@ -55,7 +56,7 @@ fn collisions(scope: &mut Scope<'_>, issuers: &[IssuerSettings]) {
     }
 }
 
-fn issuer(scope: &mut Scope<'_>, typed: &IssuerEntry) -> Option<IssuerSettings> {
+fn issuer(scope: &mut Scope<'_>, typed: &IssuerEntry, is_only: bool) -> Option<IssuerSettings> {
     if typed.issuer.is_none() {
         if !scope.is_wrong("") {
             scope.wrong(
@@ -92,6 +93,7 @@ fn issuer(scope: &mut Scope<'_>, typed: &IssuerEntry) -> Option<IssuerSettings> 
         jwks_url,
         user_claim,
         teams_claim,
+        teams: team_names(scope, &claims, is_only),
         prefix,
         scopes: scopes(scope, typed.scopes.as_deref()),
         client: client(scope, typed),
@@ -107,6 +109,20 @@ fn claim_names(scope: &mut Scope<'_>, claims: &ClaimsEntry) -> (String, Option<S
         user.unwrap_or_else(|| IssuerSettings::USER_CLAIM.to_owned()),
         teams,
     )
+}
+
+/// Among several issuers each names its own teams, so that a token of one makes nobody a member of another's.
+fn team_names(scope: &mut Scope<'_>, claims: &ClaimsEntry, is_only: bool) -> TeamNames {
+    if claims.team_names.is_none() && is_only {
+        return TeamNames::Any;
+    }
+    let path = scope.path.key("claims");
+    let mut scope = scope.below(path);
+    TeamNames::Own(texts(
+        &mut scope,
+        "team_names",
+        claims.team_names.as_deref(),
+    ))
 }
 
 /// An address of the issuer. Over http anybody on the way could name themselves as they like.

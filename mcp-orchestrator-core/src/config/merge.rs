@@ -252,6 +252,7 @@ impl<'o> Merge<'o> {
                 .unwrap_or(Settings::MAX_BODY_BYTES),
             auth: self.globals.access.settings(),
             allow_private: self.globals.allow_private.unwrap_or_default(),
+            outbound: self.globals.outbound.unwrap_or_default(),
             audit: self.globals.audit.unwrap_or_default(),
             log: self.globals.log,
             files: files.to_vec(),

@@ -39,6 +39,7 @@ mod mcp_servers;
 mod merge;
 mod network;
 mod oauth;
+mod outbound;
 mod parse;
 mod people;
 mod pod;
@@ -78,7 +79,9 @@ pub use self::file_auth::{
 };
 pub use self::file_credentials::{CredentialsEntry, StoreEntry, StoreKeyEntry};
 pub use self::file_kubernetes::{BackendEntry, KubernetesEntry, PodDefaultsEntry};
-pub use self::file_oauth::{GrantEntry, NetworkEntry, OAuthChoice, OAuthEntry};
+pub use self::file_oauth::{
+    ClientCertificateEntry, GrantEntry, NetworkEntry, OAuthChoice, OAuthEntry,
+};
 pub use self::file_people::{MembersEntry, TeamEntry};
 pub use self::file_pod::{
     EnvFromEntry, PodEntry, ProbesEntry, PullPolicyEntry, RegistryEntry, ResourcesEntry,
@@ -92,6 +95,7 @@ pub use self::file_server::{
 pub use self::import::import_url;
 pub use self::import::{ImportValues, Imported, ImportedVariable, import_file, import_text};
 pub use self::load::{LoadOptions, Loaded, load, load_texts, state_dir_of};
+pub use self::outbound::{ClientCertificateSettings, OutboundSettings, ProxySettings};
 pub use self::problem::{Notice, Position, Problem, Problems};
 pub use self::remains::ClusterRemains;
 pub use self::schema::schema;

@@ -187,6 +187,11 @@ fn limits(scope: &mut Scope<'_>, entry: &LimitsEntry) -> (Limits, ConnectionSett
             absent.calls_per_principal,
         ),
         calls_per_server: limit("calls_per_server", entry.calls_per_server, None),
+        sessions_per_principal: limit(
+            "sessions_per_principal",
+            entry.sessions_per_principal,
+            absent.sessions_per_principal,
+        ),
         instances_per_owner: limit("instances_per_owner", entry.instances_per_owner, None),
     };
     let mut connections = |key: &str, typed: Option<LimitEntry>| {

@@ -1,15 +1,20 @@
 //! How a server's token is obtained by OAuth, as typed → as meant.
 
+mod parameters;
+
 use secrecy::SecretString;
 
 use super::check;
 use super::file::{File, Typed};
-use super::file_oauth::{OAuthChoice, OAuthEntry};
+use super::file_oauth::{OAuthChoice, OAuthEntry, ResourceChoice};
 use super::file_server::ServerEntry;
 use super::scope::Scope;
 use crate::fetch::AllowedPrivate;
 use crate::id::SlotName;
-use crate::server::{CredentialSlot, Injection, OAuthClient, OAuthGrant, OAuthSpec, SlotForm};
+use crate::server::{
+    CredentialSlot, Injection, OAuthClient, OAuthEndpoints, OAuthGrant, OAuthResource, OAuthSpec,
+    SlotForm,
+};
 
 /// How the token is obtained, and the slot that it implies where none is named; the slot joins the others.
 pub(super) fn oauth(
@@ -32,13 +37,7 @@ pub(super) fn oauth(
     let grant = typed.grant.map(Into::into).unwrap_or_default();
     let client = client(scope, &typed, grant);
     let issuer = address(scope, "issuer", typed.issuer.as_ref());
-    if entry.url.is_none() && typed.issuer.is_none() {
-        scope.wrong(
-            "",
-            "who gives the tokens of a server that we run? Name its `issuer`",
-        );
-    }
-    let resource = address(scope, "resource", typed.resource.as_ref());
+    let endpoints = endpoints(scope, &typed);
     let scopes = scopes(scope, typed.scopes.as_deref());
     let slot = slot(scope, &typed, entry, slots)?;
     let takes = slots.iter().find(|known| known.name == slot);
@@ -49,14 +48,77 @@ pub(super) fn oauth(
              and its tasks, end with the token; a `file` or `header` slot is given the new one while it runs",
         );
     }
-    Some(OAuthSpec {
-        slot,
+    let spec = OAuthSpec {
         grant,
         scopes,
         client,
+        client_auth: typed.token_endpoint_auth_method.map(Into::into),
         issuer,
-        resource,
-    })
+        endpoints,
+        resource: resource(scope, typed.resource.as_ref()),
+        authorization_parameters: parameters::of_page(scope, &typed),
+        token_parameters: parameters::of_tokens(scope, &typed),
+        redirect_uri: parameters::redirect_uri(scope, typed.redirect_uri.as_ref()),
+        ..OAuthSpec::new(slot)
+    };
+    if !scope.is_wrong("") {
+        names_issuer(scope, &spec, entry);
+    }
+    Some(spec)
+}
+
+/// Who gives the tokens must stand here where the server cannot say it, and where it must not.
+fn names_issuer(scope: &mut Scope<'_>, spec: &OAuthSpec, entry: &ServerEntry) {
+    if spec.names_issuer() {
+        return;
+    }
+    if entry.url.is_none() {
+        scope.wrong(
+            "",
+            "who gives the tokens of a server that we run? Name its `issuer`",
+        );
+    } else if spec.has_secret() {
+        let key = if spec.token_parameters.is_empty() {
+            "client_secret"
+        } else {
+            "token_parameters"
+        };
+        scope.wrong(
+            key,
+            "whom would it be sent to? Else the server decides that: name the `issuer` that it belongs to, or its \
+             `token_endpoint` and `authorization_endpoint`",
+        );
+    }
+}
+
+fn endpoints(scope: &mut Scope<'_>, typed: &OAuthEntry) -> OAuthEndpoints {
+    OAuthEndpoints {
+        metadata: address(scope, "metadata_url", typed.metadata_url.as_ref()),
+        authorization: address(
+            scope,
+            "authorization_endpoint",
+            typed.authorization_endpoint.as_ref(),
+        ),
+        token: address(scope, "token_endpoint", typed.token_endpoint.as_ref()),
+        registration: address(
+            scope,
+            "registration_endpoint",
+            typed.registration_endpoint.as_ref(),
+        ),
+    }
+}
+
+fn resource(scope: &mut Scope<'_>, typed: Option<&ResourceChoice>) -> OAuthResource {
+    match typed {
+        None | Some(ResourceChoice::Plain(true)) => OAuthResource::Found,
+        Some(ResourceChoice::Plain(false)) => OAuthResource::Omitted,
+        Some(ResourceChoice::Text(text)) => {
+            let text = scope.plain("resource", Some(text));
+            text.map_or(OAuthResource::Omitted, |text| {
+                OAuthResource::Named(text.trim().to_owned())
+            })
+        }
+    }
 }
 
 fn slot(

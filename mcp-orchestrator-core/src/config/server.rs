@@ -78,7 +78,17 @@ pub(super) fn server(
         egress,
         ..ServerSpec::new(id, launch)
     };
+    let is_silent = remote && entry.oauth.is_none() && spec.slots.is_empty();
+    if is_silent && cfg!(feature = "oauth") && !sends_authorization(entry) {
+        return Some((spec.with_oauth_if_refused(), sources));
+    }
     Some((spec, sources))
+}
+
+/// Whether an entry says itself how its calls are authorized.
+fn sends_authorization(entry: &ServerEntry) -> bool {
+    let mut headers = entry.headers.iter().flatten();
+    headers.any(|(name, _)| name.eq_ignore_ascii_case("authorization"))
 }
 
 /// What a caller without a credential is shown.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::audit::AuditSettings;
 use super::auth::AuthSettings;
 use super::file::LogFormat;
+use super::outbound::OutboundSettings;
 use super::stores::StoreSettings;
 use crate::auth::People;
 use crate::credential::SecretPlace;
@@ -51,6 +52,8 @@ pub struct Settings {
     pub auth: AuthSettings,
     /// What may be asked that is private or without TLS, where a server or an issuer names the address.
     pub allow_private: Vec<AllowedPrivate>,
+    /// How connections to remote servers and issuers are made.
+    pub outbound: OutboundSettings,
     /// Where it is told who did what.
     pub audit: AuditSettings,
     /// How the programs log.

@@ -37,6 +37,7 @@ mod built {
             let options = OAuthOptions {
                 public_url: self.auth.public_url.clone(),
                 guard: AddressGuard::new(self.allow_private.iter().cloned()),
+                connector: self.outbound.connector(),
                 ..OAuthOptions::default()
             };
             let renewals = Arc::new(Renewals::new(installations.clone(), options.clone()));

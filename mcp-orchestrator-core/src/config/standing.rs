@@ -35,6 +35,7 @@ impl Built {
                 "network.allow_private",
                 then.allow_private != now.allow_private,
             ),
+            ("network", then.outbound != now.outbound),
             ("log", then.log != now.log),
         ];
         let changed = keys.into_iter().filter(|(_, differs)| *differs);

@@ -6,7 +6,8 @@ use tokio::sync::broadcast;
 use super::StoreChange;
 use crate::error::{Error, ErrorKind, Result};
 
-/// How far a watcher may fall behind.
+/// How far a watcher may fall behind. Who is further behind lists everything anew, so what waits for it is dropped then: else
+/// it would be behind again once it has listed.
 const BEHIND: usize = 1024;
 
 /// Tells changes to those who watch. The store tells each while it keeps others from writing, so that they come in the
@@ -37,7 +38,11 @@ async fn next(
 ) -> Option<(Result<StoreChange>, broadcast::Receiver<StoreChange>)> {
     let item = match changes.recv().await {
         Ok(change) => Ok(change),
-        Err(broadcast::error::RecvError::Lagged(number)) => Err(missed(number)),
+        Err(broadcast::error::RecvError::Lagged(number)) => {
+            let waiting = u64::try_from(changes.len()).unwrap_or(u64::MAX);
+            changes = changes.resubscribe();
+            Err(missed(number.saturating_add(waiting)))
+        }
         Err(broadcast::error::RecvError::Closed) => return None,
     };
     Some((item, changes))
@@ -64,9 +69,32 @@ mod tests {
         }
         let error = slow.next().await.unwrap().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Conflict);
+        assert!(error.to_string().starts_with("1025 changes"), "{error}");
+        changes.tell(StoreChange::Put(key("later")));
         let next = slow.next().await.unwrap().unwrap();
-        assert_eq!(next, StoreChange::Put(key("1")));
+        assert_eq!(next, StoreChange::Put(key("later")));
         drop(changes);
-        assert_eq!(slow.count().await, BEHIND - 1, "it ends with its store");
+        assert_eq!(slow.count().await, 0, "it ends with its store");
+    }
+
+    #[tokio::test]
+    async fn who_lists_slowly_lists_once_for_each_queue_and_not_for_each_change() {
+        let changes = Changes::default();
+        let mut slow = changes.watch();
+        let key = |number: usize| {
+            RecordKey::new(
+                RecordKind::Link,
+                RecordName::new(number.to_string()).unwrap(),
+            )
+        };
+        let mut lists = 0;
+        for number in 0..16 * BEHIND {
+            changes.tell(StoreChange::Put(key(number)));
+            // It handles one change while four are made.
+            if number % 4 == 0 && slow.next().await.unwrap().is_err() {
+                lists += 1;
+            }
+        }
+        assert!(lists <= 16, "{lists}");
     }
 }

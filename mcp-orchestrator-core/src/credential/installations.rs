@@ -144,6 +144,34 @@ impl Installations {
     }
 }
 
+/// An installation, or why it cannot be read.
+pub(crate) type Readable = (InstallationKey, Result<(StoredCredential, Version)>);
+
+impl Installations {
+    /// All installations with whose they are; an error where one cannot be read. What stands under a name that is nobody's
+    /// is left out, and logged.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub(crate) async fn list_by_key(&self) -> Result<Vec<Readable>> {
+        let records = self.0.list(RecordKind::Installation).await?;
+        let mut all = Vec::with_capacity(records.len());
+        for (key, record, version) in records {
+            let key = match InstallationKey::try_from(&key) {
+                Ok(key) => key,
+                Err(error) => {
+                    tracing::error!(%error, "a stored installation is nobody's");
+                    continue;
+                }
+            };
+            let credential = StoredCredential::from_record(&key, &record);
+            let credential = credential.map_err(|error| error.with_server(&key.server));
+            all.push((key, credential.map(|credential| (credential, version))));
+        }
+        Ok(all)
+    }
+}
+
 impl fmt::Debug for Installations {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Installations").field(&self.0).finish()

@@ -7,7 +7,7 @@ mod index;
 mod renew;
 mod told;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
@@ -17,7 +17,7 @@ use futures_util::stream::{BoxStream, StreamExt as _};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-use self::index::{Entry, Held, Index};
+use self::index::{Entry, Held, Index, Renewing};
 use self::renew::{Look, MaybeRenewal};
 use self::told::Failures;
 use super::{
@@ -120,26 +120,45 @@ impl InstalledResolver {
     async fn read_all(&self) -> Result<()> {
         let _turn = self.taking.lock().await;
         let mut all = Vec::new();
-        for installed in self.installations.list().await? {
-            match installed {
-                Ok((key, stored, _)) => {
-                    let entry = Entry::whole(&key, stored);
-                    all.push((key, entry));
+        for (key, installed) in self.installations.list_by_key().await? {
+            let entry = match installed {
+                Ok((stored, _)) => Entry::whole(&key, stored),
+                // It is somebody's all the same: nobody else's is used in its place.
+                Err(error) => {
+                    tracing::error!(server = %key.server, owner = %key.owner, %error, "an installation cannot be read");
+                    Entry::broken(error)
                 }
-                Err(error) => tracing::error!(%error, "an installation cannot be read"),
-            }
+            };
+            all.push((key, entry));
         }
         self.index.replace(all);
         Ok(())
     }
 
+    /// What is installed, as it is known here; an error where it cannot be read.
+    pub(crate) fn known(&self) -> Vec<(InstallationKey, Result<Known>)> {
+        let all = self.index.all().into_iter();
+        all.map(|(key, entry)| {
+            let known = entry.held().map(|held| Known {
+                credential: Arc::clone(&held.credential),
+                settings: Arc::clone(&held.settings),
+                renewal: held.renewal.clone(),
+            });
+            (key, known)
+        })
+        .collect()
+    }
+
     /// The owner who decides, and what that one has.
     fn first(&self, request: &CredentialRequest<'_>) -> Option<(Owner, Entry)> {
-        let installed = self.index.of(&request.server.id)?;
         let mut owners = request.rule.owners(request.principal);
         owners.find_map(|owner| {
-            let entry = installed.get(&owner)?.clone();
-            Some((owner, entry))
+            let key = InstallationKey {
+                server: request.server.id.clone(),
+                owner,
+            };
+            let entry = self.index.get(&key)?;
+            Some((key.owner, entry))
         })
     }
 
@@ -172,6 +191,24 @@ impl InstalledResolver {
     }
 }
 
+/// An installation as the resolver knows it.
+pub(crate) struct Known {
+    pub(crate) credential: Arc<Credential>,
+    pub(crate) settings: Arc<BTreeMap<String, String>>,
+    renewal: Renewing,
+}
+
+impl Known {
+    /// Whether it is renewed without its owner; `Err`: not any more, for this reason.
+    pub(crate) fn is_renewed(&self) -> Result<bool, &str> {
+        match &self.renewal {
+            Renewing::Never => Ok(false),
+            Renewing::Due(_) => Ok(true),
+            Renewing::Ended(why) => Err(why),
+        }
+    }
+}
+
 /// Follows the store for as long as the resolver lives.
 async fn follow(
     resolver: Weak<InstalledResolver>,
@@ -184,7 +221,7 @@ async fn follow(
         let key = match change {
             Ok(StoreChange::Put(key) | StoreChange::Deleted(key)) => Some(key),
             Err(error) => {
-                tracing::warn!(%error, "installations are read anew");
+                tracing::info!(%error, "installations are read anew");
                 None
             }
         };
@@ -253,6 +290,8 @@ impl CredentialResolver for InstalledResolver {
                 self.renew_ahead(request.server, &held);
                 Ok(Some(held.credential))
             }
+            // A server that takes calls without a token, as far as is known.
+            Look::Nothing if request.rejected.is_none() && request.server.is_open() => Ok(None),
             look => Box::pin(self.settled(&request, look)).await,
         }
     }
@@ -263,20 +302,16 @@ impl CredentialResolver for InstalledResolver {
         credential: &Credential,
         scopes: &[String],
     ) -> Result<Option<bool>> {
-        let owners = self.index.of(&server.id);
-        let known = owners
-            .as_ref()
-            .and_then(|owners| owners.get(&credential.owner));
-        let own = known.is_some_and(|entry| {
+        let key = InstallationKey {
+            server: server.id.clone(),
+            owner: credential.owner.clone(),
+        };
+        let own = self.index.get(&key).is_some_and(|entry| {
             let held = entry.held();
             held.is_ok_and(|held| held.credential.revision == credential.revision)
         });
         let Some(renewal) = self.renewal.as_ref().filter(|_| own) else {
             return Ok(None);
-        };
-        let key = InstallationKey {
-            server: server.id.clone(),
-            owner: credential.owner.clone(),
         };
         renewal.wanted(&key, scopes).await.map(Some)
     }
@@ -286,11 +321,13 @@ impl CredentialResolver for InstalledResolver {
     }
 
     fn explain(&self, request: CredentialRequest<'_>) -> Vec<String> {
-        let installed = self.index.of(&request.server.id);
         let mut steps = Vec::new();
         for owner in request.rule.owners(request.principal) {
-            let entry = installed.as_ref().and_then(|all| all.get(&owner));
-            let Some(entry) = entry else {
+            let key = InstallationKey {
+                server: request.server.id.clone(),
+                owner: owner.clone(),
+            };
+            let Some(entry) = self.index.get(&key) else {
                 steps.push(format!("{owner}: nothing installed, passed over"));
                 continue;
             };

@@ -40,12 +40,15 @@ pub use self::chain::ChainResolver;
 pub use self::configured::ConfiguredResolver;
 pub use self::installations::{InstallationKey, Installations, Installed};
 pub use self::installed::InstalledResolver;
+pub(crate) use self::installed::Known;
 #[cfg(feature = "kubernetes")]
 pub use self::kubernetes::{ClusterSecrets, KubernetesCredentials};
 pub use self::links::{Link, LinkId, LinkReason, LinkSubject, Links};
 #[cfg(feature = "local-store")]
 pub use self::local::{KeySource, LocalCredentials, LocalOptions};
 pub use self::memory::MemoryCredentials;
+#[cfg(all(feature = "oauth", feature = "test-util"))]
+pub(crate) use self::oauth::fuzz as oauth_fuzz;
 #[cfg(feature = "oauth")]
 pub use self::oauth::{
     AuthorizationAnswer, Authorizations, Begun, Finished, NewAuthorization, OAuthOptions,

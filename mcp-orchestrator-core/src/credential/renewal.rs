@@ -1,6 +1,7 @@
 //! Credentials that are renewed without their owner: what is kept for it, and the seam of who does it.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
@@ -8,7 +9,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use super::json::SecretText;
-use super::{Generation, InstallationKey, Revision};
+use super::{Generation, InstallationKey, Revision, StoredCredential};
 use crate::error::Result;
 use crate::server::ServerSpec;
 
@@ -63,12 +64,21 @@ impl From<RenewableMembers> for Renewable {
 }
 
 /// What came of a renewal.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Renewed {
     /// The store holds another one than before, or none any more.
     Newer,
+    /// There is a newer one that the store does not take now: it is used from memory, and written once the store takes it.
+    Unstored(Arc<StoredCredential>),
     /// It cannot be told now: the issuer does not answer. The one that is there may be used while it lives.
     NotNow {
+        /// What failed.
+        why: String,
+        /// When it is worth another try.
+        after: Duration,
+    },
+    /// Nobody answers any more where its issuer was, so a sign-in may be the only way on. It is tried again all the same.
+    Stuck {
         /// What failed.
         why: String,
         /// When it is worth another try.
@@ -82,7 +92,7 @@ pub enum Renewed {
 ///
 /// # Contract
 /// Of several who ask at once, in this process and in others that share the store, one renews and the others wait for
-/// it. What is obtained is stored before `Newer` is answered; its revision is the one that it had, its generation a
+/// it. What is obtained is stored before `Newer` is answered, and kept for a store that is away before `Unstored` is; its revision is the one that it had, its generation a
 /// newer one. Dropping the future ends the waiting alone: a renewal that began goes on to its end.
 #[async_trait]
 pub trait Renewal: fmt::Debug + Send + Sync + 'static {
@@ -103,4 +113,13 @@ pub trait Renewal: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// Where the store fails.
     async fn wanted(&self, key: &InstallationKey, scopes: &[String]) -> Result<bool>;
+
+    /// Whether a server that has refused a call without a credential says who gives tokens for it.
+    ///
+    /// # Errors
+    /// Where it cannot be asked.
+    async fn is_protected(&self, server: &ServerSpec) -> Result<bool> {
+        let _ = server;
+        Ok(false)
+    }
 }

@@ -5,14 +5,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName, HeaderValue, LOCATION};
 use http::{Method, StatusCode, Uri};
-use rustls::ClientConfig;
 use secrecy::zeroize::Zeroizing;
-use std::sync::Arc;
-use tokio::sync::OnceCell;
 
-use super::connection::{connect, exchange};
+use super::connection::exchange;
 use super::guard::AddressGuard;
 use super::site::Site;
+use crate::outbound::{Connector, Target};
+use crate::runtime::BoxedIo;
 
 /// What an answer may hold.
 pub(super) const ANSWER_BYTES: usize = 1 << 20;
@@ -24,7 +23,7 @@ const HOPS: usize = 3;
 pub(crate) struct Fetcher {
     guard: AddressGuard,
     timeout: Duration,
-    tls: OnceCell<Arc<ClientConfig>>,
+    connector: Connector,
 }
 
 /// A question.
@@ -105,12 +104,12 @@ impl<'a> Ask<'a> {
 }
 
 impl Fetcher {
-    /// One who asks where the guard lets it, each question for so long at most.
-    pub(crate) fn new(guard: AddressGuard, timeout: Duration) -> Self {
+    /// Asks with a connector, where the guard allows it, and waits `timeout` for each answer.
+    pub(crate) fn new(guard: AddressGuard, timeout: Duration, connector: Connector) -> Self {
         Self {
             guard,
             timeout,
-            tls: OnceCell::new(),
+            connector,
         }
     }
 
@@ -150,27 +149,77 @@ impl Fetcher {
         };
         let uri: Uri = place.parse().map_err(|_| wrong())?;
         let site = Site::of(&uri).ok_or_else(wrong)?;
-        let found = tokio::net::lookup_host((site.host.as_str(), site.port)).await;
-        let mut addresses: Vec<_> = found.map_err(|error| failed(error.to_string()))?.collect();
-        if let Trust::Told(free) = ask.trust
-            && !free.contains(&site)
-            && !self.guard.allows_name(&site.origin, &site.host)
-        {
-            let guarded = |why: &str| FetchError::Guarded {
-                place: shown(place).to_owned(),
-                why: why.to_owned(),
-            };
-            addresses.retain(|address| self.guard.allows(address.ip()));
-            if addresses.is_empty() {
-                return Err(guarded("it is a private address"));
-            }
-            let private = |address: &std::net::SocketAddr| self.guard.allows_private(address.ip());
-            if !site.https && !addresses.iter().all(private) {
-                return Err(guarded("it is reached without TLS"));
-            }
-        }
-        let io = connect(&site, addresses, &self.tls).await.map_err(failed)?;
+        let io = self.connect(ask, &site, place).await?;
         exchange(io, &uri, ask).await.map_err(failed)
+    }
+
+    /// Connects to a site. Without a proxy, what its name resolved to is what is checked and what is connected to.
+    ///
+    /// A proxy resolves the name itself, so it is the proxy that decides about private addresses; what is private by its
+    /// own word, or resolves so here, is refused all the same.
+    async fn connect(
+        &self,
+        ask: &Ask<'_>,
+        site: &Site,
+        place: &str,
+    ) -> Result<BoxedIo, FetchError> {
+        let failed = |error: std::io::Error| FetchError::Failed {
+            place: shown(place).to_owned(),
+            why: error.to_string(),
+        };
+        let target = Target {
+            https: site.https,
+            host: site.host.clone(),
+            port: site.port,
+        };
+        let proxied = self.connector.is_proxied(&target);
+        let guarded = match ask.trust {
+            Trust::Configured => false,
+            Trust::Told(free) => {
+                !free.contains(site) && !self.guard.allows_name(&site.origin, &site.host)
+            }
+        };
+        if proxied && !guarded {
+            return self.connector.connect(&target).await.map_err(failed);
+        }
+        let found = tokio::net::lookup_host((site.host.as_str(), site.port)).await;
+        let mut addresses = match found {
+            Ok(found) => found.collect(),
+            // Only the proxy can resolve names of other networks.
+            Err(_) if proxied => Vec::new(),
+            Err(error) => return Err(failed(error)),
+        };
+        if guarded && !(proxied && addresses.is_empty()) {
+            self.check(site, place, &mut addresses)?;
+        }
+        let connected = if proxied {
+            self.connector.connect(&target).await
+        } else {
+            self.connector.connect_to(&target, addresses).await
+        };
+        connected.map_err(failed)
+    }
+
+    /// Removes the addresses that may not be asked.
+    fn check(
+        &self,
+        site: &Site,
+        place: &str,
+        addresses: &mut Vec<std::net::SocketAddr>,
+    ) -> Result<(), FetchError> {
+        let guarded = |why: &str| FetchError::Guarded {
+            place: shown(place).to_owned(),
+            why: why.to_owned(),
+        };
+        addresses.retain(|address| self.guard.allows(address.ip()));
+        if addresses.is_empty() {
+            return Err(guarded("it is a private address"));
+        }
+        let private = |address: &std::net::SocketAddr| self.guard.allows_private(address.ip());
+        if !site.https && !addresses.iter().all(private) {
+            return Err(guarded("it is reached without TLS"));
+        }
+        Ok(())
     }
 }
 

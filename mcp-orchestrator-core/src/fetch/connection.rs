@@ -1,8 +1,5 @@
 //! One connection for one question.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
-
 use bytes::Bytes;
 use http::header::{CONNECTION, HOST, HeaderValue, USER_AGENT};
 use http::{Request, Uri};
@@ -10,37 +7,13 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, RootCertStore};
 use secrecy::zeroize::Zeroizing;
-use tokio::sync::OnceCell;
-use tokio_rustls::TlsConnector;
 
 use super::ask::{ANSWER_BYTES, Answer, Ask};
-use super::site::Site;
-use crate::runtime::{BoxedIo, connect_any};
+use crate::runtime::BoxedIo;
 
 /// What the head of an answer may hold.
 const HEAD_BYTES: usize = 64 << 10;
-
-/// A connection to one of these addresses, which belong to the site.
-pub(super) async fn connect(
-    site: &Site,
-    addresses: Vec<SocketAddr>,
-    tls: &OnceCell<Arc<ClientConfig>>,
-) -> Result<BoxedIo, String> {
-    let stream = connect_any(addresses).await;
-    let stream = stream.map_err(|error| error.to_string())?;
-    if !site.https {
-        return Ok(Box::new(stream));
-    }
-    let config = Arc::clone(tls.get_or_try_init(client_config).await?);
-    let name = ServerName::try_from(site.host.clone());
-    let name = name.map_err(|_| "it has a host that no certificate can name")?;
-    let connected = TlsConnector::from(config).connect(name, stream).await;
-    let connected = connected.map_err(|error| format!("TLS handshake: {error}"))?;
-    Ok(Box::new(connected))
-}
 
 /// Sends the question and reads the answer to its end.
 pub(super) async fn exchange(io: BoxedIo, uri: &Uri, ask: &Ask<'_>) -> Result<Answer, String> {
@@ -105,28 +78,6 @@ async fn whole(mut body: Incoming) -> Result<Zeroizing<Vec<u8>>, String> {
         bytes.extend_from_slice(data);
     }
     Ok(bytes)
-}
-
-async fn client_config() -> Result<Arc<ClientConfig>, String> {
-    let native = tokio::task::spawn_blocking(rustls_native_certs::load_native_certs);
-    let native = native
-        .await
-        .map_err(|_| "loading certificates was broken off")?;
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(native.certs);
-    if roots.is_empty() {
-        return Err("no certificate authority was found on this system: install its ca-certificates, or name a file by \
-                    SSL_CERT_FILE"
-            .to_owned());
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| format!("TLS cannot be set up: {error}"))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
 }
 
 /// An error with all that caused it.

@@ -1,8 +1,8 @@
 //! Asks others over HTTP for something small: metadata, keys, a token. Bounded in time and size, over TLS with a provider
 //! of its own, and only where the guard lets it.
 //!
-//! There is no pool and no proxy: such a question is asked a few times an hour, and what a name was resolved to is what
-//! is connected to, so that nobody can answer the guard and the connection differently.
+//! There is no pool: such a question is asked a few times an hour. Without a proxy, what a name resolved to is what is
+//! connected to, so that nobody can answer the guard and the connection differently.
 
 #[cfg(any(feature = "jwt", feature = "oauth"))]
 mod ask;

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::auth::{Principal, PrincipalKind};
-use crate::credential::{InstallationKey, Owner, Revision, StoredCredential};
+use crate::credential::{InstallationKey, Known, Owner, Revision, StoredCredential};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::SlotName;
 use crate::server::ServerSpec;
@@ -102,17 +102,6 @@ impl InstallationInfo {
         stored: &StoredCredential,
         spec: Option<&ServerSpec>,
     ) -> Self {
-        let known = spec.map(|spec| &spec.slots[..]).unwrap_or_default();
-        let is_plain = |slot: &SlotName| {
-            let mut known = known.iter();
-            known.any(|known| known.name == *slot && known.form.plain)
-        };
-        let slots = stored.values.iter().map(|(slot, value)| {
-            let shown = is_plain(slot).then(|| value.expose_secret().to_owned());
-            (slot.clone(), shown)
-        });
-        let at = stored.settings.get(INSTALLED_AT);
-        let at = at.and_then(|at| at.parse().ok()).map(Duration::from_secs);
         let renewing = match stored.renewal.as_ref().map(|renewal| &renewal.ended) {
             None => Renewing::Owner,
             Some(None) => Renewing::Itself,
@@ -121,13 +110,53 @@ impl InstallationInfo {
         Self {
             renewing,
             revision: stored.revision.clone(),
-            slots: slots.collect(),
-            installed_at: at.map(|at| SystemTime::UNIX_EPOCH + at),
+            slots: shown(&stored.values, spec),
+            installed_at: installed_at(&stored.settings),
             installed_by: stored.settings.get(INSTALLED_BY).cloned(),
             expires_at: stored.expires_at,
             key,
         }
     }
+
+    /// One that the resolver knows, for which the store is not asked.
+    pub(super) fn known(key: InstallationKey, known: &Known, spec: Option<&ServerSpec>) -> Self {
+        let credential = &known.credential;
+        Self {
+            renewing: match known.is_renewed() {
+                Ok(false) => Renewing::Owner,
+                Ok(true) => Renewing::Itself,
+                Err(why) => Renewing::Ended(why.to_owned()),
+            },
+            revision: credential.revision.clone(),
+            slots: shown(&credential.values, spec),
+            installed_at: installed_at(&known.settings),
+            installed_by: known.settings.get(INSTALLED_BY).cloned(),
+            expires_at: credential.expires_at,
+            key,
+        }
+    }
+}
+
+/// Which slots have a value; of plain slots the value.
+fn shown(
+    values: &BTreeMap<SlotName, SecretString>,
+    spec: Option<&ServerSpec>,
+) -> BTreeMap<SlotName, Option<String>> {
+    let known = spec.map(|spec| &spec.slots[..]).unwrap_or_default();
+    let is_plain = |slot: &SlotName| {
+        let mut known = known.iter();
+        known.any(|known| known.name == *slot && known.form.plain)
+    };
+    let slots = values.iter().map(|(slot, value)| {
+        let shown = is_plain(slot).then(|| value.expose_secret().to_owned());
+        (slot.clone(), shown)
+    });
+    slots.collect()
+}
+
+fn installed_at(settings: &BTreeMap<String, String>) -> Option<SystemTime> {
+    let at = settings.get(INSTALLED_AT)?.parse().ok()?;
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(at))
 }
 
 /// What is kept beside the values.

@@ -83,6 +83,11 @@ impl Installer {
         }
     }
 
+    /// A server of the catalog.
+    pub fn server(&self, id: &ServerId) -> Option<Arc<ServerSpec>> {
+        self.orchestrator.server(id)
+    }
+
     /// The servers that need something, as far as a gateway shows them to this one, by name.
     pub fn catalog(&self, actor: &Actor) -> Vec<CatalogEntry> {
         let seen = self.seen(actor);
@@ -105,19 +110,18 @@ impl Installer {
     /// Where the store cannot be read.
     pub async fn installations(&self, actor: &Actor) -> Result<Vec<InstallationInfo>> {
         let (seen, mut infos) = (self.seen(actor), Vec::new());
-        for installed in self.installed.installations().list().await? {
-            let (key, stored, _) = match installed {
-                Ok(installed) => installed,
-                Err(error) => {
-                    tracing::error!(%error, "an installation cannot be read");
-                    continue;
-                }
-            };
+        for (key, known) in self.installed.known() {
             let own = key.owner == Owner::User(actor.principal.id.clone());
             let shown = own || actor.uses(&key.owner) && seen.contains(&key.server);
-            if actor.admin || shown {
-                let spec = self.orchestrator.server(&key.server);
-                infos.push(InstallationInfo::new(key, &stored, spec.as_deref()));
+            if !actor.admin && !shown {
+                continue;
+            }
+            match known {
+                Ok(known) => {
+                    let spec = self.orchestrator.server(&key.server);
+                    infos.push(InstallationInfo::known(key, &known, spec.as_deref()));
+                }
+                Err(error) => tracing::debug!(%error, "an installation cannot be listed"),
             }
         }
         Ok(infos)

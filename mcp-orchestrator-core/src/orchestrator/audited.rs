@@ -11,22 +11,46 @@ use crate::credential::Owner;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ServerId;
 use crate::jsonrpc::{Kind, Members, Message, ParamsHead, text};
+use crate::pool::Handle;
 use crate::protocol::method as m;
 use crate::runtime::InstanceKey;
 
-/// What reaches a server on somebody's behalf. Lists come from memory, and pings and settings stay here.
-const AUDITED: [&str; 8] = [
-    m::TOOLS_CALL,
-    m::PROMPTS_GET,
-    m::RESOURCES_READ,
-    m::RESOURCES_SUBSCRIBE,
-    m::COMPLETE,
-    m::TASKS_RESULT,
-    m::TASKS_UPDATE,
-    m::TASKS_CANCEL,
+/// What is answered here. All else reaches a server on somebody's behalf.
+const ANSWERED_HERE: [&str; 8] = [
+    m::INITIALIZE,
+    m::PING,
+    m::DISCOVER,
+    m::TOOLS_LIST,
+    m::PROMPTS_LIST,
+    m::RESOURCES_LIST,
+    m::RESOURCES_TEMPLATES_LIST,
+    m::LISTEN,
 ];
 /// Of a name or an address, so many bytes.
-const LONGEST: usize = 1024;
+const MAX_NAME_LEN: usize = 1024;
+
+/// Records what reached an instance, or did not, without being a request of the client: its notification, or its answer
+/// to a server's request, by the method of that.
+pub(super) fn note(
+    audit: &Audit,
+    context: &Context,
+    method: &str,
+    handle: &Handle,
+    outcome: Outcome,
+) {
+    if !audit.is_on() {
+        return;
+    }
+    let principal = Some(context.principal.id.clone());
+    let mut event = AuditEvent::new(principal, Action::Call(cut(method).into()));
+    event.gateway = Some(context.gateway.clone());
+    event.server = Some(handle.key.server().clone());
+    let slots = !handle.spec.server.slots.is_empty();
+    event.owner = slots.then(|| handle.key.owner().clone());
+    event.instance = Some(handle.key.name().into());
+    event.outcome = outcome;
+    audit.record(&event);
+}
 
 /// The event of a call under way. Where it is dropped before its end, whoever called did not wait for it.
 pub(super) struct Trail(Mutex<Recording>);
@@ -34,11 +58,11 @@ pub(super) struct Trail(Mutex<Recording>);
 impl Trail {
     /// The trail of this request; `None` where nobody wants to know of it.
     pub(super) fn begin(audit: &Audit, context: &Context, message: &Message) -> Option<Arc<Self>> {
-        if !audit.is_on() || !AUDITED.contains(&message.method()) {
+        if !audit.is_on() || ANSWERED_HERE.contains(&message.method()) {
             return None;
         }
         let principal = Some(context.principal.id.clone());
-        let mut event = AuditEvent::new(principal, Action::Call(message.method().into()));
+        let mut event = AuditEvent::new(principal, Action::Call(cut(message.method()).into()));
         event.gateway = Some(context.gateway.clone());
         if let Ok(params) = ParamsHead::read(message.body()) {
             let named = params.name.or(params.uri).and_then(|raw| text(raw.get()));
@@ -108,5 +132,5 @@ fn arguments(message: &Message) -> Option<bytes::Bytes> {
 }
 
 fn cut(name: &str) -> &str {
-    &name[..name.floor_char_boundary(LONGEST)]
+    &name[..name.floor_char_boundary(MAX_NAME_LEN)]
 }

@@ -11,8 +11,11 @@ use super::events::{self, Listeners};
 use super::limits::{InFlight, Limits, Parking};
 use super::subscriptions::Subscriptions;
 use super::tasks::Tasks;
-use super::{Held, Inner, LEARN_AT_ONCE, Orchestrator, conflicts, control, credentials, parked};
+use super::{
+    Held, Inner, LEARN_AT_ONCE, Orchestrator, authority, conflicts, control, credentials, parked,
+};
 use crate::audit::Audit;
+use crate::auth::Directory;
 use crate::catalog::Catalog;
 use crate::credential::{Credential, CredentialRequest, CredentialResolver, Links};
 use crate::error::Result;
@@ -39,6 +42,7 @@ pub struct Builder {
     links: Option<Arc<Links>>,
     auth_wait: Duration,
     audit: Audit,
+    directory: Option<Arc<Directory>>,
 }
 
 impl Builder {
@@ -60,6 +64,14 @@ impl Builder {
     #[must_use]
     pub fn state_key(mut self, key: Arc<StateKey>) -> Self {
         self.key = key;
+        self
+    }
+
+    /// Who is in which team now: what a session, a stream or a subscription may have follows it. Without one, a principal
+    /// is in the teams that its last request said.
+    #[must_use]
+    pub fn directory(mut self, directory: Arc<Directory>) -> Self {
+        self.directory = Some(directory);
         self
     }
 
@@ -134,6 +146,8 @@ impl Builder {
         let resolver = self.resolver.unwrap_or_else(|| Arc::new(NoCredentials));
         let pool = Pool::new(self.backend, Arc::clone(&self.key), self.single_principal);
         pool.limit_instances(self.limits.instances_per_owner);
+        let sessions = Sessions::new(self.sessions);
+        sessions.limit_per_principal(self.limits.sessions_per_principal);
         let inner = Arc::new_cyclic(|weak: &Weak<Inner>| {
             let observer: Weak<dyn Observer> = weak.clone();
             pool.observe(observer);
@@ -143,7 +157,7 @@ impl Builder {
                 resolver,
                 catalog: Catalog::new(self.state, Arc::clone(&self.key)),
                 pool,
-                sessions: Sessions::new(self.sessions),
+                sessions,
                 parties: RwLock::default(),
                 listeners: Listeners::default(),
                 subscriptions: Subscriptions::default(),
@@ -164,6 +178,8 @@ impl Builder {
                 credentials_changed: watch::Sender::new(0),
                 audit: ArcSwap::from_pointee(self.audit),
                 in_flight: InFlight::new(self.limits),
+                directory: self.directory,
+                rights_changed: Arc::default(),
                 draining: tokio_util::sync::CancellationToken::new(),
             }
         });
@@ -172,6 +188,8 @@ impl Builder {
         let changes = inner.resolver.changes();
         let hear = credentials::hear(Arc::downgrade(&inner), changes);
         inner.pool.tasks().spawn(hear);
+        let recheck = authority::recheck_after_changes(Arc::downgrade(&inner));
+        inner.pool.tasks().spawn(recheck);
         let held = Held(inner.pool.closing().clone());
         Orchestrator {
             inner,
@@ -197,6 +215,7 @@ impl Orchestrator {
             links: None,
             auth_wait: parked::WAIT,
             audit: Audit::default(),
+            directory: None,
             limits: Limits::default(),
         }
     }

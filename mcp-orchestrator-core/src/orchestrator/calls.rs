@@ -12,9 +12,9 @@ use super::{Inner, expect_request};
 use crate::call::{Reply, own};
 use crate::error::{Error, ErrorKind, Result};
 use crate::jsonrpc::{Members, Message, ParamsHead, Splice, quote, response, span_of, text};
+use crate::pool::Handle;
 use crate::protocol::{Era, method};
-use crate::router::{Item, ItemKind, Route, Target, may_be_cut};
-use crate::runtime::InstanceKey;
+use crate::router::{Item, ItemKind, Route, Target, ToolFilter, may_be_cut};
 
 impl Inner {
     /// Carries out one request.
@@ -140,7 +140,7 @@ impl Inner {
         }
         let sent = self.forward(context, &route.server, &route.credential, &work);
         match sent.await {
-            Ok((reply, key)) => Ok(self.observe(context, &route, reply, key)),
+            Ok((reply, handle)) => Ok(self.observe(context, &route, (message, &handle), reply)),
             Err(error) => Box::pin(self.not_sent(context, &route, message, kind, error)).await,
         }
     }
@@ -185,7 +185,7 @@ impl Inner {
         };
         let sent = self.forward(context, &route.server, &route.credential, &work);
         match sent.await {
-            Ok((reply, key)) => Ok(self.observe(context, &route, reply, key)),
+            Ok((reply, handle)) => Ok(self.observe(context, &route, (message, &handle), reply)),
             Err(error) => {
                 let (server, rule) = (&route.server, &route.credential);
                 Err(self.with_auth_data(context, server, rule, error).await)
@@ -225,7 +225,8 @@ impl Inner {
         }
     }
 
-    /// A method that is not of the protocol goes to the only server, where there is only one.
+    /// A method that is not of the protocol goes to the only server, where there is only one, and where the gateway shows
+    /// all of it: what such a method does with tools that are not shown, nobody here can tell.
     async fn unknown(
         self: &Arc<Self>,
         context: &Context,
@@ -235,7 +236,7 @@ impl Inner {
     ) -> Result<Reply> {
         let view = self.view(context)?;
         match &view.entries[..] {
-            [only] if !is_of_other_era(name) => {
+            [only] if only.tools == ToolFilter::All && is_of_nobody(name) => {
                 let work = Work {
                     headers: Cow::Borrowed(headers),
                     ..Work::plain(message)
@@ -308,10 +309,10 @@ impl Inner {
         self: &Arc<Self>,
         context: &Context,
         route: &Route<'_>,
+        (request, handle): (&Message, &Arc<Handle>),
         reply: Reply,
-        key: InstanceKey,
     ) -> Reply {
-        super::watch::Watch::new(self, context, route, key).reply(reply)
+        super::watch::Watch::new(self, context, route, request, handle).reply(reply)
     }
 }
 
@@ -351,8 +352,9 @@ fn no_resource(context: &Context, uri: &str, error: Error) -> Error {
     Error::new(kind, error.message().to_owned()).with_data(data)
 }
 
-/// Methods that only one era has must not reach a server through the other.
-fn is_of_other_era(name: &str) -> bool {
+/// Whether a method is none of the protocol's. Those that only one era has must not reach a server through the other,
+/// and neither must what is no request of a client: what servers ask, and notifications.
+fn is_of_nobody(name: &str) -> bool {
     use crate::protocol::method as m;
     let legacy = [
         m::INITIALIZE,
@@ -363,5 +365,7 @@ fn is_of_other_era(name: &str) -> bool {
     ];
     let modern = [m::DISCOVER, m::LISTEN];
     let tasks = [m::TASKS_LIST, m::TASKS_RESULT, m::TASKS_UPDATE];
-    legacy.contains(&name) || modern.contains(&name) || tasks.contains(&name)
+    let of_servers = [m::SAMPLING, m::ELICITATION, m::ROOTS_LIST];
+    let known = [&legacy[..], &modern, &tasks, &of_servers].concat();
+    !known.contains(&name) && !name.starts_with(m::NOTIFICATIONS)
 }

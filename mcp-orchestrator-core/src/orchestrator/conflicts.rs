@@ -91,8 +91,7 @@ impl Inner {
     /// Logs what collides for those who can see a server whose lists have become other ones.
     pub(super) fn tell_conflicts(&self, server: &ServerId) {
         let sessions = self.sessions.all().into_iter();
-        let sessions =
-            sessions.map(|session| (Arc::clone(&session.principal), session.gateway.clone()));
+        let sessions = sessions.map(|session| (session.principal_now(), session.gateway.clone()));
         let listeners = self.listeners.all().into_iter();
         let listeners = listeners.map(|one| (Arc::clone(&one.principal), one.gateway.clone()));
         let mut done = BTreeSet::new();

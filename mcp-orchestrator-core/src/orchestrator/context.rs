@@ -30,6 +30,8 @@ pub(super) struct Context {
     pub(super) waited: bool,
     /// Its audit event; none: nobody wants to know.
     pub(super) trail: Option<Arc<Trail>>,
+    /// An operator's call, which no gateway routes.
+    pub(super) is_operator: bool,
 }
 
 impl Context {
@@ -49,30 +51,36 @@ impl Context {
             progress: None,
             waited: false,
             trail: None,
+            is_operator: false,
         }
     }
 
     /// A legacy caller in its session.
     pub(super) fn legacy(session: &Arc<Session>, call: &Call) -> Self {
-        Self {
-            // As it is now: who has left a team, has left it for this session too.
-            principal: Arc::clone(&call.principal),
-            token: call.token.clone(),
-            ..Self::of(session)
-        }
+        // As it is now: who has left a team, has left it for this session too.
+        Self::within(session, Arc::clone(&call.principal), call.token.clone())
     }
 
-    /// A session's own business.
+    /// A session's own business, by whoever sent its last request.
     pub(super) fn of(session: &Arc<Session>) -> Self {
+        Self::within(session, session.principal_now(), session.token())
+    }
+
+    fn within(
+        session: &Arc<Session>,
+        principal: Arc<Principal>,
+        token: Option<SecretString>,
+    ) -> Self {
         Self {
-            principal: Arc::clone(&session.principal),
+            principal,
             gateway: session.gateway.clone(),
             caller: session.caller(),
             session: Some(Arc::clone(session)),
-            token: None,
+            token,
             progress: None,
             waited: false,
             trail: None,
+            is_operator: false,
         }
     }
 
@@ -87,6 +95,7 @@ impl Context {
             progress: None,
             waited: false,
             trail: None,
+            is_operator: false,
         }
     }
 
@@ -94,7 +103,9 @@ impl Context {
     pub(super) fn goes_to(&self, spec: &Spec, credential: Option<&Credential>) {
         if let Some(trail) = &self.trail {
             let slots = !spec.server.slots.is_empty();
-            let owner = credential.filter(|_| slots).map(|it| &it.owner);
+            let is_used =
+                |it: &&Credential| slots && !(it.values.is_empty() && spec.server.is_open());
+            let owner = credential.filter(is_used).map(|it| &it.owner);
             trail.goes_to(&spec.server.id, owner);
         }
     }

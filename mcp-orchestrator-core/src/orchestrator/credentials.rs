@@ -153,6 +153,7 @@ impl Inner {
             }
         }
         self.pool.credential_changed(change);
+        self.rights_changed.notify_one();
         // Calls that wait for it go on.
         self.credentials_changed
             .send_modify(|changes| *changes += 1);

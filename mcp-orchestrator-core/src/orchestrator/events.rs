@@ -15,6 +15,7 @@ use crate::credential::Owner;
 use crate::error::Error;
 use crate::id::{GatewayId, ServerId};
 use crate::jsonrpc::{Members, Message, notification, text};
+use crate::limits::MAX_LISTENS_PER_PRINCIPAL;
 use crate::pool::{Handle, Lease, Observer};
 use crate::protocol::method;
 use crate::runtime::{InstanceKey, LogLine, LogSource};
@@ -38,16 +39,26 @@ pub(super) struct Listener {
     pub(super) prompts: bool,
     pub(super) resources: bool,
     pub(super) tasks: bool,
+    /// Cancelled when its stream is to end.
+    pub(super) ended: tokio_util::sync::CancellationToken,
     /// The request's id: what its notifications are tagged with.
     pub(super) id: String,
     pub(super) sender: mpsc::Sender<ReplyItem>,
 }
 
 impl Listeners {
-    pub(super) fn add(&self, listener: Arc<Listener>) {
+    /// Takes a listener in; false where its principal has as many as it may.
+    pub(super) fn add(&self, listener: Arc<Listener>) -> bool {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|known| !known.sender.is_closed());
-        all.push(listener);
+        let own = all
+            .iter()
+            .filter(|known| known.principal.id == listener.principal.id);
+        let fits = own.count() < MAX_LISTENS_PER_PRINCIPAL;
+        if fits {
+            all.push(listener);
+        }
+        fits
     }
 
     pub(super) fn remove(&self, listener: &Arc<Listener>) {
@@ -113,7 +124,7 @@ impl Inner {
             return;
         }
         for session in self.sessions.all() {
-            if sees(&session.principal, &session.gateway) {
+            if sees(&session.principal_now(), &session.gateway) {
                 messages
                     .iter()
                     .for_each(|message| session.push(ReplyItem::Notification(message.clone())));
@@ -152,7 +163,7 @@ impl Inner {
             }
             method::ACKNOWLEDGED => {}
             _ => match party.and_then(|party| self.session_of(party)) {
-                Some(session) => session.push(ReplyItem::Notification(message)),
+                Some(session) => self.push(&session, handle, ReplyItem::Notification(message)),
                 None => self.only_session(handle, message),
             },
         }
@@ -166,13 +177,22 @@ impl Inner {
             .into_iter()
             .find(|session| session.scope == *handle.key.scope());
         if let Some(session) = owner {
-            return session.push(ReplyItem::Notification(message));
+            return self.push(&session, handle, ReplyItem::Notification(message));
         }
         if message.method() == method::LOG_MESSAGE {
             let members = message.body().and_then(Members::read).unwrap_or_default();
             let level = members.get("level").and_then(text).unwrap_or_default();
             let line = format!("{level}: {}", members.get("data").unwrap_or_default());
             self.logs.note(&handle.key, LogSource::Protocol, &line);
+        }
+    }
+
+    /// Hands a session what an instance says, where its client may still hear it. A request that is not handed on is
+    /// refused.
+    pub(super) fn push(&self, session: &Session, handle: &Handle, item: ReplyItem) {
+        let speaks = session.scope == *handle.key.scope() || session.speaks_with(handle);
+        if speaks && self.session_may_hear(session, &handle.key) {
+            session.push(item);
         }
     }
 
@@ -203,7 +223,8 @@ impl Observer for Inner {
         let Some(inner) = self.me() else { return };
         match message {
             Unsolicited::Notification(message) => inner.notified(handle, party, message),
-            Unsolicited::Request(request) => {
+            Unsolicited::Request(mut request) => {
+                request.origin = Some(handle.key.clone());
                 let by_party = party.and_then(|party| self.session_of(party));
                 let session = by_party.or_else(|| {
                     self.sessions
@@ -213,7 +234,7 @@ impl Observer for Inner {
                 });
                 // Dropped, it is refused.
                 if let Some(session) = session {
-                    session.push(ReplyItem::Request(request));
+                    self.push(&session, handle, ReplyItem::Request(request));
                 }
             }
         }

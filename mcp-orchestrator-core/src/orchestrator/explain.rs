@@ -214,6 +214,8 @@ impl Inner {
         let credential = steps.need("credential", found)?;
         let text = if spec.server.slots.is_empty() {
             "none: the server has no slots".to_owned()
+        } else if credential.values.is_empty() && spec.server.is_open() {
+            "none: the server takes calls without a token, as far as is known".to_owned()
         } else {
             format!(
                 "{} revision {} (rule {rule:?})",

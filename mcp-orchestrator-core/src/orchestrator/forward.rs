@@ -12,6 +12,7 @@ use http::HeaderMap;
 use tokio::time::{Instant, Sleep};
 
 use super::Inner;
+use super::authority::Right;
 use super::context::Context;
 use super::limits::counted;
 use crate::call::{Reply, ReplyItem};
@@ -19,8 +20,8 @@ use crate::credential::{Credential, CredentialRequest, CredentialRule};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ServerId;
 use crate::jsonrpc::{Message, Splice};
-use crate::pool::{Caller, Lease, Link, Spec};
-use crate::runtime::{InstanceKey, Progress};
+use crate::pool::{Caller, Handle, Lease, Link, Spec};
+use crate::runtime::Progress;
 use crate::server::Launch;
 use crate::session::Session;
 use crate::transport::Outgoing;
@@ -101,6 +102,22 @@ impl Inner {
         Err(Error::new(ErrorKind::CredentialMissing, text).with_server(&server.id))
     }
 
+    /// Why a server whose lists failed shows none to this caller: it wants a token, and nothing in its entry said so.
+    pub(super) async fn demanded(
+        &self,
+        context: &Context,
+        spec: &Spec,
+        rule: &CredentialRule,
+    ) -> Option<Error> {
+        let failure = self.pool.server(&spec.server.id)?.last_failure()?;
+        if !spec.server.is_open() || failure.kind() != ErrorKind::CredentialRejected {
+            return None;
+        }
+        let refused = Some(&*self.no_credential);
+        let found = self.credential(context, spec, rule, refused).await;
+        found.err().filter(|error| wants(spec, error))
+    }
+
     /// Sends a request to the caller's instance of a server.
     pub(super) async fn forward(
         self: &Arc<Self>,
@@ -108,7 +125,7 @@ impl Inner {
         server: &ServerId,
         rule: &CredentialRule,
         work: &Work<'_>,
-    ) -> Result<(Reply, InstanceKey)> {
+    ) -> Result<(Reply, Arc<Handle>)> {
         let spec = self.spec(server)?;
         let counts = self.in_flight.enter(&context.principal.id, server)?;
         let deadline = Instant::now() + spec.server.limits.call_timeout;
@@ -128,6 +145,8 @@ impl Inner {
                         Err(over) if over.kind() == ErrorKind::CredentialExpired => {
                             return Err(over);
                         }
+                        // It was called without any, and wants one.
+                        Err(missing) if wants(&spec, &missing) => return Err(missing),
                         Err(_) => return Err(refused),
                     };
                     if (&other.revision, other.generation)
@@ -144,7 +163,7 @@ impl Inner {
             }
         };
         match tokio::time::timeout_at(deadline, sent).await {
-            Ok(Ok((reply, key))) => Ok((counted(reply, counts), key)),
+            Ok(Ok((reply, handle))) => Ok((counted(reply, counts), handle)),
             Ok(Err(error)) => Err(error.with_server(server)),
             Err(_) => Err(timed_out(server, spec.server.limits.call_timeout)),
         }
@@ -178,7 +197,7 @@ impl Inner {
         credential: &Arc<Credential>,
         work: &Work<'_>,
         deadline: Instant,
-    ) -> Result<(Reply, InstanceKey)> {
+    ) -> Result<(Reply, Arc<Handle>)> {
         let scope = context.scope(&spec.server);
         let lease = match self.pool.running(&spec.server.id, credential, &scope) {
             Some(lease) => lease,
@@ -188,7 +207,9 @@ impl Inner {
                 let starting = self
                     .pool
                     .acquire(&spec.server.id, credential, scope, &progress);
-                Box::pin(starting).await?
+                let lease = Box::pin(starting).await?;
+                Box::pin(self.still_allowed(context, &lease)).await?;
+                lease
             }
         };
         let lease = if lease.is_behind(credential) {
@@ -199,6 +220,25 @@ impl Inner {
             lease
         };
         self.send(context, lease, work, deadline).await
+    }
+
+    /// A start takes its time: whoever waited for it may have lost the right to the instance meanwhile.
+    async fn still_allowed(&self, context: &Context, lease: &Lease) -> Result<()> {
+        if context.is_operator {
+            return Ok(());
+        }
+        let context = Context {
+            principal: self.now(&context.principal),
+            ..context.clone()
+        };
+        if !matches!(self.right_to(&context, &lease.key).await, Right::Lost) {
+            return Ok(());
+        }
+        let text = format!(
+            "the right to use server {} was lost while it started",
+            lease.key.server()
+        );
+        Err(Error::new(ErrorKind::NoRoute, text))
     }
 
     /// A session uses this instance for the first time.
@@ -218,7 +258,7 @@ impl Inner {
         lease: Lease,
         work: &Work<'_>,
         deadline: Instant,
-    ) -> Result<(Reply, InstanceKey)> {
+    ) -> Result<(Reply, Arc<Handle>)> {
         if let Some(session) = &context.session
             && session.uses(lease.handle())
         {
@@ -242,12 +282,12 @@ impl Inner {
             Ok(reply) => reply,
             Err(error) => return Err(Box::pin(why(&lease, error)).await),
         };
-        let key = lease.key.clone();
+        let handle = Arc::clone(lease.handle());
         Ok(match reply.into_ready() {
-            Ok(response) => (Reply::ready(response), key),
+            Ok(response) => (Reply::ready(response), handle),
             Err(stream) => (
                 Reply::stream(Held::new(stream, lease, deadline).boxed()),
-                key,
+                handle,
             ),
         })
     }
@@ -307,11 +347,11 @@ impl Stream for Held {
         let Some(lease) = &self.lease else {
             return Poll::Ready(None);
         };
-        let (server, limit) = (
-            lease.key.server().clone(),
-            lease.spec.server.limits.call_timeout,
-        );
-        if let Poll::Ready(item) = self.reply.poll_next_unpin(cx) {
+        let (key, limit) = (lease.key.clone(), lease.spec.server.limits.call_timeout);
+        if let Poll::Ready(mut item) = self.reply.poll_next_unpin(cx) {
+            if let Some(ReplyItem::Request(request)) = &mut item {
+                request.origin = Some(key);
+            }
             if !matches!(
                 item,
                 Some(ReplyItem::Notification(_) | ReplyItem::Request(_))
@@ -322,8 +362,15 @@ impl Stream for Held {
         }
         if self.deadline.as_mut().poll(cx).is_ready() {
             self.lease = None;
-            return Poll::Ready(Some(ReplyItem::Failed(timed_out(&server, limit))));
+            return Poll::Ready(Some(ReplyItem::Failed(timed_out(key.server(), limit))));
         }
         Poll::Pending
     }
+}
+
+/// Whether an error says that a server wants a token of which nothing said so before.
+fn wants(spec: &Spec, error: &Error) -> bool {
+    let oauth = spec.server.oauth.as_ref();
+    let may = oauth.is_some_and(|oauth| oauth.refusals().is_some());
+    may && error.kind() == ErrorKind::CredentialMissing
 }

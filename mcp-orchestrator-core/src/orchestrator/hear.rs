@@ -9,8 +9,8 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 
 use super::Inner;
+use super::subscriptions::Source;
 use crate::call::{Reply, ReplyItem, own};
-use crate::catalog::ListKey;
 use crate::error::Result;
 use crate::jsonrpc::{Message, quote, request};
 use crate::pool::{Caller, Handle};
@@ -50,7 +50,7 @@ async fn hear(inner: Weak<Inner>, weak: Weak<Handle>) {
         let (Some(inner), Some(handle)) = (inner.upgrade(), weak.upgrade()) else {
             return;
         };
-        let key = ListKey::from(&handle.key);
+        let key = Source::from(&handle.key);
         let mut changes = inner.subscriptions.changes();
         let uris = inner.subscriptions.uris(&key);
         let opened = match handle.link.era(Era::Modern).await {

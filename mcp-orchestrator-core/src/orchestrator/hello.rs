@@ -12,8 +12,7 @@ use crate::catalog::Source;
 use crate::error::Result;
 use crate::jsonrpc::{Members, Message, response, text};
 use crate::protocol::{Era, meta, version};
-use crate::session::Session;
-use crate::transport::ClientFacts;
+use crate::session::{Session, declared};
 
 const NAME: &str = "mcp-orchestrator";
 
@@ -28,21 +27,7 @@ impl Inner {
             .ok_or_else(|| missing("protocolVersion"))?;
         let known = version::LEGACY.into_iter().find(|known| *known == asked);
         let version = known.unwrap_or(version::LATEST_LEGACY);
-        let object = |raw: Option<&serde_json::value::RawValue>| {
-            raw.map(|raw| raw.get())
-                .filter(|text| text.starts_with('{'))
-                .unwrap_or("{}")
-                .to_owned()
-        };
-        let info = head.client_info.map_or_else(
-            || "{\"name\":\"unknown\",\"version\":\"0\"}".to_owned(),
-            |info| info.get().to_owned(),
-        );
-        let facts = ClientFacts {
-            info,
-            capabilities: object(head.capabilities),
-            log_level: None,
-        };
+        let facts = declared(&head)?;
         let party = self.sessions.party();
         let session = Session::new(
             Arc::clone(&call.principal),
@@ -50,6 +35,7 @@ impl Inner {
             party,
             version,
             facts,
+            self.sessions.event_bytes(),
         );
         let session = Arc::new(session);
         let context = Context::of(&session);
@@ -61,7 +47,10 @@ impl Inner {
         });
         let result = with_instructions(result, said.instructions);
         session.touch();
-        self.sessions.insert(Arc::clone(&session))?;
+        if let Some(idle) = self.sessions.insert(&session)? {
+            tracing::info!(gateway = %idle.gateway, "a session ends: its principal has opened too many, and used it least recently");
+            self.end_session(&idle);
+        }
         let mut reply = Reply::ready(own(response(
             call.message.id().unwrap_or("null"),
             &result.to_string(),

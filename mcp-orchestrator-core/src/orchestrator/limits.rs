@@ -27,6 +27,8 @@ pub struct Limits {
     pub calls_per_principal: Option<NonZeroUsize>,
     /// Calls in flight to one server, of all principals together.
     pub calls_per_server: Option<NonZeroUsize>,
+    /// Sessions of legacy clients that one principal has open.
+    pub sessions_per_principal: Option<NonZeroUsize>,
     /// Instances that run for one user or team. The organization's are not counted.
     pub instances_per_owner: Option<NonZeroUsize>,
 }
@@ -36,6 +38,7 @@ impl Limits {
     pub const CONFIGURED: Self = Self {
         calls_per_principal: NonZeroUsize::new(crate::limits::CALLS_PER_PRINCIPAL),
         calls_per_server: None,
+        sessions_per_principal: NonZeroUsize::new(200),
         instances_per_owner: None,
     };
 }
@@ -237,7 +240,7 @@ mod tests {
         InFlight::new(Limits {
             calls_per_principal: NonZeroUsize::new(own),
             calls_per_server: NonZeroUsize::new(all),
-            instances_per_owner: None,
+            ..Limits::default()
         })
     }
 

@@ -1,10 +1,12 @@
 //! Streams of what belongs to no call: a legacy session's GET, and `subscriptions/listen`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use futures_util::StreamExt as _;
 use futures_util::stream;
+use futures_util::{Stream, StreamExt as _};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use super::Inner;
 use super::calls::{missing, params};
@@ -13,22 +15,29 @@ use super::events::Listener;
 use crate::call::{Call, Dialect, Listen, Reply, ReplyItem, own};
 use crate::error::{Error, ErrorKind, Result};
 use crate::jsonrpc::{Members, Message, Splice, notification, quote, response, span_of};
+use crate::limits::{MAX_LISTEN_ID_LEN, MAX_LISTENS_PER_PRINCIPAL};
 use crate::protocol::{meta, method};
 
 /// Notifications that wait for a slow listener.
 const QUEUE: usize = 64;
+/// Before one who has too many streams may try again.
+const RETRY_AFTER: Duration = Duration::from_secs(10);
 
 impl Inner {
     pub(super) async fn listen(self: &Arc<Self>, listen: Listen) -> Result<Reply> {
         if let Some(id) = &listen.session {
             let session = self.sessions.get(id, &listen.principal, &listen.gateway)?;
-            session.touch();
+            session.seen(&listen.principal, None);
+            let context = Context::of(&session);
+            self.view(&context)?;
             if let Some(after) = listen.resume.filter(|after| !after.is_general()) {
                 return Ok(session.read(after));
             }
-            let context = Context::of(&session);
             session.starts_listening();
             for handle in session.handles() {
+                if !self.right_to(&context, &handle.key).await.holds() {
+                    continue;
+                }
                 if let Err(error) = handle.link.listen(&context.caller).await {
                     tracing::debug!(server = %handle.key.server(), %error, "a stream to the server cannot be opened");
                 }
@@ -62,6 +71,11 @@ impl Inner {
             .notifications
             .ok_or_else(|| missing("notifications"))?;
         let wanted = Members::read(wanted.get()).ok_or_else(|| missing("notifications"))?;
+        let id = call.message.id().unwrap_or("null");
+        if id.len() > MAX_LISTEN_ID_LEN {
+            let text = format!("the request's id is longer than {MAX_LISTEN_ID_LEN} bytes");
+            return Err(Error::new(ErrorKind::InvalidRequest, text));
+        }
         let yes = |key: &str| wanted.get(key) == Some("true");
         let uris = wanted
             .get("resourceSubscriptions")
@@ -77,34 +91,61 @@ impl Inner {
             prompts: yes("promptsListChanged"),
             resources: yes("resourcesListChanged"),
             tasks: wanted.get("taskIds").is_some() || yes("tasks"),
-            id: call.message.id().unwrap_or("null").to_owned(),
+            id: id.to_owned(),
+            ended: CancellationToken::new(),
             sender,
         });
+        if !self.listeners.add(Arc::clone(&listener)) {
+            return Err(too_many(&listener));
+        }
+        // Made before the first subscription: a client that does not wait for the answer leaves nothing behind either.
+        let leaving = Leaving {
+            inner: Arc::clone(self),
+            listener: Arc::clone(&listener),
+        };
         let accepted = match &uris {
             Some(uris) => Some(self.listen_to_resources(&context, &listener, uris).await),
             None => None,
         };
         let acknowledged = acknowledgement(&listener, &wanted, accepted.as_deref());
-        self.listeners.add(Arc::clone(&listener));
-        let ended = self.draining.clone();
+        let draining = self.draining.clone();
         let done = ended_result(&listener.id);
-        let leaving = Leaving {
-            inner: Arc::clone(self),
-            listener,
-        };
-        let items = stream::unfold(receiver, |mut receiver| async move {
-            Some((receiver.recv().await?, receiver))
-        });
-        let items = items
-            .take_until(async move { ended.cancelled().await })
-            .map(move |item| {
-                let _stays_while_read = &leaving;
-                item
-            })
-            .chain(stream::iter([ReplyItem::Response(done)]));
+        let items = until_ended(receiver, draining, leaving);
+        let items = items.chain(stream::iter([ReplyItem::Response(done)]));
         let first = stream::iter([ReplyItem::Notification(acknowledged)]);
         Ok(Reply::stream(first.chain(items).boxed()))
     }
+}
+
+/// What a listener is sent, until its stream is to end.
+fn until_ended(
+    receiver: mpsc::Receiver<ReplyItem>,
+    draining: CancellationToken,
+    leaving: Leaving,
+) -> impl Stream<Item = ReplyItem> + Send {
+    let ended = leaving.listener.ended.clone();
+    let items = stream::unfold(receiver, |mut receiver| async move {
+        Some((receiver.recv().await?, receiver))
+    });
+    items
+        .take_until(async move {
+            tokio::select! {
+                () = draining.cancelled() => {}
+                () = ended.cancelled() => {}
+            }
+        })
+        .map(move |item| {
+            let _stays_while_read = &leaving;
+            item
+        })
+}
+
+fn too_many(listener: &Listener) -> Error {
+    let text = format!(
+        "{} has {MAX_LISTENS_PER_PRINCIPAL} streams of subscriptions/listen open, the most that are allowed",
+        listener.principal.id
+    );
+    Error::new(ErrorKind::Overloaded, text).with_retry_after(RETRY_AFTER)
 }
 
 /// Ends a listener's subscriptions with its stream.

@@ -134,7 +134,12 @@ impl Inner {
                 .without_credential(context, (entry, &spec), prefixed)
                 .await;
         }
-        let kept = self.lists_of(context, entry).await?;
+        let Some(kept) = self.lists_of(context, entry).await else {
+            self.demanded(context, &spec, &entry.credential).await?;
+            return self
+                .without_credential(context, (entry, &spec), prefixed)
+                .await;
+        };
         Some(Source {
             alias: entry.alias.clone(),
             tools: entry.tools.clone(),

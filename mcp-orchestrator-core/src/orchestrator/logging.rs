@@ -1,4 +1,4 @@
-//! What a session says to all its servers: its log level, and its own notifications.
+//! What a session says to all its servers: its log level.
 
 use std::sync::Arc;
 
@@ -24,7 +24,9 @@ impl Inner {
         if let Some(session) = &context.session {
             session.set_level(&level);
             for handle in session.handles() {
-                self.pass_level(session, &handle).await;
+                if self.right_to(context, &handle.key).await.holds() {
+                    self.pass_level(session, &handle).await;
+                }
             }
         }
         Ok(empty(message))
@@ -54,17 +56,6 @@ impl Inner {
         let message = own(request("\"level\"", method::SET_LEVEL, Some(&params)));
         if let Err(error) = ask(&lease, &caller, message).await {
             tracing::debug!(server = %handle.key.server(), %error, "the log level was not taken");
-        }
-    }
-
-    /// A client's own notification goes to the servers that the session speaks with.
-    pub(super) async fn pass_on(&self, session: &Arc<Session>, message: &Message) {
-        for handle in session.handles() {
-            // A program that callers share is told nothing of one of them.
-            let own = *handle.key.scope() == session.scope || !matches!(handle.link, Link::Pipe(_));
-            if own && let Err(error) = handle.link.notify(message, &session.caller()).await {
-                tracing::debug!(server = %handle.key.server(), %error, "a notification was not passed on");
-            }
         }
     }
 }

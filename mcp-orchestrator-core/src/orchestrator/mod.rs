@@ -4,6 +4,7 @@
 //! turns requests into [`Call`]s, and a [`Reply`] into JSON or a stream.
 
 mod audited;
+mod authority;
 mod builder;
 mod calls;
 mod conflicts;
@@ -27,7 +28,6 @@ mod parked;
 mod session_call;
 mod starting;
 mod subscriptions;
-mod task_words;
 mod tasks;
 mod unconnected;
 mod watch;
@@ -51,12 +51,14 @@ use self::starting::Asked;
 use self::subscriptions::Subscriptions;
 use self::tasks::Tasks;
 use crate::audit::Audit;
+use crate::auth::Directory;
 use crate::call::{Call, Dialect, Listen, Notify, Reply};
 use crate::catalog::{Catalog, ListKey};
 use crate::credential::{Credential, CredentialResolver, Links};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{PrincipalId, SessionId};
-use crate::jsonrpc::{Kind, Members};
+use crate::jsonrpc::Kind;
+use crate::limits::MAX_MODERN_CALLERS;
 use crate::metrics::Metrics;
 use crate::pool::{Ending, Pool};
 use crate::protocol::method;
@@ -120,6 +122,9 @@ struct Inner {
     credentials_changed: tokio::sync::watch::Sender<u64>,
     audit: arc_swap::ArcSwap<Audit>,
     in_flight: limits::InFlight,
+    /// Who is in which team now; without one, principals are as their last request said.
+    directory: Option<Arc<Directory>>,
+    rights_changed: Arc<tokio::sync::Notify>,
     draining: tokio_util::sync::CancellationToken,
 }
 
@@ -140,12 +145,16 @@ impl Orchestrator {
     pub fn set_limits(&self, limits: Limits) {
         self.inner.in_flight.set(limits);
         self.inner.pool.limit_instances(limits.instances_per_owner);
+        self.inner
+            .sessions
+            .limit_per_principal(limits.sessions_per_principal);
     }
 
     /// The catalog from now on. Instances whose spec is equal are not touched.
     pub fn apply(&self, servers: impl IntoIterator<Item = Arc<ServerSpec>>) {
         self.inner.pool.apply(servers);
         self.inner.lists_changed_for_all();
+        self.recheck();
     }
 
     /// Carries out a request.
@@ -165,38 +174,13 @@ impl Orchestrator {
         }
     }
 
-    /// Takes a notification or a response of a client.
+    /// Takes a notification or a response of a client. Notifications that are not a client's are dropped, and so is what
+    /// would reach a server that the client may not use now.
     ///
     /// # Errors
     /// [`SessionNotFound`](ErrorKind::SessionNotFound); what cannot be delivered upstream is not an error.
     pub async fn notify(&self, notify: Notify) -> Result<()> {
-        let Dialect::Legacy(Some(id)) = &notify.dialect else {
-            // A modern client has nothing to notify over HTTP: it cancels by closing the stream.
-            return Ok(());
-        };
-        let session = self
-            .inner
-            .sessions
-            .get(id, &notify.principal, &notify.gateway)?;
-        session.touch();
-        let message = notify.message;
-        if message.is_response() {
-            if !session.answer(message) {
-                tracing::debug!("a client answered what nobody asked");
-            }
-            return Ok(());
-        }
-        match message.method() {
-            method::CANCELLED => {
-                let members = message.body().and_then(Members::read).unwrap_or_default();
-                if let Some(id) = members.get("requestId") {
-                    session.cancel(id.as_bytes());
-                }
-            }
-            method::INITIALIZED => {}
-            _ => self.inner.pass_on(&session, &message).await,
-        }
-        Ok(())
+        self.inner.take_notice(notify).await
     }
 
     /// Opens the stream of what belongs to no call: a legacy client's GET, or a modern `subscriptions/listen`.
@@ -317,7 +301,7 @@ impl Inner {
             }
             Dialect::Legacy(Some(id)) => {
                 let session = self.sessions.get(id, &call.principal, &call.gateway)?;
-                session.touch();
+                session.seen(&call.principal, call.token.as_ref());
                 Begun::Session(self.session_call(session, call)?)
             }
             Dialect::Modern => Begun::Other(Box::pin(self.modern_call(call))),
@@ -358,6 +342,9 @@ impl Inner {
                 .parties
                 .write()
                 .unwrap_or_else(std::sync::PoisonError::into_inner);
+            if parties.len() >= MAX_MODERN_CALLERS {
+                parties.clear();
+            }
             *parties
                 .entry(principal.clone())
                 .or_insert_with(|| self.sessions.party())

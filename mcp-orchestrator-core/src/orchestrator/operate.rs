@@ -108,6 +108,7 @@ impl Inner {
             progress: None,
             waited: false,
             trail: None,
+            is_operator: true,
         }
     }
 
@@ -122,6 +123,9 @@ impl Inner {
             tools: ToolFilter::All,
         };
         let Some(kept) = self.lists_of(context, &entry).await else {
+            if let Some(wants) = self.demanded(context, &spec, &entry.credential).await {
+                return Err(wants);
+            }
             let failure = self
                 .pool
                 .server(server)

@@ -242,6 +242,8 @@ impl Parked {
         let (progress, words) = Progress::channel();
         let (inner, message) = (self.inner, self.message);
         let mut context = self.context;
+        // Whoever has left a team since does not call with what that team has installed now.
+        context.principal = inner.now(&context.principal);
         context.progress = Some(progress);
         let token = progress_token(&message).map(|(_, token)| token);
         let coming =

@@ -7,19 +7,21 @@ use memchr::memmem::Finder;
 
 use super::Inner;
 use super::context::Context;
+use super::tasks::{Hearer, Makes};
 use crate::auth::Principal;
 use crate::call::{Reply, ReplyItem};
 use crate::id::{GatewayId, ServerId};
 use crate::jsonrpc::{Kind, Message};
+use crate::pool::Handle;
 use crate::router::Route;
-use crate::runtime::InstanceKey;
 
 /// Looks at what comes back of one call.
 pub(super) struct Watch {
     inner: Arc<Inner>,
     principal: Arc<Principal>,
     server: ServerId,
-    key: InstanceKey,
+    hearer: Hearer,
+    makes: Makes,
     gateway: GatewayId,
 }
 
@@ -28,14 +30,16 @@ impl Watch {
         inner: &Arc<Inner>,
         context: &Context,
         route: &Route<'_>,
-        key: InstanceKey,
+        request: &Message,
+        handle: &Arc<Handle>,
     ) -> Self {
         let (principal, server) = (Arc::clone(&context.principal), route.server.clone());
         Self {
             inner: Arc::clone(inner),
             principal,
             server,
-            key,
+            hearer: Hearer::of(context, handle),
+            makes: Makes::of(context.era(), request),
             gateway: context.gateway.clone(),
         }
     }
@@ -74,8 +78,7 @@ impl Watch {
                 catalog.carried(&self.server, &self.principal, uris);
             }
         }
-        self.inner
-            .seal_tasks(&self.key, &self.principal.id, message)
+        self.inner.seal_tasks(&self.hearer, self.makes, message)
     }
 }
 

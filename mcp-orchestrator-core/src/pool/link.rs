@@ -94,6 +94,15 @@ impl Link {
         }
     }
 
+    /// The conversation that this caller's requests go through: its own session with the server, or 0 for one that all
+    /// callers share, as a pipe or a server without sessions.
+    pub(crate) fn conversation(&self, party: Party) -> Party {
+        match self {
+            Self::Http(http) if http.known(party).is_some_and(|session| session.is_open()) => party,
+            _ => 0,
+        }
+    }
+
     /// The era in which this caller's calls go on.
     pub(crate) async fn era(&self, caller: Era) -> Result<Era> {
         match self {

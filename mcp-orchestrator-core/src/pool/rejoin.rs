@@ -14,6 +14,7 @@ use super::{Pool, Spec};
 use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::{Exit, InstanceKey, LogSource};
 use crate::transport::handshake::Joined;
+use crate::transport::pipe::Ask;
 use crate::transport::{Hello, ended};
 
 /// An instance that ends sooner after its start has crashed.
@@ -139,7 +140,8 @@ impl Pool {
         handle.close();
         handle.link.close();
         if handle.age() < YOUNG {
-            slot.crashed(Arc::new(ended(&place(&handle.key), exit)));
+            let is_own = self.ask(&handle.spec, &handle.key) != Ask::Nobody;
+            slot.crashed(Arc::new(ended(&place(&handle.key), exit, is_own)));
         } else {
             slot.forgive();
         }

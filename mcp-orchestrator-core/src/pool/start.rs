@@ -240,11 +240,13 @@ impl Pool {
         arrivals: Arrivals,
     ) -> Result<Opened> {
         let (inbox, unsolicited) = mpsc::channel(INBOX);
+        // What has only begun has written nothing about anybody's calls.
+        let lines = joined.is_none() || self.ask(spec, key) != Ask::Nobody;
         let options = self.pipe_options(spec, key, joined, inbox, exited.clone());
         let opened = Pipe::open(reader, writer, options);
         let opened = tokio::select! {
             opened = opened => opened,
-            exit = exited.clone() => Err(ended(&place(key), &exit)),
+            exit = exited.clone() => Err(ended(&place(key), &exit, lines)),
         };
         let opened = opened?;
         self.forward(unsolicited, arrivals, |message| (None, message));
@@ -312,7 +314,7 @@ impl Pool {
     }
 
     /// Who is asked when a program asks: only a child that one principal alone can reach asks anybody.
-    fn ask(&self, spec: &Spec, key: &InstanceKey) -> Ask {
+    pub(super) fn ask(&self, spec: &Spec, key: &InstanceKey) -> Ask {
         match (spec.server.isolation, key.scope()) {
             (_, Scope::Session(_)) => Ask::TheCaller,
             (_, Scope::Principal(_)) => Ask::CallInFlight,

@@ -13,7 +13,10 @@ pub use self::container::{
 };
 pub use self::declared::{DeclaredTool, WithoutCredential};
 pub use self::limits::Limits;
-pub use self::oauth::{OAuthClient, OAuthGrant, OAuthSpec, TokenChange};
+pub use self::oauth::{
+    ClientAuth, OAuthClient, OAuthDemand, OAuthEndpoints, OAuthGrant, OAuthResource, OAuthSpec,
+    Refusals, TokenChange,
+};
 use crate::credential::OwnerKind;
 use crate::id::{BackendName, ServerId, SlotName};
 use crate::protocol::Era;

@@ -1,5 +1,12 @@
 //! Sessions of legacy clients: what the client declared, its calls in flight, and the streams that it may resume.
 
+mod able;
+mod asked;
+mod declared;
+mod in_flight;
+mod level;
+mod log;
+mod sender;
 mod streams;
 mod table;
 
@@ -13,11 +20,20 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use foldhash::HashMap;
 use futures_util::StreamExt as _;
-use tokio::sync::oneshot;
+use secrecy::SecretString;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::able::Able;
+pub(crate) use self::asked::About;
+use self::asked::Asked;
+pub(crate) use self::declared::declared;
+pub(crate) use self::in_flight::InFlight;
+use self::level::severity;
+pub(crate) use self::level::severity_of;
+pub(crate) use self::log::EventBytes;
+use self::sender::Sender;
 use self::streams::{Event, Streams};
 pub(crate) use self::table::Sessions;
 use crate::auth::Principal;
@@ -26,25 +42,13 @@ use crate::id::{GatewayId, SessionId};
 use crate::jsonrpc::{Members, Message, text};
 use crate::pool::{Caller, Handle};
 use crate::protocol::{Era, method};
-use crate::runtime::Scope;
+use crate::runtime::{InstanceKey, Scope};
 use crate::transport::{ClientFacts, Party};
-
-/// Requests of servers that wait for this client's answers.
-const ASKED: usize = 256;
-
-/// What the client can be asked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Able {
-    pub(crate) sampling: bool,
-    pub(crate) elicitation: bool,
-    /// To open an address.
-    pub(crate) addresses: bool,
-    pub(crate) roots: bool,
-}
 
 /// One session.
 pub(crate) struct Session {
     pub(crate) id: SessionId,
+    /// The principal that opened it. Only its name and kind last: see [`principal_now`](Self::principal_now).
     pub(crate) principal: Arc<Principal>,
     pub(crate) gateway: GatewayId,
     /// Tells this session's calls apart from others on a shared conversation.
@@ -55,8 +59,8 @@ pub(crate) struct Session {
     able: Able,
     facts: ArcSwap<ClientFacts>,
     calls: Mutex<HashMap<Bytes, CancellationToken>>,
-    asked: Mutex<HashMap<u64, oneshot::Sender<Message>>>,
-    next_ask: AtomicU64,
+    asked: Asked,
+    sender: Sender,
     streams: Arc<Streams>,
     handles: Mutex<Vec<Weak<Handle>>>,
     born: Instant,
@@ -74,19 +78,13 @@ impl Session {
         party: Party,
         version: &'static str,
         facts: ClientFacts,
+        bytes: EventBytes,
     ) -> Self {
         let id = SessionId::new(crate::seal::random_text(32)).expect("base64url is visible ASCII");
-        let capabilities = Members::read(&facts.capabilities).unwrap_or_default();
-        let elicitation = capabilities.get("elicitation");
-        let elicitation = elicitation.map(|modes| Members::read(modes).unwrap_or_default());
-        let able = Able {
-            sampling: capabilities.get("sampling").is_some(),
-            elicitation: elicitation.is_some(),
-            addresses: elicitation.is_some_and(|modes| modes.get("url").is_some()),
-            roots: capabilities.get("roots").is_some(),
-        };
+        let able = Able::of(&facts.capabilities);
         Self {
             id,
+            sender: Sender::new(Arc::clone(&principal)),
             principal,
             gateway,
             party,
@@ -95,9 +93,8 @@ impl Session {
             able,
             facts: ArcSwap::from_pointee(facts),
             calls: Mutex::default(),
-            asked: Mutex::default(),
-            next_ask: AtomicU64::new(1),
-            streams: Arc::default(),
+            asked: Asked::default(),
+            streams: Arc::new(Streams::counted_in(bytes)),
             handles: Mutex::default(),
             born: Instant::now(),
             last_use: AtomicU64::new(0),
@@ -147,6 +144,27 @@ impl Session {
         self.version == crate::protocol::version::V2025_11_25
     }
 
+    /// The principal with its teams of now.
+    pub(crate) fn principal_now(&self) -> Arc<Principal> {
+        self.sender.principal()
+    }
+
+    /// Takes over the teams of the principal as they are now.
+    pub(crate) fn principal_is(&self, principal: &Arc<Principal>) {
+        self.sender.is(principal);
+    }
+
+    /// The token of the last request that had one.
+    pub(crate) fn token(&self) -> Option<SecretString> {
+        self.sender.token()
+    }
+
+    /// A request of this session came: who sent it, and with which token.
+    pub(crate) fn seen(&self, principal: &Arc<Principal>, token: Option<&SecretString>) {
+        self.touch();
+        self.sender.sent(principal, token);
+    }
+
     /// Notes that it is used.
     pub(crate) fn touch(&self) {
         let ms = u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -183,6 +201,11 @@ impl Session {
         })
     }
 
+    fn is_over(&self, id: &Bytes) {
+        lock(&self.calls).remove(id);
+        self.touch();
+    }
+
     /// The client takes a call back.
     pub(crate) fn cancel(&self, id: &[u8]) {
         if let Some(token) = lock(&self.calls).get(id) {
@@ -190,11 +213,37 @@ impl Session {
         }
     }
 
-    /// The client has answered a server's request; false where nobody asked.
+    /// The server's request that a response answers.
+    pub(crate) fn about(&self, response: &Message) -> Option<About> {
+        self.asked.about(response)
+    }
+
+    /// Hands the client's answer to the server that asked; false when nobody asked.
     pub(crate) fn answer(&self, response: Message) -> bool {
-        let id = response.id().and_then(|id| id.parse().ok());
-        let asked = id.and_then(|id| lock(&self.asked).remove(&id));
-        asked.is_some_and(|asked| asked.send(response).is_ok())
+        self.asked.answer(response)
+    }
+
+    /// Refuses the server's request that a response answers: the server gets an error instead.
+    pub(crate) fn refuse(&self, response: &Message) {
+        self.asked.refuse(response);
+    }
+
+    /// The instance whose request bears this progress token, as JSON.
+    pub(crate) fn awaits_progress(&self, token: &str) -> Option<InstanceKey> {
+        self.asked.awaits_progress(token)
+    }
+
+    /// Whether it speaks with this instance.
+    pub(crate) fn speaks_with(&self, handle: &Handle) -> bool {
+        let is_it = |known: &Weak<Handle>| std::ptr::eq(known.as_ptr(), handle);
+        lock(&self.handles).iter().any(is_it)
+    }
+
+    /// Forgets an instance until the next call that goes there: its client hears no more of it, and what it asks is
+    /// refused. Calls in flight there go on.
+    pub(crate) fn forget(&self, handle: &Handle) {
+        lock(&self.handles).retain(|known| !std::ptr::eq(known.as_ptr(), handle));
+        self.asked.refuse_all_of(&handle.key);
     }
 
     /// Remembers an instance that this session speaks with; true where it is new.
@@ -221,7 +270,7 @@ impl Session {
     /// Ends it: its calls are cancelled, its conversations closed.
     pub(crate) fn end(&self) {
         self.ended.cancel();
-        lock(&self.asked).clear();
+        self.asked.refuse_all();
         for handle in self.handles() {
             handle.link.leave(self.party);
         }
@@ -314,12 +363,7 @@ impl Session {
 
     /// A server's request under an id of this session; `None` where the client cannot be asked that, which refuses it.
     fn asks(&self, request: ServerRequest) -> Option<Message> {
-        let able = match request.message.method() {
-            method::SAMPLING => self.able.sampling,
-            method::ELICITATION => self.able.elicitation,
-            method::ROOTS_LIST => self.able.roots,
-            _ => true,
-        };
+        let able = self.able.may(request.message.method());
         if !able {
             tracing::info!(
                 method = request.message.method(),
@@ -327,15 +371,7 @@ impl Session {
             );
             return None;
         }
-        let id = self.next_ask.fetch_add(1, Ordering::Relaxed);
-        let (message, answer) = request.into_parts();
-        let mut asked = lock(&self.asked);
-        asked.retain(|_, answer| !answer.is_closed());
-        if asked.len() >= ASKED {
-            return None;
-        }
-        asked.insert(id, answer);
-        Some(message.with_id(id.to_string().into()))
+        self.asked.ask(request)
     }
 }
 
@@ -348,48 +384,6 @@ impl fmt::Debug for Session {
     }
 }
 
-/// A call of a session while it goes on.
-#[derive(Debug)]
-pub(crate) struct InFlight {
-    session: Arc<Session>,
-    id: Bytes,
-    token: CancellationToken,
-}
-
-impl InFlight {
-    /// Cancelled when the client takes the call back, or its session ends.
-    pub(crate) fn token(&self) -> &CancellationToken {
-        &self.token
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        lock(&self.session.calls).remove(&self.id);
-        self.session.touch();
-    }
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// How severe a log level is; an unknown one is the most severe.
-fn severity(level: &str) -> usize {
-    severity_of(level).unwrap_or(usize::MAX)
-}
-
-/// How severe a log level is (RFC 5424); `None` for an unknown one.
-pub(crate) fn severity_of(level: &str) -> Option<usize> {
-    const LEVELS: [&str; 8] = [
-        "debug",
-        "info",
-        "notice",
-        "warning",
-        "error",
-        "critical",
-        "alert",
-        "emergency",
-    ];
-    LEVELS.iter().position(|known| *known == level)
 }

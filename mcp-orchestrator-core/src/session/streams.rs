@@ -6,59 +6,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures_util::Stream;
 use tokio::sync::Notify;
 
+pub(super) use super::log::Event;
+use super::log::{EventBytes, Kept, Log};
 use crate::call::{EventId, ReplyItem};
-use crate::error::Error;
-use crate::jsonrpc::Message;
+use crate::limits::MAX_ENDED_STREAMS;
 
-/// Events that one stream keeps; older notifications go first.
-const EVENTS: usize = 256;
-/// Bytes that one stream keeps; the last event is kept whatever its size.
-const BYTES: usize = 4 << 20;
-/// Ended streams that can still be resumed.
-const ENDED: usize = 16;
 /// The stream of what belongs to no call.
 const GENERAL: u64 = EventId::GENERAL;
 
 /// An item, and which event of which stream it is.
 pub(super) type Placed = (EventId, ReplyItem);
-
-/// One event.
-#[derive(Clone, Debug)]
-pub(super) enum Event {
-    Message(Message),
-    Last(Message),
-    Failed(Arc<Error>),
-}
-
-impl Event {
-    fn size(&self) -> usize {
-        match self {
-            Self::Message(message) | Self::Last(message) => message.bytes().len(),
-            Self::Failed(_) => 64,
-        }
-    }
-
-    fn item(&self) -> ReplyItem {
-        match self {
-            Self::Message(message) => ReplyItem::Notification(message.clone()),
-            Self::Last(message) => ReplyItem::Response(message.clone()),
-            Self::Failed(error) => ReplyItem::Failed(error.duplicate()),
-        }
-    }
-}
-
-#[derive(Debug, Default)]
-struct Log {
-    events: VecDeque<(u64, Event)>,
-    bytes: usize,
-    next: u64,
-    done: bool,
-    /// Up to where somebody has read.
-    read: u64,
-    /// Which reader is the one; an older one ends.
-    reader: u64,
-    readers: usize,
-}
 
 /// The streams of one session.
 #[derive(Debug, Default)]
@@ -73,16 +30,30 @@ struct Inner {
     ended: VecDeque<u64>,
     next: u64,
     closed: bool,
+    kept: Kept,
 }
 
-impl Log {
-    fn push(&mut self, event: Event) {
-        self.next += 1;
-        self.bytes += event.size();
-        self.events.push_back((self.next, event));
-        while self.events.len() > 1 && (self.events.len() > EVENTS || self.bytes > BYTES) {
-            if let Some((_, old)) = self.events.pop_front() {
-                self.bytes -= old.size();
+impl Inner {
+    fn push(&mut self, number: u64, event: Event) {
+        if let Some(log) = self.logs.get_mut(&number) {
+            log.push(event, &mut self.kept);
+        }
+    }
+
+    /// Lets ended streams go, the oldest first, where there are too many or too much of them; never one that is being
+    /// read.
+    fn trim(&mut self) {
+        let mut at = 0;
+        while at < self.ended.len() && (self.ended.len() > MAX_ENDED_STREAMS || self.kept.is_over())
+        {
+            let number = self.ended[at];
+            if self.logs.get(&number).is_some_and(|log| log.readers > 0) {
+                at += 1;
+                continue;
+            }
+            self.ended.remove(at);
+            if let Some(log) = self.logs.remove(&number) {
+                self.kept.remove(log.bytes);
             }
         }
     }
@@ -91,6 +62,18 @@ impl Log {
 impl Streams {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Streams whose bytes count among these.
+    pub(super) fn counted_in(all: EventBytes) -> Self {
+        let inner = Inner {
+            kept: Kept::of(all),
+            ..Inner::default()
+        };
+        Self {
+            inner: Mutex::new(inner),
+            news: Notify::new(),
+        }
     }
 
     /// A new stream.
@@ -103,14 +86,15 @@ impl Streams {
     }
 
     pub(super) fn push(&self, number: u64, event: Event) {
-        if let Some(log) = self.lock().logs.get_mut(&number) {
-            log.push(event);
-        }
+        self.lock().push(number, event);
         self.news.notify_waiters();
     }
 
     pub(super) fn push_general(&self, event: Event) {
-        self.lock().logs.entry(GENERAL).or_default().push(event);
+        let mut inner = self.lock();
+        inner.logs.entry(GENERAL).or_default();
+        inner.push(GENERAL, event);
+        drop(inner);
         self.news.notify_waiters();
     }
 
@@ -122,11 +106,7 @@ impl Streams {
                 log.done = true;
                 inner.ended.push_back(number);
             }
-            while inner.ended.len() > ENDED {
-                if let Some(old) = inner.ended.pop_front() {
-                    inner.logs.remove(&old);
-                }
-            }
+            inner.trim();
         }
         self.news.notify_waiters();
     }
@@ -244,9 +224,11 @@ enum Next {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        if let Some(log) = self.streams.lock().logs.get_mut(&self.number) {
+        let mut inner = self.streams.lock();
+        if let Some(log) = inner.logs.get_mut(&self.number) {
             log.readers = log.readers.saturating_sub(1);
         }
+        inner.trim();
     }
 }
 
@@ -326,7 +308,61 @@ mod tests {
         for n in 0..10_000 {
             streams.push(number, event(n));
         }
-        assert_eq!(streams.lock().logs[&number].events.len(), EVENTS);
+        assert_eq!(
+            streams.lock().logs[&number].events.len(),
+            crate::limits::MAX_EVENTS_PER_STREAM
+        );
+    }
+
+    fn result(bytes: usize) -> Event {
+        let text = format!("\"{}\"", "x".repeat(bytes));
+        Event::Last(crate::call::own(crate::jsonrpc::response("1", &text)))
+    }
+
+    #[tokio::test]
+    async fn results_that_are_kept_have_a_budget_and_are_read_to_their_end() {
+        use crate::limits::MAX_EVENT_BYTES_PER_SESSION as MOST;
+        let all = EventBytes::default();
+        let streams = Arc::new(Streams::counted_in(all.clone()));
+        let mut readers = Vec::new();
+        for _ in 0..4 {
+            let stream = streams.open();
+            let reader = Streams::read(&streams, EventId { stream, seq: 0 });
+            streams.push(stream, result(MOST));
+            streams.finish(stream);
+            readers.push((stream, Box::pin(reader)));
+        }
+        for (stream, mut reader) in readers {
+            let (_, item) = reader.next().await.unwrap();
+            assert!(matches!(item, ReplyItem::Response(_)), "{stream}");
+            drop(reader);
+        }
+        assert!(streams.lock().logs.is_empty());
+        // What fits can be read again.
+        let stream = streams.open();
+        streams.push(stream, result(100));
+        streams.finish(stream);
+        let again = Streams::read(&streams, EventId { stream, seq: 0 });
+        assert_eq!(again.count().await, 1);
+        drop(streams);
+        assert_eq!(format!("{all:?}"), "EventBytes(0)");
+    }
+
+    #[test]
+    fn many_streams_at_once_share_one_budget() {
+        let streams = Streams::default();
+        let numbers: Vec<_> = (0..64).map(|_| streams.open()).collect();
+        let size = crate::limits::MAX_EVENT_BYTES_PER_STREAM / 8;
+        for number in numbers {
+            for _ in 0..8 {
+                let text = format!("\"{}\"", "x".repeat(size));
+                let bytes = crate::jsonrpc::notification("x", Some(&format!("[{text}]")));
+                streams.push(number, Event::Message(crate::call::own(bytes)));
+            }
+        }
+        let kept: usize = streams.lock().logs.values().map(|log| log.bytes).sum();
+        let most = crate::limits::MAX_EVENT_BYTES_PER_SESSION + 64 * (size + 100);
+        assert!(kept < most, "{kept}");
     }
 
     #[tokio::test]

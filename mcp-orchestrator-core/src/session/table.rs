@@ -1,20 +1,23 @@
 //! All sessions, found by their ids without a lock that all share.
 
 use std::hash::BuildHasher as _;
+use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
-use super::Session;
+use super::{EventBytes, Session};
 use foldhash::HashMap;
 use foldhash::fast::RandomState;
 
 use crate::auth::Principal;
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::{GatewayId, SessionId};
+use crate::id::{GatewayId, PrincipalId, SessionId};
 use crate::transport::Party;
 
 const SHARDS: usize = 32;
+/// Before one who has too many sessions may try again.
+const RETRY_AFTER: Duration = Duration::from_secs(10);
 
 /// All sessions.
 #[derive(Debug)]
@@ -23,6 +26,10 @@ pub(crate) struct Sessions {
     hasher: RandomState,
     count: AtomicUsize,
     limit: usize,
+    /// Sessions of one principal; zero is no limit.
+    own_limit: AtomicUsize,
+    principals: Mutex<HashMap<PrincipalId, Vec<Arc<Session>>>>,
+    event_bytes: EventBytes,
     next_party: AtomicU64,
     parties: RwLock<HashMap<Party, Weak<Session>>>,
 }
@@ -34,6 +41,9 @@ impl Sessions {
             hasher: RandomState::default(),
             count: AtomicUsize::new(0),
             limit,
+            own_limit: AtomicUsize::new(0),
+            principals: Mutex::default(),
+            event_bytes: EventBytes::default(),
             // 0 is the engine itself.
             next_party: AtomicU64::new(1),
             parties: RwLock::default(),
@@ -50,24 +60,97 @@ impl Sessions {
         self.next_party.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Takes a session in.
-    pub(crate) fn insert(&self, session: Arc<Session>) -> Result<()> {
+    /// The most that one principal may have from now on; `None` is no limit. What is open stays so.
+    pub(crate) fn limit_per_principal(&self, most: Option<NonZeroUsize>) {
+        let most = most.map_or(0, NonZeroUsize::get);
+        self.own_limit.store(most, Ordering::Relaxed);
+    }
+
+    /// What counts the bytes of all sessions' events.
+    pub(crate) fn event_bytes(&self) -> EventBytes {
+        self.event_bytes.clone()
+    }
+
+    fn principals(&self) -> MutexGuard<'_, HashMap<PrincipalId, Vec<Arc<Session>>>> {
+        self.principals
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes room for one more session of this principal: the one that is to end for it, if any.
+    fn make_room(&self, principal: &PrincipalId) -> Result<Option<Arc<Session>>> {
+        let most = self.own_limit.load(Ordering::Relaxed);
+        let mut principals = self.principals();
+        let Some(own) = principals.get_mut(principal).filter(|_| most > 0) else {
+            return Ok(None);
+        };
+        if own.len() < most {
+            return Ok(None);
+        }
+        let idle = own.iter().enumerate().map(|(at, one)| (one.idle_for(), at));
+        let longest = idle.max_by_key(|(idle, at)| (*idle, std::cmp::Reverse(*at)));
+        match longest {
+            Some((idle, at)) if !idle.is_zero() => Ok(Some(own.remove(at))),
+            _ => {
+                let text = format!(
+                    "{principal} has {most} sessions that are in use, the most that are allowed"
+                );
+                Err(Error::new(ErrorKind::Overloaded, text).with_retry_after(RETRY_AFTER))
+            }
+        }
+    }
+
+    /// Takes a session in. Where its principal has as many as it may, the one that was used least recently makes room:
+    /// it is returned for the caller to end.
+    pub(crate) fn insert(&self, session: &Arc<Session>) -> Result<Option<Arc<Session>>> {
+        let principal = &session.principal.id;
+        let ends = self.make_room(principal)?;
+        let mut principals = self.principals();
+        let own = principals.entry(principal.clone()).or_default();
+        own.push(Arc::clone(session));
+        drop(principals);
+        match self.enter(session) {
+            Ok(()) => Ok(ends),
+            Err(full) => {
+                self.left(session);
+                // It is out of its principal's count already.
+                if let Some(ends) = ends {
+                    self.principals()
+                        .entry(ends.principal.id.clone())
+                        .or_default()
+                        .push(ends);
+                }
+                Err(full)
+            }
+        }
+    }
+
+    /// A session is no longer one of its principal's.
+    fn left(&self, session: &Arc<Session>) {
+        let mut principals = self.principals();
+        if let Some(own) = principals.get_mut(&session.principal.id) {
+            own.retain(|other| !Arc::ptr_eq(other, session));
+            if own.is_empty() {
+                principals.remove(&session.principal.id);
+            }
+        }
+    }
+
+    fn enter(&self, session: &Arc<Session>) -> Result<()> {
         if self.count.fetch_add(1, Ordering::AcqRel) >= self.limit {
             self.count.fetch_sub(1, Ordering::AcqRel);
             let text = format!("{} sessions are open already", self.limit);
-            return Err(
-                Error::new(ErrorKind::Overloaded, text).with_retry_after(Duration::from_secs(10))
-            );
+            return Err(Error::new(ErrorKind::Overloaded, text).with_retry_after(RETRY_AFTER));
         }
         self.parties
             .write()
             .unwrap_or_else(PoisonError::into_inner)
-            .insert(session.party, Arc::downgrade(&session));
+            .insert(session.party, Arc::downgrade(session));
         let shard = self.shard(&session.id);
         shard
             .write()
             .unwrap_or_else(PoisonError::into_inner)
-            .insert(session.id.clone(), session);
+            .insert(session.id.clone(), Arc::clone(session));
         Ok(())
     }
 
@@ -101,6 +184,7 @@ impl Sessions {
             .remove(id);
         if let Some(session) = &removed {
             self.count.fetch_sub(1, Ordering::AcqRel);
+            self.left(session);
             self.parties
                 .write()
                 .unwrap_or_else(PoisonError::into_inner)

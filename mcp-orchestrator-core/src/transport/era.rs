@@ -2,9 +2,10 @@
 //!
 //! Only what the eras spell differently is touched: the protocol's own keys of `_meta`, `resultType` and the cache
 //! fields of results, a few error codes. What a server asks of its client does not cross here: requests of a legacy
-//! server and `input_required` of a modern one are answered with an error that says which side speaks what.
+//! server are refused, and `input_required` of a modern one becomes an error that says which side speaks what.
 
 use std::borrow::Cow;
+use std::future::ready;
 
 use futures_util::StreamExt as _;
 
@@ -94,28 +95,30 @@ pub(super) fn reply(reply: Reply, from: Era, to: Era, method: &str, place: &Plac
         },
         Err(stream) => Reply::stream(
             stream
-                .map(move |item| translate(item, to, cached, reading, &place))
+                .filter_map(move |item| ready(translate(item, to, cached, reading, &place)))
                 .boxed(),
         ),
     }
 }
 
-fn translate(item: ReplyItem, to: Era, cached: bool, reading: bool, place: &Place) -> ReplyItem {
+/// An item in the other era; `None` for what does not cross.
+fn translate(
+    item: ReplyItem,
+    to: Era,
+    cached: bool,
+    reading: bool,
+    place: &Place,
+) -> Option<ReplyItem> {
     match item {
-        ReplyItem::Response(response) => answer(response, to, cached, reading, place),
+        ReplyItem::Response(response) => Some(answer(response, to, cached, reading, place)),
         ReplyItem::Request(request) => {
-            // Dropped, it is refused; a legacy server was told of no capability that would lead to it.
+            // Dropped, it is refused, and the server ends its call as it sees fit. To end the call here as well would send
+            // a cancellation beside the refusal, and there are servers that lose a session where the two meet.
             tracing::warn!(server = %place.server, method = request.message.method(),
-                "a legacy server asks a modern client, which cannot be passed on");
-            drop(request);
-            let text = format!(
-                "server {} speaks the legacy dialect and asks its client during the call; \
-                 a client of the modern dialect cannot be asked that way",
-                place.server
-            );
-            ReplyItem::Failed(Error::new(ErrorKind::Protocol, text).with_server(&place.server))
+                "a legacy server asks a modern client, which cannot be passed on: the question is refused");
+            None
         }
-        item => item,
+        item @ (ReplyItem::Notification(_) | ReplyItem::Failed(_)) => Some(item),
     }
 }
 

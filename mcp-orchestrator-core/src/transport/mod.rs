@@ -146,10 +146,16 @@ pub(crate) async fn answered(receiver: oneshot::Receiver<Message>) -> Option<Mes
     receiver.await.ok()
 }
 
-/// What a call is told whose instance has ended.
-pub(crate) fn ended(place: &Place, exit: &Exit) -> Error {
-    let text = format!("server {} ended: {}", place.server, exit.reason);
-    let data = serde_json::json!({ "exit": exit.reason, "code": exit.code, "stderr": exit.tail });
+/// What a call is told whose instance has ended. The last lines of its standard error may be about the calls of others, so
+/// that only who has the instance alone gets them.
+pub(crate) fn ended(place: &Place, exit: &Exit, is_own: bool) -> Error {
+    let mut text = format!("server {} ended: {}", place.server, exit.reason);
+    let mut data = serde_json::json!({ "exit": exit.reason, "code": exit.code });
+    if is_own {
+        data["stderr"] = serde_json::json!(exit.tail);
+    } else {
+        text.push_str("; its log says more");
+    }
     Error::new(ErrorKind::Unavailable, text)
         .with_server(&place.server)
         .with_instance(&place.instance)

@@ -7,6 +7,7 @@ use std::path::Path;
 use bytes::{Buf as _, Bytes, BytesMut};
 use http::Method;
 use http_body_util::BodyExt as _;
+use mcp_orchestrator_core::outbound::Connector;
 use secrecy::SecretString;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -64,12 +65,12 @@ impl Client {
         }
     }
 
-    /// The gateway at this address, as `https://mcp.example.com`, for the one whose token this is.
+    /// The gateway at an address (`https://mcp.example.com`), reached with this connector and called with this token.
     ///
     /// # Errors
     /// Why it is no address, or may not be shown a token.
-    pub fn at(url: &str, token: SecretString) -> Result<Self, String> {
-        let place = Place::at(url, token)?;
+    pub fn at(url: &str, token: SecretString, connector: Connector) -> Result<Self, String> {
+        let place = Place::at(url, token, connector)?;
         Ok(Self { place })
     }
 

@@ -12,14 +12,12 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, RootCertStore};
+use mcp_orchestrator_core::outbound::{Connector, Target};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::UnixStream;
 use tokio::task::JoinSet;
-use tokio_rustls::TlsConnector;
 
 use super::client::{ClientError, broken};
 use super::socket;
@@ -39,11 +37,12 @@ pub(super) enum Place {
 pub(super) struct Web {
     /// As it was named.
     url: String,
-    host: String,
-    port: u16,
-    /// What stands before each path.
+    /// Its authority, as clients write it.
+    authority: String,
+    target: Target,
+    connector: Connector,
+    /// Comes before each path.
     prefix: String,
-    tls: Option<TlsConnector>,
     token: SecretString,
 }
 
@@ -54,7 +53,7 @@ impl Place {
 
     /// # Errors
     /// Why it is no address, or may not be shown a token.
-    pub(super) fn at(url: &str, token: SecretString) -> Result<Self, String> {
+    pub(super) fn at(url: &str, token: SecretString, connector: Connector) -> Result<Self, String> {
         let wrong = |why: &str| format!("{url} is no address of a gateway: {why}");
         let uri: Uri = url.parse().map_err(|_| wrong("it is no URL"))?;
         let host = uri.host().ok_or_else(|| wrong("it names no host"))?;
@@ -63,9 +62,9 @@ impl Place {
                 .trim_matches(['[', ']'])
                 .parse::<std::net::IpAddr>()
                 .is_ok_and(|address| address.is_loopback());
-        let tls = match uri.scheme_str() {
-            Some("https") => Some(connector()?),
-            Some("http") if local => None,
+        let https = match uri.scheme_str() {
+            Some("https") => true,
+            Some("http") if local => false,
             Some("http") => return Err(wrong("a token is shown by https alone")),
             _ => return Err(wrong("it begins with neither https:// nor http://")),
         };
@@ -75,14 +74,17 @@ impl Place {
         // Who copies the address of its MCP endpoint means the same gateway.
         let path = uri.path().trim_end_matches('/');
         let path = path.strip_suffix("/mcp").unwrap_or(path);
+        let port = uri.port_u16().unwrap_or(if https { 443 } else { 80 });
         Ok(Self::Web(Arc::new(Web {
             url: url.to_owned(),
-            host: host.to_owned(),
-            port: uri
-                .port_u16()
-                .unwrap_or(if tls.is_some() { 443 } else { 80 }),
+            authority: format!("{host}:{port}"),
+            target: Target {
+                https,
+                host: host.trim_matches(['[', ']']).to_owned(),
+                port,
+            },
+            connector,
             prefix: format!("{path}{PATH}"),
-            tls,
             token,
         })))
     }
@@ -107,30 +109,20 @@ impl Place {
             Self::Web(web) => {
                 let request = request
                     .uri(format!("{}{path}", web.prefix))
-                    .header(header::HOST, web.authority())
+                    .header(header::HOST, &web.authority)
                     .header(header::AUTHORIZATION, web.bearer()?);
-                let reached = tokio::time::timeout(CONNECT, web.connect()).await;
-                let late = || ClientError::NotRunning(web.url.clone());
-                match reached.map_err(|_| late())?? {
-                    (stream, None) => exchange(stream, request, body).await,
-                    (stream, Some((tls, name))) => {
-                        let stream = tls.connect(name, stream).await;
-                        let stream = stream.map_err(|error| unreached(&web.url, &error))?;
-                        exchange(stream, request, body).await
-                    }
-                }
+                let connect = web.connector.connect(&web.target);
+                let stream = tokio::time::timeout(CONNECT, connect)
+                    .await
+                    .map_err(|_| ClientError::NotRunning(web.url.clone()))?
+                    .map_err(|error| unreached(&web.url, &error))?;
+                exchange(stream, request, body).await
             }
         }
     }
 }
 
-type Secured = Option<(TlsConnector, ServerName<'static>)>;
-
 impl Web {
-    fn authority(&self) -> String {
-        format!("{}:{}", self.host, self.port)
-    }
-
     fn bearer(&self) -> Result<header::HeaderValue, ClientError> {
         let text = format!("Bearer {}", self.token.expose_secret());
         let value = header::HeaderValue::from_str(&text);
@@ -138,30 +130,6 @@ impl Web {
         value.set_sensitive(true);
         Ok(value)
     }
-
-    async fn connect(&self) -> Result<(TcpStream, Secured), ClientError> {
-        let host = self.host.trim_matches(['[', ']']);
-        let stream = TcpStream::connect((host, self.port)).await;
-        let stream = stream.map_err(|error| unreached(&self.url, &error))?;
-        let Some(tls) = &self.tls else {
-            return Ok((stream, None));
-        };
-        let name = ServerName::try_from(host.to_owned()).map_err(broken)?;
-        Ok((stream, Some((tls.clone(), name))))
-    }
-}
-
-/// Trusts whom this machine trusts.
-fn connector() -> Result<TlsConnector, String> {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(TlsConnector::from(Arc::new(config)))
 }
 
 fn unreached(place: &impl fmt::Display, error: &io::Error) -> ClientError {
@@ -226,7 +194,7 @@ mod tests {
 
     #[test]
     fn a_token_goes_by_tls_or_stays_on_this_machine() {
-        let at = |url: &str| Place::at(url, SecretString::from("t"));
+        let at = |url: &str| Place::at(url, SecretString::from("t"), Connector::default());
         for url in [
             "https://mcp.example.com",
             "https://mcp.example.com:8443/tools/",
@@ -251,7 +219,7 @@ mod tests {
             unreachable!()
         };
         assert_eq!(web.prefix, "/tools/control");
-        assert_eq!(web.authority(), "example.com:443");
+        assert_eq!(web.authority, "example.com:443");
         assert!(!format!("{:?}", Place::Web(web)).contains("\"t\""));
     }
 }

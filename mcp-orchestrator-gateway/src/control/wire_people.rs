@@ -80,6 +80,9 @@ pub struct CatalogText {
     /// The slot whose value comes from signing in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oauth: Option<String>,
+    /// The one address to which its issuer sends browsers back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redirect_uri: Option<String>,
 }
 
 /// What a server needs.
@@ -212,6 +215,11 @@ impl From<CatalogEntry> for CatalogText {
             owners: entry.owners.iter().map(ToString::to_string).collect(),
             slots: slots.collect(),
             oauth: by_sign_in(&entry.server),
+            redirect_uri: entry
+                .server
+                .oauth
+                .as_ref()
+                .and_then(|oauth| oauth.redirect_uri.clone()),
         }
     }
 }

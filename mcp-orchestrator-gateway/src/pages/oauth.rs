@@ -58,7 +58,7 @@ pub(super) async fn begin(
         return Err(Error::new(ErrorKind::Unsupported, text));
     };
     pages.by_visitor.take(actor.principal.id.clone())?;
-    let redirect = format!("{base}{CALLBACK}");
+    let redirect = redirect_uri(pages, key).unwrap_or_else(|| format!("{base}{CALLBACK}"));
     let installer = &pages.installer;
     let begun = installer.begin_sign_in(actor, key, values, &redirect);
     let begun = begun.await?;
@@ -86,6 +86,13 @@ pub(super) async fn begin(
         response.headers_mut().insert(REFRESH, to);
     }
     Ok(response)
+}
+
+/// The one address at which a server's client is registered, where it leads to our page.
+fn redirect_uri(pages: &Pages, key: &InstallationKey) -> Option<String> {
+    let server = pages.installer.server(&key.server)?;
+    let configured = server.oauth.as_ref()?.redirect_uri.clone()?;
+    configured.starts_with("https://").then_some(configured)
 }
 
 /// The browser comes back.

@@ -13,8 +13,20 @@ const OAUTH = {
   'client-credentials-basic': { grant: 'client_credentials', client_id: known.client_id, client_secret: known.client_secret },
 };
 
-export function authConfig(name, url) {
-  return { servers: { upstream: { url, oauth: OAUTH[name] ?? true } }, network: { allow_private: ['localhost'] } };
+// A client with a secret has its issuer in the configuration, as who writes it reads it at the server.
+async function issuerOf(url) {
+  const { origin, pathname } = new URL(url);
+  for (const path of [pathname, '']) {
+    const answer = await fetch(`${origin}/.well-known/oauth-protected-resource${path}`);
+    if (answer.ok) return (await answer.json()).authorization_servers[0];
+  }
+  return origin;
+}
+
+export async function authConfig(name, url) {
+  const oauth = OAUTH[name] ? { ...OAUTH[name] } : true;
+  if (oauth.client_secret) oauth.issuer = await issuerOf(url);
+  return { servers: { upstream: { url, oauth } }, network: { allow_private: ['localhost'] } };
 }
 
 const auth = (result) => (result.isError ? result._meta?.['mcp-orchestrator.dev/auth']?.error : undefined);

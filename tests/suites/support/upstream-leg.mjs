@@ -91,7 +91,7 @@ expect(run, `a scenario that is known here, not ${scenario}`);
 mkdirSync(process.env.MCPO_WORK, { recursive: true });
 const name = scenario.replaceAll('/', '-');
 const folder = mkdtempSync(join(process.env.MCPO_WORK, `${name}-`));
-const config = auth ? authConfig(auth, process.argv[2]) : { servers: { upstream: { url: process.argv[2] } } };
+const config = auth ? await authConfig(auth, process.argv[2]) : { servers: { upstream: { url: process.argv[2] } } };
 const gateway = await startGateway(process.env.MCPO_GATEWAY_PROGRAM, folder, config);
 try {
   const client = version >= '2026' ? new Modern(gateway.url) : await Legacy.connect(gateway.url, version);

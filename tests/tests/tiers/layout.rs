@@ -51,6 +51,7 @@ const ROWS: &[Row] = &[
     ("credential::memory", 2, Own("credential::memory")),
     ("credential::oauth", 2, Own("credential::oauth")),
     ("fetch", 2, Common),
+    ("outbound", 2, Common),
     ("router::table", 2, Own("router::table")),
     ("runtime::board", 2, Common),
     ("runtime::hidden", 2, Common),
@@ -123,7 +124,7 @@ pub(crate) const HEAVY: &[(&str, &str)] = &[
     ),
     (
         "rustls::",
-        "mcp-orchestrator-core/src/runtime/remote|mcp-orchestrator-core/src/runtime/kubernetes|mcp-orchestrator-core/src/fetch|mcp-orchestrator-gateway/src/control/place.rs|mcp-orchestrator-gateway/src/tls",
+        "mcp-orchestrator-core/src/outbound|mcp-orchestrator-core/src/runtime/remote/tests.rs|mcp-orchestrator-core/src/runtime/kubernetes|mcp-orchestrator-gateway/src/tls",
     ),
     (
         "ring::signature",

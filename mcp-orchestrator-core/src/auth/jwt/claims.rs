@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::errors::JwtError;
 use super::options::JwtOptions;
-use crate::auth::{Principal, PrincipalKind};
+use crate::auth::{Principal, PrincipalKind, TeamNames};
 use crate::id::{PrincipalId, TeamId};
 
 /// Claims by name.
@@ -95,7 +95,7 @@ pub(super) fn principal(claims: &Claims, options: &JwtOptions) -> Result<Princip
         _ => Vec::new(),
     };
     let mut known: Vec<TeamId> = Vec::new();
-    for team in teams.iter().filter_map(|name| TeamId::new(name).ok()) {
+    for team in teams.iter().filter_map(|name| team(options, name)) {
         if !known.contains(&team) {
             known.push(team);
         }
@@ -108,7 +108,90 @@ pub(super) fn principal(claims: &Claims, options: &JwtOptions) -> Result<Princip
     })
 }
 
+/// The team that an issuer means by a name. One issuer cannot name the teams of another, nor those of the configuration
+/// that are not left to it.
+fn team(options: &JwtOptions, name: &str) -> Option<TeamId> {
+    let prefix = options.prefix.as_str();
+    match &options.teams {
+        TeamNames::Any => TeamId::new(name).ok(),
+        TeamNames::Own(named) if named.iter().any(|known| known == name) => TeamId::new(name).ok(),
+        TeamNames::Own(_) if prefix.is_empty() => None,
+        TeamNames::Own(_) if name.starts_with(prefix) => TeamId::new(name).ok(),
+        TeamNames::Own(_) => TeamId::new(format!("{prefix}{name}")).ok(),
+    }
+}
+
 fn strings(values: &[Value]) -> Vec<String> {
     let texts = values.iter().filter_map(Value::as_str);
     texts.map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::Audience;
+
+    fn teams(prefix: &str, names: TeamNames, claim: &Value) -> Vec<String> {
+        let mut options = JwtOptions::new("https://i.example", Audience::OneOf(vec!["x".into()]));
+        options.prefix = prefix.to_owned();
+        options.teams_claim = Some("teams".to_owned());
+        options.teams = names;
+        let claims = serde_json::json!({ "sub": "ann", "teams": claim });
+        let principal = principal(claims.as_object().unwrap(), &options).unwrap();
+        principal.teams.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn an_issuer_among_several_names_its_own_teams_alone() {
+        let claim = serde_json::json!(["ops", "b:dev", "a:ops", "root"]);
+        let own = |names: &[&str]| TeamNames::Own(names.iter().map(|&name| name.into()).collect());
+        assert_eq!(
+            teams("", TeamNames::Any, &claim),
+            ["ops", "b:dev", "a:ops", "root"]
+        );
+        assert_eq!(
+            teams("b:", own(&[]), &claim),
+            ["b:ops", "b:dev", "b:a:ops", "b:root"]
+        );
+        assert_eq!(
+            teams("b:", own(&["ops"]), &claim),
+            ["ops", "b:dev", "b:a:ops", "b:root"]
+        );
+        assert_eq!(teams("", own(&["ops"]), &claim), ["ops"]);
+        assert!(teams("", own(&[]), &claim).is_empty());
+        assert_eq!(teams("b:", own(&[]), &"ops".into()), ["b:ops"]);
+    }
+
+    #[test]
+    fn any_time_in_a_token_is_taken_or_refused() {
+        let at = |claim: &str, json: &str| {
+            let text = format!(r#"{{"exp":2000,"{claim}":{json}}}"#);
+            let claims = super::super::token::claims(text.as_bytes()).unwrap();
+            end(&claims, 1000)
+        };
+        for json in [
+            "18446744073709551615",
+            "18446744073709551616",
+            "1e400",
+            "-1e400",
+            "-1",
+            "1e15",
+            r#""2000""#,
+            "null",
+            "[]",
+        ] {
+            for claim in ["exp", "nbf"] {
+                // It may hold or not: it must not panic, and a start that is none is no start that has passed.
+                let found = at(claim, json);
+                assert!(
+                    claim == "exp" || found.is_err(),
+                    "{claim} {json}: {found:?}"
+                );
+            }
+            assert_eq!(at("iat", json), Ok(2030), "{json}");
+            assert_eq!(at("auth_time", json), Ok(2030), "{json}");
+        }
+        assert_eq!(at("nbf", "1000.5"), Ok(2030));
+        assert_eq!(at("exp", "1500.9"), Ok(1530));
+    }
 }

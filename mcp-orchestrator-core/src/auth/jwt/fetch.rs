@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use super::keys::KeySet;
 use crate::fetch::{AddressGuard, Ask, Redirects, Trust, shown};
+use crate::outbound::Connector;
 
 /// One who asks an issuer.
 #[derive(Debug)]
@@ -21,7 +22,7 @@ pub(super) struct Fetcher {
 }
 
 /// What an issuer says of itself.
-#[derive(Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 pub(super) struct Metadata {
     issuer: String,
     jwks_uri: String,
@@ -47,11 +48,16 @@ impl Metadata {
 }
 
 impl Fetcher {
-    pub(super) fn new(issuer: String, jwks_url: Option<String>, timeout: Duration) -> Self {
+    pub(super) fn new(
+        issuer: String,
+        jwks_url: Option<String>,
+        timeout: Duration,
+        connector: Connector,
+    ) -> Self {
         Self {
             issuer,
             jwks_url,
-            client: crate::fetch::Fetcher::new(AddressGuard::default(), timeout),
+            client: crate::fetch::Fetcher::new(AddressGuard::default(), timeout, connector),
         }
     }
 

@@ -8,6 +8,8 @@
 mod claims;
 mod errors;
 mod fetch;
+#[cfg(feature = "test-util")]
+pub(crate) mod fuzz;
 mod keys;
 mod options;
 mod remembered;
@@ -32,6 +34,7 @@ use self::source::KeySource;
 use self::token::Token;
 use super::{Authenticated, Authenticator};
 use crate::error::Result;
+use crate::outbound::Connector;
 
 /// Knows whom an issuer's tokens name.
 ///
@@ -50,12 +53,21 @@ impl JwtAuthenticator {
     /// # Errors
     /// [`Config`](crate::ErrorKind::Config) where the issuer is no address, or no token could ever be taken.
     pub fn new(options: JwtOptions) -> Result<Self> {
+        Self::with_connector(options, Connector::default())
+    }
+
+    /// As [`new`](Self::new); the issuer is reached with this connector.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_connector(options: JwtOptions, connector: Connector) -> Result<Self> {
         check(&options)?;
         let remembered = Arc::new(Remembered::new(options.remembered));
         let fetcher = Fetcher::new(
             options.issuer.clone(),
             options.jwks_url.clone(),
             options.fetch.timeout,
+            connector,
         );
         let keys = KeySource::new(
             options.issuer.clone(),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::auth::{Algorithm, PublicUrl};
+use crate::auth::{Algorithm, PublicUrl, TeamNames};
 
 /// An issuer, and what is expected of its tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub struct JwtOptions {
     pub user_claim: String,
     /// The claim that names the teams; `None`: its tokens name none.
     pub teams_claim: Option<String>,
+    /// Which teams its tokens can name.
+    pub teams: TeamNames,
     /// What stands before the names of its users.
     pub prefix: String,
     /// Scopes that a token must have, all of them.
@@ -39,6 +41,7 @@ impl JwtOptions {
             jwks_url: None,
             user_claim: "sub".to_owned(),
             teams_claim: None,
+            teams: TeamNames::default(),
             prefix: String::new(),
             scopes: Vec::new(),
             fetch: FetchLimits::default(),

@@ -12,12 +12,15 @@ use http::header::{AUTHORIZATION, HeaderValue};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use tokio::time::Instant;
 
 use super::fetch::{Fetcher, Metadata};
 use super::token::Token;
 use super::{Audience, JwtAuthenticator, JwtOptions};
 use crate::auth::{Authenticator as _, Principal};
 use crate::error::{Error, ErrorKind, Result};
+use crate::limits::{ISSUER_METADATA_TTL, ISSUER_RETRY_INTERVAL};
+use crate::outbound::Connector;
 use crate::seal::random_text;
 
 /// Signs people in at one issuer.
@@ -27,6 +30,8 @@ pub struct SignIn {
     fetcher: Fetcher,
     client: String,
     secret: Option<SecretString>,
+    /// What the issuer said of itself, and when: whoever opens the page could else make us ask it each time.
+    known: tokio::sync::Mutex<Option<(Instant, std::result::Result<Metadata, String>)>>,
 }
 
 /// A sign-in on its way: what the browser's coming back is compared with. It is kept where only that browser has it, sealed.
@@ -100,17 +105,24 @@ impl SignIn {
         mut options: JwtOptions,
         client: String,
         secret: Option<SecretString>,
+        connector: Connector,
     ) -> Result<Self> {
         options.audience = Audience::OneOf(vec![client.clone()]);
         options.scopes.clear();
         // Each is used once.
         options.remembered = 16;
-        let fetcher = Fetcher::new(options.issuer.clone(), None, options.fetch.timeout);
+        let fetcher = Fetcher::new(
+            options.issuer.clone(),
+            None,
+            options.fetch.timeout,
+            connector.clone(),
+        );
         Ok(Self {
-            tokens: JwtAuthenticator::new(options)?,
+            tokens: JwtAuthenticator::with_connector(options, connector)?,
             fetcher,
             client,
             secret,
+            known: tokio::sync::Mutex::default(),
         })
     }
 
@@ -278,8 +290,21 @@ impl SignIn {
     }
 
     async fn metadata(&self) -> Result<Metadata> {
-        let found = self.fetcher.document().await;
-        found.map_err(|why| self.unusable(&why))
+        let mut known = self.known.lock().await;
+        if let Some((at, said)) = &*known {
+            let lasts = if said.is_ok() {
+                ISSUER_METADATA_TTL
+            } else {
+                ISSUER_RETRY_INTERVAL
+            };
+            if at.elapsed() < lasts {
+                return said.clone().map_err(|why| self.unusable(&why));
+            }
+        }
+        // Others wait for this answer and take it.
+        let said = self.fetcher.document().await;
+        *known = Some((Instant::now(), said.clone()));
+        said.map_err(|why| self.unusable(&why))
     }
 
     fn unusable(&self, why: &str) -> Error {

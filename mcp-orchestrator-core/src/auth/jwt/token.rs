@@ -1,11 +1,14 @@
 //! A token taken apart (RFC 7515, compact form). Nothing in it is believed before its signature was checked; its issuer
 //! is read before, to tell whose it is.
 
+use std::collections::BTreeMap;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::errors::JwtError;
@@ -62,7 +65,7 @@ impl<'t> Token<'t> {
         Some(Self {
             message,
             header,
-            claims: serde_json::from_slice(&claims).ok()?,
+            claims: self::claims(&claims)?,
             signature,
         })
     }
@@ -95,6 +98,17 @@ impl<'t> Token<'t> {
             bytes: bytes.map_err(|_| JwtError::Signature)?,
         })
     }
+}
+
+/// The claims of a token, of which none that cannot be read spoils the others: it is there, and `null`.
+pub(super) fn claims(json: &[u8]) -> Option<Map<String, Value>> {
+    if let Ok(claims) = serde_json::from_slice(json) {
+        return Some(claims);
+    }
+    let each = serde_json::from_slice::<BTreeMap<String, &RawValue>>(json).ok()?;
+    let each = each.into_iter();
+    let read = each.map(|(name, raw)| (name, serde_json::from_str(raw.get()).unwrap_or_default()));
+    Some(read.collect())
 }
 
 /// A word of the token in a message: short, and visible characters only.

@@ -24,7 +24,7 @@ auth:
 public_url: https://mcp.example.com/tools/
 trusted_proxies: [10.0.0.0/8, "::1"]
 tls: {certificate: cert.pem, key: "${NAME}.pem"}
-limits: {calls_per_principal: 1, calls_per_server: 2, instances_per_owner: 3}
+limits: {calls_per_principal: 1, calls_per_server: 2, instances_per_owner: 3, sessions_per_principal: 4}
 "#;
 
 #[test]
@@ -71,6 +71,7 @@ fn every_key_of_auth_reaches_its_noun() {
     assert_eq!(limits.calls_per_principal.unwrap().get(), 1);
     assert_eq!(limits.calls_per_server.unwrap().get(), 2);
     assert_eq!(limits.instances_per_owner.unwrap().get(), 3);
+    assert_eq!(limits.sessions_per_principal.unwrap().get(), 4);
 }
 
 #[test]

@@ -6,8 +6,9 @@ use super::load_as;
 
 #[test]
 fn the_examples_of_the_documentation_load() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/configuration.md");
-    let docs = std::fs::read_to_string(file).unwrap();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
+    let page = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
+    let docs = page("configuration.md") + &page("credentials.md");
     let mut examples = 0;
     for (fence, name) in [("```yaml\n", "c.yaml"), ("```json\n", "c.json")] {
         for block in docs.split(fence).skip(1) {

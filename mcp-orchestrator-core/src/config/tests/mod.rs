@@ -8,6 +8,7 @@ mod foreign;
 mod good;
 mod import;
 mod oauth;
+mod outbound;
 mod pods;
 mod random;
 mod registry;

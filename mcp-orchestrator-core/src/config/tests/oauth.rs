@@ -1,7 +1,7 @@
 //! Servers whose token is obtained by OAuth.
 
 use super::{bad, good};
-use crate::server::{Injection, OAuthClient, OAuthGrant};
+use crate::server::{ClientAuth, Injection, OAuthClient, OAuthGrant, OAuthResource};
 
 #[test]
 fn a_remote_server_needs_nothing_but_true() {
@@ -68,7 +68,10 @@ fn what_is_wrong_is_told_at_its_key() {
             "oauth.scopes[0]: ",
         ),
         ("url: https://n.example, oauth: {scopess: []}", "scopess"),
-        ("command: [sh], oauth: true", "Name its `issuer`"),
+        (
+            "command: [sh], oauth: {slot: t}, credentials: [{name: t, env: T}]",
+            "Name its `issuer`",
+        ),
         (
             "command: [sh], oauth: {issuer: 'https://i.example'}",
             "Name it as `slot`",
@@ -90,4 +93,126 @@ fn what_is_wrong_is_told_at_its_key() {
         problems[0].contains("network.allow_private[0]"),
         "{problems:?}"
     );
+}
+
+#[test]
+fn what_cannot_be_sent_is_told_at_its_key() {
+    let rows = [
+        (
+            "url: https://n.example, oauth: {client_id: a, client_secret: x}",
+            "oauth.client_secret: whom would it be sent to",
+        ),
+        (
+            "url: https://n.example, oauth: {grant: client_credentials, client_id: a, client_secret: x}",
+            "oauth.client_secret: whom would it be sent to",
+        ),
+        (
+            "url: https://n.example, oauth: {client_id: a, client_secret: x, token_endpoint: 'https://i.example/t'}",
+            "`authorization_endpoint`",
+        ),
+        (
+            "url: https://n.example, oauth: {token_parameters: {key: x}}",
+            "oauth.token_parameters: whom would it be sent to",
+        ),
+        (
+            "url: https://n.example, oauth: {authorization_parameters: {state: x}}",
+            "the gateway gives it itself",
+        ),
+        (
+            "url: https://n.example, oauth: {token_parameters: {scope: x}}",
+            "`scopes`",
+        ),
+        (
+            "url: https://n.example, oauth: {redirect_uri: 'http://mcp.example.com/oauth/callback'}",
+            "oauth.redirect_uri: ",
+        ),
+        (
+            "url: https://n.example, oauth: {redirect_uri: 'https://localhost/callback'}",
+            "http://localhost:PORT/PATH",
+        ),
+        (
+            "url: https://n.example, oauth: {token_endpoint_auth_method: private_key_jwt}",
+            "token_endpoint_auth_method",
+        ),
+        (
+            "url: https://n.example, oauth: {token_endpoint: token}",
+            "oauth.token_endpoint: ",
+        ),
+    ];
+    for (server, part) in rows {
+        let problems = bad(&format!("servers: {{notes: {{{server}}}}}"));
+        assert!(
+            problems.iter().any(|problem| problem.contains(part)),
+            "{server}: {problems:?}"
+        );
+    }
+}
+
+#[test]
+fn what_deployed_issuers_need_can_be_said() {
+    let loaded = good(
+        "servers:
+  entra:
+    url: https://n.example/mcp
+    oauth:
+      issuer: https://login.example/tenant/v2.0
+      client_id: app
+      resource: false
+      scopes: ['api://app/.default']
+      redirect_uri: http://localhost:3118/callback
+  auth0:
+    url: https://n.example/mcp
+    oauth:
+      authorization_endpoint: https://i.example/authorize
+      token_endpoint: https://i.example/token
+      client_id: app
+      client_secret: ${TOKEN}
+      token_endpoint_auth_method: client_secret_post
+      resource: api://app
+      authorization_parameters: {audience: 'https://api.example', scope: 'a,b'}
+      token_parameters: {audience: '${TOKEN}'}",
+    );
+    let oauth = |name: &str| {
+        let mut servers = loaded.settings.servers.iter();
+        let server = servers.find(|server| server.id.as_str() == name).unwrap();
+        server.oauth.clone().unwrap()
+    };
+    let entra = oauth("entra");
+    assert_eq!(entra.resource, OAuthResource::Omitted);
+    assert_eq!(
+        entra.redirect_uri.as_deref(),
+        Some("http://localhost:3118/callback")
+    );
+    let auth0 = oauth("auth0");
+    assert_eq!(auth0.resource, OAuthResource::Named("api://app".into()));
+    assert_eq!(auth0.client_auth, Some(ClientAuth::Post));
+    assert_eq!(auth0.authorization_parameters.len(), 2);
+    assert!(auth0.names_issuer() && auth0.has_secret());
+    let shown = format!("{:?}", loaded.settings);
+    assert!(!shown.contains("canary-token"), "{shown}");
+}
+
+#[test]
+fn a_remote_server_that_says_nothing_may_turn_out_to_want_a_token() {
+    for (entry, may) in [
+        ("url: https://n.example/mcp", true),
+        ("url: https://n.example/mcp, headers: {X-Team: a}", true),
+        ("url: https://n.example/mcp, oauth: false", false),
+        (
+            "url: https://n.example/mcp, headers: {AUTHORIZATION: a}",
+            false,
+        ),
+        (
+            "url: https://n.example/mcp, credentials: [{name: t, header: X-Key}]",
+            false,
+        ),
+        ("command: [sh]", false),
+    ] {
+        let loaded = good(&format!("servers: {{notes: {{{entry}}}}}"));
+        let server = &loaded.settings.servers[0];
+        assert_eq!(server.is_open(), may, "{entry}");
+        assert_eq!(server.oauth.is_some(), may, "{entry}");
+    }
+    let foreign = r#"{"mcpServers": {"notes": {"type": "http", "url": "https://n.example/mcp"}}}"#;
+    assert!(good(foreign).settings.servers[0].is_open());
 }

@@ -1,18 +1,20 @@
-//! What is installed, by server and owner: a snapshot that is replaced where it changes.
+//! What is installed, by server and owner: a snapshot in parts, of which a change replaces one. Installing many is so
+//! linear in their number, not quadratic.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::hash::BuildHasher as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
+use foldhash::fast::RandomState;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use tokio::sync::broadcast;
 
 use crate::credential::{
-    Credential, CredentialChange, InstallationKey, Owner, Renewable, StoredCredential,
+    Credential, CredentialChange, InstallationKey, Renewable, StoredCredential,
 };
 use crate::error::{Error, Result};
-use crate::id::ServerId;
 
 /// Changes that a slow listener may be behind.
 const BEHIND: usize = 4096;
@@ -30,6 +32,8 @@ pub(super) enum Entry {
 pub(super) struct Held {
     pub(super) credential: Arc<Credential>,
     pub(super) renewal: Renewing,
+    /// What is kept beside the values.
+    pub(super) settings: Arc<BTreeMap<String, String>>,
 }
 
 /// How a credential is renewed.
@@ -55,22 +59,31 @@ impl From<Option<Renewable>> for Renewing {
     }
 }
 
-/// What the owners of one server have.
-pub(super) type Owners = HashMap<Owner, Entry>;
+/// Parts of the index: a change copies one of them.
+const SHARDS: usize = 256;
 
-/// All that is installed.
+type Shard = HashMap<InstallationKey, Entry>;
+
+/// All that is installed, in parts that are replaced where they change. Readers take no lock.
 pub(super) struct Index {
-    now: ArcSwap<HashMap<ServerId, Arc<Owners>>>,
+    shards: Box<[ArcSwap<Shard>]>,
+    hasher: RandomState,
     writing: Mutex<()>,
     changes: broadcast::Sender<CredentialChange>,
+    /// Entries that changes have copied.
+    #[cfg(test)]
+    pub(super) copied: std::sync::atomic::AtomicUsize,
 }
 
 impl Default for Index {
     fn default() -> Self {
         Self {
-            now: ArcSwap::default(),
+            shards: (0..SHARDS).map(|_| ArcSwap::default()).collect(),
+            hasher: RandomState::default(),
             writing: Mutex::default(),
             changes: broadcast::Sender::new(BEHIND),
+            #[cfg(test)]
+            copied: std::sync::atomic::AtomicUsize::default(),
         }
     }
 }
@@ -79,6 +92,7 @@ impl Entry {
     pub(super) fn whole(key: &InstallationKey, stored: StoredCredential) -> Self {
         Self::Whole(Held {
             renewal: stored.renewal.into(),
+            settings: Arc::new(stored.settings),
             credential: Arc::new(Credential {
                 owner: key.owner.clone(),
                 revision: stored.revision,
@@ -117,57 +131,62 @@ impl Entry {
 }
 
 impl Index {
-    /// What the owners of a server have; `None`: nobody has anything.
-    pub(super) fn of(&self, server: &ServerId) -> Option<Arc<Owners>> {
-        self.now.load().get(server).cloned()
+    fn place(&self, key: &InstallationKey) -> usize {
+        usize::try_from(self.hasher.hash_one(key) % SHARDS as u64).unwrap_or_default()
+    }
+
+    /// What an owner has for a server.
+    pub(super) fn get(&self, key: &InstallationKey) -> Option<Entry> {
+        self.shards[self.place(key)].load().get(key).cloned()
+    }
+
+    /// All that is installed, by server and owner.
+    pub(super) fn all(&self) -> Vec<(InstallationKey, Entry)> {
+        let mut all = Vec::new();
+        for shard in &self.shards {
+            let shard = shard.load();
+            all.extend(
+                shard
+                    .iter()
+                    .map(|(key, entry)| (key.clone(), entry.clone())),
+            );
+        }
+        all.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        all
     }
 
     /// From now on an owner has this.
     pub(super) fn set(&self, key: &InstallationKey, entry: Option<&Entry>) {
         let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut all = HashMap::clone(&self.now.load());
-        let mut owners = all
-            .get(&key.server)
-            .map_or_else(Owners::new, |owners| Owners::clone(owners));
+        let shard = &self.shards[self.place(key)];
+        let mut all = Shard::clone(&shard.load());
+        #[cfg(test)]
+        self.copied
+            .fetch_add(all.len(), std::sync::atomic::Ordering::Relaxed);
         let before = match entry {
-            Some(entry) => owners.insert(key.owner.clone(), entry.clone()),
-            None => owners.remove(&key.owner),
+            Some(entry) => all.insert(key.clone(), entry.clone()),
+            None => all.remove(key),
         };
-        all.insert(key.server.clone(), Arc::new(owners));
-        self.now.store(Arc::new(all));
+        shard.store(Arc::new(all));
         self.tell(key, before.as_ref(), entry);
     }
 
     /// From now on this is all.
     pub(super) fn replace(&self, entries: Vec<(InstallationKey, Entry)>) {
         let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut all: HashMap<ServerId, Owners> = HashMap::new();
+        let mut after: Vec<Shard> = vec![Shard::new(); SHARDS];
         for (key, entry) in entries {
-            all.entry(key.server).or_default().insert(key.owner, entry);
+            after[self.place(&key)].insert(key, entry);
         }
-        let after = all
-            .into_iter()
-            .map(|(server, owners)| (server, Arc::new(owners)));
-        let after = Arc::new(after.collect::<HashMap<_, _>>());
-        let before = self.now.swap(Arc::clone(&after));
-        let find = |all: &HashMap<ServerId, Arc<Owners>>, key: &InstallationKey| {
-            all.get(&key.server)?.get(&key.owner).cloned()
-        };
-        let mut keys: Vec<InstallationKey> = Vec::new();
-        for (server, owners) in before.iter().chain(after.iter()) {
-            keys.extend(owners.keys().map(|owner| InstallationKey {
-                server: server.clone(),
-                owner: owner.clone(),
-            }));
-        }
-        keys.sort();
-        keys.dedup();
-        for key in keys {
-            self.tell(
-                &key,
-                find(&before, &key).as_ref(),
-                find(&after, &key).as_ref(),
-            );
+        for (shard, after) in self.shards.iter().zip(after) {
+            let after = Arc::new(after);
+            let before = shard.swap(Arc::clone(&after));
+            for (key, entry) in after.iter() {
+                self.tell(key, before.get(key), Some(entry));
+            }
+            for (key, entry) in before.iter().filter(|(key, _)| !after.contains_key(*key)) {
+                self.tell(key, Some(entry), None);
+            }
         }
     }
 
@@ -203,5 +222,38 @@ impl Index {
             }
         };
         stream::unfold(self.changes.subscribe(), next).boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use super::*;
+    use crate::id::ServerId;
+
+    fn key(number: usize) -> InstallationKey {
+        InstallationKey {
+            server: ServerId::new("jira").unwrap(),
+            owner: format!("user/u{number}").parse().unwrap(),
+        }
+    }
+
+    #[test]
+    fn installing_many_copies_a_part_of_the_index_each_time() {
+        const MANY: usize = 3000;
+        let index = Index::default();
+        let broken = Entry::broken(Error::new(crate::error::ErrorKind::Internal, "x"));
+        for number in 0..MANY {
+            index.set(&key(number), Some(&broken));
+        }
+        let copied = index.copied.load(Ordering::Relaxed);
+        // All of it each time would be 4.5 million.
+        assert!(copied < MANY * 20, "{copied}");
+        assert_eq!(index.all().len(), MANY);
+        index.set(&key(7), None);
+        assert!(index.get(&key(7)).is_none() && index.get(&key(8)).is_some());
+        index.replace(vec![(key(9), broken)]);
+        assert_eq!(index.all().len(), 1);
     }
 }

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::index::{Held, Renewing};
+use super::index::{Entry, Held, Renewing};
 use super::{InstalledResolver, expired};
-use crate::credential::{Credential, CredentialRequest, InstallationKey, Owner, Renewal, Renewed};
+use crate::credential::{
+    Credential, CredentialRequest, InstallationKey, Owner, Renewal, Renewed, StoredCredential,
+};
 use crate::error::{Error, ErrorKind, Result};
-use crate::server::{OAuthGrant, ServerSpec};
+use crate::server::{OAuthGrant, OAuthSpec, ServerSpec};
 
 /// What is there for a request.
 pub(super) enum Look {
@@ -53,7 +55,10 @@ impl InstalledResolver {
     ) -> Result<Option<Arc<Credential>>> {
         let held = match look {
             Look::Good(held) => return Ok(Some(held.credential)),
-            Look::Nothing => return self.obtained(request).await,
+            Look::Nothing => {
+                self.refused(request).await?;
+                return self.obtained(request).await;
+            }
             Look::Bad(held) => held,
         };
         let server = request.server;
@@ -75,6 +80,29 @@ impl InstalledResolver {
         let renewed = renewal.renew(server, &key, seen).await;
         self.failures.note(&key, credential, &renewed);
         self.after(request, &key, renewed?).await
+    }
+
+    /// A server of which nothing says whether it wants a token wants one once it has refused a call without, and says who
+    /// gives it.
+    async fn refused(&self, request: &CredentialRequest<'_>) -> Result<()> {
+        let server = request.server;
+        let Some(refusals) = server.oauth.as_ref().and_then(OAuthSpec::refusals) else {
+            return Ok(());
+        };
+        if request.rejected.is_some()
+            && let Some(renewal) = &self.renewal
+            && renewal.is_protected(server).await?
+        {
+            refusals.note();
+        }
+        if refusals.is_recent() && request.rule.owners(request.principal).next().is_some() {
+            let text = format!(
+                "server {} wants a token by OAuth, and nobody has signed in for it",
+                server.id
+            );
+            return Err(Error::new(ErrorKind::CredentialMissing, text).with_server(&server.id));
+        }
+        Ok(())
     }
 
     /// A server whose token needs no person gets it once somebody needs it.
@@ -102,15 +130,25 @@ impl InstalledResolver {
         key: &InstallationKey,
         renewed: Renewed,
     ) -> Result<Option<Arc<Credential>>> {
-        if let Renewed::NotNow { why, after } = renewed {
-            let text = format!(
-                "the token of {} for server {} cannot be renewed now: {why}",
-                key.owner, key.server
-            );
-            let error = Error::new(ErrorKind::Unavailable, text).with_server(&key.server);
-            return Err(error.with_retry_after(after));
+        match renewed {
+            Renewed::NotNow { why, after } => {
+                let text = format!(
+                    "the token of {} for server {} cannot be renewed now: {why}",
+                    key.owner, key.server
+                );
+                let error = Error::new(ErrorKind::Unavailable, text).with_server(&key.server);
+                return Err(error.with_retry_after(after));
+            }
+            Renewed::Stuck { why, .. } => {
+                let text = format!(
+                    "the token of {} for server {} cannot be renewed, {why}: sign in again",
+                    key.owner, key.server
+                );
+                return Err(Error::new(ErrorKind::CredentialExpired, text).with_server(&key.server));
+            }
+            Renewed::Unstored(stored) => self.unstored(key, &stored),
+            Renewed::Newer | Renewed::Ended => self.seen(key).await?,
         }
-        self.seen(key).await?;
         match self.look(request)? {
             Look::Nothing => Ok(None),
             Look::Good(held) => Ok(Some(held.credential)),
@@ -141,8 +179,11 @@ impl InstalledResolver {
             };
             resolver.failures.note(&key, &credential, &renewed);
             match renewed {
-                Ok(Renewed::NotNow { after, .. }) => tokio::time::sleep(after).await,
-                Ok(_) => resolver.seen_or_told(&key).await,
+                Ok(Renewed::NotNow { after, .. } | Renewed::Stuck { after, .. }) => {
+                    tokio::time::sleep(after).await;
+                }
+                Ok(Renewed::Unstored(stored)) => resolver.unstored(&key, &stored),
+                Ok(Renewed::Newer | Renewed::Ended) => resolver.seen_or_told(&key).await,
                 Err(error) => {
                     tracing::warn!(server = %key.server, %error, "a token was not renewed ahead of its end");
                     tokio::time::sleep(super::AGAIN).await;
@@ -151,6 +192,12 @@ impl InstalledResolver {
             let mut ahead = resolver.ahead.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             ahead.remove(&key);
         });
+    }
+
+    /// Takes over a token that the store does not hold yet.
+    fn unstored(&self, key: &InstallationKey, stored: &StoredCredential) {
+        let entry = Entry::whole(key, stored.clone());
+        self.index.set(key, Some(&entry));
     }
 
     async fn seen_or_told(&self, key: &InstallationKey) {

@@ -33,11 +33,11 @@ impl Failures {
         renewed: &Result<Renewed>,
     ) {
         let why = match renewed {
-            Ok(Renewed::Newer | Renewed::Ended) => {
+            Ok(Renewed::Newer | Renewed::Unstored(_) | Renewed::Ended) => {
                 self.lock().remove(key);
                 return;
             }
-            Ok(Renewed::NotNow { why, .. }) => why.clone(),
+            Ok(Renewed::NotNow { why, .. } | Renewed::Stuck { why, .. }) => why.clone(),
             Err(error) => error.to_string(),
         };
         let of = (credential.revision.clone(), credential.generation);

@@ -284,7 +284,17 @@ impl CredentialStore for KubernetesCredentials {
                         let version = facts.version();
                         listed.push((facts.key, record, version));
                     }
-                    None => tracing::warn!(secret = name, "a stored record cannot be read"),
+                    None => {
+                        tracing::warn!(secret = name, "a stored record cannot be read");
+                        // It is there all the same: an empty one is broken, not absent.
+                        let facts = Facts::of(secret).filter(|facts| !facts.is_over(now));
+                        if let Some(facts) = facts
+                            && self.shared.names.of(&facts.key) == name
+                        {
+                            let version = facts.version();
+                            listed.push((facts.key, Record::new(""), version));
+                        }
+                    }
                 }
             }
             token = page.metadata.continue_.filter(|token| !token.is_empty());

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderValue};
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use http::{Method, Uri};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
@@ -11,13 +11,15 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use super::OAuthOptions;
-use super::errors::{OAuthError, shortened};
-use super::metadata::IssuerMetadata;
+use super::documents::{IssuerMetadata, Members, Registration};
+use super::errors::{OAuthError, code, shortened};
+use super::proof::Proof;
+use super::quota::Quota;
 use crate::auth::PublicUrl;
 use crate::credential::json::{SecretText, from_secret, to_secret};
 use crate::credential::{CredentialStore, Precondition, Record, RecordKey, RecordKind};
-use crate::error::Result;
-use crate::fetch::{Ask, Fetcher, Redirects, Site, Trust};
+use crate::error::{ErrorKind, Result};
+use crate::fetch::{Answer, Ask, Fetcher, Redirects, Site, Trust};
 use crate::id::RecordName;
 use crate::seal::hex;
 use crate::server::OAuthClient;
@@ -40,43 +42,6 @@ pub(super) struct Client {
     pub(super) proof: Proof,
 }
 
-/// How a client shows at the token endpoint that it is itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Proof {
-    #[serde(rename = "none")]
-    None,
-    #[serde(rename = "client_secret_basic")]
-    Basic,
-    #[serde(rename = "client_secret_post")]
-    Post,
-}
-
-impl Proof {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Basic => "client_secret_basic",
-            Self::Post => "client_secret_post",
-        }
-    }
-
-    fn of(word: &str) -> Option<Self> {
-        let all = [Self::None, Self::Basic, Self::Post];
-        all.into_iter().find(|proof| proof.as_str() == word)
-    }
-
-    /// The best one that an issuer takes.
-    fn choose(issuer: &IssuerMetadata, among: &[Self]) -> Self {
-        let taken = issuer.token_endpoint_auth_methods_supported.as_deref();
-        // Where it does not say, RFC 8414 means this.
-        let Some(taken) = taken else {
-            return Self::Basic;
-        };
-        let takes = |proof: &&Self| taken.iter().any(|word| word == proof.as_str());
-        among.iter().find(takes).copied().unwrap_or(Self::Basic)
-    }
-}
-
 impl Client {
     /// One that was registered before.
     pub(super) fn registered(
@@ -93,6 +58,48 @@ impl Client {
             },
         }
     }
+
+    /// The same that an issuer has recognized in this way.
+    pub(super) fn proving_by(&self, proof: Proof) -> Self {
+        Self {
+            proof,
+            ..self.clone()
+        }
+    }
+}
+
+/// A registration as it is kept.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    secret: Option<SecretText>,
+    proof: Proof,
+    /// The scopes that were wanted when it was registered; `None`: an earlier version did not say any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    wanted: Option<Vec<String>>,
+    /// Those that the issuer allows it, where it said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    allowed: Option<Vec<String>>,
+    /// When a browser was sent to the issuer with it that has not come back since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    away: Option<SystemTime>,
+}
+
+impl Kept {
+    fn client(self) -> Client {
+        Client {
+            id: self.id,
+            secret: self.secret,
+            proof: self.proof,
+        }
+    }
+
+    /// Whether it was registered for these.
+    fn fits(&self, scopes: &[String]) -> bool {
+        let own = self.wanted.as_ref();
+        own.is_none_or(|own| scopes.iter().all(|scope| own.contains(scope)))
+    }
 }
 
 /// Finds or makes the client for a sign-in that comes back to this address.
@@ -101,40 +108,69 @@ pub(super) struct Clients<'a> {
     pub(super) free: &'a [Site],
     pub(super) store: &'a dyn CredentialStore,
     pub(super) options: &'a OAuthOptions,
+    pub(super) quota: &'a Quota,
+}
+
+/// What a client is wanted for.
+pub(super) struct Wanted<'a> {
+    pub(super) configured: &'a OAuthClient,
+    pub(super) issuer: &'a IssuerMetadata,
+    pub(super) redirect_uri: &'a str,
+    pub(super) scopes: &'a [String],
+    /// Who begins the sign-in.
+    pub(super) for_whom: &'a str,
 }
 
 impl Clients<'_> {
-    pub(super) async fn client(
-        &self,
-        configured: &OAuthClient,
-        issuer: &IssuerMetadata,
-        redirect_uri: &str,
-    ) -> Result<Client> {
-        if let OAuthClient::Registered { id, secret } = configured {
-            return Ok(Client::registered(id, secret.as_ref(), issuer));
+    /// The client, and the scopes that it may ask for.
+    ///
+    /// A registration that is kept is used again, unless the last sign-in with it did not come back: an issuer that has
+    /// forgotten its clients shows the person an error and never answers us.
+    pub(super) async fn client(&self, wanted: &Wanted<'_>) -> Result<(Client, Vec<String>)> {
+        let issuer = wanted.issuer;
+        let scopes = || wanted.scopes.to_vec();
+        if let OAuthClient::Registered { id, secret } = wanted.configured {
+            let client = Client::registered(id, secret.as_ref(), issuer);
+            return Ok((client, scopes()));
         }
-        if let Some(document) = self.document(issuer, redirect_uri) {
-            return Ok(Client {
-                id: document,
+        if let Some(id) = self.document(issuer, wanted.redirect_uri) {
+            let client = Client {
+                id,
                 secret: None,
                 proof: Proof::None,
-            });
+            };
+            return Ok((client, scopes()));
         }
-        let key = key(&issuer.issuer, redirect_uri);
-        if let Some((record, _)) = self.store.get(&key).await?
-            && let Ok(client) = from_secret(&record.value)
-        {
-            return Ok(client);
-        }
-        let (client, end) = self.register(issuer, redirect_uri).await?;
-        let value = to_secret(&client).map_err(|_| OAuthError::Metadata(String::new()))?;
+        let key = key(&issuer.issuer, wanted.redirect_uri);
+        let kept = self.store.get(&key).await?;
+        let kept = kept.and_then(|(record, _)| {
+            let kept = from_secret::<Kept>(&record.value).ok()?;
+            Some((kept, record.expires_at))
+        });
+        let good = |(kept, _): &(Kept, _)| kept.away.is_none() && kept.fits(wanted.scopes);
+        let (mut kept, end) = match kept {
+            Some(kept) if good(&kept) => kept,
+            Some(kept) => match self.made(wanted).await {
+                Ok(made) => made,
+                // Better one that may be of use than none.
+                Err(error) => {
+                    let issuer = shortened(&issuer.issuer);
+                    tracing::warn!(issuer, %error, "a kept client is used again: no new one can be registered");
+                    kept
+                }
+            },
+            None => self.made(wanted).await?,
+        };
+        kept.away = Some(SystemTime::now());
+        let allowed = kept.allowed.clone();
+        let value = to_secret(&kept).map_err(|_| OAuthError::Metadata(String::new()))?;
         let record = Record {
             value,
             expires_at: end,
         };
-        // Of two at once the later registration stands; the flow of the other keeps its own.
+        // Of two at once the later registration stays; the flow of the other keeps its own.
         self.store.put(&key, record, Precondition::Any).await?;
-        Ok(client)
+        Ok((kept.client(), among(wanted.scopes, allowed.as_deref())))
     }
 
     /// The address of our document, where the issuer reads such and can reach it.
@@ -144,11 +180,29 @@ impl Clients<'_> {
         (known && redirect_uri == url.at(CALLBACK)).then(|| url.at(DOCUMENT))
     }
 
+    /// A new registration, as far as the caller may still cause one.
+    async fn made(&self, wanted: &Wanted<'_>) -> Result<(Kept, Option<SystemTime>), OAuthError> {
+        self.quota
+            .registration(wanted.for_whom, &wanted.issuer.issuer)?;
+        match self.register(wanted, wanted.scopes).await {
+            // Some know other scopes at registration than they take at a sign-in.
+            Err(OAuthError::Unregistered { .. }) if !wanted.scopes.is_empty() => {
+                self.register(wanted, &[]).await
+            }
+            made => made,
+        }
+    }
+
     async fn register(
         &self,
-        issuer: &IssuerMetadata,
-        redirect_uri: &str,
-    ) -> Result<(Client, Option<SystemTime>), OAuthError> {
+        wanted: &Wanted<'_>,
+        scopes: &[String],
+    ) -> Result<(Kept, Option<SystemTime>), OAuthError> {
+        let Wanted {
+            issuer,
+            redirect_uri,
+            ..
+        } = *wanted;
         let name = || shortened(&issuer.issuer);
         let place = issuer.registration_endpoint.as_deref();
         let place = place.ok_or_else(|| OAuthError::NoClient(name()))?;
@@ -156,43 +210,103 @@ impl Clients<'_> {
         let loopback = is_loopback(redirect_uri);
         let mut body = metadata(&[redirect_uri], asked);
         body["application_type"] = if loopback { "native" } else { "web" }.into();
+        if !scopes.is_empty() {
+            body["scope"] = scopes.join(" ").into();
+        }
         let ask = Ask {
             method: Method::POST,
-            headers: vec![(CONTENT_TYPE, HeaderValue::from_static("application/json"))],
+            headers: vec![
+                (ACCEPT, HeaderValue::from_static("application/json")),
+                (CONTENT_TYPE, HeaderValue::from_static("application/json")),
+            ],
             body: Bytes::from(body.to_string()),
             ..Ask::get(place, Trust::Told(self.free), Redirects::Answer)
         };
         let answer = self.fetcher.ask(ask).await?;
-        if !answer.status.is_success() {
-            let (issuer, status) = (name(), answer.status.as_u16());
-            return Err(OAuthError::Unregistered { issuer, status });
-        }
-        let made: Registered = serde_json::from_slice(&answer.body)
-            .map_err(|_| OAuthError::Metadata(crate::fetch::shown(place).to_owned()))?;
-        let word = made.token_endpoint_auth_method.as_deref();
+        let made = Registration::read(&answer.body).filter(|_| answer.status.is_success());
+        let Some(made) = made else {
+            return Err(OAuthError::Unregistered {
+                issuer: name(),
+                why: refusal(&answer),
+            });
+        };
         let proof = match &made.client_secret {
             None => Proof::None,
-            Some(_) => word.and_then(Proof::of).unwrap_or(asked),
+            Some(_) => {
+                let word = made.auth_method.as_deref();
+                word.and_then(Proof::of).unwrap_or(asked)
+            }
         };
-        let ends = made.client_secret_expires_at.filter(|at| *at > 0);
-        let ends = ends.map(|at| SystemTime::UNIX_EPOCH + Duration::from_secs(at));
         let once = loopback.then(|| SystemTime::now() + FOR_ONCE);
-        let client = Client {
+        let kept = Kept {
             id: made.client_id,
             secret: made.client_secret,
             proof,
+            wanted: Some(wanted.scopes.to_vec()),
+            allowed: made.scopes,
+            away: None,
         };
-        Ok((client, ends.into_iter().chain(once).min()))
+        Ok((kept, made.ends.into_iter().chain(once).min()))
     }
 }
 
-/// What an issuer answers to a registration.
-#[derive(Deserialize)]
-struct Registered {
-    client_id: String,
-    client_secret: Option<SecretText>,
-    client_secret_expires_at: Option<u64>,
-    token_endpoint_auth_method: Option<String>,
+/// Why nobody was registered, in the issuer's words as far as they are words.
+fn refusal(answer: &Answer) -> String {
+    let status = format!("HTTP {}", answer.status.as_u16());
+    let Some(members) = Members::read(&answer.body) else {
+        return status;
+    };
+    let Some(error) = members.text("error") else {
+        return status;
+    };
+    let error = code(&error);
+    match members.text("error_description") {
+        Some(words) => format!("{status}, {error}: {}", shortened(&words)),
+        None => format!("{status}, {error}"),
+    }
+}
+
+/// What of the wanted scopes a client may ask for; all, where it says nothing of them.
+fn among(wanted: &[String], allowed: Option<&[String]>) -> Vec<String> {
+    let allowed = allowed.unwrap_or_default();
+    let among: Vec<String> = wanted
+        .iter()
+        .filter(|scope| allowed.contains(scope))
+        .cloned()
+        .collect();
+    if among.is_empty() {
+        wanted.to_vec()
+    } else {
+        among
+    }
+}
+
+/// Notes that a browser came back from an issuer that knew this client, so that it is used again.
+pub(super) async fn returned(
+    store: &dyn CredentialStore,
+    (issuer, redirect_uri): (&str, &str),
+    client: &str,
+) -> Result<()> {
+    let key = key(issuer, redirect_uri);
+    let Some((record, version)) = store.get(&key).await? else {
+        return Ok(());
+    };
+    let Ok(mut kept) = from_secret::<Kept>(&record.value) else {
+        return Ok(());
+    };
+    if kept.id != client || kept.away.take().is_none() {
+        return Ok(());
+    }
+    let value = to_secret(&kept).map_err(|_| OAuthError::Metadata(String::new()))?;
+    let record = Record { value, ..record };
+    match store
+        .put(&key, record, Precondition::Unchanged(version))
+        .await
+    {
+        // Another sign-in began, or another client was registered.
+        Err(error) if error.kind() == ErrorKind::Conflict => Ok(()),
+        put => put.map(drop),
+    }
 }
 
 /// Forgets a registration, as one that the issuer does not know any more.

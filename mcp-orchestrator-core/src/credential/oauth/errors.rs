@@ -1,14 +1,15 @@
 //! What can go wrong between a server, its issuer and us. No message holds a token, a code or a secret.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind};
 use crate::fetch::FetchError;
 
 /// When an issuer that failed is worth another try, where it does not say.
-pub(super) const AGAIN: Duration = Duration::from_secs(5);
+pub(super) const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 /// What is shown of a text that somebody else sent.
-const SHOWN: usize = 120;
+const MAX_SHOWN: usize = 120;
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum OAuthError {
@@ -20,12 +21,20 @@ pub(super) enum OAuthError {
     Metadata(String),
     #[error("it does not say who gives tokens for it: name `oauth.issuer`")]
     NoIssuer,
-    #[error("its metadata is about another server ({0})")]
+    #[error(
+        "its client has a secret, and a secret goes to a configured issuer only: name `oauth.issuer`, or its endpoints"
+    )]
+    SecretWithoutIssuer,
+    #[error(
+        "its metadata is about another server ({0}): name `oauth.issuer` if you know who gives its tokens"
+    )]
     OtherResource(String),
-    #[error("the metadata of issuer {issuer} calls itself {found}")]
+    #[error(
+        "the metadata of issuer {issuer} calls itself {found}: name {issuer} as `oauth.issuer` if it is the right one"
+    )]
     OtherIssuer { issuer: String, found: String },
-    #[error("issuer {0} has no metadata")]
-    NoMetadata(String),
+    #[error("issuer {issuer} has no metadata{why}")]
+    NoMetadata { issuer: String, why: String },
     #[error(
         "issuer {0} does not say that it knows PKCE with S256: name it as `oauth.issuer` if it does all the same"
     )]
@@ -36,8 +45,10 @@ pub(super) enum OAuthError {
         "issuer {0} registers no clients by itself: register one there and name it as `oauth.client_id`"
     )]
     NoClient(String),
-    #[error("issuer {issuer} refused to register a client (HTTP {status})")]
-    Unregistered { issuer: String, status: u16 },
+    #[error(
+        "issuer {issuer} refused to register a client ({why}): register one there and name it as `oauth.client_id`"
+    )]
+    Unregistered { issuer: String, why: String },
     #[error("it does not speak OAuth: its entry has no `oauth`")]
     NoOAuth,
     #[error("its tokens need no person: they are obtained when they are needed")]
@@ -56,25 +67,45 @@ pub(super) enum OAuthError {
     Refused(String),
     #[error("the issuer gave no token: {why}")]
     NotNow { why: String, after: Duration },
+    #[error("the issuer gave no token: {0}")]
+    Foreign(String),
+    #[error("too many {what}: wait, or end one")]
+    TooMany { what: &'static str, after: Duration },
+    #[error("{0}")]
+    Known(Arc<Self>),
+    #[error("its token is from issuer {0}, and the configuration names another one")]
+    IssuerChanged(String),
     #[error("it wants scopes {0}, which its token was asked for already")]
     ScopesInVain(String),
+}
+
+impl OAuthError {
+    fn kind(&self) -> ErrorKind {
+        use OAuthError as E;
+        match self {
+            E::NoIssuer
+            | E::SecretWithoutIssuer
+            | E::NoPkce(_)
+            | E::NoClient(_)
+            | E::NoMetadata { .. }
+            | E::Lacks { .. } => ErrorKind::Config,
+            E::NoOAuth | E::NoPerson | E::UnknownFlow | E::NoCode => ErrorKind::InvalidParams,
+            E::OtherPerson | E::OtherSender(_) | E::Denied(_) => ErrorKind::Forbidden,
+            E::Refused(_) | E::IssuerChanged(_) => ErrorKind::CredentialExpired,
+            E::TooMany { .. } => ErrorKind::Overloaded,
+            E::Known(known) => known.kind(),
+            _ => ErrorKind::Unavailable,
+        }
+    }
 }
 
 impl From<OAuthError> for Error {
     fn from(error: OAuthError) -> Self {
         use OAuthError as E;
-        let kind = match &error {
-            E::NoIssuer | E::NoPkce(_) | E::NoClient(_) | E::NoMetadata(_) | E::Lacks { .. } => {
-                ErrorKind::Config
-            }
-            E::NoOAuth | E::NoPerson | E::UnknownFlow | E::NoCode => ErrorKind::InvalidParams,
-            E::OtherPerson | E::OtherSender(_) | E::Denied(_) => ErrorKind::Forbidden,
-            E::Refused(_) => ErrorKind::CredentialExpired,
-            _ => ErrorKind::Unavailable,
-        };
+        let kind = error.kind();
         let after = match &error {
-            E::NotNow { after, .. } => Some(*after),
-            _ if kind == ErrorKind::Unavailable => Some(AGAIN),
+            E::NotNow { after, .. } | E::TooMany { after, .. } => Some(*after),
+            _ if kind == ErrorKind::Unavailable => Some(RETRY_INTERVAL),
             _ => None,
         };
         let text = Self::new(kind, error.to_string());
@@ -88,7 +119,7 @@ impl From<OAuthError> for Error {
 /// A text of somebody else as it may stand in a message: short, and of one line.
 pub(super) fn shortened(text: &str) -> String {
     let plain = text.chars().filter(|c| matches!(c, ' '..='~'));
-    plain.take(SHOWN).collect()
+    plain.take(MAX_SHOWN).collect()
 }
 
 /// A word that an issuer answers instead of a token.

@@ -1,7 +1,7 @@
 //! A sign-in on its way: kept under the hash of its state, for ten minutes, used once.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -14,10 +14,8 @@ use crate::credential::{
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{RecordName, ServerId, SlotName};
+use crate::limits::SIGN_IN_LIFE;
 use crate::seal::hex;
-
-/// How long a person has.
-pub(super) const LIFE: Duration = Duration::from_mins(10);
 
 /// What has to be known when the browser comes back.
 #[derive(Serialize, Deserialize)]
@@ -31,6 +29,12 @@ pub(super) struct Flow {
     /// What whoever began it gave for the server's other slots.
     pub(super) values: BTreeMap<SlotName, SecretText>,
     pub(super) issuer: String,
+    /// What the issuer calls itself, where that is another name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) own_name: Option<String>,
+    /// Whether nobody says what the issuer calls itself, so that its answers may name anybody.
+    #[serde(default)]
+    pub(super) is_nameless: bool,
     /// Whether the issuer names itself in each answer.
     pub(super) names_itself: bool,
     pub(super) token_endpoint: String,
@@ -58,12 +62,19 @@ impl Flow {
             verifier: about.verifier,
             values: about.values,
             issuer,
+            own_name: None,
+            is_nameless: false,
             names_itself: false,
             token_endpoint: String::new(),
             client,
             resource: None,
             scopes: Vec::new(),
         }
+    }
+
+    /// Whether this is a name of the issuer. Compared as text: a name that only means the same is another one.
+    pub(super) fn is_issuer(&self, name: &str) -> bool {
+        self.is_nameless || name == self.issuer || self.own_name.as_deref() == Some(name)
     }
 
     /// What it will install.
@@ -83,7 +94,7 @@ impl Flow {
         let value = to_secret(self);
         let value =
             value.map_err(|_| Error::new(ErrorKind::Internal, "a sign-in cannot be kept"))?;
-        let record = Record::new(value).expiring(SystemTime::now() + LIFE);
+        let record = Record::new(value).expiring(SystemTime::now() + SIGN_IN_LIFE);
         store.put(&key(state), record, Precondition::Absent).await?;
         Ok(())
     }

@@ -6,14 +6,14 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
 use super::client::Client;
+use super::documents::{Token, same_issuer};
 use super::errors::OAuthError;
-use super::token::Token;
 use crate::credential::json::{SecretText, from_secret, to_secret};
 use crate::credential::{Generation, Renewable, Revision, StoredCredential};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::SlotName;
 use crate::seal::random_text;
-use crate::server::OAuthGrant;
+use crate::server::{OAuthGrant, OAuthSpec};
 
 /// How long before its end a token is renewed; a quarter of its life where that is less.
 const AHEAD: Duration = Duration::from_mins(1);
@@ -52,6 +52,11 @@ impl Grant {
         })
     }
 
+    /// Whether it is from the issuer whom the configuration names, where it names one.
+    pub(super) fn is_from(&self, oauth: &OAuthSpec) -> bool {
+        is_from(oauth, &self.issuer, &self.token_endpoint)
+    }
+
     /// As it is kept.
     pub(super) fn kept(&self) -> Result<SecretString> {
         to_secret(self).map_err(|_| Error::new(ErrorKind::Internal, "a grant cannot be written"))
@@ -72,17 +77,26 @@ impl Grant {
     }
 }
 
-/// A stored credential of a new revision that holds this token.
+/// Whether what an issuer gave may be shown to it while the configuration is this.
+pub(super) fn is_from(oauth: &OAuthSpec, issuer: &str, token_endpoint: &str) -> bool {
+    let endpoints = &oauth.endpoints;
+    let mut names = [&oauth.issuer, &endpoints.metadata].into_iter().flatten();
+    !oauth.names_issuer()
+        || names.any(|name| same_issuer(name, issuer))
+        || endpoints.token.as_deref() == Some(token_endpoint)
+}
+
+/// A stored credential of a new revision that holds this token, which was obtained then.
 pub(super) fn installed(
     slot: &SlotName,
     mut grant: Grant,
-    token: &Token,
+    (token, at): (&Token, SystemTime),
     kind: OAuthGrant,
 ) -> Result<StoredCredential> {
     grant.take(token);
     // Without a refresh token only the client's own secret brings another one.
     let ended = kind == OAuthGrant::AuthorizationCode && grant.refresh_token.is_none();
-    let (expires_at, due) = times(token, SystemTime::now());
+    let (expires_at, due) = times(token, at);
     Ok(StoredCredential {
         revision: Revision::new(format!("r{}", random_text(9))),
         generation: Generation::default(),
@@ -97,15 +111,15 @@ pub(super) fn installed(
     })
 }
 
-/// The same installation with a renewed token: the next generation of its revision.
+/// The same installation with a token that was renewed then: the next generation of its revision.
 pub(super) fn renewed(
     stored: &StoredCredential,
     slot: &SlotName,
     mut grant: Grant,
-    token: &Token,
+    (token, at): (&Token, SystemTime),
 ) -> Result<StoredCredential> {
     grant.take(token);
-    let (expires_at, due) = times(token, SystemTime::now());
+    let (expires_at, due) = times(token, at);
     let mut next = StoredCredential {
         generation: Generation(stored.generation.0 + 1),
         expires_at,
@@ -135,8 +149,9 @@ fn times(token: &Token, now: SystemTime) -> (Option<SystemTime>, Option<SystemTi
     let Some(life) = token.life else {
         return (None, None);
     };
-    let end = now + life;
-    (Some(end), Some(end - AHEAD.min(life / 4)))
+    let end = now.checked_add(life);
+    let due = life.saturating_sub(AHEAD.min(life / 4));
+    (end, end.and(now.checked_add(due)))
 }
 
 /// Scopes of several sources, each once, in their order.

@@ -8,14 +8,20 @@ mod authorizations;
 mod claim;
 mod client;
 mod discover;
+mod discoveries;
+mod documents;
 mod errors;
 mod flow;
+#[cfg(feature = "test-util")]
+pub(crate) mod fuzz;
 mod grant;
 mod job;
-mod metadata;
 mod page;
+mod proof;
+mod quota;
 mod renewals;
 mod token;
+mod unstored;
 
 use std::fmt;
 use std::sync::Arc;
@@ -25,10 +31,18 @@ pub use self::authorizations::{
     AuthorizationAnswer, Authorizations, Begun, Finished, NewAuthorization, PendingAuthorization,
 };
 pub use self::client::client_document;
+use self::discover::{Discovered, discover};
+use self::discoveries::Discoveries;
+use self::errors::OAuthError;
+use self::quota::Quota;
 pub use self::renewals::Renewals;
+use self::unstored::Unstored;
 use crate::auth::PublicUrl;
 use crate::credential::Installations;
 use crate::fetch::{AddressGuard, Fetcher};
+use crate::limits::DISCOVERY_TTL;
+use crate::outbound::Connector;
+use crate::server::{OAuthSpec, ServerSpec};
 
 /// How OAuth is spoken here.
 #[derive(Clone, Debug)]
@@ -39,6 +53,10 @@ pub struct OAuthOptions {
     pub guard: AddressGuard,
     /// How long an issuer has for one answer.
     pub timeout: Duration,
+    /// How long what a server and its issuer say of themselves is used again.
+    pub discovery_ttl: Duration,
+    /// How issuers and servers are reached.
+    pub connector: Connector,
 }
 
 impl Default for OAuthOptions {
@@ -47,6 +65,8 @@ impl Default for OAuthOptions {
             public_url: None,
             guard: AddressGuard::default(),
             timeout: Duration::from_secs(10),
+            discovery_ttl: DISCOVERY_TTL,
+            connector: Connector::default(),
         }
     }
 }
@@ -56,15 +76,36 @@ struct Room {
     installations: Installations,
     fetcher: Fetcher,
     options: OAuthOptions,
+    quota: Quota,
+    discoveries: Discoveries,
+    unstored: Unstored,
 }
 
 impl Room {
     fn new(installations: Installations, options: OAuthOptions) -> Arc<Self> {
         Arc::new(Self {
             installations,
-            fetcher: Fetcher::new(options.guard.clone(), options.timeout),
+            quota: Quota::default(),
+            discoveries: Discoveries::default(),
+            unstored: Unstored::default(),
+            fetcher: Fetcher::new(
+                options.guard.clone(),
+                options.timeout,
+                options.connector.clone(),
+            ),
             options,
         })
+    }
+
+    /// Who gives tokens for a server, asked once for all who want to know it at about the same time.
+    async fn discovered(
+        &self,
+        server: &ServerSpec,
+        oauth: &OAuthSpec,
+    ) -> Result<Arc<Discovered>, OAuthError> {
+        let ttl = self.options.discovery_ttl;
+        let asked = || discover(&self.fetcher, server, oauth);
+        self.discoveries.get((server, oauth), ttl, asked).await
     }
 }
 

@@ -15,6 +15,8 @@ pub(super) struct Page<'a> {
     pub(super) state: &'a str,
     pub(super) verifier: &'a str,
     pub(super) resource: Option<&'a str>,
+    /// What the configuration adds, or puts in the place of ours.
+    pub(super) more: &'a [(String, String)],
 }
 
 impl Page<'_> {
@@ -38,6 +40,9 @@ impl Page<'_> {
             parameters.push(("prompt", "consent"));
         }
         parameters.extend(self.resource.map(|resource| ("resource", resource)));
+        parameters.retain(|(name, _)| !self.more.iter().any(|(configured, _)| configured == name));
+        let more = self.more.iter();
+        parameters.extend(more.map(|(name, value)| (name.as_str(), value.as_str())));
         with_query(self.address, &parameters)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use futures_util::future::{BoxFuture, Shared};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
+use super::errors::RETRY_INTERVAL;
 use super::grant::{Grant, wanting};
 use super::job::Job;
 use super::{OAuthOptions, Room};
@@ -19,6 +21,7 @@ use crate::credential::{
     Revision, StoredCredential,
 };
 use crate::error::{Error, ErrorKind, Result};
+use crate::limits::MAX_RENEWAL_BACKOFF;
 use crate::server::ServerSpec;
 
 /// How many failures are remembered.
@@ -45,10 +48,12 @@ struct Known {
 }
 
 /// What failed, and until when it is not tried again.
-#[derive(Clone)]
 struct Failure {
-    why: String,
+    answer: Renewed,
     until: Instant,
+    /// How often in a row.
+    times: u32,
+    is_foreign: bool,
 }
 
 impl Renewals {
@@ -71,6 +76,7 @@ impl Renewals {
         {
             tracing::warn!("a token was being renewed when the time to end was over");
         }
+        self.room.unstored.closing().cancel();
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -88,6 +94,9 @@ impl Renewals {
             server: server.clone(),
             key: seen.0.clone(),
             seen: seen.1.clone(),
+            was_foreign: known.was_foreign(seen),
+            is_foreign: AtomicBool::new(false),
+            tasks: self.tasks.clone(),
         };
         let (memory, about) = (Arc::clone(&self.known), seen.clone());
         let panicked = (Arc::clone(&self.known), seen.clone());
@@ -95,8 +104,8 @@ impl Renewals {
             let answer = job.run().await.map_err(Arc::new);
             let mut known = memory.lock().unwrap_or_else(PoisonError::into_inner);
             known.flights.remove(&about);
-            known.note(about, &answer);
-            answer
+            let is_foreign = job.is_foreign.load(Ordering::Relaxed);
+            answer.map(|answer| known.noted(about, answer, is_foreign))
         });
         let flight = async move {
             let answer = running.await;
@@ -115,28 +124,63 @@ impl Renewals {
 }
 
 impl Known {
-    fn note(&mut self, seen: Seen, answer: &Answer) {
-        let Ok(Renewed::NotNow { why, after }) = answer else {
-            self.failures.remove(&seen);
-            return;
+    /// Notes what came of a try. Where it failed, the next one waits longer than this one did.
+    fn noted(&mut self, seen: Seen, answer: Renewed, is_foreign: bool) -> Renewed {
+        let before = self.failures.remove(&seen);
+        let times = before.map_or(1, |before| before.times.saturating_add(1));
+        let backoff = RETRY_INTERVAL
+            .saturating_mul(1 << (times - 1).min(8))
+            .min(MAX_RENEWAL_BACKOFF);
+        let (answer, after) = match answer {
+            Renewed::NotNow { why, after } => {
+                let after = after.max(backoff);
+                (Renewed::NotNow { why, after }, after)
+            }
+            Renewed::Stuck { why, after } => {
+                let after = after.max(backoff);
+                (Renewed::Stuck { why, after }, after)
+            }
+            answer => return answer,
         };
         let now = Instant::now();
         if self.failures.len() >= REMEMBERED {
             self.failures.retain(|_, failure| failure.until > now);
         }
         if self.failures.len() < REMEMBERED {
-            let (why, until) = (why.clone(), now + *after);
-            self.failures.insert(seen, Failure { why, until });
+            let failure = Failure {
+                answer: answer.clone(),
+                until: now + after,
+                times,
+                is_foreign,
+            };
+            self.failures.insert(seen, failure);
         }
+        answer
+    }
+
+    fn was_foreign(&self, seen: &Seen) -> bool {
+        self.failures
+            .get(seen)
+            .is_some_and(|failure| failure.is_foreign)
     }
 
     fn failure(&self, seen: &Seen) -> Option<Renewed> {
         let failure = self.failures.get(seen)?;
-        let after = failure.until.checked_duration_since(Instant::now())?;
-        (!after.is_zero()).then(|| Renewed::NotNow {
-            why: failure.why.clone(),
-            after,
-        })
+        let left = failure.until.checked_duration_since(Instant::now())?;
+        if left.is_zero() {
+            return None;
+        }
+        let mut answer = failure.answer.clone();
+        if let Renewed::NotNow { after, .. } | Renewed::Stuck { after, .. } = &mut answer {
+            *after = left;
+        }
+        Some(answer)
+    }
+}
+
+impl Drop for Renewals {
+    fn drop(&mut self) {
+        self.room.unstored.closing().cancel();
     }
 }
 
@@ -184,6 +228,14 @@ impl Renewal for Renewals {
             }
         }
         Ok(true)
+    }
+
+    async fn is_protected(&self, server: &ServerSpec) -> Result<bool> {
+        let Some(oauth) = &server.oauth else {
+            return Ok(false);
+        };
+        let found = self.room.discovered(server, oauth).await;
+        Ok(found.is_ok_and(|found| found.is_said))
     }
 }
 

@@ -4,10 +4,9 @@
 
 mod headers;
 mod instances;
-mod tls;
 
 use std::fmt;
-use std::path::PathBuf;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,28 +17,27 @@ use http::Uri;
 use http::uri::Scheme;
 
 use self::instances::Instances;
-use self::tls::{TlsConnect, Trust};
 use super::{
-    Connect, Description, Endpoint, Instance, InstanceEvent, InstanceKey, LaunchSpec, LogLine,
-    LogOptions, Progress, RuntimeBackend, TcpConnect,
+    BoxedIo, Connect, Description, Endpoint, Instance, InstanceEvent, InstanceKey, LaunchSpec,
+    LogLine, LogOptions, Progress, RuntimeBackend, TcpConnect,
 };
 use crate::credential::Credential;
 use crate::error::{Error, ErrorKind, Result};
+use crate::outbound::{Connector, Target};
 use crate::server::{Launch, Remote, ServerSpec};
 
 /// Reaches remote servers over HTTP and HTTPS.
 #[derive(Debug)]
 pub struct RemoteBackend {
-    trust: Trust,
+    connector: Connector,
     instances: Arc<Instances>,
 }
 
 impl RemoteBackend {
-    /// One that trusts the system's certificate authorities, and those of this PEM file besides. They are loaded at
-    /// the first start that needs them.
-    pub fn new(extra_authorities: Option<PathBuf>) -> Self {
+    /// Connects with this connector.
+    pub fn new(connector: Connector) -> Self {
         Self {
-            trust: Trust::new(extra_authorities),
+            connector,
             instances: Arc::default(),
         }
     }
@@ -63,22 +61,45 @@ impl RemoteBackend {
             _ => return Err(failed("begins neither with https:// nor with http://")),
         };
         let port = authority.port_u16().unwrap_or(if tls { 443 } else { 80 });
-        let tcp = TcpConnect::new(authority.host(), port);
-        if !tls {
-            return Ok(Arc::new(tcp));
+        let target = Target {
+            https: tls,
+            host: authority.host().trim_matches(['[', ']']).to_owned(),
+            port,
+        };
+        let prepared = self.connector.prepare(&target).await;
+        prepared.map_err(|error| Error::from(error).with_server(&server.id))?;
+        if !tls && !self.connector.is_proxied(&target) {
+            return Ok(Arc::new(TcpConnect::new(&target.host, port)));
         }
-        let config = self.trust.config().await;
-        let config = config.map_err(|error| error.with_server(&server.id))?;
-        let connect = TlsConnect::new(tcp, config);
-        Ok(Arc::new(connect.ok_or_else(|| {
-            failed("has a host that no certificate can name")
-        })?))
+        Ok(Arc::new(RemoteConnect {
+            connector: self.connector.clone(),
+            target,
+        }))
     }
 }
 
 impl Default for RemoteBackend {
     fn default() -> Self {
-        Self::new(None)
+        Self::new(Connector::default())
+    }
+}
+
+/// Connects with TLS, a proxy or both.
+struct RemoteConnect {
+    connector: Connector,
+    target: Target,
+}
+
+impl fmt::Debug for RemoteConnect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RemoteConnect({})", self.target)
+    }
+}
+
+#[async_trait]
+impl Connect for RemoteConnect {
+    async fn connect(&self) -> io::Result<BoxedIo> {
+        self.connector.connect(&self.target).await
     }
 }
 

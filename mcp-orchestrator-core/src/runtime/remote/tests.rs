@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use futures_util::future::join;
 use rustls::pki_types::PrivateKeyDer;
@@ -9,6 +10,7 @@ use tokio_rustls::TlsAcceptor;
 use super::*;
 use crate::credential::{Generation, Owner, Revision};
 use crate::id::{ServerId, SlotName};
+use crate::outbound::ConnectorOptions;
 use crate::runtime::{Exit, Phase, Scope, SpecDigest};
 use crate::server::{CredentialSlot, Injection, SlotForm};
 use crate::value::Text;
@@ -56,6 +58,14 @@ fn key() -> InstanceKey {
     )
 }
 
+/// A backend that trusts this certificate authority too.
+fn trusting(authority: PathBuf) -> RemoteBackend {
+    RemoteBackend::new(Connector::new(ConnectorOptions {
+        authorities: Some(authority),
+        ..ConnectorOptions::default()
+    }))
+}
+
 async fn start(backend: &RemoteBackend, server: ServerSpec) -> Result<Instance> {
     let launch = launch(server);
     backend.start(&key(), &launch, &Progress::unheard()).await
@@ -93,7 +103,7 @@ async fn https_is_spoken_with_whom_we_trust() {
     let (acceptor, authority) = tls_server(dir.path());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let backend = RemoteBackend::new(Some(authority));
+    let backend = trusting(authority);
     let url = format!("https://localhost:{port}/mcp");
     let (connect, _) = parts(&start(&backend, server(&url)).await.unwrap());
     let served = async {
@@ -128,7 +138,7 @@ async fn a_stranger_is_refused_with_a_reason() {
     let (_, other) = tls_server(dir.path());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let backend = RemoteBackend::new(Some(other));
+    let backend = trusting(other);
     let url = format!("https://localhost:{port}/mcp");
     let (connect, _) = parts(&start(&backend, server(&url)).await.unwrap());
     let served = async { acceptor.accept(listener.accept().await.unwrap().0).await };

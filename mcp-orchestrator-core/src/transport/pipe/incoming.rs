@@ -60,7 +60,12 @@ impl Incoming {
     fn ended(&self, exit: Option<Exit>, cut: Option<std::io::Error>) -> Error {
         let place = &self.shared.place;
         let text = match (exit, cut) {
-            (Some(exit), _) => return super::super::ended(place, &exit),
+            (Some(exit), _) => {
+                // What has only begun has written nothing about anybody's calls.
+                let is_new = !self.shared.joined && !self.shared.pending.has_served();
+                let is_own = is_new || self.shared.ask != Ask::Nobody;
+                return super::super::ended(place, &exit, is_own);
+            }
             (None, Some(error)) => format!(
                 "the connection to server {} was lost: {error}; the server may have done what it was asked, its answer did not arrive",
                 place.server

@@ -93,6 +93,8 @@ struct Shared {
     place: Place,
     pending: Pending,
     ask: Ask,
+    /// The program ran before.
+    joined: bool,
     note: Note,
     inbox: Inbox,
     /// Ids of calls whose callers left; the writer tells the instance. Never more than are in flight.
@@ -120,6 +122,7 @@ impl Pipe {
             place: options.place,
             pending: Pending::new(first_id, options.in_flight),
             ask: options.ask,
+            joined: options.joined.is_some(),
             note: options.note,
             inbox: options.inbox,
             abandoned,

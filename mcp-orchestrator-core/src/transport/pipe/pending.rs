@@ -50,6 +50,8 @@ pub(super) struct Pending {
 struct Inner {
     entries: HashMap<u64, Entry>,
     next: u64,
+    /// Whether a caller's request was sent, besides the engine's own.
+    served: bool,
     /// Why there will be no more answers.
     closed: Option<Error>,
 }
@@ -68,6 +70,7 @@ impl Pending {
         let inner = Inner {
             entries: HashMap::new(),
             next: first_id,
+            served: false,
             closed: None,
         };
         Self {
@@ -102,6 +105,7 @@ impl Pending {
         }
         let id = inner.next;
         inner.next += 1;
+        inner.served |= party != 0;
         inner.entries.insert(
             id,
             Entry {
@@ -112,6 +116,11 @@ impl Pending {
             },
         );
         Ok((id, receiver))
+    }
+
+    /// Whether a caller's request was sent.
+    pub(super) fn has_served(&self) -> bool {
+        self.lock().served
     }
 
     /// Forgets a request; false where it was answered already.

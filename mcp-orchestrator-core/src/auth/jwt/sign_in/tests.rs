@@ -10,7 +10,13 @@ fn sign_in(issuer: &TestIssuer) -> SignIn {
     let mut options = JwtOptions::new(issuer.url(), audience);
     options.prefix = "x:".to_owned();
     options.scopes = vec!["mcp".to_owned()];
-    SignIn::new(options, CLIENT.to_owned(), Some("s e:cret".into())).unwrap()
+    SignIn::new(
+        options,
+        CLIENT.to_owned(),
+        Some("s e:cret".into()),
+        Connector::default(),
+    )
+    .unwrap()
 }
 
 fn flow() -> SignInFlow {
@@ -107,7 +113,13 @@ async fn an_answer_that_is_not_to_this_sign_in_ends_it() {
 #[test]
 fn what_proves_our_client_is_encoded_in_its_parts() {
     let options = JwtOptions::new("https://idp.example", Audience::OneOf(Vec::new()));
-    let sign_in = SignIn::new(options, "a b".to_owned(), Some("s:+".into())).unwrap();
+    let sign_in = SignIn::new(
+        options,
+        "a b".to_owned(),
+        Some("s:+".into()),
+        Connector::default(),
+    )
+    .unwrap();
     let metadata: Metadata =
         serde_json::from_value(json!({ "issuer": "x", "jwks_uri": "x" })).unwrap();
     let (form, proof) = sign_in.form(&metadata, &flow(), &"c&d".into()).unwrap();

@@ -36,10 +36,22 @@ pub(super) struct State {
     pub(super) registration: Value,
     /// The parameters of requests, by what they were.
     pub(super) seen: Vec<(&'static str, BTreeMap<String, String>)>,
+    /// What stands at a path of either site instead: status, type, body.
+    pub(super) pages: HashMap<String, (u16, &'static str, String)>,
+    /// What the page of the issuer says instead of sending a code.
+    pub(super) page_says: Option<PageSays>,
+    /// What the token endpoint says instead, of what was asked and what it would give.
+    pub(super) token_says: Option<TokenSays>,
+    /// The members of the last registration.
+    pub(super) registered: BTreeMap<String, Value>,
     challenge_of_code: Option<String>,
     pub(super) live_refresh: Option<String>,
     made: u64,
 }
+
+pub(super) type PageSays = fn(&State, &BTreeMap<String, String>) -> Option<&'static str>;
+pub(super) type TokenSays =
+    fn(&BTreeMap<String, String>, Value) -> Option<(u16, &'static str, String)>;
 
 /// How refreshes go.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -108,8 +120,14 @@ impl Fake {
         state.challenge_of_code = Some(query["code_challenge"].clone());
         let issuer = state.issuer.clone();
         let own = query["state"].clone();
+        let says = state.page_says.and_then(|says| says(&state, &query));
         state.seen.push(("authorize", query));
-        (own, super::answer("the-code", Some(&issuer)))
+        let mut answer = super::answer("the-code", Some(&issuer));
+        if let Some(error) = says {
+            answer.code = None;
+            answer.error = Some(error.to_owned());
+        }
+        (own, answer)
     }
 }
 
@@ -175,6 +193,11 @@ async fn one(stream: TcpStream, state: Arc<Mutex<State>>, says: Says) {
         let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
         match state.moved.get(&request.path) {
             Some(place) => (302, vec![("location", place.clone())], String::new()),
+            None if state.pages.contains_key(&request.path) => {
+                let (status, kind, body) = state.pages[&request.path].clone();
+                state.seen.push(("page", BTreeMap::new()));
+                (status, vec![("content-type", kind.to_owned())], body)
+            }
             None if state.missing.contains(&request.path) => (404, Vec::new(), String::new()),
             None => says(&mut state, &request),
         }
@@ -235,6 +258,7 @@ fn issuing(state: &mut State, request: &Request) -> Answer {
     let issuer = state.issuer.clone();
     match (request.method.as_str(), request.path.as_str()) {
         ("GET", "/.well-known/oauth-authorization-server/tenant") => {
+            state.seen.push(("metadata", BTreeMap::new()));
             let document = json!({
                 "issuer": issuer,
                 "authorization_endpoint": format!("{issuer}/authorize"),
@@ -248,6 +272,7 @@ fn issuing(state: &mut State, request: &Request) -> Answer {
         }
         ("POST", "/tenant/register") => {
             let asked = serde_json::from_str::<BTreeMap<String, Value>>(&request.body).unwrap();
+            state.registered = asked.clone();
             let texts = asked
                 .into_iter()
                 .map(|(name, value)| (name, value.to_string()));
@@ -267,6 +292,12 @@ fn token(state: &mut State, request: &Request) -> Answer {
         asked.insert("authorization".into(), value.clone());
     }
     let refused = |code: &str| (400, Vec::new(), json!({"error": code}).to_string());
+    if let Some(says) = state.token_says
+        && let Some((status, kind, body)) = says(&asked, given(state))
+    {
+        state.seen.push(("refused", asked));
+        return (status, vec![("content-type", kind.to_owned())], body);
+    }
     match asked["grant_type"].as_str() {
         "authorization_code" => {
             let proof = URL_SAFE_NO_PAD.encode(Sha256::digest(&asked["code_verifier"]));
@@ -289,12 +320,17 @@ fn token(state: &mut State, request: &Request) -> Answer {
         }
         _ => state.seen.push(("other", asked)),
     }
+    let given = given(state);
     state.made += 1;
-    let refresh = format!("refresh-{}", state.made);
-    state.live_refresh = Some(refresh.clone());
-    let given = json!({
-        "access_token": format!("access-{}", state.made), "token_type": "Bearer", "refresh_token": refresh,
-        "expires_in": state.life,
-    });
+    state.live_refresh = given["refresh_token"].as_str().map(str::to_owned);
     json_answer(given, &Value::Null)
+}
+
+/// The token that comes next.
+fn given(state: &State) -> Value {
+    let number = state.made + 1;
+    json!({
+        "access_token": format!("access-{number}"), "token_type": "Bearer",
+        "refresh_token": format!("refresh-{number}"), "expires_in": state.life,
+    })
 }

@@ -1,8 +1,14 @@
 //! OAuth against an issuer and a protected server of this process.
 
+mod clients;
+mod deployed;
 mod fake;
+mod gone;
+mod issuers;
+mod providers;
 mod renewal;
 mod sign_in;
+mod stores;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -73,6 +79,7 @@ fn options(allowed: &[&str]) -> OAuthOptions {
     OAuthOptions {
         guard: AddressGuard::new(allowed.iter().map(|text| text.parse().unwrap())),
         timeout: Duration::from_secs(20),
+        discovery_ttl: Duration::ZERO,
         ..OAuthOptions::default()
     }
 }

@@ -21,15 +21,15 @@ use crate::id::PrincipalId;
 use crate::server::{OAuthClient, OAuthGrant};
 
 /// A process on a store.
-struct Process {
-    resolver: Arc<InstalledResolver>,
-    renewals: Arc<Renewals>,
+pub(super) struct Process {
+    pub(super) resolver: Arc<InstalledResolver>,
+    pub(super) renewals: Arc<Renewals>,
     tasks: TaskTracker,
     ann: Principal,
 }
 
 impl Process {
-    async fn on(setting: &Setting) -> Self {
+    pub(super) async fn on(setting: &Setting) -> Self {
         let renewals = Arc::new(Renewals::new(
             setting.installations(),
             options(&["127.0.0.0/8"]),
@@ -45,7 +45,7 @@ impl Process {
         }
     }
 
-    async fn resolve(
+    pub(super) async fn resolve(
         &self,
         server: &ServerSpec,
         rejected: Option<(&Revision, Generation)>,
@@ -60,7 +60,7 @@ impl Process {
         self.resolver.resolve(request).await
     }
 
-    async fn token(&self, server: &ServerSpec) -> String {
+    pub(super) async fn token(&self, server: &ServerSpec) -> String {
         let credential = self.resolve(server, None).await.unwrap().unwrap();
         credential
             .values
@@ -73,7 +73,7 @@ impl Process {
 }
 
 /// A setting whose user has a token that lives so long, and a process that knows it.
-async fn signed_in(life: u64) -> (Setting, ServerSpec, Process) {
+pub(super) async fn signed_in(life: u64) -> (Setting, ServerSpec, Process) {
     let setting = Setting::new().await;
     setting.fake.state().life = life;
     let server = setting.server();
@@ -283,6 +283,7 @@ async fn a_token_that_needs_no_person_comes_by_itself() {
     let mut server = setting.server();
     let oauth = server.oauth.as_mut().unwrap();
     oauth.grant = OAuthGrant::ClientCredentials;
+    oauth.issuer = Some(setting.fake.issuer());
     oauth.scopes = vec!["all".into()];
     oauth.client = OAuthClient::Registered {
         id: "robot".into(),

@@ -1,28 +1,50 @@
 //! What messages say of tasks.
 
-use super::context::Context;
+use super::seal::Makes;
 use crate::call::{Reply, own};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ServerId;
 use crate::jsonrpc::{Members, Message, response};
+use crate::orchestrator::context::Context;
 use crate::protocol::{Era, meta, method};
 
-/// Every task id of a body, with the members of the object in which it stands.
-pub(super) fn task_ids(body: &str) -> Vec<(&str, Members<'_>)> {
-    let top = Members::read(body).unwrap_or_default();
-    let related = top.get("_meta").and_then(Members::read);
-    let objects = [
-        Some(body),
-        top.get("task"),
-        related
-            .as_ref()
-            .and_then(|meta| meta.get(meta::RELATED_TASK)),
-    ];
-    let ids = objects.into_iter().flatten().filter_map(|object| {
-        let members = Members::read(object)?;
-        Some((members.get("taskId")?, members))
-    });
-    ids.collect()
+/// The task ids of a body, as JSON, by where they stand.
+#[derive(Debug, Default)]
+pub(super) struct Ids<'a> {
+    /// In the body itself.
+    pub(super) top: Option<&'a str>,
+    /// In its `task`.
+    pub(super) task: Option<&'a str>,
+    /// In its `_meta`, as the task to which a message belongs.
+    pub(super) related: Option<&'a str>,
+    body: &'a str,
+}
+
+impl<'a> Ids<'a> {
+    pub(super) fn read(body: &'a str) -> Self {
+        let top = Members::read(body).unwrap_or_default();
+        let related = top.get("_meta").and_then(Members::read);
+        let related = related.and_then(|meta| meta.get(meta::RELATED_TASK));
+        let id = |object: Option<&'a str>| Members::read(object?)?.get("taskId");
+        Self {
+            top: top.get("taskId"),
+            task: id(top.get("task")),
+            related: id(related),
+            body,
+        }
+    }
+
+    /// The id of the task that a result makes, with the members of the object in which it stands.
+    pub(super) fn made(&self, makes: Makes) -> Option<(&'a str, Members<'a>)> {
+        let members = Members::read(self.body)?;
+        let within = || Some((self.task?, Members::read(members.get("task")?)?));
+        match makes {
+            Makes::Nothing => None,
+            Makes::Asked => within(),
+            Makes::Says if members.get("resultType") != Some("\"task\"") => None,
+            Makes::Says => within().or_else(|| Some((self.top?, Members::read(self.body)?))),
+        }
+    }
 }
 
 /// Whether a modern request declares the tasks extension.

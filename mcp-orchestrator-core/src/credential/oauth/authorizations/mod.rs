@@ -1,21 +1,28 @@
 //! A person signs in: where the browser is sent, and what its coming back is worth.
 
+mod types;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::client::Clients;
-use super::discover::{Discovered, discover, free};
+pub use self::types::{
+    AuthorizationAnswer, Begun, Finished, NewAuthorization, PendingAuthorization,
+};
+use super::client::{Client, Clients, Wanted, forget, returned};
+use super::discover::{Discovered, free};
+use super::documents::Token;
 use super::errors::{OAuthError, code, shortened};
 use super::flow::{About, Flow};
-use super::grant::{Grant, installed, union};
+use super::grant::{Grant, installed, is_from, union};
 use super::page::{OFFLINE, Page};
-use super::token::{Token, TokenEndpoint};
+use super::token::TokenEndpoint;
 use super::{OAuthOptions, Room};
 use crate::credential::json::SecretText;
-use crate::credential::{InstallationKey, Installations, StoredCredential};
+use crate::credential::{InstallationKey, Installations};
 use crate::error::Result;
 use crate::id::SlotName;
 use crate::seal::random_text;
@@ -24,79 +31,6 @@ use crate::server::{OAuthGrant, OAuthSpec, ServerSpec};
 /// Signs people in at the issuers of upstream servers.
 #[derive(Clone)]
 pub struct Authorizations(Arc<Room>);
-
-/// What somebody signs in for.
-#[derive(Debug)]
-pub struct NewAuthorization<'a> {
-    /// What it shall install.
-    pub key: &'a InstallationKey,
-    /// Where the issuer sends the browser back to.
-    pub redirect_uri: &'a str,
-    /// Who may finish it.
-    pub for_whom: &'a str,
-    /// Values of the server's other slots.
-    pub values: BTreeMap<SlotName, SecretString>,
-}
-
-/// A sign-in that began.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Begun {
-    /// Where the browser is to go.
-    pub url: String,
-    /// What its answer will carry: it belongs to this sign-in alone, and is nobody else's business.
-    pub state: String,
-}
-
-/// A sign-in on its way.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PendingAuthorization {
-    /// What it will install.
-    pub key: InstallationKey,
-    /// Who began it, as they were named then.
-    pub for_whom: String,
-    /// The issuer.
-    pub issuer: String,
-}
-
-/// What the browser brought back in the query of the redirect.
-#[derive(Default)]
-pub struct AuthorizationAnswer {
-    /// `code`.
-    pub code: Option<SecretString>,
-    /// `iss`: who answers (RFC 9207).
-    pub issuer: Option<String>,
-    /// `error`: why there is no code.
-    pub error: Option<String>,
-}
-
-/// A sign-in that ended with a token.
-#[derive(Clone, Debug)]
-pub struct Finished {
-    /// What is to be installed.
-    pub key: InstallationKey,
-    /// Who began it.
-    pub for_whom: String,
-    /// The token, and what renews it: a new revision. It is not stored yet.
-    pub credential: StoredCredential,
-}
-
-impl fmt::Debug for Begun {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Begun")
-            .field("url", &crate::fetch::shown(&self.url))
-            .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for AuthorizationAnswer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AuthorizationAnswer")
-            .field("code", &self.code)
-            .field("issuer", &self.issuer)
-            .field("error", &self.error)
-            .finish()
-    }
-}
 
 impl fmt::Debug for Authorizations {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -138,13 +72,28 @@ impl Authorizations {
         oauth: &OAuthSpec,
         new: NewAuthorization<'_>,
     ) -> Result<Begun> {
-        let redirect_uri = new.redirect_uri;
         if oauth.grant == OAuthGrant::ClientCredentials {
             return Err(OAuthError::NoPerson.into());
         }
         let room = &*self.0;
+        let found = room.discovered(server, oauth).await?;
+        let state = random_text(32);
+        room.quota.begin(new.for_whom, &state)?;
+        let url = self.begun(server, oauth, &new, (&found, &state)).await;
+        let url = url.inspect_err(|_| room.quota.end(new.for_whom, &state))?;
+        Ok(Begun { url, state })
+    }
+
+    /// The address of a sign-in that is kept under its state from now on.
+    async fn begun(
+        &self,
+        server: &ServerSpec,
+        oauth: &OAuthSpec,
+        new: &NewAuthorization<'_>,
+        (found, state): (&Discovered, &str),
+    ) -> Result<String> {
+        let room = &*self.0;
         let store = &**room.installations.store();
-        let found = discover(&room.fetcher, server, oauth).await?;
         let issuer = &found.issuer;
         let lacks = |what| OAuthError::Lacks {
             issuer: shortened(&issuer.issuer),
@@ -154,23 +103,16 @@ impl Authorizations {
         let page = page.ok_or_else(|| lacks("authorization endpoint"))?;
         let token_endpoint = issuer.token_endpoint.clone();
         let token_endpoint = token_endpoint.ok_or_else(|| lacks("token endpoint"))?;
-        let free = free(server, oauth);
-        let clients = Clients {
-            fetcher: &room.fetcher,
-            free: &free,
-            store,
-            options: &room.options,
-        };
-        let client = clients.client(&oauth.client, issuer, redirect_uri).await?;
-        let (state, verifier) = (random_text(32), random_text(32));
-        let scopes = self.scopes(oauth, new.key, &found).await?;
+        let (client, scopes) = self.client(server, oauth, new, found).await?;
+        let verifier = random_text(32);
         let page = Page {
             address: page,
             client: &client.id,
-            redirect_uri,
-            state: &state,
+            redirect_uri: new.redirect_uri,
+            state,
             verifier: &verifier,
             resource: found.resource.as_deref(),
+            more: &oauth.authorization_parameters,
         };
         let url = page
             .url(&scopes)
@@ -178,19 +120,49 @@ impl Authorizations {
         let about = About {
             key: new.key,
             for_whom: new.for_whom,
-            redirect_uri,
+            redirect_uri: new.redirect_uri,
             verifier: SecretText(verifier.into()),
-            values: secret(new.values),
+            values: secret(&new.values),
         };
         let flow = Flow {
+            own_name: issuer.own_name.clone(),
+            is_nameless: issuer.is_nameless,
             names_itself: issuer.authorization_response_iss_parameter_supported,
             token_endpoint,
             resource: found.resource.clone(),
             scopes,
             ..Flow::new(about, client, issuer.issuer.clone())
         };
-        flow.keep(store, &state).await?;
-        Ok(Begun { url, state })
+        flow.keep(store, state).await?;
+        Ok(url)
+    }
+
+    /// Who we are to the issuer, and what we ask for there.
+    async fn client(
+        &self,
+        server: &ServerSpec,
+        oauth: &OAuthSpec,
+        new: &NewAuthorization<'_>,
+        found: &Discovered,
+    ) -> Result<(Client, Vec<String>)> {
+        let room = &*self.0;
+        let free = free(server, oauth);
+        let clients = Clients {
+            fetcher: &room.fetcher,
+            free: &free,
+            store: &**room.installations.store(),
+            options: &room.options,
+            quota: &room.quota,
+        };
+        let scopes = self.scopes(oauth, new.key, found).await?;
+        let wanted = Wanted {
+            configured: &oauth.client,
+            issuer: &found.issuer,
+            redirect_uri: new.redirect_uri,
+            scopes: &scopes,
+            for_whom: new.for_whom,
+        };
+        clients.client(&wanted).await
     }
 
     /// What is asked for: what is configured, else what the server wants; what it wanted since the last sign-in and what
@@ -265,8 +237,11 @@ impl Authorizations {
         oauth: &OAuthSpec,
         flow: &Flow,
         code: &SecretString,
-    ) -> Result<Token> {
+    ) -> Result<(Token, Client)> {
         let room = &*self.0;
+        if !is_from(oauth, &flow.issuer, &flow.token_endpoint) {
+            return Err(OAuthError::IssuerChanged(shortened(&flow.issuer)).into());
+        }
         let mut parameters = vec![
             ("grant_type", "authorization_code"),
             ("code", code.expose_secret()),
@@ -282,15 +257,28 @@ impl Authorizations {
             free: &free,
             place: &flow.token_endpoint,
             client: &flow.client,
+            oauth,
         };
         let token = endpoint.ask(&parameters).await;
-        if let Err(OAuthError::Refused(code)) = &token
-            && code == "invalid_client"
-        {
-            let store = &**room.installations.store();
-            super::client::forget(store, &flow.issuer, &flow.redirect_uri).await?;
+        let store = &**room.installations.store();
+        match &token {
+            Err(OAuthError::Refused(code)) if is_unknown_client(code) => {
+                forget(store, &flow.issuer, &flow.redirect_uri).await?;
+            }
+            Err(_) => {}
+            Ok(_) => self.returned(flow).await,
         }
         Ok(token?)
+    }
+
+    /// The issuer knows the client of this sign-in.
+    async fn returned(&self, flow: &Flow) {
+        let store = &**self.0.installations.store();
+        let of = (flow.issuer.as_str(), flow.redirect_uri.as_str());
+        if let Err(error) = returned(store, of, &flow.client.id).await {
+            // It costs one registration more.
+            tracing::debug!(%error, "a client that is known to its issuer cannot be noted");
+        }
     }
 
     async fn finish_with(
@@ -310,31 +298,38 @@ impl Authorizations {
             return Err(OAuthError::OtherPerson.into());
         }
         Flow::take(store, state, version).await?;
+        room.quota.end(for_whom, state);
         let sent_by_issuer = match &answer.issuer {
-            // Compared as text: a name that only means the same is another one.
-            Some(issuer) => *issuer == flow.issuer,
+            Some(issuer) => flow.is_issuer(issuer),
             None => !flow.names_itself,
         };
         if !sent_by_issuer {
             return Err(OAuthError::OtherSender(shortened(&flow.issuer)).into());
         }
         if let Some(error) = &answer.error {
+            if is_unknown_client(error) {
+                forget(store, &flow.issuer, &flow.redirect_uri).await?;
+            } else {
+                self.returned(&flow).await;
+            }
             return Err(OAuthError::Denied(code(error)).into());
         }
         let code = answer.code.ok_or(OAuthError::NoCode)?;
-        let token = self.exchange(server, oauth, &flow, &code).await?;
+        let (token, client) = self.exchange(server, oauth, &flow, &code).await?;
+        room.discoveries.forget(&server.id);
         let scopes = token.scopes.clone();
         let grant = Grant {
             asked: union([&flow.scopes[..], &scopes.unwrap_or_default()[..]]),
             issuer: flow.issuer,
             token_endpoint: flow.token_endpoint,
-            client: flow.client,
+            client,
             redirect_uri: Some(flow.redirect_uri),
             resource: flow.resource,
             refresh_token: None,
             wanted: Vec::new(),
         };
-        let mut credential = installed(&oauth.slot, grant, &token, oauth.grant)?;
+        let mut credential =
+            installed(&oauth.slot, grant, (&token, SystemTime::now()), oauth.grant)?;
         for (slot, value) in flow.values {
             credential.values.entry(slot).or_insert(value.0);
         }
@@ -346,9 +341,14 @@ impl Authorizations {
     }
 }
 
-fn secret(values: BTreeMap<SlotName, SecretString>) -> BTreeMap<SlotName, SecretText> {
-    let values = values.into_iter();
+/// Whether a code of the issuer says that it does not know the client, or not any more.
+fn is_unknown_client(code: &str) -> bool {
+    matches!(code, "invalid_client" | "unauthorized_client")
+}
+
+fn secret(values: &BTreeMap<SlotName, SecretString>) -> BTreeMap<SlotName, SecretText> {
+    let values = values.iter();
     values
-        .map(|(slot, value)| (slot, SecretText(value)))
+        .map(|(slot, value)| (slot.clone(), SecretText(value.clone())))
         .collect()
 }

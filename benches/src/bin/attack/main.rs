@@ -1,0 +1,93 @@
+//! Attacks a gateway in every way at once while 20 honest principals call through it, and prints what they notice.
+//!
+//! The gateway has an honest HTTP server, an honest child process and a hostile HTTP server behind one endpoint. Honest
+//! principals call at a fixed rate, first alone (`quiet`), then under attack. The program prints how many of their calls
+//! failed, their percentiles, and the gateway's resident memory. Everything is on loopback; attackers use addresses of
+//! their own below 127.0.0.0/8.
+
+mod attackers;
+mod gateway;
+mod honest;
+mod hostile_server;
+mod http;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Parser;
+use tokio::task::JoinSet;
+
+use self::attackers::Counters;
+use self::gateway::Gateway;
+use self::honest::Outcome;
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Measures what honest callers notice of an attack
+#[derive(Clone, Parser)]
+struct Args {
+    /// The gateway program
+    #[arg(long)]
+    gateway: PathBuf,
+    /// Seconds of each phase
+    #[arg(long, default_value_t = 30)]
+    seconds: u64,
+    /// Honest principals
+    #[arg(long, default_value_t = 20)]
+    principals: usize,
+    /// Calls per second of each honest principal
+    #[arg(long, default_value_t = 10)]
+    rate: u64,
+    /// Connections that send nothing
+    #[arg(long, default_value_t = 10_000)]
+    idle: usize,
+}
+
+#[tokio::main]
+#[expect(clippy::print_stdout, reason = "the numbers are the output")]
+async fn main() -> Result<(), Failure> {
+    let args = Args::parse();
+    // Both sets end when they are dropped; the attackers' set ends before.
+    let (mut honest_tasks, mut tasks) = (JoinSet::new(), JoinSet::new());
+    let honest_server = honest::serve(&mut honest_tasks).await?;
+    let hostile_server = hostile_server::serve(&mut tasks).await?;
+    let gateway = Gateway::start(&args.gateway, honest_server, hostile_server).await?;
+    let phase = Duration::from_secs(args.seconds);
+
+    let mut callers = honest::Callers::open(&gateway, args.principals, args.rate).await?;
+    let quiet = callers.run(phase).await;
+    println!(
+        "{:<14} {quiet}  RSS {} MiB",
+        "quiet",
+        gateway.resident_mib()?
+    );
+
+    let counters = Counters::default();
+    attackers::start(&mut tasks, &gateway, args.idle, &counters).await?;
+    let attacked = callers.run(phase).await;
+    println!(
+        "{:<14} {attacked}  RSS {} MiB",
+        "under attack",
+        gateway.resident_mib()?
+    );
+    println!("{counters}");
+
+    tasks.shutdown().await;
+    let after = callers.run(phase / 3).await;
+    println!(
+        "{:<14} {after}  RSS {} MiB",
+        "afterwards",
+        gateway.resident_mib()?
+    );
+    summary(&quiet, &attacked);
+    gateway.stop().await
+}
+
+#[expect(clippy::print_stdout, reason = "the numbers are the output")]
+fn summary(quiet: &Outcome, attacked: &Outcome) {
+    let ratio = attacked.percentile(99).as_secs_f64() / quiet.percentile(99).as_secs_f64();
+    println!(
+        "{} honest calls failed under attack; p99 is {ratio:.1} times that of the quiet phase",
+        attacked.failed()
+    );
+}

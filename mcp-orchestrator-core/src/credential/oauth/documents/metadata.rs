@@ -1,0 +1,245 @@
+//! What servers and issuers say of themselves, and where it is found: RFC 9728, RFC 8414, OIDC discovery.
+
+use http::Uri;
+
+use super::Members;
+use crate::fetch::Site;
+use crate::limits::MAX_SCOPE_LEN;
+
+/// What a protected server says of itself.
+#[derive(Debug)]
+pub(in super::super) struct ResourceMetadata {
+    /// What it calls itself; `None`: it does not say.
+    pub(in super::super) resource: Option<String>,
+    pub(in super::super) authorization_servers: Vec<String>,
+    pub(in super::super) scopes_supported: Vec<String>,
+}
+
+impl ResourceMetadata {
+    /// Reads it; `None` where the answer is something else.
+    pub(in super::super) fn read(answer: &[u8]) -> Option<Self> {
+        let members = Members::read(answer)?;
+        let resource = members.text("resource");
+        let servers = members.words("authorization_servers");
+        if resource.is_none() && servers.is_none() {
+            return None;
+        }
+        Some(Self {
+            resource,
+            authorization_servers: servers.unwrap_or_default(),
+            scopes_supported: scopes(&members),
+        })
+    }
+}
+
+/// What an issuer says of itself.
+#[derive(Clone, Debug, Default)]
+pub(in super::super) struct IssuerMetadata {
+    /// The name under which its clients and tokens are kept: what the configuration calls it, else its own.
+    pub(in super::super) issuer: String,
+    /// What it calls itself, where that is another name.
+    pub(in super::super) own_name: Option<String>,
+    /// Whether nobody says what it calls itself: only its endpoints are configured.
+    pub(in super::super) is_nameless: bool,
+    pub(in super::super) authorization_endpoint: Option<String>,
+    pub(in super::super) token_endpoint: Option<String>,
+    pub(in super::super) registration_endpoint: Option<String>,
+    pub(in super::super) scopes_supported: Vec<String>,
+    pub(in super::super) token_endpoint_auth_methods_supported: Option<Vec<String>>,
+    pub(in super::super) code_challenge_methods_supported: Vec<String>,
+    pub(in super::super) client_id_metadata_document_supported: bool,
+    pub(in super::super) authorization_response_iss_parameter_supported: bool,
+}
+
+impl IssuerMetadata {
+    /// Reads it; `None` where the answer is something else.
+    pub(in super::super) fn read(answer: &[u8]) -> Option<Self> {
+        let members = Members::read(answer)?;
+        let issuer = members.text("issuer");
+        let (page, tokens) = (
+            members.text("authorization_endpoint"),
+            members.text("token_endpoint"),
+        );
+        if page.is_none() && tokens.is_none() {
+            return None;
+        }
+        Some(Self {
+            issuer: issuer.unwrap_or_default(),
+            own_name: None,
+            is_nameless: false,
+            authorization_endpoint: page,
+            token_endpoint: tokens,
+            registration_endpoint: members.text("registration_endpoint"),
+            scopes_supported: scopes(&members),
+            token_endpoint_auth_methods_supported: members
+                .words("token_endpoint_auth_methods_supported")
+                .filter(|methods| !methods.is_empty()),
+            code_challenge_methods_supported: members
+                .words("code_challenge_methods_supported")
+                .unwrap_or_default(),
+            client_id_metadata_document_supported: members
+                .flag("client_id_metadata_document_supported"),
+            authorization_response_iss_parameter_supported: members
+                .flag("authorization_response_iss_parameter_supported"),
+        })
+    }
+
+    /// What a server of 2025-03-26 means that has no metadata.
+    pub(in super::super) fn by_convention(origin: &str) -> Self {
+        let at = |path: &str| Some(format!("{origin}{path}"));
+        Self {
+            issuer: origin.to_owned(),
+            authorization_endpoint: at("/authorize"),
+            token_endpoint: at("/token"),
+            registration_endpoint: at("/register"),
+            code_challenge_methods_supported: vec!["S256".to_owned()],
+            ..Self::default()
+        }
+    }
+
+    pub(in super::super) fn knows_pkce(&self) -> bool {
+        let methods = &self.code_challenge_methods_supported;
+        methods.iter().any(|method| method == "S256")
+    }
+
+    /// The same where it is called as expected, or does not say how; else its own name.
+    pub(in super::super) fn called(self, expected: &str) -> Result<Self, String> {
+        if self.issuer.is_empty() {
+            return Ok(self.named(expected));
+        }
+        if same_issuer(&self.issuer, expected) {
+            return Ok(self);
+        }
+        Err(self.issuer)
+    }
+
+    /// The same under the name that the configuration gives it.
+    pub(in super::super) fn named(self, name: &str) -> Self {
+        Self {
+            own_name: Some(self.issuer).filter(|own| !own.is_empty() && own != name),
+            issuer: name.to_owned(),
+            ..self
+        }
+    }
+}
+
+/// Scopes that a request may hold.
+fn scopes(members: &Members<'_>) -> Vec<String> {
+    let is_scope = |word: &String| {
+        let fits = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
+        word.bytes().all(fits) && word.len() <= MAX_SCOPE_LEN
+    };
+    let words = members.words("scopes_supported").unwrap_or_default();
+    words.into_iter().filter(is_scope).collect()
+}
+
+/// Whether two texts name one issuer: compared as text (RFC 8414), but the slash of an empty path stands in some and not
+/// in others.
+pub(in super::super) fn same_issuer(one: &str, other: &str) -> bool {
+    one.trim_end_matches('/') == other.trim_end_matches('/')
+}
+
+/// Where a server's metadata may be: for its path, then for its host.
+pub(in super::super) fn resource_places(server: &Uri) -> Vec<String> {
+    const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
+    let origin = origin(server);
+    let path = server.path().trim_end_matches('/');
+    let mut places = vec![format!("{origin}{WELL_KNOWN}{path}")];
+    if !path.is_empty() {
+        places.push(format!("{origin}{WELL_KNOWN}"));
+    }
+    places
+}
+
+/// Where an issuer's metadata may be, in the order in which it is looked for.
+pub(in super::super) fn issuer_places(issuer: &str) -> Vec<String> {
+    const OAUTH: &str = "/.well-known/oauth-authorization-server";
+    const OIDC: &str = "/.well-known/openid-configuration";
+    let Ok(uri) = issuer.parse::<Uri>() else {
+        return Vec::new();
+    };
+    let origin = origin(&uri);
+    let path = uri.path().trim_end_matches('/');
+    let mut places = vec![
+        format!("{origin}{OAUTH}{path}"),
+        format!("{origin}{OIDC}{path}"),
+    ];
+    if !path.is_empty() {
+        places.push(format!("{origin}{path}{OIDC}"));
+    }
+    places
+}
+
+/// Scheme, host and port, as they were written.
+pub(in super::super) fn origin(uri: &Uri) -> String {
+    let scheme = uri.scheme_str().unwrap_or_default();
+    let authority = uri.authority().map_or("", http::uri::Authority::as_str);
+    format!("{scheme}://{authority}")
+}
+
+/// Whether metadata about this resource is about that server: the same site, and the server's path at or below it.
+pub(in super::super) fn covers(resource: &str, server: &Uri) -> bool {
+    let Ok(uri) = resource.parse::<Uri>() else {
+        return false;
+    };
+    let (Some(site), Some(own)) = (Site::of(&uri), Site::of(server)) else {
+        return false;
+    };
+    let path = uri.path().trim_end_matches('/');
+    let below = server.path().strip_prefix(path);
+    site == own && below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metadata_stands_where_the_standards_say() {
+        let server: Uri = "https://a.example:8443/x/mcp?k=1".parse().unwrap();
+        assert_eq!(
+            resource_places(&server),
+            [
+                "https://a.example:8443/.well-known/oauth-protected-resource/x/mcp",
+                "https://a.example:8443/.well-known/oauth-protected-resource"
+            ]
+        );
+        assert_eq!(
+            resource_places(&"https://a.example".parse().unwrap()),
+            ["https://a.example/.well-known/oauth-protected-resource"]
+        );
+        assert_eq!(
+            issuer_places("https://i.example/t1"),
+            [
+                "https://i.example/.well-known/oauth-authorization-server/t1",
+                "https://i.example/.well-known/openid-configuration/t1",
+                "https://i.example/t1/.well-known/openid-configuration"
+            ]
+        );
+        assert_eq!(issuer_places("https://i.example/").len(), 2);
+        assert!(issuer_places("no address").is_empty());
+    }
+
+    #[test]
+    fn metadata_is_about_a_server_at_or_below_its_resource() {
+        let rows = [
+            ("https://a.example/mcp", "https://a.example/mcp", true),
+            ("https://a.example", "https://a.example/mcp", true),
+            ("https://A.example:443/", "https://a.example/mcp", true),
+            ("https://a.example/mcp/", "https://a.example/mcp/x", true),
+            ("https://a.example/mcp", "https://a.example/mcpx", false),
+            ("https://a.example/mcp", "https://a.example/", false),
+            ("http://a.example/mcp", "https://a.example/mcp", false),
+            ("https://a.example:1/mcp", "https://a.example/mcp", false),
+            ("https://evil.example/mcp", "https://a.example/mcp", false),
+            ("mcp", "https://a.example/mcp", false),
+        ];
+        for (resource, server, expected) in rows {
+            assert_eq!(
+                covers(resource, &server.parse().unwrap()),
+                expected,
+                "{resource} {server}"
+            );
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! What an issuer answers to the registration of a client (RFC 7591).
+
+use std::time::SystemTime;
+
+use super::Members;
+use crate::credential::json::SecretText;
+
+/// A client that an issuer has registered.
+pub(in super::super) struct Registration {
+    pub(in super::super) client_id: String,
+    pub(in super::super) client_secret: Option<SecretText>,
+    /// When the secret ends; `None`: never, or not known.
+    pub(in super::super) ends: Option<SystemTime>,
+    pub(in super::super) auth_method: Option<String>,
+    /// The scopes that it may ask for; `None`: not said.
+    pub(in super::super) scopes: Option<Vec<String>>,
+}
+
+impl Registration {
+    /// Reads it; `None` where the answer names no client.
+    pub(in super::super) fn read(answer: &[u8]) -> Option<Self> {
+        let members = Members::read(answer)?;
+        Some(Self {
+            client_id: members.text("client_id")?,
+            client_secret: members.secret("client_secret"),
+            ends: members.time("client_secret_expires_at"),
+            auth_method: members.text("token_endpoint_auth_method"),
+            scopes: members.words("scope").filter(|scopes| !scopes.is_empty()),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_registration_is_read_whatever_its_numbers_are() {
+        for at in [
+            "18446744073709551615",
+            "9223372036854775807",
+            "253402300800",
+            "1e400",
+            "-1",
+            "0",
+            "1.5",
+            "null",
+            r#""0""#,
+            r#""never""#,
+            "[]",
+        ] {
+            let answer = format!(r#"{{"client_id":77,"client_secret_expires_at":{at}}}"#);
+            let read = Registration::read(answer.as_bytes()).unwrap();
+            assert_eq!(read.client_id, "77", "{at}");
+            assert_eq!(read.ends.is_some(), at == "1.5", "{at}");
+        }
+        assert!(Registration::read(b"{}").is_none());
+        assert!(Registration::read(b"<p>registered</p>").is_none());
+    }
+}

@@ -1,0 +1,227 @@
+//! What a token endpoint answers: a token, a refusal for good, or a failure for now. The body decides, not the status
+//! alone: deployed issuers refuse with 200, and proxies before them answer anything.
+
+use std::time::Duration;
+
+use form_urlencoded::parse;
+use http::header::{HeaderMap, HeaderValue, RETRY_AFTER};
+use http::{StatusCode, header};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::Members;
+use crate::credential::oauth::errors::code;
+use crate::fetch::Answer;
+use crate::limits::{MAX_ISSUER_RETRY_AFTER, MAX_TOKEN_LEN};
+
+/// A token, and what belongs to it.
+pub(in super::super) struct Token {
+    pub(in super::super) access: SecretString,
+    pub(in super::super) refresh: Option<SecretString>,
+    pub(in super::super) life: Option<Duration>,
+    /// What it allows; `None`: what was asked for.
+    pub(in super::super) scopes: Option<Vec<String>>,
+}
+
+/// Why there is no token.
+#[derive(Debug)]
+pub(in super::super) enum Refusal {
+    /// The issuer says why, and asking again changes nothing.
+    Final(String),
+    /// It may pass.
+    Passing {
+        why: String,
+        after: Option<Duration>,
+    },
+    /// Nothing that a token endpoint says: the endpoint may have moved or be gone.
+    Foreign(String),
+}
+
+/// Codes that mean that the issuer cannot answer now.
+const PASSING: [&str; 17] = [
+    "authorization_pending",
+    "fatal_error",
+    "internal_error",
+    "internal_server_error",
+    "rate_limit_exceeded",
+    "rate_limited",
+    "ratelimited",
+    "request_timeout",
+    "server_error",
+    "service_unavailable",
+    "slow_down",
+    "temporarily_unavailable",
+    "timeout",
+    "too_many_requests",
+    "try_again",
+    "try_again_later",
+    "unavailable",
+];
+/// Kinds of token that a header alone cannot carry.
+const UNUSABLE: [&str; 4] = ["dpop", "mac", "n_a", "pop"];
+/// Objects in which some issuers nest the token.
+const NESTED: [&str; 5] = ["authed_user", "data", "token", "result", "response"];
+
+/// What an answer holds.
+#[derive(Default)]
+struct Given {
+    access: Option<SecretString>,
+    kind: Option<String>,
+    refresh: Option<SecretString>,
+    life: Option<Duration>,
+    scopes: Option<Vec<String>>,
+    error: Option<String>,
+}
+
+/// Reads the answer of a token endpoint.
+///
+/// # Errors
+/// Why it holds no token.
+pub(in super::super) fn token_answer(answer: &Answer) -> Result<Token, Refusal> {
+    let status = answer.status;
+    let Some(given) = Given::read(answer) else {
+        return Err(unreadable(answer));
+    };
+    let passing = |why: String| Refusal::Passing {
+        why,
+        after: retry_after(&answer.headers),
+    };
+    let access = given.access.filter(|_| status.is_success());
+    let Some(access) = access else {
+        return Err(match given.error {
+            Some(error) if is_final(status, &error) => Refusal::Final(code(&error)),
+            Some(error) => passing(format!(
+                "it answered HTTP {} ({})",
+                status.as_u16(),
+                code(&error)
+            )),
+            None => unreadable(answer),
+        });
+    };
+    let kind = given.kind.unwrap_or_default().to_ascii_lowercase();
+    if UNUSABLE.contains(&kind.as_str()) {
+        return Err(passing(
+            "its token is of a kind that cannot be used here".to_owned(),
+        ));
+    }
+    let text = access.expose_secret();
+    if text.len() > MAX_TOKEN_LEN || HeaderValue::from_str(text).is_err() {
+        return Err(passing(
+            "its token is too long, or holds a character that no header may hold".to_owned(),
+        ));
+    }
+    let usable = |text: &SecretString| text.expose_secret().len() <= MAX_TOKEN_LEN;
+    Ok(Token {
+        access,
+        refresh: given.refresh.filter(usable),
+        life: given.life,
+        scopes: given.scopes,
+    })
+}
+
+/// Whether a code means that asking again changes nothing.
+fn is_final(status: StatusCode, error: &str) -> bool {
+    let busy = status.is_server_error()
+        || status == StatusCode::TOO_MANY_REQUESTS
+        || status == StatusCode::REQUEST_TIMEOUT;
+    let error = error.to_ascii_lowercase().replace([' ', '-'], "_");
+    // A status that stands where a code should.
+    let number = error.parse::<u16>().ok();
+    let passes = number.is_some_and(|number| number >= 500 || number == 429 || number == 408);
+    !busy && !passes && !PASSING.contains(&error.as_str())
+}
+
+/// An answer that holds neither a token nor a reason.
+fn unreadable(answer: &Answer) -> Refusal {
+    let status = answer.status;
+    let busy = status.is_server_error()
+        || status == StatusCode::TOO_MANY_REQUESTS
+        || status == StatusCode::REQUEST_TIMEOUT;
+    if busy {
+        return Refusal::Passing {
+            why: format!("it answered HTTP {}", status.as_u16()),
+            after: retry_after(&answer.headers),
+        };
+    }
+    Refusal::Foreign(if status.is_success() {
+        "its answer holds neither a token nor a reason".to_owned()
+    } else {
+        format!("it answered HTTP {} without a reason", status.as_u16())
+    })
+}
+
+impl Given {
+    fn read(answer: &Answer) -> Option<Self> {
+        match Members::read(&answer.body) {
+            Some(members) => Some(Self::of_json(&members)),
+            None => Self::of_form(answer),
+        }
+    }
+
+    fn of_json(members: &Members<'_>) -> Self {
+        let own = Self::of_object(members);
+        if own.access.is_some() {
+            return own;
+        }
+        let nested = NESTED.iter().filter_map(|name| members.object(name));
+        let mut nested = nested.map(|below| Self::of_object(&below));
+        let found = nested.find(|below| below.access.is_some());
+        found.unwrap_or(own)
+    }
+
+    fn of_object(members: &Members<'_>) -> Self {
+        let secret = |names: [&str; 2]| names.iter().find_map(|name| members.secret(name));
+        let error = members.text("error").or_else(|| {
+            let below = members.object("error")?;
+            let names = ["code", "error", "type", "status", "message"];
+            names.iter().find_map(|name| below.text(name))
+        });
+        let life = members.life("expires_in");
+        Self {
+            access: secret(["access_token", "accessToken"]).map(|text| text.0),
+            kind: members.text("token_type"),
+            refresh: secret(["refresh_token", "refreshToken"]).map(|text| text.0),
+            life: life.or_else(|| members.life("expiresIn")),
+            scopes: members.words("scope"),
+            error: error.or_else(|| members.text("errorCode")),
+        }
+    }
+
+    /// As an issuer answers that does not look at `Accept`.
+    fn of_form(answer: &Answer) -> Option<Self> {
+        let kind = answer.headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+        let kind = kind.split(';').next()?.trim();
+        let known = ["application/x-www-form-urlencoded", "text/plain"];
+        if !known.iter().any(|known| known.eq_ignore_ascii_case(kind)) {
+            return None;
+        }
+        let mut given = Self::default();
+        for (name, value) in parse(&answer.body).filter(|(_, value)| !value.is_empty()) {
+            match &*name {
+                "access_token" => given.access = Some(SecretString::from(&*value)),
+                "refresh_token" => given.refresh = Some(SecretString::from(&*value)),
+                "token_type" => given.kind = Some(value.into_owned()),
+                "expires_in" => {
+                    let number = format!("{{\"in\":\"{}\"}}", value.replace(['"', '\\'], ""));
+                    given.life =
+                        Members::read(number.as_bytes()).and_then(|members| members.life("in"));
+                }
+                "scope" => {
+                    let words = value.split([' ', ',']).filter(|word| !word.is_empty());
+                    given.scopes = Some(words.map(str::to_owned).collect());
+                }
+                "error" => given.error = Some(value.into_owned()),
+                _ => {}
+            }
+        }
+        (given.access.is_some() || given.error.is_some()).then_some(given)
+    }
+}
+
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?;
+    let wait = Duration::from_secs(seconds.trim().parse().ok()?);
+    Some(wait.min(MAX_ISSUER_RETRY_AFTER))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,134 @@
+//! What is asked of the issuer for a renewal.
+
+use super::super::client::Client;
+use super::super::discover::free;
+use super::super::documents::{Token, same_issuer};
+use super::super::errors::{OAuthError, shortened};
+use super::super::grant::Grant;
+use super::super::token::TokenEndpoint;
+use super::{Found, Job};
+use crate::credential::json::SecretText;
+use crate::server::{OAuthClient, OAuthGrant, OAuthSpec};
+
+impl Job {
+    /// A new token, and what renews it from then on.
+    pub(super) async fn ask(&self, found: &Found) -> Result<(Grant, Token), OAuthError> {
+        let oauth = self.server.oauth.as_ref().ok_or(OAuthError::NoOAuth)?;
+        match oauth.grant {
+            OAuthGrant::AuthorizationCode => {
+                let grant = found.as_ref().map(|(stored, _)| Grant::of(stored));
+                let broken = |_| OAuthError::Refused("broken_grant".to_owned());
+                let grant = grant.transpose().map_err(broken)?.flatten();
+                self.refresh(oauth, grant.ok_or(OAuthError::NoOAuth)?).await
+            }
+            OAuthGrant::ClientCredentials => self.obtain(oauth).await,
+        }
+    }
+
+    /// By the refresh token. It goes to the issuer that gave it, wherever that one says that its token endpoint is by now.
+    async fn refresh(
+        &self,
+        oauth: &OAuthSpec,
+        mut grant: Grant,
+    ) -> Result<(Grant, Token), OAuthError> {
+        if !grant.is_from(oauth) {
+            return Err(OAuthError::IssuerChanged(shortened(&grant.issuer)));
+        }
+        let foreign = match self.refreshed(oauth, &mut grant).await {
+            Ok(token) => return Ok((grant, token)),
+            Err(error @ OAuthError::Foreign(_)) => error,
+            Err(error) => return Err(error),
+        };
+        let found = self.room.discovered(&self.server, oauth).await;
+        let found = found.ok().map(|found| found.issuer.clone());
+        let moved = found.filter(|issuer| same_issuer(&issuer.issuer, &grant.issuer));
+        let moved = moved.and_then(|issuer| issuer.token_endpoint);
+        let Some(moved) = moved.filter(|place| *place != grant.token_endpoint) else {
+            return Err(foreign);
+        };
+        grant.token_endpoint = moved;
+        let token = self.refreshed(oauth, &mut grant).await?;
+        Ok((grant, token))
+    }
+
+    async fn refreshed(&self, oauth: &OAuthSpec, grant: &mut Grant) -> Result<Token, OAuthError> {
+        let none = || OAuthError::Refused("no_refresh_token".to_owned());
+        let refresh = grant.refresh_token().ok_or_else(none)?;
+        let mut parameters = vec![("grant_type", "refresh_token"), ("refresh_token", refresh)];
+        if let Some(resource) = &grant.resource {
+            parameters.push(("resource", resource));
+        }
+        let (token, proof) = {
+            let (token, client) = self.endpoint(oauth, grant, &parameters).await?;
+            (token, client.proof)
+        };
+        grant.client.proof = proof;
+        Ok(token)
+    }
+
+    /// By the client's own secret.
+    async fn obtain(&self, oauth: &OAuthSpec) -> Result<(Grant, Token), OAuthError> {
+        let found = self.room.discovered(&self.server, oauth).await?;
+        let OAuthClient::Registered { id, secret } = &oauth.client else {
+            return Err(OAuthError::NoClient(shortened(&found.issuer.issuer)));
+        };
+        let scopes = if oauth.scopes.is_empty() {
+            &found.scopes
+        } else {
+            &oauth.scopes
+        };
+        let lacks = || OAuthError::Lacks {
+            issuer: shortened(&found.issuer.issuer),
+            what: "token endpoint",
+        };
+        let grant = Grant {
+            token_endpoint: found.issuer.token_endpoint.clone().ok_or_else(lacks)?,
+            client: Client::registered(id, secret.as_ref(), &found.issuer),
+            issuer: found.issuer.issuer.clone(),
+            redirect_uri: None,
+            resource: found.resource.clone(),
+            refresh_token: None,
+            asked: scopes.clone(),
+            wanted: Vec::new(),
+        };
+        let scope = scopes.join(" ");
+        let mut parameters = vec![("grant_type", "client_credentials")];
+        if !scope.is_empty() {
+            parameters.push(("scope", &scope));
+        }
+        if let Some(resource) = &grant.resource {
+            parameters.push(("resource", resource));
+        }
+        let (mut token, _) = self.endpoint(oauth, &grant, &parameters).await?;
+        // There is none to be had; where an issuer gives one all the same, the secret is the shorter way.
+        token.refresh = None;
+        Ok((grant, token))
+    }
+
+    async fn endpoint(
+        &self,
+        oauth: &OAuthSpec,
+        grant: &Grant,
+        parameters: &[(&str, &str)],
+    ) -> Result<(Token, Client), OAuthError> {
+        if oauth.has_secret() && !oauth.names_issuer() {
+            return Err(OAuthError::SecretWithoutIssuer);
+        }
+        let free = free(&self.server, oauth);
+        let mut client = grant.client.clone();
+        if let OAuthClient::Registered { id, secret } = &oauth.client
+            && *id == client.id
+        {
+            // The configured secret may be another one by now. The grant is from the configured issuer.
+            client.secret = secret.clone().map(SecretText);
+        }
+        let endpoint = TokenEndpoint {
+            fetcher: &self.room.fetcher,
+            free: &free,
+            place: &grant.token_endpoint,
+            client: &client,
+            oauth,
+        };
+        endpoint.ask(parameters).await
+    }
+}

@@ -1,0 +1,219 @@
+//! Storing what was obtained. It may be the only refresh token that the issuer still takes, so it is never given up: while
+//! the store takes nothing it is used from memory, and written once the store is back.
+
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime};
+
+use super::super::Room;
+use super::super::claim::Claim;
+use super::super::documents::Token;
+use super::super::errors::OAuthError;
+use super::super::grant::{Grant, installed, renewed, union};
+use super::{Found, Job};
+use crate::credential::{
+    Generation, InstallationKey, Precondition, Renewed, Revision, StoredCredential,
+};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::SlotName;
+use crate::server::OAuthGrant;
+
+/// Tries at once, where others write too.
+const TRIES: usize = 5;
+/// Before a store that failed is asked again to take what was obtained: first, and at most.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const MAX_PAUSE: Duration = Duration::from_secs(5);
+
+/// What is to be written.
+struct Writing {
+    room: Arc<Room>,
+    key: InstallationKey,
+    slot: SlotName,
+    kind: OAuthGrant,
+    grant: Grant,
+    token: Token,
+    /// When it was obtained.
+    at: SystemTime,
+    /// Of what it is the next generation; `None`: it is the first one.
+    base: Option<(Revision, Generation)>,
+    /// What the first one is stored as.
+    first: OnceLock<StoredCredential>,
+}
+
+/// What came of one try.
+enum Tried {
+    Written(StoredCredential),
+    /// The store holds something else that counts.
+    Superseded,
+    /// Another wrote at the same time.
+    Raced,
+    /// The store takes nothing now.
+    Failed(Error),
+}
+
+impl Job {
+    /// Stores what was obtained. Answers the claim, unless it is needed on.
+    pub(super) async fn write_down(
+        &self,
+        claim: Claim,
+        mut found: Found,
+        grant: Grant,
+        token: Token,
+    ) -> (Result<Renewed>, Option<Claim>) {
+        let Some(oauth) = &self.server.oauth else {
+            return (Err(OAuthError::NoOAuth.into()), Some(claim));
+        };
+        let base = found.as_ref();
+        let writing = Writing {
+            room: Arc::clone(&self.room),
+            key: self.key.clone(),
+            slot: oauth.slot.clone(),
+            kind: oauth.grant,
+            base: base.map(|(stored, _)| (stored.revision.clone(), stored.generation)),
+            grant,
+            token,
+            at: SystemTime::now(),
+            first: OnceLock::new(),
+        };
+        let mut failed = None;
+        for _ in 0..TRIES {
+            match writing.once(&found).await {
+                Tried::Written(next) => return (Ok(self.told(&next)), Some(claim)),
+                Tried::Superseded => return (Ok(Renewed::Newer), Some(claim)),
+                Tried::Raced => match self.room.installations.get(&self.key).await {
+                    Ok(now) => found = now,
+                    Err(error) => failed = Some(error),
+                },
+                Tried::Failed(error) => failed = Some(error),
+            }
+            if failed.is_some() {
+                break;
+            }
+        }
+        self.keep(writing, claim, &found, failed)
+    }
+
+    /// Uses it from memory, and writes it when the store is back.
+    fn keep(
+        &self,
+        writing: Writing,
+        claim: Claim,
+        found: &Found,
+        failed: Option<Error>,
+    ) -> (Result<Renewed>, Option<Claim>) {
+        let many = || Error::new(ErrorKind::Conflict, "many write it at once");
+        let error = failed.unwrap_or_else(many);
+        let next = match writing.next(found) {
+            Ok((next, _)) => Arc::new(next),
+            Err(error) => return (Err(error), Some(claim)),
+        };
+        if !self.room.unstored.keep(&self.key, &next) {
+            let text = "the issuer gave a new token, the store does not take it, and too many are kept in memory already: \
+                        whoever installed it may have to sign in again";
+            let error = Error::new(ErrorKind::Internal, text).with_source(error);
+            return (Err(error), Some(claim));
+        }
+        tracing::warn!(
+            server = %self.server.id,
+            owner = %self.key.owner,
+            %error,
+            "a renewed token cannot be stored yet: it is used from memory and written once the store takes it"
+        );
+        self.tasks.spawn(writing.when_back(claim));
+        (Ok(Renewed::Unstored(next)), None)
+    }
+
+    fn told(&self, next: &StoredCredential) -> Renewed {
+        let end = next.expires_at;
+        let life = end.and_then(|end| end.duration_since(SystemTime::now()).ok());
+        tracing::info!(
+            server = %self.server.id,
+            owner = %self.key.owner,
+            generation = next.generation.0,
+            life = life.map(|life| life.as_secs()),
+            "token renewed"
+        );
+        Renewed::Newer
+    }
+}
+
+impl Writing {
+    /// What is to be stored in the place of what is there.
+    fn next(&self, found: &Found) -> Result<(StoredCredential, Precondition)> {
+        let grant = self.grant.clone();
+        let Some((stored, version)) = found else {
+            if let Some(first) = self.first.get() {
+                return Ok((first.clone(), Precondition::Absent));
+            }
+            // Its revision is made once, so that what is used from memory is what is stored later.
+            let new = installed(&self.slot, grant, (&self.token, self.at), self.kind)?;
+            let new = self.first.get_or_init(|| new).clone();
+            return Ok((new, Precondition::Absent));
+        };
+        // What a server wanted meanwhile is kept.
+        let noted = Grant::of(stored)?.map(|grant| grant.wanted);
+        let grant = Grant {
+            wanted: union([&grant.wanted[..], &noted.unwrap_or_default()[..]]),
+            ..grant
+        };
+        let next = renewed(stored, &self.slot, grant, (&self.token, self.at))?;
+        Ok((next, Precondition::Unchanged(version.clone())))
+    }
+
+    async fn once(&self, found: &Found) -> Tried {
+        let now = found.as_ref();
+        let now = now.map(|(stored, _)| (stored.revision.clone(), stored.generation));
+        let other = match (&self.base, &now) {
+            // It was taken away, or installed anew, or renewed by another process, while the issuer answered.
+            (Some(base), Some(now)) => base.0 != now.0 || now.1 > base.1,
+            (Some(_), None) | (None, Some(_)) => true,
+            (None, None) => false,
+        };
+        if other {
+            return Tried::Superseded;
+        }
+        let (next, precondition) = match self.next(found) {
+            Ok(next) => next,
+            Err(error) => return Tried::Failed(error),
+        };
+        let put = self.room.installations.put(&self.key, &next, precondition);
+        match put.await {
+            Ok(_) => Tried::Written(next),
+            Err(error) if error.kind() == ErrorKind::Conflict => Tried::Raced,
+            Err(error) => Tried::Failed(error),
+        }
+    }
+
+    /// Tries until the store takes it, or something else is there. It goes on beyond the lease: whoever renewed it meanwhile
+    /// has made a newer generation, and else nobody has anything better.
+    async fn when_back(self, claim: Claim) {
+        let closing = self.room.unstored.closing().clone();
+        let mut pause = FIRST_PAUSE;
+        let server = &self.key.server;
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = closing.cancelled() => {
+                    tracing::error!(%server, owner = %self.key.owner, "a renewed token was not stored before the end: its owner may have to sign in again");
+                    return;
+                }
+            }
+            pause = (pause * 2).min(MAX_PAUSE);
+            let Ok(found) = self.room.installations.get(&self.key).await else {
+                continue;
+            };
+            match self.once(&found).await {
+                Tried::Written(_) => {
+                    tracing::info!(%server, owner = %self.key.owner, "a renewed token is stored now");
+                    break;
+                }
+                Tried::Superseded => break,
+                Tried::Raced => {}
+                Tried::Failed(error) => {
+                    tracing::debug!(%server, %error, "a renewed token cannot be stored yet");
+                }
+            }
+        }
+        self.room.unstored.forget(&self.key);
+        claim.done(&**self.room.installations.store()).await;
+    }
+}

@@ -1,0 +1,271 @@
+//! Who we are to an issuer: registrations that deployed issuers make and forget, and how many of them a caller causes.
+
+use serde_json::{Value, json};
+
+use super::fake::{PageSays, TokenSays};
+use super::*;
+use crate::error::ErrorKind;
+use crate::limits::{MAX_REGISTRATIONS_PER_CALLER, MAX_SIGN_INS_PER_CALLER};
+use crate::server::{ClientAuth, OAuthClient};
+
+const REFUSED: (u16, &str, &str) = (401, "application/json", r#"{"error":"invalid_client"}"#);
+
+fn refused() -> Option<(u16, &'static str, String)> {
+    let (status, kind, body) = REFUSED;
+    Some((status, kind, body.to_owned()))
+}
+
+#[tokio::test]
+async fn a_client_is_recognized_however_an_issuer_reads_who_it_is() {
+    let rows: [(&str, TokenSays); 5] = [
+        ("basic with the id in the form", |asked, _| {
+            let known = asked.contains_key("authorization") && asked.contains_key("client_id");
+            if known { None } else { refused() }
+        }),
+        ("basic alone", |asked, _| {
+            let known = asked.contains_key("authorization") && !asked.contains_key("client_id");
+            if known { None } else { refused() }
+        }),
+        ("two ways are a wrong request", |asked, _| {
+            let twice = asked.contains_key("authorization") && asked.contains_key("client_id");
+            twice.then(|| {
+                (
+                    400,
+                    "application/json",
+                    r#"{"error":"invalid_request"}"#.into(),
+                )
+            })
+        }),
+        ("basic that is not decoded", |asked, _| {
+            // client-1:s:1
+            let known = asked.get("authorization").map(String::as_str);
+            (known != Some("Basic Y2xpZW50LTE6czox")).then(|| refused().unwrap())
+        }),
+        ("the form alone", |asked, _| {
+            let known = asked.get("client_secret").map(String::as_str) == Some("s:1");
+            if known { None } else { refused() }
+        }),
+    ];
+    for (what, says) in rows {
+        let setting = Setting::new().await;
+        setting.fake.state().token_says = Some(says);
+        let finished = setting.sign_in(&setting.server()).await;
+        finished.unwrap_or_else(|error| panic!("{what}: {error}"));
+    }
+}
+
+#[tokio::test]
+async fn a_configured_way_is_the_only_one() {
+    let setting = Setting::new().await;
+    setting.fake.state().token_says = Some(|_, _| refused());
+    let mut server = setting.server();
+    let oauth = server.oauth.as_mut().unwrap();
+    oauth.issuer = Some(setting.fake.issuer());
+    oauth.client_auth = Some(ClientAuth::Post);
+    oauth.client = OAuthClient::Registered {
+        id: "own".into(),
+        secret: Some("pw".into()),
+    };
+    let error = setting.sign_in(&server).await.unwrap_err();
+    assert!(error.to_string().contains("invalid_client"), "{error}");
+    assert_eq!(setting.fake.count("refused"), 1);
+    let asked = setting.fake.last("refused");
+    assert_eq!(asked["client_secret"], "pw");
+    assert!(!asked.contains_key("authorization"));
+}
+
+#[tokio::test]
+async fn a_client_is_registered_with_the_scopes_that_it_asks_for() {
+    let setting = Setting::new().await;
+    setting.fake.state().resource_metadata = json!({"scopes_supported": ["read"]});
+    setting.fake.state().page_says = Some(|state, query| {
+        let own = state.registered.get("scope").and_then(Value::as_str);
+        let own = own.unwrap_or_default();
+        let asked = query.get("scope").map(String::as_str).unwrap_or_default();
+        let known = asked
+            .split(' ')
+            .all(|scope| own.split(' ').any(|own| own == scope));
+        (!known).then_some("invalid_scope")
+    });
+    let mut server = setting.server();
+    setting.sign_in(&server).await.unwrap();
+    // What it asks for besides later needs another registration.
+    server.oauth.as_mut().unwrap().scopes = vec!["read".into(), "write".into()];
+    setting.sign_in(&server).await.unwrap();
+    setting.sign_in(&server).await.unwrap();
+    assert_eq!(setting.fake.count("register"), 2);
+    // An issuer that allows fewer is asked for those.
+    let setting = Setting::new().await;
+    setting.fake.state().resource_metadata = json!({"scopes_supported": ["read", "admin"]});
+    setting.fake.state().registration = json!({"scope": "read"});
+    setting.sign_in(&setting.server()).await.unwrap();
+    assert_eq!(setting.fake.last("authorize")["scope"], "read");
+}
+
+#[tokio::test]
+async fn a_registration_that_is_refused_says_why() {
+    let rows = [
+        (
+            400,
+            r#"{"error":"invalid_redirect_uri","error_description":"localhost is not\u001b allowed"}"#,
+            "invalid_redirect_uri: localhost is not allowed",
+        ),
+        (403, r#"{"error":"access_denied"}"#, "access_denied"),
+        (200, r#"{"error":{"code":"x"}}"#, "HTTP 200"),
+        (201, "<p>registered", "HTTP 201"),
+        (500, "", "HTTP 500"),
+    ];
+    for (status, body, said) in rows {
+        let setting = Setting::new().await;
+        let page = (status, "application/json", body.to_owned());
+        setting
+            .fake
+            .state()
+            .pages
+            .insert("/tenant/register".to_owned(), page);
+        let error = setting.begin(&setting.server()).await.unwrap_err();
+        assert!(error.to_string().contains(said), "{status} {body}: {error}");
+        assert!(error.to_string().contains("oauth.client_id"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn any_number_of_an_issuer_registers_a_client() {
+    for at in [
+        "18446744073709551615",
+        "-1",
+        "1.5e300",
+        "\"soon\"",
+        "0.5",
+        "null",
+    ] {
+        let setting = Setting::new().await;
+        let body = format!(
+            r#"{{"client_id":7,"client_secret":"s","client_secret_expires_at":{at},"client_id_issued_at":{at}}}"#
+        );
+        let page = (201, "application/json", body);
+        setting
+            .fake
+            .state()
+            .pages
+            .insert("/tenant/register".to_owned(), page);
+        let begun = setting.begin(&setting.server()).await.unwrap();
+        assert!(begun.url.contains("client_id=7&"), "{at}: {}", begun.url);
+    }
+}
+
+#[tokio::test]
+async fn an_issuer_that_has_forgotten_its_clients_registers_another() {
+    let setting = Setting::new().await;
+    let server = setting.server();
+    setting.sign_in(&server).await.unwrap();
+    // Its page shows an error, and the browser never comes back.
+    setting.begin(&server).await.unwrap();
+    assert_eq!(setting.fake.count("register"), 1);
+    setting.sign_in(&server).await.unwrap();
+    assert_eq!(setting.fake.count("register"), 2);
+    setting.sign_in(&server).await.unwrap();
+    assert_eq!(setting.fake.count("register"), 2, "it is known again");
+    // Others send the browser back with a word, or refuse the code.
+    for word in ["unauthorized_client", "invalid_client"] {
+        let before = setting.fake.count("register");
+        let says: PageSays = if word == "invalid_client" {
+            |_, _| Some("invalid_client")
+        } else {
+            |_, _| Some("unauthorized_client")
+        };
+        setting.fake.state().page_says = Some(says);
+        setting.sign_in(&server).await.unwrap_err();
+        setting.fake.state().page_says = None;
+        setting.sign_in(&server).await.unwrap();
+        assert_eq!(setting.fake.count("register"), before + 1, "{word}");
+    }
+    // A person who does not agree says nothing about the client.
+    let before = setting.fake.count("register");
+    setting.fake.state().page_says = Some(|_, _| Some("access_denied"));
+    setting.sign_in(&server).await.unwrap_err();
+    setting.fake.state().page_says = None;
+    setting.sign_in(&server).await.unwrap();
+    assert_eq!(setting.fake.count("register"), before);
+}
+
+#[tokio::test]
+async fn a_caller_causes_a_bounded_number_of_requests_and_records() {
+    let setting = Setting::new().await;
+    let options = OAuthOptions {
+        discovery_ttl: Duration::from_mins(1),
+        ..options(&["127.0.0.0/8"])
+    };
+    let authorizations = Authorizations::new(setting.installations(), options);
+    let server = setting.server();
+    let begin = |for_whom: &'static str, number: usize| {
+        let (authorizations, server) = (authorizations.clone(), server.clone());
+        async move {
+            let redirect_uri = format!("http://127.0.0.1:9/{number}");
+            let new = NewAuthorization {
+                key: &key(),
+                redirect_uri: &redirect_uri,
+                for_whom,
+                values: BTreeMap::new(),
+            };
+            authorizations.begin(&server, new).await
+        }
+    };
+    let (mut begun, mut refused) = (0, 0);
+    for number in 0..100 {
+        match begin("ann", number).await {
+            Ok(_) => begun += 1,
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::Overloaded, "{error}");
+                assert!(error.retry_after().is_some());
+                refused += 1;
+            }
+        }
+    }
+    assert_eq!(begun, MAX_REGISTRATIONS_PER_CALLER);
+    assert_eq!(begun + refused, 100);
+    assert_eq!(setting.fake.count("register"), MAX_REGISTRATIONS_PER_CALLER);
+    assert_eq!(setting.fake.count("metadata"), 1);
+    assert_eq!(setting.fake.count("probe"), 1);
+    // Another caller is not concerned.
+    begin("bob", 1).await.unwrap();
+    // One address needs one registration; the sign-ins themselves are bounded, too.
+    for _ in 0..MAX_SIGN_INS_PER_CALLER {
+        let _ = begin("carol", 1).await;
+    }
+    let error = begin("carol", 1).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Overloaded);
+    let flows = setting.store.list(crate::credential::RecordKind::Flow);
+    let flows = flows.await.unwrap().len();
+    assert_eq!(
+        flows,
+        MAX_REGISTRATIONS_PER_CALLER + 1 + MAX_SIGN_INS_PER_CALLER
+    );
+}
+
+#[tokio::test]
+async fn many_sign_ins_at_once_ask_server_and_issuer_once() {
+    let setting = Setting::new().await;
+    let options = OAuthOptions {
+        discovery_ttl: Duration::from_mins(1),
+        ..options(&["127.0.0.0/8"])
+    };
+    let authorizations = Authorizations::new(setting.installations(), options);
+    let server = setting.server();
+    let people: Vec<String> = (0..30).map(|number| format!("user-{number}")).collect();
+    let key = key();
+    let all = people.iter().map(|person| {
+        let new = NewAuthorization {
+            key: &key,
+            redirect_uri: "http://127.0.0.1:9/oauth/callback",
+            for_whom: person,
+            values: BTreeMap::new(),
+        };
+        authorizations.begin(&server, new)
+    });
+    for begun in futures_util::future::join_all(all).await {
+        begun.unwrap();
+    }
+    assert_eq!(setting.fake.count("probe"), 1);
+    assert_eq!(setting.fake.count("metadata"), 1);
+}

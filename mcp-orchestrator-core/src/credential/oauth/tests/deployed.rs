@@ -1,0 +1,65 @@
+//! A server whose entry says nothing of OAuth.
+
+use serde_json::json;
+
+use super::renewal::Process;
+use super::*;
+use crate::credential::Credential;
+use crate::error::ErrorKind;
+
+fn silent(setting: &Setting) -> ServerSpec {
+    let url = setting.fake.server_url().parse().unwrap();
+    ServerSpec::remote(ServerId::new("jira").unwrap(), url).with_oauth_if_refused()
+}
+
+#[tokio::test]
+async fn a_server_wants_a_token_once_it_has_refused_a_call_without_one() {
+    let setting = Setting::new().await;
+    let server = silent(&setting);
+    let process = Process::on(&setting).await;
+    let found = process.resolve(&server, None).await.unwrap();
+    assert!(found.is_none() && server.is_open());
+    assert_eq!(setting.fake.count("probe"), 0, "nobody asks before that");
+    let none = Credential::none();
+    let refused = Some((&none.revision, none.generation));
+    let error = process.resolve(&server, refused).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::CredentialMissing);
+    assert!(error.to_string().contains("OAuth"), "{error}");
+    let error = process.resolve(&server, None).await.unwrap_err();
+    assert_eq!(
+        error.kind(),
+        ErrorKind::CredentialMissing,
+        "it is known now"
+    );
+    let finished = setting.sign_in(&server).await.unwrap();
+    let installations = setting.installations();
+    installations
+        .put(
+            &key(),
+            &finished.credential,
+            crate::credential::Precondition::Absent,
+        )
+        .await
+        .unwrap();
+    process.resolver.seen(&key()).await.unwrap();
+    assert_eq!(process.token(&server).await, "access-1");
+}
+
+#[tokio::test]
+async fn a_server_that_refuses_without_metadata_wants_no_token() {
+    let setting = Setting::new().await;
+    setting.fake.state().challenge = Some("Bearer".into());
+    let prefix = "/.well-known/oauth-protected-resource";
+    setting.fake.state().missing.insert(format!("{prefix}/mcp"));
+    let server = silent(&setting);
+    let process = Process::on(&setting).await;
+    let none = Credential::none();
+    let refused = Some((&none.revision, none.generation));
+    let found = process.resolve(&server, refused).await.unwrap();
+    assert!(found.is_none() && server.is_open());
+    // Nor does one whose metadata leads nowhere.
+    setting.fake.state().missing.clear();
+    setting.fake.state().resource_metadata = json!({"authorization_servers": ["http://10.0.0.1"]});
+    let found = process.resolve(&server, refused).await.unwrap();
+    assert!(found.is_none() && server.is_open());
+}

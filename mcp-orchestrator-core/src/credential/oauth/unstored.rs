@@ -1,0 +1,55 @@
+//! Tokens that the store has not taken yet.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::credential::{Generation, InstallationKey, Revision, StoredCredential};
+use crate::limits::MAX_UNSTORED_TOKENS;
+
+/// Renewed tokens in memory, until they are written.
+#[derive(Debug, Default)]
+pub(super) struct Unstored {
+    all: Mutex<HashMap<InstallationKey, Arc<StoredCredential>>>,
+    closing: CancellationToken,
+}
+
+impl Unstored {
+    /// Cancelled once nothing is written any more.
+    pub(super) fn closing(&self) -> &CancellationToken {
+        &self.closing
+    }
+
+    /// Keeps one; whether there is place for it.
+    pub(super) fn keep(&self, key: &InstallationKey, next: &Arc<StoredCredential>) -> bool {
+        let mut all = self.lock();
+        let fits = all.len() < MAX_UNSTORED_TOKENS || all.contains_key(key);
+        if fits {
+            all.insert(key.clone(), Arc::clone(next));
+        }
+        fits
+    }
+
+    /// The one that is newer than what was seen; `None`: there is none.
+    pub(super) fn newer(
+        &self,
+        key: &InstallationKey,
+        seen: Option<&(Revision, Generation)>,
+    ) -> Option<Arc<StoredCredential>> {
+        let all = self.lock();
+        let kept = all.get(key)?;
+        let newer = seen.is_none_or(|(revision, generation)| {
+            kept.revision == *revision && kept.generation > *generation
+        });
+        newer.then(|| Arc::clone(kept))
+    }
+
+    pub(super) fn forget(&self, key: &InstallationKey) {
+        self.lock().remove(key);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<InstallationKey, Arc<StoredCredential>>> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,120 @@
+//! What a legacy client sends without expecting an answer: notifications, and answers to servers' requests.
+//!
+//! Only what the protocol knows as a client's own is passed on, and only to instances that the client may use now. A
+//! request without an id is no notification: it would reach a server without having been routed.
+
+use std::sync::Arc;
+
+use crate::audit::Outcome;
+use crate::call::{Dialect, Notify};
+use crate::error::{ErrorKind, Result};
+use crate::jsonrpc::{Kind, Members, Message};
+use crate::orchestrator::Inner;
+use crate::orchestrator::audited;
+use crate::orchestrator::context::Context;
+use crate::pool::{Handle, Link};
+use crate::protocol::{Era, method};
+use crate::session::Session;
+
+impl Inner {
+    /// Takes a notification or a response of a client.
+    pub(in crate::orchestrator) async fn take_notice(&self, notify: Notify) -> Result<()> {
+        let Dialect::Legacy(Some(id)) = &notify.dialect else {
+            // A modern client has nothing to notify over HTTP: it cancels by closing the stream.
+            return Ok(());
+        };
+        let session = self.sessions.get(id, &notify.principal, &notify.gateway)?;
+        session.seen(&notify.principal, None);
+        let context = Context::of(&session);
+        self.view(&context)?;
+        let message = notify.message;
+        match message.kind() {
+            Kind::Response | Kind::Error => self.take_answer(&context, &session, message).await,
+            Kind::Notification => self.take_notification(&context, &session, &message).await,
+            Kind::Request => tracing::debug!("a request was sent as a notification: dropped"),
+        }
+        Ok(())
+    }
+
+    async fn take_notification(
+        &self,
+        context: &Context,
+        session: &Arc<Session>,
+        message: &Message,
+    ) {
+        let members = message.body().and_then(Members::read).unwrap_or_default();
+        match message.method() {
+            method::CANCELLED => {
+                if let Some(id) = members.get("requestId") {
+                    session.cancel(id.as_bytes());
+                }
+            }
+            method::INITIALIZED => {}
+            method::PROGRESS => {
+                let token = members.get("progressToken");
+                let asked = token.and_then(|token| session.awaits_progress(token));
+                let mut handles = session.handles().into_iter();
+                let handle = asked.and_then(|key| handles.find(|handle| handle.key == key));
+                if let Some(handle) = handle {
+                    self.pass_on(context, session, &handle, message).await;
+                }
+            }
+            method::ROOTS_CHANGED => {
+                for handle in session.handles() {
+                    // A program that callers share is told nothing of one of them.
+                    let own = *handle.key.scope() == session.scope
+                        || !matches!(handle.link, Link::Pipe(_));
+                    if own && self.pass_on(context, session, &handle, message).await {
+                        let audit = self.audit.load();
+                        audited::note(&audit, context, method::ROOTS_CHANGED, &handle, Outcome::Ok);
+                    }
+                }
+            }
+            // Not logged in full: the name is the client's.
+            _ => tracing::debug!("a notification that is not a client's was dropped"),
+        }
+    }
+
+    /// Passes a notification on to an instance that speaks the legacy dialect; false where the client may not use it.
+    async fn pass_on(
+        &self,
+        context: &Context,
+        session: &Arc<Session>,
+        handle: &Arc<Handle>,
+        message: &Message,
+    ) -> bool {
+        let is_modern = matches!(&handle.link, Link::Pipe(pipe) if pipe.hello().era == Era::Modern);
+        if is_modern || !self.right_to(context, &handle.key).await.holds() {
+            return false;
+        }
+        if let Err(error) = handle.link.notify(message, &session.caller()).await {
+            tracing::debug!(server = %handle.key.server(), %error, "a notification was not passed on");
+        }
+        true
+    }
+
+    /// Hands an answer to the server that asked, where the client may still use it. Else the server is refused, as if
+    /// the client could not be asked.
+    async fn take_answer(&self, context: &Context, session: &Arc<Session>, message: Message) {
+        let Some(about) = session.about(&message) else {
+            tracing::debug!("a client answered what nobody asked");
+            return;
+        };
+        let Some(key) = about.origin else {
+            session.answer(message);
+            return;
+        };
+        let allowed = self.right_to(context, &key).await.holds();
+        let outcome = if allowed {
+            session.answer(message);
+            Outcome::Ok
+        } else {
+            session.refuse(&message);
+            Outcome::Failed(ErrorKind::Forbidden)
+        };
+        let handle = self.pool.handles().into_iter().find(|it| it.key == key);
+        if let Some(handle) = handle {
+            audited::note(&self.audit.load(), context, &about.method, &handle, outcome);
+        }
+    }
+}

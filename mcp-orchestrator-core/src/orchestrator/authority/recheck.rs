@@ -1,0 +1,97 @@
+//! What depended on a right ends when the right is lost: a session with its gateway, a conversation or a subscription
+//! with its server.
+//!
+//! The check runs after each change of gateways, people and credentials, and now and then for a router or a resolver
+//! that reports no changes. Between a change and its check nothing leaks: what is delivered is checked by itself.
+
+use std::sync::{Arc, Weak};
+
+use super::Right;
+use crate::limits::{RIGHTS_CHECK_INTERVAL, RIGHTS_CHECK_PAUSE};
+use crate::orchestrator::context::Context;
+use crate::orchestrator::events::Listener;
+use crate::orchestrator::{Inner, Orchestrator};
+use crate::session::Session;
+use crate::transport::Party;
+
+impl Orchestrator {
+    /// Checks soon whether those who have sessions, streams and subscriptions may still have them, and ends what they
+    /// may not. To be called when a router was given other gateways, or a directory other people.
+    pub fn recheck(&self) {
+        self.inner.rights_changed.notify_one();
+    }
+}
+
+/// Checks after each change, until the pool closes.
+pub(in crate::orchestrator) async fn recheck_after_changes(inner: Weak<Inner>) {
+    let Some(first) = inner.upgrade() else { return };
+    let closing = first.pool.closing().clone();
+    let changed = Arc::clone(&first.rights_changed);
+    drop(first);
+    loop {
+        tokio::select! {
+            () = changed.notified() => {}
+            () = tokio::time::sleep(RIGHTS_CHECK_INTERVAL) => {}
+            () = closing.cancelled() => return,
+        }
+        let Some(inner) = inner.upgrade() else { return };
+        tokio::select! {
+            () = inner.recheck() => {}
+            () = closing.cancelled() => return,
+        }
+        drop(inner);
+        // Many credentials that change at once are one change.
+        tokio::time::sleep(RIGHTS_CHECK_PAUSE).await;
+    }
+}
+
+impl Inner {
+    async fn recheck(self: &Arc<Self>) {
+        for session in self.sessions.all() {
+            self.recheck_session(&session).await;
+            tokio::task::consume_budget().await;
+        }
+        for listener in self.listeners.all() {
+            self.recheck_listener(&listener).await;
+            tokio::task::consume_budget().await;
+        }
+    }
+
+    async fn recheck_session(self: &Arc<Self>, session: &Arc<Session>) {
+        session.principal_is(&self.now(&session.principal_now()));
+        let context = Context::of(session);
+        if self.view(&context).is_err() {
+            tracing::info!(gateway = %session.gateway, "a session ends: its principal may not use the gateway any more");
+            return self.end_session(session);
+        }
+        for handle in session.handles() {
+            if matches!(self.right_to(&context, &handle.key).await, Right::Lost) {
+                tracing::debug!(instance = %handle.key, "a session leaves an instance that it may not use any more");
+                session.forget(&handle);
+                if !self.session_may_hear(session, &handle.key) {
+                    handle.link.leave(session.party);
+                }
+            }
+        }
+        self.recheck_subscriptions(&context, session.party).await;
+    }
+
+    async fn recheck_listener(self: &Arc<Self>, listener: &Arc<Listener>) {
+        let principal = self.now(&listener.principal);
+        let context = Context::nobodys(&principal, &listener.gateway);
+        if self.view(&context).is_err() {
+            tracing::info!(gateway = %listener.gateway, "a stream ends: its principal may not use the gateway any more");
+            listener.ended.cancel();
+            return self.unsubscribe(listener.party);
+        }
+        self.recheck_subscriptions(&context, listener.party).await;
+    }
+
+    async fn recheck_subscriptions(self: &Arc<Self>, context: &Context, party: Party) {
+        for key in self.subscriptions.keys_of(party) {
+            if matches!(self.right_to_lists(context, &key).await, Right::Lost) {
+                self.unsubscribe_from(party, &key);
+            }
+        }
+    }
+}

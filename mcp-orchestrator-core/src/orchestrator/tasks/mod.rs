@@ -1,0 +1,277 @@
+//! Tasks: their ids travel sealed, so that each finds its instance again and nobody reads another's.
+
+mod list;
+mod seal;
+mod table;
+mod words;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use futures_util::StreamExt as _;
+use tokio::time::Instant;
+
+use self::seal::Sealed;
+pub(super) use self::seal::{Hearer, Makes};
+pub(super) use self::table::Tasks;
+use self::words::{Ids, declares_tasks, gone, no_tasks};
+use super::Inner;
+use super::authority::Right;
+use super::calls::{missing, params};
+use super::context::Context;
+use super::forward::Work;
+use super::limits::counted;
+use crate::call::{Reply, ReplyItem};
+use crate::error::{Error, ErrorKind, Result};
+use crate::jsonrpc::{Members, Message, quote, span_of, text};
+use crate::pool::{Handle, Lease};
+use crate::protocol::{Era, method};
+use crate::runtime::Scope;
+use crate::server::Launch;
+use crate::session::Session;
+use crate::transport::Party;
+
+impl Hearer {
+    /// Who hears of this instance by the calls of this context.
+    pub(super) fn of(context: &Context, handle: &Arc<Handle>) -> Self {
+        Self {
+            principal: context.principal.id.clone(),
+            handle: Arc::clone(handle),
+            party: context.caller.party,
+            session: context.session.clone(),
+        }
+    }
+}
+
+impl Inner {
+    /// A method on one task goes to the instance in its id, where a call of the caller would go there now.
+    pub(super) async fn task(
+        self: &Arc<Self>,
+        context: &Context,
+        message: Message,
+    ) -> Result<Reply> {
+        let raw = params(&message)?
+            .task_id
+            .ok_or_else(|| missing("taskId"))?
+            .get();
+        let given = text(raw).ok_or_else(|| missing("taskId"))?.into_owned();
+        if is_ambiguous(&message) {
+            let text = "params has taskId in several spellings";
+            return Err(Error::new(ErrorKind::InvalidParams, text));
+        }
+        if context.era() == Era::Modern && !declares_tasks(&message) {
+            return Err(no_tasks());
+        }
+        let sealed = self.unsealed(&context.principal.id, &given);
+        let sealed = sealed.ok_or_else(unknown)?;
+        // The task's server must still be one that the caller may use.
+        let view = self.view(context)?;
+        if !view.entries.iter().any(|entry| entry.server == sealed.s) {
+            return Err(unknown());
+        }
+        let counts = self.in_flight.enter(&context.principal.id, &sealed.s)?;
+        let context = self.in_conversation(context, &sealed);
+        let Some(lease) = self.task_lease(&context, &sealed).await? else {
+            return gone(&context, &message, &given, &sealed.s);
+        };
+        let hearer = Hearer::of(&context, lease.handle());
+        if !self.is_theirs(&hearer, &sealed, &given) {
+            return Err(unknown());
+        }
+        let mut work = Work {
+            name: Some(Cow::Borrowed(&sealed.t)),
+            ..Work::plain(&message)
+        };
+        work.edits
+            .replace(span_of(message.bytes(), raw), quote(&sealed.t));
+        let limit = lease.spec.server.limits.call_timeout;
+        let deadline = Instant::now() + limit;
+        let (reply, _) =
+            tokio::time::timeout_at(deadline, self.send(&context, lease, &work, deadline))
+                .await
+                .map_err(|_| super::forward::timed_out(&sealed.s, limit))??;
+        let answered = Answered {
+            inner: Arc::clone(self),
+            hearer,
+            own: sealed.t,
+            given,
+            is_result: message.method() == method::TASKS_RESULT,
+        };
+        Ok(counted(answered.reply(reply), counts))
+    }
+
+    /// The same caller, in the conversation that a task belongs to: while that session lives, another one of the
+    /// principal speaks through it.
+    fn in_conversation(&self, context: &Context, sealed: &Sealed) -> Context {
+        let Some(tag) = &sealed.c else {
+            return context.clone();
+        };
+        let scope = Scope::Session(tag.as_str().into());
+        let is_it = |session: &Arc<Session>| {
+            session.scope == scope && session.principal.id == context.principal.id
+        };
+        let own = context.session.as_ref().is_some_and(is_it);
+        let other = if own {
+            None
+        } else {
+            self.sessions.all().into_iter().find(is_it)
+        };
+        match other {
+            Some(session) => Context {
+                caller: session.caller(),
+                session: Some(session),
+                ..context.clone()
+            },
+            None => context.clone(),
+        }
+    }
+
+    /// Whether an id is this caller's, as far as is remembered.
+    fn is_theirs(&self, hearer: &Hearer, sealed: &Sealed, given: &str) -> bool {
+        // Where nothing is remembered, as after a restart, the seal itself says so.
+        self.tasks
+            .get(&hearer.place(&sealed.t))
+            .is_none_or(|known| known.is_of(&hearer.principal) && *known.sealed == *given)
+    }
+
+    /// The instance of a task, where it still runs. Nothing is started, but a remote server needs no start.
+    async fn task_lease(
+        self: &Arc<Self>,
+        context: &Context,
+        sealed: &Sealed,
+    ) -> Result<Option<Lease>> {
+        let mut handles = self.pool.handles().into_iter();
+        let running = handles.find(|handle| handle.key.name() == sealed.n);
+        if let Some(handle) = running {
+            let Right::Holds(credential) = self.right_to(context, &handle.key).await else {
+                return Err(unknown());
+            };
+            context.goes_to(&handle.spec, Some(&credential));
+            return Ok(Lease::of(&handle));
+        }
+        let spec = self.spec(&sealed.s)?;
+        if !matches!(spec.server.launch, Launch::Remote(_)) {
+            return Ok(None);
+        }
+        let view = self.view(context)?;
+        for entry in view.entries.iter().filter(|entry| entry.server == sealed.s) {
+            let found = self.credential(context, &spec, &entry.credential, None);
+            let Ok(credential) = found.await else {
+                continue;
+            };
+            let scope = context.scope(&spec.server);
+            let progress = crate::runtime::Progress::unheard();
+            let acquired = self.pool.acquire(&sealed.s, &credential, scope, &progress);
+            if let Ok(lease) = acquired.await
+                && lease.key.name() == sealed.n
+            {
+                context.goes_to(&spec, Some(&credential));
+                return Ok(Some(lease));
+            }
+        }
+        Ok(None)
+    }
+
+    /// A task's news go to those whose task it is.
+    pub(super) fn task_status(
+        &self,
+        handle: &Arc<Handle>,
+        party: Option<Party>,
+        message: &Message,
+    ) {
+        let ids = Ids::read(message.body().unwrap_or("{}"));
+        let id = ids.top.or(ids.task).or(ids.related).and_then(text);
+        let Some(id) = id else { return };
+        let session = party.and_then(|party| self.session_of(party));
+        let place = table::Place {
+            key: handle.key.clone(),
+            conversation: handle.link.conversation(party.unwrap_or_default()),
+            id: id.as_ref().into(),
+        };
+        let Some(principal) = self.tasks.get(&place).and_then(|known| known.principal) else {
+            return;
+        };
+        let hearer = Hearer {
+            principal: principal.clone(),
+            handle: Arc::clone(handle),
+            party: place.conversation,
+            session: session.clone(),
+        };
+        let sealed = self.seal_known(&hearer, None, message.clone());
+        if let Some(session) = session {
+            if session.principal.id == principal {
+                self.push(&session, handle, ReplyItem::Notification(sealed));
+            }
+            return;
+        }
+        for session in self.sessions.all() {
+            if session.principal.id == principal {
+                self.push(&session, handle, ReplyItem::Notification(sealed.clone()));
+            }
+        }
+        for listener in self.listeners.all() {
+            if listener.principal.id == principal
+                && listener.tasks
+                && self.listener_may_hear(&listener, &handle.key)
+            {
+                listener.send(&sealed);
+            }
+        }
+    }
+}
+
+/// What comes back of a method on one task.
+struct Answered {
+    inner: Arc<Inner>,
+    hearer: Hearer,
+    /// The task's own id.
+    own: String,
+    /// The id that the caller knows.
+    given: String,
+    is_result: bool,
+}
+
+impl Answered {
+    /// The same reply with the id that the caller knows.
+    fn reply(self, reply: Reply) -> Reply {
+        match reply.into_ready() {
+            Ok(response) => Reply::ready(self.response(response)),
+            Err(stream) => Reply::stream(stream.map(move |item| self.item(item)).boxed()),
+        }
+    }
+
+    fn item(&self, item: ReplyItem) -> ReplyItem {
+        match item {
+            ReplyItem::Response(message) => ReplyItem::Response(self.response(message)),
+            ReplyItem::Notification(message) => ReplyItem::Notification(self.message(message)),
+            ReplyItem::Request(mut request) => {
+                request.message = self.message(request.message);
+                ReplyItem::Request(request)
+            }
+            failed @ ReplyItem::Failed(_) => failed,
+        }
+    }
+
+    fn response(&self, response: Message) -> Message {
+        self.inner
+            .note_task(&self.hearer, &self.own, &response, self.is_result);
+        self.message(response)
+    }
+
+    fn message(&self, message: Message) -> Message {
+        let asked = Some((&*self.own, &*self.given));
+        self.inner.seal_known(&self.hearer, asked, message)
+    }
+}
+
+/// What is unknown and what is another's read alike.
+fn unknown() -> Error {
+    Error::new(ErrorKind::InvalidParams, "unknown task")
+}
+
+/// Whether a server that reads the names of members without regard to case could take another id than ours.
+fn is_ambiguous(message: &Message) -> bool {
+    let params = message.body().and_then(Members::read).unwrap_or_default();
+    let mut names = params.0.iter().map(|(name, _)| name);
+    names.any(|name| name != "taskId" && name.eq_ignore_ascii_case("taskId"))
+}

@@ -1,0 +1,219 @@
+//! Task ids on their way to callers: only those of a caller's own tasks are sealed.
+//!
+//! A server may repeat whatever a caller sends it. So a sealed id is made only where a result makes a task, and elsewhere
+//! an id is replaced only where it is known as one of this caller's.
+
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use memchr::memmem::Finder;
+use serde::{Deserialize, Serialize};
+
+use super::table::{Claim, Place};
+use super::words::{Ids, is_end};
+use crate::id::{PrincipalId, ServerId};
+use crate::jsonrpc::{Kind, Members, Message, Splice, error_response, quote, span_of, text};
+use crate::orchestrator::Inner;
+use crate::pool::Handle;
+use crate::protocol::{Era, code};
+use crate::runtime::Scope;
+use crate::session::Session;
+
+/// Made once: making it costs more than looking through a short result.
+static TASK_ID: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new("\"taskId\""));
+static TASK: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new("\"task\""));
+const LABEL: &str = "task id";
+
+/// What a sealed id says.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Sealed {
+    /// The server.
+    pub(super) s: ServerId,
+    /// The instance's public name.
+    pub(super) n: String,
+    /// The task's own id.
+    pub(super) t: String,
+    /// The session whose conversation it belongs to, by the tag of its scope; none where all callers share one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) c: Option<String>,
+}
+
+/// Whose messages are looked at, and of which instance.
+#[derive(Clone)]
+pub(in crate::orchestrator) struct Hearer {
+    pub(super) principal: PrincipalId,
+    pub(super) handle: Arc<Handle>,
+    pub(super) party: crate::transport::Party,
+    pub(super) session: Option<Arc<Session>>,
+}
+
+impl Hearer {
+    /// Where an id means a task of this caller's.
+    pub(super) fn place(&self, id: &str) -> Place {
+        Place {
+            key: self.handle.key.clone(),
+            conversation: self.handle.link.conversation(self.party),
+            id: id.into(),
+        }
+    }
+
+    fn tag(&self, place: &Place) -> Option<String> {
+        if place.conversation == 0 {
+            return None;
+        }
+        match &self.session.as_ref()?.scope {
+            Scope::Session(tag) => Some(tag.as_ref().to_owned()),
+            Scope::Shared | Scope::Principal(_) => None,
+        }
+    }
+}
+
+/// Which results of a request make a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::orchestrator) enum Makes {
+    /// None.
+    Nothing,
+    /// Those with a `task`: a legacy client has asked for one.
+    Asked,
+    /// Those that say so: a modern server decides by itself.
+    Says,
+}
+
+impl Makes {
+    /// Which results of this request make a task.
+    pub(in crate::orchestrator) fn of(era: Era, request: &Message) -> Self {
+        if era == Era::Modern {
+            return Self::Says;
+        }
+        // Most requests ask for none, and that is seen without reading them.
+        let asks = TASK.find(request.bytes()).is_some()
+            && request
+                .body()
+                .and_then(Members::read)
+                .is_some_and(|params| params.get("task").is_some());
+        if asks { Self::Asked } else { Self::Nothing }
+    }
+}
+
+impl Inner {
+    /// A message for this caller, with the ids of its own tasks sealed.
+    pub(in crate::orchestrator) fn seal_tasks(
+        &self,
+        hearer: &Hearer,
+        makes: Makes,
+        message: Message,
+    ) -> Message {
+        let Some(body) = message.body() else {
+            return message;
+        };
+        if TASK_ID.find(body.as_bytes()).is_none() {
+            return message;
+        }
+        let ids = Ids::read(body);
+        let made = (message.kind() == Kind::Response).then(|| ids.made(makes));
+        let Some((raw, task)) = made.flatten() else {
+            return self.seal_known(hearer, None, message);
+        };
+        let Some(id) = text(raw) else { return message };
+        let place = hearer.place(&id);
+        let sealed = self.sealed(hearer, &place);
+        let ttl = self.task_ttl(place.key.server(), &task);
+        let claim = self.tasks.claim(place, &hearer.principal, &sealed, ttl);
+        if claim == Claim::Anothers {
+            return self.not_theirs(hearer, &message);
+        }
+        let mut splice = Splice::new();
+        splice.replace(span_of(message.bytes(), raw), quote(&sealed));
+        if let Some(related) = ids.related
+            && text(related).as_deref() == Some(&*id)
+        {
+            splice.replace(span_of(message.bytes(), related), quote(&sealed));
+        }
+        message.spliced(&splice)
+    }
+
+    /// A message for this caller with the ids of tasks that are known to be its own. `asked` is the id that the caller has
+    /// asked about, as the server and as the caller name it.
+    pub(super) fn seal_known(
+        &self,
+        hearer: &Hearer,
+        asked: Option<(&str, &str)>,
+        message: Message,
+    ) -> Message {
+        let Some(body) = message.body() else {
+            return message;
+        };
+        if TASK_ID.find(body.as_bytes()).is_none() {
+            return message;
+        }
+        let ids = Ids::read(body);
+        let mut splice = Splice::new();
+        for raw in [ids.top, ids.task, ids.related].into_iter().flatten() {
+            let Some(id) = text(raw) else { continue };
+            let theirs = match asked {
+                Some((own, sealed)) if own == id => Some(sealed.into()),
+                _ => {
+                    let known = self.tasks.get(&hearer.place(&id));
+                    known
+                        .filter(|known| known.is_of(&hearer.principal))
+                        .map(|known| known.sealed)
+                }
+            };
+            if let Some(sealed) = theirs {
+                splice.replace(span_of(message.bytes(), raw), quote(&sealed));
+            }
+        }
+        message.spliced(&splice)
+    }
+
+    /// What a response says of how a task stands, noted: whether the server knows it, and whether it has ended.
+    pub(super) fn note_task(&self, hearer: &Hearer, id: &str, response: &Message, result: bool) {
+        if response.kind() != Kind::Response {
+            return;
+        }
+        let members = response.body().and_then(Members::read).unwrap_or_default();
+        let status = members.get("status").and_then(text);
+        let ended = result || status.is_some_and(|status| is_end(&status));
+        self.tasks
+            .confirm(&hearer.place(id), &hearer.principal, ended);
+    }
+
+    fn sealed(&self, hearer: &Hearer, place: &Place) -> String {
+        let plain = Sealed {
+            s: place.key.server().clone(),
+            n: place.key.name().to_owned(),
+            t: place.id.as_ref().to_owned(),
+            c: hearer.tag(place),
+        };
+        let plain = serde_json::to_vec(&plain).unwrap_or_default();
+        self.key
+            .seal_same(LABEL, hearer.principal.as_str().as_bytes(), &plain)
+    }
+
+    /// What a sealed id of this principal's says.
+    pub(super) fn unsealed(&self, principal: &PrincipalId, sealed: &str) -> Option<Sealed> {
+        let plain = self
+            .key
+            .open(LABEL, principal.as_str().as_bytes(), sealed)?;
+        serde_json::from_slice(&plain).ok()
+    }
+
+    fn not_theirs(&self, hearer: &Hearer, response: &Message) -> Message {
+        let server = hearer.handle.key.server();
+        tracing::warn!(%server, principal = %hearer.principal, "a server gave two callers the same task id");
+        let text = format!("server {server} answered with the id of another caller's task");
+        let id = response.id().unwrap_or("null");
+        crate::call::own(error_response(id, i64::from(code::INTERNAL), &text, None))
+    }
+
+    fn task_ttl(&self, server: &ServerId, task: &Members<'_>) -> Duration {
+        let most = self
+            .spec(server)
+            .map_or(Duration::ZERO, |spec| spec.server.limits.task_ttl_max);
+        let asked = ["ttlMs", "ttl"]
+            .iter()
+            .find_map(|key| task.get(key)?.parse().ok())
+            .map(Duration::from_millis);
+        asked.map_or(most, |asked| asked.min(most))
+    }
+}

@@ -1,0 +1,255 @@
+//! The tasks that are remembered: whose each is, and how long it keeps its instance awake.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::id::PrincipalId;
+use crate::limits::{MAX_TASKS, MAX_TASKS_PER_PRINCIPAL};
+use crate::runtime::InstanceKey;
+use crate::transport::Party;
+
+/// A task's own id, and the conversation in which it means this task: a server over HTTP may count the tasks of each of
+/// its sessions from one. Over a pipe, and to a server without sessions, all callers speak in one conversation (0).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Place {
+    pub(super) key: InstanceKey,
+    pub(super) conversation: Party,
+    pub(super) id: Arc<str>,
+}
+
+/// A task as it is remembered.
+#[derive(Clone, Debug)]
+pub(super) struct Known {
+    /// Whose it is; `None` where two callers were given the same id: it is nobody's then.
+    pub(super) principal: Option<PrincipalId>,
+    /// The id that its caller knows.
+    pub(super) sealed: Arc<str>,
+    /// Whether the server has answered its caller about it.
+    confirmed: bool,
+    ended: bool,
+    until: Instant,
+    /// Which of all it is, by age.
+    age: u64,
+}
+
+impl Known {
+    pub(super) fn is_of(&self, principal: &PrincipalId) -> bool {
+        self.principal.as_ref() == Some(principal)
+    }
+}
+
+/// What came of remembering a task.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Claim {
+    /// It is this principal's.
+    Theirs,
+    /// The server gave this id to another principal before.
+    Anothers,
+}
+
+/// The tasks of all callers.
+#[derive(Debug, Default)]
+pub(in crate::orchestrator) struct Tasks(Mutex<Table>);
+
+#[derive(Debug, Default)]
+struct Table {
+    tasks: HashMap<Place, Known>,
+    ages: u64,
+}
+
+impl Tasks {
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a task keeps this instance awake.
+    pub(in crate::orchestrator) fn holds(&self, key: &InstanceKey) -> bool {
+        let now = Instant::now();
+        let mut table = self.lock();
+        table.tasks.retain(|_, known| known.until > now);
+        let mut tasks = table.tasks.iter();
+        tasks.any(|(place, known)| place.key == *key && !known.ended)
+    }
+
+    /// What is known of a task.
+    pub(super) fn get(&self, place: &Place) -> Option<Known> {
+        self.lock().tasks.get(place).cloned()
+    }
+
+    /// Remembers a task that a server has made for this principal.
+    ///
+    /// Where the id was given to another principal before, a caller may have made the server repeat an id that is not
+    /// its own. The one whom the server has answered about the task keeps it. Where that is nobody, it is nobody's: who
+    /// came first may have guessed the id.
+    pub(super) fn claim(
+        &self,
+        place: Place,
+        principal: &PrincipalId,
+        sealed: &str,
+        ttl: Duration,
+    ) -> Claim {
+        let (mut table, until) = (self.lock(), Instant::now() + ttl);
+        if let Some(known) = table.tasks.get_mut(&place) {
+            if !known.is_of(principal) {
+                if !known.confirmed {
+                    known.principal = None;
+                }
+                return Claim::Anothers;
+            }
+            known.until = until;
+            known.sealed = sealed.into();
+            return Claim::Theirs;
+        }
+        table.make_room(principal);
+        table.ages += 1;
+        let known = Known {
+            principal: Some(principal.clone()),
+            sealed: sealed.into(),
+            confirmed: false,
+            ended: false,
+            until,
+            age: table.ages,
+        };
+        table.tasks.insert(place, known);
+        Claim::Theirs
+    }
+
+    /// The server has answered this principal about a task; it may have said that the task has ended.
+    pub(super) fn confirm(&self, place: &Place, principal: &PrincipalId, ended: bool) {
+        if let Some(known) = self.lock().tasks.get_mut(place)
+            && known.is_of(principal)
+        {
+            known.confirmed = true;
+            known.ended |= ended;
+        }
+    }
+
+    /// The ids of a principal's tasks in a conversation.
+    pub(super) fn ids(
+        &self,
+        key: &InstanceKey,
+        conversation: Party,
+        principal: &PrincipalId,
+    ) -> HashMap<Arc<str>, Arc<str>> {
+        let table = self.lock();
+        let own = table.tasks.iter().filter(|(place, known)| {
+            place.key == *key && place.conversation == conversation && known.is_of(principal)
+        });
+        own.map(|(place, known)| (Arc::clone(&place.id), Arc::clone(&known.sealed)))
+            .collect()
+    }
+}
+
+impl Table {
+    /// Forgets the oldest task of whoever has too many. A forgotten one is still found by its sealed id.
+    fn make_room(&mut self, principal: &PrincipalId) {
+        let now = Instant::now();
+        if self.tasks.len() >= MAX_TASKS {
+            self.tasks.retain(|_, known| known.until > now);
+        }
+        if self.count(principal) >= MAX_TASKS_PER_PRINCIPAL {
+            self.forget_oldest_of(principal);
+        } else if self.tasks.len() >= MAX_TASKS {
+            let mut counts: HashMap<&PrincipalId, usize> = HashMap::new();
+            for known in self.tasks.values() {
+                if let Some(principal) = &known.principal {
+                    *counts.entry(principal).or_default() += 1;
+                }
+            }
+            let most = counts.into_iter().max_by_key(|(_, count)| *count);
+            if let Some(most) = most.map(|(principal, _)| principal.clone()) {
+                self.forget_oldest_of(&most);
+            }
+        }
+    }
+
+    fn count(&self, principal: &PrincipalId) -> usize {
+        let own = self.tasks.values().filter(|known| known.is_of(principal));
+        own.count()
+    }
+
+    fn forget_oldest_of(&mut self, principal: &PrincipalId) {
+        let own = self
+            .tasks
+            .iter()
+            .filter(|(_, known)| known.is_of(principal));
+        let oldest = own.min_by_key(|(_, known)| known.age);
+        if let Some(place) = oldest.map(|(place, _)| place.clone()) {
+            self.tasks.remove(&place);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::credential::{Owner, Revision};
+    use crate::id::ServerId;
+    use crate::runtime::{Scope, SpecDigest};
+
+    fn place(conversation: Party, id: &str) -> Place {
+        let key = InstanceKey::new(
+            ServerId::new("x").unwrap(),
+            Owner::Organization,
+            Revision::none(),
+            Scope::Shared,
+            SpecDigest::from_text("0"),
+        );
+        let id = id.into();
+        Place {
+            key,
+            conversation,
+            id,
+        }
+    }
+
+    fn who(name: &str) -> PrincipalId {
+        PrincipalId::new(name).unwrap()
+    }
+
+    fn claim(tasks: &Tasks, place: Place, name: &str) -> Claim {
+        tasks.claim(place, &who(name), "sealed", Duration::from_mins(1))
+    }
+
+    #[tokio::test]
+    async fn an_id_that_two_callers_were_given_is_nobodys() {
+        let tasks = Tasks::default();
+        assert_eq!(claim(&tasks, place(0, "1"), "ann"), Claim::Theirs);
+        assert_eq!(claim(&tasks, place(0, "1"), "ann"), Claim::Theirs);
+        assert_eq!(claim(&tasks, place(0, "1"), "bob"), Claim::Anothers);
+        let known = tasks.get(&place(0, "1")).unwrap();
+        assert!(!known.is_of(&who("ann")) && !known.is_of(&who("bob")));
+        assert_eq!(claim(&tasks, place(0, "1"), "ann"), Claim::Anothers);
+        // In another conversation the same id is another task.
+        assert_eq!(claim(&tasks, place(7, "1"), "bob"), Claim::Theirs);
+    }
+
+    #[tokio::test]
+    async fn a_task_that_the_server_knows_stays_its_callers() {
+        let tasks = Tasks::default();
+        claim(&tasks, place(0, "1"), "ann");
+        tasks.confirm(&place(0, "1"), &who("bob"), true);
+        tasks.confirm(&place(0, "1"), &who("ann"), false);
+        assert_eq!(claim(&tasks, place(0, "1"), "bob"), Claim::Anothers);
+        assert!(tasks.get(&place(0, "1")).unwrap().is_of(&who("ann")));
+        assert!(tasks.holds(&place(0, "1").key));
+        tasks.confirm(&place(0, "1"), &who("ann"), true);
+        assert!(!tasks.holds(&place(0, "1").key));
+    }
+
+    #[tokio::test]
+    async fn one_caller_cannot_push_out_the_tasks_of_another() {
+        let tasks = Tasks::default();
+        claim(&tasks, place(0, "bobs"), "bob");
+        for n in 0..MAX_TASKS_PER_PRINCIPAL + 5 {
+            claim(&tasks, place(0, &n.to_string()), "ann");
+        }
+        assert_eq!(tasks.lock().count(&who("ann")), MAX_TASKS_PER_PRINCIPAL);
+        assert!(tasks.get(&place(0, "0")).is_none());
+        assert!(tasks.get(&place(0, "5")).is_some());
+        assert!(tasks.get(&place(0, "bobs")).unwrap().is_of(&who("bob")));
+    }
+}

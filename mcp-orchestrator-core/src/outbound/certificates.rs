@@ -1,0 +1,186 @@
+//! Whom we trust, and who we are to a server that asks.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore};
+use tokio::sync::OnceCell;
+
+use super::ConnectorError;
+
+/// A client certificate and the hosts that it is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// Hosts to which it is presented: names, or `*.example.com` for every name below `example.com`.
+    pub hosts: Vec<String>,
+    /// A PEM file with the certificate and those between it and its authority.
+    pub certificate: PathBuf,
+    /// A PEM file with its private key.
+    pub key: PathBuf,
+}
+
+/// Set-ups of TLS, each loaded when it is first needed.
+#[derive(Debug, Default)]
+pub(super) struct Certificates {
+    authorities: Option<PathBuf>,
+    roots: OnceCell<Arc<RootCertStore>>,
+    /// Without a client certificate.
+    anonymous: OnceCell<Arc<ClientConfig>>,
+    identities: Vec<Arc<Identity>>,
+}
+
+#[derive(Debug)]
+struct Identity {
+    files: ClientCertificate,
+    loaded: Mutex<Option<Loaded>>,
+}
+
+/// A set-up and when its files were last changed: a renewed certificate is used from the next connection on.
+#[derive(Clone, Debug)]
+struct Loaded {
+    changed: [Option<SystemTime>; 2],
+    config: Arc<ClientConfig>,
+}
+
+impl Certificates {
+    pub(super) fn new(authorities: Option<PathBuf>, identities: Vec<ClientCertificate>) -> Self {
+        Self {
+            authorities,
+            identities: identities
+                .into_iter()
+                .map(|files| Arc::new(Identity::new(files)))
+                .collect(),
+            ..Self::default()
+        }
+    }
+
+    /// How TLS is spoken with a host. An error is not kept, so a mended file is seen.
+    pub(super) async fn config(&self, host: &str) -> Result<Arc<ClientConfig>, ConnectorError> {
+        let identity = self.identities.iter().find(|it| it.is_for(host));
+        let Some(identity) = identity else {
+            let load = || async { config(&*self.roots().await?, None) };
+            return Ok(Arc::clone(self.anonymous.get_or_try_init(load).await?));
+        };
+        let (roots, identity) = (self.roots().await?, Arc::clone(identity));
+        tokio::task::spawn_blocking(move || identity.config(&roots))
+            .await
+            .map_err(|_| ConnectorError::Cancelled)?
+    }
+
+    async fn roots(&self) -> Result<Arc<RootCertStore>, ConnectorError> {
+        let load = || async {
+            let extra = self.authorities.clone();
+            tokio::task::spawn_blocking(move || roots(extra.as_deref()).map(Arc::new))
+                .await
+                .map_err(|_| ConnectorError::Cancelled)?
+        };
+        Ok(Arc::clone(self.roots.get_or_try_init(load).await?))
+    }
+}
+
+impl Identity {
+    fn new(files: ClientCertificate) -> Self {
+        Self {
+            files,
+            loaded: Mutex::default(),
+        }
+    }
+
+    fn is_for(&self, host: &str) -> bool {
+        self.files.hosts.iter().any(|known| {
+            known.strip_prefix("*.").map_or_else(
+                || known.eq_ignore_ascii_case(host),
+                |domain| {
+                    let split = host.len().checked_sub(domain.len());
+                    split.is_some_and(|at| {
+                        at > 1
+                            && host.as_bytes()[at - 1] == b'.'
+                            && host.as_bytes()[at..].eq_ignore_ascii_case(domain.as_bytes())
+                    })
+                },
+            )
+        })
+    }
+
+    /// The set-up with the files as they are now. Blocks on the file system.
+    fn config(&self, roots: &RootCertStore) -> Result<Arc<ClientConfig>, ConnectorError> {
+        let changed = |path: &Path| std::fs::metadata(path).and_then(|it| it.modified()).ok();
+        let changed = [changed(&self.files.certificate), changed(&self.files.key)];
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(loaded) = loaded.as_ref().filter(|loaded| loaded.changed == changed) {
+            return Ok(Arc::clone(&loaded.config));
+        }
+        let config = config(roots, Some(&self.files))?;
+        *loaded = Some(Loaded {
+            changed,
+            config: Arc::clone(&config),
+        });
+        Ok(config)
+    }
+}
+
+fn roots(extra: Option<&Path>) -> Result<RootCertStore, ConnectorError> {
+    let mut roots = RootCertStore::empty();
+    let native = rustls_native_certs::load_native_certs();
+    roots.add_parsable_certificates(native.certs);
+    if let Some(path) = extra {
+        const WHAT: &str = "certificate authorities";
+        for certificate in certificates(WHAT, path)? {
+            roots
+                .add(certificate)
+                .map_err(|error| file(WHAT, path, &error))?;
+        }
+    }
+    if roots.is_empty() {
+        let first = native.errors.first();
+        let why = first.map(|error| format!(" ({error})")).unwrap_or_default();
+        return Err(ConnectorError::NoAuthority(why));
+    }
+    Ok(roots)
+}
+
+fn config(
+    roots: &RootCertStore,
+    identity: Option<&ClientCertificate>,
+) -> Result<Arc<ClientConfig>, ConnectorError> {
+    // A provider of our own: an embedder may have another one for the process, or none.
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots.clone());
+    let mut config = match identity {
+        None => builder.with_no_client_auth(),
+        Some(files) => {
+            let chain = certificates("client certificate", &files.certificate)?;
+            let key = PrivateKeyDer::from_pem_file(&files.key)
+                .map_err(|error| file("key of the client certificate", &files.key, &error))?;
+            builder.with_client_auth_cert(chain, key)?
+        }
+    };
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+fn certificates(
+    what: &'static str,
+    path: &Path,
+) -> Result<Vec<CertificateDer<'static>>, ConnectorError> {
+    let certificates = CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| file(what, path, &error))?;
+    if certificates.is_empty() {
+        return Err(file(what, path, &"it holds no certificate"));
+    }
+    Ok(certificates)
+}
+
+fn file(what: &'static str, path: &Path, why: &dyn std::fmt::Display) -> ConnectorError {
+    ConnectorError::File {
+        what,
+        path: path.display().to_string(),
+        why: why.to_string(),
+    }
+}

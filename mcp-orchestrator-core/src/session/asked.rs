@@ -1,0 +1,120 @@
+//! Requests of servers that wait for the answers of one session's client.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use foldhash::HashMap;
+use tokio::sync::oneshot;
+
+use crate::call::ServerRequest;
+use crate::jsonrpc::Message;
+use crate::limits::MAX_ASKED_PER_SESSION;
+use crate::runtime::InstanceKey;
+use crate::transport::progress_token;
+
+/// The open requests of one session.
+#[derive(Debug)]
+pub(super) struct Asked {
+    open: Mutex<HashMap<u64, Question>>,
+    next: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Question {
+    about: About,
+    progress: Option<Bytes>,
+    answer: oneshot::Sender<Message>,
+}
+
+/// Which request an answer belongs to.
+#[derive(Clone, Debug)]
+pub(crate) struct About {
+    /// The instance that asked; `None` for a question of our own.
+    pub(crate) origin: Option<InstanceKey>,
+    /// The method of the request.
+    pub(crate) method: Box<str>,
+}
+
+impl Default for Asked {
+    fn default() -> Self {
+        Self {
+            open: Mutex::default(),
+            next: AtomicU64::new(1),
+        }
+    }
+}
+
+impl Asked {
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Question>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a request in and returns it under an id of this session; `None`, which refuses it, when too many are open.
+    pub(super) fn ask(&self, request: ServerRequest) -> Option<Message> {
+        let about = About {
+            origin: request.origin.clone(),
+            method: request.message.method().into(),
+        };
+        let progress = progress_token(&request.message).map(|(_, token)| token);
+        let (message, answer) = request.into_parts();
+        let mut open = self.lock();
+        open.retain(|_, question| !question.answer.is_closed());
+        if open.len() >= MAX_ASKED_PER_SESSION {
+            return None;
+        }
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let question = Question {
+            about,
+            progress,
+            answer,
+        };
+        open.insert(id, question);
+        Some(message.with_id(id.to_string().into()))
+    }
+
+    /// The request that a response answers.
+    pub(super) fn about(&self, response: &Message) -> Option<About> {
+        let open = self.lock();
+        open.get(&number(response)?)
+            .map(|question| question.about.clone())
+    }
+
+    /// Hands an answer on; false when nobody asked.
+    pub(super) fn answer(&self, response: Message) -> bool {
+        let asked = number(&response).and_then(|id| self.lock().remove(&id));
+        asked.is_some_and(|question| question.answer.send(response).is_ok())
+    }
+
+    /// The instance whose request bears this progress token, as JSON.
+    pub(super) fn awaits_progress(&self, token: &str) -> Option<InstanceKey> {
+        let open = self.lock();
+        let mut questions = open.values();
+        let found =
+            questions.find(|question| question.progress.as_deref() == Some(token.as_bytes()));
+        found.and_then(|question| question.about.origin.clone())
+    }
+
+    /// Refuses every request of this instance.
+    pub(super) fn refuse_all_of(&self, key: &InstanceKey) {
+        self.lock()
+            .retain(|_, question| question.about.origin.as_ref() != Some(key));
+    }
+
+    /// Refuses one request.
+    pub(super) fn refuse(&self, response: &Message) {
+        if let Some(id) = number(response) {
+            self.lock().remove(&id);
+        }
+    }
+
+    /// Refuses every request.
+    pub(super) fn refuse_all(&self) {
+        self.lock().clear();
+    }
+}
+
+/// The number of the request that a response answers. Some clients return the id as a text.
+fn number(response: &Message) -> Option<u64> {
+    response.id()?.trim_matches('"').parse().ok()
+}

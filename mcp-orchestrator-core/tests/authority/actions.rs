@@ -1,0 +1,231 @@
+//! What those who live in a random world do.
+
+use mcp_orchestrator_core::runtime::Scope;
+use serde_json::{Value, json};
+
+use crate::model::{GATEWAYS, SERVERS, USERS};
+use crate::site::{Session, drain};
+use crate::steps::Step;
+use crate::worlds::{Ear, Question, Seat, World};
+
+impl<'a> World<'a> {
+    fn tag(&self, who: usize) -> Value {
+        json!({ "who": USERS[who], "step": self.acts.len() - 1, "progressToken": "own" })
+    }
+
+    pub(crate) async fn act(&mut self, step: Step) {
+        match step {
+            Step::Open { who, gate } => self.open(who, gate).await,
+            Step::Close(n) if !self.seats.is_empty() => {
+                let seat = self.seats.swap_remove(n % self.seats.len());
+                seat.session.end();
+            }
+            Step::Call { by, server, tool } => self.call(by, server, tool).await,
+            Step::Modern { who, gate, server } => {
+                let name = format!("{}__echo", SERVERS[server]);
+                let _ = self
+                    .site
+                    .modern(USERS[who], GATEWAYS[gate], &name, &self.tag(who))
+                    .await;
+            }
+            Step::Notify { by, kind } => self.notify(by, kind).await,
+            Step::Subscribe { by, server, back } => {
+                let Some((session, who)) = self.seat(by) else {
+                    return;
+                };
+                let verb = if back { "unsubscribe" } else { "subscribe" };
+                let uri = format!("mem://{}/a", SERVERS[server]);
+                let params = json!({ "uri": uri, "_meta": self.tag(who) });
+                let _ = session
+                    .request(5, &format!("resources/{verb}"), &params)
+                    .await;
+            }
+            Step::Listen { who, gate } => {
+                let uris: Vec<_> = SERVERS.map(|name| format!("mem://{name}/a")).into();
+                let wants = json!({ "tasks": true, "resourceSubscriptions": uris });
+                let stream = self.site.listen(USERS[who], GATEWAYS[gate], &wants).await;
+                self.ears
+                    .extend(stream.map(|stream| Ear { who, gate, stream }));
+            }
+            Step::Leave(n) if !self.ears.is_empty() => {
+                self.ears.swap_remove(n % self.ears.len());
+            }
+            Step::Task { by, task, method } => self.task(by, task, method).await,
+            Step::Answer(question) if !self.questions.is_empty() => {
+                let at = question % self.questions.len();
+                let question = self.questions.swap_remove(at);
+                let result = json!({ "action": "accept", "_meta": self.tag(question.who) });
+                let answer = json!({ "jsonrpc": "2.0", "id": question.id, "result": result });
+                let _ = question.session.notify(&answer).await;
+            }
+            Step::Say { instance, kind } => self.say(instance, kind),
+            _ => {}
+        }
+    }
+
+    fn seat(&self, n: usize) -> Option<(Session<'a>, usize)> {
+        let seat = self.seats.get(n.checked_rem(self.seats.len())?)?;
+        Some((seat.session.clone(), seat.who))
+    }
+
+    async fn open(&mut self, who: usize, gate: usize) {
+        let Ok(session) = self.site.session(USERS[who], GATEWAYS[gate]).await else {
+            return;
+        };
+        let enters = !self.model.reach(who, gate).is_empty();
+        let _ = session.request(1, "tools/list", &json!({})).await;
+        let Ok(stream) = session.listen().await else {
+            assert!(!enters, "a member has no stream");
+            return;
+        };
+        let stream = Some(stream);
+        let ear = Ear { who, gate, stream };
+        self.seats.push(Seat {
+            who,
+            gate,
+            session,
+            ear,
+        });
+    }
+
+    async fn call(&mut self, by: usize, server: usize, tool: usize) {
+        let Some((session, who)) = self.seat(by) else {
+            return;
+        };
+        let gate = self
+            .acts
+            .last()
+            .copied()
+            .flatten()
+            .map_or(0, |(_, gate)| gate);
+        let tool = ["echo", "hidden", "task", "ask"][tool];
+        let name = format!("{}__{tool}", SERVERS[server]);
+        let mut params = json!({ "name": name, "arguments": {}, "_meta": self.tag(who) });
+        if tool == "ask" {
+            // Only an instance of one principal's own asks anybody.
+            if SERVERS[server] == "p" {
+                self.ask(session, who, gate, &params).await;
+            }
+            return;
+        }
+        if tool == "task" {
+            params["task"] = json!({});
+        }
+        let Ok(answer) = session.request(2, "tools/call", &params).await else {
+            return;
+        };
+        let told = &answer["result"]["who"];
+        assert!(told.is_null() || *told == USERS[who], "{answer}");
+        if let Some(id) = answer["result"]["task"]["taskId"].as_str() {
+            self.tasks.push((id.to_owned(), who));
+        }
+    }
+
+    async fn ask(&mut self, session: Session<'a>, who: usize, gate: usize, params: &Value) {
+        let id = 100 + self.acts.len() as u64;
+        let Ok(mut call) = session.begin(id, "tools/call", params).await else {
+            return;
+        };
+        for _ in 0..40 {
+            tokio::task::yield_now().await;
+        }
+        let asked = drain(&mut call);
+        let question = asked
+            .iter()
+            .find(|item| item["method"] == "elicitation/create");
+        if let Some(question) = question {
+            let id = question["id"].clone();
+            self.questions.push(Question {
+                session,
+                who,
+                gate,
+                id,
+                _call: call,
+            });
+        }
+    }
+
+    async fn notify(&mut self, by: usize, kind: usize) {
+        let Some((session, who)) = self.seat(by) else {
+            return;
+        };
+        let method = [
+            "tools/call",
+            "notifications/roots/list_changed",
+            "notifications/progress",
+            "resources/subscribe",
+            "notifications/resources/updated",
+            "notifications/cancelled",
+            "x/extension",
+            "notifications/roots/list_changed",
+        ][kind];
+        let params =
+            json!({ "name": "echo", "progressToken": "p", "progress": 1, "_meta": self.tag(who) });
+        let message = json!({ "jsonrpc": "2.0", "method": method, "params": params });
+        let _ = session.notify(&message).await;
+    }
+
+    async fn task(&mut self, by: usize, task: usize, method: usize) {
+        let Some((session, who)) = self.seat(by) else {
+            return;
+        };
+        let method = ["tasks/get", "tasks/result", "tasks/cancel", "tasks/list"][method];
+        let known = task.checked_rem(self.tasks.len()).map(|at| &self.tasks[at]);
+        let Some((id, maker)) = known else { return };
+        let params = json!({ "taskId": id, "_meta": self.tag(who) });
+        let Ok(answer) = session.request(3, method, &params).await else {
+            return;
+        };
+        let theirs = |id: &Value| {
+            let mut own = self.tasks.iter().filter(|(_, maker)| *maker == who);
+            own.any(|(own, _)| *id == own.as_str())
+        };
+        if method == "tasks/list" {
+            let listed = answer["result"]["tasks"].as_array().unwrap();
+            assert!(
+                listed.iter().all(|task| theirs(&task["taskId"])),
+                "{answer}"
+            );
+            return;
+        }
+        assert_eq!(*maker, who, "{method} of another's task: {answer}");
+        let of = &answer["result"]["for"];
+        assert!(of.is_null() || *of == USERS[who], "{answer}");
+    }
+
+    fn say(&self, instance: usize, kind: usize) {
+        let running = self.site.mind.running();
+        let Some(at) = instance.checked_rem(running.len()) else {
+            return;
+        };
+        let key = &running[at];
+        let scope = match key.scope() {
+            Scope::Principal(id) => Some(id.to_string()),
+            _ => None,
+        };
+        let told = json!({
+            "server": key.server().as_str(), "owner": key.owner().to_string(), "scope": scope,
+            "step": self.acts.len() - 1,
+        });
+        let job = format!("job-{}", 1 + instance);
+        let (method, mut params) = match kind {
+            0 => (
+                "notifications/message",
+                json!({ "level": "info", "data": "x" }),
+            ),
+            1 => (
+                "notifications/tasks/status",
+                json!({ "taskId": job, "for": self.site.mind.made_for(&job) }),
+            ),
+            _ => (
+                "notifications/resources/updated",
+                json!({ "uri": format!("mem://{}/a", key.server()) }),
+            ),
+        };
+        params["told"] = told;
+        self.site.mind.say(
+            key,
+            &json!({ "jsonrpc": "2.0", "method": method, "params": params }),
+        );
+    }
+}

@@ -1,0 +1,144 @@
+//! What one principal can make the gateway keep, and that it shuts nobody else out.
+
+use std::num::NonZeroUsize;
+
+use mcp_orchestrator_core::ErrorKind;
+use mcp_orchestrator_core::credential::CredentialRule;
+use mcp_orchestrator_core::limits::{MAX_LISTENS_PER_PRINCIPAL, MAX_SUBSCRIBED_URI_LEN};
+use mcp_orchestrator_core::orchestrator::Limits;
+use mcp_orchestrator_core::router::ToolFilter;
+use mcp_orchestrator_core::server::Isolation;
+use serde_json::json;
+
+use crate::site::{Site, drain, entry, gateway, next, server};
+use crate::wait::until;
+
+async fn site(limits: Limits) -> Site {
+    let site = Site::new(vec![server("x", Isolation::Shared, false)], limits).await;
+    let all = entry("x", CredentialRule::None, ToolFilter::All);
+    site.gateways([gateway("g", &["ann", "bob"], &[], vec![all])]);
+    site
+}
+
+fn sessions(most: usize) -> Limits {
+    Limits {
+        sessions_per_principal: NonZeroUsize::new(most),
+        ..Limits::default()
+    }
+}
+
+#[tokio::test]
+async fn the_session_that_was_used_least_recently_makes_room() {
+    let site = site(sessions(3)).await;
+    let bob = site.session("bob", "g").await.unwrap();
+    let mut open = Vec::new();
+    for _ in 0..3 {
+        open.push(site.session("ann", "g").await.unwrap());
+        tokio::time::sleep(std::time::Duration::from_millis(3)).await;
+    }
+    open[0].request(1, "ping", &json!({})).await.unwrap();
+    let fourth = site.session("ann", "g").await.unwrap();
+    let gone = open[1].request(1, "ping", &json!({})).await.unwrap_err();
+    assert_eq!(gone.kind(), ErrorKind::SessionNotFound);
+    for session in [&open[0], &open[2], &fourth, &bob] {
+        session.request(2, "ping", &json!({})).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn sessions_that_are_in_use_are_not_ended_for_another() {
+    let site = site(sessions(2)).await;
+    let first = site.session("ann", "g").await.unwrap();
+    let second = site.session("ann", "g").await.unwrap();
+    let stream = first.listen().await.unwrap();
+    let _other = second.listen().await.unwrap();
+    let refused = site.session("ann", "g").await.err().unwrap();
+    assert_eq!(refused.kind(), ErrorKind::Overloaded);
+    assert!(refused.retry_after().is_some());
+    site.session("bob", "g").await.unwrap();
+    // Once one is let go, there is room again.
+    drop(stream);
+    first.end();
+    site.session("ann", "g").await.unwrap();
+}
+
+#[tokio::test]
+async fn one_user_does_not_shut_others_out() {
+    let site = site(sessions(20)).await;
+    for _ in 0..500 {
+        let _ = site.session("ann", "g").await;
+    }
+    let bob = site.session("bob", "g").await.unwrap();
+    bob.request(1, "ping", &json!({})).await.unwrap();
+}
+
+#[tokio::test]
+async fn one_principal_has_so_many_streams_of_subscriptions() {
+    let site = site(Limits::default()).await;
+    let wants = json!({ "toolsListChanged": true });
+    let mut streams = Vec::new();
+    for _ in 0..MAX_LISTENS_PER_PRINCIPAL {
+        streams.push(site.listen("ann", "g", &wants).await.unwrap());
+    }
+    let refused = site.listen("ann", "g", &wants).await.err().unwrap();
+    assert_eq!(refused.kind(), ErrorKind::Overloaded);
+    site.listen("bob", "g", &wants).await.unwrap();
+    streams.pop();
+    site.listen("ann", "g", &wants).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_long_uri_is_subscribed_to_by_nobody() {
+    let site = site(Limits::default()).await;
+    let ann = site.session("ann", "g").await.unwrap();
+    ann.request(1, "tools/list", &json!({})).await.unwrap();
+    let long = format!("mem://{}", "x".repeat(MAX_SUBSCRIBED_URI_LEN));
+    let refused = ann
+        .request(2, "resources/subscribe", &json!({ "uri": long }))
+        .await;
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::InvalidParams);
+    let wants = json!({ "resourceSubscriptions": [long, "mem://x/a"] });
+    let mut stream = site.listen("ann", "g", &wants).await.unwrap();
+    let told = next(&mut stream).await.unwrap();
+    let accepted = &told["params"]["notifications"]["resourceSubscriptions"];
+    assert_eq!(*accepted, json!(["mem://x/a"]));
+    assert!(drain(&mut stream).is_empty());
+    assert_eq!(site.mind.subscribed(), ["mem://x/a"]);
+}
+
+#[tokio::test]
+async fn a_listen_that_is_given_up_before_its_answer_leaves_no_subscription() {
+    let site = site(Limits::default()).await;
+    let ann = site.session("ann", "g").await.unwrap();
+    ann.request(1, "tools/list", &json!({})).await.unwrap();
+    for uris in [
+        json!(["mem://1", "mem://never"]),
+        json!(["mem://never"]),
+        json!(["mem://1", "mem://2", "mem://3", "mem://never", "mem://4"]),
+    ] {
+        let wants = json!({ "resourceSubscriptions": uris });
+        let listening = site.listen("ann", "g", &wants);
+        let before = site.mind.got_of("resources/subscribe").len();
+        let count = uris
+            .as_array()
+            .unwrap()
+            .iter()
+            .position(|uri| uri == "mem://never");
+        tokio::select! {
+            _ = listening => panic!("one subscription is never answered"),
+            () = site.mind.until("the last subscription", |got| {
+                let asked = got.iter().filter(|got| got.method() == "resources/subscribe");
+                asked.count() > before + count.unwrap()
+            }) => {}
+        }
+        until("the end of all subscriptions", || {
+            site.mind.subscribed().is_empty()
+        })
+        .await;
+    }
+    // Nothing is asked for again by an instance that starts.
+    let wants = json!({ "resourceSubscriptions": ["mem://x/a"] });
+    let mut stream = site.listen("ann", "g", &wants).await.unwrap();
+    next(&mut stream).await.unwrap();
+    assert_eq!(site.mind.subscribed(), ["mem://x/a"]);
+}

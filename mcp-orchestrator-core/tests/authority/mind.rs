@@ -1,0 +1,220 @@
+//! Servers in memory that note who said what to which of their instances, and say what a test wants.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use mcp_orchestrator_core::runtime::{BoxedIo, Exit, InstanceKey};
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::sync::{Notify, mpsc};
+
+/// A message that reached an instance.
+#[derive(Clone, Debug)]
+pub(crate) struct Got {
+    pub(crate) key: InstanceKey,
+    pub(crate) message: Value,
+}
+
+impl Got {
+    pub(crate) fn method(&self) -> &str {
+        self.message["method"].as_str().unwrap_or_default()
+    }
+}
+
+/// What all instances got, and how to make one say something.
+#[derive(Debug, Default)]
+pub(crate) struct Mind {
+    state: Mutex<State>,
+    news: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    got: Vec<Got>,
+    says: Vec<(InstanceKey, mpsc::UnboundedSender<Value>)>,
+    /// By server and instance: the tasks that it has made, and for whom.
+    tasks: BTreeMap<String, String>,
+    made: u64,
+    subscribed: Vec<(InstanceKey, String)>,
+}
+
+impl Mind {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn got(&self) -> Vec<Got> {
+        self.state().got.clone()
+    }
+
+    /// What was got of this method.
+    pub(crate) fn got_of(&self, method: &str) -> Vec<Got> {
+        let mut all = self.got();
+        all.retain(|got| got.method() == method);
+        all
+    }
+
+    /// Waits until something holds of what was got.
+    pub(crate) async fn until(&self, what: &str, holds: impl Fn(&[Got]) -> bool) {
+        let looking = async {
+            loop {
+                let news = self.news.notified();
+                if holds(&self.state().got) {
+                    return;
+                }
+                news.await;
+            }
+        };
+        crate::wait::within(what, looking).await;
+    }
+
+    /// Resources that somebody is subscribed to at an instance.
+    pub(crate) fn subscribed(&self) -> Vec<String> {
+        let state = self.state();
+        state
+            .subscribed
+            .iter()
+            .map(|(_, uri)| uri.clone())
+            .collect()
+    }
+
+    /// The instances that run, each with its number.
+    pub(crate) fn running(&self) -> Vec<InstanceKey> {
+        let mut state = self.state();
+        state.says.retain(|(_, says)| !says.is_closed());
+        state.says.iter().map(|(key, _)| key.clone()).collect()
+    }
+
+    /// Makes an instance say something.
+    pub(crate) fn say(&self, key: &InstanceKey, message: &Value) {
+        let state = self.state();
+        for (other, says) in &state.says {
+            if other == key {
+                let _ = says.send(message.clone());
+            }
+        }
+    }
+
+    /// For whom an instance has made a task.
+    pub(crate) fn made_for(&self, id: &str) -> Option<String> {
+        self.state().tasks.get(id).cloned()
+    }
+
+    /// One instance, until its input ends.
+    pub(crate) async fn serve(self: Arc<Self>, key: InstanceKey, pipe: BoxedIo) -> Exit {
+        let (reader, mut writer) = tokio::io::split(pipe);
+        let mut lines = BufReader::new(reader).lines();
+        let (says, mut said) = mpsc::unbounded_channel();
+        self.state().says.push((key.clone(), says));
+        loop {
+            let answer = tokio::select! {
+                line = lines.next_line() => match line {
+                    Ok(Some(line)) => self.take(&key, &line),
+                    _ => return Exit::status(0),
+                },
+                message = said.recv() => message.into_iter().collect(),
+            };
+            for message in answer {
+                let line = format!("{message}\n");
+                if writer.write_all(line.as_bytes()).await.is_err() {
+                    return Exit::status(1);
+                }
+            }
+        }
+    }
+
+    fn take(&self, key: &InstanceKey, line: &str) -> Vec<Value> {
+        let Ok(message) = serde_json::from_str::<Value>(line) else {
+            return Vec::new();
+        };
+        let mut state = self.state();
+        state.got.push(Got {
+            key: key.clone(),
+            message: message.clone(),
+        });
+        self.news.notify_waiters();
+        let method = message["method"].as_str().unwrap_or_default();
+        let id = &message["id"];
+        if id.is_null() || method.is_empty() {
+            return Vec::new();
+        }
+        let answer = |result: Value| json!({ "jsonrpc": "2.0", "id": id, "result": result });
+        let params = &message["params"];
+        if method == "tools/call" && params["name"] == "ask" {
+            let ask = json!({ "jsonrpc": "2.0", "id": "q", "method": "elicitation/create",
+                "params": { "message": "?", "_meta": { "progressToken": "p" } } });
+            // Answered by the answer to the question, or when the test says so.
+            return vec![ask];
+        }
+        let result = state.result(key, method, params);
+        if params["uri"] == "mem://never" && method == "resources/subscribe" {
+            // It is subscribed, and the answer never comes.
+            return Vec::new();
+        }
+        let Some(result) = result else {
+            let error = json!({ "code": -32601, "message": "unknown" });
+            return vec![json!({ "jsonrpc": "2.0", "id": id, "error": error })];
+        };
+        vec![answer(result)]
+    }
+}
+
+impl State {
+    fn result(&mut self, key: &InstanceKey, method: &str, params: &Value) -> Option<Value> {
+        let who = params["_meta"]["who"].clone();
+        Some(match method {
+            "initialize" => json!({
+                "protocolVersion": params["protocolVersion"],
+                "capabilities": { "tools": {}, "resources": { "subscribe": true }, "logging": {},
+                    "completions": {}, "prompts": {}, "tasks": { "list": {}, "cancel": {} } },
+                "serverInfo": { "name": key.server().as_str(), "version": "1" },
+            }),
+            "tools/list" => {
+                let tool =
+                    |name: &str| json!({ "name": name, "inputSchema": { "type": "object" } });
+                let names = ["echo", "hidden", "task", "ask"];
+                json!({ "tools": names.map(tool) })
+            }
+            "resources/list" => {
+                let uri = format!("mem://{}/a", key.server());
+                json!({ "resources": [{ "uri": uri, "name": "a" }] })
+            }
+            "prompts/list" => json!({ "prompts": [] }),
+            "resources/templates/list" => json!({ "resourceTemplates": [] }),
+            "tools/call" if params["name"] == "task" => {
+                self.made += 1;
+                let id = format!("job-{}", self.made);
+                self.tasks
+                    .insert(id.clone(), who.as_str().unwrap_or_default().to_owned());
+                json!({ "task": { "taskId": id, "status": "working", "ttl": null }, "who": who })
+            }
+            "tools/call" => match params["arguments"].get("result") {
+                Some(result) => result.clone(),
+                None => json!({ "content": [], "who": who, "owner": key.owner().to_string() }),
+            },
+            "tasks/get" | "tasks/cancel" | "tasks/result" => {
+                let id = params["taskId"].as_str().unwrap_or_default();
+                let made_for = self.tasks.get(id)?;
+                json!({ "taskId": id, "status": "working", "for": made_for, "ttl": null })
+            }
+            "tasks/list" => {
+                let task = |id: &String| json!({ "taskId": id, "status": "working", "ttl": null });
+                json!({ "tasks": self.tasks.keys().map(task).collect::<Vec<_>>() })
+            }
+            "resources/subscribe" => {
+                let uri = params["uri"].as_str().unwrap_or_default().to_owned();
+                self.subscribed.push((key.clone(), uri));
+                json!({})
+            }
+            "resources/unsubscribe" => {
+                let uri = params["uri"].as_str().unwrap_or_default();
+                self.subscribed
+                    .retain(|(other, known)| other != key || known != uri);
+                json!({})
+            }
+            "logging/setLevel" | "ping" => json!({}),
+            "x/extension" => json!({ "who": who }),
+            _ => return None,
+        })
+    }
+}

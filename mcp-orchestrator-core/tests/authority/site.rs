@@ -1,0 +1,289 @@
+//! An orchestrator with people, teams, gateways and credentials, in front of servers in memory.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use http::HeaderMap;
+use mcp_orchestrator_core::audit::{Audit, AuditEvent, AuditSink};
+use mcp_orchestrator_core::auth::{Directory, People, Principal, Team};
+use mcp_orchestrator_core::call::{Call, Dialect, Listen, Reply};
+use mcp_orchestrator_core::credential::{
+    CredentialRule, Generation, InstallationKey, Installations, InstalledResolver,
+    MemoryCredentials, Owner, Precondition, Revision, StoredCredential,
+};
+use mcp_orchestrator_core::id::{Alias, GatewayId, PrincipalId, ServerId, SlotName, TeamId};
+use mcp_orchestrator_core::jsonrpc::Message;
+use mcp_orchestrator_core::orchestrator::Limits;
+use mcp_orchestrator_core::router::{
+    GatewaySpec, Members, TableRouter, ToolFilter, ToolNames, ViewEntry,
+};
+use mcp_orchestrator_core::runtime::MemoryBackend;
+use mcp_orchestrator_core::server::{CredentialSlot, Injection, Isolation, ServerSpec, SlotForm};
+use mcp_orchestrator_core::{Orchestrator, Result};
+use serde_json::{Value, json};
+use tokio_util::task::TaskTracker;
+
+use crate::mind::Mind;
+pub(crate) use crate::session::{Session, drain, next};
+use crate::session::{request, value};
+use crate::wait::within;
+
+/// What the audit log got.
+#[derive(Debug, Default)]
+pub(crate) struct Lines(std::sync::Mutex<Vec<AuditEvent>>);
+
+impl AuditSink for Lines {
+    fn record(&self, event: &AuditEvent) {
+        self.0.lock().unwrap().push(event.clone());
+    }
+}
+
+impl Lines {
+    /// Action and outcome of each event.
+    pub(crate) fn told(&self) -> Vec<(String, String)> {
+        let events = self.0.lock().unwrap();
+        let word = |event: &AuditEvent| {
+            let (action, outcome) = (event.action.as_str(), event.outcome.as_str());
+            (action.to_owned(), outcome.to_owned())
+        };
+        events.iter().map(word).collect()
+    }
+}
+
+pub(crate) struct Site {
+    pub(crate) mind: Arc<Mind>,
+    pub(crate) orchestrator: Orchestrator,
+    pub(crate) router: Arc<TableRouter>,
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) resolver: Arc<InstalledResolver>,
+    pub(crate) audit: Arc<Lines>,
+    _tasks: TaskTracker,
+}
+
+pub(crate) fn user(name: &str) -> PrincipalId {
+    PrincipalId::new(name).unwrap()
+}
+
+pub(crate) fn team(name: &str) -> TeamId {
+    TeamId::new(name).unwrap()
+}
+
+pub(crate) fn server_id(name: &str) -> ServerId {
+    ServerId::new(name).unwrap()
+}
+
+pub(crate) fn gateway_id(name: &str) -> GatewayId {
+    GatewayId::new(name).unwrap()
+}
+
+/// A server that needs a credential, or none.
+pub(crate) fn server(name: &str, isolation: Isolation, slots: bool) -> ServerSpec {
+    let mut spec = ServerSpec::command(server_id(name), "in-memory", Vec::<String>::new());
+    spec.isolation = isolation;
+    if slots {
+        spec.slots.push(CredentialSlot {
+            name: SlotName::new("token").unwrap(),
+            description: None,
+            required: true,
+            inject: Injection::Env("TOKEN".into()),
+            form: SlotForm::default(),
+        });
+    }
+    spec
+}
+
+/// A server of a gateway.
+pub(crate) fn entry(name: &str, rule: CredentialRule, tools: ToolFilter) -> ViewEntry {
+    ViewEntry {
+        alias: Alias::new(name).unwrap(),
+        server: server_id(name),
+        credential: rule,
+        tools,
+    }
+}
+
+/// All tools but this one.
+pub(crate) fn hiding(tool: &str) -> ToolFilter {
+    ToolFilter::Some {
+        show: Vec::new(),
+        hide: vec![tool.to_owned()],
+        only: Vec::new(),
+    }
+}
+
+/// A gateway for these users and teams.
+pub(crate) fn gateway(
+    name: &str,
+    users: &[&str],
+    teams: &[&str],
+    entries: Vec<ViewEntry>,
+) -> GatewaySpec {
+    GatewaySpec {
+        id: gateway_id(name),
+        members: Members::These {
+            users: users.iter().map(|name| user(name)).collect(),
+            teams: teams.iter().map(|name| team(name)).collect(),
+        },
+        names: ToolNames::Prefixed,
+        entries,
+    }
+}
+
+impl Site {
+    pub(crate) async fn new(servers: Vec<ServerSpec>, limits: Limits) -> Self {
+        let mind = Arc::new(Mind::default());
+        let serving = Arc::clone(&mind);
+        let backend = MemoryBackend::new(move |key, _launch, pipe| {
+            Arc::clone(&serving).serve(key.clone(), pipe)
+        });
+        let tasks = TaskTracker::new();
+        let installations = Installations::new(Arc::new(MemoryCredentials::new()));
+        let resolver = InstalledResolver::open(installations, &tasks)
+            .await
+            .unwrap();
+        let (router, directory) = (Arc::new(TableRouter::default()), Arc::default());
+        let audit = Arc::new(Lines::default());
+        let sink: Arc<dyn AuditSink> = Arc::<Lines>::clone(&audit);
+        let orchestrator =
+            Orchestrator::builder(Arc::new(backend), Arc::<TableRouter>::clone(&router))
+                .resolver(Arc::<InstalledResolver>::clone(&resolver))
+                .directory(Arc::clone(&directory))
+                .limits(limits)
+                .audit(Audit::new([sink]))
+                .build();
+        orchestrator.apply(servers.into_iter().map(Arc::new));
+        Self {
+            mind,
+            orchestrator,
+            router,
+            directory,
+            resolver,
+            audit,
+            _tasks: tasks,
+        }
+    }
+
+    /// From now on these gateways.
+    pub(crate) fn gateways(&self, gateways: impl IntoIterator<Item = GatewaySpec>) {
+        self.router.replace(gateways);
+        self.orchestrator.recheck();
+    }
+
+    /// From now on these teams.
+    pub(crate) fn teams(&self, teams: &[(&str, &[&str])]) {
+        let teams = teams.iter().map(|(name, members)| Team {
+            id: team(name),
+            members: members.iter().map(|name| user(name)).collect(),
+            managers: Vec::new(),
+        });
+        self.directory.replace(&People {
+            teams: teams.collect(),
+            admins: Vec::new(),
+        });
+        self.orchestrator.recheck();
+    }
+
+    pub(crate) async fn install(&self, server: &str, owner: &Owner, revision: &str) {
+        let stored = StoredCredential {
+            revision: Revision::new(revision),
+            generation: Generation::default(),
+            values: BTreeMap::from([(SlotName::new("token").unwrap(), owner.to_string().into())]),
+            settings: BTreeMap::new(),
+            expires_at: None,
+            renewal: None,
+        };
+        let key = InstallationKey {
+            server: server_id(server),
+            owner: owner.clone(),
+        };
+        let installations = self.resolver.installations();
+        installations
+            .put(&key, &stored, Precondition::Any)
+            .await
+            .unwrap();
+        self.resolver.seen(&key).await.unwrap();
+    }
+
+    pub(crate) async fn uninstall(&self, server: &str, owner: &Owner) {
+        let key = InstallationKey {
+            server: server_id(server),
+            owner: owner.clone(),
+        };
+        let installations = self.resolver.installations();
+        installations.delete(&key, Precondition::Any).await.unwrap();
+        self.resolver.seen(&key).await.unwrap();
+    }
+
+    /// A user as an authenticator tells of them now.
+    pub(crate) fn principal(&self, name: &str) -> Arc<Principal> {
+        self.directory
+            .complete(Arc::new(Principal::user(user(name), "test")))
+    }
+
+    /// Opens a session of a client that can be asked.
+    pub(crate) async fn session(&self, name: &str, gateway: &str) -> Result<Session<'_>> {
+        let params = json!({
+            "protocolVersion": "2025-11-25",
+            "capabilities": { "elicitation": {}, "roots": {} },
+            "clientInfo": { "name": name, "version": "1" },
+        });
+        let reply = self
+            .orchestrator
+            .call(Call {
+                dialect: Dialect::Legacy(None),
+                ..self.call(name, gateway, request(0, "initialize", &params))
+            })
+            .await?;
+        let id = reply.session.clone().unwrap();
+        Ok(Session {
+            site: self,
+            name: name.to_owned(),
+            gateway: gateway.to_owned(),
+            id,
+        })
+    }
+
+    pub(crate) fn call(&self, name: &str, gateway: &str, message: Message) -> Call {
+        Call {
+            principal: self.principal(name),
+            gateway: gateway_id(gateway),
+            dialect: Dialect::Modern,
+            message,
+            headers: HeaderMap::new(),
+            token: None,
+        }
+    }
+
+    /// A modern call of a tool.
+    pub(crate) async fn modern(
+        &self,
+        name: &str,
+        gateway: &str,
+        tool: &str,
+        meta: &Value,
+    ) -> Result<Value> {
+        let params = json!({ "name": tool, "arguments": {}, "_meta": meta });
+        let call = self.call(name, gateway, request(1, "tools/call", &params));
+        let reply = within("a reply", self.orchestrator.call(call)).await?;
+        Ok(value(&within("a response", reply.response()).await?))
+    }
+
+    /// A modern stream of subscriptions.
+    pub(crate) fn listen(
+        &self,
+        name: &str,
+        gateway: &str,
+        wants: &Value,
+    ) -> impl Future<Output = Result<Reply>> + use<> {
+        let params = json!({ "notifications": wants });
+        let listen = Listen {
+            principal: self.principal(name),
+            gateway: gateway_id(gateway),
+            session: None,
+            resume: None,
+            request: Some(request(1, "subscriptions/listen", &params)),
+        };
+        let orchestrator = self.orchestrator.clone();
+        async move { orchestrator.listen(listen).await }
+    }
+}

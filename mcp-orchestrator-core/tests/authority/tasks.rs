@@ -1,0 +1,213 @@
+//! Tasks: found again by whoever made them, as long as they may use the instance, and by nobody else.
+
+use mcp_orchestrator_core::ErrorKind;
+use mcp_orchestrator_core::credential::{CredentialRule, Owner};
+use mcp_orchestrator_core::orchestrator::Limits;
+use mcp_orchestrator_core::router::ToolFilter;
+use mcp_orchestrator_core::server::Isolation;
+use serde_json::{Value, json};
+
+use crate::site::{Session, Site, drain, entry, gateway, next, server, team};
+
+const RELATED: &str = "io.modelcontextprotocol/related-task";
+
+async fn site(isolation: Isolation, slots: bool) -> Site {
+    let site = Site::new(vec![server("x", isolation, slots)], Limits::default()).await;
+    let rule = if slots {
+        CredentialRule::Resolve
+    } else {
+        CredentialRule::None
+    };
+    let all = entry("x", rule, ToolFilter::All);
+    site.gateways([gateway("g", &["ann", "bob"], &[], vec![all])]);
+    site
+}
+
+/// Makes a task; the id that its caller knows.
+async fn make(session: &Session<'_>, id: u64) -> String {
+    let params =
+        json!({ "name": "x__task", "arguments": {}, "task": {}, "_meta": { "who": session.name } });
+    let answer = session.request(id, "tools/call", &params).await.unwrap();
+    let made = answer["result"]["task"]["taskId"].as_str();
+    made.unwrap_or_else(|| panic!("{answer}")).to_owned()
+}
+
+/// Makes the server repeat a result.
+async fn echo(session: &Session<'_>, id: u64, result: &Value, task: bool) -> Value {
+    let mut params = json!({ "name": "x__echo", "arguments": { "result": result } });
+    if task {
+        params["task"] = json!({});
+    }
+    session.request(id, "tools/call", &params).await.unwrap()
+}
+
+async fn get(session: &Session<'_>, method: &str, task: &str) -> Result<Value, ErrorKind> {
+    let params = json!({ "taskId": task });
+    let answer = session.request(77, method, &params).await;
+    answer.map_err(|error| error.kind())
+}
+
+#[tokio::test]
+async fn a_task_is_of_no_use_to_who_has_left_the_team_of_its_instance() {
+    let site = site(Isolation::Shared, true).await;
+    site.teams(&[("ops", &["bob"])]);
+    site.install("x", &Owner::Team(team("ops")), "r1").await;
+    site.install("x", &Owner::Organization, "r1").await;
+    let bob = site.session("bob", "g").await.unwrap();
+    let task = make(&bob, 1).await;
+    let answer = get(&bob, "tasks/get", &task).await.unwrap();
+    assert_eq!(answer["result"]["taskId"], task.as_str());
+    site.teams(&[("ops", &[])]);
+    let before = site.mind.got().len();
+    for method in ["tasks/get", "tasks/result", "tasks/cancel"] {
+        let refused = get(&bob, method, &task).await.unwrap_err();
+        assert_eq!(refused, ErrorKind::InvalidParams, "{method}");
+    }
+    let listed = bob.request(5, "tasks/list", &json!({})).await.unwrap();
+    assert_eq!(listed["result"]["tasks"], json!([]));
+    let got = site.mind.got();
+    let later = got[before..].iter();
+    assert!(
+        later
+            .filter(|got| got.method().starts_with("tasks/"))
+            .count()
+            == 0
+    );
+    // Who comes back has it again.
+    site.teams(&[("ops", &["bob"])]);
+    get(&bob, "tasks/get", &task).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_task_of_a_rotated_or_removed_credential_is_gone() {
+    let site = site(Isolation::Shared, true).await;
+    let own = Owner::User(crate::site::user("bob"));
+    site.install("x", &own, "r1").await;
+    let bob = site.session("bob", "g").await.unwrap();
+    let task = make(&bob, 1).await;
+    site.install("x", &own, "r2").await;
+    let before = site.mind.got_of("tasks/get").len();
+    // Unknown, or gone with its instance: either way no message reaches what has the old credential.
+    if let Ok(answer) = get(&bob, "tasks/get", &task).await {
+        assert_eq!(answer["result"]["status"], "failed", "{answer}");
+    }
+    assert_eq!(site.mind.got_of("tasks/get").len(), before);
+    let another = make(&bob, 2).await;
+    get(&bob, "tasks/get", &another).await.unwrap();
+    site.uninstall("x", &own).await;
+    let before = site.mind.got_of("tasks/get").len();
+    let _ = get(&bob, "tasks/get", &another).await;
+    assert_eq!(site.mind.got_of("tasks/get").len(), before);
+}
+
+#[tokio::test]
+async fn an_id_that_a_server_repeats_is_not_a_task_of_the_caller() {
+    let site = site(Isolation::Shared, false).await;
+    let bob = site.session("bob", "g").await.unwrap();
+    let ann = site.session("ann", "g").await.unwrap();
+    let bobs = make(&bob, 1).await;
+    get(&bob, "tasks/get", &bobs).await.unwrap();
+    assert_eq!(site.mind.made_for("job-1").as_deref(), Some("bob"));
+    for (n, (id, as_task)) in [("job-1", false), ("job-2", false), ("job-1", true)]
+        .into_iter()
+        .enumerate()
+    {
+        for result in [
+            json!({ "content": [], "_meta": { RELATED: { "taskId": id } } }),
+            json!({ "content": [], "taskId": id, "status": "working" }),
+            json!({ "content": [], "resultType": "task", "taskId": id }),
+        ] {
+            let answer = echo(&ann, 10 + n as u64, &result, as_task).await;
+            // Not sealed: it is no id of hers.
+            assert!(answer.to_string().contains(id), "{answer}");
+        }
+        let result = json!({ "task": { "taskId": id, "status": "working" } });
+        let answer = echo(&ann, 10, &result, as_task).await;
+        assert_eq!(answer["error"].is_null(), !as_task, "{answer}");
+        for forged in [id, &answer["result"]["task"]["taskId"].to_string()] {
+            get(&ann, "tasks/get", forged).await.unwrap_err();
+        }
+    }
+    // Nor is another's own id.
+    get(&ann, "tasks/result", &bobs).await.unwrap_err();
+    let again = make(&bob, 3).await;
+    for task in [&bobs, &again] {
+        let answer = get(&bob, "tasks/get", task).await.unwrap();
+        assert_eq!(answer["result"]["for"], "bob");
+    }
+}
+
+#[tokio::test]
+async fn an_id_that_was_guessed_before_its_task_was_made_opens_nothing() {
+    let site = site(Isolation::Shared, false).await;
+    let bob = site.session("bob", "g").await.unwrap();
+    let ann = site.session("ann", "g").await.unwrap();
+    let guess = json!({ "task": { "taskId": "job-1", "status": "working" } });
+    let answer = echo(&ann, 1, &guess, true).await;
+    let guessed = answer["result"]["task"]["taskId"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    // Who is right cannot be told from here: neither of them gets the task.
+    let params =
+        json!({ "name": "x__task", "arguments": {}, "task": {}, "_meta": { "who": "bob" } });
+    let answer = bob.request(1, "tools/call", &params).await.unwrap();
+    assert!(!answer["error"].is_null(), "{answer}");
+    get(&ann, "tasks/result", &guessed).await.unwrap_err();
+    assert!(site.mind.got_of("tasks/result").is_empty());
+    let next = make(&bob, 2).await;
+    get(&bob, "tasks/get", &next).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_id_in_two_spellings_is_refused() {
+    let site = site(Isolation::Shared, false).await;
+    let (ann, bob) = (
+        site.session("ann", "g").await.unwrap(),
+        site.session("bob", "g").await.unwrap(),
+    );
+    make(&bob, 1).await;
+    let own = make(&ann, 1).await;
+    for other in ["TaskId", "taskid", "TASKID", "task\\u0049d", "taskId"] {
+        let params = format!(r#"{{"taskId":"{own}","{other}":"job-1"}}"#);
+        ann.raw(7, "tasks/get", &params).await.unwrap_err();
+    }
+    assert!(site.mind.got_of("tasks/get").is_empty());
+}
+
+#[tokio::test]
+async fn news_of_a_task_go_to_whose_it_is() {
+    let site = site(Isolation::Shared, false).await;
+    let (ann, bob) = (
+        site.session("ann", "g").await.unwrap(),
+        site.session("bob", "g").await.unwrap(),
+    );
+    let sealed = make(&bob, 1).await;
+    make(&ann, 1).await;
+    let wants = json!({ "tasks": true });
+    let mut streams = [
+        ann.listen().await.unwrap(),
+        site.listen("ann", "g", &wants).await.unwrap(),
+        bob.listen().await.unwrap(),
+        site.listen("bob", "g", &wants).await.unwrap(),
+    ];
+    let news = json!({ "jsonrpc": "2.0", "method": "notifications/tasks/status",
+        "params": { "taskId": "job-1", "status": "working" } });
+    site.mind.say(&site.mind.running()[0], &news);
+    for stream in &mut streams[2..] {
+        let told = loop {
+            let message = next(stream).await.unwrap();
+            if message["method"] == "notifications/tasks/status" {
+                break message;
+            }
+        };
+        assert_eq!(told["params"]["taskId"], sealed.as_str());
+    }
+    for stream in &mut streams[..2] {
+        let heard = drain(stream);
+        let none = heard
+            .iter()
+            .all(|message| message["method"] != "notifications/tasks/status");
+        assert!(none, "{heard:?}");
+    }
+}

@@ -1,0 +1,234 @@
+//! Random worlds: whatever changes between messages, no message reaches a server that its sender may not use at that
+//! moment, and nobody is told what concerns another.
+//!
+//! `PROPTEST_CASES` makes a run longer; the worlds are the same in each run.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use mcp_orchestrator_core::call::Reply;
+use mcp_orchestrator_core::orchestrator::Limits;
+use mcp_orchestrator_core::server::{Isolation, ServerSpec};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use serde_json::Value;
+
+use crate::model::{GATEWAYS, Gate, Model, SERVERS, USERS, owner};
+use crate::site::{Session, Site, server};
+use crate::steps::{Step, step};
+
+/// How many worlds are tried where nothing else is said.
+const WORLDS: u32 = 48;
+
+/// Somebody who is told what belongs to no call.
+pub(crate) struct Ear {
+    pub(crate) who: usize,
+    pub(crate) gate: usize,
+    pub(crate) stream: Option<Reply>,
+}
+
+/// A session, with its stream.
+pub(crate) struct Seat<'a> {
+    pub(crate) who: usize,
+    pub(crate) gate: usize,
+    pub(crate) session: Session<'a>,
+    pub(crate) ear: Ear,
+}
+
+/// A question of a server that waits.
+pub(crate) struct Question<'a> {
+    pub(crate) session: Session<'a>,
+    pub(crate) who: usize,
+    pub(crate) gate: usize,
+    pub(crate) id: Value,
+    pub(crate) _call: Reply,
+}
+
+pub(crate) struct World<'a> {
+    pub(crate) site: &'a Site,
+    pub(crate) model: Model,
+    /// The world at each step.
+    pub(crate) past: Vec<Model>,
+    /// Who acted at each step, and where.
+    pub(crate) acts: Vec<Option<(usize, usize)>>,
+    pub(crate) seats: Vec<Seat<'a>>,
+    pub(crate) ears: Vec<Ear>,
+    pub(crate) questions: Vec<Question<'a>>,
+    /// Sealed ids, and whose each is.
+    pub(crate) tasks: Vec<(String, usize)>,
+}
+
+fn specs() -> Vec<ServerSpec> {
+    vec![
+        server("s", Isolation::Shared, true),
+        server("p", Isolation::Principal, true),
+        server("o", Isolation::Shared, false),
+    ]
+}
+
+impl<'a> World<'a> {
+    fn new(site: &'a Site) -> Self {
+        let mut model = Model::default();
+        model.applied = (0..SERVERS.len()).collect();
+        Self {
+            site,
+            model,
+            past: Vec::new(),
+            acts: Vec::new(),
+            seats: Vec::new(),
+            ears: Vec::new(),
+            questions: Vec::new(),
+            tasks: Vec::new(),
+        }
+    }
+
+    async fn take(&mut self, step: Step) {
+        let act = match &step {
+            Step::Install { .. } | Step::Remove { .. } | Step::Teams(_) => None,
+            Step::Gateway(..) | Step::Reload(_) => None,
+            _ => self.actor(&step),
+        };
+        self.change(&step).await;
+        if matches!(step, Step::Install { .. } | Step::Remove { .. }) {
+            // A change of credentials is noticed a moment later; all else at once.
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        self.past.push(self.model.clone());
+        self.acts.push(act);
+        self.act(step).await;
+        for _ in 0..40 {
+            tokio::task::yield_now().await;
+        }
+        self.hear();
+    }
+
+    fn actor(&self, step: &Step) -> Option<(usize, usize)> {
+        let seat = |n: usize| {
+            let seat = self.seats.get(n.checked_rem(self.seats.len())?)?;
+            Some((seat.who, seat.gate))
+        };
+        match step {
+            Step::Open { who, gate }
+            | Step::Modern { who, gate, .. }
+            | Step::Listen { who, gate } => Some((*who, *gate)),
+            Step::Call { by, .. }
+            | Step::Notify { by, .. }
+            | Step::Subscribe { by, .. }
+            | Step::Task { by, .. } => seat(*by),
+            Step::Answer(question) => {
+                let question = self
+                    .questions
+                    .get(question.checked_rem(self.questions.len())?)?;
+                Some((question.who, question.gate))
+            }
+            _ => None,
+        }
+    }
+
+    async fn change(&mut self, step: &Step) {
+        match step {
+            Step::Install { server, owner: of } => {
+                let revision = self.past.len() as u64;
+                self.model.installed.insert((*server, *of), revision);
+                let name = format!("r{revision}");
+                self.site
+                    .install(SERVERS[*server], &owner(*of), &name)
+                    .await;
+            }
+            Step::Remove { server, owner: of } => {
+                if self.model.installed.remove(&(*server, *of)).is_some() {
+                    self.site.uninstall(SERVERS[*server], &owner(*of)).await;
+                }
+            }
+            Step::Teams(teams) => {
+                self.model.teams.clone_from(teams);
+                let members = self.model.members();
+                let members: Vec<_> = members
+                    .iter()
+                    .map(|(name, who)| (*name, &who[..]))
+                    .collect();
+                self.site.teams(&members);
+            }
+            Step::Gateway(n, gate) => {
+                self.model.gates[*n] = gate.clone();
+                self.site.gateways(self.model.specs());
+            }
+            Step::Reload(applied) => {
+                self.model.applied.clone_from(applied);
+                let specs = specs().into_iter().enumerate();
+                let specs = specs.filter(|(n, _)| applied.contains(n));
+                let specs = specs.map(|(_, spec)| std::sync::Arc::new(spec));
+                self.site.orchestrator.apply(specs);
+            }
+            _ => {}
+        }
+    }
+}
+
+async fn run(steps: Vec<Step>) -> BTreeMap<String, usize> {
+    let site = Site::new(specs(), Limits::default()).await;
+    let mut world = World::new(&site);
+    let all: BTreeMap<_, _> = (0..SERVERS.len()).map(|n| (n, (None, false))).collect();
+    for n in 0..GATEWAYS.len() {
+        let gate = Gate {
+            users: (0..USERS.len()).collect(),
+            teams: BTreeSet::new(),
+            servers: all.clone(),
+        };
+        world.take(Step::Gateway(n, gate)).await;
+    }
+    for step in steps {
+        world.take(step).await;
+    }
+    let mut counts = BTreeMap::new();
+    for got in site.mind.got() {
+        world.check(&got);
+        *counts.entry(got.method().to_owned()).or_default() += 1;
+    }
+    counts
+}
+
+#[test]
+fn nothing_reaches_a_server_that_its_sender_may_not_use_and_nobody_hears_of_another() {
+    let mut config = Config {
+        failure_persistence: None,
+        max_shrink_iters: 400,
+        ..Config::default()
+    };
+    if std::env::var_os("PROPTEST_CASES").is_none() {
+        config.cases = WORLDS;
+    }
+    let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+    let mut runner = TestRunner::new_with_rng(config, rng);
+    let counts = std::sync::Mutex::new(BTreeMap::<String, usize>::new());
+    let steps = prop::collection::vec(step(), 40..160);
+    let ran = runner.run(&steps, |steps| {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        for (method, count) in runtime.block_on(run(steps)) {
+            *counts.lock().unwrap().entry(method).or_default() += count;
+        }
+        Ok(())
+    });
+    ran.unwrap();
+    // The worlds are worth something: all of it happens.
+    let counts = counts.into_inner().unwrap();
+    for method in [
+        "",
+        "tools/call",
+        "notifications/roots/list_changed",
+        "resources/subscribe",
+        "resources/unsubscribe",
+        "tasks/get",
+        "tasks/list",
+    ] {
+        assert!(
+            counts.get(method).is_some_and(|count| *count > 3),
+            "{method:?}: {counts:?}"
+        );
+    }
+    assert!(!counts.contains_key("x/extension"), "{counts:?}");
+}
