@@ -1,5 +1,6 @@
 //! The command line as typed.
 
+mod clients;
 mod deploy;
 mod site;
 
@@ -9,21 +10,24 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use mcp_orchestrator_gateway::args::{FileArgs, GatewayArgs};
 
+pub(crate) use self::clients::{ConnectArgs, DisconnectArgs};
 pub(crate) use self::deploy::{Place, PurgeArgs, QuickstartArgs};
 pub(crate) use self::site::{ElsewhereArgs, SiteArgs, lifted};
-use crate::clients::ClientName;
 
 /// Runs MCP servers behind one endpoint
 #[derive(Parser, Debug)]
 #[command(name = "mcp-orchestrator", version, max_term_width = 100)]
 #[command(
     after_help = "Exit codes: 0 done, 1 failed, 2 wrong arguments or configuration, \
-    3 no gateway runs, 4 the tool's result is an error"
+    3 no gateway is running, 4 the tool's result is an error, 130 interrupted"
 )]
 pub(crate) struct Cli {
     /// How results are printed
     #[arg(short, long, global = true, value_enum, default_value_t = Output::Table)]
     pub(crate) output: Output,
+    /// Do not cut tables to the width of the terminal
+    #[arg(long, global = true)]
+    pub(crate) wide: bool,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -47,14 +51,14 @@ pub(crate) enum Command {
     #[command(hide = true)]
     HelloServer,
     /// Show the servers and their instances
-    Ps(SiteArgs),
+    Ps(PsArgs),
     /// Show the tools of a server, or those that a gateway shows
     Tools(ToolsArgs),
     /// Call a tool of a server; without a running gateway the server runs for this call alone
     Call(CallArgs),
     /// Show a server's output
     Logs(LogsArgs),
-    /// Tell all that is known of a server's instances, or of one
+    /// Show details of a server's instances, or of one instance
     Describe(DescribeArgs),
     /// Start a server's running instances anew
     Restart(ServerArgs),
@@ -64,17 +68,21 @@ pub(crate) enum Command {
     Reload(SiteArgs),
     /// Add a server to the configuration file
     Add(AddArgs),
+    /// Take a server out of the configuration file
+    Remove(RemoveArgs),
     /// Take over the servers of another program's file, as .mcp.json, or one of the registry (server.json)
     Import(ImportArgs),
     /// Print what a client needs to use the gateway, or write it into the client's file
     Connect(ConnectArgs),
-    /// Tell all that is wrong with the configuration, and which servers do not run as they should
+    /// Take the gateway out of a client's file
+    Disconnect(DisconnectArgs),
+    /// Validate the configuration and report unhealthy servers
     Check(CheckArgs),
     /// Show which route a call would take, and why; nothing is started
     Explain(ExplainArgs),
     /// Take away all that an orchestrator has left: credentials and keys, in its state directory and in its cluster
     Purge(PurgeArgs),
-    /// Make tokens for callers, list them, take them back
+    /// Create, list and revoke access tokens
     Token(TokenArgs),
     /// Show the servers that need a credential, and what they need
     Catalog(SiteArgs),
@@ -86,6 +94,8 @@ pub(crate) enum Command {
     Uninstall(OwnedArgs),
     /// Show what is installed, and whose it is
     Installations(SiteArgs),
+    /// Print the version
+    Version,
     /// Print the JSON Schema of the configuration
     Schema,
     /// Print completions for a shell
@@ -93,6 +103,15 @@ pub(crate) enum Command {
         /// Which shell
         shell: Shell,
     },
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct PsArgs {
+    /// Show them again every two seconds, until interrupted
+    #[arg(short, long)]
+    pub(crate) watch: bool,
+    #[command(flatten)]
+    pub(crate) files: SiteArgs,
 }
 
 #[derive(Args, Debug)]
@@ -231,7 +250,7 @@ pub(crate) struct CallArgs {
     /// Read the arguments as a JSON object from standard input
     #[arg(value_name = "-", value_parser = ["-"])]
     pub(crate) stdin: Option<String>,
-    /// One argument; what is no text in the tool's schema is read as JSON
+    /// A tool argument; non-string values are parsed as JSON
     #[arg(short, long = "arg", value_name = "KEY=VALUE", conflicts_with_all = ["json", "stdin"])]
     pub(crate) args: Vec<String>,
     /// All arguments as a JSON object
@@ -245,10 +264,10 @@ pub(crate) struct CallArgs {
 pub(crate) struct LogsArgs {
     /// The server's name
     pub(crate) server: String,
-    /// Go on with each new line
+    /// Follow new output
     #[arg(short, long)]
     pub(crate) follow: bool,
-    /// Only the last so many lines
+    /// Number of lines from the end
     #[arg(short = 'n', long, value_name = "LINES")]
     pub(crate) tail: Option<usize>,
     /// The run before this one
@@ -308,9 +327,26 @@ pub(crate) struct AddArgs {
 }
 
 #[derive(Args, Debug)]
+pub(crate) struct RemoveArgs {
+    /// The server's name
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) files: FileArgs,
+}
+
+#[derive(Args, Debug)]
 pub(crate) struct ImportArgs {
     /// The file of the other program, or a server.json of the registry: a file or its address
     pub(crate) file: PathBuf,
+    /// What the server is called, where the file has one
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Only this server of the file; may be given more than once
+    #[arg(long, value_name = "NAME")]
+    pub(crate) server: Vec<String>,
+    /// Do not ask; agrees to everything that is listed as a risk
+    #[arg(short, long)]
+    pub(crate) yes: bool,
     /// Copy the values of `env` and `headers` instead of naming variables
     #[arg(long)]
     pub(crate) keep_values: bool,
@@ -319,27 +355,6 @@ pub(crate) struct ImportArgs {
     pub(crate) replace: bool,
     #[command(flatten)]
     pub(crate) files: FileArgs,
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct ConnectArgs {
-    /// Which client
-    #[arg(value_enum)]
-    pub(crate) client: ClientName,
-    /// Put it into the client's file, beside all that stands there
-    #[arg(long)]
-    pub(crate) write: bool,
-    /// The client's file, where it is not at its usual place
-    #[arg(long, value_name = "FILE")]
-    pub(crate) file: Option<PathBuf>,
-    /// Which gateway
-    #[arg(long, value_name = "NAME", default_value = "default")]
-    pub(crate) gateway: String,
-    /// Under which name the client shows it
-    #[arg(long, default_value = "mcp-orchestrator")]
-    pub(crate) name: String,
-    #[command(flatten)]
-    pub(crate) files: SiteArgs,
 }
 
 #[derive(Args, Debug)]

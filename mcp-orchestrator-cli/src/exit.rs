@@ -25,6 +25,8 @@ pub(crate) enum Exit {
     NotRunning = 3,
     /// The tool answered, and its answer is an error.
     ToolError = 4,
+    /// Interrupted from the terminal.
+    Interrupted = 130,
 }
 
 impl From<Exit> for ExitCode {
@@ -36,9 +38,11 @@ impl From<Exit> for ExitCode {
 /// Why a command ends without its result.
 #[derive(Debug)]
 pub(crate) struct Failure {
-    /// For people: what failed, and what to do next. Empty: nothing is to be said.
+    /// For people: what failed, and what to do next. Empty: nothing is to be said. Cleaned when it is printed.
     pub(crate) message: String,
     pub(crate) exit: Exit,
+    /// It names something that is not known, and may have been mistyped.
+    pub(crate) is_about_a_name: bool,
 }
 
 impl Failure {
@@ -56,15 +60,32 @@ impl Failure {
         self
     }
 
-    fn new(message: impl Display, exit: Exit) -> Self {
+    /// The same, with this behind it.
+    pub(crate) fn with(mut self, text: &str) -> Self {
+        self.message.push_str(text);
+        self
+    }
+
+    /// Ended by Ctrl-C.
+    pub(crate) fn interrupted() -> Self {
+        Self::new("interrupted", Exit::Interrupted)
+    }
+
+    pub(crate) fn new(message: impl Display, exit: Exit) -> Self {
         let message = message.to_string();
-        Self { message, exit }
+        Self {
+            message,
+            exit,
+            is_about_a_name: false,
+        }
     }
 }
 
 impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
-        let mut message = refusal.message.clone();
+        // Of what a server says each further line is set in, so that none passes for ours.
+        let lines: Vec<String> = refusal.message.lines().map(clean).collect();
+        let mut message = lines.join("\n  ");
         let last = refusal.data.as_deref().and_then(last_lines);
         if let Some(last) = &last {
             message.push_str("\n  its last lines:");
@@ -80,7 +101,11 @@ impl From<Refusal> for Failure {
         } else {
             Exit::Failed
         };
-        Self { message, exit }
+        Self {
+            message,
+            exit,
+            is_about_a_name: refusal.kind == "no_route",
+        }
     }
 }
 
@@ -108,7 +133,10 @@ fn hint(refusal: &Refusal, told: bool) -> Option<String> {
             let server = refusal.server.as_deref()?;
             format!("`mcp-orchestrator logs {server}` may show why")
         }
-        "credential_missing" => "give its slot a `value`, `from_env` or `from_file`".to_owned(),
+        "credential_missing" if !refusal.message.contains("mcp-orchestrator install") => {
+            let server = refusal.server.as_deref()?;
+            format!("run `mcp-orchestrator install {server}`")
+        }
         _ => return None,
     };
     Some(hint)
@@ -125,7 +153,7 @@ impl From<ClientError> for Failure {
         match error {
             ClientError::Refused(refusal) => refusal.into(),
             ClientError::NotRunning(_) => Self::new(
-                format!("{error}\n  start one by `mcp-orchestrator up`"),
+                format!("{error}\n  start one with `mcp-orchestrator up`"),
                 Exit::NotRunning,
             ),
             ClientError::Broken(_) => Self::failed(error),

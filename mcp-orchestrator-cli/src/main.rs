@@ -7,6 +7,7 @@ mod exit;
 mod output;
 mod site;
 mod solo;
+mod suggest;
 mod target;
 mod tools;
 mod values;
@@ -20,13 +21,16 @@ use clap::Parser as _;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-#[tokio::main]
-#[expect(
-    clippy::print_stderr,
-    reason = "a failure is told where people look for it"
-)]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     mcp_orchestrator_gateway::hardening::harden();
+    match mcp_orchestrator_gateway::program::keeper() {
+        Some(code) => code,
+        None => run(),
+    }
+}
+
+#[tokio::main]
+async fn run() -> ExitCode {
     match Box::pin(commands::run(args::Cli::parse_from(args::lifted(
         std::env::args_os(),
     ))))
@@ -35,7 +39,7 @@ async fn main() -> ExitCode {
         Ok(exit) => exit.into(),
         Err(failure) => {
             if !failure.message.is_empty() {
-                eprintln!("mcp-orchestrator: {}", failure.message);
+                output::note(&format!("mcp-orchestrator: {}", failure.message));
             }
             failure.exit.into()
         }

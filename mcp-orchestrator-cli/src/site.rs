@@ -90,6 +90,13 @@ impl Site {
         Ok(loaded.settings)
     }
 
+    /// Whether clients of the gateway need a token, as far as the configuration tells.
+    pub(crate) fn wants_token(&self) -> bool {
+        let settings = self.settings();
+        self.elsewhere.is_some()
+            || settings.is_ok_and(|settings| !settings.auth.is_single_principal())
+    }
+
     /// An answer of the gateway; where none runs, how to start the right one.
     pub(crate) fn told<T>(&self, answer: Result<T, ClientError>) -> Result<T, Failure> {
         answer.map_err(|error| match error {
@@ -101,10 +108,8 @@ impl Site {
     /// Says that none runs, and how to start the right one.
     pub(crate) fn not_running(&self) -> Failure {
         if let Some(elsewhere) = &self.elsewhere {
-            return Failure {
-                message: format!("no gateway answers at {}", elsewhere.url),
-                exit: Exit::NotRunning,
-            };
+            let text = format!("no gateway answers at {}", elsewhere.url);
+            return Failure::new(text, Exit::NotRunning);
         }
         let files: Vec<String> = self.files.iter().map(|file| quoted(file)).collect();
         let flags: String = files
@@ -116,13 +121,11 @@ impl Site {
         } else {
             files.join(" and ")
         };
-        Failure {
-            message: format!(
-                "no gateway runs for {what} (state directory {})\n  start one by `mcp-orchestrator up{flags}`",
-                self.state_dir.display()
-            ),
-            exit: Exit::NotRunning,
-        }
+        let text = format!(
+            "no gateway is running for {what} (state directory {})\n  start one with `mcp-orchestrator up{flags}`",
+            self.state_dir.display()
+        );
+        Failure::new(text, Exit::NotRunning)
     }
 }
 

@@ -95,10 +95,8 @@ impl Solo {
         let known: Vec<String> = settings.servers.iter().map(|s| s.id.to_string()).collect();
         settings.servers.retain(|known| known.id.as_str() == server);
         if settings.servers.is_empty() {
-            let text = format!(
-                "server {server} is not configured; these are: {}",
-                known.join(", ")
-            );
+            let hint = crate::suggest::hint(server, known.iter().map(String::as_str));
+            let text = format!("server {server} is not configured{hint}");
             return Err(Failure::failed(text));
         }
         let spec = &settings.servers[0];

@@ -1,5 +1,7 @@
 //! The command line against a gateway that it runs itself.
 
+mod children;
+mod first_hour;
 mod support;
 
 use std::path::Path;
@@ -14,10 +16,7 @@ fn a_running_gateway_is_shown_and_called() {
     let mut up = site.up();
 
     let rest = site.run(&["ps"]).ok();
-    assert!(
-        rest.contains("SERVER") && rest.contains("resting"),
-        "{rest}"
-    );
+    assert!(rest.contains("SERVER") && rest.contains("idle"), "{rest}");
 
     let sum = site.run(&["call", "math", "add", "--arg", "a=2", "--arg", "b=40"]);
     assert_eq!(sum.ok(), "the sum is 42\n");
@@ -114,7 +113,11 @@ fn tools_are_listed_by_server_and_by_gateway() {
 fn a_server_is_restarted_and_stopped_until_the_next_call() {
     let site = Site::with_servers();
     let _up = site.up();
-    assert!(site.run(&["restart", "math"]).ok().contains("nothing runs"));
+    assert!(
+        site.run(&["restart", "math"])
+            .ok()
+            .contains("is not running")
+    );
     site.run(&["call", "math", "add", "--json", r#"{"a":1,"b":1}"#])
         .ok();
     let before = site.pid("math").unwrap();
@@ -242,7 +245,11 @@ fn a_call_without_a_gateway_runs_the_server_itself() {
     assert_eq!(broken.code, 1);
     assert!(broken.err.contains("| out of order"), "{}", broken.err);
     let unknown = site.run(&["call", "nobody", "x"]);
-    assert!(unknown.err.contains("these are"), "{}", unknown.err);
+    assert!(
+        unknown.err.contains("known are: math, secretive, broken"),
+        "{}",
+        unknown.err
+    );
     assert!(!site.dir().join("state/control.sock").exists());
 }
 
@@ -251,7 +258,12 @@ fn a_configuration_is_checked_and_reloaded() {
     let site = Site::with_servers();
     let good = site.run(&["check"]);
     assert_eq!(good.code, 0, "{}{}", good.out, good.err);
-    assert!(good.out.contains("no gateway runs it"), "{}", good.out);
+    assert!(
+        good.out.contains("configuration OK (3 servers)")
+            && good.out.contains("no gateway is running"),
+        "{}",
+        good.out
+    );
     let _up = site.up();
     assert_eq!(site.run(&["tools", "broken"]).code, 1);
     let reported = site.run(&["check", "-o", "json"]);
@@ -371,6 +383,47 @@ fn another_programs_file_is_imported() {
 }
 
 #[test]
+fn an_import_shows_what_runs_and_asks_before_what_is_risky() {
+    let site = Site::with_servers();
+    let file = site.dir().join("other.json");
+    let args = ["run", "-i", "--privileged", "x\u{1b}[2J"];
+    let text = json!({"mcpServers": {
+        "Box": {"command": "docker", "args": args, "env": {"LD_PRELOAD": CANARY}},
+        "ok": {"command": "npx", "args": ["-y", "a b"], "env": {"K": CANARY}},
+    }});
+    std::fs::write(&file, text.to_string()).unwrap();
+    let file = file.to_str().unwrap();
+    let before = site.read();
+    let refused = site.run(&["import", file]);
+    assert_eq!(refused.code, 2, "{}", refused.err);
+    for said in [
+        "--privileged",
+        "LD_PRELOAD",
+        "nothing was written",
+        "--yes",
+        "runs      npx -y 'a b'",
+    ] {
+        assert!(refused.err.contains(said), "{said}: {}", refused.err);
+    }
+    assert!(
+        !refused.err.contains(CANARY) && !refused.err.contains('\u{1b}'),
+        "{}",
+        refused.err
+    );
+    assert_eq!(site.read(), before);
+    let one = site
+        .run(&["import", file, "--server", "ok", "--name", "mine"])
+        .ok();
+    assert!(one.contains("now has mine"), "{one}");
+    assert!(
+        site.run(&["import", file, "--yes"])
+            .ok()
+            .contains("now has box, ok")
+    );
+    assert!(site.read().contains("--privileged"));
+}
+
+#[test]
 fn every_client_is_told_the_gateways_address() {
     let site = Site::with_servers();
     let none = site.run(&["connect", "cursor"]);
@@ -408,6 +461,46 @@ fn every_client_is_told_the_gateways_address() {
             .ok()
             .contains("already")
     );
+    let removed = support::bare(site.dir(), &["disconnect", "cursor"]);
+    assert!(removed.ok().starts_with("removed mcp-orchestrator from"));
+    let value: Value = serde_json::from_str(&std::fs::read_to_string(&home).unwrap()).unwrap();
+    assert_eq!(value["mcpServers"], json!({}));
+    let none = support::bare(site.dir(), &["disconnect", "cursor"]);
+    assert!(none.err.contains("does not name"), "{none:?}");
+}
+
+#[test]
+fn a_client_of_a_gateway_with_tokens_takes_its_token_from_a_variable() {
+    let site = Site::with_servers();
+    let text = site.read();
+    site.write(&format!("auth: {{tokens: true}}\n{text}"));
+    let _up = site.up();
+    for (client, written) in [
+        ("claude-code", "Bearer ${MCP_ORCHESTRATOR_TOKEN}"),
+        ("cursor", "Bearer ${env:MCP_ORCHESTRATOR_TOKEN}"),
+        ("vscode", "Bearer ${env:MCP_ORCHESTRATOR_TOKEN}"),
+        ("windsurf", "Bearer ${env:MCP_ORCHESTRATOR_TOKEN}"),
+        ("gemini", "Bearer $MCP_ORCHESTRATOR_TOKEN"),
+        ("codex", "bearer_token_env_var = \"MCP_ORCHESTRATOR_TOKEN\""),
+        ("opencode", "Bearer {env:MCP_ORCHESTRATOR_TOKEN}"),
+        (
+            "claude-desktop",
+            "Authorization:Bearer ${MCP_ORCHESTRATOR_TOKEN}",
+        ),
+        ("zed", "Bearer PUT-THE-TOKEN-HERE"),
+    ] {
+        let file = site.dir().join(format!("{client}.conf"));
+        let file = file.to_str().unwrap();
+        let done = site.run(&["connect", client, "--write", "--file", file]);
+        assert_eq!(done.code, 0, "{done:?}");
+        assert!(done.err.contains("token create"), "{done:?}");
+        let text = std::fs::read_to_string(file).unwrap();
+        assert!(text.contains(written), "{client}: {text}");
+        let again = site.run(&["connect", client, "--write", "--file", file]);
+        assert!(again.ok().contains("already up to date"), "{client}");
+        support::bare(site.dir(), &["disconnect", client, "--file", file]).ok();
+        assert!(!std::fs::read_to_string(file).unwrap().contains("TOKEN"));
+    }
 }
 
 #[test]

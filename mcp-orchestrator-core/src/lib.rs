@@ -82,6 +82,7 @@ pub mod jsonrpc;
 pub mod limits;
 pub mod protocol;
 pub mod seal;
+mod special_use;
 pub mod time;
 pub mod value;
 

@@ -120,6 +120,19 @@ limits! {
 
     // Child processes.
 
+    /// Child processes that one backend starts at the same time.
+    MAX_STARTS: Count = 16;
+    /// Time for one connection to a child on this machine.
+    LOOPBACK_CONNECT_TIMEOUT: Time = Duration::from_secs(1);
+    /// Output of a child, per stream and [`NOISE_INTERVAL`], that is read without a pause.
+    MAX_NOISE: Bytes = 1 << 20;
+    /// Lines of a child, per stream and [`NOISE_INTERVAL`], that are read without a pause.
+    MAX_NOISE_LINES: Count = 10_000;
+    /// The interval of [`MAX_NOISE`] and [`MAX_NOISE_LINES`].
+    NOISE_INTERVAL: Time = Duration::from_millis(100);
+    /// Bytes of encoded forms of one instance's secrets that are looked for in its output.
+    MAX_MASK_LEN: Bytes = 1 << 20;
+
     // OAuth and tokens.
     /// Words of a list in a document of an issuer.
     MAX_OAUTH_LIST: Count = 256;
@@ -162,7 +175,28 @@ limits! {
     /// How long a server without `oauth` in its entry is taken to want a token after it has refused a call without one.
     OAUTH_DEMAND_TTL: Time = Duration::from_mins(10);
 
+    // Configuration files.
+
+    /// Size of a configuration file, or of a file that it names.
+    MAX_CONFIG_FILE_LEN: Bytes = 8 * 1024 * 1024;
+    /// Values and keys in a configuration file; an alias counts as often as it is used.
+    MAX_CONFIG_NODES: Count = 200_000;
+    /// Depth of nesting in a configuration file.
+    MAX_CONFIG_DEPTH: Count = 64;
+
     // Kubernetes.
+    /// Removals and stops of instances at once.
+    REMOVALS_AT_ONCE: Count = 16;
+    /// The longest pause before a removal of an instance that failed is tried again.
+    MAX_REMOVAL_RETRY_INTERVAL: Time = Duration::from_mins(1);
+    /// Objects of one page of a list.
+    KUBERNETES_PAGE_LEN: Count = 500;
+    /// Objects without their Deployment that are looked at again.
+    MAX_LEFT_BEHIND: Count = 10_000;
+    /// Kubernetes Events that wait to be written.
+    MAX_WAITING_EVENTS: Count = 256;
+    /// Kubernetes Events that are remembered, so that a warning is not repeated.
+    MAX_REMEMBERED_EVENTS: Count = 1024;
 }
 
 #[cfg(test)]

@@ -5,6 +5,10 @@
 #[path = "kubernetes_reach/cluster.rs"]
 mod cluster;
 mod kubernetes_faults;
+mod kubernetes_removal;
+#[allow(dead_code, reason = "another suite uses more of it")]
+#[path = "kubernetes_reach/proxy.rs"]
+mod proxy;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +18,8 @@ use mcp_orchestrator_core::runtime::LogBook;
 use mcp_orchestrator_core::runtime::kubernetes::{Access, KubernetesBackend, KubernetesOptions};
 use mcp_orchestrator_core::seal::StateKey;
 use mcp_orchestrator_core::server::{
-    CommandLine, CredentialSlot, Injection, Launch, Program, ProgramTransport, ServerSpec, SlotForm,
+    CommandLine, CredentialSlot, Injection, Launch, PortOwner, Program, ProgramTransport,
+    ServerSpec, SlotForm,
 };
 use mcp_orchestrator_core::testing::runtime::{Script, suite};
 
@@ -74,6 +79,7 @@ fn http(mut server: ServerSpec) -> ServerSpec {
     program(&mut server).transport = ProgramTransport::Http {
         port: None,
         path: "/mcp".into(),
+        owner: PortOwner::Server,
     };
     server
 }

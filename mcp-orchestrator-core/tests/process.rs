@@ -18,7 +18,7 @@ use mcp_orchestrator_core::runtime::{
     Progress, RuntimeBackend, Scope, SpecDigest,
 };
 use mcp_orchestrator_core::server::{
-    CredentialSlot, Injection, Launch, ProgramTransport, ServerSpec, SlotForm,
+    CredentialSlot, Injection, Launch, PortOwner, ProgramTransport, ServerSpec, SlotForm,
 };
 use mcp_orchestrator_core::testing::runtime::{Script, suite};
 use tokio::io::{
@@ -82,6 +82,7 @@ fn fixture(script: Script) -> Option<ServerSpec> {
                 program.transport = ProgramTransport::Http {
                     port: None,
                     path: "/mcp".into(),
+                    owner: PortOwner::Server,
                 };
             }
             server
@@ -278,7 +279,11 @@ async fn a_server_that_ends_before_it_listens_is_told_with_its_last_words() {
     let mut server = server("http", "echo cannot bind >&2; exit 4");
     if let Launch::Program(program) = &mut server.launch {
         let path = "/mcp".into();
-        program.transport = ProgramTransport::Http { port: None, path };
+        program.transport = ProgramTransport::Http {
+            port: None,
+            path,
+            owner: PortOwner::Server,
+        };
     }
     let said = bench.start(&server, "").await.unwrap_err().to_string();
     for part in ["before it listened", "exit status 4", "cannot bind"] {
@@ -330,6 +335,56 @@ async fn a_group_of_its_own_does_not_hide_a_child() {
     let grace = Duration::from_millis(50);
     bench.backend.stop(&key(&hider, ""), grace).await.unwrap();
     gone([pid], Duration::ZERO).await;
+}
+
+#[tokio::test]
+#[cfg(target_os = "linux")]
+async fn a_session_of_its_own_does_not_hide_a_grandchild() {
+    let bench = Bench::new();
+    let hider = server(
+        "hider",
+        "setsid sh -c \"trap '' TERM HUP; echo \\$\\$; sleep 600\" & cat; wait",
+    );
+    let mut instance = bench.start(&hider, "").await.unwrap();
+    let pid = line(&mut reader(&mut instance.endpoint)).await;
+    let grace = Duration::from_millis(50);
+    bench.backend.stop(&key(&hider, ""), grace).await.unwrap();
+    gone([pid], Duration::ZERO).await;
+}
+
+#[tokio::test]
+async fn a_child_writes_no_core_file() {
+    let bench = Bench::new();
+    let limited = server("limited", "read -r _; ulimit -c; ulimit -Hc");
+    let mut instance = bench.start(&limited, "").await.unwrap();
+    if let Endpoint::Stream { writer, .. } = &mut instance.endpoint {
+        writer.write_all(b"\n").await.unwrap();
+    }
+    let mut reader = reader(&mut instance.endpoint);
+    assert_eq!(line(&mut reader).await, "0");
+    assert_eq!(line(&mut reader).await, "0");
+}
+
+#[tokio::test]
+async fn what_no_program_can_be_given_is_told() {
+    let bench = Bench::new();
+    let mut large = server("large", "cat");
+    large.env.insert("BIG".into(), "x".repeat(200_000).into());
+    let mut broken = server("broken", "cat");
+    broken.env.insert("CUT".into(), "s3cret\0x".into());
+    let arg = server("arg", "cat\0s3cret");
+    for (server, parts) in [
+        (&large, ["variable, BIG, has 200000 bytes", "in a file"]),
+        (&broken, ["variable CUT", "NUL"]),
+        (&arg, ["argument 2", "NUL"]),
+    ] {
+        let said = bench.start(server, "").await.unwrap_err();
+        let said = format!("{said}");
+        for part in parts {
+            assert!(said.contains(part), "`{said}` names {part}");
+        }
+        assert!(!said.contains("s3cret"), "{said}");
+    }
 }
 
 #[tokio::test]

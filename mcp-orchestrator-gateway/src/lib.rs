@@ -78,6 +78,8 @@ mod sse;
 pub mod telemetry;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(feature = "program")]
+mod waiting;
 
 pub use self::endpoint::{Endpoint, router};
 pub use self::forwarded::Forwarded;

@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use mcp_orchestrator_gateway::args::GatewayArgs;
+use mcp_orchestrator_gateway::hello;
 use mcp_orchestrator_gateway::program::{Gateway, signalled};
-use mcp_orchestrator_gateway::{hardening, hello};
 
 /// Each call makes and drops some hundred small things; the system's allocator costs noticeably more.
 #[global_allocator]
@@ -33,14 +33,21 @@ enum Other {
     HelloServer,
 }
 
+fn main() -> ExitCode {
+    mcp_orchestrator_gateway::hardening::harden();
+    match mcp_orchestrator_gateway::program::keeper() {
+        Some(code) => code,
+        None => serve(),
+    }
+}
+
 #[tokio::main]
 #[expect(clippy::print_stdout, reason = "the address is this program's output")]
 #[expect(
     clippy::print_stderr,
     reason = "a failure is told where people look for it"
 )]
-async fn main() -> ExitCode {
-    hardening::harden();
+async fn serve() -> ExitCode {
     let cli = Cli::parse();
     if let Some(Other::HelloServer) = cli.other {
         return match hello::serve_standard_streams() {

@@ -4,19 +4,26 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use mcp_orchestrator_core::auth::LocalAuthenticator;
-use mcp_orchestrator_core::config::{Built, Loaded, Settings, load};
+use mcp_orchestrator_core::config::{Built, Loaded, Patience, Settings, load};
+use mcp_orchestrator_core::id::GatewayId;
+pub use mcp_orchestrator_core::runtime::keeper;
+use mcp_orchestrator_core::runtime::port_holder;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use crate::access::{self, Access};
 use crate::args::GatewayArgs;
 use crate::control::{Control, Socket, wire};
 use crate::live::{Live, ready};
-use crate::{Shutdown, control, discover, metrics_router, reload, serve_with, telemetry};
+use crate::{Shutdown, control, discover, metrics_router, reload, serve_with, telemetry, waiting};
 
+/// What is left of the grace for connections to close once no more are accepted.
+const CLOSING: Duration = Duration::from_secs(2);
 /// Bad configuration or arguments.
 const CONFIG: u8 = 2;
 /// It could not run.
@@ -87,12 +94,9 @@ impl Gateway {
             None => None,
         };
         let address = listener.local_addr().map_err(Failure::run)?;
-        let built = Arc::new(
-            settings
-                .build(settings.auth.is_single_principal())
-                .await
-                .map_err(built)?,
-        );
+        let building = settings.build_with(settings.auth.is_single_principal(), Patience::Waits);
+        let building = waiting::meanwhile(building, &listener, metrics.as_ref());
+        let built = Arc::new(building.await.map_err(built)?);
         // What collides is logged; a server that has come to list another's name does not keep a gateway from starting.
         let local = LocalAuthenticator::for_system_user();
         built.conflicts(local.principal()).await;
@@ -115,6 +119,20 @@ impl Gateway {
         self.address
     }
 
+    /// The endpoint's address: that of the default gateway.
+    pub fn url(&self) -> String {
+        match &self.settings.auth.public_url {
+            Some(url) => url.gateway(&GatewayId::default_gateway()),
+            None => format!("http://{}/mcp", self.address),
+        }
+    }
+
+    /// The names of the configured servers.
+    pub fn servers(&self) -> Vec<String> {
+        let servers = self.settings.servers.iter();
+        servers.map(|server| server.id.to_string()).collect()
+    }
+
     /// What was made from the configuration.
     pub fn built(&self) -> &Arc<Built> {
         &self.built
@@ -132,15 +150,32 @@ impl Gateway {
         let mut beside = self.beside(control);
         beside.spawn(live.access().greet());
         let grace = self.args.grace();
-        let stopping = orchestrator.clone();
+        let (stopping, built) = (orchestrator.clone(), Arc::clone(&self.built));
+        let began = Arc::new(OnceLock::new());
+        let noted = Arc::clone(&began);
+        let stopped = CancellationToken::new();
+        let stops = stopped.clone();
         let when = async move {
             when.await;
             tracing::info!("stopping: running calls may finish");
+            let _ = noted.set(Instant::now());
+            stops.cancel();
             stopping.drain();
+            // The next process need not wait for the longest call here. Until that has ended, others are served too.
+            built.stop_acting().await;
+            let _ = tokio::time::timeout(grace.saturating_sub(CLOSING), stopping.quiet()).await;
         };
-        serve_with(self.listener, live.routes(), Shutdown { when, grace }).await;
+        let over = async {
+            stopped.cancelled().await;
+            tokio::time::sleep(grace).await;
+        };
+        tokio::select! {
+            () = serve_with(self.listener, live.routes(), Shutdown { when, grace }) => {}
+            () = over => tracing::warn!("connections are cut: they did not finish in time"),
+        }
         beside.shutdown().await;
-        orchestrator.shutdown(grace).await;
+        let used = began.get().map_or(Duration::ZERO, Instant::elapsed);
+        orchestrator.shutdown(grace.saturating_sub(used)).await;
         self.built.leave().await;
         Ok(())
     }
@@ -213,9 +248,20 @@ async fn listen_for_control(built: &Built) -> Option<Socket> {
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|error| Failure::run(format!("cannot listen on {address}: {error}")))
+    TcpListener::bind(address).await.map_err(|error| {
+        let holder = match error.kind() {
+            std::io::ErrorKind::AddrInUse => port_holder(address),
+            _ => None,
+        };
+        let who = holder.map_or_else(String::new, |who| format!(" by {who}"));
+        let out = match error.kind() {
+            std::io::ErrorKind::AddrInUse => {
+                "; end it, or choose another port with --listen (127.0.0.1:0 is any free one)"
+            }
+            _ => "",
+        };
+        Failure::run(format!("cannot listen on {address}: {error}{who}{out}"))
+    })
 }
 
 /// Ends at SIGINT or SIGTERM; from the call on, also before it is waited for, they end the process no more.

@@ -1,17 +1,30 @@
-//! A changed configuration file is read again, and what differs is applied.
+//! Reads changed configuration files again and applies what differs.
+//!
+//! Nothing in a file says that its writer has finished. So a change is applied once the file has been quiet for a
+//! moment, for longer where servers are missing, and never on its own where the file is empty or breaks off inside a
+//! line.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use mcp_orchestrator_core::config::{Notice, Problem, Problems, load};
+use mcp_orchestrator_core::config::{
+    LoadOptions, Notice, Problem, Problems, is_empty_text, load_texts, read_text,
+};
+use mcp_orchestrator_core::id::ServerId;
 use notify::{RecursiveMode, Watcher as _};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::control::Control;
 
-/// Editors write in several steps: the last one counts.
-const SETTLE: Duration = Duration::from_millis(200);
+/// How long a file must be unchanged: editors write in several steps.
+const QUIET: Duration = Duration::from_millis(200);
+/// The same for a change that removes servers or the end of the last line, as a file does that is half written.
+const QUIET_AFTER_LOSS: Duration = Duration::from_secs(3);
+
+/// The texts of the files; `None`: it cannot be read.
+type Texts = Vec<Option<String>>;
 
 /// Watches these files and applies what changes, and reads them again at SIGHUP; a file that cannot be used changes nothing and is told.
 pub(crate) async fn watch(control: Control) {
@@ -45,7 +58,7 @@ pub(crate) async fn watch(control: Control) {
         Ok(hangup) => hangup,
         Err(error) => return tracing::warn!(%error, "SIGHUP cannot be heard"),
     };
-    let mut last = contents(files);
+    let mut last = texts(files);
     loop {
         let asked = tokio::select! {
             change = changes.recv() => match change {
@@ -54,18 +67,92 @@ pub(crate) async fn watch(control: Control) {
             },
             _ = hangup.recv() => true,
         };
-        if !asked {
-            tokio::time::sleep(SETTLE).await;
-        }
-        while changes.try_recv().is_ok() {}
-        let now = contents(files);
-        if now == last && !asked {
+        let now = if asked {
+            texts(files)
+        } else {
+            settled(&mut changes, files, &last, &control.options).await
+        };
+        if !asked && (now == last || is_cut(files, &now, &last)) {
             continue;
         }
+        // `apply` logs what is wrong.
+        let _ = apply_texts(&control, &now).await;
         last = now;
-        // What is wrong was told.
-        let _ = apply(&control).await;
     }
+}
+
+/// Waits until the files are quiet.
+async fn settled(
+    changes: &mut mpsc::Receiver<()>,
+    files: &[PathBuf],
+    last: &Texts,
+    options: &LoadOptions,
+) -> Texts {
+    let mut now = texts(files);
+    let mut quiet = QUIET;
+    loop {
+        tokio::time::sleep(quiet).await;
+        while changes.try_recv().is_ok() {}
+        let then = std::mem::replace(&mut now, texts(files));
+        if now == *last {
+            return now;
+        }
+        let needed = if loses(files, &now, last, options) {
+            QUIET_AFTER_LOSS
+        } else {
+            QUIET
+        };
+        if now == then && quiet >= needed {
+            return now;
+        }
+        quiet = needed;
+    }
+}
+
+/// Whether a change looks like a file that is half written: servers are gone, or the end of the last line.
+fn loses(files: &[PathBuf], now: &Texts, last: &Texts, options: &LoadOptions) -> bool {
+    let unended = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.ends_with('\n'));
+    let end_is_gone = now
+        .iter()
+        .zip(last)
+        .any(|(now, last)| now != last && unended(now) && !unended(last));
+    let names = |texts: &Texts| -> Option<BTreeSet<ServerId>> {
+        let loaded = load_texts(&named(files, texts).ok()?, options).ok()?;
+        let servers = loaded.settings.servers.iter();
+        Some(servers.map(|server| server.id.clone()).collect())
+    };
+    let server_is_gone = || match (names(last), names(now)) {
+        (Some(last), Some(now)) => !last.is_subset(&now),
+        _ => false,
+    };
+    end_is_gone || server_is_gone()
+}
+
+/// Whether a file is empty, or breaks off inside a line of what it was. Then it is not applied before somebody asks for
+/// it.
+fn is_cut(files: &[PathBuf], now: &Texts, last: &Texts) -> bool {
+    let mut cut = false;
+    for ((file, now), last) in files.iter().zip(now).zip(last) {
+        let (Some(now), Some(last)) = (now, last) else {
+            continue;
+        };
+        if is_empty_text(file, now) && !is_empty_text(file, last) {
+            tracing::error!(file = %file.display(), "the file is empty: the configuration before stays in use");
+            cut = true;
+        } else if let Some(rest) = last.strip_prefix(now.as_str())
+            && !now.ends_with('\n')
+            && !rest.trim().is_empty()
+            && !rest.starts_with('\n')
+        {
+            tracing::error!(
+                file = %file.display(),
+                "the file breaks off inside a line of what it was: the configuration before stays in use; if this is \
+                 meant, run `mcp-orchestrator reload`"
+            );
+            cut = true;
+        }
+    }
+    cut
 }
 
 /// Reads the files again, applies what differs, and logs what is to be said; answers the notices.
@@ -73,6 +160,10 @@ pub(crate) async fn watch(control: Control) {
 /// # Errors
 /// What is wrong; then the configuration before goes on.
 pub(crate) async fn apply(control: &Control) -> Result<Vec<Notice>, Problems> {
+    apply_texts(control, &texts(&control.files)).await
+}
+
+async fn apply_texts(control: &Control, texts: &Texts) -> Result<Vec<Notice>, Problems> {
     let Control {
         files,
         options,
@@ -80,16 +171,11 @@ pub(crate) async fn apply(control: &Control) -> Result<Vec<Notice>, Problems> {
         principal,
         ..
     } = control;
-    let mut loaded = load(files, options).inspect_err(refused)?;
+    let named = named(files, texts).inspect_err(refused)?;
+    let mut loaded = load_texts(&named, options).inspect_err(refused)?;
     let wrong = |message: String| {
         let file = files.first().map_or(Path::new(""), PathBuf::as_path);
-        let problem = Problem {
-            file: file.into(),
-            position: None,
-            key: String::new(),
-            message,
-        };
-        Problems::from(vec![problem])
+        Problems::from(vec![problem(file, message)])
     };
     let live = control.live.upgrade();
     let next = live
@@ -134,6 +220,45 @@ fn folder(file: &Path) -> Option<PathBuf> {
     })
 }
 
-fn contents(files: &[PathBuf]) -> Vec<Option<Vec<u8>>> {
-    files.iter().map(|file| std::fs::read(file).ok()).collect()
+fn texts(files: &[PathBuf]) -> Texts {
+    files.iter().map(|file| read_text(file).ok()).collect()
+}
+
+/// The texts with their names.
+///
+/// # Errors
+/// Which file cannot be read, or is empty.
+fn named(files: &[PathBuf], texts: &Texts) -> Result<Vec<(PathBuf, String)>, Problems> {
+    let mut named = Vec::new();
+    let mut problems = Vec::new();
+    for (file, text) in files.iter().zip(texts) {
+        match text {
+            Some(text) if is_empty_text(file, text) => {
+                let message = "the file is empty; `servers: {}` says that there are no servers";
+                problems.push(problem(file, message.to_owned()));
+            }
+            Some(text) => named.push((file.clone(), text.clone())),
+            None => {
+                let why = read_text(file).err();
+                problems.push(problem(
+                    file,
+                    why.unwrap_or_else(|| "the file changes".to_owned()),
+                ));
+            }
+        }
+    }
+    if problems.is_empty() {
+        Ok(named)
+    } else {
+        Err(Problems::from(problems))
+    }
+}
+
+fn problem(file: &Path, message: String) -> Problem {
+    Problem {
+        file: file.into(),
+        position: None,
+        key: String::new(),
+        message,
+    }
 }

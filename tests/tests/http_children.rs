@@ -6,10 +6,13 @@
     reason = "a test fails by panicking, and its tasks end with its runtime"
 )]
 
+use std::io::Read as _;
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use mcp_orchestrator_core::server::{Launch, ProgramTransport, ServerSpec};
+use mcp_orchestrator_core::server::{Launch, PortOwner, ProgramTransport, ServerSpec};
 use mcp_orchestrator_tests::gateway::Gateway;
 use mcp_orchestrator_tests::scripted::scripted;
 use mcp_orchestrator_tests::wait::{is_alive, signal, until};
@@ -24,6 +27,7 @@ fn child(name: &str, starts: &Path, more: &[&str]) -> ServerSpec {
         program.transport = ProgramTransport::Http {
             port: None,
             path: "/mcp".into(),
+            owner: PortOwner::Server,
         };
     }
     spec
@@ -117,4 +121,144 @@ async fn one_that_ends_before_it_listens_says_why() {
     let answer = session.tool("echo", "{}").await;
     let text = answer["error"].to_string();
     assert!(text.contains("no licence here"), "{answer}");
+}
+
+/// Another process of the machine, as a child sees it: takes connections, keeps them open, and notes what it is sent.
+fn thief(listener: TcpListener) -> Arc<Mutex<Vec<u8>>> {
+    let stolen = Arc::new(Mutex::new(Vec::new()));
+    let notes = Arc::clone(&stolen);
+    let take = move |mut stream: TcpStream| {
+        let notes = Arc::clone(&notes);
+        std::thread::spawn(move || {
+            let mut chunk = [0; 1024];
+            while let Ok(read @ 1..) = stream.read(&mut chunk) {
+                notes.lock().unwrap().extend_from_slice(&chunk[..read]);
+            }
+        });
+    };
+    std::thread::spawn(move || listener.incoming().flatten().for_each(take));
+    stolen
+}
+
+/// A child with this port.
+fn child_at(name: &str, starts: &Path, port: u16, owner: PortOwner) -> ServerSpec {
+    let mut spec = child(name, starts, &[]);
+    if let Launch::Program(program) = &mut spec.launch {
+        program.transport = ProgramTransport::Http {
+            port: Some(port),
+            path: "/mcp".into(),
+            owner,
+        };
+    }
+    spec
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+#[tokio::test]
+async fn one_whose_port_another_process_has_on_the_other_family_is_reached_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("starts");
+    let port = free_port();
+    let Ok(listener) = TcpListener::bind(("::1", port)) else {
+        return;
+    };
+    let stolen = thief(listener);
+    let gateway = Gateway::new()
+        .server(child_at("x", &file, port, PortOwner::Server))
+        .run()
+        .await;
+    let session = gateway.session().await;
+    for _ in 0..3 {
+        let answer = session.tool("echo", "{}").await;
+        assert!(answer["error"].is_null(), "{answer}");
+    }
+    assert!(stolen.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_process_that_takes_the_port_of_a_dead_child_is_sent_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("starts");
+    let port = free_port();
+    let gateway = Gateway::new()
+        .server(child_at("x", &file, port, PortOwner::Server))
+        .run()
+        .await;
+    let session = gateway.session().await;
+    assert!(session.tool("echo", "{}").await["error"].is_null());
+    let pid = starts(&file)[0];
+    signal(pid, Signal::KILL);
+    until("the child to be gone", || !is_alive(pid)).await;
+    let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    let stolen = thief(listener);
+    for _ in 0..3 {
+        let answer = session.tool("echo", "{}").await;
+        assert!(!answer["error"].is_null(), "{answer}");
+    }
+    assert!(stolen.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn one_that_never_listens_is_not_taken_for_who_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let Ok(listener) = TcpListener::bind(("::1", port)) else {
+        return;
+    };
+    let stolen = thief(listener);
+    let mut spec = child_at("x", folder.path(), port, PortOwner::Server);
+    if let Launch::Program(program) = &mut spec.launch {
+        let command = program.command.as_mut().unwrap();
+        command.program = "sleep".into();
+        command.args = vec!["600".into()];
+    }
+    spec.limits.start_timeout = Duration::from_millis(500);
+    let gateway = Gateway::new().server(spec).run().await;
+    let session = gateway.session().await;
+    let answer = session.tool("echo", "{}").await;
+    let text = answer["error"].to_string();
+    assert!(text.contains("another process answers"), "{answer}");
+    assert!(stolen.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn one_whose_port_may_be_anyones_is_reached_through_another_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("starts");
+    let (published, inner) = (free_port(), free_port());
+    let Ok(listener) = TcpListener::bind(("::1", published)) else {
+        return;
+    };
+    // What a container engine does for the port of a container.
+    std::thread::spawn(move || {
+        for mut from in listener.incoming().flatten() {
+            let Ok(mut to) = TcpStream::connect(("127.0.0.1", inner)) else {
+                continue;
+            };
+            let (mut back, mut there) = (to.try_clone().unwrap(), from.try_clone().unwrap());
+            std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+            std::thread::spawn(move || std::io::copy(&mut back, &mut there));
+        }
+    });
+    for (owner, works) in [(PortOwner::Any, true), (PortOwner::Server, false)] {
+        let mut spec = child_at("x", &file, published, owner);
+        if let Launch::Program(program) = &mut spec.launch {
+            let command = program.command.as_mut().unwrap();
+            let place = command
+                .args
+                .iter()
+                .position(|arg| arg.expose() == "${PORT}");
+            command.args[place.unwrap()] = inner.to_string().into();
+        }
+        spec.limits.start_timeout = Duration::from_secs(3);
+        let gateway = Gateway::new().server(spec).run().await;
+        let session = gateway.session().await;
+        let answer = session.tool("echo", "{}").await;
+        assert_eq!(answer["error"].is_null(), works, "{answer}");
+        gateway.orchestrator.shutdown(Duration::from_secs(1)).await;
+    }
 }

@@ -13,6 +13,7 @@ use mcp_orchestrator_tests::client::Session;
 use mcp_orchestrator_tests::program::Program;
 use mcp_orchestrator_tests::scripted::program;
 use mcp_orchestrator_tests::wait::{is_alive, signal, until, within};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 fn config(servers: &[(&str, &[&str])]) -> String {
@@ -66,6 +67,59 @@ async fn a_changed_file_replaces_what_changed_and_leaves_the_rest() {
         }
     });
     assert!(tools.await.iter().any(|name| name == "c__echo"));
+}
+
+#[tokio::test]
+async fn an_empty_or_half_written_file_changes_nothing() {
+    let (gateway, errors, _folder) = run(&config(&[("a", &[]), ("b", &[])])).await;
+    let session = gateway.client().session().await;
+    let (a, b) = (pid(&session, "a").await, pid(&session, "b").await);
+    let whole = std::fs::read_to_string(&gateway.config).unwrap();
+    let mut refused = 0;
+    for part in [
+        "",
+        "\n",
+        "# nothing\n",
+        "---\n",
+        "\u{feff}",
+        "null\n",
+        "// x\n",
+    ] {
+        std::fs::write(&gateway.config, part).unwrap();
+        refused += 1;
+        until("the refusal", || {
+            said(&errors, "the file is empty") >= refused
+        })
+        .await;
+        std::fs::write(&gateway.config, &whole).unwrap();
+    }
+    signal(gateway.pid(), Signal::HUP);
+    until("the reload", || said(&errors, "configuration applied") == 1).await;
+    assert_eq!(pid(&session, "a").await, a);
+    assert_eq!(pid(&session, "b").await, b);
+}
+
+#[tokio::test]
+async fn a_yaml_file_that_breaks_off_inside_a_line_changes_nothing() {
+    let program = program("scripted-server");
+    let server = |name: &str| format!("  {name}:\n    command: [{program:?}]\n");
+    let whole = format!("servers:\n{}{}", server("a"), server("b"));
+    let (gateway, errors, _folder) = run(&whole).await;
+    let session = gateway.client().session().await;
+    let b = pid(&session, "b").await;
+    let part = format!("servers:\n{}  b", server("a"));
+    std::fs::write(&gateway.config, part).unwrap();
+    until("the refusal", || {
+        said(&errors, "breaks off inside a line") == 1
+    })
+    .await;
+    std::fs::write(&gateway.config, &whole).unwrap();
+    assert_eq!(pid(&session, "b").await, b);
+    assert_eq!(said(&errors, "configuration applied"), 0);
+    // A removal that ends with its line is meant.
+    std::fs::write(&gateway.config, format!("servers:\n{}", server("a"))).unwrap();
+    until("the reload", || said(&errors, "configuration applied") == 1).await;
+    until("the end of the removed one", || !is_alive(b)).await;
 }
 
 #[tokio::test]

@@ -56,6 +56,50 @@ pub(super) fn put(text: &str, key: &str, name: &str, value: &Value) -> Result<St
     }
 }
 
+/// The text without `key.name`; `None` where it has none.
+///
+/// # Errors
+/// Why it cannot be edited safely.
+pub(super) fn remove(text: &str, key: &str, name: &str) -> Result<Option<String>, String> {
+    let plain = blanked(text);
+    if plain.trim().is_empty() {
+        return Ok(None);
+    }
+    let mut expected: Value =
+        serde_json::from_str(&plain).map_err(|error| format!("it is not JSON: {error}"))?;
+    let there = expected.get_mut(key).and_then(Value::as_object_mut);
+    if there.and_then(|servers| servers.remove(name)).is_none() {
+        return Ok(None);
+    }
+    let unsafe_form = || "it is written in a way that cannot be edited safely".to_owned();
+    let root = members(&plain, 0..plain.len()).ok_or_else(unsafe_form)?;
+    let servers = root
+        .get(key)
+        .and_then(|span| members(&plain, span.clone()))
+        .ok_or_else(unsafe_form)?;
+    let value = servers.get(name).ok_or_else(unsafe_form)?;
+    // Back over the colon and the name, to the comma before, or on to the one behind.
+    let quoted = Value::from(name).to_string();
+    let start = plain[..value.start]
+        .rfind(&quoted)
+        .ok_or_else(unsafe_form)?;
+    let before = plain[..start].trim_end();
+    let behind = &plain[value.end..];
+    let gap = behind.len() - behind.trim_start().len();
+    let range = if let Some(rest) = before.strip_suffix(',') {
+        rest.len()..value.end
+    } else if behind.trim_start().starts_with(',') {
+        before.len()..value.end + gap + 1
+    } else {
+        before.len()..value.end
+    };
+    let changed = splice(text, range, "");
+    match serde_json::from_str::<Value>(&blanked(&changed)) {
+        Ok(now) if now == expected => Ok(Some(changed)),
+        _ => Err(unsafe_form()),
+    }
+}
+
 /// The members of an object and where their values stand; `None` where a name stands twice, or it is no object.
 fn members(plain: &str, span: Range<usize>) -> Option<BTreeMap<String, Range<usize>>> {
     #[derive(serde::Deserialize)]

@@ -60,8 +60,29 @@ pub(crate) struct Client {
 /// How a client names a server.
 #[derive(Clone, Copy, Debug)]
 enum Entry {
-    Json(fn(&str) -> Value),
+    Json(fn(&Endpoint) -> Value),
     Toml,
+}
+
+/// What a client connects to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Endpoint {
+    pub(crate) url: String,
+    /// The client sends the token in the variable [`TOKEN`].
+    pub(crate) with_token: bool,
+}
+
+/// The variable from which clients take their token.
+pub(crate) const TOKEN: &str = "MCP_ORCHESTRATOR_TOKEN";
+
+impl Endpoint {
+    /// An entry with the header of a token: `variable` is the client's own way to write the value of [`TOKEN`].
+    fn entry(&self, mut entry: Value, variable: &str) -> Value {
+        if self.with_token {
+            entry["headers"] = json!({ "Authorization": format!("Bearer {variable}") });
+        }
+        entry
+    }
 }
 
 /// What writing a client's file did.
@@ -89,27 +110,29 @@ pub(crate) fn get(name: ClientName) -> Client {
             Config,
             "Claude/claude_desktop_config.json",
             "mcpServers",
-            |url| json!({"command": "npx", "args": ["-y", "mcp-remote", url]}),
+            mcp_remote,
         ),
-        N::Cursor => client(
-            Home,
-            ".cursor/mcp.json",
-            "mcpServers",
-            |url| json!({"url": url}),
-        ),
-        N::VsCode => client(Here, ".vscode/mcp.json", "servers", typed),
+        N::Cursor => client(Home, ".cursor/mcp.json", "mcpServers", |to| {
+            to.entry(json!({"url": to.url}), "${env:MCP_ORCHESTRATOR_TOKEN}")
+        }),
+        N::VsCode => client(Here, ".vscode/mcp.json", "servers", |to| {
+            let entry = json!({"type": "http", "url": to.url});
+            to.entry(entry, "${env:MCP_ORCHESTRATOR_TOKEN}")
+        }),
         N::Windsurf => client(
             Home,
             ".codeium/windsurf/mcp_config.json",
             "mcpServers",
-            |url| json!({"serverUrl": url}),
+            |to| {
+                to.entry(
+                    json!({"serverUrl": to.url}),
+                    "${env:MCP_ORCHESTRATOR_TOKEN}",
+                )
+            },
         ),
-        N::Gemini => client(
-            Home,
-            ".gemini/settings.json",
-            "mcpServers",
-            |url| json!({"httpUrl": url}),
-        ),
+        N::Gemini => client(Home, ".gemini/settings.json", "mcpServers", |to| {
+            to.entry(json!({"httpUrl": to.url}), "$MCP_ORCHESTRATOR_TOKEN")
+        }),
         N::Codex => Client {
             base: Home,
             path: ".codex/config.toml",
@@ -120,19 +143,36 @@ pub(crate) fn get(name: ClientName) -> Client {
             Home,
             ".config/zed/settings.json",
             "context_servers",
-            |url| json!({"url": url}),
+            // Zed fills in no variables.
+            |to| to.entry(json!({"url": to.url}), "PUT-THE-TOKEN-HERE"),
         ),
-        N::OpenCode => client(
-            Home,
-            ".config/opencode/opencode.json",
-            "mcp",
-            |url| json!({"type": "remote", "url": url, "enabled": true}),
-        ),
+        N::OpenCode => client(Home, ".config/opencode/opencode.json", "mcp", |to| {
+            let entry = json!({"type": "remote", "url": to.url, "enabled": true});
+            to.entry(entry, "{env:MCP_ORCHESTRATOR_TOKEN}")
+        }),
     }
 }
 
-fn typed(url: &str) -> Value {
-    json!({"type": "http", "url": url})
+fn typed(to: &Endpoint) -> Value {
+    let entry = json!({"type": "http", "url": to.url});
+    to.entry(entry, "${MCP_ORCHESTRATOR_TOKEN}")
+}
+
+/// The program's own way to write a header; it gets variables from `env` alone.
+fn mcp_remote(to: &Endpoint) -> Value {
+    let mut entry = json!({"command": "npx", "args": ["-y", "mcp-remote", to.url]});
+    if to.with_token {
+        let args = [
+            "-y",
+            "mcp-remote",
+            &to.url,
+            "--header",
+            "Authorization:Bearer ${MCP_ORCHESTRATOR_TOKEN}",
+        ];
+        entry["args"] = json!(args);
+        entry["env"] = json!({ TOKEN: "PUT-THE-TOKEN-HERE" });
+    }
+    entry
 }
 
 impl Client {
@@ -156,23 +196,23 @@ impl Client {
     }
 
     /// What a file holds that has nothing else.
-    pub(crate) fn snippet(&self, name: &str, url: &str) -> String {
+    pub(crate) fn snippet(&self, name: &str, to: &Endpoint) -> String {
         match self.entry {
-            Entry::Json(entry) => format!("{:#}\n", json!({ self.key: { name: entry(url) } })),
-            Entry::Toml => toml::table(self.key, name, url),
+            Entry::Json(entry) => format!("{:#}\n", json!({ self.key: { name: entry(to) } })),
+            Entry::Toml => toml::table(self.key, name, to),
         }
     }
 
     /// Puts the server into its file; all else stays as it is.
-    pub(crate) fn write(&self, file: &Path, name: &str, url: &str) -> Result<Change, Failure> {
+    pub(crate) fn write(&self, file: &Path, name: &str, to: &Endpoint) -> Result<Change, Failure> {
         let text = place::read(file)?;
         let changed = match (&text, self.entry) {
-            (None, _) => Ok(self.snippet(name, url)),
-            (Some(text), Entry::Json(entry)) => json::put(text, self.key, name, &entry(url)),
-            (Some(text), Entry::Toml) => toml::put(text, self.key, name, url),
+            (None, _) => Ok(self.snippet(name, to)),
+            (Some(text), Entry::Json(entry)) => json::put(text, self.key, name, &entry(to)),
+            (Some(text), Entry::Toml) => toml::put(text, self.key, name, to),
         };
         let changed = changed.map_err(|why| {
-            let snippet = self.snippet(name, url);
+            let snippet = self.snippet(name, to);
             Failure::failed(format!(
                 "{} was left as it is: {why}\n  put this into it by hand:\n{snippet}",
                 file.display()
@@ -182,5 +222,36 @@ impl Client {
             return Ok(Change::None);
         }
         place::replace(file, text.is_some(), &changed).map(Change::Made)
+    }
+
+    /// Whether the client takes the token from the variable, not from its file.
+    pub(crate) fn reads_variable(&self) -> bool {
+        let to = Endpoint {
+            url: String::new(),
+            with_token: true,
+        };
+        !self.snippet("x", &to).contains("PUT-THE-TOKEN-HERE")
+    }
+
+    /// Takes the server out of its file; all else stays as it is.
+    pub(crate) fn remove(&self, file: &Path, name: &str) -> Result<Change, Failure> {
+        let Some(text) = place::read(file)? else {
+            return Ok(Change::None);
+        };
+        let changed = match self.entry {
+            Entry::Json(_) => json::remove(&text, self.key, name),
+            Entry::Toml => toml::remove(&text, self.key, name),
+        };
+        let changed = changed.map_err(|why| {
+            Failure::failed(format!(
+                "{} was left as it is: {why}\n  take {name} out of {} by hand",
+                file.display(),
+                self.key
+            ))
+        })?;
+        match changed {
+            None => Ok(Change::None),
+            Some(changed) => place::replace(file, true, &changed).map(Change::Made),
+        }
     }
 }

@@ -1,8 +1,13 @@
 //! Puts one server into a TOML file, as a table at its end; a table can always stand there.
 
+use super::{Endpoint, TOKEN};
+
 /// The table of a server.
-pub(super) fn table(key: &str, name: &str, url: &str) -> String {
-    format!("{}\n{}\n", head(key, name), line(url))
+pub(super) fn table(key: &str, name: &str, to: &Endpoint) -> String {
+    let token = to.with_token;
+    let token = token.then(|| format!("bearer_token_env_var = {}\n", quoted(TOKEN)));
+    let token = token.unwrap_or_default();
+    format!("{}\n{}\n{token}", head(key, name), line(&to.url))
 }
 
 fn head(key: &str, name: &str) -> String {
@@ -27,7 +32,7 @@ fn quoted(text: &str) -> String {
 ///
 /// # Errors
 /// Where it is there with something else in it, or the servers are written in another form.
-pub(super) fn put(text: &str, key: &str, name: &str, url: &str) -> Result<String, String> {
+pub(super) fn put(text: &str, key: &str, name: &str, to: &Endpoint) -> Result<String, String> {
     let head = head(key, name);
     let mut lines = text.lines().map(str::trim);
     if lines
@@ -37,8 +42,12 @@ pub(super) fn put(text: &str, key: &str, name: &str, url: &str) -> Result<String
         return Err("it holds texts of several lines, in which a table cannot be told".to_owned());
     }
     if lines.any(|line| line == head) {
-        let next = lines.find(|line| !line.is_empty() && !line.starts_with('#'));
-        return if next == Some(&*line(url)) {
+        let own: Vec<&str> = lines
+            .take_while(|line| !line.starts_with('['))
+            .filter(|line| !line.is_empty() && !line.starts_with('#'))
+            .collect();
+        let table = table(key, name, to);
+        return if own == table.lines().skip(1).collect::<Vec<_>>() {
             Ok(text.to_owned())
         } else {
             Err(format!("{head} stands there with something else in it"))
@@ -69,7 +78,32 @@ pub(super) fn put(text: &str, key: &str, name: &str, url: &str) -> Result<String
         text if text.ends_with('\n') => "\n",
         _ => "\n\n",
     };
-    Ok(format!("{text}{gap}{}", table(key, name, url)))
+    Ok(format!("{text}{gap}{}", table(key, name, to)))
+}
+
+/// The text without the server's table and those below it; `None` where it has none.
+///
+/// # Errors
+/// Where the table cannot be told from what is around it.
+pub(super) fn remove(text: &str, key: &str, name: &str) -> Result<Option<String>, String> {
+    if text.contains("\"\"\"") || text.contains("'''") {
+        return Err("it holds texts of several lines, in which a table cannot be told".to_owned());
+    }
+    let head = head(key, name);
+    let below = format!("{}.", head.trim_end_matches(']'));
+    let mut kept = String::new();
+    let (mut inside, mut found) = (false, false);
+    for line in text.split_inclusive('\n') {
+        let bare = line.trim();
+        if bare.starts_with('[') {
+            inside = bare == head || bare.starts_with(&below);
+            found |= inside;
+        }
+        if !inside {
+            kept.push_str(line);
+        }
+    }
+    Ok(found.then(|| format!("{}\n", kept.trim_end())))
 }
 
 #[cfg(test)]
@@ -79,27 +113,41 @@ mod tests {
     #[test]
     fn a_table_is_put_at_the_end_once() {
         let text = "model = \"x\" # mine\n[mcp_servers.gw2]\ncommand = \"y\"";
-        let now = put(text, "mcp_servers", "gw", "http://x/mcp").unwrap();
+        let to = |url: &str, with_token| Endpoint {
+            url: url.to_owned(),
+            with_token,
+        };
+        let x = to("http://x/mcp", false);
+        let now = put(text, "mcp_servers", "gw", &x).unwrap();
         assert_eq!(
             now,
             format!("{text}\n\n[mcp_servers.gw]\nurl = \"http://x/mcp\"\n")
         );
-        assert_eq!(put(&now, "mcp_servers", "gw", "http://x/mcp").unwrap(), now);
-        assert!(put(&now, "mcp_servers", "gw", "http://y/mcp").is_err());
+        assert_eq!(put(&now, "mcp_servers", "gw", &x).unwrap(), now);
+        assert!(put(&now, "mcp_servers", "gw", &to("http://y/mcp", false)).is_err());
+        let with_token = to("http://x/mcp", true);
+        assert!(put(&now, "mcp_servers", "gw", &with_token).is_err());
+        let now = put(text, "mcp_servers", "gw", &with_token).unwrap();
+        assert!(now.ends_with("bearer_token_env_var = \"MCP_ORCHESTRATOR_TOKEN\"\n"));
+        let other = format!("{now}[mcp_servers.gw.env]\nA = \"b\"\n[other]\nx = 1\n");
+        let without = remove(&other, "mcp_servers", "gw").unwrap().unwrap();
+        assert_eq!(without, format!("{text}\n\n[other]\nx = 1\n"));
+        assert_eq!(remove(text, "mcp_servers", "gw").unwrap(), None);
     }
 
     #[test]
     fn other_forms_are_left_alone() {
+        let to = Endpoint {
+            url: "http://x".to_owned(),
+            with_token: false,
+        };
         for text in [
             "mcp_servers = {}",
             "mcp_servers.gw.url = \"z\"",
             "[ mcp_servers . gw ]",
             "a = \"\"\"\n[x]\n\"\"\"",
         ] {
-            assert!(
-                put(text, "mcp_servers", "gw", "http://x").is_err(),
-                "{text}"
-            );
+            assert!(put(text, "mcp_servers", "gw", &to).is_err(), "{text}");
         }
     }
 }

@@ -24,15 +24,39 @@ pub(super) async fn run(args: CallArgs, form: Output) -> Result<Exit, Failure> {
             tool: args.tool.clone(),
             arguments,
         };
-        result(carrier.call(&args.server, call).await?, &waiting).await
+        let called = match carrier.call(&args.server, call).await {
+            Ok(events) => result(events, &waiting).await,
+            Err(failure) => Err(failure),
+        };
+        match called {
+            Err(failure) => Err(unknown_tool(failure, &args, &carrier).await),
+            done => done,
+        }
     };
     let result = tokio::select! {
         result = called => result,
-        () = signalled() => Err(Failure::failed("interrupted")),
+        () = signalled() => Err(Failure::interrupted()),
     };
     drop(waiting);
     carrier.end().await;
     print(&result?, form)
+}
+
+/// A failed call with the tool that may have been meant, where the server lists none of this name.
+async fn unknown_tool(failure: Failure, args: &CallArgs, carrier: &Carrier) -> Failure {
+    let Ok(tools) = carrier.tools(&args.server).await else {
+        return failure;
+    };
+    let listed = tools.tools.iter().filter_map(|tool| {
+        let tool: Value = serde_json::from_str(tool.get()).ok()?;
+        tool["name"].as_str().map(str::to_owned)
+    });
+    let listed: Vec<String> = listed.collect();
+    if listed.contains(&args.tool) || listed.is_empty() {
+        return failure;
+    }
+    let hint = crate::suggest::hint(&args.tool, listed.iter().map(String::as_str));
+    failure.with(&hint)
 }
 
 /// Waits for the result; tells what is said on the way.
@@ -126,10 +150,10 @@ fn print(result: &RawValue, form: Output) -> Result<Exit, Failure> {
     let value: Value = serde_json::from_str(result.get()).unwrap_or_default();
     let failed = value["isError"] == true;
     if form == Output::Json {
-        output::line(result.get())?;
+        output::raw(result.get())?;
     } else {
         for text in texts(&value) {
-            output::line(&output::clean_lines(&text))?;
+            output::result(&text)?;
         }
     }
     if !failed {

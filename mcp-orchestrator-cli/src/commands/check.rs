@@ -178,8 +178,8 @@ impl Found {
                 "names collide: hide all but one by `tools`, or set `tool_names: prefixed`",
             )?,
             0 => output::line(&format!(
-                "the configuration is right: {} servers",
-                self.servers
+                "configuration OK ({})",
+                output::count(self.servers, "server")
             ))?,
             1 => output::line("the configuration has 1 problem")?,
             count => output::line(&format!("the configuration has {count} problems"))?,
@@ -188,14 +188,15 @@ impl Found {
             cluster.print()?;
         }
         if !self.runs {
-            output::line("no gateway runs it")?;
+            output::line("no gateway is running")?;
         }
         for instance in reported {
             let reason = instance.reason.as_deref().unwrap_or("it does not run");
+            let reason = output::clean(reason);
             output::line(&format!("server {}: {reason}", instance.server))?;
         }
         if self.runs && reported.is_empty() {
-            output::line("a gateway runs it, and reports nothing of its servers")?;
+            output::line("the running gateway reports no problems")?;
         }
         Ok(())
     }

@@ -10,6 +10,6 @@ use crate::output;
 pub(super) fn run(shell: Shell) -> Result<Exit, Failure> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "mcp-orchestrator", &mut script);
-    output::line(String::from_utf8_lossy(&script).trim_end())?;
+    output::raw(String::from_utf8_lossy(&script).trim_end())?;
     Ok(Exit::Done)
 }

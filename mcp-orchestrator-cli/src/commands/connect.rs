@@ -1,25 +1,31 @@
 //! `connect`: what a client needs to use the gateway.
 
+use std::path::Path;
+
 use mcp_orchestrator_core::id::GatewayId;
 use mcp_orchestrator_gateway::control::ClientError;
 
-use crate::args::ConnectArgs;
-use crate::clients::{self, Change};
+use crate::args::{ConnectArgs, DisconnectArgs};
+use crate::clients::{self, Change, Client, Endpoint, TOKEN};
 use crate::exit::{Exit, Failure};
 use crate::output;
 use crate::site::Site;
 
 pub(super) async fn run(args: &ConnectArgs) -> Result<Exit, Failure> {
     let site = Site::find(&args.files)?;
-    let url = url(&site, &args.gateway).await?;
+    let to = Endpoint {
+        url: url(&site, &args.gateway).await?,
+        with_token: site.wants_token(),
+    };
     let client = clients::get(args.client);
     let file = match &args.file {
         Some(file) => file.clone(),
         None => client.file()?,
     };
     if !args.write {
-        output::note(&format!("# into {}", file.display()));
-        output::line(client.snippet(&args.name, &url).trim_end())?;
+        output::note(&format!("# add to {}:", file.display()));
+        output::line(client.snippet(&args.name, &to).trim_end())?;
+        next_step(&client, &to, &file);
         return Ok(Exit::Done);
     }
     let own = |known: &std::path::PathBuf| match (known.canonicalize(), file.canonicalize()) {
@@ -33,16 +39,52 @@ pub(super) async fn run(args: &ConnectArgs) -> Result<Exit, Failure> {
         );
         return Err(Failure::usage(text));
     }
-    match client.write(&file, &args.name, &url)? {
-        Change::None => output::line(&format!("{} has it already", file.display()))?,
+    match client.write(&file, &args.name, &to)? {
+        Change::None => output::line(&format!("{} is already up to date", file.display()))?,
         Change::Made(None) => output::line(&format!("created {}", file.display()))?,
         Change::Made(Some(backup)) => output::line(&format!(
-            "changed {}; what it was stands in {}",
+            "updated {} (backup: {})",
             file.display(),
             backup.display()
         ))?,
     }
+    next_step(&client, &to, &file);
     Ok(Exit::Done)
+}
+
+/// Takes the gateway out of a client's file.
+pub(super) fn disconnect(args: &DisconnectArgs) -> Result<Exit, Failure> {
+    let client = clients::get(args.client);
+    let file = match &args.file {
+        Some(file) => file.clone(),
+        None => client.file()?,
+    };
+    match client.remove(&file, &args.name)? {
+        Change::None => output::note(&format!("{} does not name {}", file.display(), args.name)),
+        Change::Made(backup) => {
+            let backup = backup.map(|backup| format!(" (backup: {})", backup.display()));
+            output::line(&format!(
+                "removed {} from {}{}",
+                args.name,
+                file.display(),
+                backup.unwrap_or_default()
+            ))?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// What is left to do for a gateway that wants tokens.
+fn next_step(client: &Client, to: &Endpoint, file: &Path) {
+    if !to.with_token {
+        return;
+    }
+    let make = "make a token with `mcp-orchestrator token create --user NAME`";
+    output::note(&if client.reads_variable() {
+        format!("next: {make}, and set it as {TOKEN} where the client starts")
+    } else {
+        format!("next: {make}, and put it into {}", file.display())
+    });
 }
 
 /// The gateway's address: where it listens, else where it will.
@@ -64,7 +106,7 @@ async fn url(site: &Site, gateway: &str) -> Result<String, Failure> {
             if settings.listen.port() == 0 {
                 return Err(site.not_running());
             }
-            output::note("note: no gateway runs now; this is where it will listen");
+            output::note("note: no gateway is running; it will listen here");
             let path = if gateway == GatewayId::default_gateway().as_str() {
                 String::new()
             } else {
@@ -77,8 +119,6 @@ async fn url(site: &Site, gateway: &str) -> Result<String, Failure> {
 }
 
 fn unknown(gateway: &str, names: &[&str]) -> Failure {
-    Failure::failed(format!(
-        "gateway {gateway} is not configured; these are: {}",
-        names.join(", ")
-    ))
+    let hint = crate::suggest::hint(gateway, names.iter().copied());
+    Failure::failed(format!("gateway {gateway} is not configured{hint}"))
 }

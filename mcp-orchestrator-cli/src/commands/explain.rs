@@ -31,7 +31,7 @@ pub(super) async fn run(args: ExplainArgs, form: Output) -> Result<Exit, Failure
             .iter()
             .map(|(step, text)| [step.clone(), text.clone()])
             .collect();
-        output::table(["STEP", "OUTCOME"], &rows)?;
+        output::table(["STEP", "OUTCOME"], &rows, "nothing to explain")?;
     }
     Ok(if explanation.routed {
         Exit::Done

@@ -48,7 +48,15 @@ pub(super) async fn catalog(args: &SiteArgs, form: Output) -> Result<Exit, Failu
             ]);
         }
     }
-    output::table(["SERVER", "SLOT", "KIND", "REACHES", "WHAT", "FOR"], &rows)?;
+    let head = [
+        "SERVER",
+        "SLOT",
+        "KIND",
+        "PASSED AS",
+        "DESCRIPTION",
+        "AVAILABLE TO",
+    ];
+    output::table(head, &rows, "no server needs a credential")?;
     Ok(Exit::Done)
 }
 
@@ -122,14 +130,28 @@ pub(super) async fn uninstall(args: OwnedArgs, form: Output) -> Result<Exit, Fai
         server: args.server,
         owner: args.owner,
     };
-    site.told(site.client().uninstall(&request).await)?;
+    let removed = site.told(site.client().uninstall(&request).await)?;
     if form == Output::Json {
-        output::json(&request)?;
+        output::json(&serde_json::json!({
+            "server": request.server,
+            "owner": request.owner,
+            "pending": removed.pending,
+            "unknown": removed.unknown,
+        }))?;
     } else {
-        output::line(&format!(
-            "uninstalled {} for {}: what ran with it has ended",
-            request.server, request.owner
-        ))?;
+        let (server, owner) = (&request.server, &request.owner);
+        let end = if removed.unknown {
+            "the backend does not say yet what runs with it; the gateway removes that as soon as it does"
+                .to_owned()
+        } else if removed.pending.is_empty() {
+            "nothing is left of what ran with it".to_owned()
+        } else {
+            format!(
+                "the gateway still removes what ran with it, see `ps`:\n  {}",
+                removed.pending.join("\n  ")
+            )
+        };
+        output::line(&format!("uninstalled {server} for {owner}: {end}"))?;
     }
     Ok(Exit::Done)
 }
@@ -143,8 +165,9 @@ pub(super) async fn installations(args: &SiteArgs, form: Output) -> Result<Exit,
     }
     let rows: Vec<[String; 6]> = known.installations.iter().map(row).collect();
     output::table(
-        ["SERVER", "OWNER", "SLOTS", "INSTALLED", "BY", "ENDS"],
+        ["SERVER", "OWNER", "SLOTS", "INSTALLED", "BY", "EXPIRES"],
         &rows,
+        "nothing is installed",
     )?;
     Ok(Exit::Done)
 }

@@ -39,7 +39,7 @@ fn print(line: &LogText, form: Output) -> Result<(), Failure> {
     if form == Output::Json {
         // One object per line, so that it can be followed.
         let text = serde_json::to_string(line).map_err(Failure::failed)?;
-        return output::line(&text);
+        return output::raw(&text);
     }
     let source = source.as_str().unwrap_or_default();
     output::line(&format!(

@@ -15,6 +15,7 @@ mod ps;
 mod purge;
 mod quickstart;
 mod reload;
+mod remove;
 mod restart;
 mod schema;
 mod sign_in;
@@ -22,12 +23,52 @@ mod stop;
 mod token;
 mod tools;
 mod up;
+mod version;
 
 use crate::args::{Cli, Command};
 use crate::exit::{Exit, Failure};
+use crate::output;
+use crate::suggest::Typed;
 
 /// Carries out what was typed.
 pub(crate) async fn run(cli: Cli) -> Result<Exit, Failure> {
+    if cli.wide {
+        output::set_wide();
+    }
+    let typed = Typed::of(&cli.command);
+    let ended = if waits(&cli.command) {
+        tokio::select! {
+            ended = carry_out(cli) => ended,
+            Ok(()) = tokio::signal::ctrl_c() => Err(Failure::interrupted()),
+        }
+    } else {
+        carry_out(cli).await
+    };
+    match (ended, typed) {
+        (Err(failure), Some(typed)) => Err(typed.complete(failure).await),
+        (ended, _) => ended,
+    }
+}
+
+/// Whether a command ends by Ctrl-C here: it neither serves, nor asks on the terminal, nor has to clean up first.
+fn waits(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Ps(_)
+            | Command::Tools(_)
+            | Command::Logs(_)
+            | Command::Describe(_)
+            | Command::Restart(_)
+            | Command::Stop(_)
+            | Command::Reload(_)
+            | Command::Check(_)
+            | Command::Explain(_)
+            | Command::Catalog(_)
+            | Command::Installations(_)
+    )
+}
+
+async fn carry_out(cli: Cli) -> Result<Exit, Failure> {
     let output = cli.output;
     match cli.command {
         Command::Up(args) => up::run(args).await,
@@ -45,8 +86,10 @@ pub(crate) async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Stop(args) => stop::run(&args, output).await,
         Command::Reload(args) => reload::run(&args, output).await,
         Command::Add(args) => add::run(&args),
+        Command::Remove(args) => remove::run(&args),
         Command::Import(args) => import::run(&args, output).await,
         Command::Connect(args) => connect::run(&args).await,
+        Command::Disconnect(args) => connect::disconnect(&args),
         Command::Check(args) => check::run(&args, output).await,
         Command::Explain(args) => explain::run(args, output).await,
         Command::Purge(args) => purge::run(&args, output).await,
@@ -56,6 +99,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Rotate(args) => install::install(args, true, output).await,
         Command::Uninstall(args) => install::uninstall(args, output).await,
         Command::Installations(args) => install::installations(&args, output).await,
+        Command::Version => version::run(output),
         Command::Schema => schema::run(),
         Command::Completions { shell } => completions::run(shell),
     }

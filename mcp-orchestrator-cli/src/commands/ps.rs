@@ -1,15 +1,35 @@
 //! `ps`: the servers and their instances.
 
+use std::io::IsTerminal as _;
+use std::time::Duration;
+
 use mcp_orchestrator_gateway::control::wire::{InstanceInfo, InstanceState};
 use serde_json::{Map, Value};
 
-use crate::args::{Output, SiteArgs};
+use crate::args::{Output, PsArgs};
 use crate::exit::{Exit, Failure};
 use crate::output;
 use crate::site::Site;
 
-pub(super) async fn run(args: &SiteArgs, form: Output) -> Result<Exit, Failure> {
-    let site = Site::find(args)?;
+/// Between two looks of `--watch`.
+const INTERVAL: Duration = Duration::from_secs(2);
+
+pub(super) async fn run(args: &PsArgs, form: Output) -> Result<Exit, Failure> {
+    let site = Site::find(&args.files)?;
+    if !args.watch {
+        return show(&site, form).await;
+    }
+    loop {
+        if std::io::stdout().is_terminal() && form == Output::Table {
+            // The cursor goes home and what is below is erased.
+            output::raw("\x1b[H\x1b[2J")?;
+        }
+        show(&site, form).await?;
+        tokio::time::sleep(INTERVAL).await;
+    }
+}
+
+async fn show(site: &Site, form: Output) -> Result<Exit, Failure> {
     let instances = site.told(site.client().instances().await)?;
     if form == Output::Json {
         let all: Vec<Value> = instances.iter().map(object).collect();
@@ -17,10 +37,17 @@ pub(super) async fn run(args: &SiteArgs, form: Output) -> Result<Exit, Failure> 
         return Ok(Exit::Done);
     }
     let head = [
-        "SERVER", "STATE", "UPTIME", "CALLS", "SERVED", "TOOLS", "INSTANCE", "ABOUT",
+        "SERVER",
+        "STATE",
+        "UPTIME",
+        "IN FLIGHT",
+        "CALLS",
+        "TOOLS",
+        "INSTANCE",
+        "DETAILS",
     ];
     let rows: Vec<_> = instances.iter().map(row).collect();
-    output::table(head, &rows)?;
+    output::table(head, &rows, "no servers are configured")?;
     for conflict in site.told(site.client().conflicts().await)? {
         output::line(&output::clean(&conflict.message))?;
     }
@@ -66,7 +93,7 @@ fn state(state: InstanceState) -> &'static str {
     match state {
         InstanceState::Starting => "starting",
         InstanceState::Running => "running",
-        InstanceState::Resting => "resting",
+        InstanceState::Resting => "idle",
         InstanceState::Failed => "failed",
     }
 }

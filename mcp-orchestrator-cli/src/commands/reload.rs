@@ -17,6 +17,8 @@ pub(super) async fn run(args: &SiteArgs, form: Output) -> Result<Exit, Failure> 
     for notice in &reloaded.notices {
         output::line(&format!("notice: {}", place(notice)))?;
     }
-    output::line(&format!("{} servers are configured now", reloaded.servers))?;
+    let servers = output::count(reloaded.servers, "server");
+    let verb = if reloaded.servers == 1 { "is" } else { "are" };
+    output::line(&format!("{servers} {verb} configured now"))?;
     Ok(Exit::Done)
 }

@@ -15,7 +15,7 @@ pub(super) async fn run(args: &ServerArgs, form: Output) -> Result<Exit, Failure
         output::json(&touched)?;
     } else if touched.instances.is_empty() {
         output::line(&format!(
-            "nothing runs of {}: a call starts it",
+            "{} is not running; it starts on the next call",
             args.server
         ))?;
     } else {

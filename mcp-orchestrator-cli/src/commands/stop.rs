@@ -14,7 +14,7 @@ pub(super) async fn run(args: &ServerArgs, form: Output) -> Result<Exit, Failure
     if form == Output::Json {
         output::json(&touched)?;
     } else if touched.instances.is_empty() {
-        output::line(&format!("nothing runs of {}", args.server))?;
+        output::line(&format!("{} is not running", args.server))?;
     } else {
         let names = touched.instances.join(", ");
         output::line(&format!("stopped {names}: the next call starts it again"))?;

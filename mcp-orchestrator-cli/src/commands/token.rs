@@ -54,7 +54,8 @@ async fn list(site: &Site, form: Output) -> Result<Exit, Failure> {
         return Ok(Exit::Done);
     }
     let rows: Vec<[String; 6]> = known.tokens.iter().map(row).collect();
-    output::table(["ID", "FOR", "RIGHTS", "MADE", "ENDS", "LAST USE"], &rows)?;
+    let head = ["ID", "FOR", "RIGHTS", "CREATED", "EXPIRES", "LAST USED"];
+    output::table(head, &rows, "no tokens")?;
     Ok(Exit::Done)
 }
 

@@ -41,7 +41,7 @@ fn print(tools: &Tools, form: Output) -> Result<(), Failure> {
             [text("name").to_owned(), arguments(&tool), about.to_owned()]
         })
         .collect();
-    output::table(["TOOL", "ARGUMENTS", "ABOUT"], &rows)
+    output::table(["TOOL", "ARGUMENTS", "ABOUT"], &rows, "no tools")
 }
 
 /// The names of a tool's arguments, those in brackets that may be left out.

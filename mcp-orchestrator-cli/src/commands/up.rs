@@ -11,6 +11,19 @@ pub(super) async fn run(args: GatewayArgs) -> Result<Exit, Failure> {
     // Whoever reads the address may end us at once.
     let told_to_end = signalled();
     output::line(&format!("listening on http://{}", gateway.address()))?;
+    let servers = gateway.servers();
+    output::note(&format!("endpoint for MCP clients: {}", gateway.url()));
+    output::note(&match servers.len() {
+        0 => "no servers yet: `mcp-orchestrator add --help`".to_owned(),
+        number => format!(
+            "{}: {}",
+            output::count(number, "server"),
+            servers.join(", ")
+        ),
+    });
+    output::note(
+        "connect a client: `mcp-orchestrator connect CLIENT --write`, e.g. claude-code, cursor, vscode",
+    );
     gateway.run(told_to_end).await?;
     Ok(Exit::Done)
 }

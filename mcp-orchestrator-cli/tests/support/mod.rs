@@ -134,14 +134,16 @@ impl Site {
         Up { child, address }
     }
 
+    /// Starts a command; its standard output is a pipe.
+    pub(crate) fn start(&self, args: &[&str]) -> Child {
+        let mut command = self.command(args);
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        command.spawn().unwrap()
+    }
+
     /// Starts a command whose lines are read one by one.
     pub(crate) fn follow(&self, args: &[&str]) -> Follow {
-        let mut child = self
-            .command(args)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = self.start(args);
         let out = BufReader::new(child.stdout.take().unwrap());
         Follow { child, out }
     }

@@ -49,7 +49,7 @@ impl ListKey {
 }
 
 impl ListKey {
-    /// Whose server these are.
+    /// Whose lists these are.
     pub(crate) fn server(&self) -> &ServerId {
         &self.server
     }

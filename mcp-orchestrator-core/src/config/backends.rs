@@ -159,6 +159,15 @@ impl Places {
         backend
     }
 
+    /// Whether a program runs in a pod.
+    pub(super) fn is_pod(&self, server: &ServerSpec) -> bool {
+        let pod = BackendKind::Kubernetes;
+        match &server.backend {
+            Some(named) => *named == pod.name(),
+            None => self.default_backend() == pod,
+        }
+    }
+
     /// Where a program may connect to that does not say it.
     pub(super) fn egress(&self, backend: BackendKind) -> Egress {
         match (backend, &self.egress) {

@@ -7,6 +7,7 @@ use tokio_util::task::TaskTracker;
 
 use super::audit::AuditSettings;
 use super::cluster::Cluster;
+use super::patience::Patience;
 use super::sign_ins::SignIns;
 use super::{
     BackendKind, ConfiguredCredential, CredentialSource, GatewaySettings, Notice, Settings,
@@ -67,8 +68,16 @@ impl Settings {
     /// cannot be used, or its namespace or a right is missing. Where the store of credentials is held by another process
     /// or sealed under another key.
     pub async fn build(&self, single_principal: bool) -> Result<Built> {
+        self.build_with(single_principal, Patience::Fails).await
+    }
+
+    /// The same, for a process that waits for a cluster which does not answer yet.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build).
+    pub async fn build_with(&self, single_principal: bool, patience: Patience) -> Result<Built> {
         let state = StateDir::open(&self.state_dir)?;
-        let cluster = Cluster::enter(&self.backends, &state).await?;
+        let cluster = Cluster::enter(&self.backends, &state, patience).await?;
         let (documents, key) = kept(&state, &cluster)?;
         let logs = LogBook::default();
         let router = Arc::new(TableRouter::new(self.gateway_specs()));
@@ -76,12 +85,16 @@ impl Settings {
         let resolver: Arc<dyn CredentialResolver> = Arc::<ConfiguredResolver>::clone(&configured);
         let cached = Arc::new(CachedResolver::new(resolver, CacheLimits::default()));
         let tasks = TaskTracker::new();
-        let store = self.store.open(&state).await?;
+        let store = patience.answered(|| self.store.open(&state)).await?;
         let installations = Installations::new(Arc::clone(&store));
-        let (installed, sign_ins) = self.installed(installations, &tasks).await?;
-        let tokens = Arc::new(TokenAuthenticator::open(Arc::clone(&store), &tasks).await?);
+        let installed = || self.installed(installations.clone(), &tasks);
+        let (installed, sign_ins) = patience.answered(installed).await?;
+        let tokens = || TokenAuthenticator::open(Arc::clone(&store), &tasks);
+        let tokens = Arc::new(patience.answered(tokens).await?);
         if let Some(first) = self.auth.first_admin {
-            first.see_to(&cluster, &tokens).await?;
+            patience
+                .answered(|| first.see_to(&cluster, &tokens))
+                .await?;
         }
         let (directory, links) = self.directory_and_links(store);
         // What is installed comes before what the configuration gives to all.
@@ -199,6 +212,12 @@ impl Built {
     /// Why it does not.
     pub fn acts(&self) -> Result<(), String> {
         self.cluster.acts()
+    }
+
+    /// Gives up its turn to act in a cluster, so that the next process need not wait for it. What runs is served on; nothing
+    /// is started or written any more.
+    pub async fn stop_acting(&self) {
+        self.cluster.leave().await;
     }
 
     /// Gives up what it holds in a cluster, so that the next process need not wait for it. It is the last thing to do, after

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use secrecy::SecretString;
 
+use super::patience::Patience;
 use super::settings::{BackendSettings, KubernetesSettings};
 use crate::error::{Error, ErrorKind, Result};
 #[cfg(feature = "kubernetes")]
@@ -81,6 +82,9 @@ pub(super) struct Cluster {
     held: Option<tokio::sync::watch::Receiver<Held>>,
     documents: Option<Arc<dyn StateStore>>,
     state_key: Option<Arc<StateKey>>,
+    /// Set once the seat was left: what runs is served to the end.
+    #[cfg(feature = "kubernetes")]
+    left: std::sync::atomic::AtomicBool,
 }
 
 impl Cluster {
@@ -99,7 +103,11 @@ impl Cluster {
 impl Cluster {
     /// Says which cluster was chosen, refuses one that lacks rights or the namespace, and takes the orchestrator's seat
     /// there. One that does not answer yet is no error: it is waited for.
-    pub(super) async fn enter(backends: &BackendSettings, state: &StateDir) -> Result<Self> {
+    pub(super) async fn enter(
+        backends: &BackendSettings,
+        state: &StateDir,
+        patience: Patience,
+    ) -> Result<Self> {
         let Some(settings) = &backends.kubernetes else {
             return Ok(Self::default());
         };
@@ -107,7 +115,7 @@ impl Cluster {
         tracing::info!("{}", access.said());
         match look(&access).await {
             Ok(found) => found.allowed()?,
-            Err(error) if error.kind() == ErrorKind::Unavailable => {
+            Err(error) if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::TimedOut) => {
                 tracing::warn!(%error, "the cluster does not answer yet");
             }
             Err(error) => return Err(error),
@@ -116,7 +124,7 @@ impl Cluster {
         let inside = seat.access().is_inside();
         // From inside nothing on a disk outlives us.
         let state_key = match inside {
-            true => Some(seat.state_key().await?),
+            true => Some(patience.answered(|| seat.state_key()).await?),
             false => None,
         };
         Ok(Self {
@@ -124,6 +132,7 @@ impl Cluster {
             documents: inside.then(|| seat.documents()),
             state_key,
             seat: Some(seat).into(),
+            left: std::sync::atomic::AtomicBool::new(false),
         })
     }
 
@@ -173,6 +182,7 @@ impl Cluster {
         if let Some(image) = &settings.base_image {
             options.base_image.clone_from(image);
         }
+        options.owner = Some(seat.owner().clone());
         let access = seat.access().clone();
         let pods = KubernetesBackend::new(access, options, logs.clone(), Some(seat.acts()));
         Some(Arc::new(pods))
@@ -180,6 +190,13 @@ impl Cluster {
 
     pub(super) fn acts(&self) -> Result<(), String> {
         let held = self.held.as_ref().map(|held| held.borrow().clone());
+        if self.left.load(std::sync::atomic::Ordering::Acquire) {
+            return Ok(());
+        }
+        let trouble = self.seat().as_ref().and_then(Seat::trouble);
+        if let Some(trouble) = trouble {
+            return Err(trouble);
+        }
         match held {
             // What cannot renew it goes on serving what runs.
             None | Some(Held::Ours | Held::Unsure(_)) => Ok(()),
@@ -189,6 +206,7 @@ impl Cluster {
 
     pub(super) async fn leave(&self) {
         let seat = self.seat().take();
+        self.left.store(true, std::sync::atomic::Ordering::Release);
         if let Some(seat) = seat {
             seat.give_up().await;
         }
@@ -197,7 +215,11 @@ impl Cluster {
 
 #[cfg(not(feature = "kubernetes"))]
 impl Cluster {
-    pub(super) async fn enter(backends: &BackendSettings, _: &StateDir) -> Result<Self> {
+    pub(super) async fn enter(
+        backends: &BackendSettings,
+        _: &StateDir,
+        _: Patience,
+    ) -> Result<Self> {
         match &backends.kubernetes {
             None => Ok(Self::default()),
             Some(cluster) => Err(cluster

@@ -42,6 +42,30 @@ impl Edit<'_> {
         self.put_into(servers, tree.flow, name, entry)
     }
 
+    /// The text without the server; `None` where it cannot be taken out safely.
+    pub(super) fn take(&self, name: &str) -> Option<String> {
+        let map = &self.tree?.get("servers")?;
+        let known = map.entries().iter().find(|entry| entry.key == name)?;
+        if known.bytes.is_empty() {
+            return None;
+        }
+        if !map.flow {
+            let range = self.block(known.bytes.start, known.position.column - 1);
+            return Some(self.splice(range, ""));
+        }
+        // Members in brackets: one of the commas around it goes too.
+        let (start, end) = (known.bytes.start, known.node.bytes.end);
+        let before = self.text[..start].trim_end();
+        let behind = &self.text[end..];
+        let gap = behind.len() - behind.trim_start().len();
+        let range = match before.strip_suffix(',') {
+            Some(rest) => rest.len()..end,
+            None if behind.trim_start().starts_with(',') => before.len()..end + gap + 1,
+            None => before.len()..end,
+        };
+        Some(self.splice(range, ""))
+    }
+
     fn put_into(
         &self,
         servers: &Entry,

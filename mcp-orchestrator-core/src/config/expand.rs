@@ -1,7 +1,7 @@
 //! Variables in configured texts: `${VAR}`, `${VAR:-default}`, and what foreign files have besides.
 //!
-//! In our own files `$${` stands for a literal `${`; any other `$` stands for itself, so that a password needs no
-//! care. In foreign files nothing is an escape, and a `${…}` that is no variable stays as it is: they run unchanged.
+//! In our own files `$${` stands for a literal `${`, and `${:-text}` for the text, so that a literal `$` can precede a
+//! variable; any other `$` stands for itself, so that a password needs no care. In foreign files nothing is an escape, and a `${…}` that is no variable stays as it is: they run unchanged.
 //! A text that names a variable is a secret by type, also where the default is taken.
 
 use std::collections::BTreeMap;
@@ -48,6 +48,9 @@ impl fmt::Debug for Variables {
     }
 }
 
+/// A literal `$` in front of a `{`, for formats whose texts hold no variables: no file can have this reference.
+pub(super) const LITERAL_DOLLAR: &str = "${\0}";
+
 /// The environment variable that answers a VS Code input: `github-token` → `MCP_INPUT_GITHUB_TOKEN`.
 pub fn input_variable(id: &str) -> String {
     let id: String = id
@@ -63,6 +66,15 @@ pub fn input_variable(id: &str) -> String {
     format!("MCP_INPUT_{id}")
 }
 
+/// An input of a VS Code file: what the editor asks its user for.
+#[derive(Clone, Debug)]
+pub(super) struct Input {
+    /// What counts where nothing is given.
+    pub(super) default: Option<SecretString>,
+    /// Whether the editor hides what is typed.
+    pub(super) password: bool,
+}
+
 /// Whose rules hold.
 #[derive(Clone, Debug)]
 pub(super) enum Dialect {
@@ -72,8 +84,8 @@ pub(super) enum Dialect {
     Foreign {
         /// What `${workspaceFolder}` stands for.
         workspace: PathBuf,
-        /// The defaults of the file's `inputs`, by id.
-        inputs: BTreeMap<String, Option<SecretString>>,
+        /// The file's `inputs`, by id.
+        inputs: BTreeMap<String, Input>,
     },
 }
 
@@ -192,6 +204,9 @@ impl Expander<'_> {
 
     fn value<'v>(&'v self, reference: &'v str) -> Result<Value<'v>, String> {
         if let Dialect::Foreign { workspace, inputs } = self.dialect {
+            if format!("${{{reference}}}") == LITERAL_DOLLAR {
+                return Ok(Value::Plain("$".to_owned()));
+            }
             if let Some(id) = reference.strip_prefix("input:") {
                 return self.input(id, inputs).map(Value::Secret);
             }
@@ -202,6 +217,9 @@ impl Expander<'_> {
             if let Some(value) = place(reference, workspace, self.variables) {
                 return Ok(Value::Plain(value));
             }
+        }
+        if let (Some(text), Dialect::Own) = (reference.strip_prefix(":-"), self.dialect) {
+            return Ok(Value::Plain(text.to_owned()));
         }
         match variable(reference) {
             Some((name, default)) => {
@@ -223,7 +241,7 @@ impl Expander<'_> {
     fn input<'v>(
         &'v self,
         id: &str,
-        defaults: &'v BTreeMap<String, Option<SecretString>>,
+        inputs: &'v BTreeMap<String, Input>,
     ) -> Result<&'v str, String> {
         if let Some(value) = self.variables.inputs.get(id) {
             return Ok(value.expose_secret());
@@ -232,7 +250,8 @@ impl Expander<'_> {
         if let Some(value) = self.variables.get(&variable) {
             return Ok(value);
         }
-        if let Some(Some(default)) = defaults.get(id) {
+        let default = inputs.get(id).and_then(|input| input.default.as_ref());
+        if let Some(default) = default {
             return Ok(default.expose_secret());
         }
         Err(format!(
@@ -249,7 +268,9 @@ fn not_set(name: &str) -> String {
 pub(super) fn place(reference: &str, workspace: &Path, variables: &Variables) -> Option<String> {
     let text = |path: &Path| path.to_string_lossy().into_owned();
     match reference {
-        "workspaceFolder" | "workspaceRoot" => Some(text(workspace)),
+        "workspaceFolder" | "workspaceRoot" | "cwd" | "CLAUDE_PLUGIN_ROOT"
+        | "CLAUDE_PROJECT_DIR" | "extensionPath" | "workspacePath" => Some(text(workspace)),
+        named if named.starts_with("workspaceFolder:") => Some(text(workspace)),
         "workspaceFolderBasename" => workspace.file_name().map(|name| text(Path::new(name))),
         "userHome" => variables.get("HOME").map(str::to_owned),
         "pathSeparator" | "/" => Some(std::path::MAIN_SEPARATOR.to_string()),
@@ -277,10 +298,16 @@ mod tests {
     }
 
     fn foreign() -> Dialect {
-        let default = Some(SecretString::from("defaulted"));
+        let input = |default: Option<&str>| Input {
+            default: default.map(SecretString::from),
+            password: false,
+        };
+        let inputs = [("d", Some("defaulted")), ("n", None)];
         Dialect::Foreign {
             workspace: "/home/u/project".into(),
-            inputs: [("d".to_owned(), default), ("n".to_owned(), None)].into(),
+            inputs: inputs
+                .map(|(id, default)| (id.to_owned(), input(default)))
+                .into(),
         }
     }
 
@@ -301,6 +328,8 @@ mod tests {
             ("${B:-}", "", true),
             ("$${A}", "${A}", false),
             ("$$${A}", "$${A}", false),
+            ("${:-$$}${A}", "$$one", true),
+            ("${:-}", "", false),
             ("--port=${PORT}", "--port=${PORT}", false),
         ] {
             let read = expander.expand(text, Some("PORT")).unwrap();

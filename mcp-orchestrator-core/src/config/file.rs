@@ -47,6 +47,9 @@ pub struct File {
     pub kubernetes: Option<KubernetesEntry>,
     /// Whether processes may be started inside a cluster, where they share the gateway's pod; absent: false.
     pub allow_processes: Option<bool>,
+    /// Variables of our own environment that every process gets too, beside those for proxies and certificate
+    /// authorities, which it gets anyway. Pods inherit nothing.
+    pub inherit_env: Option<Vec<String>>,
     /// Address and port of the gateway, as `127.0.0.1:8080`. Port 0: any free one.
     pub listen: Option<Typed>,
     /// Address and port of the Prometheus metrics; absent: none.

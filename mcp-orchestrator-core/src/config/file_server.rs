@@ -38,6 +38,10 @@ pub struct ServerEntry {
     /// PORT.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
+    /// Whose process must answer on the port of a `type: http` program: `server` (the default), its own, or `any`, where
+    /// a container engine publishes the port.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port_owner: Option<PortOwnerEntry>,
     /// The path of a `type: http` program's endpoint; absent: `/mcp`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<Typed>,
@@ -234,6 +238,16 @@ pub struct HeaderEntry {
     /// What stands before the value, as `"Bearer "`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub prefix: String,
+}
+
+/// Whose process must answer on a program's port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PortOwnerEntry {
+    /// The server's own, or one that it started.
+    Server,
+    /// Any process of this machine.
+    Any,
 }
 
 /// How a server is spoken to.

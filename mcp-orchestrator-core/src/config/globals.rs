@@ -10,6 +10,7 @@ use super::network::Access;
 use super::oauth;
 use super::outbound::OutboundSettings;
 use super::scope::Scope;
+use super::server;
 use super::settings::LogSettings;
 use super::stores::Stores;
 use crate::fetch::AllowedPrivate;
@@ -29,6 +30,7 @@ pub(super) struct Globals {
     pub(super) stores: Stores,
     pub(super) log: LogSettings,
     pub(super) audit: Option<AuditSettings>,
+    pub(super) inherit_env: Option<Vec<String>>,
 }
 
 impl Globals {
@@ -66,6 +68,9 @@ impl Globals {
         set(scope, "allowed_hosts", &mut self.allowed_hosts, hosts);
         let allowed = oauth::allowed(scope, file);
         set(scope, "network", &mut self.allow_private, allowed);
+        let inherited = file.inherit_env.as_deref();
+        let inherited = inherited.map(|names| server::inherit_env(scope, Some(names)));
+        set(scope, "inherit_env", &mut self.inherit_env, inherited);
         let outbound = OutboundSettings::take(scope, file);
         set(scope, "network", &mut self.outbound, outbound);
         let size = file.max_body_bytes.map(|size| size.0);

@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use super::backends::BackendOptions;
 use super::expand::Variables;
+use super::jsonc;
 use super::merge::Merge;
+use super::parse;
 use super::problem::{KeyPath, Notice, Problems, Report};
 use super::settings::Settings;
-
-/// A larger file is no configuration.
-const LARGEST: u64 = 8 << 20;
+use super::tree::Value;
+use crate::limits::MAX_CONFIG_FILE_LEN;
 
 /// What a load takes from outside of the files.
 #[derive(Clone, Debug, Default)]
@@ -93,20 +94,52 @@ pub fn state_dir_of(files: &[PathBuf], options: &LoadOptions) -> Option<PathBuf>
     merge.state_dir(files)
 }
 
-/// Reads a file as text.
+/// Whether a file of this text configures nothing at all, as one that is being written anew does for a moment.
+/// `servers: {}` and `{}` are not empty.
+pub fn is_empty_text(file: &Path, text: &str) -> bool {
+    let text = jsonc::readable(file, text);
+    match parse::parse(&text) {
+        Ok((tree, _)) => tree.is_none_or(|tree| matches!(tree.value, Value::Null)),
+        Err(_) => false,
+    }
+}
+
+/// Reads a file as text: UTF-8 or UTF-16, without its byte-order mark.
 ///
 /// # Errors
 /// Why it cannot be read.
-pub(super) fn read(file: &Path) -> Result<String, String> {
+pub fn read(file: &Path) -> Result<String, String> {
     let cannot = |error: std::io::Error| format!("the file cannot be read: {error}");
     let size = fs::metadata(file).map_err(cannot)?.len();
-    if size > LARGEST {
+    if size > MAX_CONFIG_FILE_LEN as u64 {
         return Err(format!(
-            "the file is too large: {size} bytes, at most {LARGEST} are read"
+            "the file is too large: {size} bytes, at most {MAX_CONFIG_FILE_LEN} are read"
         ));
     }
-    let bytes = fs::read(file).map_err(cannot)?;
-    String::from_utf8(bytes).map_err(|_| "the file is no UTF-8 text".to_owned())
+    decode(fs::read(file).map_err(cannot)?)
+}
+
+/// Decodes UTF-8, or UTF-16 with a byte-order mark as some editors and shells on Windows write it. The mark is removed.
+pub(super) fn decode(bytes: Vec<u8>) -> Result<String, String> {
+    let no_text = || "the file is neither UTF-8 nor UTF-16 text".to_owned();
+    let units = |read: fn([u8; 2]) -> u16| {
+        let (pairs, rest) = bytes[2..].as_chunks::<2>();
+        let units: Vec<u16> = pairs.iter().copied().map(read).collect();
+        match rest.is_empty() {
+            true => String::from_utf16(&units).map_err(|_| no_text()),
+            false => Err(no_text()),
+        }
+    };
+    match bytes.first_chunk::<2>() {
+        Some(b"\xff\xfe") => units(u16::from_le_bytes),
+        Some(b"\xfe\xff") => units(u16::from_be_bytes),
+        _ => {
+            let bytes = bytes
+                .strip_prefix("\u{feff}".as_bytes())
+                .map_or_else(|| bytes.clone(), <[u8]>::to_vec);
+            String::from_utf8(bytes).map_err(|_| no_text())
+        }
+    }
 }
 
 fn load_into(

@@ -8,11 +8,11 @@ use super::backends::Places;
 use super::expand::Dialect;
 use super::file::{File, GatewayEntry};
 use super::file_server::ServerEntry;
+use super::foreign::{self, Found};
 use super::gateways::{self, Catalog};
 use super::globals::Globals;
 use super::jsonc;
 use super::load::{LoadOptions, Loaded};
-use super::mcp_servers::{self, Shape};
 use super::parse;
 use super::people;
 use super::problem::{KeyPath, Position, Problems, Report};
@@ -24,7 +24,7 @@ use super::tree::{Node, Value};
 use super::typed;
 use crate::auth::People;
 use crate::id::{GatewayId, ServerId};
-use crate::server::ServerSpec;
+use crate::server::{Launch, ServerSpec};
 
 /// A server that stands, and where its secrets come from.
 type Meant = (Arc<ServerSpec>, Vec<ConfiguredCredential>);
@@ -32,7 +32,7 @@ type Meant = (Arc<ServerSpec>, Vec<ConfiguredCredential>);
 /// What a file says, by whose format it has.
 enum Kind {
     Own(Box<File>),
-    Foreign(Shape),
+    Foreign(Found),
 }
 
 /// Files that are being put together.
@@ -73,10 +73,18 @@ impl<'o> Merge<'o> {
             .parent()
             .filter(|folder| !folder.as_os_str().is_empty());
         let folder = std::path::absolute(folder.unwrap_or(Path::new("."))).unwrap_or_default();
-        let shape = Shape::of(&tree, file);
-        let source = source(name, folder, tree, shape, self.options);
-        let kind = match shape {
-            Some(shape) => Kind::Foreign(shape),
+        let found = Found::in_tree(&tree, file);
+        if found.is_none()
+            && let Some(catalog) = foreign::catalog(&tree)
+        {
+            let message = format!("this is {catalog}: `import` makes servers of it");
+            self.report
+                .problem(&name, None, &KeyPath::default(), message);
+            return;
+        }
+        let source = source(name, folder, tree, found.is_some(), self.options);
+        let kind = match found {
+            Some(found) => Kind::Foreign(found),
             None => Kind::Own(Box::new(self.own(&source))),
         };
         self.files.push((source, kind));
@@ -84,7 +92,13 @@ impl<'o> Merge<'o> {
 
     fn tree(&mut self, file: &Arc<Path>, text: &str) -> Option<Node> {
         let text = jsonc::readable(file, text);
-        match parse::parse(&text) {
+        let toml = file.extension().is_some_and(|end| end == "toml");
+        let read = if toml {
+            foreign::parse_toml(&text).map(|tree| (Some(tree), Vec::new()))
+        } else {
+            parse::parse(&text)
+        };
+        match read {
             Ok((tree, flaws)) => {
                 for flaw in flaws {
                     self.report
@@ -140,7 +154,7 @@ impl<'o> Merge<'o> {
         for (source, kind) in std::mem::take(&mut self.files) {
             match kind {
                 Kind::Own(file) => self.own_servers(&source, *file),
-                Kind::Foreign(shape) => self.foreign(&source, shape),
+                Kind::Foreign(found) => self.foreign(&source, &found),
             }
         }
     }
@@ -171,9 +185,8 @@ impl<'o> Merge<'o> {
         }
     }
 
-    fn foreign(&mut self, source: &Source, shape: Shape) {
-        mcp_servers::notice_own_keys(source, &mut self.report);
-        for entry in mcp_servers::servers(source, shape, &mut self.report) {
+    fn foreign(&mut self, source: &Source, found: &Found) {
+        for entry in found.servers(source, &mut self.report) {
             if entry.key != entry.label {
                 let message = format!("it is called {} here", entry.label);
                 let position = source.key_position(&entry.path);
@@ -220,6 +233,7 @@ impl<'o> Merge<'o> {
     }
 
     pub(super) fn finish(mut self, files: &[PathBuf]) -> Result<Loaded, Problems> {
+        self.inherit_env();
         let (servers, credentials): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.servers).into_iter().unzip();
         let gateways = self.all_gateways(&servers);
@@ -259,6 +273,21 @@ impl<'o> Merge<'o> {
         };
         let notices = self.report.finish(files)?;
         Ok(Loaded { settings, notices })
+    }
+
+    /// Adds the variables that every process inherits.
+    fn inherit_env(&mut self) {
+        let inherited = self.globals.inherit_env.take().unwrap_or_default();
+        for (server, _) in &mut self.servers {
+            let program = matches!(server.launch, Launch::Program(_));
+            if !program || inherited.is_empty() || self.places.is_pod(server) {
+                continue;
+            }
+            let names = &mut Arc::make_mut(server).inherit_env;
+            names.extend(inherited.iter().cloned());
+            names.sort_unstable();
+            names.dedup();
+        }
     }
 
     pub(super) fn state_dir(&mut self, files: &[PathBuf]) -> Option<PathBuf> {
@@ -306,16 +335,16 @@ fn source(
     file: Arc<Path>,
     folder: PathBuf,
     tree: Node,
-    shape: Option<Shape>,
+    theirs: bool,
     options: &LoadOptions,
 ) -> Source {
     let tree = Arc::new(tree);
-    let (folder, dialect) = match shape {
-        None => (folder, Dialect::Own),
-        Some(_) => {
+    let (folder, dialect) = match theirs {
+        false => (folder, Dialect::Own),
+        true => {
             let workspace = options.workspace.clone();
-            let workspace = workspace.unwrap_or_else(|| mcp_servers::workspace(&folder));
-            let inputs = mcp_servers::inputs(&tree);
+            let workspace = workspace.unwrap_or_else(|| foreign::workspace(&folder));
+            let inputs = foreign::inputs(&tree);
             (workspace.clone(), Dialect::Foreign { workspace, inputs })
         }
     };

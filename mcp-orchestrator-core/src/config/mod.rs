@@ -29,24 +29,24 @@ mod file_oauth;
 mod file_people;
 mod file_pod;
 mod file_server;
+mod foreign;
 mod gateways;
 mod globals;
 mod import;
 mod issuers;
 mod jsonc;
 mod load;
-mod mcp_servers;
 mod merge;
 mod network;
 mod oauth;
 mod outbound;
 mod parse;
+mod patience;
 mod people;
 mod pod;
 mod problem;
 mod program;
 mod quantity;
-mod registry;
 mod remains;
 mod schema;
 mod scope;
@@ -93,9 +93,14 @@ pub use self::file_server::{
 };
 #[cfg(feature = "fetch")]
 pub use self::import::import_url;
-pub use self::import::{ImportValues, Imported, ImportedVariable, import_file, import_text};
-pub use self::load::{LoadOptions, Loaded, load, load_texts, state_dir_of};
+pub use self::import::{
+    ImportOptions, ImportValues, Imported, ImportedVariable, Risk, import_file, import_text,
+};
+pub use self::load::{
+    LoadOptions, Loaded, is_empty_text, load, load_texts, read as read_text, state_dir_of,
+};
 pub use self::outbound::{ClientCertificateSettings, OutboundSettings, ProxySettings};
+pub use self::patience::Patience;
 pub use self::problem::{Notice, Position, Problem, Problems};
 pub use self::remains::ClusterRemains;
 pub use self::schema::schema;
@@ -105,7 +110,9 @@ pub use self::settings::{
 };
 pub use self::stores::{StoreKey, StoreSettings};
 pub use self::units::{Size, Span, SpanOrNever};
-pub use self::write::{IfPresent, Written, add_servers, add_to_text, entry_text};
+pub use self::write::{
+    IfPresent, Written, add_servers, add_to_text, entry_text, remove_from_text, remove_server,
+};
 
 #[cfg(test)]
 mod tests;

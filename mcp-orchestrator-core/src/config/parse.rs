@@ -9,11 +9,7 @@ use serde_saphyr::granit_parser::{
 
 use super::problem::{KeyPath, Position};
 use super::tree::{Entry, Flaw, Node, Value};
-
-/// More nodes than this are no configuration (aliases count where they stand).
-const MOST_NODES: usize = 200_000;
-/// Deeper than this is no configuration.
-const DEEPEST: usize = 64;
+use crate::limits::{MAX_CONFIG_DEPTH, MAX_CONFIG_NODES};
 
 /// Reads one YAML or JSON document; `None`: it is empty.
 ///
@@ -21,8 +17,31 @@ const DEEPEST: usize = 64;
 /// The first error of syntax, which ends the reading. Keys that stand twice are no error of syntax: they come back as
 /// flaws, and the first of them counts.
 pub(super) fn parse(text: &str) -> Result<(Option<Node>, Vec<Flaw>), Flaw> {
+    let mut builder = built(text, false)?;
+    Ok((builder.roots.pop(), builder.flaws))
+}
+
+/// Reads all documents of a text; empty ones are left out.
+///
+/// # Errors
+/// The first error, a key that stands twice among them.
+pub(super) fn documents(text: &str) -> Result<Vec<Node>, Flaw> {
+    let builder = built(text, true)?;
+    if let Some(flaw) = builder.flaws.into_iter().next() {
+        return Err(flaw);
+    }
+    let roots = builder.roots.into_iter();
+    Ok(roots
+        .filter(|root| !matches!(root.value, Value::Null))
+        .collect())
+}
+
+fn built(text: &str, many: bool) -> Result<Builder, Flaw> {
     let options: Options = options! { emit_comments: false };
-    let mut builder = Builder::default();
+    let mut builder = Builder {
+        many,
+        ..Builder::default()
+    };
     for event in Parser::new_from_str_with_options(text, options) {
         let (event, span) = event.map_err(|error| {
             let marker = error.marker();
@@ -37,7 +56,7 @@ pub(super) fn parse(text: &str) -> Result<(Option<Node>, Vec<Flaw>), Flaw> {
         })?;
         builder.event(event, &span)?;
     }
-    Ok((builder.root, builder.flaws))
+    Ok(builder)
 }
 
 /// What the parser says, with a hint for the one mistake that our own syntax invites.
@@ -63,7 +82,9 @@ struct Open {
 struct Builder {
     open: Vec<Open>,
     anchors: HashMap<usize, Node>,
-    root: Option<Node>,
+    roots: Vec<Node>,
+    /// Whether there may be more than one document.
+    many: bool,
     flaws: Vec<Flaw>,
     count: usize,
 }
@@ -104,7 +125,7 @@ impl Builder {
                 };
                 let (count, depth) = target.size();
                 self.count += count;
-                if self.count > MOST_NODES || self.open.len() + depth > DEEPEST {
+                if self.count > MAX_CONFIG_NODES || self.open.len() + depth > MAX_CONFIG_DEPTH {
                     return Err(self.flaw(position(span), "the file is too large"));
                 }
                 let mut copy = target.clone();
@@ -112,7 +133,7 @@ impl Builder {
                 copy.bytes = start(span)..end(span);
                 self.add(copy, 0)
             }
-            Event::DocumentStart(..) if self.root.is_some() => Err(self.flaw(
+            Event::DocumentStart(..) if !self.many && !self.roots.is_empty() => Err(self.flaw(
                 position(span),
                 "the file holds a second document: use a file for each",
             )),
@@ -128,7 +149,7 @@ impl Builder {
         value: Value,
     ) -> Result<(), Flaw> {
         self.count += 1;
-        if self.open.len() >= DEEPEST {
+        if self.open.len() >= MAX_CONFIG_DEPTH {
             return Err(self.flaw(position(span), "the file is nested too deeply"));
         }
         self.open.push(Open {
@@ -142,14 +163,14 @@ impl Builder {
 
     /// Puts a finished node where it belongs.
     fn add(&mut self, node: Node, anchor: usize) -> Result<(), Flaw> {
-        if self.count > MOST_NODES {
+        if self.count > MAX_CONFIG_NODES {
             return Err(self.flaw(node.position, "the file is too large"));
         }
         if anchor > 0 {
             self.anchors.insert(anchor, node.clone());
         }
         let Some(open) = self.open.last_mut() else {
-            self.root = Some(node);
+            self.roots.push(node);
             return Ok(());
         };
         match &mut open.node.value {

@@ -6,11 +6,11 @@ use std::path::PathBuf;
 use super::backends::Places;
 use super::check;
 use super::file::TextOr;
-use super::file_server::{ServerEntry, TransportEntry};
+use super::file_server::{PortOwnerEntry, ServerEntry, TransportEntry};
 use super::pod;
 use super::scope::Scope;
 use super::settings::BackendKind;
-use crate::server::{CommandLine, Container, Launch, Program, ProgramTransport};
+use crate::server::{CommandLine, Container, Launch, PortOwner, Program, ProgramTransport};
 use crate::value::Text;
 
 /// The program that the entry means, where it runs on this backend.
@@ -85,12 +85,17 @@ fn program_transport(scope: &mut Scope<'_>, entry: &ServerEntry) -> Option<Progr
             Some(ProgramTransport::Http {
                 port: entry.port,
                 path,
+                owner: match entry.port_owner {
+                    Some(PortOwnerEntry::Any) => PortOwner::Any,
+                    Some(PortOwnerEntry::Server) | None => PortOwner::Server,
+                },
             })
         }
         Some(TransportEntry::Stdio) | None => {
             for (key, there) in [
                 ("port", entry.port.is_some()),
                 ("path", entry.path.is_some()),
+                ("port_owner", entry.port_owner.is_some()),
             ] {
                 if there {
                     scope.wrong(key, "it belongs to a program with `type: http`");

@@ -36,7 +36,7 @@ pub(super) fn server(
     };
     let launch = launch(scope, entry, backend, places);
     let env = env(scope, entry);
-    let inherit_env = inherit_env(scope, entry);
+    let inherit_env = inherit_env(scope, entry.inherit_env.as_deref());
     let (mut slots, sources) = credentials::slots(scope, &id, entry);
     let oauth = oauth::oauth(scope, entry, &mut slots);
     let install = entry.install.as_ref().map_or_else(
@@ -270,9 +270,11 @@ fn secret_value(
     Some(text)
 }
 
-fn inherit_env(scope: &mut Scope<'_>, entry: &ServerEntry) -> Vec<String> {
-    let names: BTreeSet<&String> = entry.inherit_env.iter().flatten().collect();
-    for (index, name) in entry.inherit_env.iter().flatten().enumerate() {
+/// The names under `inherit_env`, checked, each once.
+pub(super) fn inherit_env(scope: &mut Scope<'_>, typed: Option<&[String]>) -> Vec<String> {
+    let typed = typed.unwrap_or_default();
+    let names: BTreeSet<&String> = typed.iter().collect();
+    for (index, name) in typed.iter().enumerate() {
         let path = scope.path.key("inherit_env").index(index);
         scope.check(&path, check::env_name(name));
     }

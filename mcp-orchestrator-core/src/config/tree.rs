@@ -136,6 +136,22 @@ impl Node {
         }
     }
 
+    /// The same as JSON in which every scalar is a text.
+    pub(super) fn to_json(&self) -> serde_json::Value {
+        match &self.value {
+            Value::Null | Value::Pruned => serde_json::Value::Null,
+            Value::Scalar { text, .. } => text.clone().into(),
+            Value::List(items) => items.iter().map(Self::to_json).collect(),
+            Value::Map(entries) => {
+                let entries = entries.iter();
+                let present = entries.filter(|entry| !matches!(entry.node.value, Value::Null));
+                present
+                    .map(|entry| (entry.key.clone(), entry.node.to_json()))
+                    .collect()
+            }
+        }
+    }
+
     /// How many nodes it has, itself counted, and how deep it is.
     pub(super) fn size(&self) -> (usize, usize) {
         let children: Vec<&Self> = match &self.value {

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use super::edit::{self, Edit};
 use super::file::File;
 use super::file_server::ServerEntry;
+use super::foreign::{self, Found};
 use super::jsonc;
 use super::load;
-use super::mcp_servers::Shape;
 use super::parse;
 use super::problem::{KeyPath, Position, Problems, Report};
 use super::tree::{Node, Value};
@@ -104,6 +104,51 @@ pub fn add_to_text(
     }
 }
 
+/// Takes a server out of a file of our own format, in one step; `false`: the file has none of this name.
+///
+/// # Errors
+/// The file is not ours, or cannot be read, edited or written. Then it is as it was.
+pub fn remove_server(file: &Path, id: &ServerId) -> Result<bool, Problems> {
+    let text = load::read(file).map_err(|message| problem(file, message))?;
+    let Some(text) = remove_from_text(file, &text, id)? else {
+        return Ok(false);
+    };
+    replace(file, &text, false)
+        .map_err(|error| problem(file, format!("the file cannot be written: {error}")))?;
+    Ok(true)
+}
+
+/// The text of a file without a server; `None`: it has none of this name. `file` is its name only.
+///
+/// # Errors
+/// As [`remove_server`].
+pub fn remove_from_text(
+    file: &Path,
+    text: &str,
+    id: &ServerId,
+) -> Result<Option<String>, Problems> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut expected = entries(file, text)?;
+    if expected.remove(id.as_str()).is_none() {
+        return Ok(None);
+    }
+    let tree = tree(file, text)?;
+    let json = file.extension().is_some_and(|end| end == "json");
+    let edit = Edit {
+        text,
+        tree: tree.as_ref(),
+        json,
+    };
+    let now = edit.take(id.as_str());
+    match now.as_ref().map(|now| entries(file, now)) {
+        Some(Ok(after)) if after == expected => Ok(now),
+        _ => {
+            let why = "the file is written in a way that cannot be edited safely: take the server out by hand";
+            Err(problem(file, why.to_owned()))
+        }
+    }
+}
+
 /// The entry as it stands in a YAML file, for people to see before it is written. It holds what the entry holds.
 pub fn entry_text(id: &ServerId, entry: &ServerEntry) -> String {
     edit::yaml(id.as_str(), entry, 2).unwrap_or_default()
@@ -137,12 +182,16 @@ fn entries(file: &Path, text: &str) -> Result<BTreeMap<String, ServerEntry>, Pro
     let Some(tree) = tree(file, text)? else {
         return Ok(BTreeMap::new());
     };
-    if let Some(shape) = Shape::of(&tree, file) {
-        let message = format!(
-            "this is a file of another program (`{}`): import it instead",
-            shape.key()
-        );
+    if let Some(found) = Found::in_tree(&tree, file) {
+        let key = found.key();
+        let message = format!("this is a file of another program (`{key}`): import it instead");
         return Err(problem(file, message));
+    }
+    if let Some(catalog) = foreign::catalog(&tree) {
+        return Err(problem(
+            file,
+            format!("this is {catalog}: import it instead"),
+        ));
     }
     let (typed, _) = typed::read::<File>(&tree);
     let mut entries: BTreeMap<String, ServerEntry> =
@@ -359,5 +408,38 @@ mod tests {
         let text = fs::read_to_string(&file).unwrap();
         assert!(text.contains("uvx") && !text.contains("npx"), "{text}");
         assert_eq!(fs::read_dir(file.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_server_is_taken_out_and_all_else_stays() {
+        let id = ServerId::new("b").unwrap();
+        for (file, before, after) in [
+            (
+                "c.yaml",
+                "# top\nservers:\n  a: {command: x}\n  b:\n    command: y\n    # of b\n    env: {A: b}\n  # of c\n  c: {command: z}\nlisten: 127.0.0.1:1\n",
+                "# top\nservers:\n  a: {command: x}\n  # of c\n  c: {command: z}\nlisten: 127.0.0.1:1\n",
+            ),
+            ("c.yaml", "servers:\n  b: {command: y}\n", "servers:\n"),
+            (
+                "c.yaml",
+                "servers: {a: {command: x}, b: {command: y}}\n",
+                "servers: {a: {command: x}}\n",
+            ),
+            (
+                "c.yaml",
+                "servers: {b: {command: y}, a: {command: x}}\n",
+                "servers: { a: {command: x}}\n",
+            ),
+            (
+                "c.json",
+                "{\"servers\": {\"a\": {\"command\": \"x\"},\n \"b\": {\"command\": \"y\"}}}",
+                "{\"servers\": {\"a\": {\"command\": \"x\"}}}",
+            ),
+        ] {
+            let now = remove_from_text(Path::new(file), before, &id).unwrap();
+            assert_eq!(now.as_deref(), Some(after), "{before}");
+        }
+        let none = remove_from_text(Path::new("c.yaml"), "servers:\n  a: {command: x}\n", &id);
+        assert_eq!(none.unwrap(), None);
     }
 }

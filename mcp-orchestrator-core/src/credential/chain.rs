@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 
-use super::{Credential, CredentialChange, CredentialRequest, CredentialResolver};
+use super::{Credential, CredentialChange, CredentialRequest, CredentialResolver, InForce, Owner};
 use crate::error::Result;
 use crate::server::ServerSpec;
 
@@ -34,6 +34,18 @@ impl CredentialResolver for ChainResolver {
 
     fn changes(&self) -> BoxStream<'static, CredentialChange> {
         stream::select_all(self.0.iter().map(|resolver| resolver.changes())).boxed()
+    }
+
+    async fn in_force(&self, server: &ServerSpec, owner: &Owner) -> InForce {
+        let mut found = InForce::Nothing;
+        for resolver in &*self.0 {
+            match resolver.in_force(server, owner).await {
+                InForce::Revision(revision) => return InForce::Revision(revision),
+                InForce::Unknown => found = InForce::Unknown,
+                InForce::Nothing => {}
+            }
+        }
+        found
     }
 
     async fn wanted(

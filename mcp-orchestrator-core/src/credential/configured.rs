@@ -3,20 +3,27 @@
 //! Nothing is stored, so the revision is a keyed hash over the values: a changed variable, file or Secret is a new revision,
 //! and so a new instance.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use secrecy::{ExposeSecret as _, SecretString};
+use tokio::time::Instant;
 
 use super::sources::{Environment, SecretReader, Secrets, SlotSources, Source, SourceError};
-use super::{Credential, CredentialRequest, CredentialResolver, Generation, Owner, Revision};
+use super::{
+    Credential, CredentialRequest, CredentialResolver, Generation, InForce, Owner, Revision,
+};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{ServerId, SlotName};
 use crate::seal::StateKey;
-use crate::server::CredentialSlot;
+use crate::server::{CredentialSlot, ServerSpec};
+
+/// How long what was read counts when nobody calls: reading a Secret asks the cluster.
+const RECHECK_INTERVAL: Duration = Duration::from_mins(5);
 
 /// Resolves the slots that are configured, as the organization's.
 ///
@@ -26,6 +33,8 @@ pub struct ConfiguredResolver {
     environment: Environment,
     secrets: Option<Arc<dyn SecretReader>>,
     key: Arc<StateKey>,
+    /// What was read last of each server's credential, and when.
+    read: Mutex<HashMap<ServerId, (Instant, InForce)>>,
 }
 
 impl ConfiguredResolver {
@@ -36,6 +45,7 @@ impl ConfiguredResolver {
             environment: Environment::process(),
             secrets: None,
             key,
+            read: Mutex::default(),
         }
     }
 
@@ -56,6 +66,16 @@ impl ConfiguredResolver {
     /// From now on these sources, as after a reload of the configuration.
     pub fn set_sources(&self, sources: SlotSources) {
         self.sources.store(Arc::new(sources));
+        self.read_last().clear();
+    }
+
+    fn read_last(&self) -> MutexGuard<'_, HashMap<ServerId, (Instant, InForce)>> {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, server: &ServerId, found: &InForce) {
+        let found = (Instant::now(), found.clone());
+        self.read_last().insert(server.clone(), found);
     }
 
     async fn values(
@@ -132,11 +152,12 @@ impl CredentialResolver for ConfiguredResolver {
             return Ok(None);
         }
         let server = &request.server.id;
-        let Some(wanted) = wanted(&self.sources.load(), request)? else {
+        let Some(wanted) = wanted(&self.sources.load(), request.server)? else {
             return Ok(None);
         };
         let values = self.values(server, wanted).await?;
         let revision = self.revision(server, &values);
+        self.note(server, &InForce::Revision(revision.clone()));
         if request
             .rejected
             .is_some_and(|(refused, _)| *refused == revision)
@@ -153,14 +174,36 @@ impl CredentialResolver for ConfiguredResolver {
             expires_at: None,
         })))
     }
+
+    async fn in_force(&self, server: &ServerSpec, owner: &Owner) -> InForce {
+        if *owner != Owner::Organization {
+            return InForce::Nothing;
+        }
+        let wanted = match wanted(&self.sources.load(), server) {
+            Ok(Some(wanted)) => wanted,
+            Ok(None) => return InForce::Nothing,
+            Err(_) => return InForce::Unknown,
+        };
+        let last = self.read_last().get(&server.id).cloned();
+        if let Some((_, found)) = last.filter(|(at, _)| at.elapsed() < RECHECK_INTERVAL) {
+            return found;
+        }
+        let found = match self.values(&server.id, wanted).await {
+            Ok(values) => InForce::Revision(self.revision(&server.id, &values)),
+            // A variable, file or Secret that is gone takes the credential with it.
+            Err(error) if error.kind() == ErrorKind::CredentialMissing => InForce::Nothing,
+            Err(_) => InForce::Unknown,
+        };
+        self.note(&server.id, &found);
+        found
+    }
 }
 
 /// The server's slots and their sources; `None` where it has none here.
 fn wanted(
     sources: &SlotSources,
-    request: CredentialRequest<'_>,
+    server: &ServerSpec,
 ) -> Result<Option<Vec<(CredentialSlot, Source)>>> {
-    let server = request.server;
     let Some(configured) = sources.get(&server.id) else {
         return Ok(None);
     };
@@ -197,7 +240,10 @@ fn read_all(
                 values.insert(slot.name.clone(), value);
             }
             Ok(None) if slot.required => {
-                return Err(missing(server, slot, &format!("{source} is not set")));
+                let why = format!(
+                    "{source} is not set; set it where the gateway runs, or run `mcp-orchestrator install {server}`"
+                );
+                return Err(missing(server, slot, &why));
             }
             Ok(None) => {}
             Err(error) => return Err(unreadable(server, slot, source, error)),

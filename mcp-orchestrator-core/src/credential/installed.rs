@@ -21,7 +21,7 @@ use self::index::{Entry, Held, Index, Renewing};
 use self::renew::{Look, MaybeRenewal};
 use self::told::Failures;
 use super::{
-    Credential, CredentialChange, CredentialRequest, CredentialResolver, CredentialRule,
+    Credential, CredentialChange, CredentialRequest, CredentialResolver, CredentialRule, InForce,
     InstallationKey, Installations, Owner, RecordKind, Renewal, StoreChange,
 };
 use crate::error::{Error, ErrorKind, Result};
@@ -314,6 +314,19 @@ impl CredentialResolver for InstalledResolver {
             return Ok(None);
         };
         renewal.wanted(&key, scopes).await.map(Some)
+    }
+
+    async fn in_force(&self, server: &ServerSpec, owner: &Owner) -> InForce {
+        let key = InstallationKey {
+            server: server.id.clone(),
+            owner: owner.clone(),
+        };
+        let entry = self.index.get(&key);
+        match entry.as_ref().map(Entry::held) {
+            Some(Ok(held)) => InForce::Revision(held.credential.revision.clone()),
+            Some(Err(_)) => InForce::Unknown,
+            None => InForce::Nothing,
+        }
     }
 
     fn changes(&self) -> BoxStream<'static, CredentialChange> {

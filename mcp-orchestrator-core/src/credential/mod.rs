@@ -245,6 +245,17 @@ pub struct CredentialChange {
     pub now: Option<Arc<Credential>>,
 }
 
+/// Which revision of a credential an owner has for a server now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum InForce {
+    /// This one. Instances of any other revision hold a credential that was replaced.
+    Revision(Revision),
+    /// The owner has none: instances that hold one are to be removed.
+    Nothing,
+    /// It cannot be said, as while a store does not answer. Nothing is removed.
+    Unknown,
+}
+
 /// Finds the credential with which a call is made.
 ///
 /// # Contract
@@ -268,6 +279,15 @@ pub trait CredentialResolver: fmt::Debug + Send + Sync + 'static {
     /// tell, as one that reads files, keeps this: its changes are seen at the next call, and older instances go to rest.
     fn changes(&self) -> BoxStream<'static, CredentialChange> {
         stream::pending().boxed()
+    }
+
+    /// Returns what an owner has for a server now. Instances that outlived a restart or an outage are compared with it,
+    /// and those of a revision that is not in force are removed. It is asked again from time to time, so it must be cheap.
+    ///
+    /// A resolver that keeps this default has no instance removed for its credential.
+    async fn in_force(&self, server: &ServerSpec, owner: &Owner) -> InForce {
+        let _ = (server, owner);
+        InForce::Unknown
     }
 
     /// The server took this credential and wants more of it: these scopes. Whoever it came from remembers that for its

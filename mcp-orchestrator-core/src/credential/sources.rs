@@ -191,6 +191,10 @@ fn read_file(path: &Path) -> Result<SecretString, SourceError> {
         return Err(SourceError::TooLarge);
     }
     text.truncate(text.trim_end_matches(['\r', '\n']).len());
+    // Some editors put a byte-order mark before it.
+    if text.starts_with('\u{feff}') {
+        text.drain(..'\u{feff}'.len_utf8());
+    }
     Ok(text.into())
 }
 

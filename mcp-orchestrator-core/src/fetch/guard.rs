@@ -4,10 +4,11 @@
 //! behind it, a cloud's metadata.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::str::FromStr;
 
 use crate::auth::Network;
+use crate::special_use::is_public;
 
 /// Lets through what is public or allowed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -114,63 +115,6 @@ pub(super) fn origin_of(uri: &http::Uri) -> Option<String> {
     }
     let port = authority.port_u16().unwrap_or(default);
     Some(format!("{scheme}://{host}:{port}"))
-}
-
-/// Whether an address belongs to the public network: nothing of this machine, of networks behind it, or of special use.
-fn is_public(address: IpAddr) -> bool {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => is_public_v4(v4),
-        IpAddr::V6(v6) => is_public_v6(v6),
-    }
-}
-
-/// IPv4 ranges that are not public: first address and length of the prefix (IANA's special-purpose registry).
-const PRIVATE_V4: &[([u8; 4], u32)] = &[
-    ([0, 0, 0, 0], 8),
-    ([10, 0, 0, 0], 8),
-    ([100, 64, 0, 0], 10),
-    ([127, 0, 0, 0], 8),
-    // Link-local, and with it the metadata of most clouds.
-    ([169, 254, 0, 0], 16),
-    // A cloud's metadata at a public address, reached from inside alone.
-    ([168, 63, 129, 16], 32),
-    ([172, 16, 0, 0], 12),
-    ([192, 0, 0, 0], 24),
-    ([192, 0, 2, 0], 24),
-    ([192, 88, 99, 0], 24),
-    ([192, 168, 0, 0], 16),
-    ([198, 18, 0, 0], 15),
-    ([198, 51, 100, 0], 24),
-    ([203, 0, 113, 0], 24),
-    // Multicast, reserved, broadcast.
-    ([224, 0, 0, 0], 3),
-];
-
-fn is_public_v4(address: Ipv4Addr) -> bool {
-    let bits = address.to_bits();
-    !PRIVATE_V4.iter().any(|(first, length)| {
-        let rest = 32 - length;
-        bits >> rest == u32::from_be_bytes(*first) >> rest
-    })
-}
-
-fn is_public_v6(address: Ipv6Addr) -> bool {
-    let parts = address.segments();
-    let embedded = |high: u16, low: u16| {
-        is_public_v4(Ipv4Addr::from_bits(
-            (u32::from(high) << 16) | u32::from(low),
-        ))
-    };
-    match parts {
-        // NAT64, 6to4: the IPv4 address in it decides.
-        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => embedded(high, low),
-        [0x2002, high, low, ..] => embedded(high, low),
-        // Teredo, benchmarks, ORCHID, documentation.
-        [0x2001, second, ..] if second < 0x200 || second == 0xdb8 => false,
-        [0x3fff, second, ..] if second < 0x1000 => false,
-        // Only 2000::/3 is given out.
-        [first, ..] => first >> 13 == 1,
-    }
 }
 
 #[cfg(test)]

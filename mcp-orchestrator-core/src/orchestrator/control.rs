@@ -7,12 +7,12 @@ use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
-use super::{Inner, Orchestrator};
+use super::{Inner, Orchestrator, PendingRemoval};
 use crate::catalog::ListKey;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ServerId;
 use crate::pool::Handle;
-use crate::runtime::{InstanceEvent, InstanceKey, InstanceStatus, LogLine, LogOptions};
+use crate::runtime::{InstanceEvent, InstanceKey, InstanceStatus, LogLine, LogOptions, Phase};
 use crate::server::Launch;
 
 /// How long the backend may take to tell what it has.
@@ -59,6 +59,45 @@ pub struct InstanceInfo {
     pub reason: Option<String>,
 }
 
+/// One that runs since before this process, and that no call has come to yet.
+fn unjoined(status: &InstanceStatus) -> InstanceInfo {
+    let place = status.place.iter();
+    InstanceInfo {
+        server: status.key.server().to_string(),
+        instance: Some(status.key.name().to_owned()),
+        state: InstanceState::Running,
+        owner: status.key.owner().to_string(),
+        scope: status.key.scope().to_string(),
+        uptime_secs: None,
+        calls: 0,
+        served: 0,
+        tools: None,
+        place: place
+            .map(|(name, value)| ((*name).to_owned(), value.clone()))
+            .collect(),
+        reason: Some("no call has come to it since this process began".to_owned()),
+    }
+}
+
+impl From<PendingRemoval> for InstanceInfo {
+    fn from(pending: PendingRemoval) -> Self {
+        let why = pending.reason.unwrap_or_default();
+        Self {
+            server: pending.server,
+            instance: Some(pending.instance),
+            state: InstanceState::Failed,
+            owner: pending.owner,
+            scope: String::new(),
+            uptime_secs: None,
+            calls: 0,
+            served: 0,
+            tools: None,
+            place: Vec::new(),
+            reason: Some(format!("cannot be removed, and is tried again: {why}")),
+        }
+    }
+}
+
 impl Orchestrator {
     /// Every instance, and every server that has none.
     pub async fn instances(&self) -> Vec<InstanceInfo> {
@@ -79,6 +118,15 @@ impl Orchestrator {
                 all.push(inner.without_instance(&id));
             }
             all.extend(own.into_iter().map(|handle| inner.info(handle, &placed)));
+        }
+        let held = |status: &InstanceStatus| handles.iter().any(|own| own.key == status.key);
+        let alone = placed
+            .iter()
+            .filter(|status| status.phase == Phase::Running && !held(status))
+            .filter(|status| inner.pool.is_unattended(&status.key));
+        all.extend(alone.map(unjoined));
+        for pending in self.pending_removals() {
+            all.extend(pending.reason.is_some().then(|| pending.into()));
         }
         all
     }
@@ -172,10 +220,14 @@ impl Inner {
             place.push(("url".to_owned(), remote.origin()));
         }
         let kept = self.catalog.peek(&ListKey::from(&handle.key));
+        let unreachable = handle.reach.failure();
         InstanceInfo {
             server: handle.key.server().to_string(),
             instance: Some(handle.key.name().to_owned()),
-            state: InstanceState::Running,
+            state: match unreachable {
+                Some(_) => InstanceState::Failed,
+                None => InstanceState::Running,
+            },
             owner: handle.key.owner().to_string(),
             scope: handle.key.scope().to_string(),
             uptime_secs: SystemTime::now()
@@ -188,7 +240,8 @@ impl Inner {
             place,
             reason: status
                 .and_then(|status| status.reason.clone())
-                .or_else(|| self.pool.failure_of(handle).map(|error| error.to_string())),
+                .or_else(|| self.pool.failure_of(handle).map(|error| error.to_string()))
+                .or(unreachable),
         }
     }
 

@@ -1,9 +1,11 @@
 //! Hears of credentials that were rotated or removed.
 
 use std::sync::{Arc, Weak};
+use std::time::{Duration, SystemTime};
 
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
+use serde::{Deserialize, Serialize};
 
 use super::forward::timed_out;
 use super::{Inner, Orchestrator};
@@ -14,7 +16,7 @@ use crate::credential::{
 };
 use crate::error::Result;
 use crate::id::ServerId;
-use crate::pool::Handle;
+use crate::pool::{Handle, Pending};
 use crate::router::ItemKind;
 use crate::runtime::{Progress, Scope};
 use crate::server::{Isolation, Launch};
@@ -85,6 +87,71 @@ impl Orchestrator {
     }
 }
 
+/// An instance that holds a credential which was removed or replaced, and that is not gone yet.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PendingRemoval {
+    /// The server.
+    pub server: String,
+    /// Whose credential it holds.
+    pub owner: String,
+    /// The instance's public name.
+    pub instance: String,
+    /// Seconds since it is to be gone.
+    pub seconds: u64,
+    /// Why the last try failed; it is tried again.
+    pub reason: Option<String>,
+}
+
+impl From<Pending> for PendingRemoval {
+    fn from(pending: Pending) -> Self {
+        let since = SystemTime::now().duration_since(pending.since);
+        Self {
+            server: pending.key.server().to_string(),
+            owner: pending.key.owner().to_string(),
+            instance: pending.key.name().to_owned(),
+            seconds: since.unwrap_or_default().as_secs(),
+            reason: pending.error.map(|error| error.to_string()),
+        }
+    }
+}
+
+/// What is left of a credential that was removed or replaced.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Leftover {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// These instances. They are removed as soon as that is possible.
+    Instances(Vec<String>),
+    /// It is not known yet, as while the cluster does not answer: what there is is removed once it is seen.
+    Unknown,
+}
+
+impl Orchestrator {
+    /// Waits until no instance holds a credential that was removed or replaced, at most for this long.
+    pub async fn removed(&self, server: &ServerId, owner: &Owner, limit: Duration) -> Leftover {
+        let (left, seen) = self.inner.pool.removed(server, owner, limit).await;
+        if left.is_empty() {
+            return if seen {
+                Leftover::Nothing
+            } else {
+                Leftover::Unknown
+            };
+        }
+        let told = left.into_iter().map(|pending| match pending.error {
+            Some(error) => format!("{}: {error}", pending.key),
+            None => pending.key.to_string(),
+        });
+        Leftover::Instances(told.collect())
+    }
+
+    /// Removals of instances that have failed and are tried again.
+    pub fn pending_removals(&self) -> Vec<PendingRemoval> {
+        let pending = self.inner.pool.pending_removals();
+        pending.into_iter().map(PendingRemoval::from).collect()
+    }
+}
+
 impl Inner {
     async fn try_credential(
         self: &Arc<Self>,
@@ -147,6 +214,7 @@ impl Inner {
             Some(now) => self.catalog.supersede(server, owner, &now.revision),
             None => {
                 self.catalog.forget(server, owner);
+                self.tasks.lose(server, owner);
                 let (inner, server, owner) = (Arc::clone(self), server.clone(), owner.clone());
                 let forget = async move { inner.catalog.forget_stored(&server, &owner).await };
                 self.pool.tasks().spawn(forget);

@@ -1,8 +1,11 @@
 //! What an operator wants to know of a server or an instance that does not do what it should.
 
+use std::sync::Arc;
+
 use crate::error::{Error, ErrorKind, Result};
 use crate::orchestrator::Orchestrator;
-use crate::runtime::{Description, InstanceKey};
+use crate::pool::Handle;
+use crate::runtime::{Description, InstanceKey, Phase};
 
 impl Orchestrator {
     /// Describes an instance by its public name, or all of a server, resting ones too; oldest first.
@@ -21,7 +24,13 @@ impl Orchestrator {
         let mut described = Vec::new();
         for key in keys {
             match inner.pool.backend().describe(&key).await {
-                Ok(description) => described.push(description),
+                Ok(mut description) => {
+                    if let Some(why) = unreachable(&inner.pool.handles(), &key) {
+                        description.status.phase = Phase::Failed;
+                        description.status.reason = Some(why);
+                    }
+                    described.push(description);
+                }
                 Err(error) if error.kind() == ErrorKind::NoRoute => {}
                 Err(error) => return Err(error),
             }
@@ -37,4 +46,10 @@ impl Orchestrator {
         }
         Ok(described)
     }
+}
+
+/// Why an instance that runs as far as its backend knows cannot be reached.
+fn unreachable(handles: &[Arc<Handle>], key: &InstanceKey) -> Option<String> {
+    let handle = handles.iter().find(|handle| handle.key == *key)?;
+    handle.reach.failure()
 }

@@ -11,7 +11,7 @@ use super::Inner;
 use crate::auth::Principal;
 use crate::call::{ReplyItem, own};
 use crate::catalog::{Changed, ListKey};
-use crate::credential::Owner;
+use crate::credential::{InForce, Owner};
 use crate::error::Error;
 use crate::id::{GatewayId, ServerId};
 use crate::jsonrpc::{Members, Message, notification, text};
@@ -19,6 +19,7 @@ use crate::limits::MAX_LISTENS_PER_PRINCIPAL;
 use crate::pool::{Handle, Lease, Observer};
 use crate::protocol::method;
 use crate::runtime::{InstanceKey, LogLine, LogSource};
+use crate::server::ServerSpec;
 use crate::session::Session;
 use crate::transport::{Hello, Party, Unsolicited};
 
@@ -238,6 +239,14 @@ impl Observer for Inner {
                 }
             }
         }
+    }
+
+    fn in_force<'a>(
+        &'a self,
+        server: &'a Arc<ServerSpec>,
+        owner: &'a Owner,
+    ) -> BoxFuture<'a, InForce> {
+        self.resolver.in_force(server, owner).boxed()
     }
 
     fn token_ends(&self, handle: &Arc<Handle>) {

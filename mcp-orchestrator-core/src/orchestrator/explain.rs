@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::context::Context;
 use super::{Inner, Orchestrator};
 use crate::auth::Principal;
-use crate::credential::{CredentialRequest, CredentialRule};
+use crate::catalog::ListKey;
+use crate::credential::{Credential, CredentialRequest, CredentialRule};
 use crate::id::{Alias, GatewayId, ServerId};
 use crate::pool::Spec;
 use crate::router::{Claim, Item, ItemKind, Known as _, NoRoute, Target, View, ViewEntry};
@@ -43,6 +44,9 @@ impl Orchestrator {
         self.inner.explain(principal, gateway, item).await
     }
 }
+
+/// Names that are shown where one is not found.
+const SHOWN: usize = 20;
 
 /// The steps so far; the last one says why it ends where it does.
 #[derive(Default)]
@@ -98,11 +102,14 @@ impl Inner {
         steps.add("gateway", format!("{gateway}: {}", shown(&view)));
         // What is kept on disk counts too.
         self.remember(principal, gateway, &view).await;
-        let (server, rule) = self.explain_route(steps, principal, gateway, item)?;
+        let (server, rule, name) = self.explain_route(steps, principal, gateway, item)?;
         let spec = steps.need("server", self.spec(&server))?;
         let context = Context::nobodys(principal, gateway);
-        self.explain_credential(steps, &context, &spec, &rule)
+        let credential = self
+            .explain_credential(steps, &context, &spec, &rule)
             .await?;
+        let listed = self.listed(&ListKey::new(&server, &credential), item, &name);
+        steps.need("list", listed)?;
         let scope = context.scope(&spec.server);
         let isolation = format!("{:?}", spec.server.isolation).to_lowercase();
         steps.add("isolation", format!("{isolation}: scope {scope}"));
@@ -123,7 +130,7 @@ impl Inner {
         principal: &Principal,
         gateway: &GatewayId,
         item: Item<'_>,
-    ) -> Result<(ServerId, CredentialRule), Ended> {
+    ) -> Result<(ServerId, CredentialRule, String), Ended> {
         let target = Target {
             gateway,
             item,
@@ -150,7 +157,39 @@ impl Inner {
             );
             steps.add("others", text);
         }
-        Ok((route.server, route.credential))
+        let name = route.name.into_owned();
+        Ok((route.server, route.credential, name))
+    }
+
+    /// Whether the server lists an item, as far as its lists are kept. A prefixed name is routed without them.
+    fn listed(&self, key: &ListKey, item: Item<'_>, name: &str) -> Result<(), String> {
+        let (kind, what) = match item {
+            Item::Tool(_) => (ItemKind::Tool, "tool"),
+            Item::Prompt(_) => (ItemKind::Prompt, "prompt"),
+            Item::Resource(_) | Item::Server(_) => return Ok(()),
+        };
+        let Some(kept) = self.catalog.peek(key) else {
+            return Ok(());
+        };
+        let names: Vec<&str> = kept
+            .items(kind)
+            .iter()
+            .map(|item| item.name.as_str())
+            .collect();
+        if names.contains(&name) {
+            return Ok(());
+        }
+        let all = if names.is_empty() {
+            format!("it lists no {what}s")
+        } else {
+            let more = if names.len() > SHOWN { ", …" } else { "" };
+            let shown = &names[..names.len().min(SHOWN)];
+            format!("its {what}s are {}{more}", shown.join(", "))
+        };
+        Err(format!(
+            "server {} does not list {what} {name:?}: {all}",
+            key.server()
+        ))
     }
 
     /// Who else has it, and why.
@@ -197,7 +236,7 @@ impl Inner {
         context: &Context,
         spec: &Spec,
         rule: &CredentialRule,
-    ) -> Result<(), Ended> {
+    ) -> Result<Arc<Credential>, Ended> {
         if !spec.server.slots.is_empty() {
             let request = CredentialRequest {
                 principal: &context.principal,
@@ -223,7 +262,7 @@ impl Inner {
             )
         };
         steps.add("credential", text);
-        Ok(())
+        Ok(credential)
     }
 }
 

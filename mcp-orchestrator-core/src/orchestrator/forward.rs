@@ -110,7 +110,7 @@ impl Inner {
         rule: &CredentialRule,
     ) -> Option<Error> {
         let failure = self.pool.server(&spec.server.id)?.last_failure()?;
-        if !spec.server.is_open() || failure.kind() != ErrorKind::CredentialRejected {
+        if !may_want(spec) || failure.kind() != ErrorKind::CredentialRejected {
             return None;
         }
         let refused = Some(&*self.no_credential);
@@ -133,7 +133,10 @@ impl Inner {
             let credential = self.credential(context, &spec, rule, None).await;
             let credential = credential.inspect_err(|_| context.goes_to(&spec, None))?;
             context.goes_to(&spec, Some(&credential));
-            match self.once(context, &spec, &credential, work, deadline).await {
+            match self
+                .once(context, &spec, (rule, &credential), work, deadline)
+                .await
+            {
                 Err(refused) if refused.kind() == ErrorKind::CredentialRejected => {
                     // Nothing was sent back yet: another generation, or another credential, may do.
                     let other = self
@@ -154,7 +157,7 @@ impl Inner {
                     {
                         return Err(refused);
                     }
-                    Box::pin(self.once(context, &spec, &other, work, deadline)).await
+                    Box::pin(self.once(context, &spec, (rule, &other), work, deadline)).await
                 }
                 Err(few) if few.kind() == ErrorKind::CredentialInsufficient => {
                     Err(Box::pin(self.wanted(&spec, &credential, few)).await)
@@ -194,24 +197,23 @@ impl Inner {
         self: &Arc<Self>,
         context: &Context,
         spec: &Arc<Spec>,
-        credential: &Arc<Credential>,
+        (rule, credential): (&CredentialRule, &Arc<Credential>),
         work: &Work<'_>,
         deadline: Instant,
     ) -> Result<(Reply, Arc<Handle>)> {
         let scope = context.scope(&spec.server);
+        let mut now = None;
         let lease = match self.pool.running(&spec.server.id, credential, &scope) {
             Some(lease) => lease,
             None => {
-                let progress = context.progress.clone();
-                let progress = progress.unwrap_or_else(Progress::unheard);
-                let starting = self
-                    .pool
-                    .acquire(&spec.server.id, credential, scope, &progress);
-                let lease = Box::pin(starting).await?;
+                let starting = self.started(context, spec, rule, credential);
+                let (lease, other) = Box::pin(starting).await?;
+                now = other;
                 Box::pin(self.still_allowed(context, &lease)).await?;
                 lease
             }
         };
+        let credential = now.as_ref().unwrap_or(credential);
         let lease = if lease.is_behind(credential) {
             let progress = context.progress.clone();
             let progress = progress.unwrap_or_else(Progress::unheard);
@@ -370,7 +372,11 @@ impl Stream for Held {
 
 /// Whether an error says that a server wants a token of which nothing said so before.
 fn wants(spec: &Spec, error: &Error) -> bool {
+    may_want(spec) && error.kind() == ErrorKind::CredentialMissing
+}
+
+/// Whether nothing says that a server wants a token, and nothing that it wants none.
+fn may_want(spec: &Spec) -> bool {
     let oauth = spec.server.oauth.as_ref();
-    let may = oauth.is_some_and(|oauth| oauth.refusals().is_some());
-    may && error.kind() == ErrorKind::CredentialMissing
+    oauth.is_some_and(|oauth| oauth.refusals().is_some())
 }

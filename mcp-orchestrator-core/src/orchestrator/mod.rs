@@ -26,6 +26,7 @@ mod logging;
 mod operate;
 mod parked;
 mod session_call;
+mod started;
 mod starting;
 mod subscriptions;
 mod tasks;
@@ -43,6 +44,7 @@ use tokio::sync::Semaphore;
 pub use self::builder::Builder;
 use self::context::Context;
 pub use self::control::{InstanceInfo, InstanceState};
+pub use self::credentials::{Leftover, PendingRemoval};
 use self::events::Listeners;
 pub use self::explain::Explanation;
 pub use self::limits::Limits;
@@ -248,6 +250,14 @@ impl Orchestrator {
             .all()
             .iter()
             .for_each(|session| session.close_general());
+    }
+
+    /// Returns when no instance is in use.
+    ///
+    /// # Cancel safety
+    /// Dropping the future changes nothing.
+    pub async fn quiet(&self) {
+        self.inner.pool.quiet().await;
     }
 
     /// Lets calls finish, up to `grace`, then ends everything that runs here. What outlives this process goes on.

@@ -130,9 +130,18 @@ impl Inner {
                 .pool
                 .server(server)
                 .and_then(|found| found.last_failure());
+            let handles = self.pool.handles();
+            let mut own = handles
+                .iter()
+                .filter(|handle| handle.key.server() == server);
+            let unreachable = own.find_map(|handle| handle.reach.failure());
             let late = || {
-                let text = format!("server {server} did not tell its tools in time");
-                Error::new(ErrorKind::TimedOut, text).with_server(server)
+                let (kind, why) = match &unreachable {
+                    Some(why) => (ErrorKind::Unavailable, why.as_str()),
+                    None => (ErrorKind::TimedOut, "it did not answer in time"),
+                };
+                let text = format!("could not list tools of {server}: {why}");
+                Error::new(kind, text).with_server(server)
             };
             return Err(failure.map_or_else(late, |error| error.duplicate().with_server(server)));
         };

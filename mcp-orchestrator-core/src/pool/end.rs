@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use super::handle::Handle;
 use super::{Ending, Pool};
+use crate::credential::Owner;
+use crate::id::ServerId;
 use crate::runtime::InstanceKey;
 
 /// Which instances are about to end, each with how often it was asked for.
@@ -13,18 +15,27 @@ use crate::runtime::InstanceKey;
 pub(super) struct Endings(Mutex<HashMap<InstanceKey, usize>>);
 
 /// One that is about to end, until this is dropped.
-pub(super) struct Underway<'a> {
-    endings: &'a Endings,
+pub(super) struct Underway {
+    endings: Arc<Endings>,
     key: InstanceKey,
 }
 
 impl Endings {
-    fn begin(&self, key: &InstanceKey) -> Underway<'_> {
+    pub(super) fn begin(self: &Arc<Self>, key: &InstanceKey) -> Underway {
         *self.lock().entry(key.clone()).or_default() += 1;
         Underway {
-            endings: self,
+            endings: Arc::clone(self),
             key: key.clone(),
         }
+    }
+
+    /// Those of an owner.
+    pub(super) fn of(&self, server: &ServerId, owner: &Owner) -> Vec<InstanceKey> {
+        let all = self.lock();
+        let of = all
+            .keys()
+            .filter(|key| key.server() == server && key.owner() == owner);
+        of.cloned().collect()
     }
 
     pub(super) fn contains(&self, key: &InstanceKey) -> bool {
@@ -36,7 +47,7 @@ impl Endings {
     }
 }
 
-impl Drop for Underway<'_> {
+impl Drop for Underway {
     fn drop(&mut self) {
         let mut endings = self.endings.lock();
         let left = endings.get_mut(&self.key).map(|count| {
@@ -52,7 +63,7 @@ impl Drop for Underway<'_> {
 impl Pool {
     /// Ends an instance: its calls first, up to `drain`.
     pub(super) async fn end(&self, handle: Arc<Handle>, drain: Duration, ending: Ending) {
-        let _underway = self.endings.begin(&handle.key);
+        let underway = self.endings.begin(&handle.key);
         handle.close();
         if tokio::time::timeout(drain, handle.unused()).await.is_err() && !drain.is_zero() {
             tracing::warn!(instance = %handle.key, calls = handle.in_use(), "instance ends with calls in flight");
@@ -65,8 +76,13 @@ impl Pool {
             Ending::Leave => self.backend.leave(&handle.key, grace).await,
         };
         if let Err(error) = ended {
-            tracing::warn!(instance = %handle.key, %error, "an instance did not end");
+            tracing::warn!(instance = %handle.key, %error, "cannot stop an instance");
+            if matches!(ending, Ending::Remove) {
+                self.removals.failed(&handle.key, &error);
+            }
         }
+        drop(underway);
+        self.removals.changed();
         if let Some(observer) = self.observer() {
             observer.gone(&handle.key, None);
         }

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::Spec;
 use super::link::Link;
+use super::reach::Reach;
 use crate::credential::{Credential, Generation};
 use crate::runtime::{Exit, InstanceKey};
 
@@ -29,6 +30,8 @@ pub(crate) struct Handle {
     pub(crate) credential: Arc<Credential>,
     /// How it is spoken with.
     pub(crate) link: Link,
+    /// Whether it can be connected to.
+    pub(crate) reach: Arc<Reach>,
     /// Whether it ran before, and was joined.
     pub(super) joined: bool,
     /// Since when it runs.
@@ -53,6 +56,7 @@ pub(crate) struct Handle {
 }
 
 impl Handle {
+    #[expect(clippy::too_many_arguments, reason = "what it is made of, once")]
     pub(super) fn new(
         key: InstanceKey,
         spec: Arc<Spec>,
@@ -61,8 +65,10 @@ impl Handle {
         exited: Shared<BoxFuture<'static, Exit>>,
         joined: bool,
         start: Duration,
+        reach: Arc<Reach>,
     ) -> Self {
         Self {
+            reach,
             key,
             spec,
             refreshing: tokio::sync::Mutex::new(()),

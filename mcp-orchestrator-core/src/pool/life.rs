@@ -111,8 +111,13 @@ impl Pool {
             }
             Err(error) => {
                 let error = Arc::new(error);
-                tracing::warn!(server = error.server().map(tracing::field::display), %error, "an instance did not start");
-                slot.ended(Some(Arc::clone(&error)));
+                let server = error.server().map(tracing::field::display);
+                // An outage fails one start after another for the same reason.
+                if slot.ended(Some(Arc::clone(&error))) {
+                    tracing::warn!(server, %error, "cannot start an instance");
+                } else {
+                    tracing::debug!(server, %error, "cannot start an instance");
+                }
                 Err(error)
             }
         };
@@ -267,12 +272,15 @@ impl Pool {
     pub(super) fn retire(self: &Arc<Self>, slot: Arc<Slot>, drain: Duration) {
         let pool = Arc::clone(self);
         slot.retire();
+        let ending = slot.current().map(|handle| self.endings.begin(&handle.key));
         self.tasks.spawn(async move {
-            let _life = slot.life.lock().await;
+            let life = slot.life.lock().await;
             if let Some(handle) = slot.current() {
                 slot.clear(&handle);
                 pool.end(handle, drain, Ending::Remove).await;
             }
+            drop((life, ending));
+            pool.removals.changed();
         });
     }
 

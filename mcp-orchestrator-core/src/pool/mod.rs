@@ -6,7 +6,9 @@ mod handle;
 mod life;
 mod link;
 mod orphans;
+mod reach;
 mod rejoin;
+mod removals;
 mod room;
 mod rotate;
 mod slot;
@@ -26,6 +28,7 @@ use tokio_util::task::TaskTracker;
 
 pub(crate) use self::handle::{Handle, Lease};
 pub(crate) use self::link::{Caller, Link};
+pub(crate) use self::removals::Pending;
 use crate::credential::Credential;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ServerId;
@@ -56,6 +59,12 @@ pub(crate) trait Observer: Send + Sync {
         &'a self,
         key: &'a crate::runtime::InstanceKey,
     ) -> futures_util::future::BoxFuture<'a, Option<crate::transport::Hello>>;
+    /// What an owner has for a server now.
+    fn in_force<'a>(
+        &'a self,
+        server: &'a Arc<ServerSpec>,
+        owner: &'a crate::credential::Owner,
+    ) -> futures_util::future::BoxFuture<'a, crate::credential::InForce>;
     /// It is gone; its reason where it ended by itself.
     fn gone(&self, key: &crate::runtime::InstanceKey, reason: Option<&str>);
 }
@@ -69,7 +78,9 @@ pub(crate) struct Pool {
     tasks: TaskTracker,
     closing: CancellationToken,
     replacing: Semaphore,
-    endings: end::Endings,
+    endings: Arc<end::Endings>,
+    removals: removals::Removals,
+    known: orphans::Known,
     /// Set once those that nobody has are minded.
     minding: AtomicBool,
     /// Instances whose conversation broke off.
@@ -134,7 +145,9 @@ impl Pool {
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
             replacing: Semaphore::new(REPLACE_AT_ONCE),
-            endings: end::Endings::default(),
+            endings: Arc::default(),
+            removals: removals::Removals::default(),
+            known: orphans::Known::default(),
             minding: AtomicBool::new(false),
             lost: rejoin::Lost::default(),
             room: room::Room::default(),
@@ -284,6 +297,17 @@ impl Pool {
             .flat_map(|server| server.slots.all())
             .filter_map(|slot| slot.current())
             .collect()
+    }
+
+    /// Returns when no instance is in use.
+    pub(crate) async fn quiet(&self) {
+        loop {
+            let handles = self.handles();
+            let Some(used) = handles.iter().find(|handle| handle.in_use() > 0) else {
+                return;
+            };
+            used.unused().await;
+        }
     }
 
     /// Ends the instances of a session that is over.

@@ -1,17 +1,22 @@
-//! Instances that nobody here has: from before a restart, or at rest when their spec was changed.
+//! Instances that no slot has: from before a restart, stopped when their spec was changed, or of a credential that was
+//! removed or rotated.
 //!
-//! One that no server of the catalog can come back to is removed. One that can be joined runs on, and goes to rest when
-//! nobody has come for it as long as an idle one may run.
+//! One that no server of the catalog can come back to is removed, and one whose credential is not in force is removed at
+//! once. One that can be adopted runs on, and stops when nobody has come for it as long as an idle one may run.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
+use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::Pool;
 use super::slot::Slot;
+use crate::credential::{CredentialChange, InForce, Owner, Revision};
+use crate::id::ServerId;
 use crate::runtime::{InstanceEvent, InstanceKey, Phase, Scope};
 use crate::server::TokenChange;
 
@@ -19,22 +24,135 @@ use crate::server::TokenChange;
 const LOOK: Duration = Duration::from_secs(10);
 /// What nobody has wanted for so long is removed.
 const SETTLE: Duration = Duration::from_secs(30);
-/// For one that is ended, between being asked and being ended.
-const GRACE: Duration = Duration::from_secs(3);
+/// Before a stop that failed is tried again.
+const RETRY_INTERVAL: Duration = Duration::from_mins(1);
+/// How long an instance that a slot has may run on with a credential that is not in force: one that is being tried is
+/// installed within the second time, and one whose removal was missed is found by the first.
+const REVOKED_IDLE: Duration = Duration::from_secs(10);
+const REVOKED_BUSY: Duration = Duration::from_mins(2);
+
+/// What the backend says there is.
+#[derive(Default)]
+pub(super) struct Known {
+    found: Mutex<HashMap<InstanceKey, Found>>,
+    synced: AtomicBool,
+    /// Rung when a credential has changed.
+    bell: Notify,
+}
 
 /// An instance that the backend knows.
 struct Found {
     phase: Phase,
-    /// Since when nobody here has it.
+    /// Since when no slot has it.
     since: Instant,
+    /// Since when its credential is not in force.
+    revoked: Option<Instant>,
+    /// A resolver has said that its credential is not in force.
+    told: bool,
+    not_before: Instant,
+}
+
+/// A [`Found`] as it was at one moment.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    phase: Phase,
+    alone: Duration,
+    told: bool,
+    waits: bool,
+}
+
+/// What owners have, as far as it was asked in one round.
+type Asked = HashMap<(ServerId, Owner), InForce>;
+
+impl Known {
+    fn lock(&self) -> MutexGuard<'_, HashMap<InstanceKey, Found>> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, key: InstanceKey, phase: Phase) {
+        let mut found = self.lock();
+        let now = Instant::now();
+        let known = found.entry(key).or_insert(Found {
+            phase,
+            since: now,
+            revoked: None,
+            told: false,
+            not_before: now,
+        });
+        known.phase = phase;
+    }
+
+    fn seen(&self) -> Vec<(InstanceKey, Seen)> {
+        let now = Instant::now();
+        let found = self.lock();
+        let seen = |found: &Found| Seen {
+            phase: found.phase,
+            alone: now.saturating_duration_since(found.since),
+            told: found.told,
+            waits: found.not_before > now,
+        };
+        let all = found.iter().map(|(key, found)| (key.clone(), seen(found)));
+        all.collect()
+    }
+
+    /// A slot has it, or it is about to end.
+    fn touch(&self, key: &InstanceKey) {
+        if let Some(found) = self.lock().get_mut(key) {
+            found.since = Instant::now();
+        }
+    }
+
+    fn put_off(&self, key: &InstanceKey) {
+        if let Some(found) = self.lock().get_mut(key) {
+            found.not_before = Instant::now() + RETRY_INTERVAL;
+        }
+    }
+
+    /// Notes whether its credential is in force; answers since when it is not.
+    fn revoked(&self, key: &InstanceKey, revoked: bool) -> Duration {
+        let mut found = self.lock();
+        let Some(found) = found.get_mut(key) else {
+            return Duration::ZERO;
+        };
+        if !revoked {
+            found.revoked = None;
+            return Duration::ZERO;
+        }
+        found.revoked.get_or_insert_with(Instant::now).elapsed()
+    }
+
+    /// Whether all that existed was seen.
+    pub(super) fn is_synced(&self) -> bool {
+        self.synced.load(Ordering::Acquire)
+    }
+
+    /// Those of an owner that hold a credential.
+    pub(super) fn of(&self, server: &ServerId, owner: &Owner) -> Vec<InstanceKey> {
+        let found = self.lock();
+        let of = found
+            .keys()
+            .filter(|key| key.server() == server && key.owner() == owner);
+        of.filter(|key| *key.revision() != Revision::none())
+            .cloned()
+            .collect()
+    }
+
+    /// An owner's credential is another one now, or gone.
+    pub(super) fn changed(&self, change: &CredentialChange) {
+        let current = change.now.as_ref().map(|now| &now.revision);
+        for (key, found) in &mut *self.lock() {
+            if *key.server() == change.server && *key.owner() == change.owner {
+                found.told = Some(key.revision()) != current;
+            }
+        }
+        self.bell.notify_one();
+    }
 }
 
 impl Pool {
-    /// Minds what nobody has, until the pool closes.
+    /// Minds what no slot has, until the pool closes.
     pub(super) async fn mind_orphans(self: Arc<Self>) {
         let mut events = self.backend.watch();
-        let mut found: HashMap<InstanceKey, Found> = HashMap::new();
-        let mut synced = false;
         let mut looks = interval(LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -42,54 +160,132 @@ impl Pool {
                 () = self.closing.cancelled() => return,
                 event = events.next() => match event {
                     None => return,
-                    Some(Ok(InstanceEvent::Is(status))) => {
-                        let known = found.entry(status.key).or_insert(Found {
-                            phase: status.phase,
-                            since: Instant::now(),
-                        });
-                        known.phase = status.phase;
+                    Some(Ok(InstanceEvent::Is(status))) => self.known.set(status.key, status.phase),
+                    Some(Ok(InstanceEvent::Gone(key))) => {
+                        self.known.lock().remove(&key);
+                        self.removals.changed();
                     }
-                    Some(Ok(InstanceEvent::Gone(key))) => drop(found.remove(&key)),
-                    Some(Ok(InstanceEvent::Synced)) => synced = true,
+                    Some(Ok(InstanceEvent::Synced)) => {
+                        self.known.synced.store(true, Ordering::Release);
+                        self.removals.changed();
+                        looks.reset_immediately();
+                    }
                     Some(Err(_)) => {}
                 },
-                _ = looks.tick(), if synced => {
-                    tokio::select! {
-                        () = self.closing.cancelled() => return,
-                        () = self.look_for_orphans(&mut found) => {}
-                    }
-                }
+                () = self.known.bell.notified() => self.look_for_orphans().await,
+                _ = looks.tick() => self.look_for_orphans().await,
             }
         }
     }
 
-    async fn look_for_orphans(&self, found: &mut HashMap<InstanceKey, Found>) {
-        for handle in self.handles() {
-            if let Some(known) = found.get_mut(&handle.key) {
-                known.since = Instant::now();
+    async fn look_for_orphans(self: &Arc<Self>) {
+        if !self.known.is_synced() {
+            return;
+        }
+        let mut asked = Asked::new();
+        let held = self.handles();
+        held.iter().for_each(|handle| self.known.touch(&handle.key));
+        for (key, seen) in self.known.seen() {
+            if self.endings.contains(&key) {
+                self.known.touch(&key);
+            } else if self.is_revoked(&key, seen.told, &mut asked).await {
+                self.end_revoked(&key);
+            } else {
+                self.known.revoked(&key, false);
+                self.mind(&key, seen);
             }
         }
-        for (key, known) in found {
-            if self.endings.contains(key) {
-                known.since = Instant::now();
-            }
-            let alone = known.since.elapsed();
-            let Some(idle) = self.idle_limit(key) else {
-                if alone >= SETTLE {
-                    self.remove_orphan(key).await;
-                    known.since = Instant::now();
-                }
-                continue;
-            };
-            let runs = matches!(known.phase, Phase::Running | Phase::Starting);
-            if runs && idle.is_some_and(|limit| alone >= limit) {
-                self.rest_orphan(key).await;
-                known.since = Instant::now();
+        for key in self.removals.due() {
+            if self.is_unwanted(&key, &mut asked).await {
+                self.remove_instance(&key, "a removal is tried again");
+            } else {
+                self.removals.done(&key);
             }
         }
     }
 
-    /// How long nobody may come for it before it goes to rest; `None` where nobody can come for it any more.
+    /// Whether its owner has another credential by now, or none.
+    async fn is_revoked(&self, key: &InstanceKey, told: bool, asked: &mut Asked) -> bool {
+        if *key.revision() == Revision::none() {
+            return false;
+        }
+        match self.in_force(key.server(), key.owner(), asked).await {
+            InForce::Revision(revision) => revision != *key.revision(),
+            InForce::Nothing => true,
+            InForce::Unknown => told,
+        }
+    }
+
+    /// The same, asked for one alone.
+    pub(super) async fn is_replaced(&self, key: &InstanceKey) -> bool {
+        let told = self.known.lock().get(key).is_some_and(|found| found.told);
+        self.is_revoked(key, told, &mut Asked::new()).await
+    }
+
+    async fn in_force(&self, server: &ServerId, owner: &Owner, asked: &mut Asked) -> InForce {
+        let place = (server.clone(), owner.clone());
+        if let Some(known) = asked.get(&place) {
+            return known.clone();
+        }
+        let (Some(spec), Some(observer)) = (self.server(server), self.observer()) else {
+            return InForce::Unknown;
+        };
+        let spec = Arc::clone(&spec.spec.load().server);
+        let found = observer.in_force(&spec, owner).await;
+        asked.insert(place, found.clone());
+        found
+    }
+
+    /// Whether a removal of it that failed is still to be carried out.
+    async fn is_unwanted(&self, key: &InstanceKey, asked: &mut Asked) -> bool {
+        let taken = self.slot_of(key).is_some_and(|slot| slot.is_taken());
+        if taken && !self.endings.contains(key) {
+            return false;
+        }
+        let told = self.known.lock().get(key).is_some_and(|found| found.told);
+        self.idle_limit(key).is_none() || self.is_revoked(key, told, asked).await
+    }
+
+    /// Ends one whose credential is not in force. One that a slot has may be one that is tried before it is installed.
+    fn end_revoked(self: &Arc<Self>, key: &InstanceKey) {
+        let since = self.known.revoked(key, true);
+        let slot = self.slot_of(key);
+        let held = slot.as_ref().and_then(|slot| slot.current());
+        let Some(handle) = held.filter(|handle| handle.key == *key) else {
+            if !slot.is_some_and(|slot| slot.is_starting()) {
+                self.remove_instance(key, "its credential was removed or replaced");
+            }
+            return;
+        };
+        let limit = if handle.in_use() == 0 {
+            REVOKED_IDLE
+        } else {
+            REVOKED_BUSY
+        };
+        if since >= limit {
+            tracing::warn!(server = %key.server(), owner = %key.owner(), instance = %key, "instance runs with a credential that was removed or replaced");
+            self.drop_revision(key.server(), &handle.credential);
+        }
+    }
+
+    /// Sees to one whose credential is in force, or that has none.
+    fn mind(self: &Arc<Self>, key: &InstanceKey, seen: Seen) {
+        let Some(idle) = self.idle_limit(key) else {
+            if seen.alone >= SETTLE {
+                self.remove_instance(key, "nobody can come back to it");
+            }
+            return;
+        };
+        let runs = matches!(seen.phase, Phase::Running | Phase::Starting);
+        if runs && !seen.waits && idle.is_some_and(|limit| seen.alone >= limit) {
+            self.known.put_off(key);
+            let (pool, key) = (Arc::clone(self), key.clone());
+            self.tasks
+                .spawn(async move { pool.stop_orphan(&key).await });
+        }
+    }
+
+    /// How long nobody may come for it before it stops; `None` where nobody can come for it any more.
     fn idle_limit(&self, key: &InstanceKey) -> Option<Option<Duration>> {
         let server = self.server(key.server())?;
         let spec = server.spec.load();
@@ -100,7 +296,13 @@ impl Pool {
         Some(spec.server.limits.idle_timeout)
     }
 
-    fn slot_of(&self, key: &InstanceKey) -> Option<Arc<Slot>> {
+    /// Whether no slot has it, or is about to, and nobody ends it.
+    pub(crate) fn is_unattended(&self, key: &InstanceKey) -> bool {
+        let taken = self.slot_of(key).is_some_and(|slot| slot.is_taken());
+        !taken && !self.endings.contains(key)
+    }
+
+    pub(super) fn slot_of(&self, key: &InstanceKey) -> Option<Arc<Slot>> {
         let slots = self.server(key.server())?.slots.all();
         slots.into_iter().find(|slot| {
             slot.owner == *key.owner()
@@ -109,14 +311,10 @@ impl Pool {
         })
     }
 
-    async fn remove_orphan(&self, key: &InstanceKey) {
-        tracing::info!(server = %key.server(), instance = %key, "removing an instance that nobody can come back to");
-        if let Err(error) = self.backend.remove(key, GRACE).await {
-            tracing::warn!(instance = %key, %error, "an instance that nobody wants was not removed");
-        }
-    }
-
-    async fn rest_orphan(&self, key: &InstanceKey) {
+    async fn stop_orphan(self: &Arc<Self>, key: &InstanceKey) {
+        let Some(_turn) = self.removals.turn().await else {
+            return;
+        };
         let slot = self.slot_of(key);
         let _life = match &slot {
             Some(slot) => Some(slot.life.lock().await),
@@ -125,78 +323,23 @@ impl Pool {
         if slot.as_ref().is_some_and(|slot| slot.current().is_some()) {
             return;
         }
-        tracing::info!(server = %key.server(), instance = %key, "instance goes to rest: nobody has come for it");
+        tracing::info!(server = %key.server(), instance = %key, "stopping an instance: nobody has come for it");
         let of_token = self.server(key.server()).is_some_and(|server| {
             // Its token is another one by the next call, and it is never joined again.
             let spec = server.spec.load();
             spec.server.oauth.is_some() && spec.server.token_change() == TokenChange::Replaces
         });
         if of_token {
-            return self.remove_orphan(key).await;
+            return self.remove_instance(key, "its token is another one by the next call");
         }
-        if let Err(error) = self.backend.stop(key, GRACE).await {
-            tracing::warn!(instance = %key, %error, "an instance did not go to rest");
+        match self.backend.stop(key, super::removals::GRACE).await {
+            Ok(()) => self.known.touch(key),
+            Err(error) => {
+                tracing::warn!(instance = %key, %error, "cannot stop an instance; it is tried again");
+            }
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::credential::{Credential, Owner, Revision};
-    use crate::id::ServerId;
-    use crate::runtime::{Exit, LaunchSpec, MemoryBackend, Progress, RuntimeBackend, SpecDigest};
-    use crate::seal::StateKey;
-    use crate::server::ServerSpec;
-
-    #[tokio::test(start_paused = true)]
-    async fn what_nobody_can_come_back_to_is_removed_and_the_rest_goes_to_rest() {
-        let backend: Arc<dyn RuntimeBackend> =
-            Arc::new(MemoryBackend::new(|_, _, pipe| async move {
-                let (mut reader, mut writer) = tokio::io::split(pipe);
-                let _ = tokio::io::copy(&mut reader, &mut writer).await;
-                Exit::status(0)
-            }));
-        let state_key = Arc::new(StateKey::new([1; 32]));
-        let server = ServerSpec::command(ServerId::new("a").unwrap(), "a", [""; 0]);
-        let server = Arc::new(server);
-        let key = |spec: SpecDigest| {
-            let (owner, revision) = (Owner::Organization, Revision::none());
-            InstanceKey::new(server.id.clone(), owner, revision, Scope::Shared, spec)
-        };
-        let wanted = key(SpecDigest::new(&server.digest(&state_key)));
-        let unwanted = key(SpecDigest::from_text("00"));
-        let launch = LaunchSpec {
-            server: Arc::clone(&server),
-            credential: Arc::new(Credential::none()),
-        };
-        let mut running = Vec::new();
-        for key in [&wanted, &unwanted] {
-            let started = backend.start(key, &launch, &Progress::unheard()).await;
-            running.push(started.unwrap());
-        }
-        let pool = Pool::new(Arc::clone(&backend), state_key, false);
-        let mut watch = backend.watch();
-        let began = Instant::now();
-        pool.apply([server]);
-        let (mut rests, mut gone) = (None, None);
-        while rests.is_none() || gone.is_none() {
-            match watch.next().await.unwrap().unwrap() {
-                InstanceEvent::Is(status)
-                    if status.phase == Phase::Resting && status.key == wanted =>
-                {
-                    rests = Some(began.elapsed());
-                }
-                InstanceEvent::Gone(key) => {
-                    assert_eq!(key, unwanted);
-                    gone = Some(began.elapsed());
-                }
-                _ => {}
-            }
-        }
-        assert!(gone.unwrap() < Duration::from_mins(2));
-        assert!(rests.unwrap() >= Duration::from_mins(30));
-        pool.shutdown(Duration::ZERO, crate::pool::Ending::Leave)
-            .await;
-    }
-}
+mod tests;

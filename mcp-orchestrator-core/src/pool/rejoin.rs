@@ -12,7 +12,7 @@ use super::slot::Slot;
 use super::start::place;
 use super::{Pool, Spec};
 use crate::error::{Error, ErrorKind, Result};
-use crate::runtime::{Exit, InstanceKey, LogSource};
+use crate::runtime::{Exit, InstanceKey, LogSource, Progress};
 use crate::transport::handshake::Joined;
 use crate::transport::pipe::Ask;
 use crate::transport::{Hello, ended};
@@ -39,6 +39,9 @@ impl Lost {
     }
 }
 
+/// Starts that leave alone an instance which ran before and does not answer.
+const PATIENCE: u32 = 2;
+
 /// How far a start came: whether what is there is to be left alone where it fails.
 #[derive(Debug, Default)]
 pub(super) struct Attempt {
@@ -51,9 +54,15 @@ pub(super) struct Attempt {
 }
 
 impl Attempt {
-    /// Whether the instance goes on, as far as anybody knows, and only the way to it is missing.
-    pub(super) fn is_out_of_reach(&self) -> bool {
-        self.ran && !self.reached
+    /// Whether the instance ran before this start, as far as anybody knows, and only the way to it is missing.
+    ///
+    /// One that was reached and does not answer may have no way either: the first tries leave it alone, so that an outage
+    /// ends nothing, and later ones start it anew.
+    pub(super) fn is_out_of_reach(&self, progress: &Progress, error: &Error, failed: u32) -> bool {
+        if self.stopped || !(self.ran || progress.ran_before()) {
+            return false;
+        }
+        !self.reached || error.kind() == ErrorKind::Unavailable || failed < PATIENCE
     }
 
     /// A handshake did not come about.

@@ -20,13 +20,19 @@ impl Pool {
             return;
         };
         let current = change.now.as_ref().map(|credential| &credential.revision);
+        self.note_change(change);
         for slot in server.slots.take_others(&change.owner, current) {
             match &change.now {
                 None => self.retire(slot, Duration::ZERO),
                 Some(now) => {
                     let (pool, server, now) =
                         (Arc::clone(self), Arc::clone(&server), Arc::clone(now));
-                    self.tasks.spawn(pool.succeed(server, slot, now));
+                    // Until its end begins nobody else is to end it: it finishes its calls.
+                    let ending = slot.current().map(|handle| self.endings.begin(&handle.key));
+                    self.tasks.spawn(async move {
+                        pool.succeed(server, slot, now).await;
+                        drop(ending);
+                    });
                 }
             }
         }

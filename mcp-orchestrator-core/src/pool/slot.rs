@@ -15,6 +15,9 @@ use crate::credential::{Credential, Owner, Revision};
 use crate::error::{Error, ErrorKind};
 use crate::runtime::{Progress, Scope};
 
+/// The first pause after an outage of the way to an instance.
+const OUTAGE_INTERVAL: Duration = Duration::from_millis(250);
+
 /// How a start ended, for all who wait for it.
 pub(super) type Started = Option<Result<(), Arc<Error>>>;
 /// What a start waits for, in words.
@@ -38,6 +41,8 @@ pub(crate) struct Slot {
 struct StartState {
     running: Option<(watch::Receiver<Started>, Words)>,
     failures: u32,
+    /// Starts in a row for which there was no way to the instance.
+    outages: u32,
     not_before: Option<Instant>,
     last: Option<Arc<Error>>,
     /// Out of the table with nothing in it: who still knows it looks there again.
@@ -146,13 +151,16 @@ impl Slot {
         })
     }
 
-    /// A start has ended.
-    pub(super) fn ended(&self, failure: Option<Arc<Error>>) {
+    /// A start has ended. Returns whether its failure is another one than the last.
+    pub(super) fn ended(&self, failure: Option<Arc<Error>>) -> bool {
         let mut state = self.state();
         state.running = None;
         match failure {
             Some(error) => state.failed(error),
-            None => (state.not_before, state.last) = (None, None),
+            None => {
+                (state.outages, state.not_before, state.last) = (0, None, None);
+                false
+            }
         }
     }
 
@@ -164,7 +172,8 @@ impl Slot {
     /// The instance has proved itself, or a person asks for another try.
     pub(super) fn forgive(&self) {
         let mut state = self.state();
-        (state.failures, state.not_before, state.last) = (0, None, None);
+        (state.failures, state.outages) = (0, 0);
+        (state.not_before, state.last) = (None, None);
     }
 
     /// A changed spec did not start; the instance from before goes on.
@@ -206,15 +215,28 @@ impl StartState {
         running.filter(|(result, _)| result.has_changed().is_ok())
     }
 
-    /// The first try after a failure comes at once, later ones after 1, 2, 4 … 60 seconds.
-    fn failed(&mut self, error: Arc<Error>) {
-        self.failures = self.failures.saturating_add(1);
-        let wait = match self.failures {
-            0 | 1 => Duration::ZERO,
-            n => Duration::from_secs(1 << (n - 2).min(6)).min(Duration::from_mins(1)),
+    /// The first try after a failure comes at once, later ones after 1, 2, 4 … 60 seconds. Where only the way to the
+    /// instance is missing, the server has not failed: later tries come after 0.25, 0.5, 1, 2, 2 … seconds.
+    ///
+    /// Returns whether this failure is another one than the last.
+    fn failed(&mut self, error: Arc<Error>) -> bool {
+        let wait = if error.kind() == ErrorKind::Unavailable {
+            self.outages = self.outages.saturating_add(1);
+            match self.outages {
+                0 | 1 => Duration::ZERO,
+                n => OUTAGE_INTERVAL.saturating_mul(1 << (n - 2).min(3)),
+            }
+        } else {
+            self.outages = 0;
+            self.failures = self.failures.saturating_add(1);
+            match self.failures {
+                0 | 1 => Duration::ZERO,
+                n => Duration::from_secs(1 << (n - 2).min(6)).min(Duration::from_mins(1)),
+            }
         };
         self.not_before = Some(Instant::now() + wait);
-        self.last = Some(error);
+        let last = self.last.replace(Arc::clone(&error));
+        last.is_none_or(|last| last.kind() != error.kind() || last.to_string() != error.to_string())
     }
 }
 
@@ -344,56 +366,4 @@ impl Slots {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_slot_that_rests_leaves_the_others_in_their_places() {
-        let (slots, credential) = (Slots::default(), Credential::none());
-        let scope = Scope::Session("s".into());
-        let (common, own) = (
-            slots.get(&credential, &Scope::Shared),
-            slots.get(&credential, &scope),
-        );
-        slots.take_unused(&own);
-        assert!(slots.find(&credential, &scope).is_none());
-        assert!(matches!(own.turn(), Turn::Left));
-        let fast = slots.common.load_full().unwrap();
-        assert!(Arc::ptr_eq(&fast, &common));
-        let next = slots.get(&credential, &scope);
-        slots.take_unused(&own);
-        assert!(Arc::ptr_eq(
-            &next,
-            &slots.find(&credential, &scope).unwrap()
-        ));
-    }
-
-    #[tokio::test]
-    async fn a_start_that_panicked_leaves_the_slot_to_the_next_one() {
-        let (slots, credential) = (Slots::default(), Credential::none());
-        let own = slots.get(&credential, &Scope::Session("s".into()));
-        let Turn::Start(starting, _) = own.turn() else {
-            panic!("nobody starts it yet");
-        };
-        assert!(matches!(own.turn(), Turn::Wait(..)));
-        drop(starting);
-        assert!(!own.is_starting());
-        assert!(matches!(own.turn(), Turn::Start(..)));
-        assert!(matches!(own.turn(), Turn::Later(..)));
-    }
-
-    #[test]
-    fn a_slot_in_which_something_starts_stays() {
-        let (slots, credential) = (Slots::default(), Credential::none());
-        let scope = Scope::Session("s".into());
-        let own = slots.get(&credential, &scope);
-        let Turn::Start(_starting, _) = own.turn() else {
-            panic!("nobody starts it yet");
-        };
-        slots.take_unused(&own);
-        assert!(Arc::ptr_eq(&own, &slots.find(&credential, &scope).unwrap()));
-        own.ended(None);
-        slots.take_unused(&own);
-        assert!(slots.find(&credential, &scope).is_none());
-    }
-}
+mod tests;

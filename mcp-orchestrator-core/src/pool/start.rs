@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::handle::{self, Handle};
 use super::link::{HttpLink, Link};
+use super::reach::{Reach, Watched};
 use super::rejoin::Attempt;
 use super::slot::Slot;
 use super::{Pool, Spec};
@@ -73,13 +74,13 @@ impl Pool {
         };
         let outcome = started.unwrap_or_else(|_| {
             let mut text = format!(
-                "server {} was not ready within {} s",
+                "server {} was not ready after {} s",
                 spec.server.id,
                 limit.as_secs_f32()
             );
             let last = progress.last();
             if !last.is_empty() {
-                text = format!("{text}; it was waiting for this: {last}");
+                text = format!("{text} (still waiting for: {last})");
             }
             Err(Error::new(ErrorKind::StartFailed, text))
         });
@@ -89,8 +90,8 @@ impl Pool {
                 tracing::info!(server = %spec.server.id, instance = %key, joined = attempt.ran, ms = begin.elapsed().as_millis(), "instance started");
                 Ok(handle)
             }
-            // What runs and cannot be reached now is not to be ended for it.
-            Err(error) if attempt.is_out_of_reach() => {
+            // What ran before is not to be ended for a way that is missing.
+            Err(error) if attempt.is_out_of_reach(progress, &error, slot.failures()) => {
                 Err(error.with_server(&spec.server.id).with_instance(&key))
             }
             Err(error) => {
@@ -101,7 +102,7 @@ impl Pool {
                     .remove(&key, spec.server.limits.stop_grace)
                     .await
                 {
-                    tracing::warn!(instance = %key, error = %left, "a failed start left something behind");
+                    self.removals.failed(&key, &left);
                 }
                 if let Some(observer) = self.observer() {
                     observer.failed(&key, output, &error);
@@ -145,13 +146,17 @@ impl Pool {
             server: Arc::clone(&spec.server),
             credential: Arc::clone(&credential),
         };
-        let (link, exited, receiver) = loop {
+        let (link, exited, receiver, reach) = loop {
             let instance = self.backend.start(key, &launch, progress).await?;
             (attempt.ran, attempt.reached) = (!instance.fresh, true);
-            progress.report("shaking hands");
+            progress.report("the MCP handshake");
+            let reach = Arc::new(Reach::default());
             let (arrivals, receiver) = mpsc::channel(INBOX);
-            match self.link(spec, key, instance, arrivals, attempt).await? {
-                Linked::Link(link, exited) => break (link, exited, receiver),
+            match self
+                .link(spec, key, instance, arrivals, attempt, &reach)
+                .await?
+            {
+                Linked::Link(link, exited) => break (link, exited, receiver, reach),
                 Linked::Unknown(refused) if attempt.stopped => return Err(start_failed(refused)),
                 Linked::Unknown(refused) => {
                     attempt.stopped = true;
@@ -168,6 +173,7 @@ impl Pool {
             exited,
             attempt.ran,
             start,
+            reach,
         ));
         self.listen(&handle, receiver);
         Ok(handle)
@@ -181,6 +187,7 @@ impl Pool {
         instance: Instance,
         arrivals: Arrivals,
         attempt: &mut Attempt,
+        reach: &Arc<Reach>,
     ) -> Result<Linked> {
         let mut failed = |error| {
             attempt.failed(&error);
@@ -206,10 +213,11 @@ impl Pool {
                 connect,
                 headers,
             } => {
+                let connect = Arc::new(Watched::new(connect, Arc::clone(reach)));
                 let bytes = spec.server.limits.message_bytes;
                 let http = Http::new(place(key), &uri, connect, headers, bytes)?;
                 if speaks_sse(&spec.server) {
-                    let sse = http.legacy_sse(&uri).await?;
+                    let sse = http.legacy_sse(&uri).await.map_err(&mut failed)?;
                     exited = handle::shared(either(exited, sse.ended));
                     let ends = (sse.reader, sse.writer);
                     let opened = self.pipe(spec, key, None, ends, &exited, arrivals);

@@ -3,6 +3,7 @@
 //! One book serves a backend and all who have something to say about its instances: the backend adds what a program
 //! writes on standard error, the transport what is no message on standard output, the engine its own remarks.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -112,7 +113,8 @@ impl LogBook {
         });
     }
 
-    /// From now on the secret values of this launch, of 6 bytes and more, are kept as `[secret]`.
+    /// From now on the secret values of this launch, of 6 bytes and more, are kept as `[secret]`, also in the usual
+    /// encodings (base64, percent, hex, JSON, HTML) and in parts of 12 bytes and more.
     pub fn hide(&self, key: &InstanceKey, launch: &LaunchSpec) {
         lock(&self.0.hidden).add(key, launch);
     }
@@ -131,13 +133,27 @@ impl LogBook {
         missing: usize,
     ) {
         let limits = &self.0.limits;
-        let text = lock(&self.0.hidden).redact(key, text).into_owned();
+        let text = self.masked(key, Some(source), text);
         let line = LogLine {
             at: SystemTime::now(),
             source,
             text: cut(&text, limits.line, missing),
         };
         self.with(key, |lines| lines.push(line, limits));
+    }
+
+    /// The text without secrets. The lock is held only to find what is looked for.
+    fn masked<'a>(
+        &self,
+        key: &InstanceKey,
+        source: Option<LogSource>,
+        text: &'a str,
+    ) -> Cow<'a, str> {
+        let mask = lock(&self.0.hidden).mask(key);
+        match mask {
+            Some(mask) => Cow::Owned(mask.redact(source, text).into_owned()),
+            None => Cow::Borrowed(text),
+        }
     }
 
     /// Adds a line that was written before.
@@ -151,7 +167,7 @@ impl LogBook {
     /// A text without the secret values of this instance.
     #[cfg(feature = "kubernetes")]
     pub(crate) fn redact(&self, key: &InstanceKey, text: &str) -> String {
-        lock(&self.0.hidden).redact(key, text).into_owned()
+        self.masked(key, None, text).into_owned()
     }
 
     /// Takes these lines over as those of a run of their own, with the times that they have.

@@ -23,6 +23,7 @@ mod tcp;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
@@ -40,7 +41,7 @@ pub use self::logbook::{LogBook, LogLimits};
 pub use self::logs::{LogLine, LogOptions, LogSource};
 pub use self::memory::MemoryBackend;
 #[cfg(all(unix, feature = "process"))]
-pub use self::process::ProcessBackend;
+pub use self::process::{ProcessBackend, keeper, port_holder};
 #[cfg(feature = "remote")]
 pub use self::remote::RemoteBackend;
 pub use self::tcp::TcpConnect;
@@ -171,13 +172,21 @@ pub enum InstanceEvent {
 
 /// Where a backend tells what a start waits for. Telling never waits; the last word counts.
 #[derive(Clone, Debug)]
-pub struct Progress(watch::Sender<Arc<str>>);
+pub struct Progress {
+    words: watch::Sender<Arc<str>>,
+    /// Shared by all clones.
+    ran_before: Arc<AtomicBool>,
+}
 
 impl Progress {
     /// A place to tell, and one to hear.
     pub fn channel() -> (Self, watch::Receiver<Arc<str>>) {
         let (sender, receiver) = watch::channel("".into());
-        (Self(sender), receiver)
+        let progress = Self {
+            words: sender,
+            ran_before: Arc::default(),
+        };
+        (progress, receiver)
     }
 
     /// A place where nobody listens.
@@ -187,17 +196,29 @@ impl Progress {
 
     /// Another place to hear.
     pub fn subscribe(&self) -> watch::Receiver<Arc<str>> {
-        self.0.subscribe()
+        self.words.subscribe()
     }
 
     /// What was told last; empty where nothing was.
     pub fn last(&self) -> Arc<str> {
-        Arc::clone(&self.0.borrow())
+        Arc::clone(&self.words.borrow())
+    }
+
+    /// Notes whether the instance runs since before this start, as far as the backend knows. A backend whose instances
+    /// outlive it says so before it asks anything that may fail: an instance that ran before is left alone where the start
+    /// fails for want of a way to it, and one that did not is removed.
+    pub fn set_ran_before(&self, ran_before: bool) {
+        self.ran_before.store(ran_before, Ordering::Release);
+    }
+
+    /// What [`set_ran_before`](Self::set_ran_before) noted last; at first `false`.
+    pub fn ran_before(&self) -> bool {
+        self.ran_before.load(Ordering::Acquire)
     }
 
     /// Says what is being waited for, as `pulling image`.
     pub fn report(&self, what: &str) {
-        self.0.send_if_modified(|last| {
+        self.words.send_if_modified(|last| {
             let new = **last != *what;
             if new {
                 *last = what.into();

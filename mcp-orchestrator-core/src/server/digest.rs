@@ -6,7 +6,9 @@
 use serde_json::{Value, json};
 
 use super::container::{Container, EnvSource, PullSecret, TemplatePatch};
-use super::{Egress, EraChoice, Injection, Launch, Program, ProgramTransport, Remote, ServerSpec};
+use super::{
+    Egress, EraChoice, Injection, Launch, PortOwner, Program, ProgramTransport, Remote, ServerSpec,
+};
 use crate::id::BackendName;
 use crate::seal::{Digest, StateKey};
 
@@ -84,8 +86,9 @@ fn egress(said: &mut Said, egress: &Egress) {
 
 fn program(said: &mut Said, program: &Program) {
     said.maybe("image", program.image.as_deref());
-    if let ProgramTransport::Http { port, path } = &program.transport {
+    if let ProgramTransport::Http { port, path, owner } = &program.transport {
         said.say("http", path);
+        said.flag("any port owner", *owner == PortOwner::Any);
         said.maybe("port", port.map(|port| port.to_string()).as_deref());
     }
     if let Some(command) = &program.command {

@@ -108,7 +108,20 @@ pub enum ProgramTransport {
         port: Option<u16>,
         /// The path of its endpoint.
         path: String,
+        /// Whose process must answer on the port of a child process.
+        owner: PortOwner,
     },
+}
+
+/// Whose process must answer on the port of a `type: http` child, before anything is sent to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PortOwner {
+    /// The child's, or that of a descendant. Checked where the system can tell: on Linux.
+    #[default]
+    Server,
+    /// Any: something else publishes the port for the child, as a container engine does. Another user of the machine
+    /// who takes the port first receives what is meant for the server.
+    Any,
 }
 
 /// A server that runs elsewhere. Debug shows its origin alone: path and query of an address may hold a key.

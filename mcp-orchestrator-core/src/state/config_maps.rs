@@ -7,7 +7,6 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::ConfigMap;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Api;
 use kube::api::{ListParams, Patch, PatchParams};
 use kube::core::ObjectMeta;
@@ -16,8 +15,8 @@ use tokio::sync::watch;
 
 use super::StateStore;
 use crate::error::{Error, ErrorKind, Result};
-use crate::runtime::kubernetes::Access;
 use crate::runtime::kubernetes::errors::Action;
+use crate::runtime::kubernetes::{Access, Owner};
 use crate::seal::hex;
 
 /// What one ConfigMap may hold, less its metadata.
@@ -35,7 +34,7 @@ pub struct ConfigMapState {
     access: Access,
     orchestrator: String,
     labels: BTreeMap<String, String>,
-    owner: Option<OwnerReference>,
+    owner: Option<Owner>,
     acts: Option<watch::Receiver<bool>>,
 }
 
@@ -57,9 +56,9 @@ impl ConfigMapState {
         }
     }
 
-    /// The object that the documents go with.
+    /// The object that the documents go with, as it is when each is written.
     #[must_use]
-    pub fn owned_by(mut self, owner: OwnerReference) -> Self {
+    pub fn owned_by(mut self, owner: Owner) -> Self {
         self.owner = Some(owner);
         self
     }
@@ -91,7 +90,11 @@ impl ConfigMapState {
             metadata: ObjectMeta {
                 name: Some(object.to_owned()),
                 labels: Some(self.labels.clone()),
-                owner_references: self.owner.clone().map(|owner| vec![owner]),
+                owner_references: self
+                    .owner
+                    .as_ref()
+                    .and_then(Owner::last)
+                    .map(|owner| vec![owner]),
                 ..ObjectMeta::default()
             },
             ..ConfigMap::default()

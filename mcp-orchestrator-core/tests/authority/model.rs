@@ -10,7 +10,7 @@ use crate::site::{entry, gateway, hiding, team, user};
 pub(crate) const USERS: [&str; 3] = ["u0", "u1", "u2"];
 pub(crate) const TEAMS: [&str; 2] = ["t0", "t1"];
 pub(crate) const GATEWAYS: [&str; 2] = ["g0", "g1"];
-/// Shared, of each principal, and without a credential.
+/// Shared, of each principal, and of each session without a credential.
 pub(crate) const SERVERS: [&str; 3] = ["s", "p", "o"];
 
 /// A server, an owner and a revision.

@@ -19,7 +19,7 @@ use super::wire::{
 };
 use super::wire_people::{
     Catalog, InstallRequest, InstallationText, Installations, TokenMade, TokenRequest, TokenText,
-    Tokens, UninstallRequest,
+    Tokens, UninstallRequest, Uninstalled,
 };
 use super::wire_sign_in::{FinishRequest, SignInBegun, SignInRequest};
 
@@ -252,7 +252,7 @@ impl Client {
     ///
     /// # Errors
     /// [`Refused`](ClientError::Refused) where there is none.
-    pub async fn uninstall(&self, request: &UninstallRequest) -> Result<Touched, ClientError> {
+    pub async fn uninstall(&self, request: &UninstallRequest) -> Result<Uninstalled, ClientError> {
         self.post("/v1/uninstall", request).await
     }
 

@@ -278,10 +278,18 @@ async fn explain(
         (None, None, Some(resource)) => Item::Resource(resource),
         _ => return Err(invalid(&"name one tool, prompt or resource").into()),
     };
-    let explanation = control
+    let mut explanation = control
         .orchestrator()
         .explain(&principal, &gateway, item)
         .await;
+    let router = control.built.router();
+    // To callers both read alike; an operator wants to know which it is.
+    let is_hidden = actor.admin
+        && router.view(&principal, &gateway).is_err()
+        && router.gateways().contains(&gateway);
+    if is_hidden && let Some((_, why)) = explanation.steps.last_mut() {
+        *why = format!("{} is not a member of gateway {gateway}", principal.id);
+    }
     ok(&explanation)
 }
 

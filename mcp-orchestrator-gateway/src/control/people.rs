@@ -15,14 +15,16 @@ use mcp_orchestrator_core::installer::{Actor, Installer, NewInstallation};
 use super::Control;
 use super::handlers::{Answer, id, invalid, ok, read};
 use super::web::admin;
-use super::wire::Touched;
 use super::wire_people::{
     Catalog, InstallRequest, InstallationText, Installations, SecretText, TokenMade, TokenRequest,
-    TokenText, Tokens, UninstallRequest,
+    TokenText, Tokens, UninstallRequest, Uninstalled,
 };
 
 /// The longest life of a token that is given one, in seconds: ten years.
 const LONGEST: u64 = 10 * 366 * 24 * 3600;
+
+/// How long an answer waits for the end of what ran with a removed credential.
+const REMOVAL_WAIT: Duration = Duration::from_secs(10);
 
 pub(super) fn router() -> Router<Control> {
     Router::new()
@@ -159,7 +161,9 @@ async fn uninstall(
         owner: actor.owner(&request.owner)?,
     };
     control.installer().uninstall(&actor, &key).await?;
-    ok(&Touched {
-        instances: Vec::new(),
-    })
+    let removed = control
+        .built
+        .orchestrator()
+        .removed(&key.server, &key.owner, REMOVAL_WAIT);
+    ok(&Uninstalled::from(removed.await))
 }

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use mcp_orchestrator_core::auth::TokenInfo;
 use mcp_orchestrator_core::installer::{CatalogEntry, InstallationInfo, Renewing};
+use mcp_orchestrator_core::orchestrator::Leftover;
 use mcp_orchestrator_core::server::{Injection, OAuthGrant, ServerSpec};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -128,6 +129,29 @@ pub struct UninstallRequest {
     pub server: String,
     /// For whom, as in [`InstallRequest`].
     pub owner: String,
+}
+
+/// What became of the instances of an installation that was removed.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Uninstalled {
+    /// Instances that are not gone yet, each with why the last try failed. They are removed as soon as that is possible.
+    #[serde(default)]
+    pub pending: Vec<String>,
+    /// Whether it is not known yet what there is, as while the cluster does not answer.
+    #[serde(default)]
+    pub unknown: bool,
+}
+
+impl From<Leftover> for Uninstalled {
+    fn from(left: Leftover) -> Self {
+        Self {
+            unknown: left == Leftover::Unknown,
+            pending: match left {
+                Leftover::Instances(pending) => pending,
+                Leftover::Nothing | Leftover::Unknown => Vec::new(),
+            },
+        }
+    }
 }
 
 /// `GET /v1/installations`.

@@ -24,6 +24,7 @@ const ROWS: &[Row] = &[
     ("limits", 0, Common),
     ("protocol", 0, Common),
     ("seal", 0, Common),
+    ("special_use", 0, Common),
     ("time", 0, Common),
     ("value", 0, Common),
     // 1: nouns and seams

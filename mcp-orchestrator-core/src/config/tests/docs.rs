@@ -8,7 +8,8 @@ use super::load_as;
 fn the_examples_of_the_documentation_load() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
     let page = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
-    let docs = page("configuration.md") + &page("credentials.md");
+    let docs = page("configuration.md");
+    let issuers = page("credentials.md");
     let mut examples = 0;
     for (fence, name) in [("```yaml\n", "c.yaml"), ("```json\n", "c.json")] {
         for block in docs.split(fence).skip(1) {
@@ -16,6 +17,11 @@ fn the_examples_of_the_documentation_load() {
             load_as(&[(name, text)]).unwrap_or_else(|problems| panic!("{problems}\n{text}"));
             examples += 1;
         }
+    }
+    for block in issuers.split("```yaml\n").skip(1) {
+        let text = block.split("```").next().unwrap();
+        load_as(&[("c.yaml", text)]).unwrap_or_else(|problems| panic!("{problems}\n{text}"));
+        examples += 1;
     }
     assert!(examples >= 7, "{examples}");
 }

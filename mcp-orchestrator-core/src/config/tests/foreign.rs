@@ -160,13 +160,13 @@ fn a_file_of_variables_is_read_and_what_stands_in_env_counts_more() {
 
 #[test]
 fn names_that_become_one_are_an_error_that_names_both() {
-    let text = r#"{"mcpServers": {"My Server": {"command": "sh"}, "my_server": {"command": "sh"}, "日本": {"command": "sh"}}}"#;
+    let text =
+        r#"{"mcpServers": {"My Server": {"command": "sh"}, "my_server": {"command": "sh"}}}"#;
     let problems = load_as(&[("mcp.json", text)]).unwrap_err().to_string();
     assert!(
         problems.contains("\"My Server\" and \"my_server\" both become the name my-server"),
         "{problems}"
     );
-    assert!(problems.contains("no letter or digit"), "{problems}");
 }
 
 #[test]

@@ -8,7 +8,8 @@ use crate::credential::{CredentialRule, Owner};
 use crate::id::{GatewayId, ServerId};
 use crate::router::{ToolFilter, ToolNames};
 use crate::server::{
-    Egress, EraChoice, Injection, Isolation, Launch, ProgramTransport, RemoteTransport, StartMode,
+    Egress, EraChoice, Injection, Isolation, Launch, PortOwner, ProgramTransport, RemoteTransport,
+    StartMode,
 };
 use crate::value::Text;
 
@@ -18,6 +19,7 @@ servers:
     command: [sh, -c, "serve --port ${PORT}"]
     type: http
     port: 9000
+    port_owner: any
     path: /rpc
     env: {MODE: "1.10", SECRET: "${TOKEN}"}
     inherit_env: [SSH_AUTH_SOCK]
@@ -88,7 +90,8 @@ fn every_key_reaches_its_noun() {
         program.transport,
         ProgramTransport::Http {
             port: Some(9000),
-            path: "/rpc".into()
+            path: "/rpc".into(),
+            owner: PortOwner::Any,
         }
     );
     assert_eq!(jira.env["MODE"].expose(), "1.10");

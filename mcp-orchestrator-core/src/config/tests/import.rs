@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use crate::config::{
-    IfPresent, ImportValues, Imported, LoadOptions, add_to_text, import_text, load_texts,
+    IfPresent, ImportOptions, ImportValues, Imported, LoadOptions, add_to_text, import_text,
+    load_texts,
 };
 
 const FOREIGN: &str = r#"{
@@ -17,9 +18,16 @@ const FOREIGN: &str = r#"{
       }
     }"#;
 
+fn with(values: ImportValues) -> ImportOptions {
+    ImportOptions {
+        values,
+        ..ImportOptions::default()
+    }
+}
+
 fn import(values: ImportValues) -> Imported {
     let file = Path::new("/w/.cursor/mcp.json");
-    import_text(file, FOREIGN, None, values).unwrap_or_else(|problems| panic!("{problems}"))
+    import_text(file, FOREIGN, &with(values)).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
 #[test]
@@ -36,19 +44,18 @@ fn values_become_references_and_the_variables_are_told() {
     assert_eq!(
         names,
         [
-            "API_KEY",
-            "API_URL",
-            "B_API_KEY",
-            "D_AUTHORIZATION",
             "HOME",
+            "MCP_B_API_KEY",
+            "MCP_C_API_KEY",
+            "MCP_D_AUTHORIZATION",
+            "MCP_GIT_HUB_API_KEY",
+            "MCP_GIT_HUB_API_URL",
             "MCP_INPUT_TOK"
         ]
     );
-    assert_eq!(
-        imported.variables[0].used_by,
-        ["git-hub.env.API_KEY", "c.env.API_KEY"]
-    );
-    assert!(imported.variables[0].left_behind && !imported.variables[4].left_behind);
+    assert_eq!(imported.variables[4].used_by, ["git-hub.env.API_KEY"]);
+    assert!(imported.variables[4].left_behind && !imported.variables[0].left_behind);
+    assert!(imported.variables[0].theirs && !imported.variables[6].theirs);
     let mut options = LoadOptions::default();
     options.variables.env = names
         .iter()
@@ -85,7 +92,7 @@ fn values_are_kept_only_when_told() {
 fn what_is_no_such_file_is_refused() {
     for text in ["", "{}", "[1]", "{\"mcpServers\": {\"a\": 1}}", "{"] {
         assert!(
-            import_text(Path::new("x.json"), text, None, ImportValues::Keep).is_err(),
+            import_text(Path::new("x.json"), text, &with(ImportValues::Keep)).is_err(),
             "{text}"
         );
     }

@@ -5,6 +5,7 @@ mod bad;
 mod chart;
 mod docs;
 mod foreign;
+mod formats;
 mod good;
 mod import;
 mod oauth;

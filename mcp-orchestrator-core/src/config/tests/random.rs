@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::load_as;
 use crate::config::{
-    IfPresent, ImportValues, ServerEntry, TextOr, Typed, add_to_text, import_text,
+    IfPresent, ImportOptions, ImportValues, ServerEntry, TextOr, Typed, add_to_text, import_text,
 };
 use crate::id::ServerId;
 
@@ -149,8 +149,9 @@ proptest! {
         if let Ok((now, _)) = add_to_text(file, &text, &[(id, entry)], IfPresent::Replace) {
             proptest::prop_assert!(now.contains("sh"));
         }
-        let _ = import_text(file, &text, None, ImportValues::Reference);
-        let _ = import_text(file, &text, None, ImportValues::Keep);
+        for values in [ImportValues::Reference, ImportValues::Keep] {
+            let _ = import_text(file, &text, &ImportOptions { values, ..ImportOptions::default() });
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::load_as;
-use crate::config::{IfPresent, ImportValues, add_to_text, import_text};
+use crate::config::{IfPresent, ImportOptions, add_to_text, import_text};
 use crate::server::{Injection, Launch};
 
 const NPM: &str = r#"{
@@ -37,7 +37,7 @@ const REMOTE: &str = r#"{"server": {
 
 fn loaded(text: &str, env: &[(&str, &str)]) -> (String, crate::server::ServerSpec) {
     let file = Path::new("server.json");
-    let imported = import_text(file, text, None, ImportValues::Reference)
+    let imported = import_text(file, text, &ImportOptions::default())
         .unwrap_or_else(|problems| panic!("{problems}"));
     let id = imported.servers[0].0.clone();
     let target = Path::new("c.yaml");
@@ -59,7 +59,7 @@ fn loaded(text: &str, env: &[(&str, &str)]) -> (String, crate::server::ServerSpe
 
 #[test]
 fn a_package_becomes_a_program_with_slots() {
-    let (name, spec) = loaded(NPM, &[("CACHE_DIR", "/tmp/x")]);
+    let (name, spec) = loaded(NPM, &[("MCP_WEATHER_SERVER_CACHE_DIR", "/tmp/x")]);
     assert_eq!(name, "weather-server");
     let Launch::Program(program) = &spec.launch else {
         panic!()
@@ -91,7 +91,7 @@ fn a_package_becomes_a_program_with_slots() {
 
 #[test]
 fn a_remote_takes_its_headers_from_slots() {
-    let (name, spec) = loaded(REMOTE, &[("TENANT", "acme")]);
+    let (name, spec) = loaded(REMOTE, &[("MCP_CRM_TENANT", "acme")]);
     assert_eq!(name, "crm");
     let Launch::Remote(remote) = &spec.launch else {
         panic!()
@@ -112,7 +112,7 @@ fn what_cannot_be_run_is_refused_with_the_reason() {
     for (package, why) in [
         (
             r#"{"registryType": "mcpb", "identifier": "https://x/y.mcpb"}"#,
-            "it has mcpb",
+            "a bundle (mcpb)",
         ),
         (
             r#"{"registryType": "npm", "identifier": "x", "packageArguments":
@@ -120,17 +120,12 @@ fn what_cannot_be_run_is_refused_with_the_reason() {
             "--token holds a secret",
         ),
         (
-            r#"{"registryType": "npm", "identifier": "x", "environmentVariables":
-              [{"name": "DSN", "value": "db://{user}:{password}@host"}]}"#,
-            "DSN is put together",
-        ),
-        (
             r#"{"registryType": "pypi", "identifier": "x", "transport": {"type": "sse", "url": "http://x"}}"#,
             "speaks sse",
         ),
     ] {
         let text = format!(r#"{{"name": "a/x", "packages": [{package}]}}"#);
-        let refused = import_text(file, &text, None, ImportValues::Reference).unwrap_err();
+        let refused = import_text(file, &text, &ImportOptions::default()).unwrap_err();
         assert!(refused.to_string().contains(why), "{refused}");
     }
 }

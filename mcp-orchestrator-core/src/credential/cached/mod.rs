@@ -11,7 +11,7 @@ use futures_util::stream::{BoxStream, StreamExt as _};
 
 use self::entry::{Lifetime, Question};
 use self::table::Table;
-use super::{Credential, CredentialChange, CredentialRequest, CredentialResolver};
+use super::{Credential, CredentialChange, CredentialRequest, CredentialResolver, InForce, Owner};
 use crate::error::Result;
 use crate::id::ServerId;
 use crate::server::ServerSpec;
@@ -100,6 +100,10 @@ impl CredentialResolver for CachedResolver {
             table.forget(|key| *key.server() == change.server);
         };
         changes.inspect(forget).boxed()
+    }
+
+    async fn in_force(&self, server: &ServerSpec, owner: &Owner) -> InForce {
+        self.inner.in_force(server, owner).await
     }
 
     async fn wanted(

@@ -87,7 +87,7 @@ async fn slots_of_several_sources_are_one_credential() {
 /// A cluster's Secrets, and how often they were asked for.
 #[derive(Debug, Default)]
 struct Cluster {
-    secrets: std::sync::Mutex<BTreeMap<String, BTreeMap<String, Vec<u8>>>>,
+    secrets: Mutex<BTreeMap<String, BTreeMap<String, Vec<u8>>>>,
     asked: std::sync::atomic::AtomicUsize,
 }
 
@@ -148,7 +148,7 @@ async fn keys_of_a_secret_are_read_at_once_and_a_change_is_a_new_revision() {
         (
             &[("token", &b"x"[..])][..],
             ErrorKind::CredentialMissing,
-            "key user of secret git is not set",
+            "key user of secret git is not set; set it",
         ),
         (
             &[("token", &[0xff][..]), ("user", b"ann")][..],
@@ -186,7 +186,8 @@ async fn a_required_slot_without_a_value_names_where_it_was_looked_for() {
     assert_eq!(error.kind(), ErrorKind::CredentialMissing);
     assert_eq!(
         error.to_string(),
-        "server git needs a value for slot token: environment variable NOT_SET is not set"
+        "server git needs a value for slot token: environment variable NOT_SET is not set; set it where the gateway \
+         runs, or run `mcp-orchestrator install git`"
     );
     let optional = server("git", &[("key", false)]);
     let found = resolver.resolve(ask(&ann, &optional, &rule)).await;

@@ -27,6 +27,7 @@ pub(super) async fn follow(shared: Arc<Shared>, synced: watch::Sender<bool>) {
     let mut sweeps = tokio::time::interval(SWEEP_EVERY);
     sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
     sweeps.tick().await;
+    let mut cut = false;
     loop {
         let event = tokio::select! {
             event = events.next() => event,
@@ -38,6 +39,9 @@ pub(super) async fn follow(shared: Arc<Shared>, synced: watch::Sender<bool>) {
         };
         match event {
             Some(Ok(event)) => {
+                if std::mem::replace(&mut cut, false) {
+                    tracing::info!("stored credentials are watched again");
+                }
                 if shared.known.take(event, *synced.borrow()) == Seen::All {
                     synced.send_replace(true);
                     sweep(&shared).await;
@@ -45,10 +49,15 @@ pub(super) async fn follow(shared: Arc<Shared>, synced: watch::Sender<bool>) {
             }
             Some(Err(error)) => {
                 let error = causes(&error);
-                tracing::warn!(
-                    error,
-                    "the watch of stored credentials was cut and begins anew"
-                );
+                // An outage cuts it again and again.
+                if std::mem::replace(&mut cut, true) {
+                    tracing::debug!(error, "watch of stored credentials failed");
+                } else {
+                    tracing::warn!(
+                        error,
+                        "watch of stored credentials failed; it is tried again"
+                    );
+                }
             }
             None => return,
         }

@@ -1,8 +1,9 @@
 //! What depended on a right ends when the right is lost: a session with its gateway, a conversation or a subscription
 //! with its server.
 //!
-//! The check runs after each change of gateways, people and credentials, and now and then for a router or a resolver
-//! that reports no changes. Between a change and its check nothing leaks: what is delivered is checked by itself.
+//! The check runs after each change of gateways, people and credentials. Between a change and its check nothing leaks: what
+//! is delivered is checked by itself. Now and then views alone are checked, for a router that reports no changes:
+//! credentials are not asked for then, since a token that is asked for is renewed as one that is used.
 
 use std::sync::{Arc, Weak};
 
@@ -22,6 +23,15 @@ impl Orchestrator {
     }
 }
 
+/// What is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Check {
+    /// What gateways show.
+    Views,
+    /// The same, and which credential would be used.
+    Credentials,
+}
+
 /// Checks after each change, until the pool closes.
 pub(in crate::orchestrator) async fn recheck_after_changes(inner: Weak<Inner>) {
     let Some(first) = inner.upgrade() else { return };
@@ -29,14 +39,14 @@ pub(in crate::orchestrator) async fn recheck_after_changes(inner: Weak<Inner>) {
     let changed = Arc::clone(&first.rights_changed);
     drop(first);
     loop {
-        tokio::select! {
-            () = changed.notified() => {}
-            () = tokio::time::sleep(RIGHTS_CHECK_INTERVAL) => {}
+        let check = tokio::select! {
+            () = changed.notified() => Check::Credentials,
+            () = tokio::time::sleep(RIGHTS_CHECK_INTERVAL) => Check::Views,
             () = closing.cancelled() => return,
-        }
+        };
         let Some(inner) = inner.upgrade() else { return };
         tokio::select! {
-            () = inner.recheck() => {}
+            () = inner.recheck(check) => {}
             () = closing.cancelled() => return,
         }
         drop(inner);
@@ -46,18 +56,18 @@ pub(in crate::orchestrator) async fn recheck_after_changes(inner: Weak<Inner>) {
 }
 
 impl Inner {
-    async fn recheck(self: &Arc<Self>) {
+    async fn recheck(self: &Arc<Self>, check: Check) {
         for session in self.sessions.all() {
-            self.recheck_session(&session).await;
+            self.recheck_session(&session, check).await;
             tokio::task::consume_budget().await;
         }
         for listener in self.listeners.all() {
-            self.recheck_listener(&listener).await;
+            self.recheck_listener(&listener, check).await;
             tokio::task::consume_budget().await;
         }
     }
 
-    async fn recheck_session(self: &Arc<Self>, session: &Arc<Session>) {
+    async fn recheck_session(self: &Arc<Self>, session: &Arc<Session>, check: Check) {
         session.principal_is(&self.now(&session.principal_now()));
         let context = Context::of(session);
         if self.view(&context).is_err() {
@@ -65,18 +75,23 @@ impl Inner {
             return self.end_session(session);
         }
         for handle in session.handles() {
-            if matches!(self.right_to(&context, &handle.key).await, Right::Lost) {
+            let hears = self.session_may_hear(session, &handle.key);
+            let lost = check == Check::Credentials
+                && matches!(self.right_to(&context, &handle.key).await, Right::Lost);
+            if lost || !hears {
                 tracing::debug!(instance = %handle.key, "a session leaves an instance that it may not use any more");
                 session.forget(&handle);
-                if !self.session_may_hear(session, &handle.key) {
+                if !hears {
                     handle.link.leave(session.party);
                 }
             }
         }
-        self.recheck_subscriptions(&context, session.party).await;
+        if check == Check::Credentials {
+            self.recheck_subscriptions(&context, session.party).await;
+        }
     }
 
-    async fn recheck_listener(self: &Arc<Self>, listener: &Arc<Listener>) {
+    async fn recheck_listener(self: &Arc<Self>, listener: &Arc<Listener>, check: Check) {
         let principal = self.now(&listener.principal);
         let context = Context::nobodys(&principal, &listener.gateway);
         if self.view(&context).is_err() {
@@ -84,7 +99,9 @@ impl Inner {
             listener.ended.cancel();
             return self.unsubscribe(listener.party);
         }
-        self.recheck_subscriptions(&context, listener.party).await;
+        if check == Check::Credentials {
+            self.recheck_subscriptions(&context, listener.party).await;
+        }
     }
 
     async fn recheck_subscriptions(self: &Arc<Self>, context: &Context, party: Party) {

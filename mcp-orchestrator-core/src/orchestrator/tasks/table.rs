@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::id::PrincipalId;
+use crate::credential::Owner;
+use crate::id::{PrincipalId, ServerId};
 use crate::limits::{MAX_TASKS, MAX_TASKS_PER_PRINCIPAL};
 use crate::runtime::InstanceKey;
 use crate::transport::Party;
@@ -23,7 +24,7 @@ pub(super) struct Place {
 /// A task as it is remembered.
 #[derive(Clone, Debug)]
 pub(super) struct Known {
-    /// Whose it is; `None` where two callers were given the same id: it is nobody's then.
+    /// Whose it is; `None` where it is nobody's: two callers were given the same id, or its credential was removed.
     pub(super) principal: Option<PrincipalId>,
     /// The id that its caller knows.
     pub(super) sealed: Arc<str>,
@@ -127,6 +128,15 @@ impl Tasks {
         }
     }
 
+    /// A credential was removed: what was made with it is nobody's any more.
+    pub(in crate::orchestrator) fn lose(&self, server: &ServerId, owner: &Owner) {
+        for (place, known) in &mut self.lock().tasks {
+            if place.key.server() == server && place.key.owner() == owner {
+                known.principal = None;
+            }
+        }
+    }
+
     /// The ids of a principal's tasks in a conversation.
     pub(super) fn ids(
         &self,
@@ -186,8 +196,7 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::credential::{Owner, Revision};
-    use crate::id::ServerId;
+    use crate::credential::Revision;
     use crate::runtime::{Scope, SpecDigest};
 
     fn place(conversation: Party, id: &str) -> Place {

@@ -33,6 +33,8 @@ struct Lasting {
     program: Arc<Mutex<Program>>,
     connection: Mutex<JoinSet<()>>,
     away: AtomicBool,
+    /// The program takes no more input, as where an attach hangs.
+    silent: AtomicBool,
     stops: AtomicUsize,
     removes: AtomicUsize,
 }
@@ -90,13 +92,22 @@ impl Lasting {
 
 #[async_trait]
 impl RuntimeBackend for Lasting {
-    async fn start(&self, _: &InstanceKey, _: &LaunchSpec, _: &Progress) -> Result<Instance> {
+    async fn start(
+        &self,
+        _: &InstanceKey,
+        _: &LaunchSpec,
+        progress: &Progress,
+    ) -> Result<Instance> {
+        progress.set_ran_before(self.program.lock().unwrap().runs);
         if self.away.load(SeqCst) {
             let text = "the cluster does not answer";
             return Err(Error::new(ErrorKind::Unavailable, text));
         }
         let fresh = !std::mem::replace(&mut self.program.lock().unwrap().runs, true);
         let (ours, theirs) = tokio::io::duplex(64 << 10);
+        if self.silent.load(SeqCst) {
+            std::future::pending::<()>().await;
+        }
         let talk = talk(Arc::clone(&self.program), theirs);
         self.connection.lock().unwrap().spawn(talk);
         let (reader, writer) = tokio::io::split(ours);
@@ -172,6 +183,13 @@ impl Observer for Keeps {
             result: Bytes::from_static(HELLO.as_bytes()),
         };
         async { Some(hello) }.boxed()
+    }
+    fn in_force<'a>(
+        &'a self,
+        _: &'a Arc<ServerSpec>,
+        _: &'a crate::credential::Owner,
+    ) -> BoxFuture<'a, crate::credential::InForce> {
+        async { crate::credential::InForce::Unknown }.boxed()
     }
     fn gone(&self, _: &InstanceKey, _: Option<&str>) {}
 }
@@ -268,4 +286,40 @@ async fn where_nothing_is_kept_it_is_started_anew() {
         "by another program"
     );
     assert_eq!(backend.ended(), [1, 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_attach_that_fails_after_a_restart_leaves_what_runs_alone() {
+    let backend = Arc::new(Lasting::default());
+    assert_eq!(call(&pool(&backend), "count").await.unwrap(), "1");
+    backend.cut();
+    let after = pool(&backend);
+    let keeps: Arc<dyn Observer> = Arc::new(Keeps);
+    after.observe(Arc::downgrade(&keeps));
+    backend.away.store(true, SeqCst);
+    for _ in 0..10 {
+        assert!(call(&after, "count").await.is_err());
+        tokio::time::sleep(Duration::from_secs(5)).await;
+    }
+    backend.away.store(false, SeqCst);
+    assert_eq!(call(&after, "count").await.unwrap(), "2", "at once");
+    assert_eq!(backend.ended(), [0, 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attach_that_hangs_after_a_restart_leaves_what_runs_alone() {
+    let backend = Arc::new(Lasting::default());
+    assert_eq!(call(&pool(&backend), "count").await.unwrap(), "1");
+    backend.cut();
+    let after = pool(&backend);
+    let keeps: Arc<dyn Observer> = Arc::new(Keeps);
+    after.observe(Arc::downgrade(&keeps));
+    backend.silent.store(true, SeqCst);
+    for _ in 0..3 {
+        assert!(call(&after, "count").await.is_err());
+        tokio::time::sleep(Duration::from_mins(1)).await;
+    }
+    backend.silent.store(false, SeqCst);
+    assert_eq!(call(&after, "count").await.unwrap(), "2");
+    assert_eq!(backend.ended(), [0, 0]);
 }

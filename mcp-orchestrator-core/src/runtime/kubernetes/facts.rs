@@ -27,6 +27,8 @@ pub(super) struct DeploymentFacts {
     pub(super) refused: Option<String>,
     /// Who else has written into it, as a number that changes with what was written.
     pub(super) touched: Option<u64>,
+    /// The uids of the objects that it goes with.
+    pub(super) owners: Vec<String>,
 }
 
 /// A pod of ours.
@@ -117,6 +119,12 @@ impl DeploymentFacts {
             failure: annotation(FAILURE),
             refused: refused.map(|condition| condition.message.clone().unwrap_or_default()),
             touched: touched(meta, manager),
+            owners: meta
+                .owner_references
+                .iter()
+                .flatten()
+                .map(|reference| reference.uid.clone())
+                .collect(),
         };
         Some((meta.name.clone()?, facts))
     }

@@ -15,8 +15,11 @@ mod client;
 mod describe;
 mod diagnose;
 pub(crate) mod errors;
+mod events;
 mod exec;
 mod facts;
+#[cfg(test)]
+mod fake;
 mod forward;
 mod handover;
 mod lease;
@@ -39,6 +42,7 @@ mod state_key;
 mod status;
 mod stop;
 mod store;
+mod strays;
 mod streams;
 mod supervise;
 #[cfg(test)]
@@ -62,11 +66,12 @@ use tokio_util::task::TaskTracker;
 pub use self::access::{Access, AccessOptions};
 pub use self::attach::{AttachReader, AttachWriter, attach};
 use self::beside::Beside;
+use self::events::Events;
 pub use self::forward::connect_to;
 pub use self::handover::Handover;
 pub use self::lease::{Held, Holder, LeaseOptions, holder, identity};
 pub use self::options::KubernetesOptions;
-use self::owner::Owner;
+pub use self::owner::Owner;
 pub use self::remains::{Remnant, delete, remains};
 pub use self::review::{Denied, Place, RULES, Rule, review, role, rules};
 use self::runs::Runs;
@@ -105,6 +110,7 @@ struct Shared {
     owner: Owner,
     board: Arc<Board>,
     told: ToldStatuses,
+    events: Events,
     book: LogBook,
     /// What is wrong with the watches.
     troubles: Mutex<HashMap<&'static str, String>>,
@@ -125,6 +131,9 @@ impl KubernetesBackend {
         book: LogBook,
         held: Option<tokio::sync::watch::Receiver<bool>>,
     ) -> Self {
+        let owner = options.owner.clone();
+        let owner = owner.unwrap_or_else(|| Owner::new(access.clone(), &options.orchestrator));
+        let (events, waiting) = Events::new();
         let manager = format!("{}.{}", names::MANAGER, options.orchestrator);
         let shared = Arc::new(Shared {
             writes: Writes::new(access.clone(), manager.clone(), held),
@@ -134,9 +143,10 @@ impl KubernetesBackend {
             store: Store::default(),
             beside: Beside::default(),
             runs: Runs::default(),
-            owner: Owner::default(),
+            owner,
             board: Board::new(),
             told: ToldStatuses::default(),
+            events,
             book,
             troubles: Mutex::default(),
             tasks: TaskTracker::new(),
@@ -144,6 +154,8 @@ impl KubernetesBackend {
         });
         watch::begin(&shared);
         sweep::begin(&shared);
+        shared.follow_owner();
+        shared.write_events(waiting);
         Self(shared)
     }
 
@@ -259,14 +271,23 @@ impl Shared {
         self.store.synced().await;
     }
 
+    /// Notes whether a watch fails. An outage cuts all of them, again and again: it is logged once, and its end.
     fn set_trouble(&self, what: &'static str, trouble: Option<String>) {
         let mut troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
         match trouble {
-            Some(trouble) => {
-                tracing::warn!(trouble, "the cluster's changes are not heard");
+            Some(trouble) if troubles.is_empty() => {
+                tracing::warn!(trouble, "the cluster's changes are not seen");
                 troubles.insert(what, trouble);
             }
-            None => drop(troubles.remove(what)),
+            Some(trouble) => {
+                tracing::debug!(trouble, "the cluster's changes are not seen");
+                troubles.insert(what, trouble);
+            }
+            None => {
+                if troubles.remove(what).is_some() && troubles.is_empty() {
+                    tracing::info!("the cluster's changes are seen again");
+                }
+            }
         }
     }
 

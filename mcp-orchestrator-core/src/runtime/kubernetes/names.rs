@@ -31,6 +31,9 @@ pub(super) const VALUES: &str = "mcp-orchestrator.dev/values";
 /// Annotation: why an instance that rests has ended, where it failed.
 pub(super) const FAILURE: &str = "mcp-orchestrator.dev/failure";
 
+/// Changes where the objects of an equal spec become others: those from before are written anew when they are woken.
+const FORM: &str = "2";
+
 /// What begins the names that no one but us may set on an object.
 pub(super) const OURS: [&str; 2] = ["mcp-orchestrator.dev/", "app.kubernetes.io/"];
 
@@ -82,7 +85,7 @@ pub(super) fn wanted(key: &InstanceKey, options: &KubernetesOptions, inside: boo
         "outside".to_owned()
     };
     let namespace = options.gateway_namespace.as_deref().unwrap_or_default();
-    for part in [key.name(), &options.base_image, &gateway, namespace] {
+    for part in [key.name(), &options.base_image, &gateway, namespace, FORM] {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part);
     }

@@ -22,6 +22,8 @@ pub struct KubernetesOptions {
     pub gateway_namespace: Option<String>,
     /// Keys the hashes that tell whether a Secret holds the values of now.
     pub state_key: Arc<StateKey>,
+    /// The owner of all objects, where the process has one already.
+    pub owner: Option<super::Owner>,
     /// For the cluster to end what was stopped, beyond its grace.
     pub stop_patience: Duration,
 }
@@ -39,6 +41,7 @@ impl KubernetesOptions {
             gateway_labels: labels.map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
             gateway_namespace: None,
             state_key,
+            owner: None,
             stop_patience: Duration::from_mins(1),
         }
     }

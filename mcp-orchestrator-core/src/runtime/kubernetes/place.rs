@@ -33,16 +33,20 @@ impl Shared {
         progress: &Progress,
     ) -> Result<Placed> {
         let key = &run.key;
-        let owner = self
-            .owner
-            .reference(&self.access, &self.options.orchestrator)
-            .await?;
         let deployment = self.in_place(run, progress).await?;
+        let runs = deployment.as_ref().is_some_and(|it| it.replicas != 0);
+        progress.set_ran_before(runs);
+        // What runs can be joined while the cluster does not answer.
+        let owner = if runs {
+            self.owner.any().await?
+        } else {
+            self.owner.reference().await?
+        };
         // The objects are large: those alone have them who are about to write them.
         let _turn = self.writes.turn_to_make().await?;
         let (options, inside) = (&self.options, self.access.is_inside());
         let failed = |failed: Failed| failed.of(key.server());
-        let rendering = Rendering::new(key, launch, options, inside, owner).map_err(failed)?;
+        let rendering = Rendering::new(key, launch, options, inside, &owner).map_err(failed)?;
         let values = rendering.values_digest();
         let objects = rendering.objects().map_err(failed)?;
         let Some(deployment) = deployment else {
@@ -53,7 +57,8 @@ impl Shared {
         let rests = deployment.replicas == 0;
         let touched = deployment.touched.filter(|hand| run.is_new_hand(*hand));
         let outdated = deployment.wanted.as_deref() != Some(&wanted(key, options, inside));
-        if touched.is_some() || (rests && outdated) {
+        let anothers = self.is_anothers(&deployment);
+        if touched.is_some() || anothers || (rests && outdated) {
             self.write(key, &objects, Force::Yes).await?;
             run.note_put_back(touched);
             return Ok(if rests { Placed::Now } else { Placed::Before });

@@ -31,6 +31,8 @@ pub struct Rule {
     pub verbs: &'static [&'static str],
     /// Who needs it.
     pub place: Place,
+    /// Whether nothing works without it.
+    pub needed: bool,
 }
 
 /// Who needs a rule.
@@ -50,6 +52,7 @@ const fn rule(group: &'static str, resource: &'static str, verbs: &'static [&'st
         resource,
         verbs,
         place: Place::Everywhere,
+        needed: true,
     }
 }
 
@@ -81,6 +84,11 @@ pub const RULES: &[Rule] = &[
         "leases",
         &["get", "create", "update"],
     ),
+    // What operators see of instances beside their Deployments.
+    Rule {
+        needed: false,
+        ..rule("events.k8s.io", "events", &["create"])
+    },
     // Stored credentials, the state key, and what servers listed; outside all stand in the state directory.
     Rule {
         place: Place::Inside,
@@ -163,6 +171,7 @@ impl fmt::Display for Denied {
 /// Where the cluster cannot be asked; [`Config`](crate::ErrorKind::Config) where the namespace does not exist.
 pub async fn review(access: &Access) -> Result<Vec<Denied>> {
     let needed: Vec<(&Rule, &'static str)> = rules(access.is_inside())
+        .filter(|rule| rule.needed)
         .flat_map(|rule| rule.verbs.iter().map(move |verb| (rule, *verb)))
         .collect();
     let asked = futures_util::stream::iter(needed)

@@ -4,14 +4,13 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use tokio::sync::watch;
 
 use super::access::Access;
 use super::handover::Handover;
 use super::lease::{Held, Holder, LeaseOptions, identity};
 use super::names::component_labels;
-use super::owner;
+use super::owner::Owner;
 use super::state_key::state_key;
 use crate::error::{ErrorKind, Result};
 use crate::seal::StateKey;
@@ -21,7 +20,7 @@ use crate::state::{ConfigMapState, StateStore};
 pub struct Seat {
     access: Access,
     name: String,
-    owner: Option<OwnerReference>,
+    owner: Owner,
     holder: Holder,
 }
 
@@ -33,18 +32,22 @@ impl Seat {
     /// Where the owner is refused. A cluster that does not answer yet is no error.
     pub async fn take(access: Access, name: impl Into<String>, state: &Path) -> Result<Self> {
         let name = name.into();
-        let owner = match owner::find_or_make(&access, &name).await {
-            Ok(owner) => serde_json::from_value(owner).ok(),
-            Err(error) if error.kind() == ErrorKind::Unavailable => {
-                tracing::warn!(%error, "the lease will belong to nobody");
-                None
+        let owner = Owner::new(access.clone(), name.clone());
+        match owner.refresh().await {
+            Ok(_) => {}
+            Err(error) if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::TimedOut) => {
+                tracing::debug!(%error, "the owner is read once the cluster answers");
+            }
+            // It is made anew once the one before is gone.
+            Err(error) if error.kind() == ErrorKind::Conflict => {
+                tracing::warn!(%error, "the owner of all instances");
             }
             Err(error) => return Err(error),
-        };
+        }
         let options = LeaseOptions {
             identity: identity(access.is_inside(), Some(state)),
             labels: component_labels(&name, "lease"),
-            owner: owner.clone(),
+            owner: Some(owner.clone()),
             name: name.clone(),
         };
         let holder = Holder::start(&access, options);
@@ -69,6 +72,16 @@ impl Seat {
     /// Whether this process may write, now and from now on.
     pub fn acts(&self) -> watch::Receiver<bool> {
         self.holder.acts()
+    }
+
+    /// The owner of all that goes with the orchestrator.
+    pub fn owner(&self) -> &Owner {
+        &self.owner
+    }
+
+    /// Why nothing can start: the owner of all instances is gone, and cannot be made anew.
+    pub fn trouble(&self) -> Option<String> {
+        self.owner.trouble()
     }
 
     /// The state key, in a Secret that outlives the orchestrator.
@@ -96,10 +109,7 @@ impl Seat {
         let labels = component_labels(&self.name, "state");
         let state = ConfigMapState::new(self.access.clone(), self.name.clone(), labels);
         let state = state.while_acting(self.acts());
-        Arc::new(match &self.owner {
-            Some(owner) => state.owned_by(owner.clone()),
-            None => state,
-        })
+        Arc::new(state.owned_by(self.owner.clone()))
     }
 
     /// Gives the Lease up, so that the next process need not wait for its end.

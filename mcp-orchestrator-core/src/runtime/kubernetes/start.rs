@@ -11,6 +11,7 @@ use serde_json::json;
 use super::Shared;
 use super::attach::attach;
 use super::diagnose;
+use super::events::Happened;
 use super::facts::PodFacts;
 use super::forward::connect_to;
 use super::logs::tail;
@@ -39,6 +40,8 @@ impl Shared {
         launch: &LaunchSpec,
         progress: &Progress,
     ) -> Result<Instance> {
+        // Until a write makes it run, whatever runs under this key ran before.
+        progress.set_ran_before(true);
         self.wait_for_cluster(progress).await;
         let run = self.runs.of(key);
         let mut stops = run.stops.subscribe();
@@ -85,7 +88,17 @@ impl Shared {
                         failed?;
                     }
                 }
-                handed_out => return handed_out,
+                Ok(instance) => {
+                    if placed == Placed::Now {
+                        self.event(
+                            key,
+                            Happened::Started,
+                            format!("pod {} takes calls", pod.name),
+                        );
+                    }
+                    return Ok(instance);
+                }
+                Err(taken) => return Err(taken),
             }
         }
         let text = format!("instance {key} is stopped by somebody else as soon as it starts");
@@ -155,6 +168,7 @@ impl Shared {
                 text = format!("{text}; it said last: {}", last.join("\n"));
             }
         }
+        self.event(key, Happened::CannotStart, failure.reason.clone());
         let annotations = json!({ FAILURE: failure.reason });
         if let Err(error) = self.scale(key, 0, &annotations).await {
             tracing::warn!(instance = %key, %error, "what cannot start was not stopped");

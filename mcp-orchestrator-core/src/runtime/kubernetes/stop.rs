@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::Shared;
+use super::events::Happened;
 use super::facts::PodFacts;
 use super::names::{FAILURE, VALUES, pull_secret};
 use super::render::Rendering;
@@ -45,6 +46,7 @@ impl Shared {
                 }
             };
             rested.map_err(|error| self.about(key, error))?;
+            self.event(key, Happened::Stopped, "scaled to zero until the next call");
         }
         self.come_to_its_end(key, grace, false).await
     }
@@ -118,6 +120,11 @@ impl Shared {
         let name = key.name();
         let written = run.launch().is_some();
         if let Some(deployment) = &view.deployment {
+            self.event(
+                key,
+                Happened::Removed,
+                "the instance and its secrets are removed: nothing needs them any more",
+            );
             if deployment.key.as_ref().is_some_and(|other| other != key) {
                 return Ok(());
             }
@@ -125,6 +132,10 @@ impl Shared {
                 .writes
                 .delete(Kind::Deployment, name, Some(&deployment.uid))
                 .await;
+            deleted.map_err(|error| self.about(key, error))?;
+        } else if written {
+            // One that has lost its labels is not seen.
+            let deleted = self.writes.delete(Kind::Deployment, name, None).await;
             deleted.map_err(|error| self.about(key, error))?;
         }
         if view.deployment.is_some() || !view.pods.is_empty() || written {
@@ -216,12 +227,9 @@ impl Shared {
     }
 
     async fn write_values(&self, key: &InstanceKey, launch: &LaunchSpec) -> Result<()> {
-        let owner = self
-            .owner
-            .reference(&self.access, &self.options.orchestrator)
-            .await?;
+        let owner = self.owner.any().await?;
         let (options, inside) = (&self.options, self.access.is_inside());
-        let rendering = Rendering::new(key, launch, options, inside, owner);
+        let rendering = Rendering::new(key, launch, options, inside, &owner);
         let rendering = rendering.map_err(|failed| failed.of(key.server()))?;
         if let Some(secret) = rendering.secret() {
             self.apply_beside(key.name(), Kind::Secret, &secret, Force::Yes)

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::Shared;
+use super::events::Happened;
 use super::logs::tail;
 use super::names::FAILURE;
 use super::render::Rendering;
@@ -52,7 +53,10 @@ impl Shared {
         let running = deployment.filter(|it| it.replicas != 0 && !it.deleting);
         running.is_some_and(|it| {
             let touched = it.touched.is_some_and(|hand| run.is_new_hand(hand));
-            let changed = touched || it.replicas > 1 || self.beside.is_changed(run.key.name());
+            let changed = touched
+                || it.replicas > 1
+                || self.is_anothers(it)
+                || self.beside.is_changed(run.key.name());
             changed && run.launch().is_some()
         })
     }
@@ -89,6 +93,7 @@ impl Shared {
         tracing::info!(instance = %key, pod = over.current.pod.name, %reason, "ended");
         if wanted {
             run.note_ended(&reason);
+            self.event(key, Happened::Crashed, reason.clone());
         }
         over.current.exit.send_replace(Some(Exit {
             reason,
@@ -152,16 +157,15 @@ impl Shared {
 
     async fn put_back_all(&self, run: &Run, launch: &LaunchSpec) -> Result<()> {
         let (key, options, inside) = (&run.key, &self.options, self.access.is_inside());
-        let owner = self
-            .owner
-            .reference(&self.access, &options.orchestrator)
-            .await?;
-        let rendering = Rendering::new(key, launch, options, inside, owner);
+        let owner = self.owner.reference().await?;
+        let rendering = Rendering::new(key, launch, options, inside, &owner);
         let rendering = rendering.map_err(|failed| failed.of(key.server()))?;
         let objects = rendering
             .objects()
             .map_err(|failed| failed.of(key.server()))?;
-        if !self.is_beside(key.name(), &objects) {
+        let known = self.store.view(key.name()).deployment;
+        let anothers = known.is_some_and(|known| self.is_anothers(&known));
+        if anothers || !self.is_beside(key.name(), &objects) {
             self.write_beside(key.name(), &objects, Force::Yes).await?;
         }
         let facts = self

@@ -23,9 +23,24 @@ pub(super) enum Answer {
     Watch(Vec<Value>),
 }
 
+/// What it is asked.
+pub(super) struct Asked {
+    pub(super) method: String,
+    /// With its query.
+    pub(super) path: String,
+    pub(super) body: Vec<u8>,
+}
+
 /// An API server that says what `answer` says of a path with its query.
 pub(super) async fn server(
     answer: impl Fn(&str) -> Answer + Send + Sync + 'static,
+) -> (JoinSet<()>, String) {
+    serve(move |asked: &Asked| answer(&asked.path)).await
+}
+
+/// An API server that says what `answer` says of a request.
+pub(super) async fn serve(
+    answer: impl Fn(&Asked) -> Answer + Send + Sync + 'static,
 ) -> (JoinSet<()>, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
@@ -41,7 +56,7 @@ pub(super) async fn server(
 }
 
 /// One connection, until it is closed.
-async fn converse(stream: TcpStream, answer: &(impl Fn(&str) -> Answer + Sync)) {
+async fn converse(stream: TcpStream, answer: &(impl Fn(&Asked) -> Answer + Sync)) {
     let (reader, mut writer) = stream.into_split();
     let mut lines = BufReader::new(reader).lines();
     while let Ok(Some(first)) = lines.next_line().await {
@@ -58,8 +73,13 @@ async fn converse(stream: TcpStream, answer: &(impl Fn(&str) -> Answer + Sync)) 
         if lines.get_mut().read_exact(&mut body).await.is_err() {
             return;
         }
-        let path = first.split(' ').nth(1).unwrap_or_default();
-        let said = match answer(path) {
+        let mut words = first.split(' ').map(str::to_owned);
+        let asked = Asked {
+            method: words.next().unwrap_or_default(),
+            path: words.next().unwrap_or_default(),
+            body,
+        };
+        let said = match answer(&asked) {
             Answer::Whole(status, body) => {
                 let body = body.to_string();
                 let length = body.len();
@@ -100,7 +120,8 @@ fn deployment(name: &str) -> Value {
     })
 }
 
-pub(super) async fn backend(address: &str) -> KubernetesBackend {
+/// The way to this server, as its administrator.
+pub(super) async fn access(address: &str) -> Access {
     let config = json!({
         "apiVersion": "v1", "kind": "Config", "current-context": "a",
         "clusters": [{ "name": "a", "cluster": { "server": address } }],
@@ -114,7 +135,11 @@ pub(super) async fn backend(address: &str) -> KubernetesBackend {
         kubeconfig: Some(file),
         ..AccessOptions::default()
     };
-    let access = Access::open(&options).await.unwrap();
+    Access::open(&options).await.unwrap()
+}
+
+pub(super) async fn backend(address: &str) -> KubernetesBackend {
+    let access = access(address).await;
     let key = Arc::new(StateKey::new([7; 32]));
     let options = KubernetesOptions::new("survival", key);
     KubernetesBackend::new(access, options, LogBook::default(), None)

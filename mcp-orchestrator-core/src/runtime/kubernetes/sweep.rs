@@ -1,46 +1,78 @@
 //! Objects that a start or a removal has left behind when it was cut off: a Secret, a policy, a Service without their
-//! Deployment. They are looked for once, when we begin to act, and deleted by their uid.
+//! Deployment. They are looked for when we begin to act and from then on, and deleted by their uid.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use kube::api::ListParams;
+use tokio::time::Instant;
 
 use super::Shared;
 use super::names::{INSTANCE, selector};
+use super::strays::page_len;
 use super::writes::Kind;
 use crate::error::Result;
+use crate::limits::MAX_LEFT_BEHIND;
 
 /// What is younger may belong to a start that goes on.
 const YOUNG: Duration = Duration::from_secs(60);
-/// Objects of one answer.
-const PAGE: u32 = 500;
+/// Between two looks, where the last one left nothing to look at again.
+const SWEEP_INTERVAL: Duration = Duration::from_mins(5);
+/// Before a look that failed is tried again.
+const RETRY_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Looks once, when all Deployments are known.
+/// What may be left behind, and since when nobody wants it by our own clock: that of the cluster may be another one.
+type Unwanted = HashMap<String, Instant>;
+
+/// Looks when all Deployments are known, again when what was too young is old enough, and from time to time.
 pub(super) fn begin(shared: &Arc<Shared>) {
     let shared = Arc::clone(shared);
     let tasks = shared.tasks.clone();
     tasks.spawn(async move {
-        tokio::select! {
-            () = shared.store.synced() => {}
-            () = shared.closing.cancelled() => return,
-        }
-        for kind in [Kind::Secret, Kind::NetworkPolicy, Kind::Service] {
-            let swept = tokio::select! {
-                swept = sweep(&shared, kind) => swept,
-                () = shared.closing.cancelled() => return,
-            };
-            if let Err(error) = swept {
-                tracing::warn!(%error, "what was left behind in the cluster was not looked for");
+        let closing = shared.closing.clone();
+        let sweeping = async {
+            shared.store.synced().await;
+            let mut unwanted = Unwanted::new();
+            let mut failed = false;
+            loop {
+                let wait = match sweep_all(&shared, &mut unwanted).await {
+                    Ok(()) if unwanted.is_empty() => SWEEP_INTERVAL,
+                    Ok(()) => YOUNG,
+                    Err(error) => {
+                        if !std::mem::replace(&mut failed, true) {
+                            tracing::warn!(%error, "cannot look for what was left behind in the cluster; it is tried again");
+                        }
+                        tokio::time::sleep(RETRY_INTERVAL).await;
+                        continue;
+                    }
+                };
+                failed = false;
+                tokio::time::sleep(wait).await;
             }
-        }
+        };
+        closing.run_until_cancelled(sweeping).await;
     });
 }
 
-async fn sweep(shared: &Shared, kind: Kind) -> Result<()> {
+async fn sweep_all(shared: &Shared, unwanted: &mut Unwanted) -> Result<()> {
     shared.writes.wait_until_held().await?;
+    shared.find_strays().await?;
+    let before = std::mem::take(unwanted);
+    for kind in [Kind::Secret, Kind::NetworkPolicy, Kind::Service] {
+        sweep(shared, kind, &before, unwanted).await?;
+    }
+    Ok(())
+}
+
+async fn sweep(
+    shared: &Shared,
+    kind: Kind,
+    before: &Unwanted,
+    unwanted: &mut Unwanted,
+) -> Result<()> {
     let own = selector(&shared.options.orchestrator);
-    let mut params = ListParams::default().labels(&own).limit(PAGE);
+    let mut params = ListParams::default().labels(&own).limit(page_len());
     loop {
         let listed = shared.writes.api(kind).list_metadata(&params).await;
         let listed = listed.map_err(|error| shared.writes.action("list", kind).error(error))?;
@@ -51,16 +83,28 @@ async fn sweep(shared: &Shared, kind: Kind) -> Result<()> {
                 continue;
             };
             let instance = meta.labels.as_ref().and_then(|labels| labels.get(INSTANCE));
-            let wanted = instance
-                .is_none_or(|name| deployed.contains(name) || shared.runs.find(name).is_some());
+            // Whoever starts or ends it now sees to it.
+            let busy = |name: &String| {
+                let run = shared.runs.find(name);
+                run.is_some_and(|run| run.life.try_lock().is_err())
+            };
+            let wanted = instance.is_none_or(|name| deployed.contains(name) || busy(name));
             let age = meta.creation_timestamp.as_ref().and_then(|time| {
                 SystemTime::now()
                     .duration_since(SystemTime::from(time.0))
                     .ok()
             });
-            if !wanted && age.is_some_and(|age| age > YOUNG) {
+            if wanted {
+                continue;
+            }
+            let known = before.get(uid).copied();
+            if age.is_some_and(|age| age > YOUNG)
+                || known.is_some_and(|since| since.elapsed() >= YOUNG)
+            {
                 tracing::info!(?kind, name, "deleting what was left behind");
                 shared.writes.delete(kind, name, Some(uid)).await?;
+            } else if unwanted.len() < MAX_LEFT_BEHIND {
+                unwanted.insert(uid.clone(), known.unwrap_or_else(Instant::now));
             }
         }
         match listed.metadata.continue_.filter(|token| !token.is_empty()) {

@@ -142,7 +142,10 @@ fn deployment(shared: &Arc<Shared>, listed: &mut HashSet<String>, event: Event<D
         }
         Event::InitDone => {
             let gone = shared.store.keep_deployments(&std::mem::take(listed));
-            gone.iter().for_each(|name| shared.look(name));
+            for name in gone {
+                shared.look(&name);
+                shared.vanished(name);
+            }
             shared.look_at_all();
         }
         Event::Apply(deployment) => {
@@ -155,6 +158,7 @@ fn deployment(shared: &Arc<Shared>, listed: &mut HashSet<String>, event: Event<D
             if let Some(name) = deployment.metadata.name {
                 shared.store.drop_deployment(&name);
                 shared.look(&name);
+                shared.vanished(name);
             }
         }
     }

@@ -1,5 +1,7 @@
 //! Every write to the cluster: one field manager, a few at once, and only while the orchestrator is ours to act for.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Pod, Secret, Service};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
@@ -137,6 +139,16 @@ impl Writes {
     ) -> Result<Option<DeploymentFacts>> {
         let patch = json!({ "metadata": { "annotations": annotations } });
         self.merge(name, &patch).await
+    }
+
+    /// These labels on a Deployment.
+    pub(super) async fn label(
+        &self,
+        name: &str,
+        labels: &BTreeMap<String, String>,
+    ) -> Result<Option<DeploymentFacts>> {
+        self.merge(name, &json!({ "metadata": { "labels": labels } }))
+            .await
     }
 
     async fn merge(&self, name: &str, patch: &Value) -> Result<Option<DeploymentFacts>> {

@@ -15,6 +15,35 @@ const INHERITED: [&str; 8] = [
     "PATH", "HOME", "USER", "LOGNAME", "LANG", "SHELL", "TERM", "TMPDIR",
 ];
 
+/// Which proxy and which certificate authorities to use, in the variables of the usual runtimes and tools: on a
+/// corporate network a child reaches nothing without them.
+const NETWORK: [&str; 24] = [
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "no_proxy",
+    "NODE_USE_ENV_PROXY",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "NIX_SSL_CERT_FILE",
+    "NODE_EXTRA_CA_CERTS",
+    "NODE_USE_SYSTEM_CA",
+    "DENO_CERT",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "PIP_CERT",
+    "UV_NATIVE_TLS",
+    "UV_SYSTEM_CERTS",
+    "AWS_CA_BUNDLE",
+    "GIT_SSL_CAINFO",
+    "CARGO_HTTP_CAINFO",
+    "npm_config_cafile",
+];
+
 /// Variables of a child. They hold secrets, so they have no `Debug`.
 pub(super) struct Environment(BTreeMap<OsString, OsString>);
 
@@ -22,7 +51,7 @@ impl Environment {
     /// Inherited first, then the spec's own, then its slots, then the port: what comes later wins.
     pub(super) fn new(launch: &LaunchSpec, secrets: &Path, port: Option<u16>) -> Self {
         let server = &launch.server;
-        let inherited = INHERITED.into_iter();
+        let inherited = INHERITED.into_iter().chain(NETWORK);
         let inherited = inherited.chain(server.inherit_env.iter().map(String::as_str));
         let mut variables: BTreeMap<OsString, OsString> = inherited
             .filter_map(|name| Some((name.into(), std::env::var_os(name)?)))
@@ -114,7 +143,8 @@ mod tests {
         assert_eq!(get("PATH"), std::env::var_os("PATH"));
         let own = ["with.dot", "TOKEN", "KEY_FILE", "PORT"];
         for name in variables.keys().map(|name| name.to_str().unwrap()) {
-            assert!(INHERITED.contains(&name) || own.contains(&name), "{name}");
+            let inherited = INHERITED.contains(&name) || NETWORK.contains(&name);
+            assert!(inherited || own.contains(&name), "{name}");
         }
     }
 }

@@ -4,6 +4,8 @@
 //! the group; the guard learns of it; then the program is started right into it and the founder leaves. No wrapper
 //! stands between us and the program: its environment, its arguments, its input and the error of its start are exactly
 //! its own. A program that makes a group of its own (`timeout`, `setsid`) is led under its own number as well.
+//!
+//! Programs whose host has keepers (see [`super::keeper`]) need no founder; their groups are the second line.
 
 use std::io;
 use std::process::Stdio;
@@ -23,7 +25,12 @@ pub(super) struct Founder {
 
 /// The groups of one program. Numbers are used again by the system, so one that is empty is forgotten at once.
 #[derive(Debug)]
-pub(super) struct Groups(Vec<Pid>);
+pub(super) struct Groups {
+    ids: Vec<Pid>,
+    /// Descendants of the program that were seen, for those that are in none of the groups.
+    #[cfg(target_os = "linux")]
+    seen: std::collections::BTreeSet<super::tree::Process>,
+}
 
 // === impl Founder ===
 
@@ -59,27 +66,60 @@ impl Founder {
 
 impl Groups {
     /// The group that a program was started into, and its own number, under which it may make another.
-    pub(super) fn new(founded: Pid, program: Pid) -> Self {
-        Self(vec![founded, program])
+    pub(super) fn new(ids: impl Into<Vec<Pid>>) -> Self {
+        Self {
+            ids: ids.into(),
+            #[cfg(target_os = "linux")]
+            seen: std::collections::BTreeSet::new(),
+        }
     }
 
-    /// Sends a signal to all that is in them.
-    pub(super) fn signal(&self, signal: Signal) {
-        for &group in &self.0 {
+    /// Their numbers.
+    pub(super) fn ids(&self) -> Vec<i32> {
+        let ids = self.ids.iter();
+        ids.map(|id| id.as_raw_nonzero().get()).collect()
+    }
+
+    /// Sends a signal to all that is in them, and to descendants that left them.
+    pub(super) fn signal(&mut self, signal: Signal) {
+        #[cfg(target_os = "linux")]
+        self.look();
+        for &group in &self.ids {
             // A group that is gone, or was never made, needs no signal.
             let _ = kill_process_group(group, signal);
         }
+        #[cfg(target_os = "linux")]
+        self.seen.iter().for_each(|process| process.signal(signal));
+    }
+
+    /// Remembers the descendants: they are no longer found by their parents once those have ended.
+    #[cfg(target_os = "linux")]
+    fn look(&mut self) {
+        let mut roots = self.ids();
+        roots.extend(self.seen.iter().map(|process| process.pid));
+        self.seen.extend(super::tree::family(&roots));
+    }
+
+    #[cfg(target_os = "linux")]
+    fn none_seen(&mut self) -> bool {
+        self.seen.retain(|process| process.runs());
+        self.seen.is_empty()
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn none_seen(&mut self) -> bool {
+        true
     }
 
     /// Whether nothing is left. To be asked only after the program itself was waited for: until then its number is its
     /// own, and waiting is the business of its [`Child`].
     pub(super) fn are_empty(&mut self) -> bool {
-        self.0.retain(|&group| {
+        self.ids.retain(|&group| {
             // Where we are the first process of a container, orphans become our children and are ours to wait for.
             while let Ok(Some(_)) = waitpgid(group, WaitOptions::NOHANG) {}
             test_kill_process_group(group).is_ok()
         });
-        self.0.is_empty()
+        self.ids.is_empty() && self.none_seen()
     }
 
     /// Ends once nothing is left. The system tells nobody of the end of a process that is not his child, so it is
@@ -89,7 +129,10 @@ impl Groups {
         while !self.are_empty() {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(Duration::from_millis(100));
-            if pause > Duration::from_millis(20) && !self.0.iter().any(|&group| is_alive(group)) {
+            if pause > Duration::from_millis(20)
+                && self.none_seen()
+                && !self.ids.iter().any(|&group| is_alive(group))
+            {
                 return;
             }
         }

@@ -50,7 +50,8 @@ pub(super) struct Guard {
 
 #[derive(Debug)]
 enum Order {
-    List(Pid, oneshot::Sender<io::Result<()>>),
+    /// Lists a group; none: only makes sure that a guard runs.
+    List(Option<Pid>, oneshot::Sender<io::Result<()>>),
     Strike(Vec<Pid>),
 }
 
@@ -65,10 +66,10 @@ impl Guard {
         }
     }
 
-    /// From now on the group ends with us at the latest.
+    /// From now on the group ends with us at the latest, and the folder is removed then.
     pub(super) async fn list(
         &self,
-        group: Pid,
+        group: Option<Pid>,
         tasks: &TaskTracker,
         closing: &CancellationToken,
     ) -> io::Result<()> {
@@ -118,7 +119,10 @@ impl Post {
                 order = orders.recv() => match order {
                     None => return,
                     Some(Order::List(group, done)) => {
-                        let listed = self.list(group.as_raw_nonzero().get()).await;
+                        let listed = match group {
+                            Some(group) => self.list(group.as_raw_nonzero().get()).await,
+                            None => self.tell(&[]).await,
+                        };
                         // Who asked may have left.
                         let _ = done.send(listed);
                     }

@@ -9,10 +9,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::limits::LOOPBACK_CONNECT_TIMEOUT;
 use crate::runtime::{BoxedIo, Connect};
-
-/// For one attempt to connect on this machine.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+use crate::server::PortOwner;
 
 /// Ports that were given to children of one backend.
 #[derive(Clone, Debug, Default)]
@@ -27,7 +26,19 @@ pub(super) struct Port {
 
 /// Connects to a port of this machine.
 #[derive(Debug)]
-pub(super) struct TcpConnect(SocketAddr);
+pub(super) struct TcpConnect {
+    address: SocketAddr,
+    answering: Answering,
+}
+
+/// Who may answer on a child's port.
+#[derive(Clone, Debug)]
+pub(super) enum Answering {
+    /// These processes, members of groups of these numbers, and the descendants of both.
+    Family(Arc<[i32]>),
+    /// Any process.
+    Any,
+}
 
 // === impl Ports ===
 
@@ -38,6 +49,9 @@ impl Ports {
             let address = (Ipv4Addr::LOCALHOST, wanted.unwrap_or(0));
             let listener = TcpListener::bind(address).await?;
             let number = listener.local_addr()?.port();
+            if wanted.is_none() && is_taken_over_v6(number).await {
+                continue;
+            }
             let new = self.lock().insert(number);
             if new {
                 let ports = self.clone();
@@ -61,9 +75,13 @@ impl Port {
         self.number
     }
 
-    /// The address on which something accepts connections at last. A program that listens on `localhost` may mean
-    /// either family.
-    pub(super) async fn accepts(&self) -> SocketAddr {
+    /// The address on which the child accepts connections at last. A program that listens on `localhost` may mean
+    /// either family. Reports each time that somebody else answers.
+    pub(super) async fn accepts(
+        &self,
+        answering: &Answering,
+        foreign: impl Fn(&io::Error),
+    ) -> SocketAddr {
         let addresses = [
             SocketAddr::from((Ipv4Addr::LOCALHOST, self.number)),
             SocketAddr::from((Ipv6Addr::LOCALHOST, self.number)),
@@ -71,14 +89,24 @@ impl Port {
         let mut pause = Duration::from_millis(5);
         loop {
             for address in addresses {
-                if connect(address).await.is_ok() {
-                    return address;
+                match connect(address, answering).await {
+                    Ok(_) => return address,
+                    Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                        foreign(&error);
+                    }
+                    Err(_) => {}
                 }
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(Duration::from_millis(100));
         }
     }
+}
+
+/// Whether somebody listens on this port of the other family, where there is one.
+async fn is_taken_over_v6(port: u16) -> bool {
+    let bound = TcpListener::bind((Ipv6Addr::LOCALHOST, port)).await;
+    bound.is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse)
 }
 
 impl Drop for Port {
@@ -90,24 +118,52 @@ impl Drop for Port {
 // === impl TcpConnect ===
 
 impl TcpConnect {
-    pub(super) fn new(address: SocketAddr) -> Self {
-        Self(address)
+    pub(super) fn new(address: SocketAddr, answering: Answering) -> Self {
+        Self { address, answering }
     }
 }
 
 #[async_trait]
 impl Connect for TcpConnect {
     async fn connect(&self) -> io::Result<BoxedIo> {
-        Ok(Box::new(connect(self.0).await?))
+        Ok(Box::new(connect(self.address, &self.answering).await?))
     }
 }
 
-async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
-    let stream = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await??;
+// === impl Answering ===
+
+impl Answering {
+    pub(super) fn new(owner: PortOwner, roots: Vec<i32>) -> Self {
+        match owner {
+            PortOwner::Server => Self::Family(roots.into()),
+            PortOwner::Any => Self::Any,
+        }
+    }
+
+    /// Refuses a connection to somebody else, before anything was sent.
+    #[cfg(target_os = "linux")]
+    async fn check(&self, stream: &TcpStream) -> io::Result<()> {
+        match self {
+            Self::Family(roots) => super::owner::check(stream, roots).await,
+            Self::Any => Ok(()),
+        }
+    }
+
+    /// Other systems do not say whose a socket is.
+    #[cfg(not(target_os = "linux"))]
+    async fn check(&self, _stream: &TcpStream) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+async fn connect(address: SocketAddr, answering: &Answering) -> io::Result<TcpStream> {
+    let connecting = TcpStream::connect(address);
+    let stream = tokio::time::timeout(LOOPBACK_CONNECT_TIMEOUT, connecting).await??;
     // A connection to a free port of the range from which the system takes our own can meet itself.
     if stream.local_addr()? == stream.peer_addr()? {
         return Err(io::ErrorKind::ConnectionRefused.into());
     }
+    answering.check(&stream).await?;
     stream.set_nodelay(true)?;
     Ok(stream)
 }
@@ -133,8 +189,11 @@ mod tests {
         let port = ports.take(None).await.unwrap();
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port.number()));
         let listen = TcpListener::bind(address);
-        let (accepts, _listener) = tokio::join!(port.accepts(), listen);
+        let own = i32::try_from(std::process::id()).unwrap();
+        let answering = Answering::new(PortOwner::Server, vec![own]);
+        let (accepts, _listener) = tokio::join!(port.accepts(&answering, |_| {}), listen);
         assert_eq!(accepts, address);
-        assert!(TcpConnect::new(address).connect().await.is_ok());
+        let connected = TcpConnect::new(address, answering).connect().await;
+        assert!(connected.is_ok());
     }
 }

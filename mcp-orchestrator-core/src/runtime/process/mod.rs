@@ -1,19 +1,30 @@
 //! Instances as child processes of this one: nothing to install, nothing to set up.
 //!
-//! Each child has a process group of its own, and no child outlives us: a guard process ends what we leave behind,
-//! also when we are killed (see [`guard`]). One task owns each child from its start to its end (see [`supervise`]);
+//! No child outlives us, also when we are killed. Where the program that we are part of allows it, each child runs
+//! under a keeper, which ends all that descends from the child (see [`keeper`](mod@keeper)); else it has a process group
+//! of its own. In both cases a guard process ends the groups that we leave behind (see [`guard`]). One task owns each child from its start to its end (see [`supervise`]);
 //! everything else only sends that task messages, so every future here may be dropped at any time.
 
 mod environment;
 mod group;
 mod guard;
 mod http;
+#[cfg(target_os = "linux")]
+mod keeper;
+#[cfg(not(target_os = "linux"))]
+#[path = "no_keeper.rs"]
+mod keeper;
 mod live;
 mod lookup;
 mod output;
+#[cfg(target_os = "linux")]
+mod owner;
 mod place;
+mod running;
 mod secrets;
 mod supervise;
+#[cfg(target_os = "linux")]
+mod tree;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -23,12 +34,14 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 use self::guard::Guard;
 use self::http::Ports;
+pub use self::keeper::keeper;
 use self::live::{Joined, Live, Why};
 use self::secrets::Secrets;
 use super::board::Board;
@@ -38,6 +51,7 @@ use super::{
 };
 use crate::credential::Credential;
 use crate::error::{Error, ErrorKind, Result};
+use crate::limits::MAX_STARTS;
 
 /// For the children, when the backend is dropped.
 const DROP_GRACE: Duration = Duration::from_millis(500);
@@ -48,13 +62,30 @@ const STOP_PATIENCE: Duration = Duration::from_secs(10);
 ///
 /// - A child inherits PATH, HOME, USER, LOGNAME, LANG, SHELL, TERM and TMPDIR, and gets what its spec and its credential
 ///   say. Nothing else.
-/// - The end of the program that was started is the end of the instance: what it leaves in its group is ended too.
+/// - The end of the program that was started is the end of the instance: what it leaves behind is ended too. On Linux,
+///   in a program that calls [`keeper`](super::keeper) first, this holds for all its descendants; else for those in its
+///   process group, and those whose parents still run when the instance is stopped.
+/// - A child writes no core file.
 /// - Dropping the writer of an [`Endpoint::Stream`](super::Endpoint::Stream) ends the child, after the server's
 ///   `stop_grace`.
 /// - Dropping the backend, and the end of this process, end every child. A status and a log stay until `remove`.
 ///
 /// It belongs to the tokio runtime in which it is first used.
 pub struct ProcessBackend(Arc<Shared>);
+
+/// The process that listens on an address of this machine, for people: `process 7 (node)`. `None` where that is unknown:
+/// nobody does, it belongs to another user, or the system does not say.
+pub fn port_holder(address: std::net::SocketAddr) -> Option<String> {
+    #[cfg(target_os = "linux")]
+    {
+        owner::listener(address)
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = address;
+        None
+    }
+}
 
 /// What the tasks of a backend share.
 struct Shared {
@@ -66,6 +97,8 @@ struct Shared {
     book: LogBook,
     guard: Guard,
     ports: Ports,
+    /// Starts that may be on their way at once.
+    starts: Semaphore,
     tasks: TaskTracker,
     closing: CancellationToken,
 }
@@ -90,6 +123,7 @@ impl ProcessBackend {
             board: Board::new(),
             book,
             ports: Ports::default(),
+            starts: Semaphore::new(MAX_STARTS),
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
         }))

@@ -4,7 +4,9 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::time::Instant;
 
+use crate::limits::{MAX_NOISE, MAX_NOISE_LINES, NOISE_INTERVAL};
 use crate::runtime::{Exit, InstanceKey, LogBook, LogSource};
 
 /// One line, as far as it is kept.
@@ -12,7 +14,7 @@ const LINE_BYTES: usize = 8 << 10;
 /// Lines of an exit's tail.
 const TAIL_LINES: usize = 20;
 
-/// Notes every line until the end. Reads without pause: a child must not wait for its reader.
+/// Notes every line until the end. Pauses only in a flood, so that a noisy child costs a bounded share of a core.
 pub(super) async fn read_lines(
     mut from: impl AsyncRead + Unpin,
     key: InstanceKey,
@@ -21,6 +23,7 @@ pub(super) async fn read_lines(
 ) {
     let mut chunk = vec![0; 16 << 10];
     let mut line = Line::default();
+    let mut pace = Pace::new();
     loop {
         let read = match from.read(&mut chunk).await {
             Ok(0) | Err(_) => break,
@@ -30,12 +33,42 @@ pub(super) async fn read_lines(
         while let Some(end) = memchr::memchr(b'\n', rest) {
             line.add(&rest[..end]);
             line.note(&key, source, &book);
+            pace.lines += 1;
             rest = &rest[end + 1..];
         }
         line.add(rest);
+        pace.bytes += read.len();
+        pace.keep().await;
     }
     if line.seen > 0 {
         line.note(&key, source, &book);
+    }
+}
+
+/// How much was read since when.
+struct Pace {
+    since: Instant,
+    bytes: usize,
+    lines: usize,
+}
+
+impl Pace {
+    fn new() -> Self {
+        Self {
+            since: Instant::now(),
+            bytes: 0,
+            lines: 0,
+        }
+    }
+
+    /// Waits for the end of the interval where its share is used up.
+    async fn keep(&mut self) {
+        if self.bytes >= MAX_NOISE || self.lines >= MAX_NOISE_LINES {
+            tokio::time::sleep_until(self.since + NOISE_INTERVAL).await;
+        } else if self.since.elapsed() < NOISE_INTERVAL {
+            return;
+        }
+        *self = Self::new();
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -13,8 +14,12 @@ use super::Shared;
 use super::environment::Environment;
 use super::group::{Founder, Groups, pid};
 use super::http::Port;
+use super::keeper::Order;
+#[cfg(target_os = "linux")]
+use super::keeper::{self, Kept};
 use super::live::Live;
 use super::lookup::{Lookup, LookupError};
+use super::running::{Running, Streams};
 use super::secrets::SecretsError;
 use crate::error::{Error, ErrorKind};
 use crate::id::ServerId;
@@ -38,16 +43,24 @@ pub(super) enum PlaceError {
     NoPort(io::Error),
     #[error("its process group cannot be made (by /bin/sh): {0}")]
     Group(io::Error),
-    #[error("program {} cannot be executed: {error}{}", .program.display(), hint(.error))]
-    Execute { program: PathBuf, error: io::Error },
+    #[error("program {} cannot be executed: {error}{hint}", .program.display())]
+    Execute {
+        program: PathBuf,
+        error: io::Error,
+        hint: String,
+    },
+    #[error("argument {0} holds a NUL byte, which no argument can")]
+    NulInArgument(usize),
+    #[error("variable {0} holds a NUL byte, which no variable can")]
+    NulInVariable(String),
     #[error("the backend is closing")]
     Closing,
 }
 
 /// A child that runs.
 pub(super) struct Placed {
-    pub(super) child: Child,
-    pub(super) groups: Groups,
+    pub(super) running: Running,
+    pub(super) streams: Streams,
     pub(super) pid: u32,
     pub(super) port: Option<Port>,
     /// What the guard was told.
@@ -73,34 +86,111 @@ impl Placed {
                 })?)
             }
         };
-        // The guard comes first: it also takes away the secret files that are written next.
-        let founder = Founder::new().map_err(PlaceError::Group)?;
-        let group = founder.id();
-        let listed = shared.guard.list(group, &shared.tasks, &shared.closing);
-        listed.await.map_err(PlaceError::Group)?;
-        let number = port.as_ref().map(Port::number);
-        let (own, child) = match spawn(shared, live, command, number, group).await {
-            Ok(spawned) => spawned,
-            Err(error) => {
-                founder.leave().await;
-                shared.guard.strike(vec![group]).await;
-                return Err(error);
-            }
-        };
-        let placed = Self {
-            groups: Groups::new(group, own),
-            pid: child.id().unwrap_or_default(),
-            child,
-            port,
-            listed: vec![group, own],
-        };
-        // The guard is needed for this only where the program makes a group of its own, so an error can wait for the
-        // next start.
-        let _ = shared.guard.list(own, &shared.tasks, &shared.closing).await;
-        founder.leave().await;
-        Ok(placed)
+        // Only so many at a time: starting is most of what a short-lived program costs.
+        let _turn = shared
+            .starts
+            .acquire()
+            .await
+            .map_err(|_| PlaceError::Closing)?;
+        #[cfg(target_os = "linux")]
+        if keeper::is_enabled() {
+            return kept(shared, live, command, port).await;
+        }
+        grouped(shared, live, command, port).await
     }
 }
+
+/// Starts the program under a keeper.
+#[cfg(target_os = "linux")]
+async fn kept(
+    shared: &Shared,
+    live: &Live,
+    line: &CommandLine,
+    port: Option<Port>,
+) -> Result<Placed, PlaceError> {
+    // The guard comes first: it also takes away the secret files that are written next.
+    let guarded = shared.guard.list(None, &shared.tasks, &shared.closing);
+    guarded.await.map_err(PlaceError::Group)?;
+    let number = port.as_ref().map(Port::number);
+    let prepared = prepare(shared, live, line.clone(), number).await?;
+    let program = prepared.program.clone();
+    let order = order(line, prepared, number)?;
+    let size = Size::of(&order);
+    let label = live.key.server().to_string();
+    let (kept, streams) = Kept::start(order, label, &shared.tasks)
+        .await
+        .map_err(|error| PlaceError::execute(program, error, &size))?;
+    let own = Pid::from_raw(kept.pid).ok_or(PlaceError::Closing)?;
+    // A second line beside the keeper, so an error can wait for the next start.
+    let _ = shared
+        .guard
+        .list(Some(own), &shared.tasks, &shared.closing)
+        .await;
+    Ok(Placed {
+        pid: kept.pid.unsigned_abs(),
+        running: Running::kept(kept, Groups::new([own])),
+        streams,
+        port,
+        listed: vec![own],
+    })
+}
+
+/// Starts the program in a group that the guard knows already.
+async fn grouped(
+    shared: &Shared,
+    live: &Live,
+    line: &CommandLine,
+    port: Option<Port>,
+) -> Result<Placed, PlaceError> {
+    // The guard comes first: it also takes away the secret files that are written next.
+    let founder = Founder::new().map_err(PlaceError::Group)?;
+    let group = founder.id();
+    let listed = shared
+        .guard
+        .list(Some(group), &shared.tasks, &shared.closing);
+    listed.await.map_err(PlaceError::Group)?;
+    let number = port.as_ref().map(Port::number);
+    let (own, mut child) = match spawn(shared, live, line, number, group).await {
+        Ok(spawned) => spawned,
+        Err(error) => {
+            founder.leave().await;
+            shared.guard.strike(vec![group]).await;
+            return Err(error);
+        }
+    };
+    limit(own);
+    // The guard is needed for this only where the program makes a group of its own, so an error can wait for the
+    // next start.
+    let _ = shared
+        .guard
+        .list(Some(own), &shared.tasks, &shared.closing)
+        .await;
+    founder.leave().await;
+    let streams = Streams::of(&mut child);
+    Ok(Placed {
+        pid: child.id().unwrap_or_default(),
+        running: Running::child(child, Groups::new([group, own])),
+        streams,
+        port,
+        listed: vec![group, own],
+    })
+}
+
+/// A child's memory holds secrets, which a core file would show.
+#[cfg(target_os = "linux")]
+fn limit(child: Pid) {
+    use rustix::process::{Resource, Rlimit, prlimit};
+    let none = Some(0);
+    let limit = Rlimit {
+        current: none,
+        maximum: none,
+    };
+    // It may have ended, or have become another user's.
+    let _ = prlimit(Some(child), Resource::Core, limit);
+}
+
+#[cfg(not(target_os = "linux"))]
+fn limit(_child: Pid) {}
 
 /// Starts the program right into the group.
 async fn spawn(
@@ -111,13 +201,12 @@ async fn spawn(
     group: Pid,
 ) -> Result<(Pid, Child), PlaceError> {
     let prepared = prepare(shared, live, line.clone(), port).await?;
-    let mut command = command_line(line, prepared, port);
+    let program = prepared.program.clone();
+    let order = order(line, prepared, port)?;
+    let mut command = command_line(&order);
     command.process_group(group.as_raw_nonzero().get());
     let spawned = command.spawn().and_then(|child| Ok((pid(&child)?, child)));
-    spawned.map_err(|error| PlaceError::Execute {
-        program: command.as_std().get_program().into(),
-        error,
-    })
+    spawned.map_err(|error| PlaceError::execute(program, error, &Size::of(&order)))
 }
 
 fn command_of(live: &Live) -> Result<(&Program, &CommandLine), PlaceError> {
@@ -152,19 +241,40 @@ async fn prepare(
     work.await.map_err(|_| PlaceError::Closing)?
 }
 
-fn command_line(line: &CommandLine, prepared: Prepared, port: Option<u16>) -> Command {
-    let mut command = std::process::Command::new(prepared.program);
-    command
+/// All that the program gets.
+fn order(line: &CommandLine, prepared: Prepared, port: Option<u16>) -> Result<Order, PlaceError> {
+    let order = Order {
+        program: prepared.program.into(),
         // As it was typed: some programs look at their name.
-        .arg0(&line.program)
+        name: line.program.clone().into(),
+        cwd: line.cwd.clone().unwrap_or_default().into(),
+        args: line.args.iter().map(|text| argument(text, port)).collect(),
+        environment: prepared.environment.into_variables(),
+    };
+    let has_nul = |text: &OsString| text.as_bytes().contains(&0);
+    if let Some(index) = order.args.iter().position(has_nul) {
+        return Err(PlaceError::NulInArgument(index + 1));
+    }
+    match order.environment.iter().find(|(_, value)| has_nul(value)) {
+        Some((name, _)) => Err(PlaceError::NulInVariable(
+            name.to_string_lossy().into_owned(),
+        )),
+        None => Ok(order),
+    }
+}
+
+fn command_line(order: &Order) -> Command {
+    let mut command = std::process::Command::new(&order.program);
+    command
+        .arg0(&order.name)
         .env_clear()
-        .envs(prepared.environment.into_variables())
-        .args(line.args.iter().map(|text| argument(text, port)))
+        .envs(&order.environment)
+        .args(&order.args)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    if let Some(cwd) = &line.cwd {
-        command.current_dir(cwd);
+    if !order.cwd.is_empty() {
+        command.current_dir(&order.cwd);
     }
     command.into()
 }
@@ -176,20 +286,64 @@ fn argument(text: &Text, port: Option<u16>) -> OsString {
     }
 }
 
-/// What helps with an error of `exec`.
-fn hint(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::NotFound => "; the interpreter that its first line names is missing",
-        _ if error.raw_os_error() == Some(rustix::io::Errno::NOEXEC.raw_os_error()) => {
-            "; a script needs a first line such as `#!/bin/sh`"
+/// How much a program is given, for an error.
+#[derive(Debug)]
+struct Size {
+    args: usize,
+    environment: usize,
+    largest: String,
+}
+
+impl Size {
+    fn of(order: &Order) -> Self {
+        let variables = order.environment.iter();
+        let largest = variables.max_by_key(|(_, value)| value.len());
+        let largest = largest.map_or_else(String::new, |(name, value)| {
+            format!(
+                "; the largest variable, {}, has {} bytes",
+                name.display(),
+                value.len()
+            )
+        });
+        let sizes = order.environment.iter();
+        Self {
+            args: order.args.iter().map(|arg| arg.len() + 1).sum(),
+            environment: sizes
+                .map(|(name, value)| name.len() + value.len() + 2)
+                .sum(),
+            largest,
         }
-        _ => "",
+    }
+}
+
+/// What helps with an error of `exec`.
+fn hint(error: &io::Error, size: &Size) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "; the interpreter that its first line names is missing".into(),
+        io::ErrorKind::ArgumentListTooLong => format!(
+            "; its arguments have {} bytes and its environment {}{}: the system allows about 128 KiB for one and 2 MiB \
+             for all; pass large values in a file",
+            size.args, size.environment, size.largest
+        ),
+        _ if error.raw_os_error() == Some(rustix::io::Errno::NOEXEC.raw_os_error()) => {
+            "; a script needs a first line such as `#!/bin/sh`".into()
+        }
+        _ => String::new(),
     }
 }
 
 // === impl PlaceError ===
 
 impl PlaceError {
+    fn execute(program: PathBuf, error: io::Error, size: &Size) -> Self {
+        let hint = hint(&error, size);
+        Self::Execute {
+            program,
+            error,
+            hint,
+        }
+    }
+
     /// The error that a caller sees.
     pub(super) fn of(self, server: &ServerId) -> Error {
         let kind = match self {

@@ -4,19 +4,19 @@ use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use rustix::process::Signal;
 use tokio::process::ChildStdin;
 use tokio::task::JoinHandle;
 
 use super::Shared;
-use super::http::TcpConnect;
+use super::http::{Answering, TcpConnect};
 use super::live::{Live, Reach, Stage, Why};
 use super::output::{exit, read_lines};
 use super::place::Placed;
+use super::running::Ending;
 use crate::error::{Error, ErrorKind};
 use crate::runtime::input::Input;
 use crate::runtime::{Exit, InstanceStatus, LogSource, Phase};
-use crate::server::{Launch, ProgramTransport};
+use crate::server::{Launch, PortOwner, ProgramTransport};
 
 /// For the last words, once a child is gone: a grandchild may hold its standard error for ever.
 const LAST_WORDS: Duration = Duration::from_millis(250);
@@ -45,18 +45,19 @@ pub(super) async fn supervise(shared: Arc<Shared>, live: Arc<Live>) {
 
 /// Runs a child that was started, to its end.
 async fn run(shared: &Shared, live: &Live, mut placed: Placed) -> Over {
-    let child = &mut placed.child;
-    let stdin = Input::new(child.stdin.take());
+    let streams = &mut placed.streams;
+    let stdin = Input::new(streams.stdin.take());
+    let (stdout, stderr) = (streams.stdout.take(), streams.stderr.take());
     let mut readers = Vec::new();
     let mut read = |from: Box<dyn tokio::io::AsyncRead + Send + Unpin>, source| {
         let book = shared.book.clone();
         let lines = read_lines(from, live.key.clone(), source, book);
         readers.push(shared.tasks.spawn(lines));
     };
-    if let Some(stderr) = child.stderr.take() {
+    if let Some(stderr) = stderr {
         read(Box::new(stderr), LogSource::Stderr);
     }
-    if let Some(stdout) = child.stdout.take() {
+    if let Some(stdout) = stdout {
         if placed.port.is_some() {
             read(Box::new(stdout), LogSource::Stdout);
         } else {
@@ -100,17 +101,19 @@ async fn ready(live: &Live, placed: &mut Placed) -> bool {
         }
         _ => false,
     });
-    let address = tokio::select! {
-        address = port.accepts() => address,
-        _ = placed.child.wait() => return false,
-        () = live.signals.asked() => return false,
-    };
-    let path = match &live.launch.server.launch {
+    let (path, owner) = match &live.launch.server.launch {
         Launch::Program(program) => match &program.transport {
-            ProgramTransport::Http { path, .. } => path.as_str(),
-            ProgramTransport::Stdio => "",
+            ProgramTransport::Http { path, owner, .. } => (path.as_str(), *owner),
+            ProgramTransport::Stdio => ("", PortOwner::Server),
         },
-        Launch::Remote(_) => "",
+        Launch::Remote(_) => ("", PortOwner::Server),
+    };
+    let answering = Answering::new(owner, placed.running.roots());
+    let foreign = |error: &std::io::Error| foreign(live, error);
+    let address = tokio::select! {
+        address = port.accepts(&answering, foreign) => address,
+        _ = placed.running.wait() => return false,
+        () = live.signals.asked() => return false,
     };
     let slash = if path.starts_with('/') { "" } else { "/" };
     let Ok(uri) = format!("http://{address}{slash}{path}").parse() else {
@@ -118,10 +121,25 @@ async fn ready(live: &Live, placed: &mut Placed) -> bool {
         live.signals.ask(grace, Why::BadPath);
         return false;
     };
-    let connect = Arc::new(TcpConnect::new(address));
+    let connect = Arc::new(TcpConnect::new(address, answering));
     live.signals
         .advance(Stage::Ready(Reach::Http { uri, connect }));
     true
+}
+
+/// Says once that another process answers on the child's port.
+fn foreign(live: &Live, error: &std::io::Error) {
+    let waiting = "waiting for the process to listen on its port, on which another process answers";
+    let new = live.signals.stage.send_if_modified(|stage| match stage {
+        Stage::Starting(what) if *what != waiting => {
+            *what = waiting;
+            true
+        }
+        _ => false,
+    });
+    if new {
+        tracing::warn!(%error, "another process answers on the port of this server");
+    }
 }
 
 /// Waits for its end, or brings it about: input closed, TERM, KILL, each after the grace. Answers also why the end was
@@ -131,43 +149,42 @@ async fn ended(
     placed: &mut Placed,
     stdin: &Input<ChildStdin>,
 ) -> (Option<ExitStatus>, Option<Why>) {
-    let (child, signals) = (&mut placed.child, &live.signals);
+    let (running, signals) = (&mut placed.running, &live.signals);
     tokio::select! {
         biased;
-        status = child.wait() => return (status.ok(), None),
+        status = running.wait() => return (status, None),
         () = signals.asked() => {}
     }
     let why = signals.end.borrow().map(|end| end.why);
     stdin.close();
-    if let Some(status) = signals.within_grace(Duration::ZERO, child.wait()).await {
-        let status = status.ok();
+    if let Some(status) = signals.within_grace(Duration::ZERO, running.wait()).await {
         let failed = status.is_some_and(|status| !status.success());
         // A holder often learns of a child's death before we do, and lets go.
         return (status, why.filter(|why| !(failed && *why == Why::LetGo)));
     }
-    placed.groups.signal(Signal::TERM);
-    if let Some(status) = signals.within_grace(Duration::ZERO, child.wait()).await {
-        return (status.ok(), why);
+    running.signal(Ending::Terminate);
+    if let Some(status) = signals.within_grace(Duration::ZERO, running.wait()).await {
+        return (status, why);
     }
-    placed.groups.signal(Signal::KILL);
-    (child.wait().await.ok(), why)
+    running.signal(Ending::Kill);
+    (running.wait().await, why)
 }
 
-/// Ends what a child that is gone has left in its groups.
+/// Ends what a child that is gone has left behind.
 async fn sweep(live: &Live, placed: &mut Placed) {
-    let groups = &mut placed.groups;
-    if groups.are_empty() {
+    let running = &mut placed.running;
+    if running.is_empty() {
         return;
     }
-    groups.signal(Signal::TERM);
+    running.signal(Ending::Terminate);
     let emptied = live
         .signals
-        .within_grace(LEFTOVER_GRACE, groups.emptied())
+        .within_grace(LEFTOVER_GRACE, running.emptied())
         .await;
     if emptied.is_none() {
-        groups.signal(Signal::KILL);
+        running.signal(Ending::Kill);
         // What is still listed then has ended, and waits only for its parent to notice.
-        let _ = tokio::time::timeout(KILL_PATIENCE, groups.emptied()).await;
+        let _ = tokio::time::timeout(KILL_PATIENCE, running.emptied()).await;
     }
 }
 

@@ -21,7 +21,8 @@ fn page(setting: &Setting, path: &str, (status, kind, body): (u16, &'static str,
 
 /// The documents that the fake has, for other places.
 fn documents(setting: &Setting) -> (String, String) {
-    let (server, issuer) = (setting.fake.state().server.clone(), setting.fake.issuer());
+    let server = setting.fake.state().server.clone();
+    let issuer = setting.fake.issuer();
     let resource = json!({"resource": format!("{server}/mcp"), "authorization_servers": [issuer]});
     let metadata = json!({
         "issuer": issuer,

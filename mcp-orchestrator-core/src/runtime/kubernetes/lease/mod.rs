@@ -13,7 +13,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, OwnerReference};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use k8s_openapi::jiff::Timestamp;
 use kube::Api;
 use kube::api::PostParams;
@@ -27,6 +27,7 @@ pub use self::look::holder;
 use self::turn::{EVERY, Record, TERM, Turn, Turns};
 use super::access::Access;
 use super::errors::{Action, is_conflict};
+use super::owner::Owner;
 use crate::error::{Error, ErrorKind, Result};
 
 const GROUP: &str = "coordination.k8s.io";
@@ -40,8 +41,8 @@ pub struct LeaseOptions {
     pub identity: String,
     /// Labels of the Lease.
     pub labels: BTreeMap<String, String>,
-    /// The object that it goes with.
-    pub owner: Option<OwnerReference>,
+    /// The object that it goes with. It is looked at when the Lease has vanished.
+    pub owner: Option<Owner>,
 }
 
 /// Who holds the Lease.
@@ -212,7 +213,32 @@ impl Keeper {
                 self.last = None;
                 Ok(wait)
             }
-            Turn::Write => self.write(Some(self.options.identity.clone())).await,
+            Turn::Write => {
+                self.see_to_owner().await?;
+                self.write(Some(self.options.identity.clone())).await
+            }
+        }
+    }
+
+    /// A Lease that goes with its owner vanishes with it, or is left without it: then the owner is made anew.
+    async fn see_to_owner(&self) -> Result<()> {
+        let Some(owner) = &self.options.owner else {
+            return Ok(());
+        };
+        let refers = self.last.as_ref().and_then(|lease| {
+            let references = lease.metadata.owner_references.as_ref()?;
+            references.first().map(|reference| reference.uid.clone())
+        });
+        if owner.trouble().is_none() && refers.is_some() && refers == owner.uid() {
+            return Ok(());
+        }
+        match owner.refresh().await {
+            // A wrong owner keeps nobody from acting: it is told by its own trouble.
+            Err(error) if error.kind() != ErrorKind::Unavailable => {
+                tracing::debug!(%error, "the owner of all instances");
+                Ok(())
+            }
+            seen => seen.map(drop),
         }
     }
 
@@ -254,7 +280,8 @@ impl Keeper {
             ..ObjectMeta::default()
         };
         metadata.labels = Some(self.options.labels.clone());
-        metadata.owner_references = self.options.owner.clone().map(|owner| vec![owner]);
+        let owner = self.options.owner.as_ref().and_then(Owner::last);
+        metadata.owner_references = owner.map(|owner| vec![owner]);
         Lease {
             metadata,
             spec: Some(LeaseSpec {

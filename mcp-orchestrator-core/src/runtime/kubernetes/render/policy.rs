@@ -1,32 +1,25 @@
 //! The NetworkPolicy of an instance: who may reach it, and where it may connect to.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde_json::{Value, json};
 
 use super::{Failed, Rendering};
 use crate::runtime::kubernetes::names::INSTANCE;
 use crate::server::Egress;
+use crate::special_use::public_blocks;
 
-/// What is not the public internet, by family.
-const PRIVATE_V4: [&str; 10] = [
-    "0.0.0.0/8",
-    "10.0.0.0/8",
-    "100.64.0.0/10",
-    "127.0.0.0/8",
-    "168.63.129.16/32",
-    "169.254.0.0/16",
-    "172.16.0.0/12",
-    "192.168.0.0/16",
-    "198.18.0.0/15",
-    "240.0.0.0/4",
-];
-const PRIVATE_V6: [&str; 5] = [
-    "::1/128",
-    "64:ff9b::/96",
-    "64:ff9b:1::/48",
-    "fc00::/7",
-    "fe80::/10",
+/// Pods that answer names for a cluster: their namespace, a label of theirs, and the port that they listen on. A policy
+/// sees the pods behind a Service and not its address.
+const DNS_PODS: [(&str, &str, &str, u16); 2] = [
+    // CoreDNS and kube-dns, wherever they come with the cluster.
+    ("kube-system", "k8s-app", "kube-dns", 53),
+    (
+        "openshift-dns",
+        "dns.operator.openshift.io/daemonset-dns",
+        "default",
+        5353,
+    ),
 ];
 
 /// Ingress only from the gateway, egress as the server's rules say.
@@ -63,19 +56,20 @@ fn ingress(of: &Rendering<'_>) -> Value {
 
 /// `None`: not restricted.
 fn egress(egress: &Egress) -> Result<Option<Value>, Failed> {
-    let dns = json!({ "ports": [
-        { "protocol": "UDP", "port": 53 },
-        { "protocol": "TCP", "port": 53 },
-    ] });
     Ok(match egress {
         Egress::All => None,
         Egress::None => Some(json!([])),
-        Egress::Public => Some(json!([dns, { "to": [
-            { "ipBlock": { "cidr": "0.0.0.0/0", "except": PRIVATE_V4 } },
-            { "ipBlock": { "cidr": "::/0", "except": PRIVATE_V6 } },
-        ] }])),
+        Egress::Public => {
+            let blocks = public_blocks().into_iter();
+            let blocks = blocks.map(
+                |block| json!({ "ipBlock": { "cidr": block.network, "except": block.except } }),
+            );
+            let mut rules = dns();
+            rules.push(json!({ "to": blocks.collect::<Vec<_>>() }));
+            Some(Value::Array(rules))
+        }
         Egress::Only(networks) => {
-            let mut rules = vec![dns];
+            let mut rules = dns();
             for network in networks {
                 let (cidr, port) = parse(network).ok_or_else(|| Failed::Egress(network.clone()))?;
                 let mut rule = json!({ "to": [{ "ipBlock": { "cidr": cidr } }] });
@@ -92,7 +86,25 @@ fn egress(egress: &Egress) -> Result<Option<Value>, Failed> {
     })
 }
 
-/// `cidr` or `cidr:port`; an address alone is a network of one.
+/// Names are looked up at the cluster's own DNS, and nowhere else.
+fn dns() -> Vec<Value> {
+    let rule = |(namespace, label, value, port): (&str, &str, &str, u16)| {
+        json!({
+            "to": [{
+                "namespaceSelector": { "matchLabels": { "kubernetes.io/metadata.name": namespace } },
+                "podSelector": { "matchLabels": { label: value } },
+            }],
+            "ports": [
+                { "protocol": "UDP", "port": port },
+                { "protocol": "TCP", "port": port },
+            ],
+        })
+    };
+    DNS_PODS.map(rule).into()
+}
+
+/// `cidr` or `cidr:port`; an address alone is a network of one. The answer is written as the cluster wants it: without bits
+/// after the prefix, and an IPv4 address in IPv6 form as IPv4.
 fn parse(network: &str) -> Option<(String, Option<u16>)> {
     let (address, rest) = match network.split_once('/') {
         Some((address, rest)) => (address, Some(rest)),
@@ -112,11 +124,32 @@ fn parse(network: &str) -> Option<(String, Option<u16>)> {
         None => (rest, None),
     };
     let length: u8 = length.trim_end_matches(']').parse().ok()?;
-    let longest = if address.is_ipv4() { 32 } else { 128 };
-    (length <= longest).then(|| (format!("{address}/{length}"), port))
+    Some((network_of(address, length)?, port))
+}
+
+fn network_of(address: IpAddr, length: u8) -> Option<String> {
+    match (address, address.to_canonical()) {
+        (IpAddr::V6(_), IpAddr::V4(v4)) => {
+            // The first 96 bits of a mapped address say only that it is one.
+            network_of(v4.into(), length.checked_sub(96)?)
+        }
+        (IpAddr::V4(v4), _) => {
+            let rest = u32::from(32u8.checked_sub(length)?);
+            let bits = v4.to_bits().checked_shr(rest).unwrap_or(0);
+            let first = Ipv4Addr::from_bits(bits.checked_shl(rest).unwrap_or(0));
+            Some(format!("{first}/{length}"))
+        }
+        (IpAddr::V6(v6), _) => {
+            let rest = u32::from(128u8.checked_sub(length)?);
+            let bits = v6.to_bits().checked_shr(rest).unwrap_or(0);
+            let first = Ipv6Addr::from_bits(bits.checked_shl(rest).unwrap_or(0));
+            Some(format!("{first}/{length}"))
+        }
+    }
 }
 
 fn alone(address: IpAddr) -> String {
+    let address = address.to_canonical();
     format!("{address}/{}", if address.is_ipv4() { 32 } else { 128 })
 }
 
@@ -139,6 +172,13 @@ mod tests {
             ("10.0.0.0/33", None),
             ("example.com", None),
             ("10.0.0.0/8:99999", None),
+            ("::ffff:10.0.0.0/104", Some("10.0.0.0/8 None")),
+            ("[::ffff:10.1.2.3]:443", Some("10.1.2.3/32 Some(443)")),
+            ("::ffff:10.1.2.3", Some("10.1.2.3/32 None")),
+            ("::ffff:10.0.0.0/64", None),
+            ("10.1.2.3/8", Some("10.0.0.0/8 None")),
+            ("10.1.2.3/0", Some("0.0.0.0/0 None")),
+            ("fd00:1::1/16", Some("fd00::/16 None")),
         ] {
             assert_eq!(read(text).as_deref(), meant, "{text}");
         }
@@ -151,12 +191,23 @@ mod tests {
         let only = Egress::Only(vec!["10.0.0.0/8:443".into()]);
         let rules = egress(&only).unwrap().unwrap();
         assert_eq!(rules[0]["ports"][0]["port"], 53);
-        assert_eq!(rules[0].get("to"), None);
-        assert_eq!(rules[1]["to"][0]["ipBlock"]["cidr"], "10.0.0.0/8");
-        assert_eq!(rules[1]["ports"][0]["port"], 443);
+        assert_eq!(rules[2]["to"][0]["ipBlock"]["cidr"], "10.0.0.0/8");
+        assert_eq!(rules[2]["ports"][0]["port"], 443);
         let public = egress(&Egress::Public).unwrap().unwrap();
-        let except = public[1]["to"][0]["ipBlock"]["except"].as_array().unwrap();
-        assert!(except.contains(&json!("10.0.0.0/8")));
+        let except = public[2]["to"][0]["ipBlock"]["except"].as_array().unwrap();
+        for range in ["10.0.0.0/8", "192.0.0.0/24", "224.0.0.0/3"] {
+            assert!(except.contains(&json!(range)), "{range}");
+        }
+        for rules in [&rules, &public] {
+            let dns = rules.as_array().unwrap().iter().take(2);
+            for peer in dns.flat_map(|rule| rule["to"].as_array().unwrap()) {
+                assert!(peer["podSelector"]["matchLabels"].is_object(), "{peer}");
+                assert!(
+                    peer["namespaceSelector"]["matchLabels"].is_object(),
+                    "{peer}"
+                );
+            }
+        }
         let unknown = egress(&Egress::Only(vec!["example.com".into()]));
         assert!(unknown.unwrap_err().to_string().contains("example.com"));
     }

@@ -9,8 +9,8 @@ use crate::credential::{Credential, Owner, Revision};
 use crate::runtime::{Scope, SpecDigest};
 use crate::seal::StateKey;
 use crate::server::{
-    CommandLine, Container, CredentialSlot, Egress, EnvFrom, EnvSource, Injection, PullSecret,
-    SlotForm, TemplatePatch, VolumeEntry,
+    CommandLine, Container, CredentialSlot, Egress, EnvFrom, EnvSource, Injection, PortOwner,
+    PullSecret, SlotForm, TemplatePatch, VolumeEntry,
 };
 use crate::value::Text;
 
@@ -179,6 +179,7 @@ fn an_http_server_has_a_port_and_only_the_gateway_reaches_it() {
             program.transport = ProgramTransport::Http {
                 port,
                 path: "/mcp".into(),
+                owner: PortOwner::Server,
             };
             program.command = Some(CommandLine {
                 program: "serve".into(),

@@ -1,41 +1,58 @@
-//! What must not stand in an instance's kept output: the values of its own secrets.
+//! What must not appear in an instance's kept output: the values of its own secrets, however they are encoded.
 
-use std::borrow::Cow;
+mod forms;
+mod mask;
+
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
-use memchr::memmem;
 use secrecy::{ExposeSecret as _, SecretString};
 
+use self::forms::{forms, parts};
+pub(super) use self::mask::Mask;
 use super::{InstanceKey, LaunchSpec};
 use crate::server::Launch;
 
-/// What stands in a secret's place.
-const MARK: &str = "[secret]";
-/// Shorter values stand in too many words.
+/// Shorter values are part of too many words.
 const SHORTEST: usize = 6;
 /// Values of one instance; with each newer credential the oldest go.
 const VALUES: usize = 64;
 
 /// The secrets of all instances.
 #[derive(Default)]
-pub(super) struct Hidden(HashMap<InstanceKey, VecDeque<SecretString>>);
+pub(super) struct Hidden(HashMap<InstanceKey, Kept>);
+
+/// The secrets of one instance.
+#[derive(Default)]
+struct Kept {
+    values: VecDeque<SecretString>,
+    mask: Arc<Mask>,
+}
 
 impl Hidden {
     /// From now on these are hidden too.
     pub(super) fn add(&mut self, key: &InstanceKey, launch: &LaunchSpec) {
-        let found: Vec<SecretString> = secrets(launch).flat_map(lines).collect();
+        let found: Vec<&str> = secrets(launch).flat_map(values).collect();
         if found.is_empty() {
             return;
         }
         let kept = self.0.entry(key.clone()).or_default();
-        kept.retain(|old| {
-            !found
-                .iter()
-                .any(|new| old.expose_secret() == new.expose_secret())
-        });
-        kept.extend(found);
-        let over = kept.len().saturating_sub(VALUES);
-        kept.drain(..over);
+        let known = |value: &str| kept.values.iter().any(|old| old.expose_secret() == value);
+        if found.iter().all(|value| known(value)) {
+            return;
+        }
+        kept.values
+            .retain(|old| !found.contains(&old.expose_secret()));
+        kept.values
+            .extend(found.into_iter().map(SecretString::from));
+        let over = kept.values.len().saturating_sub(VALUES);
+        kept.values.drain(..over);
+        // The values themselves first, the newest first: the forms are limited.
+        let newest = || kept.values.iter().rev().map(SecretString::expose_secret);
+        let lines = newest().filter(|value| !value.contains('\n'));
+        let lines = lines.map(str::to_owned);
+        let encoded = newest().flat_map(|value| forms(value).into_iter().skip(1));
+        kept.mask = Arc::new(Mask::new(lines.chain(encoded)));
     }
 
     /// The instance is gone.
@@ -43,31 +60,10 @@ impl Hidden {
         self.0.remove(key);
     }
 
-    /// The text without secrets, nor the beginning of one where the text may be cut.
-    pub(super) fn redact<'a>(&self, key: &InstanceKey, text: &'a str) -> Cow<'a, str> {
-        let mut text = Cow::Borrowed(text);
-        let known = self.0.get(key).into_iter().flatten();
-        let mut known: Vec<&str> = known.map(SecretString::expose_secret).collect();
-        // A value that holds another one goes first.
-        known.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-        for secret in known {
-            if memmem::find(text.as_bytes(), secret.as_bytes()).is_some() {
-                text = Cow::Owned(text.replace(secret, MARK));
-            }
-            if let Some(part) = begun(&text, secret) {
-                let end = text.len() - part;
-                text = Cow::Owned(format!("{}{MARK}", &text[..end]));
-            }
-        }
-        text
+    /// What finds the secrets of this instance.
+    pub(super) fn mask(&self, key: &InstanceKey) -> Option<Arc<Mask>> {
+        self.0.get(key).map(|kept| Arc::clone(&kept.mask))
     }
-}
-
-/// How many bytes of a secret the text ends with, where they are too many.
-fn begun(text: &str, secret: &str) -> Option<usize> {
-    let longest = secret.len().min(text.len());
-    let mut parts = (SHORTEST..=longest).rev();
-    parts.find(|part| secret.is_char_boundary(*part) && text.ends_with(&secret[..*part]))
 }
 
 fn secrets(launch: &LaunchSpec) -> impl Iterator<Item = &str> {
@@ -83,12 +79,13 @@ fn secrets(launch: &LaunchSpec) -> impl Iterator<Item = &str> {
         .chain(values.map(SecretString::expose_secret))
 }
 
-/// Output is kept by lines.
-fn lines(secret: &str) -> impl Iterator<Item = SecretString> {
+/// What is looked for: the lines of a value, since output is kept by lines, the value as a whole, which may be encoded,
+/// and its parts.
+fn values(secret: &str) -> impl Iterator<Item = &str> {
     let lines = secret.lines().map(str::trim);
-    lines
-        .filter(|line| line.len() >= SHORTEST)
-        .map(SecretString::from)
+    let all = lines.chain([secret.trim()]).chain(parts(secret));
+    let mut seen = std::collections::HashSet::new();
+    all.filter(move |value| value.len() >= SHORTEST && seen.insert(*value))
 }
 
 #[cfg(test)]
@@ -133,6 +130,10 @@ mod tests {
         let (key, launch) = launch();
         let mut hidden = Hidden::default();
         hidden.add(&key, &launch);
+        let redact = |hidden: &Hidden, text: &str| match hidden.mask(&key) {
+            Some(mask) => mask.redact(None, text).into_owned(),
+            None => text.to_owned(),
+        };
         for (text, shown) in [
             ("all is well", "all is well"),
             ("a argument-0001, argument-0001!", "a [secret], [secret]!"),
@@ -141,10 +142,10 @@ mod tests {
             ("the second line of it", "the [secret] of it"),
             ("cut: token-0002-and", "cut: [secret]"),
         ] {
-            assert_eq!(hidden.redact(&key, text), shown);
+            assert_eq!(redact(&hidden, text), shown);
         }
         hidden.forget(&key);
-        assert_eq!(hidden.redact(&key, "token-0002"), "token-0002");
+        assert_eq!(redact(&hidden, "token-0002"), "token-0002");
     }
 
     #[test]
@@ -161,6 +162,42 @@ mod tests {
     }
 
     #[test]
+    fn a_book_masks_encoded_secrets_and_those_over_two_lines() {
+        use base64::Engine as _;
+        use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+
+        let (key, mut launch) = launch();
+        let mut credential = Credential::none();
+        let slot = SlotName::new("PEM").unwrap();
+        let secret = "ORG/SECRET&0123456789";
+        credential.values.insert(slot, secret.into());
+        launch.credential = Arc::new(credential);
+        let book = LogBook::default();
+        book.hide(&key, &launch);
+        for text in [
+            &format!("basic {}", STANDARD.encode(format!("ann:{secret}"))),
+            &format!("url {}", URL_SAFE_NO_PAD.encode(format!("xy{secret}z"))),
+            "query ORG%2FSECRET%260123456789",
+            "html ORG/SECRET&amp;0123456789",
+            "json ORG\\/SECRET\\u00260123456789",
+            "hex 4f52472f5345435245542630313233343536373839",
+            "part ORG/SECRET&01",
+            "two ORG/SEC",
+            "RET&0123456789",
+        ] {
+            book.note(&key, LogSource::Stderr, text);
+        }
+        let tail = book.tail(&key, 20);
+        assert_eq!(tail.len(), 9);
+        for line in &tail {
+            assert!(line.contains("[secret]"), "{line}");
+            for part in ["ORG", "SECR", "0123", "5345", "U0VD"] {
+                assert!(!line.contains(part), "{line}");
+            }
+        }
+    }
+
+    #[test]
     fn values_of_many_credentials_are_bounded() {
         let (key, mut launch) = launch();
         let mut hidden = Hidden::default();
@@ -172,8 +209,9 @@ mod tests {
             launch.credential = Arc::new(credential);
             hidden.add(&key, &launch);
         }
-        assert!(hidden.0[&key].len() <= VALUES);
-        assert_eq!(hidden.redact(&key, "generation-0199."), "[secret].");
-        assert_eq!(hidden.redact(&key, "token-0002"), "[secret]");
+        assert!(hidden.0[&key].values.len() <= VALUES);
+        let mask = hidden.mask(&key).unwrap();
+        assert_eq!(mask.redact(None, "generation-0199."), "[secret].");
+        assert_eq!(mask.redact(None, "token-0002"), "[secret]");
     }
 }

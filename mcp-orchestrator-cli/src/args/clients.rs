@@ -1,0 +1,42 @@
+//! Which client, and its file.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::SiteArgs;
+use crate::clients::ClientName;
+
+#[derive(Args, Debug)]
+pub(crate) struct ConnectArgs {
+    /// Which client
+    #[arg(value_enum)]
+    pub(crate) client: ClientName,
+    /// Put it into the client's file, beside all that stands there
+    #[arg(long)]
+    pub(crate) write: bool,
+    /// The client's file, where it is not at its usual place
+    #[arg(long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// Which gateway
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    pub(crate) gateway: String,
+    /// Under which name the client shows it
+    #[arg(long, default_value = "mcp-orchestrator")]
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) files: SiteArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct DisconnectArgs {
+    /// Which client
+    #[arg(value_enum)]
+    pub(crate) client: ClientName,
+    /// The client's file, where it is not at its usual place
+    #[arg(long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// Under which name the client shows it
+    #[arg(long, default_value = "mcp-orchestrator")]
+    pub(crate) name: String,
+}

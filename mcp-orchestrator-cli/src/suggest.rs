@@ -1,0 +1,127 @@
+//! Which known name was meant, where a name is not known.
+
+use mcp_orchestrator_gateway::control::wire::Status;
+
+use crate::args::Command;
+use crate::exit::Failure;
+use crate::output::clean;
+use crate::site::Site;
+
+/// Names that were typed, and the site where they should be known.
+#[derive(Debug)]
+pub(crate) struct Typed {
+    site: crate::args::SiteArgs,
+    servers: Vec<String>,
+    gateways: Vec<String>,
+}
+
+impl Typed {
+    /// The names of a command that a running gateway may know.
+    pub(crate) fn of(command: &Command) -> Option<Self> {
+        let server = |site: &crate::args::SiteArgs, name: &str| Self {
+            site: site.clone(),
+            servers: vec![name.to_owned()],
+            gateways: Vec::new(),
+        };
+        Some(match command {
+            Command::Tools(args) => Self {
+                site: args.files.clone(),
+                servers: args.server.iter().cloned().collect(),
+                gateways: vec![args.gateway.clone()],
+            },
+            Command::Explain(args) => Self {
+                site: args.files.clone(),
+                servers: Vec::new(),
+                gateways: vec![args.gateway.clone()],
+            },
+            Command::Call(args) => server(&args.files, &args.server),
+            Command::Logs(args) => server(&args.files, &args.server),
+            Command::Describe(args) => server(&args.files, &args.name),
+            Command::Restart(args) | Command::Stop(args) => server(&args.files, &args.server),
+            Command::Install(args) | Command::Rotate(args) => server(&args.files, &args.server),
+            Command::Uninstall(args) => server(&args.files, &args.server),
+            _ => return None,
+        })
+    }
+
+    /// The failure with the name that may have been meant.
+    pub(crate) async fn complete(self, mut failure: Failure) -> Failure {
+        if !failure.is_about_a_name {
+            return failure;
+        }
+        let Ok(site) = Site::find(&self.site) else {
+            return failure;
+        };
+        let Ok(Status {
+            servers, gateways, ..
+        }) = site.client().status().await
+        else {
+            return failure;
+        };
+        let gateways: Vec<String> = gateways.into_iter().map(|gateway| gateway.name).collect();
+        for (typed, known) in [(&self.servers, &servers), (&self.gateways, &gateways)] {
+            for typed in typed.iter().filter(|typed| !known.contains(typed)) {
+                let hint = hint(typed, known.iter().map(String::as_str));
+                failure.message.push_str(&hint);
+            }
+        }
+        failure
+    }
+}
+
+/// A line that names the nearest of the known names, else all of them, else nothing.
+pub(crate) fn hint<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    let known: Vec<String> = known.into_iter().map(clean).collect();
+    match nearest(typed, known.iter().map(String::as_str)) {
+        Some(name) => format!("\n  did you mean {name}?"),
+        None if known.is_empty() => String::new(),
+        None => {
+            let more = if known.len() > 20 { ", …" } else { "" };
+            let shown = &known[..known.len().min(20)];
+            format!("\n  known are: {}{more}", shown.join(", "))
+        }
+    }
+}
+
+/// The known name that is nearest to what was typed, where one is near enough.
+pub(crate) fn nearest<'a>(
+    typed: &str,
+    known: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
+    let fold = |text: &str| -> String {
+        let kept = text.chars().filter(|c| !matches!(c, '-' | '_' | ' '));
+        kept.flat_map(char::to_lowercase).take(64).collect()
+    };
+    let wanted = fold(typed);
+    let distances = known.into_iter().map(|name| {
+        let name_folded = fold(name);
+        let distance = strsim::damerau_levenshtein(&wanted, &name_folded);
+        let part = wanted.len() >= 3 && name_folded.contains(&wanted);
+        (if part { distance.min(1) } else { distance }, name)
+    });
+    distances
+        .filter(|(distance, name)| *distance <= 1.max(name.len().min(typed.len()) / 3))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_name_is_suggested() {
+        let known = ["github", "files", "time", "my-notes"];
+        for (typed, meant) in [
+            ("githb", Some("github")),
+            ("tiem", Some("time")),
+            ("mynotes", Some("my-notes")),
+            ("notes", Some("my-notes")),
+            ("postgres", None),
+        ] {
+            assert_eq!(nearest(typed, known), meant, "{typed}");
+        }
+        assert_eq!(hint("githb", known), "\n  did you mean github?");
+        assert!(hint("zzz", known).contains("known are: github, files"));
+    }
+}

@@ -1,0 +1,42 @@
+//! Where a program of another program's file starts.
+//!
+//! Editors start programs in the folder of the project. An argument that names a file there, as `./server.js`, is found
+//! by nobody who starts elsewhere.
+
+use std::path::Path;
+
+use super::draft::Syntax;
+use crate::config::file::{TextOr, Typed};
+use crate::config::file_server::ServerEntry;
+
+/// Longer arguments are no paths.
+const MAX_PATH_LEN: usize = 1024;
+
+/// Lets a program whose arguments are relative to this folder start there, where nothing else is said.
+pub(super) fn anchor(folder: &Path, entry: &mut ServerEntry) {
+    if entry.command.is_none() || entry.cwd.is_some() || !folder.is_absolute() {
+        return;
+    }
+    let listed = match &entry.command {
+        Some(TextOr::Other(list)) => list.get(1..).unwrap_or_default(),
+        _ => &[],
+    };
+    let mut args = listed.iter().chain(entry.args.iter().flatten());
+    if args.any(|arg| is_relative(folder, &arg.0)) {
+        let folder = Syntax::Plain.editor(&folder.to_string_lossy());
+        entry.cwd = Some(Typed(folder));
+    }
+}
+
+fn is_relative(folder: &Path, arg: &str) -> bool {
+    let odd = arg.is_empty()
+        || arg.len() > MAX_PATH_LEN
+        || arg.starts_with(['-', '/', '~', '@', '$'])
+        || arg.contains("://")
+        || arg.contains('\0');
+    if odd {
+        return false;
+    }
+    let says_so = arg.starts_with("./") || arg.starts_with("../");
+    says_so || (arg.contains(['/', '.']) && folder.join(arg).exists())
+}

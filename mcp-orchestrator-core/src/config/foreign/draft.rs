@@ -1,0 +1,316 @@
+//! A server as another program's file describes it, and the one place where that becomes an entry of ours.
+
+use std::collections::BTreeMap;
+
+use super::keys::{Keys, Remark};
+use super::texts;
+use crate::config::file::{TextOr, Typed};
+use crate::config::file_server::{CredentialEntry, ServerEntry, TransportEntry};
+use crate::config::problem::KeyPath;
+
+/// A server as it is described elsewhere.
+#[derive(Debug, Default)]
+pub(in crate::config) struct Draft {
+    /// Its name there.
+    pub(in crate::config) key: String,
+    /// Where it stands.
+    pub(in crate::config) path: KeyPath,
+    /// Why it is left out.
+    pub(in crate::config) off: Option<String>,
+    pub(in crate::config) command: Option<TextOr<Vec<Typed>>>,
+    pub(in crate::config) args: Option<Vec<Typed>>,
+    pub(in crate::config) env: BTreeMap<String, Typed>,
+    pub(in crate::config) env_file: Option<Typed>,
+    pub(in crate::config) cwd: Option<Typed>,
+    /// Its addresses, the one that counts first, and the key of each.
+    pub(in crate::config) urls: Vec<(&'static str, Typed)>,
+    pub(in crate::config) headers: BTreeMap<String, Typed>,
+    pub(in crate::config) transport: Option<TransportEntry>,
+    pub(in crate::config) credentials: Vec<CredentialEntry>,
+    /// Keys that are ours already.
+    pub(in crate::config) more: ServerEntry,
+    /// What one should know.
+    pub(in crate::config) notices: Vec<Remark>,
+    /// What is wrong.
+    pub(in crate::config) problems: Vec<Remark>,
+}
+
+/// How a file writes variables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::config) enum Syntax {
+    /// `${VAR}`, `${env:VAR}`, `${input:id}` and the like, as [`Dialect::Foreign`](crate::config::expand::Dialect) has them.
+    Editor,
+    /// None: every text means itself.
+    Plain,
+    /// `{env:VAR}` and `{file:path}`.
+    Braces,
+    /// `$VAR` and `${VAR}`, as in a shell.
+    Shell,
+    /// `${{ secrets.NAME }}`.
+    Mustache,
+}
+
+/// Keys that say nothing about how a server runs.
+const PRESENTATION: &[&str] = &[
+    "$schema",
+    "//",
+    "_comment",
+    "author",
+    "comment",
+    "createdAt",
+    "description",
+    "display_name",
+    "displayName",
+    "docs",
+    "documentation",
+    "gallery",
+    "homepage",
+    "icon",
+    "iconPath",
+    "icons",
+    "id",
+    "installSource",
+    "license",
+    "logoUrl",
+    "metadata",
+    "name",
+    "notes",
+    "provider",
+    "providerUrl",
+    "reference",
+    "repository",
+    "tags",
+    "title",
+    "version",
+];
+
+/// Keys that decide who is authenticated, and how.
+const AUTHENTICATION: &[&str] = &[
+    "apiKey",
+    "api_key",
+    "auth",
+    "authProvider",
+    "authProviderType",
+    "authType",
+    "authentication",
+    "authorization",
+    "cert",
+    "clientCert",
+    "client_id",
+    "clientId",
+    "credentials",
+    "getAuthHeaders",
+    "headersHelper",
+    "headers_helper",
+    "key",
+    "oauth",
+    "oauth_resource",
+    "obo",
+    "permissions",
+    "requestInit",
+    "requestOptions",
+    "requiresOAuth",
+    "targetAudience",
+    "targetServiceAccount",
+    "tls",
+    "token",
+    "verifySsl",
+];
+
+/// Keys that decide which tools are shown.
+const TOOLS: &[&str] = &[
+    "allowedTools",
+    "allowed_tools",
+    "available_tools",
+    "disabledTools",
+    "disabled_tools",
+    "enabledTools",
+    "enabled_tools",
+    "excludeTools",
+    "exclude_tools",
+    "includeTools",
+    "include_tools",
+    "toolFilter",
+    "tools",
+];
+
+impl Draft {
+    /// A server of this name.
+    pub(in crate::config) fn new(key: &str, path: &KeyPath) -> Self {
+        Self {
+            key: key.to_owned(),
+            path: path.clone(),
+            ..Self::default()
+        }
+    }
+
+    /// Leaves the server out; the first reason counts.
+    pub(in crate::config) fn leave_out(&mut self, why: impl Into<String>) {
+        self.off.get_or_insert_with(|| why.into());
+    }
+
+    /// Adds a notice about a key of the server, or about the server where `key` is empty.
+    pub(in crate::config) fn notice(&mut self, key: &str, text: impl Into<String>) {
+        let path = self.at(key);
+        self.notices.push(Remark {
+            path,
+            text: text.into(),
+        });
+    }
+
+    fn at(&self, key: &str) -> KeyPath {
+        if key.is_empty() {
+            self.path.clone()
+        } else {
+            self.path.key(key)
+        }
+    }
+
+    /// Ends the reading of a mapping: names the keys that nothing was made of.
+    pub(in crate::config) fn close(&mut self, mut keys: Keys<'_>) {
+        self.problems.append(&mut keys.wrong);
+        keys.skip(PRESENTATION);
+        let rest = keys.rest();
+        let of = |kind: &[&str]| -> Vec<&str> {
+            let of = rest.iter().copied().filter(|key| kind.contains(key));
+            of.collect()
+        };
+        let (authentication, tools) = (of(AUTHENTICATION), of(TOOLS));
+        let kinds = [AUTHENTICATION, TOOLS];
+        let plain = rest
+            .iter()
+            .copied()
+            .filter(|key| !kinds.iter().any(|kind| kind.contains(key)));
+        let plain: Vec<&str> = plain.collect();
+        for (keys_there, text) in [
+            (
+                authentication,
+                "not used here, though it concerns who is authenticated: give what is needed by `headers`, \
+                              `env`, or by `credentials` and `oauth` in a file of our own",
+            ),
+            (
+                tools,
+                "not used here: all tools are shown; choose them by `tools` of a gateway in a file of our own",
+            ),
+            (plain, "not used here"),
+        ] {
+            if !keys_there.is_empty() {
+                let shown: Vec<String> =
+                    keys_there.iter().take(20).map(|key| clipped(key)).collect();
+                self.notices.push(Remark {
+                    path: keys.path.clone(),
+                    text: format!("{}: {text}", shown.join(", ")),
+                });
+            }
+        }
+    }
+
+    /// The entry of ours. `syntax`: how the file writes variables.
+    pub(in crate::config) fn entry(&mut self, syntax: Syntax) -> ServerEntry {
+        let remote = !self.urls.is_empty()
+            && (self.command.is_none()
+                || matches!(
+                    self.transport,
+                    Some(TransportEntry::Http | TransportEntry::Sse)
+                ));
+        // No program has a folder that is called `~`.
+        if let Some(TextOr::Text(program)) = &mut self.command {
+            texts::home(program);
+        }
+        for text in [&mut self.cwd, &mut self.env_file].into_iter().flatten() {
+            texts::home(text);
+        }
+        let mut entry = if remote {
+            self.remote()
+        } else {
+            self.program()
+        };
+        if !self.credentials.is_empty() {
+            entry.credentials = Some(std::mem::take(&mut self.credentials));
+        }
+        texts::each(&mut entry, &mut |_, typed| {
+            let home = typed.0.strip_prefix("${userHome}").map(str::to_owned);
+            typed.0 = match home {
+                Some(rest) => format!("${{userHome}}{}", syntax.editor(&rest)),
+                None => syntax.editor(&typed.0),
+            };
+        });
+        entry
+    }
+
+    fn remote(&mut self) -> ServerEntry {
+        let mut urls = std::mem::take(&mut self.urls).into_iter();
+        let url = urls.next();
+        for (key, _) in urls {
+            self.notice(
+                key,
+                "this address is not used: another one of this server counts more",
+            );
+        }
+        for (key, there) in [
+            ("command", self.command.is_some()),
+            (
+                "args",
+                self.args.as_ref().is_some_and(|args| !args.is_empty()),
+            ),
+            ("env", !self.env.is_empty()),
+            ("envFile", self.env_file.is_some()),
+            ("cwd", self.cwd.is_some()),
+        ] {
+            if there {
+                self.notice(key, "not used: this server is reached at its address");
+            }
+        }
+        ServerEntry {
+            url: url.map(|(_, url)| url),
+            headers: some(std::mem::take(&mut self.headers)),
+            transport: self.transport,
+            ..std::mem::take(&mut self.more)
+        }
+    }
+
+    fn program(&mut self) -> ServerEntry {
+        for (key, _) in std::mem::take(&mut self.urls) {
+            self.notice(
+                key,
+                "this address is not used: the `command` counts more without a `type`",
+            );
+        }
+        if !self.headers.is_empty() {
+            self.notice(
+                "headers",
+                "not used: headers are for a server with an address",
+            );
+        }
+        let mut more = std::mem::take(&mut self.more);
+        if more.oauth.take().is_some() {
+            self.notice("oauth", "not used: OAuth is for a server with an address");
+        }
+        let (command, args) = match (self.command.take(), self.args.take()) {
+            (Some(TextOr::Other(mut list)), Some(args)) => {
+                list.extend(args);
+                (Some(TextOr::Other(list)), None)
+            }
+            pair => pair,
+        };
+        ServerEntry {
+            command,
+            args,
+            env: some(std::mem::take(&mut self.env)),
+            env_file: self.env_file.take(),
+            cwd: self.cwd.take(),
+            transport: self.transport.filter(|it| *it != TransportEntry::Stdio),
+            ..more
+        }
+    }
+}
+
+fn some(map: BTreeMap<String, Typed>) -> Option<BTreeMap<String, Typed>> {
+    (!map.is_empty()).then_some(map)
+}
+
+/// A name from elsewhere as it can be shown.
+fn clipped(name: &str) -> String {
+    let name: String = name.chars().filter(|c| !c.is_control()).take(60).collect();
+    name
+}

@@ -1,0 +1,298 @@
+//! The keys that most programs have in common for a server, in all their spellings.
+
+use super::draft::Draft;
+use super::keys::Keys;
+use crate::config::file::{TextOr, Typed};
+use crate::config::file_oauth::{OAuthChoice, OAuthEntry};
+use crate::config::file_server::TransportEntry;
+use crate::config::tree::{Node, Value};
+
+/// Keys that say by `true` that a server does not run.
+const DISABLED: &[&str] = &["disabled", "disable", "isDisabled", "is_disabled"];
+/// Keys that say by `false` that a server does not run.
+const ENABLED: &[&str] = &[
+    "enabled",
+    "enable",
+    "isEnabled",
+    "is_enabled",
+    "active",
+    "isActive",
+    "is_active",
+];
+const TYPE: &[&str] = &[
+    "type",
+    "transport",
+    "transportType",
+    "transport_type",
+    "protocol",
+];
+const COMMAND: &[&str] = &["command", "cmd"];
+const ARGS: &[&str] = &["args", "arguments"];
+const ENV: &[&str] = &["env", "envs", "environment"];
+const ENV_FILE: &[&str] = &["envFile", "env_file"];
+const CWD: &[&str] = &[
+    "cwd",
+    "workingDirectory",
+    "working_directory",
+    "workingDir",
+    "workdir",
+];
+const HTTP_URL: &[&str] = &["httpUrl", "http_url"];
+const URL: &[&str] = &[
+    "url",
+    "serverUrl",
+    "server_url",
+    "baseUrl",
+    "base_url",
+    "uri",
+    "endpoint",
+];
+const HEADERS: &[&str] = &[
+    "headers",
+    "http_headers",
+    "httpHeaders",
+    "customHeaders",
+    "custom_headers",
+    "extraHeaders",
+];
+/// Keys whose mapping has `headers`, as libraries for requests have it.
+const REQUESTS: &[&str] = &[
+    "requestInit",
+    "requestOptions",
+    "eventSourceInit",
+    "request_init",
+    "request_options",
+];
+const BEARER: &[&str] = &[
+    "bearerToken",
+    "bearer_token",
+    "authorization_token",
+    "authorizationToken",
+    "authToken",
+];
+
+/// The keys by which a mapping is known as a server.
+pub(super) fn is_server(node: &Node) -> bool {
+    let scalar = |key: &&str| {
+        node.get(key)
+            .is_some_and(|it| matches!(it.value, Value::Scalar { .. }))
+    };
+    let command = node
+        .get("command")
+        .is_some_and(|it| matches!(it.value, Value::List(_)));
+    command
+        || COMMAND
+            .iter()
+            .chain(HTTP_URL)
+            .chain(URL)
+            .any(|key| scalar(key))
+}
+
+/// Reads the keys of a server into the draft. Call [`Draft::close`] after it.
+pub(super) fn read(keys: &mut Keys<'_>, draft: &mut Draft) {
+    switches(keys, draft);
+    transport(keys, draft);
+    program(keys, draft);
+    for (key, names) in [("httpUrl", HTTP_URL), ("url", URL)] {
+        if let Some(url) = keys.text(names) {
+            draft.urls.push((key, url));
+        }
+    }
+    headers(keys, draft);
+    oauth(keys, draft);
+}
+
+/// Whether the server is switched off there.
+pub(super) fn switches(keys: &mut Keys<'_>, draft: &mut Draft) {
+    let disabled = keys.flag(DISABLED) == Some(true);
+    // Each of these keys counts: a file may have two of them.
+    let off = ENABLED.iter().any(|key| keys.flag(&[key]) == Some(false));
+    if disabled || off {
+        draft.leave_out("this server is disabled there and left out here");
+    }
+}
+
+fn transport(keys: &mut Keys<'_>, draft: &mut Draft) {
+    let Some((node, path)) = keys.node(TYPE) else {
+        return;
+    };
+    match &node.value {
+        Value::Scalar { text, .. } => match word(text) {
+            Some(transport) => draft.transport = transport,
+            None => draft.problems.push(super::keys::Remark {
+                path: draft.path.key("type"),
+                text: "it must be one of stdio, http, streamable-http, sse".to_owned(),
+            }),
+        },
+        // As `transport: {type: sse, url: …}`.
+        _ => {
+            if let Some(mut below) = Keys::new(node, path) {
+                read(&mut below, draft);
+                draft.close(below);
+            }
+        }
+    }
+    // A file may have both, as `type: remote` and `transport: sse`.
+    for key in TYPE {
+        if draft.transport.is_none()
+            && let Some((node, _)) = keys.node(&[key])
+            && let Value::Scalar { text, .. } = &node.value
+        {
+            draft.transport = word(text).flatten();
+        }
+    }
+}
+
+/// What a word for a transport means; `Some(None)`: whatever the address speaks.
+pub(super) fn word(text: &str) -> Option<Option<TransportEntry>> {
+    let word: String = text.chars().filter(char::is_ascii_alphanumeric).collect();
+    Some(match word.to_ascii_lowercase().as_str() {
+        "stdio" | "local" | "command" | "process" => Some(TransportEntry::Stdio),
+        "http" | "https" | "streamablehttp" | "streamablehttps" | "streamable" | "httpstream"
+        | "httpstreaming" | "httpstreamable" => Some(TransportEntry::Http),
+        "sse" | "httpsse" | "ssehttp" | "serversentevents" => Some(TransportEntry::Sse),
+        "remote" | "auto" | "url" => None,
+        _ => return None,
+    })
+}
+
+fn program(keys: &mut Keys<'_>, draft: &mut Draft) {
+    if let Some((node, path)) = keys.node(COMMAND) {
+        match &node.value {
+            Value::Scalar { text, plain } if !(*plain && is_other(text)) => {
+                draft.command = Some(TextOr::Text(Typed(text.clone())));
+            }
+            Value::List(_) => draft.command = keys.texts(COMMAND).map(TextOr::Other),
+            // Zed had `{path, args, env}` here.
+            Value::Map(_) => {
+                if let Some(mut below) = Keys::new(node, path) {
+                    if let Some(path) = below.text(&["path"]) {
+                        draft.command = Some(TextOr::Text(path));
+                    }
+                    program(&mut below, draft);
+                    draft.close(below);
+                }
+            }
+            Value::Scalar { .. } | Value::Null | Value::Pruned => {
+                keys.wrong.push(super::keys::Remark {
+                    path,
+                    text: "a text or a list is expected here, not a number or truth value"
+                        .to_owned(),
+                })
+            }
+        }
+    }
+    if let Some(args) = keys.texts(ARGS) {
+        draft.args = Some(args);
+    }
+    draft.env.extend(keys.map(ENV).unwrap_or_default());
+    draft.env_file = keys.text(ENV_FILE).or(draft.env_file.take());
+    draft.cwd = keys.text(CWD).or(draft.cwd.take());
+}
+
+fn is_other(text: &str) -> bool {
+    text == "true" || text == "false" || text.parse::<f64>().is_ok()
+}
+
+fn headers(keys: &mut Keys<'_>, draft: &mut Draft) {
+    for names in REQUESTS {
+        if let Some(mut below) = keys.below(&[names]) {
+            let found = below.map(HEADERS).unwrap_or_default();
+            draft.headers.extend(found);
+            draft.close(below);
+        }
+    }
+    for names in HEADERS {
+        draft.headers.extend(keys.map(&[names]).unwrap_or_default());
+    }
+    let has_authorization = |draft: &Draft| {
+        let mut names = draft.headers.keys();
+        names.any(|name| name.eq_ignore_ascii_case("authorization"))
+    };
+    if let Some(token) = keys.text(BEARER)
+        && !has_authorization(draft)
+    {
+        let value = Typed(format!("Bearer {}", token.0));
+        draft.headers.insert("Authorization".to_owned(), value);
+    }
+}
+
+fn oauth(keys: &mut Keys<'_>, draft: &mut Draft) {
+    if let Some(needed) = keys.flag(&["requiresOAuth"]) {
+        draft.more.oauth = Some(OAuthChoice::Plain(needed));
+    }
+    let dynamic = keys
+        .node(&["authProviderType"])
+        .and_then(|(node, _)| super::keys::scalar(node));
+    match dynamic.as_deref() {
+        Some("dynamic_discovery") => draft.more.oauth = Some(OAuthChoice::Plain(true)),
+        Some(other) => {
+            let text = format!(
+                "{other:?} cannot be used here: give a token by `headers`, or `oauth` in a file of our own"
+            );
+            draft.notice("authProviderType", text);
+        }
+        None => {}
+    }
+    let Some((node, path)) = keys.node(&["oauth", "auth"]) else {
+        return;
+    };
+    match &node.value {
+        Value::Scalar { text, .. } => match text.as_str() {
+            "true" | "oauth" => draft.more.oauth = Some(OAuthChoice::Plain(true)),
+            "false" | "none" => draft.more.oauth = Some(OAuthChoice::Plain(false)),
+            // FastMCP has a bearer token here.
+            token if path.to_string().ends_with("auth") && !path.to_string().ends_with("oauth") => {
+                let value = Typed(format!("Bearer {token}"));
+                draft
+                    .headers
+                    .entry("Authorization".to_owned())
+                    .or_insert(value);
+            }
+            _ => draft.notice(
+                "oauth",
+                "not used here: true, false or a mapping is expected",
+            ),
+        },
+        _ => {
+            if let Some(below) = Keys::new(node, path) {
+                client(below, draft);
+            }
+        }
+    }
+}
+
+/// The client and scopes of an `oauth` mapping.
+fn client(mut keys: Keys<'_>, draft: &mut Draft) {
+    if keys.flag(&["enabled"]) == Some(false) {
+        draft.more.oauth = Some(OAuthChoice::Plain(false));
+        draft.close(keys);
+        return;
+    }
+    let scopes = keys.texts(&["scopes", "scope"]).map(|scopes| {
+        let words = scopes.iter().flat_map(|scope| scope.0.split_whitespace());
+        words.map(Typed::from).collect::<Vec<_>>()
+    });
+    let entry = OAuthEntry {
+        scopes: scopes.filter(|scopes| !scopes.is_empty()),
+        client_id: keys.text(&["clientId", "client_id", "CLIENT_ID"]),
+        client_secret: keys.text(&["clientSecret", "client_secret", "CLIENT_SECRET"]),
+        issuer: keys.text(&["issuer"]),
+        ..OAuthEntry::default()
+    };
+    // Whoever signs in at our gateway does not come back to a port of that program.
+    keys.skip(&[
+        "callbackPort",
+        "callback_port",
+        "redirectUri",
+        "redirect_uri",
+        "usePkce",
+        "use_pkce",
+    ]);
+    draft.more.oauth = Some(if entry == OAuthEntry::default() {
+        OAuthChoice::Plain(true)
+    } else {
+        OAuthChoice::Entry(Box::new(entry))
+    });
+    draft.close(keys);
+}

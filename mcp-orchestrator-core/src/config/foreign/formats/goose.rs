@@ -1,0 +1,56 @@
+//! `extensions` of Goose: `config.yaml`. Secrets stand in its keyring under the names in `env_keys`.
+
+use crate::config::file_server::CredentialEntry;
+use crate::config::foreign::draft::Draft;
+use crate::config::foreign::keys::{Keys, scalar};
+use crate::config::foreign::{entry, mcp_servers, texts};
+use crate::config::problem::KeyPath;
+use crate::config::tree::Node;
+use crate::id::to_dns_label;
+
+/// Types that are parts of Goose itself.
+const INNER: &[&str] = &["builtin", "platform", "frontend", "inline_python"];
+
+/// Whether these are extensions of Goose.
+pub(in crate::config::foreign) fn is_one(extensions: &Node) -> bool {
+    let entries = extensions.entries();
+    let known = |kind: &str| INNER.contains(&kind) || entry::word(kind).is_some();
+    let fits = |node: &Node| {
+        let kind = node.get("type").and_then(scalar);
+        kind.is_some_and(|kind| known(&kind))
+    };
+    !entries.is_empty() && entries.iter().all(|entry| fits(&entry.node))
+}
+
+/// The servers.
+pub(in crate::config::foreign) fn servers(node: &Node, path: &KeyPath) -> Vec<Draft> {
+    mcp_servers::each(node, path, server)
+}
+
+fn server(keys: &mut Keys<'_>, draft: &mut Draft) {
+    let kind = keys.node(&["type"]).and_then(|(node, _)| scalar(node));
+    if let Some(kind) = kind.filter(|kind| INNER.contains(&kind.as_str())) {
+        draft.leave_out(format!("left out: {kind} is a part of Goose itself"));
+        return;
+    }
+    entry::read(keys, draft);
+    draft.more.timeout = keys.number(&["timeout"]).and_then(texts::span);
+    for name in keys.texts(&["env_keys"]).unwrap_or_default() {
+        draft.credentials.push(CredentialEntry {
+            name: to_dns_label(&name.0),
+            env: Some(name.0),
+            ..CredentialEntry::default()
+        });
+    }
+    keys.skip(&["bundled"]);
+    // An empty list shows all tools there too.
+    if keys
+        .texts(&["available_tools"])
+        .is_some_and(|tools| !tools.is_empty())
+    {
+        draft.notice(
+            "available_tools",
+            "not used here: all tools are shown; choose them by `tools` of a gateway",
+        );
+    }
+}

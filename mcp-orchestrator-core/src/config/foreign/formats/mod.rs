@@ -1,0 +1,24 @@
+//! The formats of single programs.
+
+pub(super) mod codex;
+pub(super) mod continues;
+pub(super) mod crush;
+pub(super) mod goose;
+pub(super) mod opencode;
+pub(super) mod zed;
+
+use super::Format;
+use super::keys::scalar;
+use crate::config::tree::Node;
+
+/// Whose `mcp` this is: opencode has `local` and `remote` servers, Crush the usual transports.
+pub(super) fn of_mcp(servers: &Node) -> Option<Format> {
+    servers.entries().iter().find_map(|entry| {
+        let kind = entry.node.get("type").and_then(scalar);
+        match kind.as_deref() {
+            Some("local" | "remote") => Some(Format::OpenCode),
+            Some("stdio" | "http" | "sse" | "streamable-http") => Some(Format::Crush),
+            _ => None,
+        }
+    })
+}

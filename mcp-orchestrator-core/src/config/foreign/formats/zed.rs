@@ -1,0 +1,22 @@
+//! `context_servers` of Zed's settings. Values are literal.
+
+use crate::config::foreign::draft::Draft;
+use crate::config::foreign::keys::Keys;
+use crate::config::foreign::{entry, mcp_servers};
+use crate::config::problem::KeyPath;
+use crate::config::tree::Node;
+
+/// The servers.
+pub(in crate::config::foreign) fn servers(node: &Node, path: &KeyPath) -> Vec<Draft> {
+    mcp_servers::each(node, path, server)
+}
+
+fn server(keys: &mut Keys<'_>, draft: &mut Draft) {
+    entry::read(keys, draft);
+    keys.skip(&["source"]);
+    if draft.command.is_none() && draft.urls.is_empty() {
+        draft.leave_out(
+            "left out: an extension of Zed knows how it is run; name its `command` or `url` here",
+        );
+    }
+}

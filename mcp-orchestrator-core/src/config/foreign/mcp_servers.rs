@@ -1,0 +1,192 @@
+//! `mcpServers` (Claude, Cursor and most others), VS Code's `servers`, and the servers alone.
+
+use std::collections::BTreeMap;
+
+use super::draft::Draft;
+use super::entry;
+use super::keys::{Keys, Remark};
+use super::texts;
+use crate::config::file::TextOr;
+use crate::config::file::Typed;
+use crate::config::file_server::{CredentialEntry, HeaderEntry};
+use crate::config::problem::KeyPath;
+use crate::config::tree::{Node, Value};
+use crate::id::to_dns_label;
+
+/// A draft of each server of a mapping, made by `read`.
+pub(super) fn each(
+    node: &Node,
+    path: &KeyPath,
+    read: impl Fn(&mut Keys<'_>, &mut Draft),
+) -> Vec<Draft> {
+    let mut drafts = Vec::new();
+    for entry in node.entries() {
+        let path = path.key(&entry.key);
+        let mut draft = Draft::new(&entry.key, &path);
+        match Keys::new(&entry.node, path.clone()) {
+            Some(mut keys) => {
+                read(&mut keys, &mut draft);
+                draft.close(keys);
+            }
+            None => draft.problems.push(Remark {
+                path,
+                text: "a mapping is expected here".to_owned(),
+            }),
+        }
+        drafts.push(draft);
+    }
+    drafts
+}
+
+/// The servers of `mcpServers`. `tree`: the whole file, whose other keys may switch servers off.
+pub(super) fn servers(tree: &Node, node: &Node, path: &KeyPath) -> Vec<Draft> {
+    let mut drafts = each(node, path, |keys, draft| {
+        entry::read(keys, draft);
+        user_variables(keys, draft);
+        timeouts(tree, keys, draft);
+    });
+    let off = switched_off(tree);
+    for draft in &mut drafts {
+        if off.iter().any(|name| *name == draft.key) {
+            draft.leave_out("this server is disabled there and left out here");
+        }
+        if let Some(allowed) = names(tree, &["mcp", "allowed"])
+            && !allowed.contains(&draft.key.as_str())
+        {
+            draft.leave_out("`mcp.allowed` does not name this server: it is left out here too");
+        }
+    }
+    drafts
+}
+
+/// The servers that other keys of the file switch off (Claude Code, Gemini CLI).
+fn switched_off(tree: &Node) -> Vec<&str> {
+    let ways: [&[&str]; 3] = [
+        &["disabledMcpjsonServers"],
+        &["disabledMcpServers"],
+        &["mcp", "excluded"],
+    ];
+    let all = ways.iter().filter_map(|way| names(tree, way));
+    all.flatten().collect()
+}
+
+fn names<'t>(tree: &'t Node, way: &[&str]) -> Option<Vec<&'t str>> {
+    let node = way.iter().try_fold(tree, |node, key| node.get(key))?;
+    let Value::List(items) = &node.value else {
+        return None;
+    };
+    let names = items.iter().filter_map(|item| match &item.value {
+        Value::Scalar { text, .. } => Some(text.as_str()),
+        _ => None,
+    });
+    Some(names.collect())
+}
+
+/// The servers of a file that has nothing else.
+pub(super) fn flat(node: &Node, path: &KeyPath) -> Vec<Draft> {
+    let mut drafts = each(node, path, entry::read);
+    drafts.retain(|draft| !draft.key.starts_with('$'));
+    drafts
+}
+
+/// VS Code's `servers`: a `~` at the start of a command, argument, folder or file is the home directory.
+pub(super) fn vs_code(node: &Node, path: &KeyPath) -> Vec<Draft> {
+    let mut drafts = each(node, path, |keys, draft| {
+        entry::read(keys, draft);
+        keys.skip(&["dev"]);
+        if keys.flag(&["sandboxEnabled"]) == Some(true) {
+            draft.notice(
+                "sandboxEnabled",
+                "not used here: the program runs without a sandbox",
+            );
+            keys.skip(&["sandbox"]);
+        }
+    });
+    for draft in &mut drafts {
+        for text in draft.args.iter_mut().flatten() {
+            texts::home(text);
+        }
+    }
+    drafts
+}
+
+/// Times in files whose unit is known: LibreChat and Gemini CLI have milliseconds.
+fn timeouts(tree: &Node, keys: &mut Keys<'_>, draft: &mut Draft) {
+    let milliseconds = keys.has(&[
+        "initTimeout",
+        "trust",
+        "httpUrl",
+        "includeTools",
+        "excludeTools",
+    ]) || tree.get("mcpSettings").is_some()
+        || tree.get("endpoints").is_some();
+    if milliseconds {
+        draft.more.timeout = keys
+            .number(&["timeout"])
+            .and_then(|it| texts::span(it / 1000.0));
+        draft.more.start_timeout = keys
+            .number(&["initTimeout"])
+            .and_then(|it| texts::span(it / 1000.0));
+    }
+}
+
+/// LibreChat's `customUserVars`, which each user fills: `{{NAME}}` in headers, variables and the address.
+fn user_variables(keys: &mut Keys<'_>, draft: &mut Draft) {
+    let mut known: BTreeMap<String, Option<String>> = BTreeMap::new();
+    if let Some((node, path)) = keys.node(&["customUserVars"]) {
+        for entry in node.entries() {
+            let below = Keys::new(&entry.node, path.key(&entry.key));
+            let description = below.and_then(|mut keys| keys.text(&["description", "title"]));
+            known.insert(entry.key.clone(), description.map(|text| text.0));
+        }
+    }
+    let slot = |name: &str| CredentialEntry {
+        name: to_dns_label(name),
+        description: known.get(name).cloned().flatten(),
+        ..CredentialEntry::default()
+    };
+    let mut slots = Vec::new();
+    let mut remarks = Vec::new();
+    let mut take = |env: bool, texts: &mut BTreeMap<String, Typed>| {
+        texts.retain(|key, value| {
+            let Some((before, rest)) = value.0.split_once("{{") else {
+                return true;
+            };
+            let variable = rest
+                .split_once("}}")
+                .map(|(name, after)| (name.trim(), after));
+            match variable {
+                Some((name, "")) if known.contains_key(name) && (!env || before.is_empty()) => {
+                    let mut slot = slot(name);
+                    if env {
+                        slot.env = Some(key.clone());
+                    } else if before.is_empty() {
+                        slot.header = Some(TextOr::Text(Typed(key.clone())));
+                    } else {
+                        slot.header = Some(TextOr::Other(HeaderEntry {
+                            name: key.clone(),
+                            prefix: before.to_owned(),
+                        }));
+                    }
+                    slots.push(slot);
+                }
+                _ => remarks.push((env, key.clone())),
+            }
+            false
+        });
+    };
+    take(true, &mut draft.env);
+    take(false, &mut draft.headers);
+    draft.credentials.append(&mut slots);
+    for (env, key) in remarks {
+        let section = if env { "env" } else { "headers" };
+        draft.notice(
+            section,
+            format!("{key} is left out: a `{{{{…}}}}` in it is known to that program alone"),
+        );
+    }
+    let placed = draft.urls.iter().any(|(_, url)| url.0.contains("{{"));
+    if placed {
+        draft.leave_out("left out: its address has a `{{…}}` that is known to that program alone");
+    }
+}

@@ -1,0 +1,225 @@
+//! Files of other programs.
+//!
+//! Each format is a small parser in `formats` that makes a [`Draft`] of every server; `draft` turns drafts into entries
+//! of ours and says what could not be carried over. Values of `env` and `headers` are secrets by type. Names become DNS
+//! labels.
+
+mod anchor;
+mod draft;
+mod entry;
+mod formats;
+mod inputs;
+mod keys;
+mod mcp_servers;
+mod names;
+mod own;
+mod texts;
+mod toml;
+
+use std::path::{Path, PathBuf};
+
+use self::draft::Syntax;
+pub(super) use self::inputs::inputs;
+pub(super) use self::names::{ForeignEntry, label};
+pub(super) use self::texts::{Place, each};
+pub(super) use self::toml::parse as parse_toml;
+use super::problem::{KeyPath, Report};
+use super::scope::Source;
+use super::tree::{Node, Value};
+
+/// Whose file it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Format {
+    /// `mcpServers`: Claude, Cursor, Windsurf, Cline, Roo, Gemini CLI, Kiro, Amazon Q, LibreChat and most others.
+    McpServers,
+    /// `servers`, perhaps with `inputs`: VS Code, Visual Studio, Copilot in JetBrains, Xcode and Eclipse.
+    VsCode,
+    /// The servers alone, as in plugins of Claude Code.
+    Flat,
+    /// `context_servers` of Zed.
+    Zed,
+    /// `mcp` of opencode.
+    OpenCode,
+    /// `mcp` of Crush.
+    Crush,
+    /// `mcp_servers` of Codex.
+    Codex,
+    /// `extensions` of Goose.
+    Goose,
+    /// A list of `mcpServers`: Continue.
+    Continue,
+}
+
+/// A file of another program: its format, and the way to its servers.
+#[derive(Clone, Debug)]
+pub(super) struct Found {
+    pub(super) format: Format,
+    way: &'static [&'static str],
+}
+
+impl Found {
+    /// Whether a file is of another program.
+    pub(super) fn in_tree(tree: &Node, file: &Path) -> Option<Self> {
+        let found = |format, way| Some(Self { format, way });
+        let at = |way: &[&str]| way.iter().try_fold(tree, |node, key| node.get(key));
+        if let Some(servers) = tree.get("mcpServers") {
+            let list = matches!(servers.value, Value::List(_));
+            let format = if list {
+                Format::Continue
+            } else {
+                Format::McpServers
+            };
+            return found(format, &["mcpServers"]);
+        }
+        if tree.get("servers").is_some() {
+            return own::is_vs_code(tree, file).then_some(Self {
+                format: Format::VsCode,
+                way: &["servers"],
+            });
+        }
+        const NESTED: [(Format, &[&str]); 7] = [
+            (Format::Codex, &["mcp_servers"]),
+            (Format::Zed, &["context_servers"]),
+            (Format::McpServers, &["amp.mcpServers"]),
+            (Format::VsCode, &["mcp", "servers"]),
+            (Format::VsCode, &["mcp.servers"]),
+            (
+                Format::VsCode,
+                &["customizations", "vscode", "mcp", "servers"],
+            ),
+            (
+                Format::Continue,
+                &["experimental", "modelContextProtocolServers"],
+            ),
+        ];
+        for (format, way) in NESTED {
+            if at(way).is_some() {
+                return found(format, way);
+            }
+        }
+        if let Some(servers) = tree.get("mcp") {
+            return found(formats::of_mcp(servers)?, &["mcp"]);
+        }
+        if tree.get("extensions").is_some_and(formats::goose::is_one) {
+            return found(Format::Goose, &["extensions"]);
+        }
+        own::is_flat(tree).then_some(Self {
+            format: Format::Flat,
+            way: &[],
+        })
+    }
+
+    /// The same for a file that somebody imports: `servers` that could be both are those of another program.
+    pub(super) fn for_import(tree: &Node, file: &Path) -> Option<Self> {
+        let theirs = || {
+            let servers = tree.get("servers")?;
+            (!own::is_ours(tree, servers)).then_some(Self {
+                format: Format::VsCode,
+                way: &["servers"],
+            })
+        };
+        Self::in_tree(tree, file).or_else(theirs)
+    }
+
+    /// The keys under which the servers stand, for people.
+    pub(super) fn key(&self) -> String {
+        self.way.join(".")
+    }
+
+    fn path(&self) -> KeyPath {
+        let steps = self.way.iter();
+        steps.fold(KeyPath::default(), |path, key| path.key(key))
+    }
+
+    /// The servers of the file, and what there is to say of them.
+    pub(super) fn servers(&self, source: &Source, report: &mut Report) -> Vec<ForeignEntry> {
+        let tree = &source.tree;
+        let node = self.way.iter().try_fold(&**tree, |node, key| node.get(key));
+        let Some(node) = node else {
+            return Vec::new();
+        };
+        if self.format == Format::McpServers {
+            own_keys(source, report);
+        }
+        let path = self.path();
+        if !matches!(node.value, Value::Null | Value::Map(_) | Value::List(_)) {
+            let at = source.position(&path);
+            report.problem(
+                &source.file,
+                at,
+                &path,
+                "a mapping of names is expected here",
+            );
+            return Vec::new();
+        }
+        let (mut drafts, syntax) = match self.format {
+            Format::McpServers => (mcp_servers::servers(tree, node, &path), Syntax::Editor),
+            Format::Flat => (mcp_servers::flat(node, &path), Syntax::Editor),
+            Format::VsCode => (mcp_servers::vs_code(node, &path), Syntax::Editor),
+            Format::Zed => (formats::zed::servers(node, &path), Syntax::Plain),
+            Format::OpenCode => (formats::opencode::servers(node, &path), Syntax::Braces),
+            Format::Crush => (formats::crush::servers(node, &path), Syntax::Shell),
+            Format::Codex => (formats::codex::servers(node, &path), Syntax::Plain),
+            Format::Goose => (formats::goose::servers(node, &path), Syntax::Shell),
+            Format::Continue => (formats::continues::servers(node, &path), Syntax::Mustache),
+        };
+        inputs::twins(source, report);
+        names::entries(source, report, &mut drafts, syntax)
+    }
+}
+
+/// What is no file of a program but a description of servers that can be had; `import` reads it.
+pub(super) fn catalog(tree: &Node) -> Option<&'static str> {
+    let list = |node: Option<&Node>| node.is_some_and(|it| matches!(it.value, Value::List(_)));
+    let map = |key| {
+        tree.get(key)
+            .is_some_and(|it| matches!(it.value, Value::Map(_)))
+    };
+    let has = |key| tree.get(key).is_some();
+    let described = |node: &Node| {
+        node.get("name").is_some() && (list(node.get("packages")) || list(node.get("remotes")))
+    };
+    let answer = tree.get("server").is_some_and(described);
+    let answers =
+        list(tree.get("servers")) || list(tree.get("data").and_then(|it| it.get("servers")));
+    if has("apiVersion") && has("kind") {
+        Some("a resource of Kubernetes")
+    } else if described(tree) || answer || answers {
+        Some("a description of the registry (server.json)")
+    } else if map("remote_servers") || (map("servers") && has("last_updated")) {
+        Some("a registry of ToolHive")
+    } else if map("registry") || (has("name") && has("type") && (has("image") || map("remote"))) {
+        Some("a catalog of Docker")
+    } else {
+        None
+    }
+}
+
+/// Says of keys of ours in a file with `mcpServers` that they count for nothing there.
+fn own_keys(source: &Source, report: &mut Report) {
+    for key in own::own_keys().chain(["servers"]) {
+        if source.tree.get(key).is_none() {
+            continue;
+        }
+        let path = KeyPath::default().key(key);
+        let at = source.key_position(&path);
+        let message = "this key is not read in a file with `mcpServers`: use a file of its own";
+        if own::HARMLESS.contains(&key) {
+            report.notice(&source.file, at, &path, message);
+        } else {
+            report.problem(&source.file, at, &path, message);
+        }
+    }
+}
+
+/// What `${workspaceFolder}` stands for if nothing else is said: the folder that holds `.vscode`, `.cursor` or the
+/// like, else the file's own.
+pub(super) fn workspace(folder: &Path) -> PathBuf {
+    let dotted = folder
+        .file_name()
+        .is_some_and(|name| name.to_string_lossy().starts_with('.'));
+    match folder.parent() {
+        Some(parent) if dotted => parent.to_path_buf(),
+        _ => folder.to_path_buf(),
+    }
+}

@@ -1,0 +1,82 @@
+//! From drafts to entries under names of ours.
+
+use std::collections::BTreeMap;
+
+use sha2::{Digest as _, Sha256};
+
+use super::anchor;
+use super::draft::{Draft, Syntax};
+use crate::config::file_server::ServerEntry;
+use crate::config::problem::{KeyPath, Report};
+use crate::config::scope::Source;
+use crate::id::to_dns_label;
+
+/// A server of a foreign file, translated.
+pub(in crate::config) struct ForeignEntry {
+    /// Its name there.
+    pub(in crate::config) key: String,
+    /// The name that we give it.
+    pub(in crate::config) label: String,
+    /// Where it stands.
+    pub(in crate::config) path: KeyPath,
+    /// What it says.
+    pub(in crate::config) entry: ServerEntry,
+}
+
+/// A name that is a DNS label. One without a letter or digit that such a label can have gets a name from its hash, so
+/// that it is the same at each start.
+pub(in crate::config) fn label(name: &str) -> String {
+    to_dns_label(name).unwrap_or_else(|| {
+        let hash = Sha256::digest(name.as_bytes());
+        let hex: String = hash
+            .iter()
+            .take(4)
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        format!("server-{hex}")
+    })
+}
+
+/// The entries of these drafts. Two that get one name are an error that names both.
+pub(super) fn entries(
+    source: &Source,
+    report: &mut Report,
+    drafts: &mut [Draft],
+    syntax: Syntax,
+) -> Vec<ForeignEntry> {
+    let mut taken: BTreeMap<String, String> = BTreeMap::new();
+    let mut entries = Vec::new();
+    for draft in drafts {
+        let path = draft.path.clone();
+        let at = source.key_position(&path);
+        if let Some(why) = draft.off.take() {
+            report.notice(&source.file, at, &path, why);
+            continue;
+        }
+        let label = label(&draft.key);
+        if let Some(other) = taken.insert(label.clone(), draft.key.clone()) {
+            let key = &draft.key;
+            let message =
+                format!("{other:?} and {key:?} both become the name {label}: rename one of them");
+            report.problem(&source.file, at, &path, message);
+            continue;
+        }
+        let mut entry = draft.entry(syntax);
+        anchor::anchor(&source.folder, &mut entry);
+        for remark in draft.problems.drain(..) {
+            let at = source.position(&remark.path);
+            report.problem(&source.file, at, &remark.path, remark.text);
+        }
+        for remark in draft.notices.drain(..) {
+            let at = source.position(&remark.path);
+            report.notice(&source.file, at, &remark.path, remark.text);
+        }
+        entries.push(ForeignEntry {
+            key: draft.key.clone(),
+            label,
+            path,
+            entry,
+        });
+    }
+    entries
+}

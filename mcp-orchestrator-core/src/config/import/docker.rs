@@ -1,0 +1,273 @@
+//! Docker's catalog of MCP servers (`registry:` by name), and the `server.yaml` of one server in its repository.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::catalog::{Kind, Offer};
+use super::described::{Made, literal};
+use super::translate::{Part, escaped, rendered};
+use crate::config::check;
+use crate::config::file::{TextOr, Typed};
+use crate::config::file_server::{CredentialEntry, HeaderEntry, TransportEntry};
+use crate::config::tree::{Node, Value as Tree};
+use crate::id::to_dns_label;
+
+/// The servers of a catalog, or the one of a `server.yaml`.
+pub(super) fn offers(tree: &Node) -> Vec<Offer> {
+    if let Some(registry) = tree.get("registry") {
+        let entries = registry.entries().iter();
+        return entries
+            .map(|entry| Offer::new(&entry.key, Kind::DockerCatalog, &entry.node))
+            .collect();
+    }
+    match tree.get("name").map(|name| &name.value) {
+        Some(Tree::Scalar { text, .. }) => vec![Offer::new(text, Kind::DockerServer, tree)],
+        _ => Vec::new(),
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Server {
+    image: Option<String>,
+    r#type: String,
+    secrets: Vec<Secret>,
+    env: Vec<Variable>,
+    command: Vec<String>,
+    volumes: Vec<String>,
+    allow_hosts: Vec<String>,
+    disable_network: Option<String>,
+    user: Option<String>,
+    remote: Option<Remote>,
+    oauth: Option<Value>,
+    run: Option<Run>,
+    config: Option<Value>,
+}
+
+/// `run` of a `server.yaml`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Run {
+    command: Vec<String>,
+    volumes: Vec<String>,
+    env: BTreeMap<String, String>,
+    allow_hosts: Vec<String>,
+    disable_network: Option<String>,
+}
+
+/// `config` of a `server.yaml`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Config {
+    secrets: Vec<Secret>,
+    env: Vec<Variable>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Secret {
+    name: String,
+    env: Option<String>,
+    description: Option<String>,
+    required: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Variable {
+    name: String,
+    value: Option<String>,
+    example: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Remote {
+    #[serde(alias = "transportType", alias = "type")]
+    transport_type: String,
+    url: String,
+    headers: BTreeMap<String, String>,
+}
+
+/// An entry of a catalog.
+pub(super) fn from_catalog(said: Value, made: &mut Made) -> Result<(), String> {
+    let server = Server::deserialize(said).map_err(|error| error.to_string())?;
+    make(server, made)
+}
+
+/// A `server.yaml`, in which `run` and `config` have what the catalog has beside them.
+pub(super) fn from_server(said: Value, made: &mut Made) -> Result<(), String> {
+    let mut server = Server::deserialize(said).map_err(|error| error.to_string())?;
+    if let Some(run) = server.run.take() {
+        server.command = run.command;
+        server.volumes = run.volumes;
+        server.allow_hosts = run.allow_hosts;
+        server.disable_network = run.disable_network;
+        let fixed = run.env.into_iter();
+        server.env.extend(fixed.map(|(name, value)| Variable {
+            name,
+            value: Some(value),
+            example: None,
+        }));
+    }
+    let config = server.config.take().filter(Value::is_object);
+    if let Some(config) = config {
+        let config = Config::deserialize(config).map_err(|error| error.to_string())?;
+        server.secrets.extend(config.secrets);
+        server.env.extend(config.env);
+    }
+    make(server, made)
+}
+
+fn make(server: Server, made: &mut Made) -> Result<(), String> {
+    if let Some(remote) = &server.remote {
+        return self::remote(&server, remote, made);
+    }
+    let image = server
+        .image
+        .as_deref()
+        .ok_or("it has neither an image nor a remote address")?;
+    if !super::registry::is_image(image) {
+        return Err("its image is no name of an image".to_owned());
+    }
+    let command = placed("command", &server.command, made);
+    for secret in &server.secrets {
+        let name = secret.env.clone().unwrap_or_else(|| secret.name.clone());
+        check::env_name(&name)?;
+        slot(secret, |slot| slot.env = Some(name), made);
+    }
+    for variable in &server.env {
+        check::env_name(&variable.name)?;
+        let value = variable.value.as_deref().unwrap_or_default();
+        if value.is_empty() || value.contains("{{") {
+            let example = variable
+                .example
+                .as_deref()
+                .filter(|example| !example.is_empty());
+            made.entry
+                .credentials
+                .get_or_insert_default()
+                .push(CredentialEntry {
+                    name: to_dns_label(&variable.name),
+                    description: example.map(|example| format!("as {example}")),
+                    required: Some(false),
+                    plain: Some(true),
+                    env: Some(variable.name.clone()),
+                    ..CredentialEntry::default()
+                });
+        } else {
+            let env = made.entry.env.get_or_insert_default();
+            env.insert(variable.name.clone(), Typed(escaped(value)));
+        }
+    }
+    for (key, there) in [
+        ("volumes", !server.volumes.is_empty()),
+        ("user", server.user.is_some()),
+        ("config", server.config.is_some()),
+    ] {
+        if there {
+            made.notice(format!(
+                "`{key}` is left out: see `pod` for what a container may have"
+            ));
+        }
+    }
+    made.entry.egress = match server.disable_network.as_deref() {
+        Some("true") if made.containers => Some(TextOr::Text("none".into())),
+        _ => None,
+    };
+    if !server.allow_hosts.is_empty() {
+        made.notice("`allowHosts` is left out: networks can be restricted by `egress`, names of hosts cannot");
+    }
+    made.image(image, command);
+    Ok(())
+}
+
+fn remote(server: &Server, remote: &Remote, made: &mut Made) -> Result<(), String> {
+    made.entry.transport = match remote.transport_type.as_str() {
+        "sse" => Some(TransportEntry::Sse),
+        "" | "http" | "streamable-http" | "streamable" => None,
+        other => return Err(format!("it speaks {other}, which is not known here")),
+    };
+    if remote.url.contains("{{") {
+        return Err("its address has to be filled in by Docker's own configuration".to_owned());
+    }
+    made.entry.url = Some(Typed(escaped(&remote.url)));
+    for (name, value) in &remote.headers {
+        check::header_name(name)?;
+        // As `Bearer ${TOKEN}`, where the token is one of the secrets.
+        let open = value
+            .split_once("${")
+            .and_then(|(before, rest)| Some((before, rest.strip_suffix('}')?)));
+        let secret = open.and_then(|(before, variable)| {
+            let secret = server
+                .secrets
+                .iter()
+                .find(|secret| secret.env.as_deref() == Some(variable))?;
+            Some((before, secret))
+        });
+        match secret {
+            Some((before, secret)) => {
+                let header = HeaderEntry {
+                    name: name.clone(),
+                    prefix: before.to_owned(),
+                };
+                slot(
+                    secret,
+                    |slot| slot.header = Some(TextOr::Other(header)),
+                    made,
+                );
+            }
+            None => {
+                let headers = made.entry.headers.get_or_insert_default();
+                headers.insert(name.clone(), Typed(escaped(value)));
+            }
+        }
+    }
+    if server.oauth.is_some() && made.entry.credentials.is_none() {
+        made.entry.oauth = Some(crate::config::file_oauth::OAuthChoice::Plain(true));
+    }
+    if !server.r#type.is_empty() && server.r#type != "remote" {
+        made.notice(format!(
+            "it is of the type {}; its remote address was taken",
+            server.r#type
+        ));
+    }
+    Ok(())
+}
+
+fn slot(secret: &Secret, place: impl FnOnce(&mut CredentialEntry), made: &mut Made) {
+    let mut slot = CredentialEntry {
+        name: to_dns_label(&secret.name),
+        description: secret.description.clone(),
+        required: (secret.required.as_deref() == Some("false")).then_some(false),
+        ..CredentialEntry::default()
+    };
+    place(&mut slot);
+    made.entry.credentials.get_or_insert_default().push(slot);
+}
+
+/// Arguments, of which a placeholder of Docker's configuration becomes a variable of the server's own.
+fn placed(used_by: &str, list: &[String], made: &mut Made) -> Vec<Typed> {
+    if !list.iter().any(|text| text.contains("{{")) {
+        return literal(list);
+    }
+    let mut texts = Vec::new();
+    for text in list {
+        let Some((before, rest)) = text.split_once("{{") else {
+            texts.push(Typed(escaped(text)));
+            continue;
+        };
+        let (name, after) = rest.split_once("}}").unwrap_or((rest, ""));
+        let name = name.split('|').next().unwrap_or(name).trim();
+        let name = name.rsplit('.').next().unwrap_or(name);
+        let variable = made.variable(name, used_by);
+        texts.push(Typed(rendered(&[
+            Part::Literal(before.to_owned()),
+            variable,
+            Part::Literal(after.to_owned()),
+        ])));
+    }
+    texts
+}

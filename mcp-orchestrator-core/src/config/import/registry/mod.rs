@@ -1,0 +1,175 @@
+//! A `server.json` of the official registry, in all versions of its schema, as an entry of ours: what it needs becomes
+//! slots, which whoever installs the server fills.
+//!
+//! Of the ways in which a server can be had the first that can be run here is taken. Nothing goes through a shell, no
+//! secret into an argument, and no text of the description is read as a variable.
+
+mod identifiers;
+mod inputs;
+mod package;
+mod remote;
+mod shape;
+
+use serde::Deserialize as _;
+use serde_json::Value;
+
+pub(super) use self::identifiers::image as is_image;
+use self::shape::{Description, Package, Remote};
+use super::catalog::{Kind, Offer};
+use super::described::Made;
+use crate::config::tree::{Node, Value as Tree};
+use crate::id::to_dns_label;
+
+/// Ends of names that say nothing about the server.
+const GENERIC: &[&str] = &["mcp", "mcp-server", "server", "mcpserver", "api", "app"];
+
+/// The servers that a document describes: one, the registry's answer around one, or a list of either.
+pub(super) fn offers(tree: &Node) -> Vec<Offer> {
+    let list = ["servers"]
+        .iter()
+        .find_map(|key| tree.get(key))
+        .or_else(|| tree.get("data")?.get("servers"));
+    if let Some(Tree::List(items)) = list.map(|list| &list.value) {
+        return items.iter().filter_map(one).collect();
+    }
+    one(tree).into_iter().collect()
+}
+
+fn one(node: &Node) -> Option<Offer> {
+    let is = |node: &Node| {
+        let list = |key: &str| {
+            node.get(key)
+                .is_some_and(|it| matches!(it.value, Tree::List(_)))
+        };
+        node.get("name").is_some() && (list("packages") || list("remotes"))
+    };
+    let node = if is(node) {
+        node
+    } else {
+        node.get("server").filter(|it| is(it))?
+    };
+    let Tree::Scalar { text: name, .. } = &node.get("name")?.value else {
+        return None;
+    };
+    let mut offer = Offer::new(name, Kind::Registry, node);
+    if let Some(label) = label(name) {
+        offer.label = label;
+    }
+    Some(offer)
+}
+
+/// The last part of a name, with the owner's before it where that part says nothing.
+fn label(name: &str) -> Option<String> {
+    let (space, own) = name.rsplit_once('/').unwrap_or(("", name));
+    let label = to_dns_label(own)?;
+    let owner = space.rsplit('.').next().unwrap_or_default();
+    if GENERIC.contains(&label.as_str())
+        && let Some(owner) = to_dns_label(owner)
+    {
+        return to_dns_label(&format!("{owner}-{label}"));
+    }
+    Some(label)
+}
+
+/// Makes an entry of a description.
+///
+/// # Errors
+/// Why it cannot be run here.
+pub(super) fn make(said: Value, made: &mut Made) -> Result<(), String> {
+    let mut description = Description::deserialize(said).map_err(|error| error.to_string())?;
+    let version = description
+        .version_detail
+        .take()
+        .and_then(|detail| detail.version);
+    for package in &mut description.packages {
+        package.normalize(version.as_deref());
+    }
+    if let Some(status @ ("deprecated" | "deleted")) = description.status.as_deref() {
+        made.notice(format!("it is marked as {status} in the registry"));
+    }
+    let ways = ways(&description, made.containers);
+    let mut refused = Vec::new();
+    let mut taken: Option<&Way<'_>> = None;
+    for way in &ways {
+        let mut tried = Made::new(made.id.clone(), made.containers);
+        match way.make(&mut tried) {
+            Ok(()) => {
+                tried.notices.splice(0..0, made.notices.drain(..));
+                *made = tried;
+                taken = Some(way);
+                break;
+            }
+            Err(why) => refused.push(format!("{}: {why}", way.name())),
+        }
+    }
+    let Some(taken) = taken else {
+        return Err(if refused.is_empty() {
+            "it has neither packages nor remotes".to_owned()
+        } else {
+            format!(
+                "none of its packages and remotes can be run here ({})",
+                refused.join("; ")
+            )
+        });
+    };
+    let taken = taken.name();
+    let others = ways.iter().map(Way::name).filter(|name| *name != taken);
+    let others: Vec<String> = others
+        .filter(|name| !refused.iter().any(|why| why.starts_with(name.as_str())))
+        .collect();
+    if !others.is_empty() {
+        made.notice(format!(
+            "{taken} was taken; it can also be had as {}",
+            others.join(", ")
+        ));
+    }
+    for why in refused {
+        made.notice(format!("cannot be run here: {why}"));
+    }
+    Ok(())
+}
+
+/// A way in which a server can be had.
+enum Way<'d> {
+    Package(&'d Package),
+    Remote(&'d Remote),
+}
+
+impl Way<'_> {
+    fn make(&self, made: &mut Made) -> Result<(), String> {
+        match self {
+            Self::Package(package) => package.make(made),
+            Self::Remote(remote) => remote.make(made),
+        }
+    }
+
+    fn name(&self) -> String {
+        let name = match self {
+            Self::Package(package) => format!("{} {}", package.registry_type, package.identifier),
+            Self::Remote(remote) => format!("remote {}", remote.url.as_deref().unwrap_or_default()),
+        };
+        name.chars().filter(|c| !c.is_control()).take(120).collect()
+    }
+}
+
+/// The ways, the best first: an image where images run; else a package that a package manager runs, then a remote
+/// server, and last what needs a further program.
+fn ways(description: &Description, containers: bool) -> Vec<Way<'_>> {
+    let rank = |way: &Way<'_>| match way {
+        Way::Package(package) => match package.registry_type.as_str() {
+            "oci" if containers => 0,
+            "npm" | "pypi" => 1,
+            "nuget" => 4,
+            "oci" => 5,
+            _ => 6,
+        },
+        Way::Remote(remote) if remote.r#type == "sse" => 3,
+        Way::Remote(_) => 2,
+    };
+    let packages = description.packages.iter().map(Way::Package);
+    let mut ways: Vec<_> = packages
+        .chain(description.remotes.iter().map(Way::Remote))
+        .collect();
+    ways.sort_by_key(rank);
+    ways
+}

@@ -1,0 +1,191 @@
+//! A package as a program: `npx`, `uvx` or `dnx` runs it, or it is an image.
+
+use super::inputs::{Place, escaped, filled};
+use super::shape::{Argument, Package};
+use crate::config::file::{TextOr, Typed};
+use crate::config::file_server::TransportEntry;
+use crate::config::import::described::{Made, typed};
+
+/// Options of `npx`, `uvx` and `dnx` that change nothing about which code runs.
+const PLAIN_OPTIONS: &[&str] = &[
+    "-y",
+    "--yes",
+    "-q",
+    "--quiet",
+    "--offline",
+    "--prefer-offline",
+    "--no-progress",
+    "--refresh",
+    "--isolated",
+    "--no-cache",
+    "--prerelease",
+    "--verbose",
+];
+/// The same for those with a value.
+const PLAIN_OPTIONS_WITH_VALUE: &[&str] = &["--python", "--python-preference"];
+
+impl Package {
+    /// Makes a program of it.
+    ///
+    /// # Errors
+    /// Why it cannot be run here.
+    pub(super) fn make(&self, made: &mut Made) -> Result<(), String> {
+        self.check()?;
+        self.speaks(made)?;
+        match self.registry_type.as_str() {
+            "npm" | "pypi" | "nuget" => self.program(made)?,
+            "oci" => {}
+            "mcpb" => {
+                return Err("a bundle (mcpb) is unpacked by desktop programs alone".to_owned());
+            }
+            "" => return Err("it names no registry".to_owned()),
+            other => {
+                return Err(format!(
+                    "packages of {other} are not known: npm, pypi, nuget and oci are"
+                ));
+            }
+        }
+        for named in &self.environment_variables {
+            named.make(Place::Env, made)?;
+        }
+        if self.registry_type == "oci" {
+            self.container(made)?;
+        }
+        Ok(())
+    }
+
+    /// How it is spoken to.
+    fn speaks(&self, made: &mut Made) -> Result<(), String> {
+        let Some(transport) = &self.transport else {
+            return Ok(());
+        };
+        match transport.r#type.as_str() {
+            "" | "stdio" => return Ok(()),
+            "streamable-http" | "streamable" | "http" => {}
+            other => {
+                return Err(format!(
+                    "its program speaks {other}, which only a remote server may here"
+                ));
+            }
+        }
+        made.entry.transport = Some(TransportEntry::Http);
+        let Some(url) = transport.url.as_deref() else {
+            return Ok(());
+        };
+        let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+        let at = rest.find('/').unwrap_or(rest.len());
+        let (authority, path) = rest.split_at(at);
+        if !path.is_empty() && path != "/mcp" {
+            let path = filled(path, &transport.variables, "path", made)?;
+            made.entry.path = Some(Typed(path));
+        }
+        let port = authority.rsplit_once(':').map(|(_, port)| port);
+        let name = port.and_then(|port| port.strip_prefix('{')?.strip_suffix('}'));
+        match (port.map(str::parse::<u16>), name) {
+            (Some(Ok(port)), _) if port > 0 => made.entry.port = Some(port),
+            (_, Some(name)) => made.port_name = Some(name.to_owned()),
+            _ => {}
+        }
+        for header in &transport.headers {
+            made.notice(format!(
+                "the header {} is left out: a program that is run here gets none",
+                header.name
+            ));
+        }
+        Ok(())
+    }
+
+    fn program(&self, made: &mut Made) -> Result<(), String> {
+        let registry = self.registry()?.map(str::to_owned);
+        let option = |name: &str| {
+            registry
+                .iter()
+                .map(|url| format!("{name}={url}"))
+                .collect::<Vec<_>>()
+        };
+        let (identifier, version) = (&self.identifier, self.version.as_deref());
+        let at = version.map_or_else(
+            || identifier.clone(),
+            |version| format!("{identifier}@{version}"),
+        );
+        let before = self.options(made)?;
+        let own = arguments(&self.package_arguments, made)?;
+        let mut command: Vec<String> = Vec::new();
+        match self.registry_type.as_str() {
+            "npm" => {
+                command.extend(["npx".to_owned(), "-y".to_owned()]);
+                command.extend(option("--registry"));
+                command.extend(before);
+                command.push(escaped(&at));
+            }
+            "pypi" => {
+                command.push("uvx".to_owned());
+                command.extend(option("--default-index"));
+                command.extend(before);
+                command.push(escaped(&at));
+            }
+            _ => {
+                command.extend(["dnx".to_owned(), escaped(&at), "--yes".to_owned()]);
+                command.extend(option("--source"));
+                command.extend(before);
+                if !own.is_empty() {
+                    command.push("--".to_owned());
+                }
+            }
+        }
+        command.extend(own);
+        made.entry.command = Some(TextOr::Other(typed(command)));
+        Ok(())
+    }
+
+    /// The options for the package manager that are known to change nothing about which code runs.
+    fn options(&self, made: &mut Made) -> Result<Vec<String>, String> {
+        let all = arguments(&self.runtime_arguments, made)?;
+        let mut kept = Vec::new();
+        let mut all = all.into_iter().peekable();
+        while let Some(argument) = all.next() {
+            let head = argument.split('=').next().unwrap_or_default();
+            if PLAIN_OPTIONS_WITH_VALUE.contains(&head) {
+                let inline = argument.contains('=');
+                let value = all.next_if(|_| !inline);
+                kept.push(argument);
+                kept.extend(value);
+            } else if PLAIN_OPTIONS.contains(&argument.as_str()) {
+                if !matches!(argument.as_str(), "-y" | "--yes") {
+                    kept.push(argument);
+                }
+            } else {
+                let shown: String = head.chars().filter(|c| !c.is_control()).take(40).collect();
+                return Err(format!(
+                    "{shown:?} among the arguments of its package manager could run other code than this package"
+                ));
+            }
+        }
+        Ok(kept)
+    }
+
+    fn container(&self, made: &mut Made) -> Result<(), String> {
+        let own = arguments(&self.package_arguments, made)?;
+        if !self.runtime_arguments.is_empty() {
+            let all = arguments(&self.runtime_arguments, made)?;
+            let shown: Vec<&str> = all
+                .iter()
+                .map(|it| it.split('=').next().unwrap_or_default())
+                .collect();
+            made.notice(format!(
+                "its arguments for docker are left out ({}): see `pod` for what a container may do",
+                shown.join(" ")
+            ));
+        }
+        made.image(&self.image()?, typed(own));
+        made.image_speaks()
+    }
+}
+
+fn arguments(list: &[Argument], made: &mut Made) -> Result<Vec<String>, String> {
+    let mut all = Vec::new();
+    for argument in list {
+        argument.make(&mut all, made)?;
+    }
+    Ok(all)
+}

@@ -1,0 +1,31 @@
+//! A remote server.
+
+use super::inputs::{Place, filled};
+use super::shape::Remote;
+use crate::config::file::Typed;
+use crate::config::file_server::TransportEntry;
+use crate::config::import::described::Made;
+
+impl Remote {
+    /// Makes an entry with an address of it.
+    ///
+    /// # Errors
+    /// Why it cannot be used.
+    pub(super) fn make(&self, made: &mut Made) -> Result<(), String> {
+        made.entry.transport = match self.r#type.as_str() {
+            "streamable-http" | "streamable" | "http" | "" => None,
+            "sse" => Some(TransportEntry::Sse),
+            other => return Err(format!("it speaks {other}, which is not known here")),
+        };
+        let url = self.url.as_deref().ok_or("it has no url")?;
+        if !url.starts_with("https://") && !url.starts_with("http://") {
+            return Err("its url is no address of the web".to_owned());
+        }
+        let url = filled(url, &self.variables, "url", made)?;
+        made.entry.url = Some(Typed(url));
+        for named in &self.headers {
+            named.make(Place::Header, made)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,299 @@
+//! What somebody should have seen before an imported server runs.
+
+use super::ImportValues;
+use super::risky_names::{is_loader, is_mild};
+use crate::config::file::TextOr;
+use crate::config::file_server::ServerEntry;
+use crate::id::ServerId;
+
+/// Something about an imported server that reaches further than its tools.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Risk {
+    /// The server.
+    pub server: ServerId,
+    /// What it is.
+    pub text: String,
+    /// Whether somebody has to agree to it before the server is written.
+    pub confirm: bool,
+}
+
+/// Where an entry comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// The file of another program, which runs it already.
+    Program(ImportValues),
+    /// A description that somebody published.
+    Catalog,
+}
+
+/// Adds what there is to say of an entry.
+pub(super) fn assess(id: &ServerId, entry: &ServerEntry, origin: Origin, risks: &mut Vec<Risk>) {
+    let mut add = |confirm: bool, text: String| {
+        let server = id.clone();
+        risks.push(Risk {
+            server,
+            text,
+            confirm,
+        });
+    };
+    let slots = entry.credentials.iter().flatten();
+    let slots = slots.filter_map(|slot| slot.env.as_deref());
+    let set = entry.env.iter().flatten().map(|(name, _)| name.as_str());
+    for name in set.chain(slots).filter(|name| is_loader(name)) {
+        let confirm = match origin {
+            Origin::Catalog => true,
+            Origin::Program(ImportValues::Keep) => !is_mild(name) || name != "PATH",
+            Origin::Program(ImportValues::Reference) => !is_mild(name),
+        };
+        add(
+            confirm,
+            format!("it sets {name}, by which the program can be made to run other code"),
+        );
+    }
+    for name in entry.inherit_env.iter().flatten() {
+        add(
+            false,
+            format!("it gets {name} of the gateway's environment"),
+        );
+    }
+    if let Some(url) = &entry.url
+        && origin != Origin::Catalog
+        && url.0.replace("$${", "").contains("${")
+    {
+        add(
+            true,
+            "its address is put together of variables of the gateway's environment, which its operator can then read"
+                .to_owned(),
+        );
+    }
+    let command: Vec<&str> = match &entry.command {
+        Some(TextOr::Text(program)) => vec![&program.0],
+        Some(TextOr::Other(list)) => list.iter().map(|text| text.0.as_str()).collect(),
+        None => Vec::new(),
+    };
+    if let Some((program, args)) = command.split_first() {
+        for (confirm, text) in of_command(program, args, origin) {
+            add(confirm, text);
+        }
+    }
+}
+
+/// What a command line does beyond running a program.
+fn of_command(program: &str, args: &[&str], origin: Origin) -> Vec<(bool, String)> {
+    let name = program.rsplit(['/', '\\']).next().unwrap_or(program);
+    let name = name.trim_end_matches(".exe").trim_end_matches(".cmd");
+    let catalog = origin == Origin::Catalog;
+    let mut found = Vec::new();
+    if let Some(flag) = args.iter().find(|arg| runs_code(name, arg)) {
+        let text = format!("{name} {} runs the code that follows it", head(flag));
+        found.push((catalog, text));
+    }
+    match name {
+        "docker" | "podman" | "nerdctl" | "container" | "finch" => {
+            found.extend(container(args, catalog))
+        }
+        "env" => found.push((
+            catalog,
+            "env runs a program with other variables".to_owned(),
+        )),
+        "npx" | "npm" | "pnpm" | "pnpx" | "bunx" | "yarn" => {
+            found.extend(registry(name, args, &["--registry", "--userconfig"]));
+            found.extend(elsewhere(name, args));
+        }
+        "uvx" | "uv" | "pipx" | "dnx" => {
+            found.extend(registry(name, args, INDEXES));
+            found.extend(elsewhere(name, args));
+        }
+        _ => {}
+    }
+    found
+}
+
+/// Options of package managers that name another registry.
+const INDEXES: &[&str] = &[
+    "--index",
+    "--index-url",
+    "--default-index",
+    "--extra-index-url",
+    "--source",
+    "--find-links",
+];
+
+/// Whether an argument of this program is followed by code.
+fn runs_code(name: &str, arg: &str) -> bool {
+    let flags: &[&str] = match name {
+        "sh" | "bash" | "zsh" | "dash" | "ksh" | "fish" => &["-c", "-lc", "-ic", "-lic", "-ec"],
+        "cmd" => &["/c", "/C", "/k"],
+        "powershell" | "pwsh" => &["-c", "-Command", "-EncodedCommand", "-enc"],
+        "node" | "bun" | "deno" | "tsx" => &[
+            "-e",
+            "--eval",
+            "-p",
+            "--print",
+            "-r",
+            "--require",
+            "--import",
+            "eval",
+        ],
+        "python" | "python3" | "py" | "ruby" | "perl" | "php" => &["-c", "-e", "-r"],
+        "npx" | "npm" | "pnpm" | "pnpx" | "bunx" | "yarn" => &[
+            "-c",
+            "--call",
+            "--node-options",
+            "--script-shell",
+            "--shell",
+        ],
+        _ => &[],
+    };
+    flags.iter().any(|flag| is_flag(arg, flag))
+}
+
+/// A package that comes from another registry than the public one.
+fn registry(name: &str, args: &[&str], flags: &[&str]) -> Option<(bool, String)> {
+    let flag = args
+        .iter()
+        .find(|arg| flags.iter().any(|flag| is_flag(arg, flag)))?;
+    Some((
+        true,
+        format!("{name} takes its packages from elsewhere: {}", head(flag)),
+    ))
+}
+
+/// A package that is an address.
+fn elsewhere(name: &str, args: &[&str]) -> Option<(bool, String)> {
+    let is_address = |arg: &&&str| {
+        let value = arg.split_once('=').map_or(**arg, |(_, value)| value);
+        [
+            "git+", "https://", "http://", "file:", "github:", "git://", "git@",
+        ]
+        .iter()
+        .any(|scheme| value.starts_with(scheme))
+    };
+    let first = args.iter().find(|arg| !arg.starts_with('-'));
+    let from = args
+        .iter()
+        .position(|arg| is_flag(arg, "--from") || is_flag(arg, "--with"));
+    let from = from.and_then(|at| {
+        if args[at].contains('=') {
+            args.get(at)
+        } else {
+            args.get(at + 1)
+        }
+    });
+    let found = first
+        .filter(is_address)
+        .or_else(|| from.filter(is_address))?;
+    let shown: String = found.chars().take(80).collect();
+    Some((
+        false,
+        format!("{name} runs what it finds at an address: {shown}"),
+    ))
+}
+
+/// Arguments of a container's runtime that let the container out.
+fn container(args: &[&str], catalog: bool) -> Vec<(bool, String)> {
+    const OPEN: &[&str] = &[
+        "--privileged",
+        "--cap-add",
+        "--device",
+        "--device-cgroup-rule",
+        "--security-opt",
+        "--volumes-from",
+        "--userns",
+        "--uts",
+        "--cgroupns",
+        "--cgroup-parent",
+        "--runtime",
+        "--add-host",
+        "--env-file",
+        "--gpus",
+        "--sysctl",
+        "--group-add",
+        "--entrypoint",
+        "--pid",
+        "--ipc",
+    ];
+    let mut found = Vec::new();
+    let mut args = args.iter().peekable();
+    while let Some(arg) = args.next() {
+        let inline = arg.split_once('=').map(|(_, value)| value);
+        let value = inline
+            .or(args.peek().map(|next| **next))
+            .unwrap_or_default();
+        if let Some(flag) = OPEN.iter().find(|flag| is_flag(arg, flag)) {
+            let mild = *flag == "--entrypoint" || *flag == "--env-file" || *flag == "--add-host";
+            found.push((
+                catalog || !mild,
+                format!("the container is started with {flag}"),
+            ));
+        } else if (is_flag(arg, "--network") || is_flag(arg, "--net"))
+            && !["none", "bridge"].contains(&value)
+        {
+            let wide = value == "host" || value.starts_with("container:");
+            found.push((
+                catalog || wide,
+                format!("the container is in the network {value}"),
+            ));
+        } else if let Some(source) = mounted(arg, value) {
+            let wide = is_wide(source);
+            found.push((
+                catalog || wide,
+                format!("the container can reach {source} of this machine"),
+            ));
+        }
+    }
+    found
+}
+
+/// What is mounted from the machine.
+fn mounted<'a>(arg: &'a str, value: &'a str) -> Option<&'a str> {
+    if is_flag(arg, "-v") || is_flag(arg, "--volume") {
+        return value.split_once(':').map(|(source, _)| source);
+    }
+    // As `-v/a:/b`.
+    if let Some(short) = arg
+        .strip_prefix("-v")
+        .filter(|rest| rest.starts_with(['/', '.', '~', '$']))
+    {
+        return short.split_once(':').map(|(source, _)| source);
+    }
+    if is_flag(arg, "--mount") {
+        let mut parts = value.split(',');
+        return parts.find_map(|part| part.strip_prefix("source=").or(part.strip_prefix("src=")));
+    }
+    None
+}
+
+/// Whether whoever has this folder has the machine, or its user's secrets.
+fn is_wide(source: &str) -> bool {
+    let path = source.trim_end_matches('/');
+    const WIDE: &[&str] = &[
+        "", "~", "$HOME", "${HOME}", "/etc", "/root", "/home", "/Users", "/proc", "/sys", "/dev",
+        "/var", "/usr", "/boot", "/var/run", "/run", "/bin", "/lib",
+    ];
+    WIDE.contains(&path)
+        || path.contains("docker.sock")
+        || path.contains("podman.sock")
+        || path.contains("containerd.sock")
+        || [
+            "/.ssh", "/.aws", "/.kube", "/.gnupg", "/.docker", "/.config",
+        ]
+        .iter()
+        .any(|end| path.contains(end))
+        || path.starts_with("/etc/")
+        || path.starts_with("/proc/")
+        || path.starts_with("/root/")
+}
+
+/// Whether an argument is this flag, with or without its value.
+fn is_flag(arg: &str, flag: &str) -> bool {
+    arg == flag
+        || arg
+            .strip_prefix(flag)
+            .is_some_and(|rest| rest.starts_with('='))
+}
+
+/// The flag without its value.
+fn head(arg: &str) -> &str {
+    arg.split('=').next().unwrap_or(arg)
+}

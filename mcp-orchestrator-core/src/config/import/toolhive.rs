@@ -1,0 +1,182 @@
+//! ToolHive's registry: `servers` are images, `remote_servers` addresses.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::catalog::{Kind, Offer};
+use super::described::{Made, flag, literal, port};
+use super::translate::escaped;
+use crate::config::check;
+use crate::config::file::{TextOr, Typed};
+use crate::config::file_oauth::{OAuthChoice, OAuthEntry};
+use crate::config::file_server::{CredentialEntry, TransportEntry};
+use crate::config::tree::Node;
+use crate::id::to_dns_label;
+
+/// The servers of a registry, groups of them too.
+pub(super) fn offers(tree: &Node) -> Vec<Offer> {
+    let known = tree.get("last_updated").is_some() || tree.get("remote_servers").is_some();
+    if !known {
+        return Vec::new();
+    }
+    let mut offers = Vec::new();
+    for (key, kind) in [
+        ("servers", Kind::ToolHiveImage),
+        ("remote_servers", Kind::ToolHiveRemote),
+    ] {
+        let entries = tree.get(key).map(Node::entries).unwrap_or_default();
+        offers.extend(
+            entries
+                .iter()
+                .map(|entry| Offer::new(&entry.key, kind, &entry.node)),
+        );
+    }
+    offers
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Image {
+    image: String,
+    transport: String,
+    #[serde(deserialize_with = "port")]
+    target_port: Option<u16>,
+    args: Vec<String>,
+    env_vars: Vec<Variable>,
+    permissions: Option<Value>,
+    status: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Remote {
+    url: String,
+    transport: String,
+    headers: Vec<Variable>,
+    env_vars: Vec<Variable>,
+    oauth_config: Option<OAuth>,
+    status: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Variable {
+    name: String,
+    description: Option<String>,
+    #[serde(deserialize_with = "flag")]
+    required: bool,
+    #[serde(deserialize_with = "flag")]
+    secret: bool,
+    default: Option<String>,
+    choices: Option<Vec<String>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct OAuth {
+    issuer: Option<String>,
+    client_id: Option<String>,
+    scopes: Vec<String>,
+    authorize_url: Option<String>,
+    token_url: Option<String>,
+}
+
+/// An image of the registry.
+pub(super) fn image(said: Value, made: &mut Made) -> Result<(), String> {
+    let server = Image::deserialize(said).map_err(|error| error.to_string())?;
+    if !super::registry::is_image(&server.image) {
+        return Err("its image is no name of an image".to_owned());
+    }
+    old(server.status.as_deref(), made);
+    speaks(&server.transport, server.target_port, made)?;
+    for variable in &server.env_vars {
+        check::env_name(&variable.name)?;
+        let mut slot = variable.slot();
+        slot.env = Some(variable.name.clone());
+        made.entry.credentials.get_or_insert_default().push(slot);
+    }
+    if server.permissions.is_some() {
+        made.notice("`permissions` are left out: see `egress` for where it may connect to, and `pod` for volumes");
+    }
+    made.image(&server.image, literal(&server.args));
+    made.image_speaks()
+}
+
+/// How a program in a container is spoken to.
+pub(super) fn speaks(transport: &str, port: Option<u16>, made: &mut Made) -> Result<(), String> {
+    match transport {
+        "stdio" | "" => {}
+        "streamable-http" | "http" => {
+            made.entry.transport = Some(TransportEntry::Http);
+            made.entry.port = port;
+        }
+        other => {
+            return Err(format!(
+                "its program speaks {other}, which only a remote server may here"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// A remote server of the registry.
+pub(super) fn remote(said: Value, made: &mut Made) -> Result<(), String> {
+    let server = Remote::deserialize(said).map_err(|error| error.to_string())?;
+    old(server.status.as_deref(), made);
+    made.entry.transport = match server.transport.as_str() {
+        "sse" => Some(TransportEntry::Sse),
+        "" | "streamable-http" | "http" => None,
+        other => return Err(format!("it speaks {other}, which is not known here")),
+    };
+    if server.url.contains('{') {
+        return Err("its address has to be filled in: add it as `url` yourself".to_owned());
+    }
+    made.entry.url = Some(Typed(escaped(&server.url)));
+    for variable in &server.headers {
+        check::header_name(&variable.name)?;
+        let mut slot = variable.slot();
+        slot.header = Some(TextOr::Text(Typed(variable.name.clone())));
+        made.entry.credentials.get_or_insert_default().push(slot);
+    }
+    if !server.env_vars.is_empty() {
+        made.notice("`env_vars` are left out: a server with an address has no environment here");
+    }
+    if let Some(oauth) = server.oauth_config {
+        if oauth.authorize_url.is_some() || oauth.token_url.is_some() {
+            made.notice("`authorize_url` and `token_url` of its OAuth are left out: the issuer's metadata name them");
+        }
+        let entry = OAuthEntry {
+            issuer: oauth.issuer.map(|text| Typed(escaped(&text))),
+            client_id: oauth.client_id.map(|text| Typed(escaped(&text))),
+            scopes: (!oauth.scopes.is_empty()).then(|| literal(&oauth.scopes)),
+            ..OAuthEntry::default()
+        };
+        let plain = entry == OAuthEntry::default();
+        made.entry.oauth = Some(if plain {
+            OAuthChoice::Plain(true)
+        } else {
+            OAuthChoice::Entry(Box::new(entry))
+        });
+    }
+    Ok(())
+}
+
+fn old(status: Option<&str>, made: &mut Made) {
+    if let Some(status) = status.filter(|status| status.eq_ignore_ascii_case("deprecated")) {
+        made.notice(format!("it is marked as {status} in the registry"));
+    }
+}
+
+impl Variable {
+    fn slot(&self) -> CredentialEntry {
+        CredentialEntry {
+            name: to_dns_label(&self.name),
+            description: self.description.clone(),
+            required: (!self.required).then_some(false),
+            plain: (!self.secret).then_some(true),
+            default: self.default.clone(),
+            choices: self.choices.clone().filter(|choices| !choices.is_empty()),
+            ..CredentialEntry::default()
+        }
+    }
+}

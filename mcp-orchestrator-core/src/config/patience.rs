@@ -1,0 +1,83 @@
+//! Whether a start waits for a cluster that does not answer.
+
+use std::time::Duration;
+
+use crate::error::{ErrorKind, Result};
+
+/// The pause after the first failure, and the longest.
+const RETRY_INTERVAL: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
+
+/// Whether a start waits for a cluster that does not answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Patience {
+    /// It fails at once, as for a command that somebody waits for.
+    #[default]
+    Fails,
+    /// It waits until the cluster answers, as for a gateway.
+    Waits,
+}
+
+impl Patience {
+    /// Asks, and asks again while there is no answer.
+    ///
+    /// # Errors
+    /// What was answered; and that there is no answer, where nobody waits for one.
+    pub(super) async fn answered<T, F: Future<Output = Result<T>>>(
+        self,
+        ask: impl Fn() -> F,
+    ) -> Result<T> {
+        let (mut wait, longest) = RETRY_INTERVAL;
+        let mut waited = false;
+        loop {
+            let error = match ask().await {
+                Ok(answer) => {
+                    if waited {
+                        tracing::info!("the cluster answers, the start goes on");
+                    }
+                    return Ok(answer);
+                }
+                Err(error) => error,
+            };
+            let unanswered = matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::TimedOut);
+            if self == Self::Fails || !unanswered {
+                return Err(error);
+            }
+            if !std::mem::replace(&mut waited, true) {
+                tracing::warn!(%error, "the cluster does not answer: the start waits for it");
+            }
+            tokio::time::sleep(wait).await;
+            wait = longest.min(wait * 2);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::error::Error;
+
+    async fn asked(patience: Patience, kind: ErrorKind) -> (Result<()>, usize) {
+        let asked = AtomicUsize::new(0);
+        let answer = patience.answered(|| async {
+            match asked.fetch_add(1, Ordering::Relaxed) {
+                0..30 => Err(Error::new(kind, "no")),
+                _ => Ok(()),
+            }
+        });
+        (answer.await, asked.load(Ordering::Relaxed))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_gateway_waits_for_a_cluster_that_does_not_answer_and_for_nothing_else() {
+        for kind in [ErrorKind::Unavailable, ErrorKind::TimedOut] {
+            let (answer, times) = asked(Patience::Waits, kind).await;
+            assert!(answer.is_ok() && times == 31);
+            let (answer, times) = asked(Patience::Fails, kind).await;
+            assert!(answer.is_err() && times == 1);
+        }
+        let (answer, times) = asked(Patience::Waits, ErrorKind::Config).await;
+        assert!(answer.is_err() && times == 1);
+    }
+}

@@ -1,0 +1,304 @@
+//! `mcpServers` in the dialects of the programs that have it.
+
+use super::{Case, Entry, LeftOut, Notice, Refused, check, load};
+use crate::config::ImportOptions;
+
+const CASES: &[Case<'_>] = &[
+    // Claude Code
+    (
+        ".mcp.json",
+        r#"{"mcpServers": {"a": {"type": "http", "url": "${BASE:-https://a.example}/mcp", "headers": {"Authorization": "Bearer ${TOKEN}"}}}}"#,
+        &[Entry(&[
+            "url: ${BASE:-https://a.example}/mcp",
+            "Authorization: Bearer ${TOKEN}",
+        ])],
+    ),
+    (
+        ".mcp.json",
+        r#"{"mcpServers": {"a": {"url": "https://a.example/mcp", "headersHelper": "/bin/get-token"}}}"#,
+        &[Notice(
+            "headersHelper: not used here, though it concerns who is authenticated",
+        )],
+    ),
+    (
+        ".mcp.json",
+        r#"{"mcpServers": {"a": {"type": "http", "url": "https://a.example/mcp", "oauth": {"clientId": "c1", "callbackPort": 8080}}}}"#,
+        &[Entry(&["oauth:", "client_id: c1"])],
+    ),
+    (
+        "settings.json",
+        r#"{"disabledMcpjsonServers": ["a"], "mcpServers": {"a": {"command": "x"}}}"#,
+        &[LeftOut("disabled there")],
+    ),
+    (
+        "/p/.mcp.json",
+        r#"{"mcpServers": {"a": {"command": "${CLAUDE_PLUGIN_ROOT}/bin/s", "args": ["--config", "${CLAUDE_PLUGIN_ROOT}/c.json"]}}}"#,
+        &[Entry(&["- /p/bin/s", "- /p/c.json"])],
+    ),
+    // a plugin's flat form
+    (
+        "/p/.mcp.json",
+        r#"{"a": {"command": "npx", "args": ["-y", "x"]}, "b": {"url": "https://b.example/mcp"}}"#,
+        &[Entry(&["a:", "- npx", "b:", "url: https://b.example/mcp"])],
+    ),
+    // Cursor
+    (
+        "/p/.cursor/mcp.json",
+        r#"{"mcpServers": {"a": {"command": "uvx", "args": ["${workspaceFolder}/s", "${userHome}/d"], "envFile": "${workspaceFolder}/.env"}}}"#,
+        &[Entry(&["- /p/s", "- ${HOME}/d", "env_file: /p/.env"])],
+    ),
+    (
+        "/p/.cursor/mcp.json",
+        r#"{"mcpServers": {"a": {"url": "https://a.example/mcp", "auth": {"CLIENT_ID": "c", "CLIENT_SECRET": "${env:SECRET}", "scopes": ["r", "w"]}}}}"#,
+        &[Entry(&["oauth:", "scopes:", "client_id: c"])],
+    ),
+    // Windsurf
+    (
+        "mcp_config.json",
+        r#"{"mcpServers": {"a": {"serverUrl": "https://a.example/mcp", "headers": {"X": "1"}, "disabledTools": ["t"]}}}"#,
+        &[
+            Entry(&["url: https://a.example/mcp"]),
+            Notice("disabledTools: not used here: all tools are shown"),
+        ],
+    ),
+    (
+        "mcp_config.json",
+        r#"{"mcpServers": {"a": {"serverUrl": "https://a.example/mcp", "disabled": true}}}"#,
+        &[LeftOut("disabled there")],
+    ),
+    // Cline
+    (
+        "cline_mcp_settings.json",
+        r#"{"mcpServers": {"a": {"type": "streamableHttp", "url": "https://a.example/mcp", "timeout": 60, "autoApprove": ["x"], "disabled": false}}}"#,
+        &[
+            Entry(&["type: http"]),
+            Notice("autoApprove"),
+            Notice("timeout"),
+        ],
+    ),
+    // Roo
+    (
+        "/p/.roo/mcp.json",
+        r#"{"mcpServers": {"a": {"command": "npx", "args": ["-y", "x"], "alwaysAllow": ["t"], "watchPaths": ["/w"], "cwd": "sub"}}}"#,
+        &[
+            Entry(&["cwd: /p/sub"]),
+            Notice("alwaysAllow, watchPaths: not used here"),
+        ],
+    ),
+    // Gemini CLI
+    (
+        "settings.json",
+        r#"{"mcpServers": {"a": {"httpUrl": "https://a.example/mcp", "url": "https://a.example/sse", "timeout": 30000}}}"#,
+        &[
+            Entry(&["url: https://a.example/mcp", "timeout: 30s"]),
+            Notice("this address is not used"),
+        ],
+    ),
+    (
+        "settings.json",
+        r#"{"mcp": {"excluded": ["a"]}, "mcpServers": {"a": {"command": "x"}}}"#,
+        &[LeftOut("disabled there")],
+    ),
+    (
+        "settings.json",
+        r#"{"mcp": {"allowed": ["b"]}, "mcpServers": {"a": {"command": "x"}, "b": {"command": "y", "trust": true}}}"#,
+        &[
+            Entry(&["b:"]),
+            Notice("`mcp.allowed` does not name this server"),
+            Notice("trust"),
+        ],
+    ),
+    (
+        "settings.json",
+        r#"{"mcpServers": {"a": {"httpUrl": "https://a.example/mcp", "authProviderType": "google_credentials", "oauth": {"scopes": ["s"]}}}}"#,
+        &[
+            Notice("\"google_credentials\" cannot be used here"),
+            Entry(&["scopes:", "- s"]),
+        ],
+    ),
+    (
+        "settings.json",
+        r#"{"mcpServers": {"a": {"url": "https://a.example/mcp", "authProviderType": "dynamic_discovery"}}}"#,
+        &[Entry(&["oauth: true"])],
+    ),
+    // Kiro, Amazon Q
+    (
+        "mcp.json",
+        r#"{"mcpServers": {"a": {"command": "uvx", "args": ["x@latest"], "env": {"LOG": "ERROR"}, "disabled": false, "autoApprove": [], "disabledTools": []}}}"#,
+        &[Entry(&["LOG: ${MCP_A_LOG}"])],
+    ),
+    (
+        "agent.json",
+        r#"{"name": "q", "mcpServers": {"a": {"command": "x", "timeout": 120000}}, "tools": ["*"]}"#,
+        &[Entry(&["- x"]), Notice("timeout: not used")],
+    ),
+    // words for "off"
+    (
+        "mcp.json",
+        r#"{"mcpServers": {"a": {"command": "x", "isActive": false}}}"#,
+        &[LeftOut("disabled there")],
+    ),
+    (
+        "mcp.json",
+        r#"{"mcpServers": {"a": {"command": "x", "enabled": "false"}}}"#,
+        &[LeftOut("disabled there")],
+    ),
+    (
+        "mcp.json",
+        r#"{"mcpServers": {"a": {"command": "x", "enabled": true, "active": false}}}"#,
+        &[LeftOut("disabled there")],
+    ),
+    // transports
+    (
+        "mcp.json",
+        r#"{"mcpServers": {"a": {"transport": {"type": "sse", "url": "https://a.example/sse"}}}}"#,
+        &[Entry(&["url: https://a.example/sse", "type: sse"])],
+    ),
+    (
+        "mcp.json",
+        r#"{"mcpServers": {"a": {"transport": {"type": "stdio", "command": "x", "args": ["y"]}}}}"#,
+        &[Entry(&["- x", "- y"])],
+    ),
+    (
+        "mcp.json",
+        r#"{"mcpServers": {"a": {"transport": "Streamable-HTTP", "url": "https://a.example/"}}}"#,
+        &[Entry(&["type: http"])],
+    ),
+    (
+        "mcp.json",
+        r#"{"mcpServers": {"a": {"type": "websocket", "url": "wss://a.example/"}}}"#,
+        &[Refused("mcpServers.a.type: it must be one of")],
+    ),
+    // authentication
+    (
+        "mcp.json",
+        r#"{"mcpServers": {"a": {"url": "https://a.example/", "auth": "oauth"}}}"#,
+        &[Entry(&["oauth: true"])],
+    ),
+    (
+        "mcp.json",
+        r#"{"mcpServers": {"a": {"url": "https://a.example/", "auth": "tok"}}}"#,
+        &[Entry(&["Authorization: ${MCP_A_AUTHORIZATION}"])],
+    ),
+    (
+        "mcp.json",
+        r#"{"mcpServers": {"a": {"url": "https://a.example/", "bearerToken": "tok"}}}"#,
+        &[Entry(&["Authorization: ${MCP_A_AUTHORIZATION}"])],
+    ),
+    (
+        "mcp.json",
+        r#"{"mcpServers": {"a": {"url": "https://a.example/", "oauth": false}}}"#,
+        &[Entry(&["oauth: false"])],
+    ),
+    (
+        "mcp.json",
+        r#"{"mcpServers": {"a": {"url": "https://a.example/", "tls": {"cert": "x"}}}}"#,
+        &[Notice("tls: not used here, though it concerns")],
+    ),
+    // both
+    (
+        "mcp.json",
+        r#"{"mcpServers": {"a": {"command": "x", "url": "https://a.example/"}}}"#,
+        &[Entry(&["- x"]), Notice("the `command` counts more")],
+    ),
+    (
+        "mcp.json",
+        r#"{"mcpServers": {"a": {"type": "sse", "command": "x", "url": "https://a.example/", "env": {"A": "b"}}}}"#,
+        &[
+            Entry(&["url:"]),
+            Notice("command: not used: this server is reached at its address"),
+        ],
+    ),
+    // what is wrong
+    ("mcp.json", r#"{"mcpServers": []}"#, &[LeftOut("")]),
+    (
+        "mcp.json",
+        r#"{"mcpServers": "x"}"#,
+        &[Refused("a mapping of names")],
+    ),
+    (
+        "mcp.json",
+        r#"{"mcpServers": {"a": 1}}"#,
+        &[Refused("a mapping is expected here")],
+    ),
+    (
+        "mcp.json",
+        r#"{"mcpServers": {"a": {"command": "x", "args": {"b": 1}}}}"#,
+        &[Refused("args: a list is expected here")],
+    ),
+    (
+        "mcp.json",
+        r#"{"mcpServers": {"a": {"command": "x", "env": ["A=b", "c"]}}}"#,
+        &[Refused("env[1]: NAME=VALUE")],
+    ),
+    // LibreChat
+    (
+        "librechat.yaml",
+        "version: 1.2.1\nmcpServers:\n  a:\n    type: streamable-http\n    url: https://a.example/\n    headers: {X-Auth: 'Bearer {{KEY}}'}\n    timeout: 30000\n    initTimeout: 10000\n    customUserVars:\n      KEY: {title: Key, description: Your key}\n",
+        &[
+            Entry(&["timeout: 30s", "start_timeout: 10s"]),
+            Entry(&["description: Your key", "name: X-Auth", "prefix: 'Bearer "]),
+        ],
+    ),
+    (
+        "librechat.yaml",
+        "mcpServers:\n  a:\n    url: https://a.example/sse\n    headers: {X-User-ID: '{{LIBRECHAT_USER_ID}}'}\n    serverInstructions: true\n    requiresOAuth: true\n",
+        &[
+            Entry(&["oauth: true"]),
+            Notice("X-User-ID is left out"),
+            Notice("serverInstructions"),
+        ],
+    ),
+    (
+        "librechat.yaml",
+        "mcpServers:\n  a: {command: npx, args: [-y, x], startup: false, iconPath: /x, env: {K: '{{K}}'}, customUserVars: {K: {title: t}}}\n",
+        &[Entry(&["env: K"]), Notice("startup")],
+    ),
+    // Amp
+    (
+        "settings.json",
+        r#"{"amp.mcpServers": {"a": {"command": "x"}}}"#,
+        &[Entry(&["- x"])],
+    ),
+];
+
+#[test]
+fn every_dialect_of_mcp_servers_is_read() {
+    check(CASES, &ImportOptions::default());
+}
+
+#[test]
+fn a_switched_off_server_does_not_run_either() {
+    for key in [
+        "\"enabled\": false",
+        "\"isActive\": false",
+        "\"disabled\": true",
+        "\"active\": \"false\"",
+    ] {
+        let text = format!(r#"{{"mcpServers": {{"a": {{"command": "sh", {key}}}}}}}"#);
+        let loaded = load("mcp.json", &text).unwrap();
+        assert!(loaded.settings.servers.is_empty(), "{key}");
+        assert!(
+            loaded.notices[0].message.contains("disabled there"),
+            "{key}"
+        );
+    }
+}
+
+#[test]
+fn a_name_in_another_script_hides_no_other_server() {
+    let text = r#"{"mcpServers": {"地図": {"command": "sh"}, "ок": {"command": "sh"}, "ok": {"command": "sh"}}}"#;
+    let loaded = load("mcp.json", text).unwrap();
+    let names: Vec<_> = loaded
+        .settings
+        .servers
+        .iter()
+        .map(|server| server.id.to_string())
+        .collect();
+    assert_eq!(names.len(), 3);
+    assert!(
+        names[0].starts_with("server-") && names[1].starts_with("server-") && names[0] != names[1]
+    );
+    let again = load("mcp.json", text).unwrap();
+    assert_eq!(again.settings.servers[0].id.as_str(), names[0]);
+}

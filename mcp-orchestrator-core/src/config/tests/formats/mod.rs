@@ -1,0 +1,145 @@
+//! Files of each format, written from its documentation: each is accepted, or refused with a reason, and nothing in it
+//! is dropped silently.
+
+mod catalogs;
+mod clients;
+mod mcp_servers;
+mod others;
+mod registry;
+mod safety;
+
+use std::path::Path;
+
+use crate::config::{
+    IfPresent, ImportOptions, Imported, LoadOptions, Loaded, Problems, Variables, add_to_text,
+    import_text, load_texts,
+};
+
+/// What a file is to become.
+pub(super) enum Want<'w> {
+    /// The entry in our own format has these texts, in this order.
+    Entry(&'w [&'w str]),
+    /// A notice has this text.
+    Notice(&'w str),
+    /// It is refused with this reason.
+    Refused(&'w str),
+    /// No server of the file is taken, and a notice says why.
+    LeftOut(&'w str),
+}
+
+use Want::{Entry, LeftOut, Notice, Refused};
+
+/// A file, under a name, and what it is to become.
+pub(super) type Case<'c> = (&'c str, &'c str, &'c [Want<'c>]);
+
+fn variables() -> Variables {
+    let env = [
+        ("HOME", "/home/u"),
+        ("PATH", "/bin"),
+        ("TOKEN", "t"),
+        ("NAME", "n"),
+    ];
+    Variables {
+        env: env
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into(),
+        ..Variables::default()
+    }
+}
+
+/// Imports a text.
+pub(super) fn import(
+    file: &str,
+    text: &str,
+    options: &ImportOptions,
+) -> Result<Imported, Problems> {
+    import_text(Path::new(file), text, options)
+}
+
+/// The entries as they stand in a file of our own, which is read back.
+pub(super) fn written(imported: &Imported) -> String {
+    let target = Path::new("c.yaml");
+    let (text, _) = add_to_text(target, "", &imported.servers, IfPresent::Refuse)
+        .unwrap_or_else(|problems| panic!("{problems}"));
+    let mut options = LoadOptions {
+        variables: variables(),
+        state_dir: Some("/state".into()),
+        ..LoadOptions::default()
+    };
+    for variable in &imported.variables {
+        let env = &mut options.variables.env;
+        env.insert(variable.name.clone(), "x".to_owned());
+    }
+    let read = load_texts(&[(target.into(), text.clone())], &options);
+    if let Err(problems) = read {
+        // Folders and files of somebody else's machine are not here.
+        for problem in &problems.problems {
+            let missing = ["no such folder", "cannot be read", "a process needs", "pod"];
+            let missing = missing.iter().any(|text| problem.message.contains(text));
+            assert!(missing, "{problem}\n{text}");
+        }
+    }
+    text
+}
+
+/// Reads a file as configuration, as it is run without an import.
+pub(super) fn load(file: &str, text: &str) -> Result<Loaded, Problems> {
+    let options = LoadOptions {
+        variables: variables(),
+        state_dir: Some("/state".into()),
+        ..LoadOptions::default()
+    };
+    load_texts(&[(file.into(), text.to_owned())], &options)
+}
+
+/// Imports each file and compares.
+pub(super) fn check(cases: &[Case<'_>], options: &ImportOptions) {
+    for (file, text, wants) in cases {
+        let imported = import(file, text, options);
+        for want in *wants {
+            match (&imported, want) {
+                (Ok(imported), Entry(texts)) => {
+                    let all = written(imported);
+                    let mut rest = all.as_str();
+                    for text in *texts {
+                        let at = rest
+                            .find(text)
+                            .unwrap_or_else(|| panic!("{text:?} is not in\n{all}\n{file}"));
+                        rest = &rest[at + text.len()..];
+                    }
+                }
+                (Ok(imported), Notice(text)) => said(imported, text),
+                (Ok(imported), LeftOut(text)) => {
+                    assert!(imported.servers.is_empty(), "{file}: {text}");
+                    if !text.is_empty() {
+                        said(imported, text);
+                    }
+                }
+                (Err(problems), Refused(reason)) => {
+                    assert!(
+                        problems.to_string().contains(reason),
+                        "{reason:?}: {problems}"
+                    );
+                }
+                (Ok(imported), Refused(reason)) => {
+                    panic!(
+                        "{file} is not refused ({reason})\n{text}\n{}",
+                        written(imported)
+                    );
+                }
+                (Err(problems), _) => panic!("{problems}\n{text}"),
+            }
+        }
+    }
+}
+
+fn said(imported: &Imported, text: &str) {
+    let all = imported.notices.iter().map(ToString::to_string);
+    let all: Vec<String> = all
+        .chain(imported.risks.iter().map(|risk| risk.text.clone()))
+        .collect();
+    assert!(
+        all.iter().any(|said| said.contains(text)),
+        "{text:?} is not said: {all:#?}"
+    );
+}

@@ -1,0 +1,164 @@
+//! Kubernetes Events about instances, on their Deployments: what operators see by `kubectl describe` and `kubectl events`.
+//!
+//! They are written beside everything else: nothing waits for them, what does not fit into the queue is dropped, and an
+//! orchestrator that may not write them works as well.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::events::v1::Event;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use k8s_openapi::jiff::Timestamp;
+use kube::Api;
+use kube::api::PostParams;
+use serde_json::json;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::Shared;
+use super::names::{MANAGER, component_labels};
+use super::refusal::is_for_want_of_a_right;
+use crate::limits::{MAX_REMEMBERED_EVENTS, MAX_WAITING_EVENTS};
+use crate::runtime::InstanceKey;
+
+/// How long an event that was written is not written again.
+const REPEAT_INTERVAL: Duration = Duration::from_mins(10);
+/// The longest note that the API takes, in bytes.
+const MAX_NOTE_LEN: usize = 1024;
+
+/// What happened to an instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Happened {
+    Started,
+    Stopped,
+    Removed,
+    Crashed,
+    CannotStart,
+}
+
+impl Happened {
+    /// Reason, type and action, as the API calls them.
+    fn words(self) -> [&'static str; 3] {
+        match self {
+            Self::Started => ["Started", "Normal", "Start"],
+            Self::Stopped => ["Stopped", "Normal", "Stop"],
+            Self::Removed => ["Removed", "Normal", "Remove"],
+            Self::Crashed => ["Crashed", "Warning", "Stop"],
+            Self::CannotStart => ["CannotStart", "Warning", "Start"],
+        }
+    }
+}
+
+/// One event.
+#[derive(Debug)]
+struct Told {
+    name: String,
+    uid: Option<String>,
+    happened: Happened,
+    note: String,
+}
+
+/// Where events are told.
+#[derive(Debug)]
+pub(super) struct Events(mpsc::Sender<Told>);
+
+/// What was told and is not written yet.
+#[derive(Debug)]
+pub(super) struct Waiting(mpsc::Receiver<Told>);
+
+impl Events {
+    pub(super) fn new() -> (Self, Waiting) {
+        let (sender, receiver) = mpsc::channel(MAX_WAITING_EVENTS);
+        (Self(sender), Waiting(receiver))
+    }
+}
+
+impl Shared {
+    /// Tells an event about an instance. The note must hold no secret: everybody who may read events reads it.
+    pub(super) fn event(&self, key: &InstanceKey, happened: Happened, note: impl Into<String>) {
+        let deployment = self.store.view(key.name()).deployment;
+        let told = Told {
+            name: key.name().to_owned(),
+            uid: deployment.map(|deployment| deployment.uid.clone()),
+            happened,
+            note: note.into(),
+        };
+        if self.events.0.try_send(told).is_err() {
+            tracing::debug!(instance = %key, ?happened, "an event was dropped: too many wait");
+        }
+    }
+
+    /// Writes what is told, until the backend is closed.
+    pub(super) fn write_events(self: &Arc<Self>, mut waiting: Waiting) {
+        let shared = Arc::clone(self);
+        self.tasks.spawn(async move {
+            let mut written: HashMap<(String, Happened, String), Instant> = HashMap::new();
+            loop {
+                let told = tokio::select! {
+                    told = waiting.0.recv() => told,
+                    () = shared.closing.cancelled() => return,
+                };
+                let Some(told) = told else { return };
+                written.retain(|_, at| at.elapsed() < REPEAT_INTERVAL);
+                let place = (told.name.clone(), told.happened, told.note.clone());
+                let repeats = told.happened.words()[1] == "Warning";
+                if !shared.writes.is_held() || repeats && written.contains_key(&place) {
+                    continue;
+                }
+                match shared.write_event(&told).await {
+                    Ok(()) if repeats && written.len() < MAX_REMEMBERED_EVENTS => {
+                        written.insert(place, Instant::now());
+                    }
+                    Ok(()) => {}
+                    Err(error) if is_for_want_of_a_right(&error) => {
+                        tracing::info!(
+                            "no Kubernetes Events are written: the Role does not allow it"
+                        );
+                        return;
+                    }
+                    Err(error) => tracing::debug!(%error, "a Kubernetes Event was not written"),
+                }
+            }
+        });
+    }
+
+    async fn write_event(&self, told: &Told) -> Result<(), kube::Error> {
+        let namespace = self.access.namespace();
+        let [reason, kind, action] = told.happened.words();
+        let mut note = told.note.as_str();
+        if note.len() > MAX_NOTE_LEN {
+            note = &note[..note.floor_char_boundary(MAX_NOTE_LEN)];
+        }
+        let orchestrator = &self.options.orchestrator;
+        let event = json!({
+            "apiVersion": "events.k8s.io/v1",
+            "kind": "Event",
+            "metadata": {
+                "generateName": format!("{}.", told.name),
+                "namespace": namespace,
+                "labels": component_labels(orchestrator, "event"),
+            },
+            "eventTime": MicroTime(Timestamp::now()),
+            "type": kind,
+            "reason": reason,
+            "action": action,
+            "note": note,
+            "reportingController": format!("mcp-orchestrator.dev/{MANAGER}"),
+            "reportingInstance": orchestrator,
+            "regarding": {
+                "apiVersion": "apps/v1",
+                "kind": "Deployment",
+                "namespace": namespace,
+                "name": told.name,
+                "uid": told.uid,
+            },
+        });
+        let event: Event = serde_json::from_value(event).map_err(kube::Error::SerdeError)?;
+        let events: Api<Event> = Api::namespaced(self.access.client().clone(), namespace);
+        events
+            .create(&PostParams::default(), &event)
+            .await
+            .map(drop)
+    }
+}

@@ -1,0 +1,165 @@
+//! A program under a keeper, as its backend sees it.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use tokio::io::AsyncReadExt as _;
+use tokio::net::UnixStream;
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout};
+use tokio_util::task::TaskTracker;
+
+use super::wire::{Command, Report};
+use super::{NAME, Order};
+use crate::runtime::process::running::Streams;
+
+/// For a keeper to start its program.
+const START_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A program and its keeper. Dropping it ends both.
+#[derive(Debug)]
+pub(in crate::runtime::process) struct Kept {
+    keeper: Child,
+    control: UnixStream,
+    report: [u8; 5],
+    filled: usize,
+    /// How the program ended; the keeper may have failed to say.
+    ended: Option<Option<ExitStatus>>,
+    pub(in crate::runtime::process) pid: i32,
+}
+
+/// What was made before the program runs.
+struct Started {
+    keeper: Child,
+    control: StdUnixStream,
+    pid: i32,
+}
+
+// === impl Kept ===
+
+impl Kept {
+    /// Starts a keeper, and the program below it. `label` is shown in the keeper's command line.
+    pub(in crate::runtime::process) async fn start(
+        order: Order,
+        label: String,
+        tasks: &TaskTracker,
+    ) -> io::Result<(Self, Streams)> {
+        let (theirs_in, ours_in) = io::pipe()?;
+        let (ours_out, theirs_out) = io::pipe()?;
+        let (ours_err, theirs_err) = io::pipe()?;
+        let theirs: [OwnedFd; 3] = [theirs_in.into(), theirs_out.into(), theirs_err.into()];
+        let work = tasks.spawn_blocking(move || start(&order, &label, &theirs));
+        let started = work.await.map_err(io::Error::other)??;
+        started.control.set_nonblocking(true)?;
+        let kept = Self {
+            keeper: started.keeper,
+            control: UnixStream::from_std(started.control)?,
+            report: [0; 5],
+            filled: 0,
+            ended: None,
+            pid: started.pid,
+        };
+        let streams = Streams {
+            stdin: Some(ChildStdin::from_std(OwnedFd::from(ours_in).into())?),
+            stdout: Some(ChildStdout::from_std(OwnedFd::from(ours_out).into())?),
+            stderr: Some(ChildStderr::from_std(OwnedFd::from(ours_err).into())?),
+        };
+        Ok((kept, streams))
+    }
+
+    /// Waits for the end of the program; what it left behind may still run. Cancel safe.
+    pub(in crate::runtime::process) async fn wait(&mut self) -> Option<ExitStatus> {
+        while self.ended.is_none() {
+            let read = self.control.read(&mut self.report[self.filled..]).await;
+            match read {
+                Ok(read) if read > 0 => self.filled += read,
+                // The keeper itself was killed.
+                _ => self.ended = Some(None),
+            }
+            if self.filled == self.report.len() {
+                self.filled = 0;
+                if let Some(Report::Ended(status)) = Report::decode(self.report) {
+                    self.ended = Some(Some(ExitStatus::from_raw(status)));
+                }
+            }
+        }
+        self.ended.flatten()
+    }
+
+    /// Asks the program and all its descendants to end.
+    pub(in crate::runtime::process) fn terminate(&self) {
+        self.ask(Command::Terminate);
+    }
+
+    /// Ends the program and all its descendants.
+    pub(in crate::runtime::process) fn kill(&self) {
+        self.ask(Command::Kill);
+    }
+
+    /// Whether neither the program nor a descendant of it is left.
+    pub(in crate::runtime::process) fn is_empty(&mut self) -> bool {
+        !matches!(self.keeper.try_wait(), Ok(None))
+    }
+
+    /// Ends once nothing is left.
+    pub(in crate::runtime::process) async fn emptied(&mut self) {
+        // A keeper that cannot be waited for is not there.
+        let _ = self.keeper.wait().await;
+    }
+
+    /// The process that everything descends from.
+    pub(in crate::runtime::process) fn root(&self) -> Option<i32> {
+        i32::try_from(self.keeper.id()?).ok()
+    }
+
+    fn ask(&self, command: Command) {
+        // A keeper that is gone has nothing left to end.
+        let _ = self.control.try_write(&[command.byte()]);
+    }
+}
+
+/// Blocks until the program runs, or cannot.
+fn start(order: &Order, label: &str, streams: &[OwnedFd; 3]) -> io::Result<Started> {
+    let (control, theirs) = StdUnixStream::pair()?;
+    control.set_read_timeout(Some(START_TIMEOUT))?;
+    control.set_write_timeout(Some(START_TIMEOUT))?;
+    // The link is followed in the new process, to the file that this program was started from, also where it was
+    // replaced since.
+    let mut keeper = std::process::Command::new("/proc/self/exe");
+    std::os::unix::process::CommandExt::arg0(&mut keeper, NAME);
+    std::os::unix::process::CommandExt::process_group(&mut keeper, 0);
+    keeper
+        .arg(label)
+        .env_clear()
+        .current_dir("/")
+        .stdin(Stdio::from(OwnedFd::from(theirs)))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let mut command = tokio::process::Command::from(keeper);
+    let keeper = command.spawn().map_err(failed)?;
+    // It holds the other end of the socket.
+    drop(command);
+    order.send(&control, streams).map_err(failed)?;
+    let mut report = [0; 5];
+    io::Read::read_exact(&mut &control, &mut report).map_err(failed)?;
+    match Report::decode(report) {
+        Some(Report::Started(pid)) => Ok(Started {
+            keeper,
+            control,
+            pid,
+        }),
+        Some(Report::Failed(0)) => Err(io::ErrorKind::InvalidInput.into()),
+        Some(Report::Failed(errno)) => Err(io::Error::from_raw_os_error(errno)),
+        _ => Err(failed(io::ErrorKind::InvalidData.into())),
+    }
+}
+
+fn failed(error: io::Error) -> io::Error {
+    io::Error::new(
+        error.kind(),
+        format!("its keeper cannot be started: {error}"),
+    )
+}
