@@ -22,6 +22,7 @@ use clap::Parser as _;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    mcp_orchestrator_gateway::hardening::harden();
     match mcp_orchestrator_gateway::program::keeper() {
         Some(code) => code,
         None => run(),

@@ -50,6 +50,8 @@ pub enum ErrorKind {
     MethodNotFound,
     /// A message over its limit.
     TooLarge,
+    /// A request whose body came too slowly.
+    SlowRequest,
     /// A body of a media type that is not taken.
     UnsupportedMedia,
     /// No answer that the client accepts can be given.

@@ -70,6 +70,9 @@ macro_rules! limits {
     (@type Time) => { ::std::time::Duration };
 }
 
+/// The default of `limits.calls_per_principal`.
+pub const CALLS_PER_PRINCIPAL: usize = 256;
+
 limits! {
     // Routing and lists.
     /// The longest URI of a resource, of a server or a caller.

@@ -1,6 +1,7 @@
 //! Who tells the program who calls, and on what address that is needed.
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use mcp_orchestrator_core::Result;
@@ -10,7 +11,7 @@ use mcp_orchestrator_core::auth::{
 };
 use mcp_orchestrator_core::config::{Built, Settings};
 
-use crate::{Options, Pages, ProtectedResource, Tls, TlsError};
+use crate::{ConnectionLimits, Options, Pages, ProtectedResource, Tls, TlsError, hardening};
 
 /// Those who tell, as they are configured.
 #[derive(Debug)]
@@ -119,6 +120,20 @@ pub(crate) fn options(settings: &Settings) -> Options {
         protected: (!auth.issuers.is_empty()).then_some(protected),
         trusted_proxies: auth.trusted_proxies.clone(),
         ..Options::default()
+    }
+}
+
+/// Bounds on the connections of the listener.
+pub(crate) fn connections(settings: &Settings) -> ConnectionLimits {
+    let (set, default) = (settings.auth.connections, ConnectionLimits::default());
+    ConnectionLimits {
+        connections: hardening::connections(
+            set.total.map_or(default.connections, NonZeroUsize::get),
+        ),
+        connections_per_address: set
+            .per_address
+            .map_or(default.connections_per_address, NonZeroUsize::get),
+        ..default
     }
 }
 

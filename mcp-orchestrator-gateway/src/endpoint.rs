@@ -1,4 +1,5 @@
-//! The MCP endpoint: `/mcp` for the default gateway, `/mcp/{gateway}` for the others.
+//! The MCP endpoint: `/mcp` for the default gateway, `/mcp/{gateway}` for the others; for HTTP+SSE clients `/sse` and
+//! `/sse/{gateway}`.
 
 use std::sync::Arc;
 
@@ -14,11 +15,14 @@ use mcp_orchestrator_core::auth::{Authenticator, AuthenticatorChain, PublicUrl};
 use mcp_orchestrator_core::id::GatewayId;
 use mcp_orchestrator_core::{Orchestrator, Result};
 
+use crate::admission::Admission;
 use crate::errors;
 use crate::gate::Gate;
 use crate::options::Options;
+use crate::sse::MESSAGES;
 
-/// The endpoint: `/mcp` and `/mcp/{gateway}`. Cheap to clone.
+/// The endpoint: `/mcp` and `/mcp/{gateway}`, and for clients of the HTTP+SSE transport `/sse` and `/sse/{gateway}`. Cheap
+/// to clone.
 #[derive(Clone, Debug)]
 pub struct Endpoint(Arc<Gate>);
 
@@ -32,21 +36,44 @@ impl Endpoint {
         authenticators: impl IntoIterator<Item = Arc<dyn Authenticator>>,
         options: Options,
     ) -> Result<Self> {
-        Ok(Self(Arc::new(Gate {
+        let authenticator = AuthenticatorChain::of(authenticators)?;
+        let admission = Admission::new(options.revision.clone(), Arc::clone(&authenticator));
+        Ok(Self::admitting(
             orchestrator,
-            authenticator: AuthenticatorChain::of(authenticators)?,
-            options,
-            default: GatewayId::default_gateway(),
-        })))
+            authenticator,
+            (options, admission),
+        ))
     }
 
-    /// The same as an axum router. It may be nested under any prefix.
+    /// One whose open streams are checked by what this admission holds later on.
+    pub(crate) fn admitting(
+        orchestrator: Orchestrator,
+        authenticator: Arc<dyn Authenticator>,
+        (options, admission): (Options, Admission),
+    ) -> Self {
+        Self(Arc::new(Gate {
+            orchestrator,
+            authenticator,
+            admission,
+            options,
+            default: GatewayId::default_gateway(),
+        }))
+    }
+
+    /// The same as an axum router. It may be nested under any prefix. A slash at the end of a path changes nothing.
     pub fn router(&self) -> Router {
         let mut router = Router::new();
         for prefix in self.prefixes() {
             router = router
                 .route(&format!("{prefix}/mcp"), any(default_gateway))
-                .route(&format!("{prefix}/mcp/{{gateway}}"), any(named_gateway));
+                .route(&format!("{prefix}/mcp/"), any(default_gateway))
+                .route(&format!("{prefix}/mcp/{{gateway}}"), any(named_gateway))
+                .route(&format!("{prefix}/mcp/{{gateway}}/"), any(named_gateway))
+                .route(&format!("{prefix}/sse"), any(default_sse))
+                .route(&format!("{prefix}/sse/"), any(default_sse))
+                .route(&format!("{prefix}/sse/{{gateway}}"), any(named_sse))
+                .route(&format!("{prefix}/sse/{{gateway}}/"), any(named_sse))
+                .route(&format!("{prefix}{MESSAGES}/{{id}}"), any(sse_message));
         }
         router.with_state(self.clone())
     }
@@ -67,9 +94,12 @@ impl Endpoint {
     pub(crate) fn gateway(&self, path: &str) -> Option<GatewayId> {
         let below = |prefix| path.strip_prefix(prefix)?.strip_prefix("/mcp");
         match self.prefixes().find_map(below)? {
-            "" => Some(self.0.default.clone()),
-            // What is no plain name (an escape, a slash at the end) is left to the router.
-            rest => GatewayId::new(rest.strip_prefix('/')?).ok(),
+            "" | "/" => Some(self.0.default.clone()),
+            // What is no plain name, as one with an escape, is left to the router.
+            rest => {
+                let name = rest.strip_prefix('/')?;
+                GatewayId::new(name.strip_suffix('/').unwrap_or(name)).ok()
+            }
         }
     }
 
@@ -81,7 +111,7 @@ impl Endpoint {
         body: B,
     ) -> impl Future<Output = Response> + Send
     where
-        B: axum::body::HttpBody<Data = Bytes> + Send + Unpin,
+        B: axum::body::HttpBody<Data = Bytes, Error: Into<axum::BoxError>> + Send + Unpin,
     {
         self.0.answer(gateway, parts, body)
     }
@@ -117,4 +147,31 @@ async fn named_gateway(
         }
         Err(_) => errors::status(StatusCode::NOT_FOUND),
     }
+}
+
+async fn default_sse(State(endpoint): State<Endpoint>, request: Request<Body>) -> Response {
+    let gateway = endpoint.0.default.clone();
+    let (parts, _) = request.into_parts();
+    endpoint.0.sse(gateway, &parts).await
+}
+
+async fn named_sse(
+    State(endpoint): State<Endpoint>,
+    Path(name): Path<String>,
+    request: Request<Body>,
+) -> Response {
+    let (parts, _) = request.into_parts();
+    match GatewayId::new(&name) {
+        Ok(gateway) => endpoint.0.sse(gateway, &parts).await,
+        Err(_) => errors::status(StatusCode::NOT_FOUND),
+    }
+}
+
+async fn sse_message(
+    State(endpoint): State<Endpoint>,
+    Path(id): Path<String>,
+    request: Request<Body>,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    endpoint.0.sse_message(&id, &parts, body).await
 }

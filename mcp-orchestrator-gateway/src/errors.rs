@@ -2,7 +2,7 @@
 
 use axum::response::Response;
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{ACCEPT_ENCODING, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use mcp_orchestrator_core::jsonrpc::error_response;
 use mcp_orchestrator_core::protocol::{Era, code};
@@ -40,6 +40,7 @@ fn table(kind: ErrorKind, era: Era) -> (StatusCode, i32) {
         K::MethodNotFound if era == Era::Modern => (StatusCode::NOT_FOUND, code::METHOD_NOT_FOUND),
         K::MethodNotFound => (StatusCode::OK, code::METHOD_NOT_FOUND),
         K::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, code::INVALID_REQUEST),
+        K::SlowRequest => (StatusCode::REQUEST_TIMEOUT, code::INVALID_REQUEST),
         K::UnsupportedMedia => (StatusCode::UNSUPPORTED_MEDIA_TYPE, code::INVALID_REQUEST),
         K::NotAcceptable => (StatusCode::NOT_ACCEPTABLE, code::INVALID_REQUEST),
         K::Overloaded => (StatusCode::TOO_MANY_REQUESTS, own::OVERLOADED),
@@ -128,6 +129,9 @@ pub(crate) fn response(error: &Error, id: Option<&str>, era: Era) -> Response {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if status == StatusCode::UNAUTHORIZED {
         headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    if status == StatusCode::UNSUPPORTED_MEDIA_TYPE {
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     }
     let later = [
         StatusCode::TOO_MANY_REQUESTS,

@@ -8,13 +8,14 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use http::request::Parts;
 use http::{HeaderName, Method, StatusCode};
-use mcp_orchestrator_core::auth::{Authenticated, Authenticator};
+use mcp_orchestrator_core::auth::{Authenticated, Authenticator, Principal};
 use mcp_orchestrator_core::call::{Call, Dialect, Listen, Notify};
 use mcp_orchestrator_core::id::{GatewayId, SessionId};
 use mcp_orchestrator_core::jsonrpc::{Kind, Message, ParseError};
 use mcp_orchestrator_core::protocol::{Era, header, method, version};
 use mcp_orchestrator_core::{Error, ErrorKind, Orchestrator, Result};
 
+use crate::admission::Admission;
 use crate::options::Options;
 use crate::respond::{self, Manner};
 use crate::{batch, cors, errors, guard, modern, resource};
@@ -26,6 +27,7 @@ const VERSION: HeaderName = HeaderName::from_static(header::PROTOCOL_VERSION);
 pub(crate) struct Gate {
     pub(crate) orchestrator: Orchestrator,
     pub(crate) authenticator: Arc<dyn Authenticator>,
+    pub(crate) admission: Admission,
     pub(crate) options: Options,
     pub(crate) default: GatewayId,
 }
@@ -51,7 +53,7 @@ impl Gate {
     /// Answers a request to a gateway.
     pub(crate) async fn answer<B>(&self, gateway: GatewayId, parts: &Parts, body: B) -> Response
     where
-        B: axum::body::HttpBody<Data = Bytes> + Send + Unpin,
+        B: axum::body::HttpBody<Data = Bytes, Error: Into<axum::BoxError>> + Send + Unpin,
     {
         if let Err(error) = guard::origin(parts, &self.options) {
             return errors::response(&error, None, Era::Legacy);
@@ -76,42 +78,57 @@ impl Gate {
     }
 
     /// Who calls, where the gateway is theirs: to all others it does not exist.
-    async fn who(&self, gateway: &GatewayId, parts: &Parts) -> Result<Authenticated> {
+    pub(crate) async fn who(&self, gateway: &GatewayId, parts: &Parts) -> Result<Authenticated> {
         let found = self.authenticator.authenticate(parts).await?;
         let who = found.ok_or_else(|| guard::nobody(parts))?;
-        if !who.principal.is_well_named() {
-            // Else it could be taken for another kind of caller.
-            let text = format!(
-                "{} is no name for who calls: it is reserved",
-                who.principal.id
-            );
-            return Err(Error::new(ErrorKind::Unauthenticated, text));
+        guard::page_of_local_user(parts, &self.options, &who.principal)?;
+        admitted(&self.orchestrator, gateway, who)
+    }
+
+    /// A response to this caller; one that is a stream ends when the caller loses access.
+    pub(crate) fn held(
+        &self,
+        response: Response,
+        (gateway, parts): (&GatewayId, &Parts),
+        principal: &Arc<Principal>,
+    ) -> Response {
+        if !respond::is_stream(&response) {
+            return response;
         }
-        let bound = who.gateway.as_ref().is_some_and(|only| only != gateway);
-        if bound || !self.orchestrator.admits(&who.principal, gateway) {
-            let text = format!("unknown gateway {gateway}");
-            return Err(Error::new(ErrorKind::GatewayNotFound, text));
-        }
-        Ok(who)
+        let (orchestrator, gateway) = (self.orchestrator.clone(), gateway.clone());
+        let principal = Arc::clone(principal);
+        self.admission.guard(response, parts, move |found| {
+            let gone = || {
+                Error::new(
+                    ErrorKind::Unauthenticated,
+                    "the caller is not known any more",
+                )
+            };
+            let who = admitted(&orchestrator, &gateway, found.ok_or_else(gone)?)?;
+            if who.principal.id != principal.id || who.principal.kind != principal.kind {
+                return Err(gone());
+            }
+            Ok(who)
+        })
     }
 
     async fn post<B>(&self, gateway: &GatewayId, parts: &Parts, body: B) -> Result<Response>
     where
-        B: axum::body::HttpBody<Data = Bytes> + Send + Unpin,
+        B: axum::body::HttpBody<Data = Bytes, Error: Into<axum::BoxError>> + Send + Unpin,
     {
         let who = self.who(gateway, parts).await?;
+        let principal = Arc::clone(&who.principal);
         guard::media_types(parts)?;
         let body = guard::body(parts, body, self.options.max_body_bytes).await?;
-        match self.read(gateway, parts, who, body)? {
+        let body = guard::strip_mark(body);
+        let response = match self.read(gateway, parts, who, body)? {
+            // A session's call answers soon: with a stream, where its response is slow.
             Asked::Call(call, manner) => {
-                // A session's call answers soon: with a stream, where its response is slow.
-                Ok(respond::answered(
-                    self.orchestrator.call(call).await,
-                    manner,
-                ))
+                respond::answered(self.orchestrator.call(call).await, manner)
             }
-            Asked::Other(answer) => answer.await,
-        }
+            Asked::Other(answer) => answer.await?,
+        };
+        Ok(self.held(response, (gateway, parts), &principal))
     }
 
     /// What is to be done about a body. Nothing waits here, so that what is read moves once.
@@ -253,12 +270,7 @@ impl Gate {
         if is_modern(parts) {
             return Ok(errors::status(StatusCode::METHOD_NOT_ALLOWED));
         }
-        let accept = parts
-            .headers
-            .get(http::header::ACCEPT)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or("");
-        if !accept.contains("text/event-stream") && !accept.contains("*/*") {
+        if !guard::accepts(parts, "text/event-stream") {
             return Ok(errors::status(StatusCode::NOT_ACCEPTABLE));
         }
         let session = session_id(parts)?.ok_or_else(no_session)?;
@@ -266,6 +278,7 @@ impl Gate {
             .headers
             .get(HeaderName::from_static(header::LAST_EVENT_ID));
         let resume = resume.and_then(|value| value.to_str().ok()?.parse().ok());
+        let (at, principal) = (gateway.clone(), Arc::clone(&who.principal));
         let listen = Listen {
             principal: who.principal,
             gateway,
@@ -274,10 +287,8 @@ impl Gate {
             request: None,
         };
         let reply = self.orchestrator.listen(listen).await?;
-        Ok(respond::listening(
-            reply,
-            self.manner("null".into(), Era::Legacy),
-        ))
+        let response = respond::listening(reply, self.manner("null".into(), Era::Legacy));
+        Ok(self.held(response, (&at, parts), &principal))
     }
 
     async fn delete(&self, gateway: &GatewayId, parts: &Parts) -> Result<Response> {
@@ -298,6 +309,28 @@ impl Gate {
             keep_alive: self.options.keep_alive,
         }
     }
+}
+
+/// The caller, where the gateway is theirs: to all others it does not exist.
+fn admitted(
+    orchestrator: &Orchestrator,
+    gateway: &GatewayId,
+    who: Authenticated,
+) -> Result<Authenticated> {
+    if !who.principal.is_well_named() {
+        // Else it could be taken for another kind of caller.
+        let text = format!(
+            "{} is no name for who calls: it is reserved",
+            who.principal.id
+        );
+        return Err(Error::new(ErrorKind::Unauthenticated, text));
+    }
+    let bound = who.gateway.as_ref().is_some_and(|only| only != gateway);
+    if bound || !orchestrator.admits(&who.principal, gateway) {
+        let text = format!("unknown gateway {gateway}");
+        return Err(Error::new(ErrorKind::GatewayNotFound, text));
+    }
+    Ok(who)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it stands in map_err")]

@@ -1,13 +1,15 @@
 //! What is checked before a request is read: where it comes from, what it accepts, how large it is.
 
 use bytes::{Bytes, BytesMut};
-use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HOST, ORIGIN};
+use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, ORIGIN};
 use http::request::Parts;
 use http_body_util::BodyExt as _;
+use mcp_orchestrator_core::auth::{LocalAuthenticator, Principal};
 use mcp_orchestrator_core::{Error, ErrorKind, Result};
 
 use crate::forwarded::Forwarded;
 use crate::options::Options;
+use crate::serve::is_too_slow;
 
 /// Refuses foreign pages: a browser on this machine may be made to call us by any of them (DNS rebinding).
 pub(crate) fn origin(parts: &Parts, options: &Options) -> Result<()> {
@@ -25,6 +27,30 @@ pub(crate) fn origin(parts: &Parts, options: &Options) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Refuses pages of other servers of this machine to act as its user, who need not show anything. With a token they may
+/// call, and the gateway's own pages and those of `allowed_origins` in any case.
+pub(crate) fn page_of_local_user(
+    parts: &Parts,
+    options: &Options,
+    principal: &Principal,
+) -> Result<()> {
+    if principal.method != LocalAuthenticator::METHOD {
+        return Ok(());
+    }
+    let Some(origin) = parts.headers.get(ORIGIN) else {
+        return Ok(());
+    };
+    let origin = origin.to_str().unwrap_or_default();
+    let authority = origin.split_once("://").map(|(_, authority)| authority);
+    let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
+    let host = host.or_else(|| parts.uri.authority().map(http::uri::Authority::as_str));
+    if authority.is_some() && authority == host || listed(&options.allowed_origins, origin) {
+        return Ok(());
+    }
+    let text = "a page of another origin may not act as the local user: add it to allowed_origins, or show a token";
+    Err(Error::new(ErrorKind::Forbidden, text))
 }
 
 /// Refuses other names than ours.
@@ -81,6 +107,7 @@ fn is_local(host: &str) -> bool {
 
 /// Checks the media types of a POST.
 pub(crate) fn media_types(parts: &Parts) -> Result<()> {
+    encoding(parts)?;
     let (content, accept) = (parts.headers.get(CONTENT_TYPE), parts.headers.get(ACCEPT));
     // What nearly all clients send.
     if content.is_some_and(|value| value == "application/json")
@@ -88,41 +115,88 @@ pub(crate) fn media_types(parts: &Parts) -> Result<()> {
     {
         return Ok(());
     }
-    let content = content
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
-    let essence = content.split(';').next().unwrap_or_default().trim();
-    if !essence.eq_ignore_ascii_case("application/json") {
-        return Err(Error::new(
-            ErrorKind::UnsupportedMedia,
-            "the body must be application/json",
-        ));
-    }
-    let accepts = parts
-        .headers
-        .get_all(ACCEPT)
-        .iter()
-        .filter_map(|value| value.to_str().ok());
-    let mut found = (accept.is_none(), accept.is_none());
-    for accept in accepts.flat_map(|value| value.split(',')) {
-        match accept.split(';').next().unwrap_or_default().trim() {
-            "*/*" => found = (true, true),
-            "application/json" | "application/*" => found.0 = true,
-            "text/event-stream" | "text/*" => found.1 = true,
-            _ => {}
-        }
-    }
-    if found == (true, true) {
+    is_json(parts)?;
+    if accepts(parts, "application/json") && accepts(parts, "text/event-stream") {
         return Ok(());
     }
     let text = "the client must accept both application/json and text/event-stream";
     Err(Error::new(ErrorKind::NotAcceptable, text))
 }
 
+/// The body without a byte-order mark, which some clients send and which is no part of JSON.
+pub(crate) fn without_mark(body: &Bytes) -> &[u8] {
+    body.strip_prefix(MARK).unwrap_or(body)
+}
+
+/// The same as bytes of their own.
+pub(crate) fn strip_mark(body: Bytes) -> Bytes {
+    if body.starts_with(MARK) {
+        return body.slice(MARK.len()..);
+    }
+    body
+}
+
+/// U+FEFF in UTF-8.
+const MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// Refuses a body of another media type than JSON's.
+pub(crate) fn is_json(parts: &Parts) -> Result<()> {
+    let content = parts.headers.get(CONTENT_TYPE);
+    let content = content
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    let essence = content.split(';').next().unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::UnsupportedMedia,
+        "the body must be application/json",
+    ))
+}
+
+/// Refuses a body that is encoded, as by gzip: it could become any size.
+pub(crate) fn encoding(parts: &Parts) -> Result<()> {
+    let mut all = parts.headers.get_all(CONTENT_ENCODING).iter();
+    let encoded = all.find(|value| {
+        !value
+            .as_bytes()
+            .trim_ascii()
+            .eq_ignore_ascii_case(b"identity")
+    });
+    match encoded {
+        None => Ok(()),
+        Some(_) => Err(Error::new(
+            ErrorKind::UnsupportedMedia,
+            "the body must not be encoded: no Content-Encoding but identity is accepted",
+        )),
+    }
+}
+
+/// Whether the client accepts this media type. Their names are case-insensitive; one that says nothing accepts all.
+pub(crate) fn accepts(parts: &Parts, wanted: &str) -> bool {
+    if !parts.headers.contains_key(ACCEPT) {
+        return true;
+    }
+    let values = parts.headers.get_all(ACCEPT).iter();
+    let mut ranges = values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(|range| range.split(';').next().unwrap_or_default().trim());
+    let (kind, _) = wanted.split_once('/').unwrap_or((wanted, ""));
+    ranges.any(|range| {
+        range == "*/*"
+            || range.eq_ignore_ascii_case(wanted)
+            || range
+                .strip_suffix("/*")
+                .is_some_and(|whole| whole.eq_ignore_ascii_case(kind))
+    })
+}
+
 /// The whole body, within its limit.
 pub(crate) async fn body<B>(parts: &Parts, mut body: B, limit: usize) -> Result<Bytes>
 where
-    B: axum::body::HttpBody<Data = Bytes> + Unpin,
+    B: axum::body::HttpBody<Data = Bytes, Error: Into<axum::BoxError>> + Unpin,
 {
     let too_large = || {
         Error::new(
@@ -140,8 +214,7 @@ where
     let mut whole: Option<BytesMut> = None;
     let mut first = Bytes::new();
     while let Some(frame) = body.frame().await {
-        let frame =
-            frame.map_err(|_| Error::new(ErrorKind::InvalidRequest, "the body broke off"))?;
+        let frame = frame.map_err(|error| broken_off(&*error.into()))?;
         let Ok(data) = frame.into_data() else {
             continue;
         };
@@ -161,6 +234,13 @@ where
         }
     }
     Ok(whole.map_or(first, BytesMut::freeze))
+}
+
+fn broken_off(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Error {
+    if is_too_slow(error) {
+        return Error::new(ErrorKind::SlowRequest, "the request body came too slowly");
+    }
+    Error::new(ErrorKind::InvalidRequest, "the body broke off")
 }
 
 #[cfg(test)]
@@ -230,5 +310,34 @@ mod tests {
         );
         assert!(media_types(&parts(&[json, ("accept", "application/json")])).is_err());
         assert!(media_types(&parts(&[("content-type", "text/plain")])).is_err());
+        let odd = ("content-type", "Application/JSON;charset=UTF-8");
+        for accept in [
+            "Application/JSON, Text/Event-Stream",
+            "TEXT/*;q=0.5,APPLICATION/*",
+            "text/html, */*;q=0.1",
+        ] {
+            assert!(
+                media_types(&parts(&[odd, ("accept", accept)])).is_ok(),
+                "{accept}"
+            );
+        }
+        let both = [
+            odd,
+            ("accept", "application/json"),
+            ("accept", "text/event-stream"),
+        ];
+        assert!(media_types(&parts(&both)).is_ok());
+    }
+
+    #[test]
+    fn an_encoded_body_is_refused_before_it_is_read() {
+        let json = ("content-type", "application/json");
+        for encoding in ["gzip", "GZIP", "br", "identity, gzip", "x-gzip", "deflate"] {
+            let error = media_types(&parts(&[json, ("content-encoding", encoding)])).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::UnsupportedMedia, "{encoding}");
+        }
+        for plain in ["identity", "Identity", " identity "] {
+            assert!(media_types(&parts(&[json, ("content-encoding", plain)])).is_ok());
+        }
     }
 }

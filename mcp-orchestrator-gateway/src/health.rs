@@ -19,6 +19,14 @@ impl Readiness {
     }
 }
 
+impl Readiness {
+    /// The same without saying what is waited for: strangers may ask a public listener.
+    #[must_use]
+    pub fn without_reason(self) -> Self {
+        Self::new(move || (self.0)().map_err(|_| "not ready".to_owned()))
+    }
+}
+
 impl Default for Readiness {
     fn default() -> Self {
         Self::new(|| Ok(()))

@@ -38,6 +38,7 @@
 
 #[cfg(feature = "program")]
 mod access;
+mod admission;
 #[cfg(feature = "program")]
 pub mod args;
 mod batch;
@@ -51,6 +52,8 @@ mod errors;
 mod forwarded;
 mod gate;
 mod guard;
+#[cfg(feature = "program")]
+pub mod hardening;
 mod health;
 #[cfg(feature = "program")]
 pub mod hello;
@@ -63,11 +66,14 @@ mod options;
 mod pages;
 #[cfg(feature = "program")]
 pub mod program;
+#[cfg(feature = "pages")]
+mod rates;
 #[cfg(feature = "program")]
 mod reload;
 mod resource;
 mod respond;
 mod serve;
+mod sse;
 #[cfg(feature = "program")]
 pub mod telemetry;
 #[cfg(feature = "tls")]
@@ -82,6 +88,6 @@ pub use self::options::Options;
 #[cfg(feature = "pages")]
 pub use self::pages::{Pages, pages};
 pub use self::resource::{ProtectedResource, well_known};
-pub use self::serve::{LiveRoutes, Routes, Shutdown, serve, serve_with};
+pub use self::serve::{ConnectionLimits, LiveRoutes, Routes, Shutdown, serve, serve_with};
 #[cfg(feature = "tls")]
 pub use self::tls::{Tls, TlsError};

@@ -1,9 +1,63 @@
 //! Fixed limits of the listener and its pages; see [`mcp_orchestrator_core::limits`].
 
+use std::time::Duration;
+
 mcp_orchestrator_core::limits! {
     // Connections.
+    /// From a connection to the head of its first request; over HTTP/1 also from one request to the next.
+    HEAD_TIMEOUT: Time = Duration::from_secs(30);
+    /// For a TLS handshake.
+    TLS_HANDSHAKE_TIMEOUT: Time = Duration::from_secs(10);
+    /// How long an HTTP/2 connection may have no request.
+    IDLE_TIMEOUT: Time = Duration::from_mins(2);
+    /// For a request body, besides what [`MIN_BODY_RATE`] gives it.
+    BODY_TIMEOUT: Time = Duration::from_secs(30);
+    /// Bytes per second that a request body brings on average.
+    MIN_BODY_RATE: Bytes = 16 << 10;
+    /// How long a client may take nothing of what is sent to it.
+    WRITE_TIMEOUT: Time = Duration::from_secs(60);
+    /// Connections at once, of one listener.
+    MAX_CONNECTIONS: Count = 16_384;
+    /// Connections at once from one IPv4 address or IPv6 /64 network.
+    MAX_CONNECTIONS_PER_ADDRESS: Count = 1024;
+    /// The head of a request.
+    MAX_HEAD_LEN: Bytes = 64 << 10;
+    /// The headers of a request over HTTP/1.
+    MAX_HEADERS: Count = 100;
+    /// Requests at once on one HTTP/2 connection.
+    MAX_HTTP2_STREAMS: Count = 128;
+    /// Requests that an HTTP/2 client resets before they are taken up.
+    MAX_HTTP2_PENDING_RESETS: Count = 20;
+    /// Requests of an HTTP/2 connection that are reset for its client's errors.
+    MAX_HTTP2_LOCAL_RESETS: Count = 256;
+    /// Requests in excess of those answered that a client may give up on one connection.
+    MAX_RESET_REQUESTS: Count = 500;
+    /// What is kept of one response that an HTTP/2 client does not take.
+    MAX_HTTP2_SEND_BUFFER: Bytes = 64 << 10;
+    /// How often a silent HTTP/2 client is asked whether it is there.
+    HTTP2_PING_INTERVAL: Time = Duration::from_secs(30);
+    /// For its answer.
+    HTTP2_PING_TIMEOUT: Time = Duration::from_secs(20);
+    /// Between two log lines about the same trouble of a listener.
+    REPEATED_LOG_INTERVAL: Time = Duration::from_secs(10);
 
     // Requests and pages.
+    /// Streams of HTTP+SSE clients.
+    MAX_SSE_STREAMS: Count = 4096;
+    /// Streams of HTTP+SSE clients that one principal has open.
+    MAX_SSE_STREAMS_PER_PRINCIPAL: Count = 64;
+    /// Calls of one HTTP+SSE stream that run at once.
+    MAX_SSE_CALLS: Count = 128;
+    /// Calls of one HTTP+SSE stream that wait besides.
+    MAX_SSE_QUEUE: Count = 32;
+    /// A form of a page.
+    MAX_FORM_LEN: Bytes = 64 << 10;
+    /// Sign-ins that one address or one principal may begin at once.
+    SIGN_IN_BURST: Count = 10;
+    /// After which it may begin one more.
+    SIGN_IN_INTERVAL: Time = Duration::from_secs(6);
+    /// Addresses or principals whose rate is remembered.
+    MAX_RATED_KEYS: Count = 10_000;
 }
 
 #[cfg(test)]

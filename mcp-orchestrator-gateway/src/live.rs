@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwapOption;
 use axum::Router;
-use mcp_orchestrator_core::auth::PublicUrl;
+use mcp_orchestrator_core::auth::{Authenticator, PublicUrl};
 use mcp_orchestrator_core::config::{AuthSettings, Built, Notice, Settings};
 
 use crate::access::{self, Access};
+use crate::admission::Admission;
 use crate::control::{Control, web_router};
 use crate::{Endpoint, LiveRoutes, Readiness, Routes, Tls, health_router};
 
@@ -20,6 +21,7 @@ pub(crate) struct Live {
     now: Mutex<Now>,
     public_url: ArcSwapOption<PublicUrl>,
     routes: LiveRoutes,
+    admission: Admission,
 }
 
 /// Who is let in now.
@@ -33,6 +35,7 @@ struct Now {
 pub(crate) struct Next {
     now: Now,
     routes: Routes,
+    who: Arc<dyn Authenticator>,
     /// Where a browser finds its pages.
     visited: Option<String>,
     /// What is not taken over.
@@ -43,7 +46,7 @@ impl Live {
     /// A listener at this address, which serves nothing yet.
     pub(crate) fn new(
         settings: &Settings,
-        access: Access,
+        (built, access): (&Built, Access),
         (address, tls): (SocketAddr, Option<Tls>),
     ) -> Self {
         Self {
@@ -55,6 +58,7 @@ impl Live {
             }),
             public_url: ArcSwapOption::empty(),
             routes: Router::new().into(),
+            admission: Admission::following(built.tokens().revision().clone()),
         }
     }
 
@@ -96,7 +100,8 @@ impl Live {
         access::reachable(&settings)?;
         let text = |error: mcp_orchestrator_core::Error| error.to_string();
         let access = Access::new(&settings, Some(&before.access)).map_err(text)?;
-        let routes = self.made(control, &settings, &access).map_err(text)?;
+        let who = access.authenticator(&control.built).map_err(text)?;
+        let routes = self.made(control, &settings, (&access, &who));
         let visited = access::pages_at(&settings, self.address);
         Ok(Next {
             visited: visited.filter(|_| access.knows_visitors()),
@@ -105,6 +110,7 @@ impl Live {
                 access: Arc::new(access),
             },
             routes,
+            who,
             notices,
         })
     }
@@ -113,24 +119,29 @@ impl Live {
         &self,
         control: &Control,
         settings: &Settings,
-        access: &Access,
-    ) -> mcp_orchestrator_core::Result<Routes> {
+        (access, who): (&Access, &Arc<dyn Authenticator>),
+    ) -> Routes {
         let built = &control.built;
         let options = access::options(settings);
-        let who = access.authenticator(built)?;
-        let pages = access.pages(built, (Arc::clone(&who), options.clone()));
+        let pages = access.pages(built, (Arc::clone(who), options.clone()));
         let web = settings.auth.knows_others();
-        let web = web.then(|| web_router(control.clone(), Arc::clone(&who), options.clone()));
-        let endpoint = Endpoint::new(built.orchestrator().clone(), [who], options)?;
-        let mut routes = Routes::from(endpoint).beside(health_router(ready(built)));
+        let web = web.then(|| {
+            let how = (options.clone(), self.admission.clone());
+            web_router(control.clone(), Arc::clone(who), how)
+        });
+        let how = (options, self.admission.clone());
+        let endpoint = Endpoint::admitting(built.orchestrator().clone(), Arc::clone(who), how);
+        let readiness = health_router(ready(built).without_reason());
+        let mut routes = Routes::from(endpoint).beside(readiness);
+        routes = routes.limited(access::connections(settings));
         routes = routes.beside(crate::pages(pages));
         if let Some(tls) = &self.tls {
             routes = routes.by_tls(tls.clone());
         }
-        Ok(match web {
+        match web {
             Some(web) => routes.beside(web),
             None => routes,
-        })
+        }
     }
 
     /// From now on requests are answered so.
@@ -138,6 +149,7 @@ impl Live {
         let url = next.now.auth.public_url.clone();
         self.public_url.store(url.map(Arc::new));
         self.routes.replace(next.routes);
+        self.admission.replace(next.who);
         if let Some(address) = next.visited {
             built.links().serve_at(address);
         }

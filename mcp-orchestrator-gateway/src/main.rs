@@ -34,6 +34,7 @@ enum Other {
 }
 
 fn main() -> ExitCode {
+    mcp_orchestrator_gateway::hardening::harden();
     match mcp_orchestrator_gateway::program::keeper() {
         Some(code) => code,
         None => serve(),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mcp_orchestrator_core::auth::{Network, PublicUrl};
+use mcp_orchestrator_core::auth::{AccessRevision, Network, PublicUrl};
 
 use crate::resource::ProtectedResource;
 
@@ -25,6 +25,9 @@ pub struct Options {
     /// How long a stream may be silent before a comment keeps it alive; also how long a call may take before its
     /// answer becomes a stream.
     pub keep_alive: Duration,
+    /// Advances when access may have been taken away: the request of each open stream is authenticated again then.
+    /// [`TokenAuthenticator::revision`](mcp_orchestrator_core::auth::TokenAuthenticator::revision) is one.
+    pub revision: AccessRevision,
 }
 
 impl Default for Options {
@@ -37,6 +40,7 @@ impl Default for Options {
             protected: None,
             trusted_proxies: Vec::new(),
             keep_alive: Duration::from_secs(15),
+            revision: AccessRevision::default(),
         }
     }
 }

@@ -101,7 +101,7 @@ impl Gateway {
         let local = LocalAuthenticator::for_system_user();
         built.conflicts(local.principal()).await;
         let control = listen_for_control(&built).await;
-        let live = Arc::new(Live::new(&settings, access, (address, tls)));
+        let live = Arc::new(Live::new(&settings, (&built, access), (address, tls)));
         Ok(Self {
             args,
             settings,
@@ -209,6 +209,7 @@ impl Gateway {
             options: self.args.load_options().map_err(Failure::config)?,
             about: self.about(),
             live: Arc::downgrade(&self.live),
+            sign_ins: Arc::default(),
         })
     }
 

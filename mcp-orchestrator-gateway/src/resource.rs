@@ -104,9 +104,9 @@ fn gateway_of(path: &str, options: &Options) -> Option<GatewayId> {
     let (_, resource) = path.split_once(WELL_KNOWN)?;
     let prefix = options.public_url.as_ref().map_or("", PublicUrl::prefix);
     let resource = resource.strip_prefix(prefix).unwrap_or(resource);
-    match resource {
+    match resource.strip_suffix('/').unwrap_or(resource) {
         // Of the whole host: its default gateway.
-        "" | "/" | "/mcp" => Some(GatewayId::default_gateway()),
+        "" | "/mcp" => Some(GatewayId::default_gateway()),
         named => GatewayId::new(named.strip_prefix("/mcp/")?).ok(),
     }
 }

@@ -20,6 +20,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior};
 use crate::batch::Answer;
 use crate::errors;
 
+const EVENT_STREAM: &str = "text/event-stream";
 /// After how many milliseconds a client shall resume a stream that broke.
 const RETRY_MS: u32 = 1000;
 
@@ -39,6 +40,14 @@ pub(crate) fn json(body: Bytes) -> Response {
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
+}
+
+/// Whether a response is a stream of events.
+pub(crate) fn is_stream(response: &Response) -> bool {
+    response
+        .headers()
+        .get(CONTENT_TYPE)
+        .is_some_and(|value| value == EVENT_STREAM)
 }
 
 /// 202: taken, and nothing to say.
@@ -181,9 +190,14 @@ fn events(source: Source, manner: Manner) -> Response {
         begun: false,
         ticks,
     };
-    let mut response = Response::new(Body::from_stream(chunks(events)));
+    event_stream(Body::from_stream(chunks(events)))
+}
+
+/// The response of this stream of events.
+pub(crate) fn event_stream(body: Body) -> Response {
+    let mut response = Response::new(body);
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(EVENT_STREAM));
     headers.insert(
         CACHE_CONTROL,
         HeaderValue::from_static("no-cache, no-transform"),

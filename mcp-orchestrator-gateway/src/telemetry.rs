@@ -1,9 +1,12 @@
 //! Log lines of the programs. A library must not install a subscriber; a program does it once.
 
+mod escape;
+
 use mcp_orchestrator_core::config::{LogFormat, LogSettings};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::FmtSpan;
 
+use self::escape::EscapedFields;
 use crate::args::{GatewayArgs, LogForm};
 
 /// Installs the subscriber of this process: lines on standard error.
@@ -27,7 +30,22 @@ pub fn install(args: &GatewayArgs, settings: &LogSettings) -> Result<(), String>
         lines.json().flatten_event(true).try_init()
     } else {
         use std::io::IsTerminal as _;
+        let lines = lines.fmt_fields(EscapedFields);
         lines.with_ansi(std::io::stderr().is_terminal()).try_init()
     };
-    installed.map_err(|error| error.to_string())
+    installed.map_err(|error| error.to_string())?;
+    log_panics();
+    Ok(())
+}
+
+/// Logs where a panic came from. Its message may hold anything, so it is not logged.
+fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let thread = std::thread::current();
+        let thread = thread.name().unwrap_or_default();
+        match panic.location() {
+            Some(location) => tracing::error!(%location, thread, "panicked: this is a defect"),
+            None => tracing::error!(thread, "panicked: this is a defect"),
+        }
+    }));
 }

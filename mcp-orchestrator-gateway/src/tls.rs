@@ -19,8 +19,6 @@ use tokio_rustls::server::TlsStream;
 
 /// How long the files that were read are taken for those of now.
 const READ_AGAIN: Duration = Duration::from_secs(10);
-/// How long a client may take to agree.
-const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// TLS with a certificate and a key from files. Cheap to clone.
 #[derive(Clone)]
@@ -77,8 +75,12 @@ impl Tls {
     ///
     /// # Errors
     /// Where it does not, or takes too long.
-    pub(crate) async fn accept(&self, stream: TcpStream) -> std::io::Result<TlsStream<TcpStream>> {
-        let agreed = tokio::time::timeout(HANDSHAKE, self.acceptor.accept(stream)).await;
+    pub(crate) async fn accept(
+        &self,
+        stream: TcpStream,
+        timeout: Duration,
+    ) -> std::io::Result<TlsStream<TcpStream>> {
+        let agreed = tokio::time::timeout(timeout, self.acceptor.accept(stream)).await;
         agreed.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
     }
 }

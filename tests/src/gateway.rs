@@ -17,7 +17,7 @@ use mcp_orchestrator_core::runtime::{BackendSet, LogBook, ProcessBackend, Remote
 use mcp_orchestrator_core::seal::StateKey;
 use mcp_orchestrator_core::server::ServerSpec;
 use mcp_orchestrator_core::state::{FileState, StateStore};
-use mcp_orchestrator_gateway::{Endpoint, Options, Shutdown, serve};
+use mcp_orchestrator_gateway::{ConnectionLimits, Endpoint, Options, Routes, Shutdown, serve};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -53,6 +53,7 @@ pub struct Builder {
     single_principal: bool,
     session_idle: Duration,
     options: Options,
+    connections: ConnectionLimits,
     authenticator: Arc<dyn Authenticator>,
     limits: Limits,
     state: Option<(Arc<dyn StateStore>, Arc<StateKey>)>,
@@ -109,6 +110,7 @@ impl Gateway {
             single_principal: false,
             session_idle: Duration::from_hours(1),
             options: Options::default(),
+            connections: ConnectionLimits::default(),
             authenticator: Arc::new(ByHeader),
             limits: Limits::default(),
             state: None,
@@ -214,6 +216,13 @@ impl Builder {
         self
     }
 
+    /// With these limits on connections.
+    #[must_use]
+    pub fn connections(mut self, change: impl FnOnce(&mut ConnectionLimits)) -> Self {
+        change(&mut self.connections);
+        self
+    }
+
     /// Keeps its lists in this folder.
     ///
     /// # Panics
@@ -265,7 +274,7 @@ impl Builder {
         let when = stop.clone().cancelled_owned();
         serving.spawn(serve(
             listener,
-            endpoint,
+            Routes::from(endpoint).limited(self.connections),
             Shutdown {
                 when,
                 grace: Duration::from_secs(20),

@@ -45,13 +45,28 @@ impl Program {
     /// # Panics
     /// Where it does not come to listen.
     pub async fn run_in(folder: &Path, args: &[&str], env: &[(&str, &str)], errors: &Path) -> Self {
+        let command = Command::new(program("tested-gateway"));
+        Self::run_by(command, folder, args, env, errors).await
+    }
+
+    /// Runs it in this folder by a command that takes its arguments, as a script that limits it first.
+    ///
+    /// # Panics
+    /// Where it does not come to listen.
+    pub async fn run_by(
+        mut command: Command,
+        folder: &Path,
+        args: &[&str],
+        env: &[(&str, &str)],
+        errors: &Path,
+    ) -> Self {
         let file = folder.join("config.json");
         let errors = std::fs::File::options()
             .create(true)
             .append(true)
             .open(errors)
             .expect("a file for errors");
-        let mut child = Command::new(program("tested-gateway"))
+        let mut child = command
             .arg("--config")
             .arg(&file)
             .args(args)

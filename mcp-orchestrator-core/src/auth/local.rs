@@ -17,12 +17,22 @@ use crate::id::PrincipalId;
 pub struct LoopbackListener;
 
 /// What proxies add: a request with one of these came from elsewhere.
-const FORWARDED: [HeaderName; 6] = [
+const FORWARDED: [HeaderName; 16] = [
+    HeaderName::from_static("cf-connecting-ip"),
+    HeaderName::from_static("fly-client-ip"),
     HeaderName::from_static("forwarded"),
+    HeaderName::from_static("true-client-ip"),
     HeaderName::from_static("via"),
+    HeaderName::from_static("x-client-ip"),
+    HeaderName::from_static("x-cluster-client-ip"),
+    HeaderName::from_static("x-envoy-external-address"),
+    HeaderName::from_static("x-forwarded-by"),
     HeaderName::from_static("x-forwarded-for"),
     HeaderName::from_static("x-forwarded-host"),
+    HeaderName::from_static("x-forwarded-port"),
     HeaderName::from_static("x-forwarded-proto"),
+    HeaderName::from_static("x-forwarded-server"),
+    HeaderName::from_static("x-original-forwarded-for"),
     HeaderName::from_static("x-real-ip"),
 ];
 
@@ -34,10 +44,13 @@ pub struct LocalAuthenticator {
 }
 
 impl LocalAuthenticator {
+    /// The [method](Principal::method) of its principal.
+    pub const METHOD: &'static str = "local";
+
     /// One whose user has this name.
     pub fn new(user: PrincipalId) -> Self {
         Self {
-            user: Arc::new(Principal::user(user, "local")),
+            user: Arc::new(Principal::user(user, Self::METHOD)),
             beside_others: false,
         }
     }

@@ -8,10 +8,12 @@ mod jwt;
 mod local;
 mod network;
 mod public_url;
+mod revision;
 mod tokens;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use secrecy::SecretString;
@@ -28,6 +30,7 @@ pub use self::jwt::{
 pub use self::local::{LocalAuthenticator, LoopbackListener};
 pub use self::network::{InvalidNetwork, Network};
 pub use self::public_url::{InvalidPublicUrl, PublicUrl};
+pub use self::revision::AccessRevision;
 pub use self::tokens::{NewToken, TokenAuthenticator, TokenInfo};
 use crate::error::Result;
 use crate::id::{GatewayId, PrincipalId, TeamId};
@@ -132,6 +135,8 @@ pub struct Authenticated {
     pub admin: bool,
     /// The only gateway that it may use; `None`: any that is its principal's.
     pub gateway: Option<GatewayId>,
+    /// When the token expires; open streams end then.
+    pub expires_at: Option<SystemTime>,
 }
 
 impl Authenticated {
@@ -142,6 +147,7 @@ impl Authenticated {
             token: None,
             admin: false,
             gateway: None,
+            expires_at: None,
         }
     }
 

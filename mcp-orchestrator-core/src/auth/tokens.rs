@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 
 pub use self::record::{NewToken, TokenInfo};
 use self::table::{Known, Table};
-use super::{Authenticated, Authenticator};
+use super::{AccessRevision, Authenticated, Authenticator};
 use crate::credential::{CredentialStore, Precondition, RecordKey, RecordKind, StoreChange};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -81,6 +81,11 @@ impl TokenAuthenticator {
         let version = version.await?;
         self.table.put(&key, &record, &version);
         Ok(info)
+    }
+
+    /// Advances each time a token is gone. Others whose changes may take access away advance it too.
+    pub fn revision(&self) -> &AccessRevision {
+        self.table.revision()
     }
 
     /// All tokens, the oldest first.
@@ -192,6 +197,7 @@ impl Authenticator for TokenAuthenticator {
         let mut who = Authenticated::new(Arc::clone(&known.principal));
         who.admin = known.info.admin;
         who.gateway.clone_from(&known.info.gateway);
+        who.expires_at = known.info.expires_at;
         Ok(Some(who))
     }
 }

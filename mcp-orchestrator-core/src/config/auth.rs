@@ -1,5 +1,6 @@
 //! Who calls and how the gateway stands on a network, as meant.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
@@ -33,8 +34,19 @@ pub struct AuthSettings {
     pub tls: Option<TlsSettings>,
     /// How much at once.
     pub limits: Limits,
+    /// Connections of the listener.
+    pub connections: ConnectionSettings,
     /// How long a call waits for its credential; `None`: as long as the orchestrator lets it.
     pub auth_wait: Option<Duration>,
+}
+
+/// Bounds on connections; `None`: the listener's default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ConnectionSettings {
+    /// At once.
+    pub total: Option<NonZeroUsize>,
+    /// At once from one address.
+    pub per_address: Option<NonZeroUsize>,
 }
 
 impl AuthSettings {

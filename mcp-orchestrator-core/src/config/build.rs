@@ -272,6 +272,7 @@ impl Built {
         self.directory.replace(&settings.people);
         self.router.replace(settings.gateway_specs());
         self.orchestrator.apply(settings.servers.iter().cloned());
+        self.tokens.revision().advance();
         notices.extend(self.standing(settings));
         Ok(notices)
     }

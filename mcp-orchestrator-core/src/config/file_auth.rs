@@ -142,14 +142,40 @@ pub struct TlsEntry {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LimitsEntry {
-    /// Calls in flight of one principal; absent: no limit.
-    pub calls_per_principal: Option<usize>,
+    /// Calls in flight of one principal; absent: 256.
+    pub calls_per_principal: Option<LimitEntry>,
     /// Calls in flight to one server, of all principals together; absent: no limit.
-    pub calls_per_server: Option<usize>,
+    pub calls_per_server: Option<LimitEntry>,
     /// Sessions of legacy clients that one principal has open; absent: 200. Where it opens more, the one that was used
     /// least recently ends.
-    pub sessions_per_principal: Option<usize>,
+    pub sessions_per_principal: Option<LimitEntry>,
     /// Instances that run for one owner of credentials (a user, a team); absent: no limit. The organization's, which
     /// all share, are not counted.
-    pub instances_per_owner: Option<usize>,
+    pub instances_per_owner: Option<LimitEntry>,
+    /// Connections of the listener at once; absent: 16384, at most half of the file descriptors that the process may open.
+    /// Where there are more, the one that is idle longest is closed.
+    pub connections: Option<LimitEntry>,
+    /// Connections at once from one IPv4 address or IPv6 /64 network; absent: 1024. Loopback addresses and trusted proxies
+    /// are exempt.
+    pub connections_per_address: Option<LimitEntry>,
+}
+
+/// A limit: a number, or `none` (or `off`) for no limit.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum LimitEntry {
+    /// At most so many.
+    Count(usize),
+    /// No limit.
+    Off(NoLimit),
+}
+
+/// How it is written that there is no limit.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum NoLimit {
+    /// `none`
+    None,
+    /// `off`
+    Off,
 }

@@ -4,9 +4,10 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::auth::ConnectionSettings;
 use super::auth::{AuthSettings, FirstAdmin, IssuerSettings, TlsSettings};
 use super::file::{File, Typed};
-use super::file_auth::{LimitsEntry, TlsEntry};
+use super::file_auth::{LimitEntry, LimitsEntry, TlsEntry};
 use super::globals::set;
 use super::issuers;
 use super::scope::Scope;
@@ -21,7 +22,7 @@ pub(super) struct Access {
     public_url: Option<PublicUrl>,
     trusted_proxies: Option<Vec<Network>>,
     tls: Option<TlsSettings>,
-    limits: Option<Limits>,
+    limits: Option<(Limits, ConnectionSettings)>,
     auth_wait: Option<Duration>,
 }
 
@@ -99,6 +100,9 @@ impl Access {
             Some(auth) => (auth.local, auth.tokens, auth.first_admin, auth.issuers),
             None => (None, false, None, Vec::new()),
         };
+        let (limits, connections) = self
+            .limits
+            .unwrap_or((Limits::CONFIGURED, ConnectionSettings::default()));
         AuthSettings {
             local: local.unwrap_or(!tokens && issuers.is_empty()),
             tokens,
@@ -107,7 +111,8 @@ impl Access {
             public_url: self.public_url,
             trusted_proxies: self.trusted_proxies.unwrap_or_default(),
             tls: self.tls,
-            limits: self.limits.unwrap_or(Limits::CONFIGURED),
+            limits,
+            connections,
             auth_wait: self.auth_wait,
         }
     }
@@ -159,21 +164,43 @@ fn pem(scope: &mut Scope<'_>, key: &str, typed: Option<&Typed>) -> Option<PathBu
     Some(file)
 }
 
-fn limits(scope: &mut Scope<'_>, entry: &LimitsEntry) -> Limits {
+fn limits(scope: &mut Scope<'_>, entry: &LimitsEntry) -> (Limits, ConnectionSettings) {
     let path = scope.path.key("limits");
     let mut scope = scope.below(path);
-    let mut limit = |key: &str, typed: Option<usize>| {
-        let limit = typed.map(NonZeroUsize::new);
-        if limit == Some(None) {
-            scope.wrong(key, "it must be at least 1");
+    let mut limit = |key: &str, typed: Option<LimitEntry>, absent: Option<NonZeroUsize>| match typed
+    {
+        None => absent,
+        Some(LimitEntry::Off(_)) => None,
+        Some(LimitEntry::Count(count)) => {
+            let count = NonZeroUsize::new(count);
+            if count.is_none() {
+                scope.wrong(key, "it must be at least 1, or none for no limit");
+            }
+            count
         }
-        limit.flatten()
     };
-    Limits {
-        calls_per_principal: limit("calls_per_principal", entry.calls_per_principal),
-        calls_per_server: limit("calls_per_server", entry.calls_per_server),
-        sessions_per_principal: limit("sessions_per_principal", entry.sessions_per_principal)
-            .or(Limits::CONFIGURED.sessions_per_principal),
-        instances_per_owner: limit("instances_per_owner", entry.instances_per_owner),
-    }
+    let absent = Limits::CONFIGURED;
+    let limits = Limits {
+        calls_per_principal: limit(
+            "calls_per_principal",
+            entry.calls_per_principal,
+            absent.calls_per_principal,
+        ),
+        calls_per_server: limit("calls_per_server", entry.calls_per_server, None),
+        sessions_per_principal: limit(
+            "sessions_per_principal",
+            entry.sessions_per_principal,
+            absent.sessions_per_principal,
+        ),
+        instances_per_owner: limit("instances_per_owner", entry.instances_per_owner, None),
+    };
+    let mut connections = |key: &str, typed: Option<LimitEntry>| {
+        typed?;
+        Some(limit(key, typed, None).unwrap_or(NonZeroUsize::MAX))
+    };
+    let connections = ConnectionSettings {
+        total: connections("connections", entry.connections),
+        per_address: connections("connections_per_address", entry.connections_per_address),
+    };
+    (limits, connections)
 }

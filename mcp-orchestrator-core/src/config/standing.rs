@@ -12,6 +12,14 @@ impl Built {
             ("metrics_listen", then.metrics_listen != now.metrics_listen),
             ("state_dir", then.state_dir != now.state_dir),
             ("tls", then.auth.tls != now.auth.tls),
+            (
+                "limits.connections",
+                then.auth.connections.total != now.auth.connections.total,
+            ),
+            (
+                "limits.connections_per_address",
+                then.auth.connections.per_address != now.auth.connections.per_address,
+            ),
             ("auth_wait", then.auth.auth_wait != now.auth.auth_wait),
             ("credentials", then.store != now.store),
             (

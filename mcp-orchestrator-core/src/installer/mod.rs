@@ -103,14 +103,17 @@ impl Installer {
             .collect()
     }
 
-    /// What is installed, as far as it concerns this one: their own, their teams' and the organization's; all for admins.
+    /// What is installed, as far as it concerns this one: their own, and their teams' and the organization's for servers that
+    /// a gateway shows them; all for admins.
     ///
     /// # Errors
     /// Where the store cannot be read.
     pub async fn installations(&self, actor: &Actor) -> Result<Vec<InstallationInfo>> {
-        let mut infos = Vec::new();
+        let (seen, mut infos) = (self.seen(actor), Vec::new());
         for (key, known) in self.installed.known() {
-            if !actor.admin && !actor.uses(&key.owner) {
+            let own = key.owner == Owner::User(actor.principal.id.clone());
+            let shown = own || actor.uses(&key.owner) && seen.contains(&key.server);
+            if !actor.admin && !shown {
                 continue;
             }
             match known {

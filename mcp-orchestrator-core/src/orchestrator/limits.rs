@@ -36,7 +36,7 @@ pub struct Limits {
 impl Limits {
     /// What a configuration means that says nothing of limits.
     pub const CONFIGURED: Self = Self {
-        calls_per_principal: None,
+        calls_per_principal: NonZeroUsize::new(crate::limits::CALLS_PER_PRINCIPAL),
         calls_per_server: None,
         sessions_per_principal: NonZeroUsize::new(200),
         instances_per_owner: None,

@@ -110,12 +110,12 @@ impl Slot {
 
     /// Whether an instance runs here, or starts.
     pub(super) fn is_taken(&self) -> bool {
-        self.state().running.is_some() || self.current.load().is_some()
+        self.state().running().is_some() || self.current.load().is_some()
     }
 
     /// Whether an instance starts here.
     pub(super) fn is_starting(&self) -> bool {
-        self.state().running.is_some()
+        self.state().running().is_some()
     }
 
     /// Whose turn it is to start the instance.
@@ -124,8 +124,12 @@ impl Slot {
         if state.left {
             return Turn::Left;
         }
-        if let Some((result, words)) = &state.running {
+        if let Some((result, words)) = state.running() {
             return Turn::Wait(result.clone(), words.clone());
+        }
+        if state.running.take().is_some() {
+            let text = "the start broke off: see the gateway's log";
+            state.failed(Arc::new(Error::new(ErrorKind::Internal, text)));
         }
         if let (Some(not_before), Some(last)) = (state.not_before, &state.last) {
             let wait = not_before.saturating_duration_since(Instant::now());
@@ -205,6 +209,12 @@ impl Slot {
 }
 
 impl StartState {
+    /// The start that is under way. One whose task panicked is not.
+    fn running(&self) -> Option<&(watch::Receiver<Started>, Words)> {
+        let running = self.running.as_ref();
+        running.filter(|(result, _)| result.has_changed().is_ok())
+    }
+
     /// The first try after a failure comes at once, later ones after 1, 2, 4 … 60 seconds. Where only the way to the
     /// instance is missing, the server has not failed: later tries come after 0.25, 0.5, 1, 2, 2 … seconds.
     ///

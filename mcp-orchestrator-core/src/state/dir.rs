@@ -33,6 +33,10 @@ pub(super) enum DirError {
     #[error("state key {0} may be read by others (mode {1:03o}): set it to 600")]
     KeyOpen(String, u32),
     #[error(
+        "state key {0} belongs to user {1}, the directory to user {2}: give both to the user who runs this"
+    )]
+    KeyOwner(String, u32, u32),
+    #[error(
         "state key {0} has {1} bytes instead of {KEY_BYTES}: put the right one there, or take it away for a new one"
     )]
     KeySize(String, u64),
@@ -104,6 +108,11 @@ fn check_dir(path: &Path) -> Result<(), DirError> {
     // A group may write: volumes of a cluster are shared with one.
     match private::mode(&metadata) {
         Some(mode) if mode & 0o002 != 0 => Err(DirError::Open(path.display().to_string(), mode)),
+        Some(mode) if mode & 0o020 != 0 => {
+            let mode = format!("{mode:03o}");
+            tracing::warn!(directory = %path.display(), mode, "the group of the state directory may replace what is in it");
+            Ok(())
+        }
         _ => Ok(()),
     }
 }
@@ -129,12 +138,33 @@ fn key(dir: &Path) -> Result<StateKey, DirError> {
     if let Some(mode) = private::mode(&metadata).filter(|mode| mode & 0o077 != 0) {
         return Err(DirError::KeyOpen(name, mode));
     }
+    check_owner(dir, &name, &metadata)?;
     if metadata.len() != KEY_BYTES as u64 {
         return Err(DirError::KeySize(name, metadata.len()));
     }
     let mut bytes = [0; KEY_BYTES];
     file.read_exact(&mut bytes).map_err(failed)?;
     Ok(StateKey::new(bytes))
+}
+
+/// Whoever owns a key may read it: that is the directory's owner, or root.
+#[cfg(unix)]
+fn check_owner(dir: &Path, name: &str, key: &std::fs::Metadata) -> Result<(), DirError> {
+    use std::os::unix::fs::MetadataExt as _;
+    let dir = dir.metadata().map_err(|error| unusable(dir, error))?;
+    let owner = dir.uid();
+    // Where a group writes, as on a volume of a cluster, the directory is often root's and the key ours.
+    let shared = dir.mode() & 0o020 != 0;
+    match key.uid() {
+        0 => Ok(()),
+        own if own == owner || shared => Ok(()),
+        other => Err(DirError::KeyOwner(name.to_owned(), other, owner)),
+    }
+}
+
+#[cfg(not(unix))]
+fn check_owner(_: &Path, _: &str, _: &std::fs::Metadata) -> Result<(), DirError> {
+    Ok(())
 }
 
 fn make_key(dir: &Path, path: &Path) -> Result<StateKey, DirError> {
@@ -166,6 +196,19 @@ mod tests {
         let again = StateDir::open(&path).unwrap();
         assert_eq!(*again.key().expose(), key, "the key is kept");
         assert!(again.documents().is_ok());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_key_of_another_user_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(StateDir::open(dir.path()).unwrap());
+        let key = dir.path().join(KEY);
+        // Only root may give a file away.
+        if std::os::unix::fs::chown(&key, Some(12345), None).is_ok() {
+            let error = StateDir::open(dir.path()).unwrap_err();
+            assert!(error.to_string().contains("user 12345"), "{error}");
+        }
     }
 
     #[cfg(unix)]

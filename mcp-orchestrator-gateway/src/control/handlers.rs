@@ -27,8 +27,10 @@ use super::wire::{
     Instances, Line, LogRequest, LogText, Refusal, Reloaded, Tools, Touched,
 };
 use super::{Control, call};
-use crate::{errors, reload};
+use crate::{errors, guard, reload};
 
+/// The media type of a stream of JSON lines.
+pub(super) const NDJSON: &str = "application/x-ndjson";
 /// The largest arguments of a call.
 const LARGEST: usize = 64 << 20;
 
@@ -305,6 +307,7 @@ pub(super) fn id(server: &str) -> Result<ServerId> {
 }
 
 pub(super) fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T> {
+    let body = guard::without_mark(body);
     serde_json::from_slice(body).map_err(|error| invalid(&error))
 }
 
@@ -337,5 +340,5 @@ fn ndjson<T: Serialize>(items: impl Stream<Item = T> + Send + 'static) -> Respon
         })
     });
     let body = Body::from_stream(lines);
-    ([(CONTENT_TYPE, "application/x-ndjson")], body).into_response()
+    ([(CONTENT_TYPE, NDJSON)], body).into_response()
 }

@@ -21,10 +21,11 @@ use std::sync::{Arc, Weak};
 
 use mcp_orchestrator_core::auth::Principal;
 use mcp_orchestrator_core::config::{Built, LoadOptions};
-use mcp_orchestrator_core::id::GatewayId;
+use mcp_orchestrator_core::id::{GatewayId, PrincipalId};
 use std::path::PathBuf;
 
 use crate::live::Live;
+use crate::rates::SignInRate;
 
 pub use self::call::events as call_events;
 pub use self::client::{Client, ClientError, Lines};
@@ -44,6 +45,8 @@ pub(crate) struct Control {
     pub(crate) about: wire::Status,
     /// What the listener serves; gone where it has ended.
     pub(crate) live: Weak<Live>,
+    /// Sign-ins that each principal begins.
+    pub(crate) sign_ins: Arc<SignInRate<PrincipalId>>,
 }
 
 impl Control {

@@ -43,6 +43,7 @@ async fn begin(
         let slot = SlotName::new(&slot).map_err(|error| invalid(&error))?;
         values.insert(slot, value);
     }
+    control.sign_ins.take(actor.principal.id.clone())?;
     let installer = control.built.installer();
     let begun = installer.begin_sign_in(&actor, &key, values, &request.redirect_uri);
     let begun = begun.await?;

@@ -7,25 +7,25 @@ use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Router};
-use http::header::{CACHE_CONTROL, WWW_AUTHENTICATE};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
-use mcp_orchestrator_core::auth::{Authenticator, PublicUrl};
+use mcp_orchestrator_core::auth::{Authenticated, Authenticator, LocalAuthenticator, PublicUrl};
 use mcp_orchestrator_core::installer::Actor;
 use mcp_orchestrator_core::{Error, ErrorKind, Result};
 
 use super::Control;
-use super::handlers::{Failed, routes};
+use super::handlers::{Failed, NDJSON, routes};
+use crate::admission::Admission;
 use crate::guard;
 use crate::options::Options;
 
 /// Where it stands, below the public address.
 pub(super) const PATH: &str = "/control";
-/// How callers are told who come by the loopback listener alone: the socket is for them.
-const LOCAL: &str = "local";
 
 #[derive(Clone, Debug)]
 struct Door {
     authenticator: Arc<dyn Authenticator>,
+    admission: Admission,
     options: Arc<Options>,
 }
 
@@ -33,12 +33,13 @@ struct Door {
 pub(crate) fn web_router(
     control: Control,
     authenticator: Arc<dyn Authenticator>,
-    options: Options,
+    (options, admission): (Options, Admission),
 ) -> Router {
     let own = options.public_url.as_ref().map(PublicUrl::prefix);
     let own = own.filter(|own| !own.is_empty()).map(str::to_owned);
     let door = Door {
         authenticator,
+        admission,
         options: Arc::new(options),
     };
     let inner = routes()
@@ -58,9 +59,21 @@ async fn enter(State(door): State<Door>, request: Request, next: Next) -> Respon
         Ok(actor) => actor,
         Err(error) => return refused(error),
     };
+    let (asked, admin) = (parts.clone(), actor.admin);
+    let principal = Arc::clone(&actor.principal);
     let mut request = Request::from_parts(parts, body);
     request.extensions_mut().insert(actor);
     let mut response = next.run(request).await;
+    if is_stream(&response) {
+        // A log that is followed, or a call: it ends when its caller may no longer ask for it.
+        response = door.admission.guard(response, &asked, move |found| {
+            let who = admitted(found)?;
+            if who.principal.id != principal.id || (admin && !who.admin) {
+                return Err(nobody());
+            }
+            Ok(who)
+        });
+    }
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
@@ -78,30 +91,41 @@ fn refused(error: Error) -> Response {
 impl Door {
     async fn actor(&self, parts: &http::request::Parts) -> Result<Actor> {
         guard::origin(parts, &self.options)?;
-        let nobody = || {
-            let text = "the control endpoint wants a token: `token create` makes one";
-            Error::new(ErrorKind::Unauthenticated, text)
-        };
-        let who = self.authenticator.authenticate(parts).await?;
-        let who = who.ok_or_else(nobody)?;
-        // Any program on this machine may open a loopback port; the socket is its owner's alone.
-        if who.principal.method == LOCAL {
-            return Err(nobody());
-        }
-        if !who.principal.is_well_named() {
-            let text = format!("{} is a reserved name", who.principal.id);
-            return Err(Error::new(ErrorKind::Unauthenticated, text));
-        }
-        if let Some(gateway) = &who.gateway {
-            let text =
-                format!("this token is for calls through gateway {gateway}, and for nothing else");
-            return Err(Error::new(ErrorKind::Forbidden, text));
-        }
+        let who = admitted(self.authenticator.authenticate(parts).await?)?;
         Ok(Actor {
             principal: who.principal,
             admin: who.admin,
         })
     }
+}
+
+fn nobody() -> Error {
+    let text = "the control endpoint wants a token: `token create` makes one";
+    Error::new(ErrorKind::Unauthenticated, text)
+}
+
+fn is_stream(response: &Response) -> bool {
+    let content = response.headers().get(CONTENT_TYPE);
+    content.is_some_and(|value| value == NDJSON)
+}
+
+/// The caller, where its token is good for the control endpoint.
+fn admitted(found: Option<Authenticated>) -> Result<Authenticated> {
+    let who = found.ok_or_else(nobody)?;
+    // Any program on this machine may open a loopback port; the socket is its owner's alone.
+    if who.principal.method == LocalAuthenticator::METHOD {
+        return Err(nobody());
+    }
+    if !who.principal.is_well_named() {
+        let text = format!("{} is a reserved name", who.principal.id);
+        return Err(Error::new(ErrorKind::Unauthenticated, text));
+    }
+    if let Some(gateway) = &who.gateway {
+        let text =
+            format!("this token is for calls through gateway {gateway}, and for nothing else");
+        return Err(Error::new(ErrorKind::Forbidden, text));
+    }
+    Ok(who)
 }
 
 /// Lets administrators through.

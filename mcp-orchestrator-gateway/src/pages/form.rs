@@ -18,9 +18,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::Pages;
 use super::cookie::{Cookie, host};
 use crate::guard;
+use crate::limits::MAX_FORM_LEN;
 
-/// What a form may hold: some slots of 100,000 bytes, each of which may be written as three.
-const LARGEST: usize = 2 << 20;
 /// How long a browser keeps what makes its forms its own.
 const LIFE: Duration = Duration::from_hours(12);
 /// The field that proves where a form comes from.
@@ -55,15 +54,16 @@ impl Form {
         if !is_from_here(parts, pages) {
             return Err(forged());
         }
-        let body = guard::body(parts, body, LARGEST).await?;
+        // Nothing is read for a browser that has not been given a form.
+        let Some(nonce) = Cookie::Form.read(parts, &pages.options) else {
+            return Err(forged());
+        };
+        let body = guard::body(parts, body, MAX_FORM_LEN).await?;
         let pairs = form_urlencoded::parse(&body);
         let fields =
             pairs.map(|(name, value)| (name.into_owned(), SecretString::from(value.into_owned())));
         let mut form = Self(fields.collect());
         let shown = form.plain(PROOF).unwrap_or_default();
-        let Some(nonce) = Cookie::Form.read(parts, &pages.options) else {
-            return Err(forged());
-        };
         let proof = proof(pages, nonce, visitor);
         // Hashes of both are compared, so that the time it takes tells nothing.
         let same = |text: &str| pages.key.digest("same", [text.as_bytes()]);

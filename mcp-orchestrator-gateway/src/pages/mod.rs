@@ -18,6 +18,8 @@ mod visitor;
 mod wrong;
 
 use std::fmt;
+use std::net::IpAddr;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use axum::Router;
@@ -27,12 +29,14 @@ use http::StatusCode;
 use http::request::Parts;
 use mcp_orchestrator_core::auth::{Authenticator, Directory, PublicUrl, SignIn};
 use mcp_orchestrator_core::credential::Links;
+use mcp_orchestrator_core::id::PrincipalId;
 use mcp_orchestrator_core::installer::Installer;
 use mcp_orchestrator_core::seal::StateKey;
 use mcp_orchestrator_core::{Error, ErrorKind};
 
 use self::visitor::Visitor;
 use crate::options::Options;
+use crate::rates::SignInRate;
 use crate::{errors, guard};
 
 /// What the pages need.
@@ -55,7 +59,24 @@ pub struct Pages {
     pub options: Options,
 }
 
-type Shared = Arc<Pages>;
+/// The pages, and how often sign-ins are begun at them.
+struct Site {
+    pages: Pages,
+    /// By those whom nobody knows.
+    by_address: SignInRate<IpAddr>,
+    /// At the providers of upstream servers.
+    by_visitor: SignInRate<PrincipalId>,
+}
+
+impl Deref for Site {
+    type Target = Pages;
+
+    fn deref(&self) -> &Pages {
+        &self.pages
+    }
+}
+
+type Shared = Arc<Site>;
 
 /// The pages as an axum router, at the root and below the path of the public address: `/link/{id}`, `/servers`, `/signin`.
 ///
@@ -85,7 +106,11 @@ pub fn pages(pages: Pages) -> Router {
             .route(&at("/oauth/callback"), get(oauth::end))
             .route(&at("/signout"), post(sign_in::out));
     }
-    router.with_state(Arc::new(pages))
+    router.with_state(Arc::new(Site {
+        pages,
+        by_address: SignInRate::default(),
+        by_visitor: SignInRate::default(),
+    }))
 }
 
 impl Pages {

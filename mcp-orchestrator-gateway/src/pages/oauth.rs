@@ -20,7 +20,7 @@ use super::fields::Values;
 use super::html::Page;
 use super::provider::query;
 use super::wrong::Wrong;
-use super::{Pages, Shared, link};
+use super::{Pages, Shared, Site, link};
 use crate::errors;
 
 /// How long one has at the provider.
@@ -48,7 +48,7 @@ pub(super) fn signs_in(server: &ServerSpec) -> bool {
 /// # Errors
 /// Why nobody can sign in there.
 pub(super) async fn begin(
-    pages: &Pages,
+    pages: &Site,
     parts: &Parts,
     (actor, key, values): (&Actor, &InstallationKey, Values),
     link: Option<&LinkId>,
@@ -57,6 +57,7 @@ pub(super) async fn begin(
         let text = "this gateway has no address that a browser could come back to: set public_url";
         return Err(Error::new(ErrorKind::Unsupported, text));
     };
+    pages.by_visitor.take(actor.principal.id.clone())?;
     let redirect = redirect_uri(pages, key).unwrap_or_else(|| format!("{base}{CALLBACK}"));
     let installer = &pages.installer;
     let begun = installer.begin_sign_in(actor, key, values, &redirect);

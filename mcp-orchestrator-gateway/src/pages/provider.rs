@@ -1,6 +1,7 @@
 //! Signing in at an identity provider: the browser is sent there with a sealed cookie that only it has, and comes back with
 //! a code that becomes an ID token.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, SystemTime};
 
 use axum::extract::{Path, Request, State};
@@ -13,8 +14,10 @@ use serde::{Deserialize, Serialize};
 
 use super::cookie::Cookie;
 use super::html::go;
-use super::{Pages, Shared, refused, sign_in, visitor};
+use super::{Pages, Shared, Site, refused, sign_in, visitor};
+use crate::forwarded::Forwarded;
 use crate::guard;
+use crate::serve::{Peer, network};
 
 /// How long one has at the provider.
 const LIFE: Duration = Duration::from_mins(10);
@@ -68,7 +71,7 @@ pub(super) async fn begin(
         .unwrap_or_else(|error| refused(&error))
 }
 
-async fn begun(pages: &Pages, parts: &Parts, number: usize) -> Result<Response> {
+async fn begun(pages: &Site, parts: &Parts, number: usize) -> Result<Response> {
     guard::host(parts, &pages.options)?;
     let missing = |text| Error::new(ErrorKind::NoRoute, text);
     let one = pages
@@ -79,6 +82,7 @@ async fn begun(pages: &Pages, parts: &Parts, number: usize) -> Result<Response> 
         .links
         .page()
         .ok_or_else(|| missing("this gateway has no address that a browser could come back to"))?;
+    pages.by_address.take(client(parts))?;
     let (url, flow) = one.begin(&format!("{base}{CALLBACK}")).await?;
     let kept = Kept {
         issuer: one.issuer().to_owned(),
@@ -90,6 +94,14 @@ async fn begun(pages: &Pages, parts: &Parts, number: usize) -> Result<Response> 
     let sealed = pages.key.seal(SEAL, b"", &plain);
     let cookie = Cookie::Flow.keep(parts, &pages.options, (&sealed, LIFE));
     Ok(go(&url, &[cookie]))
+}
+
+/// Where a request comes from; one whose listener does not say that is counted with all like it.
+fn client(parts: &Parts) -> IpAddr {
+    let forwarded = parts.extensions.get::<Forwarded>();
+    let peer = || parts.extensions.get::<Peer>().map(|peer| peer.0);
+    let client = forwarded.map(|forwarded| forwarded.client).or_else(peer);
+    network(client.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)))
 }
 
 /// The browser comes back.

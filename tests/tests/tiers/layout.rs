@@ -119,7 +119,10 @@ pub(crate) const HEAVY: &[(&str, &str)] = &[
         "mcp-orchestrator-core/src/runtime/kubernetes|mcp-orchestrator-core/src/state/config_maps.rs|mcp-orchestrator-core/src/credential/kubernetes",
     ),
     ("redb::", "mcp-orchestrator-core/src/credential/local"),
-    ("rustix::", "mcp-orchestrator-core/src/runtime/process"),
+    (
+        "rustix::",
+        "mcp-orchestrator-core/src/runtime/process|mcp-orchestrator-gateway/src/hardening.rs",
+    ),
     (
         "rustls::",
         "mcp-orchestrator-core/src/outbound|mcp-orchestrator-core/src/runtime/remote/tests.rs|mcp-orchestrator-core/src/runtime/kubernetes|mcp-orchestrator-gateway/src/tls",

@@ -18,7 +18,7 @@ mod source;
 mod token;
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use http::request::Parts;
@@ -181,7 +181,8 @@ impl Authenticator for JwtAuthenticator {
         {
             return Err(JwtError::Audience.into());
         }
-        let who = Authenticated::new(Arc::clone(&checked.principal));
+        let mut who = Authenticated::new(Arc::clone(&checked.principal));
+        who.expires_at = UNIX_EPOCH.checked_add(Duration::from_secs(checked.end));
         Ok(Some(who.with_token(SecretString::from(text))))
     }
 }

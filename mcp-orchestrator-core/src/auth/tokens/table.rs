@@ -10,7 +10,7 @@ use secrecy::ExposeSecret as _;
 use sha2::{Digest as _, Sha256};
 
 use super::record::{TokenInfo, principal};
-use crate::auth::Principal;
+use crate::auth::{AccessRevision, Principal};
 use crate::credential::{Listed, Record, RecordKey, Version};
 
 /// A token that counts.
@@ -27,6 +27,7 @@ pub(super) struct Known {
 pub(super) struct Table {
     now: ArcSwap<HashMap<[u8; 32], Arc<Known>>>,
     writing: Mutex<()>,
+    revision: AccessRevision,
 }
 
 pub(super) fn hash(token: &str) -> [u8; 32] {
@@ -60,6 +61,10 @@ fn seconds(at: SystemTime) -> u64 {
 }
 
 impl Table {
+    pub(super) fn revision(&self) -> &AccessRevision {
+        &self.revision
+    }
+
     pub(super) fn find(&self, hash: &[u8; 32]) -> Option<Arc<Known>> {
         self.now.load().get(hash).cloned()
     }
@@ -87,6 +92,7 @@ impl Table {
     pub(super) fn remove(&self, key: &RecordKey) {
         if let Some(hash) = hash_of(key) {
             self.change(|all| drop(all.remove(&hash)));
+            self.revision.advance();
         }
     }
 
@@ -94,6 +100,7 @@ impl Table {
         let read = |(key, record, version): &Listed| read(key, record, version);
         let new: HashMap<_, _> = listed.iter().filter_map(read).collect();
         self.change(|all| *all = new);
+        self.revision.advance();
     }
 
     fn change(&self, change: impl FnOnce(&mut HashMap<[u8; 32], Arc<Known>>)) {

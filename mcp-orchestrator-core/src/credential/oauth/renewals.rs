@@ -99,6 +99,7 @@ impl Renewals {
             tasks: self.tasks.clone(),
         };
         let (memory, about) = (Arc::clone(&self.known), seen.clone());
+        let panicked = (Arc::clone(&self.known), seen.clone());
         let running = self.tasks.spawn(async move {
             let answer = job.run().await.map_err(Arc::new);
             let mut known = memory.lock().unwrap_or_else(PoisonError::into_inner);
@@ -107,11 +108,14 @@ impl Renewals {
             answer.map(|answer| known.noted(about, answer, is_foreign))
         });
         let flight = async move {
-            let broken = |_| {
+            let answer = running.await;
+            answer.unwrap_or_else(|_| {
+                // The task panicked: the next one who needs the token tries again.
+                let mut known = panicked.0.lock().unwrap_or_else(PoisonError::into_inner);
+                known.flights.remove(&panicked.1);
                 let text = "renewing a token was broken off";
                 Err(Arc::new(Error::new(ErrorKind::Internal, text)))
-            };
-            running.await.unwrap_or_else(broken)
+            })
         };
         let flight = flight.boxed().shared();
         known.flights.insert(seen.clone(), flight.clone());

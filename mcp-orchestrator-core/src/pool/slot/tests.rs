@@ -54,3 +54,17 @@ fn a_slot_in_which_something_starts_stays() {
     slots.take_unused(&own);
     assert!(slots.find(&credential, &scope).is_none());
 }
+
+#[tokio::test]
+async fn a_start_that_panicked_leaves_the_slot_to_the_next_one() {
+    let (slots, credential) = (Slots::default(), Credential::none());
+    let own = slots.get(&credential, &Scope::Session("s".into()));
+    let Turn::Start(starting, _) = own.turn() else {
+        panic!("nobody starts it yet");
+    };
+    assert!(matches!(own.turn(), Turn::Wait(..)));
+    drop(starting);
+    assert!(!own.is_starting());
+    assert!(matches!(own.turn(), Turn::Start(..)));
+    assert!(matches!(own.turn(), Turn::Later(..)));
+}

@@ -1,0 +1,57 @@
+//! What a program asks of the system before anything else: no copy of its memory on disk, and enough file descriptors.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// File descriptors of which connections take no more than half: instances, upstream connections and files need the others.
+const CONNECTIONS_SHARE: u64 = 2;
+
+/// Disables core dumps and debuggers of the same user, whom memory with credentials in it is not for, and raises the soft
+/// limit of file descriptors to the hard one. What the system refuses stays as it was.
+pub fn harden() {
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    // A program that may not lower its own limit has no other way.
+    let _ = setrlimit(Resource::Core, none);
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+    let files = getrlimit(Resource::Nofile);
+    if files.current != files.maximum {
+        let raised = Rlimit {
+            current: files.maximum,
+            ..files
+        };
+        let _ = setrlimit(Resource::Nofile, raised);
+    }
+}
+
+/// How many connections may be open at once, so that file descriptors are left for all else.
+pub(crate) fn connections(wanted: usize) -> usize {
+    let files = getrlimit(Resource::Nofile).current;
+    let share = files.and_then(|files| usize::try_from(files / CONNECTIONS_SHARE).ok());
+    share.map_or(wanted, |share| wanted.min(share.max(1)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_not_dumped_and_file_descriptors_are_left_for_all_else() {
+        harden();
+        let core = getrlimit(Resource::Core);
+        assert_eq!((core.current, core.maximum), (Some(0), Some(0)));
+        let files = getrlimit(Resource::Nofile);
+        assert_eq!(files.current, files.maximum);
+        #[cfg(target_os = "linux")]
+        assert_eq!(
+            rustix::process::dumpable_behavior().unwrap(),
+            rustix::process::DumpableBehavior::NotDumpable
+        );
+        assert_eq!(connections(1), 1);
+        if let Some(files) = files.current {
+            assert!(connections(usize::MAX) as u64 <= files);
+        }
+    }
+}

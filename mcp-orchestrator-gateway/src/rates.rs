@@ -1,0 +1,119 @@
+//! How often somebody may begin what costs others: token buckets by key, bounded.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use mcp_orchestrator_core::{Error, ErrorKind, Result};
+use tokio::time::Instant;
+
+use crate::limits::{MAX_RATED_KEYS, SIGN_IN_BURST, SIGN_IN_INTERVAL};
+
+/// Sign-ins that were begun, by whoever began them. Each may lead to requests to somebody else's servers.
+#[derive(Debug)]
+pub(crate) struct SignInRate<K>(Mutex<HashMap<K, Bucket>>);
+
+#[derive(Clone, Copy, Debug)]
+struct Bucket {
+    left: usize,
+    /// When the last token came in.
+    filled: Instant,
+}
+
+impl<K> Default for SignInRate<K> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<K: Eq + Hash> SignInRate<K> {
+    /// One more.
+    ///
+    /// # Errors
+    /// [`Overloaded`](ErrorKind::Overloaded) where there were too many.
+    pub(crate) fn take(&self, key: K) -> Result<()> {
+        let now = Instant::now();
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() >= MAX_RATED_KEYS && !all.contains_key(&key) {
+            all.retain(|_, bucket| bucket.at(now).left < SIGN_IN_BURST);
+            if all.len() >= MAX_RATED_KEYS {
+                return Err(too_many(SIGN_IN_INTERVAL));
+            }
+        }
+        let bucket = all.entry(key).or_insert(Bucket {
+            left: SIGN_IN_BURST,
+            filled: now,
+        });
+        *bucket = bucket.at(now);
+        match bucket.left.checked_sub(1) {
+            Some(left) => {
+                bucket.left = left;
+                Ok(())
+            }
+            None => Err(too_many(bucket.filled + SIGN_IN_INTERVAL - now)),
+        }
+    }
+}
+
+impl Bucket {
+    fn at(self, now: Instant) -> Self {
+        let since = now.saturating_duration_since(self.filled);
+        let came = since.as_millis() / SIGN_IN_INTERVAL.as_millis();
+        let came = u32::try_from(came).unwrap_or(u32::MAX);
+        let left = self.left.saturating_add(came as usize);
+        if left >= SIGN_IN_BURST {
+            return Self {
+                left: SIGN_IN_BURST,
+                filled: now,
+            };
+        }
+        Self {
+            left,
+            filled: self.filled + SIGN_IN_INTERVAL * came,
+        }
+    }
+}
+
+fn too_many(retry_after: Duration) -> Error {
+    let text = "too many sign-ins were begun: try again later";
+    Error::new(ErrorKind::Overloaded, text).with_retry_after(retry_after)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_burst_is_followed_by_a_slow_rate_for_each_key() {
+        let rate = SignInRate::default();
+        for _ in 0..SIGN_IN_BURST {
+            rate.take("ann").unwrap();
+        }
+        let refused = rate.take("ann").unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Overloaded);
+        assert_eq!(refused.retry_after(), Some(SIGN_IN_INTERVAL));
+        rate.take("bob").unwrap();
+        tokio::time::advance(SIGN_IN_INTERVAL).await;
+        rate.take("ann").unwrap();
+        assert!(rate.take("ann").is_err());
+        tokio::time::advance(SIGN_IN_INTERVAL * 1000).await;
+        for _ in 0..SIGN_IN_BURST {
+            rate.take("ann").unwrap();
+        }
+        assert!(rate.take("ann").is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_keys_take_bounded_memory() {
+        let rate = SignInRate::default();
+        for key in 0..MAX_RATED_KEYS {
+            rate.take(key).unwrap();
+        }
+        assert!(rate.take(MAX_RATED_KEYS).is_err());
+        rate.take(1).unwrap();
+        tokio::time::advance(SIGN_IN_INTERVAL).await;
+        rate.take(MAX_RATED_KEYS).unwrap();
+        assert!(rate.0.lock().unwrap().len() <= 2);
+    }
+}

@@ -1,0 +1,173 @@
+//! One connection: TLS where the listener has it, the choice of the HTTP version, requests, and the deadlines of all that.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use mcp_orchestrator_core::auth::{LoopbackListener, Network};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+
+use super::body::{BusyBody, TimedBody};
+use super::connections::{Admitted, Slot};
+use super::stream::Draining;
+use super::{ConnectionLimits, LiveRoutes};
+use crate::forwarded::Forwarded;
+use crate::limits;
+
+/// How long a connection that is closed in order may take for that.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// In the extensions of a request that came by TLS.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OverTls;
+
+/// How a connection came.
+#[derive(Clone, Copy)]
+pub(super) struct About {
+    peer: SocketAddr,
+    loopback: bool,
+    tls: bool,
+}
+
+impl About {
+    pub(super) fn new(peer: SocketAddr, loopback: bool) -> Self {
+        Self {
+            peer,
+            loopback,
+            tls: false,
+        }
+    }
+
+    /// Tells it to those who answer the request.
+    fn tell(self, request: &mut Request<Incoming>, trusted: &[Network]) {
+        if self.loopback {
+            request.extensions_mut().insert(LoopbackListener);
+        }
+        if self.tls {
+            request.extensions_mut().insert(OverTls);
+        }
+        if trusted.is_empty() {
+            return;
+        }
+        if let Some(forwarded) = Forwarded::read(request.headers(), self.peer.ip(), trusted) {
+            request.extensions_mut().insert(forwarded);
+        }
+    }
+}
+
+/// What a connection comes to.
+pub(super) struct Door {
+    pub(super) routes: LiveRoutes,
+    #[cfg(feature = "tls")]
+    pub(super) tls: Option<crate::Tls>,
+}
+
+impl Door {
+    /// Agrees on TLS where the listener has it, and serves.
+    pub(super) async fn accept(
+        self,
+        stream: TcpStream,
+        (about, limits): (About, ConnectionLimits),
+        admitted: Admitted,
+        stopping: CancellationToken,
+    ) {
+        // Small events must not wait for the acknowledgement of the one before.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "nodelay was refused");
+        }
+        let slot = Arc::clone(&admitted.slot);
+        let closed = slot.closed.clone();
+        let serving = async move {
+            #[cfg(feature = "tls")]
+            if let Some(tls) = self.tls {
+                match tls.accept(stream, limits.handshake_timeout).await {
+                    Ok(stream) => {
+                        let about = About { tls: true, ..about };
+                        serve(stream, (about, limits), self.routes, (&slot, stopping)).await;
+                    }
+                    Err(error) => {
+                        tracing::debug!(peer = %about.peer, %error, "TLS handshake failed");
+                    }
+                }
+                return;
+            }
+            serve(stream, (about, limits), self.routes, (&slot, stopping)).await;
+        };
+        // Closed for others, it ends at once.
+        closed.run_until_cancelled_owned(serving).await;
+        drop(admitted);
+    }
+}
+
+fn builder(limits: &ConnectionLimits) -> auto::Builder<TokioExecutor> {
+    // As the protocol counts.
+    let number = |limit: usize| u32::try_from(limit).unwrap_or(u32::MAX);
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head_timeout)
+        .max_buf_size(limits::MAX_HEAD_LEN)
+        .max_headers(limits::MAX_HEADERS);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(number(limits::MAX_HEAD_LEN))
+        .max_concurrent_streams(number(limits::MAX_HTTP2_STREAMS))
+        .max_pending_accept_reset_streams(limits::MAX_HTTP2_PENDING_RESETS)
+        .max_local_error_reset_streams(limits::MAX_HTTP2_LOCAL_RESETS)
+        .max_send_buf_size(limits::MAX_HTTP2_SEND_BUFFER)
+        .keep_alive_interval(limits::HTTP2_PING_INTERVAL)
+        .keep_alive_timeout(limits::HTTP2_PING_TIMEOUT);
+    builder
+}
+
+async fn serve<S>(
+    stream: S,
+    (about, limits): (About, ConnectionLimits),
+    live: LiveRoutes,
+    (slot, stopping): (&Arc<Slot>, CancellationToken),
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (held, timed) = (Arc::clone(slot), limits.clone());
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        let routes = live.0.load_full();
+        about.tell(&mut request, routes.trusted());
+        let mut busy = held.request();
+        let (parts, body) = request.into_parts();
+        let answer = routes.answer((parts, TimedBody::new(body, &timed)), about.peer);
+        async move {
+            let response: Response<_> = answer.await;
+            busy.answered();
+            Ok::<_, Infallible>(response.map(|body| BusyBody::new(body, busy)))
+        }
+    });
+    let builder = builder(&limits);
+    let stream = TokioIo::new(Draining::new(stream, limits.write_timeout));
+    let serving = builder.serve_connection_with_upgrades(stream, service);
+    let mut serving = std::pin::pin!(serving);
+    let served = tokio::select! {
+        served = &mut serving => served,
+        () = stopping.cancelled() => {
+            serving.as_mut().graceful_shutdown();
+            serving.await
+        }
+        () = slot.idle(&limits) => {
+            serving.as_mut().graceful_shutdown();
+            let closed = tokio::time::timeout(CLOSE_TIMEOUT, serving).await;
+            closed.unwrap_or(Ok(()))
+        }
+    };
+    if let Err(error) = served {
+        tracing::debug!(peer = %about.peer, error, "a connection ended");
+    }
+}

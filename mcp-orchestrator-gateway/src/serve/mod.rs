@@ -1,0 +1,169 @@
+//! A server for programs that have none: accepts, serves, drains.
+
+mod accept;
+mod body;
+mod connection;
+mod connections;
+mod limits;
+mod routes;
+mod stream;
+
+use std::future::Future;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use mcp_orchestrator_core::auth::Network;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use self::accept::{ACCEPT_RETRY_INTERVAL, Seldom, refuse};
+pub(crate) use self::body::is_too_slow;
+pub(crate) use self::connection::OverTls;
+use self::connection::{About, Door};
+#[cfg(feature = "pages")]
+pub(crate) use self::connections::network;
+use self::connections::{Connections, Full};
+pub use self::limits::ConnectionLimits;
+#[cfg(feature = "pages")]
+pub(crate) use self::routes::Peer;
+pub use self::routes::{LiveRoutes, Routes};
+use crate::health::{Readiness, health_router};
+
+/// When to stop, and how long running requests may take then.
+#[derive(Debug)]
+pub struct Shutdown<F> {
+    /// Ends when the server is to stop.
+    pub when: F,
+    /// For running requests.
+    pub grace: Duration,
+}
+
+/// Serves the endpoint, with `/healthz` and `/readyz` beside it, until told to stop; then lets requests finish, and cuts
+/// those that take longer than the grace.
+///
+/// # Cancel safety
+/// Dropping the future stops at once: every connection is cut.
+pub async fn serve<F: Future<Output = ()> + Send>(
+    listener: TcpListener,
+    routes: impl Into<Routes>,
+    shutdown: Shutdown<F>,
+) {
+    let health = health_router(Readiness::default());
+    serve_with(listener, routes.into().beside(health), shutdown).await;
+}
+
+/// Serves other routes the same way, with nothing beside them.
+pub async fn serve_with<F: Future<Output = ()> + Send>(
+    listener: TcpListener,
+    routes: impl Into<LiveRoutes>,
+    shutdown: Shutdown<F>,
+) {
+    let mut server = Server::new(&listener, routes.into());
+    let _cut_on_drop = server.cut.clone().drop_guard();
+    let mut when = std::pin::pin!(shutdown.when);
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = &mut when => break,
+        };
+        match accepted {
+            Ok((stream, peer)) => server.take(stream, peer),
+            Err(error) => {
+                server.failures.warn(&error);
+                // Most often there are no file descriptors left: idle connections hold some.
+                server.connections.evict();
+                tokio::time::sleep(ACCEPT_RETRY_INTERVAL).await;
+            }
+        }
+    }
+    drop(listener);
+    server.finish(shutdown.grace).await;
+}
+
+/// What a listener is served with.
+struct Server {
+    routes: LiveRoutes,
+    #[cfg(feature = "tls")]
+    tls: Option<crate::Tls>,
+    loopback: bool,
+    connections: Arc<Connections>,
+    tracker: TaskTracker,
+    stopping: CancellationToken,
+    cut: CancellationToken,
+    failures: Seldom,
+    refusals: Seldom,
+}
+
+impl Server {
+    fn new(listener: &TcpListener, routes: LiveRoutes) -> Self {
+        let first = routes.0.load();
+        let address = listener.local_addr();
+        Self {
+            #[cfg(feature = "tls")]
+            tls: first.tls.clone(),
+            loopback: address.is_ok_and(|address| address.ip().is_loopback()),
+            connections: Connections::new(first.connections.clone()),
+            tracker: TaskTracker::new(),
+            stopping: CancellationToken::new(),
+            cut: CancellationToken::new(),
+            failures: Seldom::new("connections cannot be accepted"),
+            refusals: Seldom::new("connection refused"),
+            routes,
+        }
+    }
+
+    /// Serves a connection, or refuses it where there are too many.
+    fn take(&mut self, stream: TcpStream, peer: SocketAddr) {
+        let shared = is_shared(peer.ip(), self.routes.0.load().trusted());
+        match self.connections.admit((!shared).then_some(peer.ip())) {
+            Ok(admitted) => {
+                let about = About::new(peer, self.loopback);
+                let door = Door {
+                    routes: self.routes.clone(),
+                    #[cfg(feature = "tls")]
+                    tls: self.tls.clone(),
+                };
+                let limits = self.connections.limits().clone();
+                let serving = door.accept(stream, (about, limits), admitted, self.stopping.clone());
+                let cut = self.cut.clone();
+                self.tracker.spawn(cut.run_until_cancelled_owned(serving));
+            }
+            Err(why) => self.refuse(stream, why),
+        }
+    }
+
+    fn refuse(&mut self, stream: TcpStream, why: Full) {
+        self.refusals.warn(&why);
+        #[cfg(feature = "tls")]
+        if self.tls.is_some() {
+            return;
+        }
+        if let Err(error) = refuse(stream, why) {
+            tracing::debug!(%error, "a refused connection could not be answered");
+        }
+    }
+
+    async fn finish(self, grace: Duration) {
+        self.stopping.cancel();
+        self.tracker.close();
+        if tokio::time::timeout(grace, self.tracker.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                connections = self.tracker.len(),
+                "connections are cut: they did not finish in time"
+            );
+            self.cut.cancel();
+            self.tracker.wait().await;
+        }
+    }
+}
+
+/// Whether many clients come from this address.
+fn is_shared(peer: IpAddr, trusted: &[Network]) -> bool {
+    let peer = peer.to_canonical();
+    peer.is_loopback() || trusted.iter().any(|network| network.contains(peer))
+}

@@ -1,0 +1,264 @@
+//! Clients of the HTTP+SSE transport (2024-11-05): a GET of `/sse` opens a stream whose first event names the address that
+//! takes messages, and everything for the client comes on that stream.
+//!
+//! A stream is one legacy session. Its calls run in the stream itself, so nothing outlives it: when the client goes, its
+//! calls are dropped and its session ends.
+
+mod gate;
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::response::Response;
+use bytes::{BufMut as _, Bytes, BytesMut};
+use futures_util::future::BoxFuture;
+use futures_util::stream::{self, BoxStream, SelectAll};
+use futures_util::{FutureExt as _, Stream, StreamExt as _};
+use mcp_orchestrator_core::auth::Principal;
+use mcp_orchestrator_core::call::{Listen, Reply, ReplyItem};
+use mcp_orchestrator_core::id::{GatewayId, SessionId};
+use mcp_orchestrator_core::protocol::Era;
+use mcp_orchestrator_core::seal::random_text;
+use mcp_orchestrator_core::{Error, ErrorKind, Orchestrator, Result};
+use tokio::sync::mpsc;
+
+pub(crate) use self::gate::MESSAGES;
+use crate::limits::{MAX_SSE_CALLS, MAX_SSE_QUEUE, MAX_SSE_STREAMS, MAX_SSE_STREAMS_PER_PRINCIPAL};
+use crate::{errors, respond};
+
+/// A call of a client: its request's id as JSON, and what answers it.
+pub(crate) type Work = (String, BoxFuture<'static, Result<Reply>>);
+
+/// The open streams, by the last part of the address that takes their messages.
+#[derive(Debug, Default)]
+pub(crate) struct SseClients(Mutex<HashMap<String, Arc<Channel>>>);
+
+/// What is known of one stream.
+#[derive(Debug)]
+pub(crate) struct Channel {
+    id: String,
+    pub(crate) principal: Arc<Principal>,
+    pub(crate) gateway: GatewayId,
+    session: Mutex<Option<SessionId>>,
+    work: mpsc::Sender<Work>,
+}
+
+impl Channel {
+    /// The session that its client has begun.
+    pub(crate) fn session(&self) -> Option<SessionId> {
+        self.locked().clone()
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Option<SessionId>> {
+        self.session.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has a call answered on the stream.
+    ///
+    /// # Errors
+    /// Where too many wait, or the stream has ended.
+    pub(crate) fn answer(&self, work: Work) -> Result<()> {
+        self.work.try_send(work).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Error::new(
+                ErrorKind::Overloaded,
+                "too many requests wait on this stream",
+            ),
+            mpsc::error::TrySendError::Closed(_) => no_stream(),
+        })
+    }
+}
+
+/// That a message is for no open stream of its sender.
+pub(crate) fn no_stream() -> Error {
+    Error::new(
+        ErrorKind::SessionNotFound,
+        "no such stream: open one by GET /sse",
+    )
+}
+
+impl SseClients {
+    fn locked(&self) -> MutexGuard<'_, HashMap<String, Arc<Channel>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The stream of this name.
+    pub(crate) fn find(&self, id: &str) -> Option<Arc<Channel>> {
+        self.locked().get(id).cloned()
+    }
+
+    /// Opens a stream; its messages are sent to `messages` and its name.
+    ///
+    /// # Errors
+    /// Where too many are open.
+    pub(crate) fn open(
+        self: &Arc<Self>,
+        orchestrator: &Orchestrator,
+        (principal, gateway): (Arc<Principal>, GatewayId),
+        (messages, keep_alive): (&str, Duration),
+    ) -> Result<Response> {
+        let (work, queue) = mpsc::channel(MAX_SSE_QUEUE);
+        let channel = Arc::new(Channel {
+            id: random_text(32),
+            principal,
+            gateway,
+            session: Mutex::default(),
+            work,
+        });
+        let mut all = self.locked();
+        let own = all
+            .values()
+            .filter(|one| one.principal.id == channel.principal.id);
+        if all.len() >= MAX_SSE_STREAMS || own.count() >= MAX_SSE_STREAMS_PER_PRINCIPAL {
+            let text =
+                "too many HTTP+SSE streams are open: close one, or use streamable HTTP at /mcp";
+            return Err(Error::new(ErrorKind::Overloaded, text));
+        }
+        all.insert(channel.id.clone(), Arc::clone(&channel));
+        drop(all);
+        let mut first = BytesMut::new();
+        let address = format!("{messages}/{}", channel.id);
+        event(&mut first, "endpoint", address.as_bytes());
+        let driver = Driver {
+            clients: Arc::clone(self),
+            orchestrator: orchestrator.clone(),
+            channel,
+            queue,
+            running: SelectAll::new(),
+            keep_alive,
+        };
+        let first = stream::once(std::future::ready(first.freeze()));
+        let all = first.chain(driver.events()).map(Ok::<_, Infallible>);
+        Ok(respond::event_stream(Body::from_stream(all)))
+    }
+}
+
+/// What comes of one call or of the general stream, or that a session has begun.
+enum Said {
+    Message(Bytes),
+    Begun(SessionId),
+}
+
+/// Answers the calls of one stream. Dropped, it ends its session.
+struct Driver {
+    clients: Arc<SseClients>,
+    orchestrator: Orchestrator,
+    channel: Arc<Channel>,
+    queue: mpsc::Receiver<Work>,
+    running: SelectAll<BoxStream<'static, Said>>,
+    keep_alive: Duration,
+}
+
+impl Driver {
+    fn events(self) -> impl Stream<Item = Bytes> + Send {
+        stream::unfold(self, |mut driver| async move {
+            let event = driver.next().await;
+            Some((event, driver))
+        })
+    }
+
+    async fn next(&mut self) -> Bytes {
+        loop {
+            let room = self.running.len() < MAX_SSE_CALLS;
+            tokio::select! {
+                Some(said) = self.running.next(), if !self.running.is_empty() => match said {
+                    Said::Message(message) => {
+                        let mut out = BytesMut::with_capacity(message.len() + 32);
+                        event(&mut out, "message", &message);
+                        return out.freeze();
+                    }
+                    Said::Begun(session) => self.begun(session),
+                },
+                Some((id, call)) = self.queue.recv(), if room => self.running.push(said(id, call)),
+                () = tokio::time::sleep(self.keep_alive) => {
+                    return Bytes::from_static(b": keep-alive\n\n");
+                }
+            }
+        }
+    }
+
+    /// From now on the stream carries what belongs to no call, too.
+    fn begun(&mut self, session: SessionId) {
+        let before = self.channel.locked().replace(session.clone());
+        if let Some(before) = before {
+            self.end(&before);
+        }
+        let listen = Listen {
+            principal: Arc::clone(&self.channel.principal),
+            gateway: self.channel.gateway.clone(),
+            session: Some(session),
+            resume: None,
+            request: None,
+        };
+        let orchestrator = self.orchestrator.clone();
+        let general = async move { orchestrator.listen(listen).await };
+        let messages = general.into_stream().flat_map(|reply| match reply {
+            Ok(reply) => messages("null".to_owned(), reply),
+            Err(error) => {
+                tracing::debug!(%error, "an HTTP+SSE client hears what belongs to no call no more");
+                stream::empty().boxed()
+            }
+        });
+        self.running.push(messages.boxed());
+    }
+
+    fn end(&self, session: &SessionId) {
+        let (principal, gateway) = (&self.channel.principal, &self.channel.gateway);
+        // One that has ended already is what is wanted.
+        let _ = self.orchestrator.end_session(principal, gateway, session);
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.clients.locked().remove(&self.channel.id);
+        if let Some(session) = self.channel.session() {
+            self.end(&session);
+        }
+    }
+}
+
+/// What comes of one call.
+fn said(id: String, call: BoxFuture<'static, Result<Reply>>) -> BoxStream<'static, Said> {
+    let all = call.into_stream().flat_map(move |answer| match answer {
+        Ok(reply) => {
+            let begun = reply.session.clone().map(Said::Begun);
+            // The session is known before its client learns of it.
+            stream::iter(begun)
+                .chain(messages(id.clone(), reply))
+                .boxed()
+        }
+        Err(error) => {
+            let body = errors::json(&error, &id, Era::Legacy);
+            stream::iter([Said::Message(body)]).boxed()
+        }
+    });
+    all.boxed()
+}
+
+fn messages(id: String, reply: Reply) -> BoxStream<'static, Said> {
+    let all = reply.filter_map(move |item| {
+        std::future::ready(match item {
+            ReplyItem::Notification(message) | ReplyItem::Response(message) => {
+                Some(Said::Message(message.into_bytes()))
+            }
+            ReplyItem::Failed(error) => Some(Said::Message(errors::json(&error, &id, Era::Legacy))),
+            // Only a session can be asked; dropped, the request is refused.
+            ReplyItem::Request(_) => None,
+        })
+    });
+    all.boxed()
+}
+
+/// Writes an event. A line break in JSON is white space between tokens, so each line may be data of its own.
+fn event(out: &mut BytesMut, name: &str, data: &[u8]) {
+    out.put_slice(format!("event: {name}\n").as_bytes());
+    for line in data.split(|byte| matches!(byte, b'\n' | b'\r')) {
+        out.put_slice(b"data: ");
+        out.put_slice(line);
+        out.put_u8(b'\n');
+    }
+    out.put_u8(b'\n');
+}

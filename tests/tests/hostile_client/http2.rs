@@ -1,0 +1,162 @@
+//! The HTTP/2 side of `/mcp`: calls, and floods of resets, frames and bodies that do not come.
+
+use std::time::Duration;
+
+use mcp_orchestrator_tests::gateway::{Builder, Gateway};
+use mcp_orchestrator_tests::scripted::scripted;
+use mcp_orchestrator_tests::wait::within;
+use tokio::io::AsyncReadExt as _;
+
+use crate::frames::{self, CONTINUATION, DATA, END_STREAM, GOAWAY, HEADERS, PREFACE, RST_STREAM};
+use crate::raw::Raw;
+
+const INITIALIZE: &[u8] = br#"{"jsonrpc":"2.0","id":7,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"raw","version":"1"}}}"#;
+
+fn gateway() -> Builder {
+    Gateway::new().server(scripted("a", &[]))
+}
+
+async fn connect(gateway: &Gateway) -> Raw {
+    let mut raw = Raw::with(gateway.address, PREFACE).await;
+    raw.send(&frames::settings()).await;
+    raw
+}
+
+/// Reads until a frame is what is looked for.
+async fn until(raw: &mut Raw, what: &str, found: impl Fn(u8, u32, &[u8]) -> bool) -> bool {
+    let mut all = Vec::new();
+    within(what, async {
+        loop {
+            let frames = frames::parse(&all);
+            if frames
+                .iter()
+                .any(|(kind, stream, payload)| found(*kind, *stream, payload))
+            {
+                return true;
+            }
+            if raw.0.read_buf(&mut all).await.unwrap_or(0) == 0 {
+                return false;
+            }
+        }
+    })
+    .await
+}
+
+async fn is_served(gateway: &Gateway) {
+    let answer = gateway.session().await.tool("echo", "{}").await;
+    assert!(answer["result"].is_object(), "{answer}");
+}
+
+#[tokio::test]
+async fn calls_of_one_connection_are_answered_side_by_side() {
+    let gateway = gateway().run().await;
+    let mut raw = connect(&gateway).await;
+    for stream in [1, 3, 5] {
+        raw.send(&frames::post(stream, 0)).await;
+    }
+    for stream in [5, 1, 3] {
+        raw.send(&frames::frame(DATA, END_STREAM, stream, INITIALIZE))
+            .await;
+    }
+    let mut all = Vec::new();
+    within("three answers", async {
+        loop {
+            let bodies = frames::parse(&all);
+            let answered = bodies.iter().filter(|(kind, _, payload)| {
+                *kind == DATA && String::from_utf8_lossy(payload).contains("protocolVersion")
+            });
+            if answered.count() == 3 {
+                return;
+            }
+            assert_ne!(raw.0.read_buf(&mut all).await.unwrap(), 0);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_client_that_resets_its_requests_is_closed() {
+    let gateway = gateway().run().await;
+    let mut raw = connect(&gateway).await;
+    let flood = async {
+        let mut stream = 1;
+        loop {
+            let mut both = frames::post(stream, 0);
+            both.extend(frames::reset(stream));
+            if !raw.send(&both).await {
+                return;
+            }
+            stream += 2;
+            assert!(stream < 200_000, "the flood is endured");
+        }
+    };
+    within("the end of a flood of resets", flood).await;
+    is_served(&gateway).await;
+}
+
+#[tokio::test]
+async fn a_client_that_gives_up_call_after_call_is_closed() {
+    let gateway = gateway().run().await;
+    let mut raw = connect(&gateway).await;
+    // Each request is taken up before it is reset: its head is acknowledged by an update of a later ping.
+    let flood = async {
+        let mut stream = 1;
+        loop {
+            let mut sent = frames::post(stream, 0);
+            sent.extend(frames::ping());
+            if !raw.send(&sent).await {
+                return;
+            }
+            let mut answer = [0; 17];
+            if raw.0.read_exact(&mut answer).await.is_err()
+                || !raw.send(&frames::reset(stream)).await
+            {
+                return;
+            }
+            stream += 2;
+            assert!(stream < 20_000, "the flood is endured");
+        }
+    };
+    within("the end of a flood of cancellations", flood).await;
+    is_served(&gateway).await;
+}
+
+#[tokio::test]
+async fn a_flood_of_continuations_is_not_kept() {
+    let gateway = gateway().run().await;
+    let mut raw = connect(&gateway).await;
+    let block = frames::fields(&[(":method", "POST")]);
+    raw.send(&frames::frame(HEADERS, 0, 1, &block)).await;
+    let long = "a".repeat(100);
+    let more = frames::fields(&[("x-a", &long[..]); 100]);
+    let flood = async {
+        let mut sent = 0;
+        while raw.send(&frames::frame(CONTINUATION, 0, 1, &more)).await {
+            sent += more.len();
+            assert!(sent < 64 << 20, "the flood is endured");
+        }
+    };
+    within("the end of a flood of continuations", flood).await;
+    is_served(&gateway).await;
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_ends_its_stream_alone() {
+    let gateway = gateway().connections(|limits| limits.body_timeout = Duration::from_millis(300));
+    let gateway = gateway.run().await;
+    let mut raw = connect(&gateway).await;
+    raw.send(&frames::post(1, 0)).await;
+    raw.send(&frames::frame(DATA, 0, 1, b"{")).await;
+    let ended = until(&mut raw, "the end of the stream", |kind, stream, _| {
+        stream == 1 && matches!(kind, HEADERS | RST_STREAM)
+    });
+    assert!(ended.await);
+    raw.send(&frames::post(3, 0)).await;
+    raw.send(&frames::frame(DATA, END_STREAM, 3, INITIALIZE))
+        .await;
+    let answered = until(&mut raw, "another request", |kind, stream, payload| {
+        assert_ne!(kind, GOAWAY);
+        kind == DATA && stream == 3 && String::from_utf8_lossy(payload).contains("result")
+    });
+    assert!(answered.await);
+}

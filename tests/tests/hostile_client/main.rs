@@ -1,0 +1,19 @@
+//! Clients that misbehave: they send slowly, too much or never, keep what they have lost, and flood. Others are served on.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking, and its tasks end with its runtime"
+)]
+
+mod access;
+mod bodies;
+mod connections;
+mod frames;
+mod http2;
+mod odd;
+mod panics;
+mod programs;
+mod raw;
+mod site;
+mod sse_clients;

@@ -1,0 +1,97 @@
+//! A panic costs the request alone.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::routing::get;
+use bytes::Bytes;
+use mcp_orchestrator_core::Result;
+use mcp_orchestrator_core::auth::{Authenticated, Authenticator, Principal};
+use mcp_orchestrator_core::id::PrincipalId;
+use mcp_orchestrator_gateway::{Shutdown, serve_with};
+use mcp_orchestrator_tests::gateway::Gateway;
+use mcp_orchestrator_tests::scripted::scripted;
+use tokio::net::TcpListener;
+
+use crate::raw::Raw;
+
+/// Knows everybody but `eve`, at whom it panics.
+#[derive(Debug)]
+struct Panics;
+
+#[async_trait::async_trait]
+impl Authenticator for Panics {
+    async fn authenticate(&self, parts: &http::request::Parts) -> Result<Option<Authenticated>> {
+        let name = parts.headers["x-user"].to_str().unwrap();
+        assert_ne!(name, "eve", "secret-payload");
+        let id = PrincipalId::new(name).unwrap();
+        Ok(Some(Authenticated::new(Arc::new(Principal::user(
+            id, "test",
+        )))))
+    }
+}
+
+#[tokio::test]
+async fn a_panic_in_a_request_to_the_endpoint_is_an_internal_error() {
+    let gateway = Gateway::new()
+        .server(scripted("a", &[]))
+        .known_by(Arc::new(Panics))
+        .run()
+        .await;
+    let ann = gateway.session().await;
+    let mut stream = ann.listen(None).await;
+    let mut answer = gateway.client("eve").send("POST", &[], b"{}").await;
+    assert_eq!(answer.status, 500);
+    let answer = answer.json().await;
+    assert_eq!(answer["error"]["code"], -32603, "{answer}");
+    assert!(!answer.to_string().contains("secret-payload"), "{answer}");
+    assert!(ann.tool("echo", "{}").await["result"].is_object());
+    gateway.apply(vec![scripted("b", &[])]);
+    assert!(stream.event().await.is_some());
+}
+
+#[tokio::test]
+async fn a_panic_in_a_route_or_its_body_ends_that_response_alone() {
+    let body = || async {
+        let chunks = futures_util::stream::unfold(0, |count| async move {
+            assert!(count < 1, "secret-payload");
+            Some((
+                Ok::<_, std::io::Error>(Bytes::from_static(b"first")),
+                count + 1,
+            ))
+        });
+        Body::from_stream(chunks)
+    };
+    let router = Router::new()
+        .route(
+            "/panics",
+            get(async || -> &'static str { panic!("secret-payload") }),
+        )
+        .route("/breaks", get(body))
+        .route("/works", get(async || "works"));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let shutdown = Shutdown {
+        when: std::future::pending(),
+        grace: Duration::ZERO,
+    };
+    let serving = tokio::spawn(serve_with(listener, router, shutdown));
+    let get =
+        |path: &str| format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+    for (path, status, text) in [
+        ("/panics", "500", "internal error"),
+        ("/breaks", "200", "first"),
+        ("/works", "200", "works"),
+    ] {
+        let mut raw = Raw::with(address, get(path).as_bytes()).await;
+        let said = raw.text_to_end(path).await;
+        assert!(said.starts_with(&format!("HTTP/1.1 {status}")), "{said}");
+        assert!(
+            said.contains(text) && !said.contains("secret-payload"),
+            "{said}"
+        );
+    }
+    serving.abort();
+}
