@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
-use kube::ResourceExt as _;
+use kube::ResourceExt;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use mcp_orchestrator_core::auth::Principal;
 use mcp_orchestrator_core::credential::{
@@ -207,11 +207,12 @@ async fn a_credential_that_is_removed_while_the_api_server_is_away_is_removed_on
     store.set(Some(2));
     store.set(None);
     let owner = Owner::User(PrincipalId::new("ann").unwrap());
-    let removed = orchestrator.removed(&id(), &owner, Duration::from_secs(15));
+    let server = id();
+    let removed = orchestrator.removed(&server, &owner, Duration::from_secs(15));
     assert_ne!(removed.await, Leftover::Nothing, "it is told as pending");
     assert_eq!(pods(&space).await[0].uid(), before);
     proxy.open();
-    let removed = orchestrator.removed(&id(), &owner, PATIENCE).await;
+    let removed = orchestrator.removed(&server, &owner, PATIENCE).await;
     assert_eq!(removed, Leftover::Nothing);
     nothing_is_left(&space).await;
     soon("a shutdown", orchestrator.shutdown(Duration::from_secs(1))).await;
