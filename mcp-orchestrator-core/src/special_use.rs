@@ -115,7 +115,8 @@ pub(crate) fn public_blocks() -> Vec<Block> {
     blocks
 }
 
-#[cfg(all(test, feature = "kubernetes"))]
+#[cfg(test)]
+#[cfg(feature = "kubernetes")]
 mod tests {
     use super::*;
 

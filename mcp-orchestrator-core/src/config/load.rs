@@ -116,11 +116,11 @@ pub fn read(file: &Path) -> Result<String, String> {
             "the file is too large: {size} bytes, at most {MAX_CONFIG_FILE_LEN} are read"
         ));
     }
-    decode(fs::read(file).map_err(cannot)?)
+    decode(&fs::read(file).map_err(cannot)?)
 }
 
 /// Decodes UTF-8, or UTF-16 with a byte-order mark as some editors and shells on Windows write it. The mark is removed.
-pub(super) fn decode(bytes: Vec<u8>) -> Result<String, String> {
+pub(super) fn decode(bytes: &[u8]) -> Result<String, String> {
     let no_text = || "the file is neither UTF-8 nor UTF-16 text".to_owned();
     let units = |read: fn([u8; 2]) -> u16| {
         let (pairs, rest) = bytes[2..].as_chunks::<2>();
@@ -134,10 +134,8 @@ pub(super) fn decode(bytes: Vec<u8>) -> Result<String, String> {
         Some(b"\xff\xfe") => units(u16::from_le_bytes),
         Some(b"\xfe\xff") => units(u16::from_be_bytes),
         _ => {
-            let bytes = bytes
-                .strip_prefix("\u{feff}".as_bytes())
-                .map_or_else(|| bytes.clone(), <[u8]>::to_vec);
-            String::from_utf8(bytes).map_err(|_| no_text())
+            let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
+            String::from_utf8(bytes.to_vec()).map_err(|_| no_text())
         }
     }
 }

@@ -22,6 +22,10 @@ impl Message {
     ///
     /// # Errors
     /// As [`parse`](Self::parse).
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "as `parse`, which keeps the bytes"
+    )]
     pub fn received(bytes: Bytes) -> Result<Self, ParseError> {
         let refused = match Self::parse(bytes.clone()) {
             Err(ParseError::Json(refused)) => refused,

@@ -235,8 +235,11 @@ impl StartState {
             }
         };
         self.not_before = Some(Instant::now() + wait);
-        let last = self.last.replace(Arc::clone(&error));
-        last.is_none_or(|last| last.kind() != error.kind() || last.to_string() != error.to_string())
+        let last = self.last.replace(error);
+        let now = self.last.as_ref();
+        last.zip(now).is_none_or(|(last, now)| {
+            last.kind() != now.kind() || last.to_string() != now.to_string()
+        })
     }
 }
 

@@ -197,17 +197,17 @@ fn prompts_are_checked_too() {
         (
             ItemKind::Prompt,
             r#"{"name":"p","arguments":{"a":1}}"#,
-            arguments.clone(),
+            arguments,
         ),
         (
             ItemKind::Prompt,
             r#"{"name":"p","arguments":"a"}"#,
-            arguments.clone(),
+            arguments,
         ),
         (
             ItemKind::Prompt,
             r#"{"name":"p","arguments":["a"]}"#,
-            arguments.clone(),
+            arguments,
         ),
         (
             ItemKind::Prompt,

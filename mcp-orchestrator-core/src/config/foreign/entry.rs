@@ -80,12 +80,7 @@ pub(super) fn is_server(node: &Node) -> bool {
     let command = node
         .get("command")
         .is_some_and(|it| matches!(it.value, Value::List(_)));
-    command
-        || COMMAND
-            .iter()
-            .chain(HTTP_URL)
-            .chain(URL)
-            .any(|key| scalar(key))
+    command || COMMAND.iter().chain(HTTP_URL).chain(URL).any(scalar)
 }
 
 /// Reads the keys of a server into the draft. Call [`Draft::close`] after it.
@@ -178,7 +173,7 @@ fn program(keys: &mut Keys<'_>, draft: &mut Draft) {
                     path,
                     text: "a text or a list is expected here, not a number or truth value"
                         .to_owned(),
-                })
+                });
             }
         }
     }

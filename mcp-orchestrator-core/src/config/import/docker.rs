@@ -94,7 +94,7 @@ struct Remote {
 /// An entry of a catalog.
 pub(super) fn from_catalog(said: Value, made: &mut Made) -> Result<(), String> {
     let server = Server::deserialize(said).map_err(|error| error.to_string())?;
-    make(server, made)
+    make(&server, made)
 }
 
 /// A `server.yaml`, in which `run` and `config` have what the catalog has beside them.
@@ -118,12 +118,12 @@ pub(super) fn from_server(said: Value, made: &mut Made) -> Result<(), String> {
         server.secrets.extend(config.secrets);
         server.env.extend(config.env);
     }
-    make(server, made)
+    make(&server, made)
 }
 
-fn make(server: Server, made: &mut Made) -> Result<(), String> {
+fn make(server: &Server, made: &mut Made) -> Result<(), String> {
     if let Some(remote) = &server.remote {
-        return self::remote(&server, remote, made);
+        return self::remote(server, remote, made);
     }
     let image = server
         .image

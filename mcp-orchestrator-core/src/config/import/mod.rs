@@ -112,7 +112,7 @@ pub async fn import_url(url: &str, options: &ImportOptions) -> Result<Imported, 
         if !it.status.is_success() {
             return Err(format!("it answered {}", it.status));
         }
-        load::decode(it.body.to_vec())
+        load::decode(&it.body)
     });
     let text = text.map_err(|why| refused(Path::new(url), why))?;
     import_text(Path::new(url), &text, options)

@@ -90,7 +90,7 @@ fn of_command(program: &str, args: &[&str], origin: Origin) -> Vec<(bool, String
     }
     match name {
         "docker" | "podman" | "nerdctl" | "container" | "finch" => {
-            found.extend(container(args, catalog))
+            found.extend(container(args, catalog));
         }
         "env" => found.push((
             catalog,

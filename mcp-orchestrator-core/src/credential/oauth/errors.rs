@@ -81,19 +81,20 @@ pub(super) enum OAuthError {
 
 impl OAuthError {
     fn kind(&self) -> ErrorKind {
-        use OAuthError as E;
         match self {
-            E::NoIssuer
-            | E::SecretWithoutIssuer
-            | E::NoPkce(_)
-            | E::NoClient(_)
-            | E::NoMetadata { .. }
-            | E::Lacks { .. } => ErrorKind::Config,
-            E::NoOAuth | E::NoPerson | E::UnknownFlow | E::NoCode => ErrorKind::InvalidParams,
-            E::OtherPerson | E::OtherSender(_) | E::Denied(_) => ErrorKind::Forbidden,
-            E::Refused(_) | E::IssuerChanged(_) => ErrorKind::CredentialExpired,
-            E::TooMany { .. } => ErrorKind::Overloaded,
-            E::Known(known) => known.kind(),
+            Self::NoIssuer
+            | Self::SecretWithoutIssuer
+            | Self::NoPkce(_)
+            | Self::NoClient(_)
+            | Self::NoMetadata { .. }
+            | Self::Lacks { .. } => ErrorKind::Config,
+            Self::NoOAuth | Self::NoPerson | Self::UnknownFlow | Self::NoCode => {
+                ErrorKind::InvalidParams
+            }
+            Self::OtherPerson | Self::OtherSender(_) | Self::Denied(_) => ErrorKind::Forbidden,
+            Self::Refused(_) | Self::IssuerChanged(_) => ErrorKind::CredentialExpired,
+            Self::TooMany { .. } => ErrorKind::Overloaded,
+            Self::Known(known) => known.kind(),
             _ => ErrorKind::Unavailable,
         }
     }
@@ -101,10 +102,9 @@ impl OAuthError {
 
 impl From<OAuthError> for Error {
     fn from(error: OAuthError) -> Self {
-        use OAuthError as E;
         let kind = error.kind();
         let after = match &error {
-            E::NotNow { after, .. } | E::TooMany { after, .. } => Some(*after),
+            OAuthError::NotNow { after, .. } | OAuthError::TooMany { after, .. } => Some(*after),
             _ if kind == ErrorKind::Unavailable => Some(RETRY_INTERVAL),
             _ => None,
         };

@@ -46,7 +46,7 @@ pub fn foreign_files(data: &[u8]) {
     for values in [ImportValues::Reference, ImportValues::Keep] {
         let options = ImportOptions {
             values,
-            containers: data.len() % 2 == 0,
+            containers: data.len().is_multiple_of(2),
             ..ImportOptions::default()
         };
         readable(import_text(Path::new(name), text, &options));

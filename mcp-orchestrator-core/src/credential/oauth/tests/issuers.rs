@@ -159,7 +159,7 @@ async fn a_configured_issuer_needs_no_metadata_of_the_server() {
                 setting,
                 &format!("{RESOURCE}/mcp"),
                 (503, "text/plain", "x"),
-            )
+            );
         },
         |setting| {
             let place = "Bearer resource_metadata=\"http://169.254.169.254/x\"";

@@ -157,6 +157,7 @@ fn start(order: &Order, label: &str, streams: &[OwnedFd; 3]) -> io::Result<Start
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it is passed to map_err")]
 fn failed(error: io::Error) -> io::Error {
     io::Error::new(
         error.kind(),

@@ -93,7 +93,7 @@ fn run() -> std::io::Result<()> {
     // Only what `ps` and `top` show; `/proc/self/exe` would be shown as `exe`.
     let _ = std::fs::write("/proc/self/comm", "mcpo-keeper");
     let (order, streams) = Order::receive(&control)?;
-    let program = match start(order, streams) {
+    let program = match start(&order, streams) {
         Ok(pid) => pid,
         Err(error) => {
             let failed = Report::Failed(error.raw_os_error().unwrap_or_default());
@@ -132,7 +132,7 @@ fn ignore_signals() -> std::io::Result<impl Sized> {
 }
 
 /// Starts the program. The streams are closed here, so that their ends are seen once the program closes them.
-fn start(order: Order, streams: [std::os::fd::OwnedFd; 3]) -> std::io::Result<i32> {
+fn start(order: &Order, streams: [std::os::fd::OwnedFd; 3]) -> std::io::Result<i32> {
     let [stdin, stdout, stderr] = streams.map(Stdio::from);
     let mut command = std::process::Command::new(&order.program);
     command
