@@ -1,5 +1,7 @@
 //! Frames of HTTP/2 (RFC 9113), as few as a client needs that misbehaves.
 
+use mcp_orchestrator_tests::client::MODERN;
+
 pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 pub(crate) const END_STREAM: u8 = 1;
@@ -75,5 +77,27 @@ pub(crate) fn parse(mut bytes: &[u8]) -> Vec<(u8, u32, Vec<u8>)> {
         frames.push((bytes[3], stream, payload.to_vec()));
         bytes = &bytes[9 + length..];
     }
+    frames
+}
+
+/// A modern call of a tool.
+pub(crate) fn call(stream: u32, tool: &str) -> Vec<u8> {
+    let block = fields(&[
+        (":method", "POST"),
+        (":scheme", "http"),
+        (":path", "/mcp"),
+        (":authority", "localhost"),
+        ("x-user", "ann"),
+        ("content-type", "application/json"),
+        ("accept", "application/json, text/event-stream"),
+        ("mcp-protocol-version", MODERN),
+        ("mcp-method", "tools/call"),
+        ("mcp-name", tool),
+    ]);
+    let body = format!(
+        r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"{tool}","arguments":{{}},"_meta":{{"io.modelcontextprotocol/protocolVersion":"{MODERN}","io.modelcontextprotocol/clientInfo":{{"name":"raw","version":"1"}},"io.modelcontextprotocol/clientCapabilities":{{}}}}}}}}"#
+    );
+    let mut frames = frame(HEADERS, END_HEADERS, stream, &block);
+    frames.extend(frame(DATA, END_STREAM, stream, body.as_bytes()));
     frames
 }
