@@ -13,6 +13,9 @@ use crate::limits::LOOPBACK_CONNECT_TIMEOUT;
 use crate::runtime::{BoxedIo, Connect};
 use crate::server::PortOwner;
 
+/// Ports that are passed over because somebody listens on them in the other family.
+const OTHER_FAMILY_TRIES: usize = 8;
+
 /// Ports that were given to children of one backend.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Ports(Arc<Mutex<HashSet<u16>>>);
@@ -45,11 +48,14 @@ pub(super) enum Answering {
 impl Ports {
     /// This port, or a free one.
     pub(super) async fn take(&self, wanted: Option<u16>) -> io::Result<Port> {
+        // Whoever listens on many ports of the other family must not keep a child from starting; connections are checked.
+        let mut tries = OTHER_FAMILY_TRIES;
         loop {
             let address = (Ipv4Addr::LOCALHOST, wanted.unwrap_or(0));
             let listener = TcpListener::bind(address).await?;
             let number = listener.local_addr()?.port();
-            if wanted.is_none() && is_taken_over_v6(number).await {
+            if wanted.is_none() && tries > 0 && is_taken_over_v6(number).await {
+                tries -= 1;
                 continue;
             }
             let new = self.lock().insert(number);
