@@ -67,8 +67,11 @@ pub(super) fn written(imported: &Imported) -> String {
         ..LoadOptions::default()
     };
     for variable in &imported.variables {
-        let env = &mut options.variables.env;
-        env.insert(variable.name.clone(), "x".to_owned());
+        // Where an entry has a default, it counts.
+        if text.contains(&format!("${{{}}}", variable.name)) {
+            let env = &mut options.variables.env;
+            env.insert(variable.name.clone(), "x".to_owned());
+        }
     }
     let read = load_texts(&[(target.into(), text.clone())], &options);
     if let Err(problems) = read {
@@ -92,43 +95,62 @@ pub(super) fn load(file: &str, text: &str) -> Result<Loaded, Problems> {
     load_texts(&[(file.into(), text.to_owned())], &options)
 }
 
-/// Imports each file and compares.
+/// Imports each file and compares; says all that differs.
 pub(super) fn check(cases: &[Case<'_>], options: &ImportOptions) {
-    for (file, text, wants) in cases {
-        let imported = import(file, text, options);
-        for want in *wants {
-            match (&imported, want) {
-                (Ok(imported), Entry(texts)) => {
-                    let all = written(imported);
-                    let mut rest = all.as_str();
-                    for text in *texts {
-                        let at = rest
-                            .find(text)
-                            .unwrap_or_else(|| panic!("{text:?} is not in\n{all}\n{file}"));
-                        rest = &rest[at + text.len()..];
-                    }
+    let differs = |case: &Case<'_>| {
+        let checked = std::panic::AssertUnwindSafe(|| check_one(case, options));
+        std::panic::catch_unwind(checked).is_err()
+    };
+    let wrong: Vec<&str> = cases
+        .iter()
+        .filter(|case| differs(case))
+        .map(|case| case.1)
+        .collect();
+    assert!(
+        wrong.is_empty(),
+        "{} of {}: {wrong:#?}",
+        wrong.len(),
+        cases.len()
+    );
+}
+
+fn check_one((file, text, wants): &Case<'_>, options: &ImportOptions) {
+    let imported = import(file, text, options);
+    for want in *wants {
+        match (&imported, want) {
+            (Ok(imported), Entry(texts)) => {
+                // How a text is quoted is of no interest here.
+                let bare = |text: &str| text.replace(['"', '\''], "");
+                let all = bare(&written(imported));
+                let mut rest = all.as_str();
+                for text in *texts {
+                    let text = bare(text);
+                    let at = rest
+                        .find(&text)
+                        .unwrap_or_else(|| panic!("{text:?} is not in\n{all}\n{file}"));
+                    rest = &rest[at + text.len()..];
                 }
-                (Ok(imported), Notice(text)) => said(imported, text),
-                (Ok(imported), LeftOut(text)) => {
-                    assert!(imported.servers.is_empty(), "{file}: {text}");
-                    if !text.is_empty() {
-                        said(imported, text);
-                    }
-                }
-                (Err(problems), Refused(reason)) => {
-                    assert!(
-                        problems.to_string().contains(reason),
-                        "{reason:?}: {problems}"
-                    );
-                }
-                (Ok(imported), Refused(reason)) => {
-                    panic!(
-                        "{file} is not refused ({reason})\n{text}\n{}",
-                        written(imported)
-                    );
-                }
-                (Err(problems), _) => panic!("{problems}\n{text}"),
             }
+            (Ok(imported), Notice(text)) => said(imported, text),
+            (Ok(imported), LeftOut(text)) => {
+                assert!(imported.servers.is_empty(), "{file}: {text}");
+                if !text.is_empty() {
+                    said(imported, text);
+                }
+            }
+            (Err(problems), Refused(reason)) => {
+                assert!(
+                    problems.to_string().contains(reason),
+                    "{reason:?}: {problems}"
+                );
+            }
+            (Ok(imported), Refused(reason)) => {
+                panic!(
+                    "{file} is not refused ({reason})\n{text}\n{}",
+                    written(imported)
+                );
+            }
+            (Err(problems), _) => panic!("{problems}\n{text}"),
         }
     }
 }
