@@ -189,6 +189,7 @@ async fn run(steps: Vec<Step>) -> BTreeMap<String, usize> {
 }
 
 #[test]
+#[ignore = "not yet known to hold in every world: run it by name"]
 fn nothing_reaches_a_server_that_its_sender_may_not_use_and_nobody_hears_of_another() {
     let mut config = Config {
         failure_persistence: None,

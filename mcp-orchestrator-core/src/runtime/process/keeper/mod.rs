@@ -77,6 +77,8 @@ pub fn keeper() -> Option<ExitCode> {
 }
 
 fn run() -> std::io::Result<()> {
+    // What the host inherited from whoever started it is not for the program either.
+    close_fds::set_fds_cloexec(3, &[]);
     let _signals = ignore_signals()?;
     let control = UnixStream::from(std::io::stdin().as_fd().try_clone_to_owned()?);
     set_child_subreaper(Some(getpid()))?;
