@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
-use kube::ResourceExt as _;
+use kube::ResourceExt;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use mcp_orchestrator_core::auth::Principal;
 use mcp_orchestrator_core::credential::{
@@ -207,7 +207,8 @@ async fn a_credential_that_is_removed_while_the_api_server_is_away_is_removed_on
     store.set(Some(2));
     store.set(None);
     let owner = Owner::User(PrincipalId::new("ann").unwrap());
-    let removed = orchestrator.removed(&id(), &owner, Duration::from_secs(15));
+    let server = id();
+    let removed = orchestrator.removed(&server, &owner, Duration::from_secs(15));
     assert_ne!(removed.await, Leftover::Nothing, "it is told as pending");
     assert_eq!(pods(&space).await[0].uid(), before);
     proxy.open();
