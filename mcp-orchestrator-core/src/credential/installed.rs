@@ -317,9 +317,11 @@ impl CredentialResolver for InstalledResolver {
     }
 
     async fn in_force(&self, server: &ServerSpec, owner: &Owner) -> InForce {
-        let owners = self.index.of(&server.id);
-        let entry = owners.as_ref().and_then(|owners| owners.get(owner));
-        match entry.map(Entry::held) {
+        let key = InstallationKey {
+            server: server.id.clone(),
+            owner: owner.clone(),
+        };
+        match self.index.get(&key).as_ref().map(Entry::held) {
             Some(Ok(held)) => InForce::Revision(held.credential.revision.clone()),
             Some(Err(_)) => InForce::Unknown,
             None => InForce::Nothing,
