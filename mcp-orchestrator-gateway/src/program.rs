@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mcp_orchestrator_core::auth::LocalAuthenticator;
 use mcp_orchestrator_core::config::{Built, Loaded, Patience, Settings, load};
@@ -14,6 +14,7 @@ pub use mcp_orchestrator_core::runtime::keeper;
 use mcp_orchestrator_core::runtime::port_holder;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::{self, Access};

@@ -44,8 +44,8 @@ impl<'a> World<'a> {
                 let uris: Vec<_> = SERVERS.map(|name| format!("mem://{name}/a")).into();
                 let wants = json!({ "tasks": true, "resourceSubscriptions": uris });
                 let stream = self.site.listen(USERS[who], GATEWAYS[gate], &wants).await;
-                self.ears
-                    .extend(stream.map(|stream| Ear { who, gate, stream }));
+                let stream = stream.ok();
+                self.ears.push(Ear { who, gate, stream });
             }
             Step::Leave(n) if !self.ears.is_empty() => {
                 self.ears.swap_remove(n % self.ears.len());

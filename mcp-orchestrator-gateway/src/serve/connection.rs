@@ -102,7 +102,7 @@ impl Door {
             serve(stream, (about, limits), self.routes, (&slot, stopping)).await;
         };
         // Closed for others, it ends at once.
-        closed.run_until_cancelled_owned(serving).await;
+        Box::pin(closed.run_until_cancelled_owned(serving)).await;
         drop(admitted);
     }
 }

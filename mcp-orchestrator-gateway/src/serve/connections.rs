@@ -251,7 +251,7 @@ pub(crate) fn network(address: IpAddr) -> IpAddr {
             let bits = u128::from(address) & (u128::MAX << 64);
             IpAddr::V6(Ipv6Addr::from(bits))
         }
-        address => address,
+        address @ IpAddr::V4(_) => address,
     }
 }
 
