@@ -321,12 +321,8 @@ impl CredentialResolver for InstalledResolver {
             server: server.id.clone(),
             owner: owner.clone(),
         };
-<<<<<<< HEAD
         let entry = self.index.get(&key);
         match entry.as_ref().map(Entry::held) {
-=======
-        match self.index.get(&key).as_ref().map(Entry::held) {
->>>>>>> authority
             Some(Ok(held)) => InForce::Revision(held.credential.revision.clone()),
             Some(Err(_)) => InForce::Unknown,
             None => InForce::Nothing,
