@@ -268,13 +268,25 @@ fn client(mut keys: Keys<'_>, draft: &mut Draft) {
         let words = scopes.iter().flat_map(|scope| scope.0.split_whitespace());
         words.map(Typed::from).collect::<Vec<_>>()
     });
-    let entry = OAuthEntry {
+    let mut entry = OAuthEntry {
         scopes: scopes.filter(|scopes| !scopes.is_empty()),
         client_id: keys.text(&["clientId", "client_id", "CLIENT_ID"]),
         client_secret: keys.text(&["clientSecret", "client_secret", "CLIENT_SECRET"]),
         issuer: keys.text(&["issuer"]),
+        metadata_url: keys.text(&["authServerMetadataUrl"]),
+        authorization_endpoint: keys.text(&["authorizationUrl", "authorization_url"]),
+        token_endpoint: keys.text(&["tokenUrl", "token_url"]),
+        registration_endpoint: keys.text(&["registrationUrl", "registration_url"]),
         ..OAuthEntry::default()
     };
+    // A secret goes to nobody whom the server alone names.
+    let named = entry.issuer.is_some()
+        || (entry.authorization_endpoint.is_some() && entry.token_endpoint.is_some());
+    if !named && entry.client_secret.take().is_some() {
+        let text = "the secret of its client is left out, since nothing says whom it may be sent to: import the server, \
+                    and name `issuer` and `client_secret` in its entry";
+        draft.notice("oauth", text);
+    }
     // Whoever signs in at our gateway does not come back to a port of that program.
     keys.skip(&[
         "callbackPort",

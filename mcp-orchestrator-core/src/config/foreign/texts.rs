@@ -57,7 +57,14 @@ pub(in crate::config) fn each(
         }
     }
     if let Some(OAuthChoice::Entry(oauth)) = &mut entry.oauth {
-        let texts = [&mut oauth.client_id, &mut oauth.issuer];
+        let texts = [
+            &mut oauth.client_id,
+            &mut oauth.issuer,
+            &mut oauth.metadata_url,
+            &mut oauth.authorization_endpoint,
+            &mut oauth.token_endpoint,
+            &mut oauth.registration_endpoint,
+        ];
         let scopes = oauth.scopes.iter_mut().flatten();
         for text in texts.into_iter().flatten().chain(scopes) {
             change(Place::Key("oauth"), text);

@@ -18,7 +18,7 @@ fn server(keys: &mut Keys<'_>, draft: &mut Draft) {
     entry::read(keys, draft);
     let milliseconds = keys.number(&["timeout"]);
     draft.more.list_timeout = milliseconds.and_then(|it| texts::span(it / 1000.0));
-    if draft.command.is_none() && draft.urls.is_empty() {
+    if !keys.has(&["command", "url"]) {
         draft.leave_out("left out: neither a `command` nor a `url` stands here");
     }
     files(draft);

@@ -14,7 +14,7 @@ pub(in crate::config::foreign) fn servers(node: &Node, path: &KeyPath) -> Vec<Dr
 fn server(keys: &mut Keys<'_>, draft: &mut Draft) {
     entry::read(keys, draft);
     keys.skip(&["source"]);
-    if draft.command.is_none() && draft.urls.is_empty() {
+    if !keys.has(&["command", "url"]) {
         draft.leave_out(
             "left out: an extension of Zed knows how it is run; name its `command` or `url` here",
         );

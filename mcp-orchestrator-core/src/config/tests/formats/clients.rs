@@ -391,7 +391,7 @@ const CONTINUE: &[Case<'_>] = &[
     (
         "config.yaml",
         "mcpServers:\n  - {name: a, type: streamable-http, url: 'https://a.example/mcp', requestOptions: {headers: {Authorization: 'Bearer ${{ secrets.TOKEN }}'}}}\n",
-        &[Entry(&["Authorization: Bearer ${TOKEN}", "type: http"])],
+        &[Entry(&["type: http", "Authorization: Bearer ${TOKEN}"])],
     ),
     (
         "config.yaml",

@@ -50,7 +50,20 @@ const CASES: &[Case<'_>] = &[
     (
         "/p/.cursor/mcp.json",
         r#"{"mcpServers": {"a": {"url": "https://a.example/mcp", "auth": {"CLIENT_ID": "c", "CLIENT_SECRET": "${env:SECRET}", "scopes": ["r", "w"]}}}}"#,
-        &[Entry(&["oauth:", "scopes:", "client_id: c"])],
+        &[
+            Entry(&["oauth:", "scopes:", "client_id: c"]),
+            Notice("the secret of its client is left out"),
+        ],
+    ),
+    // Gemini CLI and LibreChat name the issuer's endpoints
+    (
+        "settings.json",
+        r#"{"mcpServers": {"a": {"httpUrl": "https://a.example/mcp", "oauth": {"clientId": "c", "clientSecret": "s", "authorizationUrl": "https://i.example/a", "tokenUrl": "https://i.example/t"}}}}"#,
+        &[Entry(&[
+            "client_secret: ${MCP_A_CLIENT_SECRET}",
+            "authorization_endpoint: https://i.example/a",
+            "token_endpoint: https://i.example/t",
+        ])],
     ),
     // Windsurf
     (
