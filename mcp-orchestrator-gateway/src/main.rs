@@ -55,7 +55,7 @@ async fn serve() -> ExitCode {
             Err(_) => ExitCode::FAILURE,
         };
     }
-    let gateway = match Gateway::prepare(cli.gateway).await {
+    let gateway = match Box::pin(Gateway::prepare(cli.gateway)).await {
         Ok(gateway) => gateway,
         Err(failure) => {
             eprintln!("mcp-orchestrator-gateway: {}", failure.message);

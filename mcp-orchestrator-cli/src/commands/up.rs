@@ -7,7 +7,7 @@ use crate::exit::{Exit, Failure};
 use crate::output;
 
 pub(super) async fn run(args: GatewayArgs) -> Result<Exit, Failure> {
-    let gateway = Gateway::prepare(args).await?;
+    let gateway = Box::pin(Gateway::prepare(args)).await?;
     // Whoever reads the address may end us at once.
     let told_to_end = signalled();
     output::line(&format!("listening on http://{}", gateway.address()))?;

@@ -1,4 +1,6 @@
 //! What the children of a gateway can do, and that nothing of them outlives their instance, however it ends.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 #![expect(
     clippy::disallowed_methods,
     reason = "these tests have no runtime, and look again and again"

@@ -1,5 +1,7 @@
 //! The mistakes of a first hour, and what the command line says to each.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+
 use std::fs;
 use std::process::Command;
 

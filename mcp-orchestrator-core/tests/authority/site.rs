@@ -234,7 +234,7 @@ impl Site {
                 ..self.call(name, gateway, request(0, "initialize", &params))
             })
             .await?;
-        let id = reply.session.clone().unwrap();
+        let id = reply.session.unwrap();
         Ok(Session {
             site: self,
             name: name.to_owned(),

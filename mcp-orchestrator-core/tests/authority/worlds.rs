@@ -68,8 +68,10 @@ fn specs() -> Vec<ServerSpec> {
 
 impl<'a> World<'a> {
     fn new(site: &'a Site) -> Self {
-        let mut model = Model::default();
-        model.applied = (0..SERVERS.len()).collect();
+        let model = Model {
+            applied: (0..SERVERS.len()).collect(),
+            ..Model::default()
+        };
         Self {
             site,
             model,
@@ -135,11 +137,12 @@ impl<'a> World<'a> {
                     .install(SERVERS[*server], &owner(*of), &name)
                     .await;
             }
-            Step::Remove { server, owner: of } => {
-                if self.model.installed.remove(&(*server, *of)).is_some() {
-                    self.site.uninstall(SERVERS[*server], &owner(*of)).await;
-                }
+            Step::Remove { server, owner: of }
+                if self.model.installed.remove(&(*server, *of)).is_some() =>
+            {
+                self.site.uninstall(SERVERS[*server], &owner(*of)).await;
             }
+            Step::Remove { .. } => {}
             Step::Teams(teams) => {
                 self.model.teams.clone_from(teams);
                 let members = self.model.members();

@@ -80,7 +80,7 @@ async fn nothing_is_read_of_a_body_before_it_is_known_who_sends_it() {
     let mut raw = Raw::with(gateway.address, anonymous.as_bytes()).await;
     let said = raw.head().await;
     assert!(said.starts_with("HTTP/1.1 401"), "{said}");
-    raw.to_end("the end of a connection whose body is not wanted")
+    raw.rest("the end of a connection whose body is not wanted")
         .await;
     for (headers, status) in [
         ("content-length: 17000000\r\n", "413"),

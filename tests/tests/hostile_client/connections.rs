@@ -39,7 +39,7 @@ async fn a_connection_without_a_request_is_closed_at_every_stage() {
     ];
     for (what, sent) in stages {
         let mut raw = Raw::with(gateway.address, sent).await;
-        raw.to_end(what).await;
+        raw.rest(what).await;
     }
     // One that has been of use is closed as well when nothing more comes.
     let mut used = Raw::with(
@@ -101,7 +101,7 @@ async fn many_idle_connections_do_not_shut_others_out() {
             assert!(answer["result"].is_object(), "{answer}");
         }
     }
-    idle[0].to_end("the connection that was idle longest").await;
+    idle[0].rest("the connection that was idle longest").await;
     // One in use was not closed for them.
     gateway.apply(vec![scripted("b", &[])]);
     let event = listening.event().await.unwrap().json();

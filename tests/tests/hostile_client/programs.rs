@@ -1,5 +1,7 @@
 //! The program: what it does to the system's limits, what its pages and its control endpoint take and show, what it logs.
 
+use std::time::Duration;
+
 use mcp_orchestrator_tests::scripted::program;
 use mcp_orchestrator_tests::wait::until;
 use serde_json::{Value, json};

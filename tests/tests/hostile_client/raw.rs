@@ -25,7 +25,7 @@ impl Raw {
     }
 
     /// Everything that comes until the gateway closes the connection.
-    pub(crate) async fn to_end(&mut self, what: &str) -> Vec<u8> {
+    pub(crate) async fn rest(&mut self, what: &str) -> Vec<u8> {
         let mut all = Vec::new();
         // One that is reset has ended too.
         let _ = within(what, self.0.read_to_end(&mut all)).await;
@@ -34,7 +34,7 @@ impl Raw {
 
     /// The same, as text.
     pub(crate) async fn text_to_end(&mut self, what: &str) -> String {
-        String::from_utf8_lossy(&self.to_end(what).await).into_owned()
+        String::from_utf8_lossy(&self.rest(what).await).into_owned()
     }
 
     /// What comes until a head has ended.

@@ -10,7 +10,7 @@ use mcp_orchestrator_tests::client::Session;
 use mcp_orchestrator_tests::gateway::Gateway;
 use serde_json::{Value, json};
 
-use crate::raw::{Act, Raw, Request, event, events_with, json_status, said, say, usual};
+use crate::raw::{Act, Raw, Request, events_with, json_status, said, say, usual};
 
 const JSON: &str = "content-type: application/json";
 

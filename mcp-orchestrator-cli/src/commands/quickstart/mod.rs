@@ -37,7 +37,7 @@ pub(super) async fn run(mut args: QuickstartArgs) -> Result<Exit, Failure> {
     if let Some(file) = file(&args)? {
         args.gateway.files.config = vec![file];
     }
-    up::run(args.gateway).await
+    Box::pin(up::run(args.gateway)).await
 }
 
 /// The file that is made, where none is named or found.
