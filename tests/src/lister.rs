@@ -13,7 +13,7 @@ use http::{Method, StatusCode};
 use mcp_orchestrator_core::server::ServerSpec;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tokio::sync::broadcast;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::gateway::server_id;
@@ -69,7 +69,7 @@ pub struct Lister {
 struct Shared {
     answers: Box<dyn Fn(&Asked) -> Answer + Send + Sync>,
     counts: Arc<Mutex<HashMap<String, usize>>>,
-    changes: broadcast::Sender<()>,
+    changes: watch::Sender<u64>,
 }
 
 /// The result of a server's tools/list with these tools.
@@ -90,7 +90,7 @@ impl Lister {
         let shared = Arc::new(Shared {
             answers: Box::new(answers),
             counts: Arc::clone(&counts),
-            changes: broadcast::channel(16).0,
+            changes: watch::Sender::new(0),
         });
         let router = axum::Router::new()
             .route("/mcp", any(answer))
@@ -157,7 +157,7 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
         }
         Answer::Result(result) => format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#),
         Answer::Changed(result) => {
-            let _ = shared.changes.send(());
+            shared.changes.send_modify(|changes| *changes += 1);
             format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#)
         }
     };
@@ -172,14 +172,14 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
 fn changes(shared: &Shared) -> Response {
     const CHANGED: &str =
         "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/tools/list_changed\"}\n\n";
-    let receiver = shared.changes.subscribe();
+    let mut receiver = shared.changes.subscribe();
+    if *receiver.borrow() > 0 {
+        // The stream may come after the first change.
+        receiver.mark_changed();
+    }
     let events = stream::unfold(receiver, |mut receiver| async move {
-        match receiver.recv().await {
-            Ok(()) | Err(broadcast::error::RecvError::Lagged(_)) => {
-                Some((Ok::<_, std::convert::Infallible>(CHANGED), receiver))
-            }
-            Err(broadcast::error::RecvError::Closed) => None,
-        }
+        receiver.changed().await.ok()?;
+        Some((Ok::<_, std::convert::Infallible>(CHANGED), receiver))
     });
     let headers = [("content-type", "text/event-stream")];
     (headers, Body::from_stream(events)).into_response()

@@ -74,9 +74,9 @@ async fn a_byte_order_mark_before_a_message_is_passed_over() {
         .await;
     let answer = answer.json().await;
     assert!(answer["result"]["tools"].is_array(), "{answer}");
-    // One that stands elsewhere is no JSON.
-    let doubled = [MARK, MARK, initialize().as_bytes()].concat();
-    assert_eq!(client.send("POST", &[], &doubled).await.status, 400);
+    // Anywhere else it is not JSON.
+    let after = [initialize().as_bytes(), MARK].concat();
+    assert_eq!(client.send("POST", &[], &after).await.status, 400);
 }
 
 #[tokio::test]

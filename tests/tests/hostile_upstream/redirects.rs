@@ -3,6 +3,7 @@
 use mcp_orchestrator_core::server::{Launch, RemoteTransport};
 use mcp_orchestrator_core::value::Text;
 use mcp_orchestrator_tests::gateway::Gateway;
+use mcp_orchestrator_tests::wait::until;
 
 use crate::raw::{Act, Raw, event, events, json_body, said, say, usual, usual_in};
 
@@ -38,10 +39,7 @@ async fn a_redirect_within_the_origin_keeps_method_and_body() {
             session.delete().await;
             let followed = |verb: &str| upstream.count(|r| r.verb == verb && r.path != "/mcp");
             assert!(followed("GET") > 0 && followed("POST") > 0);
-            mcp_orchestrator_tests::wait::until("the end of the session", || {
-                followed("DELETE") > 0
-            })
-            .await;
+            until("the end of the session", || followed("DELETE") > 0).await;
         }
     }
 }
@@ -87,7 +85,7 @@ async fn a_circle_of_redirects_ends() {
     let answer = gateway.session().await.tool("t", "{}").await;
     assert!(said(&answer).contains("times in a row"), "{answer}");
     assert!(upstream.calls() <= 6, "{}", upstream.calls());
-    for headers in ["", "location: ", "location: http://[", "location: /\u{7f}"] {
+    for headers in ["", "location: ", "location: http://["] {
         let upstream =
             Raw::start(move |request| usual(request).unwrap_or_else(|| say(307, headers, "")))
                 .await;
@@ -104,8 +102,6 @@ async fn http_and_sse_servers_redirect_too() {
         ("GET", "/sse/") => vec![
             events(),
             Act::Say(b"event: endpoint\ndata: /messages\n\n".to_vec()),
-            event(&serde_json::json!({ "jsonrpc": "2.0", "id": 1, "result": { "protocolVersion": "2024-11-05", "capabilities": {}, "serverInfo": { "name": "x", "version": "1" } } })),
-            event(&crate::raw::answer(&serde_json::json!(2), "fine")),
             Act::Hang,
         ],
         ("POST", "/messages") => say(307, "location: /messages/", ""),
@@ -114,7 +110,10 @@ async fn http_and_sse_servers_redirect_too() {
     .await;
     let spec = upstream.spec_at("x", "/sse", RemoteTransport::Sse);
     let gateway = Gateway::new().server(spec).run().await;
-    let _ = gateway.session().await.request("ping", "{}").await;
-    let _ = gateway.session().await.tool("t", "{}").await;
-    assert!(upstream.count(|r| r.path == "/messages/" && r.method() == "initialize") > 0);
+    // The first client of a server makes the gateway ask what it says of itself.
+    let _session = gateway.session().await;
+    until("the redirected message", || {
+        upstream.count(|r| r.path == "/messages/" && r.method() == "initialize") > 0
+    })
+    .await;
 }

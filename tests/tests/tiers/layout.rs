@@ -82,6 +82,7 @@ const ROWS: &[Row] = &[
     ("config", 5, Own("config")),
     ("installer", 4, Common),
     ("testing", 5, Own("testing")),
+    ("testing::fuzz", 6, Own("testing::fuzz")),
 ];
 
 /// The row of a module.
@@ -121,7 +122,7 @@ pub(crate) const HEAVY: &[(&str, &str)] = &[
     ("redb::", "mcp-orchestrator-core/src/credential/local"),
     (
         "rustix::",
-        "mcp-orchestrator-core/src/runtime/process|mcp-orchestrator-gateway/src/hardening.rs",
+        "mcp-orchestrator-core/src/runtime/process|mcp-orchestrator-gateway/src/hardening.rs|mcp-orchestrator-cli/src/output.rs",
     ),
     (
         "rustls::",
