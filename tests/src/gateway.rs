@@ -150,6 +150,14 @@ impl Gateway {
         pids.collect()
     }
 
+    /// Whether an instance of a server that has served a call can still be called.
+    pub async fn serves(&self, server: &str) -> bool {
+        let instances = self.orchestrator.instances().await;
+        instances
+            .iter()
+            .any(|info| info.server == server && info.served > 0)
+    }
+
     /// Asks it to stop and waits until it has, as a program would.
     pub async fn stop(mut self, grace: Duration) {
         self.orchestrator.drain();

@@ -251,7 +251,7 @@ async fn a_call_that_comes_while_its_instance_goes_to_rest_has_one_new_instance(
     let first = u32::try_from(first.as_u64().unwrap()).unwrap();
     // It ignores the end of its input and SIGTERM: it is out of use, and still there.
     within("its way to rest", async {
-        while !gateway.pids().await.is_empty() {
+        while gateway.serves("own").await {
             tokio::task::yield_now().await;
         }
     })

@@ -112,7 +112,7 @@ async fn the_program_shows_no_secret_and_passes_none_on() {
     let words = format!(r#"{{"text":"bye {IN_ENV}","code":3}}"#);
     let crash = session.tool("x__crash", &words).await;
     clean("an error", &crash.to_string());
-    assert!(crash["error"]["data"]["stderr"].is_null(), "{crash}");
+    assert_eq!(crash["error"]["data"]["stderr"][0], "bye [secret]");
     // Told at the level debug.
     session
         .notify(r#"{"jsonrpc":"2.0","id":9,"result":{}}"#)

@@ -271,7 +271,20 @@ impl HttpLink {
                 Err(error) => Err(error),
             }
         });
-        Ok(discovered.await?.is_some())
+        match discovered.await {
+            Ok(hello) => Ok(hello.is_some()),
+            // A legacy server may refuse whatever comes without a session, in any way. What really is wrong shows at
+            // `initialize` too, so nothing is decided here.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::CredentialRejected | ErrorKind::Unavailable
+                ) =>
+            {
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     async fn hello(&self, caller: &Caller) -> Result<Hello> {
