@@ -42,8 +42,14 @@ async fn after_a_restart_lists_come_without_a_start() {
             .state(&state)
     };
     let gateway = build().run().await;
-    let first = gateway.session().await.tools().await;
+    let session = gateway.session().await;
+    let first = session.tools().await;
     assert!(first.iter().any(|name| name == "x__tool-6"), "{first:?}");
+    // Every list is kept before the gateway stops.
+    for list in ["prompts/list", "resources/list", "resources/templates/list"] {
+        session.request(list, "{}").await;
+    }
+    drop(session);
     gateway.stop(Duration::from_secs(1)).await;
     assert_eq!(starts(&path), 1);
     let before = upstream.server.received().len();
