@@ -1,4 +1,4 @@
-//! Fixed limits of the listener and its pages; see [`mcp_orchestrator_core::limits`].
+//! Fixed limits of the listener and its pages; see [`mod@mcp_orchestrator_core::limits`].
 
 use std::time::Duration;
 

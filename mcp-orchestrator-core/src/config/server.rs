@@ -195,6 +195,8 @@ fn remote(scope: &mut Scope<'_>, entry: &ServerEntry) -> Option<Remote> {
             return None;
         }
         Some(TransportEntry::Sse) => RemoteTransport::Sse,
+        // Other programs take either transport for a URL, whatever its type says.
+        Some(TransportEntry::Http) | None if scope.source.is_foreign() => RemoteTransport::Detect,
         Some(TransportEntry::Http) | None => RemoteTransport::StreamableHttp,
     };
     let headers = headers(scope, entry);

@@ -1,7 +1,7 @@
 //! One connection for one question.
 
 use bytes::Bytes;
-use http::header::{CONNECTION, HOST, HeaderValue, USER_AGENT};
+use http::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
 use http::{Request, Uri};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
@@ -25,6 +25,11 @@ pub(super) async fn exchange(io: BoxedIo, uri: &Uri, ask: &Ask<'_>) -> Result<An
     let answer = async move {
         let sent = sender.send_request(request).await;
         let (head, body) = sent.map_err(|error| causes(&error))?.into_parts();
+        let kind = head.headers.get(CONTENT_TYPE);
+        if kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream")) {
+            // It may never end; whoever asks waits for a document.
+            return Err("it answered a stream of events, not a document".to_owned());
+        }
         Ok(Answer {
             status: head.status,
             body: whole(body).await?,

@@ -58,7 +58,7 @@ fn mcp_servers_of_claude_and_cursor() {
     let Launch::Remote(url) = find(&loaded, "url-only").launch else {
         panic!()
     };
-    assert_eq!(url.transport, RemoteTransport::StreamableHttp);
+    assert_eq!(url.transport, RemoteTransport::Detect);
     assert_eq!(loaded.settings.servers.len(), 4);
     let notices: String = loaded
         .notices
