@@ -45,7 +45,7 @@ pub use self::process::{ProcessBackend, keeper, port_holder};
 #[cfg(feature = "remote")]
 pub use self::remote::RemoteBackend;
 pub use self::tcp::TcpConnect;
-#[cfg(any(feature = "jwt", feature = "oauth"))]
+#[cfg(feature = "outbound")]
 pub(crate) use self::tcp::connect_any;
 use crate::credential::Credential;
 use crate::error::Result;
