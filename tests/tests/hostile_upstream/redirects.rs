@@ -5,7 +5,7 @@ use mcp_orchestrator_core::value::Text;
 use mcp_orchestrator_tests::gateway::Gateway;
 use mcp_orchestrator_tests::wait::until;
 
-use crate::raw::{Act, Raw, event, events, json_body, said, say, usual, usual_in};
+use crate::raw::{Act, Raw, events, json_body, said, say, usual, usual_in};
 
 #[tokio::test]
 async fn a_redirect_within_the_origin_keeps_method_and_body() {
