@@ -124,11 +124,6 @@ pub(crate) fn media_types(parts: &Parts) -> Result<()> {
 }
 
 /// The body without a byte-order mark, which some clients send and which is no part of JSON.
-pub(crate) fn without_mark(body: &Bytes) -> &[u8] {
-    body.strip_prefix(MARK).unwrap_or(body)
-}
-
-/// The same as bytes of their own.
 pub(crate) fn strip_mark(body: Bytes) -> Bytes {
     if body.starts_with(MARK) {
         return body.slice(MARK.len()..);
