@@ -2,7 +2,6 @@
 
 use mcp_orchestrator_tests::client::Client;
 use mcp_orchestrator_tests::wait::signal;
-use serde_json::json;
 use tokio::time::Instant;
 
 use crate::load::Load;
@@ -148,16 +147,17 @@ async fn a_second_gateway_waits_and_takes_over() {
 #[ignore = "needs a cluster: .ci/kubernetes runs it"]
 async fn a_long_call_of_a_stopping_gateway_does_not_keep_the_next_gateway_waiting() {
     let stage = Stage::new("handover").await;
-    let web = || json!({ "web": both()["web"] });
-    stage.configure("one", &web());
-    stage.configure("two", &web());
+    stage.configure("one", &both());
+    stage.configure("two", &both());
     let mut first = stage.run("one", None).await;
     let (old, pid) = (Client::new(first.address, "local"), first.pid());
     let session = old.session().await;
     let mut long = session
         .begin_with_token("\"long\"", "1", "web__gate", r#"{"name":"door"}"#)
         .await;
-    soon("the long call reaches the server", long.event()).await;
+    let progress = soon("progress of the long call", long.event()).await;
+    let progress = progress.unwrap().json();
+    assert_eq!(progress["method"], "notifications/progress", "{progress}");
     stage.share_key("one", "two");
     let second = stage.run("two", None).await;
     let new = Client::new(second.address, "local");
@@ -180,6 +180,6 @@ async fn a_long_call_of_a_stopping_gateway_does_not_keep_the_next_gateway_waitin
         .await
         .unwrap();
     end(second).await;
-    stage.settles(&["web"]).await;
+    stage.settles(&SERVERS).await;
     stage.space.leave().await;
 }
