@@ -26,12 +26,11 @@ use tower::{BoxError, Service, ServiceBuilder, ServiceExt as _};
 use super::errors::{AccessError, Late, causes};
 use super::renewal::{Made, Renewal, is_renewable};
 use super::{exec, tls};
+use crate::limits::MAX_KUBERNETES_ANSWER;
 
 /// How long a request may take; watches and streams only until they begin.
 const ANSWER: Duration = Duration::from_secs(30);
 const CONNECT: Duration = Duration::from_secs(10);
-/// What an answer may hold.
-const ANSWER_BYTES: usize = 128 << 20;
 /// Silence after which the other side is asked for a sign of life, how often, and how many times.
 const SILENCE: Duration = Duration::from_secs(20);
 const ASK_EVERY: Duration = Duration::from_secs(5);
@@ -204,7 +203,10 @@ where
         return Ok(response.map(Either::Left));
     }
     let (parts, body) = response.into_parts();
-    let bytes = Limited::new(body, ANSWER_BYTES).collect().await?.to_bytes();
+    let bytes = Limited::new(body, MAX_KUBERNETES_ANSWER)
+        .collect()
+        .await?
+        .to_bytes();
     Ok(Response::from_parts(parts, Either::Right(Full::new(bytes))))
 }
 

@@ -6,11 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 use super::facts::{DeploymentFacts, PodFacts, Told};
+use crate::limits::MAX_WARNED_PODS;
 
 /// Warnings that are kept of one pod.
 const WARNINGS: usize = 8;
-/// Pods of which warnings are kept.
-const WARNED: usize = 4096;
 
 /// The cluster as the watches know it.
 #[derive(Debug, Default)]
@@ -186,7 +185,7 @@ impl Store {
     /// A warning about a pod. Answers its instance, where it is known.
     pub(super) fn warn(&self, pod: &str, told: Told) -> Option<String> {
         let mut known = self.lock();
-        if known.warnings.len() >= WARNED && !known.warnings.contains_key(pod) {
+        if known.warnings.len() >= MAX_WARNED_PODS && !known.warnings.contains_key(pod) {
             known.warnings.clear();
         }
         let warnings = known.warnings.entry(pod.to_owned()).or_default();
