@@ -161,7 +161,7 @@ impl InstanceKey {
         &self.0.spec
     }
 
-    /// Serializes the whole key, for backends whose instances outlive this process. The inverse of
+    /// Serializes the whole key, for backends that keep instances beyond the end of this process. The inverse of
     /// [`from_text`](Self::from_text).
     pub fn to_text(&self) -> String {
         let parts = &*self.0;

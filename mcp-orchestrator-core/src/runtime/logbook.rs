@@ -19,7 +19,7 @@ use crate::error::{Error, ErrorKind, Result};
 /// The limits of a [`LogBook`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogLimits {
-    /// Maximum number of instances. The one that has logged nothing for the longest time is forgotten first.
+    /// Maximum number of instances. The least recently used log is forgotten first.
     pub instances: usize,
     /// Maximum number of lines per run of an instance.
     pub lines: usize,
@@ -125,7 +125,7 @@ impl LogBook {
         self.note_part(key, source, text, 0);
     }
 
-    /// Appends the beginning of a line whose last `missing` bytes were already dropped.
+    /// Appends the beginning of a line; the last `missing` bytes of the line were already dropped.
     pub(super) fn note_part(
         &self,
         key: &InstanceKey,

@@ -206,9 +206,9 @@ impl Progress {
 
     /// Records whether the instance was running before this start, as far as the backend knows.
     ///
-    /// A backend whose instances outlive the process sets this before its first fallible step. If the start then
-    /// fails because the instance cannot be reached, an instance that was already running is left alone; any other is
-    /// removed.
+    /// A backend that keeps instances beyond the end of the process sets this before its first fallible step. If the
+    /// start then fails because the instance cannot be reached, an instance that was already running is left alone;
+    /// any other is removed.
     pub fn set_ran_before(&self, ran_before: bool) {
         self.ran_before.store(ran_before, Ordering::Release);
     }

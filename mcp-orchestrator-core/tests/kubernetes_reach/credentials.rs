@@ -24,7 +24,7 @@ fn key(kind: RecordKind, name: &str) -> RecordKey {
     RecordKey::new(kind, RecordName::new(name).unwrap())
 }
 
-/// Opens the store in two processes with the same name and account.
+/// Opens the store twice, as two processes with the same name and account would.
 async fn two(space: &Space) -> [KubernetesCredentials; 2] {
     let token = space.account("gateway").await;
     space.bind_role("gateway", true).await;

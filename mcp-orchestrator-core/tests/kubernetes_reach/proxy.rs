@@ -1,4 +1,4 @@
-//! A proxy to the API server whose connections can be cut.
+//! A proxy to the API server that can cut its connections.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,4 +1,4 @@
-//! Tests of instances whose credential is removed, and of an orchestrator whose owner object is.
+//! Tests that remove the credential of an instance, or the owner object of an orchestrator.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -28,7 +28,7 @@ fn name(text: &str) -> BackendName {
     BackendName::new(text).unwrap()
 }
 
-/// A backend whose instances write nothing and never exit.
+/// Returns a backend with instances that write nothing and never exit.
 fn memory() -> Arc<MemoryBackend> {
     Arc::new(MemoryBackend::new(|_, _, _| std::future::pending::<Exit>()))
 }

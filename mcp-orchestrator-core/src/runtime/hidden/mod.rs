@@ -30,7 +30,7 @@ struct Kept {
 }
 
 impl Hidden {
-    /// Adds the secrets of this launch to those that are redacted.
+    /// Redacts the secrets of this launch as well.
     pub(super) fn add(&mut self, key: &InstanceKey, launch: &LaunchSpec) {
         let found: Vec<&str> = secrets(launch).flat_map(values).collect();
         if found.is_empty() {

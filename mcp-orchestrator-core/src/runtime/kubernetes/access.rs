@@ -14,7 +14,7 @@ use super::errors::{AccessError, Action};
 use super::refusal::Allowed;
 use crate::error::Result;
 
-/// Explicit choices; the rest is inferred.
+/// Explicit choices; everything else is inferred.
 #[derive(Clone, Debug, Default)]
 pub struct AccessOptions {
     /// The kubeconfig file. Default: the files of `KUBECONFIG`, else the service account of this pod, else

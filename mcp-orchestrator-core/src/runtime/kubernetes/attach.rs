@@ -1,8 +1,8 @@
 //! The standard streams of a program in a pod, through the attach subresource.
 //!
 //! Measured behaviour: every attached client gets all output. With `stdinOnce: false` the program keeps running when
-//! its client disconnects. The attach ends with the container, whose status is the only place that shows how it
-//! ended. Standard error is not attached: it goes to the pod's log.
+//! its client disconnects. The attach ends with the container; only the container's status shows how it ended.
+//! Standard error is not attached: it goes to the pod's log.
 
 use std::fmt;
 use std::io;

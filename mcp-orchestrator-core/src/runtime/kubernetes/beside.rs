@@ -23,7 +23,7 @@ pub(super) struct Beside(Mutex<Known>);
 struct Known {
     /// Objects by instance name.
     objects: HashMap<String, Vec<Object>>,
-    /// The kinds whose initial list is complete.
+    /// The kinds with a complete initial list.
     synced: HashSet<Kind>,
 }
 

@@ -45,7 +45,7 @@ pub(super) fn waiting(waiting: &Waiting, warnings: &[Told]) -> Verdict {
     }
 }
 
-/// Diagnoses a pod that has a node and whose container is being created. Only a warning event can report a problem
+/// Diagnoses a pod that has a node while its container is being created. Only a warning event can report a problem
 /// here.
 fn creating(warnings: &[Told]) -> Verdict {
     let of = |reason: &str| warnings.iter().rev().find(|told| told.reason == reason);

@@ -33,8 +33,8 @@ struct Status {
     client_key_data: Option<String>,
 }
 
-/// Returns `true` if these credentials come from a plugin: any other credential in the kubeconfig takes precedence
-/// over it.
+/// Returns `true` if these credentials come from a plugin: a token, a token file, an auth provider or a password in
+/// the kubeconfig takes precedence over it.
 pub(super) fn is_asked(auth: &AuthInfo) -> bool {
     let named = auth.token.is_some() || auth.token_file.is_some() || auth.auth_provider.is_some();
     let password = auth.username.is_some() && auth.password.is_some();

@@ -17,7 +17,7 @@ pub(super) struct Cluster(Arc<Mutex<Objects>>);
 struct Objects {
     all: BTreeMap<(String, String), Value>,
     versions: u64,
-    /// Resources whose creation is forbidden.
+    /// Resources that may not be created.
     forbidden: Vec<&'static str>,
 }
 

@@ -21,7 +21,7 @@ use crate::runtime::{InstanceKey, LogBook, LogLine, LogOptions, LogSource};
 
 /// Timeout for reading the last lines of a pod that is about to be deleted.
 const PATIENCE: Duration = Duration::from_millis(1500);
-/// Maximum number of lines read from a pod that is about to be deleted, protocol messages included.
+/// Maximum number of lines read from a pod's log that is not followed, protocol messages included.
 const LAST: i64 = 2000;
 /// Maximum number of bytes read from a log that is not followed.
 const BYTES: i64 = 4 << 20;

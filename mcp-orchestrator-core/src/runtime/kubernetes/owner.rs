@@ -80,8 +80,8 @@ impl Owner {
         }
     }
 
-    /// Returns the last known owner reference, and reads it only if there is none: for running instances, which may
-    /// need no write.
+    /// Returns the last known owner reference, and reads it only if it was never read: for running instances, which
+    /// may need no write.
     pub(super) async fn any(&self) -> Result<Arc<Value>> {
         let known = self.known().reference.clone();
         match known {
@@ -151,7 +151,7 @@ impl Owner {
         self.0.uid.borrow().clone()
     }
 
-    /// Watches the UID.
+    /// Returns a receiver that reports the UID.
     pub(super) fn uids(&self) -> watch::Receiver<Option<String>> {
         self.0.uid.subscribe()
     }

@@ -1,8 +1,8 @@
 //! Retries requests that RBAC forbids while an API server starts.
 //!
 //! An API server that has just restarted answers before it has loaded its Roles, and forbids for a few moments what
-//! they allow. Such a request is retried for a while if it was allowed before, or if a review of our own rights says
-//! that it is allowed. The error names the missing rule only if the review denies the request as well.
+//! they allow. Such a request is retried for a while if it was allowed before, or if a review of our own rights
+//! allows it. The error names the missing rule only if the review denies the request as well.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
@@ -167,8 +167,8 @@ mod tests {
         Answer::Whole(403, refused)
     }
 
-    /// Ends a pod `times` times against a cluster that forbids the n-th request if `refuses(n)` and whose review
-    /// answers `allowed`. Returns the results, and how many requests the cluster received.
+    /// Ends a pod `times` times. The cluster forbids the n-th request if `refuses(n)`, and its access review answers
+    /// `allowed`. Returns the results, and how many requests the cluster received.
     async fn ended(
         times: usize,
         allowed: bool,

@@ -40,9 +40,9 @@ pub struct Rule {
 pub enum Place {
     /// All orchestrators.
     Everywhere,
-    /// Those that run in the cluster and keep their state there.
+    /// Orchestrators in the cluster, which keep their state there.
     Inside,
-    /// Those that run outside the cluster and reach pods through the API server.
+    /// Orchestrators outside the cluster, which reach pods through the API server.
     Outside,
 }
 
@@ -165,7 +165,7 @@ impl fmt::Display for Denied {
     }
 }
 
-/// Reviews every required right and returns those that are missing. Changes nothing in the cluster.
+/// Reviews every required right and returns the missing ones. Changes nothing in the cluster.
 ///
 /// # Errors
 /// If the cluster cannot be asked; [`Config`](crate::ErrorKind::Config) if the namespace does not exist.

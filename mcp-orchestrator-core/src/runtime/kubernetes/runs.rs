@@ -98,7 +98,7 @@ impl Runs {
         self.lock().get(name).cloned()
     }
 
-    /// Forgets a run whose instance is gone, unless another task uses it.
+    /// Forgets the run of a removed instance, unless another task uses it.
     pub(super) fn forget(&self, run: &Arc<Run>) {
         let mut runs = self.lock();
         // One reference in the map and one of the caller.

@@ -65,12 +65,12 @@ impl Seat {
         &self.access
     }
 
-    /// Watches who holds the Lease.
+    /// Returns a receiver that reports who holds the Lease.
     pub fn held(&self) -> watch::Receiver<Held> {
         self.holder.held()
     }
 
-    /// Watches whether this process may write.
+    /// Returns a receiver that reports whether this process may write.
     pub fn acts(&self) -> watch::Receiver<bool> {
         self.holder.acts()
     }
@@ -105,7 +105,7 @@ impl Seat {
         Handover::new(self.access.clone(), name, labels)
     }
 
-    /// Returns the document store in the cluster, whose contents are deleted together with the orchestrator.
+    /// Returns the document store in the cluster. Its contents are deleted together with the orchestrator.
     pub fn documents(&self) -> Arc<dyn StateStore> {
         let labels = component_labels(&self.name, "state");
         let state = ConfigMapState::new(self.access.clone(), self.name.clone(), labels);

@@ -29,7 +29,7 @@ pub(super) enum Standing {
 #[derive(Clone, Debug)]
 pub(super) struct Failure {
     pub(super) reason: String,
-    /// The pod whose program ended; its log may explain why.
+    /// The pod of a program that has ended; its log may explain why.
     pub(super) crashed: Option<Arc<PodFacts>>,
 }
 

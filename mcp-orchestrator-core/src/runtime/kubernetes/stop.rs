@@ -80,7 +80,7 @@ impl Shared {
         self.over(key, grace, gone).await
     }
 
-    /// Shortens the termination of pods whose grace period is longer than this many seconds.
+    /// Shortens the termination of pods that have a longer grace period than this many seconds.
     async fn hurry(&self, key: &InstanceKey, seconds: u32) -> Result<()> {
         let pods = self.store.view(key.name()).pods;
         let slower = |pod: &&Arc<PodFacts>| !pod.over && pod.grace > i64::from(seconds);
@@ -198,7 +198,8 @@ impl Shared {
         }
     }
 
-    /// Applies a newer credential generation: rewrites the Secret, whose files the kubelet then updates in the pod.
+    /// Applies a newer credential generation: rewrites the Secret, from which the kubelet updates the files in the
+    /// pod.
     pub(super) async fn refresh(
         self: &Arc<Self>,
         key: &InstanceKey,

@@ -20,8 +20,8 @@ pub(super) fn page_len() -> u32 {
 }
 
 impl Shared {
-    /// Handles a Deployment that has disappeared from the watch. Unless this process is deleting it, its owner or one
-    /// of its labels may be gone.
+    /// Handles a Deployment that has disappeared from the watch. Unless this process is starting, stopping or
+    /// removing it, its owner or one of its labels may be gone.
     pub(super) fn vanished(self: &Arc<Self>, name: String) {
         let Some(run) = self.runs.find(&name) else {
             return;

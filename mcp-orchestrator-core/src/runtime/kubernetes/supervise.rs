@@ -112,8 +112,8 @@ impl Shared {
         self.look(key.name());
     }
 
-    /// Scales to zero an instance whose program ended by itself. The pod may already run another program, which was
-    /// not requested; the pool decides about the next start.
+    /// Scales an instance to zero after its program ended by itself. The pod may already run another program, which
+    /// was not requested; the pool decides about the next start.
     pub(super) async fn rest_ended(&self, run: &Run, reason: &str) -> Result<()> {
         let view = self.store.view(run.key.name());
         let wanted = view

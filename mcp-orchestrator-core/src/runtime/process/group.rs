@@ -6,7 +6,7 @@
 //! exactly its own. A program that creates its own group (`timeout`, `setsid`) is also tracked under its own process
 //! ID.
 //!
-//! Programs whose host has keepers (see [`super::keeper`]) need no founder; for them, groups are a second line of
+//! Programs that run under a keeper (see [`super::keeper`]) need no founder; for them, groups are a second line of
 //! defence.
 
 use std::io;
@@ -29,7 +29,7 @@ pub(super) struct Founder {
 #[derive(Debug)]
 pub(super) struct Groups {
     ids: Vec<Pid>,
-    /// Descendants of the program seen so far, to reach those that have left the groups.
+    /// Descendants of the program seen so far, including any that have left the groups.
     #[cfg(target_os = "linux")]
     seen: std::collections::BTreeSet<super::tree::Process>,
 }

@@ -2,8 +2,10 @@
 //!
 //! It is a shell that runs a constant script in its own process group, and reads the IDs of our groups from a pipe
 //! that this process holds open. However this process ends, even by SIGKILL, the system closes the pipe; the guard
-//! then ends every group that is still listed and deletes the folder of secret files. A group is listed *before* the
-//! program joins it (see [`super::group`]), so no program is ever unknown to the guard.
+//! then ends every group that is still listed and deletes the folder of secret files.
+//!
+//! Without a keeper, a group is listed *before* the program joins it (see [`super::group`]), so no program is ever
+//! unknown to the guard. A program under a keeper is listed after its start, because the keeper ends it anyway.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -58,7 +60,7 @@ enum Order {
 // === impl Guard ===
 
 impl Guard {
-    /// Creates a guard whose process starts with the first group. It also deletes `folder` at the end.
+    /// Creates a guard. Its process starts with the first group, and deletes `folder` at the end.
     pub(super) fn new(folder: PathBuf) -> Self {
         Self {
             folder,
@@ -98,7 +100,7 @@ impl Guard {
     /// Removes groups that have ended.
     pub(super) async fn strike(&self, groups: Vec<Pid>) {
         if let Some(orders) = self.orders.get() {
-            // Fails if the backend is closed, which has no list any more.
+            // Fails once the backend is closed, when no list is kept any more.
             let _ = orders.send(Order::Strike(groups)).await;
         }
     }
@@ -180,7 +182,7 @@ impl Post {
     }
 }
 
-/// Waits for the end of the guard process; pending if there is none.
+/// Waits for the end of the guard process; pending if no process is running.
 async fn ended(process: &mut Option<Child>) {
     let Some(child) = process else {
         return std::future::pending().await;

@@ -211,7 +211,7 @@ impl Signals {
         let _ = self.end.subscribe().wait_for(Option::is_some).await;
     }
 
-    /// Waits for `future` for at most the grace period of the end request, or `otherwise` if there is none.
+    /// Waits for `future` for at most the grace period of the end request, or `otherwise` if no end is requested.
     pub(super) async fn within_grace<F: Future>(
         &self,
         otherwise: Duration,

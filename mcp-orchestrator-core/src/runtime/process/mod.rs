@@ -63,12 +63,11 @@ const STOP_PATIENCE: Duration = Duration::from_secs(10);
 /// Runs instances as child processes. Unix only; needs `/bin/sh`.
 ///
 /// - A child inherits PATH, HOME, USER, LOGNAME, LANG, SHELL, TERM and TMPDIR, the usual proxy and CA certificate
-///   variables, and those that its spec lists. In addition it gets the variables of its spec and its credential, and
-///   nothing else.
+///   variables, and the variables that its spec names. In addition it gets the variables of its spec and its
+///   credential, and nothing else.
 /// - When the program that was started ends, the instance ends, and what the program left behind is ended too. On
 ///   Linux, in a host program that calls [`keeper`](super::keeper) first, this covers all descendants; otherwise it
-///   covers the program's process group, and descendants whose parents are still running when the instance is
-///   stopped.
+///   covers the program's process group, and descendants with a parent that still runs when the instance is stopped.
 /// - A child does not write core files.
 /// - Dropping the writer of an [`Endpoint::Stream`](super::Endpoint::Stream) ends the child, after the server's
 ///   `stop_grace`.

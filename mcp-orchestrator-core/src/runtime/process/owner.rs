@@ -86,7 +86,7 @@ pub(super) async fn check(stream: &TcpStream, roots: &[i32]) -> io::Result<()> {
     }
 }
 
-/// Describes the process that listens on an address, or on its port on all addresses.
+/// Describes the process that listens on an address, or on the same port of all addresses.
 pub(super) fn listener(address: SocketAddr) -> Option<String> {
     let sockets = sockets(address.port()).ok()?;
     let listeners = sockets.iter().filter(|socket| {
@@ -117,7 +117,7 @@ fn look(here: SocketAddr, there: SocketAddr, roots: &[i32]) -> io::Result<Verdic
         .partition(|verdict| matches!(verdict, Verdict::Ours));
     Ok(match (ours.is_empty(), foreign.pop()) {
         (true, Some(who)) => who,
-        // If the connection has no entry of its own, it leaves this network namespace or has been closed.
+        // Without an entry for it, the connection leaves this network namespace or has been closed.
         (false, None) if accepted.is_some() => Verdict::Ours,
         _ => Verdict::Open,
     })

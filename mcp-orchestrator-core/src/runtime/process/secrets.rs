@@ -55,7 +55,7 @@ pub(super) fn path_of(folder: &Path, name: &str) -> PathBuf {
 // === impl Secrets ===
 
 impl Secrets {
-    /// Creates an empty set whose files will be in this folder.
+    /// Creates an empty set. Its files will be in this folder.
     pub(super) fn new(server: Arc<ServerSpec>, folder: PathBuf) -> Self {
         Self(Arc::new(Inner {
             server,

@@ -12,7 +12,7 @@ use crate::error::Result;
 
 /// How often the Lease is read.
 const LOOK: Duration = Duration::from_secs(1);
-/// A holder whose term is longer than this counts as alive.
+/// After this long the current holder is reported as alive, even if its term has not passed.
 const LONGEST: Duration = Duration::from_secs(60);
 
 /// Returns who holds and renews this Lease, or `None` if it has no live holder. A holder that ended without releasing

@@ -112,12 +112,12 @@ impl Holder {
         }
     }
 
-    /// Watches who holds the Lease.
+    /// Returns a receiver that reports who holds the Lease.
     pub fn held(&self) -> watch::Receiver<Held> {
         self.held.clone()
     }
 
-    /// Watches whether this process may write.
+    /// Returns a receiver that reports whether this process may write.
     pub fn acts(&self) -> watch::Receiver<bool> {
         self.acts.clone()
     }

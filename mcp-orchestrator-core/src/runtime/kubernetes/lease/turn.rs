@@ -27,7 +27,7 @@ pub(super) struct Record {
 }
 
 impl Record {
-    /// Returns the identity of the holder; empty if there is none.
+    /// Returns the identity of the holder, or an empty string if the Lease has no holder.
     pub(super) fn holder(&self) -> &str {
         &self.holder
     }

@@ -1,4 +1,5 @@
-//! Resource requests and limits: the server's values with defaults, such that no default request exceeds a limit.
+//! Resource requests and limits: the server's values, completed by defaults that are adjusted so that no request
+//! exceeds its limit.
 
 use std::collections::BTreeMap;
 

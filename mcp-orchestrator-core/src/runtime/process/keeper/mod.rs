@@ -154,7 +154,7 @@ fn start(order: &Order, streams: [std::os::fd::OwnedFd; 3]) -> std::io::Result<i
     Ok(i32::try_from(child.id()).unwrap_or_default())
 }
 
-/// Waits for every descendant; returns when none is left.
+/// Waits for every descendant; returns when no process is left.
 fn reap(mut control: &UnixStream, program: i32) {
     loop {
         match wait(WaitOptions::empty()) {

@@ -44,7 +44,7 @@ pub(super) enum Command {
 pub(super) enum Report {
     /// The program is running under this process ID.
     Started(i32),
-    /// The program could not be started: the `errno`, or 0 if there is none.
+    /// The program could not be started: the `errno`, or 0 if the error has no number.
     Failed(i32),
     /// The program has ended with this wait status.
     Ended(i32),
