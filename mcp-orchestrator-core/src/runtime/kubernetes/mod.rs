@@ -3,9 +3,10 @@
 //! [`Access`] selects the cluster, the credentials and the namespace. This module needs no rights beyond a Role in
 //! that namespace.
 //!
-//! An instance is a Deployment with one pod, a Secret and a NetworkPolicy. Its spec never changes: it either runs or
-//! is scaled to zero. The state of the cluster is known from watches alone (`watch`, `store`). The status of an
-//! instance is computed in one place (`status`), both for callers that wait for it and for callers that display it.
+//! An instance is a Deployment with one pod, a Secret and a NetworkPolicy. The server spec of an instance never
+//! changes: the Deployment runs one replica or is scaled to zero. The state of the cluster is known from watches
+//! alone (`watch`, `store`). The status of an instance is computed in one place (`status`), both for callers that
+//! wait for it and for callers that display it.
 
 mod access;
 mod attach;

@@ -1,4 +1,5 @@
-//! What this process knows about an instance beyond the cluster's objects: who is connected to it, and since when.
+//! What this process knows about an instance beyond the cluster's objects: its launch, the program that was handed
+//! out, and pending repairs.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

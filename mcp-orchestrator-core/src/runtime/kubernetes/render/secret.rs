@@ -1,4 +1,5 @@
-//! The Secret with all secret values of an instance; no other object contains any of them.
+//! The Secrets of an instance: one with all secret values of its server, and one with registry credentials if any are
+//! configured. No other object contains any of them.
 
 use std::collections::BTreeMap;
 
