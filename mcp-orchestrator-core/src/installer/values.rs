@@ -1,4 +1,4 @@
-//! Whether values fit the slots of a server. No error holds a value.
+//! Checks values against the slots of a server. No error holds a value.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +9,11 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::SlotName;
 use crate::server::{CredentialSlot, Injection, ServerSpec};
 
-/// The largest value, in bytes: what an environment variable can hold on every system.
+/// Maximum length of a value in bytes, which an environment variable can hold on every system.
 const LARGEST: usize = 100_000;
 
-/// The values of all slots: those given, else those from before, else the defaults. An empty text is none.
+/// Returns the values of all slots: the given ones, else the previous ones, else the defaults. An empty text counts
+/// as absent.
 pub(super) fn complete(
     server: &ServerSpec,
     before: Option<&StoredCredential>,

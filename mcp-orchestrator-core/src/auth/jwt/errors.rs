@@ -7,7 +7,8 @@ use crate::error::{Error, ErrorKind};
 /// Suggested retry delay while an issuer is unreachable.
 const AGAIN: Duration = Duration::from_secs(5);
 
-/// What is wrong with a token of this issuer. Messages never hold the token, and quote only short, filtered parts of
+/// What is wrong with a token of this issuer. Messages never hold the token itself; what they quote of it is short
+/// and printable.
 /// it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum JwtError {

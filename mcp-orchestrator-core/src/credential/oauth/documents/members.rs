@@ -29,7 +29,7 @@ impl<'a> Members<'a> {
         serde_json::from_str(self.0.get(name)?.get()).ok().map(Self)
     }
 
-    /// Returns a string, or a number as its digits. `None` if it is empty or unreasonably long.
+    /// Returns a string, or a number as its digits. `None` if it is empty or longer than the limit.
     pub(in super::super) fn text(&self, name: &str) -> Option<String> {
         let raw = self.0.get(name)?.get();
         if raw.len() > MAX_OAUTH_TEXT_LEN {
