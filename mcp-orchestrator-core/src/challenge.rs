@@ -12,7 +12,7 @@ pub(crate) struct Challenge {
 }
 
 impl Challenge {
-    /// Returns the first `Bearer` challenge in these header values.
+    /// Returns the first `Bearer` challenge in these header values, if there is one.
     pub(crate) fn parse<'v>(values: impl IntoIterator<Item = &'v str>) -> Option<Self> {
         values.into_iter().find_map(bearer)
     }

@@ -37,7 +37,7 @@ pub mod version {
     pub const V2025_06_18: &str = "2025-06-18";
     /// Tasks and SSE polling.
     pub const V2025_11_25: &str = "2025-11-25";
-    /// Stateless.
+    /// Stateless requests; the first version of the modern era.
     pub const V2026_07_28: &str = "2026-07-28";
     /// The versions of the legacy era.
     pub const LEGACY: [&str; 4] = [V2024_11_05, V2025_03_26, V2025_06_18, V2025_11_25];

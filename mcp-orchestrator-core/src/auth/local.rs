@@ -47,7 +47,7 @@ impl LocalAuthenticator {
     /// The [method](Principal::method) of its principal.
     pub const METHOD: &'static str = "local";
 
-    /// Creates an authenticator whose user has this name.
+    /// Creates an authenticator for a local user with this name.
     pub fn new(user: PrincipalId) -> Self {
         Self {
             user: Arc::new(Principal::user(user, Self::METHOD)),
@@ -63,7 +63,7 @@ impl LocalAuthenticator {
         self
     }
 
-    /// Creates an authenticator whose user is named after the system user running this process, or else `local`.
+    /// Creates an authenticator for a local user named after the system user that runs this process, or else `local`.
     pub fn for_system_user() -> Self {
         let names = ["USER", "LOGNAME", "USERNAME"].into_iter();
         let user = names

@@ -20,7 +20,7 @@ use super::{AccessRevision, Authenticated, Authenticator};
 use crate::credential::{CredentialStore, Precondition, RecordKey, RecordKind, StoreChange};
 use crate::error::{Error, ErrorKind, Result};
 
-/// Prefix of every token, by which authenticators and secret scanners recognize it.
+/// Prefix of every token, which lets authenticators and secret scanners recognize it.
 const PREFIX: &str = "mcpo_";
 /// Minimum time between two writes of a token's last use.
 const USE_WRITTEN: Duration = Duration::from_hours(1);
@@ -86,7 +86,7 @@ impl TokenAuthenticator {
         Ok(info)
     }
 
-    /// Advances each time a token is removed. Other components whose changes may take access away advance it, too.
+    /// Advances each time a token is removed. Other components that may take access away advance it, too.
     pub fn revision(&self) -> &AccessRevision {
         self.table.revision()
     }

@@ -28,7 +28,7 @@ const RECHECK_INTERVAL: Duration = Duration::from_mins(5);
 
 /// Resolves configured slots as the organization's credential.
 ///
-/// Returns `None` for a server whose slots have no configured source, and for a rule that excludes the organization.
+/// Returns `None` for a server without a configured source, and for a rule that excludes the organization.
 pub struct ConfiguredResolver {
     sources: ArcSwap<SlotSources>,
     environment: Environment,

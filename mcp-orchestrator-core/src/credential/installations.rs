@@ -13,7 +13,7 @@ use crate::id::{RecordName, ServerId};
 /// Identifies an installation.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct InstallationKey {
-    /// The server.
+    /// The server that the credential is for.
     pub server: ServerId,
     /// The owner of the credential.
     pub owner: Owner,
@@ -89,7 +89,7 @@ impl Installations {
         &self.0
     }
 
-    /// Returns the installation and its version, or `None` if there is none.
+    /// Returns the installation and its version, or `None` if it does not exist.
     ///
     /// # Errors
     /// If the store fails, or if the record is not a valid installation; the error then names it.
@@ -148,8 +148,8 @@ impl Installations {
 pub(crate) type Readable = (InstallationKey, Result<(StoredCredential, Version)>);
 
 impl Installations {
-    /// Returns all installations with their keys; the value is an error if the record cannot be read. Records whose
-    /// name is not a valid key are logged and skipped.
+    /// Returns all installations with their keys; the value is an error if the record cannot be read. Records without
+    /// a valid key are logged and skipped.
     ///
     /// # Errors
     /// If the store fails.

@@ -50,7 +50,7 @@ impl CredentialRule {
     }
 }
 
-/// Returns the owner that the caller is itself.
+/// Returns the caller's own owner: the user, or the team that a token acts for.
 fn own(principal: &Principal) -> Option<Owner> {
     match principal.kind {
         PrincipalKind::User => Some(Owner::User(principal.id.clone())),

@@ -128,7 +128,8 @@ impl Source {
         matches!(self, Self::File(_))
     }
 
-    /// Returns the current value, or `None` if there is none. `secrets` must hold the Secrets that this source names.
+    /// Returns the current value, or `None` if it is absent or empty. `secrets` must hold the Secrets that this
+    /// source names.
     pub(super) fn read(
         &self,
         environment: &Environment,

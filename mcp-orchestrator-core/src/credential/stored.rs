@@ -13,8 +13,8 @@ use super::{Generation, InstallationKey, Record, Revision};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::SlotName;
 
-/// The format that is written. A reader accepts records of its own format with unknown members, so a newer version
-/// may add members that older ones can ignore without a new format.
+/// The version of the record format. Readers ignore unknown members, so a new format is needed only for members that
+/// an older program must not ignore.
 const FORM: u32 = 1;
 
 /// A stored credential with the settings of its installation.
@@ -63,7 +63,7 @@ struct Members {
     renewal: Option<RenewableMembers>,
 }
 
-/// The format member, which is read before the rest.
+/// The member with the format, which is read before the other members.
 #[derive(Deserialize)]
 struct Form {
     form: u32,

@@ -1,9 +1,9 @@
 //! HTTP client for small requests: metadata, keys, tokens. Requests are bounded in time and size, use the crate's own
 //! TLS provider, and are subject to an address guard.
 //!
-//! There is no connection pool, since such requests are made a few times an hour. Without a proxy, the checked
-//! addresses are exactly those that are connected to, so that a name cannot resolve differently for the check and for
-//! the connection.
+//! There is no connection pool, since such requests are made a few times an hour. Without a proxy, the connection
+//! uses exactly the addresses that were checked, so that a name cannot resolve differently for the check and for the
+//! connection.
 
 #[cfg(any(feature = "jwt", feature = "oauth"))]
 mod ask;

@@ -60,7 +60,7 @@ impl Actor {
 /// A server of the catalog as shown to one caller.
 #[derive(Clone, Debug)]
 pub struct CatalogEntry {
-    /// The server.
+    /// The server's catalog entry.
     pub server: Arc<ServerSpec>,
     /// The owners that the caller may install it for.
     pub owners: Vec<Owner>,

@@ -44,7 +44,8 @@ struct Inner {
 pub struct ConnectorOptions {
     /// A PEM file of certificate authorities that are trusted in addition to those of the system.
     pub authorities: Option<PathBuf>,
-    /// Client certificates. A host is presented the first one whose `hosts` match, and no other.
+    /// Client certificates. A server is presented the first certificate with a matching entry in `hosts`, and no
+    /// other.
     pub client_certificates: Vec<ClientCertificate>,
     /// Which connections go through a proxy.
     pub proxies: Proxies,
@@ -57,7 +58,7 @@ pub struct Target {
     pub https: bool,
     /// A host name or an address; an IPv6 address has no brackets.
     pub host: String,
-    /// The port.
+    /// The TCP port.
     pub port: u16,
 }
 
@@ -74,7 +75,7 @@ pub enum ConnectorError {
     File {
         /// What the file should hold.
         what: &'static str,
-        /// The file.
+        /// The path of the file.
         path: String,
         /// The reason given by the system or the parser.
         why: String,

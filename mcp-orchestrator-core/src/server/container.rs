@@ -63,7 +63,7 @@ pub enum PullSecret {
     Registry {
         /// The registry's host, such as `ghcr.io`.
         server: String,
-        /// The user name.
+        /// The user name at the registry.
         username: String,
         /// The password or token.
         password: SecretString,
@@ -83,7 +83,7 @@ pub struct Resources {
 /// Environment variables from an object in the namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EnvFrom {
-    /// The object.
+    /// The object that holds the variables.
     pub source: EnvSource,
     /// Prefix for the names of the variables.
     pub prefix: Option<String>,

@@ -1,4 +1,4 @@
-//! A keyed hash of all settings of a server whose change requires a new instance.
+//! A keyed hash of all settings of a server that require a new instance when they change.
 //!
 //! Defaults are omitted and every setting has its own label, so the digest of an existing server is unchanged in a
 //! later version with additional settings.
@@ -42,8 +42,8 @@ impl Said {
 }
 
 impl ServerSpec {
-    /// Returns a keyed hash of all settings whose change requires a new instance. Limits, isolation and start mode
-    /// are not included. The backend is included if the server names one.
+    /// Returns a keyed hash of all settings that require a new instance when they change. Limits, isolation and start
+    /// mode are not included. The backend is included if the server names one.
     pub fn digest(&self, key: &StateKey) -> Digest {
         let mut said = Said::default();
         match self.era {

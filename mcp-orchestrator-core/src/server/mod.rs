@@ -31,7 +31,7 @@ mod oauth;
 /// One MCP server of the catalog.
 #[derive(Clone, Debug)]
 pub struct ServerSpec {
-    /// The server's name.
+    /// The server's name, unique in the catalog.
     pub id: ServerId,
     /// How the server is started, or where it is already running.
     pub launch: Launch,
@@ -41,7 +41,7 @@ pub struct ServerSpec {
     pub env: BTreeMap<String, Text>,
     /// Variables of this process's environment that a child process inherits.
     pub inherit_env: Vec<String>,
-    /// The secrets that the server needs. If empty, all callers share one instance.
+    /// The secrets that the server needs. If empty, one instance can serve all callers.
     pub slots: Vec<CredentialSlot>,
     /// How the token for one of its slots is obtained by OAuth. `None`: all values are given at installation.
     pub oauth: Option<OAuthSpec>,
@@ -74,9 +74,9 @@ pub enum Launch {
 /// command in it.
 #[derive(Clone, Debug, Default)]
 pub struct Program {
-    /// Program and arguments.
+    /// The command line. `None`: the image's entrypoint is run.
     pub command: Option<CommandLine>,
-    /// A container image.
+    /// The container image, for backends that run pods.
     pub image: Option<String>,
     /// Arguments for the image's entrypoint if there is no command.
     pub args: Vec<Text>,
@@ -191,7 +191,7 @@ pub struct CredentialSlot {
 pub struct SlotForm {
     /// Whether the value is not secret, so that it may be shown.
     pub plain: bool,
-    /// The value if none is given.
+    /// The value used if the user gives no value.
     pub default: Option<String>,
     /// The allowed values. If empty, any value is allowed.
     pub choices: Vec<String>,

@@ -56,7 +56,8 @@ impl ConfigMapState {
         }
     }
 
-    /// Makes `owner` the owner of the ConfigMaps, in its version at the time of each write.
+    /// Sets the owner of the ConfigMaps, which are garbage-collected with it. Each write refers to the owner as last
+    /// read.
     #[must_use]
     pub fn owned_by(mut self, owner: Owner) -> Self {
         self.owner = Some(owner);
@@ -164,8 +165,8 @@ impl StateStore for ConfigMapState {
         if found.is_none_or(|map| map.binary_data.is_none()) {
             return Ok(());
         }
-        // The Role does not permit deleting ConfigMaps, since the one that owns all other objects is among them. The
-        // ConfigMap is emptied instead, and reused by the next document with this name.
+        // The Role does not permit deleting ConfigMaps, since one of them owns all other objects. The ConfigMap is
+        // emptied instead, and reused by the next document with this name.
         let mut empty = self.map(&object);
         if let Some(labels) = &mut empty.metadata.labels {
             labels.remove(KEPT_BY);

@@ -173,7 +173,7 @@ fn make_key(dir: &Path, path: &Path) -> Result<StateKey, DirError> {
     let key = StateKey::random();
     let written = private::write(dir, key.expose()).map_err(failed)?;
     written.place(path).map_err(failed)?;
-    // The key must survive a power failure, because clients hold data sealed with it from now on.
+    // The key must survive a power failure, because clients will hold data that is sealed with it.
     private::sync_dir(dir).map_err(failed)?;
     Ok(key)
 }

@@ -15,7 +15,7 @@ use crate::error::{Error, ErrorKind, Result};
 /// Suffix of document files, so that a document cannot be named `..` and other files are not taken for documents.
 const ENDING: &str = ".doc";
 
-/// Stores documents in a folder of their own.
+/// Stores documents in a dedicated folder.
 ///
 /// Writes are atomic, even in a crash. The most recent writes before a power failure may be lost.
 #[derive(Clone, Debug)]
@@ -26,7 +26,7 @@ struct Folder {
     path: PathBuf,
     /// Numbers the calls that change something.
     calls: AtomicU64,
-    /// The last change of each name, so that a change whose caller was dropped cannot undo a later one.
+    /// The last change of each name, so that a change with a dropped caller cannot undo a later one.
     done: Mutex<HashMap<String, u64>>,
 }
 

@@ -98,7 +98,7 @@ impl TestIssuer {
         &self.url
     }
 
-    /// Sets how the issuer responds from now on.
+    /// Sets how the issuer responds to further requests.
     pub fn answers(&self, answers: Answers) {
         *lock(&self.state.answers) = answers;
     }

@@ -13,7 +13,7 @@ pub(super) type Claims = Map<String, Value>;
 /// Tolerated clock skew, in seconds.
 pub(super) const LEEWAY: u64 = 30;
 
-/// Returns the claim with exactly this name, or else the one that the dotted path `name` leads to.
+/// Returns the claim with exactly this name, or else the one at the dotted path `name`.
 pub(super) fn claim<'c>(claims: &'c Claims, name: &str) -> Option<&'c Value> {
     if let Some(value) = claims.get(name) {
         return Some(value);

@@ -6,7 +6,7 @@ use super::options::{Audience, JwtOptions};
 use super::token::Token;
 use crate::auth::{Algorithm, TeamNames};
 
-/// A set with one key, whose private half is not used anywhere.
+/// A set with one key. Its private half is not used anywhere, so no signature by it exists.
 const KEYS: &str = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
 
 /// Parses the bytes as a token, as claims, and as a key set.

@@ -100,8 +100,8 @@ impl<'t> Token<'t> {
     }
 }
 
-/// Parses claims leniently: a claim whose value cannot be represented becomes `null` instead of failing the whole
-/// token.
+/// Parses claims leniently: a claim with a value that cannot be represented becomes `null` and does not invalidate
+/// the token.
 pub(super) fn claims(json: &[u8]) -> Option<Map<String, Value>> {
     if let Ok(claims) = serde_json::from_slice(json) {
         return Some(claims);

@@ -13,7 +13,7 @@ use super::record::{TokenInfo, principal};
 use crate::auth::{AccessRevision, Principal};
 use crate::credential::{Listed, Record, RecordKey, Version};
 
-/// A valid token.
+/// A stored token. It may have expired.
 #[derive(Debug)]
 pub(super) struct Known {
     pub(super) info: TokenInfo,

@@ -144,7 +144,7 @@ impl std::fmt::Debug for Table {
     }
 }
 
-/// Drops entries that are no longer useful; if the shard is still full, those that expire first.
+/// Drops entries that are no longer useful; while the shard is still full, drops the entry that expires first.
 fn make_room(shard: &mut HashMap<u64, Arc<Entry>>, limit: usize) {
     let now = Instant::now();
     shard.retain(|_, entry| entry.of_use(now).is_some());

@@ -82,7 +82,7 @@ async fn installed(owners: &[&str]) -> (Arc<InstalledResolver>, TaskTracker) {
     (resolver, tasks)
 }
 
-/// Returns the owner whose value was resolved, or why none was.
+/// Returns the owner of the resolved credential, or the reason why none was resolved.
 async fn answer(resolver: &InstalledResolver, who: &Principal, rule: &CredentialRule) -> String {
     let server = server();
     let request = CredentialRequest {

@@ -60,8 +60,8 @@ impl KubernetesCredentials {
     /// until the store is dropped.
     ///
     /// # Errors
-    /// If the API server is unreachable, or if it forbids reading or listing Secrets; the error then names the
-    /// missing RBAC rule.
+    /// If the API server is unreachable, or if it forbids reading, listing or watching Secrets; the error then names
+    /// the missing RBAC rule.
     pub async fn open(access: Access, orchestrator: impl Into<String>) -> Result<Self> {
         let orchestrator = orchestrator.into();
         let labels = component_labels(&orchestrator, "state");
@@ -237,7 +237,7 @@ impl CredentialStore for KubernetesCredentials {
         let write = Write::new(key, &record);
         for _ in 0..TRIES {
             let found = self.shared.find(key).await?;
-            // The client resends a request whose response was lost; the second attempt then finds its own write.
+            // The client resends a request if the response was lost; the second attempt then finds its own write.
             if let Some(ours) = found.as_ref().filter(|found| write.made(&found.secret)) {
                 return Ok(ours.facts.version());
             }

@@ -70,7 +70,7 @@ pub struct LocalCredentials {
     file: Arc<SealedFile>,
     environment: Environment,
     changes: Changes,
-    /// Serializes writes in the order of the calls, so that a write whose caller was dropped cannot undo a later one.
+    /// Serializes writes in the order of the calls, so that a write with a dropped caller cannot undo a later one.
     writing: Arc<Semaphore>,
     reading: Arc<Semaphore>,
 }

@@ -1,7 +1,8 @@
 //! The rows of the file: each record is stored under a keyed hash of its name, and its name and value are sealed.
 //!
-//! Without the key the file reveals how many records of each kind there are, their sizes, write order and expiry
-//! times. The sealed part is bound to all of these and to its place: a row that was moved or changed does not open.
+//! Without the key the file reveals how many records of each kind there are, their sizes, the order of their last
+//! writes, and their expiry times. The sealed part of a row is bound to its kind, place, version and expiry time: a
+//! row that was moved or changed does not open.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -150,7 +150,7 @@ impl SealedFile {
                 let (of, record) = rows::open(key, kind, at, row.value())?;
                 Some((of, record, rows::Head::of(row.value())?.version))
             });
-            // A row that cannot be opened aborts the rekeying before anything is changed, so that none is lost.
+            // A row that cannot be opened aborts the rekeying before anything is changed, so that no row is lost.
             let broken = || LocalError::Unsealed(format!("{kind} at {at}"));
             all.push(opened.ok_or_else(|| Error::from(broken()))?);
         }

@@ -125,8 +125,8 @@ pub(super) struct Wanted<'a> {
 impl Clients<'_> {
     /// Returns the client, and the scopes that it may request.
     ///
-    /// A stored registration is reused unless the last sign-in with it did not come back: an issuer that has
-    /// forgotten its clients shows the user an error and never redirects to us.
+    /// A stored registration is reused if it covers the wanted scopes, unless the last sign-in with it did not come
+    /// back: an issuer that has forgotten its clients shows the user an error and never redirects to us.
     pub(super) async fn client(&self, wanted: &Wanted<'_>) -> Result<(Client, Vec<String>)> {
         let issuer = wanted.issuer;
         let scopes = || wanted.scopes.to_vec();
@@ -268,7 +268,7 @@ fn refusal(answer: &Answer) -> String {
     }
 }
 
-/// Returns the wanted scopes that are allowed, or all of them if none is.
+/// Returns the wanted scopes that are allowed, or all wanted scopes if the issuer allows none of them.
 fn among(wanted: &[String], allowed: Option<&[String]>) -> Vec<String> {
     let allowed = allowed.unwrap_or_default();
     let among: Vec<String> = wanted

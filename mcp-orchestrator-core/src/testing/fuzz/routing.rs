@@ -80,7 +80,7 @@ fn pieces(template: &str) -> Option<Vec<Piece>> {
             continue;
         }
         let expression: String = rest.by_ref().take_while(|one| *one != '}').collect();
-        // Without a closing brace, the expression is the rest of the template.
+        // Without a closing brace, the expression extends to the end of the template.
         if rest.as_str().is_empty() && !template.ends_with('}') {
             return None;
         }

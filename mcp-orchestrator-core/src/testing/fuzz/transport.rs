@@ -1,6 +1,6 @@
 //! Data from servers: HTTP/1 responses, server-sent events, lines of a pipe.
 //!
-//! The first byte of an input is the size of the pieces in which the rest is read.
+//! The first byte of an input is the size of the pieces in which the remaining bytes are read.
 
 use crate::jsonrpc::{Message, Outline};
 use crate::transport::probes;

@@ -211,8 +211,8 @@ impl Authorizations {
         })
     }
 
-    /// Completes a sign-in: exchanges the code for a token. This uses up the sign-in even if it fails, unless another
-    /// caller than the one that began it tries to complete it.
+    /// Completes a sign-in: exchanges the code for a token. This uses up the sign-in even if it fails, except when
+    /// another caller tries to complete it.
     ///
     /// # Errors
     /// [`InvalidParams`](crate::ErrorKind::InvalidParams) if no sign-in with this state exists or if it has expired;

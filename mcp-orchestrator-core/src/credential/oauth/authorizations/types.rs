@@ -37,7 +37,7 @@ pub struct PendingAuthorization {
     pub key: InstallationKey,
     /// The caller that began it, as named then.
     pub for_whom: String,
-    /// The issuer's identifier.
+    /// The identifier of the issuer that the user signs in at.
     pub issuer: String,
 }
 
@@ -52,7 +52,7 @@ pub struct AuthorizationAnswer {
     pub error: Option<String>,
 }
 
-/// A completed sign-in.
+/// The result of a completed sign-in.
 #[derive(Clone, Debug)]
 pub struct Finished {
     /// The installation that the credential is for.

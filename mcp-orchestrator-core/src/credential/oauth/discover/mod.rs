@@ -159,7 +159,7 @@ impl Asker<'_> {
         Ok(told)
     }
 
-    /// Returns the challenge that the server sends to a request without a token, or `None` if there is none.
+    /// Returns the challenge that the server sends to a request without a token, if it sends one.
     async fn challenge(
         &self,
         server: &ServerSpec,

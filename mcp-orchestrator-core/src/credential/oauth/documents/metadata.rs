@@ -125,7 +125,7 @@ impl IssuerMetadata {
     }
 }
 
-/// Returns the supported scopes, without those that a request cannot hold.
+/// Returns the supported scopes, except any that a request cannot hold.
 fn scopes(members: &Members<'_>) -> Vec<String> {
     let is_scope = |word: &String| {
         let fits = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');

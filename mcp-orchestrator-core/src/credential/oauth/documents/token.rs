@@ -18,7 +18,7 @@ pub(in super::super) struct Token {
     pub(in super::super) access: SecretString,
     pub(in super::super) refresh: Option<SecretString>,
     pub(in super::super) life: Option<Duration>,
-    /// The granted scopes. `None`: those that were requested.
+    /// The granted scopes. `None`: the requested scopes were granted.
     pub(in super::super) scopes: Option<Vec<String>>,
 }
 

@@ -72,7 +72,7 @@ impl Process {
     }
 }
 
-/// Returns a setting whose user has a token with this lifetime, and a process that has loaded it.
+/// Returns a setting with a user that has a token with this lifetime, and a process that has loaded it.
 pub(super) async fn signed_in(life: u64) -> (Setting, ServerSpec, Process) {
     let setting = Setting::new().await;
     setting.fake.state().life = life;
