@@ -1,4 +1,4 @@
-//! Why the local store cannot do what it was asked: what failed, on which file, and what helps.
+//! Errors of the local store: what failed, on which file, and how to fix it.
 
 use std::io;
 

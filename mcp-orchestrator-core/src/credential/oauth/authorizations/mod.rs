@@ -59,7 +59,6 @@ impl Authorizations {
     ///
     /// # Cancel safety
     /// Dropping the future begins no sign-in; a client that was registered in the meantime may be kept.
-    /// Dropping the future begins nothing; a client that was registered meanwhile may be kept.
     pub async fn begin(&self, server: &ServerSpec, new: NewAuthorization<'_>) -> Result<Begun> {
         let about = |error: crate::Error| error.with_server(&server.id);
         let oauth = server.oauth.as_ref().ok_or(OAuthError::NoOAuth);
