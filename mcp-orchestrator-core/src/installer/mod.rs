@@ -105,10 +105,11 @@ impl Installer {
     }
 
     /// Returns the installations that concern this caller: its own, and those of its teams and of the organization
-    /// for servers that some gateway shows to it. Admins see all installations.
+    /// for servers that some gateway shows to it. Admins see all installations. Installations that cannot be read are
+    /// omitted and logged.
     ///
     /// # Errors
-    /// If the store cannot be read.
+    /// None at present: the list comes from the resolver's snapshot, not from the store.
     pub async fn installations(&self, actor: &Actor) -> Result<Vec<InstallationInfo>> {
         let (seen, mut infos) = (self.seen(actor), Vec::new());
         for (key, known) in self.installed.known() {
@@ -241,7 +242,7 @@ impl Installer {
         Ok(InstallationInfo::new(key, &stored, Some(&spec)))
     }
 
-    /// Removes an installation and stops its instances.
+    /// Removes an installation and stops its instances immediately.
     ///
     /// # Errors
     /// [`NoRoute`](ErrorKind::NoRoute) if nothing is installed; [`Forbidden`](ErrorKind::Forbidden) if the caller may

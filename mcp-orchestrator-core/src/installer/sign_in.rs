@@ -81,8 +81,8 @@ impl Installer {
     /// revision. Uses up the setup link, if there is one.
     ///
     /// # Errors
-    /// Same as [`Authorizations::finish`] and [`install`](Self::install). Nothing is stored then, and the sign-in is
-    /// used up.
+    /// Same as [`Authorizations::finish`] and [`install`](Self::install). Nothing is stored then. The sign-in is used
+    /// up, unless the caller may not complete it.
     pub async fn finish_sign_in(
         &self,
         actor: &Actor,

@@ -1,7 +1,7 @@
 //! A keyed hash of all settings of a server that require a new instance when they change.
 //!
-//! Defaults are omitted and every setting has its own label, so the digest of an existing server is unchanged in a
-//! later version with additional settings.
+//! Every setting has its own label, and a setting added later must be omitted while it has its default. The digest of
+//! an existing server then stays the same in a version with additional settings.
 
 use serde_json::{Value, json};
 

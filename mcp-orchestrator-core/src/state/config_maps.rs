@@ -64,7 +64,8 @@ impl ConfigMapState {
         self
     }
 
-    /// Rejects writes while `acts` is false, that is, while another process acts under the orchestrator's name.
+    /// Rejects writes while `acts` is false: another process holds the orchestrator's Lease, or the Lease cannot be
+    /// renewed.
     #[must_use]
     pub fn while_acting(mut self, acts: watch::Receiver<bool>) -> Self {
         self.acts = Some(acts);

@@ -24,7 +24,7 @@ pub struct FileState(Arc<Folder>);
 #[derive(Debug)]
 struct Folder {
     path: PathBuf,
-    /// Numbers the calls that change something.
+    /// The sequence number of the next call that changes something.
     calls: AtomicU64,
     /// The last change of each name, so that a change with a dropped caller cannot undo a later one.
     done: Mutex<HashMap<String, u64>>,

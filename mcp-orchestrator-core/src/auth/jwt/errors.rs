@@ -9,7 +9,6 @@ const AGAIN: Duration = Duration::from_secs(5);
 
 /// What is wrong with a token of this issuer. Messages never hold the token itself; what they quote of it is short
 /// and printable.
-/// it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum JwtError {
     #[error("the token's header cannot be read")]

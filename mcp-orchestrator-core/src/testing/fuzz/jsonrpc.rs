@@ -30,7 +30,7 @@ pub fn scan(input: &[u8]) {
 /// Checks that a spliced message is valid JSON and differs only where it was changed.
 ///
 /// # Panics
-/// If it is not, or does.
+/// If the message is invalid or differs elsewhere.
 pub fn splice(input: &[u8]) {
     let (choice, rest) = input.split_first().unwrap_or((&0, input));
     let Ok(message) = Message::parse(Bytes::copy_from_slice(rest)) else {

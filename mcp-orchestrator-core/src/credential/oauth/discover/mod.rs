@@ -308,7 +308,7 @@ impl Asker<'_> {
         }
     }
 
-    /// Returns the metadata of an issuer that the server names. Metadata that names another issuer is ignored.
+    /// Returns the metadata of an issuer that the server names. Metadata that names another issuer is not accepted.
     async fn issuer_by_name(&self, issuer: &str) -> Result<IssuerMetadata, OAuthError> {
         let (mut trouble, mut other) = (Vec::new(), None);
         for place in issuer_places(issuer) {
