@@ -1,1 +1,1 @@
-//! The suite of [`Router`](crate::router::Router).
+//! The contract suite of [`Router`](crate::router::Router).
