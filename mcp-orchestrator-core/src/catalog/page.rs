@@ -1,4 +1,4 @@
-//! One page of a gateway's merged list.
+//! Builds one page of a gateway's merged list.
 
 use std::sync::Arc;
 
@@ -9,9 +9,9 @@ use crate::jsonrpc::quote;
 use crate::protocol::Era;
 use crate::router::{ItemKind, ToolFilter, shown};
 
-/// Items of a page.
+/// Maximum number of items per page.
 const ITEMS: usize = 1000;
-/// Bytes of a page; one item may be larger.
+/// Maximum size of a page in bytes; a single item may exceed it.
 const BYTES: usize = 4 << 20;
 
 /// One server's part of a merged list.
@@ -22,10 +22,10 @@ pub(crate) struct Source {
     pub(crate) kept: Arc<Kept>,
 }
 
-/// A page as JSON, and where the next one begins.
+/// Returns a page as JSON, and the position of the next page.
 ///
-/// Names are spliced; all else of an item stays as it came. A name that was shown before is left out: the order of the
-/// configuration decides.
+/// Only names are replaced; the rest of an item is copied unchanged. An item whose name was already shown is skipped:
+/// the order of the configuration decides.
 pub(crate) fn page(
     sources: &[Source],
     kind: ItemKind,
