@@ -4,7 +4,7 @@ use schemars::generate::SchemaSettings;
 
 use super::file::File;
 
-/// The schema (JSON Schema 2020-12).
+/// Returns the schema (JSON Schema 2020-12).
 pub fn schema() -> serde_json::Value {
     let generator = SchemaSettings::draft2020_12().into_generator();
     generator.into_root_schema_for::<File>().to_value()
