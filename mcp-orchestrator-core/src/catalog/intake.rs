@@ -89,7 +89,7 @@ impl Intake {
         });
         let kind = self.kind;
         match read {
-            // Servers whose pages overlap repeat many items; nothing is lost.
+            // Servers with overlapping pages repeat many items; nothing is lost.
             Err(Refusal::Again) => {}
             Err(refusal) => {
                 self.reports
@@ -144,7 +144,7 @@ impl<'de> Visitor<'de> for Items<'_> {
     }
 }
 
-/// The members of a result that are read; the rest is skipped.
+/// The members of a result that are read; all others are skipped.
 #[derive(Debug, Default)]
 struct Head<'a> {
     list: Option<&'a RawValue>,

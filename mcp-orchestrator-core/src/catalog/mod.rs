@@ -1,6 +1,6 @@
 //! The list cache: the lists of servers and the results of their handshakes, kept across restarts.
 //!
-//! Listing does not start a server whose lists are cached. Lists are cached per server, owner and installed revision
+//! Listing does not start a server if its lists are cached. Lists are cached per server, owner and installed revision
 //! (not per isolation scope or generation), stored once per distinct content, and refreshed while an instance runs.
 //! Lists of a removed revision are dropped, from the store as well.
 
@@ -39,7 +39,7 @@ use crate::state::StateStore;
 pub(crate) struct Catalog {
     stored: Stored,
     kept: RwLock<HashMap<ListKey, Entry>>,
-    /// Revisions that were just replaced, and whose instances are still finishing their calls.
+    /// Revisions that were just replaced, while their instances finish their calls.
     superseded: Mutex<HashMap<(ServerId, Owner), Vec<Revision>>>,
     /// The index that routing uses.
     lists: Lists,
@@ -117,7 +117,7 @@ impl Catalog {
         before.retain(|revision| revision != now);
     }
 
-    /// Drops the lists of an owner whose credential for the server was removed.
+    /// Drops the lists of an owner after the credential for the server was removed.
     pub(crate) fn forget(&self, server: &ServerId, owner: &Owner) {
         let mut all = self.kept.write().unwrap_or_else(PoisonError::into_inner);
         all.retain(|key, _| !key.is_of(server, owner));
@@ -152,14 +152,14 @@ impl Catalog {
             .map(|entry| Arc::clone(&entry.kept))
     }
 
-    /// Publishes the part of new lists that has arrived, while the rest is awaited.
+    /// Publishes the lists that have arrived, while others are awaited.
     pub(crate) fn publish(&self, key: &ListKey, kept: &Kept) {
         if !self.is_superseded(key) {
             self.put(key, Arc::new(kept.clone()));
         }
     }
 
-    /// Withdraws published lists if the rest does not arrive. Stored lists are kept.
+    /// Withdraws published lists after the fetch failed. Stored lists are kept.
     pub(crate) fn retract(&self, key: &ListKey) {
         let mut all = self.kept.write().unwrap_or_else(PoisonError::into_inner);
         if all.remove(key).is_some() {

@@ -9,9 +9,9 @@ use crate::jsonrpc::quote;
 use crate::protocol::Era;
 use crate::router::{ItemKind, ToolFilter, shown};
 
-/// Maximum number of items per page.
+/// Items of a page.
 const ITEMS: usize = 1000;
-/// Maximum size of a page in bytes; a single item may exceed it.
+/// Bytes of a page; one item may be larger.
 const BYTES: usize = 4 << 20;
 
 /// One server's part of a merged list.
@@ -24,8 +24,8 @@ pub(crate) struct Source {
 
 /// Returns a page as JSON, and the position of the next page.
 ///
-/// Only names are replaced; the rest of an item is copied unchanged. An item whose name was already shown is skipped:
-/// the order of the configuration decides.
+/// Only names are replaced; everything else is copied unchanged. An item is skipped if its name was already shown: the
+/// order of the configuration decides.
 pub(crate) fn page(
     sources: &[Source],
     kind: ItemKind,

@@ -242,7 +242,7 @@ impl Stored {
         self.key.digest("kept lists", [&document[..]]).hex(16)
     }
 
-    /// Returns the index key of an owner. The lists that need no credential have a key of their own.
+    /// Returns the index key of an owner. The lists that need no credential have a separate key.
     fn owner(&self, owner: &Owner, without: bool) -> String {
         let kind = if without { "without" } else { "with" };
         let owner = owner.to_string();

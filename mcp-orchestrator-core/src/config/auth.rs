@@ -24,11 +24,11 @@ pub struct AuthSettings {
     pub tokens: bool,
     /// Where to put the token of a first admin, which is created at start if no admin token exists.
     pub first_admin: Option<FirstAdmin>,
-    /// Identity providers whose tokens are accepted.
+    /// Identity providers with accepted tokens.
     pub issuers: Vec<IssuerSettings>,
     /// The URL under which clients reach the gateway.
     pub public_url: Option<PublicUrl>,
-    /// Networks of proxies whose forwarding headers are trusted.
+    /// Networks of trusted proxies, which may set forwarding headers.
     pub trusted_proxies: Vec<Network>,
     /// TLS of the listener.
     pub tls: Option<TlsSettings>,
@@ -72,7 +72,7 @@ impl AuthSettings {
     }
 }
 
-/// An identity provider whose tokens are accepted.
+/// An identity provider with accepted tokens.
 #[derive(Clone, Debug)]
 pub struct IssuerSettings {
     /// Its identifier, as in the `iss` claim of its tokens.

@@ -260,8 +260,8 @@ impl Built {
     }
 
     /// Applies new settings. Instances with an unchanged spec and credential are not affected, and calls in flight
-    /// continue. Returns notices about changes that clients notice, such as gateways whose names change form, and about
-    /// settings that require a restart.
+    /// continue. Returns notices about changes that clients notice, such as a changed form of names in a gateway, and
+    /// about settings that require a restart.
     ///
     /// # Errors
     /// Fails if the audit log cannot be opened; nothing is changed in that case.

@@ -138,7 +138,7 @@ impl Built {
         }
     }
 
-    /// Returns a notice for each gateway whose names change form under `tool_names: auto` with these settings.
+    /// Returns a notice for each gateway with `tool_names: auto` in which these settings change the form of names.
     pub(super) fn flips(&self, settings: &Settings, next: &TableRouter) -> Vec<Notice> {
         let auto = settings
             .gateways

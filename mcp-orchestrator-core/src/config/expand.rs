@@ -70,7 +70,7 @@ pub fn input_variable(id: &str) -> String {
 /// An input of a VS Code file, which the editor prompts for.
 #[derive(Clone, Debug)]
 pub(super) struct Input {
-    /// The value if none is given.
+    /// The default value.
     pub(super) default: Option<SecretString>,
     /// `true` if the editor hides what is typed.
     pub(super) password: bool,

@@ -51,7 +51,7 @@ pub struct Loaded {
 
 /// Loads these files. If a server is in two of them, the later file wins and a notice reports it.
 ///
-/// Starts nothing, and reads no other files except those that `env_file` of the servers names.
+/// Starts nothing, and reads no other files except the `env_file` of each server.
 ///
 /// # Errors
 /// All problems of all files. A file with a syntax error is not checked further; the others are.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind};
 
-/// Maximum number of problems that are listed; the rest is only counted.
+/// Maximum number of problems that are listed; any others are only counted.
 const MANY: usize = 200;
 
 /// A line and a column, both starting at 1.

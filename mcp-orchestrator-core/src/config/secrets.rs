@@ -23,7 +23,7 @@ struct FoundLater {
 }
 
 impl Settings {
-    /// Returns a reader for the Secrets that credentials name, including those that a later reload adds.
+    /// Returns a reader for the Secrets that credentials name, including credentials that a later reload adds.
     ///
     /// # Errors
     /// Fails if a Secret is named and no access to a cluster is configured. Makes no request to the cluster.

@@ -81,7 +81,7 @@ impl BackendKind {
         }
     }
 
-    /// Returns the name by which servers refer to it.
+    /// Returns the name that servers use for it.
     ///
     /// # Panics
     /// Never: its names are valid.

@@ -1,6 +1,6 @@
 //! Deserializes the tree into serde types and reports all errors at once.
 //!
-//! Serde stops at the first error. Each error is therefore recorded and cut out of a copy of the tree, and the rest is
+//! Serde stops at the first error. Each error is therefore recorded and cut out of a copy of the tree, and the copy is
 //! read again until it is valid. Messages name the kind of the value found, never its text.
 
 use std::fmt;

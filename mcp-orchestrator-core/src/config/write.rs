@@ -1,5 +1,5 @@
-//! Adds and removes servers in a file of our own format as a person would: text is inserted or removed, and the rest of
-//! the file stays unchanged, including comments. The result is parsed again and compared before it is used.
+//! Adds and removes servers in a file of the native format as a person would: text is inserted or removed, and
+//! everything else stays unchanged, including comments. The result is parsed again and compared before it is used.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -34,12 +34,13 @@ pub enum IfPresent {
 pub struct Written {
     /// `true` if the file did not exist before.
     pub created: bool,
-    /// The servers whose entries were replaced.
+    /// The servers with replaced entries.
     pub replaced: Vec<ServerId>,
 }
 
-/// Adds servers to a file of our own format. Creates the file if it does not exist, readable only by its owner, because
-/// people write secrets into such files. The file is replaced atomically, so a reader never sees a partial file.
+/// Adds servers to a file of the native format. Creates the file if it does not exist, readable only by its owner,
+/// because people write secrets into such files. The file is replaced atomically, so a reader never sees a partial
+/// file.
 ///
 /// # Errors
 /// Fails if the file contains a server that must not be replaced, if it is not in our own format, or if it cannot be
@@ -104,7 +105,7 @@ pub fn add_to_text(
     }
 }
 
-/// Removes a server from a file of our own format, atomically. Returns `false` if the file does not contain it.
+/// Removes a server from a file of the native format, atomically. Returns `false` if the file does not contain it.
 ///
 /// # Errors
 /// Fails if the file is not in our own format, or cannot be read, edited or written. It is unchanged in that case.

@@ -102,7 +102,7 @@ impl Splice {
     pub fn apply_line(&self, whole: &Bytes) -> Bytes {
         let mut out = self.write(whole, 1);
         while let Some(at) = memchr::memchr2(b'\n', b'\r', &out) {
-            // Rare: only pretty-printed messages contain line breaks, and then many, so process the rest byte by byte.
+            // Rare: only pretty-printed messages contain line breaks, and then many, so continue byte by byte.
             out[at..]
                 .iter_mut()
                 .filter(|b| matches!(b, b'\n' | b'\r'))

@@ -27,7 +27,7 @@ const ANSWERED_HERE: [&str; 8] = [
     m::RESOURCES_TEMPLATES_LIST,
     m::LISTEN,
 ];
-/// Maximum length in bytes of a name or URI in an audit event.
+/// Of a name or an address, so many bytes.
 const MAX_NAME_LEN: usize = 1024;
 
 /// Records a client message that is not a request: a notification, or the answer to a server's request under that

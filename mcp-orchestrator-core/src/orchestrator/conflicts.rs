@@ -13,9 +13,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::{GatewayId, PrincipalId, ServerId};
 use crate::router::{Conflict, ItemKind, View};
 
-/// Maximum number of pairs of gateway and principal whose logged conflicts are remembered.
+/// Gateways of principals of which the log has told.
 const TOLD: usize = 1024;
-/// Maximum number of conflicts that are logged one by one; the others are only counted.
+/// Names that one line of the log tells.
 const NAMED: usize = 10;
 
 impl Orchestrator {

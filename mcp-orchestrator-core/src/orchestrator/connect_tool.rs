@@ -22,7 +22,7 @@ use crate::transport::Hello;
 const CONNECT: &str = "connect";
 
 impl Inner {
-    /// Returns what a list shows for a server whose credential the caller does not have.
+    /// Returns what a list shows for a server if the caller has no credential for it.
     pub(super) async fn without_credential(
         self: &Arc<Self>,
         context: &Context,
@@ -76,7 +76,7 @@ impl Inner {
     }
 
     /// Answers a call to a `connect` tool, or to a tool shown without a credential. Returns `None` for any other name,
-    /// and for a caller who has a credential.
+    /// and if the caller has a credential.
     pub(super) async fn connect(
         self: &Arc<Self>,
         context: &Context,

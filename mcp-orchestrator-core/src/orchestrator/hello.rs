@@ -160,7 +160,7 @@ fn with_instructions(mut result: Value, instructions: Option<String>) -> Value {
     result
 }
 
-/// Capabilities that a server may have whose `initialize` result is not known yet.
+/// Possible capabilities of a server before its `initialize` result is known.
 fn possible(era: Era) -> Map<String, Value> {
     let all = json!({ "tools": {}, "prompts": {}, "resources": { "subscribe": true }, "completions": {}, "logging": {} });
     let Value::Object(mut all) = all else {

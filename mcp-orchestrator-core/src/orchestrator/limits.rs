@@ -15,7 +15,7 @@ use crate::call::Reply;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{PrincipalId, ServerId};
 
-/// Number of shards. Each has a lock of its own, so that callers rarely wait for each other.
+/// Number of shards. Each has its own lock, so that callers rarely wait for each other.
 const SHARDS: usize = 16;
 /// `Retry-After` of a refused call. Calls in flight usually end within this time.
 const AGAIN: Duration = Duration::from_secs(1);

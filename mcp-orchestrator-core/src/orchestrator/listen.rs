@@ -18,9 +18,9 @@ use crate::jsonrpc::{Members, Message, Splice, notification, quote, response, sp
 use crate::limits::{MAX_LISTEN_ID_LEN, MAX_LISTENS_PER_PRINCIPAL};
 use crate::protocol::{meta, method};
 
-/// Maximum number of notifications queued for a slow listener.
+/// Notifications that wait for a slow listener.
 const QUEUE: usize = 64;
-/// `Retry-After` of a listener that has too many streams open.
+/// Before one who has too many streams may try again.
 const RETRY_AFTER: Duration = Duration::from_secs(10);
 
 impl Inner {

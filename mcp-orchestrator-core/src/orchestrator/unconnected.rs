@@ -1,5 +1,5 @@
-//! Answers a caller whose credential for a server is missing, expired or rejected: a tool result with instructions, an
-//! elicitation that opens the page to set it up, or error data if the method has no such result.
+//! Answers a caller with a missing, expired or rejected credential: a tool result with instructions, an elicitation
+//! that opens the page to set it up, or error data if the method has no such result.
 
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ pub(super) fn word(kind: ErrorKind) -> Option<&'static str> {
 pub(super) struct Unconnected {
     pub(super) server: ServerId,
     pub(super) rule: CredentialRule,
-    /// `true` if the result may have structured content besides its text.
+    /// `true` if the result may have structured content in addition to its text.
     structured: bool,
     /// The machine-readable facts.
     facts: Value,
@@ -180,7 +180,7 @@ impl Unconnected {
     }
 }
 
-/// Returns the owner for whom to install a credential: the first owner of the rule that the server allows.
+/// Returns the owner to install a credential for: the first owner of the rule that the server allows.
 fn owner(context: &Context, spec: &ServerSpec, rule: &CredentialRule) -> Option<Owner> {
     let mut owners = rule.owners(&context.principal);
     owners.find(|owner| spec.install.contains(&owner.kind()))

@@ -343,7 +343,7 @@ impl Pool {
         }
     }
 
-    /// Stops the running instances of a server; with `again`, restarts those that were running.
+    /// Stops the running instances of a server; with `again`, restarts them.
     pub(crate) async fn stop_server(
         self: &Arc<Self>,
         server: &Arc<Server>,

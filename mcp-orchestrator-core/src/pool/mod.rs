@@ -1,5 +1,5 @@
 //! Maps keys to running instances: starts each once for all waiting callers, restarts with backoff, stops idle
-//! instances, and replaces instances whose spec has changed.
+//! instances, and replaces instances after their spec has changed.
 
 mod end;
 mod ends;
@@ -47,7 +47,7 @@ pub(crate) trait Observer: Send + Sync {
     fn failed(&self, key: &crate::runtime::InstanceKey, output: Vec<LogLine>, error: &Error);
     /// An instance is ready for calls for the first time.
     fn ready(&self, handle: &Arc<Handle>);
-    /// An instance sent a message that belongs to no call. `party` is the caller whose conversation carried it.
+    /// An instance sent a message that belongs to no call. `party` is the caller in the conversation that carried it.
     fn unsolicited(&self, handle: &Arc<Handle>, party: Option<Party>, message: Unsolicited);
     /// The token of an instance in use expires soon: a new one is needed.
     fn token_ends(&self, handle: &Arc<Handle>);
@@ -84,7 +84,7 @@ pub(crate) struct Pool {
     known: orphans::Known,
     /// Set once the task that handles orphans has started.
     minding: AtomicBool,
-    /// Instances whose conversation broke off.
+    /// Instances with a broken conversation.
     lost: rejoin::Lost,
     room: room::Room,
     /// `true` if all callers are the same person.

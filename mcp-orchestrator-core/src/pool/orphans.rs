@@ -246,8 +246,8 @@ impl Pool {
         self.idle_limit(key).is_none() || self.is_revoked(key, told, asked).await
     }
 
-    /// Ends an instance whose credential is not in force. An instance with a slot may use a credential that is tested
-    /// before it is installed, so it gets more time.
+    /// Ends an instance with a revoked credential. An instance with a slot may use a credential that is tested before
+    /// it is installed, so it gets more time.
     fn end_revoked(self: &Arc<Self>, key: &InstanceKey) {
         let since = self.known.revoked(key, true);
         let slot = self.slot_of(key);
@@ -269,7 +269,7 @@ impl Pool {
         }
     }
 
-    /// Handles an instance without a slot whose credential is in force or that has none.
+    /// Handles an instance without a slot if its credential is in force or it has none.
     fn mind(self: &Arc<Self>, key: &InstanceKey, seen: Seen) {
         let Some(idle) = self.idle_limit(key) else {
             if seen.alone >= SETTLE {

@@ -109,7 +109,7 @@ impl Pool {
         self.backend.stop(key, spec.server.limits.stop_grace).await
     }
 
-    /// Clears a slot whose instance or conversation has ended. The caller holds `slot.life`.
+    /// Clears a slot after its instance or conversation has ended. The caller holds `slot.life`.
     pub(super) async fn let_go(&self, slot: &Slot) {
         let Some(handle) = slot.current().filter(|handle| handle.is_over()) else {
             return;

@@ -110,7 +110,7 @@ impl Removals {
         self.changed();
     }
 
-    /// Returns the instances whose next attempt is due.
+    /// Returns the instances that are due for another attempt.
     pub(super) fn due(&self) -> Vec<InstanceKey> {
         let now = Instant::now();
         let pending = self.lock();

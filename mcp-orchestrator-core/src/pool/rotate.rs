@@ -1,4 +1,4 @@
-//! Handles instances whose credential was rotated or removed.
+//! Handles the instances of a rotated or removed credential.
 
 use std::sync::Arc;
 use std::time::Duration;

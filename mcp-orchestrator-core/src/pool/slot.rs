@@ -209,7 +209,7 @@ impl Slot {
 }
 
 impl StartState {
-    /// Returns the start in progress. A start whose task panicked does not count.
+    /// Returns the start in progress. A start does not count if its task has panicked.
     fn running(&self) -> Option<&(watch::Receiver<Started>, Words)> {
         let running = self.running.as_ref();
         running.filter(|(result, _)| result.has_changed().is_ok())

@@ -15,9 +15,9 @@ pub struct Listed {
     resources: HashSet<Arc<str>>,
     /// Most specific first.
     templates: Vec<Template>,
-    /// Hints of the tools whose hints differ from the defaults.
+    /// Hints of tools, if they differ from the defaults.
     hints: HashMap<Arc<str>, Hints>,
-    /// Kinds whose lists have not arrived yet.
+    /// Kinds of lists that have not arrived yet.
     awaited: Vec<ItemKind>,
 }
 

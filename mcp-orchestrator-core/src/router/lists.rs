@@ -21,7 +21,7 @@ use crate::auth::Principal;
 use crate::credential::{Owner, Revision};
 use crate::id::ServerId;
 
-/// Kinds whose items are found by name.
+/// Kinds of items that are found by name.
 const NAMED: [ItemKind; 3] = [ItemKind::Tool, ItemKind::Prompt, ItemKind::Resource];
 
 /// The lists of all servers.
@@ -42,7 +42,7 @@ struct Snapshot {
 
 type Index = HashMap<Arc<str>, Holders>;
 
-/// The indexes into `servers` of those that list a name to any owner.
+/// The servers that list a name to any owner, as indexes into `servers`.
 #[derive(Clone, Debug)]
 enum Holders {
     One(usize),
@@ -50,7 +50,7 @@ enum Holders {
 }
 
 impl Lists {
-    /// Removes the lists of an owner whose credential for a server was removed.
+    /// Removes the lists of an owner after the credential for a server was removed.
     pub fn forget(&self, server: &ServerId, owner: &Owner) {
         let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut next = Snapshot::clone(&self.now.load());

@@ -49,9 +49,9 @@ pub struct TableRouter {
 #[derive(Debug)]
 struct Gateway {
     members: Members,
-    /// What principals without a pinned credential of their own see.
+    /// What most principals see: no entry is pinned to a credential of theirs.
     common: Sight,
-    /// What users with a pinned credential of their own see.
+    /// What users see if an entry is pinned to their credential.
     own: HashMap<PrincipalId, Sight>,
 }
 

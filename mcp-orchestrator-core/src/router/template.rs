@@ -58,7 +58,7 @@ impl Steps {
         Self(MAX_TEMPLATE_STEPS)
     }
 
-    /// Takes one step. Returns `false` if none is left.
+    /// Takes one step. Returns `false` if the steps are used up.
     fn take(&mut self) -> bool {
         let left = self.0.checked_sub(1);
         self.0 = left.unwrap_or(0);
@@ -268,7 +268,7 @@ impl Matching<'_> {
         self.anywhere(at, block, ends).map(|_| true)
     }
 
-    /// Returns the first match of a block after this position. `rest` returns the end of what follows its literal.
+    /// Returns the first match of a block after this position. `rest` returns the end of the part after its literal.
     fn anywhere(
         &mut self,
         at: usize,

@@ -87,7 +87,7 @@ impl Asked {
         asked.is_some_and(|question| question.answer.send(response).is_ok())
     }
 
-    /// Returns the instance whose request has this progress token, given as JSON.
+    /// Returns the instance that sent the request with this progress token, given as JSON.
     pub(super) fn awaits_progress(&self, token: &str) -> Option<InstanceKey> {
         let open = self.lock();
         let mut questions = open.values();

@@ -7,7 +7,7 @@ use crate::jsonrpc::{Members, ParamsHead, text};
 use crate::limits::{MAX_CAPABILITIES_LEN, MAX_CLIENT_INFO_LEN};
 use crate::transport::ClientFacts;
 
-/// Maximum length in bytes of a name, version or title taken from an oversized `clientInfo`.
+/// A name or a version of a client whose `clientInfo` is too long, in bytes.
 const MAX_WORD_LEN: usize = 256;
 
 /// Reads the client facts from the parameters of `initialize`.

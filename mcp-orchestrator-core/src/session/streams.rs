@@ -64,7 +64,7 @@ impl Streams {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Creates streams whose size counts towards `all`.
+    /// Creates streams and counts their size towards `all`.
     pub(super) fn counted_in(all: EventBytes) -> Self {
         let inner = Inner {
             kept: Kept::of(all),

@@ -12,7 +12,7 @@ use super::http1::{Broken, Coding, Connection, Decoded, Decoder, Media};
 use super::lines::{Line, Lines};
 use super::sse::Parser;
 
-/// Maximum number of bytes read of one decoded body.
+/// The most that is read of one decoded body.
 const BODY_MAX: usize = 1 << 20;
 
 /// A response: its status, whether it is an event stream, and its body.

@@ -177,7 +177,7 @@ fn legacy(members: &Members<'_>, raw: &str) -> Result<Option<(Bytes, Span)>, Ref
     Ok(Some((Bytes::copy_from_slice(without.as_bytes()), span)))
 }
 
-/// Returns the member by which an item is requested.
+/// Returns the member that identifies an item in requests.
 const fn key_of(kind: ItemKind) -> &'static str {
     match kind {
         ItemKind::Tool | ItemKind::Prompt => "name",

@@ -95,7 +95,7 @@ pub(super) fn is_flag(value: &str) -> bool {
     matches!(value, "true" | "false")
 }
 
-/// Returns `true` for a list whose items are all valid.
+/// Returns `true` for a list of valid items.
 pub(super) fn is_list_of(value: &str, is_right: impl Fn(&str) -> bool) -> bool {
     let items: Option<Vec<&serde_json::value::RawValue>> = serde_json::from_str(value).ok();
     items.is_some_and(|items| items.iter().all(|item| is_right(item.get())))

@@ -12,7 +12,7 @@ use crate::config::file_server::ServerEntry;
 /// Longer arguments are not paths.
 const MAX_PATH_LEN: usize = 1024;
 
-/// Sets the working directory to this folder if arguments are relative to it and none is configured.
+/// Sets the working directory to this folder if arguments are relative to it and no other is configured.
 pub(super) fn anchor(folder: &Path, entry: &mut ServerEntry) {
     if entry.command.is_none() || entry.cwd.is_some() || !folder.is_absolute() {
         return;

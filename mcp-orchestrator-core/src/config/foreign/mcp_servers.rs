@@ -38,7 +38,7 @@ pub(super) fn each(
     drafts
 }
 
-/// Reads the servers of `mcpServers`. `tree` is the whole file, whose other keys may disable servers.
+/// Reads the servers of `mcpServers`. `tree` is the whole file, because other keys of it may disable servers.
 pub(super) fn servers(tree: &Node, node: &Node, path: &KeyPath) -> Vec<Draft> {
     let mut drafts = each(node, path, |keys, draft| {
         entry::read(keys, draft);

@@ -1,4 +1,4 @@
-//! The conversion of a published server to an entry of our own format.
+//! The conversion of a published server to an entry of the native format.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ pub(super) struct Made {
     pub(super) notices: Vec<String>,
     /// `true` if images can run.
     pub(super) containers: bool,
-    /// The variable of the description that stands for the program's port.
+    /// The variable of the description for the program's port.
     pub(super) port_name: Option<String>,
 }
 

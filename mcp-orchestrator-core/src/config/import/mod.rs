@@ -1,8 +1,8 @@
-//! Imports a foreign file, or a description of installable servers, as entries of our own format.
+//! Imports a foreign file, or a description of installable servers, as entries of the native format.
 //!
-//! Imported content is not trusted. An entry reads no variable of the gateway's environment except those that the
-//! foreign file itself names, and those are listed. A value of `env` or `headers` may be a secret, so it is not copied
-//! but becomes a variable that is named after the server. Anything that could run other code than it appears to is
+//! Imported content is not trusted. The only variables of the gateway's environment that an entry reads are named by
+//! the foreign file itself, and they are listed. A value of `env` or `headers` may be a secret, so it is not copied but
+//! becomes a variable that is named after the server. Anything that could run other code than it appears to is
 //! rejected, or listed as a [`Risk`] that the user must accept.
 
 mod catalog;

@@ -20,7 +20,7 @@ pub(super) struct Translation<'s> {
     values: ImportValues,
     source: &'s Source,
     variables: BTreeMap<String, ImportedVariable>,
-    /// The input that each variable stands for, so that two inputs never share a variable.
+    /// The input behind each variable, so that two inputs never share a variable.
     inputs: BTreeMap<String, String>,
     notices: Vec<String>,
 }

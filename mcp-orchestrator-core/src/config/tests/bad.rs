@@ -2,7 +2,7 @@
 
 use super::{bad, load_as};
 
-/// Texts with one problem each, and the expected message. `~` stands for a server that the rest of the text belongs to.
+/// Texts with one problem each, and the expected message. `~` abbreviates a server that the remaining text belongs to.
 const MISTAKES: &[(&str, &str)] = &[
     (
         "serverz: {}",

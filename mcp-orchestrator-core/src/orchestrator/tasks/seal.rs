@@ -33,8 +33,7 @@ pub(super) struct Sealed {
     pub(super) n: String,
     /// The task id as the server knows it.
     pub(super) t: String,
-    /// The scope tag of the session whose conversation the task belongs to. `None` if all callers share one
-    /// conversation.
+    /// The scope tag of the session that owns the task's conversation. `None` if all callers share one conversation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) c: Option<String>,
 }
@@ -97,7 +96,7 @@ impl Makes {
 }
 
 impl Inner {
-    /// Returns a message for this caller with the ids of its own tasks sealed.
+    /// Returns a message for this caller with the ids of the caller's tasks sealed.
     pub(in crate::orchestrator) fn seal_tasks(
         &self,
         hearer: &Hearer,

@@ -77,7 +77,7 @@ pub(super) fn is_end(status: &str) -> bool {
     matches!(status, "completed" | "failed" | "cancelled")
 }
 
-/// Builds the answer for a task whose instance no longer exists.
+/// Builds the answer for a task after its instance is gone.
 pub(super) fn gone(
     context: &Context,
     message: &Message,

@@ -64,7 +64,7 @@ async fn what_nobody_can_come_back_to_is_removed_and_the_rest_goes_to_rest() {
         .await;
 }
 
-/// A backend whose removals fail on demand, and that records what was removed.
+/// A backend with removals that fail on demand, and a record of what was removed.
 #[derive(Debug)]
 struct Flaky {
     inner: MemoryBackend,

@@ -55,7 +55,7 @@ fn a_principals_list_decides_for_nobody_else() {
     assert_eq!(holders(&lists, &user("ann"), &resolve, "push"), ["git"]);
     assert!(holders(&lists, &user("bob"), &resolve, "push").is_empty());
     assert!(holders(&lists, &user("eve"), &resolve, "log").is_empty());
-    // The organization's list applies only to principals without a list of their own.
+    // The organization's list applies only to principals that have no list themselves.
     put("git", &Owner::Organization, tools(&["push", "admin"]));
     assert_eq!(holders(&lists, &user("eve"), &resolve, "admin"), ["git"]);
     assert!(holders(&lists, &user("bob"), &resolve, "push").is_empty());

@@ -1,8 +1,8 @@
 //! An HTTP/1.1 connection to a server that serves one request at a time (RFC 9112).
 //!
 //! Implemented by hand because every call pays for it: a request is a copy of prepared bytes, and a response is reduced
-//! to status, media type and body framing. A connection has no task of its own; the caller that waits for the response
-//! reads it.
+//! to status, media type and body framing. No task serves the connection; the caller that waits for the response reads
+//! it.
 
 mod body;
 mod coding;

@@ -216,7 +216,7 @@ impl Incoming {
         }
     }
 
-    /// The instance withdraws one of its own requests or, in the modern era, ends a subscription.
+    /// The instance cancels one of its requests or, in the modern era, ends a subscription.
     fn cancelled(&self, message: &Message) {
         let members = message.body().and_then(Members::read).unwrap_or_default();
         if let Some(id) = members.get("requestId").and_then(whole_number) {

@@ -334,7 +334,7 @@ impl Shared {
     }
 }
 
-/// Fails the calls whose requests did not reach the instance.
+/// Fails the calls that did not reach the instance.
 async fn fail(mut failed: mpsc::Receiver<Failed>, shared: Arc<Shared>) {
     while let Some(Failed { id, error }) = failed.recv().await {
         shared.pending.fail(id, error);

@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{MAX_REFUSAL_BODY, REFUSAL_TIMEOUT};
 use crate::transport::http1::{Body, Broken, Coding, Decoded, Decoder, Head, Media};
 
-/// A response whose body has not been read yet. Dropping it closes the connection; [`release`](Self::release) keeps it.
+/// A response with an unread body. Dropping it closes the connection; [`release`](Self::release) keeps it.
 #[derive(Debug)]
 pub(super) struct Exchange {
     pub(super) head: Head,
@@ -157,7 +157,7 @@ impl Exchange {
         all.freeze()
     }
 
-    /// Reads the rest of the body, so that the connection can be reused. Gives up if the rest is long or slow.
+    /// Drains the body, so that the connection can be reused. Gives up if the body is long or slow.
     pub(super) async fn drain(mut self) {
         if self.body.is_done() {
             return self.release();

@@ -1,4 +1,4 @@
-//! Cancels requests whose callers have left.
+//! Cancels requests after their callers have left.
 
 use std::sync::Arc;
 

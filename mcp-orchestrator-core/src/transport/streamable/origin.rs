@@ -1,5 +1,4 @@
-//! Resolves URLs that a server names. Only those of its own origin are followed, because every request carries a
-//! credential.
+//! Resolves URLs that a server names. Only same-origin URLs are followed, because every request carries a credential.
 
 use http::Uri;
 

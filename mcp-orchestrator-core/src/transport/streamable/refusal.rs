@@ -188,7 +188,7 @@ pub(super) fn loss_under_success(error: &Message) -> Loss {
         return Loss::No;
     }
     match of_error(error) {
-        // A tool may have sessions of its own, so only trying a new session decides.
+        // The error may concern a session of the tool itself, so only trying a new session decides.
         (Some(-32600 | -32001 | -32000), text) if speaks_of_a_lost_session(&text) => {
             Loss::Suspected
         }

@@ -153,7 +153,7 @@ impl Way<'_> {
 }
 
 /// Returns the packages and remotes, best first: an image if images can run, then a package for a package manager, then
-/// a remote server, and last those that need an additional program.
+/// a remote server, and last packages that need an additional program.
 fn ways(description: &Description, containers: bool) -> Vec<Way<'_>> {
     let rank = |way: &Way<'_>| match way {
         Way::Package(package) => match package.registry_type.as_str() {

@@ -138,7 +138,7 @@ impl Package {
         Ok(())
     }
 
-    /// Returns the options of the package manager; only those that do not change which code runs are allowed.
+    /// Returns the options of the package manager. An option is rejected if it could change which code runs.
     fn options(&self, made: &mut Made) -> Result<Vec<String>, String> {
         let all = arguments(&self.runtime_arguments, made)?;
         let mut kept = Vec::new();

@@ -133,7 +133,7 @@ async fn pass_on(
             }
         };
         brought = true;
-        // Backpressure: a server above the rate is not read until the current second is over.
+        // Backpressure: a server above the rate is not read until the current second has passed.
         rate.pass().await;
         let unsolicited = match message.kind() {
             Kind::Notification => Some(Unsolicited::Notification(message)),
