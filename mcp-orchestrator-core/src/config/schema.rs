@@ -1,4 +1,4 @@
-//! The JSON Schema of the native file format, for editors and for `docs/config.schema.json`.
+//! The JSON Schema for our own file format, for editors and for `docs/config.schema.json`.
 
 use schemars::generate::SchemaSettings;
 

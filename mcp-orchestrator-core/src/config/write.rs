@@ -1,4 +1,4 @@
-//! Adds and removes servers in a file of the native format as a person would: text is inserted or removed, and
+//! Adds and removes servers in a file in our own format as a person would: text is inserted or removed, and
 //! everything else stays unchanged, including comments. The result is parsed again and compared before it is used.
 
 use std::collections::BTreeMap;
@@ -38,7 +38,7 @@ pub struct Written {
     pub replaced: Vec<ServerId>,
 }
 
-/// Adds servers to a file of the native format. Creates the file if it does not exist, readable only by its owner,
+/// Adds servers to a file in our own format. Creates the file if it does not exist, readable only by its owner,
 /// because people write secrets into such files. The file is replaced atomically, so a reader never sees a partial
 /// file.
 ///
@@ -105,7 +105,7 @@ pub fn add_to_text(
     }
 }
 
-/// Removes a server from a file of the native format, atomically. Returns `false` if the file does not contain it.
+/// Removes a server from a file in our own format, atomically. Returns `false` if the file does not contain it.
 ///
 /// # Errors
 /// Fails if the file is not in our own format, or cannot be read, edited or written. It is unchanged in that case.

@@ -10,7 +10,7 @@ use crate::transport::ClientFacts;
 /// A name or a version of a client whose `clientInfo` is too long, in bytes.
 const MAX_WORD_LEN: usize = 256;
 
-/// Reads the client facts from the parameters of `initialize`.
+/// What the parameters of `initialize` say of the client.
 ///
 /// # Errors
 /// [`InvalidParams`](ErrorKind::InvalidParams) if the capabilities are longer than any real client's.

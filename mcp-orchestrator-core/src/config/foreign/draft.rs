@@ -1,4 +1,4 @@
-//! A server as a foreign file describes it, and the only place that converts it to an entry of the native format.
+//! A server as a foreign file describes it, and the only place that converts it to an entry in our own format.
 
 use std::collections::BTreeMap;
 
@@ -205,7 +205,7 @@ impl Draft {
         }
     }
 
-    /// Converts the draft to an entry of the native format. `syntax` is how the file writes variables.
+    /// Converts the draft to an entry in our own format. `syntax` is how the file writes variables.
     pub(in crate::config) fn entry(&mut self, syntax: Syntax) -> ServerEntry {
         let remote = !self.urls.is_empty()
             && (self.command.is_none()

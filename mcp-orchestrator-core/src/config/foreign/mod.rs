@@ -1,7 +1,7 @@
 //! Configuration files of other programs.
 //!
 //! Each format is a small parser in `formats` that creates a [`Draft`] of every server; `draft` converts drafts to
-//! entries of the native format and reports what could not be carried over. Values of `env` and `headers` are secrets
+//! entries in our own format and reports what could not be carried over. Values of `env` and `headers` are secrets
 //! by type. Names are converted to DNS labels.
 
 mod anchor;
@@ -196,7 +196,7 @@ pub(super) fn catalog(tree: &Node) -> Option<&'static str> {
     }
 }
 
-/// Reports keys of the native format in a file with `mcpServers`, where they have no effect.
+/// Reports keys in our own format in a file with `mcpServers`, where they have no effect.
 fn own_keys(source: &Source, report: &mut Report) {
     for key in own::own_keys().chain(["servers"]) {
         if source.tree.get(key).is_none() {

@@ -1,4 +1,4 @@
-//! Distinguishes files of the native format from foreign files that have `servers` too.
+//! Distinguishes files in our own format from foreign files that have `servers` too.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use crate::config::file_oauth::OAuthEntry;
 use crate::config::file_server::ServerEntry;
 use crate::config::tree::{Node, Value};
 
-/// Returns the top-level keys of the native format, except `servers`.
+/// Returns the top-level keys in our own format, except `servers`.
 pub(super) fn own_keys() -> impl Iterator<Item = &'static str> {
     let keys = fields::<File>().iter().copied();
     keys.filter(|key| !matches!(*key, "servers" | "$schema"))
@@ -42,8 +42,8 @@ fn is_named(file: &Path) -> bool {
     name.is_some_and(|name| name == "mcp.json" || name == ".mcp.json")
 }
 
-/// Returns `true` if `servers` are in the format of VS Code and related programs. A key of the native format beside or
-/// inside them makes them native: a restriction must never be ignored.
+/// Returns `true` if `servers` are in the format of VS Code and related programs. A key in our own format beside or
+/// inside them makes them ours: a restriction must never be ignored.
 pub(super) fn is_vs_code(tree: &Node, file: &Path) -> bool {
     let Some(servers) = tree.get("servers") else {
         return false;

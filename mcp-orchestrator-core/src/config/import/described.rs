@@ -1,4 +1,4 @@
-//! The conversion of a published server to an entry of the native format.
+//! The conversion of a published server to an entry in our own format.
 
 use std::collections::BTreeMap;
 

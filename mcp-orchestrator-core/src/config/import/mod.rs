@@ -1,4 +1,4 @@
-//! Imports a foreign file, or a description of installable servers, as entries of the native format.
+//! Imports a foreign file, or a description of installable servers, as entries in our own format.
 //!
 //! Imported content is not trusted. The only variables of the gateway's environment that an entry reads are named by
 //! the foreign file itself, and they are listed. A value of `env` or `headers` may be a secret, so it is not copied but

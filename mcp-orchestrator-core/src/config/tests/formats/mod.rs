@@ -56,7 +56,7 @@ pub(super) fn import(
     import_text(Path::new(file), text, options)
 }
 
-/// Returns the entries as text of the native format, which is parsed again.
+/// Returns the entries as text in our own format, which is parsed again.
 pub(super) fn written(imported: &Imported) -> String {
     let target = Path::new("c.yaml");
     let (text, _) = add_to_text(target, "", &imported.servers, IfPresent::Refuse)
