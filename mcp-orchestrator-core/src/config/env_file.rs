@@ -1,8 +1,9 @@
 //! Environment files such as `.env`: one NAME=VALUE per line.
 //!
 //! Blank lines and lines that begin with `#` are ignored, `export` may precede a name, quotes around a value are
-//! removed, and text after a ` #` outside quotes is a comment. Variables in values are not expanded: a `$` in a
-//! password stays unchanged. Editors with an `envFile` key read such files the same way.
+//! removed, and text after a ` #` outside quotes is a comment. In double quotes, `\n` is a line break. Variables in
+//! values are not expanded: a `$` in a password stays unchanged. Editors with an `envFile` key read such files the same
+//! way.
 
 use std::collections::BTreeMap;
 

@@ -34,7 +34,7 @@ pub(crate) struct Handle {
     pub(crate) reach: Arc<Reach>,
     /// `true` if the instance ran before and was reattached.
     pub(super) joined: bool,
-    /// When this handle was created.
+    /// When this handle was created: at the start of the instance, or when it was reattached.
     pub(crate) since: SystemTime,
     /// Resolves when the instance exits.
     pub(crate) exited: Shared<BoxFuture<'static, Exit>>,
@@ -133,7 +133,7 @@ impl Handle {
         self.started.elapsed().saturating_sub(last)
     }
 
-    /// Returns how long the instance has been running.
+    /// Returns the time since this handle was created.
     pub(super) fn age(&self) -> Duration {
         self.started.elapsed()
     }

@@ -17,7 +17,7 @@ use crate::transport::handshake::Joined;
 use crate::transport::pipe::Ask;
 use crate::transport::{Hello, ended};
 
-/// An instance that exits within this time after its start is considered crashed.
+/// An instance that exits within this time after it was started or reattached is considered crashed.
 const YOUNG: Duration = Duration::from_secs(10);
 
 /// Instances that continue although their conversation broke off, with the result of their handshake.

@@ -49,9 +49,9 @@ pub struct TableRouter {
 #[derive(Debug)]
 struct Gateway {
     members: Members,
-    /// What most principals see: no entry is pinned to a credential of theirs.
+    /// The view of all principals without a pinned entry.
     common: Sight,
-    /// What users see if an entry is pinned to their credential.
+    /// The views of users with a pinned entry, by user.
     own: HashMap<PrincipalId, Sight>,
 }
 

@@ -86,7 +86,7 @@ impl Decoder {
                     .min(self.input.len()),
             );
             if status == Status::StreamEnd {
-                // The checksum is not verified: the framing already detects truncation.
+                // The checksum that may follow is not verified: the compressed stream marks its own end.
                 self.state = State::End;
             }
             if !out.is_empty() {
