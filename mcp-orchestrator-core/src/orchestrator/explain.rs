@@ -123,7 +123,7 @@ impl Inner {
         Ok(())
     }
 
-    // Not async, because `Target` borrows data that is not `Send`.
+    // Not async, because a future that holds a `Target` is not `Send`: it borrows `dyn Known`.
     fn explain_route(
         &self,
         steps: &mut Steps,
