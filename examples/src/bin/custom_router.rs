@@ -10,7 +10,8 @@ use std::time::Duration;
 use mcp_orchestrator_core::auth::Principal;
 use mcp_orchestrator_core::id::{GatewayId, PrincipalId, ServerId, TeamId};
 use mcp_orchestrator_core::router::{
-    GatewaySpec, NoRoute, Route, Router, TableRouter, Target, View,
+    Claim, GatewaySpec, Hints, ItemKind, Known, ListsBy, NoRoute, Route, Router, TableRouter,
+    Target, View, ViewEntry,
 };
 use mcp_orchestrator_core::runtime::ProcessBackend;
 use mcp_orchestrator_core::{Orchestrator, Result};
@@ -34,7 +35,16 @@ impl TeamPolicy {
 
 impl Router for TeamPolicy {
     fn route<'a>(&self, principal: &Principal, target: &Target<'a>) -> Result<Route<'a>, NoRoute> {
-        let route = self.table.route(principal, target)?;
+        // A server that the caller does not see must not hide an item of one that it sees.
+        let visible = Visible {
+            policy: self,
+            known: target.known,
+        };
+        let visible = Target {
+            known: &visible,
+            ..*target
+        };
+        let route = self.table.route(principal, &visible)?;
         if self.allows(principal, &route.server) {
             return Ok(route);
         }
@@ -50,6 +60,53 @@ impl Router for TeamPolicy {
             entries: allowed.cloned().collect(),
             prefixed: view.prefixed,
         }))
+    }
+}
+
+/// The lists of the servers that a caller sees.
+struct Visible<'a> {
+    policy: &'a TeamPolicy,
+    known: &'a dyn Known,
+}
+
+impl Known for Visible<'_> {
+    fn holders(
+        &self,
+        principal: &Principal,
+        kind: ItemKind,
+        name: &str,
+        each: &mut dyn FnMut(&ServerId, &ListsBy<'_>),
+    ) {
+        self.known
+            .holders(principal, kind, name, &mut |server, lists| {
+                if self.policy.allows(principal, server) {
+                    each(server, lists);
+                }
+            });
+    }
+
+    fn lists(&self, principal: &Principal, entry: &ViewEntry, kind: ItemKind, name: &str) -> bool {
+        self.policy.allows(principal, &entry.server)
+            && self.known.lists(principal, entry, kind, name)
+    }
+
+    fn uncut(
+        &self,
+        principal: &Principal,
+        entry: &ViewEntry,
+        kind: ItemKind,
+        shown: &str,
+    ) -> Option<Arc<str>> {
+        self.known.uncut(principal, entry, kind, shown)
+    }
+
+    fn hints(&self, principal: &Principal, entry: &ViewEntry, tool: &str) -> Hints {
+        self.known.hints(principal, entry, tool)
+    }
+
+    fn claim(&self, principal: &Principal, entry: &ViewEntry, uri: &str) -> Option<Claim> {
+        let allowed = self.policy.allows(principal, &entry.server);
+        allowed.then(|| self.known.claim(principal, entry, uri))?
     }
 }
 
@@ -86,4 +143,51 @@ async fn main() -> Result<(), Failure> {
 
     orchestrator.shutdown(Duration::from_secs(5)).await;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use mcp_orchestrator_core::credential::{Owner, Revision};
+    use mcp_orchestrator_core::router::{Listed, Lists};
+    use mcp_orchestrator_core::testing::router::{Probe, suite};
+
+    use super::*;
+
+    #[test]
+    fn team_policy_keeps_the_router_contract() -> Result<(), Failure> {
+        let (wiki, payroll) = (hello::server("wiki")?, hello::server("payroll")?);
+        let finance = TeamId::new("finance")?;
+        let lists = Lists::default();
+        for server in [&wiki, &payroll] {
+            let own = format!("{}://1", server.id);
+            let listed = Listed::default()
+                .with(ItemKind::Tool, ["greet"])
+                .with(ItemKind::Resource, [own.as_str(), "shared://1"]);
+            lists.put(&server.id, &Owner::Organization, &Revision::none(), listed);
+        }
+        let policy = TeamPolicy {
+            table: TableRouter::new([GatewaySpec::of_all([&payroll, &wiki])]),
+            reserved: HashMap::from([(payroll.id.clone(), finance.clone())]),
+        };
+        let ann = Principal {
+            teams: vec![finance],
+            ..Principal::user(PrincipalId::new("ann")?, "example")
+        };
+        let bob = Principal::user(PrincipalId::new("bob")?, "example");
+        suite(
+            &policy,
+            Probe {
+                principals: &[ann, bob],
+                gateways: &[GatewayId::default_gateway()],
+                items: &[
+                    (ItemKind::Tool, "greet"),
+                    (ItemKind::Resource, "wiki://1"),
+                    (ItemKind::Resource, "payroll://1"),
+                    (ItemKind::Resource, "shared://1"),
+                ],
+                known: &lists,
+            },
+        );
+        Ok(())
+    }
 }

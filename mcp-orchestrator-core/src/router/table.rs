@@ -329,6 +329,66 @@ mod tests {
         }])
     }
 
+    #[cfg(feature = "test-util")]
+    #[test]
+    fn table_router_keeps_the_contract() {
+        use crate::testing::router::{Probe, suite};
+        let user = |name: &str| Principal::user(PrincipalId::new(name).unwrap(), "test");
+        let gateway = |id: &str, names, members, servers: &[&str]| GatewaySpec {
+            id: GatewayId::new(id).unwrap(),
+            members,
+            names,
+            entries: servers.iter().map(|name| entry(name)).collect(),
+        };
+        let ann = PrincipalId::new("ann").unwrap();
+        let only_ann = Members::These {
+            users: vec![ann.clone()],
+            teams: Vec::new(),
+        };
+        let mut pinned = gateway(
+            "pinned",
+            ToolNames::Prefixed,
+            Members::Everybody,
+            &["git", "time"],
+        );
+        pinned.entries[1].credential = CredentialRule::Pinned(Owner::User(ann));
+        let router = TableRouter::new([
+            pinned,
+            gateway(
+                "all",
+                ToolNames::Prefixed,
+                Members::Everybody,
+                &["git", "time"],
+            ),
+            gateway(
+                "bare",
+                ToolNames::Bare,
+                Members::Everybody,
+                &["git", "time"],
+            ),
+            gateway("one", ToolNames::Auto, Members::Everybody, &["git"]),
+            gateway("hers", ToolNames::Auto, only_ann, &["git", "time"]),
+        ]);
+        let gateways =
+            ["all", "bare", "one", "hers", "pinned"].map(|id| GatewayId::new(id).unwrap());
+        let long = "y".repeat(70);
+        suite(
+            &router,
+            Probe {
+                principals: &[user("ann"), user("bob")],
+                gateways: &gateways,
+                items: &[
+                    (ItemKind::Tool, "log"),
+                    (ItemKind::Tool, "now"),
+                    (ItemKind::Tool, "secret_x"),
+                    (ItemKind::Tool, &long),
+                    (ItemKind::Resource, "x://1"),
+                ],
+                known: &lists(),
+            },
+        );
+    }
+
     fn routed(router: &TableRouter, item: Item<'_>) -> Option<(String, String)> {
         let principal = Principal::user(PrincipalId::new("ann").unwrap(), "test");
         let gateway = GatewayId::default_gateway();
