@@ -1,4 +1,4 @@
-//! The command line of a gateway, as typed.
+//! The command-line arguments of a gateway.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -102,10 +102,10 @@ pub enum LogForm {
 }
 
 impl FileArgs {
-    /// What a load of the configuration takes from here.
+    /// Returns the options for loading the configuration.
     ///
     /// # Errors
-    /// Where an `--input` has no `=`.
+    /// If an `--input` has no `=`.
     pub fn load_options(&self) -> Result<LoadOptions, String> {
         let mut options = LoadOptions::from_process();
         for input in &self.inputs {
@@ -130,17 +130,17 @@ impl FileArgs {
 }
 
 impl GatewayArgs {
-    /// What a load of the configuration takes from here.
+    /// Returns the options for loading the configuration.
     ///
     /// # Errors
-    /// Where an `--input` has no `=`.
+    /// If an `--input` has no `=`.
     pub fn load_options(&self) -> Result<LoadOptions, String> {
         let mut options = self.files.load_options()?;
         options.listen = self.listen;
         Ok(options)
     }
 
-    /// How long running calls may take at the end.
+    /// How long running calls may take at shutdown.
     pub fn grace(&self) -> Duration {
         Duration::from_secs(self.grace)
     }
