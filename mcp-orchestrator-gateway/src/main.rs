@@ -7,7 +7,7 @@ use mcp_orchestrator_gateway::args::GatewayArgs;
 use mcp_orchestrator_gateway::hello;
 use mcp_orchestrator_gateway::program::{Gateway, signalled};
 
-/// Each call makes and drops some hundred small allocations; the system's allocator costs noticeably more.
+/// Each call makes and frees about a hundred small allocations; the system's allocator is noticeably slower.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
