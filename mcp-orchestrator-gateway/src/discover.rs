@@ -1,4 +1,4 @@
-//! Finds the configuration when none is named.
+//! Finds the configuration if the user names no file.
 
 use std::path::{Path, PathBuf};
 

@@ -81,7 +81,7 @@ pub(crate) fn json(error: &Error, id: &str, era: Era) -> Bytes {
     error_response(id, i64::from(code), &error.to_string(), data.as_deref())
 }
 
-/// Returns the error's own data, extended with the server that failed and whose fault it is.
+/// Returns the error's own data, extended with the server that failed and the party at fault.
 fn data(error: &Error) -> Option<String> {
     let own = error.data().map(serde_json::value::RawValue::get);
     let Some(server) = error.server() else {

@@ -62,7 +62,7 @@ mcp_orchestrator_core::limits! {
     SIGN_IN_BURST: Count = 10;
     /// The interval after which one more sign-in may begin.
     SIGN_IN_INTERVAL: Time = Duration::from_secs(6);
-    /// Addresses or principals whose rate is tracked.
+    /// Addresses or principals with a tracked rate.
     MAX_RATED_KEYS: Count = 10_000;
 }
 

@@ -20,7 +20,7 @@ pub struct Options {
     pub public_url: Option<PublicUrl>,
     /// The authorization servers that issue tokens for the endpoint; `None` if clients are not referred to any.
     pub protected: Option<ProtectedResource>,
-    /// Proxies whose `X-Forwarded-*` headers are trusted.
+    /// Proxies that are trusted to set `X-Forwarded-*` headers.
     pub trusted_proxies: Vec<Network>,
     /// How long a stream may be silent before a comment keeps it alive, and how long a call may take before its
     /// response becomes a stream.

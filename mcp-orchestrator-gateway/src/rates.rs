@@ -31,7 +31,7 @@ impl<K: Eq + Hash> SignInRate<K> {
     /// Takes one token.
     ///
     /// # Errors
-    /// [`Overloaded`](ErrorKind::Overloaded) if none is left.
+    /// [`Overloaded`](ErrorKind::Overloaded) if the bucket is empty.
     pub(crate) fn take(&self, key: K) -> Result<()> {
         let now = Instant::now();
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,4 +1,5 @@
-//! The endpoint as an OAuth-protected resource (RFC 9728): tells clients without a token which servers issue them.
+//! The endpoint as an OAuth-protected resource (RFC 9728): refers clients without a token to the servers that issue
+//! them.
 
 use std::fmt::Write as _;
 use std::sync::Arc;

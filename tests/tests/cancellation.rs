@@ -145,7 +145,7 @@ async fn a_legacy_client_cancels_by_a_notification() {
                     .unwrap();
                 let call =
                     tokio::spawn(async move { calling.begin(id, "hang", "{}").await.json().await });
-                // Two more calls: the hanging one and the one that reads the statistics.
+                // Two more calls: the hanging one and `stats` itself.
                 in_flight(&session, before + 2).await;
                 call
             };

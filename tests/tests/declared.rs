@@ -22,7 +22,7 @@ struct Site {
     control: Control,
 }
 
-/// A gateway whose servers have these settings for callers without a credential.
+/// A gateway with servers that have these settings for callers without a credential.
 async fn site(names: &str, shown: &[(&str, Value)]) -> Site {
     let server = |more: &Value| {
         let mut server = json!({

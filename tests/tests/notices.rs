@@ -101,7 +101,7 @@ async fn a_request_without_an_id_reaches_no_server() {
             )
             .await;
     }
-    // The last message of each server comes after all that could have preceded it.
+    // The last message of each server arrives after any that could have preceded it.
     let stats = session.tool("own__stats", "{}").await;
     for server in ["http", "modern"] {
         session.tool(&format!("{server}__echo"), "{}").await;

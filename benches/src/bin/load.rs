@@ -35,7 +35,7 @@ struct Args {
     /// Time limit for the whole run, in seconds
     #[arg(long, default_value_t = 120)]
     limit: u64,
-    /// Processes whose CPU time is measured
+    /// Processes to measure the CPU time of
     #[arg(long, value_delimiter = ',')]
     pids: Vec<u32>,
 }

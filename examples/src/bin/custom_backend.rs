@@ -1,8 +1,9 @@
 //! A custom backend: every server is started through another program, which could be a sandbox (`bwrap …`), a container
 //! (`docker run -i --rm IMAGE`) or another machine (`ssh HOST`). Here it is `env`, which exists everywhere.
 //!
-//! A backend places programs and does not speak MCP: this one rewrites the command and leaves the rest to the process
-//! backend. A backend written from scratch can be verified with the suite `testing::runtime` (feature `test-util`).
+//! A backend places programs and does not speak MCP: this one rewrites the command and delegates everything else to the
+//! process backend. A backend written from scratch can be verified with the suite `testing::runtime` (feature
+//! `test-util`).
 //!
 //! `cargo run -p mcp-orchestrator-examples --bin custom_backend`
 

@@ -40,7 +40,7 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    /// Listens for this state directory, whose lock the caller holds.
+    /// Listens for this state directory. The caller must hold the directory's lock.
     ///
     /// # Errors
     /// If there is no place for the socket, or another process answers there.

@@ -148,7 +148,7 @@ fn refused(error: &Error) -> Response {
     let status = match error.kind() {
         ErrorKind::NoRoute => StatusCode::NOT_FOUND,
         ErrorKind::Conflict => StatusCode::CONFLICT,
-        // People read this page; a failed step of their own is not a failure of the gateway.
+        // People read this page, and a failed step of theirs is not a failure of the gateway.
         ErrorKind::InvalidParams | ErrorKind::InvalidRequest => StatusCode::BAD_REQUEST,
         _ => errors::control_status(error.kind()),
     };

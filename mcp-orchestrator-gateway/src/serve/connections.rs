@@ -43,16 +43,16 @@ pub(super) enum Full {
 #[derive(Debug)]
 pub(super) struct Slot {
     number: u64,
-    /// The address whose connections are counted together; `None` for a shared address, which is not counted.
+    /// The address that this connection counts towards; `None` for a shared address, which is not counted.
     address: Option<IpAddr>,
     epoch: Instant,
-    /// Requests whose response has not ended.
+    /// Requests without a complete response.
     busy: AtomicUsize,
     /// Whether the connection has had a request.
     used: AtomicBool,
     /// When the connection last became idle, in milliseconds since `epoch`.
     idle_since: AtomicU64,
-    /// Requests that the client reset before their response, minus those that were answered.
+    /// Requests that the client reset before their response, minus answered ones.
     resets: AtomicUsize,
     /// Cancelled to close the connection.
     pub(super) closed: CancellationToken,
@@ -244,8 +244,8 @@ impl Drop for Busy {
     }
 }
 
-/// The unit by which clients are counted: an IPv4 address or an IPv6 /64 network, within which one client can choose
-/// its addresses.
+/// The unit by which clients are counted: an IPv4 address or an IPv6 /64 network, since one client can choose among all
+/// addresses in such a network.
 pub(crate) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {

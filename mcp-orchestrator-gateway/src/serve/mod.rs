@@ -41,7 +41,7 @@ pub struct Shutdown<F> {
     pub grace: Duration,
 }
 
-/// Serves the endpoint, `/healthz` and `/readyz` until shutdown, then lets running requests finish and cuts those that
+/// Serves the endpoint, `/healthz` and `/readyz` until shutdown, then lets running requests finish and cuts any that
 /// exceed the grace period.
 ///
 /// # Cancel safety

@@ -1,5 +1,5 @@
-//! Clients of the HTTP+SSE transport (2024-11-05): a GET of `/sse` opens a stream whose first event names the address
-//! that takes messages. Everything for the client arrives on that stream.
+//! Clients of the HTTP+SSE transport (2024-11-05): a GET of `/sse` opens a stream. Its first event names the address
+//! for messages, and everything for the client arrives on the stream.
 //!
 //! A stream is one legacy session. Its calls run in the stream itself, so nothing outlives it: when the client
 //! disconnects, its calls are dropped and its session ends.

@@ -5,7 +5,7 @@ use mcp_orchestrator_tests::gateway::Gateway;
 use mcp_orchestrator_tests::lister::{Answer, Asked, Lister, tools};
 use serde_json::{Value, json};
 
-/// A server whose page for a cursor has these tools and this next cursor.
+/// A server that returns these tools and this next cursor for a given cursor.
 async fn paged(page: impl Fn(&Asked) -> (Vec<String>, Value) + Send + Sync + 'static) -> Lister {
     Lister::start(move |asked| {
         if !asked.is("tools/list") {

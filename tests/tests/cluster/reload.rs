@@ -69,7 +69,7 @@ impl Callers {
     }
 }
 
-/// Returns the names of all Deployments, and of those that should run.
+/// Returns the names of all Deployments, and of the running ones (by `replicas`).
 async fn deployed(stage: &Stage) -> (BTreeSet<String>, BTreeSet<String>) {
     let listed = stage.space.api::<Deployment>();
     let listed = listed.list(&ListParams::default()).await.unwrap().items;

@@ -84,7 +84,7 @@ async fn who_leaves_a_gateway_by_a_reload_loses_its_streams() {
     site.reload(&config(&json!(["ann"]), &json!([]))).await;
     ends("the end in a gateway of users", &mut streams[1]).await;
     ends("the end in a gateway of a team", &mut streams[2]).await;
-    // The default gateway is still open to them; without tokens, none is.
+    // The default gateway is still open to them until tokens are disabled.
     let mut closed = config(&json!(["ann"]), &json!([]));
     closed["auth"] = json!({ "tokens": false, "issuers": [{ "issuer": "https://127.0.0.1:1", "audience": ["x"] }] });
     site.reload(&closed).await;

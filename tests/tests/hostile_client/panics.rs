@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 
 use crate::raw::Raw;
 
-/// Knows every user except `eve`, for whom it panics.
+/// Knows every user except `eve`; panics for `eve`.
 #[derive(Debug)]
 struct Panics;
 

@@ -32,7 +32,7 @@ impl Raw {
         all
     }
 
-    /// Like [`rest`](Self::rest), as text.
+    /// Returns the same as text.
     pub(crate) async fn text_to_end(&mut self, what: &str) -> String {
         String::from_utf8_lossy(&self.rest(what).await).into_owned()
     }

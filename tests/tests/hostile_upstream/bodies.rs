@@ -223,7 +223,7 @@ async fn an_answer_counts_whatever_its_content_type_says() {
     }
 }
 
-/// A server whose requests carry this token.
+/// A server that is sent this token with each request.
 fn with_token(mut spec: ServerSpec) -> ServerSpec {
     if let Launch::Remote(remote) = &mut spec.launch {
         remote.headers.insert(

@@ -115,7 +115,7 @@ impl Site {
     }
 }
 
-/// Returns the value that the server reports, or the reason why there is none.
+/// Returns the value that the server reports, or the reason why it reports no value.
 pub(crate) async fn identity(client: &Client, tool: &str) -> String {
     let answer = client.modern_tool(tool, r#"{"name":"TOKEN"}"#).await;
     let result = &answer["result"];

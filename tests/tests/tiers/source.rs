@@ -154,7 +154,7 @@ fn holds(line: &str, text: &str) -> bool {
     })
 }
 
-/// Returns a line up to its comment. Two slashes in a string count as a comment too, which only hides the rest of a
+/// Returns a line up to its comment. Two slashes in a string count as a comment too; this only hides the remainder of a
 /// line.
 fn without_comment(line: &str) -> &str {
     let url = |at: usize| line[..at].ends_with(':');
