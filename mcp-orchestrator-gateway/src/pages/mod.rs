@@ -49,7 +49,7 @@ pub struct Pages {
     pub directory: Arc<Directory>,
     /// Seals what the browser keeps.
     pub key: Arc<StateKey>,
-    /// Authenticates visitors that have not signed in at a page.
+    /// Authenticates visitors that have not signed in at a page, and verifies tokens that are entered there.
     pub who: Arc<dyn Authenticator>,
     /// Whether visitors may sign in with a gateway token.
     pub tokens: bool,
