@@ -52,7 +52,7 @@ impl BodyMemory {
 }
 
 impl Room<'_> {
-    /// Raises the reservation to `len` bytes. A body larger than a limit is accepted if no other counts towards that limit.
+    /// Raises the reservation to `len` bytes. A body larger than a limit is accepted if no other counts towards it.
     fn take(&mut self, len: usize) -> Result<()> {
         if len <= UNCOUNTED_BODY_LEN || len <= self.taken {
             return Ok(());
