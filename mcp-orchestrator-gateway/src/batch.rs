@@ -22,10 +22,10 @@ use serde_json::value::RawValue;
 use crate::gate::{no_session, not_a_message};
 use crate::respond::{self, Manner};
 
-/// The most members that a batch may have.
+/// Members of one batch.
 const MEMBERS: usize = 64;
 
-/// The answer to one member: the request's id as JSON, and the result.
+/// The answer to one member: the id of its request as JSON, and what came of it.
 pub(crate) type Answer = (String, Result<Reply>);
 
 /// The sender of a batch, its gateway and its session.

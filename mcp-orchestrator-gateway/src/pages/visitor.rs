@@ -21,7 +21,7 @@ use super::form::Proof;
 /// How long a sign-in is valid.
 const LIFE: Duration = Duration::from_mins(30);
 const SEAL: &str = "page session";
-/// Longer tokens do not fit into a cookie.
+/// A longer token does not fit into what browsers keep.
 const LONGEST_TOKEN: usize = 2500;
 
 /// The visitor of a page.
