@@ -1,5 +1,5 @@
-//! A router of one's own: a policy that shows a server only to its team. Lists and calls ask the same router, so what is
-//! hidden cannot be called either, and reads as if it did not exist.
+//! A custom router: a policy that shows a server only to its team. Lists and calls use the same router, so a hidden
+//! server cannot be called either and looks as if it did not exist.
 //!
 //! `cargo run -p mcp-orchestrator-examples --bin custom_router`
 
@@ -18,11 +18,11 @@ use mcp_orchestrator_core::{Orchestrator, Result};
 use mcp_orchestrator_examples::{Failure, direct, hello};
 use serde_json::json;
 
-/// The names come from a table, who may see what from the teams.
+/// Names come from a table; the teams decide who sees which server.
 #[derive(Debug)]
 struct TeamPolicy {
     table: TableRouter,
-    /// Servers that only one team may use; any other is everybody's.
+    /// Servers that only one team may use; all others are open to everyone.
     reserved: HashMap<ServerId, TeamId>,
 }
 
@@ -48,7 +48,7 @@ impl Router for TeamPolicy {
         if self.allows(principal, &route.server) {
             return Ok(route);
         }
-        // Only `explain` ever shows the reason.
+        // The reason is shown by `explain` only.
         Err(NoRoute::to(target, "the server is another team's"))
     }
 
