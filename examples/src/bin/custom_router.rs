@@ -46,7 +46,13 @@ impl Router for TeamPolicy {
         };
         let route = self.table.route(principal, &visible)?;
         if self.allows(principal, &route.server) {
-            return Ok(route);
+            // The name must not borrow from the filtered lists.
+            return Ok(Route {
+                name: route.name.into_owned().into(),
+                server: route.server,
+                alias: route.alias,
+                credential: route.credential,
+            });
         }
         // The reason is shown by `explain` only.
         Err(NoRoute::to(target, "the server is another team's"))

@@ -17,6 +17,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use arc_swap::ArcSwap;
+use tokio_util::task::TaskTracker;
 
 pub(crate) use self::fetch::{Fetched, ask, fetch, method_of};
 pub(crate) use self::item::{HeaderParam, KeptItem};
@@ -37,7 +38,9 @@ use crate::state::StateStore;
 /// All cached lists.
 #[derive(Debug)]
 pub(crate) struct Catalog {
-    stored: Stored,
+    stored: Arc<Stored>,
+    /// Writes to the store, which the end of the caller does not interrupt.
+    writes: TaskTracker,
     kept: RwLock<HashMap<ListKey, Entry>>,
     /// Revisions that were just replaced, while their instances finish their calls.
     superseded: Mutex<HashMap<(ServerId, Owner), Vec<Revision>>>,
@@ -61,7 +64,8 @@ struct Entry {
 impl Catalog {
     pub(crate) fn new(store: Arc<dyn StateStore>, key: Arc<StateKey>) -> Self {
         Self {
-            stored: Stored::new(store, key),
+            stored: Arc::new(Stored::new(store, key)),
+            writes: TaskTracker::new(),
             kept: RwLock::default(),
             superseded: Mutex::default(),
             lists: Lists::default(),
@@ -191,10 +195,21 @@ impl Catalog {
         }
         let kept = Arc::new(kept);
         self.put(key, Arc::clone(&kept));
-        if let Err(error) = self.stored.put(key, &kept).await {
-            tracing::warn!(server = %key.server, %error, "lists cannot be kept");
-        }
+        let (stored, key) = (Arc::clone(&self.stored), key.clone());
+        let written = self.writes.spawn(async move {
+            if let Err(error) = stored.put(&key, &kept).await {
+                tracing::warn!(server = %key.server, %error, "lists cannot be kept");
+            }
+        });
+        // Fails only if the write panicked.
+        let _ = written.await;
         changed
+    }
+
+    /// Waits until all lists that were to be kept are stored.
+    pub(crate) async fn written(&self) {
+        self.writes.close();
+        self.writes.wait().await;
     }
 
     fn put(&self, key: &ListKey, kept: Arc<Kept>) {

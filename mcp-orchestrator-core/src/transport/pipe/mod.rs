@@ -4,6 +4,7 @@
 //! response gets the caller's id back. When a caller leaves, the instance receives a cancellation.
 
 mod incoming;
+mod options;
 mod pending;
 #[cfg(test)]
 mod tests;
@@ -18,58 +19,23 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::Stream;
-use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::options::{Ask, Options};
 use self::pending::{First, Pending};
 use self::writer::Command;
-use super::handshake::{Joined, Shaken};
+use super::handshake::Shaken;
 use super::{Hello, Inbox, Note, Outgoing, Place, era, handshake};
 use crate::call::{Reply, ReplyItem};
 use crate::error::{Error, ErrorKind, Result};
 use crate::jsonrpc::{Message, error_response};
 use crate::protocol::{Era, method};
-use crate::runtime::Exit;
-use crate::server::EraChoice;
 
 /// Maximum number of lines queued for a slow instance; further callers wait.
 const QUEUE: usize = 256;
-
-/// Which caller receives a request of the instance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ask {
-    /// None: callers share the instance and cannot be distinguished.
-    Nobody,
-    /// The caller with the call in flight.
-    CallInFlight,
-    /// The only caller of the instance, through its call in flight or else unsolicited.
-    TheCaller,
-}
-
-/// Options of a pipe.
-pub(crate) struct Options {
-    pub(crate) place: Place,
-    pub(crate) era: EraChoice,
-    /// The client profile that the instance receives.
-    pub(crate) profile: handshake::Profile,
-    /// Maximum size of a message in bytes.
-    pub(crate) message_bytes: usize,
-    /// Maximum number of requests in flight.
-    pub(crate) in_flight: usize,
-    /// Set if the program ran before: a partial line is terminated first, ids start at a random number, and responses
-    /// to earlier requests are dropped.
-    pub(crate) joined: Option<Joined>,
-    pub(crate) ask: Ask,
-    pub(crate) note: Note,
-    pub(crate) inbox: Inbox,
-    /// Resolves when the instance exits.
-    pub(crate) exited: BoxFuture<'static, Exit>,
-    /// Requests that did not reach the instance, if the carrier of the lines can detect that.
-    pub(crate) failed: Option<mpsc::Receiver<Failed>>,
-}
 
 /// A request that will not be answered.
 #[derive(Debug)]
