@@ -12,7 +12,7 @@ use http::HeaderMap;
 use tokio::time::{Instant, Sleep};
 
 use super::Inner;
-use super::authority::Right;
+use super::authority::Judged;
 use super::context::Context;
 use super::limits::counted;
 use crate::call::{Reply, ReplyItem};
@@ -35,6 +35,8 @@ pub(super) struct Work<'a> {
     pub(super) edits: Splice,
     pub(super) name: Option<Cow<'a, str>>,
     pub(super) headers: Cow<'a, HeaderMap>,
+    /// By what it was allowed to be sent.
+    pub(super) judged: Judged<'a>,
 }
 
 impl<'a> Work<'a> {
@@ -45,6 +47,7 @@ impl<'a> Work<'a> {
             edits: Splice::new(),
             name: None,
             headers: Cow::Owned(HeaderMap::new()),
+            judged: Judged::Instance,
         }
     }
 }
@@ -209,7 +212,8 @@ impl Inner {
                 let starting = self.started(context, spec, rule, credential);
                 let (lease, other) = Box::pin(starting).await?;
                 now = other;
-                Box::pin(self.still_allowed(context, &lease)).await?;
+                // It took its time, and not every router reports its changes.
+                Box::pin(self.judge_again(context, &lease.key, work.judged)).await?;
                 lease
             }
         };
@@ -222,25 +226,6 @@ impl Inner {
             lease
         };
         self.send(context, lease, work, deadline).await
-    }
-
-    /// A start takes its time: whoever waited for it may have lost the right to the instance meanwhile.
-    async fn still_allowed(&self, context: &Context, lease: &Lease) -> Result<()> {
-        if context.is_operator {
-            return Ok(());
-        }
-        let context = Context {
-            principal: self.now(&context.principal),
-            ..context.clone()
-        };
-        if !matches!(self.right_to(&context, &lease.key).await, Right::Lost) {
-            return Ok(());
-        }
-        let text = format!(
-            "the right to use server {} was lost while it started",
-            lease.key.server()
-        );
-        Err(Error::new(ErrorKind::NoRoute, text))
     }
 
     /// A session uses this instance for the first time.
@@ -261,6 +246,16 @@ impl Inner {
         work: &Work<'_>,
         deadline: Instant,
     ) -> Result<(Reply, Arc<Handle>)> {
+        if !lease.link.is_ready(&context.caller) {
+            // A handshake takes its time too, so it comes before what is judged last.
+            let spoken = Box::pin(lease.link.spoken(&context.caller)).await;
+            if let Err(error) = spoken {
+                return Err(Box::pin(why(&lease, error)).await);
+            }
+        }
+        if context.is_stale(self) {
+            Box::pin(self.judge_again(context, &lease.key, work.judged)).await?;
+        }
         if let Some(session) = &context.session
             && session.uses(lease.handle())
         {

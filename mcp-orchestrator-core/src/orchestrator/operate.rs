@@ -115,6 +115,8 @@ impl Inner {
             waited: false,
             trail: None,
             is_operator: true,
+            grant: None,
+            as_of: None,
         }
     }
 
