@@ -89,6 +89,8 @@ limits! {
     MAX_LIST_BYTES: Bytes = 16 * 1024 * 1024;
     /// Bytes of all lists of a server that are kept in memory, for all owners of credentials.
     MAX_SERVER_LIST_BYTES: Bytes = 128 * 1024 * 1024;
+    /// Owners whose lists of one server outlive a restart.
+    MAX_STORED_LISTS_PER_SERVER: Count = 10_000;
     /// Pages of one list of a server.
     MAX_LIST_PAGES: Count = 1000;
     /// Pages in a row that add nothing to a list.

@@ -22,6 +22,7 @@ use mcp_orchestrator_core::auth::{
 use mcp_orchestrator_core::id::GatewayId;
 use mcp_orchestrator_core::{ErrorKind, Result};
 
+use crate::bodies::BodyMemory;
 use crate::sse::SseClients;
 
 /// Before a request is authenticated again whose caller could not be determined.
@@ -36,6 +37,8 @@ pub(crate) struct Admission {
     now: Arc<ArcSwapOption<Arc<dyn Authenticator>>>,
     /// Streams of HTTP+SSE clients, which outlive a reload as well.
     pub(crate) sse: Arc<SseClients>,
+    /// The memory of request bodies, of those before a reload too.
+    pub(crate) bodies: BodyMemory,
 }
 
 /// The request that a session was last used by, authenticated again when its session asks.

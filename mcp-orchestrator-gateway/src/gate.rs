@@ -20,7 +20,7 @@ use mcp_orchestrator_core::{Error, ErrorKind, Orchestrator, Result};
 use crate::admission::Admission;
 use crate::options::Options;
 use crate::respond::{self, Manner};
-use crate::{batch, cors, errors, guard, modern, resource};
+use crate::{batch, bodies, cors, errors, guard, modern, resource};
 
 const SESSION_ID: HeaderName = HeaderName::from_static(header::SESSION_ID);
 const VERSION: HeaderName = HeaderName::from_static(header::PROTOCOL_VERSION);
@@ -86,7 +86,9 @@ impl Gate {
         let mut seen = self.admission.count();
         let mut who = self.who(gateway, parts).await?;
         guard::media_types(parts)?;
-        let body = guard::body(parts, body, self.options.max_body_bytes).await?;
+        let mut room = self.admission.bodies.room(&who.principal);
+        let limit = self.options.max_body_bytes;
+        let body = bodies::read(parts, body, limit, Some(&mut room)).await?;
         let body = guard::strip_mark(body);
         if self.admission.count() != seen {
             // A body may take its time.

@@ -298,7 +298,32 @@ async fn ends_are_told_edits_put_back_and_nothing_is_left() {
     assert!(secrets.list(&all).await.unwrap().items.is_empty());
     let policies: Api<NetworkPolicy> = space.api();
     assert!(policies.list(&all).await.unwrap().items.is_empty());
+    soon(
+        "events",
+        events(&space, key.name(), &["Started", "Removed"]),
+    )
+    .await;
     space.leave().await;
+}
+
+/// Waits until operators see these reasons on the Deployment of this name.
+async fn events(space: &Space, name: &str, wanted: &[&str]) {
+    let api: Api<k8s_openapi::api::events::v1::Event> = space.api();
+    loop {
+        let all = api.list(&ListParams::default()).await.unwrap().items;
+        let of_it = all.iter().filter(|event| {
+            let regarding = event.regarding.as_ref();
+            regarding.is_some_and(|it| {
+                it.kind.as_deref() == Some("Deployment") && it.name.as_deref() == Some(name)
+            }) && event.reporting_controller.as_deref()
+                == Some("mcp-orchestrator.dev/mcp-orchestrator")
+        });
+        let reasons: Vec<_> = of_it.filter_map(|event| event.reason.as_deref()).collect();
+        if wanted.iter().all(|reason| reasons.contains(reason)) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 /// Edits the image by another hand, and waits until it is put back.

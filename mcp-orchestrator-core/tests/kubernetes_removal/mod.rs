@@ -4,9 +4,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Pod, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
 use kube::ResourceExt;
-use kube::api::{ListParams, Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use mcp_orchestrator_core::auth::Principal;
 use mcp_orchestrator_core::credential::{
     Credential, CredentialRequest, CredentialResolver, InForce, Owner, Revision,
@@ -254,6 +254,64 @@ async fn what_runs_is_left_alone_where_the_cluster_is_away_at_the_first_attach()
         "the pod was not touched"
     );
     soon("a shutdown", second.shutdown(Duration::from_secs(1))).await;
+    space.leave().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a cluster: .ci/kubernetes runs it"]
+async fn a_deleted_or_replaced_owner_is_recovered_from() {
+    let space = space("owner").await;
+    let access = enter(&space).await;
+    let folder = tempfile::tempdir().unwrap();
+    let seat = Seat::take(access.clone(), "suite", folder.path())
+        .await
+        .unwrap();
+    let store = Arc::new(Store::default());
+    store.set(Some(1));
+    let orchestrator = orchestrator(&access, &store, Some(&seat));
+    call(&orchestrator).await.unwrap();
+    let maps = space.api::<ConfigMap>();
+    for replaced in [false, true, false] {
+        let before = maps.get("suite").await.unwrap();
+        maps.delete("suite", &DeleteParams::default())
+            .await
+            .unwrap();
+        if replaced {
+            let mut other = before.clone();
+            other.metadata = kube::core::ObjectMeta {
+                name: Some("suite".to_owned()),
+                labels: before.metadata.labels.clone(),
+                ..Default::default()
+            };
+            maps.create(&PostParams::default(), &other).await.unwrap();
+        }
+        // The gateway makes or reads the owner when it next writes, as a call that starts an instance does.
+        becomes("an owner, and a call", || async {
+            let called = call(&orchestrator).await.is_ok();
+            let now = maps.get_opt("suite").await.unwrap();
+            called && now.is_some_and(|now| now.uid() != before.uid())
+        })
+        .await;
+        let now = maps.get("suite").await.unwrap().uid();
+        becomes("all belongs to the owner of now", || async {
+            // An instance that the cluster has collected starts at a call.
+            if call(&orchestrator).await.is_err() {
+                return false;
+            }
+            let of = ListParams::default().labels("app.kubernetes.io/name=pipe");
+            let deployments = space.api::<Deployment>().list(&of).await.unwrap().items;
+            let secrets = space.api::<Secret>().list(&of).await.unwrap().items;
+            let owners = deployments.iter().map(|it| it.owner_references().first());
+            let owners = owners.chain(secrets.iter().map(|it| it.owner_references().first()));
+            let uids: Vec<_> = owners.map(|owner| owner.map(|it| it.uid.clone())).collect();
+            uids.len() == 2 && uids.iter().all(|uid| *uid == now)
+        })
+        .await;
+        call(&orchestrator).await.unwrap();
+    }
+    assert_eq!(seat.trouble(), None);
+    soon("a shutdown", orchestrator.shutdown(Duration::from_secs(1))).await;
+    seat.give_up().await;
     space.leave().await;
 }
 

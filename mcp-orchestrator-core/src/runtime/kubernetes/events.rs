@@ -135,7 +135,7 @@ impl Shared {
             "apiVersion": "events.k8s.io/v1",
             "kind": "Event",
             "metadata": {
-                "generateName": format!("{}.", told.name),
+                "generateName": format!("{}-", told.name),
                 "namespace": namespace,
                 "labels": component_labels(orchestrator, "event"),
             },

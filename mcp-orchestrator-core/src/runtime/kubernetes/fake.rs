@@ -94,7 +94,13 @@ impl Cluster {
                 }
             }
             "PUT" => match self.get(resource, name) {
-                Some(_) => Answer::Whole(200, self.put(resource, body())),
+                Some(before) => {
+                    let mut now = body();
+                    now["metadata"]["uid"] = before["metadata"]["uid"].clone();
+                    Answer::Whole(200, self.put(resource, now))
+                }
+                // As an API server does: an update creates an absent Lease, and most other kinds not.
+                None if resource == "leases" => Answer::Whole(201, self.put(resource, body())),
                 None => absent(),
             },
             "PATCH" => match self.get(resource, name) {

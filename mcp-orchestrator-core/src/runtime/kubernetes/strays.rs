@@ -30,6 +30,9 @@ impl Shared {
         self.owner.suspect();
         let shared = Arc::clone(self);
         self.tasks.spawn(async move {
+            if let Err(error) = shared.owner.reference().await {
+                tracing::debug!(name, %error, "cannot read the owner of a deployment that has vanished");
+            }
             let of_name = ListParams::default().fields(&format!("metadata.name={name}"));
             if let Err(error) = shared.put_labels_back(of_name).await {
                 tracing::debug!(name, %error, "cannot look for a deployment that has vanished");

@@ -20,6 +20,10 @@ use crate::limits::LOOPBACK_CONNECT_TIMEOUT;
 /// Between two looks at a connection that nobody has accepted yet.
 const PAUSE: Duration = Duration::from_millis(10);
 
+/// Further looks before another process is believed to answer: a socket that is just accepted or closed has an inode and
+/// is held by no process.
+const FOREIGN_LOOKS: usize = 3;
+
 /// States of `/proc/net/tcp`.
 const TIME_WAIT: &str = "06";
 const LISTEN: &str = "0A";
@@ -52,6 +56,7 @@ enum Verdict {
 pub(super) async fn check(stream: &TcpStream, roots: &[i32]) -> io::Result<()> {
     let (here, there) = (stream.local_addr()?, stream.peer_addr()?);
     let deadline = Instant::now() + LOOPBACK_CONNECT_TIMEOUT;
+    let mut foreign = 0;
     loop {
         let roots = roots.to_vec();
         // With many connections on the machine this reads megabytes.
@@ -59,6 +64,11 @@ pub(super) async fn check(stream: &TcpStream, roots: &[i32]) -> io::Result<()> {
         let who = match look.await.map_err(io::Error::other)?? {
             Verdict::Ours => return Ok(()),
             Verdict::Open if Instant::now() < deadline => {
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+            Verdict::Foreign(_) if foreign < FOREIGN_LOOKS => {
+                foreign += 1;
                 tokio::time::sleep(PAUSE).await;
                 continue;
             }

@@ -256,7 +256,8 @@ impl Keeper {
         match written {
             Ok(lease) => {
                 self.turns.wrote(Record::of(&lease), began);
-                self.last = Some(lease);
+                let before = self.last.replace(lease);
+                self.check_recreated(before).await?;
                 Ok(EVERY)
             }
             Err(error) if is_conflict(&error) => {
@@ -264,6 +265,24 @@ impl Keeper {
                 Ok(Duration::ZERO)
             }
             Err(error) => Err(self.action(verb).error(error)),
+        }
+    }
+
+    /// Reads the owner again where an update has made the Lease anew: an API server creates a Lease that is absent, so a
+    /// Lease that the cluster has collected with its owner shows by its uid alone.
+    async fn check_recreated(&self, before: Option<Lease>) -> Result<()> {
+        let before = before.and_then(|lease| lease.metadata.uid);
+        let now = self
+            .last
+            .as_ref()
+            .and_then(|lease| lease.metadata.uid.as_ref());
+        let recreated = before.is_some_and(|before| Some(&before) != now);
+        match &self.options.owner {
+            Some(owner) if recreated => match owner.refresh().await {
+                Err(error) if error.kind() == ErrorKind::Unavailable => Err(error),
+                _ => Ok(()),
+            },
+            _ => Ok(()),
         }
     }
 
