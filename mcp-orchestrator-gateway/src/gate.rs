@@ -85,8 +85,9 @@ impl Gate {
     {
         let mut seen = self.admission.count();
         let mut who = self.who(gateway, parts).await?;
+        let principal = Arc::clone(&who.principal);
         guard::media_types(parts)?;
-        let mut room = self.admission.bodies.room(&who.principal);
+        let mut room = self.admission.bodies.room(&principal);
         let limit = self.options.max_body_bytes;
         let body = bodies::read(parts, body, limit, Some(&mut room)).await?;
         let body = guard::strip_mark(body);
@@ -95,7 +96,7 @@ impl Gate {
             seen = self.admission.count();
             who = self.who_now(gateway, parts).await?;
         }
-        let (principal, expires_at) = (Arc::clone(&who.principal), who.expires_at);
+        let expires_at = who.expires_at;
         let response = match self.read(gateway, parts, who, (body, seen))? {
             // A session's call answers soon: with a stream, where its response is slow.
             Asked::Call(call, manner) => {
