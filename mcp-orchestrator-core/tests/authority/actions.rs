@@ -31,33 +31,8 @@ impl<'a> World<'a> {
                 self.soon(call).await;
             }
             Step::Notify { by, kind } => self.notify(by, kind).await,
-            Step::Subscribe { by, server, back } => {
-                let Some((session, who)) = self.seat(by) else {
-                    return;
-                };
-                let verb = if back { "unsubscribe" } else { "subscribe" };
-                let uri = format!("mem://{}/a", SERVERS[server]);
-                let params = json!({ "uri": uri, "_meta": self.tag(who) });
-                let id = self.id();
-                let call = async move {
-                    let method = format!("resources/{verb}");
-                    let _ = session.request(id, &method, &params).await;
-                };
-                self.soon(call).await;
-            }
-            Step::Listen { who, gate } => {
-                let uris: Vec<_> = SERVERS.map(|name| format!("mem://{name}/a")).into();
-                let wants = json!({ "tasks": true, "resourceSubscriptions": uris });
-                let listen = self.site.listen(USERS[who], GATEWAYS[gate], &wants);
-                if let Some(Ok(stream)) = self.soon(listen).await {
-                    self.ears.push(Ear {
-                        who,
-                        gate,
-                        stream: Some(stream),
-                        revoked: None,
-                    });
-                }
-            }
+            Step::Subscribe { by, server, back } => self.subscribe(by, server, back).await,
+            Step::Listen { who, gate } => self.listen(who, gate).await,
             Step::Leave(n) if !self.ears.is_empty() => {
                 self.ears.swap_remove(n % self.ears.len());
             }
@@ -82,6 +57,35 @@ impl<'a> World<'a> {
             Step::Say { instance, kind } => self.say(instance, kind),
             _ => {}
         }
+    }
+
+    async fn listen(&mut self, who: usize, gate: usize) {
+        let uris: Vec<_> = SERVERS.map(|name| format!("mem://{name}/a")).into();
+        let wants = json!({ "tasks": true, "resourceSubscriptions": uris });
+        let listen = self.site.listen(USERS[who], GATEWAYS[gate], &wants);
+        if let Some(Ok(stream)) = self.soon(listen).await {
+            self.ears.push(Ear {
+                who,
+                gate,
+                stream: Some(stream),
+                revoked: None,
+            });
+        }
+    }
+
+    async fn subscribe(&mut self, by: usize, server: usize, back: bool) {
+        let Some((session, who)) = self.seat(by) else {
+            return;
+        };
+        let verb = if back { "unsubscribe" } else { "subscribe" };
+        let uri = format!("mem://{}/a", SERVERS[server]);
+        let params = json!({ "uri": uri, "_meta": self.tag(who) });
+        let id = self.id();
+        let call = async move {
+            let method = format!("resources/{verb}");
+            let _ = session.request(id, &method, &params).await;
+        };
+        self.soon(call).await;
     }
 
     fn seat(&self, n: usize) -> Option<(Session<'a>, usize)> {
