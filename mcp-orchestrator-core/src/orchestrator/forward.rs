@@ -238,6 +238,25 @@ impl Inner {
         }
     }
 
+    /// Judges a request again where rights have changed since it was begun. A handshake takes its time too, so it comes
+    /// first.
+    async fn before_sent(
+        &self,
+        context: &Context,
+        lease: &Lease,
+        judged: Judged<'_>,
+    ) -> Result<()> {
+        if !lease.link.is_ready(&context.caller)
+            && let Err(error) = lease.link.spoken(&context.caller).await
+        {
+            return Err(why(lease, error).await);
+        }
+        if context.is_stale(self) {
+            self.judge_again(context, &lease.key, judged).await?;
+        }
+        Ok(())
+    }
+
     /// Sends a request to this instance.
     pub(super) async fn send(
         &self,
@@ -246,15 +265,8 @@ impl Inner {
         work: &Work<'_>,
         deadline: Instant,
     ) -> Result<(Reply, Arc<Handle>)> {
-        if !lease.link.is_ready(&context.caller) {
-            // A handshake takes its time too, so it comes before what is judged last.
-            let spoken = Box::pin(lease.link.spoken(&context.caller)).await;
-            if let Err(error) = spoken {
-                return Err(Box::pin(why(&lease, error)).await);
-            }
-        }
-        if context.is_stale(self) {
-            Box::pin(self.judge_again(context, &lease.key, work.judged)).await?;
+        if context.is_stale(self) || !lease.link.is_ready(&context.caller) {
+            Box::pin(self.before_sent(context, &lease, work.judged)).await?;
         }
         if let Some(session) = &context.session
             && session.uses(lease.handle())
