@@ -64,6 +64,10 @@ mcp_orchestrator_core::limits! {
     SIGN_IN_INTERVAL: Time = Duration::from_secs(6);
     /// Addresses or principals whose rate is remembered.
     MAX_RATED_KEYS: Count = 10_000;
+    /// Messages of one JSON-RPC batch.
+    MAX_BATCH_LEN: Count = 64;
+    /// A token by which somebody signs in at a page; a browser keeps no longer one.
+    MAX_PAGE_TOKEN_LEN: Bytes = 2500;
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What becomes of instances whose credential is gone, and of an orchestrator whose owner object is.
+//! Tests that remove the credential of an instance, or the owner object of an orchestrator.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -46,7 +46,7 @@ async fn becomes<F: Future<Output = bool>>(what: &str, holds: impl Fn() -> F) {
     soon(what, holding).await;
 }
 
-/// What ann has installed: a revision of her token, or nothing. It tells no changes.
+/// The revision of the token that ann has installed, if any. It does not report changes.
 #[derive(Debug, Default)]
 struct Store(Mutex<Option<u32>>);
 
@@ -94,7 +94,7 @@ fn pipe() -> ServerSpec {
     pipe
 }
 
-/// An orchestrator in this namespace, as a new process would have it.
+/// Creates an orchestrator in this namespace as a new process would.
 fn orchestrator(access: &Access, store: &Arc<Store>, seat: Option<&Seat>) -> Orchestrator {
     let mut options = KubernetesOptions::new("suite", state_key());
     options.owner = seat.map(|seat| seat.owner().clone());
@@ -128,7 +128,7 @@ async fn call(orchestrator: &Orchestrator) -> Result<String, Error> {
     Ok(response.body().unwrap_or_default().to_owned())
 }
 
-/// Names of the Deployments and of the Secrets with values.
+/// Returns the names of the Deployments and Secrets of the server.
 async fn left(space: &Space) -> (Vec<String>, Vec<String>) {
     let of = ListParams::default().labels("app.kubernetes.io/name=pipe");
     let deployments = space.api::<Deployment>().list(&of).await.unwrap().items;
@@ -168,7 +168,7 @@ async fn a_removed_credential_leaves_nothing_at_zero_and_after_a_restart() {
     store.set(None);
     nothing_is_left(&space).await;
 
-    // Rotated twice while it was at zero, and removed while nobody was there.
+    // Rotated twice while scaled to zero, and removed while no orchestrator was running.
     for revision in [2, 3] {
         store.set(Some(revision));
         call(&first).await.unwrap();
@@ -285,7 +285,7 @@ async fn a_deleted_or_replaced_owner_is_recovered_from() {
             };
             maps.create(&PostParams::default(), &other).await.unwrap();
         }
-        // The gateway makes or reads the owner when it next writes, as a call that starts an instance does.
+        // The gateway creates or reads the owner at its next write, such as a call that starts an instance.
         becomes("an owner, and a call", || async {
             let called = call(&orchestrator).await.is_ok();
             let now = maps.get_opt("suite").await.unwrap();
@@ -294,7 +294,7 @@ async fn a_deleted_or_replaced_owner_is_recovered_from() {
         .await;
         let now = maps.get("suite").await.unwrap().uid();
         becomes("all belongs to the owner of now", || async {
-            // An instance that the cluster has collected starts at a call.
+            // A call starts an instance that the cluster has garbage-collected.
             if call(&orchestrator).await.is_err() {
                 return false;
             }
@@ -340,7 +340,7 @@ async fn labels_that_were_taken_off_are_put_back_and_hide_nothing_from_a_removal
         .await;
         becomes("a call", || async { call(&orchestrator).await.is_ok() }).await;
     }
-    // Taken off again, and the credential with it.
+    // A label and the credential are removed together.
     let off = json!({ "metadata": { "labels": { "mcp-orchestrator.dev/orchestrator": null } } });
     let params = PatchParams::apply("somebody");
     deployments
