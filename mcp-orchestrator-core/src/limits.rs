@@ -169,6 +169,12 @@ limits! {
     RIGHTS_CHECK_INTERVAL: Time = Duration::from_secs(15);
     /// Between two such checks, so that many changes at once are one.
     RIGHTS_CHECK_PAUSE: Time = Duration::from_millis(50);
+    /// How often a message is judged again because rights changed while it was judged.
+    MAX_RIGHTS_CHECKS: Count = 4;
+    /// Sessions whose last request is authenticated again at once, after a change of access.
+    MAX_ACCESS_CHECKS: Count = 32;
+    /// How long that may take for one session; what is not determined by then is asked again.
+    ACCESS_CHECK_TIMEOUT: Time = Duration::from_secs(5);
     /// Links that are open at once, of all principals.
     MAX_LINKS: Count = 10_000;
     /// How long a link can be opened.

@@ -9,13 +9,17 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwapOption;
+use async_trait::async_trait;
 use axum::body::{Body, HttpBody};
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::request::Parts;
 use hyper::body::{Frame, SizeHint};
-use mcp_orchestrator_core::auth::{AccessRevision, Authenticated, Authenticator};
+use mcp_orchestrator_core::auth::{
+    AccessRevision, Authenticated, Authenticator, Grant, Principal, Standing,
+};
+use mcp_orchestrator_core::id::GatewayId;
 use mcp_orchestrator_core::{ErrorKind, Result};
 
 use crate::bodies::BodyMemory;
@@ -35,6 +39,50 @@ pub(crate) struct Admission {
     pub(crate) sse: Arc<SseClients>,
     /// The memory of request bodies, of those before a reload too.
     pub(crate) bodies: BodyMemory,
+}
+
+/// The request that a session was last used by, authenticated again when its session asks.
+#[derive(Debug)]
+struct Admitted {
+    now: Arc<ArcSwapOption<Arc<dyn Authenticator>>>,
+    parts: Parts,
+    gateway: GatewayId,
+    principal: Arc<Principal>,
+    expires_at: Option<SystemTime>,
+}
+
+#[async_trait]
+impl Grant for Admitted {
+    async fn standing(&self) -> Standing {
+        let Some(now) = self.now.load_full() else {
+            return Standing::Unknown;
+        };
+        match now.authenticate(&self.parts).await {
+            Ok(Some(who)) if self.is_of(&who) => Standing::Holds,
+            Ok(_) => Standing::Lost,
+            // An issuer that does not answer takes nothing away.
+            Err(error) if error.kind() == ErrorKind::CallerUnknowable => Standing::Unknown,
+            Err(_) if self.expires_at.is_some_and(|at| at <= SystemTime::now()) => {
+                Standing::Expired
+            }
+            Err(_) => Standing::Lost,
+        }
+    }
+}
+
+impl Admitted {
+    fn is_of(&self, who: &Authenticated) -> bool {
+        let elsewhere = who
+            .gateway
+            .as_ref()
+            .is_some_and(|only| *only != self.gateway);
+        !elsewhere && is_same(&who.principal, &self.principal)
+    }
+}
+
+/// Whether two principals are the same caller, whatever their teams.
+pub(crate) fn is_same(one: &Principal, other: &Principal) -> bool {
+    one.id == other.id && one.kind == other.kind
 }
 
 /// A check of whether a caller who is authenticated again is still admitted to what it opened.
@@ -80,7 +128,45 @@ impl Admission {
         })
     }
 
-    async fn authenticate(&self, parts: &Parts) -> Result<Option<Authenticated>> {
+    /// How often access may have been taken away so far.
+    pub(crate) fn count(&self) -> u64 {
+        self.revision.count()
+    }
+
+    /// Carries a call on until it ends or access may have been taken away since the count was `seen`: nothing of the call
+    /// happens after that. The error is the count of now.
+    pub(crate) async fn until_change<F>(&self, seen: u64, call: &mut F) -> Result<F::Output, u64>
+    where
+        F: Future + Unpin,
+    {
+        std::future::poll_fn(|cx| {
+            let now = self.count();
+            if now != seen {
+                return Poll::Ready(Err(now));
+            }
+            Pin::new(&mut *call).poll(cx).map(Ok)
+        })
+        .await
+    }
+
+    /// What admitted a request of a session, for the session.
+    pub(crate) fn grant(
+        &self,
+        parts: &Parts,
+        gateway: &GatewayId,
+        (principal, expires_at): (&Arc<Principal>, Option<SystemTime>),
+    ) -> Arc<dyn Grant> {
+        Arc::new(Admitted {
+            now: Arc::clone(&self.now),
+            parts: parts.clone(),
+            gateway: gateway.clone(),
+            principal: Arc::clone(principal),
+            expires_at,
+        })
+    }
+
+    /// Who sends this request, as those who tell say now.
+    pub(crate) async fn authenticate(&self, parts: &Parts) -> Result<Option<Authenticated>> {
         match &*self.now.load() {
             Some(now) => Arc::clone(now).authenticate(parts).await,
             None => Ok(None),

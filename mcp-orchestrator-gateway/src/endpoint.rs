@@ -37,6 +37,7 @@ impl Endpoint {
         options: Options,
     ) -> Result<Self> {
         let authenticator = AuthenticatorChain::of(authenticators)?;
+        orchestrator.follow(&options.revision);
         let admission = Admission::new(options.revision.clone(), Arc::clone(&authenticator));
         Ok(Self::admitting(
             orchestrator,

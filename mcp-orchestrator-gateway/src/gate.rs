@@ -1,5 +1,7 @@
 //! A request to a gateway: who calls, what it is, and who answers.
 
+mod admitted;
+
 use std::sync::Arc;
 
 use axum::response::Response;
@@ -8,8 +10,8 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use http::request::Parts;
 use http::{HeaderName, Method, StatusCode};
-use mcp_orchestrator_core::auth::{Authenticated, Authenticator, Principal};
-use mcp_orchestrator_core::call::{Call, Dialect, Listen, Notify};
+use mcp_orchestrator_core::auth::{Authenticated, Authenticator};
+use mcp_orchestrator_core::call::{Call, Dialect, Listen, Notify, Reply};
 use mcp_orchestrator_core::id::{GatewayId, SessionId};
 use mcp_orchestrator_core::jsonrpc::{Kind, Message, ParseError};
 use mcp_orchestrator_core::protocol::{Era, header, method, version};
@@ -77,56 +79,39 @@ impl Gate {
         response
     }
 
-    /// Who calls, where the gateway is theirs: to all others it does not exist.
-    pub(crate) async fn who(&self, gateway: &GatewayId, parts: &Parts) -> Result<Authenticated> {
-        let found = self.authenticator.authenticate(parts).await?;
-        let who = found.ok_or_else(|| guard::nobody(parts))?;
-        guard::page_of_local_user(parts, &self.options, &who.principal)?;
-        admitted(&self.orchestrator, gateway, who)
-    }
-
-    /// A response to this caller; one that is a stream ends when the caller loses access.
-    pub(crate) fn held(
-        &self,
-        response: Response,
-        (gateway, parts): (&GatewayId, &Parts),
-        principal: &Arc<Principal>,
-    ) -> Response {
-        if !respond::is_stream(&response) {
-            return response;
-        }
-        let (orchestrator, gateway) = (self.orchestrator.clone(), gateway.clone());
-        let principal = Arc::clone(principal);
-        self.admission.guard(response, parts, move |found| {
-            let gone = || {
-                Error::new(
-                    ErrorKind::Unauthenticated,
-                    "the caller is not known any more",
-                )
-            };
-            let who = admitted(&orchestrator, &gateway, found.ok_or_else(gone)?)?;
-            if who.principal.id != principal.id || who.principal.kind != principal.kind {
-                return Err(gone());
-            }
-            Ok(who)
-        })
-    }
-
     async fn post<B>(&self, gateway: &GatewayId, parts: &Parts, body: B) -> Result<Response>
     where
         B: axum::body::HttpBody<Data = Bytes, Error: Into<axum::BoxError>> + Send + Unpin,
     {
-        let who = self.who(gateway, parts).await?;
+        let mut seen = self.admission.count();
+        let mut who = self.who(gateway, parts).await?;
         let principal = Arc::clone(&who.principal);
         guard::media_types(parts)?;
         let mut room = self.admission.bodies.room(&principal);
         let limit = self.options.max_body_bytes;
         let body = bodies::read(parts, body, limit, Some(&mut room)).await?;
         let body = guard::strip_mark(body);
-        let response = match self.read(gateway, parts, who, body)? {
+        if self.admission.count() != seen {
+            // A body may take its time.
+            seen = self.admission.count();
+            who = self.who_now(gateway, parts).await?;
+        }
+        let expires_at = who.expires_at;
+        let response = match self.read(gateway, parts, who, (body, seen))? {
             // A session's call answers soon: with a stream, where its response is slow.
             Asked::Call(call, manner) => {
-                respond::answered(self.orchestrator.call(call).await, manner)
+                let answer = self.orchestrator.call(call).await;
+                if let Ok(Reply {
+                    session: Some(id), ..
+                }) = &answer
+                {
+                    self.bind(gateway, parts, (&principal, expires_at), id);
+                    if self.admission.count() != seen {
+                        // Access may have been lost while the session was opened.
+                        self.orchestrator.check_access();
+                    }
+                }
+                respond::answered(answer, manner)
             }
             Asked::Other(answer) => answer.await?,
         };
@@ -139,7 +124,7 @@ impl Gate {
         gateway: &GatewayId,
         parts: &'a Parts,
         who: Authenticated,
-        body: Bytes,
+        (body, seen): (Bytes, u64),
     ) -> Result<Asked<'a>> {
         let gateway = gateway.clone();
         if batch::is_batch(&body) && !is_modern(parts) {
@@ -150,7 +135,7 @@ impl Gate {
         let message = Message::parse(body).map_err(not_a_message)?;
         match modern::era(parts, &message) {
             Ok(Era::Modern) => {
-                let answer = self.modern(gateway, parts, who, message);
+                let answer = self.modern(gateway, parts, who, (message, seen));
                 Ok(Asked::Other(Box::pin(answer.map(Ok))))
             }
             Ok(Era::Legacy) => Ok(self.legacy(gateway, parts, who, message)),
@@ -163,7 +148,7 @@ impl Gate {
         gateway: GatewayId,
         parts: &Parts,
         who: Authenticated,
-        message: Message,
+        (message, seen): (Message, u64),
     ) -> Response {
         if message.kind() != Kind::Request {
             return respond::accepted();
@@ -173,6 +158,8 @@ impl Gate {
             return errors::response(&error, Some(&id), Era::Modern);
         }
         let manner = self.manner(id, Era::Modern);
+        let (at, principal) = (gateway.clone(), Arc::clone(&who.principal));
+        let orchestrator = self.orchestrator.clone();
         if message.method() == method::LISTEN {
             let listen = Listen {
                 principal: who.principal,
@@ -181,7 +168,10 @@ impl Gate {
                 resume: None,
                 request: Some(message),
             };
-            return respond::answered(self.orchestrator.listen(listen).await, manner);
+            let mut listening = Box::pin(orchestrator.listen(listen));
+            let soon = self.during(seen, &mut listening, (&at, parts, &principal));
+            let answer = soon.await.unwrap_or_else(Err);
+            return respond::answered(answer, manner);
         }
         let call = Call {
             principal: who.principal,
@@ -191,12 +181,13 @@ impl Gate {
             headers: modern::param_headers(parts),
             token: who.token,
         };
-        let orchestrator = self.orchestrator.clone();
-        respond::call(
-            Box::pin(async move { orchestrator.call(call).await }),
-            manner,
-        )
-        .await
+        let mut call: respond::Coming = Box::pin(async move { orchestrator.call(call).await });
+        // What is not answered by then goes on as a stream, which ends where its caller loses access.
+        let soon = self.during(seen, &mut call, (&at, parts, &principal));
+        match tokio::time::timeout(manner.keep_alive, soon).await {
+            Ok(answer) => respond::answered(answer.unwrap_or_else(Err), manner),
+            Err(_) => respond::coming(call, manner),
+        }
     }
 
     fn legacy(
@@ -211,6 +202,9 @@ impl Gate {
             Ok(session) => session,
             Err(error) => return answer(errors::response(&error, id.as_deref(), Era::Legacy)),
         };
+        if let Some(session) = &session {
+            self.bind(&gateway, parts, (&who.principal, who.expires_at), session);
+        }
         if message.kind() != Kind::Request {
             let told = self.notify(gateway, who, session, message);
             return Asked::Other(Box::pin(told.map(Ok)));
@@ -234,11 +228,15 @@ impl Gate {
         who: Authenticated,
         body: Bytes,
     ) -> Result<Response> {
+        let session = session_id(parts)?;
+        if let Some(session) = &session {
+            self.bind(&gateway, parts, (&who.principal, who.expires_at), session);
+        }
         let sender = batch::Sender {
             orchestrator: self.orchestrator.clone(),
             who,
             gateway,
-            session: session_id(parts)?,
+            session,
         };
         batch::answer(sender, body, self.manner("null".into(), Era::Legacy)).await
     }
@@ -281,6 +279,7 @@ impl Gate {
             .get(HeaderName::from_static(header::LAST_EVENT_ID));
         let resume = resume.and_then(|value| value.to_str().ok()?.parse().ok());
         let (at, principal) = (gateway.clone(), Arc::clone(&who.principal));
+        self.bind(&at, parts, (&principal, who.expires_at), &session);
         let listen = Listen {
             principal: who.principal,
             gateway,
@@ -311,28 +310,6 @@ impl Gate {
             keep_alive: self.options.keep_alive,
         }
     }
-}
-
-/// The caller, where the gateway is theirs: to all others it does not exist.
-fn admitted(
-    orchestrator: &Orchestrator,
-    gateway: &GatewayId,
-    who: Authenticated,
-) -> Result<Authenticated> {
-    if !who.principal.is_well_named() {
-        // Else it could be taken for another kind of caller.
-        let text = format!(
-            "{} is no name for who calls: it is reserved",
-            who.principal.id
-        );
-        return Err(Error::new(ErrorKind::Unauthenticated, text));
-    }
-    let bound = who.gateway.as_ref().is_some_and(|only| only != gateway);
-    if bound || !orchestrator.admits(&who.principal, gateway) {
-        let text = format!("unknown gateway {gateway}");
-        return Err(Error::new(ErrorKind::GatewayNotFound, text));
-    }
-    Ok(who)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it stands in map_err")]

@@ -49,6 +49,7 @@ impl Live {
         (built, access): (&Built, Access),
         (address, tls): (SocketAddr, Option<Tls>),
     ) -> Self {
+        built.orchestrator().follow(built.tokens().revision());
         Self {
             address,
             tls,

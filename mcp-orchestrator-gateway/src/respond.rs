@@ -57,15 +57,12 @@ pub(crate) fn accepted() -> Response {
     response
 }
 
-/// The response to a request whose call is under way.
-///
-/// The call comes in its box: passed on by value, a future is copied at each step.
-pub(crate) async fn call(mut call: BoxFuture<'static, Result<Reply>>, manner: Manner) -> Response {
-    match tokio::time::timeout(manner.keep_alive, &mut call).await {
-        Ok(answer) => answered(answer, manner),
-        // Slow: from here on the client hears that we are alive.
-        Err(_) => events(Source::Coming(call), manner),
-    }
+/// A call under way, in its box: passed on by value, a future is copied at each step.
+pub(crate) type Coming = BoxFuture<'static, Result<Reply>>;
+
+/// The response to a request whose call is slow: from here on the client hears that we are alive.
+pub(crate) fn coming(call: Coming, manner: Manner) -> Response {
+    events(Source::Coming(call), manner)
 }
 
 /// The response to a request whose call has begun to answer.
@@ -160,7 +157,7 @@ pub(crate) fn listening(reply: Reply, manner: Manner) -> Response {
 }
 
 enum Source {
-    Coming(BoxFuture<'static, Result<Reply>>),
+    Coming(Coming),
     Here(Reply),
     Over,
 }

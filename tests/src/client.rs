@@ -91,6 +91,11 @@ impl Client {
         self
     }
 
+    /// The token that it shows.
+    pub fn token(&self) -> Option<&str> {
+        self.token.as_deref()
+    }
+
     /// The same, showing a token.
     #[must_use]
     pub fn bearer(mut self, token: &str) -> Self {

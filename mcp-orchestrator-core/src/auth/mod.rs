@@ -3,6 +3,7 @@
 mod algorithm;
 mod chain;
 mod directory;
+mod grant;
 #[cfg(feature = "jwt")]
 mod jwt;
 mod local;
@@ -21,6 +22,7 @@ use secrecy::SecretString;
 pub use self::algorithm::Algorithm;
 pub use self::chain::AuthenticatorChain;
 pub use self::directory::{Directory, People, Team, WithDirectory};
+pub use self::grant::{Grant, Standing};
 #[cfg(all(feature = "jwt", feature = "test-util"))]
 pub(crate) use self::jwt::fuzz as jwt_fuzz;
 #[cfg(feature = "jwt")]

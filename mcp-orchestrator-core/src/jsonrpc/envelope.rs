@@ -2,6 +2,7 @@
 
 use super::message::{Kind, ParseError};
 use super::scan::{Key, Scan, Wrong};
+use super::spelling::{META, PARAMS, REFERENCE, Spellings, TOP};
 use super::{Span, text};
 
 /// Where a part of a message stands; a message is shorter than 4 GiB. Empty where it is absent, which no JSON value is.
@@ -38,8 +39,16 @@ pub(super) struct Envelope {
     pub(super) name: Place,
     /// `params._meta`.
     pub(super) meta: Place,
-    /// One of the two stands there twice.
-    pub(super) ambiguous: bool,
+    pub(super) ambiguity: Ambiguity,
+}
+
+/// Whether readers of a message's `params` may disagree about what is meant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Ambiguity {
+    /// About a member of `params`, `params.ref` included.
+    pub(super) params: bool,
+    /// About `params._meta`, or a member of it.
+    pub(super) meta: bool,
 }
 
 #[derive(Default)]
@@ -52,8 +61,7 @@ struct Found {
     error: Place,
     name: Place,
     meta: Place,
-    ambiguous: bool,
-    twice: Option<&'static str>,
+    ambiguity: Ambiguity,
 }
 
 impl Envelope {
@@ -74,9 +82,13 @@ impl Envelope {
                 _ => ParseError::Shape("it is no object".into()),
             });
         }
-        let mut found = Found::default();
-        let end = scan.members(at, |key, at| found.member(scan, key, at));
+        let (mut found, mut top) = (Found::default(), Spellings::of(TOP));
+        let end = scan.members(at, |key, at| found.member(scan, top.take(bytes, key), at));
         scan.end(end.map_err(wrong)?).map_err(wrong)?;
+        if top.is_ambiguous() {
+            let why = "a member of it occurs twice, or in another spelling";
+            return Err(ParseError::Shape(why.into()));
+        }
         found.judge(whole)
     }
 }
@@ -88,61 +100,48 @@ fn wrong(wrong: Wrong) -> ParseError {
     ))
 }
 
-/// A key with its quotes, its escapes undone where it has any.
-fn with_key<T>(scan: Scan<'_>, key: &Key, then: impl FnOnce(&[u8]) -> T) -> T {
-    let raw = &scan.0[key.span.clone()];
-    if !key.escaped {
-        return then(raw);
-    }
-    let decoded = std::str::from_utf8(raw).ok().and_then(text);
-    then(format!("\"{}\"", decoded.unwrap_or_default()).as_bytes())
-}
-
 impl Found {
-    fn member(&mut self, scan: Scan<'_>, key: &Key, at: usize) -> Result<usize, Wrong> {
-        let (place, name) = with_key(scan, key, |key| match key {
-            b"\"jsonrpc\"" => (Some(&mut self.version), "jsonrpc"),
-            b"\"id\"" => (Some(&mut self.id), "id"),
-            b"\"method\"" => (Some(&mut self.method), "method"),
-            b"\"params\"" => (Some(&mut self.params), "params"),
-            b"\"result\"" => (Some(&mut self.result), "result"),
-            b"\"error\"" => (Some(&mut self.error), "error"),
-            _ => (None, ""),
-        });
-        let Some(place) = place else {
-            return scan.value(at);
-        };
-        if *place != Place::default() {
-            self.twice = Some(name);
-        }
-        let end = if name == "params" && scan.0.get(at) == Some(&b'{') {
-            scan.members(at, |key, at| self.param(scan, key, at))?
+    fn member(&mut self, scan: Scan<'_>, name: Option<&str>, at: usize) -> Result<usize, Wrong> {
+        let end = if name == Some("params") {
+            self.params(scan, at)?
         } else {
             scan.value(at)?
         };
         let found = Place::new(at..end);
         match name {
-            "jsonrpc" => self.version = found,
-            "id" => self.id = found,
-            "method" => self.method = found,
-            "params" => self.params = found,
-            "result" => self.result = found,
-            _ => self.error = found,
+            Some("jsonrpc") => self.version = found,
+            Some("id") => self.id = found,
+            Some("method") => self.method = found,
+            Some("params") => self.params = found,
+            Some("result") => self.result = found,
+            Some("error") => self.error = found,
+            _ => {}
         }
         Ok(end)
     }
 
-    fn param(&mut self, scan: Scan<'_>, key: &Key, at: usize) -> Result<usize, Wrong> {
-        let end = scan.value(at)?;
-        let place = with_key(scan, key, |key| match key {
-            b"\"name\"" => Some(&mut self.name),
-            b"\"_meta\"" => Some(&mut self.meta),
-            _ => None,
-        });
-        if let Some(place) = place {
-            self.ambiguous |= *place != Place::default();
-            *place = Place::new(at..end);
-        }
+    fn params(&mut self, scan: Scan<'_>, at: usize) -> Result<usize, Wrong> {
+        let (mut meta, mut others) = (false, false);
+        let mut params = Spellings::of(PARAMS);
+        let end = if_object(scan, at, |key, at| {
+            let name = params.take(scan.0, key);
+            let end = match name {
+                Some("_meta") => watched(scan, at, META, &mut meta)?,
+                Some("ref") => watched(scan, at, REFERENCE, &mut others)?,
+                _ => scan.value(at)?,
+            };
+            match name {
+                Some("name") => self.name = Place::new(at..end),
+                Some("_meta") => self.meta = Place::new(at..end),
+                _ => {}
+            }
+            Ok(end)
+        })?;
+        meta |= params.is_unclear("_meta");
+        self.ambiguity = Ambiguity {
+            params: others || params.is_ambiguous(),
+            meta,
+        };
         Ok(end)
     }
 
@@ -150,9 +149,6 @@ impl Found {
     fn judge(self, whole: &str) -> Result<Envelope, ParseError> {
         let shape = |why: &str| Err(ParseError::Shape(why.into()));
         let of = |place: Place| place.span().map(|span| &whole[span]);
-        if let Some(name) = self.twice {
-            return shape(&format!("{name:?} stands there twice"));
-        }
         let version = of(self.version);
         if version != Some("\"2.0\"") && version.and_then(text).as_deref() != Some("2.0") {
             return shape("\"jsonrpc\" must be \"2.0\"");
@@ -193,9 +189,37 @@ impl Found {
             body,
             name: self.name,
             meta: self.meta,
-            ambiguous: self.ambiguous,
+            ambiguity: self.ambiguity,
         })
     }
+}
+
+/// Reads the value that begins here, and hands out its members where it is an object.
+fn if_object(
+    scan: Scan<'_>,
+    at: usize,
+    member: impl FnMut(&Key, usize) -> Result<usize, Wrong>,
+) -> Result<usize, Wrong> {
+    if scan.0.get(at) == Some(&b'{') {
+        return scan.members(at, member);
+    }
+    scan.value(at)
+}
+
+/// Reads a value, and notes whether it is an object in which one of these names is ambiguous.
+fn watched(
+    scan: Scan<'_>,
+    at: usize,
+    names: &'static [&'static str],
+    ambiguous: &mut bool,
+) -> Result<usize, Wrong> {
+    let mut spellings = Spellings::of(names);
+    let end = if_object(scan, at, |key, at| {
+        spellings.take(scan.0, key);
+        scan.value(at)
+    })?;
+    *ambiguous |= spellings.is_ambiguous();
+    Ok(end)
 }
 
 fn is_id(raw: &str) -> bool {

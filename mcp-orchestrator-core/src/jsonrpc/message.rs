@@ -117,9 +117,15 @@ impl Message {
         self.text(self.envelope.meta)
     }
 
-    /// Whether `name` or `_meta` stands twice in `params`: readers would not agree on what is meant.
+    /// Whether a member of `params` by which a request is judged, as `name` or `_meta`, occurs twice or in another spelling
+    /// (`Name`): readers do not agree on what is meant.
     pub fn is_ambiguous(&self) -> bool {
-        self.envelope.ambiguous
+        self.envelope.ambiguity.params || self.has_ambiguous_meta()
+    }
+
+    /// The same for `params._meta` and its members alone, which every method has.
+    pub fn has_ambiguous_meta(&self) -> bool {
+        self.envelope.ambiguity.meta
     }
 
     /// Whether this ends its request: a result or an error.

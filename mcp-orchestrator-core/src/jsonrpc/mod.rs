@@ -10,6 +10,7 @@ mod message;
 mod outline;
 mod params;
 mod scan;
+mod spelling;
 mod splice;
 mod write;
 

@@ -180,7 +180,7 @@ impl Builder {
                 audit: ArcSwap::from_pointee(self.audit),
                 in_flight: InFlight::new(self.limits),
                 directory: self.directory,
-                rights_changed: Arc::default(),
+                rights: authority::Rights::default(),
                 draining: tokio_util::sync::CancellationToken::new(),
             }
         });

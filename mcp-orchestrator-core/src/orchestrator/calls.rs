@@ -1,18 +1,21 @@
 //! Which method goes where.
 
+mod complete;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use http::HeaderMap;
 use tracing::Instrument as _;
 
+use super::authority::Judged;
 use super::context::Context;
 use super::forward::Work;
 use super::{Inner, expect_request};
 use crate::call::{Reply, own};
 use crate::catalog::ItemKinds;
 use crate::error::{Error, ErrorKind, Result};
-use crate::jsonrpc::{Members, Message, ParamsHead, Splice, quote, response, span_of, text};
+use crate::jsonrpc::{Message, ParamsHead, quote, response, span_of, text};
 use crate::limits::{MAX_NAME_LEN, MAX_URI_LEN};
 use crate::pool::Handle;
 use crate::protocol::{Era, method};
@@ -27,6 +30,9 @@ impl Inner {
         headers: &HeaderMap,
     ) -> Result<Reply> {
         expect_request(message)?;
+        if message.has_ambiguous_meta() {
+            return Err(ambiguous(message));
+        }
         let started = tokio::time::Instant::now();
         let name = crate::metrics::method_label(message.method());
         let span = tracing::debug_span!(
@@ -110,7 +116,7 @@ impl Inner {
         kind: ItemKind,
     ) -> Result<Reply> {
         if message.is_ambiguous() {
-            params(message)?;
+            return Err(ambiguous(message));
         }
         let raw = message.name().ok_or_else(|| missing("name"))?;
         let name = text(raw).ok_or_else(|| missing("name"))?;
@@ -130,6 +136,7 @@ impl Inner {
         let mut work = Work {
             name: Some(Cow::Borrowed(&route.name)),
             headers: Cow::Borrowed(headers),
+            judged: Judged::Item(item),
             ..Work::plain(message)
         };
         if route.name != name {
@@ -183,6 +190,7 @@ impl Inner {
         let work = Work {
             name: Some(Cow::Borrowed(&uri)),
             headers: Cow::Borrowed(headers),
+            judged: Judged::Item(Item::Resource(&uri)),
             ..Work::plain(message)
         };
         let sent = self.forward(context, &route.server, &route.credential, &work);
@@ -192,38 +200,6 @@ impl Inner {
                 let (server, rule) = (&route.server, &route.credential);
                 Err(self.with_auth_data(context, server, rule, error).await)
             }
-        }
-    }
-
-    async fn complete(self: &Arc<Self>, context: &Context, message: &Message) -> Result<Reply> {
-        let head = params(message)?;
-        let reference = head.reference.ok_or_else(|| missing("ref"))?.get();
-        let members = Members::read(reference).ok_or_else(|| missing("ref"))?;
-        let mut edits = Splice::new();
-        let route = if let Some(raw) = members.get("name") {
-            let name = text(raw).ok_or_else(|| missing("ref.name"))?;
-            let route = self.routed(context, Item::Prompt(&name)).await?;
-            if route.name != name {
-                edits.replace(span_of(message.bytes(), raw), quote(&route.name));
-            }
-            (route.server, route.credential)
-        } else {
-            let uri = members
-                .get("uri")
-                .and_then(text)
-                .ok_or_else(|| missing("ref.uri"))?;
-            let route = self.routed(context, Item::Resource(&uri)).await?;
-            (route.server, route.credential)
-        };
-        let work = Work {
-            edits,
-            ..Work::plain(message)
-        };
-        match self.forward(context, &route.0, &route.1, &work).await {
-            Ok((reply, _)) => Ok(reply),
-            Err(error) => Err(self
-                .with_auth_data(context, &route.0, &route.1, error)
-                .await),
         }
     }
 
@@ -241,6 +217,7 @@ impl Inner {
             [only] if only.tools == ToolFilter::All && is_of_nobody(name) => {
                 let work = Work {
                     headers: Cow::Borrowed(headers),
+                    judged: Judged::Whole,
                     ..Work::plain(message)
                 };
                 Ok(self
@@ -330,8 +307,20 @@ impl Inner {
     }
 }
 
+/// Refuses parameters of which a server could read something else than was judged here.
+pub(super) fn ambiguous(message: &Message) -> Error {
+    let text = format!(
+        "params of {}: a member by which requests are judged occurs twice, or in another spelling",
+        message.method()
+    );
+    Error::new(ErrorKind::InvalidParams, text)
+}
+
 /// What routing reads of the parameters.
 pub(super) fn params(message: &Message) -> Result<ParamsHead<'_>> {
+    if message.is_ambiguous() {
+        return Err(ambiguous(message));
+    }
     ParamsHead::read(message.body()).map_err(|error| {
         Error::new(
             ErrorKind::InvalidParams,

@@ -6,7 +6,7 @@ use secrecy::SecretString;
 
 use super::Inner;
 use super::audited::Trail;
-use crate::auth::Principal;
+use crate::auth::{Grant, Principal};
 use crate::call::Call;
 use crate::credential::Credential;
 use crate::id::GatewayId;
@@ -32,6 +32,10 @@ pub(super) struct Context {
     pub(super) trail: Option<Arc<Trail>>,
     /// An operator's call, which no gateway routes.
     pub(super) is_operator: bool,
+    /// What admitted the request; none: whoever serves it sees to that.
+    pub(super) grant: Option<Arc<dyn Grant>>,
+    /// At which count of [`Rights`](super::authority::Rights) it was begun; none: it sends nothing.
+    pub(super) as_of: Option<u64>,
 }
 
 impl Context {
@@ -52,13 +56,19 @@ impl Context {
             waited: false,
             trail: None,
             is_operator: false,
+            grant: None,
+            as_of: Some(inner.rights.now()),
         }
     }
 
     /// A legacy caller in its session.
-    pub(super) fn legacy(session: &Arc<Session>, call: &Call) -> Self {
+    pub(super) fn legacy(inner: &Inner, session: &Arc<Session>, call: &Call) -> Self {
         // As it is now: who has left a team, has left it for this session too.
-        Self::within(session, Arc::clone(&call.principal), call.token.clone())
+        let principal = Arc::clone(&call.principal);
+        Self {
+            as_of: Some(inner.rights.now()),
+            ..Self::within(session, principal, call.token.clone())
+        }
     }
 
     /// A session's own business, by whoever sent its last request.
@@ -81,6 +91,8 @@ impl Context {
             waited: false,
             trail: None,
             is_operator: false,
+            grant: session.grant(),
+            as_of: None,
         }
     }
 
@@ -96,7 +108,14 @@ impl Context {
             waited: false,
             trail: None,
             is_operator: false,
+            grant: None,
+            as_of: None,
         }
+    }
+
+    /// Whether rights have changed since it was begun.
+    pub(super) fn is_stale(&self, inner: &Inner) -> bool {
+        self.as_of.is_some_and(|at| at != inner.rights.now())
     }
 
     /// Notes for the audit log where the call goes, and with whose credential.

@@ -227,7 +227,7 @@ impl Inner {
             }
         }
         self.pool.credential_changed(change);
-        self.rights_changed.notify_one();
+        self.rights.advance();
         // Calls that wait for it go on.
         self.credentials_changed
             .send_modify(|changes| *changes += 1);

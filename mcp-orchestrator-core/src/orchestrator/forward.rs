@@ -12,7 +12,7 @@ use http::HeaderMap;
 use tokio::time::{Instant, Sleep};
 
 use super::Inner;
-use super::authority::Right;
+use super::authority::Judged;
 use super::context::Context;
 use super::limits::counted;
 use crate::call::{Reply, ReplyItem};
@@ -35,6 +35,8 @@ pub(super) struct Work<'a> {
     pub(super) edits: Splice,
     pub(super) name: Option<Cow<'a, str>>,
     pub(super) headers: Cow<'a, HeaderMap>,
+    /// By what it was allowed to be sent.
+    pub(super) judged: Judged<'a>,
 }
 
 impl<'a> Work<'a> {
@@ -45,6 +47,7 @@ impl<'a> Work<'a> {
             edits: Splice::new(),
             name: None,
             headers: Cow::Owned(HeaderMap::new()),
+            judged: Judged::Instance,
         }
     }
 }
@@ -209,7 +212,8 @@ impl Inner {
                 let starting = self.started(context, spec, rule, credential);
                 let (lease, other) = Box::pin(starting).await?;
                 now = other;
-                Box::pin(self.still_allowed(context, &lease)).await?;
+                // It took its time, and not every router reports its changes.
+                Box::pin(self.judge_again(context, &lease.key, work.judged)).await?;
                 lease
             }
         };
@@ -224,25 +228,6 @@ impl Inner {
         self.send(context, lease, work, deadline).await
     }
 
-    /// A start takes its time: whoever waited for it may have lost the right to the instance meanwhile.
-    async fn still_allowed(&self, context: &Context, lease: &Lease) -> Result<()> {
-        if context.is_operator {
-            return Ok(());
-        }
-        let context = Context {
-            principal: self.now(&context.principal),
-            ..context.clone()
-        };
-        if !matches!(self.right_to(&context, &lease.key).await, Right::Lost) {
-            return Ok(());
-        }
-        let text = format!(
-            "the right to use server {} was lost while it started",
-            lease.key.server()
-        );
-        Err(Error::new(ErrorKind::NoRoute, text))
-    }
-
     /// A session uses this instance for the first time.
     async fn joined(&self, session: &Arc<Session>, lease: &Lease, caller: &Caller) {
         self.pass_level(session, lease.handle()).await;
@@ -253,6 +238,25 @@ impl Inner {
         }
     }
 
+    /// Judges a request again where rights have changed since it was begun. A handshake takes its time too, so it comes
+    /// first.
+    async fn before_sent(
+        &self,
+        context: &Context,
+        lease: &Lease,
+        judged: Judged<'_>,
+    ) -> Result<()> {
+        if !lease.link.is_ready(&context.caller)
+            && let Err(error) = lease.link.spoken(&context.caller).await
+        {
+            return Err(why(lease, error).await);
+        }
+        if context.is_stale(self) {
+            self.judge_again(context, &lease.key, judged).await?;
+        }
+        Ok(())
+    }
+
     /// Sends a request to this instance.
     pub(super) async fn send(
         &self,
@@ -261,6 +265,9 @@ impl Inner {
         work: &Work<'_>,
         deadline: Instant,
     ) -> Result<(Reply, Arc<Handle>)> {
+        if context.is_stale(self) || !lease.link.is_ready(&context.caller) {
+            Box::pin(self.before_sent(context, &lease, work.judged)).await?;
+        }
         if let Some(session) = &context.session
             && session.uses(lease.handle())
         {

@@ -130,7 +130,7 @@ struct Inner {
     in_flight: limits::InFlight,
     /// Who is in which team now; without one, principals are as their last request said.
     directory: Option<Arc<Directory>>,
-    rights_changed: Arc<tokio::sync::Notify>,
+    rights: authority::Rights,
     draining: tokio_util::sync::CancellationToken,
 }
 

@@ -84,9 +84,9 @@ impl Orchestrator {
         context.trail = Trail::begin(&inner.audit.load(), &context, &message);
         let trail = context.trail.clone();
         let (carrier, server) = (Arc::clone(inner), server.clone());
-        let coming = async move { carrier.call_tool(context, &server, message).await };
+        let coming = async move { carrier.call_tool(context, &server, message).await }.boxed();
         let reply = match token {
-            Some(token) => tell(coming.boxed(), words, token).await,
+            Some(token) => tell(coming, words, token).await,
             None => coming.await,
         };
         let reply = match trail {
@@ -115,6 +115,8 @@ impl Inner {
             waited: false,
             trail: None,
             is_operator: true,
+            grant: None,
+            as_of: None,
         }
     }
 

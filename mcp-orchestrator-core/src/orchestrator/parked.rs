@@ -24,7 +24,7 @@ use super::starting::tell;
 use super::unconnected::Unconnected;
 use crate::call::{Reply, ReplyItem, ServerRequest, own};
 use crate::credential::{Credential, Generation, Revision};
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::jsonrpc::{Members, Message, Splice, notification, quote, request, response, text};
 use crate::protocol::{meta, method};
 use crate::runtime::Progress;
@@ -106,6 +106,7 @@ impl Inner {
         let parked = Parked {
             inner: Arc::clone(self),
             changes: self.credentials_changed.subscribe(),
+            rights: self.rights.subscribe(),
             context: Context {
                 waited: true,
                 progress: None,
@@ -156,6 +157,7 @@ struct Parked {
     id: String,
     step: Step,
     changes: watch::Receiver<u64>,
+    rights: watch::Receiver<()>,
     until: Instant,
     /// How often it was told that it waits.
     told: u32,
@@ -173,6 +175,8 @@ enum Step {
 enum Event {
     Connected,
     Answered(Option<Message>),
+    /// Rights have changed.
+    Rights,
     Late,
     Tell,
 }
@@ -201,11 +205,12 @@ impl Parked {
 
     async fn wait(mut self, mut answer: Option<oneshot::Receiver<Message>>) -> Option<Part> {
         let before = self.refused().await;
+        let again = Instant::now() + AGAIN;
         loop {
-            let again = Instant::now() + AGAIN;
             let event = tokio::select! {
                 () = connected(&self.inner, &self.context, &self.unconnected, (&mut self.changes, before.as_ref())) => Event::Connected,
                 answered = answer_of(&mut answer) => Event::Answered(answered),
+                Ok(()) = self.rights.changed() => Event::Rights,
                 () = tokio::time::sleep_until(self.until) => Event::Late,
                 () = tokio::time::sleep_until(again) => Event::Tell,
             };
@@ -215,6 +220,11 @@ impl Parked {
                 // Agreed; or the question could not be asked any more, and the link may be opened all the same.
                 Event::Answered(_) => answer = None,
                 Event::Late => break,
+                Event::Rights => {
+                    if let Err(lost) = self.still_waits().await {
+                        return Some((stream::iter([ReplyItem::Failed(lost)]).boxed(), None));
+                    }
+                }
                 Event::Tell => {
                     let Some(said) = self.tells() else { continue };
                     self.step = Step::Wait(answer);
@@ -235,15 +245,35 @@ impl Parked {
         Some((found.revision.clone(), found.generation))
     }
 
+    /// Whether the caller may still wait: it would be admitted, and its gateway shows the server, which is configured. What the caller waits
+    /// for is from now on what its teams of now have.
+    ///
+    /// # Errors
+    /// What the caller has lost.
+    async fn still_waits(&mut self) -> Result<()> {
+        let (inner, server) = (&self.inner, &self.unconnected.server);
+        inner.still_admitted(&self.context).await?;
+        self.context.principal = inner.now(&self.context.principal);
+        let view = inner.view(&self.context)?;
+        let is_shown = view.entries.iter().any(|entry| entry.server == *server);
+        if is_shown && inner.spec(server).is_ok() {
+            return Ok(());
+        }
+        let text = format!("server {server} may not be used any more");
+        Err(Error::new(ErrorKind::NoRoute, text))
+    }
+
     /// The rest of the call, which has its credential now.
-    async fn go_on(self) -> Part {
+    async fn go_on(mut self) -> Part {
+        self.context.as_of = Some(self.inner.rights.now());
+        if let Err(lost) = self.still_waits().await {
+            return (stream::iter([ReplyItem::Failed(lost)]).boxed(), None);
+        }
         let done = json!({ "elicitationId": self.id }).to_string();
         let done = own(notification(method::ELICITATION_COMPLETE, Some(&done)));
         let (progress, words) = Progress::channel();
         let (inner, message) = (self.inner, self.message);
         let mut context = self.context;
-        // Whoever has left a team since does not call with what that team has installed now.
-        context.principal = inner.now(&context.principal);
         context.progress = Some(progress);
         let token = progress_token(&message).map(|(_, token)| token);
         let coming =

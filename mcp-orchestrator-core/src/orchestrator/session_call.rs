@@ -78,7 +78,7 @@ impl Inner {
     ) -> Result<GoingOn<'_>> {
         let id = call.message.id_bytes().unwrap_or_default();
         let in_flight = session.begin(id.clone()).ok_or_else(|| in_use(&id))?;
-        let context = Context::legacy(&session, &call);
+        let context = Context::legacy(self, &session, &call);
         let asked = Asked::new(&self.audit.load(), context, call.message, call.headers);
         let (inner, cancelled) = (Arc::clone(self), in_flight.token().clone());
         let future = async move {

@@ -83,6 +83,14 @@ impl Link {
         }
     }
 
+    /// Whether this caller's next request is sent at once, without a handshake before it.
+    pub(crate) fn is_ready(&self, caller: &Caller) -> bool {
+        match self {
+            Self::Pipe(_) => true,
+            Self::Http(http) => http.is_ready(caller),
+        }
+    }
+
     /// Sends a notification of this caller.
     pub(crate) async fn notify(&self, message: &Message, caller: &Caller) -> Result<()> {
         match self {
@@ -222,6 +230,18 @@ impl HttpLink {
             Era::Modern => Box::pin(self.modern.request(outgoing)).await,
             Era::Legacy => Box::pin(self.session(caller).request(outgoing)).await,
         }
+    }
+
+    fn is_ready(&self, caller: &Caller) -> bool {
+        let is_modern = matches!(self.discovered.get(), Some(Some(_)));
+        let speaks_modern = match self.choice.only() {
+            Some(only) => only == Era::Modern,
+            None => caller.era == Era::Modern && is_modern,
+        };
+        speaks_modern
+            || self
+                .known(caller.party)
+                .is_some_and(|session| session.is_open())
     }
 
     /// The era in which this caller is spoken for, its session open: a server may turn out to have none.

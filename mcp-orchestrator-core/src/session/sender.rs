@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use http::HeaderValue;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::auth::Principal;
+use super::Session;
+use crate::auth::{Grant, Principal};
 
 /// Who sends in a session.
 pub(super) struct Sender {
@@ -13,6 +15,39 @@ pub(super) struct Sender {
     principal: ArcSwap<Principal>,
     /// The token of the last request, for resolvers that exchange it.
     token: ArcSwapOption<SecretString>,
+    /// What admitted the last request.
+    grant: ArcSwapOption<Granted>,
+}
+
+impl Session {
+    /// What admitted its last request; `None` where nobody said.
+    pub(crate) fn grant(&self) -> Option<Arc<dyn Grant>> {
+        let granted = self.sender.grant.load();
+        granted.as_ref().map(|granted| Arc::clone(&granted.grant))
+    }
+
+    /// A request with this `Authorization` was admitted; its grant is made where it is another one than before.
+    pub(crate) fn admitted(
+        &self,
+        authorization: Option<&HeaderValue>,
+        grant: impl FnOnce() -> Arc<dyn Grant>,
+    ) {
+        let known = &self.sender.grant;
+        let same = |known: &Arc<Granted>| known.authorization.as_ref() == authorization;
+        if !known.load().as_ref().is_some_and(same) {
+            let granted = Granted {
+                authorization: authorization.cloned(),
+                grant: grant(),
+            };
+            known.store(Some(Arc::new(granted)));
+        }
+    }
+}
+
+/// What admitted a request, and by which `Authorization`.
+struct Granted {
+    authorization: Option<HeaderValue>,
+    grant: Arc<dyn Grant>,
 }
 
 impl Sender {
@@ -20,6 +55,7 @@ impl Sender {
         Self {
             principal: ArcSwap::new(principal),
             token: ArcSwapOption::empty(),
+            grant: ArcSwapOption::empty(),
         }
     }
 

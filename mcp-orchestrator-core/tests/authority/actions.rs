@@ -3,9 +3,10 @@
 use mcp_orchestrator_core::runtime::Scope;
 use serde_json::{Value, json};
 
+use crate::access::bound;
 use crate::model::{GATEWAYS, SERVERS, USERS};
 use crate::site::{Session, drain};
-use crate::steps::Step;
+use crate::steps::{Step, TOOLS};
 use crate::worlds::{Ear, Question, Seat, World};
 
 impl<'a> World<'a> {
@@ -23,30 +24,15 @@ impl<'a> World<'a> {
             Step::Call { by, server, tool } => self.call(by, server, tool).await,
             Step::Modern { who, gate, server } => {
                 let name = format!("{}__echo", SERVERS[server]);
-                let _ = self
-                    .site
-                    .modern(USERS[who], GATEWAYS[gate], &name, &self.tag(who))
-                    .await;
+                let (site, tag) = (self.site, self.tag(who));
+                let call = async move {
+                    let _ = site.modern(USERS[who], GATEWAYS[gate], &name, &tag).await;
+                };
+                self.soon(call).await;
             }
             Step::Notify { by, kind } => self.notify(by, kind).await,
-            Step::Subscribe { by, server, back } => {
-                let Some((session, who)) = self.seat(by) else {
-                    return;
-                };
-                let verb = if back { "unsubscribe" } else { "subscribe" };
-                let uri = format!("mem://{}/a", SERVERS[server]);
-                let params = json!({ "uri": uri, "_meta": self.tag(who) });
-                let _ = session
-                    .request(5, &format!("resources/{verb}"), &params)
-                    .await;
-            }
-            Step::Listen { who, gate } => {
-                let uris: Vec<_> = SERVERS.map(|name| format!("mem://{name}/a")).into();
-                let wants = json!({ "tasks": true, "resourceSubscriptions": uris });
-                let stream = self.site.listen(USERS[who], GATEWAYS[gate], &wants).await;
-                let stream = stream.ok();
-                self.ears.push(Ear { who, gate, stream });
-            }
+            Step::Subscribe { by, server, back } => self.subscribe(by, server, back).await,
+            Step::Listen { who, gate } => self.listen(who, gate).await,
             Step::Leave(n) if !self.ears.is_empty() => {
                 self.ears.swap_remove(n % self.ears.len());
             }
@@ -56,11 +42,50 @@ impl<'a> World<'a> {
                 let question = self.questions.swap_remove(at);
                 let result = json!({ "action": "accept", "_meta": self.tag(question.who) });
                 let answer = json!({ "jsonrpc": "2.0", "id": question.id, "result": result });
-                let _ = question.session.notify(&answer).await;
+                let answering = async move {
+                    let _call = &question;
+                    let _ = question.session.notify(&answer).await;
+                };
+                self.soon(answering).await;
+            }
+            Step::Hold(server) => self.site.mind.hold(SERVERS[server]),
+            Step::LetGo => {
+                for server in SERVERS {
+                    self.site.mind.let_go(server);
+                }
             }
             Step::Say { instance, kind } => self.say(instance, kind),
             _ => {}
         }
+    }
+
+    async fn listen(&mut self, who: usize, gate: usize) {
+        let uris: Vec<_> = SERVERS.map(|name| format!("mem://{name}/a")).into();
+        let wants = json!({ "tasks": true, "resourceSubscriptions": uris });
+        let listen = self.site.listen(USERS[who], GATEWAYS[gate], &wants);
+        if let Some(Ok(stream)) = self.soon(listen).await {
+            self.ears.push(Ear {
+                who,
+                gate,
+                stream: Some(stream),
+                revoked: None,
+            });
+        }
+    }
+
+    async fn subscribe(&mut self, by: usize, server: usize, back: bool) {
+        let Some((session, who)) = self.seat(by) else {
+            return;
+        };
+        let verb = if back { "unsubscribe" } else { "subscribe" };
+        let uri = format!("mem://{}/a", SERVERS[server]);
+        let params = json!({ "uri": uri, "_meta": self.tag(who) });
+        let id = self.id();
+        let call = async move {
+            let method = format!("resources/{verb}");
+            let _ = session.request(id, &method, &params).await;
+        };
+        self.soon(call).await;
     }
 
     fn seat(&self, n: usize) -> Option<(Session<'a>, usize)> {
@@ -68,23 +93,40 @@ impl<'a> World<'a> {
         Some((seat.session.clone(), seat.who))
     }
 
+    /// The id of this step's request.
+    fn id(&self) -> u64 {
+        1000 + self.acts.len() as u64
+    }
+
     async fn open(&mut self, who: usize, gate: usize) {
-        let Ok(session) = self.site.session(USERS[who], GATEWAYS[gate]).await else {
+        let site = self.site;
+        let opening = async move {
+            let able = json!({ "elicitation": { "url": {}, "form": {} }, "roots": {} });
+            let opened = site.session_with(USERS[who], GATEWAYS[gate], &able).await;
+            let session = opened.ok()?;
+            let token = bound(&session, "Bearer 1");
+            let _ = session.request(1, "tools/list", &json!({})).await;
+            let stream = session.listen().await.ok();
+            Some((session, token, stream))
+        };
+        let Some(Some((session, token, stream))) = self.soon(opening).await else {
             return;
         };
         let enters = !self.model.reach(who, gate).is_empty();
-        let _ = session.request(1, "tools/list", &json!({})).await;
-        let Ok(stream) = session.listen().await else {
-            assert!(!enters, "a member has no stream");
-            return;
+        assert!(stream.is_some() || !enters, "a member has no stream");
+        let revoked = None;
+        let ear = Ear {
+            who,
+            gate,
+            stream,
+            revoked,
         };
-        let stream = Some(stream);
-        let ear = Ear { who, gate, stream };
         self.seats.push(Seat {
             who,
             gate,
             session,
             ear,
+            token,
         });
     }
 
@@ -92,26 +134,26 @@ impl<'a> World<'a> {
         let Some((session, who)) = self.seat(by) else {
             return;
         };
-        let gate = self
-            .acts
-            .last()
-            .copied()
-            .flatten()
-            .map_or(0, |(_, gate)| gate);
-        let tool = ["echo", "hidden", "task", "ask"][tool];
+        let act = self.acts.last().cloned().flatten();
+        let gate = act.map_or(0, |act| act.gate);
+        let (tool, id) = (TOOLS[tool], self.id());
         let name = format!("{}__{tool}", SERVERS[server]);
         let mut params = json!({ "name": name, "arguments": {}, "_meta": self.tag(who) });
-        if tool == "ask" {
+        match tool {
             // Only an instance of one principal's own asks anybody.
-            if SERVERS[server] == "p" {
-                self.ask(session, who, gate, &params).await;
+            "ask" if SERVERS[server] == "p" => {
+                return self.ask(session, who, gate, &params).await;
             }
-            return;
+            "ask" => return,
+            "task" => params["task"] = json!({}),
+            "spelled" => {
+                params["name"] = format!("{}__echo", SERVERS[server]).into();
+                params["Name"] = "hidden".into();
+            }
+            _ => {}
         }
-        if tool == "task" {
-            params["task"] = json!({});
-        }
-        let Ok(answer) = session.request(2, "tools/call", &params).await else {
+        let call = async move { session.request(id, "tools/call", &params).await };
+        let Some(Ok(answer)) = self.soon(call).await else {
             return;
         };
         let told = &answer["result"]["who"];
@@ -122,8 +164,9 @@ impl<'a> World<'a> {
     }
 
     async fn ask(&mut self, session: Session<'a>, who: usize, gate: usize, params: &Value) {
-        let id = 100 + self.acts.len() as u64;
-        let Ok(mut call) = session.begin(id, "tools/call", params).await else {
+        let (id, params, asking) = (self.id(), params.clone(), session.clone());
+        let call = async move { asking.begin(id, "tools/call", &params).await };
+        let Some(Ok(mut call)) = self.soon(call).await else {
             return;
         };
         for _ in 0..40 {
@@ -162,18 +205,24 @@ impl<'a> World<'a> {
         let params =
             json!({ "name": "echo", "progressToken": "p", "progress": 1, "_meta": self.tag(who) });
         let message = json!({ "jsonrpc": "2.0", "method": method, "params": params });
-        let _ = session.notify(&message).await;
+        let notifying = async move {
+            let _ = session.notify(&message).await;
+        };
+        self.soon(notifying).await;
     }
 
     async fn task(&mut self, by: usize, task: usize, method: usize) {
         let Some((session, who)) = self.seat(by) else {
             return;
         };
+        let number = self.id();
         let method = ["tasks/get", "tasks/result", "tasks/cancel", "tasks/list"][method];
-        let known = task.checked_rem(self.tasks.len()).map(|at| &self.tasks[at]);
+        let known = task.checked_rem(self.tasks.len());
+        let known = known.map(|at| self.tasks[at].clone());
         let Some((id, maker)) = known else { return };
         let params = json!({ "taskId": id, "_meta": self.tag(who) });
-        let Ok(answer) = session.request(3, method, &params).await else {
+        let call = async move { session.request(number, method, &params).await };
+        let Some(Ok(answer)) = self.soon(call).await else {
             return;
         };
         let theirs = |id: &Value| {
@@ -188,7 +237,7 @@ impl<'a> World<'a> {
             );
             return;
         }
-        assert_eq!(*maker, who, "{method} of another's task: {answer}");
+        assert_eq!(maker, who, "{method} of another's task: {answer}");
         let of = &answer["result"]["for"];
         assert!(of.is_null() || *of == USERS[who], "{answer}");
     }

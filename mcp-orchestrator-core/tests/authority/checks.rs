@@ -3,7 +3,7 @@
 use mcp_orchestrator_core::runtime::Scope;
 
 use crate::mind::Got;
-use crate::model::{Reach, USERS};
+use crate::model::{Model, Reach, USERS};
 use crate::session::drain_open;
 use crate::worlds::World;
 
@@ -30,7 +30,8 @@ impl World<'_> {
                 let was = past
                     .iter()
                     .any(|model| !model.reach(ear.who, ear.gate).is_empty());
-                assert!(may && was, "{} hears {message}", USERS[ear.who]);
+                let open = ear.revoked.is_none_or(|revoked| since < revoked);
+                assert!(may && was && open, "{} hears {message}", USERS[ear.who]);
                 let scope = &told["scope"];
                 assert!(scope.is_null() || *scope == USERS[ear.who], "{message}");
                 let of = &message["params"]["for"];
@@ -47,19 +48,29 @@ impl World<'_> {
             return;
         };
         let step = usize::try_from(tag["step"].as_u64().unwrap()).unwrap();
-        let (who, gate) = self.acts[step].unwrap_or_else(|| panic!("nobody acts: {message}"));
+        let act = self.acts[step]
+            .clone()
+            .unwrap_or_else(|| panic!("nobody acts: {message}"));
+        let (who, gate) = (act.who, act.gate);
         assert_eq!(tag["who"], USERS[who]);
-        let model = &self.past[step];
+        if let Some(revoked) = act.session.and_then(|id| self.revoked.get(&id)) {
+            assert!(got.at < *revoked, "{message} by a revoked token");
+        }
         let place: Reach = (
             got.key.server().to_string(),
             got.key.owner().to_string(),
             got.key.revision().to_string(),
         );
-        let reach = model.reach(who, gate);
+        // What waited may have been let go while the step's change was on its way.
+        let before = if step < got.at { got.at - 1 } else { got.at };
+        let moments = &self.past[before..=got.at];
+        let reaches = |model: &Model| model.reach(who, gate).contains(&place);
         assert!(
-            reach.contains(&place),
-            "{message} of {} reached {place:?}, not {reach:?}",
-            USERS[who]
+            moments.iter().any(reaches),
+            "{message} of {} reached {place:?} at step {}, not {:?}",
+            USERS[who],
+            got.at,
+            self.past[got.at].reach(who, gate)
         );
         if let Scope::Principal(only) = got.key.scope() {
             assert_eq!(only.as_str(), USERS[who]);
@@ -68,8 +79,12 @@ impl World<'_> {
         let is_request = method.is_empty() || !message["id"].is_null();
         let own = ["notifications/roots/list_changed", "notifications/progress"];
         assert!(is_request || own.contains(&method), "{message}");
-        if method == "tools/call" && message["params"]["name"] == "hidden" {
-            assert!(!model.hides(gate, &place.0), "{message}");
+        let members = message["params"].as_object().into_iter().flatten();
+        let mut names = members.filter(|(key, _)| key.eq_ignore_ascii_case("name"));
+        if method == "tools/call" && names.any(|(_, name)| name == "hidden") {
+            let hides = |model: &Model| model.hides(gate, &place.0);
+            assert!(!moments.iter().all(hides), "{message}");
+            assert!(message["params"]["name"] == "hidden", "{message}");
         }
     }
 }

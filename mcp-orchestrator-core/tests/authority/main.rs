@@ -9,6 +9,7 @@
     reason = "a test fails by panicking, and its tasks end with its runtime"
 )]
 
+mod access;
 mod actions;
 mod bounds;
 mod checks;
@@ -18,6 +19,7 @@ mod notices;
 mod rights;
 mod session;
 mod site;
+mod spelling;
 mod steps;
 mod tasks;
 mod wait;

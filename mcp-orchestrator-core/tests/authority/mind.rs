@@ -1,6 +1,6 @@
 //! Servers in memory that note who said what to which of their instances, and say what a test wants.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mcp_orchestrator_core::runtime::{BoxedIo, Exit, InstanceKey};
@@ -13,6 +13,8 @@ use tokio::sync::{Notify, mpsc};
 pub(crate) struct Got {
     pub(crate) key: InstanceKey,
     pub(crate) message: Value,
+    /// During which step of a world.
+    pub(crate) at: usize,
 }
 
 impl Got {
@@ -36,6 +38,9 @@ struct State {
     tasks: BTreeMap<String, String>,
     made: u64,
     subscribed: Vec<(InstanceKey, String)>,
+    /// Servers whose instances do not answer yet.
+    held: BTreeSet<String>,
+    step: usize,
 }
 
 impl Mind {
@@ -95,6 +100,44 @@ impl Mind {
         }
     }
 
+    /// A step of a world begins.
+    pub(crate) fn step(&self, step: usize) {
+        self.state().step = step;
+    }
+
+    /// Which servers are held.
+    pub(crate) fn held(&self) -> BTreeSet<String> {
+        self.state().held.clone()
+    }
+
+    /// From now on instances of this server do not begin to speak before they are let go.
+    pub(crate) fn hold(&self, server: &str) {
+        self.state().held.insert(server.to_owned());
+    }
+
+    /// Lets them speak.
+    pub(crate) fn let_go(&self, server: &str) {
+        self.state().held.remove(server);
+        self.news.notify_waiters();
+    }
+
+    async fn begins(&self, key: &InstanceKey) {
+        loop {
+            let news = self.news.notified();
+            if !self.state().held.contains(key.server().as_str()) {
+                return;
+            }
+            news.await;
+        }
+    }
+
+    /// How many instances of a server have started, those that do not speak yet included.
+    pub(crate) fn started(&self, server: &str) -> usize {
+        let state = self.state();
+        let of = state.says.iter().map(|(key, _)| key.server().as_str());
+        of.filter(|of| *of == server).count()
+    }
+
     /// For whom an instance has made a task.
     pub(crate) fn made_for(&self, id: &str) -> Option<String> {
         self.state().tasks.get(id).cloned()
@@ -106,6 +149,8 @@ impl Mind {
         let mut lines = BufReader::new(reader).lines();
         let (says, mut said) = mpsc::unbounded_channel();
         self.state().says.push((key.clone(), says));
+        self.news.notify_waiters();
+        self.begins(&key).await;
         loop {
             let answer = tokio::select! {
                 line = lines.next_line() => match line {
@@ -128,9 +173,11 @@ impl Mind {
             return Vec::new();
         };
         let mut state = self.state();
+        let at = state.step;
         state.got.push(Got {
             key: key.clone(),
             message: message.clone(),
+            at,
         });
         self.news.notify_waiters();
         let method = message["method"].as_str().unwrap_or_default();

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use mcp_orchestrator_core::audit::{Audit, AuditEvent, AuditSink};
-use mcp_orchestrator_core::auth::{Directory, People, Principal, Team};
+use mcp_orchestrator_core::auth::{AccessRevision, Directory, People, Principal, Team};
 use mcp_orchestrator_core::call::{Call, Dialect, Listen, Reply};
 use mcp_orchestrator_core::credential::{
-    CredentialRule, Generation, InstallationKey, Installations, InstalledResolver,
+    CredentialRule, Generation, InstallationKey, Installations, InstalledResolver, Links,
     MemoryCredentials, Owner, Precondition, Revision, StoredCredential,
 };
 use mcp_orchestrator_core::id::{Alias, GatewayId, PrincipalId, ServerId, SlotName, TeamId};
@@ -57,6 +57,8 @@ pub(crate) struct Site {
     pub(crate) directory: Arc<Directory>,
     pub(crate) resolver: Arc<InstalledResolver>,
     pub(crate) audit: Arc<Lines>,
+    /// Whether what was admitted still is.
+    pub(crate) revision: AccessRevision,
     _tasks: TaskTracker,
 }
 
@@ -141,7 +143,12 @@ impl Site {
         let resolver = InstalledResolver::open(installations, &tasks)
             .await
             .unwrap();
-        let (router, directory) = (Arc::new(TableRouter::default()), Arc::default());
+        let (router, directory) = (
+            Arc::new(TableRouter::default()),
+            Arc::<Directory>::default(),
+        );
+        let links = Links::new(Arc::new(MemoryCredentials::new()), Arc::clone(&directory));
+        links.serve_at("http://127.0.0.1:1");
         let audit = Arc::new(Lines::default());
         let sink: Arc<dyn AuditSink> = Arc::<Lines>::clone(&audit);
         let orchestrator =
@@ -149,9 +156,12 @@ impl Site {
                 .resolver(Arc::<InstalledResolver>::clone(&resolver))
                 .directory(Arc::clone(&directory))
                 .limits(limits)
+                .links(Arc::new(links))
                 .audit(Audit::new([sink]))
                 .build();
         orchestrator.apply(servers.into_iter().map(Arc::new));
+        let revision = AccessRevision::default();
+        orchestrator.follow(&revision);
         Self {
             mind,
             orchestrator,
@@ -159,6 +169,7 @@ impl Site {
             directory,
             resolver,
             audit,
+            revision,
             _tasks: tasks,
         }
     }
@@ -222,9 +233,20 @@ impl Site {
 
     /// Opens a session of a client that can be asked.
     pub(crate) async fn session(&self, name: &str, gateway: &str) -> Result<Session<'_>> {
+        let able = json!({ "elicitation": {}, "roots": {} });
+        self.session_with(name, gateway, &able).await
+    }
+
+    /// Opens a session of a client with these capabilities.
+    pub(crate) async fn session_with(
+        &self,
+        name: &str,
+        gateway: &str,
+        able: &Value,
+    ) -> Result<Session<'_>> {
         let params = json!({
             "protocolVersion": "2025-11-25",
-            "capabilities": { "elicitation": {}, "roots": {} },
+            "capabilities": able,
             "clientInfo": { "name": name, "version": "1" },
         });
         let reply = self

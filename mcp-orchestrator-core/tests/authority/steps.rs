@@ -6,6 +6,9 @@ use proptest::prelude::*;
 
 use crate::model::{GATEWAYS, Gate, OWNERS, SERVERS, USERS};
 
+/// What is called; the last one is in two spellings.
+pub(crate) const TOOLS: [&str; 5] = ["echo", "hidden", "task", "ask", "spelled"];
+
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
     Install {
@@ -54,6 +57,11 @@ pub(crate) enum Step {
         method: usize,
     },
     Answer(usize),
+    /// The token of a user's sessions is revoked.
+    Revoke(usize),
+    /// Instances of a server that start from now on do not speak before they are let go.
+    Hold(usize),
+    LetGo,
     Say {
         instance: usize,
         kind: usize,
@@ -83,7 +91,7 @@ pub(crate) fn step() -> impl Strategy<Value = Step> {
         1 => prop::collection::btree_set(servers.clone(), 1..4).prop_map(Step::Reload),
         6 => (who.clone(), gates.clone()).prop_map(|(who, gate)| Step::Open { who, gate }),
         1 => n.clone().prop_map(Step::Close),
-        10 => (n.clone(), servers.clone(), 0..4usize).prop_map(|(by, server, tool)| Step::Call { by, server, tool }),
+        10 => (n.clone(), servers.clone(), 0..TOOLS.len()).prop_map(|(by, server, tool)| Step::Call { by, server, tool }),
         3 => (who.clone(), gates.clone(), servers.clone()).prop_map(|(who, gate, server)| Step::Modern { who, gate, server }),
         6 => (n.clone(), 0..8usize).prop_map(|(by, kind)| Step::Notify { by, kind }),
         4 => (n.clone(), servers, any::<bool>()).prop_map(|(by, server, back)| Step::Subscribe { by, server, back }),
@@ -91,6 +99,9 @@ pub(crate) fn step() -> impl Strategy<Value = Step> {
         1 => n.clone().prop_map(Step::Leave),
         5 => (n.clone(), n.clone(), 0..4usize).prop_map(|(by, task, method)| Step::Task { by, task, method }),
         4 => n.clone().prop_map(Step::Answer),
+        1 => (0..USERS.len()).prop_map(Step::Revoke),
+        2 => (0..SERVERS.len()).prop_map(Step::Hold),
+        3 => Just(Step::LetGo),
         6 => (n, 0..3usize).prop_map(|(instance, kind)| Step::Say { instance, kind }),
     ]
 }

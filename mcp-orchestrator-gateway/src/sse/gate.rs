@@ -85,7 +85,8 @@ impl Gate {
         let gateway = channel
             .as_ref()
             .map_or(&self.default, |channel| &channel.gateway);
-        let who = self.who(gateway, &as_mcp(parts, gateway)).await?;
+        let seen = self.admission.count();
+        let mut who = self.who(gateway, &as_mcp(parts, gateway)).await?;
         let channel = channel
             .filter(|channel| channel.principal.id == who.principal.id)
             .filter(|channel| channel.principal.kind == who.principal.kind)
@@ -96,6 +97,12 @@ impl Gate {
         let limit = self.options.max_body_bytes;
         let body = bodies::read(parts, body, limit, Some(&mut room)).await?;
         drop(room);
+        if self.admission.count() != seen {
+            // A body may take its time.
+            who = self
+                .who_now(&channel.gateway, &as_mcp(parts, &channel.gateway))
+                .await?;
+        }
         let message = Message::parse(guard::strip_mark(body)).map_err(not_a_message)?;
         let session = channel.session();
         if message.kind() != Kind::Request {

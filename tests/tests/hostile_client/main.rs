@@ -15,5 +15,6 @@ mod odd;
 mod panics;
 mod programs;
 mod raw;
+mod revoked;
 mod site;
 mod sse_clients;

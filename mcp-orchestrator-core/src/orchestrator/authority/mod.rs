@@ -5,6 +5,7 @@
 
 mod notices;
 mod recheck;
+mod rights;
 
 use std::sync::Arc;
 
@@ -16,12 +17,14 @@ use crate::catalog::ListKey;
 use crate::credential::{Credential, Revision};
 use crate::error::ErrorKind;
 use crate::id::{GatewayId, ServerId};
+use crate::limits::MAX_RIGHTS_CHECKS;
 use crate::pool::Spec;
 use crate::router::ViewEntry;
 use crate::runtime::{InstanceKey, Scope};
 use crate::session::Session;
 
 pub(super) use self::recheck::recheck_after_changes;
+pub(super) use self::rights::{Judged, Rights};
 
 /// Whether a call of a caller would go to a certain instance, or see certain lists, now.
 #[derive(Clone, Debug)]
@@ -65,7 +68,24 @@ impl Inner {
         self.right_by(context, &spec, is_its).await
     }
 
+    /// What is asked for may take its time, as a token that is renewed. Whatever has changed by then is asked again.
     async fn right_by(
+        &self,
+        context: &Context,
+        spec: &Spec,
+        is_its: impl Fn(&Credential) -> bool,
+    ) -> Right {
+        for _ in 0..MAX_RIGHTS_CHECKS {
+            let at = self.rights.now();
+            let right = self.right_at_once(context, spec, &is_its).await;
+            if self.rights.now() == at {
+                return right;
+            }
+        }
+        Right::Unknown
+    }
+
+    async fn right_at_once(
         &self,
         context: &Context,
         spec: &Spec,

@@ -11,6 +11,7 @@ use crate::error::{ErrorKind, Result};
 use crate::jsonrpc::{Kind, Members, Message};
 use crate::orchestrator::Inner;
 use crate::orchestrator::audited;
+use crate::orchestrator::calls::ambiguous;
 use crate::orchestrator::context::Context;
 use crate::pool::{Handle, Link};
 use crate::protocol::{Era, method};
@@ -28,6 +29,9 @@ impl Inner {
         let context = Context::of(&session);
         self.view(&context)?;
         let message = notify.message;
+        if message.is_ambiguous() {
+            return Err(ambiguous(&message));
+        }
         match message.kind() {
             Kind::Response | Kind::Error => self.take_answer(&context, &session, message).await,
             Kind::Notification => self.take_notification(&context, &session, &message).await,

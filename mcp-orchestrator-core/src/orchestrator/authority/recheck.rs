@@ -7,8 +7,13 @@
 
 use std::sync::{Arc, Weak};
 
+use futures_util::{StreamExt as _, stream};
+
 use super::Right;
-use crate::limits::{RIGHTS_CHECK_INTERVAL, RIGHTS_CHECK_PAUSE};
+use crate::auth::Standing;
+use crate::limits::{
+    ACCESS_CHECK_TIMEOUT, MAX_ACCESS_CHECKS, RIGHTS_CHECK_INTERVAL, RIGHTS_CHECK_PAUSE,
+};
 use crate::orchestrator::context::Context;
 use crate::orchestrator::events::Listener;
 use crate::orchestrator::{Inner, Orchestrator};
@@ -19,7 +24,7 @@ impl Orchestrator {
     /// Checks soon whether those who have sessions, streams and subscriptions may still have them, and ends what they
     /// may not. To be called when a router was given other gateways, or a directory other people.
     pub fn recheck(&self) {
-        self.inner.rights_changed.notify_one();
+        self.inner.rights.advance();
     }
 }
 
@@ -36,11 +41,11 @@ enum Check {
 pub(in crate::orchestrator) async fn recheck_after_changes(inner: Weak<Inner>) {
     let Some(first) = inner.upgrade() else { return };
     let closing = first.pool.closing().clone();
-    let changed = Arc::clone(&first.rights_changed);
+    let mut changes = first.rights.subscribe();
     drop(first);
     loop {
         let check = tokio::select! {
-            () = changed.notified() => Check::Credentials,
+            Ok(()) = changes.changed() => Check::Credentials,
             () = tokio::time::sleep(RIGHTS_CHECK_INTERVAL) => Check::Views,
             () = closing.cancelled() => return,
         };
@@ -57,6 +62,9 @@ pub(in crate::orchestrator) async fn recheck_after_changes(inner: Weak<Inner>) {
 
 impl Inner {
     async fn recheck(self: &Arc<Self>, check: Check) {
+        if self.rights.take_access() {
+            self.recheck_access().await;
+        }
         for session in self.sessions.all() {
             self.recheck_session(&session, check).await;
             tokio::task::consume_budget().await;
@@ -64,6 +72,29 @@ impl Inner {
         for listener in self.listeners.all() {
             self.recheck_listener(&listener, check).await;
             tokio::task::consume_budget().await;
+        }
+    }
+
+    /// Ends the sessions whose last request would not be admitted now.
+    async fn recheck_access(self: &Arc<Self>) {
+        let checks = self.sessions.all().into_iter().filter_map(|session| {
+            let grant = session.grant()?;
+            Some(async move {
+                let standing = tokio::time::timeout(ACCESS_CHECK_TIMEOUT, grant.standing()).await;
+                (session, standing.unwrap_or(Standing::Unknown))
+            })
+        });
+        let mut checks = stream::iter(checks).buffer_unordered(MAX_ACCESS_CHECKS);
+        while let Some((session, standing)) = checks.next().await {
+            match standing {
+                // A client whose token expires goes on with its next one; until then nothing is sent for it.
+                Standing::Holds | Standing::Expired => {}
+                Standing::Unknown => self.rights.check_access_again(),
+                Standing::Lost => {
+                    tracing::info!(gateway = %session.gateway, "session ended: its client lost access");
+                    self.end_session(&session);
+                }
+            }
         }
     }
 

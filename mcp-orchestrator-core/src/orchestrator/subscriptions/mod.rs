@@ -5,6 +5,7 @@ mod table;
 use std::sync::Arc;
 
 use super::Inner;
+use super::authority::Judged;
 use super::calls::{empty, missing, params};
 use super::context::Context;
 use super::events::Listener;
@@ -17,7 +18,8 @@ use crate::limits::MAX_SUBSCRIBED_URI_LEN;
 use crate::pool::{Caller, Handle, Lease, Link};
 use crate::protocol::{Era, method};
 use crate::router::Item;
-use crate::runtime::Progress;
+use crate::runtime::{InstanceKey, Progress};
+use crate::session::Session;
 use crate::transport::Party;
 
 use self::table::Resource;
@@ -53,6 +55,10 @@ impl Inner {
         let party = context.caller.party;
         let era = lease.link.spoken(&context.caller).await?;
         let shared = matches!(lease.link, Link::Pipe(_));
+        let work = Work {
+            judged: Judged::Item(Item::Resource(&uri)),
+            ..Work::plain(&message)
+        };
         if message.method() == method::RESOURCES_UNSUBSCRIBE {
             let last = self.subscriptions.remove(source, &uri, party);
             // A modern server is asked by the engine's own subscription, which follows the table.
@@ -60,7 +66,6 @@ impl Inner {
                 return Ok(empty(&message));
             }
             drop(lease);
-            let work = Work::plain(&message);
             let sent = self.forward(context, &route.server, &route.credential, &work);
             return Ok(sent.await?.0);
         }
@@ -71,7 +76,6 @@ impl Inner {
         let response = if era == Era::Modern {
             Ok(empty(&message))
         } else {
-            let work = Work::plain(&message);
             let sent = self.forward(context, &route.server, &route.credential, &work);
             self.subscribed(context, sent.await.map(|(reply, _)| reply))
                 .await
@@ -188,13 +192,27 @@ impl Inner {
             .pool
             .acquire(&route.server, &credential, scope, &progress);
         let accepted = match acquired.await {
-            Ok(lease) => !first || as_engine(&lease, method::RESOURCES_SUBSCRIBE, uri).await,
+            Ok(lease) => {
+                let judged = Judged::Item(Item::Resource(uri));
+                // The start took its time.
+                let allowed = self.judge_again(context, &lease.key, judged).await.is_ok();
+                allowed && (!first || as_engine(&lease, method::RESOURCES_SUBSCRIBE, uri).await)
+            }
             Err(_) => false,
         };
         if !accepted {
             self.subscriptions.remove(source, uri, listener.party);
+            return None;
         }
-        accepted.then_some(())
+        let is_kept = self
+            .subscriptions
+            .parties(&source, uri)
+            .contains(&listener.party);
+        if !is_kept {
+            // The right to it was lost meanwhile, and what was subscribed then was looked for before this came.
+            self.unsubscribe_upstream(vec![(source, uri.into())]);
+        }
+        is_kept.then_some(())
     }
 
     /// Subscriptions are renewed at an instance that has started.
@@ -203,13 +221,18 @@ impl Inner {
         if uris.is_empty() {
             return;
         }
-        let handle = Arc::clone(handle);
+        let (inner, handle) = (Arc::clone(self), Arc::clone(handle));
         self.pool.tasks().spawn(async move {
             let Some(lease) = super::events::lease(&handle) else {
                 return;
             };
             for uri in uris {
-                as_engine(&lease, method::RESOURCES_SUBSCRIBE, &uri).await;
+                // Who has lost the right to it may not have been taken out yet.
+                let source = Source::from(&handle.key);
+                let mut parties = inner.subscriptions.parties(&source, &uri).into_iter();
+                if parties.any(|party| inner.hearer(party, &handle.key).is_some()) {
+                    as_engine(&lease, method::RESOURCES_SUBSCRIBE, &uri).await;
+                }
             }
         });
     }
@@ -223,22 +246,34 @@ impl Inner {
         let Some(uri) = members.get("uri").and_then(text) else {
             return;
         };
-        let listeners = self.listeners.all();
         for party in self.subscriptions.parties(&Source::from(&handle.key), &uri) {
-            if let Some(session) = self.session_of(party) {
-                if self.session_may_hear(&session, &handle.key) {
+            match self.hearer(party, &handle.key) {
+                Some(Subscribed::Session(session)) => {
                     session.push(ReplyItem::Notification(message.clone()));
                 }
-                continue;
-            }
-            let mut own = listeners.iter().filter(|known| known.party == party);
-            if let Some(listener) = own.next()
-                && self.listener_may_hear(listener, &handle.key)
-            {
-                listener.send(message);
+                Some(Subscribed::Listener(listener)) => listener.send(message),
+                None => {}
             }
         }
     }
+
+    /// A subscriber that may hear of this instance now.
+    fn hearer(&self, party: Party, key: &InstanceKey) -> Option<Subscribed> {
+        if let Some(session) = self.session_of(party) {
+            let may = self.session_may_hear(&session, key);
+            return may.then_some(Subscribed::Session(session));
+        }
+        let mut listeners = self.listeners.all().into_iter();
+        let listener = listeners.find(|known| known.party == party)?;
+        let may = self.listener_may_hear(&listener, key);
+        may.then_some(Subscribed::Listener(listener))
+    }
+}
+
+/// Who is subscribed.
+enum Subscribed {
+    Session(Arc<Session>),
+    Listener(Arc<Listener>),
 }
 
 /// Subscribes, or takes that back, for callers that share the instance. A modern server is asked by the engine's own

@@ -23,7 +23,7 @@ use super::forward::Work;
 use super::limits::counted;
 use crate::call::{Reply, ReplyItem};
 use crate::error::{Error, ErrorKind, Result};
-use crate::jsonrpc::{Members, Message, quote, span_of, text};
+use crate::jsonrpc::{Message, quote, span_of, text};
 use crate::pool::{Handle, Lease};
 use crate::protocol::{Era, method};
 use crate::runtime::Scope;
@@ -55,10 +55,6 @@ impl Inner {
             .ok_or_else(|| missing("taskId"))?
             .get();
         let given = text(raw).ok_or_else(|| missing("taskId"))?.into_owned();
-        if is_ambiguous(&message) {
-            let text = "params has taskId in several spellings";
-            return Err(Error::new(ErrorKind::InvalidParams, text));
-        }
         if context.era() == Era::Modern && !declares_tasks(&message) {
             return Err(no_tasks());
         }
@@ -267,11 +263,4 @@ impl Answered {
 /// What is unknown and what is another's read alike.
 fn unknown() -> Error {
     Error::new(ErrorKind::InvalidParams, "unknown task")
-}
-
-/// Whether a server that reads the names of members without regard to case could take another id than ours.
-fn is_ambiguous(message: &Message) -> bool {
-    let params = message.body().and_then(Members::read).unwrap_or_default();
-    let mut names = params.0.iter().map(|(name, _)| name);
-    names.any(|name| name != "taskId" && name.eq_ignore_ascii_case("taskId"))
 }

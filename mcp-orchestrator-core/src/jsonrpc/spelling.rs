@@ -1,0 +1,173 @@
+//! Members that other readers of the same text could take for another one.
+//!
+//! A message is judged by a few members and forwarded byte for byte. Readers do not agree on a member that occurs twice, and
+//! some ignore case: Go's `encoding/json` takes `Name` for `name`, last one first, and folds U+017F and U+212A to `s` and `k`;
+//! Java's `equalsIgnoreCase` folds U+0130 and U+0131 to `i`; a reader in C ends a name at its first NUL. What is judged must
+//! be what the server reads, so such a message is ambiguous.
+
+use super::scan::Key;
+use super::text;
+use crate::protocol::meta;
+
+/// Members of a message.
+pub(super) const TOP: &[&str] = &["jsonrpc", "id", "method", "params", "result", "error"];
+
+/// Members of `params` that decide where a request goes, or what a server may do with it; the frequent ones first.
+pub(super) const PARAMS: &[&str] = &[
+    "name",
+    "arguments",
+    "_meta",
+    "uri",
+    "ref",
+    "taskId",
+    "task",
+    "cursor",
+    "level",
+    "progressToken",
+    "requestId",
+    "requestState",
+    "inputResponses",
+    "notifications",
+    "protocolVersion",
+    "capabilities",
+    "clientInfo",
+];
+
+/// Members of `params._meta`.
+pub(super) const META: &[&str] = &[
+    meta::PROTOCOL_VERSION,
+    meta::CLIENT_INFO,
+    meta::CLIENT_CAPABILITIES,
+    "progressToken",
+    meta::LOG_LEVEL,
+    meta::RELATED_TASK,
+    meta::SUBSCRIPTION_ID,
+];
+
+/// Members of `params.ref`.
+pub(super) const REFERENCE: &[&str] = &["type", "name", "uri"];
+
+/// The members of one object that are watched for.
+#[derive(Debug)]
+pub(super) struct Spellings {
+    names: &'static [&'static str],
+    /// A bit for each name that occurred.
+    seen: u32,
+    /// A bit for each name that occurred again, or in another spelling.
+    unclear: u32,
+}
+
+impl Spellings {
+    pub(super) fn of(names: &'static [&'static str]) -> Self {
+        debug_assert!(names.len() <= 32);
+        Self {
+            names,
+            seen: 0,
+            unclear: 0,
+        }
+    }
+
+    /// Whether a name occurred again, or in another spelling.
+    pub(super) fn is_ambiguous(&self) -> bool {
+        self.unclear != 0
+    }
+
+    /// Whether this name did.
+    pub(super) fn is_unclear(&self, name: &str) -> bool {
+        let mut names = self.names.iter().enumerate();
+        names.any(|(at, known)| *known == name && self.unclear & (1 << at) != 0)
+    }
+
+    /// Takes the next key of the object, given with its quotes, and returns the name that it spells exactly.
+    pub(super) fn take(&mut self, whole: &[u8], key: &Key) -> Option<&'static str> {
+        let raw = &whole[key.span.start + 1..key.span.end - 1];
+        if !key.escaped {
+            return self.name(raw);
+        }
+        let decoded = std::str::from_utf8(&whole[key.span.clone()])
+            .ok()
+            .and_then(text);
+        self.name(decoded.unwrap_or_default().as_bytes())
+    }
+
+    fn name(&mut self, key: &[u8]) -> Option<&'static str> {
+        let found = self.names.iter().position(|name| name.as_bytes() == key);
+        let Some(at) = found else {
+            let like = self.names.iter().position(|name| is_taken_for(key, name));
+            self.unclear |= like.map_or(0, |at| 1 << at);
+            return None;
+        };
+        self.unclear |= self.seen & (1 << at);
+        self.seen |= 1 << at;
+        Some(self.names[at])
+    }
+}
+
+/// Whether some reader takes `key` for `name`.
+pub(super) fn is_taken_for(key: &[u8], name: &str) -> bool {
+    if key.eq_ignore_ascii_case(name.as_bytes()) {
+        return true;
+    }
+    // Anything else is longer: it has a character of several bytes, or a NUL.
+    if key.len() <= name.len() {
+        return false;
+    }
+    let Ok(key) = std::str::from_utf8(key) else {
+        return false;
+    };
+    let key = key.split('\0').next().unwrap_or_default();
+    key.chars()
+        .map(folded)
+        .eq(name.chars().map(|c| c.to_ascii_lowercase()))
+}
+
+fn folded(c: char) -> char {
+    match c {
+        '\u{17f}' => 's',
+        '\u{212a}' => 'k',
+        '\u{130}' | '\u{131}' => 'i',
+        _ => c.to_ascii_lowercase(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reader_that_folds_names_is_thought_of() {
+        for (key, name) in [
+            ("name", "name"),
+            ("Name", "name"),
+            ("TASKID", "taskId"),
+            ("task\u{131}d", "taskId"),
+            ("TASK\u{130}D", "taskId"),
+            ("ta\u{17f}kId", "taskId"),
+            ("tas\u{212a}Id", "taskId"),
+            ("progre\u{17f}\u{17f}To\u{212a}en", "progressToken"),
+            ("name\0", "name"),
+            ("NAME\0x", "name"),
+            ("_META", "_meta"),
+            (
+                "IO.modelcontextprotocol/logLevel",
+                "io.modelcontextprotocol/logLevel",
+            ),
+        ] {
+            assert!(is_taken_for(key.as_bytes(), name), "{key:?}");
+        }
+        for (key, name) in [
+            ("names", "name"),
+            ("nam", "name"),
+            ("nam\u{e9}", "name"),
+            ("\0name", "name"),
+            ("", "name"),
+            ("\0", "name"),
+            ("n\u{e1}me", "name"),
+            ("meta", "_meta"),
+            ("task_id", "taskId"),
+            ("tas\u{17f}", "task"),
+        ] {
+            assert!(!is_taken_for(key.as_bytes(), name), "{key:?}");
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! When somebody may have lost a right, and what is judged again because of it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use http::HeaderValue;
+use tokio::sync::watch;
+
+use super::Right;
+use crate::auth::{AccessRevision, Grant, Principal, Standing};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{GatewayId, SessionId};
+use crate::limits::MAX_RIGHTS_CHECKS;
+use crate::orchestrator::context::Context;
+use crate::orchestrator::{Inner, Orchestrator};
+use crate::router::{Item, ToolFilter};
+use crate::runtime::InstanceKey;
+
+/// Counts the changes of gateways, people, credentials and tokens.
+#[derive(Debug, Default)]
+pub(in crate::orchestrator) struct Rights {
+    count: AtomicU64,
+    changes: watch::Sender<()>,
+    /// Requests that were admitted may not be admitted now.
+    access: AtomicBool,
+}
+
+impl Rights {
+    /// How many changes there were: what was judged at another count is judged again before it acts.
+    pub(in crate::orchestrator) fn now(&self) -> u64 {
+        self.count.load(Ordering::Acquire)
+    }
+
+    /// Something has changed, and what is asked already answers so.
+    pub(in crate::orchestrator) fn advance(&self) {
+        self.count.fetch_add(1, Ordering::Release);
+        self.changes.send_replace(());
+    }
+
+    pub(super) fn advance_access(&self) {
+        self.access.store(true, Ordering::Release);
+        self.advance();
+    }
+
+    /// Access is checked with the next check of rights.
+    pub(super) fn check_access_again(&self) {
+        self.access.store(true, Ordering::Release);
+    }
+
+    /// Whether access was to be checked, which is the caller's to do now.
+    pub(super) fn take_access(&self) -> bool {
+        self.access.swap(false, Ordering::AcqRel)
+    }
+
+    pub(in crate::orchestrator) fn subscribe(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
+    }
+}
+
+/// By what a message was allowed to go to an instance.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::orchestrator) enum Judged<'a> {
+    /// The instance alone.
+    Instance,
+    /// What the gateway shows under this name.
+    Item(Item<'a>),
+    /// That the gateway shows this server alone, and all of it.
+    Whole,
+}
+
+impl Orchestrator {
+    /// Binds a legacy session to what admitted a request of it. `authorization` is the request's header of that name: a grant
+    /// is made where it is another one than that of the request before.
+    ///
+    /// # Errors
+    /// [`SessionNotFound`](ErrorKind::SessionNotFound).
+    pub fn bind(
+        &self,
+        principal: &Principal,
+        gateway: &GatewayId,
+        id: &SessionId,
+        authorization: Option<&HeaderValue>,
+        grant: impl FnOnce() -> Arc<dyn Grant>,
+    ) -> Result<()> {
+        let session = self.inner.sessions.get(id, principal, gateway)?;
+        session.admitted(authorization, grant);
+        Ok(())
+    }
+
+    /// Checks soon whether sessions may go on, by what admitted their last requests. [`follow`](Self::follow) does so at each
+    /// change; this is for a session that was bound after one.
+    pub fn check_access(&self) {
+        self.inner.rights.advance_access();
+    }
+
+    /// Follows the changes by which requests that were admitted lose their access: sessions whose
+    /// [grant](crate::auth::Grant) is lost end, with their calls, streams and subscriptions.
+    pub fn follow(&self, revision: &AccessRevision) {
+        let (inner, mut changes) = (Arc::downgrade(&self.inner), revision.subscribe());
+        let closing = self.inner.pool.closing().clone();
+        let following = async move {
+            while changes.changed().await.is_ok() {
+                let Some(inner) = inner.upgrade() else { return };
+                inner.rights.advance_access();
+            }
+        };
+        let following = closing.run_until_cancelled_owned(following);
+        self.inner.pool.tasks().spawn(following);
+    }
+}
+
+impl Inner {
+    /// Judges once more what was judged before a change: by the caller's access, teams, view, credential and scope of now.
+    ///
+    /// # Errors
+    /// Where the message may not go to this instance any more.
+    pub(in crate::orchestrator) async fn judge_again(
+        &self,
+        context: &Context,
+        key: &InstanceKey,
+        judged: Judged<'_>,
+    ) -> Result<()> {
+        if context.is_operator {
+            return Ok(());
+        }
+        for _ in 0..MAX_RIGHTS_CHECKS {
+            let at = self.rights.now();
+            self.still_admitted(context).await?;
+            let context = Context {
+                principal: self.now(&context.principal),
+                ..context.clone()
+            };
+            let lost = matches!(self.right_to(&context, key).await, Right::Lost);
+            if lost || !self.still_shows(&context, key, judged) {
+                let text = format!("server {} may not be used any more", key.server());
+                return Err(Error::new(ErrorKind::NoRoute, text));
+            }
+            if self.rights.now() == at {
+                return Ok(());
+            }
+        }
+        let text = "rights changed too often while the call waited: try again";
+        Err(Error::new(ErrorKind::Unavailable, text))
+    }
+
+    /// Whether the request of this context would still be admitted.
+    ///
+    /// # Errors
+    /// [`Unauthenticated`](ErrorKind::Unauthenticated) where its token was revoked or has expired.
+    pub(in crate::orchestrator) async fn still_admitted(&self, context: &Context) -> Result<()> {
+        let Some(grant) = &context.grant else {
+            return Ok(());
+        };
+        let why = match grant.standing().await {
+            Standing::Holds | Standing::Unknown => return Ok(()),
+            Standing::Expired => "the token of this call expired while it waited",
+            Standing::Lost => "the caller lost access while the call waited",
+        };
+        Err(Error::new(ErrorKind::Unauthenticated, why))
+    }
+
+    fn still_shows(&self, context: &Context, key: &InstanceKey, judged: Judged<'_>) -> bool {
+        match judged {
+            Judged::Instance => true,
+            Judged::Item(item) => self
+                .route(context, item)
+                .is_ok_and(|route| route.server == *key.server()),
+            Judged::Whole => self.view(context).is_ok_and(|view| {
+                matches!(&view.entries[..], [only]
+                    if only.server == *key.server() && only.tools == ToolFilter::All)
+            }),
+        }
+    }
+}
