@@ -13,7 +13,7 @@ use crate::call::{Reply, ReplyItem, own};
 use crate::catalog::{ListKey, ask};
 use crate::error::{Error, ErrorKind, Result};
 use crate::jsonrpc::{Kind, Members, Message, quote, request, text};
-use crate::limits::MAX_SUBSCRIBED_URI_LEN;
+use crate::limits::{MAX_SUBSCRIBED_URI_LEN, SUBSCRIBED_TIMEOUT};
 use crate::pool::{Caller, Handle, Lease, Link};
 use crate::protocol::{Era, method};
 use crate::router::Item;
@@ -188,6 +188,12 @@ impl Inner {
             .pool
             .acquire(&route.server, &credential, scope, &progress);
         let accepted = match acquired.await {
+            Ok(lease) if speaks_modern(&lease).await => {
+                // What changes once the client has its acknowledgement is to reach it.
+                let promised = self.subscriptions.promised(&source, uri);
+                let _ = tokio::time::timeout(SUBSCRIBED_TIMEOUT, promised).await;
+                true
+            }
             Ok(lease) => !first || as_engine(&lease, method::RESOURCES_SUBSCRIBE, uri).await,
             Err(_) => false,
         };
@@ -212,6 +218,18 @@ impl Inner {
                 as_engine(&lease, method::RESOURCES_SUBSCRIBE, &uri).await;
             }
         });
+    }
+
+    /// A modern server says of which resources it sends the updates.
+    pub(super) fn acknowledged(&self, handle: &Handle, message: &Message) {
+        let params = message.body().and_then(Members::read).unwrap_or_default();
+        let granted = params.get("notifications").and_then(Members::read);
+        let uris = granted.unwrap_or_default().get("resourceSubscriptions");
+        let uris = uris.and_then(|uris| serde_json::from_str(uris).ok());
+        self.subscriptions.promise(
+            &Source::from(&handle.key),
+            uris.or_else(|| Some(Vec::new())),
+        );
     }
 
     /// A resource has changed.
@@ -244,12 +262,7 @@ impl Inner {
 /// Subscribes, or takes that back, for callers that share the instance. A modern server is asked by the engine's own
 /// subscription instead.
 async fn as_engine(lease: &Lease, method: &str, uri: &str) -> bool {
-    if lease
-        .link
-        .era(Era::Modern)
-        .await
-        .is_ok_and(|era| era == Era::Modern)
-    {
+    if speaks_modern(lease).await {
         return true;
     }
     let caller = Caller::engine(Era::Modern);
@@ -258,4 +271,9 @@ async fn as_engine(lease: &Lease, method: &str, uri: &str) -> bool {
     ask(lease, &caller, message)
         .await
         .is_ok_and(|response| response.kind() == Kind::Response)
+}
+
+async fn speaks_modern(lease: &Lease) -> bool {
+    let era = lease.link.era(Era::Modern).await;
+    era.is_ok_and(|era| era == Era::Modern)
 }
