@@ -20,10 +20,8 @@ use mcp_orchestrator_core::{Error, ErrorKind, Orchestrator, Result};
 use serde_json::value::RawValue;
 
 use crate::gate::{no_session, not_a_message};
+use crate::limits::MAX_BATCH_LEN;
 use crate::respond::{self, Manner};
-
-/// Members of one batch.
-const MEMBERS: usize = 64;
 
 /// The answer to one member: the id of its request as JSON, and what came of it.
 pub(crate) type Answer = (String, Result<Reply>);
@@ -92,8 +90,8 @@ fn members(body: &Bytes) -> Result<Vec<Bytes>> {
     if members.is_empty() {
         return Err(refused("a JSON-RPC batch must have a member"));
     }
-    if members.len() > MEMBERS {
-        let text = format!("a JSON-RPC batch may have {MEMBERS} members, this one has more");
+    if members.len() > MAX_BATCH_LEN {
+        let text = format!("a JSON-RPC batch may have {MAX_BATCH_LEN} members, this one has more");
         return Err(refused(text));
     }
     let slice = |member: &&RawValue| body.slice_ref(member.get().as_bytes());

@@ -1,15 +1,13 @@
-//! What is checked before a request is read: where it comes from, what it accepts, how large it is.
+//! What is checked before a request is read: where it comes from and what it accepts.
 
-use bytes::{Bytes, BytesMut};
-use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, ORIGIN};
+use bytes::Bytes;
+use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HOST, ORIGIN};
 use http::request::Parts;
-use http_body_util::BodyExt as _;
 use mcp_orchestrator_core::auth::{LocalAuthenticator, Principal};
 use mcp_orchestrator_core::{Error, ErrorKind, Result};
 
 use crate::forwarded::Forwarded;
 use crate::options::Options;
-use crate::serve::is_too_slow;
 
 /// Refuses foreign pages: a browser on this machine may be made to call us by any of them (DNS rebinding).
 pub(crate) fn origin(parts: &Parts, options: &Options) -> Result<()> {
@@ -124,11 +122,6 @@ pub(crate) fn media_types(parts: &Parts) -> Result<()> {
 }
 
 /// The body without a byte-order mark, which some clients send and which is no part of JSON.
-pub(crate) fn without_mark(body: &Bytes) -> &[u8] {
-    body.strip_prefix(MARK).unwrap_or(body)
-}
-
-/// The same as bytes of their own.
 pub(crate) fn strip_mark(body: Bytes) -> Bytes {
     if body.starts_with(MARK) {
         return body.slice(MARK.len()..);
@@ -191,56 +184,6 @@ pub(crate) fn accepts(parts: &Parts, wanted: &str) -> bool {
                 .strip_suffix("/*")
                 .is_some_and(|whole| whole.eq_ignore_ascii_case(kind))
     })
-}
-
-/// The whole body, within its limit.
-pub(crate) async fn body<B>(parts: &Parts, mut body: B, limit: usize) -> Result<Bytes>
-where
-    B: axum::body::HttpBody<Data = Bytes, Error: Into<axum::BoxError>> + Unpin,
-{
-    let too_large = || {
-        Error::new(
-            ErrorKind::TooLarge,
-            format!("the body is larger than {limit} bytes"),
-        )
-    };
-    let length = parts
-        .headers
-        .get(CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    if length.is_some_and(|length| length > limit) {
-        return Err(too_large());
-    }
-    let mut whole: Option<BytesMut> = None;
-    let mut first = Bytes::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| broken_off(&*error.into()))?;
-        let Ok(data) = frame.into_data() else {
-            continue;
-        };
-        if first.is_empty() && whole.is_none() {
-            first = data;
-        } else {
-            let whole = whole.get_or_insert_with(|| {
-                let mut whole =
-                    BytesMut::with_capacity(length.unwrap_or(first.len() + data.len()).min(limit));
-                whole.extend_from_slice(&first);
-                whole
-            });
-            whole.extend_from_slice(&data);
-        }
-        if whole.as_ref().map_or(first.len(), BytesMut::len) > limit {
-            return Err(too_large());
-        }
-    }
-    Ok(whole.map_or(first, BytesMut::freeze))
-}
-
-fn broken_off(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Error {
-    if is_too_slow(error) {
-        return Error::new(ErrorKind::SlowRequest, "the request body came too slowly");
-    }
-    Error::new(ErrorKind::InvalidRequest, "the body broke off")
 }
 
 #[cfg(test)]

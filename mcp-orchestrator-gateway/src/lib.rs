@@ -42,6 +42,7 @@ mod admission;
 #[cfg(feature = "program")]
 pub mod args;
 mod batch;
+mod bodies;
 #[cfg(feature = "program")]
 pub mod control;
 mod cors;

@@ -42,6 +42,12 @@ mcp_orchestrator_core::limits! {
     REPEATED_LOG_INTERVAL: Time = Duration::from_secs(10);
 
     // Requests and pages.
+    /// A request body up to this size takes nothing of the memory for bodies.
+    UNCOUNTED_BODY_LEN: Bytes = 64 << 10;
+    /// Of the request bodies of one principal that are read or carried out at once.
+    MAX_BODY_MEMORY_PER_PRINCIPAL: Bytes = 64 << 20;
+    /// Of those of all principals.
+    MAX_BODY_MEMORY: Bytes = 256 << 20;
     /// Streams of HTTP+SSE clients.
     MAX_SSE_STREAMS: Count = 4096;
     /// Streams of HTTP+SSE clients that one principal has open.
@@ -58,6 +64,10 @@ mcp_orchestrator_core::limits! {
     SIGN_IN_INTERVAL: Time = Duration::from_secs(6);
     /// Addresses or principals whose rate is remembered.
     MAX_RATED_KEYS: Count = 10_000;
+    /// Messages of one JSON-RPC batch.
+    MAX_BATCH_LEN: Count = 64;
+    /// A token by which somebody signs in at a page; a browser keeps no longer one.
+    MAX_PAGE_TOKEN_LEN: Bytes = 2500;
 }
 
 #[cfg(test)]

@@ -13,9 +13,8 @@ use std::time::Duration;
 use super::json::line;
 use super::{AuditEvent, AuditSink, Outcome};
 use crate::error::{Error, ErrorKind, Result};
+use crate::limits::MAX_WAITING_AUDIT_LINES;
 
-/// Events that wait for the disk, at most.
-const WAITING: usize = 8192;
 /// How long a line stays in memory where nothing else comes.
 const FLUSH: Duration = Duration::from_millis(200);
 
@@ -58,7 +57,7 @@ impl JsonLines {
     /// # Errors
     /// [`Unavailable`](ErrorKind::Unavailable) where no thread can be had.
     pub fn to_writer(writer: impl Write + Send + 'static, arguments: bool) -> Result<Self> {
-        let (lines, coming) = sync_channel(WAITING);
+        let (lines, coming) = sync_channel(MAX_WAITING_AUDIT_LINES);
         let writer = std::thread::Builder::new()
             .name("audit".to_owned())
             .spawn(move || write_all(BufWriter::new(writer), &coming))
@@ -232,7 +231,7 @@ mod tests {
             sink.record(&event());
             events += 1;
         };
-        (0..WAITING * 2).for_each(|_| record());
+        (0..MAX_WAITING_AUDIT_LINES * 2).for_each(|_| record());
         drop(go);
         // The thread goes on now, and takes what waits.
         while sink.lost.load(Ordering::Relaxed) > 0 {

@@ -46,6 +46,7 @@ pub(crate) struct Catalog {
     /// Servers with a tool that wants arguments repeated in headers.
     annotating: ArcSwap<HashSet<ServerId>>,
     carried: Mutex<carried::Carried>,
+    hasher: foldhash::fast::RandomState,
 }
 
 /// The lists of one owner's revision. Owners who are listed the same share them.
@@ -53,6 +54,8 @@ pub(crate) struct Catalog {
 struct Entry {
     kept: Arc<Kept>,
     cost: usize,
+    /// Finds the owners who are listed the same.
+    hash: u64,
 }
 
 impl Catalog {
@@ -64,6 +67,7 @@ impl Catalog {
             lists: Lists::default(),
             annotating: ArcSwap::default(),
             carried: Mutex::default(),
+            hasher: foldhash::fast::RandomState::default(),
         }
     }
 
@@ -197,11 +201,12 @@ impl Catalog {
         let mut all = self.kept.write().unwrap_or_else(PoisonError::into_inner);
         self.lists
             .put(&key.server, &key.owner, &key.revision, listed(&kept));
-        let others = || all.iter().filter(|(other, _)| other.server == key.server);
-        let same = others().take(3).find(|(_, entry)| *entry.kept == *kept);
+        let hash = kept.hash(&self.hasher);
+        let mut others = all.iter().filter(|(other, _)| other.server == key.server);
+        let same = others.find(|(_, entry)| entry.hash == hash && *entry.kept == *kept);
         let kept = same.map_or(kept, |(_, entry)| Arc::clone(&entry.kept));
         let cost = kept.cost();
-        all.insert(key.clone(), Entry { kept, cost });
+        all.insert(key.clone(), Entry { kept, cost, hash });
         self.make_room(&mut all, key);
         let mut lists = all.iter().filter(|(other, _)| other.server == key.server);
         let annotates = lists.any(|(_, entry)| entry.kept.annotates());

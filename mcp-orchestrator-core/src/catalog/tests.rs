@@ -39,12 +39,12 @@ async fn lists_of_a_revision_that_is_gone_are_gone() {
     let before = catalog();
     before.keep(&without, kept("w"), None).await;
     before.keep(&one, kept("x"), None).await;
-    assert_eq!(store.names().await.unwrap().len(), 2);
+    assert_eq!(store.names().await.unwrap().len(), 3, "two and the index");
     before.supersede(&two.server, &owner, &two.revision);
     before.keep(&two, kept("y"), None).await;
     // An instance of the one before finishes its calls, and says that its lists have changed.
     assert!(!before.keep(&one, kept("z"), None).await.any());
-    assert_eq!(store.names().await.unwrap().len(), 2, "no document more");
+    assert_eq!(store.names().await.unwrap().len(), 3, "no document more");
     assert_eq!(before.peek(&one), None);
     // A restart later.
     let after = catalog();
@@ -54,7 +54,45 @@ async fn lists_of_a_revision_that_is_gone_are_gone() {
     after.forget_stored(&two.server, &owner).await;
     assert_eq!(after.get(&two).await, None);
     assert_eq!(after.get(&without).await.as_deref(), Some(&kept("w")));
-    assert_eq!(store.names().await.unwrap().len(), 1);
+    assert_eq!(store.names().await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn owners_who_are_listed_the_same_share_a_document() {
+    let store: Arc<dyn StateStore> = Arc::new(MemoryState::default());
+    let state_key = Arc::new(StateKey::new([1; 32]));
+    let catalog = || Catalog::new(Arc::clone(&store), Arc::clone(&state_key));
+    let of = |n: usize| {
+        let user = crate::id::PrincipalId::new(format!("u{n}")).unwrap();
+        key(&Owner::User(user), Revision::new("1"))
+    };
+    let before = catalog();
+    let keeping = (0..50).map(|n| {
+        let before = &before;
+        async move { before.keep(&of(n), kept("x"), None).await }
+    });
+    futures_util::future::join_all(keeping).await;
+    assert_eq!(store.names().await.unwrap().len(), 2);
+    // The last owner of a content takes its document along, and nobody else's.
+    let after = catalog();
+    after.keep(&of(0), kept("y"), None).await;
+    assert_eq!(store.names().await.unwrap().len(), 3);
+    after
+        .keep(&of(0), kept("x"), Some(Arc::new(kept("y"))))
+        .await;
+    assert_eq!(store.names().await.unwrap().len(), 2);
+    let last = catalog();
+    for n in 0..50 {
+        assert_eq!(last.get(&of(n)).await.as_deref(), Some(&kept("x")));
+    }
+    // A document that is lost is written again with the lists that are fetched anew.
+    let names = store.names().await.unwrap();
+    let lost = names.iter().find(|name| name.matches('.').count() == 2);
+    store.remove(lost.unwrap()).await.unwrap();
+    let later = catalog();
+    assert_eq!(later.get(&of(1)).await, None);
+    later.keep(&of(1), kept("x"), None).await;
+    assert_eq!(catalog().get(&of(2)).await.as_deref(), Some(&kept("x")));
 }
 
 #[tokio::test]
@@ -132,5 +170,8 @@ async fn the_lists_of_a_server_for_all_owners_are_bounded() {
     for n in 14..18 {
         catalog.keep(&of(n), shared.clone(), None).await;
     }
-    assert!(catalog.kept.read().unwrap().len() >= before + 2);
+    let all = catalog.kept.read().unwrap();
+    let copies: HashSet<_> = (14..18).map(|n| Arc::as_ptr(&all[&of(n)].kept)).collect();
+    assert_eq!(copies.len(), 1);
+    assert!(all.len() >= before);
 }

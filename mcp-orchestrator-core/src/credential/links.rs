@@ -17,14 +17,11 @@ use super::{CredentialStore, Owner, Precondition, Record, RecordKey, RecordKind}
 use crate::auth::{Directory, Principal};
 use crate::error::Result;
 use crate::id::{PrincipalId, RecordName, ServerId};
+use crate::limits::{LINK_LIFETIME, MAX_LINKS};
 use crate::seal::{hex, random_text};
 
-/// How long a link counts.
-const LIFE: Duration = Duration::from_mins(10);
 /// One that ends sooner is not given out again.
 const GOOD: Duration = Duration::from_mins(5);
-/// How many are open at once, of all principals together.
-const MOST: usize = 10_000;
 /// Bytes of an id, and how long its text is.
 const BYTES: usize = 32;
 const LETTERS: usize = 43;
@@ -239,11 +236,11 @@ impl Links {
         let now = SystemTime::now();
         {
             let mut made = self.made();
-            if made.len() >= MOST {
+            if made.len() >= MAX_LINKS {
                 made.retain(|_, made| made.link.expires_at > now);
             }
-            if made.len() >= MOST {
-                tracing::warn!(most = MOST, "no link is made: too many are open");
+            if made.len() >= MAX_LINKS {
+                tracing::warn!(most = MAX_LINKS, "no link is made: too many are open");
                 return Ok(None);
             }
         }
@@ -251,7 +248,7 @@ impl Links {
         let link = Link {
             subject: subject.clone(),
             why,
-            expires_at: now + LIFE,
+            expires_at: now + LINK_LIFETIME,
         };
         let key = id.key();
         let put = self.store.put(&key, link.to_record(), Precondition::Absent);

@@ -10,15 +10,13 @@ use hyper_util::rt::TokioIo;
 use secrecy::zeroize::Zeroizing;
 
 use super::ask::{ANSWER_BYTES, Answer, Ask};
+use crate::limits::MAX_FETCHED_HEAD;
 use crate::runtime::BoxedIo;
-
-/// What the head of an answer may hold.
-const HEAD_BYTES: usize = 64 << 10;
 
 /// Sends the question and reads the answer to its end.
 pub(super) async fn exchange(io: BoxedIo, uri: &Uri, ask: &Ask<'_>) -> Result<Answer, String> {
     let mut builder = http1::Builder::new();
-    builder.max_buf_size(HEAD_BYTES);
+    builder.max_buf_size(MAX_FETCHED_HEAD);
     let handshake = builder.handshake(TokioIo::new(io)).await;
     let (mut sender, connection) = handshake.map_err(|error| causes(&error))?;
     let request = request(uri, ask)?;

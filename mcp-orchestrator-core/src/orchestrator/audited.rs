@@ -11,6 +11,7 @@ use crate::credential::Owner;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ServerId;
 use crate::jsonrpc::{Kind, Members, Message, ParamsHead, text};
+use crate::limits::MAX_AUDITED_NAME_LEN;
 use crate::pool::Handle;
 use crate::protocol::method as m;
 use crate::runtime::InstanceKey;
@@ -26,8 +27,6 @@ const ANSWERED_HERE: [&str; 8] = [
     m::RESOURCES_TEMPLATES_LIST,
     m::LISTEN,
 ];
-/// Of a name or an address, so many bytes.
-const MAX_NAME_LEN: usize = 1024;
 
 /// Records what reached an instance, or did not, without being a request of the client: its notification, or its answer
 /// to a server's request, by the method of that.
@@ -132,5 +131,5 @@ fn arguments(message: &Message) -> Option<bytes::Bytes> {
 }
 
 fn cut(name: &str) -> &str {
-    &name[..name.floor_char_boundary(MAX_NAME_LEN)]
+    &name[..name.floor_char_boundary(MAX_AUDITED_NAME_LEN)]
 }

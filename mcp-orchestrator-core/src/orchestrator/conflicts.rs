@@ -11,10 +11,9 @@ use super::{Inner, Orchestrator};
 use crate::auth::Principal;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{GatewayId, PrincipalId, ServerId};
+use crate::limits::MAX_LOGGED_CONFLICTS;
 use crate::router::{Conflict, ItemKind, View};
 
-/// Gateways of principals of which the log has told.
-const TOLD: usize = 1024;
 /// Names that one line of the log tells.
 const NAMED: usize = 10;
 
@@ -104,7 +103,7 @@ impl Told {
             looked_at,
             found: hash,
         });
-        if told.len() > TOLD {
+        if told.len() > MAX_LOGGED_CONFLICTS {
             told.pop_front();
         }
         !found.is_empty() && before.is_none_or(|before| before.found != hash)

@@ -15,11 +15,9 @@ use super::events::Listener;
 use crate::call::{Call, Dialect, Listen, Reply, ReplyItem, own};
 use crate::error::{Error, ErrorKind, Result};
 use crate::jsonrpc::{Members, Message, Splice, notification, quote, response, span_of};
-use crate::limits::{MAX_LISTEN_ID_LEN, MAX_LISTENS_PER_PRINCIPAL};
+use crate::limits::{MAX_LISTEN_ID_LEN, MAX_LISTENS_PER_PRINCIPAL, MAX_WAITING_NOTIFICATIONS};
 use crate::protocol::{meta, method};
 
-/// Notifications that wait for a slow listener.
-const QUEUE: usize = 64;
 /// Before one who has too many streams may try again.
 const RETRY_AFTER: Duration = Duration::from_secs(10);
 
@@ -82,7 +80,7 @@ impl Inner {
             .map(serde_json::from_str::<Vec<String>>)
             .transpose();
         let uris = uris.map_err(|_| missing("notifications.resourceSubscriptions"))?;
-        let (sender, receiver) = mpsc::channel(QUEUE);
+        let (sender, receiver) = mpsc::channel(MAX_WAITING_NOTIFICATIONS);
         let listener = Arc::new(Listener {
             principal: Arc::clone(&context.principal),
             gateway: context.gateway.clone(),

@@ -4,11 +4,8 @@ use serde_json::json;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::jsonrpc::{Members, ParamsHead, text};
-use crate::limits::{MAX_CAPABILITIES_LEN, MAX_CLIENT_INFO_LEN};
+use crate::limits::{MAX_CAPABILITIES_LEN, MAX_CLIENT_INFO_LEN, MAX_CLIENT_NAME_LEN};
 use crate::transport::ClientFacts;
-
-/// A name or a version of a client whose `clientInfo` is too long, in bytes.
-const MAX_WORD_LEN: usize = 256;
 
 /// What the parameters of `initialize` say of the client.
 ///
@@ -46,7 +43,7 @@ fn shortened(info: &str) -> String {
     let members = Members::read(info).unwrap_or_default();
     let word = |name: &str| {
         let word = members.get(name).and_then(text)?;
-        Some(word[..word.floor_char_boundary(MAX_WORD_LEN)].to_owned())
+        Some(word[..word.floor_char_boundary(MAX_CLIENT_NAME_LEN)].to_owned())
     };
     let mut short = json!({
         "name": word("name").unwrap_or_else(|| "unknown".to_owned()),

@@ -11,9 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::http1::{Broken, Coding, Connection, Decoded, Decoder, Media};
 use super::lines::{Line, Lines};
 use super::sse::Parser;
-
-/// The most that is read of one decoded body.
-const BODY_MAX: usize = 1 << 20;
+use crate::limits::MAX_PROBED_BODY;
 
 /// A response: its status, whether it is a stream, and its body.
 pub(crate) type Response = (u16, bool, Vec<u8>);
@@ -107,7 +105,7 @@ pub(crate) fn response(input: &[u8], piece: usize) -> Option<Response> {
                     decoder.push(part);
                     while let Decoded::Data(data) = decoder.next()? {
                         all.extend_from_slice(&data);
-                        if all.len() > BODY_MAX {
+                        if all.len() > MAX_PROBED_BODY {
                             return Err(Broken::Cut);
                         }
                     }

@@ -17,7 +17,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::Pages;
 use super::cookie::{Cookie, host};
-use crate::guard;
+use crate::bodies;
 use crate::limits::MAX_FORM_LEN;
 
 /// How long a browser keeps what makes its forms its own.
@@ -58,7 +58,7 @@ impl Form {
         let Some(nonce) = Cookie::Form.read(parts, &pages.options) else {
             return Err(forged());
         };
-        let body = guard::body(parts, body, MAX_FORM_LEN).await?;
+        let body = bodies::read(parts, body, MAX_FORM_LEN, None).await?;
         let pairs = form_urlencoded::parse(&body);
         let fields =
             pairs.map(|(name, value)| (name.into_owned(), SecretString::from(value.into_owned())));

@@ -17,12 +17,11 @@ use serde::{Deserialize, Serialize};
 use super::Pages;
 use super::cookie::Cookie;
 use super::form::Proof;
+use crate::limits::MAX_PAGE_TOKEN_LEN;
 
 /// How long a sign-in counts.
 const LIFE: Duration = Duration::from_mins(30);
 const SEAL: &str = "page session";
-/// A longer token does not fit into what browsers keep.
-const LONGEST_TOKEN: usize = 2500;
 
 /// Who visits.
 pub(super) struct Visitor {
@@ -85,7 +84,7 @@ pub(super) async fn by_token(
         return Ok(None);
     };
     value.set_sensitive(true);
-    if token.is_empty() || token.len() > LONGEST_TOKEN {
+    if token.is_empty() || token.len() > MAX_PAGE_TOKEN_LEN {
         return Ok(None);
     }
     let mut asked = parts.clone();

@@ -4,6 +4,7 @@ use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::ConnectionLimits;
 use super::connections::Busy;
+use super::stalls::{Piece, Stalls};
 
 /// A request body that came too slowly.
 #[derive(Debug)]
@@ -113,25 +115,38 @@ impl HttpBody for TimedBody {
 pub(super) struct BusyBody {
     body: Body,
     _busy: Busy,
+    /// Where the client can refuse to take it and still use its connection.
+    stalls: Option<Arc<Stalls>>,
 }
 
 impl BusyBody {
-    pub(super) fn new(body: Body, busy: Busy) -> Self {
-        Self { body, _busy: busy }
+    pub(super) fn new(body: Body, busy: Busy, stalls: Option<Arc<Stalls>>) -> Self {
+        Self {
+            body,
+            _busy: busy,
+            stalls,
+        }
     }
 }
 
 impl HttpBody for BusyBody {
-    type Data = Bytes;
+    type Data = Piece;
     type Error = BoxError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let body = &mut self.body;
+    ) -> Poll<Option<Result<Frame<Piece>, BoxError>>> {
+        let this = &mut *self;
+        let body = &mut this.body;
         match catch_unwind(AssertUnwindSafe(|| Pin::new(body).poll_frame(cx))) {
-            Ok(polled) => polled.map_err(Into::into),
+            Ok(Poll::Ready(Some(Ok(frame)))) => {
+                let stalls = this.stalls.as_ref();
+                Poll::Ready(Some(Ok(frame.map_data(|bytes| Piece::new(bytes, stalls)))))
+            }
+            Ok(Poll::Ready(Some(Err(error)))) => Poll::Ready(Some(Err(error.into()))),
+            Ok(Poll::Ready(None)) => Poll::Ready(None),
+            Ok(Poll::Pending) => Poll::Pending,
             Err(panic) => {
                 self.body = Body::empty();
                 Poll::Ready(Some(Err(panicked(panic).into())))

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Request, Response};
+use http::{Request, Response, Version};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::body::{BusyBody, TimedBody};
 use super::connections::{Admitted, Slot};
+use super::stalls::Stalls;
 use super::stream::Draining;
 use super::{ConnectionLimits, LiveRoutes};
 use crate::forwarded::Forwarded;
@@ -139,16 +140,19 @@ async fn serve<S>(
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (held, timed) = (Arc::clone(slot), limits.clone());
+    let stalls = Stalls::new(&limits);
+    let handed = Arc::clone(&stalls);
     let service = service_fn(move |mut request: Request<Incoming>| {
         let routes = live.0.load_full();
         about.tell(&mut request, routes.trusted());
         let mut busy = held.request();
+        let stalls = (request.version() == Version::HTTP_2).then(|| Arc::clone(&handed));
         let (parts, body) = request.into_parts();
         let answer = routes.answer((parts, TimedBody::new(body, &timed)), about.peer);
         async move {
             let response: Response<_> = answer.await;
             busy.answered();
-            Ok::<_, Infallible>(response.map(|body| BusyBody::new(body, busy)))
+            Ok::<_, Infallible>(response.map(|body| BusyBody::new(body, busy, stalls)))
         }
     });
     let builder = builder(&limits);
@@ -160,6 +164,11 @@ async fn serve<S>(
         () = stopping.cancelled() => {
             serving.as_mut().graceful_shutdown();
             serving.await
+        }
+        () = stalls.stalled() => {
+            let text = "the client takes nothing of a response";
+            tracing::debug!(peer = %about.peer, "a connection is closed: {text}");
+            Ok(())
         }
         () = slot.idle(&limits) => {
             serving.as_mut().graceful_shutdown();

@@ -6,6 +6,7 @@ mod connection;
 mod connections;
 mod limits;
 mod routes;
+mod stalls;
 mod stream;
 
 use std::future::Future;

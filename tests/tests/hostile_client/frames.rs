@@ -13,6 +13,7 @@ pub(crate) const RST_STREAM: u8 = 3;
 pub(crate) const GOAWAY: u8 = 7;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
+const WINDOW_UPDATE: u8 = 8;
 pub(crate) const CONTINUATION: u8 = 9;
 
 pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
@@ -26,6 +27,16 @@ pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8>
 
 pub(crate) fn settings() -> Vec<u8> {
     frame(SETTINGS, 0, 0, b"")
+}
+
+/// Settings by which no stream has room for a body.
+pub(crate) fn closed_window() -> Vec<u8> {
+    frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0])
+}
+
+/// Gives a stream room for a body.
+pub(crate) fn window(stream: u32, room: u32) -> Vec<u8> {
+    frame(WINDOW_UPDATE, 0, stream, &room.to_be_bytes())
 }
 
 pub(crate) fn ping() -> Vec<u8> {

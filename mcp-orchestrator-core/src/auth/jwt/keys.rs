@@ -9,9 +9,7 @@ use ring::signature::{self, RsaParameters, RsaPublicKeyComponents, UnparsedPubli
 use serde::Deserialize;
 
 use crate::auth::Algorithm;
-
-/// More keys than this no issuer has.
-const MANY: usize = 64;
+use crate::limits::MAX_ISSUER_KEYS;
 
 /// The keys of an issuer at one time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -62,7 +60,7 @@ impl KeySet {
         let keys: Vec<Key> = set
             .keys
             .into_iter()
-            .take(MANY)
+            .take(MAX_ISSUER_KEYS)
             .filter_map(|value| serde_json::from_value(value).ok())
             .filter_map(Key::read)
             .collect();

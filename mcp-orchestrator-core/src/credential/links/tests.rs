@@ -61,7 +61,7 @@ async fn it_is_found_until_it_is_taken_by_one() {
     let link = site.links.find(&id).await.unwrap().unwrap();
     assert_eq!(link.subject.principal, ann.id);
     assert_eq!(link.subject.owner, own(&ann));
-    assert!(link.expires_at <= SystemTime::now() + LIFE);
+    assert!(link.expires_at <= SystemTime::now() + LINK_LIFETIME);
     let (one, two) = tokio::join!(site.links.take(&id), site.links.take(&id));
     assert!(one.unwrap() != two.unwrap());
     assert_eq!(site.links.find(&id).await.unwrap(), None);
