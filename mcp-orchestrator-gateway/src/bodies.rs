@@ -1,4 +1,4 @@
-//! Request bodies: each is read whole, within its limit and within the memory that its sender and all senders may take.
+//! Request bodies. Each is read whole, within its own limit and within the memory limits per principal and overall.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,10 +15,10 @@ use mcp_orchestrator_core::{Error, ErrorKind, Result};
 use crate::limits::{MAX_BODY_MEMORY, MAX_BODY_MEMORY_PER_PRINCIPAL, UNCOUNTED_BODY_LEN};
 use crate::serve::is_too_slow;
 
-/// After which a refused body may be sent again.
+/// When a refused body may be sent again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// The memory that large bodies take. Clones count together.
+/// The memory that large bodies take. Clones share one account.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct BodyMemory(Arc<Mutex<Taken>>);
 
@@ -28,7 +28,7 @@ struct Taken {
     by_principal: HashMap<Arc<str>, usize>,
 }
 
-/// What one body takes, until this is dropped.
+/// The memory that one body takes, released on drop.
 #[derive(Debug)]
 pub(crate) struct Room<'a> {
     memory: &'a BodyMemory,
@@ -41,7 +41,7 @@ impl BodyMemory {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Room for a body of this principal, which takes nothing yet.
+    /// Creates an empty reservation for a body of this principal.
     pub(crate) fn room<'a>(&'a self, principal: &'a Principal) -> Room<'a> {
         Room {
             memory: self,
@@ -52,7 +52,7 @@ impl BodyMemory {
 }
 
 impl Room<'_> {
-    /// Takes so much in all. A body larger than the whole room is taken where its sender has no other.
+    /// Raises the reservation to `len` bytes. A body larger than a limit is accepted if no other counts towards it.
     fn take(&mut self, len: usize) -> Result<()> {
         if len <= UNCOUNTED_BODY_LEN || len <= self.taken {
             return Ok(());
@@ -100,11 +100,12 @@ fn full(what: &str) -> Error {
     Error::new(ErrorKind::Overloaded, text).with_retry_after(RETRY_AFTER)
 }
 
-/// The whole body, within its limit. What is larger than a few kilobytes is taken from the room, where there is one.
+/// Reads the whole body, within `limit`. If `room` is given, a body of more than [`UNCOUNTED_BODY_LEN`] is reserved in
+/// it.
 ///
 /// # Errors
-/// [`TooLarge`](ErrorKind::TooLarge), [`Overloaded`](ErrorKind::Overloaded) where the room is full, or why the body did not
-/// come.
+/// [`TooLarge`](ErrorKind::TooLarge), [`Overloaded`](ErrorKind::Overloaded) if the memory limit is reached, or the
+/// reason why the body did not arrive.
 pub(crate) async fn read<B>(
     parts: &Parts,
     mut body: B,

@@ -1,4 +1,4 @@
-//! One page of a gateway's merged list.
+//! Builds one page of a gateway's merged list.
 
 use std::sync::Arc;
 
@@ -18,10 +18,10 @@ pub(crate) struct Source {
     pub(crate) kept: Arc<Kept>,
 }
 
-/// A page as JSON, and where the next one begins.
+/// Returns a page as JSON, and the position of the next page.
 ///
-/// Names are spliced; all else of an item stays as it came. A name that was shown before is left out: the order of the
-/// configuration decides.
+/// Only names are replaced; everything else is copied unchanged. An item is skipped if its name was already shown: the
+/// order of the configuration decides.
 pub(crate) fn page(
     sources: &[Source],
     kind: ItemKind,

@@ -1,8 +1,8 @@
-//! Where lists outlive a restart: numbered documents with the lists, and an index for each server that says in which of them
-//! the lists of an owner's credential are. Owners who are listed the same share one document.
+//! Persists lists across restarts: numbered documents hold the lists, and an index per server maps an owner's
+//! credential to its document. Owners with equal lists share a document.
 //!
-//! A number is used again once the index that names it no more is stored: a store that cannot delete, but only empty, a
-//! document does not fill up.
+//! A number is reused only after the index without it was stored. A store that can empty documents but not delete them
+//! therefore does not fill up.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,21 +27,21 @@ pub(super) struct Stored {
     servers: Mutex<HashMap<ServerId, Arc<ServerLists>>>,
 }
 
-/// What is stored for one server.
+/// The stored lists of one server.
 #[derive(Debug, Default)]
 struct ServerLists {
     loaded: OnceCell<()>,
     state: Mutex<State>,
-    /// Held by the one who writes to the store: who waits for it may find the change written with the one before.
+    /// Held while writing to the store. A change may already have been written by the previous holder of the lock.
     writing: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     index: Index,
-    /// Counts the changes of the index.
+    /// Number of changes to the index.
     changes: u64,
-    /// The change up to which the index was written.
+    /// Number of changes that have been written.
     written: u64,
 }
 
@@ -50,7 +50,7 @@ struct Index {
     format: u32,
     /// By the digest of the owner.
     owners: BTreeMap<String, Entry>,
-    /// The number of the document with this digest.
+    /// Document numbers by the digest of their content.
     documents: BTreeMap<String, u32>,
 }
 
@@ -65,7 +65,7 @@ struct Entry {
 const FORMAT: u32 = 1;
 
 impl State {
-    /// Names the content of an owner; `false` where the index is full.
+    /// Sets the content for an owner. Returns `false` if the index is full.
     fn set(&mut self, owner: String, entry: Entry) -> bool {
         let is_full = self.index.owners.len() >= MAX_STORED_LISTS_PER_SERVER;
         if is_full && !self.index.owners.contains_key(&owner) {
@@ -82,7 +82,7 @@ impl State {
         self.written == self.changes
     }
 
-    /// The lowest number that no document has.
+    /// Returns the lowest unused document number.
     fn free_number(&self) -> u32 {
         let used: HashSet<u32> = self.index.documents.values().copied().collect();
         (0..)
@@ -90,7 +90,8 @@ impl State {
             .unwrap_or_default()
     }
 
-    /// The index to be written, the change up to which it goes, and the numbers of documents that it names no more.
+    /// Returns the index to write, the change up to which it is current, and the numbers of documents that it no longer
+    /// references.
     fn next_index(&self) -> (Index, u64, Vec<u32>) {
         let mut next = self.index.clone();
         let owners = next.owners.values();
@@ -118,7 +119,7 @@ impl Stored {
         }
     }
 
-    /// What is stored of this very revision.
+    /// Returns the stored lists of exactly this revision.
     pub(super) async fn get(&self, key: &ListKey) -> Result<Option<Kept>> {
         let lists = self.server(&key.server).await?;
         let owner = self.owner(&key.owner, key.is_without());
@@ -137,13 +138,13 @@ impl Stored {
         let document = document.filter(|document| self.digest(document) == content);
         let kept = document.and_then(|document| Kept::read(&document));
         if kept.is_none() {
-            // The lists are fetched again, and are to be stored then.
+            // The document is missing or damaged. Forget it, so that it is stored again after the lists are fetched.
             lists.state().index.documents.remove(&content);
         }
         Ok(kept)
     }
 
-    /// Stores lists in the place of those of any other revision.
+    /// Stores lists, replacing those of any other revision.
     pub(super) async fn put(&self, key: &ListKey, kept: &Kept) -> Result<()> {
         let lists = self.server(&key.server).await?;
         let document = kept.write();
@@ -172,7 +173,7 @@ impl Stored {
         self.write_index(&key.server, &lists).await
     }
 
-    /// Takes away what is stored for an owner's credential, unless it is wanted by now.
+    /// Removes what is stored for an owner's credential, unless it is wanted again.
     pub(super) async fn remove(
         &self,
         server: &ServerId,
@@ -199,7 +200,7 @@ impl Stored {
         self.write_index(server, &lists).await
     }
 
-    /// What is stored for a server, of which the index is read first.
+    /// Returns the stored state of a server, loading its index on first use.
     async fn server(&self, server: &ServerId) -> Result<Arc<ServerLists>> {
         let lists = {
             let mut servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -217,8 +218,8 @@ impl Stored {
         Ok(lists)
     }
 
-    /// Writes the index where a change of it was not written yet, and removes the contents that it names no more. The
-    /// caller holds `writing`.
+    /// Writes the index if it has unwritten changes, and removes the documents that it no longer references. The caller
+    /// holds `writing`.
     async fn write_index(&self, server: &ServerId, lists: &ServerLists) -> Result<()> {
         if lists.state().is_written() {
             return Ok(());
@@ -241,7 +242,7 @@ impl Stored {
         self.key.digest("kept lists", [&document[..]]).hex(16)
     }
 
-    /// Under which name the index knows the lists of an owner; those that need no credential have another one.
+    /// Returns the index key of an owner. The lists that need no credential have a separate key.
     fn owner(&self, owner: &Owner, without: bool) -> String {
         let kind = if without { "without" } else { "with" };
         let owner = owner.to_string();

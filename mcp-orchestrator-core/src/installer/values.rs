@@ -1,4 +1,4 @@
-//! Whether values fit the slots of a server. No error holds a value.
+//! Checks values against the slots of a server. No error holds a value.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,8 @@ use crate::id::SlotName;
 use crate::limits::MAX_SLOT_VALUE_LEN;
 use crate::server::{CredentialSlot, Injection, ServerSpec};
 
-/// The values of all slots: those given, else those from before, else the defaults. An empty text is none.
+/// Returns the values of all slots: the given ones, else the previous ones, else the defaults. An empty text counts
+/// as absent.
 pub(super) fn complete(
     server: &ServerSpec,
     before: Option<&StoredCredential>,

@@ -1,4 +1,4 @@
-//! Streams of what belongs to no call: a legacy session's GET, and `subscriptions/listen`.
+//! Streams of messages that belong to no call: the GET stream of a legacy session, and `subscriptions/listen`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -96,7 +96,8 @@ impl Inner {
         if !self.listeners.add(Arc::clone(&listener)) {
             return Err(too_many(&listener));
         }
-        // Made before the first subscription: a client that does not wait for the answer leaves nothing behind either.
+        // Created before the first subscription, so that a client that does not wait for the answer leaves nothing
+        // behind.
         let leaving = Leaving {
             inner: Arc::clone(self),
             listener: Arc::clone(&listener),
@@ -115,7 +116,7 @@ impl Inner {
     }
 }
 
-/// What a listener is sent, until its stream is to end.
+/// The messages for a listener, until its stream ends.
 fn until_ended(
     receiver: mpsc::Receiver<ReplyItem>,
     draining: CancellationToken,
@@ -146,7 +147,7 @@ fn too_many(listener: &Listener) -> Error {
     Error::new(ErrorKind::Overloaded, text).with_retry_after(RETRY_AFTER)
 }
 
-/// Ends a listener's subscriptions with its stream.
+/// Ends a listener's subscriptions when its stream is dropped.
 struct Leaving {
     inner: Arc<Inner>,
     listener: Arc<Listener>,
@@ -200,7 +201,7 @@ fn ended_result(id: &str) -> Message {
     ))
 }
 
-/// The notification under a listener's tag.
+/// Adds a listener's subscription id to a notification.
 pub(super) fn tagged(message: &Message, id: &str) -> Message {
     let mut splice = Splice::new();
     let whole = message.bytes();

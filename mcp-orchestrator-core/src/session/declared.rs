@@ -1,4 +1,4 @@
-//! What a legacy client says of itself, cut to what a session keeps.
+//! The client facts of a legacy `initialize`, reduced to what a session keeps.
 
 use serde_json::json;
 
@@ -10,7 +10,7 @@ use crate::transport::ClientFacts;
 /// What the parameters of `initialize` say of the client.
 ///
 /// # Errors
-/// [`InvalidParams`](ErrorKind::InvalidParams) where the capabilities are longer than any that a client has.
+/// [`InvalidParams`](ErrorKind::InvalidParams) if the capabilities are longer than any real client's.
 pub(crate) fn declared(head: &ParamsHead<'_>) -> Result<ClientFacts> {
     let info = head
         .client_info
@@ -38,7 +38,7 @@ pub(crate) fn declared(head: &ParamsHead<'_>) -> Result<ClientFacts> {
     })
 }
 
-/// The words of a `clientInfo` by which a server knows the client. What makes one long are its icons.
+/// Reduces a `clientInfo` to the members that identify the client. Icons are what makes it long.
 fn shortened(info: &str) -> String {
     let members = Members::read(info).unwrap_or_default();
     let word = |name: &str| {

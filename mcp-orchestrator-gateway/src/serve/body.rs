@@ -1,4 +1,4 @@
-//! Bodies of a connection: a request's must keep coming, and a response's keeps the connection in use.
+//! Bodies of a connection: a request body must keep arriving, and a response body keeps the connection in use.
 
 use std::any::Any;
 use std::fmt;
@@ -18,7 +18,7 @@ use super::ConnectionLimits;
 use super::connections::Busy;
 use super::stalls::{Piece, Stalls};
 
-/// A request body that came too slowly.
+/// A request body arrived too slowly.
 #[derive(Debug)]
 pub(crate) struct TooSlow;
 
@@ -30,7 +30,7 @@ impl fmt::Display for TooSlow {
 
 impl std::error::Error for TooSlow {}
 
-/// Whether reading a body failed because it came too slowly.
+/// Returns `true` if a body could not be read because it arrived too slowly.
 pub(crate) fn is_too_slow(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {
@@ -42,13 +42,13 @@ pub(crate) fn is_too_slow(error: &(dyn std::error::Error + 'static)) -> bool {
     false
 }
 
-/// A request body with a deadline, which moves as long as bytes arrive fast enough.
+/// A request body with a deadline that moves as long as bytes arrive fast enough.
 pub(super) struct TimedBody {
     body: Incoming,
     timeout: Duration,
     rate: usize,
     received: usize,
-    /// Set once a read has to wait.
+    /// Set when a read first has to wait.
     begun: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
 }
@@ -111,11 +111,11 @@ impl HttpBody for TimedBody {
     }
 }
 
-/// A response body: its connection is in use until it ends. A panic in it ends it alone.
+/// A response body. Its connection counts as in use until the body ends. A panic in the body ends only that response.
 pub(super) struct BusyBody {
     body: Body,
     _busy: Busy,
-    /// Where the client can refuse to take it and still use its connection.
+    /// Set if the client can stop reading this response and still use its connection (HTTP/2).
     stalls: Option<Arc<Stalls>>,
 }
 
@@ -163,9 +163,9 @@ impl HttpBody for BusyBody {
     }
 }
 
-/// Takes the payload of a panic, which may hold anything, and says nothing of it.
+/// Drops the payload of a panic, which may hold anything, without logging it.
 pub(super) fn panicked(payload: Box<dyn Any + Send>) -> &'static str {
-    // Dropping a payload may panic too.
+    // Dropping a payload may itself panic.
     let _ = catch_unwind(AssertUnwindSafe(|| drop(payload)));
     tracing::debug!("a request panicked");
     "internal error"

@@ -1,4 +1,4 @@
-//! One connection: TLS where the listener has it, the choice of the HTTP version, requests, and the deadlines of all that.
+//! One connection: TLS if the listener has it, HTTP version negotiation, requests, and their deadlines.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -23,14 +23,14 @@ use super::{ConnectionLimits, LiveRoutes};
 use crate::forwarded::Forwarded;
 use crate::limits;
 
-/// How long a connection that is closed in order may take for that.
+/// How long a graceful close of a connection may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// In the extensions of a request that came by TLS.
+/// Request extension that marks requests received over TLS.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct OverTls;
 
-/// How a connection came.
+/// Properties of a connection that its requests inherit.
 #[derive(Clone, Copy)]
 pub(super) struct About {
     peer: SocketAddr,
@@ -47,7 +47,7 @@ impl About {
         }
     }
 
-    /// Tells it to those who answer the request.
+    /// Adds these properties to the request's extensions.
     fn tell(self, request: &mut Request<Incoming>, trusted: &[Network]) {
         if self.loopback {
             request.extensions_mut().insert(LoopbackListener);
@@ -64,7 +64,7 @@ impl About {
     }
 }
 
-/// What a connection comes to.
+/// The routes and the TLS configuration that a connection is served with.
 pub(super) struct Door {
     pub(super) routes: LiveRoutes,
     #[cfg(feature = "tls")]
@@ -72,7 +72,7 @@ pub(super) struct Door {
 }
 
 impl Door {
-    /// Agrees on TLS where the listener has it, and serves.
+    /// Performs the TLS handshake if the listener has TLS, then serves the connection.
     pub(super) async fn accept(
         self,
         stream: TcpStream,
@@ -80,7 +80,7 @@ impl Door {
         admitted: Admitted,
         stopping: CancellationToken,
     ) {
-        // Small events must not wait for the acknowledgement of the one before.
+        // Without TCP_NODELAY, a small event would wait until the previous one is acknowledged.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "nodelay was refused");
         }
@@ -102,14 +102,14 @@ impl Door {
             }
             serve(stream, (about, limits), self.routes, (&slot, stopping)).await;
         };
-        // Closed for others, it ends at once.
+        // A connection that is evicted to make room for others ends at once.
         Box::pin(closed.run_until_cancelled_owned(serving)).await;
         drop(admitted);
     }
 }
 
 fn builder(limits: &ConnectionLimits) -> auto::Builder<TokioExecutor> {
-    // As the protocol counts.
+    // HTTP/2 limits are 32-bit.
     let number = |limit: usize| u32::try_from(limit).unwrap_or(u32::MAX);
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder

@@ -1,8 +1,8 @@
-//! Responses over HTTP/2 that a client does not take.
+//! HTTP/2 responses that a client does not read.
 //!
-//! Over HTTP/1 a client that takes nothing stops the writes of its connection. Over HTTP/2 it can close the window of a
-//! stream, and the bytes of that response are kept while the connection goes on. So each piece of a response has a
-//! deadline, from when it is handed to HTTP/2 until all of it is written.
+//! Over HTTP/1, a client that stops reading blocks the writes of its connection. Over HTTP/2 it can close the window of
+//! a single stream, and the bytes of that response stay in memory while the connection continues. Each piece of a
+//! response therefore has a deadline, from the moment it is handed to HTTP/2 until it is written completely.
 
 use std::collections::BTreeSet;
 use std::io::IoSlice;
@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::ConnectionLimits;
 
-/// The pieces of one connection that are not written yet.
+/// The unwritten pieces of one connection.
 #[derive(Debug)]
 pub(super) struct Stalls {
     pieces: Mutex<Pieces>,
@@ -30,14 +30,14 @@ struct Pieces {
     next: u64,
 }
 
-/// Holds the deadline of one piece.
+/// The deadline of one piece, removed on drop.
 #[derive(Debug)]
 struct Deadline {
     stalls: Arc<Stalls>,
     key: (Instant, u64),
 }
 
-/// A piece of a response.
+/// One piece of a response body.
 #[derive(Debug)]
 pub(super) struct Piece {
     bytes: Bytes,
@@ -73,7 +73,7 @@ impl Stalls {
         }
     }
 
-    /// Ends when a piece was not written in time.
+    /// Completes when a piece misses its deadline.
     pub(super) async fn stalled(&self) {
         loop {
             let first = self.pieces().by_deadline.first().map(|(at, _)| *at);
@@ -93,7 +93,7 @@ impl Drop for Deadline {
 }
 
 impl Piece {
-    /// A piece of a response, with a deadline where its connection is one of HTTP/2.
+    /// Creates a piece, with a deadline if `stalls` is given (HTTP/2).
     pub(super) fn new(bytes: Bytes, stalls: Option<&Arc<Stalls>>) -> Self {
         Self {
             _deadline: stalls.map(|stalls| stalls.deadline(bytes.len())),

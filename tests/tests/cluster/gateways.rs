@@ -9,7 +9,7 @@ use crate::proxy::Proxy;
 use crate::stage::{Stage, becomes, both, command, end, readiness, soon};
 
 const SERVERS: [&str; 2] = ["pipe", "web"];
-/// What callers may be told where the gateway itself is gone.
+/// Errors that callers may get while the gateway itself is gone.
 const GONE: &[&str] = &["http: "];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -49,7 +49,7 @@ async fn an_api_server_that_is_down_for_a_while_ends_no_process() {
     assert!(restart.unwrap().success());
     load.good_since(Instant::now()).await;
     let report = load.seen(since);
-    // One that has just come back may not know its Roles yet, and refuses what they allow.
+    // An API server that has just come back may not know its Roles yet and reject allowed requests.
     report.allow(&[
         "was lost",
         "connection",
@@ -167,7 +167,7 @@ async fn a_long_call_of_a_stopping_gateway_does_not_keep_the_next_gateway_waitin
         readiness(second.address).await.0 == 200
     })
     .await;
-    // Both serve: the first one until its long call has ended.
+    // Both gateways serve: the first one until its long call has ended.
     let light = soon("a light call", new.modern_tool("web__echo", "{}")).await;
     assert!(light["result"]["echo"].is_object(), "{light}");
     let light = soon("a light call", old.modern_tool("web__echo", "{}")).await;

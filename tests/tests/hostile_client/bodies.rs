@@ -1,4 +1,4 @@
-//! Bodies that come slowly, of nobody, or not at all.
+//! Bodies that arrive slowly, come from unknown senders, or do not arrive at all.
 
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ async fn a_body_that_comes_too_slowly_is_given_up() {
 
 #[tokio::test]
 async fn a_large_body_that_keeps_coming_is_taken() {
-    // It takes longer than the time for a body, and is fast enough for the rate.
+    // It takes longer than the body timeout but is fast enough for the minimum rate.
     let gateway = hurried().connections(|limits| {
         limits.body_timeout = Duration::from_millis(200);
         limits.min_body_rate = 1000;
@@ -102,7 +102,7 @@ async fn nothing_is_read_of_a_body_before_it_is_known_who_sends_it() {
     }
 }
 
-/// The status of a large body that comes at once.
+/// Returns the status of a large body that arrives at once.
 async fn large(gateway: &Gateway, user: &str) -> String {
     let head = post("/mcp", "content-length: 200000\r\nconnection: close\r\n");
     let head = head.replace("x-user: ann", &format!("x-user: {user}"));

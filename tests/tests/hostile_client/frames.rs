@@ -1,4 +1,4 @@
-//! Frames of HTTP/2 (RFC 9113), as few as a client needs that misbehaves.
+//! The HTTP/2 frames (RFC 9113) that a misbehaving client needs.
 
 use mcp_orchestrator_tests::client::MODERN;
 
@@ -29,12 +29,12 @@ pub(crate) fn settings() -> Vec<u8> {
     frame(SETTINGS, 0, 0, b"")
 }
 
-/// Settings by which no stream has room for a body.
+/// Settings that leave no stream any window for a body.
 pub(crate) fn closed_window() -> Vec<u8> {
     frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0])
 }
 
-/// Gives a stream room for a body.
+/// Opens a stream's window for a body.
 pub(crate) fn window(stream: u32, room: u32) -> Vec<u8> {
     frame(WINDOW_UPDATE, 0, stream, &room.to_be_bytes())
 }
@@ -47,7 +47,7 @@ pub(crate) fn reset(stream: u32) -> Vec<u8> {
     frame(RST_STREAM, 0, stream, &8_u32.to_be_bytes())
 }
 
-/// Fields, each as a literal that is not indexed.
+/// Encodes fields, each as a literal without indexing.
 pub(crate) fn fields(fields: &[(&str, &str)]) -> Vec<u8> {
     let mut block = Vec::new();
     for (name, value) in fields {
@@ -76,7 +76,7 @@ pub(crate) fn post(stream: u32, flags: u8) -> Vec<u8> {
     frame(HEADERS, flags | END_HEADERS, stream, &block)
 }
 
-/// The frames of what came: kind, stream, payload.
+/// Parses received bytes into frames: kind, stream, payload.
 pub(crate) fn parse(mut bytes: &[u8]) -> Vec<(u8, u32, Vec<u8>)> {
     let mut frames = Vec::new();
     while bytes.len() >= 9 {
@@ -91,7 +91,7 @@ pub(crate) fn parse(mut bytes: &[u8]) -> Vec<(u8, u32, Vec<u8>)> {
     frames
 }
 
-/// A modern call of a tool.
+/// A modern tool call.
 pub(crate) fn call(stream: u32, tool: &str) -> Vec<u8> {
     let block = fields(&[
         (":method", "POST"),
