@@ -181,6 +181,14 @@ impl ServerRequest {
         let _ = self.answer.send(response);
     }
 
+    /// Answers as a client does that lacks the method.
+    pub(crate) fn refuse(self) {
+        let code = i64::from(crate::protocol::code::METHOD_NOT_FOUND);
+        let id = self.message.id().unwrap_or("null").to_owned();
+        let refusal = crate::jsonrpc::error_response(&id, code, "Method not found", None);
+        self.answer(own(refusal));
+    }
+
     /// The request and the place where its answer goes.
     pub fn into_parts(self) -> (Message, oneshot::Sender<Message>) {
         (self.message, self.answer)

@@ -222,6 +222,10 @@ limits! {
     MAX_EVENT_FILLER: Bytes = 1 << 20;
     /// Requests of a server in one conversation that wait for their answer.
     MAX_SERVER_REQUESTS: Count = 64;
+    /// How long a client's subscription waits until a modern server has acknowledged it.
+    SUBSCRIBED_TIMEOUT: Time = Duration::from_secs(3);
+    /// How long a legacy server's question to a modern client waits for the client's next call.
+    QUESTION_TIMEOUT: Time = Duration::from_mins(5);
     /// Messages outside of calls that one conversation may bring in a second.
     MAX_UNSOLICITED_RATE: Count = 500;
     /// Notifications of one call that an HTTP server may send in a second.

@@ -3,6 +3,7 @@
 #
 # MCPO_CACHE   where the tools are kept (default ~/.cache/mcp-orchestrator-tests); filled once, then reused
 # MCPO_GATEWAY the gateway to test (default: the workspace's, built first)
+# MCPO_FIXTURE the fixture server (default: the workspace's, built first)
 # MCPO_KEEP    set: keeps the folder with logs and results also when everything passed
 
 set -euo pipefail
@@ -105,12 +106,17 @@ gateway() {
 build() {
     step "build"
     local target=${CARGO_TARGET_DIR:-$WORKSPACE/target}/debug
-    local packages=(-p mcp-orchestrator-tests --bin fixture-server)
+    local packages=()
+    if [ -z "${MCPO_FIXTURE:-}" ]; then
+        packages+=(-p mcp-orchestrator-tests --bin fixture-server)
+    fi
     if [ -z "${MCPO_GATEWAY:-}" ]; then
         packages+=(-p mcp-orchestrator-gateway --bin mcp-orchestrator-gateway)
     fi
-    (cd "$WORKSPACE" && cargo build --quiet "${packages[@]}") || die "the build failed"
-    FIXTURE=$target/fixture-server
+    if [ "${#packages[@]}" -gt 0 ]; then
+        (cd "$WORKSPACE" && cargo build --quiet "${packages[@]}") || die "the build failed"
+    fi
+    FIXTURE=${MCPO_FIXTURE:-$target/fixture-server}
     GATEWAY=${MCPO_GATEWAY:-$target/mcp-orchestrator-gateway}
     [ -x "$GATEWAY" ] || die "no gateway at $GATEWAY"
 }

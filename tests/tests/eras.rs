@@ -247,6 +247,21 @@ async fn resource_updates(at: usize) {
 }
 
 #[tokio::test]
+async fn an_update_right_after_its_acknowledgement_reaches_each_listener() {
+    let (gateways, _upstreams) = all().await;
+    for (at, gateway) in gateways.iter().enumerate() {
+        let client = gateway.client("ann");
+        for round in 0..8 {
+            let mut stream = listen(gateway).await;
+            let updated = client.modern_tool("update", r#"{"text":"test://a"}"#).await;
+            assert!(updated["result"].is_object(), "{updated}");
+            let event = until_method(&mut stream, "notifications/resources/updated").await;
+            assert_eq!(event["params"]["uri"], "test://a", "{at} {round}: {event}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn updates_of_a_legacy_pipe_reach_both() {
     resource_updates(0).await;
 }

@@ -40,7 +40,7 @@ struct Outcome {
     kind: ItemKind,
     /// Those that came, also where the list failed after them.
     items: Vec<KeptItem>,
-    failure: Option<Error>,
+    state: Result<ListState>,
 }
 
 /// All lists of an instance, and what it said of itself. `each` sees what has come whenever there is more.
@@ -111,9 +111,12 @@ fn settle(
     declared: bool,
 ) -> Option<Error> {
     let (kind, server) = (outcome.kind, lease.key.server());
-    let Some(error) = outcome.failure else {
-        kept.set(kind, outcome.items, ListState::Whole);
-        return None;
+    let error = match outcome.state {
+        Ok(state) => {
+            kept.set(kind, outcome.items, state);
+            return None;
+        }
+        Err(error) => error,
     };
     if !declared {
         tracing::debug!(%server, %error, "a list that is not declared does not come");
@@ -133,17 +136,13 @@ fn settle(
 
 async fn list(lease: &Lease, caller: &Caller, kind: ItemKind) -> Outcome {
     let mut intake = Some(Intake::new(kind));
-    let failure = pages(lease, caller, kind, &mut intake).await.err();
+    let state = pages(lease, caller, kind, &mut intake).await;
     let (items, reports) = intake.map(Intake::finish).unwrap_or_default();
     if !reports.is_empty() {
         let (server, list) = (lease.key.server(), method_of(kind));
         tracing::warn!(%server, list, "{reports}");
     }
-    Outcome {
-        kind,
-        items,
-        failure,
-    }
+    Outcome { kind, items, state }
 }
 
 /// Takes all pages of a list in; what came before an error stays.
@@ -152,7 +151,7 @@ async fn pages(
     caller: &Caller,
     kind: ItemKind,
     intake: &mut Option<Intake>,
-) -> Result<()> {
+) -> Result<ListState> {
     let until = Instant::now() + MAX_LIST_TIME;
     let mut seen: HashSet<u64> = HashSet::new();
     let hasher = foldhash::fast::RandomState::default();
@@ -172,7 +171,7 @@ async fn pages(
         };
         let response = response?;
         if response.kind() == Kind::Error {
-            return refused(&response, kind);
+            return refused(&response, kind, page);
         }
         let before = intake.as_ref().map_or(0, Intake::len);
         let next = read(response, intake).await.map_err(|wrong| {
@@ -185,25 +184,25 @@ async fn pages(
             idle + 1
         };
         let next = match next {
-            Next::End => return Ok(()),
+            Next::End => return Ok(ListState::Whole),
             Next::Cursor(next) => next,
             Next::Cut(why) => {
                 cut(lease, kind, why);
-                return Ok(());
+                return Ok(ListState::Whole);
             }
         };
         if !seen.insert(std::hash::BuildHasher::hash_one(&hasher, &next)) {
             cut(lease, kind, "its pages go round in circles");
-            return Ok(());
+            return Ok(ListState::Whole);
         }
         if idle == MAX_IDLE_PAGES {
             cut(lease, kind, "its pages add nothing any more");
-            return Ok(());
+            return Ok(ListState::Whole);
         }
         cursor = Some(next);
     }
     cut(lease, kind, "its pages do not end");
-    Ok(())
+    Ok(ListState::Whole)
 }
 
 fn cut(lease: &Lease, kind: ItemKind, why: &str) {
@@ -234,13 +233,17 @@ async fn read(
     next
 }
 
-fn refused(response: &Message, kind: ItemKind) -> Result<()> {
+/// What a refusal of a page means: a server that lacks the method lacks the list.
+fn refused(response: &Message, kind: ItemKind, page: usize) -> Result<ListState> {
     let error = response.body().and_then(Members::read).unwrap_or_default();
     if error
         .get("code")
         .is_some_and(|found| found == code::METHOD_NOT_FOUND.to_string())
     {
-        return Ok(());
+        return Ok(match page {
+            0 => ListState::Lacking,
+            _ => ListState::Whole,
+        });
     }
     let text = format!(
         "{} was refused: {}",

@@ -39,6 +39,8 @@ pub(crate) enum ListState {
     Awaited,
     /// All of it, or the server has none.
     Whole,
+    /// The server has no such method, though it may declare it.
+    Lacking,
     /// The server did not give it, or not all of it: it is to be asked for again.
     Failed,
 }
@@ -61,6 +63,9 @@ struct Document<'a> {
     /// Places in [`ItemKind::ALL`] of the lists that did not come.
     #[serde(default)]
     failed: Vec<usize>,
+    /// Places of the lists that the server lacks.
+    #[serde(default)]
+    lacking: Vec<usize>,
 }
 
 const FORMAT: u32 = 3;
@@ -94,7 +99,7 @@ impl Kept {
     pub(crate) fn has(&self, kinds: ItemKinds<'_>) -> bool {
         kinds
             .iter()
-            .all(|kind| self.state(*kind) == ListState::Whole)
+            .all(|kind| matches!(self.state(*kind), ListState::Whole | ListState::Lacking))
     }
 
     /// Whether one of these lists has not come yet.
@@ -119,9 +124,10 @@ impl Kept {
 
     /// Whether the server has lists of this kind, declared or not.
     pub(crate) fn offers(&self, kind: ItemKind) -> bool {
-        self.declares(kind)
+        let state = self.state(kind);
+        (self.declares(kind) && state != ListState::Lacking)
             || !self.items(kind).is_empty()
-            || self.state(kind) == ListState::Awaited
+            || state == ListState::Awaited
     }
 
     /// Equal for equal lists, of which it reads every byte.
@@ -197,6 +203,11 @@ impl Kept {
                 .collect()
         };
         let empty = RawValue::NULL;
+        let places = |is_one: fn(ListState) -> bool| {
+            let lists = self.lists.iter().enumerate();
+            let found = lists.filter(|(_, list)| is_one(list.state));
+            found.map(|(at, _)| at).collect()
+        };
         let document = Document {
             format: FORMAT,
             era: self.era,
@@ -206,9 +217,8 @@ impl Kept {
             prompts: raws(ItemKind::Prompt),
             resources: raws(ItemKind::Resource),
             templates: raws(ItemKind::Template),
-            failed: (0..self.lists.len())
-                .filter(|at| self.lists[*at].state != ListState::Whole)
-                .collect(),
+            failed: places(|state| matches!(state, ListState::Awaited | ListState::Failed)),
+            lacking: places(|state| state == ListState::Lacking),
         };
         serde_json::to_vec(&document).unwrap_or_default().into()
     }
@@ -237,6 +247,8 @@ impl Kept {
             raws.iter().all(|raw| intake.add(raw.get()));
             let state = if document.failed.contains(&(kind as usize)) {
                 ListState::Failed
+            } else if document.lacking.contains(&(kind as usize)) {
+                ListState::Lacking
             } else {
                 ListState::Whole
             };
@@ -262,9 +274,8 @@ mod tests {
         let tool = KeptItem::read(ItemKind::Tool, raw).unwrap().item;
         kept.set(ItemKind::Tool, vec![tool], ListState::Whole);
         kept.set(ItemKind::Prompt, Vec::new(), ListState::Failed);
-        for kind in [ItemKind::Resource, ItemKind::Template] {
-            kept.set(kind, Vec::new(), ListState::Whole);
-        }
+        kept.set(ItemKind::Resource, Vec::new(), ListState::Whole);
+        kept.set(ItemKind::Template, Vec::new(), ListState::Lacking);
         let back = Kept::read(&kept.write()).unwrap();
         assert_eq!(back, kept);
         assert_eq!(back.items(ItemKind::Tool)[0].name, "a/b");

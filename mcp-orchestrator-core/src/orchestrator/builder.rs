@@ -9,6 +9,7 @@ use tokio::sync::{Semaphore, watch};
 
 use super::events::{self, Listeners};
 use super::limits::{InFlight, Limits, Parking};
+use super::questions::Questions;
 use super::subscriptions::Subscriptions;
 use super::tasks::Tasks;
 use super::{
@@ -176,6 +177,7 @@ impl Builder {
                 links: self.links,
                 auth_wait: self.auth_wait,
                 parking: Parking::new(parked::EACH, parked::ALL),
+                questions: Questions::new(),
                 credentials_changed: watch::Sender::new(0),
                 audit: ArcSwap::from_pointee(self.audit),
                 in_flight: InFlight::new(self.limits),

@@ -163,7 +163,8 @@ impl Inner {
             method::TASK_STATUS | method::TASKS_NOTIFICATION => {
                 self.task_status(handle, party, &message);
             }
-            method::ACKNOWLEDGED => {}
+            // Of a pipe; an HTTP server acknowledges on the stream that asked for it.
+            method::ACKNOWLEDGED => self.acknowledged(handle, &message),
             _ => match party.and_then(|party| self.session_of(party)) {
                 Some(session) => self.push(&session, handle, ReplyItem::Notification(message)),
                 None => self.only_session(handle, message),
@@ -234,9 +235,9 @@ impl Observer for Inner {
                         .into_iter()
                         .find(|session| session.scope == *handle.key.scope())
                 });
-                // Dropped, it is refused.
-                if let Some(session) = session {
-                    self.push(&session, handle, ReplyItem::Request(request));
+                match session {
+                    Some(session) => self.push(&session, handle, ReplyItem::Request(request)),
+                    None => request.refuse(),
                 }
             }
         }
@@ -294,6 +295,7 @@ pub(super) async fn sweep_sessions(inner: Weak<Inner>) {
             () = closing.cancelled() => return,
         }
         let Some(inner) = inner.upgrade() else { return };
+        inner.questions.sweep();
         for session in inner.sessions.all() {
             if session.idle_for() > inner.session_idle {
                 tracing::info!(gateway = %session.gateway, "a session ends: idle");

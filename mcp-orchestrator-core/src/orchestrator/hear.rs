@@ -11,7 +11,6 @@ use futures_util::StreamExt as _;
 use super::Inner;
 use super::subscriptions::Source;
 use crate::call::{Reply, ReplyItem, own};
-use crate::error::Result;
 use crate::jsonrpc::{Message, quote, request};
 use crate::pool::{Caller, Handle};
 use crate::protocol::{Era, method};
@@ -46,6 +45,8 @@ impl Inner {
 
 async fn hear(inner: Weak<Inner>, weak: Weak<Handle>) {
     let caller = Caller::engine(Era::Modern);
+    // Ends once the next one is open, so that nothing is missed between them.
+    let mut before = None;
     loop {
         let (Some(inner), Some(handle)) = (inner.upgrade(), weak.upgrade()) else {
             return;
@@ -77,21 +78,34 @@ async fn hear(inner: Weak<Inner>, weak: Weak<Handle>) {
                 }
             }
         };
+        let mut stream = opened.ok();
         let end = tokio::select! {
-            end = read(opened, &inner, &weak) => end,
+            end = read(stream.as_mut(), &inner, &weak, || {
+                drop(before.take());
+                inner.subscriptions.promise(&key, Some(uris.clone()));
+            }) => end,
             () = other => End::Changed,
-            _ = exited => return,
+            _ = exited => End::ForGood,
         };
         match end {
-            End::Changed => {}
-            End::Broken => tokio::time::sleep(AGAIN).await,
-            End::ForGood => return,
+            End::Changed => before = stream,
+            End::Broken => {
+                before = None;
+                inner.subscriptions.promise(&key, None);
+                tokio::time::sleep(AGAIN).await;
+            }
+            End::ForGood => return inner.subscriptions.promise(&key, None),
         }
     }
 }
 
-async fn read(opened: Result<Reply>, inner: &Arc<Inner>, weak: &Weak<Handle>) -> End {
-    let Ok(mut reply) = opened else {
+async fn read(
+    stream: Option<&mut Reply>,
+    inner: &Arc<Inner>,
+    weak: &Weak<Handle>,
+    mut acknowledged: impl FnMut(),
+) -> End {
+    let Some(reply) = stream else {
         return End::Broken;
     };
     while let Some(item) = reply.next().await {
@@ -99,6 +113,9 @@ async fn read(opened: Result<Reply>, inner: &Arc<Inner>, weak: &Weak<Handle>) ->
             return End::ForGood;
         };
         match item {
+            ReplyItem::Notification(message) if message.method() == method::ACKNOWLEDGED => {
+                acknowledged();
+            }
             ReplyItem::Notification(message) => inner.notified(&handle, Some(0), message),
             // The server does not support the method, or it ended the subscription.
             ReplyItem::Response(response) if response.kind() == crate::jsonrpc::Kind::Error => {

@@ -52,11 +52,12 @@ impl Inner {
             Some(cursor) => self.open_cursor(&bound, &cursor)?,
         };
         let view = self.view(context)?;
+        let sources = self.sources(context, &view, &[kind]).await;
+        // A server may declare a list that it lacks, which shows once it was asked.
         if self.lacks(context, &view, kind).await {
             let text = format!("no server of this gateway has {}", method_of(kind));
             return Err(Error::new(ErrorKind::MethodNotFound, text));
         }
-        let sources = self.sources(context, &view, &[kind]).await;
         let bare = !view.prefixed || matches!(kind, ItemKind::Resource | ItemKind::Template);
         if from == 0 && view.entries.len() > 1 && bare {
             self.warn_of_conflicts(&context.principal, &context.gateway);

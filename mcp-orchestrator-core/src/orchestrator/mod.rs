@@ -25,6 +25,7 @@ mod lists;
 mod logging;
 mod operate;
 mod parked;
+mod questions;
 mod session_call;
 mod started;
 mod starting;
@@ -124,6 +125,7 @@ struct Inner {
     links: Option<Arc<Links>>,
     auth_wait: Duration,
     parking: limits::Parking,
+    questions: questions::Questions,
     /// Grows with each credential that changes.
     credentials_changed: tokio::sync::watch::Sender<u64>,
     audit: arc_swap::ArcSwap<Audit>,
@@ -325,10 +327,14 @@ impl Inner {
 
     async fn modern_call(self: &Arc<Self>, call: Call) -> Result<Reply> {
         let mut context = Context::modern(self, &call);
+        if let Some(rest) = self.resumed(&context, &call.message).await {
+            return rest;
+        }
         let (message, answered) = self.answered(&context, call.message);
         context.waited = answered;
         let asked = Asked::new(&self.audit.load(), context, message, call.headers);
-        self.dispatch_and_tell(&asked).await
+        let reply = self.dispatch_and_tell(&asked).await?;
+        Ok(self.asking(&asked.context, &asked.message, reply))
     }
 
     fn end_session(self: &Arc<Self>, session: &Arc<crate::session::Session>) {

@@ -36,8 +36,8 @@ const STEP: f64 = 1e-6;
 /// A request of a client.
 #[derive(Clone)]
 pub(super) struct Asked {
-    context: Context,
-    message: Message,
+    pub(super) context: Context,
+    pub(super) message: Message,
     headers: HeaderMap,
 }
 

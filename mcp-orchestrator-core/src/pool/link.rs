@@ -30,7 +30,7 @@ pub(crate) struct Caller {
     pub(crate) party: Party,
     /// In which dialect.
     pub(crate) era: Era,
-    /// What a legacy client said of itself, and in which version; a modern one's session declares nothing.
+    /// What a legacy client said of itself, and in which version; a modern one's session declares all that clients can.
     pub(crate) client: Option<(Arc<ClientFacts>, &'static str)>,
 }
 
@@ -228,7 +228,14 @@ impl HttpLink {
         }
         match Box::pin(self.spoken(caller)).await? {
             Era::Modern => Box::pin(self.modern.request(outgoing)).await,
-            Era::Legacy => Box::pin(self.session(caller).request(outgoing)).await,
+            Era::Legacy => {
+                let session = self.session(caller);
+                // It was told that its client can be asked: what it asks beside a call is heard, and refused.
+                if caller.era == Era::Modern && caller.party != 0 {
+                    Box::pin(session.listen()).await?;
+                }
+                Box::pin(session.request(outgoing)).await
+            }
         }
     }
 
@@ -363,7 +370,8 @@ impl HttpLink {
 /// What a legacy server is told of this caller.
 fn profile(caller: &Caller) -> Profile {
     let Some((facts, version)) = &caller.client else {
-        return Profile::plain();
+        // The session of the engine serves the lists of all clients, that of a modern principal all of its clients.
+        return Profile::of_several();
     };
     Profile {
         info: facts.info.clone(),

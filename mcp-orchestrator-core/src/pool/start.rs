@@ -20,7 +20,7 @@ use crate::runtime::{
     Endpoint, Exit, Instance, InstanceKey, LaunchSpec, LogLine, LogOptions, Progress, Scope,
 };
 use crate::server::Isolation;
-use crate::transport::handshake::{Joined, Profile};
+use crate::transport::handshake::{ALL_CAPABILITIES, Joined, Profile};
 use crate::transport::pipe::{Ask, Opened, Options, Pipe};
 use crate::transport::streamable::Http;
 use crate::transport::{Inbox, Party, Place, Unsolicited, ended};
@@ -360,8 +360,6 @@ fn capabilities(ask: Ask) -> &'static str {
     match ask {
         Ask::Nobody => "{}",
         Ask::CallInFlight => "{\"sampling\":{},\"elicitation\":{\"form\":{},\"url\":{}}}",
-        Ask::TheCaller => {
-            "{\"roots\":{\"listChanged\":true},\"sampling\":{},\"elicitation\":{\"form\":{},\"url\":{}}}"
-        }
+        Ask::TheCaller => ALL_CAPABILITIES,
     }
 }

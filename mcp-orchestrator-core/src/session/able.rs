@@ -5,17 +5,17 @@ use crate::protocol::method;
 
 /// What the client can be asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Able {
+pub(crate) struct Able {
     sampling: bool,
     elicitation: bool,
     /// To open an address.
-    pub(super) addresses: bool,
+    pub(crate) addresses: bool,
     roots: bool,
 }
 
 impl Able {
     /// What these capabilities say.
-    pub(super) fn of(capabilities: &str) -> Self {
+    pub(crate) fn of(capabilities: &str) -> Self {
         let capabilities = Members::read(capabilities).unwrap_or_default();
         let elicitation = capabilities.get("elicitation");
         let elicitation = elicitation.map(|modes| Members::read(modes).unwrap_or_default());
@@ -28,7 +28,7 @@ impl Able {
     }
 
     /// Whether it can be asked by this method.
-    pub(super) fn may(self, method: &str) -> bool {
+    pub(crate) fn may(self, method: &str) -> bool {
         match method {
             method::SAMPLING => self.sampling,
             method::ELICITATION => self.elicitation,

@@ -25,7 +25,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::able::Able;
+pub(crate) use self::able::Able;
 pub(crate) use self::asked::About;
 use self::asked::Asked;
 pub(crate) use self::declared::declared;
@@ -372,6 +372,7 @@ impl Session {
                 method = request.message.method(),
                 "a server asks for what the client did not declare"
             );
+            request.refuse();
             return None;
         }
         self.asked.ask(request)

@@ -1,11 +1,11 @@
 //! Messages from one era to the other, where a plain call crosses.
 //!
 //! Only what the eras spell differently is touched: the protocol's own keys of `_meta`, `resultType` and the cache
-//! fields of results, a few error codes. What a server asks of its client does not cross here: requests of a legacy
-//! server are refused, and `input_required` of a modern one becomes an error that says which side speaks what.
+//! fields of results, a few error codes. What a server asks of its client does not cross here: a legacy server's request
+//! is left to whoever sends the reply on, and `input_required` of a modern one becomes an error that says which side
+//! speaks what.
 
 use std::borrow::Cow;
-use std::future::ready;
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
@@ -104,30 +104,19 @@ pub(super) fn reply(reply: Reply, from: Era, to: Era, method: &str, place: &Plac
         },
         Err(stream) => Reply::stream(
             stream
-                .filter_map(move |item| ready(translate(item, to, cached, reading, &place)))
+                .map(move |item| translate(item, to, cached, reading, &place))
                 .boxed(),
         ),
     }
 }
 
-/// An item in the other era; `None` for what does not cross.
-fn translate(
-    item: ReplyItem,
-    to: Era,
-    cached: bool,
-    reading: bool,
-    place: &Place,
-) -> Option<ReplyItem> {
+/// An item in the other era.
+fn translate(item: ReplyItem, to: Era, cached: bool, reading: bool, place: &Place) -> ReplyItem {
     match item {
-        ReplyItem::Response(response) => Some(answer(response, to, cached, reading, place)),
-        ReplyItem::Request(request) => {
-            // Dropped, it is refused, and the server ends its call as it sees fit. To end the call here as well would send
-            // a cancellation beside the refusal, and there are servers that lose a session where the two meet.
-            tracing::warn!(server = %place.server, method = request.message.method(),
-                "a legacy server asks a modern client, which cannot be passed on: the question is refused");
-            None
-        }
-        item @ (ReplyItem::Notification(_) | ReplyItem::Failed(_)) => Some(item),
+        ReplyItem::Response(response) => answer(response, to, cached, reading, place),
+        // A modern client is asked by a result; whoever sends the reply on makes one of the request, or refuses it. To end
+        // the call here would send a cancellation, and there are servers that lose a session by it.
+        item @ (ReplyItem::Request(_) | ReplyItem::Notification(_) | ReplyItem::Failed(_)) => item,
     }
 }
 

@@ -22,6 +22,10 @@ pub(crate) struct Profile {
     pub(crate) version: &'static str,
 }
 
+/// All that a client may be able to do.
+pub(crate) const ALL_CAPABILITIES: &str =
+    r#"{"roots":{"listChanged":true},"sampling":{},"elicitation":{"form":{},"url":{}}}"#;
+
 impl Profile {
     /// Ourselves, able to do nothing that a server could ask for.
     pub(crate) fn plain() -> Self {
@@ -30,6 +34,15 @@ impl Profile {
             info: format!("{{\"name\":\"mcp-orchestrator\",\"version\":\"{own_version}\"}}"),
             capabilities: "{}".into(),
             version: version::LATEST_LEGACY,
+        }
+    }
+
+    /// Ourselves on behalf of several clients, of which some can be asked. Servers offer some tools only to clients that
+    /// can; what a client cannot be asked is refused when the server asks.
+    pub(crate) fn of_several() -> Self {
+        Self {
+            capabilities: ALL_CAPABILITIES.into(),
+            ..Self::plain()
         }
     }
 

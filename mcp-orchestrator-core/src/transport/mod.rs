@@ -91,12 +91,12 @@ pub(crate) struct ClientFacts {
 }
 
 impl ClientFacts {
-    /// What we say of ourselves.
+    /// What we say of ourselves when we ask for lists.
     pub(crate) fn ours() -> Self {
-        let plain = handshake::Profile::plain();
+        let profile = handshake::Profile::of_several();
         Self {
-            info: plain.info,
-            capabilities: plain.capabilities,
+            info: profile.info,
+            capabilities: profile.capabilities,
             log_level: None,
         }
     }

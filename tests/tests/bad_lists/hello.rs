@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mcp_orchestrator_tests::gateway::Gateway;
-use mcp_orchestrator_tests::lister::{Answer, Lister};
+use mcp_orchestrator_tests::lister::{Answer, Lister, tools};
 use mcp_orchestrator_tests::scripted::scripted;
 use serde_json::{Value, json};
 
@@ -79,4 +79,93 @@ async fn lists_that_no_server_has_are_answered_as_the_server_would() {
         .await;
     let answer = gateway.session().await.request("prompts/list", "{}").await;
     assert!(answer["result"]["prompts"].is_array(), "{answer}");
+}
+
+#[tokio::test]
+async fn a_list_that_a_server_declares_and_lacks_is_answered_as_the_server_would() {
+    const SIDE: [&str; 3] = ["prompts/list", "resources/list", "resources/templates/list"];
+    for lacking in SIDE {
+        let server = Lister::start(move |asked| {
+            if asked.is(lacking) {
+                Answer::Error(-32601)
+            } else {
+                Answer::Usual
+            }
+        })
+        .await;
+        let gateway = Gateway::new().server(server.spec("x")).run().await;
+        let session = gateway.session().await;
+        for method in SIDE {
+            let answer = session.request(method, "{}").await;
+            let modern = gateway.client("bob").modern(method, "{}").await;
+            for answer in [answer, modern] {
+                let code = answer["error"]["code"].as_i64();
+                let expected = (method == lacking).then_some(-32601);
+                assert_eq!(
+                    code, expected,
+                    "{method} of one without {lacking}: {answer}"
+                );
+            }
+        }
+        assert_eq!(session.tools().await, ["t"]);
+        // Beside one that has the list, it is left out.
+        let other = Lister::start(|_| Answer::Usual).await;
+        let gateway = Gateway::new()
+            .server(server.spec("x"))
+            .server(other.spec("y"))
+            .run()
+            .await;
+        let answer = gateway.session().await.request(lacking, "{}").await;
+        assert!(answer["result"].is_object(), "{lacking}: {answer}");
+    }
+}
+
+/// A server that lists a tool only to clients that can be asked by this capability.
+async fn gated(by: &'static str) -> Lister {
+    let able = std::sync::atomic::AtomicBool::new(false);
+    Lister::start(move |asked| {
+        let own = &asked.params["_meta"]["io.modelcontextprotocol/clientCapabilities"];
+        let now = own[by].is_object() || asked.params["capabilities"][by].is_object();
+        if asked.is("initialize") {
+            able.store(now, std::sync::atomic::Ordering::Relaxed);
+        }
+        let is_able = now || able.load(std::sync::atomic::Ordering::Relaxed);
+        match asked.method.as_str() {
+            "tools/list" if is_able => Answer::result(&tools(&["t", "asks"])),
+            _ => Answer::Usual,
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn tools_that_a_server_lists_to_able_clients_are_listed() {
+    const ALL: &str = r#"{"sampling":{},"elicitation":{},"roots":{}}"#;
+    for by in ["sampling", "elicitation", "roots"] {
+        let server = gated(by).await;
+        let gateway = Gateway::new().server(server.spec("x")).run().await;
+        let session = gateway.client("ann").session_with(ALL).await;
+        assert_eq!(session.tools().await, ["t", "asks"], "{by}");
+        let modern = gateway.client("bob").modern("tools/list", "{}").await;
+        assert_eq!(modern["result"]["tools"][1]["name"], "asks", "{modern}");
+    }
+}
+
+#[tokio::test]
+async fn tools_that_a_modern_server_lists_to_able_clients_are_listed() {
+    let server = Lister::start(|asked| {
+        let able = &asked.params["_meta"]["io.modelcontextprotocol/clientCapabilities"];
+        match asked.method.as_str() {
+            "initialize" => Answer::Error(-32601),
+            "server/discover" => Answer::result(&json!({
+                "resultType": "complete", "supportedVersions": ["2026-07-28"],
+                "capabilities": { "tools": {} }, "ttlMs": 0, "cacheScope": "private",
+            })),
+            "tools/list" if able["elicitation"].is_object() => Answer::result(&tools(&["asks"])),
+            _ => Answer::Usual,
+        }
+    })
+    .await;
+    let gateway = Gateway::new().server(server.spec("x")).run().await;
+    assert_eq!(gateway.session().await.tools().await, ["asks"]);
 }

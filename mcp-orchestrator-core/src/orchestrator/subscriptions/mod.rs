@@ -14,7 +14,7 @@ use crate::call::{Reply, ReplyItem, own};
 use crate::catalog::{ListKey, ask};
 use crate::error::{Error, ErrorKind, Result};
 use crate::jsonrpc::{Kind, Members, Message, quote, request, text};
-use crate::limits::MAX_SUBSCRIBED_URI_LEN;
+use crate::limits::{MAX_SUBSCRIBED_URI_LEN, SUBSCRIBED_TIMEOUT};
 use crate::pool::{Caller, Handle, Lease, Link};
 use crate::protocol::{Era, method};
 use crate::router::Item;
@@ -194,9 +194,17 @@ impl Inner {
         let accepted = match acquired.await {
             Ok(lease) => {
                 let judged = Judged::Item(Item::Resource(uri));
-                // The start took its time.
-                let allowed = self.judge_again(context, &lease.key, judged).await.is_ok();
-                allowed && (!first || as_engine(&lease, method::RESOURCES_SUBSCRIBE, uri).await)
+                // The start may have taken a while.
+                if self.judge_again(context, &lease.key, judged).await.is_err() {
+                    false
+                } else if speaks_modern(&lease).await {
+                    // Changes after the client's acknowledgement must reach it.
+                    let promised = self.subscriptions.promised(&source, uri);
+                    let _ = tokio::time::timeout(SUBSCRIBED_TIMEOUT, promised).await;
+                    true
+                } else {
+                    !first || as_engine(&lease, method::RESOURCES_SUBSCRIBE, uri).await
+                }
             }
             Err(_) => false,
         };
@@ -235,6 +243,18 @@ impl Inner {
                 }
             }
         });
+    }
+
+    /// A modern server says of which resources it sends the updates.
+    pub(super) fn acknowledged(&self, handle: &Handle, message: &Message) {
+        let params = message.body().and_then(Members::read).unwrap_or_default();
+        let granted = params.get("notifications").and_then(Members::read);
+        let uris = granted.unwrap_or_default().get("resourceSubscriptions");
+        let uris = uris.and_then(|uris| serde_json::from_str(uris).ok());
+        self.subscriptions.promise(
+            &Source::from(&handle.key),
+            uris.or_else(|| Some(Vec::new())),
+        );
     }
 
     /// A resource has changed.
@@ -279,12 +299,7 @@ enum Subscribed {
 /// Subscribes, or takes that back, for callers that share the instance. A modern server is asked by the engine's own
 /// subscription instead.
 async fn as_engine(lease: &Lease, method: &str, uri: &str) -> bool {
-    if lease
-        .link
-        .era(Era::Modern)
-        .await
-        .is_ok_and(|era| era == Era::Modern)
-    {
+    if speaks_modern(lease).await {
         return true;
     }
     let caller = Caller::engine(Era::Modern);
@@ -293,4 +308,9 @@ async fn as_engine(lease: &Lease, method: &str, uri: &str) -> bool {
     ask(lease, &caller, message)
         .await
         .is_ok_and(|response| response.kind() == Kind::Response)
+}
+
+async fn speaks_modern(lease: &Lease) -> bool {
+    let era = lease.link.era(Era::Modern).await;
+    era.is_ok_and(|era| era == Era::Modern)
 }

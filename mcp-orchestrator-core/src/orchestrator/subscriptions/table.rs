@@ -52,6 +52,8 @@ pub(in crate::orchestrator) struct Subscriptions {
     table: Mutex<Table>,
     /// Notified when a resource gains its first subscriber or loses its last.
     changes: watch::Sender<()>,
+    /// The resources whose updates modern servers have promised to send.
+    promised: watch::Sender<HashMap<Source, Vec<String>>>,
 }
 
 #[derive(Debug, Default)]
@@ -76,6 +78,25 @@ impl Subscriptions {
     /// Returns a receiver that is notified when a resource gains its first subscriber or loses its last.
     pub(in crate::orchestrator) fn changes(&self) -> watch::Receiver<()> {
         self.changes.subscribe()
+    }
+
+    /// A server promises to send the updates of these resources, or does so no longer.
+    pub(in crate::orchestrator) fn promise(&self, source: &Source, uris: Option<Vec<String>>) {
+        self.promised.send_modify(|promised| match uris {
+            Some(uris) => drop(promised.insert(source.clone(), uris)),
+            None => drop(promised.remove(source)),
+        });
+    }
+
+    /// Waits until a server promises to send the updates of a resource.
+    pub(super) async fn promised(&self, source: &Source, uri: &str) {
+        let mut promised = self.promised.subscribe();
+        let has = |all: &HashMap<Source, Vec<String>>| {
+            let own = all.get(source);
+            own.is_some_and(|uris| uris.iter().any(|known| known == uri))
+        };
+        // An error means that the orchestrator ends.
+        let _ = promised.wait_for(has).await;
     }
 
     /// Adds a subscription. Returns `true` if it is the first for this resource.

@@ -6,12 +6,14 @@
     reason = "a test fails by panicking, and its tasks end with its runtime"
 )]
 
+mod questions;
+
 use std::time::Duration;
 
 use mcp_orchestrator_core::server::{Isolation, ServerSpec};
 use mcp_orchestrator_tests::client::Session;
 use mcp_orchestrator_tests::gateway::Gateway;
-use mcp_orchestrator_tests::scripted::scripted;
+use mcp_orchestrator_tests::scripted::{Script, Upstream, scripted};
 use mcp_orchestrator_tests::wait::{is_alive, until, within};
 use serde_json::Value;
 
@@ -201,6 +203,26 @@ async fn what_a_client_did_not_declare_is_refused() {
         text.contains("-32601") || text.contains("dialect"),
         "{modern}"
     );
+}
+
+#[tokio::test]
+async fn a_server_that_asks_what_its_client_cannot_is_answered_as_by_such_a_client() {
+    let upstream = Upstream::start(Script::default()).await;
+    let own = with(Isolation::Session);
+    let gateway = Gateway::new()
+        .server(own)
+        .server(upstream.spec("http"))
+        .run()
+        .await;
+    let session = gateway.client("ann").session_with("{}").await;
+    for server in ["x", "http"] {
+        for method in ["sampling/createMessage", "elicitation/create", "roots/list"] {
+            let answer = session.tool(&format!("{server}__ask"), &ask(method)).await;
+            let error = &answer["result"]["answer"]["error"];
+            assert_eq!(error["code"], -32601, "{server} {method}: {answer}");
+            assert_eq!(error["message"], "Method not found", "{server} {method}");
+        }
+    }
 }
 
 #[tokio::test]
