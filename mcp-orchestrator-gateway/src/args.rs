@@ -10,7 +10,7 @@ use mcp_orchestrator_core::config::{BackendKind, BackendOptions, LoadOptions};
 /// Which configuration, and where its state is.
 #[derive(Args, Clone, Debug, Default)]
 pub struct FileArgs {
-    /// A configuration file (YAML, JSON, or any mcpServers JSON); of a server in two files the later one counts.
+    /// A configuration file (YAML, JSON, or any mcpServers JSON); if two files define a server, the last one wins.
     /// Without one: mcp-orchestrator.yaml, .mcp.json or mcp.json in the current folder
     #[arg(
         short,
@@ -20,7 +20,7 @@ pub struct FileArgs {
         value_delimiter = ','
     )]
     pub config: Vec<PathBuf>,
-    /// The folder for what outlives a restart
+    /// Directory for persistent state
     #[arg(long, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
     /// The value of an ${input:ID} of a VS Code file; the variable MCP_INPUT_ID does the same without showing it
@@ -33,9 +33,9 @@ pub struct FileArgs {
 
 /// Where programs run, whatever the configuration says.
 #[derive(Args, Clone, Debug, Default)]
-#[command(next_help_heading = "Where programs run, whatever the configuration says")]
+#[command(next_help_heading = "Backend options (override the configuration)")]
 pub struct ClusterArgs {
-    /// As processes of this machine, or as pods of a cluster, where a server does not say it
+    /// Run servers as processes of this machine or as pods of a cluster, unless a server says which
     #[arg(
         long,
         value_enum,
@@ -78,16 +78,16 @@ pub struct GatewayArgs {
     /// Which configuration.
     #[command(flatten)]
     pub files: FileArgs,
-    /// Where to listen; port 0 takes a free one
+    /// Address to listen on; port 0 takes a free one
     #[arg(short, long, value_name = "ADDR:PORT")]
     pub listen: Option<SocketAddr>,
     /// How to log
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub log_format: Option<LogForm>,
-    /// What to log, as info or mcp_orchestrator_core=debug
+    /// What to log, e.g. info or mcp_orchestrator_core=debug
     #[arg(long, value_name = "FILTER", env = "MCP_ORCHESTRATOR_LOG")]
     pub log_level: Option<String>,
-    /// How long running calls may take when the gateway is told to stop, in seconds
+    /// Seconds that running calls may take when the gateway stops
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     pub grace: u64,
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use arc_swap::ArcSwapOption;
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared};
 use tokio::sync::Notify;
@@ -15,6 +16,7 @@ use super::Spec;
 use super::link::Link;
 use super::reach::Reach;
 use crate::credential::{Credential, Generation};
+use crate::error::Error;
 use crate::runtime::{Exit, InstanceKey};
 
 /// Set in the count of uses when no more may begin.
@@ -32,6 +34,8 @@ pub(crate) struct Handle {
     pub(crate) link: Link,
     /// Whether it can be connected to.
     pub(crate) reach: Arc<Reach>,
+    /// Why its lists could not be fetched, where the last attempt failed.
+    pub(crate) list_failure: ArcSwapOption<Error>,
     /// Whether it ran before, and was joined.
     pub(super) joined: bool,
     /// Since when it runs.
@@ -69,6 +73,7 @@ impl Handle {
     ) -> Self {
         Self {
             reach,
+            list_failure: ArcSwapOption::empty(),
             key,
             spec,
             refreshing: tokio::sync::Mutex::new(()),

@@ -349,7 +349,7 @@ fn start_failed(error: Error) -> Error {
     if error.kind() == ErrorKind::StartFailed {
         return error;
     }
-    let text = format!("the instance did not get through its handshake: {error}");
+    let text = format!("the MCP handshake failed: {error}");
     let failed = Error::new(ErrorKind::StartFailed, text);
     match error.data() {
         Some(data) => failed.with_data(data.to_owned()),
