@@ -1,5 +1,5 @@
-//! A whole call: through the orchestrator alone (a server in memory, a real child), and through the gateway over
-//! loopback. One call at a time, so these are latencies; `benches/compare` measures what a call costs under load.
+//! Whole calls: through the orchestrator alone (an in-memory server, a child process), and through the gateway over
+//! loopback. Calls run one at a time, so these are latencies; `benches/compare` measures the cost of a call under load.
 #![expect(clippy::unwrap_used, reason = "a bench that cannot begin is to fail")]
 
 use std::future::pending;
@@ -84,7 +84,7 @@ fn stdio_of_a_child(bencher: Bencher<'_, '_>) {
     });
 }
 
-/// An upstream over HTTP; ends with its owner.
+/// An HTTP upstream, killed on drop.
 struct Upstream(Child, SocketAddr);
 
 impl Upstream {
@@ -139,7 +139,7 @@ fn gateway_over_loopback(bencher: Bencher<'_, '_>) {
     drop(serving);
 }
 
-/// Sends a message and reads the answer; both fit into one packet.
+/// Sends a message and reads the response; each fits into one packet.
 fn post(client: &mut TcpStream, headers: &str, body: &str) -> String {
     let request = format!(
         "POST /mcp HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\

@@ -1,4 +1,4 @@
-//! Reading an envelope and changing a message, small and of 100 KB.
+//! Reading an envelope and changing a message, at 64 bytes and at 100 KB.
 #![expect(clippy::unwrap_used, reason = "a bench that cannot begin is to fail")]
 
 use bytes::Bytes;
@@ -38,7 +38,7 @@ fn read_the_name(bencher: Bencher<'_, '_>, size: usize) {
     });
 }
 
-/// Another id and another name, as every call gets them.
+/// Replaces the id and the name, as for every forwarded call.
 #[divan::bench(args = SIZES)]
 fn splice(bencher: Bencher<'_, '_>, size: usize) {
     let message = Message::parse(request(size)).unwrap();
@@ -51,7 +51,7 @@ fn splice(bencher: Bencher<'_, '_>, size: usize) {
     });
 }
 
-/// Where the name stands.
+/// Returns the position of the name.
 fn memchr_name(bytes: &[u8]) -> std::ops::Range<usize> {
     let name = b"\"server__echo\"";
     let at = bytes

@@ -1,4 +1,4 @@
-//! Who calls, and with whose credential: together they must cost the same however many there are.
+//! Authenticating a caller and resolving the credential: the cost must not depend on the number of users.
 #![expect(clippy::unwrap_used, reason = "a bench that cannot begin is to fail")]
 
 use std::collections::BTreeMap;
@@ -49,7 +49,7 @@ struct World {
     _tasks: TaskTracker,
 }
 
-/// So many users with a token and one team each, and ten servers with an installation for each of them.
+/// Creates users with a token and a team each, and ten servers with an installation for every user.
 fn world(users: usize) -> World {
     let runtime = Builder::new_current_thread().build().unwrap();
     let tasks = TaskTracker::new();

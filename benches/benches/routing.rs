@@ -1,4 +1,4 @@
-//! A routing decision: it must cost the same however many tools there are.
+//! A routing decision: its cost must not depend on the number of tools.
 #![expect(clippy::unwrap_used, reason = "a bench that cannot begin is to fail")]
 
 use divan::{AllocProfiler, Bencher, black_box};
@@ -20,7 +20,7 @@ fn main() {
     divan::main();
 }
 
-/// A gateway whose servers list `tools` tools together.
+/// Returns a gateway with servers that list `tools` tools in total.
 fn gateway(names: ToolNames, servers: usize, tools: usize) -> (TableRouter, Lists) {
     let (mut entries, lists) = (Vec::new(), Lists::default());
     for at in 0..servers {
@@ -67,14 +67,14 @@ fn prefixed(bencher: Bencher<'_, '_>, tools: usize) {
     );
 }
 
-/// The tool of the last server, and the allocations of a decision: there must be none.
+/// Routes to a tool of the last server. The bench also shows allocations; there must be none.
 #[divan::bench(args = TOOLS, consts = SERVERS, sample_size = 3200)]
 fn bare<const S: usize>(bencher: Bencher<'_, '_>, tools: usize) {
     let tool = format!("tool_{}_0", S - 1);
     decide(bencher, gateway(ToolNames::Bare, S, tools), &tool);
 }
 
-/// As `bare`, where each user has a list of their own.
+/// Like `bare`, with a separate list per user.
 #[divan::bench(args = TOOLS, consts = SERVERS, sample_size = 3200)]
 fn bare_by_owner<const S: usize>(bencher: Bencher<'_, '_>, tools: usize) {
     let (_, lists) = gateway(ToolNames::Bare, S, tools);

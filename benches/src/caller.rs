@@ -19,11 +19,11 @@ use mcp_orchestrator_core::{Orchestrator, Result};
 pub const CALL: &str = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\",\"params\":{\"name\":\"up__echo\",\
     \"arguments\":{\"message\":\"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\"}}}";
 
-/// What opens a legacy session.
+/// The request that opens a legacy session.
 pub const INITIALIZE: &str = "{\"jsonrpc\":\"2.0\",\"id\":0,\"method\":\"initialize\",\"params\":{\"protocolVersion\":\
     \"2025-11-25\",\"capabilities\":{},\"clientInfo\":{\"name\":\"bench\",\"version\":\"1\"}}}";
 
-/// An orchestrator with this one server, shown as `up` under prefixed names.
+/// Creates an orchestrator with this one server, shown as `up` under prefixed names.
 pub fn orchestrator(backend: Arc<dyn RuntimeBackend>, server: ServerSpec) -> Orchestrator {
     let entry = ViewEntry {
         alias: Alias::from(&server.id),
@@ -55,10 +55,10 @@ impl Caller {
     /// Opens a session.
     ///
     /// # Errors
-    /// Those of the orchestrator.
+    /// Any error of the orchestrator.
     ///
     /// # Panics
-    /// Never: `bench` is a name.
+    /// Never: `bench` is a valid name.
     pub async fn open(orchestrator: &Orchestrator) -> Result<Self> {
         let user = PrincipalId::new("bench").expect("`bench` is a name");
         let mut caller = Self {
@@ -74,7 +74,7 @@ impl Caller {
     /// Calls the tool.
     ///
     /// # Errors
-    /// Those of the orchestrator.
+    /// Any error of the orchestrator.
     pub async fn call(&self) -> Result<Message> {
         let call = self.prepare(CALL);
         self.orchestrator.call(call).await?.response().await

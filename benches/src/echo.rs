@@ -1,9 +1,9 @@
-//! A server that echoes, as cheap as it can be.
+//! An echo server, as cheap as possible.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-/// The session id that the echo server gives to everybody.
+/// The session id that the echo server gives to every client.
 pub const SESSION: &str = "0123456789abcdef0123456789abcdef";
 
 #[derive(Deserialize)]
@@ -28,7 +28,8 @@ struct Arguments<'a> {
     message: &'a RawValue,
 }
 
-/// What a legacy MCP server with the one tool `echo` answers; `None` to what is no request. Writes no line break.
+/// Answers like a legacy MCP server with the single tool `echo`; returns `None` if the message is not a request. The
+/// answer contains no line break.
 pub fn answer(message: &[u8]) -> Option<Vec<u8>> {
     let request: Request<'_> = serde_json::from_slice(message).ok()?;
     let id = request.id?.get();

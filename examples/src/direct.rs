@@ -1,4 +1,4 @@
-//! Calls without HTTP: a program that has the library in it asks the orchestrator itself.
+//! Calls without HTTP: a program that embeds the library calls the orchestrator directly.
 
 use std::sync::Arc;
 
@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 
 use crate::Failure;
 
-/// Calls a tool as this principal; answers the text of its result.
+/// Calls a tool as this principal and returns the text of its result.
 ///
 /// # Errors
-/// Whatever the call ends with instead of a result.
+/// If the call fails or its result is an error.
 pub async fn call(
     orchestrator: &Orchestrator,
     principal: &Arc<Principal>,
@@ -31,10 +31,10 @@ pub async fn call(
     Ok(text)
 }
 
-/// The names of the tools that this principal sees.
+/// Returns the names of the tools that this principal sees.
 ///
 /// # Errors
-/// Whatever the call ends with instead of a list.
+/// If the call fails.
 pub async fn tools(
     orchestrator: &Orchestrator,
     principal: &Arc<Principal>,

@@ -1,14 +1,14 @@
-//! Every example runs to its end and says what it promises.
+//! Every example runs to completion and prints what it promises.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::io::Read;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-/// No example waits for anything outside of this machine.
+/// No example waits for anything outside this machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What an example printed, once it ended well.
+/// Returns an example's output after it exited successfully.
 fn output(program: &str) -> String {
     let mut child = Command::new(program)
         .stdin(Stdio::null())
@@ -40,7 +40,7 @@ fn assert_says(text: &str, wanted: &[&str]) {
     }
 }
 
-/// The processes of which the text tells.
+/// Returns the process ids that the text mentions.
 fn processes(text: &str) -> Vec<&str> {
     text.split("process ")
         .skip(1)

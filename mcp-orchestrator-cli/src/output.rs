@@ -160,15 +160,6 @@ pub(crate) fn cleaned(text: &str) -> String {
     text.split('\n').map(clean).collect::<Vec<_>>().join("\n")
 }
 
-/// Prints a result of a server: cleaned on a terminal, as it is into a file or a pipe.
-pub(crate) fn result(text: &str) -> Result<(), Failure> {
-    if io::stdout().is_terminal() {
-        line(text)
-    } else {
-        raw(text)
-    }
-}
-
 /// A time span as `42s`, `5m`, `3h12m`, `2d4h`.
 pub(crate) fn span(seconds: u64) -> String {
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);

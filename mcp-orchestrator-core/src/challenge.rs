@@ -1,23 +1,23 @@
-//! What a server demands that did not take a request: the `Bearer` challenge of its `WWW-Authenticate`.
+//! Parses the `Bearer` challenge in a server's `WWW-Authenticate` header.
 
-/// What a challenge says, as far as it is of use.
+/// The relevant parts of a challenge.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Challenge {
-    /// Where the server's own metadata stands (RFC 9728).
+    /// URL of the server's metadata (RFC 9728).
     pub(crate) resource_metadata: Option<String>,
     /// The scopes that a token needs.
     pub(crate) scopes: Vec<String>,
-    /// What was wrong, as `invalid_token` or `insufficient_scope`.
+    /// The error code, such as `invalid_token` or `insufficient_scope`.
     pub(crate) error: Option<String>,
 }
 
 impl Challenge {
-    /// The first `Bearer` challenge among these header values; `None` where there is none.
+    /// Returns the first `Bearer` challenge in these header values, if there is one.
     pub(crate) fn parse<'v>(values: impl IntoIterator<Item = &'v str>) -> Option<Self> {
         values.into_iter().find_map(bearer)
     }
 
-    /// Whether the token is good and its scopes are too few.
+    /// Returns `true` if the token is valid but lacks scopes.
     pub(crate) fn is_insufficient_scope(&self) -> bool {
         self.error.as_deref() == Some("insufficient_scope")
     }
@@ -29,7 +29,7 @@ fn bearer(value: &str) -> Option<Challenge> {
     while !rest.is_empty() {
         let (token, after) = token(rest);
         if token.is_empty() {
-            // A comma, or what no challenge holds.
+            // A comma, or a character that is not part of any challenge.
             let mut chars = rest.chars();
             chars.next();
             rest = chars.as_str().trim_start();
@@ -44,7 +44,7 @@ fn bearer(value: &str) -> Option<Challenge> {
                 }
                 rest = after.trim_start();
             }
-            // The next scheme.
+            // The next authentication scheme begins.
             None if found.is_some() => return found,
             None => {
                 found = token
@@ -68,14 +68,14 @@ impl Challenge {
     }
 }
 
-/// The token (RFC 9110) that a text begins with, and the rest.
+/// Splits off the leading token (RFC 9110).
 fn token(text: &str) -> (&str, &str) {
     let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
     let end = text.find(|c| !is_token(c)).unwrap_or(text.len());
     text.split_at(end)
 }
 
-/// A parameter's value, quoted or not, and the rest.
+/// Splits off a parameter value, quoted or not.
 fn parameter(text: &str) -> (String, &str) {
     let Some(quoted) = text.strip_prefix('"') else {
         let end = text.find([',', ' ', '\t']).unwrap_or(text.len());

@@ -1,8 +1,8 @@
-//! The one error type of the library: a public kind to decide on, a message for people, facts for programs.
+//! The library's error type: a public kind to decide on, a message for people, and facts for programs.
 //!
-//! Inside each implementation stands a private enum with one `From` into [`Error`]. Which HTTP status and JSON-RPC
-//! code a kind becomes is decided in one table of the gateway. A message is lower case, names what failed and on
-//! what, and holds neither a secret nor a tool's arguments.
+//! Each implementation has a private error enum with a `From` conversion to [`Error`]. The gateway maps kinds to HTTP
+//! statuses and JSON-RPC codes in a single table. A message is lower case, names what failed and on what, and holds
+//! neither secrets nor tool arguments.
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::id::ServerId;
 
-/// What a fallible call of this library answers.
+/// The result of a fallible operation of this library.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What went wrong, coarse enough to decide on.
@@ -20,74 +20,74 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum ErrorKind {
     /// The bytes are not JSON.
     Parse,
-    /// JSON, but not a JSON-RPC message that is allowed here.
+    /// The JSON is not a JSON-RPC message that is allowed here.
     InvalidRequest,
-    /// The parameters of a request are wrong.
+    /// The parameters of a request are invalid.
     InvalidParams,
-    /// Modern headers disagree with the body.
+    /// The modern headers disagree with the body.
     HeaderMismatch,
-    /// A protocol version that is not spoken here.
+    /// The protocol version is not supported.
     UnsupportedVersion,
-    /// The client did not declare what the server needs.
+    /// The client did not declare a capability that the server needs.
     MissingCapability,
-    /// Nobody could tell who calls.
+    /// The caller could not be authenticated.
     Unauthenticated,
-    /// What tells who calls, as an identity provider, does not answer now; try again later.
+    /// The identity provider or another source of authentication is unavailable; retry later.
     CallerUnknowable,
-    /// Known, but the token lacks a scope that is needed.
+    /// The caller is authenticated, but the token lacks a required scope.
     InsufficientScope,
-    /// Known, but not allowed.
+    /// The caller is authenticated, but not allowed to do this.
     Forbidden,
-    /// No such session, or not this principal's.
+    /// The session does not exist or belongs to another principal.
     SessionNotFound,
-    /// No such gateway, or not this principal's.
+    /// The gateway does not exist, or the principal may not use it.
     GatewayNotFound,
-    /// No such tool, prompt or resource for this principal.
+    /// The tool, prompt, resource or other object does not exist for this principal.
     NoRoute,
-    /// No such resource, for a legacy client.
+    /// The resource does not exist, for a legacy client.
     ResourceNotFound,
-    /// No such method.
+    /// The method does not exist.
     MethodNotFound,
-    /// A message over its limit.
+    /// A message exceeds its size limit.
     TooLarge,
-    /// A request whose body came too slowly.
+    /// A request body arrived too slowly.
     SlowRequest,
-    /// A body of a media type that is not taken.
+    /// The media type of the body is not supported.
     UnsupportedMedia,
-    /// No answer that the client accepts can be given.
+    /// The client accepts none of the possible response types.
     NotAcceptable,
-    /// A limit on calls or instances is reached; try again later.
+    /// A limit on calls or instances is reached; retry later.
     Overloaded,
     /// The instance could not be started.
     StartFailed,
-    /// The instance is gone, or cannot be reached.
+    /// The instance or another required service is gone or unreachable.
     Unavailable,
-    /// The instance did not answer in time.
+    /// The instance did not respond in time.
     TimedOut,
-    /// The instance spoke something that is not MCP.
+    /// The instance sent something that is not MCP.
     Protocol,
-    /// The upstream did not accept the credential.
+    /// The upstream rejected the credential.
     CredentialRejected,
-    /// The upstream took the credential and wants one that allows more.
+    /// The upstream accepted the credential but requires more permissions.
     CredentialInsufficient,
     /// No credential is installed for this caller.
     CredentialMissing,
-    /// The credential has ended and cannot be renewed without its owner.
+    /// The credential has expired and cannot be renewed without its owner.
     CredentialExpired,
-    /// Somebody else holds it, or it has changed since it was read.
+    /// Another process or caller holds the object, or it has changed since it was read.
     Conflict,
-    /// The caller gave up.
+    /// The caller cancelled the request.
     Cancelled,
-    /// The configuration is wrong.
+    /// The configuration is invalid.
     Config,
-    /// An implementation does not offer this.
+    /// The implementation does not support this operation.
     Unsupported,
-    /// A defect of this program.
+    /// A bug in this program.
     Internal,
 }
 
 impl ErrorKind {
-    /// Its word for programs: `StartFailed` → `start_failed`.
+    /// Returns the kind's name for programs in snake case: `StartFailed` becomes `start_failed`.
     pub fn word(self) -> String {
         let mut word = String::new();
         for c in format!("{self:?}").chars() {
@@ -100,19 +100,19 @@ impl ErrorKind {
     }
 }
 
-/// Whose fault an error is: what a user reads first.
+/// Which party an error is attributed to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// The request is wrong; sending it again changes nothing.
+    /// The caller: the request is wrong, and a retry changes nothing.
     Caller,
     /// The MCP server, its program or its host.
     Server,
-    /// The orchestrator, or how it was configured.
+    /// The orchestrator or its configuration.
     Orchestrator,
 }
 
 impl Fault {
-    /// The word that stands in an error's data.
+    /// Returns the name used in the error's data.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Caller => "caller",
@@ -122,7 +122,7 @@ impl Fault {
     }
 }
 
-/// An error of the orchestrator: its [`kind`](Error::kind) decides, its text explains.
+/// An error of the orchestrator: its [`kind`](Error::kind) is for decisions, its text for people.
 pub struct Error {
     inner: Box<Inner>,
 }
@@ -139,7 +139,7 @@ struct Inner {
 }
 
 impl Error {
-    /// An error of this kind with this message.
+    /// Creates an error.
     pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
         Self {
             inner: Box::new(Inner {
@@ -155,21 +155,21 @@ impl Error {
         }
     }
 
-    /// Adds what caused it.
+    /// Adds the error's cause.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.inner.source = Some(source.into());
         self
     }
 
-    /// Adds the server that it concerns.
+    /// Adds the server concerned, unless one is set already.
     #[must_use]
     pub fn with_server(mut self, server: &ServerId) -> Self {
         self.inner.server.get_or_insert_with(|| server.clone());
         self
     }
 
-    /// Adds the instance that it concerns, by its public name.
+    /// Adds the instance concerned by its public name, unless one is set already.
     #[must_use]
     pub fn with_instance(mut self, instance: impl fmt::Display) -> Self {
         self.inner
@@ -178,7 +178,7 @@ impl Error {
         self
     }
 
-    /// Adds when it is worth another try.
+    /// Adds a delay after which a retry is worthwhile.
     #[must_use]
     pub fn with_retry_after(mut self, after: Duration) -> Self {
         self.inner.retry_after = Some(after);
@@ -192,49 +192,49 @@ impl Error {
         self
     }
 
-    /// Adds the scopes that the upstream wants of a credential.
+    /// Adds the scopes that the upstream requires.
     #[must_use]
     pub fn with_wanted_scopes(mut self, scopes: Vec<String>) -> Self {
         self.inner.wanted_scopes = scopes;
         self
     }
 
-    /// What to decide on.
+    /// Returns the error's kind, which is meant for decisions.
     pub fn kind(&self) -> ErrorKind {
         self.inner.kind
     }
 
-    /// The message, without its causes.
+    /// Returns the message, without its causes.
     pub fn message(&self) -> &str {
         &self.inner.message
     }
 
-    /// The server that it concerns.
+    /// Returns the server concerned.
     pub fn server(&self) -> Option<&ServerId> {
         self.inner.server.as_ref()
     }
 
-    /// The instance that it concerns, by its public name.
+    /// Returns the public name of the instance concerned.
     pub fn instance(&self) -> Option<&str> {
         self.inner.instance.as_deref()
     }
 
-    /// When it is worth another try.
+    /// Returns the delay after which a retry is worthwhile.
     pub fn retry_after(&self) -> Option<Duration> {
         self.inner.retry_after
     }
 
-    /// The `data` member of the JSON-RPC error, where one was given.
+    /// Returns the `data` member of the JSON-RPC error, if set.
     pub fn data(&self) -> Option<&serde_json::value::RawValue> {
         self.inner.data.as_deref()
     }
 
-    /// The scopes that the upstream wants of a credential; none where it does not say.
+    /// Returns the scopes that the upstream requires; empty if it names none.
     pub fn wanted_scopes(&self) -> &[String] {
         &self.inner.wanted_scopes
     }
 
-    /// Whose fault it is.
+    /// Returns the party that the error is attributed to.
     pub fn fault(&self) -> Fault {
         match self.kind() {
             ErrorKind::StartFailed
@@ -251,7 +251,7 @@ impl Error {
         }
     }
 
-    /// The same error for another waiter. The cause's text is kept, the cause itself is not.
+    /// Returns a copy for another waiter. Only the text of the cause is kept.
     #[must_use]
     pub fn duplicate(&self) -> Self {
         let inner = &self.inner;

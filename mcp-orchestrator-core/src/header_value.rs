@@ -1,4 +1,4 @@
-//! Values of the headers that repeat a body (`Mcp-Name`, `Mcp-Param-*`): plain, or base64 between sentinels.
+//! Values of headers that repeat a part of the body (`Mcp-Name`, `Mcp-Param-*`): plain, or base64 between sentinels.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -7,10 +7,10 @@ use http::HeaderValue;
 const BEGIN: &str = "=?base64?";
 const END: &str = "?=";
 
-/// A text as the value of such a header: as it is where that is possible, else in base64 between sentinels.
+/// Encodes a text as a header value: unchanged if possible, or else as base64 between sentinels.
 ///
 /// # Panics
-/// Never: what is written is visible ASCII.
+/// Never: the output is visible ASCII.
 pub fn encode(text: &str) -> HeaderValue {
     let plain = text.bytes().all(|b| (0x20..=0x7e).contains(&b))
         && text.trim() == text
@@ -24,7 +24,7 @@ pub fn encode(text: &str) -> HeaderValue {
     HeaderValue::try_from(encoded).expect("visible ASCII is a header value")
 }
 
-/// The text of a routing header; `None` where it is malformed.
+/// Decodes a header value. Returns `None` if it is malformed.
 pub fn decode(value: &HeaderValue) -> Option<String> {
     let text = value.to_str().ok()?;
     match text

@@ -1,13 +1,12 @@
-//! Checked names: what the orchestrator calls its servers, gateways, principals, teams and sessions.
+//! Validated names of servers, gateways, principals, teams, sessions and others.
 //!
-//! Each is an `Arc<str>` in a type of its own, so that a name is cheap to pass on and cannot stand where another
-//! belongs.
+//! Each is an `Arc<str>` in its own type, so that a name is cheap to clone and cannot be used in place of another.
 
 use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
-/// Why a text is not a name of this kind.
+/// Why a text is not a valid name of its kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not a valid {noun}: {reason}")]
 pub struct InvalidId {
@@ -23,10 +22,10 @@ macro_rules! id {
         pub struct $name(Arc<str>);
 
         impl $name {
-            /// Checks the text and makes it a name.
+            /// Validates the text and creates a name.
             ///
             /// # Errors
-            /// [`InvalidId`] says which rule the text breaks.
+            /// [`InvalidId`], which states the rule that the text violates.
             pub fn new(text: impl AsRef<str>) -> Result<Self, InvalidId> {
                 let text = text.as_ref();
                 match $check(text) {
@@ -35,7 +34,7 @@ macro_rules! id {
                 }
             }
 
-            /// The name as text.
+            /// Returns the name as text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -86,27 +85,27 @@ id! {
     ServerId, "server name", dns_label
 }
 id! {
-    /// A gateway (profile): a DNS label, since it stands in the address `/mcp/{gateway}`.
+    /// A gateway (profile): a DNS label, since it is part of the path `/mcp/{gateway}`.
     GatewayId, "gateway name", dns_label
 }
 id! {
-    /// A runtime backend: a DNS label, as `process` or `kubernetes`.
+    /// A runtime backend: a DNS label, such as `process` or `kubernetes`.
     BackendName, "backend name", dns_label
 }
 id! {
-    /// The name under which a server stands in a gateway: a DNS label, the prefix of its tools.
+    /// The name of a server in a gateway, which is the prefix of its tools: a DNS label.
     Alias, "alias", dns_label
 }
 id! {
-    /// Who calls: 1 to 255 visible characters.
+    /// A principal: 1 to 255 bytes, without whitespace and control characters.
     PrincipalId, "principal", visible
 }
 id! {
-    /// A team: 1 to 200 visible characters.
+    /// A team: 1 to 200 bytes, without whitespace and control characters.
     TeamId, "team", visible_short
 }
 id! {
-    /// A legacy MCP session: visible ASCII, as the protocol demands.
+    /// A legacy MCP session: visible ASCII, as the protocol requires.
     SessionId, "session id", visible_ascii
 }
 id! {
@@ -115,12 +114,12 @@ id! {
 }
 
 id! {
-    /// What a stored record is called: 1 to 600 bytes of visible characters. It is no secret.
+    /// The name of a stored record: 1 to 600 bytes, without whitespace and control characters. It is not secret.
     RecordName, "record name", record_name
 }
 
 impl GatewayId {
-    /// The gateway at `/mcp`.
+    /// Returns the gateway at `/mcp`.
     pub fn default_gateway() -> Self {
         Self("default".into())
     }
@@ -172,7 +171,7 @@ fn only_visible(text: &str) -> Result<(), &'static str> {
 
 fn visible_short(text: &str) -> Result<(), &'static str> {
     visible(text)?;
-    // So that it is a principal's name with its kind before it.
+    // Leaves space for the prefix that makes it a principal's name.
     if text.len() > 200 {
         return Err("it must have 1 to 200 bytes");
     }
@@ -202,7 +201,8 @@ fn slot_name(text: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Makes a DNS label of any text, as names from foreign configuration files need it; `None` where nothing is left.
+/// Converts any text to a DNS label, for names from other programs' configuration files. Returns `None` if no
+/// character can be kept.
 pub fn to_dns_label(text: &str) -> Option<String> {
     let mut label = String::with_capacity(text.len());
     for c in text.chars() {

@@ -89,6 +89,8 @@ limits! {
     MAX_LIST_BYTES: Bytes = 16 * 1024 * 1024;
     /// Bytes of all lists of a server that are kept in memory, for all owners of credentials.
     MAX_SERVER_LIST_BYTES: Bytes = 128 * 1024 * 1024;
+    /// Owners whose lists of one server outlive a restart.
+    MAX_STORED_LISTS_PER_SERVER: Count = 10_000;
     /// Pages of one list of a server.
     MAX_LIST_PAGES: Count = 1000;
     /// Pages in a row that add nothing to a list.
@@ -121,6 +123,12 @@ limits! {
     MAX_CARRIED_BYTES: Bytes = 64 * 1024;
     /// Bytes of the URIs that all servers carried to all principals.
     MAX_CARRIED_TOTAL: Bytes = 32 * 1024 * 1024;
+    /// Items of one page of a list that a caller gets.
+    MAX_PAGE_ITEMS: Count = 1000;
+    /// Bytes of one page of a list that a caller gets; a single item may be larger.
+    MAX_PAGE_BYTES: Bytes = 4 << 20;
+    /// Conflicts of names that are logged once, for all principals.
+    MAX_LOGGED_CONFLICTS: Count = 1024;
 
     // Sessions, streams, subscriptions and tasks.
     /// What a legacy client says of itself (`clientInfo`), kept with its session.
@@ -163,6 +171,20 @@ limits! {
     RIGHTS_CHECK_INTERVAL: Time = Duration::from_secs(15);
     /// Between two such checks, so that many changes at once are one.
     RIGHTS_CHECK_PAUSE: Time = Duration::from_millis(50);
+    /// Links that are open at once, of all principals.
+    MAX_LINKS: Count = 10_000;
+    /// How long a link can be opened.
+    LINK_LIFETIME: Time = Duration::from_mins(10);
+    /// Audit events that wait for the disk.
+    MAX_WAITING_AUDIT_LINES: Count = 8192;
+    /// Notifications that wait for a slow listener.
+    MAX_WAITING_NOTIFICATIONS: Count = 64;
+    /// The name or version of a client whose `clientInfo` is too long.
+    MAX_CLIENT_NAME_LEN: Bytes = 256;
+    /// A name or an address in an audit event.
+    MAX_AUDITED_NAME_LEN: Bytes = 1024;
+    /// The value of a slot: what an environment variable can hold on every system.
+    MAX_SLOT_VALUE_LEN: Bytes = 100_000;
 
     // Conversations with servers.
 
@@ -224,6 +246,8 @@ limits! {
     MAX_CALL_BACKLOG: Count = 64;
     /// How long the output of a program is read after its end.
     OUTPUT_DRAIN_TIMEOUT: Time = Duration::from_secs(1);
+    /// Bytes of a decoded answer that are read to find out what a server is.
+    MAX_PROBED_BODY: Bytes = 1 << 20;
 
     // Child processes.
 
@@ -281,6 +305,10 @@ limits! {
     MAX_UNSTORED_TOKENS: Count = 10_000;
     /// How long a server without `oauth` in its entry is taken to want a token after it has refused a call without one.
     OAUTH_DEMAND_TTL: Time = Duration::from_mins(10);
+    /// The head of an answer of an issuer or another address that a server named.
+    MAX_FETCHED_HEAD: Bytes = 64 << 10;
+    /// Keys of one issuer.
+    MAX_ISSUER_KEYS: Count = 64;
 
     // Configuration files.
 
@@ -304,6 +332,10 @@ limits! {
     MAX_WAITING_EVENTS: Count = 256;
     /// Kubernetes Events that are remembered, so that a warning is not repeated.
     MAX_REMEMBERED_EVENTS: Count = 1024;
+    /// One answer of an API server.
+    MAX_KUBERNETES_ANSWER: Bytes = 128 << 20;
+    /// Pods whose warnings are kept.
+    MAX_WARNED_PODS: Count = 4096;
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What is counted and timed. The registry is the orchestrator's own; nothing global is touched.
+//! Metrics. Each orchestrator has its own registry; nothing global is used.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::error::ErrorKind;
 use crate::id::ServerId;
 use crate::protocol::method as m;
 
-/// Counters of one orchestrator.
+/// The metrics of one orchestrator.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
@@ -24,7 +24,7 @@ pub struct Metrics {
     sessions: Gauge,
 }
 
-/// Methods that have counters of their own; all others share one.
+/// The methods with their own metrics; all others share one label.
 const METHODS: [&str; 9] = [
     m::TOOLS_CALL,
     m::TOOLS_LIST,
@@ -66,7 +66,7 @@ struct OfCall {
     outcome: &'static str,
 }
 
-/// The place of a method among those with counters of their own.
+/// Returns the index of a method's metrics.
 pub(crate) fn method_label(method: &str) -> usize {
     METHODS
         .iter()
@@ -102,7 +102,7 @@ impl Default for Metrics {
         );
         let calls = std::array::from_fn(|at| {
             let method = METHODS.get(at).copied().unwrap_or("other");
-            // Each guard of a family must be gone before the next is asked for.
+            // A family's guard must be dropped before the next one is acquired.
             let ok = calls
                 .get_or_create(&OfCall {
                     method,
@@ -134,7 +134,7 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// A call has got the first of its answer, or an error.
+    /// Records a call when the first part of its response, or an error, arrives.
     pub(crate) fn call(&self, method: usize, took: Duration, error: Option<ErrorKind>) {
         let per = &self.calls[method];
         if error.is_none() {
@@ -172,10 +172,10 @@ impl Metrics {
         self.sessions.set(i64::try_from(open).unwrap_or(i64::MAX));
     }
 
-    /// All of them in the OpenMetrics text format.
+    /// Returns all metrics in the OpenMetrics text format.
     pub fn text(&self) -> String {
         let mut out = String::new();
-        // Writing into a string does not fail.
+        // Writing to a string cannot fail.
         let _ = prometheus_client::encoding::text::encode(&mut out, &self.registry);
         out
     }

@@ -1,10 +1,10 @@
-//! MCP's own words: methods, headers, `_meta` keys, versions, error codes.
+//! Constants of MCP: methods, headers, `_meta` keys, versions and error codes.
 //!
 //! Source: the MCP specification, revisions 2024-11-05 to 2026-07-28.
 
 use std::fmt;
 
-/// The two dialects of MCP, which a gateway must keep apart on both of its sides.
+/// The two eras of MCP, which a gateway must keep apart both upstream and downstream.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
 )]
@@ -29,28 +29,28 @@ impl fmt::Display for Era {
 pub mod version {
     use super::Era;
 
-    /// The first one: stdio, and HTTP with an SSE stream of its own.
+    /// The first version: stdio, and HTTP with a separate SSE stream.
     pub const V2024_11_05: &str = "2024-11-05";
-    /// Streamable HTTP; the only one with JSON-RPC batches.
+    /// Streamable HTTP. The only version with JSON-RPC batches.
     pub const V2025_03_26: &str = "2025-03-26";
-    /// Structured content, elicitation, the version header.
+    /// Structured content, elicitation, and the version header.
     pub const V2025_06_18: &str = "2025-06-18";
-    /// Tasks, SSE polling.
+    /// Tasks and SSE polling.
     pub const V2025_11_25: &str = "2025-11-25";
-    /// Stateless.
+    /// Stateless requests; the first version of the modern era.
     pub const V2026_07_28: &str = "2026-07-28";
-    /// Those of the legacy era.
+    /// The versions of the legacy era.
     pub const LEGACY: [&str; 4] = [V2024_11_05, V2025_03_26, V2025_06_18, V2025_11_25];
-    /// Those of the modern era.
+    /// The versions of the modern era.
     pub const MODERN: [&str; 1] = [V2026_07_28];
-    /// The newest legacy one: what `initialize` offers.
+    /// The newest legacy version, which `initialize` offers.
     pub const LATEST_LEGACY: &str = V2025_11_25;
-    /// The newest modern one.
+    /// The newest modern version.
     pub const LATEST_MODERN: &str = V2026_07_28;
-    /// What a legacy client speaks that names no version.
+    /// The version assumed for a legacy client that names none.
     pub const WITHOUT_HEADER: &str = V2025_03_26;
 
-    /// The era of a version that is spoken here; `None` for any other.
+    /// Returns the era of a supported version, or `None` for any other.
     pub fn era(version: &str) -> Option<Era> {
         if LEGACY.contains(&version) {
             Some(Era::Legacy)
@@ -91,7 +91,7 @@ pub mod method {
     pub const SAMPLING: &str = "sampling/createMessage";
     pub const ELICITATION: &str = "elicitation/create";
     pub const ROOTS_LIST: &str = "roots/list";
-    /// Begins the names of all notifications.
+    /// Prefix of all notification methods.
     pub const NOTIFICATIONS: &str = "notifications/";
     pub const INITIALIZED: &str = "notifications/initialized";
     pub const CANCELLED: &str = "notifications/cancelled";
@@ -110,64 +110,64 @@ pub mod method {
 
 /// Names of HTTP headers, in lower case.
 pub mod header {
-    /// Legacy: which session.
+    /// Legacy: the session ID.
     pub const SESSION_ID: &str = "mcp-session-id";
-    /// Which version of the protocol.
+    /// The protocol version.
     pub const PROTOCOL_VERSION: &str = "mcp-protocol-version";
-    /// Modern: the method of the body.
+    /// Modern: the method, as in the body.
     pub const METHOD: &str = "mcp-method";
-    /// Modern: the tool's, prompt's, resource's or task's name of the body.
+    /// Modern: the name of the tool, prompt, resource or task, as in the body.
     pub const NAME: &str = "mcp-name";
-    /// Modern: begins the headers that repeat a tool's arguments.
+    /// Modern: prefix of the headers that repeat tool arguments.
     pub const PARAM_PREFIX: &str = "mcp-param-";
-    /// Legacy: where a stream is resumed.
+    /// Legacy: the event after which a stream is resumed.
     pub const LAST_EVENT_ID: &str = "last-event-id";
 }
 
 /// Keys of `_meta`.
 pub mod meta {
-    /// Begins the keys that belong to the protocol.
+    /// Prefix of the keys that are reserved for the protocol.
     pub const PREFIX: &str = "io.modelcontextprotocol/";
-    /// Modern: the version of a request.
+    /// Modern: the protocol version of a request.
     pub const PROTOCOL_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
-    /// Modern: who the client is.
+    /// Modern: name and version of the client.
     pub const CLIENT_INFO: &str = "io.modelcontextprotocol/clientInfo";
-    /// Modern: what the client can do.
+    /// Modern: capabilities of the client.
     pub const CLIENT_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
-    /// Modern: which log messages the request wants.
+    /// Modern: the log level that a request asks for.
     pub const LOG_LEVEL: &str = "io.modelcontextprotocol/logLevel";
-    /// Modern: who the server is, in results.
+    /// Modern: name and version of the server, in results.
     pub const SERVER_INFO: &str = "io.modelcontextprotocol/serverInfo";
-    /// Modern: to which `subscriptions/listen` a notification belongs.
+    /// Modern: the `subscriptions/listen` request that a notification belongs to.
     pub const SUBSCRIPTION_ID: &str = "io.modelcontextprotocol/subscriptionId";
-    /// Legacy: to which task a message belongs.
+    /// Legacy: the task that a message belongs to.
     pub const RELATED_TASK: &str = "io.modelcontextprotocol/related-task";
-    /// The tasks extension's name.
+    /// Name of the tasks extension.
     pub const TASKS_EXTENSION: &str = "io.modelcontextprotocol/tasks";
 }
 
 /// JSON-RPC error codes.
 pub mod code {
-    /// Not JSON.
+    /// The bytes are not JSON.
     pub const PARSE: i32 = -32700;
-    /// Not a request.
+    /// The JSON is not a valid request.
     pub const INVALID_REQUEST: i32 = -32600;
-    /// No such method.
+    /// The method does not exist.
     pub const METHOD_NOT_FOUND: i32 = -32601;
-    /// Wrong parameters; in the modern era also an unknown resource.
+    /// Invalid parameters; in the modern era also an unknown resource.
     pub const INVALID_PARAMS: i32 = -32602;
-    /// A defect.
+    /// Internal error.
     pub const INTERNAL: i32 = -32603;
-    /// Legacy: no such session.
+    /// Legacy: the session does not exist.
     pub const SESSION_NOT_FOUND: i32 = -32001;
-    /// Legacy: no such resource.
+    /// Legacy: the resource does not exist.
     pub const RESOURCE_NOT_FOUND: i32 = -32002;
-    /// Modern: headers disagree with the body.
+    /// Modern: the headers disagree with the body.
     pub const HEADER_MISMATCH: i32 = -32020;
     /// Modern: the client lacks a capability.
     pub const MISSING_CAPABILITY: i32 = -32021;
-    /// Modern: a version that is not spoken.
+    /// Modern: the protocol version is not supported.
     pub const UNSUPPORTED_VERSION: i32 = -32022;
-    /// Legacy: the user must visit an address first.
+    /// Legacy: the user must visit a URL first.
     pub const URL_ELICITATION_REQUIRED: i32 = -32042;
 }

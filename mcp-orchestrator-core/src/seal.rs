@@ -1,7 +1,7 @@
-//! The state key: what makes our tokens unforgeable and our names say nothing.
+//! The state key, which makes issued tokens unforgeable and derived names opaque.
 //!
-//! It seals what travels through clients (task ids, cursors, request state) and keys every hash that has a secret in
-//! it, so that no plain hash of a secret ever stands in a key, a name or an annotation.
+//! It seals what travels through clients (task IDs, cursors, request state) and keys every hash of a secret, so that
+//! no plain hash of a secret appears in a key, a name or an annotation.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretBox};
 use sha2::Sha256;
 
-/// 32 bytes that only this orchestrator knows; made at first start and kept with its state.
+/// 32 secret bytes of one orchestrator, created at its first start and stored with its state.
 pub struct StateKey(SecretBox<[u8; 32]>);
 
 /// A keyed hash of several parts.
@@ -24,27 +24,27 @@ pub struct Digest([u8; 32]);
 const NONCE: usize = 24;
 
 impl StateKey {
-    /// A key of these bytes.
+    /// Creates a key from these bytes.
     pub fn new(bytes: [u8; 32]) -> Self {
         Self(SecretBox::new(Box::new(bytes)))
     }
 
-    /// A new random key.
+    /// Generates a random key.
     ///
     /// # Panics
-    /// Where the system has no source of randomness.
+    /// If the system has no source of randomness.
     pub fn random() -> Self {
         let mut bytes = [0; 32];
         getrandom::fill(&mut bytes).expect("the system has a source of randomness");
         Self::new(bytes)
     }
 
-    /// Its bytes, for the one who stores it.
+    /// Exposes the bytes for storing them.
     pub fn expose(&self) -> &[u8; 32] {
         self.0.expose_secret()
     }
 
-    /// A keyed hash over these parts; `label` keeps uses apart.
+    /// Returns a keyed hash of these parts. Different labels yield unrelated hashes.
     pub fn digest<'a>(&self, label: &str, parts: impl IntoIterator<Item = &'a [u8]>) -> Digest {
         let mut mac = self.mac(label);
         for part in parts {
@@ -54,18 +54,18 @@ impl StateKey {
         Digest(mac.finalize().into_bytes().into())
     }
 
-    /// Seals bytes for a round trip through a client; opens only under the same label and context.
+    /// Seals bytes for a round trip through a client. They open only with the same label and context.
     ///
     /// # Panics
-    /// Where the system has no source of randomness.
+    /// If the system has no source of randomness.
     pub fn seal(&self, label: &str, context: &[u8], plain: &[u8]) -> String {
         let mut nonce = [0; NONCE];
         getrandom::fill(&mut nonce).expect("the system has a source of randomness");
         self.seal_with(nonce, label, context, plain)
     }
 
-    /// Seals bytes so that the same text under the same label and context is always sealed the same, for what a client
-    /// compares. It tells that two texts are equal, and nothing else.
+    /// Seals bytes deterministically: the same text, label and context always yield the same result, which clients
+    /// can compare. This reveals whether two texts are equal, and nothing else.
     pub fn seal_same(&self, label: &str, context: &[u8], plain: &[u8]) -> String {
         let digest = self.digest("nonce", [label.as_bytes(), context, plain]);
         let mut nonce = [0; NONCE];
@@ -73,17 +73,17 @@ impl StateKey {
         self.seal_with(nonce, label, context, plain)
     }
 
-    /// Seals bytes for a place that takes any bytes; opens only under the same label and context.
+    /// Same as [`seal`](Self::seal), but returns the sealed bytes without encoding them as text.
     ///
     /// # Panics
-    /// Where the system has no source of randomness.
+    /// If the system has no source of randomness.
     pub fn seal_bytes(&self, label: &str, context: &[u8], plain: &[u8]) -> Vec<u8> {
         let mut nonce = [0; NONCE];
         getrandom::fill(&mut nonce).expect("the system has a source of randomness");
         self.sealed(nonce, label, context, plain)
     }
 
-    /// Opens what [`seal_bytes`](Self::seal_bytes) made; `None` for anything else.
+    /// Opens the result of [`seal_bytes`](Self::seal_bytes). Returns `None` for anything else.
     pub fn open_bytes(
         &self,
         label: &str,
@@ -115,7 +115,7 @@ impl StateKey {
         out
     }
 
-    /// Opens what [`seal`](Self::seal) made; `None` for anything else.
+    /// Opens the result of [`seal`](Self::seal) or [`seal_same`](Self::seal_same). Returns `None` for anything else.
     pub fn open(&self, label: &str, context: &[u8], sealed: &str) -> Option<Vec<u8>> {
         let bytes = URL_SAFE_NO_PAD.decode(sealed).ok()?;
         let mut plain = self.open_bytes(label, context, &bytes)?;
@@ -143,7 +143,7 @@ impl fmt::Debug for StateKey {
 }
 
 impl Digest {
-    /// The first `bytes` bytes (at most 32) in lower-case hex.
+    /// Returns the first `bytes` bytes (at most 32) in lower-case hex.
     pub fn hex(&self, bytes: usize) -> String {
         hex(&self.0[..bytes.min(32)])
     }
@@ -155,7 +155,7 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// Bytes in lower-case hex.
+/// Encodes bytes in lower-case hex.
 pub fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
@@ -165,10 +165,10 @@ pub fn hex(bytes: &[u8]) -> String {
         .collect()
 }
 
-/// `bytes` random bytes as text that may stand in a URL or a header.
+/// Returns `bytes` random bytes as text that is valid in a URL or a header.
 ///
 /// # Panics
-/// Where the system has no source of randomness.
+/// If the system has no source of randomness.
 pub fn random_text(bytes: usize) -> String {
     let mut out = vec![0; bytes];
     getrandom::fill(&mut out).expect("the system has a source of randomness");

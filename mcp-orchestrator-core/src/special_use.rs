@@ -1,7 +1,7 @@
-//! Address ranges that are not the public internet, after IANA's registries of special-purpose addresses.
+//! Address ranges that are not part of the public internet, from IANA's special-purpose address registries.
 //!
-//! The guard of outbound requests and the NetworkPolicy of an instance both read this table, so that what one calls
-//! public the other does too.
+//! The guard of outbound requests and the NetworkPolicy of an instance both use this table, so that they agree on
+//! what is public.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -11,9 +11,9 @@ const PRIVATE_V4: [(Ipv4Addr, u8); 15] = [
     (Ipv4Addr::new(10, 0, 0, 0), 8),
     (Ipv4Addr::new(100, 64, 0, 0), 10),
     (Ipv4Addr::new(127, 0, 0, 0), 8),
-    // A cloud's metadata at a public address, reached from inside alone.
+    // A cloud's metadata service at a public address, which is reachable only from inside.
     (Ipv4Addr::new(168, 63, 129, 16), 32),
-    // Link-local, and with it the metadata of most clouds.
+    // Link-local addresses, including the metadata services of most clouds.
     (Ipv4Addr::new(169, 254, 0, 0), 16),
     (Ipv4Addr::new(172, 16, 0, 0), 12),
     (Ipv4Addr::new(192, 0, 0, 0), 24),
@@ -23,28 +23,29 @@ const PRIVATE_V4: [(Ipv4Addr, u8); 15] = [
     (Ipv4Addr::new(198, 18, 0, 0), 15),
     (Ipv4Addr::new(198, 51, 100, 0), 24),
     (Ipv4Addr::new(203, 0, 113, 0), 24),
-    // Multicast, reserved, broadcast.
+    // Multicast, reserved and broadcast addresses.
     (Ipv4Addr::new(224, 0, 0, 0), 3),
 ];
 
-/// The only IPv6 range that is given out.
+/// The only IPv6 range from which global addresses are allocated.
 const GLOBAL_V6: (Ipv6Addr, u8) = (Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
 
-/// Ranges in [`GLOBAL_V6`] that are not public: Teredo, benchmarks and ORCHID, then documentation.
+/// Ranges within [`GLOBAL_V6`] that are not public: Teredo, benchmarking and ORCHID, then documentation.
 const PRIVATE_V6: [(Ipv6Addr, u8); 3] = [
     (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23),
     (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32),
     (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20),
 ];
 
-/// IPv6 ranges whose addresses hold an IPv4 address right after the prefix, which decides: 6to4 and NAT64.
+/// IPv6 ranges in which an IPv4 address follows the prefix, and decides whether the address is public: 6to4 and
+/// NAT64.
 const EMBEDDING_V6: [(Ipv6Addr, u8); 2] = [
     (Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16),
     (Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0), 96),
 ];
 
-/// Returns whether an address belongs to the public network: nothing of this machine, of networks behind it, or of
-/// special use.
+/// Returns `true` if an address is part of the public internet: not of this machine, not of a private network, and
+/// not for special use.
 pub(crate) fn is_public(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(v4) => is_public_v4(v4),
@@ -74,7 +75,7 @@ fn is_in_v6(address: Ipv6Addr, (first, length): (Ipv6Addr, u8)) -> bool {
     (address.to_bits() ^ first.to_bits()) >> (128 - length) == 0
 }
 
-/// A network, and the networks in it that are left out.
+/// A network, and the networks in it that are excluded.
 #[cfg(feature = "kubernetes")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Block {
@@ -82,7 +83,7 @@ pub(crate) struct Block {
     pub(crate) except: Vec<String>,
 }
 
-/// Returns the public network as networks with exceptions: exactly the addresses that [`is_public`] calls public.
+/// Returns the public internet as networks with exceptions: exactly the addresses for which [`is_public`] is true.
 #[cfg(feature = "kubernetes")]
 pub(crate) fn public_blocks() -> Vec<Block> {
     let v4 = PRIVATE_V4
@@ -140,7 +141,7 @@ mod tests {
     fn the_blocks_hold_what_is_public_and_nothing_else() {
         let blocks = public_blocks();
         let mut addresses: Vec<IpAddr> = Vec::new();
-        // The first and the last address of each range, and their neighbours.
+        // The first and the last address of each range, and their neighbors.
         for (first, length) in PRIVATE_V4 {
             let last = first.to_bits() | u32::MAX.checked_shr(length.into()).unwrap_or(0);
             for bits in [

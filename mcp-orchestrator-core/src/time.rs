@@ -1,15 +1,15 @@
-//! Times as people and protocols read them.
+//! Formatting of times.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// A time as people read it, as `2026-01-31T08:00:00Z`.
+/// Formats a time in UTC, such as `2026-01-31T08:00:00Z`.
 pub fn utc(time: SystemTime) -> String {
     let seconds = time
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default()
         .as_secs();
     let (days, second) = (seconds / 86_400, seconds % 86_400);
-    // Days since 0000-03-01, in years that end with February, in spans of 400 years (146,097 days).
+    // Days are counted from 0000-03-01, so that leap days end a year, in cycles of 400 years (146,097 days).
     let day = days + 719_468;
     let (span, day) = (day / 146_097, day % 146_097);
     let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;

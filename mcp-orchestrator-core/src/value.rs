@@ -1,25 +1,25 @@
-//! Text that may be secret, told by its type.
+//! Text that may be secret, according to its type.
 
 use std::fmt;
 
 use secrecy::{ExposeSecret, SecretString};
 
-/// A configured text: plain, or secret because of where it came from.
+/// A configured text: plain, or secret because of its source.
 #[derive(Clone)]
 pub enum Text {
-    /// May be shown.
+    /// The text may be shown.
     Plain(String),
-    /// Is shown nowhere.
+    /// The text is never shown.
     Secret(SecretString),
 }
 
 impl Text {
-    /// A secret of this text.
+    /// Creates a secret text.
     pub fn secret(text: impl Into<String>) -> Self {
         Self::Secret(SecretString::from(text.into()))
     }
 
-    /// The text, for the one line that uses it.
+    /// Exposes the text for use.
     pub fn expose(&self) -> &str {
         match self {
             Self::Plain(text) => text,
@@ -27,7 +27,7 @@ impl Text {
         }
     }
 
-    /// Whether it must not be shown.
+    /// Returns `true` if the text must not be shown.
     pub fn is_secret(&self) -> bool {
         matches!(self, Self::Secret(_))
     }

@@ -1,4 +1,4 @@
-//! The way to a real cluster: the one whose kubeconfig `MCP_ORCHESTRATOR_TEST_KUBECONFIG` names.
+//! Tests against a real cluster, which the kubeconfig in `MCP_ORCHESTRATOR_TEST_KUBECONFIG` selects.
 
 #![cfg(all(feature = "kubernetes", feature = "test-util"))]
 #![expect(

@@ -18,6 +18,7 @@ use hyper::body::{Frame, SizeHint};
 use mcp_orchestrator_core::auth::{AccessRevision, Authenticated, Authenticator};
 use mcp_orchestrator_core::{ErrorKind, Result};
 
+use crate::bodies::BodyMemory;
 use crate::sse::SseClients;
 
 /// Before a request is authenticated again whose caller could not be determined.
@@ -32,6 +33,8 @@ pub(crate) struct Admission {
     now: Arc<ArcSwapOption<Arc<dyn Authenticator>>>,
     /// Streams of HTTP+SSE clients, which outlive a reload as well.
     pub(crate) sse: Arc<SseClients>,
+    /// The memory of request bodies, of those before a reload too.
+    pub(crate) bodies: BodyMemory,
 }
 
 /// A check of whether a caller who is authenticated again is still admitted to what it opened.

@@ -1,4 +1,4 @@
-//! The command line of a gateway, as typed.
+//! The command-line arguments of a gateway.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -7,11 +7,11 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use mcp_orchestrator_core::config::{BackendKind, BackendOptions, LoadOptions};
 
-/// Which configuration, and where its state is.
+/// The configuration files and the state directory.
 #[derive(Args, Clone, Debug, Default)]
 pub struct FileArgs {
-    /// A configuration file (YAML, JSON, or any mcpServers JSON); if two files define a server, the last one wins.
-    /// Without one: mcp-orchestrator.yaml, .mcp.json or mcp.json in the current folder
+    /// A configuration file (YAML, JSON, or any mcpServers JSON); of a server in two files, the later entry wins.
+    /// Default: mcp-orchestrator.yaml, .mcp.json or mcp.json in the current folder
     #[arg(
         short,
         long,
@@ -23,7 +23,8 @@ pub struct FileArgs {
     /// Directory for persistent state
     #[arg(long, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
-    /// The value of an ${input:ID} of a VS Code file; the variable MCP_INPUT_ID does the same without showing it
+    /// The value of an ${input:ID} of a VS Code file; the variable MCP_INPUT_ID does the same without exposing the
+    /// value
     #[arg(long = "input", value_name = "ID=VALUE")]
     pub inputs: Vec<String>,
     /// Where programs run.
@@ -35,7 +36,7 @@ pub struct FileArgs {
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Backend options (override the configuration)")]
 pub struct ClusterArgs {
-    /// Run servers as processes of this machine or as pods of a cluster, unless a server says which
+    /// Run servers as processes on this machine or as pods in a cluster, unless a server sets its own backend
     #[arg(
         long,
         value_enum,
@@ -43,7 +44,7 @@ pub struct ClusterArgs {
         env = "MCP_ORCHESTRATOR_BACKEND"
     )]
     pub backend: Option<Backend>,
-    /// The kubeconfig file; without one: KUBECONFIG, the cluster that this runs in, or ~/.kube/config
+    /// The kubeconfig file; default: KUBECONFIG, the cluster that this runs in, or ~/.kube/config
     #[arg(long, value_name = "FILE", env = "MCP_ORCHESTRATOR_KUBECONFIG")]
     pub kubeconfig: Option<PathBuf>,
     /// The kubeconfig's context
@@ -57,9 +58,9 @@ pub struct ClusterArgs {
 /// A backend that runs programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Backend {
-    /// Processes of this machine.
+    /// Processes on this machine.
     Process,
-    /// Pods of a Kubernetes cluster.
+    /// Pods in a Kubernetes cluster.
     Kubernetes,
 }
 
@@ -75,37 +76,37 @@ impl From<Backend> for BackendKind {
 /// Runs the gateway.
 #[derive(Args, Clone, Debug)]
 pub struct GatewayArgs {
-    /// Which configuration.
+    /// The configuration files and the backend.
     #[command(flatten)]
     pub files: FileArgs,
-    /// Address to listen on; port 0 takes a free one
+    /// The address to listen on; port 0 selects a free one
     #[arg(short, long, value_name = "ADDR:PORT")]
     pub listen: Option<SocketAddr>,
-    /// How to log
+    /// The format of log lines
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub log_format: Option<LogForm>,
-    /// What to log, e.g. info or mcp_orchestrator_core=debug
+    /// The log filter, such as info or mcp_orchestrator_core=debug
     #[arg(long, value_name = "FILTER", env = "MCP_ORCHESTRATOR_LOG")]
     pub log_level: Option<String>,
-    /// Seconds that running calls may take when the gateway stops
+    /// How long running calls may take after shutdown begins, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     pub grace: u64,
 }
 
-/// The form of log lines.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogForm {
-    /// For people.
+    /// Text for people.
     Text,
-    /// For programs.
+    /// JSON for programs.
     Json,
 }
 
 impl FileArgs {
-    /// What a load of the configuration takes from here.
+    /// Returns the options for loading the configuration.
     ///
     /// # Errors
-    /// Where an `--input` has no `=`.
+    /// If an `--input` has no `=`.
     pub fn load_options(&self) -> Result<LoadOptions, String> {
         let mut options = LoadOptions::from_process();
         for input in &self.inputs {
@@ -130,17 +131,17 @@ impl FileArgs {
 }
 
 impl GatewayArgs {
-    /// What a load of the configuration takes from here.
+    /// Returns the options for loading the configuration.
     ///
     /// # Errors
-    /// Where an `--input` has no `=`.
+    /// If an `--input` has no `=`.
     pub fn load_options(&self) -> Result<LoadOptions, String> {
         let mut options = self.files.load_options()?;
         options.listen = self.listen;
         Ok(options)
     }
 
-    /// How long running calls may take at the end.
+    /// How long running calls may take at shutdown.
     pub fn grace(&self) -> Duration {
         Duration::from_secs(self.grace)
     }

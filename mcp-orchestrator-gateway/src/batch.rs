@@ -1,8 +1,8 @@
-//! JSON-RPC batches, which revision 2025-03-26 allows and no other.
+//! JSON-RPC batches, which only revision 2025-03-26 allows.
 //!
-//! Each member is a message of its own: requests are called side by side, and begin in their order, so that a
-//! notification that cancels one of them finds it. The answers come as one array, or on one stream where something comes
-//! before a response. Such a stream has no event ids: it is several that could each be resumed, and is not resumed.
+//! Each member is a separate message. Requests run concurrently but begin in order, so that a notification that cancels
+//! one of them finds it. The responses come as one array, or on one stream if anything precedes a response. Such a
+//! stream combines several that could each be resumed; it has no event ids and cannot be resumed.
 
 use std::future::ready;
 use std::task::Poll;
@@ -20,15 +20,13 @@ use mcp_orchestrator_core::{Error, ErrorKind, Orchestrator, Result};
 use serde_json::value::RawValue;
 
 use crate::gate::{no_session, not_a_message};
+use crate::limits::MAX_BATCH_LEN;
 use crate::respond::{self, Manner};
-
-/// Members of one batch.
-const MEMBERS: usize = 64;
 
 /// The answer to one member: the id of its request as JSON, and what came of it.
 pub(crate) type Answer = (String, Result<Reply>);
 
-/// Who sends a batch, and where.
+/// The sender of a batch, its gateway and its session.
 #[derive(Debug)]
 pub(crate) struct Sender {
     pub(crate) orchestrator: Orchestrator,
@@ -37,15 +35,15 @@ pub(crate) struct Sender {
     pub(crate) session: Option<SessionId>,
 }
 
-/// Whether a body is an array.
+/// Returns `true` if the body is a JSON array.
 pub(crate) fn is_batch(body: &[u8]) -> bool {
     body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[')
 }
 
-/// Carries out all members.
+/// Runs all members and returns their answers.
 ///
 /// # Errors
-/// Where it is no batch, or its session may send none.
+/// If the body is not a batch, or the session may not send one.
 pub(crate) async fn answer(sender: Sender, body: Bytes, manner: Manner) -> Result<Response> {
     let members = members(&body)?;
     let session = sender.session.as_ref().ok_or_else(no_session)?;
@@ -60,7 +58,7 @@ pub(crate) async fn answer(sender: Sender, body: Bytes, manner: Manner) -> Resul
     for member in members {
         match Message::parse(member).map_err(not_a_message) {
             Ok(message) if message.kind() != Kind::Request => {
-                // That one cannot be delivered is nothing that its sender waits for.
+                // A sender does not wait for a notification, so a failed delivery is only logged.
                 if let Err(error) = sender.notify(message).await {
                     tracing::debug!(%error, "a member of a batch was not taken");
                 }
@@ -85,15 +83,15 @@ pub(crate) async fn answer(sender: Sender, body: Bytes, manner: Manner) -> Resul
     Ok(respond::batch(join_all(answers).await, manner))
 }
 
-/// The members as they stand.
+/// Splits a batch into its members without copying them.
 fn members(body: &Bytes) -> Result<Vec<Bytes>> {
     let members: Vec<&RawValue> = serde_json::from_slice(body)
         .map_err(|error| Error::new(ErrorKind::Parse, format!("not valid JSON: {error}")))?;
     if members.is_empty() {
         return Err(refused("a JSON-RPC batch must have a member"));
     }
-    if members.len() > MEMBERS {
-        let text = format!("a JSON-RPC batch may have {MEMBERS} members, this one has more");
+    if members.len() > MAX_BATCH_LEN {
+        let text = format!("a JSON-RPC batch may have {MAX_BATCH_LEN} members, this one has more");
         return Err(refused(text));
     }
     let slice = |member: &&RawValue| body.slice_ref(member.get().as_bytes());

@@ -1,6 +1,6 @@
-//! Browser pages of allowed origins: what they may send and read. Cookies are never taken, so credentials are not allowed.
+//! CORS for browser pages of allowed origins. Cookies are never accepted, so credentials are not allowed.
 //!
-//! Which origins those are is the guard's to say; a request that comes here has passed it.
+//! The guard decides which origins are allowed; requests reach this module only after passing it.
 
 use axum::body::Body;
 use axum::response::Response;
@@ -12,7 +12,7 @@ use http::header::{
 use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode};
 
-/// What a page may send.
+/// Headers that a page may send.
 const HEADERS: [&str; 9] = [
     "accept",
     "authorization",
@@ -24,15 +24,15 @@ const HEADERS: [&str; 9] = [
     "mcp-session-id",
     "traceparent",
 ];
-/// Headers of a tool's arguments, of any name.
+/// The prefix of headers that carry a tool's arguments.
 const ARGUMENT: &str = "mcp-param-";
 const EXPOSED: HeaderValue =
     HeaderValue::from_static("Mcp-Session-Id, MCP-Protocol-Version, WWW-Authenticate, Retry-After");
 const METHODS: HeaderValue = HeaderValue::from_static("GET, POST, DELETE");
-/// For how many seconds a browser need not ask again.
+/// How long a browser may cache the preflight response, in seconds.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("600");
 
-/// The answer to a browser that asks whether a page may send what it wants to; `None` where it does not ask.
+/// Answers a preflight request; returns `None` for any other request.
 pub(crate) fn preflight(parts: &Parts) -> Option<Response> {
     let asks = parts.method == Method::OPTIONS
         && parts.headers.contains_key(ORIGIN)
@@ -62,7 +62,7 @@ pub(crate) fn preflight(parts: &Parts) -> Option<Response> {
     Some(response)
 }
 
-/// Lets the page that asked read the answer.
+/// Lets the requesting page read the response.
 pub(crate) fn allow(parts: &Parts, response: &mut Response) {
     let Some(origin) = parts.headers.get(ORIGIN) else {
         return;

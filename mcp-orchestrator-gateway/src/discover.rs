@@ -1,8 +1,8 @@
-//! Which configuration is meant where none is named.
+//! Finds the configuration if the user names no file.
 
 use std::path::{Path, PathBuf};
 
-/// What is looked for in the current folder, in this order.
+/// File names looked for in the current folder, in this order.
 pub const NAMES: [&str; 4] = [
     "mcp-orchestrator.yaml",
     "mcp-orchestrator.yml",
@@ -10,10 +10,10 @@ pub const NAMES: [&str; 4] = [
     "mcp.json",
 ];
 
-/// The files that are named, else the first of [`NAMES`] that stands in the current folder.
+/// Returns the named files or, if there are none, the first of [`NAMES`] that exists in the current folder.
 ///
 /// # Errors
-/// There is none; the text says how to name one.
+/// If no file is found; the text explains how to name one.
 pub fn config_files(named: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
     if !named.is_empty() {
         return Ok(named.to_vec());

@@ -1,4 +1,4 @@
-//! The one table from error kinds to HTTP statuses and JSON-RPC codes.
+//! The only mapping from error kinds to HTTP statuses and JSON-RPC codes.
 
 use axum::response::Response;
 use bytes::Bytes;
@@ -9,7 +9,7 @@ use mcp_orchestrator_core::protocol::{Era, code};
 use mcp_orchestrator_core::{Error, ErrorKind};
 use serde_json::Value;
 
-/// Codes of our own, outside the range that JSON-RPC reserves.
+/// The gateway's own codes, outside the range that JSON-RPC reserves.
 mod own {
     pub(super) const OVERLOADED: i32 = 1001;
     pub(super) const START_FAILED: i32 = 1002;
@@ -20,7 +20,7 @@ mod own {
     pub(super) const CANCELLED: i32 = 1007;
 }
 
-/// The status and the code of a kind.
+/// Returns the HTTP status and the JSON-RPC code of a kind.
 fn table(kind: ErrorKind, era: Era) -> (StatusCode, i32) {
     use ErrorKind as K;
     match kind {
@@ -57,7 +57,7 @@ fn table(kind: ErrorKind, era: Era) -> (StatusCode, i32) {
     }
 }
 
-/// The status of a kind at the control endpoint and on pages, where no protocol asks for 200.
+/// Returns the status of a kind for the control endpoint and the pages, where the protocol does not require 200.
 #[cfg(any(feature = "program", feature = "pages"))]
 pub(crate) fn control_status(kind: ErrorKind) -> StatusCode {
     use ErrorKind as K;
@@ -74,14 +74,14 @@ pub(crate) fn control_status(kind: ErrorKind) -> StatusCode {
     }
 }
 
-/// The JSON-RPC error of an error, under this id.
+/// Encodes an error as a JSON-RPC error response with this id.
 pub(crate) fn json(error: &Error, id: &str, era: Era) -> Bytes {
     let (_, code) = table(error.kind(), era);
     let data = data(error);
     error_response(id, i64::from(code), &error.to_string(), data.as_deref())
 }
 
-/// What the error says of itself, and which server failed, and whose fault it is.
+/// Returns the error's own data, extended with the server that failed and the party at fault.
 fn data(error: &Error) -> Option<String> {
     let own = error.data().map(serde_json::value::RawValue::get);
     let Some(server) = error.server() else {
@@ -96,14 +96,14 @@ fn data(error: &Error) -> Option<String> {
     if let (Value::Object(members), Some(own)) = (&mut data, own) {
         match serde_json::from_str(own) {
             Ok(Value::Object(own)) => members.extend(own),
-            // What is no object, or more than a number can hold, stands alone.
+            // Data that is not an object, or holds a number that cannot be represented, is passed on unchanged.
             _ => return Some(own.to_owned()),
         }
     }
     Some(data.to_string())
 }
 
-/// The HTTP response of an error where no JSON-RPC is spoken.
+/// Returns a plain-text response, for requests that are not JSON-RPC.
 pub(crate) fn plain(error: &Error) -> Response {
     let mut response = Response::new(axum::body::Body::from(format!("{error}\n")));
     *response.status_mut() = table(error.kind(), Era::Modern).0;
@@ -112,14 +112,14 @@ pub(crate) fn plain(error: &Error) -> Response {
     response
 }
 
-/// An empty response.
+/// Returns an empty response.
 pub(crate) fn status(status: StatusCode) -> Response {
     let mut response = Response::new(axum::body::Body::empty());
     *response.status_mut() = status;
     response
 }
 
-/// The HTTP response of an error.
+/// Returns a JSON-RPC error response with the matching HTTP status and headers.
 pub(crate) fn response(error: &Error, id: Option<&str>, era: Era) -> Response {
     let (status, _) = table(error.kind(), era);
     let body = json(error, id.unwrap_or("null"), era);

@@ -1,26 +1,26 @@
-//! For whom a trusted proxy forwards: what its `X-Forwarded-*` headers say. Nobody else's are believed.
+//! The `X-Forwarded-*` headers of trusted proxies. Those of other peers are ignored.
 
 use std::net::IpAddr;
 
 use http::HeaderMap;
 use mcp_orchestrator_core::auth::Network;
 
-/// What a trusted proxy says of a request; put into its extensions by the one who accepted it from that proxy.
+/// What a trusted proxy reported about a request. The server inserts it into the request's extensions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Forwarded {
-    /// Who sent it to the first of the trusted proxies.
+    /// The address that sent the request to the first of the trusted proxies.
     pub client: IpAddr,
-    /// Whether it came to the proxy by TLS.
+    /// Whether the request reached the proxy over TLS.
     pub https: bool,
-    /// The host that it asked for, where that is told.
+    /// The host that the client requested, if the proxy reported it.
     pub host: Option<String>,
 }
 
 impl Forwarded {
-    /// What the headers of a request from this peer say; `None` where the peer is not trusted or forwards nothing.
+    /// Reads the headers of a request from `peer`; returns `None` if the peer is not trusted or forwarded nothing.
     ///
-    /// Proxies add to the end of a list: from there trusted ones are passed over, and what stands before the first one
-    /// that is not is anybody's invention.
+    /// Each proxy appends to the list. Reading from its end, trusted addresses are skipped; entries before the first
+    /// untrusted one may be forged.
     pub fn read(headers: &HeaderMap, peer: IpAddr, trusted: &[Network]) -> Option<Self> {
         let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(address));
         if !is_trusted(peer) {
@@ -54,7 +54,7 @@ impl Forwarded {
     }
 }
 
-/// All elements of a header, also where it stands more than once.
+/// Returns all elements of a header, even if it occurs more than once.
 fn list<'h>(headers: &'h HeaderMap, name: &str) -> Vec<&'h str> {
     let values = headers.get_all(name).iter();
     values
@@ -65,7 +65,7 @@ fn list<'h>(headers: &'h HeaderMap, name: &str) -> Vec<&'h str> {
         .collect()
 }
 
-/// An address, perhaps in brackets, perhaps with a port.
+/// Parses an address, optionally in brackets or with a port.
 fn address(hop: &str) -> Option<IpAddr> {
     let bare = hop.trim_start_matches('[').split(']').next()?;
     bare.parse().ok().or_else(|| {

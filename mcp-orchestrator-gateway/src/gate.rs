@@ -18,7 +18,7 @@ use mcp_orchestrator_core::{Error, ErrorKind, Orchestrator, Result};
 use crate::admission::Admission;
 use crate::options::Options;
 use crate::respond::{self, Manner};
-use crate::{batch, cors, errors, guard, modern, resource};
+use crate::{batch, bodies, cors, errors, guard, modern, resource};
 
 const SESSION_ID: HeaderName = HeaderName::from_static(header::SESSION_ID);
 const VERSION: HeaderName = HeaderName::from_static(header::PROTOCOL_VERSION);
@@ -119,7 +119,9 @@ impl Gate {
         let who = self.who(gateway, parts).await?;
         let principal = Arc::clone(&who.principal);
         guard::media_types(parts)?;
-        let body = guard::body(parts, body, self.options.max_body_bytes).await?;
+        let mut room = self.admission.bodies.room(&principal);
+        let limit = self.options.max_body_bytes;
+        let body = bodies::read(parts, body, limit, Some(&mut room)).await?;
         let body = guard::strip_mark(body);
         let response = match self.read(gateway, parts, who, body)? {
             // A session's call answers soon: with a stream, where its response is slow.

@@ -1,17 +1,15 @@
-//! What is checked before a request is read: where it comes from, what it accepts, how large it is.
+//! Checks before a request body is read: the request's origin, its host and its media types.
 
-use bytes::{Bytes, BytesMut};
-use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, ORIGIN};
+use bytes::Bytes;
+use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HOST, ORIGIN};
 use http::request::Parts;
-use http_body_util::BodyExt as _;
 use mcp_orchestrator_core::auth::{LocalAuthenticator, Principal};
 use mcp_orchestrator_core::{Error, ErrorKind, Result};
 
 use crate::forwarded::Forwarded;
 use crate::options::Options;
-use crate::serve::is_too_slow;
 
-/// Refuses foreign pages: a browser on this machine may be made to call us by any of them (DNS rebinding).
+/// Rejects pages of foreign origins: any of them could make a browser on this machine call the gateway (DNS rebinding).
 pub(crate) fn origin(parts: &Parts, options: &Options) -> Result<()> {
     host(parts, options)?;
     if let Some(origin) = parts.headers.get(ORIGIN) {
@@ -29,8 +27,8 @@ pub(crate) fn origin(parts: &Parts, options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Refuses pages of other servers of this machine to act as its user, who need not show anything. With a token they may
-/// call, and the gateway's own pages and those of `allowed_origins` in any case.
+/// Rejects a page of another server on this machine that would act as the local user, who needs no token. Such a page
+/// may call with a token. The gateway's own pages and those in `allowed_origins` are always allowed.
 pub(crate) fn page_of_local_user(
     parts: &Parts,
     options: &Options,
@@ -53,12 +51,12 @@ pub(crate) fn page_of_local_user(
     Err(Error::new(ErrorKind::Forbidden, text))
 }
 
-/// Refuses other names than ours.
+/// Rejects requests for any host other than the gateway's.
 pub(crate) fn host(parts: &Parts, options: &Options) -> Result<()> {
     let forwarded = parts.extensions.get::<Forwarded>();
     let forwarded = forwarded.and_then(|forwarded| forwarded.host.as_deref());
     let host = parts.headers.get(HOST);
-    // Over HTTP/2 it stands in the address.
+    // HTTP/2 carries the host in the request's address.
     let host = host.map(|host| host.to_str().unwrap_or_default());
     let host = host.or_else(|| parts.uri.authority().map(http::uri::Authority::as_str));
     if let Some(host) = forwarded.or(host)
@@ -73,7 +71,7 @@ pub(crate) fn host(parts: &Parts, options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// That nobody can tell who sends a request.
+/// The error for a request without a known caller.
 pub(crate) fn nobody(parts: &Parts) -> Error {
     let text = if parts.headers.contains_key(http::header::AUTHORIZATION) {
         "invalid, expired or revoked token"
@@ -90,7 +88,7 @@ fn listed(list: &[String], value: &str) -> bool {
     })
 }
 
-/// The host without its port.
+/// Returns the host without its port.
 fn host_of(authority: &str) -> &str {
     if let Some(rest) = authority.strip_prefix('[') {
         return rest.split(']').next().unwrap_or_default();
@@ -109,7 +107,7 @@ fn is_local(host: &str) -> bool {
 pub(crate) fn media_types(parts: &Parts) -> Result<()> {
     encoding(parts)?;
     let (content, accept) = (parts.headers.get(CONTENT_TYPE), parts.headers.get(ACCEPT));
-    // What nearly all clients send.
+    // Fast path for the headers that nearly all clients send.
     if content.is_some_and(|value| value == "application/json")
         && accept.is_some_and(|value| value == "application/json, text/event-stream")
     {
@@ -123,12 +121,7 @@ pub(crate) fn media_types(parts: &Parts) -> Result<()> {
     Err(Error::new(ErrorKind::NotAcceptable, text))
 }
 
-/// The body without a byte-order mark, which some clients send and which is no part of JSON.
-pub(crate) fn without_mark(body: &Bytes) -> &[u8] {
-    body.strip_prefix(MARK).unwrap_or(body)
-}
-
-/// The same as bytes of their own.
+/// Strips a byte-order mark, which some clients send although JSON does not allow it.
 pub(crate) fn strip_mark(body: Bytes) -> Bytes {
     if body.starts_with(MARK) {
         return body.slice(MARK.len()..);
@@ -139,7 +132,7 @@ pub(crate) fn strip_mark(body: Bytes) -> Bytes {
 /// U+FEFF in UTF-8.
 const MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Refuses a body of another media type than JSON's.
+/// Rejects a body that is not `application/json`.
 pub(crate) fn is_json(parts: &Parts) -> Result<()> {
     let content = parts.headers.get(CONTENT_TYPE);
     let content = content
@@ -155,7 +148,7 @@ pub(crate) fn is_json(parts: &Parts) -> Result<()> {
     ))
 }
 
-/// Refuses a body that is encoded, as by gzip: it could become any size.
+/// Rejects an encoded body, such as gzip, because its decoded size is unknown.
 pub(crate) fn encoding(parts: &Parts) -> Result<()> {
     let mut all = parts.headers.get_all(CONTENT_ENCODING).iter();
     let encoded = all.find(|value| {
@@ -173,7 +166,8 @@ pub(crate) fn encoding(parts: &Parts) -> Result<()> {
     }
 }
 
-/// Whether the client accepts this media type. Their names are case-insensitive; one that says nothing accepts all.
+/// Returns `true` if the client accepts this media type. Names are case-insensitive; without `Accept`, all are
+/// accepted.
 pub(crate) fn accepts(parts: &Parts, wanted: &str) -> bool {
     if !parts.headers.contains_key(ACCEPT) {
         return true;
@@ -191,56 +185,6 @@ pub(crate) fn accepts(parts: &Parts, wanted: &str) -> bool {
                 .strip_suffix("/*")
                 .is_some_and(|whole| whole.eq_ignore_ascii_case(kind))
     })
-}
-
-/// The whole body, within its limit.
-pub(crate) async fn body<B>(parts: &Parts, mut body: B, limit: usize) -> Result<Bytes>
-where
-    B: axum::body::HttpBody<Data = Bytes, Error: Into<axum::BoxError>> + Unpin,
-{
-    let too_large = || {
-        Error::new(
-            ErrorKind::TooLarge,
-            format!("the body is larger than {limit} bytes"),
-        )
-    };
-    let length = parts
-        .headers
-        .get(CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    if length.is_some_and(|length| length > limit) {
-        return Err(too_large());
-    }
-    let mut whole: Option<BytesMut> = None;
-    let mut first = Bytes::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| broken_off(&*error.into()))?;
-        let Ok(data) = frame.into_data() else {
-            continue;
-        };
-        if first.is_empty() && whole.is_none() {
-            first = data;
-        } else {
-            let whole = whole.get_or_insert_with(|| {
-                let mut whole =
-                    BytesMut::with_capacity(length.unwrap_or(first.len() + data.len()).min(limit));
-                whole.extend_from_slice(&first);
-                whole
-            });
-            whole.extend_from_slice(&data);
-        }
-        if whole.as_ref().map_or(first.len(), BytesMut::len) > limit {
-            return Err(too_large());
-        }
-    }
-    Ok(whole.map_or(first, BytesMut::freeze))
-}
-
-fn broken_off(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Error {
-    if is_too_slow(error) {
-        return Error::new(ErrorKind::SlowRequest, "the request body came too slowly");
-    }
-    Error::new(ErrorKind::InvalidRequest, "the body broke off")
 }
 
 #[cfg(test)]

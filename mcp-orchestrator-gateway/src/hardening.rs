@@ -1,18 +1,19 @@
-//! What a program asks of the system before anything else: no copy of its memory on disk, and enough file descriptors.
+//! Process settings applied before anything else: no memory dumps on disk, and enough file descriptors.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// File descriptors of which connections take no more than half: instances, upstream connections and files need the others.
+/// Connections may use at most one in this many file descriptors; instances, upstream connections and files need the
+/// others.
 const CONNECTIONS_SHARE: u64 = 2;
 
-/// Disables core dumps and debuggers of the same user, whom memory with credentials in it is not for, and raises the soft
-/// limit of file descriptors to the hard one. What the system refuses stays as it was.
+/// Disables core dumps and debugging by the same user, because memory holds credentials, and raises the soft limit on
+/// file descriptors to the hard limit. A setting that the system refuses is left unchanged.
 pub fn harden() {
     let none = Rlimit {
         current: Some(0),
         maximum: Some(0),
     };
-    // A program that may not lower its own limit has no other way.
+    // Errors are ignored: a process that may not lower its own limit has no alternative.
     let _ = setrlimit(Resource::Core, none);
     #[cfg(target_os = "linux")]
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
@@ -26,7 +27,7 @@ pub fn harden() {
     }
 }
 
-/// How many connections may be open at once, so that file descriptors are left for all else.
+/// Returns how many connections may be open at once so that file descriptors remain for other uses.
 pub(crate) fn connections(wanted: usize) -> usize {
     let files = getrlimit(Resource::Nofile).current;
     let share = files.and_then(|files| usize::try_from(files / CONNECTIONS_SHARE).ok());

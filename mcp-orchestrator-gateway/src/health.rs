@@ -1,4 +1,4 @@
-//! Whether the gateway lives and is ready, and its metrics, which never stand on the public listener.
+//! Liveness, readiness and metrics. Metrics are never served on the public listener.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,19 +8,19 @@ use axum::routing::get;
 use http::StatusCode;
 use mcp_orchestrator_core::Orchestrator;
 
-/// Tells whether a gateway is ready to be called; always, by default.
+/// Reports whether a gateway is ready for calls. The default is always ready.
 #[derive(Clone)]
 pub struct Readiness(Arc<dyn Fn() -> Result<(), String> + Send + Sync>);
 
 impl Readiness {
-    /// What this says, each time it is asked; an error says what is waited for.
+    /// Creates a check that calls `ready` each time; an error says what the gateway is waiting for.
     pub fn new(ready: impl Fn() -> Result<(), String> + Send + Sync + 'static) -> Self {
         Self(Arc::new(ready))
     }
 }
 
 impl Readiness {
-    /// The same without saying what is waited for: strangers may ask a public listener.
+    /// Hides the reason, because anyone may query a public listener.
     #[must_use]
     pub fn without_reason(self) -> Self {
         Self::new(move || (self.0)().map_err(|_| "not ready".to_owned()))
@@ -39,7 +39,7 @@ impl fmt::Debug for Readiness {
     }
 }
 
-/// `/healthz` and `/readyz`; not ready is 503 with the reason.
+/// Serves `/healthz` and `/readyz`. If the gateway is not ready, `/readyz` answers 503 with the reason.
 pub fn health_router(ready: Readiness) -> Router {
     let readyz = move || {
         let answer = match (ready.0)() {
@@ -53,7 +53,7 @@ pub fn health_router(ready: Readiness) -> Router {
         .route("/readyz", get(readyz))
 }
 
-/// `/metrics`, and what [`health_router`] has, for a listener of its own.
+/// Serves `/metrics` and the routes of [`health_router`], for a separate listener.
 pub fn metrics_router(orchestrator: Orchestrator, ready: Readiness) -> Router {
     let metrics = move || {
         let text = orchestrator.metrics().text();

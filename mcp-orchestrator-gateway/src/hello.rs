@@ -1,17 +1,17 @@
-//! A small MCP server that is in the programs, so that there is one to begin with where nothing can be fetched: one
-//! JSON-RPC message a line, read from standard input, answered on standard output.
+//! A small MCP server that is built into the programs, so that a first server exists without any download. It reads one
+//! JSON-RPC message per line from standard input and answers on standard output.
 
 use std::io::{self, BufRead, Write};
 
 use serde_json::{Value, json};
 
-/// The argument that makes a program this server.
+/// The argument that runs a program as this server.
 pub const ARGUMENT: &str = "hello-server";
 
-/// Serves on the standard streams until their end.
+/// Serves on the standard streams until end of input.
 ///
 /// # Errors
-/// Where a stream breaks.
+/// If a stream fails.
 pub fn serve_standard_streams() -> io::Result<()> {
     serve(io::stdin().lock(), io::stdout().lock())
 }
@@ -22,7 +22,7 @@ fn serve(input: impl BufRead, mut output: impl Write) -> io::Result<()> {
         let Ok(message) = serde_json::from_str::<Value>(&line) else {
             continue;
         };
-        // What has no id is a notification: nothing is owed.
+        // A message without an id is a notification and gets no response.
         let (Some(id), Some(method)) = (message.get("id"), message["method"].as_str()) else {
             continue;
         };
@@ -38,7 +38,7 @@ fn serve(input: impl BufRead, mut output: impl Write) -> io::Result<()> {
     Ok(())
 }
 
-/// The result of a request, or its error.
+/// Returns the result of a request, or its error.
 fn answer(method: &str, params: &Value) -> Result<Value, (i32, String)> {
     match method {
         "initialize" => Ok(json!({

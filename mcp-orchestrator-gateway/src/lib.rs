@@ -1,8 +1,8 @@
 //! One MCP endpoint in front of every server that an orchestrator runs.
 //!
-//! [`router`] is an axum router for a program that has a server of its own; [`serve`] is a server for one that has
-//! none: it takes the listener and a future that says when to stop. Both install nothing global. The feature `program`
-//! (default) is what the binary needs: arguments, logging, reload.
+//! [`router`] is an axum router for a program that has its own server. [`serve`] is a server for a program that has
+//! none; it takes the listener and a future that completes when it is to stop. Neither installs anything global. The
+//! feature `program` (default) adds what the binary needs: arguments, logging, reload.
 //!
 //! # Example
 //!
@@ -42,6 +42,7 @@ mod admission;
 #[cfg(feature = "program")]
 pub mod args;
 mod batch;
+mod bodies;
 #[cfg(feature = "program")]
 pub mod control;
 mod cors;

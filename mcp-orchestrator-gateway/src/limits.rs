@@ -6,58 +6,68 @@ mcp_orchestrator_core::limits! {
     // Connections.
     /// From a connection to the head of its first request; over HTTP/1 also from one request to the next.
     HEAD_TIMEOUT: Time = Duration::from_secs(30);
-    /// For a TLS handshake.
+    /// How long a TLS handshake may take.
     TLS_HANDSHAKE_TIMEOUT: Time = Duration::from_secs(10);
-    /// How long an HTTP/2 connection may have no request.
+    /// How long an HTTP/2 connection may be without a request.
     IDLE_TIMEOUT: Time = Duration::from_mins(2);
-    /// For a request body, besides what [`MIN_BODY_RATE`] gives it.
+    /// How long a request body may take, in addition to the time that [`MIN_BODY_RATE`] grants.
     BODY_TIMEOUT: Time = Duration::from_secs(30);
-    /// Bytes per second that a request body brings on average.
+    /// Bytes per second that a request body must average.
     MIN_BODY_RATE: Bytes = 16 << 10;
-    /// How long a client may take nothing of what is sent to it.
+    /// How long a client may read nothing of what is sent to it.
     WRITE_TIMEOUT: Time = Duration::from_secs(60);
-    /// Connections at once, of one listener.
+    /// Concurrent connections of one listener.
     MAX_CONNECTIONS: Count = 16_384;
-    /// Connections at once from one IPv4 address or IPv6 /64 network.
+    /// Concurrent connections from one IPv4 address or IPv6 /64 network.
     MAX_CONNECTIONS_PER_ADDRESS: Count = 1024;
     /// The head of a request.
     MAX_HEAD_LEN: Bytes = 64 << 10;
     /// The headers of a request over HTTP/1.
     MAX_HEADERS: Count = 100;
-    /// Requests at once on one HTTP/2 connection.
+    /// Concurrent requests on one HTTP/2 connection.
     MAX_HTTP2_STREAMS: Count = 128;
-    /// Requests that an HTTP/2 client resets before they are taken up.
+    /// Requests that an HTTP/2 client resets before they are accepted.
     MAX_HTTP2_PENDING_RESETS: Count = 20;
-    /// Requests of an HTTP/2 connection that are reset for its client's errors.
+    /// Requests of an HTTP/2 connection that are reset because of its client's errors.
     MAX_HTTP2_LOCAL_RESETS: Count = 256;
-    /// Requests in excess of those answered that a client may give up on one connection.
+    /// Requests that a client may reset on one connection, in excess of those answered.
     MAX_RESET_REQUESTS: Count = 500;
-    /// What is kept of one response that an HTTP/2 client does not take.
+    /// Buffered bytes of one response that an HTTP/2 client does not read.
     MAX_HTTP2_SEND_BUFFER: Bytes = 64 << 10;
-    /// How often a silent HTTP/2 client is asked whether it is there.
+    /// How often a silent HTTP/2 client is pinged.
     HTTP2_PING_INTERVAL: Time = Duration::from_secs(30);
-    /// For its answer.
+    /// How long a client may take to answer a ping.
     HTTP2_PING_TIMEOUT: Time = Duration::from_secs(20);
-    /// Between two log lines about the same trouble of a listener.
+    /// The interval between two log lines about the same problem of a listener.
     REPEATED_LOG_INTERVAL: Time = Duration::from_secs(10);
 
     // Requests and pages.
-    /// Streams of HTTP+SSE clients.
+    /// Request bodies up to this size do not count towards the memory for bodies.
+    UNCOUNTED_BODY_LEN: Bytes = 64 << 10;
+    /// Memory for the request bodies of one principal that are being read or processed.
+    MAX_BODY_MEMORY_PER_PRINCIPAL: Bytes = 64 << 20;
+    /// Memory for the request bodies of all principals.
+    MAX_BODY_MEMORY: Bytes = 256 << 20;
+    /// Concurrent streams of HTTP+SSE clients.
     MAX_SSE_STREAMS: Count = 4096;
-    /// Streams of HTTP+SSE clients that one principal has open.
+    /// Concurrent HTTP+SSE streams of one principal.
     MAX_SSE_STREAMS_PER_PRINCIPAL: Count = 64;
-    /// Calls of one HTTP+SSE stream that run at once.
+    /// Concurrent calls of one HTTP+SSE stream.
     MAX_SSE_CALLS: Count = 128;
-    /// Calls of one HTTP+SSE stream that wait besides.
+    /// Calls of one HTTP+SSE stream that wait in addition.
     MAX_SSE_QUEUE: Count = 32;
-    /// A form of a page.
+    /// The size of a page's form.
     MAX_FORM_LEN: Bytes = 64 << 10;
-    /// Sign-ins that one address or one principal may begin at once.
+    /// Sign-ins that one address or one principal may begin in a burst.
     SIGN_IN_BURST: Count = 10;
-    /// After which it may begin one more.
+    /// The interval after which one more sign-in may begin.
     SIGN_IN_INTERVAL: Time = Duration::from_secs(6);
-    /// Addresses or principals whose rate is remembered.
+    /// Addresses or principals with a tracked rate.
     MAX_RATED_KEYS: Count = 10_000;
+    /// Messages of one JSON-RPC batch.
+    MAX_BATCH_LEN: Count = 64;
+    /// A token by which somebody signs in at a page; a browser keeps no longer one.
+    MAX_PAGE_TOKEN_LEN: Bytes = 2500;
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use mcp_orchestrator_gateway::args::GatewayArgs;
 use mcp_orchestrator_gateway::hello;
 use mcp_orchestrator_gateway::program::{Gateway, signalled};
 
-/// Each call makes and drops some hundred small things; the system's allocator costs noticeably more.
+/// Each call makes and frees about a hundred small allocations; the system's allocator is noticeably slower.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -25,7 +25,7 @@ struct Cli {
     other: Option<Other>,
 }
 
-/// What it can be besides a gateway, so that its image holds a server to begin with.
+/// Alternatives to running a gateway. The small server is included so that the image contains a first server.
 #[derive(Subcommand)]
 enum Other {
     /// Be a small MCP server on the standard streams
@@ -62,7 +62,7 @@ async fn serve() -> ExitCode {
             return failure.exit_code();
         }
     };
-    // Whoever reads the address may end us at once.
+    // Install the handlers first: a process that reads the address may send a signal at once.
     let told_to_end = signalled();
     println!("listening on http://{}", gateway.address());
     match gateway.run(told_to_end).await {

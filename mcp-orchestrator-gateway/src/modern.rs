@@ -1,4 +1,4 @@
-//! Requests of the modern era: what their headers and `_meta` must say (SEP-2243, SEP-2575).
+//! Requests of the modern era: required headers and `_meta` members (SEP-2243, SEP-2575).
 
 use http::request::Parts;
 use http::{HeaderMap, HeaderName};
@@ -10,10 +10,10 @@ const VERSION: HeaderName = HeaderName::from_static(header::PROTOCOL_VERSION);
 const METHOD: HeaderName = HeaderName::from_static(header::METHOD);
 const NAME: HeaderName = HeaderName::from_static(header::NAME);
 
-/// In which era a POST speaks.
+/// Returns the era of a POST.
 ///
 /// # Errors
-/// Where it names a version that is not spoken here.
+/// If it names an unsupported protocol version.
 pub(crate) fn era(parts: &Parts, message: &Message) -> Result<Era> {
     let named = header(parts, &VERSION)?;
     let stated = stated_version(message);
@@ -25,7 +25,7 @@ pub(crate) fn era(parts: &Parts, message: &Message) -> Result<Era> {
         }
         return match version::era(stated) {
             Some(Era::Modern) => Ok(Era::Modern),
-            // Only modern requests state a version there; one that states another wants one that is not spoken.
+            // Only modern requests state a version in `_meta`, so any other version stated there is unsupported.
             _ => Err(unsupported(stated, &version::MODERN)),
         };
     }
@@ -130,7 +130,7 @@ fn check_name(parts: &Parts, message: &Message, head: &ParamsHead<'_>) -> Result
     }
 }
 
-/// A header of the protocol, decoded.
+/// Returns a decoded protocol header.
 fn header(parts: &Parts, name: &HeaderName) -> Result<Option<String>> {
     let mut values = parts.headers.get_all(name).iter();
     let Some(value) = values.next() else {
@@ -145,7 +145,7 @@ fn header(parts: &Parts, name: &HeaderName) -> Result<Option<String>> {
     }
 }
 
-/// The headers that repeat arguments: they go on to the server.
+/// Returns the headers that repeat arguments; they are forwarded to the server.
 pub(crate) fn param_headers(parts: &Parts) -> HeaderMap {
     let own = parts
         .headers

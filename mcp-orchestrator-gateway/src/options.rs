@@ -1,4 +1,4 @@
-//! What the endpoint allows.
+//! The options of the endpoint.
 
 use std::time::Duration;
 
@@ -11,22 +11,22 @@ use crate::resource::ProtectedResource;
 pub struct Options {
     /// The largest request body, in bytes.
     pub max_body_bytes: usize,
-    /// Origins that browsers may call from, besides those of this machine.
+    /// Origins that browsers may call from, in addition to those of this machine.
     pub allowed_origins: Vec<String>,
-    /// Hosts by which the gateway may be called, besides those of this machine; with `*` any.
+    /// Hosts that requests may name, in addition to those of this machine; `*` allows any.
     pub allowed_hosts: Vec<String>,
-    /// The address under which clients know the gateway. Requests to a path below its own are taken too, for a proxy that
-    /// leaves it there.
+    /// The address under which clients know the gateway. If it has a path, requests below that path are accepted too,
+    /// for proxies that do not strip it.
     pub public_url: Option<PublicUrl>,
-    /// Where tokens for the endpoint come from; `None`: from nowhere that could be told.
+    /// The authorization servers that issue tokens for the endpoint; `None` if clients are not referred to any.
     pub protected: Option<ProtectedResource>,
-    /// Proxies whose word on for whom they forward is believed.
+    /// Proxies that are trusted to set `X-Forwarded-*` headers.
     pub trusted_proxies: Vec<Network>,
-    /// How long a stream may be silent before a comment keeps it alive; also how long a call may take before its
-    /// answer becomes a stream.
+    /// How long a stream may be silent before a comment keeps it alive, and how long a call may take before its
+    /// response becomes a stream.
     pub keep_alive: Duration,
-    /// Advances when access may have been taken away: the request of each open stream is authenticated again then.
-    /// [`TokenAuthenticator::revision`](mcp_orchestrator_core::auth::TokenAuthenticator::revision) is one.
+    /// Advances when access may have been revoked: the request of each open stream is then authenticated again.
+    /// [`TokenAuthenticator::revision`](mcp_orchestrator_core::auth::TokenAuthenticator::revision) returns one.
     pub revision: AccessRevision,
 }
 

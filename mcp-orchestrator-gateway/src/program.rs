@@ -23,17 +23,17 @@ use crate::control::{Control, Socket, wire};
 use crate::live::{Live, ready};
 use crate::{Shutdown, control, discover, metrics_router, reload, serve_with, telemetry, waiting};
 
-/// What is left of the grace for connections to close once no more are accepted.
+/// The part of the grace period that is left for closing connections once no more are accepted.
 const CLOSING: Duration = Duration::from_secs(2);
-/// Bad configuration or arguments.
+/// Exit code for invalid configuration or arguments.
 const CONFIG: u8 = 2;
-/// It could not run.
+/// Exit code for a failure at run time.
 const FAILED: u8 = 1;
 
-/// Why the program ends: what to tell, and with which code.
+/// Why the program ends: a message and an exit code.
 #[derive(Debug)]
 pub struct Failure {
-    /// For people.
+    /// The message for the user.
     pub message: String,
     /// The process's exit code.
     pub code: u8,
@@ -55,7 +55,7 @@ impl Failure {
         }
     }
 
-    /// The process's exit code.
+    /// Returns the process's exit code.
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.code)
     }
@@ -75,10 +75,10 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Reads the configuration, installs logging, makes the orchestrator and listens.
+    /// Reads the configuration, installs logging, builds the orchestrator and listens.
     ///
     /// # Errors
-    /// Everything that is wrong with the configuration, or why it cannot listen.
+    /// All errors in the configuration, or why it cannot listen.
     pub async fn prepare(mut args: GatewayArgs) -> Result<Self, Failure> {
         args.files.config = discover::config_files(&args.files.config).map_err(Failure::config)?;
         let options = args.load_options().map_err(Failure::config)?;
@@ -98,7 +98,7 @@ impl Gateway {
         let building = settings.build_with(settings.auth.is_single_principal(), Patience::Waits);
         let building = waiting::meanwhile(building, &listener, metrics.as_ref());
         let built = Arc::new(building.await.map_err(built)?);
-        // What collides is logged; a server that has come to list another's name does not keep a gateway from starting.
+        // Collisions are only logged: a server that now lists another's name must not keep the gateway from starting.
         let local = LocalAuthenticator::for_system_user();
         built.conflicts(local.principal()).await;
         let control = listen_for_control(&built).await;
@@ -115,12 +115,12 @@ impl Gateway {
         })
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The endpoint's address: that of the default gateway.
+    /// The endpoint's address for the default gateway.
     pub fn url(&self) -> String {
         match &self.settings.auth.public_url {
             Some(url) => url.gateway(&GatewayId::default_gateway()),
@@ -134,15 +134,15 @@ impl Gateway {
         servers.map(|server| server.id.to_string()).collect()
     }
 
-    /// What was made from the configuration.
+    /// The app that was built from the configuration.
     pub fn built(&self) -> &Arc<Built> {
         &self.built
     }
 
-    /// Serves until `when` ends, then lets calls finish and ends every instance.
+    /// Serves until `when` completes, then lets running calls finish and stops every instance.
     ///
     /// # Errors
-    /// Where the endpoint cannot be made.
+    /// If the endpoint cannot be created.
     pub async fn run(mut self, when: impl Future<Output = ()> + Send) -> Result<(), Failure> {
         let orchestrator = self.built.orchestrator().clone();
         let (live, control) = (Arc::clone(&self.live), self.control()?);
@@ -162,7 +162,8 @@ impl Gateway {
             let _ = noted.set(Instant::now());
             stops.cancel();
             stopping.drain();
-            // The next process need not wait for the longest call here. Until that has ended, others are served too.
+            // The next process need not wait for the longest call of this one. Until that call has ended, others are
+            // served too.
             built.stop_acting().await;
             let _ = tokio::time::timeout(grace.saturating_sub(CLOSING), stopping.quiet()).await;
         };
@@ -183,7 +184,7 @@ impl Gateway {
 }
 
 impl Gateway {
-    /// What runs beside the endpoint: reload, metrics, control.
+    /// Starts the tasks that run beside the endpoint: reload, metrics, control.
     fn beside(&mut self, control: Control) -> JoinSet<()> {
         let mut beside = JoinSet::new();
         if let Some(socket) = self.control.take() {
@@ -230,7 +231,7 @@ impl Gateway {
     }
 }
 
-/// What is wrong with the cluster's configuration is told as such.
+/// Reports errors in the cluster's configuration as configuration errors.
 fn built(error: mcp_orchestrator_core::Error) -> Failure {
     match error.kind() {
         mcp_orchestrator_core::ErrorKind::Config => Failure::config(error),
@@ -238,7 +239,7 @@ fn built(error: mcp_orchestrator_core::Error) -> Failure {
     }
 }
 
-/// Serving goes on where the control endpoint has no place.
+/// Without a place for the control endpoint, the gateway serves without it.
 async fn listen_for_control(built: &Built) -> Option<Socket> {
     let socket = Socket::bind(built.state().path()).await;
     socket
@@ -265,10 +266,11 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
     })
 }
 
-/// Ends at SIGINT or SIGTERM; from the call on, also before it is waited for, they end the process no more.
+/// Completes at SIGINT or SIGTERM. From this call on, even before the future is polled, these signals no longer end the
+/// process.
 ///
 /// # Panics
-/// Where the system refuses signal handlers, and outside of a tokio runtime.
+/// If the system refuses signal handlers, and outside a tokio runtime.
 pub fn signalled() -> impl Future<Output = ()> + Send {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate()).expect("signal handlers can be installed");

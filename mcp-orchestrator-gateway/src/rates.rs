@@ -1,4 +1,4 @@
-//! How often somebody may begin what costs others: token buckets by key, bounded.
+//! Rate limits for actions that cost others: a bounded set of token buckets by key.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -10,14 +10,14 @@ use tokio::time::Instant;
 
 use crate::limits::{MAX_RATED_KEYS, SIGN_IN_BURST, SIGN_IN_INTERVAL};
 
-/// Sign-ins that were begun, by whoever began them. Each may lead to requests to somebody else's servers.
+/// Sign-ins by the address or principal that began them. Each may cause requests to another party's servers.
 #[derive(Debug)]
 pub(crate) struct SignInRate<K>(Mutex<HashMap<K, Bucket>>);
 
 #[derive(Clone, Copy, Debug)]
 struct Bucket {
     left: usize,
-    /// When the last token came in.
+    /// When the last token was added.
     filled: Instant,
 }
 
@@ -28,10 +28,10 @@ impl<K> Default for SignInRate<K> {
 }
 
 impl<K: Eq + Hash> SignInRate<K> {
-    /// One more.
+    /// Takes one token.
     ///
     /// # Errors
-    /// [`Overloaded`](ErrorKind::Overloaded) where there were too many.
+    /// [`Overloaded`](ErrorKind::Overloaded) if the bucket is empty.
     pub(crate) fn take(&self, key: K) -> Result<()> {
         let now = Instant::now();
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);

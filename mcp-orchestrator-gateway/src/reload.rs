@@ -1,8 +1,8 @@
-//! Reads changed configuration files again and applies what differs.
+//! Reads changed configuration files again and applies the differences.
 //!
-//! Nothing in a file says that its writer has finished. So a change is applied once the file has been quiet for a
-//! moment, for longer where servers are missing, and never on its own where the file is empty or breaks off inside a
-//! line.
+//! A file does not show whether its writer has finished. A change is therefore applied once the file has been unchanged
+//! for a moment, or longer if servers are missing. A file that is empty or ends within a line is never applied
+//! automatically.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -18,21 +18,21 @@ use tokio::sync::mpsc;
 
 use crate::control::Control;
 
-/// How long a file must be unchanged: editors write in several steps.
+/// How long a file must be unchanged, because editors write in several steps.
 const QUIET: Duration = Duration::from_millis(200);
-/// The same for a change that removes servers or the end of the last line, as a file does that is half written.
+/// The same for a change that removes servers or the last line's end, which is what a half-written file looks like.
 const QUIET_AFTER_LOSS: Duration = Duration::from_secs(3);
 
-/// The texts of the files; `None`: it cannot be read.
+/// The texts of the files; `None` if a file cannot be read.
 type Texts = Vec<Option<String>>;
 
-/// Watches these files and applies what changes, and reads them again at SIGHUP; a file that cannot be used changes nothing and is told.
+/// Watches the files and applies changes; reads them again at SIGHUP. An invalid file changes nothing and is logged.
 pub(crate) async fn watch(control: Control) {
     let files = &control.files[..];
     let (sender, mut changes) = mpsc::channel(1);
     let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         if event.is_ok_and(|event| !event.kind.is_access()) {
-            // One that waits already stands for this one too.
+            // A notification that is already queued covers this event too.
             let _ = sender.try_send(());
         }
     });
@@ -40,7 +40,7 @@ pub(crate) async fn watch(control: Control) {
         Ok(watcher) => watcher,
         Err(error) => return tracing::warn!(%error, "configuration files are not watched"),
     };
-    // The folder, since a file that is replaced is another file; a link's target may stand elsewhere.
+    // Watch the folder, because replacing a file creates a new one. A symbolic link's target may be in another folder.
     let mut folders: Vec<PathBuf> = files.iter().filter_map(|file| folder(file)).collect();
     folders.extend(
         files
@@ -75,13 +75,13 @@ pub(crate) async fn watch(control: Control) {
         if !asked && (now == last || is_cut(files, &now, &last)) {
             continue;
         }
-        // `apply` logs what is wrong.
+        // `apply` logs the errors.
         let _ = apply_texts(&control, &now).await;
         last = now;
     }
 }
 
-/// Waits until the files are quiet.
+/// Waits until the files have been unchanged long enough.
 async fn settled(
     changes: &mut mpsc::Receiver<()>,
     files: &[PathBuf],
@@ -109,7 +109,7 @@ async fn settled(
     }
 }
 
-/// Whether a change looks like a file that is half written: servers are gone, or the end of the last line.
+/// Returns `true` if a change looks like a half-written file: servers are missing, or the end of the last line.
 fn loses(files: &[PathBuf], now: &Texts, last: &Texts, options: &LoadOptions) -> bool {
     let unended = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.ends_with('\n'));
     let end_is_gone = now
@@ -128,8 +128,7 @@ fn loses(files: &[PathBuf], now: &Texts, last: &Texts, options: &LoadOptions) ->
     end_is_gone || server_is_gone()
 }
 
-/// Whether a file is empty, or breaks off inside a line of what it was. Then it is not applied before somebody asks for
-/// it.
+/// Returns `true` if a file is empty or ends within a line of its previous text. It is then applied only on request.
 fn is_cut(files: &[PathBuf], now: &Texts, last: &Texts) -> bool {
     let mut cut = false;
     for ((file, now), last) in files.iter().zip(now).zip(last) {
@@ -155,10 +154,10 @@ fn is_cut(files: &[PathBuf], now: &Texts, last: &Texts) -> bool {
     cut
 }
 
-/// Reads the files again, applies what differs, and logs what is to be said; answers the notices.
+/// Reads the files again, applies the differences, logs the notices and returns them.
 ///
 /// # Errors
-/// What is wrong; then the configuration before goes on.
+/// If the configuration is invalid; the previous one stays in use.
 pub(crate) async fn apply(control: &Control) -> Result<Vec<Notice>, Problems> {
     apply_texts(control, &texts(&control.files)).await
 }
@@ -224,10 +223,10 @@ fn texts(files: &[PathBuf]) -> Texts {
     files.iter().map(|file| read_text(file).ok()).collect()
 }
 
-/// The texts with their names.
+/// Pairs the texts with their file names.
 ///
 /// # Errors
-/// Which file cannot be read, or is empty.
+/// If a file cannot be read or is empty.
 fn named(files: &[PathBuf], texts: &Texts) -> Result<Vec<(PathBuf, String)>, Problems> {
     let mut named = Vec::new();
     let mut problems = Vec::new();

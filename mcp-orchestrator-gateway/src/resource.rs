@@ -1,4 +1,5 @@
-//! The endpoint as an OAuth-protected resource (RFC 9728): where tokens for it come from, told to who has none.
+//! The endpoint as an OAuth-protected resource (RFC 9728): refers clients without a token to the servers that issue
+//! them.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -20,22 +21,22 @@ use crate::forwarded::Forwarded;
 use crate::options::Options;
 use crate::{cors, errors, guard};
 
-/// Where the metadata stands.
+/// The path of the metadata.
 const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
 
-/// Where tokens for the endpoint come from.
+/// The authorization servers that issue tokens for the endpoint.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProtectedResource {
-    /// The issuers whose tokens are taken.
+    /// The accepted issuers.
     pub authorization_servers: Vec<String>,
     /// The scopes that a token must have.
     pub scopes: Vec<String>,
 }
 
-/// The metadata of every gateway, below `/.well-known/oauth-protected-resource`. Nobody needs a token for it.
+/// Serves the metadata of every gateway, below `/.well-known/oauth-protected-resource`. It requires no token.
 ///
-/// It is a router of its own, to be merged at the root of an application even where the endpoint is nested; with a path
-/// in `public_url` the same stands below that path too. Without [`Options::protected`] it is empty.
+/// Merge this router at the root of an application, even if the endpoint is nested. With a path in `public_url`, the
+/// metadata is also served below that path. Without [`Options::protected`], no metadata is served.
 pub fn well_known(options: &Options) -> Router {
     let router = documents::<Arc<Options>>(options);
     if options.protected.is_none() {
@@ -55,7 +56,7 @@ pub fn well_known(options: &Options) -> Router {
     router.with_state(Arc::new(options.clone()))
 }
 
-/// The client metadata document, by which issuers of upstream servers know a gateway that they can reach.
+/// The client metadata document, which identifies a gateway to issuers of upstream servers that can reach it.
 #[cfg(feature = "program")]
 fn documents<S: Clone + Send + Sync + 'static>(options: &Options) -> Router<S> {
     let Some(url) = options.public_url.as_ref().filter(|url| url.is_https()) else {
@@ -99,13 +100,13 @@ fn json(document: &serde_json::Value) -> Response {
     response
 }
 
-/// Which gateway a metadata path is of. Whether there is such a gateway is not told.
+/// Returns the gateway that a metadata path refers to, without revealing whether it exists.
 fn gateway_of(path: &str, options: &Options) -> Option<GatewayId> {
     let (_, resource) = path.split_once(WELL_KNOWN)?;
     let prefix = options.public_url.as_ref().map_or("", PublicUrl::prefix);
     let resource = resource.strip_prefix(prefix).unwrap_or(resource);
     match resource.strip_suffix('/').unwrap_or(resource) {
-        // Of the whole host: its default gateway.
+        // Metadata of the whole host describes its default gateway.
         "" | "/mcp" => Some(GatewayId::default_gateway()),
         named => GatewayId::new(named.strip_prefix("/mcp/")?).ok(),
     }
@@ -125,7 +126,7 @@ fn document(options: &Options, parts: &Parts, gateway: &GatewayId) -> serde_json
     document
 }
 
-/// The address of a gateway, as clients know it.
+/// Returns the address of a gateway as clients know it.
 fn resource(options: &Options, parts: &Parts, gateway: &GatewayId) -> String {
     match base(options, parts) {
         Some(url) => url.gateway(gateway),
@@ -133,7 +134,7 @@ fn resource(options: &Options, parts: &Parts, gateway: &GatewayId) -> String {
     }
 }
 
-/// The configured address, else the one that was asked.
+/// Returns the configured address, else the requested one.
 fn base(options: &Options, parts: &Parts) -> Option<PublicUrl> {
     if let Some(url) = &options.public_url {
         return Some(url.clone());
@@ -148,7 +149,7 @@ fn base(options: &Options, parts: &Parts) -> Option<PublicUrl> {
     format!("{scheme}://{host}").parse().ok()
 }
 
-/// Tells a client that was refused where to get a token, and what the one that it had lacks.
+/// Adds a challenge to a refusal: where to get a token, and what the client's own token lacks.
 pub(crate) fn challenge(
     response: &mut Response,
     error: &Error,
@@ -164,7 +165,7 @@ pub(crate) fn challenge(
     let mut text = "Bearer".to_owned();
     let mut separator = ' ';
     let mut parameter = |name: &str, value: &str| {
-        // What would end the quotes, and what no header may hold, is left out.
+        // Characters that would end the quotes or are not allowed in a header are left out.
         let plain = |c: &char| matches!(c, ' '..='~') && !matches!(c, '"' | '\\');
         let value: String = value.chars().filter(plain).collect();
         let _ = write!(text, "{separator}{name}=\"{value}\"");

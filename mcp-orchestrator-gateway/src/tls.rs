@@ -1,5 +1,5 @@
-//! TLS of a listener, from files that may be replaced while it serves: a new certificate counts from the next handshake
-//! on, and what is open goes on.
+//! TLS for a listener, with files that may be replaced while it serves. A new certificate is used from the next
+//! handshake; open connections are not affected.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-/// How long the files that were read are taken for those of now.
+/// How long the files are cached before they are read again.
 const READ_AGAIN: Duration = Duration::from_secs(10);
 
 /// TLS with a certificate and a key from files. Cheap to clone.
@@ -27,34 +27,34 @@ pub struct Tls {
     files: Arc<Files>,
 }
 
-/// Why TLS cannot be spoken with these files.
+/// Why TLS cannot be set up with these files.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// A file cannot be read, or is no PEM.
+    /// A file cannot be read, or is not PEM.
     #[error("{0} cannot be read: {1}")]
     File(String, String),
-    /// No certificate stands in the file.
+    /// The file contains no certificate.
     #[error("{0} holds no certificate")]
     NoCertificate(String),
-    /// The key is of a kind that is not known, or not the certificate's.
+    /// The key's type is unknown, or it does not match the certificate.
     #[error("the key in {0} cannot be used with the certificate: {1}")]
     Key(String, String),
-    /// The library refused.
+    /// The TLS library rejected the configuration.
     #[error("TLS cannot be set up: {0}")]
     Setup(String),
 }
 
 impl Tls {
-    /// Reads a certificate chain and its key, both PEM. They are read again while it serves, at most every ten seconds;
-    /// what cannot be used then is told in the log, and the pair before serves on.
+    /// Reads a certificate chain and its key, both PEM. The files are read again while serving, at most every ten
+    /// seconds. If they cannot be used then, the error is logged and the previous pair stays in use.
     ///
     /// # Errors
-    /// Why they cannot be used now.
+    /// If they cannot be used now.
     pub fn from_files(certificate: PathBuf, key: PathBuf) -> Result<Self, TlsError> {
         Self::reading(certificate, key, READ_AGAIN)
     }
 
-    /// The same, with files that are taken for those of now for so long.
+    /// Like [`from_files`](Self::from_files), with files cached for `again`.
     fn reading(certificate: PathBuf, key: PathBuf, again: Duration) -> Result<Self, TlsError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let files = Arc::new(Files::new(certificate, key, Arc::clone(&provider), again)?);
@@ -71,10 +71,10 @@ impl Tls {
         })
     }
 
-    /// Agrees with a client.
+    /// Performs the handshake with a client.
     ///
     /// # Errors
-    /// Where it does not, or takes too long.
+    /// If it fails or times out.
     pub(crate) async fn accept(
         &self,
         stream: TcpStream,
@@ -91,7 +91,7 @@ impl fmt::Debug for Tls {
     }
 }
 
-/// A pair of files, and what stood in them last.
+/// A certificate file and a key file, and their last usable content.
 struct Files {
     certificate: PathBuf,
     key: PathBuf,
@@ -103,7 +103,7 @@ struct Files {
 struct Last {
     pair: Arc<CertifiedKey>,
     read: Instant,
-    /// What was wrong with the files since, so that it is told once.
+    /// The last error since then, so that it is logged once.
     wrong: Option<String>,
 }
 
@@ -194,7 +194,7 @@ mod tests {
 
     use super::*;
 
-    /// Writes a certificate of this name and its key, and answers the certificate.
+    /// Writes a certificate for this name and its key, and returns the certificate.
     pub(super) fn write(folder: &std::path::Path, name: &str) -> Vec<u8> {
         let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
         fs::write(folder.join("tls.crt"), made.cert.pem()).unwrap();
@@ -216,7 +216,7 @@ mod tests {
         assert_eq!(files.current().cert[0].as_ref(), first);
         let second = write(folder.path(), "two.example");
         assert_eq!(files.current().cert[0].as_ref(), second);
-        // Half of an exchange: the key is not the certificate's.
+        // Half of a replacement: the key does not match the certificate.
         let key = fs::read(folder.path().join("tls.key")).unwrap();
         let third = write(folder.path(), "three.example");
         let new_key = fs::read(folder.path().join("tls.key")).unwrap();

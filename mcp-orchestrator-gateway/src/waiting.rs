@@ -1,4 +1,4 @@
-//! What a gateway answers while it cannot be made yet: it lives, and is not ready.
+//! Answers while a gateway cannot be built yet: it is alive but not ready.
 
 use std::future::Future;
 use std::os::fd::AsFd as _;
@@ -11,10 +11,10 @@ use tokio::net::TcpListener;
 use crate::health::{Readiness, health_router};
 use crate::{Shutdown, serve_with};
 
-/// Before anything is answered: most gateways are made by then, and clients that come early are served by them.
+/// The delay before anything is answered. Most gateways are built by then and serve clients that came early.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Waits for this, and answers `/healthz`, `/readyz` and 503 on these listeners where it takes long.
+/// Runs `work`. If it takes long, answers `/healthz`, `/readyz` and 503 on these listeners meanwhile.
 pub(crate) async fn meanwhile<T>(
     work: impl Future<Output = T>,
     listener: &TcpListener,

@@ -1,4 +1,4 @@
-//! Who calls, told by tokens of an issuer: what a client needs to get one, and what is refused and how.
+//! Callers with tokens of an issuer: how a client learns where to get one, and how invalid ones are refused.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ const PUBLIC: &str = "https://mcp.example.com/tools";
 const AUDIENCE: &str = "https://mcp.example.com/tools/mcp";
 const INITIALIZE: &[u8] = br#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}"#;
 
-/// A gateway that takes tokens of an issuer.
+/// A gateway that accepts tokens of an issuer.
 struct Stage {
     issuer: TestIssuer,
     gateway: Gateway,
@@ -64,7 +64,7 @@ impl Stage {
         self.at("/mcp").send("POST", &all, body).await
     }
 
-    /// Status and challenge of an `initialize` with this token.
+    /// Returns the status and the challenge of an `initialize` with this token.
     async fn refused(&self, token: &str) -> (u16, String) {
         let response = self.post(token, &[], INITIALIZE).await;
         let challenge = response.header("www-authenticate").unwrap_or_default();
@@ -87,7 +87,7 @@ async fn a_client_without_a_token_is_told_where_to_get_one() {
         challenge.contains("oauth-protected-resource/mcp/ops\""),
         "{challenge}"
     );
-    // Any way that a proxy may take.
+    // Every path that a proxy may forward.
     for (place, resource) in [
         ("/.well-known/oauth-protected-resource", AUDIENCE),
         ("/.well-known/oauth-protected-resource/mcp", AUDIENCE),
@@ -232,7 +232,7 @@ async fn pages_of_allowed_origins_may_call_and_read() {
         "authorization, mcp-session-id"
     );
     assert_eq!(header("access-control-allow-credentials"), "");
-    // What is refused can be read too, else a page could never learn where to sign in.
+    // A refusal must be readable too, so that a page learns where to sign in.
     let refused = stage.at("/mcp").send("POST", &[app], INITIALIZE).await;
     assert_eq!(refused.status, 401);
     assert_eq!(

@@ -12,7 +12,7 @@ use mcp_orchestrator_tests::scripted::{Script, Upstream, scripted};
 use mcp_orchestrator_tests::wait::within;
 use serde_json::Value;
 
-/// A session of 2025-03-26, whose clients send no version.
+/// A session of 2025-03-26, in which clients send no version header.
 struct Old {
     client: Client,
     id: String,
@@ -89,7 +89,7 @@ async fn a_batch_of_requests_is_answered_by_an_array() {
         (&all[5]["id"], &all[5]["error"]["code"]),
         (&3.into(), &(-32600).into())
     );
-    // Each went to its server as a call of its own.
+    // Each member reached its server as a separate call.
     assert_eq!(upstream.server.calls(), 1);
 }
 
@@ -154,7 +154,7 @@ async fn a_member_can_be_cancelled_by_its_own_batch_and_by_a_later_one() {
     let mut response = session.post(&batch).await;
     let taken = session.post(&format!("[{}]", cancel("2"))).await;
     assert_eq!(taken.status, 202);
-    // It ends, though neither tool ever answers.
+    // The stream ends, although neither tool ever answers.
     while let Some(event) = response.event().await {
         assert!(event.json()["result"].is_null());
     }

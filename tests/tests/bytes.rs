@@ -1,4 +1,4 @@
-//! What a client sends reaches the server as it stands, and what the server answers reaches the client so.
+//! A client's bytes reach the server unchanged, and so do the server's bytes reach the client.
 
 #![allow(
     clippy::unwrap_used,
@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{Config, TestRunner};
 
-/// JSON text that a reader into values would change.
+/// JSON text that parsing into values would change.
 fn value() -> impl Strategy<Value = String> {
     let leaf = prop_oneof![
         "[1-9][0-9]{0,29}",
@@ -160,7 +160,7 @@ async fn members_that_nobody_knows_go_both_ways() {
     session.post(body).await.message().await;
     let seen = upstream.server.received_of("tools/call");
     let seen = String::from_utf8_lossy(&seen[0].body);
-    // The id alone is the gateway's own, so that the answer is known by it.
+    // The gateway replaces only the id, to match the response.
     let (before, after) = body.split_once("\"k\"").unwrap();
     let id = seen
         .strip_prefix(before)

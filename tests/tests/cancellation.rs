@@ -1,4 +1,4 @@
-//! Who leaves a call ends it at the server, in each dialect and over each transport.
+//! A client that leaves a call cancels it at the server, in each era and over each transport.
 
 #![allow(
     clippy::unwrap_used,
@@ -48,7 +48,7 @@ async fn a_modern_client_that_leaves_cancels_at_a_pipe() {
         let gateway = Gateway::new().server(of_era(era)).run().await;
         let session = gateway.session().await;
         let client = gateway.client("ann");
-        // Before the first item: the head has not come, so the whole request is dropped.
+        // The response head has not arrived, so the whole request is dropped.
         let leaving = client.clone();
         let call = tokio::spawn(async move { leaving.modern_tool("hang", "{}").await });
         in_flight(&session, 2).await;
@@ -145,7 +145,7 @@ async fn a_legacy_client_cancels_by_a_notification() {
                     .unwrap();
                 let call =
                     tokio::spawn(async move { calling.begin(id, "hang", "{}").await.json().await });
-                // Two more: the hanging one and the one that looks.
+                // Two more calls: the hanging one and `stats` itself.
                 in_flight(&session, before + 2).await;
                 call
             };

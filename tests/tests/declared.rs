@@ -1,4 +1,4 @@
-//! What lists show to a caller who has no credential, and what a call of it answers.
+//! Lists for a caller without a credential, and the results of calls to the tools in them.
 
 #![allow(
     clippy::unwrap_used,
@@ -22,7 +22,7 @@ struct Site {
     control: Control,
 }
 
-/// A gateway whose servers show this to who has no credential.
+/// A gateway with servers that have these settings for callers without a credential.
 async fn site(names: &str, shown: &[(&str, Value)]) -> Site {
     let server = |more: &Value| {
         let mut server = json!({
@@ -143,7 +143,7 @@ async fn an_instance_without_values_lists_and_is_never_called() {
         let env = format!("{prefix}env");
         assert!(names(&ann).await.contains(&env));
         assert_eq!(error(&ann, &env).await, "auth_required");
-        // Ann's own instance says what is hers; Bob still sees what nobody's says.
+        // Ann gets the list of her own instance; Bob still gets the list of the instance without values.
         site.install("jira", "user/ann").await;
         let answer = ann.modern_tool(&env, "{}").await;
         assert_eq!(answer["result"]["env"]["TOKEN"], "t-1", "{answer}");

@@ -1,4 +1,4 @@
-//! Every client speaks with every server: four combinations of dialects, over both transports.
+//! Every client works with every server: four combinations of eras, over both transports.
 
 #![allow(
     clippy::unwrap_used,
@@ -20,7 +20,7 @@ fn pipe(era: &str) -> ServerSpec {
     spec
 }
 
-/// Gateways before a legacy and a modern server over each transport.
+/// Gateways in front of a legacy and a modern server over each transport.
 async fn all() -> (Vec<Gateway>, Vec<Upstream>) {
     let (mut gateways, mut upstreams) = (Vec::new(), Vec::new());
     for modern in [false, true] {
@@ -200,7 +200,7 @@ async fn list_changes_reach_listeners_of_both_dialects() {
         let mut modern = listen(gateway).await;
         let mut legacy = session.listen(None).await;
         if at == 1 {
-            // A legacy HTTP server says it on its sessions' own streams.
+            // A legacy HTTP server reports it on its sessions' own streams.
             within("the engine's stream", async {
                 while upstreams[0].listening() == 0 {
                     tokio::task::yield_now().await;

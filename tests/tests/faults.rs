@@ -1,4 +1,4 @@
-//! What breaks is bounded and told; nothing hangs, nothing is left behind.
+//! Failures are bounded and reported; no call hangs, and no process is left behind.
 
 #![allow(
     clippy::unwrap_used,
@@ -102,7 +102,7 @@ async fn a_crash_of_a_shared_instance_keeps_its_last_words_from_other_callers() 
         gateway.session().await,
         gateway.client("bob").session().await,
     );
-    // What Bob's call makes the program write is nothing to Ann, whose call is in flight when it ends.
+    // Output that Bob's call causes is not for Ann, even though her call is in flight when the program ends.
     let mut waits = ann
         .begin_with_token("1", "1", "gate", r#"{"name":"never"}"#)
         .await;
@@ -319,7 +319,7 @@ async fn a_child_that_closes_its_output_is_replaced() {
 async fn a_slow_client_does_not_hold_up_others() {
     let gateway = Gateway::new().server(scripted("x", &[])).run().await;
     let slow = gateway.client("ann").narrow().session().await;
-    // Not read: the answers are larger than what the connections take.
+    // Not read yet: the responses are larger than the connections' buffers.
     let mut events = slow
         .begin_with_token("1", "1", "progress", r#"{"n":30000}"#)
         .await;

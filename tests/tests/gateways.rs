@@ -1,4 +1,4 @@
-//! What a gateway shows beside tools, gateways with names of their own, and each session's log level.
+//! Prompts and completion, named gateways, and the log level of each session.
 
 #![allow(
     clippy::unwrap_used,
@@ -95,7 +95,7 @@ fn only(tools: &[&str]) -> ToolFilter {
     }
 }
 
-/// `/mcp` shows both servers, `/mcp/ops` chosen tools of one of them under two names.
+/// `/mcp` shows both servers, `/mcp/ops` selected tools of one of them under two names.
 async fn with_ops() -> Gateway {
     let gateway = Gateway::new()
         .server(scripted("a", &["--tools", "3"]))
@@ -146,7 +146,7 @@ async fn a_named_gateway_shows_its_own_servers_and_tools() {
             "{name}"
         );
     }
-    // What is shown elsewhere, or hidden, reads as unknown.
+    // Tools that are shown elsewhere or hidden are reported as unknown.
     for name in ["a__echo", "b__echo", "few__tool-0", "more__echo", "echo"] {
         let legacy = session.tool(name, "{}").await;
         let modern = ops.modern_tool(name, "{}").await;
@@ -155,7 +155,7 @@ async fn a_named_gateway_shows_its_own_servers_and_tools() {
             assert!(message.starts_with("unknown tool"), "{name}: {answer}");
         }
     }
-    // Both aliases are one server, and one instance.
+    // Both aliases are one server and one instance.
     assert_eq!(gateway.pids().await.len(), 1);
 }
 
@@ -199,9 +199,9 @@ async fn a_gateway_exists_for_its_members_alone() {
         let text = String::from_utf8(answer.message().await.to_vec()).unwrap();
         answers.push(text.replace("none", "ops"));
     }
-    // What is not theirs, reads as what does not exist.
+    // A gateway of others looks as if it did not exist.
     assert_eq!(answers[0], answers[1]);
-    // Nor is a session theirs that somebody else opened.
+    // A session opened by another principal cannot be used either.
     let stolen = Session {
         client: bob_at("/mcp/ops"),
         ..session
@@ -214,7 +214,7 @@ async fn a_gateway_exists_for_its_members_alone() {
 
 #[tokio::test]
 async fn each_session_gets_the_log_messages_that_it_asked_for() {
-    // Over HTTP each session has a conversation of its own; a shared pipe's messages go to the kept log alone.
+    // Over HTTP each session has its own conversation; messages of a shared pipe go to the kept log only.
     let upstream = Upstream::start(Script::default()).await;
     let gateway = Gateway::new().server(upstream.spec("x")).run().await;
     let (few, many, unset) = (
@@ -244,7 +244,7 @@ async fn each_session_gets_the_log_messages_that_it_asked_for() {
         }
         assert_eq!(logged, expected);
     }
-    // Lowered again, it is told more.
+    // With a lower level again, the session gets more messages.
     few.request("logging/setLevel", r#"{"level":"info"}"#).await;
     let mut reply = few.begin("2", "flood", r#"{"n":1}"#).await;
     let first = reply.event().await.unwrap().json();

@@ -1,4 +1,4 @@
-//! Child processes that speak streamable HTTP: they get their port, and are ready when they accept.
+//! Child processes that speak streamable HTTP: they are given a port, and are ready when they accept connections.
 
 #![allow(
     clippy::unwrap_used,
@@ -18,7 +18,7 @@ use mcp_orchestrator_tests::scripted::scripted;
 use mcp_orchestrator_tests::wait::{is_alive, signal, until};
 use rustix::process::Signal;
 
-/// The scripted server as a child that listens on the port it is given, and writes down its starts.
+/// The scripted server as a child that listens on its given port and records its starts.
 fn child(name: &str, starts: &Path, more: &[&str]) -> ServerSpec {
     let starts = starts.to_string_lossy();
     let args = [&["--http", "${PORT}", "--starts", &starts][..], more].concat();
@@ -83,7 +83,7 @@ async fn one_that_was_killed_is_started_again() {
     let first = starts(&file)[0];
     signal(first, Signal::KILL);
     until("the child to be gone", || !is_alive(first)).await;
-    // The first may still meet the end of the old one; whoever asks again gets the new one.
+    // The first call may still fail because the old child ended; the next one gets the new child.
     let mut answer = session.tool("echo", "{}").await;
     if !answer["error"].is_null() {
         let text = answer["error"]["message"].as_str().unwrap();
@@ -123,7 +123,8 @@ async fn one_that_ends_before_it_listens_says_why() {
     assert!(text.contains("no licence here"), "{answer}");
 }
 
-/// Another process of the machine, as a child sees it: takes connections, keeps them open, and notes what it is sent.
+/// Another process of the machine, as seen by a child: accepts connections, keeps them open, and records what it
+/// receives.
 fn thief(listener: TcpListener) -> Arc<Mutex<Vec<u8>>> {
     let stolen = Arc::new(Mutex::new(Vec::new()));
     let notes = Arc::clone(&stolen);
@@ -233,7 +234,7 @@ async fn one_whose_port_may_be_anyones_is_reached_through_another_process() {
     let Ok(listener) = TcpListener::bind(("::1", published)) else {
         return;
     };
-    // What a container engine does for the port of a container.
+    // Like a container engine that publishes a container's port.
     std::thread::spawn(move || {
         for mut from in listener.incoming().flatten() {
             let Ok(mut to) = TcpStream::connect(("127.0.0.1", inner)) else {

@@ -1,4 +1,4 @@
-//! Who asks for more than is allowed is told to come again; nobody else is.
+//! A caller over a limit is asked to retry later; other callers are not affected.
 
 #![allow(
     clippy::disallowed_methods,
@@ -22,7 +22,7 @@ fn calls(own: usize, all: usize) -> Limits {
     }
 }
 
-/// Status and `Retry-After` of a call that answers at once.
+/// Returns the status and `Retry-After` of a call that answers at once.
 async fn quick(client: &Client) -> (u16, Option<String>) {
     let params = call_params("stats", "{}");
     let answer = client.modern_raw("7", "tools/call", &params).await;
@@ -30,13 +30,13 @@ async fn quick(client: &Client) -> (u16, Option<String>) {
     (answer.status, after)
 }
 
-/// Begins a call that does not end. Those who look whether it runs may be in its way.
+/// Starts a call that never ends. It retries, because the calls that check for it may take its place.
 async fn hang(client: Client) {
     let params = call_params("hang", "{}");
     while client.modern_raw("9", "tools/call", &params).await.status == 429 {}
 }
 
-/// Until a call of this client that answers at once is answered so.
+/// Waits until such a call by this client has this status.
 async fn becomes(client: &Client, status: u16) {
     within("the status of a call", async {
         while quick(client).await.0 != status {}

@@ -1,4 +1,5 @@
-//! From a call without a credential to one that works, by the link that it was given: the whole program and its pages.
+//! From a call without a credential, through the link in its result, to a call that works: the whole program and its
+//! pages.
 
 #![allow(
     clippy::unwrap_used,
@@ -25,7 +26,7 @@ struct Site {
     control: Control,
 }
 
-/// Somebody with a token.
+/// A user with a token.
 struct Person {
     token: String,
     client: Client,
@@ -91,7 +92,7 @@ impl Site {
 }
 
 impl Person {
-    /// The link that a call without a credential answers.
+    /// Returns the link in the result of a call without a credential.
     async fn link(&self) -> String {
         let answer = self.client.modern_tool("echo", ARGUMENTS).await;
         let facts = &answer["result"]["structuredContent"];
@@ -106,7 +107,7 @@ impl Person {
         url.to_owned()
     }
 
-    /// Signs in at the page to which a link led.
+    /// Signs in at the page that a link opened.
     async fn sign_in(&mut self, link: &str) -> Shown {
         let asked = self.browser.open(link).await;
         assert_eq!(asked.status, 401, "{}", asked.html);
@@ -164,7 +165,7 @@ async fn a_link_leads_from_a_call_to_one_that_works() {
     assert_eq!(done.status, 200, "{}", done.html);
     assert!(!done.html.contains("ann-1"), "{}", done.html);
     ann.works("ann-1").await;
-    // It did it once.
+    // A link can be used once.
     assert_eq!(ann.browser.open(&link).await.status, 404);
 }
 
@@ -176,14 +177,14 @@ async fn a_link_is_its_callers_alone_and_its_form_its_pages() {
     let refused = eve.sign_in(&link).await;
     assert_eq!(refused.status, 403, "{}", refused.html);
     assert!(!refused.html.contains("ann"), "{}", refused.html);
-    // Eve has a form of her own, and sends it to Ann's link.
+    // Eve has her own form and submits it to Ann's link.
     let own = eve.link().await;
     let proof = eve.browser.open(&own).await.hidden("form");
     let fields = [("form", &*proof), ("slot.token", "eves")];
     assert_eq!(eve.browser.submit(&link, &fields).await.status, 403);
     let page = ann.sign_in(&link).await;
     let good = page.hidden("form");
-    // Eve's proof, none, and the right one from elsewhere.
+    // Eve's proof, none, and the right one from another origin.
     for (proof, origin) in [
         (&*proof, ""),
         ("", ""),
@@ -239,7 +240,7 @@ async fn ones_own_are_installed_tried_and_removed_at_the_pages() {
         .submit("/servers/jira/test?owner=me", &[("form", &proof)])
         .await;
     assert!(tested.html.contains("it lists"), "{}", tested.html);
-    // What is a team's, its manager sets up, and nobody else.
+    // A team's credential is set up by its manager only.
     let team = "/servers/jira?owner=team%2Fops";
     let refused = ann
         .browser
@@ -259,7 +260,7 @@ async fn ones_own_are_installed_tried_and_removed_at_the_pages() {
     let gone = ann.browser.fill("/servers/jira/remove?owner=me", &[]).await;
     assert!(gone.html.contains("is removed"), "{}", gone.html);
     ann.link().await;
-    // A token that is taken back ends what was signed in with it.
+    // Revoking a token ends the sign-in with it.
     let tokens = site.control.tokens().await.unwrap().tokens;
     let own = tokens
         .iter()
@@ -269,7 +270,7 @@ async fn ones_own_are_installed_tried_and_removed_at_the_pages() {
     assert_eq!(ann.browser.open("/servers").await.status, 401);
 }
 
-/// The next event of a stream that has this method.
+/// Returns the stream's next event with this method.
 async fn until_method(stream: &mut Response, method: &str) -> Value {
     loop {
         let event = stream.event().await.expect("the stream goes on").json();
@@ -333,7 +334,7 @@ async fn a_call_whose_client_declines_or_waits_too_long_is_answered() {
     let facts = &answer["result"]["structuredContent"];
     assert_eq!(facts["error"], "auth_required", "{answer}");
     assert_eq!(facts["url"], asked["params"]["url"], "the link counts on");
-    // One that can only be asked by a form is not asked for an address.
+    // A client that supports only form elicitation is not asked to open an address.
     let session = ann.client.session_with(r#"{"elicitation":{}}"#).await;
     let answer = session.tool("env", ARGUMENTS).await;
     assert_eq!(
@@ -358,7 +359,7 @@ async fn a_call_whose_client_declines_or_waits_too_long_is_answered() {
     );
 }
 
-/// The result of a modern call whose client can open addresses.
+/// Returns the result of a modern call by a client that can open addresses.
 async fn able_call(person: &Person, params: &str) -> Value {
     let body = modern_body("1", "tools/call", params, "");
     let (none, able) = (

@@ -1,4 +1,4 @@
-//! Lists: whole, kept across restarts, without what is broken, and true after a change.
+//! Lists: complete, cached across restarts, without broken servers, and correct after a change.
 
 #![allow(
     clippy::unwrap_used,
@@ -45,7 +45,7 @@ async fn after_a_restart_lists_come_without_a_start() {
     let session = gateway.session().await;
     let first = session.tools().await;
     assert!(first.iter().any(|name| name == "x__tool-6"), "{first:?}");
-    // Every list is kept before the gateway stops.
+    // Caches every list before the gateway stops.
     for list in ["prompts/list", "resources/list", "resources/templates/list"] {
         session.request(list, "{}").await;
     }
@@ -174,7 +174,7 @@ async fn an_idle_child_rests_and_wakes() {
         .begin_with_token("1", "1", "gate", r#"{"name":"g"}"#)
         .await;
     waits.event().await.unwrap();
-    // Longer than it may be idle: a call in flight keeps it awake.
+    // Longer than the idle timeout: a call in flight keeps the instance running.
     tokio::time::sleep(Duration::from_millis(1500)).await;
     session.tool("open", r#"{"name":"g"}"#).await;
     assert_eq!(waits.json().await["result"]["content"][0]["text"], "g");
@@ -218,7 +218,7 @@ async fn a_changed_spec_loses_no_call() {
     }
     over.store(true, Ordering::Release);
     assert!(calls.await.unwrap() > 3);
-    // The old one still has its call: the gate is in its own process, so it is cancelled by the client.
+    // The old instance still has its call. Its gate is in its own process, so the client cancels the call.
     session.cancel("1").await;
     within("the old ones' ends", async {
         while gateway.pids().await.len() > 1 {

@@ -1,4 +1,4 @@
-//! A changed configuration is taken over while calls go on: who is let in, under which names, how much at once.
+//! A changed configuration is applied while calls continue: admitted callers, host names and limits.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -53,7 +53,7 @@ impl Site {
         }
     }
 
-    /// Somebody with a token, and a credential for both servers that need one.
+    /// Creates a user with a token and with a credential for both servers that need one.
     async fn person(&self, name: &str) -> Client {
         let subject = format!("user/{name}");
         let request = TokenRequest {
@@ -77,7 +77,7 @@ impl Site {
         self.gateway.client().bearer(&token)
     }
 
-    /// Takes another configuration over; answers the keys of which something is told.
+    /// Applies another configuration; returns the keys of the notices.
     async fn reload(&self, config: &Value) -> Vec<String> {
         std::fs::write(&self.gateway.config, config.to_string()).unwrap();
         let told = self.control.reload().await.unwrap();
@@ -85,7 +85,7 @@ impl Site {
     }
 }
 
-/// The status of a call, and when to come again.
+/// Returns the status of a call and its `Retry-After`.
 async fn status(client: &Client, tool: &str) -> (u16, Option<String>) {
     let params = call_params(tool, "{}");
     let answer = client.modern_raw("1", "tools/call", &params).await;
@@ -93,7 +93,7 @@ async fn status(client: &Client, tool: &str) -> (u16, Option<String>) {
     (answer.status, after)
 }
 
-/// The status of a request without a token, by this name of the gateway.
+/// Returns the status of a request without a token, with this host name.
 async fn by_name(address: SocketAddr, host: &str) -> String {
     let asked = async {
         let mut stream = TcpStream::connect(address).await.unwrap();
@@ -125,7 +125,7 @@ async fn an_owner_with_too_many_instances_waits_and_others_do_not() {
     );
     assert_eq!(status(&bob, "wiki__stats").await, (200, None));
     assert_eq!(status(&bob, "jira__stats").await.0, 429);
-    // From now on there is room for another one.
+    // The new limit allows another instance.
     limited["limits"]["instances_per_owner"] = 2.into();
     assert!(site.reload(&limited).await.is_empty());
     assert_eq!(status(&ann, "wiki__stats").await, (200, None));
@@ -157,12 +157,12 @@ async fn who_is_let_in_and_by_which_name_changes_while_calls_go_on() {
     assert_eq!(status(&below, "plain__stats").await.0, 200);
     let known = site.control.status().await.unwrap().gateways;
     assert_eq!(known[0].url, "https://tools.example/below/mcp");
-    // The session and its call are those from before.
+    // The session and its call are still those from before.
     session.tool("plain__open", gate).await;
     assert_eq!(held.json().await["result"]["content"][0]["text"], "g");
     let events = std::fs::read_to_string(site.folder.path().join("later.jsonl"));
     assert!(events.is_ok(), "the audit log was opened");
-    // Whose tokens count.
+    // Changes which tokens are accepted.
     changed["auth"] = json!({ "local": false, "tokens": false, "issuers": [
         { "issuer": "https://id.invalid", "audience": ["mcp"] },
     ] });
@@ -186,7 +186,7 @@ async fn what_counts_from_the_next_start_on_is_told_by_its_key() {
     changed["log"] = json!({ "level": "debug" });
     let told = site.reload(&changed).await;
     assert_eq!(told, ["metrics_listen", "auth_wait", "log"]);
-    // Only the local user: what running servers were told of their callers would be wrong.
+    // With only the local user, running servers would have wrong information about their callers.
     changed["auth"] = json!({ "local": true });
     let told = site.reload(&changed).await;
     assert_eq!(told, ["metrics_listen", "auth_wait", "log", "auth"]);

@@ -1,4 +1,4 @@
-//! Names: which server a bare one leads to, and what several servers list.
+//! Names: which server a bare name resolves to, and names that several servers list.
 
 #![allow(
     clippy::unwrap_used,
@@ -62,7 +62,7 @@ async fn names_lead_to_their_servers_after_a_restart_too() {
         let cut = cut.unwrap().clone();
         gateway.stop(Duration::from_secs(1)).await;
         let gateway = build().run().await;
-        // A modern client says no hello, and one that knows the names asks for no list.
+        // A modern client does not initialize, and one that knows the names requests no list.
         let client = gateway.client("ann");
         let short = match names {
             ToolNames::Bare => "tool-2",

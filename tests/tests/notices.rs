@@ -1,4 +1,4 @@
-//! Messages without an id, over HTTP: only what the protocol knows as a client's own reaches a server.
+//! Messages without an id, over HTTP: only notifications that the protocol defines for clients reach a server.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -9,7 +9,7 @@ use mcp_orchestrator_tests::gateway::Gateway;
 use mcp_orchestrator_tests::scripted::{Script, Upstream, scripted};
 use mcp_orchestrator_tests::wait::until;
 
-/// What is no notification of a client, however it is written.
+/// Messages that are not client notifications, in various spellings.
 fn intruders() -> Vec<String> {
     let call = r#""params":{"name":"tool-0","arguments":{"x":1}}"#;
     let mut all: Vec<String> = [
@@ -45,7 +45,7 @@ fn intruders() -> Vec<String> {
     all
 }
 
-/// What a server may get besides: the conversation's own, and the lists that the gateway keeps.
+/// Methods that a server may receive in addition: those of the conversation, and the lists that the gateway caches.
 const OWN: [&str; 9] = [
     "initialize",
     "notifications/initialized",
@@ -87,7 +87,7 @@ async fn a_request_without_an_id_reaches_no_server() {
         assert!(answer["error"].is_null(), "{answer}");
     }
     for intruder in intruders() {
-        // Some are refused, the others are taken and dropped.
+        // Some are refused; the others are accepted and dropped.
         session.post(&intruder).await;
         gateway
             .client("ann")
@@ -101,7 +101,7 @@ async fn a_request_without_an_id_reaches_no_server() {
             )
             .await;
     }
-    // The last word of each server comes after all that could have come before.
+    // The last message of each server arrives after any that could have preceded it.
     let stats = session.tool("own__stats", "{}").await;
     for server in ["http", "modern"] {
         session.tool(&format!("{server}__echo"), "{}").await;

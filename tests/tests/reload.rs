@@ -1,5 +1,5 @@
-//! A changed configuration file, through the program: what is equal goes on, what is changed is replaced, what is wrong
-//! changes nothing and is told.
+//! A changed configuration file in the program: unchanged servers keep running, changed ones are replaced, and an
+//! invalid file changes nothing and is reported.
 
 #![allow(
     clippy::unwrap_used,
@@ -117,7 +117,7 @@ async fn a_yaml_file_that_breaks_off_inside_a_line_changes_nothing() {
     std::fs::write(&gateway.config, &whole).unwrap();
     assert_eq!(pid(&session, "b").await, b);
     assert_eq!(said(&errors, "configuration applied"), 0);
-    // A removal that ends with its line is meant.
+    // A removal that ends at a line end is intended.
     std::fs::write(&gateway.config, format!("servers:\n{}", server("a"))).unwrap();
     until("the reload", || said(&errors, "configuration applied") == 1).await;
     until("the end of the removed one", || !is_alive(b)).await;
@@ -134,7 +134,7 @@ async fn a_broken_file_changes_nothing_and_is_told() {
     assert_eq!(pid(&session, "a").await, a);
     assert_eq!(pid(&session, "b").await, b);
     assert_eq!(said(&errors, "configuration applied"), 0);
-    // Mended, it is used.
+    // Once fixed, it is applied.
     std::fs::write(&gateway.config, config(&[("a", &[]), ("c", &[])])).unwrap();
     until("the reload", || said(&errors, "configuration applied") == 1).await;
     until("the end of a server that is gone", || !is_alive(b)).await;

@@ -1,4 +1,4 @@
-//! Servers that run elsewhere: their sessions, their streams, and what happens when they are away.
+//! Remote servers: their sessions, their streams, and outages.
 
 #![allow(
     clippy::unwrap_used,
@@ -50,7 +50,7 @@ async fn calls_at_once_open_a_lost_session_once() {
     while let Some(answer) = calls.join_next().await {
         assert!(answer.unwrap()["error"].is_null());
     }
-    // One for the session; the engine's own may follow.
+    // One session for this client; the engine's own may follow.
     assert!(
         upstream.opened() <= before + 2,
         "{} {before}",

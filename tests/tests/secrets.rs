@@ -1,4 +1,4 @@
-//! A secret stands nowhere but where it is used.
+//! A secret appears only where it is used.
 
 #![allow(
     clippy::unwrap_used,
@@ -21,7 +21,7 @@ const IN_HEADER: &str = "canary-in-a-header-0002";
 const IN_VARIABLE: &str = "canary-in-a-variable-0003";
 const OURS: &str = "canary-in-our-environment-0004";
 
-/// Every command line of a process and its children, but not of the servers: an argument is theirs.
+/// Returns the command lines of a process and its children; the servers' own children are not included.
 fn command_lines(pid: u32) -> String {
     let read = |path: String| std::fs::read(path).unwrap_or_default();
     let mut all = String::from_utf8_lossy(&read(format!("/proc/{pid}/cmdline"))).into_owned();
@@ -93,7 +93,7 @@ async fn the_program_shows_no_secret_and_passes_none_on() {
         "PATH", "HOME", "USER", "LOGNAME", "LANG", "SHELL", "TERM", "TMPDIR", "TOKEN", "OTHER",
     ];
     for name in seen.as_object().unwrap().keys() {
-        // Beside these, where proxies and certificate authorities are.
+        // Variables for proxies and certificate authorities are allowed too.
         let network = name.to_ascii_uppercase();
         let network =
             network.ends_with("_PROXY") || network.contains("CA_") || network.contains("CERT");
@@ -113,7 +113,7 @@ async fn the_program_shows_no_secret_and_passes_none_on() {
     let crash = session.tool("x__crash", &words).await;
     clean("an error", &crash.to_string());
     assert_eq!(crash["error"]["data"]["stderr"][0], "bye [secret]");
-    // Told at the level debug.
+    // Logged at level debug.
     session
         .notify(r#"{"jsonrpc":"2.0","id":9,"result":{}}"#)
         .await;

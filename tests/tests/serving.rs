@@ -1,4 +1,4 @@
-//! The server for programs that have none: what it does with connections when it stops.
+//! The server for programs that have none: its connections at shutdown.
 
 #![allow(
     clippy::unwrap_used,
@@ -22,13 +22,13 @@ struct Served {
     task: JoinHandle<()>,
     stop: oneshot::Sender<()>,
     client: TcpStream,
-    /// Says when the handler is gone: all its senders are.
+    /// Closes when the handler is gone, with all its senders.
     handlers: mpsc::Receiver<()>,
     /// Lets the handler answer.
     answer: Arc<Notify>,
 }
 
-/// A server with one request that waits in its handler.
+/// Starts a server with one request that waits in its handler.
 async fn served(grace: Duration) -> Served {
     let (alive, handlers) = mpsc::channel(1);
     let (answer, begun) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
@@ -67,7 +67,7 @@ async fn served(grace: Duration) -> Served {
 async fn rest_of(client: &mut TcpStream) -> String {
     let mut rest = Vec::new();
     let read = within("the connection's end", client.read_to_end(&mut rest)).await;
-    // A connection that is cut may be reset.
+    // A cut connection may be reset.
     let _ = read;
     String::from_utf8(rest).unwrap()
 }

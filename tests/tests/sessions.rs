@@ -1,4 +1,5 @@
-//! Legacy sessions: opened and ended without a trace, one's own alone, resumed where a stream broke.
+//! Legacy sessions: opened and ended without a trace, accessible to their principal only, and resumed after a stream
+//! broke.
 
 #![allow(
     clippy::unwrap_used,
@@ -72,7 +73,7 @@ async fn a_thousand_sessions_leave_nothing_behind() {
         .server(upstream.spec("http"))
         .run()
         .await;
-    // Connections that are kept for the next request come to be here.
+    // Opens the connections that are kept for later requests.
     crowd(&gateway, 50).await;
     let resting = within("a quiet start", quiet(&gateway, &upstream)).await;
     crowd(&gateway, 1000).await;
@@ -86,7 +87,7 @@ async fn a_thousand_sessions_leave_nothing_behind() {
     assert!(open.is_some(), "{text}");
 }
 
-/// Memory that a process holds, in KiB.
+/// Returns the resident memory of a process, in KiB.
 fn resident(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
@@ -119,12 +120,12 @@ async fn a_thousand_more_sessions_take_no_more_memory() {
     let server = serde_json::json!({ "command": program("scripted-server") });
     let config = serde_json::json!({ "mcpServers": { "x": server } }).to_string();
     let gateway = Program::run(&config, &[], &folder.path().join("errors")).await;
-    // The first two thousand fill what is filled once: pools, caches, the allocator's pages.
+    // The first two thousand sessions fill what is allocated once: pools, caches, the allocator's pages.
     pass_by(&gateway, 2000).await;
     let before = resident(gateway.pid());
     pass_by(&gateway, 1000).await;
     let after = resident(gateway.pid());
-    // What a session holds is some KiB; a thousand that were kept would be several MiB.
+    // A session takes some KiB; a thousand leaked sessions would take several MiB.
     assert!(after < before + 1024, "{before} KiB, then {after} KiB");
 }
 
@@ -300,9 +301,9 @@ async fn events_of_a_stream_that_ran_over_keep_their_places() {
     let begin = format!("{stream}-0");
     let mut live = session.listen(Some(&begin)).await;
     while live.event().await.is_some() {}
-    // By now it has ended, and its first events are forgotten.
+    // By now the stream has ended and its first events are discarded.
     let mut kept = session.listen(Some(&begin)).await;
-    // A flood may have been thinned out on its way here; what was kept has its places in order, up to the last.
+    // A flood may be thinned out upstream; the kept events have consecutive positions up to the last one.
     let (mut places, mut progress) = (Vec::new(), 0);
     while let Some(event) = kept.event().await {
         let place = event.id.as_deref().and_then(|id| id.strip_prefix(stream));
@@ -339,7 +340,7 @@ async fn what_a_broken_listener_missed_is_sent_again() {
     let session = gateway.session().await;
     session.tools().await;
     let mut first = session.listen(None).await;
-    // One for each kind of list that became known.
+    // One event for each kind of list that became known.
     let seen = [
         first.event().await.unwrap(),
         first.event().await.unwrap(),
@@ -389,10 +390,10 @@ async fn an_id_in_flight_is_not_given_to_another_call() {
     assert_eq!(refused["error"]["code"], -32600, "{refused}");
     let message = refused["error"]["message"].as_str().unwrap();
     assert!(message.contains("request id 7 "), "{message}");
-    // The other spelling is another id.
+    // The string "7" is a different id.
     let other = json(&session.begin(r#""7""#, "echo", "{}").await.message().await);
     assert_eq!(other["id"], "7", "{other}");
-    // The first one is untouched by the second, and can still be taken back.
+    // The second call does not affect the first, which can still be cancelled.
     session.cancel("7").await;
     let end = within("the cancelled call's end", async {
         while first.event().await.is_some() {}
@@ -407,7 +408,7 @@ async fn an_id_is_free_as_soon_as_its_answer_is_there() {
     let gateway = Gateway::new().server(scripted("x", &[])).run().await;
     let session = gateway.session().await;
     for n in 0..200 {
-        // Answered by a stream, and at once.
+        // Answered by a stream, and then at once.
         let mut stream = session
             .begin_with_token("1", r#""t""#, "progress", r#"{"n":1}"#)
             .await;

@@ -1,4 +1,5 @@
-//! Servers that speak HTTP+SSE of 2024-11-05: one stream for all, an address of the same origin for the way back.
+//! Servers of the HTTP+SSE transport (2024-11-05): one stream for all callers, and an address of the same origin for
+//! messages.
 
 #![allow(
     clippy::unwrap_used,
@@ -56,7 +57,7 @@ async fn progress_comes_before_the_result() {
         let message = event.json();
         if message["method"] == "notifications/progress" {
             assert_eq!(message["params"]["progressToken"], "t", "{message}");
-            // Smaller ones tell of the start.
+            // Smaller values report the start.
             told += u32::from(message["params"]["progress"].as_f64() >= Some(1.0));
         } else {
             assert_eq!(message["id"], 7, "{message}");

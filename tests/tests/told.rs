@@ -1,4 +1,4 @@
-//! What the pages tell of a server that does not start.
+//! The pages' report about a server that does not start.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -1,4 +1,4 @@
-//! A reverse proxy that does nothing but forward: what the gateway's own work is compared with.
+//! A reverse proxy that only forwards: the baseline for the gateway's own work.
 
 use std::io;
 use std::net::SocketAddr;
@@ -15,7 +15,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-/// A reverse proxy that does nothing but forward
+/// A reverse proxy that only forwards
 #[derive(Parser)]
 struct Args {
     /// Where to listen
@@ -28,7 +28,7 @@ struct Args {
 
 type Sender = client::SendRequest<Incoming>;
 
-/// Connections to the upstream that nobody uses now.
+/// Idle connections to the upstream.
 struct Pool {
     upstream: SocketAddr,
     host: HeaderValue,
@@ -68,7 +68,7 @@ impl Pool {
             .send_request(request)
             .await
             .map_err(io::Error::other)?;
-        // The next request waits in `ready` until this response was read.
+        // The next request waits in `ready` until this response has been read.
         self.idle
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -100,7 +100,7 @@ async fn main() -> io::Result<()> {
                 let pool = Arc::clone(&pool);
                 async move { pool.forward(request).await }
             });
-            // A client that breaks off is not this proxy's concern.
+            // A client that disconnects is not an error of this proxy.
             let _ = server::Builder::new()
                 .serve_connection(TokioIo::new(stream), service)
                 .await;

@@ -1,5 +1,5 @@
-//! An upstream that costs as little as possible: a legacy MCP server with one tool that echoes, over HTTP (JSON
-//! answers, keep-alive, no delay) or, with `--stdio`, over its standard streams.
+//! The cheapest possible upstream: a legacy MCP server with one echo tool, over HTTP (JSON responses, keep-alive, no
+//! delay) or, with `--stdio`, over its standard streams.
 
 use std::convert::Infallible;
 use std::io::{BufRead as _, Write as _};
@@ -53,7 +53,7 @@ fn lines() -> std::io::Result<()> {
             answers.extend_from_slice(&answer);
             answers.push(b'\n');
         }
-        // Lines that came together are answered together.
+        // Lines that arrived together are answered together.
         if !input.buffer().contains(&b'\n') {
             output.write_all(&answers)?;
             output.flush()?;
@@ -72,7 +72,7 @@ async fn serve(listen: SocketAddr) -> std::io::Result<()> {
         stream.set_nodelay(true)?;
         while connections.try_join_next().is_some() {}
         connections.spawn(async move {
-            // A client that breaks off is not this server's concern.
+            // A client that disconnects is not an error of this server.
             let _ = http1::Builder::new()
                 .serve_connection(TokioIo::new(stream), service_fn(respond))
                 .await;

@@ -1,9 +1,9 @@
-//! Load: some connections, each with a legacy session of its own, that call the tool `echo` one call after the other
-//! and check each answer. Prints one line of JSON: calls per second, percentiles, and the CPU time per call of given
+//! Load generator: several connections, each with its own legacy session, that call the tool `echo` sequentially and
+//! check each answer. Prints one line of JSON: calls per second, percentiles, and the CPU time per call of the given
 //! processes.
 //!
-//! It writes and reads HTTP by hand, so that it takes as little as possible of the cores that it shares with what it
-//! measures. A token in the variable `LOAD_TOKEN` goes with each request.
+//! It writes and reads HTTP by hand, to take as little as possible of the cores that it shares with what it measures. A
+//! token in the variable `LOAD_TOKEN` is sent with each request.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -14,28 +14,28 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-/// Calls the tool `echo` over and over
+/// Calls the tool `echo` repeatedly
 #[derive(Clone, Parser)]
 struct Args {
-    /// Where the endpoint is
+    /// The endpoint's address
     #[arg(long)]
     address: SocketAddr,
-    /// Its path
+    /// The endpoint's path
     #[arg(long, default_value = "/mcp")]
     path: String,
-    /// The tool's name there
+    /// The tool's name at the endpoint
     #[arg(long, default_value = "echo")]
     tool: String,
-    /// Connections, each with a session of its own
+    /// Connections, each with its own session
     #[arg(long, default_value_t = 16)]
     connections: u32,
-    /// Calls of all connections together
+    /// Calls of all connections in total
     #[arg(long, default_value_t = 20_000)]
     calls: u32,
-    /// The longest time for all of it, in seconds
+    /// Time limit for the whole run, in seconds
     #[arg(long, default_value_t = 120)]
     limit: u64,
-    /// Processes whose CPU time is measured
+    /// Processes to measure the CPU time of
     #[arg(long, value_delimiter = ',')]
     pids: Vec<u32>,
 }
@@ -53,7 +53,7 @@ async fn run(args: Args) -> Result<(), Failure> {
     let mut clients = Vec::new();
     for _ in 0..args.connections {
         let mut client = Client::open(&args).await?;
-        // Connections and lists are warm before the clock runs.
+        // Warms up connections and lists before the measurement.
         client.calls(20).await?;
         clients.push(client);
     }
@@ -83,9 +83,9 @@ async fn run(args: Args) -> Result<(), Failure> {
     Ok(())
 }
 
-/// User and system time of these processes.
+/// Returns the user and system time of these processes.
 fn cpu(pids: &[u32]) -> Result<Duration, Failure> {
-    /// What the kernel counts in, on every Linux.
+    /// The unit of `/proc/PID/stat` on every Linux.
     const TICK: Duration = Duration::from_millis(10);
     let mut ticks = 0;
     for pid in pids {
@@ -187,7 +187,7 @@ struct Answer {
 }
 
 impl Answer {
-    /// The answer in these bytes, once it is whole.
+    /// Parses the response once it is complete.
     fn read(bytes: &[u8]) -> Result<Option<Self>, Failure> {
         let Some(end) = bytes.windows(4).position(|part| part == b"\r\n\r\n") else {
             return Ok(None);

@@ -1,5 +1,5 @@
-//! What an idle legacy session and an instance (its supervision in this process, not the child's own memory) take:
-//! prints how the resident memory of this process grows.
+//! The memory of an idle legacy session and of an instance (its supervision in this process, without the child's own
+//! memory), measured as growth of this process's resident memory.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -47,7 +47,7 @@ async fn main() -> Result<(), Failure> {
     }
     let grown = resident()?.saturating_sub(before);
     println!("idle session: {} bytes", grown / args.sessions.max(1));
-    // The first instance brings what all share.
+    // The first instance allocates what all instances share.
     callers[0].call().await?;
     let before = resident()?;
     for caller in &callers[1..args.instances] {
@@ -62,7 +62,7 @@ async fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-/// The resident memory of this process, in bytes.
+/// Returns the resident memory of this process, in bytes.
 fn resident() -> Result<usize, Failure> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));

@@ -1,5 +1,5 @@
-//! A credential resolver of one's own: two people, one server that needs a token, and each gets an instance that holds
-//! their own token. A third one, who has none, is told so and starts nothing.
+//! A custom credential resolver: two people share one server that needs a token, and each gets an instance with their
+//! own token. A third person without a token gets an error, and no instance starts.
 //!
 //! `cargo run -p mcp-orchestrator-examples --bin custom_resolver`
 
@@ -22,13 +22,13 @@ use mcp_orchestrator_examples::{Failure, direct, hello};
 use secrecy::SecretString;
 use serde_json::json;
 
-/// One token of a person, and how often it was changed.
+/// A person's token, and its version.
 struct Entry {
     version: u32,
     token: SecretString,
 }
 
-/// A vault of personal tokens; a real one would ask a service here.
+/// A vault of personal tokens; a real one would query a service here.
 struct Vault(HashMap<PrincipalId, Entry>);
 
 impl fmt::Debug for Vault {
@@ -44,7 +44,7 @@ impl CredentialResolver for Vault {
         let owner = Owner::User(caller.clone());
         let mut owners = request.rule.owners(request.principal);
         if !owners.any(|allowed| allowed == owner) {
-            // Somebody else's: another resolver may have it.
+            // The rule asks for another owner's credential, which another resolver may have.
             return Ok(None);
         }
         let server = request.server;
@@ -66,7 +66,7 @@ impl CredentialResolver for Vault {
         let slots = server.slots.iter().map(|slot| slot.name.clone());
         let values: BTreeMap<_, _> = slots.map(|name| (name, entry.token.clone())).collect();
         Ok(Some(Arc::new(Credential {
-            // Owner and revision become part of the instance's key: nobody else gets this one.
+            // Owner and revision become part of the instance's key, so no other caller gets this instance.
             owner,
             revision,
             generation: Generation::default(),

@@ -1,5 +1,5 @@
-//! A router of one's own: a policy that shows a server only to its team. Lists and calls ask the same router, so what is
-//! hidden cannot be called either, and reads as if it did not exist.
+//! A custom router: a policy that shows a server only to its team. Lists and calls use the same router, so a hidden
+//! server cannot be called either and looks as if it did not exist.
 //!
 //! `cargo run -p mcp-orchestrator-examples --bin custom_router`
 
@@ -10,18 +10,19 @@ use std::time::Duration;
 use mcp_orchestrator_core::auth::Principal;
 use mcp_orchestrator_core::id::{GatewayId, PrincipalId, ServerId, TeamId};
 use mcp_orchestrator_core::router::{
-    GatewaySpec, NoRoute, Route, Router, TableRouter, Target, View,
+    Claim, GatewaySpec, Hints, ItemKind, Known, ListsBy, NoRoute, Route, Router, TableRouter,
+    Target, View, ViewEntry,
 };
 use mcp_orchestrator_core::runtime::ProcessBackend;
 use mcp_orchestrator_core::{Orchestrator, Result};
 use mcp_orchestrator_examples::{Failure, direct, hello};
 use serde_json::json;
 
-/// The names come from a table, who may see what from the teams.
+/// Names come from a table; the teams decide who sees which server.
 #[derive(Debug)]
 struct TeamPolicy {
     table: TableRouter,
-    /// Servers that only one team may use; any other is everybody's.
+    /// Servers that only one team may use; all others are open to everyone.
     reserved: HashMap<ServerId, TeamId>,
 }
 
@@ -34,11 +35,26 @@ impl TeamPolicy {
 
 impl Router for TeamPolicy {
     fn route<'a>(&self, principal: &Principal, target: &Target<'a>) -> Result<Route<'a>, NoRoute> {
-        let route = self.table.route(principal, target)?;
+        // A server that the caller does not see must not hide an item of one that it sees.
+        let visible = Visible {
+            policy: self,
+            known: target.known,
+        };
+        let visible = Target {
+            known: &visible,
+            ..*target
+        };
+        let route = self.table.route(principal, &visible)?;
         if self.allows(principal, &route.server) {
-            return Ok(route);
+            // The name must not borrow from the filtered lists.
+            return Ok(Route {
+                name: route.name.into_owned().into(),
+                server: route.server,
+                alias: route.alias,
+                credential: route.credential,
+            });
         }
-        // Only `explain` ever shows the reason.
+        // The reason is shown by `explain` only.
         Err(NoRoute::to(target, "the server is another team's"))
     }
 
@@ -50,6 +66,53 @@ impl Router for TeamPolicy {
             entries: allowed.cloned().collect(),
             prefixed: view.prefixed,
         }))
+    }
+}
+
+/// The lists of the servers that a caller sees.
+struct Visible<'a> {
+    policy: &'a TeamPolicy,
+    known: &'a dyn Known,
+}
+
+impl Known for Visible<'_> {
+    fn holders(
+        &self,
+        principal: &Principal,
+        kind: ItemKind,
+        name: &str,
+        each: &mut dyn FnMut(&ServerId, &ListsBy<'_>),
+    ) {
+        self.known
+            .holders(principal, kind, name, &mut |server, lists| {
+                if self.policy.allows(principal, server) {
+                    each(server, lists);
+                }
+            });
+    }
+
+    fn lists(&self, principal: &Principal, entry: &ViewEntry, kind: ItemKind, name: &str) -> bool {
+        self.policy.allows(principal, &entry.server)
+            && self.known.lists(principal, entry, kind, name)
+    }
+
+    fn uncut(
+        &self,
+        principal: &Principal,
+        entry: &ViewEntry,
+        kind: ItemKind,
+        shown: &str,
+    ) -> Option<Arc<str>> {
+        self.known.uncut(principal, entry, kind, shown)
+    }
+
+    fn hints(&self, principal: &Principal, entry: &ViewEntry, tool: &str) -> Hints {
+        self.known.hints(principal, entry, tool)
+    }
+
+    fn claim(&self, principal: &Principal, entry: &ViewEntry, uri: &str) -> Option<Claim> {
+        let allowed = self.policy.allows(principal, &entry.server);
+        allowed.then(|| self.known.claim(principal, entry, uri))?
     }
 }
 
@@ -86,4 +149,51 @@ async fn main() -> Result<(), Failure> {
 
     orchestrator.shutdown(Duration::from_secs(5)).await;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use mcp_orchestrator_core::credential::{Owner, Revision};
+    use mcp_orchestrator_core::router::{Listed, Lists};
+    use mcp_orchestrator_core::testing::router::{Probe, suite};
+
+    use super::*;
+
+    #[test]
+    fn team_policy_keeps_the_router_contract() -> Result<(), Failure> {
+        let (wiki, payroll) = (hello::server("wiki")?, hello::server("payroll")?);
+        let finance = TeamId::new("finance")?;
+        let lists = Lists::default();
+        for server in [&wiki, &payroll] {
+            let own = format!("{}://1", server.id);
+            let listed = Listed::default()
+                .with(ItemKind::Tool, ["greet"])
+                .with(ItemKind::Resource, [own.as_str(), "shared://1"]);
+            lists.put(&server.id, &Owner::Organization, &Revision::none(), listed);
+        }
+        let policy = TeamPolicy {
+            table: TableRouter::new([GatewaySpec::of_all([&payroll, &wiki])]),
+            reserved: HashMap::from([(payroll.id.clone(), finance.clone())]),
+        };
+        let ann = Principal {
+            teams: vec![finance],
+            ..Principal::user(PrincipalId::new("ann")?, "example")
+        };
+        let bob = Principal::user(PrincipalId::new("bob")?, "example");
+        suite(
+            &policy,
+            Probe {
+                principals: &[ann, bob],
+                gateways: &[GatewayId::default_gateway()],
+                items: &[
+                    (ItemKind::Tool, "greet"),
+                    (ItemKind::Resource, "wiki://1"),
+                    (ItemKind::Resource, "payroll://1"),
+                    (ItemKind::Resource, "shared://1"),
+                ],
+                known: &lists,
+            },
+        );
+        Ok(())
+    }
 }

@@ -154,7 +154,7 @@ fn print(result: &RawValue, form: Output) -> Result<Exit, Failure> {
         output::raw(result.get())?;
     } else {
         for text in texts(&value) {
-            output::result(&text)?;
+            output::line(&text)?;
         }
     }
     if !failed {

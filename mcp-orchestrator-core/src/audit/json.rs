@@ -1,4 +1,4 @@
-//! An event as one line of JSON.
+//! Encodes an audit event as one line of JSON.
 
 use std::io::Write as _;
 
@@ -7,10 +7,10 @@ use serde_json::json;
 use super::{AuditEvent, Outcome};
 use crate::time::utc;
 
-/// The line of this event, with its newline.
+/// Returns the line for `event`, including its newline.
 pub(super) fn line(event: &AuditEvent) -> Vec<u8> {
     let mut out = Vec::with_capacity(256);
-    // Writing to memory does not fail, and neither does a value that is a text or a number.
+    // Writing to a `Vec` and serializing strings and numbers cannot fail.
     let _ = write_line(&mut out, event);
     out
 }
@@ -38,7 +38,7 @@ fn write_line(out: &mut Vec<u8>, event: &AuditEvent) -> std::io::Result<()> {
     }
     if let Some(arguments) = &event.arguments {
         out.extend_from_slice(b",\"arguments\":");
-        // A line is one line: a client may send its arguments over several.
+        // An event must stay on one line, but a client may send its arguments pretty-printed.
         let same = arguments.iter().map(|byte| match byte {
             b'\n' | b'\r' => b' ',
             byte => *byte,

@@ -1,4 +1,4 @@
-//! Sinks: lines of JSON to a file or to standard output, and `tracing`.
+//! Audit sinks: JSON lines to a file or to standard output, and `tracing` events.
 
 use std::fmt;
 use std::fs::OpenOptions;
@@ -13,14 +13,15 @@ use std::time::Duration;
 use super::json::line;
 use super::{AuditEvent, AuditSink, Outcome};
 use crate::error::{Error, ErrorKind, Result};
+use crate::limits::MAX_WAITING_AUDIT_LINES;
 
-/// Events that wait for the disk, at most.
-const WAITING: usize = 8192;
-/// How long a line stays in memory where nothing else comes.
+/// How long a written line may stay in the buffer while no further line arrives.
 const FLUSH: Duration = Duration::from_millis(200);
 
-/// Writes each event as a line of JSON. A thread of its own writes, so that no call waits for a disk. Where it is so slow
-/// that thousands of lines wait, a call waits for nothing still: lines are left out, and a line tells how many.
+/// Writes each event as a line of JSON.
+///
+/// A dedicated thread does the writing, so calls never wait for the disk. If the writer falls behind and its queue is
+/// full, events are dropped rather than delaying a call, and an `audit.lost` line records how many were dropped.
 pub struct JsonLines {
     lines: Mutex<Option<SyncSender<Vec<u8>>>>,
     lost: AtomicU64,
@@ -29,10 +30,10 @@ pub struct JsonLines {
 }
 
 impl JsonLines {
-    /// Appends to this file, which is made where there is none, for its owner's eyes alone.
+    /// Appends to the file at `path`. The file is created with mode 0600 if it does not exist.
     ///
     /// # Errors
-    /// [`Config`](ErrorKind::Config) where it cannot be opened.
+    /// [`Config`](ErrorKind::Config) if the file cannot be opened.
     pub fn to_file(path: &Path, arguments: bool) -> Result<Self> {
         let mut options = OpenOptions::new();
         options.create(true).append(true);
@@ -48,17 +49,17 @@ impl JsonLines {
     /// Writes to standard output.
     ///
     /// # Errors
-    /// [`Unavailable`](ErrorKind::Unavailable) where no thread can be had.
+    /// [`Unavailable`](ErrorKind::Unavailable) if the writer thread cannot be started.
     pub fn to_stdout(arguments: bool) -> Result<Self> {
         Self::to_writer(io::stdout(), arguments)
     }
 
-    /// Writes to something of one's own. It may block: it has a thread to itself.
+    /// Writes to `writer`, which may block because it is used only on the sink's own thread.
     ///
     /// # Errors
-    /// [`Unavailable`](ErrorKind::Unavailable) where no thread can be had.
+    /// [`Unavailable`](ErrorKind::Unavailable) if the writer thread cannot be started.
     pub fn to_writer(writer: impl Write + Send + 'static, arguments: bool) -> Result<Self> {
-        let (lines, coming) = sync_channel(WAITING);
+        let (lines, coming) = sync_channel(MAX_WAITING_AUDIT_LINES);
         let writer = std::thread::Builder::new()
             .name("audit".to_owned())
             .spawn(move || write_all(BufWriter::new(writer), &coming))
@@ -102,7 +103,7 @@ impl AuditSink for JsonLines {
         let writer = &self.writer;
         let writer = writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(writer) = writer {
-            // It has nothing to tell.
+            // The thread returns no value, and a panic in it must not propagate.
             let _ = writer.join();
         }
     }
@@ -112,7 +113,7 @@ impl AuditSink for JsonLines {
     }
 }
 
-/// What was taken is written before it is gone.
+/// Writes all queued events before the sink is dropped.
 impl Drop for JsonLines {
     fn drop(&mut self) {
         self.close();
@@ -155,7 +156,7 @@ fn write_all(mut writer: impl Write, coming: &Receiver<Vec<u8>>) {
     }
 }
 
-/// Hands each event to `tracing`, at level info and target `audit`.
+/// Emits each event through `tracing`, at level `info` with target `audit`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TracingSink;
 
@@ -188,7 +189,7 @@ mod tests {
     use super::super::Action;
     use super::*;
 
-    /// Writes nothing until it may.
+    /// A writer that blocks until the test sends or drops the channel's sender.
     struct Slow(Arc<Mutex<Vec<u8>>>, Receiver<()>);
 
     impl Write for Slow {
@@ -232,9 +233,9 @@ mod tests {
             sink.record(&event());
             events += 1;
         };
-        (0..WAITING * 2).for_each(|_| record());
+        (0..MAX_WAITING_AUDIT_LINES * 2).for_each(|_| record());
         drop(go);
-        // The thread goes on now, and takes what waits.
+        // The writer thread is unblocked and drains the queue.
         while sink.lost.load(Ordering::Relaxed) > 0 {
             record();
             std::thread::yield_now();

@@ -1,7 +1,8 @@
-//! Who did what with whose credential: one event for each call and each change of what callers may do.
+//! The audit log: one event for each call and each change of what callers may do, with the principal and the owner of
+//! the credential that was used.
 //!
-//! An [`AuditSink`] gets every event once, when it is over. [`JsonLines`] writes them to a file or to standard output,
-//! [`TracingSink`] hands them to `tracing`.
+//! An [`AuditSink`] receives every event once, when it has ended. [`JsonLines`] writes events to a file or to
+//! standard output, [`TracingSink`] emits them through `tracing`.
 
 mod json;
 mod lines;
@@ -18,44 +19,44 @@ use crate::credential::Owner;
 use crate::error::ErrorKind;
 use crate::id::{GatewayId, PrincipalId, ServerId};
 
-/// Takes events. It is asked on the way of every call: it must not block, and cannot fail a call.
+/// Receives audit events. A sink is called on the path of every call: it must not block, and it cannot fail a call.
 pub trait AuditSink: fmt::Debug + Send + Sync {
-    /// Takes one event.
+    /// Records one event.
     fn record(&self, event: &AuditEvent);
 
-    /// No more events come: what was taken is brought to where it is kept. It may block.
+    /// Flushes what was recorded; no events follow. May block.
     fn close(&self) {}
 
-    /// Whether events shall carry what was sent as `arguments` of a tool or a prompt.
+    /// Returns `true` if events should carry the `arguments` of tool and prompt calls.
     fn wants_arguments(&self) -> bool {
         false
     }
 }
 
-/// What was done.
+/// The audited action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Action {
-    /// A request of a client, by its method.
+    /// A client request, by its method.
     Call(Box<str>),
     /// A credential was installed.
     Install,
-    /// A credential took the place of another.
+    /// A credential was replaced by another.
     Rotate,
     /// A credential was removed.
     Uninstall,
-    /// A token was made.
+    /// A token was created.
     CreateToken,
     /// A token was revoked.
     RevokeToken,
-    /// An instance was started anew by hand.
+    /// An instance was restarted by an operator.
     Restart,
-    /// An instance was stopped by hand.
+    /// An instance was stopped by an operator.
     Stop,
 }
 
 impl Action {
-    /// Its word: a method's name as it is, all else with a dot.
+    /// Returns the action's name in the log: the method for calls, a dotted name for all other actions.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Call(method) => method,
@@ -70,22 +71,22 @@ impl Action {
     }
 }
 
-/// How it ended.
+/// How an action ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// It was answered. A tool's own `isError` is an answer.
+    /// A result was returned. A tool result with `isError` counts as one.
     Ok,
-    /// The server answered with an error of the protocol.
+    /// The server answered with a protocol error.
     ServerError,
-    /// It was refused or failed here, for this reason.
+    /// The orchestrator rejected the action, or it failed, with this kind of error.
     Failed(ErrorKind),
-    /// Whoever asked did not wait for the end.
+    /// The caller did not wait for the result.
     Left,
 }
 
 impl Outcome {
-    /// Its word.
+    /// Returns the outcome's name in the log.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -95,7 +96,7 @@ impl Outcome {
         }
     }
 
-    /// How something ended here.
+    /// Returns [`Ok`](Self::Ok) or [`Failed`](Self::Failed) for a result of the orchestrator itself.
     pub fn of<T>(result: &crate::error::Result<T>) -> Self {
         match result {
             Ok(_) => Self::Ok,
@@ -104,36 +105,37 @@ impl Outcome {
     }
 }
 
-/// One thing that was done.
+/// One audited action.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct AuditEvent {
-    /// When it began.
+    /// When the action began.
     pub at: SystemTime,
     /// How long it took.
     pub took: Duration,
-    /// Who did it; `None`: whoever may use the control socket of this machine.
+    /// Who did it. `None` for an operator at this machine's control socket.
     pub principal: Option<PrincipalId>,
     /// What was done.
     pub action: Action,
-    /// Through which gateway.
+    /// The gateway it came through.
     pub gateway: Option<GatewayId>,
-    /// With which server.
+    /// The server it concerned.
     pub server: Option<ServerId>,
-    /// Which tool, prompt or resource, as the caller named it; or what else was acted upon.
+    /// The tool, prompt or resource as the caller named it, or the object of any other action.
     pub name: Option<Box<str>>,
-    /// Whose credential was used or changed; `None` where the server takes none, or it came to nothing before.
+    /// The owner of the credential that was used or changed. `None` if the server takes none, or if the action ended
+    /// before a credential was resolved.
     pub owner: Option<Owner>,
-    /// Which instance answered.
+    /// The instance that answered.
     pub instance: Option<Box<str>>,
-    /// How it ended.
+    /// How the action ended.
     pub outcome: Outcome,
-    /// What was sent as `arguments`, a JSON value as it came, where that was asked for.
+    /// The `arguments` that were sent, as JSON exactly as received. Set only if a sink wants arguments.
     pub arguments: Option<Bytes>,
 }
 
 impl AuditEvent {
-    /// An event that begins now.
+    /// Creates an event that begins now.
     pub fn new(principal: Option<PrincipalId>, action: Action) -> Self {
         Self {
             at: SystemTime::now(),
@@ -151,17 +153,17 @@ impl AuditEvent {
     }
 }
 
-/// An event under way.
+/// An event in progress. It is recorded when dropped.
 #[derive(Debug)]
 pub struct Recording {
     audit: Audit,
     began: Instant,
-    /// What is known of it so far.
+    /// The event as known so far; the caller fills it in.
     pub event: AuditEvent,
 }
 
 impl Recording {
-    /// It is over.
+    /// Sets the outcome from `result` and records the event.
     pub fn end<T>(mut self, result: &crate::error::Result<T>) {
         self.event.outcome = Outcome::of(result);
     }
@@ -174,29 +176,29 @@ impl Drop for Recording {
     }
 }
 
-/// Several sinks, or none: what an orchestrator holds.
+/// The sinks of an orchestrator, possibly none.
 #[derive(Clone, Debug, Default)]
 pub struct Audit(Option<Arc<[Arc<dyn AuditSink>]>>);
 
 impl Audit {
-    /// All of these get every event.
+    /// Creates an audit log that sends every event to all `sinks`.
     pub fn new(sinks: impl IntoIterator<Item = Arc<dyn AuditSink>>) -> Self {
         let sinks: Arc<[_]> = sinks.into_iter().collect();
         Self((!sinks.is_empty()).then_some(sinks))
     }
 
-    /// Whether anybody takes events.
+    /// Returns `true` if there is at least one sink.
     pub fn is_on(&self) -> bool {
         self.0.is_some()
     }
 
-    /// Whether anybody wants arguments.
+    /// Returns `true` if any sink wants arguments.
     pub fn wants_arguments(&self) -> bool {
         self.sinks().iter().any(|sink| sink.wants_arguments())
     }
 
-    /// Begins an event, which is recorded when it is dropped: as one whose caller has [`Left`](Outcome::Left) where
-    /// nothing else was said.
+    /// Begins an event. It is recorded when the returned guard is dropped, as [`Left`](Outcome::Left) unless another
+    /// outcome was set.
     pub fn begin(&self, event: AuditEvent) -> Recording {
         Recording {
             audit: self.clone(),
@@ -208,14 +210,14 @@ impl Audit {
         }
     }
 
-    /// Tells all of them.
+    /// Sends the event to every sink.
     pub fn record(&self, event: &AuditEvent) {
         for sink in self.sinks() {
             sink.record(event);
         }
     }
 
-    /// No more events come. It may block, as for a disk.
+    /// Closes every sink; no events follow. May block, for example on disk writes.
     pub fn close(&self) {
         self.sinks().iter().for_each(|sink| sink.close());
     }

@@ -1,33 +1,35 @@
-//! How a token may be signed. What proves nothing (`none`) and what a reader of public keys could forge (`HS256` and
-//! its like, whose key is a shared secret) has no name here, so it cannot be allowed.
+//! Signature algorithms of tokens.
+//!
+//! `none` proves nothing, and `HS256` and its variants can be forged by anyone who knows the public key if that key
+//! is taken for the shared secret. Neither has a variant here, so neither can be allowed.
 
 use std::fmt;
 
-/// A signature that a token may carry.
+/// A signature algorithm that a token may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Algorithm {
-    /// RSA, PKCS#1, SHA-256.
+    /// RSASSA-PKCS1-v1_5 with SHA-256.
     Rs256,
-    /// RSA, PKCS#1, SHA-384.
+    /// RSASSA-PKCS1-v1_5 with SHA-384.
     Rs384,
-    /// RSA, PKCS#1, SHA-512.
+    /// RSASSA-PKCS1-v1_5 with SHA-512.
     Rs512,
-    /// RSA, PSS, SHA-256.
+    /// RSASSA-PSS with SHA-256.
     Ps256,
-    /// RSA, PSS, SHA-384.
+    /// RSASSA-PSS with SHA-384.
     Ps384,
-    /// RSA, PSS, SHA-512.
+    /// RSASSA-PSS with SHA-512.
     Ps512,
-    /// ECDSA on P-256, SHA-256.
+    /// ECDSA on P-256 with SHA-256.
     Es256,
-    /// ECDSA on P-384, SHA-384.
+    /// ECDSA on P-384 with SHA-384.
     Es384,
     /// Ed25519.
     EdDsa,
 }
 
 impl Algorithm {
-    /// All that there are: what is allowed where nothing else is said.
+    /// All algorithms, which is also the default for what is allowed.
     pub const ALL: [Self; 9] = [
         Self::Rs256,
         Self::Rs384,
@@ -40,7 +42,7 @@ impl Algorithm {
         Self::EdDsa,
     ];
 
-    /// Its name in a token's header.
+    /// Returns the name used in the `alg` header.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Rs256 => "RS256",
@@ -55,7 +57,7 @@ impl Algorithm {
         }
     }
 
-    /// The one of this name; `Ed25519` is `EdDSA`'s newer name.
+    /// Returns the algorithm with this name. `Ed25519` is accepted as the newer name of `EdDSA`.
     pub fn named(name: &str) -> Option<Self> {
         let name = if name == "Ed25519" { "EdDSA" } else { name };
         Self::ALL.into_iter().find(|known| known.as_str() == name)

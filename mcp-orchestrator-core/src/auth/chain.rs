@@ -1,4 +1,4 @@
-//! Several authenticators in an order, and the word that closes the door.
+//! Several authenticators, tried in order.
 
 use std::sync::Arc;
 
@@ -7,16 +7,16 @@ use async_trait::async_trait;
 use super::{Authenticated, Authenticator};
 use crate::error::{Error, ErrorKind, Result};
 
-/// Asks authenticators in their order. Where none knows the request, it is unauthenticated: this one never answers
-/// "not mine".
+/// Tries authenticators in order. If none recognizes the request, it is unauthenticated; a chain never returns
+/// `Ok(None)`.
 #[derive(Clone, Debug)]
 pub struct AuthenticatorChain(Arc<[Arc<dyn Authenticator>]>);
 
 impl AuthenticatorChain {
-    /// A chain in this order.
+    /// Creates a chain that tries `authenticators` in this order.
     ///
     /// # Errors
-    /// [`Config`](ErrorKind::Config) where there is none: then nobody could ever come in.
+    /// [`Config`](ErrorKind::Config) if `authenticators` is empty, since every request would be rejected.
     pub fn new(authenticators: impl IntoIterator<Item = Arc<dyn Authenticator>>) -> Result<Self> {
         let authenticators: Arc<[_]> = authenticators.into_iter().collect();
         if authenticators.is_empty() {
@@ -28,10 +28,11 @@ impl AuthenticatorChain {
         Ok(Self(authenticators))
     }
 
-    /// One that stands for all of these: the only one, else a chain. A chain of one would cost each request a step.
+    /// Combines `authenticators` into one: a single authenticator is returned as it is, which saves each request a
+    /// step, and several become a chain.
     ///
     /// # Errors
-    /// As [`new`](Self::new).
+    /// Same as [`new`](Self::new).
     pub fn of(
         authenticators: impl IntoIterator<Item = Arc<dyn Authenticator>>,
     ) -> Result<Arc<dyn Authenticator>> {

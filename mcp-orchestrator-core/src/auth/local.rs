@@ -1,4 +1,4 @@
-//! The one user of a gateway on one's own machine: who reaches the loopback listener, is that user.
+//! Authenticates every caller on the loopback listener as the one local user.
 
 use std::sync::Arc;
 
@@ -9,14 +9,14 @@ use super::{Authenticated, Authenticator, Principal};
 use crate::error::Result;
 use crate::id::PrincipalId;
 
-/// Put into a request's extensions by the one who accepted it on a loopback address of this machine.
+/// Request extension that marks a request as accepted on a loopback address of this machine.
 ///
-/// Nothing of a request can forge it: the gateway's `serve()` sets it, and an embedding program only where it listens
-/// on loopback itself and lets no proxy through.
+/// No content of a request can forge it. The gateway's `serve()` sets it; an embedding program may set it only if it
+/// listens on loopback itself and no proxy forwards to that listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LoopbackListener;
 
-/// What proxies add: a request with one of these came from elsewhere.
+/// Headers that proxies add. A request with any of them did not originate on this machine.
 const FORWARDED: [HeaderName; 16] = [
     HeaderName::from_static("cf-connecting-ip"),
     HeaderName::from_static("fly-client-ip"),
@@ -36,7 +36,7 @@ const FORWARDED: [HeaderName; 16] = [
     HeaderName::from_static("x-real-ip"),
 ];
 
-/// Tells the one local user. Only a request with [`LoopbackListener`] that no proxy forwarded is its own.
+/// Authenticates requests as the local user if they carry [`LoopbackListener`] and no proxy forwarded them.
 #[derive(Clone, Debug)]
 pub struct LocalAuthenticator {
     user: Arc<Principal>,
@@ -47,7 +47,7 @@ impl LocalAuthenticator {
     /// The [method](Principal::method) of its principal.
     pub const METHOD: &'static str = "local";
 
-    /// One whose user has this name.
+    /// Creates an authenticator for a local user with this name.
     pub fn new(user: PrincipalId) -> Self {
         Self {
             user: Arc::new(Principal::user(user, Self::METHOD)),
@@ -55,15 +55,15 @@ impl LocalAuthenticator {
         }
     }
 
-    /// One that stands beside authenticators of tokens: who shows a token that none of them knows is refused, and not taken
-    /// for the local user.
+    /// Configures use alongside token authenticators: a request with an `Authorization` header is never taken for the
+    /// local user, so an unknown token is rejected.
     #[must_use]
     pub fn beside_others(mut self) -> Self {
         self.beside_others = true;
         self
     }
 
-    /// One whose user is named as the system names the one who runs this program, else `local`.
+    /// Creates an authenticator for a local user named after the system user that runs this process, or else `local`.
     pub fn for_system_user() -> Self {
         let names = ["USER", "LOGNAME", "USERNAME"].into_iter();
         let user = names
@@ -73,7 +73,7 @@ impl LocalAuthenticator {
         Self::new(user.expect("`local` is a name"))
     }
 
-    /// The user.
+    /// Returns the local user.
     pub fn principal(&self) -> &Arc<Principal> {
         &self.user
     }

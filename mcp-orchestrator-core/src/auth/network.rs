@@ -1,29 +1,29 @@
-//! A range of addresses, as `10.0.0.0/8`.
+//! IP networks in CIDR notation, such as `10.0.0.0/8`.
 
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-/// A range of addresses: those whose first bits are equal.
+/// An IP network: the addresses that share a prefix.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Network {
     address: IpAddr,
     length: u8,
 }
 
-/// Why a text is no network.
+/// Why a text is not a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidNetwork {
-    /// No address stands before the slash.
+    /// The part before the slash is not an address.
     #[error("a network is an address, perhaps with a prefix length, as 10.0.0.0/8 or 10.1.2.3")]
     Address,
-    /// The length is no number, or too large.
+    /// The prefix length is not a number or exceeds the maximum.
     #[error("the prefix length of this network is a number from 0 to {0}")]
     Length(u8),
 }
 
 impl Network {
-    /// Whether the address is one of it. An IPv4 address in IPv6 form is an IPv4 address.
+    /// Returns `true` if the network contains `address`. An IPv4-mapped IPv6 address counts as its IPv4 address.
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.address, address.to_canonical()) {
             (IpAddr::V4(own), IpAddr::V4(other)) => {

@@ -1,4 +1,4 @@
-//! The address under which clients know a gateway: what its links, metadata and audiences are made of.
+//! The public URL of the gateway process, from which its links, metadata and audiences are built.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,15 +7,16 @@ use http::Uri;
 
 use crate::id::GatewayId;
 
-/// An address as `https://mcp.example.com` or `https://example.com/tools`: scheme, host, perhaps a port and a path.
+/// A URL such as `https://mcp.example.com` or `https://example.com/tools`: scheme, host, optional port and optional
+/// path.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct PublicUrl {
     text: String,
-    /// Where the path begins, or the end.
+    /// Offset of the path, or the length of the text if there is no path.
     path: usize,
 }
 
-/// Why a text is no such address.
+/// The error for a text that is not a valid public URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the public address must be as https://mcp.example.com or https://example.com/tools, without a query, a fragment or \
@@ -24,38 +25,38 @@ pub struct PublicUrl {
 pub struct InvalidPublicUrl;
 
 impl PublicUrl {
-    /// The address, without a slash at its end.
+    /// Returns the URL without a trailing slash.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// Scheme, host and port: what a browser calls the origin.
+    /// Returns scheme, host and port, which is the origin in browser terms.
     pub fn origin(&self) -> &str {
         &self.text[..self.path]
     }
 
-    /// The host and its port, as they stand in a request's `Host`.
+    /// Returns the host and port as in a `Host` header.
     pub fn authority(&self) -> &str {
         let origin = self.origin();
         origin.split_once("://").map_or(origin, |(_, rest)| rest)
     }
 
-    /// The path below which everything of the gateway stands; empty where there is none.
+    /// Returns the path under which all endpoints are served, or an empty string.
     pub fn prefix(&self) -> &str {
         &self.text[self.path..]
     }
 
-    /// Whether it is reached by TLS.
+    /// Returns `true` if the scheme is `https`.
     pub fn is_https(&self) -> bool {
         self.text.starts_with("https://")
     }
 
-    /// The address of something at this path, which begins with a slash.
+    /// Returns the URL of `path`, which must begin with a slash.
     pub fn at(&self, path: &str) -> String {
         format!("{}{path}", self.text)
     }
 
-    /// The address of a gateway: the resource that a token is for.
+    /// Returns the URL of a gateway, which is the resource that tokens are issued for.
     pub fn gateway(&self, gateway: &GatewayId) -> String {
         if *gateway == GatewayId::default_gateway() {
             self.at("/mcp")

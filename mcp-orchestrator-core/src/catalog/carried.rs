@@ -1,7 +1,7 @@
-//! URIs that results carried to principals; bounded.
+//! The URIs that results carried to principals, within limits.
 //!
-//! What a server's results carry displaces only what that server's results carried before, so that no server can make
-//! the gateway forget where another server's URIs lead.
+//! The URIs from a server's results displace only URIs from the same server's earlier results, so that no server can
+//! make the gateway forget which server another URI belongs to.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -9,13 +9,13 @@ use crate::auth::Principal;
 use crate::id::{PrincipalId, ServerId};
 use crate::limits::{MAX_CARRIED_BYTES, MAX_CARRIED_TOTAL, MAX_CARRIED_URIS, MAX_URI_LEN};
 
-/// What a remembered URI costs beside its text, which is kept twice.
+/// Overhead in bytes of a remembered URI, in addition to its text, which is stored twice.
 const OVERHEAD: usize = 64;
 
 #[derive(Debug, Default)]
 pub(super) struct Carried {
     principals: HashMap<PrincipalId, HashMap<ServerId, Uris>>,
-    /// The one that was served longest ago first.
+    /// Least recently served first.
     order: VecDeque<PrincipalId>,
     bytes: usize,
     /// The number of the next URI.
@@ -52,7 +52,8 @@ impl Carried {
         }
     }
 
-    /// The number of the URI among those that results of the server carried to the principal; the first has the smallest.
+    /// Returns the number of the URI if a result of the server carried it to the principal. The first URI has the
+    /// smallest number.
     pub(super) fn number(
         &self,
         server: &ServerId,
@@ -63,7 +64,7 @@ impl Carried {
         uris.numbers.get(uri).copied()
     }
 
-    /// The principal is the one that was served last.
+    /// Marks the principal as the most recently served.
     fn touch(&mut self, principal: &PrincipalId) {
         if self.order.back() == Some(principal) {
             return;

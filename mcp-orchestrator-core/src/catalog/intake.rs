@@ -1,4 +1,4 @@
-//! Taking the pages of one list in, within its limits: each name once, and only what clients take.
+//! Collects the pages of one list within its limits: each name once, and only items that clients accept.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -12,26 +12,26 @@ use super::item::{KeptItem, Read, Refusal, Reports, label};
 use crate::limits::{MAX_CURSOR_LEN, MAX_LIST_BYTES, MAX_LIST_ITEMS};
 use crate::router::ItemKind;
 
-/// One list as far as it has come.
+/// A list that is being collected.
 #[derive(Debug)]
 pub(crate) struct Intake {
     kind: ItemKind,
     items: Vec<KeptItem>,
     names: HashSet<String>,
     bytes: usize,
-    /// Items that the server sent, also those that were left out.
+    /// Number of items that the server sent, including those left out.
     offered: usize,
     reports: Reports,
 }
 
-/// What a page says of the next one.
+/// What a page says about the next one.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Next {
-    /// It is the last one.
+    /// This is the last page.
     End,
-    /// The cursor of the next one, as JSON.
+    /// The cursor of the next page, as JSON.
     Cursor(String),
-    /// The list ends here for us, because of this.
+    /// Collection stops here, for this reason.
     Cut(&'static str),
 }
 
@@ -47,24 +47,24 @@ impl Intake {
         }
     }
 
-    /// How many items are in it.
+    /// Returns the number of items collected.
     pub(crate) fn len(&self) -> usize {
         self.items.len()
     }
 
-    /// The items, and what was left out of them.
+    /// Returns the items, and reports of what was left out.
     pub(crate) fn finish(self) -> (Vec<KeptItem>, Reports) {
         (self.items, self.reports)
     }
 
-    /// Takes the items of a list's result in.
+    /// Collects the items of a list result.
     ///
     /// # Errors
-    /// Where the result has no such list.
+    /// An error if the result has no such list.
     pub(crate) fn page(&mut self, result: &str) -> Result<Next, &'static str> {
         let head = Head::read(result, list_name(self.kind)).ok_or("the result is no object")?;
         let list = head.list.ok_or("the result has no list")?.get();
-        // Some languages write a list without items so.
+        // Some languages serialize an empty list as `null`.
         let mut next = head.next();
         if list != "null" {
             let mut deserializer = serde_json::Deserializer::from_str(list);
@@ -76,7 +76,7 @@ impl Intake {
         Ok(next)
     }
 
-    /// Takes one item in; false where the list is full.
+    /// Collects one item. Returns `false` if the list is full.
     pub(crate) fn add(&mut self, raw: &str) -> bool {
         if self.offered == MAX_LIST_ITEMS {
             return false;
@@ -89,7 +89,7 @@ impl Intake {
         });
         let kind = self.kind;
         match read {
-            // A server whose pages overlap repeats many, and nothing is lost by it.
+            // Servers with overlapping pages repeat many items; nothing is lost.
             Err(Refusal::Again) => {}
             Err(refusal) => {
                 self.reports
@@ -113,7 +113,7 @@ impl Intake {
     }
 }
 
-/// The member of a result that is the list.
+/// Returns the member of a result that holds the list.
 pub(crate) const fn list_name(kind: ItemKind) -> &'static str {
     match kind {
         ItemKind::Tool => "tools",
@@ -123,7 +123,7 @@ pub(crate) const fn list_name(kind: ItemKind) -> &'static str {
     }
 }
 
-/// Gives each item of a list to the intake; answers whether there was room for all.
+/// Passes each item of a list to the intake. Yields `false` if there was not enough room.
 struct Items<'i>(&'i mut Intake);
 
 impl<'de> Visitor<'de> for Items<'_> {
@@ -144,7 +144,7 @@ impl<'de> Visitor<'de> for Items<'_> {
     }
 }
 
-/// What is read of a result; all else of it is passed over.
+/// The members of a result that are read; all others are skipped.
 #[derive(Debug, Default)]
 struct Head<'a> {
     list: Option<&'a RawValue>,
@@ -157,7 +157,7 @@ impl<'a> Head<'a> {
         HeadOf(list).deserialize(&mut deserializer).ok()
     }
 
-    /// Most servers' cursors are texts; a number is passed back as it came.
+    /// Returns the next page. Most cursors are strings; a number is passed back unchanged.
     fn next(&self) -> Next {
         match self.cursor.map(RawValue::get) {
             None | Some("null") => Next::End,

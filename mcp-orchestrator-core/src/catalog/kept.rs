@@ -1,5 +1,7 @@
 //! One server's lists as they came, and what it said of itself.
 
+use std::hash::{BuildHasher, Hash as _, Hasher as _};
+
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -44,8 +46,6 @@ pub(crate) enum ListState {
 #[derive(Serialize, Deserialize)]
 struct Document<'a> {
     format: u32,
-    /// Of which revision of a credential.
-    of: String,
     era: Era,
     version: String,
     #[serde(borrow)]
@@ -63,7 +63,7 @@ struct Document<'a> {
     failed: Vec<usize>,
 }
 
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 impl Kept {
     pub(crate) fn new(hello: Hello) -> Self {
@@ -124,6 +124,16 @@ impl Kept {
             || self.state(kind) == ListState::Awaited
     }
 
+    /// Equal for equal lists, of which it reads every byte.
+    pub(crate) fn hash(&self, hasher: &impl BuildHasher) -> u64 {
+        let mut hash = hasher.build_hasher();
+        self.hello.hash(&mut hash);
+        for item in self.lists.iter().flat_map(|list| &list.items) {
+            item.raw.hash(&mut hash);
+        }
+        hash.finish()
+    }
+
     /// About what it costs to keep.
     pub(crate) fn cost(&self) -> usize {
         let items = self.lists.iter().flat_map(|list| &list.items);
@@ -178,8 +188,8 @@ impl Kept {
         }
     }
 
-    /// The document that is stored; `of` tells of which revision it is.
-    pub(crate) fn write(&self, of: &str) -> Bytes {
+    /// The document that is stored.
+    pub(crate) fn write(&self) -> Bytes {
         let raws = |kind| {
             self.items(kind)
                 .iter()
@@ -189,7 +199,6 @@ impl Kept {
         let empty = RawValue::NULL;
         let document = Document {
             format: FORMAT,
-            of: of.to_owned(),
             era: self.era,
             version: self.version.clone(),
             hello: serde_json::from_slice(&self.hello).unwrap_or(empty),
@@ -204,10 +213,10 @@ impl Kept {
         serde_json::to_vec(&document).unwrap_or_default().into()
     }
 
-    /// Reads a stored document; `None` where it is of another make or another revision.
-    pub(crate) fn read(document: &Bytes, of: &str) -> Option<Self> {
+    /// Reads a stored document; `None` where it has another format.
+    pub(crate) fn read(document: &Bytes) -> Option<Self> {
         let document: Document<'_> = serde_json::from_slice(document).ok()?;
-        if document.format != FORMAT || document.of != of {
+        if document.format != FORMAT {
             return None;
         }
         let hello = Bytes::copy_from_slice(document.hello.get().as_bytes());
@@ -256,11 +265,10 @@ mod tests {
         for kind in [ItemKind::Resource, ItemKind::Template] {
             kept.set(kind, Vec::new(), ListState::Whole);
         }
-        let back = Kept::read(&kept.write("1"), "1").unwrap();
+        let back = Kept::read(&kept.write()).unwrap();
         assert_eq!(back, kept);
         assert_eq!(back.items(ItemKind::Tool)[0].name, "a/b");
         assert!(!back.changed_since(Some(&kept)).any());
-        assert_eq!(Kept::read(&kept.write("1"), "2"), None);
         assert!(back.changed_since(None).tools);
     }
 
@@ -271,12 +279,12 @@ mod tests {
             "{+a}".repeat(100_000)
         );
         let document = format!(
-            r#"{{"format":2,"of":"1","era":"legacy","version":"x","hello":{{}},"prompts":[],"resources":[],
+            r#"{{"format":3,"era":"legacy","version":"x","hello":{{}},"prompts":[],"resources":[],
                 "tools":[{{"name":"none"}}],"templates":[{bad},{{"uriTemplate":"x://{{a}}","name":"good"}}]}}"#
         );
         let document =
             document.replace("\"legacy\"", &serde_json::to_string(&Era::Legacy).unwrap());
-        let kept = Kept::read(&document.into(), "1").unwrap();
+        let kept = Kept::read(&document.into()).unwrap();
         assert!(kept.items(ItemKind::Tool).is_empty());
         let templates = kept.items(ItemKind::Template);
         assert_eq!((templates.len(), &templates[0].name[..]), (1, "x://{a}"));

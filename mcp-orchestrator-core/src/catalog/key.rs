@@ -1,14 +1,14 @@
-//! Whose lists, and which of them are meant.
+//! Keys of the list cache.
 
 use crate::credential::{Credential, Owner, Revision};
 use crate::id::ServerId;
 use crate::router::ItemKind;
 use crate::runtime::InstanceKey;
 
-/// Kinds of lists that a question is about.
+/// The kinds of lists that a request is about.
 pub(crate) type ItemKinds<'a> = &'a [ItemKind];
 
-/// Whose lists.
+/// Identifies the lists of a server for one owner and revision of a credential.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct ListKey {
     pub(super) server: ServerId,
@@ -28,12 +28,12 @@ impl ListKey {
 }
 
 impl ListKey {
-    /// Whose server these are.
+    /// Returns the server.
     pub(crate) fn server(&self) -> &ServerId {
         &self.server
     }
 
-    /// Whether these are the lists that need no credential.
+    /// Returns `true` for the lists that need no credential.
     pub(super) fn is_without(&self) -> bool {
         self.revision == Revision::none()
     }
@@ -54,7 +54,7 @@ impl From<&InstanceKey> for ListKey {
     }
 }
 
-/// Which lists became other ones.
+/// Which lists have changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Changed {
     pub(crate) tools: bool,

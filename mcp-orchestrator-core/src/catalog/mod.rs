@@ -1,8 +1,8 @@
-//! What servers offer: their lists and what they said of themselves, kept across restarts.
+//! The list cache: the lists of servers and the results of their handshakes, kept across restarts.
 //!
-//! A list wakes nothing that is known. The lists are kept per server, owner and installed revision (not per isolation
-//! scope or generation), once per distinct content, and renewed while an instance runs. Those of a revision that is gone
-//! are forgotten, also by the store.
+//! Listing does not start a server if its lists are cached. Lists are cached per server, owner and installed revision
+//! (not per isolation scope or generation), stored once per distinct content, and refreshed while an instance runs.
+//! Lists of a removed revision are dropped, from the store as well.
 
 mod carried;
 mod fetch;
@@ -17,6 +17,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use arc_swap::ArcSwap;
+use tokio_util::task::TaskTracker;
 
 pub(crate) use self::fetch::{Fetched, ask, fetch, method_of};
 pub(crate) use self::item::{HeaderParam, KeptItem};
@@ -34,43 +35,50 @@ use crate::router::{
 use crate::seal::StateKey;
 use crate::state::StateStore;
 
-/// All kept lists.
+/// All cached lists.
 #[derive(Debug)]
 pub(crate) struct Catalog {
-    stored: Stored,
+    stored: Arc<Stored>,
+    /// Writes to the store, which the end of the caller does not interrupt.
+    writes: TaskTracker,
     kept: RwLock<HashMap<ListKey, Entry>>,
-    /// Revisions that another one has just taken the place of, and whose instances finish their calls.
+    /// Revisions that were just replaced, while their instances finish their calls.
     superseded: Mutex<HashMap<(ServerId, Owner), Vec<Revision>>>,
-    /// What they tell routing.
+    /// The index that routing uses.
     lists: Lists,
-    /// Servers with a tool that wants arguments repeated in headers.
+    /// Servers with a tool that requires arguments in headers.
     annotating: ArcSwap<HashSet<ServerId>>,
     carried: Mutex<carried::Carried>,
+    hasher: foldhash::fast::RandomState,
 }
 
-/// The lists of one owner's revision. Owners who are listed the same share them.
+/// The lists of one owner's revision. Owners with equal lists share them.
 #[derive(Debug)]
 struct Entry {
     kept: Arc<Kept>,
     cost: usize,
+    /// Used to find owners with equal lists.
+    hash: u64,
 }
 
 impl Catalog {
     pub(crate) fn new(store: Arc<dyn StateStore>, key: Arc<StateKey>) -> Self {
         Self {
-            stored: Stored::new(store, key),
+            stored: Arc::new(Stored::new(store, key)),
+            writes: TaskTracker::new(),
             kept: RwLock::default(),
             superseded: Mutex::default(),
             lists: Lists::default(),
             annotating: ArcSwap::default(),
             carried: Mutex::default(),
+            hasher: foldhash::fast::RandomState::default(),
         }
     }
 
-    /// What is kept; reads it from the store where this process has not yet.
+    /// Returns the cached lists, loading them from the store if they are not in memory.
     pub(crate) async fn get(&self, key: &ListKey) -> Option<Arc<Kept>> {
         if let Some(kept) = self.peek(key) {
-            // An owner may have gone back to an older revision.
+            // An owner may have returned to an older revision.
             if !self
                 .lists
                 .is_current(&key.server, &key.owner, &key.revision)
@@ -90,7 +98,8 @@ impl Catalog {
         Some(kept)
     }
 
-    /// An owner's credential is this revision now. The lists of those before it are forgotten, and not kept any more.
+    /// Makes this revision the current one of an owner's credential. The lists of other revisions are dropped and no
+    /// longer accepted.
     pub(crate) fn supersede(&self, server: &ServerId, owner: &Owner, now: &Revision) {
         let mut gone = Vec::new();
         let mut all = self.kept.write().unwrap_or_else(PoisonError::into_inner);
@@ -112,7 +121,7 @@ impl Catalog {
         before.retain(|revision| revision != now);
     }
 
-    /// An owner has no credential for the server any more.
+    /// Drops the lists of an owner after the credential for the server was removed.
     pub(crate) fn forget(&self, server: &ServerId, owner: &Owner) {
         let mut all = self.kept.write().unwrap_or_else(PoisonError::into_inner);
         all.retain(|key, _| !key.is_of(server, owner));
@@ -121,7 +130,7 @@ impl Catalog {
         self.lists.forget(server, owner);
     }
 
-    /// As [`forget`](Self::forget), for what is stored; unless the owner has a credential again.
+    /// Like [`forget`](Self::forget), for the stored lists, unless the owner has a credential again.
     pub(crate) async fn forget_stored(&self, server: &ServerId, owner: &Owner) {
         let wanted = || {
             let all = self.kept.read().unwrap_or_else(PoisonError::into_inner);
@@ -138,7 +147,7 @@ impl Catalog {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is kept in this process.
+    /// Returns the lists that are in memory.
     pub(crate) fn peek(&self, key: &ListKey) -> Option<Arc<Kept>> {
         self.kept
             .read()
@@ -147,14 +156,14 @@ impl Catalog {
             .map(|entry| Arc::clone(&entry.kept))
     }
 
-    /// Shows what has come of lists that nobody had yet, while the rest is awaited.
+    /// Publishes the lists that have arrived, while others are awaited.
     pub(crate) fn publish(&self, key: &ListKey, kept: &Kept) {
         if !self.is_superseded(key) {
             self.put(key, Arc::new(kept.clone()));
         }
     }
 
-    /// Takes back what was published, where the rest does not come. What is stored stays.
+    /// Withdraws published lists after the fetch failed. Stored lists are kept.
     pub(crate) fn retract(&self, key: &ListKey) {
         let mut all = self.kept.write().unwrap_or_else(PoisonError::into_inner);
         if all.remove(key).is_some() {
@@ -170,7 +179,7 @@ impl Catalog {
         before.is_some_and(|before| before.contains(&key.revision))
     }
 
-    /// Keeps new lists in the place of those before; says what changed by it.
+    /// Replaces lists by new ones. Returns what changed.
     pub(crate) async fn keep(
         &self,
         key: &ListKey,
@@ -186,22 +195,34 @@ impl Catalog {
         }
         let kept = Arc::new(kept);
         self.put(key, Arc::clone(&kept));
-        if let Err(error) = self.stored.put(key, &kept).await {
-            tracing::warn!(server = %key.server, %error, "lists cannot be kept");
-        }
+        let (stored, key) = (Arc::clone(&self.stored), key.clone());
+        let written = self.writes.spawn(async move {
+            if let Err(error) = stored.put(&key, &kept).await {
+                tracing::warn!(server = %key.server, %error, "lists cannot be kept");
+            }
+        });
+        // Fails only if the write panicked.
+        let _ = written.await;
         changed
     }
 
+    /// Waits until all lists that were to be kept are stored.
+    pub(crate) async fn written(&self) {
+        self.writes.close();
+        self.writes.wait().await;
+    }
+
     fn put(&self, key: &ListKey, kept: Arc<Kept>) {
-        // Under the lock, so that what routing knows is what was put last.
+        // Updated under the lock, so that routing uses the lists that were put last.
         let mut all = self.kept.write().unwrap_or_else(PoisonError::into_inner);
         self.lists
             .put(&key.server, &key.owner, &key.revision, listed(&kept));
-        let others = || all.iter().filter(|(other, _)| other.server == key.server);
-        let same = others().take(3).find(|(_, entry)| *entry.kept == *kept);
+        let hash = kept.hash(&self.hasher);
+        let mut others = all.iter().filter(|(other, _)| other.server == key.server);
+        let same = others.find(|(_, entry)| entry.hash == hash && *entry.kept == *kept);
         let kept = same.map_or(kept, |(_, entry)| Arc::clone(&entry.kept));
         let cost = kept.cost();
-        all.insert(key.clone(), Entry { kept, cost });
+        all.insert(key.clone(), Entry { kept, cost, hash });
         self.make_room(&mut all, key);
         let mut lists = all.iter().filter(|(other, _)| other.server == key.server);
         let annotates = lists.any(|(_, entry)| entry.kept.annotates());
@@ -216,7 +237,8 @@ impl Catalog {
         }
     }
 
-    /// Drops other owners' lists of the same server while all of them are too large; the state still has them.
+    /// Evicts other owners' lists of the same server from memory while their total size exceeds the limit; the store
+    /// still has them.
     fn make_room(&self, all: &mut HashMap<ListKey, Entry>, key: &ListKey) {
         let mut seen = HashSet::new();
         let of_server = all.iter().filter(|(other, _)| other.server == key.server);
@@ -238,7 +260,7 @@ impl Catalog {
         }
     }
 
-    /// Whether a tool of the server says how its results look, to anybody.
+    /// Returns `true` if the tool declares an output schema to any owner.
     pub(crate) fn has_output_schema(&self, server: &ServerId, tool: &str) -> bool {
         let all = self.kept.read().unwrap_or_else(PoisonError::into_inner);
         let mut lists = all.iter().filter(|(key, _)| key.server == *server);
@@ -248,12 +270,12 @@ impl Catalog {
         })
     }
 
-    /// Whether any tool of the server wants arguments repeated in headers.
+    /// Returns `true` if any tool of the server requires arguments in headers.
     pub(crate) fn annotates(&self, server: &ServerId) -> bool {
         self.annotating.load().contains(server)
     }
 
-    /// Whether the lists of these kinds that decide for this principal are in memory.
+    /// Returns `true` if the lists of these kinds that apply to this principal are in memory.
     pub(crate) fn knows(
         &self,
         principal: &Principal,
@@ -263,17 +285,17 @@ impl Catalog {
         self.lists.knows(principal, entry, kinds)
     }
 
-    /// A number that grows whenever a list changes.
+    /// Returns a number that increases whenever a list changes.
     pub(crate) fn version(&self) -> u64 {
         self.lists.version()
     }
 
-    /// What stands under one name more than once in a view of this principal's.
+    /// Returns the name conflicts in this principal's view.
     pub(crate) fn conflicts(&self, principal: &Principal, view: &View) -> Vec<Conflict> {
         self.lists.conflicts(principal, view)
     }
 
-    /// Remembers URIs that a result carried to a principal.
+    /// Remembers the URIs that a result carried to a principal.
     pub(crate) fn carried(&self, server: &ServerId, principal: &Principal, uris: Vec<String>) {
         if !uris.is_empty() {
             let mut carried = self.carried.lock().unwrap_or_else(PoisonError::into_inner);
@@ -282,7 +304,7 @@ impl Catalog {
     }
 }
 
-/// What lists tell routing.
+/// Extracts what routing needs from cached lists.
 fn listed(kept: &Kept) -> Listed {
     let kinds = ItemKind::ALL.into_iter();
     kinds.fold(Listed::default(), |listed, kind| {

@@ -1,4 +1,4 @@
-//! One page of a gateway's merged list.
+//! Builds one page of a gateway's merged list.
 
 use std::sync::Arc;
 
@@ -6,13 +6,9 @@ use super::Kept;
 use super::intake::list_name;
 use crate::id::Alias;
 use crate::jsonrpc::quote;
+use crate::limits::{MAX_PAGE_BYTES, MAX_PAGE_ITEMS};
 use crate::protocol::Era;
 use crate::router::{ItemKind, ToolFilter, shown};
-
-/// Items of a page.
-const ITEMS: usize = 1000;
-/// Bytes of a page; one item may be larger.
-const BYTES: usize = 4 << 20;
 
 /// One server's part of a merged list.
 #[derive(Debug)]
@@ -22,10 +18,10 @@ pub(crate) struct Source {
     pub(crate) kept: Arc<Kept>,
 }
 
-/// A page as JSON, and where the next one begins.
+/// Returns a page as JSON, and the position of the next page.
 ///
-/// Names are spliced; all else of an item stays as it came. A name that was shown before is left out: the order of the
-/// configuration decides.
+/// Only names are replaced; everything else is copied unchanged. An item is skipped if its name was already shown: the
+/// order of the configuration decides.
 pub(crate) fn page(
     sources: &[Source],
     kind: ItemKind,
@@ -57,7 +53,8 @@ pub(crate) fn page(
                 continue;
             }
             let (raw, name_span) = item.shown(era);
-            if written > 0 && (written == ITEMS || out.len() + raw.len() > BYTES) {
+            if written > 0 && (written == MAX_PAGE_ITEMS || out.len() + raw.len() > MAX_PAGE_BYTES)
+            {
                 out.push(']');
                 return (out, Some(at - 1));
             }

@@ -1,4 +1,4 @@
-//! Where it is told who did what: as typed → as meant → made.
+//! The audit log: file entry, settings and sinks.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -26,21 +26,21 @@ pub struct AuditEntry {
     pub arguments: Option<bool>,
 }
 
-/// Where it is told who did what.
+/// The sinks of the audit log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AuditSettings {
-    /// Lines of JSON are appended to this file.
+    /// Appends events to this file as lines of JSON.
     pub file: Option<PathBuf>,
-    /// Lines of JSON go to standard output.
+    /// Writes events to standard output as lines of JSON.
     pub stdout: bool,
-    /// Events go to `tracing`.
+    /// Emits events through `tracing`.
     pub log: bool,
-    /// The lines hold arguments.
+    /// Includes the arguments of tools and prompts in the lines of JSON.
     pub arguments: bool,
 }
 
 impl AuditSettings {
-    /// Takes over what a file says; the later file counts.
+    /// Applies the entry of a file; a later file replaces an earlier one.
     pub(super) fn take(known: &mut Option<Self>, scope: &mut Scope<'_>, file: &File) {
         let Some(entry) = &file.audit else { return };
         let path = scope.path.key("audit");
@@ -61,7 +61,7 @@ impl AuditSettings {
         set(scope, "audit", known, Some(settings));
     }
 
-    /// The sinks.
+    /// Opens the sinks.
     pub(super) fn open(&self) -> Result<Audit> {
         let mut sinks: Vec<Arc<dyn AuditSink>> = Vec::new();
         if let Some(path) = &self.file {

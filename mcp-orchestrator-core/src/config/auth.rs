@@ -1,4 +1,4 @@
-//! Who calls and how the gateway stands on a network, as meant.
+//! Settings of authentication and of the gateway's network position.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -15,52 +15,52 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::PrincipalId;
 use crate::orchestrator::Limits;
 
-/// Who may call, and how the gateway stands on a network.
+/// Settings of authentication and of the gateway's network position.
 #[derive(Clone, Debug, Default)]
 pub struct AuthSettings {
-    /// Whether a loopback listener takes whoever reaches it for its local user.
+    /// `true` if every caller on a loopback listener is the local user.
     pub local: bool,
-    /// Whether tokens of our own are taken.
+    /// `true` if tokens issued by the gateway itself are accepted.
     pub tokens: bool,
-    /// Where the token of a first admin goes, which is made at start where there is none.
+    /// Where to put the token of a first admin, which is created at start if no admin token exists.
     pub first_admin: Option<FirstAdmin>,
-    /// Identity providers whose tokens are taken.
+    /// Identity providers with accepted tokens.
     pub issuers: Vec<IssuerSettings>,
-    /// The address under which clients know the gateway.
+    /// The URL under which clients reach the gateway.
     pub public_url: Option<PublicUrl>,
-    /// Who may say for whom they forward.
+    /// Networks of trusted proxies, which may set forwarding headers.
     pub trusted_proxies: Vec<Network>,
     /// TLS of the listener.
     pub tls: Option<TlsSettings>,
-    /// How much at once.
+    /// Concurrency limits.
     pub limits: Limits,
-    /// Connections of the listener.
+    /// Connection limits of the listener.
     pub connections: ConnectionSettings,
-    /// How long a call waits for its credential; `None`: as long as the orchestrator lets it.
+    /// How long a call waits for its credential; `None` means the default of the orchestrator.
     pub auth_wait: Option<Duration>,
 }
 
-/// Bounds on connections; `None`: the listener's default.
+/// Connection limits; `None` means the default of the listener.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ConnectionSettings {
-    /// At once.
+    /// Maximum number of connections.
     pub total: Option<NonZeroUsize>,
-    /// At once from one address.
+    /// Maximum number of connections from one address.
     pub per_address: Option<NonZeroUsize>,
 }
 
 impl AuthSettings {
-    /// Whether something tells who calls from another machine.
+    /// Returns `true` if callers from other machines can be authenticated.
     pub fn knows_others(&self) -> bool {
         self.tokens || !self.issuers.is_empty()
     }
 
-    /// Whether all who can call are one person.
+    /// Returns `true` if all possible callers are the same person.
     pub fn is_single_principal(&self) -> bool {
         self.local && !self.knows_others()
     }
 
-    /// All scopes that an issuer's tokens must have, each once.
+    /// Returns the scopes required by any issuer, without duplicates.
     pub fn scopes(&self) -> Vec<String> {
         let mut scopes: Vec<String> = Vec::new();
         for scope in self.issuers.iter().flat_map(|issuer| &issuer.scopes) {
@@ -72,70 +72,71 @@ impl AuthSettings {
     }
 }
 
-/// An identity provider whose tokens are taken.
+/// An identity provider with accepted tokens.
 #[derive(Clone, Debug)]
 pub struct IssuerSettings {
-    /// Its name, as its tokens write it.
+    /// Its identifier, as in the `iss` claim of its tokens.
     pub issuer: String,
-    /// Whom its tokens must be for; empty: the public address of the gateway that is called.
+    /// Audiences of which a token must name one; empty means the public URL of the gateway that is called.
     pub audience: Vec<String>,
-    /// How its tokens may be signed.
+    /// Accepted signature algorithms.
     pub algorithms: Vec<Algorithm>,
-    /// Where its keys are, where that is not left to its metadata.
+    /// URL of its keys, if they are not taken from its metadata.
     pub jwks_url: Option<String>,
     /// The claim that names the user.
     pub user_claim: String,
     /// The claim that names the teams.
     pub teams_claim: Option<String>,
-    /// Which teams its tokens can name.
+    /// The teams that its tokens may name.
     pub teams: TeamNames,
-    /// What stands before the names of its users.
+    /// Prefix of the names of its users.
     pub prefix: String,
     /// Scopes that a token must have.
     pub scopes: Vec<String>,
-    /// Our client there.
+    /// The gateway's client at the issuer.
     pub client: Option<SignInClient>,
 }
 
 impl IssuerSettings {
-    /// The claim that names the user if nothing else is said.
+    /// The claim that names the user by default.
     pub const USER_CLAIM: &str = "sub";
 }
 
 /// The gateway's own client at an issuer.
 #[derive(Clone, Debug)]
 pub struct SignInClient {
-    /// Its name there.
+    /// The client id.
     pub id: String,
-    /// Its secret; a public client has none.
+    /// The client secret; `None` for a public client.
     pub secret: Option<SecretString>,
 }
 
-/// The files of a listener's TLS.
+/// The files of the listener's TLS certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsSettings {
-    /// The certificate and those between it and its authority.
+    /// The certificate, followed by its intermediate certificates.
     pub certificate: PathBuf,
-    /// Its private key.
+    /// The private key.
     pub key: PathBuf,
 }
 
-/// Where the token of a first admin goes.
+/// Where the token of a first admin is put.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FirstAdmin {
-    /// Into a Secret of the cluster in which the gateway runs.
+    /// A Secret in the cluster in which the gateway runs.
     Secret,
 }
 
-/// The name of the user whose token it is.
+/// Name of the user that the first admin token belongs to.
 const USER: &str = "admin";
 
 impl FirstAdmin {
-    /// Makes the token of an admin where there is none, and hands it over. What is handed over stands there before it counts,
-    /// so that no token is ever lost.
+    /// Creates an admin token if none exists, and hands it over. The token is stored at its destination before it
+    /// becomes valid, so that it can never be lost.
     ///
     /// # Errors
-    /// [`Config`](ErrorKind::Config) where there is no such place; where it, or the store of tokens, cannot be written.
+    /// [`Config`](ErrorKind::Config) if there is no such destination. Also fails if the destination or the token store
+    /// cannot be written.
     pub(super) async fn see_to(self, cluster: &Cluster, tokens: &TokenAuthenticator) -> Result<()> {
         let now = SystemTime::now();
         let admins = |it: &TokenInfo| it.admin && it.gateway.is_none() && !it.is_over(now);
@@ -155,7 +156,7 @@ impl FirstAdmin {
             expires_at: None,
         };
         match tokens.adopt(&token, new).await {
-            // Another process has come to the same.
+            // Another process created the same token.
             Err(error) if error.kind() == ErrorKind::Conflict => {}
             adopted => drop(adopted?),
         }

@@ -1,4 +1,4 @@
-//! From the issuers of a configuration to those who check their tokens.
+//! Builds the authenticators and sign-ins of the configured issuers.
 
 use std::sync::Arc;
 
@@ -8,11 +8,11 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::outbound::Connector;
 
 impl AuthSettings {
-    /// One for each issuer, in their order: that of before where it expects the same, since it knows the issuer's keys.
-    /// Nothing is fetched yet.
+    /// Returns one authenticator per issuer, in order. An authenticator of `before` with equal options is reused,
+    /// because it already knows the keys of its issuer. Makes no requests.
     ///
     /// # Errors
-    /// [`Config`](ErrorKind::Config) where an issuer cannot be used.
+    /// [`Config`](ErrorKind::Config) if an issuer cannot be used.
     pub fn issuer_authenticators(
         &self,
         before: &[Arc<JwtAuthenticator>],
@@ -32,10 +32,10 @@ impl AuthSettings {
         self.issuers.iter().map(one).collect()
     }
 
-    /// Those at which people sign in at the gateway's pages, each with the client that is ours there.
+    /// Returns the issuers at which people can sign in on the gateway's pages, each with the gateway's client there.
     ///
     /// # Errors
-    /// [`Config`](ErrorKind::Config) where an issuer cannot be used.
+    /// [`Config`](ErrorKind::Config) if an issuer cannot be used.
     pub fn sign_ins(&self, connector: &Connector) -> Result<Vec<Arc<SignIn>>> {
         let url = self.public_url.as_ref();
         let ours = self

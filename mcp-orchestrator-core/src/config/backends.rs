@@ -1,4 +1,4 @@
-//! Where programs run: which backend a server gets, and what its pod has that the server does not say.
+//! Backends: which one runs a server, and the pod defaults that apply to it.
 
 use std::path::PathBuf;
 
@@ -12,23 +12,23 @@ use super::server;
 use super::settings::{BackendKind, BackendSettings, KubernetesSettings};
 use crate::server::{Container, Egress, Launch, ServerSpec};
 
-/// The variable that stands in every pod.
+/// An environment variable that Kubernetes sets in every pod.
 const IN_A_POD: &str = "KUBERNETES_SERVICE_HOST";
 
-/// What is said beside the files about where programs run, as by flags.
+/// Backend options from outside the files, such as command-line flags.
 #[derive(Clone, Debug, Default)]
 pub struct BackendOptions {
-    /// Where programs run by default, whatever the files say.
+    /// The default backend; overrides the files.
     pub backend: Option<BackendKind>,
-    /// The kubeconfig file, whatever the files say.
+    /// The kubeconfig file; overrides the files.
     pub kubeconfig: Option<PathBuf>,
-    /// The context, whatever the files say.
+    /// The kubeconfig context; overrides the files.
     pub context: Option<String>,
-    /// The namespace, whatever the files say.
+    /// The namespace; overrides the files.
     pub namespace: Option<String>,
 }
 
-/// What all files together say about where programs run.
+/// The backend configuration of all files together.
 #[derive(Debug, Default)]
 pub(super) struct Places {
     default: Option<BackendKind>,
@@ -47,7 +47,7 @@ impl Places {
         }
     }
 
-    /// Takes over what a file says; the later file counts.
+    /// Applies the entries of a file; a later file replaces an earlier one.
     pub(super) fn take(&mut self, scope: &mut Scope<'_>, file: &File) {
         self.allow_processes = file.allow_processes.unwrap_or(self.allow_processes);
         if let Some(backend) = file.backend {
@@ -113,7 +113,7 @@ impl Places {
         }
     }
 
-    /// What is said beside the files counts more.
+    /// Applies the options from outside the files, which take precedence.
     pub(super) fn overrule(&mut self, options: &BackendOptions) {
         self.default = options.backend.or(self.default);
         let known = &mut self.kubernetes;
@@ -123,7 +123,7 @@ impl Places {
         known.namespace = options.namespace.or(known.namespace.take());
     }
 
-    /// Where programs run by default.
+    /// Returns the default backend.
     fn default_backend(&self) -> BackendKind {
         let processes = cfg!(feature = "process") && (!self.inside || self.allow_processes);
         let best = if processes || !cfg!(feature = "kubernetes") {
@@ -134,7 +134,7 @@ impl Places {
         self.default.unwrap_or(best)
     }
 
-    /// Whether a backend that the files name can be used, said at the key `backend`.
+    /// Reports a problem at the key `backend` if this backend is not built in.
     fn check(&self, scope: &mut Scope<'_>, backend: BackendKind) {
         if !backend.is_built_in() {
             let text = format!("this program was built without the backend {backend}");
@@ -142,7 +142,7 @@ impl Places {
         }
     }
 
-    /// Where a program runs; what is wrong with that is told.
+    /// Returns the backend that runs a program, and reports any problem with it.
     pub(super) fn of(&self, scope: &mut Scope<'_>, named: Option<BackendEntry>) -> BackendKind {
         let backend = named.map_or_else(|| self.default_backend(), Into::into);
         if named.is_some() {
@@ -159,7 +159,7 @@ impl Places {
         backend
     }
 
-    /// Whether a program runs in a pod.
+    /// Returns `true` if a server runs in a pod.
     pub(super) fn is_pod(&self, server: &ServerSpec) -> bool {
         let pod = BackendKind::Kubernetes;
         match &server.backend {
@@ -168,7 +168,7 @@ impl Places {
         }
     }
 
-    /// Where a program may connect to that does not say it.
+    /// Returns the egress rule of a program that configures none.
     pub(super) fn egress(&self, backend: BackendKind) -> Egress {
         match (backend, &self.egress) {
             (BackendKind::Kubernetes, Some(egress)) => egress.clone(),
@@ -176,7 +176,7 @@ impl Places {
         }
     }
 
-    /// Gives a pod what all pods have.
+    /// Applies the pod defaults to a container.
     pub(super) fn complete(&self, container: &mut Container) {
         let resources = &mut container.resources;
         for (own, all) in [
@@ -197,17 +197,17 @@ impl Places {
         container.pull_secrets.extend(secrets);
     }
 
-    /// Whether this runs in a cluster, and which one is meant.
+    /// Returns whether this process runs in a cluster, and the cluster of the credential store.
     pub(super) fn cluster_of_stores(&self) -> (bool, &KubernetesSettings) {
         (self.inside, &self.kubernetes)
     }
 
-    /// The image of a command without one, where the files name it.
+    /// Returns the configured image for commands without an image.
     pub(super) fn base_image(&self) -> Option<&str> {
         self.kubernetes.base_image.as_deref()
     }
 
-    /// The backends that these servers need.
+    /// Returns the settings of the backends that these servers need.
     pub(super) fn settings<'s>(
         self,
         mut servers: impl Iterator<Item = &'s ServerSpec>,

@@ -1,4 +1,4 @@
-//! From settings to a running orchestrator, and from new settings to the same one.
+//! Builds a running orchestrator from settings, and applies new settings to it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,7 +26,7 @@ use crate::seal::StateKey;
 use crate::state::{StateDir, StateStore};
 use crate::value::Text;
 
-/// An orchestrator made from settings. Dropping it gives the state directory free.
+/// An orchestrator built from settings. Dropping it releases the state directory.
 #[derive(Debug)]
 pub struct Built {
     orchestrator: Orchestrator,
@@ -41,13 +41,14 @@ pub struct Built {
     state: StateDir,
     cluster: Cluster,
     sign_ins: SignIns,
-    /// What it was made from.
+    /// The settings that it was built from.
     pub(super) started: Box<Settings>,
-    /// Where it is told who did what.
+    /// The current settings of the audit log.
     audit: Mutex<AuditSettings>,
 }
 
-/// Where is kept what outlives a restart, and the key for it: the cluster's where there is one.
+/// Returns the store for persistent documents and its key: those of the cluster if there is one, otherwise those of the
+/// state directory.
 fn kept(state: &StateDir, cluster: &Cluster) -> Result<(Arc<dyn StateStore>, Arc<StateKey>)> {
     let documents = match cluster.documents() {
         Some(documents) => documents,
@@ -58,23 +59,23 @@ fn kept(state: &StateDir, cluster: &Cluster) -> Result<(Arc<dyn StateStore>, Arc
 }
 
 impl Settings {
-    /// Makes the orchestrator that these settings describe, with its servers applied. Where something runs in a cluster,
-    /// asks it first whether it allows that.
+    /// Builds the orchestrator that these settings describe and applies its servers. If anything runs in a cluster,
+    /// checks first that the cluster permits it.
     ///
-    /// `single_principal` says that all callers are one person, as where only `local` tells who calls.
+    /// `single_principal` means that all callers are the same person, as when `local` is the only authentication.
     ///
     /// # Errors
-    /// Where the state directory is held by another process or cannot be used, and where the cluster's configuration
-    /// cannot be used, or its namespace or a right is missing. Where the store of credentials is held by another process
-    /// or sealed under another key.
+    /// Fails if the state directory is in use by another process or cannot be used, if the cluster's configuration
+    /// cannot be used, or if its namespace or a permission is missing. Also fails if the credential store is in use by
+    /// another process or sealed with another key.
     pub async fn build(&self, single_principal: bool) -> Result<Built> {
         self.build_with(single_principal, Patience::Fails).await
     }
 
-    /// The same, for a process that waits for a cluster which does not answer yet.
+    /// Like [`build`](Self::build), with a choice whether to wait for a cluster that does not respond yet.
     ///
     /// # Errors
-    /// As [`build`](Self::build).
+    /// As for [`build`](Self::build).
     pub async fn build_with(&self, single_principal: bool, patience: Patience) -> Result<Built> {
         let state = StateDir::open(&self.state_dir)?;
         let cluster = Cluster::enter(&self.backends, &state, patience).await?;
@@ -97,7 +98,7 @@ impl Settings {
                 .await?;
         }
         let (directory, links) = self.directory_and_links(store);
-        // What is installed comes before what the configuration gives to all.
+        // Installed credentials take precedence over configured ones.
         let resolvers: [Arc<dyn CredentialResolver>; 2] = [
             Arc::<InstalledResolver>::clone(&installed),
             Arc::<CachedResolver>::clone(&cached),
@@ -158,7 +159,7 @@ impl Settings {
         key: &Arc<StateKey>,
     ) -> Arc<dyn RuntimeBackend> {
         let set = BackendSet::new();
-        // The first one runs what names none.
+        // The first backend runs servers that name none.
         let (first, pods) = match (
             self.backends.default,
             cluster.pods(&self.backends, logs, key),
@@ -196,72 +197,74 @@ impl Settings {
 }
 
 impl Built {
-    /// The orchestrator.
+    /// Returns the orchestrator.
     pub fn orchestrator(&self) -> &Orchestrator {
         &self.orchestrator
     }
 
-    /// The router of its gateways.
+    /// Returns the router of its gateways.
     pub fn router(&self) -> &Arc<TableRouter> {
         &self.router
     }
 
-    /// Whether it acts: in a cluster another process may act under its name, and this one waits.
+    /// Returns `Ok` if this process is active. In a cluster, another process may be active under the same name while
+    /// this one waits.
     ///
     /// # Errors
-    /// Why it does not.
+    /// The reason why it is not active.
     pub fn acts(&self) -> Result<(), String> {
         self.cluster.acts()
     }
 
-    /// Gives up its turn to act in a cluster, so that the next process need not wait for it. What runs is served on; nothing
-    /// is started or written any more.
+    /// Releases the Lease in the cluster, so that the next process need not wait for it. Running instances are still
+    /// served, but nothing is started or written any more.
     pub async fn stop_acting(&self) {
         self.cluster.leave().await;
     }
 
-    /// Gives up what it holds in a cluster, so that the next process need not wait for it. It is the last thing to do, after
+    /// Releases everything that is held in the cluster, so that the next process need not wait. Call this last, after
     /// [`Orchestrator::shutdown`].
     pub async fn leave(&self) {
         self.sign_ins.finish().await;
         self.cluster.leave().await;
     }
 
-    /// Who installs credentials.
+    /// Returns the installer of credentials.
     pub fn installer(&self) -> &Arc<Installer> {
         &self.installer
     }
 
-    /// The links to the pages where credentials are set up. None is made before it is told where those are.
+    /// Returns the links to the pages for setting up credentials. No link is created before their base URL is set.
     pub fn links(&self) -> &Arc<Links> {
         &self.links
     }
 
-    /// The state key, which seals what travels through clients and browsers.
+    /// Returns the state key, which seals data that passes through clients and browsers.
     pub fn key(&self) -> &Arc<StateKey> {
         &self.key
     }
 
-    /// The tokens of our own.
+    /// Returns the authenticator for tokens issued by the gateway.
     pub fn tokens(&self) -> &Arc<TokenAuthenticator> {
         &self.tokens
     }
 
-    /// Who is in which team, and who administers.
+    /// Returns the directory of teams and admins.
     pub fn directory(&self) -> &Arc<Directory> {
         &self.directory
     }
 
-    /// Its state directory.
+    /// Returns the state directory.
     pub fn state(&self) -> &StateDir {
         &self.state
     }
 
-    /// From now on these settings. Instances whose spec and credential are equal are not touched, calls in flight go on.
-    /// Answers what clients will notice, as gateways whose names take another form, and what counts from the next start on.
+    /// Applies new settings. Instances with an unchanged spec and credential are not affected, and calls in flight
+    /// continue. Returns notices about changes that clients notice, such as a changed form of names in a gateway, and
+    /// about settings that require a restart.
     ///
     /// # Errors
-    /// Where the audit log cannot be opened; nothing is changed then.
+    /// Fails if the audit log cannot be opened; nothing is changed in that case.
     pub fn reload(&self, settings: &Settings) -> Result<Vec<Notice>> {
         self.reload_audit(settings)?;
         self.orchestrator.set_limits(settings.auth.limits);

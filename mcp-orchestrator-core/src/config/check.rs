@@ -1,6 +1,6 @@
-//! Rules for single texts: names of variables and headers, networks, addresses, programs.
+//! Checks for single values: names of variables and headers, networks, URLs, programs.
 //!
-//! What is wrong is said without the text itself, which may have come from a variable.
+//! Messages never contain the value, because it may come from a variable.
 
 use std::ffi::OsStr;
 use std::net::{IpAddr, SocketAddr};
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use http::{HeaderName, HeaderValue, Uri};
 
-/// Headers that the protocol or the connection sets.
+/// Headers that the protocol or the connection controls.
 const OWN_HEADERS: [&str; 11] = [
     "accept",
     "connection",
@@ -23,7 +23,7 @@ const OWN_HEADERS: [&str; 11] = [
     "transfer-encoding",
 ];
 
-/// An environment variable's name.
+/// Checks the name of an environment variable.
 pub(super) fn env_name(name: &str) -> Result<(), String> {
     if name.is_empty() {
         return Err("the name of a variable is empty".to_owned());
@@ -38,25 +38,25 @@ pub(super) fn env_name(name: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// A header's name.
+/// Parses the name of a header.
 pub(super) fn header_name(name: &str) -> Result<HeaderName, String> {
     HeaderName::from_bytes(name.as_bytes())
         .map_err(|_| "this is no valid name of a header".to_owned())
 }
 
-/// Whether the orchestrator sets this header itself.
+/// Returns `true` if the orchestrator sets this header itself.
 pub(super) fn is_own_header(name: &HeaderName) -> bool {
     OWN_HEADERS.contains(&name.as_str())
 }
 
-/// A header's value.
+/// Checks the value of a header.
 pub(super) fn header_value(value: &str) -> Result<(), String> {
     HeaderValue::from_str(value)
         .map(|_| ())
         .map_err(|_| "a header's value may hold no line break and no control character".to_owned())
 }
 
-/// The name of a file in a folder.
+/// Checks a file name without a directory.
 pub(super) fn file_name(name: &str) -> Result<(), String> {
     let plain = Path::new(name).file_name() == Some(OsStr::new(name));
     if !plain || name.contains(['/', '\\', '\0']) || name.len() > 255 {
@@ -65,7 +65,7 @@ pub(super) fn file_name(name: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// The address of a remote server.
+/// Parses the URL of a remote server.
 pub(super) fn url(text: &str) -> Result<Uri, String> {
     let uri: Uri = text
         .trim()
@@ -90,7 +90,7 @@ pub(super) fn url(text: &str) -> Result<Uri, String> {
     Ok(uri)
 }
 
-/// Where to listen.
+/// Parses a listen address.
 pub(super) fn listen(text: &str) -> Result<SocketAddr, String> {
     let text = text.trim();
     let named = text
@@ -102,7 +102,7 @@ pub(super) fn listen(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
-/// An origin: a scheme, a host, perhaps a port.
+/// Checks an origin: a scheme, a host and optionally a port.
 pub(super) fn origin(text: &str) -> Result<(), String> {
     let wrong = || "an origin is as https://app.example.com, without a path".to_owned();
     let uri: Uri = text.parse().map_err(|_| wrong())?;
@@ -113,7 +113,7 @@ pub(super) fn origin(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// A host name, perhaps with a port.
+/// Checks a host name with an optional port.
 pub(super) fn host(text: &str) -> Result<(), String> {
     let authority: Result<http::uri::Authority, _> = text.parse();
     match authority {
@@ -122,7 +122,7 @@ pub(super) fn host(text: &str) -> Result<(), String> {
     }
 }
 
-/// A network, perhaps with a port: `10.0.0.0/8`, `10.1.2.3/32:443`, `[2001:db8::/32]:443`.
+/// Checks a network with an optional port: `10.0.0.0/8`, `10.1.2.3/32:443`, `[2001:db8::/32]:443`.
 pub(super) fn network(text: &str) -> Result<(), String> {
     let (network, port) = if let Some(rest) = text.strip_prefix('[') {
         let Some((network, rest)) = rest.split_once(']') else {
@@ -159,10 +159,10 @@ pub(super) fn network(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Looks a program up as the system would.
+/// Checks that a program exists, searching `PATH` as the system does.
 ///
 /// # Errors
-/// What was searched.
+/// A message that names what was searched.
 pub(super) fn program(program: &str, path: Option<&str>) -> Result<(), String> {
     if program.contains('/') {
         return if is_program(Path::new(program)) {

@@ -1,4 +1,4 @@
-//! The cluster that the settings name: the way to it, and whether it lets us do what we have to.
+//! The configured Kubernetes cluster: access to it, and a check of the required permissions.
 
 use std::sync::Arc;
 
@@ -15,20 +15,20 @@ use crate::runtime::{LogBook, RuntimeBackend};
 use crate::seal::StateKey;
 use crate::state::{StateDir, StateStore};
 
-/// What a look at the cluster has found. Nothing was changed.
+/// Result of a review of the cluster. The review changes nothing.
 #[derive(Clone, Debug)]
 pub struct ClusterReview {
-    /// Which cluster and namespace were chosen, and why.
+    /// The chosen cluster and namespace, and the reason for the choice.
     pub said: String,
-    /// The rights that are missing, each with the rule of a Role that gives it.
+    /// The missing permissions, each with the Role rule that grants it.
     pub denied: Vec<String>,
 }
 
 impl ClusterReview {
-    /// Whether all rights are there.
+    /// Returns an error unless all permissions are granted.
     ///
     /// # Errors
-    /// All that are missing.
+    /// [`Config`](ErrorKind::Config) with all missing permissions.
     pub fn allowed(&self) -> Result<()> {
         if self.denied.is_empty() {
             return Ok(());
@@ -45,15 +45,15 @@ impl ClusterReview {
 
 #[cfg(feature = "kubernetes")]
 impl KubernetesSettings {
-    /// Looks whether the cluster can be reached, has the namespace, and allows all that is needed.
+    /// Checks that the cluster is reachable, has the namespace, and grants all required permissions.
     ///
     /// # Errors
-    /// Where the kubeconfig cannot be used, the cluster cannot be asked, or the namespace is not there.
+    /// Fails if the kubeconfig cannot be used, the cluster cannot be reached, or the namespace does not exist.
     pub async fn review(&self) -> Result<ClusterReview> {
         look(&self.open().await?).await
     }
 
-    /// The way to the cluster.
+    /// Opens access to the cluster.
     pub(super) async fn open(&self) -> Result<Access> {
         let options = AccessOptions {
             kubeconfig: self.kubeconfig.clone(),
@@ -73,7 +73,7 @@ async fn look(access: &Access) -> Result<ClusterReview> {
     })
 }
 
-/// What a running orchestrator has in the cluster; nothing where nothing runs there.
+/// The cluster resources of a running orchestrator; empty if nothing runs in a cluster.
 #[derive(Debug, Default)]
 pub(super) struct Cluster {
     #[cfg(feature = "kubernetes")]
@@ -82,18 +82,18 @@ pub(super) struct Cluster {
     held: Option<tokio::sync::watch::Receiver<Held>>,
     documents: Option<Arc<dyn StateStore>>,
     state_key: Option<Arc<StateKey>>,
-    /// Set once the seat was left: what runs is served to the end.
+    /// Set once the seat was released; running instances are still served.
     #[cfg(feature = "kubernetes")]
     left: std::sync::atomic::AtomicBool,
 }
 
 impl Cluster {
-    /// Lists and facts, where they are kept in the cluster.
+    /// Returns the document store in the cluster, if it is used.
     pub(super) fn documents(&self) -> Option<Arc<dyn StateStore>> {
         self.documents.clone()
     }
 
-    /// The state key, where it is kept in the cluster.
+    /// Returns the state key stored in the cluster, if it is used.
     pub(super) fn state_key(&self) -> Option<Arc<StateKey>> {
         self.state_key.clone()
     }
@@ -101,8 +101,8 @@ impl Cluster {
 
 #[cfg(feature = "kubernetes")]
 impl Cluster {
-    /// Says which cluster was chosen, refuses one that lacks rights or the namespace, and takes the orchestrator's seat
-    /// there. One that does not answer yet is no error: it is waited for.
+    /// Logs the chosen cluster, rejects it if a permission or the namespace is missing, and takes the orchestrator's
+    /// seat there. A cluster that does not respond yet is not an error: it is waited for.
     pub(super) async fn enter(
         backends: &BackendSettings,
         state: &StateDir,
@@ -122,7 +122,7 @@ impl Cluster {
         }
         let seat = Seat::take(access, settings.name.clone(), state.path()).await?;
         let inside = seat.access().is_inside();
-        // From inside nothing on a disk outlives us.
+        // Inside a cluster, the local disk does not outlive the pod.
         let state_key = match inside {
             true => Some(patience.answered(|| seat.state_key()).await?),
             false => None,
@@ -136,10 +136,10 @@ impl Cluster {
         })
     }
 
-    /// Offers the token of a first admin; answers where it stands, and which one that is.
+    /// Offers a token for the first admin. Returns the name of the Secret and the token that it holds.
     ///
     /// # Errors
-    /// [`Config`](ErrorKind::Config) where this process does not run in a cluster.
+    /// [`Config`](ErrorKind::Config) if this process does not run in a cluster.
     pub(super) async fn offer_first_admin(
         &self,
         token: SecretString,
@@ -149,7 +149,7 @@ impl Cluster {
         Ok((place.name().to_owned(), offered))
     }
 
-    /// What was offered is a token by now.
+    /// Records that the offered token is valid now.
     pub(super) async fn first_admin_counts(&self) -> Result<()> {
         self.handover()?.counts().await
     }
@@ -165,7 +165,7 @@ impl Cluster {
         seat.unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// The backend of pods.
+    /// Returns the backend that runs pods.
     pub(super) fn pods(
         &self,
         backends: &BackendSettings,
@@ -198,7 +198,7 @@ impl Cluster {
             return Err(trouble);
         }
         match held {
-            // What cannot renew it goes on serving what runs.
+            // A process that cannot renew the Lease still serves running instances.
             None | Some(Held::Ours | Held::Unsure(_)) => Ok(()),
             Some(waiting) => Err(format!("the orchestrator's lease: {waiting}")),
         }
@@ -272,10 +272,10 @@ fn unbuilt() -> Error {
 
 #[cfg(not(feature = "kubernetes"))]
 impl KubernetesSettings {
-    /// Looks whether the cluster can be reached, has the namespace, and allows all that is needed.
+    /// Checks that the cluster is reachable, has the namespace, and grants all required permissions.
     ///
     /// # Errors
-    /// Always: this program was built without the backend.
+    /// Always fails: this program was built without the backend.
     pub async fn review(&self) -> Result<ClusterReview> {
         std::future::ready(Err(unbuilt())).await
     }

@@ -1,4 +1,4 @@
-//! Names that collide in a gateway, as far as kept lists show it: for `check`, for a reload, and for who operates it.
+//! Name conflicts in gateways, as far as cached lists show them: for `check`, for a reload, and for operators.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,23 +10,23 @@ use crate::id::GatewayId;
 use crate::router::{Conflict, ItemKind, Router as _, TableRouter};
 use crate::server::{ServerSpec, StartMode};
 
-/// What several servers of a gateway list under one name.
+/// A name conflict in a gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GatewayConflict {
-    /// In which gateway.
+    /// The gateway.
     pub gateway: GatewayId,
-    /// What, and by whom.
+    /// The conflict.
     pub conflict: Conflict,
 }
 
 impl GatewayConflict {
-    /// Whether it is an error of the configuration: one of two tools or prompts cannot be reached. Of two owners of a
-    /// resource the order decides, and a template that matches any URI takes none that another server has named.
+    /// Returns `true` if this is a configuration error: one of two tools or prompts cannot be reached. For a resource
+    /// with two owners the order decides, and a template that matches any URI takes none that another server has named.
     pub fn is_error(&self) -> bool {
         matches!(self.conflict.kind, ItemKind::Tool | ItemKind::Prompt)
     }
 
-    /// As something in this file.
+    /// Returns the conflict as a problem in this file.
     pub fn problem(&self, file: &Path) -> Problem {
         let hint = if self.is_error() {
             "; hide all but one by `tools`, or set `tool_names: prefixed`"
@@ -43,15 +43,16 @@ impl GatewayConflict {
 }
 
 impl Settings {
-    /// What collides for this principal, as far as the lists in the state directory tell. Nothing is started.
+    /// Returns the conflicts for this principal according to the cached lists in the state directory. Starts no
+    /// instance.
     ///
     /// # Errors
-    /// Where the state directory cannot be used. One that another process holds tells nothing.
+    /// Fails if the state directory cannot be used. If another process holds it, an empty list is returned.
     pub async fn kept_conflicts(&self, principal: &Arc<Principal>) -> Result<Vec<GatewayConflict>> {
         if !self.state_dir.exists() {
             return Ok(Vec::new());
         }
-        // Nothing runs for it, so no cluster is asked.
+        // No instance runs for this, so no cluster is contacted.
         let mut settings = self.clone();
         settings.backends.kubernetes = None;
         match settings.resting().await {
@@ -61,10 +62,10 @@ impl Settings {
         }
     }
 
-    /// As [`build`](Self::build) for one principal, but no server starts by itself.
+    /// Like [`build`](Self::build) for a single principal, except that no server starts eagerly.
     ///
     /// # Errors
-    /// As [`build`](Self::build).
+    /// As for [`build`](Self::build).
     pub async fn resting(&self) -> Result<Built> {
         let lazy = |server: &Arc<ServerSpec>| {
             let mut server = ServerSpec::clone(server);
@@ -82,7 +83,7 @@ impl Settings {
 }
 
 impl Built {
-    /// What collides for this principal in any gateway, as far as lists are kept.
+    /// Returns the conflicts for this principal in all gateways, according to the cached lists.
     pub async fn conflicts(&self, principal: &Arc<Principal>) -> Vec<GatewayConflict> {
         let mut found = Vec::new();
         for gateway in self.router().gateways() {
@@ -96,12 +97,12 @@ impl Built {
         found
     }
 
-    /// What these settings would make collide that does not collide now.
+    /// Checks that these settings cause no conflict that does not exist already.
     ///
-    /// A name that collides already, since a server has come to list it, is no reason to refuse another change.
+    /// A name that already conflicts, because a server has started to list it, is no reason to reject another change.
     ///
     /// # Errors
-    /// One problem for each name.
+    /// One problem per name.
     pub async fn new_collisions(
         &self,
         settings: &Settings,
@@ -137,7 +138,7 @@ impl Built {
         }
     }
 
-    /// Gateways whose names `tool_names: auto` changes by these settings.
+    /// Returns a notice for each gateway with `tool_names: auto` in which these settings change the form of names.
     pub(super) fn flips(&self, settings: &Settings, next: &TableRouter) -> Vec<Notice> {
         let auto = settings
             .gateways

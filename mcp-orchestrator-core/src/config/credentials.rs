@@ -1,4 +1,4 @@
-//! The credential slots of a server, as typed → as meant.
+//! Resolves the credential slots of a server.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use crate::id::{ServerId, SlotName};
 use crate::server::{CredentialSlot, Injection, SlotForm};
 use crate::value::Text;
 
-/// The slots of a server, and where their values come from.
+/// Returns the slots of a server, and the sources of their values.
 pub(super) fn slots(
     scope: &mut Scope<'_>,
     server: &ServerId,
@@ -155,7 +155,7 @@ fn injection(
     })
 }
 
-/// What the injection sets, for conflicts.
+/// Returns what an injection sets, to detect conflicts.
 fn targets(inject: &Injection) -> Vec<(&'static str, String)> {
     match inject {
         Injection::Env(name) => vec![("env", name.clone())],

@@ -1,4 +1,4 @@
-//! Where in a file's text a server goes. Whether the answer is right is for the caller to check.
+//! Edits servers in the text of a file. The caller must verify the result.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -6,17 +6,17 @@ use std::ops::Range;
 use super::file_server::ServerEntry;
 use super::tree::{Entry, Node, Value};
 
-/// A file that is to be edited.
+/// A file to edit.
 pub(super) struct Edit<'t> {
     pub(super) text: &'t str,
-    /// What stands in it; `None`: nothing.
+    /// Its content; `None` if it is empty.
     pub(super) tree: Option<&'t Node>,
-    /// Whether it is named as JSON.
+    /// `true` if the file name says JSON.
     pub(super) json: bool,
 }
 
 impl Edit<'_> {
-    /// The text with the server in it; `None` where there is no place for it that is known to be right.
+    /// Returns the text with the server added, or `None` if no safe place for it is known.
     pub(super) fn put(&self, name: &str, entry: &ServerEntry) -> Option<String> {
         let Some(tree) = self.tree else {
             return if self.json {
@@ -42,7 +42,7 @@ impl Edit<'_> {
         self.put_into(servers, tree.flow, name, entry)
     }
 
-    /// The text without the server; `None` where it cannot be taken out safely.
+    /// Returns the text without the server, or `None` if it cannot be removed safely.
     pub(super) fn take(&self, name: &str) -> Option<String> {
         let map = &self.tree?.get("servers")?;
         let known = map.entries().iter().find(|entry| entry.key == name)?;
@@ -53,7 +53,7 @@ impl Edit<'_> {
             let range = self.block(known.bytes.start, known.position.column - 1);
             return Some(self.splice(range, ""));
         }
-        // Members in brackets: one of the commas around it goes too.
+        // In flow style, one of the adjacent commas must be removed as well.
         let (start, end) = (known.bytes.start, known.node.bytes.end);
         let before = self.text[..start].trim_end();
         let behind = &self.text[end..];
@@ -114,7 +114,7 @@ impl Edit<'_> {
         }
     }
 
-    /// The lines of a key that stands at this indentation, and of all that belongs to it.
+    /// Returns the lines of a key with this indentation and of everything below it.
     fn block(&self, key: usize, indent: usize) -> Range<usize> {
         let start = self.text[..key].rfind('\n').map_or(0, |at| at + 1);
         let first = self.line_end(key);
@@ -134,7 +134,7 @@ impl Edit<'_> {
         start..end
     }
 
-    /// Where the line ends, its line break counted.
+    /// Returns the end of the line, including its line break.
     fn line_end(&self, at: usize) -> usize {
         self.text[at..]
             .find('\n')
@@ -146,7 +146,7 @@ impl Edit<'_> {
         Some(self.splice(at..at, &fresh_line(self.text, at, addition)))
     }
 
-    /// Puts a first entry into a mapping in brackets.
+    /// Inserts a first entry into a flow mapping.
     fn open_brace(&self, map: &Node, addition: &str, close: &str) -> String {
         let at = map.bytes.start + 1;
         let end = if map.entries().is_empty() { close } else { "," };
@@ -162,7 +162,7 @@ impl Edit<'_> {
     }
 }
 
-/// The addition on a line of its own.
+/// Returns the addition, preceded by a line break unless it starts a line.
 fn fresh_line(text: &str, at: usize, addition: &str) -> String {
     if at == 0 || text[..at].ends_with('\n') {
         addition.to_owned()
@@ -171,13 +171,13 @@ fn fresh_line(text: &str, at: usize, addition: &str) -> String {
     }
 }
 
-/// The entry as YAML at this indentation, ended by a line break.
+/// Serializes the entry as YAML with this indentation, ending with a line break.
 pub(super) fn yaml(name: &str, entry: &ServerEntry, indent: usize) -> Option<String> {
     let named: BTreeMap<&str, &ServerEntry> = [(name, entry)].into();
     indented(&serde_saphyr::to_string(&named).ok()?, indent)
 }
 
-/// The entry as JSON at this indentation.
+/// Serializes the entry as JSON with this indentation.
 fn json(name: &str, entry: &ServerEntry, indent: usize) -> Option<String> {
     let value = printable(&serde_json::to_string_pretty(entry).ok()?);
     let name = serde_json::to_string(name).ok()?;
@@ -185,7 +185,7 @@ fn json(name: &str, entry: &ServerEntry, indent: usize) -> Option<String> {
     Some(text.trim_end().to_owned())
 }
 
-/// JSON in which every character is one that YAML allows too, since a JSON file is read as YAML.
+/// Escapes JSON characters that YAML does not allow, because JSON files are parsed as YAML.
 fn printable(json: &str) -> String {
     let mut text = String::with_capacity(json.len());
     for c in json.chars() {

@@ -1,8 +1,9 @@
-//! Files of environment variables, as `.env`: a NAME=VALUE on each line.
+//! Environment files such as `.env`: one NAME=VALUE per line.
 //!
-//! Blank lines and those that begin with `#` say nothing, `export` may stand before a name, quotes around a value are
-//! taken off, and what follows a `#` outside of them is a comment. Nothing in a value is filled in: a `$` in a password
-//! stays what it is. That is how the editors read it whose `envFile` names such files.
+//! Blank lines and lines that begin with `#` are ignored, `export` may precede a name, quotes around a value are
+//! removed, and text after a ` #` outside quotes is a comment. In double quotes, `\n` is a line break. Variables in
+//! values are not expanded: a `$` in a password stays unchanged. Editors with an `envFile` key read such files the same
+//! way.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +13,7 @@ use super::load;
 use super::scope::Scope;
 use crate::value::Text;
 
-/// The variables of the file that `key` names; all are secrets by type.
+/// Reads the variables of the file that `key` names; all are secrets by type.
 pub(super) fn read(scope: &mut Scope<'_>, key: &str, typed: &Typed) -> BTreeMap<String, Text> {
     let none = BTreeMap::new();
     let Some(named) = scope.plain(key, Some(typed)) else {
@@ -33,14 +34,14 @@ pub(super) fn read(scope: &mut Scope<'_>, key: &str, typed: &Typed) -> BTreeMap<
                 found.insert(name.to_owned(), Text::secret(value));
             }
             Ok(None) => {}
-            // The line itself may be a secret.
+            // The message omits the line, because it may be a secret.
             Err(message) => scope.wrong(key, format!("{}:{number}: {message}", file.display())),
         }
     }
     found
 }
 
-/// What a line sets; `None` where it says nothing.
+/// Parses a line; returns `None` if it sets nothing.
 fn variable(line: &str) -> Result<Option<(&str, String)>, String> {
     let line = line.trim();
     if line.is_empty() || line.starts_with('#') {

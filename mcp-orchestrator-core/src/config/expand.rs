@@ -1,8 +1,9 @@
-//! Variables in configured texts: `${VAR}`, `${VAR:-default}`, and what foreign files have besides.
+//! Expands variables in configured texts: `${VAR}`, `${VAR:-default}`, and the additional forms of foreign files.
 //!
-//! In our own files `$${` stands for a literal `${`, and `${:-text}` for the text, so that a literal `$` can precede a
-//! variable; any other `$` stands for itself, so that a password needs no care. In foreign files nothing is an escape, and a `${…}` that is no variable stays as it is: they run unchanged.
-//! A text that names a variable is a secret by type, also where the default is taken.
+//! In our own files, `$${` is a literal `${`, and `${:-text}` is that text, so that a literal `$` can precede a
+//! variable. Any other `$` is literal, so that a password needs no escaping. Foreign files have no escape, and a `${…}`
+//! that is not a variable is kept, so that they work unchanged. A text that names a variable is a secret by type, even
+//! if the default is used.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,7 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::value::Text;
 
-/// Where values of variables come from.
+/// The values of variables.
 #[derive(Clone, Default)]
 pub struct Variables {
     /// The environment.
@@ -22,7 +23,7 @@ pub struct Variables {
 }
 
 impl Variables {
-    /// Those of this process. Variables that are no UTF-8 are left out.
+    /// Returns the environment of this process, without variables that are not valid UTF-8.
     pub fn from_process() -> Self {
         let env = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
@@ -33,7 +34,7 @@ impl Variables {
         }
     }
 
-    /// The value of an environment variable.
+    /// Returns the value of an environment variable.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.env.get(name).map(String::as_str)
     }
@@ -48,10 +49,10 @@ impl fmt::Debug for Variables {
     }
 }
 
-/// A literal `$` in front of a `{`, for formats whose texts hold no variables: no file can have this reference.
+/// A literal `$` before a `{`, for formats without variables. No file can contain this reference.
 pub(super) const LITERAL_DOLLAR: &str = "${\0}";
 
-/// The environment variable that answers a VS Code input: `github-token` → `MCP_INPUT_GITHUB_TOKEN`.
+/// Returns the environment variable that answers a VS Code input: `github-token` → `MCP_INPUT_GITHUB_TOKEN`.
 pub fn input_variable(id: &str) -> String {
     let id: String = id
         .chars()
@@ -66,30 +67,30 @@ pub fn input_variable(id: &str) -> String {
     format!("MCP_INPUT_{id}")
 }
 
-/// An input of a VS Code file: what the editor asks its user for.
+/// An input of a VS Code file, which the editor prompts for.
 #[derive(Clone, Debug)]
 pub(super) struct Input {
-    /// What counts where nothing is given.
+    /// The default value.
     pub(super) default: Option<SecretString>,
-    /// Whether the editor hides what is typed.
+    /// `true` if the editor hides what is typed.
     pub(super) password: bool,
 }
 
-/// Whose rules hold.
+/// The rules for variables in a file.
 #[derive(Clone, Debug)]
 pub(super) enum Dialect {
     /// Our own format.
     Own,
     /// A foreign file.
     Foreign {
-        /// What `${workspaceFolder}` stands for.
+        /// The value of `${workspaceFolder}`.
         workspace: PathBuf,
         /// The file's `inputs`, by id.
         inputs: BTreeMap<String, Input>,
     },
 }
 
-/// Fills variables in.
+/// Expands variables.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Expander<'a> {
     pub(super) variables: &'a Variables,
@@ -100,13 +101,13 @@ pub(super) struct Expander<'a> {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Piece<'t> {
     Literal(&'t str),
-    /// What stands between `${` and `}`.
+    /// The text between `${` and `}`.
     Reference(&'t str),
     /// A `${` without its `}`.
     Unclosed,
 }
 
-/// Splits a text into literals and references. `escapes`: whether `$${` stands for `${`.
+/// Splits a text into literals and references. With `escapes`, `$${` is a literal `${`.
 pub(super) fn pieces(text: &str, escapes: bool) -> Vec<Piece<'_>> {
     let mut pieces = Vec::new();
     let mut rest = text;
@@ -130,7 +131,7 @@ pub(super) fn pieces(text: &str, escapes: bool) -> Vec<Piece<'_>> {
     pieces
 }
 
-/// `NAME` or `NAME:-default`.
+/// Parses `NAME` or `NAME:-default`.
 pub(super) fn variable(reference: &str) -> Option<(&str, Option<&str>)> {
     let (name, default) = match reference.split_once(":-") {
         Some((name, default)) => (name, Some(default)),
@@ -143,7 +144,7 @@ pub(super) fn variable(reference: &str) -> Option<(&str, Option<&str>)> {
     (fits && !default.is_some_and(|default| default.contains("${"))).then_some((name, default))
 }
 
-/// What a reference stands for.
+/// The value of a reference.
 enum Value<'v> {
     Secret(&'v str),
     Plain(String),
@@ -151,10 +152,10 @@ enum Value<'v> {
 }
 
 impl Expander<'_> {
-    /// The text with its variables filled in. `keep`: a variable that stays, as `PORT` of an HTTP program does.
+    /// Expands the variables in a text. `keep` names a variable that is kept, such as `PORT` of an HTTP program.
     ///
     /// # Errors
-    /// What is wrong with each reference. No value stands in it.
+    /// One message per invalid reference. No message contains a value.
     pub(super) fn expand(&self, text: &str, keep: Option<&str>) -> Result<Text, Vec<String>> {
         let own = matches!(self.dialect, Dialect::Own);
         let mut expanded = String::with_capacity(text.len());
@@ -264,7 +265,7 @@ fn not_set(name: &str) -> String {
     format!("the variable {name} is not set; ${{{name}:-default}} would give it a default")
 }
 
-/// Places that editors name.
+/// Returns the value of a path variable that editors define.
 pub(super) fn place(reference: &str, workspace: &Path, variables: &Variables) -> Option<String> {
     let text = |path: &Path| path.to_string_lossy().into_owned();
     match reference {

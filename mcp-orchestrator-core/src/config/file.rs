@@ -1,6 +1,6 @@
-//! Our own file format, as typed: what may stand in a file, before variables are filled in and anything is checked.
+//! The file format: the entries of a file, before variables are expanded and values are checked.
 //!
-//! The doc comments are the descriptions of the JSON Schema.
+//! The doc comments become the descriptions in the JSON Schema.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -204,7 +204,7 @@ pub enum LogFormat {
     Json,
 }
 
-/// A text as it stands in the file. It may hold variables, and also a secret that was written down: Debug hides it.
+/// A text as written in the file. It may contain variables or a literal secret, so `Debug` hides it.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Typed(pub String);
@@ -279,7 +279,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for TextOrVisitor<T> {
     }
 }
 
-/// Things by name, in the order in which they stand in the file.
+/// Entries by name, in the order of the file.
 #[derive(Clone, Debug)]
 pub struct Named<T>(pub Vec<(String, T)>);
 

@@ -1,6 +1,6 @@
-//! Who calls and how the gateway stands on a network, as typed.
+//! File entries of authentication, issuers, TLS and limits.
 //!
-//! The doc comments are the descriptions of the JSON Schema.
+//! The doc comments become the descriptions in the JSON Schema.
 
 use schemars::JsonSchema;
 use serde::Deserialize;

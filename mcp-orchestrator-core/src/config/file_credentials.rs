@@ -1,4 +1,4 @@
-//! Where stored credentials are kept, as typed.
+//! File entries of the credential store.
 
 use schemars::JsonSchema;
 use serde::Deserialize;

@@ -1,4 +1,4 @@
-//! The cluster in which programs run as pods, as typed.
+//! File entries of the cluster in which programs run as pods.
 
 use std::collections::BTreeMap;
 

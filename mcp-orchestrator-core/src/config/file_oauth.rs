@@ -1,4 +1,4 @@
-//! How a server's token is obtained by OAuth, as typed; and what may be asked on its way.
+//! File entries of OAuth for servers, and of outbound connections.
 
 use std::collections::BTreeMap;
 use std::fmt;

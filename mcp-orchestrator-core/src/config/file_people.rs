@@ -1,4 +1,4 @@
-//! People in a file: teams, and the members of a gateway.
+//! File entries of people: teams, and the members of a gateway.
 
 use schemars::JsonSchema;
 use serde::Deserialize;

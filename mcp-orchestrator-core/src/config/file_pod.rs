@@ -1,7 +1,7 @@
-//! How a server stands in a pod, as typed: the key `pod` of a server, and its parts that are defaults for all.
+//! File entries of a server's pod: the key `pod` of a server, and the parts of it that can be defaults for all servers.
 //!
-//! What has a structure of Kubernetes' own (tolerations, affinity, volumes, probes, patches) stands here as it stands in
-//! a manifest; no variables are filled in there.
+//! Structures of Kubernetes (tolerations, affinity, volumes, probes, patches) are written as in a manifest; variables
+//! in them are not expanded.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Gateways as typed → as meant. They are looked at after all files are read, since they name servers of any of them.
+//! Resolves gateways. This happens after all files are read, because a gateway may name servers of any file.
 
 use std::sync::Arc;
 
@@ -14,9 +14,9 @@ use crate::server::ServerSpec;
 
 /// The servers that a gateway may name.
 pub(super) struct Catalog<'a> {
-    /// Those that stand, in order.
+    /// The valid servers, in order.
     pub(super) servers: &'a [Arc<ServerSpec>],
-    /// The names of all, of those with problems too.
+    /// The names of all servers, including those with problems.
     pub(super) names: &'a [String],
 }
 
@@ -29,7 +29,7 @@ impl Catalog<'_> {
     }
 }
 
-/// A gateway that shows every server with the caller's credential.
+/// Returns a gateway that shows every server with the caller's credential.
 pub(super) fn all(id: GatewayId, catalog: &Catalog<'_>) -> GatewaySettings {
     let servers = catalog.servers.iter().map(|server| ViewEntry {
         alias: Alias::from(&server.id),
@@ -45,7 +45,7 @@ pub(super) fn all(id: GatewayId, catalog: &Catalog<'_>) -> GatewaySettings {
     }
 }
 
-/// The gateway that the entry means.
+/// Resolves the entry of a gateway.
 pub(super) fn gateway(
     scope: &mut Scope<'_>,
     name: &str,
@@ -73,7 +73,7 @@ pub(super) fn gateway(
     Some(gateway)
 }
 
-/// A pinned credential is checked where it is assigned, and again at every call.
+/// Checks pinned credentials. They are checked here and again at every call.
 fn check_pins(scope: &mut Scope<'_>, gateway: &GatewaySettings) {
     for entry in &gateway.servers {
         let CredentialRule::Pinned(owner) = &entry.credential else {
@@ -156,7 +156,7 @@ fn long(
     })
 }
 
-/// The server of that name. One that is known but wrong is passed over: that has been told.
+/// Returns the server with this name. A server with problems is skipped silently: its problems are already reported.
 fn known<'c>(
     scope: &mut Scope<'_>,
     key: &str,

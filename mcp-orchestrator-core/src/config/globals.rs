@@ -1,4 +1,4 @@
-//! What holds for the whole orchestrator, as typed → as meant.
+//! Resolves the settings of the orchestrator as a whole.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ use super::settings::LogSettings;
 use super::stores::Stores;
 use crate::fetch::AllowedPrivate;
 
-/// What the files said so far.
+/// The values of all files read so far.
 #[derive(Debug, Default)]
 pub(super) struct Globals {
     pub(super) listen: Option<SocketAddr>,
@@ -34,7 +34,7 @@ pub(super) struct Globals {
 }
 
 impl Globals {
-    /// Takes over what a file says; the later file counts.
+    /// Applies the entries of a file; a later file replaces an earlier one.
     pub(super) fn take(&mut self, scope: &mut Scope<'_>, file: &File) {
         let listen = address(scope, "listen", file.listen.as_ref());
         set(scope, "listen", &mut self.listen, listen);
@@ -91,7 +91,7 @@ impl Globals {
     }
 }
 
-/// Takes a value over; of two the later one counts, and that is told.
+/// Sets a value. If it replaces the value of an earlier file, reports that.
 pub(super) fn set<T>(scope: &mut Scope<'_>, key: &str, known: &mut Option<T>, new: Option<T>) {
     if new.is_some() {
         if known.is_some() {

@@ -1,4 +1,4 @@
-//! Issuers, as typed → as meant.
+//! Resolves issuers.
 
 use secrecy::SecretString;
 
@@ -10,7 +10,7 @@ use super::scope::Scope;
 use crate::auth::{Algorithm, TeamNames};
 use crate::id::PrincipalId;
 
-/// The issuers of a file, and what is wrong with them together.
+/// Resolves the issuers of a file, and checks them against each other.
 pub(super) fn issuers(scope: &mut Scope<'_>, entry: &AuthEntry) -> Vec<IssuerSettings> {
     let mut issuers: Vec<IssuerSettings> = Vec::new();
     let typed = entry.issuers.as_deref().unwrap_or_default();
@@ -38,7 +38,7 @@ pub(super) fn issuers(scope: &mut Scope<'_>, entry: &AuthEntry) -> Vec<IssuerSet
     issuers
 }
 
-/// Where two issuers could name one user: one's prefix begins the other's.
+/// Reports issuers that could name the same user: the prefix of one starts with that of another.
 fn collisions(scope: &mut Scope<'_>, issuers: &[IssuerSettings]) {
     for (index, issuer) in issuers.iter().enumerate() {
         let clash = issuers
@@ -111,7 +111,8 @@ fn claim_names(scope: &mut Scope<'_>, claims: &ClaimsEntry) -> (String, Option<S
     )
 }
 
-/// Among several issuers each names its own teams, so that a token of one makes nobody a member of another's.
+/// Each of several issuers may name only its own teams, so that a token of one cannot make its user a member of
+/// another's team.
 fn team_names(scope: &mut Scope<'_>, claims: &ClaimsEntry, is_only: bool) -> TeamNames {
     if claims.team_names.is_none() && is_only {
         return TeamNames::Any;
@@ -125,7 +126,7 @@ fn team_names(scope: &mut Scope<'_>, claims: &ClaimsEntry, is_only: bool) -> Tea
     ))
 }
 
-/// An address of the issuer. Over http anybody on the way could name themselves as they like.
+/// Resolves a URL of the issuer. Warns about plain HTTP, where an attacker on the path could impersonate any user.
 fn address(scope: &mut Scope<'_>, key: &str, typed: Option<&Typed>) -> Option<String> {
     let text = scope.plain(key, typed)?;
     let path = scope.path.key(key);

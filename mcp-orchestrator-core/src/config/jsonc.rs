@@ -1,10 +1,10 @@
-//! What editors allow in JSON beyond JSON.
+//! JSON with comments.
 
 use std::borrow::Cow;
 use std::path::Path;
 
-/// The text without what editors allow in JSON beyond JSON: comments become blanks, so that places stay. Only for
-/// files named as JSON, since `//` means something else in YAML.
+/// Replaces comments by blanks, so that positions are preserved. Only for files named as JSON, because `//` has another
+/// meaning in YAML.
 pub(super) fn readable<'t>(file: &Path, text: &'t str) -> Cow<'t, str> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let json = file
@@ -40,7 +40,7 @@ pub(super) fn readable<'t>(file: &Path, text: &'t str) -> Cow<'t, str> {
     Cow::Owned(blanked)
 }
 
-/// The length of the JSON string with which the text begins.
+/// Returns the length of the JSON string at the beginning of the text.
 fn end_of_string(text: &str) -> usize {
     let mut escaped = false;
     for (at, byte) in text.bytes().enumerate().skip(1) {
@@ -54,7 +54,7 @@ fn end_of_string(text: &str) -> usize {
     text.len()
 }
 
-/// Blanks of the same length in bytes, with the same line breaks.
+/// Appends blanks of the same length in bytes, keeping line breaks.
 fn blank(to: &mut String, comment: &str) {
     to.extend(
         comment

@@ -1,4 +1,4 @@
-//! Reads files, merges them, checks everything, and answers either settings or all that is wrong.
+//! Loads a configuration: reads and merges the files, checks everything, and returns either settings or all problems.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -15,23 +15,23 @@ use super::settings::Settings;
 use super::tree::Value;
 use crate::limits::MAX_CONFIG_FILE_LEN;
 
-/// What a load takes from outside of the files.
+/// Options of a load that do not come from files.
 #[derive(Clone, Debug, Default)]
 pub struct LoadOptions {
     /// The values of variables.
     pub variables: Variables,
-    /// What `${workspaceFolder}` of foreign files stands for; `None`: told by where the file stands.
+    /// The value of `${workspaceFolder}` in foreign files; `None` derives it from the location of the file.
     pub workspace: Option<PathBuf>,
-    /// Where to listen, whatever the files say.
+    /// The listen address; overrides the files.
     pub listen: Option<SocketAddr>,
-    /// The state directory, whatever the files say.
+    /// The state directory; overrides the files.
     pub state_dir: Option<PathBuf>,
-    /// Where programs run, whatever the files say.
+    /// Backend options; override the files.
     pub backends: BackendOptions,
 }
 
 impl LoadOptions {
-    /// With the variables of this process.
+    /// Uses the environment of this process.
     pub fn from_process() -> Self {
         Self {
             variables: Variables::from_process(),
@@ -40,21 +40,21 @@ impl LoadOptions {
     }
 }
 
-/// A configuration that stands.
+/// A valid configuration.
 #[derive(Clone, Debug)]
 pub struct Loaded {
-    /// What it says.
+    /// The settings.
     pub settings: Settings,
-    /// What is worth saying about it, as a program that is not found.
+    /// Notices, for example about a program that is not found.
     pub notices: Vec<Notice>,
 }
 
-/// Reads these files; of a server in two of them the later one counts, and a notice says so.
+/// Loads these files. If a server is in two of them, the later file wins and a notice reports it.
 ///
-/// Nothing is started, and no file is read but these and those that `env_file` of their servers names.
+/// Starts nothing, and reads no other files except the `env_file` of each server.
 ///
 /// # Errors
-/// Everything that is wrong in any of them. A file whose syntax is broken ends there; the others are still checked.
+/// All problems of all files. A file with a syntax error is not checked further; the others are.
 pub fn load(files: &[PathBuf], options: &LoadOptions) -> Result<Loaded, Problems> {
     let mut report = Report::default();
     let texts = files.iter().filter_map(|file| match read(file) {
@@ -73,16 +73,16 @@ pub fn load(files: &[PathBuf], options: &LoadOptions) -> Result<Loaded, Problems
     load_into(report, files, &texts, options)
 }
 
-/// The same for files whose texts are at hand.
+/// Loads files from texts.
 ///
 /// # Errors
-/// As [`load`].
+/// As for [`load`].
 pub fn load_texts(texts: &[(PathBuf, String)], options: &LoadOptions) -> Result<Loaded, Problems> {
     let files: Vec<PathBuf> = texts.iter().map(|(file, _)| file.clone()).collect();
     load_into(Report::default(), &files, texts, options)
 }
 
-/// The state directory that these files name, whatever else is wrong with them: how a running gateway is found.
+/// Returns the state directory that these files name, even if they have problems. It is used to find a running gateway.
 pub fn state_dir_of(files: &[PathBuf], options: &LoadOptions) -> Option<PathBuf> {
     let mut merge = Merge::new(Report::default(), options);
     for file in files {
@@ -94,8 +94,8 @@ pub fn state_dir_of(files: &[PathBuf], options: &LoadOptions) -> Option<PathBuf>
     merge.state_dir(files)
 }
 
-/// Whether a file of this text configures nothing at all, as one that is being written anew does for a moment.
-/// `servers: {}` and `{}` are not empty.
+/// Returns `true` if a text configures nothing at all, as a file does briefly while it is rewritten. `servers: {}` and
+/// `{}` do not count as empty.
 pub fn is_empty_text(file: &Path, text: &str) -> bool {
     let text = jsonc::readable(file, text);
     match parse::parse(&text) {
@@ -119,7 +119,7 @@ pub fn read(file: &Path) -> Result<String, String> {
     decode(&fs::read(file).map_err(cannot)?)
 }
 
-/// Decodes UTF-8, or UTF-16 with a byte-order mark as some editors and shells on Windows write it. The mark is removed.
+/// Decodes UTF-8, or UTF-16 with a byte-order mark as written by some editors and shells on Windows. Removes the mark.
 pub(super) fn decode(bytes: &[u8]) -> Result<String, String> {
     let no_text = || "the file is neither UTF-8 nor UTF-16 text".to_owned();
     let units = |read: fn([u8; 2]) -> u16| {
@@ -150,7 +150,7 @@ fn load_into(
     for (file, text) in texts {
         merge.file(file, text);
     }
-    // What holds for all servers is known before any of them is read.
+    // Values that apply to all servers must be known before any server is read.
     merge.take_globals();
     merge.take_servers();
     merge.finish(files)

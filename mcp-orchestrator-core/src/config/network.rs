@@ -1,4 +1,4 @@
-//! Who calls, the public address, proxies, TLS and limits, as typed → as meant.
+//! Resolves authentication, public URL, proxies, TLS and limits.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ use super::units::Span;
 use crate::auth::{Network, PublicUrl};
 use crate::orchestrator::Limits;
 
-/// What the files said so far.
+/// The values of all files read so far.
 #[derive(Debug, Default)]
 pub(super) struct Access {
     auth: Option<Auth>,
@@ -35,7 +35,7 @@ struct Auth {
 }
 
 impl Access {
-    /// Takes over what a file says; the later file counts, each key as a whole.
+    /// Applies the entries of a file; a later file replaces an earlier one, each key as a whole.
     pub(super) fn take(&mut self, scope: &mut Scope<'_>, file: &File) {
         let url = public_url(scope, file.public_url.as_ref());
         set(scope, "public_url", &mut self.public_url, url);
@@ -94,7 +94,7 @@ impl Access {
         })
     }
 
-    /// What they say together.
+    /// Returns the combined settings.
     pub(super) fn settings(self) -> AuthSettings {
         let (local, tokens, first_admin, issuers) = match self.auth {
             Some(auth) => (auth.local, auth.tokens, auth.first_admin, auth.issuers),

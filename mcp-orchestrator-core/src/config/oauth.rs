@@ -1,4 +1,4 @@
-//! How a server's token is obtained by OAuth, as typed → as meant.
+//! Resolves how a server's token is obtained by OAuth.
 
 mod parameters;
 
@@ -16,7 +16,7 @@ use crate::server::{
     SlotForm,
 };
 
-/// How the token is obtained, and the slot that it implies where none is named; the slot joins the others.
+/// Resolves the OAuth entry of a server. If it names no slot, the default slot is added to `slots`.
 pub(super) fn oauth(
     scope: &mut Scope<'_>,
     entry: &ServerEntry,
@@ -67,7 +67,7 @@ pub(super) fn oauth(
     Some(spec)
 }
 
-/// Who gives the tokens must stand here where the server cannot say it, and where it must not.
+/// Requires a configured issuer if the server cannot name one, or must not because a secret would be sent to it.
 fn names_issuer(scope: &mut Scope<'_>, spec: &OAuthSpec, entry: &ServerEntry) {
     if spec.names_issuer() {
         return;
@@ -224,7 +224,7 @@ fn scopes(scope: &mut Scope<'_>, typed: Option<&[Typed]>) -> Vec<String> {
     scopes
 }
 
-/// What a file allows of private addresses.
+/// Returns the private addresses that a file allows.
 pub(super) fn allowed(scope: &mut Scope<'_>, file: &File) -> Option<Vec<AllowedPrivate>> {
     let typed = file.network.as_ref()?.allow_private.as_ref()?;
     let path = scope.path.key("network");

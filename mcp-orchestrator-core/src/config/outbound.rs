@@ -1,4 +1,4 @@
-//! How connections leave the gateway (`network`), as typed → as meant.
+//! Resolves how outbound connections are made (`network`).
 
 use std::path::PathBuf;
 
@@ -9,41 +9,41 @@ use super::file::{File, Typed};
 use super::file_oauth::{ClientCertificateEntry, NetworkEntry};
 use super::scope::Scope;
 
-/// Proxy, certificate authorities and client certificates.
+/// Settings of outbound connections: proxy, certificate authorities and client certificates.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OutboundSettings {
-    /// A PEM file of certificate authorities that are trusted beside those of the system.
+    /// A PEM file of certificate authorities that are trusted in addition to those of the system.
     pub authorities: Option<PathBuf>,
-    /// Client certificates, each for some hosts.
+    /// Client certificates, each for a list of hosts.
     pub client_certificates: Vec<ClientCertificateSettings>,
-    /// Which connections go through a proxy.
+    /// Which connections use a proxy.
     pub proxy: ProxySettings,
 }
 
 /// A client certificate and the hosts to which it is presented.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientCertificateSettings {
-    /// Names, or `*.example.com`.
+    /// Host names, or patterns such as `*.example.com`.
     pub hosts: Vec<String>,
-    /// A PEM file.
+    /// A PEM file with the certificate chain.
     pub certificate: PathBuf,
-    /// A PEM file.
+    /// A PEM file with the private key.
     pub key: PathBuf,
 }
 
-/// Which connections go through a proxy.
+/// Which connections use a proxy.
 #[derive(Clone, Debug, Default)]
 pub enum ProxySettings {
-    /// As the environment says.
+    /// As the environment variables define.
     #[default]
     Environment,
-    /// None does.
+    /// None.
     None,
-    /// All do, except to hosts that are listed.
+    /// All except those to the listed hosts.
     All {
-        /// Its URL, which may hold a password.
+        /// URL of the proxy, which may contain a password.
         url: SecretString,
-        /// As in `NO_PROXY`.
+        /// Exceptions, in the format of `NO_PROXY`.
         no_proxy: String,
     },
 }
@@ -67,7 +67,7 @@ impl PartialEq for ProxySettings {
 impl Eq for ProxySettings {}
 
 impl OutboundSettings {
-    /// What a file says, if it says anything.
+    /// Returns the settings of a file, or `None` if it contains none.
     pub(super) fn take(scope: &mut Scope<'_>, file: &File) -> Option<Self> {
         let entry = file.network.as_ref()?;
         let said = entry.ca_file.is_some()
@@ -93,7 +93,7 @@ impl OutboundSettings {
         })
     }
 
-    /// What makes these connections.
+    /// Returns a connector with these settings.
     #[cfg(feature = "outbound")]
     pub fn connector(&self) -> crate::outbound::Connector {
         use crate::outbound::{ClientCertificate, Connector, ConnectorOptions, Proxies};
@@ -111,7 +111,7 @@ impl OutboundSettings {
             proxies: match &self.proxy {
                 ProxySettings::Environment => Proxies::from_env(),
                 ProxySettings::None => Proxies::none(),
-                // The address was checked when the file was read.
+                // The URL was validated when the file was read.
                 ProxySettings::All { url, no_proxy } => {
                     Proxies::all(url, no_proxy).unwrap_or_default()
                 }

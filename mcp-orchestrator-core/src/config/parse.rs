@@ -1,4 +1,4 @@
-//! From the text of a YAML or JSON file to its tree. Aliases and `<<` merges are resolved here, within bounds.
+//! Parses YAML or JSON text into a tree. Aliases and `<<` merges are resolved here, within limits.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -11,20 +11,20 @@ use super::problem::{KeyPath, Position};
 use super::tree::{Entry, Flaw, Node, Value};
 use crate::limits::{MAX_CONFIG_DEPTH, MAX_CONFIG_NODES};
 
-/// Reads one YAML or JSON document; `None`: it is empty.
+/// Parses one YAML or JSON document. Returns `None` if it is empty.
 ///
 /// # Errors
-/// The first error of syntax, which ends the reading. Keys that stand twice are no error of syntax: they come back as
-/// flaws, and the first of them counts.
+/// The first syntax error, which ends parsing. Duplicate keys are not syntax errors: they are returned as flaws, and
+/// the first of them counts.
 pub(super) fn parse(text: &str) -> Result<(Option<Node>, Vec<Flaw>), Flaw> {
     let mut builder = built(text, false)?;
     Ok((builder.roots.pop(), builder.flaws))
 }
 
-/// Reads all documents of a text; empty ones are left out.
+/// Parses all documents of a text; empty ones are skipped.
 ///
 /// # Errors
-/// The first error, a key that stands twice among them.
+/// The first error, including duplicate keys.
 pub(super) fn documents(text: &str) -> Result<Vec<Node>, Flaw> {
     let builder = built(text, true)?;
     if let Some(flaw) = builder.flaws.into_iter().next() {
@@ -59,7 +59,7 @@ fn built(text: &str, many: bool) -> Result<Builder, Flaw> {
     Ok(builder)
 }
 
-/// What the parser says, with a hint for the one mistake that our own syntax invites.
+/// Returns the parser's message, with a hint for the one mistake that our variable syntax invites.
 fn syntax_message(message: &str, text: &str, position: Position) -> String {
     let line = text.lines().nth(position.line.saturating_sub(1));
     let hint = if line.is_some_and(|line| line.contains("${")) {
@@ -70,7 +70,7 @@ fn syntax_message(message: &str, text: &str, position: Position) -> String {
     format!("the file cannot be read: {message}{hint}")
 }
 
-/// A collection that is not yet closed.
+/// A collection that is not closed yet.
 struct Open {
     node: Node,
     anchor: usize,
@@ -83,7 +83,7 @@ struct Builder {
     open: Vec<Open>,
     anchors: HashMap<usize, Node>,
     roots: Vec<Node>,
-    /// Whether there may be more than one document.
+    /// `true` if several documents are allowed.
     many: bool,
     flaws: Vec<Flaw>,
     count: usize,
@@ -161,7 +161,7 @@ impl Builder {
         Ok(())
     }
 
-    /// Puts a finished node where it belongs.
+    /// Adds a complete node to the open collection.
     fn add(&mut self, node: Node, anchor: usize) -> Result<(), Flaw> {
         if self.count > MAX_CONFIG_NODES {
             return Err(self.flaw(node.position, "the file is too large"));
@@ -188,7 +188,7 @@ impl Builder {
         Ok(())
     }
 
-    /// Puts the value of the key that was read last into the mapping.
+    /// Adds the value of the last key to the mapping.
     fn add_value(&mut self, node: Node, path: KeyPath) {
         let Some(open) = self.open.last_mut() else {
             return;
@@ -225,7 +225,7 @@ impl Builder {
         });
     }
 
-    /// The way to what is being read.
+    /// Returns the path to the current position.
     fn path(&self) -> KeyPath {
         let mut path = KeyPath::default();
         for open in &self.open {
@@ -247,7 +247,8 @@ impl Builder {
     }
 }
 
-/// `<<: *defaults`: takes over the keys that are not there yet. They lose their bytes: they stand elsewhere.
+/// Applies `<<: *defaults`: adds the keys that do not exist yet. They get no byte range, because their text is
+/// elsewhere.
 fn merge(entries: &mut Vec<Entry>, keys: &mut HashSet<String>, source: &Node) -> bool {
     let sources: Vec<&Node> = match &source.value {
         Value::Map(_) => vec![source],

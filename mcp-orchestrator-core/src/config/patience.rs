@@ -1,27 +1,27 @@
-//! Whether a start waits for a cluster that does not answer.
+//! Whether a start waits for a cluster that does not respond.
 
 use std::time::Duration;
 
 use crate::error::{ErrorKind, Result};
 
-/// The pause after the first failure, and the longest.
+/// Initial and maximum backoff.
 const RETRY_INTERVAL: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
 
-/// Whether a start waits for a cluster that does not answer.
+/// Whether a start waits for a cluster that does not respond.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Patience {
-    /// It fails at once, as for a command that somebody waits for.
+    /// Fails at once, as for an interactive command.
     #[default]
     Fails,
-    /// It waits until the cluster answers, as for a gateway.
+    /// Waits until the cluster responds, as for a gateway.
     Waits,
 }
 
 impl Patience {
-    /// Asks, and asks again while there is no answer.
+    /// Calls `ask`, and retries while there is no response and waiting is allowed.
     ///
     /// # Errors
-    /// What was answered; and that there is no answer, where nobody waits for one.
+    /// The error that was returned; a missing response is returned as an error only if waiting is not allowed.
     pub(super) async fn answered<T, F: Future<Output = Result<T>>>(
         self,
         ask: impl Fn() -> F,

@@ -1,4 +1,4 @@
-//! People as typed → as meant.
+//! Resolves teams, admins and members.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::auth::{People, Team};
 use crate::id::{InvalidId, TeamId};
 use crate::router::Members;
 
-/// Takes over the teams and admins of a file: a team of a later file counts, admins add up.
+/// Applies the teams and admins of a file: a team of a later file replaces an earlier one, admins accumulate.
 pub(super) fn take(scope: &mut Scope<'_>, people: &mut People, file: &File) {
     for (name, entry) in file.teams.iter().flat_map(|teams| &teams.0) {
         let path = scope.path.key("teams").key(name);
@@ -46,7 +46,7 @@ fn team(scope: &mut Scope<'_>, id: TeamId, entry: &TeamEntry) -> Team {
     }
 }
 
-/// The members that the entry means; where it names none, the gateway would be nobody's.
+/// Resolves the members of a gateway. Reports an empty list, because no one could use the gateway.
 pub(super) fn members(scope: &mut Scope<'_>, entry: &MembersEntry) -> Members {
     let users = names(scope, "users", &entry.users);
     let teams: Vec<TeamId> = names(scope, "teams", &entry.teams);

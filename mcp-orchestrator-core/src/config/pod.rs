@@ -1,4 +1,4 @@
-//! A server's pod as typed → as meant.
+//! Resolves a server's pod.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +17,7 @@ use crate::server::{
     VolumeEntry,
 };
 
-/// The pod that the entry means; what is wrong is told, and left out.
+/// Resolves a pod entry; invalid values are reported and left out.
 pub(super) fn container(scope: &mut Scope<'_>, entry: &PodEntry) -> Container {
     Container {
         pull_policy: entry.pull_policy.map(Into::into),
@@ -53,7 +53,7 @@ pub(super) fn container(scope: &mut Scope<'_>, entry: &PodEntry) -> Container {
     }
 }
 
-/// Secrets with which images are pulled.
+/// Resolves the Secrets used to pull images.
 pub(super) fn pull_secrets(
     scope: &mut Scope<'_>,
     entries: &[TextOr<RegistryEntry>],
@@ -90,7 +90,7 @@ pub(super) fn pull_secrets(
     secrets
 }
 
-/// What a container asks for and is limited to.
+/// Resolves the requests and limits of a container.
 pub(super) fn resources(scope: &mut Scope<'_>, entry: &ResourcesEntry) -> Resources {
     let path = scope.path.key("resources");
     let mut scope = scope.below(path);
@@ -108,7 +108,7 @@ fn quantities(
     texts(scope, key, entries, quantity::quantity)
 }
 
-/// Labels and their values.
+/// Resolves labels and their values.
 pub(super) fn labels(
     scope: &mut Scope<'_>,
     key: &str,
@@ -140,7 +140,7 @@ fn texts(
     known
 }
 
-/// Things of Kubernetes' own, each of which is a mapping.
+/// Checks that Kubernetes structures are mappings.
 pub(super) fn mappings(scope: &mut Scope<'_>, key: &str, entries: &[Value]) -> Vec<Value> {
     for (index, entry) in entries.iter().enumerate() {
         if !entry.is_object() {

@@ -1,4 +1,4 @@
-//! What is wrong in a configuration, and where: everything at once, never with a value that may be secret.
+//! Problems of a configuration and their positions: reported all at once, and never with a value that may be secret.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind};
 
-/// Past this number of problems only their number is of interest.
+/// Maximum number of problems that are listed; any others are only counted.
 const MANY: usize = 200;
 
-/// A line and a column, both from 1.
+/// A line and a column, both starting at 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
     /// The line.
@@ -18,16 +18,16 @@ pub struct Position {
     pub column: usize,
 }
 
-/// One thing that is wrong, or that one should know.
+/// A problem or a notice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// The file in which it stands.
+    /// The file.
     pub file: Arc<Path>,
-    /// Where it stands there; `None`: the file as a whole.
+    /// The position in the file; `None` refers to the file as a whole.
     pub position: Option<Position>,
-    /// The key that it concerns, as `servers.github.env.TOKEN`; empty: the file as a whole.
+    /// The key, such as `servers.github.env.TOKEN`; empty refers to the file as a whole.
     pub key: String,
-    /// What is wrong, and what to do. Never holds a configured value that may be secret.
+    /// What is wrong, and what to do. Never contains a configured value that may be secret.
     pub message: String,
 }
 
@@ -45,15 +45,15 @@ impl fmt::Display for Problem {
     }
 }
 
-/// What is worth saying although the configuration stands, in the form of a [`Problem`].
+/// A remark about a valid configuration, in the form of a [`Problem`].
 pub type Notice = Problem;
 
-/// Everything that is wrong in a configuration.
+/// All problems of a configuration.
 #[derive(Debug)]
 pub struct Problems {
-    /// What is wrong, in the order of the files.
+    /// The problems, in the order of the files.
     pub problems: Vec<Problem>,
-    /// What is worth saying besides.
+    /// Additional notices.
     pub notices: Vec<Notice>,
 }
 
@@ -82,40 +82,40 @@ impl From<Problems> for Error {
     }
 }
 
-/// The way to a key.
+/// The path to a key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct KeyPath(Vec<Step>);
 
-/// One step on the way to a key.
+/// One step of a key path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     /// A key of a mapping.
     Key(String),
-    /// A place in a list, from 0.
+    /// An index of a list, starting at 0.
     Index(usize),
 }
 
 impl KeyPath {
-    /// The way to a key below this one.
+    /// Returns the path to a key below this one.
     pub(super) fn key(&self, name: &str) -> Self {
         let mut steps = self.0.clone();
         steps.push(Step::Key(name.to_owned()));
         Self(steps)
     }
 
-    /// The way to a list's element below this one.
+    /// Returns the path to a list element below this one.
     pub(super) fn index(&self, index: usize) -> Self {
         let mut steps = self.0.clone();
         steps.push(Step::Index(index));
         Self(steps)
     }
 
-    /// Its steps.
+    /// Returns the steps.
     pub(super) fn steps(&self) -> &[Step] {
         &self.0
     }
 
-    /// Whether it leads below `other`, or to it.
+    /// Returns `true` if this path equals `other` or leads below it.
     pub(super) fn is_under(&self, other: &Self) -> bool {
         self.0.starts_with(&other.0)
     }
@@ -187,14 +187,15 @@ impl Report {
         }
     }
 
-    /// Whether something at or below this key is known to be wrong, so that what follows from it is not told too.
+    /// Returns `true` if a problem at or below this key was reported, so that consequential problems are not reported
+    /// too.
     pub(super) fn is_wrong(&self, file: &Path, path: &KeyPath) -> bool {
         self.wrong
             .iter()
             .any(|(wrong_file, wrong)| &**wrong_file == file && wrong.is_under(path))
     }
 
-    /// The notices, where nothing is wrong.
+    /// Returns the notices if there are no problems.
     ///
     /// # Errors
     /// All problems, with the notices.

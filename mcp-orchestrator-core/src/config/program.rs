@@ -1,4 +1,4 @@
-//! A program as typed → as meant.
+//! Resolves a program.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use super::settings::BackendKind;
 use crate::server::{CommandLine, Container, Launch, PortOwner, Program, ProgramTransport};
 use crate::value::Text;
 
-/// The program that the entry means, where it runs on this backend.
+/// Resolves the program of an entry for this backend.
 pub(super) fn program(
     scope: &mut Scope<'_>,
     entry: &ServerEntry,
@@ -106,12 +106,12 @@ fn program_transport(scope: &mut Scope<'_>, entry: &ServerEntry) -> Option<Progr
     }
 }
 
-/// The variable that stays in an argument as it is.
+/// Returns the variable that is kept unexpanded in arguments.
 fn kept(entry: &ServerEntry) -> Option<&'static str> {
     (entry.transport == Some(TransportEntry::Http)).then_some("PORT")
 }
 
-/// The arguments of an image's own program.
+/// Resolves the arguments for an image's own program.
 fn arguments(scope: &mut Scope<'_>, entry: &ServerEntry) -> Vec<Text> {
     let path = scope.path.key("args");
     let mut texts = Vec::new();
@@ -189,7 +189,7 @@ fn cwd(scope: &mut Scope<'_>, entry: &ServerEntry, in_container: bool) -> Option
     Some(cwd)
 }
 
-/// Says so where the program is not found. That is no error: it may be installed later.
+/// Adds a notice if the program is not found. This is not an error, because it may be installed later.
 pub(super) fn find_program(scope: &mut Scope<'_>, launch: &Launch, env: &BTreeMap<String, Text>) {
     let Launch::Program(Program {
         command: Some(command),

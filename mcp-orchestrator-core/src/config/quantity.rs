@@ -1,11 +1,11 @@
-//! Rules for Kubernetes' words: quantities, labels, names of objects. What is wrong is said without the text itself.
+//! Checks for Kubernetes quantities, labels and object names. Messages never contain the value.
 
 /// The units of a quantity.
 const UNITS: [&str; 16] = [
     "", "n", "u", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei",
 ];
 
-/// An amount of a resource: `250m`, `1.5`, `128Mi`, `1e3`.
+/// Checks a resource quantity: `250m`, `1.5`, `128Mi`, `1e3`.
 pub(super) fn quantity(text: &str) -> Result<(), String> {
     let wrong = || "this is no quantity; it must be as 250m, 1.5 or 128Mi".to_owned();
     let digits = text
@@ -25,7 +25,7 @@ pub(super) fn quantity(text: &str) -> Result<(), String> {
     }
 }
 
-/// A DNS label: a namespace, a volume.
+/// Checks a DNS label, such as the name of a namespace or volume.
 pub(super) fn label_name(text: &str) -> Result<(), String> {
     let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     let fits = !text.is_empty() && text.len() <= 63 && text.bytes().all(inner);
@@ -35,7 +35,7 @@ pub(super) fn label_name(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// The name of an object: a DNS subdomain.
+/// Checks an object name, which is a DNS subdomain.
 pub(super) fn object_name(text: &str) -> Result<(), String> {
     let fits = text.len() <= 253 && text.split('.').all(|label| label_name(label).is_ok());
     fits.then_some(()).ok_or_else(|| {
@@ -44,7 +44,7 @@ pub(super) fn object_name(text: &str) -> Result<(), String> {
     })
 }
 
-/// A key in the data of a Secret.
+/// Checks a key in the data of a Secret.
 pub(super) fn data_key(text: &str) -> Result<(), String> {
     let inner = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     let fits = !text.is_empty() && text.len() <= 253 && text.bytes().all(inner);
@@ -53,7 +53,7 @@ pub(super) fn data_key(text: &str) -> Result<(), String> {
     })
 }
 
-/// A label's key: `name` or `domain/name`.
+/// Checks a label key: `name` or `domain/name`.
 pub(super) fn label_key(text: &str) -> Result<(), String> {
     let (domain, name) = match text.split_once('/') {
         Some((domain, name)) => (Some(domain), name),
@@ -65,7 +65,7 @@ pub(super) fn label_key(text: &str) -> Result<(), String> {
     Err("this is no key of a label; it must be as disktype or example.com/disktype".to_owned())
 }
 
-/// A label's value.
+/// Checks a label value.
 pub(super) fn label_value(text: &str) -> Result<(), String> {
     if text.is_empty() || is_label_word(text) {
         return Ok(());
@@ -82,7 +82,7 @@ fn is_label_word(text: &str) -> bool {
         && edge(text.bytes().last())
 }
 
-/// A folder in a container.
+/// Checks the path of a directory in a container.
 pub(super) fn mount_path(text: &str) -> Result<(), String> {
     if !text.starts_with('/') || text.contains(':') || text.contains("/../") {
         return Err("this must be an absolute path of the container, without ':'".to_owned());

@@ -1,11 +1,11 @@
-//! What an orchestrator has left in the cluster that the settings name, and its end.
+//! Finds and deletes what an orchestrator has left in the configured cluster.
 
 use super::settings::KubernetesSettings;
 use crate::error::{Error, ErrorKind, Result};
 #[cfg(feature = "kubernetes")]
 use crate::runtime::kubernetes::{Access, Remnant, delete, holder, remains};
 
-/// What is left in a cluster under an orchestrator's name, which no process holds.
+/// The objects left in a cluster under the name of an orchestrator that is not running.
 #[derive(Debug)]
 pub struct ClusterRemains {
     said: String,
@@ -16,7 +16,7 @@ pub struct ClusterRemains {
 }
 
 impl ClusterRemains {
-    /// Which cluster and namespace were chosen, and why.
+    /// Returns the chosen cluster and namespace, and the reason for the choice.
     pub fn said(&self) -> &str {
         &self.said
     }
@@ -24,12 +24,12 @@ impl ClusterRemains {
 
 #[cfg(feature = "kubernetes")]
 impl KubernetesSettings {
-    /// What the orchestrator has made in the cluster and what still stands there: credentials and keys that outlive an
-    /// uninstall, and all else that bears its name and was not made by a chart.
+    /// Finds the objects that the orchestrator has created and that still exist: credentials and keys, which outlive an
+    /// uninstall, and everything else with its name that was not created by a chart.
     ///
     /// # Errors
-    /// [`Conflict`](ErrorKind::Conflict) where a gateway holds the orchestrator's Lease, with who; where the cluster
-    /// cannot be asked, or refuses it.
+    /// [`Conflict`](ErrorKind::Conflict), naming the holder, if a gateway holds the orchestrator's Lease. Also fails if
+    /// the cluster cannot be reached or denies access.
     pub async fn remains(&self) -> Result<ClusterRemains> {
         let access = self.open().await?;
         let found = remains(&access, &self.name).await?;
@@ -51,15 +51,15 @@ impl KubernetesSettings {
 
 #[cfg(feature = "kubernetes")]
 impl ClusterRemains {
-    /// What is left, a line each.
+    /// Returns a line for each object.
     pub fn names(&self) -> Vec<String> {
         self.found.iter().map(ToString::to_string).collect()
     }
 
-    /// Deletes all of it.
+    /// Deletes all of them.
     ///
     /// # Errors
-    /// The first refusal of the cluster; what was deleted before it stays so.
+    /// The first error of the cluster; objects deleted before it stay deleted.
     pub async fn remove(&self) -> Result<()> {
         for remnant in &self.found {
             delete(&self.access, remnant).await?;
@@ -70,10 +70,10 @@ impl ClusterRemains {
 
 #[cfg(not(feature = "kubernetes"))]
 impl KubernetesSettings {
-    /// What the orchestrator has left in the cluster.
+    /// Finds the objects that the orchestrator has left in the cluster.
     ///
     /// # Errors
-    /// Always: this program was built without the backend.
+    /// Always fails: this program was built without the backend.
     pub async fn remains(&self) -> Result<ClusterRemains> {
         let text = "this program was built without the backend kubernetes";
         std::future::ready(Err(Error::new(ErrorKind::Unsupported, text))).await
@@ -82,15 +82,15 @@ impl KubernetesSettings {
 
 #[cfg(not(feature = "kubernetes"))]
 impl ClusterRemains {
-    /// Nothing.
+    /// Returns nothing: without the backend there are no objects.
     pub fn names(&self) -> Vec<String> {
         Vec::new()
     }
 
-    /// Nothing is left to delete.
+    /// Does nothing: without the backend there are no objects.
     ///
     /// # Errors
-    /// Never.
+    /// Never fails.
     pub async fn remove(&self) -> Result<()> {
         std::future::ready(Ok(())).await
     }

@@ -1,10 +1,10 @@
-//! The JSON Schema of our own file format, for editors and for `docs/config.schema.json`.
+//! The JSON Schema for our own file format, for editors and for `docs/config.schema.json`.
 
 use schemars::generate::SchemaSettings;
 
 use super::file::File;
 
-/// The schema (JSON Schema 2020-12).
+/// Returns the schema (JSON Schema 2020-12).
 pub fn schema() -> serde_json::Value {
     let generator = SchemaSettings::draft2020_12().into_generator();
     generator.into_root_schema_for::<File>().to_value()

@@ -1,4 +1,4 @@
-//! What every check has at hand: the file, the key that it looks at, the variables, and where to say what is wrong.
+//! The context of every check: the file, the current key, the variables, and the report.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,13 +12,13 @@ use crate::value::Text;
 /// A file that is being read.
 #[derive(Clone)]
 pub(super) struct Source {
-    /// Its name, as it was given.
+    /// Its name, as given.
     pub(super) file: Arc<Path>,
-    /// Where relative paths in it start.
+    /// The folder against which relative paths are resolved.
     pub(super) folder: PathBuf,
     /// Its rules for variables.
     pub(super) dialect: Dialect,
-    /// What stands in it, for the places of keys.
+    /// Its content, used to find the positions of keys.
     pub(super) tree: Arc<Node>,
 }
 
@@ -31,18 +31,18 @@ impl Source {
         Some(self.tree.locate_key(path))
     }
 
-    /// Whether values of `env` and `headers` are secrets whatever they are.
+    /// Returns `true` if all values of `env` and `headers` are treated as secrets.
     pub(super) fn is_foreign(&self) -> bool {
         matches!(self.dialect, Dialect::Foreign { .. })
     }
 
-    /// A path of this file: a relative one starts at its folder.
+    /// Resolves a path in this file; a relative path is resolved against its folder.
     pub(super) fn resolve(&self, path: &str) -> PathBuf {
         self.folder.join(path)
     }
 }
 
-/// A key that is being looked at.
+/// The key that is being checked.
 pub(super) struct Scope<'a> {
     pub(super) source: &'a Source,
     pub(super) variables: &'a Variables,
@@ -51,7 +51,7 @@ pub(super) struct Scope<'a> {
 }
 
 impl Scope<'_> {
-    /// The same for a key below.
+    /// Returns the scope of a key below.
     pub(super) fn below(&mut self, path: KeyPath) -> Scope<'_> {
         Scope {
             source: self.source,
@@ -61,27 +61,27 @@ impl Scope<'_> {
         }
     }
 
-    /// Something is wrong with the value of `key`, or with this scope's own where `key` is empty.
+    /// Reports a problem with the value of `key`, or of this scope's own key if `key` is empty.
     pub(super) fn wrong(&mut self, key: &str, message: impl Into<String>) {
         let path = self.at(key);
         self.wrong_at(&path, message);
     }
 
-    /// Something is wrong with the value there.
+    /// Reports a problem with the value at this path.
     pub(super) fn wrong_at(&mut self, path: &KeyPath, message: impl Into<String>) {
         let position = self.source.position(path);
         self.report
             .problem(&self.source.file, position, path, message);
     }
 
-    /// Something is wrong with the key itself.
+    /// Reports a problem with the key itself.
     pub(super) fn wrong_key(&mut self, path: &KeyPath, message: impl Into<String>) {
         let position = self.source.key_position(path);
         self.report
             .problem(&self.source.file, position, path, message);
     }
 
-    /// Something that one should know about the value of `key`.
+    /// Adds a notice about the value of `key`.
     pub(super) fn notice(&mut self, key: &str, message: impl Into<String>) {
         let path = self.at(key);
         let position = self.source.position(&path);
@@ -89,7 +89,7 @@ impl Scope<'_> {
             .notice(&self.source.file, position, &path, message);
     }
 
-    /// Adds the problem, if there is one.
+    /// Reports the error, if there is one.
     pub(super) fn check<T, M: Into<String>>(
         &mut self,
         path: &KeyPath,
@@ -98,12 +98,12 @@ impl Scope<'_> {
         answer.map_err(|message| self.wrong_at(path, message)).ok()
     }
 
-    /// Whether something at or below `key` was wrong already.
+    /// Returns `true` if a problem at or below `key` was already reported.
     pub(super) fn is_wrong(&self, key: &str) -> bool {
         self.report.is_wrong(&self.source.file, &self.at(key))
     }
 
-    /// The text with its variables filled in.
+    /// Expands the variables of a text.
     pub(super) fn text(
         &mut self,
         path: &KeyPath,
@@ -129,7 +129,7 @@ impl Scope<'_> {
         }
     }
 
-    /// The text of `key` with its variables filled in, for a place that has no secrets.
+    /// Expands the variables of the text of `key`, for a value that is not a secret.
     pub(super) fn plain(&mut self, key: &str, typed: Option<&Typed>) -> Option<String> {
         let path = self.at(key);
         let text = self.text(&path, typed?, None)?;

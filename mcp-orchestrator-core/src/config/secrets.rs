@@ -1,4 +1,4 @@
-//! The Secrets that `from_secret` names: the way to their cluster, found when the first one is read.
+//! Reads the Secrets that `from_secret` names. Access to the cluster is opened on first use.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::credential::ClusterSecrets;
 use crate::credential::{SecretData, SecretReader};
 use crate::error::{Error, Result};
 
-/// Reads Secrets of the cluster that the settings name.
+/// Reads Secrets of the configured cluster.
 #[derive(Debug)]
 struct FoundLater {
     #[cfg_attr(
@@ -23,10 +23,10 @@ struct FoundLater {
 }
 
 impl Settings {
-    /// Who reads the Secrets that credentials name, also those that a reload brings.
+    /// Returns a reader for the Secrets that credentials name, including credentials that a later reload adds.
     ///
     /// # Errors
-    /// Where one is named and no way to a cluster is configured. Nothing is asked of the cluster.
+    /// Fails if a Secret is named and no access to a cluster is configured. Makes no request to the cluster.
     pub(super) async fn secret_reader(&self) -> Result<Arc<dyn SecretReader>> {
         let reader = FoundLater {
             cluster: self.secrets.clone(),

@@ -1,4 +1,4 @@
-//! The configuration as meant: checked, merged, with defaults. It starts nothing.
+//! The resolved configuration: checked, merged, and completed with defaults. It starts nothing.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,46 +19,46 @@ use crate::router::{Members, ToolNames, ViewEntry};
 use crate::server::ServerSpec;
 use crate::value::Text;
 
-/// What the files say together.
+/// The settings of all files together.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The catalog, in the order of the files, by name within each.
+    /// The servers, in the order of the files, by name within each file.
     pub servers: Vec<Arc<ServerSpec>>,
     /// The gateways: the default one first, the others by name.
     pub gateways: Vec<GatewaySettings>,
-    /// Who is in which team, and who administers.
+    /// The members of the teams, and the admins.
     pub people: People,
-    /// Where the values of the servers' credential slots come from. A slot without a source is not here.
+    /// The sources of the servers' credential slots. Slots without a source are not listed.
     pub credentials: Vec<ConfiguredCredential>,
-    /// The cluster whose Secrets they may name. It is asked for nothing where none of them does.
+    /// The cluster of the Secrets that credentials name. It is contacted only if one does.
     pub secrets: KubernetesSettings,
-    /// Where what is installed is kept, and tokens.
+    /// Where installed credentials and tokens are stored.
     pub store: StoreSettings,
     /// Where programs run.
     pub backends: BackendSettings,
-    /// The folder for what outlives a restart.
+    /// The directory for state that outlives a restart.
     pub state_dir: PathBuf,
-    /// Where the gateway listens.
+    /// The listen address of the gateway.
     pub listen: SocketAddr,
-    /// Where metrics are served; `None`: nowhere.
+    /// The listen address for metrics; `None` disables them.
     pub metrics_listen: Option<SocketAddr>,
-    /// Origins that are allowed besides local ones.
+    /// Allowed origins in addition to local ones.
     pub allowed_origins: Vec<String>,
-    /// Hosts that are allowed besides local ones.
+    /// Allowed hosts in addition to local ones.
     pub allowed_hosts: Vec<String>,
-    /// The largest request body.
+    /// Maximum size of a request body in bytes.
     pub max_body_bytes: usize,
-    /// Who may call, and how the gateway stands on a network.
+    /// Authentication, and the gateway's position on the network.
     pub auth: AuthSettings,
-    /// What may be asked that is private or without TLS, where a server or an issuer names the address.
+    /// Private and unencrypted addresses that may be contacted although a server or an issuer names them.
     pub allow_private: Vec<AllowedPrivate>,
     /// How connections to remote servers and issuers are made.
     pub outbound: OutboundSettings,
-    /// Where it is told who did what.
+    /// The sinks of the audit log.
     pub audit: AuditSettings,
-    /// How the programs log.
+    /// Format and level of the log.
     pub log: LogSettings,
-    /// The files, as they were named: what a reload watches.
+    /// The files, as named; a reload watches them.
     pub files: Vec<PathBuf>,
 }
 
@@ -73,7 +73,7 @@ pub enum BackendKind {
 }
 
 impl BackendKind {
-    /// Its word in a file.
+    /// Returns its name in a file.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Process => "process",
@@ -81,15 +81,15 @@ impl BackendKind {
         }
     }
 
-    /// The name under which servers name it.
+    /// Returns the name that servers use for it.
     ///
     /// # Panics
-    /// Never: its words are names.
+    /// Never: its names are valid.
     pub fn name(self) -> BackendName {
         BackendName::new(self.as_str()).expect("the word is a name")
     }
 
-    /// Whether this program was built with it.
+    /// Returns `true` if this program was built with it.
     pub fn is_built_in(self) -> bool {
         match self {
             Self::Process => cfg!(all(unix, feature = "process")),
@@ -107,28 +107,28 @@ impl fmt::Display for BackendKind {
 /// Where programs run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BackendSettings {
-    /// Those that name no backend.
+    /// The backend of programs that name none.
     pub default: BackendKind,
-    /// Whether processes may be started.
+    /// `true` if processes may be started.
     pub processes: bool,
-    /// The cluster, where anything runs there.
+    /// The cluster, if anything runs there.
     pub kubernetes: Option<KubernetesSettings>,
 }
 
-/// A cluster, and what holds for all pods.
+/// A cluster, and defaults for all pods.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KubernetesSettings {
-    /// The kubeconfig file that is named.
+    /// The configured kubeconfig file.
     pub kubeconfig: Option<PathBuf>,
-    /// The context that is named.
+    /// The configured context.
     pub context: Option<String>,
-    /// The namespace that is named.
+    /// The configured namespace.
     pub namespace: Option<String>,
-    /// The orchestrator's name, on all its objects.
+    /// The orchestrator's name, set on all its objects.
     pub name: String,
-    /// The image in which a command without one runs, where it is named. Servers have it in their spec already.
+    /// The configured image for commands without an image. The specs of servers contain it already.
     pub base_image: Option<String>,
-    /// Labels of the gateway's own pods, where they are named.
+    /// The configured labels of the gateway's own pods.
     pub gateway: BTreeMap<String, String>,
 }
 
@@ -146,7 +146,7 @@ impl Default for KubernetesSettings {
 }
 
 impl KubernetesSettings {
-    /// The orchestrator's name if nothing else is said.
+    /// The default name of the orchestrator.
     pub const NAME: &str = "mcp-orchestrator";
 }
 
@@ -155,7 +155,7 @@ impl KubernetesSettings {
 pub struct GatewaySettings {
     /// Its name.
     pub id: GatewayId,
-    /// Who may use it.
+    /// The principals that may use it.
     pub members: Members,
     /// How it names tools and prompts.
     pub tool_names: ToolNames,
@@ -163,36 +163,36 @@ pub struct GatewaySettings {
     pub servers: Vec<ViewEntry>,
 }
 
-/// Where the value of a server's slot comes from.
+/// The source of a server's credential slot.
 #[derive(Clone, Debug)]
 pub struct ConfiguredCredential {
-    /// Whose slot.
+    /// The server that the slot belongs to.
     pub server: ServerId,
-    /// Which slot.
+    /// The slot.
     pub slot: SlotName,
-    /// From where.
+    /// The source of its value.
     pub source: CredentialSource,
 }
 
-/// From where a value is taken.
+/// The source of a value.
 #[derive(Clone, Debug)]
 pub enum CredentialSource {
     /// The configuration; always [`Text::Secret`].
     Value(Text),
-    /// This variable of our own environment, read when it is needed.
+    /// An environment variable of this process, read when it is needed.
     Env(String),
-    /// This file, read when it is needed.
+    /// A file, read when it is needed.
     File(PathBuf),
     /// A Secret of the cluster, read when it is needed.
     Secret(SecretPlace),
 }
 
-/// How the programs log.
+/// Format and level of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogSettings {
-    /// In which form.
+    /// The format.
     pub format: LogFormat,
-    /// Which messages: a level or a filter.
+    /// A level or a filter.
     pub level: String,
 }
 
@@ -206,18 +206,18 @@ impl Default for LogSettings {
 }
 
 impl Settings {
-    /// Where the gateway listens if nothing else is said.
+    /// The default listen address of the gateway.
     pub const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 
-    /// The largest request body if nothing else is said.
+    /// The default maximum size of a request body in bytes.
     pub const MAX_BODY_BYTES: usize = 16 << 20;
 
-    /// A server by its name.
+    /// Returns a server by its name.
     pub fn server(&self, id: &ServerId) -> Option<&Arc<ServerSpec>> {
         self.servers.iter().find(|server| server.id == *id)
     }
 
-    /// A gateway by its name.
+    /// Returns a gateway by its name.
     pub fn gateway(&self, id: &GatewayId) -> Option<&GatewaySettings> {
         self.gateways.iter().find(|gateway| gateway.id == *id)
     }

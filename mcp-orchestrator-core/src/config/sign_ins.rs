@@ -1,5 +1,5 @@
-//! Who signs people in at upstream servers' issuers, and who renews what comes of it: made from settings, where this program
-//! was built with it.
+//! Signs people in at the issuers of upstream servers, and renews the resulting credentials, if this program was built
+//! with OAuth.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ mod built {
     use crate::credential::{Authorizations, OAuthOptions, Renewals};
     use crate::fetch::AddressGuard;
 
-    /// For renewals that began to come to their end.
+    /// Time that renewals in progress get to finish.
     const GRACE: Duration = Duration::from_secs(10);
 
     #[derive(Debug)]
@@ -28,7 +28,7 @@ mod built {
     }
 
     impl Settings {
-        /// What is installed, renewed where it can be.
+        /// Returns the resolver of installed credentials, which renews them where possible.
         pub(in crate::config) async fn installed(
             &self,
             installations: Installations,
@@ -53,12 +53,12 @@ mod built {
     }
 
     impl SignIns {
-        /// An installer that signs people in.
+        /// Adds sign-ins to an installer.
         pub(in crate::config) fn join(&self, installer: Installer) -> Installer {
             installer.with_sign_ins(self.authorizations.clone())
         }
 
-        /// Lets renewals that began come to their end.
+        /// Waits for renewals in progress.
         pub(in crate::config) async fn finish(&self) {
             self.renewals.finish(GRACE).await;
         }
@@ -73,7 +73,7 @@ mod built {
     pub(in crate::config) struct SignIns;
 
     impl Settings {
-        /// What is installed; nothing of it is renewed.
+        /// Returns the resolver of installed credentials; nothing is renewed.
         pub(in crate::config) async fn installed(
             &self,
             installations: Installations,

@@ -1,9 +1,9 @@
-//! What a reload does not take over: it counts from the next start on, and that is told.
+//! Settings that require a restart, which a reload reports.
 
 use super::{Built, Notice, Settings};
 
 impl Built {
-    /// The keys that say something else than they did at the start, and count from the next one on.
+    /// Returns a notice for each key that differs from its value at the start and requires a restart.
     pub(super) fn standing(&self, settings: &Settings) -> Vec<Notice> {
         let (then, now) = (&self.started, settings);
         let upstream = cfg!(feature = "oauth") && then.auth.public_url != now.auth.public_url;

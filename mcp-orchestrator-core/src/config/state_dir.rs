@@ -1,4 +1,4 @@
-//! Where the state of an orchestrator is kept if nothing is said: one folder per configuration file.
+//! The default state directory: one per configuration file.
 
 use std::path::{Path, PathBuf};
 
@@ -7,12 +7,12 @@ use sha2::{Digest, Sha256};
 use super::expand::Variables;
 use crate::id::to_dns_label;
 
-/// `$XDG_STATE_HOME/mcp-orchestrator/<name>-<hash>`, else the same below `~/.local/state`. The name and the hash are
-/// those of the first file's canonical path, so that two configurations never share a state, wherever they are
-/// started from.
+/// Returns `$XDG_STATE_HOME/mcp-orchestrator/<name>-<hash>`, or the same below `~/.local/state`. Name and hash are
+/// derived from the canonical path of the first file, so that two configurations never share a state directory,
+/// wherever they are started from.
 ///
 /// # Errors
-/// Neither variable is set.
+/// A message if neither variable contains an absolute path.
 pub(super) fn default(file: Option<&Path>, variables: &Variables) -> Result<PathBuf, &'static str> {
     let absolute = |name: &str| {
         let path = PathBuf::from(variables.get(name)?);

@@ -1,4 +1,4 @@
-//! Where stored credentials are kept, as typed → as meant → opened.
+//! The credential store: file entry, settings, and opening.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,26 +13,26 @@ use crate::credential::{CredentialStore, MemoryCredentials};
 use crate::error::Result;
 use crate::state::StateDir;
 
-/// Where stored credentials are kept.
+/// Where credentials are stored.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum StoreSettings {
-    /// Nowhere: they end with the process.
+    /// In memory only: they are lost when the process ends.
     #[default]
     Memory,
-    /// In a sealed file of the state directory, under this key; `None`: that of a file beside it.
+    /// In a sealed file in the state directory, with this key; `None` uses a key file beside it.
     Local(Option<StoreKey>),
     /// In Secrets of this cluster.
     Kubernetes(Box<KubernetesSettings>),
 }
 
-/// Where the key of the local store comes from.
+/// The source of the local store's key.
 #[derive(Clone, PartialEq, Eq)]
 pub enum StoreKey {
     /// A file.
     File(PathBuf),
-    /// A variable of our environment.
+    /// An environment variable of this process.
     Env(String),
-    /// A program and its arguments.
+    /// A program and its arguments; it prints the key.
     Command(Vec<String>),
 }
 
@@ -41,13 +41,13 @@ impl std::fmt::Debug for StoreKey {
         match self {
             Self::File(path) => f.debug_tuple("File").field(path).finish(),
             Self::Env(name) => f.debug_tuple("Env").field(name).finish(),
-            // Its arguments may be secret.
+            // The arguments may be secret.
             Self::Command(line) => f.debug_tuple("Command").field(&line.first()).finish(),
         }
     }
 }
 
-/// What the files said so far.
+/// The values of all files read so far.
 #[derive(Debug, Default)]
 pub(super) struct Stores {
     kind: Option<StoreEntry>,
@@ -55,7 +55,7 @@ pub(super) struct Stores {
 }
 
 impl Stores {
-    /// Takes over what a file says; the later file counts.
+    /// Applies the entry of a file; a later file replaces an earlier one.
     pub(super) fn take(&mut self, scope: &mut Scope<'_>, file: &File) {
         let Some(entry) = &file.credentials else {
             return;
@@ -77,7 +77,7 @@ impl Stores {
         }
     }
 
-    /// What is meant: inside a cluster credentials are kept there, else on the machine's disk.
+    /// Returns the settings. The default is the cluster's store inside a cluster, and the local disk elsewhere.
     pub(super) fn settings(self, inside: bool, cluster: &KubernetesSettings) -> StoreSettings {
         let own = match inside {
             true => [StoreEntry::Kubernetes, StoreEntry::Local],

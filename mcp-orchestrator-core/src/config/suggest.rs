@@ -1,6 +1,6 @@
-//! Which known name somebody may have meant.
+//! Suggests the known name that was probably meant.
 
-/// The known name that is nearest to what was typed, where one is near enough.
+/// Returns the known name closest to the typed one, if it is close enough.
 pub(super) fn nearest<'a>(
     typed: &str,
     known: impl IntoIterator<Item = &'a str>,
@@ -14,7 +14,7 @@ pub(super) fn nearest<'a>(
         .map(|(_, name)| name)
 }
 
-/// `; did you mean "…"?`, else the names that there are, else nothing.
+/// Returns `; did you mean "…"?`, otherwise a list of the known names, otherwise nothing.
 pub(super) fn hint<'a>(typed: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> String {
     if let Some(name) = nearest(typed, known.clone()) {
         return format!("; did you mean {name:?}?");
@@ -29,7 +29,7 @@ pub(super) fn hint<'a>(typed: &str, known: impl IntoIterator<Item = &'a str> + C
     format!("; known are {}{more}", names.join(", "))
 }
 
-/// What `tool-names`, `toolNames` and `tool_names` have in common, bounded.
+/// Folds `tool-names`, `toolNames` and `tool_names` to the same text of limited length.
 fn fold(name: &str) -> String {
     name.chars()
         .filter(|c| !matches!(c, '_' | '-' | ' '))

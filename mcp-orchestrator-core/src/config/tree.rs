@@ -1,35 +1,35 @@
-//! A YAML or JSON file as a tree that knows where each key and value stands.
+//! A YAML or JSON file as a tree that records the position of each key and value.
 //!
-//! Serde types alone answer one error per file and lose the place of a value that is well typed but wrong. The tree
-//! keeps every place, so that all checks can name line and column.
+//! Serde types alone report one error per file and lose the position of a value that has the right type but is invalid.
+//! The tree keeps every position, so that all checks can report line and column.
 
 use std::ops::Range;
 
 use super::problem::{KeyPath, Position, Step};
 
-/// A value and its place. It holds what the file says, secrets too, so it is never shown.
+/// A value and its position. It contains the file's text, including secrets, so it must never be displayed.
 #[derive(Clone)]
 pub(super) struct Node {
     pub(super) position: Position,
-    /// Where it stands in the file's text, in bytes.
+    /// Its byte range in the file.
     pub(super) bytes: Range<usize>,
-    /// Whether it is written in brackets.
+    /// `true` if it is written in flow style.
     pub(super) flow: bool,
     pub(super) value: Value,
 }
 
-/// What a node is.
+/// The content of a node.
 #[derive(Clone)]
 pub(super) enum Value {
     Null,
-    /// A text; `plain`: without quotes, so that it may be meant as a number or a truth value.
+    /// A text; `plain` means without quotes, so that it may be a number or a boolean.
     Scalar {
         text: String,
         plain: bool,
     },
     List(Vec<Node>),
     Map(Vec<Entry>),
-    /// Was wrong and has been told: an element that reading passes over.
+    /// An element that was reported as invalid; reading skips it.
     Pruned,
 }
 
@@ -38,12 +38,12 @@ pub(super) enum Value {
 pub(super) struct Entry {
     pub(super) key: String,
     pub(super) position: Position,
-    /// Where the key stands in the file's text, in bytes.
+    /// The byte range of the key in the file.
     pub(super) bytes: Range<usize>,
     pub(super) node: Node,
 }
 
-/// Something that is wrong with the text, or with the keys of a mapping.
+/// A flaw in the text or in the keys of a mapping.
 pub(super) struct Flaw {
     pub(super) position: Position,
     pub(super) path: KeyPath,
@@ -51,7 +51,7 @@ pub(super) struct Flaw {
 }
 
 impl Node {
-    /// The value of a key.
+    /// Returns the value of a key.
     pub(super) fn get(&self, key: &str) -> Option<&Self> {
         self.entries()
             .iter()
@@ -59,7 +59,7 @@ impl Node {
             .map(|entry| &entry.node)
     }
 
-    /// The keys and values of a mapping; none for anything else.
+    /// Returns the entries of a mapping, or none for other nodes.
     pub(super) fn entries(&self) -> &[Entry] {
         match &self.value {
             Value::Map(entries) => entries,
@@ -67,8 +67,8 @@ impl Node {
         }
     }
 
-    /// Where to point for what is wrong with this key's value: the value itself where it is one text, else its key;
-    /// the nearest key above where there is no such key.
+    /// Returns the position to report for a problem with this key's value: that of the value if it is a scalar,
+    /// otherwise that of its key. If the key does not exist, the nearest parent key is used.
     pub(super) fn locate(&self, path: &KeyPath) -> Position {
         self.find(path, |entry| match entry.node.value {
             Value::Scalar { .. } => entry.node.position,
@@ -76,7 +76,7 @@ impl Node {
         })
     }
 
-    /// Where the key itself stands.
+    /// Returns the position of the key itself.
     pub(super) fn locate_key(&self, path: &KeyPath) -> Position {
         self.find(path, |entry| entry.position)
     }
@@ -104,7 +104,7 @@ impl Node {
         position
     }
 
-    /// Takes a key or an element away; elements that follow keep their numbers. False: there is no such key.
+    /// Removes a key or an element; later elements keep their indexes. Returns `false` if it does not exist.
     pub(super) fn prune(&mut self, path: &KeyPath) -> bool {
         let Some((last, way)) = path.steps().split_last() else {
             return false;
@@ -136,7 +136,7 @@ impl Node {
         }
     }
 
-    /// The same as JSON in which every scalar is a text.
+    /// Converts the node to JSON in which every scalar is a string.
     pub(super) fn to_json(&self) -> serde_json::Value {
         match &self.value {
             Value::Null | Value::Pruned => serde_json::Value::Null,
@@ -152,7 +152,7 @@ impl Node {
         }
     }
 
-    /// How many nodes it has, itself counted, and how deep it is.
+    /// Returns the number of nodes including this one, and the depth.
     pub(super) fn size(&self) -> (usize, usize) {
         let children: Vec<&Self> = match &self.value {
             Value::Null | Value::Scalar { .. } | Value::Pruned => return (1, 1),

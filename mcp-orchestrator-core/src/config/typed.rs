@@ -1,7 +1,7 @@
-//! From the tree to serde types: one value after another, all that is wrong at once.
+//! Deserializes the tree into serde types and reports all errors at once.
 //!
-//! Serde stops at the first error. So what is wrong is told, cut out of a copy of the tree, and the rest is read
-//! again, until the rest is right. Messages name the kind of what was found, never its text.
+//! Serde stops at the first error. Each error is therefore recorded and cut out of a copy of the tree, and the copy is
+//! read again until it is valid. Messages name the kind of the value found, never its text.
 
 use std::fmt;
 
@@ -15,18 +15,18 @@ use super::problem::KeyPath;
 use super::suggest;
 use super::tree::{Entry, Node, Value};
 
-/// How often the rest is read again.
+/// Maximum number of attempts.
 const TRIES: usize = 100;
 
-/// What is wrong with the type of a value, or with a key.
+/// A value of the wrong type, or an invalid key.
 pub(super) struct Mismatch {
     pub(super) path: KeyPath,
-    /// Whether it is the key that is wrong, not its value.
+    /// `true` if the key is wrong rather than its value.
     pub(super) at_key: bool,
     pub(super) message: String,
 }
 
-/// Reads the tree as `T`; the default where nothing of it is right.
+/// Reads the tree as `T`. Returns the default if no part of it is valid.
 pub(super) fn read<T: DeserializeOwned + Default>(tree: &Node) -> (T, Vec<Mismatch>) {
     let mut rest = tree.clone();
     let mut mismatches = Vec::new();
@@ -113,7 +113,7 @@ impl de::Error for Fault {
     }
 }
 
-/// What serde calls `u16`, `a string` or `struct ServerEntry`, in the words of this format.
+/// Translates serde's `u16`, `a string` or `struct ServerEntry` to the terms of this format.
 fn people(expected: &str) -> &str {
     match expected {
         "a string" => "a text",
@@ -139,7 +139,7 @@ fn kind(found: Unexpected<'_>) -> &'static str {
     }
 }
 
-/// Reads one node.
+/// Deserializes one node.
 struct Reader<'t> {
     node: &'t Node,
     path: KeyPath,

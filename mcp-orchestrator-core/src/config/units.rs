@@ -1,4 +1,4 @@
-//! Durations (`90s`, `1h30m`) and sizes (`64MiB`) as they are written in a configuration file.
+//! Durations (`90s`, `1h30m`) and sizes (`64MiB`) in configuration files.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -26,14 +26,14 @@ const SIZE_UNITS: [(&str, u64); 8] = [
     ("GiB", 1 << 30),
 ];
 
-/// The longest duration that is accepted: ten years.
+/// The longest accepted duration in milliseconds: ten years.
 const LONGEST: u64 = 3650 * 86_400_000;
 
-/// A duration as it is written: `500ms`, `90s`, `5m`, `1h30m`, `1d`.
+/// A duration as written: `500ms`, `90s`, `5m`, `1h30m`, `1d`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span(pub Duration);
 
-/// A size in bytes as it is written: `4096`, `512KiB`, `64MiB`, `1MB`.
+/// A size in bytes as written: `4096`, `512KiB`, `64MiB`, `1MB`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size(pub usize);
 
@@ -41,7 +41,7 @@ pub struct Size(pub usize);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SpanOrNever(pub Option<Duration>);
 
-/// Why a text is neither.
+/// Why a text is not a valid duration or size.
 type Invalid = &'static str;
 
 /// Splits `1h30m` into its numbers and units.
@@ -71,10 +71,10 @@ fn factor(units: &[(&str, u64)], unit: &str) -> Option<u64> {
         .map(|(_, factor)| *factor)
 }
 
-/// Reads a duration.
+/// Parses a duration.
 ///
 /// # Errors
-/// What is wrong with it.
+/// Why it is invalid.
 pub(super) fn duration(text: &str) -> Result<Duration, Invalid> {
     let parts = parts(text)?;
     if parts.is_empty() {
@@ -96,10 +96,10 @@ pub(super) fn duration(text: &str) -> Result<Duration, Invalid> {
     Ok(Duration::from_millis(total))
 }
 
-/// Reads a size.
+/// Parses a size.
 ///
 /// # Errors
-/// What is wrong with it.
+/// Why it is invalid.
 pub(super) fn size(text: &str) -> Result<usize, Invalid> {
     let [(number, unit)] = parts(text)?[..] else {
         return Err("it must be a size, as 4096, 512KiB or 64MiB");

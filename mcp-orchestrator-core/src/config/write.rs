@@ -1,5 +1,5 @@
-//! Adds servers to a file of our own format as a person would: text is put in, and all that stands there stays,
-//! comments too. The result is read again and compared before it counts.
+//! Adds and removes servers in a file in our own format as a person would: text is inserted or removed, and
+//! everything else stays unchanged, including comments. The result is parsed again and compared before it is used.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,31 +19,32 @@ use super::tree::{Node, Value};
 use super::typed;
 use crate::id::ServerId;
 
-/// What to do with a server that stands in the file already.
+/// What to do if the file already contains the server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum IfPresent {
-    /// It is a problem, and the file stays as it is.
+    /// Reports a problem; the file is not changed.
     #[default]
     Refuse,
-    /// The new one takes its place, the comments in it go with it.
+    /// Replaces the entry, including the comments in it.
     Replace,
 }
 
-/// What was written.
+/// Result of a write.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Written {
-    /// The file was not there before.
+    /// `true` if the file did not exist before.
     pub created: bool,
-    /// The servers whose entries were replaced.
+    /// The servers with replaced entries.
     pub replaced: Vec<ServerId>,
 }
 
-/// Adds servers to a file of our own format; creates it where it is not there (readable by its owner alone, since
-/// people write secrets into such files). The file is replaced in one step, so a reader never sees half of it.
+/// Adds servers to a file in our own format. Creates the file if it does not exist, readable only by its owner,
+/// because people write secrets into such files. The file is replaced atomically, so a reader never sees a partial
+/// file.
 ///
 /// # Errors
-/// A server stands there already and is not to be replaced; the file is not ours, or cannot be read, edited or written.
-/// Then it is as it was.
+/// Fails if the file contains a server that must not be replaced, if it is not in our own format, or if it cannot be
+/// read, edited or written. The file is unchanged in that case.
 pub fn add_servers(
     file: &Path,
     servers: &[(ServerId, ServerEntry)],
@@ -61,10 +62,10 @@ pub fn add_servers(
     Ok(Written { created, replaced })
 }
 
-/// The text of a file with servers added, and which of them were replaced. `file` is its name only.
+/// Returns the text of a file with servers added, and the servers that were replaced. Only the name of `file` is used.
 ///
 /// # Errors
-/// As [`add_servers`].
+/// As for [`add_servers`].
 pub fn add_to_text(
     file: &Path,
     text: &str,
@@ -104,10 +105,10 @@ pub fn add_to_text(
     }
 }
 
-/// Takes a server out of a file of our own format, in one step; `false`: the file has none of this name.
+/// Removes a server from a file in our own format, atomically. Returns `false` if the file does not contain it.
 ///
 /// # Errors
-/// The file is not ours, or cannot be read, edited or written. Then it is as it was.
+/// Fails if the file is not in our own format, or cannot be read, edited or written. It is unchanged in that case.
 pub fn remove_server(file: &Path, id: &ServerId) -> Result<bool, Problems> {
     let text = load::read(file).map_err(|message| problem(file, message))?;
     let Some(text) = remove_from_text(file, &text, id)? else {
@@ -118,10 +119,10 @@ pub fn remove_server(file: &Path, id: &ServerId) -> Result<bool, Problems> {
     Ok(true)
 }
 
-/// The text of a file without a server; `None`: it has none of this name. `file` is its name only.
+/// Returns the text of a file without a server, or `None` if it does not contain it. Only the name of `file` is used.
 ///
 /// # Errors
-/// As [`remove_server`].
+/// As for [`remove_server`].
 pub fn remove_from_text(
     file: &Path,
     text: &str,
@@ -149,7 +150,7 @@ pub fn remove_from_text(
     }
 }
 
-/// The entry as it stands in a YAML file, for people to see before it is written. It holds what the entry holds.
+/// Returns the entry as YAML text, to be shown before it is written. It contains the entry's values, including secrets.
 pub fn entry_text(id: &ServerId, entry: &ServerEntry) -> String {
     edit::yaml(id.as_str(), entry, 2).unwrap_or_default()
 }
@@ -177,7 +178,7 @@ fn tree(file: &Path, text: &str) -> Result<Option<Node>, Problems> {
     }
 }
 
-/// The servers of the file as typed. Its other problems are of no interest here.
+/// Returns the servers of the file, before they are resolved. Other problems of the file are ignored.
 fn entries(file: &Path, text: &str) -> Result<BTreeMap<String, ServerEntry>, Problems> {
     let Some(tree) = tree(file, text)? else {
         return Ok(BTreeMap::new());
@@ -196,7 +197,7 @@ fn entries(file: &Path, text: &str) -> Result<BTreeMap<String, ServerEntry>, Pro
     let (typed, _) = typed::read::<File>(&tree);
     let mut entries: BTreeMap<String, ServerEntry> =
         typed.servers.unwrap_or_default().0.into_iter().collect();
-    // One that is wrong stands there all the same.
+    // An invalid entry still occupies its name.
     for entry in tree.get("servers").map(Node::entries).unwrap_or_default() {
         entries.entry(entry.key.clone()).or_default();
     }
@@ -232,7 +233,7 @@ fn problem_at(
     })
 }
 
-/// Writes beside the file and moves it there. A link keeps its target; the mode stays.
+/// Writes to a temporary file and renames it. A symbolic link keeps its target, and the file its mode.
 fn replace(file: &Path, text: &str, created: bool) -> std::io::Result<()> {
     let target = if created {
         file.to_path_buf()

@@ -1,4 +1,4 @@
-//! Several resolvers in an order: the first that answers wins.
+//! Several resolvers, tried in order; the first answer wins.
 
 use std::sync::Arc;
 
@@ -9,12 +9,12 @@ use super::{Credential, CredentialChange, CredentialRequest, CredentialResolver,
 use crate::error::Result;
 use crate::server::ServerSpec;
 
-/// Asks resolvers in their order. One that fails ends it: nobody after it is asked.
+/// Tries resolvers in order. An error ends the chain: later resolvers are not tried.
 #[derive(Clone, Debug, Default)]
 pub struct ChainResolver(Arc<[Arc<dyn CredentialResolver>]>);
 
 impl ChainResolver {
-    /// A chain in this order; an empty one knows no credential.
+    /// Creates a chain that tries `resolvers` in this order. An empty chain resolves nothing.
     pub fn new(resolvers: impl IntoIterator<Item = Arc<dyn CredentialResolver>>) -> Self {
         Self(resolvers.into_iter().collect())
     }

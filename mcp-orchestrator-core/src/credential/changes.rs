@@ -1,4 +1,4 @@
-//! The changes of a store, told to all who watch it.
+//! Broadcasts a store's changes to its watchers.
 
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use tokio::sync::broadcast;
@@ -6,12 +6,12 @@ use tokio::sync::broadcast;
 use super::StoreChange;
 use crate::error::{Error, ErrorKind, Result};
 
-/// How far a watcher may fall behind. Who is further behind lists everything anew, so what waits for it is dropped then: else
-/// it would be behind again once it has listed.
+/// How many changes a watcher may lag behind. A watcher that lags further must list the store again, so its queued
+/// changes are dropped: otherwise it would lag again right after the list.
 const BEHIND: usize = 1024;
 
-/// Tells changes to those who watch. The store tells each while it keeps others from writing, so that they come in the
-/// order of the writes.
+/// Broadcasts changes to watchers. A store sends each change before it allows the next write, so changes arrive in
+/// the order of the writes.
 #[derive(Clone, Debug)]
 pub(super) struct Changes(broadcast::Sender<StoreChange>);
 
@@ -23,11 +23,11 @@ impl Default for Changes {
 
 impl Changes {
     pub(super) fn tell(&self, change: StoreChange) {
-        // Fails where nobody watches.
+        // Fails only if there is no watcher.
         let _ = self.0.send(change);
     }
 
-    /// Changes from now on.
+    /// Returns a stream of the changes made after this call.
     pub(super) fn watch(&self) -> BoxStream<'static, Result<StoreChange>> {
         stream::unfold(self.0.subscribe(), next).boxed()
     }
@@ -90,7 +90,7 @@ mod tests {
         let mut lists = 0;
         for number in 0..16 * BEHIND {
             changes.tell(StoreChange::Put(key(number)));
-            // It handles one change while four are made.
+            // The watcher handles one change for every four that are made.
             if number % 4 == 0 && slow.next().await.unwrap().is_err() {
                 lists += 1;
             }

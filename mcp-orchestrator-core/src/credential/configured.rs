@@ -1,7 +1,7 @@
-//! The organization's credentials, as the configuration tells them: each slot from a source of its own.
+//! The organization's credentials from the configuration: each slot has its own source.
 //!
-//! Nothing is stored, so the revision is a keyed hash over the values: a changed variable, file or Secret is a new revision,
-//! and so a new instance.
+//! Nothing is stored, so the revision is a keyed hash of the values: a changed variable, file or Secret yields a new
+//! revision and so a new instance.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -22,23 +22,24 @@ use crate::id::{ServerId, SlotName};
 use crate::seal::StateKey;
 use crate::server::{CredentialSlot, ServerSpec};
 
-/// How long what was read counts when nobody calls: reading a Secret asks the cluster.
+/// How long a value read earlier is trusted by `in_force` while there are no calls; reading a Secret costs an API
+/// request.
 const RECHECK_INTERVAL: Duration = Duration::from_mins(5);
 
-/// Resolves the slots that are configured, as the organization's.
+/// Resolves configured slots as the organization's credential.
 ///
-/// A server none of whose slots has a source is not its own, neither is a rule that pins another owner.
+/// Returns `None` for a server without a configured source, and for a rule that excludes the organization.
 pub struct ConfiguredResolver {
     sources: ArcSwap<SlotSources>,
     environment: Environment,
     secrets: Option<Arc<dyn SecretReader>>,
     key: Arc<StateKey>,
-    /// What was read last of each server's credential, and when.
+    /// The last revision read for each server, and when it was read.
     read: Mutex<HashMap<ServerId, (Instant, InForce)>>,
 }
 
 impl ConfiguredResolver {
-    /// A resolver of these slots. `key` keys the hash that serves as revision.
+    /// Creates a resolver of these slots. `key` keys the hash that serves as the revision.
     pub fn new(key: Arc<StateKey>, sources: SlotSources) -> Self {
         Self {
             sources: ArcSwap::from_pointee(sources),
@@ -49,21 +50,21 @@ impl ConfiguredResolver {
         }
     }
 
-    /// The same, reading variables elsewhere.
+    /// Reads variables from `environment` instead of the process environment.
     #[must_use]
     pub fn with_environment(mut self, environment: Environment) -> Self {
         self.environment = environment;
         self
     }
 
-    /// The same, with Secrets of a cluster.
+    /// Reads Secrets of a cluster through `secrets`.
     #[must_use]
     pub fn with_secrets(mut self, secrets: Arc<dyn SecretReader>) -> Self {
         self.secrets = Some(secrets);
         self
     }
 
-    /// From now on these sources, as after a reload of the configuration.
+    /// Replaces the sources, as after a configuration reload.
     pub fn set_sources(&self, sources: SlotSources) {
         self.sources.store(Arc::new(sources));
         self.read_last().clear();
@@ -97,7 +98,7 @@ impl ConfiguredResolver {
         })?
     }
 
-    /// The Secrets that these slots name, each read once, so that keys of one are of one state of it.
+    /// Reads the Secrets that these slots name. Each is read once, so that all its keys come from the same version.
     async fn secrets(
         &self,
         server: &ServerId,
@@ -190,7 +191,7 @@ impl CredentialResolver for ConfiguredResolver {
         }
         let found = match self.values(&server.id, wanted).await {
             Ok(values) => InForce::Revision(self.revision(&server.id, &values)),
-            // A variable, file or Secret that is gone takes the credential with it.
+            // If the variable, file or Secret was removed, so was the credential.
             Err(error) if error.kind() == ErrorKind::CredentialMissing => InForce::Nothing,
             Err(_) => InForce::Unknown,
         };
@@ -199,7 +200,7 @@ impl CredentialResolver for ConfiguredResolver {
     }
 }
 
-/// The server's slots and their sources; `None` where it has none here.
+/// Returns the server's slots with their sources, or `None` if none of its slots is configured here.
 fn wanted(
     sources: &SlotSources,
     server: &ServerSpec,

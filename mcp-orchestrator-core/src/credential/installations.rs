@@ -1,4 +1,4 @@
-//! The installed credentials among the records of a store.
+//! Installed credentials as records of a store.
 
 use std::fmt;
 use std::str::FromStr as _;
@@ -10,12 +10,12 @@ use super::{
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{RecordName, ServerId};
 
-/// Under what an installation is stored.
+/// Identifies an installation.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct InstallationKey {
-    /// The server.
+    /// The server that the credential is for.
     pub server: ServerId,
-    /// Whose it is.
+    /// The owner of the credential.
     pub owner: Owner,
 }
 
@@ -45,10 +45,10 @@ impl TryFrom<&RecordKey> for InstallationKey {
     }
 }
 
-/// An installation and its version, as a list answers it.
+/// An installation with its key and version, as returned by a list.
 pub type Installed = (InstallationKey, StoredCredential, Version);
 
-/// The installations in a store. What holds for the store holds here: preconditions, versions, what is absent.
+/// The installations in a store. The store's contract applies: preconditions, versions, and what counts as absent.
 ///
 /// # Example
 /// ```
@@ -79,20 +79,20 @@ pub type Installed = (InstallationKey, StoredCredential, Version);
 pub struct Installations(Arc<dyn CredentialStore>);
 
 impl Installations {
-    /// Those in this store.
+    /// Creates a view of the installations in `store`.
     pub fn new(store: Arc<dyn CredentialStore>) -> Self {
         Self(store)
     }
 
-    /// The store.
+    /// Returns the underlying store.
     pub fn store(&self) -> &Arc<dyn CredentialStore> {
         &self.0
     }
 
-    /// The installation and its version; `None` where there is none.
+    /// Returns the installation and its version, or `None` if it does not exist.
     ///
     /// # Errors
-    /// Where the store fails, or holds something that is no installation, which it names.
+    /// If the store fails, or if the record is not a valid installation; the error then names it.
     pub async fn get(&self, key: &InstallationKey) -> Result<Option<(StoredCredential, Version)>> {
         let found = self.0.get(&key.into()).await;
         let found = found.map_err(|error| error.with_server(&key.server))?;
@@ -104,10 +104,10 @@ impl Installations {
         Ok(Some((credential, version)))
     }
 
-    /// Writes the installation where the precondition holds.
+    /// Writes the installation if the precondition holds.
     ///
     /// # Errors
-    /// [`Conflict`](ErrorKind::Conflict) where it does not, and where the store fails.
+    /// [`Conflict`](ErrorKind::Conflict) if the precondition does not hold, or any error of the store.
     pub async fn put(
         &self,
         key: &InstallationKey,
@@ -119,19 +119,19 @@ impl Installations {
         put.map_err(|error| error.with_server(&key.server))
     }
 
-    /// Takes the installation away where the precondition holds; whether it was this call that did.
+    /// Deletes the installation if the precondition holds. Returns `true` if this call deleted it.
     ///
     /// # Errors
-    /// [`Conflict`](ErrorKind::Conflict) where it does not, and where the store fails.
+    /// [`Conflict`](ErrorKind::Conflict) if the precondition does not hold, or any error of the store.
     pub async fn delete(&self, key: &InstallationKey, precondition: Precondition) -> Result<bool> {
         let deleted = self.0.delete(&key.into(), precondition).await;
         deleted.map_err(|error| error.with_server(&key.server))
     }
 
-    /// All installations, by server, then owner. One that is broken is an error in its place, which names it.
+    /// Returns all installations, ordered by server and owner. A broken one is returned as an error that names it.
     ///
     /// # Errors
-    /// Where the store cannot be read.
+    /// If the store cannot be read.
     pub async fn list(&self) -> Result<Vec<Result<Installed>>> {
         let records = self.0.list(RecordKind::Installation).await?;
         let read = records.iter().map(|(key, record, version)| {
@@ -144,15 +144,15 @@ impl Installations {
     }
 }
 
-/// An installation, or why it cannot be read.
+/// An installation, or the reason why it cannot be read.
 pub(crate) type Readable = (InstallationKey, Result<(StoredCredential, Version)>);
 
 impl Installations {
-    /// All installations with whose they are; an error where one cannot be read. What stands under a name that is nobody's
-    /// is left out, and logged.
+    /// Returns all installations with their keys; the value is an error if the record cannot be read. Records without
+    /// a valid key are logged and skipped.
     ///
     /// # Errors
-    /// Where the store fails.
+    /// If the store fails.
     pub(crate) async fn list_by_key(&self) -> Result<Vec<Readable>> {
         let records = self.0.list(RecordKind::Installation).await?;
         let mut all = Vec::with_capacity(records.len());

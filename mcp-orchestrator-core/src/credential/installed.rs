@@ -1,7 +1,7 @@
-//! The installed credentials: whose is used for a call, decided over a snapshot of the store.
+//! Resolves installed credentials from a snapshot of the store.
 //!
-//! The snapshot is read without a lock and without a wait. It follows the store: what another process writes is seen as
-//! soon as the store tells, what this one writes at once (see [`InstalledResolver::seen`]).
+//! Reads of the snapshot neither lock nor wait. It follows the store: changes by other processes are visible as soon
+//! as the store reports them, changes by this process at once (see [`InstalledResolver::seen`]).
 
 mod index;
 mod renew;
@@ -27,18 +27,19 @@ use super::{
 use crate::error::{Error, ErrorKind, Result};
 use crate::server::ServerSpec;
 
-/// Before a store that failed is asked again.
+/// Delay before a store that failed is read again.
 const AGAIN: Duration = Duration::from_secs(2);
 
-/// Resolves from what is installed, in the order of the route's rule: the first owner who has an installation decides,
-/// also where it has expired. Where none has, it is not its own: the configuration's credentials may come after it.
+/// Resolves installed credentials in the order of the route's rule: the first owner with an installation decides,
+/// even if it has expired. If no owner has one, the resolver returns `None`, and the configured credentials may
+/// follow.
 pub struct InstalledResolver {
     installations: Installations,
     index: Index,
-    /// Held while a change of the store is taken over, so that what is read last is what stands.
+    /// Held while a change of the store is applied, so that the last read wins.
     taking: tokio::sync::Mutex<()>,
     renewal: MaybeRenewal,
-    /// What is being renewed ahead of its end.
+    /// The installations being renewed before they expire.
     ahead: Mutex<HashSet<InstallationKey>>,
     failures: Failures,
     tasks: TaskTracker,
@@ -47,18 +48,18 @@ pub struct InstalledResolver {
 }
 
 impl InstalledResolver {
-    /// Reads what is installed and follows the store from then on. Must be called within a tokio runtime.
+    /// Reads all installations and follows the store's changes until dropped. Must be called within a tokio runtime.
     ///
     /// # Errors
-    /// Where the store cannot be read.
+    /// If the store cannot be read.
     pub async fn open(installations: Installations, tasks: &TaskTracker) -> Result<Arc<Self>> {
         Self::open_with(installations, None, tasks).await
     }
 
-    /// The same, with credentials that are renewed: ahead of their end, and where the server refuses them.
+    /// Same as [`open`](Self::open), but renews credentials before they expire and when the server rejects them.
     ///
     /// # Errors
-    /// Where the store cannot be read.
+    /// If the store cannot be read.
     pub async fn open_renewing(
         installations: Installations,
         renewal: Arc<dyn Renewal>,
@@ -92,15 +93,16 @@ impl InstalledResolver {
         Ok(resolver)
     }
 
-    /// The store's installations.
+    /// Returns the store's installations.
     pub fn installations(&self) -> &Installations {
         &self.installations
     }
 
-    /// Takes over what the store holds for this key now: who has written it calls this, so that the next call sees it.
+    /// Applies the store's current state of this key. Call it after writing the key, so that the next call uses the
+    /// new state.
     ///
     /// # Errors
-    /// Where the store cannot be read.
+    /// If the store cannot be read.
     pub async fn seen(&self, key: &InstallationKey) -> Result<()> {
         let _turn = self.taking.lock().await;
         let entry = match self.installations.get(key).await {
@@ -109,7 +111,7 @@ impl InstalledResolver {
                 self.failures.forget(key);
                 None
             }
-            // A broken one is somebody's all the same: nobody else's is used in its place.
+            // A broken installation still belongs to its owner: no other owner's credential is used in its place.
             Err(error) if error.kind() == ErrorKind::Internal => Some(Entry::broken(error)),
             Err(error) => return Err(error),
         };
@@ -123,7 +125,7 @@ impl InstalledResolver {
         for (key, installed) in self.installations.list_by_key().await? {
             let entry = match installed {
                 Ok((stored, _)) => Entry::whole(&key, stored),
-                // It is somebody's all the same: nobody else's is used in its place.
+                // A broken installation still belongs to its owner: no other owner's credential is used in its place.
                 Err(error) => {
                     tracing::error!(server = %key.server, owner = %key.owner, %error, "an installation cannot be read");
                     Entry::broken(error)
@@ -135,7 +137,7 @@ impl InstalledResolver {
         Ok(())
     }
 
-    /// What is installed, as it is known here; an error where it cannot be read.
+    /// Returns all installations in the snapshot; the value is an error if an installation cannot be read.
     pub(crate) fn known(&self) -> Vec<(InstallationKey, Result<Known>)> {
         let all = self.index.all().into_iter();
         all.map(|(key, entry)| {
@@ -149,7 +151,7 @@ impl InstalledResolver {
         .collect()
     }
 
-    /// The owner who decides, and what that one has.
+    /// Returns the first owner with an installation, and the installation.
     fn first(&self, request: &CredentialRequest<'_>) -> Option<(Owner, Entry)> {
         let mut owners = request.rule.owners(request.principal);
         owners.find_map(|owner| {
@@ -165,7 +167,7 @@ impl InstalledResolver {
     fn decide(&self, request: &CredentialRequest<'_>) -> Result<Option<Held>> {
         let Some((owner, entry)) = self.first(request) else {
             return match request.rule {
-                // The configuration may hold the organization's.
+                // The configuration may hold the organization's credential.
                 CredentialRule::Pinned(owner) if *owner != Owner::Organization => {
                     Err(not_installed(request.server, owner))
                 }
@@ -191,7 +193,7 @@ impl InstalledResolver {
     }
 }
 
-/// An installation as the resolver knows it.
+/// An installation in the resolver's snapshot.
 pub(crate) struct Known {
     pub(crate) credential: Arc<Credential>,
     pub(crate) settings: Arc<BTreeMap<String, String>>,
@@ -199,7 +201,7 @@ pub(crate) struct Known {
 }
 
 impl Known {
-    /// Whether it is renewed without its owner; `Err`: not any more, for this reason.
+    /// Returns whether it is renewed without its owner. `Err` holds the reason why it cannot be renewed any more.
     pub(crate) fn is_renewed(&self) -> Result<bool, &str> {
         match &self.renewal {
             Renewing::Never => Ok(false),
@@ -209,7 +211,7 @@ impl Known {
     }
 }
 
-/// Follows the store for as long as the resolver lives.
+/// Follows the store's changes as long as the resolver is alive.
 async fn follow(
     resolver: Weak<InstalledResolver>,
     mut changes: BoxStream<'static, Result<StoreChange>>,
@@ -240,7 +242,7 @@ async fn follow(
         if let Err(error) = taken {
             tracing::warn!(%error, "a change of an installation was not taken over");
             tokio::time::sleep(AGAIN).await;
-            // Whatever was missed.
+            // Reads everything, since it is unknown what was missed.
             let _ = resolver.read_all().await.inspect_err(|error| {
                 tracing::warn!(%error, "installations cannot be read");
             });
@@ -290,7 +292,7 @@ impl CredentialResolver for InstalledResolver {
                 self.renew_ahead(request.server, &held);
                 Ok(Some(held.credential))
             }
-            // A server that takes calls without a token, as far as is known.
+            // As far as is known, this server accepts calls without a token.
             Look::Nothing if request.rejected.is_none() && request.server.is_open() => Ok(None),
             look => Box::pin(self.settled(&request, look)).await,
         }

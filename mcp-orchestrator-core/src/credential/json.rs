@@ -1,4 +1,4 @@
-//! JSON of secrets: made so that no copy of it is left in memory.
+//! JSON of secrets, encoded and decoded without leaving copies in memory.
 
 use std::io::{self, Write};
 
@@ -7,14 +7,14 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// The JSON of a value that holds secrets, as a record's value.
+/// Encodes a value that holds secrets, for use as a record's value.
 ///
 /// # Errors
-/// Where the value is none that JSON can say.
+/// If the value cannot be represented in JSON.
 pub(crate) fn to_secret(value: &impl Serialize) -> serde_json::Result<SecretString> {
     let mut length = Length(0);
     serde_json::to_writer(&mut length, value)?;
-    // Its buffer never grows, so nothing is left behind in a smaller one.
+    // The buffer has its final capacity, so it never grows and leaves no copy in a smaller allocation.
     let mut bytes = Zeroizing::new(Vec::with_capacity(length.0));
     serde_json::to_writer(&mut *bytes, value)?;
     let text = String::from_utf8(std::mem::take(&mut *bytes));
@@ -22,10 +22,10 @@ pub(crate) fn to_secret(value: &impl Serialize) -> serde_json::Result<SecretStri
     Ok(text.into())
 }
 
-/// What this JSON of secrets says.
+/// Decodes JSON that holds secrets.
 ///
 /// # Errors
-/// Where it breaks off, and nothing else: what serde says may hold a part of a secret.
+/// The position of the error only: a message of serde may quote a part of a secret.
 pub(crate) fn from_secret<T: DeserializeOwned>(json: &SecretString) -> Result<T, Broken> {
     let read = serde_json::from_str(json.expose_secret());
     read.map_err(|error| Broken {
@@ -34,7 +34,7 @@ pub(crate) fn from_secret<T: DeserializeOwned>(json: &SecretString) -> Result<T,
     })
 }
 
-/// Where JSON is not what it should be.
+/// The position of an error in JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}, column {column}")]
 pub(crate) struct Broken {
@@ -42,7 +42,7 @@ pub(crate) struct Broken {
     column: usize,
 }
 
-/// Counts what is written.
+/// A writer that only counts bytes.
 struct Length(usize);
 
 impl Write for Length {
@@ -56,7 +56,7 @@ impl Write for Length {
     }
 }
 
-/// A secret text that stands in JSON, for types that derive their form.
+/// A secret string inside JSON, for types that derive their encoding.
 #[derive(Clone)]
 pub(crate) struct SecretText(pub(crate) SecretString);
 

@@ -1,7 +1,7 @@
-//! Links: by one of them somebody who called without a credential comes to the page where it is set up.
+//! Setup links: a caller without a credential opens one to reach the page where it is set up.
 //!
-//! A link is made for one principal, server and owner, counts for ten minutes and is used once. Its id is random and only
-//! its hash is stored; it gives nothing to whoever finds it, since the page asks who opens it.
+//! A link is issued for one principal, server and owner, is valid for ten minutes and can be used once. Its ID is
+//! random and only the hash is stored. The ID alone grants nothing, since the page authenticates its visitor.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -17,55 +17,52 @@ use super::{CredentialStore, Owner, Precondition, Record, RecordKey, RecordKind}
 use crate::auth::{Directory, Principal};
 use crate::error::Result;
 use crate::id::{PrincipalId, RecordName, ServerId};
+use crate::limits::{LINK_LIFETIME, MAX_LINKS};
 use crate::seal::{hex, random_text};
 
-/// How long a link counts.
-const LIFE: Duration = Duration::from_mins(10);
-/// One that ends sooner is not given out again.
+/// A link that expires sooner than this is not handed out again.
 const GOOD: Duration = Duration::from_mins(5);
-/// How many are open at once, of all principals together.
-const MOST: usize = 10_000;
-/// Bytes of an id, and how long its text is.
+/// Length of an ID in bytes, and in characters when encoded.
 const BYTES: usize = 32;
 const LETTERS: usize = 43;
 
-/// What a link is for.
+/// What a link is issued for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct LinkSubject {
-    /// Who called, and who alone may use it.
+    /// The caller, and the only principal that may use the link.
     pub principal: PrincipalId,
-    /// Which server.
+    /// The server that needs a credential.
     pub server: ServerId,
-    /// Whose credential is to be set up.
+    /// The owner of the credential to be set up.
     pub owner: Owner,
 }
 
-/// Why a link was made.
+/// Why a link was issued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LinkReason {
-    /// There is no credential.
+    /// No credential is installed.
     Missing,
-    /// There is one that does not work any more.
+    /// The installed credential does not work any more.
     Expired,
 }
 
-/// A link that may still be used.
+/// A link that can still be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Link {
-    /// What it is for.
+    /// What the link is issued for.
     pub subject: LinkSubject,
-    /// Why it was made.
+    /// Why the link was issued.
     pub why: LinkReason,
-    /// When it ends.
+    /// When the link expires.
     pub expires_at: SystemTime,
 }
 
-/// What names a link in its address. It is not shown in logs.
+/// The ID of a link in its URL. `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct LinkId(String);
 
-/// The links in a store, and the address of the page that takes them.
+/// Issues and redeems the links in a store, for the setup pages of a gateway.
 pub struct Links {
     store: Arc<dyn CredentialStore>,
     directory: Arc<Directory>,
@@ -73,14 +70,14 @@ pub struct Links {
     made: Mutex<HashMap<LinkSubject, Made>>,
 }
 
-/// A link that this process has made.
+/// A link that this process issued.
 #[derive(Clone)]
 struct Made {
     id: LinkId,
     link: Link,
 }
 
-/// Its members in JSON.
+/// The stored JSON of a link.
 #[derive(Serialize, Deserialize)]
 struct Members {
     principal: PrincipalId,
@@ -93,18 +90,19 @@ struct Members {
 // === impl LinkId ===
 
 impl LinkId {
-    /// The id that a text is; `None` for what never was one.
+    /// Parses an ID. Returns `None` if the text cannot be one.
     pub fn parse(text: &str) -> Option<Self> {
         let known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
         (text.len() == LETTERS && text.bytes().all(known)).then(|| Self(text.to_owned()))
     }
 
-    /// Its text, for an address.
+    /// Returns the ID as it appears in a URL.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Under what it is stored: its hash. It is random, so that a plain hash tells nothing of it.
+    /// Returns the key under which the link is stored: a hash of the ID. IDs are random, so an unsalted hash reveals
+    /// nothing.
     fn key(&self) -> RecordKey {
         let hash: [u8; 32] = Sha256::digest(self.0.as_bytes()).into();
         let name = RecordName::new(hex(&hash)).expect("hex digits are a name");
@@ -151,8 +149,8 @@ impl Link {
 // === impl Links ===
 
 impl Links {
-    /// Those in this store, for whom this directory lets manage an owner's credentials. None is made before
-    /// [`serve_at`](Self::serve_at) says where the page is.
+    /// Creates the links of `store`. `directory` decides who may manage an owner's credentials. No link is issued
+    /// before [`serve_at`](Self::serve_at) sets the URL of the pages.
     pub fn new(store: Arc<dyn CredentialStore>, directory: Arc<Directory>) -> Self {
         Self {
             store,
@@ -162,24 +160,25 @@ impl Links {
         }
     }
 
-    /// From now on links lead to the gateway's pages at this address, which has no slash at its end.
+    /// Sets the base URL of the gateway's pages, without a trailing slash.
     pub fn serve_at(&self, address: impl Into<String>) {
         self.page.store(Some(Arc::new(address.into())));
     }
 
-    /// Where the gateway's pages are; `None` where it has none.
+    /// Returns the base URL of the gateway's pages, or `None` if there are none.
     pub fn page(&self) -> Option<Arc<String>> {
         self.page.load_full()
     }
 
-    /// The address of a link for this principal; `None` where there is no page, where they may not set up what is the
-    /// owner's, or where too many links are open. One that counts for a while is given out again.
+    /// Returns the URL of a link for this principal. Returns `None` if there are no pages, if the principal may not
+    /// manage the owner's credentials, or if too many links are open. An open link that remains valid for a while is
+    /// reused.
     ///
     /// # Errors
-    /// Where the store fails.
+    /// If the store fails.
     ///
     /// # Cancel safety
-    /// Dropping the future leaves at most a link that nobody knows, until it ends.
+    /// Dropping the future leaves at most one unused link in the store until it expires.
     pub async fn offer(
         &self,
         principal: &Principal,
@@ -205,31 +204,31 @@ impl Links {
         Ok(id.map(|id| format!("{page}/link/{}", id.as_str())))
     }
 
-    /// The link of this id, while it counts; `None` for one that was used, has ended or never was.
+    /// Returns the link with this ID, or `None` if it was used, has expired or never existed.
     ///
     /// # Errors
-    /// Where the store fails.
+    /// If the store fails.
     pub async fn find(&self, id: &LinkId) -> Result<Option<Link>> {
         let found = self.store.get(&id.key()).await?;
         Ok(found.and_then(|(record, _)| Link::from_record(&record)))
     }
 
-    /// Uses the link up; whether it was this call that did. Of several at once one does.
+    /// Uses up the link. Returns `true` if this call did so; of several concurrent calls exactly one does.
     ///
     /// # Errors
-    /// Where the store fails.
+    /// If the store fails.
     pub async fn take(&self, id: &LinkId) -> Result<bool> {
         self.made().retain(|_, made| made.id != *id);
         self.store.delete(&id.key(), Precondition::Any).await
     }
 
-    /// One that was made before for the same, where it counts for a while and nobody has used it.
+    /// Returns a link issued earlier for the same subject, if it is unused and remains valid for a while.
     async fn known(&self, subject: &LinkSubject, why: LinkReason) -> Result<Option<LinkId>> {
         let known = self.made().get(subject).cloned();
         let good =
             |made: &Made| made.link.why == why && made.link.expires_at > SystemTime::now() + GOOD;
         match known.filter(good) {
-            // Another process on the store may have taken it.
+            // Another process that shares the store may have used it.
             Some(made) if self.find(&made.id).await?.is_some() => Ok(Some(made.id)),
             _ => Ok(None),
         }
@@ -239,11 +238,11 @@ impl Links {
         let now = SystemTime::now();
         {
             let mut made = self.made();
-            if made.len() >= MOST {
+            if made.len() >= MAX_LINKS {
                 made.retain(|_, made| made.link.expires_at > now);
             }
-            if made.len() >= MOST {
-                tracing::warn!(most = MOST, "no link is made: too many are open");
+            if made.len() >= MAX_LINKS {
+                tracing::warn!(most = MAX_LINKS, "no link is made: too many are open");
                 return Ok(None);
             }
         }
@@ -251,7 +250,7 @@ impl Links {
         let link = Link {
             subject: subject.clone(),
             why,
-            expires_at: now + LIFE,
+            expires_at: now + LINK_LIFETIME,
         };
         let key = id.key();
         let put = self.store.put(&key, link.to_record(), Precondition::Absent);

@@ -1,4 +1,4 @@
-//! Records that live as long as the process.
+//! Stores records in memory, for the lifetime of the process.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,10 +15,10 @@ use super::{
 };
 use crate::error::Result;
 
-/// After how many writes records that are over are swept.
+/// Number of writes between two deletions of expired records.
 const SWEEP_EVERY: u64 = 64;
 
-/// Keeps records in memory.
+/// A credential store in memory.
 #[derive(Default)]
 pub struct MemoryCredentials {
     records: Mutex<Records>,
@@ -28,12 +28,12 @@ pub struct MemoryCredentials {
 #[derive(Default)]
 struct Records {
     by_key: BTreeMap<RecordKey, (Record, u64)>,
-    /// Counts all writes of the store, so that a record written anew is never taken for the one before.
+    /// Number of writes so far, so that a record written again never has the version of an earlier one.
     writes: u64,
 }
 
 impl MemoryCredentials {
-    /// An empty store.
+    /// Creates an empty store.
     pub fn new() -> Self {
         Self::default()
     }
@@ -44,7 +44,7 @@ impl MemoryCredentials {
 }
 
 impl Records {
-    /// What counts as there.
+    /// Returns the record and its version unless it is absent or has expired.
     fn find(&self, key: &RecordKey) -> Option<(&Record, Version)> {
         let (record, write) = self.by_key.get(key)?;
         let found = || (record, version(*write));

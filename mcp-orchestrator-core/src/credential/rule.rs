@@ -1,4 +1,4 @@
-//! With whose credential a gateway's server is called: the rule, and the order that it means for a caller.
+//! The credential rule of a server in a gateway, and the order of owners that it yields for a caller.
 
 use std::sync::Arc;
 
@@ -6,23 +6,23 @@ use super::Owner;
 use crate::auth::{Principal, PrincipalKind};
 use crate::id::TeamId;
 
-/// With whose credential a gateway's server is called.
+/// Which owner's credential is used to call a gateway's server.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
 pub enum CredentialRule {
-    /// With none: the server has no slots.
+    /// No credential: the server has no slots.
     None,
-    /// Always with this owner's.
+    /// Always this owner's.
     Pinned(Owner),
-    /// With the caller's own, else a team's, else the organization's. The teams come in the order of the caller's.
+    /// The caller's own, else a team's, else the organization's. Teams are tried in the order of the caller's teams.
     #[default]
     Resolve,
-    /// The same in a gateway of these teams: no other team's, and in this order.
+    /// Same as `Resolve`, but only with these teams, in this order.
     ResolveAmong(Arc<[TeamId]>),
 }
 
 impl CredentialRule {
-    /// Whose credential may be used for this caller, the first choice first. The first owner who has one decides, also
-    /// where that one has expired: nobody else's is used in its place.
+    /// Returns the owners to consider for this caller, in order of preference. The first owner that has a credential
+    /// decides, even if it has expired: no other owner's is used in its place.
     pub fn owners<'a>(&'a self, principal: &'a Principal) -> impl Iterator<Item = Owner> + 'a {
         let (own, teams, organization) = match self {
             Self::None => (None, [].iter(), None),
@@ -50,7 +50,7 @@ impl CredentialRule {
     }
 }
 
-/// What a caller has by itself.
+/// Returns the caller's own owner: the user, or the team that a token acts for.
 fn own(principal: &Principal) -> Option<Owner> {
     match principal.kind {
         PrincipalKind::User => Some(Owner::User(principal.id.clone())),

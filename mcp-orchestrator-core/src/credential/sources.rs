@@ -1,4 +1,4 @@
-//! Where the values of configured slots come from: our environment, a file, a Secret of a cluster, or the configuration
+//! Sources of configured slot values: the process environment, a file, a Secret of the cluster, or the configuration
 //! itself.
 
 use std::collections::BTreeMap;
@@ -15,45 +15,45 @@ use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
 use crate::error::Result as Told;
 use crate::id::{ServerId, SlotName};
 
-/// The largest file that is taken for a secret: what a Kubernetes Secret may hold.
+/// Maximum size of a secret file in bytes, equal to the limit of a Kubernetes Secret.
 const FILE_LIMIT: u64 = 1 << 20;
 
-/// For each server, where the values of its slots come from.
+/// The sources of slots, per server.
 pub type SlotSources = BTreeMap<ServerId, BTreeMap<SlotName, Source>>;
 
-/// Where one slot's value comes from. An empty value counts as none.
+/// The source of one slot. An empty value counts as absent.
 #[derive(Clone)]
 pub enum Source {
-    /// A variable of our own environment, read at each resolve.
+    /// An environment variable of this process, read at each resolution.
     Env(String),
-    /// A file, read at each resolve; line ends at its end do not belong to the value.
+    /// A file, read at each resolution. Trailing line breaks are removed.
     File(PathBuf),
-    /// A key of a Secret in the cluster, read at each resolve.
+    /// A key of a Secret in the cluster, read at each resolution. Trailing line breaks are removed.
     Secret(SecretPlace),
     /// The value itself.
     Value(SecretString),
 }
 
-/// A key of a Secret, in the orchestrator's own namespace.
+/// A key of a Secret in the orchestrator's namespace.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SecretPlace {
-    /// The Secret.
+    /// Name of the Secret.
     pub name: String,
-    /// The key in its data.
+    /// Key in the Secret's data.
     pub key: String,
 }
 
-/// What a Secret holds, by key.
+/// The data of a Secret, by key.
 pub type SecretData = BTreeMap<String, SecretSlice<u8>>;
 
 /// Reads Secrets of a cluster.
 #[async_trait]
 pub trait SecretReader: fmt::Debug + Send + Sync + 'static {
-    /// What a Secret holds now; `None` where there is none of this name. It may be dropped at any time.
+    /// Returns the current data of a Secret, or `None` if it does not exist. The future may be dropped at any time.
     ///
     /// # Errors
-    /// Where the cluster does not answer or does not allow it, and where the Secret is one that nobody may name: what an
-    /// orchestrator keeps for others.
+    /// If the API server is unreachable or forbids the request, or if an orchestrator stores its own data in the
+    /// Secret.
     async fn read(&self, name: &str) -> Told<Option<Arc<SecretData>>>;
 }
 
@@ -68,7 +68,7 @@ impl fmt::Debug for Source {
     }
 }
 
-/// The place, as an error names it.
+/// The source as named in errors.
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -80,24 +80,24 @@ impl fmt::Display for Source {
     }
 }
 
-/// Reads environment variables: those of this process, or others in tests.
+/// Reads environment variables: those of this process, or substitutes in tests.
 #[derive(Clone)]
 pub struct Environment(Arc<ReadVariable>);
 
 type ReadVariable = dyn Fn(&str) -> Option<OsString> + Send + Sync;
 
 impl Environment {
-    /// The environment of this process.
+    /// Returns the environment of this process.
     pub fn process() -> Self {
         Self::from_fn(|name| std::env::var_os(name))
     }
 
-    /// One that asks this function for each variable.
+    /// Creates an environment that calls `read` for each variable.
     pub fn from_fn(read: impl Fn(&str) -> Option<OsString> + Send + Sync + 'static) -> Self {
         Self(Arc::new(read))
     }
 
-    /// The value of a variable.
+    /// Returns the value of a variable.
     pub(super) fn read(&self, name: &str) -> Option<OsString> {
         (self.0)(name)
     }
@@ -109,7 +109,7 @@ impl fmt::Debug for Environment {
     }
 }
 
-/// Why a source that holds something cannot give it.
+/// Why the value of an existing source cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SourceError {
     #[error("it is not UTF-8 text")]
@@ -123,12 +123,13 @@ pub(super) enum SourceError {
 }
 
 impl Source {
-    /// Whether reading it may wait for a disk.
+    /// Returns `true` if reading it may block on disk I/O.
     pub(super) fn blocks(&self) -> bool {
         matches!(self, Self::File(_))
     }
 
-    /// The value of now; `None` where there is none. `secrets` are those that were read for it.
+    /// Returns the current value, or `None` if it is absent or empty. `secrets` must hold the Secrets that this
+    /// source names.
     pub(super) fn read(
         &self,
         environment: &Environment,
@@ -159,17 +160,17 @@ impl Source {
     }
 }
 
-/// Secrets that are there, by name.
+/// The existing Secrets, by name.
 pub(super) type Secrets = BTreeMap<String, Arc<SecretData>>;
 
 fn text(value: &SecretSlice<u8>) -> Result<SecretString, SourceError> {
     let text = std::str::from_utf8(value.expose_secret()).map_err(|_| SourceError::NotText)?;
-    // As in a file: `kubectl create secret --from-file` takes the line's end along.
+    // As with a file: `kubectl create secret --from-file` includes the trailing line break.
     Ok(text.trim_end_matches(['\r', '\n']).into())
 }
 
 fn read_file(path: &Path) -> Result<SecretString, SourceError> {
-    // Asked before it is opened: opening a pipe would wait for its writer.
+    // Checked before opening, since opening a pipe would wait for its writer.
     let found = std::fs::metadata(path)?;
     if !found.is_file() {
         return Err(SourceError::NotAFile);
@@ -191,7 +192,7 @@ fn read_file(path: &Path) -> Result<SecretString, SourceError> {
         return Err(SourceError::TooLarge);
     }
     text.truncate(text.trim_end_matches(['\r', '\n']).len());
-    // Some editors put a byte-order mark before it.
+    // Some editors write a byte-order mark.
     if text.starts_with('\u{feff}') {
         text.drain(..'\u{feff}'.len_utf8());
     }

@@ -1,7 +1,7 @@
-//! The seam behind which everything that is secret and must outlive a call is kept: small records by kind and name.
+//! The credential store: keeps all secret state that must outlive a call, as small records by kind and name.
 //!
-//! A store knows nothing of what its records mean. Typed layers do, as [`Installations`](super::Installations): so
-//! somebody's own store is one small implementation of [`CredentialStore`], and one suite proves it.
+//! A store does not interpret its records; typed layers such as [`Installations`](super::Installations) do. A custom
+//! store is therefore one small implementation of [`CredentialStore`], and one contract suite verifies it.
 
 use std::fmt;
 use std::time::SystemTime;
@@ -13,26 +13,26 @@ use secrecy::SecretString;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::RecordName;
 
-/// What a record is about.
+/// What a record describes.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum RecordKind {
-    /// A server installed by an owner.
+    /// A credential of an owner for a server.
     Installation,
-    /// A token of ours: what is known of it, under its hash.
+    /// A token issued by the orchestrator: its description, under its hash.
     Token,
-    /// A link that is not used yet.
+    /// An unused setup link.
     Link,
-    /// A sign-in on its way: state and PKCE verifier.
+    /// A sign-in in progress: state and PKCE verifier.
     Flow,
     /// A client that is registered with an issuer.
     Client,
-    /// The right to do something once, for a while.
+    /// A time-limited claim to do something once.
     Claim,
 }
 
 impl RecordKind {
-    /// All that there are.
+    /// All kinds.
     pub const ALL: [Self; 6] = [
         Self::Installation,
         Self::Token,
@@ -42,7 +42,7 @@ impl RecordKind {
         Self::Claim,
     ];
 
-    /// Its word, which stands in stores and never changes: a DNS label.
+    /// Returns the kind's name in stores: a DNS label that never changes.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Installation => "installation",
@@ -54,7 +54,7 @@ impl RecordKind {
         }
     }
 
-    /// The kind of this word.
+    /// Returns the kind with this name.
     pub fn of(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == word)
     }
@@ -66,17 +66,17 @@ impl fmt::Display for RecordKind {
     }
 }
 
-/// Under what a record is stored. It is shown in errors and logs: what is secret is hashed before it becomes a name.
+/// The key of a record. It appears in errors and logs, so secrets are hashed before they become a name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RecordKey {
-    /// What it is about.
+    /// What the record describes.
     pub kind: RecordKind,
-    /// What it is called among its kind.
+    /// The record's name, unique within its kind.
     pub name: RecordName,
 }
 
 impl RecordKey {
-    /// The key of this kind and name.
+    /// Creates a key.
     pub fn new(kind: RecordKind, name: RecordName) -> Self {
         Self { kind, name }
     }
@@ -88,20 +88,20 @@ impl fmt::Display for RecordKey {
     }
 }
 
-/// What is stored: a secret text, and how long it counts.
+/// A secret text with an optional expiry time.
 #[derive(Clone)]
 pub struct Record {
-    /// JSON of the typed layer.
+    /// JSON, as defined by the typed layer.
     pub value: SecretString,
-    /// From then on it counts as absent, and the store may drop it; `None`: it stays.
+    /// From this time on the record counts as absent, and the store may drop it. `None`: it does not expire.
     pub expires_at: Option<SystemTime>,
 }
 
 impl Record {
-    /// Bytes that a value may have: what every store can hold.
+    /// Maximum length of a value in bytes, which every store can hold.
     pub const LARGEST: usize = 1_000_000;
 
-    /// A record that stays.
+    /// Creates a record that does not expire.
     pub fn new(value: impl Into<SecretString>) -> Self {
         Self {
             value: value.into(),
@@ -109,14 +109,14 @@ impl Record {
         }
     }
 
-    /// The same until then.
+    /// Sets the expiry time.
     #[must_use]
     pub fn expiring(mut self, at: SystemTime) -> Self {
         self.expires_at = Some(at);
         self
     }
 
-    /// Whether it is over by now.
+    /// Returns `true` if the record has expired at `now`.
     pub fn is_over(&self, now: SystemTime) -> bool {
         self.expires_at.is_some_and(|at| at <= now)
     }
@@ -130,23 +130,23 @@ impl fmt::Debug for Record {
     }
 }
 
-/// Which write of a record this is; only its store can compare it.
+/// Identifies one write of a record. Only the store that issued it can compare it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Version(pub String);
 
-/// What must hold for a write to happen.
+/// The condition for a write to happen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Precondition {
-    /// Nothing: the last writer wins.
+    /// None: the last writer wins.
     Any,
-    /// There is no such record.
+    /// The record does not exist.
     Absent,
-    /// The record is as it was read.
+    /// The record has not changed since this version was read.
     Unchanged(Version),
 }
 
 impl Precondition {
-    /// Whether it holds where this version of the record is found, or none.
+    /// Checks the condition against the version found in the store, if any.
     ///
     /// # Errors
     /// [`Conflict`](ErrorKind::Conflict) with the record's key.
@@ -163,61 +163,61 @@ impl Precondition {
     }
 }
 
-/// One change in a store.
+/// A change in a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreChange {
-    /// Written, new or anew.
+    /// The record was created or replaced.
     Put(RecordKey),
-    /// Taken away.
+    /// The record was deleted.
     Deleted(RecordKey),
 }
 
-/// A record with its key and version, as a list answers it.
+/// A record with its key and version, as returned by a list.
 pub type Listed = (RecordKey, Record, Version);
 
-/// Keeps records: installations, hashes of tokens, links, sign-ins on their way, registered clients, claims.
+/// Stores records: installations, token hashes, links, sign-ins in progress, registered clients and claims.
 ///
 /// # Contract
-/// A write that answered `Ok` survives a crash (as far as the store keeps anything at all). A write is whole or not
-/// there. A refused precondition is [`Conflict`](crate::ErrorKind::Conflict) and changes nothing; of several writes at
-/// once under one precondition one succeeds, also where several processes share the store. Each write has a version
-/// that no write of that record had before.
+/// A write that returned `Ok` survives a crash, if the store is persistent at all. Writes are atomic. A failed
+/// precondition is [`Conflict`](crate::ErrorKind::Conflict) and changes nothing. Of several concurrent writes under
+/// one precondition exactly one succeeds, even if several processes share the store. Each write has a version that no
+/// earlier write of that record had.
 ///
-/// A record that is over counts as absent everywhere, whether it was dropped already or not; that it was dropped need
-/// not be told by `watch`. A value may have [`Record::LARGEST`] bytes; a larger one is
-/// [`TooLarge`](crate::ErrorKind::TooLarge). A record that the store has and cannot read is an error of `get` that names
-/// it, and left out of `list` with a warning in the log: it does not hide the others.
+/// An expired record counts as absent everywhere, whether it has been dropped or not; `watch` need not report that it
+/// was dropped. A value may have up to [`Record::LARGEST`] bytes; a larger one is
+/// [`TooLarge`](crate::ErrorKind::TooLarge). A record that exists but cannot be read is an error of `get` that names
+/// it, and is omitted from `list` with a warning in the log, so that it does not hide the others.
 ///
-/// `watch` begins before it returns: what is written after the call is seen, each record's changes in the order of its
-/// writes. A watcher that falls behind gets an `Err` item in the place of what it missed, has to list again, and hears
-/// the changes after that.
+/// `watch` takes effect before it returns: every write made after the call is reported, and the changes of each
+/// record arrive in the order of its writes. A watcher that lags gets an `Err` item in place of the changes that it
+/// missed, must list again, and then receives later changes.
 ///
-/// Dropping a future is safe at every point: the write then happens as a whole or not at all, and never undoes one that
-/// was asked for later. An implementation runs [`crate::testing::credential`]'s suite.
+/// Dropping a future is safe at every point: the write then happens completely or not at all, and never undoes one
+/// that was requested later. An implementation runs [`crate::testing::credential`]'s suite.
 #[async_trait]
 pub trait CredentialStore: fmt::Debug + Send + Sync + 'static {
-    /// The record and its version; `None` where there is none.
+    /// Returns the record and its version, or `None` if it does not exist.
     async fn get(&self, key: &RecordKey) -> Result<Option<(Record, Version)>>;
-    /// Writes the record where the precondition holds.
+    /// Writes the record if the precondition holds.
     async fn put(
         &self,
         key: &RecordKey,
         record: Record,
         precondition: Precondition,
     ) -> Result<Version>;
-    /// Takes the record away where the precondition holds; whether it was this call that did. Absent is `Ok(false)`
-    /// under every precondition: so what may be used once is taken by exactly one.
+    /// Deletes the record if the precondition holds. Returns `true` if this call deleted it. Deleting an absent
+    /// record is `Ok(false)` under every precondition, so a single-use record is taken by exactly one caller.
     async fn delete(&self, key: &RecordKey, precondition: Precondition) -> Result<bool>;
-    /// All records of a kind, in the order of their names.
+    /// Returns all records of a kind, ordered by name.
     async fn list(&self, kind: RecordKind) -> Result<Vec<Listed>>;
-    /// Each change from now on.
+    /// Returns a stream of the changes made after this call.
     fn watch(&self) -> BoxStream<'static, Result<StoreChange>>;
 }
 
-/// Refuses a record that not every store could hold.
+/// Rejects a record that is larger than every store must be able to hold.
 ///
 /// # Errors
-/// [`TooLarge`](ErrorKind::TooLarge) with its key and size.
+/// [`TooLarge`](ErrorKind::TooLarge) with the key and the size.
 pub(crate) fn check_size(key: &RecordKey, record: &Record) -> Result<()> {
     use secrecy::ExposeSecret as _;
     let bytes = record.value.expose_secret().len();

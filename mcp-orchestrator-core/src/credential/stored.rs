@@ -13,24 +13,24 @@ use super::{Generation, InstallationKey, Record, Revision};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::SlotName;
 
-/// The form that is written. A reader takes records of its own form, with members that it does not know: what a newer
-/// program adds and an older one may pass over is no new form.
+/// The version of the record format. Readers ignore unknown members, so a new format is needed only for members that
+/// an older program must not ignore.
 const FORM: u32 = 1;
 
-/// A stored credential and its per-install settings.
+/// A stored credential with the settings of its installation.
 #[derive(Clone)]
 pub struct StoredCredential {
-    /// What was installed.
+    /// Identifies what was installed.
     pub revision: Revision,
-    /// Which token was last obtained with it.
+    /// Counts the tokens obtained with this revision; grows with each renewal.
     pub generation: Generation,
     /// The secret values.
     pub values: BTreeMap<SlotName, SecretString>,
-    /// Plain settings of this installation.
+    /// Non-secret settings of this installation.
     pub settings: BTreeMap<String, String>,
-    /// When the values end.
+    /// When the values expire. `None`: never, or unknown.
     pub expires_at: Option<SystemTime>,
-    /// What renews them; `None`: whoever installed them installs them again.
+    /// How the values are renewed. `None`: they have to be installed again.
     pub renewal: Option<Renewable>,
 }
 
@@ -47,7 +47,7 @@ impl fmt::Debug for StoredCredential {
     }
 }
 
-/// Its members in JSON.
+/// The stored JSON.
 #[derive(Serialize, Deserialize)]
 struct Members {
     form: u32,
@@ -63,13 +63,13 @@ struct Members {
     renewal: Option<RenewableMembers>,
 }
 
-/// What tells the form, read before the rest.
+/// The member with the format, which is read before the other members.
 #[derive(Deserialize)]
 struct Form {
     form: u32,
 }
 
-/// Why a record is no stored credential.
+/// Why a record cannot be read or written as a stored credential.
 #[derive(Debug, thiserror::Error)]
 enum StoredError {
     #[error(
@@ -103,7 +103,7 @@ impl From<StoredError> for Error {
 }
 
 impl StoredCredential {
-    /// As a record.
+    /// Encodes the credential as a record.
     pub(super) fn to_record(&self, key: &InstallationKey) -> Result<Record> {
         let values = self.values.iter();
         let members = Members {
@@ -125,7 +125,7 @@ impl StoredCredential {
         Ok(Record::new(value?))
     }
 
-    /// From a record.
+    /// Decodes the credential from a record.
     pub(super) fn from_record(key: &InstallationKey, record: &Record) -> Result<Self> {
         let json = &record.value;
         let broken = |place| StoredError::Broken {

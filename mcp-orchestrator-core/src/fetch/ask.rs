@@ -1,4 +1,4 @@
-//! A question and its answer, over as many redirects as are allowed.
+//! A request and its response, including redirects if they are allowed.
 
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ use super::site::Site;
 use crate::outbound::{Connector, Target};
 use crate::runtime::BoxedIo;
 
-/// What an answer may hold.
+/// Maximum size of a response body in bytes.
 pub(super) const ANSWER_BYTES: usize = 1 << 20;
-/// Redirects in a row.
+/// Maximum number of redirects in a row.
 const HOPS: usize = 3;
 
-/// One who asks.
+/// The client for small requests.
 #[derive(Debug)]
 pub(crate) struct Fetcher {
     guard: AddressGuard,
@@ -26,7 +26,7 @@ pub(crate) struct Fetcher {
     connector: Connector,
 }
 
-/// A question.
+/// A request.
 #[derive(Debug)]
 pub(crate) struct Ask<'a> {
     pub(crate) method: Method,
@@ -37,16 +37,16 @@ pub(crate) struct Ask<'a> {
     pub(crate) redirects: Redirects,
 }
 
-/// Who named the address.
+/// Who named the address of a request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Trust<'a> {
-    /// The configuration, or somebody whom it trusts: it is free.
+    /// The configuration, or a party that it trusts: the address is not guarded.
     #[cfg_attr(
         not(feature = "jwt"),
         expect(dead_code, reason = "JWT's issuers are of the configuration")
     )]
     Configured,
-    /// Somebody else: it is guarded, except at these sites, which the configuration names.
+    /// Another party: the address is guarded, except for these sites, which the configuration names.
     #[cfg_attr(
         not(feature = "oauth"),
         expect(dead_code, reason = "others name addresses in OAuth alone")
@@ -54,16 +54,17 @@ pub(crate) enum Trust<'a> {
     Told(&'a [Site]),
 }
 
-/// Whether the answer may stand elsewhere.
+/// Whether redirects are followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Redirects {
-    /// A redirect is the answer.
+    /// A redirect is returned as the response.
     Answer,
-    /// It is followed a few times, each place guarded anew, and never from TLS to none.
+    /// Redirects are followed a few times. Each address is guarded, and a redirect from `https` to `http` is an
+    /// error.
     Follow,
 }
 
-/// What was answered. The body may hold secrets, so it is wiped.
+/// A response. The body may hold secrets, so it is wiped on drop.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
@@ -71,7 +72,7 @@ pub(crate) struct Answer {
     pub(crate) body: Zeroizing<Vec<u8>>,
 }
 
-/// Why there is no answer. It names the place without what may be secret in it.
+/// Why there is no response. The address is quoted without its query and fragment, which may be secret.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FetchError {
     #[error("{0}: this is no http or https address")]
@@ -89,7 +90,7 @@ pub(crate) enum FetchError {
 }
 
 impl<'a> Ask<'a> {
-    /// Asks for a document.
+    /// Creates a GET request for a JSON document.
     pub(crate) fn get(place: &'a str, trust: Trust<'a>, redirects: Redirects) -> Self {
         let json = HeaderValue::from_static("application/json");
         Self {
@@ -104,7 +105,7 @@ impl<'a> Ask<'a> {
 }
 
 impl Fetcher {
-    /// Asks with a connector, where the guard allows it, and waits `timeout` for each answer.
+    /// Creates a client. `timeout` bounds a request including its redirects.
     pub(crate) fn new(guard: AddressGuard, timeout: Duration, connector: Connector) -> Self {
         Self {
             guard,
@@ -113,7 +114,7 @@ impl Fetcher {
         }
     }
 
-    /// Asks.
+    /// Sends a request and returns the response.
     pub(crate) async fn ask(&self, ask: Ask<'_>) -> Result<Answer, FetchError> {
         let late = || FetchError::Late {
             place: shown(ask.place).to_owned(),
@@ -153,10 +154,10 @@ impl Fetcher {
         exchange(io, &uri, ask).await.map_err(failed)
     }
 
-    /// Connects to a site. Without a proxy, what its name resolved to is what is checked and what is connected to.
+    /// Connects to a site. Without a proxy, the resolved addresses are checked and exactly these are connected to.
     ///
-    /// A proxy resolves the name itself, so it is the proxy that decides about private addresses; what is private by its
-    /// own word, or resolves so here, is refused all the same.
+    /// A proxy resolves the name itself, so the proxy decides about private addresses. A name that is a private
+    /// address, or that resolves to one here, is still rejected.
     async fn connect(
         &self,
         ask: &Ask<'_>,
@@ -200,7 +201,7 @@ impl Fetcher {
         connected.map_err(failed)
     }
 
-    /// Removes the addresses that may not be asked.
+    /// Removes the addresses that may not be contacted.
     fn check(
         &self,
         site: &Site,
@@ -223,7 +224,7 @@ impl Fetcher {
     }
 }
 
-/// Where a redirect leads; `None` where it may not be followed.
+/// Returns the target of a redirect, or `None` if it may not be followed.
 fn redirected(from: &str, location: &str) -> Option<String> {
     let location = location.split('#').next()?;
     if location.contains("://") {
@@ -241,7 +242,7 @@ fn redirected(from: &str, location: &str) -> Option<String> {
     ))
 }
 
-/// An address without what may be secret in it.
+/// Returns a URL without its query and fragment, which may be secret.
 pub(crate) fn shown(place: &str) -> &str {
     place.split(['?', '#']).next().unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! One connection for one question.
+//! A single exchange on its own connection.
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
@@ -10,15 +10,13 @@ use hyper_util::rt::TokioIo;
 use secrecy::zeroize::Zeroizing;
 
 use super::ask::{ANSWER_BYTES, Answer, Ask};
+use crate::limits::MAX_FETCHED_HEAD;
 use crate::runtime::BoxedIo;
 
-/// What the head of an answer may hold.
-const HEAD_BYTES: usize = 64 << 10;
-
-/// Sends the question and reads the answer to its end.
+/// Sends the request and reads the whole response.
 pub(super) async fn exchange(io: BoxedIo, uri: &Uri, ask: &Ask<'_>) -> Result<Answer, String> {
     let mut builder = http1::Builder::new();
-    builder.max_buf_size(HEAD_BYTES);
+    builder.max_buf_size(MAX_FETCHED_HEAD);
     let handshake = builder.handshake(TokioIo::new(io)).await;
     let (mut sender, connection) = handshake.map_err(|error| causes(&error))?;
     let request = request(uri, ask)?;
@@ -27,7 +25,7 @@ pub(super) async fn exchange(io: BoxedIo, uri: &Uri, ask: &Ask<'_>) -> Result<An
         let (head, body) = sent.map_err(|error| causes(&error))?.into_parts();
         let kind = head.headers.get(CONTENT_TYPE);
         if kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream")) {
-            // It may never end; whoever asks waits for a document.
+            // An event stream may never end, and the caller waits for a document.
             return Err("it answered a stream of events, not a document".to_owned());
         }
         Ok(Answer {
@@ -37,7 +35,7 @@ pub(super) async fn exchange(io: BoxedIo, uri: &Uri, ask: &Ask<'_>) -> Result<An
         })
     };
     tokio::pin!(answer);
-    // The connection is driven here, so that nothing of it is left when this future is dropped.
+    // The connection is driven here rather than in a task, so that dropping this future leaves nothing behind.
     let mut connection = std::pin::pin!(connection);
     tokio::select! {
         biased;
@@ -63,7 +61,7 @@ fn request(uri: &Uri, ask: &Ask<'_>) -> Result<Request<Full<Bytes>>, String> {
     Ok(request)
 }
 
-/// The body, of which no copy is left where it grew.
+/// Reads the body. The buffer is wiped when it grows, so that no copy is left behind.
 async fn whole(mut body: Incoming) -> Result<Zeroizing<Vec<u8>>, String> {
     let mut bytes = Zeroizing::new(Vec::new());
     while let Some(frame) = body.frame().await {
@@ -85,7 +83,7 @@ async fn whole(mut body: Incoming) -> Result<Zeroizing<Vec<u8>>, String> {
     Ok(bytes)
 }
 
-/// An error with all that caused it.
+/// Returns an error's message with the messages of its causes.
 fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

@@ -1,7 +1,8 @@
-//! Which addresses may be asked where somebody else named them: public ones, and those that the configuration allows.
+//! Guards requests to addresses that another party named: only public addresses and configured exceptions are
+//! allowed.
 //!
-//! A server or an issuer could else make this program ask what only it can reach: the machine's own ports, the network
-//! behind it, a cloud's metadata.
+//! Otherwise a server or an issuer could make this process send requests that only it can send: to the machine's own
+//! ports, the internal network, or a cloud's metadata service.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -10,24 +11,24 @@ use std::str::FromStr;
 use crate::auth::Network;
 use crate::special_use::is_public;
 
-/// Lets through what is public or allowed.
+/// Allows public addresses and configured exceptions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AddressGuard {
     allowed: Vec<AllowedPrivate>,
 }
 
-/// What is allowed although it is private, or reached without TLS.
+/// An exception: a private address, or a site without TLS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AllowedPrivate {
-    /// One origin: scheme, host and port, as `https://idp.corp.example:8443`.
+    /// An origin: scheme, host and port, such as `https://idp.corp.example:8443`.
     Origin(String),
-    /// A host by its name, at any port, as `localhost`.
+    /// A host name, at any port, such as `localhost`.
     Host(String),
-    /// A range of addresses, as `10.1.0.0/16`.
+    /// An address range, such as `10.1.0.0/16`.
     Network(Network),
 }
 
-/// A text that allows nothing.
+/// The error for a text that is not a valid exception.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "what is allowed is an origin (https://idp.example.com:8443), a host (idp.internal) or a network (10.1.0.0/16)"
@@ -35,14 +36,14 @@ pub enum AllowedPrivate {
 pub struct InvalidAllowed;
 
 impl AddressGuard {
-    /// One that lets these through besides what is public.
+    /// Creates a guard that allows these exceptions in addition to public addresses.
     pub fn new(allowed: impl IntoIterator<Item = AllowedPrivate>) -> Self {
         Self {
             allowed: allowed.into_iter().collect(),
         }
     }
 
-    /// Whether the whole of this place is allowed by its name.
+    /// Returns `true` if the origin or the host is allowed by name, whatever it resolves to.
     #[cfg(any(feature = "jwt", feature = "oauth"))]
     pub(crate) fn allows_name(&self, origin: &str, host: &str) -> bool {
         self.allowed.iter().any(|allowed| match allowed {
@@ -52,14 +53,14 @@ impl AddressGuard {
         })
     }
 
-    /// Whether this address is private and allowed.
+    /// Returns `true` if this address is in an allowed network.
     pub fn allows_private(&self, address: IpAddr) -> bool {
         self.allowed.iter().any(
             |allowed| matches!(allowed, AllowedPrivate::Network(network) if network.contains(address)),
         )
     }
 
-    /// Whether this address may be asked.
+    /// Returns `true` if this address may be contacted.
     pub fn allows(&self, address: IpAddr) -> bool {
         is_public(address) || self.allows_private(address)
     }
@@ -98,7 +99,7 @@ impl fmt::Display for AllowedPrivate {
     }
 }
 
-/// Scheme, host and port of an address, in one way of writing: the port always there, no capitals.
+/// Returns scheme, host and port in normalized form: lower case, and always with the port.
 pub(super) fn origin_of(uri: &http::Uri) -> Option<String> {
     let scheme = uri.scheme_str()?.to_ascii_lowercase();
     let default = match scheme.as_str() {

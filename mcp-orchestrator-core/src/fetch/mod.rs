@@ -1,8 +1,9 @@
-//! Asks others over HTTP for something small: metadata, keys, a token. Bounded in time and size, over TLS with a provider
-//! of its own, and only where the guard lets it.
+//! HTTP client for small requests: metadata, keys, tokens. Requests are bounded in time and size, use the crate's own
+//! TLS provider, and are subject to an address guard.
 //!
-//! There is no pool: such a question is asked a few times an hour. Without a proxy, what a name resolved to is what is
-//! connected to, so that nobody can answer the guard and the connection differently.
+//! There is no connection pool, since such requests are made a few times an hour. Without a proxy, the connection
+//! uses exactly the addresses that were checked, so that a name cannot resolve differently for the check and for the
+//! connection.
 
 #[cfg(any(feature = "jwt", feature = "oauth"))]
 mod ask;

@@ -1,22 +1,22 @@
-//! Whom an address asks: scheme, host and port.
+//! The site of a URL: scheme, host and port.
 
 use http::Uri;
 
 use super::guard::origin_of;
 
-/// Scheme, host and port of an address, compared without regard to how they were written.
+/// Scheme, host and port of a URL, normalized for comparison.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Site {
-    /// In one way of writing.
+    /// The normalized origin.
     pub(super) origin: String,
-    /// Without brackets.
+    /// The host, without the brackets of an IPv6 address.
     pub(super) host: String,
     pub(super) port: u16,
     pub(super) https: bool,
 }
 
 impl Site {
-    /// That of an address; `None` where it is no http or https address, or holds a user.
+    /// Returns the site of a URL. `None` if it is not an http or https URL, or contains user information.
     pub(crate) fn of(uri: &Uri) -> Option<Self> {
         let origin = origin_of(uri)?;
         let https = origin.starts_with("https:");
@@ -30,7 +30,7 @@ impl Site {
         })
     }
 
-    /// That of an address as text.
+    /// Parses a URL and returns its site.
     #[cfg(feature = "oauth")]
     pub(crate) fn parse(text: &str) -> Option<Self> {
         Self::of(&text.parse().ok()?)

@@ -1,4 +1,4 @@
-//! Who asks, and what they are shown. Nothing here holds a secret.
+//! The caller of an installer, and what it is shown. No type here exposes a secret.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,25 +12,25 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::SlotName;
 use crate::server::ServerSpec;
 
-/// Setting under which it is kept when an installation was made, in seconds since 1970.
+/// The setting that holds when an installation was made, in seconds since 1970.
 const INSTALLED_AT: &str = "installed_at";
-/// Setting under which it is kept who made it.
+/// The setting that holds who made the installation.
 const INSTALLED_BY: &str = "installed_by";
 
-/// Who asks, and whether they administer.
+/// A caller of the installer.
 #[derive(Clone, Debug)]
 pub struct Actor {
-    /// Who.
+    /// The calling principal.
     pub principal: Arc<Principal>,
-    /// Whether they may do everything.
+    /// Whether the caller has admin rights.
     pub admin: bool,
 }
 
 impl Actor {
-    /// The owner that a text means for this one: `me`, `team/NAME`, `organization` or `user/NAME`.
+    /// Parses an owner from the caller's point of view: `me`, `team/NAME`, `organization` or `user/NAME`.
     ///
     /// # Errors
-    /// [`InvalidParams`](ErrorKind::InvalidParams) for any other text, and for `me` of who is no user.
+    /// [`InvalidParams`](ErrorKind::InvalidParams) for any other text, and for `me` if the caller is not a user.
     pub fn owner(&self, text: &str) -> Result<Owner> {
         let wrong = |text| Error::new(ErrorKind::InvalidParams, text);
         match (text, self.principal.kind) {
@@ -46,7 +46,7 @@ impl Actor {
         }
     }
 
-    /// Whether an owner's credential may be used by this one.
+    /// Returns `true` if the caller may use this owner's credentials.
     pub(super) fn uses(&self, owner: &Owner) -> bool {
         let principal = &self.principal;
         match owner {
@@ -57,42 +57,42 @@ impl Actor {
     }
 }
 
-/// A server of the catalog as somebody sees it.
+/// A server of the catalog as shown to one caller.
 #[derive(Clone, Debug)]
 pub struct CatalogEntry {
-    /// The server.
+    /// The server's catalog entry.
     pub server: Arc<ServerSpec>,
-    /// For whom this one may install it.
+    /// The owners that the caller may install it for.
     pub owners: Vec<Owner>,
 }
 
-/// An installation as it may be shown.
+/// An installation without its secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InstallationInfo {
-    /// Which server, and whose.
+    /// The server and the owner.
     pub key: InstallationKey,
-    /// What was installed.
+    /// Identifies what was installed.
     pub revision: Revision,
-    /// Which slots have a value; of plain slots the value.
+    /// The slots that have a value, with the value itself for slots that are not secret.
     pub slots: BTreeMap<SlotName, Option<String>>,
-    /// When it was installed or rotated.
+    /// When it was installed or last rotated.
     pub installed_at: Option<SystemTime>,
-    /// By whom.
+    /// Who installed or last rotated it.
     pub installed_by: Option<String>,
-    /// When it ends; one that is renewed has another end by then.
+    /// When the current values expire. Renewal replaces this time with a later one.
     pub expires_at: Option<SystemTime>,
-    /// Who renews it.
+    /// How it is renewed.
     pub renewing: Renewing,
 }
 
-/// Who renews a credential when it ends.
+/// How a credential is renewed when it expires.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Renewing {
-    /// Its owner, who sets it up again.
+    /// Its owner installs it again.
     Owner,
-    /// It is renewed by itself.
+    /// It is renewed automatically.
     Itself,
-    /// It was, and cannot be any more, for this reason: its owner has to sign in again.
+    /// It was renewed automatically and cannot be any more, for this reason. Its owner has to sign in again.
     Ended(String),
 }
 
@@ -118,7 +118,7 @@ impl InstallationInfo {
         }
     }
 
-    /// One that the resolver knows, for which the store is not asked.
+    /// Builds the information from the resolver's snapshot, without asking the store.
     pub(super) fn known(key: InstallationKey, known: &Known, spec: Option<&ServerSpec>) -> Self {
         let credential = &known.credential;
         Self {
@@ -137,7 +137,7 @@ impl InstallationInfo {
     }
 }
 
-/// Which slots have a value; of plain slots the value.
+/// Returns the slots that have a value, with the value itself for slots that are not secret.
 fn shown(
     values: &BTreeMap<SlotName, SecretString>,
     spec: Option<&ServerSpec>,
@@ -159,7 +159,7 @@ fn installed_at(settings: &BTreeMap<String, String>) -> Option<SystemTime> {
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(at))
 }
 
-/// What is kept beside the values.
+/// Returns the settings stored with a new installation.
 pub(super) fn settings(actor: &Actor) -> BTreeMap<String, String> {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let now = now.map_or(0, |since| since.as_secs());

@@ -1,5 +1,5 @@
-//! The catalog and what is installed of it: who may install what for whom, and the steps from values to a credential that
-//! works.
+//! The installer: decides who may install which server of the catalog for which owner, and turns values into a
+//! verified credential.
 
 mod info;
 #[cfg(feature = "oauth")]
@@ -27,22 +27,22 @@ use crate::orchestrator::Orchestrator;
 use crate::router::{Router as _, TableRouter};
 use crate::server::ServerSpec;
 
-/// What is to be installed.
+/// A credential to be installed.
 #[derive(Debug)]
 pub struct NewInstallation {
-    /// Which server, and for whom.
+    /// The server and the owner.
     pub key: InstallationKey,
     /// The values of its slots.
     pub values: BTreeMap<SlotName, SecretString>,
-    /// When they end, where that is known.
+    /// When the values expire, if known.
     pub expires_at: Option<SystemTime>,
-    /// Whether it takes the place of one that is there. Slots for which nothing is given keep their values then.
+    /// Whether to replace an existing installation. Slots without a new value then keep their old one.
     pub rotate: bool,
-    /// Whether an instance is started with it before it is stored.
+    /// Whether to start an instance with the credential before storing it.
     pub check: bool,
 }
 
-/// Installs credentials: checks who may, whether the values fit, whether they work, and stores them.
+/// Installs credentials: checks permissions and values, tries the credential, and stores it.
 pub struct Installer {
     orchestrator: Orchestrator,
     router: Arc<TableRouter>,
@@ -52,7 +52,7 @@ pub struct Installer {
     sign_ins: Option<crate::credential::Authorizations>,
 }
 
-/// A credential on its way into the store.
+/// A credential to be stored.
 struct Prepared<'l> {
     key: InstallationKey,
     spec: Arc<ServerSpec>,
@@ -62,11 +62,11 @@ struct Prepared<'l> {
     link: Option<ByLink<'l>>,
 }
 
-/// The link by which something is installed, which is used up by it.
+/// The setup link that an installation uses up.
 pub type ByLink<'l> = (&'l Links, &'l LinkId);
 
 impl Installer {
-    /// An installer of this orchestrator's catalog.
+    /// Creates an installer for this orchestrator's catalog.
     pub fn new(
         orchestrator: Orchestrator,
         router: Arc<TableRouter>,
@@ -83,12 +83,13 @@ impl Installer {
         }
     }
 
-    /// A server of the catalog.
+    /// Returns a server of the catalog.
     pub fn server(&self, id: &ServerId) -> Option<Arc<ServerSpec>> {
         self.orchestrator.server(id)
     }
 
-    /// The servers that need something, as far as a gateway shows them to this one, by name.
+    /// Returns the servers with slots that some gateway shows to this caller, ordered by name. Admins see all
+    /// servers.
     pub fn catalog(&self, actor: &Actor) -> Vec<CatalogEntry> {
         let seen = self.seen(actor);
         let servers = self.orchestrator.servers().into_iter();
@@ -103,11 +104,12 @@ impl Installer {
             .collect()
     }
 
-    /// What is installed, as far as it concerns this one: their own, and their teams' and the organization's for servers that
-    /// a gateway shows them; all for admins.
+    /// Returns the installations that concern this caller: its own, and those of its teams and of the organization
+    /// for servers that some gateway shows to it. Admins see all installations. Installations that cannot be read are
+    /// omitted and logged.
     ///
     /// # Errors
-    /// Where the store cannot be read.
+    /// None at present: the list comes from the resolver's snapshot, not from the store.
     pub async fn installations(&self, actor: &Actor) -> Result<Vec<InstallationInfo>> {
         let (seen, mut infos) = (self.seen(actor), Vec::new());
         for (key, known) in self.installed.known() {
@@ -127,21 +129,22 @@ impl Installer {
         Ok(infos)
     }
 
-    /// Installs a credential, or puts it in the place of the one before.
+    /// Installs a credential, or replaces an existing one.
     ///
     /// # Errors
-    /// [`NoRoute`](ErrorKind::NoRoute) for a server that is not there for this one, [`Forbidden`](ErrorKind::Forbidden)
-    /// for an owner that is not theirs to install for, [`InvalidParams`](ErrorKind::InvalidParams) for values that do
-    /// not fit, [`Conflict`](ErrorKind::Conflict) where one is there already, or none; else why it does not work. Nothing
-    /// is stored then.
+    /// [`NoRoute`](ErrorKind::NoRoute) if the caller cannot see the server; [`Forbidden`](ErrorKind::Forbidden) if it
+    /// may not install for this owner; [`InvalidParams`](ErrorKind::InvalidParams) if the values do not fit;
+    /// [`Conflict`](ErrorKind::Conflict) if an installation exists already, or none exists that could be replaced;
+    /// otherwise the reason why the credential does not work. Nothing is stored in any of these cases.
     pub async fn install(&self, actor: &Actor, new: NewInstallation) -> Result<InstallationInfo> {
         self.install_once(actor, new, None).await
     }
 
-    /// The same by a link, which it uses up once the values work: of several at once by one link one installs.
+    /// Same as [`install`](Self::install), but uses up a setup link once the values have been verified. Of several
+    /// concurrent calls with one link exactly one installs.
     ///
     /// # Errors
-    /// As [`install`](Self::install), and [`NoRoute`](ErrorKind::NoRoute) where the link does not count any more.
+    /// Same as [`install`](Self::install), and [`NoRoute`](ErrorKind::NoRoute) if the link was used or has expired.
     pub async fn install_by_link(
         &self,
         actor: &Actor,
@@ -195,7 +198,7 @@ impl Installer {
         self.store(actor, prepared).await
     }
 
-    /// Tries a credential and stores it. Nothing is stored, and nothing of it runs on, where it does not work.
+    /// Tries a credential and stores it. If it does not work, nothing is stored and its instances are stopped.
     async fn store(&self, actor: &Actor, prepared: Prepared<'_>) -> Result<InstallationInfo> {
         let Prepared {
             key,
@@ -239,10 +242,11 @@ impl Installer {
         Ok(InstallationInfo::new(key, &stored, Some(&spec)))
     }
 
-    /// Removes an installation; what runs with it ends at once.
+    /// Removes an installation and stops its instances immediately.
     ///
     /// # Errors
-    /// [`NoRoute`](ErrorKind::NoRoute) where there is none for this one, and as [`install`](Self::install).
+    /// [`NoRoute`](ErrorKind::NoRoute) if nothing is installed; [`Forbidden`](ErrorKind::Forbidden) if the caller may
+    /// not manage the owner's credentials; any error of the store.
     pub async fn uninstall(&self, actor: &Actor, key: &InstallationKey) -> Result<()> {
         let recording = self.recording(actor, Action::Uninstall, key);
         let removed = self.uninstall_one(actor, key).await;
@@ -268,7 +272,7 @@ impl Installer {
         Ok(())
     }
 
-    /// What must hold for the write, and what is there now.
+    /// Returns the precondition of the write, and the existing installation to be replaced.
     async fn before(
         &self,
         new: &NewInstallation,
@@ -325,7 +329,7 @@ impl Installer {
         Err(Error::new(ErrorKind::Forbidden, text))
     }
 
-    /// For whom this one may install a server: themselves first.
+    /// Returns the owners that the caller may install a server for, starting with the caller itself.
     fn owners(&self, actor: &Actor, server: &ServerSpec) -> Vec<Owner> {
         let principal = &actor.principal;
         let own =
@@ -337,7 +341,7 @@ impl Installer {
             .collect()
     }
 
-    /// The servers that some gateway shows to this one.
+    /// Returns the servers that some gateway shows to the caller.
     fn seen(&self, actor: &Actor) -> HashSet<ServerId> {
         let gateways = self.router.gateways().into_iter();
         let views =
@@ -353,7 +357,7 @@ fn nothing(key: &InstallationKey) -> Error {
     Error::new(ErrorKind::NoRoute, text).with_server(server)
 }
 
-/// A credential that is tried. Unless it was stored, what runs with it ends: also where the caller has left.
+/// A credential being tried. Unless it was stored, its instances are stopped on drop, also if the caller was dropped.
 struct Tried<'a> {
     orchestrator: &'a Orchestrator,
     server: ServerId,

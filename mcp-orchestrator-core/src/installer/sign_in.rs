@@ -1,4 +1,4 @@
-//! Installing by signing in: the token of a server that speaks OAuth.
+//! Installation by sign-in, for servers that use OAuth.
 
 use std::collections::BTreeMap;
 
@@ -14,23 +14,23 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::SlotName;
 
 impl Installer {
-    /// The same installer, which signs people in as well.
+    /// Enables installation by sign-in.
     #[must_use]
     pub fn with_sign_ins(mut self, sign_ins: Authorizations) -> Self {
         self.sign_ins = Some(sign_ins);
         self
     }
 
-    /// Who signs people in; `None`: nobody does.
+    /// Returns the sign-ins, or `None` if they are not enabled.
     pub fn sign_ins(&self) -> Option<&Authorizations> {
         self.sign_ins.as_ref()
     }
 
-    /// Begins a sign-in for an installation: where the browser has to go. It may take the place of one that is there. Only
-    /// this actor can finish it. `values` are those of the server's other slots, checked before anybody signs in.
+    /// Begins a sign-in for an installation, which may replace an existing one. Only this caller can complete it.
+    /// `values` are those of the server's other slots; they are checked before the user is sent to the issuer.
     ///
     /// # Errors
-    /// As [`install`](Self::install) for who may, and as [`Authorizations::begin`].
+    /// Same as [`install`](Self::install) for permissions and values, and as [`Authorizations::begin`].
     pub async fn begin_sign_in(
         &self,
         actor: &Actor,
@@ -59,11 +59,11 @@ impl Installer {
         self.signing_in()?.begin(&spec, new).await
     }
 
-    /// A sign-in of this actor that is on its way.
+    /// Returns a pending sign-in of this caller.
     ///
     /// # Errors
-    /// [`InvalidParams`](ErrorKind::InvalidParams) where there is none of this state, or none any more;
-    /// [`Forbidden`](ErrorKind::Forbidden) where somebody else began it.
+    /// [`InvalidParams`](ErrorKind::InvalidParams) if no sign-in with this state exists or if it has expired;
+    /// [`Forbidden`](ErrorKind::Forbidden) if another caller began it.
     pub async fn pending_sign_in(
         &self,
         actor: &Actor,
@@ -77,12 +77,12 @@ impl Installer {
         Err(Error::new(ErrorKind::Forbidden, text))
     }
 
-    /// Ends a sign-in with what the browser brought back, tries the token and stores it as a new revision. Where a link led to
-    /// it, the link is used up.
+    /// Completes a sign-in with the response that the browser brought back, tries the token and stores it as a new
+    /// revision. Uses up the setup link, if there is one.
     ///
     /// # Errors
-    /// As [`Authorizations::finish`], and as [`install`](Self::install). Nothing is stored then, and the sign-in is used
-    /// up.
+    /// Same as [`Authorizations::finish`] and [`install`](Self::install). Nothing is stored then. The sign-in is used
+    /// up, unless the caller may not complete it.
     pub async fn finish_sign_in(
         &self,
         actor: &Actor,

@@ -1,4 +1,4 @@
-//! Whether what is installed works: asked as a call would ask, so that what can be renewed is.
+//! Tests whether an installed credential works. It is resolved as for a call, so that it is renewed if necessary.
 
 use std::sync::Arc;
 
@@ -10,12 +10,12 @@ use crate::error::{ErrorKind, Result};
 use crate::server::ServerSpec;
 
 impl Installer {
-    /// Tries what is installed, and answers how many tools the server lists with it. What is over, or refused, is renewed
-    /// first where it can be. What runs with it is asked.
+    /// Tests an installed credential and returns how many tools the server lists with it. An expired or rejected
+    /// credential is renewed first if possible. A running instance is used if there is one.
     ///
     /// # Errors
-    /// [`NoRoute`](ErrorKind::NoRoute) where nothing is installed, [`Forbidden`](ErrorKind::Forbidden) where it is not
-    /// theirs to look after; else why it does not work.
+    /// [`NoRoute`](ErrorKind::NoRoute) if nothing is installed; [`Forbidden`](ErrorKind::Forbidden) if the caller may
+    /// not manage the owner's credentials; otherwise the reason why it does not work.
     pub async fn test(&self, actor: &Actor, key: &InstallationKey) -> Result<usize> {
         let spec = self.allowed(actor, key)?;
         if self.installed.installations().get(key).await?.is_none() {
@@ -28,7 +28,7 @@ impl Installer {
             Err(refused) if refused.kind() == ErrorKind::CredentialRejected => {
                 let newer = match self.current(actor, &spec, key, Some(&credential)).await {
                     Ok(newer) => newer,
-                    // Only its owner can help.
+                    // Only a new sign-in by the owner helps.
                     Err(over) if over.kind() == ErrorKind::CredentialExpired => return Err(over),
                     Err(_) => return Err(refused),
                 };
@@ -39,7 +39,7 @@ impl Installer {
         }
     }
 
-    /// What an owner has, as a call would get it; where it was refused, something newer.
+    /// Resolves the owner's credential as for a call, excluding one that was rejected.
     async fn current(
         &self,
         actor: &Actor,

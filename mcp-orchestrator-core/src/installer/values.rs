@@ -1,4 +1,4 @@
-//! Whether values fit the slots of a server. No error holds a value.
+//! Checks values against the slots of a server. No error holds a value.
 
 use std::collections::BTreeMap;
 
@@ -7,12 +7,11 @@ use secrecy::{ExposeSecret as _, SecretString};
 use crate::credential::StoredCredential;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::SlotName;
+use crate::limits::MAX_SLOT_VALUE_LEN;
 use crate::server::{CredentialSlot, Injection, ServerSpec};
 
-/// The largest value, in bytes: what an environment variable can hold on every system.
-const LARGEST: usize = 100_000;
-
-/// The values of all slots: those given, else those from before, else the defaults. An empty text is none.
+/// Returns the values of all slots: the given ones, else the previous ones, else the defaults. An empty text counts
+/// as absent.
 pub(super) fn complete(
     server: &ServerSpec,
     before: Option<&StoredCredential>,
@@ -47,9 +46,9 @@ pub(super) fn complete(
 
 fn check(slot: &CredentialSlot, value: &str) -> Option<String> {
     let name = &slot.name;
-    if value.len() > LARGEST {
+    if value.len() > MAX_SLOT_VALUE_LEN {
         return Some(format!(
-            "the value of slot {name} is longer than {LARGEST} bytes"
+            "the value of slot {name} is longer than {MAX_SLOT_VALUE_LEN} bytes"
         ));
     }
     if !slot.form.choices.is_empty() && !slot.form.choices.iter().any(|choice| choice == value) {

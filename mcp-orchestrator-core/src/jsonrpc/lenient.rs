@@ -1,4 +1,4 @@
-//! What deployed servers send beside the letter of JSON-RPC, and what the common client libraries accept of it.
+//! Tolerates deviations from JSON-RPC that deployed servers send and common client libraries accept.
 
 use bytes::Bytes;
 
@@ -6,10 +6,10 @@ use super::scan::Scan;
 use super::{Message, ParseError};
 use crate::limits::MAX_BATCH_ITEMS;
 
-/// UTF-8's byte order mark.
+/// The UTF-8 byte-order mark.
 pub(crate) const MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// The bytes without a byte order mark at their front.
+/// Removes a leading byte-order mark.
 pub(super) fn without_mark(bytes: Bytes) -> Bytes {
     if bytes.starts_with(MARK) {
         return bytes.slice(MARK.len()..);
@@ -18,7 +18,7 @@ pub(super) fn without_mark(bytes: Bytes) -> Bytes {
 }
 
 impl Message {
-    /// Reads a message as a server sent it: bytes that are not UTF-8 become U+FFFD, as the client libraries have it.
+    /// Parses a message from a server. Invalid UTF-8 is replaced by U+FFFD, as client libraries do.
     ///
     /// # Errors
     /// As [`parse`](Self::parse).
@@ -37,11 +37,11 @@ impl Message {
         }
     }
 
-    /// Reads what a server sent as one message, or as a batch of them (revision 2025-03-26). Items of a batch that are no
-    /// messages are left out, and so is what follows the first [`MAX_BATCH_ITEMS`].
+    /// Parses a single message or a batch (revision 2025-03-26). Invalid items of a batch are skipped, and so is
+    /// everything after the first [`MAX_BATCH_ITEMS`].
     ///
     /// # Errors
-    /// As [`parse`](Self::parse), but for batches.
+    /// As [`parse`](Self::parse), except that a batch is not an error.
     pub fn received_all(bytes: &Bytes) -> Result<Vec<Self>, ParseError> {
         match Self::received(bytes.clone()) {
             Ok(message) => Ok(vec![message]),
@@ -51,7 +51,7 @@ impl Message {
     }
 }
 
-/// The messages of a batch.
+/// Returns the messages of a batch.
 pub(crate) fn batch(bytes: &Bytes) -> Vec<Message> {
     let text: Bytes = match String::from_utf8_lossy(bytes) {
         std::borrow::Cow::Owned(text) => text.into(),
@@ -60,7 +60,7 @@ pub(crate) fn batch(bytes: &Bytes) -> Vec<Message> {
     let bytes = without_mark(text);
     let scan = Scan(&bytes);
     let mut found = Vec::new();
-    // The text was checked to be JSON, so that only the limit ends it early.
+    // The text is known to be valid JSON, so only the limit ends it early.
     let _ = scan.items(scan.skip(0), |at| {
         let end = scan.value(at)?;
         if found.len() >= MAX_BATCH_ITEMS {
@@ -72,7 +72,8 @@ pub(crate) fn batch(bytes: &Bytes) -> Vec<Message> {
     found
 }
 
-/// The whole number that an id or a token stands for: `7`, and also `"7"` and `7.0`, as some servers write it back.
+/// Parses an id or a token as a whole number. Accepts `7` and also `"7"` and `7.0`, because some servers return it that
+/// way.
 pub(crate) fn whole_number(raw: &str) -> Option<u64> {
     if let Ok(number) = raw.parse() {
         return Some(number);
@@ -88,7 +89,7 @@ pub(crate) fn whole_number(raw: &str) -> Option<u64> {
     if !bare.starts_with(|c: char| c.is_ascii_digit()) || bare.len() > 32 {
         return None;
     }
-    // Beyond this, not every whole number is a double of its own.
+    // Above this, a double cannot represent every whole number.
     const EXACT: f64 = 9_007_199_254_740_992.0;
     let number: f64 = bare.parse().ok()?;
     if number.fract() != 0.0 || !(0.0..EXACT).contains(&number) {

@@ -1,22 +1,22 @@
-//! The top level of a JSON object that is too long to be kept, followed as its bytes pass by.
+//! Tracks the top level of a JSON object that is too long to keep, as its bytes pass by.
 
-/// Ids longer than this are not ours.
+/// Maximum length kept of a value; longer ids are not ours.
 const MAX_VALUE: usize = 32;
-/// No key that is looked for is longer.
+/// Maximum length kept of a key; no key of interest is longer.
 const MAX_KEY: usize = 16;
 
-/// Follows one JSON text and keeps what decides whose message it is: the `id` at its top level, and whether there is a
-/// `method` beside it. It needs the same few bytes however long the text is.
+/// Tracks one JSON text and keeps what identifies the request it answers: the top-level `id`, and whether there is a
+/// `method`. Memory use is constant, however long the text is.
 #[derive(Debug, Default)]
 pub(crate) struct Outline {
     depth: u64,
-    /// What the next token at the top level is.
+    /// The next token expected at the top level.
     place: Place,
     string: Option<Escape>,
     key: Short<MAX_KEY>,
     value: Short<MAX_VALUE>,
     id: Option<Short<MAX_VALUE>>,
-    /// It cannot be said whose it is.
+    /// `true` if the request cannot be identified with certainty.
     unsure: bool,
     has_method: bool,
 }
@@ -40,7 +40,7 @@ enum Escape {
     Yes,
 }
 
-/// The beginning of a text, and whether there was more of it.
+/// The beginning of a text, with the full length.
 #[derive(Clone, Copy, Debug)]
 struct Short<const N: usize> {
     bytes: [u8; N],
@@ -70,15 +70,15 @@ impl<const N: usize> Short<N> {
 }
 
 impl Outline {
-    /// Takes the next bytes of the text.
+    /// Processes the next bytes of the text.
     pub(crate) fn push(&mut self, bytes: &[u8]) {
         for byte in bytes {
             self.byte(*byte);
         }
     }
 
-    /// The id of the answer that the text was, where it is one beyond doubt: a whole object with one `id` at its top level
-    /// and no `method`.
+    /// Returns the id of the request that the text answers, if it certainly is a response: a complete object with
+    /// exactly one top-level `id` and no `method`.
     pub(crate) fn answered(&self) -> Option<&str> {
         let sure = self.place == Place::After && !self.unsure && !self.has_method;
         let id = self.id.as_ref().filter(|_| sure)?;
@@ -114,7 +114,7 @@ impl Outline {
                 self.place = Place::Key;
             }
             _ if self.depth == 1 && self.place == Place::Value => self.value.push(byte),
-            // A byte order mark may stand before the object.
+            // A byte-order mark may precede the object.
             0xef | 0xbb | 0xbf if self.place == Place::Before => {}
             _ if self.depth <= 1 => self.unsure = true,
             _ => {}
@@ -134,7 +134,7 @@ impl Outline {
                 return;
             }
             (Escape::No, b'\\') => {
-                // A key with an escape may be any.
+                // A key with an escape could be any key.
                 self.unsure |= top && self.place == Place::Key;
                 self.string = Some(Escape::Yes);
             }
@@ -171,7 +171,7 @@ impl Outline {
         self.depth = self.depth.saturating_sub(1);
     }
 
-    /// A member of the top level is complete.
+    /// Processes a complete top-level member.
     fn member(&mut self) {
         let value = std::mem::take(&mut self.value);
         match self.key.get() {

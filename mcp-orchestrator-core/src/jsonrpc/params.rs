@@ -1,4 +1,4 @@
-//! Partial reads: the members that routing needs, borrowed, and nothing else.
+//! Partial parsing: borrows the members that routing needs, and nothing else.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -9,81 +9,81 @@ use serde_json::value::RawValue;
 
 use super::span_of;
 
-/// What routing reads of any `params`, each as the JSON text that stands there.
+/// The members of `params` that routing reads, each as raw JSON.
 #[derive(Debug, Default, Deserialize)]
 pub struct ParamsHead<'a> {
-    /// Of tools/call and prompts/get.
+    /// `name` of `tools/call` and `prompts/get`.
     #[serde(default, borrow)]
     pub name: Option<&'a RawValue>,
-    /// Of resources/*.
+    /// `uri` of `resources/*`.
     #[serde(default, borrow)]
     pub uri: Option<&'a RawValue>,
-    /// Of completion/complete.
+    /// `ref` of `completion/complete`.
     #[serde(default, borrow, rename = "ref")]
     pub reference: Option<&'a RawValue>,
-    /// Of lists.
+    /// `cursor` of list requests.
     #[serde(default, borrow)]
     pub cursor: Option<&'a RawValue>,
-    /// Of tasks/*.
+    /// `taskId` of `tasks/*`.
     #[serde(default, borrow, rename = "taskId")]
     pub task_id: Option<&'a RawValue>,
-    /// Of tools/call in 2025-11-25: run it as a task.
+    /// `task` of `tools/call` (2025-11-25): run the call as a task.
     #[serde(default, borrow)]
     pub task: Option<&'a RawValue>,
-    /// Of notifications/cancelled.
+    /// `requestId` of `notifications/cancelled`.
     #[serde(default, borrow, rename = "requestId")]
     pub request_id: Option<&'a RawValue>,
-    /// Of notifications/progress.
+    /// `progressToken` of `notifications/progress`.
     #[serde(default, borrow, rename = "progressToken")]
     pub progress_token: Option<&'a RawValue>,
-    /// Of logging/setLevel and notifications/message.
+    /// `level` of `logging/setLevel` and `notifications/message`.
     #[serde(default, borrow)]
     pub level: Option<&'a RawValue>,
-    /// Of a modern retry.
+    /// `requestState` of a modern retry.
     #[serde(default, borrow, rename = "requestState")]
     pub request_state: Option<&'a RawValue>,
-    /// Of subscriptions/listen.
+    /// `notifications` of `subscriptions/listen`.
     #[serde(default, borrow)]
     pub notifications: Option<&'a RawValue>,
-    /// Of initialize.
+    /// `protocolVersion` of `initialize`.
     #[serde(default, borrow, rename = "protocolVersion")]
     pub protocol_version: Option<&'a RawValue>,
-    /// Of initialize.
+    /// `capabilities` of `initialize`.
     #[serde(default, borrow)]
     pub capabilities: Option<&'a RawValue>,
-    /// Of initialize.
+    /// `clientInfo` of `initialize`.
     #[serde(default, borrow, rename = "clientInfo")]
     pub client_info: Option<&'a RawValue>,
-    /// Of every message.
+    /// `_meta` of any message.
     #[serde(default, borrow, rename = "_meta")]
     pub meta: Option<&'a RawValue>,
 }
 
 impl<'a> ParamsHead<'a> {
-    /// Reads them of `params`; absent params have none, and neither has `null`.
+    /// Reads the members of `params`. Absent or `null` params yield no members.
     ///
     /// # Errors
-    /// Where it is not an object, or one of them stands there twice.
+    /// An error if `params` is not an object, or one of these members occurs twice.
     pub fn read(params: Option<&'a str>) -> Result<Self, serde_json::Error> {
-        // `null` is how some programs write that there are none.
+        // Some programs write `null` for absent params.
         let params = params.filter(|params| *params != "null");
         params.map_or_else(|| Ok(Self::default()), serde_json::from_str)
     }
 }
 
-/// What a gateway reads of a result.
+/// The members of a result that a gateway reads.
 #[derive(Debug, Default, Deserialize)]
 pub struct ResultHead<'a> {
-    /// Modern: complete, input_required, or an extension's word.
+    /// Modern: `complete`, `input_required`, or a value of an extension.
     #[serde(default, borrow, rename = "resultType")]
     pub result_type: Option<&'a RawValue>,
-    /// Of a tool: it failed.
+    /// Tool results: `true` if the tool failed.
     #[serde(default, borrow, rename = "isError")]
     pub is_error: Option<&'a RawValue>,
-    /// A task made by a call (2025-11-25).
+    /// The task that a call created (2025-11-25).
     #[serde(default, borrow)]
     pub task: Option<&'a RawValue>,
-    /// A task's own id.
+    /// The id of a task.
     #[serde(default, borrow, rename = "taskId")]
     pub task_id: Option<&'a RawValue>,
     /// The metadata.
@@ -92,7 +92,7 @@ pub struct ResultHead<'a> {
 }
 
 impl<'a> ResultHead<'a> {
-    /// Reads them of a result; a result that is no object has none.
+    /// Reads the members of a result. A result that is not an object yields none.
     pub fn read(result: Option<&'a str>) -> Self {
         result
             .and_then(|result| serde_json::from_str(result).ok())
@@ -100,17 +100,17 @@ impl<'a> ResultHead<'a> {
     }
 }
 
-/// The members of a JSON object in their order, keys decoded, values as they stand.
+/// The members of a JSON object in order, with decoded keys and raw values.
 #[derive(Debug, Default)]
 pub struct Members<'a>(pub Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'a> Members<'a> {
-    /// Reads an object; `None` where the text is anything else.
+    /// Parses an object. Returns `None` for any other text.
     pub fn read(object: &'a str) -> Option<Self> {
         serde_json::from_str(object).ok()
     }
 
-    /// The first value under this key.
+    /// Returns the first value with this key.
     pub fn get(&self, key: &str) -> Option<&'a str> {
         self.0
             .iter()
@@ -118,7 +118,7 @@ impl<'a> Members<'a> {
             .map(|(_, value)| value.get())
     }
 
-    /// Where that value stands in `whole`, of which this object is a part.
+    /// Returns the span of that value in `whole`, which contains this object.
     pub fn span(&self, whole: &[u8], key: &str) -> Option<Range<usize>> {
         self.get(key).map(|value| span_of(whole, value))
     }
@@ -149,7 +149,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
 #[derive(Deserialize)]
 struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// A JSON string's text, borrowed where nothing is escaped; `None` where it is no string.
+/// Decodes a JSON string, borrowing if nothing is escaped. Returns `None` if it is not a string.
 pub fn text(raw: &str) -> Option<Cow<'_, str>> {
     let inner = raw.strip_prefix('"')?.strip_suffix('"')?;
     if memchr::memchr(b'\\', inner.as_bytes()).is_none() {

@@ -1,11 +1,11 @@
-//! One pass over JSON text: checks all of it, hands out the members of objects as places, keeps nothing.
+//! Scans JSON text in one pass: validates all of it, reports the positions of members, and keeps nothing.
 //!
-//! Every message is read by this, so it makes no values and allocates nothing (but for a nesting deeper than 64). It
-//! accepts exactly what RFC 8259 does; that the text is UTF-8 is checked beside it.
+//! Every message passes through this scanner, so it builds no values and allocates nothing (except for nesting deeper
+//! than 64). It accepts exactly the grammar of RFC 8259; UTF-8 is validated separately.
 
 use super::Span;
 
-/// Where the text stops being JSON, and what was expected there.
+/// The position at which the text stops being valid JSON, and what was expected there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Wrong {
     pub(super) at: usize,
@@ -14,11 +14,11 @@ pub(super) struct Wrong {
 
 pub(super) type Scanned = Result<usize, Wrong>;
 
-/// A text that is scanned.
+/// A text to scan.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Scan<'a>(pub(super) &'a [u8]);
 
-/// A string's place with its quotes, and whether it has escapes in it.
+/// The span of a string including its quotes, and whether it contains escapes.
 #[derive(Clone, Debug)]
 pub(super) struct Key {
     pub(super) span: Span,
@@ -27,7 +27,7 @@ pub(super) struct Key {
 
 impl<'a> Scan<'a> {
     fn byte(self, at: usize) -> u8 {
-        // NUL is no part of JSON's grammar, so it stands for the end as well.
+        // NUL is not part of the JSON grammar, so it can also mark the end.
         self.0.get(at).copied().unwrap_or(0)
     }
 
@@ -35,7 +35,7 @@ impl<'a> Scan<'a> {
         Err(Wrong { at, expected })
     }
 
-    /// The next place that is no white space.
+    /// Returns the next position that is not white space.
     pub(super) fn skip(self, mut at: usize) -> usize {
         while matches!(self.byte(at), b' ' | b'\t' | b'\n' | b'\r') {
             at += 1;
@@ -43,7 +43,7 @@ impl<'a> Scan<'a> {
         at
     }
 
-    /// Whether nothing but white space follows.
+    /// Fails unless only white space follows.
     pub(super) fn end(self, at: usize) -> Result<(), Wrong> {
         let at = self.skip(at);
         if at == self.0.len() {
@@ -52,8 +52,8 @@ impl<'a> Scan<'a> {
         self.wrong(at, "the end")
     }
 
-    /// Hands out the members of the object that begins here, each by its key and the place of its value, which
-    /// `member` reads and whose end it answers. Answers the object's end.
+    /// Calls `member` for each member of the object that begins here, with its key and the position of its value;
+    /// `member` returns the end of the value. Returns the end of the object.
     pub(super) fn members(
         self,
         at: usize,
@@ -85,8 +85,8 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// Hands out the items of the array that begins here, each by its place, which `item` reads and whose end it answers.
-    /// Answers the array's end.
+    /// Calls `item` for each item of the array that begins here, with its position; `item` returns its end. Returns the
+    /// end of the array.
     pub(super) fn items(self, at: usize, mut item: impl FnMut(usize) -> Scanned) -> Scanned {
         if self.byte(at) != b'[' {
             return self.wrong(at, "an array");
@@ -105,7 +105,7 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// The end of the value that begins here.
+    /// Returns the end of the value that begins here.
     pub(super) fn value(self, at: usize) -> Scanned {
         match self.byte(at) {
             b'"' => Ok(self.string(at)?.0),
@@ -160,7 +160,7 @@ impl<'a> Scan<'a> {
         Ok(at)
     }
 
-    /// The end of the string that begins here, and whether it has escapes in it.
+    /// Returns the end of the string that begins here, and whether it contains escapes.
     pub(super) fn string(self, at: usize) -> Result<(usize, bool), Wrong> {
         if self.byte(at) != b'"' {
             return self.wrong(at, "a string");
@@ -179,7 +179,7 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// The first byte from here on that is a quote, a backslash or a control character; eight at a time.
+    /// Returns the position of the next quote, backslash or control character; checks eight bytes at a time.
     fn plain(self, mut at: usize) -> usize {
         const ONES: u64 = u64::from_ne_bytes([1; 8]);
         const HIGHS: u64 = u64::from_ne_bytes([0x80; 8]);
@@ -190,8 +190,8 @@ impl<'a> Scan<'a> {
             let word = u64::from_le_bytes(*eight);
             let quote = word ^ QUOTES;
             let slash = word ^ SLASHES;
-            // A byte's high bit is set where it is zero after the change; only the lowest one set is to be trusted,
-            // and the lowest is all that is asked for.
+            // The high bit of each byte that became zero is set. Only the lowest set bit is reliable, and only the
+            // lowest one is needed.
             let found = (quote.wrapping_sub(ONES) & !quote)
                 | (slash.wrapping_sub(ONES) & !slash)
                 | (word.wrapping_sub(SPACES) & !word);
@@ -221,11 +221,11 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// The end of the object or array that begins here. Goes down without recursion, so that no depth is too deep.
+    /// Returns the end of the object or array that begins here. Iterative, so that no nesting is too deep.
     fn nested(self, mut at: usize) -> Scanned {
         let mut open = Open::default();
         loop {
-            // Here a value begins.
+            // A value begins here.
             match self.byte(at) {
                 b'{' => {
                     at = self.skip(at + 1);
@@ -249,7 +249,7 @@ impl<'a> Scan<'a> {
                 b'"' => at = self.string(at)?.0,
                 _ => at = self.scalar(at)?,
             }
-            // Here one has ended.
+            // A value has ended here.
             loop {
                 let Some(object) = open.last() else {
                     return Ok(at);
@@ -275,7 +275,7 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// From a key to its value.
+    /// Skips a key and returns the position of its value.
     fn key(self, at: usize) -> Scanned {
         let at = self.skip(self.string(at)?.0);
         if self.byte(at) != b':' {
@@ -285,7 +285,7 @@ impl<'a> Scan<'a> {
     }
 }
 
-/// What is open: a bit each, 1 for an object; the first 64 without an allocation.
+/// The stack of open objects (1) and arrays (0), one bit each. The first 64 levels need no allocation.
 #[derive(Default)]
 struct Open {
     bits: u64,
@@ -326,7 +326,7 @@ mod tests {
         scan.end(scan.value(scan.skip(0))?)
     }
 
-    /// What another reader says of the same text.
+    /// Whether another parser accepts the same text.
     fn others(text: &str) -> bool {
         serde_json::from_str::<&serde_json::value::RawValue>(text).is_ok()
     }

@@ -1,25 +1,25 @@
-//! Changes to a message, written once.
+//! Edits to a message that are applied in one pass.
 
 use bytes::{Bytes, BytesMut};
 
 use super::{Members, Message, Span, span_of};
 
-/// A set of replacements in some bytes, carried out together with one allocation.
+/// A set of replacements in a byte string, applied together with one allocation.
 #[derive(Clone, Debug, Default)]
 pub struct Splice {
-    /// In the order of their places.
+    /// Sorted by position.
     edits: Vec<(Span, Bytes)>,
 }
 
 impl Splice {
-    /// No change yet.
+    /// Creates an empty set.
     pub const fn new() -> Self {
         Self { edits: Vec::new() }
     }
 
-    /// Puts `with` in the place of `span`. Spans must not overlap.
+    /// Replaces `span` with `with`. Spans must not overlap.
     pub fn replace(&mut self, span: Span, with: impl Into<Bytes>) -> &mut Self {
-        // Insertions at one place keep the order in which they were asked for.
+        // Insertions at the same position keep their order.
         let place = (span.start, span.end);
         let before = |(other, _): &(Span, Bytes)| (other.start, other.end) <= place;
         let at = self.edits.partition_point(before);
@@ -27,8 +27,8 @@ impl Splice {
         self
     }
 
-    /// Takes members out of an object, each run of them with the comma that it leaves without a use. `whole` holds the
-    /// object's bytes as a part.
+    /// Removes members from an object, each run of them with the comma that becomes superfluous. `whole` must contain
+    /// the object's bytes.
     pub fn remove_members(
         &mut self,
         whole: &[u8],
@@ -65,7 +65,7 @@ impl Splice {
         self.replace(span, Bytes::new());
     }
 
-    /// Writes a member at the front of an object; `object` is the object's own place in `whole`.
+    /// Inserts a member at the front of an object; `object` is the span of the object in `whole`.
     pub fn insert_member(
         &mut self,
         whole: &[u8],
@@ -76,7 +76,7 @@ impl Splice {
         self.insert_text(whole, object, &format!("\"{key}\":{value}"))
     }
 
-    /// Writes members (JSON without braces) at the front of an object; `object` is its own place in `whole`.
+    /// Inserts members (JSON without braces) at the front of an object; `object` is its span in `whole`.
     pub fn insert_text(&mut self, whole: &[u8], object: &Span, members: &str) -> &mut Self {
         let at = object.start + 1;
         let empty = whole.get(skip_white(whole, at)) == Some(&b'}');
@@ -84,12 +84,12 @@ impl Splice {
         self.replace(at..at, Bytes::from(format!("{members}{comma}")))
     }
 
-    /// Whether nothing changes.
+    /// Returns `true` if there are no edits.
     pub fn is_empty(&self) -> bool {
         self.edits.is_empty()
     }
 
-    /// The changed bytes. Without a change they are the same memory.
+    /// Returns the edited bytes. Without edits, the same memory is shared.
     pub fn apply(&self, whole: &Bytes) -> Bytes {
         if self.edits.is_empty() {
             return whole.clone();
@@ -97,12 +97,12 @@ impl Splice {
         self.write(whole, 0).freeze()
     }
 
-    /// The changed bytes as one line of a pipe: without line breaks in it (they can only be white space between the
-    /// tokens of JSON), with one at its end.
+    /// Returns the edited bytes as one line of a pipe: line breaks inside are replaced by spaces (in JSON they can only
+    /// be white space between tokens), and one is added at the end.
     pub fn apply_line(&self, whole: &Bytes) -> Bytes {
         let mut out = self.write(whole, 1);
         while let Some(at) = memchr::memchr2(b'\n', b'\r', &out) {
-            // Rare: only pretty-printed messages have any, and then many, so the rest goes byte by byte.
+            // Rare: only pretty-printed messages contain line breaks, and then many, so continue byte by byte.
             out[at..]
                 .iter_mut()
                 .filter(|b| matches!(b, b'\n' | b'\r'))
@@ -112,7 +112,7 @@ impl Splice {
         out.freeze()
     }
 
-    /// Where a place of the unchanged bytes stands in the changed ones.
+    /// Maps a position in the original bytes to the edited bytes.
     pub fn moved(&self, at: usize) -> usize {
         let before = self.edits.iter().filter(|(span, _)| span.end <= at);
         let (gone, come) = before.fold((0, 0), |(gone, come), (span, with)| {
@@ -143,7 +143,7 @@ impl Splice {
         self
     }
 
-    /// Replaces one member of an object inside a message, where it is there.
+    /// Replaces one member of an object inside a message, if it exists.
     pub fn member(
         &mut self,
         whole: &[u8],
@@ -158,10 +158,10 @@ impl Splice {
     }
 }
 
-/// Where the first key of the object begins: after its brace.
+/// Returns the position of the first key of the object, after its brace.
 fn object_start(whole: &[u8], places: &[(bool, Span)]) -> usize {
-    // Between the brace and the first value stand only white space, the key and a colon, and a key may hold a brace
-    // only inside its quotes; so the brace is the last one before the key's opening quote.
+    // Only white space, the key and a colon separate the brace from the first value, so search backwards for the colon,
+    // the key's closing quote, and its opening quote that is not escaped.
     let value = places[0].1.start;
     let colon = whole[..value].iter().rposition(|b| *b == b':').unwrap_or(0);
     let close = whole[..colon].iter().rposition(|b| *b == b'"').unwrap_or(0);
@@ -180,7 +180,7 @@ fn object_start(whole: &[u8], places: &[(bool, Span)]) -> usize {
     at
 }
 
-/// Where the key begins that follows the comma after `value_end`.
+/// Returns the position of the key after the comma that follows `value_end`.
 fn next_key(whole: &[u8], value_end: usize) -> usize {
     skip_white(whole, skip_white(whole, value_end) + 1)
 }

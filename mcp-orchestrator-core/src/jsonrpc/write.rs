@@ -1,23 +1,23 @@
-//! Messages of our own.
+//! Builds messages.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-/// A text as a JSON string.
+/// Encodes a text as a JSON string.
 pub fn quote(text: &str) -> String {
     serde_json::Value::String(text.to_owned()).to_string()
 }
 
-/// A value as raw JSON.
+/// Serializes a value as raw JSON.
 ///
 /// # Panics
-/// Never for values that are plain data: their serialization does not fail.
+/// Does not panic for plain data, which always serializes.
 pub fn raw(value: &impl Serialize) -> Box<RawValue> {
     serde_json::value::to_raw_value(value).expect("plain data serializes")
 }
 
-/// A request; `id` and `params` are JSON.
+/// Builds a request. `id` and `params` are JSON.
 pub fn request(id: &str, method: &str, params: Option<&str>) -> Bytes {
     write(&[
         ("id", id),
@@ -26,7 +26,7 @@ pub fn request(id: &str, method: &str, params: Option<&str>) -> Bytes {
     ])
 }
 
-/// A notification; `params` is JSON.
+/// Builds a notification. `params` is JSON.
 pub fn notification(method: &str, params: Option<&str>) -> Bytes {
     write(&[
         ("method", &quote(method)),
@@ -34,12 +34,12 @@ pub fn notification(method: &str, params: Option<&str>) -> Bytes {
     ])
 }
 
-/// A response; `id` and `result` are JSON.
+/// Builds a response. `id` and `result` are JSON.
 pub fn response(id: &str, result: &str) -> Bytes {
     write(&[("id", id), ("result", result)])
 }
 
-/// An error response; `id` and `data` are JSON.
+/// Builds an error response. `id` and `data` are JSON.
 pub fn error_response(id: &str, code: i64, message: &str, data: Option<&str>) -> Bytes {
     let mut error = format!("{{\"code\":{code},\"message\":{}", quote(message));
     if let Some(data) = data {

@@ -1,4 +1,5 @@
-//! One audit event for each call: begun when it comes in, filled in on its way, recorded when it is over, however.
+//! One audit event per call: created when the call arrives, filled in along the way and recorded when the call ends,
+//! whatever the outcome.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,11 +12,12 @@ use crate::credential::Owner;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ServerId;
 use crate::jsonrpc::{Kind, Members, Message, ParamsHead, text};
+use crate::limits::MAX_AUDITED_NAME_LEN;
 use crate::pool::Handle;
 use crate::protocol::method as m;
 use crate::runtime::InstanceKey;
 
-/// What is answered here. All else reaches a server on somebody's behalf.
+/// Methods that the gateway answers itself. Every other request reaches a server on behalf of a caller.
 const ANSWERED_HERE: [&str; 8] = [
     m::INITIALIZE,
     m::PING,
@@ -26,11 +28,9 @@ const ANSWERED_HERE: [&str; 8] = [
     m::RESOURCES_TEMPLATES_LIST,
     m::LISTEN,
 ];
-/// Of a name or an address, so many bytes.
-const MAX_NAME_LEN: usize = 1024;
 
-/// Records what reached an instance, or did not, without being a request of the client: its notification, or its answer
-/// to a server's request, by the method of that.
+/// Records a client message that is not a request: a notification, or the answer to a server's request under that
+/// request's method. `outcome` says whether it reached the instance.
 pub(super) fn note(
     audit: &Audit,
     context: &Context,
@@ -52,11 +52,13 @@ pub(super) fn note(
     audit.record(&event);
 }
 
-/// The event of a call under way. Where it is dropped before its end, whoever called did not wait for it.
+/// The audit event of a call in progress. If it is dropped before the call ends, the caller did not wait for the
+/// result.
 pub(super) struct Trail(Mutex<Recording>);
 
 impl Trail {
-    /// The trail of this request; `None` where nobody wants to know of it.
+    /// Starts the event of this request. Returns `None` if the audit log is off or the gateway answers the method
+    /// itself.
     pub(super) fn begin(audit: &Audit, context: &Context, message: &Message) -> Option<Arc<Self>> {
         if !audit.is_on() || ANSWERED_HERE.contains(&message.method()) {
             return None;
@@ -74,19 +76,19 @@ impl Trail {
         Some(Arc::new(Self(Mutex::new(audit.begin(event)))))
     }
 
-    /// It goes to this server, with a credential of this owner.
+    /// Records the server that the call goes to and the owner of the credential it uses.
     pub(super) fn goes_to(&self, server: &ServerId, owner: Option<&Owner>) {
         let event = &mut self.recording().event;
         event.server = Some(server.clone());
         event.owner = owner.cloned();
     }
 
-    /// This instance has it.
+    /// Records the instance that the call reached.
     pub(super) fn reached(&self, key: &InstanceKey) {
         self.recording().event.instance = Some(key.name().into());
     }
 
-    /// It failed, whatever its caller is answered.
+    /// Records the call as failed, regardless of what the caller receives.
     pub(super) fn failed(&self, kind: ErrorKind) {
         self.recording().event.outcome = Outcome::Failed(kind);
     }
@@ -102,7 +104,7 @@ impl Trail {
         }
     }
 
-    /// Goes with the reply to its end.
+    /// Follows the reply to its end and records the outcome.
     pub(super) fn follow(self: Arc<Self>, reply: Result<Reply>) -> Result<Reply> {
         let reply = reply.inspect_err(|error| self.failed(error.kind()))?;
         Ok(match reply.into_ready() {
@@ -132,5 +134,5 @@ fn arguments(message: &Message) -> Option<bytes::Bytes> {
 }
 
 fn cut(name: &str) -> &str {
-    &name[..name.floor_char_boundary(MAX_NAME_LEN)]
+    &name[..name.floor_char_boundary(MAX_AUDITED_NAME_LEN)]
 }

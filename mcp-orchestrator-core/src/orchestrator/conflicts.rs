@@ -1,4 +1,4 @@
-//! One name, several servers: what a gateway shows once although more than one server lists it.
+//! Name conflicts: items that several servers of a gateway list but that the gateway shows only once.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::hash::BuildHasher;
@@ -11,16 +11,16 @@ use super::{Inner, Orchestrator};
 use crate::auth::Principal;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{GatewayId, PrincipalId, ServerId};
+use crate::limits::MAX_LOGGED_CONFLICTS;
 use crate::router::{Conflict, ItemKind, View};
 
-/// Gateways of principals of which the log has told.
-const TOLD: usize = 1024;
 /// Names that one line of the log tells.
 const NAMED: usize = 10;
 
 impl Orchestrator {
-    /// What stands under one name more than once in a gateway of this principal's: bare names of tools and prompts, and
-    /// URIs of resources. It tells what the kept lists show, and starts nothing; what is new is logged.
+    /// Returns the conflicts in a gateway as this principal sees it: bare names of tools and prompts, and URIs of
+    /// resources, that more than one server lists. Reads only the list cache and starts no instance. Logs conflicts
+    /// that are new.
     ///
     /// # Errors
     /// [`NoRoute`](ErrorKind::NoRoute) for a gateway that the principal cannot see.
@@ -36,18 +36,18 @@ impl Orchestrator {
         Ok(found)
     }
 
-    /// The same for a view that no gateway shows yet.
+    /// Like [`conflicts`](Self::conflicts), for a view that no gateway shows yet.
     pub async fn conflicts_in(&self, principal: &Arc<Principal>, view: &View) -> Vec<Conflict> {
         let gateway = GatewayId::default_gateway();
         self.inner.remember(principal, &gateway, view).await;
         self.inner.catalog.conflicts(principal, view)
     }
 
-    /// Learns the lists of a gateway's servers: where none are kept, its servers start.
+    /// Fetches the lists of a gateway's servers. Starts the servers that have none in the list cache.
     ///
     /// # Errors
-    /// [`NoRoute`](ErrorKind::NoRoute) for a gateway that the principal cannot see. A server that does not start is no
-    /// error here; [`instances`](Self::instances) tells of it.
+    /// [`NoRoute`](ErrorKind::NoRoute) for a gateway that the principal cannot see. A server that fails to start is not
+    /// an error here; [`instances`](Self::instances) reports it.
     pub async fn learn(&self, principal: &Arc<Principal>, gateway: &GatewayId) -> Result<()> {
         let context = Context::nobodys(principal, gateway);
         let view = self.inner.view(&context)?;
@@ -56,23 +56,24 @@ impl Orchestrator {
     }
 }
 
-/// What the log has told, so that it tells each thing once; bounded, oldest first.
+/// Conflicts that were already logged, so that each is logged once. Bounded: the oldest entry is dropped first.
 #[derive(Debug, Default)]
 pub(super) struct Told(Mutex<VecDeque<Entry>>);
 
-/// What was logged of one gateway for one principal.
+/// What was logged about one gateway for one principal.
 #[derive(Debug)]
 struct Entry {
     gateway: GatewayId,
     principal: PrincipalId,
-    /// Which lists and which view were looked at.
+    /// The versions of the lists and of the view that were examined.
     looked_at: (u64, usize),
-    /// A hash of what was found: it may be long.
+    /// A hash of the conflicts, because the list can be long.
     found: u64,
 }
 
 impl Told {
-    /// Whether these lists and this view have not been looked at; they have from now on.
+    /// Returns `true` if these versions of the lists and the view have not been examined yet, and marks a known entry
+    /// as examined.
     fn is_due(&self, gateway: &GatewayId, principal: &PrincipalId, now: (u64, usize)) -> bool {
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut entries = told.iter_mut();
@@ -83,7 +84,7 @@ impl Told {
         }
     }
 
-    /// Whether this is news.
+    /// Records the conflicts and returns `true` if they differ from those logged before.
     fn is_new(
         &self,
         gateway: &GatewayId,
@@ -104,7 +105,7 @@ impl Told {
             looked_at,
             found: hash,
         });
-        if told.len() > TOLD {
+        if told.len() > MAX_LOGGED_CONFLICTS {
             told.pop_front();
         }
         !found.is_empty() && before.is_none_or(|before| before.found != hash)
@@ -112,7 +113,7 @@ impl Told {
 }
 
 impl Inner {
-    /// Brings the kept lists of a view into memory; nothing is started for it.
+    /// Loads the list cache entries of a view into memory without starting an instance.
     pub(super) async fn remember(
         &self,
         principal: &Arc<Principal>,
@@ -123,7 +124,7 @@ impl Inner {
         self.known(&context, view).await;
     }
 
-    /// Logs what collides for those who can see a server whose lists have become other ones.
+    /// Logs new conflicts for each principal who can see this server, after its lists have changed.
     pub(super) fn tell_conflicts(&self, server: &ServerId) {
         let sessions = self.sessions.all().into_iter();
         let sessions = sessions.map(|session| (session.principal_now(), session.gateway.clone()));
@@ -143,7 +144,7 @@ impl Inner {
         }
     }
 
-    /// Logs what collides in a gateway, once.
+    /// Logs the conflicts in a gateway, once each.
     pub(super) fn warn_of_conflicts(&self, principal: &Principal, gateway: &GatewayId) {
         let Ok(view) = self.router.view(principal, gateway) else {
             return;
@@ -157,7 +158,7 @@ impl Inner {
         }
     }
 
-    /// Tells these lists and this view from others.
+    /// Identifies the current versions of the lists and of the view.
     fn looked_at(&self, view: &Arc<View>) -> (u64, usize) {
         (self.catalog.version(), Arc::as_ptr(view) as usize)
     }

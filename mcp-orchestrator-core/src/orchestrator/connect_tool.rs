@@ -1,4 +1,4 @@
-//! The tool `connect`, which stands in the place of a server's tools for a caller who has no credential for it.
+//! The `connect` tool, which replaces a server's tools for a caller without a credential for that server.
 
 use std::sync::Arc;
 
@@ -18,11 +18,11 @@ use crate::router::{ItemKind, ToolFilter, View, ViewEntry};
 use crate::server::{ServerSpec, WithoutCredential};
 use crate::transport::Hello;
 
-/// Its name.
+/// Name of the tool, before any prefix or suffix for the server.
 const CONNECT: &str = "connect";
 
 impl Inner {
-    /// What a list shows of a server whose credential the caller has not.
+    /// Returns what a list shows for a server if the caller has no credential for it.
     pub(super) async fn without_credential(
         self: &Arc<Self>,
         context: &Context,
@@ -42,7 +42,7 @@ impl Inner {
                 return Some(shown(entry.tools.clone(), kept(tools)));
             }
             WithoutCredential::Listed => {
-                // Nobody's values: no call comes to it, since none is made without a credential.
+                // The credential is empty and only selects the lists: no call is made without a real one.
                 let empty = Arc::new(empty(&spec.server));
                 if let Some(kept) = self.lists_with(context, (entry, spec), &empty, kinds).await {
                     return Some(shown(entry.tools.clone(), kept));
@@ -53,7 +53,7 @@ impl Inner {
         Some(shown(ToolFilter::All, kept))
     }
 
-    /// The entry whose tools without a credential have this name, which no list of the caller's decides.
+    /// Returns the entry that shows a tool of this name to callers without a credential.
     fn declared_by<'v>(&self, view: &'v View, name: &str) -> Option<&'v ViewEntry> {
         view.entries.iter().find(|entry| {
             let shown = |own: &str| crate::router::shown(&entry.alias, own, view.prefixed) == name;
@@ -75,7 +75,8 @@ impl Inner {
         })
     }
 
-    /// The answer of a tool `connect`; `None` where the name is none of them, or the caller is connected.
+    /// Answers a call to a `connect` tool, or to a tool shown without a credential. Returns `None` for any other name,
+    /// and if the caller has a credential.
     pub(super) async fn connect(
         self: &Arc<Self>,
         context: &Context,
@@ -95,7 +96,7 @@ impl Inner {
                 self.unconnected(context, route, (message, name), error)
                     .await,
             ),
-            // It is called again when what it asked for is done.
+            // A waiting call is repeated after the credential was set up, so report success.
             Ok(_) if context.waited && by_connect.is_some() => {
                 Some(Ok(connected(context, message, entry)))
             }
@@ -104,7 +105,7 @@ impl Inner {
     }
 }
 
-/// Nothing in each slot, of a revision that nobody can install.
+/// A credential with an empty value for each required slot. No installed credential has its revision.
 fn empty(server: &ServerSpec) -> Credential {
     let slots = server.slots.iter().filter(|slot| slot.required);
     Credential {
@@ -114,7 +115,7 @@ fn empty(server: &ServerSpec) -> Credential {
     }
 }
 
-/// Lists with these tools and nothing else.
+/// Builds lists that hold only these tools.
 fn kept(tools: impl IntoIterator<Item = String>) -> Arc<Kept> {
     let mut kept = Kept::new(Hello {
         era: Era::Legacy,
@@ -142,7 +143,7 @@ fn connect_tool(entry: &ViewEntry, prefixed: bool) -> String {
     tool.to_string()
 }
 
-/// What is said to who waited.
+/// Builds the result for a call that waited until the credential was set up.
 fn connected(context: &Context, message: &Message, entry: &ViewEntry) -> Reply {
     let text = format!(
         "{} is connected: list the tools again, its own are there now.",
@@ -164,7 +165,7 @@ fn connect_name(entry: &ViewEntry, prefixed: bool) -> String {
     }
 }
 
-/// The server of a gateway that a tool `connect` belongs to.
+/// Returns the server of a gateway that this `connect` tool belongs to.
 fn connected_by<'v>(view: &'v View, name: &str) -> Option<&'v ViewEntry> {
     view.entries.iter().find(|entry| {
         let own = connect_name(entry, view.prefixed);

@@ -1,4 +1,4 @@
-//! What an operator wants to know of a server or an instance that does not do what it should.
+//! Descriptions of servers and instances, for an operator who looks into a problem.
 
 use std::sync::Arc;
 
@@ -8,10 +8,10 @@ use crate::pool::Handle;
 use crate::runtime::{Description, InstanceKey, Phase};
 
 impl Orchestrator {
-    /// Describes an instance by its public name, or all of a server, resting ones too; oldest first.
+    /// Describes an instance by its public name, or all instances of a server, including stopped ones, oldest first.
     ///
     /// # Errors
-    /// [`NoRoute`](ErrorKind::NoRoute) where nothing of this name has run.
+    /// [`NoRoute`](ErrorKind::NoRoute) if no instance of this name has run. Errors of the backend are passed on.
     pub async fn describe(&self, name: &str) -> Result<Vec<Description>> {
         let inner = &self.inner;
         let mut keys: Vec<InstanceKey> = inner.seen.all();
@@ -48,7 +48,7 @@ impl Orchestrator {
     }
 }
 
-/// Why an instance that runs as far as its backend knows cannot be reached.
+/// Returns why an instance cannot be reached although its backend reports it as running.
 fn unreachable(handles: &[Arc<Handle>], key: &InstanceKey) -> Option<String> {
     let handle = handles.iter().find(|handle| handle.key == *key)?;
     handle.reach.failure()

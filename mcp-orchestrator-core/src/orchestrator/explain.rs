@@ -1,4 +1,4 @@
-//! Which route a call would take, and why: the decision, step by step.
+//! Explains a routing decision step by step.
 
 use std::sync::Arc;
 
@@ -13,17 +13,17 @@ use crate::id::{Alias, GatewayId, ServerId};
 use crate::pool::Spec;
 use crate::router::{Claim, Item, ItemKind, Known as _, NoRoute, Target, View, ViewEntry};
 
-/// Which route a call would take, and why.
+/// The route that a call would take, and why.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Explanation {
-    /// The steps, in order.
+    /// Name and text of each step, in order.
     pub steps: Vec<(String, String)>,
-    /// Whether a call would reach an instance.
+    /// `true` if a call would reach an instance.
     pub routed: bool,
 }
 
 impl Orchestrator {
-    /// Whether a gateway shows this principal an item, as far as its lists are known. Nothing is started.
+    /// Returns `true` if a gateway shows this principal an item, as far as its lists are cached. Starts no instance.
     pub fn shows(&self, principal: &Principal, gateway: &GatewayId, item: Item<'_>) -> bool {
         let known = &self.inner.catalog;
         let target = Target {
@@ -34,7 +34,7 @@ impl Orchestrator {
         self.inner.router.route(principal, &target).is_ok()
     }
 
-    /// Which route a call would take, step by step. Nothing is started, no secret is shown.
+    /// Explains step by step which route a call would take. Starts no instance and reveals no secret.
     pub async fn explain(
         &self,
         principal: &Arc<Principal>,
@@ -45,14 +45,14 @@ impl Orchestrator {
     }
 }
 
-/// Names that are shown where one is not found.
+/// Maximum number of existing names that are listed when a name is not found.
 const SHOWN: usize = 20;
 
-/// The steps so far; the last one says why it ends where it does.
+/// The steps so far. The last step explains why the decision ended.
 #[derive(Default)]
 struct Steps(Vec<(String, String)>);
 
-/// The decision has ended before an instance.
+/// The decision ended without a route to an instance.
 struct Ended;
 
 impl Steps {
@@ -60,7 +60,7 @@ impl Steps {
         self.0.push((name.to_owned(), text.into()));
     }
 
-    /// Goes on with a value, or ends with what is wrong.
+    /// Returns the value, or records the error as the last step.
     fn need<T, E: ToString>(&mut self, name: &str, found: Result<T, E>) -> Result<T, Ended> {
         found.map_err(|why| {
             self.add(name, why.to_string());
@@ -100,7 +100,7 @@ impl Inner {
     ) -> Result<(), Ended> {
         let view = steps.need("gateway", self.router.view(principal, gateway))?;
         steps.add("gateway", format!("{gateway}: {}", shown(&view)));
-        // What is kept on disk counts too.
+        // Lists that are cached only on disk count too.
         self.remember(principal, gateway, &view).await;
         let (server, rule, name) = self.explain_route(steps, principal, gateway, item)?;
         let spec = steps.need("server", self.spec(&server))?;
@@ -123,7 +123,7 @@ impl Inner {
         Ok(())
     }
 
-    // Not async: what a target borrows is not for other threads.
+    // Not async, because a future that holds a `Target` is not `Send`: it borrows `dyn Known`.
     fn explain_route(
         &self,
         steps: &mut Steps,
@@ -161,7 +161,8 @@ impl Inner {
         Ok((route.server, route.credential, name))
     }
 
-    /// Whether the server lists an item, as far as its lists are kept. A prefixed name is routed without them.
+    /// Returns an error if the cached lists of the server do not contain the item. Prefixed names are routed without
+    /// the lists, so the route does not prove that the item exists.
     fn listed(&self, key: &ListKey, item: Item<'_>, name: &str) -> Result<(), String> {
         let (kind, what) = match item {
             Item::Tool(_) => (ItemKind::Tool, "tool"),
@@ -192,7 +193,7 @@ impl Inner {
         ))
     }
 
-    /// Who else has it, and why.
+    /// Returns the other servers that offer the item, each with the reason.
     fn others(
         &self,
         principal: &Principal,

@@ -1,5 +1,5 @@
-//! Arguments that are repeated in headers (`x-mcp-header`, SEP-2243): written for clients that do not know of them,
-//! checked for servers that see no headers.
+//! Tool arguments repeated in headers (`x-mcp-header`, SEP-2243): added for legacy clients, which do not send them, and
+//! checked for modern clients.
 
 use std::borrow::Cow;
 
@@ -16,10 +16,11 @@ use crate::protocol::{Era, header};
 use crate::router::Route;
 
 impl Inner {
-    /// Brings the headers of a tools/call in order: a legacy client's are written, a modern client's are checked.
+    /// Handles the header parameters of a `tools/call`: adds the headers for a legacy client and checks those of a
+    /// modern client.
     ///
     /// # Errors
-    /// [`HeaderMismatch`](ErrorKind::HeaderMismatch) where a modern client's headers disagree with its arguments.
+    /// [`HeaderMismatch`](ErrorKind::HeaderMismatch) if the headers of a modern client do not match its arguments.
     pub(super) async fn header_params(
         &self,
         context: &Context,
@@ -27,7 +28,7 @@ impl Inner {
         message: &Message,
         headers: &mut Cow<'_, HeaderMap>,
     ) -> Result<()> {
-        // Few servers annotate any tool; all others pay for one look-up.
+        // Few servers annotate their tools; all others pay for one look-up.
         if !self.catalog.annotates(&route.server) {
             return Ok(());
         }

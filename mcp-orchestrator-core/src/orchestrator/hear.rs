@@ -1,7 +1,7 @@
-//! Hearing of changes while an instance runs.
+//! Listens for change notifications of running instances.
 //!
-//! A pipe tells by itself; an HTTP server by the stream of the engine's own session, or, in the modern era, by a
-//! subscription that also carries the resources that callers listen to.
+//! A pipe delivers them without being asked. An HTTP server sends them on the stream of the engine's own session or, in
+//! the modern era, on a subscription that also covers the resources that callers are subscribed to.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -17,21 +17,21 @@ use crate::pool::{Caller, Handle};
 use crate::protocol::{Era, method};
 use crate::transport::Outgoing;
 
-/// Before a stream of changes that ended is opened again.
+/// Delay before a broken stream of notifications is opened again.
 const AGAIN: Duration = Duration::from_secs(5);
 
-/// How a stream of changes ended.
+/// How a stream of notifications ended.
 enum End {
-    /// Another one is to be opened at once: other resources are listened to.
+    /// The set of subscribed resources changed: open a new stream at once.
     Changed,
-    /// It broke off.
+    /// The stream broke off: retry.
     Broken,
-    /// There will be none.
+    /// The server offers no such stream: do not retry.
     ForGood,
 }
 
 impl Inner {
-    /// Hears of changes while the instance runs.
+    /// Starts a task that listens for changes as long as the instance runs.
     pub(super) fn hear(self: &Arc<Self>, handle: &Arc<Handle>) {
         let (inner, weak) = (Arc::downgrade(self), Arc::downgrade(handle));
         let closing = self.pool.closing().clone();
@@ -55,7 +55,7 @@ async fn hear(inner: Weak<Inner>, weak: Weak<Handle>) {
         let uris = inner.subscriptions.uris(&key);
         let opened = match handle.link.era(Era::Modern).await {
             Ok(Era::Legacy) => {
-                // The session's stream is opened again with the session.
+                // The engine's session opens its stream again when it is re-established.
                 if let Err(error) = handle.link.listen(&caller).await {
                     tracing::debug!(server = %handle.key.server(), %error, "changes are not heard of");
                 }
@@ -100,7 +100,7 @@ async fn read(opened: Result<Reply>, inner: &Arc<Inner>, weak: &Weak<Handle>) ->
         };
         match item {
             ReplyItem::Notification(message) => inner.notified(&handle, Some(0), message),
-            // The server knows no such method, or ends the subscription.
+            // The server does not support the method, or it ended the subscription.
             ReplyItem::Response(response) if response.kind() == crate::jsonrpc::Kind::Error => {
                 return End::ForGood;
             }

@@ -1,4 +1,4 @@
-//! What the gateway says of itself: `initialize` and `server/discover`.
+//! Answers `initialize` and `server/discover` on behalf of the gateway.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -20,8 +20,8 @@ use crate::session::{Session, declared};
 const NAME: &str = "mcp-orchestrator";
 
 impl Inner {
-    /// Opens a session. Where nobody has known a server yet, it waits a moment for what the server says of itself: a
-    /// client reads instructions only here. What is not known by then is declared as possible.
+    /// Opens a session. If a server has not been seen before, waits briefly for its `initialize` result, because a
+    /// client reads instructions only here. Capabilities that are still unknown afterwards are declared as possible.
     pub(super) async fn initialize(self: &Arc<Self>, call: Call) -> Result<Reply> {
         super::expect_request(&call.message)?;
         let head = params(&call.message)?;
@@ -55,7 +55,7 @@ impl Inner {
         let result = with_instructions(result, said.instructions);
         session.touch();
         let displaced = self.sessions.insert(&session).inspect_err(|_| {
-            // An instance of the session's own may have been started.
+            // A session-scoped instance may have been started.
             self.pool.end_scope(&session.scope);
         })?;
         if let Some(idle) = displaced {
@@ -112,7 +112,7 @@ impl Inner {
                 translated(theirs.unwrap_or_default(), source.kept.era, context.era()),
             );
         }
-        // A server may have what it does not declare.
+        // A server may list items of a kind that it does not declare as a capability.
         for (name, kind) in [
             ("tools", ItemKind::Tool),
             ("prompts", ItemKind::Prompt),
@@ -145,7 +145,7 @@ impl Inner {
 struct Said {
     capabilities: Value,
     instructions: Option<String>,
-    /// Whether it declares more than is known.
+    /// `true` if more is declared than is known about the servers.
     is_possible: bool,
 }
 
@@ -160,7 +160,7 @@ fn with_instructions(mut result: Value, instructions: Option<String>) -> Value {
     result
 }
 
-/// What a server that nobody knows yet may offer.
+/// Possible capabilities of a server before its `initialize` result is known.
 fn possible(era: Era) -> Map<String, Value> {
     let all = json!({ "tools": {}, "prompts": {}, "resources": { "subscribe": true }, "completions": {}, "logging": {} });
     let Value::Object(mut all) = all else {
@@ -172,10 +172,10 @@ fn possible(era: Era) -> Map<String, Value> {
     all
 }
 
-/// One server's capabilities in the words of the other era.
+/// Translates a server's capabilities into those of the client's era.
 fn translated(mut theirs: Map<String, Value>, from: Era, to: Era) -> Map<String, Value> {
     if from != to {
-        // Tasks do not cross: they are another protocol in each era.
+        // Tasks cannot be translated: each era has a different protocol for them.
         theirs.remove("tasks");
         if let Some(Value::Object(extensions)) = theirs.get_mut("extensions") {
             extensions.remove(meta::TASKS_EXTENSION);
@@ -189,7 +189,7 @@ fn translated(mut theirs: Map<String, Value>, from: Era, to: Era) -> Map<String,
     theirs
 }
 
-/// Takes the members of `from` in; objects grow together, `true` wins.
+/// Merges `from` into `into`: objects are merged recursively, and `true` takes precedence.
 fn merge(into: &mut Map<String, Value>, from: Map<String, Value>) {
     for (name, value) in from {
         match (into.get_mut(&name), value) {
@@ -226,7 +226,7 @@ fn instructions(known: &[&Source]) -> Option<String> {
     }
 }
 
-/// The capabilities of a server, for those who ask about one.
+/// Returns `true` if the server declares this capability in its `initialize` result.
 pub(super) fn has_capability(hello: &Members<'_>, name: &str) -> bool {
     hello
         .get("capabilities")

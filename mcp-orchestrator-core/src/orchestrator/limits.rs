@@ -1,4 +1,4 @@
-//! How much at once: calls of one principal, calls to one server. Where nothing is limited, nothing is counted.
+//! Concurrency limits: calls per principal and calls per server. Without a limit, nothing is counted.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, Hash};
@@ -15,26 +15,26 @@ use crate::call::Reply;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{PrincipalId, ServerId};
 
-/// Parts that are locked by themselves, so that callers do not wait for each other.
+/// Number of shards. Each has its own lock, so that callers rarely wait for each other.
 const SHARDS: usize = 16;
-/// When one who was refused may come again: a call in flight is over soon.
+/// `Retry-After` of a refused call. Calls in flight usually end within this time.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// How much at once; `None` is no limit.
+/// Limits on concurrent use; `None` means unlimited.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
-    /// Calls in flight of one principal.
+    /// Maximum number of calls in flight per principal.
     pub calls_per_principal: Option<NonZeroUsize>,
-    /// Calls in flight to one server, of all principals together.
+    /// Maximum number of calls in flight per server, over all principals.
     pub calls_per_server: Option<NonZeroUsize>,
-    /// Sessions of legacy clients that one principal has open.
+    /// Maximum number of open sessions of legacy clients per principal.
     pub sessions_per_principal: Option<NonZeroUsize>,
-    /// Instances that run for one user or team. The organization's are not counted.
+    /// Maximum number of running instances per user or team. Instances of the organization are not counted.
     pub instances_per_owner: Option<NonZeroUsize>,
 }
 
 impl Limits {
-    /// What a configuration means that says nothing of limits.
+    /// The limits that apply if the configuration sets none.
     pub const CONFIGURED: Self = Self {
         calls_per_principal: NonZeroUsize::new(crate::limits::CALLS_PER_PRINCIPAL),
         calls_per_server: None,
@@ -43,18 +43,18 @@ impl Limits {
     };
 }
 
-/// The calls in flight.
+/// Counts the calls in flight.
 #[derive(Debug, Default)]
 pub(super) struct InFlight {
-    /// Of one principal; zero is no limit.
+    /// Limit per principal; zero means unlimited.
     own: AtomicUsize,
-    /// To one server; zero is no limit.
+    /// Limit per server; zero means unlimited.
     all: AtomicUsize,
     principals: Arc<Counts<PrincipalId>>,
     servers: Arc<Counts<ServerId>>,
 }
 
-/// A call that is counted, until it is dropped.
+/// Counts one call until it is dropped.
 pub(super) struct Counted {
     _principal: Option<Ticket<PrincipalId>>,
     _server: Option<Ticket<ServerId>>,
@@ -67,7 +67,7 @@ impl InFlight {
         calls
     }
 
-    /// From now on these count; what is in flight goes on.
+    /// Replaces the limits. They apply to new calls; calls in flight continue.
     pub(super) fn set(&self, limits: Limits) {
         let number = |most: Option<NonZeroUsize>| most.map_or(0, NonZeroUsize::get);
         self.own
@@ -76,7 +76,7 @@ impl InFlight {
             .store(number(limits.calls_per_server), Ordering::Relaxed);
     }
 
-    /// Counts a call; `None` where nothing is limited.
+    /// Counts a call. Returns `None` if no limit is set.
     pub(super) fn enter(
         &self,
         principal: &PrincipalId,
@@ -118,7 +118,7 @@ fn refused(text: String) -> Error {
     Error::new(ErrorKind::Overloaded, text).with_retry_after(AGAIN)
 }
 
-/// The same reply; the call is counted until it is over.
+/// Returns the same reply, and counts the call until the reply ends.
 pub(super) fn counted(reply: Reply, counted: Option<Counted>) -> Reply {
     let Some(counted) = counted else {
         return reply;
@@ -135,21 +135,21 @@ pub(super) fn counted(reply: Reply, counted: Option<Counted>) -> Reply {
     }
 }
 
-/// Room for calls that wait for what a person does.
+/// Limits the calls that wait for a person to act.
 pub(super) struct Parking {
     each: NonZeroUsize,
     principals: Arc<Counts<PrincipalId>>,
     room: Arc<Semaphore>,
 }
 
-/// The room of one call that waits, until it is dropped.
+/// The place of one waiting call, released on drop.
 pub(super) struct Place {
     _principal: Ticket<PrincipalId>,
     _room: OwnedSemaphorePermit,
 }
 
 impl Parking {
-    /// Room for so many calls of one principal, and of all together.
+    /// Allows `each` waiting calls per principal and `all` in total.
     pub(super) fn new(each: NonZeroUsize, all: usize) -> Self {
         Self {
             each,
@@ -158,7 +158,7 @@ impl Parking {
         }
     }
 
-    /// Room for one more; `None` where there is none.
+    /// Takes a place for one more call. Returns `None` if a limit is reached.
     pub(super) fn enter(&self, principal: &PrincipalId) -> Option<Place> {
         Some(Place {
             _principal: Counts::take(&self.principals, principal, self.each)?,
@@ -167,7 +167,7 @@ impl Parking {
     }
 }
 
-/// How many there are of each.
+/// Counts per key.
 #[derive(Debug)]
 struct Counts<K> {
     shards: [Mutex<HashMap<K, usize, RandomState>>; SHARDS],
@@ -184,7 +184,7 @@ impl<K> Default for Counts<K> {
 }
 
 impl<K: Hash + Eq + Clone> Counts<K> {
-    /// One more, where there are fewer than the most.
+    /// Adds one to the count of `key`. Returns `None` if it is already `most`.
     fn take(this: &Arc<Self>, key: &K, most: NonZeroUsize) -> Option<Ticket<K>> {
         let mut shard = this.shard(key);
         match shard.get_mut(key) {
@@ -220,7 +220,7 @@ impl<K: Hash + Eq + Clone> Counts<K> {
     }
 }
 
-/// One that is counted, until it is dropped.
+/// One counted unit, given back on drop.
 struct Ticket<K: Hash + Eq + Clone> {
     counts: Arc<Counts<K>>,
     key: K,
@@ -261,7 +261,7 @@ mod tests {
             error.to_string().contains("server git has 3 calls"),
             "{error}"
         );
-        // What was refused by the second limit is not counted by the first.
+        // A call that the second limit refused must not count towards the first.
         drop(third);
         let (third, none) = (enter("bob").unwrap(), enter("bob").err());
         assert!(none.is_some());

@@ -1,4 +1,4 @@
-//! Streams of what belongs to no call: a legacy session's GET, and `subscriptions/listen`.
+//! Streams of messages that belong to no call: the GET stream of a legacy session, and `subscriptions/listen`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,11 +15,9 @@ use super::events::Listener;
 use crate::call::{Call, Dialect, Listen, Reply, ReplyItem, own};
 use crate::error::{Error, ErrorKind, Result};
 use crate::jsonrpc::{Members, Message, Splice, notification, quote, response, span_of};
-use crate::limits::{MAX_LISTEN_ID_LEN, MAX_LISTENS_PER_PRINCIPAL};
+use crate::limits::{MAX_LISTEN_ID_LEN, MAX_LISTENS_PER_PRINCIPAL, MAX_WAITING_NOTIFICATIONS};
 use crate::protocol::{meta, method};
 
-/// Notifications that wait for a slow listener.
-const QUEUE: usize = 64;
 /// Before one who has too many streams may try again.
 const RETRY_AFTER: Duration = Duration::from_secs(10);
 
@@ -82,7 +80,7 @@ impl Inner {
             .map(serde_json::from_str::<Vec<String>>)
             .transpose();
         let uris = uris.map_err(|_| missing("notifications.resourceSubscriptions"))?;
-        let (sender, receiver) = mpsc::channel(QUEUE);
+        let (sender, receiver) = mpsc::channel(MAX_WAITING_NOTIFICATIONS);
         let listener = Arc::new(Listener {
             principal: Arc::clone(&context.principal),
             gateway: context.gateway.clone(),
@@ -98,7 +96,8 @@ impl Inner {
         if !self.listeners.add(Arc::clone(&listener)) {
             return Err(too_many(&listener));
         }
-        // Made before the first subscription: a client that does not wait for the answer leaves nothing behind either.
+        // Created before the first subscription, so that a client that does not wait for the answer leaves nothing
+        // behind.
         let leaving = Leaving {
             inner: Arc::clone(self),
             listener: Arc::clone(&listener),
@@ -117,7 +116,7 @@ impl Inner {
     }
 }
 
-/// What a listener is sent, until its stream is to end.
+/// The messages for a listener, until its stream ends.
 fn until_ended(
     receiver: mpsc::Receiver<ReplyItem>,
     draining: CancellationToken,
@@ -148,7 +147,7 @@ fn too_many(listener: &Listener) -> Error {
     Error::new(ErrorKind::Overloaded, text).with_retry_after(RETRY_AFTER)
 }
 
-/// Ends a listener's subscriptions with its stream.
+/// Ends a listener's subscriptions when its stream is dropped.
 struct Leaving {
     inner: Arc<Inner>,
     listener: Arc<Listener>,
@@ -202,7 +201,7 @@ fn ended_result(id: &str) -> Message {
     ))
 }
 
-/// The notification under a listener's tag.
+/// Adds a listener's subscription id to a notification.
 pub(super) fn tagged(message: &Message, id: &str) -> Message {
     let mut splice = Splice::new();
     let whole = message.bytes();

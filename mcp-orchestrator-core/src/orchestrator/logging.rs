@@ -1,4 +1,4 @@
-//! What a session says to all its servers: its log level.
+//! Passes a session's log level on to its servers.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::protocol::{Era, method};
 use crate::session::{Session, severity_of};
 
 impl Inner {
-    /// `logging/setLevel` of a session: kept for it, and passed to the servers that it speaks with.
+    /// Handles `logging/setLevel`: stores the level in the session and passes it to the servers that the session uses.
     pub(super) async fn set_level(&self, context: &Context, message: &Message) -> Result<Reply> {
         let level = params(message)?.level.and_then(|raw| text(raw.get()));
         let level = level.filter(|level| severity_of(level).is_some());
@@ -32,8 +32,8 @@ impl Inner {
         Ok(empty(message))
     }
 
-    /// Tells one server the session's level. A shared program is told the lowest of all its sessions, and each session
-    /// gets what it asked for.
+    /// Passes the session's level to one server. A program shared over a pipe gets the lowest level of all its
+    /// sessions; each session still receives only what it asked for.
     pub(super) async fn pass_level(&self, session: &Arc<Session>, handle: &Arc<Handle>) {
         let Some(mut level) = session.facts().log_level.clone() else {
             return;

@@ -73,6 +73,8 @@ use crate::server::ServerSpec;
 use crate::session::Sessions;
 use crate::transport::Party;
 
+/// Maximum time that shutdown waits for lists to be stored.
+const LISTS_WRITTEN: Duration = Duration::from_secs(5);
 /// How long the audit log has at the end, to write what it has taken.
 const AUDIT_CLOSES: Duration = Duration::from_secs(5);
 /// Instances that are started at once for lists that nobody knows yet.
@@ -285,6 +287,7 @@ impl Orchestrator {
         for session in self.inner.sessions.all() {
             self.inner.end_session(&session);
         }
+        let _ = tokio::time::timeout(LISTS_WRITTEN, self.inner.catalog.written()).await;
         if self.audit().is_on() {
             let audit = self.audit();
             let closed = tokio::task::spawn_blocking(move || audit.close());

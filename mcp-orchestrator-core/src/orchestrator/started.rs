@@ -1,4 +1,4 @@
-//! A start whose credential may be replaced while it is waited for.
+//! Waits for a start during which the credential may be replaced.
 
 use std::sync::Arc;
 
@@ -9,12 +9,13 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::pool::{Lease, Spec};
 use crate::runtime::Progress;
 
-/// Starts of one call, each with the credential that has taken the place of the one before.
+/// Maximum number of starts for one call, each with the credential that replaced the one before.
 const REPLACEMENTS: usize = 4;
 
 impl Inner {
-    /// Starts an instance, or waits for its start. Where its credential was replaced meanwhile, that start ends, and the
-    /// instance with the credential of now is waited for: it is answered beside the lease.
+    /// Starts an instance, or waits for its start. If the credential is replaced in the meantime, that start is
+    /// abandoned and the instance with the current credential is awaited instead; the current credential is then
+    /// returned with the lease.
     pub(super) async fn started(
         self: &Arc<Self>,
         context: &Context,
@@ -39,7 +40,8 @@ impl Inner {
             ) {
                 return Err(error);
             }
-            // Nothing was sent yet. Where there is none any more, that is what the caller is to know.
+            // No message has been sent yet, so another start is safe. If the credential is gone, the caller gets that
+            // error.
             let other = self.credential(context, spec, rule, None).await?;
             if other.revision == credential.revision {
                 return Err(error);

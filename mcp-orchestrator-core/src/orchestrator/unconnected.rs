@@ -1,5 +1,5 @@
-//! What a caller gets whose credential for a server is missing, has expired or is refused: a tool's result that says what
-//! to do, a question to open the page where it is done, or the same as data of an error where there is no such result.
+//! Answers a caller with a missing, expired or rejected credential: a tool result with instructions, an elicitation
+//! that opens the page to set it up, or error data if the method has no such result.
 
 use std::sync::Arc;
 
@@ -16,10 +16,10 @@ use crate::jsonrpc::{Message, raw, response};
 use crate::protocol::Era;
 use crate::server::ServerSpec;
 
-/// Under which name the facts stand in `_meta`.
+/// Key of the facts in `_meta`.
 const META: &str = "mcp-orchestrator.dev/auth";
 
-/// What a kind of error means for the caller; `None`: it has nothing to do with credentials.
+/// Returns the machine-readable word for an error kind, or `None` if the error is unrelated to credentials.
 pub(super) fn word(kind: ErrorKind) -> Option<&'static str> {
     match kind {
         ErrorKind::CredentialMissing => Some("auth_required"),
@@ -30,22 +30,22 @@ pub(super) fn word(kind: ErrorKind) -> Option<&'static str> {
     }
 }
 
-/// What is to be done before a call can go on.
+/// What the caller must do before the call can succeed.
 pub(super) struct Unconnected {
     pub(super) server: ServerId,
     pub(super) rule: CredentialRule,
-    /// Whether the result of its tool may say more than a text.
+    /// `true` if the result may have structured content in addition to its text.
     structured: bool,
-    /// What a program reads.
+    /// The machine-readable facts.
     facts: Value,
-    /// What a person reads.
+    /// The human-readable instructions.
     text: String,
-    /// Why the call did not go on.
+    /// The kind of the error that stopped the call.
     pub(super) kind: ErrorKind,
 }
 
 impl Inner {
-    /// What is answered to a call of a tool that found no usable credential; the error itself where that was not why.
+    /// Answers a tool call that found no usable credential. Returns `error` unchanged if it has another cause.
     pub(super) async fn unconnected(
         self: &Arc<Self>,
         context: &Context,
@@ -59,7 +59,7 @@ impl Inner {
         let unconnected = Unconnected {
             server: server.clone(),
             rule: rule.clone(),
-            // A client checks what is structured against the tool's own schema, also where it is an error.
+            // Clients validate structured content against the tool's output schema, even in an error result.
             structured: !self.catalog.has_output_schema(server, tool),
             text: text(&facts, &error),
             kind: error.kind(),
@@ -73,7 +73,7 @@ impl Inner {
         Ok(unconnected.result(context, message))
     }
 
-    /// The error with the facts as its data, for what is no tool.
+    /// Adds the facts to the error as data, for requests other than tool calls.
     pub(super) async fn with_auth_data(
         &self,
         context: &Context,
@@ -87,7 +87,7 @@ impl Inner {
         }
     }
 
-    /// What a program reads; `None` where nobody can do anything about the error.
+    /// Returns the machine-readable facts, or `None` if setting up a credential cannot resolve the error.
     async fn facts(
         &self,
         context: &Context,
@@ -120,7 +120,7 @@ impl Inner {
         Some(facts)
     }
 
-    /// The address where it is set up, where there is a page and this caller may.
+    /// Returns the URL of the page to set up the credential, if there is a page and this caller may use it.
     async fn link(
         &self,
         context: &Context,
@@ -134,13 +134,13 @@ impl Inner {
         };
         let offered = links.offer(&context.principal, of, why).await;
         offered.unwrap_or_else(|error| {
-            // The command does it too.
+            // The facts name the command as an alternative.
             tracing::error!(server = %of.0, %error, "no link can be made");
             None
         })
     }
 
-    /// The server, where it has slots: without any nobody could install what it refuses.
+    /// Returns the server if it has slots. Without slots, no credential can be installed for it.
     fn server_spec(&self, server: &ServerId) -> Option<Arc<ServerSpec>> {
         let server = self.pool.server(server)?;
         let spec = Arc::clone(&server.spec.load().server);
@@ -149,7 +149,7 @@ impl Inner {
 }
 
 impl Unconnected {
-    /// The tool's result that stands for it.
+    /// Builds the tool result.
     pub(super) fn result(&self, context: &Context, message: &Message) -> Reply {
         self.tell_trail(context);
         let mut result = json!({
@@ -167,20 +167,20 @@ impl Unconnected {
         Reply::ready(own(response(id, &result.to_string())))
     }
 
-    /// Notes for the audit log that the call was not carried out.
+    /// Records in the audit event that the call was not carried out.
     pub(super) fn tell_trail(&self, context: &Context) {
         if let Some(trail) = &context.trail {
             trail.failed(self.kind);
         }
     }
 
-    /// Where it is done.
+    /// Returns the URL of the page, if any.
     fn url(&self) -> Option<&str> {
         self.facts["url"].as_str()
     }
 }
 
-/// Whose credential would do: the first choice of the rule for which the server may be installed.
+/// Returns the owner to install a credential for: the first owner of the rule that the server allows.
 fn owner(context: &Context, spec: &ServerSpec, rule: &CredentialRule) -> Option<Owner> {
     let mut owners = rule.owners(&context.principal);
     owners.find(|owner| spec.install.contains(&owner.kind()))

@@ -1,4 +1,4 @@
-//! What comes back of a call is looked at once: resources that it names, tasks that it makes.
+//! Inspects the replies of a call as they arrive: resources that they name, and tasks that they create.
 
 use std::sync::{Arc, LazyLock};
 
@@ -16,7 +16,7 @@ use crate::limits::MAX_URI_LEN;
 use crate::pool::Handle;
 use crate::router::Route;
 
-/// Looks at what comes back of one call.
+/// Inspects the replies of one call.
 pub(super) struct Watch {
     inner: Arc<Inner>,
     principal: Arc<Principal>,
@@ -45,7 +45,7 @@ impl Watch {
         }
     }
 
-    /// The same reply with sealed task ids.
+    /// Returns the reply with its task ids sealed.
     pub(super) fn reply(self, reply: Reply) -> Reply {
         match reply.into_ready() {
             Ok(response) => Reply::ready(self.message(response)),
@@ -65,7 +65,8 @@ impl Watch {
         }
     }
 
-    /// Whether the gateway shows more than one server: else it is clear whose a resource is.
+    /// Returns `true` if the gateway shows more than one server. With a single server, the owner of a resource is
+    /// unambiguous.
     fn has_several(&self) -> bool {
         let view = self.inner.router.view(&self.principal, &self.gateway);
         view.is_ok_and(|view| view.entries.len() > 1)
@@ -83,9 +84,9 @@ impl Watch {
     }
 }
 
-/// URIs that a result names; bounded.
+/// Returns up to `MOST` URIs that a result names.
 fn uris_of(body: &str) -> Vec<String> {
-    // Made once: making it costs more than looking through a short result.
+    // Created once: building a finder costs more than searching a short result.
     static URI: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new("\"uri\""));
     const MOST: usize = 256;
     let mut found = Vec::new();

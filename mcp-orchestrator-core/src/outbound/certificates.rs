@@ -1,4 +1,4 @@
-//! Whom we trust, and who we are to a server that asks.
+//! TLS configuration: trusted certificate authorities and client certificates.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,23 +11,23 @@ use tokio::sync::OnceCell;
 
 use super::ConnectorError;
 
-/// A client certificate and the hosts that it is for.
+/// A client certificate and the hosts that it is presented to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientCertificate {
-    /// Hosts to which it is presented: names, or `*.example.com` for every name below `example.com`.
+    /// Host names, or `*.example.com` for every name below `example.com`.
     pub hosts: Vec<String>,
-    /// A PEM file with the certificate and those between it and its authority.
+    /// A PEM file with the certificate and its intermediates.
     pub certificate: PathBuf,
     /// A PEM file with its private key.
     pub key: PathBuf,
 }
 
-/// Set-ups of TLS, each loaded when it is first needed.
+/// TLS configurations, each loaded when it is first needed.
 #[derive(Debug, Default)]
 pub(super) struct Certificates {
     authorities: Option<PathBuf>,
     roots: OnceCell<Arc<RootCertStore>>,
-    /// Without a client certificate.
+    /// The configuration without a client certificate.
     anonymous: OnceCell<Arc<ClientConfig>>,
     identities: Vec<Arc<Identity>>,
 }
@@ -38,7 +38,8 @@ struct Identity {
     loaded: Mutex<Option<Loaded>>,
 }
 
-/// A set-up and when its files were last changed: a renewed certificate is used from the next connection on.
+/// A configuration and the modification times of its files. A renewed certificate is used from the next connection
+/// on.
 #[derive(Clone, Debug)]
 struct Loaded {
     changed: [Option<SystemTime>; 2],
@@ -57,7 +58,7 @@ impl Certificates {
         }
     }
 
-    /// How TLS is spoken with a host. An error is not kept, so a mended file is seen.
+    /// Returns the TLS configuration for a host. Errors are not cached, so a corrected file is picked up.
     pub(super) async fn config(&self, host: &str) -> Result<Arc<ClientConfig>, ConnectorError> {
         let identity = self.identities.iter().find(|it| it.is_for(host));
         let Some(identity) = identity else {
@@ -105,7 +106,7 @@ impl Identity {
         })
     }
 
-    /// The set-up with the files as they are now. Blocks on the file system.
+    /// Returns the configuration for the current files. Blocks on the file system.
     fn config(&self, roots: &RootCertStore) -> Result<Arc<ClientConfig>, ConnectorError> {
         let changed = |path: &Path| std::fs::metadata(path).and_then(|it| it.modified()).ok();
         let changed = [changed(&self.files.certificate), changed(&self.files.key)];
@@ -146,7 +147,7 @@ fn config(
     roots: &RootCertStore,
     identity: Option<&ClientCertificate>,
 ) -> Result<Arc<ClientConfig>, ConnectorError> {
-    // A provider of our own: an embedder may have another one for the process, or none.
+    // An explicit provider: an embedding program may have installed a different one for the process, or none.
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?

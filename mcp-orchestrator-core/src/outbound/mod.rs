@@ -1,5 +1,5 @@
-//! Connections to other machines: proxies, certificate authorities and client certificates, set up in one place for remote
-//! servers, OAuth issuers and the control client.
+//! Outbound connections: proxies, certificate authorities and client certificates, in one place for remote servers,
+//! OAuth issuers and the control client.
 
 mod certificates;
 mod proxy;
@@ -23,12 +23,12 @@ pub use self::proxy::{InvalidProxy, Proxies};
 use crate::error::{Error, ErrorKind};
 use crate::runtime::{BoxedIo, TcpConnect, connect_any};
 
-/// For a TLS handshake, and for the exchange with a proxy.
+/// Timeout of a TLS handshake, and of the exchange with a proxy.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// How connections leave this machine.
+/// Opens outbound connections.
 ///
-/// A clone shares the loaded certificates.
+/// Clones share the loaded certificates.
 #[derive(Clone, Debug, Default)]
 pub struct Connector(Arc<Inner>);
 
@@ -38,13 +38,14 @@ struct Inner {
     proxies: Proxies,
 }
 
-/// Settings of a [`Connector`]. The default trusts the certificate authorities of the system (or of `SSL_CERT_FILE`) and
-/// takes proxies from the environment.
+/// Settings of a [`Connector`]. The default trusts the certificate authorities of the system (or of `SSL_CERT_FILE`)
+/// and takes proxies from the environment.
 #[derive(Clone, Debug, Default)]
 pub struct ConnectorOptions {
-    /// A PEM file of certificate authorities that are trusted beside those of the system.
+    /// A PEM file of certificate authorities that are trusted in addition to those of the system.
     pub authorities: Option<PathBuf>,
-    /// Client certificates; the first one for a host is presented to it, and to no other host.
+    /// Client certificates. A server is presented the first certificate with a matching entry in `hosts`, and no
+    /// other.
     pub client_certificates: Vec<ClientCertificate>,
     /// Which connections go through a proxy.
     pub proxies: Proxies,
@@ -53,18 +54,18 @@ pub struct ConnectorOptions {
 /// The peer of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// Whether TLS is spoken.
+    /// Whether to use TLS.
     pub https: bool,
-    /// A name or an address, an IPv6 one without brackets.
+    /// A host name or an address; an IPv6 address has no brackets.
     pub host: String,
-    /// The port.
+    /// The TCP port.
     pub port: u16,
 }
 
 /// Why TLS or a proxy cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectorError {
-    /// There is nobody to trust.
+    /// No certificate authority is trusted.
     #[error(
         "no certificate authority was found on this system: install its ca-certificates, or set SSL_CERT_FILE{0}"
     )]
@@ -72,20 +73,20 @@ pub enum ConnectorError {
     /// A file cannot be read.
     #[error("cannot read {what} {path}: {why}")]
     File {
-        /// What it should hold.
+        /// What the file should hold.
         what: &'static str,
-        /// The file.
+        /// The path of the file.
         path: String,
-        /// The system's or the parser's reason.
+        /// The reason given by the system or the parser.
         why: String,
     },
-    /// The TLS library refuses the set-up.
+    /// The TLS library rejects the configuration.
     #[error("cannot set up TLS: {0}")]
     Tls(#[from] rustls::Error),
-    /// A host that no certificate can name.
+    /// The host is not a valid name for a certificate.
     #[error("no certificate can name the host {0:?}")]
     Host(String),
-    /// The runtime shuts down.
+    /// The runtime is shutting down.
     #[error("loading certificates was cancelled")]
     Cancelled,
 }
@@ -107,7 +108,7 @@ impl fmt::Display for Target {
 }
 
 impl Connector {
-    /// Certificates are loaded at the first connection that needs them.
+    /// Creates a connector. Certificates are loaded at the first connection that needs them.
     pub fn new(options: ConnectorOptions) -> Self {
         Self(Arc::new(Inner {
             certificates: Certificates::new(options.authorities, options.client_certificates),
@@ -115,15 +116,15 @@ impl Connector {
         }))
     }
 
-    /// Whether connections to this target go through a proxy, which then resolves its name.
+    /// Returns `true` if connections to this target use a proxy, which then resolves the target's name.
     pub fn is_proxied(&self, target: &Target) -> bool {
         self.0.proxies.of(target).is_some()
     }
 
-    /// Loads the certificates for a target, so that a wrong file shows before the first connection.
+    /// Loads the certificates for a target, so that a bad file is reported before the first connection.
     ///
     /// # Errors
-    /// What is wrong with them. An error is not kept: the next call loads them again.
+    /// What is wrong with the certificates. Errors are not cached: the next call loads the files again.
     pub async fn prepare(&self, target: &Target) -> Result<(), ConnectorError> {
         if target.https {
             self.0.certificates.config(&target.host).await?;
@@ -132,10 +133,12 @@ impl Connector {
         Ok(())
     }
 
-    /// Connects, by way of the proxy for this target if there is one, and speaks TLS with an https target.
+    /// Connects to the target, through a proxy if one is configured for it, and performs the TLS handshake if the
+    /// target uses https.
     ///
     /// # Errors
-    /// The system's, the proxy's or TLS's own, with host and port. Dropping the future closes the connection.
+    /// The error of the system, the proxy or TLS, with the target's host and port. Dropping the future closes the
+    /// connection.
     pub async fn connect(&self, target: &Target) -> io::Result<BoxedIo> {
         let stream: BoxedIo = match self.0.proxies.of(target) {
             Some(proxy) => in_time(target, "proxy", proxy.tunnel(target, self)).await?,
@@ -144,11 +147,11 @@ impl Connector {
         self.secure(target, stream).await
     }
 
-    /// As [`connect`](Self::connect), to one of these addresses of the target and never through a proxy: the caller has
-    /// checked them.
+    /// Same as [`connect`](Self::connect), but connects to one of these addresses and never through a proxy. The
+    /// caller has checked the addresses.
     ///
     /// # Errors
-    /// As [`connect`](Self::connect).
+    /// Same as [`connect`](Self::connect).
     pub async fn connect_to(
         &self,
         target: &Target,
@@ -182,7 +185,7 @@ async fn handshake(
     Ok(Box::new(stream))
 }
 
-/// Bounds a step and names the target and the step in its error.
+/// Bounds the duration of a step, and adds the target and the step to its error.
 async fn in_time(
     target: &Target,
     step: &str,

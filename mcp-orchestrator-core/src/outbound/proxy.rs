@@ -1,6 +1,6 @@
-//! Proxies: which connections go through one, and how a tunnel is opened.
+//! Proxies: which connections use one, and how a tunnel is opened.
 //!
-//! Every proxied connection is a tunnel, to http targets too: the proxy sees a host and a port, and no credential.
+//! Every proxied connection is a tunnel, even to http targets, so the proxy sees a host and a port but no credential.
 
 use std::fmt;
 use std::io;
@@ -18,34 +18,35 @@ use tower_service::Service;
 use super::{Connector, Target};
 use crate::runtime::{BoxedIo, TcpConnect};
 
-/// Which connections go through a proxy.
+/// Selects the connections that use a proxy.
 #[derive(Clone)]
 pub struct Proxies {
     matcher: Option<Arc<Matcher>>,
 }
 
-/// Why something is not the address of a proxy. Does not repeat it: it may hold a password.
+/// The error for a text that is not the URL of a proxy. The text is not repeated, as it may hold a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected the URL of a proxy: http://, https://, socks5:// or socks5h://, with a host")]
 pub struct InvalidProxy;
 
 impl Proxies {
-    /// As `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` say, in capitals or small letters.
+    /// Reads `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, in upper or lower case.
     pub fn from_env() -> Self {
         Self {
             matcher: Some(Arc::new(Matcher::from_env())),
         }
     }
 
-    /// None, whatever the environment says.
+    /// Disables proxies, whatever the environment contains.
     pub fn none() -> Self {
         Self { matcher: None }
     }
 
-    /// This one for everything, except for hosts that `no_proxy` lists (as `NO_PROXY` does: names, domains, networks).
+    /// Uses one proxy for everything except the hosts in `no_proxy`, which has the format of `NO_PROXY`: names,
+    /// domains and networks.
     ///
     /// # Errors
-    /// It is not the URL of a proxy.
+    /// If `url` is not the URL of a proxy.
     pub fn all(url: &SecretString, no_proxy: &str) -> Result<Self, InvalidProxy> {
         let parsed: Uri = url.expose_secret().parse().map_err(|_| InvalidProxy)?;
         let known = matches!(
@@ -64,7 +65,8 @@ impl Proxies {
         })
     }
 
-    /// The proxy for a target. Loopback targets have none: what this machine serves, a proxy cannot reach.
+    /// Returns the proxy for a target. Loopback targets have none, since a proxy cannot reach this machine's loopback
+    /// address.
     pub(super) fn of(&self, target: &Target) -> Option<Proxy> {
         let address = target.host.parse::<std::net::IpAddr>();
         if target.host.eq_ignore_ascii_case("localhost")
@@ -87,7 +89,7 @@ impl Default for Proxies {
 
 impl fmt::Debug for Proxies {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Without addresses: they may hold passwords.
+        // The URLs are omitted, as they may hold passwords.
         f.debug_struct("Proxies")
             .field("configured", &self.matcher.is_some())
             .finish()
@@ -101,7 +103,7 @@ pub(super) struct Proxy {
 }
 
 impl Proxy {
-    /// A tunnel to the target.
+    /// Opens a tunnel to the target.
     pub(super) async fn tunnel(
         self,
         target: &Target,
@@ -123,7 +125,7 @@ impl Proxy {
             proxy: proxy.clone(),
             connector: connector.clone(),
         };
-        // An https target's port is said always; the default of the tunnel would be 443 for http as well.
+        // The URI always names the port: the tunnel's default would be 443, even for http.
         let to = self.uri.clone();
         debug_assert_eq!(to.port_u16(), Some(target.port), "the URI names the port");
         let stream = match scheme.as_str() {
@@ -149,7 +151,7 @@ impl Proxy {
     }
 }
 
-/// Names the proxy, without what its URL may hold besides.
+/// Names the proxy by host and port only, since its URL may hold a password.
 fn failed(proxy: &Target, error: &dyn std::error::Error) -> io::Error {
     let mut text = format!("{proxy}: {error}");
     let mut source = error.source();

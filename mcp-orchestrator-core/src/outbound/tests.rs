@@ -13,7 +13,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::*;
 
-/// A certificate authority, its file, and what it signed.
+/// A certificate authority and the directory with its files.
 struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
     folder: tempfile::TempDir,
@@ -29,7 +29,7 @@ impl Authority {
         Self { issuer, folder }
     }
 
-    /// Writes a certificate for a name and its key.
+    /// Writes a certificate for a name, and its key.
     fn sign(&self, name: &str) -> ClientCertificate {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new([name.to_owned()]).unwrap();
@@ -50,7 +50,7 @@ impl Authority {
         roots
     }
 
-    /// A TLS server for a name, which accepts client certificates of this authority and does without.
+    /// Returns a TLS acceptor for a name. Client certificates of this authority are accepted but not required.
     fn acceptor(&self, name: &str) -> TlsAcceptor {
         let files = self.sign(name);
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -106,7 +106,7 @@ async fn head(stream: &mut TcpStream) -> String {
     String::from_utf8(head).unwrap()
 }
 
-/// Serves one CONNECT: answers what was asked, after both sides have ended.
+/// Serves one CONNECT request. Returns its head once both sides have closed.
 async fn http_proxy(listener: TcpListener, to: SocketAddr) -> String {
     let (mut client, _) = listener.accept().await.unwrap();
     let head = head(&mut client).await;
@@ -123,7 +123,7 @@ fn all(url: &str, no_proxy: &str) -> Proxies {
     Proxies::all(&url.to_owned().into(), no_proxy).unwrap()
 }
 
-/// Speaks TLS with the next client: the certificates that it presented.
+/// Performs the TLS handshake with the next client. Returns the number of certificates that it presented.
 async fn accept(listener: &TcpListener, acceptor: &TlsAcceptor) -> usize {
     let (stream, _) = listener.accept().await.unwrap();
     let mut stream = acceptor.accept(stream).await.unwrap();
@@ -342,7 +342,7 @@ async fn a_client_certificate_whose_files_change_is_loaded_again() {
     file.unwrap().set_modified(later).unwrap();
     let error = certificates.config("mcp.example.test").await.unwrap_err();
     assert!(error.to_string().contains("client.key"), "{error}");
-    // Others do without it.
+    // Other hosts do not need the certificate.
     certificates.config("other.example.test").await.unwrap();
 }
 

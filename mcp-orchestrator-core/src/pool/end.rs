@@ -1,4 +1,4 @@
-//! How an instance ends: its calls first, then itself.
+//! Ends instances: first their calls, then the instances themselves.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,11 +10,11 @@ use crate::credential::Owner;
 use crate::id::ServerId;
 use crate::runtime::InstanceKey;
 
-/// Which instances are about to end, each with how often it was asked for.
+/// Instances that are about to end, each with the number of requests to end it.
 #[derive(Debug, Default)]
 pub(super) struct Endings(Mutex<HashMap<InstanceKey, usize>>);
 
-/// One that is about to end, until this is dropped.
+/// Marks an instance as about to end until dropped.
 pub(super) struct Underway {
     endings: Arc<Endings>,
     key: InstanceKey,
@@ -29,7 +29,7 @@ impl Endings {
         }
     }
 
-    /// Those of an owner.
+    /// Returns the ending instances of an owner.
     pub(super) fn of(&self, server: &ServerId, owner: &Owner) -> Vec<InstanceKey> {
         let all = self.lock();
         let of = all
@@ -61,7 +61,7 @@ impl Drop for Underway {
 }
 
 impl Pool {
-    /// Ends an instance: its calls first, up to `drain`.
+    /// Ends an instance after its calls have finished, waiting at most `drain` for them.
     pub(super) async fn end(&self, handle: Arc<Handle>, drain: Duration, ending: Ending) {
         let underway = self.endings.begin(&handle.key);
         handle.close();

@@ -1,4 +1,4 @@
-//! A running instance: its conversations, and who uses it.
+//! A running instance: its link and its uses.
 
 use std::fmt;
 use std::ops::Deref;
@@ -19,43 +19,43 @@ use crate::credential::{Credential, Generation};
 use crate::error::Error;
 use crate::runtime::{Exit, InstanceKey};
 
-/// Set in the count of uses when no more may begin.
+/// Bit of the use count that is set once no new use may begin.
 const CLOSED: usize = 1 << (usize::BITS - 1);
 
 /// A running instance.
 pub(crate) struct Handle {
-    /// Which one.
+    /// Identifies the instance.
     pub(crate) key: InstanceKey,
-    /// From which spec it was made.
+    /// The spec it was started from.
     pub(crate) spec: Arc<Spec>,
-    /// With which credential.
+    /// The credential it was started with.
     pub(crate) credential: Arc<Credential>,
-    /// How it is spoken with.
+    /// The connection to its server.
     pub(crate) link: Link,
-    /// Whether it can be connected to.
+    /// The outcome of the last attempt to connect.
     pub(crate) reach: Arc<Reach>,
     /// Why its lists could not be fetched, where the last attempt failed.
     pub(crate) list_failure: ArcSwapOption<Error>,
-    /// Whether it ran before, and was joined.
+    /// `true` if the instance ran before and was reattached.
     pub(super) joined: bool,
-    /// Since when it runs.
+    /// When this handle was created: at the start of the instance, or when it was reattached.
     pub(crate) since: SystemTime,
-    /// Ends with it.
+    /// Resolves when the instance exits.
     pub(crate) exited: Shared<BoxFuture<'static, Exit>>,
-    /// How it ended, once it has.
+    /// How the instance exited, once it has.
     pub(crate) exit: OnceLock<Exit>,
-    /// Held while a newer generation is handed to it.
+    /// Held while a newer generation of the credential is passed to the instance.
     pub(super) refreshing: tokio::sync::Mutex<()>,
     generation: AtomicU64,
-    /// What is known of the token that it holds.
+    /// Expiry and use of the token that the instance holds.
     pub(super) token: super::token::Token,
     uses: AtomicUsize,
     served: AtomicU64,
     started: Instant,
-    /// Milliseconds after `started` at which the last use ended.
+    /// Milliseconds from `started` to the end of the last use.
     last_use: AtomicU64,
     idle: Notify,
-    /// The lowest log level that any session asked for.
+    /// The lowest log level that any session requested.
     level: Mutex<Option<String>>,
 }
 
@@ -94,7 +94,7 @@ impl Handle {
         }
     }
 
-    /// The lower of this log level and what was asked for before.
+    /// Returns the lowest log level requested so far, including this one.
     pub(crate) fn lowest_level(&self, level: &str, severity: impl Fn(&str) -> usize) -> String {
         let mut lowest = self.level.lock().unwrap_or_else(PoisonError::into_inner);
         if lowest
@@ -106,12 +106,12 @@ impl Handle {
         lowest.clone().unwrap_or_default()
     }
 
-    /// Which generation of its credential it was given last.
+    /// Returns the generation of the credential that the instance received last.
     pub(crate) fn generation(&self) -> Generation {
         Generation(self.generation.load(Ordering::Acquire))
     }
 
-    /// Whether this is a newer generation than it has.
+    /// Returns `true` if this credential has a newer generation than the instance.
     pub(crate) fn is_behind(&self, credential: &Credential) -> bool {
         self.generation() < credential.generation
     }
@@ -122,45 +122,45 @@ impl Handle {
         self.token.is_now(credential, self.served());
     }
 
-    /// How many use it now.
+    /// Returns the number of current uses.
     pub(crate) fn in_use(&self) -> usize {
         self.uses.load(Ordering::Acquire) & !CLOSED
     }
 
-    /// How many requests of clients it was given.
+    /// Returns the number of client requests served.
     pub(crate) fn served(&self) -> u64 {
         self.served.load(Ordering::Relaxed)
     }
 
-    /// For how long nobody has.
+    /// Returns how long the instance has been idle.
     pub(super) fn idle_for(&self) -> Duration {
         let last = Duration::from_millis(self.last_use.load(Ordering::Acquire));
         self.started.elapsed().saturating_sub(last)
     }
 
-    /// For how long it runs.
+    /// Returns the time since this handle was created.
     pub(super) fn age(&self) -> Duration {
         self.started.elapsed()
     }
 
-    /// Whether it has ended, or its conversation has.
+    /// Returns `true` if the instance or its conversation has ended.
     pub(super) fn is_over(&self) -> bool {
         self.exit.get().is_some() || self.link.is_ending() || self.exited.peek().is_some()
     }
 
-    /// Lets no more uses begin.
+    /// Prevents new uses.
     pub(super) fn close(&self) {
         self.uses.fetch_or(CLOSED, Ordering::AcqRel);
     }
 
-    /// Lets no more uses begin, if there is none now.
+    /// Prevents new uses if there is no current one. Returns `true` on success.
     pub(super) fn close_if_idle(&self) -> bool {
         self.uses
             .compare_exchange(0, CLOSED, Ordering::AcqRel, Ordering::Acquire)
             .is_ok()
     }
 
-    /// Ends when nobody uses it.
+    /// Waits until there is no current use.
     pub(super) async fn unused(&self) {
         loop {
             let notified = self.idle.notified();
@@ -186,12 +186,12 @@ impl fmt::Debug for Handle {
     }
 }
 
-/// One use of an instance: while it lives, the instance is not idle.
+/// One use of an instance. While it exists, the instance is not idle.
 #[derive(Debug)]
 pub(crate) struct Lease(Arc<Handle>);
 
 impl Lease {
-    /// A use, where more may begin.
+    /// Begins a use. Returns `None` if the instance is closed or has ended.
     pub(crate) fn of(handle: &Arc<Handle>) -> Option<Self> {
         if handle.uses.fetch_add(1, Ordering::AcqRel) & CLOSED != 0 || handle.is_over() {
             handle.uses.fetch_sub(1, Ordering::AcqRel);
@@ -200,12 +200,12 @@ impl Lease {
         Some(Self(Arc::clone(handle)))
     }
 
-    /// Counts it as a client's: what the engine asks for itself is not.
+    /// Counts a client's request. Requests of the engine itself are not counted.
     pub(crate) fn serves(&self) {
         self.0.served.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The instance itself.
+    /// Returns the instance.
     pub(crate) fn handle(&self) -> &Arc<Handle> {
         &self.0
     }
@@ -227,7 +227,7 @@ impl Drop for Lease {
     }
 }
 
-/// An exit that many can wait for.
+/// Turns an exit future into one that can be awaited many times.
 pub(super) fn shared(exited: BoxFuture<'static, Exit>) -> Shared<BoxFuture<'static, Exit>> {
     exited.shared()
 }

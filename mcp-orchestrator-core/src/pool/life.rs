@@ -1,4 +1,4 @@
-//! The life of an instance: started, watched, put to rest, replaced, ended.
+//! The lifecycle of an instance: start, supervision, stop, replacement, end.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,16 +14,16 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::{InstanceKey, LogSource, Progress, Scope};
 use crate::server::StartMode;
 
-/// After so many failures in a row an eager server waits for somebody to ask.
+/// Number of consecutive failures after which an eager server is only started by the next call.
 const BUDGET: u32 = 8;
-/// A caller waits this long for the backoff; a longer one is told at once.
+/// Maximum backoff that a caller waits for; with a longer one it fails at once.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How often an instance is looked at for idleness at the most.
+/// Minimum interval between idle checks of an instance.
 const LOOK: Duration = Duration::from_secs(1);
 
 impl Pool {
-    /// Waits until the slot has an instance, starting it where nobody does. The caller looks again: the slot may have left
-    /// the table meanwhile, or its instance have ended.
+    /// Waits until the slot has an instance, and starts one if no start is in progress. The caller must look up the
+    /// slot again: meanwhile it may have left the table, or its instance may have ended.
     pub(super) async fn started(
         self: &Arc<Self>,
         server: &Arc<Server>,
@@ -63,7 +63,7 @@ impl Pool {
             }
         };
         let gone = || Error::new(ErrorKind::Internal, "a start ended without a result");
-        // Each of those who wait is told what the one start waits for.
+        // Every waiting caller receives the progress of the one start.
         let telling = async {
             loop {
                 progress.report(&words.borrow_and_update().clone());
@@ -92,7 +92,7 @@ impl Pool {
         result: watch::Sender<Started>,
     ) {
         let outcome = {
-            // Held until the instance is adopted, so that who retires the slot finds it.
+            // Held until the instance is adopted, so that a concurrent `retire` finds it.
             let _life = slot.life.lock().await;
             self.let_go(&slot).await;
             let started = self.start_in(&server, &slot, credential, &progress).await;
@@ -104,7 +104,7 @@ impl Pool {
         let outcome = match outcome {
             Ok(handle) => {
                 if handle.spec.digest != server.spec.load().digest {
-                    // It changed while this one started.
+                    // The spec changed during the start.
                     self.replace_all(&server);
                 }
                 Ok(())
@@ -112,7 +112,7 @@ impl Pool {
             Err(error) => {
                 let error = Arc::new(error);
                 let server = error.server().map(tracing::field::display);
-                // An outage fails one start after another for the same reason.
+                // During an outage, starts keep failing for the same reason; warn only once.
                 if slot.ended(Some(Arc::clone(&error))) {
                     tracing::warn!(server, %error, "cannot start an instance");
                 } else {
@@ -139,7 +139,7 @@ impl Pool {
         self.start(&spec, slot, credential, progress).await
     }
 
-    /// A started instance takes calls; one that ran in its place finishes its own and goes.
+    /// Directs new calls to a started instance. The previous instance of the slot finishes its calls and is removed.
     fn adopt(self: &Arc<Self>, server: &Arc<Server>, slot: &Arc<Slot>, handle: Arc<Handle>) {
         if let Some(before) = slot.set(Arc::clone(&handle)) {
             let drain = handle.spec.server.limits.drain_timeout;
@@ -154,7 +154,7 @@ impl Pool {
         self.tasks.spawn(watching);
     }
 
-    /// Watches one instance until it is over.
+    /// Supervises an instance until it ends.
     async fn supervise(self: Arc<Self>, server: Arc<Server>, slot: Arc<Slot>, handle: Arc<Handle>) {
         let exited = handle.exited.clone();
         tokio::pin!(exited);
@@ -185,7 +185,7 @@ impl Pool {
                 .current()
                 .is_some_and(|current| Arc::ptr_eq(&current, &handle))
             {
-                // Replaced or retired: who did that ends it.
+                // Replaced or retired: the task that did so ends the instance.
                 return;
             }
         };
@@ -201,7 +201,7 @@ impl Pool {
         idle.min(token).clamp(LOOK, Duration::from_mins(1))
     }
 
-    /// An instance has ended by itself.
+    /// Handles an instance that exited without being stopped.
     async fn exited(
         self: &Arc<Self>,
         server: &Arc<Server>,
@@ -210,12 +210,12 @@ impl Pool {
         exit: crate::runtime::Exit,
     ) {
         if !self.left(slot, handle, &exit) {
-            // Stopped or replaced, which is no failure: who did that ends it.
+            // Stopped or replaced, which is not a failure: the task that did so cleans up.
             return;
         }
         {
             let _life = slot.life.lock().await;
-            // Somebody may have started it again meanwhile.
+            // Another task may have started the instance again in the meantime.
             if slot.current().is_none() {
                 self.clean_up(handle).await;
             }
@@ -225,7 +225,7 @@ impl Pool {
         }
     }
 
-    /// Starts an eager server again, within its budget.
+    /// Restarts an eager server, within its budget of failures.
     async fn again(
         self: &Arc<Self>,
         server: &Arc<Server>,
@@ -268,7 +268,7 @@ impl Pool {
         }
     }
 
-    /// Ends what a slot holds; the slot is out of the table already.
+    /// Ends the instance of a slot that was already taken out of the table.
     pub(super) fn retire(self: &Arc<Self>, slot: Arc<Slot>, drain: Duration) {
         let pool = Arc::clone(self);
         slot.retire();
@@ -284,7 +284,7 @@ impl Pool {
         });
     }
 
-    /// Ends all instances of a server that is configured no longer.
+    /// Ends all instances of a server that is no longer configured.
     pub(super) fn retire_all(self: &Arc<Self>, server: &Server) {
         let drain = server.spec.load().server.limits.drain_timeout;
         for slot in server.slots.take_all() {
@@ -292,7 +292,8 @@ impl Pool {
         }
     }
 
-    /// Replaces the running instances of a server whose spec has changed, a few at a time. What rests stays at rest.
+    /// Replaces the running instances of a server after its spec changed, a few at a time. Stopped instances stay
+    /// stopped.
     pub(super) fn replace_all(self: &Arc<Self>, server: &Arc<Server>) {
         for slot in server.slots.all() {
             slot.forgive();
@@ -342,7 +343,7 @@ impl Pool {
         }
     }
 
-    /// Ends the running instances of a server; with `again` those that ran start anew.
+    /// Stops the running instances of a server; with `again`, restarts them.
     pub(crate) async fn stop_server(
         self: &Arc<Self>,
         server: &Arc<Server>,

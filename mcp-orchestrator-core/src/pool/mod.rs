@@ -1,5 +1,5 @@
-//! From a key to a running instance and its conversations: started once for all who wait, restarted with backoff,
-//! put to rest when idle, replaced when its spec has changed.
+//! Maps keys to running instances: starts each once for all waiting callers, restarts with backoff, stops idle
+//! instances, and replaces instances after their spec has changed.
 
 mod end;
 mod ends;
@@ -38,35 +38,35 @@ use crate::seal::StateKey;
 use crate::server::{ServerSpec, StartMode, TokenChange};
 use crate::transport::{Party, Unsolicited};
 
-/// Replacements at once.
+/// Maximum number of concurrent replacements.
 const REPLACE_AT_ONCE: usize = 4;
 
-/// What the pool tells the rest of the engine, and asks it. What returns no future answers at once.
+/// Receives the events of the pool, and answers its questions. Methods that return no future must not block.
 pub(crate) trait Observer: Send + Sync {
-    /// An instance did not start; what it had written by then.
+    /// An instance failed to start. `output` is what it wrote before that.
     fn failed(&self, key: &crate::runtime::InstanceKey, output: Vec<LogLine>, error: &Error);
-    /// An instance can be called, for the first time.
+    /// An instance is ready for calls for the first time.
     fn ready(&self, handle: &Arc<Handle>);
-    /// It said something that belongs to no call; `party` is the caller whose conversation it came by.
+    /// An instance sent a message that belongs to no call. `party` is the caller in the conversation that carried it.
     fn unsolicited(&self, handle: &Arc<Handle>, party: Option<Party>, message: Unsolicited);
-    /// Its token ends soon, and it is used: another one is wanted.
+    /// The token of an instance in use expires soon: a new one is needed.
     fn token_ends(&self, handle: &Arc<Handle>);
-    /// Whether something besides calls keeps it awake.
+    /// Returns `true` if something other than calls keeps the instance running.
     fn holds(&self, handle: &Handle) -> bool;
-    /// A line about it, or of it, for its log.
+    /// Adds a line of or about the instance to its log.
     fn note(&self, handle: &crate::runtime::InstanceKey, source: LogSource, text: &str);
-    /// What such an instance said of itself at its last handshake, where that is kept.
+    /// Returns the stored result of the instance's last handshake, if any.
     fn kept<'a>(
         &'a self,
         key: &'a crate::runtime::InstanceKey,
     ) -> futures_util::future::BoxFuture<'a, Option<crate::transport::Hello>>;
-    /// What an owner has for a server now.
+    /// Returns the credential of an owner that is in force for a server.
     fn in_force<'a>(
         &'a self,
         server: &'a Arc<ServerSpec>,
         owner: &'a crate::credential::Owner,
     ) -> futures_util::future::BoxFuture<'a, crate::credential::InForce>;
-    /// It is gone; its reason where it ended by itself.
+    /// An instance is gone. `reason` is set if it exited without being stopped.
     fn gone(&self, key: &crate::runtime::InstanceKey, reason: Option<&str>);
 }
 
@@ -82,16 +82,16 @@ pub(crate) struct Pool {
     endings: Arc<end::Endings>,
     removals: removals::Removals,
     known: orphans::Known,
-    /// Set once those that nobody has are minded.
+    /// Set once the task that handles orphans has started.
     minding: AtomicBool,
-    /// Instances whose conversation broke off.
+    /// Instances with a broken conversation.
     lost: rejoin::Lost,
     room: room::Room,
-    /// Whether all callers are one person.
+    /// `true` if all callers are the same person.
     single_principal: bool,
 }
 
-/// One server and its slots.
+/// A server and its slots.
 pub(crate) struct Server {
     pub(crate) spec: ArcSwap<Spec>,
     slots: slot::Slots,
@@ -104,19 +104,19 @@ pub(crate) struct Spec {
     pub(crate) digest: SpecDigest,
 }
 
-/// What becomes of an instance that is used no longer.
+/// How an instance ends that is no longer used.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Ending {
-    /// Nothing runs, all that a start needs is kept.
+    /// Stop the instance, but keep everything that a restart needs.
     Rest,
-    /// Nothing is left.
+    /// Remove the instance completely.
     Remove,
-    /// The orchestrator ends; what goes on without it goes on.
+    /// The orchestrator is shutting down: detach from instances that can continue without it.
     Leave,
 }
 
 impl Spec {
-    /// The digest of an instance that is started with this credential.
+    /// Returns the digest of an instance that is started with this credential.
     fn digest_with(&self, credential: &Credential) -> SpecDigest {
         if self.server.token_change() == TokenChange::Replaces {
             return self.digest.of_generation(credential.generation);
@@ -126,7 +126,7 @@ impl Spec {
 }
 
 impl Server {
-    /// Why the last start of one of its instances failed, while that keeps the next one waiting.
+    /// Returns why the last start of one of its instances failed, until a start succeeds.
     pub(crate) fn last_failure(&self) -> Option<Arc<Error>> {
         self.slots.all().iter().find_map(|slot| slot.last_failure())
     }
@@ -156,7 +156,7 @@ impl Pool {
         })
     }
 
-    /// Who is told; set once.
+    /// Sets the observer; later calls have no effect.
     pub(crate) fn observe(&self, observer: Weak<dyn Observer>) {
         let _ = self.observer.set(observer);
     }
@@ -165,33 +165,33 @@ impl Pool {
         self.observer.get().and_then(Weak::upgrade)
     }
 
-    /// The backend that places instances.
+    /// Returns the backend that runs the instances.
     pub(crate) fn backend(&self) -> &Arc<dyn RuntimeBackend> {
         &self.backend
     }
 
-    /// Tasks that end with the pool.
+    /// Returns the tracker of the pool's tasks.
     pub(crate) fn tasks(&self) -> &TaskTracker {
         &self.tasks
     }
 
-    /// Ends when the pool closes.
+    /// Returns the token that is cancelled when the pool closes.
     pub(crate) fn closing(&self) -> &CancellationToken {
         &self.closing
     }
 
-    /// A server of the catalog.
+    /// Returns a configured server.
     pub(crate) fn server(&self, id: &ServerId) -> Option<Arc<Server>> {
         self.servers.load().get(id).cloned()
     }
 
-    /// All servers.
+    /// Returns all configured servers.
     pub(crate) fn servers(&self) -> Arc<HashMap<ServerId, Arc<Server>>> {
         self.servers.load_full()
     }
 
-    /// The catalog from now on. Instances whose spec is equal are not touched; running ones of a changed spec are
-    /// replaced, those of a server that is gone end.
+    /// Replaces the set of servers. Instances with an unchanged spec are not affected; running instances with a changed
+    /// spec are replaced, and those of removed servers are ended.
     pub(crate) fn apply(self: &Arc<Self>, specs: impl IntoIterator<Item = Arc<ServerSpec>>) {
         let before = self.servers.load_full();
         let mut after = HashMap::default();
@@ -224,13 +224,13 @@ impl Pool {
             self.retire_all(&server);
         }
         self.start_eager();
-        // Before the first catalog nobody knows what is wanted.
+        // Before the first set of servers is applied, every instance would look like an orphan.
         if !self.minding.swap(true, Ordering::AcqRel) {
             self.tasks.spawn(Arc::clone(self).mind_orphans());
         }
     }
 
-    /// Starts what is to run from the beginning.
+    /// Starts the eager servers that need no credential.
     fn start_eager(self: &Arc<Self>) {
         for (id, server) in self.servers.load().iter() {
             let spec = server.spec.load();
@@ -250,10 +250,11 @@ impl Pool {
         }
     }
 
-    /// A running instance for this server, credential and scope: joined, or started once for all who wait.
+    /// Returns a running instance for this server, credential and scope. Starts one if necessary, once for all waiting
+    /// callers.
     ///
     /// # Cancel safety
-    /// Dropping the future ends nothing: the start goes on for others, and for the next.
+    /// Cancel safe: dropping the future does not cancel the start, which continues for other callers.
     pub(crate) async fn acquire(
         self: &Arc<Self>,
         id: &ServerId,
@@ -273,7 +274,7 @@ impl Pool {
         }
     }
 
-    /// The running instance, where there is one; nothing is started.
+    /// Returns the running instance, if any. Starts nothing.
     pub(crate) fn running(
         &self,
         id: &ServerId,
@@ -283,14 +284,14 @@ impl Pool {
         self.server(id)?.slots.find(credential, scope)?.lease()
     }
 
-    /// Why what is to take the place of this instance does not start.
+    /// Returns why the replacement of this instance fails to start.
     pub(crate) fn failure_of(&self, handle: &Handle) -> Option<Arc<Error>> {
         let server = self.server(handle.key.server())?;
         let slot = server.slots.find(&handle.credential, handle.key.scope())?;
         slot.last_failure()
     }
 
-    /// Every running instance.
+    /// Returns all running instances.
     pub(crate) fn handles(&self) -> Vec<Arc<Handle>> {
         let servers = self.servers.load();
         servers
@@ -300,7 +301,7 @@ impl Pool {
             .collect()
     }
 
-    /// Returns when no instance is in use.
+    /// Waits until no instance is in use.
     pub(crate) async fn quiet(&self) {
         loop {
             let handles = self.handles();
@@ -311,7 +312,7 @@ impl Pool {
         }
     }
 
-    /// Ends the instances of a session that is over.
+    /// Ends the instances of a session that has ended.
     pub(crate) fn end_scope(self: &Arc<Self>, scope: &Scope) {
         for server in self.servers.load().values() {
             for slot in server.slots.take_scope(scope) {
@@ -320,8 +321,8 @@ impl Pool {
         }
     }
 
-    /// Ends everything: waits for calls in flight up to `grace`, then lets go of what ran before, and ends what was
-    /// started here so.
+    /// Shuts down: waits up to `grace` for calls in flight, detaches from instances that ran before, and ends those
+    /// started here as `started` says.
     pub(crate) async fn shutdown(self: &Arc<Self>, grace: Duration, started: Ending) {
         self.closing.cancel();
         let slots: Vec<_> = self
@@ -332,7 +333,8 @@ impl Pool {
             .collect();
         let ends = slots.iter().map(|slot| async {
             if let Some(handle) = slot.current() {
-                // Whoever listens to it until it is gone shall not wait for the slot.
+                // Clear the slot first, so that a listener that waits for the instance to end does not wait for the
+                // slot.
                 slot.clear(&handle);
                 let ending = if handle.joined {
                     Ending::Leave

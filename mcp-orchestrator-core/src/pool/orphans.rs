@@ -1,8 +1,8 @@
-//! Instances that no slot has: from before a restart, stopped when their spec was changed, or of a credential that was
-//! removed or rotated.
+//! Orphans: instances without a slot. They ran before a restart, were stopped when their spec changed, or use a
+//! credential that was removed or rotated.
 //!
-//! One that no server of the catalog can come back to is removed, and one whose credential is not in force is removed at
-//! once. One that can be adopted runs on, and stops when nobody has come for it as long as an idle one may run.
+//! An orphan that matches no configured server is removed, and one with a revoked credential is removed at once. One
+//! that can be adopted keeps running, and is stopped after the idle timeout if no call adopts it.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,39 +20,39 @@ use crate::id::ServerId;
 use crate::runtime::{InstanceEvent, InstanceKey, Phase, Scope};
 use crate::server::TokenChange;
 
-/// How often they are looked at.
+/// Interval between checks.
 const LOOK: Duration = Duration::from_secs(10);
-/// What nobody has wanted for so long is removed.
+/// Time after which an orphan that cannot be adopted is removed.
 const SETTLE: Duration = Duration::from_secs(30);
-/// Before a stop that failed is tried again.
+/// Delay before a failed stop is retried.
 const RETRY_INTERVAL: Duration = Duration::from_mins(1);
-/// How long an instance that a slot has may run on with a credential that is not in force: one that is being tried is
-/// installed within the second time, and one whose removal was missed is found by the first.
+/// How long an instance with a slot may keep running with a credential that is not in force, when idle and when in use.
+/// A credential that is being tested is installed within the second limit; the first limit catches missed removals.
 const REVOKED_IDLE: Duration = Duration::from_secs(10);
 const REVOKED_BUSY: Duration = Duration::from_mins(2);
 
-/// What the backend says there is.
+/// The instances that the backend reports.
 #[derive(Default)]
 pub(super) struct Known {
     found: Mutex<HashMap<InstanceKey, Found>>,
     synced: AtomicBool,
-    /// Rung when a credential has changed.
+    /// Notified when a credential changes.
     bell: Notify,
 }
 
-/// An instance that the backend knows.
+/// An instance that the backend reports.
 struct Found {
     phase: Phase,
-    /// Since when no slot has it.
+    /// Since when no slot holds it.
     since: Instant,
     /// Since when its credential is not in force.
     revoked: Option<Instant>,
-    /// A resolver has said that its credential is not in force.
+    /// `true` if a resolver reported that its credential is not in force.
     told: bool,
     not_before: Instant,
 }
 
-/// A [`Found`] as it was at one moment.
+/// A snapshot of a [`Found`].
 #[derive(Clone, Copy, Debug)]
 struct Seen {
     phase: Phase,
@@ -61,7 +61,7 @@ struct Seen {
     waits: bool,
 }
 
-/// What owners have, as far as it was asked in one round.
+/// The credentials in force, as far as they were looked up in one round.
 type Asked = HashMap<(ServerId, Owner), InForce>;
 
 impl Known {
@@ -95,7 +95,7 @@ impl Known {
         all.collect()
     }
 
-    /// A slot has it, or it is about to end.
+    /// Marks an instance as held by a slot or about to end.
     fn touch(&self, key: &InstanceKey) {
         if let Some(found) = self.lock().get_mut(key) {
             found.since = Instant::now();
@@ -108,7 +108,7 @@ impl Known {
         }
     }
 
-    /// Notes whether its credential is in force; answers since when it is not.
+    /// Records whether the credential of an instance is revoked. Returns for how long it has been.
     fn revoked(&self, key: &InstanceKey, revoked: bool) -> Duration {
         let mut found = self.lock();
         let Some(found) = found.get_mut(key) else {
@@ -121,12 +121,12 @@ impl Known {
         found.revoked.get_or_insert_with(Instant::now).elapsed()
     }
 
-    /// Whether all that existed was seen.
+    /// Returns `true` once the backend has reported all existing instances.
     pub(super) fn is_synced(&self) -> bool {
         self.synced.load(Ordering::Acquire)
     }
 
-    /// Those of an owner that hold a credential.
+    /// Returns the instances of an owner that hold a credential.
     pub(super) fn of(&self, server: &ServerId, owner: &Owner) -> Vec<InstanceKey> {
         let found = self.lock();
         let of = found
@@ -137,7 +137,7 @@ impl Known {
             .collect()
     }
 
-    /// An owner's credential is another one now, or gone.
+    /// Records that an owner's credential was replaced or removed.
     pub(super) fn changed(&self, change: &CredentialChange) {
         let current = change.now.as_ref().map(|now| &now.revision);
         for (key, found) in &mut *self.lock() {
@@ -150,7 +150,7 @@ impl Known {
 }
 
 impl Pool {
-    /// Minds what no slot has, until the pool closes.
+    /// Handles orphans until the pool closes.
     pub(super) async fn mind_orphans(self: Arc<Self>) {
         let mut events = self.backend.watch();
         let mut looks = interval(LOOK);
@@ -204,7 +204,7 @@ impl Pool {
         }
     }
 
-    /// Whether its owner has another credential by now, or none.
+    /// Returns `true` if the owner has another credential by now, or none.
     async fn is_revoked(&self, key: &InstanceKey, told: bool, asked: &mut Asked) -> bool {
         if *key.revision() == Revision::none() {
             return false;
@@ -216,7 +216,7 @@ impl Pool {
         }
     }
 
-    /// The same, asked for one alone.
+    /// Like [`is_revoked`](Self::is_revoked), for a single instance.
     pub(super) async fn is_replaced(&self, key: &InstanceKey) -> bool {
         let told = self.known.lock().get(key).is_some_and(|found| found.told);
         self.is_revoked(key, told, &mut Asked::new()).await
@@ -236,7 +236,7 @@ impl Pool {
         found
     }
 
-    /// Whether a removal of it that failed is still to be carried out.
+    /// Returns `true` if a failed removal of the instance must still be carried out.
     async fn is_unwanted(&self, key: &InstanceKey, asked: &mut Asked) -> bool {
         let taken = self.slot_of(key).is_some_and(|slot| slot.is_taken());
         if taken && !self.endings.contains(key) {
@@ -246,7 +246,8 @@ impl Pool {
         self.idle_limit(key).is_none() || self.is_revoked(key, told, asked).await
     }
 
-    /// Ends one whose credential is not in force. One that a slot has may be one that is tried before it is installed.
+    /// Ends an instance with a revoked credential. An instance with a slot may use a credential that is tested before
+    /// it is installed, so it gets more time.
     fn end_revoked(self: &Arc<Self>, key: &InstanceKey) {
         let since = self.known.revoked(key, true);
         let slot = self.slot_of(key);
@@ -268,7 +269,7 @@ impl Pool {
         }
     }
 
-    /// Sees to one whose credential is in force, or that has none.
+    /// Handles an instance without a slot if its credential is in force or it has none.
     fn mind(self: &Arc<Self>, key: &InstanceKey, seen: Seen) {
         let Some(idle) = self.idle_limit(key) else {
             if seen.alone >= SETTLE {
@@ -285,7 +286,8 @@ impl Pool {
         }
     }
 
-    /// How long nobody may come for it before it stops; `None` where nobody can come for it any more.
+    /// Returns how long the instance may wait for adoption before it is stopped. Returns `None` if it cannot be
+    /// adopted.
     fn idle_limit(&self, key: &InstanceKey) -> Option<Option<Duration>> {
         let server = self.server(key.server())?;
         let spec = server.spec.load();
@@ -296,7 +298,7 @@ impl Pool {
         Some(spec.server.limits.idle_timeout)
     }
 
-    /// Whether no slot has it, or is about to, and nobody ends it.
+    /// Returns `true` if no slot holds the instance or is about to, and it is not being ended.
     pub(crate) fn is_unattended(&self, key: &InstanceKey) -> bool {
         let taken = self.slot_of(key).is_some_and(|slot| slot.is_taken());
         !taken && !self.endings.contains(key)
@@ -325,7 +327,7 @@ impl Pool {
         }
         tracing::info!(server = %key.server(), instance = %key, "stopping an instance: nobody has come for it");
         let of_token = self.server(key.server()).is_some_and(|server| {
-            // Its token is another one by the next call, and it is never joined again.
+            // The next call has another token, so this instance would never be reattached.
             let spec = server.spec.load();
             spec.server.oauth.is_some() && spec.server.token_change() == TokenChange::Replaces
         });

@@ -1,7 +1,7 @@
-//! Whether the last attempt to connect to an instance worked.
+//! Records whether the last attempt to connect to an instance succeeded.
 //!
-//! An instance that is reached over connections, as a remote server is, needs none to be started: without this one that
-//! is down would read as running.
+//! An instance that is reached over connections, such as a remote server, starts without making one. Without this
+//! record, a remote server that is down would be reported as running.
 
 use std::io;
 use std::sync::Arc;
@@ -11,11 +11,11 @@ use async_trait::async_trait;
 
 use crate::runtime::{BoxedIo, Connect};
 
-/// Why an instance cannot be connected to, where the last attempt failed.
+/// Why the last attempt to connect failed, if it did.
 #[derive(Debug, Default)]
 pub(crate) struct Reach(ArcSwapOption<String>);
 
-/// Makes connections, and remembers how the last attempt ended.
+/// Makes connections and records the outcome of the last attempt.
 #[derive(Debug)]
 pub(super) struct Watched {
     connect: Arc<dyn Connect>,
@@ -23,7 +23,7 @@ pub(super) struct Watched {
 }
 
 impl Reach {
-    /// Why the last attempt to connect failed; `None`: it did not, or none was made.
+    /// Returns why the last attempt to connect failed, or `None` if it succeeded or none was made.
     pub(crate) fn failure(&self) -> Option<String> {
         self.0.load_full().map(|text| text.as_ref().clone())
     }

@@ -1,4 +1,4 @@
-//! What an ended conversation leaves behind: an instance that has ended too, or one that goes on and is joined again.
+//! Handles ended conversations: the instance has exited too, or it continues and is reattached.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,10 +17,10 @@ use crate::transport::handshake::Joined;
 use crate::transport::pipe::Ask;
 use crate::transport::{Hello, ended};
 
-/// An instance that ends sooner after its start has crashed.
+/// An instance that exits within this time after it was started or reattached is considered crashed.
 const YOUNG: Duration = Duration::from_secs(10);
 
-/// Instances whose conversation broke off while they went on, and what they said of themselves.
+/// Instances that continue although their conversation broke off, with the result of their handshake.
 #[derive(Default)]
 pub(super) struct Lost(Mutex<HashMap<InstanceKey, Hello>>);
 
@@ -33,31 +33,31 @@ impl Lost {
         self.all().get(key).cloned()
     }
 
-    /// It was joined again, or is none of ours any more.
+    /// Removes an instance that was reattached or no longer belongs to this pool.
     pub(super) fn forget(&self, key: &InstanceKey) {
         self.all().remove(key);
     }
 }
 
-/// Starts that leave alone an instance which ran before and does not answer.
+/// Number of failed starts that leave an unresponsive instance alone which ran before.
 const PATIENCE: u32 = 2;
 
-/// How far a start came: whether what is there is to be left alone where it fails.
+/// Progress of a start, which decides whether a failure leaves the existing instance alone.
 #[derive(Debug, Default)]
 pub(super) struct Attempt {
-    /// The instance ran before.
+    /// The instance ran before this start.
     pub(super) ran: bool,
-    /// It could be spoken to.
+    /// The instance could be reached.
     pub(super) reached: bool,
-    /// It was stopped, since it could not be joined.
+    /// The instance was stopped because it could not be reattached.
     pub(super) stopped: bool,
 }
 
 impl Attempt {
-    /// Whether the instance ran before this start, as far as anybody knows, and only the way to it is missing.
+    /// Returns `true` if the instance appears to have run before this start and only the connection to it is missing.
     ///
-    /// One that was reached and does not answer may have no way either: the first tries leave it alone, so that an outage
-    /// ends nothing, and later ones start it anew.
+    /// An instance that was reached but does not answer may also have lost its connection. The first attempts leave it
+    /// alone, so that an outage ends no instance; later attempts restart it.
     pub(super) fn is_out_of_reach(&self, progress: &Progress, error: &Error, failed: u32) -> bool {
         if self.stopped || !(self.ran || progress.ran_before()) {
             return false;
@@ -65,7 +65,7 @@ impl Attempt {
         !self.reached || error.kind() == ErrorKind::Unavailable || failed < PATIENCE
     }
 
-    /// A handshake did not come about.
+    /// Records a failed handshake.
     pub(super) fn failed(&mut self, error: &Error) {
         if error.kind() == ErrorKind::Unavailable {
             self.reached = false;
@@ -74,7 +74,7 @@ impl Attempt {
 }
 
 impl Pool {
-    /// How a start of this instance begins.
+    /// Returns the initial state of a start of this instance.
     pub(super) fn attempt(&self, key: &InstanceKey) -> Attempt {
         Attempt {
             ran: self.lost.said(key).is_some(),
@@ -82,7 +82,7 @@ impl Pool {
         }
     }
 
-    /// What is known of an instance that ran before.
+    /// Returns what is known about an instance that ran before.
     pub(super) async fn joined(&self, key: &InstanceKey) -> Joined {
         if let Some(hello) = self.lost.said(key) {
             return Joined { kept: Some(hello) };
@@ -94,7 +94,7 @@ impl Pool {
         Joined { kept }
     }
 
-    /// Stops an instance that ran before and cannot be joined: it is started anew.
+    /// Stops an instance that ran before and cannot be reattached, so that it is restarted.
     pub(super) async fn start_over(
         &self,
         spec: &Spec,
@@ -109,7 +109,7 @@ impl Pool {
         self.backend.stop(key, spec.server.limits.stop_grace).await
     }
 
-    /// Empties a slot whose instance, or the conversation with it, is over; the caller holds the slot's life.
+    /// Clears a slot after its instance or conversation has ended. The caller holds `slot.life`.
     pub(super) async fn let_go(&self, slot: &Slot) {
         let Some(handle) = slot.current().filter(|handle| handle.is_over()) else {
             return;
@@ -140,7 +140,7 @@ impl Pool {
         }
     }
 
-    /// An instance has ended by itself: its slot is emptied. False where somebody else has done that.
+    /// Clears the slot of an instance that exited without being stopped. Returns `false` if another task already did.
     pub(super) fn left(&self, slot: &Slot, handle: &Arc<Handle>, exit: &Exit) -> bool {
         let _ = handle.exit.set(exit.clone());
         if !slot.clear(handle) {
@@ -161,7 +161,7 @@ impl Pool {
         true
     }
 
-    /// Ends what an instance that has ended may have left behind.
+    /// Cleans up what an exited instance may have left behind.
     pub(super) async fn clean_up(&self, handle: &Handle) {
         let grace = handle.spec.server.limits.stop_grace;
         if let Err(error) = self.backend.stop(&handle.key, grace).await {

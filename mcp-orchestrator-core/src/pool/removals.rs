@@ -1,4 +1,4 @@
-//! Removals of instances that are carried out beside calls, tried again until they succeed, and reported meanwhile.
+//! Removes instances in the background, retries until the removal succeeds, and reports pending removals.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,19 +14,19 @@ use crate::id::ServerId;
 use crate::limits::{MAX_REMOVAL_RETRY_INTERVAL, REMOVALS_AT_ONCE};
 use crate::runtime::InstanceKey;
 
-/// Between a request to end and the end.
+/// Grace period between the request to stop and the forced stop.
 pub(super) const GRACE: Duration = Duration::from_secs(3);
 
-/// A removal that is not done.
+/// A pending removal.
 #[derive(Clone, Debug)]
 pub(crate) struct Pending {
     pub(crate) key: InstanceKey,
     pub(crate) since: SystemTime,
-    /// Why the last try failed.
+    /// Why the last attempt failed.
     pub(crate) error: Option<Arc<str>>,
 }
 
-/// All that are not done.
+/// All pending removals.
 pub(super) struct Removals {
     pending: Mutex<HashMap<InstanceKey, Removal>>,
     turns: Semaphore,
@@ -68,12 +68,12 @@ impl Removals {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One of those that remove at the same time.
+    /// Waits for one of the limited number of concurrent removals.
     pub(super) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
         self.turns.acquire().await.ok()
     }
 
-    /// Whether it is this caller who carries it out now.
+    /// Returns `true` if the caller may carry out the removal now.
     fn begin(&self, key: &InstanceKey) -> bool {
         let mut pending = self.lock();
         let removal = pending.entry(key.clone()).or_default();
@@ -82,7 +82,7 @@ impl Removals {
         begins
     }
 
-    /// Nothing is left of it, or it is wanted again.
+    /// Settles a removal: the instance is gone, or it is wanted again.
     pub(super) fn done(&self, key: &InstanceKey) {
         if let Some(removal) = self.lock().remove(key)
             && removal.tries > 0
@@ -92,7 +92,7 @@ impl Removals {
         self.changed();
     }
 
-    /// Something is left of it: it is tried again later.
+    /// Records a failed removal and schedules a retry.
     pub(super) fn failed(&self, key: &InstanceKey, error: &Error) {
         let mut pending = self.lock();
         let removal = pending.entry(key.clone()).or_default();
@@ -110,7 +110,7 @@ impl Removals {
         self.changed();
     }
 
-    /// Those whose next try is due.
+    /// Returns the instances that are due for another attempt.
     pub(super) fn due(&self) -> Vec<InstanceKey> {
         let now = Instant::now();
         let pending = self.lock();
@@ -120,7 +120,7 @@ impl Removals {
         due.map(|(key, _)| key.clone()).collect()
     }
 
-    /// Something has changed for those who wait for a removal.
+    /// Notifies the tasks that wait for a removal.
     pub(super) fn changed(&self) {
         self.changes.send_replace(());
     }
@@ -137,7 +137,7 @@ impl Removals {
 }
 
 impl Pool {
-    /// Removes an instance that no slot has, once; where that fails, it is tried again later.
+    /// Removes an instance without a slot. A failed removal is retried later.
     pub(super) fn remove_instance(self: &Arc<Self>, key: &InstanceKey, why: &'static str) {
         if !self.removals.begin(key) {
             return;
@@ -147,7 +147,7 @@ impl Pool {
             let Some(_turn) = pool.removals.turn().await else {
                 return;
             };
-            // Somebody may have come for it meanwhile.
+            // A call may have adopted the instance in the meantime.
             if pool.slot_of(&key).is_some_and(|slot| slot.is_taken()) {
                 return pool.removals.done(&key);
             }
@@ -163,13 +163,13 @@ impl Pool {
         });
     }
 
-    /// All removals that are not done.
+    /// Returns all pending removals.
     pub(crate) fn pending_removals(&self) -> Vec<Pending> {
         self.removals.all()
     }
 
-    /// Waits until nothing of a removed or replaced credential is left, at most for this long. Returns what is left, and
-    /// whether the backend has said what there is.
+    /// Waits up to `limit` until no instance of a removed or replaced credential is left. Returns the instances that
+    /// are left, and whether the backend has reported all existing instances.
     pub(crate) async fn removed(
         &self,
         server: &ServerId,
@@ -209,7 +209,7 @@ impl Pool {
         left
     }
 
-    /// Notes that an owner's credential is another one now, or gone.
+    /// Records that an owner's credential was replaced or removed.
     pub(super) fn note_change(&self, change: &CredentialChange) {
         self.known.changed(change);
     }

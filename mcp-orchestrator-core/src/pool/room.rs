@@ -1,4 +1,4 @@
-//! Whether an owner may have one more instance.
+//! Limits the number of instances per owner.
 
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,26 +10,27 @@ use super::slot::Slot;
 use crate::credential::Owner;
 use crate::error::{Error, ErrorKind, Result};
 
-/// When one who was refused may come again: an instance comes to rest in its own time.
+/// `Retry-After` of a refused start. Instances stop on their own schedule, so this is only an estimate.
 const AGAIN: Duration = Duration::from_secs(10);
 
-/// The limit, and the door through which starts go one by one where there is one.
+/// The limit, and a lock that serializes starts while there is a limit.
 #[derive(Debug, Default)]
 pub(super) struct Room {
-    /// Zero is no limit.
+    /// Zero means unlimited.
     most: AtomicUsize,
     door: Mutex<()>,
 }
 
 impl Pool {
-    /// From now on at most so many instances start for an owner; those that run go on.
+    /// Sets the maximum number of instances per owner. It applies to new starts; running instances continue.
     pub(crate) fn limit_instances(&self, most: Option<NonZeroUsize>) {
         let most = most.map_or(0, NonZeroUsize::get);
         self.room.most.store(most, Ordering::Relaxed);
     }
 
-    /// The door, where this slot may have an instance. It is held until the slot says that it starts, so that two starts
-    /// never take the last place both. What the organization owns is everybody's, and is not counted.
+    /// Checks the limit for a start in this slot. The returned guard is held until the slot is marked as starting, so
+    /// that two starts cannot both take the last place. Instances of the organization are shared by everyone and not
+    /// counted.
     pub(super) fn room_for(&self, slot: &Slot) -> Result<Option<MutexGuard<'_, ()>>> {
         let most = self.room.most.load(Ordering::Relaxed);
         if most == 0 {

@@ -1,4 +1,4 @@
-//! What becomes of instances whose credential is another one now, or gone.
+//! Handles the instances of a rotated or removed credential.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,8 +13,9 @@ use crate::runtime::Progress;
 use crate::server::TokenChange;
 
 impl Pool {
-    /// A credential was rotated or removed. Of a removed one every instance ends at once. Of a rotated one what runs is
-    /// replaced, a few at a time: the new one starts, the old one finishes its calls; what rests is not started.
+    /// Handles a rotated or removed credential. After a removal, every instance ends at once. After a rotation, running
+    /// instances are replaced, a few at a time: the new instance starts and the old one finishes its calls. Stopped
+    /// instances are not started.
     pub(crate) fn credential_changed(self: &Arc<Self>, change: &CredentialChange) {
         let Some(server) = self.server(&change.server) else {
             return;
@@ -27,7 +28,7 @@ impl Pool {
                 Some(now) => {
                     let (pool, server, now) =
                         (Arc::clone(self), Arc::clone(&server), Arc::clone(now));
-                    // Until its end begins nobody else is to end it: it finishes its calls.
+                    // Protects the instance until its end begins, so that it can finish its calls.
                     let ending = slot.current().map(|handle| self.endings.begin(&handle.key));
                     self.tasks.spawn(async move {
                         pool.succeed(server, slot, now).await;
@@ -41,7 +42,7 @@ impl Pool {
         }
     }
 
-    /// Ends what runs with this very revision.
+    /// Ends the instances that run with exactly this revision.
     pub(crate) fn drop_revision(self: &Arc<Self>, id: &ServerId, credential: &Credential) {
         let Some(server) = self.server(id) else {
             return;
@@ -54,8 +55,8 @@ impl Pool {
         }
     }
 
-    /// Starts the successor of an instance that runs, then lets that one finish. Where the successor does not start, the
-    /// old one ends all the same: calls are told why, and never served with a credential that was taken back.
+    /// Starts the successor of a running instance, then lets the old one finish. The old instance ends even if the
+    /// successor fails to start: calls then fail with the reason, and are never served with a revoked credential.
     async fn succeed(self: Arc<Self>, server: Arc<Server>, old: Arc<Slot>, now: Arc<Credential>) {
         if old.current().is_some()
             && let Ok(_turn) = self.replacing.acquire().await
@@ -71,8 +72,8 @@ impl Pool {
         self.retire(old, drain);
     }
 
-    /// Hands a newer generation to all that runs with this credential; what cannot be given one is replaced, where anybody
-    /// has called since it came.
+    /// Passes a newer generation to every instance that runs with this credential. Instances that cannot receive it are
+    /// replaced if they were called since they got their token.
     fn refresh_all(self: &Arc<Self>, server: &Arc<Server>, now: &Arc<Credential>) {
         let replaces = server.spec.load().server.token_change() == TokenChange::Replaces;
         for slot in server.slots.all() {
@@ -93,12 +94,12 @@ impl Pool {
         }
     }
 
-    /// Sees that an instance has this generation of its credential, or a newer one.
+    /// Ensures that an instance has at least this generation of its credential.
     pub(crate) async fn refreshed(&self, lease: &Lease, credential: &Credential) -> Result<()> {
         if lease.generation() >= credential.generation {
             return Ok(());
         }
-        // One at a time, so that an older generation never comes after a newer one.
+        // One at a time, so that an older generation never follows a newer one.
         let _turn = lease.refreshing.lock().await;
         if lease.generation() >= credential.generation {
             return Ok(());

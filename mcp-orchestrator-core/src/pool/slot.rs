@@ -1,4 +1,4 @@
-//! A place for one instance at a time: of one server, owner, revision and scope.
+//! A slot for at most one instance of a server, owner, revision and scope.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -15,49 +15,49 @@ use crate::credential::{Credential, Owner, Revision};
 use crate::error::{Error, ErrorKind};
 use crate::runtime::{Progress, Scope};
 
-/// The first pause after an outage of the way to an instance.
+/// First backoff after an outage of the connection to an instance.
 const OUTAGE_INTERVAL: Duration = Duration::from_millis(250);
 
-/// How a start ended, for all who wait for it.
+/// The outcome of a start, shared by all waiting callers.
 pub(super) type Started = Option<Result<(), Arc<Error>>>;
-/// What a start waits for, in words.
+/// The progress of a start, as text.
 pub(super) type Words = watch::Receiver<Arc<str>>;
 
-/// A place for one instance.
+/// A slot for at most one instance.
 pub(crate) struct Slot {
     pub(crate) owner: Owner,
     pub(crate) revision: Revision,
     pub(crate) scope: Scope,
     current: ArcSwapOption<Handle>,
     start: Mutex<StartState>,
-    /// Set where it is out of the table: nothing starts in it any more.
+    /// Set once the slot has left the table: nothing may start in it any more.
     retired: AtomicBool,
-    /// Held while an instance of this slot starts or ends, so that one key never does both.
+    /// Held while an instance of this slot starts or ends, so that both never happen at once for a key.
     pub(super) life: tokio::sync::Mutex<()>,
 }
 
-/// What is known of starts.
+/// The state of starts in a slot.
 #[derive(Default)]
 struct StartState {
     running: Option<(watch::Receiver<Started>, Words)>,
     failures: u32,
-    /// Starts in a row for which there was no way to the instance.
+    /// Consecutive starts that failed because the instance could not be reached.
     outages: u32,
     not_before: Option<Instant>,
     last: Option<Arc<Error>>,
-    /// Out of the table with nothing in it: who still knows it looks there again.
+    /// The slot left the table while empty; callers that still hold it must look up the slot again.
     left: bool,
 }
 
-/// What a caller that found no instance is to do.
+/// What a caller that found no instance must do.
 pub(super) enum Turn {
-    /// Start it, and tell the others: what it waits for, and how it ended.
+    /// Start the instance, and report progress and outcome to the other callers.
     Start(watch::Sender<Started>, Progress),
-    /// Wait for who starts it.
+    /// Wait for the start in progress.
     Wait(watch::Receiver<Started>, Words),
-    /// It failed a moment ago; another try is allowed after this time.
+    /// The last start failed recently; the next attempt is allowed after this time.
     Later(Duration, Arc<Error>),
-    /// The slot is out of the table, where another takes its place.
+    /// The slot has left the table, where another one takes its place.
     Left,
 }
 
@@ -74,22 +74,22 @@ impl Slot {
         }
     }
 
-    /// The instance that takes calls.
+    /// Returns the instance that takes calls.
     pub(crate) fn current(&self) -> Option<Arc<Handle>> {
         self.current.load_full()
     }
 
-    /// A lease of it, where it takes calls.
+    /// Begins a use of the instance that takes calls.
     pub(super) fn lease(&self) -> Option<Lease> {
         Lease::of(self.current.load().as_ref()?)
     }
 
-    /// From now on calls go to this one; answers the one before.
+    /// Directs new calls to this instance. Returns the previous one.
     pub(super) fn set(&self, handle: Arc<Handle>) -> Option<Arc<Handle>> {
         self.current.swap(Some(handle))
     }
 
-    /// Calls go there no longer; false where they did not before.
+    /// Directs no more calls to this instance. Returns `false` if it was not the current one.
     pub(super) fn clear(&self, handle: &Arc<Handle>) -> bool {
         let current = self.current.load();
         let is_current = current
@@ -108,17 +108,17 @@ impl Slot {
         self.start.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether an instance runs here, or starts.
+    /// Returns `true` if an instance runs or starts here.
     pub(super) fn is_taken(&self) -> bool {
         self.state().running().is_some() || self.current.load().is_some()
     }
 
-    /// Whether an instance starts here.
+    /// Returns `true` if an instance starts here.
     pub(super) fn is_starting(&self) -> bool {
         self.state().running().is_some()
     }
 
-    /// Whose turn it is to start the instance.
+    /// Determines which caller starts the instance.
     pub(super) fn turn(&self) -> Turn {
         let mut state = self.state();
         if state.left {
@@ -143,7 +143,7 @@ impl Slot {
         Turn::Start(sender, progress)
     }
 
-    /// How long the next start has to wait.
+    /// Returns how long the next start must wait.
     pub(super) fn wait(&self) -> Duration {
         let not_before = self.state().not_before;
         not_before.map_or(Duration::ZERO, |at| {
@@ -151,7 +151,7 @@ impl Slot {
         })
     }
 
-    /// A start has ended. Returns whether its failure is another one than the last.
+    /// Records the end of a start. Returns `true` if it failed for another reason than the last one.
     pub(super) fn ended(&self, failure: Option<Arc<Error>>) -> bool {
         let mut state = self.state();
         state.running = None;
@@ -164,31 +164,31 @@ impl Slot {
         }
     }
 
-    /// The instance ended soon after its start: the next one waits a little.
+    /// Records that the instance exited soon after its start, so that the next start backs off.
     pub(super) fn crashed(&self, error: Arc<Error>) {
         self.state().failed(error);
     }
 
-    /// The instance has proved itself, or a person asks for another try.
+    /// Resets the backoff: the instance has run long enough, or an operator asked for another attempt.
     pub(super) fn forgive(&self) {
         let mut state = self.state();
         (state.failures, state.outages) = (0, 0);
         (state.not_before, state.last) = (None, None);
     }
 
-    /// A changed spec did not start; the instance from before goes on.
+    /// Records that the replacement after a spec change failed; the old instance continues.
     pub(super) fn not_replaced(&self, error: Arc<Error>) {
         self.state().last = Some(error);
     }
 
-    /// Leaves it for good, unless somebody starts an instance in it.
+    /// Marks the slot as left, unless an instance is starting in it. Returns `true` on success.
     fn leave(&self) -> bool {
         let mut state = self.state();
         state.left = state.running.is_none();
         state.left
     }
 
-    /// From now on nothing starts here.
+    /// Prevents further starts.
     pub(super) fn retire(&self) {
         self.retired.store(true, Ordering::Release);
     }
@@ -197,28 +197,28 @@ impl Slot {
         self.retired.load(Ordering::Acquire)
     }
 
-    /// How many starts failed in a row.
+    /// Returns the number of consecutive failed starts.
     pub(super) fn failures(&self) -> u32 {
         self.state().failures
     }
 
-    /// Why the last start failed, while that keeps the next one waiting.
+    /// Returns why the last start failed, until a start succeeds or the backoff is reset.
     pub(crate) fn last_failure(&self) -> Option<Arc<Error>> {
         self.state().last.clone()
     }
 }
 
 impl StartState {
-    /// The start that is under way. One whose task panicked is not.
+    /// Returns the start in progress. A start does not count if its task has panicked.
     fn running(&self) -> Option<&(watch::Receiver<Started>, Words)> {
         let running = self.running.as_ref();
         running.filter(|(result, _)| result.has_changed().is_ok())
     }
 
-    /// The first try after a failure comes at once, later ones after 1, 2, 4 … 60 seconds. Where only the way to the
-    /// instance is missing, the server has not failed: later tries come after 0.25, 0.5, 1, 2, 2 … seconds.
+    /// Records a failure and sets the backoff. The first retry is immediate, later ones wait 1, 2, 4 … 60 seconds. If
+    /// only the connection to the instance failed, later retries wait 0.25, 0.5, 1, 2, 2 … seconds.
     ///
-    /// Returns whether this failure is another one than the last.
+    /// Returns `true` if the failure differs from the last one.
     fn failed(&mut self, error: Arc<Error>) -> bool {
         let wait = if error.kind() == ErrorKind::Unavailable {
             self.outages = self.outages.saturating_add(1);
@@ -255,7 +255,7 @@ impl fmt::Debug for Slot {
 
 type Key = (Owner, Revision, Scope);
 
-/// The slots of one server. The one that everybody shares is found without hashing.
+/// The slots of one server. The slot that all callers share is found without hashing.
 #[derive(Default)]
 pub(super) struct Slots {
     common: ArcSwapOption<Slot>,
@@ -263,7 +263,7 @@ pub(super) struct Slots {
 }
 
 impl Slots {
-    /// The slot, made where there is none.
+    /// Returns the slot, creating it if necessary.
     pub(super) fn get(&self, credential: &Credential, scope: &Scope) -> Arc<Slot> {
         if let Some(slot) = self.find(credential, scope) {
             return slot;
@@ -282,7 +282,7 @@ impl Slots {
         slot
     }
 
-    /// The slot, where there is one.
+    /// Returns the slot, if it exists.
     pub(super) fn find(&self, credential: &Credential, scope: &Scope) -> Option<Arc<Slot>> {
         if *scope == Scope::Shared
             && let Some(common) = &*self.common.load()
@@ -300,7 +300,7 @@ impl Slots {
         others.get(&key).cloned()
     }
 
-    /// All of them.
+    /// Returns all slots.
     pub(super) fn all(&self) -> Vec<Arc<Slot>> {
         self.others
             .read()
@@ -310,7 +310,7 @@ impl Slots {
             .collect()
     }
 
-    /// Takes out those of this scope.
+    /// Takes the slots of this scope out of the table.
     pub(super) fn take_scope(&self, scope: &Scope) -> Vec<Arc<Slot>> {
         let mut others = self.others.write().unwrap_or_else(PoisonError::into_inner);
         others
@@ -319,14 +319,14 @@ impl Slots {
             .collect()
     }
 
-    /// Takes out those of an owner whose revision is not this one.
+    /// Takes the slots of an owner with any other revision than `current` out of the table.
     pub(super) fn take_others(&self, owner: &Owner, current: Option<&Revision>) -> Vec<Arc<Slot>> {
         self.take(|other, revision| {
             other == owner && Some(revision) != current && *revision != Revision::none()
         })
     }
 
-    /// Takes out those of an owner's revision.
+    /// Takes the slots of an owner's revision out of the table.
     pub(super) fn take_revision(&self, owner: &Owner, revision: &Revision) -> Vec<Arc<Slot>> {
         self.take(|other, of| other == owner && of == revision)
     }
@@ -344,7 +344,7 @@ impl Slots {
             .collect()
     }
 
-    /// Takes out a slot that holds nothing; it stays where somebody starts an instance in it.
+    /// Takes an empty slot out of the table, unless an instance is starting in it.
     pub(super) fn take_unused(&self, slot: &Arc<Slot>) {
         let key = (
             slot.owner.clone(),
@@ -360,7 +360,7 @@ impl Slots {
         }
     }
 
-    /// Takes out all.
+    /// Takes all slots out of the table.
     pub(super) fn take_all(&self) -> Vec<Arc<Slot>> {
         let mut others = self.others.write().unwrap_or_else(PoisonError::into_inner);
         self.common.store(None);

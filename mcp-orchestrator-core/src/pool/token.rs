@@ -1,7 +1,8 @@
-//! Tokens that end while an instance holds them: renewed in time where it is used, else it goes to rest with them.
+//! Handles tokens that expire while an instance holds them: renews them in time if the instance is in use, and stops it
+//! otherwise.
 //!
-//! A token in a header or a file is handed to what runs. One in the environment is not: the instance with the next one is
-//! made beside it, calls move there, and it finishes its own.
+//! A token in a header or a file can be replaced in a running instance. A token in the environment cannot: an instance
+//! with the new token is started beside the old one, new calls go there, and the old one finishes its calls.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -16,23 +17,23 @@ use crate::error::Result;
 use crate::runtime::Progress;
 use crate::server::TokenChange;
 
-/// How long before its end a token is to be another one, at least.
+/// Minimum time before its expiry at which a token is renewed.
 const AHEAD: Duration = Duration::from_mins(5);
-/// Before it is asked for again.
+/// Delay before the token is requested again.
 const AGAIN: Duration = Duration::from_secs(30);
 
-/// The token of an instance: when it ends, and when another one is wanted.
+/// When the token of an instance expires, and when a new one is needed.
 #[derive(Debug)]
 pub(super) struct Token(Mutex<Times>);
 
 #[derive(Clone, Copy, Debug)]
 struct Times {
-    /// How long its instance took to start.
+    /// How long the instance took to start.
     start: Duration,
     end: Option<Instant>,
-    /// From then on another one is wanted.
+    /// From when on a new token is needed.
     due: Option<Instant>,
-    /// How many calls there were when it came.
+    /// Number of calls served when the token was set.
     served: u64,
 }
 
@@ -43,7 +44,7 @@ impl Times {
             let left = end.duration_since(SystemTime::now());
             left.unwrap_or_default()
         });
-        // One that lives shortly is used for half of its life.
+        // A short-lived token is renewed after half of its lifetime.
         let ahead = |left: Duration| AHEAD.max(start * 2).min(left / 2);
         Self {
             start,
@@ -55,12 +56,12 @@ impl Times {
 }
 
 impl Token {
-    /// That of an instance which took so long to start.
+    /// Creates the state for an instance that took `start` to start.
     pub(super) fn new(credential: &Credential, start: Duration) -> Self {
         Self(Mutex::new(Times::new(credential, start, 0)))
     }
 
-    /// The instance has this one now; so many calls came before.
+    /// Records the token that the instance holds now, and the number of calls served before.
     pub(super) fn is_now(&self, credential: &Credential, served: u64) {
         let mut times = self.lock();
         *times = Times::new(credential, times.start, served);
@@ -78,7 +79,7 @@ impl Token {
         self.lock().end.is_some_and(|end| end <= Instant::now())
     }
 
-    /// Until another one is wanted; `None`: it does not end.
+    /// Returns the time until a new token is needed, or `None` if the token does not expire.
     pub(super) fn due_in(&self) -> Option<Duration> {
         let due = self.lock().due?;
         Some(due.saturating_duration_since(Instant::now()))
@@ -93,15 +94,15 @@ impl Token {
     }
 }
 
-/// What is to be done about the token of an instance now.
+/// What to do about the token of an instance.
 pub(super) enum Due {
     Nothing,
-    /// Nobody has called since it came: the instance goes to rest, and the next one gets another.
+    /// The instance was not called since the token was set: stop it. The next start gets a new token.
     Rest,
 }
 
 impl Pool {
-    /// Sees to the token of an instance that runs: asks for the next one in time, where anybody has called.
+    /// Checks the token of a running instance and requests a new one in time, if the instance was called.
     pub(super) fn see_to_token(&self, handle: &Arc<Handle>) -> Due {
         let server = &handle.spec.server;
         let waits = handle.token.due_in().is_none_or(|left| !left.is_zero());
@@ -121,8 +122,9 @@ impl Pool {
         Due::Nothing
     }
 
-    /// An instance that has this generation of its credential, or a newer one: this one, once it was handed over; or
-    /// another, where it cannot be. While the token of this one lives, nobody waits for the other.
+    /// Returns an instance with at least this generation of its credential: this instance once it has received the
+    /// credential, or another one if it cannot receive it. While the token of this instance is valid, no caller waits
+    /// for the other instance.
     pub(crate) async fn renewed(
         self: &Arc<Self>,
         lease: Lease,
@@ -152,7 +154,7 @@ impl Pool {
         }
     }
 
-    /// Starts the instance with the newer token in this slot, beside the one that runs there.
+    /// Starts an instance with the newer token in this slot, beside the running one.
     pub(super) fn succeed_in(
         self: &Arc<Self>,
         server: &Arc<Server>,
@@ -168,7 +170,7 @@ impl Pool {
             let Ok(_turn) = pool.replacing.acquire().await else {
                 return;
             };
-            // Another may have done it meanwhile; what has gone to rest stays at rest.
+            // Another task may have done it in the meantime. Stopped instances stay stopped.
             let old = slot.current();
             let Some(old) = old.filter(|old| old.is_behind(&credential)) else {
                 return;
@@ -185,7 +187,8 @@ impl Pool {
         });
     }
 
-    /// How an instance at rest is kept: one with a token in its environment is never started again as it is.
+    /// Returns how an idle instance is stopped. An instance with an expiring token in its environment is removed,
+    /// because it is never started again unchanged.
     pub(super) fn at_rest(handle: &Handle) -> Ending {
         let server = &handle.spec.server;
         if server.token_change() == TokenChange::Replaces && handle.token.ends() {

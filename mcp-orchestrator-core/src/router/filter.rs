@@ -1,50 +1,51 @@
-//! Which tools of a server a gateway shows: by their names, and by what the server says of them.
+//! Tool filters: which tools of a server a gateway shows, by name and by annotations.
 
-/// Which tools of a server a gateway shows, by their own names and hints.
+/// Selects the tools of a server that a gateway shows, by their own names and hints.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum ToolFilter {
-    /// All.
+    /// Shows all tools.
     #[default]
     All,
-    /// Those that match one of the patterns (`*` stands for any characters), none of the others, and every hint.
+    /// Shows the tools that match a pattern of `show` and none of `hide`, and that have every hint of `only`. In a
+    /// pattern, `*` matches any characters.
     Some {
-        /// Shown; none given means all.
+        /// Patterns of tools to show; empty means all.
         show: Vec<String>,
-        /// Not shown.
+        /// Patterns of tools to hide.
         hide: Vec<String>,
-        /// What a tool's annotations must say; one that is not listed says nothing.
+        /// Hints that a tool must have. A tool that is not listed has the default hints.
         only: Vec<Hint>,
     },
 }
 
-/// What a tool's annotations may be asked to say.
+/// A property that a tool's annotations can declare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hint {
-    /// It changes nothing.
+    /// The tool changes nothing.
     ReadOnly,
-    /// It destroys nothing; a tool that changes nothing destroys nothing.
+    /// The tool destroys nothing; this includes read-only tools.
     NonDestructive,
-    /// Calling it again with the same arguments changes nothing more.
+    /// Repeating a call with the same arguments has no further effect.
     Idempotent,
-    /// It stays within its own domain.
+    /// The tool does not interact with the outside world.
     ClosedWorld,
 }
 
-/// What a server says of a tool by its annotations. What is not said has the protocol's default, which trusts nothing.
+/// The hints in a tool's annotations. Missing hints have the protocol's defaults, which assume the worst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Hints {
-    /// `readOnlyHint`.
+    /// `readOnlyHint`: the tool changes nothing.
     pub read_only: bool,
-    /// `destructiveHint`.
+    /// `destructiveHint`: the tool may destroy data.
     pub destructive: bool,
-    /// `idempotentHint`.
+    /// `idempotentHint`: repeating a call has no further effect.
     pub idempotent: bool,
-    /// `openWorldHint`.
+    /// `openWorldHint`: the tool interacts with external entities.
     pub open_world: bool,
 }
 
 impl Default for Hints {
-    /// The protocol's defaults (schema of `ToolAnnotations`).
+    /// Returns the protocol's defaults (schema of `ToolAnnotations`).
     fn default() -> Self {
         Self {
             read_only: false,
@@ -56,7 +57,7 @@ impl Default for Hints {
 }
 
 impl Hints {
-    /// Whether they say this.
+    /// Returns `true` if the hints include this property. A read-only tool is also non-destructive and idempotent.
     pub fn say(self, hint: Hint) -> bool {
         match hint {
             Hint::ReadOnly => self.read_only,
@@ -68,7 +69,7 @@ impl Hints {
 }
 
 impl ToolFilter {
-    /// Whether a tool of this name is shown. Its hints are asked only where they decide.
+    /// Returns `true` if a tool of this name is shown. Calls `hints` only if they decide.
     pub fn shows(&self, name: &str, hints: impl FnOnce() -> Hints) -> bool {
         match self {
             Self::All => true,
@@ -83,13 +84,13 @@ impl ToolFilter {
         }
     }
 
-    /// Whether it asks what servers say of their tools.
+    /// Returns `true` if the filter depends on hints.
     pub fn asks(&self) -> bool {
         matches!(self, Self::Some { only, .. } if !only.is_empty())
     }
 }
 
-/// Whether `text` matches a pattern in which `*` stands for any characters.
+/// Returns `true` if `text` matches a pattern in which `*` matches any characters.
 fn matches(pattern: &str, text: &str) -> bool {
     let Some((head, rest)) = pattern.split_once('*') else {
         return pattern == text;

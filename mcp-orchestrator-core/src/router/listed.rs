@@ -1,4 +1,4 @@
-//! What one list tells of a server: the names of its items, and which resources may be its own.
+//! The content of one server's lists that routing needs: the names of its items, and the resources it may own.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -13,17 +13,17 @@ pub struct Listed {
     tools: HashSet<Arc<str>>,
     prompts: HashSet<Arc<str>>,
     resources: HashSet<Arc<str>>,
-    /// The most specific first.
+    /// Most specific first.
     templates: Vec<Template>,
-    /// Of the tools that are annotated.
+    /// Hints of tools, if they differ from the defaults.
     hints: HashMap<Arc<str>, Hints>,
-    /// Kinds whose lists have not come yet.
+    /// Kinds of lists that have not arrived yet.
     awaited: Vec<ItemKind>,
 }
 
 impl Listed {
-    /// The same, with these items of a kind: names of tools and prompts, URIs of resources and templates. A template that
-    /// is over a limit is left out.
+    /// Adds items of a kind: names of tools and prompts, URIs of resources and templates. Templates over a limit are
+    /// skipped.
     #[must_use]
     pub fn with<S: Into<Arc<str>>>(
         mut self,
@@ -45,7 +45,7 @@ impl Listed {
         self
     }
 
-    /// The same, with what is said of a tool.
+    /// Adds the hints of a tool.
     #[must_use]
     pub fn with_hints(mut self, tool: impl Into<Arc<str>>, hints: Hints) -> Self {
         if hints != Hints::default() {
@@ -54,24 +54,24 @@ impl Listed {
         self
     }
 
-    /// The same, without the lists of this kind, which have not come yet.
+    /// Marks the list of this kind as not arrived yet.
     #[must_use]
     pub fn awaiting(mut self, kind: ItemKind) -> Self {
         self.awaited.push(kind);
         self
     }
 
-    /// Whether the lists of these kinds have come.
+    /// Returns `true` if the lists of these kinds have arrived.
     pub fn has_all(&self, kinds: &[ItemKind]) -> bool {
         !kinds.iter().any(|kind| self.awaited.contains(kind))
     }
 
-    /// What is said of a tool.
+    /// Returns the hints of a tool, or the defaults if it has none.
     pub fn hints(&self, tool: &str) -> Hints {
         self.hints.get(tool).copied().unwrap_or_default()
     }
 
-    /// Whether an item of this name is listed.
+    /// Returns `true` if an item of this name is listed.
     pub fn has(&self, kind: ItemKind, name: &str) -> bool {
         match self.names(kind) {
             Some(names) => names.contains(name),
@@ -79,7 +79,7 @@ impl Listed {
         }
     }
 
-    /// The names of a kind; none for templates, which are matched and not looked up.
+    /// Returns the names of a kind, or `None` for templates, which are matched instead of looked up.
     pub(super) fn names(&self, kind: ItemKind) -> Option<&HashSet<Arc<str>>> {
         match kind {
             ItemKind::Tool => Some(&self.tools),
@@ -89,7 +89,7 @@ impl Listed {
         }
     }
 
-    /// The own name of which a prefixed one was cut.
+    /// Returns the item's own name for a shown name that was truncated.
     pub(super) fn uncut(&self, kind: ItemKind, alias: &Alias, shown: &str) -> Option<Arc<str>> {
         let named = match kind {
             ItemKind::Tool => &self.tools,
@@ -103,9 +103,9 @@ impl Listed {
             .cloned()
     }
 
-    /// Why a resource may be the server's, apart from what its results carried.
+    /// Returns why a resource may belong to the server, apart from URIs that its results carried.
     pub(super) fn claim(&self, uri: &str) -> Option<Claim> {
-        // A template itself may be asked for, as completion/complete does.
+        // A template itself may be requested, for example by `completion/complete`.
         if self.resources.contains(uri) || self.has(ItemKind::Template, uri) {
             return Some(Claim::Listed);
         }
@@ -115,7 +115,7 @@ impl Listed {
         Some(Claim::Template(matching.specificity()))
     }
 
-    /// Templates that match whatever other servers name.
+    /// Returns the templates that match URIs of any scheme.
     pub(super) fn catch_alls(&self) -> impl Iterator<Item = &str> {
         let all = self.templates.iter();
         all.filter(|one| one.is_catch_all()).map(Template::text)

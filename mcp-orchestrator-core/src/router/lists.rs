@@ -1,8 +1,9 @@
-//! What all servers list, as an index from a name to those who list it: what a router asks for names that do not tell
-//! their server.
+//! The lists of all servers, as an index from a name to the servers that list it. A router consults it for names that
+//! do not identify their server.
 //!
-//! It is a snapshot that is read without a lock and replaced as a whole when a list changes. Lists belong to owners:
-//! the index says who lists a name to anybody, and the list that a principal's own credential leads to decides.
+//! The index is a snapshot that is read without a lock and replaced as a whole when a list changes. Lists belong to
+//! owners: the index finds the servers that list a name to any owner, and the list of the principal's own credential
+//! decides.
 
 mod conflict;
 mod server;
@@ -20,7 +21,7 @@ use crate::auth::Principal;
 use crate::credential::{Owner, Revision};
 use crate::id::ServerId;
 
-/// Kinds whose items are found by their names.
+/// Kinds of items that are found by name.
 const NAMED: [ItemKind; 3] = [ItemKind::Tool, ItemKind::Prompt, ItemKind::Resource];
 
 /// The lists of all servers.
@@ -35,13 +36,13 @@ struct Snapshot {
     version: u64,
     places: Arc<HashMap<ServerId, usize>>,
     servers: Vec<Arc<Server>>,
-    /// By [`NAMED`].
+    /// Indexed as [`NAMED`].
     indexes: [Arc<Index>; NAMED.len()],
 }
 
 type Index = HashMap<Arc<str>, Holders>;
 
-/// The places of the servers that list a name to anybody.
+/// The servers that list a name to any owner, as indexes into `servers`.
 #[derive(Clone, Debug)]
 enum Holders {
     One(usize),
@@ -49,7 +50,7 @@ enum Holders {
 }
 
 impl Lists {
-    /// An owner has no credential for a server any more: its lists decide nothing.
+    /// Removes the lists of an owner after the credential for a server was removed.
     pub fn forget(&self, server: &ServerId, owner: &Owner) {
         let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut next = Snapshot::clone(&self.now.load());
@@ -66,7 +67,7 @@ impl Lists {
         self.now.store(Arc::new(next));
     }
 
-    /// The lists of this revision of an owner's credential are not known any more.
+    /// Removes the lists of this revision of an owner's credential, if they are the current ones.
     pub fn forget_revision(&self, server: &ServerId, owner: &Owner, revision: &Revision) {
         let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut next = Snapshot::clone(&self.now.load());
@@ -90,7 +91,7 @@ impl Lists {
         self.now.store(Arc::new(next));
     }
 
-    /// From now on these are the lists of a server for this owner's credential.
+    /// Replaces the lists of a server for this owner's credential.
     pub fn put(&self, server: &ServerId, owner: &Owner, revision: &Revision, listed: Listed) {
         let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut next = Snapshot::clone(&self.now.load());
@@ -102,7 +103,7 @@ impl Lists {
         self.now.store(Arc::new(next));
     }
 
-    /// Whether these are the lists that stand for the owner.
+    /// Returns `true` if the owner's current lists are those of this revision.
     pub fn is_current(&self, server: &ServerId, owner: &Owner, revision: &Revision) -> bool {
         let now = self.now.load();
         let own = now
@@ -111,14 +112,14 @@ impl Lists {
         own.is_some_and(|own| own.revision == *revision)
     }
 
-    /// Whether the lists of these kinds that decide for this principal are here.
+    /// Returns `true` if the lists of these kinds that apply to this principal are known.
     pub fn knows(&self, principal: &Principal, entry: &ViewEntry, kinds: &[ItemKind]) -> bool {
         let now = self.now.load();
         let listed = now.listed(principal, entry);
         listed.is_some_and(|listed| listed.has_all(kinds))
     }
 
-    /// A number that grows whenever a list changes.
+    /// Returns a number that increases whenever a list changes.
     pub fn version(&self) -> u64 {
         self.now.load().version
     }
@@ -199,7 +200,7 @@ impl Snapshot {
         self.servers[place] = Arc::new(after);
     }
 
-    /// The place of a server, a new one where it has none.
+    /// Returns the index of a server, adding the server if necessary.
     fn place(&mut self, id: &ServerId) -> usize {
         if let Some(place) = self.places.get(id) {
             return *place;
@@ -211,7 +212,7 @@ impl Snapshot {
     }
 }
 
-/// A server at this place listed some names, and lists others now.
+/// Updates the index after a server's names changed from `before` to `after`.
 fn reindex(
     index: &mut Arc<Index>,
     place: usize,

@@ -1,26 +1,26 @@
-//! Who may use a gateway.
+//! The members of a gateway.
 
 use crate::auth::{Principal, PrincipalKind};
 use crate::credential::Owner;
 use crate::id::{PrincipalId, TeamId};
 
-/// Who may use a gateway.
+/// The principals that may use a gateway.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Members {
-    /// Whoever the authenticators know.
+    /// Every authenticated principal.
     #[default]
     Everybody,
     /// These users, the members and tokens of these teams, and the organization's own tokens.
     These {
-        /// By name.
+        /// The users, by name.
         users: Vec<PrincipalId>,
-        /// In the order in which their credentials are looked for.
+        /// The teams, in the order in which their credentials are looked up.
         teams: Vec<TeamId>,
     },
 }
 
 impl Members {
-    /// Whether it is for this principal.
+    /// Returns `true` if this principal may use the gateway.
     pub fn has(&self, principal: &Principal) -> bool {
         let Self::These { users, teams } = self else {
             return true;
@@ -35,7 +35,7 @@ impl Members {
         }
     }
 
-    /// Its teams, in order; none where it is nobody's in particular.
+    /// Returns the teams, in order. Empty if the gateway is open to everyone.
     pub fn teams(&self) -> &[TeamId] {
         match self {
             Self::Everybody => &[],
@@ -43,15 +43,15 @@ impl Members {
         }
     }
 
-    /// Whether a credential of this owner may be pinned here: a team's only in a gateway of that team. A user's may be,
-    /// and serves that user alone.
+    /// Returns `true` if a credential of this owner may be pinned here. A team's credential may be pinned only in a
+    /// gateway of that team. A user's credential may be pinned, but serves only that user.
     pub fn may_pin(&self, owner: &Owner) -> bool {
         match owner {
             Owner::Organization => true,
             Owner::Team(team) => self.teams().contains(team),
             Owner::User(user) => match self {
                 Self::Everybody => true,
-                // Whether one of the teams is the user's, only a call can tell.
+                // Whether the user belongs to one of the teams is only known at call time.
                 Self::These { users, teams } => users.contains(user) || !teams.is_empty(),
             },
         }

@@ -1,6 +1,6 @@
-//! Where a call goes: the nouns and the router's seam.
+//! Routing of calls: the vocabulary and the `Router` trait.
 //!
-//! A router decides over a snapshot and never waits. Lists and calls ask the same router, so they agree.
+//! A router decides on a snapshot and never waits. Lists and calls use the same router, so they agree.
 
 mod filter;
 mod listed;
@@ -27,7 +27,7 @@ use crate::credential::CredentialRule;
 use crate::id::{Alias, GatewayId, ServerId};
 use crate::server::ServerSpec;
 
-/// What is asked for.
+/// The item that a call addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Item<'a> {
     /// A tool, by the name that the gateway shows.
@@ -36,36 +36,36 @@ pub enum Item<'a> {
     Prompt(&'a str),
     /// A resource or a template, by its URI.
     Resource(&'a str),
-    /// A server of the gateway, by the name it has there.
+    /// A server of the gateway, by its alias.
     Server(&'a str),
 }
 
 /// Kinds of items that have lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ItemKind {
-    /// tools/list
+    /// Items of `tools/list`.
     Tool,
-    /// prompts/list
+    /// Items of `prompts/list`.
     Prompt,
-    /// resources/list
+    /// Items of `resources/list`.
     Resource,
-    /// resources/templates/list
+    /// Items of `resources/templates/list`.
     Template,
 }
 
 impl ItemKind {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Self; 4] = [Self::Tool, Self::Prompt, Self::Resource, Self::Template];
 }
 
-/// What a call asks of the router.
+/// The target of a call.
 #[derive(Clone, Copy)]
 pub struct Target<'a> {
-    /// Through which gateway.
+    /// The gateway that the call came through.
     pub gateway: &'a GatewayId,
-    /// For what.
+    /// The item that the call addresses.
     pub item: Item<'a>,
-    /// What the lists of the gateway's servers tell, for names that do not tell their server.
+    /// The known lists of the gateway's servers, for names that do not identify their server.
     pub known: &'a dyn Known,
 }
 
@@ -78,17 +78,18 @@ impl fmt::Debug for Target<'_> {
     }
 }
 
-/// Whether a server lists something to a principal who is called by this rule.
+/// Returns `true` if a server lists the item to a principal under this rule.
 pub type ListsBy<'a> = dyn Fn(&CredentialRule) -> bool + 'a;
 
-/// What is known of servers from their lists, for names that do not tell their server.
+/// What is known from the servers' lists, for names that do not identify their server.
 ///
-/// A server may list other items to each owner of a credential, so every question names the principal and the entry of
-/// the gateway by whose rule it is called: nobody's list decides for somebody else. [`Lists`] is the implementation
-/// that the engine uses.
+/// A server may list different items to each owner of a credential, so every method takes the principal, and all but
+/// `holders` take the gateway entry with the credential rule that applies: the list of one owner never decides for
+/// another. [`Lists`] is the implementation that the engine uses.
 pub trait Known {
-    /// Tells each server that lists an item of this own name to anybody, with the answer to whether it does so to this
-    /// principal by a rule. One look-up, however many servers and items there are.
+    /// Calls `each` for every server that lists an item of this own name to any owner, with a function that returns
+    /// whether it lists it to this principal under a rule. Costs one look-up, regardless of the number of servers and
+    /// items.
     fn holders(
         &self,
         principal: &Principal,
@@ -96,9 +97,9 @@ pub trait Known {
         name: &str,
         each: &mut dyn FnMut(&ServerId, &ListsBy<'_>),
     );
-    /// Whether the server lists an item of this own name.
+    /// Returns `true` if the server lists an item of this own name.
     fn lists(&self, principal: &Principal, entry: &ViewEntry, kind: ItemKind, name: &str) -> bool;
-    /// The server's own name that is shown as `shown`, which was cut because with its prefix it is too long.
+    /// Returns the server's own name for the name `shown`, which was truncated because it is too long with its prefix.
     fn uncut(
         &self,
         principal: &Principal,
@@ -106,64 +107,64 @@ pub trait Known {
         kind: ItemKind,
         shown: &str,
     ) -> Option<Arc<str>>;
-    /// What the server says of a tool of its own; [`Hints::default`] where it is not listed.
+    /// Returns the hints of a server's tool, or [`Hints::default`] if it is not listed.
     fn hints(&self, principal: &Principal, entry: &ViewEntry, tool: &str) -> Hints;
-    /// Why a resource may be this server's.
+    /// Returns why a resource may belong to this server, or `None`.
     fn claim(&self, principal: &Principal, entry: &ViewEntry, uri: &str) -> Option<Claim>;
 }
 
-/// Why a resource may be a server's, the best reason first.
+/// Why a resource may belong to a server, best reason first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Claim {
-    /// It lists it.
+    /// The server lists it.
     Listed,
-    /// A result of it carried the URI to this principal; the server that did so first has the smallest number.
+    /// A result of the server carried the URI to this principal. The server that carried it first has the smallest
+    /// number.
     Carried(usize),
-    /// One of its templates matches; the more the template says, the better.
+    /// A template of the server matches; a more specific template is better.
     Template(Specificity),
 }
 
-/// Whether a URI may come from a URI template; `None` where the template is over a limit.
+/// Returns whether a URI matches a URI template, or `None` if the template exceeds a limit.
 #[cfg(feature = "test-util")]
 pub(crate) fn uri_matches(template: &str, uri: &str) -> Option<bool> {
     let template = template::Template::new(template)?;
     Some(template.matches(uri, &mut template::Steps::new()))
 }
 
-/// Where a call goes.
+/// The destination of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route<'a> {
-    /// Which server.
+    /// The server to call.
     pub server: ServerId,
-    /// The server's name in the gateway.
+    /// The server's alias in the gateway.
     pub alias: Alias,
-    /// The item's own name there.
+    /// The item's own name on the server.
     pub name: Cow<'a, str>,
-    /// With whose credential.
+    /// The rule that selects the credential for the call.
     pub credential: CredentialRule,
 }
 
-/// Why there is no route. What is forbidden and what does not exist read alike to the caller; `explain` tells them
-/// apart.
+/// Why there is no route. Not found and forbidden read the same to the caller; only `explain` distinguishes them.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoRoute {
-    /// No such gateway, or not for this principal.
+    /// The gateway does not exist, or is not visible to this principal.
     #[error("unknown gateway {0}")]
     Gateway(GatewayId),
-    /// No such item, or not for this principal.
+    /// The item does not exist, or is not visible to this principal.
     #[error("unknown {kind} {name:?}")]
     Item {
         /// `tool`, `prompt`, `resource` or `server`.
         kind: &'static str,
-        /// The name that was asked for.
+        /// The name that was requested.
         name: String,
-        /// For `explain` alone: what was looked at.
+        /// What was examined; for `explain` only.
         why: String,
     },
 }
 
 impl NoRoute {
-    /// That of a target which this principal cannot reach; `why` is for `explain` alone.
+    /// Returns the error for a target that this principal cannot reach. `why` is for `explain` only.
     pub fn to(target: &Target<'_>, why: impl Into<String>) -> Self {
         let (kind, name) = match target.item {
             Item::Tool(name) => ("tool", name),
@@ -183,45 +184,45 @@ impl NoRoute {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ToolNames {
-    /// Bare where the gateway has one server, else prefixed.
+    /// Bare if the gateway has one server, otherwise prefixed.
     #[default]
     Auto,
-    /// As the server names them.
+    /// The server's own names.
     Bare,
-    /// `server__tool`.
+    /// Names of the form `server__tool`.
     Prefixed,
 }
 
-/// What a principal may see of a gateway.
+/// What a principal sees of a gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct View {
     /// The servers, in the order of the configuration.
     pub entries: Vec<ViewEntry>,
-    /// Whether names carry their server.
+    /// `true` if names are prefixed with the server's alias.
     pub prefixed: bool,
 }
 
 /// One server of a view.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ViewEntry {
-    /// Its name in the gateway: the prefix.
+    /// Its alias in the gateway, used as the prefix.
     pub alias: Alias,
-    /// Which server it is.
+    /// The server.
     pub server: ServerId,
-    /// With whose credential its items are listed and called.
+    /// The rule that selects the credential to list and call its items with.
     pub credential: CredentialRule,
-    /// Which of its tools are shown.
+    /// The filter for its tools.
     pub tools: ToolFilter,
 }
 
 impl ViewEntry {
-    /// Whether the gateway shows an item of this own name: tools may be chosen, all else is shown. What the server says of
-    /// a tool is asked only where that decides.
+    /// Returns `true` if the gateway shows an item of this own name. Only tools are filtered. Calls `hints` only if
+    /// they decide.
     pub fn shows(&self, kind: ItemKind, name: &str, hints: impl FnOnce() -> Hints) -> bool {
         kind != ItemKind::Tool || self.tools.shows(name, hints)
     }
 
-    /// A server under its own name with all its tools; where it needs a credential, with the caller's.
+    /// Shows a server under its own name with all its tools. If it needs a credential, the caller's is used.
     pub fn of(server: &ServerSpec) -> Self {
         Self {
             alias: Alias::from(&server.id),
@@ -236,21 +237,21 @@ impl ViewEntry {
     }
 }
 
-/// Decides where calls go and who sees what. Every method answers at once, from a snapshot.
+/// Decides where calls go and what each principal sees. Methods must not block; they decide on a snapshot.
 ///
 /// # Contract
-/// `route` answers a server only if `view` for the same principal and gateway shows it. An implementation runs
-/// [`crate::testing::router`]'s suite.
+/// `route` returns a server only if `view` for the same principal and gateway shows it. Every implementation must pass
+/// the suite in [`crate::testing::router`].
 pub trait Router: fmt::Debug + Send + Sync + 'static {
-    /// Where this principal's call goes.
+    /// Returns the route of this principal's call.
     ///
     /// # Errors
-    /// [`NoRoute`], which reads the same for what is forbidden and what does not exist.
+    /// [`NoRoute`], which reads the same for forbidden and not found.
     fn route<'a>(&self, principal: &Principal, target: &Target<'a>) -> Result<Route<'a>, NoRoute>;
 
-    /// What the principal may see there.
+    /// Returns what the principal sees of a gateway.
     ///
     /// # Errors
-    /// [`NoRoute::Gateway`].
+    /// [`NoRoute::Gateway`] if the gateway does not exist or the principal may not use it.
     fn view(&self, principal: &Principal, gateway: &GatewayId) -> Result<Arc<View>, NoRoute>;
 }

@@ -7,15 +7,15 @@ use sha2::{Digest as _, Sha256};
 use crate::id::Alias;
 use crate::seal::hex;
 
-/// The longest name that is shown; clients refuse longer ones.
+/// Maximum length of a shown name in bytes; clients reject longer names.
 pub const LONGEST: usize = 64;
-/// Between the server's name and the item's own: an alias has no underscore, so the first one ends it.
+/// Separates the alias from the item's own name. An alias contains no underscore, so the first separator ends it.
 const BETWEEN: &str = "__";
-/// Digits that end a name which was cut.
+/// Number of hash digits at the end of a truncated name.
 const DIGITS: usize = 6;
 
-/// The name that is shown: `server__tool`; over 64 characters it is cut and ended by `_` and six digits of a hash of the
-/// full name.
+/// Returns the name to show: `server__tool`. A name longer than 64 bytes is truncated and ends with `_` and six
+/// hexadecimal digits of a hash of the full name.
 pub fn shown<'a>(alias: &Alias, own: &'a str, prefixed: bool) -> Cow<'a, str> {
     if !prefixed {
         return Cow::Borrowed(own);
@@ -29,19 +29,20 @@ pub fn shown<'a>(alias: &Alias, own: &'a str, prefixed: bool) -> Cow<'a, str> {
     Cow::Owned(format!("{}_{digits}", &full[..cut]))
 }
 
-/// Whether a name is so long that it may be one that was cut.
+/// Returns `true` if a name is long enough to be a truncated one.
 pub fn may_be_cut(shown: &str) -> bool {
     shown.len() >= LONGEST - 3
 }
 
-/// What a cut name keeps of the item's own name; `None` where it is not a cut name of this server.
+/// Returns the part of the item's own name that a truncated name keeps, or `None` if it is not a truncated name of this
+/// server.
 pub(super) fn kept_of_cut<'a>(alias: &Alias, shown: &'a str) -> Option<&'a str> {
     let kept = shown.strip_prefix(alias.as_str())?.strip_prefix(BETWEEN)?;
     let digits = kept.len().checked_sub(DIGITS + 1)?;
     kept.get(..digits)
 }
 
-/// The server's name and the item's own (or cut) name of a prefixed one.
+/// Splits a prefixed name into the alias and the item's own (or truncated) name.
 pub fn split(shown: &str) -> Option<(&str, &str)> {
     shown.split_once(BETWEEN)
 }

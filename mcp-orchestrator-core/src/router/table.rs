@@ -1,4 +1,4 @@
-//! The router of the configuration: gateways as tables of servers, replaced as a whole.
+//! The router for configured gateways: tables of servers that are replaced as a whole.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -15,12 +15,12 @@ use crate::credential::{CredentialRule, Owner};
 use crate::id::{Alias, GatewayId, PrincipalId, ServerId};
 use crate::server::ServerSpec;
 
-/// One gateway as configured.
+/// A configured gateway.
 #[derive(Clone, Debug)]
 pub struct GatewaySpec {
     /// Its name.
     pub id: GatewayId,
-    /// Who may use it; to all others it does not exist.
+    /// The principals that may use it; to all others it does not exist.
     pub members: Members,
     /// How it names tools and prompts.
     pub names: ToolNames,
@@ -29,7 +29,7 @@ pub struct GatewaySpec {
 }
 
 impl GatewaySpec {
-    /// The gateway at `/mcp`, showing these servers as they are.
+    /// Returns the gateway at `/mcp`, showing these servers under their own names.
     pub fn of_all<'a>(servers: impl IntoIterator<Item = &'a ServerSpec>) -> Self {
         Self {
             id: GatewayId::default_gateway(),
@@ -49,30 +49,30 @@ pub struct TableRouter {
 #[derive(Debug)]
 struct Gateway {
     members: Members,
-    /// What those see for whom nothing is pinned.
+    /// The view of all principals without a pinned entry.
     common: Sight,
-    /// What those see for whom something is pinned.
+    /// The views of users with a pinned entry, by user.
     own: HashMap<PrincipalId, Sight>,
 }
 
-/// What a principal sees, found by names.
+/// What a principal sees, indexed by name.
 #[derive(Debug)]
 struct Sight {
     view: Arc<View>,
     by_alias: HashMap<Alias, usize>,
-    /// A server may stand there more than once.
+    /// A server may have several entries.
     by_server: HashMap<ServerId, Vec<usize>>,
 }
 
 impl TableRouter {
-    /// A router of these gateways.
+    /// Creates a router for these gateways.
     pub fn new(gateways: impl IntoIterator<Item = GatewaySpec>) -> Self {
         let router = Self::default();
         router.replace(gateways);
         router
     }
 
-    /// From now on these gateways.
+    /// Replaces all gateways.
     pub fn replace(&self, gateways: impl IntoIterator<Item = GatewaySpec>) {
         let gateways = gateways
             .into_iter()
@@ -80,13 +80,13 @@ impl TableRouter {
         self.gateways.store(Arc::new(gateways.collect()));
     }
 
-    /// Whether names carry their server in a gateway; `None` where there is no such gateway.
+    /// Returns whether names are prefixed in a gateway, or `None` if there is no such gateway.
     pub fn is_prefixed(&self, gateway: &GatewayId) -> Option<bool> {
         let gateways = self.gateways.load();
         Some(gateways.get(gateway)?.common.view.prefixed)
     }
 
-    /// The names of all gateways.
+    /// Returns the names of all gateways, sorted.
     pub fn gateways(&self) -> Vec<GatewayId> {
         let mut ids: Vec<_> = self.gateways.load().keys().cloned().collect();
         ids.sort();
@@ -104,7 +104,7 @@ impl Gateway {
         let members = spec.members;
         let entries = spec.entries.into_iter().filter_map(|mut entry| {
             match &entry.credential {
-                // A team's credential serves a gateway of that team alone, whoever put it there.
+                // A team's credential serves only gateways of that team, regardless of who pinned it.
                 CredentialRule::Pinned(owner) if !members.may_pin(owner) => return None,
                 CredentialRule::Resolve if !members.teams().is_empty() => {
                     entry.credential = CredentialRule::ResolveAmong(members.teams().into());
@@ -134,7 +134,7 @@ impl Gateway {
         }
     }
 
-    /// What the principal sees; `None` where the gateway does not exist for it.
+    /// Returns what the principal sees, or `None` if the gateway does not exist for it.
     fn sight(&self, principal: &Principal) -> Option<&Sight> {
         if !self.members.has(principal) {
             return None;
@@ -189,7 +189,7 @@ impl Sight {
         Some((entry, Cow::Borrowed(name)))
     }
 
-    /// The first server of the gateway that lists a bare name and shows it; else the first that lists it.
+    /// Returns the first server of the gateway that lists a bare name and shows it, or else the first that lists it.
     fn bare(
         &self,
         principal: &Principal,
@@ -327,6 +327,66 @@ mod tests {
             names,
             entries,
         }])
+    }
+
+    #[cfg(feature = "test-util")]
+    #[test]
+    fn table_router_keeps_the_contract() {
+        use crate::testing::router::{Probe, suite};
+        let user = |name: &str| Principal::user(PrincipalId::new(name).unwrap(), "test");
+        let gateway = |id: &str, names, members, servers: &[&str]| GatewaySpec {
+            id: GatewayId::new(id).unwrap(),
+            members,
+            names,
+            entries: servers.iter().map(|name| entry(name)).collect(),
+        };
+        let ann = PrincipalId::new("ann").unwrap();
+        let only_ann = Members::These {
+            users: vec![ann.clone()],
+            teams: Vec::new(),
+        };
+        let mut pinned = gateway(
+            "pinned",
+            ToolNames::Prefixed,
+            Members::Everybody,
+            &["git", "time"],
+        );
+        pinned.entries[1].credential = CredentialRule::Pinned(Owner::User(ann));
+        let router = TableRouter::new([
+            pinned,
+            gateway(
+                "all",
+                ToolNames::Prefixed,
+                Members::Everybody,
+                &["git", "time"],
+            ),
+            gateway(
+                "bare",
+                ToolNames::Bare,
+                Members::Everybody,
+                &["git", "time"],
+            ),
+            gateway("one", ToolNames::Auto, Members::Everybody, &["git"]),
+            gateway("hers", ToolNames::Auto, only_ann, &["git", "time"]),
+        ]);
+        let gateways =
+            ["all", "bare", "one", "hers", "pinned"].map(|id| GatewayId::new(id).unwrap());
+        let long = "y".repeat(70);
+        suite(
+            &router,
+            Probe {
+                principals: &[user("ann"), user("bob")],
+                gateways: &gateways,
+                items: &[
+                    (ItemKind::Tool, "log"),
+                    (ItemKind::Tool, "now"),
+                    (ItemKind::Tool, "secret_x"),
+                    (ItemKind::Tool, &long),
+                    (ItemKind::Resource, "x://1"),
+                ],
+                known: &lists(),
+            },
+        );
     }
 
     fn routed(router: &TableRouter, item: Item<'_>) -> Option<(String, String)> {

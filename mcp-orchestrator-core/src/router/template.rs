@@ -1,13 +1,13 @@
-//! URI templates (RFC 6570) of resources: which URIs may come from one, and which of two templates says more.
+//! URI templates of resources (RFC 6570): which URIs a template matches, and which of two templates is more specific.
 //!
-//! A server chooses its templates and a caller chooses the URI, so neither may make matching expensive. A template is
-//! bounded when it is read, and matching is a loop that never goes back over the URI:
+//! A server chooses its templates and a caller chooses the URI, so neither may make matching expensive. The size of a
+//! template is limited when it is parsed, and matching is a loop that never backtracks over the URI:
 //!
-//! - `{x}` stands for one or more characters other than `/`, every other expression for any characters.
-//! - Between two expressions of the second sort, the match that ends first is the best one, because what follows may
-//!   begin anywhere after it.
-//! - Within one path segment the match that begins first is the best one, because `{x}` reaches everything from there
-//!   that it reaches from a later place. So one attempt per segment is enough.
+//! - `{x}` matches one or more characters other than `/`; every other expression matches any characters.
+//! - Between two expressions of the second kind, the match that ends first is the best one, because the next expression
+//!   may begin anywhere after it.
+//! - Within one path segment, the match that begins first is the best one, because `{x}` reaches everything from there
+//!   that it reaches from a later position. One attempt per segment is therefore enough.
 
 use std::cmp::Reverse;
 use std::ops::Range;
@@ -17,23 +17,23 @@ use memchr::{memchr, memmem};
 
 use crate::limits::{MAX_TEMPLATE_EXPRESSIONS, MAX_TEMPLATE_LEN, MAX_TEMPLATE_STEPS};
 
-/// A URI template that was read once.
+/// A parsed URI template.
 #[derive(Clone, Debug)]
 pub(super) struct Template {
     text: Arc<str>,
-    /// `None` where an expression does not end: then it matches nothing.
+    /// `None` if an expression is not closed; the template then matches nothing.
     parts: Option<Parts>,
 }
 
 #[derive(Clone, Debug)]
 struct Parts {
-    /// What a URI begins with.
+    /// The literal at the beginning.
     head: Range<usize>,
     /// Each expression with the literal that follows it.
     rest: Box<[(Expression, Range<usize>)]>,
 }
 
-/// What an expression stands for.
+/// What an expression matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Expression {
     /// One or more characters other than `/`.
@@ -42,14 +42,14 @@ enum Expression {
     Any,
 }
 
-/// How much a template says of the URIs that it matches; the smaller, the more.
+/// How specific a template is; smaller values are more specific.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Specificity {
     literal: Reverse<usize>,
     open: usize,
 }
 
-/// How many comparisons a server's templates may still cost for one URI.
+/// The remaining number of comparisons that a server's templates may cost for one URI.
 #[derive(Debug)]
 pub(super) struct Steps(usize);
 
@@ -58,7 +58,7 @@ impl Steps {
         Self(MAX_TEMPLATE_STEPS)
     }
 
-    /// Takes one; false where none is left.
+    /// Takes one step. Returns `false` if the steps are used up.
     fn take(&mut self) -> bool {
         let left = self.0.checked_sub(1);
         self.0 = left.unwrap_or(0);
@@ -66,7 +66,7 @@ impl Steps {
     }
 }
 
-/// Why a template is refused.
+/// Why a template is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum TemplateError {
     #[error("a template longer than {MAX_TEMPLATE_LEN} bytes")]
@@ -75,7 +75,7 @@ pub(crate) enum TemplateError {
     TooManyExpressions,
 }
 
-/// Whether a template is within the bounds for matching.
+/// Checks that a template is within the limits for matching.
 pub(crate) fn check_template(text: &str) -> Result<(), TemplateError> {
     if text.len() > MAX_TEMPLATE_LEN {
         return Err(TemplateError::TooLong);
@@ -88,7 +88,7 @@ pub(crate) fn check_template(text: &str) -> Result<(), TemplateError> {
 }
 
 impl Template {
-    /// Reads a template; `None` where it is over a bound.
+    /// Parses a template. Returns `None` if it exceeds a limit.
     pub(super) fn new(text: impl Into<Arc<str>>) -> Option<Self> {
         let text = text.into();
         check_template(&text).ok()?;
@@ -96,12 +96,12 @@ impl Template {
         Some(Self { text, parts })
     }
 
-    /// The template as the server writes it.
+    /// Returns the template as the server wrote it.
     pub(super) fn text(&self) -> &str {
         &self.text
     }
 
-    /// Whether a URI may come from it.
+    /// Returns `true` if the URI matches within the remaining steps.
     pub(super) fn matches(&self, uri: &str, steps: &mut Steps) -> bool {
         let Some(parts) = &self.parts else {
             return false;
@@ -114,7 +114,7 @@ impl Template {
         matching.run(parts).unwrap_or(false)
     }
 
-    /// How much it says.
+    /// Returns how specific the template is.
     pub(super) fn specificity(&self) -> Specificity {
         let Some(parts) = &self.parts else {
             return Specificity {
@@ -130,7 +130,7 @@ impl Template {
         }
     }
 
-    /// Whether it leaves the scheme open, so that it matches what other servers name.
+    /// Returns `true` if the template leaves the scheme open, so that it matches URIs of other servers.
     pub(super) fn is_catch_all(&self) -> bool {
         let head = self.parts.as_ref().map(|parts| &parts.head);
         head.is_some_and(|head| !self.text[head.clone()].contains(':'))
@@ -170,24 +170,24 @@ impl Expression {
     }
 }
 
-/// One template against one URI.
+/// Matches one template against one URI.
 struct Matching<'a> {
     template: &'a [u8],
     uri: &'a [u8],
     steps: &'a mut Steps,
 }
 
-/// A literal, and the segments with literals that follow it, up to the next expression that stands for anything.
+/// A literal with the segments and literals that follow it, up to the next expression that matches anything.
 type Block<'p> = (&'p Range<usize>, &'p [(Expression, Range<usize>)]);
 
 impl Matching<'_> {
-    /// `None` where it does not match, or costs too much.
+    /// Returns `None` if the URI does not match, or the steps are used up.
     fn run(mut self, parts: &Parts) -> Option<bool> {
         self.step()?;
         let any = |part: &(Expression, Range<usize>)| part.0 == Expression::Any;
         let run = |from: usize| parts.rest[from..].iter().position(any);
         let Some(first) = run(0) else {
-            // Nothing may stand anywhere: the block begins and ends with the URI.
+            // Without an expression that matches anything, the template must match the URI as a whole.
             let at = self.literal(0, &parts.head)?;
             return Some(self.ends(at, &parts.rest));
         };
@@ -209,7 +209,7 @@ impl Matching<'_> {
         self.steps.take().then_some(())
     }
 
-    /// Where a literal ends that stands at this place.
+    /// Returns the end of a literal that begins at this position.
     fn literal(&self, at: usize, literal: &Range<usize>) -> Option<usize> {
         let literal = &self.template[literal.clone()];
         self.uri[at..]
@@ -217,12 +217,12 @@ impl Matching<'_> {
             .then(|| at + literal.len())
     }
 
-    /// The end of the path segment that this place is in.
+    /// Returns the end of the path segment that contains this position.
     fn segment_end(&self, at: usize) -> usize {
         memchr(b'/', &self.uri[at..]).map_or(self.uri.len(), |slash| at + slash)
     }
 
-    /// Where segments and their literals end first, from this place.
+    /// Returns the earliest end of these segments and their literals, from this position.
     fn segments(&mut self, mut at: usize, parts: &[(Expression, Range<usize>)]) -> Option<usize> {
         for (_, literal) in parts {
             self.step()?;
@@ -230,7 +230,7 @@ impl Matching<'_> {
             let literal = &self.template[literal.clone()];
             let next = at + char_len(*self.uri.get(at)?);
             if let Some(slash) = memchr(b'/', literal) {
-                // The first slash from here is that of the literal.
+                // The first slash from here must be that of the literal.
                 let start = end.checked_sub(slash).filter(|start| *start >= next)?;
                 self.uri[start..].starts_with(literal).then_some(())?;
                 at = start + literal.len();
@@ -242,7 +242,7 @@ impl Matching<'_> {
         Some(at)
     }
 
-    /// Whether segments and their literals, from this place, can end where the URI ends.
+    /// Returns `true` if these segments and their literals, from this position, can end at the end of the URI.
     fn ends(&mut self, at: usize, parts: &[(Expression, Range<usize>)]) -> bool {
         let Some(((_, literal), before)) = parts.split_last() else {
             return at == self.uri.len();
@@ -257,7 +257,7 @@ impl Matching<'_> {
         start > at && self.uri.ends_with(literal) && memchr(b'/', &self.uri[at..start]).is_none()
     }
 
-    /// Where the last block can stand after this place.
+    /// Matches the last block after this position.
     fn last(&mut self, at: usize, block: Block<'_>) -> Option<bool> {
         let (literal, segments) = block;
         if segments.is_empty() {
@@ -268,7 +268,7 @@ impl Matching<'_> {
         self.anywhere(at, block, ends).map(|_| true)
     }
 
-    /// The first place after this one where a block fits; `rest` tells where what follows its literal ends.
+    /// Returns the first match of a block after this position. `rest` returns the end of the part after its literal.
     fn anywhere(
         &mut self,
         at: usize,
@@ -284,7 +284,7 @@ impl Matching<'_> {
             if let Some(end) = rest(self, start + length, parts) {
                 return Some(end);
             }
-            // Another one that ends in the same segment does not fit either.
+            // Another match of the literal that ends in the same segment cannot fit either.
             let next = self.segment_end(start + length) + 1;
             from = next.saturating_sub(length).max(start + 1);
             if next > self.uri.len() {
@@ -294,7 +294,7 @@ impl Matching<'_> {
     }
 }
 
-/// How many bytes the character has that begins with this one.
+/// Returns the length in bytes of the UTF-8 character that begins with this byte.
 const fn char_len(first: u8) -> usize {
     match first {
         0xf0.. => 4,

@@ -1,4 +1,4 @@
-//! What a backend knows of its instances, and the watch over it.
+//! The status of every instance of a backend, with a watch over it.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -9,10 +9,10 @@ use tokio::sync::broadcast;
 use super::{InstanceEvent, InstanceKey, InstanceStatus};
 use crate::error::Result;
 
-/// Changes that a watcher may fall behind before it gets a fresh snapshot.
+/// How many changes a watcher may lag behind before it gets a new snapshot.
 const BACKLOG: usize = 256;
 
-/// The status of every instance, told to all who watch.
+/// Holds the status of every instance and notifies watchers of changes.
 #[derive(Debug)]
 pub(crate) struct Board {
     statuses: Mutex<HashMap<InstanceKey, InstanceStatus>>,
@@ -27,16 +27,16 @@ impl Board {
         })
     }
 
-    /// This is how an instance is now.
+    /// Sets the status of an instance and notifies watchers.
     pub(crate) fn set(&self, status: InstanceStatus) {
-        // Told under the lock, so that all hear the changes in the order in which they were made.
+        // Sent while the lock is held, so that every watcher sees the changes in the order in which they were made.
         let mut statuses = self.lock();
         statuses.insert(status.key.clone(), status.clone());
-        // No watcher is no error.
+        // The send fails if there are no watchers, which is fine.
         let _ = self.changes.send(InstanceEvent::Is(status));
     }
 
-    /// Nothing is left of it.
+    /// Removes an instance and notifies watchers.
     pub(crate) fn forget(&self, key: &InstanceKey) {
         let mut statuses = self.lock();
         if statuses.remove(key).is_some() {
@@ -44,7 +44,7 @@ impl Board {
         }
     }
 
-    /// All there is, then [`InstanceEvent::Synced`], then each change; ends with the board.
+    /// Yields all current statuses, then [`InstanceEvent::Synced`], then each change. Ends when the board is dropped.
     pub(crate) fn watch(self: &Arc<Self>) -> BoxStream<'static, Result<InstanceEvent>> {
         let mut watcher = Watcher {
             board: Arc::downgrade(self),
@@ -67,7 +67,7 @@ impl Board {
 }
 
 struct Watcher {
-    /// Weak, so that a watch does not keep alive what it watches.
+    /// Weak, so that a watcher does not keep the board alive.
     board: Weak<Board>,
     known: HashSet<InstanceKey>,
     queue: VecDeque<InstanceEvent>,
@@ -95,7 +95,7 @@ impl Watcher {
         }
     }
 
-    /// Tells what is gone since the last one, and how everything is now.
+    /// Queues what has been removed since the last snapshot, followed by every current status.
     fn take_snapshot(&mut self) {
         let Some(board) = self.board.upgrade() else {
             return;

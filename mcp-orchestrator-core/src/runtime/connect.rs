@@ -1,4 +1,4 @@
-//! How an HTTP instance is connected to, and which headers go with every request.
+//! Connections to an HTTP instance, and the headers sent with every request.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,38 +12,38 @@ use tokio::io::{AsyncRead, AsyncWrite};
 pub trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 
-/// A byte stream to an instance, of any make.
+/// A boxed byte stream to an instance.
 pub type BoxedIo = Box<dyn Io>;
 
-/// Makes connections to one instance: TCP, TLS, or a port-forward.
+/// Opens connections to one instance: over TCP, TLS or a port-forward.
 ///
 /// # Contract
-/// Each call makes a new connection, ready for HTTP/1.1, with TCP_NODELAY set. Dropping the future is safe.
+/// Each call opens a new connection that is ready for HTTP/1.1 and has TCP_NODELAY set. Dropping the future is safe.
 #[async_trait]
 pub trait Connect: fmt::Debug + Send + Sync + 'static {
-    /// A new connection.
+    /// Opens a new connection.
     ///
     /// # Errors
-    /// The system's own, as `connection refused`.
+    /// The operating system's error, such as `connection refused`.
     async fn connect(&self) -> std::io::Result<BoxedIo>;
 }
 
-/// Headers of the current credential generation, shared by all who send and replaced by one.
+/// The headers of the current credential generation, shared by all senders and replaced as a whole.
 #[derive(Clone, Default)]
 pub struct HeaderCell(Arc<ArcSwap<HeaderMap>>);
 
 impl HeaderCell {
-    /// A cell that holds these headers; secret ones are marked sensitive.
+    /// Creates a cell with these headers. The caller marks secret values as sensitive.
     pub fn new(headers: HeaderMap) -> Self {
         Self(Arc::new(ArcSwap::from_pointee(headers)))
     }
 
-    /// From now on these.
+    /// Replaces the headers; requests sent afterwards use the new ones.
     pub fn set(&self, headers: HeaderMap) {
         self.0.store(Arc::new(headers));
     }
 
-    /// Those of now.
+    /// Returns the current headers.
     pub fn get(&self) -> arc_swap::Guard<Arc<HeaderMap>> {
         self.0.load()
     }

@@ -1,4 +1,4 @@
-//! What people want to know of one instance that does not do what it should.
+//! A description of one instance for operators who troubleshoot it.
 
 use std::time::SystemTime;
 
@@ -8,30 +8,30 @@ use futures_util::stream::BoxStream;
 use super::{InstanceEvent, InstanceKey, InstanceStatus};
 use crate::error::{Error, ErrorKind, Result};
 
-/// All that a backend can tell of one instance.
+/// Everything a backend reports about one instance.
 #[derive(Clone, Debug)]
 pub struct Description {
-    /// How it is.
+    /// The current status.
     pub status: InstanceStatus,
-    /// What else is known, by name.
+    /// Further details, as name and value.
     pub details: Vec<(String, String)>,
-    /// What happened to it, oldest first; bounded.
+    /// Recent events, oldest first; bounded.
     pub events: Vec<InstanceNote>,
-    /// Lines for a shell, each with what it does: they show the same, or lead inside.
+    /// Shell commands, as purpose and command line, that show the same information or open a shell in the instance.
     pub commands: Vec<(String, String)>,
 }
 
-/// Something that happened to an instance.
+/// An event of an instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InstanceNote {
-    /// When, where that is known.
+    /// When it happened, if known.
     pub at: Option<SystemTime>,
-    /// What.
+    /// What happened.
     pub text: String,
 }
 
 impl Description {
-    /// One of an instance of which only its status is known.
+    /// Creates a description that has a status only.
     pub fn new(status: InstanceStatus) -> Self {
         Self {
             status,
@@ -41,10 +41,10 @@ impl Description {
         }
     }
 
-    /// What a watch tells of an instance.
+    /// Describes an instance by its status in the initial snapshot of a watch.
     ///
     /// # Errors
-    /// [`NoRoute`](ErrorKind::NoRoute) where it tells nothing of it.
+    /// [`NoRoute`](ErrorKind::NoRoute) if the snapshot does not contain the instance.
     pub async fn from_watch(
         mut events: BoxStream<'static, Result<InstanceEvent>>,
         key: &InstanceKey,

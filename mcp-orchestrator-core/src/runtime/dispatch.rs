@@ -1,4 +1,5 @@
-//! Several backends as one: each server is started where it belongs, by its kind and by the backend that it names.
+//! Combines several backends into one. A server is started on the backend that matches its kind and the name it
+//! requests.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -18,10 +19,11 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::BackendName;
 use crate::server::{Launch, ServerSpec};
 
-/// Starts programs on the backend that they name, else on the first one, and remote servers on another.
+/// Starts programs on the backend that they name, or on the first one by default, and remote servers on a separate
+/// backend.
 ///
-/// What knows only an instance's key goes to all of them: absent is Ok, and one of them has it. So instances from
-/// before a restart are found too.
+/// Operations that have only an instance's key are sent to every backend: at most one of them has the instance, and
+/// an absent instance is not an error. Instances from before a restart are found the same way.
 #[derive(Clone, Debug, Default)]
 pub struct BackendSet {
     programs: Vec<(BackendName, Arc<dyn RuntimeBackend>)>,
@@ -29,13 +31,13 @@ pub struct BackendSet {
 }
 
 impl BackendSet {
-    /// One that can start nothing yet.
+    /// Creates an empty set, which cannot start anything yet.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Starts programs there that name it; the first one also starts those that name none. One of the same name is
-    /// replaced.
+    /// Adds a backend for programs that name it; the first one added also runs programs that name none. A backend
+    /// with the same name is replaced.
     #[must_use]
     pub fn with_programs(mut self, name: BackendName, backend: Arc<dyn RuntimeBackend>) -> Self {
         match self.programs.iter_mut().find(|(known, _)| *known == name) {
@@ -45,7 +47,7 @@ impl BackendSet {
         self
     }
 
-    /// Starts remote servers there.
+    /// Sets the backend for remote servers.
     #[must_use]
     pub fn with_remote(mut self, backend: Arc<dyn RuntimeBackend>) -> Self {
         self.remote = Some(backend);
@@ -57,7 +59,7 @@ impl BackendSet {
         programs.chain(&self.remote)
     }
 
-    /// Where a server belongs.
+    /// Returns the backend that runs this server.
     fn of(&self, server: &ServerSpec) -> Result<&Arc<dyn RuntimeBackend>> {
         let (found, kind) = match (&server.launch, &server.backend) {
             (Launch::Remote(_), _) => (self.remote.as_ref(), "remote servers".to_owned()),
@@ -85,7 +87,7 @@ impl BackendSet {
         })
     }
 
-    /// Does it on all; the first that failed is told.
+    /// Runs `work` on every backend and returns the first error, if any.
     async fn on_all<'a>(
         &'a self,
         work: impl Fn(&'a Arc<dyn RuntimeBackend>) -> BoxFuture<'a, Result<()>>,
@@ -143,7 +145,7 @@ impl RuntimeBackend for BackendSet {
             let synced = stream::iter([Ok(InstanceEvent::Synced)]);
             return synced.chain(stream::pending()).boxed();
         }
-        // Synced is told once: when the last of them is.
+        // `Synced` is emitted once, when the last backend has synced.
         let mut told = move |(n, event): (usize, Result<InstanceEvent>)| match event {
             Ok(InstanceEvent::Synced) => {
                 let last = unsynced.remove(&n) && unsynced.is_empty();

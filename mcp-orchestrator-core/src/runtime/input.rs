@@ -1,4 +1,4 @@
-//! An instance's input, which its holder writes and its supervisor may close.
+//! An instance's input: its holder writes to it, and its supervisor may close it.
 
 use std::io;
 use std::pin::Pin;
@@ -7,21 +7,21 @@ use std::task::{Context, Poll, Waker};
 
 use tokio::io::AsyncWrite;
 
-/// The pipe, as long as nobody has closed it.
+/// The pipe, until it is closed.
 #[derive(Debug)]
 pub(super) struct Input<W>(Arc<Mutex<Pipe<W>>>);
 
 #[derive(Debug)]
 struct Pipe<W> {
     open: Option<W>,
-    /// Who waits for room in it, and must hear that it was closed.
+    /// The writer that waits for free space. It is woken when the pipe is closed.
     waiting: Option<Waker>,
 }
 
-/// The holder's end. Dropping it, or shutting it down, closes the pipe and says so.
+/// The holder's end. Dropping it or shutting it down closes the pipe and calls `closed`.
 pub(super) struct Writer<W, F: Fn()> {
     input: Input<W>,
-    /// Is called once or twice, with the pipe closed.
+    /// Called once or twice, after the pipe has been closed.
     closed: F,
 }
 
@@ -35,7 +35,7 @@ impl<W> Input<W> {
         })))
     }
 
-    /// The instance reads the end of its input.
+    /// Closes the pipe; the instance reads end-of-file.
     pub(super) fn close(&self) {
         let (pipe, waiting) = {
             let mut pipe = self.lock();

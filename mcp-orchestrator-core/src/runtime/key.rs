@@ -1,4 +1,4 @@
-//! Which instance: server, owner, credential revision, isolation scope and spec.
+//! The key of an instance: server, owner, credential revision, isolation scope and spec.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::{PrincipalId, ServerId};
 use crate::seal::{Digest, hex};
 
-/// Names one instance. Two calls share an instance exactly where their keys are equal.
+/// Identifies one instance. Two calls share an instance if and only if their keys are equal.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct InstanceKey(Arc<Parts>);
 
@@ -25,7 +25,7 @@ struct Parts {
     name: String,
 }
 
-/// A key as it is written down.
+/// The serialized form of a key.
 #[derive(Serialize, Deserialize)]
 struct Text {
     server: String,
@@ -35,14 +35,14 @@ struct Text {
     spec: String,
 }
 
-/// Who may share an instance of the same owner.
+/// Which callers may share an instance of the same owner.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Scope {
-    /// All who may use the owner's credential.
+    /// All callers that may use the owner's credential.
     Shared,
     /// One principal.
     Principal(PrincipalId),
-    /// One session, by a tag that says nothing of its id.
+    /// One session, identified by a tag that does not reveal the session ID.
     Session(Arc<str>),
 }
 
@@ -56,27 +56,28 @@ impl fmt::Display for Scope {
     }
 }
 
-/// Which spec an instance was made from: 16 hex digits of a keyed hash.
+/// Identifies the spec of an instance: 16 hex digits of a keyed hash.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct SpecDigest(Arc<str>);
 
 impl SpecDigest {
-    /// The short form of a spec's digest.
+    /// Truncates the digest of a spec.
     pub fn new(digest: &Digest) -> Self {
         Self(digest.hex(8).into())
     }
 
-    /// One that was written down before.
+    /// Restores a digest from its text form.
     pub fn from_text(text: &str) -> Self {
         Self(text.into())
     }
 
-    /// Its digits.
+    /// Returns the text form.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// That of an instance which cannot be given a newer token: each generation after the first makes another one.
+    /// Returns the digest for an instance that cannot receive a newer token: every generation after the first yields
+    /// a different digest.
     #[must_use]
     pub fn of_generation(&self, generation: Generation) -> Self {
         match generation.0 {
@@ -85,7 +86,7 @@ impl SpecDigest {
         }
     }
 
-    /// Whether it is of this spec, with a token of whatever generation.
+    /// Returns `true` if this digest is of the given spec, whatever the token generation.
     pub fn is_of(&self, spec: &Self) -> bool {
         let rest = self.0.strip_prefix(&*spec.0);
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
@@ -99,7 +100,7 @@ impl fmt::Debug for SpecDigest {
 }
 
 impl InstanceKey {
-    /// The key of these parts.
+    /// Creates the key of these parts.
     pub fn new(
         server: ServerId,
         owner: Owner,
@@ -118,7 +119,7 @@ impl InstanceKey {
             hash.update((part.len() as u64).to_be_bytes());
             hash.update(part);
         }
-        // 63 is the longest name of a Kubernetes object that must be a label: `mcp-`, the server, `-`, 16 digits.
+        // A name that is also a label value has at most 63 bytes: `mcp-`, 42 bytes of the server, `-`, 16 digits.
         let short = &server.as_str()[..server.as_str().len().min(42)];
         let name = format!(
             "mcp-{}-{}",
@@ -135,32 +136,33 @@ impl InstanceKey {
         }))
     }
 
-    /// The server.
+    /// Returns the server.
     pub fn server(&self) -> &ServerId {
         &self.0.server
     }
 
-    /// Whose credential it holds.
+    /// Returns the owner of the instance's credential.
     pub fn owner(&self) -> &Owner {
         &self.0.owner
     }
 
-    /// What was installed.
+    /// Returns the revision of the credential.
     pub fn revision(&self) -> &Revision {
         &self.0.revision
     }
 
-    /// Who may share it.
+    /// Returns the isolation scope: which callers may share the instance.
     pub fn scope(&self) -> &Scope {
         &self.0.scope
     }
 
-    /// The spec that it was made from.
+    /// Returns the digest of the spec that the instance was created from.
     pub fn spec(&self) -> &SpecDigest {
         &self.0.spec
     }
 
-    /// All of it as a text, for a backend whose instances outlive us; [`from_text`](Self::from_text) reads it.
+    /// Serializes the whole key, for backends that keep instances beyond the end of this process. The inverse of
+    /// [`from_text`](Self::from_text).
     pub fn to_text(&self) -> String {
         let parts = &*self.0;
         let text = Text {
@@ -173,10 +175,10 @@ impl InstanceKey {
         serde_json::to_string(&text).expect("texts are JSON")
     }
 
-    /// The key that was written as this text.
+    /// Parses a key serialized by [`to_text`](Self::to_text).
     ///
     /// # Errors
-    /// [`InvalidParams`](ErrorKind::InvalidParams) where no key was.
+    /// [`InvalidParams`](ErrorKind::InvalidParams) if the text is not a valid key.
     pub fn from_text(text: &str) -> Result<Self> {
         let wrong = |what: &str| {
             let message = format!("the text of an instance's key has no valid {what}");
@@ -200,7 +202,7 @@ impl InstanceKey {
         ))
     }
 
-    /// Its public name: `mcp-<server>-<16 hex digits>`, a DNS label.
+    /// Returns the public name, `mcp-<server>-<16 hex digits>`, which is a valid DNS label.
     pub fn name(&self) -> &str {
         &self.0.name
     }

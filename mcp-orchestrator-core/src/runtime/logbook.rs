@@ -1,7 +1,7 @@
-//! The last lines of every instance's output, bounded on every side.
+//! The most recent output lines of every instance, bounded in every dimension.
 //!
-//! One book serves a backend and all who have something to say about its instances: the backend adds what a program
-//! writes on standard error, the transport what is no message on standard output, the engine its own remarks.
+//! A backend and everything else that logs about its instances share one book. The backend adds a program's standard
+//! error, the transport adds lines on standard output that are not messages, and the orchestrator adds its own notes.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
@@ -16,16 +16,16 @@ use super::hidden::Hidden;
 use super::{InstanceKey, LaunchSpec, LogLine, LogOptions, LogSource};
 use crate::error::{Error, ErrorKind, Result};
 
-/// How much a [`LogBook`] keeps.
+/// The limits of a [`LogBook`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogLimits {
-    /// Instances; the one that was silent longest is forgotten first.
+    /// Maximum number of instances. The least recently used log is forgotten first.
     pub instances: usize,
-    /// Lines of one run of one instance.
+    /// Maximum number of lines per run of an instance.
     pub lines: usize,
-    /// Bytes of one run of one instance.
+    /// Maximum number of bytes per run of an instance.
     pub bytes: usize,
-    /// Bytes of one line; a longer one is cut.
+    /// Maximum number of bytes per line; longer lines are truncated.
     pub line: usize,
 }
 
@@ -40,32 +40,32 @@ impl Default for LogLimits {
     }
 }
 
-/// Keeps the output of instances: the current run of each and the one before it. Clones share one book.
+/// Keeps the output of each instance's current and previous run. Clones share one book.
 #[derive(Clone)]
 pub struct LogBook(Arc<Shelf>);
 
 struct Shelf {
     limits: LogLimits,
     logs: Mutex<Logs>,
-    /// Not with the lines: those may be forgotten while their instance still writes.
+    /// Kept apart from the lines, which may be evicted while their instance still writes.
     hidden: Mutex<Hidden>,
 }
 
 #[derive(Default)]
 struct Logs {
     by_key: HashMap<InstanceKey, Log>,
-    /// Grows with each touch: the smallest is the longest untouched.
+    /// Incremented with each access; the log with the smallest value is the least recently used.
     clock: u64,
 }
 
 struct Log {
     lines: Arc<Mutex<Lines>>,
-    /// Rings with each line; its end tells followers that the log is forgotten.
+    /// Notified for each line. The channel closes when the log is forgotten, which ends followers.
     bell: watch::Sender<u64>,
     touched: u64,
 }
 
-/// The lines of one instance. Numbers go on from one run to the next.
+/// The lines of one instance. Line numbers continue from one run to the next.
 #[derive(Default)]
 struct Lines {
     current: Run,
@@ -97,7 +97,7 @@ impl fmt::Debug for LogBook {
 }
 
 impl LogBook {
-    /// An empty book.
+    /// Creates an empty book.
     pub fn new(limits: LogLimits) -> Self {
         Self(Arc::new(Shelf {
             limits,
@@ -106,25 +106,26 @@ impl LogBook {
         }))
     }
 
-    /// Begins a run: what was the current one is the previous one now.
+    /// Begins a new run; the current run becomes the previous one.
     pub fn begin(&self, key: &InstanceKey) {
         self.with(key, |lines| {
             lines.previous = Some(std::mem::take(&mut lines.current));
         });
     }
 
-    /// From now on the secret values of this launch, of 6 bytes and more, are kept as `[secret]`, also in the usual
-    /// encodings (base64, percent, hex, JSON, HTML) and in parts of 12 bytes and more.
+    /// Redacts the secret values of this launch in all later lines of the instance. Values of at least 6 bytes are
+    /// replaced by `[secret]`, also in the usual encodings (base64, percent, hex, JSON, HTML) and in fragments of at
+    /// least 12 bytes.
     pub fn hide(&self, key: &InstanceKey, launch: &LaunchSpec) {
         lock(&self.0.hidden).add(key, launch);
     }
 
-    /// Adds a line; one that is too long is cut. The oldest ones make room.
+    /// Appends a line, truncated to the limit; the oldest lines are dropped when the run is full.
     pub fn note(&self, key: &InstanceKey, source: LogSource, text: &str) {
         self.note_part(key, source, text, 0);
     }
 
-    /// Adds the beginning of a line, of which so many bytes are left out already.
+    /// Appends the beginning of a line; the last `missing` bytes of the line were already dropped.
     pub(super) fn note_part(
         &self,
         key: &InstanceKey,
@@ -142,7 +143,7 @@ impl LogBook {
         self.with(key, |lines| lines.push(line, limits));
     }
 
-    /// The text without secrets. The lock is held only to find what is looked for.
+    /// Returns the text with secrets redacted. The lock is held only while the mask is looked up.
     fn masked<'a>(
         &self,
         key: &InstanceKey,
@@ -156,7 +157,7 @@ impl LogBook {
         }
     }
 
-    /// Adds a line that was written before.
+    /// Appends a line that carries its own time, without redacting it.
     #[cfg(feature = "kubernetes")]
     pub(crate) fn add(&self, key: &InstanceKey, mut line: LogLine) {
         let limits = &self.0.limits;
@@ -164,13 +165,13 @@ impl LogBook {
         self.with(key, |lines| lines.push(line, limits));
     }
 
-    /// A text without the secret values of this instance.
+    /// Redacts the secret values of this instance in `text`.
     #[cfg(feature = "kubernetes")]
     pub(crate) fn redact(&self, key: &InstanceKey, text: &str) -> String {
         self.masked(key, None, text).into_owned()
     }
 
-    /// Takes these lines over as those of a run of their own, with the times that they have.
+    /// Stores these lines as a separate run and keeps their times.
     pub fn keep(&self, key: &InstanceKey, lines: Vec<LogLine>) {
         let limits = &self.0.limits;
         self.begin(key);
@@ -179,13 +180,13 @@ impl LogBook {
         });
     }
 
-    /// Forgets an instance; who follows it gets the end.
+    /// Forgets an instance and ends the streams that follow it.
     pub fn forget(&self, key: &InstanceKey) {
         lock(&self.0.logs).by_key.remove(key);
         lock(&self.0.hidden).forget(key);
     }
 
-    /// The last lines of the current run's standard error, oldest first, each cut at 1 KiB.
+    /// Returns the last `count` lines of standard error of the current run, oldest first, each truncated to 1 KiB.
     pub fn tail(&self, key: &InstanceKey, count: usize) -> Vec<String> {
         let Some((lines, _)) = self.find(key) else {
             return Vec::new();
@@ -201,11 +202,11 @@ impl LogBook {
         tail
     }
 
-    /// The lines that are kept, oldest first, then the new ones where asked to follow. A follower who is too slow
-    /// finds a line that says how many it missed.
+    /// Returns the stored lines, oldest first, followed by new ones if `options.follow` is set. A follower that falls
+    /// behind gets a line with the number of lines it missed.
     ///
     /// # Errors
-    /// [`NoRoute`](ErrorKind::NoRoute) where nothing is known of the instance.
+    /// [`NoRoute`](ErrorKind::NoRoute) if the instance has no log.
     pub fn read(
         &self,
         key: &InstanceKey,
@@ -277,7 +278,7 @@ impl Lines {
         }
     }
 
-    /// What was asked for, and the number of the line that comes next.
+    /// Returns the requested lines and the number of the next line.
     fn kept(&self, options: &LogOptions) -> (Vec<LogLine>, u64) {
         let run = match (&self.previous, options.previous) {
             (previous, true) => previous.as_ref(),
@@ -293,7 +294,7 @@ impl Lines {
         (lines.map(|(_, line)| line.clone()).collect(), self.next)
     }
 
-    /// All lines from this number on, with a remark where some are gone.
+    /// Returns all lines with number `from` or higher, with a note in place of lines that were dropped.
     fn since(&self, from: u64) -> VecDeque<LogLine> {
         let runs = self.previous.iter().chain([&self.current]);
         let new = runs.flat_map(|run| {
@@ -355,7 +356,8 @@ fn follow(
     })
 }
 
-/// At most so many bytes of a text, whole characters, with a mark where it was cut, or some were missing already.
+/// Truncates to at most `limit` bytes at a character boundary, and appends a marker if bytes were cut here or are
+/// already `missing`.
 fn cut(text: &str, limit: usize, missing: usize) -> String {
     let end = text.floor_char_boundary(limit);
     match text.len() - end + missing {

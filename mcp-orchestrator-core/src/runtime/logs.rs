@@ -1,39 +1,39 @@
-//! An instance's own output.
+//! Log lines of an instance.
 
 use std::time::SystemTime;
 
-/// Which lines are wanted.
+/// Selects log lines.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogOptions {
-    /// Only the last so many of those that are kept.
+    /// Return at most this many of the most recent stored lines.
     pub tail: Option<usize>,
-    /// Go on with each new line.
+    /// Continue with new lines as they arrive.
     pub follow: bool,
-    /// Those of the run before this one.
+    /// Return the lines of the previous run.
     pub previous: bool,
 }
 
-/// Where a line comes from.
+/// The source of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogSource {
-    /// The program's standard error (or a pod's log).
+    /// The program's standard error, or a pod's log.
     Stderr,
-    /// What it wrote on standard output that is no message.
+    /// Standard output that is not a valid message.
     Stdout,
-    /// Log messages that it sent through MCP and that no caller asked for.
+    /// MCP log notifications that no caller asked for.
     Protocol,
-    /// The orchestrator, about this instance.
+    /// Notes of the orchestrator about this instance.
     Orchestrator,
 }
 
-/// One line.
+/// A log line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogLine {
-    /// When it was read.
+    /// When the line was read.
     pub at: SystemTime,
-    /// Where it comes from.
+    /// The source of the line.
     pub source: LogSource,
-    /// Its text, without the line's end; cut where it was over the limit.
+    /// The text without the line terminator, truncated to the size limit.
     pub text: String,
 }

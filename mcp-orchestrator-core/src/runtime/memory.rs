@@ -1,4 +1,5 @@
-//! Instances as futures of this process, for tests and examples: nothing is started, everything else is as promised.
+//! A backend that runs instances as futures in this process, for tests and examples. It fulfils the backend contract
+//! without starting any program.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -22,15 +23,15 @@ use super::{
 use crate::credential::Credential;
 use crate::error::{Error, ErrorKind, Result};
 
-/// Bytes that may wait in one direction of a pipe.
+/// Buffer size of each direction of a pipe, in bytes.
 const PIPE_BYTES: usize = 64 << 10;
 
 type Serve = dyn Fn(&InstanceKey, &LaunchSpec, BoxedIo) -> BoxFuture<'static, Exit> + Send + Sync;
 
-/// Runs each instance as a future that speaks lines over a pipe in memory.
+/// Runs each instance as a future that exchanges lines over an in-memory pipe.
 ///
-/// The future is the instance: its output is the instance's exit; where it does not end within the grace it is dropped.
-/// Credentials are what the launch says: a refresh changes nothing.
+/// The future's output is the exit of the instance. A future that does not finish within the grace period is dropped.
+/// The credential is fixed at launch: `refresh` has no effect.
 ///
 /// # Example
 /// ```
@@ -58,7 +59,7 @@ struct Shared {
     book: LogBook,
 }
 
-/// One instance that runs, or is about to end.
+/// An instance that is running or stopping.
 struct Run {
     input: Input<DuplexStream>,
     end: watch::Sender<Option<Duration>>,
@@ -68,7 +69,8 @@ struct Run {
 // === impl MemoryBackend ===
 
 impl MemoryBackend {
-    /// A backend whose instances are the futures that this function makes; each speaks over its end of the pipe.
+    /// Creates a backend that calls `serve` for each instance and runs the returned future, which owns its end of the
+    /// pipe.
     pub fn new<S, F>(serve: S) -> Self
     where
         S: Fn(&InstanceKey, &LaunchSpec, BoxedIo) -> F + Send + Sync + 'static,
@@ -77,7 +79,7 @@ impl MemoryBackend {
         Self::with_log_book(LogBook::default(), serve)
     }
 
-    /// As [`new`](Self::new); what the servers note in this book is their log.
+    /// Like [`new`](Self::new), with a log book that the servers write to as well.
     pub fn with_log_book<S, F>(book: LogBook, serve: S) -> Self
     where
         S: Fn(&InstanceKey, &LaunchSpec, BoxedIo) -> F + Send + Sync + 'static,
@@ -94,7 +96,7 @@ impl MemoryBackend {
         }
     }
 
-    /// A new instance, or the run that is in its way.
+    /// Creates a new instance, or returns the existing run of this key.
     fn enter(&self, key: &InstanceKey, launch: &LaunchSpec) -> Result<Instance, Arc<Run>> {
         let mut runs = self.shared.lock();
         if let Some(run) = runs.get(key) {
@@ -267,7 +269,7 @@ impl Run {
         key: InstanceKey,
     ) {
         let asked = async {
-            // The sender lives in `self`.
+            // Never fails: `self` holds the sender.
             let _ = self.end.subscribe().wait_for(Option::is_some).await;
         };
         let (mut exit, wanted) = tokio::select! {
@@ -282,7 +284,8 @@ impl Run {
         {
             let mut runs = shared.lock();
             runs.remove(&key);
-            // A holder often learns of a failure before we do, and lets go.
+            // The holder often notices a failure first and closes the connection, so a nonzero code counts even after
+            // a stop.
             let failed = !wanted || exit.code.is_some_and(|code| code != 0);
             let phase = if failed {
                 Phase::Failed
@@ -294,7 +297,7 @@ impl Run {
         self.exit.send_replace(Some(exit));
     }
 
-    /// Lets it end by itself for the grace, which may shrink meanwhile.
+    /// Waits for the server to finish by itself, up to the grace period, which a later stop may shorten.
     async fn ended(&self, server: &mut BoxFuture<'static, Exit>) -> Exit {
         self.input.close();
         let began = tokio::time::Instant::now();

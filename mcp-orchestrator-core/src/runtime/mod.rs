@@ -1,7 +1,7 @@
-//! Where instances run: the nouns and the backend's seam.
+//! Runtime backends: where instances run.
 //!
-//! A backend *places* programs and does not speak MCP: the pipes of a child, an attached pod and a test's pipe are all
-//! an [`Endpoint::Stream`]; framing lives once, in `transport`.
+//! A backend starts programs and does not speak MCP. The pipes of a child process, an attached pod and an in-memory
+//! pipe are all an [`Endpoint::Stream`]; message framing is implemented once, in `transport`.
 
 mod board;
 mod connect;
@@ -51,22 +51,22 @@ use crate::credential::Credential;
 use crate::error::Result;
 use crate::server::ServerSpec;
 
-/// All that a backend needs to make an instance run.
+/// Everything a backend needs to start an instance.
 #[derive(Clone, Debug)]
 pub struct LaunchSpec {
-    /// The server.
+    /// The server to run.
     pub server: Arc<ServerSpec>,
-    /// The values of its slots, and whose they are.
+    /// The values of the server's credential slots, and their owner.
     pub credential: Arc<Credential>,
 }
 
 /// A running instance.
 pub struct Instance {
-    /// How it is reached.
+    /// How to reach the instance.
     pub endpoint: Endpoint,
-    /// Started now; else it ran before and was joined.
+    /// `true` if this call started the instance, `false` if it was already running and was adopted.
     pub fresh: bool,
-    /// Ends when the instance does, however that comes. It may be polled or dropped at will.
+    /// Resolves when the instance ends, for whatever reason. It may be polled late, or dropped.
     pub exited: BoxFuture<'static, Exit>,
 }
 
@@ -81,20 +81,20 @@ impl fmt::Debug for Instance {
 
 /// How an instance is reached.
 pub enum Endpoint {
-    /// A pipe that carries one message a line. Dropping it ends the conversation.
+    /// A byte stream that carries one message per line. Dropping it closes the connection.
     Stream {
-        /// What the instance says.
+        /// The output of the instance.
         reader: Box<dyn AsyncRead + Send + Unpin>,
-        /// What it is told.
+        /// The input of the instance.
         writer: Box<dyn AsyncWrite + Send + Unpin>,
     },
     /// An HTTP endpoint.
     Http {
-        /// Its address; the path matters, the host is that of the `Host` header.
+        /// The URL. The path is significant; the host is used for the `Host` header only.
         uri: Uri,
-        /// Makes connections to it.
+        /// Opens connections to the instance.
         connect: Arc<dyn Connect>,
-        /// Header slots of the current generation: each request reads them.
+        /// The credential headers of the current generation, read for each request.
         headers: HeaderCell,
     },
 }
@@ -111,16 +111,16 @@ impl fmt::Debug for Endpoint {
 /// How an instance ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Exit {
-    /// What to tell people, as `exit status 3` or `OOMKilled`.
+    /// A short human-readable reason, such as `exit status 3` or `OOMKilled`.
     pub reason: String,
-    /// The status that the program ended with.
+    /// The program's exit status, if known.
     pub code: Option<i32>,
-    /// The last lines of its standard error, oldest first; bounded.
+    /// The last lines of standard error, oldest first; bounded.
     pub tail: Vec<String>,
 }
 
 impl Exit {
-    /// That of a program which ended by itself with this status.
+    /// Describes a program that exited by itself with this status.
     pub fn status(code: i32) -> Self {
         Self {
             reason: format!("exit status {code}"),
@@ -130,47 +130,47 @@ impl Exit {
     }
 }
 
-/// How an instance is.
+/// The lifecycle phase of an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
-    /// On its way.
+    /// The instance is starting.
     Starting,
-    /// Can be called.
+    /// The instance accepts calls.
     Running,
-    /// Stopped; all that a start needs is kept.
+    /// The instance is stopped; everything needed to start it again is kept.
     Resting,
-    /// Ended, or could not start.
+    /// The instance ended unexpectedly or could not start.
     Failed,
 }
 
-/// What a backend knows of one instance.
+/// The status of one instance, as its backend reports it.
 #[derive(Clone, Debug)]
 pub struct InstanceStatus {
-    /// Which one.
+    /// The instance.
     pub key: InstanceKey,
-    /// How it is.
+    /// Its current phase.
     pub phase: Phase,
-    /// Why it is so, where there is something to say.
+    /// Why it is in this phase, if there is a reason to report.
     pub reason: Option<String>,
-    /// Since when.
+    /// When it entered this phase.
     pub since: SystemTime,
-    /// What people look for: `pid`, `pod`, `node`, `port`.
+    /// Where it runs, as label and value: `pid`, `pod`, `node`, `port`.
     pub place: Vec<(&'static str, String)>,
 }
 
-/// One item of [`RuntimeBackend::watch`].
+/// An item of [`RuntimeBackend::watch`].
 #[derive(Clone, Debug)]
 pub enum InstanceEvent {
-    /// This is how an instance is now.
+    /// The current status of an instance.
     Is(InstanceStatus),
-    /// Nothing is left of it.
+    /// The instance was removed.
     Gone(InstanceKey),
-    /// All that existed when the watch began has been told.
+    /// Every instance that existed when the watch began has been reported.
     Synced,
 }
 
-/// Where a backend tells what a start waits for. Telling never waits; the last word counts.
+/// Reports what a start is waiting for. Reporting never blocks, and only the latest message is kept.
 #[derive(Clone, Debug)]
 pub struct Progress {
     words: watch::Sender<Arc<str>>,
@@ -179,7 +179,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// A place to tell, and one to hear.
+    /// Returns a `Progress` and a receiver of its messages.
     pub fn channel() -> (Self, watch::Receiver<Arc<str>>) {
         let (sender, receiver) = watch::channel("".into());
         let progress = Self {
@@ -189,34 +189,36 @@ impl Progress {
         (progress, receiver)
     }
 
-    /// A place where nobody listens.
+    /// Returns a `Progress` without a receiver.
     pub fn unheard() -> Self {
         Self::channel().0
     }
 
-    /// Another place to hear.
+    /// Subscribes another receiver.
     pub fn subscribe(&self) -> watch::Receiver<Arc<str>> {
         self.words.subscribe()
     }
 
-    /// What was told last; empty where nothing was.
+    /// Returns the latest message, or an empty string if there was none.
     pub fn last(&self) -> Arc<str> {
         Arc::clone(&self.words.borrow())
     }
 
-    /// Notes whether the instance runs since before this start, as far as the backend knows. A backend whose instances
-    /// outlive it says so before it asks anything that may fail: an instance that ran before is left alone where the start
-    /// fails for want of a way to it, and one that did not is removed.
+    /// Records whether the instance was running before this start, as far as the backend knows.
+    ///
+    /// A backend that keeps instances beyond the end of the process sets this before its first fallible step. If the
+    /// start then fails because the instance cannot be reached, an instance that was already running is left alone;
+    /// any other is removed.
     pub fn set_ran_before(&self, ran_before: bool) {
         self.ran_before.store(ran_before, Ordering::Release);
     }
 
-    /// What [`set_ran_before`](Self::set_ran_before) noted last; at first `false`.
+    /// Returns the value last set by [`set_ran_before`](Self::set_ran_before); initially `false`.
     pub fn ran_before(&self) -> bool {
         self.ran_before.load(Ordering::Acquire)
     }
 
-    /// Says what is being waited for, as `pulling image`.
+    /// Reports what the start is waiting for, such as `pulling image`.
     pub fn report(&self, what: &str) {
         self.words.send_if_modified(|last| {
             let new = **last != *what;
@@ -231,22 +233,23 @@ impl Progress {
 /// Starts, stops and finds instances.
 ///
 /// # Contract
-/// An [`InstanceKey`] names one instance; it never changes, and different keys never share anything. All methods may be
-/// called at any time and from many tasks. Dropping a future is safe: what was begun is either undone or found again
-/// through `watch` and ended by `remove`. An implementation runs [`crate::testing::runtime`]'s suite.
+/// An [`InstanceKey`] identifies one instance and never changes; instances with different keys share nothing. Methods
+/// may be called at any time and concurrently. Dropping a future is safe: what it began is either undone, or reported
+/// by `watch` and ended by `remove`. Every implementation runs the test suite in [`crate::testing::runtime`].
 #[async_trait]
 pub trait RuntimeBackend: fmt::Debug + fmt::Display + Send + Sync + 'static {
-    /// Makes the instance run and answers how to reach it, once it can be spoken to.
+    /// Starts the instance and returns how to reach it once it accepts calls.
     ///
-    /// Idempotent: where it runs already it is joined (`fresh` is false). A [`Endpoint::Stream`] has one holder: while
-    /// that lives, another start is [`Conflict`](crate::ErrorKind::Conflict). Where the instance is about to end, its end
-    /// is waited for. Reports what it waits for. The caller bounds the time.
+    /// Idempotent: a running instance is adopted (`fresh` is `false`). An [`Endpoint::Stream`] has a single holder;
+    /// while the holder is alive, another start fails with [`Conflict`](crate::ErrorKind::Conflict). If the instance
+    /// is about to end, `start` waits for the end first. Reports what it waits for to `progress`. The caller sets the
+    /// timeout.
     ///
-    /// A program that ends at once is told either as an error with its last lines, or by
-    /// [`exited`](Instance::exited): by which depends on how soon the backend can know.
+    /// A program that exits immediately is reported either as an error with its last lines or through
+    /// [`exited`](Instance::exited), depending on how soon the backend can detect it.
     ///
     /// # Errors
-    /// [`StartFailed`](crate::ErrorKind::StartFailed) with what to mend, as soon as waiting cannot help.
+    /// [`StartFailed`](crate::ErrorKind::StartFailed) with what to fix, as soon as waiting cannot help.
     async fn start(
         &self,
         key: &InstanceKey,
@@ -254,49 +257,55 @@ pub trait RuntimeBackend: fmt::Debug + fmt::Display + Send + Sync + 'static {
         progress: &Progress,
     ) -> Result<Instance>;
 
-    /// Puts it to rest: nothing runs any more, all that a start needs is kept. Absent is Ok. Closes its input, waits
-    /// `grace`, asks it to end, waits `grace` again, ends it.
+    /// Stops the instance: nothing runs any more, and everything needed to start it again is kept. Succeeds if the
+    /// instance does not exist.
+    ///
+    /// Closes the instance's input, waits `grace`, asks the instance to terminate, waits `grace` again, then kills
+    /// it.
     ///
     /// # Errors
-    /// Where it still runs, or that is unknown.
+    /// If the instance is still running or its state is unknown.
     async fn stop(&self, key: &InstanceKey, grace: Duration) -> Result<()>;
 
-    /// Leaves nothing of it. Absent is Ok. Ends it as `stop` does.
+    /// Stops the instance as `stop` does and deletes everything that belongs to it. Succeeds if the instance does not
+    /// exist.
     ///
     /// # Errors
-    /// Where something is left, or that is unknown.
+    /// If anything is left or the outcome is unknown.
     async fn remove(&self, key: &InstanceKey, grace: Duration) -> Result<()>;
 
-    /// Hands a newer generation of its credential to what runs: file slots are rewritten. Absent is Ok.
+    /// Gives a running instance a newer generation of its credential: file slots are rewritten. Succeeds if the
+    /// instance does not exist.
     ///
     /// # Errors
-    /// Where the instance still has the old one.
+    /// If the instance still has the previous credential.
     async fn refresh(&self, key: &InstanceKey, credential: &Credential) -> Result<()>;
 
-    /// Every instance of this orchestrator, also from before a restart, then [`InstanceEvent::Synced`], then each
-    /// change.
+    /// Yields every instance of this orchestrator, including those started before a restart, then
+    /// [`InstanceEvent::Synced`], then every change.
     fn watch(&self) -> BoxStream<'static, Result<InstanceEvent>>;
 
-    /// The instance's own output, oldest first, bounded; ends with what there is, or goes on where asked to follow.
+    /// Returns the instance's own output, oldest first and bounded. The stream ends after the existing lines unless
+    /// `options.follow` is set.
     ///
     /// # Errors
-    /// [`NoRoute`](crate::ErrorKind::NoRoute) where nothing is known of the instance.
+    /// [`NoRoute`](crate::ErrorKind::NoRoute) if the instance is unknown.
     async fn logs(
         &self,
         key: &InstanceKey,
         options: LogOptions,
     ) -> Result<BoxStream<'static, Result<LogLine>>>;
 
-    /// What people want to know of an instance, resting ones too.
+    /// Describes an instance for operators; stopped instances are included.
     ///
     /// # Errors
-    /// [`NoRoute`](crate::ErrorKind::NoRoute) where nothing is known of it.
+    /// [`NoRoute`](crate::ErrorKind::NoRoute) if the instance is unknown.
     async fn describe(&self, key: &InstanceKey) -> Result<Description>;
 
-    /// The orchestrator ends: what goes on without it is left as it is, what does not is stopped as `stop` does. Absent is
-    /// Ok.
+    /// Detaches from the instance when the orchestrator shuts down. An instance that can outlive the process is left
+    /// running; any other is stopped as by `stop`. Succeeds if the instance does not exist.
     ///
     /// # Errors
-    /// As `stop`.
+    /// As for `stop`.
     async fn leave(&self, key: &InstanceKey, grace: Duration) -> Result<()>;
 }

@@ -1,4 +1,4 @@
-//! Connections over TCP: to a child that listens on a port, and below TLS to a remote server.
+//! TCP connections: to a child process that listens on a port, and underneath TLS to a remote server.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -15,14 +15,15 @@ use tokio::net::TcpStream;
 
 use super::{BoxedIo, Connect};
 
-/// For name lookup and connection together.
+/// Timeout of name resolution and connection together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
-/// How long one address is tried before the next is tried beside it (RFC 8305).
+/// How long to wait for one address before the next is tried concurrently (RFC 8305).
 const HEAD_START: Duration = Duration::from_millis(250);
-/// Silence after which the other side is asked for a sign of life; below what home routers and clouds forget after.
+/// Idle time before keep-alive probes are sent; shorter than the idle timeouts of home routers and cloud load
+/// balancers.
 const KEEPALIVE: Duration = Duration::from_secs(45);
 
-/// Connects to a host and port: a name is looked up each time, its addresses are tried side by side.
+/// Connects to a host and port. The name is resolved for each connection, and its addresses are tried concurrently.
 #[derive(Clone)]
 pub struct TcpConnect {
     host: Arc<str>,
@@ -30,7 +31,7 @@ pub struct TcpConnect {
 }
 
 impl TcpConnect {
-    /// Connects there; `host` is a name or an address, an IPv6 one with or without brackets.
+    /// Creates a connector. `host` is a name or an IP address; an IPv6 address may be in brackets.
     pub fn new(host: impl AsRef<str>, port: u16) -> Self {
         let host = host.as_ref();
         let bare = host
@@ -42,15 +43,15 @@ impl TcpConnect {
         }
     }
 
-    /// The host, without brackets.
+    /// Returns the host, without brackets.
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// A new connection, with TCP_NODELAY and keep-alive set.
+    /// Opens a new connection with TCP_NODELAY and keep-alive set.
     ///
     /// # Errors
-    /// The system's own, with host and port; [`TimedOut`](io::ErrorKind::TimedOut) after 15 seconds.
+    /// The operating system's error, with host and port; [`TimedOut`](io::ErrorKind::TimedOut) after 15 seconds.
     pub async fn stream(&self) -> io::Result<TcpStream> {
         let connected = tokio::time::timeout(CONNECT_TIMEOUT, self.any_address()).await;
         connected
@@ -64,7 +65,7 @@ impl TcpConnect {
     }
 }
 
-/// A new connection to one of these addresses, with TCP_NODELAY and keep-alive set.
+/// Connects to the first of these addresses that accepts, with TCP_NODELAY and keep-alive set.
 pub(crate) async fn connect_any(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
     let stream = race(in_turns(addresses)).await?;
     stream.set_nodelay(true)?;
@@ -89,7 +90,7 @@ impl fmt::Debug for TcpConnect {
     }
 }
 
-/// The addresses in the system's order, but with the families by turns.
+/// Keeps the resolver's order, but alternates the address families.
 fn in_turns(addresses: Vec<SocketAddr>) -> VecDeque<SocketAddr> {
     let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
     let (first, second): (VecDeque<_>, VecDeque<_>) = addresses
@@ -106,7 +107,7 @@ fn in_turns(addresses: Vec<SocketAddr>) -> VecDeque<SocketAddr> {
     }
 }
 
-/// The first connection that comes about. The next address is tried when one fails or its head start is over.
+/// Returns the first connection that succeeds. The next address is tried when one fails or [`HEAD_START`] has passed.
 async fn race(mut addresses: VecDeque<SocketAddr>) -> io::Result<TcpStream> {
     let mut tries = FuturesUnordered::new();
     let mut failed = io::Error::new(io::ErrorKind::NotFound, "the name has no address");

@@ -1,7 +1,8 @@
-//! How a program stands in a pod: what a container platform needs to know beyond command, image and environment.
+//! Pod settings of a program: what a container platform needs in addition to command, image and environment.
 //!
-//! All of it is optional; the defaults make a pod that the restricted pod security standard admits. What has a structure
-//! of Kubernetes' own (tolerations, affinity, volumes) is kept as JSON: the backend that uses it checks it.
+//! All settings are optional; the defaults yield a pod that the restricted Pod Security Standard admits. Structures
+//! defined by Kubernetes (tolerations, affinity, volumes) are kept as JSON and validated by the backend that uses
+//! them.
 
 use std::collections::BTreeMap;
 
@@ -9,141 +10,141 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// The pod around a program.
+/// The pod of a program.
 #[derive(Clone, Debug, Default)]
 pub struct Container {
-    /// When the image is pulled; none: as the platform decides by its tag.
+    /// The image pull policy. `None`: Kubernetes decides by the tag.
     pub pull_policy: Option<PullPolicy>,
-    /// With what the image is pulled.
+    /// The Secrets used to pull the image.
     pub pull_secrets: Vec<PullSecret>,
-    /// What it is given of the machine.
+    /// Resource requests and limits.
     pub resources: Resources,
-    /// Environment from objects that stand in the namespace already.
+    /// Environment variables from existing objects in the namespace.
     pub env_from: Vec<EnvFrom>,
-    /// Labels that its node must have.
+    /// Labels that the node must have.
     pub node_selector: BTreeMap<String, String>,
-    /// Taints that it tolerates: `core/v1 Toleration`s.
+    /// Tolerations, as `core/v1 Toleration` objects.
     pub tolerations: Vec<Value>,
-    /// Where it would rather run: a `core/v1 Affinity`.
+    /// Scheduling preferences, as a `core/v1 Affinity`.
     pub affinity: Option<Value>,
-    /// The service account that it runs as. Its token is mounted only where this is given.
+    /// The service account. Its token is mounted only if this is set.
     pub service_account: Option<String>,
-    /// Volumes beside the writable `/tmp` and home.
+    /// Volumes in addition to the writable `/tmp` and home directory.
     pub volumes: Vec<VolumeEntry>,
-    /// What it may do on its node.
+    /// The security context.
     pub security: PodSecurity,
-    /// When it counts as started, ready and alive, where the default does not fit.
+    /// Probes that replace the default ones.
     pub probes: Probes,
-    /// Whether a Service stands before it.
+    /// Whether to create a Service for the pod.
     pub service: bool,
-    /// Whether the old instance ends before the new one starts, for a program that must not run twice.
+    /// Whether to stop the old instance before the new one starts, for programs that must not run twice.
     pub recreate: bool,
-    /// The last word on the pod template.
+    /// A patch that is applied last to the pod template.
     pub template_patch: Option<TemplatePatch>,
 }
 
-/// When an image is pulled.
+/// An image pull policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PullPolicy {
-    /// At each start.
+    /// Pull at each start.
     Always,
-    /// Where the node does not have it.
+    /// Pull if the image is not present on the node.
     IfNotPresent,
-    /// Never: the node has it.
+    /// Never pull: the image must be present on the node.
     Never,
 }
 
-/// With what an image is pulled.
+/// Registry credentials for pulling an image.
 #[derive(Clone, Debug)]
 pub enum PullSecret {
-    /// A Secret of the namespace.
+    /// An existing Secret in the namespace.
     Existing(String),
-    /// A Secret that is made from this.
+    /// Credentials from which a Secret is created.
     Registry {
-        /// The registry's host, as `ghcr.io`.
+        /// The registry's host, such as `ghcr.io`.
         server: String,
-        /// Who pulls.
+        /// The user name at the registry.
         username: String,
-        /// Its password or token.
+        /// The password or token.
         password: SecretString,
     },
 }
 
-/// What a container asks for and is limited to, by resource name, in Kubernetes' quantities (`250m`, `128Mi`). What is
-/// given replaces the default of the same name.
+/// Resource requests and limits of a container by resource name, as Kubernetes quantities (`250m`, `128Mi`). An entry
+/// replaces the default for the same resource.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Resources {
-    /// What its node must have left for it.
+    /// Resources that the node must have available.
     pub requests: BTreeMap<String, String>,
-    /// What it may not go over.
+    /// Maximum resource usage.
     pub limits: BTreeMap<String, String>,
 }
 
-/// Environment from an object of the namespace.
+/// Environment variables from an object in the namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EnvFrom {
-    /// The object.
+    /// The object that holds the variables.
     pub source: EnvSource,
-    /// What stands before each of its names.
+    /// Prefix for the names of the variables.
     pub prefix: Option<String>,
-    /// Whether the pod starts without it.
+    /// Whether the pod starts if the object does not exist.
     pub optional: bool,
 }
 
-/// Where environment comes from.
+/// A source of environment variables.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EnvSource {
-    /// A Secret of this name.
+    /// The Secret with this name.
     Secret(String),
-    /// A ConfigMap of this name.
+    /// The ConfigMap with this name.
     ConfigMap(String),
 }
 
 /// A volume and where it is mounted.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VolumeEntry {
-    /// Its name, unique in the server.
+    /// The volume's name, unique within the server.
     pub name: String,
-    /// Where it stands in the container.
+    /// The mount path in the container.
     pub mount_path: String,
-    /// Whether it cannot be written.
+    /// Whether the volume is mounted read-only.
     pub read_only: bool,
-    /// What it is: a `core/v1 Volume` without its name, as `{"configMap": {"name": "x"}}`.
+    /// The source: a `core/v1 Volume` without its name, such as `{"configMap": {"name": "x"}}`.
     pub source: Value,
 }
 
-/// What a container may do on its node. The default is the restricted pod security standard.
+/// Security settings of a pod. The default is the restricted Pod Security Standard.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PodSecurity {
-    /// The user that it runs as; none: the image's own, which must not be root unless `allow_root`.
+    /// The user ID. `None`: the image's user, which must not be root unless `allow_root` is set.
     pub run_as_user: Option<i64>,
-    /// The group that it runs as, and that its volumes belong to.
+    /// The group ID of the process and of its volumes.
     pub run_as_group: Option<i64>,
     /// Whether it may run as root.
     pub allow_root: bool,
-    /// Whether it may gain more than it was started with.
+    /// Whether a process may gain more privileges than its parent.
     pub allow_privilege_escalation: bool,
-    /// Whether its image's files can be written; the default mounts them read-only.
+    /// Whether the root filesystem is writable. Default: read-only.
     pub writable_root: bool,
-    /// Capabilities that it keeps; all others are dropped.
+    /// Capabilities to keep; all others are dropped.
     pub capabilities: Vec<Capability>,
 }
 
 /// The name of a Linux capability, without `CAP_`.
 pub type Capability = String;
 
-/// Probes of Kubernetes' own form (`core/v1 Probe`), each in place of the default one.
+/// Probes (`core/v1 Probe`), each replacing the default one.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Probes {
-    /// Until this succeeds the others wait.
+    /// The startup probe; the other probes begin after it has succeeded.
     pub startup: Option<Value>,
-    /// While this fails nobody is sent there.
+    /// The readiness probe; while it fails, the pod receives no traffic.
     pub readiness: Option<Value>,
-    /// When this fails it is started again.
+    /// The liveness probe; when it fails, the container is restarted.
     pub liveness: Option<Value>,
 }
 
-/// The user's last word on the pod template.
+/// A patch of the pod template.
 #[derive(Clone, Debug, PartialEq)]
 pub enum TemplatePatch {
     /// A JSON merge patch (RFC 7396) of the `PodTemplateSpec`.

@@ -1,32 +1,32 @@
-//! What a caller is shown of a server whose credential they have not.
+//! What a caller without a credential sees of a server.
 
 use serde_json::{Map, Value, json};
 
-/// What stands in lists in the place of a server's tools.
+/// What is listed in place of a server's tools.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum WithoutCredential {
-    /// One tool `connect`, which says what to do.
+    /// A single tool `connect`, which explains how to set up a credential.
     #[default]
     Connect,
-    /// These tools of the server.
+    /// These tools, as declared in the catalog.
     Declared(Vec<DeclaredTool>),
-    /// What an instance lists that has no values in its slots, and is used for lists alone.
+    /// The tools listed by an instance that runs without slot values and is used for lists only.
     Listed,
 }
 
-/// A tool of a server, as the catalog declares it.
+/// A tool of a server, as declared in the catalog.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeclaredTool {
-    /// Its own name at the server.
+    /// The tool's name at the server.
     pub name: String,
-    /// What it does.
+    /// A description of the tool.
     pub description: Option<String>,
-    /// The JSON Schema of its arguments; `None`: any object.
+    /// The JSON Schema of the tool's arguments. `None`: any object.
     pub input_schema: Option<Map<String, Value>>,
 }
 
 impl DeclaredTool {
-    /// As it stands in a list.
+    /// Returns the tool as an item of `tools/list`.
     pub fn to_json(&self) -> Value {
         let any = || json!({ "type": "object" });
         let schema = self.input_schema.clone().map_or_else(any, Value::Object);

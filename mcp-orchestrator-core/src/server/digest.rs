@@ -1,7 +1,7 @@
-//! A keyed hash over all of a server that makes a different instance.
+//! A keyed hash of all settings of a server that require a new instance when they change.
 //!
-//! What has its default says nothing, and each thing that is said has a word of its own: so a newer version of this
-//! program, with more that can be said, finds its instances equal.
+//! Every setting has its own label, and a setting added later must be omitted while it has its default. The digest of
+//! an existing server then stays the same in a version with additional settings.
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ use super::{
 use crate::id::BackendName;
 use crate::seal::{Digest, StateKey};
 
-/// What is said, in order: a word and its value.
+/// The hashed settings, in order, as `label=value`.
 #[derive(Default)]
 struct Said(Vec<String>);
 
@@ -33,7 +33,7 @@ impl Said {
         }
     }
 
-    /// JSON of it, whose objects have their keys sorted.
+    /// Adds a JSON value; its objects are serialized with sorted keys.
     fn json(&mut self, word: &str, value: Option<&Value>) {
         if let Some(value) = value {
             self.say(word, &value.to_string());
@@ -42,8 +42,8 @@ impl Said {
 }
 
 impl ServerSpec {
-    /// A keyed hash over all that makes a different instance: a change of it means a new one. Limits, isolation and
-    /// start mode are not in it; where it runs is, if it names a backend.
+    /// Returns a keyed hash of all settings that require a new instance when they change. Limits, isolation and start
+    /// mode are not included. The backend is included if the server names one.
     pub fn digest(&self, key: &StateKey) -> Digest {
         let mut said = Said::default();
         match self.era {

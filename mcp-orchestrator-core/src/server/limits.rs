@@ -1,27 +1,27 @@
-//! Times and sizes of a server.
+//! Timeouts and size limits of a server.
 
 use std::time::Duration;
 
-/// Times and sizes of a server. A change of them takes effect without a new instance.
+/// Timeouts and size limits of a server. Changes take effect without a new instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// For one call, from its arrival to its result.
+    /// Timeout of a call, from its arrival to its result. Default: 5 min.
     pub call_timeout: Duration,
-    /// For an instance to become ready.
+    /// Timeout for an instance to become ready. Default: 2 min.
     pub start_timeout: Duration,
-    /// For a list that has to wait for an instance.
+    /// Timeout of a list request that has to wait for an instance. Default: 10 s.
     pub list_timeout: Duration,
-    /// Between closing its input, asking it to end, and ending it.
+    /// Delay between the steps of a stop: closing its input, asking it to terminate, and killing it. Default: 3 s.
     pub stop_grace: Duration,
-    /// For a replaced instance to finish its calls.
+    /// How long a replaced instance may take to finish its calls. Default: 5 min.
     pub drain_timeout: Duration,
-    /// Idle for so long, an instance goes to rest; `None`: never.
+    /// How long an instance may be idle before it is stopped. `None`: it is never stopped. Default: 30 min.
     pub idle_timeout: Option<Duration>,
-    /// One message of the server, in bytes.
+    /// Maximum size of a message from the server, in bytes. Default: 64 MiB.
     pub message_bytes: usize,
-    /// Calls at once on one instance.
+    /// Maximum number of concurrent calls per instance. Default: 1024.
     pub calls_in_flight: usize,
-    /// The longest time a task may hold an instance awake.
+    /// Maximum time for which a task keeps an instance running. Default: 24 h.
     pub task_ttl_max: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! The catalog's nouns: a server, how it is launched, what secrets it needs, who may share an instance of it.
+//! The catalog's types: a server, how it is launched, which secrets it needs, and who may share an instance.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -31,112 +31,113 @@ mod oauth;
 /// One MCP server of the catalog.
 #[derive(Clone, Debug)]
 pub struct ServerSpec {
-    /// Its name.
+    /// The server's name, unique in the catalog.
     pub id: ServerId,
-    /// How it comes to run, or where it runs already.
+    /// How the server is started, or where it is already running.
     pub launch: Launch,
-    /// Where it runs, by the name of a backend; none: where programs run by default.
+    /// The backend that runs it. `None`: the default backend for programs.
     pub backend: Option<BackendName>,
-    /// What its environment holds besides the few inherited variables.
+    /// Environment variables, in addition to the few inherited ones.
     pub env: BTreeMap<String, Text>,
-    /// Variables of our own environment that a child process gets too.
+    /// Variables of this process's environment that a child process inherits.
     pub inherit_env: Vec<String>,
-    /// The secrets that it needs; none means one instance for all.
+    /// The secrets that the server needs. If empty, one instance can serve all callers.
     pub slots: Vec<CredentialSlot>,
-    /// How the token of one of its slots is obtained by OAuth; `None`: whoever installs it gives all values.
+    /// How the token for one of its slots is obtained by OAuth. `None`: all values are given at installation.
     pub oauth: Option<OAuthSpec>,
-    /// For whom it may be installed.
+    /// The kinds of owners that it may be installed for.
     pub install: Vec<OwnerKind>,
-    /// What a caller without a credential is shown of it.
+    /// What a caller without a credential sees of it.
     pub without_credential: WithoutCredential,
-    /// Which dialects it is spoken to in.
+    /// Which protocol eras are used with it.
     pub era: EraChoice,
-    /// Who may share one instance of the same owner.
+    /// Which callers may share an instance of the same owner.
     pub isolation: Isolation,
-    /// When its instances start.
+    /// When instances are started.
     pub start: StartMode,
-    /// Times and sizes.
+    /// Timeouts and size limits.
     pub limits: Limits,
-    /// Where it may connect to.
+    /// Where an instance may connect to.
     pub egress: Egress,
 }
 
-/// How a server comes to run.
+/// How a server is started or reached.
 #[derive(Clone, Debug)]
 pub enum Launch {
-    /// We run it.
+    /// The orchestrator runs the server.
     Program(Program),
-    /// It runs elsewhere.
+    /// The server runs elsewhere.
     Remote(Remote),
 }
 
-/// A server that we run: as a process by its command, as a pod by its image (with the command in it).
+/// A server that the orchestrator runs: as a process by its command, or as a pod by its image, optionally with the
+/// command in it.
 #[derive(Clone, Debug, Default)]
 pub struct Program {
-    /// Program and arguments.
+    /// The command line. `None`: the image's entrypoint is run.
     pub command: Option<CommandLine>,
-    /// A container image.
+    /// The container image, for backends that run pods.
     pub image: Option<String>,
-    /// Arguments of the image's own program, where there is no command.
+    /// Arguments for the image's entrypoint if there is no command.
     pub args: Vec<Text>,
-    /// How it is spoken to.
+    /// The transport that the program uses.
     pub transport: ProgramTransport,
-    /// How it stands in a pod; backends that run processes pass it over.
+    /// Pod settings; ignored by backends that run processes.
     pub container: Box<Container>,
 }
 
-/// A program and its arguments. An argument that came from a variable is a secret by type.
+/// A program and its arguments. An argument that came from a variable is typed as a secret.
 #[derive(Clone, Debug)]
 pub struct CommandLine {
-    /// The program: a path, or a name that is looked up in PATH.
+    /// The program: a path, or a name that is looked up in `PATH`.
     pub program: String,
-    /// Its arguments; `${PORT}` in one becomes the port that an HTTP child is to listen on.
+    /// Arguments. `${PORT}` is replaced with the port that an HTTP child must listen on.
     pub args: Vec<Text>,
-    /// Its working directory; ours where none is given.
+    /// Working directory. `None`: that of this process.
     pub cwd: Option<PathBuf>,
 }
 
-/// How a program is spoken to.
+/// The transport that a program uses.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum ProgramTransport {
-    /// Lines on its standard input and output.
+    /// Newline-delimited messages on standard input and output.
     #[default]
     Stdio,
     /// Streamable HTTP.
     Http {
-        /// The port it listens on; none: a free one is given to it as `${PORT}` (argument and environment).
+        /// The port that it listens on. `None`: a free port, passed as `${PORT}` in arguments and environment.
         port: Option<u16>,
-        /// The path of its endpoint.
+        /// The path of the endpoint.
         path: String,
-        /// Whose process must answer on the port of a child process.
+        /// Which process must own the port of a child process.
         owner: PortOwner,
     },
 }
 
-/// Whose process must answer on the port of a `type: http` child, before anything is sent to it.
+/// Which process must own the port of a `type: http` child before anything is sent to it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PortOwner {
-    /// The child's, or that of a descendant. Checked where the system can tell: on Linux.
+    /// The child or one of its descendants. Verified only on Linux, where the system reports the owner.
     #[default]
     Server,
-    /// Any: something else publishes the port for the child, as a container engine does. Another user of the machine
-    /// who takes the port first receives what is meant for the server.
+    /// Any process: the port is published for the child by another process, such as a container engine. If another
+    /// user of the machine takes the port first, that user receives what is meant for the server.
     Any,
 }
 
-/// A server that runs elsewhere. Debug shows its origin alone: path and query of an address may hold a key.
+/// A server that runs elsewhere. `Debug` shows its origin only, since path and query may hold a key.
 #[derive(Clone)]
 pub struct Remote {
-    /// The address of its endpoint.
+    /// The URL of the endpoint.
     pub url: Uri,
-    /// Sent with every request.
+    /// Headers sent with every request.
     pub headers: BTreeMap<String, Text>,
-    /// How it is spoken to.
+    /// The transport that the server uses.
     pub transport: RemoteTransport,
 }
 
 impl Remote {
-    /// Scheme, host and port of its address: what may be shown of it.
+    /// Returns scheme, host and port of the URL, which are safe to show.
     pub fn origin(&self) -> String {
         let scheme = self.url.scheme_str().unwrap_or_default();
         let host = self.url.host().unwrap_or_default();
@@ -157,81 +158,82 @@ impl fmt::Debug for Remote {
     }
 }
 
-/// How a remote server is spoken to.
+/// The transport that a remote server uses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RemoteTransport {
     /// Streamable HTTP.
     #[default]
     StreamableHttp,
-    /// HTTP+SSE of 2024-11-05.
+    /// HTTP+SSE (2024-11-05).
     Sse,
-    /// One of the two, found out at each start: streamable HTTP, unless a POST is refused and a GET opens a stream that
-    /// begins as one of HTTP+SSE does.
+    /// Detected at each start: streamable HTTP, unless a POST is rejected and a GET opens a stream that begins like
+    /// HTTP+SSE.
     Detect,
 }
 
-/// One secret that a server needs.
+/// A secret that a server needs.
 #[derive(Clone, Debug)]
 pub struct CredentialSlot {
-    /// Its name, unique in the server.
+    /// The slot's name, unique within the server.
     pub name: SlotName,
-    /// What a person is told who shall give it.
+    /// A description for the user who enters the value.
     pub description: Option<String>,
-    /// Whether the server works without it.
+    /// Whether the server needs a value for this slot.
     pub required: bool,
-    /// How it reaches the instance.
+    /// How the value is passed to the instance.
     pub inject: Injection,
-    /// What is asked of the person who gives it.
+    /// How the value is requested from the user.
     pub form: SlotForm,
 }
 
-/// What is asked of the person who gives a slot's value.
+/// How a slot's value is requested from the user.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SlotForm {
-    /// It is no secret: it may be shown, and is asked for openly.
+    /// Whether the value is not secret, so that it may be shown.
     pub plain: bool,
-    /// What counts where nothing is given.
+    /// The value used if the user gives no value.
     pub default: Option<String>,
-    /// What may be given; empty: anything.
+    /// The allowed values. If empty, any value is allowed.
     pub choices: Vec<String>,
 }
 
-/// How a slot's value reaches the instance.
+/// How a slot's value is passed to the instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Injection {
     /// As an environment variable.
     Env(String),
-    /// As a file of this name in the instance's secrets folder, whose path stands in the named variable.
+    /// As a file with this name in the instance's secrets directory.
     File {
         /// The file's name.
         name: String,
-        /// The variable that tells its path.
+        /// The environment variable that holds the file's path.
         path_env: Option<String>,
     },
-    /// As a request header (remote and HTTP servers): `prefix` and the value.
+    /// As a request header, for remote and HTTP servers: `prefix` followed by the value.
     Header {
         /// The header's name.
         name: String,
-        /// What stands before the value, as `Bearer `.
+        /// Text before the value, such as `Bearer `.
         prefix: String,
     },
 }
 
-/// Which dialects a server is spoken to in.
+/// Which protocol eras are used with a server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EraChoice {
-    /// What it answers to: a remote server in the caller's era where it speaks both, a pipe in one for life.
+    /// Detected: a remote server that supports both eras is called in the caller's era; a pipe uses one era for its
+    /// lifetime.
     #[default]
     Auto,
-    /// `initialize` and sessions only.
+    /// Only the legacy era: `initialize` and sessions.
     Legacy,
-    /// Stateless only.
+    /// Only the modern era: stateless requests.
     Modern,
 }
 
 impl EraChoice {
-    /// The one era that is allowed, where only one is.
+    /// Returns the era if only one is allowed.
     pub fn only(self) -> Option<Era> {
         match self {
             Self::Auto => None,
@@ -241,37 +243,37 @@ impl EraChoice {
     }
 }
 
-/// Who may share one instance of the same owner.
+/// Which callers may share an instance of the same owner.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Isolation {
-    /// All who may use that owner's credential.
+    /// All callers that may use the owner's credential.
     #[default]
     Shared,
-    /// One principal.
+    /// Calls of one principal.
     Principal,
-    /// One legacy session; for a modern caller its principal.
+    /// Calls of one legacy session. Modern calls, which have no session, are isolated by principal.
     Session,
 }
 
-/// When instances start.
+/// When instances are started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StartMode {
     /// At the first call that needs one.
     #[default]
     Lazy,
-    /// At once, and again whenever it ends (servers with one instance for all only).
+    /// Immediately, and again whenever the instance exits. Only for servers with one instance for all callers.
     Eager,
 }
 
-/// Where an instance may connect to. Enforced by backends that can (Kubernetes).
+/// Where an instance may connect to. Enforced only by backends that support it (Kubernetes).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Egress {
     /// Anywhere.
     #[default]
     All,
-    /// Anywhere but private addresses.
+    /// Anywhere except private addresses.
     Public,
     /// DNS and these networks (`cidr` or `cidr:port`).
     Only(Vec<String>),
@@ -280,7 +282,7 @@ pub enum Egress {
 }
 
 impl ServerSpec {
-    /// A server with this name and launch, and defaults for all else.
+    /// Creates a server with default settings.
     pub fn new(id: ServerId, launch: Launch) -> Self {
         Self {
             id,
@@ -300,7 +302,7 @@ impl ServerSpec {
         }
     }
 
-    /// A server that runs this command and speaks on its standard streams.
+    /// Creates a server that runs this command and communicates over its standard streams.
     pub fn command<A: Into<Text>>(
         id: ServerId,
         program: impl Into<String>,
@@ -319,7 +321,7 @@ impl ServerSpec {
         Self::new(id, Launch::Program(program))
     }
 
-    /// A remote server at this address.
+    /// Creates a remote server with this URL.
     pub fn remote(id: ServerId, url: Uri) -> Self {
         let remote = Remote {
             url,

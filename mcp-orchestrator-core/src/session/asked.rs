@@ -1,4 +1,4 @@
-//! Requests of servers that wait for the answers of one session's client.
+//! Requests of servers that await an answer of one session's client.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -27,10 +27,10 @@ struct Question {
     answer: oneshot::Sender<Message>,
 }
 
-/// Which request an answer belongs to.
+/// The request that an answer belongs to.
 #[derive(Clone, Debug)]
 pub(crate) struct About {
-    /// The instance that asked; `None` for a question of our own.
+    /// The instance that sent the request; `None` for a request of the gateway itself.
     pub(crate) origin: Option<InstanceKey>,
     /// The method of the request.
     pub(crate) method: Box<str>,
@@ -50,7 +50,8 @@ impl Asked {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a request in and returns it under an id of this session; `None`, which refuses it, when too many are open.
+    /// Registers a request and returns it with an id of this session. Returns `None`, which refuses it, if too many are
+    /// open.
     pub(super) fn ask(&self, request: ServerRequest) -> Option<Message> {
         let about = About {
             origin: request.origin.clone(),
@@ -73,20 +74,20 @@ impl Asked {
         Some(message.with_id(id.to_string().into()))
     }
 
-    /// The request that a response answers.
+    /// Returns the request that a response answers.
     pub(super) fn about(&self, response: &Message) -> Option<About> {
         let open = self.lock();
         open.get(&number(response)?)
             .map(|question| question.about.clone())
     }
 
-    /// Hands an answer on; false when nobody asked.
+    /// Delivers an answer. Returns `false` if there is no open request for it.
     pub(super) fn answer(&self, response: Message) -> bool {
         let asked = number(&response).and_then(|id| self.lock().remove(&id));
         asked.is_some_and(|question| question.answer.send(response).is_ok())
     }
 
-    /// The instance whose request bears this progress token, as JSON.
+    /// Returns the instance that sent the request with this progress token, given as JSON.
     pub(super) fn awaits_progress(&self, token: &str) -> Option<InstanceKey> {
         let open = self.lock();
         let mut questions = open.values();
@@ -101,7 +102,7 @@ impl Asked {
             .retain(|_, question| question.about.origin.as_ref() != Some(key));
     }
 
-    /// Refuses one request.
+    /// Refuses the request that this response would answer.
     pub(super) fn refuse(&self, response: &Message) {
         if let Some(id) = number(response) {
             self.lock().remove(&id);
@@ -114,7 +115,7 @@ impl Asked {
     }
 }
 
-/// The number of the request that a response answers. Some clients return the id as a text.
+/// Returns the number of the request that a response answers. Some clients return the id as a string.
 fn number(response: &Message) -> Option<u64> {
     response.id()?.trim_matches('"').parse().ok()
 }

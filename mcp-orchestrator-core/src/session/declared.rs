@@ -1,19 +1,16 @@
-//! What a legacy client says of itself, cut to what a session keeps.
+//! The client facts of a legacy `initialize`, reduced to what a session keeps.
 
 use serde_json::json;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::jsonrpc::{Members, ParamsHead, text};
-use crate::limits::{MAX_CAPABILITIES_LEN, MAX_CLIENT_INFO_LEN};
+use crate::limits::{MAX_CAPABILITIES_LEN, MAX_CLIENT_INFO_LEN, MAX_CLIENT_NAME_LEN};
 use crate::transport::ClientFacts;
-
-/// A name or a version of a client whose `clientInfo` is too long, in bytes.
-const MAX_WORD_LEN: usize = 256;
 
 /// What the parameters of `initialize` say of the client.
 ///
 /// # Errors
-/// [`InvalidParams`](ErrorKind::InvalidParams) where the capabilities are longer than any that a client has.
+/// [`InvalidParams`](ErrorKind::InvalidParams) if the capabilities are longer than any real client's.
 pub(crate) fn declared(head: &ParamsHead<'_>) -> Result<ClientFacts> {
     let info = head
         .client_info
@@ -41,12 +38,12 @@ pub(crate) fn declared(head: &ParamsHead<'_>) -> Result<ClientFacts> {
     })
 }
 
-/// The words of a `clientInfo` by which a server knows the client. What makes one long are its icons.
+/// Reduces a `clientInfo` to the members that identify the client. Icons are what makes it long.
 fn shortened(info: &str) -> String {
     let members = Members::read(info).unwrap_or_default();
     let word = |name: &str| {
         let word = members.get(name).and_then(text)?;
-        Some(word[..word.floor_char_boundary(MAX_WORD_LEN)].to_owned())
+        Some(word[..word.floor_char_boundary(MAX_CLIENT_NAME_LEN)].to_owned())
     };
     let mut short = json!({
         "name": word("name").unwrap_or_else(|| "unknown".to_owned()),

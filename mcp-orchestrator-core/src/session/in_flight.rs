@@ -1,4 +1,4 @@
-//! A call of a session while it goes on.
+//! A call of a session in flight.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Session;
 
-/// A call of a session while it goes on.
+/// A call of a session in flight, deregistered on drop.
 #[derive(Debug)]
 pub(crate) struct InFlight {
     pub(super) session: Arc<Session>,
@@ -16,7 +16,7 @@ pub(crate) struct InFlight {
 }
 
 impl InFlight {
-    /// Cancelled when the client takes the call back, or its session ends.
+    /// Returns the token that is cancelled when the client cancels the call or its session ends.
     pub(crate) fn token(&self) -> &CancellationToken {
         &self.token
     }

@@ -1,11 +1,11 @@
 //! Log levels and their order.
 
-/// How severe a log level is; an unknown one is the most severe.
+/// Returns the severity of a log level; an unknown level is the most severe.
 pub(super) fn severity(level: &str) -> usize {
     severity_of(level).unwrap_or(usize::MAX)
 }
 
-/// How severe a log level is (RFC 5424); `None` for an unknown one.
+/// Returns the severity of a log level (RFC 5424), or `None` for an unknown level.
 pub(crate) fn severity_of(level: &str) -> Option<usize> {
     const LEVELS: [&str; 8] = [
         "debug",

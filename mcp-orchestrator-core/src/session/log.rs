@@ -1,4 +1,4 @@
-//! One stream's events, and how much of them may be kept.
+//! The events of one stream, and the limits on how many are kept.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -36,11 +36,11 @@ impl Event {
     }
 }
 
-/// The bytes of all sessions' events.
+/// Total size in bytes of the events of all sessions.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct EventBytes(Arc<AtomicUsize>);
 
-/// The bytes of one session's events.
+/// Size in bytes of the events of one session.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
     own: usize,
@@ -62,7 +62,7 @@ impl Kept {
         self.all.0.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    /// Whether this session keeps more than it may, or all together do.
+    /// Returns `true` if this session or all sessions together exceed their limit.
     pub(super) fn is_over(&self) -> bool {
         self.own > MAX_EVENT_BYTES_PER_SESSION
             || self.all.0.load(Ordering::Relaxed) > MAX_EVENT_BYTES
@@ -75,22 +75,22 @@ impl Drop for Kept {
     }
 }
 
-/// The events of one stream, its older ones left out where there are too many.
+/// The events of one stream. The oldest are dropped when a limit is exceeded.
 #[derive(Debug, Default)]
 pub(super) struct Log {
     pub(super) events: VecDeque<(u64, Event)>,
     pub(super) bytes: usize,
     next: u64,
     pub(super) done: bool,
-    /// Up to where somebody has read.
+    /// Sequence number of the last event that was read.
     pub(super) read: u64,
-    /// Which reader is the one; an older one ends.
+    /// Number of the current reader; an older reader ends.
     pub(super) reader: u64,
     pub(super) readers: usize,
 }
 
 impl Log {
-    /// Adds an event. The newest one is kept whatever its size.
+    /// Adds an event. The newest event is kept regardless of its size.
     pub(super) fn push(&mut self, event: Event, kept: &mut Kept) {
         self.next += 1;
         self.bytes += event.size();

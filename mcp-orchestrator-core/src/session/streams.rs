@@ -1,4 +1,4 @@
-//! What a session's client is sent on streams, kept for a while so that a broken stream can be resumed.
+//! Event streams to a session's client, kept for a while so that a broken stream can be resumed.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,10 +11,10 @@ use super::log::{EventBytes, Kept, Log};
 use crate::call::{EventId, ReplyItem};
 use crate::limits::MAX_ENDED_STREAMS;
 
-/// The stream of what belongs to no call.
+/// The general stream, for messages that belong to no call.
 const GENERAL: u64 = EventId::GENERAL;
 
-/// An item, and which event of which stream it is.
+/// An item with the id of its event.
 pub(super) type Placed = (EventId, ReplyItem);
 
 /// The streams of one session.
@@ -40,8 +40,8 @@ impl Inner {
         }
     }
 
-    /// Lets ended streams go, the oldest first, where there are too many or too much of them; never one that is being
-    /// read.
+    /// Drops ended streams, oldest first, while there are too many or they are too large. A stream that is being read
+    /// is never dropped.
     fn trim(&mut self) {
         let mut at = 0;
         while at < self.ended.len() && (self.ended.len() > MAX_ENDED_STREAMS || self.kept.is_over())
@@ -64,7 +64,7 @@ impl Streams {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Streams whose bytes count among these.
+    /// Creates streams and counts their size towards `all`.
     pub(super) fn counted_in(all: EventBytes) -> Self {
         let inner = Inner {
             kept: Kept::of(all),
@@ -76,7 +76,7 @@ impl Streams {
         }
     }
 
-    /// A new stream.
+    /// Opens a new stream.
     pub(super) fn open(&self) -> u64 {
         let mut inner = self.lock();
         inner.next += 1;
@@ -98,7 +98,7 @@ impl Streams {
         self.news.notify_waiters();
     }
 
-    /// No event follows; the stream can be read for a while longer.
+    /// Marks a stream as complete. It remains readable for a while.
     pub(super) fn finish(&self, number: u64) {
         {
             let mut inner = self.lock();
@@ -111,24 +111,24 @@ impl Streams {
         self.news.notify_waiters();
     }
 
-    /// Ends all.
+    /// Ends all streams.
     pub(super) fn close(&self) {
         self.lock().closed = true;
         self.news.notify_waiters();
     }
 
-    /// Ends the stream of what belongs to no call.
+    /// Ends the general stream.
     pub(super) fn close_general(&self) {
         self.lock().logs.entry(GENERAL).or_default().done = true;
         self.news.notify_waiters();
     }
 
-    /// Whether somebody reads any of them.
+    /// Returns `true` if any stream has a reader.
     pub(super) fn is_read(&self) -> bool {
         self.lock().logs.values().any(|log| log.readers > 0)
     }
 
-    /// The events after this one, until the stream ends.
+    /// Returns the events after this one, until the stream ends.
     pub(super) fn read(
         streams: &Arc<Self>,
         after: EventId,
@@ -142,7 +142,7 @@ impl Streams {
                 log.reader
             })
         };
-        // The reader before this one waits for news; that it is not the one any more is news.
+        // Wakes the previous reader, which ends because it is no longer the current one.
         streams.news.notify_waiters();
         let reader = Reader {
             streams: Arc::clone(streams),
@@ -155,7 +155,7 @@ impl Streams {
         })
     }
 
-    /// The stream of what belongs to no call, from where it was last read.
+    /// Returns the general stream from where it was last read.
     pub(super) fn listen(
         streams: &Arc<Self>,
     ) -> (EventId, impl Stream<Item = Placed> + Send + use<>) {
@@ -338,7 +338,7 @@ mod tests {
             drop(reader);
         }
         assert!(streams.lock().logs.is_empty());
-        // What fits can be read again.
+        // The part within the limit can be read again.
         let stream = streams.open();
         streams.push(stream, result(100));
         streams.finish(stream);

@@ -1,4 +1,4 @@
-//! All sessions, found by their ids without a lock that all share.
+//! All sessions, in shards so that lookups do not share one lock.
 
 use std::hash::BuildHasher as _;
 use std::num::NonZeroUsize;
@@ -16,7 +16,7 @@ use crate::id::{GatewayId, PrincipalId, SessionId};
 use crate::transport::Party;
 
 const SHARDS: usize = 32;
-/// Before one who has too many sessions may try again.
+/// `Retry-After` of a principal that has too many sessions.
 const RETRY_AFTER: Duration = Duration::from_secs(10);
 
 /// All sessions.
@@ -26,7 +26,7 @@ pub(crate) struct Sessions {
     hasher: RandomState,
     count: AtomicUsize,
     limit: usize,
-    /// Sessions of one principal; zero is no limit.
+    /// Maximum number of sessions per principal; zero means unlimited.
     own_limit: AtomicUsize,
     principals: Mutex<HashMap<PrincipalId, Vec<Arc<Session>>>>,
     event_bytes: EventBytes,
@@ -55,18 +55,18 @@ impl Sessions {
         &self.shards[usize::try_from(hash % SHARDS as u64).unwrap_or_default()]
     }
 
-    /// A number that no other caller has.
+    /// Returns a number that no other caller has.
     pub(crate) fn party(&self) -> Party {
         self.next_party.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// The most that one principal may have from now on; `None` is no limit. What is open stays so.
+    /// Sets the maximum number of sessions per principal; `None` means unlimited. Open sessions stay open.
     pub(crate) fn limit_per_principal(&self, most: Option<NonZeroUsize>) {
         let most = most.map_or(0, NonZeroUsize::get);
         self.own_limit.store(most, Ordering::Relaxed);
     }
 
-    /// What counts the bytes of all sessions' events.
+    /// Returns the counter of the event bytes of all sessions.
     pub(crate) fn event_bytes(&self) -> EventBytes {
         self.event_bytes.clone()
     }
@@ -77,7 +77,7 @@ impl Sessions {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes room for one more session of this principal: the one that is to end for it, if any.
+    /// Makes room for another session of this principal. Returns the session that must end for it, if any.
     fn make_room(&self, principal: &PrincipalId) -> Result<Option<Arc<Session>>> {
         let most = self.own_limit.load(Ordering::Relaxed);
         let mut principals = self.principals();
@@ -100,8 +100,8 @@ impl Sessions {
         }
     }
 
-    /// Takes a session in. Where its principal has as many as it may, the one that was used least recently makes room:
-    /// it is returned for the caller to end.
+    /// Adds a session. If its principal is at the limit, the least recently used session is removed and returned for
+    /// the caller to end.
     pub(crate) fn insert(&self, session: &Arc<Session>) -> Result<Option<Arc<Session>>> {
         let principal = &session.principal.id;
         let ends = self.make_room(principal)?;
@@ -113,7 +113,7 @@ impl Sessions {
             Ok(()) => Ok(ends),
             Err(full) => {
                 self.left(session);
-                // It is out of its principal's count already.
+                // The session was already removed from its principal's list: add it again.
                 if let Some(ends) = ends {
                     self.principals()
                         .entry(ends.principal.id.clone())
@@ -125,7 +125,7 @@ impl Sessions {
         }
     }
 
-    /// A session is no longer one of its principal's.
+    /// Removes a session from its principal's list.
     fn left(&self, session: &Arc<Session>) {
         let mut principals = self.principals();
         if let Some(own) = principals.get_mut(&session.principal.id) {
@@ -154,7 +154,8 @@ impl Sessions {
         Ok(())
     }
 
-    /// The session, where it is this principal's and this gateway's; another's reads as none.
+    /// Returns the session if it belongs to this principal and gateway. A session of another principal reads as not
+    /// found.
     pub(crate) fn get(
         &self,
         id: &SessionId,
@@ -175,7 +176,7 @@ impl Sessions {
             .ok_or_else(|| Error::new(ErrorKind::SessionNotFound, "no such session"))
     }
 
-    /// Takes a session out.
+    /// Removes a session.
     pub(crate) fn remove(&self, id: &SessionId) -> Option<Arc<Session>> {
         let removed = self
             .shard(id)
@@ -193,7 +194,7 @@ impl Sessions {
         removed
     }
 
-    /// The session with this number.
+    /// Returns the session with this party number.
     pub(crate) fn by_party(&self, party: Party) -> Option<Arc<Session>> {
         self.parties
             .read()
@@ -202,7 +203,7 @@ impl Sessions {
             .and_then(Weak::upgrade)
     }
 
-    /// All of them.
+    /// Returns all sessions.
     pub(crate) fn all(&self) -> Vec<Arc<Session>> {
         let shard = |shard: &RwLock<HashMap<_, Arc<Session>>>| {
             shard
@@ -215,7 +216,7 @@ impl Sessions {
         self.shards.iter().flat_map(shard).collect()
     }
 
-    /// How many there are.
+    /// Returns the number of sessions.
     pub(crate) fn len(&self) -> usize {
         self.count.load(Ordering::Acquire)
     }

@@ -1,4 +1,4 @@
-//! State in a cluster: a ConfigMap for each document.
+//! Stores state in a cluster: one ConfigMap per document.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,17 +19,17 @@ use crate::runtime::kubernetes::errors::Action;
 use crate::runtime::kubernetes::{Access, Owner};
 use crate::seal::hex;
 
-/// What one ConfigMap may hold, less its metadata.
+/// Maximum size of a document in bytes: the limit of a ConfigMap, less its metadata.
 const LARGEST: usize = 1_000_000;
-/// Under which name the document stands in its ConfigMap.
+/// The key of the document in its ConfigMap.
 const ENTRY: &str = "document";
-/// Annotation: the document's name.
+/// Annotation with the document's name.
 const DOCUMENT: &str = "mcp-orchestrator.dev/document";
-/// Label: whose document it is; it selects them.
+/// Label with the orchestrator's name, which selects its documents.
 const KEPT_BY: &str = "mcp-orchestrator.dev/kept-by";
 const MANAGER: &str = "mcp-orchestrator-state";
 
-/// Keeps each document in a ConfigMap of an orchestrator.
+/// A state store that keeps each document in a ConfigMap.
 pub struct ConfigMapState {
     access: Access,
     orchestrator: String,
@@ -39,7 +39,7 @@ pub struct ConfigMapState {
 }
 
 impl ConfigMapState {
-    /// The documents of this orchestrator. They bear these labels besides one of their own.
+    /// Creates a store for this orchestrator. Its ConfigMaps carry `labels` and one label of the store.
     pub fn new(
         access: Access,
         orchestrator: impl Into<String>,
@@ -56,14 +56,16 @@ impl ConfigMapState {
         }
     }
 
-    /// The object that the documents go with, as it is when each is written.
+    /// Sets the owner of the ConfigMaps, which are garbage-collected with it. Each write refers to the owner as last
+    /// read.
     #[must_use]
     pub fn owned_by(mut self, owner: Owner) -> Self {
         self.owner = Some(owner);
         self
     }
 
-    /// Nothing is written while this is false: another process acts under the orchestrator's name.
+    /// Rejects writes while `acts` is false: another process holds the orchestrator's Lease, or the Lease cannot be
+    /// renewed.
     #[must_use]
     pub fn while_acting(mut self, acts: watch::Receiver<bool>) -> Self {
         self.acts = Some(acts);
@@ -78,13 +80,13 @@ impl ConfigMapState {
         Action::new(verb, "configmaps", self.access.namespace()).on(name)
     }
 
-    /// Any name becomes one that an object may have.
+    /// Maps a document name to a valid object name.
     fn object(&self, name: &str) -> String {
         let digest = Sha256::digest(name);
         format!("{}-kept-{}", self.orchestrator, hex(&digest[..16]))
     }
 
-    /// One without a document.
+    /// Returns a ConfigMap without a document.
     fn map(&self, object: &str) -> ConfigMap {
         ConfigMap {
             metadata: ObjectMeta {
@@ -164,8 +166,8 @@ impl StateStore for ConfigMapState {
         if found.is_none_or(|map| map.binary_data.is_none()) {
             return Ok(());
         }
-        // The Role lets nobody delete ConfigMaps: the one that owns everything is among them. What is left is empty, and
-        // the next document of this name stands in it.
+        // The Role does not permit deleting ConfigMaps, since one of them owns all other objects. The ConfigMap is
+        // emptied instead, and reused by the next document with this name.
         let mut empty = self.map(&object);
         if let Some(labels) = &mut empty.metadata.labels {
             labels.remove(KEPT_BY);

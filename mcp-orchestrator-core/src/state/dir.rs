@@ -1,4 +1,4 @@
-//! The state directory: one process at a time, and the key that only it knows.
+//! The state directory: used by one process at a time, and home of the state key.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -15,7 +15,7 @@ pub(super) const KEY: &str = "state.key";
 const KEY_BYTES: usize = 32;
 const DOCUMENTS: &str = "kept";
 
-/// The directory that an orchestrator keeps its state in, held as long as this lives.
+/// The directory in which an orchestrator keeps its state. It is locked until this value is dropped.
 #[derive(Debug)]
 pub struct StateDir {
     path: PathBuf,
@@ -59,13 +59,13 @@ impl From<DirError> for Error {
 }
 
 impl StateDir {
-    /// Takes the directory: makes it where it is not there (0700), locks it, reads its key or makes one.
+    /// Opens the directory: creates it if necessary (mode 0700), locks it, and reads its key or creates one.
     ///
-    /// It waits for the disk: to be called at start.
+    /// Blocks on the disk, so call it at startup.
     ///
     /// # Errors
-    /// [`Conflict`](ErrorKind::Conflict) where another process holds it, with who and since when;
-    /// [`Config`](ErrorKind::Config) where it or its key cannot be used, which are left as they are.
+    /// [`Conflict`](ErrorKind::Conflict) if another process holds the directory; the error names the process and
+    /// since when. [`Config`](ErrorKind::Config) if the directory or its key cannot be used; both are left unchanged.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
         private::make_dir(&path).map_err(|error| unusable(&path, error))?;
@@ -80,20 +80,20 @@ impl StateDir {
         })
     }
 
-    /// Its path.
+    /// Returns the directory's path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The state key.
+    /// Returns the state key.
     pub fn key(&self) -> &Arc<StateKey> {
         &self.key
     }
 
-    /// The documents that are kept in it.
+    /// Opens the documents in the directory.
     ///
     /// # Errors
-    /// [`Config`](ErrorKind::Config) where their folder cannot be used.
+    /// [`Config`](ErrorKind::Config) if their folder cannot be used.
     pub fn documents(&self) -> Result<FileState> {
         FileState::open(self.path.join(DOCUMENTS))
     }
@@ -105,7 +105,7 @@ pub(super) fn unusable(path: &Path, error: io::Error) -> DirError {
 
 fn check_dir(path: &Path) -> Result<(), DirError> {
     let metadata = path.metadata().map_err(|error| unusable(path, error))?;
-    // A group may write: volumes of a cluster are shared with one.
+    // Group write access is allowed, because volumes in a cluster are shared by group.
     match private::mode(&metadata) {
         Some(mode) if mode & 0o002 != 0 => Err(DirError::Open(path.display().to_string(), mode)),
         Some(mode) if mode & 0o020 != 0 => {
@@ -147,13 +147,14 @@ fn key(dir: &Path) -> Result<StateKey, DirError> {
     Ok(StateKey::new(bytes))
 }
 
-/// Whoever owns a key may read it: that is the directory's owner, or root.
+/// The key must be owned by the owner of the directory or by root, since a file's owner can read it.
 #[cfg(unix)]
 fn check_owner(dir: &Path, name: &str, key: &std::fs::Metadata) -> Result<(), DirError> {
     use std::os::unix::fs::MetadataExt as _;
     let dir = dir.metadata().map_err(|error| unusable(dir, error))?;
     let owner = dir.uid();
-    // Where a group writes, as on a volume of a cluster, the directory is often root's and the key ours.
+    // In a group-writable directory, such as a cluster volume, the directory is often owned by root and the key by
+    // the current user.
     let shared = dir.mode() & 0o020 != 0;
     match key.uid() {
         0 => Ok(()),
@@ -172,7 +173,7 @@ fn make_key(dir: &Path, path: &Path) -> Result<StateKey, DirError> {
     let key = StateKey::random();
     let written = private::write(dir, key.expose()).map_err(failed)?;
     written.place(path).map_err(failed)?;
-    // The key must outlive a power failure: what it sealed is with clients from now on.
+    // The key must survive a power failure, because clients will hold data that is sealed with it.
     private::sync_dir(dir).map_err(failed)?;
     Ok(key)
 }
@@ -204,7 +205,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         drop(StateDir::open(dir.path()).unwrap());
         let key = dir.path().join(KEY);
-        // Only root may give a file away.
+        // Only root may change a file's owner.
         if std::os::unix::fs::chown(&key, Some(12345), None).is_ok() {
             let error = StateDir::open(dir.path()).unwrap_err();
             assert!(error.to_string().contains("user 12345"), "{error}");

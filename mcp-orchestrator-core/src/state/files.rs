@@ -1,4 +1,4 @@
-//! State in a folder: one file for each document.
+//! Stores state in a folder: one file per document.
 
 use std::collections::HashMap;
 use std::io;
@@ -12,29 +12,29 @@ use bytes::Bytes;
 use super::{StateStore, private};
 use crate::error::{Error, ErrorKind, Result};
 
-/// Stands at the end of each document's file, so that no document is named `..` and no other file is taken for one.
+/// Suffix of document files, so that a document cannot be named `..` and other files are not taken for documents.
 const ENDING: &str = ".doc";
 
-/// Keeps documents in a folder that it has for itself.
+/// Stores documents in a dedicated folder.
 ///
-/// A write is complete or not there, also after a crash; the very last writes before a power failure may be lost.
+/// Writes are atomic, even in a crash. The most recent writes before a power failure may be lost.
 #[derive(Clone, Debug)]
 pub struct FileState(Arc<Folder>);
 
 #[derive(Debug)]
 struct Folder {
     path: PathBuf,
-    /// Numbers the calls that change something.
+    /// The sequence number of the next call that changes something.
     calls: AtomicU64,
-    /// The last change of each name, so that one whose caller has left does not undo a later one.
+    /// The last change of each name, so that a change with a dropped caller cannot undo a later one.
     done: Mutex<HashMap<String, u64>>,
 }
 
 impl FileState {
-    /// The documents in this folder, which is made where it is not there. It waits for the disk: to be called at start.
+    /// Opens the documents in this folder, which is created if necessary. Blocks on the disk, so call it at startup.
     ///
     /// # Errors
-    /// [`Config`](ErrorKind::Config) where the folder cannot be made or read.
+    /// [`Config`](ErrorKind::Config) if the folder cannot be created or read.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
         private::make_dir(&path)
@@ -70,7 +70,7 @@ impl FileState {
 }
 
 impl Folder {
-    /// Makes a change, unless a later call has changed this name already.
+    /// Applies a change unless a later call has already changed this name.
     fn change(
         &self,
         name: String,

@@ -1,4 +1,4 @@
-//! A file that one process holds, and that tells the others who.
+//! A lock file that one process holds and that names its holder.
 
 use std::fs::{File, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
@@ -7,23 +7,23 @@ use std::time::SystemTime;
 
 use super::private;
 
-/// A lock that this process holds. It ends with this, also where the process is killed.
+/// A lock held by this process. It is released on drop, or when the process is killed.
 #[derive(Debug)]
 pub(crate) struct Lock {
     _file: File,
 }
 
-/// Who has the lock.
+/// Result of taking a lock.
 #[derive(Debug)]
 pub(crate) enum Taken {
-    /// This process, from now on.
+    /// This process now holds the lock.
     Ours(Lock),
-    /// Another one, as it says of itself.
+    /// Another process holds it, described as in the lock file.
     By(String),
 }
 
 impl Lock {
-    /// Takes the lock of this file, which is made where it is not there (0600).
+    /// Locks this file, which is created if necessary (mode 0600).
     pub(crate) fn take(path: &Path) -> io::Result<Taken> {
         let mut file = private::open(path)?;
         match file.try_lock() {
@@ -42,7 +42,7 @@ impl Lock {
     }
 }
 
-/// What the holder wrote into its lock.
+/// Reads the holder's description from the lock file.
 fn holder(file: &mut File) -> String {
     let mut text = String::new();
     let read = file

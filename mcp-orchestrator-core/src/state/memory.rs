@@ -1,4 +1,4 @@
-//! State that lives as long as the process.
+//! Stores state in memory, for the lifetime of the process.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -10,7 +10,7 @@ use bytes::Bytes;
 use super::StateStore;
 use crate::error::Result;
 
-/// Keeps documents in memory.
+/// A state store in memory.
 #[derive(Debug, Default)]
 pub struct MemoryState(Mutex<BTreeMap<String, Bytes>>);
 

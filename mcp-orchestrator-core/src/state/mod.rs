@@ -1,4 +1,4 @@
-//! What outlives a restart besides credentials: the seam behind which lists and small facts are kept.
+//! State that outlives a restart, other than credentials: lists and small facts.
 
 #[cfg(feature = "kubernetes")]
 mod config_maps;
@@ -22,19 +22,19 @@ pub use self::memory::MemoryState;
 pub use self::remains::StateRemains;
 use crate::error::Result;
 
-/// Keeps small documents by name: lists, initialize results, running tasks.
+/// Stores small documents by name: lists, initialize results, running tasks.
 ///
 /// # Contract
-/// A `put` replaces the document as a whole: a reader sees the old or the new one. Nothing secret is put here. Names
+/// `put` replaces the whole document: a reader sees either the old or the new one. Documents hold no secrets. Names
 /// have 1 to 128 characters of `a-z 0-9 . -`. An implementation runs [`crate::testing::state`]'s suite.
 #[async_trait]
 pub trait StateStore: fmt::Debug + Send + Sync + 'static {
-    /// The document; `None` where there is none.
+    /// Returns the document, or `None` if it does not exist.
     async fn get(&self, name: &str) -> Result<Option<Bytes>>;
     /// Writes the document.
     async fn put(&self, name: &str, document: Bytes) -> Result<()>;
-    /// Takes it away. Absent is Ok.
+    /// Deletes the document. Deleting an absent document is `Ok`.
     async fn remove(&self, name: &str) -> Result<()>;
-    /// The names of all documents, in order.
+    /// Returns the names of all documents, in order.
     async fn names(&self) -> Result<Vec<String>>;
 }

@@ -1,14 +1,14 @@
-//! Files and folders that only we may read, written so that a reader never sees half of one.
+//! Files and folders that only the current user may read, written atomically.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What a file begins with that is still being written. No document's name does.
+/// Prefix of files that are still being written. No document name begins with it.
 const UNFINISHED: &str = "_new-";
 
-/// Makes the folder and those above it; 0700 where it is made now.
+/// Creates the folder and its parents; new folders get mode 0700.
 pub(crate) fn make_dir(path: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     builder.recursive(true);
@@ -17,14 +17,14 @@ pub(crate) fn make_dir(path: &Path) -> io::Result<()> {
     builder.create(path)
 }
 
-/// Opens for reading and writing, made with 0600 where it is not there.
+/// Opens a file for reading and writing; a new file gets mode 0600.
 pub(crate) fn open(path: &Path) -> io::Result<File> {
     let mut options = options();
     options.read(true).create(true).truncate(false);
     options.open(path)
 }
 
-/// The permission bits of a file or folder; `None` where the system has none.
+/// Returns the permission bits of a file or folder, or `None` on systems without them.
 pub(crate) fn mode(metadata: &std::fs::Metadata) -> Option<u32> {
     #[cfg(unix)]
     return Some(std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o777);
@@ -32,7 +32,7 @@ pub(crate) fn mode(metadata: &std::fs::Metadata) -> Option<u32> {
     return None;
 }
 
-/// Writes content beside its place, to be put there by [`Written::place`].
+/// Writes content to a temporary file in `dir`, to be moved into place by [`Written::place`].
 pub(crate) fn write(dir: &Path, content: &[u8]) -> io::Result<Written> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let number = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -40,12 +40,12 @@ pub(crate) fn write(dir: &Path, content: &[u8]) -> io::Result<Written> {
     let mut file = options().create_new(true).open(&path)?;
     let written = Written(Some(path));
     file.write_all(content)?;
-    // Else a crash may leave the new name with no content.
+    // Without this sync, a crash may leave the new name with no content.
     file.sync_all()?;
     Ok(written)
 }
 
-/// The folder that a file stands in.
+/// Returns the folder that contains a file.
 #[cfg(feature = "local-store")]
 pub(crate) fn folder_of(file: &Path) -> &Path {
     match file.parent() {
@@ -54,7 +54,7 @@ pub(crate) fn folder_of(file: &Path) -> &Path {
     }
 }
 
-/// Makes names in a folder outlive a power failure.
+/// Syncs a folder, so that new names in it survive a power failure.
 pub(crate) fn sync_dir(folder: &Path) -> io::Result<()> {
     #[cfg(unix)]
     File::open(folder)?.sync_all()?;
@@ -62,17 +62,17 @@ pub(crate) fn sync_dir(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// A file that is complete and not in its place yet; dropped, it is taken away.
+/// A complete file that is not yet in place. It is deleted on drop.
 pub(crate) struct Written(Option<std::path::PathBuf>);
 
 impl Written {
-    /// Where it stands now.
+    /// Returns the file's temporary path.
     #[cfg(feature = "local-store")]
     pub(crate) fn path(&self) -> &Path {
         self.0.as_deref().unwrap_or(Path::new(""))
     }
 
-    /// Puts it in its place, instead of what stands there.
+    /// Moves the file into place, replacing an existing one.
     pub(crate) fn place(mut self, path: &Path) -> io::Result<()> {
         if let Some(from) = self.0.as_ref() {
             std::fs::rename(from, path)?;
@@ -85,13 +85,13 @@ impl Written {
 impl Drop for Written {
     fn drop(&mut self) {
         if let Some(path) = &self.0 {
-            // What cannot be taken away now is swept at the next opening.
+            // A file that cannot be deleted now is deleted by `sweep` at the next opening.
             let _ = std::fs::remove_file(path);
         }
     }
 }
 
-/// Takes away what a crash left unfinished.
+/// Deletes files that a crash left unfinished.
 pub(crate) fn sweep(dir: &Path) -> io::Result<()> {
     for entry in std::fs::read_dir(dir)? {
         let entry = entry?;

@@ -1,4 +1,4 @@
-//! What a state directory holds when nobody uses it any more, and its end.
+//! The removal of a state directory that is no longer in use.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use super::dir::{self, lock};
 use super::lock::Lock;
 use crate::error::Result;
 
-/// The names of what is put into a state directory, here and by the programs. The lock is the last to go.
+/// The names that this crate and its programs create in a state directory. The lock is removed last.
 const OURS: [&str; 10] = [
     "kept",
     "instances",
@@ -21,21 +21,21 @@ const OURS: [&str; 10] = [
     dir::LOCK_FILE,
 ];
 
-/// A state directory that no process holds, and that none can take as long as this lives.
+/// A state directory that no process holds. No process can take it until this value is dropped.
 #[derive(Debug)]
 pub struct StateRemains {
     path: PathBuf,
-    /// What is ours in it.
+    /// The entries that belong to the orchestrator.
     names: Vec<&'static str>,
     _lock: Lock,
 }
 
 impl StateRemains {
-    /// Takes the directory; `None` where there is none, or nothing of ours in it.
+    /// Locks the directory. Returns `None` if it does not exist, or if nothing in it belongs to the orchestrator.
     ///
     /// # Errors
-    /// [`Conflict`](crate::ErrorKind::Conflict) where a process holds it, with who and since when;
-    /// [`Config`](crate::ErrorKind::Config) where it cannot be read.
+    /// [`Conflict`](crate::ErrorKind::Conflict) if a process holds the directory; the error names the process and
+    /// since when. [`Config`](crate::ErrorKind::Config) if the directory cannot be read.
     pub fn find(path: impl Into<PathBuf>) -> Result<Option<Self>> {
         let path = path.into();
         let there = |name: &&str| path.join(name).symlink_metadata().is_ok();
@@ -51,20 +51,21 @@ impl StateRemains {
         }))
     }
 
-    /// The directory.
+    /// Returns the directory's path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// What is ours in it.
+    /// Returns the names of the entries that belong to the orchestrator.
     pub fn names(&self) -> &[&'static str] {
         &self.names
     }
 
-    /// Takes away what is ours, and the directory where nothing else stands in it. Answers whether it did that.
+    /// Deletes the orchestrator's entries, and the directory if it is then empty. Returns `true` if the directory was
+    /// deleted.
     ///
     /// # Errors
-    /// [`Config`](crate::ErrorKind::Config) with what could not be taken away.
+    /// [`Config`](crate::ErrorKind::Config) with the entry that could not be deleted.
     pub fn remove(self) -> Result<bool> {
         let lock = (!self.names.contains(&dir::LOCK_FILE)).then_some(dir::LOCK_FILE);
         for name in self.names.iter().copied().chain(lock) {

@@ -1,19 +1,20 @@
-//! The suite of [`Authenticator`].
+//! The contract suite of [`Authenticator`].
 
 use http::request::Parts;
 
 use crate::auth::Authenticator;
 use crate::error::ErrorKind;
 
-/// All that the contract promises: `known` carries what this authenticator knows, `foreign` nothing of it.
+/// Verifies the contract. `known` is a request that the authenticator accepts, `foreign` one that carries nothing of
+/// its own.
 ///
 /// # Panics
-/// Where the authenticator breaks its contract.
+/// If the authenticator violates the contract.
 pub async fn suite(authenticator: &dyn Authenticator, known: &Parts, foreign: &Parts) {
     match authenticator.authenticate(foreign).await {
         Ok(None) => {}
         Ok(Some(who)) => panic!("a foreign request is taken for {who:?}"),
-        // The last of a chain.
+        // The last authenticator of a chain rejects foreign requests.
         Err(error) => assert_eq!(error.kind(), ErrorKind::Unauthenticated),
     }
     let first = authenticator.authenticate(known).await.expect("it holds");

@@ -1,4 +1,4 @@
-//! The suites of [`CredentialResolver`] and [`CredentialStore`](crate::credential::CredentialStore).
+//! The contract suites of [`CredentialResolver`] and [`CredentialStore`](crate::credential::CredentialStore).
 
 mod store;
 
@@ -11,11 +11,10 @@ use crate::credential::{Credential, CredentialRequest, CredentialResolver};
 use crate::error::ErrorKind;
 use crate::id::SlotName;
 
-/// All that the contract promises of a resolver: `known` is a request that it answers, `foreign` one that is not its
-/// own.
+/// Verifies a resolver's contract. `known` is a request that it answers, `foreign` one that is not its own.
 ///
 /// # Panics
-/// Where the resolver breaks its contract.
+/// If the resolver violates the contract.
 pub async fn resolver(
     resolver: &dyn CredentialResolver,
     known: CredentialRequest<'_>,
@@ -27,7 +26,7 @@ pub async fn resolver(
         .expect("not mine is no error");
     assert!(none.is_none(), "a foreign request is answered with None");
 
-    // Left at its first wait: nothing that comes after may suffer from it.
+    // Dropped at its first wait: later requests must not be affected.
     drop(resolver.resolve(known).now_or_never());
     let first = resolver.resolve(known).await.expect("resolve");
     let first = first.expect("a known request is answered");

@@ -1,4 +1,4 @@
-//! An identity provider for tests: metadata, keys and tokens, and all that may be wrong with them.
+//! An identity provider for tests: metadata, keys and tokens, including invalid ones.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,7 +15,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-/// An issuer on a loopback port. Dropping it ends it.
+/// An issuer on a loopback port. It stops when dropped.
 #[derive(Debug)]
 pub struct TestIssuer {
     url: String,
@@ -38,39 +38,39 @@ struct Key {
     pair: Arc<EcdsaKeyPair>,
 }
 
-/// What the issuer answers.
+/// How the issuer responds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answers {
-    /// As it should.
+    /// Correctly.
     Well,
-    /// 503, to everything.
+    /// With status 503 to every request.
     Down,
-    /// Its metadata only where RFC 8414 has it.
+    /// With its metadata only at the location defined by RFC 8414.
     OAuthOnly,
-    /// Metadata of another issuer.
+    /// With metadata that names another issuer.
     AsAnother,
 }
 
 /// How a token is signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signing {
-    /// By the issuer's key of now.
+    /// With the issuer's current key.
     Well,
     /// `alg: none`, and no signature.
     None,
-    /// With the public key taken for a shared secret.
+    /// With the public key used as a shared secret.
     PublicKeyAsSecret,
-    /// By a key of somebody else under the name of the issuer's.
+    /// With a foreign key, but the issuer's key ID.
     Foreign,
-    /// As it should, and then the signature taken away.
+    /// With the signature removed.
     Unsigned,
 }
 
 impl TestIssuer {
-    /// Starts one.
+    /// Starts an issuer.
     ///
     /// # Panics
-    /// Where no port is free.
+    /// If no port is free.
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0")
             .await
@@ -93,39 +93,39 @@ impl TestIssuer {
         }
     }
 
-    /// Its name, which is its address.
+    /// Returns the issuer identifier, which is also its URL.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// From now on it answers so.
+    /// Sets how the issuer responds to further requests.
     pub fn answers(&self, answers: Answers) {
         *lock(&self.state.answers) = answers;
     }
 
-    /// From now on it has another key, and the one before is gone.
+    /// Replaces the key; the previous one is no longer listed.
     pub fn rotate(&self) {
         let number = self.state.rotations.fetch_add(1, Ordering::SeqCst) + 1;
         *lock(&self.state.key) = Key::new(number);
     }
 
-    /// How often its keys were asked for.
+    /// Returns how often the keys were requested.
     pub fn asked(&self) -> usize {
         self.state.asked.load(Ordering::SeqCst)
     }
 
-    /// What a token of this user for this audience claims, for five minutes.
+    /// Returns claims for this user and audience, valid for five minutes.
     pub fn claims(&self, user: &str, audience: &str) -> Value {
         let now = now();
         json!({"iss": self.url, "sub": user, "aud": audience, "iat": now, "exp": now + 300})
     }
 
-    /// A token that holds.
+    /// Returns a valid token.
     pub fn token(&self, claims: &Value) -> String {
         self.signed(claims, Signing::Well)
     }
 
-    /// A token that is signed so.
+    /// Returns a token signed in this way.
     pub fn signed(&self, claims: &Value, signing: Signing) -> String {
         let key = lock(&self.state.key).clone();
         let algorithm = match signing {
@@ -137,13 +137,13 @@ impl TestIssuer {
         key.token(&header, claims, signing)
     }
 
-    /// A token with this header, signed well.
+    /// Returns a token with this header and a valid signature.
     pub fn with_header(&self, header: &Value, claims: &Value) -> String {
         let key = lock(&self.state.key).clone();
         key.token(header, claims, Signing::Well)
     }
 
-    /// The name of its key of now.
+    /// Returns the ID of the current key.
     pub fn key_id(&self) -> String {
         lock(&self.state.key).id.clone()
     }
@@ -215,7 +215,7 @@ async fn serve(listener: TcpListener, state: Arc<State>) {
     }
 }
 
-/// Answers one request, and closes the connection.
+/// Answers one request and closes the connection.
 async fn answer(stream: TcpStream, state: Arc<State>) {
     let mut stream = BufReader::new(stream);
     let mut first = String::new();
@@ -233,7 +233,7 @@ async fn answer(stream: TcpStream, state: Arc<State>) {
         "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
         body.len()
     );
-    // Whoever asked may be gone.
+    // The client may have disconnected.
     let _ = stream.write_all(format!("{head}{body}").as_bytes()).await;
     let _ = stream.shutdown().await;
 }

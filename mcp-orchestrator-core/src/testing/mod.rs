@@ -1,4 +1,4 @@
-//! Contract suites: one for each seam, run by every implementation, ours and yours.
+//! Contract suites: one per public trait, to be run by every implementation, including those of other crates.
 
 pub mod auth;
 pub mod credential;

@@ -1,1 +1,230 @@
-//! The suite of [`Router`](crate::router::Router).
+//! The contract suite of [`Router`]: lists and calls agree, and what is hidden reads as what does not exist.
+
+use crate::auth::Principal;
+use crate::id::{Alias, GatewayId};
+use crate::router::{
+    Item, ItemKind, Known, NoRoute, Route, Router, Target, View, ViewEntry, shown,
+};
+
+/// An item name that no server of the suite lists.
+const ABSENT: &str = "absent-item";
+/// A gateway that the router under test does not have.
+const ABSENT_GATEWAY: &str = "absent-gateway";
+
+/// What the suite asks a router about.
+///
+/// To cover the contract, at least one gateway is hidden from a principal, one server is hidden from a principal of its
+/// gateway, and `known` lists every item of `items` for some server.
+#[derive(Clone, Copy)]
+pub struct Probe<'a> {
+    /// Callers with different rights.
+    pub principals: &'a [Principal],
+    /// The gateways of the router.
+    pub gateways: &'a [GatewayId],
+    /// Own names of items: tools and prompts by name, resources by URI.
+    pub items: &'a [(ItemKind, &'a str)],
+    /// What the servers list.
+    pub known: &'a dyn Known,
+}
+
+impl std::fmt::Debug for Probe<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Probe")
+            .field("principals", &self.principals)
+            .field("gateways", &self.gateways)
+            .field("items", &self.items)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Runs every check of the suite.
+///
+/// # Panics
+/// If the router breaks its contract.
+pub fn suite(router: &dyn Router, probe: Probe<'_>) {
+    for principal in probe.principals {
+        for gateway in probe.gateways {
+            let ask = Ask {
+                router,
+                probe,
+                principal,
+                gateway,
+            };
+            match router.view(principal, gateway) {
+                Ok(view) => {
+                    ask.repeats_its_decisions(&view);
+                    ask.reaches_what_it_shows(&view);
+                    ask.routes_only_into_the_view(&view);
+                    ask.hides_servers_completely(&view);
+                }
+                Err(error) => ask.hides_the_gateway_completely(&error),
+            }
+        }
+    }
+}
+
+/// One principal at one gateway.
+struct Ask<'a> {
+    router: &'a dyn Router,
+    probe: Probe<'a>,
+    principal: &'a Principal,
+    gateway: &'a GatewayId,
+}
+
+impl<'a> Ask<'a> {
+    fn route(&self, item: Item<'a>) -> Result<Route<'a>, NoRoute> {
+        let target = Target {
+            gateway: self.gateway,
+            item,
+            known: self.probe.known,
+        };
+        self.router.route(self.principal, &target)
+    }
+
+    fn at(&self) -> String {
+        format!("{} at {}", self.principal.id, self.gateway)
+    }
+
+    /// The views of all principals at this gateway.
+    fn views(&self) -> impl Iterator<Item = std::sync::Arc<View>> {
+        let principals = self.probe.principals.iter();
+        principals.filter_map(|other| self.router.view(other, self.gateway).ok())
+    }
+
+    fn repeats_its_decisions(&self, view: &View) {
+        let again = self.router.view(self.principal, self.gateway);
+        assert_eq!(again.as_deref(), Ok(view), "{}", self.at());
+        for (kind, name) in self.probe.items {
+            let item = item(*kind, name);
+            assert_eq!(self.route(item), self.route(item), "{}", self.at());
+        }
+    }
+
+    fn reaches_what_it_shows(&self, view: &View) {
+        for entry in &view.entries {
+            let route = expect(self.at(), self.route(Item::Server(leak(&entry.alias))));
+            assert_eq!(route.server, entry.server, "{}", self.at());
+            for (kind, own) in self.probe.items {
+                if !self.lists(entry, *kind, own) || !self.shows(entry, *kind, own) {
+                    continue;
+                }
+                // Of servers that list the same bare name or URI, the router chooses one.
+                let entries = view.entries.iter();
+                let rivals = entries.filter(|other| self.lists(other, *kind, own));
+                let is_resource = matches!(kind, ItemKind::Resource | ItemKind::Template);
+                if (is_resource || !view.prefixed) && rivals.count() > 1 {
+                    continue;
+                }
+                let name = shown(&entry.alias, own, view.prefixed && !is_resource);
+                let name = String::leak(name.into_owned());
+                let route = expect(self.at(), self.route(item(*kind, name)));
+                let wanted = (&entry.server, &entry.alias, *own, &entry.credential);
+                let found = (&route.server, &route.alias, &*route.name, &route.credential);
+                assert_eq!(found, wanted, "{}: {name}", self.at());
+            }
+        }
+    }
+
+    fn routes_only_into_the_view(&self, view: &View) {
+        let everything = self.views().flat_map(|view| {
+            let entries = view.entries.iter();
+            entries.map(|entry| entry.alias.clone()).collect::<Vec<_>>()
+        });
+        let aliases: Vec<Alias> = everything.collect();
+        for (kind, own) in self.probe.items {
+            let prefixed = aliases.iter().map(|alias| shown(alias, own, true));
+            let names = prefixed.map(std::borrow::Cow::into_owned);
+            for name in names.chain([(*own).to_owned()]) {
+                let Ok(route) = self.route(item(*kind, String::leak(name))) else {
+                    continue;
+                };
+                let entry = view.entries.iter().find(|entry| {
+                    entry.server == route.server
+                        && entry.alias == route.alias
+                        && entry.credential == route.credential
+                });
+                let entry = entry.unwrap_or_else(|| {
+                    panic!(
+                        "{}: routed to {}, which the view hides",
+                        self.at(),
+                        route.server
+                    )
+                });
+                assert!(
+                    self.shows(entry, *kind, &route.name),
+                    "{}: routed to the hidden {}",
+                    self.at(),
+                    route.name
+                );
+            }
+        }
+    }
+
+    fn hides_servers_completely(&self, view: &View) {
+        let visible = |entry: &ViewEntry| view.entries.iter().any(|it| it.alias == entry.alias);
+        for other in self.views() {
+            for entry in other.entries.iter().filter(|entry| !visible(entry)) {
+                for (_, own) in self.probe.items {
+                    let name: &str = String::leak(shown(&entry.alias, own, true).into_owned());
+                    self.is_as_absent(Item::Tool(name), name, Item::Tool(ABSENT));
+                }
+                let alias = leak(&entry.alias);
+                self.is_as_absent(Item::Server(alias), alias, Item::Server(ABSENT));
+            }
+        }
+    }
+
+    /// The only server of a gateway may get every name, to answer itself that there is no such item.
+    fn is_as_absent(&self, hidden: Item<'a>, name: &str, absent: Item<'a>) {
+        let outcome = |route: Result<Route<'_>, NoRoute>, name: &str| match route {
+            Ok(route) => format!("goes to {}", route.server),
+            Err(error) => error.to_string().replace(name, "*"),
+        };
+        let absent = outcome(self.route(absent), ABSENT);
+        let hidden = outcome(self.route(hidden), name);
+        assert_eq!(hidden, absent, "{}: {name} is recognizable", self.at());
+    }
+
+    fn hides_the_gateway_completely(&self, error: &NoRoute) {
+        let absent = GatewayId::new(ABSENT_GATEWAY).expect("a name");
+        let elsewhere = self.router.view(self.principal, &absent);
+        let elsewhere = elsewhere.expect_err("a gateway that does not exist");
+        let same = |error: &NoRoute, name: &str| error.to_string().replace(name, "*");
+        let wanted = same(&elsewhere, ABSENT_GATEWAY);
+        assert_eq!(same(error, self.gateway.as_str()), wanted, "{}", self.at());
+        for (kind, name) in self.probe.items {
+            let error = self.route(item(*kind, name)).expect_err("a hidden gateway");
+            assert_eq!(same(&error, self.gateway.as_str()), wanted, "{}", self.at());
+        }
+    }
+
+    fn lists(&self, entry: &ViewEntry, kind: ItemKind, own: &str) -> bool {
+        self.probe.known.lists(self.principal, entry, kind, own)
+    }
+
+    fn shows(&self, entry: &ViewEntry, kind: ItemKind, own: &str) -> bool {
+        entry.shows(kind, own, || {
+            self.probe.known.hints(self.principal, entry, own)
+        })
+    }
+}
+
+fn item(kind: ItemKind, name: &str) -> Item<'_> {
+    match kind {
+        ItemKind::Tool => Item::Tool(name),
+        ItemKind::Prompt => Item::Prompt(name),
+        ItemKind::Resource | ItemKind::Template => Item::Resource(name),
+    }
+}
+
+fn expect(at: String, route: Result<Route<'_>, NoRoute>) -> Route<'_> {
+    match route {
+        Ok(route) => route,
+        Err(error) => panic!("{at}: what the view shows is not reached: {error:?}"),
+    }
+}
+
+/// The few names of a test live as long as it.
+fn leak(alias: &Alias) -> &'static str {
+    String::leak(alias.to_string())
+}

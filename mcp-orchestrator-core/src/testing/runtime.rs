@@ -1,7 +1,7 @@
-//! The suite of [`RuntimeBackend`].
+//! The contract suite of [`RuntimeBackend`].
 //!
-//! A fixture says how the backend at hand runs the few [`Script`]s that the suite needs; all else is the same for
-//! processes, pods and futures. Waiting is for events and bounded by [`PATIENCE`], long enough for a pod.
+//! A fixture defines how the backend runs the few [`Script`]s that the suite needs; everything else is the same for
+//! processes, pods and futures. The suite waits for events, for at most [`PATIENCE`], which is long enough for a pod.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,39 +24,39 @@ use crate::runtime::{
 };
 use crate::server::ServerSpec;
 
-/// For anything that is promised to happen.
+/// Timeout for anything that the contract promises to happen.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
-/// A message of the protocol: where a log is all that a program writes, its messages are left out.
+/// A protocol message. If the program's output is its log, such messages are omitted from it.
 const READY: &str = r#"{"jsonrpc":"2.0","method":"ready"}"#;
 
 /// A program that the suite needs.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Script {
-    /// Answers each line with that line, and ends at the end of its input.
+    /// Echoes each line, and exits at the end of its input.
     Echo,
-    /// Writes the lines `first words` and `last words` to its log, then ends with status 3.
+    /// Writes the lines `first words` and `last words` to its log, then exits with status 3.
     Fail,
-    /// As `Echo`, but ignores the end of its input and, where there are signals, SIGTERM.
+    /// Like `Echo`, but ignores the end of its input and, on systems with signals, SIGTERM.
     Stubborn,
-    /// Writes the lines `line 1` to `line 100` to its log, then goes on as `Echo`.
+    /// Writes the lines `line 1` to `line 100` to its log, then continues like `Echo`.
     Chatty,
-    /// Answers each line with what is in the file of its slot `token` now.
+    /// Answers each line with the current content of the file for its slot `token`.
     ShowFile,
     /// Listens on its port and accepts connections.
     Http,
-    /// Cannot be started: there is no such program.
+    /// Cannot be started: the program does not exist.
     Missing,
 }
 
-/// How a backend runs a script; `None` where it cannot.
+/// Returns how a backend runs a script, or `None` if it cannot.
 pub type Fixture<'a> = dyn Fn(Script) -> Option<ServerSpec> + Send + Sync + 'a;
 
-/// All that the contract promises, on a backend that nobody else uses.
+/// Verifies the contract, on a backend that is not otherwise in use.
 ///
 /// # Panics
-/// Where the backend breaks its contract.
+/// If the backend violates the contract.
 pub async fn suite(backend: &dyn RuntimeBackend, fixture: &Fixture<'_>) {
     let suite = Suite { backend, fixture };
     suite.absent_is_ok().await;
@@ -77,7 +77,7 @@ struct Suite<'a> {
     fixture: &'a Fixture<'a>,
 }
 
-/// A script under a key of its own.
+/// A script with its own instance key.
 struct Case {
     key: InstanceKey,
     launch: LaunchSpec,
@@ -163,7 +163,7 @@ impl Suite<'_> {
         let instance = held.remove(0).expect("the one that was held");
         assert!(instance.fresh, "it was started just now");
         drop(instance);
-        // Whoever lets go of it makes room for the next.
+        // Dropping the instance releases the stream for the next holder.
         let (mut talk, instance) = self.started(&case).await;
         assert_eq!(talk.say("hello").await, "hello");
         let conflict = self.start(&case).await.expect_err("it is held");
@@ -196,7 +196,7 @@ impl Suite<'_> {
         let case = self.case(Script::Fail, "fail").expect("one that fails");
         let mut watch = self.backend.watch();
         let said = match self.start(&case).await {
-            // The end may come before there is anything to hold.
+            // The process may exit before the start has completed.
             Err(error) => {
                 assert_eq!(error.kind(), ErrorKind::StartFailed);
                 error.to_string()
@@ -241,7 +241,7 @@ impl Suite<'_> {
         let running = |status: &InstanceStatus| status.phase == Phase::Running;
         until(&mut early, &case.key, running).await;
 
-        // One that comes later finds it before `Synced`.
+        // A later watcher is sent the instance before `Synced`.
         let mut late = self.backend.watch();
         let mut found = None;
         loop {
@@ -309,7 +309,7 @@ impl Suite<'_> {
         newer.values = BTreeMap::from([(name, "two".into())]);
         let refresh = self.backend.refresh(&case.key, &newer);
         refresh.await.expect("it is refreshed");
-        // The file may take its time to come through.
+        // It may take a while until the file is updated.
         let seen = async { while talk.say("show").await != "two" {} };
         soon("the newer secret", seen).await;
         self.remove(&case).await;
@@ -398,7 +398,7 @@ impl Talk {
     async fn ends(&mut self) {
         let mut rest = Vec::new();
         let read = self.reader.read_to_end(&mut rest);
-        // A pipe that breaks has ended, too.
+        // A broken pipe also counts as the end.
         let _ = soon("the end of its output", read).await;
     }
 }

@@ -1,13 +1,13 @@
-//! The suite of [`StateStore`].
+//! The contract suite of [`StateStore`].
 
 use bytes::Bytes;
 
 use crate::state::StateStore;
 
-/// All that the contract promises, on an empty store.
+/// Verifies the contract, on an empty store.
 ///
 /// # Panics
-/// Where the store breaks its contract.
+/// If the store violates the contract.
 pub async fn suite(store: &dyn StateStore) {
     assert_eq!(store.get("lists.git").await.expect("get"), None);
     store.remove("lists.git").await.expect("absent is Ok");

@@ -1,4 +1,4 @@
-//! Lines of a pipe, each within a limit.
+//! Reads the lines of a pipe, each bounded by a limit.
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use memchr::memchr;
@@ -6,23 +6,23 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 use crate::jsonrpc::Outline;
 
-/// One line, or what stands in its place.
+/// A line, or what is reported in place of one over the limit.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Line {
-    /// A line without its end.
+    /// A line without its line end.
     Whole(Bytes),
-    /// A line over the limit: the id that it answers, as JSON, where it is an answer beyond doubt, and how long it was.
+    /// A line over the limit: its length, and the JSON id of the request that it answers, if it certainly is an answer.
     Over {
         answers: Option<String>,
         length: usize,
     },
 }
 
-/// Reads lines. A longer one than `limit` is passed over, and never held in memory.
+/// Reads lines. A line longer than `limit` is skipped and never held in memory.
 pub(super) struct Lines<R> {
     reader: R,
     buffer: BytesMut,
-    /// How much of the buffer was searched for a line's end.
+    /// How much of the buffer was searched for a line end.
     searched: usize,
     limit: usize,
 }
@@ -39,10 +39,10 @@ impl<R: AsyncRead + Unpin> Lines<R> {
         }
     }
 
-    /// The next line; `None` at the end of input (a last line without an end is no line).
+    /// Returns the next line, or `None` at the end of input. A last line without a line end is ignored.
     ///
     /// # Cancel safety
-    /// Not cancel safe within an over-long line.
+    /// Cancel safe, except within a line over the limit.
     pub(super) async fn next(&mut self) -> std::io::Result<Option<Line>> {
         loop {
             if let Some(at) = memchr(b'\n', &self.buffer[self.searched..]) {
@@ -65,7 +65,7 @@ impl<R: AsyncRead + Unpin> Lines<R> {
     }
 
     async fn fill(&mut self) -> std::io::Result<usize> {
-        // A growing line doubles the buffer; a short one reuses what was split off before.
+        // A growing line doubles the buffer; a short line reuses space that was split off earlier.
         self.buffer.reserve(READ.max(self.buffer.len()));
         self.reader.read_buf(&mut self.buffer).await
     }
@@ -84,7 +84,7 @@ impl<R: AsyncRead + Unpin> Lines<R> {
                     1
                 }
                 None => {
-                    // What was kept so far may be large.
+                    // Release the buffer, because it may be large.
                     self.buffer = BytesMut::new();
                     self.fill().await?
                 }

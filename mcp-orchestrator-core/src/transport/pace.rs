@@ -1,4 +1,4 @@
-//! How fast a server may be: a rate of messages, and the waits before a stream is opened again.
+//! Rate limits for messages, and the backoff between attempts to open a stream.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::limits::{RECONNECT_MAX, RECONNECT_MIN};
 
-/// A bucket of tokens: so many messages a second, and as many at once.
+/// Limits messages to a number per second, in fixed windows of one second.
 #[derive(Debug)]
 pub(super) struct Rate {
     limit: usize,
@@ -15,7 +15,7 @@ pub(super) struct Rate {
 }
 
 impl Rate {
-    /// So many messages a second.
+    /// Allows `limit` messages per second.
     pub(super) fn new(limit: usize) -> Self {
         Self {
             limit,
@@ -24,7 +24,7 @@ impl Rate {
         }
     }
 
-    /// Whether one more may pass now.
+    /// Returns `true` and counts the message if it may pass now.
     pub(super) fn passes(&mut self) -> bool {
         if self.left == 0 {
             if self.since.elapsed() < Duration::from_secs(1) {
@@ -36,7 +36,7 @@ impl Rate {
         true
     }
 
-    /// Waits until one more may pass.
+    /// Waits until the next message may pass.
     pub(super) async fn pass(&mut self) {
         while !self.passes() {
             tokio::time::sleep_until(self.since + Duration::from_secs(1)).await;
@@ -44,19 +44,19 @@ impl Rate {
     }
 }
 
-/// Waits before a stream is opened again, each longer than the last until the stream brings something.
+/// Exponential backoff between attempts to open a stream, reset when the stream delivers something.
 #[derive(Debug, Default)]
 pub(super) struct Backoff {
     failures: u32,
 }
 
 impl Backoff {
-    /// The stream brought something.
+    /// Resets the backoff after the stream delivered something.
     pub(super) fn reset(&mut self) {
         self.failures = 0;
     }
 
-    /// The next wait; `wish` is what the server asked for, `longest` how long it can become.
+    /// Returns the next wait. `wish` is the wait that the server asked for, `longest` the upper bound.
     pub(super) fn next(&mut self, wish: Duration, longest: Duration) -> Duration {
         let first = wish.clamp(RECONNECT_MIN, RECONNECT_MAX);
         let wait = first.saturating_mul(1 << self.failures.min(10));

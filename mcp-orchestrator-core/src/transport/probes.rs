@@ -1,4 +1,4 @@
-//! The readers of what servers send, for fuzzing: each takes any bytes, in pieces of any size.
+//! Entry points for fuzzing the parsers of server output. Each accepts any bytes, in pieces of any size.
 
 use std::io;
 use std::pin::Pin;
@@ -11,17 +11,15 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::http1::{Broken, Coding, Connection, Decoded, Decoder, Media};
 use super::lines::{Line, Lines};
 use super::sse::Parser;
+use crate::limits::MAX_PROBED_BODY;
 
-/// The most that is read of one decoded body.
-const BODY_MAX: usize = 1 << 20;
-
-/// A response: its status, whether it is a stream, and its body.
+/// A response: its status, whether it is an event stream, and its body.
 pub(crate) type Response = (u16, bool, Vec<u8>);
 
-/// An event: its type, its id, its data.
+/// An event: its type, id and data.
 pub(crate) type Event = (String, Option<String>, Bytes);
 
-/// Gives bytes in pieces, then its end; takes whatever is written.
+/// Yields bytes in pieces, then the end of input.
 struct Script<'a> {
     left: &'a [u8],
     piece: usize,
@@ -41,7 +39,7 @@ impl AsyncRead for Script<'_> {
     }
 }
 
-/// The same with bytes of its own.
+/// Like [`Script`], with owned bytes; accepts any writes.
 struct Peer {
     bytes: Vec<u8>,
     at: usize,
@@ -83,7 +81,7 @@ impl AsyncWrite for Peer {
     }
 }
 
-/// Reads one HTTP/1 response; `None` where it is refused.
+/// Reads one HTTP/1.1 response. Returns `None` if it is rejected.
 pub(crate) fn response(input: &[u8], piece: usize) -> Option<Response> {
     let peer = Peer {
         bytes: input.to_vec(),
@@ -107,7 +105,7 @@ pub(crate) fn response(input: &[u8], piece: usize) -> Option<Response> {
                     decoder.push(part);
                     while let Decoded::Data(data) = decoder.next()? {
                         all.extend_from_slice(&data);
-                        if all.len() > BODY_MAX {
+                        if all.len() > MAX_PROBED_BODY {
                             return Err(Broken::Cut);
                         }
                     }
@@ -122,7 +120,7 @@ pub(crate) fn response(input: &[u8], piece: usize) -> Option<Response> {
     read.now_or_never().expect("the peer never waits").ok()
 }
 
-/// Reads events: their types, ids and data; `None` for one over the limit.
+/// Reads events. Yields `None` for an event over the limit.
 pub(crate) fn events(input: &[u8], piece: usize, limit: usize) -> Vec<Option<Event>> {
     let mut parser = Parser::new(limit);
     let mut seen = Vec::new();
@@ -139,7 +137,7 @@ pub(crate) fn events(input: &[u8], piece: usize, limit: usize) -> Vec<Option<Eve
     seen
 }
 
-/// Reads lines; `None` for one over the limit.
+/// Reads lines. Yields `None` for a line over the limit.
 pub(crate) fn lines(input: &[u8], piece: usize, limit: usize) -> Vec<Option<Bytes>> {
     let script = Script {
         left: input,

@@ -1,16 +1,16 @@
-//! What a server wrote, as an error message quotes it: short, on one line, without the credential that it was sent.
+//! Quotes server output in error messages: short, on one line, and without the credential that was sent.
 
 use http::HeaderMap;
 
 use crate::limits::MAX_QUOTED_TEXT;
 
-/// What stands in a secret's place.
+/// Replaces a secret.
 const MASK: &str = "[secret]";
-/// Shorter values stand in too many words.
+/// Shorter values are not masked, because they occur in ordinary words.
 const MIN_SECRET: usize = 6;
 
-/// A server's text on one line, bounded, with control characters removed and the values of these headers masked. A page of
-/// HTML says nothing on one line, so nothing is quoted of it.
+/// Returns a server's text on one line: truncated, without control characters, and with the values of these headers and
+/// of the query masked. Returns nothing for an HTML page, because it is unreadable on one line.
 pub(super) fn quoted(text: &[u8], headers: &HeaderMap, query: Option<&str>) -> String {
     let text = String::from_utf8_lossy(text);
     let trimmed = text.trim_start_matches('\u{feff}').trim_start();
@@ -30,7 +30,7 @@ pub(super) fn quoted(text: &[u8], headers: &HeaderMap, query: Option<&str>) -> S
     line
 }
 
-/// Runs of white space and of characters that steer a terminal become one space each.
+/// Replaces each run of white space and control characters by a single space.
 fn one_line(text: &str) -> String {
     let mut line = String::new();
     for part in text.split(|c: char| c.is_whitespace() || steers(c)) {
@@ -44,13 +44,13 @@ fn one_line(text: &str) -> String {
     line
 }
 
-/// Control characters, and those that change the direction of text or cannot be seen.
+/// Returns `true` for control characters, bidirectional formatting characters and invisible characters.
 fn steers(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
-/// The values of headers, with and without their scheme, and of the address's query, the longest first.
+/// Returns the values of the headers, with and without their scheme, and of the query parameters, longest first.
 fn secrets(headers: &HeaderMap, query: Option<&str>) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
     for value in headers.values() {

@@ -1,4 +1,5 @@
-//! Ids and progress tokens of callers that share a session: each request gets our own, its answer the caller's again.
+//! Maps ids and progress tokens of callers that share a session: each request gets an id of ours, and its response gets
+//! the caller's id back.
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
@@ -8,7 +9,7 @@ use crate::call::{Reply, ReplyItem};
 use crate::jsonrpc::{Members, Message, Splice, whole_number};
 use crate::protocol::method;
 
-/// What a caller called its request.
+/// The caller's id and progress token of a request.
 #[derive(Debug)]
 pub(super) struct Remap {
     id: Bytes,
@@ -17,7 +18,7 @@ pub(super) struct Remap {
 }
 
 impl Remap {
-    /// Gives a request this id, and the same as its progress token where it has one.
+    /// Assigns this id to a request, and uses it as the progress token if the request has one.
     pub(super) fn begin(message: &Message, edits: &mut Splice, own: &Bytes) -> Self {
         let id = message.id_bytes().unwrap_or_default();
         let token = progress_token(message).map(|(span, text)| {
@@ -32,7 +33,7 @@ impl Remap {
         }
     }
 
-    /// The reply as its caller knows it.
+    /// Returns the reply with the caller's id and progress token.
     pub(super) fn reply(self, reply: Reply) -> Reply {
         match reply.into_ready() {
             Ok(response) => Reply::ready(response.with_id(self.id)),
@@ -53,7 +54,8 @@ impl Remap {
         })
     }
 
-    /// Progress under the caller's token; `None` where it is not this request's, or none was asked for.
+    /// Returns the progress under the caller's token, or `None` if it belongs to another request or the caller asked
+    /// for none.
     fn progress(&self, message: &Message) -> Option<Message> {
         let members = message.body().and_then(Members::read).unwrap_or_default();
         let found = members.get("progressToken")?;

@@ -1,36 +1,36 @@
-//! Server-sent events, read from chunks of a body.
+//! Parses server-sent events from the chunks of a body.
 
 use bytes::{Buf as _, Bytes, BytesMut};
 
 use crate::jsonrpc::{MARK, Outline};
 use crate::limits::MAX_EVENT_ID;
 
-/// No event type that means something is longer.
+/// Maximum length kept of an event type; no known type is longer.
 const MAX_NAME: usize = 64;
 
 /// One event.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Event {
-    /// Its type; empty means `message`.
+    /// The event type; empty means `message`.
     pub(super) name: String,
-    /// Its data, lines joined by a line feed.
+    /// The data; lines are joined by a line feed.
     pub(super) data: Bytes,
-    /// Its id.
+    /// The event id.
     pub(super) id: Option<String>,
-    /// After how many milliseconds to connect again.
+    /// The reconnection time in milliseconds.
     pub(super) retry: Option<u64>,
 }
 
-/// Takes chunks, gives events.
+/// Parses events from chunks.
 #[derive(Debug)]
 pub(super) struct Parser {
     buffer: BytesMut,
     searched: usize,
     event: Pending,
     limit: usize,
-    /// Bytes that were no data of an event.
+    /// Number of bytes received since the last useful event that were not part of one.
     filler: usize,
-    /// An event over the limit that passes by.
+    /// An event over the limit that is being skipped.
     over: Option<Over>,
 }
 
@@ -43,26 +43,26 @@ struct Pending {
     seen: bool,
 }
 
-/// One line of data shares the chunk's memory; only several are copied.
+/// A single line of data shares the memory of its chunk; only several lines are copied.
 #[derive(Debug)]
 enum Data {
     One(Bytes),
     Many(BytesMut),
 }
 
-/// An event over the limit, which was passed over.
+/// An event exceeded the limit and was skipped.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an event of the stream is larger than {limit} bytes")]
 pub(super) struct TooLong {
     limit: usize,
-    /// The id that the event answers, as JSON, where it is an answer beyond doubt.
+    /// The JSON id of the request that the event answers, if it certainly is an answer.
     pub(super) answers: Option<String>,
 }
 
 #[derive(Debug, Default)]
 struct Over {
     outline: Outline,
-    /// In the middle of a line; whether it is one of data.
+    /// Inside a line: `true` if it is a data line.
     line: Option<bool>,
 }
 
@@ -78,7 +78,7 @@ impl Parser {
         }
     }
 
-    /// Takes the next chunk.
+    /// Adds the next chunk.
     pub(super) fn push(&mut self, chunk: Bytes) {
         if self.buffer.is_empty() {
             self.buffer = chunk
@@ -90,30 +90,30 @@ impl Parser {
         }
     }
 
-    /// How many bytes came that are no data of an event, since [`fed`](Self::fed).
+    /// Returns the number of bytes received since [`fed`](Self::fed) that were not part of a useful event.
     pub(super) fn filler(&self) -> usize {
         self.filler
     }
 
-    /// An event was of use: what came before it is forgiven.
+    /// Resets the filler count after a useful event.
     pub(super) fn fed(&mut self) {
         self.filler = 0;
     }
 
-    /// An event of this many bytes was of no use.
+    /// Counts an event of this size as filler.
     pub(super) fn wasted(&mut self, bytes: usize) {
         self.filler = self.filler.saturating_add(bytes);
     }
 
-    /// Whether an event over the limit passes by.
+    /// Returns `true` while an event over the limit is being skipped.
     pub(super) fn is_over(&self) -> bool {
         self.over.is_some()
     }
 
-    /// The next event that is whole by now.
+    /// Returns the next complete event, or `None` if more input is needed.
     ///
     /// # Errors
-    /// At the end of an event over the limit; the next call goes on behind it.
+    /// [`TooLong`] at the end of an event over the limit. The next call continues after that event.
     pub(super) fn next(&mut self) -> Result<Option<Event>, TooLong> {
         loop {
             if self.over.is_some() {
@@ -136,7 +136,7 @@ impl Parser {
             let end = self.searched + at;
             let carriage = self.buffer[end] == b'\r';
             if carriage && end + 1 == self.buffer.len() {
-                // The line feed that belongs to it may come with the next chunk.
+                // The line feed that completes the line end may arrive with the next chunk.
                 self.searched = end;
                 return Ok(None);
             }
@@ -155,7 +155,7 @@ impl Parser {
                 }
                 self.filler += 1;
             } else if self.event.field(line) {
-                // A long line is judged by itself, whatever follows it in the buffer.
+                // Check a long line by itself, whatever follows it in the buffer.
                 if self.event.data_len() > self.limit {
                     self.begin_over();
                 }
@@ -165,7 +165,7 @@ impl Parser {
         }
     }
 
-    /// From here on the event is followed, and no more kept.
+    /// Starts to skip the current event, keeping only its outline.
     fn begin_over(&mut self) {
         let mut over = Over::default();
         let event = std::mem::take(&mut self.event);
@@ -178,14 +178,14 @@ impl Parser {
         self.searched = 0;
     }
 
-    /// Takes what there is of an event over the limit. At its end: the id that it answers, if any.
+    /// Skips input of an event over the limit. Returns, at the end of the event, the id that it answers, if any.
     fn pass_over(&mut self) -> Option<Option<String>> {
         let over = self.over.as_mut()?;
         loop {
             let end = memchr::memchr(b'\n', &self.buffer);
             let is_data = match over.line {
                 Some(is_data) => is_data,
-                // What kind of line it is may not be there yet.
+                // Too little input to determine the field name.
                 None if end.is_none() && self.buffer.len() < 6 => return None,
                 None => {
                     let is_data = self.buffer.starts_with(b"data:");
@@ -225,7 +225,7 @@ impl Pending {
         }
     }
 
-    /// Takes a line; false where it holds no data.
+    /// Parses a line. Returns `false` if it holds no data.
     fn field(&mut self, mut line: Bytes) -> bool {
         if line.starts_with(MARK) {
             line.advance(MARK.len());

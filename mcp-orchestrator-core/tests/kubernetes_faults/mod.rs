@@ -1,4 +1,5 @@
-//! What pods promise beyond the contract: calls through an orchestrator, life beyond a restart, and faults.
+//! Tests of the Kubernetes backend beyond the contract suite: calls through an orchestrator, survival of a restart,
+//! and faults.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,7 +47,7 @@ fn orchestrator(access: &Access, servers: &[&ServerSpec]) -> Orchestrator {
     orchestrator
 }
 
-/// Calls the fixture's tool that answers a text.
+/// Calls the fixture's tool that returns a text.
 async fn call(orchestrator: &Orchestrator, server: &str) -> Result<String, Error> {
     let ann = Arc::new(Principal::user(PrincipalId::new("ann").unwrap(), "test"));
     let params = r#"{"name":"test_simple_text","arguments":{},"_meta":{
@@ -116,7 +117,7 @@ async fn servers_are_called_and_outlive_who_started_them() {
     call(&second, "web").await.unwrap();
     assert_eq!(names(pods(&space).await), before, "none was touched");
 
-    // At rest nothing runs; the next call wakes it.
+    // Scaled to zero, nothing runs; the next call wakes the server.
     let web_id = ServerId::new("web").unwrap();
     soon("a stop", second.stop(&web_id)).await.unwrap();
     let left = names(pods(&space).await);
@@ -163,7 +164,7 @@ async fn what_cannot_start_says_what_to_mend() {
             }),
             "violates PodSecurity",
         ),
-        // One on standard streams may be met in the moment in which it runs.
+        // Over HTTP, because a server on standard streams may be attached in the moment in which it runs.
         (
             http(shell("crash", "echo last words >&2; exit 7")),
             "last words",
@@ -178,7 +179,7 @@ async fn what_cannot_start_says_what_to_mend() {
     }
     drop(backend);
 
-    // What may pass is waited for, and told where the time is over.
+    // A fault that may pass is waited for, and reported when the start times out.
     let mut nowhere = server("nowhere", &["fixture_server", "--stdio"]);
     nowhere.limits.start_timeout = Duration::from_secs(5);
     let selector = &mut program(&mut nowhere).container.node_selector;
@@ -203,7 +204,7 @@ async fn a_crash_loop_that_somebody_has_met_is_told_at_the_next_start() {
     for (name, life) in [("once", ""), ("soon", "sleep 0.1;"), ("later", "sleep 1;")] {
         let crash = shell(name, &format!("echo last words >&2; {life} exit 7"));
         for _ in 0..4 {
-            // Met while it runs, it is one that starts and ends.
+            // If the start attaches while the program runs, the instance starts and then ends.
             match start(&backend, &crash).await {
                 Ok(instance) => {
                     let exit = soon("its end", instance.exited).await;
@@ -228,8 +229,8 @@ async fn a_stop_may_have_less_patience_than_the_server() {
     let space = space("grace").await;
     let backend = backend(&enter(&space).await);
     let mut deaf = shell("deaf", "trap '' TERM; echo here; while :; do sleep 1; done");
-    // A kubelet that waits for the pod's own grace already misses a shorter one now and then: then this one ends it, within
-    // what a stop waits.
+    // A kubelet that already waits for the pod's own grace period sometimes misses a shorter one. The pod's own
+    // period then ends the program, within the time that a stop waits.
     deaf.limits.stop_grace = Duration::from_secs(20);
     let (key, _) = launched(&deaf);
     for grace in [Duration::ZERO, Duration::from_millis(1500)] {
@@ -298,10 +299,35 @@ async fn ends_are_told_edits_put_back_and_nothing_is_left() {
     assert!(secrets.list(&all).await.unwrap().items.is_empty());
     let policies: Api<NetworkPolicy> = space.api();
     assert!(policies.list(&all).await.unwrap().items.is_empty());
+    soon(
+        "events",
+        events(&space, key.name(), &["Started", "Removed"]),
+    )
+    .await;
     space.leave().await;
 }
 
-/// Edits the image by another hand, and waits until it is put back.
+/// Waits until Events with these reasons exist on the Deployment of this name.
+async fn events(space: &Space, name: &str, wanted: &[&str]) {
+    let api: Api<k8s_openapi::api::events::v1::Event> = space.api();
+    loop {
+        let all = api.list(&ListParams::default()).await.unwrap().items;
+        let of_it = all.iter().filter(|event| {
+            let regarding = event.regarding.as_ref();
+            regarding.is_some_and(|it| {
+                it.kind.as_deref() == Some("Deployment") && it.name.as_deref() == Some(name)
+            }) && event.reporting_controller.as_deref()
+                == Some("mcp-orchestrator.dev/mcp-orchestrator")
+        });
+        let reasons: Vec<_> = of_it.filter_map(|event| event.reason.as_deref()).collect();
+        if wanted.iter().all(|reason| reasons.contains(reason)) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Edits the image as another client, and waits until the edit is reverted.
 async fn edit_and_wait(deployments: &Api<Deployment>, name: &str) {
     let image = |it: &Deployment| {
         let template = &it.spec.as_ref().unwrap().template;
@@ -324,7 +350,7 @@ async fn edit_and_wait(deployments: &Api<Deployment>, name: &str) {
     soon("putting it back", put_back).await;
 }
 
-/// Edits and deletes what stands beside a Deployment by another hand, and waits until it is put back.
+/// Edits and deletes dependents of a Deployment as another client, and waits until they are restored.
 async fn change_beside(space: &Space, name: &str) {
     let params = PatchParams::apply("somebody");
     let secrets: Api<Secret> = space.api();

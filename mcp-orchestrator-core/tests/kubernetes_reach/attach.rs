@@ -1,4 +1,4 @@
-//! The streams of a pod: kept by the program when its client leaves or is cut off.
+//! The streams of a pod: the program keeps running when its client leaves or is disconnected.
 
 use mcp_orchestrator_core::ErrorKind;
 use mcp_orchestrator_core::runtime::kubernetes::{AttachReader, attach};
@@ -8,7 +8,7 @@ use crate::cluster::space;
 use crate::pods::CONTAINER;
 use crate::proxy::Proxy;
 
-/// Numbers the lines that it reads, and ends at `end`.
+/// Numbers the lines that it reads, and exits at `end`.
 const COUNT: &str = r#"
 n=0
 while IFS= read -r line; do

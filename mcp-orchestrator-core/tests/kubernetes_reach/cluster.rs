@@ -1,4 +1,4 @@
-//! The real cluster: a namespace for each test, and an account with no more rights than the Role gives.
+//! The test cluster: a namespace for each test, and accounts with the rights of the Role and no others.
 
 use std::path::{Path, PathBuf};
 
@@ -12,16 +12,16 @@ use mcp_orchestrator_core::runtime::kubernetes::{Access, AccessOptions, role};
 
 const VARIABLE: &str = "MCP_ORCHESTRATOR_TEST_KUBECONFIG";
 
-/// A namespace of this test alone.
+/// A namespace for one test.
 pub(crate) struct Space {
-    /// As the cluster's administrator.
+    /// Access as the cluster's administrator.
     pub(crate) admin: Access,
     pub(crate) name: String,
     pub(crate) kubeconfig: PathBuf,
     files: tempfile::TempDir,
 }
 
-/// The namespace, in the cluster that the variable names.
+/// Creates a namespace in the cluster that [`VARIABLE`] selects.
 pub(crate) async fn space(test: &str) -> Space {
     let kubeconfig = std::env::var_os(VARIABLE)
         .unwrap_or_else(|| panic!("{VARIABLE} must name the kubeconfig of a cluster"));
@@ -51,7 +51,7 @@ pub(crate) async fn space(test: &str) -> Space {
 }
 
 impl Space {
-    /// Objects of this namespace.
+    /// Returns the API of this kind in the namespace.
     pub(crate) fn api<K>(&self) -> Api<K>
     where
         K: kube::Resource<Scope = kube::core::NamespaceResourceScope>,
@@ -60,12 +60,12 @@ impl Space {
         Api::namespaced(self.admin.client().clone(), &self.name)
     }
 
-    /// A file that is gone with this.
+    /// Returns the path of a temporary file that is deleted with the space.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.files.path().join(name)
     }
 
-    /// A service account without any right, and its token's file.
+    /// Creates a service account without any rights, and returns the file of its token.
     pub(crate) async fn account(&self, name: &str) -> PathBuf {
         let account = ServiceAccount {
             metadata: named(name),
@@ -85,12 +85,12 @@ impl Space {
         file
     }
 
-    /// Binds the Role of an orchestrator outside of the cluster to this account.
+    /// Binds the Role of an orchestrator outside the cluster to this account.
     pub(crate) async fn bind(&self, account: &str) {
         self.bind_role(account, false).await;
     }
 
-    /// Binds the Role of an orchestrator inside or outside of the cluster to this account.
+    /// Binds the Role of an orchestrator inside or outside the cluster to this account.
     pub(crate) async fn bind_role(&self, account: &str, inside: bool) {
         let create = PostParams::default();
         let roles: Api<Role> = self.api();
@@ -114,7 +114,7 @@ impl Space {
         bindings.create(&create, &binding).await.unwrap();
     }
 
-    /// A kubeconfig of the account of this token's file.
+    /// Returns a kubeconfig for the account of this token file.
     pub(crate) fn config_of(&self, token: &Path) -> Kubeconfig {
         let mut config = Kubeconfig::read_from(&self.kubeconfig).unwrap();
         let user = config.auth_infos[0].auth_info.as_mut().unwrap();
@@ -125,13 +125,13 @@ impl Space {
         config
     }
 
-    /// The way to the cluster as the account of this token's file.
+    /// Opens access to the cluster as the account of this token file.
     pub(crate) async fn open_as(&self, token: &Path) -> Access {
         let file = token.with_extension("kubeconfig");
         self.open(&self.config_of(token), file).await
     }
 
-    /// The way to the cluster as this says, which is written to the file first.
+    /// Writes this kubeconfig to the file and opens access with it.
     pub(crate) async fn open(&self, config: &Kubeconfig, file: PathBuf) -> Access {
         std::fs::write(&file, serde_json::to_vec(config).unwrap()).unwrap();
         let options = AccessOptions {
@@ -142,7 +142,7 @@ impl Space {
         Access::open(&options).await.unwrap()
     }
 
-    /// Takes the namespace away.
+    /// Deletes the namespace.
     pub(crate) async fn leave(self) {
         let namespaces: Api<Namespace> = Api::all(self.admin.client().clone());
         let deleted = namespaces

@@ -1,4 +1,4 @@
-//! Stored credentials, in the cluster.
+//! Tests of credentials stored in the cluster.
 
 use std::time::{Duration, SystemTime};
 
@@ -24,7 +24,7 @@ fn key(kind: RecordKind, name: &str) -> RecordKey {
     RecordKey::new(kind, RecordName::new(name).unwrap())
 }
 
-/// Two processes under one name and account.
+/// Opens the store twice, as two processes with the same name and account would.
 async fn two(space: &Space) -> [KubernetesCredentials; 2] {
     let token = space.account("gateway").await;
     space.bind_role("gateway", true).await;
@@ -74,7 +74,7 @@ async fn a_record_is_a_secret_of_nobody_that_names_nobody() {
     let another = KubernetesCredentials::open(space.admin.clone(), "another");
     assert!(another.await.unwrap().get(&ann).await.unwrap().is_none());
 
-    // One that somebody changed by hand is an error that names it, and hides no other.
+    // A record that was edited by hand yields an error that names it, and does not hide the others.
     let bob = key(RecordKind::Installation, "git/user/bob");
     let put = other.put(&bob, Record::new("{}"), Precondition::Absent);
     put.await.unwrap();
@@ -109,7 +109,7 @@ async fn what_is_over_is_swept_and_what_was_written_anew_stays() {
         one.put(key, record, Precondition::Any).await.unwrap();
     }
     let mut changes = one.watch();
-    // Whoever opens the store sweeps it.
+    // Opening the store deletes expired records.
     let access = space.admin.clone();
     let _third = KubernetesCredentials::open(access, "main").await.unwrap();
     let swept = async {

@@ -1,4 +1,4 @@
-//! Connections to a pod's port from outside of the cluster.
+//! Connections to a pod's port from outside the cluster.
 
 use mcp_orchestrator_core::runtime::kubernetes::connect_to;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

@@ -20,7 +20,7 @@ use crate::cluster::{Space, space};
 use crate::pods::image;
 use crate::proxy::Proxy;
 
-/// Is initialized once, and counts its calls; one tool never answers.
+/// Accepts a single `initialize`, and counts its calls; one tool never responds.
 const STRICT: &str = r#"
 answer() { echo "{\"jsonrpc\":\"2.0\",\"id\":$id,$1}"; }
 first=1; n=0; heard=0
@@ -62,7 +62,7 @@ fn server() -> ServerSpec {
     server
 }
 
-/// An orchestrator, as a new process would have it.
+/// Creates an orchestrator as a new process would.
 fn orchestrator(access: &Access, state: &Arc<MemoryState>) -> Arc<Orchestrator> {
     let key = Arc::new(StateKey::new([5; 32]));
     let options = KubernetesOptions::new("joined", Arc::clone(&key));
@@ -91,7 +91,7 @@ async fn count(orchestrator: &Orchestrator) -> String {
     ask(orchestrator, "tools/call", COUNT).await.unwrap()
 }
 
-/// The names of the pods that there are.
+/// Returns the names of all pods.
 async fn pods(space: &Space) -> Vec<String> {
     let pods = space.api::<Pod>().list(&ListParams::default()).await;
     let names = pods.unwrap().items.into_iter();
@@ -116,7 +116,7 @@ async fn a_program_is_joined_after_a_cut_and_after_the_gateways_end() {
         let params = r#"{"name":"never","arguments":{}}"#;
         tokio::spawn(async move { ask(&before, "tools/call", params).await })
     };
-    // The cut comes when the server has got that call, and the lists are kept.
+    // The connection is cut only after the server has received that call and the lists are cached.
     let mut calls = 1;
     loop {
         calls += 1;
@@ -136,7 +136,7 @@ async fn a_program_is_joined_after_a_cut_and_after_the_gateways_end() {
         count(&before).await.contains(&next(1)),
         "by the same process"
     );
-    // The first gateway is cut off for good; the next one finds what it started.
+    // The first gateway is disconnected permanently; the next one finds what it started.
     proxy.close();
     let after = orchestrator(&space.open_as(&token).await, &state);
     assert!(
@@ -144,7 +144,7 @@ async fn a_program_is_joined_after_a_cut_and_after_the_gateways_end() {
         "by the same process"
     );
     assert_eq!(pods(&space).await, first);
-    // One that begins while the cluster does not answer ends nothing for it.
+    // A gateway that starts while the cluster is unreachable must not end the instance because of that.
     let late = Proxy::start_as(&space, &token).await;
     late.close();
     let third = orchestrator(&late.access, &state);

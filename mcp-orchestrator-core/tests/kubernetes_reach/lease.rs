@@ -1,4 +1,4 @@
-//! One holder of a Lease at a time.
+//! Tests that a Lease has at most one holder at a time.
 
 use k8s_openapi::api::coordination::v1::Lease;
 use mcp_orchestrator_core::runtime::kubernetes::{Held, Holder, LeaseOptions};
@@ -42,7 +42,7 @@ async fn of_two_holders_one_waits_and_takes_over_when_the_other_leaves() {
     one.release().await;
     until(&two, &Held::Ours).await;
     assert_eq!(recorded(&space).await.0.as_deref(), Some("two"));
-    // Killed, not released: who comes back under its identity takes over at once, others wait for its end.
+    // Dropped, not released: a process with the same identity takes over at once, others wait for the expiry.
     drop(two);
     let three = Holder::start(&access, options("three"));
     until(&three, &Held::Theirs("two".to_owned())).await;

@@ -1,4 +1,4 @@
-//! Pods of the suite: a shell in the suite's image.
+//! Pods for the tests: a shell in the suite's image.
 
 use k8s_openapi::api::core::v1::{
     Capabilities, Container, Pod, PodSpec, SeccompProfile, SecurityContext,
@@ -8,17 +8,17 @@ use kube::runtime::wait::{await_condition, conditions::is_pod_running};
 
 use crate::cluster::{Space, named};
 
-/// The image that the pods run in; it has a shell.
+/// Returns the image of the pods, which has a shell.
 pub(crate) fn image() -> String {
     std::env::var("MCP_ORCHESTRATOR_TEST_REACH_IMAGE")
         .unwrap_or_else(|_| "localhost/reach:1".to_owned())
 }
 
-/// The container of every pod.
+/// The name of the container in every pod.
 pub(crate) const CONTAINER: &str = "server";
 
 impl Space {
-    /// Runs this shell script in a pod until somebody ends it; answers the pod's address.
+    /// Runs this shell script in a pod until it is deleted; returns the pod's address.
     pub(crate) async fn pod(&self, name: &str, script: &str) -> String {
         let container = Container {
             name: CONTAINER.to_owned(),

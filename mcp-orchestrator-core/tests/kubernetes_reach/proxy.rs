@@ -1,4 +1,4 @@
-//! A way to the API server that can be cut.
+//! A proxy to the API server that can cut its connections.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,9 +11,9 @@ use tokio::task::JoinSet;
 
 use crate::cluster::Space;
 
-/// Passes bytes on to the API server.
+/// Forwards bytes to the API server.
 pub(crate) struct Proxy {
-    /// The way through it.
+    /// Access through the proxy.
     pub(crate) access: Access,
     connections: Arc<Mutex<JoinSet<()>>>,
     closed: Arc<AtomicBool>,
@@ -21,13 +21,13 @@ pub(crate) struct Proxy {
 }
 
 impl Proxy {
-    /// As the cluster's administrator.
+    /// Starts a proxy and opens access as the cluster's administrator.
     pub(crate) async fn start(space: &Space) -> Self {
         let config = Kubeconfig::read_from(&space.kubeconfig).unwrap();
         Self::over(space, config).await
     }
 
-    /// As the account of this token's file.
+    /// Starts a proxy and opens access as the account of this token file.
     pub(crate) async fn start_as(space: &Space, token: &Path) -> Self {
         Self::over(space, space.config_of(token)).await
     }
@@ -53,7 +53,7 @@ impl Proxy {
                 let upstream = upstream.clone();
                 all.lock().unwrap().spawn(async move {
                     let mut far = TcpStream::connect(upstream).await.unwrap();
-                    // Either side may go at any time.
+                    // Either side may disconnect at any time.
                     let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
                 });
             }
@@ -73,18 +73,18 @@ impl Proxy {
         }
     }
 
-    /// Ends every connection, and lets none begin.
+    /// Cuts all connections and refuses new ones.
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Release);
         self.cut();
     }
 
-    /// Lets connections begin again.
+    /// Accepts new connections again.
     pub(crate) fn open(&self) {
         self.closed.store(false, Ordering::Release);
     }
 
-    /// Ends every connection of now.
+    /// Cuts all current connections.
     pub(crate) fn cut(&self) {
         self.connections.lock().unwrap().abort_all();
     }

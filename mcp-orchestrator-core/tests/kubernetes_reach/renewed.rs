@@ -1,4 +1,4 @@
-//! Credentials of a kubeconfig that end, or are changed: programs that hand them out, and files that are rewritten.
+//! Credentials of a kubeconfig that expire or change: credential plugins, and files that are rewritten.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -20,12 +20,12 @@ use serde_json::{Value, json};
 
 use crate::cluster::{Space, named, space};
 
-/// For what the cluster does: it remembers for some seconds whom a token stands for.
+/// Long enough for the API server, which caches the user of a token for some seconds.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// How long the first credentials of a program are good for, as it says.
+/// The lifetime of the first credentials, as reported by the plugin.
 const SHORT: SignedDuration = SignedDuration::from_secs(4);
 
-/// Who the cluster says that we are; `None` where it does not know.
+/// Returns the user name that the cluster sees; `None` if it does not accept the credentials.
 async fn who(access: &Access) -> Option<String> {
     let reviews: Api<SelfSubjectReview> = Api::all(access.client().clone());
     let review = reviews
@@ -38,7 +38,7 @@ async fn who(access: &Access) -> Option<String> {
     }
 }
 
-/// Asks until it is this one.
+/// Repeats the request until the cluster sees this user.
 async fn becomes(access: &Access, wanted: &str) {
     let asked = async {
         while who(access).await.as_deref() != Some(wanted) {
@@ -54,14 +54,14 @@ impl Space {
         format!("system:serviceaccount:{}:{account}", self.name)
     }
 
-    /// The way to the cluster with these credentials.
+    /// Opens access with these credentials.
     async fn open_with(&self, auth: AuthInfo) -> Access {
         let mut config = self.config_of(&self.file("none"));
         config.auth_infos[0].auth_info = Some(auth);
         self.open(&config, self.file("kubeconfig")).await
     }
 
-    /// Credentials by a program that prints what stands in a file, and counts in another one how often it was asked.
+    /// Returns a credential plugin that prints the contents of one file and logs each call in another.
     fn program(&self) -> AuthInfo {
         let script = r#"echo asked >> "$1.asked"; cat "$1""#;
         let arguments = json!(["-c", script, "login", self.printed()]);
@@ -76,7 +76,7 @@ impl Space {
         self.file("printed")
     }
 
-    /// From now on the program prints this.
+    /// Sets what the plugin prints.
     fn prints(&self, status: &Value) {
         let credential = json!({
             "apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": status,
@@ -91,7 +91,7 @@ impl Space {
         asked.unwrap().lines().count()
     }
 
-    /// A certificate that the cluster signs for this name, and its key.
+    /// Creates a key, and a certificate for this name that the cluster has signed.
     async fn certificate(&self, name: &str) -> Value {
         let (key, request) = (self.file("key"), self.file("request"));
         let mut openssl = std::process::Command::new("openssl");
@@ -166,7 +166,7 @@ async fn a_program_is_asked_for_another_token_at_the_end_of_the_first() {
     assert_eq!(who(&access).await.as_deref(), Some(&*space.named("first")));
     space.prints(&json!({ "token": tokens[1] }));
     becomes(&access, &space.named("second")).await;
-    // What does not end is not asked for again.
+    // A credential without an expiry is not requested again.
     let asked = space.asked();
     assert_eq!(who(&access).await, Some(space.named("second")));
     assert!(asked >= 2 && space.asked() == asked, "{asked}");
@@ -194,7 +194,7 @@ async fn a_token_file_that_is_rewritten_counts_once_the_old_token_is_refused() {
     let space = space("token").await;
     let second = space.account("second").await;
     let file = space.account("first").await;
-    // A token that goes with a Secret.
+    // A token that is bound to a Secret.
     let (secrets, create) = (space.api::<Secret>(), PostParams::default());
     let secret = Secret {
         metadata: named("bound"),

@@ -1,4 +1,4 @@
-//! Secrets of others that a configuration names.
+//! Existing Secrets that a configuration refers to.
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;

@@ -1,4 +1,4 @@
-//! What outlives a restart, in the cluster.
+//! State in the cluster that outlives a restart.
 
 use bytes::Bytes;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
@@ -14,7 +14,7 @@ use crate::cluster::space;
 #[ignore = "needs a cluster: .ci/kubernetes runs it"]
 async fn config_maps_keep_the_contract() {
     let space = space("state").await;
-    // The whole contract, which is more than a gateway's Role allows: it never lists.
+    // As administrator: the contract suite lists, which a gateway never does and its Role does not allow.
     let access = space.admin.clone();
     let state = ConfigMapState::new(access.clone(), "main", [].into());
     mcp_orchestrator_core::testing::state::suite(&state).await;
@@ -37,7 +37,7 @@ async fn config_maps_keep_the_contract() {
     let left = space.api::<ConfigMap>();
     let selected = ListParams::default().labels("mcp-orchestrator.dev/kept-by=main");
     assert_eq!(left.list(&selected).await.unwrap().items.len(), 1);
-    // All that a gateway does is allowed by its Role.
+    // The Role of a gateway allows everything that it does.
     let token = space.account("gateway").await;
     space.bind_role("gateway", true).await;
     let own = ConfigMapState::new(space.open_as(&token).await, "own", [].into());
@@ -82,7 +82,7 @@ async fn a_first_admin_is_handed_over_until_they_count() {
     assert_eq!(stands().await, b"one");
     place.counts().await.unwrap();
     assert_eq!(stands().await, b"one");
-    // They counted, and somebody has taken them back.
+    // The token was in effect and has been revoked since.
     assert_eq!(
         (offer("three").await, offer("four").await),
         ("three".into(), "three".into())

@@ -1,12 +1,12 @@
-//! What becomes of instances whose credential is gone, and of an orchestrator whose owner object is.
+//! Tests that remove the credential of an instance, or the owner object of an orchestrator.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Pod, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
 use kube::ResourceExt;
-use kube::api::{ListParams, Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use mcp_orchestrator_core::auth::Principal;
 use mcp_orchestrator_core::credential::{
     Credential, CredentialRequest, CredentialResolver, InForce, Owner, Revision,
@@ -46,7 +46,7 @@ async fn becomes<F: Future<Output = bool>>(what: &str, holds: impl Fn() -> F) {
     soon(what, holding).await;
 }
 
-/// What ann has installed: a revision of her token, or nothing. It tells no changes.
+/// The revision of the token that ann has installed, if any. It does not report changes.
 #[derive(Debug, Default)]
 struct Store(Mutex<Option<u32>>);
 
@@ -94,7 +94,7 @@ fn pipe() -> ServerSpec {
     pipe
 }
 
-/// An orchestrator in this namespace, as a new process would have it.
+/// Creates an orchestrator in this namespace as a new process would.
 fn orchestrator(access: &Access, store: &Arc<Store>, seat: Option<&Seat>) -> Orchestrator {
     let mut options = KubernetesOptions::new("suite", state_key());
     options.owner = seat.map(|seat| seat.owner().clone());
@@ -128,7 +128,7 @@ async fn call(orchestrator: &Orchestrator) -> Result<String, Error> {
     Ok(response.body().unwrap_or_default().to_owned())
 }
 
-/// Names of the Deployments and of the Secrets with values.
+/// Returns the names of the Deployments and Secrets of the server.
 async fn left(space: &Space) -> (Vec<String>, Vec<String>) {
     let of = ListParams::default().labels("app.kubernetes.io/name=pipe");
     let deployments = space.api::<Deployment>().list(&of).await.unwrap().items;
@@ -168,7 +168,7 @@ async fn a_removed_credential_leaves_nothing_at_zero_and_after_a_restart() {
     store.set(None);
     nothing_is_left(&space).await;
 
-    // Rotated twice while it was at zero, and removed while nobody was there.
+    // Rotated twice while scaled to zero, and removed while no orchestrator was running.
     for revision in [2, 3] {
         store.set(Some(revision));
         call(&first).await.unwrap();
@@ -259,6 +259,64 @@ async fn what_runs_is_left_alone_where_the_cluster_is_away_at_the_first_attach()
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a cluster: .ci/kubernetes runs it"]
+async fn a_deleted_or_replaced_owner_is_recovered_from() {
+    let space = space("owner").await;
+    let access = enter(&space).await;
+    let folder = tempfile::tempdir().unwrap();
+    let seat = Seat::take(access.clone(), "suite", folder.path())
+        .await
+        .unwrap();
+    let store = Arc::new(Store::default());
+    store.set(Some(1));
+    let orchestrator = orchestrator(&access, &store, Some(&seat));
+    call(&orchestrator).await.unwrap();
+    let maps = space.api::<ConfigMap>();
+    for replaced in [false, true, false] {
+        let before = maps.get("suite").await.unwrap();
+        maps.delete("suite", &DeleteParams::default())
+            .await
+            .unwrap();
+        if replaced {
+            let mut other = before.clone();
+            other.metadata = kube::core::ObjectMeta {
+                name: Some("suite".to_owned()),
+                labels: before.metadata.labels.clone(),
+                ..Default::default()
+            };
+            maps.create(&PostParams::default(), &other).await.unwrap();
+        }
+        // The gateway creates or reads the owner at its next write, such as a call that starts an instance.
+        becomes("an owner, and a call", || async {
+            let called = call(&orchestrator).await.is_ok();
+            let now = maps.get_opt("suite").await.unwrap();
+            called && now.is_some_and(|now| now.uid() != before.uid())
+        })
+        .await;
+        let now = maps.get("suite").await.unwrap().uid();
+        becomes("all belongs to the owner of now", || async {
+            // A call starts an instance that the cluster has garbage-collected.
+            if call(&orchestrator).await.is_err() {
+                return false;
+            }
+            let of = ListParams::default().labels("app.kubernetes.io/name=pipe");
+            let deployments = space.api::<Deployment>().list(&of).await.unwrap().items;
+            let secrets = space.api::<Secret>().list(&of).await.unwrap().items;
+            let owners = deployments.iter().map(|it| it.owner_references().first());
+            let owners = owners.chain(secrets.iter().map(|it| it.owner_references().first()));
+            let uids: Vec<_> = owners.map(|owner| owner.map(|it| it.uid.clone())).collect();
+            uids.len() == 2 && uids.iter().all(|uid| *uid == now)
+        })
+        .await;
+        call(&orchestrator).await.unwrap();
+    }
+    assert_eq!(seat.trouble(), None);
+    soon("a shutdown", orchestrator.shutdown(Duration::from_secs(1))).await;
+    seat.give_up().await;
+    space.leave().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a cluster: .ci/kubernetes runs it"]
 async fn labels_that_were_taken_off_are_put_back_and_hide_nothing_from_a_removal() {
     let space = space("labels").await;
     let access = enter(&space).await;
@@ -282,7 +340,7 @@ async fn labels_that_were_taken_off_are_put_back_and_hide_nothing_from_a_removal
         .await;
         becomes("a call", || async { call(&orchestrator).await.is_ok() }).await;
     }
-    // Taken off again, and the credential with it.
+    // A label and the credential are removed together.
     let off = json!({ "metadata": { "labels": { "mcp-orchestrator.dev/orchestrator": null } } });
     let params = PatchParams::apply("somebody");
     deployments

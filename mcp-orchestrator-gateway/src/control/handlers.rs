@@ -288,8 +288,8 @@ pub(super) fn id(server: &str) -> Result<ServerId> {
 }
 
 pub(super) fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T> {
-    let body = guard::without_mark(body);
-    serde_json::from_slice(body).map_err(|error| invalid(&error))
+    let body = guard::strip_mark(body.clone());
+    serde_json::from_slice(&body).map_err(|error| invalid(&error))
 }
 
 pub(super) fn invalid(text: &impl ToString) -> Error {

@@ -1,4 +1,5 @@
-//! Where a control endpoint is: a socket of this machine, or an address with a token. One connection for each request.
+//! The location of a control endpoint: a socket on this machine, or a URL and a token. Each request uses its own
+//! connection.
 
 use std::fmt;
 use std::io;
@@ -23,25 +24,25 @@ use super::client::{ClientError, broken};
 use super::socket;
 use super::web::PATH;
 
-/// How long a gateway elsewhere may take to be reached.
+/// How long connecting to a remote gateway may take.
 const CONNECT: Duration = Duration::from_secs(10);
 
-/// Where it is.
+/// The location of a control endpoint.
 #[derive(Clone)]
 pub(super) enum Place {
     Socket(PathBuf),
     Web(Arc<Web>),
 }
 
-/// A gateway elsewhere.
+/// A remote gateway.
 pub(super) struct Web {
-    /// As it was named.
+    /// The URL as given by the user.
     url: String,
-    /// Its authority, as clients write it.
+    /// Its authority, as in a `Host` header.
     authority: String,
     target: Target,
     connector: Connector,
-    /// Comes before each path.
+    /// Prepended to each path.
     prefix: String,
     token: SecretString,
 }
@@ -52,7 +53,7 @@ impl Place {
     }
 
     /// # Errors
-    /// Why it is no address, or may not be shown a token.
+    /// If `url` is not the address of a gateway, or a token must not be sent to it.
     pub(super) fn at(url: &str, token: SecretString, connector: Connector) -> Result<Self, String> {
         let wrong = |why: &str| format!("{url} is no address of a gateway: {why}");
         let uri: Uri = url.parse().map_err(|_| wrong("it is no URL"))?;
@@ -71,7 +72,7 @@ impl Place {
         if uri.query().is_some() || url.contains('@') {
             return Err(wrong("it holds more than a host and a path"));
         }
-        // Who copies the address of its MCP endpoint means the same gateway.
+        // Users often copy the address of the MCP endpoint; it names the same gateway.
         let path = uri.path().trim_end_matches('/');
         let path = path.strip_suffix("/mcp").unwrap_or(path);
         let port = uri.port_u16().unwrap_or(if https { 443 } else { 80 });
@@ -89,7 +90,7 @@ impl Place {
         })))
     }
 
-    /// The head of the answer, whatever it says.
+    /// Sends a request and returns once the head of the response has arrived, whatever its status.
     pub(super) async fn send(
         &self,
         method: Method,
@@ -154,7 +155,7 @@ where
         .map_err(broken)?;
     let mut driver = JoinSet::new();
     driver.spawn(async move {
-        // What breaks the connection, breaks the request too, and is told there.
+        // An error of the connection also fails the request, which reports it.
         let _ = connection.await;
     });
     let request = request.body(Full::new(body)).map_err(broken)?;
@@ -165,7 +166,7 @@ where
     })
 }
 
-/// A response that comes in, and the connection that it comes by.
+/// A response that is being received, and its connection.
 #[derive(Debug)]
 pub(super) struct Exchange {
     pub(super) response: Response<Incoming>,

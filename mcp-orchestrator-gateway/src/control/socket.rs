@@ -1,8 +1,8 @@
-//! Carries the control endpoint over a Unix socket in the state directory. Who may open the socket may control the
-//! gateway, so it is this user's alone.
+//! Serves the control endpoint on a Unix socket in the state directory. Anyone who can open the socket can control the
+//! gateway, so only this user may.
 //!
-//! A socket's path may hold about a hundred bytes. Where the state directory's is longer, the socket stands in
-//! `$XDG_RUNTIME_DIR`, and the file `control.path` in the state directory says where.
+//! A socket's path is limited to about a hundred bytes. If the state directory's path is longer, the socket is in
+//! `$XDG_RUNTIME_DIR`, and the file `control.path` in the state directory holds its path.
 
 use std::convert::Infallible;
 use std::fs::{self, DirBuilder, Permissions};
@@ -25,14 +25,14 @@ use tower::ServiceExt as _;
 
 const SOCKET: &str = "control.sock";
 const POINTER: &str = "control.path";
-/// The shortest limit of the systems that we run on (macOS), without the byte that ends it.
+/// The shortest path limit of the supported systems (macOS), without the terminating byte.
 const LONGEST: usize = 103;
 /// How long a client may take to send the head of a request.
 const HEAD: Duration = Duration::from_secs(30);
-/// Before accepting again after the system refused.
+/// The pause before accepting again after `accept` failed.
 const REFUSED: Duration = Duration::from_millis(100);
 
-/// A socket that listens; dropped, it is taken away.
+/// A listening socket. Dropping it removes its file.
 #[derive(Debug)]
 pub(crate) struct Socket {
     listener: UnixListener,
@@ -40,10 +40,10 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    /// Listens for this state directory, which the caller holds.
+    /// Listens for this state directory. The caller must hold the directory's lock.
     ///
     /// # Errors
-    /// Where there is no place for it, or somebody answers there.
+    /// If there is no place for the socket, or another process answers there.
     pub(crate) async fn bind(state_dir: &Path) -> io::Result<Self> {
         let path = place(state_dir)?;
         clear(&path).await?;
@@ -53,7 +53,7 @@ impl Socket {
         Ok(socket)
     }
 
-    /// Answers until dropped.
+    /// Serves requests until dropped.
     pub(crate) async fn serve(self, router: Router) {
         let mut connections = JoinSet::new();
         loop {
@@ -73,7 +73,7 @@ impl Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        // One that stays is taken away by the next to come, since nobody answers there.
+        // A file that remains is removed by the next gateway, because no process answers there.
         let _ = fs::remove_file(&self.path);
     }
 }
@@ -93,7 +93,7 @@ async fn connection(stream: UnixStream, router: Router) {
     }
 }
 
-/// Where the socket of a state directory stands, as its gateway wrote it down.
+/// Returns the path of the socket for a state directory, as its gateway recorded it.
 pub(super) fn find(state_dir: &Path) -> PathBuf {
     match fs::read_to_string(state_dir.join(POINTER)) {
         Ok(path) => PathBuf::from(path.trim_end_matches('\n')),
@@ -101,7 +101,7 @@ pub(super) fn find(state_dir: &Path) -> PathBuf {
     }
 }
 
-/// Where a gateway's socket is to stand; written down where it is not in the state directory.
+/// Returns the path for a gateway's socket, and records it if it is outside the state directory.
 fn place(state_dir: &Path) -> io::Result<PathBuf> {
     let pointer = state_dir.join(POINTER);
     let path = state_dir.join(SOCKET);
@@ -136,7 +136,7 @@ fn place(state_dir: &Path) -> io::Result<PathBuf> {
     Ok(short)
 }
 
-/// A short path of its own for this state directory.
+/// Returns a short path that is unique to this state directory.
 fn elsewhere(state_dir: &Path, runtime: Option<PathBuf>) -> Option<PathBuf> {
     use std::hash::{DefaultHasher, Hash as _, Hasher as _};
     let full = fs::canonicalize(state_dir).unwrap_or_else(|_| state_dir.to_path_buf());
@@ -147,7 +147,7 @@ fn elsewhere(state_dir: &Path, runtime: Option<PathBuf>) -> Option<PathBuf> {
     (path.as_os_str().len() <= LONGEST).then_some(path)
 }
 
-/// Takes away what a gateway left that was killed.
+/// Removes the socket file of a gateway that was killed.
 async fn clear(path: &Path) -> io::Result<()> {
     let metadata = match fs::symlink_metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),

@@ -1,8 +1,8 @@
-//! Times as they stand in JSON: `2026-01-31T08:00:00.250Z`.
+//! Times as they appear in JSON: `2026-01-31T08:00:00.250Z`.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// A time in UTC, to the millisecond.
+/// Formats a time in UTC, to the millisecond.
 pub(super) fn utc(time: SystemTime) -> String {
     let milli = time
         .duration_since(UNIX_EPOCH)

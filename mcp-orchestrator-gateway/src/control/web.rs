@@ -1,5 +1,5 @@
-//! The control endpoint on the gateway's own listener: the same requests as on the socket, below `/control`, for those
-//! who show a token, within that token's rights.
+//! The control endpoint on the gateway's own listener: the same requests as on the socket, below `/control`, for
+//! callers with a token, within that token's rights.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::admission::Admission;
 use crate::guard;
 use crate::options::Options;
 
-/// Where it stands, below the public address.
+/// The path of the control endpoint, below the public address.
 pub(super) const PATH: &str = "/control";
 
 #[derive(Clone, Debug)]
@@ -52,7 +52,7 @@ pub(crate) fn web_router(
     router
 }
 
-/// Lets those in who tell by a token who they are.
+/// Admits callers that authenticate with a token.
 async fn enter(State(door): State<Door>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     let actor = match door.actor(&parts).await {
@@ -65,7 +65,7 @@ async fn enter(State(door): State<Door>, request: Request, next: Next) -> Respon
     request.extensions_mut().insert(actor);
     let mut response = next.run(request).await;
     if is_stream(&response) {
-        // A log that is followed, or a call: it ends when its caller may no longer ask for it.
+        // A followed log or a call ends when its caller loses the right to it.
         response = door.admission.guard(response, &asked, move |found| {
             let who = admitted(found)?;
             if who.principal.id != principal.id || (admin && !who.admin) {
@@ -109,10 +109,10 @@ fn is_stream(response: &Response) -> bool {
     content.is_some_and(|value| value == NDJSON)
 }
 
-/// The caller, where its token is good for the control endpoint.
+/// Returns the caller if its token is valid for the control endpoint.
 fn admitted(found: Option<Authenticated>) -> Result<Authenticated> {
     let who = found.ok_or_else(nobody)?;
-    // Any program on this machine may open a loopback port; the socket is its owner's alone.
+    // Any program on this machine can open a loopback port, but only the owner can open the socket.
     if who.principal.method == LocalAuthenticator::METHOD {
         return Err(nobody());
     }
@@ -128,7 +128,7 @@ fn admitted(found: Option<Authenticated>) -> Result<Authenticated> {
     Ok(who)
 }
 
-/// Lets administrators through.
+/// Admits administrators only.
 pub(super) async fn only_admins(
     Extension(actor): Extension<Actor>,
     request: Request,

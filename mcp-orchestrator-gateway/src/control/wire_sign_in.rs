@@ -1,4 +1,4 @@
-//! What is said over the control endpoint by who installs by signing in.
+//! Messages of the control endpoint for installing by sign-in.
 
 use std::collections::BTreeMap;
 
@@ -9,35 +9,35 @@ use super::wire_people::SecretText;
 /// `POST /v1/sign-ins`.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct SignInRequest {
-    /// Which server.
+    /// The server's name.
     pub server: String,
-    /// For whom: `me`, `team/NAME`, `organization` or `user/NAME`.
+    /// The owner: `me`, `team/NAME`, `organization` or `user/NAME`.
     pub owner: String,
-    /// Values of its other slots.
+    /// Values of the server's other slots.
     #[serde(default)]
     pub values: BTreeMap<String, SecretText>,
-    /// Where the browser comes back to: a port of the asker's own machine.
+    /// Where the browser returns to: a port on the machine of the command line.
     pub redirect_uri: String,
 }
 
-/// What `POST /v1/sign-ins` answers.
+/// The response to `POST /v1/sign-ins`.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct SignInBegun {
-    /// Where the browser has to go.
+    /// The address that the browser has to open.
     pub url: String,
-    /// What it brings back.
+    /// The state that the browser returns with.
     pub state: SecretText,
 }
 
-/// `POST /v1/sign-ins/finish`: the query with which the browser came back. It answers what is installed.
+/// `POST /v1/sign-ins/finish`: the query that the browser returned with. The response is the installation.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct FinishRequest {
-    /// `state`.
+    /// The parameter `state`.
     pub state: SecretText,
-    /// `code`.
+    /// The parameter `code`.
     pub code: Option<SecretText>,
-    /// `iss`.
+    /// The parameter `iss`.
     pub iss: Option<String>,
-    /// `error`.
+    /// The parameter `error`, if the sign-in failed.
     pub error: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! What is kept in a browser: short-lived, sealed or random, and sent to nobody else.
+//! Cookies: short-lived, sealed or random, and sent to the gateway only.
 
 use std::time::Duration;
 
@@ -10,16 +10,16 @@ use crate::forwarded::Forwarded;
 use crate::options::Options;
 use crate::serve::OverTls;
 
-/// One of the values that are kept.
+/// The cookies that are set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cookie {
-    /// Who is signed in.
+    /// The signed-in visitor.
     Session,
-    /// What makes the forms of this browser its own.
+    /// The random value that forms of this browser are bound to.
     Form,
-    /// A sign-in on its way.
+    /// A sign-in in progress.
     Flow,
-    /// By which link a sign-in at an upstream's provider began.
+    /// The link at which a sign-in at an upstream's provider began.
     OAuth,
 }
 
@@ -34,7 +34,7 @@ impl Cookie {
     }
 
     fn name(self, parts: &Parts, options: &Options) -> String {
-        // No other host, and nobody between, can set a cookie that is called so.
+        // With this prefix, neither another host nor anyone on the network path can set the cookie.
         let prefix = if is_secure(parts, options) {
             "__Host-"
         } else {
@@ -43,7 +43,7 @@ impl Cookie {
         format!("{prefix}{}", self.word())
     }
 
-    /// Its value in this request.
+    /// Returns its value in this request.
     pub(super) fn read<'p>(self, parts: &'p Parts, options: &Options) -> Option<&'p str> {
         let name = self.name(parts, options);
         let all = parts.headers.get_all(COOKIE).into_iter();
@@ -56,7 +56,7 @@ impl Cookie {
             .map(|(_, value)| value)
     }
 
-    /// The header by which it is kept, for so long.
+    /// Returns the header that sets it for this long.
     pub(super) fn keep(
         self,
         parts: &Parts,
@@ -69,20 +69,20 @@ impl Cookie {
         } else {
             ""
         };
-        // Lax: a page is opened from elsewhere, as from a client's window, and its visitor is signed in then.
+        // Lax: links from elsewhere, such as a client's window, must open the page with its visitor signed in.
         format!(
             "{name}={value}; Path=/; Max-Age={}; HttpOnly; SameSite=Lax{secure}",
             life.as_secs()
         )
     }
 
-    /// The header by which it goes.
+    /// Returns the header that deletes it.
     pub(super) fn drop(self, parts: &Parts, options: &Options) -> String {
         self.keep(parts, options, ("", Duration::ZERO))
     }
 }
 
-/// Whether the browser reaches us by TLS.
+/// Returns `true` if the browser reaches the gateway over TLS.
 fn is_secure(parts: &Parts, options: &Options) -> bool {
     if parts.extensions.get::<OverTls>().is_some() {
         return true;
@@ -95,7 +95,7 @@ fn is_secure(parts: &Parts, options: &Options) -> bool {
     authority.is_some() && authority == host(parts)
 }
 
-/// The host that the browser asked for.
+/// Returns the host that the browser requested.
 pub(super) fn host(parts: &Parts) -> Option<&str> {
     let forwarded = parts.extensions.get::<Forwarded>();
     let forwarded = forwarded.and_then(|forwarded| forwarded.host.as_deref());
@@ -134,7 +134,7 @@ mod tests {
             kept,
             "__Host-mcpo-session=v; Path=/; Max-Age=9; HttpOnly; SameSite=Lax; Secure"
         );
-        // Behind a proxy that says nothing, the public address tells.
+        // Behind a proxy that adds no headers, the public address decides.
         options.public_url = Some("https://m.example".parse().unwrap());
         let behind = parts(&[("host", "m.example"), ("cookie", both)], false);
         assert_eq!(Cookie::Session.read(&behind, &options), Some("bound"));

@@ -1,4 +1,4 @@
-//! The fields of a server's slots: as they are asked for, and what was given.
+//! Form fields for a server's slots, and the values that were submitted.
 
 use std::collections::BTreeMap;
 
@@ -11,18 +11,18 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::form::Form;
 use super::oauth;
 
-/// A shorter value is not looked for in what is shown.
+/// Shorter values are not masked in displayed text.
 const SHORT: usize = 4;
 
-/// What was given for a server's slots.
+/// Submitted values, by slot.
 pub(super) type Values = BTreeMap<SlotName, SecretString>;
 
-/// The field's name of a slot.
+/// Returns the name of a slot's field.
 fn name(slot: &CredentialSlot) -> String {
     format!("slot.{}", slot.name)
 }
 
-/// The slots whose values are typed in: all but that of a token for which somebody signs in.
+/// Returns the slots that have a form field: all except the slot of a token that is obtained by signing in.
 fn typed(server: &ServerSpec) -> impl Iterator<Item = &CredentialSlot> {
     let token = server.oauth.as_ref().filter(|_| oauth::signs_in(server));
     let token = token.map(|oauth| &oauth.slot);
@@ -32,7 +32,7 @@ fn typed(server: &ServerSpec) -> impl Iterator<Item = &CredentialSlot> {
         .filter(move |slot| Some(&slot.name) != token)
 }
 
-/// The button of a form that sets a server up, and what it does.
+/// Returns the label of the button that submits the form, and the note that explains it.
 pub(super) fn button(server: &ServerSpec) -> (&'static str, &'static str) {
     if oauth::signs_in(server) {
         return (
@@ -46,12 +46,12 @@ pub(super) fn button(server: &ServerSpec) -> (&'static str, &'static str) {
     )
 }
 
-/// What a form says of a server's slots.
+/// Reads the values of a server's slots from a form.
 pub(super) fn read(server: &ServerSpec, form: &mut Form) -> Values {
     let given = typed(server).filter_map(|slot| {
         let value = form.take(&name(slot))?;
         let value = match slot.inject {
-            // A browser ends lines as no file does.
+            // Browsers submit CRLF line ends, which files do not use.
             Injection::File { .. } => {
                 SecretString::from(value.expose_secret().replace("\r\n", "\n"))
             }
@@ -62,14 +62,14 @@ pub(super) fn read(server: &ServerSpec, form: &mut Form) -> Values {
     given.collect()
 }
 
-/// A text to be shown, without what was given.
+/// Masks the submitted values in a text that is displayed.
 pub(super) fn without(values: &Values, text: String) -> String {
     let given = values.values().map(|value| value.expose_secret().trim());
     let long = given.filter(|value| value.len() >= SHORT);
     long.fold(text, |text, value| text.replace(value, "[hidden]"))
 }
 
-/// The fields: what is no secret as it was given or installed, what is one empty.
+/// Returns the fields. A plain slot shows its submitted or installed value; a secret slot is always empty.
 pub(super) fn all(
     server: &ServerSpec,
     installed: Option<&InstallationInfo>,

@@ -1,7 +1,7 @@
-//! Forms: read with a bound, and refused unless a page of ours made them for this visitor.
+//! Forms: read with a size limit, and rejected unless one of the gateway's pages created them for this visitor.
 //!
-//! Two things prove that. The browser says of where the form came (`Origin`, `Sec-Fetch-Site`), which must be here. And the
-//! form carries a keyed hash of a random value that only this browser has, bound to who visits.
+//! Two things prove that. The browser states the form's origin (`Origin`, `Sec-Fetch-Site`), which must be the gateway.
+//! And the form carries a keyed hash of the visitor and of a random value that only this browser has.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,26 +17,26 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::Pages;
 use super::cookie::{Cookie, host};
-use crate::guard;
+use crate::bodies;
 use crate::limits::MAX_FORM_LEN;
 
-/// How long a browser keeps what makes its forms its own.
+/// How long a browser keeps the random value for its forms.
 const LIFE: Duration = Duration::from_hours(12);
-/// The field that proves where a form comes from.
+/// The field with the proof of a form's origin.
 const PROOF: &str = "form";
 
-/// What a form said.
+/// The fields of a submitted form.
 pub(super) struct Form(BTreeMap<String, SecretString>);
 
 impl Form {
-    /// A value; none is empty.
+    /// Takes a value; an empty one counts as missing.
     pub(super) fn take(&mut self, name: &str) -> Option<SecretString> {
         self.0
             .remove(name)
             .filter(|value| !value.expose_secret().is_empty())
     }
 
-    /// A value that is no secret.
+    /// Takes a value that is not secret.
     pub(super) fn plain(&mut self, name: &str) -> Option<String> {
         self.take(name)
             .map(|value| value.expose_secret().to_owned())
@@ -45,7 +45,7 @@ impl Form {
     /// Reads the form of this request.
     ///
     /// # Errors
-    /// [`Forbidden`](ErrorKind::Forbidden) where it is none of ours for this visitor.
+    /// [`Forbidden`](ErrorKind::Forbidden) if the gateway did not create it for this visitor.
     pub(super) async fn read(
         pages: &Pages,
         (parts, body): (&Parts, Body),
@@ -54,18 +54,18 @@ impl Form {
         if !is_from_here(parts, pages) {
             return Err(forged());
         }
-        // Nothing is read for a browser that has not been given a form.
+        // The body is not read for a browser that never received a form.
         let Some(nonce) = Cookie::Form.read(parts, &pages.options) else {
             return Err(forged());
         };
-        let body = guard::body(parts, body, MAX_FORM_LEN).await?;
+        let body = bodies::read(parts, body, MAX_FORM_LEN, None).await?;
         let pairs = form_urlencoded::parse(&body);
         let fields =
             pairs.map(|(name, value)| (name.into_owned(), SecretString::from(value.into_owned())));
         let mut form = Self(fields.collect());
         let shown = form.plain(PROOF).unwrap_or_default();
         let proof = proof(pages, nonce, visitor);
-        // Hashes of both are compared, so that the time it takes tells nothing.
+        // Hashes are compared instead of the values, so that timing reveals nothing.
         let same = |text: &str| pages.key.digest("same", [text.as_bytes()]);
         if same(&shown) != same(&proof) {
             return Err(forged());
@@ -86,14 +86,14 @@ fn proof(pages: &Pages, nonce: &str, visitor: &str) -> String {
     pages.key.digest("page form", parts).hex(32)
 }
 
-/// What makes forms of this browser and visitor ours.
+/// The proof that a form was created for this browser and visitor.
 pub(super) struct Proof {
     text: String,
     cookie: Option<String>,
 }
 
 impl Proof {
-    /// The browser's own, or a new one.
+    /// Uses the browser's random value, or creates one.
     pub(super) fn new(pages: &Pages, parts: &Parts, visitor: &str) -> Self {
         if let Some(nonce) = Cookie::Form.read(parts, &pages.options) {
             return Self {
@@ -108,18 +108,19 @@ impl Proof {
         }
     }
 
-    /// The field of a form.
+    /// Returns the hidden field with the proof.
     pub(super) fn field(&self) -> Markup {
         html! { input type="hidden" name=(PROOF) value=(self.text); }
     }
 
-    /// What the browser is to keep.
+    /// Returns the cookies to set.
     pub(super) fn cookies(self) -> Vec<String> {
         self.cookie.into_iter().collect()
     }
 }
 
-/// Whether the browser says that the form stood on a page of ours. One that says nothing is not believed.
+/// Returns `true` if the browser states that the form was on one of the gateway's pages. Without any statement it is
+/// rejected.
 fn is_from_here(parts: &Parts, pages: &Pages) -> bool {
     let site = text(&parts.headers, "sec-fetch-site");
     if site.is_some_and(|site| site != "same-origin") {

@@ -1,4 +1,4 @@
-//! What all pages look like, and the headers that they are sent with.
+//! The common layout of all pages, and their response headers.
 
 use std::sync::LazyLock;
 
@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 
 const STYLE: &str = include_str!("style.css");
 
-/// Nothing but the one style sheet, and forms to ourselves.
+/// Allows only the one style sheet, and forms that submit to the gateway.
 static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
     let hash = STANDARD.encode(Sha256::digest(STYLE.as_bytes()));
     let policy = format!(
@@ -25,18 +25,18 @@ static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
     HeaderValue::from_str(&policy).expect("a policy is visible ASCII")
 });
 
-/// A page, and what is kept in the browser with it.
+/// A page, and the cookies that it sets.
 pub(super) struct Page<'p> {
     pub(super) status: StatusCode,
     pub(super) title: &'p str,
     pub(super) body: Markup,
-    /// What stands above it, as who is signed in.
+    /// Content of the page header, such as who is signed in.
     pub(super) top: Markup,
     pub(super) cookies: Vec<String>,
 }
 
 impl<'p> Page<'p> {
-    /// A page with nothing above it.
+    /// Creates a page without additional header content.
     pub(super) fn new(title: &'p str, body: Markup) -> Self {
         Self {
             status: StatusCode::OK,
@@ -47,13 +47,13 @@ impl<'p> Page<'p> {
         }
     }
 
-    /// The same with another status.
+    /// Sets the status.
     pub(super) fn with_status(mut self, status: StatusCode) -> Self {
         self.status = status;
         self
     }
 
-    /// As it is sent.
+    /// Renders the page as a response.
     pub(super) fn response(self) -> Response {
         let page = html! {
             (DOCTYPE)
@@ -84,13 +84,13 @@ impl<'p> Page<'p> {
     }
 }
 
-/// A page that says one thing.
+/// Returns a page with a single message.
 pub(super) fn message(status: StatusCode, title: &str, text: &str) -> Response {
     let body = html! { p { (text) } };
     Page::new(title, body).with_status(status).response()
 }
 
-/// Sends the browser to an address.
+/// Redirects the browser.
 pub(super) fn go(to: &str, cookies: &[String]) -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SEE_OTHER;
@@ -108,7 +108,8 @@ pub(super) fn go(to: &str, cookies: &[String]) -> Response {
     response
 }
 
-/// What every answer has. The referrer stays here: without any, a browser would not say where a form came from.
+/// Sets the headers of every response. The referrer policy is not `no-referrer` because browsers would then not state a
+/// form's origin.
 fn finish(response: &mut Response, cookies: &[String]) {
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

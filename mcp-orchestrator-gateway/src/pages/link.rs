@@ -1,5 +1,5 @@
-//! The page of a link: what is to be set up, for whom, and the form that does it. A link is its principal's alone, counts
-//! for a while and does it once.
+//! The page of a link: what is to be set up, for which owner, and the form. A link is valid only for its principal, for
+//! a limited time and once.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use super::visitor::Visitor;
 use super::wrong::Wrong;
 use super::{Pages, Shared, refused};
 
-/// A link that its visitor may use, and what it is about.
+/// A link that its visitor may use, and its subject.
 struct Opened {
     visitor: Visitor,
     link: Link,
@@ -91,9 +91,9 @@ pub(super) async fn submit(
     }
 }
 
-/// The link, where this visitor may use it.
+/// Returns the link if this visitor may use it.
 async fn open(pages: &Pages, parts: &Parts, id: &str) -> Result<(Opened, LinkId), Response> {
-    // Before that nothing is told, also not whether there is such a link.
+    // Nothing is revealed before the visitor is known, not even whether the link exists.
     let visitor = pages.visitor(parts).await?;
     let Some(id) = LinkId::parse(id) else {
         return Err(gone());
@@ -202,7 +202,7 @@ fn page(
     page.response()
 }
 
-/// What is told when it works.
+/// Returns the page that confirms success.
 pub(super) fn done(pages: &Pages, key: &InstallationKey, cookies: Vec<String>) -> Response {
     let body = html! {
         p.told.good role="status" { (key.server) " works, and is set up for " (key.owner) "." }

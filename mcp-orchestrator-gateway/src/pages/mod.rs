@@ -1,8 +1,8 @@
-//! Pages for people: where a credential is set up that a call lacked, and where one's own are looked after.
+//! Pages for people: setting up a credential that a call lacked, and managing one's credentials.
 //!
-//! Plain HTML from the server, without a script: forms, links, one style sheet. Whoever opens a page proves who they are
-//! ([`visitor`]), each form shows that it came from here ([`form`]), and whatever is done goes through the [`Installer`],
-//! which decides whether they may. Nothing is cached, and no address holds a secret.
+//! Server-rendered HTML without scripts: forms, links, one style sheet. A visitor authenticates ([`visitor`]), each
+//! form proves that it came from these pages ([`form`]), and every action goes through the [`Installer`], which checks
+//! permissions. Nothing is cached, and no address holds a secret.
 
 mod cookie;
 mod fields;
@@ -39,32 +39,32 @@ use crate::options::Options;
 use crate::rates::SignInRate;
 use crate::{errors, guard};
 
-/// What the pages need.
+/// The dependencies of the pages.
 pub struct Pages {
-    /// Who installs.
+    /// Installs, tests and removes credentials.
     pub installer: Arc<Installer>,
-    /// The links that lead here.
+    /// The links that lead to the pages.
     pub links: Arc<Links>,
-    /// Who is in which team, and who administers.
+    /// Team memberships and administrators.
     pub directory: Arc<Directory>,
-    /// Seals what is kept in a browser.
+    /// Seals what the browser keeps.
     pub key: Arc<StateKey>,
-    /// Who tells who visits, besides a sign-in at a page.
+    /// Authenticates visitors that have not signed in at a page, and verifies tokens that are entered there.
     pub who: Arc<dyn Authenticator>,
-    /// Whether visitors may show a token of ours.
+    /// Whether visitors may sign in with a gateway token.
     pub tokens: bool,
-    /// Where visitors may sign in besides.
+    /// Identity providers at which visitors may sign in.
     pub sign_ins: Vec<Arc<SignIn>>,
-    /// As for the endpoint.
+    /// The options of the endpoint.
     pub options: Options,
 }
 
-/// The pages, and how often sign-ins are begun at them.
+/// The pages, and the rate limits of their sign-ins.
 struct Site {
     pages: Pages,
-    /// By those whom nobody knows.
+    /// Sign-ins of visitors that are not yet known.
     by_address: SignInRate<IpAddr>,
-    /// At the providers of upstream servers.
+    /// Sign-ins at the providers of upstream servers.
     by_visitor: SignInRate<PrincipalId>,
 }
 
@@ -78,9 +78,10 @@ impl Deref for Site {
 
 type Shared = Arc<Site>;
 
-/// The pages as an axum router, at the root and below the path of the public address: `/link/{id}`, `/servers`, `/signin`.
+/// The pages as an axum router, at the root and below the path of the public address: `/link/{id}`, `/servers`,
+/// `/signin`.
 ///
-/// Somebody has to tell [`Links::serve_at`] where they are, so that calls without a credential lead here.
+/// Call [`Links::serve_at`] with their address, so that calls without a credential lead to them.
 pub fn pages(pages: Pages) -> Router {
     let url = pages.options.public_url.as_ref();
     let own = url.map(PublicUrl::prefix).filter(|own| !own.is_empty());
@@ -114,13 +115,13 @@ pub fn pages(pages: Pages) -> Router {
 }
 
 impl Pages {
-    /// An address of ours as a browser has to ask for it.
+    /// Returns the address of a page as the browser has to request it.
     fn at(&self, path: &str) -> String {
         let url = self.options.public_url.as_ref();
         format!("{}{path}", url.map_or("", PublicUrl::prefix))
     }
 
-    /// Who visits; else the page where they sign in.
+    /// Returns the visitor, or else the sign-in page.
     async fn visitor(&self, parts: &Parts) -> Result<Visitor, Response> {
         guard::host(parts, &self.options).map_err(|error| refused(&error))?;
         match visitor::find(self, parts).await {
@@ -131,7 +132,7 @@ impl Pages {
     }
 }
 
-/// The path that was asked for, without the prefix of the public address.
+/// Returns the requested path without the prefix of the public address.
 fn here(pages: &Pages, parts: &Parts) -> String {
     let url = pages.options.public_url.as_ref();
     let prefix = url.map_or("", PublicUrl::prefix);
@@ -142,12 +143,12 @@ fn here(pages: &Pages, parts: &Parts) -> String {
     asked.strip_prefix(prefix).unwrap_or(asked).to_owned()
 }
 
-/// An error as a page.
+/// Renders an error as a page.
 fn refused(error: &Error) -> Response {
     let status = match error.kind() {
         ErrorKind::NoRoute => StatusCode::NOT_FOUND,
         ErrorKind::Conflict => StatusCode::CONFLICT,
-        // A person reads it: that a step of their own failed is no failure of the gateway.
+        // People read this page, and a failed step of theirs is not a failure of the gateway.
         ErrorKind::InvalidParams | ErrorKind::InvalidRequest => StatusCode::BAD_REQUEST,
         _ => errors::control_status(error.kind()),
     };

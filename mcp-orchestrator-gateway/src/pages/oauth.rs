@@ -1,4 +1,5 @@
-//! Signing in at an upstream server's provider: from a form of ours to there, and back with a code that becomes the token.
+//! Sign-in at an upstream server's provider: the browser is sent there from a form and returns with a code that is
+//! exchanged for the token.
 
 use std::time::{Duration, SystemTime};
 
@@ -23,13 +24,13 @@ use super::wrong::Wrong;
 use super::{Pages, Shared, Site, link};
 use crate::errors;
 
-/// How long one has at the provider.
+/// How long a sign-in at the provider may take.
 const LIFE: Duration = Duration::from_mins(10);
 const SEAL: &str = "page oauth";
-/// Where providers send browsers back to.
+/// The path that providers redirect browsers to.
 const CALLBACK: &str = "/oauth/callback";
 
-/// By which link a sign-in began, as the browser keeps it, sealed.
+/// The link that a sign-in began with, sealed in a cookie.
 #[derive(Serialize, Deserialize)]
 struct Kept {
     state: String,
@@ -37,7 +38,7 @@ struct Kept {
     until: SystemTime,
 }
 
-/// Whether somebody signs in to set a server up, and types no token in.
+/// Returns `true` if the server is set up by signing in instead of entering a token.
 pub(super) fn signs_in(server: &ServerSpec) -> bool {
     let oauth = server.oauth.as_ref();
     oauth.is_some_and(|oauth| oauth.grant == OAuthGrant::AuthorizationCode)
@@ -46,7 +47,7 @@ pub(super) fn signs_in(server: &ServerSpec) -> bool {
 /// Sends the browser to the provider of a server's tokens.
 ///
 /// # Errors
-/// Why nobody can sign in there.
+/// Why a sign-in at the provider is not possible.
 pub(super) async fn begin(
     pages: &Site,
     parts: &Parts,
@@ -64,7 +65,7 @@ pub(super) async fn begin(
     let begun = begun.await?;
     let rest = begun.url.split_once("://").map_or("", |(_, rest)| rest);
     let host = rest.split(['/', '?']).next().unwrap_or_default();
-    // A form may lead to ourselves alone, so the way on is a page's, not a form's.
+    // The page's policy allows forms only to the gateway itself, so a link leads to the provider.
     let body = html! {
         p { "You sign in at " strong { (host) } ", and agree to what " (key.server) " may do there." }
         div.actions { a.button href=(begun.url) { "Go on" } }
@@ -88,14 +89,14 @@ pub(super) async fn begin(
     Ok(response)
 }
 
-/// The one address at which a server's client is registered, where it leads to our page.
+/// Returns the redirect address that the server's client is registered with, if it leads to this page.
 fn redirect_uri(pages: &Pages, key: &InstallationKey) -> Option<String> {
     let server = pages.installer.server(&key.server)?;
     let configured = server.oauth.as_ref()?.redirect_uri.clone()?;
     configured.starts_with("https://").then_some(configured)
 }
 
-/// The browser comes back.
+/// Handles the return of the browser.
 pub(super) async fn end(State(pages): State<Shared>, request: Request) -> Response {
     let (parts, _) = request.into_parts();
     let visitor = match pages.visitor(&parts).await {

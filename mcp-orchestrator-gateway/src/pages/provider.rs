@@ -1,5 +1,5 @@
-//! Signing in at an identity provider: the browser is sent there with a sealed cookie that only it has, and comes back with
-//! a code that becomes an ID token.
+//! Sign-in at an identity provider: the browser is sent there with a sealed cookie that only it has, and returns with a
+//! code that is exchanged for an ID token.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, SystemTime};
@@ -19,24 +19,24 @@ use crate::forwarded::Forwarded;
 use crate::guard;
 use crate::serve::{Peer, network};
 
-/// How long one has at the provider.
+/// How long a sign-in at the provider may take.
 const LIFE: Duration = Duration::from_mins(10);
 const SEAL: &str = "page sign-in";
-/// Where providers send browsers back to.
+/// The path that providers redirect browsers to.
 const CALLBACK: &str = "/signin/callback";
 
-/// A sign-in on its way, as a browser keeps it, sealed.
+/// A sign-in in progress, sealed in a cookie.
 #[derive(Serialize, Deserialize)]
 struct Kept {
-    /// Which of the issuers.
+    /// The issuer that the sign-in began at.
     issuer: String,
     flow: SignInFlow,
-    /// Where one goes on.
+    /// Where the visitor continues afterwards.
     next: String,
     until: SystemTime,
 }
 
-/// The ways to the providers, from a page where one signs in.
+/// Returns a button for each provider.
 pub(super) fn ways(pages: &Pages, next: &str) -> Markup {
     html! {
         div.actions {
@@ -96,7 +96,7 @@ async fn begun(pages: &Site, parts: &Parts, number: usize) -> Result<Response> {
     Ok(go(&url, &[cookie]))
 }
 
-/// Where a request comes from; one whose listener does not say that is counted with all like it.
+/// Returns the network that a request comes from. Requests without a known address are counted together.
 fn client(parts: &Parts) -> IpAddr {
     let forwarded = parts.extensions.get::<Forwarded>();
     let peer = || parts.extensions.get::<Peer>().map(|peer| peer.0);
@@ -104,7 +104,7 @@ fn client(parts: &Parts) -> IpAddr {
     network(client.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)))
 }
 
-/// The browser comes back.
+/// Handles the return of the browser.
 pub(super) async fn end(State(pages): State<Shared>, request: Request) -> Response {
     let (parts, _) = request.into_parts();
     let (who, next) = match ended(&pages, &parts).await {
@@ -159,7 +159,7 @@ async fn ended(pages: &Pages, parts: &Parts) -> Result<Ended> {
     Ok((who, kept.next))
 }
 
-/// A parameter of the address that was asked for.
+/// Returns a query parameter of the requested address.
 pub(super) fn query(parts: &Parts, name: &str) -> Option<String> {
     let query = parts.uri.query().unwrap_or_default();
     let mut pairs = form_urlencoded::parse(query.as_bytes());

@@ -1,4 +1,4 @@
-//! One line of the list of servers: whose it is, how it stands, what can be done.
+//! One row in the list of servers: the owner, the state, and the available actions.
 
 use std::time::SystemTime;
 
@@ -11,14 +11,14 @@ use mcp_orchestrator_core::time::utc;
 use super::Pages;
 use super::form::Proof;
 
-/// The address of something that is done to an installation.
+/// Returns the address of an action on an installation.
 pub(super) fn action(pages: &Pages, key: &InstallationKey, verb: &str) -> String {
     let mut query = form_urlencoded::Serializer::new(String::new());
     query.append_pair("owner", &key.owner.to_string());
     pages.at(&format!("/servers/{}{verb}?{}", key.server, query.finish()))
 }
 
-/// An owner's that the visitor looks after.
+/// The row of an owner that the visitor manages.
 pub(super) fn managed(
     pages: &Pages,
     (server, owner): (&ServerId, &Owner),
@@ -47,14 +47,14 @@ pub(super) fn managed(
     }
 }
 
-/// One that the visitor uses, and others look after.
+/// The row of an installation that the visitor uses and others manage.
 pub(super) fn used(info: &InstallationInfo) -> Markup {
     html! {
         div.row { div.what { p { (info.key.owner) } (state(Some(info))) } }
     }
 }
 
-/// A time as people read it, to the minute.
+/// Formats a time for people, to the minute.
 fn when(at: SystemTime) -> String {
     let text = utc(at);
     let minute = text.get(..16).unwrap_or(&text);

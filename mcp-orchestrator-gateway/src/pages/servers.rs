@@ -1,4 +1,4 @@
-//! The catalog, and what is installed of it: install, see what works and what has ended, set up again, remove.
+//! The catalog and the installed credentials: install, inspect, test, replace, remove.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,9 +23,9 @@ use super::visitor::Visitor;
 use super::wrong::Wrong;
 use super::{Pages, Shared, refused};
 
-/// A page, or the one that stands in its place.
+/// A page, or the page that is shown instead.
 type Answer = Result<Response, Response>;
-/// What was done, as it is told above the list.
+/// The outcome of an action, shown above the list.
 type Told = Option<Result<String, Wrong>>;
 
 pub(super) async fn list(State(pages): State<Shared>, request: Request) -> Answer {
@@ -34,7 +34,7 @@ pub(super) async fn list(State(pages): State<Shared>, request: Request) -> Answe
     all(&pages, &parts, &visitor, None).await
 }
 
-/// The form that installs, or sets up again.
+/// Shows the form that installs or replaces a credential.
 pub(super) async fn show(
     State(pages): State<Shared>,
     Path(server): Path<String>,
@@ -127,7 +127,7 @@ pub(super) async fn remove(
     all(&pages, &parts, &visitor, Some(told)).await
 }
 
-/// Tries what is installed.
+/// Tests an installation.
 pub(super) async fn test(
     State(pages): State<Shared>,
     Path(server): Path<String>,
@@ -151,14 +151,14 @@ pub(super) async fn test(
     all(&pages, &parts, &visitor, Some(told)).await
 }
 
-/// What a request is about.
+/// The server and the owner that a request is about.
 struct Chosen {
     key: InstallationKey,
     server: Arc<ServerSpec>,
     installed: Option<InstallationInfo>,
 }
 
-/// Who looks after what is theirs.
+/// Returns a visitor that may manage installations.
 async fn manager(pages: &Pages, parts: &Parts) -> Result<Visitor, Response> {
     let visitor = pages.visitor(parts).await?;
     if visitor.bound {

@@ -1,4 +1,4 @@
-//! Signing in at a page, by a token of ours or at a provider, and signing out.
+//! Signing in at a page, with a gateway token or at a provider, and signing out.
 
 use axum::extract::{Request, State};
 use axum::response::Response;
@@ -12,9 +12,9 @@ use super::html::{Page, go};
 use super::{Pages, Shared, provider, refused, visitor};
 use crate::guard;
 
-/// Whose a form is that nobody visits yet.
+/// The visitor that forms are bound to before sign-in.
 const NOBODY: &str = "";
-/// Where one goes on who came from nowhere.
+/// Where a visitor continues without a requested page.
 const HOME: &str = "/servers";
 
 pub(super) async fn show(State(pages): State<Shared>, request: Request) -> Response {
@@ -25,7 +25,7 @@ pub(super) async fn show(State(pages): State<Shared>, request: Request) -> Respo
     }
 }
 
-/// The page where a visitor signs in whom nobody knows, and goes on from there.
+/// The page where an unknown visitor signs in and then continues to `next`.
 pub(super) fn page(pages: &Pages, parts: &Parts, next: String, wrong: Option<&str>) -> Response {
     let proof = Proof::new(pages, parts, NOBODY);
     let next = path(next);
@@ -104,7 +104,7 @@ pub(super) async fn out(State(pages): State<Shared>, request: Request) -> Respon
     }
 }
 
-/// Where one goes on: a page of ours, whatever was asked.
+/// Returns where the visitor continues: `next` if it is one of the gateway's pages, else the list of servers.
 pub(super) fn path(next: String) -> String {
     let known = ["/link/", "/servers"];
     let plain = next

@@ -1,4 +1,4 @@
-//! Who visits a page: who has signed in at one, else whom the endpoint's authenticators know, as the local user.
+//! The visitor of a page: signed in at a page, or else known to the endpoint's authenticators, such as the local user.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -17,27 +17,27 @@ use serde::{Deserialize, Serialize};
 use super::Pages;
 use super::cookie::Cookie;
 use super::form::Proof;
+use crate::limits::MAX_PAGE_TOKEN_LEN;
 
-/// How long a sign-in counts.
+/// How long a sign-in is valid.
 const LIFE: Duration = Duration::from_mins(30);
 const SEAL: &str = "page session";
-/// A longer token does not fit into what browsers keep.
-const LONGEST_TOKEN: usize = 2500;
 
-/// Who visits.
+/// The visitor of a page.
 pub(super) struct Visitor {
     pub(super) actor: Actor,
-    /// Whether they have signed in at a page, and so can sign out.
+    /// Whether they signed in at a page and can therefore sign out.
     signed_in: bool,
-    /// Whether their token is for the calls of one gateway: it does for a link, and not for looking after all.
+    /// Whether their token is limited to the calls of one gateway: such a token can use a link, but not manage
+    /// installations.
     pub(super) bound: bool,
 }
 
-/// Who has signed in, as a browser keeps it, sealed.
+/// A sign-in, sealed in a cookie.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Session {
-    /// With a token: it is checked again at each visit, so that one that is taken back ends this too.
+    /// With a gateway token, which is checked at each visit, so that revoking it also ends the sign-in.
     Token(String),
     /// At an identity provider.
     Person { id: PrincipalId, teams: Vec<TeamId> },
@@ -49,10 +49,10 @@ struct Kept {
     until: SystemTime,
 }
 
-/// Who visits, where that can be told.
+/// Returns the visitor, if known.
 ///
 /// # Errors
-/// Where it cannot be told now, or they may not visit.
+/// If the visitor cannot be determined now, or may not visit.
 pub(super) async fn find(pages: &Pages, parts: &Parts) -> Result<Option<Visitor>> {
     if let Some(session) = kept(pages, parts) {
         let found = match session {
@@ -71,10 +71,10 @@ pub(super) async fn find(pages: &Pages, parts: &Parts) -> Result<Option<Visitor>
     }
 }
 
-/// Whom this token names; `None` for one that does not hold.
+/// Returns the principal of this token; `None` if the token is invalid.
 ///
 /// # Errors
-/// Where that cannot be told now.
+/// If the token cannot be verified now.
 pub(super) async fn by_token(
     pages: &Pages,
     parts: &Parts,
@@ -85,11 +85,11 @@ pub(super) async fn by_token(
         return Ok(None);
     };
     value.set_sensitive(true);
-    if token.is_empty() || token.len() > LONGEST_TOKEN {
+    if token.is_empty() || token.len() > MAX_PAGE_TOKEN_LEN {
         return Ok(None);
     }
     let mut asked = parts.clone();
-    // A token is for the endpoint, not for its pages.
+    // Tokens are issued for the endpoint, not for its pages.
     asked.uri = http::Uri::from_static("/mcp");
     asked.headers.insert(AUTHORIZATION, value);
     match pages.who.authenticate(&asked).await {
@@ -131,7 +131,7 @@ fn kept(pages: &Pages, parts: &Parts) -> Option<Session> {
     (kept.until > SystemTime::now()).then_some(kept.session)
 }
 
-/// The cookie of who has shown this token.
+/// Returns the cookie of a visitor that signed in with this token.
 pub(super) fn keep_token(pages: &Pages, parts: &Parts, token: &SecretString) -> String {
     keep(
         pages,
@@ -140,7 +140,7 @@ pub(super) fn keep_token(pages: &Pages, parts: &Parts, token: &SecretString) -> 
     )
 }
 
-/// The cookie of who has signed in at an identity provider.
+/// Returns the cookie of a visitor that signed in at an identity provider.
 pub(super) fn keep_person(pages: &Pages, parts: &Parts, who: &Principal) -> String {
     let (id, teams) = (who.id.clone(), who.teams.clone());
     keep(pages, parts, Session::Person { id, teams })
@@ -157,12 +157,12 @@ fn keep(pages: &Pages, parts: &Parts, session: Session) -> String {
 }
 
 impl Visitor {
-    /// Their name.
+    /// The visitor's name.
     pub(super) fn id(&self) -> &str {
         self.actor.principal.id.as_str()
     }
 
-    /// What stands above each page: who they are, and how they leave.
+    /// The header of each page: the visitor's name, and a button to sign out.
     pub(super) fn top(&self, pages: &Pages, proof: &Proof) -> Markup {
         html! {
             div.who {

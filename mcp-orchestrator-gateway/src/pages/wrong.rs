@@ -1,4 +1,4 @@
-//! Why something did not work, as a page shows it: the error, and what the server wrote last.
+//! Why an action failed, as a page shows it: the error, and the server's last output.
 
 use maud::{Markup, html};
 use mcp_orchestrator_core::Error;
@@ -6,18 +6,18 @@ use serde_json::Value;
 
 use super::fields::{self, Values};
 
-/// Lines that are shown at the most, the last ones, and bytes of each.
+/// The number of lines that are shown, counted from the end, and the bytes of each.
 const LINES: usize = 20;
 const WIDTH: usize = 400;
 
-/// Why something did not work.
+/// Why an action failed.
 pub(super) struct Wrong {
     text: String,
     lines: Vec<String>,
 }
 
 impl Wrong {
-    /// What an error says, without what was given.
+    /// Creates it from an error, with the submitted values masked.
     pub(super) fn new(error: &Error, given: &Values) -> Self {
         let lines = last_lines(error);
         let first = lines.len().saturating_sub(LINES);
@@ -30,13 +30,13 @@ impl Wrong {
         }
     }
 
-    /// The same, with this before it.
+    /// Prepends `text` to the error.
     pub(super) fn about(mut self, text: &str) -> Self {
         self.text = format!("{text}: {}", self.text);
         self
     }
 
-    /// The box that tells it.
+    /// Returns the box that shows it.
     pub(super) fn shown(&self, headline: Option<&str>) -> Markup {
         html! {
             div.told.bad role="alert" {
@@ -51,7 +51,7 @@ impl Wrong {
     }
 }
 
-/// What an instance that ended wrote last.
+/// Returns the last output of an instance that ended.
 fn last_lines(error: &Error) -> Vec<String> {
     let data = error.data();
     let data = data.and_then(|data| serde_json::from_str::<Value>(data.get()).ok());
@@ -65,7 +65,7 @@ fn last_lines(error: &Error) -> Vec<String> {
     }
 }
 
-/// A line without what moves a terminal's cursor.
+/// Replaces control characters in a line.
 fn visible(line: &str) -> String {
     line.chars()
         .map(|c| {

@@ -1,4 +1,4 @@
-//! Accepting: what is refused, how clients learn of it, and how often the log does.
+//! Accepting connections: how refused clients are answered, and how often refusals are logged.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::Shutdown;
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::connections::Full;
 use crate::limits::REPEATED_LOG_INTERVAL;
 
-/// Before accepting again after the system refused.
+/// The pause before accepting again after `accept` failed.
 pub(super) const ACCEPT_RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
 impl Full {
@@ -22,24 +22,24 @@ impl Full {
     }
 }
 
-/// Answers a connection that cannot be served, as far as that needs no waiting.
+/// Answers a connection that cannot be served, as far as that is possible without waiting.
 pub(super) fn refuse(stream: TcpStream, why: Full) -> io::Result<()> {
     let body = format!("{}: try again later\n", why.as_str());
     let answer = format!(
         "HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain\r\ncontent-length: {}\r\nretry-after: 1\r\nconnection: close\r\n\r\n{body}",
         body.len()
     );
-    // It does not block, and the buffer of a new connection is empty.
+    // The socket is non-blocking, and the send buffer of a new connection is empty.
     let mut stream = stream.into_std()?;
     stream.write_all(answer.as_bytes())?;
     stream.shutdown(Shutdown::Write)?;
-    // What arrived and was not read would make the system discard the answer.
+    // Closing with unread input would make the system discard the answer.
     let mut arrived = [0; 4096];
     while matches!(stream.read(&mut arrived), Ok(count) if count > 0) {}
     Ok(())
 }
 
-/// A message that may be due very often: it is logged once in a while, with how often it was due.
+/// A warning that may occur very often. It is logged at most once per interval, with the number of suppressed ones.
 #[derive(Debug)]
 pub(super) struct Seldom {
     what: &'static str,
@@ -56,7 +56,7 @@ impl Seldom {
         }
     }
 
-    /// It is due, for this reason.
+    /// Logs the warning with this reason, unless it was logged recently.
     pub(super) fn warn(&mut self, why: &dyn std::fmt::Display) {
         let recent = |last: Instant| last.elapsed() < REPEATED_LOG_INTERVAL;
         if self.last.is_some_and(recent) {

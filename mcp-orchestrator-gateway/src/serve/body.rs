@@ -1,9 +1,10 @@
-//! Bodies of a connection: a request's must keep coming, and a response's keeps the connection in use.
+//! Bodies of a connection: a request body must keep arriving, and a response body keeps the connection in use.
 
 use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -15,8 +16,9 @@ use tokio::time::{Instant, Sleep};
 
 use super::ConnectionLimits;
 use super::connections::Busy;
+use super::stalls::{Piece, Stalls};
 
-/// A request body that came too slowly.
+/// A request body arrived too slowly.
 #[derive(Debug)]
 pub(crate) struct TooSlow;
 
@@ -28,7 +30,7 @@ impl fmt::Display for TooSlow {
 
 impl std::error::Error for TooSlow {}
 
-/// Whether reading a body failed because it came too slowly.
+/// Returns `true` if a body could not be read because it arrived too slowly.
 pub(crate) fn is_too_slow(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {
@@ -40,13 +42,13 @@ pub(crate) fn is_too_slow(error: &(dyn std::error::Error + 'static)) -> bool {
     false
 }
 
-/// A request body with a deadline, which moves as long as bytes arrive fast enough.
+/// A request body with a deadline that moves as long as bytes arrive fast enough.
 pub(super) struct TimedBody {
     body: Incoming,
     timeout: Duration,
     rate: usize,
     received: usize,
-    /// Set once a read has to wait.
+    /// Set when a read first has to wait.
     begun: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
 }
@@ -109,29 +111,42 @@ impl HttpBody for TimedBody {
     }
 }
 
-/// A response body: its connection is in use until it ends. A panic in it ends it alone.
+/// A response body. Its connection counts as in use until the body ends. A panic in the body ends only that response.
 pub(super) struct BusyBody {
     body: Body,
     _busy: Busy,
+    /// Set if the client can stop reading this response and still use its connection (HTTP/2).
+    stalls: Option<Arc<Stalls>>,
 }
 
 impl BusyBody {
-    pub(super) fn new(body: Body, busy: Busy) -> Self {
-        Self { body, _busy: busy }
+    pub(super) fn new(body: Body, busy: Busy, stalls: Option<Arc<Stalls>>) -> Self {
+        Self {
+            body,
+            _busy: busy,
+            stalls,
+        }
     }
 }
 
 impl HttpBody for BusyBody {
-    type Data = Bytes;
+    type Data = Piece;
     type Error = BoxError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let body = &mut self.body;
+    ) -> Poll<Option<Result<Frame<Piece>, BoxError>>> {
+        let this = &mut *self;
+        let body = &mut this.body;
         match catch_unwind(AssertUnwindSafe(|| Pin::new(body).poll_frame(cx))) {
-            Ok(polled) => polled.map_err(Into::into),
+            Ok(Poll::Ready(Some(Ok(frame)))) => {
+                let stalls = this.stalls.as_ref();
+                Poll::Ready(Some(Ok(frame.map_data(|bytes| Piece::new(bytes, stalls)))))
+            }
+            Ok(Poll::Ready(Some(Err(error)))) => Poll::Ready(Some(Err(error.into()))),
+            Ok(Poll::Ready(None)) => Poll::Ready(None),
+            Ok(Poll::Pending) => Poll::Pending,
             Err(panic) => {
                 self.body = Body::empty();
                 Poll::Ready(Some(Err(panicked(panic).into())))
@@ -148,9 +163,9 @@ impl HttpBody for BusyBody {
     }
 }
 
-/// Takes the payload of a panic, which may hold anything, and says nothing of it.
+/// Drops the payload of a panic, which may hold anything, without logging it.
 pub(super) fn panicked(payload: Box<dyn Any + Send>) -> &'static str {
-    // Dropping a payload may panic too.
+    // Dropping a payload may itself panic.
     let _ = catch_unwind(AssertUnwindSafe(|| drop(payload)));
     tracing::debug!("a request panicked");
     "internal error"

@@ -1,11 +1,11 @@
-//! One connection: TLS where the listener has it, the choice of the HTTP version, requests, and the deadlines of all that.
+//! One connection: TLS if the listener has it, HTTP version negotiation, requests, and their deadlines.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Request, Response};
+use http::{Request, Response, Version};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -17,19 +17,20 @@ use tokio_util::sync::CancellationToken;
 
 use super::body::{BusyBody, TimedBody};
 use super::connections::{Admitted, Slot};
+use super::stalls::Stalls;
 use super::stream::Draining;
 use super::{ConnectionLimits, LiveRoutes};
 use crate::forwarded::Forwarded;
 use crate::limits;
 
-/// How long a connection that is closed in order may take for that.
+/// How long a graceful close of a connection may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// In the extensions of a request that came by TLS.
+/// Request extension that marks requests received over TLS.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct OverTls;
 
-/// How a connection came.
+/// Properties of a connection that its requests inherit.
 #[derive(Clone, Copy)]
 pub(super) struct About {
     peer: SocketAddr,
@@ -46,7 +47,7 @@ impl About {
         }
     }
 
-    /// Tells it to those who answer the request.
+    /// Adds these properties to the request's extensions.
     fn tell(self, request: &mut Request<Incoming>, trusted: &[Network]) {
         if self.loopback {
             request.extensions_mut().insert(LoopbackListener);
@@ -63,7 +64,7 @@ impl About {
     }
 }
 
-/// What a connection comes to.
+/// The routes and the TLS configuration that a connection is served with.
 pub(super) struct Door {
     pub(super) routes: LiveRoutes,
     #[cfg(feature = "tls")]
@@ -71,7 +72,7 @@ pub(super) struct Door {
 }
 
 impl Door {
-    /// Agrees on TLS where the listener has it, and serves.
+    /// Performs the TLS handshake if the listener has TLS, then serves the connection.
     pub(super) async fn accept(
         self,
         stream: TcpStream,
@@ -79,7 +80,7 @@ impl Door {
         admitted: Admitted,
         stopping: CancellationToken,
     ) {
-        // Small events must not wait for the acknowledgement of the one before.
+        // Without TCP_NODELAY, a small event would wait until the previous one is acknowledged.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "nodelay was refused");
         }
@@ -101,14 +102,14 @@ impl Door {
             }
             serve(stream, (about, limits), self.routes, (&slot, stopping)).await;
         };
-        // Closed for others, it ends at once.
+        // A connection that is evicted to make room for others ends at once.
         Box::pin(closed.run_until_cancelled_owned(serving)).await;
         drop(admitted);
     }
 }
 
 fn builder(limits: &ConnectionLimits) -> auto::Builder<TokioExecutor> {
-    // As the protocol counts.
+    // HTTP/2 limits are 32-bit.
     let number = |limit: usize| u32::try_from(limit).unwrap_or(u32::MAX);
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
@@ -139,16 +140,19 @@ async fn serve<S>(
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (held, timed) = (Arc::clone(slot), limits.clone());
+    let stalls = Stalls::new(&limits);
+    let handed = Arc::clone(&stalls);
     let service = service_fn(move |mut request: Request<Incoming>| {
         let routes = live.0.load_full();
         about.tell(&mut request, routes.trusted());
         let mut busy = held.request();
+        let stalls = (request.version() == Version::HTTP_2).then(|| Arc::clone(&handed));
         let (parts, body) = request.into_parts();
         let answer = routes.answer((parts, TimedBody::new(body, &timed)), about.peer);
         async move {
             let response: Response<_> = answer.await;
             busy.answered();
-            Ok::<_, Infallible>(response.map(|body| BusyBody::new(body, busy)))
+            Ok::<_, Infallible>(response.map(|body| BusyBody::new(body, busy, stalls)))
         }
     });
     let builder = builder(&limits);
@@ -160,6 +164,11 @@ async fn serve<S>(
         () = stopping.cancelled() => {
             serving.as_mut().graceful_shutdown();
             serving.await
+        }
+        () = stalls.stalled() => {
+            let text = "the client takes nothing of a response";
+            tracing::debug!(peer = %about.peer, "a connection is closed: {text}");
+            Ok(())
         }
         () = slot.idle(&limits) => {
             serving.as_mut().graceful_shutdown();

@@ -1,4 +1,4 @@
-//! All connections of a listener: how many there are, whose, and which of them may be closed for another.
+//! The connections of a listener: their number, their addresses, and which of them may be closed for new ones.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::ConnectionLimits;
 use crate::limits::MAX_RESET_REQUESTS;
 
-/// At a bound one of so many connections is closed, so that a search for them is not due at each new one.
+/// At a limit, one in this many connections is closed at once, so that not every new connection causes a search.
 const EVICTED_SHARE: usize = 16;
 
 /// The connections of one listener.
@@ -35,37 +35,37 @@ struct Open {
 pub(super) enum Full {
     /// All connections are in use.
     Total,
-    /// All connections of its address are in use.
+    /// All connections of this address are in use.
     Address,
 }
 
-/// One connection.
+/// The state of one connection.
 #[derive(Debug)]
 pub(super) struct Slot {
     number: u64,
-    /// The address whose connections are counted together.
+    /// The address that this connection counts towards; `None` for a shared address, which is not counted.
     address: Option<IpAddr>,
     epoch: Instant,
-    /// Requests whose response has not ended.
+    /// Requests without a complete response.
     busy: AtomicUsize,
-    /// Whether there was a request.
+    /// Whether the connection has had a request.
     used: AtomicBool,
-    /// Since when it has had no request, in milliseconds since the epoch.
+    /// When the connection last became idle, in milliseconds since `epoch`.
     idle_since: AtomicU64,
-    /// Requests that the client gave up before their response, less those that were answered.
+    /// Requests that the client reset before their response, minus answered ones.
     resets: AtomicUsize,
-    /// Cancelled to close it.
+    /// Cancelled to close the connection.
     pub(super) closed: CancellationToken,
 }
 
-/// A connection that is counted; dropped, it is not any more.
+/// A counted connection. Dropping it releases its place.
 #[derive(Debug)]
 pub(super) struct Admitted {
     connections: Arc<Connections>,
     pub(super) slot: Arc<Slot>,
 }
 
-/// A request that runs. Dropped before [`answered`](Self::answered), it counts as given up by the client.
+/// A running request. Dropping it before [`answered`](Self::answered) counts as a reset by the client.
 #[derive(Debug)]
 pub(super) struct Busy {
     slot: Arc<Slot>,
@@ -89,7 +89,7 @@ impl Connections {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a connection from this address, or from one that is not counted; closes idle ones where there are too many.
+    /// Admits a connection, counted for this address if given. Closes idle connections if a limit is reached.
     pub(super) fn admit(self: &Arc<Self>, peer: Option<IpAddr>) -> Result<Admitted, Full> {
         let address = peer.map(network);
         let mut open = self.open();
@@ -117,7 +117,7 @@ impl Connections {
         })
     }
 
-    /// Closes some of the connections that have been idle longest; answers how many.
+    /// Closes some of the connections that have been idle longest, and returns their number.
     pub(super) fn evict(&self) -> usize {
         let mut open = self.open();
         let count = open.all.len();
@@ -186,7 +186,7 @@ impl Slot {
         u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// A request begins.
+    /// Marks the start of a request.
     pub(super) fn request(self: &Arc<Self>) -> Busy {
         self.busy.fetch_add(1, Ordering::AcqRel);
         self.used.store(true, Ordering::Relaxed);
@@ -196,7 +196,7 @@ impl Slot {
         }
     }
 
-    /// Ends when it has had no request for too long.
+    /// Completes when the connection has been idle for too long.
     pub(super) async fn idle(&self, limits: &ConnectionLimits) {
         loop {
             let allowed = if self.used.load(Ordering::Relaxed) {
@@ -219,7 +219,7 @@ impl Slot {
 }
 
 impl Busy {
-    /// There is a response.
+    /// Marks the request as answered.
     pub(super) fn answered(&mut self) {
         self.answered = true;
     }
@@ -230,7 +230,7 @@ impl Drop for Busy {
         let slot = &self.slot;
         if self.answered {
             let less = |count: usize| count.checked_sub(1);
-            // Where it is zero it stays so.
+            // The count never goes below zero.
             let _ = slot
                 .resets
                 .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
@@ -244,7 +244,8 @@ impl Drop for Busy {
     }
 }
 
-/// What one client can choose its addresses from: an IPv4 address, or an IPv6 /64 network.
+/// The unit by which clients are counted: an IPv4 address or an IPv6 /64 network, since one client can choose among all
+/// addresses in such a network.
 pub(crate) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
@@ -310,7 +311,7 @@ mod tests {
         assert_eq!(from("192.0.2.1").unwrap_err(), Full::Address);
         drop(v4);
         assert!(from("192.0.2.1").is_ok());
-        // Many clients share an address that is not counted.
+        // Many clients may share an address that is not counted.
         let shared: Vec<_> = (0..10).map(|_| all.admit(None).unwrap()).collect();
         assert!(shared.iter().all(|one| !one.slot.closed.is_cancelled()));
     }

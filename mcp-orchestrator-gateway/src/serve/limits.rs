@@ -1,33 +1,35 @@
-//! Deadlines and bounds of a listener's connections.
+//! Deadlines and limits of a listener's connections.
 
 use std::time::Duration;
 
 use crate::limits;
 
-/// Deadlines and bounds of the connections of one listener.
+/// Deadlines and limits of one listener's connections.
 ///
-/// No client is known before its first request is authenticated, so every stage until then has a deadline. At a bound the
-/// connection is closed that has waited longest without a request; only where all are in use a new one is refused, with 503.
+/// Clients are unknown until their first request is authenticated, so every stage before that has a deadline. At a
+/// limit, the connections that have been idle longest are closed. Only if all are in use is a new one refused, with
+/// 503.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConnectionLimits {
-    /// From the connection to the head of its first request, the choice of the HTTP version included; over HTTP/1 also
-    /// from one request to the head of the next.
+    /// From the connection to the head of its first request, including HTTP version negotiation. Over HTTP/1, also from
+    /// one request to the head of the next.
     pub head_timeout: Duration,
-    /// For a TLS handshake.
+    /// How long a TLS handshake may take.
     pub handshake_timeout: Duration,
-    /// How long an HTTP/2 connection may have no request.
+    /// How long an HTTP/2 connection may be without a request.
     pub idle_timeout: Duration,
-    /// For a request body, besides the time that [`min_body_rate`](Self::min_body_rate) gives it for what has arrived.
+    /// How long a request body may take, in addition to the time that [`min_body_rate`](Self::min_body_rate) grants for
+    /// the bytes received.
     pub body_timeout: Duration,
-    /// Bytes per second that a body must bring on average, once `body_timeout` is over.
+    /// Bytes per second that a body must average once `body_timeout` has passed.
     pub min_body_rate: usize,
-    /// How long a client may take nothing of what is sent to it.
+    /// How long a client may read nothing of what is sent to it.
     pub write_timeout: Duration,
-    /// Connections at once.
+    /// Concurrent connections.
     pub connections: usize,
-    /// Connections at once from one IPv4 address or one IPv6 /64 network. Loopback addresses and trusted proxies are exempt:
-    /// many clients share them.
+    /// Concurrent connections from one IPv4 address or one IPv6 /64 network. Loopback addresses and trusted proxies are
+    /// exempt because many clients share them.
     pub connections_per_address: usize,
 }
 

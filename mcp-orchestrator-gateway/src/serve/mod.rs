@@ -1,4 +1,4 @@
-//! A server for programs that have none: accepts, serves, drains.
+//! A server for programs that have none: accepts connections, serves them, and drains them on shutdown.
 
 mod accept;
 mod body;
@@ -6,6 +6,7 @@ mod connection;
 mod connections;
 mod limits;
 mod routes;
+mod stalls;
 mod stream;
 
 use std::future::Future;
@@ -31,20 +32,20 @@ pub(crate) use self::routes::Peer;
 pub use self::routes::{LiveRoutes, Routes};
 use crate::health::{Readiness, health_router};
 
-/// When to stop, and how long running requests may take then.
+/// When to stop, and how long running requests may take after that.
 #[derive(Debug)]
 pub struct Shutdown<F> {
-    /// Ends when the server is to stop.
+    /// Completes when the server is to stop.
     pub when: F,
-    /// For running requests.
+    /// How long running requests may take after that.
     pub grace: Duration,
 }
 
-/// Serves the endpoint, with `/healthz` and `/readyz` beside it, until told to stop; then lets requests finish, and cuts
-/// those that take longer than the grace.
+/// Serves the endpoint, `/healthz` and `/readyz` until shutdown, then lets running requests finish and cuts any that
+/// exceed the grace period.
 ///
 /// # Cancel safety
-/// Dropping the future stops at once: every connection is cut.
+/// Dropping the future stops at once and cuts every connection.
 pub async fn serve<F: Future<Output = ()> + Send>(
     listener: TcpListener,
     routes: impl Into<Routes>,
@@ -54,7 +55,7 @@ pub async fn serve<F: Future<Output = ()> + Send>(
     serve_with(listener, routes.into().beside(health), shutdown).await;
 }
 
-/// Serves other routes the same way, with nothing beside them.
+/// Serves only these routes, like [`serve`] but without health checks.
 pub async fn serve_with<F: Future<Output = ()> + Send>(
     listener: TcpListener,
     routes: impl Into<LiveRoutes>,
@@ -72,7 +73,7 @@ pub async fn serve_with<F: Future<Output = ()> + Send>(
             Ok((stream, peer)) => server.take(stream, peer),
             Err(error) => {
                 server.failures.warn(&error);
-                // Most often there are no file descriptors left: idle connections hold some.
+                // The usual cause is a lack of file descriptors, and idle connections hold some.
                 server.connections.evict();
                 tokio::time::sleep(ACCEPT_RETRY_INTERVAL).await;
             }
@@ -82,7 +83,7 @@ pub async fn serve_with<F: Future<Output = ()> + Send>(
     server.finish(shutdown.grace).await;
 }
 
-/// What a listener is served with.
+/// The state of one listener.
 struct Server {
     routes: LiveRoutes,
     #[cfg(feature = "tls")]
@@ -114,7 +115,7 @@ impl Server {
         }
     }
 
-    /// Serves a connection, or refuses it where there are too many.
+    /// Serves a connection, or refuses it if there are too many.
     fn take(&mut self, stream: TcpStream, peer: SocketAddr) {
         let shared = is_shared(peer.ip(), self.routes.0.load().trusted());
         match self.connections.admit((!shared).then_some(peer.ip())) {
@@ -162,7 +163,7 @@ impl Server {
     }
 }
 
-/// Whether many clients come from this address.
+/// Returns `true` if many clients may share this address.
 fn is_shared(peer: IpAddr, trusted: &[Network]) -> bool {
     let peer = peer.to_canonical();
     peer.is_loopback() || trusted.iter().any(|network| network.contains(peer))

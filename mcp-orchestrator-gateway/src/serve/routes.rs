@@ -1,4 +1,4 @@
-//! What a listener serves: the endpoint, and routes beside it.
+//! What a listener serves: the endpoint, and additional routes.
 
 use std::net::{IpAddr, SocketAddr};
 use std::panic::AssertUnwindSafe;
@@ -22,7 +22,7 @@ use crate::endpoint::Endpoint;
 use crate::errors;
 use crate::resource::well_known;
 
-/// In the extensions of a request to a route: the address that it came from.
+/// Request extension with the address of the peer.
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(
     not(feature = "pages"),
@@ -30,7 +30,7 @@ use crate::resource::well_known;
 )]
 pub(crate) struct Peer(pub(crate) IpAddr);
 
-/// What is served: the endpoint, to which requests go straight, and routes beside it.
+/// What a listener serves: the endpoint, which receives its requests directly, and additional routes.
 #[derive(Clone, Debug, Default)]
 pub struct Routes {
     endpoint: Option<Endpoint>,
@@ -60,17 +60,17 @@ impl From<Endpoint> for Routes {
 }
 
 impl Routes {
-    /// The same, and these routes beside them.
+    /// Adds routes.
     ///
     /// # Panics
-    /// Where two routes have one path.
+    /// If two routes have the same path.
     #[must_use]
     pub fn beside(mut self, others: Router) -> Self {
         self.others = self.others.merge(others);
         self
     }
 
-    /// The same, by TLS.
+    /// Serves these routes over TLS.
     #[cfg(feature = "tls")]
     #[must_use]
     pub fn by_tls(mut self, tls: crate::Tls) -> Self {
@@ -78,22 +78,23 @@ impl Routes {
         self
     }
 
-    /// The same, with these limits on connections. Those count with which a listener begins.
+    /// Sets the limits on connections. A listener uses the limits that it starts with.
     #[must_use]
     pub fn limited(mut self, connections: ConnectionLimits) -> Self {
         self.connections = connections;
         self
     }
 
-    /// Proxies whose word is believed.
+    /// The networks of trusted proxies.
     pub(super) fn trusted(&self) -> &[Network] {
         let endpoint = self.endpoint.as_ref();
         endpoint.map_or(&[], |endpoint| &endpoint.options().trusted_proxies)
     }
 
-    /// Answers a request of this peer. A panic costs the request alone.
+    /// Answers a request from this peer. A panic fails only this request.
     ///
-    /// The request comes in its parts, which are lent from here on: a connection moves this future, and all that is in it.
+    /// The request is passed in parts that are borrowed from here on, because a connection moves this future and
+    /// everything in it.
     pub(super) async fn answer(
         self: Arc<Self>,
         (parts, mut body): (Parts, TimedBody),
@@ -125,12 +126,12 @@ impl Routes {
     }
 }
 
-/// Routes that may become others while they are served. A request is answered by those of when it came.
+/// Routes that can be replaced while they are served. A request is answered by the routes at its arrival.
 #[derive(Clone, Debug)]
 pub struct LiveRoutes(pub(super) Arc<ArcSwap<Routes>>);
 
 impl LiveRoutes {
-    /// From now on these. The listener's TLS stays the one that it began with.
+    /// Replaces the routes. The listener keeps the TLS configuration that it started with.
     pub fn replace(&self, routes: impl Into<Routes>) {
         self.0.store(Arc::new(routes.into()));
     }

@@ -1,4 +1,4 @@
-//! A connection's stream whose other side must keep taking what is written.
+//! A stream that fails if its peer stops reading.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
-/// A stream that breaks where a write waits too long.
+/// A stream that fails with a timeout when a write waits too long.
 pub(super) struct Draining<S> {
     stream: S,
     timeout: Duration,
@@ -26,7 +26,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Draining<S> {
         }
     }
 
-    /// Passes on what a write came to; one that waits is given up in time.
+    /// Passes on the result of a write; a write that stays pending fails after the timeout.
     fn written<T>(
         &mut self,
         cx: &mut Context<'_>,

@@ -17,7 +17,7 @@ use mcp_orchestrator_core::{Error, ErrorKind, Result};
 
 use super::no_stream;
 use crate::gate::{Gate, not_a_message};
-use crate::{cors, errors, guard, resource, respond};
+use crate::{bodies, cors, errors, guard, resource, respond};
 
 /// The address that takes messages, without the name of their stream.
 pub(crate) const MESSAGES: &str = "/messages";
@@ -92,7 +92,10 @@ impl Gate {
             .ok_or_else(no_stream)?;
         guard::encoding(parts)?;
         guard::is_json(parts)?;
-        let body = guard::body(parts, body, self.options.max_body_bytes).await?;
+        let mut room = self.admission.bodies.room(&who.principal);
+        let limit = self.options.max_body_bytes;
+        let body = bodies::read(parts, body, limit, Some(&mut room)).await?;
+        drop(room);
         let message = Message::parse(guard::strip_mark(body)).map_err(not_a_message)?;
         let session = channel.session();
         if message.kind() != Kind::Request {

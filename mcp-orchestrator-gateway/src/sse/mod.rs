@@ -1,8 +1,8 @@
-//! Clients of the HTTP+SSE transport (2024-11-05): a GET of `/sse` opens a stream whose first event names the address that
-//! takes messages, and everything for the client comes on that stream.
+//! Clients of the HTTP+SSE transport (2024-11-05): a GET of `/sse` opens a stream. Its first event names the address
+//! for messages, and everything for the client arrives on the stream.
 //!
-//! A stream is one legacy session. Its calls run in the stream itself, so nothing outlives it: when the client goes, its
-//! calls are dropped and its session ends.
+//! A stream is one legacy session. Its calls run in the stream itself, so nothing outlives it: when the client
+//! disconnects, its calls are dropped and its session ends.
 
 mod gate;
 
@@ -29,14 +29,14 @@ pub(crate) use self::gate::MESSAGES;
 use crate::limits::{MAX_SSE_CALLS, MAX_SSE_QUEUE, MAX_SSE_STREAMS, MAX_SSE_STREAMS_PER_PRINCIPAL};
 use crate::{errors, respond};
 
-/// A call of a client: its request's id as JSON, and what answers it.
+/// A client's call: the request's id as JSON, and the future that answers it.
 pub(crate) type Work = (String, BoxFuture<'static, Result<Reply>>);
 
-/// The open streams, by the last part of the address that takes their messages.
+/// The open streams, keyed by the last segment of the address that takes their messages.
 #[derive(Debug, Default)]
 pub(crate) struct SseClients(Mutex<HashMap<String, Arc<Channel>>>);
 
-/// What is known of one stream.
+/// The shared state of one stream.
 #[derive(Debug)]
 pub(crate) struct Channel {
     id: String,
@@ -47,7 +47,7 @@ pub(crate) struct Channel {
 }
 
 impl Channel {
-    /// The session that its client has begun.
+    /// The session that the client has begun, if any.
     pub(crate) fn session(&self) -> Option<SessionId> {
         self.locked().clone()
     }
@@ -56,10 +56,10 @@ impl Channel {
         self.session.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Has a call answered on the stream.
+    /// Queues a call to be answered on the stream.
     ///
     /// # Errors
-    /// Where too many wait, or the stream has ended.
+    /// If too many calls wait, or the stream has ended.
     pub(crate) fn answer(&self, work: Work) -> Result<()> {
         self.work.try_send(work).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Error::new(
@@ -71,7 +71,7 @@ impl Channel {
     }
 }
 
-/// That a message is for no open stream of its sender.
+/// The error for a message that does not belong to an open stream of its sender.
 pub(crate) fn no_stream() -> Error {
     Error::new(
         ErrorKind::SessionNotFound,
@@ -84,15 +84,15 @@ impl SseClients {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The stream of this name.
+    /// Returns the open stream with this id.
     pub(crate) fn find(&self, id: &str) -> Option<Arc<Channel>> {
         self.locked().get(id).cloned()
     }
 
-    /// Opens a stream; its messages are sent to `messages` and its name.
+    /// Opens a stream. Its messages are sent to `messages` followed by its id.
     ///
     /// # Errors
-    /// Where too many are open.
+    /// If too many streams are open.
     pub(crate) fn open(
         self: &Arc<Self>,
         orchestrator: &Orchestrator,
@@ -135,13 +135,13 @@ impl SseClients {
     }
 }
 
-/// What comes of one call or of the general stream, or that a session has begun.
+/// An event of a stream: a message of a call or of the general stream, or the session that a call has begun.
 enum Said {
     Message(Bytes),
     Begun(SessionId),
 }
 
-/// Answers the calls of one stream. Dropped, it ends its session.
+/// Answers the calls of one stream. Dropping it ends the session.
 struct Driver {
     clients: Arc<SseClients>,
     orchestrator: Orchestrator,
@@ -179,7 +179,7 @@ impl Driver {
         }
     }
 
-    /// From now on the stream carries what belongs to no call, too.
+    /// Adds messages that belong to no call to the stream, which now has a session.
     fn begun(&mut self, session: SessionId) {
         let before = self.channel.locked().replace(session.clone());
         if let Some(before) = before {
@@ -206,7 +206,7 @@ impl Driver {
 
     fn end(&self, session: &SessionId) {
         let (principal, gateway) = (&self.channel.principal, &self.channel.gateway);
-        // One that has ended already is what is wanted.
+        // A session that has ended already is not an error.
         let _ = self.orchestrator.end_session(principal, gateway, session);
     }
 }
@@ -220,12 +220,12 @@ impl Drop for Driver {
     }
 }
 
-/// What comes of one call.
+/// Returns the events of one call.
 fn said(id: String, call: BoxFuture<'static, Result<Reply>>) -> BoxStream<'static, Said> {
     let all = call.into_stream().flat_map(move |answer| match answer {
         Ok(reply) => {
             let begun = reply.session.clone().map(Said::Begun);
-            // The session is known before its client learns of it.
+            // Emits the session first, so that it is registered before the client learns its id.
             stream::iter(begun)
                 .chain(messages(id.clone(), reply))
                 .boxed()
@@ -245,14 +245,14 @@ fn messages(id: String, reply: Reply) -> BoxStream<'static, Said> {
                 Some(Said::Message(message.into_bytes()))
             }
             ReplyItem::Failed(error) => Some(Said::Message(errors::json(&error, &id, Era::Legacy))),
-            // Only a session can be asked; dropped, the request is refused.
+            // Only sessions can receive requests; dropping this one refuses it.
             ReplyItem::Request(_) => None,
         })
     });
     all.boxed()
 }
 
-/// Writes an event. A line break in JSON is white space between tokens, so each line may be data of its own.
+/// Writes an event. A line break in JSON is white space between tokens, so each line may be a separate `data` field.
 fn event(out: &mut BytesMut, name: &str, data: &[u8]) {
     out.put_slice(format!("event: {name}\n").as_bytes());
     for line in data.split(|byte| matches!(byte, b'\n' | b'\r')) {

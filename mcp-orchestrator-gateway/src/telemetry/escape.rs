@@ -1,4 +1,4 @@
-//! Text log lines hold what servers and clients said, on one line and without what a terminal would act on.
+//! Escapes text from servers and clients in log lines, so that it stays on one line and cannot control a terminal.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::fmt::FormatFields;
 use tracing_subscriber::fmt::format::{DefaultFields, Writer};
 
-/// Formats fields as usual, and escapes whatever could forge a line or hide a part of it.
+/// Formats fields as usual, and escapes characters that could forge a line or hide part of one.
 #[derive(Debug, Default)]
 pub(super) struct EscapedFields;
 
@@ -28,7 +28,7 @@ fn escape(out: &mut impl fmt::Write, text: &str) -> fmt::Result {
     out.write_str(&text[plain..])
 }
 
-/// Whether a character does something besides being shown: control characters, line and paragraph separators, and the
+/// Returns `true` if a character does more than display: control characters, line and paragraph separators, and the
 /// format characters of Unicode (category Cf), which reorder or hide text.
 fn is_active(char: char) -> bool {
     char.is_control()

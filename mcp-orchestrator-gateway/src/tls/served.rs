@@ -1,4 +1,4 @@
-//! A listener by TLS: handshakes with what stands in its files, and what becomes of open connections when that changes.
+//! A listener with TLS: handshakes use the current files, and open connections survive a change.
 
 use std::io;
 use std::net::SocketAddr;
@@ -17,10 +17,10 @@ use super::tests::write;
 use super::*;
 use crate::{Routes, Shutdown, serve_with};
 
-/// How long anything here may take.
+/// The time limit of each step.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Agrees on TLS with whoever shows this certificate.
+/// Performs a handshake that trusts only this certificate.
 async fn agreed(address: SocketAddr, trusted: &[u8]) -> io::Result<ClientStream<TcpStream>> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from(trusted.to_vec())).unwrap();
@@ -37,7 +37,7 @@ async fn agreed(address: SocketAddr, trusted: &[u8]) -> io::Result<ClientStream<
         .await
 }
 
-/// Asks on a connection, which stays open; answers what comes.
+/// Sends a request and returns the response; the connection stays open.
 async fn ask(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> String {
     let request = b"GET /hello HTTP/1.1\r\nhost: gateway.example\r\n\r\n";
     let asked = async {
@@ -81,7 +81,7 @@ async fn new_connections_get_the_new_certificate_and_open_ones_go_on() {
     assert!(agreed(address, &first).await.is_err());
     assert!(ask(&mut open).await.starts_with("HTTP/1.1 200"));
     assert_eq!(shown(&open), first);
-    // Nothing is told to who speaks no TLS.
+    // A client without TLS gets no response.
     let mut plain = TcpStream::connect(address).await.unwrap();
     assert!(!ask(&mut plain).await.contains("hi there"));
 }

@@ -74,8 +74,11 @@ says "without a restart of the gateway" "$gateway_before" gateway_pod
 says "and no other server was touched" "$(grep -v '^mcp-two' <<<"$before")" others
 session chart-changed
 said=$(call python__end)
-[[ $said == error:* && $said == *"told to end"* ]] && pass "a program that ends is told with its last line" ||
-    fail "a program that ends: '$said'"
+# Others call this instance too: its last lines may be theirs, and only an admin reads them.
+[[ $said == error:* && $said == *"its log says more"* && $said != *"told to end"* ]] &&
+    pass "the end of a shared program is told without its last lines" || fail "a program that ends: '$said'"
+said=$(MCP_ORCHESTRATOR_TOKEN=$MCPO_TOKEN timeout 60 "$MCPO_CLI" logs python --gateway "${URL%/mcp}" 2>&1)
+[[ $said == *"told to end"* ]] && pass "and an admin reads them in its log" || fail "the log of a program that ended: '$said'"
 ends "$CHARTED" "$RELEASE"
 
 step "the secret"

@@ -1,4 +1,4 @@
-//! One bad item takes nothing from the list of the gateway, whose clients check it as a whole.
+//! An invalid item must not break the gateway's list, which clients validate as a whole.
 
 use mcp_orchestrator_tests::gateway::Gateway;
 use mcp_orchestrator_tests::lister::{Answer, Lister};

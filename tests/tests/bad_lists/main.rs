@@ -1,4 +1,4 @@
-//! Lists of servers that misbehave: what is right of them is shown, and nothing of them stops or stalls the gateway.
+//! Lists of misbehaving servers: valid parts are shown, and invalid parts neither break nor stall the gateway.
 
 #![allow(
     clippy::unwrap_used,

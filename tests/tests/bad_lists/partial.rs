@@ -1,4 +1,4 @@
-//! One list that fails takes nothing from the others.
+//! A list that fails does not affect the others.
 
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ async fn a_list_that_never_comes_keeps_nobody_waiting_for_the_others() {
         })
         .await;
         let mut spec = server.spec("x");
-        // Longer than a test waits: nothing may wait for it.
+        // Longer than a test may take: nothing may wait for it.
         spec.limits.list_timeout = Duration::from_mins(5);
         spec.limits.call_timeout = Duration::from_mins(5);
         let gateway = Gateway::new().server(spec).run().await;

@@ -1,4 +1,4 @@
-//! A server that always says that its lists have changed is not asked without end.
+//! A server that reports list changes continuously is not queried endlessly.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ async fn a_list_that_stays_the_same_is_fetched_less_and_less_often() {
     let session = gateway.session().await;
     assert_eq!(session.tools().await, ["t"]);
     until("a third list", || server.count("tools/list") >= 3).await;
-    // As long as calls go on, however slow this machine is, only pauses pass.
+    // While calls run, only delays pass, however slow the machine is.
     let before = server.count("tools/list");
     for _ in 0..200 {
         session.tool("t", "{}").await;

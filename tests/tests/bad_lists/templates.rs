@@ -1,4 +1,4 @@
-//! Whose a resource is: no template stops the gateway, none takes what another server has named.
+//! Which server a resource belongs to: no template breaks the gateway, and none captures what another server has named.
 
 use mcp_orchestrator_core::limits::{MAX_NAME_LEN, MAX_URI_LEN};
 use mcp_orchestrator_tests::client::Session;
@@ -6,8 +6,8 @@ use mcp_orchestrator_tests::gateway::Gateway;
 use mcp_orchestrator_tests::lister::{Answer, Asked, Lister, tools};
 use serde_json::{Value, json};
 
-/// A server that lists these templates and resources, reads whatever it is asked for, and whose tool `t` answers with a
-/// link to its argument `uri`.
+/// A server that lists these templates and resources and can read any URI. Its tool `t` returns a link to its argument
+/// `uri`.
 async fn server(name: &'static str, templates: &[&str], resources: &[&str]) -> Lister {
     let template = |one: &&str| json!({ "uriTemplate": one, "name": "n" });
     let templates: Vec<Value> = templates.iter().map(template).collect();
@@ -120,7 +120,7 @@ async fn what_a_result_carried_goes_to_its_server_before_any_template() {
     ] {
         let bad = server("bad", &[template], &[]).await;
         let honest = server("honest", &[], &[]).await;
-        // The order of the configuration decides nothing.
+        // The order of the configuration is irrelevant.
         for bad_first in [true, false] {
             let mut specs = vec![honest.spec("honest"), bad.spec("bad")];
             if bad_first {
@@ -135,7 +135,7 @@ async fn what_a_result_carried_goes_to_its_server_before_any_template() {
             session.request("resources/templates/list", "{}").await;
             let arguments = json!({ "uri": SECRET }).to_string();
             session.tool("honest__t", &arguments).await;
-            // A server that says the same later, or floods, changes nothing.
+            // A server that returns the same link later, or floods, changes nothing.
             session.tool("bad__t", &arguments).await;
             for n in 0..20 {
                 let flood = json!({ "uri": format!("flood://{n}/{}", "x".repeat(7000)) });

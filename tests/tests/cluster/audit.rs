@@ -1,4 +1,4 @@
-//! What the API server's audit log says of the gateway's account.
+//! Entries of the API server's audit log for the gateway's account.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Seek as _, SeekFrom};
@@ -9,21 +9,21 @@ use serde_json::Value;
 
 use crate::stage::Stage;
 
-/// Requests of the gateway's account, from a place of the log on.
+/// Requests of the gateway's account, from a position in the log.
 pub(crate) struct Audit {
     file: PathBuf,
     user: String,
     from: u64,
 }
 
-/// What was written.
+/// The recorded writes.
 #[derive(Debug, Default)]
 pub(crate) struct Writes {
-    /// How often, by resource.
+    /// Writes per resource.
     pub(crate) counts: BTreeMap<String, usize>,
-    /// How often at the most in the name of one instance, which all its objects bear.
+    /// The most writes with the name of one instance, which all its objects share.
     pub(crate) each: usize,
-    /// How many there were at once at the most.
+    /// The most concurrent writes.
     pub(crate) at_once: usize,
 }
 
@@ -32,7 +32,7 @@ impl Writes {
         self.counts.values().sum()
     }
 
-    /// Those besides what a holder of a Lease writes all the time.
+    /// The resources written, except the Lease, which its holder writes continuously.
     pub(crate) fn besides_the_lease(&self) -> Vec<&String> {
         let resources = self.counts.keys();
         resources.filter(|resource| *resource != "leases").collect()
@@ -40,7 +40,7 @@ impl Writes {
 }
 
 impl Audit {
-    /// From now on.
+    /// Starts at the log's current end.
     pub(crate) fn here(stage: &Stage) -> Self {
         let file = std::env::var_os("MCP_ORCHESTRATOR_TEST_AUDIT")
             .expect("MCP_ORCHESTRATOR_TEST_AUDIT must name the audit log of the cluster");
@@ -51,7 +51,7 @@ impl Audit {
         }
     }
 
-    /// What was written since then; and from now on what comes next.
+    /// Returns the writes since the last call.
     pub(crate) fn writes(&mut self) -> Writes {
         let mut file = std::fs::File::open(&self.file).unwrap();
         file.seek(SeekFrom::Start(self.from)).unwrap();
@@ -71,7 +71,7 @@ impl Audit {
             edges.push((time(&event, "requestReceivedTimestamp"), 1));
             edges.push((time(&event, "stageTimestamp"), -1));
         }
-        // The Lease and the owner of all have other names.
+        // The Lease and the owner have other names.
         let instances = names.iter().filter(|(name, _)| name.starts_with("mcp-"));
         writes.each = instances.map(|(_, own)| *own).max().unwrap_or_default();
         edges.sort_unstable();
@@ -83,14 +83,14 @@ impl Audit {
         writes
     }
 
-    /// Which resource this account has written here.
+    /// Returns the resource that this account wrote, if the event is a completed write.
     fn written(&self, event: &Value) -> Option<String> {
         let verb = event["verb"].as_str()?;
         let is_write = matches!(verb, "create" | "patch" | "update" | "delete");
         let own = event["user"]["username"] == self.user.as_str();
         let resource = event["objectRef"]["resource"].as_str()?;
         let done = event["stage"] == "ResponseComplete";
-        // Questions change nothing.
+        // Access reviews and dry runs change nothing.
         let asks = resource == "selfsubjectaccessreviews"
             || event["requestURI"].as_str()?.contains("dryRun=All");
         (is_write && own && done && !asks).then(|| resource.to_owned())

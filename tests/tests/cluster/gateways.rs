@@ -1,5 +1,6 @@
 //! Faults between the gateway and the cluster, and of the gateway itself, under load.
 
+use mcp_orchestrator_tests::client::Client;
 use mcp_orchestrator_tests::wait::signal;
 use tokio::time::Instant;
 
@@ -8,7 +9,7 @@ use crate::proxy::Proxy;
 use crate::stage::{Stage, becomes, both, command, end, readiness, soon};
 
 const SERVERS: [&str; 2] = ["pipe", "web"];
-/// What callers may be told where the gateway itself is gone.
+/// Errors that callers may get while the gateway itself is gone.
 const GONE: &[&str] = &["http: "];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -48,7 +49,7 @@ async fn an_api_server_that_is_down_for_a_while_ends_no_process() {
     assert!(restart.unwrap().success());
     load.good_since(Instant::now()).await;
     let report = load.seen(since);
-    // One that has just come back may not know its Roles yet, and refuses what they allow.
+    // An API server that has just come back may not know its Roles yet and reject allowed requests.
     report.allow(&[
         "was lost",
         "connection",
@@ -137,6 +138,47 @@ async fn a_second_gateway_waits_and_takes_over() {
     report.row("first gateway ended: the second takes over");
     assert_eq!(stage.processes().await, before, "no process was touched");
     load.end().await;
+    end(second).await;
+    stage.settles(&SERVERS).await;
+    stage.space.leave().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a cluster: .ci/kubernetes runs it"]
+async fn a_long_call_of_a_stopping_gateway_does_not_keep_the_next_gateway_waiting() {
+    let stage = Stage::new("handover").await;
+    stage.configure("one", &both());
+    stage.configure("two", &both());
+    let mut first = stage.run("one", None).await;
+    let (old, pid) = (Client::new(first.address, "local"), first.pid());
+    let session = old.session().await;
+    let mut long = session
+        .begin_with_token("\"long\"", "1", "web__gate", r#"{"name":"door"}"#)
+        .await;
+    let progress = soon("progress of the long call", long.event()).await;
+    let progress = progress.unwrap().json();
+    assert_eq!(progress["method"], "notifications/progress", "{progress}");
+    stage.share_key("one", "two");
+    let second = stage.run("two", None).await;
+    let new = Client::new(second.address, "local");
+
+    signal(pid, rustix::process::Signal::TERM);
+    becomes("the second gateway is ready", || async {
+        readiness(second.address).await.0 == 200
+    })
+    .await;
+    // Both gateways serve: the first one until its long call has ended.
+    let light = soon("a light call", new.modern_tool("web__echo", "{}")).await;
+    assert!(light["result"]["echo"].is_object(), "{light}");
+    let light = soon("a light call", old.modern_tool("web__echo", "{}")).await;
+    assert!(light["result"]["echo"].is_object(), "{light}");
+    let opened = new.modern_tool("web__open", r#"{"name":"door"}"#).await;
+    assert!(opened["error"].is_null(), "{opened}");
+    let answer = soon("the end of the long call", long.json()).await;
+    assert_eq!(answer["result"]["content"][0]["text"], "door", "{answer}");
+    soon("the end of the first gateway", first.child.wait())
+        .await
+        .unwrap();
     end(second).await;
     stage.settles(&SERVERS).await;
     stage.space.leave().await;

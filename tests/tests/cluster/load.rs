@@ -1,4 +1,4 @@
-//! Clients that call all the time, look at each answer, and remember what they saw.
+//! Clients that call continuously, check each answer, and record the results.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -12,21 +12,21 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-/// Nothing may take longer: it would hang.
+/// A call that takes longer counts as hung.
 const LONGEST: Duration = Duration::from_secs(100);
-/// Good calls in a row by which a client counts as served again.
+/// Consecutive successful calls after which a client counts as served again.
 const ENOUGH: usize = 3;
-/// Clients of each dialect.
+/// Clients per era.
 const EACH: usize = 2;
 
-/// One call that was made.
+/// The record of one call.
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
     client: usize,
     pub(crate) server: String,
     began: Instant,
     ended: Instant,
-    /// What was wrong.
+    /// The error, if the call failed.
     pub(crate) error: Option<String>,
 }
 
@@ -36,7 +36,7 @@ struct Log {
     news: Notify,
 }
 
-/// Clients that call.
+/// The running clients.
 pub(crate) struct Load {
     servers: Vec<String>,
     log: Arc<Log>,
@@ -45,16 +45,16 @@ pub(crate) struct Load {
     clients: JoinSet<()>,
 }
 
-/// How a client speaks.
+/// The era of a client.
 #[derive(Clone, Debug)]
 enum Dialect {
     Modern,
-    /// In this session, where there is one.
+    /// With this session, if one is open.
     Legacy(Option<String>),
 }
 
 impl Load {
-    /// Begins to call these servers, and waits until all clients are served.
+    /// Starts calling these servers, and waits until all clients are served.
     pub(crate) async fn on(address: SocketAddr, servers: &[&str]) -> Self {
         let servers: Vec<String> = servers.iter().map(|name| (*name).to_owned()).collect();
         let mut load = Self {
@@ -82,12 +82,12 @@ impl Load {
         load
     }
 
-    /// From now on the gateway is there.
+    /// Points the clients to another address of the gateway.
     pub(crate) fn move_to(&self, address: SocketAddr) {
         self.address.send_replace(address);
     }
 
-    /// Waits until each client is served by each server again, and was so some times in a row.
+    /// Waits until each client is served by each server, several times in a row, since this time.
     pub(crate) async fn good_since(&self, since: Instant) {
         let good = async {
             loop {
@@ -117,7 +117,7 @@ impl Load {
         })
     }
 
-    /// What was seen since.
+    /// Returns the calls that ended since this time.
     pub(crate) fn seen(&self, since: Instant) -> Report {
         let seen = self.log.seen.lock().unwrap();
         let since_then = seen.iter().filter(|it| it.ended >= since);
@@ -127,7 +127,7 @@ impl Load {
         }
     }
 
-    /// Ends the clients; none of them hangs.
+    /// Stops the clients and checks that none hangs.
     pub(crate) async fn end(mut self) {
         self.stop.cancel();
         while let Some(ended) = timeout(LONGEST, self.clients.join_next()).await.unwrap() {
@@ -136,7 +136,7 @@ impl Load {
     }
 }
 
-/// What was seen of a fault.
+/// The calls during a fault.
 #[derive(Debug)]
 pub(crate) struct Report {
     since: Instant,
@@ -144,12 +144,12 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    /// Calls that went wrong.
+    /// Returns the failed calls.
     pub(crate) fn bad(&self) -> impl Iterator<Item = &Seen> {
         self.seen.iter().filter(|it| it.error.is_some())
     }
 
-    /// Checks that every error says one of these, and is about the server that was called.
+    /// Checks that every error contains one of these reasons and names the server that was called.
     pub(crate) fn allow(&self, reasons: &[&str]) -> &Self {
         for seen in self.bad() {
             let error = seen.error.as_deref().unwrap();
@@ -160,7 +160,7 @@ impl Report {
         self
     }
 
-    /// The time to the first good call after the last bad one; where none was bad, the longest call.
+    /// Returns the time to the first successful call after the last failed one or, if none failed, the longest call.
     fn until_good(&self) -> Duration {
         let mut longest = Duration::ZERO;
         let servers: BTreeMap<_, ()> = self.seen.iter().map(|it| (&it.server, ())).collect();
@@ -212,7 +212,7 @@ impl Report {
     }
 }
 
-/// Without what is another one each time, and without what the cluster says to the connection's end.
+/// Removes parts that differ each time, and the cluster's details about the end of a connection.
 fn anonymous(text: &str) -> String {
     let line = text.lines().next().unwrap_or_default();
     let line = line
@@ -330,13 +330,13 @@ async fn ask(
 ) -> Result<(u16, Value), String> {
     let sent = client.try_send("POST", headers, body.as_bytes()).await;
     let mut response = sent.map_err(|error| format!("http: {error}"))?;
-    // How long a call may take is bounded by who makes it.
+    // The caller bounds the duration of a call.
     response.arrived().await;
     let message = response.message().await;
     Ok((response.status, json(&message)))
 }
 
-/// Whether it is the answer to this call, or says of which server and why it is none.
+/// Checks that this is the answer to this call; otherwise returns the error and the server that it names.
 fn judge(server: &str, mark: &Value, answer: &Value) -> Result<(), String> {
     if answer["result"]["echo"] == *mark {
         return Ok(());

@@ -1,5 +1,5 @@
-//! The product on a real cluster: the gateway as a program, servers as pods, calls all the time, and one fault after the
-//! other. `.ci/kubernetes` runs it; the rows that it prints are the table in `docs/kubernetes.md`.
+//! The product on a real cluster: the gateway as a program, servers as pods, continuous calls, and one fault after the
+//! other. `.ci/kubernetes` runs it; the rows that it prints are the source of the table in `docs/kubernetes.md`.
 
 #![allow(
     clippy::unwrap_used,
@@ -14,7 +14,7 @@ mod cluster;
 #[path = "../../../mcp-orchestrator-core/tests/kubernetes_reach/proxy.rs"]
 mod proxy;
 
-/// As the gateway has it, so that what is measured here is what it would take.
+/// The same allocator as the gateway's, so that memory measured here is what the gateway would use.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

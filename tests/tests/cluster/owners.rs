@@ -1,5 +1,5 @@
-//! Owners and their secrets: each has a pod of their own, and the value stands in one Secret and nowhere else. And what an
-//! orchestrator undoes at its end.
+//! Owners and their secrets: each owner has a separate pod, and a value is stored in exactly one Secret. Also: what an
+//! orchestrator undoes when it ends.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -68,7 +68,7 @@ impl Vault {
             let entry = tokens.entry(person.to_owned()).or_default();
             *entry = (entry.0 + 1, token.to_owned());
         }
-        // Nobody may listen yet.
+        // There may be no subscriber yet.
         let _ = self.changes.send(CredentialChange {
             server: server.id.clone(),
             owner: Owner::User(PrincipalId::new(person).unwrap()),
@@ -93,7 +93,7 @@ impl CredentialResolver for Vault {
     }
 }
 
-/// The servers as the configuration of this gateway has them.
+/// The servers in the configuration of this gateway.
 pub(crate) fn servers(stage: &Stage, gateway: &str) -> Vec<ServerSpec> {
     let settings = stage.settings(gateway);
     let servers = settings.servers.iter();
@@ -134,7 +134,7 @@ pub(crate) async fn ask(
     response.body().unwrap_or_default().to_owned()
 }
 
-/// The server with a slot that everybody fills with a token of their own.
+/// The server with a slot that every user fills with their own token.
 pub(crate) fn slotted(mut server: ServerSpec) -> ServerSpec {
     server.slots = vec![CredentialSlot {
         name: SlotName::new("token").unwrap(),
@@ -153,7 +153,7 @@ pub(crate) fn digest(value: &str) -> String {
         .collect()
 }
 
-/// The variable that holds the caller's own token.
+/// The variable with the caller's own token.
 pub(crate) const TOKEN: &str = r#"{"name":"OWN"}"#;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -179,7 +179,7 @@ async fn each_owner_has_a_pod_that_alone_knows_their_secret() {
     assert_eq!(stage.pods("pipe").await.len(), 2);
     search(&stage, &canaries[..2], 2).await;
 
-    // One is rotated while a call runs: the old pod answers it, and a new one the next.
+    // One credential is rotated while a call runs: the old pod answers that call, a new one the next.
     let engine = orchestrator.clone();
     let call = tokio::spawn(async move { ask(&engine, "ann", "sleep", r#"{"n":10000}"#).await });
     becomes("the call runs", || async {
@@ -234,7 +234,8 @@ async fn what_was_started_here_alone_is_undone() {
     stage.space.leave().await;
 }
 
-/// Looks for the values, plain and encoded, in all that there is; they stand in so many Secrets, and nowhere else.
+/// Searches all objects, logs and audit entries for the values, plain and encoded. They may occur only in this number
+/// of Secrets.
 async fn search(stage: &Stage, canaries: &[&str], secrets: usize) {
     use base64::Engine as _;
     let all = ListParams::default();

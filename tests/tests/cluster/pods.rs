@@ -1,4 +1,4 @@
-//! Faults of pods and of their objects, under load.
+//! Faults of pods and their objects, under load.
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Pod, Secret};
@@ -14,7 +14,7 @@ use crate::stage::{Stage, becomes, both, end};
 
 const SERVERS: [&str; 2] = ["pipe", "web"];
 
-/// What callers may be told where a program has ended while it ran.
+/// Errors that callers may get after a program has ended during a call.
 const ENDED: &[&str] = &["ended", "was lost", "its pod", "deleted", "replaced"];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -31,7 +31,7 @@ async fn killed_containers_and_deleted_pods_are_told_and_replaced() {
     let client = Client::new(gateway.address, "local");
     for server in SERVERS {
         let since = Instant::now();
-        // More than its limit: the kernel kills it.
+        // More than the limit, so that the kernel kills it.
         let tool = format!("{server}__blob");
         let eaten = client.modern_tool(&tool, r#"{"n":400000000}"#).await;
         let error = &eaten["error"];
@@ -91,7 +91,7 @@ async fn what_is_changed_by_hand_is_put_back() {
     stage.space.leave().await;
 }
 
-/// What stands beside a Deployment is changed, and no call sees anything of it.
+/// Changes the objects beside a Deployment; no call may notice.
 async fn beside(stage: &Stage, load: &Load, server: &str) {
     let name = stage.deployment(server).await.name_any();
     let (secrets, policies) = (
@@ -141,7 +141,7 @@ async fn beside(stage: &Stage, load: &Load, server: &str) {
     ));
 }
 
-/// A Deployment is changed, and put back; calls become good again.
+/// Changes a Deployment, which is reverted; calls must succeed again.
 async fn deployment(stage: &Stage, load: &Load, server: &str) {
     let deployments = stage.space.api::<Deployment>();
     let hand = PatchParams::apply("hand");

@@ -1,4 +1,4 @@
-//! A server with instances of forty owners, most of them at rest, is configured anew.
+//! A server with instances for forty owners, most of them stopped, is reconfigured.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -19,9 +19,9 @@ use crate::wake::all;
 
 /// Owners of a credential, each with an instance.
 const OWNERS: usize = 40;
-/// Those who go on calling.
+/// Owners that keep calling.
 const AWAKE: usize = 5;
-/// Instances that start at once.
+/// Instances that start concurrently.
 const STARTING: usize = 10;
 
 fn person(n: usize) -> String {
@@ -32,13 +32,13 @@ fn token(n: usize) -> String {
     format!("token-{n}")
 }
 
-/// Calls with the credential of this owner, and looks whose instance has answered.
+/// Calls with this owner's credential, and checks that this owner's instance answered.
 async fn call(orchestrator: &Orchestrator, n: usize) {
     let said = ask(orchestrator, &person(n), "digest", TOKEN).await;
     assert!(said.contains(&digest(&token(n))), "{}: {said}", person(n));
 }
 
-/// People who call all the time; each of their calls is answered.
+/// Users that call continuously; each of their calls is answered.
 struct Callers {
     stop: CancellationToken,
     calling: JoinSet<usize>,
@@ -69,7 +69,7 @@ impl Callers {
     }
 }
 
-/// The names of all Deployments, and of those that shall run.
+/// Returns the names of all Deployments, and of the running ones (by `replicas`).
 async fn deployed(stage: &Stage) -> (BTreeSet<String>, BTreeSet<String>) {
     let listed = stage.space.api::<Deployment>();
     let listed = listed.list(&ListParams::default()).await.unwrap().items;
@@ -84,7 +84,7 @@ async fn deployed(stage: &Stage) -> (BTreeSet<String>, BTreeSet<String>) {
     )
 }
 
-/// The pods that shall run.
+/// Returns the pods that are not being deleted.
 async fn live(stage: &Stage) -> BTreeSet<Option<String>> {
     let pods = stage.pods("pipe").await;
     pods.iter().map(ResourceExt::uid).collect()
@@ -136,7 +136,7 @@ async fn a_reload_replaces_what_runs_and_wakes_nothing() {
     })
     .await;
 
-    // One that cannot start replaces nothing.
+    // A specification that cannot start replaces nothing.
     let before = live(&stage).await;
     let mut broken = server.clone();
     fails(&mut broken);
@@ -154,7 +154,7 @@ async fn a_reload_replaces_what_runs_and_wakes_nothing() {
     eprintln!(
         "| a server of {OWNERS} owners, {AWAKE} of them awake, changed twice | nothing ({calls} calls) | |"
     );
-    // What rested is started anew when it is called, as the server is now.
+    // A stopped instance starts with the current specification when it is called.
     orchestrator.apply([Arc::new(server)]);
     call(&orchestrator, OWNERS - 1).await;
     orchestrator.shutdown(Duration::from_secs(5)).await;

@@ -1,4 +1,4 @@
-//! Two thousand instances, on simulated nodes: their pods become ready, and run nothing.
+//! Two thousand instances on simulated nodes: their pods become ready and run nothing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,15 +18,15 @@ use crate::audit::Audit;
 use crate::stage::{Stage, end, readiness, web};
 use crate::wake::{LONG, all};
 
-/// Instances, where MCP_ORCHESTRATOR_TEST_MANY says nothing else.
+/// The number of instances, unless MCP_ORCHESTRATOR_TEST_MANY overrides it.
 const MANY: usize = 2000;
-/// Writes at once. The log notes the end of a write a moment later than who wrote sees it.
+/// Concurrent writes. The log records the end of a write a moment later than the client sees it.
 const AT_ONCE: usize = 16 + 16;
-/// The most that a gateway may take more, in KiB.
+/// The most additional memory of a gateway, in KiB.
 const MEMORY: u64 = 64 << 10;
-/// For a gateway that comes back.
+/// The time limit for a gateway that comes back.
 const BACK: Duration = Duration::from_secs(5);
-/// How often it may come back to be so quick: on this machine everything else runs too.
+/// Attempts to come back in that time, since everything else runs on the same machine.
 const TRIES: usize = 3;
 
 fn many() -> usize {
@@ -34,7 +34,7 @@ fn many() -> usize {
     asked.map_or(MANY, |number| number.parse().unwrap())
 }
 
-/// What a process takes, in KiB.
+/// Returns the resident memory of a process, in KiB.
 fn resident(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS:"));
@@ -67,7 +67,7 @@ fn launches(stage: &Stage, key: &StateKey) -> Vec<(InstanceKey, LaunchSpec)> {
     launch.collect()
 }
 
-/// Starts the gateway and waits until it is ready; answers how much memory it takes then, and how long that took.
+/// Starts the gateway, waits until it is ready, and returns its memory and the time that took.
 async fn gateway(stage: &Stage) -> (u64, Duration) {
     let began = Instant::now();
     let gateway = stage.run("one", None).await;
@@ -80,7 +80,7 @@ async fn gateway(stage: &Stage) -> (u64, Duration) {
     (takes, took)
 }
 
-/// How many instances shall run.
+/// Returns the number of instances that should run.
 async fn running(stage: &Stage) -> usize {
     let deployments = stage.space.api::<Deployment>();
     let listed = deployments.list(&ListParams::default()).await.unwrap();
@@ -101,7 +101,7 @@ async fn two_thousand_instances_start_rest_and_outlive_a_restart() {
     assert_eq!(launches.len(), many);
     let access = stage.space.open_as(&stage.space.file("gateway")).await;
     let mut options = KubernetesOptions::new("stage", key);
-    // How soon so many pods are gone is the cluster's own pace.
+    // The cluster sets the pace at which so many pods end.
     options.stop_patience = LONG;
     let backend = KubernetesBackend::new(access, options, LogBook::default(), None);
     let mut audit = Audit::here(&stage);
@@ -121,7 +121,7 @@ async fn two_thousand_instances_start_rest_and_outlive_a_restart() {
         let taken = taken.saturating_sub(at_rest);
         eprintln!("{what}: {writes:?}, {taken} KiB more than at rest");
         assert!(writes.each <= most && writes.at_once <= AT_ONCE);
-        // Besides those of the instances: the owner of all.
+        // In addition to the instances' writes: one for the owner.
         assert!(writes.total() <= most * many + 1);
         assert!(taken <= MEMORY);
         if most > 1 {

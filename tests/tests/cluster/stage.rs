@@ -1,4 +1,4 @@
-//! A namespace with an account, and gateways as programs that have no more rights than the Role gives.
+//! A namespace with an account, and gateway programs with exactly the permissions of the Role.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -17,20 +17,20 @@ use tokio::time::{sleep, timeout};
 
 use crate::cluster::{Space, space};
 
-/// For what a cluster does, also on a machine with much else to do.
+/// The time limit for operations of a cluster, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// The state key, in the state directory.
+/// The file of the state key in the state directory.
 const KEY: &str = "state.key";
 
-/// Where a test plays.
+/// The environment of a test.
 pub(crate) struct Stage {
     pub(crate) space: Space,
     kubeconfig: PathBuf,
     folders: Folders,
 }
 
-/// The gateways' folders, and what they say. They stay where the test fails.
+/// The gateways' folders and logs. They are kept if the test fails.
 struct Folders(tempfile::TempDir);
 
 impl Drop for Folders {
@@ -42,13 +42,13 @@ impl Drop for Folders {
     }
 }
 
-/// The image with the test's programs.
+/// Returns the image with the test's programs.
 pub(crate) fn image() -> String {
     std::env::var("MCP_ORCHESTRATOR_TEST_IMAGE")
         .unwrap_or_else(|_| "localhost/mcp-orchestrator-test:1".to_owned())
 }
 
-/// A scripted server over stdio; `mark` makes it another one.
+/// A scripted server over stdio; a different `mark` makes a different specification.
 pub(crate) fn pipe(mark: &str) -> Value {
     json!({
         "image": image(), "command": ["scripted_server", "--era", "both", "--mark", mark],
@@ -56,7 +56,7 @@ pub(crate) fn pipe(mark: &str) -> Value {
     })
 }
 
-/// The same over HTTP.
+/// The same server over HTTP.
 pub(crate) fn web(mark: &str) -> Value {
     let mut web = pipe(mark);
     let more = ["--http", "${PORT}", "--host", "0.0.0.0"].map(Value::from);
@@ -65,7 +65,7 @@ pub(crate) fn web(mark: &str) -> Value {
     web
 }
 
-/// Both, by their names.
+/// Both servers by name.
 pub(crate) fn both() -> Value {
     json!({ "pipe": pipe("1"), "web": web("1") })
 }
@@ -77,7 +77,7 @@ pub(crate) async fn soon<F: Future>(what: &str, future: F) -> F::Output {
     }
 }
 
-/// Asks again and again until it holds.
+/// Polls until the condition holds.
 pub(crate) async fn becomes<F: Future<Output = bool>>(what: &str, holds: impl Fn() -> F) {
     let holding = async {
         while !holds().await {
@@ -100,12 +100,12 @@ impl Stage {
         }
     }
 
-    /// From now on gateways reach the cluster by this file.
+    /// Makes later gateways use this kubeconfig.
     pub(crate) fn by(&mut self, kubeconfig: PathBuf) {
         self.kubeconfig = kubeconfig;
     }
 
-    /// Configures the gateway of this name.
+    /// Writes the configuration of this gateway.
     pub(crate) fn configure(&self, gateway: &str, servers: &Value) {
         let config = json!({
             "backend": "kubernetes",
@@ -117,13 +117,13 @@ impl Stage {
         });
         let folder = self.folder(gateway);
         std::fs::create_dir_all(&folder).unwrap();
-        // Renamed into its place, so that it is never read half written.
+        // Renamed into place, so that it is never read half written.
         let (file, new) = (folder.join("config.json"), folder.join("new"));
         std::fs::write(&new, config.to_string()).unwrap();
         std::fs::rename(new, file).unwrap();
     }
 
-    /// Runs the gateway of this name, perhaps at the address of one before it.
+    /// Runs this gateway, optionally at the address of a previous one.
     pub(crate) async fn run(&self, gateway: &str, at: Option<SocketAddr>) -> Program {
         let listen = at.map_or("127.0.0.1:0".to_owned(), |at| at.to_string());
         let args = [
@@ -135,14 +135,14 @@ impl Stage {
         Program::run_in(&self.folder(gateway), &args, &[], &self.errors(gateway)).await
     }
 
-    /// Gives a gateway the state key of another one, which two that take turns have in common: inside of a cluster it
-    /// stands in a Secret.
+    /// Gives a gateway the state key of another one. Two gateways that take turns share it; inside a cluster it is in a
+    /// Secret.
     pub(crate) fn share_key(&self, from: &str, to: &str) {
         let key = std::fs::read(self.folder(from).join("state").join(KEY)).unwrap();
         self.set_key(to, &key);
     }
 
-    /// Gives a gateway that was not started yet this state key.
+    /// Gives this state key to a gateway that has not started yet.
     pub(crate) fn set_key(&self, gateway: &str, key: &[u8]) {
         use std::io::Write as _;
         use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -155,12 +155,12 @@ impl Stage {
         file.write_all(key).unwrap();
     }
 
-    /// What the gateway of this name has said on standard error.
+    /// Returns this gateway's standard error.
     pub(crate) fn said(&self, gateway: &str) -> String {
         std::fs::read_to_string(self.errors(gateway)).unwrap_or_default()
     }
 
-    /// The configuration of the gateway of this name, as the gateway would have it.
+    /// Returns the configuration of this gateway as the gateway loads it.
     pub(crate) fn settings(&self, gateway: &str) -> Settings {
         let folder = self.folder(gateway);
         let options = LoadOptions {
@@ -179,7 +179,7 @@ impl Stage {
         self.folders.0.path().join(format!("{gateway}.log"))
     }
 
-    /// Pods of this server that shall run.
+    /// Returns the pods of this server that are not being deleted.
     pub(crate) async fn pods(&self, server: &str) -> Vec<Pod> {
         let params = ListParams::default().labels(&format!("app.kubernetes.io/name={server}"));
         let all = self.space.api::<Pod>().list(&params).await.unwrap().items;
@@ -187,14 +187,14 @@ impl Stage {
         all.into_iter().filter(live).collect()
     }
 
-    /// The one pod of this server.
+    /// Returns the only pod of this server.
     pub(crate) async fn pod(&self, server: &str) -> Pod {
         let mut pods = self.pods(server).await;
         assert_eq!(pods.len(), 1, "pods of {server}");
         pods.remove(0)
     }
 
-    /// The one Deployment of this server.
+    /// Returns the only Deployment of this server.
     pub(crate) async fn deployment(&self, server: &str) -> Deployment {
         let params = ListParams::default().labels(&format!("app.kubernetes.io/name={server}"));
         let all = self.space.api::<Deployment>().list(&params).await;
@@ -203,7 +203,7 @@ impl Stage {
         all.remove(0)
     }
 
-    /// Which processes run: pods by their UID, with the restarts of their container.
+    /// Returns the running processes: pods by UID, with their container's restarts.
     pub(crate) async fn processes(&self) -> Vec<(String, i32)> {
         let all = self.space.api::<Pod>().list(&ListParams::default()).await;
         let mut processes: Vec<_> = all.unwrap().items.iter().map(process).collect();
@@ -211,7 +211,7 @@ impl Stage {
         processes
     }
 
-    /// Waits until exactly one pod of each of these servers is left, and nothing else.
+    /// Waits until each of these servers has exactly one pod, and no other pod exists.
     pub(crate) async fn settles(&self, servers: &[&str]) {
         becomes("one pod of each server, and no other", || async {
             let all = self.space.api::<Pod>().list(&ListParams::default()).await;
@@ -255,7 +255,7 @@ fn process(pod: &Pod) -> (String, i32) {
     (pod.metadata.uid.clone().unwrap_or_default(), restarts)
 }
 
-/// Asks the program to end, and waits until it has.
+/// Sends SIGTERM to the program and waits for its exit.
 pub(crate) async fn end(mut gateway: Program) {
     signal(gateway.pid(), rustix::process::Signal::TERM);
     soon("the gateway's end", gateway.child.wait())
@@ -263,7 +263,7 @@ pub(crate) async fn end(mut gateway: Program) {
         .unwrap();
 }
 
-/// Whether the gateway says that it is ready, and what else it says.
+/// Returns the status and the text of the gateway's `/readyz`.
 pub(crate) async fn readiness(address: SocketAddr) -> (u16, String) {
     let client = Client::new(address, "local").at("/readyz");
     let mut response = timeout(LONG, client.send("GET", &[], b"")).await.unwrap();
@@ -271,7 +271,7 @@ pub(crate) async fn readiness(address: SocketAddr) -> (u16, String) {
     (response.status, String::from_utf8_lossy(&said).into_owned())
 }
 
-/// The command that this variable of the environment names: it does something to the cluster itself.
+/// Returns the command in this environment variable, which acts on the cluster itself.
 pub(crate) fn command(variable: &str) -> tokio::process::Command {
     let line = std::env::var(variable)
         .unwrap_or_else(|_| panic!("{variable} must name a command that does that"));

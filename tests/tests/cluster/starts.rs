@@ -1,4 +1,4 @@
-//! Servers that cannot start, and servers that are changed, under load.
+//! Servers that cannot start, and changed servers, under load.
 
 use mcp_orchestrator_tests::client::Client;
 use mcp_orchestrator_tests::program::Program;
@@ -10,7 +10,7 @@ use crate::stage::{Stage, becomes, both, end, pipe, web};
 
 const SERVERS: [&str; 2] = ["pipe", "web"];
 
-/// Configures anew, and waits until the gateway has taken it up.
+/// Changes the configuration and waits until the gateway has applied it.
 async fn reload(stage: &Stage, servers: &Value) {
     let applied = || stage.said("one").matches("configuration applied").count();
     let before = applied();
@@ -51,7 +51,7 @@ async fn what_cannot_start_is_told_and_harms_nobody_else() {
         let took = since.elapsed();
         let error = &answer["error"];
         assert_eq!(error["data"]["server"], "third", "{answer}");
-        // The last words of a program that has ended stand beside the message.
+        // The last output of a program that has ended is next to the message.
         assert!(error.to_string().contains(reason), "{fault}: {error}");
         let text = error["message"].as_str().unwrap();
         eprintln!("| {fault} | {text} | told after {} |", took.as_millis());
@@ -59,7 +59,7 @@ async fn what_cannot_start_is_told_and_harms_nobody_else() {
         let report = load.seen(since);
         report.allow(&[]);
         report.row(&format!("{fault}: the other servers"));
-        // Mended, it runs.
+        // Once fixed, it runs.
         servers["third"] = pipe("mended");
         reload(&stage, &servers).await;
         let answer = ask(&gateway, "third").await;
@@ -94,7 +94,7 @@ async fn a_changed_server_loses_no_call() {
     report.allow(&[]);
     report.row("new spec of both servers");
 
-    // One that cannot start replaces nothing.
+    // A specification that cannot start replaces nothing.
     let before = stage.processes().await;
     let since = Instant::now();
     let mut broken = json!({ "pipe": pipe("3"), "web": web("3") });

@@ -1,4 +1,4 @@
-//! Many at once: thirty instances at rest, woken by thirty calls.
+//! Thirty stopped instances, woken by thirty concurrent calls.
 
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ use tokio::time::{Instant, timeout};
 
 use crate::stage::{Stage, becomes, end, image};
 
-/// Instances that are woken at once.
+/// Instances that are woken concurrently.
 const WOKEN: usize = 30;
-/// For all of them, on a small machine.
+/// The time limit for all of them on a small machine.
 pub(crate) const LONG: Duration = Duration::from_mins(15);
 
-/// Waits for all of them, and says how long that took.
+/// Waits for all futures, and prints how long that took.
 pub(crate) async fn all<T>(
     what: &str,
     futures: impl IntoIterator<Item = impl Future<Output = T>>,

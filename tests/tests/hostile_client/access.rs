@@ -1,4 +1,4 @@
-//! Open streams end when what admitted their callers ends, and those of others go on.
+//! Open streams end when their callers lose access, and streams of other callers continue.
 
 use std::time::{Duration, SystemTime};
 
@@ -35,7 +35,7 @@ async fn a_revoked_token_ends_the_streams_that_it_opened() {
     ends("the listen stream's end", &mut listen).await;
     ends("the call's end", &mut call).await;
     assert_eq!(session.listen(None).await.status, 401);
-    // Hers goes on: it delivers what comes next.
+    // Ann's stream continues and delivers the next event.
     site.gateway.apply(vec![scripted("b", &[])]);
     let event = others.event().await.unwrap().json();
     assert_eq!(
@@ -84,7 +84,7 @@ async fn who_leaves_a_gateway_by_a_reload_loses_its_streams() {
     site.reload(&config(&json!(["ann"]), &json!([]))).await;
     ends("the end in a gateway of users", &mut streams[1]).await;
     ends("the end in a gateway of a team", &mut streams[2]).await;
-    // The default gateway is still theirs; without tokens nothing is.
+    // The default gateway is still open to them until tokens are disabled.
     let mut closed = config(&json!(["ann"]), &json!([]));
     closed["auth"] = json!({ "tokens": false, "issuers": [{ "issuer": "https://127.0.0.1:1", "audience": ["x"] }] });
     site.reload(&closed).await;

@@ -1,4 +1,4 @@
-//! Bodies that come slowly, of nobody, or not at all.
+//! Bodies that arrive slowly, come from unknown senders, or do not arrive at all.
 
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ async fn a_body_that_comes_too_slowly_is_given_up() {
 
 #[tokio::test]
 async fn a_large_body_that_keeps_coming_is_taken() {
-    // It takes longer than the time for a body, and is fast enough for the rate.
+    // It takes longer than the body timeout but is fast enough for the minimum rate.
     let gateway = hurried().connections(|limits| {
         limits.body_timeout = Duration::from_millis(200);
         limits.min_body_rate = 1000;
@@ -100,4 +100,45 @@ async fn nothing_is_read_of_a_body_before_it_is_known_who_sends_it() {
             "{headers}: {said}"
         );
     }
+}
+
+/// Returns the status of a large body that arrives at once.
+async fn large(gateway: &Gateway, user: &str) -> String {
+    let head = post("/mcp", "content-length: 200000\r\nconnection: close\r\n");
+    let head = head.replace("x-user: ann", &format!("x-user: {user}"));
+    let mut raw = Raw::with(gateway.address, head.as_bytes()).await;
+    raw.send(&vec![b' '; 200_000]).await;
+    let said = raw.head().await;
+    said.split(' ').nth(1).unwrap_or_default().to_owned()
+}
+
+#[tokio::test]
+async fn the_memory_of_large_bodies_is_bounded_for_each_sender() {
+    let gateway = Gateway::new().server(scripted("a", &[])).run().await;
+    let head = post("/mcp", "content-length: 16777216\r\n");
+    let mut held = Vec::new();
+    for _ in 0..4 {
+        let mut raw = Raw::with(gateway.address, head.as_bytes()).await;
+        raw.send(&vec![b' '; 200_000]).await;
+        held.push(raw);
+    }
+    within("a refusal", async {
+        while large(&gateway, "ann").await != "429" {}
+    })
+    .await;
+    assert_eq!(
+        large(&gateway, "bob").await,
+        "400",
+        "others are not concerned"
+    );
+    let small = gateway.session().await.request("ping", "{}").await;
+    assert!(
+        small["error"].is_null(),
+        "small ones are not concerned: {small}"
+    );
+    drop(held);
+    within("room again", async {
+        while large(&gateway, "ann").await != "400" {}
+    })
+    .await;
 }

@@ -1,4 +1,4 @@
-//! Connections that do nothing, or are too many.
+//! Connections that are idle or too many.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ fn gateway() -> Builder {
     Gateway::new().server(scripted("a", &["--era", "both"]))
 }
 
-/// Deadlines that a test can wait for.
+/// Deadlines short enough for a test.
 fn hurried() -> Builder {
     gateway().connections(|limits| {
         limits.head_timeout = SHORT;
@@ -41,7 +41,7 @@ async fn a_connection_without_a_request_is_closed_at_every_stage() {
         let mut raw = Raw::with(gateway.address, sent).await;
         raw.rest(what).await;
     }
-    // One that has been of use is closed as well when nothing more comes.
+    // A connection that has served a request is closed too when it stays idle.
     let mut used = Raw::with(
         gateway.address,
         b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n",
@@ -102,7 +102,7 @@ async fn many_idle_connections_do_not_shut_others_out() {
         }
     }
     idle[0].rest("the connection that was idle longest").await;
-    // One in use was not closed for them.
+    // A connection in use was not closed to make room.
     gateway.apply(vec![scripted("b", &[])]);
     let event = listening.event().await.unwrap().json();
     assert_eq!(event["method"], "notifications/tools/list_changed");

@@ -1,4 +1,4 @@
-//! Frames of HTTP/2 (RFC 9113), as few as a client needs that misbehaves.
+//! The HTTP/2 frames (RFC 9113) that a misbehaving client needs.
 
 use mcp_orchestrator_tests::client::MODERN;
 
@@ -13,6 +13,7 @@ pub(crate) const RST_STREAM: u8 = 3;
 pub(crate) const GOAWAY: u8 = 7;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
+const WINDOW_UPDATE: u8 = 8;
 pub(crate) const CONTINUATION: u8 = 9;
 
 pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
@@ -28,6 +29,16 @@ pub(crate) fn settings() -> Vec<u8> {
     frame(SETTINGS, 0, 0, b"")
 }
 
+/// Settings that leave no stream any window for a body.
+pub(crate) fn closed_window() -> Vec<u8> {
+    frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0])
+}
+
+/// Opens a stream's window for a body.
+pub(crate) fn window(stream: u32, room: u32) -> Vec<u8> {
+    frame(WINDOW_UPDATE, 0, stream, &room.to_be_bytes())
+}
+
 pub(crate) fn ping() -> Vec<u8> {
     frame(PING, 0, 0, b"12345678")
 }
@@ -36,7 +47,7 @@ pub(crate) fn reset(stream: u32) -> Vec<u8> {
     frame(RST_STREAM, 0, stream, &8_u32.to_be_bytes())
 }
 
-/// Fields, each as a literal that is not indexed.
+/// Encodes fields, each as a literal without indexing.
 pub(crate) fn fields(fields: &[(&str, &str)]) -> Vec<u8> {
     let mut block = Vec::new();
     for (name, value) in fields {
@@ -65,7 +76,7 @@ pub(crate) fn post(stream: u32, flags: u8) -> Vec<u8> {
     frame(HEADERS, flags | END_HEADERS, stream, &block)
 }
 
-/// The frames of what came: kind, stream, payload.
+/// Parses received bytes into frames: kind, stream, payload.
 pub(crate) fn parse(mut bytes: &[u8]) -> Vec<(u8, u32, Vec<u8>)> {
     let mut frames = Vec::new();
     while bytes.len() >= 9 {
@@ -80,7 +91,7 @@ pub(crate) fn parse(mut bytes: &[u8]) -> Vec<(u8, u32, Vec<u8>)> {
     frames
 }
 
-/// A modern call of a tool.
+/// A modern tool call.
 pub(crate) fn call(stream: u32, tool: &str) -> Vec<u8> {
     let block = fields(&[
         (":method", "POST"),

@@ -1,4 +1,4 @@
-//! The HTTP/2 side of `/mcp`: calls, and floods of resets, frames and bodies that do not come.
+//! HTTP/2 at `/mcp`: calls, and floods of resets, frames and bodies that do not arrive.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ async fn connect(gateway: &Gateway) -> Raw {
     raw
 }
 
-/// Reads into `all` until a frame is what is looked for.
+/// Reads into `all` until a matching frame arrives.
 async fn until(
     (raw, all): (&mut Raw, &mut Vec<u8>),
     what: &str,
@@ -102,7 +102,7 @@ async fn a_client_that_gives_up_call_after_call_is_closed() {
     let gateway = gateway().run().await;
     is_served(&gateway).await;
     let mut raw = connect(&gateway).await;
-    // A ping that is answered shows that the call before it was taken up.
+    // An answered ping shows that the call before it was accepted.
     let flood = async {
         let mut stream = 1;
         loop {
@@ -166,4 +166,52 @@ async fn a_body_that_does_not_come_ends_its_stream_alone() {
         },
     );
     assert!(answered.await);
+}
+
+#[tokio::test]
+async fn a_response_that_is_not_taken_is_not_kept() {
+    let gateway = gateway().connections(|limits| {
+        limits.write_timeout = Duration::from_millis(300);
+    });
+    let gateway = gateway.run().await;
+    let mut raw = Raw::with(gateway.address, PREFACE).await;
+    raw.send(&frames::closed_window()).await;
+    for stream in [1, 3] {
+        raw.send(&frames::post(stream, 0)).await;
+        raw.send(&frames::frame(DATA, END_STREAM, stream, INITIALIZE))
+            .await;
+    }
+    // One of them is read.
+    let mut all = Vec::new();
+    let head = |kind, stream, _: &[u8]| kind == HEADERS && stream == 3;
+    assert!(until((&mut raw, &mut all), "the head of a response", head).await);
+    raw.send(&frames::window(3, 60_000)).await;
+    let body = |kind, stream, _: &[u8]| kind == DATA && stream == 3;
+    assert!(until((&mut raw, &mut all), "a response", body).await);
+    // Use of the connection does not keep the other response alive.
+    let closed = async {
+        let (mut read, mut write) = raw.0.split();
+        let pinging = async {
+            while tokio::io::AsyncWriteExt::write_all(&mut write, &frames::ping())
+                .await
+                .is_ok()
+            {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let mut rest = Vec::new();
+        let reading = read.read_to_end(&mut rest);
+        tokio::select! {
+            _ = reading => {}
+            () = pinging => {}
+        }
+    };
+    within("the end of the connection", closed).await;
+    let bodies = frames::parse(&all);
+    assert!(
+        !bodies
+            .iter()
+            .any(|(kind, stream, _)| (*kind, *stream) == (DATA, 1))
+    );
+    is_served(&gateway).await;
 }

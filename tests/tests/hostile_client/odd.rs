@@ -1,4 +1,4 @@
-//! What deployed clients send that is a little odd is taken.
+//! Unusual input of deployed clients is accepted.
 
 use mcp_orchestrator_core::auth::LocalAuthenticator;
 use mcp_orchestrator_tests::client::{LEGACY, MODERN};
@@ -74,7 +74,7 @@ async fn a_byte_order_mark_before_a_message_is_passed_over() {
         .await;
     let answer = answer.json().await;
     assert!(answer["result"]["tools"].is_array(), "{answer}");
-    // Anywhere else it is not JSON.
+    // Anywhere else it is not valid JSON.
     let after = [initialize().as_bytes(), MARK].concat();
     assert_eq!(client.send("POST", &[], &after).await.status, 400);
 }

@@ -1,4 +1,4 @@
-//! A panic costs the request alone.
+//! A panic fails only its own request.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 
 use crate::raw::Raw;
 
-/// Knows everybody but `eve`, at whom it panics.
+/// Knows every user except `eve`; panics for `eve`.
 #[derive(Debug)]
 struct Panics;
 
@@ -90,7 +90,7 @@ async fn a_panic_in_a_route_or_its_body_ends_that_response_alone() {
         said[0].starts_with("HTTP/1.1 500") && said[0].ends_with("internal error\n"),
         "{said:?}"
     );
-    // A response that has begun is cut off, so that nobody takes it for a whole one.
+    // A response that has begun is cut off, so that it cannot be mistaken for a complete one.
     assert!(!said[1].ends_with("0\r\n\r\n"), "{said:?}");
     assert!(
         said[2].starts_with("HTTP/1.1 200") && said[2].ends_with("works"),

@@ -1,4 +1,4 @@
-//! The program: what it does to the system's limits, what its pages and its control endpoint take and show, what it logs.
+//! The program: system limits, input to its pages and its control endpoint, what they reveal, and its log.
 
 use mcp_orchestrator_tests::scripted::program;
 use mcp_orchestrator_tests::wait::until;
@@ -65,7 +65,7 @@ async fn forms_are_small_and_nothing_is_read_of_who_has_none() {
              content-type: application/x-www-form-urlencoded\r\ncontent-length: {length}\r\n\r\n"
         )
     };
-    // Refused before anything of the body is there.
+    // Refused before any part of the body arrives.
     let mut raw = Raw::with(address, post("", 60_000).as_bytes()).await;
     let said = raw.text_to_end("a form of nobody").await;
     assert!(said.starts_with("HTTP/1.1 403"), "{said}");

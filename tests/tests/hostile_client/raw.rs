@@ -1,4 +1,4 @@
-//! A socket to a gateway, on which anything may be sent.
+//! A socket to a gateway on which a test can send any bytes.
 
 use std::net::SocketAddr;
 
@@ -19,25 +19,25 @@ impl Raw {
         raw
     }
 
-    /// Sends, as far as the other side still takes something.
+    /// Sends bytes; returns `false` once the peer no longer accepts any.
     pub(crate) async fn send(&mut self, bytes: &[u8]) -> bool {
         self.0.write_all(bytes).await.is_ok()
     }
 
-    /// Everything that comes until the gateway closes the connection.
+    /// Returns everything received until the gateway closes the connection.
     pub(crate) async fn rest(&mut self, what: &str) -> Vec<u8> {
         let mut all = Vec::new();
-        // One that is reset has ended too.
+        // A reset also ends the connection.
         let _ = within(what, self.0.read_to_end(&mut all)).await;
         all
     }
 
-    /// The same, as text.
+    /// Returns the same as text.
     pub(crate) async fn text_to_end(&mut self, what: &str) -> String {
         String::from_utf8_lossy(&self.rest(what).await).into_owned()
     }
 
-    /// What comes until a head has ended.
+    /// Returns everything received up to the end of a response's head.
     pub(crate) async fn head(&mut self) -> String {
         let mut all = Vec::new();
         let reading = async {
@@ -52,7 +52,7 @@ impl Raw {
     }
 }
 
-/// The head of a POST by ann.
+/// The head of a POST by Ann.
 pub(crate) fn post(path: &str, headers: &str) -> String {
     format!(
         "POST {path} HTTP/1.1\r\nhost: localhost\r\nx-user: ann\r\ncontent-type: application/json\r\n\

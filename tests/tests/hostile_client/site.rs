@@ -1,4 +1,4 @@
-//! Gateways that know their callers by tokens: in this process, and as a program.
+//! Gateways with token authentication: in this process, and as a program.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -32,7 +32,7 @@ impl Known {
             .known_by(Arc::<TokenAuthenticator>::clone(&tokens))
             .options(|options| {
                 options.revision = revision;
-                // A call that takes longer becomes a stream.
+                // The response to a call that takes longer becomes a stream.
                 options.keep_alive = Duration::from_millis(100);
             });
         Self {
@@ -80,7 +80,7 @@ impl Site {
         }
     }
 
-    /// One that may open so many files.
+    /// Starts a gateway with this limit of open files.
     pub(crate) async fn with_files(config: &Value, files: u32) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
@@ -117,7 +117,7 @@ impl Site {
         self.control.install(&request).await.unwrap();
     }
 
-    /// A token's text and id.
+    /// Creates a token and returns its text and id.
     pub(crate) async fn token(&self, subject: &str, admin: bool) -> (String, String) {
         let request = TokenRequest {
             subject: subject.into(),

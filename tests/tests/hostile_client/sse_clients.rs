@@ -1,4 +1,4 @@
-//! Clients of the HTTP+SSE transport (2024-11-05): a stream, and an address that takes messages, for its opener alone.
+//! Clients of the HTTP+SSE transport (2024-11-05): a stream, and an address for messages that only its opener may use.
 
 use mcp_orchestrator_tests::client::{Client, Response};
 use mcp_orchestrator_tests::gateway::Gateway;
@@ -37,7 +37,7 @@ impl SseClient {
             .status
     }
 
-    /// The next message of the stream that fits.
+    /// Returns the next matching message of the stream.
     async fn until(&mut self, fits: impl Fn(&Value) -> bool) -> Value {
         within("a message of the stream", async {
             loop {

@@ -1,4 +1,5 @@
-//! Bodies as deployed servers send them: compressed, marked, in other encodings, too long, or with other statuses.
+//! Bodies as deployed servers send them: compressed, with a byte-order mark, in other encodings, too long, or with
+//! other statuses.
 
 use std::io::Write as _;
 
@@ -14,7 +15,7 @@ use crate::raw::{Act, Raw, Request, events_with, json_status, said, say, usual};
 
 const JSON: &str = "content-type: application/json";
 
-/// What a tool of this server answers a legacy and a modern caller.
+/// Calls a tool of this server as a legacy and as a modern client, and returns both answers.
 async fn ask(call: impl Fn(&Request) -> Vec<Act> + Send + Sync + 'static) -> [Value; 2] {
     let upstream = Raw::start(move |request| usual(request).unwrap_or_else(|| call(request))).await;
     let gateway = Gateway::new().server(upstream.spec("x")).run().await;
@@ -91,7 +92,7 @@ async fn a_compressed_stream_gives_its_events_as_they_come() {
             encoder.flush().unwrap();
             acts.push(Act::Say(std::mem::take(encoder.get_mut())));
         }
-        // The stream stays open: what was flushed has to be enough.
+        // The stream stays open: the flushed part must suffice.
         acts.push(Act::Hang);
         acts
     });
@@ -222,7 +223,7 @@ async fn an_answer_counts_whatever_its_content_type_says() {
     }
 }
 
-/// A server whose requests bear this token.
+/// A server that is sent this token with each request.
 fn with_token(mut spec: ServerSpec) -> ServerSpec {
     if let Launch::Remote(remote) = &mut spec.launch {
         remote.headers.insert(

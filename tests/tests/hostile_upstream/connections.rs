@@ -1,4 +1,4 @@
-//! Connections that end when they should not, or bring what nobody asked for.
+//! Connections that end early or deliver unrequested data.
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ async fn a_kept_connection_that_was_closed_meanwhile_is_not_used() {
 
 #[tokio::test]
 async fn a_list_is_asked_for_again_where_a_kept_connection_fails() {
-    // The server reads the request on a kept connection and closes it without a word.
+    // The server reads the request on a kept connection and closes it without a response.
     let upstream = Raw::start(|request| {
         if request.turn > 1 && request.method().ends_with("/read") {
             return vec![Act::Close];

@@ -1,4 +1,4 @@
-//! An answer belongs to the request with its id.
+//! A response belongs to the request with its id.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::raw::{
     usual_modern,
 };
 
-/// Calls `t` in a legacy session and as a modern client; the two answers, whose ids must be the callers' own.
+/// Calls `t` in a legacy session and as a modern client, and returns both answers; their ids must be the callers' own.
 async fn both(gateway: &Gateway) -> [Value; 2] {
     let session = gateway.session().await;
     let legacy = session.begin("\"mine\"", "t", "{}").await.json().await;
@@ -52,7 +52,8 @@ async fn an_answer_to_another_request_is_delivered_to_nobody() {
 
 #[tokio::test]
 async fn an_error_of_another_request_is_delivered_to_nobody() {
-    // Under 200 an id that is not ours is another's; under 400 one that was given to another request is.
+    // With status 200, an unknown id belongs to another request. With 400, an id that was given to another request
+    // does.
     let first = Arc::new(std::sync::Mutex::new(None));
     let upstream = Raw::start(move |request| {
         usual(request).unwrap_or_else(|| {
@@ -188,7 +189,7 @@ async fn a_batch_is_searched_for_the_answer() {
 
 #[tokio::test]
 async fn callers_with_the_same_id_never_get_each_others_answers() {
-    // A retrying proxy: the second copy comes when the connection serves the next caller already.
+    // A retrying proxy: the second copy arrives when the connection already serves the next caller.
     let again = Arc::new(Notify::new());
     let word = Arc::clone(&again);
     let upstream = Raw::start(move |request| {
@@ -221,7 +222,7 @@ async fn callers_with_the_same_id_never_get_each_others_answers() {
             let bob = bob.clone();
             tokio::spawn(async move { bob.begin("1", "t", r#"{"who":"bob"}"#).await.json().await })
         };
-        // Bob's request is written, or about to be, when the copy comes.
+        // Bob's request is written, or about to be, when the copy arrives.
         tokio::task::yield_now().await;
         again.notify_one();
         let mail = waiting.await.unwrap();

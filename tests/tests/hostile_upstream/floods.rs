@@ -1,4 +1,4 @@
-//! Servers that send without end, or want to be asked without pause.
+//! Servers that send endlessly, or ask to be called without a delay.
 
 use mcp_orchestrator_core::limits::{MAX_EVENT_FILLER, RECONNECT_MIN};
 use mcp_orchestrator_tests::gateway::Gateway;
@@ -105,7 +105,7 @@ async fn endless_heads_and_bodies_end_their_call() {
 
 #[tokio::test]
 async fn no_stream_is_opened_again_without_a_pause() {
-    // However short the wait that the server asks for, and whatever the stream brings.
+    // However short the delay that the server requests, and whatever the stream contains.
     for brings in [
         "",
         "id: 1\ndata:\n\n",
@@ -129,7 +129,7 @@ async fn no_stream_is_opened_again_without_a_pause() {
         until("the stream", || gets() >= 1).await;
         let (begin, before) = (Instant::now(), gets());
         until("two more", || gets() >= before + 2).await;
-        // The first may have been on its way.
+        // The first of them may have been under way.
         assert!(
             begin.elapsed() >= RECONNECT_MIN,
             "{brings:?} {:?}",

@@ -1,4 +1,4 @@
-//! Servers that speak HTTP+SSE of 2024-11-05, badly.
+//! Misbehaving servers of the HTTP+SSE transport (2024-11-05).
 
 use std::sync::{Arc, Mutex};
 
@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 use crate::raw::{answer, said};
 
-/// What such a server does with a call: the status of its POST, and what it says on the stream.
+/// How such a server handles a call: the status of the POST, and the bytes it sends on the stream.
 type Call = Arc<dyn Fn(&Value) -> (u16, Vec<Vec<u8>>) + Send + Sync>;
 
 struct Server {
@@ -55,7 +55,7 @@ impl Server {
     }
 }
 
-/// What it answers besides calls of tools.
+/// The results of requests other than tool calls.
 fn result_of(method: Option<&str>) -> Value {
     match method {
         Some("initialize") => json!({

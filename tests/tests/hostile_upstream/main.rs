@@ -1,5 +1,5 @@
-//! Servers that break the rules, by malice or by bugs of deployed software: nobody gets another's answer, nothing hangs or
-//! spins, and what the common client libraries tolerate is tolerated.
+//! Servers that break the rules, by malice or by bugs of deployed software: no caller gets another's response, nothing
+//! hangs or spins, and quirks that the common client libraries tolerate are tolerated.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! Programs that write what they should not, or end in odd ways.
+//! Programs that write invalid output or end in unusual ways.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::raw::said;
 
-/// A program whose messages may have 64 KiB.
+/// A program with a message limit of 64 KiB.
 fn small() -> ServerSpec {
     let mut spec = scripted("x", &[]);
     spec.limits.message_bytes = 64 << 10;
@@ -146,7 +146,7 @@ async fn a_broken_answer_ends_its_own_call_alone() {
         let answer = write(&session, template).await;
         assert_eq!(answer["error"]["code"], 1005, "{template} {answer}");
     }
-    // Whose that was cannot be said: it ends by its timeout.
+    // The request of an incomplete line is unknown, so the call ends by its timeout.
     let mut spec = small();
     spec.limits.call_timeout = Duration::from_secs(1);
     let gateway = Gateway::new().server(spec).run().await;

@@ -1,4 +1,4 @@
-//! An HTTP server that sends whatever bytes a test tells it to.
+//! An HTTP server that sends any bytes that a test chooses.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -21,7 +21,7 @@ pub(crate) struct Request {
     pub(crate) body: Value,
     /// The number of its connection, from 1.
     pub(crate) connection: usize,
-    /// Which request on its connection it is, from 1.
+    /// Its position among the requests of its connection, from 1.
     pub(crate) turn: usize,
 }
 
@@ -53,19 +53,19 @@ impl Request {
         &self.body["params"]["arguments"][name]
     }
 
-    /// The right answer, with this text.
+    /// The valid response with this text.
     pub(crate) fn answer(&self, text: &str) -> Value {
         answer(self.id(), text)
     }
 }
 
-/// What the server does next.
+/// The server's next action.
 #[derive(Clone, Debug)]
 pub(crate) enum Act {
     Say(Vec<u8>),
-    /// Waits for a word of the test.
+    /// Waits until the test notifies it.
     Until(Arc<Notify>),
-    /// Says this again and again until nobody reads.
+    /// Sends these bytes repeatedly until the peer stops reading.
     Flood(Vec<u8>),
     Close,
     Hang,
@@ -73,7 +73,7 @@ pub(crate) enum Act {
 
 type Manner = dyn Fn(&Request) -> Vec<Act> + Send + Sync;
 
-/// A running server; dropping it ends it.
+/// A running server, stopped on drop.
 pub(crate) struct Raw {
     pub(crate) address: SocketAddr,
     seen: Arc<Mutex<Vec<Request>>>,
@@ -210,7 +210,7 @@ pub(crate) fn error(id: &Value, code: i32, message: &str) -> Value {
     json!({ "jsonrpc": "2.0", "id": id, "error": { "code": code, "message": message } })
 }
 
-/// A whole response.
+/// A complete response.
 pub(crate) fn response(status: u16, headers: &str, body: &[u8]) -> Vec<u8> {
     let mut head = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\n", body.len());
     for line in headers.lines() {
@@ -231,7 +231,7 @@ pub(crate) fn json_status(status: u16, value: &Value) -> Vec<Act> {
     say(status, "content-type: application/json", value.to_string())
 }
 
-/// The head of a stream of events, whose body goes on until the connection is closed.
+/// The head of an event stream; its body lasts until the connection is closed.
 pub(crate) fn events() -> Act {
     events_with("")
 }
@@ -248,12 +248,12 @@ pub(crate) fn event(value: &Value) -> Act {
     Act::Say(format!("data: {value}\n\n").into_bytes())
 }
 
-/// Answers as a good server does; `None` for calls of tools, which are the test's.
+/// Answers like a valid server; returns `None` for tool calls, which the test handles.
 pub(crate) fn usual(request: &Request) -> Option<Vec<Act>> {
     usual_in(request, "")
 }
 
-/// The same with more header lines at `initialize`.
+/// Like [`usual`], with more header lines for `initialize`.
 pub(crate) fn usual_in(request: &Request, headers: &str) -> Option<Vec<Act>> {
     let result = match (&request.verb[..], request.method()) {
         ("GET", _) => return Some(say(405, "", "")),
@@ -278,7 +278,7 @@ pub(crate) fn usual_in(request: &Request, headers: &str) -> Option<Vec<Act>> {
     ))
 }
 
-/// A server of the modern dialect alone; `None` for calls of tools.
+/// A server of the modern era only; `None` for tool calls.
 pub(crate) fn usual_modern(request: &Request) -> Option<Vec<Act>> {
     let version = &request.body["params"]["_meta"]["io.modelcontextprotocol/protocolVersion"];
     let result = match request.method() {
@@ -309,7 +309,7 @@ pub(crate) fn usual_modern(request: &Request) -> Option<Vec<Act>> {
     ))
 }
 
-/// The text of a tool's result; else the error's message; else the whole.
+/// Returns the text of a tool's result, else the error's message, else the whole message.
 pub(crate) fn said(answer: &Value) -> String {
     let text = answer["result"]["content"][0]["text"].as_str();
     let text = text.or_else(|| answer["error"]["message"].as_str());

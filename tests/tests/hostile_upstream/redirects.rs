@@ -1,4 +1,4 @@
-//! Redirects are followed within the origin, with method and body kept; no credential goes anywhere else.
+//! Redirects are followed within the origin, keeping method and body; credentials go nowhere else.
 
 use mcp_orchestrator_core::server::{Launch, RemoteTransport};
 use mcp_orchestrator_core::value::Text;
@@ -110,7 +110,7 @@ async fn http_and_sse_servers_redirect_too() {
     .await;
     let spec = upstream.spec_at("x", "/sse", RemoteTransport::Sse);
     let gateway = Gateway::new().server(spec).run().await;
-    // The first client of a server makes the gateway ask what it says of itself.
+    // The first client makes the gateway query the server's capabilities.
     let _session = gateway.session().await;
     until("the redirected message", || {
         upstream.count(|r| r.path == "/messages/" && r.method() == "initialize") > 0

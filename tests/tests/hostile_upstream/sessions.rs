@@ -1,4 +1,4 @@
-//! Sessions that a server has lost, however it says so.
+//! Sessions that a server has lost, however it reports that.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
@@ -10,7 +10,7 @@ use crate::raw::{Act, Raw, Request, error, json_body, json_status, said, say, us
 
 type Lost = fn(&Request) -> Vec<Act>;
 
-/// A server with sessions that it can forget, and how it refuses those that it does not know.
+/// A server that can forget its sessions, and its refusal of unknown ones.
 struct Forgetful {
     upstream: Raw,
     known: Arc<Mutex<HashSet<String>>>,
@@ -55,7 +55,7 @@ impl Forgetful {
 
 const NAMELESS: Value = Value::Null;
 
-/// How servers refuse a session that they do not know.
+/// The ways in which servers refuse an unknown session.
 fn manners() -> [(&'static str, Lost); 15] {
     [
         ("404", |_| say(404, "", "")),

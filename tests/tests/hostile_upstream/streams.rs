@@ -1,4 +1,4 @@
-//! Streams that bring junk, break off, and are opened again.
+//! Streams that contain junk, break off, and are reopened.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -77,7 +77,7 @@ async fn a_stream_that_ends_without_an_answer_fails_its_call() {
     }
 }
 
-/// A server whose calls are answered on a stream that breaks, and is resumed after `refusals` refused attempts.
+/// A server that answers calls on a stream that breaks, and lets it be resumed after `refusals` refused attempts.
 async fn resumed(status: u16, refusals: usize) -> (Value, usize) {
     let left = AtomicUsize::new(refusals);
     let id = std::sync::Mutex::new(Value::Null);

@@ -1,4 +1,4 @@
-//! The audit log tells who did what with whose credential, and no secret.
+//! The audit log records who did what with which owner's credential, and contains no secret.
 
 use mcp_orchestrator_tests::wait::{signal, within};
 use rustix::process::Signal;
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::site::{Site, config, identity, sha};
 
-/// What the events say, without when and how long.
+/// Returns the events without their times and durations.
 fn told(text: &str) -> Vec<Value> {
     let events = text.lines().map(|line| {
         let mut event: Value = serde_json::from_str(line).unwrap();
@@ -67,7 +67,7 @@ async fn every_call_and_every_change_is_one_event() {
             call(json!({
                 "name": "digest", "server": "jira", "owner": "user/ann", "ran": true, "outcome": "ok",
             })),
-            // With bare names the only server is asked for what it does not list: it may have it by now.
+            // With bare names, a tool that is not in the list is called on the only server, which may have it by now.
             call(json!({
                 "name": "no_such_tool", "server": "jira", "owner": "user/ann", "ran": true,
                 "outcome": "server_error",

@@ -1,4 +1,4 @@
-//! Who calls, and with whose credential: the whole program, with tokens, teams and installed credentials.
+//! Authentication and credential resolution in the whole program, with tokens, teams and installed credentials.
 
 #![allow(
     clippy::unwrap_used,
@@ -50,12 +50,12 @@ async fn each_is_answered_with_their_own_credential() {
     assert_eq!(identity(&all, "digest").await, "\"auth_required\"");
     site.put("organization", "acme-1", false).await;
     assert_eq!(identity(&all, "digest").await, sha("acme-1"));
-    // Rotated: the next call has the new one. Removed: the next one in the order decides.
+    // After a rotation the next call uses the new credential; after a removal, that of the next owner in the order.
     site.put("user/ann", "ann-2", true).await;
     assert_eq!(identity(&ann, "digest").await, sha("ann-2"));
     site.remove("user/ann").await;
     assert_eq!(identity(&ann, "digest").await, sha("acme-1"));
-    // Out of the team: the next call has it no longer, also in a session that was opened before.
+    // After leaving the team, the next call no longer gets its credential, even in a session opened before.
     let session = bob.session().await;
     let before = session.tool("digest", r#"{"name":"TOKEN"}"#).await;
     assert_eq!(before["result"]["content"][0]["text"], sha("ops-1"));
@@ -65,7 +65,7 @@ async fn each_is_answered_with_their_own_credential() {
     let after = session.tool("digest", r#"{"name":"TOKEN"}"#).await;
     assert_eq!(after["result"]["content"][0]["text"], sha("acme-1"));
     assert_eq!(identity(&bob, "digest").await, sha("acme-1"));
-    // Of a removed credential nothing is left running.
+    // No instance of a removed credential keeps running.
     let instances = site.control.instances().await.unwrap();
     let of_ann = instances.iter().filter(|info| info.owner == "user/ann");
     assert_eq!(of_ann.count(), 0);
@@ -80,7 +80,7 @@ async fn a_gateway_pins_and_shows_what_is_the_callers() {
         ops(site.token("user/bob").await),
     );
     let eve = ops(site.token("user/eve").await);
-    // Not ann's: it reads as one that does not exist.
+    // Ann is not a member: the gateway looks as if it did not exist.
     let status = |client: Client| async move {
         let answer = client.modern_raw("1", "tools/list", "{}").await;
         answer.status
@@ -96,7 +96,7 @@ async fn a_gateway_pins_and_shows_what_is_the_callers() {
     assert_eq!(identity(&bob, "jira__digest").await, sha("bob-1"));
     assert_eq!(identity(&bob, "jira-ops__digest").await, sha("ops-1"));
     assert_eq!(identity(&eve, "jira-eve__digest").await, sha("eve-1"));
-    // What is pinned to somebody else, is not there.
+    // A server pinned to another user does not exist.
     let answer = identity(&bob, "jira-eve__digest").await;
     assert!(answer.starts_with("unknown tool"), "{answer}");
     let names = shown(&bob).await;
@@ -105,7 +105,7 @@ async fn a_gateway_pins_and_shows_what_is_the_callers() {
         !names.iter().any(|name| name.starts_with("jira-eve")),
         "{names:?}"
     );
-    // Gone: nobody else's takes its place.
+    // After the removal, no other credential replaces it.
     site.remove("team/ops").await;
     assert_eq!(
         identity(&bob, "jira-ops__digest").await,
@@ -144,7 +144,7 @@ async fn a_token_holds_until_it_is_revoked_and_a_session_is_its_owners() {
         401
     );
     assert_eq!(bob.modern_raw("1", "tools/list", "{}").await.status, 200);
-    // Bound to one gateway, it is none for another.
+    // A token bound to one gateway is invalid for any other.
     let bound = TokenRequest {
         subject: "user/bob".into(),
         admin: false,
@@ -164,7 +164,7 @@ async fn what_is_installed_and_who_is_known_outlives_the_gateway() {
     let ann = site.token("user/ann").await;
     site.put("user/ann", "canary-kept", false).await;
     assert_eq!(identity(&ann, "digest").await, sha("canary-kept"));
-    // Killed, so that nothing is written at its end.
+    // Killed, so that nothing is written on exit.
     site.gateway.child.kill().await.unwrap();
     let (gateway, control) = start(site.folder.path()).await;
     (site.gateway, site.control) = (gateway, control);
@@ -172,7 +172,7 @@ async fn what_is_installed_and_who_is_known_outlives_the_gateway() {
     assert_eq!(identity(&again, "digest").await, sha("canary-kept"));
     let known = site.control.installations().await.unwrap().installations;
     assert_eq!((known.len(), &known[0].owner[..]), (1, "user/ann"));
-    // What is on the disk tells nothing of it.
+    // The files on disk do not reveal the value.
     let mut found = Vec::new();
     let mut folders = vec![site.folder.path().join("state")];
     while let Some(folder) = folders.pop() {
@@ -204,13 +204,13 @@ async fn who_may_use_a_credential_hears_of_it_and_nobody_else() {
         let method = format!("notifications/{kind}/list_changed");
         assert_eq!(event.json()["method"], method);
     }
-    // Whoever is told, is told at once.
+    // Notifications are sent at once, so Bob would have received his by now.
     bob.delete().await;
     let rest = within("the end", to_bob.event()).await;
     assert!(rest.is_none(), "{:?}", rest.map(|event| event.json()));
 }
 
-/// The values that a principal has had, all of which are theirs alone.
+/// The values that this principal has had; no other principal has them.
 fn own(name: &str) -> Vec<String> {
     (0..3).map(|n| sha(&format!("canary-{name}-{n}"))).collect()
 }
@@ -230,7 +230,7 @@ async fn nobody_is_answered_with_anothers_credential_while_they_rotate() {
                 SecretText(format!("canary-{name}-0").into()),
             )]),
             rotate: false,
-            // The first call starts it.
+            // The first call starts the server.
             unchecked: true,
         };
         site.control.install(&request).await.unwrap();
@@ -258,7 +258,7 @@ async fn nobody_is_answered_with_anothers_credential_while_they_rotate() {
     for (name, client) in clients.iter().step_by(5) {
         assert_eq!(identity(client, "digest").await, own(name)[2], "{name}");
     }
-    // Of a rotated one only the newest is left.
+    // Only the newest instance of a rotated credential remains.
     let running = || async {
         let instances = site.control.instances().await.unwrap();
         let running = instances.iter().filter(|info| info.instance.is_some());

@@ -1,4 +1,4 @@
-//! A gateway with tokens, teams and a server that answers what it was given.
+//! A gateway with tokens and teams, and a server that reports the values it was given.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -115,7 +115,7 @@ impl Site {
     }
 }
 
-/// What the server says it was given, or why there is no answer.
+/// Returns the value that the server reports, or the reason why it reports no value.
 pub(crate) async fn identity(client: &Client, tool: &str) -> String {
     let answer = client.modern_tool(tool, r#"{"name":"TOKEN"}"#).await;
     let result = &answer["result"];

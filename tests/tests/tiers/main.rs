@@ -1,5 +1,5 @@
-//! The rules that ARCHITECTURE.md states and no compiler knows: who may import what, where heavy dependencies stand, how
-//! long a file may be.
+//! Rules in ARCHITECTURE.md that the compiler does not check: allowed imports, the places of heavy dependencies, and
+//! file lengths.
 
 mod layout;
 mod rules;
@@ -18,7 +18,7 @@ fn root() -> PathBuf {
         .to_path_buf()
 }
 
-/// All sources below this folder of the workspace, tests left out.
+/// Returns all sources below this folder of the workspace, except tests.
 fn sources(folder: &str) -> Vec<Source> {
     let root = root();
     let mut found = Vec::new();
@@ -94,7 +94,7 @@ fn every_task_has_an_owner() {
     all.extend(sources("mcp-orchestrator-cli/src"));
     let broken: Vec<String> = all
         .iter()
-        // A keeper is a process of its own, with one thread and no runtime.
+        // The keeper is a separate process with one thread and no runtime.
         .filter(|source| !source.path.contains("/runtime/process/keeper/"))
         .flat_map(|source| source.lines_with(&["tokio::spawn(", "task::spawn(", "thread::sleep("]))
         .collect();
@@ -107,7 +107,7 @@ fn files_stay_short() {
     for (name, _) in layout::CRATES {
         all.extend(sources(&format!("{name}/src")));
     }
-    // Contract suites are tests that others run; what tests share is a test.
+    // Contract suites are tests that others run, and the `tests` crate is shared test code.
     all.retain(|source| !source.path.contains("/src/testing/"));
     all.retain(|source| !source.path.starts_with("tests/"));
     let broken = rules::lengths(&all);

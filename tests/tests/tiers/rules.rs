@@ -1,4 +1,4 @@
-//! The rules themselves: each answers what breaks it, one line a place.
+//! The rules. Each returns its violations, one line per place.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use crate::source::Source;
 /// The engine's tier.
 const ENGINE: u8 = 3;
 
-/// Own tier or lower, never up, never a sibling implementation.
+/// A module imports from its own tier or lower ones, never upward and never from a sibling implementation.
 pub(crate) fn imports(sources: &[Source]) -> Vec<String> {
     let exports: HashMap<Vec<String>, Vec<String>> = sources
         .iter()
@@ -61,7 +61,7 @@ pub(crate) fn imports(sources: &[Source]) -> Vec<String> {
     broken
 }
 
-/// The row of what a path leads to.
+/// Returns the row of the module that a path leads to.
 fn resolve(path: &[String], exports: &HashMap<Vec<String>, Vec<String>>) -> Option<Row> {
     let root: &[(&str, &str)] = &[
         ("Error", "error"),
@@ -78,7 +78,7 @@ fn resolve(path: &[String], exports: &HashMap<Vec<String>, Vec<String>>) -> Opti
     row(inside.map_or(path, Vec::as_slice))
 }
 
-/// Why one must not import the other.
+/// Returns why one module must not import the other, if it must not.
 fn forbidden(own: Row, other: Row) -> Option<String> {
     let (_, tier, kind) = own;
     let (name, of, other_kind) = other;
@@ -95,7 +95,7 @@ fn forbidden(own: Row, other: Row) -> Option<String> {
     None
 }
 
-/// Each heavy dependency in its room.
+/// Each heavy dependency is used only in its modules.
 pub(crate) fn heavy(sources: &[Source]) -> Vec<String> {
     let mut broken = Vec::new();
     for (dependency, rooms) in HEAVY {
@@ -107,7 +107,7 @@ pub(crate) fn heavy(sources: &[Source]) -> Vec<String> {
     broken
 }
 
-/// No file over the limit; those that are may only become shorter.
+/// No file exceeds the limit; listed exceptions may only shrink.
 pub(crate) fn lengths(sources: &[Source]) -> Vec<String> {
     let mut broken = Vec::new();
     for source in sources {

@@ -1,11 +1,11 @@
-//! A source file as far as the rules need it: its code without comments and tests, and the paths that it names.
+//! A source file as the rules see it: code without comments and tests, and the paths that it names.
 
 /// One file.
 #[derive(Debug)]
 pub(crate) struct Source {
-    /// Its place in the workspace.
+    /// Its path in the workspace.
     pub(crate) path: String,
-    /// Its lines: comments blanked, the module of tests cut off.
+    /// Its lines, without comments and without the test module.
     code: Vec<String>,
 }
 
@@ -23,34 +23,34 @@ impl Source {
         }
     }
 
-    /// Whether all of it is a test.
+    /// Returns `true` if the whole file is test code.
     pub(crate) fn is_test(&self) -> bool {
         self.path.contains("/tests/") || self.path.ends_with("/tests.rs")
     }
 
-    /// Whether it is the crate's root, which declares and re-exports.
+    /// Returns `true` if it is the crate's root, which declares and re-exports.
     pub(crate) fn is_root(&self) -> bool {
         self.path.ends_with("src/lib.rs") || self.path.ends_with("src/main.rs")
     }
 
-    /// How many lines it has.
+    /// The number of its lines.
     pub(crate) fn length(&self) -> usize {
         self.code.len()
     }
 
-    /// Its path below the crate's sources.
+    /// Its path below the crate's `src`.
     pub(crate) fn name(&self) -> &str {
         self.path.split_once("src/").map_or("", |(_, name)| name)
     }
 
-    /// The module that it is.
+    /// The path of its module.
     pub(crate) fn module(&self) -> Vec<String> {
         let name = self.name().trim_end_matches(".rs");
         let name = name.trim_end_matches("/mod");
         name.split('/').map(str::to_owned).collect()
     }
 
-    /// `path:line` of each line that holds one of these texts.
+    /// Returns `path:line` and the text of each line that contains one of these texts.
     pub(crate) fn lines_with(&self, texts: &[&str]) -> Vec<String> {
         let lines = self.code.iter().enumerate();
         lines
@@ -59,7 +59,7 @@ impl Source {
             .collect()
     }
 
-    /// The paths that begin with `crate` or `super`, told from the crate's root.
+    /// Returns the paths that begin with `crate` or `super`, relative to the crate's root.
     pub(crate) fn paths(&self) -> Vec<Vec<String>> {
         let mut all = Vec::new();
         for (word, base) in [("crate::", Vec::new()), ("super::", self.module())] {
@@ -68,7 +68,7 @@ impl Source {
         all
     }
 
-    /// What it re-exports of its own children: the name, and the child's module.
+    /// Returns its re-exports from child modules: the name, and the child's module.
     pub(crate) fn exports(&self) -> Vec<(String, Vec<String>)> {
         let text = self.code.join("\n");
         let mut all = Vec::new();
@@ -107,7 +107,7 @@ impl Source {
     }
 }
 
-/// The paths of a tree as `a::{b, c::d}`, up to the end of it.
+/// Returns the paths of an import tree such as `a::{b, c::d}`, up to its end.
 fn tree(text: &str) -> Vec<Vec<String>> {
     let mut stack: Vec<Vec<String>> = vec![Vec::new()];
     let (mut path, mut all, mut word) = (Vec::new(), Vec::new(), String::new());
@@ -142,19 +142,20 @@ fn finish(path: &[String], word: &mut String, all: &mut Vec<Vec<String>>) {
     }
 }
 
-/// Whether the attribute keeps what follows to tests.
+/// Returns `true` if the attribute limits the next item to tests.
 fn is_for_tests(line: &str) -> bool {
     line.starts_with("#[cfg(") && line.contains("test")
 }
 
-/// Whether the text stands there as words of its own.
+/// Returns `true` if the line contains the text at a word boundary.
 fn holds(line: &str, text: &str) -> bool {
     line.match_indices(text).any(|(at, _)| {
         !line[..at].ends_with(|before: char| before.is_alphanumeric() || "_\"".contains(before))
     })
 }
 
-/// A line up to its comment. Two slashes in a text are taken for one too, which only ever hides the rest of a line.
+/// Returns a line up to its comment. Two slashes in a string count as a comment too; this only hides the remainder of a
+/// line.
 fn without_comment(line: &str) -> &str {
     let url = |at: usize| line[..at].ends_with(':');
     let comment = line.match_indices("//").find(|(at, _)| !url(*at));

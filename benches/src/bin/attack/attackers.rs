@@ -1,4 +1,4 @@
-//! The attackers: each kind runs until its task is ended, at a bounded rate.
+//! The attackers: each kind runs at a bounded rate until its task is cancelled.
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -13,7 +13,7 @@ use crate::Failure;
 use crate::gateway::Gateway;
 use crate::http::Connection;
 
-/// An attacker gives up on an answer after this time and goes on.
+/// How long an attacker waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What the attackers achieved.
@@ -81,7 +81,7 @@ fn hold_connections(tasks: &mut JoinSet<()>, to: SocketAddr, idle: usize, counte
     for number in 0..idle {
         let (high, low) = (number / 250 % 250, number % 250);
         let byte = |value: usize| u8::try_from(value).unwrap_or(0);
-        // 40 addresses or so, with some 250 connections each.
+        // About 40 addresses with 250 connections each.
         let source = Ipv4Addr::new(127, 3, byte(high), 1 + byte(low / 250));
         let counters = counters.clone();
         tasks.spawn(async move {
@@ -95,7 +95,7 @@ fn hold_connections(tasks: &mut JoinSet<()>, to: SocketAddr, idle: usize, counte
     }
 }
 
-/// Opens a request and goes on with it byte by byte.
+/// Opens a request and continues it byte by byte.
 async fn drip(to: SocketAddr, source: Ipv4Addr, opening: &'static str, counters: Counters) {
     loop {
         if let Ok(mut connection) = Connection::from(source, to).await {
@@ -111,7 +111,7 @@ async fn drip(to: SocketAddr, source: Ipv4Addr, opening: &'static str, counters:
     }
 }
 
-/// Sends a request over and over, on a connection of its own each time.
+/// Sends a request repeatedly, each time on a new connection.
 async fn repeat(
     to: SocketAddr,
     source: Ipv4Addr,
@@ -133,7 +133,7 @@ async fn repeat(
         if !served {
             counters.0.refused.fetch_add(1, Ordering::Relaxed);
         }
-        // Large requests cost the attacker as much as the gateway; the pause keeps both from filling the cores.
+        // Large requests cost the attacker as much as the gateway; the pause keeps both from saturating the cores.
         let pause = if name == "session" { 5 } else { 50 };
         sleep(Duration::from_millis(pause)).await;
     }
@@ -155,7 +155,7 @@ fn head(to: SocketAddr, path: &str, more: &str) -> String {
     format!("{path} HTTP/1.1\r\nhost: {to}\r\n{more}")
 }
 
-/// What a caller with a token sends.
+/// Requests of a caller with a token.
 fn known_requests(to: SocketAddr, token: &str) -> Vec<Repeated> {
     const META: &str = "\"_meta\":{\"io.modelcontextprotocol/protocolVersion\":\"2026-07-28\",\
         \"io.modelcontextprotocol/clientInfo\":{\"name\":\"m\",\"version\":\"1\"},\
@@ -197,7 +197,7 @@ fn known_requests(to: SocketAddr, token: &str) -> Vec<Repeated> {
     ]
 }
 
-/// What anybody can send.
+/// Requests that need no valid token.
 fn unknown_requests(to: SocketAddr) -> Vec<Repeated> {
     let forged = format!("{JSON}authorization: Bearer mcpo_forged\r\n");
     let form = "content-type: application/x-www-form-urlencoded\r\n";

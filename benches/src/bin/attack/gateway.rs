@@ -63,7 +63,7 @@ impl Gateway {
         })
     }
 
-    /// A new token for a user.
+    /// Creates a token for a user.
     pub(crate) async fn token(&self, user: &str) -> Result<String, Failure> {
         let mut socket = UnixStream::connect(self.folder.path().join("state/control.sock")).await?;
         let body = json!({"subject": format!("user/{user}")}).to_string();
@@ -91,7 +91,7 @@ impl Gateway {
         Ok(kib.ok_or("no VmRSS")?.trim().parse::<usize>()? / 1024)
     }
 
-    /// Ends the gateway.
+    /// Stops the gateway.
     pub(crate) async fn stop(mut self) -> Result<(), Failure> {
         Ok(self.child.kill().await?)
     }

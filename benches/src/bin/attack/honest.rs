@@ -1,4 +1,4 @@
-//! The honest side: an echo server, and principals who call it at a fixed rate.
+//! The honest side: an echo server, and principals that call it at a fixed rate.
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -14,9 +14,9 @@ use crate::Failure;
 use crate::gateway::Gateway;
 use crate::http::Connection;
 
-/// A call that takes longer has failed.
+/// A call that takes longer counts as failed.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
-/// After so many calls a principal connects anew, so that the listener must still accept.
+/// After this many calls a principal reconnects, which checks that the listener still accepts.
 const CALLS_PER_CONNECTION: u64 = 40;
 
 /// Serves the echo tool over HTTP.
@@ -73,7 +73,7 @@ async fn answer_all(mut stream: TcpStream) -> Result<(), Failure> {
     }
 }
 
-/// What honest principals saw in a phase.
+/// The results of the honest principals in one phase.
 #[derive(Default)]
 pub(crate) struct Outcome {
     took: Vec<Duration>,
@@ -120,7 +120,7 @@ impl Callers {
         let mut callers = Vec::new();
         for number in 0..count {
             let token = gateway.token(&format!("honest-{number}")).await?;
-            // Every second one calls the child process.
+            // Every other principal calls the child process.
             let tool = if number % 2 == 0 {
                 "up__echo"
             } else {
@@ -131,7 +131,7 @@ impl Callers {
         Ok(Self { callers, rate })
     }
 
-    /// Calls for so long at the fixed rate; a late answer delays no other principal's calls.
+    /// Calls at the fixed rate for one phase. A late answer delays no other principal's calls.
     pub(crate) async fn run(&mut self, phase: Duration) -> Outcome {
         let pause = Duration::from_secs(1) / u32::try_from(self.rate).unwrap_or(1);
         let mut running = JoinSet::new();

@@ -1,4 +1,4 @@
-//! A hostile MCP server: its answers are valid enough to be asked again, and harmful otherwise.
+//! A hostile MCP server: its answers are valid enough that it keeps being called, and harmful otherwise.
 
 use std::net::SocketAddr;
 
@@ -57,7 +57,7 @@ async fn converse(mut stream: TcpStream) -> Result<(), Failure> {
         let body = buffer[end + 4..end + 4 + length].to_vec();
         buffer.drain(..end + 4 + length);
         if head.starts_with("get") {
-            // Ends at once and asks to be opened again without a pause.
+            // Ends at once and asks the client to reconnect without a delay.
             stream.write_all(STREAM).await?;
             stream.write_all(b"retry: 0\nid: 1\ndata:\n\n").await?;
             return Ok(());
@@ -98,7 +98,7 @@ fn answer(method: &str, id: &RawValue) -> String {
         }),
         "tools/list" => json!({
             "tools": [{"name": "flood", "inputSchema": {"type": "object"}}],
-            // Pages without an end.
+            // Every page names another page.
             "nextCursor": id.get(),
         }),
         "resources/list" => json!({"resources": [{"uri": "mem://a", "name": "a"}]}),
@@ -108,7 +108,7 @@ fn answer(method: &str, id: &RawValue) -> String {
     format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":{result}}}")
 }
 
-/// Comments, list changes and answers to others, without an end and without the answer.
+/// Sends comments, list changes and responses to other requests, but never the response.
 async fn flood(mut stream: TcpStream, id: &str) -> Result<(), Failure> {
     stream.write_all(STREAM).await?;
     let wrong = format!(

@@ -1,4 +1,4 @@
-//! Just enough HTTP/1.1 to call and to attack: requests are written by hand, answers are read with their bodies.
+//! Just enough HTTP/1.1 to call and to attack: requests are written by hand, responses are read with their bodies.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -7,7 +7,7 @@ use tokio::net::{TcpSocket, TcpStream};
 
 use crate::Failure;
 
-/// Answers that are longer are an error.
+/// Longer responses are an error.
 const MAX_ANSWER: usize = 32 << 20;
 
 pub(crate) struct Connection {
@@ -44,7 +44,7 @@ impl Connection {
         while matches!(self.stream.read(&mut byte).await, Ok(1..)) {}
     }
 
-    /// Sends a request whose head lacks only its length, and reads the answer.
+    /// Sends a request, adding the content length to its head, and reads the response.
     pub(crate) async fn exchange(&mut self, head: &str, body: &str) -> Result<Answer, Failure> {
         let request = format!("{head}content-length: {}\r\n\r\n{body}", body.len());
         self.write(request.as_bytes()).await?;
@@ -63,7 +63,7 @@ impl Connection {
     }
 }
 
-/// The answer in these bytes, once it is whole.
+/// Parses the response once it is complete.
 fn read(bytes: &[u8]) -> Result<Option<Answer>, Failure> {
     let Some(end) = bytes.windows(4).position(|part| part == b"\r\n\r\n") else {
         return Ok(None);
@@ -81,7 +81,7 @@ fn read(bytes: &[u8]) -> Result<Option<Answer>, Failure> {
     }
     let rest = &bytes[end + 4..];
     let body = if chunked {
-        // Events end with the last chunk; the callers only look for what they sent.
+        // A stream ends with the last chunk. Callers only search it for what they sent, so chunks are not decoded.
         rest.ends_with(b"0\r\n\r\n").then(|| rest.to_vec())
     } else {
         (rest.len() >= length).then(|| rest[..length].to_vec())

@@ -1,9 +1,9 @@
-//! Attacks a gateway in every way at once while 20 honest principals call through it, and prints what they notice.
+//! Attacks a gateway in every way at once while 20 honest principals call through it, and prints the effect on them.
 //!
 //! The gateway has an honest HTTP server, an honest child process and a hostile HTTP server behind one endpoint. Honest
-//! principals call at a fixed rate, first alone (`quiet`), then under attack. The program prints how many of their calls
-//! failed, their percentiles, and the gateway's resident memory. Everything is on loopback; attackers use addresses of
-//! their own below 127.0.0.0/8.
+//! principals call at a fixed rate, first alone (`quiet`), then under attack. The program prints how many of their
+//! calls failed, their latency percentiles, and the gateway's resident memory. Everything is on loopback; attackers use
+//! their own addresses in 127.0.0.0/8.
 
 mod attackers;
 mod gateway;
@@ -23,13 +23,13 @@ use self::honest::Outcome;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// Measures what honest callers notice of an attack
+/// Measures how an attack affects honest callers
 #[derive(Clone, Parser)]
 struct Args {
     /// The gateway program
     #[arg(long)]
     gateway: PathBuf,
-    /// Seconds of each phase
+    /// Seconds per phase
     #[arg(long, default_value_t = 30)]
     seconds: u64,
     /// Honest principals
@@ -47,7 +47,7 @@ struct Args {
 #[expect(clippy::print_stdout, reason = "the numbers are the output")]
 async fn main() -> Result<(), Failure> {
     let args = Args::parse();
-    // Both sets end when they are dropped; the attackers' set ends before.
+    // Both sets end when they are dropped; the attackers' set ends earlier.
     let (mut honest_tasks, mut tasks) = (JoinSet::new(), JoinSet::new());
     let honest_server = honest::serve(&mut honest_tasks).await?;
     let hostile_server = hostile_server::serve(&mut tasks).await?;

@@ -1,4 +1,4 @@
-//! What the claims of a token say: until when, for whom, with which scopes, who it is.
+//! Evaluates the claims of a token: validity period, audience, scopes and principal.
 
 use serde_json::{Map, Value};
 
@@ -10,10 +10,10 @@ use crate::id::{PrincipalId, TeamId};
 /// Claims by name.
 pub(super) type Claims = Map<String, Value>;
 
-/// How far clocks may differ, in seconds.
+/// Tolerated clock skew, in seconds.
 pub(super) const LEEWAY: u64 = 30;
 
-/// A claim of this name; else the one to which the dots lead.
+/// Returns the claim with exactly this name, or else the one at the dotted path `name`.
 pub(super) fn claim<'c>(claims: &'c Claims, name: &str) -> Option<&'c Value> {
     if let Some(value) = claims.get(name) {
         return Some(value);
@@ -23,7 +23,8 @@ pub(super) fn claim<'c>(claims: &'c Claims, name: &str) -> Option<&'c Value> {
     steps.try_fold(first, |value, step| value.get(step))
 }
 
-/// Until when the token holds, in seconds since 1970, leeway included; an error where it does not hold now.
+/// Returns when the token expires, in seconds since 1970 and including the leeway. Fails if the token is not valid at
+/// `now`.
 pub(super) fn end(claims: &Claims, now: u64) -> Result<u64, JwtError> {
     let end = seconds(claims, "exp")?.ok_or_else(|| JwtError::Claim("exp".into()))?;
     let end = end.saturating_add(LEEWAY);
@@ -36,7 +37,7 @@ pub(super) fn end(claims: &Claims, now: u64) -> Result<u64, JwtError> {
     }
 }
 
-/// A time; one that is there and is no number is wrong, not absent.
+/// Reads a time claim. A claim that is present but not a number is an error, not absent.
 fn seconds(claims: &Claims, name: &str) -> Result<Option<u64>, JwtError> {
     let Some(value) = claims.get(name) else {
         return Ok(None);
@@ -45,13 +46,13 @@ fn seconds(claims: &Claims, name: &str) -> Result<Option<u64>, JwtError> {
         let number = value
             .as_f64()
             .filter(|number| (0.0..1e15).contains(number))?;
-        // Seconds with a fraction: the whole ones count.
+        // Fractions of a second are truncated.
         format!("{:.0}", number.floor()).parse().ok()
     });
     number.map(Some).ok_or_else(|| JwtError::Claim(name.into()))
 }
 
-/// Whom the token is for.
+/// Returns the token's audiences.
 pub(super) fn audience(claims: &Claims) -> Vec<String> {
     match claims.get("aud") {
         Some(Value::String(one)) => vec![one.clone()],
@@ -60,7 +61,7 @@ pub(super) fn audience(claims: &Claims) -> Vec<String> {
     }
 }
 
-/// That it has all scopes that are needed. They stand in `scope`, or in `scp` as some issuers write it.
+/// Checks that the token has all `needed` scopes. They are in `scope`, or in `scp` as some issuers call it.
 pub(super) fn scopes(claims: &Claims, needed: &[String]) -> Result<(), JwtError> {
     if needed.is_empty() {
         return Ok(());
@@ -80,7 +81,7 @@ pub(super) fn scopes(claims: &Claims, needed: &[String]) -> Result<(), JwtError>
     }
 }
 
-/// Who it is.
+/// Builds the principal that the claims describe.
 pub(super) fn principal(claims: &Claims, options: &JwtOptions) -> Result<Principal, JwtError> {
     let user = claim(claims, &options.user_claim)
         .and_then(Value::as_str)
@@ -108,8 +109,8 @@ pub(super) fn principal(claims: &Claims, options: &JwtOptions) -> Result<Princip
     })
 }
 
-/// The team that an issuer means by a name. One issuer cannot name the teams of another, nor those of the configuration
-/// that are not left to it.
+/// Maps a team name in a token to a team. One issuer can name neither the teams of another nor configured teams that
+/// are not assigned to it.
 fn team(options: &JwtOptions, name: &str) -> Option<TeamId> {
     let prefix = options.prefix.as_str();
     match &options.teams {
@@ -181,7 +182,8 @@ mod tests {
             "[]",
         ] {
             for claim in ["exp", "nbf"] {
-                // It may hold or not: it must not panic, and a start that is none is no start that has passed.
+                // The claim may be accepted or not, but it must not panic, and an invalid `nbf` must not count as one
+                // in the past.
                 let found = at(claim, json);
                 assert!(
                     claim == "exp" || found.is_err(),

@@ -1,13 +1,14 @@
-//! Why a token does not hold, or why that cannot be told.
+//! Why a token is rejected, or why it cannot be verified.
 
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind};
 
-/// When it is worth another try where an issuer does not answer.
+/// Suggested retry delay while an issuer is unreachable.
 const AGAIN: Duration = Duration::from_secs(5);
 
-/// What is wrong with a token of ours. No message holds the token or a claim that it should not have had.
+/// What is wrong with a token of this issuer. Messages never hold the token itself; what they quote of it is short
+/// and printable.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum JwtError {
     #[error("the token's header cannot be read")]

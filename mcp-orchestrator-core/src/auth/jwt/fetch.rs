@@ -1,4 +1,4 @@
-//! Asks an issuer for its metadata and its keys, without following redirects, which no issuer needs here.
+//! Fetches an issuer's metadata and keys. Redirects are not followed: no issuer needs them for these documents.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::keys::KeySet;
 use crate::fetch::{AddressGuard, Ask, Redirects, Trust, shown};
 use crate::outbound::Connector;
 
-/// One who asks an issuer.
+/// Client for one issuer.
 #[derive(Debug)]
 pub(super) struct Fetcher {
     issuer: String,
@@ -21,23 +21,23 @@ pub(super) struct Fetcher {
     client: crate::fetch::Fetcher,
 }
 
-/// What an issuer says of itself.
+/// The parts of an issuer's metadata that are used.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Metadata {
     issuer: String,
     jwks_uri: String,
-    /// Where people sign in.
+    /// Where the browser is sent to sign in.
     pub(super) authorization_endpoint: Option<String>,
-    /// Where codes become tokens.
+    /// Where authorization codes are exchanged for tokens.
     pub(super) token_endpoint: Option<String>,
     pub(super) token_endpoint_auth_methods_supported: Option<Vec<String>>,
-    /// Whether it names itself when it sends a browser back.
+    /// Whether the issuer identifies itself in authorization responses (RFC 9207).
     #[serde(default)]
     pub(super) authorization_response_iss_parameter_supported: bool,
 }
 
 impl Metadata {
-    /// Whether all that it names is reached by TLS.
+    /// Returns `true` if every endpoint uses `https`.
     fn is_https(&self) -> bool {
         let (page, tokens) = (&self.authorization_endpoint, &self.token_endpoint);
         let mut places = [Some(&self.jwks_uri), page.as_ref(), tokens.as_ref()]
@@ -61,7 +61,7 @@ impl Fetcher {
         }
     }
 
-    /// The issuer's keys of now.
+    /// Fetches the issuer's current keys.
     pub(super) async fn keys(&self) -> Result<KeySet, String> {
         let place = match &self.jwks_url {
             Some(place) => place.clone(),
@@ -71,7 +71,7 @@ impl Fetcher {
         KeySet::parse(&answer).map_err(|error| format!("{}: {error}", shown(&place)))
     }
 
-    /// What the issuer says of itself: OIDC discovery, else RFC 8414.
+    /// Fetches the issuer's metadata: OpenID Connect discovery first, then RFC 8414.
     pub(super) async fn document(&self) -> Result<Metadata, String> {
         let mut told = Vec::new();
         for place in metadata_places(&self.issuer) {
@@ -102,7 +102,7 @@ impl Fetcher {
     }
 
     async fn get(&self, place: &str) -> Result<Zeroizing<Vec<u8>>, String> {
-        // The configuration trusts the issuer with who calls, and so with where its keys are.
+        // The configuration trusts the issuer to identify callers, and so also to say where its keys are.
         let ask = Ask::get(place, Trust::Configured, Redirects::Answer);
         let answer = self
             .client
@@ -115,7 +115,7 @@ impl Fetcher {
         Ok(answer.body)
     }
 
-    /// Sends a form, with what proves who we are, and answers whatever comes back.
+    /// Posts a form, with optional client authentication, and returns the response whatever its status.
     pub(super) async fn post(
         &self,
         place: &str,
@@ -143,7 +143,7 @@ impl Fetcher {
     }
 }
 
-/// Where an issuer's metadata may be.
+/// Returns the URLs where an issuer's metadata may be published, in the order in which they are tried.
 pub(super) fn metadata_places(issuer: &str) -> Vec<String> {
     let issuer = issuer.trim_end_matches('/');
     let mut places = vec![format!("{issuer}/.well-known/openid-configuration")];

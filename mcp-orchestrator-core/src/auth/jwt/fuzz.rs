@@ -1,4 +1,4 @@
-//! What the fuzzing entry points look at.
+//! Fuzzing entry points for tokens.
 
 use super::claims;
 use super::keys::{KeySet, Signed};
@@ -6,16 +6,16 @@ use super::options::{Audience, JwtOptions};
 use super::token::Token;
 use crate::auth::{Algorithm, TeamNames};
 
-/// A set with one key, whose private half nobody has.
+/// A set with one key. Its private half is not used anywhere, so no signature by it exists.
 const KEYS: &str = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
 
-/// Reads the bytes as a token, as its claims, and as a key set.
+/// Parses the bytes as a token, as claims, and as a key set.
 ///
 /// # Panics
-/// Where a signature of nobody's is one, or a principal is no member of its own issuer's teams.
+/// If a signature verifies although none was made, or a principal is in a team outside its issuer's.
 pub(crate) fn tokens(data: &[u8]) {
     let keys = KeySet::parse(KEYS.as_bytes()).expect("a key set");
-    // The key set of an issuer is somebody else's, too.
+    // An issuer's key set is untrusted input, too.
     let _ = KeySet::parse(data);
     let mut options = JwtOptions::new("https://i.example", Audience::OneOf(vec!["x".to_owned()]));
     options.prefix = "i:".to_owned();

@@ -1,7 +1,7 @@
-//! Public keys of an issuer (RFC 7517), and what a signature by them is worth.
+//! Public keys of an issuer (RFC 7517), and signature verification with them.
 //!
-//! The signature is checked by `ring`, which TLS brings already. A key decides what it may check: an algorithm is taken
-//! from the token's header only where the key's own kind, and its `alg` where it has one, allow it.
+//! Signatures are verified by `ring`, which TLS already depends on. The key decides what it may verify: an algorithm
+//! from the token's header is used only if the key's type, and its `alg` if present, allow it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,15 +9,13 @@ use ring::signature::{self, RsaParameters, RsaPublicKeyComponents, UnparsedPubli
 use serde::Deserialize;
 
 use crate::auth::Algorithm;
+use crate::limits::MAX_ISSUER_KEYS;
 
-/// More keys than this no issuer has.
-const MANY: usize = 64;
-
-/// The keys of an issuer at one time.
+/// An issuer's keys as fetched at one time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct KeySet(Vec<Key>);
 
-/// One key for signatures.
+/// One signature key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Key {
     id: Option<String>,
@@ -33,7 +31,7 @@ enum Material {
     Ed25519(Vec<u8>),
 }
 
-/// A key as it is written. What is not known is passed over.
+/// A key as serialized (RFC 7517). Unknown members are ignored.
 #[derive(Deserialize)]
 struct Jwk {
     kty: String,
@@ -55,14 +53,14 @@ struct Jwks {
 }
 
 impl KeySet {
-    /// Reads a key set. Keys of other kinds and for other uses are passed over.
+    /// Parses a key set. Keys of other types and for other uses are skipped.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, String> {
         let set: Jwks = serde_json::from_slice(bytes)
             .map_err(|_| "what it answered is no key set (RFC 7517)".to_owned())?;
         let keys: Vec<Key> = set
             .keys
             .into_iter()
-            .take(MANY)
+            .take(MAX_ISSUER_KEYS)
             .filter_map(|value| serde_json::from_value(value).ok())
             .filter_map(Key::read)
             .collect();
@@ -72,17 +70,18 @@ impl KeySet {
         Ok(Self(keys))
     }
 
-    /// Whether a key of this name is here, or any key where the token names none.
+    /// Returns `true` if the set has a key with this ID that allows `algorithm`; any such key matches if `id` is
+    /// `None`.
     pub(super) fn has(&self, id: Option<&str>, algorithm: Algorithm) -> bool {
         self.matching(id, algorithm).next().is_some()
     }
 
-    /// Whether nothing of an earlier set is gone.
+    /// Returns `true` if no key of `earlier` has been removed.
     pub(super) fn has_all_of(&self, earlier: &Self) -> bool {
         earlier.0.iter().all(|key| self.0.contains(key))
     }
 
-    /// Whether one of the keys of this name made this signature.
+    /// Returns `true` if one of the matching keys made this signature.
     pub(super) fn verifies(&self, signed: &Signed<'_>) -> bool {
         self.matching(signed.key, signed.algorithm)
             .any(|key| key.verifies(signed))
@@ -96,7 +95,7 @@ impl KeySet {
     }
 }
 
-/// What was signed, how, and by which key as its header says.
+/// A signed message, with the algorithm and key ID from its header.
 pub(super) struct Signed<'t> {
     pub(super) key: Option<&'t str>,
     pub(super) algorithm: Algorithm,
@@ -118,7 +117,7 @@ impl Key {
         let bytes = |text: Option<String>| URL_SAFE_NO_PAD.decode(text?).ok();
         let point = |size: usize| {
             let (x, y) = (bytes(jwk.x.clone())?, bytes(jwk.y.clone())?);
-            // Uncompressed: 4, then both coordinates in full.
+            // Uncompressed point: the byte 4, then both coordinates at full length.
             (x.len() == size && y.len() == size).then(|| [&[4][..], &x, &y].concat())
         };
         let material = match (jwk.kty.as_str(), jwk.crv.as_deref()) {
@@ -132,7 +131,7 @@ impl Key {
             _ => return None,
         };
         let algorithm = match jwk.alg {
-            // One that is not known here allows nothing.
+            // An unknown algorithm makes the key unusable.
             Some(name) => Some(Algorithm::named(&name)?),
             None => None,
         };
@@ -185,7 +184,7 @@ impl Key {
     }
 }
 
-/// Keys of less than 2048 bits are refused by these.
+/// Returns the verification parameters, which reject keys shorter than 2048 bits.
 fn rsa(algorithm: Algorithm) -> Option<&'static RsaParameters> {
     match algorithm {
         Algorithm::Rs256 => Some(&signature::RSA_PKCS1_2048_8192_SHA256),
@@ -204,11 +203,11 @@ mod tests {
 
     use super::*;
 
-    /// Public keys, and signatures by them that another program made over [`MESSAGE`].
+    /// Public keys, and signatures over [`MESSAGE`] made with them by an independent implementation.
     const VECTORS: &str = include_str!("vectors.json");
     const MESSAGE: &[u8] = b"what is signed";
 
-    /// Algorithm, key and signature of each.
+    /// Returns the algorithm, key ID and signature of each vector.
     fn signatures() -> Vec<(Algorithm, String, Vec<u8>)> {
         let vectors: Value = serde_json::from_str(VECTORS).unwrap();
         let read = |one: &Value| {
@@ -244,7 +243,7 @@ mod tests {
         let mut seen = Vec::new();
         for (algorithm, key, signature) in signatures() {
             if key == "short" {
-                // 1024 bits.
+                // This key has only 1024 bits.
                 assert!(!verifies(algorithm, Some(&key), MESSAGE, &signature));
                 continue;
             }

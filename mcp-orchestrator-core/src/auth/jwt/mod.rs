@@ -1,9 +1,10 @@
-//! Tokens of an OIDC issuer: signed by a key that it lists, for this gateway, not expired.
+//! Authenticates tokens of an OpenID Connect issuer: signed by one of its listed keys, issued for this gateway, not
+//! expired.
 //!
-//! The keys are found by the issuer's metadata, kept, and fetched again when they age and when a token names one that is
-//! not known. A token that was checked is remembered until it expires, or until a key of the issuer is gone; then a call
-//! costs a hash and a look-up. An issuer that does not answer keeps nothing from starting: its tokens are refused with
-//! the reason until it does, and those of keys at hand are taken on.
+//! Keys are located through the issuer's metadata, cached, and fetched again when they age or when a token names an
+//! unknown key. A verified token is remembered until it expires or until a key of the issuer is removed; meanwhile a
+//! call costs one hash and one look-up. An unreachable issuer does not prevent startup: its tokens are rejected with
+//! the reason until it answers, and tokens signed with cached keys are still accepted.
 
 mod claims;
 mod errors;
@@ -36,10 +37,10 @@ use super::{Authenticated, Authenticator};
 use crate::error::Result;
 use crate::outbound::Connector;
 
-/// Knows whom an issuer's tokens name.
+/// Authenticates callers by the tokens of one issuer.
 ///
-/// A request without a bearer token, with one that is no JWT, or with one of another issuer is "not mine"; a token of
-/// this issuer holds, or the request ends with the reason.
+/// A request without a bearer token, with one that is not a JWT, or with one of another issuer is "not mine". A token
+/// of this issuer is either accepted or ends the request with the reason.
 #[derive(Debug)]
 pub struct JwtAuthenticator {
     options: JwtOptions,
@@ -48,18 +49,18 @@ pub struct JwtAuthenticator {
 }
 
 impl JwtAuthenticator {
-    /// One for this issuer. Nothing is fetched yet.
+    /// Creates an authenticator for this issuer. Nothing is fetched yet.
     ///
     /// # Errors
-    /// [`Config`](crate::ErrorKind::Config) where the issuer is no address, or no token could ever be taken.
+    /// [`Config`](crate::ErrorKind::Config) if the issuer is not a URL, or if no token could ever be accepted.
     pub fn new(options: JwtOptions) -> Result<Self> {
         Self::with_connector(options, Connector::default())
     }
 
-    /// As [`new`](Self::new); the issuer is reached with this connector.
+    /// Same as [`new`](Self::new), but reaches the issuer through `connector`.
     ///
     /// # Errors
-    /// As [`new`](Self::new).
+    /// Same as [`new`](Self::new).
     pub fn with_connector(options: JwtOptions, connector: Connector) -> Result<Self> {
         check(&options)?;
         let remembered = Arc::new(Remembered::new(options.remembered));
@@ -82,7 +83,7 @@ impl JwtAuthenticator {
         })
     }
 
-    /// What is expected of its tokens.
+    /// Returns the requirements for this issuer's tokens.
     pub fn options(&self) -> &JwtOptions {
         &self.options
     }
@@ -90,10 +91,11 @@ impl JwtAuthenticator {
     /// Fetches the issuer's keys ahead of the first token.
     ///
     /// # Errors
-    /// [`CallerUnknowable`](crate::ErrorKind::CallerUnknowable) with the reason; the next token asks again.
+    /// [`CallerUnknowable`](crate::ErrorKind::CallerUnknowable) with the reason; the next token triggers another
+    /// attempt.
     ///
     /// # Cancel safety
-    /// Dropping the future ends the question unless others wait for it.
+    /// Dropping the future cancels the request unless other callers wait for it.
     pub async fn fetch(&self) -> Result<()> {
         Ok(self.keys.fetch().await?)
     }

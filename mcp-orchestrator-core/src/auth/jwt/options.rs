@@ -1,38 +1,38 @@
-//! What is expected of the tokens of an issuer.
+//! Options for verifying an issuer's tokens.
 
 use std::time::Duration;
 
 use crate::auth::{Algorithm, PublicUrl, TeamNames};
 
-/// An issuer, and what is expected of its tokens.
+/// An issuer, and the requirements for its tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JwtOptions {
-    /// Its name, exactly as its tokens write it in `iss`.
+    /// The issuer identifier, exactly as in the `iss` claim of its tokens.
     pub issuer: String,
-    /// Whom its tokens must be for.
+    /// The audience that tokens must be issued for.
     pub audience: Audience,
-    /// How its tokens may be signed.
+    /// The allowed signature algorithms. Default: all.
     pub algorithms: Vec<Algorithm>,
-    /// Where its keys are; `None`: where its metadata says.
+    /// URL of the issuer's key set. `None`: taken from its metadata.
     pub jwks_url: Option<String>,
-    /// The claim that names the user; dots lead into objects.
+    /// The claim that names the user; dots lead into objects. Default: `sub`.
     pub user_claim: String,
-    /// The claim that names the teams; `None`: its tokens name none.
+    /// The claim that names the teams. `None`: tokens name no teams.
     pub teams_claim: Option<String>,
-    /// Which teams its tokens can name.
+    /// The teams that tokens may name.
     pub teams: TeamNames,
-    /// What stands before the names of its users.
+    /// Prefix for the names of the issuer's users.
     pub prefix: String,
     /// Scopes that a token must have, all of them.
     pub scopes: Vec<String>,
-    /// How its keys are fetched.
+    /// Timeouts and intervals for fetching the issuer's keys.
     pub fetch: FetchLimits,
-    /// How many tokens are remembered once they were checked.
+    /// Maximum number of verified tokens to remember. Default: 16384.
     pub remembered: usize,
 }
 
 impl JwtOptions {
-    /// All that a token of this issuer for this audience needs; users by `sub`, no teams, no scopes.
+    /// Creates options with the defaults: users from `sub`, no teams, no required scopes.
     pub fn new(issuer: impl Into<String>, audience: Audience) -> Self {
         Self {
             issuer: issuer.into(),
@@ -50,16 +50,16 @@ impl JwtOptions {
     }
 }
 
-/// How an issuer's keys are fetched.
+/// Timeouts and intervals for fetching an issuer's keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FetchLimits {
-    /// How long one answer may take.
+    /// Timeout of one request. Default: 10 s.
     pub timeout: Duration,
-    /// How old keys become before they are fetched again, while those at hand serve on.
+    /// Age after which keys are fetched again in the background while the cached ones stay in use. Default: 10 min.
     pub fresh: Duration,
-    /// How old keys may be at most, where the issuer does not answer any more.
+    /// Maximum age of cached keys while the issuer is unreachable. Default: 12 h.
     pub stale: Duration,
-    /// How soon the issuer is asked again: when it did not answer, or for a key that it did not list.
+    /// Minimum time between two requests, after a failure as well as for an unlisted key. Default: 5 s.
     pub pause: Duration,
 }
 
@@ -74,22 +74,22 @@ impl Default for FetchLimits {
     }
 }
 
-/// Whom a token must be for.
+/// The audience that a token must be issued for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Audience {
-    /// One of these.
+    /// Any of these audiences.
     OneOf(Vec<String>),
-    /// The gateway that is called, under this public address: `https://mcp.example.com/mcp` or `…/mcp/NAME`.
+    /// The gateway being called, by its public URL: `https://mcp.example.com/mcp` or `…/mcp/NAME`.
     Gateway(PublicUrl),
 }
 
 impl Audience {
-    /// Whether a token for `audience` may be used for a request to this path.
+    /// Returns `true` if a token for `audience` may be used for a request to `path`.
     pub(super) fn admits(&self, audience: &[String], path: &str) -> bool {
         match self {
             Self::OneOf(known) => audience.iter().any(|aud| known.contains(aud)),
             Self::Gateway(url) => {
-                // Behind a proxy the path may still have the prefix, or lack it.
+                // A proxy in front may pass the prefix on or strip it.
                 let path = path.strip_prefix(url.prefix()).unwrap_or(path);
                 let path = path.trim_end_matches('/');
                 audience

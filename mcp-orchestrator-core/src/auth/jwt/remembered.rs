@@ -1,4 +1,5 @@
-//! Tokens that were checked, by a hash of the whole token, until they expire: a call pays for no signature twice.
+//! Verified tokens, keyed by a hash of the whole token and kept until they expire, so that a signature is verified
+//! only once.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,26 +8,27 @@ use sha2::{Digest as _, Sha256};
 
 use crate::auth::Principal;
 
-/// Parts that are locked by themselves, so that callers do not wait for each other.
+/// Number of independently locked shards; callers on different shards do not contend.
 const SHARDS: usize = 16;
 
-/// What a checked token said.
+/// What a verified token says.
 #[derive(Debug)]
 pub(super) struct Checked {
     pub(super) principal: Arc<Principal>,
     pub(super) audience: Vec<String>,
-    /// When it ends, in seconds since 1970.
+    /// When the token expires, in seconds since 1970.
     pub(super) end: u64,
 }
 
-/// The hash of a token. Only the whole token counts: its signature alone stands for nothing.
+/// The hash of a whole token. Its signature alone would not identify the claims.
 pub(super) type TokenHash = [u8; 32];
 
 pub(super) fn hash(token: &str) -> TokenHash {
     Sha256::digest(token.as_bytes()).into()
 }
 
-/// Checked tokens, bounded: where a half is full, the other half, which holds what was asked for longest ago, is dropped.
+/// A bounded set of verified tokens. When the young half is full it replaces the old half, so the least recently used
+/// tokens are dropped.
 #[derive(Debug)]
 pub(super) struct Remembered {
     shards: [Mutex<Halves>; SHARDS],
@@ -37,7 +39,7 @@ pub(super) struct Remembered {
 struct Halves {
     young: HashMap<TokenHash, Arc<Checked>, foldhash::fast::RandomState>,
     old: HashMap<TokenHash, Arc<Checked>, foldhash::fast::RandomState>,
-    /// Counts forgettings, so that what was checked before one is not kept after it.
+    /// Incremented each time all tokens are forgotten, so that a verification begun before is not stored after.
     era: u64,
 }
 
@@ -49,7 +51,7 @@ impl Remembered {
         }
     }
 
-    /// What this token said, where it was checked and still holds.
+    /// Returns what this token says, if it was verified and has not expired.
     pub(super) fn find(&self, token: &TokenHash, now: u64) -> Option<Arc<Checked>> {
         let mut shard = self.shard(token);
         if let Some(checked) = shard.young.get(token) {
@@ -63,12 +65,12 @@ impl Remembered {
         Some(checked)
     }
 
-    /// The era of now, for [`keep`](Self::keep).
+    /// Returns the current era, to be passed to [`keep`](Self::keep).
     pub(super) fn era(&self, token: &TokenHash) -> u64 {
         self.shard(token).era
     }
 
-    /// Remembers a token that was checked in this era, unless all were forgotten since.
+    /// Remembers a token that was verified in `era`, unless all tokens were forgotten in the meantime.
     pub(super) fn keep(&self, token: TokenHash, era: u64, checked: Arc<Checked>) {
         let mut shard = self.shard(&token);
         if shard.era == era {
@@ -76,7 +78,7 @@ impl Remembered {
         }
     }
 
-    /// Forgets all, as when a key is gone.
+    /// Forgets all tokens, as required when a key is removed.
     pub(super) fn forget(&self) {
         for shard in &self.shards {
             let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
@@ -123,7 +125,7 @@ mod tests {
         assert!(tokens.find(&one, 10).is_none() && tokens.find(&other, 9).is_none());
         tokens.forget();
         assert!(tokens.find(&one, 9).is_none());
-        // What was checked before is not kept after.
+        // A verification that began before `forget` is not stored after it.
         tokens.keep(one, era, checked(10));
         assert!(tokens.find(&one, 9).is_none());
     }

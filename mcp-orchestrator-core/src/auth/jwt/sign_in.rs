@@ -1,5 +1,6 @@
-//! A person signs in at an issuer with a browser (OpenID Connect, authorization code with PKCE): where the browser is sent,
-//! and whom it comes back as. The ID token is judged as the issuer's other tokens are, for our client as its audience.
+//! Browser sign-in at an issuer (OpenID Connect, authorization code flow with PKCE): builds the URL that the browser
+//! is sent to and verifies its return. The ID token is verified like the issuer's other tokens, with the client ID as
+//! its audience.
 
 use std::fmt;
 use std::sync::Arc;
@@ -23,18 +24,20 @@ use crate::limits::{ISSUER_METADATA_TTL, ISSUER_RETRY_INTERVAL};
 use crate::outbound::Connector;
 use crate::seal::random_text;
 
-/// Signs people in at one issuer.
+/// Signs users in at one issuer.
 #[derive(Debug)]
 pub struct SignIn {
     tokens: JwtAuthenticator,
     fetcher: Fetcher,
     client: String,
     secret: Option<SecretString>,
-    /// What the issuer said of itself, and when: whoever opens the page could else make us ask it each time.
+    /// The issuer's metadata or the last error, and when it was fetched. Without this cache every visit to the
+    /// sign-in page would cause a request to the issuer.
     known: tokio::sync::Mutex<Option<(Instant, std::result::Result<Metadata, String>)>>,
 }
 
-/// A sign-in on its way: what the browser's coming back is compared with. It is kept where only that browser has it, sealed.
+/// A sign-in in progress, compared with the response that the browser brings back. Only that browser holds it,
+/// sealed.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct SignInFlow {
     state: String,
@@ -43,20 +46,20 @@ pub struct SignInFlow {
     redirect_uri: String,
 }
 
-/// What the browser brought back in the query of the redirect.
+/// The query parameters that the browser brings back to the redirect URI.
 #[derive(Default)]
 pub struct SignInAnswer {
-    /// `code`.
+    /// `code`: the authorization code.
     pub code: Option<SecretString>,
-    /// `state`.
+    /// `state`: must equal the state of the flow.
     pub state: Option<String>,
-    /// `iss`: who answers (RFC 9207).
+    /// `iss`: the issuer of the response (RFC 9207).
     pub issuer: Option<String>,
-    /// `error`: why there is no code.
+    /// `error`: why no code was issued.
     pub error: Option<String>,
 }
 
-/// Why nobody has signed in.
+/// Why a sign-in failed.
 #[derive(Debug, thiserror::Error)]
 enum SignInError {
     #[error("issuer {issuer} cannot be asked: {why}")]
@@ -96,11 +99,11 @@ struct Refusal {
 }
 
 impl SignIn {
-    /// Signs people in at the issuer of these options, as this client of ours there. Scopes and audience of the options are
-    /// those of access tokens and do not count here.
+    /// Signs users in at the issuer of `options`, as the client `client`. The scopes and the audience in `options`
+    /// apply to access tokens and are ignored here.
     ///
     /// # Errors
-    /// [`Config`](ErrorKind::Config) where the issuer cannot be used.
+    /// [`Config`](ErrorKind::Config) if the options are not usable.
     pub fn new(
         mut options: JwtOptions,
         client: String,
@@ -109,7 +112,7 @@ impl SignIn {
     ) -> Result<Self> {
         options.audience = Audience::OneOf(vec![client.clone()]);
         options.scopes.clear();
-        // Each is used once.
+        // Each ID token is used only once.
         options.remembered = 16;
         let fetcher = Fetcher::new(
             options.issuer.clone(),
@@ -126,15 +129,17 @@ impl SignIn {
         })
     }
 
-    /// The issuer's name.
+    /// Returns the issuer identifier.
     pub fn issuer(&self) -> &str {
         &self.tokens.options().issuer
     }
 
-    /// Begins a sign-in: where the browser has to go, and what is to be kept for its coming back to `redirect_uri`.
+    /// Begins a sign-in. Returns the URL to send the browser to, and the flow to keep until it returns to
+    /// `redirect_uri`.
     ///
     /// # Errors
-    /// [`CallerUnknowable`](ErrorKind::CallerUnknowable) where the issuer does not say where people sign in.
+    /// [`CallerUnknowable`](ErrorKind::CallerUnknowable) if the issuer's metadata is unavailable or names no
+    /// authorization endpoint.
     pub async fn begin(&self, redirect_uri: &str) -> Result<(String, SignInFlow)> {
         let metadata = self.metadata().await?;
         let page = metadata.authorization_endpoint.as_deref();
@@ -161,12 +166,12 @@ impl SignIn {
         Ok((format!("{page}{separator}{}", query.finish()), flow))
     }
 
-    /// Ends a sign-in: whom the browser came back as. The teams are those that the ID token names.
+    /// Completes a sign-in and returns the user's principal. Its teams are those named in the ID token.
     ///
     /// # Errors
-    /// [`Forbidden`](ErrorKind::Forbidden) where the answer is not one to this sign-in or the issuer refuses;
-    /// [`Unauthenticated`](ErrorKind::Unauthenticated) where the ID token does not hold;
-    /// [`CallerUnknowable`](ErrorKind::CallerUnknowable) where the issuer does not answer.
+    /// [`Forbidden`](ErrorKind::Forbidden) if the response does not belong to this flow or the issuer denied the
+    /// sign-in; [`Unauthenticated`](ErrorKind::Unauthenticated) if the ID token is not valid;
+    /// [`CallerUnknowable`](ErrorKind::CallerUnknowable) if the issuer is unreachable.
     pub async fn finish(&self, flow: &SignInFlow, answer: SignInAnswer) -> Result<Arc<Principal>> {
         if answer.state.as_deref() != Some(&flow.state) {
             return Err(SignInError::State.into());
@@ -193,7 +198,7 @@ impl SignIn {
         self.judged(flow, &id_token).await
     }
 
-    /// The ID token for this code.
+    /// Exchanges the authorization code for an ID token.
     async fn exchange(
         &self,
         metadata: &Metadata,
@@ -221,7 +226,7 @@ impl SignIn {
             .ok_or_else(|| none("there is none in its answer".into()))
     }
 
-    /// What is sent for a code, and what proves who we are.
+    /// Returns the token request's form, and the `Authorization` header if the client authenticates by one.
     fn form(
         &self,
         metadata: &Metadata,
@@ -255,7 +260,7 @@ impl SignIn {
     }
 
     fn basic(&self, secret: &SecretString) -> Result<HeaderValue> {
-        // Each part is encoded before they are put together (RFC 6749, 2.3.1).
+        // The client ID and the secret are encoded separately before they are joined (RFC 6749, section 2.3.1).
         let encoded = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
         let pair = format!(
             "{}:{}",
@@ -269,7 +274,7 @@ impl SignIn {
         Ok(value)
     }
 
-    /// Whom the ID token names, where it is of this sign-in.
+    /// Returns the principal that the ID token names, if the token belongs to this flow.
     async fn judged(&self, flow: &SignInFlow, id_token: &SecretString) -> Result<Arc<Principal>> {
         let other = || Error::from(SignInError::OtherToken(self.issuer().to_owned()));
         let text = id_token.expose_secret();
@@ -284,7 +289,7 @@ impl SignIn {
         parts
             .headers
             .insert(AUTHORIZATION, value.map_err(|_| other())?);
-        // Only now is anything of it believed: signature, issuer, audience, end.
+        // Claims are trusted only after this call, which verifies signature, issuer, audience and expiry.
         let found = self.tokens.authenticate(&parts).await?;
         found.map(|who| who.principal).ok_or_else(other)
     }
@@ -301,7 +306,7 @@ impl SignIn {
                 return said.clone().map_err(|why| self.unusable(&why));
             }
         }
-        // Others wait for this answer and take it.
+        // Concurrent callers wait on the lock and reuse this result.
         let said = self.fetcher.document().await;
         *known = Some((Instant::now(), said.clone()));
         said.map_err(|why| self.unusable(&why))
@@ -313,7 +318,7 @@ impl SignIn {
         SignInError::Issuer { issuer, why }.into()
     }
 
-    /// What is asked for, by which claims are to be read.
+    /// Returns the scopes to request, depending on the claim that names the user.
     fn scope(&self) -> &'static str {
         match self.tokens.options().user_claim.as_str() {
             "sub" => "openid",
@@ -323,7 +328,7 @@ impl SignIn {
     }
 }
 
-/// A code of the issuer's in a message: short, and visible characters only.
+/// Shortens an error code of the issuer for a message and keeps only letters, digits and underscores.
 fn word(code: &str) -> String {
     let plain = code
         .chars()

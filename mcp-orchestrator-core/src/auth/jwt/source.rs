@@ -1,5 +1,5 @@
-//! The keys of an issuer as they are at hand: fetched once for all who wait, again by age and for a key that is not known
-//! yet, and never more often than the pause allows.
+//! Cache of an issuer's keys. One request serves all waiters; keys are fetched again when they age or when an unknown
+//! key is named, and never more often than the pause allows.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,11 +17,11 @@ use super::options::FetchLimits;
 use super::remembered::Remembered;
 use crate::auth::Algorithm;
 
-/// Keeps the keys of one issuer. Dropping it ends what it asks.
+/// Caches the keys of one issuer. Dropping it cancels a background refresh.
 #[derive(Debug)]
 pub(super) struct KeySource {
     asker: Arc<Asker>,
-    /// The question that is on its way, while somebody waits for it.
+    /// The request in flight, as long as at least one caller waits for it.
     flight: Mutex<Option<WeakShared<BoxFuture<'static, ()>>>>,
     tracker: TaskTracker,
     cut: CancellationToken,
@@ -37,11 +37,11 @@ struct Asker {
     remembered: Arc<Remembered>,
 }
 
-/// What is known of an issuer's keys.
+/// The cached state of an issuer's keys.
 #[derive(Clone, Debug, Default)]
 struct AtHand {
     keys: Option<(Arc<KeySet>, Instant)>,
-    /// When it was asked last, and why that failed.
+    /// When the issuer was last asked, and the error if that failed.
     asked: Option<Instant>,
     failure: Option<String>,
 }
@@ -69,7 +69,7 @@ impl KeySource {
         }
     }
 
-    /// The keys, among them one of this name where the issuer has it.
+    /// Returns the keys, including the one with this ID if the issuer lists it.
     pub(super) async fn keys(
         &self,
         id: Option<&str>,
@@ -87,13 +87,13 @@ impl KeySource {
         }
         let keys = self.asker.usable().ok_or_else(|| self.asker.no_keys())?;
         if self.asker.at_hand.load().failure.is_some() && !keys.has(id, algorithm) {
-            // It may have this key by now.
+            // The issuer may have added this key since the last successful fetch.
             return Err(self.asker.no_keys());
         }
         Ok(keys)
     }
 
-    /// Fetches the keys, and tells why that failed.
+    /// Fetches the keys and returns the error if that failed.
     pub(super) async fn fetch(&self) -> Result<(), JwtError> {
         self.flight().await;
         match &self.asker.at_hand.load().failure {
@@ -102,7 +102,7 @@ impl KeySource {
         }
     }
 
-    /// Fetches anew what is old, while those at hand serve on.
+    /// Refreshes old keys in the background while the cached ones stay in use.
     pub(super) fn renew(&self) {
         if self.asker.is_old() && self.asker.may_ask() && self.on_its_way().is_none() {
             let flight = self.flight();
@@ -117,7 +117,7 @@ impl KeySource {
         flight.peek().is_none().then_some(flight)
     }
 
-    /// The question that is on its way, else a new one.
+    /// Joins the request in flight, or starts a new one.
     fn flight(&self) -> Shared<BoxFuture<'static, ()>> {
         let mut known = self.flight.lock().unwrap_or_else(PoisonError::into_inner);
         let flight = known.as_ref().and_then(WeakShared::upgrade);
@@ -132,7 +132,7 @@ impl KeySource {
 }
 
 impl Asker {
-    /// Keys that may still be used.
+    /// Returns the cached keys unless they are too old to use.
     fn usable(&self) -> Option<Arc<KeySet>> {
         let at_hand = self.at_hand.load();
         let (keys, fetched) = at_hand.keys.as_ref()?;

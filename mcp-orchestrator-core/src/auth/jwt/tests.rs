@@ -1,4 +1,4 @@
-//! Tokens that hold and tokens that do not, before a real issuer on a loopback port.
+//! Accepted and rejected tokens, against a real issuer on a loopback port.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ async fn ask(jwt: &JwtAuthenticator, token: &str) -> Result<Option<Authenticated
     jwt.authenticate(&request("/mcp", Some(token))).await
 }
 
-/// The kind and the text of a refusal.
+/// Returns the kind and the text of the error.
 async fn refused(jwt: &JwtAuthenticator, token: &str) -> (ErrorKind, String) {
     let error = ask(jwt, token).await.expect_err("it is refused");
     (error.kind(), error.to_string())
@@ -126,7 +126,7 @@ async fn what_does_not_hold_is_refused_with_the_reason() {
         assert!(told.contains(why), "{told:?} does not say {why:?}");
         assert!(!told.contains(&token[..20]), "{told}");
     }
-    // And again: what was refused is not remembered as good.
+    // Rejected again: a rejected token is not remembered as valid.
     assert!(
         refused(&jwt, &with("exp", json!(now - 60)))
             .await
@@ -143,7 +143,7 @@ async fn a_token_for_one_gateway_opens_no_other() {
     let token = issuer.token(&issuer.claims("ann", "https://mcp.example.com/mcp/ops"));
     let at = |path| request(path, Some(&token));
     assert!(jwt.authenticate(&at("/mcp/ops")).await.unwrap().is_some());
-    // Remembered by now, and still not for this one.
+    // The token is remembered by now and is still rejected for this gateway.
     let error = jwt.authenticate(&at("/mcp")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unauthenticated);
 }
@@ -172,7 +172,7 @@ async fn keys_rotate_in_and_away() {
     let old = issuer.token(&issuer.claims("ann", AUDIENCE));
     assert!(ask(&jwt, &old).await.unwrap().is_some());
     issuer.rotate();
-    // A key that is not known is asked for, and the one before is gone then, also for tokens that were checked.
+    // An unknown key triggers a fetch; the old key is then gone, also for tokens that were verified with it.
     let new = issuer.token(&issuer.claims("ann", AUDIENCE));
     assert!(ask(&jwt, &new).await.unwrap().is_some());
     let (kind, told) = refused(&jwt, &old).await;
@@ -218,7 +218,8 @@ async fn an_issuer_that_was_down_comes_back_by_itself() {
     );
     issuer.answers(Answers::Well);
     assert!(ask(&jwt, &token).await.unwrap().is_some());
-    // Down again: keys at hand serve on, also for tokens that were not seen before; one of an unknown key is not judged.
+    // Down again: cached keys stay in use, also for tokens not seen before. A token with an unknown key cannot be
+    // verified.
     issuer.answers(Answers::Down);
     let other = issuer.token(&issuer.claims("bob", AUDIENCE));
     assert!(ask(&jwt, &other).await.unwrap().is_some());
@@ -236,7 +237,7 @@ async fn old_keys_are_renewed_while_they_serve() {
     let token = issuer.token(&issuer.claims("ann", AUDIENCE));
     assert!(ask(&jwt, &token).await.unwrap().is_some());
     issuer.rotate();
-    // Each request finds them old; one of them hears of the rotation, and from then on the token is refused.
+    // Each request finds the keys old; once a background refresh has seen the rotation, the token is rejected.
     let refused = async {
         loop {
             if ask(&jwt, &token).await.is_err() {
@@ -262,7 +263,7 @@ async fn metadata_is_found_and_must_be_the_issuers_own() {
     let (kind, told) = refused(&jwt, &token).await;
     assert_eq!(kind, ErrorKind::CallerUnknowable);
     assert!(told.contains("http://another.example"), "{told}");
-    // Named keys need no metadata.
+    // A configured `jwks_url` needs no metadata.
     let mut options = options(&issuer);
     options.jwks_url = Some(format!("{}/keys", issuer.url()));
     let jwt = JwtAuthenticator::new(options).unwrap();

@@ -1,5 +1,5 @@
-//! A token taken apart (RFC 7515, compact form). Nothing in it is believed before its signature was checked; its issuer
-//! is read before, to tell whose it is.
+//! Parses tokens (RFC 7515, compact serialization). Nothing in a token is trusted before its signature is verified,
+//! except that the issuer is read to decide which authenticator is responsible.
 
 use std::collections::BTreeMap;
 
@@ -14,10 +14,10 @@ use serde_json::{Map, Value};
 use super::errors::JwtError;
 use crate::auth::Algorithm;
 
-/// A longer token is none of ours.
+/// Maximum length of a token in bytes; longer ones are ignored.
 const LONGEST: usize = 16 * 1024;
 
-/// The token of a request, as `Authorization: Bearer …` has it.
+/// Returns the bearer token of a request's `Authorization` header.
 pub(super) fn bearer(parts: &Parts) -> Option<&str> {
     let value = parts.headers.get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
@@ -26,17 +26,17 @@ pub(super) fn bearer(parts: &Parts) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("bearer") && fits).then_some(token)
 }
 
-/// A token's parts, with the claims that it makes.
+/// A token split into its parts, with its claims decoded.
 pub(super) struct Token<'t> {
-    /// What is signed.
+    /// The signed part.
     pub(super) message: &'t str,
     header: Vec<u8>,
-    /// What it says, not yet to be believed.
+    /// The claims, not to be trusted before the signature is verified.
     pub(super) claims: Map<String, Value>,
     signature: &'t str,
 }
 
-/// How it says that it is signed.
+/// The token's header (RFC 7515).
 #[derive(Deserialize)]
 struct Header {
     alg: String,
@@ -45,7 +45,7 @@ struct Header {
     crit: Option<Value>,
 }
 
-/// A header that can be used.
+/// The signature, with the algorithm and key ID from an accepted header.
 pub(super) struct Signature {
     pub(super) algorithm: Algorithm,
     pub(super) key: Option<String>,
@@ -53,7 +53,7 @@ pub(super) struct Signature {
 }
 
 impl<'t> Token<'t> {
-    /// Takes a token apart; `None` where it is no JWT.
+    /// Parses a token. Returns `None` if it is not a JWT.
     pub(super) fn parse(text: &'t str) -> Option<Self> {
         let (message, signature) = text.rsplit_once('.')?;
         let (header, claims) = message.split_once('.')?;
@@ -70,12 +70,12 @@ impl<'t> Token<'t> {
         })
     }
 
-    /// Who says that it made the token.
+    /// Returns the `iss` claim.
     pub(super) fn issuer(&self) -> Option<&str> {
         self.claims.get("iss")?.as_str()
     }
 
-    /// How it is signed, where that is allowed.
+    /// Returns the token's signature if its header is acceptable and its algorithm is in `allowed`.
     pub(super) fn signature(&self, allowed: &[Algorithm]) -> Result<Signature, JwtError> {
         let header: Header = serde_json::from_slice(&self.header).map_err(|_| JwtError::Header)?;
         let algorithm = Algorithm::named(&header.alg)
@@ -84,7 +84,7 @@ impl<'t> Token<'t> {
         if header.crit.is_some() {
             return Err(JwtError::Critical);
         }
-        // An access token, or a plain JWT; not a logout token, a proof or whatever else an issuer signs.
+        // Accepts access tokens and plain JWTs, but not logout tokens, proofs and other things that an issuer signs.
         if let Some(kind) = header.typ {
             let known = ["JWT", "at+jwt", "application/at+jwt"];
             if !known.iter().any(|known| known.eq_ignore_ascii_case(&kind)) {
@@ -100,7 +100,8 @@ impl<'t> Token<'t> {
     }
 }
 
-/// The claims of a token, of which none that cannot be read spoils the others: it is there, and `null`.
+/// Parses claims leniently: a claim with a value that cannot be represented becomes `null` and does not invalidate
+/// the token.
 pub(super) fn claims(json: &[u8]) -> Option<Map<String, Value>> {
     if let Ok(claims) = serde_json::from_slice(json) {
         return Some(claims);
@@ -111,7 +112,7 @@ pub(super) fn claims(json: &[u8]) -> Option<Map<String, Value>> {
     Some(read.collect())
 }
 
-/// A word of the token in a message: short, and visible characters only.
+/// Shortens a value from the token for a message and keeps visible ASCII characters only.
 fn shown(word: &str) -> String {
     word.chars()
         .filter(char::is_ascii_graphic)

@@ -1,4 +1,4 @@
-//! What is known of a token, and its form in a store.
+//! Token descriptions and their stored form.
 
 use std::time::SystemTime;
 
@@ -9,44 +9,44 @@ use crate::credential::{Owner, Record, RecordKey, RecordKind};
 use crate::id::{GatewayId, RecordName};
 use crate::seal::hex;
 
-/// A token that is to be made.
+/// The properties of a token to be created.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewToken {
-    /// For whom it speaks.
+    /// The owner that the token acts for.
     pub subject: Owner,
-    /// Whether it may administer.
+    /// Whether the token grants admin rights.
     pub admin: bool,
-    /// The only gateway that it may use; `None`: all that are its subject's.
+    /// The only gateway that accepts the token. `None`: every gateway that its subject may use.
     pub gateway: Option<GatewayId>,
-    /// When it ends; `None`: when it is taken back.
+    /// When the token expires. `None`: it is valid until it is revoked.
     pub expires_at: Option<SystemTime>,
 }
 
-/// What is known of a token. Nothing of it is secret.
+/// Description of a token. It holds no secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenInfo {
-    /// By which it is listed and taken back: 12 hex digits of its hash.
+    /// The ID under which the token is listed and revoked: the first 12 hex digits of its hash.
     pub id: String,
-    /// For whom it speaks.
+    /// The owner that the token acts for.
     #[serde(with = "text")]
     pub subject: Owner,
-    /// Whether it may administer.
+    /// Whether the token grants admin rights.
     #[serde(default)]
     pub admin: bool,
-    /// The only gateway that it may use.
+    /// The only gateway that accepts the token. `None`: every gateway that its subject may use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateway: Option<GatewayId>,
-    /// When it was made.
+    /// When the token was created.
     pub created_at: SystemTime,
-    /// When it ends.
+    /// When the token expires. `None`: it is valid until it is revoked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<SystemTime>,
-    /// When it was used last, to the hour.
+    /// When the token was last used, to within an hour.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_used: Option<SystemTime>,
 }
 
-/// The principal for whom a token speaks.
+/// Returns the principal that a token for `subject` authenticates.
 pub(super) fn principal(subject: &Owner) -> Principal {
     match subject {
         Owner::User(id) => Principal::user(id.clone(), "token"),
@@ -55,7 +55,7 @@ pub(super) fn principal(subject: &Owner) -> Principal {
     }
 }
 
-/// An owner as its text.
+/// Serializes an owner as its text form.
 mod text {
     use serde::{Deserialize as _, Deserializer, Serializer};
 
@@ -89,7 +89,7 @@ impl TokenInfo {
         }
     }
 
-    /// Whether it has ended by now.
+    /// Returns `true` if the token has expired at `now`.
     pub fn is_over(&self, now: SystemTime) -> bool {
         self.expires_at.is_some_and(|at| at <= now)
     }
@@ -104,7 +104,7 @@ impl TokenInfo {
     }
 }
 
-/// Under what a token is stored: its hash. It is random, so that a plain hash tells nothing of it.
+/// Returns the key under which a token is stored: its hash. Tokens are random, so an unsalted hash reveals nothing.
 pub(super) fn key(hash: &[u8; 32]) -> RecordKey {
     let name = RecordName::new(hex(hash)).expect("hex digits are a name");
     RecordKey::new(RecordKind::Token, name)

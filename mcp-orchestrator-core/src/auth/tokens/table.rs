@@ -1,4 +1,4 @@
-//! The tokens of a store by their hashes: a snapshot that is read without a lock.
+//! The tokens of a store by hash, as a snapshot that is read without a lock.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,13 +13,13 @@ use super::record::{TokenInfo, principal};
 use crate::auth::{AccessRevision, Principal};
 use crate::credential::{Listed, Record, RecordKey, Version};
 
-/// A token that counts.
+/// A stored token. It may have expired.
 #[derive(Debug)]
 pub(super) struct Known {
     pub(super) info: TokenInfo,
     pub(super) principal: Arc<Principal>,
     pub(super) version: Version,
-    /// Seconds since 1970 at which its use was written down last.
+    /// When its last use was recorded, in seconds since 1970.
     written: AtomicU64,
 }
 
@@ -44,7 +44,7 @@ impl Known {
         }
     }
 
-    /// Whether its use is to be written down, by the one who asks.
+    /// Returns `true` if a use is due to be recorded. Only one of several concurrent callers gets `true`.
     pub(super) fn is_use_due(&self, now: SystemTime, every: Duration) -> bool {
         let (now, written) = (seconds(now), self.written.load(Ordering::Relaxed));
         now >= written.saturating_add(every.as_secs())
@@ -122,7 +122,7 @@ fn read(key: &RecordKey, record: &Record, version: &Version) -> Option<([u8; 32]
     }
 }
 
-/// The hash that the record's name is.
+/// Parses the hash from a record's name.
 fn hash_of(key: &RecordKey) -> Option<[u8; 32]> {
     let name = key.name.as_str().as_bytes();
     let mut hash = [0; 32];

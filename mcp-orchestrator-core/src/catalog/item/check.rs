@@ -1,8 +1,8 @@
-//! What clients check of an item before they take the list that it is in.
+//! Checks an item as clients do before they accept the list that contains it.
 //!
-//! The common client libraries refuse a list as a whole for one item that is not as the protocol has it. So an item
-//! without what it needs is left out, and what it can do without is taken away where no client would read it. Nothing
-//! that a client would take is changed.
+//! Common client libraries reject a whole list because of one item that violates the protocol. An item without a
+//! required member is therefore left out, and an optional member that no client could read is removed. Nothing that a
+//! client accepts is changed.
 
 use std::borrow::Cow;
 
@@ -13,7 +13,7 @@ use super::{Refusal, schema};
 use crate::jsonrpc::text;
 use crate::router::ItemKind;
 
-/// The item as clients take it, with the members that were taken away because they were wrong.
+/// Returns the item as clients accept it, with the names of the invalid members that were removed.
 pub(super) fn check(kind: ItemKind, raw: &str) -> Result<(Cow<'_, str>, Removed), Refusal> {
     let mut removed = Vec::new();
     let item = mend(raw, &mut removed, |key, value, removed| match kind {
@@ -27,7 +27,7 @@ pub(super) fn check(kind: ItemKind, raw: &str) -> Result<(Cow<'_, str>, Removed)
 fn tool(key: &str, value: &str, removed: &mut Removed) -> Result<Keep, Refusal> {
     Ok(match key {
         "inputSchema" => schema::object_schema(value, removed)?,
-        // Which results a legacy client takes is decided where the list is shown.
+        // Which results a legacy client accepts is decided when the list is shown.
         "outputSchema" => optional(value, |value| is_object(value) || is_flag(value)),
         "annotations" => object(value, removed, |key, value| match key {
             "title" => optional(value, is_text),
@@ -104,7 +104,7 @@ fn resource(
     })
 }
 
-/// Members that every kind of item may have.
+/// Checks the members that every kind of item may have.
 fn common(key: &str, value: &str) -> Keep {
     match key {
         "title" | "description" => optional(value, is_text),
@@ -114,7 +114,7 @@ fn common(key: &str, value: &str) -> Keep {
     }
 }
 
-/// A member that is an object, without those of its members that are wrong.
+/// Checks a member that is an object, and removes its invalid members.
 fn object(
     value: &str,
     removed: &mut Removed,
@@ -140,7 +140,7 @@ fn is_one_of(value: &str, words: &[&str]) -> bool {
     text(value).is_some_and(|value| words.contains(&&*value))
 }
 
-/// Whether it is a whole number that every language can hold.
+/// Returns `true` for a whole number that every language can represent.
 fn is_whole(value: &str) -> bool {
     let digits = value.strip_prefix('-').unwrap_or(value);
     digits.len() <= 15 && digits.bytes().all(|byte| byte.is_ascii_digit())
@@ -153,7 +153,7 @@ fn is_share(value: &str) -> bool {
             .is_ok_and(|number| (0.0..=1.0).contains(&number))
 }
 
-/// Whether it is a date and a time with its zone (RFC 3339).
+/// Returns `true` for a date and time with a time zone (RFC 3339).
 fn is_time(value: &str) -> bool {
     let Some(value) = text(value) else {
         return false;

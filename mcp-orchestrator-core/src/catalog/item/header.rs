@@ -1,16 +1,16 @@
-//! Arguments of tools that a modern client repeats in headers (`x-mcp-header`, SEP-2243).
+//! Tool arguments that a modern client repeats in headers (`x-mcp-header`, SEP-2243).
 
 /// An argument of a tool that is repeated in a header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct HeaderParam {
-    /// The path to the property, from the arguments down.
+    /// The path to the property within the arguments.
     pub(crate) path: Vec<String>,
     /// The header's name after `Mcp-Param-`.
     pub(crate) header: String,
 }
 
-/// The arguments that are repeated in headers; `None` where an annotation is invalid, so that the tool must not be
-/// shown (SEP-2243).
+/// Returns the arguments that are repeated in headers, or `None` if an annotation is invalid, in which case the tool
+/// must not be shown (SEP-2243).
 pub(super) fn header_params(schema: Option<&str>) -> Option<Vec<HeaderParam>> {
     let Some(schema) = schema.filter(|schema| schema.contains("x-mcp-header")) else {
         return Some(Vec::new());
@@ -25,7 +25,7 @@ pub(super) fn header_params(schema: Option<&str>) -> Option<Vec<HeaderParam>> {
         .collect();
     names.sort();
     names.dedup();
-    // An annotation elsewhere than on a property, or a name that stands twice, is invalid.
+    // An annotation that is not on a property, or a duplicate name, is invalid.
     (total == found.len() && names.len() == found.len()).then_some(found)
 }
 
@@ -66,7 +66,7 @@ fn is_token(name: &str) -> bool {
 fn count(value: &serde_json::Value) -> usize {
     match value {
         serde_json::Value::Object(members) => {
-            // A property may itself be called so; then its value is a schema, not a name.
+            // A property may itself have this name; its value is then a schema, not a string.
             let own = members
                 .get("x-mcp-header")
                 .is_some_and(|value| !value.is_object());

@@ -1,4 +1,4 @@
-//! One item of a server's list, as clients take it.
+//! One item of a server's list, as clients accept it.
 
 mod check;
 mod header;
@@ -22,59 +22,60 @@ use crate::router::{Hints, ItemKind, TemplateError, check_template};
 pub(crate) struct KeptItem {
     /// Its own name or URI.
     pub(crate) name: String,
-    /// The item as it came, but for what clients would refuse the list for.
+    /// The item as received, without the members that would make clients reject the list.
     pub(crate) raw: Bytes,
-    /// Where its name stands, as a JSON string.
+    /// The span of its name, a JSON string.
     pub(crate) name_span: Span,
     /// Arguments that a modern client repeats in headers.
     pub(crate) params: Vec<HeaderParam>,
-    /// What the server says of a tool.
+    /// The hints in a tool's annotations.
     pub(crate) hints: Hints,
-    /// What legacy clients are shown, where that is another text, with the place of the name.
+    /// The item for legacy clients if it differs, with the span of its name.
     legacy: Option<(Bytes, Span)>,
-    /// Whether a list of several servers may have it: not where its URI is none, for which some clients refuse the list.
+    /// `false` if the item must not appear in a list of several servers: its URI is not valid, and some clients reject
+    /// the list for that.
     pub(crate) mixes: bool,
 }
 
 /// Why an item is left out of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refusal {
-    /// It is something else.
+    /// It is not an object.
     #[error("it is not an object")]
     NotAnObject,
-    /// Readers do not agree on which of two counts.
+    /// It has a duplicate member; parsers disagree on which one counts.
     #[error("it has a member twice")]
     Twice,
-    /// Clients need it.
+    /// A required member is missing.
     #[error("it has no {0}")]
     Missing(&'static str),
-    /// Callers could not ask for it.
+    /// It could not be requested: its name or URI is too long.
     #[error("its {0} is longer than {1} bytes")]
     TooLong(&'static str, usize),
-    /// All of it.
+    /// The item as a whole is too large.
     #[error("it is larger than {MAX_ITEM_BYTES} bytes")]
     TooLarge,
-    /// Parsers of clients give up.
+    /// It is nested more deeply than clients' parsers accept.
     #[error("it is nested deeper than {MAX_ITEM_DEPTH} levels")]
     TooDeep,
-    /// What a tool takes.
+    /// The input schema of a tool is invalid.
     #[error("its inputSchema is not the schema of an object")]
     Schema,
-    /// What a prompt takes.
+    /// The arguments of a prompt are invalid.
     #[error("its arguments are not a list of objects with a name")]
     Arguments,
-    /// A modern client must not show such a tool.
+    /// A header annotation is invalid; a modern client must not show such a tool.
     #[error("an x-mcp-header of it is invalid")]
     Header,
-    /// Matching it would cost too much.
+    /// Matching its template would cost too much.
     #[error("it is {0}")]
     Template(TemplateError),
-    /// The first one stays.
+    /// It repeats an item; the first one is kept.
     #[error("the server lists it twice")]
     Again,
 }
 
-/// An item that was read, and what was taken away from it because clients would refuse it.
+/// An item, and the members that were removed because clients would reject them.
 #[derive(Debug)]
 pub(crate) struct Read {
     pub(crate) item: KeptItem,
@@ -82,10 +83,10 @@ pub(crate) struct Read {
 }
 
 impl KeptItem {
-    /// Reads one item as clients take it.
+    /// Reads one item and reduces it to what clients accept.
     ///
     /// # Errors
-    /// Why it must be left out.
+    /// The reason why the item must be left out.
     pub(crate) fn read(kind: ItemKind, raw: &str) -> Result<Read, Refusal> {
         if raw.len() > MAX_ITEM_BYTES {
             return Err(Refusal::TooLarge);
@@ -128,12 +129,12 @@ impl KeptItem {
         Ok(Read { item, removed })
     }
 
-    /// Whether a tool says how its results look.
+    /// Returns `true` if a tool declares an output schema.
     pub(crate) fn has_output_schema(&self) -> bool {
         self.members().get("outputSchema").is_some()
     }
 
-    /// The item as a client of this era takes it, and where its name stands in it.
+    /// Returns the item for a client of this era, with the span of its name.
     pub(crate) fn shown(&self, era: Era) -> (&Bytes, &Span) {
         match &self.legacy {
             Some((raw, name)) if era == Era::Legacy => (raw, name),
@@ -146,14 +147,15 @@ impl KeptItem {
         raw.and_then(Members::read).unwrap_or_default()
     }
 
-    /// About what it costs to keep.
+    /// Returns the approximate memory use in bytes.
     pub(crate) fn cost(&self) -> usize {
         let legacy = self.legacy.as_ref().map_or(0, |(raw, _)| raw.len());
         legacy + self.raw.len() + self.name.len() + size_of::<Self>()
     }
 }
 
-/// A tool without its output schema, where that is not an object's: legacy clients refuse the whole list for it.
+/// Returns a tool without its output schema if that does not describe an object: legacy clients reject the whole list
+/// for it.
 fn legacy(members: &Members<'_>, raw: &str) -> Result<Option<(Bytes, Span)>, Refusal> {
     let Some(output) = members.get("outputSchema") else {
         return Ok(None);
@@ -175,7 +177,7 @@ fn legacy(members: &Members<'_>, raw: &str) -> Result<Option<(Bytes, Span)>, Ref
     Ok(Some((Bytes::copy_from_slice(without.as_bytes()), span)))
 }
 
-/// The member by which an item is asked for.
+/// Returns the member that identifies an item in requests.
 const fn key_of(kind: ItemKind) -> &'static str {
     match kind {
         ItemKind::Tool | ItemKind::Prompt => "name",
@@ -196,7 +198,7 @@ fn check_key(kind: ItemKind, name: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Whether a text begins as a URI does; some clients check it, others take anything.
+/// Returns `true` if a text begins like a URI. Some clients check this, others accept anything.
 fn is_uri(text: &str) -> bool {
     let Some((scheme, rest)) = text.split_once(':') else {
         return false;
@@ -210,7 +212,7 @@ fn is_uri(text: &str) -> bool {
     named && (!of_host.contains(&scheme.to_ascii_lowercase().as_str()) || has_host())
 }
 
-/// What the annotations of a tool say; one that is not as the protocol has it, says nothing.
+/// Reads the hints of a tool. Invalid values count as missing.
 fn hints(annotations: Option<&str>) -> Hints {
     let members = annotations.and_then(Members::read).unwrap_or_default();
     let read = |name, otherwise| match members.get(name) {
@@ -227,7 +229,7 @@ fn hints(annotations: Option<&str>) -> Hints {
     }
 }
 
-/// The items that one answer had and the list has not, for one line of the log.
+/// The items of one result that were left out or changed, for one line of the log.
 #[derive(Debug, Default)]
 pub(crate) struct Reports {
     first: Vec<String>,
@@ -235,10 +237,10 @@ pub(crate) struct Reports {
 }
 
 impl Reports {
-    /// How many are told one by one.
+    /// Maximum number of reports that are listed individually.
     const TOLD: usize = 5;
 
-    /// An item was left out, or lost a member.
+    /// Reports an item that was left out or lost a member.
     pub(crate) fn add(&mut self, what: impl FnOnce() -> String) {
         if self.first.len() < Self::TOLD {
             self.first.push(what());
@@ -247,7 +249,7 @@ impl Reports {
         }
     }
 
-    /// Whether there is nothing to report.
+    /// Returns `true` if there is nothing to report.
     pub(crate) fn is_empty(&self) -> bool {
         self.first.is_empty()
     }
@@ -263,7 +265,7 @@ impl fmt::Display for Reports {
     }
 }
 
-/// What an item is called in a report: what stands there as its name, cut.
+/// Returns a label for an item in a report: its name, truncated.
 pub(crate) fn label(kind: ItemKind, raw: &str) -> String {
     const SHOWN: usize = 60;
     if raw.len() > MAX_ITEM_BYTES {

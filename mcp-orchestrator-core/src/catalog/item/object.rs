@@ -1,4 +1,4 @@
-//! Changing an object's members where a client would refuse them; an object that is right stays as it came.
+//! Repairs object members that a client would reject; a valid object is kept byte for byte.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -6,21 +6,21 @@ use std::collections::HashSet;
 use super::Refusal;
 use crate::jsonrpc::{Members, quote};
 
-/// What becomes of a member.
+/// What happens to a member.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Keep {
     AsIs,
-    /// `null` says the same as an absent member, and clients refuse it.
+    /// Remove it: `null` means the same as an absent member, but clients reject it.
     Absent,
-    /// Its value is none that clients take, and the item can do without it.
+    /// Remove and report it: clients reject its value, and the item is usable without it.
     Wrong,
     Instead(String),
 }
 
-/// The members that were taken away because they were wrong.
+/// The names of the invalid members that were removed.
 pub(super) type Removed = Vec<String>;
 
-/// An object's members, of which none stands twice: readers do not agree on which of two is meant.
+/// Parses an object and rejects duplicate members, because parsers disagree on which one counts.
 pub(super) fn members(raw: &str) -> Result<Members<'_>, Refusal> {
     let members = Members::read(raw).ok_or(Refusal::NotAnObject)?;
     let mut seen = HashSet::with_capacity(members.0.len());
@@ -30,7 +30,7 @@ pub(super) fn members(raw: &str) -> Result<Members<'_>, Refusal> {
     }
 }
 
-/// The object with each member as `judge` says.
+/// Returns the object with each member treated as `judge` decides.
 pub(super) fn mend<'a>(
     raw: &'a str,
     removed: &mut Removed,
@@ -66,7 +66,7 @@ pub(super) fn mend<'a>(
     Ok(Cow::Owned(out))
 }
 
-/// Keeps a member that passes, and does without one that does not.
+/// Keeps a valid member and removes an invalid one.
 pub(super) fn optional(value: &str, is_right: impl FnOnce(&str) -> bool) -> Keep {
     match value {
         "null" => Keep::Absent,
@@ -75,7 +75,7 @@ pub(super) fn optional(value: &str, is_right: impl FnOnce(&str) -> bool) -> Keep
     }
 }
 
-/// Keeps the object as it is, or as it was mended.
+/// Keeps the object, replacing it if it was repaired.
 pub(super) fn mended(value: Cow<'_, str>) -> Keep {
     match value {
         Cow::Borrowed(_) => Keep::AsIs,
@@ -95,7 +95,7 @@ pub(super) fn is_flag(value: &str) -> bool {
     matches!(value, "true" | "false")
 }
 
-/// Whether it is a list of which each item passes.
+/// Returns `true` for a list of valid items.
 pub(super) fn is_list_of(value: &str, is_right: impl Fn(&str) -> bool) -> bool {
     let items: Option<Vec<&serde_json::value::RawValue>> = serde_json::from_str(value).ok();
     items.is_some_and(|items| items.iter().all(|item| is_right(item.get())))

@@ -1,13 +1,13 @@
-//! The schemas of tools: clients refuse a whole list for one that is not an object's.
+//! Tool schemas: clients reject a whole list for a schema that does not describe an object.
 
 use super::object::{Keep, Removed, is_object, is_text, members, mend, mended, optional};
 use super::{Refusal, is_list_of};
 use crate::jsonrpc::text;
 
-/// A schema as every client takes it. Arguments are always an object, so a schema that does not say so means it.
+/// Returns a schema that every client accepts. Arguments are always an object, so a missing `type` is added.
 ///
 /// # Errors
-/// Where it describes something else than an object.
+/// [`Refusal::Schema`] if it describes something other than an object.
 pub(super) fn object_schema(value: &str, removed: &mut Removed) -> Result<Keep, Refusal> {
     const TYPE: &str = "\"type\":\"object\"";
     let types = members(value)
@@ -34,7 +34,7 @@ pub(super) fn object_schema(value: &str, removed: &mut Removed) -> Result<Keep, 
     Ok(Keep::Instead(format!("{{{TYPE}{comma}{rest}")))
 }
 
-/// Whether a schema's `type` allows an object: `"object"`, a list with it, or none at all.
+/// Returns `true` if a schema's `type` allows an object: `"object"`, a list that contains it, or no type.
 fn allows_object(types: &str) -> bool {
     let is_it = |value: &str| is_text(value) && text(value).as_deref() == Some("object");
     let items: Option<Vec<&serde_json::value::RawValue>> = serde_json::from_str(types).ok();
@@ -43,7 +43,7 @@ fn allows_object(types: &str) -> bool {
         || items.is_some_and(|all| all.iter().any(|one| is_it(one.get())))
 }
 
-/// Each property has a schema that is an object; a list without items is what PHP writes for an object without members.
+/// Checks that each property has a schema that is an object. An empty list is what PHP writes for an empty object.
 fn properties(value: &str) -> Result<Keep, Refusal> {
     if value == "null" {
         return Ok(Keep::Absent);

@@ -1,4 +1,4 @@
-//! Which items clients take, and how those are mended that they would not.
+//! Which items clients accept, and how others are repaired.
 
 use super::*;
 

@@ -1,8 +1,8 @@
-//! What parsers of clients do not agree on: depth, and halves of surrogate pairs.
+//! Properties of JSON text on which clients' parsers disagree: nesting depth and lone surrogates.
 
 use std::borrow::Cow;
 
-/// How deep the brackets of a JSON text are nested.
+/// Returns the maximum nesting depth of a JSON text.
 pub(super) fn depth(raw: &str) -> usize {
     let (mut now, mut most) = (0_usize, 0);
     let (mut in_text, mut escaped) = (false, false);
@@ -25,14 +25,14 @@ pub(super) fn depth(raw: &str) -> usize {
     most
 }
 
-/// The text with the replacement character for each escape of half a surrogate pair, which no UTF-8 text can hold.
+/// Replaces each escaped lone surrogate by the replacement character, because UTF-8 cannot represent it.
 pub(super) fn without_lone_surrogates(raw: &str) -> Cow<'_, str> {
     let mut out = String::new();
     let (mut copied, mut at) = (0, 0);
     while let Some(found) = memchr::memchr(b'\\', &raw.as_bytes()[at..]) {
         let escape = at + found;
         let Some(unit) = unit(raw, escape) else {
-            // The backslash and what it escapes.
+            // Skip the backslash and the character that it escapes.
             at = (escape + 2).min(raw.len());
             continue;
         };
@@ -59,7 +59,7 @@ fn unit_after(raw: &str, at: usize) -> Option<u16> {
     (raw.as_bytes().get(at) == Some(&b'\\')).then(|| unit(raw, at))?
 }
 
-/// The code unit of the escape `\uXXXX` that begins here.
+/// Returns the code unit of the escape `\uXXXX` that begins here.
 fn unit(raw: &str, at: usize) -> Option<u16> {
     (raw.as_bytes().get(at + 1) == Some(&b'u')).then_some(())?;
     u16::from_str_radix(raw.get(at + 2..at + 6)?, 16).ok()

@@ -1,7 +1,7 @@
-//! Where a program of another program's file starts.
+//! Chooses the working directory of a program from a foreign file.
 //!
-//! Editors start programs in the folder of the project. An argument that names a file there, as `./server.js`, is found
-//! by nobody who starts elsewhere.
+//! Editors start programs in the project's folder. An argument that names a file there, such as `./server.js`, is not
+//! found from another folder.
 
 use std::path::Path;
 
@@ -9,10 +9,10 @@ use super::draft::Syntax;
 use crate::config::file::{TextOr, Typed};
 use crate::config::file_server::ServerEntry;
 
-/// Longer arguments are no paths.
+/// Longer arguments are not paths.
 const MAX_PATH_LEN: usize = 1024;
 
-/// Lets a program whose arguments are relative to this folder start there, where nothing else is said.
+/// Sets the working directory to this folder if arguments are relative to it and no other is configured.
 pub(super) fn anchor(folder: &Path, entry: &mut ServerEntry) {
     if entry.command.is_none() || entry.cwd.is_some() || !folder.is_absolute() {
         return;

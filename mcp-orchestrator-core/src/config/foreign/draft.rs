@@ -1,4 +1,4 @@
-//! A server as another program's file describes it, and the one place where that becomes an entry of ours.
+//! A server as a foreign file describes it, and the only place that converts it to an entry in our own format.
 
 use std::collections::BTreeMap;
 
@@ -8,39 +8,39 @@ use crate::config::file::{TextOr, Typed};
 use crate::config::file_server::{CredentialEntry, ServerEntry, TransportEntry};
 use crate::config::problem::KeyPath;
 
-/// A server as it is described elsewhere.
+/// A server as described in a foreign file.
 #[derive(Debug, Default)]
 pub(in crate::config) struct Draft {
-    /// Its name there.
+    /// Its name in the file.
     pub(in crate::config) key: String,
-    /// Where it stands.
+    /// Its key path in the file.
     pub(in crate::config) path: KeyPath,
-    /// Why it is left out.
+    /// Why it is left out, if it is.
     pub(in crate::config) off: Option<String>,
     pub(in crate::config) command: Option<TextOr<Vec<Typed>>>,
     pub(in crate::config) args: Option<Vec<Typed>>,
     pub(in crate::config) env: BTreeMap<String, Typed>,
     pub(in crate::config) env_file: Option<Typed>,
     pub(in crate::config) cwd: Option<Typed>,
-    /// Its addresses, the one that counts first, and the key of each.
+    /// Its URLs with their keys, the preferred one first.
     pub(in crate::config) urls: Vec<(&'static str, Typed)>,
     pub(in crate::config) headers: BTreeMap<String, Typed>,
     pub(in crate::config) transport: Option<TransportEntry>,
     pub(in crate::config) credentials: Vec<CredentialEntry>,
-    /// Keys that are ours already.
+    /// Values that are already in our own format.
     pub(in crate::config) more: ServerEntry,
-    /// What one should know.
+    /// Notices about the server.
     pub(in crate::config) notices: Vec<Remark>,
-    /// What is wrong.
+    /// Problems of the server.
     pub(in crate::config) problems: Vec<Remark>,
 }
 
 /// How a file writes variables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::config) enum Syntax {
-    /// `${VAR}`, `${env:VAR}`, `${input:id}` and the like, as [`Dialect::Foreign`](crate::config::expand::Dialect) has them.
+    /// `${VAR}`, `${env:VAR}`, `${input:id}` and similar, as in [`Dialect::Foreign`](crate::config::expand::Dialect).
     Editor,
-    /// None: every text means itself.
+    /// No variables: every text is literal.
     Plain,
     /// `{env:VAR}` and `{file:path}`.
     Braces,
@@ -50,7 +50,7 @@ pub(in crate::config) enum Syntax {
     Mustache,
 }
 
-/// Keys that say nothing about how a server runs.
+/// Keys that do not affect how a server runs.
 const PRESENTATION: &[&str] = &[
     "$schema",
     "//",
@@ -84,7 +84,7 @@ const PRESENTATION: &[&str] = &[
     "version",
 ];
 
-/// Keys that decide who is authenticated, and how.
+/// Keys that affect authentication.
 const AUTHENTICATION: &[&str] = &[
     "apiKey",
     "api_key",
@@ -117,7 +117,7 @@ const AUTHENTICATION: &[&str] = &[
     "verifySsl",
 ];
 
-/// Keys that decide which tools are shown.
+/// Keys that select the tools to show.
 const TOOLS: &[&str] = &[
     "allowedTools",
     "allowed_tools",
@@ -135,7 +135,7 @@ const TOOLS: &[&str] = &[
 ];
 
 impl Draft {
-    /// A server of this name.
+    /// Creates a draft of a server with this name.
     pub(in crate::config) fn new(key: &str, path: &KeyPath) -> Self {
         Self {
             key: key.to_owned(),
@@ -144,12 +144,12 @@ impl Draft {
         }
     }
 
-    /// Leaves the server out; the first reason counts.
+    /// Leaves the server out; the first reason is kept.
     pub(in crate::config) fn leave_out(&mut self, why: impl Into<String>) {
         self.off.get_or_insert_with(|| why.into());
     }
 
-    /// Adds a notice about a key of the server, or about the server where `key` is empty.
+    /// Adds a notice about a key of the server, or about the server itself if `key` is empty.
     pub(in crate::config) fn notice(&mut self, key: &str, text: impl Into<String>) {
         let path = self.at(key);
         self.notices.push(Remark {
@@ -166,7 +166,7 @@ impl Draft {
         }
     }
 
-    /// Ends the reading of a mapping: names the keys that nothing was made of.
+    /// Finishes reading a mapping: adds notices about the keys that were not used.
     pub(in crate::config) fn close(&mut self, mut keys: Keys<'_>) {
         self.problems.append(&mut keys.wrong);
         keys.skip(PRESENTATION);
@@ -205,7 +205,7 @@ impl Draft {
         }
     }
 
-    /// The entry of ours. `syntax`: how the file writes variables.
+    /// Converts the draft to an entry in our own format. `syntax` is how the file writes variables.
     pub(in crate::config) fn entry(&mut self, syntax: Syntax) -> ServerEntry {
         let remote = !self.urls.is_empty()
             && (self.command.is_none()
@@ -213,7 +213,7 @@ impl Draft {
                     self.transport,
                     Some(TransportEntry::Http | TransportEntry::Sse)
                 ));
-        // No program has a folder that is called `~`.
+        // Expand `~`, because no shell does.
         if let Some(TextOr::Text(program)) = &mut self.command {
             texts::home(program);
         }
@@ -309,7 +309,7 @@ fn some(map: BTreeMap<String, Typed>) -> Option<BTreeMap<String, Typed>> {
     (!map.is_empty()).then_some(map)
 }
 
-/// A name from elsewhere as it can be shown.
+/// Shortens a foreign name for display.
 fn clipped(name: &str) -> String {
     let name: String = name.chars().filter(|c| !c.is_control()).take(60).collect();
     name

@@ -1,4 +1,4 @@
-//! The keys that most programs have in common for a server, in all their spellings.
+//! The keys of a server that most programs have in common, in all their spellings.
 
 use super::draft::Draft;
 use super::keys::Keys;
@@ -7,9 +7,9 @@ use crate::config::file_oauth::{OAuthChoice, OAuthEntry};
 use crate::config::file_server::TransportEntry;
 use crate::config::tree::{Node, Value};
 
-/// Keys that say by `true` that a server does not run.
+/// Keys that disable a server if they are `true`.
 const DISABLED: &[&str] = &["disabled", "disable", "isDisabled", "is_disabled"];
-/// Keys that say by `false` that a server does not run.
+/// Keys that disable a server if they are `false`.
 const ENABLED: &[&str] = &[
     "enabled",
     "enable",
@@ -55,7 +55,7 @@ const HEADERS: &[&str] = &[
     "custom_headers",
     "extraHeaders",
 ];
-/// Keys whose mapping has `headers`, as libraries for requests have it.
+/// Keys of mappings that contain `headers`, as in HTTP client libraries.
 const REQUESTS: &[&str] = &[
     "requestInit",
     "requestOptions",
@@ -71,7 +71,7 @@ const BEARER: &[&str] = &[
     "authToken",
 ];
 
-/// The keys by which a mapping is known as a server.
+/// Returns `true` if the keys of a mapping identify it as a server.
 pub(super) fn is_server(node: &Node) -> bool {
     let scalar = |key: &&str| {
         node.get(key)
@@ -83,7 +83,7 @@ pub(super) fn is_server(node: &Node) -> bool {
     command || COMMAND.iter().chain(HTTP_URL).chain(URL).any(scalar)
 }
 
-/// Reads the keys of a server into the draft. Call [`Draft::close`] after it.
+/// Reads the keys of a server into the draft. Call [`Draft::close`] afterwards.
 pub(super) fn read(keys: &mut Keys<'_>, draft: &mut Draft) {
     switches(keys, draft);
     transport(keys, draft);
@@ -97,10 +97,10 @@ pub(super) fn read(keys: &mut Keys<'_>, draft: &mut Draft) {
     oauth(keys, draft);
 }
 
-/// Whether the server is switched off there.
+/// Leaves the server out if it is disabled in the file.
 pub(super) fn switches(keys: &mut Keys<'_>, draft: &mut Draft) {
     let disabled = keys.flag(DISABLED) == Some(true);
-    // Each of these keys counts: a file may have two of them.
+    // Check every key: a file may have two of them.
     let off = ENABLED.iter().any(|key| keys.flag(&[key]) == Some(false));
     if disabled || off {
         draft.leave_out("this server is disabled there and left out here");
@@ -119,7 +119,7 @@ fn transport(keys: &mut Keys<'_>, draft: &mut Draft) {
                 text: "it must be one of stdio, http, streamable-http, sse".to_owned(),
             }),
         },
-        // As `transport: {type: sse, url: …}`.
+        // For example `transport: {type: sse, url: …}`.
         _ => {
             if let Some(mut below) = Keys::new(node, path) {
                 read(&mut below, draft);
@@ -127,7 +127,7 @@ fn transport(keys: &mut Keys<'_>, draft: &mut Draft) {
             }
         }
     }
-    // A file may have both, as `type: remote` and `transport: sse`.
+    // A file may have both, such as `type: remote` and `transport: sse`.
     for key in TYPE {
         if draft.transport.is_none()
             && let Some((node, _)) = keys.node(&[key])
@@ -138,7 +138,7 @@ fn transport(keys: &mut Keys<'_>, draft: &mut Draft) {
     }
 }
 
-/// What a word for a transport means; `Some(None)`: whatever the address speaks.
+/// Parses the name of a transport. `Some(None)` means that it is detected.
 pub(super) fn word(text: &str) -> Option<Option<TransportEntry>> {
     let word: String = text.chars().filter(char::is_ascii_alphanumeric).collect();
     Some(match word.to_ascii_lowercase().as_str() {
@@ -158,7 +158,7 @@ fn program(keys: &mut Keys<'_>, draft: &mut Draft) {
                 draft.command = Some(TextOr::Text(Typed(text.clone())));
             }
             Value::List(_) => draft.command = keys.texts(COMMAND).map(TextOr::Other),
-            // Zed had `{path, args, env}` here.
+            // Older versions of Zed have `{path, args, env}` here.
             Value::Map(_) => {
                 if let Some(mut below) = Keys::new(node, path) {
                     if let Some(path) = below.text(&["path"]) {
@@ -236,7 +236,7 @@ fn oauth(keys: &mut Keys<'_>, draft: &mut Draft) {
         Value::Scalar { text, .. } => match text.as_str() {
             "true" | "oauth" => draft.more.oauth = Some(OAuthChoice::Plain(true)),
             "false" | "none" => draft.more.oauth = Some(OAuthChoice::Plain(false)),
-            // FastMCP has a bearer token here.
+            // In FastMCP files this is a bearer token.
             token if path.to_string().ends_with("auth") && !path.to_string().ends_with("oauth") => {
                 let value = Typed(format!("Bearer {token}"));
                 draft
@@ -257,7 +257,7 @@ fn oauth(keys: &mut Keys<'_>, draft: &mut Draft) {
     }
 }
 
-/// The client and scopes of an `oauth` mapping.
+/// Reads the client and scopes of an `oauth` mapping.
 fn client(mut keys: Keys<'_>, draft: &mut Draft) {
     if keys.flag(&["enabled"]) == Some(false) {
         draft.more.oauth = Some(OAuthChoice::Plain(false));
@@ -279,7 +279,7 @@ fn client(mut keys: Keys<'_>, draft: &mut Draft) {
         registration_endpoint: keys.text(&["registrationUrl", "registration_url"]),
         ..OAuthEntry::default()
     };
-    // A secret goes to nobody whom the server alone names.
+    // A secret must not be sent to an issuer that only the server names.
     let named = entry.issuer.is_some()
         || (entry.authorization_endpoint.is_some() && entry.token_endpoint.is_some());
     if !named && entry.client_secret.take().is_some() {
@@ -287,7 +287,7 @@ fn client(mut keys: Keys<'_>, draft: &mut Draft) {
                     and name `issuer` and `client_secret` in its entry";
         draft.notice("oauth", text);
     }
-    // Whoever signs in at our gateway does not come back to a port of that program.
+    // Browsers return to the gateway, not to a port of that program.
     keys.skip(&[
         "callbackPort",
         "callback_port",

@@ -1,4 +1,4 @@
-//! The `inputs` of a VS Code file: what the editor asks its user for.
+//! The `inputs` of a VS Code file, which the editor prompts its user for.
 
 use std::collections::BTreeMap;
 
@@ -10,14 +10,14 @@ use crate::config::problem::{KeyPath, Report};
 use crate::config::scope::Source;
 use crate::config::tree::{Node, Value};
 
-/// Where a file may have them.
+/// The keys under which a file may have inputs.
 const PLACES: [&[&str]; 3] = [
     &["inputs"],
     &["mcp", "inputs"],
     &["customizations", "vscode", "mcp", "inputs"],
 ];
 
-/// The inputs of the file by id.
+/// Returns the inputs of the file by id.
 pub(in crate::config) fn inputs(tree: &Node) -> BTreeMap<String, Input> {
     let mut inputs = BTreeMap::new();
     for (id, input) in list(tree) {
@@ -51,7 +51,7 @@ fn list(tree: &Node) -> Vec<(String, Input)> {
     found
 }
 
-/// Warns of inputs whose ids differ in other characters than letters and digits alone: they share a variable.
+/// Warns about inputs that share a variable because their ids differ only in characters other than letters and digits.
 pub(super) fn twins(source: &Source, report: &mut Report) {
     let mut known: BTreeMap<String, String> = BTreeMap::new();
     for (id, _) in list(&source.tree) {

@@ -1,4 +1,4 @@
-//! The keys of one mapping, and which of them were read: what nobody reads can then be named.
+//! Reads the keys of one mapping and records which were read, so that unused keys can be reported.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,7 +6,7 @@ use crate::config::file::Typed;
 use crate::config::problem::KeyPath;
 use crate::config::tree::{Node, Value};
 
-/// Something to say about a key.
+/// A problem or notice about a key.
 #[derive(Debug)]
 pub(in crate::config) struct Remark {
     pub(in crate::config) path: KeyPath,
@@ -18,12 +18,12 @@ pub(in crate::config) struct Keys<'t> {
     node: &'t Node,
     pub(in crate::config) path: KeyPath,
     used: BTreeSet<&'t str>,
-    /// What is wrong with values that were read.
+    /// Problems with the values that were read.
     pub(in crate::config) wrong: Vec<Remark>,
 }
 
 impl<'t> Keys<'t> {
-    /// The keys of a mapping; `None`: it is something else.
+    /// Returns the keys of a mapping, or `None` if the node is not a mapping.
     pub(in crate::config) fn new(node: &'t Node, path: KeyPath) -> Option<Self> {
         matches!(node.value, Value::Map(_)).then(|| Self {
             node,
@@ -33,7 +33,7 @@ impl<'t> Keys<'t> {
         })
     }
 
-    /// The value of the first of these keys that has one.
+    /// Returns the value of the first of these keys that has one, and marks it as read.
     pub(in crate::config) fn node(&mut self, names: &[&str]) -> Option<(&'t Node, KeyPath)> {
         let entries = self.node.entries();
         for name in names {
@@ -46,7 +46,7 @@ impl<'t> Keys<'t> {
         None
     }
 
-    /// Whether one of these keys has a value. It does not count as read.
+    /// Returns `true` if one of these keys has a value. Does not mark it as read.
     pub(in crate::config) fn has(&self, names: &[&str]) -> bool {
         let has = |name: &&str| self.node.get(name).is_some_and(|node| !is_null(node));
         names.iter().any(has)
@@ -59,7 +59,7 @@ impl<'t> Keys<'t> {
         self.used.extend(known.map(|entry| entry.key.as_str()));
     }
 
-    /// A text, a number or a truth value.
+    /// Reads a text, a number or a boolean as text.
     pub(in crate::config) fn text(&mut self, names: &[&str]) -> Option<Typed> {
         let (node, path) = self.node(names)?;
         match &node.value {
@@ -68,7 +68,7 @@ impl<'t> Keys<'t> {
         }
     }
 
-    /// A truth value, also as text.
+    /// Reads a boolean, which may be written as text.
     pub(in crate::config) fn flag(&mut self, names: &[&str]) -> Option<bool> {
         let (node, path) = self.node(names)?;
         let Value::Scalar { text, .. } = &node.value else {
@@ -81,7 +81,7 @@ impl<'t> Keys<'t> {
         }
     }
 
-    /// A list of texts; one text counts as a list of one.
+    /// Reads a list of texts; a single text counts as a list of one.
     pub(in crate::config) fn texts(&mut self, names: &[&str]) -> Option<Vec<Typed>> {
         let (node, path) = self.node(names)?;
         match &node.value {
@@ -102,7 +102,8 @@ impl<'t> Keys<'t> {
         }
     }
 
-    /// Texts by name: a mapping, or a list of `NAME=VALUE` or of `name` and `value`. What is null is left out.
+    /// Reads texts by name: from a mapping, or from a list of `NAME=VALUE` or of `name` and `value`. Null values are
+    /// skipped.
     pub(in crate::config) fn map(&mut self, names: &[&str]) -> Option<BTreeMap<String, Typed>> {
         let (node, path) = self.node(names)?;
         let mut map = BTreeMap::new();
@@ -141,7 +142,7 @@ impl<'t> Keys<'t> {
         Some(map)
     }
 
-    /// The keys of a mapping below.
+    /// Returns the keys of a nested mapping.
     pub(in crate::config) fn below(&mut self, names: &[&str]) -> Option<Self> {
         let (node, path) = self.node(names)?;
         match Keys::new(node, path.clone()) {
@@ -150,7 +151,7 @@ impl<'t> Keys<'t> {
         }
     }
 
-    /// A non-negative number.
+    /// Reads a non-negative number.
     pub(in crate::config) fn number(&mut self, names: &[&str]) -> Option<f64> {
         let (node, path) = self.node(names)?;
         match &node.value {
@@ -161,7 +162,7 @@ impl<'t> Keys<'t> {
         }
     }
 
-    /// The keys that have a value and were not read.
+    /// Returns the keys that have a value and were not read.
     pub(in crate::config) fn rest(&self) -> Vec<&'t str> {
         let entries = self.node.entries().iter();
         let rest = entries.filter(|entry| !is_null(&entry.node));
@@ -189,7 +190,7 @@ fn is_null(node: &Node) -> bool {
     matches!(node.value, Value::Null | Value::Pruned)
 }
 
-/// `NAME=VALUE`, or a mapping of `name` and `value`.
+/// Parses `NAME=VALUE`, or a mapping of `name` and `value`.
 fn pair(node: &Node) -> Option<(String, String)> {
     match &node.value {
         Value::Scalar { text, .. } => {
@@ -205,7 +206,7 @@ fn pair(node: &Node) -> Option<(String, String)> {
     }
 }
 
-/// The text of a scalar.
+/// Returns the text of a scalar.
 pub(in crate::config) fn scalar(node: &Node) -> Option<String> {
     match &node.value {
         Value::Scalar { text, .. } => Some(text.clone()),

@@ -1,4 +1,4 @@
-//! `mcpServers` (Claude, Cursor and most others), VS Code's `servers`, and the servers alone.
+//! Parsers for `mcpServers` (Claude, Cursor and most others), VS Code's `servers`, and files with only servers.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::config::problem::KeyPath;
 use crate::config::tree::{Node, Value};
 use crate::id::to_dns_label;
 
-/// A draft of each server of a mapping, made by `read`.
+/// Creates a draft of each server of a mapping with `read`.
 pub(super) fn each(
     node: &Node,
     path: &KeyPath,
@@ -38,7 +38,7 @@ pub(super) fn each(
     drafts
 }
 
-/// The servers of `mcpServers`. `tree`: the whole file, whose other keys may switch servers off.
+/// Reads the servers of `mcpServers`. `tree` is the whole file, because other keys of it may disable servers.
 pub(super) fn servers(tree: &Node, node: &Node, path: &KeyPath) -> Vec<Draft> {
     let mut drafts = each(node, path, |keys, draft| {
         entry::read(keys, draft);
@@ -59,7 +59,7 @@ pub(super) fn servers(tree: &Node, node: &Node, path: &KeyPath) -> Vec<Draft> {
     drafts
 }
 
-/// The servers that other keys of the file switch off (Claude Code, Gemini CLI).
+/// Returns the servers that other keys of the file disable (Claude Code, Gemini CLI).
 fn switched_off(tree: &Node) -> Vec<&str> {
     let ways: [&[&str]; 3] = [
         &["disabledMcpjsonServers"],
@@ -82,14 +82,14 @@ fn names<'t>(tree: &'t Node, way: &[&str]) -> Option<Vec<&'t str>> {
     Some(names.collect())
 }
 
-/// The servers of a file that has nothing else.
+/// Reads the servers of a file that contains nothing else.
 pub(super) fn flat(node: &Node, path: &KeyPath) -> Vec<Draft> {
     let mut drafts = each(node, path, entry::read);
     drafts.retain(|draft| !draft.key.starts_with('$'));
     drafts
 }
 
-/// VS Code's `servers`: a `~` at the start of a command, argument, folder or file is the home directory.
+/// Reads VS Code's `servers`, in which a leading `~` of a command, argument, folder or file is the home directory.
 pub(super) fn vs_code(node: &Node, path: &KeyPath) -> Vec<Draft> {
     let mut drafts = each(node, path, |keys, draft| {
         entry::read(keys, draft);
@@ -110,7 +110,7 @@ pub(super) fn vs_code(node: &Node, path: &KeyPath) -> Vec<Draft> {
     drafts
 }
 
-/// Times in files whose unit is known: LibreChat and Gemini CLI have milliseconds.
+/// Reads timeouts in files with a known unit: LibreChat and Gemini CLI use milliseconds.
 fn timeouts(tree: &Node, keys: &mut Keys<'_>, draft: &mut Draft) {
     let milliseconds = keys.has(&[
         "initTimeout",
@@ -130,7 +130,8 @@ fn timeouts(tree: &Node, keys: &mut Keys<'_>, draft: &mut Draft) {
     }
 }
 
-/// LibreChat's `customUserVars`, which each user fills: `{{NAME}}` in headers, variables and the address.
+/// Converts LibreChat's `customUserVars`, which each user sets, to credential slots: `{{NAME}}` in headers, variables
+/// and the URL.
 fn user_variables(keys: &mut Keys<'_>, draft: &mut Draft) {
     let mut known: BTreeMap<String, Option<String>> = BTreeMap::new();
     if let Some((node, path)) = keys.node(&["customUserVars"]) {

@@ -1,8 +1,8 @@
-//! Files of other programs.
+//! Configuration files of other programs.
 //!
-//! Each format is a small parser in `formats` that makes a [`Draft`] of every server; `draft` turns drafts into entries
-//! of ours and says what could not be carried over. Values of `env` and `headers` are secrets by type. Names become DNS
-//! labels.
+//! Each format is a small parser in `formats` that creates a [`Draft`] of every server; `draft` converts drafts to
+//! entries in our own format and reports what could not be carried over. Values of `env` and `headers` are secrets
+//! by type. Names are converted to DNS labels.
 
 mod anchor;
 mod draft;
@@ -27,14 +27,14 @@ use super::problem::{KeyPath, Report};
 use super::scope::Source;
 use super::tree::{Node, Value};
 
-/// Whose file it is.
+/// The format of a foreign file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
     /// `mcpServers`: Claude, Cursor, Windsurf, Cline, Roo, Gemini CLI, Kiro, Amazon Q, LibreChat and most others.
     McpServers,
-    /// `servers`, perhaps with `inputs`: VS Code, Visual Studio, Copilot in JetBrains, Xcode and Eclipse.
+    /// `servers`, optionally with `inputs`: VS Code, Visual Studio, Copilot in JetBrains, Xcode and Eclipse.
     VsCode,
-    /// The servers alone, as in plugins of Claude Code.
+    /// Only servers, as in plugins of Claude Code.
     Flat,
     /// `context_servers` of Zed.
     Zed,
@@ -46,11 +46,11 @@ pub(super) enum Format {
     Codex,
     /// `extensions` of Goose.
     Goose,
-    /// A list of `mcpServers`: Continue.
+    /// `mcpServers` as a list: Continue.
     Continue,
 }
 
-/// A file of another program: its format, and the way to its servers.
+/// A foreign file: its format, and the path to its servers.
 #[derive(Clone, Debug)]
 pub(super) struct Found {
     pub(super) format: Format,
@@ -58,7 +58,7 @@ pub(super) struct Found {
 }
 
 impl Found {
-    /// Whether a file is of another program.
+    /// Recognizes a foreign file; returns `None` if it is not one.
     pub(super) fn in_tree(tree: &Node, file: &Path) -> Option<Self> {
         let found = |format, way| Some(Self { format, way });
         let at = |way: &[&str]| way.iter().try_fold(tree, |node, key| node.get(key));
@@ -109,7 +109,7 @@ impl Found {
         })
     }
 
-    /// The same for a file that somebody imports: `servers` that could be both are those of another program.
+    /// Like [`in_tree`](Self::in_tree) for an import: ambiguous `servers` count as foreign.
     pub(super) fn for_import(tree: &Node, file: &Path) -> Option<Self> {
         let theirs = || {
             let servers = tree.get("servers")?;
@@ -121,7 +121,7 @@ impl Found {
         Self::in_tree(tree, file).or_else(theirs)
     }
 
-    /// The keys under which the servers stand, for people.
+    /// Returns the path to the servers, for display.
     pub(super) fn key(&self) -> String {
         self.way.join(".")
     }
@@ -131,7 +131,7 @@ impl Found {
         steps.fold(KeyPath::default(), |path, key| path.key(key))
     }
 
-    /// The servers of the file, and what there is to say of them.
+    /// Returns the servers of the file, and reports problems and notices.
     pub(super) fn servers(&self, source: &Source, report: &mut Report) -> Vec<ForeignEntry> {
         let tree = &source.tree;
         let node = self.way.iter().try_fold(&**tree, |node, key| node.get(key));
@@ -168,7 +168,8 @@ impl Found {
     }
 }
 
-/// What is no file of a program but a description of servers that can be had; `import` reads it.
+/// Returns the kind of a document that describes installable servers instead of configuring a program, or `None`.
+/// `import` reads such documents.
 pub(super) fn catalog(tree: &Node) -> Option<&'static str> {
     let list = |node: Option<&Node>| node.is_some_and(|it| matches!(it.value, Value::List(_)));
     let map = |key| {
@@ -195,7 +196,7 @@ pub(super) fn catalog(tree: &Node) -> Option<&'static str> {
     }
 }
 
-/// Says of keys of ours in a file with `mcpServers` that they count for nothing there.
+/// Reports keys in our own format in a file with `mcpServers`, where they have no effect.
 fn own_keys(source: &Source, report: &mut Report) {
     for key in own::own_keys().chain(["servers"]) {
         if source.tree.get(key).is_none() {
@@ -212,8 +213,8 @@ fn own_keys(source: &Source, report: &mut Report) {
     }
 }
 
-/// What `${workspaceFolder}` stands for if nothing else is said: the folder that holds `.vscode`, `.cursor` or the
-/// like, else the file's own.
+/// Returns the default of `${workspaceFolder}`: the folder that contains `.vscode`, `.cursor` or similar, or the file's
+/// own folder.
 pub(super) fn workspace(folder: &Path) -> PathBuf {
     let dotted = folder
         .file_name()

@@ -1,4 +1,4 @@
-//! From drafts to entries under names of ours.
+//! Converts drafts to entries under names that are DNS labels.
 
 use std::collections::BTreeMap;
 
@@ -11,20 +11,20 @@ use crate::config::problem::{KeyPath, Report};
 use crate::config::scope::Source;
 use crate::id::to_dns_label;
 
-/// A server of a foreign file, translated.
+/// A server of a foreign file, converted.
 pub(in crate::config) struct ForeignEntry {
-    /// Its name there.
+    /// Its name in the file.
     pub(in crate::config) key: String,
-    /// The name that we give it.
+    /// Its name in our own format.
     pub(in crate::config) label: String,
-    /// Where it stands.
+    /// Its key path in the file.
     pub(in crate::config) path: KeyPath,
-    /// What it says.
+    /// The entry.
     pub(in crate::config) entry: ServerEntry,
 }
 
-/// A name that is a DNS label. One without a letter or digit that such a label can have gets a name from its hash, so
-/// that it is the same at each start.
+/// Converts a name to a DNS label. A name without a usable letter or digit gets a label from its hash, so that it is
+/// the same at each start.
 pub(in crate::config) fn label(name: &str) -> String {
     to_dns_label(name).unwrap_or_else(|| {
         let hash = Sha256::digest(name.as_bytes());
@@ -37,7 +37,7 @@ pub(in crate::config) fn label(name: &str) -> String {
     })
 }
 
-/// The entries of these drafts. Two that get one name are an error that names both.
+/// Converts drafts to entries. Two drafts with the same label are a problem that names both.
 pub(super) fn entries(
     source: &Source,
     report: &mut Report,

@@ -1,4 +1,4 @@
-//! How a file of our own format is told from one of another program that has `servers` too.
+//! Distinguishes files in our own format from foreign files that have `servers` too.
 
 use std::path::Path;
 
@@ -10,19 +10,19 @@ use crate::config::file_oauth::OAuthEntry;
 use crate::config::file_server::ServerEntry;
 use crate::config::tree::{Node, Value};
 
-/// The keys of our own format at the top of a file, `servers` aside.
+/// Returns the top-level keys in our own format, except `servers`.
 pub(super) fn own_keys() -> impl Iterator<Item = &'static str> {
     let keys = fields::<File>().iter().copied();
     keys.filter(|key| !matches!(*key, "servers" | "$schema"))
 }
 
-/// The keys of a server that our own format alone has.
+/// Returns the keys of a server that only our own format has.
 fn own_server_keys() -> impl Iterator<Item = &'static str> {
     let keys = fields::<ServerEntry>().iter().copied();
     keys.filter(|key| !SHARED_SERVER_KEYS.contains(key))
 }
 
-/// Those of them that restrict nobody and nothing: in a file of another program they may be overlooked.
+/// Top-level keys that impose no restriction: they may be ignored in a foreign file.
 pub(super) const HARMLESS: [&str; 5] = [
     "listen",
     "log",
@@ -31,19 +31,19 @@ pub(super) const HARMLESS: [&str; 5] = [
     "state_dir",
 ];
 
-/// The keys of a server that other formats have too.
+/// Keys of a server that other formats have too.
 const SHARED_SERVER_KEYS: [&str; 10] = [
     "args", "command", "cwd", "env", "headers", "oauth", "timeout", "tools", "type", "url",
 ];
 
-/// Whether the file is named as VS Code and others name theirs.
+/// Returns `true` if the file is named like those of VS Code and others.
 fn is_named(file: &Path) -> bool {
     let name = file.file_name();
     name.is_some_and(|name| name == "mcp.json" || name == ".mcp.json")
 }
 
-/// Whether `servers` are those of VS Code and its kin, and not ours. Where a key of ours stands beside them or in one
-/// of them they are ours: what such a key restricts must never count for nothing.
+/// Returns `true` if `servers` are in the format of VS Code and related programs. A key in our own format beside or
+/// inside them makes them ours: a restriction must never be ignored.
 pub(super) fn is_vs_code(tree: &Node, file: &Path) -> bool {
     let Some(servers) = tree.get("servers") else {
         return false;
@@ -55,7 +55,7 @@ pub(super) fn is_vs_code(tree: &Node, file: &Path) -> bool {
             || has_foreign_variable(servers))
 }
 
-/// Whether a key says that these servers are of our own format.
+/// Returns `true` if a key shows that these servers are in our own format.
 pub(super) fn is_ours(tree: &Node, servers: &Node) -> bool {
     let beside = own_keys().any(|key| tree.get(key).is_some());
     let inside = |server: &Node| {
@@ -83,7 +83,7 @@ fn has_foreign_variable(node: &Node) -> bool {
                 .iter()
                 .any(|variable| {
                     let mut found = text.match_indices(variable);
-                    // `$${` is how our own format writes a literal `${`.
+                    // `$${` is a literal `${` in our own format.
                     found.any(|(at, _)| !text[..at].ends_with('$'))
                 })
         }
@@ -95,7 +95,7 @@ fn has_foreign_variable(node: &Node) -> bool {
     }
 }
 
-/// Whether the whole file is a mapping of servers, as in the plugins of Claude Code.
+/// Returns `true` if the whole file is a mapping of servers, as in plugins of Claude Code.
 pub(super) fn is_flat(tree: &Node) -> bool {
     let entries = tree.entries();
     let known = |key: &str| key == "servers" || own_keys().any(|own| own == key);
@@ -105,15 +105,15 @@ pub(super) fn is_flat(tree: &Node) -> bool {
         && servers.all(|entry| !known(&entry.key) && entry::is_server(&entry.node))
 }
 
-/// The keys that a type reads.
+/// Returns the keys that a type reads.
 fn fields<T: DeserializeOwned>() -> &'static [&'static str] {
     let mut found: &'static [&'static str] = &[];
-    // It fails by design, once the type has said what its keys are.
+    // This always fails, after the type has named its keys.
     let _ = T::deserialize(Fields(&mut found));
     found
 }
 
-/// Is asked for a struct, and keeps the names of its fields.
+/// A deserializer that records the field names of a struct.
 struct Fields<'f>(&'f mut &'static [&'static str]);
 
 impl<'de> Deserializer<'de> for Fields<'_> {

@@ -1,4 +1,4 @@
-//! The texts of an entry, and how the syntaxes for variables in them become the one that is read here.
+//! The texts of an entry, and the conversion of foreign variable syntaxes to the one read here.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::config::file_oauth::OAuthChoice;
 use crate::config::file_server::ServerEntry;
 use crate::config::units::Span;
 
-/// Where a text of an entry stands.
+/// The position of a text in an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::config) enum Place<'n> {
     /// A key with one text, or an element of it.
@@ -18,11 +18,11 @@ pub(in crate::config) enum Place<'n> {
     Env(&'n str),
     /// A header.
     Header(&'n str),
-    /// The secret of an OAuth client.
+    /// The client secret of an OAuth client.
     ClientSecret,
 }
 
-/// Gives each text of the entry in which variables are filled in.
+/// Calls `change` for each text of the entry in which variables are expanded.
 pub(in crate::config) fn each(
     entry: &mut ServerEntry,
     change: &mut dyn FnMut(Place<'_>, &mut Typed),
@@ -82,7 +82,7 @@ pub(in crate::config) fn each(
 }
 
 impl Syntax {
-    /// The text in the syntax of editors.
+    /// Converts a text to the syntax of editors.
     pub(in crate::config) fn editor(self, text: &str) -> String {
         match self {
             Self::Editor => text.to_owned(),
@@ -94,7 +94,7 @@ impl Syntax {
     }
 }
 
-/// The text with nothing in it that is read as a variable.
+/// Escapes everything that would be read as a variable.
 fn literal(text: &str) -> String {
     text.replace("${", &format!("{LITERAL_DOLLAR}{{"))
 }
@@ -153,14 +153,14 @@ fn mustache(text: &str) -> String {
     out
 }
 
-/// A `~` at the start becomes the home directory.
+/// Replaces a leading `~` by the home directory.
 pub(super) fn home(text: &mut Typed) {
     if text.0 == "~" || text.0.starts_with("~/") {
         text.0.replace_range(..1, "${userHome}");
     }
 }
 
-/// So many seconds; `None`: no time that we can wait for.
+/// Converts seconds to a duration, or returns `None` if it is shorter than a millisecond or longer than a week.
 pub(super) fn span(seconds: f64) -> Option<Span> {
     let most = f64::from(7 * 24 * 3600);
     let fits = seconds >= 0.001 && seconds <= most;

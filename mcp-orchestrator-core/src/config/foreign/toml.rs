@@ -1,4 +1,4 @@
-//! A TOML file as the same tree as YAML and JSON.
+//! Parses TOML into the same tree as YAML and JSON.
 
 use std::ops::Range;
 
@@ -8,18 +8,18 @@ use crate::config::problem::{KeyPath, Position};
 use crate::config::tree::{Entry, Flaw, Node, Value};
 use crate::limits::{MAX_CONFIG_DEPTH, MAX_CONFIG_NODES};
 
-/// Columns are counted no further than this, so that a file of one long line is read in linear time.
+/// Columns are counted up to this limit, so that a file with one long line is read in linear time.
 const MAX_COLUMN: usize = 1000;
 
-/// Reads a TOML document.
+/// Parses a TOML document.
 ///
 /// # Errors
-/// The first thing that is wrong with it.
+/// The first error in it.
 pub(in crate::config) fn parse(text: &str) -> Result<Node, Flaw> {
     let mut reading = Reading::new(text);
     let table = DeTable::parse(text).map_err(|error| {
         let at = error.span().map_or(0, |span| span.start);
-        // The message alone: the error's own text quotes the line, which may hold a secret.
+        // Use only the message: the error's `Display` quotes the line, which may hold a secret.
         reading.flaw(at, format!("the file cannot be read: {}", error.message()))
     })?;
     let bytes = table.span();
@@ -29,7 +29,7 @@ pub(in crate::config) fn parse(text: &str) -> Result<Node, Flaw> {
 
 struct Reading<'t> {
     text: &'t str,
-    /// Where each line starts.
+    /// The start of each line.
     lines: Vec<usize>,
     count: usize,
 }

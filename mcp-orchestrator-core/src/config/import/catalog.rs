@@ -1,4 +1,4 @@
-//! Descriptions of servers that can be had, whatever they stand in.
+//! Imports servers from catalogs and descriptions of installable servers.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,18 +13,18 @@ use crate::config::problem::{KeyPath, Problems, Report};
 use crate::config::tree::Node;
 use crate::id::{ServerId, to_dns_label};
 
-/// A server that can be had.
+/// An installable server.
 pub(super) struct Offer {
-    /// Its name there.
+    /// Its name in the document.
     pub(super) name: String,
-    /// What it is called here where nothing else is said.
+    /// Its default name here.
     pub(super) label: String,
     pub(super) kind: Kind,
-    /// What is said of it; every scalar in it is a text.
+    /// Its description; every scalar in it is a string.
     pub(super) said: Value,
 }
 
-/// Who describes it.
+/// The kind of document that describes the server.
 #[derive(Clone, Copy)]
 pub(super) enum Kind {
     Registry,
@@ -58,10 +58,10 @@ impl Offer {
     }
 }
 
-/// What the documents offer, as an import.
+/// Imports the servers that the documents offer.
 ///
 /// # Errors
-/// None of it can be run here.
+/// The problems, if none of the servers can run here.
 pub(super) fn imported(
     file: &Arc<Path>,
     trees: &[Node],
@@ -135,7 +135,7 @@ fn take(made: Made, file: &Arc<Path>, report: &mut Report, imported: &mut Import
     imported.servers.push((id, made.entry));
 }
 
-/// The servers that a document offers.
+/// Returns the servers that a document offers.
 fn offers(tree: &Node) -> Vec<Offer> {
     if tree.get("apiVersion").is_some() {
         return resources::offers(tree);

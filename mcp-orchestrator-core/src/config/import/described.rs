@@ -1,4 +1,4 @@
-//! A server that somebody published, on its way to an entry of ours.
+//! The conversion of a published server to an entry in our own format.
 
 use std::collections::BTreeMap;
 
@@ -10,18 +10,17 @@ use crate::config::file::{TextOr, Typed};
 use crate::config::file_server::{ServerEntry, TransportEntry};
 use crate::id::ServerId;
 
-/// What is being made of a description. Its texts are in our own syntax; nothing that the description says is read as a
-/// variable.
+/// An entry in the making. Its texts use our own syntax; no text of the description is read as a variable.
 #[derive(Debug)]
 pub(super) struct Made {
     pub(super) id: ServerId,
     pub(super) entry: ServerEntry,
-    /// Variables that the entry names, and where.
+    /// The variables that the entry names, each with its position.
     pub(super) variables: Vec<(String, String)>,
     pub(super) notices: Vec<String>,
-    /// Whether images can be run.
+    /// `true` if images can run.
     pub(super) containers: bool,
-    /// The variable of the description that stands for the port of the program.
+    /// The variable of the description for the program's port.
     pub(super) port_name: Option<String>,
 }
 
@@ -37,25 +36,25 @@ impl Made {
         }
     }
 
-    /// The name of a variable of this server's own.
+    /// Returns the name of a variable that belongs to this server alone.
     pub(super) fn own_variable(&self, name: &str) -> String {
         server_variable(&self.id, name.trim_start_matches('-'))
     }
 
-    /// A variable of this server's own, in the place of what nobody has said yet.
+    /// Adds a variable of this server for a value that is not given yet.
     pub(super) fn variable(&mut self, name: &str, used_by: &str) -> Part {
         let variable = self.own_variable(name);
         self.variables.push((variable.clone(), used_by.to_owned()));
         Part::Reference(variable)
     }
 
-    /// Says something about the server.
+    /// Adds a notice about the server.
     pub(super) fn notice(&mut self, text: impl Into<String>) {
         self.notices.push(text.into());
     }
 
-    /// Runs an image with these arguments: in a container where images run, else by Docker, with no more rights than it
-    /// gives by itself. Call it after slots and variables are there.
+    /// Runs an image with these arguments: in a container if images can run, otherwise through Docker without
+    /// additional privileges. Call this after slots and variables were added.
     pub(super) fn image(&mut self, image: &str, args: Vec<Typed>) {
         if self.containers {
             self.entry.image = Some(Typed(escaped(image)));
@@ -79,10 +78,10 @@ impl Made {
         self.entry.command = Some(TextOr::Other(command));
     }
 
-    /// Whether an image that is run as [`Self::image`] does it can be spoken to.
+    /// Checks that an image started by [`Self::image`] can be reached.
     ///
     /// # Errors
-    /// It speaks HTTP, and Docker would have to be asked for its port.
+    /// An error if it uses HTTP and would run through Docker, which would have to be asked for its port.
     pub(super) fn image_speaks(&self) -> Result<(), String> {
         if self.entry.transport == Some(TransportEntry::Http) && !self.containers {
             return Err(
@@ -93,7 +92,7 @@ impl Made {
         Ok(())
     }
 
-    /// Names keys that nothing was made of.
+    /// Adds a notice about the keys that were not used.
     pub(super) fn unused<T>(&mut self, keys: &BTreeMap<String, T>) {
         let presentation = [
             "description",
@@ -116,20 +115,20 @@ impl Made {
     }
 }
 
-/// Texts as they are.
+/// Wraps texts unchanged.
 pub(super) fn typed(list: impl IntoIterator<Item = String>) -> Vec<Typed> {
     list.into_iter().map(Typed).collect()
 }
 
-/// Texts that mean themselves.
+/// Wraps texts, escaping everything that would be read as a variable.
 pub(super) fn literal(list: &[String]) -> Vec<Typed> {
     typed(list.iter().map(|text| escaped(text)))
 }
 
-/// A truth value that is written as a text.
+/// Deserializes a boolean that is written as a string.
 ///
 /// # Errors
-/// It is another text.
+/// An error for any other string.
 pub(super) fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     let text = String::deserialize(deserializer)?;
     match text.to_ascii_lowercase().as_str() {
@@ -139,10 +138,10 @@ pub(super) fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D
     }
 }
 
-/// A number that is written as a text.
+/// Deserializes a port number that is written as a string.
 ///
 /// # Errors
-/// It is no port.
+/// An error if it is not a port number.
 pub(super) fn port<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u16>, D::Error> {
     let text = String::deserialize(deserializer)?;
     let port = text.parse::<u16>();

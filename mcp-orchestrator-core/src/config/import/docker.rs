@@ -1,4 +1,4 @@
-//! Docker's catalog of MCP servers (`registry:` by name), and the `server.yaml` of one server in its repository.
+//! Imports Docker's catalog of MCP servers (`registry:` by name), and the `server.yaml` of a single server.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::config::file_server::{CredentialEntry, HeaderEntry, TransportEntry};
 use crate::config::tree::{Node, Value as Tree};
 use crate::id::to_dns_label;
 
-/// The servers of a catalog, or the one of a `server.yaml`.
+/// Returns the servers of a catalog, or the one of a `server.yaml`.
 pub(super) fn offers(tree: &Node) -> Vec<Offer> {
     if let Some(registry) = tree.get("registry") {
         let entries = registry.entries().iter();
@@ -46,7 +46,7 @@ struct Server {
     config: Option<Value>,
 }
 
-/// `run` of a `server.yaml`.
+/// The `run` mapping of a `server.yaml`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Run {
@@ -57,7 +57,7 @@ struct Run {
     disable_network: Option<String>,
 }
 
-/// `config` of a `server.yaml`.
+/// The `config` mapping of a `server.yaml`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Config {
@@ -91,13 +91,13 @@ struct Remote {
     headers: BTreeMap<String, String>,
 }
 
-/// An entry of a catalog.
+/// Imports an entry of a catalog.
 pub(super) fn from_catalog(said: Value, made: &mut Made) -> Result<(), String> {
     let server = Server::deserialize(said).map_err(|error| error.to_string())?;
     make(&server, made)
 }
 
-/// A `server.yaml`, in which `run` and `config` have what the catalog has beside them.
+/// Imports a `server.yaml`, in which `run` and `config` contain what a catalog has at the top level.
 pub(super) fn from_server(said: Value, made: &mut Made) -> Result<(), String> {
     let mut server = Server::deserialize(said).map_err(|error| error.to_string())?;
     if let Some(run) = server.run.take() {
@@ -196,7 +196,7 @@ fn remote(server: &Server, remote: &Remote, made: &mut Made) -> Result<(), Strin
     made.entry.url = Some(Typed(escaped(&remote.url)));
     for (name, value) in &remote.headers {
         check::header_name(name)?;
-        // As `Bearer ${TOKEN}`, where the token is one of the secrets.
+        // For example `Bearer ${TOKEN}`, where the token is one of the secrets.
         let open = value
             .split_once("${")
             .and_then(|(before, rest)| Some((before, rest.strip_suffix('}')?)));
@@ -248,7 +248,7 @@ fn slot(secret: &Secret, place: impl FnOnce(&mut CredentialEntry), made: &mut Ma
     made.entry.credentials.get_or_insert_default().push(slot);
 }
 
-/// Arguments, of which a placeholder of Docker's configuration becomes a variable of the server's own.
+/// Converts arguments; a placeholder of Docker's configuration becomes a variable of the server.
 fn placed(used_by: &str, list: &[String], made: &mut Made) -> Vec<Typed> {
     if !list.iter().any(|text| text.contains("{{")) {
         return literal(list);

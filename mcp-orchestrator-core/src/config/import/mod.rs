@@ -1,9 +1,9 @@
-//! Turns a file of another program, or a description of servers that can be had, into entries of our own format.
+//! Imports a foreign file, or a description of installable servers, as entries in our own format.
 //!
-//! What is imported was written by somebody else. So an entry reads no variable of the gateway's environment but those
-//! that the file of another program itself names, and those are listed; a value of `env` or `headers`, which is a secret
-//! for all we know, stays where it is and becomes a variable that is named after the server; and what could run other
-//! code than it seems to is refused, or listed as a [`Risk`] that somebody has to agree to.
+//! Imported content is not trusted. The only variables of the gateway's environment that an entry reads are named by
+//! the foreign file itself, and they are listed. A value of `env` or `headers` may be a secret, so it is not copied but
+//! becomes a variable that is named after the server. Anything that could run other code than it appears to is
+//! rejected, or listed as a [`Risk`] that the user must accept.
 
 mod catalog;
 mod described;
@@ -32,80 +32,80 @@ use super::scope::Source;
 use super::tree::{Flaw, Node};
 use crate::id::ServerId;
 
-/// How long a file elsewhere may take to come.
+/// Maximum time to fetch a remote file.
 #[cfg(feature = "fetch")]
 const FETCH_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(20);
 
-/// What becomes of values that stand in `env` and `headers`.
+/// What happens to values in `env` and `headers`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ImportValues {
-    /// They become `${NAME}`; the values themselves stay where they are.
+    /// They become `${NAME}`; the values themselves are not copied.
     #[default]
     Reference,
-    /// They are copied as they are. In our own format they are then shown like any plain text.
+    /// They are copied unchanged, and are then shown like any plain text.
     Keep,
 }
 
-/// How an import is made.
+/// Options of an import.
 #[derive(Clone, Debug, Default)]
 pub struct ImportOptions {
-    /// What `${workspaceFolder}` stands for; `None`: told by where the file stands.
+    /// The value of `${workspaceFolder}`; `None` derives it from the location of the file.
     pub workspace: Option<PathBuf>,
-    /// What becomes of values that may be secrets.
+    /// What happens to values that may be secrets.
     pub values: ImportValues,
-    /// Whether images can be run: then they count more than programs and remote servers.
+    /// `true` if images can run; they are then preferred over programs and remote servers.
     pub containers: bool,
-    /// The name of the server, where the file has one.
+    /// The name for the server, if the file contains exactly one.
     pub name: Option<ServerId>,
-    /// Only these servers, by their names in the file or here; empty: all.
+    /// Import only these servers, by their names in the file or here; empty imports all.
     pub only: Vec<String>,
 }
 
-/// What came of an import.
+/// Result of an import.
 #[derive(Clone, Debug, Default)]
 pub struct Imported {
-    /// The servers, by their new names, in the order of the file.
+    /// The servers under their new names, in the order of the file.
     pub servers: Vec<(ServerId, ServerEntry)>,
-    /// The variables that the new entries name.
+    /// The variables that the entries name.
     pub variables: Vec<ImportedVariable>,
-    /// What somebody should have seen before the servers run.
+    /// Risks that the user should review before the servers run.
     pub risks: Vec<Risk>,
-    /// What is worth saying, as a changed name.
+    /// Notices, for example about changed names.
     pub notices: Vec<Notice>,
 }
 
 /// A variable that imported servers need.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImportedVariable {
-    /// Its name.
+    /// The name of the variable.
     pub name: String,
-    /// Where it is used, as `github.env.TOKEN`.
+    /// The keys that use it, such as `github.env.TOKEN`.
     pub used_by: Vec<String>,
-    /// Whether the foreign file has its value, which was not copied.
+    /// `true` if the foreign file contains the value, which was not copied.
     pub left_behind: bool,
-    /// Whether the foreign file names it itself, so that it may be one that the gateway has for something else.
+    /// `true` if the foreign file names the variable, so that it may be one that the gateway has for another purpose.
     pub theirs: bool,
 }
 
-/// Reads a foreign file for an import.
+/// Imports a foreign file.
 ///
 /// # Errors
-/// Everything that is wrong with it; it is no such file.
+/// All problems of the file, or that it is not a known format.
 pub fn import_file(file: &Path, options: &ImportOptions) -> Result<Imported, Problems> {
     let text = load::read(file).map_err(|message| refused(file, message))?;
     import_text(file, &text, options)
 }
 
-/// The same for one that stands elsewhere, as a `server.json` in the registry.
+/// Imports a file from a URL, such as a `server.json` in the registry.
 ///
 /// # Errors
-/// As [`import_file`], and why it cannot be had.
+/// As for [`import_file`], or why the file cannot be fetched.
 #[cfg(feature = "fetch")]
 pub async fn import_url(url: &str, options: &ImportOptions) -> Result<Imported, Problems> {
     use crate::fetch::{AddressGuard, Ask, Fetcher, Redirects, Trust};
     use crate::outbound::Connector;
     let fetcher = Fetcher::new(AddressGuard::default(), FETCH_TIMEOUT, Connector::default());
-    // Whoever types it says what is asked.
+    // The user typed the URL, so it may be fetched.
     let ask = Ask::get(url, Trust::Configured, Redirects::Follow);
     let answer = fetcher.ask(ask).await;
     let text = answer.map_err(|error| error.to_string()).and_then(|it| {
@@ -118,10 +118,10 @@ pub async fn import_url(url: &str, options: &ImportOptions) -> Result<Imported, 
     import_text(Path::new(url), &text, options)
 }
 
-/// The same for a text at hand.
+/// Imports a text.
 ///
 /// # Errors
-/// As [`import_file`].
+/// As for [`import_file`].
 pub fn import_text(file: &Path, text: &str, options: &ImportOptions) -> Result<Imported, Problems> {
     let name: Arc<Path> = file.into();
     let at = |flaw: Flaw| {
@@ -157,7 +157,7 @@ pub fn import_text(file: &Path, text: &str, options: &ImportOptions) -> Result<I
     from_program(&name, tree, &found, options)
 }
 
-/// The documents of a text. A file that is named as TOML is TOML, also where it comes from elsewhere.
+/// Parses the documents of a text. A file with the extension `toml` is parsed as TOML, even if it was fetched.
 fn trees(file: &Path, text: &str) -> Result<Vec<Node>, Flaw> {
     if file.extension().is_some_and(|end| end == "toml") {
         return Ok(vec![foreign::parse_toml(text)?]);
@@ -166,7 +166,7 @@ fn trees(file: &Path, text: &str) -> Result<Vec<Node>, Flaw> {
     parse::documents(&text)
 }
 
-/// The servers of another program's file.
+/// Imports the servers of a foreign file.
 fn from_program(
     name: &Arc<Path>,
     tree: Node,
@@ -228,7 +228,7 @@ fn from_program(
     Ok(imported)
 }
 
-/// A name that is given can be that of one server alone.
+/// Reports a problem if a name is given for more than one server.
 fn named_once(file: &Arc<Path>, report: &mut Report, options: &ImportOptions, servers: usize) {
     if options.name.is_some() && servers > 1 {
         let message = format!(
@@ -239,7 +239,7 @@ fn named_once(file: &Arc<Path>, report: &mut Report, options: &ImportOptions, se
 }
 
 impl ImportOptions {
-    /// Whether a server of one of these names is wanted.
+    /// Returns `true` if a server with one of these names is to be imported.
     fn wants(&self, names: &[&str]) -> bool {
         self.only.is_empty() || self.only.iter().any(|only| names.contains(&only.as_str()))
     }
@@ -258,7 +258,7 @@ fn finish(report: Report) -> Problems {
     })
 }
 
-/// `api-key` and `apiKey` → `API_KEY`.
+/// Converts `api-key` and `apiKey` to `API_KEY`.
 fn variable_name(name: &str) -> String {
     let mut variable = String::with_capacity(name.len() + 4);
     let mut small = false;
@@ -276,8 +276,8 @@ fn variable_name(name: &str) -> String {
     variable
 }
 
-/// The variable for a value of a server. Its beginning keeps it from being one that the gateway has for something
-/// else: a server `aws` with a value `secret_access_key` gets nobody's key.
+/// Returns the variable for a value of a server. The prefix prevents collisions with variables that the gateway has for
+/// another purpose: a server `aws` with a value `secret_access_key` does not read the gateway's key.
 fn server_variable(server: &ServerId, name: &str) -> String {
     format!(
         "MCP_{}_{}",

@@ -1,5 +1,5 @@
-//! Resources of Kubernetes: `MCPServer` and `RemoteMCPServer` of kmcp and kagent, `MCPServer` and `MCPRemoteProxy` of
-//! ToolHive.
+//! Imports Kubernetes resources: `MCPServer` and `RemoteMCPServer` of kmcp and kagent, `MCPServer` and `MCPRemoteProxy`
+//! of ToolHive.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ use crate::config::file_server::{CredentialEntry, HeaderEntry, SecretPlaceEntry,
 use crate::config::tree::{Node, Value as Tree};
 use crate::id::to_dns_label;
 
-/// The resource of a document, or those of a `List`.
+/// Returns the resource of a document, or those of a `List`.
 pub(super) fn offers(tree: &Node) -> Vec<Offer> {
     if let Some(Tree::List(items)) = tree.get("items").map(|items| &items.value) {
         return items.iter().flat_map(offers).collect();
@@ -39,10 +39,10 @@ struct Resource {
     spec: Value,
 }
 
-/// Makes an entry of a resource.
+/// Creates an entry from a resource.
 ///
 /// # Errors
-/// Why that cannot be done.
+/// Why that is not possible.
 pub(super) fn make(said: Value, made: &mut Made) -> Result<(), String> {
     let resource = Resource::deserialize(said).map_err(|error| error.to_string())?;
     let group = resource.api_version.split('/').next().unwrap_or_default();
@@ -65,7 +65,7 @@ pub(super) fn make(said: Value, made: &mut Made) -> Result<(), String> {
     }
 }
 
-/// kmcp's `MCPServer`.
+/// The `MCPServer` of kmcp.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Kmcp {
@@ -152,7 +152,7 @@ impl Kmcp {
         });
         match (deployment.image, command) {
             (Some(image), command) => in_image(&image, command, &deployment.args, made),
-            // kmcp runs npx and uvx in an image of its own.
+            // kmcp runs npx and uvx in its own image.
             (None, Some(command)) => {
                 made.entry.command = Some(TextOr::Other(command));
                 Ok(())
@@ -162,7 +162,7 @@ impl Kmcp {
     }
 }
 
-/// A program in an image, or the image's own.
+/// Runs a program in an image, or the image's own program.
 fn in_image(
     image: &str,
     command: Option<Vec<Typed>>,
@@ -186,7 +186,7 @@ fn in_image(
     }
 }
 
-/// kagent's `RemoteMCPServer`.
+/// The `RemoteMCPServer` of kagent.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct RemoteServer {
@@ -258,7 +258,7 @@ impl RemoteServer {
     }
 }
 
-/// A slot whose value is in a Secret.
+/// Adds a slot with a value from a Secret.
 fn from_secret(
     secret: &str,
     key: &str,
@@ -281,7 +281,7 @@ fn from_secret(
     made.entry.credentials.get_or_insert_default().push(slot);
 }
 
-/// ToolHive's `MCPServer`.
+/// The `MCPServer` of ToolHive.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct ToolHive {
@@ -336,7 +336,7 @@ impl ToolHive {
     }
 }
 
-/// ToolHive's `MCPRemoteProxy`.
+/// The `MCPRemoteProxy` of ToolHive.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Proxy {

@@ -1,4 +1,4 @@
-//! Variables by which a program can be made to run other code than its own, or to speak with somebody else.
+//! Environment variables that can make a program run other code, or communicate with another party.
 
 const LOADERS: &[&str] = &[
     "BASH_ENV",
@@ -72,7 +72,7 @@ const LOADERS: &[&str] = &[
     "CURL_CA_BUNDLE",
 ];
 
-/// Beginnings of names, in capitals.
+/// Prefixes of names, in capitals.
 const FAMILIES: &[&str] = &[
     "LD_",
     "DYLD_",
@@ -90,7 +90,7 @@ const FAMILIES: &[&str] = &[
     "PYTHON",
 ];
 
-/// Names of these families that change nothing about which code runs.
+/// Names with such a prefix that do not change which code runs.
 const HARMLESS: &[&str] = &[
     "PYTHONDONTWRITEBYTECODE",
     "PYTHONFAULTHANDLER",
@@ -111,7 +111,7 @@ const HARMLESS: &[&str] = &[
     "GIT_URL",
 ];
 
-/// What people commonly set in their own files.
+/// Names that people commonly set in their own files.
 const MILD: &[&str] = &[
     "PATH",
     "HOME",
@@ -135,7 +135,7 @@ const MILD: &[&str] = &[
     "PATHEXT",
 ];
 
-/// Beginnings of names that people commonly set in their own files.
+/// Prefixes of names that people commonly set in their own files.
 const MILD_FAMILIES: &[&str] = &[
     "NPM_CONFIG_",
     "PIP_",
@@ -146,14 +146,14 @@ const MILD_FAMILIES: &[&str] = &[
     "GIT_",
 ];
 
-/// Whether a variable of this name can make a program run other code, or speak with somebody else.
+/// Returns `true` if a variable of this name can make a program run other code, or communicate with another party.
 pub(super) fn is_loader(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
     let family = FAMILIES.iter().any(|family| name.starts_with(family));
     LOADERS.contains(&name.as_str()) || (family && !HARMLESS.contains(&name.as_str()))
 }
 
-/// Whether it is one that people commonly set themselves.
+/// Returns `true` if people commonly set this variable themselves.
 pub(super) fn is_mild(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
     let dangerous = [

@@ -1,4 +1,4 @@
-//! ToolHive's registry: `servers` are images, `remote_servers` addresses.
+//! Imports ToolHive's registry: `servers` are images, `remote_servers` are URLs.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -13,7 +13,7 @@ use crate::config::file_server::{CredentialEntry, TransportEntry};
 use crate::config::tree::Node;
 use crate::id::to_dns_label;
 
-/// The servers of a registry, groups of them too.
+/// Returns the servers of a registry.
 pub(super) fn offers(tree: &Node) -> Vec<Offer> {
     let known = tree.get("last_updated").is_some() || tree.get("remote_servers").is_some();
     if !known {
@@ -81,7 +81,7 @@ struct OAuth {
     token_url: Option<String>,
 }
 
-/// An image of the registry.
+/// Imports an image of the registry.
 pub(super) fn image(said: Value, made: &mut Made) -> Result<(), String> {
     let server = Image::deserialize(said).map_err(|error| error.to_string())?;
     if !super::registry::is_image(&server.image) {
@@ -102,7 +102,7 @@ pub(super) fn image(said: Value, made: &mut Made) -> Result<(), String> {
     made.image_speaks()
 }
 
-/// How a program in a container is spoken to.
+/// Sets the transport of a program in a container.
 pub(super) fn speaks(transport: &str, port: Option<u16>, made: &mut Made) -> Result<(), String> {
     match transport {
         "stdio" | "" => {}
@@ -119,7 +119,7 @@ pub(super) fn speaks(transport: &str, port: Option<u16>, made: &mut Made) -> Res
     Ok(())
 }
 
-/// A remote server of the registry.
+/// Imports a remote server of the registry.
 pub(super) fn remote(said: Value, made: &mut Made) -> Result<(), String> {
     let server = Remote::deserialize(said).map_err(|error| error.to_string())?;
     old(server.status.as_deref(), made);

@@ -1,4 +1,4 @@
-//! Texts of another program in our own syntax: inputs become variables, places are filled in, all else is escaped.
+//! Converts foreign texts to our own syntax: inputs become variables, paths are filled in, everything else is escaped.
 
 use std::collections::BTreeMap;
 
@@ -15,21 +15,21 @@ use crate::config::foreign::{Place, each};
 use crate::config::scope::Source;
 use crate::id::ServerId;
 
-/// The variables that the entries of a file name.
+/// Collects the variables that the entries of a file name.
 pub(super) struct Translation<'s> {
     values: ImportValues,
     source: &'s Source,
     variables: BTreeMap<String, ImportedVariable>,
-    /// Which input a variable stands for, so that two never share one.
+    /// The input behind each variable, so that two inputs never share a variable.
     inputs: BTreeMap<String, String>,
     notices: Vec<String>,
 }
 
 /// A part of a text in our own syntax.
 pub(super) enum Part {
-    /// What means itself.
+    /// Literal text.
     Literal(String),
-    /// What stands between `${` and `}`.
+    /// The text between `${` and `}`.
     Reference(String),
 }
 
@@ -44,17 +44,17 @@ impl<'s> Translation<'s> {
         }
     }
 
-    /// The variables, by name.
+    /// Returns the variables, by name.
     pub(super) fn variables(self) -> Vec<ImportedVariable> {
         self.variables.into_values().collect()
     }
 
-    /// What there is to say of the entry that was translated last.
+    /// Returns the notices about the entry that was converted last.
     pub(super) fn take_notices(&mut self) -> Vec<String> {
         std::mem::take(&mut self.notices)
     }
 
-    /// The entry in our own syntax.
+    /// Converts an entry to our own syntax.
     pub(super) fn entry(&mut self, id: &ServerId, mut entry: ServerEntry) -> ServerEntry {
         self.own_headers(&mut entry);
         each(&mut entry, &mut |place, typed| {
@@ -78,7 +78,7 @@ impl<'s> Translation<'s> {
         entry
     }
 
-    /// Headers that are never sent as they are written.
+    /// Removes headers that the orchestrator sets itself.
     fn own_headers(&mut self, entry: &mut ServerEntry) {
         let Some(headers) = &mut entry.headers else {
             return;
@@ -97,12 +97,12 @@ impl<'s> Translation<'s> {
         }
     }
 
-    /// Relative paths start at the folder of the file that they come from.
+    /// Resolves relative paths against the folder of the file.
     fn paths(&self, entry: &mut ServerEntry) {
         let absolute = |typed: &mut Typed| {
             let there = self.source.resolve(&typed.0);
             if !typed.0.is_empty() && !typed.0.starts_with("${") && there.is_absolute() {
-                // Without the `.` and `..` that can be taken out of it.
+                // Normalized as far as possible without accessing the file system.
                 let there: std::path::PathBuf = there.components().collect();
                 typed.0 = there.to_string_lossy().into_owned();
             }
@@ -139,7 +139,7 @@ impl<'s> Translation<'s> {
         format!("${{{variable}}}")
     }
 
-    /// A text in our own syntax.
+    /// Converts a text to our own syntax.
     fn text(&mut self, text: &str, used_by: &str) -> String {
         let mut parts: Vec<Part> = Vec::new();
         let mut literal = String::new();
@@ -236,16 +236,16 @@ impl<'s> Translation<'s> {
 /// Why an entry names a variable.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// In the place of a value that was not copied.
+    /// It replaces a value that was not copied.
     LeftBehind,
-    /// In the place of an input.
+    /// It replaces an input.
     Ours,
     /// The file names it.
     Theirs,
 }
 
-/// The parts as one text. Only its references are read as such: `$` before one would make an escape of it, so it is
-/// written as `${:-$}`, and a `$` and a `{` that come from two parts are one literal.
+/// Renders parts as one text in which only the references are read as such. A `$` before a reference would escape it
+/// and is written as `${:-$}`; a `$` and a `{` from two adjacent parts form one literal.
 pub(super) fn rendered(parts: &[Part]) -> String {
     let mut text = String::new();
     let mut literal = String::new();
@@ -268,12 +268,12 @@ pub(super) fn rendered(parts: &[Part]) -> String {
     text
 }
 
-/// A text that means itself in our own files.
+/// Escapes a text so that our own format reads it literally.
 pub(super) fn escaped(text: &str) -> String {
     text.replace("${", "$${")
 }
 
-/// Program and arguments as one list, as our own files have it.
+/// Combines program and arguments to one list, as in our own format.
 fn one_list(entry: &mut ServerEntry) {
     if let Some(TextOr::Text(program)) = &entry.command {
         let mut list = vec![program.clone()];

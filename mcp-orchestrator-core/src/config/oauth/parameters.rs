@@ -1,4 +1,4 @@
-//! What is sent to an issuer besides, and where it sends browsers back to.
+//! Additional parameters for an issuer, and the redirect URI.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use super::super::file_oauth::OAuthEntry;
 use super::super::scope::Scope;
 use crate::value::Text;
 
-/// Parameters that only this program can give, since it compares what comes back with them.
+/// Parameters that only the gateway may set, because it verifies the response against them.
 const OWN_OF_PAGE: [&str; 7] = [
     "client_id",
     "code_challenge",
@@ -32,7 +32,7 @@ const OWN_OF_TOKENS: [&str; 9] = [
     "scope",
 ];
 
-/// Those of the address at which people sign in.
+/// Returns the additional parameters of the authorization endpoint.
 pub(super) fn of_page(scope: &mut Scope<'_>, typed: &OAuthEntry) -> Vec<(String, String)> {
     let typed = typed.authorization_parameters.as_ref();
     let all = read(scope, "authorization_parameters", typed, &OWN_OF_PAGE);
@@ -41,7 +41,7 @@ pub(super) fn of_page(scope: &mut Scope<'_>, typed: &OAuthEntry) -> Vec<(String,
         .collect()
 }
 
-/// Those of requests for a token, which may be secret.
+/// Returns the additional parameters of token requests, which may be secret.
 pub(super) fn of_tokens(scope: &mut Scope<'_>, typed: &OAuthEntry) -> Vec<(String, SecretString)> {
     let typed = typed.token_parameters.as_ref();
     let all = read(scope, "token_parameters", typed, &OWN_OF_TOKENS);
@@ -81,7 +81,7 @@ fn read(
     all
 }
 
-/// Where the issuer sends browsers back to.
+/// Resolves the URI that the issuer redirects browsers to.
 pub(super) fn redirect_uri(scope: &mut Scope<'_>, typed: Option<&Typed>) -> Option<String> {
     let text = scope.plain("redirect_uri", typed)?;
     let path = scope.path.key("redirect_uri");

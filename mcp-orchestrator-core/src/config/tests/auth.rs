@@ -1,4 +1,4 @@
-//! Who calls, as configured.
+//! Authentication settings.
 
 use secrecy::ExposeSecret as _;
 
@@ -50,7 +50,7 @@ fn every_key_of_auth_reaches_its_noun() {
     assert_eq!(client.id, "gateway");
     assert_eq!(client.secret.as_ref().unwrap().expose_secret(), "canary");
     assert!(!format!("{first:?}").contains("canary"));
-    // Exactly as typed: a slash at the end belongs to an issuer's name.
+    // Kept exactly: a trailing slash is part of an issuer's identifier.
     assert_eq!(second.issuer, "http://localhost:8080/");
     assert_eq!((&*second.user_claim, &second.teams_claim), ("sub", &None));
     assert_eq!(second.algorithms, Algorithm::ALL);

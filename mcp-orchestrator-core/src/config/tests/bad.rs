@@ -1,8 +1,8 @@
-//! What is wrong is told with its place, its key and what to do.
+//! Problems are reported with position, key and advice.
 
 use super::{bad, load_as};
 
-/// Texts with one problem each, and what is said about it. `~` stands for a server to which the rest belongs.
+/// Texts with one problem each, and the expected message. `~` abbreviates a server that the remaining text belongs to.
 const MISTAKES: &[(&str, &str)] = &[
     (
         "serverz: {}",
@@ -320,7 +320,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ("servers: {a: {command: *x}}", "the file cannot be read"),
 ];
 
-/// What is wrong with a pod.
+/// Problems in pods.
 const POD_MISTAKES: &[(&str, &str)] = &[
     (
         "backend: kubernets",

@@ -1,11 +1,11 @@
-//! The README of the chart tells every value of it, with its default.
+//! The chart's README documents every value with its default.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::Value;
 
-/// Adds a row for each value that the schema describes and does not take apart any more.
+/// Adds a row for each value that the schema describes and does not subdivide further.
 fn describe(schema: &Value, values: &Value, before: &str, rows: &mut BTreeMap<String, String>) {
     for (name, described) in schema["properties"].as_object().unwrap() {
         let (key, default) = (format!("{before}{name}"), &values[name]);
@@ -23,7 +23,7 @@ fn describe(schema: &Value, values: &Value, before: &str, rows: &mut BTreeMap<St
     }
 }
 
-/// As JSON whose keys are in order, however the library keeps them.
+/// Serializes as JSON with sorted keys, independent of the library's key order.
 fn sorted(value: &Value) -> String {
     let all = |parts: Vec<String>| parts.join(", ");
     match value {

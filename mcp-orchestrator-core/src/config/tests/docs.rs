@@ -1,4 +1,4 @@
-//! The examples of docs/configuration.md are right.
+//! The examples in docs/configuration.md are valid.
 
 use std::path::Path;
 

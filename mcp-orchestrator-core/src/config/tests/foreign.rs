@@ -1,4 +1,4 @@
-//! Files of other programs run unchanged.
+//! Foreign files work unchanged.
 
 use super::{load_as, options};
 use crate::config::{LoadOptions, load_texts};
@@ -129,7 +129,7 @@ fn servers_and_inputs_of_vs_code() {
 #[test]
 fn a_file_of_variables_is_read_and_what_stands_in_env_counts_more() {
     let folder = tempfile::tempdir().unwrap();
-    // Relative ones start where the folder of the editor's own files stands.
+    // Relative paths are resolved against the folder that contains the editor's own folder.
     let project = folder.path().join("project");
     std::fs::create_dir(&project).unwrap();
     let file = project.join(".vscode/mcp.json");

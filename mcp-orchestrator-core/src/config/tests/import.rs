@@ -1,4 +1,4 @@
-//! A foreign file becomes our own, and no secret travels unseen.
+//! A foreign file is converted to our own format, and secrets are never copied unnoticed.
 
 use std::path::Path;
 

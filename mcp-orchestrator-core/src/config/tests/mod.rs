@@ -1,4 +1,4 @@
-//! Whole files, good and bad.
+//! Complete files, valid and invalid.
 
 mod auth;
 mod bad;
@@ -19,7 +19,7 @@ use std::path::PathBuf;
 
 use super::{LoadOptions, Loaded, Problems, Variables, load_texts};
 
-/// A fixed surrounding: nothing of this machine.
+/// Fixed options that do not depend on this machine.
 pub(super) fn options() -> LoadOptions {
     let env = [
         ("HOME", "/home/u"),
@@ -50,7 +50,7 @@ pub(super) fn good(text: &str) -> Loaded {
     load_as(&[("c.yaml", text)]).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
-/// A surrounding inside of a cluster.
+/// Options inside a cluster.
 pub(super) fn inside() -> LoadOptions {
     let mut options = options();
     let env = &mut options.variables.env;

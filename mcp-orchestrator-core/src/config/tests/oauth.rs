@@ -1,4 +1,4 @@
-//! Servers whose token is obtained by OAuth.
+//! Servers with tokens from OAuth.
 
 use super::{bad, good};
 use crate::server::{ClientAuth, Injection, OAuthClient, OAuthGrant, OAuthResource};

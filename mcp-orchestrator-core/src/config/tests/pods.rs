@@ -1,4 +1,4 @@
-//! Servers in pods: keys, defaults, and which backend a server gets.
+//! Servers in pods: keys, defaults, and the choice of backend.
 
 use std::path::PathBuf;
 
@@ -254,7 +254,7 @@ fn a_default_for_all_pods_is_part_of_each_spec() {
     ] {
         assert_ne!(digest(more, ""), plain, "{more}");
     }
-    // What a server says itself counts more: there the default changes nothing.
+    // The server's own value takes precedence, so the default changes nothing.
     let own = "    egress: public\n";
     assert_eq!(digest("  defaults: {egress: none}", own), digest("", own));
 }

@@ -11,7 +11,7 @@ use crate::config::{
 };
 use crate::id::ServerId;
 
-/// Pieces out of which files are made, wrong ones mostly.
+/// Fragments that files are composed of, mostly invalid ones.
 fn pieces() -> impl Strategy<Value = String> {
     let words = [
         "servers:",
@@ -73,7 +73,7 @@ fn pieces() -> impl Strategy<Value = String> {
     proptest::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
 }
 
-/// Values that YAML could take for something else.
+/// Values that YAML could read as another type.
 fn value() -> impl Strategy<Value = String> {
     let odd = [
         "",

@@ -1,4 +1,4 @@
-//! What a `server.json` says becomes an entry that loads.
+//! A `server.json` is converted to an entry that loads.
 
 use std::path::Path;
 

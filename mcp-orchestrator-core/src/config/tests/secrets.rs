@@ -1,4 +1,4 @@
-//! A secret stands in no Debug, Display, problem or notice.
+//! No `Debug`, `Display`, problem or notice contains a secret.
 
 use super::{load_as, options};
 use crate::config::{File, LoadOptions, ServerEntry, Typed, load_texts};

@@ -1,4 +1,4 @@
-//! One kept answer, and the question that is on its way.
+//! A cache entry: the cached credential and the resolution in flight.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,21 +17,21 @@ use crate::credential::{
 use crate::error::Error;
 use crate::server::ServerSpec;
 
-/// What all waiters of one question get.
+/// The result that all waiters of one resolution share.
 type Answer = Result<Option<Arc<Credential>>, Arc<Error>>;
 type Flight = Shared<BoxFuture<'static, Answer>>;
 
-/// The longest time that anything is kept, whatever is allowed.
+/// Upper limit on how long anything is cached, whatever the options allow.
 const LONGEST: Duration = Duration::from_hours(24);
 
-/// For how long an answer is kept.
+/// How long a credential is cached.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Lifetime {
     pub(super) max_age: Duration,
     pub(super) ahead: Duration,
 }
 
-/// What is known for one key.
+/// The cached state of one key.
 pub(super) struct Entry {
     pub(super) key: Key,
     kept: ArcSwapOption<Kept>,
@@ -43,7 +43,7 @@ struct Kept {
     until: Instant,
 }
 
-/// The last question. It lives as long as somebody waits for it.
+/// The last resolution. It runs as long as at least one caller waits for it.
 #[derive(Default)]
 struct Asked {
     number: u64,
@@ -51,7 +51,7 @@ struct Asked {
     flight: Option<WeakShared<BoxFuture<'static, Answer>>>,
 }
 
-/// A request that belongs to itself, so that it outlives the waiter who asked first.
+/// An owned request, so that the resolution outlives the caller that started it.
 pub(super) struct Question {
     principal: Principal,
     server: ServerSpec,
@@ -96,7 +96,7 @@ impl Entry {
         }
     }
 
-    /// The kept credential, where it holds and is not what was rejected.
+    /// Returns the cached credential unless it has expired or was rejected.
     pub(super) fn kept(
         &self,
         rejected: Option<(&Revision, Generation)>,
@@ -110,7 +110,8 @@ impl Entry {
         (!refused).then(|| Arc::clone(credential))
     }
 
-    /// Until when it has to stay: what is asked right now outlasts what is kept; `None` where nothing is of use.
+    /// Returns until when the entry must be kept, or `None` if it can be dropped. A resolution in flight outlasts any
+    /// cached value.
     pub(super) fn of_use(&self, now: Instant) -> Option<Instant> {
         let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         if asked.running().is_some() {
@@ -122,7 +123,7 @@ impl Entry {
             .filter(|until| now < *until)
     }
 
-    /// Joins the question on its way, where it asks for at least this much, else asks.
+    /// Joins the resolution in flight if it covers this question's rejection, or starts a new one.
     pub(super) fn ask(
         self: &Arc<Self>,
         resolver: &Arc<dyn CredentialResolver>,
@@ -136,7 +137,7 @@ impl Entry {
             return flight;
         }
         if question.rejected.is_some() {
-            // From here on others wait for the new one, and do not run into the same refusal.
+            // From here on other callers wait for the new credential instead of running into the same rejection.
             self.kept.store(None);
         }
         asked.number += 1;
@@ -155,7 +156,7 @@ impl Entry {
         flight
     }
 
-    /// Keeps an answer, unless somebody has asked for a newer one since.
+    /// Caches a credential unless a newer resolution has started since.
     fn keep(&self, number: u64, credential: &Arc<Credential>, lifetime: Lifetime) {
         let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         if asked.number != number {
@@ -184,12 +185,12 @@ impl fmt::Debug for Entry {
 impl Asked {
     fn running(&self) -> Option<Flight> {
         let flight = self.flight.as_ref()?.upgrade()?;
-        // One that has ended may still be held by a waiter that has not looked yet.
+        // A finished resolution may still be held by a waiter that has not been polled yet.
         flight.peek().is_none().then_some(flight)
     }
 }
 
-/// Whether a question with this rejection answers one with that.
+/// Returns `true` if a resolution that excludes `asked` also answers a question that excludes `wanted`.
 fn covers(asked: Option<&(Revision, Generation)>, wanted: Option<&(Revision, Generation)>) -> bool {
     match (asked, wanted) {
         (_, None) => true,

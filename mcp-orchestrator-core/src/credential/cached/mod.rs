@@ -1,4 +1,5 @@
-//! A cache around any resolver: a hit costs a hash, a read lock and a comparison; a miss asks once for all waiters.
+//! A cache around any resolver. A hit costs a hash, a read lock and a comparison; a miss resolves once for all
+//! waiters.
 
 mod entry;
 mod table;
@@ -16,15 +17,16 @@ use crate::error::Result;
 use crate::id::ServerId;
 use crate::server::ServerSpec;
 
-/// How much is kept, and how long.
+/// Size and lifetime limits of a [`CachedResolver`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CacheLimits {
-    /// The longest time for which an answer is taken again: so late may a changed file or variable be seen. At most a
-    /// day.
+    /// Maximum time for which a credential is reused, and so the maximum delay before a changed file or variable
+    /// takes effect. Capped at one day. Default: 30 s.
     pub max_age: Duration,
-    /// How long before a credential's end it is asked for anew; at most a quarter of what it has left.
+    /// How long before a credential expires it is resolved again; at most a quarter of its remaining lifetime.
+    /// Default: 1 min.
     pub ahead: Duration,
-    /// How many answers are kept.
+    /// Maximum number of cached credentials. Default: 16384.
     pub entries: usize,
 }
 
@@ -38,11 +40,11 @@ impl Default for CacheLimits {
     }
 }
 
-/// Keeps a resolver's credentials by principal, server, slots and rule.
+/// Caches a resolver's credentials by principal, server, slots and rule.
 ///
-/// Only credentials are kept: `None` and errors are passed to all who wait at that moment, and the next request asks
-/// again. One that says what was rejected passes over a kept answer that is not newer. A waiter that leaves ends the
-/// question only where it was the last.
+/// Only credentials are cached: `None` and errors go to all current waiters, and the next request resolves again. A
+/// request that reports a rejected credential bypasses a cached one that is not newer. Dropping a waiter cancels the
+/// resolution only if it was the last waiter.
 #[derive(Debug)]
 pub struct CachedResolver {
     inner: Arc<dyn CredentialResolver>,
@@ -51,7 +53,7 @@ pub struct CachedResolver {
 }
 
 impl CachedResolver {
-    /// A cache around this resolver.
+    /// Creates a cache around `inner`.
     pub fn new(inner: Arc<dyn CredentialResolver>, limits: CacheLimits) -> Self {
         Self {
             inner,
@@ -63,18 +65,18 @@ impl CachedResolver {
         }
     }
 
-    /// The kept answer, where it still holds. It never waits and allocates nothing.
+    /// Returns the cached credential if it is still valid. Never waits and does not allocate.
     pub fn kept(&self, request: &CredentialRequest<'_>) -> Option<Arc<Credential>> {
         self.table.find(request)?.kept(request.rejected)
     }
 
-    /// Drops what is kept for a server, as when a credential of it was put or taken away. Who waits already gets the
-    /// answer that is on its way.
+    /// Drops all cached credentials of a server, for example after one was installed or removed. Current waiters
+    /// still get the result of the resolution in flight.
     pub fn forget(&self, server: &ServerId) {
         self.table.forget(|key| key.server() == server);
     }
 
-    /// Drops all that is kept.
+    /// Drops all cached credentials.
     pub fn clear(&self) {
         self.table.forget(|_| true);
     }

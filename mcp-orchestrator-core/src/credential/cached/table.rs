@@ -1,4 +1,4 @@
-//! The bounded table of kept answers: shards of maps from a hash, looked up without making a key.
+//! The bounded table of cache entries: sharded maps keyed by hash, so that a look-up does not build a key.
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
@@ -14,7 +14,7 @@ use crate::id::{ServerId, SlotName};
 
 const SHARDS: usize = 16;
 
-/// What an answer belongs to. A changed list of slots is another question.
+/// What a cached credential is valid for. Changing a server's slots changes the key.
 #[derive(Debug)]
 pub(super) struct Key {
     principal: Principal,
@@ -23,8 +23,8 @@ pub(super) struct Key {
     slots: Vec<(SlotName, bool)>,
 }
 
-/// All entries. One hash stands for one key; the key is compared, so two keys of one hash push each other out and are
-/// never mixed up.
+/// All cache entries. Each hash holds one entry, and its key is compared on look-up, so two keys with the same hash
+/// evict each other but are never confused.
 pub(super) struct Table {
     hasher: RandomState,
     shards: [RwLock<HashMap<u64, Arc<Entry>>>; SHARDS],
@@ -71,12 +71,12 @@ impl Table {
         }
     }
 
-    /// The entry of this request, where there is one.
+    /// Returns the entry for this request, if there is one.
     pub(super) fn find(&self, request: &CredentialRequest<'_>) -> Option<Arc<Entry>> {
         self.find_hashed(self.hash(request), request)
     }
 
-    /// The entry of this request, made where there is none.
+    /// Returns the entry for this request, creating it if necessary.
     pub(super) fn entry(&self, request: &CredentialRequest<'_>) -> Arc<Entry> {
         let hash = self.hash(request);
         if let Some(entry) = self.find_hashed(hash, request) {
@@ -87,7 +87,7 @@ impl Table {
             .write()
             .unwrap_or_else(PoisonError::into_inner);
         match shard.get(&hash) {
-            // Made by another task in the meantime.
+            // Another task created the entry in the meantime.
             Some(entry) if entry.key.is_of(request) => return Arc::clone(entry),
             _ => {}
         }
@@ -97,7 +97,7 @@ impl Table {
         entry
     }
 
-    /// Drops the entries of which this is true.
+    /// Drops the entries for which `which` returns `true`.
     pub(super) fn forget(&self, which: impl Fn(&Key) -> bool) {
         for shard in &self.shards {
             let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
@@ -117,7 +117,7 @@ impl Table {
     }
 
     fn shard(&self, hash: u64) -> &RwLock<HashMap<u64, Arc<Entry>>> {
-        // The remainder is below the number of shards.
+        // The remainder is less than the number of shards.
         #[expect(
             clippy::cast_possible_truncation,
             reason = "a remainder of 16 fits everywhere"
@@ -144,7 +144,7 @@ impl std::fmt::Debug for Table {
     }
 }
 
-/// Drops what has ended; where that is not enough, the one that ends first.
+/// Drops entries that are no longer useful; while the shard is still full, drops the entry that expires first.
 fn make_room(shard: &mut HashMap<u64, Arc<Entry>>, limit: usize) {
     let now = Instant::now();
     shard.retain(|_, entry| entry.of_use(now).is_some());

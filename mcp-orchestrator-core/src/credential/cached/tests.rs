@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind};
 use crate::id::PrincipalId;
 use crate::server::ServerSpec;
 
-/// Answers when it is let; each answer is a newer generation.
+/// A resolver that answers when the test releases it, each time with a newer generation.
 #[derive(Debug)]
 struct Slow {
     asked: AtomicUsize,

@@ -84,7 +84,7 @@ async fn slots_of_several_sources_are_one_credential() {
     assert_ne!(next.unwrap().unwrap().revision, first.revision);
 }
 
-/// A cluster's Secrets, and how often they were asked for.
+/// Fake Secrets of a cluster, with a count of the reads.
 #[derive(Debug, Default)]
 struct Cluster {
     secrets: Mutex<BTreeMap<String, BTreeMap<String, Vec<u8>>>>,

@@ -1,5 +1,5 @@
-//! What is installed, by server and owner: a snapshot in parts, of which a change replaces one. Installing many is so
-//! linear in their number, not quadratic.
+//! The snapshot of installed credentials, by server and owner. It is sharded and a change copies one shard only, so
+//! installing many credentials does not take quadratic time.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::BuildHasher as _;
@@ -16,34 +16,34 @@ use crate::credential::{
 };
 use crate::error::{Error, Result};
 
-/// Changes that a slow listener may be behind.
+/// How many changes a slow listener may lag behind.
 const BEHIND: usize = 4096;
 
-/// What an owner has.
+/// The installation of one owner.
 #[derive(Clone)]
 pub(super) enum Entry {
     Whole(Held),
-    /// There is something that cannot be read.
+    /// The installation cannot be read.
     Broken(Arc<Error>),
 }
 
-/// A credential, and how it is renewed.
+/// A credential with its renewal state.
 #[derive(Clone)]
 pub(super) struct Held {
     pub(super) credential: Arc<Credential>,
     pub(super) renewal: Renewing,
-    /// What is kept beside the values.
+    /// Non-secret settings stored with the values.
     pub(super) settings: Arc<BTreeMap<String, String>>,
 }
 
 /// How a credential is renewed.
 #[derive(Clone)]
 pub(super) enum Renewing {
-    /// Not at all: it is installed again.
+    /// Never: its owner has to install it again.
     Never,
-    /// By itself, from then on; `None`: once it is refused.
+    /// Automatically, from this time on. `None`: only after the server rejects it.
     Due(Option<SystemTime>),
-    /// Not any more, for this reason.
+    /// No longer possible, for this reason.
     Ended(Arc<str>),
 }
 
@@ -59,18 +59,18 @@ impl From<Option<Renewable>> for Renewing {
     }
 }
 
-/// Parts of the index: a change copies one of them.
+/// Number of shards; a change copies one of them.
 const SHARDS: usize = 256;
 
 type Shard = HashMap<InstallationKey, Entry>;
 
-/// All that is installed, in parts that are replaced where they change. Readers take no lock.
+/// All installed credentials, in shards that are replaced on change. Readers take no lock.
 pub(super) struct Index {
     shards: Box<[ArcSwap<Shard>]>,
     hasher: RandomState,
     writing: Mutex<()>,
     changes: broadcast::Sender<CredentialChange>,
-    /// Entries that changes have copied.
+    /// Number of entries that changes have copied.
     #[cfg(test)]
     pub(super) copied: std::sync::atomic::AtomicUsize,
 }
@@ -135,12 +135,12 @@ impl Index {
         usize::try_from(self.hasher.hash_one(key) % SHARDS as u64).unwrap_or_default()
     }
 
-    /// What an owner has for a server.
+    /// Returns an owner's installation for a server.
     pub(super) fn get(&self, key: &InstallationKey) -> Option<Entry> {
         self.shards[self.place(key)].load().get(key).cloned()
     }
 
-    /// All that is installed, by server and owner.
+    /// Returns all installations, ordered by server and owner.
     pub(super) fn all(&self) -> Vec<(InstallationKey, Entry)> {
         let mut all = Vec::new();
         for shard in &self.shards {
@@ -155,7 +155,7 @@ impl Index {
         all
     }
 
-    /// From now on an owner has this.
+    /// Sets or removes an owner's installation and reports the change.
     pub(super) fn set(&self, key: &InstallationKey, entry: Option<&Entry>) {
         let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let shard = &self.shards[self.place(key)];
@@ -171,7 +171,7 @@ impl Index {
         self.tell(key, before.as_ref(), entry);
     }
 
-    /// From now on this is all.
+    /// Replaces all installations and reports what changed.
     pub(super) fn replace(&self, entries: Vec<(InstallationKey, Entry)>) {
         let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut after: Vec<Shard> = vec![Shard::new(); SHARDS];
@@ -204,11 +204,12 @@ impl Index {
             owner: key.owner.clone(),
             now: now.and_then(|entry| entry.credential().ok()),
         };
-        // Fails where nobody listens.
+        // Fails only if there is no listener.
         let _ = self.changes.send(change);
     }
 
-    /// Each change from now on. Who is too far behind has lost some: instances of theirs go to rest by themselves.
+    /// Returns a stream of the changes made after this call. A listener that lags too far misses some; the instances
+    /// concerned stop after their idle timeout.
     pub(super) fn changes(&self) -> BoxStream<'static, CredentialChange> {
         let next = |mut changes: broadcast::Receiver<CredentialChange>| async move {
             loop {
@@ -248,7 +249,7 @@ mod tests {
             index.set(&key(number), Some(&broken));
         }
         let copied = index.copied.load(Ordering::Relaxed);
-        // All of it each time would be 4.5 million.
+        // Copying the whole index each time would copy 4.5 million entries.
         assert!(copied < MANY * 20, "{copied}");
         assert_eq!(index.all().len(), MANY);
         index.set(&key(7), None);

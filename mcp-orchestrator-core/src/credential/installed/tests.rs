@@ -64,7 +64,7 @@ fn principal(kind: PrincipalKind, id: &str, teams: &[&str]) -> Principal {
     }
 }
 
-/// One with these installed; a name that ends in `!` has expired.
+/// Opens a resolver with these installations; a trailing `!` marks an expired one.
 async fn installed(owners: &[&str]) -> (Arc<InstalledResolver>, TaskTracker) {
     let store: Arc<dyn CredentialStore> = Arc::new(MemoryCredentials::new());
     let installations = Installations::new(store);
@@ -82,7 +82,7 @@ async fn installed(owners: &[&str]) -> (Arc<InstalledResolver>, TaskTracker) {
     (resolver, tasks)
 }
 
-/// Whose value is answered, or why none is.
+/// Returns the owner of the resolved credential, or the reason why none was resolved.
 async fn answer(resolver: &InstalledResolver, who: &Principal, rule: &CredentialRule) -> String {
     let server = server();
     let request = CredentialRequest {
@@ -119,7 +119,7 @@ async fn the_first_who_has_one_decides() {
     let pinned = |text: &str| CredentialRule::Pinned(owner(text));
     let missing = "CredentialMissing";
     let expired = "CredentialExpired";
-    // Installed (`!`: expired), who calls, by which rule, whose is used.
+    // Installed owners (`!`: expired), caller, rule, expected owner or error.
     let rows: Vec<(&[&str], Principal, CredentialRule, &str)> = vec![
         (
             &["user/ann", "team/ops", "organization"],
@@ -149,7 +149,7 @@ async fn the_first_who_has_one_decides() {
             resolve(),
             "organization",
         ),
-        // What has expired is not passed over.
+        // An expired installation is not skipped.
         (
             &["user/ann!", "team/ops", "organization"],
             ann(),
@@ -179,7 +179,7 @@ async fn the_first_who_has_one_decides() {
             "organization",
         ),
         (&["team/ops"], all(), resolve(), "not mine"),
-        // Pinned: that one or none.
+        // A pinned owner is the only one considered.
         (
             &["user/ann", "team/ops", "organization"],
             ann(),
@@ -283,7 +283,7 @@ async fn it_keeps_its_contract() {
         principal: &bob,
         ..known
     };
-    // Its value is what it is called here, which may stand in Debug.
+    // The helper sets the value to the owner's name, which `Debug` may show; use a distinct value here.
     let mut secret = stored("r1", None);
     secret
         .values

@@ -1,4 +1,5 @@
-//! What is told of an installed credential: when it ends, whether it is renewed, and why the last try failed.
+//! Describes an installed credential for `explain`: when it expires, whether it is renewed, and why the last renewal
+//! failed.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +12,7 @@ use crate::error::Result;
 use crate::server::ServerSpec;
 use crate::time::utc;
 
-/// The last renewal of each installation, where it failed.
+/// The failed last renewal of each installation.
 #[derive(Default)]
 pub(super) struct Failures(Mutex<HashMap<InstallationKey, Failure>>);
 
@@ -25,7 +26,7 @@ impl Failures {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes how a renewal of this one went.
+    /// Records the result of a renewal.
     pub(super) fn note(
         &self,
         key: &InstallationKey,
@@ -45,7 +46,7 @@ impl Failures {
         self.lock().insert(key.clone(), Failure { of, why });
     }
 
-    /// It is not installed any more.
+    /// Forgets an installation that was removed.
     pub(super) fn forget(&self, key: &InstallationKey) {
         self.lock().remove(key);
     }
@@ -59,7 +60,7 @@ impl Failures {
 }
 
 impl InstalledResolver {
-    /// The step of `explain` at which this one decides.
+    /// Returns the line of `explain` for the installation that decides.
     pub(super) fn told(&self, server: &ServerSpec, held: &Held) -> String {
         let credential = &held.credential;
         let key = held.key(server);

@@ -1,4 +1,4 @@
-//! What the watch has shown: from it come the changes that are told, and what is swept.
+//! The state seen by the watch, from which changes are reported and expired records are found.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -21,16 +21,16 @@ pub(super) struct Known {
 #[derive(Debug, Default)]
 struct Records {
     by_secret: HashMap<String, Facts>,
-    /// What a new list has shown so far.
+    /// The records listed so far by a relist in progress.
     listed: HashMap<String, Facts>,
 }
 
-/// What an event was.
+/// What a watch event completed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Seen {
-    /// One change, or a part of a list.
+    /// A single change, or a part of a list.
     Part,
-    /// All that there is has been seen.
+    /// A complete list.
     All,
 }
 
@@ -39,7 +39,7 @@ impl Known {
         &self.changes
     }
 
-    /// Takes an event in, and tells what has changed by it.
+    /// Applies a watch event and reports the changes it implies.
     pub(super) fn take(&self, event: Event<Secret>, synced: bool) -> Seen {
         let mut records = self.records();
         match event {
@@ -52,7 +52,7 @@ impl Known {
             Event::InitDone => {
                 let listed = std::mem::take(&mut records.listed);
                 let before = std::mem::replace(&mut records.by_secret, listed);
-                // Before the first list nobody knew anything, so nothing has changed.
+                // Before the first complete list there is no earlier state to compare with.
                 if synced {
                     self.compare(&before, &records.by_secret);
                 }
@@ -99,7 +99,7 @@ impl Known {
         }
     }
 
-    /// What is over, at most so many: the Secret's name and its version.
+    /// Returns up to `most` expired records, as the name and version of their Secrets.
     pub(super) fn over(&self, now: SystemTime, most: usize) -> Vec<(String, String)> {
         let records = self.records();
         let over = records

@@ -1,8 +1,8 @@
-//! Records in a cluster: a Secret for each, shared by all processes of one orchestrator's name.
+//! Stores records as Secrets of a cluster, shared by all processes with the same orchestrator name.
 //!
-//! Every write says which version it changes, so of several processes one succeeds; one watch shows all of them what was
-//! changed. The Secrets belong to nobody: they stay when the orchestrator is uninstalled, until they are removed by
-//! their labels.
+//! Every write states the version that it replaces, so only one of several concurrent writers succeeds; a watch
+//! reports every change to all processes. The Secrets have no owner reference: they remain after the orchestrator is
+//! uninstalled, until they are deleted by label.
 
 mod known;
 mod object;
@@ -34,14 +34,14 @@ use crate::runtime::kubernetes::errors::{Action, is_absent, is_conflict};
 use crate::runtime::kubernetes::names::{MANAGER, component_labels};
 use crate::runtime::kubernetes::{Access, state_key};
 
-/// How often a write is tried where others write the same record.
+/// Maximum number of attempts of a write when other processes write the same record.
 const TRIES: usize = 32;
-/// How many records a list asks for at once.
+/// Page size of lists.
 const PAGE: u32 = 200;
-/// How long the opening waits until all records were seen.
+/// How long opening the store waits for the first complete list.
 const SEEN_ALL: Duration = Duration::from_secs(20);
 
-/// Keeps each record in a Secret of an orchestrator.
+/// A credential store that keeps each record in a Secret.
 pub struct KubernetesCredentials {
     shared: Arc<Shared>,
     _tasks: TaskTracker,
@@ -56,11 +56,12 @@ struct Shared {
 }
 
 impl KubernetesCredentials {
-    /// The records of this orchestrator. Its state key is read, or made; the watch runs as long as this lives.
+    /// Opens the records of this orchestrator. The state key is read, or created if it does not exist. The watch runs
+    /// until the store is dropped.
     ///
     /// # Errors
-    /// Where the cluster does not answer, and where it does not allow Secrets to be read or listed, with the rule that
-    /// does.
+    /// If the API server is unreachable, or if it forbids reading, listing or watching Secrets; the error then names
+    /// the missing RBAC rule.
     pub async fn open(access: Access, orchestrator: impl Into<String>) -> Result<Self> {
         let orchestrator = orchestrator.into();
         let labels = component_labels(&orchestrator, "state");
@@ -105,14 +106,14 @@ impl fmt::Debug for KubernetesCredentials {
     }
 }
 
-/// The Secret under a record's name, which is over or not.
+/// The Secret of a record, which may have expired.
 #[derive(Debug)]
 struct Found {
     secret: Secret,
     facts: Facts,
 }
 
-/// The version of what counts as there.
+/// Returns the record's version unless it is absent or has expired.
 fn version(found: Option<&Found>) -> Option<Version> {
     let facts = &found?.facts;
     (!facts.is_over(SystemTime::now())).then(|| facts.version())
@@ -140,7 +141,7 @@ impl Shared {
         }
     }
 
-    /// One try of a write; `None` where somebody else wrote meanwhile.
+    /// Attempts a write. Returns `None` if another process wrote the record in the meantime.
     async fn write(&self, write: &Write<'_>, over: Option<&Found>) -> Result<Option<Version>> {
         let (secrets, name) = (self.secrets(), self.names.of(write.key));
         let (verb, written) = match over {
@@ -168,7 +169,7 @@ impl Shared {
         }
     }
 
-    /// Deletes a Secret that is as it was at this version; whether it was this that did.
+    /// Deletes a Secret if it still has this version. Returns `true` if this call deleted it.
     async fn delete(&self, name: &str, version: &str) -> Result<bool, Refused> {
         let params = DeleteParams::default().preconditions(Preconditions {
             resource_version: Some(version.to_owned()),
@@ -236,7 +237,7 @@ impl CredentialStore for KubernetesCredentials {
         let write = Write::new(key, &record);
         for _ in 0..TRIES {
             let found = self.shared.find(key).await?;
-            // A request whose answer was lost is sent again by the client: what it finds then is its own.
+            // The client resends a request if the response was lost; the second attempt then finds its own write.
             if let Some(ours) = found.as_ref().filter(|found| write.made(&found.secret)) {
                 return Ok(ours.facts.version());
             }
@@ -286,7 +287,7 @@ impl CredentialStore for KubernetesCredentials {
                     }
                     None => {
                         tracing::warn!(secret = name, "a stored record cannot be read");
-                        // It is there all the same: an empty one is broken, not absent.
+                        // The record exists nevertheless: an empty value makes it broken rather than absent.
                         let facts = Facts::of(secret).filter(|facts| !facts.is_over(now));
                         if let Some(facts) = facts
                             && self.shared.names.of(&facts.key) == name

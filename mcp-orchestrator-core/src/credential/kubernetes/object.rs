@@ -1,4 +1,4 @@
-//! A record as a Secret, and back. Names of people stand in its data alone, never in its metadata.
+//! Converts records to Secrets and back. User and team names are kept in the data only, never in the metadata.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -15,12 +15,12 @@ use crate::id::RecordName;
 use crate::runtime::kubernetes::names::component_labels;
 use crate::seal::{StateKey, random_text};
 
-/// The value of the component's label on all records.
+/// The value of the component label on all records.
 const CREDENTIAL: &str = "credential";
-/// Label: the record's kind.
+/// Label with the record's kind.
 const KIND_LABEL: &str = "mcp-orchestrator.dev/record";
-/// Annotation: which write it was, so that the same content again is a write of its own, and a write that was sent twice
-/// is known as one's own.
+/// Annotation that identifies a write, so that writing the same content again is a distinct write, and a write that
+/// was sent twice is recognized.
 const WRITE: &str = "mcp-orchestrator.dev/write";
 const SECRET_TYPE: &str = "mcp-orchestrator.dev/credential";
 
@@ -29,7 +29,7 @@ const NAME: &str = "name";
 const VALUE: &str = "value";
 const EXPIRES: &str = "expires-at";
 
-/// How the records of one orchestrator are called.
+/// Names and labels of one orchestrator's Secrets.
 #[derive(Debug)]
 pub(super) struct Names {
     pub(super) orchestrator: String,
@@ -37,14 +37,14 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// The Secret of a record: a keyed hash, so that it tells nothing.
+    /// Returns the name of a record's Secret: a keyed hash, which reveals nothing about the record.
     pub(super) fn of(&self, key: &RecordKey) -> String {
         let parts = [key.kind.as_str(), key.name.as_str()].map(str::as_bytes);
         let digest = self.key.digest("credential secret", parts).hex(16);
         format!("{}-cr-{digest}", self.orchestrator)
     }
 
-    /// Selects all records, or those of a kind.
+    /// Returns the label selector of all records, or of those of one kind.
     pub(super) fn selector(&self, kind: Option<RecordKind>) -> String {
         let own = component_labels(&self.orchestrator, CREDENTIAL);
         let mut parts: Vec<_> = own
@@ -62,7 +62,7 @@ impl Names {
     }
 }
 
-/// A write on its way: its mark tells it from any other.
+/// A write in progress, identified by its mark.
 pub(super) struct Write<'a> {
     pub(super) key: &'a RecordKey,
     pub(super) record: &'a Record,
@@ -75,13 +75,13 @@ impl<'a> Write<'a> {
         Self { key, record, mark }
     }
 
-    /// Whether this is what it wrote.
+    /// Returns `true` if this write produced `secret`.
     pub(super) fn made(&self, secret: &Secret) -> bool {
         let annotations = secret.metadata.annotations.as_ref();
         annotations.and_then(|all| all.get(WRITE)) == Some(&self.mark)
     }
 
-    /// A new Secret. It belongs to nobody, so that it outlives whatever made it.
+    /// Returns a new Secret. It has no owner reference, so that it outlives the objects of its orchestrator.
     pub(super) fn created(&self, names: &Names) -> Secret {
         Secret {
             metadata: ObjectMeta {
@@ -96,7 +96,7 @@ impl<'a> Write<'a> {
         }
     }
 
-    /// The change of one that is as it was at this version.
+    /// Returns the patch for a Secret that still has this version.
     pub(super) fn changed(&self, names: &Names, version: &str) -> serde_json::Value {
         let mut data = json!(self.data());
         if self.record.expires_at.is_none() {
@@ -130,7 +130,7 @@ impl<'a> Write<'a> {
     }
 }
 
-/// What is known of a record's Secret without its value.
+/// The properties of a record's Secret without its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Facts {
     pub(super) key: RecordKey,
@@ -139,7 +139,7 @@ pub(super) struct Facts {
 }
 
 impl Facts {
-    /// Of a Secret that is a record; `None` where it is none.
+    /// Reads the properties of a Secret. Returns `None` if it is not a record.
     pub(super) fn of(secret: &Secret) -> Option<Self> {
         let kind = RecordKind::of(entry(secret, KIND)?)?;
         let name = RecordName::new(entry(secret, NAME)?).ok()?;
@@ -163,7 +163,7 @@ impl Facts {
     }
 }
 
-/// The record in a Secret.
+/// Returns the record in a Secret.
 pub(super) fn record(secret: &Secret) -> Option<(Facts, Record)> {
     let facts = Facts::of(secret)?;
     let record = Record {
@@ -173,7 +173,7 @@ pub(super) fn record(secret: &Secret) -> Option<(Facts, Record)> {
     Some((facts, record))
 }
 
-/// What a Secret says that stands where a record's is, and is not that.
+/// Returns the error for a Secret that has a record's name but is not that record.
 pub(super) fn foreign(key: &RecordKey, secret: &str) -> Error {
     let text = format!(
         "secret {secret} is not the {key} that it is named for: somebody changed it; take it away"

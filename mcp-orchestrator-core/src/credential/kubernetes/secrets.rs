@@ -1,7 +1,7 @@
-//! Secrets that the configuration names, read from the cluster when they are needed.
+//! Reads Secrets that the configuration names, when they are needed.
 //!
-//! Whoever may name one is given what it holds, so only the configuration names any, and what an orchestrator keeps in
-//! Secrets itself, other people's credentials among it, is refused.
+//! A caller that could choose the name could read any Secret, so only the configuration names them. Secrets in which
+//! an orchestrator stores its own data, such as other users' credentials, are rejected.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,11 +18,11 @@ use crate::runtime::kubernetes::Access;
 use crate::runtime::kubernetes::errors::Action;
 use crate::runtime::kubernetes::names::ORCHESTRATOR;
 
-/// How long what was read last counts while the cluster does not answer.
+/// How long the last value is used while the API server is unreachable.
 const LASTS: Duration = Duration::from_mins(10);
 
-/// Reads Secrets of one namespace. While the cluster does not answer, what was read within the last ten minutes counts, so
-/// that what runs can be called on.
+/// Reads Secrets of one namespace. While the API server is unreachable, a value read within the last ten minutes is
+/// used, so that calls to running instances keep working.
 #[derive(Debug)]
 pub struct ClusterSecrets {
     access: Access,
@@ -36,7 +36,7 @@ struct Last {
 }
 
 impl ClusterSecrets {
-    /// Those of this cluster's namespace. Nothing is asked yet.
+    /// Creates a reader for the namespace of `access`. Nothing is requested yet.
     pub fn new(access: Access) -> Self {
         Self {
             access,
@@ -64,7 +64,7 @@ impl ClusterSecrets {
         Ok(Some(Arc::new(data.collect())))
     }
 
-    /// Keeps what was read; nothing, where there is none any more.
+    /// Remembers the last value, or forgets it if the Secret was deleted.
     fn keep(&self, name: &str, data: Option<&Arc<SecretData>>) {
         let now = Instant::now();
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,4 +1,4 @@
-//! The one watch of a store's Secrets, and the sweep of what is over.
+//! The watch of a store's Secrets, and the deletion of expired records.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -15,12 +15,12 @@ use super::known::Seen;
 use crate::runtime::kubernetes::errors::causes;
 use crate::runtime::kubernetes::watch::Pauses;
 
-/// How often what is over is swept.
+/// Interval between two deletions of expired records.
 const SWEEP_EVERY: Duration = Duration::from_secs(600);
-/// How many at a time.
+/// Maximum number of records deleted at a time.
 const SWEPT: usize = 200;
 
-/// Follows the Secrets until the store is dropped; `synced` tells that all were seen once.
+/// Follows the Secrets until the store is dropped. `synced` becomes `true` after the first complete list.
 pub(super) async fn follow(shared: Arc<Shared>, synced: watch::Sender<bool>) {
     let config = Config::default().labels(&shared.names.selector(None));
     let mut events = pin!(watcher(shared.secrets(), config).backoff(Pauses::default()));
@@ -49,7 +49,7 @@ pub(super) async fn follow(shared: Arc<Shared>, synced: watch::Sender<bool>) {
             }
             Some(Err(error)) => {
                 let error = causes(&error);
-                // An outage cuts it again and again.
+                // During an outage the watch fails repeatedly; only the first failure is a warning.
                 if std::mem::replace(&mut cut, true) {
                     tracing::debug!(error, "watch of stored credentials failed");
                 } else {
@@ -64,7 +64,7 @@ pub(super) async fn follow(shared: Arc<Shared>, synced: watch::Sender<bool>) {
     }
 }
 
-/// Takes away what is over, as it was seen: one that was written anew meanwhile stays.
+/// Deletes expired records at the version that was seen, so that a record written in the meantime is kept.
 async fn sweep(shared: &Shared) {
     for (name, version) in shared.known.over(SystemTime::now(), SWEPT) {
         let deleted = tokio::select! {

@@ -61,11 +61,11 @@ async fn it_is_found_until_it_is_taken_by_one() {
     let link = site.links.find(&id).await.unwrap().unwrap();
     assert_eq!(link.subject.principal, ann.id);
     assert_eq!(link.subject.owner, own(&ann));
-    assert!(link.expires_at <= SystemTime::now() + LIFE);
+    assert!(link.expires_at <= SystemTime::now() + LINK_LIFETIME);
     let (one, two) = tokio::join!(site.links.take(&id), site.links.take(&id));
     assert!(one.unwrap() != two.unwrap());
     assert_eq!(site.links.find(&id).await.unwrap(), None);
-    // The next call has a new one.
+    // The next call gets a new link.
     let next = site.offer(&ann, "jira", &own(&ann)).await.unwrap();
     assert_ne!(next, address);
 }
@@ -78,7 +78,7 @@ async fn calls_do_not_fill_the_store() {
         assert_eq!(site.offer(&ann, "jira", &own(&ann)).await, first);
     }
     assert_eq!(site.stored().await, 1);
-    // Of another server, another user, another reason it is another one.
+    // Another server, user or reason gets another link.
     let bob = user("bob");
     let other = site.offer(&ann, "git", &own(&ann)).await;
     assert_ne!(other, first);

@@ -1,4 +1,4 @@
-//! Why the local store cannot do what it was asked: what failed, on which file, and what helps.
+//! Errors of the local store: what failed, on which file, and how to fix it.
 
 use std::io;
 
@@ -64,17 +64,17 @@ impl From<LocalError> for Error {
     }
 }
 
-/// What ends a transaction.
+/// Why a transaction failed.
 #[derive(Debug)]
 pub(super) enum Failed {
-    /// The database.
+    /// The database failed.
     Database(Box<redb::Error>),
-    /// What was to be done must not be.
+    /// The operation was rejected.
     Refused(Error),
 }
 
 impl Failed {
-    /// Whether the database must be opened anew before it does anything more.
+    /// Returns `true` if the database must be reopened before it can be used again.
     pub(super) fn is_lasting(&self) -> bool {
         use redb::Error as E;
         let Self::Database(error) = self else {
@@ -94,7 +94,7 @@ impl Failed {
     }
 }
 
-/// What the database says, as an error of the store.
+/// Converts an error of the database to an error of the store.
 pub(super) fn database(store: &str, error: redb::Error) -> LocalError {
     let store = store.to_owned();
     match error {

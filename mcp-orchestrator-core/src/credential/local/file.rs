@@ -1,4 +1,4 @@
-//! The database as a file: how it is made, checked and opened.
+//! The database file of a local store: creating, checking and opening it.
 
 use std::path::Path;
 
@@ -14,34 +14,34 @@ use crate::state::private::{self, Written};
 
 /// Rows by kind and place.
 pub(super) const ROWS: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("records");
-/// What holds for the whole file.
+/// Facts about the whole file.
 pub(super) const FACTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("facts");
-/// Fact: how many writes there were, which is the version of the last one.
+/// Fact: the number of writes so far, which is also the version of the last one.
 pub(super) const WRITES: &str = "writes";
-/// Fact: the form of all that is in the file.
+/// Fact: the format of the file.
 const FORM: &str = "form";
 const THIS_FORM: &[u8] = b"1";
-/// Fact: what opens under the right key only.
+/// Fact: a value that can be opened only with the right key.
 const CHECK: &str = "check";
 const CHECK_LABEL: &str = "credential check";
 const CHECKED: &[u8] = b"this is the key";
-/// What the database may keep in memory.
+/// Cache size of the database in bytes.
 const CACHE: usize = 8 << 20;
 
-/// One row to be written.
+/// A row to be written.
 pub(super) struct Row {
     pub(super) kind: RecordKind,
     pub(super) place: String,
     pub(super) sealed: Vec<u8>,
 }
 
-/// A file that is complete, beside the place that it is for.
+/// A complete file that is not yet in its final place.
 pub(super) struct Built {
     written: Written,
     store: String,
 }
 
-/// Makes a store of these rows. Nobody sees half of it: it gets its place when it is complete.
+/// Builds a store with these rows in a temporary file. The file is moved into place only once it is complete.
 pub(super) fn build(
     path: &Path,
     key: &StateKey,
@@ -58,7 +58,7 @@ pub(super) fn build(
 }
 
 impl Built {
-    /// Puts it in its place, to stay.
+    /// Moves the file into place and syncs the directory.
     pub(super) fn settle(self, path: &Path) -> Result<(), LocalError> {
         let placed = self.written.place(path);
         let placed = placed.and_then(|()| private::sync_dir(private::folder_of(path)));
@@ -85,13 +85,13 @@ fn fill(path: &Path, key: &StateKey, rows: &[Row], writes: u64) -> Result<(), re
     Ok(())
 }
 
-/// Opens the store for reading and writing; after a crash, puts it in order.
+/// Opens the store for reading and writing, repairing it after a crash if necessary.
 pub(super) fn open(path: &Path) -> Result<Database, LocalError> {
     let opened = builder().open(path);
     opened.map_err(|error| database(&path.display().to_string(), error.into()))
 }
 
-/// Whether the store is sealed under this key and of a form that is read here. Nothing is changed.
+/// Checks that the store is sealed under this key and has a supported format. Changes nothing that is stored.
 pub(super) fn check(path: &Path, key: &StateKey, source: &KeySource) -> Result<(), LocalError> {
     let store = path.display().to_string();
     let fact = facts(path).map_err(|error| database(&store, error))?;
@@ -113,7 +113,7 @@ struct Facts {
 fn facts(path: &Path) -> Result<Facts, redb::Error> {
     match builder().open_read_only(path) {
         Ok(database) => read_facts(&database.begin_read()?),
-        // It was not closed: it has to be put in order first, which changes nothing of what it says.
+        // The database was not closed cleanly and must be repaired first, which does not change its contents.
         Err(redb::DatabaseError::RepairAborted) => read_facts(&builder().open(path)?.begin_read()?),
         Err(error) => Err(error.into()),
     }
@@ -133,7 +133,7 @@ fn read_facts(transaction: &ReadTransaction) -> Result<Facts, redb::Error> {
     })
 }
 
-/// How many writes there were.
+/// Returns the number of writes so far.
 pub(super) fn writes(
     facts: &impl ReadableTable<&'static str, &'static [u8]>,
 ) -> Result<u64, Failed> {

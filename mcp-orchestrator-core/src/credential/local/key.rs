@@ -1,4 +1,4 @@
-//! The key under which the local store is sealed: from a file, a variable or a command.
+//! The key that seals the local store: from a file, a variable or a command.
 
 use std::fmt;
 use std::fs::File;
@@ -17,19 +17,19 @@ use crate::credential::Environment;
 use crate::seal::{StateKey, hex};
 use crate::state::private;
 
-/// Bytes that a key's text may have, with what stands around it.
+/// Maximum length of a key's text in bytes, including surrounding whitespace.
 const LONGEST: usize = 1024;
-/// How long a command may take.
+/// How long a command may run.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Where the key of a local store comes from: 32 bytes as 64 hex digits or base64.
+/// Where the key of a local store comes from. The text is 32 bytes as 64 hex digits or as base64.
 #[derive(Clone, PartialEq, Eq)]
 pub enum KeySource {
-    /// A file that only its owner may read. It is made with a new key where neither it nor a store is there yet.
+    /// A file that only its owner may read. It is created with a new key if neither the file nor the store exists.
     File(PathBuf),
-    /// A variable of our environment.
+    /// An environment variable of this process.
     Env(String),
-    /// A program and its arguments; the key is what it prints.
+    /// A program and its arguments; the key is its standard output.
     Command(Vec<String>),
 }
 
@@ -39,7 +39,7 @@ impl fmt::Debug for KeySource {
     }
 }
 
-/// The place, as an error names it; without a command's arguments.
+/// The source as named in errors, without a command's arguments.
 impl fmt::Display for KeySource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -53,7 +53,7 @@ impl fmt::Display for KeySource {
     }
 }
 
-/// A key that was told, or the file to look for it in.
+/// A key that has been read, or the file that holds it.
 #[derive(Debug)]
 pub(super) enum Key {
     Told(StateKey),
@@ -61,7 +61,7 @@ pub(super) enum Key {
 }
 
 impl KeySource {
-    /// Asks for the key; a file is read later, by who holds the store.
+    /// Reads the key. A file is not read yet: it is read once the store's lock is held.
     pub(super) async fn ask(&self, environment: &Environment) -> Result<Key, LocalError> {
         let text = match self {
             Self::File(path) => return Ok(Key::File(path.clone())),
@@ -116,7 +116,7 @@ impl KeySource {
     }
 }
 
-/// The key in this file; `None` where there is no such file.
+/// Reads the key in this file. Returns `None` if the file does not exist.
 pub(super) fn read(path: &Path) -> Result<Option<StateKey>, LocalError> {
     let name = || KeySource::File(path.to_owned()).to_string();
     let unread = |error| LocalError::KeyUnread(name(), error);
@@ -139,7 +139,7 @@ pub(super) fn read(path: &Path) -> Result<Option<StateKey>, LocalError> {
         .ok_or_else(|| LocalError::KeyForm(name()))
 }
 
-/// Makes this file, with a new key in it. It outlives a power failure before anything is sealed under it.
+/// Creates this file with a new key. The file is synced to disk before anything is sealed under the key.
 pub(super) fn make(path: &Path) -> Result<StateKey, LocalError> {
     let name = || KeySource::File(path.to_owned()).to_string();
     let unread = |error| LocalError::KeyUnread(name(), error);

@@ -1,7 +1,7 @@
-//! The key's file beside its store: the one is never changed without the other.
+//! Keeps a key file consistent with its store.
 //!
-//! A store that is sealed anew gets its new key first, in a file beside the old one, then takes its place, then the key
-//! takes its own. Wherever that is broken off, one of the two files opens the store.
+//! When a store is rekeyed, the new key is first written to a second file, then the store is replaced, then the key
+//! file. If this is interrupted at any point, one of the two files opens the store.
 
 use std::path::{Path, PathBuf};
 
@@ -11,14 +11,14 @@ use super::key::{self, KeySource};
 use crate::seal::StateKey;
 use crate::state::private;
 
-/// A new key that waits for its store.
+/// A new key file that is renamed once its store is in place.
 pub(super) struct Waiting {
     from: PathBuf,
     to: PathBuf,
 }
 
 impl Waiting {
-    /// Takes the place of the old one.
+    /// Replaces the old key file.
     pub(super) fn settle(self) -> Result<(), LocalError> {
         let placed = std::fs::rename(&self.from, &self.to);
         let placed = placed.and_then(|()| private::sync_dir(private::folder_of(&self.to)));
@@ -29,7 +29,7 @@ impl Waiting {
     }
 }
 
-/// The key of this store from this file. Where neither is there, the file is made.
+/// Returns the store's key from this file. If neither exists, the file is created.
 pub(super) fn find(store: &Path, exists: bool, file: &Path) -> Result<StateKey, LocalError> {
     let source = KeySource::File(file.to_owned());
     let refused = match (key::read(file)?, exists) {
@@ -55,7 +55,7 @@ pub(super) fn find(store: &Path, exists: bool, file: &Path) -> Result<StateKey, 
     }
 }
 
-/// The key under which a store is sealed anew: the one in this file where it is another, else a new one.
+/// Returns the key for rekeying: the one in this file if it differs from `current`, or else a new one.
 pub(super) fn next(
     file: &Path,
     current: &StateKey,

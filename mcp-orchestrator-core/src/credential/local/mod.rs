@@ -1,9 +1,8 @@
-//! Records in a file of this machine, sealed under a key that stands elsewhere.
+//! Stores records in a local file, sealed under a key that is kept elsewhere.
 //!
-//! Every write is on the disk before it is answered, whole or not at all, also where the process is killed or the disk is
-//! full. The file tells nothing of names and values to who has it without the key. One process has it open. Rows of
-//! deleted records stay in the file, sealed, until their place is used again or [`LocalCredentials::rekey`] writes it
-//! anew.
+//! A write is durable before it is acknowledged, and atomic even if the process is killed or the disk is full.
+//! Without the key the file reveals neither names nor values. Only one process can have it open. Rows of deleted
+//! records remain in the file, sealed, until their space is reused or [`LocalCredentials::rekey`] rewrites it.
 
 mod errors;
 mod file;
@@ -35,12 +34,12 @@ use super::{
 };
 use crate::error::{Error, Result};
 
-/// How many look into the file at once.
+/// Maximum number of concurrent readers.
 const READERS: usize = 4;
-/// After how many writes records that are over are swept.
+/// Number of writes between two deletions of expired records.
 const SWEEP_EVERY: u64 = 64;
 
-/// Where a local store stands, and where its key comes from.
+/// Location of a local store and source of its key.
 #[derive(Clone, Debug)]
 pub struct LocalOptions {
     folder: PathBuf,
@@ -49,7 +48,7 @@ pub struct LocalOptions {
 }
 
 impl LocalOptions {
-    /// A store in a folder that it has for itself, under this key.
+    /// Uses `folder` for the store alone, sealed under this key.
     pub fn new(folder: impl Into<PathBuf>, key: KeySource) -> Self {
         Self {
             folder: folder.into(),
@@ -58,7 +57,7 @@ impl LocalOptions {
         }
     }
 
-    /// The same, reading variables elsewhere.
+    /// Reads variables from `environment` instead of the process environment.
     #[must_use]
     pub fn with_environment(mut self, environment: Environment) -> Self {
         self.environment = environment;
@@ -66,24 +65,24 @@ impl LocalOptions {
     }
 }
 
-/// Keeps records in a file.
+/// A credential store in a local file.
 pub struct LocalCredentials {
     file: Arc<SealedFile>,
     environment: Environment,
     changes: Changes,
-    /// One writes at a time, in the order of the calls: a write whose caller has left does not undo a later one.
+    /// Serializes writes in the order of the calls, so that a write with a dropped caller cannot undo a later one.
     writing: Arc<Semaphore>,
     reading: Arc<Semaphore>,
 }
 
 impl LocalCredentials {
-    /// Opens the store, or makes it where there is none. A key's file is made with it; where a store is there and its
-    /// key is not, none is made.
+    /// Opens the store, or creates it if it does not exist. The key file is created along with a new store, but never
+    /// for an existing one.
     ///
     /// # Errors
-    /// [`Conflict`](crate::ErrorKind::Conflict) where another process has it, with who and since when;
-    /// [`Config`](crate::ErrorKind::Config) where the folder or the key cannot be used, or the key is another one:
-    /// nothing was changed then.
+    /// [`Conflict`](crate::ErrorKind::Conflict) if another process holds the store; the error names the process and
+    /// since when. [`Config`](crate::ErrorKind::Config) if the folder or the key cannot be used, or if the key is not
+    /// the store's; nothing is changed then.
     pub async fn open(options: LocalOptions) -> Result<Self> {
         let key = options.key.ask(&options.environment).await?;
         let store = options.folder.display().to_string();
@@ -100,26 +99,26 @@ impl LocalCredentials {
         })
     }
 
-    /// The file that the records are in.
+    /// Returns the path of the database file.
     pub fn path(&self) -> &Path {
         self.file.path()
     }
 
-    /// Seals everything anew, so that the store opens under this key and no other. The key of a file that is in use
-    /// already is replaced by a new one; a file that is not there is made. Records and their versions stay. Until it is
-    /// done the store opens under the key that it had: broken off at any point, nothing is lost.
+    /// Rewrites the store so that it opens only under the key from `to`. If that is the key file in use, a new key
+    /// replaces the one in it; if the file does not exist, it is created. Records and versions are unchanged. The old
+    /// key stays valid until the end: an interruption at any point loses nothing.
     ///
     /// # Errors
-    /// Where a key cannot be read or made, where a record cannot be opened, and where there is no room.
+    /// If a key cannot be read or created, if a record cannot be opened, or if the disk is full.
     ///
     /// # Cancel safety
-    /// Once it has begun it goes on, also where the future is dropped.
+    /// Rekeying runs to completion once started, even if the future is dropped.
     pub async fn rekey(&self, to: &KeySource) -> Result<()> {
         let key = to.ask(&self.environment).await?;
         self.run(&self.writing, move |file| file.rekey(key)).await
     }
 
-    /// Does work with the file, off the runtime's threads and a few at a time. It ends also where the caller leaves.
+    /// Runs `work` on a blocking thread, limited by `turn`. It runs to completion even if the caller is dropped.
     async fn run<T: Send + 'static>(
         &self,
         turn: &Arc<Semaphore>,
@@ -146,13 +145,13 @@ impl fmt::Debug for LocalCredentials {
     }
 }
 
-/// The version of what counts as there.
+/// Returns the row's version unless it is absent or has expired.
 fn there(row: Option<&[u8]>) -> Option<Version> {
     let head = Head::of(row?)?;
     (!head.is_over(SystemTime::now())).then(|| head.version())
 }
 
-/// Takes away what is over, now and then.
+/// Deletes expired records on every `SWEEP_EVERY`th write.
 fn sweep(table: &mut Table<'_, (&str, &str), &[u8]>, write: u64) -> Result<(), Failed> {
     if write.is_multiple_of(SWEEP_EVERY) {
         let now = SystemTime::now();
@@ -239,7 +238,7 @@ impl CredentialStore for LocalCredentials {
             let mut listed = file.read(|secret, transaction| {
                 let (table, now) = (transaction.open_table(ROWS)?, SystemTime::now());
                 let mut listed = Vec::new();
-                // Places are hex digits.
+                // Places are hex digits, so `g` is beyond all of them.
                 for entry in table.range((kind.as_str(), "")..(kind.as_str(), "g"))? {
                     let (at, row) = entry?;
                     let Some(head) = Head::of(row.value()).filter(|head| !head.is_over(now)) else {

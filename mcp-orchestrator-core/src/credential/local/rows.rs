@@ -1,7 +1,8 @@
-//! How a record stands in the file: under a keyed hash of its name, sealed with its name and value.
+//! The rows of the file: each record is stored under a keyed hash of its name, and its name and value are sealed.
 //!
-//! Who reads the file learns how many records of each kind there are, how large, when they were written and when they
-//! end. What is sealed is bound to all of that and to its place: a row that was moved or changed does not open.
+//! Without the key the file reveals how many records of each kind there are, their sizes, the order of their last
+//! writes, and their expiry times. The sealed part of a row is bound to its kind, place, version and expiry time: a
+//! row that was moved or changed does not open.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -14,12 +15,12 @@ use crate::seal::StateKey;
 
 const LABEL: &str = "credential record";
 const NAMES: &str = "credential name";
-/// Version and end, before what is sealed.
+/// Size of the version and the expiry time, which precede the sealed part.
 const HEAD: usize = 8 + 12;
-/// Seconds of a record that has no end.
+/// The seconds field of a record that does not expire.
 const NO_END: u64 = u64::MAX;
 
-/// What stands in a row in the clear.
+/// The unsealed part of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Head {
     pub(super) version: u64,
@@ -61,13 +62,13 @@ impl Head {
     }
 }
 
-/// Under what a record stands.
+/// Returns the place of a record: a keyed hash of its kind and name.
 pub(super) fn place(key: &StateKey, record: &RecordKey) -> String {
     let parts = [record.kind.as_str(), record.name.as_str()];
     key.digest(NAMES, parts.map(str::as_bytes)).hex(32)
 }
 
-/// The row of a record.
+/// Returns the row of a record.
 pub(super) fn seal(key: &StateKey, of: &RecordKey, record: &Record, version: u64) -> Vec<u8> {
     let expires_at = record.expires_at;
     let head = Head {
@@ -87,7 +88,7 @@ pub(super) fn seal(key: &StateKey, of: &RecordKey, record: &Record, version: u64
     row
 }
 
-/// The record of a row; `None` where it is not what was sealed for this place.
+/// Opens a row. Returns `None` if it is not what was sealed for this place.
 pub(super) fn open(
     key: &StateKey,
     kind: RecordKind,
@@ -106,7 +107,7 @@ pub(super) fn open(
     Some((RecordKey::new(kind, name), record))
 }
 
-/// What a sealed record is bound to.
+/// Returns the data that a sealed record is bound to.
 fn context(kind: RecordKind, at: &str, head: &[u8]) -> Vec<u8> {
     [kind.as_str().as_bytes(), b"/", at.as_bytes(), b"/", head].concat()
 }

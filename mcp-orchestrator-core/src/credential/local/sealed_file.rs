@@ -1,4 +1,4 @@
-//! The file of a local store: a database of sealed rows, held by one process, opened anew after a failure.
+//! The database of a local store: held by one process and reopened after a failure.
 
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -31,13 +31,13 @@ pub(super) struct SealedFile {
 
 #[derive(Debug)]
 struct Open {
-    /// `None` after a failure, until it is opened anew.
+    /// `None` after a failure, until the database is reopened.
     database: Option<Database>,
     key: StateKey,
 }
 
 impl SealedFile {
-    /// Takes the folder and opens its store, or makes it.
+    /// Locks the folder and opens its store, creating it if necessary.
     pub(super) fn open(folder: &Path, key: Key, source: &KeySource) -> Result<Self, LocalError> {
         let failed = |error| LocalError::Folder(folder.display().to_string(), error);
         private::make_dir(folder).map_err(failed)?;
@@ -70,7 +70,7 @@ impl SealedFile {
         &self.path
     }
 
-    /// Looks at the rows as they are now.
+    /// Reads a consistent snapshot of the rows.
     pub(super) fn read<T>(
         &self,
         look: impl FnOnce(&StateKey, &ReadTransaction) -> Result<T, Failed>,
@@ -78,8 +78,8 @@ impl SealedFile {
         self.with(|key, database| look(key, &database.begin_read()?))
     }
 
-    /// Changes rows; all of it is on the disk when this answers `Ok`, else nothing. `change` is given the version of this
-    /// write.
+    /// Changes rows. The change is durable when this returns `Ok` and has no effect otherwise. `change` is given the
+    /// version of this write.
     pub(super) fn write<T>(
         &self,
         change: impl FnOnce(&StateKey, &WriteTransaction, u64) -> Result<T, Failed>,
@@ -98,7 +98,7 @@ impl SealedFile {
         })
     }
 
-    /// Seals everything under another key, in a new file that takes the place of this one as a whole.
+    /// Seals everything under another key, in a new file that replaces this one as a whole.
     pub(super) fn rekey(&self, to: Key) -> Result<()> {
         let mut held = self.open.write().unwrap_or_else(PoisonError::into_inner);
         let Open { database, key } = &mut *held;
@@ -124,10 +124,10 @@ impl SealedFile {
             })
             .collect();
         let built = build(&self.path, &next, &rows, writes)?;
-        // From here on the old file is not looked at any more.
+        // From here on the old file is no longer used.
         *database = None;
         let settled = built.settle(&self.path);
-        // It may have its place also where that is not sure to stay.
+        // The new file may be in place even if the directory sync failed.
         if check(&self.path, &next, &KeySource::Env(String::new())).is_ok() {
             *key = next;
         }
@@ -150,7 +150,7 @@ impl SealedFile {
                 let (of, record) = rows::open(key, kind, at, row.value())?;
                 Some((of, record, rows::Head::of(row.value())?.version))
             });
-            // Nothing is left behind under the old key: what cannot be opened ends it before anything has changed.
+            // A row that cannot be opened aborts the rekeying before anything is changed, so that no row is lost.
             let broken = || LocalError::Unsealed(format!("{kind} at {at}"));
             all.push(opened.ok_or_else(|| Error::from(broken()))?);
         }
@@ -176,7 +176,7 @@ impl SealedFile {
         })
     }
 
-    /// The database, opened anew where it failed.
+    /// Returns the database, reopened if it failed earlier.
     fn opened(&self) -> Result<RwLockReadGuard<'_, Open>> {
         {
             let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
@@ -202,5 +202,5 @@ impl SealedFile {
     }
 }
 
-/// A record and its version, opened.
+/// An opened record and its version.
 type Opened = (RecordKey, Record, u64);

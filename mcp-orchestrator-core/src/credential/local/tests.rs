@@ -6,7 +6,7 @@ use crate::error::ErrorKind;
 use crate::id::RecordName;
 use crate::seal::hex;
 
-/// A folder for a store, and one for its key.
+/// A temporary directory for a store and its key.
 struct Place(tempfile::TempDir);
 
 impl Place {
@@ -202,7 +202,7 @@ async fn sealed_anew_it_opens_under_the_new_key_alone() {
     let store = LocalCredentials::open(env()).await.unwrap();
     assert_eq!(value(&store, "d").await, Some(("new".into(), next)));
     assert_eq!(store.list(RecordKind::Installation).await.unwrap().len(), 4);
-    // No row of before is left in the file.
+    // No row from before the rekeying remains in the file.
     let at = old_place.as_bytes();
     let has = |file: &[u8]| file.windows(at.len()).any(|part| part == at);
     assert!(has(&before) && !has(&place.store()));
@@ -218,7 +218,7 @@ async fn a_change_of_keys_that_broke_off_loses_nothing() {
     let (old_store, old_key) = (place.store(), place.0.path().join("old"));
     std::fs::copy(place.key(), &old_key).unwrap();
 
-    // The key was made, the store not yet.
+    // Interrupted after the key was written and before the store was.
     key::make(&waiting).unwrap();
     assert!(value(&place.open().await, "a").await.is_some());
 
@@ -226,7 +226,7 @@ async fn a_change_of_keys_that_broke_off_loses_nothing() {
     store.rekey(&KeySource::File(place.key())).await.unwrap();
     drop(store);
     assert_ne!(place.store(), old_store);
-    // The store has its place, the key not yet.
+    // Interrupted after the store was replaced and before the key file was.
     std::fs::rename(place.key(), &waiting).unwrap();
     std::fs::rename(old_key, place.key()).unwrap();
     assert!(value(&place.open().await, "a").await.is_some());

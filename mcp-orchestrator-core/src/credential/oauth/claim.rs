@@ -1,7 +1,7 @@
-//! The right to renew one installation, for a while: of all processes on one store, one has it.
+//! A time-limited claim to renew one installation. Of all processes that share a store, only one holds it.
 //!
-//! A claim outlives its lease in the store, so that whoever comes next knows that a holder ended before it was done: what
-//! that one got from the issuer is lost then, and with it perhaps the refresh token.
+//! The record outlives the claim's lease, so that the next holder can see that the previous one ended before it was
+//! done. A token that the issuer returned to that process is lost, and possibly the refresh token with it.
 
 use std::time::{Duration, SystemTime};
 
@@ -17,11 +17,11 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::RecordName;
 use crate::seal::hex;
 
-/// How long a holder has.
+/// How long a claim is held at most.
 pub(super) const LEASE: Duration = Duration::from_mins(1);
-/// How long it is known that a holder ended before it was done.
+/// How long an unfinished claim is remembered.
 const REMEMBERED: Duration = Duration::from_hours(24);
-/// How soon to look again where it is not told until when somebody holds it.
+/// How soon to look again if it is unknown for how long another process holds the claim.
 const SOON: Duration = Duration::from_secs(2);
 
 #[derive(Serialize, Deserialize)]
@@ -31,23 +31,23 @@ struct Held {
     generation: u64,
 }
 
-/// A claim that is ours.
+/// A claim held by this process.
 pub(super) struct Claim {
     key: RecordKey,
     version: Version,
-    /// Of what somebody had it who did not finish.
+    /// The revision and generation that an earlier holder did not finish renewing.
     unfinished: Option<(String, u64)>,
 }
 
-/// What came of asking for it.
+/// Result of asking for a claim.
 pub(super) enum Asked {
     Ours(Claim),
-    /// Somebody else has it, until then at most.
+    /// Another process holds it, for at most this long.
     Theirs(Duration),
 }
 
 impl Claim {
-    /// Asks for the right to renew this.
+    /// Tries to acquire the claim to renew this installation.
     pub(super) async fn ask(
         store: &dyn CredentialStore,
         installation: &InstallationKey,
@@ -64,7 +64,7 @@ impl Claim {
                     .as_ref()
                     .and_then(|held| held.until.duration_since(now).ok());
                 if let Some(left) = left.filter(|left| !left.is_zero()) {
-                    // A clock that is wrong keeps nobody out for long.
+                    // A wrong clock must not block others for longer than a lease.
                     return Ok(Asked::Theirs(left.min(LEASE)));
                 }
                 let unfinished = held.map(|held| (held.revision, held.generation));
@@ -94,14 +94,14 @@ impl Claim {
         }
     }
 
-    /// Whether somebody began to renew this very generation and did not finish.
+    /// Returns `true` if an earlier holder began to renew exactly this generation and did not finish.
     pub(super) fn was_broken_off(&self, revision: &Revision, generation: Generation) -> bool {
         let unfinished = self.unfinished.as_ref();
         unfinished
             .is_some_and(|(known, number)| known == revision.as_str() && *number == generation.0)
     }
 
-    /// Gives it back. Where that fails its lease ends by itself.
+    /// Releases the claim. If that fails, its lease expires by itself.
     pub(super) async fn done(self, store: &dyn CredentialStore) {
         let given = store
             .delete(&self.key, Precondition::Unchanged(self.version))
@@ -112,7 +112,7 @@ impl Claim {
     }
 }
 
-/// Under what the claim for an installation stands.
+/// Returns the key of an installation's claim.
 pub(super) fn key(installation: &InstallationKey) -> RecordKey {
     let mut hash = Sha256::new();
     hash.update("renew\0");

@@ -1,4 +1,5 @@
-//! Who we are to an issuer: registered before, a document of ours, or registered now and kept by issuer.
+//! The OAuth client at an issuer: preregistered, a client ID metadata document, or registered dynamically and kept
+//! per issuer.
 
 use std::time::{Duration, SystemTime};
 
@@ -24,13 +25,13 @@ use crate::id::RecordName;
 use crate::seal::hex;
 use crate::server::OAuthClient;
 
-/// What we are called where a person is asked.
+/// The client name that users see on consent pages.
 const NAME: &str = "MCP Orchestrator";
-/// Where our client metadata document stands, below the public address.
+/// Path of the client metadata document, below the public URL.
 pub(super) const DOCUMENT: &str = "/oauth/client.json";
-/// Where issuers send browsers back to, below the public address.
+/// Path that issuers redirect browsers to, below the public URL.
 pub(super) const CALLBACK: &str = "/oauth/callback";
-/// How long a registration for one sign-in at a port of this machine is kept.
+/// How long a registration for a sign-in with a loopback redirect URI is kept.
 const FOR_ONCE: Duration = Duration::from_hours(1);
 
 /// A client at an issuer.
@@ -43,7 +44,7 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// One that was registered before.
+    /// Creates a preregistered client.
     pub(super) fn registered(
         id: &str,
         secret: Option<&SecretString>,
@@ -59,7 +60,7 @@ impl Client {
         }
     }
 
-    /// The same that an issuer has recognized in this way.
+    /// Returns this client with the authentication method that the issuer accepted.
     pub(super) fn proving_by(&self, proof: Proof) -> Self {
         Self {
             proof,
@@ -68,20 +69,20 @@ impl Client {
     }
 }
 
-/// A registration as it is kept.
+/// A stored registration.
 #[derive(Serialize, Deserialize)]
 struct Kept {
     id: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     secret: Option<SecretText>,
     proof: Proof,
-    /// The scopes that were wanted when it was registered; `None`: an earlier version did not say any.
+    /// The scopes that were requested at registration. `None` if an earlier version stored the record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     wanted: Option<Vec<String>>,
-    /// Those that the issuer allows it, where it said so.
+    /// The scopes that the issuer granted the client, if it returned any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     allowed: Option<Vec<String>>,
-    /// When a browser was sent to the issuer with it that has not come back since.
+    /// When a browser was sent to the issuer with this client, if it has not come back since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     away: Option<SystemTime>,
 }
@@ -95,14 +96,14 @@ impl Kept {
         }
     }
 
-    /// Whether it was registered for these.
+    /// Returns `true` if the client was registered for all of these scopes.
     fn fits(&self, scopes: &[String]) -> bool {
         let own = self.wanted.as_ref();
         own.is_none_or(|own| scopes.iter().all(|scope| own.contains(scope)))
     }
 }
 
-/// Finds or makes the client for a sign-in that comes back to this address.
+/// Finds or registers the client for a sign-in.
 pub(super) struct Clients<'a> {
     pub(super) fetcher: &'a Fetcher,
     pub(super) free: &'a [Site],
@@ -111,21 +112,21 @@ pub(super) struct Clients<'a> {
     pub(super) quota: &'a Quota,
 }
 
-/// What a client is wanted for.
+/// What a client is needed for.
 pub(super) struct Wanted<'a> {
     pub(super) configured: &'a OAuthClient,
     pub(super) issuer: &'a IssuerMetadata,
     pub(super) redirect_uri: &'a str,
     pub(super) scopes: &'a [String],
-    /// Who begins the sign-in.
+    /// The caller that begins the sign-in.
     pub(super) for_whom: &'a str,
 }
 
 impl Clients<'_> {
-    /// The client, and the scopes that it may ask for.
+    /// Returns the client, and the scopes that it may request.
     ///
-    /// A registration that is kept is used again, unless the last sign-in with it did not come back: an issuer that has
-    /// forgotten its clients shows the person an error and never answers us.
+    /// A stored registration is reused if it covers the wanted scopes, unless the last sign-in with it did not come
+    /// back: an issuer that has forgotten its clients shows the user an error and never redirects to us.
     pub(super) async fn client(&self, wanted: &Wanted<'_>) -> Result<(Client, Vec<String>)> {
         let issuer = wanted.issuer;
         let scopes = || wanted.scopes.to_vec();
@@ -152,7 +153,7 @@ impl Clients<'_> {
             Some(kept) if good(&kept) => kept,
             Some(kept) => match self.made(wanted).await {
                 Ok(made) => made,
-                // Better one that may be of use than none.
+                // An old client may still work, which is better than none.
                 Err(error) => {
                     let issuer = shortened(&issuer.issuer);
                     tracing::warn!(issuer, %error, "a kept client is used again: no new one can be registered");
@@ -168,24 +169,25 @@ impl Clients<'_> {
             value,
             expires_at: end,
         };
-        // Of two at once the later registration stays; the flow of the other keeps its own.
+        // If two sign-ins register at once, the later registration is stored; the flow of the other keeps its own
+        // client.
         self.store.put(&key, record, Precondition::Any).await?;
         Ok((kept.client(), among(wanted.scopes, allowed.as_deref())))
     }
 
-    /// The address of our document, where the issuer reads such and can reach it.
+    /// Returns the URL of the client metadata document, if the issuer supports such documents and can fetch it.
     fn document(&self, issuer: &IssuerMetadata, redirect_uri: &str) -> Option<String> {
         let url = self.options.public_url.as_ref()?;
         let known = issuer.client_id_metadata_document_supported && url.is_https();
         (known && redirect_uri == url.at(CALLBACK)).then(|| url.at(DOCUMENT))
     }
 
-    /// A new registration, as far as the caller may still cause one.
+    /// Registers a client, within the caller's quota.
     async fn made(&self, wanted: &Wanted<'_>) -> Result<(Kept, Option<SystemTime>), OAuthError> {
         self.quota
             .registration(wanted.for_whom, &wanted.issuer.issuer)?;
         match self.register(wanted, wanted.scopes).await {
-            // Some know other scopes at registration than they take at a sign-in.
+            // Some issuers reject scopes at registration that they accept at sign-in.
             Err(OAuthError::Unregistered { .. }) if !wanted.scopes.is_empty() => {
                 self.register(wanted, &[]).await
             }
@@ -250,7 +252,7 @@ impl Clients<'_> {
     }
 }
 
-/// Why nobody was registered, in the issuer's words as far as they are words.
+/// Describes a failed registration, quoting the issuer's error if there is one.
 fn refusal(answer: &Answer) -> String {
     let status = format!("HTTP {}", answer.status.as_u16());
     let Some(members) = Members::read(&answer.body) else {
@@ -266,7 +268,7 @@ fn refusal(answer: &Answer) -> String {
     }
 }
 
-/// What of the wanted scopes a client may ask for; all, where it says nothing of them.
+/// Returns the wanted scopes that are allowed, or all wanted scopes if the issuer allows none of them.
 fn among(wanted: &[String], allowed: Option<&[String]>) -> Vec<String> {
     let allowed = allowed.unwrap_or_default();
     let among: Vec<String> = wanted
@@ -281,7 +283,7 @@ fn among(wanted: &[String], allowed: Option<&[String]>) -> Vec<String> {
     }
 }
 
-/// Notes that a browser came back from an issuer that knew this client, so that it is used again.
+/// Records that a browser came back from an issuer that knows this client, so that the client is reused.
 pub(super) async fn returned(
     store: &dyn CredentialStore,
     (issuer, redirect_uri): (&str, &str),
@@ -309,7 +311,7 @@ pub(super) async fn returned(
     }
 }
 
-/// Forgets a registration, as one that the issuer does not know any more.
+/// Deletes a registration, for example because the issuer no longer knows it.
 pub(super) async fn forget(
     store: &dyn CredentialStore,
     issuer: &str,
@@ -321,7 +323,7 @@ pub(super) async fn forget(
     Ok(())
 }
 
-/// A registration belongs to one issuer and to where it sends browsers back to.
+/// A registration belongs to one issuer and one redirect URI.
 fn key(issuer: &str, redirect_uri: &str) -> RecordKey {
     let mut hash = Sha256::new();
     for part in [issuer, redirect_uri] {
@@ -342,8 +344,8 @@ fn metadata(redirect_uris: &[&str], proof: Proof) -> serde_json::Value {
     })
 }
 
-/// The client metadata document that a gateway serves at `/oauth/client.json` below its public address, so that issuers
-/// know it without a registration.
+/// Returns the client metadata document that a gateway serves at `/oauth/client.json` below its public URL, so that
+/// issuers know the gateway without a registration.
 pub fn client_document(url: &PublicUrl) -> serde_json::Value {
     let mut document = metadata(&[&url.at(CALLBACK)], Proof::None);
     document["client_id"] = url.at(DOCUMENT).into();

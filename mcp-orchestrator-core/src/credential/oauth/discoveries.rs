@@ -1,4 +1,4 @@
-//! What servers and issuers have said of themselves lately, so that many sign-ins ask them once.
+//! Cache of recent discoveries, so that concurrent sign-ins ask a server and its issuer only once.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,28 +12,28 @@ use crate::id::ServerId;
 use crate::limits::{FAILED_DISCOVERY_TTL, MAX_DISCOVERIES};
 use crate::server::{Launch, OAuthEndpoints, OAuthSpec, ServerSpec};
 
-/// Discoveries by what was asked.
+/// Cached discoveries by their inputs.
 #[derive(Debug, Default)]
 pub(super) struct Discoveries(Mutex<HashMap<About, Arc<Turn>>>);
 
-/// All that a discovery depends on.
+/// Everything that a discovery depends on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct About {
     server: ServerId,
     url: Option<String>,
     issuer: Option<String>,
     endpoints: OAuthEndpoints,
-    /// The rest, as it is written.
+    /// The remaining inputs, formatted as text.
     rest: String,
 }
 
-/// One who asks at a time; the others wait for the outcome.
+/// Serializes discoveries with the same inputs: one caller asks, the others wait for its result.
 type Turn = tokio::sync::Mutex<Option<(Instant, Outcome)>>;
 type Outcome = Result<Arc<Discovered>, Arc<OAuthError>>;
 
 impl Discoveries {
-    /// What is known, if it is not older than this, else what `asked` finds. A failure is kept for those who ask at the same
-    /// time.
+    /// Returns the cached result if it is not older than `ttl`, or else runs `asked`. Failures are cached for a
+    /// shorter time, for callers that ask concurrently.
     pub(super) async fn get<F>(
         &self,
         (server, oauth): (&ServerSpec, &OAuthSpec),
@@ -61,7 +61,8 @@ impl Discoveries {
         outcome.map_err(OAuthError::Known)
     }
 
-    /// A sign-in for this server came to its end: the next one asks anew, since the token may be of no use there.
+    /// Forgets a server after a sign-in was completed: if the token turns out to be useless, the next sign-in must
+    /// discover again.
     pub(super) fn forget(&self, server: &ServerId) {
         self.lock().retain(|about, _| about.server != *server);
     }
@@ -69,7 +70,7 @@ impl Discoveries {
     fn turn(&self, about: About) -> Arc<Turn> {
         let mut all = self.lock();
         if all.len() >= MAX_DISCOVERIES && !all.contains_key(&about) {
-            // Those that nobody waits for are of use to nobody who asks now.
+            // Entries that no caller is using are evicted.
             all.retain(|_, turn| Arc::strong_count(turn) > 1);
         }
         Arc::clone(all.entry(about).or_default())

@@ -1,4 +1,4 @@
-//! What can go wrong between a server, its issuer and us. No message holds a token, a code or a secret.
+//! Errors between this process, a server and its issuer. No message holds a token, a code or a secret.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,9 +6,9 @@ use std::time::Duration;
 use crate::error::{Error, ErrorKind};
 use crate::fetch::FetchError;
 
-/// When an issuer that failed is worth another try, where it does not say.
+/// Retry delay after a failure of an issuer that names none.
 pub(super) const RETRY_INTERVAL: Duration = Duration::from_secs(5);
-/// What is shown of a text that somebody else sent.
+/// Maximum length of foreign text quoted in a message.
 const MAX_SHOWN: usize = 120;
 
 #[derive(Debug, thiserror::Error)]
@@ -116,13 +116,13 @@ impl From<OAuthError> for Error {
     }
 }
 
-/// A text of somebody else as it may stand in a message: short, and of one line.
+/// Makes foreign text safe for a message: printable ASCII only, and short.
 pub(super) fn shortened(text: &str) -> String {
     let plain = text.chars().filter(|c| matches!(c, ' '..='~'));
     plain.take(MAX_SHOWN).collect()
 }
 
-/// A word that an issuer answers instead of a token.
+/// Reduces an issuer's error code to word characters.
 pub(super) fn code(text: &str) -> String {
     let is_word = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
     let word: String = text.chars().filter(is_word).take(60).collect();

@@ -1,4 +1,4 @@
-//! A sign-in on its way: kept under the hash of its state, for ten minutes, used once.
+//! A sign-in in progress: stored under the hash of its state, valid for ten minutes, usable once.
 
 use std::collections::BTreeMap;
 use std::time::SystemTime;
@@ -17,25 +17,25 @@ use crate::id::{RecordName, ServerId, SlotName};
 use crate::limits::SIGN_IN_LIFE;
 use crate::seal::hex;
 
-/// What has to be known when the browser comes back.
+/// What must be known when the browser comes back.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Flow {
     pub(super) server: String,
     pub(super) owner: String,
-    /// Who began it, as the caller named them.
+    /// The caller that began it, as named by the gateway.
     pub(super) for_whom: String,
     pub(super) redirect_uri: String,
     pub(super) verifier: SecretText,
-    /// What whoever began it gave for the server's other slots.
+    /// Values given at the start for the server's other slots.
     pub(super) values: BTreeMap<SlotName, SecretText>,
     pub(super) issuer: String,
-    /// What the issuer calls itself, where that is another name.
+    /// The name that the issuer declares, if it differs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) own_name: Option<String>,
-    /// Whether nobody says what the issuer calls itself, so that its answers may name anybody.
+    /// Whether the issuer's declared name is unknown, so that `iss` in a response cannot be checked.
     #[serde(default)]
     pub(super) is_nameless: bool,
-    /// Whether the issuer names itself in each answer.
+    /// Whether the issuer declares that it sends `iss` in each response.
     pub(super) names_itself: bool,
     pub(super) token_endpoint: String,
     pub(super) client: Client,
@@ -43,7 +43,7 @@ pub(super) struct Flow {
     pub(super) scopes: Vec<String>,
 }
 
-/// For what and whom a flow is.
+/// What a flow is for.
 pub(super) struct About<'a> {
     pub(super) key: &'a InstallationKey,
     pub(super) for_whom: &'a str,
@@ -72,12 +72,13 @@ impl Flow {
         }
     }
 
-    /// Whether this is a name of the issuer. Compared as text: a name that only means the same is another one.
+    /// Returns `true` if `name` is a name of the issuer. Names are compared as text: an equivalent URL is a different
+    /// name.
     pub(super) fn is_issuer(&self, name: &str) -> bool {
         self.is_nameless || name == self.issuer || self.own_name.as_deref() == Some(name)
     }
 
-    /// What it will install.
+    /// Returns the installation that the flow is for.
     pub(super) fn key(&self) -> Result<InstallationKey> {
         let server = ServerId::new(&self.server).ok();
         let owner = self.owner.parse().ok();
@@ -89,7 +90,7 @@ impl Flow {
         })
     }
 
-    /// Keeps it under its state.
+    /// Stores the flow under its state.
     pub(super) async fn keep(&self, store: &dyn CredentialStore, state: &str) -> Result<()> {
         let value = to_secret(self);
         let value =
@@ -99,10 +100,10 @@ impl Flow {
         Ok(())
     }
 
-    /// That of a state.
+    /// Returns the flow with this state.
     ///
     /// # Errors
-    /// [`OAuthError::UnknownFlow`] where there is none, or none any more.
+    /// [`OAuthError::UnknownFlow`] if it does not exist or has expired.
     pub(super) async fn find(store: &dyn CredentialStore, state: &str) -> Result<(Self, Version)> {
         let found = store.get(&key(state)).await?;
         let (record, version) = found.ok_or(OAuthError::UnknownFlow)?;
@@ -110,7 +111,7 @@ impl Flow {
         Ok((flow, version))
     }
 
-    /// Uses it up: of several at once, one may go on.
+    /// Uses up the flow. Of several concurrent calls exactly one succeeds.
     pub(super) async fn take(
         store: &dyn CredentialStore,
         state: &str,
@@ -126,7 +127,7 @@ impl Flow {
     }
 }
 
-/// The state is as random as a key, so its plain hash tells nothing.
+/// Returns the key of a state. States are random, so an unsalted hash reveals nothing.
 fn key(state: &str) -> RecordKey {
     let name = RecordName::new(hex(&Sha256::digest(state))).expect("hex is a record's name");
     RecordKey::new(RecordKind::Flow, name)

@@ -1,4 +1,4 @@
-//! What the fuzzing entry points look at.
+//! Fuzzing entry points for OAuth documents.
 
 use std::time::{Duration, SystemTime};
 
@@ -18,10 +18,10 @@ use crate::fetch::Answer;
 use crate::limits::{MAX_OAUTH_LIST, MAX_OAUTH_TEXT_LEN, MAX_TOKEN_LEN};
 use crate::server::OAuthGrant;
 
-/// Reads the bytes as each of the documents.
+/// Parses the bytes as each of the documents.
 ///
 /// # Panics
-/// Where what was read breaks a limit, or does not lead to a credential that can be stored.
+/// If a parsed document exceeds a limit, or a token cannot be stored as a credential.
 pub(crate) fn documents(data: &[u8]) {
     let server: Uri = "https://a.example/x/mcp".parse().expect("an address");
     if let Some(metadata) = ResourceMetadata::read(data) {

@@ -1,4 +1,4 @@
-//! What is kept beside an access token, so that it can be renewed: the refresh token and the issuer's facts.
+//! Renewal data stored with an access token: the refresh token, and where and how to use it.
 
 use std::time::{Duration, SystemTime};
 
@@ -15,32 +15,32 @@ use crate::id::SlotName;
 use crate::seal::random_text;
 use crate::server::{OAuthGrant, OAuthSpec};
 
-/// How long before its end a token is renewed; a quarter of its life where that is less.
+/// How long before it expires a token is renewed; at most a quarter of its lifetime.
 const AHEAD: Duration = Duration::from_mins(1);
 
-/// What renews a token.
+/// The renewal data of a token.
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Grant {
     pub(super) issuer: String,
     pub(super) token_endpoint: String,
     pub(super) client: Client,
-    /// Where the client's registration sends browsers back to.
+    /// The redirect URI that the client is registered with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) redirect_uri: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) resource: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) refresh_token: Option<SecretText>,
-    /// What was asked for when somebody signed in.
+    /// The scopes that were requested at sign-in.
     #[serde(default)]
     pub(super) asked: Vec<String>,
-    /// What the server wanted besides.
+    /// Further scopes that the server has asked for since.
     #[serde(default)]
     pub(super) wanted: Vec<String>,
 }
 
 impl Grant {
-    /// What is kept beside a stored credential; `None` where it was installed by hand.
+    /// Returns the renewal data of a stored credential. `None` if it was installed by hand.
     pub(super) fn of(stored: &StoredCredential) -> Result<Option<Self>> {
         let Some(renewable) = &stored.renewal else {
             return Ok(None);
@@ -52,24 +52,24 @@ impl Grant {
         })
     }
 
-    /// Whether it is from the issuer whom the configuration names, where it names one.
+    /// Returns `true` unless the configuration names a different issuer.
     pub(super) fn is_from(&self, oauth: &OAuthSpec) -> bool {
         is_from(oauth, &self.issuer, &self.token_endpoint)
     }
 
-    /// As it is kept.
+    /// Encodes the renewal data for storage.
     pub(super) fn kept(&self) -> Result<SecretString> {
         to_secret(self).map_err(|_| Error::new(ErrorKind::Internal, "a grant cannot be written"))
     }
 
-    /// Takes the token over. What the issuer does not say anew stays.
+    /// Takes over a new refresh token, if the issuer returned one.
     fn take(&mut self, token: &Token) {
         if let Some(refresh) = &token.refresh {
             self.refresh_token = Some(SecretText(refresh.clone()));
         }
     }
 
-    /// The refresh token, for the line that sends it.
+    /// Exposes the refresh token for sending.
     pub(super) fn refresh_token(&self) -> Option<&str> {
         self.refresh_token
             .as_ref()
@@ -77,7 +77,7 @@ impl Grant {
     }
 }
 
-/// Whether what an issuer gave may be shown to it while the configuration is this.
+/// Returns `true` if the configuration allows sending tokens of this issuer to this endpoint.
 pub(super) fn is_from(oauth: &OAuthSpec, issuer: &str, token_endpoint: &str) -> bool {
     let endpoints = &oauth.endpoints;
     let mut names = [&oauth.issuer, &endpoints.metadata].into_iter().flatten();
@@ -86,7 +86,7 @@ pub(super) fn is_from(oauth: &OAuthSpec, issuer: &str, token_endpoint: &str) -> 
         || endpoints.token.as_deref() == Some(token_endpoint)
 }
 
-/// A stored credential of a new revision that holds this token, which was obtained then.
+/// Returns a credential of a new revision that holds this token. `at` is when the token was obtained.
 pub(super) fn installed(
     slot: &SlotName,
     mut grant: Grant,
@@ -94,7 +94,7 @@ pub(super) fn installed(
     kind: OAuthGrant,
 ) -> Result<StoredCredential> {
     grant.take(token);
-    // Without a refresh token only the client's own secret brings another one.
+    // With client credentials the client's own secret obtains the next token; otherwise a refresh token is required.
     let ended = kind == OAuthGrant::AuthorizationCode && grant.refresh_token.is_none();
     let (expires_at, due) = times(token, at);
     Ok(StoredCredential {
@@ -111,7 +111,7 @@ pub(super) fn installed(
     })
 }
 
-/// The same installation with a token that was renewed then: the next generation of its revision.
+/// Returns the next generation of an installation, with a renewed token. `at` is when the token was obtained.
 pub(super) fn renewed(
     stored: &StoredCredential,
     slot: &SlotName,
@@ -134,7 +134,7 @@ pub(super) fn renewed(
     Ok(next)
 }
 
-/// The same installation, which cannot be renewed any more. It is neither another generation nor another revision.
+/// Returns the installation marked as no longer renewable. Revision and generation are unchanged.
 pub(super) fn ended(stored: &StoredCredential, why: String) -> StoredCredential {
     let mut next = stored.clone();
     if let Some(renewal) = &mut next.renewal {
@@ -144,7 +144,7 @@ pub(super) fn ended(stored: &StoredCredential, why: String) -> StoredCredential 
     next
 }
 
-/// When a token ends, and when it is worth renewing.
+/// Returns when a token expires, and when it should be renewed.
 fn times(token: &Token, now: SystemTime) -> (Option<SystemTime>, Option<SystemTime>) {
     let Some(life) = token.life else {
         return (None, None);
@@ -154,7 +154,7 @@ fn times(token: &Token, now: SystemTime) -> (Option<SystemTime>, Option<SystemTi
     (end, end.and(now.checked_add(due)))
 }
 
-/// Scopes of several sources, each once, in their order.
+/// Merges scopes in order and without duplicates.
 pub(super) fn union<'s>(parts: impl IntoIterator<Item = &'s [String]>) -> Vec<String> {
     let mut all: Vec<String> = Vec::new();
     for scope in parts.into_iter().flatten() {
@@ -165,7 +165,7 @@ pub(super) fn union<'s>(parts: impl IntoIterator<Item = &'s [String]>) -> Vec<St
     all
 }
 
-/// Notes what a server wants besides; `None`: nothing that was not asked for already.
+/// Returns the grant with further scopes that the server wants. Fails if all of them were requested already.
 pub(super) fn wanting(grant: &Grant, scopes: &[String]) -> Result<Grant, OAuthError> {
     if scopes.iter().all(|scope| grant.asked.contains(scope)) {
         return Err(OAuthError::ScopesInVain(scopes.join(" ")));

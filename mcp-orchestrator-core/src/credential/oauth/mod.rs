@@ -1,8 +1,8 @@
-//! Tokens for upstream servers by OAuth: who gives them is found out, somebody signs in, and from then on they are renewed.
+//! OAuth tokens for upstream servers: discovers the issuer, signs users in, and renews the tokens.
 //!
-//! The token requests are written here and not taken from a crate: what the known ones bring (a URL type, a clock, an
-//! HTTP client, randomness of their own) is larger than the two forms that are sent, and none knows the server's side of
-//! it: RFC 9728, 8707, 9207, client metadata documents.
+//! The token requests are implemented here rather than taken from a crate: existing crates bring more (a URL type, a
+//! clock, an HTTP client, their own randomness) than the two forms that are sent, and none implements what MCP
+//! servers need: RFC 9728, RFC 8707, RFC 9207 and client ID metadata documents.
 
 mod authorizations;
 mod claim;
@@ -44,18 +44,18 @@ use crate::limits::DISCOVERY_TTL;
 use crate::outbound::Connector;
 use crate::server::{OAuthSpec, ServerSpec};
 
-/// How OAuth is spoken here.
+/// Options for OAuth towards upstream servers.
 #[derive(Clone, Debug)]
 pub struct OAuthOptions {
-    /// The address under which browsers and issuers know this gateway, where it has one.
+    /// The public URL of the gateway, if it has one.
     pub public_url: Option<PublicUrl>,
-    /// Which addresses may be asked that a server or an issuer names.
+    /// The addresses that may be contacted when a server or an issuer names them.
     pub guard: AddressGuard,
-    /// How long an issuer has for one answer.
+    /// Timeout of one request to an issuer. Default: 10 s.
     pub timeout: Duration,
-    /// How long what a server and its issuer say of themselves is used again.
+    /// How long metadata of a server and its issuer is cached.
     pub discovery_ttl: Duration,
-    /// How issuers and servers are reached.
+    /// How issuers and servers are connected to.
     pub connector: Connector,
 }
 
@@ -71,7 +71,7 @@ impl Default for OAuthOptions {
     }
 }
 
-/// What both halves need: the sign-ins and the renewals.
+/// State shared by sign-ins and renewals.
 struct Room {
     installations: Installations,
     fetcher: Fetcher,
@@ -97,7 +97,7 @@ impl Room {
         })
     }
 
-    /// Who gives tokens for a server, asked once for all who want to know it at about the same time.
+    /// Discovers the issuer of a server, once for all callers that ask at about the same time.
     async fn discovered(
         &self,
         server: &ServerSpec,

@@ -1,13 +1,13 @@
-//! The issuer's page, and all that it has to know.
+//! Builds the authorization URL.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 
-/// The scope that brings a refresh token from issuers that know it.
+/// The scope for a refresh token, at issuers that support it.
 pub(super) const OFFLINE: &str = "offline_access";
 
-/// Where a browser is sent.
+/// The parts of an authorization URL.
 pub(super) struct Page<'a> {
     pub(super) address: &'a str,
     pub(super) client: &'a str,
@@ -15,12 +15,12 @@ pub(super) struct Page<'a> {
     pub(super) state: &'a str,
     pub(super) verifier: &'a str,
     pub(super) resource: Option<&'a str>,
-    /// What the configuration adds, or puts in the place of ours.
+    /// Configured parameters, which are added or replace ours.
     pub(super) more: &'a [(String, String)],
 }
 
 impl Page<'_> {
-    /// The issuer's page with all that it has to know; `None` where it has no address.
+    /// Returns the authorization URL. `None` if the endpoint is not a valid URL.
     pub(super) fn url(&self, scopes: &[String]) -> Option<String> {
         let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(self.verifier));
         let mut parameters = vec![
@@ -36,7 +36,7 @@ impl Page<'_> {
             parameters.push(("scope", &scope));
         }
         if scopes.iter().any(|scope| scope == OFFLINE) {
-            // OpenID Connect gives no refresh token without it.
+            // OpenID Connect returns no refresh token without this.
             parameters.push(("prompt", "consent"));
         }
         parameters.extend(self.resource.map(|resource| ("resource", resource)));
@@ -47,7 +47,7 @@ impl Page<'_> {
     }
 }
 
-/// An address with more in its query; `None` where it is none.
+/// Appends parameters to the query of a URL. `None` if it is not a valid URL.
 fn with_query(place: &str, parameters: &[(&str, &str)]) -> Option<String> {
     let place = place.split('#').next()?;
     crate::fetch::Site::parse(place)?;

@@ -1,7 +1,7 @@
-//! How a client shows at a token endpoint that it is itself.
+//! Client authentication at token endpoints.
 //!
-//! RFC 6749 has one way for each client. Deployed issuers read less, or other things: some look the client up by the
-//! form's `client_id` also with Basic, some do not decode what Basic encodes, some take a form alone.
+//! RFC 6749 defines one way per client, but deployed issuers differ: some look up the client by the form's
+//! `client_id` even with Basic, some do not decode what Basic encodes, and some accept only a form.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -16,7 +16,7 @@ use super::documents::IssuerMetadata;
 use super::errors::OAuthError;
 use crate::server::ClientAuth;
 
-/// The way that is tried first.
+/// The authentication method that is tried first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Proof {
     #[serde(rename = "none")]
@@ -41,10 +41,10 @@ impl Proof {
         all.into_iter().find(|proof| proof.as_str() == word)
     }
 
-    /// The best one that an issuer takes.
+    /// Returns the best method that the issuer accepts.
     pub(super) fn choose(issuer: &IssuerMetadata, among: &[Self]) -> Self {
         let taken = issuer.token_endpoint_auth_methods_supported.as_deref();
-        // Where it does not say, RFC 8414 means this.
+        // RFC 8414: the default if the metadata does not name any.
         let Some(taken) = taken else {
             return Self::Basic;
         };
@@ -63,23 +63,23 @@ impl From<ClientAuth> for Proof {
     }
 }
 
-/// One way to send it.
+/// One way to send the client's authentication.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Attempt {
-    /// The id alone, in the form.
+    /// The client ID alone, in the form.
     Id,
-    /// Basic, with the id in the form besides.
+    /// Basic, with the client ID also in the form.
     BasicAndId,
     /// Basic alone.
     Basic,
-    /// Basic of what was not encoded before.
+    /// Basic without form-encoding the parts first.
     Plain,
-    /// Both in the form.
+    /// Client ID and secret in the form.
     Post,
 }
 
 impl Attempt {
-    /// The ways to try, one after the other.
+    /// Returns the ways to try, in order.
     pub(super) fn all(client: &Client, configured: Option<ClientAuth>) -> Vec<Self> {
         let first = configured.map_or(client.proof, Proof::from);
         let Some(secret) = &client.secret else {
@@ -103,7 +103,7 @@ impl Attempt {
         all
     }
 
-    /// How a client is kept that was taken by this.
+    /// Returns the method to store if this attempt was accepted.
     pub(super) fn proof(self) -> Proof {
         match self {
             Self::Id => Proof::None,
@@ -112,7 +112,7 @@ impl Attempt {
         }
     }
 
-    /// The header that it takes.
+    /// Returns the `Authorization` header of this attempt, if it uses one.
     pub(super) fn header(
         self,
         client: &Client,
@@ -123,7 +123,7 @@ impl Attempt {
         };
         let value = match self {
             Self::Id | Self::Post => return Ok(None),
-            // RFC 6749, 2.3.1: both are form-encoded before they are put together.
+            // RFC 6749, section 2.3.1: both parts are form-encoded before they are joined.
             Self::BasicAndId | Self::Basic => {
                 let encoded = |text: &str| {
                     Zeroizing::new(byte_serialize(text.as_bytes()).collect::<String>())
@@ -135,7 +135,7 @@ impl Attempt {
         Ok(Some((AUTHORIZATION, value?)))
     }
 
-    /// What stands in the form besides.
+    /// Returns the form members of this attempt.
     pub(super) fn members(self, client: &Client) -> impl Iterator<Item = (&str, &str)> {
         let id = (self != Self::Basic && self != Self::Plain)
             .then_some(("client_id", client.id.as_str()));

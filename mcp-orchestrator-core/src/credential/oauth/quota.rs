@@ -1,4 +1,4 @@
-//! How much of issuers and of the store a caller can use up by beginning sign-ins.
+//! Limits on what a caller can consume of issuers and of the store by beginning sign-ins.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,15 +12,15 @@ use crate::limits::{
     SIGN_IN_LIFE,
 };
 
-/// Counts what was begun lately. All of it is forgotten after [`SIGN_IN_LIFE`].
+/// Counts recent sign-ins and registrations. Entries expire after [`SIGN_IN_LIFE`].
 #[derive(Debug, Default)]
 pub(super) struct Quota(Mutex<Counts>);
 
 #[derive(Debug, Default)]
 struct Counts {
-    /// The sign-ins of each caller that have not ended: a hash of the state, and when they began.
+    /// Open sign-ins per caller: the state, and when each began.
     sign_ins: HashMap<String, VecDeque<(String, Instant)>>,
-    /// When clients were registered for a caller at an issuer.
+    /// When clients were registered, per caller and issuer.
     registrations: HashMap<(String, String), VecDeque<Instant>>,
 }
 
@@ -31,10 +31,10 @@ impl Quota {
         counts
     }
 
-    /// A sign-in begins.
+    /// Counts a new sign-in.
     ///
     /// # Errors
-    /// [`OAuthError::TooMany`] where this caller, or all together, have begun too many that have not ended.
+    /// [`OAuthError::TooMany`] if this caller, or all callers together, have too many open sign-ins.
     pub(super) fn begin(&self, for_whom: &str, state: &str) -> Result<(), OAuthError> {
         let mut counts = self.counts();
         let all: usize = counts.sign_ins.values().map(VecDeque::len).sum();
@@ -51,17 +51,17 @@ impl Quota {
         Ok(())
     }
 
-    /// A sign-in has ended, or has never begun after all.
+    /// Removes a sign-in that was completed or failed to begin.
     pub(super) fn end(&self, for_whom: &str, state: &str) {
         if let Some(own) = self.counts().sign_ins.get_mut(for_whom) {
             own.retain(|(known, _)| known != state);
         }
     }
 
-    /// A client is about to be registered.
+    /// Counts a registration that is about to be made.
     ///
     /// # Errors
-    /// [`OAuthError::TooMany`] where this caller, or all together, have caused too many lately.
+    /// [`OAuthError::TooMany`] if this caller at this issuer, or all callers together, caused too many recently.
     pub(super) fn registration(&self, for_whom: &str, issuer: &str) -> Result<(), OAuthError> {
         let mut counts = self.counts();
         let all: usize = counts.registrations.values().map(VecDeque::len).sum();

@@ -1,4 +1,4 @@
-//! The token endpoint: a question in a form, and the client's proof that it is itself.
+//! Requests to the token endpoint: a form with the client's authentication.
 
 use bytes::Bytes;
 use http::Method;
@@ -13,7 +13,7 @@ use super::proof::Attempt;
 use crate::fetch::{Ask, Fetcher, Redirects, Site, Trust};
 use crate::server::OAuthSpec;
 
-/// Asks an issuer for tokens.
+/// The token endpoint of an issuer, as used by one client.
 pub(super) struct TokenEndpoint<'a> {
     pub(super) fetcher: &'a Fetcher,
     pub(super) free: &'a [Site],
@@ -23,14 +23,14 @@ pub(super) struct TokenEndpoint<'a> {
 }
 
 impl TokenEndpoint<'_> {
-    /// Asks with these parameters, and with those that the configuration adds. Answers how the client proved itself, too:
-    /// what was taken once is sent first from then on.
+    /// Sends these parameters and those added by the configuration. Returns the token, and the client with the
+    /// authentication method that was accepted, which is then tried first.
     ///
-    /// An issuer that does not recognize the client is asked again in the other ways in which deployed issuers read who
-    /// it is, unless the configuration names one.
+    /// If the issuer does not recognize the client, the request is repeated with the other authentication methods
+    /// that deployed issuers expect, unless the configuration names one.
     ///
     /// # Errors
-    /// [`OAuthError::Refused`] where it is for good, else what may pass.
+    /// [`OAuthError::Refused`] if a retry would not help; any other error may be temporary.
     pub(super) async fn ask(
         &self,
         parameters: &[(&str, &str)],
@@ -50,7 +50,7 @@ impl TokenEndpoint<'_> {
                 OAuthError::Refused(code) if matches!(code.as_str(), "invalid_client" | "invalid_request")
             );
             if !unrecognized {
-                // What an attempt after the first one meets says nothing about the client.
+                // A later attempt that fails for another reason says nothing about the client.
                 return Err(first.unwrap_or(refusal));
             }
             first.get_or_insert(refusal);
@@ -93,7 +93,7 @@ impl TokenEndpoint<'_> {
     }
 }
 
-/// The body, in one buffer that is wiped.
+/// Encodes the body in a single buffer, which is wiped on drop.
 fn form(parameters: &[(&str, &str)]) -> Bytes {
     let length = |(name, value): &(&str, &str)| 3 * (name.len() + value.len()) + 2;
     let most = parameters.iter().map(length).sum();

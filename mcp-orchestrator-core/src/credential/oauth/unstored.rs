@@ -1,4 +1,4 @@
-//! Tokens that the store has not taken yet.
+//! Renewed tokens that are not stored yet.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use crate::credential::{Generation, InstallationKey, Revision, StoredCredential};
 use crate::limits::MAX_UNSTORED_TOKENS;
 
-/// Renewed tokens in memory, until they are written.
+/// Renewed tokens kept in memory until they are written.
 #[derive(Debug, Default)]
 pub(super) struct Unstored {
     all: Mutex<HashMap<InstallationKey, Arc<StoredCredential>>>,
@@ -16,12 +16,12 @@ pub(super) struct Unstored {
 }
 
 impl Unstored {
-    /// Cancelled once nothing is written any more.
+    /// Cancelled when no more writes are attempted.
     pub(super) fn closing(&self) -> &CancellationToken {
         &self.closing
     }
 
-    /// Keeps one; whether there is place for it.
+    /// Keeps a token. Returns `false` if the limit is reached.
     pub(super) fn keep(&self, key: &InstallationKey, next: &Arc<StoredCredential>) -> bool {
         let mut all = self.lock();
         let fits = all.len() < MAX_UNSTORED_TOKENS || all.contains_key(key);
@@ -31,7 +31,7 @@ impl Unstored {
         fits
     }
 
-    /// The one that is newer than what was seen; `None`: there is none.
+    /// Returns the kept token if it is newer than `seen`.
     pub(super) fn newer(
         &self,
         key: &InstallationKey,

@@ -1,21 +1,21 @@
-//! How soon a server's lists are fetched again because it says that they have changed.
+//! Paces how soon a server's lists are fetched again after it announces a change.
 
 use std::time::Duration;
 
 use crate::limits::{MAX_LIST_PAUSE, MIN_LIST_PAUSE};
 
-/// What came of fetching lists.
+/// Outcome of fetching lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Came {
-    /// Other lists than before.
+    /// The lists differ from those before.
     Changed,
-    /// The same lists.
+    /// The lists are the same as before.
     Same,
-    /// None.
+    /// The lists could not be fetched.
     Failed,
 }
 
-/// The pauses of one burst of announcements; it ends when one pause passes without any.
+/// The pauses of one burst of announcements. A burst ends when no announcement arrives during a pause.
 #[derive(Debug)]
 pub(super) struct Pace {
     pause: Duration,
@@ -23,11 +23,12 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// Changes in a row after which the pause doubles, so that lists that never settle are fetched less often too.
+    /// Number of consecutive changes after which the pause doubles, so that lists that never settle are fetched less
+    /// often too.
     const BURST: u32 = 8;
-    /// The longest pause while lists change.
+    /// Maximum pause while lists change.
     const UNSETTLED: Duration = Duration::from_secs(5);
-    /// The longest pause after a failure.
+    /// Maximum pause after a failure.
     const FAILED: Duration = Duration::from_secs(10);
 
     pub(super) const fn new() -> Self {
@@ -37,7 +38,7 @@ impl Pace {
         }
     }
 
-    /// The pause after lists were fetched.
+    /// Returns the pause to make after fetching lists with this outcome.
     pub(super) fn after(&mut self, came: Came) -> Duration {
         let doubled = (self.pause * 2).max(MIN_LIST_PAUSE);
         self.pause = match came {

@@ -1,4 +1,4 @@
-//! Fetching the lists of running instances: once at a time for each key, and not more often than they change.
+//! Fetches the lists of running instances: one fetch at a time per key, and no more often than the lists change.
 
 use std::collections::HashMap;
 use std::sync::{Arc, MutexGuard, PoisonError, Weak};
@@ -14,36 +14,36 @@ use crate::orchestrator::Inner;
 use crate::pool::{Handle, Lease};
 use crate::router::ItemKind;
 
-/// Servers of which it is remembered that a caller has waited for them.
+/// Maximum number of servers remembered as waited for before; the table is cleared when it is full.
 const MET: usize = 4096;
 
 /// Why lists are fetched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::orchestrator) enum Why {
-    /// An instance became ready: at once.
+    /// An instance became ready: fetch at once.
     Ready,
-    /// It says that they have changed: after a pause.
+    /// The server announced a change: fetch after a pause.
     Changed,
-    /// A caller wants them: what is under way, or was a moment ago, is soon enough.
+    /// A caller needs them: a fetch in progress, or one that just finished, is good enough.
     Asked,
 }
 
-/// Lists that are being fetched, or were a moment ago.
+/// A fetch of lists that is in progress or just finished.
 pub(in crate::orchestrator) struct Refreshing {
     progress: watch::Receiver<Progress>,
     began: Instant,
-    /// Whose are to be fetched next.
+    /// The instance to fetch from next, if another fetch was requested.
     again: Option<Weak<Handle>>,
-    /// Whether without a pause.
+    /// `true` if the next fetch starts without a pause.
     at_once: bool,
     hurry: Arc<Notify>,
 }
 
-/// How far the fetching is.
+/// Progress of a fetch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Progress {
     hello: bool,
-    /// By the places of [`ItemKind::ALL`]: this one came, or failed.
+    /// Indexed as [`ItemKind::ALL`]: `true` if this list arrived or failed.
     came: [bool; ItemKind::ALL.len()],
     over: bool,
 }
@@ -63,8 +63,9 @@ impl Progress {
 }
 
 impl Inner {
-    /// Waits until these lists of a running instance have come, by whoever fetches them. Who comes later waits shorter: a
-    /// server that does not give one of its lists keeps nobody waiting for long.
+    /// Waits until these lists of a running instance have been fetched, no matter which caller started the fetch.
+    /// `patience` counts from the start of the fetch, so a caller that joins later waits less: a server that never
+    /// answers for one of its lists does not delay every caller by the full time.
     pub(super) async fn came(
         self: &Arc<Self>,
         key: &ListKey,
@@ -74,12 +75,12 @@ impl Inner {
     ) {
         let (mut progress, began) = self.fetching(key, lease.handle(), Why::Asked);
         let came = progress.wait_for(|progress| progress.has(kinds));
-        // An error means that the one who fetched is gone; then there is nothing to wait for.
+        // An error means that the fetching task is gone, so there is nothing to wait for.
         let _ = timeout_at(began + patience, came).await;
     }
 
-    /// Fetches the lists of a running instance. What is being fetched already may be older than what is asked for, so it
-    /// is fetched once more then.
+    /// Fetches the lists of a running instance. If a fetch is already in progress, its result may be out of date, so
+    /// another fetch follows it.
     pub(in crate::orchestrator) fn refresh(
         self: &Arc<Self>,
         key: &ListKey,
@@ -89,7 +90,8 @@ impl Inner {
         self.fetching(key, handle, why);
     }
 
-    /// Until when a caller may wait for a server that nobody knows yet; `None` where one has waited already.
+    /// Returns until when a caller may wait for a server that has not been seen before, or `None` if that time has
+    /// passed.
     pub(super) fn first_met(&self, key: &ListKey) -> Option<Instant> {
         let mut met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
         if met.len() >= MET {
@@ -111,7 +113,7 @@ impl Inner {
         why: Why,
     ) -> (watch::Receiver<Progress>, Instant) {
         let mut refreshing = self.refreshing();
-        // One whose task is gone has ended badly.
+        // If the task is gone, the fetch ended abnormally.
         let is_running = |running: &&mut Refreshing| running.progress.has_changed().is_ok();
         if let Some(running) = refreshing.get_mut(key).filter(is_running) {
             if why != Why::Asked {
@@ -149,7 +151,7 @@ impl Inner {
     }
 }
 
-/// The task that fetches the lists of one key until nobody wants them again.
+/// The task that fetches the lists of one key until no further fetch is requested.
 struct Work {
     inner: Arc<Inner>,
     key: ListKey,
@@ -215,8 +217,8 @@ impl Work {
         Came::Failed
     }
 
-    /// Whose lists are to be fetched next, after this pause where the server only says that they have changed; `None`
-    /// where nobody asks for it meanwhile.
+    /// Returns the instance to fetch from next: at once if it was hurried, otherwise after this pause. Returns `None`
+    /// if no fetch is requested in the meantime.
     async fn next(&self, pause: Duration) -> Option<Arc<Handle>> {
         {
             let mut refreshing = self.inner.refreshing();
@@ -245,7 +247,7 @@ impl Work {
         next
     }
 
-    /// The instance that is to be asked again.
+    /// Takes the instance to fetch from next and resets the progress.
     fn begin_again(&self, running: &mut Refreshing) -> Option<Arc<Handle>> {
         let handle = running.again.take()?.upgrade()?;
         running.at_once = false;

@@ -1,4 +1,4 @@
-//! Who is subscribed to which resource of which instance.
+//! The table of resource subscriptions: which caller is subscribed to which resource of which instance.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,10 +13,11 @@ use crate::limits::{MAX_SUBSCRIPTIONS, MAX_SUBSCRIPTIONS_PER_PRINCIPAL};
 use crate::runtime::{InstanceKey, Scope};
 use crate::transport::Party;
 
-/// Before one who has too many subscriptions may try again.
+/// `Retry-After` of a caller that has too many subscriptions.
 const RETRY_AFTER: std::time::Duration = std::time::Duration::from_secs(10);
 
-/// Which instance, whatever its spec: an instance that takes another's place takes its subscriptions over.
+/// Identifies an instance regardless of its spec, so that an instance that replaces another takes over its
+/// subscriptions.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(in crate::orchestrator) struct Source {
     pub(in crate::orchestrator) lists: ListKey,
@@ -24,7 +25,7 @@ pub(in crate::orchestrator) struct Source {
 }
 
 impl Source {
-    /// The instance that calls with this credential, in this scope, reach.
+    /// The instance that calls with this credential reach in this scope.
     pub(super) fn new(server: &ServerId, credential: &Credential, scope: Scope) -> Self {
         Self {
             lists: ListKey::new(server, credential),
@@ -49,7 +50,7 @@ pub(super) type Resource = (Source, Arc<str>);
 #[derive(Debug, Default)]
 pub(in crate::orchestrator) struct Subscriptions {
     table: Mutex<Table>,
-    /// Changes with each resource that comes or goes.
+    /// Notified when a resource gains its first subscriber or loses its last.
     changes: watch::Sender<()>,
 }
 
@@ -72,12 +73,12 @@ impl Subscriptions {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reports when a resource comes or goes.
+    /// Returns a receiver that is notified when a resource gains its first subscriber or loses its last.
     pub(in crate::orchestrator) fn changes(&self) -> watch::Receiver<()> {
         self.changes.subscribe()
     }
 
-    /// Adds a subscription; true where it is the first for this resource.
+    /// Adds a subscription. Returns `true` if it is the first for this resource.
     pub(super) fn add(
         &self,
         source: Source,
@@ -92,7 +93,7 @@ impl Subscriptions {
         Ok(first)
     }
 
-    /// Removes a subscription; true where it was the last for this resource.
+    /// Removes a subscription. Returns `true` if it was the last for this resource.
     pub(super) fn remove(&self, source: Source, uri: &str, party: Party) -> bool {
         let last = self.lock().remove(&(source, uri.into()), party);
         if last {
@@ -101,8 +102,8 @@ impl Subscriptions {
         last
     }
 
-    /// Removes a caller's subscriptions, to these lists or to all; returns the resources that nobody is subscribed to
-    /// any more.
+    /// Removes a caller's subscriptions, either those to these lists or all of them. Returns the resources without any
+    /// subscriber left.
     pub(super) fn leave(&self, party: Party, lists: Option<&ListKey>) -> Vec<Resource> {
         let gone = {
             let mut table = self.lock();
@@ -117,7 +118,7 @@ impl Subscriptions {
         gone
     }
 
-    /// The lists whose resources a caller is subscribed to.
+    /// Returns the lists that own the resources a caller is subscribed to.
     pub(in crate::orchestrator) fn keys_of(&self, party: Party) -> HashSet<ListKey> {
         let resources = self.lock().of(party);
         resources
@@ -126,14 +127,14 @@ impl Subscriptions {
             .collect()
     }
 
-    /// Who is subscribed to a resource.
+    /// Returns the callers that are subscribed to a resource.
     pub(super) fn parties(&self, source: &Source, uri: &str) -> Vec<Party> {
         let table = self.lock();
         let found = table.resources.get(&(source.clone(), uri.into()));
         found.map_or_else(Vec::new, |parties| parties.iter().copied().collect())
     }
 
-    /// The resources of an instance that somebody is subscribed to, in order.
+    /// Returns the resources of an instance that have a subscriber, sorted.
     pub(in crate::orchestrator) fn uris(&self, source: &Source) -> Vec<String> {
         let table = self.lock();
         let own = table.resources.keys().filter(|(other, _)| other == source);
@@ -228,7 +229,7 @@ mod tests {
         }
         let over = subscriptions.add(source("a"), "x://over", 4, &ann);
         assert_eq!(over.unwrap_err().kind(), ErrorKind::Overloaded);
-        // What is known already counts once, and others are not concerned.
+        // Adding an existing subscription counts once, and other principals are not affected.
         assert!(!subscriptions.add(source("a"), "x://0", 1, &ann).unwrap());
         assert!(!subscriptions.add(source("a"), "x://0", 9, &bob).unwrap());
         assert!(subscriptions.remove(source("a"), "x://1", 2));

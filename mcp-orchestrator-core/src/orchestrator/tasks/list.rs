@@ -1,4 +1,4 @@
-//! `tasks/list`: what the servers say of the tasks that are known to be the caller's.
+//! Answers `tasks/list` with what the servers report about the caller's known tasks.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -16,7 +16,7 @@ use crate::pool::{Caller, Handle, Lease};
 use crate::protocol::{Era, method};
 
 impl Inner {
-    /// The tasks that are known to be this principal's.
+    /// Lists the tasks that are known to belong to this principal.
     pub(in crate::orchestrator) async fn list_tasks(
         self: &Arc<Self>,
         context: &Context,
@@ -85,7 +85,7 @@ impl Inner {
     }
 }
 
-/// A task under the id that its caller knows; `None` where it is not one of these.
+/// Returns a task with its sealed id, or `None` if it is not one of the caller's.
 fn theirs(task: &str, ids: &HashMap<Arc<str>, Arc<str>>) -> Option<String> {
     let fields = Members::read(task)?;
     let raw = fields.get("taskId")?;

@@ -1,7 +1,7 @@
-//! Task ids on their way to callers: only those of a caller's own tasks are sealed.
+//! Seals task ids on their way to callers. Only ids of the caller's own tasks are sealed.
 //!
-//! A server may repeat whatever a caller sends it. So a sealed id is made only where a result makes a task, and elsewhere
-//! an id is replaced only where it is known as one of this caller's.
+//! A server may repeat anything that a caller sends it. A sealed id is therefore created only where a result creates a
+//! task; elsewhere an id is replaced only if it is known to belong to this caller.
 
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -19,26 +19,26 @@ use crate::protocol::{Era, code};
 use crate::runtime::Scope;
 use crate::session::Session;
 
-/// Made once: making it costs more than looking through a short result.
+/// Created once: building a finder costs more than searching a short result.
 static TASK_ID: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new("\"taskId\""));
 static TASK: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new("\"task\""));
 const LABEL: &str = "task id";
 
-/// What a sealed id says.
+/// The plaintext of a sealed id.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Sealed {
-    /// The server.
+    /// The server that runs the task.
     pub(super) s: ServerId,
-    /// The instance's public name.
+    /// The public name of the instance.
     pub(super) n: String,
-    /// The task's own id.
+    /// The task id as the server knows it.
     pub(super) t: String,
-    /// The session whose conversation it belongs to, by the tag of its scope; none where all callers share one.
+    /// The scope tag of the session that owns the task's conversation. `None` if all callers share one conversation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) c: Option<String>,
 }
 
-/// Whose messages are looked at, and of which instance.
+/// The caller that messages are sealed for, and the instance that sent them.
 #[derive(Clone)]
 pub(in crate::orchestrator) struct Hearer {
     pub(super) principal: PrincipalId,
@@ -48,7 +48,7 @@ pub(in crate::orchestrator) struct Hearer {
 }
 
 impl Hearer {
-    /// Where an id means a task of this caller's.
+    /// Returns the table key of this task id in the caller's conversation.
     pub(super) fn place(&self, id: &str) -> Place {
         Place {
             key: self.handle.key.clone(),
@@ -68,24 +68,24 @@ impl Hearer {
     }
 }
 
-/// Which results of a request make a task.
+/// Which results of a request create a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::orchestrator) enum Makes {
-    /// None.
+    /// No result does.
     Nothing,
-    /// Those with a `task`: a legacy client has asked for one.
+    /// Results with a `task` member: the legacy client asked for a task.
     Asked,
-    /// Those that say so: a modern server decides by itself.
+    /// Results with the result type `task`: a modern server decides itself.
     Says,
 }
 
 impl Makes {
-    /// Which results of this request make a task.
+    /// Returns which results of this request create a task.
     pub(in crate::orchestrator) fn of(era: Era, request: &Message) -> Self {
         if era == Era::Modern {
             return Self::Says;
         }
-        // Most requests ask for none, and that is seen without reading them.
+        // Most requests do not ask for a task; the substring search detects that without parsing them.
         let asks = TASK.find(request.bytes()).is_some()
             && request
                 .body()
@@ -96,7 +96,7 @@ impl Makes {
 }
 
 impl Inner {
-    /// A message for this caller, with the ids of its own tasks sealed.
+    /// Returns a message for this caller with the ids of the caller's tasks sealed.
     pub(in crate::orchestrator) fn seal_tasks(
         &self,
         hearer: &Hearer,
@@ -132,8 +132,8 @@ impl Inner {
         message.spliced(&splice)
     }
 
-    /// A message for this caller with the ids of tasks that are known to be its own. `asked` is the id that the caller has
-    /// asked about, as the server and as the caller name it.
+    /// Returns a message for this caller with the ids of its known tasks sealed. `asked` is the id that the caller
+    /// asked about: the server's id and the sealed id.
     pub(super) fn seal_known(
         &self,
         hearer: &Hearer,
@@ -166,7 +166,7 @@ impl Inner {
         message.spliced(&splice)
     }
 
-    /// What a response says of how a task stands, noted: whether the server knows it, and whether it has ended.
+    /// Records what a response says about a task: that the server knows it, and whether it has ended.
     pub(super) fn note_task(&self, hearer: &Hearer, id: &str, response: &Message, result: bool) {
         if response.kind() != Kind::Response {
             return;
@@ -190,7 +190,7 @@ impl Inner {
             .seal_same(LABEL, hearer.principal.as_str().as_bytes(), &plain)
     }
 
-    /// What a sealed id of this principal's says.
+    /// Opens a sealed id. Returns `None` if it was not sealed for this principal.
     pub(super) fn unsealed(&self, principal: &PrincipalId, sealed: &str) -> Option<Sealed> {
         let plain = self
             .key

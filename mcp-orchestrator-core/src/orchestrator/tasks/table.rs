@@ -1,4 +1,4 @@
-//! The tasks that are remembered: whose each is, and how long it keeps its instance awake.
+//! The table of known tasks: the principal that owns each task, and how long the task keeps its instance running.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,8 +12,8 @@ use crate::limits::{MAX_TASKS, MAX_TASKS_PER_PRINCIPAL};
 use crate::runtime::InstanceKey;
 use crate::transport::Party;
 
-/// A task's own id, and the conversation in which it means this task: a server over HTTP may count the tasks of each of
-/// its sessions from one. Over a pipe, and to a server without sessions, all callers speak in one conversation (0).
+/// A task's own id, and the conversation in which that id is valid: an HTTP server may number the tasks of each of its
+/// sessions from one. Over a pipe, and with a server without sessions, all callers share one conversation (0).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Place {
     pub(super) key: InstanceKey,
@@ -21,18 +21,19 @@ pub(super) struct Place {
     pub(super) id: Arc<str>,
 }
 
-/// A task as it is remembered.
+/// A known task.
 #[derive(Clone, Debug)]
 pub(super) struct Known {
-    /// Whose it is; `None` where it is nobody's: two callers were given the same id, or its credential was removed.
+    /// The owning principal. `None` if two callers received the same id or the credential was removed: no caller may
+    /// use the task.
     pub(super) principal: Option<PrincipalId>,
-    /// The id that its caller knows.
+    /// The id that the caller knows.
     pub(super) sealed: Arc<str>,
-    /// Whether the server has answered its caller about it.
+    /// `true` once the server has answered the caller about the task.
     confirmed: bool,
     ended: bool,
     until: Instant,
-    /// Which of all it is, by age.
+    /// Sequence number; the lowest belongs to the oldest task.
     age: u64,
 }
 
@@ -42,10 +43,10 @@ impl Known {
     }
 }
 
-/// What came of remembering a task.
+/// Outcome of claiming a task.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Claim {
-    /// It is this principal's.
+    /// The task belongs to this principal.
     Theirs,
     /// The server gave this id to another principal before.
     Anothers,
@@ -66,7 +67,7 @@ impl Tasks {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a task keeps this instance awake.
+    /// Returns `true` if a task keeps this instance running.
     pub(in crate::orchestrator) fn holds(&self, key: &InstanceKey) -> bool {
         let now = Instant::now();
         let mut table = self.lock();
@@ -75,16 +76,16 @@ impl Tasks {
         tasks.any(|(place, known)| place.key == *key && !known.ended)
     }
 
-    /// What is known of a task.
+    /// Returns the known task at a place.
     pub(super) fn get(&self, place: &Place) -> Option<Known> {
         self.lock().tasks.get(place).cloned()
     }
 
-    /// Remembers a task that a server has made for this principal.
+    /// Records a task that a server created for this principal.
     ///
-    /// Where the id was given to another principal before, a caller may have made the server repeat an id that is not
-    /// its own. The one whom the server has answered about the task keeps it. Where that is nobody, it is nobody's: who
-    /// came first may have guessed the id.
+    /// If another principal already has this id, one of the callers may have made the server repeat an id that is not
+    /// its own. A principal that the server has answered about the task keeps it. Otherwise the task loses its owner,
+    /// because the first caller may have guessed the id.
     pub(super) fn claim(
         &self,
         place: Place,
@@ -118,7 +119,7 @@ impl Tasks {
         Claim::Theirs
     }
 
-    /// The server has answered this principal about a task; it may have said that the task has ended.
+    /// Records that the server answered this principal about a task, and whether the task has ended.
     pub(super) fn confirm(&self, place: &Place, principal: &PrincipalId, ended: bool) {
         if let Some(known) = self.lock().tasks.get_mut(place)
             && known.is_of(principal)
@@ -128,7 +129,7 @@ impl Tasks {
         }
     }
 
-    /// A credential was removed: what was made with it is nobody's any more.
+    /// Removes the owner from all tasks that were created with a credential, after the credential was removed.
     pub(in crate::orchestrator) fn lose(&self, server: &ServerId, owner: &Owner) {
         for (place, known) in &mut self.lock().tasks {
             if place.key.server() == server && place.key.owner() == owner {
@@ -137,7 +138,7 @@ impl Tasks {
         }
     }
 
-    /// The ids of a principal's tasks in a conversation.
+    /// Returns the ids of a principal's tasks in a conversation, each with its sealed id.
     pub(super) fn ids(
         &self,
         key: &InstanceKey,
@@ -154,7 +155,8 @@ impl Tasks {
 }
 
 impl Table {
-    /// Forgets the oldest task of whoever has too many. A forgotten one is still found by its sealed id.
+    /// Drops the oldest task of the principal, or of the principal with the most tasks if the table is full. A dropped
+    /// task can still be reached through its sealed id.
     fn make_room(&mut self, principal: &PrincipalId) {
         let now = Instant::now();
         if self.tasks.len() >= MAX_TASKS {
@@ -232,7 +234,7 @@ mod tests {
         let known = tasks.get(&place(0, "1")).unwrap();
         assert!(!known.is_of(&who("ann")) && !known.is_of(&who("bob")));
         assert_eq!(claim(&tasks, place(0, "1"), "ann"), Claim::Anothers);
-        // In another conversation the same id is another task.
+        // The same id in another conversation is another task.
         assert_eq!(claim(&tasks, place(7, "1"), "bob"), Claim::Theirs);
     }
 

@@ -1,4 +1,4 @@
-//! What messages say of tasks.
+//! Reads task ids, declarations and states from messages.
 
 use super::seal::Makes;
 use crate::call::{Reply, own};
@@ -8,14 +8,14 @@ use crate::jsonrpc::{Members, Message, response};
 use crate::orchestrator::context::Context;
 use crate::protocol::{Era, meta, method};
 
-/// The task ids of a body, as JSON, by where they stand.
+/// The raw JSON task ids of a message body, by position.
 #[derive(Debug, Default)]
 pub(super) struct Ids<'a> {
-    /// In the body itself.
+    /// The `taskId` of the body itself.
     pub(super) top: Option<&'a str>,
-    /// In its `task`.
+    /// The `taskId` of its `task` member.
     pub(super) task: Option<&'a str>,
-    /// In its `_meta`, as the task to which a message belongs.
+    /// The `taskId` of the related task in its `_meta`.
     pub(super) related: Option<&'a str>,
     body: &'a str,
 }
@@ -34,7 +34,7 @@ impl<'a> Ids<'a> {
         }
     }
 
-    /// The id of the task that a result makes, with the members of the object in which it stands.
+    /// Returns the id of the task that a result creates, with the members of the object that holds it.
     pub(super) fn made(&self, makes: Makes) -> Option<(&'a str, Members<'a>)> {
         let members = Members::read(self.body)?;
         let within = || Some((self.task?, Members::read(members.get("task")?)?));
@@ -47,7 +47,7 @@ impl<'a> Ids<'a> {
     }
 }
 
-/// Whether a modern request declares the tasks extension.
+/// Returns `true` if a modern request declares the tasks extension.
 pub(super) fn declares_tasks(message: &Message) -> bool {
     let params = message.body().and_then(Members::read).unwrap_or_default();
     let found = params.get("_meta").and_then(Members::read);
@@ -77,7 +77,7 @@ pub(super) fn is_end(status: &str) -> bool {
     matches!(status, "completed" | "failed" | "cancelled")
 }
 
-/// The answer for a task whose instance is gone.
+/// Builds the answer for a task after its instance is gone.
 pub(super) fn gone(
     context: &Context,
     message: &Message,

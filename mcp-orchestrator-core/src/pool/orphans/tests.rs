@@ -64,7 +64,7 @@ async fn what_nobody_can_come_back_to_is_removed_and_the_rest_goes_to_rest() {
         .await;
 }
 
-/// A backend whose removals fail while it is told so, and that knows what was removed.
+/// A backend with removals that fail on demand, and a record of what was removed.
 #[derive(Debug)]
 struct Flaky {
     inner: MemoryBackend,
@@ -116,7 +116,7 @@ impl RuntimeBackend for Flaky {
         self.inner.describe(key).await
     }
 
-    /// What runs goes on without us.
+    /// Running instances continue after a detach.
     async fn leave(&self, _: &InstanceKey, _: Duration) -> Result<()> {
         Ok(())
     }
@@ -128,7 +128,7 @@ impl std::fmt::Display for Flaky {
     }
 }
 
-/// Knows what owners have.
+/// Provides the credentials of owners.
 struct Store(Mutex<InForce>);
 
 impl Observer for Store {
@@ -154,7 +154,7 @@ fn ann() -> Owner {
     Owner::User(crate::id::PrincipalId::new("ann").unwrap())
 }
 
-/// A pool over instances of these revisions, which run since before it, and what their owner has.
+/// A pool with running instances of these revisions from before it was created, and the owner's current credential.
 struct World {
     pool: Arc<Pool>,
     backend: Arc<Flaky>,
@@ -207,7 +207,7 @@ impl World {
         }
     }
 
-    /// The revisions of which something is there after this time.
+    /// Returns the revisions of the instances that still exist after this time.
     async fn left(&self, after: Duration) -> Vec<String> {
         tokio::time::sleep(after).await;
         let mut left = Vec::new();
@@ -254,7 +254,7 @@ async fn instances_of_a_credential_that_is_not_installed_are_removed_after_a_res
 async fn what_an_owner_has_may_be_unknown_and_ends_nothing() {
     let world = World::of(&["1", "2"], InForce::Unknown).await;
     assert_eq!(world.left(Duration::from_hours(1)).await, ["1", "2"]);
-    // One that is told is known.
+    // A change that was reported counts even then.
     world.change(Some("2"));
     assert_eq!(world.left(SOON).await, ["2"]);
     world.change(None);
@@ -269,7 +269,7 @@ async fn a_credential_that_was_rotated_twice_leaves_one_instance() {
         world.change(Some(revision));
     }
     assert_eq!(world.left(SOON).await, ["3"]);
-    // And back again before anybody looked.
+    // Rotated and rotated back before the next check.
     world.change(Some("4"));
     world.change(Some("3"));
     assert_eq!(world.left(SOON).await, ["3"]);

@@ -1,4 +1,4 @@
-//! Instances that go on when the conversation with them breaks off.
+//! Instances that continue when their conversation breaks off.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 
@@ -27,13 +27,13 @@ use crate::transport::{Outgoing, Party, Unsolicited};
 
 const HELLO: &str = r#"{"protocolVersion":"2025-11-25","capabilities":{}}"#;
 
-/// Runs one program that is initialized once and outlives its connections.
+/// Runs one program that accepts a single handshake and outlives its connections.
 #[derive(Debug, Default)]
 struct Lasting {
     program: Arc<Mutex<Program>>,
     connection: Mutex<JoinSet<()>>,
     away: AtomicBool,
-    /// The program takes no more input, as where an attach hangs.
+    /// The program accepts no input, as when an attach hangs.
     silent: AtomicBool,
     stops: AtomicUsize,
     removes: AtomicUsize,
@@ -47,7 +47,7 @@ struct Program {
 }
 
 impl Program {
-    /// What it answers to one line.
+    /// Returns the program's answer to a line.
     fn answer(&mut self, line: &str) -> Option<Bytes> {
         let request = Message::parse(Bytes::copy_from_slice(line.as_bytes())).ok()?;
         let id = request.id()?;
@@ -164,7 +164,7 @@ impl std::fmt::Display for Lasting {
     }
 }
 
-/// Has kept what the program said of itself.
+/// An observer with a stored handshake result of the program.
 struct Keeps;
 
 impl Observer for Keeps {
@@ -211,7 +211,7 @@ async fn acquire(pool: &Arc<Pool>) -> Result<Lease> {
         .await
 }
 
-/// Calls a method; answers the result.
+/// Calls a method and returns the result.
 async fn call(pool: &Arc<Pool>, method: &str) -> Result<String> {
     let lease = acquire(pool).await?;
     let request = crate::jsonrpc::request("1", method, None);
@@ -229,7 +229,7 @@ async fn a_cut_fails_what_is_in_flight_and_the_next_call_joins_what_runs() {
     let pool = pool(&backend);
     assert_eq!(call(&pool, "count").await.unwrap(), "1");
     let cut = async {
-        // The other call is on its way before this one is answered.
+        // The other call is in flight before this one is answered.
         assert_eq!(call(&pool, "count").await.unwrap(), "2");
         backend.cut();
     };

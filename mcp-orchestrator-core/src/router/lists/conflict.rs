@@ -1,4 +1,4 @@
-//! Names that several servers of a gateway list, and templates that match whatever other servers name.
+//! Conflicts: names that several servers of a gateway list, and templates that match URIs of other servers.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,15 +9,15 @@ use crate::id::Alias;
 use crate::limits::MAX_CONFLICTS;
 use crate::router::{Hints, ItemKind, View};
 
-/// An item that several servers of a gateway list to one principal under the same name; or a template of one server that
-/// matches whatever the others name.
+/// An item that several servers of a gateway list to one principal under the same name, or a template of one server
+/// that matches URIs of any scheme.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conflict {
-    /// What it is.
+    /// The kind of the item.
     pub kind: ItemKind,
     /// The name or URI.
     pub name: String,
-    /// The servers' names in the gateway, in the order of the configuration: the first one answers.
+    /// Aliases of the servers, in the order of the configuration. The first one answers calls.
     pub servers: Vec<Alias>,
 }
 
@@ -49,8 +49,8 @@ impl fmt::Display for Conflict {
 }
 
 impl Lists {
-    /// What several servers of a view list to this principal under one name, and templates that match whatever the others
-    /// name. At most [`MAX_CONFLICTS`].
+    /// Returns the names that several servers of a view list to this principal, and the templates that match URIs of
+    /// any scheme. At most [`MAX_CONFLICTS`].
     pub fn conflicts(&self, principal: &Principal, view: &View) -> Vec<Conflict> {
         let now = self.now.load();
         let mut found = Vec::new();
@@ -89,7 +89,7 @@ impl Lists {
     }
 }
 
-/// Templates that leave the scheme open.
+/// Returns the templates that leave the scheme open.
 fn catch_alls(now: &Snapshot, principal: &Principal, view: &View) -> Vec<Conflict> {
     let mut found = Vec::new();
     for entry in &view.entries {

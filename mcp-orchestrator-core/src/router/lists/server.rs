@@ -1,4 +1,4 @@
-//! What one server lists to each owner of a credential, and whose list decides for a principal.
+//! The lists of one server for each owner, and which of them applies to a principal.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -10,11 +10,11 @@ use crate::credential::{CredentialRule, Owner, Revision};
 use crate::id::ServerId;
 use crate::router::{ItemKind, Listed};
 
-/// One server's lists, by owner. Of several revisions of an owner the one that was asked for last stands.
+/// The lists of one server, by owner. Only the most recently used revision of an owner's credential is kept.
 #[derive(Clone, Debug)]
 pub(super) struct Server {
     pub(super) id: ServerId,
-    /// The one that needs no credential.
+    /// The list that needs no credential.
     pub(super) without: Option<Own>,
     pub(super) organization: Option<Own>,
     pub(super) others: HashMap<Owner, Own>,
@@ -50,7 +50,7 @@ impl Server {
     }
 
     pub(super) fn set(&mut self, owner: &Owner, revision: &Revision, listed: Listed) {
-        // Most owners are listed the same.
+        // Most owners see the same list, so share it.
         let same = self.all().take(3).find(|own| *own.listed == listed);
         let listed = same.map_or_else(|| Arc::new(listed), |own| Arc::clone(&own.listed));
         let own = Own {
@@ -64,13 +64,13 @@ impl Server {
         }
     }
 
-    /// Whether everybody who is called by this rule is listed the same, so that what the index tells holds for all.
+    /// Returns `true` if all principals see the same list under this rule, so that the index alone decides.
     pub(super) fn is_same_for_all(&self, rule: &CredentialRule) -> bool {
         let alone = self.without.is_some() && self.organization.is_none() && self.others.is_empty();
         alone && !matches!(rule, CredentialRule::Pinned(_))
     }
 
-    /// The list that decides for a principal: that of the credential with which it is called.
+    /// Returns the list that applies to a principal: that of the credential it is called with.
     pub(super) fn seen_by(
         &self,
         principal: &Principal,
@@ -88,7 +88,8 @@ impl Server {
         own.map(|own| &own.listed)
     }
 
-    /// That of the first owner in the rule's order who has one; the organization's is looked at elsewhere.
+    /// Returns the list of the first owner in the rule's order that has one. The organization's list is handled by the
+    /// caller.
     fn resolved(&self, principal: &Principal, rule: &CredentialRule) -> Option<&Own> {
         if self.others.is_empty() {
             return None;
@@ -99,7 +100,7 @@ impl Server {
             .find_map(|owner| self.others.get(&owner))
     }
 
-    /// What is listed to anybody.
+    /// Returns the names that are listed to any owner.
     pub(super) fn union(&self, kind: ItemKind) -> HashSet<Arc<str>> {
         let mut seen: HashSet<*const Listed> = HashSet::new();
         let different = self

@@ -1,4 +1,4 @@
-//! Whose list decides, and what collides.
+//! Which list applies to a principal, and which names conflict.
 
 use super::*;
 use crate::credential::CredentialRule;
@@ -33,7 +33,7 @@ fn tools(names: &[&str]) -> Listed {
     Listed::default().with(ItemKind::Tool, names.iter().copied())
 }
 
-/// The servers that list a tool to this principal by this rule.
+/// Returns the servers that list a tool to this principal under this rule.
 fn holders(lists: &Lists, principal: &Principal, rule: &CredentialRule, name: &str) -> Vec<String> {
     let mut found = Vec::new();
     lists.holders(principal, ItemKind::Tool, name, &mut |server, lists| {
@@ -55,7 +55,7 @@ fn a_principals_list_decides_for_nobody_else() {
     assert_eq!(holders(&lists, &user("ann"), &resolve, "push"), ["git"]);
     assert!(holders(&lists, &user("bob"), &resolve, "push").is_empty());
     assert!(holders(&lists, &user("eve"), &resolve, "log").is_empty());
-    // The organization's list serves who has none of his own, and only those.
+    // The organization's list applies only to principals that have no list themselves.
     put("git", &Owner::Organization, tools(&["push", "admin"]));
     assert_eq!(holders(&lists, &user("eve"), &resolve, "admin"), ["git"]);
     assert!(holders(&lists, &user("bob"), &resolve, "push").is_empty());

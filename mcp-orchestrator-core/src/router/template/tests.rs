@@ -1,4 +1,4 @@
-//! What templates match, and that nothing makes them expensive.
+//! What templates match, and that matching stays cheap.
 
 use super::*;
 use crate::limits::MAX_URI_LEN;
@@ -72,7 +72,7 @@ fn templates_over_a_bound_are_refused() {
     );
 }
 
-/// Templates and URIs that make backtracking explode.
+/// Templates and URIs that make a backtracking matcher explode.
 #[test]
 fn hostile_templates_cost_a_bounded_number_of_steps() {
     let uris = [

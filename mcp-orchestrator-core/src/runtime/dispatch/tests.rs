@@ -28,7 +28,7 @@ fn name(text: &str) -> BackendName {
     BackendName::new(text).unwrap()
 }
 
-/// A backend whose instances say nothing and wait.
+/// Returns a backend with instances that write nothing and never exit.
 fn memory() -> Arc<MemoryBackend> {
     Arc::new(MemoryBackend::new(|_, _, _| std::future::pending::<Exit>()))
 }
@@ -96,7 +96,7 @@ async fn a_server_goes_where_its_kind_belongs() {
 
 #[tokio::test]
 async fn all_are_watched_as_one_and_synced_once() {
-    // Which backend is behind which kind does not matter here.
+    // It does not matter which backend serves which kind here.
     let (one, two) = (RemoteBackend::default(), RemoteBackend::default());
     let (first, second) = (remote("one"), remote("two"));
     for (backend, (key, spec)) in [(&one, &first), (&two, &second)] {

@@ -1,9 +1,9 @@
-//! The forms in which programs print a secret: as it is, and as the usual encodings write it.
+//! The forms in which programs print a secret: verbatim and in the usual encodings.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 
-/// All forms of a value, without repetition; the value itself comes first.
+/// Returns all distinct forms of a value, starting with the value itself.
 pub(super) fn forms(value: &str) -> Vec<String> {
     let mut forms = vec![value.to_owned()];
     let mut add = |form: String| {
@@ -13,7 +13,7 @@ pub(super) fn forms(value: &str) -> Vec<String> {
     };
     for skipped in 0..3 {
         let [standard, url] = base64(value, skipped);
-        // Base64 in a query.
+        // Base64 in a query string.
         let escaped = percent(&standard, Percent::Component);
         [standard, url, escaped].into_iter().for_each(&mut add);
     }
@@ -37,20 +37,20 @@ pub(super) fn forms(value: &str) -> Vec<String> {
     }
     add(value.bytes().map(|byte| format!("\\x{byte:02x}")).collect());
     for form in json(value) {
-        // A JSON text in a JSON text, as when a message is logged.
+        // JSON within JSON, as when a message is logged.
         let nested = json(&form).swap_remove(0);
         add(form);
         add(nested);
     }
     html(value).into_iter().for_each(&mut add);
     add(format!("{value:?}").trim_matches('"').to_owned());
-    // In single quotes of a shell.
+    // Within single quotes of a shell.
     add(value.replace('\'', r"'\''"));
     forms
 }
 
-/// The part of a text's base64 that the value alone decides, where so many bytes (modulo 3) stand before it: with the
-/// standard and the URL-safe alphabet.
+/// Returns the part of a base64 text that depends on the value alone if `skipped` bytes (modulo 3) precede it, in the
+/// standard and in the URL-safe alphabet.
 fn base64(value: &str, skipped: usize) -> [String; 2] {
     let mut bytes = vec![0; skipped];
     bytes.extend_from_slice(value.as_bytes());
@@ -62,16 +62,16 @@ fn base64(value: &str, skipped: usize) -> [String; 2] {
     })
 }
 
-/// What percent-encoding leaves as it is, besides letters and digits.
+/// Which characters percent-encoding leaves as they are, in addition to letters and digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Percent {
-    /// `encodeURIComponent`.
+    /// Those of `encodeURIComponent`.
     Component,
-    /// RFC 3986: what is unreserved alone.
+    /// The unreserved characters of RFC 3986.
     Path,
-    /// A form: a blank is `+`.
+    /// Those of `application/x-www-form-urlencoded`, with a space as `+`.
     Form,
-    /// Nothing at all.
+    /// None; letters and digits are encoded as well.
     All,
 }
 
@@ -93,12 +93,12 @@ fn percent(value: &str, style: Percent) -> String {
     text
 }
 
-/// `%2F` as `%2f`.
+/// Rewrites `%2F` as `%2f`.
 fn lower_escapes(text: &str) -> String {
     let mut parts = text.split('%');
     let mut lower = parts.next().unwrap_or_default().to_owned();
     for part in parts {
-        // Two hex digits begin every further part.
+        // Every later part begins with two hex digits.
         let (escape, rest) = part.split_at(2);
         lower.push('%');
         lower.push_str(&escape.to_lowercase());
@@ -107,9 +107,10 @@ fn lower_escapes(text: &str) -> String {
     lower
 }
 
-/// In a JSON text, as encoders differ: in what they write as `\uXXXX`, in its letters, and in `\/`.
+/// Escapes for a JSON string. Encoders differ in which characters they write as `\uXXXX`, in the case of its digits,
+/// and in `\/`.
 fn json(value: &str) -> Vec<String> {
-    // None; Go; PHP and others that write into HTML; .NET.
+    // Nothing extra; Go; PHP and others that embed JSON in HTML; .NET.
     let sets = ["", "<>&", "<>&'", "<>&'+`\""];
     let mut forms = Vec::new();
     for (number, set) in sets.into_iter().enumerate() {
@@ -140,7 +141,7 @@ fn json_char(c: char, escaped: &str, slash: &str) -> String {
     }
 }
 
-/// What is not ASCII as `\uXXXX`.
+/// Writes a non-ASCII character as `\uXXXX`.
 fn ascii(c: char) -> String {
     if c.is_ascii() {
         return c.to_string();
@@ -150,7 +151,7 @@ fn ascii(c: char) -> String {
     units.map(|unit| format!("\\u{unit:04x}")).collect()
 }
 
-/// `\u003c` as `\u003C`.
+/// Rewrites `\u003c` as `\u003C`.
 fn upper_escapes(text: &str) -> String {
     let mut parts = text.split("\\u");
     let mut upper = parts.next().unwrap_or_default().to_owned();
@@ -163,7 +164,7 @@ fn upper_escapes(text: &str) -> String {
     upper
 }
 
-/// In HTML, with the usual names of the quotes.
+/// Escapes for HTML, with the usual names of the quotes.
 fn html(value: &str) -> Vec<String> {
     let basic = value
         .replace('&', "&amp;")
@@ -181,7 +182,8 @@ fn html(value: &str) -> Vec<String> {
     forms
 }
 
-/// The parts of a value that are secrets of their own: a token after its scheme, a password in an address.
+/// Returns the parts of a value that are secret on their own: the token after an authentication scheme, and the
+/// password in a URL.
 pub(super) fn parts(value: &str) -> Vec<&str> {
     let mut parts = Vec::new();
     if let Some((scheme, token)) = value.split_once(' ')

@@ -1,8 +1,8 @@
 //! Finds the secrets of one instance in a text, in time linear in the text.
 //!
-//! A form of a secret is found as a whole, and in part: any 12 bytes of it, its beginning at the end of a line, and its
-//! rest at the beginning of the next line. For parts, windows of 8 bytes are indexed at every fifth offset of a form, so
-//! that any 12 bytes hold one; where a window is met, the match is extended to both sides.
+//! A form of a secret is found as a whole and in part: any 12 bytes of it, its beginning at the end of a line, and
+//! its remainder at the start of the next line. To find parts, 8-byte windows are indexed at every fifth offset of a
+//! form, so that any 12 bytes contain one. A matching window is extended in both directions.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -18,46 +18,46 @@ use super::SHORTEST;
 use crate::limits::MAX_MASK_LEN;
 use crate::runtime::LogSource;
 
-/// What is shown in a secret's place.
+/// Replaces a secret in the output.
 pub(super) const MARK: &str = "[secret]";
-/// Parts of a form from this length on are masked everywhere.
+/// Minimum length of a part that is redacted anywhere, in bytes.
 const PART: usize = 12;
 const WINDOW: usize = 8;
 const STRIDE: usize = PART - WINDOW + 1;
-/// Lines that begin with this much of the rest of a form are taken for its continuation.
+/// Minimum length of a line's start to be taken for the continuation of a form, in bytes.
 const REST: usize = 4;
-/// Forms that one line may end within.
+/// Maximum number of forms tracked across the end of one line.
 const OPEN: usize = 64;
 
 /// The forms of all secrets of one instance.
 #[derive(Default)]
 pub(in crate::runtime) struct Mask {
     forms: Vec<SecretString>,
-    /// Where a window may be: the form and the offset in it.
+    /// Maps the hash of a window to its form and the offset in it.
     windows: HashMap<u64, (usize, usize)>,
-    /// The forms that begin with a text of less than [`PART`] bytes, by its hash.
+    /// Maps the hash of a prefix shorter than [`PART`] bytes to the forms that start with it.
     beginnings: HashMap<u64, Vec<usize>>,
-    /// First two bytes of all windows: most places of a text are dismissed by them.
+    /// The first two bytes of all windows; most positions of a text are ruled out by this set alone.
     pairs: Pairs,
     hasher: RandomState,
     open: Mutex<Vec<(LogSource, Vec<Open>)>>,
 }
 
-/// A form within which a line ended.
+/// A form that continues past the end of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Open {
     form: usize,
-    /// How much of it has been written.
+    /// How many bytes of it have been written.
     written: usize,
 }
 
-/// A set of pairs of bytes.
+/// A set of byte pairs.
 struct Pairs(Box<[u64; 1024]>);
 
 // === impl Mask ===
 
 impl Mask {
-    /// Looks for these forms, the most important first: what is over the limit is left out.
+    /// Looks for these forms. The most important ones come first: those beyond the size limit are dropped.
     pub(super) fn new(forms: impl IntoIterator<Item = String>) -> Self {
         let mut mask = Self::default();
         let mut total = 0;
@@ -97,8 +97,8 @@ impl Mask {
         self.forms.push(form.into());
     }
 
-    /// The text without secrets and parts of them. Where the source is known, the text is a line of it, and parts of a
-    /// secret that goes on from line to line are found.
+    /// Redacts secrets and parts of them. If `source` is given, `text` is one line of that source, and a secret that
+    /// spans several lines is found as well.
     pub(in crate::runtime) fn redact<'a>(
         &self,
         source: Option<LogSource>,
@@ -125,7 +125,7 @@ impl Mask {
         self.forms[form].expose_secret().as_bytes()
     }
 
-    /// Forms that are too short to have parts.
+    /// Finds forms that are too short to have parts.
     fn find_short(&self, text: &str, found: &mut Vec<Range<usize>>) {
         let forms = self
             .forms
@@ -166,7 +166,7 @@ impl Mask {
         }
     }
 
-    /// All forms that begin with this and are longer: encodings differ late.
+    /// Tracks every longer form with this prefix, because encodings may differ only near the end.
     fn open_all(&self, begun: &[u8], ends_in: &mut Vec<Open>) {
         let written = begun.len();
         for form in 0..self.forms.len() {
@@ -176,7 +176,7 @@ impl Mask {
         }
     }
 
-    /// The beginning of a form at the end of the text, where it is too short to be a part.
+    /// Finds the beginning of a form at the end of the text where it is too short to count as a part.
     fn find_end(&self, text: &str, found: &mut Vec<Range<usize>>, ends_in: &mut Vec<Open>) {
         let text = text.trim_end().as_bytes();
         for written in (1..PART.min(text.len() + 1)).rev() {
@@ -188,14 +188,14 @@ impl Mask {
             for &form in forms.filter(|form| self.form(**form).starts_with(end)) {
                 ends_in.push(Open { form, written });
             }
-            // A shorter one is not masked, but the rest is known by it.
+            // A shorter beginning is not redacted, but it helps to recognize the remainder.
             if written >= SHORTEST && ends_in.len() > before {
                 found.push(start..text.len());
             }
         }
     }
 
-    /// The rest of a form that began in the line before.
+    /// Finds the remainder of a form that began on the previous line.
     fn find_rest(
         &self,
         text: &str,
@@ -235,7 +235,7 @@ impl Mask {
     }
 }
 
-/// The text with a mark for each of these places.
+/// Replaces each of these ranges by the marker.
 fn masked(text: &str, mut found: Vec<Range<usize>>) -> Cow<'_, str> {
     if found.is_empty() {
         return Cow::Borrowed(text);
@@ -245,7 +245,7 @@ fn masked(text: &str, mut found: Vec<Range<usize>>) -> Cow<'_, str> {
     let mut done = 0;
     let mut open = false;
     for range in found {
-        // A part may end within a character.
+        // A match may end inside a multi-byte character.
         let start = text.floor_char_boundary(range.start);
         let end = text.ceil_char_boundary(range.end);
         if start > done || !open {
@@ -342,7 +342,7 @@ mod tests {
     #[test]
     fn a_secret_that_goes_on_in_the_next_line_is_masked() {
         let encoded = STANDARD.encode(format!("user:{SECRET}"));
-        // What stands before the secret takes the first seven letters.
+        // The bytes before the secret determine the first seven characters.
         for (written, own) in [(SECRET, SECRET), (&encoded, &encoded[7..])] {
             for at in 1..written.len() {
                 let mask = mask(SECRET);
@@ -384,7 +384,7 @@ mod tests {
             "all is well",
         ];
         assert_eq!(shown, expected);
-        // Another source does not go on with it.
+        // A line of another source does not continue it.
         mask.redact(source, "ORG-SECR");
         assert_eq!(mask.redact(Some(LogSource::Stderr), "ET-0123"), "ET-0123");
     }
@@ -407,7 +407,7 @@ mod tests {
 
     #[test]
     fn text_that_almost_matches_everywhere_costs_linear_time() {
-        // Each window of the text is one of the form, and none of the matches is long enough.
+        // Every window of the text occurs in the form, but no match is long enough.
         let secret: String = (0..100).map(|n| format!("abcdefgh{n:02}")).collect();
         let mask = mask(&secret);
         let text = "abcdefgh--".repeat(100_000);

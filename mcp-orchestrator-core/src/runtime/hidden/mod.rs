@@ -1,4 +1,4 @@
-//! What must not appear in an instance's kept output: the values of its own secrets, however they are encoded.
+//! Redaction of an instance's own secrets in its stored output, in every usual encoding.
 
 mod forms;
 mod mask;
@@ -13,9 +13,9 @@ pub(super) use self::mask::Mask;
 use super::{InstanceKey, LaunchSpec};
 use crate::server::Launch;
 
-/// Shorter values are part of too many words.
+/// Minimum length of a value to redact, in bytes; shorter ones occur in too many ordinary words.
 const SHORTEST: usize = 6;
-/// Values of one instance; with each newer credential the oldest go.
+/// Maximum number of values per instance; newer credentials displace the oldest.
 const VALUES: usize = 64;
 
 /// The secrets of all instances.
@@ -30,7 +30,7 @@ struct Kept {
 }
 
 impl Hidden {
-    /// From now on these are hidden too.
+    /// Redacts the secrets of this launch as well.
     pub(super) fn add(&mut self, key: &InstanceKey, launch: &LaunchSpec) {
         let found: Vec<&str> = secrets(launch).flat_map(values).collect();
         if found.is_empty() {
@@ -47,7 +47,7 @@ impl Hidden {
             .extend(found.into_iter().map(SecretString::from));
         let over = kept.values.len().saturating_sub(VALUES);
         kept.values.drain(..over);
-        // The values themselves first, the newest first: the forms are limited.
+        // Plain values come before encoded ones, newest first, because the mask drops what exceeds its limit.
         let newest = || kept.values.iter().rev().map(SecretString::expose_secret);
         let lines = newest().filter(|value| !value.contains('\n'));
         let lines = lines.map(str::to_owned);
@@ -55,12 +55,12 @@ impl Hidden {
         kept.mask = Arc::new(Mask::new(lines.chain(encoded)));
     }
 
-    /// The instance is gone.
+    /// Forgets the secrets of an instance.
     pub(super) fn forget(&mut self, key: &InstanceKey) {
         self.0.remove(key);
     }
 
-    /// What finds the secrets of this instance.
+    /// Returns the mask that redacts the secrets of this instance.
     pub(super) fn mask(&self, key: &InstanceKey) -> Option<Arc<Mask>> {
         self.0.get(key).map(|kept| Arc::clone(&kept.mask))
     }
@@ -79,8 +79,8 @@ fn secrets(launch: &LaunchSpec) -> impl Iterator<Item = &str> {
         .chain(values.map(SecretString::expose_secret))
 }
 
-/// What is looked for: the lines of a value, since output is kept by lines, the value as a whole, which may be encoded,
-/// and its parts.
+/// Returns the strings to look for: each line of the value, because output is stored by line; the whole value, which
+/// may be encoded; and its parts.
 fn values(secret: &str) -> impl Iterator<Item = &str> {
     let lines = secret.lines().map(str::trim);
     let all = lines.chain([secret.trim()]).chain(parts(secret));

@@ -1,4 +1,4 @@
-//! The way to the cluster: which kubeconfig, which context, which namespace, and the one client for all of it.
+//! Access to the cluster: the kubeconfig, the context, the namespace, and the client that everything shares.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -14,22 +14,24 @@ use super::errors::{AccessError, Action};
 use super::refusal::Allowed;
 use crate::error::Result;
 
-/// What was named: the rest is found.
+/// Explicit choices; everything else is inferred.
 #[derive(Clone, Debug, Default)]
 pub struct AccessOptions {
-    /// The kubeconfig file. Else those of `KUBECONFIG`, else the cluster that this runs in, else `~/.kube/config`.
+    /// The kubeconfig file. Default: the files of `KUBECONFIG`, else the service account of this pod, else
+    /// `~/.kube/config`.
     pub kubeconfig: Option<PathBuf>,
-    /// The context in it; else its current one. Whoever names one means a file: the cluster that this runs in has none.
+    /// The context. Default: the current context of the kubeconfig. Naming one rules out the pod's service account,
+    /// which has no contexts.
     pub context: Option<String>,
-    /// The namespace; else that of the context, or the one that this runs in.
+    /// The namespace. Default: that of the context, or of this pod.
     pub namespace: Option<String>,
 }
 
-/// The way to one cluster and one namespace in it.
+/// Access to one namespace of one cluster.
 ///
-/// Requests wait for an answer for at most 30 seconds and are tried again where the cluster is busy; only watches,
-/// logs and attached streams last. A token that a file holds is read again every minute; a program that hands out
-/// credentials is asked again ahead of their end; and both where the cluster does not know who asks.
+/// Requests time out after 30 seconds and are retried while the cluster is overloaded; watches, logs and attached
+/// streams may last longer. A token file is read again every minute, and a credential plugin is called again before
+/// its credential expires. Both are also consulted again after a 401 response.
 #[derive(Clone)]
 pub struct Access {
     client: Client,
@@ -40,43 +42,43 @@ pub struct Access {
 }
 
 impl Access {
-    /// Reads the configuration and makes the client. It speaks to nobody yet, but may run the program that a
-    /// kubeconfig names for credentials.
+    /// Reads the configuration and creates the client. Sends no request, but may run the credential plugin of the
+    /// kubeconfig.
     ///
     /// # Errors
-    /// [`Config`](crate::ErrorKind::Config) with the file, or the context and those that there are.
+    /// [`Config`](crate::ErrorKind::Config) with the file, or with the requested context and the available ones.
     pub async fn open(options: &AccessOptions) -> Result<Self> {
         let options = options.clone();
         let opened = tokio::task::spawn_blocking(move || open(&options)).await;
         opened.unwrap_or_else(|_| Err(AccessError::BrokenOff.into()))
     }
 
-    /// The client.
+    /// Returns the client.
     pub fn client(&self) -> &Client {
         &self.client
     }
 
-    /// The namespace in which everything of this orchestrator stands.
+    /// Returns the namespace of all objects of this orchestrator.
     pub fn namespace(&self) -> &str {
         &self.namespace
     }
 
-    /// Whether this runs in a pod of that cluster, so that other pods are reached by their own addresses.
+    /// Returns `true` if this process runs in a pod of that cluster and can reach other pods by their addresses.
     pub fn is_inside(&self) -> bool {
         self.inside
     }
 
-    /// What was chosen and why, in one line.
+    /// Returns what was chosen and why, in one line.
     pub fn said(&self) -> &str {
         &self.said
     }
 
-    /// What was allowed here before.
+    /// Returns the rights that this process has used successfully.
     pub(super) fn allowed(&self) -> &Allowed {
         &self.allowed
     }
 
-    /// Asks the cluster for its version: whether it can be reached at all.
+    /// Requests the version of the API server, to check that the cluster is reachable.
     ///
     /// # Errors
     /// [`Unavailable`](crate::ErrorKind::Unavailable) with what was chosen and why it failed.
@@ -160,7 +162,7 @@ fn load(source: &Source, context: Option<&str>) -> Result<Config, AccessError> {
         context: wanted,
         ..KubeConfigOptions::default()
     };
-    // It reads files and nothing else, and is ready at once.
+    // It only reads files, so the future is ready at once.
     let loading = Config::from_custom_kubeconfig(merged, &options);
     loading
         .now_or_never()

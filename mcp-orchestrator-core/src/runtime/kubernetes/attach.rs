@@ -1,8 +1,8 @@
-//! The standard streams of a program in a pod, by the attach subresource.
+//! The standard streams of a program in a pod, through the attach subresource.
 //!
-//! What was measured of it: every attached client gets all output; with `stdinOnce: false` the program goes on when its
-//! client leaves; the end of the container ends the attach; how it ended stands in the container's status alone. Standard
-//! error is not attached: it is in the pod's log.
+//! Measured behaviour: every attached client gets all output. With `stdinOnce: false` the program keeps running when
+//! its client disconnects. The attach ends with the container; only the container's status shows how it ended.
+//! Standard error is not attached: it goes to the pod's log.
 
 use std::fmt;
 use std::io;
@@ -22,30 +22,30 @@ use super::access::Access;
 use super::errors::{Action, causes};
 use crate::error::Result;
 
-/// Bytes that wait in one direction.
+/// Buffer size of each direction, in bytes.
 const WAITING: usize = 64 << 10;
 
-/// What the program says. It ends with the program; where the connection was cut while the program may go on, reading
-/// fails and says so. Dropping it ends the attach, and leaves the program alone.
+/// The output of the program. End-of-file means that the program ended. If the connection was lost while the program
+/// may still run, reading fails with the reason. Dropping the reader ends the attach and leaves the program alone.
 pub struct AttachReader {
     output: ReadHalf<SimplexStream>,
-    /// Comes once the connection is over: why it was cut, where it was.
+    /// Resolves when the connection ends, with the reason if it was lost.
     cut: oneshot::Receiver<Option<String>>,
     why: Option<String>,
-    /// Ends the connection with this.
+    /// The task that drives the connection; it is aborted when the reader is dropped.
     _carrier: JoinSet<()>,
 }
 
-/// What the program is told. Writing fails once the attach is over.
+/// The input of the program. Writing fails once the attach has ended.
 pub struct AttachWriter {
     input: WriteHalf<SimplexStream>,
     over: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
-/// Attaches to a container that runs.
+/// Attaches to a running container.
 ///
 /// # Errors
-/// With the pod and what the cluster says; [`Config`](crate::ErrorKind::Config) where the right is missing.
+/// With the pod and the cluster's message; [`Config`](crate::ErrorKind::Config) if the right is missing.
 ///
 /// # Cancel safety
 /// Dropping the future ends the attach.
@@ -75,7 +75,7 @@ pub async fn attach(
     let mut carrier = JoinSet::new();
     carrier.spawn(async move {
         let _end = end.drop_guard();
-        // Who listens no more has dropped the reader, and this with it.
+        // The receiver is dropped together with the reader, which also aborts this task.
         let _ = sender.send(over(attached).await);
     });
     let reader = AttachReader {
@@ -88,7 +88,7 @@ pub async fn attach(
     Ok((reader, writer))
 }
 
-/// Waits for the end of the attach; says why it was cut, where it did not end with the program.
+/// Waits for the end of the attach. Returns why the connection was lost, or `None` if it ended with the program.
 async fn over(mut attached: AttachedProcess) -> Option<String> {
     let status = attached.take_status();
     let joined = attached.join().await;
@@ -114,8 +114,8 @@ impl AsyncRead for AttachReader {
             if read.is_ready() && (buffer.filled().len() > before || buffer.remaining() == 0) {
                 return Poll::Ready(Ok(()));
             }
-            // Where the connection breaks, nobody closes the buffer: the end is the carrier's, and what came last may
-            // have come between two looks.
+            // A broken connection does not close the buffer, so the carrier task signals the end. Output may still
+            // have arrived between the two polls, so the buffer is read once more.
             if this.cut.is_terminated() {
                 return Poll::Ready(this.why.take().map_or(Ok(()), |why| {
                     let text = format!("the attach was cut: {why}");

@@ -1,5 +1,5 @@
-//! What stands beside a Deployment: the Secrets and the policy of its instance. They are watched by their metadata
-//! alone, and where somebody else has changed or deleted one, it is put back.
+//! The Secrets and NetworkPolicies that belong to a Deployment. They are watched by their metadata alone, and are
+//! restored if another client changes or deletes one.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,26 +15,27 @@ use super::render::Objects;
 use super::writes::{Force, Kind};
 use crate::error::Result;
 
-/// The Secrets and policies of all instances.
+/// The Secrets and NetworkPolicies of all instances.
 #[derive(Debug, Default)]
 pub(super) struct Beside(Mutex<Known>);
 
 #[derive(Debug, Default)]
 struct Known {
-    /// By their instance.
+    /// Objects by instance name.
     objects: HashMap<String, Vec<Object>>,
-    /// Of these kinds all that existed is known.
+    /// The kinds with a complete initial list.
     synced: HashSet<Kind>,
 }
 
-/// One of them.
+/// A Secret or NetworkPolicy.
 #[derive(Debug)]
 struct Object {
     kind: Kind,
     name: String,
-    /// As we left it; none where somebody else had written into it before we came.
+    /// The resource version of our last write; `None` if another client had changed the object before this process
+    /// saw it.
     ours: Option<String>,
-    /// As it is; none: it is gone.
+    /// The latest resource version seen; `None` if the object is gone.
     seen: Option<String>,
 }
 
@@ -51,7 +52,7 @@ impl Object {
     }
 }
 
-/// Whether this version came later. Versions are numbers that grow.
+/// Returns `true` if `version` is more recent. Resource versions are increasing numbers.
 fn is_newer(version: &str, than: &str) -> bool {
     match (version.parse::<u64>(), than.parse::<u64>()) {
         (Ok(version), Ok(than)) => version > than,
@@ -62,14 +63,14 @@ fn is_newer(version: &str, than: &str) -> bool {
 // === impl Beside ===
 
 impl Beside {
-    /// Whether one of this instance is not as we left it.
+    /// Returns `true` if an object of this instance differs from our last write.
     pub(super) fn is_changed(&self, instance: &str) -> bool {
         let known = self.lock();
         let own = known.objects.get(instance);
         own.is_some_and(|own| own.iter().any(Object::is_changed))
     }
 
-    /// Whether one of these is known not to be there.
+    /// Returns `true` if one of these objects is known to be missing.
     fn lacks<'a>(
         &self,
         instance: &str,
@@ -83,7 +84,7 @@ impl Beside {
         })
     }
 
-    /// It was written by us, and became this version.
+    /// Records our own write and the resource version that it produced.
     fn wrote(&self, kind: Kind, instance: &str, name: &str, version: String) {
         let mut known = self.lock();
         let own = known.objects.entry(instance.to_owned()).or_default();
@@ -96,12 +97,12 @@ impl Beside {
         });
     }
 
-    /// Nothing of this instance is to be kept.
+    /// Forgets all objects of this instance.
     pub(super) fn forget(&self, instance: &str) {
         self.lock().objects.remove(instance);
     }
 
-    /// Nothing of this instance that is gone is to be kept.
+    /// Forgets those objects of this instance that are gone.
     fn drop_gone(&self, instance: &str) {
         let mut known = self.lock();
         if let Some(own) = known.objects.get_mut(instance) {
@@ -112,7 +113,7 @@ impl Beside {
         }
     }
 
-    /// What a watch has told. Answers the instances that this concerns.
+    /// Processes a watch event. Returns the names of the affected instances.
     pub(super) fn take(
         &self,
         kind: Kind,
@@ -151,7 +152,7 @@ impl Beside {
             None => own.push(Object {
                 kind,
                 name: name.clone(),
-                // Written before we came, or by us a moment ago.
+                // Written before this process started, or by us a moment ago.
                 ours: Some(version.clone()).filter(|_| touched(meta, manager).is_none()),
                 seen: Some(version.clone()),
             }),
@@ -165,7 +166,7 @@ impl Beside {
         let mut known = self.lock();
         let own = known.objects.get_mut(instance)?;
         let object = own.iter_mut().find(|it| it.is(kind, name))?;
-        // We may have written it anew meanwhile.
+        // It may have been created again in the meantime.
         if object
             .seen
             .as_ref()
@@ -176,7 +177,7 @@ impl Beside {
         Some(instance.clone())
     }
 
-    /// The list is complete: what is not in it is gone.
+    /// Completes a list: objects that are not in it are gone.
     fn keep(&self, kind: Kind, listed: &HashSet<String>) -> Vec<String> {
         let mut known = self.lock();
         known.synced.insert(kind);
@@ -204,7 +205,7 @@ fn name_of(object: &Value) -> &str {
 // === impl Shared ===
 
 impl Shared {
-    /// What a watch of one of these kinds has told.
+    /// Processes a watch event of one of these kinds.
     pub(super) fn take_beside(
         self: &Arc<Self>,
         kind: Kind,
@@ -215,18 +216,18 @@ impl Shared {
         for name in concerned {
             match self.store.view(&name).deployment {
                 Some(_) => self.look(&name),
-                // It goes with its Deployment.
+                // The objects are deleted together with their Deployment.
                 None => self.beside.drop_gone(&name),
             }
         }
     }
 
-    /// Whether what is to stand beside this Deployment is as it should be.
+    /// Returns `true` if all dependents of this Deployment exist and are unchanged.
     pub(super) fn is_beside(&self, name: &str, objects: &Objects) -> bool {
         !self.beside.is_changed(name) && !self.beside.lacks(name, objects.beside())
     }
 
-    /// Writes all that stands beside the Deployment of this name.
+    /// Writes all dependents of the Deployment of this name.
     pub(super) async fn write_beside(
         &self,
         name: &str,
@@ -240,7 +241,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Writes one object beside the Deployment of this name.
+    /// Writes one dependent of the Deployment of this name.
     pub(super) async fn apply_beside(
         &self,
         name: &str,

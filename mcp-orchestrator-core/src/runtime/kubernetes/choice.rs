@@ -1,5 +1,5 @@
-//! Which configuration leads to the cluster: what is named wins, then the cluster that this runs in, then the default
-//! file.
+//! Selects the configuration for the cluster: an explicit choice wins, then the pod's service account, then the
+//! default kubeconfig.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -8,26 +8,26 @@ use std::path::{Path, PathBuf};
 use super::access::AccessOptions;
 use super::errors::AccessError;
 
-/// Where the token of a pod's service account is mounted.
+/// Mount path of a pod's service account token.
 const TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 
-/// What was chosen.
+/// The selected source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Source {
     /// Kubeconfig files, merged as `kubectl` does.
     Files { files: Vec<PathBuf>, why: Why },
-    /// The cluster that this runs in.
+    /// The service account of this pod.
     Inside,
 }
 
-/// Why it is these files.
+/// Why these files were selected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Why {
-    /// Named by an option or the configuration.
+    /// By an option or the configuration.
     Named,
-    /// Named by the environment.
+    /// By the environment variable `KUBECONFIG`.
     Variable,
-    /// Nothing else was there.
+    /// By default, because there is no other source.
     Default,
 }
 
@@ -48,7 +48,7 @@ impl fmt::Display for Source {
     }
 }
 
-/// Chooses. `variable` reads the environment, `exists` the file system.
+/// Selects the source. `variable` reads the environment, `exists` checks the file system.
 pub(super) fn choose(
     options: &AccessOptions,
     variable: &dyn Fn(&str) -> Option<OsString>,
@@ -78,7 +78,7 @@ pub(super) fn choose(
     }
 }
 
-/// As `kubectl`: of several files some may be missing, but not all.
+/// Drops missing files, as `kubectl` does; fails if all of them are missing.
 fn existing(
     files: &[PathBuf],
     why: Why,
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
     use crate::error::{Error, ErrorKind};
 
-    /// A machine: its environment, and the files that it has.
+    /// Chooses on a machine with this environment and these files.
     fn chosen(
         options: &AccessOptions,
         environment: &[(&str, &str)],

@@ -1,7 +1,7 @@
-//! The client: kube's own layers over a connector of ours.
+//! The Kubernetes client: kube's own layers over a custom connector.
 //!
-//! kube's own way to TLS would install a crypto provider for the whole process, which a library must not do. Besides,
-//! a request that is no watch and no stream has its time here, and a dead connection is noticed.
+//! kube's TLS set-up would install a crypto provider for the whole process, which a library must not do. The custom
+//! connector also bounds every request that is not a watch or a stream, and detects dead connections.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,21 +26,20 @@ use tower::{BoxError, Service, ServiceBuilder, ServiceExt as _};
 use super::errors::{AccessError, Late, causes};
 use super::renewal::{Made, Renewal, is_renewable};
 use super::{exec, tls};
+use crate::limits::MAX_KUBERNETES_ANSWER;
 
-/// How long a request may take; watches and streams only until they begin.
+/// Request timeout. For watches and streams it covers only the response head.
 const ANSWER: Duration = Duration::from_secs(30);
 const CONNECT: Duration = Duration::from_secs(10);
-/// What an answer may hold.
-const ANSWER_BYTES: usize = 128 << 20;
-/// Silence after which the other side is asked for a sign of life, how often, and how many times.
+/// TCP keep-alive: idle time before the first probe, interval between probes, and number of probes.
 const SILENCE: Duration = Duration::from_secs(20);
 const ASK_EVERY: Duration = Duration::from_secs(5);
 const ASK_TIMES: u32 = 3;
-/// How long what was sent may stay unacknowledged.
+/// How long sent data may stay unacknowledged.
 #[cfg(target_os = "linux")]
 const UNACKNOWLEDGED: Duration = Duration::from_secs(35);
 
-/// Makes the client. It needs a runtime, and may wait for a program that hands out credentials.
+/// Creates the client. Must be called in a tokio runtime; blocks while a credential plugin runs.
 pub(super) fn client(config: Config) -> Result<Client, AccessError> {
     let tcp = tcp();
     let Some(proxy) = config.proxy_url.clone() else {
@@ -70,7 +69,7 @@ fn tcp() -> HttpConnector {
     tcp
 }
 
-/// Proxy and port, without the user and password that may stand in its address.
+/// Formats a proxy URL without port, user and password.
 fn bare(proxy: &Uri) -> String {
     format!(
         "{}://{}",
@@ -79,7 +78,7 @@ fn bare(proxy: &Uri) -> String {
     )
 }
 
-/// Through a proxy, with its user and password where they stand in the address.
+/// Tunnels through a proxy, with the user and password of its URL, if any.
 fn tunnel<C>(proxy: &Uri, connector: C) -> Tunnel<C> {
     let tunnel = Tunnel::new(proxy.clone(), connector);
     let user = proxy
@@ -96,7 +95,7 @@ fn tunnel<C>(proxy: &Uri, connector: C) -> Tunnel<C> {
     }
 }
 
-/// `%40` as `@`.
+/// Decodes percent escapes, such as `%40` to `@`.
 fn unescaped(text: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
@@ -157,7 +156,7 @@ where
     Ok(Client::new(bounded, namespace))
 }
 
-/// A way to send with the credentials that there are now.
+/// Builds a request sender with the current credentials.
 fn made<C>(connector: C, mut config: Config) -> Result<Made, AccessError>
 where
     C: Service<Uri> + Clone + Send + Sync + 'static,
@@ -183,14 +182,14 @@ where
     Ok(Made { sender, until })
 }
 
-/// Whether the answer is a stream that goes on.
+/// Returns `true` if the response is a long-lived stream.
 fn lasts(request: &Request<Body>) -> bool {
     let (path, query) = (request.uri().path(), request.uri().query());
     let watches = query.is_some_and(|query| query.split('&').any(|one| one == "watch=true"));
     watches || path.ends_with("/log") || request.headers().contains_key(http::header::UPGRADE)
 }
 
-/// The answer, whole where it does not go on.
+/// Returns the response, with its body fully read unless it is a long-lived stream.
 async fn answer<B>(
     asked: impl Future<Output = Result<Response<B>, BoxError>>,
     lasts: bool,
@@ -204,7 +203,10 @@ where
         return Ok(response.map(Either::Left));
     }
     let (parts, body) = response.into_parts();
-    let bytes = Limited::new(body, ANSWER_BYTES).collect().await?.to_bytes();
+    let bytes = Limited::new(body, MAX_KUBERNETES_ANSWER)
+        .collect()
+        .await?
+        .to_bytes();
     Ok(Response::from_parts(parts, Either::Right(Full::new(bytes))))
 }
 

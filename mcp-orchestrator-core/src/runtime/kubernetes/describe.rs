@@ -1,4 +1,4 @@
-//! What people want to know of an instance, and the lines of kubectl that show the same or lead inside.
+//! The details of an instance for operators, with kubectl commands that show the same or open a shell in the pod.
 
 use futures_util::stream::BoxStream;
 

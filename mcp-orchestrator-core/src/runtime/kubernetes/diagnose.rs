@@ -1,19 +1,19 @@
-//! What stands in the way of a pod: whether waiting can help, and what to mend where it cannot.
+//! Diagnoses why a pod does not become ready: whether waiting can help, and what to fix if it cannot.
 
 use super::facts::{End, Told, Waiting};
 
-/// What is to be done about it.
+/// Whether to keep waiting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// Wait, for this.
+    /// Keep waiting, for this reason.
     Wait(String),
-    /// Give up, for this.
+    /// Give up, for this reason.
     Fail(String),
 }
 
 use Verdict::{Fail, Wait};
 
-/// A container that waits with a reason.
+/// Diagnoses a container in the `waiting` state.
 pub(super) fn waiting(waiting: &Waiting, warnings: &[Told]) -> Verdict {
     let Waiting { reason, message } = waiting;
     let said = |help: &str| {
@@ -30,7 +30,7 @@ pub(super) fn waiting(waiting: &Waiting, warnings: &[Told]) -> Verdict {
             "; the node does not have the image: put it there, or set `pull_policy`",
         )),
         "CreateContainerConfigError" => Fail(config_error(message)),
-        // The runtime is busy with the same container, and will be done.
+        // The container runtime is still busy with the same container; the kubelet retries.
         "CreateContainerError"
             if message.contains("deadline exceeded") || message.contains("is reserved") =>
         {
@@ -45,7 +45,8 @@ pub(super) fn waiting(waiting: &Waiting, warnings: &[Told]) -> Verdict {
     }
 }
 
-/// The pod has its node, and nothing is wrong unless a warning says so.
+/// Diagnoses a pod that has a node while its container is being created. Only a warning event can report a problem
+/// here.
 fn creating(warnings: &[Told]) -> Verdict {
     let of = |reason: &str| warnings.iter().rev().find(|told| told.reason == reason);
     if let Some(told) = of("FailedMount").or_else(|| of("FailedAttachVolume")) {
@@ -83,7 +84,7 @@ fn program_help(message: &str) -> &'static str {
     }
 }
 
-/// A pull that failed says why in an event, while the container only says that it backs off.
+/// The reason for a failed pull is in a warning event, while the container's status only reports the back-off.
 fn image_help(message: &str, warnings: &[Told]) -> String {
     let why = warnings.iter().rev().find(|told| {
         told.reason == "Failed" && told.message.contains("pull") && !message.contains(&told.message)
@@ -94,12 +95,12 @@ fn image_help(message: &str, warnings: &[Told]) -> String {
     format!("{why}; see to `image` and `pull_secrets`")
 }
 
-/// The program has ended before it was ready.
+/// Diagnoses a program that ended before it was ready.
 pub(super) fn crashed(end: &End) -> Verdict {
     Fail(ended(end))
 }
 
-/// How a program ended, in a few words.
+/// Describes how a program ended, in a few words.
 pub(super) fn ended(end: &End) -> String {
     let told = match end.reason.as_str() {
         "OOMKilled" => {
@@ -120,7 +121,7 @@ pub(super) fn ended(end: &End) -> String {
     }
 }
 
-/// No node takes the pod.
+/// Explains why the pod cannot be scheduled.
 pub(super) fn unscheduled(message: &str) -> String {
     let help = if message.contains("Insufficient") {
         "; lower `resources.requests`, or add nodes"
@@ -137,7 +138,7 @@ pub(super) fn unscheduled(message: &str) -> String {
     format!("no node takes the pod: {message}{help}")
 }
 
-/// The cluster makes no pod of the Deployment.
+/// Diagnoses why no pod is created for the Deployment.
 pub(super) fn refused(message: &str) -> Verdict {
     let help = if message.contains("exceeded quota") {
         "; lower `resources`, or have the namespace's quota raised"

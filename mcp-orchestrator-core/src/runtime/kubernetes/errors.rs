@@ -1,4 +1,4 @@
-//! What the cluster answers when it does not do what it was asked, in our words: what failed, on what, and what helps.
+//! Errors from the cluster, with what failed, on which object, and how to fix it.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,10 +6,10 @@ use std::time::Duration;
 use super::refusal::{Refusal, Right, is_for_want_of_a_right};
 use crate::error::{Error, ErrorKind};
 
-/// When to try again where the cluster says nothing of it.
+/// Retry delay if the cluster does not specify one.
 const AGAIN: Duration = Duration::from_secs(2);
 
-/// Why there is no way to the cluster.
+/// Why the cluster cannot be accessed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum AccessError {
     #[error(
@@ -50,16 +50,16 @@ impl From<AccessError> for Error {
     }
 }
 
-/// No answer came in time.
+/// The request timed out.
 #[derive(Debug, thiserror::Error)]
 #[error("no answer within {} s", .0.as_secs())]
 pub(super) struct Late(pub(super) Duration);
 
-/// What was asked of the cluster.
+/// A request to the cluster, for use in messages.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Action<'a> {
     verb: &'static str,
-    /// As a rule of a Role names it: `pods/attach`.
+    /// As in a rule of a Role, such as `pods/attach`.
     resource: &'static str,
     group: &'static str,
     namespace: &'a str,
@@ -67,7 +67,7 @@ pub(crate) struct Action<'a> {
 }
 
 impl<'a> Action<'a> {
-    /// This verb on this resource of the core group.
+    /// Creates an action: this verb on this resource of the core API group.
     pub(crate) fn new(verb: &'static str, resource: &'static str, namespace: &'a str) -> Self {
         Self {
             verb,
@@ -78,19 +78,19 @@ impl<'a> Action<'a> {
         }
     }
 
-    /// The resource is of this group.
+    /// Sets the API group of the resource.
     pub(crate) fn of(mut self, group: &'static str) -> Self {
         self.group = group;
         self
     }
 
-    /// One object.
+    /// Sets the name of the object.
     pub(crate) fn on(mut self, name: &'a str) -> Self {
         self.name = name;
         self
     }
 
-    /// The rule of a Role that allows it.
+    /// Returns the Role rule that allows this action.
     pub(crate) fn rule(&self) -> String {
         format!(
             "{{apiGroups: [{:?}], resources: [{:?}], verbs: [{:?}]}}",
@@ -98,12 +98,12 @@ impl<'a> Action<'a> {
         )
     }
 
-    /// What is needed for it.
+    /// Returns the right that this action needs.
     pub(super) fn right(&self) -> Right {
         (self.verb, self.group, self.resource)
     }
 
-    /// The cluster's refusal, in our words.
+    /// Converts a refusal into an error with its kind, a hint and a retry delay.
     pub(crate) fn error(&self, refusal: impl Into<Refusal>) -> Error {
         let Refusal { error, allowed } = refusal.into();
         let for_want_of_a_right = is_for_want_of_a_right(&error);
@@ -148,7 +148,7 @@ impl<'a> Action<'a> {
         }
     }
 
-    /// No answer, or none that can be read.
+    /// Converts a request without a response, or without a readable one, into an error.
     fn unanswered(&self, error: &kube::Error) -> Error {
         let kind = match error {
             kube::Error::Service(cause) if cause.is::<Late>() => ErrorKind::TimedOut,
@@ -178,7 +178,7 @@ impl fmt::Display for Action<'_> {
     }
 }
 
-/// An error and its causes, each told once.
+/// Formats an error with its causes, leaving out causes that the text already contains.
 pub(crate) fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
@@ -193,12 +193,12 @@ pub(crate) fn causes(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// Whether the object is not there.
+/// Returns `true` if the object does not exist.
 pub(crate) fn is_absent(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 404)
 }
 
-/// Whether somebody else was there first.
+/// Returns `true` if the object already exists or was changed by another client.
 pub(crate) fn is_conflict(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 409)
 }

@@ -1,7 +1,8 @@
-//! Kubernetes Events about instances, on their Deployments: what operators see by `kubectl describe` and `kubectl events`.
+//! Kubernetes Events about instances, attached to their Deployments: what `kubectl describe` and `kubectl events`
+//! show.
 //!
-//! They are written beside everything else: nothing waits for them, what does not fit into the queue is dropped, and an
-//! orchestrator that may not write them works as well.
+//! Events are written in the background. Nothing waits for them, events that do not fit into the queue are dropped,
+//! and an orchestrator that lacks the right to write them works without them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,9 +23,9 @@ use super::refusal::is_for_want_of_a_right;
 use crate::limits::{MAX_REMEMBERED_EVENTS, MAX_WAITING_EVENTS};
 use crate::runtime::InstanceKey;
 
-/// How long an event that was written is not written again.
+/// How long an identical warning is not written again.
 const REPEAT_INTERVAL: Duration = Duration::from_mins(10);
-/// The longest note that the API takes, in bytes.
+/// The maximum length of an Event's note that the API accepts, in bytes.
 const MAX_NOTE_LEN: usize = 1024;
 
 /// What happened to an instance.
@@ -38,7 +39,7 @@ pub(super) enum Happened {
 }
 
 impl Happened {
-    /// Reason, type and action, as the API calls them.
+    /// Returns the Event's reason, type and action.
     fn words(self) -> [&'static str; 3] {
         match self {
             Self::Started => ["Started", "Normal", "Start"],
@@ -50,7 +51,7 @@ impl Happened {
     }
 }
 
-/// One event.
+/// A queued event.
 #[derive(Debug)]
 struct Told {
     name: String,
@@ -59,11 +60,11 @@ struct Told {
     note: String,
 }
 
-/// Where events are told.
+/// The queue of events.
 #[derive(Debug)]
 pub(super) struct Events(mpsc::Sender<Told>);
 
-/// What was told and is not written yet.
+/// The receiving end of the queue.
 #[derive(Debug)]
 pub(super) struct Waiting(mpsc::Receiver<Told>);
 
@@ -75,7 +76,8 @@ impl Events {
 }
 
 impl Shared {
-    /// Tells an event about an instance. The note must hold no secret: everybody who may read events reads it.
+    /// Queues an event about an instance. The note must not contain a secret: anyone with the right to read Events
+    /// can see it.
     pub(super) fn event(&self, key: &InstanceKey, happened: Happened, note: impl Into<String>) {
         let deployment = self.store.view(key.name()).deployment;
         let told = Told {
@@ -89,7 +91,7 @@ impl Shared {
         }
     }
 
-    /// Writes what is told, until the backend is closed.
+    /// Writes queued events until the backend is closed.
     pub(super) fn write_events(self: &Arc<Self>, mut waiting: Waiting) {
         let shared = Arc::clone(self);
         self.tasks.spawn(async move {
@@ -135,7 +137,7 @@ impl Shared {
             "apiVersion": "events.k8s.io/v1",
             "kind": "Event",
             "metadata": {
-                "generateName": format!("{}.", told.name),
+                "generateName": format!("{}-", told.name),
                 "namespace": namespace,
                 "labels": component_labels(orchestrator, "event"),
             },

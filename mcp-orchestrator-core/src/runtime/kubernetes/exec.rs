@@ -1,7 +1,8 @@
-//! Programs that hand out credentials, as the `exec` of a kubeconfig names them: a token, a client certificate, or both.
+//! Credential plugins: the programs that a kubeconfig names under `exec`. They return a token, a client certificate,
+//! or both.
 //!
-//! kube runs them too, but hands a certificate to its own TLS alone, and asks for another token only where the program has
-//! told when the first one ends.
+//! kube runs them as well, but gives a certificate only to its own TLS, and asks for another token only if the plugin
+//! reported when the current one expires.
 
 use std::io::IsTerminal as _;
 use std::process::{Command, Stdio};
@@ -14,10 +15,10 @@ use serde_json::json;
 
 use super::errors::AccessError;
 
-/// What a program says of itself where it fails, at the most.
+/// Maximum length of a plugin's error output in an error message, in characters.
 const SAID: usize = 300;
 
-/// What the program prints.
+/// The output of a plugin.
 #[derive(Deserialize)]
 struct Printed {
     status: Option<Status>,
@@ -32,15 +33,16 @@ struct Status {
     client_key_data: Option<String>,
 }
 
-/// Whether these credentials come from a program: anything else that a kubeconfig names counts before it.
+/// Returns `true` if these credentials come from a plugin: a token, a token file, an auth provider or a password in
+/// the kubeconfig takes precedence over it.
 pub(super) fn is_asked(auth: &AuthInfo) -> bool {
     let named = auth.token.is_some() || auth.token_file.is_some() || auth.auth_provider.is_some();
     let password = auth.username.is_some() && auth.password.is_some();
     auth.exec.is_some() && !named && !password
 }
 
-/// Runs the program where there is one, and puts what it hands out in its place; answers when that ends, where it does.
-/// It blocks.
+/// Runs the plugin, if there is one, and stores its credentials in `auth`. Returns when they expire, if the plugin
+/// says so. Blocks.
 pub(super) fn ask(auth: &mut AuthInfo) -> Result<Option<Timestamp>, AccessError> {
     let Some(exec) = auth.exec.clone().filter(|_| is_asked(auth)) else {
         return Ok(None);
@@ -50,7 +52,7 @@ pub(super) fn ask(auth: &mut AuthInfo) -> Result<Option<Timestamp>, AccessError>
         AccessError::Credentials(format!("program {command} {why}"))
     };
     let printed = run(&exec)?;
-    // Where it cannot be read it is not shown: it holds secrets.
+    // Malformed output is not quoted in the error, because it may contain secrets.
     let printed: Printed =
         serde_json::from_slice(&printed).map_err(|_| wrong("prints no ExecCredential in JSON"))?;
     let status = printed.status.ok_or_else(|| wrong("prints no status"))?;
@@ -73,11 +75,11 @@ pub(super) fn ask(auth: &mut AuthInfo) -> Result<Option<Timestamp>, AccessError>
     Ok(status.expiration_timestamp)
 }
 
-/// What it prints.
+/// Runs the plugin and returns its output.
 fn run(exec: &ExecConfig) -> Result<Vec<u8>, AccessError> {
     let name = exec.command.as_deref().unwrap_or_default();
     let wrong = |why: String| AccessError::Credentials(format!("program {name:?} {why}"));
-    // Where nobody sits at a terminal a program that wants to ask would wait for ever.
+    // Without a terminal, a plugin that prompts would wait forever.
     let never = exec.interactive_mode == Some(ExecInteractiveMode::Never);
     let interactive = !never && std::io::stdin().is_terminal();
     if !interactive && exec.interactive_mode == Some(ExecInteractiveMode::Always) {

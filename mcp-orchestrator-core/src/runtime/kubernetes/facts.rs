@@ -1,4 +1,4 @@
-//! What is kept of the cluster's objects: the few facts that decide, not the objects.
+//! The facts that the backend keeps about cluster objects, instead of the objects themselves.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::SystemTime;
@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::names::{CONTAINER, FAILURE, INSTANCE, KEY, OURS, VALUES, WANTED};
 use crate::runtime::InstanceKey;
 
-/// A Deployment of ours.
+/// A Deployment of this orchestrator.
 #[derive(Clone, Debug)]
 pub(super) struct DeploymentFacts {
     pub(super) uid: String,
@@ -21,17 +21,17 @@ pub(super) struct DeploymentFacts {
     pub(super) deleting: bool,
     pub(super) wanted: Option<String>,
     pub(super) values: Option<String>,
-    /// Why it rests, where it failed.
+    /// The failure for which the instance was scaled to zero.
     pub(super) failure: Option<String>,
-    /// Why the cluster makes no pod of it.
+    /// Why the cluster cannot create a pod for the Deployment.
     pub(super) refused: Option<String>,
-    /// Who else has written into it, as a number that changes with what was written.
+    /// Set if another client has changed the Deployment: a hash of that client's changes.
     pub(super) touched: Option<u64>,
-    /// The uids of the objects that it goes with.
+    /// The UIDs of the Deployment's owners.
     pub(super) owners: Vec<String>,
 }
 
-/// A pod of ours.
+/// A pod of this orchestrator.
 #[derive(Clone, Debug)]
 pub(super) struct PodFacts {
     pub(super) name: String,
@@ -41,35 +41,35 @@ pub(super) struct PodFacts {
     pub(super) node: Option<String>,
     pub(super) since: SystemTime,
     pub(super) deleting: bool,
-    /// Seconds between being asked to end and being ended.
+    /// The termination grace period, in seconds.
     pub(super) grace: i64,
-    /// It has ended for good, as when it was evicted.
+    /// The pod has terminated for good, for example because it was evicted.
     pub(super) over: bool,
-    /// Why it is how it is, as `Evicted: The node was low on resource: memory`.
+    /// Why the pod is in this state, such as `Evicted: The node was low on resource: memory`.
     pub(super) reason: Option<String>,
-    /// Why no node takes it.
+    /// Why the pod cannot be scheduled.
     pub(super) unscheduled: Option<String>,
-    /// A container that comes first and does not get through.
+    /// An init container that is stuck.
     pub(super) before: Option<Waiting>,
     pub(super) container: Container,
 }
 
-/// The server's container.
+/// The container that runs the server.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Container {
-    /// The one of now; each start of the program has its own.
+    /// The ID of the current container; each start of the program has a new one.
     pub(super) id: Option<String>,
     pub(super) restarts: i32,
     pub(super) running: bool,
     pub(super) ready: bool,
     pub(super) waiting: Option<Waiting>,
-    /// How it ended, where it does not run.
+    /// How the container ended, if it is not running.
     pub(super) ended: Option<End>,
-    /// How the one before it ended.
+    /// How the previous container ended.
     pub(super) before: Option<End>,
 }
 
-/// What a container waits for.
+/// What a container is waiting for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Waiting {
     pub(super) reason: String,
@@ -85,7 +85,7 @@ pub(super) struct End {
     pub(super) message: String,
 }
 
-/// A warning about a pod.
+/// A warning event about a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Told {
     pub(super) reason: String,
@@ -96,7 +96,7 @@ pub(super) struct Told {
 // === impl DeploymentFacts ===
 
 impl DeploymentFacts {
-    /// Those of this object, written by this manager.
+    /// Extracts the name and the facts of a Deployment. `manager` is this orchestrator's field manager.
     pub(super) fn new(deployment: &Deployment, manager: &str) -> Option<(String, Self)> {
         let meta = &deployment.metadata;
         let annotation = |name: &str| meta.annotations.as_ref()?.get(name).cloned();
@@ -130,8 +130,12 @@ impl DeploymentFacts {
     }
 }
 
-/// Whether somebody else has written into what makes the instance: a Deployment, or what stands beside it. Who scales writes the number of replicas only, and
-/// who counts revisions an annotation of its own.
+/// Returns a hash of the changes that other clients made to what defines the instance, either in its Deployment or in
+/// a dependent object; `None` if there are none.
+///
+/// Changes to the number of replicas, to status, and to labels and annotations that are not ours do not count, nor do
+/// those of the Deployment controller, which writes its own revision annotation.
+/// its own revision annotation.
 pub(super) fn touched(meta: &ObjectMeta, manager: &str) -> Option<u64> {
     let foreign = |entry: &&ManagedFieldsEntry| {
         let by = entry.manager.as_deref().unwrap_or_default();
@@ -208,7 +212,7 @@ impl PodFacts {
                 .as_ref()
                 .map_or(SystemTime::UNIX_EPOCH, time),
             deleting: meta.deletion_timestamp.is_some(),
-            // Of one that is being deleted, what it was deleted with.
+            // While a pod is being deleted, this is the grace period of its deletion.
             grace: meta
                 .deletion_grace_period_seconds
                 .or_else(|| pod.spec.as_ref()?.termination_grace_period_seconds)
@@ -225,7 +229,7 @@ impl PodFacts {
     }
 }
 
-/// An init container that waits with a reason, as for its image.
+/// Returns what an init container waits for, such as its image, if it reports a reason.
 fn stuck(status: &ContainerStatus) -> Option<Waiting> {
     let waiting = status.state.as_ref()?.waiting.as_ref()?;
     let reason = waiting
@@ -260,7 +264,7 @@ impl Container {
         }
     }
 
-    /// How the container of this id ended, where that is known.
+    /// Returns how the container with this ID ended, if known.
     pub(super) fn end_of(&self, id: &str) -> Option<&End> {
         let ends = [self.ended.as_ref(), self.before.as_ref()];
         ends.into_iter()
@@ -283,7 +287,7 @@ impl From<ContainerStateTerminated> for End {
 // === impl Told ===
 
 impl Told {
-    /// What an event says, and of which pod; only warnings about our pods.
+    /// Extracts the pod's name and the warning from an Event; `None` unless it is a warning about one of our pods.
     pub(super) fn new(event: &Event) -> Option<(String, Self)> {
         let about = &event.involved_object;
         let ours =

@@ -1,4 +1,4 @@
-//! An API server that keeps objects, for tests of what is written and when.
+//! An in-memory API server, for tests of what is written and when.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -17,7 +17,7 @@ pub(super) struct Cluster(Arc<Mutex<Objects>>);
 struct Objects {
     all: BTreeMap<(String, String), Value>,
     versions: u64,
-    /// Resources that nobody may create.
+    /// Resources that may not be created.
     forbidden: Vec<&'static str>,
 }
 
@@ -36,7 +36,7 @@ impl Objects {
 }
 
 impl Cluster {
-    /// Serves it; the way to it, and what serves it.
+    /// Serves the cluster; returns the server's tasks and access to it.
     pub(super) async fn serve(&self) -> (JoinSet<()>, Access) {
         let cluster = self.clone();
         let (serving, address) = serve(move |asked| cluster.answer(asked)).await;
@@ -94,7 +94,13 @@ impl Cluster {
                 }
             }
             "PUT" => match self.get(resource, name) {
-                Some(_) => Answer::Whole(200, self.put(resource, body())),
+                Some(before) => {
+                    let mut now = body();
+                    now["metadata"]["uid"] = before["metadata"]["uid"].clone();
+                    Answer::Whole(200, self.put(resource, now))
+                }
+                // An API server creates an absent Lease on update, but not objects of most other kinds.
+                None if resource == "leases" => Answer::Whole(201, self.put(resource, body())),
                 None => absent(),
             },
             "PATCH" => match self.get(resource, name) {
@@ -176,7 +182,7 @@ mod tests {
         assert_eq!(owner.uid().as_deref(), Some("theirs"));
         assert_eq!(owner.trouble(), None);
 
-        // Where it may not be made, that is what is told.
+        // If creating the owner is forbidden, that is the reported trouble.
         cluster.delete("configmaps", "main");
         cluster.forbid(&["configmaps"]);
         owner.suspect();
@@ -216,7 +222,7 @@ mod tests {
         let owner = || Some(cluster.get("configmaps", "main")?["metadata"]["uid"].clone());
         becomes("the lease", || refers().is_some()).await;
         for _ in 0..2 {
-            // As the garbage collector does it.
+            // As the garbage collector does.
             let before = owner();
             cluster.delete("configmaps", "main");
             cluster.delete("leases", "main");

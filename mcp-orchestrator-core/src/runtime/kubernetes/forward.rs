@@ -1,4 +1,4 @@
-//! Connections to a pod's port: by its own address from inside of the cluster, by port-forward from outside.
+//! Connections to a pod's port: directly from inside the cluster, by port-forward from outside.
 
 use std::fmt;
 use std::io;
@@ -18,9 +18,9 @@ use super::access::Access;
 use super::errors::Action;
 use crate::runtime::{BoxedIo, Connect, TcpConnect};
 
-/// Connects to this port of a pod, anew each time.
+/// Returns a connector to this port of a pod. Each connection is a new one.
 ///
-/// `address` is the pod's own; it is used from inside of the cluster.
+/// `address` is the pod's IP address, which is used only from inside the cluster.
 pub fn connect_to(access: &Access, pod: &str, address: &str, port: u16) -> Arc<dyn Connect> {
     if access.is_inside() {
         return Arc::new(ByAddress {
@@ -35,7 +35,7 @@ pub fn connect_to(access: &Access, pod: &str, address: &str, port: u16) -> Arc<d
     })
 }
 
-/// By the pod's own address.
+/// Connects to the pod's IP address.
 #[derive(Debug)]
 struct ByAddress {
     pod: String,
@@ -52,7 +52,7 @@ impl Connect for ByAddress {
     }
 }
 
-/// By the API server and the pod's node.
+/// Connects through the API server and the kubelet of the pod's node.
 #[derive(Debug)]
 struct ByForward {
     access: Access,
@@ -84,17 +84,17 @@ impl Connect for ByForward {
     }
 }
 
-/// One connection through the API server. It ends with this.
+/// A connection through the API server. Dropping it closes the port-forward.
 struct Forwarded {
     place: String,
     stream: DuplexStream,
-    /// What the pod's node says where the port cannot be reached.
+    /// The node's error message if the port cannot be reached.
     refused: Option<BoxFuture<'static, Option<String>>>,
     forwarder: Portforwarder,
 }
 
 impl Forwarded {
-    /// What the node said of the port, where it has said something by now.
+    /// Returns the node's error if it has reported one by now.
     fn said(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         let Some(refused) = &mut self.refused else {
             return Ok(());
@@ -107,7 +107,7 @@ impl Forwarded {
     }
 }
 
-/// What the node said, without its own business.
+/// Converts the node's message into an error, without details of the node.
 fn refusal(place: &str, said: &str) -> io::Error {
     if said.contains("connection refused") {
         let text = format!("{place}: connection refused");
@@ -117,7 +117,7 @@ fn refusal(place: &str, said: &str) -> io::Error {
     io::Error::new(io::ErrorKind::ConnectionAborted, text)
 }
 
-/// The end of what the node said: before it stand ids and folders of the node, and addresses of its own.
+/// Returns the last part of the node's message; the parts before it contain IDs, paths and addresses of the node.
 fn cause(said: &str) -> &str {
     let mut cause = said.trim();
     for before in [", uid : ", "in network namespace "] {
@@ -143,7 +143,7 @@ impl AsyncRead for Forwarded {
         if read.is_ready() && (buffer.filled().len() > before || buffer.remaining() == 0) {
             return Poll::Ready(Ok(()));
         }
-        // A refusal stands before the end of the stream, or in place of it.
+        // The node's error is checked before end-of-file is reported, so that it is not lost.
         self.said(cx)?;
         read.map(Ok)
     }

@@ -1,5 +1,5 @@
-//! A secret that people are handed by a Secret of the orchestrator: they read it with their own rights in the cluster, and
-//! nothing prints it.
+//! Hands a secret to people through a Kubernetes Secret: they read it with their own rights in the cluster, and it is
+//! never printed.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,14 +16,14 @@ use super::access::Access;
 use super::errors::{Action, is_conflict};
 use crate::error::{Error, ErrorKind, Result};
 
-/// Under which name the secret stands in its Secret.
+/// The key of the secret in the Secret's data.
 const ENTRY: &str = "token";
-/// Annotation: set once the secret counts. One that counted and does no longer is not offered again.
+/// Annotation: set once the secret is in effect. A secret with this annotation is not offered again.
 const COUNTS: &str = "mcp-orchestrator.dev/counts";
 const MANAGER: &str = "mcp-orchestrator-handover";
 
-/// A Secret by which something is handed over. It belongs to nobody, so that it outlives whatever made it, as that does for
-/// which it stands.
+/// A Kubernetes Secret that hands over a secret value. It has no owner reference, so it survives the orchestrator's
+/// objects, as does what the value gives access to.
 pub struct Handover {
     access: Access,
     name: String,
@@ -39,16 +39,16 @@ impl Handover {
         }
     }
 
-    /// The Secret's name.
+    /// Returns the name of the Secret.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Offers this secret, unless another one is offered and does not count yet: then that one. Answers which it is. Two
-    /// processes that offer at once answer the same.
+    /// Offers this secret, unless another one has been offered and is not in effect yet. Returns the secret that is
+    /// on offer. Two processes that offer concurrently get the same one.
     ///
     /// # Errors
-    /// Where the Secret can be neither read nor written.
+    /// If the Secret can be neither read nor written.
     pub async fn offer(&self, new: SecretString) -> Result<SecretString> {
         match self.read().await? {
             Some(found) => self.renew(&found, new).await,
@@ -56,10 +56,10 @@ impl Handover {
         }
     }
 
-    /// What was offered counts from now on.
+    /// Marks the offered secret as being in effect.
     ///
     /// # Errors
-    /// Where the Secret cannot be written.
+    /// If the Secret cannot be written.
     pub async fn counts(&self) -> Result<()> {
         let noted = json!({ "metadata": { "annotations": { COUNTS: "true" } } });
         self.patch(&noted).await

@@ -1,13 +1,13 @@
-//! Lines out of a pod's log: with their times, bounded, and without what is the protocol's own.
+//! Splits a pod's log into lines with their timestamps, bounded in length and without protocol messages.
 
 use std::time::SystemTime;
 
 use crate::runtime::{LogLine, LogSource};
 
-/// One line, as far as it is kept.
+/// Maximum length of a line, in bytes.
 const LINE_BYTES: usize = 8 << 10;
 
-/// Cuts a stream of bytes into lines.
+/// Splits a byte stream into lines.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
     kept: Vec<u8>,
@@ -15,7 +15,7 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    /// The lines that end in these bytes.
+    /// Returns the lines that are completed by these bytes.
     pub(super) fn feed(&mut self, bytes: &[u8]) -> Vec<String> {
         let (mut lines, mut rest) = (Vec::new(), bytes);
         while let Some(end) = memchr::memchr(b'\n', rest) {
@@ -27,7 +27,7 @@ impl Lines {
         lines
     }
 
-    /// What is left at the end, where that is not nothing.
+    /// Returns the unterminated last line, if any.
     pub(super) fn end(&mut self) -> Option<String> {
         (self.seen > 0).then(|| self.take())
     }
@@ -50,7 +50,7 @@ impl Lines {
     }
 }
 
-/// A line of a log that was asked for with times, as it is told; none where it is the protocol's own.
+/// Parses a line that starts with a timestamp. Returns `None` if `stdio` is set and the line is a protocol message.
 pub(super) fn line(text: &str, stdio: bool) -> Option<LogLine> {
     let (at, text) = match text.split_once(' ') {
         Some((time, rest)) => match time.parse::<k8s_openapi::jiff::Timestamp>() {
@@ -69,7 +69,7 @@ pub(super) fn line(text: &str, stdio: bool) -> Option<LogLine> {
     })
 }
 
-/// Whether a line is a message of the protocol; one that was cut is told by how it begins.
+/// Returns `true` if a line is a JSON-RPC message. A truncated line is recognized by its beginning.
 fn is_message(text: &str) -> bool {
     let text = text.trim_start();
     if !text.starts_with('{') || !text.contains("\"jsonrpc\"") {

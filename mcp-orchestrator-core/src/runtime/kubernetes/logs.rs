@@ -1,4 +1,4 @@
-//! An instance's own output: from its pod while it runs, from what was kept of it when it rests.
+//! The output of an instance: from its pod while it runs, from the log book while it is stopped.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -19,16 +19,16 @@ use super::runs::Log;
 use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::{InstanceKey, LogBook, LogLine, LogOptions, LogSource};
 
-/// For the last lines of a pod that is about to go.
+/// Timeout for reading the last lines of a pod that is about to be deleted.
 const PATIENCE: Duration = Duration::from_millis(1500);
-/// Lines that are read of a pod that is about to go, protocol and all.
+/// Maximum number of lines read from a pod's log that is not followed, protocol messages included.
 const LAST: i64 = 2000;
-/// Bytes of a log that is read to its end.
+/// Maximum number of bytes read from a log that is not followed.
 const BYTES: i64 = 4 << 20;
-/// Lines of an exit's tail.
+/// Number of lines in the tail of an [`Exit`](crate::runtime::Exit).
 const TAIL: usize = 20;
 
-/// The last words, each cut at 1 KiB.
+/// Returns the last lines, each truncated to 1024 characters.
 pub(super) fn tail(lines: &[LogLine]) -> Vec<String> {
     let last = lines.iter().skip(lines.len().saturating_sub(TAIL));
     last.map(|line| line.text.chars().take(1024).collect())
@@ -36,7 +36,8 @@ pub(super) fn tail(lines: &[LogLine]) -> Vec<String> {
 }
 
 impl Shared {
-    /// Reads the last lines of a pod and keeps them with the current run. None where they do not come in time.
+    /// Reads the last lines of a pod and stores them with the current run. Returns no lines if reading fails or times
+    /// out.
     pub(super) async fn keep_log(&self, key: &InstanceKey, pod: &str, log: Log) -> Vec<LogLine> {
         let params = LogParams {
             tail_lines: Some(LAST),
@@ -62,7 +63,7 @@ impl Shared {
         lines
     }
 
-    /// The lines that are wanted, oldest first.
+    /// Returns the requested lines, oldest first.
     pub(super) async fn logs(
         &self,
         key: &InstanceKey,
@@ -135,7 +136,7 @@ impl Shared {
             Ok(noted) => {
                 let noted =
                     noted.filter(|line| std::future::ready(line.as_ref().is_ok_and(is_note)));
-                // The pod's end is the end; the book has none.
+                // The stream ends with the pod's log, because following the book never ends.
                 let mut noted = noted.boxed();
                 let mut lines = lines;
                 stream::poll_fn(move |cx| {
@@ -163,7 +164,7 @@ impl Shared {
         let reader = opened.await;
         let reader = reader.map_err(|refusal| self.about(key, action.error(refusal)))?;
         let run = self.runs.find(key.name()).and_then(|run| run.launch());
-        // Where nothing is known of it, lines of the protocol are none that anybody looks for.
+        // If the launch is unknown, protocol messages are filtered out: they are not log lines.
         let stdio = run.is_none_or(|launch| port_of(&launch.server).is_none());
         let reading = Reading {
             reader: Box::pin(reader),
@@ -224,7 +225,7 @@ impl<R: AsyncRead> Reading<R> {
     }
 }
 
-/// Whether a line of the book is no copy of what the pod wrote.
+/// Returns `true` if a line of the book is not a copy of the pod's output.
 fn is_note(line: &LogLine) -> bool {
     matches!(line.source, LogSource::Protocol | LogSource::Orchestrator)
 }

@@ -1,11 +1,12 @@
-//! Pods of a Kubernetes cluster as instances.
+//! Runs instances as pods of a Kubernetes cluster.
 //!
-//! [`Access`] is the way to the cluster: which one, as whom, in which namespace. What stands here needs no more rights
-//! than a Role in that namespace gives.
+//! [`Access`] selects the cluster, the credentials and the namespace. This module needs no rights beyond a Role in
+//! that namespace.
 //!
-//! An instance is a Deployment of one pod, with a Secret and a NetworkPolicy, and is never changed: it runs, or rests
-//! at no replicas. What is there is known from watches alone (`watch`, `store`); how an instance stands is
-//! judged in one place (`status`), for those who wait for it and for those who look at it.
+//! An instance is a Deployment with one pod, a Secret and a NetworkPolicy. The server spec of an instance never
+//! changes: the Deployment runs one replica or is scaled to zero. The state of the cluster is known from watches
+//! alone (`watch`, `store`). The status of an instance is computed in one place (`status`), both for callers that
+//! wait for it and for callers that display it.
 
 mod access;
 mod attach;
@@ -88,16 +89,17 @@ use super::{
 use crate::credential::Credential;
 use crate::error::{Error, Result};
 
-/// Runs instances as pods: each a Deployment, a Secret and a NetworkPolicy of its own.
+/// Runs instances as pods, each with its own Deployment, Secret and NetworkPolicy.
 ///
-/// - What runs goes on when we end; who comes after us under the same name finds it.
-/// - Dropping a stream ends the conversation, not the program.
-/// - The end of a program is the end of the instance: it goes to rest, and its next start is the caller's to decide.
-/// - A stop asks the program to end and ends it after its grace, or after that which its server had when it was started,
-///   where that is shorter.
+/// - Running instances outlive this process; the next process with the same orchestrator name adopts them.
+/// - Dropping a stream ends the connection, not the program.
+/// - When the program ends, the instance ends: it is scaled to zero, and the caller decides whether to start it
+///   again.
+/// - Stopping asks the program to terminate and kills it after the grace period, or after the one configured when it
+///   was started if that is shorter.
 pub struct KubernetesBackend(Arc<Shared>);
 
-/// What the tasks of a backend share.
+/// State shared by the tasks of a backend.
 #[derive(Debug)]
 struct Shared {
     access: Access,
@@ -112,7 +114,7 @@ struct Shared {
     told: ToldStatuses,
     events: Events,
     book: LogBook,
-    /// What is wrong with the watches.
+    /// The current error of each failing watch.
     troubles: Mutex<HashMap<&'static str, String>>,
     tasks: TaskTracker,
     closing: CancellationToken,
@@ -121,10 +123,10 @@ struct Shared {
 // === impl KubernetesBackend ===
 
 impl KubernetesBackend {
-    /// A backend of this cluster and namespace. Its watches begin now, in the tokio runtime that this is called in.
+    /// Creates a backend for this cluster and namespace. Its watches start immediately, in the current tokio runtime.
     ///
-    /// `held` says whether this process is the one that acts under the orchestrator's name; while it is not, nothing is
-    /// written. Output that the pods do not keep themselves goes to the book.
+    /// `held` is `true` while this process holds the orchestrator's Lease; otherwise nothing is written. Output that
+    /// the pods do not retain goes to `book`.
     pub fn new(
         access: Access,
         options: KubernetesOptions,
@@ -159,12 +161,12 @@ impl KubernetesBackend {
         Self(shared)
     }
 
-    /// Where the instances' output goes; others may add to it.
+    /// Returns the log book of the instances; others may add to it.
     pub fn log_book(&self) -> &LogBook {
         &self.0.book
     }
 
-    /// What is wrong with the way to the cluster now, where something is.
+    /// Returns why the cluster is currently unreachable, if it is.
     pub fn trouble(&self) -> Option<String> {
         self.0.trouble()
     }
@@ -194,7 +196,7 @@ impl RuntimeBackend for KubernetesBackend {
     }
 
     fn watch(&self) -> BoxStream<'static, Result<InstanceEvent>> {
-        // Weak, so that who watches does not keep alive what is watched.
+        // Weak, so that a watch stream does not keep the backend alive.
         let shared = Arc::downgrade(&self.0);
         let closing = self.0.closing.clone();
         stream::once(async move {
@@ -227,7 +229,7 @@ impl RuntimeBackend for KubernetesBackend {
         self.0.describe(key, self.watch()).await
     }
 
-    /// A pod goes on without us: who comes after us under the same name finds it.
+    /// Leaves the pod running; the next process with the same orchestrator name adopts it.
     async fn leave(&self, _: &InstanceKey, _: Duration) -> Result<()> {
         Ok(())
     }
@@ -258,7 +260,7 @@ impl Drop for KubernetesBackend {
 // === impl Shared ===
 
 impl Shared {
-    /// Waits until it is known what there is.
+    /// Waits for the initial lists of Deployments and pods.
     async fn wait_for_cluster(&self, progress: &Progress) {
         if self.store.is_synced() {
             return;
@@ -271,7 +273,8 @@ impl Shared {
         self.store.synced().await;
     }
 
-    /// Notes whether a watch fails. An outage cuts all of them, again and again: it is logged once, and its end.
+    /// Records whether a watch fails. An outage breaks all of them repeatedly, so only its start and its end are
+    /// logged above debug level.
     fn set_trouble(&self, what: &'static str, trouble: Option<String>) {
         let mut troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
         match trouble {
@@ -296,7 +299,7 @@ impl Shared {
         troubles.values().next().cloned()
     }
 
-    /// The error, about this instance.
+    /// Adds the server and the instance to the error.
     fn about(&self, key: &InstanceKey, error: Error) -> Error {
         error.with_server(key.server()).with_instance(key)
     }

@@ -1,4 +1,4 @@
-//! What objects are called, and what stands on them so that they are found and told apart.
+//! Names, labels and annotations of the objects that the orchestrator creates.
 
 use std::collections::BTreeMap;
 
@@ -8,36 +8,37 @@ use super::options::KubernetesOptions;
 use crate::runtime::InstanceKey;
 use crate::seal::hex;
 
-/// Who owns the fields that we write.
+/// The field manager of our writes.
 pub(crate) const MANAGER: &str = "mcp-orchestrator";
-/// The one container that runs the server.
+/// The container that runs the server.
 pub(super) const CONTAINER: &str = "server";
 
-/// Label: the orchestrator whose instance it is.
+/// Label: the orchestrator that the object belongs to.
 pub(crate) const ORCHESTRATOR: &str = "mcp-orchestrator.dev/orchestrator";
-/// Label: the instance's name, on its objects and its pods. It selects the pods.
+/// Label: the instance's name, on its objects and pods. Also the pod selector.
 pub(super) const INSTANCE: &str = "app.kubernetes.io/instance";
-/// Label: what kind of thing it is; `mcp-server` for instances.
+/// Label: the kind of component; `mcp-server` for instances.
 pub(crate) const COMPONENT: &str = "app.kubernetes.io/component";
-/// The value of [`COMPONENT`] on all that belongs to an instance.
+/// The value of [`COMPONENT`] on all objects of an instance.
 pub(super) const MCP_SERVER: &str = "mcp-server";
 
-/// Annotation: the full key.
+/// Annotation: the serialized instance key.
 pub(super) const KEY: &str = "mcp-orchestrator.dev/key";
-/// Annotation: what was wanted when the objects were written.
+/// Annotation: a hash of the desired state for which the objects were written.
 pub(super) const WANTED: &str = "mcp-orchestrator.dev/wanted";
 /// Annotation: a keyed hash of the values in the Secret.
 pub(super) const VALUES: &str = "mcp-orchestrator.dev/values";
-/// Annotation: why an instance that rests has ended, where it failed.
+/// Annotation: why a stopped instance ended, if it failed.
 pub(super) const FAILURE: &str = "mcp-orchestrator.dev/failure";
 
-/// Changes where the objects of an equal spec become others: those from before are written anew when they are woken.
+/// Incremented when the same spec yields different objects, so that existing ones are rewritten when they are woken
+/// from zero.
 const FORM: &str = "2";
 
-/// What begins the names that no one but us may set on an object.
+/// Prefixes of label and annotation names that only the orchestrator may set.
 pub(super) const OURS: [&str; 2] = ["mcp-orchestrator.dev/", "app.kubernetes.io/"];
 
-/// The labels of all objects of one instance, and of its pods.
+/// Returns the labels of all objects and pods of an instance.
 pub(super) fn labels(key: &InstanceKey, orchestrator: &str) -> BTreeMap<String, String> {
     [
         ("app.kubernetes.io/name", key.server().as_str()),
@@ -51,7 +52,7 @@ pub(super) fn labels(key: &InstanceKey, orchestrator: &str) -> BTreeMap<String, 
     .collect()
 }
 
-/// The labels of what an orchestrator has besides instances.
+/// Returns the labels of the orchestrator's own objects, which belong to no instance.
 pub(crate) fn component_labels(orchestrator: &str, component: &str) -> BTreeMap<String, String> {
     [
         ("app.kubernetes.io/managed-by", MANAGER),
@@ -62,17 +63,18 @@ pub(crate) fn component_labels(orchestrator: &str, component: &str) -> BTreeMap<
     .into()
 }
 
-/// Selects what belongs to the instances of an orchestrator.
+/// Returns the label selector of all instance objects of an orchestrator.
 pub(super) fn selector(orchestrator: &str) -> String {
     format!("{ORCHESTRATOR}={orchestrator},{COMPONENT}={MCP_SERVER}")
 }
 
-/// The Secret that an image is pulled with, made from given credentials.
+/// Returns the name of the image pull Secret that is created from configured credentials.
 pub(super) fn pull_secret(key: &InstanceKey) -> String {
     format!("{}-pull", key.name())
 }
 
-/// Which wishes the objects carry out. The key holds a keyed hash of the spec; the rest is no secret.
+/// Hashes the desired state of the objects. The key contains a keyed hash of the spec; the other parts are not
+/// secret.
 pub(super) fn wanted(key: &InstanceKey, options: &KubernetesOptions, inside: bool) -> String {
     let mut hash = Sha256::new();
     let labels = options.gateway_labels.iter();

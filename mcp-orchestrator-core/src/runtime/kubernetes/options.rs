@@ -1,4 +1,4 @@
-//! What a backend of pods needs to be told besides the servers.
+//! Options of the Kubernetes backend that apply to all servers.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,30 +6,31 @@ use std::time::Duration;
 
 use crate::seal::StateKey;
 
-/// How instances stand in the cluster, for all servers alike.
+/// Options for all instances in the cluster.
 ///
-/// What is here changes no instance's key: a change of it is taken up when an instance starts from rest.
+/// They are not part of an instance's key: a change takes effect when an instance is next started from zero.
 #[derive(Clone, Debug)]
 pub struct KubernetesOptions {
-    /// The orchestrator's name: a DNS label. It stands on all objects; only those with it are seen, joined and swept.
+    /// The orchestrator's name, a DNS label. It labels all objects; only objects with this name are watched, adopted
+    /// and garbage-collected.
     pub orchestrator: String,
-    /// The image in which commands without an image of their own run.
+    /// The image for commands that do not specify one.
     pub base_image: String,
-    /// Labels of the pods that may reach instances over HTTP: the gateway's. Where it runs outside of the cluster it comes
-    /// by port-forward, which no policy holds up.
+    /// Labels of the pods that may reach instances over HTTP: the gateway's. A gateway outside the cluster connects
+    /// by port-forward, which NetworkPolicies do not block.
     pub gateway_labels: BTreeMap<String, String>,
-    /// The gateway's namespace, where it is not the instances' own.
+    /// The gateway's namespace, if it differs from that of the instances.
     pub gateway_namespace: Option<String>,
-    /// Keys the hashes that tell whether a Secret holds the values of now.
+    /// The key of the hashes that show whether a Secret holds the current values.
     pub state_key: Arc<StateKey>,
-    /// The owner of all objects, where the process has one already.
+    /// The owner of all objects, if the process already has one. Default: the ConfigMap named like the orchestrator.
     pub owner: Option<super::Owner>,
-    /// For the cluster to end what was stopped, beyond its grace.
+    /// How long to wait for the end of a stopped instance beyond its grace period. Default: one minute.
     pub stop_patience: Duration,
 }
 
 impl KubernetesOptions {
-    /// Those of an orchestrator of this name.
+    /// Creates the default options of an orchestrator with this name.
     pub fn new(orchestrator: impl Into<String>, state_key: Arc<StateKey>) -> Self {
         let labels = [
             ("app.kubernetes.io/name", "mcp-orchestrator"),
@@ -46,7 +47,7 @@ impl KubernetesOptions {
         }
     }
 
-    /// Ours, with node, uv, Python and git.
+    /// The project's base image, which contains Node.js, uv, Python and Git.
     pub const BASE_IMAGE: &'static str = concat!(
         "ghcr.io/mcp-orchestrator/base:",
         env!("CARGO_PKG_VERSION_MAJOR"),

@@ -1,8 +1,8 @@
-//! The ConfigMap that owns all objects of instances: who deletes it deletes them.
+//! The ConfigMap that owns all objects of instances: deleting it deletes them.
 //!
-//! The cluster collects what belongs to an owner whose uid is gone, also where another one of the same name stands in its
-//! place. So the uid is never taken for granted: it is read again when something of ours has vanished and before an
-//! instance is written, and the ConfigMap is made anew where there is none.
+//! The garbage collector deletes dependents whose owner's UID no longer exists, even if another object has the
+//! owner's name. The UID is therefore never assumed to be valid: it is read again before an instance is written and
+//! when one of our objects has vanished. An absent ConfigMap is created again.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -22,10 +22,10 @@ use super::facts::DeploymentFacts;
 use super::names::{MANAGER, ORCHESTRATOR};
 use crate::error::{Error, ErrorKind, Result};
 
-/// How long what was read counts.
+/// How long the last read is considered current.
 const FRESH: Duration = Duration::from_secs(5);
 
-/// The owner of all objects of one orchestrator. Clones share what is known of it.
+/// The owner of all objects of one orchestrator. Clones share their state.
 #[derive(Clone, Debug)]
 pub struct Owner(Arc<Inner>);
 
@@ -34,7 +34,7 @@ struct Inner {
     access: Access,
     name: String,
     known: Mutex<Known>,
-    /// Held by the one who reads it or makes it.
+    /// Held while the ConfigMap is read or created.
     reading: tokio::sync::Mutex<()>,
     uid: watch::Sender<Option<String>>,
 }
@@ -43,12 +43,12 @@ struct Inner {
 struct Known {
     reference: Option<Arc<Value>>,
     read: Option<Instant>,
-    /// Why there is none.
+    /// Why there is no owner.
     trouble: Option<String>,
 }
 
 impl Owner {
-    /// The owner of this name, of which nothing is known yet.
+    /// Creates a handle for the owner of this name, without reading it.
     pub fn new(access: Access, name: impl Into<String>) -> Self {
         Self(Arc::new(Inner {
             access,
@@ -63,7 +63,7 @@ impl Owner {
         self.0.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The reference that all owned objects hold.
+    /// Returns the owner reference for new objects, read recently.
     pub(super) async fn reference(&self) -> Result<Arc<Value>> {
         let fresh = || {
             let known = self.known();
@@ -80,7 +80,8 @@ impl Owner {
         }
     }
 
-    /// The same, as it was read last where it was: for what runs, of which nothing may have to be written.
+    /// Returns the last known owner reference, and reads it only if it was never read: for running instances, which
+    /// may need no write.
     pub(super) async fn any(&self) -> Result<Arc<Value>> {
         let known = self.known().reference.clone();
         match known {
@@ -89,7 +90,7 @@ impl Owner {
         }
     }
 
-    /// Reads it from the cluster now, or makes it.
+    /// Reads the owner from the cluster now, or creates it.
     pub(super) async fn refresh(&self) -> Result<Arc<Value>> {
         let _turn = self.0.reading.lock().await;
         self.read().await
@@ -122,7 +123,7 @@ impl Owner {
                 Ok(reference)
             }
             Err(error) => {
-                // An owner that cannot be read now may be there all the same.
+                // The owner may still exist if the cluster cannot be reached.
                 if !matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::TimedOut) {
                     known.trouble = Some(format!(
                         "config map {name}, which owns all instances, is gone and cannot be made: {error}"
@@ -133,28 +134,29 @@ impl Owner {
         }
     }
 
-    /// Something of ours has vanished: it is read again before the next write.
+    /// Marks the owner as possibly gone, because one of our objects has vanished: it is read again before the next
+    /// write.
     pub(super) fn suspect(&self) {
         self.known().read = None;
     }
 
-    /// What was read last.
+    /// Returns the last known owner reference.
     pub fn last(&self) -> Option<OwnerReference> {
         let reference = self.known().reference.clone()?;
         serde_json::from_value(Value::clone(&reference)).ok()
     }
 
-    /// The uid that was read last.
+    /// Returns the last known UID.
     pub(super) fn uid(&self) -> Option<String> {
         self.0.uid.borrow().clone()
     }
 
-    /// The uid, now and each time that it changes.
+    /// Returns a receiver that reports the UID.
     pub(super) fn uids(&self) -> watch::Receiver<Option<String>> {
         self.0.uid.subscribe()
     }
 
-    /// Why there is no owner, so that nothing can start.
+    /// Returns why there is no owner, in which case nothing can start.
     pub(super) fn trouble(&self) -> Option<String> {
         self.known().trouble.clone()
     }
@@ -163,8 +165,8 @@ impl Owner {
 // === impl Shared ===
 
 impl Shared {
-    /// Looks at all instances whenever their owner is another one: what runs is written anew under it, so that it is not
-    /// collected with the one before.
+    /// Re-examines all instances when the owner's UID changes: running ones are rewritten with the new owner, so that
+    /// they are not garbage-collected with the previous one.
     pub(super) fn follow_owner(self: &Arc<Self>) {
         let shared = Arc::clone(self);
         let mut uids = shared.owner.uids();
@@ -179,22 +181,22 @@ impl Shared {
         });
     }
 
-    /// Whether a Deployment belongs to another owner than the one of now.
+    /// Returns `true` if a Deployment belongs to another owner than the current one.
     pub(super) fn is_anothers(&self, deployment: &DeploymentFacts) -> bool {
         let now = self.owner.uid();
         now.is_some_and(|now| !deployment.owners.contains(&now))
     }
 }
 
-/// The reference to the owner, which is made where there is none.
+/// Returns the reference to the owner, which is created if it does not exist.
 async fn find_or_make(access: &Access, name: &str) -> Result<Value> {
     let namespace = access.namespace();
     let maps: Api<ConfigMap> = Api::namespaced(access.client().clone(), namespace);
     let action = |verb| Action::new(verb, "configmaps", namespace).on(name);
-    // Twice: somebody may make it in between.
+    // Twice, because another client may create it in between.
     for _ in 0..2 {
         match maps.get(name).await {
-            // One that is being deleted owns nothing for long.
+            // An owner that is being deleted would soon take its dependents with it.
             Ok(found) if found.metadata.deletion_timestamp.is_some() => {
                 let text = format!("config map {name} is being deleted");
                 return Err(Error::new(ErrorKind::Conflict, text));

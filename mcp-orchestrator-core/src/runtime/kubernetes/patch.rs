@@ -1,4 +1,4 @@
-//! The user's last word on the pod template, within what must stay as it is.
+//! Applies the user's patch to the pod template and protects the fields that the backend relies on.
 
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 use serde::Deserialize as _;
@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::names::{CONTAINER, OURS};
 use crate::server::TemplatePatch;
 
-/// Why a patch was refused.
+/// Why a patch was rejected.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Refused {
     #[error("it is no list of JSON patch operations: {0}")]
@@ -27,7 +27,7 @@ pub(super) enum Refused {
     NoContainer,
 }
 
-/// The template with the patch applied.
+/// Returns the template with the patch applied.
 pub(super) fn patched(template: &Value, patch: &TemplatePatch) -> Result<Value, Refused> {
     let mut after = template.clone();
     match patch {
@@ -43,7 +43,7 @@ pub(super) fn patched(template: &Value, patch: &TemplatePatch) -> Result<Value, 
     Ok(after)
 }
 
-/// Fails where something of ours is not as it was.
+/// Rejects a change to a field that the backend relies on.
 fn protect(before: &Value, after: &Value) -> Result<(), Refused> {
     let protected = |path: &str| Err(Refused::Protected(path.to_owned()));
     for name in ["name", "generateName", "namespace", "ownerReferences"] {

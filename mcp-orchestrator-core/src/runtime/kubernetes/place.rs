@@ -1,5 +1,5 @@
-//! An instance's objects, as they are to be: written where they are not there, woken where they rest, and else left as
-//! they are.
+//! Brings an instance's objects into the desired state: creates missing ones, scales up stopped instances, and
+//! otherwise leaves them alone.
 
 use std::sync::Arc;
 
@@ -15,17 +15,17 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::{InstanceKey, LaunchSpec, Progress};
 use crate::server::Launch;
 
-/// What became of the wish that it runs.
+/// The outcome of a request to run an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Placed {
-    /// It is on its way because of us.
+    /// This call started the instance.
     Now,
-    /// It runs, or is on its way, from before.
+    /// The instance was already running or starting.
     Before,
 }
 
 impl Shared {
-    /// Sees to it that it is on its way.
+    /// Makes sure that the instance is running or starting.
     pub(super) async fn place(
         &self,
         run: &Run,
@@ -36,13 +36,13 @@ impl Shared {
         let deployment = self.in_place(run, progress).await?;
         let runs = deployment.as_ref().is_some_and(|it| it.replicas != 0);
         progress.set_ran_before(runs);
-        // What runs can be joined while the cluster does not answer.
+        // A running instance can be adopted even while the cluster is unreachable.
         let owner = if runs {
             self.owner.any().await?
         } else {
             self.owner.reference().await?
         };
-        // The objects are large: those alone have them who are about to write them.
+        // The rendered objects are large, so only a limited number of tasks holds them at a time.
         let _turn = self.writes.turn_to_make().await?;
         let (options, inside) = (&self.options, self.access.is_inside());
         let failed = |failed: Failed| failed.of(key.server());
@@ -82,7 +82,7 @@ impl Shared {
         Ok(Placed::Before)
     }
 
-    /// Its Deployment, once nothing of it is about to end.
+    /// Returns the Deployment, if it exists, once nothing of the instance is about to end.
     async fn in_place(
         &self,
         run: &Run,
@@ -99,7 +99,7 @@ impl Shared {
         loop {
             bell.borrow_and_update();
             let view = self.store.view(key.name());
-            // What a pod that is about to end does is nobody's business, unless it must not run twice.
+            // A terminating pod is no obstacle, unless two pods must not run at the same time.
             let busy = view
                 .pods
                 .iter()
@@ -117,12 +117,12 @@ impl Shared {
                 }
                 _ => progress.report("waiting for the pod before it to end"),
             }
-            // The sender lives in the store.
+            // Never fails: the store holds the sender.
             let _ = bell.changed().await;
         }
     }
 
-    /// Writes all objects, the Deployment last: what its pods need stands before them.
+    /// Writes all objects, the Deployment last, because its pods need the others.
     async fn write(&self, key: &InstanceKey, objects: &Objects, force: Force) -> Result<()> {
         self.write_beside(key.name(), objects, force).await?;
         let facts = self
@@ -133,7 +133,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Changes the number of replicas; absent is Ok.
+    /// Changes the number of replicas. Succeeds if the Deployment does not exist.
     pub(super) async fn scale(
         &self,
         key: &InstanceKey,
@@ -145,7 +145,7 @@ impl Shared {
         Ok(())
     }
 
-    /// What the cluster answered is known before the watch tells it.
+    /// Stores the response of a write, ahead of the watch event.
     pub(super) fn learn(&self, key: &InstanceKey, facts: Option<DeploymentFacts>) {
         if let Some(facts) = facts {
             self.store.set_deployment(key.name(), facts);

@@ -1,8 +1,8 @@
-//! A refusal for want of a right, looked at twice.
+//! Retries requests that RBAC forbids while an API server starts.
 //!
-//! An API server that has just come back answers before it has read its Roles, and refuses for some moments what they
-//! allow. So what it refuses is asked again for a while, where it was allowed before or a review of our own rights says
-//! that it is allowed; and the error names the rule that is missing only where the review says no as well.
+//! An API server that has just restarted answers before it has loaded its Roles, and forbids for a few moments what
+//! they allow. Such a request is retried for a while if it was allowed before, or if a review of our own rights
+//! allows it. The error names the missing rule only if the review denies the request as well.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
@@ -14,27 +14,27 @@ use super::access::Access;
 use super::errors::Action;
 use super::review::may;
 
-/// How long a right that was there, or should be, is waited for.
+/// How long a request is retried.
 const SETTLES: Duration = Duration::from_secs(10);
-/// Between two questions: at first, and at the most.
+/// The first and the longest delay between two attempts.
 const WAIT: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 
-/// What the cluster did not do.
+/// A failed request to the cluster.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     pub(super) error: kube::Error,
-    /// The cluster's own review of our rights says that it is allowed.
+    /// Set if the cluster's review of our rights says that the request is allowed.
     pub(super) allowed: bool,
 }
 
 /// Verb, API group and resource.
 pub(super) type Right = (&'static str, &'static str, &'static str);
 
-/// What was allowed to this process before.
+/// The rights that this process has used successfully.
 #[derive(Debug, Default)]
 pub(super) struct Allowed(Mutex<HashSet<Right>>);
 
-/// One question to the cluster, for as long as it is asked again.
+/// The retry state of one request.
 pub(super) struct Settling<'a> {
     access: &'a Access,
     action: Action<'a>,
@@ -42,11 +42,11 @@ pub(super) struct Settling<'a> {
     wait: Duration,
 }
 
-/// What becomes of a question that was refused.
+/// What to do with a failed request.
 pub(super) enum Next {
-    /// It is asked again, now.
+    /// Retry it now.
     Ask,
-    /// It was refused for good.
+    /// Give up.
     Refused(Refusal),
 }
 
@@ -58,12 +58,12 @@ impl From<kube::Error> for Refusal {
 }
 
 impl Refusal {
-    /// Whether the object is not there.
+    /// Returns `true` if the object does not exist.
     pub(super) fn is_absent(&self) -> bool {
         super::errors::is_absent(&self.error)
     }
 
-    /// Whether somebody else was there first.
+    /// Returns `true` if the object already exists or was changed by another client.
     pub(super) fn is_conflict(&self) -> bool {
         super::errors::is_conflict(&self.error)
     }
@@ -91,17 +91,17 @@ impl<'a> Settling<'a> {
         }
     }
 
-    /// It was done.
+    /// Records that the request succeeded.
     pub(super) fn done(&self) {
         self.access.allowed().note(self.action.right());
     }
 
-    /// It was not done. Waits before it is asked again.
+    /// Decides whether to retry a failed request, and waits for the delay first.
     pub(super) async fn refused(&mut self, error: kube::Error) -> Next {
         if !is_for_want_of_a_right(&error) {
             return Next::Refused(error.into());
         }
-        // A review that is refused itself says nothing.
+        // A review that is itself forbidden proves nothing.
         let allowed = may(self.access, self.action.right()).await;
         let allowed = allowed.is_ok_and(|denied| denied.is_none());
         let settles = allowed || self.access.allowed().has(self.action.right());
@@ -116,7 +116,7 @@ impl<'a> Settling<'a> {
 }
 
 impl Access {
-    /// Asks the cluster, and again where a refusal may pass.
+    /// Sends a request, and retries it while a 403 response may be temporary.
     pub(super) async fn ask<T, F>(
         &self,
         action: Action<'_>,
@@ -142,12 +142,12 @@ impl Access {
     }
 }
 
-/// Whether it was refused by the rights of who asks, and not by an admission or a quota.
+/// Returns `true` if RBAC forbids the request, as opposed to admission control or a quota.
 pub(super) fn is_for_want_of_a_right(error: &kube::Error) -> bool {
     let kube::Error::Api(status) = error else {
         return false;
     };
-    // `pods "a" is forbidden: User "b" cannot get resource "pods" …`, whoever decides.
+    // All authorizers use this form: `pods "a" is forbidden: User "b" cannot get resource "pods" …`.
     status.code == 403 && status.reason == "Forbidden" && status.message.contains("\" cannot ")
 }
 
@@ -167,8 +167,8 @@ mod tests {
         Answer::Whole(403, refused)
     }
 
-    /// Ends a pod so often, where the cluster refuses what `refuses` says of the number of times that it was asked, and its
-    /// review says `allowed`; answers how it went, and how often the cluster was asked.
+    /// Ends a pod `times` times. The cluster forbids the n-th request if `refuses(n)`, and its access review answers
+    /// `allowed`. Returns the results, and how many requests the cluster received.
     async fn ended(
         times: usize,
         allowed: bool,

@@ -1,4 +1,5 @@
-//! What an orchestrator has left in a cluster: whatever bears its name, made by it and not by a chart.
+//! What an orchestrator has left in a cluster: the objects that carry its name and were created by it, not by a
+//! chart.
 
 use std::fmt;
 
@@ -14,7 +15,7 @@ use super::errors::{Action, is_absent, is_conflict};
 use super::names::{MANAGER, ORCHESTRATOR};
 use crate::error::Result;
 
-/// Objects of one answer.
+/// Page size of a list request, in objects.
 const PAGE: u32 = 500;
 
 /// An object that an orchestrator has left.
@@ -25,7 +26,7 @@ pub struct Remnant {
     uid: String,
 }
 
-/// A kind of object: its resource and group as a Role names them, and one object of it in a sentence.
+/// A kind of object: resource and API group as in a Role, its name in messages, and its API resource.
 type Kind = (
     &'static str,
     &'static str,
@@ -33,7 +34,7 @@ type Kind = (
     fn() -> ApiResource,
 );
 
-/// All kinds that an orchestrator makes, in the order in which they go: what runs first.
+/// All kinds that an orchestrator creates, in the order of deletion: what runs comes first.
 const KINDS: [Kind; 6] = [
     ("deployments", "apps", "deployment", || {
         ApiResource::erase::<Deployment>(&())
@@ -78,10 +79,10 @@ fn action<'a>(access: &'a Access, verb: &'static str, kind: usize) -> Action<'a>
     Action::new(verb, resource, access.namespace()).of(group)
 }
 
-/// All that an orchestrator of this name has made and that is still there. It needs the right to list each kind.
+/// Lists the existing objects that an orchestrator of this name has created. Needs the right to list each kind.
 ///
 /// # Errors
-/// Where the cluster refuses a list, with the rule of a Role that allows it.
+/// If a list request is refused, with the Role rule that allows it.
 pub async fn remains(access: &Access, orchestrator: &str) -> Result<Vec<Remnant>> {
     let own = format!("{ORCHESTRATOR}={orchestrator},app.kubernetes.io/managed-by={MANAGER}");
     let mut found = Vec::new();
@@ -105,10 +106,11 @@ pub async fn remains(access: &Access, orchestrator: &str) -> Result<Vec<Remnant>
     Ok(found)
 }
 
-/// Deletes one object, unless another one stands in its place by now; absent is Ok.
+/// Deletes one object, unless it has been replaced by another one of the same name. Succeeds if the object does not
+/// exist.
 ///
 /// # Errors
-/// Where the cluster refuses it, with the rule of a Role that allows it.
+/// If the request is refused, with the Role rule that allows it.
 pub async fn delete(access: &Access, remnant: &Remnant) -> Result<()> {
     let params = DeleteParams {
         preconditions: Some(Preconditions {

@@ -1,8 +1,8 @@
-//! Credentials for the cluster that end, and those that were changed in their place.
+//! Renews credentials for the cluster that expire or are replaced.
 //!
-//! What a program handed out is asked for again ahead of its end. Where the cluster does not know who asks (401), programs
-//! and files are asked once more and the request is made again: a token file may have been rewritten, a certificate
-//! replaced. Connections go with the credentials that they were made with.
+//! A credential plugin is called again before its credential expires. After a 401 response, plugins and files are
+//! read once more and the request is repeated, because a token file may have been rewritten or a certificate
+//! replaced. Connections are dropped together with the credentials that they were opened with.
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,13 +21,13 @@ use tower::{BoxError, ServiceExt as _};
 use super::errors::AccessError;
 use super::exec;
 
-/// Between two times that credentials are asked for because of a refusal, at least.
+/// Minimum time between two renewals after a 401 response.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Sends requests with certain credentials.
+/// Sends requests with fixed credentials.
 pub(super) type Sender = BoxCloneService<Request<Body>, Response<Incoming>, BoxError>;
 
-/// A way to send, and until when its credentials are good, where they end.
+/// A sender, and when its credentials expire, if they do.
 pub(super) struct Made {
     pub(super) sender: Sender,
     pub(super) until: Option<Timestamp>,
@@ -35,24 +35,24 @@ pub(super) struct Made {
 
 type Make = dyn Fn() -> Result<Made, AccessError> + Send + Sync;
 
-/// The way to send with the credentials that are good now.
+/// Sends requests with the current credentials.
 pub(super) struct Renewal {
     make: Arc<Make>,
-    /// Whether there may be others than those that there were.
+    /// Whether reading the credentials again may yield different ones.
     renewable: bool,
     current: Mutex<Current>,
 }
 
 struct Current {
     sender: Sender,
-    /// Counts how often they were asked for.
+    /// Incremented with each renewal.
     nth: u64,
     since: Instant,
-    /// When others are to be asked for.
+    /// When to renew ahead of the expiry.
     next: Option<Instant>,
 }
 
-/// Whether credentials are more than what stands in the kubeconfig itself.
+/// Returns `true` if the credentials are not all contained in the kubeconfig itself.
 pub(super) fn is_renewable(auth: &AuthInfo) -> bool {
     auth.token_file.is_some() || auth.client_certificate.is_some() || exec::is_asked(auth)
 }
@@ -60,7 +60,7 @@ pub(super) fn is_renewable(auth: &AuthInfo) -> bool {
 impl Current {
     fn new(made: Made, nth: u64) -> Self {
         let since = Instant::now();
-        // Ahead of their end by a tenth of the time that they are good for.
+        // Renew after 90 % of the remaining lifetime.
         let lasts = made.until.map(|until| {
             let lasts = Duration::try_from(until - Timestamp::now()).unwrap_or_default();
             lasts / 10 * 9
@@ -75,7 +75,7 @@ impl Current {
 }
 
 impl Renewal {
-    /// Asks for the first credentials. It blocks.
+    /// Obtains the first credentials. Blocks.
     pub(super) fn new(
         renewable: bool,
         make: impl Fn() -> Result<Made, AccessError> + Send + Sync + 'static,
@@ -88,7 +88,7 @@ impl Renewal {
         })
     }
 
-    /// Sends it, and once more with other credentials where the cluster does not know these.
+    /// Sends a request, and repeats it once with renewed credentials after a 401 response.
     pub(super) async fn send(
         &self,
         request: Request<Body>,
@@ -105,7 +105,7 @@ impl Renewal {
         }
     }
 
-    /// With the credentials of now, renewed where their end is near.
+    /// Returns the current sender, renewed if its credentials are about to expire.
     async fn current(&self) -> (Sender, u64) {
         let mut current = self.current.lock().await;
         if current.next.is_some_and(|next| next <= Instant::now()) {
@@ -114,7 +114,7 @@ impl Renewal {
         (current.sender.clone(), current.nth)
     }
 
-    /// With others than those that were refused; none where there are none.
+    /// Returns a sender with newer credentials than the refused ones; `None` if there are none.
     async fn after(&self, refused: u64) -> Option<Sender> {
         let mut current = self.current.lock().await;
         if current.nth == refused {
@@ -135,7 +135,7 @@ impl Renewal {
                 current.since = Instant::now();
                 current.next = current.next.map(|_| current.since + PAUSE);
             }
-            // The program ends.
+            // The runtime is shutting down.
             Err(_) => {}
         }
     }
@@ -147,7 +147,7 @@ impl fmt::Debug for Renewal {
     }
 }
 
-/// The same request; none where its body cannot be sent twice.
+/// Copies a request; `None` if its body cannot be sent twice.
 fn copy(request: &Request<Body>) -> Option<Request<Body>> {
     let mut copy = Request::new(request.body().try_clone()?);
     *copy.method_mut() = request.method().clone();

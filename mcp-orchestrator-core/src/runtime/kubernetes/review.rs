@@ -1,4 +1,4 @@
-//! Which rights are needed, and whether they are there: one table that is also the Role.
+//! The rights that the orchestrator needs, and a check that it has them. The table is also the source of the Role.
 
 use std::fmt;
 
@@ -17,32 +17,32 @@ use super::errors::{AccessError, Action, is_absent};
 use super::refusal::Right;
 use crate::error::Result;
 
-/// Questions at once.
+/// Maximum number of concurrent access reviews.
 const AT_ONCE: usize = 8;
 
 /// What may be done with one resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rule {
-    /// The API group; the core one has no name.
+    /// The API group; empty for the core group.
     pub group: &'static str,
     /// The resource, as a Role names it.
     pub resource: &'static str,
-    /// What is done with it.
+    /// The verbs.
     pub verbs: &'static [&'static str],
-    /// Who needs it.
+    /// Which orchestrators need the rule.
     pub place: Place,
-    /// Whether nothing works without it.
+    /// Whether the orchestrator needs the rule to work at all.
     pub needed: bool,
 }
 
-/// Who needs a rule.
+/// Which orchestrators need a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// Every orchestrator.
+    /// All orchestrators.
     Everywhere,
-    /// One that runs in the cluster: it keeps its state there.
+    /// Orchestrators in the cluster, which keep their state there.
     Inside,
-    /// One that does not run in the cluster: it reaches pods through the API server.
+    /// Orchestrators outside the cluster, which reach pods through the API server.
     Outside,
 }
 
@@ -56,7 +56,7 @@ const fn rule(group: &'static str, resource: &'static str, verbs: &'static [&'st
     }
 }
 
-/// Every right that is used, and no other. The Role of the deployment is this table.
+/// All rights that are used, and no others. The Role of the deployment equals this table.
 pub const RULES: &[Rule] = &[
     rule(
         "apps",
@@ -84,12 +84,12 @@ pub const RULES: &[Rule] = &[
         "leases",
         &["get", "create", "update"],
     ),
-    // What operators see of instances beside their Deployments.
+    // Events about instances, for operators; attached to Deployments.
     Rule {
         needed: false,
         ..rule("events.k8s.io", "events", &["create"])
     },
-    // Stored credentials, the state key, and what servers listed; outside all stand in the state directory.
+    // Stored credentials, the state key and cached lists. Outside the cluster they are in the state directory.
     Rule {
         place: Place::Inside,
         ..rule("", "secrets", &["get"])
@@ -104,7 +104,7 @@ pub const RULES: &[Rule] = &[
     },
 ];
 
-/// The rules that this way to the cluster needs.
+/// Returns the rules that an orchestrator inside or outside the cluster needs.
 pub fn rules(inside: bool) -> impl Iterator<Item = &'static Rule> {
     let needed = move |rule: &&Rule| match rule.place {
         Place::Everywhere => true,
@@ -114,7 +114,7 @@ pub fn rules(inside: bool) -> impl Iterator<Item = &'static Rule> {
     RULES.iter().filter(needed)
 }
 
-/// The Role that allows all of it, for an orchestrator inside or outside of the cluster.
+/// Returns the Role with all rules that an orchestrator inside or outside the cluster needs.
 pub fn role(name: &str, namespace: &str, inside: bool) -> Role {
     let owned = |text: &&'static str| (*text).to_owned();
     let rules = rules(inside).map(|rule| PolicyRule {
@@ -133,18 +133,18 @@ pub fn role(name: &str, namespace: &str, inside: bool) -> Role {
     }
 }
 
-/// A right that is missing.
+/// A missing right.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Denied {
-    /// What is to be done.
+    /// The verb.
     pub verb: &'static str,
-    /// With what.
+    /// The resource.
     pub resource: &'static str,
-    /// Of which API group.
+    /// The API group of the resource.
     pub group: &'static str,
-    /// Where.
+    /// The namespace.
     pub namespace: String,
-    /// What the cluster says to it, where it says something.
+    /// The reason that the cluster gives, if any.
     pub reason: Option<String>,
 }
 
@@ -165,10 +165,10 @@ impl fmt::Display for Denied {
     }
 }
 
-/// Asks the cluster for every right that is needed, and answers those that are missing. It changes nothing.
+/// Reviews every required right and returns the missing ones. Changes nothing in the cluster.
 ///
 /// # Errors
-/// Where the cluster cannot be asked; [`Config`](crate::ErrorKind::Config) where the namespace does not exist.
+/// If the cluster cannot be asked; [`Config`](crate::ErrorKind::Config) if the namespace does not exist.
 pub async fn review(access: &Access) -> Result<Vec<Denied>> {
     let needed: Vec<(&Rule, &'static str)> = rules(access.is_inside())
         .filter(|rule| rule.needed)
@@ -186,7 +186,7 @@ pub async fn review(access: &Access) -> Result<Vec<Denied>> {
     Ok(denied)
 }
 
-/// Asks the cluster whether this may be done here; answers how it may not.
+/// Reviews one right in this namespace; returns `None` if it is granted.
 pub(super) async fn may(access: &Access, right: Right) -> Result<Option<Denied>> {
     let (verb, group, named) = right;
     let (resource, subresource) = match named.split_once('/') {
@@ -224,7 +224,8 @@ pub(super) async fn may(access: &Access, right: Right) -> Result<Option<Denied>>
     Ok((!status.allowed).then_some(denied))
 }
 
-/// Reading a namespace is no right of a namespace's Role; what cannot be created there tells the same.
+/// Checks that the namespace exists by a dry-run create, because a namespaced Role cannot grant the right to read a
+/// namespace.
 async fn namespace_exists(access: &Access) -> Result<()> {
     let namespace = access.namespace();
     let maps: Api<ConfigMap> = Api::namespaced(access.client().clone(), namespace);

@@ -1,4 +1,5 @@
-//! What this process knows of an instance besides what stands in the cluster: who speaks with it, and since when.
+//! What this process knows about an instance beyond the cluster's objects: its launch, the program that was handed
+//! out, and pending repairs.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,23 +15,23 @@ use super::facts::{End, PodFacts};
 use super::store::View;
 use crate::runtime::{Exit, HeaderCell, InstanceKey, LaunchSpec};
 
-/// Between two times that an instance is put back, at least.
+/// Minimum time between two repairs of an instance.
 const BETWEEN: Duration = Duration::from_secs(1);
 
-/// For the end of a conversation to let go of its connection: on a busy machine more than a second.
+/// How long to wait for a closing connection to be released; on a busy machine this takes more than a second.
 const LETS_GO: Duration = Duration::from_secs(5);
 
-/// All instances that were asked for here, by name.
+/// All instances that this process has been asked for, by name.
 #[derive(Debug, Default)]
 pub(super) struct Runs(Mutex<HashMap<String, Arc<Run>>>);
 
-/// One instance.
+/// An instance.
 #[derive(Debug)]
 pub(super) struct Run {
     pub(super) key: InstanceKey,
-    /// Held by whoever starts, stops or mends it: one at a time.
+    /// Held while the instance is started, stopped or repaired: only one of these at a time.
     pub(super) life: tokio::sync::Mutex<()>,
-    /// Counts the wishes that it ends: a start that goes on meanwhile gives way.
+    /// Counts the requests to stop; a start in progress gives up when it changes.
     pub(super) stops: watch::Sender<u64>,
     pub(super) headers: HeaderCell,
     state: Mutex<State>,
@@ -39,19 +40,19 @@ pub(super) struct Run {
 #[derive(Debug, Default)]
 struct State {
     launch: Option<LaunchSpec>,
-    /// The program that was handed out last.
+    /// The container that was handed out last.
     handed: Option<String>,
     current: Option<Current>,
-    /// Why it ended, until it is put to rest for it.
+    /// Why the program ended, until the instance has been scaled to zero for it.
     ended: Option<String>,
-    /// The right to speak with a program, by its container.
+    /// The exclusive right to connect to a program, and the ID of its container.
     speech: Option<(String, Arc<Semaphore>)>,
-    /// What somebody had written when we put it back last.
+    /// Hash of the foreign changes that were reverted last.
     put_back: Option<u64>,
     put_back_at: Option<Instant>,
 }
 
-/// The program that runs, from when it was handed out to its end.
+/// The running program, from the moment it was handed out to its end.
 #[derive(Clone, Debug)]
 pub(super) struct Current {
     pub(super) pod: Arc<PodFacts>,
@@ -65,11 +66,11 @@ pub(super) struct Over {
     pub(super) current: Current,
     pub(super) reason: String,
     pub(super) code: Option<i32>,
-    /// Whether the pod still stands, and its log can be read; and whether another program runs in it by now.
+    /// Which log holds the program's output; `None` if the log is gone.
     pub(super) log: Option<Log>,
 }
 
-/// Which log of a pod is meant.
+/// Selects a log of a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Log {
     Current,
@@ -79,7 +80,7 @@ pub(super) enum Log {
 // === impl Runs ===
 
 impl Runs {
-    /// The one of this key, new where there is none.
+    /// Returns the run of this key, which is created if it does not exist.
     pub(super) fn of(&self, key: &InstanceKey) -> Arc<Run> {
         let mut runs = self.lock();
         let run = runs.entry(key.name().to_owned()).or_insert_with(|| {
@@ -98,10 +99,10 @@ impl Runs {
         self.lock().get(name).cloned()
     }
 
-    /// Forgets one that is gone, unless somebody has come for it meanwhile.
+    /// Forgets the run of a removed instance, unless another task uses it.
     pub(super) fn forget(&self, run: &Arc<Run>) {
         let mut runs = self.lock();
-        // The map's and the caller's own.
+        // One reference in the map and one of the caller.
         if Arc::strong_count(run) <= 2 {
             runs.remove(run.key.name());
         }
@@ -115,24 +116,24 @@ impl Runs {
 // === impl Run ===
 
 impl Run {
-    /// It was started now.
+    /// Records that the instance was started now.
     pub(super) fn began(&self) {
         let mut state = self.lock();
         state.current = None;
         state.ended = None;
     }
 
-    /// Its program has ended by itself, and it is not put to rest for it yet.
+    /// Records that the program ended by itself; the instance has yet to be scaled to zero for it.
     pub(super) fn note_ended(&self, reason: &str) {
         self.lock().ended = Some(reason.to_owned());
     }
 
-    /// Why its program ended, for the one who puts it to rest for it: none where somebody has, or where it runs again.
+    /// Takes the reason to scale the instance to zero; `None` if that has been done or the program runs again.
     pub(super) fn take_ended(&self) -> Option<String> {
         self.lock().ended.take()
     }
 
-    /// Notes that this program is handed out; whether it is so for the first time.
+    /// Records that this container is handed out. Returns `true` if it differs from the previous one.
     pub(super) fn note_handed(&self, container: &str) -> bool {
         let mut state = self.lock();
         let first = state.handed.as_deref() != Some(container);
@@ -148,7 +149,7 @@ impl Run {
         self.lock().launch = Some(launch.clone());
     }
 
-    /// Whether what somebody has written was not put back yet.
+    /// Returns `true` if these foreign changes have not been reverted yet.
     pub(super) fn is_new_hand(&self, hand: u64) -> bool {
         self.lock().put_back != Some(hand)
     }
@@ -159,13 +160,13 @@ impl Run {
         state.put_back_at = Some(Instant::now());
     }
 
-    /// When it may be put back again.
+    /// Returns when the next repair is allowed.
     pub(super) fn next_put_back(&self) -> Instant {
         let last = self.lock().put_back_at;
         last.map_or_else(Instant::now, |last| last + BETWEEN)
     }
 
-    /// Ends with the program that runs in this pod now.
+    /// Returns a future that resolves when the program that runs in this pod ends.
     pub(super) fn exited(&self, pod: &Arc<PodFacts>) -> BoxFuture<'static, Exit> {
         let container = pod.container.id.clone().unwrap_or_default();
         let mut state = self.lock();
@@ -193,7 +194,8 @@ impl Run {
         .boxed()
     }
 
-    /// The right to be the one who speaks with this program; none where somebody is. Who has just ended is waited for.
+    /// Acquires the exclusive right to connect to this program. Waits for a connection that is just closing; returns
+    /// `None` if another holder keeps it.
     pub(super) async fn hold(&self, container: &str) -> Option<OwnedSemaphorePermit> {
         let speech = {
             let mut state = self.lock();
@@ -206,12 +208,12 @@ impl Run {
         permit.ok()?.ok()
     }
 
-    /// The pod of the program that was handed out and is not known to have ended.
+    /// Returns the program that was handed out and is not known to have ended.
     pub(super) fn current(&self) -> Option<Current> {
         self.lock().current.clone()
     }
 
-    /// The end of the program that was handed out, told once.
+    /// Returns the end of the program that was handed out; reported only once.
     pub(super) fn over(&self, view: &View) -> Option<Over> {
         let mut state = self.lock();
         let (reason, code, log) = state.current.as_ref()?.ended(view)?;
@@ -237,7 +239,7 @@ impl Current {
             return Some(("its pod was deleted".to_owned(), None, None));
         };
         let container = &pod.container;
-        // Where the node gives it no id, it is told by running alone.
+        // If the node does not report an ID, only the `running` state identifies it.
         let is_current = container.id.as_deref().unwrap_or_default() == self.container;
         if is_current && container.running && !pod.over {
             return None;

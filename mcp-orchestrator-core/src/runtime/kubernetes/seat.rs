@@ -1,4 +1,4 @@
-//! What an orchestrator has in its cluster besides instances: the owner of all, the Lease, the state.
+//! The orchestrator's own objects in a cluster: the owner of all objects, the Lease and the state.
 
 use std::fmt;
 use std::path::Path;
@@ -16,7 +16,8 @@ use crate::error::{ErrorKind, Result};
 use crate::seal::StateKey;
 use crate::state::{ConfigMapState, StateStore};
 
-/// The place of one orchestrator in a cluster. While it lives, the Lease is asked for and kept.
+/// The membership of one orchestrator in a cluster. The Lease is acquired and renewed for as long as this value
+/// exists.
 pub struct Seat {
     access: Access,
     name: String,
@@ -25,11 +26,11 @@ pub struct Seat {
 }
 
 impl Seat {
-    /// Takes it: finds or makes the owner, and begins to ask for the Lease. `state` is the state directory, which tells
-    /// processes outside of the cluster apart.
+    /// Finds or creates the owner and begins to acquire the Lease. `state` is the state directory, which
+    /// distinguishes processes outside the cluster.
     ///
     /// # Errors
-    /// Where the owner is refused. A cluster that does not answer yet is no error.
+    /// If access to the owner is refused. An unreachable cluster is not an error.
     pub async fn take(access: Access, name: impl Into<String>, state: &Path) -> Result<Self> {
         let name = name.into();
         let owner = Owner::new(access.clone(), name.clone());
@@ -38,7 +39,7 @@ impl Seat {
             Err(error) if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::TimedOut) => {
                 tracing::debug!(%error, "the owner is read once the cluster answers");
             }
-            // It is made anew once the one before is gone.
+            // It is created again once the current one has been deleted.
             Err(error) if error.kind() == ErrorKind::Conflict => {
                 tracing::warn!(%error, "the owner of all instances");
             }
@@ -59,35 +60,35 @@ impl Seat {
         })
     }
 
-    /// The way to the cluster.
+    /// Returns the access to the cluster.
     pub fn access(&self) -> &Access {
         &self.access
     }
 
-    /// Who holds the Lease, now and from now on.
+    /// Returns a receiver that reports who holds the Lease.
     pub fn held(&self) -> watch::Receiver<Held> {
         self.holder.held()
     }
 
-    /// Whether this process may write, now and from now on.
+    /// Returns a receiver that reports whether this process may write.
     pub fn acts(&self) -> watch::Receiver<bool> {
         self.holder.acts()
     }
 
-    /// The owner of all that goes with the orchestrator.
+    /// Returns the owner of all objects of the orchestrator.
     pub fn owner(&self) -> &Owner {
         &self.owner
     }
 
-    /// Why nothing can start: the owner of all instances is gone, and cannot be made anew.
+    /// Returns why nothing can start: the owner of all instances is gone and cannot be created again.
     pub fn trouble(&self) -> Option<String> {
         self.owner.trouble()
     }
 
-    /// The state key, in a Secret that outlives the orchestrator.
+    /// Returns the state key, stored in a Secret that outlives the orchestrator.
     ///
     /// # Errors
-    /// Where it can be neither read nor made.
+    /// If the Secret can be neither read nor created.
     pub async fn state_key(&self) -> Result<Arc<StateKey>> {
         state_key(
             &self.access,
@@ -97,14 +98,14 @@ impl Seat {
         .await
     }
 
-    /// By which the token of a first admin is handed over.
+    /// Returns the Secret that hands over the token of the first administrator.
     pub fn first_admin(&self) -> Handover {
         let name = format!("{}-first-admin", self.name);
         let labels = component_labels(&self.name, "first-admin");
         Handover::new(self.access.clone(), name, labels)
     }
 
-    /// Documents in the cluster, which go with the orchestrator.
+    /// Returns the document store in the cluster. Its contents are deleted together with the orchestrator.
     pub fn documents(&self) -> Arc<dyn StateStore> {
         let labels = component_labels(&self.name, "state");
         let state = ConfigMapState::new(self.access.clone(), self.name.clone(), labels);
@@ -112,7 +113,7 @@ impl Seat {
         Arc::new(state.owned_by(self.owner.clone()))
     }
 
-    /// Gives the Lease up, so that the next process need not wait for its end.
+    /// Releases the Lease, so that the next process need not wait until it expires.
     pub async fn give_up(self) {
         self.holder.release().await;
     }

@@ -1,5 +1,5 @@
-//! From a key to an instance that can be spoken to: written where it is not there, woken where it rests, joined where
-//! it runs.
+//! Starts an instance and connects to it: creates it if it is absent, scales it up if it is stopped, adopts it if it
+//! runs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,20 +27,20 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::{Endpoint, Instance, InstanceKey, LaunchSpec, Progress};
 use crate::server::{Injection, Launch, ProgramTransport, ServerSpec};
 
-/// How often what somebody else undoes is done again.
+/// Maximum number of attempts if another client keeps stopping the instance.
 const TRIES: usize = 4;
-/// For the end of a program to become known.
+/// How long to wait for news of a program's end.
 const MOMENT: Duration = Duration::from_secs(3);
 
 impl Shared {
-    /// Makes it run and answers how to reach it.
+    /// Starts the instance and returns how to reach it.
     pub(super) async fn start(
         self: &Arc<Self>,
         key: &InstanceKey,
         launch: &LaunchSpec,
         progress: &Progress,
     ) -> Result<Instance> {
-        // Until a write makes it run, whatever runs under this key ran before.
+        // Until a write of ours starts it, an instance of this key that runs was running before.
         progress.set_ran_before(true);
         self.wait_for_cluster(progress).await;
         let run = self.runs.of(key);
@@ -79,7 +79,7 @@ impl Shared {
             };
             match self.hand_out(run, launch, &pod).await {
                 Err(error) if error.kind() != ErrorKind::Conflict => {
-                    // It may have ended just now, which says more.
+                    // The program may have just ended, which makes a better error.
                     if self.runs_on(key, &pod).await {
                         return Err(error);
                     }
@@ -105,7 +105,7 @@ impl Shared {
         Err(self.about(key, Error::new(ErrorKind::Conflict, text)))
     }
 
-    /// Whether the program of this pod still runs, after a moment in which its end may become known.
+    /// Returns `true` if the program of this pod is still running after waiting a moment for news of its end.
     async fn runs_on(&self, key: &InstanceKey, pod: &PodFacts) -> bool {
         let mut bell = self.store.bell(key.name());
         let ended = async {
@@ -118,14 +118,14 @@ impl Shared {
                 }) {
                     return;
                 }
-                // The sender lives in the store.
+                // Never fails: the store holds the sender.
                 let _ = bell.changed().await;
             }
         };
         tokio::time::timeout(MOMENT, ended).await.is_err()
     }
 
-    /// Waits until it can be spoken to; none where it does not run any more.
+    /// Waits until the instance accepts connections; returns `None` if it is no longer running.
     async fn ready(
         self: &Arc<Self>,
         run: &Run,
@@ -147,12 +147,12 @@ impl Shared {
                 Standing::Failed(failure) => return Err(self.give_up(run, &failure).await),
                 Standing::Absent | Standing::Resting(_) | Standing::Ending => return Ok(None),
             }
-            // The sender lives in the store.
+            // Never fails: the store holds the sender.
             let _ = bell.changed().await;
         }
     }
 
-    /// Lets nothing run that cannot, and says why.
+    /// Scales a failed instance to zero and returns the error with the reason.
     async fn give_up(&self, run: &Run, failure: &Failure) -> Error {
         let key = &run.key;
         let mut text = format!("server {} cannot start: {}", key.server(), failure.reason);
@@ -196,10 +196,10 @@ impl Shared {
                 held(reader, writer, holder)
             }
         };
-        // One that ran before we came may have been spoken with by who was here then.
+        // A program that started before this process may have had a connection to the previous one.
         let fresh = run.note_handed(&container) && !self.store.ran_before(&container);
         let exited = run.exited(pod);
-        // It may have ended before anybody was there to hear it.
+        // The program may have ended before the exit future existed.
         self.look(key.name());
         Ok(Instance {
             endpoint,
@@ -218,7 +218,7 @@ impl Shared {
             Launch::Remote(_) => "",
         };
         let slash = if path.starts_with('/') { "" } else { "/" };
-        // Servers that look at the host they are asked for know themselves by this name.
+        // Servers that validate the `Host` header accept this name.
         let uri = format!("http://localhost:{port}{slash}{path}").parse();
         let uri = uri.map_err(|_| {
             let text = format!(
@@ -236,7 +236,8 @@ impl Shared {
     }
 }
 
-/// A program that was started now and has ended once: its next run would end as this one.
+/// Returns the failure of a program that this start launched and that has ended once: another run would end the same
+/// way.
 fn crash(view: &View) -> Option<Failure> {
     let wanted = view.deployment.as_ref().is_some_and(|it| it.replicas != 0);
     let mut pods = view
@@ -256,7 +257,7 @@ fn crash(view: &View) -> Option<Failure> {
     })
 }
 
-/// The header slots of a server with this credential.
+/// Returns the credential headers of a server.
 pub(super) fn headers(server: &ServerSpec, credential: &Credential) -> Result<HeaderMap> {
     let mut headers = HeaderMap::new();
     for slot in &server.slots {

@@ -1,4 +1,4 @@
-//! The state key of an orchestrator in a cluster: a Secret that is made once and read ever after.
+//! The state key of an orchestrator in a cluster: a Secret that is created once and then only read.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,14 +14,14 @@ use super::errors::{Action, is_conflict};
 use crate::error::{Error, ErrorKind, Result};
 use crate::seal::StateKey;
 
-/// Under which name the key stands in its Secret.
+/// The key of the state key in the Secret's data.
 const ENTRY: &str = "state.key";
 
-/// The state key of this orchestrator: read, or made where there is none. Of two processes that make it at once one
-/// succeeds, and both have that one. The Secret belongs to nobody, so that it outlives whatever made it.
+/// Reads the state key of this orchestrator, or creates it. If two processes create it concurrently, one succeeds and
+/// both use its key. The Secret has no owner reference, so it outlives the orchestrator's objects.
 ///
 /// # Errors
-/// [`Config`](ErrorKind::Config) where the Secret holds no key, which is left as it is.
+/// [`Config`](ErrorKind::Config) if the Secret holds no valid key; the Secret is left unchanged.
 pub async fn state_key(
     access: &Access,
     orchestrator: &str,

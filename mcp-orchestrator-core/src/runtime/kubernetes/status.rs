@@ -1,4 +1,4 @@
-//! How an instance stands, judged from what is known of its Deployment and its pods.
+//! Derives the status of an instance from its Deployment and pods.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -8,20 +8,20 @@ use super::facts::PodFacts;
 use super::store::View;
 use crate::runtime::{InstanceKey, InstanceStatus, Phase};
 
-/// How an instance stands.
+/// The state of an instance.
 #[derive(Clone, Debug)]
 pub(super) enum Standing {
-    /// There is nothing.
+    /// Nothing exists.
     Absent,
-    /// Nothing runs; with why, where it failed.
+    /// Stopped, with the reason if it failed.
     Resting(Option<String>),
-    /// It shall rest or go, and something of it still runs.
+    /// Stopping or being deleted; a pod still runs.
     Ending,
-    /// It shall run, and waits for this.
+    /// Starting, with what it waits for.
     Waiting(String),
-    /// It can be spoken to.
+    /// Accepts connections.
     Ready(Arc<PodFacts>),
-    /// It shall run, and cannot: waiting does not help.
+    /// Cannot run; waiting does not help.
     Failed(Failure),
 }
 
@@ -29,11 +29,11 @@ pub(super) enum Standing {
 #[derive(Clone, Debug)]
 pub(super) struct Failure {
     pub(super) reason: String,
-    /// The pod whose program ended, and has said something.
+    /// The pod of a program that has ended; its log may explain why.
     pub(super) crashed: Option<Arc<PodFacts>>,
 }
 
-/// Judges.
+/// Derives the state from a view of the instance.
 pub(super) fn judge(view: &View) -> Standing {
     let live = || view.pods.iter().rev().filter(|pod| !pod.over);
     let Some(deployment) = &view.deployment else {
@@ -98,7 +98,7 @@ fn verdict(verdict: Verdict, crashed: Option<&Arc<PodFacts>>) -> Standing {
     }
 }
 
-/// What those who watch are told; nothing while it is about to end.
+/// Returns the status for watchers; `None` if the instance is absent or about to end.
 pub(super) fn status(
     key: &InstanceKey,
     view: &View,

@@ -1,4 +1,4 @@
-//! To rest, and to nothing.
+//! Stopping and removing instances.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,14 +18,14 @@ use crate::credential::Credential;
 use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::{InstanceKey, LaunchSpec, Progress};
 
-/// How long something that is to be taken away waits for the first sight of the cluster.
+/// How long a removal waits for the initial lists of the watches.
 const UNSEEN: Duration = Duration::from_secs(10);
 
-/// How long a pod whose grace was shortened may take beyond that, before it is shortened once more.
+/// How long a pod may take beyond its shortened grace period before the period is shortened again.
 const SHORTENED: Duration = Duration::from_secs(8);
 
 impl Shared {
-    /// Puts it to rest: one write, where it runs.
+    /// Scales the instance to zero with a single write, if it runs.
     pub(super) async fn stop(self: &Arc<Self>, key: &InstanceKey, grace: Duration) -> Result<()> {
         self.wait_for_cluster(&Progress::unheard()).await;
         let run = self.runs.of(key);
@@ -51,13 +51,14 @@ impl Shared {
         self.come_to_its_end(key, grace, false).await
     }
 
-    /// Waits for its end, and sees to it that this grace counts and no longer one of the pod's own.
+    /// Waits until the instance has ended, and makes `grace` apply instead of the pod's own, longer grace period.
     ///
-    /// The grace that the kubelet sees first counts: once it waits for the end of a container, it takes up no shorter one
-    /// (its `SyncTerminatingPod` ignores that it is cancelled). That one cannot be made to be ours for sure. A ReplicaSet
-    /// whose replicas go to none deletes the pod with the pod's own grace; a pod that is deleted before that gets a
-    /// successor, which would run beside it; and a pod's own grace cannot be changed. So the deletion follows the scale at
-    /// once, and comes before the kubelet has begun in most cases.
+    /// The first grace period that the kubelet sees applies: once it waits for a container to terminate, it does not
+    /// pick up a shorter one (its `SyncTerminatingPod` ignores that it is cancelled). There is no way to guarantee
+    /// that ours comes first. A ReplicaSet that is scaled to zero deletes the pod with the pod's own grace period; a
+    /// pod that is deleted before that gets a replacement, which would run alongside it; and the pod's own grace
+    /// period is immutable. So the pod is deleted right after the scale-down, which in most cases is before the
+    /// kubelet begins.
     async fn come_to_its_end(
         self: &Arc<Self>,
         key: &InstanceKey,
@@ -65,7 +66,7 @@ impl Shared {
         gone: bool,
     ) -> Result<()> {
         let seconds = u32::try_from(grace.as_millis().div_ceil(1000)).unwrap_or(u32::MAX);
-        // At least two, so that it can be shortened once more.
+        // At least two seconds, so that the period can be shortened once more.
         let seconds = seconds.max(2);
         self.hurry(key, seconds).await?;
         let patience = grace.saturating_add(SHORTENED);
@@ -73,13 +74,13 @@ impl Shared {
         if let Ok(over) = over.await {
             return over;
         }
-        // A kubelet that has begun to wait for the pod's own grace misses a shorter one now and then. Told of a second one
-        // it may still miss it: then the pod's own counts after all.
+        // A kubelet that already waits for the pod's own grace period sometimes misses a shorter one. If it misses
+        // the second one as well, the pod's own period applies after all.
         self.hurry(key, seconds - 1).await?;
         self.over(key, grace, gone).await
     }
 
-    /// Ends pods sooner that were started with a longer grace than this one, in seconds.
+    /// Shortens the termination of pods that have a longer grace period than this many seconds.
     async fn hurry(&self, key: &InstanceKey, seconds: u32) -> Result<()> {
         let pods = self.store.view(key.name()).pods;
         let slower = |pod: &&Arc<PodFacts>| !pod.over && pod.grace > i64::from(seconds);
@@ -90,7 +91,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Leaves nothing of it. What was begun is carried out, also where nobody waits for it.
+    /// Removes everything that belongs to the instance. The removal completes even if the caller drops the future.
     pub(super) async fn remove(self: &Arc<Self>, key: &InstanceKey, grace: Duration) -> Result<()> {
         let (shared, key) = (Arc::clone(self), key.clone());
         let work = self
@@ -105,8 +106,9 @@ impl Shared {
     }
 
     async fn remove_all(self: &Arc<Self>, key: &InstanceKey, grace: Duration) -> Result<()> {
-        // Before the cluster was seen nothing was begun here: what there is ran before, and is not to end for a start
-        // that only could not reach it. Whether anybody wants it is seen once the cluster is.
+        // Before the first lists are complete this process has started nothing, so whatever exists was running
+        // before. It must not be removed because a start failed to reach it; whether it is still needed is decided
+        // once the cluster is visible.
         let unheard = Progress::unheard();
         let seen = tokio::time::timeout(UNSEEN, self.wait_for_cluster(&unheard)).await;
         seen.map_err(|_| {
@@ -134,14 +136,14 @@ impl Shared {
                 .await;
             deleted.map_err(|error| self.about(key, error))?;
         } else if written {
-            // One that has lost its labels is not seen.
+            // A Deployment that has lost its labels is not visible to the watches.
             let deleted = self.writes.delete(Kind::Deployment, name, None).await;
             deleted.map_err(|error| self.about(key, error))?;
         }
         if view.deployment.is_some() || !view.pods.is_empty() || written {
             self.come_to_its_end(key, grace, true).await?;
             let pull = pull_secret(key);
-            // They stand as long as the pod does: it shall not become freer while it ends.
+            // These are deleted after the pod, so that a terminating pod does not lose its NetworkPolicy.
             let rest = [
                 (Kind::Secret, name),
                 (Kind::Secret, pull.as_str()),
@@ -159,7 +161,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Waits until nothing of it runs; with `gone` until there is no Deployment either.
+    /// Waits until no pod of the instance is left, and with `gone` until the Deployment is deleted as well.
     async fn over(self: &Arc<Self>, key: &InstanceKey, grace: Duration, gone: bool) -> Result<()> {
         let patience = grace
             .saturating_mul(2)
@@ -173,7 +175,7 @@ impl Shared {
                     Standing::Resting(_) if !gone => return,
                     _ => {}
                 }
-                // The sender lives in the store.
+                // Never fails: the store holds the sender.
                 let _ = bell.changed().await;
             }
         };
@@ -188,7 +190,7 @@ impl Shared {
         })
     }
 
-    /// A pod's log goes with it: its last lines are kept for those who ask later.
+    /// Stores the last lines of a pod, because its log is deleted with it.
     async fn keep_last_log(&self, run: &Run) {
         if let Some(current) = run.current() {
             self.keep_log(&run.key, &current.pod.name, Log::Current)
@@ -196,7 +198,8 @@ impl Shared {
         }
     }
 
-    /// Hands a newer generation over: the Secret is rewritten, and the kubelet brings its files up to date.
+    /// Applies a newer credential generation: rewrites the Secret, from which the kubelet updates the files in the
+    /// pod.
     pub(super) async fn refresh(
         self: &Arc<Self>,
         key: &InstanceKey,

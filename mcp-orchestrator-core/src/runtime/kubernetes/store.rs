@@ -1,4 +1,4 @@
-//! What the watches have told, by instance, with a bell for whoever waits for a change.
+//! The state reported by the watches, by instance, with a notification channel for each instance.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,17 +6,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 use super::facts::{DeploymentFacts, PodFacts, Told};
+use crate::limits::MAX_WARNED_PODS;
 
-/// Warnings that are kept of one pod.
+/// Maximum number of warnings kept per pod.
 const WARNINGS: usize = 8;
-/// Pods of which warnings are kept.
-const WARNED: usize = 4096;
 
-/// The cluster as the watches know it.
+/// The cluster as reported by the watches.
 #[derive(Debug, Default)]
 pub(super) struct Store {
     known: Mutex<Known>,
-    /// How many of the two lists that decide are complete.
+    /// Which of the two lists that determine an instance's status are complete.
     synced: watch::Sender<Synced>,
 }
 
@@ -29,10 +28,10 @@ struct Synced {
 #[derive(Debug, Default)]
 struct Known {
     instances: HashMap<String, Entry>,
-    /// The instance of each pod, by the pod's name.
+    /// The instance of each pod, by pod name.
     pods: HashMap<String, String>,
     warnings: HashMap<String, VecDeque<Told>>,
-    /// Containers that ran when we came.
+    /// Containers that existed when this process first listed the pods.
     before: HashSet<String>,
 }
 
@@ -43,18 +42,18 @@ struct Entry {
     bell: watch::Sender<()>,
 }
 
-/// One instance as it is now.
+/// A snapshot of one instance.
 #[derive(Clone, Debug, Default)]
 pub(super) struct View {
     pub(super) deployment: Option<Arc<DeploymentFacts>>,
     /// Oldest first.
     pub(super) pods: Vec<Arc<PodFacts>>,
-    /// Of its youngest pod, oldest first.
+    /// Warnings about the newest pod, oldest first.
     pub(super) warnings: Vec<Told>,
 }
 
 impl Store {
-    /// How an instance is.
+    /// Returns a snapshot of an instance.
     pub(super) fn view(&self, name: &str) -> View {
         let known = self.lock();
         let Some(entry) = known.instances.get(name) else {
@@ -71,7 +70,7 @@ impl Store {
         }
     }
 
-    /// Rings with each change of an instance.
+    /// Subscribes to changes of an instance.
     pub(super) fn bell(&self, name: &str) -> watch::Receiver<()> {
         let mut known = self.lock();
         known
@@ -82,10 +81,10 @@ impl Store {
             .subscribe()
     }
 
-    /// Ends once all that existed is known.
+    /// Waits until the initial lists of Deployments and pods are complete.
     pub(super) async fn synced(&self) {
         let mut synced = self.synced.subscribe();
-        // The sender lives in `self`.
+        // Never fails: `self` holds the sender.
         let _ = synced
             .wait_for(|synced| synced.deployments && synced.pods)
             .await;
@@ -96,12 +95,12 @@ impl Store {
         synced.deployments && synced.pods
     }
 
-    /// Whether this container ran when we came.
+    /// Returns `true` if this container existed when this process first listed the pods.
     pub(super) fn ran_before(&self, container: &str) -> bool {
         self.lock().before.contains(container)
     }
 
-    /// All instances that have a Deployment.
+    /// Returns the names of all instances that have a Deployment.
     pub(super) fn deployed(&self) -> HashSet<String> {
         let known = self.lock();
         let deployed = known
@@ -111,7 +110,7 @@ impl Store {
         deployed.map(|(name, _)| name.clone()).collect()
     }
 
-    /// This is how a Deployment is now; what is older than what is known changes nothing.
+    /// Updates a Deployment, unless a newer generation is already known.
     pub(super) fn set_deployment(&self, name: &str, facts: DeploymentFacts) {
         let mut known = self.lock();
         let entry = known.instances.entry(name.to_owned()).or_default();
@@ -124,12 +123,12 @@ impl Store {
         }
     }
 
-    /// A Deployment is gone.
+    /// Removes a Deployment.
     pub(super) fn drop_deployment(&self, name: &str) {
         self.change(name, |entry| entry.deployment = None);
     }
 
-    /// The list is complete: what is not in it is gone. Answers what that concerns.
+    /// Completes a list: removes Deployments that are not in it, and returns their names.
     pub(super) fn keep_deployments(&self, listed: &HashSet<String>) -> Vec<String> {
         let gone: Vec<String> = self.deployed().difference(listed).cloned().collect();
         for name in &gone {
@@ -139,7 +138,7 @@ impl Store {
         gone
     }
 
-    /// This is how a pod is now.
+    /// Updates a pod.
     pub(super) fn set_pod(&self, facts: PodFacts) {
         self.lock()
             .pods
@@ -156,7 +155,7 @@ impl Store {
         });
     }
 
-    /// A pod is gone. Answers its instance.
+    /// Removes a pod. Returns its instance.
     pub(super) fn drop_pod(&self, name: &str) -> Option<String> {
         let instance = {
             let mut known = self.lock();
@@ -167,7 +166,7 @@ impl Store {
         Some(instance)
     }
 
-    /// The list is complete: what is not in it is gone. Answers the instances that this concerns.
+    /// Completes a list: removes pods that are not in it, and returns their instances.
     pub(super) fn keep_pods(&self, listed: &HashSet<String>) -> Vec<String> {
         let names: Vec<String> = {
             let mut known = self.lock();
@@ -183,10 +182,10 @@ impl Store {
         concerned
     }
 
-    /// A warning about a pod. Answers its instance, where it is known.
+    /// Adds a warning about a pod. Returns the pod's instance, if known.
     pub(super) fn warn(&self, pod: &str, told: Told) -> Option<String> {
         let mut known = self.lock();
-        if known.warnings.len() >= WARNED && !known.warnings.contains_key(pod) {
+        if known.warnings.len() >= MAX_WARNED_PODS && !known.warnings.contains_key(pod) {
             known.warnings.clear();
         }
         let warnings = known.warnings.entry(pod.to_owned()).or_default();

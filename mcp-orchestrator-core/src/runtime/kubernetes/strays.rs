@@ -1,4 +1,5 @@
-//! Deployments of ours that have lost a label of ours, so that the watches do not show them any more: the label is put back.
+//! Finds Deployments of this orchestrator that have lost a label, which hides them from the watches, and restores the
+//! label.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,13 +14,14 @@ use crate::error::Result;
 use crate::limits::KUBERNETES_PAGE_LEN;
 use crate::runtime::InstanceKey;
 
-/// How many objects one answer holds.
+/// Returns the page size of list requests, in objects.
 pub(super) fn page_len() -> u32 {
     u32::try_from(KUBERNETES_PAGE_LEN).unwrap_or(u32::MAX)
 }
 
 impl Shared {
-    /// A watch shows a Deployment no more. Where nobody here is ending it, its owner may be gone, or a label of it.
+    /// Handles a Deployment that has disappeared from the watch. Unless this process is starting, stopping or
+    /// removing it, its owner or one of its labels may be gone.
     pub(super) fn vanished(self: &Arc<Self>, name: String) {
         let Some(run) = self.runs.find(&name) else {
             return;
@@ -30,6 +32,9 @@ impl Shared {
         self.owner.suspect();
         let shared = Arc::clone(self);
         self.tasks.spawn(async move {
+            if let Err(error) = shared.owner.reference().await {
+                tracing::debug!(name, %error, "cannot read the owner of a deployment that has vanished");
+            }
             let of_name = ListParams::default().fields(&format!("metadata.name={name}"));
             if let Err(error) = shared.put_labels_back(of_name).await {
                 tracing::debug!(name, %error, "cannot look for a deployment that has vanished");
@@ -37,7 +42,7 @@ impl Shared {
         });
     }
 
-    /// Puts our labels back on Deployments of this orchestrator that lack one.
+    /// Restores missing labels on the Deployments of this orchestrator.
     pub(super) async fn find_strays(&self) -> Result<()> {
         self.put_labels_back(ListParams::default()).await
     }
@@ -66,7 +71,7 @@ impl Shared {
         }
     }
 
-    /// The labels that it should have, where it is ours and lacks one.
+    /// Returns the labels that a Deployment should have, if it is ours and lacks one.
     fn stray(
         &self,
         object: &PartialObjectMeta<DynamicObject>,

@@ -1,4 +1,4 @@
-//! The two ends of an attached program's streams, with the right to be the one who has them.
+//! The two streams of an attached program, together with the exclusive right to use them.
 
 use std::io;
 use std::pin::Pin;
@@ -10,13 +10,13 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::runtime::Endpoint;
 
-/// One end; the right ends with both of them.
+/// One of the two streams. The right is released when both are dropped.
 struct End<T> {
     io: T,
     _holder: Arc<OwnedSemaphorePermit>,
 }
 
-/// The streams as an endpoint; dropping it gives the right back.
+/// Wraps the streams into an endpoint that releases the right when it is dropped.
 pub(super) fn held<R, W>(reader: R, writer: W, holder: OwnedSemaphorePermit) -> Endpoint
 where
     R: AsyncRead + Send + Unpin + 'static,

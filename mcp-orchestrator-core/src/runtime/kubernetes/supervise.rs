@@ -1,5 +1,5 @@
-//! What follows from a change in the cluster: who watches is told, who waits for an end hears of it, and what somebody
-//! has changed by hand is put back.
+//! Reacts to changes in the cluster: notifies watchers, resolves exit futures, and reverts changes that other clients
+//! made.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::error::Result;
 use crate::runtime::{Exit, LaunchSpec};
 
 impl Shared {
-    /// Looks at every instance, as when a list is complete.
+    /// Examines every instance, for example after a list is complete.
     pub(super) fn look_at_all(self: &Arc<Self>) {
         if self.store.is_synced() {
             self.store
@@ -28,7 +28,7 @@ impl Shared {
         }
     }
 
-    /// Looks at one instance that has changed, or may have.
+    /// Examines one instance that has changed or may have changed.
     pub(super) fn look(self: &Arc<Self>, name: &str) {
         if !self.store.is_synced() {
             return;
@@ -47,7 +47,8 @@ impl Shared {
         }
     }
 
-    /// Whether somebody else has changed what runs. What rests is put back when it is woken.
+    /// Returns `true` if another client has changed a running instance. A stopped instance is repaired when it is
+    /// woken from zero.
     fn is_to_be_put_back(&self, run: &Run, view: &View) -> bool {
         let deployment = view.deployment.as_ref();
         let running = deployment.filter(|it| it.replicas != 0 && !it.deleting);
@@ -61,7 +62,7 @@ impl Shared {
         })
     }
 
-    /// Tells those who watch, where there is news.
+    /// Notifies watchers if the status has changed.
     fn tell(&self, name: &str, view: &View) {
         let standing = judge(view);
         let key = view.deployment.as_ref().and_then(|it| it.key.clone());
@@ -73,7 +74,7 @@ impl Shared {
         }
     }
 
-    /// A program that was handed out has ended.
+    /// Handles the end of a program that was handed out.
     async fn finish(self: Arc<Self>, run: Arc<Run>, over: Over) {
         let key = &run.key;
         let view = self.store.view(key.name());
@@ -101,7 +102,7 @@ impl Shared {
             tail: tail(&lines),
         }));
         let _life = run.life.lock().await;
-        // Whoever had the turn before may have started it again, or put it to rest.
+        // The previous holder of the lock may have restarted the instance or scaled it to zero.
         let Some(reason) = run.take_ended() else {
             return;
         };
@@ -111,8 +112,8 @@ impl Shared {
         self.look(key.name());
     }
 
-    /// Puts one to rest whose program has ended by itself. The pod may run another program by now, which nobody has asked
-    /// for; its next start is the pool's to decide.
+    /// Scales an instance to zero after its program ended by itself. The pod may already run another program, which
+    /// was not requested; the pool decides about the next start.
     pub(super) async fn rest_ended(&self, run: &Run, reason: &str) -> Result<()> {
         let view = self.store.view(run.key.name());
         let wanted = view
@@ -130,16 +131,16 @@ impl Shared {
         Ok(())
     }
 
-    /// Makes an instance be again as it was written.
+    /// Reverts the changes that another client made to an instance.
     async fn put_back(self: Arc<Self>, run: Arc<Run>) {
         let _life = run.life.lock().await;
-        // Who undoes it again and again shall not keep the cluster busy.
+        // Paced, so that a client that keeps undoing the repair does not cause a busy loop.
         tokio::time::sleep_until(run.next_put_back()).await;
         let view = self.store.view(run.key.name());
         let (Some(launch), Some(deployment)) = (run.launch(), &view.deployment) else {
             return;
         };
-        // Whoever had the turn before may have stopped it, or written it anew.
+        // The previous holder of the lock may have stopped or rewritten the instance.
         if !self.is_to_be_put_back(&run, &view) {
             return;
         }
@@ -172,7 +173,7 @@ impl Shared {
             .writes
             .apply_deployment(&objects.deployment, Force::Yes)
             .await?;
-        // What is left of another hand is not ours to write.
+        // Foreign changes that remain after our apply are in fields that are not ours.
         run.note_put_back(facts.touched);
         self.learn(key, Some(facts));
         Ok(())

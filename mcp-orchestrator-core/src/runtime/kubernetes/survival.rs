@@ -1,4 +1,4 @@
-//! What the watches survive: an API server that has forgotten where they were (410), and one that has too much to do (429).
+//! Tests that the watches recover from an API server that has compacted their position (410) or is overloaded (429).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,17 +13,17 @@ use super::{Access, AccessOptions, KubernetesBackend, KubernetesOptions};
 use crate::runtime::LogBook;
 use crate::seal::StateKey;
 
-/// For anything.
+/// Timeout of every wait.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What the server says.
+/// A response of the test server.
 pub(super) enum Answer {
     Whole(u16, Value),
-    /// Events of a watch, which goes on after them.
+    /// The events of a watch, which stays open after them.
     Watch(Vec<Value>),
 }
 
-/// What it is asked.
+/// A request to the test server.
 pub(super) struct Asked {
     pub(super) method: String,
     /// With its query.
@@ -31,14 +31,14 @@ pub(super) struct Asked {
     pub(super) body: Vec<u8>,
 }
 
-/// An API server that says what `answer` says of a path with its query.
+/// Starts an API server that answers each request by its path and query.
 pub(super) async fn server(
     answer: impl Fn(&str) -> Answer + Send + Sync + 'static,
 ) -> (JoinSet<()>, String) {
     serve(move |asked: &Asked| answer(&asked.path)).await
 }
 
-/// An API server that says what `answer` says of a request.
+/// Starts an API server that answers each request.
 pub(super) async fn serve(
     answer: impl Fn(&Asked) -> Answer + Send + Sync + 'static,
 ) -> (JoinSet<()>, String) {
@@ -55,7 +55,7 @@ pub(super) async fn serve(
     (serving, address)
 }
 
-/// One connection, until it is closed.
+/// Serves one connection until it is closed.
 async fn converse(stream: TcpStream, answer: &(impl Fn(&Asked) -> Answer + Sync)) {
     let (reader, mut writer) = stream.into_split();
     let mut lines = BufReader::new(reader).lines();
@@ -120,7 +120,7 @@ fn deployment(name: &str) -> Value {
     })
 }
 
-/// The way to this server, as its administrator.
+/// Returns access to this server without credentials.
 pub(super) async fn access(address: &str) -> Access {
     let config = json!({
         "apiVersion": "v1", "kind": "Config", "current-context": "a",
@@ -145,7 +145,7 @@ pub(super) async fn backend(address: &str) -> KubernetesBackend {
     KubernetesBackend::new(access, options, LogBook::default(), None)
 }
 
-/// Waits until the backend knows this Deployment, and all that there is.
+/// Waits until the backend has synced and knows this Deployment.
 async fn comes_to_know(backend: &KubernetesBackend, name: &str) {
     let mut bell = backend.0.store.bell(name);
     let known = async {

@@ -1,5 +1,5 @@
-//! Objects that a start or a removal has left behind when it was cut off: a Secret, a policy, a Service without their
-//! Deployment. They are looked for when we begin to act and from then on, and deleted by their uid.
+//! Garbage-collects what an interrupted start or removal leaves behind: a Secret, NetworkPolicy or Service without a
+//! Deployment. Runs when this process begins to act and periodically afterwards, and deletes by UID.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,17 +15,18 @@ use super::writes::Kind;
 use crate::error::Result;
 use crate::limits::MAX_LEFT_BEHIND;
 
-/// What is younger may belong to a start that goes on.
+/// Younger objects may belong to a start that is still in progress.
 const YOUNG: Duration = Duration::from_secs(60);
-/// Between two looks, where the last one left nothing to look at again.
+/// Time between two sweeps if the last one left nothing to check again.
 const SWEEP_INTERVAL: Duration = Duration::from_mins(5);
-/// Before a look that failed is tried again.
+/// Delay before a failed sweep is retried.
 const RETRY_INTERVAL: Duration = Duration::from_secs(10);
 
-/// What may be left behind, and since when nobody wants it by our own clock: that of the cluster may be another one.
+/// Objects without a Deployment, by UID, and when this process first saw them so: the cluster's clock may differ from
+/// ours.
 type Unwanted = HashMap<String, Instant>;
 
-/// Looks when all Deployments are known, again when what was too young is old enough, and from time to time.
+/// Sweeps once all Deployments are known, again when objects that were too young are old enough, and periodically.
 pub(super) fn begin(shared: &Arc<Shared>) {
     let shared = Arc::clone(shared);
     let tasks = shared.tasks.clone();
@@ -83,7 +84,7 @@ async fn sweep(
                 continue;
             };
             let instance = meta.labels.as_ref().and_then(|labels| labels.get(INSTANCE));
-            // Whoever starts or ends it now sees to it.
+            // The task that currently starts or stops the instance takes care of it.
             let busy = |name: &String| {
                 let run = shared.runs.find(name);
                 run.is_some_and(|run| run.life.try_lock().is_err())

@@ -1,4 +1,4 @@
-//! TLS to the cluster: rustls with its own provider, so that nothing global is installed.
+//! TLS to the cluster: rustls with an explicit crypto provider, so that no process-wide default is installed.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -19,10 +19,10 @@ use tokio::time::Instant;
 
 use super::errors::AccessError;
 
-/// How long the certificate authorities that a file holds are used before it is read again.
+/// How long the CA certificates of a file are used before the file is read again.
 const READ_AGAIN: Duration = Duration::from_secs(60);
 
-/// How TLS is spoken with this cluster.
+/// Returns the TLS configuration for this cluster.
 pub(super) fn config(config: &Config) -> Result<ClientConfig, AccessError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
@@ -54,7 +54,7 @@ fn checking(roots: RootCertStore, provider: &Arc<CryptoProvider>) -> Result<Chec
         .map_err(|error| AccessError::Tls(format!("certificate authority: {error}")))
 }
 
-/// Those of the kubeconfig, else those of the system.
+/// Returns the CA certificates of the kubeconfig, or those of the operating system.
 fn roots(named: Option<&[Vec<u8>]>) -> Result<RootCertStore, AccessError> {
     let mut roots = RootCertStore::empty();
     let Some(named) = named else {
@@ -71,7 +71,7 @@ fn roots(named: Option<&[Vec<u8>]>) -> Result<RootCertStore, AccessError> {
 
 type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
-/// The client certificate of a kubeconfig and its key.
+/// Returns the client certificate of the kubeconfig with its key.
 fn identity(auth: &AuthInfo) -> Result<Option<Identity>, AccessError> {
     let key_data = auth.client_key_data.as_ref().map(|key| key.expose_secret());
     let certificate = read(
@@ -97,7 +97,7 @@ fn identity(auth: &AuthInfo) -> Result<Option<Identity>, AccessError> {
     Ok(Some((chain, key)))
 }
 
-/// Data of a kubeconfig, in it or in a file.
+/// Reads a kubeconfig entry that is given inline or as a file.
 fn read(
     what: &str,
     data: Option<&str>,
@@ -116,7 +116,7 @@ fn read(
     Ok(Some(bytes.into()))
 }
 
-/// Checks nothing: what `insecure-skip-tls-verify` asks for.
+/// Accepts any certificate, as `insecure-skip-tls-verify` requests.
 #[derive(Debug)]
 struct Unchecked(Arc<CryptoProvider>);
 
@@ -157,7 +157,8 @@ impl ServerCertVerifier for Unchecked {
     }
 }
 
-/// Checks by the authorities of a file that is read again now and then: a cluster replaces them as it does tokens.
+/// Verifies against the CA certificates of a file that is read again periodically, because clusters rotate them as
+/// they rotate tokens.
 struct Rereading {
     file: PathBuf,
     provider: Arc<CryptoProvider>,
@@ -191,7 +192,7 @@ impl Rereading {
     fn current(&self) -> Checking {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if last.1.elapsed() >= READ_AGAIN {
-            // Where it cannot be read now, the last ones stand.
+            // If the file cannot be read now, the previous certificates stay in use.
             if let Ok(fresh) = Self::load(&self.file, &self.provider) {
                 last.0 = fresh;
             }

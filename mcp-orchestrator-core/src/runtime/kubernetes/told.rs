@@ -1,4 +1,4 @@
-//! What those who watch were told last, so that they hear of changes only.
+//! Deduplicates status updates: watchers are notified only when a status changes.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::runtime::board::Board;
 use crate::runtime::{InstanceKey, InstanceStatus, Phase};
 
-/// By the instance's name.
+/// The last reported statuses, by instance name.
 #[derive(Debug, Default)]
 pub(super) struct ToldStatuses(Mutex<HashMap<String, Last>>);
 
@@ -19,7 +19,7 @@ struct Last {
 }
 
 impl ToldStatuses {
-    /// Tells it, where it is news.
+    /// Reports a status if it differs from the last one.
     pub(super) fn tell(&self, board: &Arc<Board>, name: &str, status: InstanceStatus) {
         let last = Last {
             key: status.key.clone(),
@@ -34,7 +34,7 @@ impl ToldStatuses {
         }
     }
 
-    /// Nothing is left of it.
+    /// Reports that an instance is gone.
     pub(super) fn forget(&self, board: &Arc<Board>, name: &str) {
         let mut told = self.lock();
         if let Some(last) = told.remove(name) {

@@ -1,8 +1,8 @@
-//! The watches: one for Deployments, one for pods, one for warnings about them, and one each for the metadata of Secrets
-//! and policies. None of them ever polls.
+//! The watches: Deployments, pods, warning events about pods, and the metadata of Secrets and NetworkPolicies.
+//! Nothing polls.
 //!
-//! Where one is cut, by a restart of the API server, by a 410 or a 429, it begins anew after a pause; what was missed
-//! comes with its first list.
+//! A watch that is interrupted, by a restart of the API server or by a 410 or 429 response, starts again after a
+//! pause; its initial list contains what was missed.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher as _, RandomState};
@@ -26,10 +26,10 @@ use super::facts::{DeploymentFacts, PodFacts, Told};
 use super::names::selector;
 use super::writes::Kind;
 
-/// The longest pause of a watch that is cut again and again.
+/// Maximum pause of a watch that keeps failing.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// The pauses of a watch that is cut again and again.
+/// The backoff of a watch that keeps failing.
 #[derive(Debug, Default)]
 pub(crate) struct Pauses(u32);
 
@@ -39,7 +39,7 @@ impl Iterator for Pauses {
     fn next(&mut self) -> Option<Duration> {
         let pause = Duration::from_millis(250 << self.0.min(6)).min(LONGEST_PAUSE);
         self.0 += 1;
-        // So that many who were cut at once do not come back at once.
+        // Jitter, so that clients that were disconnected together do not reconnect together.
         let random = RandomState::new().hash_one(self.0) as f64 / u64::MAX as f64;
         Some(pause.mul_f64(0.75 + random / 2.0))
     }
@@ -51,7 +51,7 @@ impl kube::runtime::utils::Backoff for Pauses {
     }
 }
 
-/// Starts all of them.
+/// Starts all watches.
 pub(super) fn begin(shared: &Arc<Shared>) {
     let own = || Config::default().labels(&selector(&shared.options.orchestrator));
     let warnings = Config::default().fields("type=Warning,involvedObject.kind=Pod");
@@ -85,7 +85,7 @@ where
     Api::namespaced(shared.access.client().clone(), shared.access.namespace())
 }
 
-/// Gives all that a watch tells to `take`, until the backend is closed.
+/// Passes the events of a watch to `take` until the backend is closed.
 fn follow<E: Send + 'static>(
     shared: &Arc<Shared>,
     what: &'static str,
@@ -115,7 +115,7 @@ fn follow<E: Send + 'static>(
     });
 }
 
-/// Takes what stands beside Deployments.
+/// Returns a handler for events of a Deployment's dependents.
 fn beside<K>(kind: Kind) -> impl FnMut(&Arc<Shared>, Event<PartialObjectMeta<K>>) {
     let mut listed = HashSet::new();
     move |shared, event| {

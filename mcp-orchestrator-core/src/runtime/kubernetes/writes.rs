@@ -1,4 +1,5 @@
-//! Every write to the cluster: one field manager, a few at once, and only while the orchestrator is ours to act for.
+//! All writes to the cluster: with one field manager, limited concurrency, and only while this process holds the
+//! Lease.
 
 use std::collections::BTreeMap;
 
@@ -16,10 +17,10 @@ use super::facts::DeploymentFacts;
 use super::refusal::{Next, Refusal, Settling};
 use crate::error::{Error, ErrorKind, Result};
 
-/// Writes at once.
+/// Maximum number of concurrent writes.
 const AT_ONCE: usize = 16;
 
-/// What an instance is made of.
+/// The kinds of object that make up an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Kind {
     Deployment,
@@ -29,24 +30,24 @@ pub(super) enum Kind {
     Pod,
 }
 
-/// Whether an object that somebody else has written is taken over.
+/// Whether to take over fields that another client owns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Force {
-    /// It is ours: our fields become as we write them.
+    /// Take over: the object is ours, and our fields become as we write them.
     Yes,
-    /// It is new to us: where somebody else has written it, that is an error.
+    /// Do not take over: the object is new, and it is an error if another client has written our fields.
     No,
 }
 
-/// Writes objects of the orchestrator.
+/// Writes the orchestrator's objects.
 #[derive(Debug)]
 pub(super) struct Writes {
     access: Access,
     manager: String,
     slots: Semaphore,
-    /// For those who make what they are about to write.
+    /// Limits the tasks that hold rendered objects.
     makers: Semaphore,
-    /// Whether this process is the one that acts; none: there is no other.
+    /// Whether this process holds the Lease; `None` if no Lease is used.
     held: Option<watch::Receiver<bool>>,
 }
 
@@ -61,7 +62,7 @@ impl Kind {
         }
     }
 
-    /// Group and resource, as a rule of a Role names them.
+    /// Returns API group and resource, as in a Role.
     fn named(self) -> (&'static str, &'static str) {
         match self {
             Self::Deployment => ("apps", "deployments"),
@@ -88,7 +89,7 @@ impl Writes {
         }
     }
 
-    /// Makes the object be so.
+    /// Writes an object by server-side apply.
     pub(super) async fn apply(
         &self,
         kind: Kind,
@@ -107,7 +108,7 @@ impl Writes {
         })
     }
 
-    /// As [`apply`](Self::apply); answers what is known of the Deployment now.
+    /// Like [`apply`](Self::apply), but returns the facts of the resulting Deployment.
     pub(super) async fn apply_deployment(
         &self,
         object: &Value,
@@ -117,7 +118,7 @@ impl Writes {
         self.facts(applied)
     }
 
-    /// So many replicas, with these annotations; none where it does not exist.
+    /// Sets the number of replicas and these annotations; returns `None` if the Deployment does not exist.
     pub(super) async fn scale(
         &self,
         name: &str,
@@ -131,7 +132,7 @@ impl Writes {
         self.merge(name, &patch).await
     }
 
-    /// These annotations on a Deployment.
+    /// Sets these annotations on a Deployment; returns `None` if it does not exist.
     pub(super) async fn annotate(
         &self,
         name: &str,
@@ -141,7 +142,7 @@ impl Writes {
         self.merge(name, &patch).await
     }
 
-    /// These labels on a Deployment.
+    /// Sets these labels on a Deployment; returns `None` if it does not exist.
     pub(super) async fn label(
         &self,
         name: &str,
@@ -163,7 +164,8 @@ impl Writes {
         }
     }
 
-    /// Deletes it; absent is Ok. With a uid only the object of that one: where it is another by now, nothing happens.
+    /// Deletes an object; succeeds if it does not exist. With a UID, an object that has replaced the original is left
+    /// alone.
     pub(super) async fn delete(&self, kind: Kind, name: &str, uid: Option<&str>) -> Result<()> {
         let params = DeleteParams {
             preconditions: uid.map(|uid| Preconditions {
@@ -175,8 +177,8 @@ impl Writes {
         self.delete_by(kind, name, &params).await
     }
 
-    /// Asks a pod to end, and has it ended after so many seconds; at least one, since at none the cluster forgets it while
-    /// it still runs.
+    /// Asks a pod to terminate and has it killed after this many seconds. The minimum is one second: with zero, the
+    /// API server removes the pod while its containers may still run.
     pub(super) async fn end_pod(&self, name: &str, uid: &str, seconds: u32) -> Result<()> {
         let params = DeleteParams {
             grace_period_seconds: Some(seconds.max(1)),
@@ -194,13 +196,14 @@ impl Writes {
         match self.ask(action, || api.delete(name, params)).await? {
             Ok(_) => Ok(()),
             Err(refusal) if refusal.is_absent() => Ok(()),
-            // Another object of this name stands there now.
+            // Another object has this name now.
             Err(refusal) if refusal.is_conflict() && params.preconditions.is_some() => Ok(()),
             Err(refusal) => Err(action.error(refusal)),
         }
     }
 
-    /// Asks once it may, in its turn; and in another turn again where a refusal may pass.
+    /// Sends a request once this process may write and a slot is free. A retry of a temporary refusal waits for a
+    /// slot again.
     async fn ask<T, F>(&self, action: Action<'_>, ask: impl Fn() -> F) -> Result<Result<T, Refusal>>
     where
         F: Future<Output = Result<T, kube::Error>>,
@@ -235,12 +238,12 @@ impl Writes {
         Action::new(verb, resource, self.access.namespace()).of(group)
     }
 
-    /// Whether this process may act now.
+    /// Returns `true` if this process may write now.
     pub(super) fn is_held(&self) -> bool {
         self.held.as_ref().is_none_or(|held| *held.borrow())
     }
 
-    /// Waits until this process may act.
+    /// Waits until this process may write.
     pub(super) async fn wait_until_held(&self) -> Result<()> {
         if let Some(held) = &self.held {
             held.clone()
@@ -251,13 +254,14 @@ impl Writes {
         Ok(())
     }
 
-    /// Waits for the turn to make objects that are written then. Whoever has it waits for no instance.
+    /// Waits until this process may write and may render objects. A task that holds this permit never waits for an
+    /// instance.
     pub(super) async fn turn_to_make(&self) -> Result<SemaphorePermit<'_>> {
         self.wait_until_held().await?;
         self.makers.acquire().await.map_err(|_| closed())
     }
 
-    /// Waits until this process may act, and for its turn.
+    /// Waits until this process may write and a slot is free.
     async fn turn(&self) -> Result<SemaphorePermit<'_>> {
         self.wait_until_held().await?;
         self.slots.acquire().await.map_err(|_| closed())

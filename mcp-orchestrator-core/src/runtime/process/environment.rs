@@ -1,4 +1,4 @@
-//! The environment of a child: a few inherited variables, what its spec says, and its secrets. Nothing else.
+//! The environment of a child: a few inherited variables, those of its spec, and its secrets. Nothing else.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -10,13 +10,13 @@ use super::secrets::path_of;
 use crate::runtime::LaunchSpec;
 use crate::server::Injection;
 
-/// What every child inherits from us.
+/// The variables that every child inherits.
 const INHERITED: [&str; 8] = [
     "PATH", "HOME", "USER", "LOGNAME", "LANG", "SHELL", "TERM", "TMPDIR",
 ];
 
-/// Which proxy and which certificate authorities to use, in the variables of the usual runtimes and tools: on a
-/// corporate network a child reaches nothing without them.
+/// The proxy and CA certificate variables of common runtimes and tools. On a corporate network a child cannot connect
+/// anywhere without them.
 const NETWORK: [&str; 24] = [
     "HTTP_PROXY",
     "HTTPS_PROXY",
@@ -44,11 +44,12 @@ const NETWORK: [&str; 24] = [
     "npm_config_cafile",
 ];
 
-/// Variables of a child. They hold secrets, so they have no `Debug`.
+/// The variables of a child. They contain secrets, so there is no `Debug` implementation.
 pub(super) struct Environment(BTreeMap<OsString, OsString>);
 
 impl Environment {
-    /// Inherited first, then the spec's own, then its slots, then the port: what comes later wins.
+    /// Builds the environment: inherited variables, then those of the spec, its slots, and the port. Later values
+    /// win.
     pub(super) fn new(launch: &LaunchSpec, secrets: &Path, port: Option<u16>) -> Self {
         let server = &launch.server;
         let inherited = INHERITED.into_iter().chain(NETWORK);
@@ -82,12 +83,12 @@ impl Environment {
         Self(variables)
     }
 
-    /// Where programs are looked up.
+    /// Returns the search path for programs.
     pub(super) fn path(&self) -> Option<&OsString> {
         self.0.get(std::ffi::OsStr::new("PATH"))
     }
 
-    /// All of it.
+    /// Returns all variables.
     pub(super) fn into_variables(self) -> BTreeMap<OsString, OsString> {
         self.0
     }

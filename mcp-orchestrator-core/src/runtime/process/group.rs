@@ -1,11 +1,13 @@
-//! Process groups: how a program comes into one that the guard knows already, and how a group is ended.
+//! Process groups: how a program is started in a group that the guard already knows, and how a group is ended.
 //!
-//! A group exists only while a process is in it. So a *founder*, a shell that waits for the end of its input, makes
-//! the group; the guard learns of it; then the program is started right into it and the founder leaves. No wrapper
-//! stands between us and the program: its environment, its arguments, its input and the error of its start are exactly
-//! its own. A program that makes a group of its own (`timeout`, `setsid`) is led under its own number as well.
+//! A group exists only while it has a process. So a *founder*, a shell that waits for end-of-file on its input,
+//! creates the group; the guard is notified; then the program is started directly in the group, and the founder
+//! exits. There is no wrapper around the program: its environment, its arguments, its input and a start error are
+//! exactly its own. A program that creates its own group (`timeout`, `setsid`) is also tracked under its own process
+//! ID.
 //!
-//! Programs whose host has keepers (see [`super::keeper`]) need no founder; their groups are the second line.
+//! Programs that run under a keeper (see [`super::keeper`]) need no founder; for them, groups are a second line of
+//! defence.
 
 use std::io;
 use std::process::Stdio;
@@ -16,18 +18,18 @@ use rustix::process::{
 };
 use tokio::process::{Child, Command};
 
-/// Makes a group and keeps it until the program is in it.
+/// Creates a group and keeps it alive until the program has joined it.
 #[derive(Debug)]
 pub(super) struct Founder {
     child: Child,
     id: Pid,
 }
 
-/// The groups of one program. Numbers are used again by the system, so one that is empty is forgotten at once.
+/// The process groups of one program. The system reuses IDs, so an empty group is forgotten at once.
 #[derive(Debug)]
 pub(super) struct Groups {
     ids: Vec<Pid>,
-    /// Descendants of the program that were seen, for those that are in none of the groups.
+    /// Descendants of the program seen so far, including any that have left the groups.
     #[cfg(target_os = "linux")]
     seen: std::collections::BTreeSet<super::tree::Process>,
 }
@@ -49,15 +51,15 @@ impl Founder {
         Ok(Self { child, id })
     }
 
-    /// The group's number.
+    /// Returns the ID of the group.
     pub(super) fn id(&self) -> Pid {
         self.id
     }
 
-    /// Leaves the group to whoever is in it.
+    /// Exits and leaves the group to its other members.
     pub(super) async fn leave(mut self) {
         drop(self.child.stdin.take());
-        // It reads the end of its input and ends; where it cannot be waited for there is nothing to wait for.
+        // The shell reads end-of-file and exits; an error means that there is no child to wait for.
         let _ = self.child.wait().await;
     }
 }
@@ -65,7 +67,8 @@ impl Founder {
 // === impl Groups ===
 
 impl Groups {
-    /// The group that a program was started into, and its own number, under which it may make another.
+    /// Takes the group that the program was started in, and the program's own process ID, under which it may create
+    /// another group.
     pub(super) fn new(ids: impl Into<Vec<Pid>>) -> Self {
         Self {
             ids: ids.into(),
@@ -74,25 +77,25 @@ impl Groups {
         }
     }
 
-    /// Their numbers.
+    /// Returns the group IDs.
     pub(super) fn ids(&self) -> Vec<i32> {
         let ids = self.ids.iter();
         ids.map(|id| id.as_raw_nonzero().get()).collect()
     }
 
-    /// Sends a signal to all that is in them, and to descendants that left them.
+    /// Sends a signal to all members of the groups, and to descendants that have left them.
     pub(super) fn signal(&mut self, signal: Signal) {
         #[cfg(target_os = "linux")]
         self.look();
         for &group in &self.ids {
-            // A group that is gone, or was never made, needs no signal.
+            // The group may be gone or may never have been created.
             let _ = kill_process_group(group, signal);
         }
         #[cfg(target_os = "linux")]
         self.seen.iter().for_each(|process| process.signal(signal));
     }
 
-    /// Remembers the descendants: they are no longer found by their parents once those have ended.
+    /// Records the current descendants, because they cannot be found through their parents once those have exited.
     #[cfg(target_os = "linux")]
     fn look(&mut self) {
         let mut roots = self.ids();
@@ -111,19 +114,18 @@ impl Groups {
         true
     }
 
-    /// Whether nothing is left. To be asked only after the program itself was waited for: until then its number is its
-    /// own, and waiting is the business of its [`Child`].
+    /// Returns `true` if no process is left. Call it only after waiting for the program itself: until then its ID is
+    /// in use, and only its [`Child`] may wait for it.
     pub(super) fn are_empty(&mut self) -> bool {
         self.ids.retain(|&group| {
-            // Where we are the first process of a container, orphans become our children and are ours to wait for.
+            // As the first process of a container, this process inherits orphans and must wait for them.
             while let Ok(Some(_)) = waitpgid(group, WaitOptions::NOHANG) {}
             test_kill_process_group(group).is_ok()
         });
         self.ids.is_empty() && self.none_seen()
     }
 
-    /// Ends once nothing is left. The system tells nobody of the end of a process that is not his child, so it is
-    /// looked for.
+    /// Waits until no process is left. It polls, because the system reports the end of a process only to its parent.
     pub(super) async fn emptied(&mut self) {
         let mut pause = Duration::from_millis(1);
         while !self.are_empty() {
@@ -139,8 +141,8 @@ impl Groups {
     }
 }
 
-/// Whether a process of this group runs; those that have ended and wait for their parent to notice do not count. Some
-/// containers have a first process that never notices.
+/// Returns `true` if a process of this group is running. Zombies do not count: the first process of some containers
+/// never reaps them.
 #[cfg(target_os = "linux")]
 fn is_alive(group: Pid) -> bool {
     let Ok(processes) = std::fs::read_dir("/proc") else {
@@ -149,7 +151,7 @@ fn is_alive(group: Pid) -> bool {
     let group = group.as_raw_nonzero().to_string();
     processes.flatten().any(|process| {
         let stat = std::fs::read_to_string(process.path().join("stat")).unwrap_or_default();
-        // `pid (name) state parent group …`, where the name may hold anything.
+        // `pid (name) state parent group …`, where the name may contain any character.
         let mut fields = stat
             .rsplit_once(") ")
             .map_or("", |(_, rest)| rest)
@@ -164,7 +166,7 @@ fn is_alive(_group: Pid) -> bool {
     true
 }
 
-/// The number of a child that was not waited for yet.
+/// Returns the process ID of a child that has not been waited for yet.
 pub(super) fn pid(child: &Child) -> io::Result<Pid> {
     child
         .id()

@@ -1,9 +1,11 @@
-//! The guard: a small process that outlives us for a moment and ends what we leave behind.
+//! The guard: a small process that briefly outlives this one and ends what it leaves behind.
 //!
-//! It is a shell that runs a constant script in a group of its own and reads, from a pipe that we hold, which groups
-//! are ours. However we end, also by SIGKILL, the system closes that pipe; then the guard ends every group that is
-//! still listed and takes the secrets' folder away. A group is listed *before* the program joins it (see
-//! [`super::group`]), so there is no moment in which a program is ours and unknown to the guard.
+//! It is a shell that runs a constant script in its own process group, and reads the IDs of our groups from a pipe
+//! that this process holds open. However this process ends, even by SIGKILL, the system closes the pipe; the guard
+//! then ends every group that is still listed and deletes the folder of secret files.
+//!
+//! Without a keeper, a group is listed *before* the program joins it (see [`super::group`]), so no program is ever
+//! unknown to the guard. A program under a keeper is listed after its start, because the keeper ends it anyway.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -19,7 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// `+ID` lists a group, `-ID` takes it off; `$1` is the secrets' folder.
+/// `+ID` adds a group, `-ID` removes it; `$1` is the folder of secret files.
 const SCRIPT: &str = r#"
 trap '' INT TERM HUP QUIT PIPE USR1 USR2
 groups=' '
@@ -38,10 +40,10 @@ for id in $groups; do kill -s KILL -- "-$id"; done
 rm -rf -- "$1"
 "#;
 
-/// Between a guard's unexpected end and the next one.
+/// Delay between a guard's unexpected end and its replacement.
 const RESTART_PAUSE: Duration = Duration::from_millis(100);
 
-/// Tells the guard what is ours, and keeps a guard running.
+/// Lists our groups with the guard process, and keeps that process running.
 #[derive(Debug)]
 pub(super) struct Guard {
     folder: PathBuf,
@@ -50,7 +52,7 @@ pub(super) struct Guard {
 
 #[derive(Debug)]
 enum Order {
-    /// Lists a group; none: only makes sure that a guard runs.
+    /// Adds a group; `None` only makes sure that a guard is running.
     List(Option<Pid>, oneshot::Sender<io::Result<()>>),
     Strike(Vec<Pid>),
 }
@@ -58,7 +60,7 @@ enum Order {
 // === impl Guard ===
 
 impl Guard {
-    /// A guard that starts with the first group; it also removes this folder in the end.
+    /// Creates a guard. Its process starts with the first group, and deletes `folder` at the end.
     pub(super) fn new(folder: PathBuf) -> Self {
         Self {
             folder,
@@ -66,7 +68,8 @@ impl Guard {
         }
     }
 
-    /// From now on the group ends with us at the latest, and the folder is removed then.
+    /// Adds a group, so that it ends with this process at the latest; `folder` is deleted at that point. With `None`,
+    /// only makes sure that a guard is running.
     pub(super) async fn list(
         &self,
         group: Option<Pid>,
@@ -94,16 +97,16 @@ impl Guard {
         listed.await.map_err(|_| over())?
     }
 
-    /// These groups are over.
+    /// Removes groups that have ended.
     pub(super) async fn strike(&self, groups: Vec<Pid>) {
         if let Some(orders) = self.orders.get() {
-            // A closed backend has no list any more.
+            // Fails once the backend is closed, when no list is kept any more.
             let _ = orders.send(Order::Strike(groups)).await;
         }
     }
 }
 
-/// The task that owns the guard's process. Its end closes the pipe.
+/// The task that owns the guard process. When it ends, the pipe is closed.
 struct Post {
     folder: PathBuf,
     groups: BTreeSet<i32>,
@@ -123,7 +126,7 @@ impl Post {
                             Some(group) => self.list(group.as_raw_nonzero().get()).await,
                             None => self.tell(&[]).await,
                         };
-                        // Who asked may have left.
+                        // The requester may have been cancelled.
                         let _ = done.send(listed);
                     }
                     Some(Order::Strike(groups)) => self.strike(&groups).await,
@@ -162,7 +165,7 @@ impl Post {
         }
     }
 
-    /// Says this to the guard, or the whole list to a new one.
+    /// Sends this line to the guard, or the whole list to a new one if there is no guard.
     async fn tell(&mut self, line: &[u8]) -> io::Result<()> {
         if let Some(stdin) = self.process.as_mut().and_then(|child| child.stdin.as_mut())
             && stdin.write_all(line).await.is_ok()
@@ -179,7 +182,7 @@ impl Post {
     }
 }
 
-/// Pends while it runs, and where there is none.
+/// Waits for the end of the guard process; pending if no process is running.
 async fn ended(process: &mut Option<Child>) {
     let Some(child) = process else {
         return std::future::pending().await;
@@ -187,11 +190,11 @@ async fn ended(process: &mut Option<Child>) {
     // `Child::wait` would close the pipe.
     let stdin = child.stdin.take();
     let restore = Restore { child, stdin };
-    // An error means that it cannot be waited for, so nobody is there.
+    // An error means that there is no process to wait for.
     let _ = restore.child.wait().await;
 }
 
-/// Gives the pipe back to the child when the waiting is over, or was dropped.
+/// Returns the pipe to the child when the wait completes or is dropped.
 struct Restore<'a> {
     child: &'a mut Child,
     stdin: Option<tokio::process::ChildStdin>,

@@ -1,4 +1,4 @@
-//! Children that speak HTTP: their port, when they are ready, and how they are connected to.
+//! Children that serve HTTP: port allocation, readiness and connections.
 
 use std::collections::HashSet;
 use std::io;
@@ -13,31 +13,31 @@ use crate::limits::LOOPBACK_CONNECT_TIMEOUT;
 use crate::runtime::{BoxedIo, Connect};
 use crate::server::PortOwner;
 
-/// Ports that are passed over because somebody listens on them in the other family.
+/// How many candidate ports are skipped because another process listens on them over IPv6.
 const OTHER_FAMILY_TRIES: usize = 8;
 
-/// Ports that were given to children of one backend.
+/// The ports assigned to children of one backend.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Ports(Arc<Mutex<HashSet<u16>>>);
 
-/// A child's port, its own until this is dropped.
+/// The port of a child, reserved until this value is dropped.
 #[derive(Debug)]
 pub(super) struct Port {
     number: u16,
     ports: Ports,
 }
 
-/// Connects to a port of this machine.
+/// Connects to a port on this machine.
 #[derive(Debug)]
 pub(super) struct TcpConnect {
     address: SocketAddr,
     answering: Answering,
 }
 
-/// Who may answer on a child's port.
+/// Which processes may answer on a child's port.
 #[derive(Clone, Debug)]
 pub(super) enum Answering {
-    /// These processes, members of groups of these numbers, and the descendants of both.
+    /// The processes with these IDs, members of groups with these IDs, and their descendants.
     Family(Arc<[i32]>),
     /// Any process.
     Any,
@@ -46,9 +46,10 @@ pub(super) enum Answering {
 // === impl Ports ===
 
 impl Ports {
-    /// This port, or a free one.
+    /// Reserves this port, or a free one.
     pub(super) async fn take(&self, wanted: Option<u16>) -> io::Result<Port> {
-        // Whoever listens on many ports of the other family must not keep a child from starting; connections are checked.
+        // Limited, so that a process that listens on many IPv6 ports cannot block starts; every connection is checked
+        // anyway.
         let mut tries = OTHER_FAMILY_TRIES;
         loop {
             let address = (Ipv4Addr::LOCALHOST, wanted.unwrap_or(0));
@@ -81,8 +82,8 @@ impl Port {
         self.number
     }
 
-    /// The address on which the child accepts connections at last. A program that listens on `localhost` may mean
-    /// either family. Reports each time that somebody else answers.
+    /// Waits until the child accepts connections and returns its address. A program that listens on `localhost` may
+    /// use either address family. Calls `foreign` each time another process answers.
     pub(super) async fn accepts(
         &self,
         answering: &Answering,
@@ -109,7 +110,7 @@ impl Port {
     }
 }
 
-/// Whether somebody listens on this port of the other family, where there is one.
+/// Returns `true` if this port is in use on the IPv6 loopback address, if there is one.
 async fn is_taken_over_v6(port: u16) -> bool {
     let bound = TcpListener::bind((Ipv6Addr::LOCALHOST, port)).await;
     bound.is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse)
@@ -146,7 +147,7 @@ impl Answering {
         }
     }
 
-    /// Refuses a connection to somebody else, before anything was sent.
+    /// Rejects a connection to a foreign process, before anything is sent.
     #[cfg(target_os = "linux")]
     async fn check(&self, stream: &TcpStream) -> io::Result<()> {
         match self {
@@ -155,7 +156,7 @@ impl Answering {
         }
     }
 
-    /// Other systems do not say whose a socket is.
+    /// Other systems do not reveal the owner of a socket.
     #[cfg(not(target_os = "linux"))]
     async fn check(&self, _stream: &TcpStream) -> io::Result<()> {
         Ok(())
@@ -165,7 +166,7 @@ impl Answering {
 async fn connect(address: SocketAddr, answering: &Answering) -> io::Result<TcpStream> {
     let connecting = TcpStream::connect(address);
     let stream = tokio::time::timeout(LOOPBACK_CONNECT_TIMEOUT, connecting).await??;
-    // A connection to a free port of the range from which the system takes our own can meet itself.
+    // A connection to an unused port in the ephemeral range can connect to itself.
     if stream.local_addr()? == stream.peer_addr()? {
         return Err(io::ErrorKind::ConnectionRefused.into());
     }

@@ -1,4 +1,4 @@
-//! One run of one instance, as its starters, its holder and its supervisor see it.
+//! One run of an instance, shared by its starters, its holder and its supervisor.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,18 +16,18 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::input::Input;
 use crate::runtime::{Connect, Endpoint, Exit, Instance, InstanceKey, LaunchSpec, Progress};
 
-/// One run: from the decision to start it until nothing of it is left.
+/// A run, from the decision to start it until nothing of it is left.
 #[derive(Debug)]
 pub(super) struct Live {
     pub(super) key: InstanceKey,
     pub(super) launch: LaunchSpec,
     pub(super) secrets: Secrets,
     pub(super) signals: Arc<Signals>,
-    /// Those of a ready child that nobody holds yet.
+    /// The streams of a ready child, until a holder takes them.
     pipes: Mutex<Option<Pipes>>,
 }
 
-/// What those around a run tell each other.
+/// The channels between the parties of a run.
 #[derive(Debug)]
 pub(super) struct Signals {
     pub(super) stage: watch::Sender<Stage>,
@@ -35,51 +35,51 @@ pub(super) struct Signals {
     pub(super) exit: watch::Sender<Option<Exit>>,
 }
 
-/// How far a run is.
+/// The progress of a run.
 #[derive(Clone, Debug)]
 pub(super) enum Stage {
-    /// What it waits for.
+    /// Starting, with what it waits for.
     Starting(&'static str),
     Ready(Reach),
     Ending,
-    /// With what to tell those who waited for its start.
+    /// Ended, with the error for callers that waited for the start.
     Over(Arc<Error>),
 }
 
-/// How a ready child is reached.
+/// How to reach a ready child.
 #[derive(Clone, Debug)]
 pub(super) enum Reach {
     Stream,
     Http { uri: Uri, connect: Arc<dyn Connect> },
 }
 
-/// The wish that a run ends.
+/// A request to end the run.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct End {
     pub(super) grace: Duration,
     pub(super) why: Why,
 }
 
-/// Why a run shall end.
+/// Why a run is asked to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Why {
     Stopped,
-    /// Its holder dropped the connection, perhaps since the child has just died.
+    /// The holder dropped the connection, possibly because the child has just died.
     LetGo,
     BackendDropped,
     BadPath,
 }
 
-/// The two ends of a conversation.
+/// The two ends of a connection.
 struct Pipes {
     reader: ChildStdout,
     writer: Box<dyn AsyncWrite + Send + Unpin>,
 }
 
-/// What became of a wish to start.
+/// The outcome of joining a run.
 pub(super) enum Joined {
     Instance(Instance),
-    /// The run that was there is over; a new one may begin.
+    /// The existing run has ended; a new one may begin.
     Again,
 }
 
@@ -101,7 +101,7 @@ impl Live {
         }
     }
 
-    /// Keeps the pipes for whoever starts it first, and says that it is ready.
+    /// Keeps the streams for the first starter and marks the run as ready.
     pub(super) fn ready_on(&self, stdin: &Input<ChildStdin>, reader: ChildStdout) {
         let signals = Arc::clone(&self.signals);
         let grace = self.launch.server.limits.stop_grace;
@@ -110,7 +110,7 @@ impl Live {
         self.signals.advance(Stage::Ready(Reach::Stream));
     }
 
-    /// Waits until it can be spoken to, or is out of the way.
+    /// Waits until the instance accepts connections or the run has ended.
     pub(super) async fn join(&self, created: bool, progress: &Progress) -> Result<Joined> {
         let mut stage = self.signals.stage.subscribe();
         let mut waited = created;
@@ -123,7 +123,7 @@ impl Live {
                 }
                 Stage::Ready(reach) => return self.instance(reach, created).map(Joined::Instance),
                 Stage::Ending => progress.report("waiting for the process before it to end"),
-                // A child may end before its starter looks; then its last words are worth more than an error.
+                // The child may end before its starter gets here; its remaining output is worth more than an error.
                 Stage::Over(error) if waited => match self.claim() {
                     Some(instance) => return Ok(Joined::Instance(instance)),
                     None => return Err(error.duplicate()),
@@ -136,10 +136,10 @@ impl Live {
         }
     }
 
-    /// Ends when the run is over.
+    /// Waits until the run has ended.
     pub(super) async fn over(&self) {
         let mut stage = self.signals.stage.subscribe();
-        // The sender lives in `self`.
+        // Never fails: `self` holds the sender.
         let _ = stage
             .wait_for(|stage| matches!(stage, Stage::Over(_)))
             .await;
@@ -165,7 +165,7 @@ impl Live {
         }
     }
 
-    /// Pipes that nobody has held: the instance is fresh to whoever takes them.
+    /// Takes the streams if no holder has; the instance is fresh to the caller.
     fn claim(&self) -> Option<Instance> {
         let Pipes { reader, writer } = self.pipes().take()?;
         let reader = Box::new(reader);
@@ -184,7 +184,8 @@ impl Live {
 // === impl Signals ===
 
 impl Signals {
-    /// Asks for the end. Of two wishes the more patient one gives way; the first one's reason stands.
+    /// Requests the end of the run. The shortest grace period of all requests applies, with the reason of the first
+    /// one.
     pub(super) fn ask(&self, grace: Duration, why: Why) {
         self.end.send_modify(|end| match end {
             None => *end = Some(End { grace, why }),
@@ -193,7 +194,7 @@ impl Signals {
         self.advance(Stage::Ending);
     }
 
-    /// Goes on to this stage, never back.
+    /// Advances to this stage; never goes back.
     pub(super) fn advance(&self, to: Stage) {
         self.stage.send_if_modified(|stage| {
             let later = to.rank() > stage.rank();
@@ -204,13 +205,13 @@ impl Signals {
         });
     }
 
-    /// Ends once the end was asked for.
+    /// Waits until the end is requested.
     pub(super) async fn asked(&self) {
-        // The sender lives in `self`.
+        // Never fails: `self` holds the sender.
         let _ = self.end.subscribe().wait_for(Option::is_some).await;
     }
 
-    /// Waits for this as long as the wish to end allows, or for so long where there is none.
+    /// Waits for `future` for at most the grace period of the end request, or `otherwise` if no end is requested.
     pub(super) async fn within_grace<F: Future>(
         &self,
         otherwise: Duration,

@@ -1,4 +1,4 @@
-//! Finds a program before it is started, so that what is missing is told in full.
+//! Finds a program before it is started, so that the error says exactly what is missing.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-/// Where programs are looked for when there is no PATH.
+/// The search path if PATH is not set.
 const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 /// Why a program cannot be started.
@@ -28,18 +28,18 @@ pub(super) enum LookupError {
     NotExecutable(PathBuf),
 }
 
-/// Where a program is looked up.
+/// Where to look for a program.
 pub(super) struct Lookup<'a> {
-    /// Its working directory; ours where none is given.
+    /// The working directory of the program; `None` for that of this process.
     pub(super) cwd: Option<&'a Path>,
-    /// The PATH of its environment.
+    /// The PATH of the program's environment.
     pub(super) path: Option<&'a OsString>,
-    /// Whether that PATH may be shown.
+    /// Whether PATH must not appear in errors.
     pub(super) path_is_secret: bool,
 }
 
 impl Lookup<'_> {
-    /// The program's absolute path.
+    /// Returns the absolute path of the program.
     pub(super) fn find(&self, program: &str) -> Result<PathBuf, LookupError> {
         if let Some(cwd) = self.cwd {
             match fs::metadata(cwd) {
@@ -64,7 +64,7 @@ impl Lookup<'_> {
             .path
             .map_or(OsStr::new(DEFAULT_PATH), OsString::as_os_str);
         let mut unusable = None;
-        // An empty name would find the folders themselves.
+        // An empty name would match the folders themselves.
         let folders = std::env::split_paths(path).filter(|_| !program.is_empty());
         for folder in folders {
             let candidate = self.in_cwd(&folder).join(program);
@@ -88,14 +88,14 @@ impl Lookup<'_> {
         })
     }
 
-    /// A path as the child, in its working directory, would understand it.
+    /// Resolves a path relative to the working directory of the child.
     fn in_cwd(&self, path: &Path) -> PathBuf {
         let path = self.cwd.map_or(path.to_owned(), |cwd| cwd.join(path));
         std::path::absolute(&path).unwrap_or(path)
     }
 }
 
-/// Whether a file can be executed; an error where there is no file.
+/// Returns `true` if the file is executable; fails if there is no file.
 fn executable(path: &Path) -> io::Result<bool> {
     let found = fs::metadata(path)?;
     Ok(found.is_file() && found.permissions().mode() & 0o111 != 0)

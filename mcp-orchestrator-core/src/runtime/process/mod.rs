@@ -1,9 +1,11 @@
-//! Instances as child processes of this one: nothing to install, nothing to set up.
+//! Runs instances as child processes of this process. Nothing needs to be installed or set up.
 //!
-//! No child outlives us, also when we are killed. Where the program that we are part of allows it, each child runs
-//! under a keeper, which ends all that descends from the child (see [`keeper`](mod@keeper)); else it has a process group
-//! of its own. In both cases a guard process ends the groups that we leave behind (see [`guard`]). One task owns each child from its start to its end (see [`supervise`]);
-//! everything else only sends that task messages, so every future here may be dropped at any time.
+//! No child outlives this process, even if it is killed. If the host program supports it, each child runs under a
+//! keeper, which ends all descendants of the child (see [`keeper`](mod@keeper)); otherwise the child has its own
+//! process group. In both cases a guard process ends the groups that this process leaves behind (see [`guard`]).
+//!
+//! One task owns each child from its start to its end (see [`supervise`]). Everything else only sends messages to
+//! that task, so every future here may be dropped at any time.
 
 mod environment;
 mod group;
@@ -53,28 +55,30 @@ use crate::credential::Credential;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::MAX_STARTS;
 
-/// For the children, when the backend is dropped.
+/// Grace period of the children when the backend is dropped.
 const DROP_GRACE: Duration = Duration::from_millis(500);
-/// For the system to end what was killed, before a stop is given up.
+/// How long a stop waits for killed processes to disappear before it fails.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Runs instances as child processes. Unix only; needs `/bin/sh`.
 ///
-/// - A child inherits PATH, HOME, USER, LOGNAME, LANG, SHELL, TERM and TMPDIR, and gets what its spec and its credential
-///   say. Nothing else.
-/// - The end of the program that was started is the end of the instance: what it leaves behind is ended too. On Linux,
-///   in a program that calls [`keeper`](super::keeper) first, this holds for all its descendants; else for those in its
-///   process group, and those whose parents still run when the instance is stopped.
-/// - A child writes no core file.
+/// - A child inherits PATH, HOME, USER, LOGNAME, LANG, SHELL, TERM and TMPDIR, the usual proxy and CA certificate
+///   variables, and the variables that its spec names. In addition it gets the variables of its spec and its
+///   credential, and nothing else.
+/// - When the program that was started ends, the instance ends, and what the program left behind is ended too. On
+///   Linux, in a host program that calls [`keeper`](super::keeper) first, this covers all descendants; otherwise it
+///   covers the program's process group, and descendants with a parent that still runs when the instance is stopped.
+/// - A child does not write core files.
 /// - Dropping the writer of an [`Endpoint::Stream`](super::Endpoint::Stream) ends the child, after the server's
 ///   `stop_grace`.
-/// - Dropping the backend, and the end of this process, end every child. A status and a log stay until `remove`.
+/// - Dropping the backend, or the end of this process, ends every child. The status and the log are kept until
+///   `remove`.
 ///
-/// It belongs to the tokio runtime in which it is first used.
+/// The backend belongs to the tokio runtime in which it is first used.
 pub struct ProcessBackend(Arc<Shared>);
 
-/// The process that listens on an address of this machine, for people: `process 7 (node)`. `None` where that is unknown:
-/// nobody does, it belongs to another user, or the system does not say.
+/// Describes the process that listens on a local address, such as `process 7 (node)`. Returns `None` if that is
+/// unknown: there is no listener, it belongs to another user, or the system does not provide the information.
 pub fn port_holder(address: std::net::SocketAddr) -> Option<String> {
     #[cfg(target_os = "linux")]
     {
@@ -87,17 +91,17 @@ pub fn port_holder(address: std::net::SocketAddr) -> Option<String> {
     }
 }
 
-/// What the tasks of a backend share.
+/// State shared by the tasks of a backend.
 struct Shared {
-    /// File slots of this backend's instances stand below it.
+    /// The parent directory of the file slots of this backend's instances.
     folder: PathBuf,
-    /// What runs, or is about to, or is about to end.
+    /// The instances that are starting, running or stopping.
     live: Mutex<HashMap<InstanceKey, Arc<Live>>>,
     board: Arc<Board>,
     book: LogBook,
     guard: Guard,
     ports: Ports,
-    /// Starts that may be on their way at once.
+    /// Limits concurrent starts.
     starts: Semaphore,
     tasks: TaskTracker,
     closing: CancellationToken,
@@ -106,12 +110,13 @@ struct Shared {
 // === impl ProcessBackend ===
 
 impl ProcessBackend {
-    /// A backend that keeps secret files in a new folder below this directory; both are made when they are needed.
+    /// Creates a backend that keeps secret files in a new folder below `directory`; both are created when they are
+    /// first needed.
     pub fn new(directory: impl AsRef<Path>) -> Self {
         Self::with_log_book(directory, LogBook::default())
     }
 
-    /// As [`new`](Self::new); the instances' output goes to this book.
+    /// Like [`new`](Self::new), with this log book for the instances' output.
     pub fn with_log_book(directory: impl AsRef<Path>, book: LogBook) -> Self {
         let directory = directory.as_ref();
         let absolute = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
@@ -129,7 +134,7 @@ impl ProcessBackend {
         }))
     }
 
-    /// Where the instances' output goes; others may add to it.
+    /// Returns the log book of the instances; others may add to it.
     pub fn log_book(&self) -> &LogBook {
         &self.0.book
     }
@@ -251,7 +256,7 @@ impl Drop for ProcessBackend {
         for live in self.0.lock().values() {
             live.signals.ask(DROP_GRACE, Why::BackendDropped);
         }
-        // The guard reads the end of its input, ends what is left, and takes the secrets' folder away.
+        // The guard reads end-of-file, ends the remaining groups, and deletes the folder of secret files.
         self.0.closing.cancel();
         self.0.tasks.close();
     }
@@ -260,7 +265,7 @@ impl Drop for ProcessBackend {
 // === impl Shared ===
 
 impl Shared {
-    /// The run of this instance, and whether it begins now.
+    /// Returns the run of this instance, and `true` if this call created it.
     fn enter(self: &Arc<Self>, key: &InstanceKey, launch: &LaunchSpec) -> (Arc<Live>, bool) {
         let mut all = self.lock();
         if let Some(live) = all.get(key) {
@@ -288,14 +293,14 @@ impl Shared {
         self.lock().get(key).cloned()
     }
 
-    /// A run is over; its instance is so now.
+    /// Removes a finished run and reports the status of its instance.
     fn leave(&self, live: &Arc<Live>, status: InstanceStatus) {
         let mut all = self.lock();
         all.remove(&live.key);
         self.board.set(status);
     }
 
-    /// Nothing is left of it, unless it runs again already.
+    /// Forgets an instance, unless it is running again.
     fn forget(&self, key: &InstanceKey) {
         let all = self.lock();
         if !all.contains_key(key) {

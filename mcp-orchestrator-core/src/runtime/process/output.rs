@@ -1,4 +1,4 @@
-//! What a child writes besides messages, and how it ended.
+//! The log output of a child, and how the child ended.
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
@@ -9,12 +9,13 @@ use tokio::time::Instant;
 use crate::limits::{MAX_NOISE, MAX_NOISE_LINES, NOISE_INTERVAL};
 use crate::runtime::{Exit, InstanceKey, LogBook, LogSource};
 
-/// One line, as far as it is kept.
+/// Maximum length of a stored line, in bytes.
 const LINE_BYTES: usize = 8 << 10;
-/// Lines of an exit's tail.
+/// Number of lines in the tail of an [`Exit`].
 const TAIL_LINES: usize = 20;
 
-/// Notes every line until the end. Pauses only in a flood, so that a noisy child costs a bounded share of a core.
+/// Logs every line until end-of-file. Pauses only when there is too much output, so that a noisy child costs a
+/// bounded share of a core.
 pub(super) async fn read_lines(
     mut from: impl AsyncRead + Unpin,
     key: InstanceKey,
@@ -45,7 +46,7 @@ pub(super) async fn read_lines(
     }
 }
 
-/// How much was read since when.
+/// How much has been read in the current interval.
 struct Pace {
     since: Instant,
     bytes: usize,
@@ -61,7 +62,7 @@ impl Pace {
         }
     }
 
-    /// Waits for the end of the interval where its share is used up.
+    /// Waits for the end of the interval if its budget is used up.
     async fn keep(&mut self) {
         if self.bytes >= MAX_NOISE || self.lines >= MAX_NOISE_LINES {
             tokio::time::sleep_until(self.since + NOISE_INTERVAL).await;
@@ -72,7 +73,7 @@ impl Pace {
     }
 }
 
-/// A line on its way, without what is over the limit.
+/// A partial line, without the bytes over the limit.
 #[derive(Default)]
 struct Line {
     kept: Vec<u8>,
@@ -95,7 +96,7 @@ impl Line {
     }
 }
 
-/// How a child ended, with its last words.
+/// Describes how a child ended, with its last lines.
 pub(super) fn exit(status: Option<ExitStatus>, key: &InstanceKey, book: &LogBook) -> Exit {
     let reason = match status {
         None => "ended".to_owned(),

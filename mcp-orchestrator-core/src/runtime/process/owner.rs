@@ -1,10 +1,10 @@
-//! Whose socket a connection on this machine reaches.
+//! Determines which process a local TCP connection reaches.
 //!
-//! Any user of a machine can listen on a port of its loopback addresses: on a port that a child was given and has not
-//! bound yet, on the address family that the child does not bind, or on a fixed port after the child has ended. So each
-//! connection to a child is checked after it is made and before anything is sent: the socket at its other end, or every
-//! socket that can accept it, must be held by the child or a descendant of it. The connected socket is checked rather
-//! than the port, so nothing can change between the check and the first byte.
+//! Any user of a machine can listen on loopback ports: on a port that a child was assigned and has not bound yet, on
+//! the address family that the child does not bind, or on a fixed port after the child has ended. So each connection
+//! to a child is checked after it is established and before anything is sent: the socket at the other end, or every
+//! socket that could accept the connection, must be held by the child or one of its descendants. The check applies to
+//! the connected socket, not to the port, so nothing can change between the check and the first byte.
 
 use std::fs;
 use std::io;
@@ -17,10 +17,14 @@ use tokio::time::Instant;
 use super::tree::{Process, family};
 use crate::limits::LOOPBACK_CONNECT_TIMEOUT;
 
-/// Between two looks at a connection that nobody has accepted yet.
+/// Delay between two checks of a connection that has not been accepted yet.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// States of `/proc/net/tcp`.
+/// Further checks before a foreign process is reported. A socket that is just being accepted or closed has an inode
+/// but no holder.
+const FOREIGN_LOOKS: usize = 3;
+
+/// State codes in `/proc/net/tcp`.
 const TIME_WAIT: &str = "06";
 const LISTEN: &str = "0A";
 
@@ -31,34 +35,40 @@ struct Socket {
     remote: SocketAddr,
     listens: bool,
     user: u32,
-    /// 0: not accepted yet.
+    /// 0 if the connection has not been accepted yet.
     inode: u64,
 }
 
-/// What is known of the other end.
+/// The result of one check.
 #[derive(Debug)]
 enum Verdict {
     Ours,
-    /// Who answers, for people.
+    /// A description of the foreign process.
     Foreign(String),
-    /// It was not accepted yet, and not only ours can accept it.
+    /// The connection has not been accepted yet, and a foreign process may still accept it.
     Open,
 }
 
 /// Checks that the other end of a connection belongs to one of these processes or groups, or to a descendant.
 ///
 /// # Errors
-/// [`PermissionDenied`](io::ErrorKind::PermissionDenied) with who answers instead.
+/// [`PermissionDenied`](io::ErrorKind::PermissionDenied) with the process that answers instead.
 pub(super) async fn check(stream: &TcpStream, roots: &[i32]) -> io::Result<()> {
     let (here, there) = (stream.local_addr()?, stream.peer_addr()?);
     let deadline = Instant::now() + LOOPBACK_CONNECT_TIMEOUT;
+    let mut foreign = 0;
     loop {
         let roots = roots.to_vec();
-        // With many connections on the machine this reads megabytes.
+        // Blocking: on a machine with many connections this reads megabytes.
         let look = tokio::task::spawn_blocking(move || look(here, there, &roots));
         let who = match look.await.map_err(io::Error::other)?? {
             Verdict::Ours => return Ok(()),
             Verdict::Open if Instant::now() < deadline => {
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+            Verdict::Foreign(_) if foreign < FOREIGN_LOOKS => {
+                foreign += 1;
                 tokio::time::sleep(PAUSE).await;
                 continue;
             }
@@ -76,7 +86,7 @@ pub(super) async fn check(stream: &TcpStream, roots: &[i32]) -> io::Result<()> {
     }
 }
 
-/// The process that listens on an address, or on all addresses with its port.
+/// Describes the process that listens on an address, or on the same port of all addresses.
 pub(super) fn listener(address: SocketAddr) -> Option<String> {
     let sockets = sockets(address.port()).ok()?;
     let listeners = sockets.iter().filter(|socket| {
@@ -107,7 +117,7 @@ fn look(here: SocketAddr, there: SocketAddr, roots: &[i32]) -> io::Result<Verdic
         .partition(|verdict| matches!(verdict, Verdict::Ours));
     Ok(match (ours.is_empty(), foreign.pop()) {
         (true, Some(who)) => who,
-        // Without a line of its own the connection leaves this network namespace, or is over.
+        // Without an entry for it, the connection leaves this network namespace or has been closed.
         (false, None) if accepted.is_some() => Verdict::Ours,
         _ => Verdict::Open,
     })
@@ -122,7 +132,7 @@ fn judge(socket: &Socket, family: &std::collections::BTreeSet<Process>) -> Verdi
             Err(error) => hidden |= error.kind() == io::ErrorKind::PermissionDenied,
         }
     }
-    // Nobody but root sees the files of a process that is not dumpable. Then its user must do.
+    // Only root can see the open files of a process that is not dumpable, so its user has to suffice.
     if hidden && socket.user == rustix::process::geteuid().as_raw() {
         return Verdict::Ours;
     }
@@ -143,7 +153,7 @@ fn holds(pid: i32, inode: u64) -> io::Result<bool> {
     Ok(false)
 }
 
-/// The process that holds a socket, and its name.
+/// Finds the process that holds a socket, and its name.
 fn holder(inode: u64) -> Option<(i32, String)> {
     let all = fs::read_dir("/proc").ok()?.flatten();
     let mut pids = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
@@ -152,10 +162,10 @@ fn holder(inode: u64) -> Option<(i32, String)> {
     Some((pid, name.trim().to_owned()))
 }
 
-/// The TCP sockets of both families whose local port is this one.
+/// Returns the TCP sockets of both address families with this local port.
 fn sockets(port: u16) -> io::Result<Vec<Socket>> {
     let mut sockets = parse(&fs::read_to_string("/proc/net/tcp")?, port);
-    // A system without IPv6 has no such file.
+    // The file does not exist on systems without IPv6.
     let six = fs::read_to_string("/proc/net/tcp6").unwrap_or_default();
     sockets.extend(parse(&six, port));
     Ok(sockets)
@@ -183,7 +193,7 @@ fn parse(text: &str, port: u16) -> Vec<Socket> {
         .collect()
 }
 
-/// An address as the kernel prints it: 32-bit words in the order of this machine.
+/// Parses an address as the kernel prints it: 32-bit words in native byte order.
 fn address(text: &str) -> Option<SocketAddr> {
     let (ip, port) = text.split_once(':')?;
     let port = u16::from_str_radix(port, 16).ok()?;
@@ -225,7 +235,7 @@ mod tests {
             };
             for host in hosts {
                 let stream = TcpStream::connect((*host, port)).await.unwrap();
-                // Not accepted yet, then accepted.
+                // Before and after the connection is accepted.
                 check(&stream, &[own()]).await.unwrap();
                 let _accepted = listener.accept().await.unwrap();
                 check(&stream, &[own()]).await.unwrap();

@@ -1,4 +1,4 @@
-//! Starts one child: what it needs is checked and prepared, its group founded and listed, then it runs.
+//! Starts one child: checks and prepares what it needs, creates and lists its process group, then runs the program.
 
 use std::ffi::OsString;
 use std::io;
@@ -26,7 +26,7 @@ use crate::id::ServerId;
 use crate::server::{CommandLine, Launch, Program, ProgramTransport};
 use crate::value::Text;
 
-/// Why a child could not be started. Holds no secret: neither arguments nor environment are in it.
+/// Why a child could not be started. Contains no secrets: neither arguments nor environment values.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PlaceError {
     #[error("it runs elsewhere, so there is no process to start")]
@@ -57,24 +57,24 @@ pub(super) enum PlaceError {
     Closing,
 }
 
-/// A child that runs.
+/// A running child.
 pub(super) struct Placed {
     pub(super) running: Running,
     pub(super) streams: Streams,
     pub(super) pid: u32,
     pub(super) port: Option<Port>,
-    /// What the guard was told.
+    /// The groups listed with the guard.
     pub(super) listed: Vec<Pid>,
 }
 
-/// What the file system says before anything runs.
+/// The results of the file system checks before the start.
 struct Prepared {
     program: PathBuf,
     environment: Environment,
 }
 
 impl Placed {
-    /// Starts it. Where that fails, nothing is left.
+    /// Starts the child. If that fails, nothing is left behind.
     pub(super) async fn new(shared: &Shared, live: &Live) -> Result<Self, PlaceError> {
         let (program, command) = command_of(live)?;
         let port = match program.transport {
@@ -86,7 +86,7 @@ impl Placed {
                 })?)
             }
         };
-        // Only so many at a time: starting is most of what a short-lived program costs.
+        // Limited, because the start is most of the cost of a short-lived program.
         let _turn = shared
             .starts
             .acquire()
@@ -108,7 +108,7 @@ async fn kept(
     line: &CommandLine,
     port: Option<Port>,
 ) -> Result<Placed, PlaceError> {
-    // The guard comes first: it also takes away the secret files that are written next.
+    // The guard comes first, because it also deletes the secret files that are written next.
     let guarded = shared.guard.list(None, &shared.tasks, &shared.closing);
     guarded.await.map_err(PlaceError::Group)?;
     let number = port.as_ref().map(Port::number);
@@ -121,7 +121,7 @@ async fn kept(
         .await
         .map_err(|error| PlaceError::execute(program, error, &size))?;
     let own = Pid::from_raw(kept.pid).ok_or(PlaceError::Closing)?;
-    // A second line beside the keeper, so an error can wait for the next start.
+    // The group is only a second line of defence here, so an error can wait for the next start.
     let _ = shared
         .guard
         .list(Some(own), &shared.tasks, &shared.closing)
@@ -135,14 +135,14 @@ async fn kept(
     })
 }
 
-/// Starts the program in a group that the guard knows already.
+/// Starts the program in a group that the guard already knows.
 async fn grouped(
     shared: &Shared,
     live: &Live,
     line: &CommandLine,
     port: Option<Port>,
 ) -> Result<Placed, PlaceError> {
-    // The guard comes first: it also takes away the secret files that are written next.
+    // The guard comes first, because it also deletes the secret files that are written next.
     let founder = Founder::new().map_err(PlaceError::Group)?;
     let group = founder.id();
     let listed = shared
@@ -159,8 +159,7 @@ async fn grouped(
         }
     };
     limit(own);
-    // The guard is needed for this only where the program makes a group of its own, so an error can wait for the
-    // next start.
+    // The guard needs this ID only if the program creates its own group, so an error can wait for the next start.
     let _ = shared
         .guard
         .list(Some(own), &shared.tasks, &shared.closing)
@@ -176,7 +175,7 @@ async fn grouped(
     })
 }
 
-/// A child's memory holds secrets, which a core file would show.
+/// Disables core files, because a child's memory contains secrets.
 #[cfg(target_os = "linux")]
 fn limit(child: Pid) {
     use rustix::process::{Resource, Rlimit, prlimit};
@@ -185,14 +184,14 @@ fn limit(child: Pid) {
         current: none,
         maximum: none,
     };
-    // It may have ended, or have become another user's.
+    // The child may have ended or changed its user.
     let _ = prlimit(Some(child), Resource::Core, limit);
 }
 
 #[cfg(not(target_os = "linux"))]
 fn limit(_child: Pid) {}
 
-/// Starts the program right into the group.
+/// Starts the program directly in the group.
 async fn spawn(
     shared: &Shared,
     live: &Live,
@@ -241,11 +240,11 @@ async fn prepare(
     work.await.map_err(|_| PlaceError::Closing)?
 }
 
-/// All that the program gets.
+/// Assembles everything that the program gets.
 fn order(line: &CommandLine, prepared: Prepared, port: Option<u16>) -> Result<Order, PlaceError> {
     let order = Order {
         program: prepared.program.into(),
-        // As it was typed: some programs look at their name.
+        // As configured, because some programs depend on the name they are called by.
         name: line.program.clone().into(),
         cwd: line.cwd.clone().unwrap_or_default().into(),
         args: line.args.iter().map(|text| argument(text, port)).collect(),
@@ -286,7 +285,7 @@ fn argument(text: &Text, port: Option<u16>) -> OsString {
     }
 }
 
-/// How much a program is given, for an error.
+/// The size of a program's arguments and environment, for error messages.
 #[derive(Debug)]
 struct Size {
     args: usize,
@@ -316,7 +315,7 @@ impl Size {
     }
 }
 
-/// What helps with an error of `exec`.
+/// Returns a hint for an `exec` error.
 fn hint(error: &io::Error, size: &Size) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "; the interpreter that its first line names is missing".into(),
@@ -344,7 +343,7 @@ impl PlaceError {
         }
     }
 
-    /// The error that a caller sees.
+    /// Converts to the error that a caller sees.
     pub(super) fn of(self, server: &ServerId) -> Error {
         let kind = match self {
             Self::Remote | Self::NoCommand => ErrorKind::Unsupported,

@@ -1,4 +1,4 @@
-//! A child that runs, with all that it started: under a keeper, or in process groups.
+//! A running child and its descendants, under a keeper or in process groups.
 
 use std::process::ExitStatus;
 
@@ -23,12 +23,12 @@ enum Program {
     Kept(Box<Kept>),
 }
 
-/// How a child is brought to its end.
+/// How to end a child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ending {
-    /// SIGTERM: it may clean up.
+    /// Sends SIGTERM, so that it can clean up.
     Terminate,
-    /// SIGKILL.
+    /// Sends SIGKILL.
     Kill,
 }
 
@@ -43,7 +43,7 @@ pub(super) struct Streams {
 // === impl Running ===
 
 impl Running {
-    /// A child of ours in these groups.
+    /// Takes a direct child in these groups.
     pub(super) fn child(child: Child, groups: Groups) -> Self {
         Self {
             program: Program::Child(Box::new(child)),
@@ -51,7 +51,7 @@ impl Running {
         }
     }
 
-    /// A program under a keeper. The groups are a second line, for when the keeper itself is killed.
+    /// Takes a program under a keeper. The groups are a second line of defence, in case the keeper itself is killed.
     #[cfg(target_os = "linux")]
     pub(super) fn kept(kept: Kept, groups: Groups) -> Self {
         Self {
@@ -60,7 +60,7 @@ impl Running {
         }
     }
 
-    /// What everything descends from, and the groups: see [`super::tree::family`].
+    /// Returns the root processes and groups of everything that was started: see [`super::tree::family`].
     pub(super) fn roots(&self) -> Vec<i32> {
         let mut roots = self.groups.ids();
         #[cfg(target_os = "linux")]
@@ -70,7 +70,7 @@ impl Running {
         roots
     }
 
-    /// Waits for the end of the program; what it left behind may still run. Cancel safe.
+    /// Waits for the end of the program; its descendants may still be running. Cancel safe.
     pub(super) async fn wait(&mut self) -> Option<ExitStatus> {
         match &mut self.program {
             Program::Child(child) => child.wait().await.ok(),
@@ -79,7 +79,7 @@ impl Running {
         }
     }
 
-    /// Ends the program and all that it started.
+    /// Signals the program and its descendants to end.
     pub(super) fn signal(&mut self, ending: Ending) {
         #[cfg(target_os = "linux")]
         if let Program::Kept(kept) = &mut self.program
@@ -97,7 +97,7 @@ impl Running {
         });
     }
 
-    /// Whether nothing is left. To be asked only after [`wait`](Self::wait).
+    /// Returns `true` if no process is left. Call it only after [`wait`](Self::wait).
     pub(super) fn is_empty(&mut self) -> bool {
         match &mut self.program {
             Program::Child(_) => self.groups.are_empty(),
@@ -106,7 +106,7 @@ impl Running {
         }
     }
 
-    /// Ends once nothing is left.
+    /// Waits until no process is left.
     pub(super) async fn emptied(&mut self) {
         #[cfg(target_os = "linux")]
         if let Program::Kept(kept) = &mut self.program {
@@ -119,7 +119,7 @@ impl Running {
 // === impl Streams ===
 
 impl Streams {
-    /// Those of a child that was started with pipes.
+    /// Takes the streams of a child that was started with pipes.
     pub(super) fn of(child: &mut Child) -> Self {
         Self {
             stdin: child.stdin.take(),

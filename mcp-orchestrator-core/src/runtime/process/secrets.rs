@@ -14,7 +14,7 @@ use crate::id::SlotName;
 use crate::runtime::HeaderCell;
 use crate::server::{Injection, ServerSpec};
 
-/// Why secrets could not be handed over.
+/// Why secrets could not be delivered.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SecretsError {
     #[error("slot `{0}`: `{1}` is no plain file name")]
@@ -27,7 +27,7 @@ pub(super) enum SecretsError {
     Missing(SlotName),
 }
 
-/// One instance's file slots and headers, of the newest generation that was handed over.
+/// The file slots and headers of one instance, in the newest generation received.
 #[derive(Clone, Debug)]
 pub(super) struct Secrets(Arc<Inner>);
 
@@ -43,11 +43,11 @@ struct Inner {
 enum Held {
     Nothing,
     Generation(Generation),
-    /// The instance is over.
+    /// The instance has ended.
     Closed,
 }
 
-/// Where a file slot stands.
+/// Returns the path of a file slot.
 pub(super) fn path_of(folder: &Path, name: &str) -> PathBuf {
     folder.join(name)
 }
@@ -55,7 +55,7 @@ pub(super) fn path_of(folder: &Path, name: &str) -> PathBuf {
 // === impl Secrets ===
 
 impl Secrets {
-    /// None yet; files will stand in this folder.
+    /// Creates an empty set. Its files will be in this folder.
     pub(super) fn new(server: Arc<ServerSpec>, folder: PathBuf) -> Self {
         Self(Arc::new(Inner {
             server,
@@ -69,13 +69,13 @@ impl Secrets {
         &self.0.folder
     }
 
-    /// The headers of now.
+    /// Returns the header cell.
     pub(super) fn headers(&self) -> HeaderCell {
         self.0.headers.clone()
     }
 
-    /// Writes the files, each as a whole, and sets the headers. An older generation than the held one changes nothing.
-    /// Blocks on the file system.
+    /// Writes each file atomically and sets the headers. A generation older than the current one is ignored. Blocks
+    /// on the file system.
     pub(super) fn write(&self, credential: &Credential) -> Result<(), SecretsError> {
         let inner = &*self.0;
         let mut held = inner.held.lock().unwrap_or_else(PoisonError::into_inner);
@@ -107,7 +107,7 @@ impl Secrets {
         Ok(())
     }
 
-    /// Takes the files away; from now on nothing is written. Blocks on the file system.
+    /// Deletes the files and ignores later writes. Blocks on the file system.
     pub(super) fn close(&self) {
         let inner = &*self.0;
         let mut held = inner.held.lock().unwrap_or_else(PoisonError::into_inner);
@@ -142,13 +142,13 @@ impl Inner {
             .map_err(|error| SecretsError::Write(slot.clone(), error))
     }
 
-    /// A reader finds the old file or the new one, never a part of it.
+    /// Replaces a file atomically, so that a reader sees either the old or the new contents.
     fn replace(&self, name: &str, value: &SecretString) -> io::Result<()> {
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(&self.folder)?;
-        // A random name, so that it is no slot's.
+        // A random name, so that it does not collide with that of a slot.
         let temporary = self
             .folder
             .join(format!(".{}", crate::seal::random_text(12)));

@@ -1,4 +1,4 @@
-//! The task that owns one child: makes it ready, waits for its end or for the wish to end it, and cleans up.
+//! The task that owns one child: waits until it is ready, waits for its end or ends it on request, and cleans up.
 
 use std::process::ExitStatus;
 use std::sync::Arc;
@@ -18,11 +18,11 @@ use crate::runtime::input::Input;
 use crate::runtime::{Exit, InstanceStatus, LogSource, Phase};
 use crate::server::{Launch, PortOwner, ProgramTransport};
 
-/// For the last words, once a child is gone: a grandchild may hold its standard error for ever.
+/// How long to read the remaining output of a child that has ended: a grandchild may hold its standard error forever.
 const LAST_WORDS: Duration = Duration::from_millis(250);
-/// For what a child leaves in its group when it ends by itself.
+/// Grace period for processes that a child leaves behind.
 const LEFTOVER_GRACE: Duration = Duration::from_secs(1);
-/// For the system to end what was killed.
+/// How long to wait for killed processes to disappear.
 const KILL_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Runs an instance from start to end.
@@ -38,12 +38,12 @@ pub(super) async fn supervise(shared: Arc<Shared>, live: Arc<Live>) {
         Err(error) => Over::failed(error.of(live.key.server())),
     };
     let secrets = live.secrets.clone();
-    // Fails only where the runtime ends; then the guard takes the files away.
+    // Fails only if the runtime is shutting down; then the guard deletes the files.
     let _ = shared.tasks.spawn_blocking(move || secrets.close()).await;
     closing.over = Some(over);
 }
 
-/// Runs a child that was started, to its end.
+/// Runs a started child to its end.
 async fn run(shared: &Shared, live: &Live, mut placed: Placed) -> Over {
     let streams = &mut placed.streams;
     let stdin = Input::new(streams.stdin.take());
@@ -88,7 +88,7 @@ async fn run(shared: &Shared, live: &Live, mut placed: Placed) -> Over {
     over
 }
 
-/// Waits until it can be spoken to. `false`: its end comes first, or is wanted.
+/// Waits until the child accepts connections. Returns `false` if it ends first or is asked to end.
 async fn ready(live: &Live, placed: &mut Placed) -> bool {
     let Some(port) = &placed.port else {
         return true;
@@ -127,7 +127,7 @@ async fn ready(live: &Live, placed: &mut Placed) -> bool {
     true
 }
 
-/// Says once that another process answers on the child's port.
+/// Logs, once, that another process answers on the child's port.
 fn foreign(live: &Live, error: &std::io::Error) {
     let waiting = "waiting for the process to listen on its port, on which another process answers";
     let new = live.signals.stage.send_if_modified(|stage| match stage {
@@ -142,8 +142,8 @@ fn foreign(live: &Live, error: &std::io::Error) {
     }
 }
 
-/// Waits for its end, or brings it about: input closed, TERM, KILL, each after the grace. Answers also why the end was
-/// wanted, where it was.
+/// Waits for the end of the child, or ends it on request: closes its input, then sends SIGTERM, then SIGKILL, each
+/// after the grace period. Also returns why the end was requested, if it was.
 async fn ended(
     live: &Live,
     placed: &mut Placed,
@@ -159,7 +159,7 @@ async fn ended(
     stdin.close();
     if let Some(status) = signals.within_grace(Duration::ZERO, running.wait()).await {
         let failed = status.is_some_and(|status| !status.success());
-        // A holder often learns of a child's death before we do, and lets go.
+        // The holder often notices the child's death first and closes the connection.
         return (status, why.filter(|why| !(failed && *why == Why::LetGo)));
     }
     running.signal(Ending::Terminate);
@@ -170,7 +170,7 @@ async fn ended(
     (running.wait().await, why)
 }
 
-/// Ends what a child that is gone has left behind.
+/// Ends the processes that a finished child has left behind.
 async fn sweep(live: &Live, placed: &mut Placed) {
     let running = &mut placed.running;
     if running.is_empty() {
@@ -183,15 +183,15 @@ async fn sweep(live: &Live, placed: &mut Placed) {
         .await;
     if emptied.is_none() {
         running.signal(Ending::Kill);
-        // What is still listed then has ended, and waits only for its parent to notice.
+        // What is still listed after that is a zombie that its parent has not reaped.
         let _ = tokio::time::timeout(KILL_PATIENCE, running.emptied()).await;
     }
 }
 
-/// Reads what is left in the pipes of a child that is gone.
+/// Reads the remaining output of a child that has ended.
 async fn drain(readers: &mut [JoinHandle<()>]) {
     let all = futures_util::future::join_all(readers.iter_mut());
-    // Whoever still holds a pipe is a grandchild; its words are not waited for.
+    // If a pipe is still open, a grandchild holds it; its output is not waited for.
     let _ = tokio::time::timeout(LAST_WORDS, all).await;
 }
 
@@ -218,16 +218,16 @@ fn status(
     }
 }
 
-/// How a run ended, for those who look at it.
+/// How a run ended, for status and errors.
 struct Over {
-    /// What those are told who still wait for its start.
+    /// The error for callers that still wait for the start.
     error: Error,
     phase: Phase,
     reason: String,
 }
 
 impl Over {
-    /// It could not start.
+    /// The child could not be started.
     fn failed(error: Error) -> Self {
         Self {
             reason: error.to_string(),
@@ -236,7 +236,7 @@ impl Over {
         }
     }
 
-    /// It ran.
+    /// The child was started and has ended.
     fn new(live: &Live, exit: &Exit, wanted: Option<Why>, ready: bool) -> Self {
         let server = live.key.server();
         let (phase, reason) = match wanted {
@@ -264,7 +264,7 @@ impl Over {
     }
 }
 
-/// Tells all who wait that the run is over, also where its task was dropped.
+/// Reports the end of the run to all waiters, even if its task is dropped.
 struct Closing {
     shared: Arc<Shared>,
     live: Arc<Live>,

@@ -1,24 +1,24 @@
-//! The processes of this system as `/proc` shows them: who descends from whom.
+//! The process tree of this system, read from `/proc`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// A process, told apart from a later one with the same number by the time of its start.
+/// A process. Its start time distinguishes it from a later process with the same ID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Process {
     pub(super) pid: i32,
     started: u64,
 }
 
-/// What `/proc/PID/stat` says of a process.
+/// The relevant fields of `/proc/PID/stat`.
 #[derive(Clone, Copy, Debug)]
 struct Stat {
     process: Process,
     parent: i32,
     group: i32,
-    /// It has ended and its parent has not waited for it yet.
+    /// The process has exited and its parent has not waited for it yet.
     zombie: bool,
 }
 
@@ -30,23 +30,23 @@ impl Process {
         if self.runs()
             && let Some(pid) = Pid::from_raw(self.pid)
         {
-            // It may end in between.
+            // The process may end in between.
             let _ = kill_process(pid, signal);
         }
     }
 
-    /// Whether it still runs.
+    /// Returns `true` if the process is still running.
     pub(super) fn runs(self) -> bool {
         stat(self.pid).is_some_and(|stat| stat.process == self && !stat.zombie)
     }
 }
 
-/// The running descendants of these processes, without the processes themselves.
+/// Returns the running descendants of these processes, without the processes themselves.
 pub(super) fn descendants(roots: &[i32]) -> BTreeSet<Process> {
     find(roots, |_| false)
 }
 
-/// The running processes among these, those in a group of one of these numbers, and the descendants of all of them.
+/// Returns the running processes among these, the members of groups with these IDs, and the descendants of both.
 pub(super) fn family(roots: &[i32]) -> BTreeSet<Process> {
     find(roots, |stat| {
         roots.contains(&stat.process.pid) || roots.contains(&stat.group)
@@ -87,13 +87,13 @@ fn find(roots: &[i32], belongs: impl Fn(&Stat) -> bool) -> BTreeSet<Process> {
 fn stat(pid: i32) -> Option<Stat> {
     let text = fs::read(format!("/proc/{pid}/stat")).ok()?;
     let text = String::from_utf8_lossy(&text);
-    // `pid (name) state parent group …`, where the name may hold anything.
+    // `pid (name) state parent group …`, where the name may contain any character.
     let (_, rest) = text.rsplit_once(") ")?;
     let mut fields = rest.split(' ');
     let state = fields.next()?;
     let parent = fields.next()?.parse().ok()?;
     let group = fields.next()?.parse().ok()?;
-    // The start time is field 22 of all.
+    // The start time is field 22 of the whole line.
     let started = fields.nth(16)?.parse().ok()?;
     Some(Stat {
         process: Process { pid, started },

@@ -1,4 +1,4 @@
-//! What goes with every request to a remote server: its configured headers, and its header slots.
+//! The headers of every request to a remote server: configured headers and header slots.
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use secrecy::ExposeSecret as _;
@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::server::{Injection, Remote, ServerSpec};
 use crate::value::Text;
 
-/// What a connection says of itself; another value would break it.
+/// Headers that describe the connection; setting them would break it.
 const OF_THE_CONNECTION: [HeaderName; 7] = [
     header::CONNECTION,
     header::CONTENT_LENGTH,
@@ -19,7 +19,7 @@ const OF_THE_CONNECTION: [HeaderName; 7] = [
     header::UPGRADE,
 ];
 
-/// The headers of this server with this credential. A slot goes before a configured header of the same name.
+/// Renders the headers of this server with this credential. A slot overrides a configured header of the same name.
 pub(super) fn render(
     server: &ServerSpec,
     remote: &Remote,

@@ -1,4 +1,4 @@
-//! Which remote instances there are, and how they are.
+//! The remote instances and their status.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -16,10 +16,10 @@ use crate::runtime::{
 };
 use crate::server::ServerSpec;
 
-/// How far a watcher may fall behind before it is told everything anew.
+/// How many events a watcher may lag behind before it gets a new snapshot.
 const EVENTS: usize = 256;
 
-/// All instances of the backend. Events are sent while the map is locked, so they come in the order of the changes.
+/// All instances of the backend. Events are sent while the map is locked, so they arrive in the order of the changes.
 #[derive(Debug)]
 pub(super) struct Instances {
     by_key: Mutex<HashMap<InstanceKey, Known>>,
@@ -29,7 +29,7 @@ pub(super) struct Instances {
 #[derive(Debug)]
 struct Known {
     status: InstanceStatus,
-    /// While it runs; gone with the credential when it rests.
+    /// Set while the instance runs; dropped with the credential when it is stopped.
     running: Option<Running>,
 }
 
@@ -38,11 +38,11 @@ struct Running {
     server: Arc<ServerSpec>,
     headers: HeaderCell,
     generation: Generation,
-    /// Dropped when it ends, after the word why.
+    /// Receives the reason when the instance ends, and is then dropped.
     exit: watch::Sender<Option<Exit>>,
 }
 
-/// What a start gives.
+/// The result of a start.
 pub(super) struct Started {
     pub(super) headers: HeaderCell,
     pub(super) fresh: bool,
@@ -59,7 +59,7 @@ impl Default for Instances {
 }
 
 impl Instances {
-    /// Starts or joins one.
+    /// Starts an instance, or adopts a running one.
     pub(super) fn start(
         &self,
         key: &InstanceKey,
@@ -95,7 +95,7 @@ impl Instances {
         started
     }
 
-    /// Puts one to rest.
+    /// Stops an instance.
     pub(super) fn rest(&self, key: &InstanceKey) {
         let mut map = self.map();
         let Some(known) = map.get_mut(key) else {
@@ -109,7 +109,7 @@ impl Instances {
         }
     }
 
-    /// Forgets one.
+    /// Removes an instance.
     pub(super) fn remove(&self, key: &InstanceKey) {
         let mut map = self.map();
         let Some(known) = map.remove(key) else {
@@ -121,7 +121,7 @@ impl Instances {
         self.tell(InstanceEvent::Gone(key.clone()));
     }
 
-    /// Replaces the headers of one that runs.
+    /// Replaces the headers of a running instance.
     pub(super) fn refresh(
         &self,
         key: &InstanceKey,
@@ -136,7 +136,7 @@ impl Instances {
         Ok(())
     }
 
-    /// When one ends; `None` where nothing is known of it.
+    /// Returns a future that resolves when the instance ends; `None` if it is unknown.
     pub(super) fn exited(&self, key: &InstanceKey) -> Option<BoxFuture<'static, Exit>> {
         let map = self.map();
         let known = map.get(key)?;
@@ -160,13 +160,13 @@ impl Instances {
     }
 
     fn tell(&self, event: InstanceEvent) {
-        // Fails where nobody watches.
+        // The send fails if there are no watchers, which is fine.
         let _ = self.events.send(event);
     }
 }
 
 impl Running {
-    /// Takes the headers of a generation, unless a newer one was here first.
+    /// Applies the headers of a generation, unless a newer one is already in use.
     fn renew(&mut self, generation: Generation, headers: HeaderMap) {
         if generation >= self.generation {
             self.generation = generation;
@@ -183,7 +183,7 @@ impl Running {
     }
 
     fn end(self, reason: &str) {
-        // Nobody may send with this credential any more.
+        // This credential must not be sent any more.
         self.headers.set(HeaderMap::new());
         self.exit.send_replace(Some(Exit {
             reason: reason.to_owned(),
@@ -205,7 +205,7 @@ fn exited(mut exit: watch::Receiver<Option<Exit>>) -> BoxFuture<'static, Exit> {
     wait.boxed()
 }
 
-/// One who watches: first all that there is, then what changes; all again where it fell behind.
+/// A watcher: yields a snapshot, then changes, and a new snapshot if it falls behind.
 struct Watcher {
     instances: Weak<Instances>,
     events: broadcast::Receiver<InstanceEvent>,

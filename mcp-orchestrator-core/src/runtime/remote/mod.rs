@@ -1,6 +1,6 @@
-//! Servers that run elsewhere: an instance is an address, a way to connect to it and the headers of one credential.
+//! Servers that run elsewhere. An instance is a URL, a way to connect to it, and the headers of one credential.
 //!
-//! Nothing is placed, so a start connects to nothing: whether the server answers shows at the first call.
+//! Starting an instance opens no connection: the first call shows whether the server is reachable.
 
 mod headers;
 mod instances;
@@ -26,7 +26,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::outbound::{Connector, Target};
 use crate::server::{Launch, Remote, ServerSpec};
 
-/// Reaches remote servers over HTTP and HTTPS.
+/// Connects to remote servers over HTTP and HTTPS.
 #[derive(Debug)]
 pub struct RemoteBackend {
     connector: Connector,
@@ -34,7 +34,7 @@ pub struct RemoteBackend {
 }
 
 impl RemoteBackend {
-    /// Connects with this connector.
+    /// Creates a backend that uses this connector.
     pub fn new(connector: Connector) -> Self {
         Self {
             connector,
@@ -84,7 +84,7 @@ impl Default for RemoteBackend {
     }
 }
 
-/// Connects with TLS, a proxy or both.
+/// Connects over TLS, through a proxy, or both.
 struct RemoteConnect {
     connector: Connector,
     target: Target,
@@ -119,7 +119,7 @@ fn remote(server: &ServerSpec) -> Result<&Remote> {
     }
 }
 
-/// What a person looks for, without path and query: they may hold a secret.
+/// Returns host and port for display, without path and query, which may contain a secret.
 fn place(uri: &Uri) -> String {
     let authority = uri.authority().map(ToString::to_string);
     authority.unwrap_or_default()
@@ -184,7 +184,7 @@ impl RuntimeBackend for RemoteBackend {
         if !options.follow {
             return Ok(stream::empty().boxed());
         }
-        // A remote server's own output stays where it is; who follows it learns when there is an end.
+        // A remote server's own output is not available; a follower only sees the end of the stream.
         Ok(exited
             .into_stream()
             .filter_map(|_| std::future::ready(None))

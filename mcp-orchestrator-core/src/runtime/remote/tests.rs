@@ -58,7 +58,7 @@ fn key() -> InstanceKey {
     )
 }
 
-/// A backend that trusts this certificate authority too.
+/// A backend that also trusts this certificate authority.
 fn trusting(authority: PathBuf) -> RemoteBackend {
     RemoteBackend::new(Connector::new(ConnectorOptions {
         authorities: Some(authority),
@@ -80,7 +80,7 @@ fn parts(instance: &Instance) -> (Arc<dyn Connect>, super::super::HeaderCell) {
     }
 }
 
-/// A TLS server with a certificate of its own for `localhost`, and the file to trust.
+/// A TLS server with a self-signed certificate for `localhost`, and the file that makes clients trust it.
 fn tls_server(dir: &std::path::Path) -> (TlsAcceptor, PathBuf) {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let authority = dir.join("ca.pem");

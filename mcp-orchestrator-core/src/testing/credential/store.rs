@@ -1,4 +1,4 @@
-//! The suite of [`CredentialStore`].
+//! The contract suite of [`CredentialStore`].
 
 use std::time::{Duration, SystemTime};
 
@@ -13,15 +13,15 @@ use crate::credential::{
 use crate::error::{ErrorKind, Result};
 use crate::id::RecordName;
 
-/// How many want the same thing at once.
+/// Number of concurrent attempts.
 const MANY: usize = 16;
-/// How long a change may take until it is told.
+/// How long a change may take until it is reported.
 const TOLD: Duration = Duration::from_secs(10);
 
-/// All that the contract promises of a store, on an empty one.
+/// Verifies a store's contract, on an empty store.
 ///
 /// # Panics
-/// Where the store breaks its contract.
+/// If the store violates the contract.
 pub async fn store(store: &dyn CredentialStore) {
     basics(store).await;
     preconditions(store).await;
@@ -37,11 +37,11 @@ pub async fn store(store: &dyn CredentialStore) {
     );
 }
 
-/// What the contract promises of two that share what they keep, as two processes do; on an empty one. A store that
-/// nobody shares is given twice.
+/// Verifies the contract of two stores that share their records, like two processes do; on empty stores. Pass a store
+/// that is not shared twice.
 ///
 /// # Panics
-/// Where they break the contract.
+/// If the stores violate the contract.
 pub async fn shared(one: &dyn CredentialStore, other: &dyn CredentialStore) {
     let ours = key(RecordKind::Installation, "shared");
     let mut told = other.watch();
@@ -96,7 +96,7 @@ async fn basics(store: &dyn CredentialStore) {
         Some(("canary-one".into(), first))
     );
     assert_eq!(found(store, &theirs).await, None);
-    // The same content again is a write of its own.
+    // Writing the same content again is a distinct write.
     put(store, &ours, "canary-one", Precondition::Any).await;
     next_is(&mut changes, StoreChange::Put(ours.clone())).await;
     next_is(&mut changes, StoreChange::Put(ours.clone())).await;
@@ -161,7 +161,7 @@ async fn preconditions(store: &dyn CredentialStore) {
     );
     let unchanged = Precondition::Unchanged(third.clone());
     assert!(store.delete(&key, unchanged.clone()).await.expect("delete"));
-    // What is written anew is not what was read before.
+    // A record written again after a deletion has a new version.
     let fourth = put(store, &key, "canary-two", Precondition::Absent).await;
     assert!(![first, second, third].contains(&fourth));
     conflicts(store.delete(&key, unchanged).await, "it was written anew");
@@ -301,7 +301,7 @@ async fn sizes(store: &dyn CredentialStore) {
     assert!(store.delete(&key, Precondition::Any).await.expect("delete"));
 }
 
-/// A write that is dropped at its first wait happens as a whole or not at all, and nothing after it suffers.
+/// A write dropped at its first wait happens completely or not at all, and does not affect later operations.
 async fn dropped(store: &dyn CredentialStore) {
     let key = key(RecordKind::Link, "dropped");
     put(store, &key, "before", Precondition::Absent).await;
@@ -314,7 +314,7 @@ async fn dropped(store: &dyn CredentialStore) {
     drop(store.list(key.kind).now_or_never());
     let (now, _) = found(store, &key).await.expect("the record");
     assert!(["before", "after"].contains(&now.as_str()), "{now}");
-    // A dropped write may come a little later, so that a condition read before it fails once.
+    // A dropped write may be applied later, so a precondition read before it may fail once.
     drop(store.delete(&key, Precondition::Any).now_or_never());
     put(store, &key, "last", Precondition::Any).await;
     store.delete(&key, Precondition::Any).await.expect("delete");
@@ -356,7 +356,7 @@ fn conflicts<T: std::fmt::Debug>(result: Result<T>, why: &str) {
     assert!(!error.to_string().contains("canary"), "{error}");
 }
 
-/// Whether a write was the one that succeeded.
+/// Returns `true` if the write succeeded, and `false` on a conflict.
 fn taken(written: Result<Version>) -> bool {
     match written {
         Ok(_) => true,

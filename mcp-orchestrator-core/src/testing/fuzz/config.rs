@@ -1,4 +1,4 @@
-//! Configuration files, other programs' files and the registry's `server.json`.
+//! Configuration files, files of other programs, and the registry's `server.json`.
 
 use std::path::{Path, PathBuf};
 
@@ -7,10 +7,10 @@ use crate::config::{
     add_to_text, import_text, load_texts,
 };
 
-/// A file of any format: the first byte says under which name it is read.
+/// Loads a file of any format; the first byte selects the name under which it is read.
 ///
 /// # Panics
-/// Where neither settings nor a problem come out of it.
+/// If the file is rejected without a problem.
 pub fn configuration(data: &[u8]) {
     const NAMES: [&str; 6] = [
         "c.yaml",
@@ -27,10 +27,10 @@ pub fn configuration(data: &[u8]) {
     named(read.err());
 }
 
-/// A file of another program, or a description, that is imported. What comes out is read back.
+/// Imports a file of another program, or a server description, and reads the result back.
 ///
 /// # Panics
-/// Where neither servers nor a problem come out of it, or servers that a file of our own cannot hold.
+/// If the file is rejected without a problem, or yields servers that a configuration file cannot hold.
 pub fn foreign_files(data: &[u8]) {
     const NAMES: [&str; 6] = [
         "/w/.cursor/mcp.json",
@@ -53,10 +53,10 @@ pub fn foreign_files(data: &[u8]) {
     }
 }
 
-/// A `server.json`. No text of it may be read as a variable of the environment.
+/// Imports a `server.json`. None of its text may be read as an environment variable.
 ///
 /// # Panics
-/// As [`foreign_files`], and where an entry names a variable that is not the server's own.
+/// Same as [`foreign_files`], and if an entry references a variable that is not the server's own.
 pub fn server_json(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
@@ -69,7 +69,7 @@ pub fn server_json(data: &[u8]) {
             continue;
         };
         if imported.variables.iter().any(|variable| variable.theirs) {
-            // It was the file of a program after all.
+            // The text was a configuration file of another program after all.
             continue;
         }
         for variable in &imported.variables {
@@ -98,14 +98,14 @@ fn split<'d>(data: &'d [u8], names: &[&'static str]) -> Option<(&'static str, &'
     Some((name, std::str::from_utf8(rest).ok()?))
 }
 
-/// What is refused has a reason.
+/// Checks that a rejection has a reason.
 fn named(refused: Option<Problems>) {
     if let Some(problems) = refused {
         assert!(!problems.problems.is_empty(), "refused without a reason");
     }
 }
 
-/// What is imported can be written into a file of our own and is read back from it.
+/// Checks that imported servers can be written to a configuration file and read back.
 fn readable(imported: Result<Imported, Problems>) -> Option<Imported> {
     let imported = match imported {
         Ok(imported) => imported,
@@ -117,7 +117,7 @@ fn readable(imported: Result<Imported, Problems>) -> Option<Imported> {
     for file in ["c.yaml", "c.json"] {
         let added = add_to_text(Path::new(file), "", &imported.servers, IfPresent::Refuse);
         let (text, _) = added.unwrap_or_else(|problems| panic!("it cannot be written: {problems}"));
-        // A value may be wrong, as an address; its syntax must not be.
+        // A value such as a URL may be invalid, but the syntax must not be.
         if let Err(problems) = load_texts(&[(PathBuf::from(file), text)], &options()) {
             for problem in &problems.problems {
                 assert!(problem.key.starts_with("servers"), "{problem}");

@@ -1,4 +1,4 @@
-//! The scanner and the splicer of JSON-RPC messages.
+//! The JSON-RPC message scanner and splicer.
 
 use std::cell::Cell;
 
@@ -7,10 +7,10 @@ use serde_json::value::RawValue;
 
 use crate::jsonrpc::{Members, Message, ParseError, Splice};
 
-/// The scanner agrees with another JSON reader on what is JSON, and on the members of a message.
+/// Checks that the scanner agrees with another JSON parser on what is valid JSON, and on the members of a message.
 ///
 /// # Panics
-/// Where it does not.
+/// If they disagree.
 pub fn scan(input: &[u8]) {
     let bare = input.strip_prefix(b"\xef\xbb\xbf").unwrap_or(input);
     let valid = serde_json::from_slice::<&RawValue>(bare).is_ok();
@@ -27,10 +27,10 @@ pub fn scan(input: &[u8]) {
     assert!(message.body().is_none() || bodies.contains(&message.body()));
 }
 
-/// A changed message is valid JSON and differs only where it was changed.
+/// Checks that a spliced message is valid JSON and differs only where it was changed.
 ///
 /// # Panics
-/// Where it does not.
+/// If the message is invalid or differs elsewhere.
 pub fn splice(input: &[u8]) {
     let (choice, rest) = input.split_first().unwrap_or((&0, input));
     let Ok(message) = Message::parse(Bytes::copy_from_slice(rest)) else {

@@ -1,6 +1,6 @@
-//! Entry points for fuzzing: each takes any bytes and panics where an invariant does not hold.
+//! Fuzzing entry points: each accepts any bytes and panics if an invariant is violated.
 //!
-//! `fuzz/` has a cargo-fuzz target for each of them; the workspace's tests replay the kept corpus through the same
+//! `fuzz/` has a cargo-fuzz target for each of them; the workspace's tests replay the stored corpus through the same
 //! functions.
 
 #[cfg(feature = "config")]

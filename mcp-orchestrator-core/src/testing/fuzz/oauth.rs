@@ -1,11 +1,11 @@
 //! Documents of OAuth issuers, and tokens.
 
-/// Metadata of resources and issuers, registrations, answers of token endpoints, and challenges.
+/// Parses metadata of resources and issuers, registrations, token responses, and challenges.
 pub fn oauth_documents(data: &[u8]) {
     crate::credential::oauth_fuzz::documents(data);
 }
 
-/// Tokens of issuers with their claims and keys, and the ids of our own links.
+/// Parses tokens of issuers with their claims and keys, and IDs of setup links.
 pub fn tokens(data: &[u8]) {
     #[cfg(feature = "jwt")]
     crate::auth::jwt_fuzz::tokens(data);
@@ -39,7 +39,7 @@ mod tests {
         for seed in seeds {
             oauth_documents(seed);
             tokens(seed);
-            // Cut, and with one byte changed, at each place.
+            // Truncated, and with one byte changed, at each position.
             for at in 0..seed.len() {
                 let mut changed = seed.to_vec();
                 changed[at] ^= 0x15;

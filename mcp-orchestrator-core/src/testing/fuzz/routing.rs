@@ -3,13 +3,13 @@
 use crate::limits::MAX_URI_LEN;
 use crate::router::uri_matches;
 
-/// URIs and templates up to this length are compared with the reference.
+/// Maximum length of URIs and templates that are compared with the reference matcher.
 const COMPARED: usize = 64;
 
-/// The input is a template and a URI, separated by the first line feed.
+/// Matches a template against a URI; the input is both, separated by the first line feed.
 ///
 /// # Panics
-/// Where a match differs from that of the reference matcher.
+/// If the result differs from that of the reference matcher.
 pub fn uri_template(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
@@ -34,7 +34,7 @@ pub fn uri_template(data: &[u8]) {
     );
 }
 
-/// What a template is made of.
+/// A part of a template.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Piece {
     Literal(char),
@@ -42,7 +42,7 @@ enum Piece {
     Any,
 }
 
-/// The set of places that can be reached in the URI, piece by piece.
+/// The reference matcher: tracks the set of reachable positions in the URI, piece by piece.
 fn reference(template: &str, uri: &str) -> bool {
     let Some(pieces) = pieces(template) else {
         return false;
@@ -80,7 +80,7 @@ fn pieces(template: &str) -> Option<Vec<Piece>> {
             continue;
         }
         let expression: String = rest.by_ref().take_while(|one| *one != '}').collect();
-        // Without the closing brace the expression is all that is left.
+        // Without a closing brace, the expression extends to the end of the template.
         if rest.as_str().is_empty() && !template.ends_with('}') {
             return None;
         }
@@ -98,7 +98,7 @@ fn pieces(template: &str) -> Option<Vec<Piece>> {
 mod tests {
     use super::*;
 
-    /// All short templates and URIs over the characters that decide.
+    /// Compares all short templates with short URIs over the relevant characters.
     #[test]
     fn matching_agrees_with_the_reference() {
         const PARTS: [&str; 6] = ["a", "b", "/", "{x}", "{+y}", "a/"];
@@ -122,7 +122,7 @@ mod tests {
             templates.extend(longer);
         }
         for (_, template) in &templates {
-            // Each template with some URIs; all pairs would take minutes.
+            // Each template is compared with a sample of the URIs; all pairs would take minutes.
             let skip = template.len() % 7;
             for uri in uris.iter().skip(skip).step_by(7) {
                 uri_template(format!("{template}\n{uri}").as_bytes());

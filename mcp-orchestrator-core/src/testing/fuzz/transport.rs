@@ -1,13 +1,13 @@
-//! What servers send: HTTP/1 responses, server-sent events, lines of a pipe.
+//! Data from servers: HTTP/1 responses, server-sent events, lines of a pipe.
 //!
-//! The first byte of an input says in pieces of which size the rest is read.
+//! The first byte of an input is the size of the pieces in which the remaining bytes are read.
 
 use crate::jsonrpc::{Message, Outline};
 use crate::transport::probes;
 
-/// Larger than any input, so that nothing is over it.
+/// Larger than any input.
 const NO_LIMIT: usize = 1 << 30;
-/// Small, so that much is over it.
+/// Small, so that many inputs exceed it.
 const SMALL_LIMIT: usize = 64;
 
 fn split(input: &[u8]) -> (usize, &[u8]) {
@@ -17,20 +17,20 @@ fn split(input: &[u8]) -> (usize, &[u8]) {
     }
 }
 
-/// An HTTP/1 response reads the same in pieces and at once.
+/// Checks that an HTTP/1 response reads the same in pieces and as a whole.
 ///
 /// # Panics
-/// Where it does not.
+/// If it does not.
 pub fn http1_response(input: &[u8]) {
     let (piece, rest) = split(input);
     let whole = probes::response(rest, rest.len());
     assert_eq!(probes::response(rest, piece), whole);
 }
 
-/// A stream of events reads the same in pieces and at once, and a small limit harms nothing.
+/// Checks that an event stream reads the same in pieces and as a whole, and that a small limit causes no panic.
 ///
 /// # Panics
-/// Where it does not.
+/// If it does not.
 pub fn sse(input: &[u8]) {
     let (piece, rest) = split(input);
     let whole = probes::events(rest, rest.len(), NO_LIMIT);
@@ -41,10 +41,11 @@ pub fn sse(input: &[u8]) {
     }
 }
 
-/// Lines read the same in pieces and at once, and whose answer a line is does not depend on whether it is kept.
+/// Checks that lines read the same in pieces and as a whole, and that the request ID that a line answers does not
+/// depend on whether the line is kept.
 ///
 /// # Panics
-/// Where it does not.
+/// If they do not.
 pub fn pipe_lines(input: &[u8]) {
     let (piece, rest) = split(input);
     let whole = probes::lines(rest, rest.len(), NO_LIMIT);

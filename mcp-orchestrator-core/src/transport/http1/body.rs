@@ -1,40 +1,40 @@
-//! The body of a response, by its framing: a length, chunks, or the rest of the connection.
+//! Reads a response body by its framing: a content length, chunks, or until the connection closes.
 
 use bytes::{Buf as _, Bytes, BytesMut};
 
 use super::Broken;
 use crate::limits::{MAX_CHUNK_LINE, MAX_TRAILERS};
 
-/// What of a body is still to be read.
+/// The part of a body that is still to be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Body(Left);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Left {
-    /// So many bytes.
+    /// The remaining bytes of a body with a content length.
     Length(u64),
-    /// The line with the next chunk's size.
+    /// The line with the size of the next chunk.
     Size,
-    /// So many bytes of a chunk.
+    /// The remaining bytes of a chunk.
     Chunk(u64),
     /// The line end after a chunk.
     ChunkEnd,
-    /// Trailers; so many bytes of them were read.
+    /// The trailers, with the number of bytes read so far.
     Trailers(usize),
-    /// All until the connection ends.
+    /// Everything until the connection closes.
     UntilClose,
-    /// Nothing.
+    /// Nothing: the body was read to its end.
     Nothing,
 }
 
-/// What the next step of reading brought.
+/// Result of one reading step.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     /// A part of the body.
     Data(Bytes),
-    /// More has to be read first.
+    /// More input is needed.
     More,
-    /// The body is over.
+    /// The end of the body.
     End,
 }
 
@@ -59,17 +59,18 @@ impl Body {
         Self(Left::Nothing)
     }
 
-    /// Whether all of it was read.
+    /// Returns `true` once the body was read to its end.
     pub(crate) fn is_done(&self) -> bool {
         self.0 == Left::Nothing
     }
 
-    /// Whether the end of the connection is its end.
+    /// Returns `true` if the body ends when the connection closes.
     pub(crate) fn ends_with_connection(&self) -> bool {
         self.0 == Left::UntilClose
     }
 
-    /// How long it is, where that is known; then nothing is left of it.
+    /// Returns the length of a body with a content length and marks the body as read. Returns `None` for other
+    /// framings.
     pub(crate) fn take_length(&mut self) -> Option<u64> {
         let Left::Length(length) = self.0 else {
             return None;
@@ -78,7 +79,7 @@ impl Body {
         Some(length)
     }
 
-    /// Takes what there is of it from what was read.
+    /// Takes the next part of the body from the input.
     pub(super) fn step(&mut self, input: &mut BytesMut) -> Result<Step, Broken> {
         loop {
             match self.0 {
@@ -115,7 +116,7 @@ impl Body {
         }
     }
 
-    /// A line that may go on, unless it is too long already.
+    /// Returns [`Step::More`] for an incomplete line, or an error if the line is already too long.
     fn bounded(&self, length: usize) -> Result<Step, Broken> {
         let too_long = match self.0 {
             Left::Trailers(read) => read + length > MAX_TRAILERS,
@@ -127,7 +128,7 @@ impl Body {
         Ok(Step::More)
     }
 
-    /// What a line between chunks means.
+    /// Advances the state by one line between chunks.
     fn line(&mut self, line: Option<&[u8]>) -> Result<(), Broken> {
         let line = line.ok_or(Broken::Invalid("a line between its chunks ends wrongly"))?;
         self.0 = match &self.0 {
@@ -145,14 +146,14 @@ impl Body {
     }
 }
 
-/// At most so many bytes, and how many are left.
+/// Takes at most `left` bytes. Returns them with the number of bytes that remain.
 fn take(input: &mut BytesMut, left: u64) -> (Bytes, u64) {
     let there = usize::try_from(left).map_or(input.len(), |left| left.min(input.len()));
     let data = input.split_to(there).freeze();
     (data, left - there as u64)
 }
 
-/// A chunk's size; what may follow it after a semicolon says nothing to us.
+/// Parses the size of a chunk. Extensions after a semicolon are ignored.
 fn size(line: &[u8]) -> Option<u64> {
     let digits = line.split(|b| *b == b';').next()?.trim_ascii_end();
     if digits.is_empty() || digits.len() > 15 {

@@ -1,4 +1,4 @@
-//! Content codings of a body: `gzip` and `deflate`, undone a bounded piece at a time.
+//! Decodes the content codings `gzip` and `deflate` in pieces of bounded size.
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use flate2::{Decompress, FlushDecompress, Status};
@@ -6,28 +6,28 @@ use flate2::{Decompress, FlushDecompress, Status};
 use super::{Broken, Coding};
 use crate::limits::MAX_GZIP_HEADER;
 
-/// The most that one step gives out, however well the input is compressed.
+/// Maximum number of bytes that one step returns, whatever the compression ratio.
 const PIECE: usize = 32 << 10;
 
-/// Undoes a content coding.
+/// Decodes a content coding.
 pub(crate) struct Decoder {
     inflate: Decompress,
     state: State,
     input: BytesMut,
-    /// No more input comes.
+    /// `true` once the input is complete.
     complete: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     GzipHeader,
-    /// With or without the header of zlib: servers differ in what they call `deflate`.
+    /// A `deflate` body, with or without a zlib header: servers differ.
     Deflate,
     Body,
     End,
 }
 
-/// What the next step brought.
+/// Result of one decoding step.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Decoded {
     Data(Bytes),
@@ -37,7 +37,7 @@ pub(crate) enum Decoded {
 }
 
 impl Decoder {
-    /// A decoder for this coding; `None` for one that needs none, or has none here.
+    /// Returns a decoder for this coding, or `None` if the coding needs no decoder or is not supported.
     pub(crate) fn new(coding: Coding) -> Option<Self> {
         let state = match coding {
             Coding::Gzip => State::GzipHeader,
@@ -52,7 +52,7 @@ impl Decoder {
         })
     }
 
-    /// Takes the next part of the body; `None` is its end.
+    /// Adds the next part of the body; `None` marks its end.
     pub(crate) fn push(&mut self, part: Option<Bytes>) {
         match part {
             Some(part) => self.input.extend_from_slice(&part),
@@ -60,10 +60,10 @@ impl Decoder {
         }
     }
 
-    /// The next piece that the input so far gives.
+    /// Decodes the next piece of the input received so far.
     ///
     /// # Errors
-    /// Where the input is not of this coding, or ends early.
+    /// [`Broken::Invalid`] if the input is malformed or ends early.
     pub(crate) fn next(&mut self) -> Result<Decoded, Broken> {
         let begun = match self.state {
             State::GzipHeader => self.gzip_header()?,
@@ -86,7 +86,7 @@ impl Decoder {
                     .min(self.input.len()),
             );
             if status == Status::StreamEnd {
-                // The checksum that may follow says nothing that the inner framing did not.
+                // The checksum that may follow is not verified: the compressed stream marks its own end.
                 self.state = State::End;
             }
             if !out.is_empty() {
@@ -102,7 +102,7 @@ impl Decoder {
         Ok(Decoded::Hungry)
     }
 
-    /// Passes the header of gzip over (RFC 1952); false where it is not complete.
+    /// Skips the gzip header (RFC 1952). Returns `false` if the header is incomplete.
     fn gzip_header(&mut self) -> Result<bool, Broken> {
         const FIXED: usize = 10;
         let input = &self.input[..];
@@ -141,7 +141,7 @@ impl Decoder {
         Ok(true)
     }
 
-    /// Passes the header of zlib over where there is one (RFC 1950); false where that cannot be told yet.
+    /// Skips the zlib header (RFC 1950) if there is one. Returns `false` if more input is needed to decide.
     fn zlib_header(&mut self) -> bool {
         let Some(&[method, flags]) = self.input.first_chunk::<2>() else {
             return false;

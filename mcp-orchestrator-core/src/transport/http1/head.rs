@@ -1,4 +1,4 @@
-//! The head of a response: status, media type, and how the body is framed.
+//! Parses the head of a response: status, media type and body framing.
 
 use std::mem::MaybeUninit;
 use std::time::Duration;
@@ -15,48 +15,48 @@ use crate::limits::{MAX_RESPONSE_FIELDS, MAX_RESPONSE_HEAD};
 pub(crate) struct Head {
     pub(crate) status: StatusCode,
     pub(crate) media: Media,
-    /// How the body is framed, before any of it was read.
+    /// The framing of the body, before any of it was read.
     pub(crate) body: Body,
-    /// How the body is compressed.
+    /// The content coding of the body.
     pub(crate) coding: Coding,
-    /// The connection serves no more requests.
+    /// `true` if the connection cannot serve another request.
     pub(crate) last: bool,
-    /// For how long the server keeps the connection when it is idle, where it says so.
+    /// How long the server keeps an idle connection open, if it says so.
     pub(crate) keeps_for: Option<Duration>,
-    /// The head as it came, for what is looked up rarely.
+    /// The head as received, for fields that are rarely looked up.
     raw: Bytes,
 }
 
-/// What a body is.
+/// The media type of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Media {
     /// `application/json`.
     Json,
     /// `text/event-stream`.
     Events,
-    /// Anything else, or nothing.
+    /// Any other media type, or no `Content-Type`.
     Other,
 }
 
-/// A content coding.
+/// The content coding of a body.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Coding {
-    /// None.
+    /// Not encoded.
     #[default]
     Identity,
     /// `gzip`.
     Gzip,
     /// `deflate`.
     Deflate,
-    /// Another one, or several.
+    /// An unsupported coding, or several codings.
     Other,
 }
 
-/// What the fields of a head say of its body and connection.
+/// The header fields that decide how the body is framed and whether the connection is kept.
 struct Framing {
     media: Media,
     length: Option<u64>,
-    /// Whether there is a transfer coding, and whether its last is `chunked`.
+    /// `None` without a transfer coding; otherwise whether the last coding is `chunked`.
     transfer: Option<bool>,
     coding: Coding,
     close: bool,
@@ -65,7 +65,7 @@ struct Framing {
 }
 
 impl Head {
-    /// Takes a head from the beginning of what was read; `None` where it is not complete yet.
+    /// Parses a head from the start of the input. Returns `None` if the head is incomplete.
     pub(super) fn parse(input: &mut BytesMut) -> Result<Option<Self>, Broken> {
         let mut fields = [const { MaybeUninit::uninit() }; MAX_RESPONSE_FIELDS];
         let mut response = httparse::Response::new(&mut []);
@@ -107,7 +107,7 @@ impl Head {
         }))
     }
 
-    /// The first field of this name; looked up anew each time.
+    /// Returns the first field with this name. Parses the head again on each call.
     pub(crate) fn field(&self, name: &HeaderName) -> Option<HeaderValue> {
         let mut fields = [const { MaybeUninit::uninit() }; MAX_RESPONSE_FIELDS];
         let mut response = httparse::Response::new(&mut []);
@@ -134,7 +134,7 @@ impl Framing {
             keeps_for: None,
         };
         for field in fields {
-            // Told by length first: most fields are none of these.
+            // Compare lengths first, because most fields match none of these.
             match field.name.len() {
                 12 if field.name.eq_ignore_ascii_case("content-type") => {
                     framing.media = Media::of(field.value);
@@ -171,7 +171,7 @@ impl Framing {
         Ok(framing)
     }
 
-    /// RFC 9112, section 6.3.
+    /// Determines the body framing (RFC 9112, section 6.3).
     fn body(&self, status: StatusCode) -> Result<Body, Broken> {
         if status.is_informational()
             || status == StatusCode::NO_CONTENT
@@ -180,7 +180,7 @@ impl Framing {
             return Ok(Body::done());
         }
         match (self.transfer, self.length) {
-            // Two lengths are how requests are smuggled.
+            // Conflicting framing enables request smuggling.
             (Some(_), Some(_)) => Err(Broken::Invalid("it has a length and a transfer coding")),
             (Some(true), None) => Ok(Body::chunked()),
             (Some(false), None) | (None, None) => Ok(Body::until_close()),
@@ -203,7 +203,7 @@ impl Coding {
         }
     }
 
-    /// Both of them, one after the other.
+    /// Combines two codings that were applied one after the other.
     fn and(self, next: Self) -> Self {
         match (self, next) {
             (Self::Identity, one) | (one, Self::Identity) => one,
@@ -229,7 +229,7 @@ impl Media {
     }
 }
 
-/// `timeout=N` of a `Keep-Alive` field.
+/// Parses `timeout=N` from a `Keep-Alive` field.
 fn keeps_for(value: &[u8]) -> Option<Duration> {
     let mut parts = value.split(|b| matches!(b, b',' | b';' | b' '));
     let seconds = parts.find_map(|part| part.strip_prefix(b"timeout="))?;

@@ -1,7 +1,8 @@
-//! One HTTP/1.1 connection to a server: a request at a time, its response read as it comes (RFC 9112).
+//! An HTTP/1.1 connection to a server that serves one request at a time (RFC 9112).
 //!
-//! Written by hand since every call pays for it: a request is a copy of ready bytes, a response is a status, a media
-//! type and the place of its body. There is no task behind a connection; who waits for the answer reads it.
+//! Implemented by hand because every call pays for it: a request is a copy of prepared bytes, and a response is reduced
+//! to status, media type and body framing. No task serves the connection; the caller that waits for the response reads
+//! it.
 
 mod body;
 mod coding;
@@ -21,33 +22,33 @@ pub(crate) use self::head::{Coding, Head, Media};
 use crate::limits::MAX_INTERIM_RESPONSES;
 use crate::runtime::BoxedIo;
 
-/// A body up to this size goes out in one piece with its head.
+/// Maximum size in bytes of a body that is sent together with its head.
 const ONE_PIECE: usize = 16 << 10;
-/// Room for what is read at once; grows with a body that is long.
+/// Initial read buffer in bytes; doubles while reads fill it.
 const ROOM: usize = 8 << 10;
-/// The most room for what is read at once.
+/// Maximum read buffer in bytes.
 const ROOM_MAX: usize = 256 << 10;
-/// What an answer may bring before its request is written.
+/// Maximum number of bytes read of an early response while the request is still being written.
 const EARLY_MAX: usize = 64 << 10;
 
-/// Why a request got no response, or not all of it.
+/// Why a request got no response, or only part of one.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Broken {
-    /// The system says so.
+    /// An I/O error of the connection.
     #[error("{0}")]
     Io(#[from] io::Error),
-    /// The server closed the connection.
+    /// The server closed the connection before it answered.
     #[error("the server closed the connection before it answered")]
     Closed,
-    /// It closed it in the middle of a body.
+    /// The server closed the connection in the middle of a body.
     #[error("the server closed the connection in the middle of its answer")]
     Cut,
-    /// What came is not HTTP/1.1.
+    /// The response is not valid HTTP/1.1.
     #[error("the answer is not valid HTTP: {0}")]
     Invalid(&'static str),
 }
 
-/// A connection on which one request at a time is made.
+/// A connection that serves one request at a time.
 pub(crate) struct Connection {
     io: BoxedIo,
     input: BytesMut,
@@ -56,7 +57,7 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// A connection that nothing was sent on yet.
+    /// Wraps a connection on which nothing was sent yet.
     pub(crate) fn new(io: BoxedIo) -> Self {
         Self {
             io,
@@ -66,7 +67,8 @@ impl Connection {
         }
     }
 
-    /// Whether the server has neither closed it nor said anything unasked. Takes no system call where nothing came.
+    /// Returns `true` if the server neither closed the connection nor sent data without a request. Costs no system call
+    /// while nothing arrived.
     pub(crate) fn is_quiet(&mut self) -> bool {
         if !self.input.is_empty() {
             return false;
@@ -77,18 +79,19 @@ impl Connection {
         Future::poll(read, &mut context).is_pending()
     }
 
-    /// Whether something came that no response was read from.
+    /// Returns `true` if there is input that no response was read from.
     pub(crate) fn has_unread(&self) -> bool {
         !self.input.is_empty()
     }
 
-    /// Sends a request, whose head lacks only the length of its body, and waits for the head of its response.
+    /// Sends a request and waits for the head of its response. `head` is complete except for the content length, which
+    /// is added here.
     ///
     /// # Errors
-    /// Where the connection fails, or what comes back is no HTTP.
+    /// [`Broken`] if the connection fails or the response is not valid HTTP.
     ///
     /// # Cancel safety
-    /// Dropped, the connection is of no more use.
+    /// Not cancel safe: if the future is dropped, the connection must not be used again.
     pub(crate) async fn send(&mut self, head: &[&[u8]], body: &[u8]) -> Result<Head, Broken> {
         self.output.clear();
         for part in head {
@@ -107,7 +110,7 @@ impl Connection {
         let mut answer = self.head().await;
         match (written, &mut answer) {
             (Ok(()), _) => answer,
-            // It answered before it had read all, and reads no more.
+            // The server answered before it had read the whole request, and stopped reading.
             (Err(_), Ok(head)) => {
                 head.last = true;
                 answer
@@ -116,7 +119,8 @@ impl Connection {
         }
     }
 
-    /// Writes what is there to write, and keeps what comes meanwhile: a server that answers early must not wait for us.
+    /// Writes the request and buffers incoming data meanwhile, because a server that answers early may not read on
+    /// until its response is read.
     async fn write(&mut self, rest: &[u8]) -> io::Result<()> {
         let mut at = 0;
         poll_fn(|cx| {
@@ -154,7 +158,7 @@ impl Connection {
         self.io.flush().await
     }
 
-    /// The head of the response; interim ones are passed over.
+    /// Reads the head of the response and skips interim responses.
     async fn head(&mut self) -> Result<Head, Broken> {
         for _ in 0..MAX_INTERIM_RESPONSES {
             let head = loop {
@@ -172,13 +176,13 @@ impl Connection {
         Err(Broken::Invalid("too many interim responses"))
     }
 
-    /// The next part of a body; `None` at its end.
+    /// Reads the next part of a body. Returns `None` at its end.
     ///
     /// # Errors
-    /// Where the connection fails, or the body is not framed as its head said.
+    /// [`Broken`] if the connection fails or the body violates its framing.
     ///
     /// # Cancel safety
-    /// Nothing is lost: the next call goes on.
+    /// Cancel safe: no data is lost, and the next call continues.
     pub(crate) async fn part(&mut self, body: &mut Body) -> Result<Option<Bytes>, Broken> {
         loop {
             match body.step(&mut self.input)? {
@@ -197,7 +201,7 @@ impl Connection {
         }
     }
 
-    /// A body of this length, in one piece.
+    /// Reads a body of this length in one piece.
     ///
     /// # Errors
     /// As for [`part`](Self::part).
@@ -215,7 +219,7 @@ impl Connection {
         self.make_room();
         let room = self.input.capacity() - self.input.len();
         let read = self.io.read_buf(&mut self.input).await?;
-        // A reader that fills its room has more before it.
+        // A read that fills the buffer suggests that more is waiting.
         self.room = if read >= room {
             (self.room * 2).min(ROOM_MAX)
         } else {
@@ -237,7 +241,7 @@ impl std::fmt::Debug for Connection {
     }
 }
 
-/// Writes a number.
+/// Writes a number in decimal.
 fn decimal(out: &mut Vec<u8>, mut number: usize) {
     let mut digits = [0_u8; 20];
     let mut at = digits.len();

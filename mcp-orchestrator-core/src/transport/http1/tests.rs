@@ -10,7 +10,7 @@ fn pair(buffer: usize) -> (Connection, DuplexStream) {
     (Connection::new(Box::new(ours)), theirs)
 }
 
-/// What a server says to one request, in pieces of this size, then closes where asked to.
+/// Sends `text` as the response to one request, in pieces of this size, and closes the connection if `close` is set.
 async fn answer(text: &[u8], piece: usize, close: bool) -> Result<(Head, Vec<u8>), Broken> {
     let (mut connection, mut server) = pair(1 << 20);
     let mut held = None;
@@ -168,7 +168,7 @@ async fn a_long_body_goes_out_whole() {
 }
 
 proptest! {
-    /// However a chunked body is cut into pieces, the same comes out.
+    /// Chunks are joined correctly, however the input is split.
     #[test]
     fn chunks_are_joined(parts in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..200), 0..20), piece in 1_usize..64) {
         let mut text = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n".to_vec();
@@ -183,7 +183,7 @@ proptest! {
         prop_assert_eq!(all, parts.concat());
     }
 
-    /// Whatever comes, reading ends with an answer or an error.
+    /// Any input leads to a response or an error.
     #[test]
     fn nonsense_never_panics(text in prop::collection::vec(any::<u8>(), 0..400), body in prop::collection::vec(any::<u8>(), 0..400)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();

@@ -1,4 +1,4 @@
-//! The reading end: each line is a response, a notification or a request of the instance, or noise.
+//! The reader task: each line is a response, a notification, a request of the instance, or noise.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -24,15 +24,15 @@ use crate::transport::lines::{Line, Lines};
 use crate::transport::pace::Rate;
 use crate::transport::{Unsolicited, answered};
 
-/// How long the end of a program may come after the end of its output.
+/// Maximum wait for the exit of a program after the end of its output.
 pub(super) const EXIT_WAIT: Duration = Duration::from_secs(2);
-/// How much of a line that is no message is kept.
+/// Maximum number of bytes kept of a line that is not a message.
 const NOISE: usize = 300;
 
 pub(super) struct Incoming {
     shared: Arc<Shared>,
     outbox: mpsc::WeakSender<Command>,
-    /// Requests of the instance that wait for their answer.
+    /// Limits requests of the instance that await an answer.
     asking: Arc<Semaphore>,
     unsolicited: Rate,
 }
@@ -47,9 +47,9 @@ impl Incoming {
         }
     }
 
-    /// Reads until the end of the output or of the instance.
+    /// Reads until the output or the instance ends.
     ///
-    /// The output may stay open after the instance has ended: a process that it has left behind can hold it.
+    /// The output may stay open after the instance has exited, because a process that it left behind can hold it.
     pub(super) async fn run(
         mut self,
         reader: impl AsyncRead + Unpin,
@@ -66,7 +66,7 @@ impl Incoming {
                 }
                 exit = &mut exited => {
                     ending.cancel();
-                    // Its last words may still be on their way.
+                    // Output written just before the exit may still be in transit.
                     let cut = tokio::time::timeout(OUTPUT_DRAIN_TIMEOUT, reading).await;
                     (Some(exit), cut.unwrap_or_default())
                 }
@@ -76,7 +76,7 @@ impl Incoming {
         over.cancel();
     }
 
-    /// Reads to the end of the output; why it was cut off, where it was.
+    /// Reads to the end of the output. Returns the error that cut it off, if any.
     async fn read(
         &mut self,
         reader: impl AsyncRead + Unpin,
@@ -99,7 +99,7 @@ impl Incoming {
         let place = &self.shared.place;
         let text = match (exit, cut) {
             (Some(exit), _) => {
-                // What has only begun has written nothing about anybody's calls.
+                // If the program has just started, its output cannot contain data of a caller's call.
                 let is_new = !self.shared.joined && !self.shared.pending.has_served();
                 let is_own = is_new || self.shared.ask != Ask::Nobody;
                 return super::super::ended(place, &exit, is_own);
@@ -139,7 +139,7 @@ impl Incoming {
         }
     }
 
-    /// A line that is no message is noise. Where it was meant as the answer to a call, the call ends.
+    /// Logs a line that is not a message. If it was meant as the response to a call, that call fails.
     fn noise(&self, line: &Bytes, error: &ParseError) {
         let text = String::from_utf8_lossy(&line[..line.len().min(NOISE)]);
         (self.shared.note)(LogSource::Stdout, &text);
@@ -181,7 +181,8 @@ impl Incoming {
         }
     }
 
-    /// A log message goes to the call in flight, where only one caller has any and callers can be told apart.
+    /// Delivers a log message to the call in flight if only one caller has calls in flight and callers can be
+    /// distinguished.
     fn log(&mut self, message: Message) {
         if self.shared.ask != Ask::Nobody
             && let Ok(call) = self.shared.pending.only_party()
@@ -194,7 +195,7 @@ impl Incoming {
         }
     }
 
-    /// Progress goes to the call whose token it bears, under the caller's own token.
+    /// Delivers progress to the call with this token, under the caller's own token.
     fn progress(&self, message: &Message) {
         let members = message.body().and_then(Members::read).unwrap_or_default();
         let Some(id) = members.get("progressToken").and_then(whole_number) else {
@@ -215,7 +216,7 @@ impl Incoming {
         }
     }
 
-    /// The instance takes one of its own requests back, or (modern) ends a subscription.
+    /// The instance cancels one of its requests or, in the modern era, ends a subscription.
     fn cancelled(&self, message: &Message) {
         let members = message.body().and_then(Members::read).unwrap_or_default();
         if let Some(id) = members.get("requestId").and_then(whole_number) {
@@ -283,7 +284,7 @@ impl Incoming {
             drop(asking);
             answer.map_or(refused, |answer| answer.with_id(id).into_bytes())
         };
-        // Queued before the request is handed on, so that its answer always finds its place.
+        // Queued before the request is passed on, so that its answer always finds its place.
         let Some(outbox) = self.outbox.upgrade() else {
             return;
         };
@@ -300,13 +301,13 @@ impl Incoming {
         let mut line = answer.to_vec();
         line.push(b'\n');
         if let Some(outbox) = self.outbox.upgrade() {
-            // A full queue means that the instance does not read; then it does not miss the answer either.
+            // A full queue means that the instance does not read its input, so it does not miss the answer.
             let _ = outbox.try_send(Command::Line(line.into()));
         }
     }
 
-    /// A line over the limit ends the call that it answers beyond doubt. Where that cannot be said, every call goes on: those
-    /// that wait for this line end by their own timeout.
+    /// Reports a line over the limit and fails the call that it certainly answers. If that call is unknown, no call
+    /// fails; the call that waits for this line ends with its own timeout.
     fn over(&self, answers: Option<&str>, length: usize, limit: usize) {
         let place = &self.shared.place;
         let text = format!(

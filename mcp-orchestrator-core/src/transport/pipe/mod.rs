@@ -1,9 +1,10 @@
 //! One conversation over a byte stream, shared by many callers.
 //!
-//! A writer task and a reader task own the two ends. Each request gets an id (and progress token) of the pipe's own,
-//! and its answer the caller's again. A caller that leaves is told to the instance as a cancellation.
+//! A writer task and a reader task own the two ends. Each request gets an id (and progress token) of the pipe, and its
+//! response gets the caller's id back. When a caller leaves, the instance receives a cancellation.
 
 mod incoming;
+mod options;
 mod pending;
 #[cfg(test)]
 mod tests;
@@ -18,109 +19,76 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::Stream;
-use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::options::{Ask, Options};
 use self::pending::{First, Pending};
 use self::writer::Command;
-use super::handshake::{Joined, Shaken};
+use super::handshake::Shaken;
 use super::{Hello, Inbox, Note, Outgoing, Place, era, handshake};
 use crate::call::{Reply, ReplyItem};
 use crate::error::{Error, ErrorKind, Result};
 use crate::jsonrpc::{Message, error_response};
 use crate::protocol::{Era, method};
-use crate::runtime::Exit;
-use crate::server::EraChoice;
 
-/// Lines that wait for a slow instance; callers beyond that wait their turn.
+/// Maximum number of lines queued for a slow instance; further callers wait.
 const QUEUE: usize = 256;
-
-/// Who is asked when the instance asks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ask {
-    /// Nobody: callers share the instance and cannot be told apart.
-    Nobody,
-    /// The caller whose call is in flight.
-    CallInFlight,
-    /// The one caller that the instance has, by a call or else unsolicited.
-    TheCaller,
-}
-
-/// What a pipe needs besides its two ends.
-pub(crate) struct Options {
-    pub(crate) place: Place,
-    pub(crate) era: EraChoice,
-    /// What the instance is told of its client.
-    pub(crate) profile: handshake::Profile,
-    /// One message, in bytes.
-    pub(crate) message_bytes: usize,
-    /// Requests at once.
-    pub(crate) in_flight: usize,
-    /// The program ran before: what stands half-written on its line is ended, ids begin anywhere, and answers to others'
-    /// are dropped.
-    pub(crate) joined: Option<Joined>,
-    pub(crate) ask: Ask,
-    pub(crate) note: Note,
-    pub(crate) inbox: Inbox,
-    /// Ends with the instance.
-    pub(crate) exited: BoxFuture<'static, Exit>,
-    /// Requests that did not reach the instance, where whoever carries the lines can tell.
-    pub(crate) failed: Option<mpsc::Receiver<Failed>>,
-}
 
 /// A request that will not be answered.
 #[derive(Debug)]
 pub(crate) struct Failed {
     /// Its id in this conversation.
     pub(crate) id: u64,
-    /// Why.
+    /// Why it failed.
     pub(crate) error: Error,
 }
 
-/// How a conversation began.
+/// Outcome of opening a conversation.
 pub(crate) enum Opened {
-    /// It goes on.
+    /// The conversation is open.
     Open(Pipe),
-    /// The program ran before and refuses another handshake, and nothing is kept of the first; why it refused.
+    /// The program ran before and rejects a second handshake, and no record of the first exists. Contains the
+    /// rejection.
     Unknown(Error),
 }
 
-/// One conversation.
+/// One conversation over a byte stream.
 pub(crate) struct Pipe {
     shared: Arc<Shared>,
     outbox: mpsc::Sender<Command>,
     hello: Hello,
-    /// Ends the two tasks with the pipe.
+    /// The reader and writer tasks, aborted on drop.
     _tasks: JoinSet<()>,
-    /// Tasks that carry its lines elsewhere; they end with it too.
+    /// Tasks that carry the lines to the instance, aborted on drop.
     _carriers: Option<JoinSet<()>>,
 }
 
-/// What caller's guards and the two tasks share.
+/// State shared between callers' guards and the two tasks.
 struct Shared {
     place: Place,
     pending: Pending,
     ask: Ask,
-    /// The program ran before.
+    /// `true` if the program ran before.
     joined: bool,
     note: Note,
     inbox: Inbox,
-    /// Ids of calls whose callers left; the writer tells the instance. Dropped where it does not read.
+    /// Ids of calls that their callers abandoned; the writer sends a cancellation for each. Dropped if the instance
+    /// does not read.
     abandoned: mpsc::Sender<u64>,
-    /// Ends with the stream that is read: why it has ended is found out from then on.
+    /// Cancelled when the input stream ends; the reason is determined afterwards.
     ending: CancellationToken,
-    /// Ends with the conversation, so that neither end of the stream is held on to.
+    /// Cancelled when the conversation ends, so that both ends of the stream are released.
     over: CancellationToken,
 }
 
 impl Pipe {
-    /// Begins a conversation: starts the tasks and shakes hands. The caller bounds the time.
+    /// Opens a conversation: starts the tasks and performs the handshake. The caller limits the time.
     ///
     /// # Cancel safety
-    /// Dropping the future ends the conversation.
+    /// Cancel safe: dropping the future ends the conversation.
     pub(crate) async fn open(
         reader: impl AsyncRead + Send + Unpin + 'static,
         writer: impl AsyncWrite + Send + Unpin + 'static,
@@ -170,38 +138,38 @@ impl Pipe {
         Ok(Opened::Open(pipe))
     }
 
-    /// The same pipe, with the tasks that carry its lines.
+    /// Attaches the tasks that carry the lines.
     pub(crate) fn carried_by(mut self, carriers: JoinSet<()>) -> Self {
         self._carriers = Some(carriers);
         self
     }
 
-    /// What the instance said of itself.
+    /// Returns the result of the handshake.
     pub(crate) fn hello(&self) -> &Hello {
         &self.hello
     }
 
-    /// Why the conversation is over, once it is.
+    /// Returns why the conversation ended, or `None` while it is open.
     pub(crate) fn closed(&self) -> Option<Error> {
         self.shared.pending.closed()
     }
 
-    /// Whether the conversation is over, or about to be: nothing more is read.
+    /// Returns `true` if the conversation has ended or is about to end: nothing more is read.
     pub(crate) fn is_ending(&self) -> bool {
         self.shared.ending.is_cancelled()
     }
 
-    /// Waits until it is known why a conversation that is about to be over has ended; that takes two seconds at the most.
+    /// Waits until the reason is known why the conversation is ending, two seconds at most.
     pub(crate) async fn settled(&self) {
         if self.is_ending() {
             self.shared.over.cancelled().await;
         }
     }
 
-    /// Sends a request and waits for the first that comes back.
+    /// Sends a request and waits for its response or the first message before it.
     ///
     /// # Cancel safety
-    /// Dropping the future, or the reply, cancels the request at the instance.
+    /// Dropping the future or the reply cancels the request at the instance.
     pub(crate) async fn request(&self, outgoing: &Outgoing<'_>) -> Result<Reply> {
         let reply = self.send(outgoing).await?;
         Ok(era::reply(
@@ -213,14 +181,14 @@ impl Pipe {
         ))
     }
 
-    /// Sends a request as it is, apart from ids and eras.
+    /// Sends a request without translation between eras of its reply.
     async fn send(&self, outgoing: &Outgoing<'_>) -> Result<Reply> {
         let (line, first, guard) = self.prepare(outgoing)?;
         self.line(line).await?;
         self.first(first, guard).await
     }
 
-    /// The line of a request, where its answer is awaited, and who cancels it.
+    /// Prepares a request: its line, the receiver of its response, and the guard that cancels it.
     fn prepare(&self, outgoing: &Outgoing<'_>) -> Result<(Bytes, oneshot::Receiver<First>, Guard)> {
         let message = outgoing.message;
         let client_id = message
@@ -268,7 +236,7 @@ impl Pipe {
         }
     }
 
-    /// Sends a notification; it is on its way when this returns.
+    /// Sends a notification. It is queued for writing when this returns.
     pub(crate) async fn notify(&self, notification: &Message) -> Result<()> {
         self.line(crate::jsonrpc::Splice::new().apply_line(notification.bytes()))
             .await
@@ -278,7 +246,7 @@ impl Pipe {
         if self.outbox.send(Command::Line(line)).await.is_ok() {
             return Ok(());
         }
-        // The reader knows more, in a moment.
+        // The reader determines the reason shortly afterwards.
         let over = self.shared.over.cancelled();
         let told = tokio::time::timeout(incoming::EXIT_WAIT, over).await;
         Err(self
@@ -332,14 +300,14 @@ impl Shared {
     }
 }
 
-/// Ends the calls whose requests did not reach the instance.
+/// Fails the calls that did not reach the instance.
 async fn fail(mut failed: mpsc::Receiver<Failed>, shared: Arc<Shared>) {
     while let Some(Failed { id, error }) = failed.recv().await {
         shared.pending.fail(id, error);
     }
 }
 
-/// Cancels a request that nobody waits for any more.
+/// Cancels a request on drop if it was not answered.
 struct Guard {
     shared: Arc<Shared>,
     id: u64,
@@ -349,13 +317,13 @@ struct Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         if self.armed && self.shared.pending.forget(self.id) {
-            // A closed pipe needs no cancellation, and what does not read its input would not see it.
+            // A closed pipe needs no cancellation, and an instance that does not read would not see it.
             let _ = self.shared.abandoned.try_send(self.id);
         }
     }
 }
 
-/// The items of one call, its response last.
+/// The items of one call, ending with its response.
 struct Items {
     items: mpsc::Receiver<ReplyItem>,
     response: Option<oneshot::Receiver<Result<Message>>>,
@@ -385,14 +353,14 @@ impl Stream for Items {
     }
 }
 
-/// Somewhere in the first half of the integers that every JSON reader keeps exact.
+/// Returns a random number in the lower half of the integers that every JSON parser represents exactly.
 fn random_start() -> u64 {
     let mut bytes = [0; 8];
     getrandom::fill(&mut bytes).expect("the system has a source of randomness");
     (u64::from_be_bytes(bytes) >> 12) | 1
 }
 
-/// The cancellation of a request that was sent under this id.
+/// Builds the cancellation of the request with this id.
 fn cancellation(id: u64) -> Bytes {
     let params = format!("{{\"requestId\":{id},\"reason\":\"the caller left\"}}");
     crate::jsonrpc::notification(method::CANCELLED, Some(&params))

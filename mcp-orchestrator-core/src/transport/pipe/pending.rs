@@ -1,4 +1,4 @@
-//! The requests that a pipe owes an answer for.
+//! The requests in flight on a pipe.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,11 +12,11 @@ use crate::jsonrpc::Message;
 use crate::limits::MAX_CALL_BACKLOG;
 use crate::transport::Party;
 
-/// What comes first for a caller.
+/// What a caller receives first.
 pub(super) enum First {
-    /// The response; most calls get nothing else.
+    /// The response; most calls receive nothing else.
     Response(Result<Message>),
-    /// Something before it.
+    /// Another message before the response.
     Stream {
         items: mpsc::Receiver<ReplyItem>,
         response: oneshot::Receiver<Result<Message>>,
@@ -39,7 +39,7 @@ enum State {
     },
 }
 
-/// Requests in flight by the id that the pipe gave them.
+/// Requests in flight, by the id that the pipe assigned.
 pub(super) struct Pending {
     inner: Mutex<Inner>,
     limit: usize,
@@ -48,18 +48,18 @@ pub(super) struct Pending {
 struct Inner {
     entries: HashMap<u64, Entry>,
     next: u64,
-    /// Whether a caller's request was sent, besides the engine's own.
+    /// `true` if a caller's request was sent, not only requests of the engine.
     served: bool,
-    /// Why there will be no more answers.
+    /// Why no more responses will arrive.
     closed: Option<Error>,
 }
 
-/// Why a request of the server reaches nobody.
+/// Why no caller can receive a request of the server.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Nobody {
     /// No call is in flight.
     Idle,
-    /// Calls of several callers are.
+    /// Calls of several callers are in flight.
     Several,
 }
 
@@ -81,7 +81,7 @@ impl Pending {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a request in: its new id, and where its answer comes.
+    /// Registers a request. Returns its new id and the receiver of its response.
     pub(super) fn insert(
         &self,
         client_id: Bytes,
@@ -116,17 +116,17 @@ impl Pending {
         Ok((id, receiver))
     }
 
-    /// Whether a caller's request was sent.
+    /// Returns `true` if a caller's request was sent.
     pub(super) fn has_served(&self) -> bool {
         self.lock().served
     }
 
-    /// Forgets a request; false where it was answered already.
+    /// Removes a request. Returns `false` if it was already answered.
     pub(super) fn forget(&self, id: u64) -> bool {
         self.lock().entries.remove(&id).is_some()
     }
 
-    /// Hands a response to its caller, with the caller's own id. False where nobody waits for it.
+    /// Delivers a response under the caller's own id. Returns `false` if no caller waits for it.
     pub(super) fn respond(&self, id: u64, response: &Message) -> bool {
         let Some(entry) = self.lock().entries.remove(&id) else {
             return false;
@@ -136,13 +136,13 @@ impl Pending {
         true
     }
 
-    /// Ends one request with an error.
+    /// Fails a request. Returns `false` if it was already answered.
     pub(super) fn fail(&self, id: u64, error: Error) -> bool {
         let entry = self.lock().entries.remove(&id);
         entry.map(|entry| entry.finish(Err(error))).is_some()
     }
 
-    /// The caller's own progress token for one of ours.
+    /// Returns the caller's progress token for a request.
     pub(super) fn token(&self, id: u64) -> Option<Bytes> {
         self.lock()
             .entries
@@ -150,7 +150,7 @@ impl Pending {
             .and_then(|entry| entry.token.clone())
     }
 
-    /// Hands an item to a caller; false where it is gone, or too slow.
+    /// Delivers an item to a caller. Returns `false` if the caller is gone or too slow.
     pub(super) fn push(&self, id: u64, item: ReplyItem) -> bool {
         let mut inner = self.lock();
         let Some(mut entry) = inner.entries.remove(&id) else {
@@ -161,11 +161,11 @@ impl Pending {
         pushed
     }
 
-    /// The newest call of the only caller that has any in flight.
+    /// Returns the newest call of the only caller that has calls in flight.
     pub(super) fn only_party(&self) -> Result<u64, Nobody> {
         let inner = self.lock();
         let mut newest: Option<(u64, Party)> = None;
-        // The engine's own requests are nobody's.
+        // The engine's own requests belong to no caller.
         let callers = inner.entries.iter().filter(|(_, entry)| entry.party != 0);
         for (id, entry) in callers {
             match newest {
@@ -177,7 +177,7 @@ impl Pending {
         newest.map(|(id, _)| id).ok_or(Nobody::Idle)
     }
 
-    /// Ends all, now and from now on.
+    /// Fails all requests in flight and all future ones.
     pub(super) fn close(&self, error: &Error) {
         let entries = {
             let mut inner = self.lock();
@@ -189,7 +189,7 @@ impl Pending {
         }
     }
 
-    /// Why there will be no more answers, once that is so.
+    /// Returns why no more responses will arrive, or `None` while the pipe is open.
     pub(super) fn closed(&self) -> Option<Error> {
         self.lock().closed.as_ref().map(Error::duplicate)
     }
@@ -205,7 +205,7 @@ impl Entry {
         let pushed = items.try_send(item).is_ok();
         let before = std::mem::replace(&mut self.state, State::Streaming { items, response });
         if let State::Waiting(first) = before {
-            // Who waited may have left; its guard takes the entry out.
+            // If the caller has left, its guard removes the entry.
             let _ = first.send(First::Stream {
                 items: items_receiver,
                 response: response_receiver,

@@ -1,4 +1,4 @@
-//! Conversations with programs that ran before: what is left of the last one harms nobody.
+//! Conversations with programs that ran before: output left from the previous conversation does no harm.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::server::EraChoice;
 use crate::transport::handshake::{Joined, Profile};
 use crate::transport::{Hello, Outgoing, Place};
 
-/// The program's side.
+/// The program's end of the pipe.
 struct Program {
     lines: tokio::io::Lines<BufReader<ReadHalf<DuplexStream>>>,
     out: tokio::io::WriteHalf<DuplexStream>,
@@ -116,7 +116,7 @@ async fn a_second_handshake_that_is_refused_means_that_there_was_a_first() {
         let params = request.body().and_then(Members::read).unwrap();
         let token = params.get("_meta").and_then(Members::read).unwrap();
         assert_eq!(token.get("progressToken"), Some(&*id.to_string()));
-        // Answers to calls of the conversation before.
+        // Responses to calls of the previous conversation.
         for old in ["1", "2", "7"] {
             program.say(&response(old, "{\"old\":true}")).await;
         }
@@ -177,7 +177,7 @@ async fn a_lost_connection_fails_what_is_in_flight_and_lets_both_ends_go() {
     let play = async {
         program.next().await;
         drop(cut);
-        // The writing end is let go, though the pipe is still there.
+        // The writing end is released although the pipe still exists.
         assert!(program.lines.next_line().await.unwrap().is_none());
     };
     let message = call();

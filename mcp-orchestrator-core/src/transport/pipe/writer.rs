@@ -1,4 +1,4 @@
-//! The writing end: lines in batches, cancellations, answers to the instance's own requests.
+//! The writer task: batches of lines, cancellations, and answers to the instance's own requests.
 
 use std::sync::Arc;
 
@@ -11,15 +11,15 @@ use tokio::sync::mpsc;
 
 use super::{Shared, cancellation};
 
-/// What is to be written.
+/// Something to write.
 pub(super) enum Command {
-    /// A line with its end.
+    /// A line including its line end.
     Line(Bytes),
-    /// A line that comes later: the answer to a request of the instance.
+    /// A line that is not ready yet: the answer to a request of the instance.
     Later(BoxFuture<'static, Bytes>),
 }
 
-/// Lines up to this size are written together.
+/// Lines are batched up to this many bytes.
 const BATCH: usize = 64 * 1024;
 
 pub(super) async fn run(
@@ -57,7 +57,7 @@ pub(super) async fn run(
         };
         if let Err(error) = flushed {
             tracing::debug!(instance = %shared.place.instance, %error, "the instance reads no more");
-            // The reader tells the callers, once it knows why.
+            // The reader fails the calls once it knows the reason.
             commands.close();
             return;
         }

@@ -1,4 +1,4 @@
-//! A response on its way: its head, and its body by parts.
+//! A response in progress: its head, and its body in parts.
 
 use bytes::{Bytes, BytesMut};
 use http::header::CONTENT_ENCODING;
@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{MAX_REFUSAL_BODY, REFUSAL_TIMEOUT};
 use crate::transport::http1::{Body, Broken, Coding, Decoded, Decoder, Head, Media};
 
-/// A response whose body is not read yet. Dropped, its connection is closed; [`release`](Self::release) keeps it.
+/// A response with an unread body. Dropping it closes the connection; [`release`](Self::release) keeps it.
 #[derive(Debug)]
 pub(super) struct Exchange {
     pub(super) head: Head,
@@ -31,17 +31,17 @@ impl Exchange {
         }
     }
 
-    /// Whether the body is a stream of events.
+    /// Returns `true` if the body is an event stream.
     pub(super) fn is_events(&self) -> bool {
         self.head.media == Media::Events
     }
 
-    /// Whether the body is JSON.
+    /// Returns `true` if the body is JSON.
     pub(super) fn is_json(&self) -> bool {
         self.head.media == Media::Json
     }
 
-    /// The next part of the body; `None` at its end.
+    /// Returns the next part of the body, decoded, or `None` at its end.
     pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>> {
         match self.head.coding {
             Coding::Identity => self.raw().await,
@@ -65,7 +65,7 @@ impl Exchange {
             };
             match decoder.next().map_err(broken_off)? {
                 Decoded::Data(data) => {
-                    // One read can give a thousand such parts.
+                    // One read can yield a thousand such parts, so give other tasks a turn.
                     tokio::task::consume_budget().await;
                     return Ok(Some(data));
                 }
@@ -79,7 +79,7 @@ impl Exchange {
         }
     }
 
-    /// After the end of what is compressed only the end of the framing may follow.
+    /// Reads the end of the framing after the compressed data. The connection is closed if more data follows.
     async fn raw_end(&mut self) -> Result<Option<Bytes>> {
         self.decoder = None;
         if !self.body.is_done() && self.raw().await?.is_some() {
@@ -98,7 +98,7 @@ impl Exchange {
         Error::new(ErrorKind::Protocol, text)
     }
 
-    /// The whole body.
+    /// Reads the whole body, up to `limit` bytes.
     pub(super) async fn whole(&mut self, limit: usize) -> Result<Bytes> {
         let too_large = || {
             let text = format!("the response is larger than {limit} bytes");
@@ -136,8 +136,8 @@ impl Exchange {
         }
     }
 
-    /// The beginning of a body that explains a refusal; empty where it does not come soon. The connection is kept where
-    /// that was all of it.
+    /// Reads the beginning of the body of an error response. Returns what arrived within [`REFUSAL_TIMEOUT`]. The
+    /// connection is kept if the body was read to its end.
     pub(super) async fn explanation(mut self) -> Bytes {
         let mut all = BytesMut::new();
         let read = async {
@@ -157,7 +157,7 @@ impl Exchange {
         all.freeze()
     }
 
-    /// Reads what is left, so that the connection can be used again; gives up where it is much, or slow.
+    /// Drains the body, so that the connection can be reused. Gives up if the body is long or slow.
     pub(super) async fn drain(mut self) {
         if self.body.is_done() {
             return self.release();
@@ -177,7 +177,7 @@ impl Exchange {
         }
     }
 
-    /// Gives the connection back, where all of the response was read and nothing follows it.
+    /// Returns the connection to the pool if the response was read to its end and the server keeps the connection.
     pub(super) fn release(&mut self) {
         if self.body.is_done()
             && let Some(lease) = self.lease.take()

@@ -1,4 +1,4 @@
-//! Cancellation of requests that nobody waits for any more.
+//! Cancels requests after their callers have left.
 
 use std::sync::Arc;
 
@@ -11,21 +11,21 @@ use crate::call::{Reply, ReplyItem};
 use crate::jsonrpc::notification;
 use crate::protocol::method;
 
-/// Tells the server when nobody waits for a request any more.
+/// Sends a cancellation to the server if it is dropped before the request was answered.
 pub(super) struct Guard {
     pub(super) http: Arc<Http>,
     pub(super) conversation: Arc<Conversation>,
-    /// The request's id as JSON; empty once there is nothing to tell.
+    /// The request's id as JSON; empty once no cancellation is needed.
     pub(super) id: Bytes,
 }
 
 impl Guard {
-    /// The request has its answer.
+    /// Disarms the guard: the request was answered.
     pub(super) fn disarm(mut self) {
         self.id = Bytes::new();
     }
 
-    /// Stays with a reply that comes in parts.
+    /// Keeps the guard armed until a streamed reply has its response.
     pub(super) fn watch(self, reply: Reply) -> Reply {
         let stream = match reply.into_ready() {
             Ok(response) => {

@@ -1,4 +1,4 @@
-//! The heads of requests as ready bytes: what all requests to an endpoint have, and what one adds.
+//! Request heads as prepared bytes: a part shared by all requests to an endpoint, and a part per request.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::runtime::HeaderCell;
 
 const AGENT: &str = concat!("mcp-orchestrator/", env!("CARGO_PKG_VERSION"));
 
-/// What a request does.
+/// The method of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verb {
     Get,
@@ -33,7 +33,7 @@ impl Verb {
     }
 }
 
-/// Header fields, each as its line.
+/// Header fields, each as one line.
 #[derive(Clone, Default)]
 pub(super) struct Lines(Vec<u8>);
 
@@ -60,7 +60,7 @@ impl std::fmt::Debug for Lines {
     }
 }
 
-/// The beginnings of the heads of all requests, written anew where the headers of the credential have changed.
+/// Prepared request heads, rebuilt when the headers of the credential change.
 #[derive(Debug)]
 pub(super) struct Heads {
     target: String,
@@ -81,7 +81,7 @@ impl std::fmt::Debug for Written {
 }
 
 impl Heads {
-    /// `target` is a path with its query, `host` what stands in the field of that name.
+    /// `target` is a path with its query, `host` the value of the `Host` field.
     pub(super) fn new(target: &str, host: &str, cell: HeaderCell) -> Self {
         Self {
             target: target.to_owned(),
@@ -91,27 +91,27 @@ impl Heads {
         }
     }
 
-    /// The same for another path.
+    /// Returns the same heads for another path.
     pub(super) fn at(self, target: &str) -> Self {
         Self::new(target, &self.host, self.cell)
     }
 
-    /// The headers of the credential of now.
+    /// Returns the current headers of the credential.
     pub(super) fn credential(&self) -> Arc<HeaderMap> {
         Arc::clone(&self.cell.get())
     }
 
-    /// The query of the address.
+    /// Returns the query of the URL.
     pub(super) fn query(&self) -> Option<&str> {
         self.target.split_once('?').map(|(_, query)| query)
     }
 
-    /// The beginning of such a request's head for another path of the same origin.
+    /// Builds the head of a request to another path of the same origin.
     pub(super) fn redirected(&self, verb: Verb, target: &str) -> Lines {
         self.write(verb, target, &self.cell.get())
     }
 
-    /// Hands out the beginning of such a request's head.
+    /// Returns the prepared head for this method.
     pub(super) fn of(&self, verb: Verb) -> impl AsRef<[u8]> + use<> {
         let from = self.cell.get();
         let known = self.written.load_full();
@@ -167,7 +167,7 @@ impl AsRef<[u8]> for Ready {
     }
 }
 
-/// What belongs to the protocol is not for a configured header to replace.
+/// Returns `true` for fields that the protocol controls; a configured header cannot replace them.
 fn is_protocols(name: &HeaderName) -> bool {
     [HOST, CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING].contains(name)
         || name.as_str().starts_with("mcp-")

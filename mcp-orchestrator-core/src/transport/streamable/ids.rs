@@ -1,7 +1,7 @@
 //! Ids of the requests to one endpoint.
 //!
-//! Connections are shared by callers who choose the same ids, and an answer may come late, twice, or to the wrong
-//! request. So each request gets an id that no other one to this endpoint has.
+//! Callers that share a connection choose the same ids, and a response may arrive late, twice, or for the wrong
+//! request. Each request therefore gets an id that is unique for its endpoint.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use crate::jsonrpc::{Kind, Message, whole_number};
 
-/// Gives out ids, each once.
+/// Generates ids; each is issued once.
 #[derive(Debug)]
 pub(super) struct Ids {
     first: u64,
@@ -19,11 +19,11 @@ pub(super) struct Ids {
 /// Which request a response answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Answers {
-    /// The one in question.
+    /// The request in question.
     This,
-    /// It does not say; it can only be the one in question.
+    /// The response names no request; it can only answer the one in question.
     Unnamed,
-    /// Another one.
+    /// Another request.
     Other,
 }
 
@@ -31,8 +31,8 @@ impl Ids {
     pub(super) fn new() -> Self {
         let mut bytes = [0; 4];
         getrandom::fill(&mut bytes).expect("the system has a source of randomness");
-        // Anywhere in the lower half of a positive i32: all servers can hold it, and no constant or leftover of an earlier
-        // process is likely to meet it.
+        // A random number in the lower half of the positive `i32` range: every server can represent it, and it is
+        // unlikely to collide with a constant or with an id of an earlier process.
         let first = u64::from(u32::from_be_bytes(bytes) >> 2) + 1;
         Self {
             first,
@@ -40,13 +40,14 @@ impl Ids {
         }
     }
 
-    /// An id that was not given out before, as JSON.
+    /// Returns an id that was not issued before, as JSON.
     pub(super) fn take(&self) -> Bytes {
         Bytes::from(self.next.fetch_add(1, Ordering::Relaxed).to_string())
     }
 
-    /// Which request a response answers that came to the one with the id `own`. `refused` says that it came with an HTTP
-    /// status of 400 or more: then an error under an id that is none of ours is about this request too.
+    /// Determines which request a response answers that arrived for the request with the id `own`. `refused` means that
+    /// it came with an HTTP status of 400 or more; an error with an id that was never issued then also belongs to this
+    /// request.
     pub(super) fn judge(&self, response: &Message, own: &[u8], refused: bool) -> Answers {
         let is_error = response.kind() == Kind::Error;
         let Some(id) = response.id() else {

@@ -1,4 +1,4 @@
-//! Chores that outlive the call that left them: cancellations, answers, the rest of a response.
+//! Background work that outlives the call that caused it: cancellations, answers, draining of responses.
 
 use std::future::Future;
 
@@ -12,7 +12,7 @@ use crate::limits::{CHORE_TIMEOUT, MAX_CHORES};
 
 type Chore = BoxFuture<'static, ()>;
 
-/// Does chores one beside the other; ends with its owner.
+/// Runs chores concurrently; they are aborted when the owner is dropped.
 #[derive(Debug)]
 pub(super) struct Janitor {
     short: mpsc::Sender<Chore>,
@@ -23,7 +23,7 @@ pub(super) struct Janitor {
 impl Janitor {
     pub(super) fn new() -> Self {
         let mut tasks = JoinSet::new();
-        // Those that wait for somebody's answer do not hold up the others.
+        // Separate queues, so that chores that wait for a caller's answer do not delay the others.
         let (short, todo) = mpsc::channel(MAX_CHORES);
         tasks.spawn(work(todo));
         let (long, todo) = mpsc::channel(MAX_CHORES);
@@ -35,7 +35,8 @@ impl Janitor {
         }
     }
 
-    /// Does it soon, within a short time. Dropped where too many wait, since each is a courtesy.
+    /// Queues a chore that is limited to [`CHORE_TIMEOUT`]. Dropped if the queue is full, because short chores are
+    /// optional.
     pub(super) fn short(&self, chore: impl Future<Output = ()> + Send + 'static) {
         push(&self.short, async move {
             if tokio::time::timeout(CHORE_TIMEOUT, chore).await.is_err() {
@@ -44,7 +45,7 @@ impl Janitor {
         });
     }
 
-    /// Does it, however long it takes. Dropped where too many wait.
+    /// Queues a chore without a time limit. Dropped if the queue is full.
     pub(super) fn long(&self, chore: impl Future<Output = ()> + Send + 'static) {
         push(&self.long, chore);
     }

@@ -23,7 +23,7 @@ const VERSION: HeaderName = HeaderName::from_static(header::PROTOCOL_VERSION);
 const METHOD: HeaderName = HeaderName::from_static(header::METHOD);
 const NAME: HeaderName = HeaderName::from_static(header::NAME);
 
-/// An endpoint that is spoken to without a session.
+/// An endpoint that is used without a session.
 #[derive(Clone, Debug)]
 pub(crate) struct Modern {
     http: Arc<Http>,
@@ -34,10 +34,10 @@ impl Modern {
         Self { http }
     }
 
-    /// Asks the server what it is.
+    /// Sends `server/discover` and returns its result.
     ///
     /// # Errors
-    /// Where it cannot be reached, or does not speak this era.
+    /// An error if the server cannot be reached or does not support the modern era.
     pub(crate) async fn discover(&self, profile: &Profile) -> Result<Hello> {
         let id = self.http.ids.take();
         let params = handshake::discover_params(profile);
@@ -56,11 +56,11 @@ impl Modern {
         handshake::discovered(&response).map_err(|error| self.http.placed(error))
     }
 
-    /// Sends a request and waits for the first that comes back. The body goes as it is, apart from a name, the id and
-    /// the progress token.
+    /// Sends a request and waits for its response or the first message before it. The body is sent unchanged except for
+    /// the name, the id and the progress token.
     ///
     /// # Cancel safety
-    /// Dropping the future, or the reply, closes the stream, which cancels the request.
+    /// Dropping the future or the reply closes the stream, which cancels the request.
     pub(crate) async fn request(&self, outgoing: &Outgoing<'_>) -> Result<Reply> {
         let mut edits = outgoing.edits.clone();
         let id = self.http.ids.take();
@@ -86,7 +86,7 @@ impl Modern {
         ))
     }
 
-    /// Posts a request; once more where the server refuses a version that it says it speaks.
+    /// Posts a request. Retries once if the server rejects a protocol version that it lists as supported.
     async fn post(&self, ready: &Ready, lines: &Lines) -> Result<Reply> {
         let mut again = false;
         loop {
@@ -107,7 +107,7 @@ impl Modern {
     }
 }
 
-/// Whether a server refuses our version and yet names it among those that it speaks.
+/// Returns `true` if a server rejects our protocol version although it lists it as supported.
 fn speaks_it_after_all(response: &Message) -> bool {
     if response.kind() != Kind::Error {
         return false;

@@ -1,8 +1,9 @@
-//! Addresses that a server names: only those of its own origin are followed, since every request bears a credential.
+//! Resolves URLs that a server names. Only same-origin URLs are followed, because every request carries a credential.
 
 use http::Uri;
 
-/// The path and query that `named` has, seen from `base`; `None` where it is of another origin or no address at all.
+/// Resolves `named` against `base`. Returns its path and query, or `None` if it has another origin or is not a valid
+/// URL.
 pub(super) fn resolve(base: &Uri, named: &str) -> Option<String> {
     let named = named.trim();
     let named = named.split('#').next().unwrap_or_default();
@@ -50,7 +51,7 @@ fn port(uri: &Uri) -> Option<u16> {
     })
 }
 
-/// A path below a folder, its `.` and `..` undone.
+/// Resolves a relative path against a folder, including `.` and `..`.
 fn relative(folder: &str, named: &str) -> Option<String> {
     let (path, query) = match named.split_once('?') {
         Some((path, query)) => (path, Some(query)),
@@ -79,20 +80,20 @@ fn relative(folder: &str, named: &str) -> Option<String> {
     }
 }
 
-/// What may stand in a request line.
+/// Validates a path and query for use in a request line.
 fn target(path: &str) -> Option<String> {
     let parsed: http::uri::PathAndQuery = path.parse().ok()?;
     Some(parsed.as_str().to_owned())
 }
 
-/// The base with another path and query.
+/// Returns `base` with another path and query.
 pub(super) fn at(base: &Uri, target: &str) -> Uri {
     let mut parts = base.clone().into_parts();
     parts.path_and_query = target.parse().ok();
     Uri::from_parts(parts).unwrap_or_else(|_| base.clone())
 }
 
-/// The origin that `named` has, for an error message: its path and query may hold a secret.
+/// Returns the origin of `named` for an error message. Path and query are omitted because they may hold a secret.
 pub(super) fn shown(base: &Uri, named: &str) -> String {
     let full = match named.strip_prefix("//") {
         Some(rest) => format!("{}://{rest}", base.scheme_str().unwrap_or("http")),

@@ -1,4 +1,4 @@
-//! Connections to one endpoint, kept for the next request.
+//! The connection pool of one endpoint.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,38 +9,38 @@ use crate::limits::{CONNECTION_IDLE_TIMEOUT, MAX_IDLE_CONNECTIONS};
 use crate::runtime::Connect;
 use crate::transport::http1::{Broken, Connection, Head};
 
-/// How much earlier than its server a connection is given up that its server keeps for a stated time.
+/// How much earlier a connection is given up than the keep-alive time that its server announced.
 const KEEP_ALIVE_MARGIN: Duration = Duration::from_secs(1);
 
 /// Why a request got no response.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SendError {
-    /// It did not reach the server.
+    /// The request did not reach the server.
     #[error("cannot connect: {0}")]
     Connect(#[from] std::io::Error),
-    /// It may have reached it.
+    /// The request may have reached the server.
     #[error("the connection failed: {0}")]
     Lost(#[from] Broken),
 }
 
-/// Whether a request may reach its server twice.
+/// Whether a request may be sent to its server twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Repeat {
-    /// It changes nothing, or nothing more the second time.
+    /// The request is idempotent.
     Harmless,
-    /// It may have effects.
+    /// The request may have side effects.
     Never,
 }
 
-/// Connections to one endpoint.
+/// The connections to one endpoint.
 #[derive(Debug)]
 pub(super) struct Pool {
     connect: Arc<dyn Connect>,
-    /// Each with when it is given up; those used last stand last.
+    /// Idle connections with their expiry, most recently used last.
     idle: Mutex<Vec<(Connection, Instant)>>,
 }
 
-/// A connection in use; given back after its response was read to the end, closed otherwise.
+/// A connection in use. It is returned to the pool if its response was read to the end, and closed otherwise.
 #[derive(Debug)]
 pub(super) struct Lease {
     pub(super) connection: Connection,
@@ -55,10 +55,10 @@ impl Pool {
         }
     }
 
-    /// Sends a request on a kept connection, else on a new one.
+    /// Sends a request on an idle connection, or on a new one.
     ///
-    /// A server may close a kept connection at the moment when it is used again. A request that is [`Repeat::Harmless`] is
-    /// then sent once more, on a new one.
+    /// A server may close an idle connection just as it is used again. A request that is [`Repeat::Harmless`] is then
+    /// retried on a new connection.
     pub(super) async fn send(
         self: &Arc<Self>,
         head: &[&[u8]],
@@ -92,15 +92,15 @@ impl Pool {
     fn take(&self) -> Option<Connection> {
         loop {
             let (mut connection, until) = self.idle().pop()?;
-            // What the server closed meanwhile got nothing of this request, and what it said meanwhile is no answer to it:
-            // another one will do.
+            // A connection that the server closed received nothing of this request, and data that it sent meanwhile is
+            // no response to it, so it is safe to use another connection.
             if Instant::now() < until && connection.is_quiet() {
                 return Some(connection);
             }
         }
     }
 
-    /// Closes what nobody used for long, and what its server has closed.
+    /// Closes idle connections that have expired or that the server has closed.
     pub(super) fn sweep(&self) {
         let now = Instant::now();
         self.idle()
@@ -109,8 +109,8 @@ impl Pool {
 }
 
 impl Lease {
-    /// Keeps the connection for the next request; its response was read to the end. `keeps_for` is for how long the
-    /// server keeps it. Where more came than the response, it is closed instead.
+    /// Returns the connection to the pool after its response was read to the end. `keeps_for` is the keep-alive time
+    /// that the server announced. Closes the connection if there is input after the response.
     pub(super) fn give_back(self, keeps_for: Option<Duration>) {
         let keep = keeps_for.map_or(CONNECTION_IDLE_TIMEOUT, |time| {
             time.saturating_sub(KEEP_ALIVE_MARGIN)

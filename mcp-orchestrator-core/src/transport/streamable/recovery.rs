@@ -1,4 +1,4 @@
-//! A session that its server does not know any more is opened again, and the request that found it out is sent again.
+//! Recovers lost sessions: opens a new session and sends the request again that detected the loss.
 
 use std::sync::Arc;
 
@@ -17,18 +17,18 @@ use crate::error::Result;
 /// A request that is ready to be sent.
 pub(super) struct Ready {
     pub(super) body: Bytes,
-    /// Its id, as JSON.
+    /// The request's id as JSON.
     pub(super) id: Bytes,
     pub(super) repeat: Repeat,
 }
 
 impl Session {
-    /// Sends a request in the session.
+    /// Sends a request in the session and recovers a lost session.
     pub(super) async fn post(&self, request: &Ready) -> Result<Reply> {
         let conversation = self.conversation().await?;
         match attempt(self.http(), &conversation, request).await? {
             Answer::Reply(reply) => Ok(reply),
-            // Rare, and large.
+            // Boxed because this path is rare and its future is large.
             Answer::Refused(refusal) => {
                 Box::pin(self.recover(conversation, *refusal, request)).await
             }
@@ -60,7 +60,7 @@ impl Session {
         }
     }
 
-    /// Sends the request in a new session, which takes the old one's place where it fares better.
+    /// Sends the request in a new session, which replaces the old one if the request succeeds there.
     async fn probe(
         &self,
         old: Arc<Conversation>,

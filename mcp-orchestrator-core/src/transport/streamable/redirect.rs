@@ -1,7 +1,7 @@
-//! Redirects: followed within the origin, with method and body kept.
+//! Follows redirects within the origin, keeping method and body.
 //!
-//! Many frameworks send `/mcp` on to `/mcp/`, some of them by 301, which browsers turn into a GET. Nothing here is served
-//! by that, so each of these statuses means: the same request, over there.
+//! Many frameworks redirect `/mcp` to `/mcp/`, some of them with 301, which browsers turn into a GET. A GET is of no
+//! use here, so every redirect status except 303 for a POST means: repeat the same request at the new location.
 
 use http::StatusCode;
 use http::header::LOCATION;
@@ -18,7 +18,7 @@ pub(super) fn is_redirect(status: StatusCode) -> bool {
 }
 
 impl Http {
-    /// Follows a redirect, and those behind it.
+    /// Follows a chain of redirects.
     pub(super) async fn redirected(
         &self,
         mut exchange: Exchange,
@@ -27,7 +27,7 @@ impl Http {
         more: &Lines,
         repeat: Repeat,
     ) -> Result<Exchange> {
-        // An address is relative to the one that it came from.
+        // A location is relative to the URL that it came from.
         let mut from = self.uri.clone();
         for _ in 0..MAX_REDIRECTS {
             let status = exchange.head.status;

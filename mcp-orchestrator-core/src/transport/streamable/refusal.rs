@@ -1,4 +1,4 @@
-//! What a server answers that does not do as it was asked, and whether that means that it has lost the session.
+//! Interprets error responses, and decides whether they mean that the server has lost the session.
 
 use http::StatusCode;
 use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
@@ -15,20 +15,20 @@ use crate::protocol::code;
 use crate::transport::http1::Head;
 use crate::transport::quoted::quoted;
 
-/// A request that the server did not take.
+/// A request that the server refused.
 #[derive(Debug)]
 pub(super) struct Refusal {
     pub(super) loss: Loss,
     outcome: Result<Message>,
 }
 
-/// Whether a refusal means that the server does not know the session any more.
+/// Whether a refusal means that the server no longer knows the session.
 ///
-/// 404 says so by the protocol. Deployed servers also say it by other statuses, or by an error under 200.
+/// The protocol uses 404 for this. Deployed servers also use other statuses, or an error under status 200.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Loss {
     No,
-    /// It may: a new session shows.
+    /// Possibly; trying a new session decides.
     Suspected,
     Certain,
 }
@@ -38,14 +38,14 @@ impl Refusal {
         Self { loss, outcome }
     }
 
-    /// What the caller gets.
+    /// Returns what the caller gets.
     pub(super) fn outcome(self) -> Result<Reply> {
         self.outcome.map(Reply::ready)
     }
 }
 
 impl Http {
-    /// Reads what came with a status of 400 or more.
+    /// Reads a response with a status that is not a success.
     pub(super) async fn refusal(&self, mut exchange: Exchange, own: &[u8]) -> Result<Refusal> {
         let status = exchange.head.status;
         let challenged = exchange.head.field(&WWW_AUTHENTICATE);
@@ -69,7 +69,7 @@ impl Http {
         if let Some(mut exchange) = read.filter(|_| !foreign) {
             exchange.release();
         }
-        // What was said to another request is not even quoted.
+        // A response to another request must not be quoted.
         let body = if foreign { bytes::Bytes::new() } else { body };
         let loss = loss(status, challenged.is_some(), answer.as_ref(), &body);
         let outcome = match answer {
@@ -79,7 +79,8 @@ impl Http {
         Ok(Refusal::new(loss, outcome))
     }
 
-    /// The JSON-RPC answer to this request in the body of a refusal, and whether it holds one to another request.
+    /// Returns the JSON-RPC response to this request in the body of a refusal, and whether the body holds a response to
+    /// another request.
     fn find_error(&self, body: &bytes::Bytes, own: &[u8]) -> (Option<(Answers, Message)>, bool) {
         let (mut found, mut foreign) = (None, false);
         for message in Message::received_all(body).unwrap_or_default() {
@@ -95,7 +96,7 @@ impl Http {
         (found, foreign)
     }
 
-    /// What a status says that is neither success nor a JSON-RPC answer; `body` is quoted.
+    /// Builds the error for a failure status without a JSON-RPC response; quotes `body`.
     pub(super) fn status(
         &self,
         status: StatusCode,
@@ -138,7 +139,7 @@ impl Http {
         }
     }
 
-    /// The credential was taken, and does not allow enough.
+    /// Builds the error for a valid credential with insufficient scope.
     fn insufficient(&self, challenge: Challenge) -> Error {
         let text = format!(
             "server {} wants a credential that allows more (scope {})",
@@ -150,7 +151,7 @@ impl Http {
     }
 }
 
-/// The seconds of `Retry-After`, bounded; a date is not read.
+/// Returns the bounded seconds of `Retry-After`. Dates are not supported.
 pub(super) fn retry_after(head: &Head) -> Option<std::time::Duration> {
     let field = head.field(&RETRY_AFTER)?;
     let seconds: u64 = field.to_str().ok()?.trim().parse().ok()?;
@@ -181,13 +182,13 @@ fn loss(
     }
 }
 
-/// Whether an error that came under a status of success says that the session is lost.
+/// Returns whether a JSON-RPC error under a success status means that the session is lost.
 pub(super) fn loss_under_success(error: &Message) -> Loss {
     if error.kind() != Kind::Error {
         return Loss::No;
     }
     match of_error(error) {
-        // A tool may have sessions of its own, so that only a new session shows.
+        // The error may concern a session of the tool itself, so only trying a new session decides.
         (Some(-32600 | -32001 | -32000), text) if speaks_of_a_lost_session(&text) => {
             Loss::Suspected
         }
@@ -195,7 +196,7 @@ pub(super) fn loss_under_success(error: &Message) -> Loss {
     }
 }
 
-/// Code and message of an error.
+/// Returns the code and message of an error.
 fn of_error(message: &Message) -> (Option<i32>, String) {
     let error = message.body().and_then(Members::read).unwrap_or_default();
     let code = error.get("code").and_then(|code| code.parse().ok());

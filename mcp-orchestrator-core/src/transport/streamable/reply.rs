@@ -1,4 +1,4 @@
-//! From a response to a [`Reply`]: JSON at once, a stream by its events.
+//! Turns a response into a [`Reply`]: JSON at once, an event stream item by item.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -21,16 +21,16 @@ use crate::jsonrpc::{Kind, Message};
 use crate::limits::MAX_SERVER_REQUESTS;
 use crate::transport::quoted::quoted;
 
-/// What a response turned out to be.
+/// Outcome of reading a response.
 pub(super) enum Answer {
     Reply(Reply),
     Refused(Box<Refusal>),
 }
 
 impl Http {
-    /// Reads the answer to the request with the id `own`. `conversation` is the legacy session that it belongs to.
+    /// Reads the response to the request with the id `own`. `conversation` is the legacy session that it belongs to.
     ///
-    /// The exchange is borrowed, so that it does not stand in the future of each call twice.
+    /// The exchange is borrowed, so that the future of each call does not hold it twice.
     pub(super) async fn answer(
         self: &Arc<Self>,
         exchange: &mut Option<Exchange>,
@@ -46,7 +46,7 @@ impl Http {
         let body = response.whole(self.message_bytes).await;
         let body = body.map_err(|error| self.placed(error))?;
         match Message::parse(body.clone()) {
-            // The usual case: one message, and the id is written as we wrote it.
+            // The common case: one message with exactly our id.
             Ok(message)
                 if message.is_response() && message.id().is_some_and(|id| id.as_bytes() == own) =>
             {
@@ -57,7 +57,7 @@ impl Http {
         }
     }
 
-    /// What is no plain JSON under a status of success.
+    /// Handles every response that is not plain JSON under a success status.
     async fn other_answer(
         self: &Arc<Self>,
         exchange: Option<Exchange>,
@@ -85,8 +85,8 @@ impl Http {
         self.sorted(&mut exchange, &body, own, conversation)
     }
 
-    /// Finds the answer in a body that holds something else than just that. A connection that brought an answer to
-    /// another request is not used again.
+    /// Finds the response in a body that holds more than that. A connection that delivered a response to another
+    /// request is not used again.
     fn sorted(
         self: &Arc<Self>,
         exchange: &mut Exchange,
@@ -139,7 +139,7 @@ impl Http {
         Err(self.placed(Error::new(ErrorKind::Protocol, text)))
     }
 
-    /// A notification or a request of the server as an item; `None` for a request that is refused here.
+    /// Returns a notification or a request of the server as an item, or `None` for a request that is refused here.
     pub(super) fn item(
         self: &Arc<Self>,
         message: Message,
@@ -152,13 +152,13 @@ impl Http {
             Some(conversation) => {
                 ask(self, Arc::clone(conversation), message).map(ReplyItem::Request)
             }
-            // Dropped by whoever gets it; a modern server must not ask this way.
+            // The recipient drops it: a modern server must not send requests this way.
             None => Some(ReplyItem::Request(ServerRequest::new(message).0)),
         }
     }
 }
 
-/// A response, after what came before it.
+/// Returns a response after the items that came before it.
 fn answered(before: Vec<ReplyItem>, message: Message) -> Answer {
     match loss_under_success(&message) {
         Loss::No => {}
@@ -171,7 +171,8 @@ fn answered(before: Vec<ReplyItem>, message: Message) -> Answer {
     Answer::Reply(Reply::stream(stream::iter(items).boxed()))
 }
 
-/// A server's request whose answer is posted to its session. `None` where too many wait already: it is refused.
+/// Passes on a server's request, and posts the answer to its session. Returns `None` if too many requests await an
+/// answer: it is refused.
 pub(super) fn ask(
     http: &Arc<Http>,
     conversation: Arc<Conversation>,
@@ -204,7 +205,7 @@ pub(super) fn ask(
     Some(request)
 }
 
-/// Counts a server's request while it waits for its answer.
+/// Counts a server's request while it awaits its answer.
 struct Asking {
     conversation: Arc<Conversation>,
     is_over_limit: bool,

@@ -32,32 +32,32 @@ use crate::transport::{Hello, Inbox, Outgoing, era};
 pub(super) const SESSION_ID: HeaderName = HeaderName::from_static(header::SESSION_ID);
 const VERSION: HeaderName = HeaderName::from_static(header::PROTOCOL_VERSION);
 
-/// One session, opened at its first use and again when the server has lost it.
+/// A session that is opened on first use and reopened after the server has lost it.
 pub(crate) struct Session {
     http: Arc<Http>,
     profile: Profile,
     open: ArcSwapOption<Conversation>,
-    /// One opens it for all who wait.
+    /// Held while the session is opened, so that concurrent callers open it once.
     opening: Mutex<()>,
-    /// Where unsolicited messages go, once somebody listens.
+    /// `true` once unsolicited messages are wanted; they are sent to `inbox`.
     listening: AtomicBool,
     inbox: Inbox,
     streams: std::sync::Mutex<JoinSet<()>>,
 }
 
-/// A session that the server knows.
+/// An established session.
 #[derive(Debug)]
 pub(super) struct Conversation {
-    /// Whether the server gave it an id.
+    /// `true` if the server assigned a session id.
     named: bool,
-    /// The fields of every request in it.
+    /// Header fields of every request in the session.
     lines: Lines,
     hello: Hello,
-    /// Ends with it.
+    /// Cancelled when the session ends.
     pub(super) over: CancellationToken,
-    /// Requests of the server that wait for their answer.
+    /// Number of the server's requests that await an answer.
     pub(super) asking: AtomicUsize,
-    /// When it was last tried whether a new one fares better.
+    /// When a new session was last tried in place of this one.
     probed: std::sync::Mutex<Option<Instant>>,
 }
 
@@ -70,7 +70,8 @@ impl Conversation {
         self.named
     }
 
-    /// Whether it may be tried now if a new one fares better. A server that refuses much is not asked each time.
+    /// Returns `true` if a new session may be tried now, limited to once per [`SESSION_PROBE_INTERVAL`]: a server that
+    /// refuses often is not probed each time.
     pub(super) fn may_probe(&self) -> bool {
         let mut probed = self
             .probed
@@ -83,7 +84,7 @@ impl Conversation {
         may
     }
 
-    /// The same for a stream that goes on after this event.
+    /// Returns the header fields to resume a stream after this event.
     pub(super) fn lines_after(&self, event: &str) -> Lines {
         const LAST: HeaderName = HeaderName::from_static(header::LAST_EVENT_ID);
         let mut lines = self.lines.clone();
@@ -95,7 +96,7 @@ impl Conversation {
 }
 
 impl Session {
-    /// A session that is not open yet.
+    /// Creates a session that is not open yet.
     pub(crate) fn new(http: Arc<Http>, profile: Profile, inbox: Inbox) -> Self {
         Self {
             http,
@@ -108,31 +109,31 @@ impl Session {
         }
     }
 
-    /// What the server said of itself.
+    /// Returns the server's `initialize` result.
     ///
     /// # Errors
-    /// Where it cannot be reached, or speaks no legacy dialect.
+    /// An error if the server cannot be reached or does not support the legacy era.
     pub(crate) async fn hello(&self) -> Result<Hello> {
         Ok(self.conversation().await?.hello.clone())
     }
 
-    /// Whether the server knows it, as far as we were told.
+    /// Returns `true` if the session is open as far as is known.
     pub(crate) fn is_open(&self) -> bool {
         self.open.load().is_some()
     }
 
-    /// Opens the session, where it is not open.
+    /// Opens the session if it is not open.
     ///
     /// # Errors
-    /// Where the server cannot be reached, or speaks no legacy dialect.
+    /// An error if the server cannot be reached or does not support the legacy era.
     pub(crate) async fn ready(&self) -> Result<()> {
         self.conversation().await.map(drop)
     }
 
-    /// Sends a request and waits for the first that comes back.
+    /// Sends a request and waits for its response or the first message before it.
     ///
     /// # Cancel safety
-    /// Dropping the future, or the reply, cancels the request at the server.
+    /// Dropping the future or the reply cancels the request at the server.
     pub(crate) async fn request(&self, outgoing: &Outgoing<'_>) -> Result<Reply> {
         let (ready, remap) = self.prepare(outgoing);
         let reply = self.post(&ready).await?;
@@ -145,7 +146,7 @@ impl Session {
         ))
     }
 
-    /// A request under an id of its own, and what its caller called it.
+    /// Prepares a request under an id of ours, with the mapping back to the caller's id.
     fn prepare(&self, outgoing: &Outgoing<'_>) -> (Ready, Remap) {
         let (message, mut edits) = (outgoing.message, outgoing.edits.clone());
         let id = self.http.ids.take();
@@ -170,8 +171,8 @@ impl Session {
         tell(&self.http, &conversation, notification.bytes()).await
     }
 
-    /// From now on messages that belong to no call are passed on: what the server says after this returns is heard, as
-    /// far as it offers such a stream.
+    /// Starts to pass on messages that belong to no call. Messages that the server sends after this returns are
+    /// received, if it offers such a stream.
     pub(crate) async fn listen(&self) -> Result<()> {
         let conversation = self.conversation().await?;
         if self.listening.swap(true, Ordering::AcqRel) {
@@ -181,7 +182,7 @@ impl Session {
         match tokio::time::timeout(LISTEN_WAIT, opened).await {
             Ok(Ok(Opened::Never)) => {}
             Ok(Ok(Opened::Stream(exchange))) => self.stream(conversation, Some(exchange)),
-            // Not now, or its head comes with the first event.
+            // Not available now, or the head arrives only with the first event.
             Ok(Ok(Opened::NotNow(..)) | Err(_)) | Err(_) => self.stream(conversation, None),
         }
         Ok(())
@@ -215,7 +216,7 @@ impl Session {
         });
     }
 
-    /// The server does not know this conversation any more; the next use opens another one.
+    /// Marks this conversation as lost. The next use opens another one.
     pub(super) fn lost(&self, conversation: &Arc<Conversation>) {
         conversation.over.cancel();
         let current = self.open.load();
@@ -227,14 +228,14 @@ impl Session {
         }
     }
 
-    /// A conversation that fares better takes the place of one that the server has lost.
+    /// Replaces a lost conversation by a new one.
     pub(super) fn replace(&self, old: &Arc<Conversation>, new: Arc<Conversation>) {
         let current = self.open.load();
         if !current
             .as_ref()
             .is_some_and(|current| Arc::ptr_eq(current, old))
         {
-            // Somebody else has opened one meanwhile; this one's call goes on in its own.
+            // Another caller opened one in the meantime; this call continues in its own.
             return;
         }
         self.open
@@ -249,7 +250,7 @@ impl Session {
         if let Some(open) = &*self.open.load() {
             return Ok(Arc::clone(open));
         }
-        // Once per session: its future must not make that of every call larger.
+        // Once per session, so boxed: its future must not enlarge that of every call.
         Box::pin(self.opened()).await
     }
 
@@ -326,7 +327,7 @@ impl Session {
         Ok(conversation)
     }
 
-    /// Reads the stream of what belongs to no call, until the session ends.
+    /// Reads the general stream until the session ends.
     fn stream(&self, conversation: Arc<Conversation>, opened: Option<Exchange>) {
         let (http, inbox) = (Arc::clone(&self.http), self.inbox.clone());
         let mut streams = self

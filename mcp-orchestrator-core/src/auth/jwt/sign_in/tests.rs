@@ -41,7 +41,7 @@ fn claims(issuer: &TestIssuer, more: &Value) -> Value {
 async fn an_id_token_of_this_sign_in_names_the_user() {
     let issuer = TestIssuer::start().await;
     let (sign_in, flow) = (sign_in(&issuer), flow());
-    // It needs no scope: that is for access tokens.
+    // The required scopes apply to access tokens, not to this ID token.
     let token = issuer.token(&claims(&issuer, &json!({ "azp": CLIENT })));
     let who = sign_in.judged(&flow, &token.into()).await.unwrap();
     assert_eq!(who.id.as_str(), "x:ann");
@@ -101,7 +101,7 @@ async fn an_answer_that_is_not_to_this_sign_in_ends_it() {
             answer("state", own, Some("access_denied<b>")),
             "access_deniedb",
         ),
-        // It names no place where codes become tokens.
+        // The issuer's metadata names no token endpoint.
         (answer("state", own, None), "token_endpoint"),
     ];
     for (answer, says) in cases {

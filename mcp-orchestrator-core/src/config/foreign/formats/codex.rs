@@ -1,4 +1,4 @@
-//! `mcp_servers` of Codex: `~/.codex/config.toml`. Values are literal; tokens come from variables that are named.
+//! `mcp_servers` of Codex: `~/.codex/config.toml`. Values are literal; tokens come from named environment variables.
 
 use crate::config::file::{TextOr, Typed};
 use crate::config::file_oauth::{OAuthChoice, OAuthEntry};
@@ -10,7 +10,7 @@ use crate::config::problem::KeyPath;
 use crate::config::tree::{Node, Value};
 use crate::id::to_dns_label;
 
-/// The servers: by name, or as a list with a name in each.
+/// Returns the servers, given by name or as a list with a name in each.
 pub(in crate::config::foreign) fn servers(node: &Node, path: &KeyPath) -> Vec<Draft> {
     let Value::List(items) = &node.value else {
         return mcp_servers::each(node, path, server);
@@ -86,7 +86,7 @@ fn server(keys: &mut Keys<'_>, draft: &mut Draft) {
     ]);
 }
 
-/// `env_vars`: variables that the program gets from ours, as names or as `{name, source}`.
+/// Reads `env_vars`: environment variables that the program inherits, as names or as `{name, source}`.
 fn inherited(keys: &mut Keys<'_>, draft: &mut Draft) {
     let Some((node, path)) = keys.node(&["env_vars"]) else {
         return;

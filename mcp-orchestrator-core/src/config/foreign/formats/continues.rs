@@ -1,5 +1,5 @@
-//! `mcpServers` of Continue: a list in `config.yaml` or below `.continue/mcpServers`. Variables are
-//! `${{ secrets.NAME }}`.
+//! `mcpServers` of Continue: a list in `config.yaml` or in files of `.continue/mcpServers`. Variables are `${{
+//! secrets.NAME }}`.
 
 use crate::config::file::Typed;
 use crate::config::foreign::draft::Draft;
@@ -8,7 +8,7 @@ use crate::config::foreign::{entry, texts};
 use crate::config::problem::KeyPath;
 use crate::config::tree::{Node, Value};
 
-/// The servers.
+/// Returns the servers.
 pub(in crate::config::foreign) fn servers(node: &Node, path: &KeyPath) -> Vec<Draft> {
     let Value::List(items) = &node.value else {
         return Vec::new();

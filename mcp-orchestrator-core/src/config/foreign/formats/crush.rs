@@ -1,4 +1,4 @@
-//! `mcp` of Crush: `crush.json`. Variables are those of a shell; commands in them are not run.
+//! `mcp` of Crush: `crush.json`. Variables use shell syntax; commands in them are not run.
 
 use crate::config::foreign::draft::Draft;
 use crate::config::foreign::keys::Keys;
@@ -6,7 +6,7 @@ use crate::config::foreign::{entry, mcp_servers, texts};
 use crate::config::problem::KeyPath;
 use crate::config::tree::Node;
 
-/// The servers.
+/// Returns the servers.
 pub(in crate::config::foreign) fn servers(node: &Node, path: &KeyPath) -> Vec<Draft> {
     mcp_servers::each(node, path, server)
 }
@@ -20,7 +20,7 @@ fn server(keys: &mut Keys<'_>, draft: &mut Draft) {
             if !value.0.contains("$(") {
                 return true;
             }
-            // As `$(echo $NAME)`, which is the documented way to name a variable.
+            // For example `$(echo $NAME)`, which is the documented way to name a variable.
             match echoed(&value.0) {
                 Some(text) => {
                     value.0 = text;

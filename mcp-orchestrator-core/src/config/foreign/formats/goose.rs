@@ -1,4 +1,4 @@
-//! `extensions` of Goose: `config.yaml`. Secrets stand in its keyring under the names in `env_keys`.
+//! `extensions` of Goose: `config.yaml`. Secrets are in its keyring, under the names in `env_keys`.
 
 use crate::config::file_server::CredentialEntry;
 use crate::config::foreign::draft::Draft;
@@ -8,10 +8,10 @@ use crate::config::problem::KeyPath;
 use crate::config::tree::Node;
 use crate::id::to_dns_label;
 
-/// Types that are parts of Goose itself.
+/// Types of extensions that are part of Goose itself.
 const INNER: &[&str] = &["builtin", "platform", "frontend", "inline_python"];
 
-/// Whether these are extensions of Goose.
+/// Returns `true` if these are extensions of Goose.
 pub(in crate::config::foreign) fn is_one(extensions: &Node) -> bool {
     let entries = extensions.entries();
     let known = |kind: &str| INNER.contains(&kind) || entry::word(kind).is_some();
@@ -22,7 +22,7 @@ pub(in crate::config::foreign) fn is_one(extensions: &Node) -> bool {
     !entries.is_empty() && entries.iter().all(|entry| fits(&entry.node))
 }
 
-/// The servers.
+/// Returns the servers.
 pub(in crate::config::foreign) fn servers(node: &Node, path: &KeyPath) -> Vec<Draft> {
     mcp_servers::each(node, path, server)
 }
@@ -43,7 +43,7 @@ fn server(keys: &mut Keys<'_>, draft: &mut Draft) {
         });
     }
     keys.skip(&["bundled"]);
-    // An empty list shows all tools there too.
+    // Goose too shows all tools if the list is empty.
     if keys
         .texts(&["available_tools"])
         .is_some_and(|tools| !tools.is_empty())

@@ -1,4 +1,4 @@
-//! The formats of single programs.
+//! Parsers for the formats of individual programs.
 
 pub(super) mod codex;
 pub(super) mod continues;
@@ -11,7 +11,8 @@ use super::Format;
 use super::keys::scalar;
 use crate::config::tree::Node;
 
-/// Whose `mcp` this is: opencode has `local` and `remote` servers, Crush the usual transports.
+/// Determines which program a key `mcp` belongs to: opencode has `local` and `remote` servers, Crush the usual
+/// transports.
 pub(super) fn of_mcp(servers: &Node) -> Option<Format> {
     servers.entries().iter().find_map(|entry| {
         let kind = entry.node.get("type").and_then(scalar);

@@ -9,7 +9,7 @@ use crate::config::problem::KeyPath;
 use crate::config::tree::Node;
 use crate::id::to_dns_label;
 
-/// The servers.
+/// Returns the servers.
 pub(in crate::config::foreign) fn servers(node: &Node, path: &KeyPath) -> Vec<Draft> {
     mcp_servers::each(node, path, server)
 }
@@ -24,7 +24,7 @@ fn server(keys: &mut Keys<'_>, draft: &mut Draft) {
     files(draft);
 }
 
-/// `{file:path}` as the whole of a value, or at the end of a header.
+/// Converts `{file:path}` as a whole value, or at the end of a header, to a credential slot.
 fn files(draft: &mut Draft) {
     let mut slots = Vec::new();
     let mut left = Vec::new();

@@ -6,7 +6,7 @@ use crate::config::foreign::{entry, mcp_servers};
 use crate::config::problem::KeyPath;
 use crate::config::tree::Node;
 
-/// The servers.
+/// Returns the servers.
 pub(in crate::config::foreign) fn servers(node: &Node, path: &KeyPath) -> Vec<Draft> {
     mcp_servers::each(node, path, server)
 }

@@ -1,9 +1,9 @@
-//! What may name a package. Whatever else stands there may be an option or an address, by which a package manager runs
-//! other code.
+//! Validates package identifiers. Anything else in their place could be an option or a URL that makes a package manager
+//! run other code.
 
 use super::shape::Package;
 
-/// Registries whose packages need no option.
+/// Default registries, which need no option.
 const PUBLIC: &[(&str, &[&str])] = &[
     ("npm", &["registry.npmjs.org"]),
     (
@@ -23,7 +23,7 @@ const PUBLIC: &[(&str, &[&str])] = &[
 ];
 
 impl Package {
-    /// Words of earlier versions of the schema, and of what people write, as those of today.
+    /// Normalizes terms of earlier schema versions and common variants.
     pub(super) fn normalize(&mut self, version: Option<&str>) {
         let kind = self.registry_type.trim().to_ascii_lowercase();
         self.registry_type = match kind.as_str() {
@@ -36,10 +36,10 @@ impl Package {
         self.version = version.filter(|version| !version.is_empty() && version != "latest");
     }
 
-    /// Whether identifier and version are what they seem.
+    /// Checks that identifier and version cannot be options or URLs.
     ///
     /// # Errors
-    /// They are not.
+    /// Why they are rejected.
     pub(super) fn check(&self) -> Result<(), String> {
         let fits = match self.registry_type.as_str() {
             "npm" => npm(&self.identifier),
@@ -66,10 +66,10 @@ impl Package {
         Ok(())
     }
 
-    /// The registry that has to be named, as its address; `None`: the public one.
+    /// Returns the URL of the registry, or `None` for the public default.
     ///
     /// # Errors
-    /// It is no address of a registry.
+    /// An error if it is not the URL of a registry.
     pub(super) fn registry(&self) -> Result<Option<&str>, String> {
         let Some(url) = self.registry_base_url.as_deref() else {
             return Ok(None);
@@ -93,10 +93,10 @@ impl Package {
         Ok(Some(url))
     }
 
-    /// The image with its registry and version.
+    /// Returns the image with its registry and version.
     ///
     /// # Errors
-    /// As [`Self::registry`].
+    /// As for [`Self::registry`].
     pub(super) fn image(&self) -> Result<String, String> {
         let mut image = self.identifier.clone();
         if let Some(registry) = self.registry()? {
@@ -123,7 +123,8 @@ impl Package {
     }
 }
 
-/// A word that begins with a letter or digit.
+/// Returns `true` for a word that begins with a letter or digit and otherwise contains only alphanumeric characters and
+/// `more`.
 fn word(text: &str, more: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphanumeric())
         && text
@@ -132,7 +133,7 @@ fn word(text: &str, more: &str) -> bool {
         && text.len() <= 214
 }
 
-/// `name` or `@scope/name`.
+/// Checks `name` or `@scope/name`.
 fn npm(text: &str) -> bool {
     match text.strip_prefix('@').map(|rest| rest.split_once('/')) {
         Some(Some((scope, name))) => word(scope, "._~-") && word(name, "._~-"),
@@ -141,7 +142,7 @@ fn npm(text: &str) -> bool {
     }
 }
 
-/// `name` or `name[extra,extra]`.
+/// Checks `name` or `name[extra,extra]`.
 fn pypi(text: &str) -> bool {
     match text.split_once('[') {
         Some((name, extras)) => {
@@ -154,7 +155,7 @@ fn pypi(text: &str) -> bool {
     }
 }
 
-/// `registry:port/path/name:tag@digest`.
+/// Checks `registry:port/path/name:tag@digest`.
 pub(in crate::config::import) fn image(text: &str) -> bool {
     word(text, "._/:@-") && !text.contains("://") && !text.contains("..") && !text.contains("//")
 }

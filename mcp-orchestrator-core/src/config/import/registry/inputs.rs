@@ -1,4 +1,4 @@
-//! Values that a description leaves open: as slots, or as variables of the server's own.
+//! Values that a description leaves open: they become slots, or variables of the server.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::config::file_server::{CredentialEntry, HeaderEntry};
 use crate::config::import::described::Made;
 use crate::id::to_dns_label;
 
-/// Where a value goes.
+/// Where a value is used.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
     Env,
@@ -19,8 +19,8 @@ pub(super) enum Place {
 }
 
 impl Named {
-    /// A fixed value stands in the entry; what one person has to give becomes a slot; what is put together of several
-    /// parts is filled in by the operator.
+    /// Adds the value to the entry: a fixed value is copied, a value that each user must provide becomes a slot, and a
+    /// value composed of several parts is set by the operator.
     pub(super) fn make(&self, place: Place, made: &mut Made) -> Result<(), String> {
         if !self.fits(place, made)? {
             return Ok(());
@@ -55,7 +55,7 @@ impl Named {
         }
     }
 
-    /// Whether a value can go there.
+    /// Returns `true` if the value can be used there.
     fn fits(&self, place: Place, made: &mut Made) -> Result<bool, String> {
         match place {
             Place::Env => check::env_name(&self.name)?,
@@ -83,7 +83,7 @@ impl Named {
             .insert(self.name.clone(), Typed(value));
     }
 
-    /// A value of several parts: each is a variable of the server's own, with its default.
+    /// Adds a composed value: each part becomes a variable of the server, with its default.
     fn composed(&self, place: Place, template: &str, names: &[&str], made: &mut Made) {
         let none = Input::default();
         let of = |name: &str| self.input.variables.get(name).unwrap_or(&none);
@@ -156,7 +156,7 @@ impl Named {
 }
 
 impl Argument {
-    /// Adds the argument to the list.
+    /// Appends the argument to the list.
     pub(super) fn make(&self, all: &mut Vec<String>, made: &mut Made) -> Result<(), String> {
         let shown = self.name.as_deref().or(self.value_hint.as_deref());
         let shown = shown.unwrap_or("an argument").to_owned();
@@ -183,7 +183,7 @@ impl Argument {
         Ok(())
     }
 
-    /// Whether it stands for itself: nothing says that a value belongs to it.
+    /// Returns `true` if the argument is a flag: nothing indicates that it takes a value.
     fn is_flag(&self) -> bool {
         let input = &self.input;
         let said = input.description.is_some() || input.choices.is_some() || input.is_secret;
@@ -191,8 +191,7 @@ impl Argument {
     }
 }
 
-/// A template with its variables filled in: by what counts where nothing is given, else by variables of the server's
-/// own.
+/// Fills in the variables of a template with their values or defaults, or with variables of the server.
 pub(super) fn filled(
     template: &str,
     variables: &BTreeMap<String, Input>,
@@ -218,7 +217,7 @@ pub(super) fn filled(
     wrong.map_or(Ok(text), Err)
 }
 
-/// A variable in the place of what nobody has said yet.
+/// Returns a variable for a value that is not given yet.
 fn variable(name: &str, input: &Input, used_by: &str, made: &mut Made) -> Result<Part, String> {
     if input.is_secret {
         return Err(format!(
@@ -228,7 +227,7 @@ fn variable(name: &str, input: &Input, used_by: &str, made: &mut Made) -> Result
     Ok(made.variable(name, used_by))
 }
 
-/// The template with each `{name}` replaced, in one pass: what is put in is not looked at again.
+/// Replaces each `{name}` of the template in one pass; inserted text is not expanded again.
 fn composed(template: &str, names: &[&str], mut of: impl FnMut(&str) -> Part) -> String {
     let mut parts = Vec::new();
     let mut rest = template;
@@ -245,7 +244,7 @@ fn composed(template: &str, names: &[&str], mut of: impl FnMut(&str) -> Part) ->
     rendered(&parts)
 }
 
-/// The names in braces, in their order.
+/// Returns the names in braces, in order.
 fn names(template: &str) -> Vec<&str> {
     let parts: Vec<&str> = template.split('{').collect();
     let names = parts.windows(2).filter(|pair| !pair[0].ends_with('$'));

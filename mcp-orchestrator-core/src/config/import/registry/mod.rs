@@ -1,8 +1,8 @@
-//! A `server.json` of the official registry, in all versions of its schema, as an entry of ours: what it needs becomes
-//! slots, which whoever installs the server fills.
+//! Imports a `server.json` of the official registry, in all versions of its schema. Required inputs become slots, which
+//! the user who installs the server fills in.
 //!
-//! Of the ways in which a server can be had the first that can be run here is taken. Nothing goes through a shell, no
-//! secret into an argument, and no text of the description is read as a variable.
+//! The first package or remote that can run here is used. Nothing is passed through a shell, no secret becomes an
+//! argument, and no text of the description is read as a variable.
 
 mod identifiers;
 mod inputs;
@@ -20,10 +20,10 @@ use super::described::Made;
 use crate::config::tree::{Node, Value as Tree};
 use crate::id::to_dns_label;
 
-/// Ends of names that say nothing about the server.
+/// Last parts of names that do not identify the server.
 const GENERIC: &[&str] = &["mcp", "mcp-server", "server", "mcpserver", "api", "app"];
 
-/// The servers that a document describes: one, the registry's answer around one, or a list of either.
+/// Returns the servers that a document describes: a single one, the registry's response with one, or a list of either.
 pub(super) fn offers(tree: &Node) -> Vec<Offer> {
     let list = ["servers"]
         .iter()
@@ -58,7 +58,7 @@ fn one(node: &Node) -> Option<Offer> {
     Some(offer)
 }
 
-/// The last part of a name, with the owner's before it where that part says nothing.
+/// Returns the last part of a name, preceded by the owner's part if it is generic.
 fn label(name: &str) -> Option<String> {
     let (space, own) = name.rsplit_once('/').unwrap_or(("", name));
     let label = to_dns_label(own)?;
@@ -71,10 +71,10 @@ fn label(name: &str) -> Option<String> {
     Some(label)
 }
 
-/// Makes an entry of a description.
+/// Creates an entry from a description.
 ///
 /// # Errors
-/// Why it cannot be run here.
+/// Why the server cannot run here.
 pub(super) fn make(said: Value, made: &mut Made) -> Result<(), String> {
     let mut description = Description::deserialize(said).map_err(|error| error.to_string())?;
     let version = description
@@ -129,7 +129,7 @@ pub(super) fn make(said: Value, made: &mut Made) -> Result<(), String> {
     Ok(())
 }
 
-/// A way in which a server can be had.
+/// A package or remote of a server.
 enum Way<'d> {
     Package(&'d Package),
     Remote(&'d Remote),
@@ -152,8 +152,8 @@ impl Way<'_> {
     }
 }
 
-/// The ways, the best first: an image where images run; else a package that a package manager runs, then a remote
-/// server, and last what needs a further program.
+/// Returns the packages and remotes, best first: an image if images can run, then a package for a package manager, then
+/// a remote server, and last packages that need an additional program.
 fn ways(description: &Description, containers: bool) -> Vec<Way<'_>> {
     let rank = |way: &Way<'_>| match way {
         Way::Package(package) => match package.registry_type.as_str() {

@@ -1,4 +1,4 @@
-//! A package as a program: `npx`, `uvx` or `dnx` runs it, or it is an image.
+//! Imports a package as a program run by `npx`, `uvx` or `dnx`, or as an image.
 
 use super::inputs::{Place, escaped, filled};
 use super::shape::{Argument, Package};
@@ -6,7 +6,7 @@ use crate::config::file::{TextOr, Typed};
 use crate::config::file_server::TransportEntry;
 use crate::config::import::described::{Made, typed};
 
-/// Options of `npx`, `uvx` and `dnx` that change nothing about which code runs.
+/// Options of `npx`, `uvx` and `dnx` that do not change which code runs.
 const PLAIN_OPTIONS: &[&str] = &[
     "-y",
     "--yes",
@@ -21,14 +21,14 @@ const PLAIN_OPTIONS: &[&str] = &[
     "--prerelease",
     "--verbose",
 ];
-/// The same for those with a value.
+/// Options with a value that do not change which code runs.
 const PLAIN_OPTIONS_WITH_VALUE: &[&str] = &["--python", "--python-preference"];
 
 impl Package {
-    /// Makes a program of it.
+    /// Creates a program from the package.
     ///
     /// # Errors
-    /// Why it cannot be run here.
+    /// Why it cannot run here.
     pub(super) fn make(&self, made: &mut Made) -> Result<(), String> {
         self.check()?;
         self.speaks(made)?;
@@ -54,7 +54,7 @@ impl Package {
         Ok(())
     }
 
-    /// How it is spoken to.
+    /// Sets the transport of the program.
     fn speaks(&self, made: &mut Made) -> Result<(), String> {
         let Some(transport) = &self.transport else {
             return Ok(());
@@ -138,7 +138,7 @@ impl Package {
         Ok(())
     }
 
-    /// The options for the package manager that are known to change nothing about which code runs.
+    /// Returns the options of the package manager. An option is rejected if it could change which code runs.
     fn options(&self, made: &mut Made) -> Result<Vec<String>, String> {
         let all = arguments(&self.runtime_arguments, made)?;
         let mut kept = Vec::new();

@@ -1,4 +1,4 @@
-//! A remote server.
+//! Imports a remote server.
 
 use super::inputs::{Place, filled};
 use super::shape::Remote;
@@ -7,7 +7,7 @@ use crate::config::file_server::TransportEntry;
 use crate::config::import::described::Made;
 
 impl Remote {
-    /// Makes an entry with an address of it.
+    /// Creates an entry with a URL.
     ///
     /// # Errors
     /// Why it cannot be used.

@@ -1,4 +1,4 @@
-//! What counts of a `server.json`, as it is typed, in all versions of its schema. Every scalar is a text.
+//! The parts of a `server.json` that are read, in all versions of its schema. Every scalar is a string.
 
 use std::collections::BTreeMap;
 
@@ -6,18 +6,18 @@ use serde::Deserialize;
 
 use crate::config::import::described::flag;
 
-/// A description; what else stands there is passed over.
+/// A description; unknown members are ignored.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Description {
     pub(super) packages: Vec<Package>,
     pub(super) remotes: Vec<Remote>,
     pub(super) status: Option<String>,
-    /// Of the version of June 2025, which has it beside the packages.
+    /// From the schema of June 2025, which has it beside the packages.
     pub(super) version_detail: Option<VersionDetail>,
 }
 
-/// A version, as the version of June 2025 has it.
+/// A version in the schema of June 2025.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct VersionDetail {
@@ -48,7 +48,7 @@ pub(super) struct Package {
     pub(super) transport: Option<Remote>,
 }
 
-/// A remote server; of a package, how the program is spoken to.
+/// A remote server, or the transport of a package.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Remote {
@@ -59,7 +59,7 @@ pub(super) struct Remote {
     pub(super) variables: BTreeMap<String, Input>,
 }
 
-/// A value that somebody may have to give.
+/// A value that a user may have to provide.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Input {

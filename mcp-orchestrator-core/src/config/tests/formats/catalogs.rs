@@ -1,4 +1,4 @@
-//! Docker's catalog, ToolHive's registry, and resources of Kubernetes.
+//! Docker's catalog, ToolHive's registry, and Kubernetes resources.
 
 use super::{Case, Entry, Notice, Refused, check};
 use crate::config::ImportOptions;

@@ -1,4 +1,4 @@
-//! Programs with a format of their own.
+//! Programs with their own formats.
 
 use super::{Case, Entry, LeftOut, Notice, Refused, check};
 use crate::config::ImportOptions;

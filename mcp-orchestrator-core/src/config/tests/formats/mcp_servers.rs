@@ -1,4 +1,4 @@
-//! `mcpServers` in the dialects of the programs that have it.
+//! `mcpServers` in the variants of the programs that use it.
 
 use super::{Case, Entry, LeftOut, Notice, Refused, check, load};
 use crate::config::ImportOptions;

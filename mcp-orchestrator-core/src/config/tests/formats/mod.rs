@@ -1,4 +1,4 @@
-//! Files of each format, written from its documentation: each is accepted, or refused with a reason, and nothing in it
+//! Files of each format, written from its documentation: each is accepted or rejected with a reason, and nothing in it
 //! is dropped silently.
 
 mod catalogs;
@@ -15,21 +15,21 @@ use crate::config::{
     import_text, load_texts,
 };
 
-/// What a file is to become.
+/// The expected result of a file.
 pub(super) enum Want<'w> {
-    /// The entry in our own format has these texts, in this order.
+    /// The entry in our own format contains these texts, in this order.
     Entry(&'w [&'w str]),
-    /// A notice has this text.
+    /// A notice contains this text.
     Notice(&'w str),
-    /// It is refused with this reason.
+    /// It is rejected with this reason.
     Refused(&'w str),
-    /// No server of the file is taken, and a notice says why.
+    /// No server of the file is imported, and a notice gives the reason.
     LeftOut(&'w str),
 }
 
 use Want::{Entry, LeftOut, Notice, Refused};
 
-/// A file, under a name, and what it is to become.
+/// A file name, its text, and the expected results.
 pub(super) type Case<'c> = (&'c str, &'c str, &'c [Want<'c>]);
 
 fn variables() -> Variables {
@@ -56,7 +56,7 @@ pub(super) fn import(
     import_text(Path::new(file), text, options)
 }
 
-/// The entries as they stand in a file of our own, which is read back.
+/// Returns the entries as text in our own format, which is parsed again.
 pub(super) fn written(imported: &Imported) -> String {
     let target = Path::new("c.yaml");
     let (text, _) = add_to_text(target, "", &imported.servers, IfPresent::Refuse)
@@ -67,7 +67,7 @@ pub(super) fn written(imported: &Imported) -> String {
         ..LoadOptions::default()
     };
     for variable in &imported.variables {
-        // Where an entry has a default, it counts.
+        // If an entry has a default, the default applies.
         if text.contains(&format!("${{{}}}", variable.name)) {
             let env = &mut options.variables.env;
             env.insert(variable.name.clone(), "x".to_owned());
@@ -75,7 +75,7 @@ pub(super) fn written(imported: &Imported) -> String {
     }
     let read = load_texts(&[(target.into(), text.clone())], &options);
     if let Err(problems) = read {
-        // Folders and files of somebody else's machine are not here.
+        // Folders and files of another machine do not exist here.
         for problem in &problems.problems {
             let missing = ["no such folder", "cannot be read", "a process needs", "pod"];
             let missing = missing.iter().any(|text| problem.message.contains(text));
@@ -85,7 +85,7 @@ pub(super) fn written(imported: &Imported) -> String {
     text
 }
 
-/// Reads a file as configuration, as it is run without an import.
+/// Loads a file as configuration, without an import.
 pub(super) fn load(file: &str, text: &str) -> Result<Loaded, Problems> {
     let options = LoadOptions {
         variables: variables(),
@@ -95,7 +95,7 @@ pub(super) fn load(file: &str, text: &str) -> Result<Loaded, Problems> {
     load_texts(&[(file.into(), text.to_owned())], &options)
 }
 
-/// Imports each file and compares; says all that differs.
+/// Imports each file and compares; reports all differences.
 pub(super) fn check(cases: &[Case<'_>], options: &ImportOptions) {
     let differs = |case: &Case<'_>| {
         let checked = std::panic::AssertUnwindSafe(|| check_one(case, options));
@@ -119,7 +119,7 @@ fn check_one((file, text, wants): &Case<'_>, options: &ImportOptions) {
     for want in *wants {
         match (&imported, want) {
             (Ok(imported), Entry(texts)) => {
-                // How a text is quoted is of no interest here.
+                // Quoting does not matter here.
                 let bare = |text: &str| text.replace(['"', '\''], "");
                 let all = bare(&written(imported));
                 let mut rest = all.as_str();

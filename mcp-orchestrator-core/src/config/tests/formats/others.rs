@@ -1,4 +1,4 @@
-//! A file of our own is never taken for another program's, and odd files are read as they are meant.
+//! Our own files are never mistaken for foreign ones, and unusual files are read correctly.
 
 use super::{import, load, written};
 use crate::config::ImportOptions;
@@ -36,7 +36,7 @@ fn a_file_of_our_own_under_a_name_of_others_is_ours() {
         let refused = load("mcp.json", &text).unwrap_err().to_string();
         assert!(refused.contains("no_such_key"), "{key}: {refused}");
     }
-    // An escape of our own is no variable of theirs.
+    // An escape in our own format is not a foreign variable.
     let text = r#"{"servers": {"a": {"command": ["sh", "$${env:HOME}"], "no_such_key": 1}}}"#;
     assert!(load("c.json", text).is_err());
 }

@@ -1,4 +1,4 @@
-//! A person signs in: where the browser is sent, and what its coming back is worth.
+//! Browser sign-in at an issuer: builds the authorization URL and verifies the response that the browser brings back.
 
 mod types;
 
@@ -28,7 +28,7 @@ use crate::id::SlotName;
 use crate::seal::random_text;
 use crate::server::{OAuthGrant, OAuthSpec, ServerSpec};
 
-/// Signs people in at the issuers of upstream servers.
+/// Signs users in at the issuers of upstream servers.
 #[derive(Clone)]
 pub struct Authorizations(Arc<Room>);
 
@@ -39,26 +39,26 @@ impl fmt::Debug for Authorizations {
 }
 
 impl Authorizations {
-    /// Sign-ins that are kept in the store of these installations.
+    /// Creates sign-ins that are kept in the store of `installations`.
     pub fn new(installations: Installations, options: OAuthOptions) -> Self {
         Self(Room::new(installations, options))
     }
 
-    /// Where issuers send browsers back to: the gateway's page below its public address; `None` where it has no such
-    /// address.
+    /// Returns the URI that issuers redirect browsers to: the gateway's callback page below its public URL. `None` if
+    /// the gateway has no public URL.
     pub fn redirect_uri(&self) -> Option<String> {
         let url = self.0.options.public_url.as_ref()?;
         Some(url.at(super::client::CALLBACK))
     }
 
-    /// Begins a sign-in for an installation of this server: finds out who gives tokens for it, who we are there, and where
-    /// the browser has to go.
+    /// Begins a sign-in for an installation of this server: discovers the issuer, obtains a client there, and builds
+    /// the authorization URL.
     ///
     /// # Errors
-    /// Why there is nobody who gives tokens for it, or nobody that this program may ask.
+    /// The reason why no issuer was found, or why it may not be used.
     ///
     /// # Cancel safety
-    /// Dropping the future begins nothing; a client that was registered meanwhile may be kept.
+    /// Dropping the future begins no sign-in; a client that was registered in the meantime may be kept.
     pub async fn begin(&self, server: &ServerSpec, new: NewAuthorization<'_>) -> Result<Begun> {
         let about = |error: crate::Error| error.with_server(&server.id);
         let oauth = server.oauth.as_ref().ok_or(OAuthError::NoOAuth);
@@ -84,7 +84,7 @@ impl Authorizations {
         Ok(Begun { url, state })
     }
 
-    /// The address of a sign-in that is kept under its state from now on.
+    /// Stores the flow under its state and returns the authorization URL.
     async fn begun(
         &self,
         server: &ServerSpec,
@@ -137,7 +137,7 @@ impl Authorizations {
         Ok(url)
     }
 
-    /// Who we are to the issuer, and what we ask for there.
+    /// Returns the client at the issuer, and the scopes to request with it.
     async fn client(
         &self,
         server: &ServerSpec,
@@ -165,8 +165,8 @@ impl Authorizations {
         clients.client(&wanted).await
     }
 
-    /// What is asked for: what is configured, else what the server wants; what it wanted since the last sign-in and what
-    /// that one had; and what brings a refresh token.
+    /// Returns the scopes to request: the configured ones or else those the server asks for; scopes the server asked
+    /// for since the last sign-in, with those requested then; and `offline_access` if the issuer supports it.
     async fn scopes(
         &self,
         oauth: &OAuthSpec,
@@ -197,10 +197,10 @@ impl Authorizations {
         Ok(scopes)
     }
 
-    /// For what and whom a sign-in is that is on its way. It is not used up.
+    /// Returns what a pending sign-in is for and who began it, without using it up.
     ///
     /// # Errors
-    /// [`InvalidParams`](crate::ErrorKind::InvalidParams) where there is none of this state, or none any more.
+    /// [`InvalidParams`](crate::ErrorKind::InvalidParams) if no sign-in with this state exists, or if it has expired.
     pub async fn pending(&self, state: &str) -> Result<PendingAuthorization> {
         let (flow, _) = Flow::find(&**self.0.installations.store(), state).await?;
         Ok(PendingAuthorization {
@@ -210,13 +210,13 @@ impl Authorizations {
         })
     }
 
-    /// Ends a sign-in with what the browser brought back: the code becomes a token. Whoever answers it, a sign-in is used
-    /// up by this; only somebody else than who began it leaves it as it is.
+    /// Completes a sign-in: exchanges the code for a token. This uses up the sign-in even if it fails, except when
+    /// another caller tries to complete it.
     ///
     /// # Errors
-    /// [`InvalidParams`](crate::ErrorKind::InvalidParams) where there is no sign-in of this state, or none any more;
-    /// [`Forbidden`](crate::ErrorKind::Forbidden) where somebody else began it, where another issuer answers, and where the
-    /// issuer or the person refused; else why the issuer gave no token.
+    /// [`InvalidParams`](crate::ErrorKind::InvalidParams) if no sign-in with this state exists or if it has expired;
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if another caller began it, if the response comes from another
+    /// issuer, or if the issuer or the user refused; otherwise the reason why the issuer returned no token.
     pub async fn finish(
         &self,
         server: &ServerSpec,
@@ -230,7 +230,7 @@ impl Authorizations {
             .map_err(|error| error.with_server(&server.id))
     }
 
-    /// The code becomes a token.
+    /// Exchanges the code for a token.
     async fn exchange(
         &self,
         server: &ServerSpec,
@@ -271,12 +271,12 @@ impl Authorizations {
         Ok(token?)
     }
 
-    /// The issuer knows the client of this sign-in.
+    /// Records that the issuer knows the client of this sign-in.
     async fn returned(&self, flow: &Flow) {
         let store = &**self.0.installations.store();
         let of = (flow.issuer.as_str(), flow.redirect_uri.as_str());
         if let Err(error) = returned(store, of, &flow.client.id).await {
-            // It costs one registration more.
+            // The cost is one additional registration.
             tracing::debug!(%error, "a client that is known to its issuer cannot be noted");
         }
     }
@@ -341,7 +341,7 @@ impl Authorizations {
     }
 }
 
-/// Whether a code of the issuer says that it does not know the client, or not any more.
+/// Returns `true` if an error code means that the issuer does not know the client, or no longer does.
 fn is_unknown_client(code: &str) -> bool {
     matches!(code, "invalid_client" | "unauthorized_client")
 }

@@ -1,4 +1,4 @@
-//! What a sign-in is begun with, and what comes of it.
+//! Input and results of a sign-in.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,58 +8,58 @@ use secrecy::SecretString;
 use crate::credential::{InstallationKey, StoredCredential};
 use crate::id::SlotName;
 
-/// What somebody signs in for.
+/// Parameters of a new sign-in.
 #[derive(Debug)]
 pub struct NewAuthorization<'a> {
-    /// What it shall install.
+    /// The installation that the sign-in is for.
     pub key: &'a InstallationKey,
-    /// Where the issuer sends the browser back to.
+    /// The URI that the issuer redirects the browser to.
     pub redirect_uri: &'a str,
-    /// Who may finish it.
+    /// The only caller that may complete the sign-in.
     pub for_whom: &'a str,
     /// Values of the server's other slots.
     pub values: BTreeMap<SlotName, SecretString>,
 }
 
-/// A sign-in that began.
+/// A sign-in that has begun.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Begun {
-    /// Where the browser is to go.
+    /// The URL to send the browser to.
     pub url: String,
-    /// What its answer will carry: it belongs to this sign-in alone, and is nobody else's business.
+    /// The `state` that the response will carry. It identifies this sign-in and must not be shown to anyone else.
     pub state: String,
 }
 
-/// A sign-in on its way.
+/// A sign-in in progress.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PendingAuthorization {
-    /// What it will install.
+    /// The installation that the sign-in is for.
     pub key: InstallationKey,
-    /// Who began it, as they were named then.
+    /// The caller that began it, as named then.
     pub for_whom: String,
-    /// The issuer.
+    /// The identifier of the issuer that the user signs in at.
     pub issuer: String,
 }
 
-/// What the browser brought back in the query of the redirect.
+/// The query parameters that the browser brings back to the redirect URI.
 #[derive(Default)]
 pub struct AuthorizationAnswer {
-    /// `code`.
+    /// `code`: the authorization code.
     pub code: Option<SecretString>,
-    /// `iss`: who answers (RFC 9207).
+    /// `iss`: the issuer of the response (RFC 9207).
     pub issuer: Option<String>,
-    /// `error`: why there is no code.
+    /// `error`: why no code was issued.
     pub error: Option<String>,
 }
 
-/// A sign-in that ended with a token.
+/// The result of a completed sign-in.
 #[derive(Clone, Debug)]
 pub struct Finished {
-    /// What is to be installed.
+    /// The installation that the credential is for.
     pub key: InstallationKey,
-    /// Who began it.
+    /// The caller that began the sign-in.
     pub for_whom: String,
-    /// The token, and what renews it: a new revision. It is not stored yet.
+    /// The token with its renewal data, as a new revision. It is not stored yet.
     pub credential: StoredCredential,
 }
 

@@ -1,4 +1,5 @@
-//! Who gives tokens for a server, and what it asks for: its challenge, its metadata, its issuer's metadata.
+//! Discovers the issuer of a server and the scopes to request: from the server's challenge, its metadata, and the
+//! issuer's metadata.
 
 mod question;
 
@@ -19,19 +20,19 @@ use crate::server::{
     Launch, OAuthClient, OAuthGrant, OAuthResource, OAuthSpec, Remote, ServerSpec,
 };
 
-/// What was found out.
+/// The result of a discovery.
 #[derive(Clone, Debug)]
 pub(super) struct Discovered {
-    /// What a token is for; `None`: that is not said.
+    /// The resource to request tokens for. `None`: the `resource` parameter is omitted.
     pub(super) resource: Option<String>,
-    /// What the server asks for.
+    /// The scopes that the server asks for.
     pub(super) scopes: Vec<String>,
     pub(super) issuer: IssuerMetadata,
-    /// Whether it is said anywhere, and not only assumed.
+    /// Whether the issuer is declared somewhere, rather than assumed by convention.
     pub(super) is_said: bool,
 }
 
-/// The addresses that the configuration names for a server: they are free.
+/// Returns the sites that the configuration names for a server. They are exempt from the address guard.
 pub(super) fn free(server: &ServerSpec, oauth: &OAuthSpec) -> Vec<Site> {
     let mut sites = Vec::new();
     if let Launch::Remote(remote) = &server.launch {
@@ -54,7 +55,7 @@ pub(super) fn free(server: &ServerSpec, oauth: &OAuthSpec) -> Vec<Site> {
     sites
 }
 
-/// Finds out who gives tokens for a server. What the configuration says is not looked for, and what it needs nobody for
+/// Discovers the issuer of a server. Configured values are not looked up, so a request that they make unnecessary
 /// cannot fail.
 pub(super) async fn discover(
     fetcher: &Fetcher,
@@ -101,21 +102,21 @@ pub(super) async fn discover(
     })
 }
 
-/// Whether the server itself has to be asked.
+/// Returns `true` if the server itself has to be asked.
 fn needs_server(oauth: &OAuthSpec) -> bool {
     let all_said = oauth.resource != OAuthResource::Found && !oauth.scopes.is_empty();
     !(oauth.names_issuer() && all_said)
 }
 
-/// What a server says of who gives its tokens.
+/// What a server declares about its tokens.
 #[derive(Debug, Default)]
 struct Told {
     resource: Option<String>,
     scopes: Vec<String>,
     issuers: Vec<String>,
-    /// Who it is where it says nobody: the server itself (2025-03-26).
+    /// The issuer if the server declares none: the server's own origin (protocol revision 2025-03-26).
     convention: Option<String>,
-    /// What failed on the way, where something did that may pass.
+    /// A failure during the look-up that may be temporary.
     trouble: Option<OAuthError>,
 }
 
@@ -148,7 +149,7 @@ impl Asker<'_> {
                 told.resource = metadata.resource.or(told.resource);
             }
             Err(None) => {}
-            // Who gives its tokens stands in the configuration, whatever the server says.
+            // The issuer is configured, whatever the server declares.
             Err(Some(error)) if oauth.names_issuer() => {
                 tracing::debug!(server = %server.id, %error, "metadata of a server is passed over");
             }
@@ -158,7 +159,7 @@ impl Asker<'_> {
         Ok(told)
     }
 
-    /// What the server demands of who comes without a token; `None`: it does not say.
+    /// Returns the challenge that the server sends to a request without a token, if it sends one.
     async fn challenge(
         &self,
         server: &ServerSpec,
@@ -183,10 +184,10 @@ impl Asker<'_> {
         Challenge::parse(values.filter_map(|value| value.to_str().ok()))
     }
 
-    /// The server's metadata.
+    /// Returns the server's metadata.
     ///
     /// # Errors
-    /// `None` where it has none, else why it cannot be used.
+    /// `None` if the server has no metadata, otherwise the reason why it cannot be used.
     async fn resource(
         &self,
         remote: &Remote,
@@ -204,12 +205,12 @@ impl Asker<'_> {
         for place in places {
             let metadata = match self.document(&place, ResourceMetadata::read).await {
                 Ok(metadata) => metadata,
-                // Whoever names what is not theirs to name gets nothing else either.
+                // A server that names a guarded address is not asked any further.
                 Err(error @ OAuthError::Fetch(FetchError::Guarded { .. })) => {
                     return Err(Some(error));
                 }
                 Err(error) => {
-                    // A place where it might have been says nothing by having nothing.
+                    // A missing document at one of several possible places is not an error.
                     let counts = match &error {
                         OAuthError::Status { status, .. } => *status >= 500,
                         OAuthError::Metadata(_) => false,
@@ -232,7 +233,7 @@ impl Asker<'_> {
         Err(trouble)
     }
 
-    /// Who gives the tokens, and whether anybody says so.
+    /// Returns the issuer's metadata, and whether the issuer is declared anywhere.
     async fn issuer(
         &self,
         oauth: &OAuthSpec,
@@ -252,7 +253,7 @@ impl Asker<'_> {
             return Err(error);
         }
         let origin = told.convention.as_deref().ok_or(OAuthError::NoIssuer)?;
-        // A server of 2025-03-26 gives its tokens itself.
+        // A server of revision 2025-03-26 issues its tokens itself.
         match self.issuer_by_name(origin).await {
             Ok(metadata) => Ok((metadata, true)),
             Err(OAuthError::NoMetadata { .. }) => match &told.trouble {
@@ -266,7 +267,8 @@ impl Asker<'_> {
         }
     }
 
-    /// The one whom the configuration names. It is trusted by its address, so its metadata may call it otherwise.
+    /// Returns the metadata of the configured issuer. It is trusted by its address, so its metadata may name it
+    /// differently.
     async fn configured(&self, oauth: &OAuthSpec) -> Result<IssuerMetadata, OAuthError> {
         let endpoints = &oauth.endpoints;
         let addresses = [&oauth.issuer, &endpoints.metadata, &endpoints.token];
@@ -306,7 +308,7 @@ impl Asker<'_> {
         }
     }
 
-    /// One whom the server names. What a stranger says of an issuer counts for nothing.
+    /// Returns the metadata of an issuer that the server names. Metadata that names another issuer is not accepted.
     async fn issuer_by_name(&self, issuer: &str) -> Result<IssuerMetadata, OAuthError> {
         let (mut trouble, mut other) = (Vec::new(), None);
         for place in issuer_places(issuer) {
@@ -331,7 +333,8 @@ impl Asker<'_> {
         }
     }
 
-    /// A document at this place. What stands there decides, not the status: pages answer 200, and documents 404.
+    /// Fetches a document. The content decides rather than the status: some HTML pages come with 200, and some
+    /// documents with 404.
     async fn document<T>(
         &self,
         place: &str,
@@ -351,7 +354,8 @@ impl Asker<'_> {
     }
 }
 
-/// That none of the places had an issuer's metadata. One that could not be asked at all says more.
+/// Builds the error for an issuer without metadata. A failure to connect or a server error takes precedence, since it
+/// is more specific.
 fn no_metadata(issuer: &str, trouble: Vec<OAuthError>) -> OAuthError {
     let mut words = Vec::new();
     for error in trouble {

@@ -1,4 +1,4 @@
-//! The question to a server that changes nothing, and addresses that it answers.
+//! The probe request to a server, which changes nothing there, and the interpretation of addresses in its response.
 
 use http::Uri;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
@@ -6,7 +6,7 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue}
 use super::super::documents::origin;
 use crate::server::{Injection, OAuthSpec, Remote, ServerSpec};
 
-/// An address that a server names for itself; some leave out what is their own.
+/// Resolves an address that a server names. Some servers omit their own origin.
 pub(super) fn absolute(place: &str, server: &Uri) -> Option<String> {
     let place = place.trim();
     if let Some((scheme, _)) = place.split_once("://") {
@@ -22,7 +22,7 @@ pub(super) fn absolute(place: &str, server: &Uri) -> Option<String> {
     ))
 }
 
-/// A question that changes nothing and that every protected server refuses without a token.
+/// A request that changes nothing and that every protected server rejects without a token.
 pub(super) const QUESTION: &str = concat!(
     r#"{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"_meta":{"#,
     r#""io.modelcontextprotocol/protocolVersion":"2026-07-28","#,
@@ -30,7 +30,7 @@ pub(super) const QUESTION: &str = concat!(
     r#""io.modelcontextprotocol/clientInfo":{"name":"mcp-orchestrator","version":"1"}}}}"#
 );
 
-/// The headers of the question: those that are configured, never a credential.
+/// Returns the headers of the probe: the configured ones, but never a credential.
 pub(super) fn question_headers(
     server: &ServerSpec,
     oauth: &OAuthSpec,
@@ -67,7 +67,7 @@ pub(super) fn question_headers(
     headers
 }
 
-/// A server's own address as a resource: without query and fragment.
+/// Returns a server's URL as a resource identifier: without query and fragment.
 pub(super) fn canonical(server: &Uri) -> String {
     format!("{}{}", origin(server), server.path().trim_end_matches('/'))
 }

@@ -1,7 +1,7 @@
-//! The members of a JSON object that somebody else wrote, each read on its own.
+//! Lenient access to the members of a JSON object from an untrusted source.
 //!
-//! Values stay slices of the answer until one is asked for, so that a number that no type holds (`1e400`) or a list
-//! that is `null` concerns that member alone, and no copy of a secret is made on the way.
+//! Values remain slices of the response until they are read, so that a number that fits no type (`1e400`) or a list
+//! that is `null` affects that member alone, and no copy of a secret is made on the way.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -11,25 +11,25 @@ use serde_json::value::RawValue;
 use crate::credential::json::SecretText;
 use crate::limits::{MAX_OAUTH_LIST, MAX_OAUTH_TEXT_LEN};
 
-/// The longest life of a token or a client that is believed.
+/// Maximum accepted lifetime of a token or a client.
 const MAX_LIFE: Duration = Duration::from_hours(24 * 3660);
 
 /// The members of one object.
 pub(in super::super) struct Members<'a>(BTreeMap<String, &'a RawValue>);
 
 impl<'a> Members<'a> {
-    /// Reads an object; `None` where the bytes are something else, as a page or a list.
+    /// Parses an object. Returns `None` for anything else, such as an HTML page or a list.
     pub(in super::super) fn read(bytes: &'a [u8]) -> Option<Self> {
         let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
         serde_json::from_slice(bytes).ok().map(Self)
     }
 
-    /// An object below.
+    /// Returns a nested object.
     pub(in super::super) fn object(&self, name: &str) -> Option<Self> {
         serde_json::from_str(self.0.get(name)?.get()).ok().map(Self)
     }
 
-    /// A text, or a number as its digits; `None` where it is empty or longer than any that is of use.
+    /// Returns a string, or a number as its digits. `None` if it is empty or longer than the limit.
     pub(in super::super) fn text(&self, name: &str) -> Option<String> {
         let raw = self.0.get(name)?.get();
         if raw.len() > MAX_OAUTH_TEXT_LEN {
@@ -44,14 +44,15 @@ impl<'a> Members<'a> {
         (!text.is_empty()).then(|| text.to_owned())
     }
 
-    /// A secret text that is not empty.
+    /// Returns a non-empty secret string.
     pub(in super::super) fn secret(&self, name: &str) -> Option<SecretText> {
         use secrecy::ExposeSecret as _;
         let text = serde_json::from_str::<SecretText>(self.0.get(name)?.get()).ok()?;
         (!text.0.expose_secret().is_empty()).then_some(text)
     }
 
-    /// Words: a list of texts, or one text with spaces or commas between them. `None` where it is neither.
+    /// Returns a list of strings: either a JSON list, or one string separated by whitespace or commas. `None` if it
+    /// is neither.
     pub(in super::super) fn words(&self, name: &str) -> Option<Vec<String>> {
         let raw = self.0.get(name)?.get();
         let words: Vec<String> = if raw.starts_with('[') {
@@ -68,13 +69,13 @@ impl<'a> Members<'a> {
         Some(words.into_iter().filter(usable).collect())
     }
 
-    /// Whether it is true.
+    /// Returns `true` if the member is `true` or `"true"`.
     pub(in super::super) fn flag(&self, name: &str) -> bool {
         let raw = self.0.get(name).map(|raw| raw.get());
         matches!(raw, Some("true" | "\"true\""))
     }
 
-    /// A number of seconds from now, as a number or a text; `None` where it is none, or negative.
+    /// Returns a number of seconds, given as a number or a string. `None` if it is not a number, or negative.
     pub(in super::super) fn life(&self, name: &str) -> Option<Duration> {
         let seconds = self.number(name)?;
         (seconds >= 0.0).then(|| {
@@ -82,14 +83,14 @@ impl<'a> Members<'a> {
         })
     }
 
-    /// A time in seconds since 1970; `None` where it is none, 0, negative, or later than any that counts.
+    /// Returns a time in seconds since 1970. `None` if it is not a positive number, or after the year 9999.
     pub(in super::super) fn time(&self, name: &str) -> Option<SystemTime> {
         let since = self.life_since_epoch(name)?;
         UNIX_EPOCH.checked_add(since)
     }
 
     fn life_since_epoch(&self, name: &str) -> Option<Duration> {
-        // Year 9999: whatever ends later does not end.
+        // The end of the year 9999; a later time means that there is no expiry.
         const LAST: f64 = 253_402_300_799.0;
         let seconds = self.number(name)?;
         (seconds > 0.0 && seconds <= LAST).then(|| Duration::from_secs_f64(seconds))
@@ -98,7 +99,7 @@ impl<'a> Members<'a> {
     fn number(&self, name: &str) -> Option<f64> {
         let raw = self.0.get(name)?.get();
         let text = raw.trim_matches('"').trim();
-        // What is out of range becomes infinite.
+        // A number that is out of range becomes infinite.
         let number: f64 = text.parse().ok()?;
         (!number.is_nan()).then_some(number)
     }

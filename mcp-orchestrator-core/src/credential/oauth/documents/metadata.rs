@@ -1,4 +1,5 @@
-//! What servers and issuers say of themselves, and where it is found: RFC 9728, RFC 8414, OIDC discovery.
+//! Metadata of servers and issuers, and the URLs where it is published: RFC 9728, RFC 8414 and OpenID Connect
+//! Discovery.
 
 use http::Uri;
 
@@ -6,17 +7,17 @@ use super::Members;
 use crate::fetch::Site;
 use crate::limits::MAX_SCOPE_LEN;
 
-/// What a protected server says of itself.
+/// Metadata of a protected server (RFC 9728).
 #[derive(Debug)]
 pub(in super::super) struct ResourceMetadata {
-    /// What it calls itself; `None`: it does not say.
+    /// The server's resource identifier, if declared.
     pub(in super::super) resource: Option<String>,
     pub(in super::super) authorization_servers: Vec<String>,
     pub(in super::super) scopes_supported: Vec<String>,
 }
 
 impl ResourceMetadata {
-    /// Reads it; `None` where the answer is something else.
+    /// Parses the metadata. Returns `None` if the response is something else.
     pub(in super::super) fn read(answer: &[u8]) -> Option<Self> {
         let members = Members::read(answer)?;
         let resource = members.text("resource");
@@ -32,14 +33,14 @@ impl ResourceMetadata {
     }
 }
 
-/// What an issuer says of itself.
+/// Metadata of an issuer (RFC 8414).
 #[derive(Clone, Debug, Default)]
 pub(in super::super) struct IssuerMetadata {
-    /// The name under which its clients and tokens are kept: what the configuration calls it, else its own.
+    /// The name under which its clients and tokens are kept: the configured name, or else the declared one.
     pub(in super::super) issuer: String,
-    /// What it calls itself, where that is another name.
+    /// The name that the issuer declares, if it differs.
     pub(in super::super) own_name: Option<String>,
-    /// Whether nobody says what it calls itself: only its endpoints are configured.
+    /// Whether the issuer's declared name is unknown because only its endpoints are configured.
     pub(in super::super) is_nameless: bool,
     pub(in super::super) authorization_endpoint: Option<String>,
     pub(in super::super) token_endpoint: Option<String>,
@@ -52,7 +53,7 @@ pub(in super::super) struct IssuerMetadata {
 }
 
 impl IssuerMetadata {
-    /// Reads it; `None` where the answer is something else.
+    /// Parses the metadata. Returns `None` if the response is something else.
     pub(in super::super) fn read(answer: &[u8]) -> Option<Self> {
         let members = Members::read(answer)?;
         let issuer = members.text("issuer");
@@ -84,7 +85,7 @@ impl IssuerMetadata {
         })
     }
 
-    /// What a server of 2025-03-26 means that has no metadata.
+    /// Returns the defaults of revision 2025-03-26 for a server without metadata.
     pub(in super::super) fn by_convention(origin: &str) -> Self {
         let at = |path: &str| Some(format!("{origin}{path}"));
         Self {
@@ -102,7 +103,8 @@ impl IssuerMetadata {
         methods.iter().any(|method| method == "S256")
     }
 
-    /// The same where it is called as expected, or does not say how; else its own name.
+    /// Accepts the metadata if it declares the expected name or none; otherwise returns the declared name as the
+    /// error.
     pub(in super::super) fn called(self, expected: &str) -> Result<Self, String> {
         if self.issuer.is_empty() {
             return Ok(self.named(expected));
@@ -113,7 +115,7 @@ impl IssuerMetadata {
         Err(self.issuer)
     }
 
-    /// The same under the name that the configuration gives it.
+    /// Returns the metadata under the configured name.
     pub(in super::super) fn named(self, name: &str) -> Self {
         Self {
             own_name: Some(self.issuer).filter(|own| !own.is_empty() && own != name),
@@ -123,7 +125,7 @@ impl IssuerMetadata {
     }
 }
 
-/// Scopes that a request may hold.
+/// Returns the supported scopes, except any that a request cannot hold.
 fn scopes(members: &Members<'_>) -> Vec<String> {
     let is_scope = |word: &String| {
         let fits = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
@@ -133,13 +135,13 @@ fn scopes(members: &Members<'_>) -> Vec<String> {
     words.into_iter().filter(is_scope).collect()
 }
 
-/// Whether two texts name one issuer: compared as text (RFC 8414), but the slash of an empty path stands in some and not
-/// in others.
+/// Returns `true` if both texts name the same issuer. They are compared as text (RFC 8414), except for a trailing
+/// slash, which some issuers include and others omit.
 pub(in super::super) fn same_issuer(one: &str, other: &str) -> bool {
     one.trim_end_matches('/') == other.trim_end_matches('/')
 }
 
-/// Where a server's metadata may be: for its path, then for its host.
+/// Returns the URLs where a server's metadata may be published: for its path, then for its origin.
 pub(in super::super) fn resource_places(server: &Uri) -> Vec<String> {
     const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
     let origin = origin(server);
@@ -151,7 +153,7 @@ pub(in super::super) fn resource_places(server: &Uri) -> Vec<String> {
     places
 }
 
-/// Where an issuer's metadata may be, in the order in which it is looked for.
+/// Returns the URLs where an issuer's metadata may be published, in the order in which they are tried.
 pub(in super::super) fn issuer_places(issuer: &str) -> Vec<String> {
     const OAUTH: &str = "/.well-known/oauth-authorization-server";
     const OIDC: &str = "/.well-known/openid-configuration";
@@ -170,14 +172,15 @@ pub(in super::super) fn issuer_places(issuer: &str) -> Vec<String> {
     places
 }
 
-/// Scheme, host and port, as they were written.
+/// Returns scheme, host and port exactly as written.
 pub(in super::super) fn origin(uri: &Uri) -> String {
     let scheme = uri.scheme_str().unwrap_or_default();
     let authority = uri.authority().map_or("", http::uri::Authority::as_str);
     format!("{scheme}://{authority}")
 }
 
-/// Whether metadata about this resource is about that server: the same site, and the server's path at or below it.
+/// Returns `true` if metadata about `resource` applies to `server`: the same site, and the server's path at or below
+/// that of the resource.
 pub(in super::super) fn covers(resource: &str, server: &Uri) -> bool {
     let Ok(uri) = resource.parse::<Uri>() else {
         return false;

@@ -1,5 +1,5 @@
-//! What servers and issuers answer, read as deployed ones write it: a member that cannot be used counts as absent and
-//! spoils none of the others.
+//! Responses of servers and issuers, parsed leniently to work with real deployments: a member that cannot be used
+//! counts as absent and does not affect the others.
 
 mod members;
 mod metadata;

@@ -1,23 +1,23 @@
-//! What an issuer answers to the registration of a client (RFC 7591).
+//! Response to a dynamic client registration (RFC 7591).
 
 use std::time::SystemTime;
 
 use super::Members;
 use crate::credential::json::SecretText;
 
-/// A client that an issuer has registered.
+/// A registered client.
 pub(in super::super) struct Registration {
     pub(in super::super) client_id: String,
     pub(in super::super) client_secret: Option<SecretText>,
-    /// When the secret ends; `None`: never, or not known.
+    /// When the secret expires. `None`: never, or unknown.
     pub(in super::super) ends: Option<SystemTime>,
     pub(in super::super) auth_method: Option<String>,
-    /// The scopes that it may ask for; `None`: not said.
+    /// The scopes that the client may request. `None`: not declared.
     pub(in super::super) scopes: Option<Vec<String>>,
 }
 
 impl Registration {
-    /// Reads it; `None` where the answer names no client.
+    /// Parses the response. Returns `None` if it has no `client_id`.
     pub(in super::super) fn read(answer: &[u8]) -> Option<Self> {
         let members = Members::read(answer)?;
         Some(Self {

@@ -1,5 +1,5 @@
-//! What a token endpoint answers: a token, a refusal for good, or a failure for now. The body decides, not the status
-//! alone: deployed issuers refuse with 200, and proxies before them answer anything.
+//! Responses of token endpoints: a token, a final refusal, or a temporary failure. The status alone does not decide,
+//! since some issuers refuse with status 200, and proxies in front of them answer with any status.
 
 use std::time::Duration;
 
@@ -13,30 +13,30 @@ use crate::credential::oauth::errors::code;
 use crate::fetch::Answer;
 use crate::limits::{MAX_ISSUER_RETRY_AFTER, MAX_TOKEN_LEN};
 
-/// A token, and what belongs to it.
+/// A token and its properties.
 pub(in super::super) struct Token {
     pub(in super::super) access: SecretString,
     pub(in super::super) refresh: Option<SecretString>,
     pub(in super::super) life: Option<Duration>,
-    /// What it allows; `None`: what was asked for.
+    /// The granted scopes. `None`: the requested scopes were granted.
     pub(in super::super) scopes: Option<Vec<String>>,
 }
 
-/// Why there is no token.
+/// Why no token was returned.
 #[derive(Debug)]
 pub(in super::super) enum Refusal {
-    /// The issuer says why, and asking again changes nothing.
+    /// The issuer's error code; a retry would not help.
     Final(String),
-    /// It may pass.
+    /// The failure may be temporary.
     Passing {
         why: String,
         after: Option<Duration>,
     },
-    /// Nothing that a token endpoint says: the endpoint may have moved or be gone.
+    /// Not a response of a token endpoint: the endpoint may have moved or no longer exist.
     Foreign(String),
 }
 
-/// Codes that mean that the issuer cannot answer now.
+/// Error codes that mean that the issuer is temporarily unable to answer.
 const PASSING: [&str; 17] = [
     "authorization_pending",
     "fatal_error",
@@ -56,12 +56,12 @@ const PASSING: [&str; 17] = [
     "try_again_later",
     "unavailable",
 ];
-/// Kinds of token that a header alone cannot carry.
+/// Token types that cannot be used with a header alone.
 const UNUSABLE: [&str; 4] = ["dpop", "mac", "n_a", "pop"];
 /// Objects in which some issuers nest the token.
 const NESTED: [&str; 5] = ["authed_user", "data", "token", "result", "response"];
 
-/// What an answer holds.
+/// The members of a response.
 #[derive(Default)]
 struct Given {
     access: Option<SecretString>,
@@ -72,10 +72,10 @@ struct Given {
     error: Option<String>,
 }
 
-/// Reads the answer of a token endpoint.
+/// Parses the response of a token endpoint.
 ///
 /// # Errors
-/// Why it holds no token.
+/// The reason why it holds no token.
 pub(in super::super) fn token_answer(answer: &Answer) -> Result<Token, Refusal> {
     let status = answer.status;
     let Some(given) = Given::read(answer) else {
@@ -118,19 +118,19 @@ pub(in super::super) fn token_answer(answer: &Answer) -> Result<Token, Refusal> 
     })
 }
 
-/// Whether a code means that asking again changes nothing.
+/// Returns `true` if an error code means that a retry would not help.
 fn is_final(status: StatusCode, error: &str) -> bool {
     let busy = status.is_server_error()
         || status == StatusCode::TOO_MANY_REQUESTS
         || status == StatusCode::REQUEST_TIMEOUT;
     let error = error.to_ascii_lowercase().replace([' ', '-'], "_");
-    // A status that stands where a code should.
+    // Some issuers send an HTTP status as the error code.
     let number = error.parse::<u16>().ok();
     let passes = number.is_some_and(|number| number >= 500 || number == 429 || number == 408);
     !busy && !passes && !PASSING.contains(&error.as_str())
 }
 
-/// An answer that holds neither a token nor a reason.
+/// Classifies a response that holds neither a token nor an error code.
 fn unreadable(answer: &Answer) -> Refusal {
     let status = answer.status;
     let busy = status.is_server_error()
@@ -186,7 +186,7 @@ impl Given {
         }
     }
 
-    /// As an issuer answers that does not look at `Accept`.
+    /// Parses a form-encoded response, which issuers return that ignore `Accept`.
     fn of_form(answer: &Answer) -> Option<Self> {
         let kind = answer.headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
         let kind = kind.split(';').next()?.trim();

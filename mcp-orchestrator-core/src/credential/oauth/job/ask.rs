@@ -1,4 +1,4 @@
-//! What is asked of the issuer for a renewal.
+//! The token requests of a renewal.
 
 use super::super::client::Client;
 use super::super::discover::free;
@@ -11,7 +11,7 @@ use crate::credential::json::SecretText;
 use crate::server::{OAuthClient, OAuthGrant, OAuthSpec};
 
 impl Job {
-    /// A new token, and what renews it from then on.
+    /// Obtains a new token, and returns it with its renewal data.
     pub(super) async fn ask(&self, found: &Found) -> Result<(Grant, Token), OAuthError> {
         let oauth = self.server.oauth.as_ref().ok_or(OAuthError::NoOAuth)?;
         match oauth.grant {
@@ -25,7 +25,8 @@ impl Job {
         }
     }
 
-    /// By the refresh token. It goes to the issuer that gave it, wherever that one says that its token endpoint is by now.
+    /// Uses the refresh token. It is sent only to the issuer that returned it, at that issuer's current token
+    /// endpoint.
     async fn refresh(
         &self,
         oauth: &OAuthSpec,
@@ -66,7 +67,7 @@ impl Job {
         Ok(token)
     }
 
-    /// By the client's own secret.
+    /// Uses the client's own secret.
     async fn obtain(&self, oauth: &OAuthSpec) -> Result<(Grant, Token), OAuthError> {
         let found = self.room.discovered(&self.server, oauth).await?;
         let OAuthClient::Registered { id, secret } = &oauth.client else {
@@ -100,7 +101,8 @@ impl Job {
             parameters.push(("resource", resource));
         }
         let (mut token, _) = self.endpoint(oauth, &grant, &parameters).await?;
-        // There is none to be had; where an issuer gives one all the same, the secret is the shorter way.
+        // This grant has no refresh tokens. If an issuer returns one nevertheless, the client secret is the simpler
+        // way.
         token.refresh = None;
         Ok((grant, token))
     }
@@ -119,7 +121,7 @@ impl Job {
         if let OAuthClient::Registered { id, secret } = &oauth.client
             && *id == client.id
         {
-            // The configured secret may be another one by now. The grant is from the configured issuer.
+            // The configured secret may have changed since. The grant is known to be from the configured issuer.
             client.secret = secret.clone().map(SecretText);
         }
         let endpoint = TokenEndpoint {

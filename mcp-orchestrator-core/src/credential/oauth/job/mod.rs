@@ -1,4 +1,4 @@
-//! One renewal, from the claim to what is written down.
+//! A single renewal, from acquiring the claim to storing the result.
 
 mod ask;
 mod write;
@@ -24,23 +24,23 @@ use crate::credential::{
 use crate::error::{ErrorKind, Result};
 use crate::server::{OAuthGrant, ServerSpec};
 
-/// How often another process is waited for.
+/// How many times another process's renewal is waited for.
 const ROUNDS: usize = 4;
-/// What is left of the lease for writing down what was obtained.
+/// The part of the lease reserved for storing the result.
 const FOR_WRITING: Duration = Duration::from_secs(20);
-/// A client that was refused is not tried again at once.
+/// Retry delay after the issuer rejected the client.
 const REFUSED: Duration = Duration::from_secs(30);
 
-/// A renewal.
+/// A renewal of one installation.
 pub(super) struct Job {
     pub(super) room: Arc<Room>,
     pub(super) server: ServerSpec,
     pub(super) key: InstallationKey,
-    /// What was seen of it.
+    /// The revision and generation to be replaced, as seen by the caller.
     pub(super) seen: Option<(Revision, Generation)>,
-    /// Whether the last try met an answer that no token endpoint gives.
+    /// Whether the previous attempt got a response that is not from a token endpoint.
     pub(super) was_foreign: bool,
-    /// Whether this one did.
+    /// Whether this attempt got one.
     pub(super) is_foreign: AtomicBool,
     pub(super) tasks: TaskTracker,
 }
@@ -75,10 +75,10 @@ impl Job {
         })
     }
 
-    /// What is to be said without doing anything.
+    /// Returns the result if nothing has to be renewed.
     fn settled(&self, found: &Found) -> Option<Renewed> {
         let Some((stored, _)) = found else {
-            // It was taken away; or there is none yet, which is to be changed.
+            // The installation was removed, or does not exist yet and has to be created.
             return self.seen.is_some().then_some(Renewed::Newer);
         };
         let Some((revision, generation)) = &self.seen else {
@@ -93,7 +93,7 @@ impl Job {
         }
     }
 
-    /// Until whoever has the claim is done, or its lease is over.
+    /// Waits until the holder of the claim is done or its lease has expired.
     async fn wait(&self, mut changes: BoxStream<'static, Result<StoreChange>>, left: Duration) {
         let (own, claim) = (RecordKey::from(&self.key), claim::key(&self.key));
         let told = async {
@@ -108,7 +108,7 @@ impl Job {
         let _ = tokio::time::timeout(left, told).await;
     }
 
-    /// With the claim: looks once more, since somebody may have been done just before, and renews.
+    /// Renews while holding the claim. Checks once more first, since another process may just have finished.
     async fn claimed(&self, claim: Claim) -> Result<Renewed> {
         let store = &**self.room.installations.store();
         let found = self.room.installations.get(&self.key).await;
@@ -125,7 +125,7 @@ impl Job {
         answer
     }
 
-    /// Renews, and answers the claim unless it is needed on.
+    /// Renews. Returns the claim unless it is still needed.
     async fn renew(&self, claim: Claim, found: Found) -> (Result<Renewed>, Option<Claim>) {
         let limit = LEASE.saturating_sub(FOR_WRITING);
         let asked = tokio::time::timeout(limit, Box::pin(self.ask(&found))).await;
@@ -142,7 +142,7 @@ impl Job {
         }
     }
 
-    /// What a failure means for those who wait.
+    /// Converts an error to the result that waiters get.
     async fn failed(&self, claim: &Claim, found: Found, error: &OAuthError) -> Result<Renewed> {
         let person = self.by_person();
         let (server, owner) = (&self.server.id, &self.key.owner);
@@ -160,7 +160,8 @@ impl Job {
             OAuthError::Refused(_) => REFUSED,
             _ => RETRY_INTERVAL,
         };
-        // Once may be an upgrade of the issuer's, or a proxy's page; twice is one that is gone, and a sign-in finds another.
+        // A single such response may come from an upgrade or a proxy's error page. Two in a row mean that the
+        // endpoint is gone; a new sign-in discovers the current one.
         let is_lost = (is_foreign && self.was_foreign)
             || matches!(
                 error,
@@ -179,7 +180,7 @@ impl Job {
         oauth.is_some_and(|oauth| oauth.grant == OAuthGrant::AuthorizationCode)
     }
 
-    /// Remembers that only its owner can help.
+    /// Stores that only a new sign-in by the owner can help.
     async fn give_up(&self, claim: &Claim, found: Found, code: &str) -> Result<Renewed> {
         let Some((stored, version)) = found else {
             return Ok(Renewed::Ended);
@@ -206,7 +207,7 @@ impl Job {
                 )
                 .await?;
             }
-            // It is of no use to anybody any more.
+            // The refresh token is useless now.
             grant.refresh_token = None;
             next = with_grant(next, &grant)?;
         }

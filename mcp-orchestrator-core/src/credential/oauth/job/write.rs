@@ -1,5 +1,6 @@
-//! Storing what was obtained. It may be the only refresh token that the issuer still takes, so it is never given up: while
-//! the store takes nothing it is used from memory, and written once the store is back.
+//! Stores the result of a renewal. It may hold the only refresh token that the issuer still accepts, so it is never
+//! discarded while it is useful: if the store is unavailable, the token is used from memory and written when the
+//! store is back.
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
@@ -17,13 +18,13 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::SlotName;
 use crate::server::OAuthGrant;
 
-/// Tries at once, where others write too.
+/// Number of immediate attempts if other processes write the same record.
 const TRIES: usize = 5;
-/// Before a store that failed is asked again to take what was obtained: first, and at most.
+/// Initial and maximum delay between attempts to write to a store that failed.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const MAX_PAUSE: Duration = Duration::from_secs(5);
 
-/// What is to be written.
+/// A renewal result to be written.
 struct Writing {
     room: Arc<Room>,
     key: InstallationKey,
@@ -31,27 +32,27 @@ struct Writing {
     kind: OAuthGrant,
     grant: Grant,
     token: Token,
-    /// When it was obtained.
+    /// When the token was obtained.
     at: SystemTime,
-    /// Of what it is the next generation; `None`: it is the first one.
+    /// The revision and generation that it succeeds. `None`: it is the first credential.
     base: Option<(Revision, Generation)>,
-    /// What the first one is stored as.
+    /// The first credential as it will be stored.
     first: OnceLock<StoredCredential>,
 }
 
-/// What came of one try.
+/// Result of one attempt.
 enum Tried {
     Written(StoredCredential),
-    /// The store holds something else that counts.
+    /// The store holds something newer.
     Superseded,
-    /// Another wrote at the same time.
+    /// Another process wrote at the same time.
     Raced,
-    /// The store takes nothing now.
+    /// The store is unavailable.
     Failed(Error),
 }
 
 impl Job {
-    /// Stores what was obtained. Answers the claim, unless it is needed on.
+    /// Stores the renewed token. Returns the claim unless it is still needed.
     pub(super) async fn write_down(
         &self,
         claim: Claim,
@@ -92,7 +93,7 @@ impl Job {
         self.keep(writing, claim, &found, failed)
     }
 
-    /// Uses it from memory, and writes it when the store is back.
+    /// Uses the token from memory, and writes it when the store is back.
     fn keep(
         &self,
         writing: Writing,
@@ -137,19 +138,19 @@ impl Job {
 }
 
 impl Writing {
-    /// What is to be stored in the place of what is there.
+    /// Returns the credential to store in place of `found`, and the precondition of that write.
     fn next(&self, found: &Found) -> Result<(StoredCredential, Precondition)> {
         let grant = self.grant.clone();
         let Some((stored, version)) = found else {
             if let Some(first) = self.first.get() {
                 return Ok((first.clone(), Precondition::Absent));
             }
-            // Its revision is made once, so that what is used from memory is what is stored later.
+            // The revision is created only once, so that the credential used from memory equals the one stored later.
             let new = installed(&self.slot, grant, (&self.token, self.at), self.kind)?;
             let new = self.first.get_or_init(|| new).clone();
             return Ok((new, Precondition::Absent));
         };
-        // What a server wanted meanwhile is kept.
+        // Keeps scopes that the server asked for in the meantime.
         let noted = Grant::of(stored)?.map(|grant| grant.wanted);
         let grant = Grant {
             wanted: union([&grant.wanted[..], &noted.unwrap_or_default()[..]]),
@@ -163,7 +164,7 @@ impl Writing {
         let now = found.as_ref();
         let now = now.map(|(stored, _)| (stored.revision.clone(), stored.generation));
         let other = match (&self.base, &now) {
-            // It was taken away, or installed anew, or renewed by another process, while the issuer answered.
+            // It was removed, reinstalled, or renewed by another process while the issuer was asked.
             (Some(base), Some(now)) => base.0 != now.0 || now.1 > base.1,
             (Some(_), None) | (None, Some(_)) => true,
             (None, None) => false,
@@ -183,8 +184,8 @@ impl Writing {
         }
     }
 
-    /// Tries until the store takes it, or something else is there. It goes on beyond the lease: whoever renewed it meanwhile
-    /// has made a newer generation, and else nobody has anything better.
+    /// Retries until the store accepts the credential or holds something newer. It continues beyond the lease:
+    /// another process that renewed it has stored a newer generation, and otherwise no process has a better one.
     async fn when_back(self, claim: Claim) {
         let closing = self.room.unstored.closing().clone();
         let mut pause = FIRST_PAUSE;

@@ -1,4 +1,4 @@
-//! Who we are to an issuer: registrations that deployed issuers make and forget, and how many of them a caller causes.
+//! OAuth clients: registrations that issuers make and forget, and limits on how many a caller can cause.
 
 use serde_json::{Value, json};
 
@@ -89,12 +89,12 @@ async fn a_client_is_registered_with_the_scopes_that_it_asks_for() {
     });
     let mut server = setting.server();
     setting.sign_in(&server).await.unwrap();
-    // What it asks for besides later needs another registration.
+    // Requesting further scopes later needs another registration.
     server.oauth.as_mut().unwrap().scopes = vec!["read".into(), "write".into()];
     setting.sign_in(&server).await.unwrap();
     setting.sign_in(&server).await.unwrap();
     assert_eq!(setting.fake.count("register"), 2);
-    // An issuer that allows fewer is asked for those.
+    // If the issuer grants fewer scopes, only those are requested.
     let setting = Setting::new().await;
     setting.fake.state().resource_metadata = json!({"scopes_supported": ["read", "admin"]});
     setting.fake.state().registration = json!({"scope": "read"});
@@ -159,14 +159,14 @@ async fn an_issuer_that_has_forgotten_its_clients_registers_another() {
     let setting = Setting::new().await;
     let server = setting.server();
     setting.sign_in(&server).await.unwrap();
-    // Its page shows an error, and the browser never comes back.
+    // The issuer shows an error page, and the browser never comes back.
     setting.begin(&server).await.unwrap();
     assert_eq!(setting.fake.count("register"), 1);
     setting.sign_in(&server).await.unwrap();
     assert_eq!(setting.fake.count("register"), 2);
     setting.sign_in(&server).await.unwrap();
     assert_eq!(setting.fake.count("register"), 2, "it is known again");
-    // Others send the browser back with a word, or refuse the code.
+    // Other issuers send the browser back with an error, or reject the code.
     for word in ["unauthorized_client", "invalid_client"] {
         let before = setting.fake.count("register");
         let says: PageSays = if word == "invalid_client" {
@@ -180,7 +180,7 @@ async fn an_issuer_that_has_forgotten_its_clients_registers_another() {
         setting.sign_in(&server).await.unwrap();
         assert_eq!(setting.fake.count("register"), before + 1, "{word}");
     }
-    // A person who does not agree says nothing about the client.
+    // A user who denies access says nothing about the client.
     let before = setting.fake.count("register");
     setting.fake.state().page_says = Some(|_, _| Some("access_denied"));
     setting.sign_in(&server).await.unwrap_err();
@@ -227,9 +227,9 @@ async fn a_caller_causes_a_bounded_number_of_requests_and_records() {
     assert_eq!(setting.fake.count("register"), MAX_REGISTRATIONS_PER_CALLER);
     assert_eq!(setting.fake.count("metadata"), 1);
     assert_eq!(setting.fake.count("probe"), 1);
-    // Another caller is not concerned.
+    // Another caller is not affected.
     begin("bob", 1).await.unwrap();
-    // One address needs one registration; the sign-ins themselves are bounded, too.
+    // The same redirect URI needs one registration only; the number of sign-ins is limited, too.
     for _ in 0..MAX_SIGN_INS_PER_CALLER {
         let _ = begin("carol", 1).await;
     }

@@ -1,4 +1,4 @@
-//! A protected server and its issuer, each on a loopback port of its own: they say what a test makes them say, and count.
+//! A fake protected server and its issuer on loopback ports, with configurable responses and request counts.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,29 +18,29 @@ pub(super) struct Fake {
     _serving: JoinSet<()>,
 }
 
-/// What it says and what it saw.
+/// Configured responses and recorded requests.
 #[derive(Default)]
 pub(super) struct State {
     pub(super) server: String,
     pub(super) issuer: String,
-    /// Members that replace those of a document; `null` takes one away.
+    /// Members that replace those of a document; `null` removes one.
     pub(super) resource_metadata: Value,
     pub(super) issuer_metadata: Value,
-    /// Paths that answer 404, or lead elsewhere.
+    /// Paths that answer 404 or redirect elsewhere.
     pub(super) missing: HashSet<String>,
     pub(super) moved: HashMap<String, String>,
     pub(super) challenge: Option<String>,
-    /// What the issuer answers to a refresh instead of a token.
+    /// How the issuer answers refresh requests.
     pub(super) refreshes: Refreshes,
     pub(super) life: u64,
     pub(super) registration: Value,
-    /// The parameters of requests, by what they were.
+    /// The recorded requests: kind and parameters.
     pub(super) seen: Vec<(&'static str, BTreeMap<String, String>)>,
-    /// What stands at a path of either site instead: status, type, body.
+    /// Pages that replace the response at a path of either site: status, type, body.
     pub(super) pages: HashMap<String, (u16, &'static str, String)>,
-    /// What the page of the issuer says instead of sending a code.
+    /// Returns the error that the authorization endpoint answers instead of a code.
     pub(super) page_says: Option<PageSays>,
-    /// What the token endpoint says instead, of what was asked and what it would give.
+    /// Overrides the token endpoint's response, given the request and the regular response.
     pub(super) token_says: Option<TokenSays>,
     /// The members of the last registration.
     pub(super) registered: BTreeMap<String, Value>,
@@ -53,12 +53,12 @@ pub(super) type PageSays = fn(&State, &BTreeMap<String, String>) -> Option<&'sta
 pub(super) type TokenSays =
     fn(&BTreeMap<String, String>, Value) -> Option<(u16, &'static str, String)>;
 
-/// How refreshes go.
+/// How refresh requests are answered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) enum Refreshes {
     #[default]
     Well,
-    /// This status and body.
+    /// With this status and body.
     Answer(u16, String),
 }
 
@@ -94,7 +94,7 @@ impl Fake {
         self.state().issuer.clone()
     }
 
-    /// How many requests of a kind there were.
+    /// Returns the number of requests of a kind.
     pub(super) fn count(&self, kind: &str) -> usize {
         self.state()
             .seen
@@ -103,14 +103,14 @@ impl Fake {
             .count()
     }
 
-    /// The last request of a kind.
+    /// Returns the last request of a kind.
     pub(super) fn last(&self, kind: &str) -> BTreeMap<String, String> {
         let state = self.state();
         let found = state.seen.iter().rev().find(|(seen, _)| *seen == kind);
         found.unwrap_or_else(|| panic!("no {kind}")).1.clone()
     }
 
-    /// What a person's browser does who agrees: the state and the answer that it brings back.
+    /// Acts as the browser of a user who consents. Returns the state and the response.
     pub(super) fn agree(&self, url: &str) -> (String, AuthorizationAnswer) {
         let (page, query) = url.split_once('?').unwrap();
         let mut state = self.state();
@@ -230,7 +230,7 @@ fn json_answer(mut document: Value, changes: &Value) -> Answer {
     )
 }
 
-/// The MCP server: it refuses, and has metadata.
+/// The MCP server: it rejects requests and publishes metadata.
 fn protected(state: &mut State, request: &Request) -> Answer {
     let place = format!("{}/.well-known/oauth-protected-resource/mcp", state.server);
     match (request.method.as_str(), request.path.as_str()) {
@@ -326,7 +326,7 @@ fn token(state: &mut State, request: &Request) -> Answer {
     json_answer(given, &Value::Null)
 }
 
-/// The token that comes next.
+/// Returns the next token response.
 fn given(state: &State) -> Value {
     let number = state.made + 1;
     json!({

@@ -1,4 +1,4 @@
-//! Renewals at an issuer that has moved, is gone, or refuses in its own way.
+//! Renewals at an issuer that has moved, is gone, or refuses in unusual ways.
 
 use super::fake::Refreshes;
 use super::renewal::signed_in;
@@ -12,7 +12,7 @@ use crate::error::ErrorKind;
 async fn a_renewal_follows_its_issuer_to_another_token_endpoint() {
     let (setting, server, process) = signed_in(0).await;
     let issuer = setting.fake.issuer();
-    // The endpoint of the day of the sign-in is gone; the metadata names another.
+    // The endpoint used at sign-in is gone; the metadata names another one.
     let (stored, version) = setting.installations().get(&key()).await.unwrap().unwrap();
     let mut grant = Grant::of(&stored).unwrap().unwrap();
     grant.token_endpoint = format!("{issuer}/old-token");
@@ -49,7 +49,7 @@ async fn a_token_endpoint_that_is_gone_asks_for_a_sign_in_and_is_tried_again() {
             "{status}: {second}"
         );
         assert!(second.to_string().contains("sign in again"), "{second}");
-        // It was an outage after all.
+        // It was a temporary outage after all.
         setting.fake.state().refreshes = Refreshes::Well;
         tokio::time::advance(Duration::from_mins(2)).await;
         assert_eq!(process.token(&server).await, "access-2");

@@ -1,4 +1,4 @@
-//! Where an issuer is found, and what goes to it alone.
+//! How an issuer is found, and which data is sent to it only.
 
 use serde_json::{Value, json};
 
@@ -19,7 +19,7 @@ fn page(setting: &Setting, path: &str, (status, kind, body): (u16, &'static str,
         .insert(path.to_owned(), (status, kind, body.to_owned()));
 }
 
-/// The documents that the fake has, for other places.
+/// Returns the fake's documents, for publishing at other places.
 fn documents(setting: &Setting) -> (String, String) {
     let server = setting.fake.state().server.clone();
     let issuer = setting.fake.issuer();
@@ -127,7 +127,7 @@ async fn a_configured_issuer_may_call_itself_otherwise() {
     assert!(error.contains("`oauth.issuer`"), "{error}");
     server.oauth.as_mut().unwrap().issuer = Some(setting.fake.issuer());
     setting.sign_in(&server).await.unwrap();
-    // Its answers name it as it calls itself, or as we do; nobody else's count.
+    // Responses may carry its declared name or the configured one, and no other.
     for (issuer, taken) in [
         ("https://cf.notes.example", true),
         ("https://notes.example", false),
@@ -272,7 +272,7 @@ async fn what_an_issuer_gave_is_not_shown_to_another_nor_with_anothers_secret() 
     assert_eq!(error.kind(), ErrorKind::CredentialExpired);
     assert!(error.to_string().contains("names another one"), "{error}");
     assert_eq!(setting.fake.count("refresh"), 0);
-    // A sign-in that began before counts for nothing either.
+    // A sign-in that began before the change is rejected as well.
     let before = setting.server();
     let begun = setting.begin(&before).await.unwrap();
     let (state, answer) = setting.fake.agree(&begun.url);

@@ -1,4 +1,4 @@
-//! OAuth against an issuer and a protected server of this process.
+//! OAuth against a fake issuer and a fake protected server in this process.
 
 mod clients;
 mod deployed;
@@ -24,7 +24,7 @@ use crate::id::ServerId;
 use crate::server::ServerSpec;
 use fake::Fake;
 
-/// What a gateway on this machine has.
+/// A gateway's sign-ins with their store and the fake servers.
 struct Setting {
     fake: Fake,
     store: Arc<dyn CredentialStore>,
@@ -65,7 +65,7 @@ impl Setting {
         self.authorizations.begin(server, new).await
     }
 
-    /// Begins, agrees as a person would, and finishes.
+    /// Begins a sign-in, consents and completes it.
     async fn sign_in(&self, server: &ServerSpec) -> Result<Finished> {
         let begun = self.begin(server).await?;
         let (state, answer) = self.fake.agree(&begun.url);

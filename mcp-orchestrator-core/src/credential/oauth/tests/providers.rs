@@ -1,4 +1,4 @@
-//! Issuers as they are reported to behave, each with the configuration that docs/credentials.md gives for it.
+//! Issuers that behave like known providers, each with the configuration that docs/credentials.md gives for it.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ fn client(secret: bool) -> OAuthClient {
     }
 }
 
-/// Takes what the issuer has at its usual place to another one.
+/// Moves the issuer's metadata from its usual place to `path`.
 fn metadata_at(setting: &Setting, path: &str, members: &Value) {
     let issuer = setting.fake.issuer();
     let mut document = json!({
@@ -179,7 +179,7 @@ async fn okta_takes_one_way_of_authentication_alone() {
 
 #[tokio::test]
 async fn a_server_that_registers_clients_needs_no_configuration() {
-    // As Notion, Linear and most hosted servers: public clients, registered at once.
+    // Like Notion, Linear and most hosted servers: public clients, registered on the fly.
     let setting = Setting::new().await;
     setting.fake.state().issuer_metadata = json!({
         "token_endpoint_auth_methods_supported": ["none", "client_secret_post"],

@@ -1,4 +1,4 @@
-//! Renewing: once, in time, and told when it is over.
+//! Renewals happen once and in time, and their failures are reported.
 
 use std::time::SystemTime;
 
@@ -72,7 +72,7 @@ impl Process {
     }
 }
 
-/// A setting whose user has a token that lives so long, and a process that knows it.
+/// Returns a setting with a user that has a token with this lifetime, and a process that has loaded it.
 pub(super) async fn signed_in(life: u64) -> (Setting, ServerSpec, Process) {
     let setting = Setting::new().await;
     setting.fake.state().life = life;
@@ -223,7 +223,8 @@ async fn a_renewal_that_was_broken_off_is_told_as_such() {
     let (setting, server, process) = signed_in(0).await;
     let (stored, _) = setting.installations().get(&key()).await.unwrap().unwrap();
     let of = Some((&stored.revision, stored.generation));
-    // A process took the claim, was given a token, and ended: its lease is over, its claim is not given back.
+    // A process acquired the claim, received a token and crashed: its lease has expired, but the claim was not
+    // released.
     let asked = Claim::ask(&*setting.store, &key(), of).await.unwrap();
     assert!(matches!(asked, Asked::Ours(_)));
     let claim = crate::credential::oauth::claim::key(&key());

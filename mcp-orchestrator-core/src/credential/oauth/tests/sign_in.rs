@@ -1,4 +1,4 @@
-//! From a server's 401 to a token.
+//! Sign-in, from a server's 401 to a token.
 
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
@@ -53,7 +53,7 @@ async fn a_client_is_registered_once_for_an_issuer_and_is_not_taken_elsewhere() 
     setting.sign_in(&server).await.unwrap();
     setting.sign_in(&server).await.unwrap();
     assert_eq!(setting.fake.count("register"), 1);
-    // Another issuer is another client.
+    // Another issuer needs another client.
     let other = setting.fake.issuer().replace("127.0.0.1", "localhost");
     let document = json!({"issuer": other});
     setting.fake.state().issuer_metadata = document;

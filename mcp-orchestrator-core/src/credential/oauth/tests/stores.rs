@@ -1,4 +1,4 @@
-//! A store that is away while a token is renewed.
+//! A store that is unavailable while a token is renewed.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -13,11 +13,11 @@ use crate::credential::{
 };
 use crate::error::{Error, ErrorKind};
 
-/// A store in memory that can be away.
+/// A store in memory that can become unavailable.
 #[derive(Debug)]
 struct Flaky {
     inner: MemoryCredentials,
-    /// Away from the next write of an installation on.
+    /// Makes the store unavailable at the next write of an installation.
     trips: AtomicBool,
     away: AtomicBool,
 }
@@ -66,7 +66,7 @@ impl CredentialStore for Flaky {
     }
 }
 
-/// Somebody who is signed in with a token that has ended, on a store that goes away when the next one is written.
+/// Returns a user with an expired token, on a store that becomes unavailable when the renewed token is written.
 async fn away() -> (Setting, Arc<Flaky>, Process) {
     let mut setting = Setting::new().await;
     let store = Arc::new(Flaky {
@@ -95,7 +95,7 @@ async fn a_renewed_token_is_used_while_the_store_is_away_and_written_when_it_is_
     let (setting, store, process) = away().await;
     let server = setting.server();
     assert_eq!(process.token(&server).await, "access-2");
-    // Longer than any claim.
+    // Longer than the lease of a claim.
     tokio::time::sleep(Duration::from_mins(10)).await;
     assert_eq!(process.token(&server).await, "access-2");
     assert_eq!(setting.fake.count("refresh"), 1);
@@ -110,7 +110,7 @@ async fn a_renewed_token_is_used_while_the_store_is_away_and_written_when_it_is_
     assert_eq!(stored.generation, Generation(1));
     let grant = Grant::of(&stored).unwrap().unwrap();
     assert_eq!(grant.refresh_token(), Some("refresh-2"));
-    // Whoever starts later goes on from there.
+    // A process that starts later continues from the stored token.
     let later = Process::on(&setting).await;
     assert_eq!(later.token(&server).await, "access-2");
     assert_eq!(setting.fake.count("refresh"), 1);
@@ -121,7 +121,7 @@ async fn what_was_installed_meanwhile_stays() {
     let (setting, store, process) = away().await;
     let server = setting.server();
     assert_eq!(process.token(&server).await, "access-2");
-    // Another process takes it away while this one cannot write.
+    // Another process removes the installation while this one cannot write.
     let record = RecordKey::from(&key());
     store
         .inner

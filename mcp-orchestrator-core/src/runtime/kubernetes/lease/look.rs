@@ -1,4 +1,4 @@
-//! Who holds a Lease, for one who only asks.
+//! Determines who holds a Lease, without taking part.
 
 use std::time::Duration;
 
@@ -10,16 +10,16 @@ use super::turn::{Record, Turn, Turns};
 use super::{Access, Action, GROUP};
 use crate::error::Result;
 
-/// How often it is looked at.
+/// How often the Lease is read.
 const LOOK: Duration = Duration::from_secs(1);
-/// Whose term is longer than this counts as its holder.
+/// After this long the current holder is reported as alive, even if its term has not passed.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// Who holds this Lease, and renews it; `None` where nobody does. A holder that ended without giving it up is told from
-/// one that lives by the Lease's own change: that takes as long as its term.
+/// Returns who holds and renews this Lease, or `None` if it has no live holder. A holder that ended without releasing
+/// the Lease is recognized because the Lease does not change, which can take its whole term.
 ///
 /// # Errors
-/// Where it cannot be read.
+/// If the Lease cannot be read.
 pub async fn holder(access: &Access, name: &str) -> Result<Option<String>> {
     let leases: Api<Lease> = Api::namespaced(access.client().clone(), access.namespace());
     let action = Action::new("get", "leases", access.namespace());

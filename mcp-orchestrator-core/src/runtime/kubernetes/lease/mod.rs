@@ -1,8 +1,9 @@
-//! One Lease, one holder: only it attaches, creates, scales and sweeps under an orchestrator's name.
+//! One Lease with one holder: only the holder attaches, creates, scales and garbage-collects under an orchestrator's
+//! name.
 //!
-//! Two gateways by mistake, or an upgrade that overlaps, harm nothing: the second one waits and says so. Who comes back
-//! under the same identity takes over at once. A holder that cannot renew serves what runs and writes nothing until it
-//! can again.
+//! A second gateway, started by mistake or during an overlapping upgrade, does no harm: it waits and says so. A
+//! process that returns with the same identity takes over at once. A holder that cannot renew the Lease keeps serving
+//! running instances and writes nothing until it can renew again.
 
 mod look;
 mod turn;
@@ -32,34 +33,34 @@ use crate::error::{Error, ErrorKind, Result};
 
 const GROUP: &str = "coordination.k8s.io";
 
-/// Which Lease, and who asks for it.
+/// The Lease and the identity of the candidate.
 #[derive(Clone, Debug)]
 pub struct LeaseOptions {
-    /// The Lease: the orchestrator's name.
+    /// The name of the Lease, which is the orchestrator's name.
     pub name: String,
-    /// Who asks; see [`identity`].
+    /// The identity of this process; see [`identity`].
     pub identity: String,
-    /// Labels of the Lease.
+    /// The labels of the Lease.
     pub labels: BTreeMap<String, String>,
-    /// The object that it goes with. It is looked at when the Lease has vanished.
+    /// The owner of the Lease. It is checked when the Lease has vanished.
     pub owner: Option<Owner>,
 }
 
 /// Who holds the Lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Held {
-    /// Nobody has asked yet, or the cluster has not answered; why, where that is known.
+    /// Not known yet, because the Lease has not been read or could not be read, with the error if there is one.
     Unknown(Option<String>),
-    /// This process.
+    /// Held by this process.
     Ours,
-    /// Somebody else, by this identity.
+    /// Held by another process, with this identity.
     Theirs(String),
-    /// It was ours and could not be renewed in time, for this reason: nothing is written until it can be.
+    /// Held by this process, but not renewed in time for this reason: nothing is written until it is renewed.
     Unsure(String),
 }
 
 impl Held {
-    /// Whether this process may write.
+    /// Returns `true` if this process may write.
     pub fn is_ours(&self) -> bool {
         *self == Self::Ours
     }
@@ -77,7 +78,8 @@ impl fmt::Display for Held {
     }
 }
 
-/// Asks for the Lease, and renews it as long as this lives. Dropping it ends that at once; the Lease then runs out.
+/// Acquires the Lease and renews it while this value exists. Dropping it stops the renewal at once; the Lease then
+/// expires.
 pub struct Holder {
     held: watch::Receiver<Held>,
     acts: watch::Receiver<bool>,
@@ -86,7 +88,7 @@ pub struct Holder {
 }
 
 impl Holder {
-    /// Begins to ask. It needs a tokio runtime.
+    /// Begins to acquire the Lease. Must be called in a tokio runtime.
     pub fn start(access: &Access, options: LeaseOptions) -> Self {
         let (held_sender, held) = watch::channel(Held::Unknown(None));
         let (acts_sender, acts) = watch::channel(false);
@@ -110,17 +112,18 @@ impl Holder {
         }
     }
 
-    /// Who holds it, now and from now on.
+    /// Returns a receiver that reports who holds the Lease.
     pub fn held(&self) -> watch::Receiver<Held> {
         self.held.clone()
     }
 
-    /// Whether this process may write, now and from now on.
+    /// Returns a receiver that reports whether this process may write.
     pub fn acts(&self) -> watch::Receiver<bool> {
         self.acts.clone()
     }
 
-    /// Ends the asking; a Lease that is ours is given up, so that the next process need not wait for its end.
+    /// Stops renewing and releases the Lease if this process holds it, so that the next process need not wait until
+    /// it expires.
     pub async fn release(mut self) {
         self.ending.cancel();
         while self.tasks.join_next().await.is_some() {}
@@ -135,7 +138,8 @@ impl fmt::Debug for Holder {
     }
 }
 
-/// Who this process is: the pod that it runs in, else the host and the state directory, which one process has at a time.
+/// Returns the identity of this process: the pod's name inside the cluster, else the host name and the state
+/// directory, which only one process uses at a time.
 pub fn identity(inside: bool, state: Option<&Path>) -> String {
     let host = || {
         let named = std::env::var("HOSTNAME")
@@ -163,7 +167,7 @@ struct Keeper {
     namespace: String,
     options: LeaseOptions,
     turns: Turns,
-    /// The Lease as it was last seen or written.
+    /// The Lease as it was last read or written.
     last: Option<Lease>,
     held: watch::Sender<Held>,
     acts: watch::Sender<bool>,
@@ -184,14 +188,14 @@ impl Keeper {
         self.give_up().await;
     }
 
-    /// Asks or renews once; answers when to come again.
+    /// Reads or writes the Lease once; returns the delay until the next step.
     async fn step(&mut self) -> Duration {
         let trial = tokio::time::timeout(EVERY, self.turn()).await;
         let late = || Error::new(ErrorKind::TimedOut, "the cluster did not answer in time");
         let wait = match trial.unwrap_or_else(|_| Err(late())) {
             Ok(wait) => wait,
             Err(error) => {
-                // What was seen may be old by now.
+                // The state that was read may be outdated.
                 self.last = None;
                 self.turns.failed(error.to_string());
                 EVERY / 5
@@ -220,7 +224,7 @@ impl Keeper {
         }
     }
 
-    /// A Lease that goes with its owner vanishes with it, or is left without it: then the owner is made anew.
+    /// Reads the owner again, or creates it, if the Lease has vanished with it or refers to another one.
     async fn see_to_owner(&self) -> Result<()> {
         let Some(owner) = &self.options.owner else {
             return Ok(());
@@ -233,7 +237,7 @@ impl Keeper {
             return Ok(());
         }
         match owner.refresh().await {
-            // A wrong owner keeps nobody from acting: it is told by its own trouble.
+            // A problem with the owner does not prevent writes; the owner reports it as its own trouble.
             Err(error) if error.kind() != ErrorKind::Unavailable => {
                 tracing::debug!(%error, "the owner of all instances");
                 Ok(())
@@ -242,7 +246,7 @@ impl Keeper {
         }
     }
 
-    /// Writes the Lease as ours; somebody who was faster is seen at the next turn.
+    /// Writes the Lease with this holder. If another process was faster, the next turn sees it.
     async fn write(&mut self, holder: Option<String>) -> Result<Duration> {
         let began = Instant::now();
         let lease = self.lease(holder);
@@ -256,7 +260,8 @@ impl Keeper {
         match written {
             Ok(lease) => {
                 self.turns.wrote(Record::of(&lease), began);
-                self.last = Some(lease);
+                let before = self.last.replace(lease);
+                self.check_recreated(before).await?;
                 Ok(EVERY)
             }
             Err(error) if is_conflict(&error) => {
@@ -264,6 +269,24 @@ impl Keeper {
                 Ok(Duration::ZERO)
             }
             Err(error) => Err(self.action(verb).error(error)),
+        }
+    }
+
+    /// Reads the owner again if an update has created the Lease: an API server creates an absent Lease on update, so
+    /// only a changed UID shows that the Lease was garbage-collected with its owner.
+    async fn check_recreated(&self, before: Option<Lease>) -> Result<()> {
+        let before = before.and_then(|lease| lease.metadata.uid);
+        let now = self
+            .last
+            .as_ref()
+            .and_then(|lease| lease.metadata.uid.as_ref());
+        let recreated = before.is_some_and(|before| Some(&before) != now);
+        match &self.options.owner {
+            Some(owner) if recreated => match owner.refresh().await {
+                Err(error) if error.kind() == ErrorKind::Unavailable => Err(error),
+                _ => Ok(()),
+            },
+            _ => Ok(()),
         }
     }
 
@@ -295,7 +318,7 @@ impl Keeper {
         }
     }
 
-    /// Leaves the Lease to the next one, where it is ours.
+    /// Releases the Lease if this process holds it.
     async fn give_up(&mut self) {
         let ours = self.turns.held(Instant::now()).is_ours() && self.last.is_some();
         self.acts.send_replace(false);
@@ -321,7 +344,7 @@ impl Keeper {
             if *known == held {
                 return false;
             }
-            // A reason that changes is no news.
+            // A different reason alone is not logged again.
             let news = std::mem::discriminant(known) != std::mem::discriminant(&held);
             let lease = &self.options.name;
             match (&held, news) {
@@ -342,10 +365,10 @@ impl Keeper {
     }
 }
 
-/// A little earlier or later, so that many do not ask at once.
+/// Adds jitter, so that many processes do not send requests at the same time.
 fn jittered(wait: Duration) -> Duration {
     let mut byte = [0];
-    // Without randomness nobody is harmed.
+    // Without randomness the delay is merely fixed.
     let _ = getrandom::fill(&mut byte);
     wait.mul_f32(0.85 + f32::from(byte[0]) / 255.0 * 0.3)
 }

@@ -1,7 +1,7 @@
-//! Whose turn it is: what follows from what was seen of the Lease and when, without asking anybody.
+//! The election state machine: what to do next, given when the Lease was seen in which state. It performs no I/O.
 //!
-//! Clocks of other machines are not believed: a Lease has run out when it did not change for its whole term by our own
-//! clock.
+//! The clocks of other machines are not trusted: a Lease has expired when it has not changed for its whole term by
+//! the local clock.
 
 use std::time::Duration;
 
@@ -10,24 +10,24 @@ use tokio::time::Instant;
 
 use super::Held;
 
-/// How long a Lease lasts without being renewed.
+/// How long a Lease is valid without being renewed.
 pub(super) const TERM: Duration = Duration::from_secs(15);
-/// How often it is renewed, and how long that may take.
+/// The renewal interval, and the timeout of a renewal.
 pub(super) const EVERY: Duration = Duration::from_secs(5);
-/// After so long without a renewal the holder writes nothing more: well before others may take over.
+/// After this long without a renewal the holder stops writing, well before another process may take over.
 const SURE: Duration = Duration::from_secs(12);
 
-/// What matters of a Lease.
+/// The relevant fields of a Lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Record {
     holder: String,
-    /// Changes with every write, ours and others'.
+    /// The resource version, which changes with every write of any client.
     version: String,
     term: Duration,
 }
 
 impl Record {
-    /// Who holds it; empty: nobody.
+    /// Returns the identity of the holder, or an empty string if the Lease has no holder.
     pub(super) fn holder(&self) -> &str {
         &self.holder
     }
@@ -45,23 +45,23 @@ impl Record {
     }
 }
 
-/// What is to be done now.
+/// What to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Turn {
-    /// Write it as ours: it is, or is nobody's, or has run out.
+    /// Write the Lease as ours: it is ours, has no holder, or has expired.
     Write,
-    /// Look again after this time.
+    /// Read the Lease again after this time.
     Wait(Duration),
 }
 
-/// What was seen and done so far.
+/// What has been seen and done so far.
 #[derive(Debug)]
 pub(super) struct Turns {
     identity: String,
     seen: Option<Record>,
-    /// Since when it looks as it does.
+    /// When the Lease was first seen in its current state.
     unchanged: Instant,
-    /// When we last wrote it.
+    /// When this process last wrote the Lease.
     renewed: Option<Instant>,
     failed: Option<String>,
     asked: bool,
@@ -79,7 +79,7 @@ impl Turns {
         }
     }
 
-    /// This is how the Lease is now.
+    /// Records the Lease as read; `None` if it does not exist.
     pub(super) fn saw(&mut self, record: Option<Record>) {
         self.asked = true;
         self.failed = None;
@@ -96,7 +96,7 @@ impl Turns {
         }
     }
 
-    /// We have written it; `began` is from before the write.
+    /// Records our own write; `began` is the time before it was sent.
     pub(super) fn wrote(&mut self, record: Record, began: Instant) {
         self.asked = true;
         self.failed = None;
@@ -105,12 +105,12 @@ impl Turns {
         self.seen = Some(record);
     }
 
-    /// The cluster could not be asked.
+    /// Records that the cluster could not be reached.
     pub(super) fn failed(&mut self, why: String) {
         self.failed = Some(why);
     }
 
-    /// What is to be done now.
+    /// Decides what to do next.
     pub(super) fn next(&self, now: Instant) -> Turn {
         let Some(seen) = &self.seen else {
             return Turn::Write;
@@ -122,7 +122,7 @@ impl Turns {
         Turn::Wait(left.min(EVERY / 2))
     }
 
-    /// Who holds it, as far as it is known.
+    /// Returns who holds the Lease, as far as known.
     pub(super) fn held(&self, now: Instant) -> Held {
         if let Some(renewed) = self.renewed {
             let sure = now.saturating_duration_since(renewed) < SURE;
@@ -179,7 +179,7 @@ mod tests {
         turns.saw(Some(record("them", 1)));
         let soon = Turn::Wait(Duration::from_secs(1));
         assert_eq!(turns.next(Instant::now()), soon);
-        // They have renewed it: the term begins anew.
+        // The other process has renewed the Lease, so its term starts again.
         turns.saw(Some(record("them", 2)));
         tokio::time::advance(Duration::from_secs(1)).await;
         assert_eq!(turns.next(Instant::now()), Turn::Wait(EVERY / 2));
@@ -201,7 +201,7 @@ mod tests {
         assert_eq!(turns.next(Instant::now()), Turn::Write, "it tries on");
         turns.wrote(record("us", 2), Instant::now());
         assert_eq!(turns.held(Instant::now()), Held::Ours);
-        // Meanwhile somebody else has taken it.
+        // Meanwhile another process has taken over the Lease.
         turns.saw(Some(record("them", 3)));
         assert_eq!(turns.held(Instant::now()), Held::Theirs("them".to_owned()));
     }

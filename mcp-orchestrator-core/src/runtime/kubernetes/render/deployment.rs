@@ -1,4 +1,5 @@
-//! The Deployment of an instance. It is never rolled over: what it holds is one revision, which runs once or rests.
+//! The Deployment of an instance. It never rolls over: it holds a single revision, which runs with one replica or
+//! none.
 
 use serde_json::{Value, json};
 
@@ -6,7 +7,7 @@ use super::{Failed, Rendering, pod};
 use crate::runtime::kubernetes::names::{self, INSTANCE, VALUES, WANTED};
 use crate::runtime::kubernetes::patch;
 
-/// The Deployment, running.
+/// Renders the Deployment with one replica.
 pub(super) fn deployment(of: &Rendering<'_>) -> Result<Value, Failed> {
     let mut metadata = of.metadata(of.key.name());
     let wanted = names::wanted(of.key, of.options, of.inside);
@@ -25,7 +26,7 @@ pub(super) fn deployment(of: &Rendering<'_>) -> Result<Value, Failed> {
         "metadata": metadata,
         "spec": {
             "replicas": 1,
-            // Where the template is put back after an edit, the two pods would be in each other's way.
+            // When the template is restored after a foreign edit, two pods must not run at the same time.
             "strategy": { "type": "Recreate" },
             "revisionHistoryLimit": 0,
             "selector": { "matchLabels": { INSTANCE: of.key.name() } },

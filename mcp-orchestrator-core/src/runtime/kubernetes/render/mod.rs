@@ -1,7 +1,7 @@
-//! From a server and its key to the objects of an instance: a mapping, without a cluster.
+//! Renders the objects of an instance from a server and its key, without access to a cluster.
 //!
-//! Objects are JSON: what has Kubernetes' own structure comes as JSON from the spec, and the cluster validates all of it
-//! strictly, so that what it does not know is an error and not a silence.
+//! Objects are JSON: Kubernetes structures in the spec are passed on as they are, and the API server validates
+//! everything strictly, so that an unknown field is an error instead of being ignored.
 
 mod deployment;
 mod pod;
@@ -24,10 +24,10 @@ use crate::runtime::{InstanceKey, LaunchSpec};
 use crate::server::{Launch, Program, ProgramTransport, ServerSpec};
 use crate::value::Text;
 
-/// The port of an HTTP server that names none.
+/// The port of an HTTP server that does not specify one.
 const DEFAULT_PORT: u16 = 8080;
 
-/// Why a server makes no objects.
+/// Why a server cannot be rendered.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failed {
     #[error("it is a remote server, and runs nowhere")]
@@ -49,7 +49,7 @@ pub(super) enum Failed {
 }
 
 impl Failed {
-    /// The error that a caller sees.
+    /// Converts to the error that a caller sees.
     pub(super) fn of(self, server: &ServerId) -> Error {
         let kind = match self {
             Self::Remote => ErrorKind::Unsupported,
@@ -61,20 +61,20 @@ impl Failed {
     }
 }
 
-/// What all objects of one instance are made from.
+/// The inputs from which all objects of an instance are rendered.
 pub(super) struct Rendering<'a> {
     pub(super) key: &'a InstanceKey,
     pub(super) launch: &'a LaunchSpec,
     program: &'a Program,
     options: &'a KubernetesOptions,
-    /// Whether the gateway is in the cluster.
+    /// Whether the gateway runs in the cluster.
     inside: bool,
-    /// What they all go with.
+    /// The owner reference of all objects.
     owner: &'a Value,
     values: Values,
 }
 
-/// All objects of one instance.
+/// All objects of an instance.
 pub(super) struct Objects {
     pub(super) secret: Option<Value>,
     pub(super) pull: Option<Value>,
@@ -84,7 +84,7 @@ pub(super) struct Objects {
 }
 
 impl Objects {
-    /// All but the Deployment.
+    /// Returns all objects except the Deployment.
     pub(super) fn beside(&self) -> impl Iterator<Item = (Kind, &Value)> {
         let secrets = self.secret.iter().chain(&self.pull);
         let secrets = secrets.map(|object| (Kind::Secret, object));
@@ -117,7 +117,7 @@ impl<'a> Rendering<'a> {
         })
     }
 
-    /// All of them.
+    /// Renders all objects.
     pub(super) fn objects(&self) -> Result<Objects, Failed> {
         Ok(Objects {
             secret: self.secret(),
@@ -128,17 +128,17 @@ impl<'a> Rendering<'a> {
         })
     }
 
-    /// The Secret alone.
+    /// Renders only the Secret.
     pub(super) fn secret(&self) -> Option<Value> {
         secret::secret(self)
     }
 
-    /// A keyed hash of all secret values.
+    /// Returns a keyed hash of all secret values.
     pub(super) fn values_digest(&self) -> String {
         self.values.digest(&self.options.state_key)
     }
 
-    /// The port that it listens on, where it speaks HTTP.
+    /// Returns the port that the server listens on, if it uses HTTP.
     pub(super) fn port(&self) -> Option<u16> {
         port_of(&self.launch.server)
     }
@@ -153,7 +153,7 @@ impl<'a> Rendering<'a> {
     }
 }
 
-/// All secret values of a server with this credential.
+/// Returns all secret values of a server with this credential.
 pub(super) fn values(
     server: &ServerSpec,
     credential: &crate::credential::Credential,
@@ -165,7 +165,7 @@ pub(super) fn values(
     Values::new(server, credential, args, port_of(server))
 }
 
-/// The arguments of a program: its command's, or those of the image's own.
+/// Returns the arguments of a program: those of its command, or those passed to the image's own command.
 fn args(program: &Program) -> &[Text] {
     match &program.command {
         Some(command) => &command.args,
@@ -173,7 +173,7 @@ fn args(program: &Program) -> &[Text] {
     }
 }
 
-/// The port that a program listens on, where it speaks HTTP.
+/// Returns the port that a program listens on, if it uses HTTP.
 pub(super) fn port_of(server: &ServerSpec) -> Option<u16> {
     match &server.launch {
         Launch::Program(program) => match program.transport {
@@ -184,7 +184,7 @@ pub(super) fn port_of(server: &ServerSpec) -> Option<u16> {
     }
 }
 
-/// The text with its `${PORT}` told.
+/// Substitutes `${PORT}`.
 fn with_port(text: &str, port: Option<u16>) -> String {
     match port {
         Some(port) => text.replace("${PORT}", &port.to_string()),

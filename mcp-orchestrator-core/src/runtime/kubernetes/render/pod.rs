@@ -1,4 +1,4 @@
-//! The pod of an instance: one container, restricted unless the server says otherwise.
+//! The pod of an instance: a single container, restricted unless the server's settings relax it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::runtime::kubernetes::names::{self, CONTAINER};
 use crate::server::{Container, EnvSource, Injection, PodSecurity, PullPolicy, PullSecret};
 use crate::value::Text;
 
-/// `spec` of the pod.
+/// Renders the `spec` of the pod.
 pub(super) fn spec(of: &Rendering<'_>) -> Result<Value, Failed> {
     let container = &*of.program.container;
     let (volumes, mounts) = volumes::volumes(of)?;
@@ -60,7 +60,7 @@ fn container(of: &Rendering<'_>, mounts: &[Value]) -> Result<Value, Failed> {
         "resources": resources::resources(&container.resources),
         "securityContext": container_security(&container.security),
         "volumeMounts": mounts,
-        // With `stdinOnce` it would end with the first who lets go of it.
+        // With `stdinOnce`, standard input would be closed when the first client detaches.
         "stdin": stdio,
         "stdinOnce": false,
         "tty": false,
@@ -113,7 +113,7 @@ fn container(of: &Rendering<'_>, mounts: &[Value]) -> Result<Value, Failed> {
     Ok(spec)
 }
 
-/// A secret argument comes from the Secret, by way of a variable.
+/// A secret argument is read from the Secret, through an environment variable.
 fn argument(place: usize, text: &Text, port: Option<u16>) -> String {
     match text {
         Text::Plain(text) => literal(&with_port(text, port)),
@@ -121,7 +121,7 @@ fn argument(place: usize, text: &Text, port: Option<u16>) -> String {
     }
 }
 
-/// The text as it is: to Kubernetes `$(NAME)` would be a variable, and `$$` one dollar.
+/// Escapes `$`, because Kubernetes expands `$(NAME)` and reads `$$` as a single dollar sign.
 fn literal(text: &str) -> String {
     text.replace('$', "$$")
 }
@@ -231,7 +231,7 @@ fn container_security(security: &PodSecurity) -> Value {
     })
 }
 
-/// The value, if it can be read as what it is to be.
+/// Returns the value if it deserializes as `T`, the Kubernetes type that it should have.
 pub(super) fn checked<T: DeserializeOwned>(
     key: &'static str,
     kind: &'static str,
@@ -243,7 +243,7 @@ pub(super) fn checked<T: DeserializeOwned>(
     }
 }
 
-/// Whole seconds, at least one.
+/// Rounds up to whole seconds, at least one and at most one day.
 fn seconds(time: Duration) -> u64 {
     time.as_millis().div_ceil(1000).clamp(1, 86_400) as u64
 }

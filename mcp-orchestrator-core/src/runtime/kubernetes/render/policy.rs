@@ -1,4 +1,4 @@
-//! The NetworkPolicy of an instance: who may reach it, and where it may connect to.
+//! The NetworkPolicy of an instance: who may connect to it, and where it may connect to.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -9,10 +9,10 @@ use crate::runtime::kubernetes::names::INSTANCE;
 use crate::server::Egress;
 use crate::special_use::public_blocks;
 
-/// Pods that answer names for a cluster: their namespace, a label of theirs, and the port that they listen on. A policy
-/// sees the pods behind a Service and not its address.
+/// The DNS server pods of a cluster: namespace, label, and the port that they listen on. A NetworkPolicy matches the
+/// pods behind a Service, not its address.
 const DNS_PODS: [(&str, &str, &str, u16); 2] = [
-    // CoreDNS and kube-dns, wherever they come with the cluster.
+    // CoreDNS and kube-dns use the same label in most distributions.
     ("kube-system", "k8s-app", "kube-dns", 53),
     (
         "openshift-dns",
@@ -22,7 +22,7 @@ const DNS_PODS: [(&str, &str, &str, u16); 2] = [
     ),
 ];
 
-/// Ingress only from the gateway, egress as the server's rules say.
+/// Renders the policy: ingress only from the gateway, egress according to the server's rules.
 pub(super) fn policy(of: &Rendering<'_>) -> Result<Value, Failed> {
     let mut spec = json!({
         "podSelector": { "matchLabels": { INSTANCE: of.key.name() } },
@@ -41,7 +41,7 @@ pub(super) fn policy(of: &Rendering<'_>) -> Result<Value, Failed> {
     }))
 }
 
-/// Whoever attaches or forwards a port comes from the node, which no policy holds up.
+/// Attach and port-forward connections come from the node, which NetworkPolicies do not block.
 fn ingress(of: &Rendering<'_>) -> Value {
     let Some(port) = of.port().filter(|_| of.inside) else {
         return json!([]);
@@ -54,7 +54,7 @@ fn ingress(of: &Rendering<'_>) -> Value {
     json!([{ "from": [from], "ports": [{ "protocol": "TCP", "port": port }] }])
 }
 
-/// `None`: not restricted.
+/// Renders the egress rules; `None` means unrestricted.
 fn egress(egress: &Egress) -> Result<Option<Value>, Failed> {
     Ok(match egress {
         Egress::All => None,
@@ -86,7 +86,7 @@ fn egress(egress: &Egress) -> Result<Option<Value>, Failed> {
     })
 }
 
-/// Names are looked up at the cluster's own DNS, and nowhere else.
+/// Allows DNS lookups at the cluster's own DNS servers only.
 fn dns() -> Vec<Value> {
     let rule = |(namespace, label, value, port): (&str, &str, &str, u16)| {
         json!({
@@ -103,8 +103,8 @@ fn dns() -> Vec<Value> {
     DNS_PODS.map(rule).into()
 }
 
-/// `cidr` or `cidr:port`; an address alone is a network of one. The answer is written as the cluster wants it: without bits
-/// after the prefix, and an IPv4 address in IPv6 form as IPv4.
+/// Parses `cidr` or `cidr:port`; a single address is a network of one. The result is normalized as the API server
+/// expects: without bits after the prefix, and with an IPv4-mapped address as IPv4.
 fn parse(network: &str) -> Option<(String, Option<u16>)> {
     let (address, rest) = match network.split_once('/') {
         Some((address, rest)) => (address, Some(rest)),
@@ -130,7 +130,7 @@ fn parse(network: &str) -> Option<(String, Option<u16>)> {
 fn network_of(address: IpAddr, length: u8) -> Option<String> {
     match (address, address.to_canonical()) {
         (IpAddr::V6(_), IpAddr::V4(v4)) => {
-            // The first 96 bits of a mapped address say only that it is one.
+            // The first 96 bits of a mapped address only mark it as mapped.
             network_of(v4.into(), length.checked_sub(96)?)
         }
         (IpAddr::V4(v4), _) => {

@@ -1,4 +1,5 @@
-//! Requests and limits: what a server asks for in place of the default, without ever asking for more than its limit.
+//! Resource requests and limits: the server's values, completed by defaults that are adjusted so that no request
+//! exceeds its limit.
 
 use std::collections::BTreeMap;
 
@@ -11,10 +12,10 @@ const REQUESTS: [(&str, &str); 3] = [
     ("memory", "128Mi"),
     ("ephemeral-storage", "256Mi"),
 ];
-/// No limit on CPU: it would slow down what nobody is in the way of.
+/// No CPU limit, because it would throttle a container even on an idle node.
 const LIMITS: [(&str, &str); 2] = [("memory", "512Mi"), ("ephemeral-storage", "1Gi")];
 
-/// `resources` of a container.
+/// Renders the `resources` of the container.
 pub(super) fn resources(wanted: &Resources) -> Value {
     let given = |of: &BTreeMap<String, String>| of.clone();
     let (mut requests, mut limits) = (given(&wanted.requests), given(&wanted.limits));
@@ -31,12 +32,12 @@ pub(super) fn resources(wanted: &Resources) -> Value {
     json!({ "requests": requests, "limits": limits })
 }
 
-/// Whether one quantity is larger than the other; not, where one of them cannot be read: the cluster will tell.
+/// Returns `true` if `one` is the larger quantity; `false` if either cannot be parsed, which the API server reports.
 fn more(one: &str, other: &str) -> bool {
     matches!((quantity(one), quantity(other)), (Some(one), Some(other)) if one > other)
 }
 
-/// A quantity of Kubernetes as a number.
+/// Parses a Kubernetes quantity.
 fn quantity(text: &str) -> Option<f64> {
     const SUFFIXES: [(&str, f64); 14] = [
         ("Ki", 1024.0),

@@ -1,4 +1,5 @@
-//! All that is secret of an instance, in one Secret: nothing of it stands anywhere else.
+//! The Secrets of an instance: one with all secret values of its server, and one with registry credentials if any are
+//! configured. No other object contains any of them.
 
 use std::collections::BTreeMap;
 
@@ -14,21 +15,22 @@ use crate::seal::StateKey;
 use crate::server::{Injection, PullSecret, ServerSpec};
 use crate::value::Text;
 
-/// Where file slots stand.
+/// The mount path of file slots.
 pub(super) const FILES: &str = "/var/run/mcp-orchestrator/secrets";
 
-/// A key of the Secret for this thing.
+/// Identifies an entry of the Secret.
 pub(super) enum Entry<'a> {
-    /// A variable of this name.
+    /// The environment variable of this name.
     Env(&'a str),
-    /// The argument at this place.
+    /// The argument at this index.
     Arg(usize),
     /// The file of this name.
     File(&'a str),
 }
 
 impl Entry<'_> {
-    /// Letters, digits, `-`, `_` and `.` alone may stand in a key; all else is told by its bytes.
+    /// Returns the key in the Secret's data. Keys may contain only letters, digits, `-`, `_` and `.`; other bytes,
+    /// and `-` itself, are escaped as `-` and two hex digits.
     pub(super) fn key(&self) -> String {
         let plain = |text: &str| -> String {
             text.bytes().fold(String::new(), |mut key, byte| {
@@ -47,16 +49,16 @@ impl Entry<'_> {
     }
 }
 
-/// The variable that carries a secret argument.
+/// Returns the environment variable that passes a secret argument.
 pub(super) fn argument_name(place: usize) -> String {
     format!("MCP_ORCHESTRATOR_ARG_{place}")
 }
 
-/// Secret values by their key.
+/// The secret values by key.
 pub(in crate::runtime::kubernetes) struct Values(BTreeMap<String, String>);
 
 impl Values {
-    /// Those of a server with this credential.
+    /// Collects the secret values of a server with this credential.
     pub(in crate::runtime::kubernetes) fn new(
         server: &ServerSpec,
         credential: &Credential,
@@ -100,7 +102,7 @@ impl Values {
         self.0.is_empty()
     }
 
-    /// A keyed hash of them all.
+    /// Returns a keyed hash of all values.
     pub(super) fn digest(&self, key: &StateKey) -> String {
         let parts = self
             .0
@@ -110,7 +112,7 @@ impl Values {
     }
 }
 
-/// The Secret; none where there is nothing secret.
+/// Renders the Secret; `None` if there are no secret values.
 pub(super) fn secret(of: &Rendering<'_>) -> Option<Value> {
     if of.values.is_empty() {
         return None;
@@ -130,7 +132,7 @@ pub(super) fn secret(of: &Rendering<'_>) -> Option<Value> {
     }))
 }
 
-/// The Secret with which its image is pulled, where credentials for that were given.
+/// Renders the image pull Secret, if registry credentials are configured.
 pub(super) fn pull(of: &Rendering<'_>) -> Option<Value> {
     let mut auths = serde_json::Map::new();
     for secret in &of.program.container.pull_secrets {

@@ -1,11 +1,11 @@
-//! The Service before an instance, for those in the cluster who want its address; the gateway needs none.
+//! The Service of an instance, for other clients in the cluster; the gateway does not need it.
 
 use serde_json::{Value, json};
 
 use super::Rendering;
 use crate::runtime::kubernetes::names::INSTANCE;
 
-/// The Service, where the server asks for one and listens.
+/// Renders the Service, if the server requests one and listens on a port.
 pub(super) fn service(of: &Rendering<'_>) -> Option<Value> {
     let port = of.port().filter(|_| of.program.container.service)?;
     Some(json!({

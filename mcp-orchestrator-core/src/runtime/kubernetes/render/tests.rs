@@ -1,4 +1,4 @@
-//! Servers and the objects that they become.
+//! Tests of the objects that servers are rendered into.
 
 use std::sync::Arc;
 

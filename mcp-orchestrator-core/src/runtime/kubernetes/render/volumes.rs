@@ -1,4 +1,5 @@
-//! The volumes of an instance's pod: a writable `/tmp` and home, its secret files, and the server's own.
+//! The volumes of a pod: a writable `/tmp` and home directory, the secret files, and the volumes that the server
+//! defines.
 
 use k8s_openapi::api::core::v1;
 use serde_json::{Value, json};
@@ -8,14 +9,14 @@ use super::secret::{Entry, FILES};
 use super::{Failed, Rendering};
 use crate::server::Injection;
 
-/// The home of the program.
+/// The home directory of the program.
 pub(super) const HOME: &str = "/home/mcp";
-/// Names of our own volumes, which no server's own have.
+/// Names of our own volumes, chosen not to collide with volumes of a server.
 const TMP_VOLUME: &str = "mcp-orchestrator-tmp";
 const HOME_VOLUME: &str = "mcp-orchestrator-home";
 const FILES_VOLUME: &str = "mcp-orchestrator-secrets";
 
-/// Volumes and where they are mounted.
+/// Returns the volumes and the volume mounts.
 pub(super) fn volumes(of: &Rendering<'_>) -> Result<(Vec<Value>, Vec<Value>), Failed> {
     let container = &*of.program.container;
     let (mut volumes, mut mounts) = (Vec::new(), Vec::new());

@@ -1,4 +1,4 @@
-//! A program under a keeper, as its backend sees it.
+//! The backend's handle of a program under a keeper.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -16,7 +16,7 @@ use super::wire::{Command, Report};
 use super::{NAME, Order};
 use crate::runtime::process::running::Streams;
 
-/// For a keeper to start its program.
+/// How long a keeper may take to start its program.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A program and its keeper. Dropping it ends both.
@@ -26,12 +26,12 @@ pub(in crate::runtime::process) struct Kept {
     control: UnixStream,
     report: [u8; 5],
     filled: usize,
-    /// How the program ended; the keeper may have failed to say.
+    /// The program's exit status, once it has ended; `Some(None)` if the keeper did not report one.
     ended: Option<Option<ExitStatus>>,
     pub(in crate::runtime::process) pid: i32,
 }
 
-/// What was made before the program runs.
+/// The result of starting a keeper.
 struct Started {
     keeper: Child,
     control: StdUnixStream,
@@ -41,7 +41,7 @@ struct Started {
 // === impl Kept ===
 
 impl Kept {
-    /// Starts a keeper, and the program below it. `label` is shown in the keeper's command line.
+    /// Starts a keeper and its program. `label` is shown in the keeper's command line.
     pub(in crate::runtime::process) async fn start(
         order: Order,
         label: String,
@@ -70,7 +70,7 @@ impl Kept {
         Ok((kept, streams))
     }
 
-    /// Waits for the end of the program; what it left behind may still run. Cancel safe.
+    /// Waits for the end of the program; its descendants may still be running. Cancel safe.
     pub(in crate::runtime::process) async fn wait(&mut self) -> Option<ExitStatus> {
         while self.ended.is_none() {
             let read = self.control.read(&mut self.report[self.filled..]).await;
@@ -89,28 +89,28 @@ impl Kept {
         self.ended.flatten()
     }
 
-    /// Asks the program and all its descendants to end.
+    /// Asks the program and all its descendants to terminate.
     pub(in crate::runtime::process) fn terminate(&self) {
         self.ask(Command::Terminate);
     }
 
-    /// Ends the program and all its descendants.
+    /// Kills the program and all its descendants.
     pub(in crate::runtime::process) fn kill(&self) {
         self.ask(Command::Kill);
     }
 
-    /// Whether neither the program nor a descendant of it is left.
+    /// Returns `true` if neither the program nor any descendant is left.
     pub(in crate::runtime::process) fn is_empty(&mut self) -> bool {
         !matches!(self.keeper.try_wait(), Ok(None))
     }
 
-    /// Ends once nothing is left.
+    /// Waits until no process is left.
     pub(in crate::runtime::process) async fn emptied(&mut self) {
-        // A keeper that cannot be waited for is not there.
+        // An error means that there is no keeper to wait for.
         let _ = self.keeper.wait().await;
     }
 
-    /// The process that everything descends from.
+    /// Returns the process ID of the keeper, the root of all descendants.
     pub(in crate::runtime::process) fn root(&self) -> Option<i32> {
         i32::try_from(self.keeper.id()?).ok()
     }
@@ -121,12 +121,12 @@ impl Kept {
     }
 }
 
-/// Blocks until the program runs, or cannot.
+/// Starts the keeper. Blocks until the program runs or has failed to start.
 fn start(order: &Order, label: &str, streams: &[OwnedFd; 3]) -> io::Result<Started> {
     let (control, theirs) = StdUnixStream::pair()?;
     control.set_read_timeout(Some(START_TIMEOUT))?;
     control.set_write_timeout(Some(START_TIMEOUT))?;
-    // The link is followed in the new process, to the file that this program was started from, also where it was
+    // The link is resolved in the new process, to the file that this program was started from, even if that has been
     // replaced since.
     let mut keeper = std::process::Command::new("/proc/self/exe");
     std::os::unix::process::CommandExt::arg0(&mut keeper, NAME);
@@ -140,7 +140,7 @@ fn start(order: &Order, label: &str, streams: &[OwnedFd; 3]) -> io::Result<Start
         .stderr(Stdio::null());
     let mut command = tokio::process::Command::from(keeper);
     let keeper = command.spawn().map_err(failed)?;
-    // It holds the other end of the socket.
+    // The command holds the other end of the socket.
     drop(command);
     order.send(&control, streams).map_err(failed)?;
     let mut report = [0; 5];

@@ -1,12 +1,13 @@
-//! The keeper: the parent of one program, from which none of its descendants can escape.
+//! The keeper: the parent of one program, from which no descendant can escape.
 //!
-//! A process group ends with `setsid`, a parent with a double fork; neither tells which processes a program has left
-//! behind. A *child subreaper* does: every orphan among its descendants becomes its child. So each program is started by
-//! a process of its own that is a subreaper, waits for all that descends from the program and ends it: when the backend
-//! says so, and when the backend's end of their socket closes, which the system does however the backend's process ends.
+//! A process leaves its group with `setsid` and its parent with a double fork, so neither shows what a program has
+//! left behind. A *child subreaper* does: every orphan among its descendants becomes its child. So each program is
+//! started by a separate process that is a subreaper. It waits for all descendants of the program and ends them on a
+//! command of the backend, or when the backend's end of their socket closes, which happens however the backend's
+//! process ends.
 //!
-//! The keeper is the backend's own executable under another name; so a program that wants keepers calls [`keeper`]
-//! first thing in its `main`. Linux only: elsewhere process groups are all there is.
+//! The keeper is the host program's own executable under another name, so a host that wants keepers calls [`keeper`]
+//! first thing in its `main`. Linux only: other systems have only process groups.
 
 mod kept;
 mod wire;
@@ -30,24 +31,25 @@ pub(super) use self::wire::Order;
 use self::wire::{Command, Report};
 use super::tree::descendants;
 
-/// The name under which a program runs itself as a keeper.
+/// The name under which the host program runs itself as a keeper.
 const NAME: &str = "mcp-orchestrator-keeper";
-/// Between SIGTERM and SIGKILL when the backend is gone.
+/// Time between SIGTERM and SIGKILL when the backend is gone.
 const ORPHAN_GRACE: Duration = Duration::from_secs(1);
-/// Pause between two looks at what is left.
+/// Delay between two checks for remaining processes.
 const PAUSE: Duration = Duration::from_millis(20);
-/// Passes that stop new processes before all are killed: a program may fork faster than it is killed.
+/// Maximum number of passes that stop new processes before all are killed: a program may fork faster than it is
+/// killed.
 const FREEZE_PASSES: usize = 50;
 
 static ENABLED: AtomicBool = AtomicBool::new(false);
 
-/// Whether this program can run itself as a keeper.
+/// Returns `true` if this program can run itself as a keeper.
 pub(super) fn is_enabled() -> bool {
     ENABLED.load(Ordering::Relaxed)
 }
 
-/// Lets a [`ProcessBackend`](crate::runtime::ProcessBackend) of this program end all descendants of its children, also
-/// those in sessions of their own. To be called first in `main`, before any thread is started:
+/// Enables a [`ProcessBackend`](crate::runtime::ProcessBackend) of this program to end all descendants of its
+/// children, even those in other sessions. Call it first in `main`, before any thread is started:
 ///
 /// ```no_run
 /// use std::process::ExitCode;
@@ -61,11 +63,11 @@ pub(super) fn is_enabled() -> bool {
 /// }
 /// ```
 ///
-/// Returns an exit code where this process was started by a backend as the keeper of one child; the program then ends
-/// with it. Without this call a backend finds what a child left behind by process groups and parents alone.
+/// Returns an exit code if a backend started this process as the keeper of a child; the program must then exit with
+/// it. Without this call, a backend finds what a child left behind only through process groups and parents.
 pub fn keeper() -> Option<ExitCode> {
     if std::env::args_os().next().is_none_or(|name| name != NAME) {
-        // Without `/proc` neither this executable nor any descendant can be found.
+        // Without `/proc`, neither this executable nor any descendant can be found.
         let has_proc = std::path::Path::new("/proc/self/stat").exists();
         ENABLED.store(has_proc, Ordering::Relaxed);
         return None;
@@ -77,12 +79,12 @@ pub fn keeper() -> Option<ExitCode> {
 }
 
 fn run() -> std::io::Result<()> {
-    // What the host inherited from whoever started it is not for the program either.
+    // Descriptors that the host inherited must not reach the program.
     close_fds::set_fds_cloexec(3, &[]);
     let _signals = ignore_signals()?;
     let control = UnixStream::from(std::io::stdin().as_fd().try_clone_to_owned()?);
     set_child_subreaper(Some(getpid()))?;
-    // The order holds secrets, and other processes of this user may read our memory otherwise.
+    // The order contains secrets, which other processes of this user could otherwise read from memory.
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     let none = Some(0);
     let no_core = Rlimit {
@@ -90,7 +92,7 @@ fn run() -> std::io::Result<()> {
         maximum: none,
     };
     setrlimit(Resource::Core, no_core)?;
-    // Only what `ps` and `top` show; `/proc/self/exe` would be shown as `exe`.
+    // Only for `ps` and `top`, which would show `exe` because of `/proc/self/exe`.
     let _ = std::fs::write("/proc/self/comm", "mcpo-keeper");
     let (order, streams) = Order::receive(&control)?;
     let program = match start(&order, streams) {
@@ -109,8 +111,8 @@ fn run() -> std::io::Result<()> {
     Ok(())
 }
 
-/// Signals end a keeper only as SIGKILL: what is sent to all processes of a service is the program's business. Handlers
-/// (of tokio) rather than SIG_IGN, which the program would inherit.
+/// Makes the keeper immune to signals other than SIGKILL: a signal to all processes of a service is meant for the
+/// program. Uses handlers (of tokio) instead of SIG_IGN, which the program would inherit.
 fn ignore_signals() -> std::io::Result<impl Sized> {
     use tokio::signal::unix::{SignalKind, signal};
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -131,7 +133,7 @@ fn ignore_signals() -> std::io::Result<impl Sized> {
     Ok((runtime, streams))
 }
 
-/// Starts the program. The streams are closed here, so that their ends are seen once the program closes them.
+/// Starts the program. The streams are closed here, so that end-of-file is seen once the program closes them.
 fn start(order: &Order, streams: [std::os::fd::OwnedFd; 3]) -> std::io::Result<i32> {
     let [stdin, stdout, stderr] = streams.map(Stdio::from);
     let mut command = std::process::Command::new(&order.program);
@@ -143,7 +145,7 @@ fn start(order: &Order, streams: [std::os::fd::OwnedFd; 3]) -> std::io::Result<i
         .stdin(stdin)
         .stdout(stdout)
         .stderr(stderr)
-        // `kill 0` of the program must not reach the keeper.
+        // A `kill 0` by the program must not reach the keeper.
         .process_group(0);
     if !order.cwd.is_empty() {
         command.current_dir(&order.cwd);
@@ -152,12 +154,12 @@ fn start(order: &Order, streams: [std::os::fd::OwnedFd; 3]) -> std::io::Result<i
     Ok(i32::try_from(child.id()).unwrap_or_default())
 }
 
-/// Waits for every descendant; ends when none is left.
+/// Waits for every descendant; returns when no process is left.
 fn reap(mut control: &UnixStream, program: i32) {
     loop {
         match wait(WaitOptions::empty()) {
             Ok(Some((pid, status))) if pid.as_raw_nonzero().get() == program => {
-                // Where the backend is gone nobody wants to know.
+                // Fails if the backend is gone, in which case the report is not needed.
                 let _ = control.write_all(&Report::Ended(status.as_raw()).encode());
             }
             Ok(_) | Err(Errno::INTR) => {}
@@ -166,7 +168,7 @@ fn reap(mut control: &UnixStream, program: i32) {
     }
 }
 
-/// Carries out commands. Does not return: the process ends when no descendant is left.
+/// Executes commands. Never returns: the process exits when no descendant is left.
 #[expect(
     clippy::disallowed_methods,
     reason = "a keeper is a process of its own, without a runtime"
@@ -198,7 +200,7 @@ fn obey(mut commands: UnixStream) {
 fn terminate() {
     for process in below() {
         process.signal(Signal::TERM);
-        // A stopped process takes the signal only when it goes on.
+        // A stopped process handles the signal only after it continues.
         process.signal(Signal::CONT);
     }
 }

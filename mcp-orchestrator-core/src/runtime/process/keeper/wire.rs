@@ -1,7 +1,7 @@
-//! What a backend and a keeper say to each other over their socket.
+//! The protocol between a backend and a keeper, over a Unix socket.
 //!
-//! The backend first sends an [`Order`] with the three standard streams of the program, later single [`Command`] bytes.
-//! The keeper answers with [`Report`]s of five bytes each.
+//! The backend first sends an [`Order`] with the three standard streams of the program, then single [`Command`]
+//! bytes. The keeper sends [`Report`]s of five bytes each.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -16,35 +16,35 @@ use rustix::net::{
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
 
-/// Orders above this size are refused: the system limits arguments and environment to less.
+/// Maximum size of an order, in bytes. The system's limit for arguments and environment is lower.
 const MAX_ORDER_LEN: usize = 64 << 20;
 
-/// The program that a keeper starts. Holds secrets, so it has no `Debug`.
+/// The program that a keeper starts. It contains secrets, so there is no `Debug` implementation.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(in crate::runtime::process) struct Order {
     pub(in crate::runtime::process) program: OsString,
     pub(in crate::runtime::process) name: OsString,
-    /// Empty: that of the keeper.
+    /// The working directory; empty for that of the keeper.
     pub(in crate::runtime::process) cwd: OsString,
     pub(in crate::runtime::process) args: Vec<OsString>,
     pub(in crate::runtime::process) environment: BTreeMap<OsString, OsString>,
 }
 
-/// What the backend asks of a running keeper.
+/// A command to a running keeper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Command {
     /// Send SIGTERM to all descendants.
     Terminate,
-    /// End all descendants with SIGKILL.
+    /// Send SIGKILL to all descendants.
     Kill,
 }
 
-/// What a keeper says.
+/// A report of a keeper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Report {
-    /// The program runs under this process id.
+    /// The program is running under this process ID.
     Started(i32),
-    /// The program could not be started: the error number, or 0.
+    /// The program could not be started: the `errno`, or 0 if the error has no number.
     Failed(i32),
     /// The program has ended with this wait status.
     Ended(i32),
@@ -53,7 +53,7 @@ pub(super) enum Report {
 // === impl Order ===
 
 impl Order {
-    /// Sends the order with standard input, output and error of the program.
+    /// Sends the order with the standard input, output and error of the program.
     pub(super) fn send(&self, to: &UnixStream, streams: &[OwnedFd; 3]) -> io::Result<()> {
         let body = self.encode();
         let len = u32::try_from(body.len())
@@ -63,7 +63,7 @@ impl Order {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
         let mut control = SendAncillaryBuffer::new(&mut space);
         control.push(SendAncillaryMessage::ScmRights(&fds));
-        // Four bytes into an empty socket: they go as a whole.
+        // Four bytes fit into an empty socket buffer, so they are sent as a whole.
         sendmsg(to, &[IoSlice::new(&len)], &mut control, SendFlags::NOSIGNAL)?;
         (&*to).write_all(&body)
     }

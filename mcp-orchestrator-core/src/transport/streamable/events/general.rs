@@ -1,4 +1,4 @@
-//! The stream of what belongs to no call: a session's GET.
+//! The general stream of a session, opened with GET, for messages that belong to no call.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,20 +17,20 @@ use crate::transport::streamable::reply::ask;
 use crate::transport::streamable::session::Conversation;
 use crate::transport::{Inbox, Unsolicited};
 
-/// How long the head of the stream of what belongs to no call is waited for.
+/// Maximum wait for the response head of the general stream.
 pub(in crate::transport::streamable) const LISTEN_WAIT: Duration = Duration::from_secs(5);
 
-/// What a server answers that is asked for its stream.
+/// A server's answer to the request for its general stream.
 pub(in crate::transport::streamable) enum Opened {
     Stream(Exchange),
-    /// It offers none.
+    /// The server offers no such stream.
     Never,
-    /// Not now; for how long it asks to be left alone, and how long the waits may become.
+    /// Not available now: the wait that the server asked for, and the upper bound of the backoff.
     NotNow(Duration, Duration),
 }
 
 impl Http {
-    /// Opens the stream of what belongs to no call.
+    /// Opens the general stream, resuming after the event `last`.
     pub(in crate::transport::streamable) async fn general_stream(
         &self,
         conversation: &Conversation,
@@ -54,7 +54,7 @@ impl Http {
         let wish = retry_after(&exchange.head).unwrap_or(RETRY);
         exchange.drain().await;
         Ok(match status.as_u16() {
-            // 405: the server offers none; 404: the session is lost, which the next request finds.
+            // 405: the server offers no stream. 404: the session is lost; the next request detects and repairs that.
             _ if status.is_success() => Opened::Never,
             404 | 405 | 501 => Opened::Never,
             _ if may_pass(status) => Opened::NotNow(wish, RECONNECT_MAX.max(wish)),
@@ -63,7 +63,7 @@ impl Http {
     }
 }
 
-/// Reads the stream, and opens it again when it ends, until the server offers none or the session is over.
+/// Reads the general stream and opens it again when it ends, until the server offers none or the session ends.
 pub(in crate::transport::streamable) async fn general(
     http: Arc<Http>,
     conversation: Arc<Conversation>,
@@ -115,7 +115,7 @@ async fn read(
     }
 }
 
-/// Passes on what comes until the stream ends. Answers whether it brought a message.
+/// Passes messages on until the stream ends. Returns `true` if the stream delivered a message.
 async fn pass_on(
     http: &Arc<Http>,
     conversation: &Arc<Conversation>,
@@ -133,7 +133,7 @@ async fn pass_on(
             }
         };
         brought = true;
-        // A server that says more is not read until its messages of the last second are over.
+        // Backpressure: a server above the rate is not read until the current second has passed.
         rate.pass().await;
         let unsolicited = match message.kind() {
             Kind::Notification => Some(Unsolicited::Notification(message)),

@@ -1,4 +1,4 @@
-//! The events of one response, over as many connections as it takes.
+//! The events of one response, across as many connections as needed.
 
 mod general;
 
@@ -27,10 +27,10 @@ use crate::limits::{
 use crate::transport::pace::{Backoff, Rate};
 use crate::transport::sse::{Event, Parser};
 
-/// How long to wait before a stream is opened again, where the server does not say.
+/// Default wait before a stream is opened again.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// What an event costs beside its data, as far as it is of no use.
+/// Bytes counted for a useless event in addition to its data.
 const EVENT_COST: usize = 32;
 
 /// The events of one response.
@@ -39,11 +39,11 @@ pub(super) struct Events {
     exchange: Option<Exchange>,
     conversation: Option<Arc<Conversation>>,
     parser: Parser,
-    /// The id of the call whose response this is; none for a stream outside of calls.
+    /// The id of the call that this stream answers; `None` for the general stream.
     own: Option<Bytes>,
-    /// An error that names no request. It is the answer where no better one comes.
+    /// An error response without an id, used as the answer if no better one arrives.
     unnamed: Option<Message>,
-    /// The rest of a batch.
+    /// The remaining messages of a batch.
     batch: VecDeque<Message>,
     last_id: Option<String>,
     retry: Duration,
@@ -56,7 +56,7 @@ pub(super) struct Events {
 }
 
 impl Events {
-    /// The response to the request with the id `own`.
+    /// Reads the response to the request with the id `own`.
     pub(super) fn of_call(
         http: Arc<Http>,
         exchange: Exchange,
@@ -69,7 +69,7 @@ impl Events {
         }
     }
 
-    /// A stream outside of calls.
+    /// Reads a stream that belongs to no call.
     fn outside(
         http: Arc<Http>,
         exchange: Exchange,
@@ -93,7 +93,7 @@ impl Events {
         }
     }
 
-    /// A reply that is ready where the response comes first.
+    /// Returns a ready reply if the response arrives first, otherwise a stream.
     pub(super) async fn into_reply(mut self) -> Result<Reply> {
         let first = self.next_item().await?;
         if let ReplyItem::Response(response) = first {
@@ -129,7 +129,7 @@ impl Events {
         }
     }
 
-    /// The next message that belongs to the call, or to none.
+    /// Returns the next message that belongs to the call or to no call.
     async fn next(&mut self) -> Result<Message> {
         loop {
             while let Some(message) = self.batch.pop_front() {
@@ -177,7 +177,7 @@ impl Events {
         }
     }
 
-    /// What an event brings; what no client could read is passed over.
+    /// Returns the message of an event. Events that are not messages are skipped.
     fn take(&mut self, event: Event) -> Option<Message> {
         self.empty = 0;
         if event.id.is_some() {
@@ -200,7 +200,7 @@ impl Events {
         None
     }
 
-    /// The message, where it is for the one who reads this stream.
+    /// Returns the message if it is meant for the reader of this stream.
     fn accept(&mut self, message: Message) -> Option<Message> {
         if message.is_response() {
             let answers = match &self.own {
@@ -223,7 +223,7 @@ impl Events {
         Some(message)
     }
 
-    /// Goes on where the stream ended, as far as the server can.
+    /// Resumes an interrupted stream after the last event, if the server supports that.
     async fn resume(&mut self) -> Result<()> {
         let (Some(conversation), Some(last_id), Some(_)) =
             (&self.conversation, &self.last_id, &self.own)
@@ -240,7 +240,7 @@ impl Events {
         let opened = self.http.exchange(Verb::Get, &[], &more, Repeat::Harmless);
         let exchange = match opened.await {
             Ok(exchange) => exchange,
-            // A server that is just being replaced.
+            // The server may be restarting.
             Err(error) if error.kind() == ErrorKind::Unavailable => {
                 tracing::debug!(server = %self.http.place.server, %error, "a stream cannot be resumed yet");
                 return Ok(());
@@ -280,7 +280,7 @@ impl Events {
         self.http.placed(Error::new(ErrorKind::Unavailable, text))
     }
 
-    /// Reads the rest elsewhere, so that the connection serves the next request.
+    /// Drains the stream in the background, so that the connection can be reused.
     fn leave(&mut self) {
         if let Some(exchange) = self.exchange.take() {
             self.http.janitor.short(exchange.drain());
@@ -288,7 +288,7 @@ impl Events {
     }
 }
 
-/// Whether a refusal may be a passing one: of a balancer, or while a server starts.
+/// Returns `true` if an error status may be temporary: from a load balancer, or while a server starts.
 fn may_pass(status: StatusCode) -> bool {
     status.is_server_error()
         || status == StatusCode::TOO_MANY_REQUESTS

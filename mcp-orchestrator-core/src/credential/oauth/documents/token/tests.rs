@@ -1,4 +1,4 @@
-//! Answers of token endpoints, as deployed issuers give them.
+//! Responses of token endpoints as real issuers send them.
 
 use secrecy::zeroize::Zeroizing;
 
