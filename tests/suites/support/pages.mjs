@@ -28,7 +28,7 @@ async function locally() {
   check('local: a secret is typed unseen', field[0] === 'off' && field[1] === true, field);
   await browser.type('token', 'bad-token-of-mine');
   await browser.choose('site', 'a "quoted" <b>site</b>');
-  await browser.press('Try and store');
+  await browser.press('Test and save');
   await until(browser, 'nothing was stored');
   const text = await browser.text();
   check('local: what does not work is told', text.includes('exit status 1') && text.includes('nothing was stored'), text);
@@ -84,7 +84,7 @@ async function byTokens() {
   await forged(annsBrowser, url);
   await annsBrowser.go(url);
   await annsBrowser.type('token', 'good-ann');
-  await annsBrowser.press('Try and store');
+  await annsBrowser.press('Test and save');
   check('tokens: it works', await until(annsBrowser, 'tracker works'), await annsBrowser.text());
   const result = await call(tokens, 'tracker__whoami', ann);
   check('tokens: the same call works', result.content[0].text === sha('good-ann'), JSON.stringify(result));
@@ -112,7 +112,7 @@ async function byProvider() {
   await atProvider(annsBrowser, url, 'ann');
   check('provider: one signs in and is back at the link', (await annsBrowser.at()) === url, await annsBrowser.at());
   await annsBrowser.type('token', 'good-by-provider');
-  await annsBrowser.press('Try and store');
+  await annsBrowser.press('Test and save');
   check('provider: it works', await until(annsBrowser, 'tracker works'), await annsBrowser.text());
   const result = await call(provider, 'tracker__whoami', ann);
   check('provider: the same call works', result.content[0].text === sha('good-by-provider'), JSON.stringify(result));
@@ -177,7 +177,7 @@ async function waits(browser, token) {
     await browser.go(params.url);
     await browser.type('token', 'good-eve');
     // The answer says that the address is opened; what happens there comes after it.
-    setTimeout(() => browser.press('Try and store'), 0);
+    setTimeout(() => browser.press('Test and save'), 0);
     return { action: 'accept' };
   });
   await client.connect(new StreamableHTTPClientTransport(new URL(tokens), { requestInit }));
