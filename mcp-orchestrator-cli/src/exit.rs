@@ -88,7 +88,7 @@ impl From<Refusal> for Failure {
         let mut message = lines.join("\n  ");
         let last = refusal.data.as_deref().and_then(last_lines);
         if let Some(last) = &last {
-            message.push_str("\n  its last lines:");
+            message.push_str("\n  last output:");
             for line in last.lines() {
                 message.push_str(&format!("\n  | {}", clean(line)));
             }

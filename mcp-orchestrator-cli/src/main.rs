@@ -3,6 +3,7 @@
 mod args;
 mod clients;
 mod commands;
+mod complete;
 mod exit;
 mod output;
 mod site;
@@ -15,7 +16,7 @@ mod waiting;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::FromArgMatches as _;
 
 /// Each call makes and drops some hundred small things; the system's allocator costs noticeably more.
 #[global_allocator]
@@ -25,17 +26,18 @@ fn main() -> ExitCode {
     mcp_orchestrator_gateway::hardening::harden();
     match mcp_orchestrator_gateway::program::keeper() {
         Some(code) => code,
-        None => run(),
+        None => {
+            complete::answer();
+            run()
+        }
     }
 }
 
 #[tokio::main]
 async fn run() -> ExitCode {
-    match Box::pin(commands::run(args::Cli::parse_from(args::lifted(
-        std::env::args_os(),
-    ))))
-    .await
-    {
+    let typed = args::command().get_matches_from(args::lifted(std::env::args_os()));
+    let cli = args::Cli::from_arg_matches(&typed).unwrap_or_else(|error| error.exit());
+    match Box::pin(commands::run(cli)).await {
         Ok(exit) => exit.into(),
         Err(failure) => {
             if !failure.message.is_empty() {

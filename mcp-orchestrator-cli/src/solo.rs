@@ -8,9 +8,11 @@ use futures_util::{Stream, StreamExt as _};
 use mcp_orchestrator_core::auth::{LocalAuthenticator, Principal};
 use mcp_orchestrator_core::config::{BackendKind, Built};
 use mcp_orchestrator_core::id::ServerId;
+use mcp_orchestrator_core::router::ItemKind;
 use mcp_orchestrator_core::server::Launch;
-use mcp_orchestrator_gateway::control::wire::{CallEvent, CallRequest, Tools};
+use mcp_orchestrator_gateway::control::wire::{CallEvent, CallRequest};
 use mcp_orchestrator_gateway::control::{ClientError, Lines, call_events};
+use serde_json::value::RawValue;
 use tempfile::TempDir;
 
 use crate::exit::Failure;
@@ -57,12 +59,22 @@ impl Carrier {
         }
     }
 
-    /// The tools of the server.
-    pub(crate) async fn tools(&self, server: &str) -> Result<Tools, Failure> {
-        match self {
-            Self::Running(client) => Ok(client.server_tools(server).await?),
-            Self::Solo(solo) => solo.tools(server).await,
-        }
+    /// What the server lists of this kind.
+    pub(crate) async fn list(
+        &self,
+        server: &str,
+        kind: ItemKind,
+    ) -> Result<Vec<Box<RawValue>>, Failure> {
+        let client = match self {
+            Self::Running(client) => client,
+            Self::Solo(solo) => return solo.list(server, kind).await,
+        };
+        Ok(match kind {
+            ItemKind::Tool => client.server_tools(server).await?.tools,
+            ItemKind::Prompt => client.server_prompts(server).await?.prompts,
+            ItemKind::Resource => client.server_resources(server).await?.resources,
+            ItemKind::Template => client.server_resources(server).await?.templates,
+        })
     }
 
     /// Calls a tool of it.
@@ -129,14 +141,13 @@ impl Solo {
         })
     }
 
-    async fn tools(&self, server: &str) -> Result<Tools, Failure> {
+    async fn list(&self, server: &str, kind: ItemKind) -> Result<Vec<Box<RawValue>>, Failure> {
         let orchestrator = self.built.orchestrator();
         let list = orchestrator
-            .server_tools(&self.principal, &id(server)?)
+            .server_list(&self.principal, &id(server)?, kind)
             .await;
         let list = list.map_err(|error| Failure::from(&error))?;
-        let tools = serde_json::from_str(&list).map_err(Failure::failed)?;
-        Ok(Tools { tools })
+        serde_json::from_str(&list).map_err(Failure::failed)
     }
 }
 

@@ -13,6 +13,7 @@ pub(crate) struct Typed {
     site: crate::args::SiteArgs,
     servers: Vec<String>,
     gateways: Vec<String>,
+    instances: Vec<String>,
 }
 
 impl Typed {
@@ -22,21 +23,30 @@ impl Typed {
             site: site.clone(),
             servers: vec![name.to_owned()],
             gateways: Vec::new(),
+            instances: Vec::new(),
         };
         Some(match command {
-            Command::Tools(args) => Self {
+            Command::Tools(args) | Command::Prompts(args) | Command::Resources(args) => Self {
                 site: args.files.clone(),
                 servers: args.server.iter().cloned().collect(),
                 gateways: vec![args.gateway.clone()],
+                instances: Vec::new(),
             },
             Command::Explain(args) => Self {
                 site: args.files.clone(),
                 servers: Vec::new(),
                 gateways: vec![args.gateway.clone()],
+                instances: Vec::new(),
             },
             Command::Call(args) => server(&args.files, &args.server),
-            Command::Logs(args) => server(&args.files, &args.server),
-            Command::Describe(args) => server(&args.files, &args.name),
+            Command::Logs(args) => Self {
+                instances: args.instance.iter().cloned().collect(),
+                ..server(&args.files, &args.server)
+            },
+            Command::Describe(args) => Self {
+                instances: vec![args.name.clone()],
+                ..server(&args.files, &args.name)
+            },
             Command::Restart(args) | Command::Stop(args) => server(&args.files, &args.server),
             Command::Install(args) | Command::Rotate(args) => server(&args.files, &args.server),
             Command::Uninstall(args) => server(&args.files, &args.server),
@@ -61,12 +71,34 @@ impl Typed {
         let gateways: Vec<String> = gateways.into_iter().map(|gateway| gateway.name).collect();
         for (typed, known) in [(&self.servers, &servers), (&self.gateways, &gateways)] {
             for typed in typed.iter().filter(|typed| !known.contains(typed)) {
+                let near = nearest(typed, known.iter().map(String::as_str)).is_some();
+                let instances = match !near && self.instances.contains(typed) {
+                    true => instances(&site).await,
+                    false => Vec::new(),
+                };
+                let instance = nearest(typed, instances.iter().map(String::as_str));
+                failure.message.push_str(&match instance {
+                    Some(name) => format!("\n  did you mean {}?", clean(name)),
+                    None => hint(typed, known.iter().map(String::as_str)),
+                });
+            }
+        }
+        let named = self.instances.iter();
+        for typed in named.filter(|typed| !self.servers.contains(typed)) {
+            let known = instances(&site).await;
+            if !known.contains(typed) {
                 let hint = hint(typed, known.iter().map(String::as_str));
                 failure.message.push_str(&hint);
             }
         }
         failure
     }
+}
+
+/// The names of the instances that run.
+async fn instances(site: &Site) -> Vec<String> {
+    let all = site.client().instances().await.unwrap_or_default();
+    all.into_iter().filter_map(|one| one.instance).collect()
 }
 
 /// A line that names the nearest of the known names, else all of them, else nothing.

@@ -108,8 +108,8 @@ fn try_first(
 #[expect(clippy::needless_pass_by_value, reason = "it stands in map_err")]
 fn present(problems: Problems) -> Failure {
     let mut text = problems.to_string();
-    if text.contains("stands in this file already") {
-        text.push_str("\n  --replace puts the new one in its place");
+    if text.contains("already exists in this file") {
+        text.push_str("\n  use --replace to overwrite it");
     } else if text.contains("import it instead") {
         text.push_str("\n  `mcp-orchestrator import FILE` does, into mcp-orchestrator.yaml");
     }

@@ -80,6 +80,7 @@ pub mod header_value;
 pub mod id;
 pub mod jsonrpc;
 pub mod limits;
+pub mod mask;
 pub mod protocol;
 pub mod seal;
 mod special_use;

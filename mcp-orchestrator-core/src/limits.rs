@@ -145,6 +145,8 @@ limits! {
     MAX_EVENT_BYTES: Bytes = 256 << 20;
     /// Ended streams of a session that can be resumed.
     MAX_ENDED_STREAMS: Count = 16;
+    /// Instances whose logs, restarts and last errors are remembered after their end.
+    MAX_SEEN_INSTANCES: Count = 512;
     /// Principals of modern clients whose conversations with servers are remembered.
     MAX_MODERN_CALLERS: Count = 100_000;
     /// Requests of servers that wait for the answers of one session's client; further ones are refused.

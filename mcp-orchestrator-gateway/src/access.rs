@@ -65,6 +65,16 @@ impl Access {
         Ok(Arc::new(WithDirectory::new(chain, directory)))
     }
 
+    /// Whether tokens of the gateway's own are accepted.
+    pub(crate) fn takes_tokens(&self) -> bool {
+        self.tokens
+    }
+
+    /// Whether tokens of an issuer are accepted.
+    pub(crate) fn has_issuers(&self) -> bool {
+        !self.issuers.is_empty()
+    }
+
     /// Whether somebody could prove at a page who they are.
     pub(crate) fn knows_visitors(&self) -> bool {
         self.local || self.tokens || !self.sign_ins.is_empty()
@@ -93,7 +103,10 @@ impl Access {
         for issuer in &self.issuers {
             // Why it failed was logged; the first token asks again.
             if issuer.fetch().await.is_ok() {
-                tracing::info!(issuer = issuer.options().issuer, "its tokens are taken");
+                tracing::info!(
+                    issuer = issuer.options().issuer,
+                    "accepting tokens of this issuer"
+                );
             }
         }
     }

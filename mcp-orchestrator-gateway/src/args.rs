@@ -20,7 +20,7 @@ pub struct FileArgs {
         value_delimiter = ','
     )]
     pub config: Vec<PathBuf>,
-    /// The folder for state that survives a restart
+    /// Directory for persistent state
     #[arg(long, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
     /// The value of an ${input:ID} of a VS Code file; the variable MCP_INPUT_ID does the same without exposing the
@@ -34,7 +34,7 @@ pub struct FileArgs {
 
 /// Where programs run, whatever the configuration says.
 #[derive(Args, Clone, Debug, Default)]
-#[command(next_help_heading = "Where programs run, whatever the configuration says")]
+#[command(next_help_heading = "Backend options (override the configuration)")]
 pub struct ClusterArgs {
     /// Run servers as processes on this machine or as pods in a cluster, unless a server sets its own backend
     #[arg(

@@ -74,9 +74,9 @@ pub(crate) fn host(parts: &Parts, options: &Options) -> Result<()> {
 /// The error for a request without a known caller.
 pub(crate) fn nobody(parts: &Parts) -> Error {
     let text = if parts.headers.contains_key(http::header::AUTHORIZATION) {
-        "the request's token is none that is known here"
+        "invalid, expired or revoked token"
     } else {
-        "the request carries nothing that tells who sends it"
+        "authentication required: send `Authorization: Bearer TOKEN`"
     };
     Error::new(ErrorKind::Unauthenticated, text)
 }

@@ -207,7 +207,7 @@ fn refused(problems: &Problems) {
     for problem in &problems.problems {
         tracing::error!("{problem}");
     }
-    tracing::error!("the changed configuration is not used; the one before goes on");
+    tracing::error!("reload rejected; keeping the previous configuration");
 }
 
 fn folder(file: &Path) -> Option<PathBuf> {

@@ -29,13 +29,19 @@ pub fn install(args: &GatewayArgs, settings: &LogSettings) -> Result<(), String>
     let installed = if json {
         lines.json().flatten_event(true).try_init()
     } else {
-        use std::io::IsTerminal as _;
         let lines = lines.fmt_fields(EscapedFields);
-        lines.with_ansi(std::io::stderr().is_terminal()).try_init()
+        lines.with_ansi(has_color()).try_init()
     };
     installed.map_err(|error| error.to_string())?;
     log_panics();
     Ok(())
+}
+
+/// Whether lines may be coloured: on a terminal, unless `NO_COLOR` is set to anything.
+fn has_color() -> bool {
+    use std::io::IsTerminal as _;
+    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    std::io::stderr().is_terminal() && !refused
 }
 
 /// Logs where a panic came from. Its message may hold anything, so it is not logged.

@@ -144,7 +144,7 @@ async fn what_does_not_hold_is_401_and_what_lacks_a_scope_403() {
             with("aud", json!("https://mcp.example.com/tools/mcp/ops")),
             "audience",
         ),
-        (other.token(&foreign), "none that is known"),
+        (other.token(&foreign), "invalid, expired or revoked token"),
         (
             stage.issuer.signed(&good, Signing::None),
             "not signed in a way",
@@ -154,7 +154,7 @@ async fn what_does_not_hold_is_401_and_what_lacks_a_scope_403() {
             "not signed in a way",
         ),
         (stage.issuer.signed(&good, Signing::Unsigned), "signature"),
-        ("opaque".to_owned(), "none that is known"),
+        ("opaque".to_owned(), "invalid, expired or revoked token"),
     ] {
         let (status, challenge) = stage.refused(&token).await;
         assert_eq!(status, 401, "{why}");

@@ -129,7 +129,7 @@ async fn a_broken_file_changes_nothing_and_is_told() {
     let session = gateway.client().session().await;
     let (a, b) = (pid(&session, "a").await, pid(&session, "b").await);
     std::fs::write(&gateway.config, "{ \"mcpServers\": ").unwrap();
-    let kept = "the changed configuration is not used; the one before goes on";
+    let kept = "reload rejected; keeping the previous configuration";
     until("the refusal", || said(&errors, kept) == 1).await;
     assert_eq!(pid(&session, "a").await, a);
     assert_eq!(pid(&session, "b").await, b);

@@ -19,13 +19,13 @@ pub(crate) struct SiteArgs {
 
 /// A gateway elsewhere.
 #[derive(Args, Clone, Debug, Default)]
-#[command(next_help_heading = "A gateway elsewhere")]
+#[command(next_help_heading = "Remote gateway")]
 pub(crate) struct ElsewhereArgs {
-    /// Its address, as `https://mcp.example.com`; --gateway URL is the same. It is asked with the token in
+    /// Its address, e.g. https://mcp.example.com; --gateway URL is the same. The token is read from
     /// MCP_ORCHESTRATOR_TOKEN
     #[arg(long, value_name = "URL", env = "MCP_ORCHESTRATOR_GATEWAY")]
     pub(crate) gateway_url: Option<String>,
-    /// The file with the token, in the place of the variable
+    /// A file with the token, instead of the variable
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
     /// A PEM file of certificate authorities to trust beside those of the system

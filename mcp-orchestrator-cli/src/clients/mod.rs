@@ -1,43 +1,19 @@
 //! MCP clients: where each keeps its servers, and in which form it names one.
 
 mod json;
+mod known;
 mod place;
 mod toml;
 
 use std::path::{Path, PathBuf};
 
-use clap::ValueEnum;
 use serde_json::{Value, json};
 
+pub(crate) use self::known::{ClientName, get};
 use crate::exit::Failure;
 
-/// The clients that `connect` knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ClientName {
-    /// Claude Code, for this user
-    ClaudeCode,
-    /// Claude Desktop, which reaches an address by the program mcp-remote
-    ClaudeDesktop,
-    /// Cursor
-    Cursor,
-    /// Visual Studio Code, for this folder
-    #[value(name = "vscode")]
-    VsCode,
-    /// Windsurf
-    Windsurf,
-    /// Gemini CLI
-    Gemini,
-    /// Codex CLI
-    Codex,
-    /// Zed
-    Zed,
-    /// opencode
-    #[value(name = "opencode")]
-    OpenCode,
-}
-
 /// Where a client's file stands.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Base {
     /// Below the home folder.
     Home,
@@ -72,6 +48,8 @@ pub(crate) struct Endpoint {
     pub(crate) with_token: bool,
 }
 
+/// What stands in the place of the token where a client fills in no variables.
+pub(crate) const PLACEHOLDER: &str = "PUT-THE-TOKEN-HERE";
 /// The variable from which clients take their token.
 pub(crate) const TOKEN: &str = "MCP_ORCHESTRATOR_TOKEN";
 
@@ -94,88 +72,25 @@ pub(crate) enum Change {
     Made(Option<PathBuf>),
 }
 
-/// What is known of a client.
-pub(crate) fn get(name: ClientName) -> Client {
-    use Base::{Config, Here, Home};
-    use ClientName as N;
-    let client = |base, path, key, entry| Client {
-        base,
-        path,
-        key,
-        entry: Entry::Json(entry),
-    };
-    match name {
-        N::ClaudeCode => client(Home, ".claude.json", "mcpServers", typed),
-        N::ClaudeDesktop => client(
-            Config,
-            "Claude/claude_desktop_config.json",
-            "mcpServers",
-            mcp_remote,
-        ),
-        N::Cursor => client(Home, ".cursor/mcp.json", "mcpServers", |to| {
-            to.entry(json!({"url": to.url}), "${env:MCP_ORCHESTRATOR_TOKEN}")
-        }),
-        N::VsCode => client(Here, ".vscode/mcp.json", "servers", |to| {
-            let entry = json!({"type": "http", "url": to.url});
-            to.entry(entry, "${env:MCP_ORCHESTRATOR_TOKEN}")
-        }),
-        N::Windsurf => client(
-            Home,
-            ".codeium/windsurf/mcp_config.json",
-            "mcpServers",
-            |to| {
-                to.entry(
-                    json!({"serverUrl": to.url}),
-                    "${env:MCP_ORCHESTRATOR_TOKEN}",
-                )
-            },
-        ),
-        N::Gemini => client(Home, ".gemini/settings.json", "mcpServers", |to| {
-            to.entry(json!({"httpUrl": to.url}), "$MCP_ORCHESTRATOR_TOKEN")
-        }),
-        N::Codex => Client {
-            base: Home,
-            path: ".codex/config.toml",
-            key: "mcp_servers",
-            entry: Entry::Toml,
-        },
-        N::Zed => client(
-            Home,
-            ".config/zed/settings.json",
-            "context_servers",
-            // Zed fills in no variables.
-            |to| to.entry(json!({"url": to.url}), "PUT-THE-TOKEN-HERE"),
-        ),
-        N::OpenCode => client(Home, ".config/opencode/opencode.json", "mcp", |to| {
-            let entry = json!({"type": "remote", "url": to.url, "enabled": true});
-            to.entry(entry, "{env:MCP_ORCHESTRATOR_TOKEN}")
-        }),
-    }
-}
-
-fn typed(to: &Endpoint) -> Value {
-    let entry = json!({"type": "http", "url": to.url});
-    to.entry(entry, "${MCP_ORCHESTRATOR_TOKEN}")
-}
-
-/// The program's own way to write a header; it gets variables from `env` alone.
-fn mcp_remote(to: &Endpoint) -> Value {
-    let mut entry = json!({"command": "npx", "args": ["-y", "mcp-remote", to.url]});
-    if to.with_token {
-        let args = [
-            "-y",
-            "mcp-remote",
-            &to.url,
-            "--header",
-            "Authorization:Bearer ${MCP_ORCHESTRATOR_TOKEN}",
-        ];
-        entry["args"] = json!(args);
-        entry["env"] = json!({ TOKEN: "PUT-THE-TOKEN-HERE" });
-    }
-    entry
-}
-
 impl Client {
+    /// Whether it seems to be installed: its folder is there. A file of the current folder says nothing of that.
+    pub(crate) fn is_found(&self) -> bool {
+        let folder = self.file().ok();
+        let folder = folder.as_deref().and_then(Path::parent);
+        self.base != Base::Here && folder.is_some_and(Path::is_dir)
+    }
+
+    /// Whether its file names a server of this name.
+    pub(crate) fn names(&self, name: &str) -> bool {
+        let text = self.file().and_then(|file| place::read(&file));
+        let Ok(Some(text)) = text else { return false };
+        let removed = match self.entry {
+            Entry::Json(_) => json::remove(&text, self.key, name),
+            Entry::Toml => toml::remove(&text, self.key, name),
+        };
+        removed.is_ok_and(|removed| removed.is_some())
+    }
+
     /// Where its file stands.
     pub(crate) fn file(&self) -> Result<PathBuf, Failure> {
         let home = || {
@@ -230,7 +145,7 @@ impl Client {
             url: String::new(),
             with_token: true,
         };
-        !self.snippet("x", &to).contains("PUT-THE-TOKEN-HERE")
+        !self.snippet("x", &to).contains(PLACEHOLDER)
     }
 
     /// Takes the server out of its file; all else stays as it is.

@@ -12,6 +12,7 @@ use mcp_orchestrator_core::config::{
     CredentialEntry, HeaderEntry, ServerEntry, TextOr, Typed, state_dir_of,
 };
 use mcp_orchestrator_core::id::ServerId;
+use mcp_orchestrator_core::mask::{masked_url, may_be_secret, secret_args};
 
 use crate::args::AddArgs;
 use crate::exit::{Exit, Failure};
@@ -22,11 +23,40 @@ pub(super) fn run(args: &AddArgs) -> Result<Exit, Failure> {
     let id = ServerId::new(&args.name).map_err(Failure::usage)?;
     let file = target::file(&args.files)?;
     let (entry, secret) = entry(args, &id, &file)?;
+    warn_of_secrets(args);
     target::add(&file, &args.files, &[(id, entry)], args.replace)?;
     if let Some(secret) = secret {
         secret.keep()?;
     }
     Ok(Exit::Done)
+}
+
+/// Says where a plain value looks like a secret: it goes into the file, and other users of the machine see arguments.
+fn warn_of_secrets(args: &AddArgs) {
+    let words: Vec<String> = args.command.iter().chain(&args.program).cloned().collect();
+    if !secret_args(&words).is_empty() {
+        output::note(
+            "warning: an argument looks like a secret; pass it as a variable with --secret-env NAME=env:VARIABLE",
+        );
+    }
+    for (pairs, option) in [
+        (&args.env, "--secret-env"),
+        (&args.header, "--secret-header"),
+    ] {
+        for (name, value) in pairs.iter().filter_map(|pair| pair.split_once('=')) {
+            if may_be_secret(name, value) {
+                output::note(&format!(
+                    "warning: {name} looks like a secret; {option} {name}=env:VARIABLE keeps it out of the file"
+                ));
+            }
+        }
+    }
+    if let Some(url) = args.url.as_ref().filter(|url| masked_url(url) != **url) {
+        let shown = masked_url(url);
+        output::note(&format!(
+            "warning: the address looks as if it held a secret: {shown}"
+        ));
+    }
 }
 
 /// A secret from standard input, and where it goes.
@@ -52,7 +82,7 @@ impl Secret {
         options.write(true).create(true).truncate(true).mode(0o600);
         let mut out = options.open(&self.file).map_err(failed)?;
         out.write_all(self.value.as_bytes()).map_err(failed)?;
-        output::line(&format!("the secret stands in {}", self.file.display()))
+        output::line(&format!("saved the secret to {}", self.file.display()))
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::io::Read as _;
 
-use mcp_orchestrator_gateway::control::wire::{CallEvent, CallRequest, Tools};
+use mcp_orchestrator_core::router::ItemKind;
+use mcp_orchestrator_gateway::control::wire::{CallEvent, CallRequest};
 use mcp_orchestrator_gateway::program::signalled;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -44,10 +45,10 @@ pub(super) async fn run(args: CallArgs, form: Output) -> Result<Exit, Failure> {
 
 /// A failed call with the tool that may have been meant, where the server lists none of this name.
 async fn unknown_tool(failure: Failure, args: &CallArgs, carrier: &Carrier) -> Failure {
-    let Ok(tools) = carrier.tools(&args.server).await else {
+    let Ok(tools) = carrier.list(&args.server, ItemKind::Tool).await else {
         return failure;
     };
-    let listed = tools.tools.iter().filter_map(|tool| {
+    let listed = tools.iter().filter_map(|tool| {
         let tool: Value = serde_json::from_str(tool.get()).ok()?;
         tool["name"].as_str().map(str::to_owned)
     });
@@ -98,7 +99,7 @@ async fn arguments(args: &CallArgs, carrier: &Carrier) -> Result<Option<Box<RawV
         (None, None) if args.args.is_empty() => "{}".to_owned(),
         (None, None) => {
             // Without a list each value is guessed; an unknown tool is told by the call itself.
-            let tools = carrier.tools(&args.server).await.ok();
+            let tools = carrier.list(&args.server, ItemKind::Tool).await.ok();
             let schema = tools.and_then(|tools| schema(&tools, &args.tool));
             typed(&args.args, &schema.unwrap_or_default())?.to_string()
         }
@@ -111,8 +112,8 @@ async fn arguments(args: &CallArgs, carrier: &Carrier) -> Result<Option<Box<RawV
     Ok(Some(raw))
 }
 
-fn schema(tools: &Tools, name: &str) -> Option<Value> {
-    tools.tools.iter().find_map(|tool| {
+fn schema(tools: &[Box<RawValue>], name: &str) -> Option<Value> {
+    tools.iter().find_map(|tool| {
         let mut tool: Value = serde_json::from_str(tool.get()).ok()?;
         (tool["name"] == name).then(|| tool["inputSchema"].take())
     })

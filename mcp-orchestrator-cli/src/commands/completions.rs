@@ -1,15 +1,25 @@
-//! `completions`: a script for a shell.
+//! `completions`: a script for a shell. It asks this program for what can be typed, names of the running gateway too.
 
-use clap::CommandFactory as _;
 use clap_complete::Shell;
+use clap_complete::env::Shells;
 
-use crate::args::Cli;
+use crate::complete::VARIABLE;
 use crate::exit::{Exit, Failure};
 use crate::output;
 
+/// The program, as it is called.
+const PROGRAM: &str = "mcp-orchestrator";
+
 pub(super) fn run(shell: Shell) -> Result<Exit, Failure> {
+    let shells = Shells::builtins();
+    let shell = shell.to_string();
+    let completer = shells
+        .completer(&shell)
+        .ok_or_else(|| Failure::failed(format!("there are no completions for {shell}")))?;
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "mcp-orchestrator", &mut script);
+    completer
+        .write_registration(VARIABLE, PROGRAM, PROGRAM, PROGRAM, &mut script)
+        .map_err(Failure::failed)?;
     output::raw(String::from_utf8_lossy(&script).trim_end())?;
     Ok(Exit::Done)
 }

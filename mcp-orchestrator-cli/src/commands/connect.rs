@@ -2,22 +2,27 @@
 
 use std::path::Path;
 
+use clap::ValueEnum as _;
 use mcp_orchestrator_core::id::GatewayId;
 use mcp_orchestrator_gateway::control::ClientError;
+use serde_json::json;
 
-use crate::args::{ConnectArgs, DisconnectArgs};
-use crate::clients::{self, Change, Client, Endpoint, TOKEN};
+use crate::args::{ConnectArgs, DisconnectArgs, Output};
+use crate::clients::{self, Change, Client, ClientName, Endpoint, TOKEN};
 use crate::exit::{Exit, Failure};
 use crate::output;
 use crate::site::Site;
 
-pub(super) async fn run(args: &ConnectArgs) -> Result<Exit, Failure> {
+pub(super) async fn run(args: &ConnectArgs, form: Output) -> Result<Exit, Failure> {
+    let Some(name) = args.client else {
+        return list(&args.name, form);
+    };
     let site = Site::find(&args.files)?;
     let to = Endpoint {
         url: url(&site, &args.gateway).await?,
         with_token: site.wants_token(),
     };
-    let client = clients::get(args.client);
+    let client = clients::get(name);
     let file = match &args.file {
         Some(file) => file.clone(),
         None => client.file()?,
@@ -49,6 +54,38 @@ pub(super) async fn run(args: &ConnectArgs) -> Result<Exit, Failure> {
         ))?,
     }
     next_step(&client, &to, &file);
+    Ok(Exit::Done)
+}
+
+/// Shows the clients: which are installed, and which name the gateway.
+fn list(name: &str, form: Output) -> Result<Exit, Failure> {
+    let all = ClientName::value_variants().iter().map(|known| {
+        let client = clients::get(*known);
+        let value = known.to_possible_value();
+        let word = value.map_or_else(String::new, |value| value.get_name().to_owned());
+        let file = client.file().map(|file| file.display().to_string());
+        (word, client, file.unwrap_or_default())
+    });
+    let rows: Vec<[String; 3]> = all
+        .map(|(word, client, file)| {
+            let state = match (client.names(name), client.is_found()) {
+                (true, _) => "connected",
+                (false, true) => "installed",
+                (false, false) => "-",
+            };
+            [word, state.to_owned(), file]
+        })
+        .collect();
+    if form == Output::Json {
+        let all: Vec<_> = rows
+            .iter()
+            .map(|[client, state, file]| json!({"client": client, "state": state, "file": file}))
+            .collect();
+        output::json(&all)?;
+    } else {
+        output::table(["CLIENT", "STATE", "FILE"], &rows, "no clients")?;
+        output::note("connect one with `mcp-orchestrator connect CLIENT --write`");
+    }
     Ok(Exit::Done)
 }
 

@@ -1,7 +1,8 @@
-//! `describe`: all that is known of a server's instances, or of one.
+//! `describe`: what a server runs and did, and all that is known of its instances, or of one.
 
-use mcp_orchestrator_gateway::control::wire::{Described, EventText};
+use mcp_orchestrator_gateway::control::wire::{Described, EventText, ServerInfo};
 
+use super::ps::state;
 use crate::args::{DescribeArgs, Output};
 use crate::exit::{Exit, Failure};
 use crate::output::{self, clean};
@@ -11,18 +12,45 @@ pub(super) async fn run(args: &DescribeArgs, form: Output) -> Result<Exit, Failu
     let site = Site::find(&args.files)?;
     let known = site.told(site.client().describe(&args.name).await)?;
     if form == Output::Json {
-        output::json(&known.instances)?;
+        output::json(&known)?;
         return Ok(Exit::Done);
     }
-    for (n, instance) in known.instances.iter().enumerate() {
+    let about = known.server.as_ref().map(of_server);
+    let blocks = about.into_iter().chain(known.instances.iter().map(lines));
+    for (n, block) in blocks.enumerate() {
         if n > 0 {
             output::line("")?;
         }
-        for line in lines(instance) {
+        for line in block {
             output::line(&line)?;
         }
     }
+    if known.instances.is_empty() {
+        output::line("no instance of it has run yet; it starts on the next call")?;
+    }
     Ok(Exit::Done)
+}
+
+/// What a server runs, and what it did.
+fn of_server(server: &ServerInfo) -> Vec<String> {
+    let (what, runs) = &server.runs;
+    let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+    let facts = [
+        ("server".to_owned(), server.server.clone()),
+        (what.clone(), runs.clone()),
+        ("state".to_owned(), state(server.state).to_owned()),
+        (
+            "tools".to_owned(),
+            or_dash(server.tools.map(|tools| tools.to_string())),
+        ),
+        (
+            "calls".to_owned(),
+            format!("{} ({} in flight)", server.calls, server.in_flight),
+        ),
+        ("restarts".to_owned(), server.restarts.to_string()),
+        ("last error".to_owned(), or_dash(server.last_error.clone())),
+    ];
+    columns(&facts)
 }
 
 fn lines(of: &Described) -> Vec<String> {
@@ -40,19 +68,7 @@ fn lines(of: &Described) -> Vec<String> {
             .map(|reason| ("why".to_owned(), reason.clone())),
     );
     facts.extend(of.details.iter().cloned());
-    let wide = facts
-        .iter()
-        .map(|(name, _)| name.len())
-        .max()
-        .unwrap_or_default();
-    let mut lines: Vec<String> = Vec::new();
-    for (name, value) in &facts {
-        let mut name = name.as_str();
-        for line in value.lines() {
-            lines.push(format!("{name:<wide$}  {}", clean(line)));
-            name = "";
-        }
-    }
+    let mut lines = columns(&facts);
     if !of.events.is_empty() {
         lines.push("events".to_owned());
         lines.extend(of.events.iter().map(event));
@@ -62,6 +78,21 @@ fn lines(of: &Described) -> Vec<String> {
         for (what, line) in &of.commands {
             lines.push(format!("  # {}", clean(what)));
             lines.push(format!("  {}", clean(line)));
+        }
+    }
+    lines
+}
+
+/// Names and values in two columns; further lines of a value stand below its first.
+fn columns(facts: &[(String, String)]) -> Vec<String> {
+    let wide = facts.iter().map(|(name, _)| name.len()).max();
+    let wide = wide.unwrap_or_default();
+    let mut lines: Vec<String> = Vec::new();
+    for (name, value) in facts {
+        let mut name = name.as_str();
+        for line in value.lines() {
+            lines.push(format!("{name:<wide$}  {}", clean(line)));
+            name = "";
         }
     }
     lines

@@ -103,6 +103,9 @@ fn told(installed: &InstallationText, rotate: bool, form: Output) -> Result<Exit
         let what = if rotate { "rotated" } else { "installed" };
         let (server, owner) = (&installed.server, &installed.owner);
         output::line(&format!("{what} {server} for {owner}"))?;
+        for warning in &installed.warnings {
+            output::note(&format!("warning: {warning}"));
+        }
     }
     Ok(Exit::Done)
 }

@@ -5,11 +5,13 @@ mod call;
 mod check;
 mod cluster;
 mod completions;
+mod config;
 mod connect;
 mod describe;
 mod explain;
 mod import;
 mod install;
+mod lists;
 mod logs;
 mod ps;
 mod purge;
@@ -21,10 +23,10 @@ mod schema;
 mod sign_in;
 mod stop;
 mod token;
-mod tools;
 mod up;
 mod version;
 
+use self::lists::Listed;
 use crate::args::{Cli, Command};
 use crate::exit::{Exit, Failure};
 use crate::output;
@@ -56,6 +58,8 @@ fn waits(command: &Command) -> bool {
         command,
         Command::Ps(_)
             | Command::Tools(_)
+            | Command::Prompts(_)
+            | Command::Resources(_)
             | Command::Logs(_)
             | Command::Describe(_)
             | Command::Restart(_)
@@ -65,6 +69,9 @@ fn waits(command: &Command) -> bool {
             | Command::Explain(_)
             | Command::Catalog(_)
             | Command::Installations(_)
+            | Command::Uninstall(_)
+            | Command::Token(_)
+            | Command::Connect(_)
     )
 }
 
@@ -78,7 +85,9 @@ async fn carry_out(cli: Cli) -> Result<Exit, Failure> {
             Err(error) => Err(Failure::failed(error)),
         },
         Command::Ps(args) => ps::run(&args, output).await,
-        Command::Tools(args) => tools::run(&args, output).await,
+        Command::Tools(args) => lists::run(&args, Listed::Tools, output).await,
+        Command::Prompts(args) => lists::run(&args, Listed::Prompts, output).await,
+        Command::Resources(args) => lists::run(&args, Listed::Resources, output).await,
         Command::Call(args) => call::run(args, output).await,
         Command::Logs(args) => logs::run(args, output).await,
         Command::Describe(args) => describe::run(&args, output).await,
@@ -88,9 +97,10 @@ async fn carry_out(cli: Cli) -> Result<Exit, Failure> {
         Command::Add(args) => add::run(&args),
         Command::Remove(args) => remove::run(&args),
         Command::Import(args) => import::run(&args, output).await,
-        Command::Connect(args) => connect::run(&args).await,
+        Command::Connect(args) => connect::run(&args, output).await,
         Command::Disconnect(args) => connect::disconnect(&args),
         Command::Check(args) => check::run(&args, output).await,
+        Command::Config(args) => config::run(&args, output),
         Command::Explain(args) => explain::run(args, output).await,
         Command::Purge(args) => purge::run(&args, output).await,
         Command::Token(args) => token::run(args, output).await,

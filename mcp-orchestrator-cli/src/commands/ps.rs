@@ -89,7 +89,7 @@ fn row(instance: &InstanceInfo) -> [String; 8] {
     ]
 }
 
-fn state(state: InstanceState) -> &'static str {
+pub(super) fn state(state: InstanceState) -> &'static str {
     match state {
         InstanceState::Starting => "starting",
         InstanceState::Running => "running",

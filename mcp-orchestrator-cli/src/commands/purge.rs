@@ -95,14 +95,14 @@ impl Found {
         for name in names {
             output::note(&format!("  {name}"));
         }
-        output::note("remove all of it? It cannot be brought back. [y/N]");
+        output::note("delete all of this? This cannot be undone. [y/N]");
         let mut answer = String::new();
         let read = io::stdin().lock().read_line(&mut answer);
         read.map_err(|error| Failure::failed(format!("standard input: {error}")))?;
         match answer.trim() {
             "y" | "Y" | "yes" => Ok(()),
             _ => Err(Failure::failed(
-                "nothing was removed: answer y, or say --yes",
+                "aborted: nothing was deleted; answer y, or use --yes",
             )),
         }
     }

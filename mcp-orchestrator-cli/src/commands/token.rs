@@ -1,4 +1,4 @@
-//! `token`: makes tokens, lists them, takes them back.
+//! `token`: creates, lists and revokes access tokens.
 
 use mcp_orchestrator_gateway::control::wire_people::{TokenRequest, TokenText};
 use secrecy::ExposeSecret as _;
@@ -34,14 +34,17 @@ async fn create(args: TokenCreateArgs, form: Output) -> Result<Exit, Failure> {
         output::json(&made)?;
         return Ok(Exit::Done);
     }
+    for warning in &made.warnings {
+        output::note(&format!("warning: {warning}"));
+    }
     // The token alone on standard output, so that it can go into a file or a variable.
     output::line(made.token.0.expose_secret())?;
     let ends = made
         .info
         .expires_at
-        .map_or_else(String::new, |at| format!(", ends {at}"));
+        .map_or_else(String::new, |at| format!(", expires {at}"));
     output::note(&format!(
-        "token {} for {}{ends}; it is shown this once",
+        "token {} for {}{ends}. Copy it now: it will not be shown again.",
         made.info.id, made.info.subject
     ));
     Ok(Exit::Done)

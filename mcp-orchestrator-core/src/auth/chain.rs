@@ -54,9 +54,9 @@ impl Authenticator for AuthenticatorChain {
             }
         }
         let text = if parts.headers.contains_key(http::header::AUTHORIZATION) {
-            "the request's token is none that is known here"
+            "invalid, expired or revoked token"
         } else {
-            "the request carries nothing that tells who sends it"
+            "authentication required: send `Authorization: Bearer TOKEN`"
         };
         Err(Error::new(ErrorKind::Unauthenticated, text))
     }

@@ -108,6 +108,16 @@ impl Directory {
         Arc::new(completed)
     }
 
+    /// Whether the configuration names this owner: a team, or a user in a team or among the admins.
+    pub fn knows(&self, owner: &Owner) -> bool {
+        let index = self.0.load();
+        match owner {
+            Owner::User(user) => index.teams.contains_key(user) || index.admins.contains(user),
+            Owner::Team(team) => index.managers.contains_key(team),
+            Owner::Organization => true,
+        }
+    }
+
     /// Whether a user administers.
     pub fn is_admin(&self, principal: &Principal) -> bool {
         principal.kind == PrincipalKind::User && self.0.load().admins.contains(&principal.id)

@@ -191,10 +191,10 @@ impl Authenticator for TokenAuthenticator {
         let refused = |text| Err(Error::new(ErrorKind::Unauthenticated, text));
         let hash = table::hash(token);
         let Some(known) = self.table.find(&hash) else {
-            return refused("this token is not known, or was taken back");
+            return refused("invalid, expired or revoked token");
         };
         if known.info.is_over(SystemTime::now()) {
-            return refused("this token has expired");
+            return refused("invalid, expired or revoked token");
         }
         self.used(hash, &known);
         let mut who = Authenticated::new(Arc::clone(&known.principal));

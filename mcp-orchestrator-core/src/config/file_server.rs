@@ -31,7 +31,8 @@ pub struct ServerEntry {
     /// The address of a server that runs elsewhere.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<Typed>,
-    /// How it is spoken to. A program: `stdio` (the default) or `http`; a `url`: `http` (the default) or `sse`.
+    /// How it is spoken to. A program: `stdio` (the default) or `http`; a `url`: `http` or `sse`, absent: detected when
+    /// the gateway connects.
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     pub transport: Option<TransportEntry>,
     /// The port of a `type: http` program; absent: a free one, which it is told as `${PORT}` and in the variable

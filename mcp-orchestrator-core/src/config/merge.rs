@@ -30,7 +30,7 @@ use crate::server::{Launch, ServerSpec};
 type Meant = (Arc<ServerSpec>, Vec<ConfiguredCredential>);
 
 /// What a file says, by whose format it has.
-enum Kind {
+pub(super) enum Kind {
     Own(Box<File>),
     Foreign(Found),
 }
@@ -130,6 +130,11 @@ impl<'o> Merge<'o> {
                 .problem(&source.file, position, &mismatch.path, mismatch.message);
         }
         file
+    }
+
+    /// The files that were read, and what there is to say of them.
+    pub(super) fn into_files(self) -> (Vec<(Source, Kind)>, Report) {
+        (self.files, self.report)
     }
 
     /// What holds for the whole orchestrator.

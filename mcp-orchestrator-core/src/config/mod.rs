@@ -19,6 +19,7 @@ mod cluster;
 mod conflicts;
 mod credentials;
 mod edit;
+mod effective;
 mod env_file;
 mod expand;
 mod file;
@@ -69,6 +70,7 @@ pub use self::backends::BackendOptions;
 pub use self::build::Built;
 pub use self::cluster::ClusterReview;
 pub use self::conflicts::GatewayConflict;
+pub use self::effective::{Effective, NamedVariable, Origin, effective};
 pub use self::expand::{Variables, input_variable};
 pub use self::file::{
     File, GatewayEntry, GatewayServerEntry, HintEntry, LogEntry, LogFormat, Named, PinnedEntry,

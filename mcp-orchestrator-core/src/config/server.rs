@@ -7,7 +7,7 @@ use super::check;
 use super::credentials;
 use super::env_file;
 use super::file::{TextOr, Typed};
-use super::file_server::{ServerEntry, TransportEntry};
+use super::file_server::{EraEntry, ServerEntry, TransportEntry};
 use super::oauth;
 use super::program::{find_program, program};
 use super::scope::Scope;
@@ -196,8 +196,10 @@ fn remote(scope: &mut Scope<'_>, entry: &ServerEntry) -> Option<Remote> {
         }
         Some(TransportEntry::Sse) => RemoteTransport::Sse,
         // Other programs take either transport for a URL, whatever its type says.
-        Some(TransportEntry::Http) | None if scope.source.is_foreign() => RemoteTransport::Detect,
-        Some(TransportEntry::Http) | None => RemoteTransport::StreamableHttp,
+        Some(TransportEntry::Http) if !scope.source.is_foreign() => RemoteTransport::StreamableHttp,
+        // HTTP+SSE is of the legacy era.
+        None if matches!(entry.era, Some(EraEntry::Modern)) => RemoteTransport::StreamableHttp,
+        Some(TransportEntry::Http) | None => RemoteTransport::Detect,
     };
     let headers = headers(scope, entry);
     let url = scope.plain("url", entry.url.as_ref())?;

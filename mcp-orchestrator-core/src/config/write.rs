@@ -83,7 +83,7 @@ pub fn add_to_text(
     for (id, entry) in servers {
         if before.contains_key(id.as_str()) {
             if if_present == IfPresent::Refuse {
-                let message = format!("the server {id} stands in this file already");
+                let message = format!("server {id} already exists in this file");
                 return Err(problem(file, message));
             }
             replaced.push(id.clone());
@@ -367,7 +367,7 @@ mod tests {
                 add(file, text, IfPresent::Refuse)
                     .unwrap_err()
                     .to_string()
-                    .contains("stands in this file already")
+                    .contains("already exists in this file")
             );
             let now = add(file, text, IfPresent::Replace)
                 .unwrap_or_else(|problems| panic!("{text:?}: {problems}"));

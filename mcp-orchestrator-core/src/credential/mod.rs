@@ -54,7 +54,7 @@ pub use self::oauth::{
     AuthorizationAnswer, Authorizations, Begun, Finished, NewAuthorization, OAuthOptions,
     PendingAuthorization, Renewals, client_document,
 };
-pub use self::renewal::{Renewable, Renewal, Renewed};
+pub use self::renewal::{Protection, Renewable, Renewal, Renewed};
 pub use self::rule::CredentialRule;
 pub use self::sources::{Environment, SecretData, SecretPlace, SecretReader, SlotSources, Source};
 pub use self::store::{

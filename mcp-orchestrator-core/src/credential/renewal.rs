@@ -114,12 +114,20 @@ pub trait Renewal: fmt::Debug + Send + Sync + 'static {
     /// Where the store fails.
     async fn wanted(&self, key: &InstallationKey, scopes: &[String]) -> Result<bool>;
 
-    /// Whether a server that has refused a call without a credential says who gives tokens for it.
-    ///
-    /// # Errors
-    /// Where it cannot be asked.
-    async fn is_protected(&self, server: &ServerSpec) -> Result<bool> {
+    /// Finds out whether a server that has refused a call without a credential says who gives tokens for it.
+    async fn protection(&self, server: &ServerSpec) -> Protection {
         let _ = server;
-        Ok(false)
+        Protection::Unknown
     }
+}
+
+/// What a server that has refused a call without a credential says of who gives tokens for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Protection {
+    /// Nothing.
+    Unknown,
+    /// An issuer at which somebody can sign in.
+    SignIn,
+    /// It speaks of OAuth, and nobody can sign in; why.
+    Obstacle(String),
 }

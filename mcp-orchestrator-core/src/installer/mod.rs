@@ -322,7 +322,9 @@ impl Installer {
             Owner::Team(_) => {
                 format!("what is of {owner} only its managers or an admin may change")
             }
-            Owner::Organization => "what is the organization's only an admin may change".to_owned(),
+            Owner::Organization => {
+                "only an admin can change the organization's credentials".to_owned()
+            }
         };
         Err(Error::new(ErrorKind::Forbidden, text))
     }

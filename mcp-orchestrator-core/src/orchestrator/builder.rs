@@ -13,7 +13,7 @@ use super::questions::Questions;
 use super::subscriptions::Subscriptions;
 use super::tasks::Tasks;
 use super::{
-    Held, Inner, LEARN_AT_ONCE, Orchestrator, authority, conflicts, control, credentials, parked,
+    Held, Inner, LEARN_AT_ONCE, Orchestrator, authority, conflicts, credentials, parked, shown,
 };
 use crate::audit::Audit;
 use crate::auth::Directory;
@@ -168,7 +168,7 @@ impl Builder {
                 learning: Semaphore::new(LEARN_AT_ONCE),
                 key: self.key,
                 logs: self.logs,
-                seen: control::Seen::default(),
+                seen: shown::Seen::default(),
                 told: conflicts::Told::default(),
                 metrics: Arc::default(),
                 no_credential: Arc::new(Credential::none()),

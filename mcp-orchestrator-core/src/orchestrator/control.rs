@@ -12,7 +12,7 @@ use crate::catalog::ListKey;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ServerId;
 use crate::pool::Handle;
-use crate::runtime::{InstanceEvent, InstanceKey, InstanceStatus, LogLine, LogOptions, Phase};
+use crate::runtime::{InstanceEvent, InstanceStatus, LogLine, LogOptions, Phase};
 use crate::server::Launch;
 
 /// How long the backend may take to tell what it has.
@@ -161,6 +161,10 @@ impl Orchestrator {
         let mut keys = self.inner.seen.of(server);
         if let Some(name) = instance {
             keys.retain(|key| key.name() == name);
+            if keys.is_empty() {
+                let text = format!("server {server} has no instance {name}");
+                return Err(Error::new(ErrorKind::NoRoute, text).with_server(server));
+            }
         }
         let key = keys.pop().ok_or_else(|| {
             Error::new(
@@ -241,7 +245,12 @@ impl Inner {
             reason: status
                 .and_then(|status| status.reason.clone())
                 .or_else(|| self.pool.failure_of(handle).map(|error| error.to_string()))
-                .or(unreachable),
+                .or(unreachable)
+                .or_else(|| self.wanted_sign_in(handle.key.server()))
+                .or_else(|| {
+                    let failure = handle.list_failure.load_full()?;
+                    Some(format!("cannot fetch its lists: {failure}"))
+                }),
         }
     }
 
@@ -266,7 +275,9 @@ impl Inner {
             served: 0,
             tools: kept.map(|kept| kept.items(crate::router::ItemKind::Tool).len()),
             place: Vec::new(),
-            reason: failure.map(|error| error.to_string()),
+            reason: failure
+                .map(|error| error.to_string())
+                .or_else(|| self.wanted_sign_in(id)),
         }
     }
 
@@ -276,42 +287,5 @@ impl Inner {
         })?;
         let stopped = self.pool.stop_server(&server, again).await;
         Ok(stopped.iter().map(|key| key.name().to_owned()).collect())
-    }
-}
-
-/// Instances that have run, newest last; bounded.
-#[derive(Debug, Default)]
-pub(super) struct Seen(std::sync::Mutex<Vec<InstanceKey>>);
-
-impl Seen {
-    const MOST: usize = 512;
-
-    pub(super) fn add(&self, key: &InstanceKey) {
-        let mut keys = self
-            .0
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        keys.retain(|known| known != key);
-        keys.push(key.clone());
-        if keys.len() > Self::MOST {
-            keys.remove(0);
-        }
-    }
-
-    pub(super) fn all(&self) -> Vec<InstanceKey> {
-        let keys = self.0.lock();
-        keys.unwrap_or_else(std::sync::PoisonError::into_inner)
-            .clone()
-    }
-
-    fn of(&self, server: &ServerId) -> Vec<InstanceKey> {
-        let keys = self
-            .0
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        keys.iter()
-            .filter(|key| key.server() == server)
-            .cloned()
-            .collect()
     }
 }

@@ -209,14 +209,14 @@ impl Observer for Inner {
     fn ready(&self, handle: &Arc<Handle>) {
         let Some(inner) = self.me() else { return };
         self.metrics.started(handle.key.server());
-        self.seen.add(&handle.key);
+        self.seen.started(&handle.key);
         inner.refresh(&ListKey::from(&handle.key), handle, Why::Ready);
         inner.hear(handle);
         inner.resubscribe(handle);
     }
 
     fn failed(&self, key: &InstanceKey, output: Vec<LogLine>, error: &Error) {
-        self.seen.add(key);
+        self.seen.failed(key, &error.to_string());
         self.logs.keep(key, output);
         let text = format!("did not start: {error}");
         self.logs.note(key, LogSource::Orchestrator, &text);
@@ -278,6 +278,7 @@ impl Observer for Inner {
     fn gone(&self, key: &InstanceKey, reason: Option<&str>) {
         self.metrics.ended(key.server(), reason.is_some());
         if let Some(reason) = reason {
+            self.seen.failed(key, reason);
             self.logs
                 .note(key, LogSource::Orchestrator, &format!("ended: {reason}"));
         }

@@ -15,6 +15,7 @@ use super::Inner;
 use super::authority::Judged;
 use super::context::Context;
 use super::limits::counted;
+use super::shown::unauthorized;
 use crate::call::{Reply, ReplyItem};
 use crate::credential::{Credential, CredentialRequest, CredentialRule};
 use crate::error::{Error, ErrorKind, Result};
@@ -112,7 +113,7 @@ impl Inner {
         spec: &Spec,
         rule: &CredentialRule,
     ) -> Option<Error> {
-        let failure = self.pool.server(&spec.server.id)?.last_failure()?;
+        let failure = self.why_not_listed(&spec.server.id)?;
         if !may_want(spec) || failure.kind() != ErrorKind::CredentialRejected {
             return None;
         }
@@ -153,12 +154,12 @@ impl Inner {
                         }
                         // It was called without any, and wants one.
                         Err(missing) if wants(&spec, &missing) => return Err(missing),
-                        Err(_) => return Err(refused),
+                        Err(_) => return Err(unauthorized(&spec, refused)),
                     };
                     if (&other.revision, other.generation)
                         == (&credential.revision, credential.generation)
                     {
-                        return Err(refused);
+                        return Err(unauthorized(&spec, refused));
                     }
                     Box::pin(self.once(context, &spec, (rule, &other), work, deadline)).await
                 }

@@ -211,7 +211,7 @@ impl Inner {
         {
             Ok(credential) => credential,
             Err(error) => {
-                tracing::debug!(server = %entry.server, %error, "left out of a list");
+                tracing::debug!(server = %entry.server, %error, "omitted from a list");
                 return None;
             }
         };
@@ -250,7 +250,7 @@ impl Inner {
                 .acquire(&entry.server, credential, scope, &Progress::unheard())
                 .await;
             let lease = lease.inspect_err(|error| {
-                tracing::warn!(server = %entry.server, %error, "left out of a list: it does not start");
+                tracing::warn!(server = %entry.server, %error, "omitted from a list: failed to start");
             });
             drop(turn);
             self.came(&key, &lease.ok()?, kinds, list_timeout).await;

@@ -27,6 +27,7 @@ mod operate;
 mod parked;
 mod questions;
 mod session_call;
+mod shown;
 mod started;
 mod starting;
 mod subscriptions;
@@ -50,6 +51,7 @@ use self::events::Listeners;
 pub use self::explain::Explanation;
 pub use self::limits::Limits;
 use self::lists::Refreshing;
+pub use self::shown::{ServerInfo, Unlisted};
 use self::starting::Asked;
 use self::subscriptions::Subscriptions;
 use self::tasks::Tasks;
@@ -116,7 +118,7 @@ struct Inner {
     met: Mutex<HashMap<ListKey, tokio::time::Instant>>,
     key: Arc<StateKey>,
     logs: LogBook,
-    seen: control::Seen,
+    seen: shown::Seen,
     told: conflicts::Told,
     metrics: Arc<Metrics>,
     no_credential: Arc<Credential>,

@@ -15,7 +15,7 @@ use crate::auth::Principal;
 use crate::call::Reply;
 use crate::catalog::{Source, page};
 use crate::credential::CredentialRule;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::id::{Alias, GatewayId, ServerId};
 use crate::jsonrpc::{Message, text};
 use crate::pool::Caller;
@@ -25,28 +25,24 @@ use crate::runtime::Progress;
 use crate::transport::progress_token;
 
 impl Orchestrator {
-    /// A server's tools as it names them, as the JSON text of a list. What is not known yet is learned by a start.
+    /// Lists what a server offers as it names it: the JSON text of a list. What is not known yet is learned by a start.
     ///
     /// # Errors
-    /// [`NoRoute`](ErrorKind::NoRoute) for an unknown server; else why it could not be asked.
-    pub async fn server_tools(
+    /// [`NoRoute`](crate::ErrorKind::NoRoute) for an unknown server; else why it could not be asked.
+    pub async fn server_list(
         &self,
         principal: &Arc<Principal>,
         server: &ServerId,
+        kind: ItemKind,
     ) -> Result<String> {
         let inner = &self.inner;
         let context = inner.operator(principal);
-        let source = inner.source_of(&context, server).await?;
+        let source = inner.source_of(&context, server, kind).await?;
         let (mut list, mut at) = (String::from("["), 0);
         loop {
-            let (part, next) = page(
-                std::slice::from_ref(&source),
-                ItemKind::Tool,
-                false,
-                Era::Modern,
-                at,
-            );
-            let items = part.strip_prefix("\"tools\":[").unwrap_or_default();
+            let sources = std::slice::from_ref(&source);
+            let (part, next) = page(sources, kind, false, Era::Modern, at);
+            let items = part.split_once('[').map_or("", |(_, items)| items);
             list.push_str(items.strip_suffix(']').unwrap_or_default());
             match next {
                 Some(next) if next > at => at = next,
@@ -61,7 +57,7 @@ impl Orchestrator {
     /// Carries out a modern `tools/call` on a server, with the tool's own name.
     ///
     /// # Errors
-    /// [`NoRoute`](ErrorKind::NoRoute) for an unknown server; else as [`call`](Self::call).
+    /// [`NoRoute`](crate::ErrorKind::NoRoute) for an unknown server; else as [`call`](Self::call).
     ///
     /// # Cancel safety
     /// Dropping the future or the reply cancels the call upstream.
@@ -100,7 +96,7 @@ impl Orchestrator {
 }
 
 impl Inner {
-    fn operator(&self, principal: &Arc<Principal>) -> Context {
+    pub(super) fn operator(&self, principal: &Arc<Principal>) -> Context {
         Context {
             principal: Arc::clone(principal),
             gateway: GatewayId::default_gateway(),
@@ -120,7 +116,12 @@ impl Inner {
         }
     }
 
-    async fn source_of(self: &Arc<Self>, context: &Context, server: &ServerId) -> Result<Source> {
+    async fn source_of(
+        self: &Arc<Self>,
+        context: &Context,
+        server: &ServerId,
+        kind: ItemKind,
+    ) -> Result<Source> {
         let spec = self.spec(server)?;
         let rule = rule(spec.server.slots.is_empty());
         self.credential(context, &spec, &rule, None).await?;
@@ -130,28 +131,9 @@ impl Inner {
             credential: rule,
             tools: ToolFilter::All,
         };
-        let Some(kept) = self.lists_of(context, &entry, &[ItemKind::Tool]).await else {
-            if let Some(wants) = self.demanded(context, &spec, &entry.credential).await {
-                return Err(wants);
-            }
-            let failure = self
-                .pool
-                .server(server)
-                .and_then(|found| found.last_failure());
-            let handles = self.pool.handles();
-            let mut own = handles
-                .iter()
-                .filter(|handle| handle.key.server() == server);
-            let unreachable = own.find_map(|handle| handle.reach.failure());
-            let late = || {
-                let (kind, why) = match &unreachable {
-                    Some(why) => (ErrorKind::Unavailable, why.as_str()),
-                    None => (ErrorKind::TimedOut, "it did not answer in time"),
-                };
-                let text = format!("could not list tools of {server}: {why}");
-                Error::new(kind, text).with_server(server)
-            };
-            return Err(failure.map_or_else(late, |error| error.duplicate().with_server(server)));
+        let Some(kept) = self.lists_of(context, &entry, &[kind]).await else {
+            let wants = self.demanded(context, &spec, &entry.credential).await;
+            return Err(wants.unwrap_or_else(|| self.list_failure(&spec, kind)));
         };
         let (alias, tools) = (entry.alias, entry.tools);
         Ok(Source { alias, tools, kept })

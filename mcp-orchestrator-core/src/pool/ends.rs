@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::runtime::Exit;
 use crate::server::{Launch, RemoteTransport, ServerSpec};
 use crate::transport::pipe::Failed;
-use crate::transport::streamable::Http;
+use crate::transport::streamable::{Http, LegacySse};
 
 /// The two ends of a pipe.
 pub(super) struct Ends {
@@ -32,14 +32,24 @@ impl Ends {
     }
 }
 
-/// Whether a server speaks HTTP+SSE of 2024-11-05, found out where its spec does not say.
-pub(super) async fn speaks_sse(server: &ServerSpec, http: &Http) -> Result<bool> {
-    match &server.launch {
-        Launch::Program(_) => Ok(false),
-        Launch::Remote(remote) => match remote.transport {
-            RemoteTransport::StreamableHttp => Ok(false),
-            RemoteTransport::Sse => Ok(true),
-            RemoteTransport::Detect => http.offers_only_sse().await,
+/// How a server over HTTP is spoken to.
+pub(super) enum Spoken {
+    /// HTTP+SSE of 2024-11-05, by this stream.
+    Sse(LegacySse),
+    Streamable(Box<Http>),
+}
+
+/// How a server is spoken to over these connections; found out where its spec does not say.
+pub(super) async fn spoken(server: &ServerSpec, http: Http) -> Result<Spoken> {
+    let Launch::Remote(remote) = &server.launch else {
+        return Ok(Spoken::Streamable(http.into()));
+    };
+    match remote.transport {
+        RemoteTransport::StreamableHttp => Ok(Spoken::Streamable(http.into())),
+        RemoteTransport::Sse => http.legacy_sse().await.map(Spoken::Sse),
+        RemoteTransport::Detect => match http.only_sse().await? {
+            Some(opened) => http.legacy_sse_over(opened).map(Spoken::Sse),
+            None => Ok(Spoken::Streamable(http.into())),
         },
     }
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use arc_swap::ArcSwapOption;
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared};
 use tokio::sync::Notify;
@@ -15,6 +16,7 @@ use super::Spec;
 use super::link::Link;
 use super::reach::Reach;
 use crate::credential::{Credential, Generation};
+use crate::error::Error;
 use crate::runtime::{Exit, InstanceKey};
 
 /// Bit of the use count that is set once no new use may begin.
@@ -32,6 +34,8 @@ pub(crate) struct Handle {
     pub(crate) link: Link,
     /// The outcome of the last attempt to connect.
     pub(crate) reach: Arc<Reach>,
+    /// Why its lists could not be fetched, where the last attempt failed.
+    pub(crate) list_failure: ArcSwapOption<Error>,
     /// `true` if the instance ran before and was reattached.
     pub(super) joined: bool,
     /// When this handle was created: at the start of the instance, or when it was reattached.
@@ -69,6 +73,7 @@ impl Handle {
     ) -> Self {
         Self {
             reach,
+            list_failure: ArcSwapOption::empty(),
             key,
             spec,
             refreshing: tokio::sync::Mutex::new(()),

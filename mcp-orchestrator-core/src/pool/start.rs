@@ -7,7 +7,7 @@ use futures_util::StreamExt as _;
 use futures_util::future::{BoxFuture, Shared};
 use tokio::sync::mpsc;
 
-use super::ends::{Ends, either, speaks_sse};
+use super::ends::{Ends, Spoken, either, spoken};
 use super::handle::{self, Handle};
 use super::link::{HttpLink, Link};
 use super::reach::{Reach, Watched};
@@ -211,23 +211,25 @@ impl Pool {
                 let connect = Arc::new(Watched::new(connect, Arc::clone(reach)));
                 let bytes = spec.server.limits.message_bytes;
                 let http = Http::new(place(key), &uri, connect, headers, bytes)?;
-                let sse = speaks_sse(&spec.server, &http).await;
-                if sse.map_err(&mut failed)? {
-                    let sse = http.legacy_sse().await.map_err(&mut failed)?;
-                    exited = handle::shared(either(exited, sse.ended));
-                    let mut ends = Ends::new(sse.reader, sse.writer);
-                    ends.failed = Some(sse.failed);
-                    let opened = self.pipe(spec, key, None, ends, &exited, arrivals);
-                    match opened.await.map_err(&mut failed)? {
-                        Opened::Open(pipe) => Link::Pipe(pipe.carried_by(sse.tasks)),
-                        Opened::Unknown(refused) => return Err(failed(refused)),
+                let spoken = spoken(&spec.server, http).await;
+                match spoken.map_err(&mut failed)? {
+                    Spoken::Sse(sse) => {
+                        exited = handle::shared(either(exited, sse.ended));
+                        let mut ends = Ends::new(sse.reader, sse.writer);
+                        ends.failed = Some(sse.failed);
+                        let opened = self.pipe(spec, key, None, ends, &exited, arrivals);
+                        match opened.await.map_err(&mut failed)? {
+                            Opened::Open(pipe) => Link::Pipe(pipe.carried_by(sse.tasks)),
+                            Opened::Unknown(refused) => return Err(failed(refused)),
+                        }
                     }
-                } else {
-                    let (link, unsolicited) = HttpLink::new(http, spec.server.era);
-                    self.forward(unsolicited, arrivals, |(party, message)| {
-                        (Some(party), message)
-                    });
-                    Link::Http(Box::new(link))
+                    Spoken::Streamable(http) => {
+                        let (link, unsolicited) = HttpLink::new(*http, spec.server.era);
+                        self.forward(unsolicited, arrivals, |(party, message)| {
+                            (Some(party), message)
+                        });
+                        Link::Http(Box::new(link))
+                    }
                 }
             }
         };
@@ -347,7 +349,7 @@ fn start_failed(error: Error) -> Error {
     if error.kind() == ErrorKind::StartFailed {
         return error;
     }
-    let text = format!("the instance did not get through its handshake: {error}");
+    let text = format!("the MCP handshake failed: {error}");
     let failed = Error::new(ErrorKind::StartFailed, text);
     match error.data() {
         Some(data) => failed.with_data(data.to_owned()),

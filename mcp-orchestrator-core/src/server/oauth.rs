@@ -115,18 +115,51 @@ pub enum OAuthDemand {
 
 /// When a server last refused a call without a token. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct Refusals(Arc<Mutex<Option<Instant>>>);
+pub struct Refusals(Arc<Mutex<Option<Refusal>>>);
+
+#[derive(Clone, Debug)]
+struct Refusal {
+    at: Instant,
+    /// Why nobody can sign in; `None`: a sign-in helps.
+    obstacle: Option<String>,
+}
 
 impl Refusals {
-    /// The server has refused a call without a token.
+    /// The server has refused a call without a token, and says who gives one.
     pub fn note(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        self.set(None);
     }
 
-    /// Whether it did so lately. After a while it is asked anew, since it may have been opened.
+    /// The server has refused a call without a token, and nobody can sign in for it.
+    pub fn note_obstacle(&self, why: String) {
+        self.set(Some(why));
+    }
+
+    fn set(&self, obstacle: Option<String>) {
+        let refusal = Refusal {
+            at: Instant::now(),
+            obstacle,
+        };
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(refusal);
+    }
+
+    fn recent(&self) -> Option<Refusal> {
+        let last = self
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        last.filter(|last| last.at.elapsed() < OAUTH_DEMAND_TTL)
+    }
+
+    /// Whether it did so lately, and a sign-in helps. After a while it is asked anew, since it may have been opened.
     pub fn is_recent(&self) -> bool {
-        let at = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        at.is_some_and(|at| at.elapsed() < OAUTH_DEMAND_TTL)
+        self.recent().is_some_and(|last| last.obstacle.is_none())
+    }
+
+    /// Why nobody can sign in for a server that has refused a call lately.
+    pub fn obstacle(&self) -> Option<String> {
+        self.recent()?.obstacle
     }
 }
 

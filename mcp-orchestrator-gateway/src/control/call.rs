@@ -8,6 +8,7 @@ use mcp_orchestrator_core::call::{Call, Dialect, Reply, ReplyItem};
 use mcp_orchestrator_core::id::{GatewayId, ServerId};
 use mcp_orchestrator_core::jsonrpc::{Kind, Members, Message, request};
 use mcp_orchestrator_core::protocol::{meta, method, version};
+use mcp_orchestrator_core::router::ItemKind;
 use mcp_orchestrator_core::{Error, ErrorKind, Orchestrator, Result};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -77,20 +78,26 @@ fn told(
     })
 }
 
-/// All tools that a gateway shows this principal.
-pub(super) async fn gateway_tools(
+/// All that a gateway lists of a kind to this principal.
+pub(super) async fn gateway_list(
     orchestrator: &Orchestrator,
     principal: &Arc<Principal>,
     gateway: &GatewayId,
+    kind: ItemKind,
 ) -> Result<Vec<Box<RawValue>>> {
     #[derive(serde::Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Page {
-        #[serde(default)]
+        #[serde(
+            default,
+            alias = "prompts",
+            alias = "resources",
+            alias = "resourceTemplates"
+        )]
         tools: Vec<Box<RawValue>>,
         next_cursor: Option<String>,
     }
-    let mut tools = Vec::new();
+    let mut items = Vec::new();
     let mut cursor = None;
     for _ in 0..PAGES {
         let mut params = json!({ "_meta": about() });
@@ -101,19 +108,33 @@ pub(super) async fn gateway_tools(
             principal: Arc::clone(principal),
             gateway: gateway.clone(),
             dialect: Dialect::Modern,
-            message: message(method::TOOLS_LIST, &params)?,
+            message: message(method_of(kind), &params)?,
             headers: http::HeaderMap::new(),
             token: None,
         };
-        let answer = orchestrator.call(call).await?.response().await?;
+        let answered = async { orchestrator.call(call).await?.response().await };
+        let answer = match answered.await {
+            // No server of the gateway has such a list.
+            Err(error) if error.kind() == ErrorKind::MethodNotFound => break,
+            answer => answer?,
+        };
         let page: Page = serde_json::from_str(answer.body().unwrap_or("{}")).map_err(broken)?;
-        tools.extend(page.tools);
+        items.extend(page.tools);
         cursor = page.next_cursor;
         if cursor.is_none() {
             break;
         }
     }
-    Ok(tools)
+    Ok(items)
+}
+
+fn method_of(kind: ItemKind) -> &'static str {
+    match kind {
+        ItemKind::Tool => method::TOOLS_LIST,
+        ItemKind::Prompt => method::PROMPTS_LIST,
+        ItemKind::Resource => method::RESOURCES_LIST,
+        ItemKind::Template => method::RESOURCES_TEMPLATES_LIST,
+    }
 }
 
 /// What every modern request says of its client.

@@ -15,8 +15,9 @@ use serde::de::DeserializeOwned;
 use super::place::{Exchange, Place};
 use super::wire::{
     CallEvent, CallRequest, ConflictInfo, Conflicts, Descriptions, ExplainRequest, Explanation,
-    InstanceInfo, Instances, Line, LogRequest, Refusal, Reloaded, Status, Tools, Touched,
+    InstanceInfo, Instances, Line, LogRequest, Refusal, Reloaded, Status, Touched,
 };
+use super::wire_lists::{Prompts, Resources, Tools};
 use super::wire_people::{
     Catalog, InstallRequest, InstallationText, Installations, TokenMade, TokenRequest, TokenText,
     Tokens, UninstallRequest, Uninstalled,
@@ -134,12 +135,44 @@ impl Client {
         self.get(&format!("/v1/servers/{server}/tools")).await
     }
 
+    /// A server's prompts, as it names them.
+    ///
+    /// # Errors
+    /// Why they are not known.
+    pub async fn server_prompts(&self, server: &str) -> Result<Prompts, ClientError> {
+        self.get(&format!("/v1/servers/{server}/prompts")).await
+    }
+
+    /// A server's resources and their templates.
+    ///
+    /// # Errors
+    /// Why they are not known.
+    pub async fn server_resources(&self, server: &str) -> Result<Resources, ClientError> {
+        self.get(&format!("/v1/servers/{server}/resources")).await
+    }
+
     /// The tools that a gateway shows.
     ///
     /// # Errors
     /// [`Refused`](ClientError::Refused) for an unknown gateway.
     pub async fn gateway_tools(&self, gateway: &str) -> Result<Tools, ClientError> {
         self.get(&format!("/v1/gateways/{gateway}/tools")).await
+    }
+
+    /// The prompts that a gateway shows.
+    ///
+    /// # Errors
+    /// [`Refused`](ClientError::Refused) for an unknown gateway.
+    pub async fn gateway_prompts(&self, gateway: &str) -> Result<Prompts, ClientError> {
+        self.get(&format!("/v1/gateways/{gateway}/prompts")).await
+    }
+
+    /// The resources that a gateway shows, and their templates.
+    ///
+    /// # Errors
+    /// [`Refused`](ClientError::Refused) for an unknown gateway.
+    pub async fn gateway_resources(&self, gateway: &str) -> Result<Resources, ClientError> {
+        self.get(&format!("/v1/gateways/{gateway}/resources")).await
     }
 
     /// Calls a tool. The last event is a result or an error; dropping the events cancels the call.

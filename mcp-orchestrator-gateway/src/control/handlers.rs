@@ -24,7 +24,7 @@ use serde::de::DeserializeOwned;
 use super::web::{admin, only_admins};
 use super::wire::{
     CallRequest, ConfigProblem, ConflictInfo, Conflicts, Described, Descriptions, ExplainRequest,
-    Instances, Line, LogRequest, LogText, Refusal, Reloaded, Tools, Touched,
+    Instances, Line, LogRequest, LogText, Refusal, Reloaded, Touched,
 };
 use super::{Control, call};
 use crate::{errors, guard, reload};
@@ -51,7 +51,6 @@ pub(super) fn routes() -> Router<Control> {
         .route("/v1/describe/{name}", get(describe))
         .route("/v1/conflicts", get(conflicts))
         .route("/v1/reload", post(reload))
-        .route("/v1/servers/{server}/tools", get(server_tools))
         .route("/v1/servers/{server}/logs", post(logs))
         .route("/v1/servers/{server}/restart", post(restart))
         .route("/v1/servers/{server}/stop", post(stop))
@@ -59,9 +58,9 @@ pub(super) fn routes() -> Router<Control> {
     Router::new()
         .route("/v1/status", get(status))
         .route("/v1/explain", post(explain))
-        .route("/v1/gateways/{gateway}/tools", get(gateway_tools))
         .route("/v1/servers/{server}/call", post(call_tool))
         .merge(operating)
+        .merge(super::lists::router())
         .merge(super::people::router())
         .merge(super::sign_in::router())
         .fallback(|| async { Failed(Error::new(ErrorKind::NoRoute, "no such request")) })
@@ -133,9 +132,15 @@ async fn instances(State(control): State<Control>) -> Answer {
 }
 
 async fn describe(State(control): State<Control>, Path(name): Path<String>) -> Answer {
-    let known = control.orchestrator().describe(&name).await?;
+    let orchestrator = control.orchestrator();
+    let server = orchestrator.server_info(&name);
+    let known = match orchestrator.describe(&name).await {
+        // A server that never ran is described all the same.
+        Err(error) if error.kind() == ErrorKind::NoRoute && server.is_some() => Vec::new(),
+        known => known?,
+    };
     let instances = known.into_iter().map(Described::from).collect();
-    ok(&Descriptions { instances })
+    ok(&Descriptions { server, instances })
 }
 
 async fn conflicts(State(control): State<Control>) -> Answer {
@@ -187,30 +192,6 @@ async fn logs(State(control): State<Control>, Path(server): Path<String>, body: 
         Ok(line) => Line::Line(LogText::from(line)),
         Err(error) => Line::Error(Refusal::from(&error)),
     })))
-}
-
-async fn server_tools(
-    State(control): State<Control>,
-    Extension(actor): Extension<Actor>,
-    Path(server): Path<String>,
-) -> Answer {
-    let server = id(&server)?;
-    let list = control
-        .orchestrator()
-        .server_tools(&actor.principal, &server)
-        .await?;
-    let tools = serde_json::from_str(&list).map_err(defect)?;
-    ok(&Tools { tools })
-}
-
-async fn gateway_tools(
-    State(control): State<Control>,
-    Extension(actor): Extension<Actor>,
-    Path(gateway): Path<String>,
-) -> Answer {
-    let gateway = GatewayId::new(gateway).map_err(|error| no_route(&error))?;
-    let tools = call::gateway_tools(control.orchestrator(), &actor.principal, &gateway).await?;
-    ok(&Tools { tools })
 }
 
 async fn call_tool(
@@ -315,11 +296,11 @@ pub(super) fn invalid(text: &impl ToString) -> Error {
     Error::new(ErrorKind::InvalidParams, text.to_string())
 }
 
-fn no_route(text: &impl ToString) -> Error {
+pub(super) fn no_route(text: &impl ToString) -> Error {
     Error::new(ErrorKind::NoRoute, text.to_string())
 }
 
-fn defect(error: impl std::error::Error + Send + Sync + 'static) -> Error {
+pub(super) fn defect(error: impl std::error::Error + Send + Sync + 'static) -> Error {
     Error::new(ErrorKind::Internal, "an answer cannot be written").with_source(error)
 }
 

@@ -6,7 +6,9 @@
 
 mod call;
 mod client;
+mod doubts;
 mod handlers;
+mod lists;
 mod people;
 mod place;
 mod sign_in;
@@ -14,6 +16,7 @@ mod socket;
 mod time;
 mod web;
 pub mod wire;
+pub mod wire_lists;
 pub mod wire_people;
 pub mod wire_sign_in;
 

@@ -91,6 +91,7 @@ async fn make_token(
     ok(&TokenMade {
         token: SecretText(token),
         info: info.into(),
+        warnings: control.doubts_of_token(&subject),
     })
 }
 
@@ -146,8 +147,12 @@ async fn install(
         rotate: request.rotate,
         check: !request.unchecked,
     };
+    let owner = new.key.owner.clone();
     let installed = control.installer().install(&actor, new).await?;
-    ok(&InstallationText::from(installed))
+    ok(&InstallationText {
+        warnings: control.doubts_of_owner(&owner),
+        ..InstallationText::from(installed)
+    })
 }
 
 async fn uninstall(

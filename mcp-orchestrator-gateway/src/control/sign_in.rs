@@ -67,7 +67,12 @@ async fn finish(
     let SecretText(state) = request.state;
     let installer = control.built.installer();
     let installed = installer.finish_sign_in(&actor, state.expose_secret(), answer, None);
-    ok(&InstallationText::from(installed.await?))
+    let installed = installed.await?;
+    let owner = installed.key.owner.clone();
+    ok(&InstallationText {
+        warnings: control.doubts_of_owner(&owner),
+        ..InstallationText::from(installed)
+    })
 }
 
 /// A port of the asker's own machine (RFC 8252): to any other place the gateway's pages lead.

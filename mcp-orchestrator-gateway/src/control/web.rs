@@ -144,6 +144,9 @@ pub(super) fn admin(actor: &Actor) -> Result<()> {
     if actor.admin {
         return Ok(());
     }
-    let text = format!("{} does not administer this gateway", actor.principal.id);
+    let text = format!(
+        "permission denied: {} is not an admin of this gateway",
+        actor.principal.id
+    );
     Err(Error::new(ErrorKind::Forbidden, text))
 }

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 
 use mcp_orchestrator_core::Error;
 use mcp_orchestrator_core::config::{GatewayConflict, Position, Problem};
-pub use mcp_orchestrator_core::orchestrator::{Explanation, InstanceInfo, InstanceState};
+pub use mcp_orchestrator_core::orchestrator::{
+    Explanation, InstanceInfo, InstanceState, ServerInfo,
+};
 use mcp_orchestrator_core::runtime::{Description, LogLine, LogSource, Phase};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -68,6 +70,9 @@ pub struct Instances {
 /// `GET /v1/describe/{name}`: of a server or an instance.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Descriptions {
+    /// The server, where it is called so and configured.
+    #[serde(default)]
+    pub server: Option<ServerInfo>,
     /// What is known of each instance, oldest first.
     pub instances: Vec<Described>,
 }
@@ -218,13 +223,6 @@ impl From<LogLine> for LogText {
             text: line.text,
         }
     }
-}
-
-/// `GET /v1/servers/{server}/tools` and `GET /v1/gateways/{gateway}/tools`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Tools {
-    /// The tools as the protocol has them.
-    pub tools: Vec<Box<RawValue>>,
 }
 
 /// `POST /v1/servers/{server}/call`. The answer is NDJSON of [`CallEvent`], the last one a result or an error.

@@ -34,6 +34,9 @@ pub struct TokenMade {
     pub token: SecretText,
     /// What is known of it.
     pub info: TokenText,
+    /// Why it may not do what was meant.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// `GET /v1/tokens`.
@@ -181,6 +184,9 @@ pub struct InstallationText {
     /// Why it is not renewed any more: then its owner has to sign in again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<String>,
+    /// Why it may not do what was meant.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// A secret on its way between a person and the store: it stands in this message and nowhere else.
@@ -273,6 +279,7 @@ impl From<InstallationInfo> for InstallationText {
                 Renewing::Ended(why) => Some(why),
                 Renewing::Owner | Renewing::Itself => None,
             },
+            warnings: Vec::new(),
         }
     }
 }

@@ -37,12 +37,12 @@ pub(super) fn button(server: &ServerSpec) -> (&'static str, &'static str) {
     if oauth::signs_in(server) {
         return (
             "Sign in",
-            "You sign in at the server's provider. The token that it gives is tried before it is stored, and renewed by itself.",
+            "You sign in at the server's provider. The token is tested before it is saved, and renews automatically.",
         );
     }
     (
-        "Try and store",
-        "The server is started with what you give, and its tools are listed, before anything is stored.",
+        "Test and save",
+        "We first start the server with these values and list its tools. Nothing is saved unless that works.",
     )
 }
 

@@ -132,7 +132,7 @@ fn gone() -> Response {
                 link.";
     message(
         StatusCode::NOT_FOUND,
-        "This link does not count any more",
+        "This link has expired or was already used",
         text,
     )
 }
@@ -140,7 +140,7 @@ fn gone() -> Response {
 fn somebody_elses(pages: &Pages, parts: &Parts, visitor: &Visitor) -> Response {
     let proof = Proof::new(pages, parts, visitor.id());
     let body = html! {
-        p { "Only who called the tool may set up what it needs, and that was not you. Nothing was changed." }
+        p { "Only the person who called the tool can use this link. Nothing was changed." }
         p { "If it was you under another name, sign out and open the link again." }
     };
     let mut page =
@@ -170,18 +170,18 @@ fn page(
     let (button, note) = fields::button(&opened.server);
     let body = html! {
         @if let Some(wrong) = &wrong {
-            (wrong.shown(Some("It does not work yet, and nothing was stored.")))
+            (wrong.shown(Some("That didn't work; nothing was saved.")))
         }
         p {
             @match opened.link.why {
-                LinkReason::Missing => "A tool was called that needs a credential, and there is none.",
+                LinkReason::Missing => "A tool that you called needs a credential, and none is installed.",
                 LinkReason::Expired => "A tool was called whose credential does not work any more.",
             }
         }
         dl {
             dt { "Server" } dd { strong { (subject.server) } }
             dt { "For" } dd { (subject.owner) }
-            dt { "Stored, sealed" } dd { (names.join(", ")) }
+            dt { "Stored encrypted" } dd { (names.join(", ")) }
         }
         form method="post" {
             (proof.field())

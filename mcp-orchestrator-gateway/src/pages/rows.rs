@@ -37,7 +37,7 @@ pub(super) fn managed(
                         (proof.field())
                         button.quiet type="submit" { "Test" }
                     }
-                    a.button.quiet href=(action(pages, &key, "")) { "Set up again" }
+                    a.button.quiet href=(action(pages, &key, "")) { "Update credentials" }
                     a.button.quiet href=(action(pages, &key, "/remove")) { "Remove" }
                 } @else {
                     a.button href=(action(pages, &key, "")) { "Install" }
@@ -69,7 +69,7 @@ fn state(installed: Option<&InstallationInfo>) -> Markup {
             Some(info) => {
                 @match (&info.renewing, info.expires_at) {
                     (Renewing::Ended(why), _) => p.state.bad { "sign in again: " (why) },
-                    (Renewing::Itself, _) => p.state.good { "installed, renewed by itself" },
+                    (Renewing::Itself, _) => p.state.good { "connected, renews automatically" },
                     (Renewing::Owner, Some(at)) if at <= now => p.state.bad { "expired " (when(at)) ": set it up again" },
                     (Renewing::Owner, Some(at)) => p.state.good { "installed, counts until " (when(at)) },
                     (Renewing::Owner, None) => p.state.good { "installed" },

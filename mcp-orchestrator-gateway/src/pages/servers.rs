@@ -102,7 +102,7 @@ pub(super) async fn ask_removal(
             (proof.field())
             div.actions {
                 button.bad type="submit" { "Remove" }
-                a.button.quiet href=(pages.at("/servers")) { "Keep it" }
+                a.button.quiet href=(pages.at("/servers")) { "Cancel" }
             }
         }
     };
@@ -200,10 +200,7 @@ async fn chosen(
         .map(|entry| entry.server)
         .find(|spec| spec.id.as_str() == server);
     let Some(spec) = entry else {
-        return Err(Error::new(
-            ErrorKind::NoRoute,
-            "there is no such server for you",
-        ));
+        return Err(Error::new(ErrorKind::NoRoute, "server not found"));
     };
     let installed = pages.installer.installations(&visitor.actor).await?;
     let is_it = |info: &InstallationInfo| info.key.server == spec.id && info.key.owner == owner;
@@ -232,7 +229,7 @@ fn form(
     let (button, note) = fields::button(&chosen.server);
     let body = html! {
         @if let Some(wrong) = &wrong {
-            (wrong.shown(Some("It does not work yet, and nothing was stored.")))
+            (wrong.shown(Some("That didn't work; nothing was saved.")))
         }
         dl { dt { "Server" } dd { strong { (chosen.key.server) } } dt { "For" } dd { (chosen.key.owner) } }
         form method="post" action=(rows::action(pages, &chosen.key, "")) {
@@ -246,7 +243,7 @@ fn form(
         }
     };
     let verb = if chosen.installed.is_some() {
-        "Set up again"
+        "Update credentials"
     } else {
         "Install"
     };
@@ -310,7 +307,7 @@ fn card(
             h2 { (entry.server.id) }
             @for owner in &entry.owners { (rows::managed(pages, (&entry.server.id, owner), (of(owner), proof))) }
             @for info in others { (rows::used(info)) }
-            @if entry.owners.is_empty() { p.note { "Others set it up for you." } }
+            @if entry.owners.is_empty() { p.note { "A team manager or an admin sets this up." } }
         }
     }
 }

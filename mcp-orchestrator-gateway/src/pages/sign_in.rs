@@ -32,14 +32,14 @@ pub(super) fn page(pages: &Pages, parts: &Parts, next: String, wrong: Option<&st
     let body = html! {
         @if let Some(wrong) = wrong { p.told.bad role="alert" { (wrong) } }
         @if !pages.sign_ins.is_empty() { (provider::ways(pages, &next)) }
-        @if !pages.sign_ins.is_empty() && pages.tokens { p.or { "Or show a token:" } }
+        @if !pages.sign_ins.is_empty() && pages.tokens { p.or { "Or use an access token:" } }
         @if pages.tokens {
             form method="post" action=(pages.at("/signin")) {
                 (proof.field())
                 input type="hidden" name="next" value=(next);
                 div.field {
                     label for="token" { "Your token" }
-                    p.hint id="token-hint" { "The one with which you call the gateway. It begins with mcpo_." }
+                    p.hint id="token-hint" { "The token that your MCP client uses. It starts with mcpo_." }
                     input id="token" name="token" type="password" required autocomplete="off" autocapitalize="off"
                         spellcheck="false" aria-describedby="token-hint";
                 }
@@ -55,7 +55,7 @@ pub(super) fn page(pages: &Pages, parts: &Parts, next: String, wrong: Option<&st
     } else {
         StatusCode::UNAUTHORIZED
     };
-    let mut page = Page::new("Who are you?", body).with_status(status);
+    let mut page = Page::new("Sign in", body).with_status(status);
     page.cookies = proof.cookies();
     page.response()
 }
@@ -79,7 +79,12 @@ pub(super) async fn by_token(State(pages): State<Shared>, request: Request) -> R
             let cookie = visitor::keep_token(&pages, &parts, &token);
             go(&pages.at(&next), &[cookie])
         }
-        Ok(None) => page(&pages, &parts, next, Some("This token does not hold.")),
+        Ok(None) => page(
+            &pages,
+            &parts,
+            next,
+            Some("Invalid, expired or revoked token."),
+        ),
         Err(error) => refused(&error),
     }
 }

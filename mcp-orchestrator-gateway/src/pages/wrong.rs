@@ -43,7 +43,7 @@ impl Wrong {
                 @if let Some(headline) = headline { p { strong { (headline) } } }
                 p { (self.text) }
                 @if !self.lines.is_empty() {
-                    p { "Its last lines:" }
+                    p { "Last output:" }
                     pre { (self.lines.join("\n")) }
                 }
             }

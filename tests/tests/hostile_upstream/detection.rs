@@ -85,3 +85,40 @@ async fn a_refused_post_is_followed_by_a_get() {
         .await;
     assert_eq!(said(&gateway.session().await.tool("t", "{}").await), "fine");
 }
+
+/// A server that knows one client at a time takes a second stream for another one.
+#[tokio::test]
+async fn the_stream_that_tells_the_transport_is_the_one_that_is_used() {
+    let sse = SseUpstream::start().await;
+    let gateway = Gateway::new().server(detected(sse.spec("x"))).run().await;
+    let session = gateway.session().await;
+    for _ in 0..3 {
+        let answer = session.tool("echo", "{}").await;
+        assert!(answer["error"].is_null(), "{answer}");
+    }
+    assert_eq!(sse.opened(), 1);
+}
+
+#[tokio::test]
+async fn a_detected_transport_costs_a_call_nothing() {
+    let mut costs = Vec::new();
+    for transport in [RemoteTransport::StreamableHttp, RemoteTransport::Detect] {
+        let upstream = Raw::start(|request| {
+            usual(request).unwrap_or_else(|| json_body(&request.answer("fine")))
+        })
+        .await;
+        let mut spec = upstream.spec("x");
+        if let Launch::Remote(remote) = &mut spec.launch {
+            remote.transport = transport;
+        }
+        let gateway = Gateway::new().server(spec).run().await;
+        let session = gateway.session().await;
+        session.tool("t", "{}").await;
+        let before = upstream.count(|request| request.verb == "POST");
+        for _ in 0..20 {
+            assert_eq!(said(&session.tool("t", "{}").await), "fine");
+        }
+        costs.push(upstream.count(|request| request.verb == "POST") - before);
+    }
+    assert_eq!(costs, [20, 20]);
+}

@@ -22,6 +22,7 @@ const ROWS: &[Row] = &[
     ("id", 0, Common),
     ("jsonrpc", 0, Common),
     ("limits", 0, Common),
+    ("mask", 0, Common),
     ("protocol", 0, Common),
     ("seal", 0, Common),
     ("special_use", 0, Common),

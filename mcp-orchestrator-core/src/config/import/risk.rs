@@ -5,6 +5,7 @@ use super::risky_names::{is_loader, is_mild};
 use crate::config::file::TextOr;
 use crate::config::file_server::ServerEntry;
 use crate::id::ServerId;
+use crate::mask::{masked_args, masked_url, secret_args};
 
 /// Something about an imported server that reaches further than its tools.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,6 +72,31 @@ pub(super) fn assess(id: &ServerId, entry: &ServerEntry, origin: Origin, risks: 
         Some(TextOr::Other(list)) => list.iter().map(|text| text.0.as_str()).collect(),
         None => Vec::new(),
     };
+    let args = entry.args.iter().flatten().map(|text| text.0.as_str());
+    let words: Vec<String> = command
+        .iter()
+        .copied()
+        .chain(args)
+        .map(str::to_owned)
+        .collect();
+    if !secret_args(&words).is_empty() {
+        let shown = masked_args(words).join(" ");
+        add(
+            false,
+            format!(
+                "its arguments hold what looks like a secret, which other users of the machine can see: {shown}"
+            ),
+        );
+    }
+    if let Some(url) = &entry.url
+        && masked_url(&url.0) != url.0
+    {
+        let shown = masked_url(&url.0);
+        add(
+            false,
+            format!("its address holds what looks like a secret: {shown}"),
+        );
+    }
     if let Some((program, args)) = command.split_first() {
         for (confirm, text) in of_command(program, args, origin) {
             add(confirm, text);

@@ -324,3 +324,22 @@ servers:
         ["servers.a.command", "servers.a.credentials[0].from_file"]
     );
 }
+
+#[test]
+fn the_transport_of_an_address_is_detected_unless_it_is_said() {
+    for (keys, transport) in [
+        ("", RemoteTransport::Detect),
+        (", era: auto", RemoteTransport::Detect),
+        (", headers: {X-A: b}", RemoteTransport::Detect),
+        (", era: modern", RemoteTransport::StreamableHttp),
+        (", type: http", RemoteTransport::StreamableHttp),
+        (", type: sse", RemoteTransport::Sse),
+    ] {
+        let text = format!("servers: {{a: {{url: \"https://a.example/mcp\"{keys}}}}}");
+        let settings = good(&text).settings;
+        let Launch::Remote(remote) = &settings.servers[0].launch else {
+            panic!("{keys}");
+        };
+        assert_eq!(remote.transport, transport, "{keys}");
+    }
+}

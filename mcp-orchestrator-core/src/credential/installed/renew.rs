@@ -6,7 +6,8 @@ use std::time::SystemTime;
 use super::index::{Entry, Held, Renewing};
 use super::{InstalledResolver, expired};
 use crate::credential::{
-    Credential, CredentialRequest, InstallationKey, Owner, Renewal, Renewed, StoredCredential,
+    Credential, CredentialRequest, InstallationKey, Owner, Protection, Renewal, Renewed,
+    StoredCredential,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::server::{OAuthGrant, OAuthSpec, ServerSpec};
@@ -91,9 +92,12 @@ impl InstalledResolver {
         };
         if request.rejected.is_some()
             && let Some(renewal) = &self.renewal
-            && renewal.is_protected(server).await?
         {
-            refusals.note();
+            match renewal.protection(server).await {
+                Protection::SignIn => refusals.note(),
+                Protection::Obstacle(why) => refusals.note_obstacle(why),
+                Protection::Unknown => {}
+            }
         }
         if refusals.is_recent() && request.rule.owners(request.principal).next().is_some() {
             let text = format!(

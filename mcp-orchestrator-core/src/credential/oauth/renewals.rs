@@ -17,8 +17,8 @@ use super::grant::{Grant, wanting};
 use super::job::Job;
 use super::{OAuthOptions, Room};
 use crate::credential::{
-    Generation, InstallationKey, Installations, Precondition, Renewable, Renewal, Renewed,
-    Revision, StoredCredential,
+    Generation, InstallationKey, Installations, Precondition, Protection, Renewable, Renewal,
+    Renewed, Revision, StoredCredential,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::MAX_RENEWAL_BACKOFF;
@@ -230,12 +230,15 @@ impl Renewal for Renewals {
         Ok(true)
     }
 
-    async fn is_protected(&self, server: &ServerSpec) -> Result<bool> {
+    async fn protection(&self, server: &ServerSpec) -> Protection {
         let Some(oauth) = &server.oauth else {
-            return Ok(false);
+            return Protection::Unknown;
         };
-        let found = self.room.discovered(server, oauth).await;
-        Ok(found.is_ok_and(|found| found.is_said))
+        match self.room.discovered(server, oauth).await {
+            Ok(found) if found.is_said => Protection::SignIn,
+            Ok(_) => Protection::Unknown,
+            Err(error) => Protection::Obstacle(error.to_string()),
+        }
     }
 }
 

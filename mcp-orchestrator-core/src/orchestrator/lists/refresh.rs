@@ -193,6 +193,7 @@ impl Work {
                 kept,
                 failure: None,
             }) => {
+                handle.list_failure.store(None);
                 let changed = catalog.keep(&self.key, kept, before).await;
                 if !changed.any() {
                     return Came::Same;
@@ -209,6 +210,7 @@ impl Work {
             | Err(error) => error,
         };
         tracing::warn!(%server, %error, "lists cannot be fetched");
+        handle.list_failure.store(Some(Arc::new(error)));
         if is_first {
             catalog.retract(&self.key);
         }

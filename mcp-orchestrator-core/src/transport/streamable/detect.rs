@@ -6,23 +6,24 @@ use std::time::Duration;
 use super::Http;
 use super::exchange::Exchange;
 use super::heads::{Lines, Verb};
+use super::legacy_sse::OpenedSse;
 use super::pool::Repeat;
 use super::session::SESSION_ID;
 use crate::error::Result;
 use crate::jsonrpc::{Message, request};
 use crate::protocol::method;
 use crate::transport::handshake::{self, Profile};
-use crate::transport::sse::Parser;
 
 /// How long the stream's first event is waited for.
 const FIRST_EVENT_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Http {
-    /// Whether the server speaks HTTP+SSE and not streamable HTTP.
+    /// The stream of a server that speaks HTTP+SSE and not streamable HTTP. It is open, and to be used: a server that
+    /// knows one stream at a time would take another one for the end of its client.
     ///
     /// # Errors
     /// Where it cannot be reached.
-    pub(crate) async fn offers_only_sse(&self) -> Result<bool> {
+    pub(crate) async fn only_sse(&self) -> Result<Option<OpenedSse>> {
         let id = self.ids.take();
         let params = handshake::initialize_params(&Profile::plain());
         let body = request(
@@ -38,21 +39,24 @@ impl Http {
         // 401 and 403 say that the server would talk to somebody else, 429 that it would later.
         if !status.is_client_error() || matches!(status.as_u16(), 401 | 403 | 429) {
             self.end_probe(posted).await;
-            return Ok(false);
+            return Ok(None);
         }
         let is_json = posted.is_json();
         let said = posted.explanation().await;
         if is_json && Message::received_all(&said).is_ok() {
-            return Ok(false);
+            return Ok(None);
         }
         let opened = self
             .exchange(Verb::Get, &[], &none, Repeat::Harmless)
             .await?;
         if !opened.head.status.is_success() || !opened.is_events() {
             opened.drain().await;
-            return Ok(false);
+            return Ok(None);
         }
-        Ok(begins_with_endpoint(opened, self.message_bytes).await)
+        let begun = OpenedSse::begin(opened, self.message_bytes);
+        Ok(tokio::time::timeout(FIRST_EVENT_TIMEOUT, begun)
+            .await
+            .unwrap_or_default())
     }
 
     /// Ends the session that the question opened.
@@ -70,25 +74,4 @@ impl Http {
             exchange.drain().await;
         }
     }
-}
-
-async fn begins_with_endpoint(mut stream: Exchange, limit: usize) -> bool {
-    let mut parser = Parser::new(limit);
-    let first = async {
-        loop {
-            match parser.next() {
-                Ok(Some(event)) if event.name == "endpoint" => return true,
-                Ok(Some(event)) if !event.data.is_empty() => return false,
-                Ok(_) => {}
-                Err(_) => return false,
-            }
-            match stream.chunk().await {
-                Ok(Some(chunk)) => parser.push(chunk),
-                Ok(None) | Err(_) => return false,
-            }
-        }
-    };
-    tokio::time::timeout(FIRST_EVENT_TIMEOUT, first)
-        .await
-        .unwrap_or(false)
 }

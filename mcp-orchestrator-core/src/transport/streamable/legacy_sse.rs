@@ -39,6 +39,30 @@ pub(crate) struct LegacySse {
     pub(crate) tasks: JoinSet<()>,
 }
 
+/// A stream whose first event has named the address for the way back.
+pub(crate) struct OpenedSse {
+    events: Events,
+    address: Bytes,
+}
+
+impl OpenedSse {
+    /// Reads the first event of a stream; `None` where it names no address.
+    pub(super) async fn begin(stream: Exchange, message_bytes: usize) -> Option<Self> {
+        let parser = Parser::new(message_bytes);
+        let mut events = Events { stream, parser };
+        loop {
+            match events.next().await {
+                Ok(Some(Came::Event(event))) if event.name == "endpoint" => {
+                    let address = event.data;
+                    return Some(Self { events, address });
+                }
+                Ok(Some(Came::Event(event))) if event.data.is_empty() => {}
+                _ => return None,
+            }
+        }
+    }
+}
+
 impl Http {
     /// Opens the stream and waits until the server has named the address for the way back. The caller bounds the time.
     ///
@@ -67,7 +91,7 @@ impl Http {
             stream,
             parser: Parser::new(self.message_bytes),
         };
-        let named = loop {
+        let address = loop {
             match events.next().await {
                 Ok(Some(Came::Event(event))) if event.name == "endpoint" => break event.data,
                 Ok(Some(_)) => {}
@@ -77,7 +101,16 @@ impl Http {
                 Err(error) => return Err(self.placed(error)),
             }
         };
-        let target = std::str::from_utf8(&named)
+        self.legacy_sse_over(OpenedSse { events, address })
+    }
+
+    /// Uses a stream that is open already.
+    ///
+    /// # Errors
+    /// Where the server has named an address of another origin.
+    pub(crate) fn legacy_sse_over(self, opened: OpenedSse) -> Result<LegacySse> {
+        let OpenedSse { events, address } = opened;
+        let target = std::str::from_utf8(&address)
             .ok()
             .and_then(|named| origin::resolve(&self.uri, named))
             .ok_or_else(|| self.no_address("names an address of another origin"))?;

@@ -25,6 +25,7 @@ use self::exchange::Exchange;
 use self::heads::{Heads, Lines, Verb};
 use self::ids::Ids;
 use self::janitor::Janitor;
+pub(crate) use self::legacy_sse::LegacySse;
 pub(crate) use self::modern::Modern;
 use self::pool::{Pool, Repeat, SendError};
 pub(crate) use self::session::Session;

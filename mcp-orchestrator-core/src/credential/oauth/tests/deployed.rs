@@ -62,4 +62,8 @@ async fn a_server_that_refuses_without_metadata_wants_no_token() {
     setting.fake.state().resource_metadata = json!({"authorization_servers": ["http://10.0.0.1"]});
     let found = process.resolve(&server, refused).await.unwrap();
     assert!(found.is_none() && server.is_open());
+    // But it is known why nobody can sign in.
+    let refusals = server.oauth.as_ref().unwrap().refusals().unwrap();
+    let obstacle = refusals.obstacle().unwrap();
+    assert!(obstacle.contains("10.0.0.1"), "{obstacle}");
 }

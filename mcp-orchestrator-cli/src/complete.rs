@@ -1,0 +1,148 @@
+//! Completion of names for shells: those of the running gateway, else those of the configuration files.
+//!
+//! The script that `completions` prints calls this program with the words that were typed; the rest of the answer, options
+//! and values that are known beforehand, is clap's.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap_complete::CompleteEnv;
+use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
+use mcp_orchestrator_core::config::load;
+use mcp_orchestrator_gateway::args::FileArgs;
+
+use crate::args::{self, ElsewhereArgs, SiteArgs};
+use crate::site::Site;
+
+/// The variable by which a shell asks for completions.
+pub(crate) const VARIABLE: &str = "MCP_ORCHESTRATOR_COMPLETE";
+/// A shell does not wait longer for names.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Answers a shell that asks for completions, and ends then. Must be called before the runtime starts.
+pub(crate) fn answer() {
+    CompleteEnv::with_factory(args::command)
+        .var(VARIABLE)
+        .complete();
+}
+
+/// The names of servers.
+pub(crate) fn servers() -> ArgValueCandidates {
+    ArgValueCandidates::new(|| candidates(|names| &names.servers))
+}
+
+/// The names of gateways.
+pub(crate) fn gateways() -> ArgValueCandidates {
+    ArgValueCandidates::new(|| candidates(|names| &names.gateways))
+}
+
+/// The names of servers and of their instances.
+pub(crate) fn instances() -> ArgValueCandidates {
+    ArgValueCandidates::new(|| {
+        let names = names();
+        let all = names.servers.iter().chain(&names.instances);
+        all.map(CompletionCandidate::new).collect()
+    })
+}
+
+fn candidates(of: fn(&Names) -> &BTreeSet<String>) -> Vec<CompletionCandidate> {
+    of(&names()).iter().map(CompletionCandidate::new).collect()
+}
+
+#[derive(Default)]
+struct Names {
+    servers: BTreeSet<String>,
+    gateways: BTreeSet<String>,
+    instances: BTreeSet<String>,
+}
+
+/// What can be named; nothing where that is not known in time.
+fn names() -> Names {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let Ok(site) = Site::find(&typed(&words)) else {
+        return Names::default();
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let asked = async { tokio::time::timeout(PATIENCE, running(&site)).await };
+    let running = runtime
+        .ok()
+        .and_then(|runtime| runtime.block_on(asked).ok());
+    running.flatten().unwrap_or_else(|| configured(&site))
+}
+
+async fn running(site: &Site) -> Option<Names> {
+    let client = site.client();
+    let status = client.status().await.ok()?;
+    let instances = client.instances().await.unwrap_or_default();
+    let gateways = status.gateways.into_iter().map(|gateway| gateway.name);
+    Some(Names {
+        servers: status.servers.into_iter().collect(),
+        gateways: gateways.collect(),
+        instances: instances
+            .into_iter()
+            .filter_map(|instance| instance.instance)
+            .collect(),
+    })
+}
+
+fn configured(site: &Site) -> Names {
+    let Ok(loaded) = load(&site.files, &site.options) else {
+        return Names::default();
+    };
+    let settings = loaded.settings;
+    Names {
+        servers: settings
+            .servers
+            .iter()
+            .map(|one| one.id.to_string())
+            .collect(),
+        gateways: settings
+            .gateways
+            .iter()
+            .map(|one| one.id.to_string())
+            .collect(),
+        instances: BTreeSet::new(),
+    }
+}
+
+/// Which gateway is meant by the words that are typed so far.
+fn typed(words: &[OsString]) -> SiteArgs {
+    let words: Vec<String> = words
+        .iter()
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
+    let value = |names: &[&str]| {
+        let at = words.iter().rposition(|word| {
+            let (name, value) = word.split_once('=').unwrap_or((word, ""));
+            names.contains(&name) && (value.is_empty() || name.starts_with("--"))
+        })?;
+        match words[at].split_once('=') {
+            Some((_, value)) => Some(value.to_owned()),
+            None => words.get(at + 1).cloned(),
+        }
+    };
+    let named =
+        value(&["-c", "--config"]).or_else(|| std::env::var("MCP_ORCHESTRATOR_CONFIG").ok());
+    let config = named
+        .iter()
+        .flat_map(|files| files.split(','))
+        .filter(|file| !file.is_empty())
+        .map(PathBuf::from);
+    let url = value(&["--gateway", "--gateway-url"]).filter(|url| url.contains("://"));
+    SiteArgs {
+        files: FileArgs {
+            config: config.collect(),
+            state_dir: value(&["--state-dir"]).map(PathBuf::from),
+            ..FileArgs::default()
+        },
+        elsewhere: ElsewhereArgs {
+            gateway_url: url.or_else(|| std::env::var("MCP_ORCHESTRATOR_GATEWAY").ok()),
+            token_file: value(&["--token-file"]).map(PathBuf::from),
+            ..ElsewhereArgs::default()
+        },
+    }
+}

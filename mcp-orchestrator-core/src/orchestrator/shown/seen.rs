@@ -1,0 +1,78 @@
+//! Instances that have run, and what is remembered of them after their end.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::id::ServerId;
+use crate::limits::MAX_SEEN_INSTANCES;
+use crate::runtime::InstanceKey;
+
+/// Instances that have run, the one that was started last at the end; bounded.
+#[derive(Debug, Default)]
+pub(in crate::orchestrator) struct Seen(Mutex<Vec<One>>);
+
+#[derive(Debug)]
+struct One {
+    key: InstanceKey,
+    starts: u64,
+    error: Option<String>,
+}
+
+impl Seen {
+    fn all_of(&self) -> MutexGuard<'_, Vec<One>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// It can be called.
+    pub(in crate::orchestrator) fn started(&self, key: &InstanceKey) {
+        self.change(key, |one| one.starts += 1);
+    }
+
+    /// It did not start, or ended by itself.
+    pub(in crate::orchestrator) fn failed(&self, key: &InstanceKey, why: &str) {
+        self.change(key, |one| one.error = Some(why.to_owned()));
+    }
+
+    fn change(&self, key: &InstanceKey, change: impl FnOnce(&mut One)) {
+        let mut all = self.all_of();
+        let known = all.iter().position(|one| one.key == *key);
+        let mut one = match known {
+            Some(at) => all.remove(at),
+            None => One {
+                key: key.clone(),
+                starts: 0,
+                error: None,
+            },
+        };
+        change(&mut one);
+        all.push(one);
+        if all.len() > MAX_SEEN_INSTANCES {
+            all.remove(0);
+        }
+    }
+
+    /// All instances.
+    pub(in crate::orchestrator) fn all(&self) -> Vec<InstanceKey> {
+        self.all_of().iter().map(|one| one.key.clone()).collect()
+    }
+
+    /// The instances of a server.
+    pub(in crate::orchestrator) fn of(&self, server: &ServerId) -> Vec<InstanceKey> {
+        let all = self.all_of();
+        let own = all.iter().filter(|one| one.key.server() == server);
+        own.map(|one| one.key.clone()).collect()
+    }
+
+    /// How often instances of a server were started again.
+    pub(super) fn restarts(&self, server: &ServerId) -> u64 {
+        let all = self.all_of();
+        let own = all.iter().filter(|one| one.key.server() == server);
+        own.map(|one| one.starts.saturating_sub(1)).sum()
+    }
+
+    /// Why an instance of a server failed last.
+    pub(super) fn last_error(&self, server: &ServerId) -> Option<String> {
+        let all = self.all_of();
+        let mut own = all.iter().rev().filter(|one| one.key.server() == server);
+        own.find_map(|one| one.error.clone())
+    }
+}

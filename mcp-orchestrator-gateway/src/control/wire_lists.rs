@@ -1,0 +1,37 @@
+//! What is said over the control endpoint about tools, prompts and resources.
+
+use mcp_orchestrator_core::orchestrator::Unlisted;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+/// `GET /v1/servers/{server}/tools` and `GET /v1/gateways/{gateway}/tools`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Tools {
+    /// The tools as the protocol has them.
+    pub tools: Vec<Box<RawValue>>,
+    /// Servers of the gateway whose tools are not among them, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<Unlisted>,
+}
+
+/// `GET /v1/servers/{server}/prompts` and `GET /v1/gateways/{gateway}/prompts`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Prompts {
+    /// The prompts as the protocol has them.
+    pub prompts: Vec<Box<RawValue>>,
+    /// Servers of the gateway whose prompts are not among them, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<Unlisted>,
+}
+
+/// `GET /v1/servers/{server}/resources` and `GET /v1/gateways/{gateway}/resources`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Resources {
+    /// The resources as the protocol has them.
+    pub resources: Vec<Box<RawValue>>,
+    /// The templates of resources.
+    pub templates: Vec<Box<RawValue>>,
+    /// Servers of the gateway whose resources are not among them, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<Unlisted>,
+}
