@@ -1,6 +1,6 @@
-//! The least that an MCP client of revision 2026-07-28 must do: one POST a request, no session before it.
+//! A minimal MCP client for revision 2026-07-28: one POST per request, without a session.
 //!
-//! A program of your own takes a client library; here it shows that there is nothing hidden in between.
+//! A real program would use a client library. This one shows that nothing is hidden in between.
 
 use std::net::SocketAddr;
 
@@ -24,7 +24,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client of the endpoint at this address and path, as `/mcp`.
+    /// Creates a client of the endpoint at this address and path, for example `/mcp`.
     pub fn new(address: SocketAddr, path: &str) -> Self {
         Self {
             address,
@@ -33,17 +33,17 @@ impl Client {
         }
     }
 
-    /// The same, with a bearer token.
+    /// Adds a bearer token.
     #[must_use]
     pub fn with_token(mut self, token: &str) -> Self {
         self.token = Some(token.to_owned());
         self
     }
 
-    /// The names of the tools that the endpoint shows.
+    /// Returns the names of the endpoint's tools.
     ///
     /// # Errors
-    /// Where the answer is not a list.
+    /// Fails if the request fails or the result contains no list.
     pub async fn tools(&self) -> Result<Vec<String>, Failure> {
         let result = self.request("tools/list", None, json!({})).await?;
         let tools = result["tools"].as_array().ok_or("no list came")?;
@@ -53,10 +53,10 @@ impl Client {
             .collect())
     }
 
-    /// Calls a tool; answers the text of its result.
+    /// Calls a tool and returns the text of its result.
     ///
     /// # Errors
-    /// The JSON-RPC error, where one came.
+    /// Fails if the request fails, the response is a JSON-RPC error, or the result contains no text.
     pub async fn call(&self, tool: &str, arguments: Value) -> Result<String, Failure> {
         let params = json!({ "name": tool, "arguments": arguments });
         let result = self.request("tools/call", Some(tool), params).await?;
@@ -97,10 +97,10 @@ impl Client {
         }
     }
 
-    /// Sends a request over a connection of its own.
+    /// Sends a request over a new connection.
     ///
     /// # Errors
-    /// Where the connection fails.
+    /// Fails if the connection fails.
     pub async fn send(
         &self,
         request: Request<Full<Bytes>>,

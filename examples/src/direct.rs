@@ -1,4 +1,4 @@
-//! Calls without HTTP: a program that has the library in it asks the orchestrator itself.
+//! Calls without HTTP, for programs that embed the orchestrator.
 
 use std::sync::Arc;
 
@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 
 use crate::Failure;
 
-/// Calls a tool as this principal; answers the text of its result.
+/// Calls a tool as this principal and returns the text of its result.
 ///
 /// # Errors
-/// Whatever the call ends with instead of a result.
+/// Fails if the call fails, the response is an error, or the result is marked as an error or contains no text.
 pub async fn call(
     orchestrator: &Orchestrator,
     principal: &Arc<Principal>,
@@ -31,10 +31,10 @@ pub async fn call(
     Ok(text)
 }
 
-/// The names of the tools that this principal sees.
+/// Returns the names of the tools that this principal can see.
 ///
 /// # Errors
-/// Whatever the call ends with instead of a list.
+/// Fails if the call fails, or the response is an error or contains no list.
 pub async fn tools(
     orchestrator: &Orchestrator,
     principal: &Arc<Principal>,

@@ -1,7 +1,8 @@
-//! A whole MCP server in one file: one JSON-RPC message a line, read from standard input, answered on standard output.
+//! A complete MCP server in one file. It reads one JSON-RPC message per line from standard input and writes responses
+//! to standard output.
 //!
-//! It has two tools: `greet` greets whom it is told to, `whoami` tells its process and the account that it signed in
-//! with. An example starts itself again to be this server (see [`serve_if_asked`]), so that each example is one program.
+//! It has two tools: `greet` greets a name, and `whoami` returns its process ID and the account that it signed in with.
+//! An example starts its own executable as this server (see [`serve_if_asked`]), so that each example is one program.
 
 use std::io::{self, BufRead, Write};
 use std::path::PathBuf;
@@ -12,16 +13,16 @@ use serde_json::{Value, json};
 
 use crate::Failure;
 
-/// The argument that makes an example the server.
+/// The argument that makes an example run as the server.
 pub const ARGUMENT: &str = "hello-server";
 
-/// The variable that holds the token with which the server signs in: `account:password`.
+/// The environment variable with the server's token: `account:password`.
 pub const TOKEN: &str = "HELLO_TOKEN";
 
-/// The catalog entry of this server under a name: this program again, with [`ARGUMENT`].
+/// Returns the specification of this server under a name: this program with [`ARGUMENT`].
 ///
 /// # Errors
-/// Where the name is none, or the system does not say where this program is.
+/// Fails if the name is invalid or the path of this program is unknown.
 pub fn server(name: &str) -> Result<ServerSpec, Failure> {
     let program = program()?.to_string_lossy().into_owned();
     Ok(ServerSpec::command(
@@ -31,16 +32,16 @@ pub fn server(name: &str) -> Result<ServerSpec, Failure> {
     ))
 }
 
-/// Where this program is.
+/// Returns the path of this program.
 ///
 /// # Errors
-/// The system's own.
+/// Fails if the operating system cannot determine the path.
 pub fn program() -> io::Result<PathBuf> {
     std::env::current_exe()
 }
 
-/// Serves on the standard streams until their end, and ends the process, where this process was started to be the
-/// server. The first line of each example's `main`.
+/// If this process was started as the server, serves on the standard streams until end of input and exits. Must be the
+/// first line of each example's `main`.
 #[expect(clippy::exit, reason = "this process was to be the server alone")]
 pub fn serve_if_asked() {
     if std::env::args().nth(1).as_deref() == Some(ARGUMENT) {
@@ -54,7 +55,7 @@ fn serve(input: impl BufRead, mut output: impl Write) -> io::Result<()> {
         let Ok(message) = serde_json::from_str::<Value>(&line?) else {
             continue;
         };
-        // What has no id is a notification: nothing is owed.
+        // A message without an ID is a notification, which has no response.
         let Some(id) = message.get("id") else {
             continue;
         };
@@ -71,7 +72,7 @@ fn serve(input: impl BufRead, mut output: impl Write) -> io::Result<()> {
     Ok(())
 }
 
-/// The result of a request, or its error.
+/// Returns the result of a request, or its error.
 fn answer(method: &str, params: &Value) -> Result<Value, Value> {
     match method {
         "initialize" => Ok(json!({
@@ -115,7 +116,7 @@ fn call(params: &Value) -> Result<Value, Value> {
     Ok(json!({ "content": [{ "type": "text", "text": text }] }))
 }
 
-/// A real server would sign in somewhere; the account is no secret, the password is.
+/// Returns the account of the token, but not its secret password. A real server would sign in somewhere.
 fn whoami() -> String {
     let token = std::env::var(TOKEN).unwrap_or_default();
     let account = token

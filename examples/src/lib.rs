@@ -1,8 +1,8 @@
-//! What the examples share: a small MCP server to call, and a small client to call it with.
+//! Code shared by the examples: a small MCP server and a small client.
 
 pub mod client;
 pub mod direct;
 pub mod hello;
 
-/// What an example may fail with.
+/// The error of an example.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;

@@ -1,14 +1,14 @@
-//! Every example runs to its end and says what it promises.
+//! Runs every example to its end and checks its output.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::io::Read;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-/// No example waits for anything outside of this machine.
+/// Timeout per example. No example depends on anything outside this machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What an example printed, once it ended well.
+/// Runs an example and returns its output. Panics if it fails.
 fn output(program: &str) -> String {
     let mut child = Command::new(program)
         .stdin(Stdio::null())
@@ -40,7 +40,7 @@ fn assert_says(text: &str, wanted: &[&str]) {
     }
 }
 
-/// The processes of which the text tells.
+/// Returns the process IDs in the output.
 fn processes(text: &str) -> Vec<&str> {
     text.split("process ")
         .skip(1)

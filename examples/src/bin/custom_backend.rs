@@ -1,8 +1,9 @@
-//! A backend of one's own: every server is started by another program, which could be a sandbox (`bwrap …`), a container
-//! (`docker run -i --rm IMAGE`) or another machine (`ssh HOST`). Here it is `env`, which is everywhere.
+//! A custom backend that starts every server through a launcher, which could be a sandbox (`bwrap …`), a container
+//! (`docker run -i --rm IMAGE`) or another machine (`ssh HOST`). This example uses `env`, which is available
+//! everywhere.
 //!
-//! A backend places programs and does not speak MCP: this one rewrites the command and leaves the rest to the process
-//! backend. One that starts from nothing proves itself with the suite `testing::runtime` (feature `test-util`).
+//! A backend runs programs and does not speak MCP. This one rewrites the command and leaves the rest to the process
+//! backend. A backend written from scratch should pass the contract suite in `testing::runtime` (feature `test-util`).
 //!
 //! `cargo run -p mcp-orchestrator-examples --bin custom_backend`
 
@@ -34,7 +35,7 @@ struct Launcher {
 }
 
 impl Launcher {
-    /// The same launch, with the launcher in front of its command.
+    /// Returns the launch with the launcher in front of the server's command.
     fn wrap(&self, launch: &LaunchSpec) -> Result<LaunchSpec> {
         let mut server = (*launch.server).clone();
         let (Launch::Program(program), Some((first, rest))) =

@@ -1,5 +1,5 @@
-//! A credential resolver of one's own: two people, one server that needs a token, and each gets an instance that holds
-//! their own token. A third one, who has none, is told so and starts nothing.
+//! A custom credential resolver. Two users share one server that needs a token, and each gets an instance with their
+//! own token. A third user has no token: the call fails with an error that says so, and no instance is started.
 //!
 //! `cargo run -p mcp-orchestrator-examples --bin custom_resolver`
 
@@ -22,13 +22,13 @@ use mcp_orchestrator_examples::{Failure, direct, hello};
 use secrecy::SecretString;
 use serde_json::json;
 
-/// One token of a person, and how often it was changed.
+/// A user's token and its version.
 struct Entry {
     version: u32,
     token: SecretString,
 }
 
-/// A vault of personal tokens; a real one would ask a service here.
+/// A store of personal tokens. A real one would query a service.
 struct Vault(HashMap<PrincipalId, Entry>);
 
 impl fmt::Debug for Vault {
@@ -44,7 +44,7 @@ impl CredentialResolver for Vault {
         let owner = Owner::User(caller.clone());
         let mut owners = request.rule.owners(request.principal);
         if !owners.any(|allowed| allowed == owner) {
-            // Somebody else's: another resolver may have it.
+            // The rule names another owner, whose credential another resolver may have.
             return Ok(None);
         }
         let server = request.server;
@@ -66,7 +66,7 @@ impl CredentialResolver for Vault {
         let slots = server.slots.iter().map(|slot| slot.name.clone());
         let values: BTreeMap<_, _> = slots.map(|name| (name, entry.token.clone())).collect();
         Ok(Some(Arc::new(Credential {
-            // Owner and revision become part of the instance's key: nobody else gets this one.
+            // Owner and revision are part of the instance key, so no other owner shares this instance.
             owner,
             revision,
             generation: Generation::default(),

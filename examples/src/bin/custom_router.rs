@@ -1,5 +1,5 @@
-//! A router of one's own: a policy that shows a server only to its team. Lists and calls ask the same router, so what is
-//! hidden cannot be called either, and reads as if it did not exist.
+//! A custom router with a policy that shows a server only to one team. Lists and calls use the same router, so a hidden
+//! server cannot be called either, and looks as if it did not exist.
 //!
 //! `cargo run -p mcp-orchestrator-examples --bin custom_router`
 
@@ -17,11 +17,11 @@ use mcp_orchestrator_core::{Orchestrator, Result};
 use mcp_orchestrator_examples::{Failure, direct, hello};
 use serde_json::json;
 
-/// The names come from a table, who may see what from the teams.
+/// Names are resolved by a table; visibility depends on the caller's teams.
 #[derive(Debug)]
 struct TeamPolicy {
     table: TableRouter,
-    /// Servers that only one team may use; any other is everybody's.
+    /// Servers reserved for one team. All others are visible to everyone.
     reserved: HashMap<ServerId, TeamId>,
 }
 
@@ -38,7 +38,7 @@ impl Router for TeamPolicy {
         if self.allows(principal, &route.server) {
             return Ok(route);
         }
-        // Only `explain` ever shows the reason.
+        // The reason is shown only by `explain`.
         Err(NoRoute::to(target, "the server is another team's"))
     }
 

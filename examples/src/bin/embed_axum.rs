@@ -1,5 +1,5 @@
-//! The gateway inside an axum application: under a prefix, beside a route of its own, on the application's runtime and
-//! listener, with the application's own way to tell who calls.
+//! Embeds the gateway in an axum application: below a path prefix, beside the application's own route, on its runtime
+//! and listener, with its own authentication.
 //!
 //! `cargo run -p mcp-orchestrator-examples --bin embed_axum`
 
@@ -24,7 +24,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-/// The application's API keys, each a person's.
+/// The application's API keys, each of one user.
 struct ApiKeys(HashMap<&'static str, Arc<Principal>>);
 
 impl std::fmt::Debug for ApiKeys {
@@ -37,12 +37,12 @@ impl std::fmt::Debug for ApiKeys {
 impl Authenticator for ApiKeys {
     async fn authenticate(&self, parts: &request::Parts) -> Result<Option<Authenticated>> {
         let Some(value) = parts.headers.get(header::AUTHORIZATION) else {
-            // Nothing of ours: another authenticator may know the caller.
+            // No credentials for this authenticator; another one may know the caller.
             return Ok(None);
         };
         let key = value.to_str().ok().and_then(|v| v.strip_prefix("Bearer "));
         let principal = key.and_then(|key| self.0.get(key)).ok_or_else(|| {
-            // Ours, and wrong: nobody else is asked.
+            // An error rejects the request; no other authenticator is tried.
             Error::new(ErrorKind::Unauthenticated, "this API key is not known")
         })?;
         Ok(Some(Authenticated::new(Arc::clone(principal))))
@@ -54,7 +54,7 @@ impl Authenticator for ApiKeys {
 async fn main() -> Result<(), Failure> {
     hello::serve_if_asked();
 
-    // The orchestrator: child processes, one gateway that shows one server.
+    // The orchestrator, with child processes and a gateway that shows one server.
     let state = tempfile::tempdir()?;
     let server = hello::server("hello")?;
     let backend = Arc::new(ProcessBackend::new(state.path()));
@@ -62,10 +62,10 @@ async fn main() -> Result<(), Failure> {
     let orchestrator = Orchestrator::builder(backend, table).build();
     orchestrator.apply([Arc::new(server)]);
 
-    // The application: a route of its own, and the endpoint below `/ai`.
+    // The application, with its own route and the gateway's endpoint below `/ai`.
     let ann = Arc::new(Principal::user(PrincipalId::new("ann")?, "api-key"));
     let keys: Arc<dyn Authenticator> = Arc::new(ApiKeys(HashMap::from([("ann-key", ann)])));
-    // Behind a public name, `Options::allowed_hosts` must hold it.
+    // If the application has a public host name, add it to `Options::allowed_hosts`.
     let endpoint = router(orchestrator.clone(), [keys], Options::default())?;
     let app = Router::new()
         .route("/", get(|| async { "the application's own page" }))
@@ -77,7 +77,7 @@ async fn main() -> Result<(), Failure> {
     let draining = orchestrator.clone();
     let serving = axum::serve(listener, app).with_graceful_shutdown(async move {
         let _ = stopped.await;
-        // Streams that answer no call would keep the application from ending.
+        // Close the streams that belong to no call, which would otherwise block the graceful shutdown.
         draining.drain();
     });
     let mut host = JoinSet::new();

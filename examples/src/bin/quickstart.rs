@@ -1,4 +1,4 @@
-//! A gateway on a free port of this machine, one MCP server behind it, one real call through it.
+//! Starts a gateway on a free local port with one MCP server, and calls a tool through it.
 //!
 //! `cargo run -p mcp-orchestrator-examples`
 
@@ -23,7 +23,7 @@ const GRACE: Duration = Duration::from_secs(5);
 async fn main() -> Result<(), Failure> {
     hello::serve_if_asked();
 
-    // 1. A configuration file, as anybody would write it.
+    // 1. A configuration file, as a user would write it.
     let file = write_config()?;
     let text = std::fs::read_to_string(&file)?;
     println!("The configuration, {}:\n\n{text}", file.display());
@@ -34,7 +34,7 @@ async fn main() -> Result<(), Failure> {
     };
     let settings = load(std::slice::from_ref(&file), &options)?.settings;
 
-    // 2. The orchestrator runs the servers; the gateway is the one address at which they are reached.
+    // 2. The orchestrator runs the servers; the gateway exposes them at one address.
     let built = settings.build(true).await?;
     let local: Arc<dyn Authenticator> = Arc::new(LocalAuthenticator::for_system_user());
     let endpoint = router(built.orchestrator().clone(), [local], Options::default())?;
@@ -48,7 +48,7 @@ async fn main() -> Result<(), Failure> {
     server.spawn(serve(listener, endpoint, Shutdown { when, grace: GRACE }));
     println!("The gateway listens on http://{address}/mcp");
 
-    // 3. A client that knows nothing but that address.
+    // 3. A client that knows only that address.
     let client = Client::new(address, "/mcp");
     println!("tools/list  -> {}", client.tools().await?.join(", "));
     let answer = client.call("greet", json!({ "name": "world" })).await?;
@@ -58,7 +58,7 @@ async fn main() -> Result<(), Failure> {
         client.call("whoami", json!({})).await?
     );
 
-    // 4. Running calls would finish now; the server's process ends with the orchestrator.
+    // 4. Shut down: calls in flight finish, and the server's process ends with the orchestrator.
     drop(stop);
     server.join_all().await;
     built.orchestrator().shutdown(GRACE).await;
@@ -68,7 +68,7 @@ async fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Writes the file beside this program, so that it can be used again.
+/// Writes the file beside this program, so that it can be reused.
 fn write_config() -> Result<PathBuf, Failure> {
     let program = hello::program()?;
     let command = json!([program, hello::ARGUMENT]);
