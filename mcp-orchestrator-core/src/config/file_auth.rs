@@ -77,7 +77,8 @@ pub struct ClaimsEntry {
     /// Claim that names the user's teams: a list of names, or one name. Default: tokens name no teams. With several
     /// issuers, the issuer's `prefix` is put before the name of a team, as for users.
     pub teams: Option<Typed>,
-    /// Teams that this issuer may name without the prefix. Default: all with one issuer, none with several.
+    /// Teams that this issuer may name without the prefix. Default: all with one issuer, none with several. Other names
+    /// get the prefix, or are ignored if there is none.
     pub team_names: Option<Vec<Typed>>,
 }
 
@@ -139,7 +140,8 @@ pub struct TlsEntry {
     pub key: Option<Typed>,
 }
 
-/// Concurrency limits. Calls that exceed a limit on calls or instances are rejected with status 429 and `Retry-After`.
+/// Concurrency limits. Requests that exceed a limit on calls, sessions or instances are rejected with status 429 and
+/// `Retry-After`.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LimitsEntry {
@@ -148,7 +150,7 @@ pub struct LimitsEntry {
     /// Maximum number of calls in flight per server, over all principals. Default: no limit.
     pub calls_per_server: Option<LimitEntry>,
     /// Maximum number of open sessions of legacy clients per principal. When it is exceeded, the least recently used
-    /// session ends. Default: 200.
+    /// session ends; if all are in use, the new one is rejected. Default: 200.
     pub sessions_per_principal: Option<LimitEntry>,
     /// Maximum number of running instances per credential owner (a user or a team). Instances of the organization are
     /// shared and not counted. Default: no limit.

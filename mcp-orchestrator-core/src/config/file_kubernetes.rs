@@ -19,8 +19,8 @@ pub enum BackendEntry {
     Kubernetes,
 }
 
-/// The Kubernetes cluster, and settings for all pods. Used only if servers run or credentials are stored in the
-/// cluster.
+/// The Kubernetes cluster, and settings for all pods. Used only if servers run in the cluster, or if secrets are stored
+/// or read there.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct KubernetesEntry {
