@@ -1,4 +1,4 @@
-//! What commands print: lines and tables for people, JSON for programs.
+//! Output of commands: lines and tables for people, JSON for programs.
 
 use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,13 +7,13 @@ use serde::Serialize;
 
 use crate::exit::{Exit, Failure};
 
-/// Prints text for people on standard output, cleaned line by line: see [`clean`].
+/// Prints text for people to standard output, cleaned line by line: see [`clean`].
 pub(crate) fn line(text: &str) -> Result<(), Failure> {
     raw(&cleaned(text))
 }
 
-/// Prints a text as it is, for programs: JSON, and results that go into a pipe. Where the reader has gone, as `head` does,
-/// the command ends silently.
+/// Prints a text unchanged, for programs: JSON, and results that go into a pipe. If the reader has closed the pipe, as
+/// `head` does, the command ends silently.
 pub(crate) fn raw(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     let written = writeln!(out, "{text}").and_then(|()| out.flush());
@@ -25,9 +25,9 @@ pub(crate) fn raw(text: &str) -> Result<(), Failure> {
     })
 }
 
-/// Prints on standard error what is not the command's result, cleaned line by line.
+/// Prints a message that is not the command's result to standard error, cleaned line by line.
 pub(crate) fn note(text: &str) {
-    // Nobody can be told that nothing can be told.
+    // A failure to write to standard error cannot be reported anywhere.
     let _ = writeln!(io::stderr().lock(), "{}", cleaned(text));
 }
 
@@ -37,18 +37,18 @@ pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
     raw(&text)
 }
 
-/// Whether tables may be wider than the terminal.
+/// Set if tables may be wider than the terminal.
 static WIDE: AtomicBool = AtomicBool::new(false);
-/// Columns are not cut below this.
+/// Minimum width to which a column is cut.
 const MIN_COLUMN: usize = 8;
 
-/// From now on tables are as wide as their contents.
+/// Makes all tables as wide as their contents.
 pub(crate) fn set_wide() {
     WIDE.store(true, Ordering::Relaxed);
 }
 
-/// Prints rows under a head, in columns; without rows, what there is none of, on standard error. On a terminal the widest
-/// columns are cut so that rows fit.
+/// Prints a table. Without rows, prints `none` to standard error instead. On a terminal, the widest columns are cut so
+/// that rows fit.
 pub(crate) fn table<const N: usize>(
     head: [&str; N],
     rows: &[[String; N]],
@@ -85,7 +85,7 @@ pub(crate) fn table<const N: usize>(
     Ok(())
 }
 
-/// How wide the terminal is, where standard output is one.
+/// Returns the width of the terminal, if standard output is one and tables must fit.
 fn columns() -> Option<usize> {
     if WIDE.load(Ordering::Relaxed) || !io::stdout().is_terminal() {
         return None;
@@ -94,7 +94,7 @@ fn columns() -> Option<usize> {
     (size.ws_col > 0).then(|| usize::from(size.ws_col))
 }
 
-/// Makes the widest columns narrower until all fit, with two blanks between them.
+/// Narrows the widest columns until all fit, with two spaces between them.
 fn fit(widths: &mut [usize], columns: usize) {
     while widths.iter().sum::<usize>() + 2 * widths.len().saturating_sub(1) > columns {
         let widest = widths.iter_mut().max();
@@ -114,14 +114,14 @@ fn cut(cell: &str, width: usize) -> String {
     cut
 }
 
-/// A number of things: `1 server`, `3 servers`.
+/// Formats a count: `1 server`, `3 servers`.
 pub(crate) fn count(number: usize, thing: &str) -> String {
     let end = if number == 1 { "" } else { "s" };
     format!("{number} {thing}{end}")
 }
 
-/// A text of a server or a gateway as one that cannot steer a terminal, in one line: control characters become blanks,
-/// and characters that are not seen, or change the order of others, U+FFFD.
+/// Makes a text of a server or a gateway safe to print on one line of a terminal. Control characters become spaces;
+/// characters that are invisible or reorder others become U+FFFD.
 pub(crate) fn clean(text: &str) -> String {
     let shown = |c: char| match c {
         '\t' => c,
@@ -132,7 +132,7 @@ pub(crate) fn clean(text: &str) -> String {
     text.chars().map(shown).collect()
 }
 
-/// Marks of direction, joiners, and tags: what is read differs from what is there.
+/// Returns `true` for direction marks, joiners and tags, which make a text look different from what it contains.
 fn is_invisible(c: char) -> bool {
     matches!(
         c,
@@ -155,12 +155,12 @@ fn is_invisible(c: char) -> bool {
     )
 }
 
-/// The same for a text of several lines.
+/// Like [`clean`], for a text of several lines.
 pub(crate) fn cleaned(text: &str) -> String {
     text.split('\n').map(clean).collect::<Vec<_>>().join("\n")
 }
 
-/// A time span as `42s`, `5m`, `3h12m`, `2d4h`.
+/// Formats a time span: `42s`, `5m`, `3h12m`, `2d4h`.
 pub(crate) fn span(seconds: u64) -> String {
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
     match (minutes, hours, days) {

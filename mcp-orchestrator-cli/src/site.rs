@@ -1,4 +1,4 @@
-//! Which configuration is meant, and the gateway that runs it.
+//! Finds the configuration that a command is about, and the gateway that runs it.
 
 use std::path::{Path, PathBuf};
 
@@ -12,17 +12,17 @@ use secrecy::SecretString;
 use crate::args::{ElsewhereArgs, SiteArgs};
 use crate::exit::{Exit, Failure};
 
-/// Where a token for a gateway elsewhere is.
+/// The environment variable with the token for a remote gateway.
 const TOKEN: &str = "MCP_ORCHESTRATOR_TOKEN";
 
 /// A configuration and its state directory, found as the gateway finds them.
 #[derive(Debug)]
 pub(crate) struct Site {
-    /// The files; none where only the state directory was named.
+    /// The configuration files; empty if only the state directory was given.
     pub(crate) files: Vec<PathBuf>,
     pub(crate) options: LoadOptions,
     pub(crate) state_dir: PathBuf,
-    /// The gateway that is meant in the place of that of the files.
+    /// A remote gateway, which is used instead of the one of the files.
     elsewhere: Option<Elsewhere>,
 }
 
@@ -33,7 +33,7 @@ struct Elsewhere {
 }
 
 impl Site {
-    /// Finds it. What else is wrong with the configuration does not matter here.
+    /// Finds the configuration or the remote gateway. The contents of the configuration are not validated.
     pub(crate) fn find(args: &SiteArgs) -> Result<Self, Failure> {
         match &args.elsewhere.gateway_url {
             None => Self::here(args),
@@ -46,7 +46,7 @@ impl Site {
         }
     }
 
-    /// That of this machine.
+    /// Finds the configuration on this machine.
     pub(crate) fn here(args: &FileArgs) -> Result<Self, Failure> {
         let options = args.load_options().map_err(Failure::usage)?;
         let files = match (config_files(&args.config), &args.state_dir) {
@@ -69,7 +69,7 @@ impl Site {
         })
     }
 
-    /// The gateway that runs this configuration, if one does.
+    /// Returns a client for the gateway that runs this configuration. Does not connect.
     pub(crate) fn client(&self) -> Client {
         match &self.elsewhere {
             Some(elsewhere) => elsewhere.client.clone(),
@@ -77,7 +77,7 @@ impl Site {
         }
     }
 
-    /// The settings.
+    /// Loads the settings. Fails for a remote gateway.
     pub(crate) fn settings(&self) -> Result<Settings, Failure> {
         if let Some(elsewhere) = &self.elsewhere {
             let text = format!("the configuration of {} is not here", elsewhere.url);
@@ -90,14 +90,14 @@ impl Site {
         Ok(loaded.settings)
     }
 
-    /// Whether clients of the gateway need a token, as far as the configuration tells.
+    /// Returns `true` if clients of the gateway need a token, according to the configuration.
     pub(crate) fn wants_token(&self) -> bool {
         let settings = self.settings();
         self.elsewhere.is_some()
             || settings.is_ok_and(|settings| !settings.auth.is_single_principal())
     }
 
-    /// An answer of the gateway; where none runs, how to start the right one.
+    /// Converts a response of the gateway. If no gateway runs, the error says how to start one.
     pub(crate) fn told<T>(&self, answer: Result<T, ClientError>) -> Result<T, Failure> {
         answer.map_err(|error| match error {
             ClientError::NotRunning(_) => self.not_running(),
@@ -105,7 +105,7 @@ impl Site {
         })
     }
 
-    /// Says that none runs, and how to start the right one.
+    /// Returns the error for a gateway that does not run, with the command to start it.
     pub(crate) fn not_running(&self) -> Failure {
         if let Some(elsewhere) = &self.elsewhere {
             let text = format!("no gateway answers at {}", elsewhere.url);
@@ -129,7 +129,8 @@ impl Site {
     }
 }
 
-/// Whom a gateway elsewhere is asked as, never from the arguments: other users of this machine see those.
+/// Connects to a remote gateway. The token is never taken from the arguments, which other users of this machine can
+/// see.
 fn elsewhere(url: &str, args: &ElsewhereArgs) -> Result<Elsewhere, Failure> {
     let token = match &args.token_file {
         Some(file) => std::fs::read_to_string(file)
@@ -150,7 +151,7 @@ fn elsewhere(url: &str, args: &ElsewhereArgs) -> Result<Elsewhere, Failure> {
     })
 }
 
-/// A path as a shell reads it.
+/// Quotes a path for a shell.
 fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
     let plain = |c: char| c.is_alphanumeric() || "/._-+=:@,".contains(c);

@@ -1,5 +1,4 @@
-//! Other programs that a command runs: found in PATH, called by arguments and never through a shell, each for a bounded
-//! time.
+//! Runs other programs: found in `PATH`, run without a shell, each with a timeout.
 
 use std::ffi::OsStr;
 use std::path::PathBuf;
@@ -12,7 +11,7 @@ use tokio::time::timeout;
 
 use crate::exit::Failure;
 
-/// A program that was found.
+/// An executable in `PATH`.
 #[derive(Debug)]
 pub(crate) struct Tool {
     name: &'static str,
@@ -20,7 +19,7 @@ pub(crate) struct Tool {
 }
 
 impl Tool {
-    /// The first file of this name in PATH that can be run.
+    /// Returns the first executable file with this name in `PATH`.
     pub(crate) fn find(name: &'static str) -> Option<Self> {
         let folders = std::env::var_os("PATH")?;
         let path = std::env::split_paths(&folders)
@@ -29,13 +28,13 @@ impl Tool {
         Some(Self { name, path })
     }
 
-    /// Whether it ends well; what it says is not shown.
+    /// Returns `true` if the program succeeds. Its output is discarded.
     pub(crate) async fn succeeds(&self, args: &[&str], patience: Duration) -> bool {
         let ran = self.output(args, patience).await;
         ran.is_ok_and(|output| output.status.success())
     }
 
-    /// What it writes on standard output.
+    /// Runs the program and returns its standard output.
     pub(crate) async fn read(&self, args: &[&str], patience: Duration) -> Result<String, Failure> {
         let output = self.output(args, patience).await?;
         if !output.status.success() {
@@ -46,7 +45,7 @@ impl Tool {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
-    /// Runs it with this on its standard input. What it says is shown, on standard error.
+    /// Runs the program with this standard input. Its output goes to standard error.
     pub(crate) async fn run(
         &self,
         args: &[&str],
@@ -59,7 +58,7 @@ impl Tool {
         let mut child = command.spawn().map_err(failed)?;
         let work = async {
             if let Some(mut stdin) = child.stdin.take() {
-                // It may end without having read; then its exit says why.
+                // The program may exit without reading its input; its exit status then gives the reason.
                 let _ = stdin.write_all(input.as_bytes()).await;
             }
             child.wait().await

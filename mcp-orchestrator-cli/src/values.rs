@@ -1,5 +1,5 @@
-//! Values of slots as a person gives them: asked for without echo, or from a variable, a file or standard input. Never
-//! from the arguments, which everybody on the machine can read.
+//! Reads slot values from the user: a prompt without echo, a variable, a file or standard input. Never from the
+//! arguments, which other users of the machine can read.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
@@ -10,10 +10,10 @@ use secrecy::SecretString;
 use crate::exit::Failure;
 use crate::output::clean;
 
-/// How large a file or standard input may be.
+/// Maximum size in bytes of a file with a value.
 const LARGEST: u64 = 1 << 20;
 
-/// The values that `--value SLOT=SOURCE` names, and those that are asked for.
+/// Reads the values given by `--value SLOT=SOURCE`, and prompts for the others on a terminal.
 pub(crate) fn read(
     server: &CatalogText,
     sources: &[String],
@@ -35,12 +35,12 @@ pub(crate) fn read(
     if !io::stdin().is_terminal() || stdin_taken {
         return Ok(values);
     }
-    // What was named is not asked for; where something is named of a rotation, the rest stays.
+    // A rotation keeps the values that are not given, so there is nothing to prompt for.
     if rotate && !values.is_empty() {
         return Ok(values);
     }
     for slot in &server.slots {
-        // What comes from signing in is not asked for; whoever has a token may name it.
+        // The token of an OAuth server comes from signing in. It can be given with `--value`, but is not prompted for.
         let asked = server.oauth.as_ref() != Some(&slot.name);
         if asked && !values.contains_key(&slot.name) {
             values.insert(slot.name.clone(), SecretText(ask(slot, rotate)?));
@@ -50,7 +50,7 @@ pub(crate) fn read(
 }
 
 fn form() -> Failure {
-    // The source is not repeated: it may be the secret.
+    // Do not repeat the source, which may be the secret itself.
     Failure::usage("a value is SLOT=env:VARIABLE, SLOT=file:PATH or (one of them) SLOT=-")
 }
 
@@ -81,7 +81,7 @@ fn from(source: &str, stdin_taken: &mut bool) -> Result<SecretString, Failure> {
     Ok(line(text))
 }
 
-/// Without the end of its line.
+/// Removes the line ending.
 fn line(mut text: String) -> SecretString {
     text.truncate(text.trim_end_matches(['\r', '\n']).len());
     text.into()

@@ -1,17 +1,17 @@
-//! A line on the terminal that says what is waited for; nothing where standard error is no terminal.
+//! A progress line on the terminal. Does nothing if standard error is not a terminal.
 
 use std::io::{self, IsTerminal as _, Write as _};
 
 use crate::output::clean;
 
-/// Shows its text until it is dropped.
+/// Shows a progress line until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Waiting {
     shown: bool,
 }
 
 impl Waiting {
-    /// Begins to wait for this.
+    /// Shows this text.
     pub(crate) fn on(text: &str) -> Self {
         let waiting = Self {
             shown: io::stderr().is_terminal(),
@@ -20,7 +20,7 @@ impl Waiting {
         waiting
     }
 
-    /// Something else from now on.
+    /// Replaces the text.
     pub(crate) fn say(&self, text: &str) {
         self.write(&format!("\r\x1b[2K{}…", clean(text)));
     }
@@ -28,7 +28,7 @@ impl Waiting {
     fn write(&self, text: &str) {
         if self.shown {
             let mut out = io::stderr().lock();
-            // It only tells that one waits; the result does not hang on it.
+            // The line is informational; a failed write does not matter.
             let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
         }
     }

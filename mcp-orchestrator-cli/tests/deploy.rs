@@ -1,4 +1,4 @@
-//! What begins and ends an installation: `quickstart` and `purge`.
+//! Tests of `quickstart` and `purge`.
 #![expect(
     clippy::unwrap_used,
     reason = "a test ends where its ground does not hold"
@@ -78,7 +78,7 @@ fn purge_tells_what_keeps_it_from_a_cluster() {
     assert_eq!(both.code, 2, "{both:?}");
 }
 
-/// A stand-in for a program of PATH: it notes how it was called and with what on its standard input, and answers.
+/// Creates a fake program for `PATH`. It records its arguments and standard input, and responds as scripted.
 fn stand_in(folder: &Path, name: &str, answers: &str) {
     let calls = folder.join("calls");
     let calls = calls.display();
@@ -90,7 +90,7 @@ fn stand_in(folder: &Path, name: &str, answers: &str) {
     fs::set_permissions(&file, PermissionsExt::from_mode(0o755)).unwrap();
 }
 
-/// A folder with stand-ins for all that a kind cluster takes.
+/// Creates a directory with fakes of all programs that a kind cluster needs.
 fn with_stand_ins() -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir(dir.path().join("bin")).unwrap();
@@ -174,7 +174,7 @@ fn quickstart_makes_a_kind_cluster_once_and_deploys_there() {
     assert!(applied.contains("image: \"local/gateway:1\""), "{applied}");
     assert!(applied.contains(r#""args":["hello-server"]"#), "{applied}");
 
-    // Once more, with servers of one's own and an image that the cluster fetches.
+    // Again, with a configuration file and an image that the cluster pulls.
     fs::write(
         dir.path().join("my.yaml"),
         "servers:\n  a: {url: 'https://a.example/mcp'}\n",

@@ -1,4 +1,5 @@
-//! Random worlds: no decision about a credential ever crosses an owner, whatever changes between calls.
+//! Property test over random configurations: a caller never gets a credential of an owner that is not allowed, whatever
+//! changes between calls.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -26,7 +27,7 @@ const USERS: u8 = 4;
 const TEAMS: u8 = 3;
 const GATEWAYS: u8 = 3;
 
-/// One change of the world, or one call.
+/// A change of the world, or a call.
 #[derive(Clone, Debug)]
 enum Step {
     Install {
@@ -97,7 +98,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// The world, and beside it what must hold in it.
+/// The system under test, and the state from which the expected decisions follow.
 struct World {
     resolver: Arc<InstalledResolver>,
     directory: Directory,
@@ -242,7 +243,7 @@ impl World {
         self.installed.insert(owner, expired);
     }
 
-    /// Whether this principal is in a team, told by the world and not by the code under test.
+    /// Returns `true` if this principal is in a team, computed without the code under test.
     fn is_in(&self, principal: &Principal, told: &[u8], n: u8) -> bool {
         match principal.kind {
             PrincipalKind::User => {
@@ -254,7 +255,8 @@ impl World {
         }
     }
 
-    /// Whose credential may be used, written down a second time and as plainly as can be.
+    /// Returns `true` if the principal may use this owner's credential: a second implementation of the rules, as simple
+    /// as possible.
     fn may_use(&self, principal: &Principal, told: &[u8], id: &GatewayId, owner: &Owner) -> bool {
         let Some((members, rule)) = self.gateways.get(id) else {
             return false;

@@ -1,4 +1,5 @@
-//! Pods of a real cluster: the contract of every backend, and what only pods promise. All of it under the Role.
+//! Tests of the Kubernetes backend in a real cluster: the contract suite of backends, and guarantees that only pods
+//! give. All run with the permissions of the Role.
 #![cfg(all(feature = "kubernetes", feature = "test-util"))]
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -25,26 +26,26 @@ use mcp_orchestrator_core::testing::runtime::{Script, suite};
 
 use crate::cluster::{Space, space};
 
-/// The state key of all backends here.
+/// Returns the state key of all backends in these tests.
 fn state_key() -> Arc<StateKey> {
     Arc::new(StateKey::new([3; 32]))
 }
 
-/// A way to the cluster with no more rights than the Role gives.
+/// Opens access to the cluster with only the permissions of the Role.
 async fn enter(space: &Space) -> Access {
     let token = space.account("orchestrator").await;
     space.bind("orchestrator").await;
     space.open_as(&token).await
 }
 
-/// A backend, as a new process would have it.
+/// Creates a backend as a new process would.
 fn backend(access: &Access) -> KubernetesBackend {
     let options = KubernetesOptions::new("suite", state_key());
     KubernetesBackend::new(access.clone(), options, LogBook::default(), None)
 }
 
-/// A server that runs this in the test's image, with little of everything. The image has a shell with its usual tools,
-/// and `fixture_server`.
+/// Returns a server that runs this command in the test image, with small resource requests. The image contains a shell
+/// with the usual tools, and `fixture_server`.
 fn server(name: &str, command: &[&str]) -> ServerSpec {
     let image = std::env::var("MCP_ORCHESTRATOR_TEST_IMAGE")
         .unwrap_or_else(|_| "localhost/mcp-orchestrator-test:1".to_owned());

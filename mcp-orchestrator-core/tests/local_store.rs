@@ -1,4 +1,4 @@
-//! The local store where the machine fails it: killed, without room, without the right to write.
+//! Tests of the local store under failures: killed processes, full disks, read-only directories.
 #![cfg(all(target_os = "linux", feature = "local-store"))]
 #![expect(
     clippy::unwrap_used,

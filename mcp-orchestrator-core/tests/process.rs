@@ -1,4 +1,4 @@
-//! Child processes: the contract of every backend, and what only processes promise.
+//! Tests of the process backend: the contract suite of backends, and guarantees that only processes give.
 #![cfg(all(unix, feature = "process", feature = "test-util"))]
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -25,18 +25,18 @@ use tokio::io::{
     AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader,
 };
 
-/// Says to this test executable which part it plays when it is started by a test.
+/// Environment variable with the role of this test executable when a test starts it.
 const ROLE: &str = "PROCESS_TEST_ROLE";
-/// In the environment of a host, and asked for by a server.
+/// A variable in the environment of the host that a server inherits.
 const WANTED: &str = "PROCESS_TEST_WANTED";
-/// In the environment of a host, and asked for by nobody.
+/// A variable in the environment of the host that no server inherits.
 const CANARY: &str = "PROCESS_TEST_CANARY";
 
 fn server(name: &str, script: &str) -> ServerSpec {
     ServerSpec::command(ServerId::new(name).unwrap(), "sh", ["-c", script])
 }
 
-/// A server that is this executable, playing one of the parts below.
+/// Returns a server that runs this executable in one of the roles below.
 fn role(name: &str) -> ServerSpec {
     let exe = std::env::current_exe().unwrap();
     let args = [&format!("{name}_role"), "--exact", "--nocapture"].map(|arg| arg.to_string());
@@ -154,7 +154,7 @@ async fn line(reader: &mut Reader) -> String {
     line.trim_end().to_owned()
 }
 
-/// Whether a process runs; one that has ended and waits for its parent does not.
+/// Returns `true` if a process is running. A zombie is not.
 fn runs(pid: &str) -> bool {
     let output = Command::new("ps")
         .args(["-o", "stat=", "-p", pid])
@@ -436,7 +436,7 @@ async fn a_hundred_start_at_once() {
         }
         assert_eq!(line(&mut reader).await, "hello");
     }
-    // Their holders have let go of them.
+    // The loop above dropped their instances.
     gone(pids, Duration::from_secs(10)).await;
 }
 
@@ -457,7 +457,7 @@ async fn dropping_the_backend_ends_everything() {
     until_empty(&folder.path().join("state")).await;
 }
 
-/// Waits until the guard has taken the secrets' folders away.
+/// Waits until the guard has removed the directories with secrets.
 async fn until_empty(folder: &Path) {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(5);
     while std::fs::read_dir(folder).unwrap().count() > 0 {
@@ -517,7 +517,7 @@ async fn a_guard_that_dies_is_replaced() {
     gone([pid], Duration::from_secs(3)).await;
 }
 
-/// The guard of the backend that keeps its files below this folder.
+/// Returns the process ID of the guard of the backend with its files below this directory.
 fn guard(folder: &str) -> Option<String> {
     let output = Command::new("ps")
         .args(["-eo", "pid=,stat=,args="])
@@ -532,7 +532,7 @@ fn guard(folder: &str) -> Option<String> {
     line.split_whitespace().next().map(str::to_owned)
 }
 
-// What this executable does when a test starts it.
+// Roles of this executable when a test starts it.
 
 #[tokio::test]
 async fn host_role() {

@@ -1,4 +1,4 @@
-//! Tokens that end: what somebody tries out, what `explain` says of them, and what becomes of instances that hold one.
+//! Expiring tokens: testing a credential, the output of `explain`, and the instances that hold such a token.
 
 #![allow(
     clippy::unwrap_used,
@@ -107,11 +107,11 @@ async fn a_token_is_asked_for_ahead_of_its_end_where_anybody_has_called() {
     let site = Site::new(environment(), Answers::Newer).await;
     site.install(HOUR, Some(HOUR)).await;
     assert_eq!(site.call("whoami").await.unwrap(), "\"token-0\"");
-    // Nobody calls; time goes by.
+    // Time passes without a call.
     site.asked(1).await;
     site.ended(1).await;
     assert_eq!(site.tokens(), ["token-0", "token-1"]);
-    // Nobody has called since: the next token finds it at rest.
+    // No call has arrived since, so the next token stops the instance without starting another.
     site.ended(2).await;
     assert_eq!(site.tokens(), ["token-0", "token-1"]);
 }

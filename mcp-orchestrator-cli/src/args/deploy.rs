@@ -1,4 +1,4 @@
-//! What begins and ends an installation, as typed.
+//! Arguments of `quickstart` and `purge`.
 
 use clap::{Args, ValueEnum};
 use mcp_orchestrator_gateway::args::{FileArgs, GatewayArgs};
@@ -27,7 +27,7 @@ pub(crate) enum Place {
     Here,
 }
 
-/// As kind takes it, and never an option of it.
+/// Parses a cluster name that kind accepts and that cannot be mistaken for an option.
 fn cluster_name(text: &str) -> Result<String, String> {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.".contains(c);
     let begins = text.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());

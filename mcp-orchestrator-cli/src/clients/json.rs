@@ -1,4 +1,4 @@
-//! Puts one member into a JSON file with comments: text is put in, all else stays byte for byte.
+//! Edits one member of a JSON file with comments. All other text is preserved byte for byte.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -6,14 +6,14 @@ use std::ops::Range;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// The text with `key.name` set to the value.
+/// Returns the text with `key.name` set to the value.
 ///
 /// # Errors
-/// Why there is no place for it that is known to be right.
+/// The reason why the file cannot be edited safely.
 pub(super) fn put(text: &str, key: &str, name: &str, value: &Value) -> Result<String, String> {
     let plain = blanked(text);
     if plain.trim().is_empty() {
-        // Nothing but, perhaps, comments.
+        // Empty, or only comments.
         return if text.trim().is_empty() {
             Ok(format!(
                 "{:#}\n",
@@ -48,7 +48,7 @@ pub(super) fn put(text: &str, key: &str, name: &str, value: &Value) -> Result<St
             }
         }
     };
-    // Read again: what came of it must be what was there, and the new member.
+    // Parse the result: it must be the old document plus the new member.
     expected[key][name] = value.clone();
     match serde_json::from_str::<Value>(&blanked(&changed)) {
         Ok(now) if now == expected => Ok(changed),
@@ -56,10 +56,10 @@ pub(super) fn put(text: &str, key: &str, name: &str, value: &Value) -> Result<St
     }
 }
 
-/// The text without `key.name`; `None` where it has none.
+/// Returns the text without `key.name`, or `None` if it has no such member.
 ///
 /// # Errors
-/// Why it cannot be edited safely.
+/// The reason why the file cannot be edited safely.
 pub(super) fn remove(text: &str, key: &str, name: &str) -> Result<Option<String>, String> {
     let plain = blanked(text);
     if plain.trim().is_empty() {
@@ -78,7 +78,7 @@ pub(super) fn remove(text: &str, key: &str, name: &str) -> Result<Option<String>
         .and_then(|span| members(&plain, span.clone()))
         .ok_or_else(unsafe_form)?;
     let value = servers.get(name).ok_or_else(unsafe_form)?;
-    // Back over the colon and the name, to the comma before, or on to the one behind.
+    // Also remove the name, the colon, and the comma before or after the member.
     let quoted = Value::from(name).to_string();
     let start = plain[..value.start]
         .rfind(&quoted)
@@ -100,7 +100,7 @@ pub(super) fn remove(text: &str, key: &str, name: &str) -> Result<Option<String>
     }
 }
 
-/// The members of an object and where their values stand; `None` where a name stands twice, or it is no object.
+/// Returns the members of an object and the ranges of their values. `None` if the text is not an object.
 fn members(plain: &str, span: Range<usize>) -> Option<BTreeMap<String, Range<usize>>> {
     #[derive(serde::Deserialize)]
     struct Object<'a>(#[serde(borrow)] BTreeMap<String, &'a RawValue>);
@@ -121,7 +121,7 @@ fn members(plain: &str, span: Range<usize>) -> Option<BTreeMap<String, Range<usi
     )
 }
 
-/// Puts a first member into an object.
+/// Inserts a member at the start of an object.
 fn insert(
     text: &str,
     plain: &str,
@@ -157,7 +157,7 @@ fn splice(text: &str, range: Range<usize>, addition: &str) -> String {
     format!("{}{addition}{}", &text[..range.start], &text[range.end..])
 }
 
-/// The text with blanks in the place of comments and trailing commas, so that places stay.
+/// Replaces comments and trailing commas with spaces, so that byte offsets do not change.
 fn blanked(text: &str) -> String {
     let mut bytes = text.as_bytes().to_vec();
     if text.starts_with('\u{feff}') {

@@ -1,4 +1,4 @@
-//! Reads and replaces a client's file: never half of one, never without a backup.
+//! Reads and replaces a client's configuration file. Replacement is atomic and keeps a backup.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::exit::Failure;
 
-/// The file's text; `None` where it is not there.
+/// Reads the file; `None` if it does not exist.
 pub(super) fn read(file: &Path) -> Result<Option<String>, Failure> {
     match fs::read_to_string(file) {
         Ok(text) => Ok(Some(text)),
@@ -16,9 +16,9 @@ pub(super) fn read(file: &Path) -> Result<Option<String>, Failure> {
     }
 }
 
-/// Writes the text in one step; answers where the file as it was stands.
+/// Replaces the file atomically. Returns the path of the backup, if the file existed before.
 pub(super) fn replace(file: &Path, was: bool, text: &str) -> Result<Option<PathBuf>, Failure> {
-    // A link keeps its target.
+    // Replace the target of a symbolic link, not the link.
     let target = file.canonicalize().unwrap_or_else(|_| file.to_path_buf());
     let written = write(&target, was, text);
     written.map_err(|error| Failure::failed(format!("{}: {error}", file.display())))
@@ -42,13 +42,13 @@ fn write(target: &Path, was: bool, text: &str) -> std::io::Result<Option<PathBuf
         fs::rename(&beside, target)
     });
     if done.is_err() {
-        // Nothing of the attempt is of use; the error is told.
+        // Best effort: the error that is returned is the one that matters.
         let _ = fs::remove_file(&beside);
     }
     done.map(|()| backup)
 }
 
-/// A copy under a name that was free. Permissions are copied too.
+/// Copies the file, with its permissions, to an unused name.
 fn backup(target: &Path) -> std::io::Result<PathBuf> {
     for number in 0..1000 {
         let end = match number {

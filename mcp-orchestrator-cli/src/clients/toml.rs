@@ -1,8 +1,8 @@
-//! Puts one server into a TOML file, as a table at its end; a table can always stand there.
+//! Adds one server to a TOML file, as a table at its end, where a table is always valid.
 
 use super::{Endpoint, TOKEN};
 
-/// The table of a server.
+/// Returns the table of a server.
 pub(super) fn table(key: &str, name: &str, to: &Endpoint) -> String {
     let token = to.with_token;
     let token = token.then(|| format!("bearer_token_env_var = {}\n", quoted(TOKEN)));
@@ -23,15 +23,16 @@ fn line(url: &str) -> String {
     format!("url = {}", quoted(url))
 }
 
-/// A text as a basic string: JSON's escapes are TOML's too.
+/// Formats a text as a TOML basic string. JSON escapes are valid there.
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// The text with the server's table.
+/// Returns the text with the server's table.
 ///
 /// # Errors
-/// Where it is there with something else in it, or the servers are written in another form.
+/// Fails if the table exists with other contents, if the servers are not written as tables, or if the file contains
+/// multi-line strings.
 pub(super) fn put(text: &str, key: &str, name: &str, to: &Endpoint) -> Result<String, String> {
     let head = head(key, name);
     let mut lines = text.lines().map(str::trim);
@@ -81,10 +82,10 @@ pub(super) fn put(text: &str, key: &str, name: &str, to: &Endpoint) -> Result<St
     Ok(format!("{text}{gap}{}", table(key, name, to)))
 }
 
-/// The text without the server's table and those below it; `None` where it has none.
+/// Returns the text without the server's table and its subtables, or `None` if there is no such table.
 ///
 /// # Errors
-/// Where the table cannot be told from what is around it.
+/// Fails if the file contains multi-line strings, because a line in one could look like a table header.
 pub(super) fn remove(text: &str, key: &str, name: &str) -> Result<Option<String>, String> {
     if text.contains("\"\"\"") || text.contains("'''") {
         return Err("it holds texts of several lines, in which a table cannot be told".to_owned());

@@ -1,5 +1,5 @@
-//! `check`: all that is wrong with the configuration, what collides in its gateways, and what a running gateway says of
-//! its servers. It starts nothing unless it is asked to.
+//! `check`: reports problems of the configuration, name conflicts in its gateways, and failed servers of a running
+//! gateway. Starts servers only with `--start`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,20 +19,20 @@ use crate::exit::{Exit, Failure};
 use crate::output;
 use crate::site::Site;
 
-/// For what `--start` started.
+/// Grace period for stopping what `--start` started.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// What was found.
+/// Results of the check.
 #[derive(Default)]
 struct Found {
     problems: Vec<ConfigProblem>,
     notices: Vec<ConfigProblem>,
-    /// How many servers are configured.
+    /// Number of configured servers.
     servers: usize,
-    /// Whether a gateway runs the configuration.
+    /// Set if a gateway runs this configuration.
     runs: bool,
     conflicts: Vec<ConflictInfo>,
-    /// The cluster, where something is to run in one.
+    /// The review of the cluster, if the configuration uses one.
     cluster: Option<Cluster>,
     instances: Vec<InstanceInfo>,
 }
@@ -72,7 +72,7 @@ pub(super) async fn run(args: &CheckArgs, form: Output) -> Result<Exit, Failure>
 }
 
 impl Found {
-    /// What the running gateway tells.
+    /// Asks the running gateway.
     async fn ask(&mut self, client: &Client, start: bool) -> Result<(), Failure> {
         if start {
             for gateway in client.status().await?.gateways {
@@ -85,7 +85,7 @@ impl Found {
         Ok(())
     }
 
-    /// What kept lists tell, or servers that are started for it.
+    /// Finds conflicts without a gateway: from the stored lists, or from servers that are started for this purpose.
     async fn look(&mut self, settings: &Settings, start: bool) -> Result<(), Failure> {
         let principal = Arc::clone(LocalAuthenticator::for_system_user().principal());
         let conflicts = if start {
@@ -202,7 +202,7 @@ impl Found {
     }
 }
 
-/// A problem as a compiler says it.
+/// Formats a problem as compilers do: `file:line:column: key: message`.
 pub(super) fn place(problem: &ConfigProblem) -> String {
     let mut text = problem.file.display().to_string();
     if let (Some(line), Some(column)) = (problem.line, problem.column) {

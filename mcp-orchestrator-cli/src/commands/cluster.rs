@@ -1,4 +1,4 @@
-//! What `check` tells of the cluster in which programs run: which one, and whether it allows all that is needed.
+//! The cluster section of `check`: which cluster is used, and whether it grants all required permissions.
 
 use mcp_orchestrator_core::config::{ClusterReview, KubernetesSettings};
 use serde_json::{Value, json};
@@ -6,22 +6,22 @@ use serde_json::{Value, json};
 use crate::exit::Failure;
 use crate::output;
 
-/// What a look at the cluster has found.
+/// The result of the review.
 #[derive(Debug)]
 pub(super) struct Cluster(Result<ClusterReview, String>);
 
 impl Cluster {
-    /// Looks. Nothing is started or changed.
+    /// Reviews the cluster. Starts and changes nothing.
     pub(super) async fn look(settings: &KubernetesSettings) -> Self {
         Self(settings.review().await.map_err(|error| error.to_string()))
     }
 
-    /// Whether it can be used.
+    /// Returns `true` if the cluster is reachable and grants all required permissions.
     pub(super) fn is_right(&self) -> bool {
         self.0.as_ref().is_ok_and(|found| found.denied.is_empty())
     }
 
-    /// For programs.
+    /// Returns the result as JSON.
     pub(super) fn json(&self) -> Value {
         match &self.0 {
             Ok(found) => json!({"chosen": found.said, "denied": found.denied}),
@@ -29,7 +29,7 @@ impl Cluster {
         }
     }
 
-    /// For people.
+    /// Prints the result as text.
     pub(super) fn print(&self) -> Result<(), Failure> {
         match &self.0 {
             Ok(found) => {

@@ -1,4 +1,4 @@
-//! `explain`: which route a call would take.
+//! `explain`: shows how a call would be routed.
 
 use mcp_orchestrator_gateway::control::wire::ExplainRequest;
 use serde_json::{Value, json};

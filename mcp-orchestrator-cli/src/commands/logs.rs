@@ -1,4 +1,4 @@
-//! `logs`: a server's own output.
+//! `logs`: prints the output of a server.
 
 use mcp_orchestrator_gateway::control::ClientError;
 use mcp_orchestrator_gateway::control::wire::{Line, LogRequest, LogText};
@@ -37,7 +37,7 @@ fn broken_off(error: ClientError) -> Failure {
 fn print(line: &LogText, form: Output) -> Result<(), Failure> {
     let source = serde_json::to_value(line.source).unwrap_or(Value::Null);
     if form == Output::Json {
-        // One object per line, so that it can be followed.
+        // One object per line, so that a reader can process the stream.
         let text = serde_json::to_string(line).map_err(Failure::failed)?;
         return output::raw(&text);
     }

@@ -1,5 +1,5 @@
-//! `reload`: the running gateway reads its configuration again. It does so by itself when a file changes; this one waits
-//! for the outcome and tells it.
+//! `reload`: makes the running gateway reload its configuration, and reports the outcome. The gateway also reloads by
+//! itself when a file changes.
 
 use super::check::place;
 use crate::args::{Output, SiteArgs};

@@ -1,4 +1,4 @@
-//! `remove`: a server out of the configuration file.
+//! `remove`: removes a server from the configuration file.
 
 use mcp_orchestrator_core::config::{load, load_texts, remove_from_text, remove_server};
 use mcp_orchestrator_core::id::ServerId;
@@ -18,7 +18,7 @@ pub(super) fn run(args: &RemoveArgs) -> Result<Exit, Failure> {
         let Some(now) = remove_from_text(file, &text, &id).map_err(Failure::usage)? else {
             continue;
         };
-        // What still names the server keeps it: half a removal would be a wrong configuration.
+        // Refuse if the server is still referenced, because the configuration would become invalid.
         let texts = [(file.clone(), now)];
         if site.files.len() == 1
             && load(&site.files, &site.options).is_ok()

@@ -1,4 +1,4 @@
-//! `restart`: a server's running instances anew.
+//! `restart`: restarts the running instances of a server.
 
 use crate::args::{Output, ServerArgs};
 use crate::exit::{Exit, Failure};

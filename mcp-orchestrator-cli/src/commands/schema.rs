@@ -1,4 +1,4 @@
-//! `schema`: the JSON Schema of the configuration.
+//! `schema`: prints the JSON Schema of the configuration.
 
 use crate::exit::{Exit, Failure};
 use crate::output;

@@ -1,4 +1,4 @@
-//! Installing by signing in: the address is printed, and the browser comes back to a port of this machine (RFC 8252).
+//! Installs a credential by signing in. The URL is printed, and the browser is redirected to a local port (RFC 8252).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,21 +16,21 @@ use crate::output;
 use crate::site::Site;
 use crate::waiting::Waiting;
 
-/// How long a person has: as long as the sign-in counts.
+/// How long the user may take; the gateway keeps a pending sign-in equally long.
 const PATIENCE: Duration = Duration::from_mins(10);
-/// How long a connection has to say what it wants.
+/// How long a connection may take to send its request.
 const REQUEST: Duration = Duration::from_secs(5);
-/// The largest head of a request.
+/// Maximum length in bytes of a request's head.
 const HEAD: usize = 16 << 10;
 /// Where the browser comes back to.
 const PATH: &str = "/callback";
 
-/// For what somebody signs in.
+/// The credential to install.
 pub(super) struct Wanted {
     pub(super) server: String,
     pub(super) owner: String,
     pub(super) values: BTreeMap<String, SecretText>,
-    /// The one address at which the server's client is registered.
+    /// The redirect URI that the server's client is registered with; `None` allows any.
     pub(super) redirect_uri: Option<String>,
 }
 
@@ -38,13 +38,13 @@ pub(super) struct Wanted {
 #[derive(Debug, PartialEq, Eq)]
 struct Return {
     host: String,
-    /// `None`: any free one.
+    /// `None` means any free port.
     port: Option<u16>,
     path: String,
 }
 
 impl Return {
-    /// A port of this machine, unless the client is registered for one.
+    /// Returns any local port, or the registered redirect URI if there is one.
     fn of(configured: Option<&str>) -> Result<Self, Failure> {
         let Some(configured) = configured else {
             return Ok(Self {
@@ -88,7 +88,7 @@ impl Return {
     }
 }
 
-/// Signs in and answers what is installed.
+/// Signs in and returns the new installation.
 pub(super) async fn sign_in(
     site: &Site,
     client: &Client,
@@ -125,7 +125,7 @@ pub(super) async fn sign_in(
     site.told(finished)
 }
 
-/// Waits for the browser that brings this sign-in's state. What else comes to the port is sent away.
+/// Waits for the redirect with the state of this sign-in. Answers any other request with 404.
 async fn returned(
     listener: &TcpListener,
     path: &str,
@@ -144,7 +144,7 @@ async fn returned(
     }
 }
 
-/// What a request asks for.
+/// Reads a request and returns its target.
 async fn target(stream: &mut TcpStream) -> Option<String> {
     let mut head = Vec::new();
     while !head.windows(4).any(|end| end == b"\r\n\r\n") {
@@ -157,7 +157,7 @@ async fn target(stream: &mut TcpStream) -> Option<String> {
     (words.next() == Some("GET")).then(|| words.next().map(str::to_owned))?
 }
 
-/// The answer of a sign-in in a request's target.
+/// Parses the issuer's response from the target of a request.
 fn read(target: &str, path: &str) -> Option<FinishRequest> {
     let query = target.strip_prefix(path)?.strip_prefix('?')?;
     let mut found: BTreeMap<String, String> = form_urlencoded::parse(query.as_bytes())
@@ -172,7 +172,7 @@ fn read(target: &str, path: &str) -> Option<FinishRequest> {
     })
 }
 
-/// Answers with one sentence.
+/// Responds with a page of one sentence.
 async fn page(stream: &mut TcpStream, status: u16, text: &str) {
     let body = format!(
         "<!doctype html><meta charset=\"utf-8\"><title>MCP Orchestrator</title><p>{text}</p>\n"
@@ -183,7 +183,7 @@ async fn page(stream: &mut TcpStream, status: u16, text: &str) {
          content-length: {}\r\n\r\n",
         body.len()
     );
-    // Whether the person reads it changes nothing.
+    // The result does not depend on whether the browser receives the page.
     let _ = stream.write_all(format!("{head}{body}").as_bytes()).await;
     let _ = stream.shutdown().await;
 }

@@ -1,4 +1,4 @@
-//! `stop`: a server's instances at rest until the next call.
+//! `stop`: stops the instances of a server until the next call.
 
 use crate::args::{Output, ServerArgs};
 use crate::exit::{Exit, Failure};

@@ -1,4 +1,4 @@
-//! `up`: the gateway in the foreground.
+//! `up`: runs the gateway in the foreground.
 
 use mcp_orchestrator_gateway::args::GatewayArgs;
 use mcp_orchestrator_gateway::program::{Gateway, signalled};
@@ -8,7 +8,7 @@ use crate::output;
 
 pub(super) async fn run(args: GatewayArgs) -> Result<Exit, Failure> {
     let gateway = Box::pin(Gateway::prepare(args)).await?;
-    // Whoever reads the address may end us at once.
+    // Handle signals before the address is printed: a program that reads it may send one immediately.
     let told_to_end = signalled();
     output::line(&format!("listening on http://{}", gateway.address()))?;
     let servers = gateway.servers();

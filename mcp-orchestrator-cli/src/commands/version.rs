@@ -1,4 +1,4 @@
-//! `version`: of this program.
+//! `version`: prints the version of this program.
 
 use serde_json::json;
 

@@ -1,4 +1,5 @@
-//! What the children of a gateway can do, and that nothing of them outlives their instance, however it ends.
+//! Tests that child processes inherit nothing from the gateway, and that none of their descendants outlives the
+//! instance, however it ends.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 #![expect(
@@ -12,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::Site;
 
-/// Daemons of every kind; each writes its process id into the file `$1`.
+/// Starts daemons of every kind. Each appends its process ID to the file `$1`.
 const DAEMONS: &str = r#"
 f=$1
 sleep 600 & echo $! >>"$f"
@@ -24,7 +25,7 @@ nohup setsid sh -c 'echo $$ >>"$1"; cd /; exec sleep 600' - "$f" >/dev/null 2>&1
 "#;
 const KINDS: usize = 6;
 
-/// A site with a server that leaves daemons behind.
+/// Returns a site with a server that starts daemons, and the file of their process IDs.
 fn site() -> (Site, PathBuf) {
     let site = Site::with_servers();
     let daemons = site.dir().join("daemons.sh");
@@ -63,7 +64,7 @@ fn call(site: &Site) {
     assert_eq!(sum.ok(), "the sum is 3\n");
 }
 
-/// Calls the server and answers its daemons.
+/// Calls the server and returns the process IDs of its daemons.
 fn daemons(site: &Site, pids: &PathBuf) -> Vec<String> {
     call(site);
     until("all daemons have started", || read(pids).len() == KINDS);
@@ -187,7 +188,7 @@ fn script(site: &Site) -> PathBuf {
     script
 }
 
-/// A child sees three open files, no memory of the gateway's processes, and writes no core file.
+/// A child has three open files, cannot read the environment of its parent process, and writes no core file.
 #[test]
 fn a_child_inherits_nothing_but_its_streams() {
     let site = Site::with_servers();
@@ -209,7 +210,8 @@ fn a_child_inherits_nothing_but_its_streams() {
     let found = fs::read_to_string(found).unwrap();
     let mut lines = found.lines();
     assert_eq!(lines.next(), Some("0"), "{found}");
-    // The fourth is the folder that `ls` reads. Nothing comes from whoever started the gateway.
+    // Descriptor 3 is the directory that `ls` reads. No descriptor of the process that started the gateway is passed
+    // on.
     assert_eq!(lines.next().map(str::trim), Some("0 1 2 3"), "{found}");
     assert_eq!(lines.next(), Some("0"), "{found}");
     up.end();

@@ -1,4 +1,4 @@
-//! The mistakes of a first hour, and what the command line says to each.
+//! Tests of the messages for mistakes that new users make.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
@@ -250,7 +250,7 @@ fn what_there_is_none_of_is_said() {
     assert!(version.ok().starts_with("mcp-orchestrator "));
 }
 
-/// Standard output is not read by anybody who waits.
+/// The reader of standard output closes its end while the command still writes.
 #[test]
 fn a_reader_that_leaves_ends_a_command_silently() {
     let site = Site::with_servers();

@@ -1,4 +1,4 @@
-//! A folder with a configuration of scripted servers, and the program run in it.
+//! A directory with a configuration of scripted servers, and helpers that run the program in it.
 #![expect(
     clippy::unwrap_used,
     reason = "a test ends where its ground does not hold"
@@ -12,17 +12,17 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// A secret that must stand nowhere.
+/// A secret that must not leak.
 pub(crate) const CANARY: &str = "canary-3f9a7c51e2";
 
-/// A configuration in a folder of its own.
+/// A configuration in a temporary directory.
 pub(crate) struct Site {
     dir: TempDir,
     /// The state directory.
     pub(crate) state: PathBuf,
 }
 
-/// What a command printed, and how it ended.
+/// The output and exit code of a command.
 #[derive(Debug)]
 pub(crate) struct Ran {
     pub(crate) out: String,
@@ -31,20 +31,20 @@ pub(crate) struct Ran {
 }
 
 impl Ran {
-    /// What it printed, having done what it should.
+    /// Returns the standard output. Panics if the command failed.
     pub(crate) fn ok(&self) -> String {
         assert_eq!(self.code, 0, "{}{}", self.out, self.err);
         self.out.clone()
     }
 
-    /// The same as JSON.
+    /// Like [`ok`](Self::ok), parsed as JSON.
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.ok()).unwrap_or_else(|error| panic!("{error}: {}", self.out))
     }
 }
 
 impl Site {
-    /// Three servers: one with tools, one with a secret, one that cannot start.
+    /// Creates a site with three servers: one with tools, one with a secret, and one that cannot start.
     pub(crate) fn with_servers() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/server.sh");
@@ -87,7 +87,7 @@ impl Site {
         command
     }
 
-    /// Runs a command of this configuration. What stands after `--` stays last.
+    /// Runs a command with this configuration. Arguments after `--` stay last.
     pub(crate) fn run(&self, args: &[&str]) -> Ran {
         self.run_env(args, &[])
     }
@@ -98,7 +98,7 @@ impl Site {
         finish(command, "")
     }
 
-    /// The same with something on its standard input.
+    /// Like [`run`](Self::run), with this standard input.
     pub(crate) fn run_with(&self, args: &[&str], input: &str) -> Ran {
         finish(self.ordered(args), input)
     }
@@ -134,21 +134,21 @@ impl Site {
         Up { child, address }
     }
 
-    /// Starts a command; its standard output is a pipe.
+    /// Starts a command with its standard output as a pipe.
     pub(crate) fn start(&self, args: &[&str]) -> Child {
         let mut command = self.command(args);
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         command.spawn().unwrap()
     }
 
-    /// Starts a command whose lines are read one by one.
+    /// Starts a command and reads its output line by line.
     pub(crate) fn follow(&self, args: &[&str]) -> Follow {
         let mut child = self.start(args);
         let out = BufReader::new(child.stdout.take().unwrap());
         Follow { child, out }
     }
 
-    /// The process of a server's instance.
+    /// Returns the process ID of a server's running instance.
     pub(crate) fn pid(&self, server: &str) -> Option<String> {
         let all = self.run(&["ps", "-o", "json"]).json();
         let mut all = all.as_array().unwrap().iter();
@@ -157,7 +157,7 @@ impl Site {
     }
 }
 
-/// A gateway that runs.
+/// A running gateway.
 pub(crate) struct Up {
     child: Child,
     address: String,
@@ -172,7 +172,7 @@ impl Up {
         self.child.id()
     }
 
-    /// Ends it as a person would, and waits until it has.
+    /// Stops the gateway with SIGTERM and waits for its exit.
     pub(crate) fn end(&mut self) {
         let pid = self.child.id().to_string();
         let told = Command::new("kill").args(["-TERM", &pid]).status().unwrap();
@@ -180,7 +180,7 @@ impl Up {
         assert!(self.child.wait().unwrap().success());
     }
 
-    /// Ends it at once.
+    /// Kills the gateway and waits for its exit.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -196,14 +196,14 @@ impl Drop for Up {
     }
 }
 
-/// A command that goes on.
+/// A running command.
 pub(crate) struct Follow {
     child: Child,
     out: BufReader<ChildStdout>,
 }
 
 impl Follow {
-    /// The next line that fits.
+    /// Reads until a line matches, and returns it.
     pub(crate) fn until(&mut self, fits: impl Fn(&str) -> bool) -> String {
         loop {
             let mut line = String::new();
@@ -222,12 +222,12 @@ impl Drop for Follow {
     }
 }
 
-/// Runs a command in a folder, without naming a configuration.
+/// Runs a command in a directory, without naming a configuration.
 pub(crate) fn bare(folder: &Path, args: &[&str]) -> Ran {
     finish(program(folder, args), "")
 }
 
-/// The same with variables.
+/// Like [`bare`], with these environment variables.
 pub(crate) fn bare_with(folder: &Path, args: &[&str], env: &[(&str, &str)]) -> Ran {
     let mut command = program(folder, args);
     command.envs(env.iter().copied());
@@ -256,7 +256,7 @@ fn finish(mut command: Command, input: &str) -> Ran {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // It may end without having read.
+    // The command may exit without reading its input.
     let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
     let output = child.wait_with_output().unwrap();
     Ran {

@@ -12,17 +12,17 @@ use super::scope::Scope;
 use crate::audit::{Audit, AuditSink, JsonLines, TracingSink};
 use crate::error::Result;
 
-/// Where it is told who did what with whose credential. Each call is an event, and each change of credentials and tokens.
+/// The audit log: who did what with whose credential. Each call is an event, and each change of credentials and tokens.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AuditEntry {
-    /// A file to which each event is appended as a line of JSON.
+    /// File to which each event is appended as a line of JSON.
     pub file: Option<Typed>,
-    /// Whether each event is a line of JSON on standard output; absent: false.
+    /// Writes each event to standard output as a line of JSON. Default: false.
     pub stdout: Option<bool>,
-    /// Whether each event is told in the program's own log, under the target `audit`; absent: false.
+    /// Emits each event to the program's own log, under the target `audit`. Default: false.
     pub log: Option<bool>,
-    /// Whether the lines of JSON hold the arguments of tools and prompts; absent: false. They may be confidential.
+    /// Includes the arguments of tools and prompts, which may be confidential, in the lines of JSON. Default: false.
     pub arguments: Option<bool>,
 }
 

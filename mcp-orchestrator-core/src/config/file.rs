@@ -22,79 +22,82 @@ use super::file_server::ServerEntry;
 use super::units::{Size, Span};
 use crate::router::{Hint, ToolNames};
 
-/// Configuration of MCP Orchestrator: which MCP servers there are, and through which gateways they are reached.
+/// Configuration of MCP Orchestrator: the MCP servers, and the gateways that expose them.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(title = "MCP Orchestrator configuration")]
 pub struct File {
-    /// Where this schema is found, for editors.
+    /// URL of this schema, for editors.
     #[serde(rename = "$schema")]
     pub schema: Option<String>,
-    /// The MCP servers, by name. A name is a DNS label: lower-case letters, digits and `-`.
+    /// MCP servers by name. A name is a DNS label: lowercase letters, digits and `-`.
     pub servers: Option<Named<ServerEntry>>,
-    /// The gateways, by name: `default` is `/mcp`, any other is `/mcp/{name}`. A gateway shows all servers where it
-    /// lists none; `default` is there also where it is not named.
+    /// Gateways by name. `default` is served at `/mcp`, any other at `/mcp/{name}`. A gateway without a list of servers
+    /// shows all of them. `default` exists even if it is not configured.
     pub gateways: Option<Named<GatewayEntry>>,
-    /// The teams, by name, in the order in which their credentials are looked for. Who stands in none of them may still
-    /// be in teams of which the token tells.
+    /// Teams by name, in the order in which their credentials are tried. A user's token may name further teams.
     pub teams: Option<Named<TeamEntry>>,
-    /// The users who administer: they install for everybody, make tokens, and see all that runs.
+    /// User names of the administrators. They install credentials for everyone, create tokens, and see all running
+    /// instances.
     pub admins: Option<Vec<Typed>>,
-    /// Where programs run that name no `backend`: `process` or `kubernetes`; absent: `process`, and inside a cluster
-    /// `kubernetes`.
+    /// Backend of servers that do not set their own: `process` or `kubernetes`. Default: `kubernetes` inside a cluster,
+    /// otherwise `process`.
     pub backend: Option<BackendEntry>,
-    /// The cluster in which programs run as pods.
+    /// The cluster in which servers run as pods.
     pub kubernetes: Option<KubernetesEntry>,
-    /// Whether processes may be started inside a cluster, where they share the gateway's pod; absent: false.
+    /// Allows server processes inside a cluster, where they share the gateway's pod. Default: false.
     pub allow_processes: Option<bool>,
-    /// Variables of our own environment that every process gets too, beside those for proxies and certificate
-    /// authorities, which it gets anyway. Pods inherit nothing.
+    /// Environment variables of the gateway that every server process inherits. Basic variables such as `PATH` and
+    /// `HOME`, and those for proxies and certificate authorities, are always inherited. Pods inherit nothing.
     pub inherit_env: Option<Vec<String>>,
-    /// Address and port of the gateway, as `127.0.0.1:8080`. Port 0: any free one.
+    /// Address and port of the gateway. Port 0 selects any free port. Default: `127.0.0.1:8080`.
     pub listen: Option<Typed>,
-    /// Address and port of the Prometheus metrics; absent: none.
+    /// Address and port of the Prometheus metrics. Default: no metrics.
     pub metrics_listen: Option<Typed>,
-    /// The folder for what outlives a restart; absent: one per configuration file below `$XDG_STATE_HOME`.
+    /// Directory for state that survives a restart. Default: one directory per configuration file below
+    /// `$XDG_STATE_HOME`.
     pub state_dir: Option<Typed>,
-    /// Where installed credentials, tokens and what belongs to them are kept.
+    /// Storage of installed credentials, tokens and related records.
     pub credentials: Option<CredentialsEntry>,
-    /// Origins of browser pages that may use the gateway besides local ones, as `https://app.example.com`.
+    /// Origins of browser pages that may use the gateway, in addition to local ones, for example
+    /// `https://app.example.com`.
     pub allowed_origins: Option<Vec<Typed>>,
-    /// Host names under which the gateway may be asked besides local ones, as `mcp.example.com`.
+    /// Host names that requests may use for the gateway, in addition to local ones, for example `mcp.example.com`.
     pub allowed_hosts: Option<Vec<Typed>>,
-    /// The largest request body that is accepted.
+    /// Maximum size of a request body. Default: 16MiB.
     pub max_body_bytes: Option<Size>,
-    /// Who may call, and how they are told apart; absent: whoever reaches the gateway on its own machine.
+    /// Authentication of callers. Default: every caller on the gateway's own machine is the local user.
     pub auth: Option<AuthEntry>,
-    /// The address under which clients know the gateway, as `https://mcp.example.com` or
-    /// `https://example.com/tools`, to which `/mcp` is added.
+    /// URL under which clients reach the gateway, for example `https://mcp.example.com` or `https://example.com/tools`;
+    /// `/mcp` is appended to it.
     pub public_url: Option<Typed>,
-    /// Networks of reverse proxies whose `X-Forwarded-*` headers are believed, as `10.0.0.0/8`.
+    /// Networks of reverse proxies with trusted `X-Forwarded-*` headers, for example `10.0.0.0/8`.
     pub trusted_proxies: Option<Vec<Typed>>,
-    /// What the gateway may ask where a server or an issuer names the address.
+    /// Outbound connections of the gateway.
     pub network: Option<NetworkEntry>,
-    /// TLS of the gateway's own listener; absent: none.
+    /// TLS on the gateway's listener. Default: plain HTTP.
     pub tls: Option<TlsEntry>,
-    /// How long a call waits for its credential where its client can be asked to open a page; absent: 45s.
+    /// How long a call waits for its credential if the client can be asked to open a page. Default: 45s.
     pub auth_wait: Option<Span>,
-    /// How much at once; absent: no limits.
+    /// Concurrency limits. If absent, each limit has its default.
     pub limits: Option<LimitsEntry>,
-    /// Where it is told who did what with whose credential; absent: nowhere.
+    /// The audit log. Default: none.
     pub audit: Option<AuditEntry>,
-    /// How the programs log.
+    /// Format and level of the log.
     pub log: Option<LogEntry>,
 }
 
-/// A gateway: which servers it shows, and how.
+/// A gateway: an endpoint that shows a selection of servers.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct GatewayEntry {
-    /// Who may use it; absent: whoever is known to the gateway. To all others it does not exist.
+    /// Users and teams that may use the gateway; for everyone else it does not exist. Default: all authenticated
+    /// callers.
     pub members: Option<MembersEntry>,
-    /// How tools and prompts are named: `bare` as the server names them, `prefixed` as `server__tool`, `auto` bare
-    /// where the gateway has one server, else prefixed.
+    /// How tools and prompts are named: `bare` as the server names them, `prefixed` as `server__tool`, or `auto`: bare
+    /// if the gateway has one server, otherwise prefixed. Default: `auto`.
     pub tool_names: Option<ToolNamesEntry>,
-    /// The servers that it shows, in this order; absent: all.
+    /// Servers of the gateway, in the order in which they are shown. Default: all.
     pub servers: Option<Vec<TextOr<GatewayServerEntry>>>,
 }
 
@@ -102,7 +105,7 @@ pub struct GatewayEntry {
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ToolNamesEntry {
-    /// Bare where the gateway has one server, else prefixed.
+    /// Bare if the gateway has one server, otherwise prefixed.
     Auto,
     /// As the server names them.
     Bare,
@@ -124,43 +127,43 @@ impl From<ToolNamesEntry> for ToolNames {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GatewayServerEntry {
-    /// Which server.
+    /// Name of the server.
     pub server: String,
-    /// Its name in this gateway, which is the prefix of its tools; absent: the server's own. The same server may
-    /// stand in a gateway more than once under different names.
+    /// Name of the server in this gateway, used as the prefix of its tools. Default: the server's own name. A gateway
+    /// can show the same server several times under different names.
     #[serde(rename = "as")]
     pub alias: Option<String>,
-    /// Which of its tools are shown; absent: all.
+    /// Tools to show. Default: all.
     pub tools: Option<ToolsEntry>,
-    /// With whose credential it is called: `resolve` (the caller's own, else a team's, else the organization's),
-    /// `none`, or `pinned` to one owner.
+    /// Credential for calls: `resolve` (the caller's own, else a team's, else the organization's), `none`, or `pinned`
+    /// to one owner. Default: `resolve`.
     pub credential: Option<TextOr<PinnedEntry>>,
 }
 
-/// Which tools of a server a gateway shows. `*` stands for any characters.
+/// Selects the tools of a server that a gateway shows. In a pattern, `*` matches any characters.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ToolsEntry {
-    /// Shown; absent or empty: all.
+    /// Patterns of tools to show. Default: all tools.
     pub show: Vec<String>,
-    /// Not shown, even if `show` names them.
+    /// Patterns of tools to hide. They take precedence over `show`.
     pub hide: Vec<String>,
-    /// What a tool's annotations must say for it to be shown; a tool that says nothing has the protocol's defaults,
-    /// which trust nothing.
+    /// Properties that a tool's annotations must declare. Missing annotations have the protocol's defaults, which
+    /// assume the worst.
     pub only: Vec<HintEntry>,
 }
 
-/// What the annotations of a tool say.
+/// A property that a tool's annotations can declare.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum HintEntry {
-    /// It changes nothing.
+    /// The tool changes nothing.
     ReadOnly,
-    /// It destroys nothing.
+    /// The tool destroys nothing.
     NonDestructive,
-    /// Calling it again with the same arguments changes nothing more.
+    /// Repeating a call with the same arguments has no further effect.
     Idempotent,
-    /// It stays within its own domain.
+    /// The tool does not interact with the outside world.
     ClosedWorld,
 }
 
@@ -179,28 +182,29 @@ impl From<HintEntry> for Hint {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PinnedEntry {
-    /// Whose credential: `organization`, `team/NAME` or `user/NAME`.
+    /// The owner: `organization`, `team/NAME` or `user/NAME`.
     pub pinned: String,
 }
 
-/// How the programs log.
+/// Format and level of the log.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LogEntry {
-    /// `text` for people, `json` for programs.
+    /// `text` for people, `json` for programs. Default: `text`.
     pub format: Option<LogFormat>,
-    /// Which messages: `error`, `warn`, `info`, `debug`, `trace`, or a filter as `info,mcp_orchestrator_core=debug`.
+    /// `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `info,mcp_orchestrator_core=debug`. Default:
+    /// `info`.
     pub level: Option<Typed>,
 }
 
-/// In which form log lines are written.
+/// Format of log lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
-    /// For people.
+    /// Text, for people.
     #[default]
     Text,
-    /// For programs.
+    /// JSON, for programs.
     Json,
 }
 
@@ -240,7 +244,7 @@ impl From<String> for Typed {
     }
 }
 
-/// A text, or something with more to it.
+/// A text, or a longer form.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(untagged)]
 #[schemars(inline)]

@@ -9,26 +9,27 @@ use super::auth::FirstAdmin;
 use super::file::Typed;
 use crate::auth::Algorithm;
 
-/// Who may call, and how they are told apart.
+/// Authentication of callers.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AuthEntry {
-    /// Whether whoever reaches the gateway on a loopback address of its own machine is its one local user; absent: true
-    /// where nothing else tells who calls, else false.
+    /// Authenticates every caller on a loopback address of the gateway's own machine as the one local user; requests
+    /// that a proxy forwarded are excluded. Default: true if neither `tokens` nor `issuers` are set, otherwise false.
     pub local: Option<bool>,
-    /// Whether tokens that were made by `token create` are taken; absent: false.
+    /// Accepts tokens that were created with `token create`. Default: false.
     pub tokens: Option<bool>,
-    /// Where the token of an admin goes that is made at start where there is none; needs `tokens`. Absent: none is made.
+    /// Where to put the token of a first admin, which is created at start if no admin token exists. Requires `tokens`.
+    /// Default: no token is created.
     pub first_admin: Option<FirstAdminEntry>,
-    /// Identity providers (OIDC issuers) whose tokens are taken.
+    /// Identity providers (OIDC issuers) with accepted tokens.
     pub issuers: Option<Vec<IssuerEntry>>,
 }
 
-/// Where the token of a first admin goes.
+/// Where to put the token of a first admin.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum FirstAdminEntry {
-    /// Into a Secret `NAME-first-admin`, where the gateway runs in a cluster under the name NAME.
+    /// The Secret `NAME-first-admin`. Requires a gateway that runs in a cluster; NAME is its name there.
     Secret,
 }
 
@@ -40,71 +41,72 @@ impl From<FirstAdminEntry> for FirstAdmin {
     }
 }
 
-/// An identity provider whose tokens are taken.
+/// An identity provider with accepted tokens.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct IssuerEntry {
-    /// Its name, as its tokens write it: an address as `https://idp.example.com/realms/x`.
+    /// Issuer identifier, exactly as in the `iss` claim, for example `https://idp.example.com/realms/x`.
     pub issuer: Option<Typed>,
-    /// Whom its tokens must be for, one of these; absent: the public address of the gateway that is called, as
-    /// `https://mcp.example.com/mcp`.
+    /// Accepted audiences; the `aud` claim of a token must contain one of them. Default: the public URL of the gateway
+    /// that is called, for example `https://mcp.example.com/mcp`.
     pub audience: Option<Vec<Typed>>,
-    /// How its tokens may be signed; absent: by any key pair.
+    /// Accepted signature algorithms. Default: all supported ones.
     pub algorithms: Option<Vec<AlgorithmEntry>>,
-    /// Where its keys are; absent: the issuer's metadata (OIDC, else RFC 8414) says it.
+    /// URL of the issuer's keys. Default: taken from the issuer's metadata (OIDC discovery, else RFC 8414).
     pub jwks_url: Option<Typed>,
-    /// Which claims say who it is.
+    /// Claims that identify the user.
     pub claims: Option<ClaimsEntry>,
-    /// What stands before the names of its users; needed where there are several issuers, so that a user of one is
-    /// never taken for a user of another.
+    /// Prefix of the names of its users. Several issuers need one each, none the beginning of another, so that a user
+    /// of one issuer is never taken for a user of another.
     pub prefix: Option<Typed>,
-    /// Scopes that a token must have.
+    /// Scopes that a token must have, all of them.
     pub scopes: Option<Vec<Typed>>,
-    /// The gateway's own client there, for people who sign in at its pages.
+    /// ID of the gateway's own client at the issuer, for users who sign in on the gateway's pages.
     pub client_id: Option<Typed>,
-    /// That client's secret.
+    /// Secret of that client.
     pub client_secret: Option<Typed>,
 }
 
-/// Which claims of a token say who it is. Dots lead into objects, as `resource_access.mcp.roles`; a claim whose own
-/// name has dots is found too.
+/// Claims of a token that identify the user. A dot selects a member of an object, as in `resource_access.mcp.roles`; a
+/// claim whose own name contains dots is found too.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ClaimsEntry {
-    /// The user; absent: `sub`.
+    /// Claim that names the user. Default: `sub`.
     pub user: Option<Typed>,
-    /// The user's teams: a list of names, or one name; absent: tokens name no teams. With several issuers a team's name
-    /// stands after the issuer's `prefix`, as a user's does.
+    /// Claim that names the user's teams: a list of names, or one name. Default: tokens name no teams. With several
+    /// issuers, the issuer's `prefix` is put before the name of a team, as for users.
     pub teams: Option<Typed>,
-    /// Teams that this issuer may name as they are; absent: with one issuer all, with several none.
+    /// Teams that this issuer may name without the prefix. Default: all with one issuer, none with several. Other names
+    /// get the prefix, or are ignored if there is none.
     pub team_names: Option<Vec<Typed>>,
 }
 
-/// How a token may be signed.
+/// Signature algorithm of a token.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 pub enum AlgorithmEntry {
-    /// RSA, PKCS#1, SHA-256.
+    /// RSASSA-PKCS1-v1_5 with SHA-256.
     #[serde(rename = "RS256")]
     Rs256,
-    /// RSA, PKCS#1, SHA-384.
+    /// RSASSA-PKCS1-v1_5 with SHA-384.
     #[serde(rename = "RS384")]
     Rs384,
-    /// RSA, PKCS#1, SHA-512.
+    /// RSASSA-PKCS1-v1_5 with SHA-512.
     #[serde(rename = "RS512")]
     Rs512,
-    /// RSA, PSS, SHA-256.
+    /// RSASSA-PSS with SHA-256.
     #[serde(rename = "PS256")]
     Ps256,
-    /// RSA, PSS, SHA-384.
+    /// RSASSA-PSS with SHA-384.
     #[serde(rename = "PS384")]
     Ps384,
-    /// RSA, PSS, SHA-512.
+    /// RSASSA-PSS with SHA-512.
     #[serde(rename = "PS512")]
     Ps512,
-    /// ECDSA on P-256, SHA-256.
+    /// ECDSA on P-256 with SHA-256.
     #[serde(rename = "ES256")]
     Es256,
-    /// ECDSA on P-384, SHA-384.
+    /// ECDSA on P-384 with SHA-384.
     #[serde(rename = "ES384")]
     Es384,
     /// Ed25519.
@@ -128,35 +130,37 @@ impl From<AlgorithmEntry> for Algorithm {
     }
 }
 
-/// TLS of the gateway's own listener. Both files are read again when they change.
+/// TLS on the gateway's listener. Both files are reloaded when they change.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TlsEntry {
-    /// The file of the certificate and those between it and its authority, as PEM.
+    /// PEM file of the certificate and its intermediate certificates.
     pub certificate: Option<Typed>,
-    /// The file of its private key, as PEM.
+    /// PEM file of the private key.
     pub key: Option<Typed>,
 }
 
-/// How much at once. What is over a limit is answered 429 with `Retry-After`.
+/// Concurrency limits. Requests that exceed a limit on calls, sessions or instances are rejected with status 429 and
+/// `Retry-After`.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LimitsEntry {
-    /// Calls in flight of one principal; absent: 256.
+    /// Maximum number of calls in flight per principal. Default: 256.
     pub calls_per_principal: Option<LimitEntry>,
-    /// Calls in flight to one server, of all principals together; absent: no limit.
+    /// Maximum number of calls in flight per server, over all principals. Default: no limit.
     pub calls_per_server: Option<LimitEntry>,
-    /// Sessions of legacy clients that one principal has open; absent: 200. Where it opens more, the one that was used
-    /// least recently ends.
+    /// Maximum number of open sessions of legacy clients per principal. When it is exceeded, the least recently used
+    /// session ends; if all are in use, the new one is rejected. Default: 200.
     pub sessions_per_principal: Option<LimitEntry>,
-    /// Instances that run for one owner of credentials (a user, a team); absent: no limit. The organization's, which
-    /// all share, are not counted.
+    /// Maximum number of running instances per credential owner (a user or a team). Instances of the organization are
+    /// shared and not counted. Default: no limit.
     pub instances_per_owner: Option<LimitEntry>,
-    /// Connections of the listener at once; absent: 16384, at most half of the file descriptors that the process may open.
-    /// Where there are more, the one that is idle longest is closed.
+    /// Maximum number of connections to the listener. When it is exceeded, the connection that has been idle longest is
+    /// closed; if none is idle, the new one gets status 503. Default: 16384, at most half of the file descriptors that
+    /// the process may open.
     pub connections: Option<LimitEntry>,
-    /// Connections at once from one IPv4 address or IPv6 /64 network; absent: 1024. Loopback addresses and trusted proxies
-    /// are exempt.
+    /// Maximum number of connections from one IPv4 address or IPv6 /64 network. Loopback addresses and trusted proxies
+    /// are exempt. Default: 1024.
     pub connections_per_address: Option<LimitEntry>,
 }
 
@@ -164,13 +168,13 @@ pub struct LimitsEntry {
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum LimitEntry {
-    /// At most so many.
+    /// The maximum.
     Count(usize),
     /// No limit.
     Off(NoLimit),
 }
 
-/// How it is written that there is no limit.
+/// A word for no limit.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum NoLimit {

@@ -5,38 +5,38 @@ use serde::Deserialize;
 
 use super::file::Typed;
 
-/// Where installed credentials, tokens and what belongs to them are kept.
+/// Storage of installed credentials, tokens and related records.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CredentialsEntry {
-    /// `local`: a sealed file in the state directory; `kubernetes`: Secrets of the cluster; `memory`: nowhere, they end
-    /// with the gateway. Absent: `local`, and inside a cluster `kubernetes`.
+    /// `local`: an encrypted file in the state directory; `kubernetes`: Secrets of the cluster; `memory`: in memory
+    /// only, lost when the gateway stops. Default: `kubernetes` inside a cluster, otherwise `local`.
     pub store: Option<StoreEntry>,
-    /// The key under which the local store is sealed: 32 bytes as 64 hex digits or base64; absent: the file
-    /// `credentials.key` in the state directory, which is made where it is not there.
+    /// Encryption key of the local store: 32 bytes as 64 hex digits or base64. Default: the file `credentials.key` in
+    /// the state directory, which is created with a new store.
     pub key: Option<StoreKeyEntry>,
 }
 
-/// A store.
+/// A credential store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum StoreEntry {
-    /// A sealed file in the state directory.
+    /// An encrypted file in the state directory.
     Local,
-    /// Nowhere: they end with the gateway.
+    /// In memory only, lost when the gateway stops.
     Memory,
     /// Secrets of the cluster.
     Kubernetes,
 }
 
-/// Where the local store's key comes from: one of these.
+/// Source of the local store's key; set exactly one.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct StoreKeyEntry {
-    /// A file with mode 600; a relative one starts at the configuration file's folder.
+    /// A file with mode 600. A relative path starts at the directory of the configuration file.
     pub file: Option<Typed>,
-    /// A variable of the gateway's environment.
+    /// An environment variable of the gateway.
     pub env: Option<Typed>,
-    /// A program and its arguments, which prints the key.
+    /// A program and its arguments; the program prints the key.
     pub command: Option<Vec<Typed>>,
 }

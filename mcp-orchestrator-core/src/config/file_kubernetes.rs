@@ -9,51 +9,52 @@ use serde_json::Value;
 use super::file::{TextOr, Typed};
 use super::file_pod::{RegistryEntry, ResourcesEntry};
 
-/// Where programs run that no `backend` is named for.
+/// Where a server runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum BackendEntry {
     /// As a process on the gateway's machine.
     Process,
-    /// As a pod of a Kubernetes cluster.
+    /// As a pod in a Kubernetes cluster.
     Kubernetes,
 }
 
-/// Which cluster, and what holds for all pods. It counts where the backend `kubernetes` is used.
+/// The Kubernetes cluster, and settings for all pods. Used only if servers run in the cluster, or if secrets are stored
+/// or read there.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct KubernetesEntry {
-    /// The kubeconfig file; absent: `KUBECONFIG`, else the cluster in which the gateway runs, else the default file. A
-    /// relative one starts at the configuration file's folder.
+    /// The kubeconfig file. A relative path starts at the directory of the configuration file. Default: `KUBECONFIG`,
+    /// else the cluster in which the gateway runs, else `~/.kube/config`.
     pub kubeconfig: Option<Typed>,
-    /// The context of the kubeconfig; absent: its current one.
+    /// Context of the kubeconfig. Default: its current context.
     pub context: Option<Typed>,
-    /// The namespace in which all stands; absent: the context's.
+    /// Namespace of all objects. Default: that of the context, or of the gateway's own pod.
     pub namespace: Option<Typed>,
-    /// The orchestrator's name: it stands on all objects, and two with different names do not see each other's; absent:
-    /// `mcp-orchestrator`.
+    /// Name of the orchestrator, set on all objects. Orchestrators with different names do not see each other's
+    /// objects. Default: `mcp-orchestrator`.
     pub name: Option<Typed>,
-    /// The image in which a `command` without an `image` runs; absent: the project's own, with node, uv, Python and git.
+    /// Image for servers with a `command` but no `image`. Default: the project's own, with Node.js, uv, Python and Git.
     pub base_image: Option<Typed>,
-    /// Labels of the gateway's own pods, from which alone pods may be called; absent: those of the chart. It counts where
-    /// the gateway runs in the cluster.
+    /// Labels of the gateway's own pods; only pods with these labels may connect to server pods. Used only if the
+    /// gateway runs in the cluster. Default: the labels that the Helm chart sets.
     pub gateway: Option<BTreeMap<String, Typed>>,
-    /// What each server has that does not say otherwise.
+    /// Defaults for the pods of all servers.
     pub defaults: Option<PodDefaultsEntry>,
 }
 
-/// What each server in a pod has that does not say otherwise.
+/// Defaults for the pods of all servers.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PodDefaultsEntry {
-    /// What it asks of its node, and what it may not go over; of a resource that a server names too, the server's counts.
+    /// Resource requests and limits. A server's own value for a resource takes precedence.
     pub resources: Option<ResourcesEntry>,
-    /// Labels that its node must have, besides the server's own.
+    /// Labels that nodes must have, in addition to those that the server requires.
     pub node_selector: Option<BTreeMap<String, Typed>>,
-    /// Taints that it tolerates, besides the server's own.
+    /// Tolerations, as in a manifest, in addition to the server's own.
     pub tolerations: Option<Vec<Value>>,
-    /// With what its image is pulled, besides the server's own.
+    /// Image pull credentials, in addition to the server's own.
     pub pull_secrets: Option<Vec<TextOr<RegistryEntry>>>,
-    /// Where it may connect to, where the server does not say: `all`, `public`, `none`, or a list of networks.
+    /// Allowed egress of servers that do not set their own: `all`, `public`, `none`, or a list of networks.
     pub egress: Option<TextOr<Vec<String>>>,
 }

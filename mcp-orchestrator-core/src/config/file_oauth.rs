@@ -11,98 +11,101 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::file::Typed;
 use crate::server::{ClientAuth, OAuthGrant};
 
-/// Whether a server speaks OAuth, or how.
+/// OAuth for a server: on or off, or its settings.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(untagged)]
 #[schemars(inline)]
 pub enum OAuthChoice {
-    /// `true`: it says itself where its tokens come from.
+    /// `true`: the server names the issuer of its tokens; `false`: no OAuth.
     Plain(bool),
-    /// What it does not say itself.
+    /// Settings that the server does not provide itself.
     Entry(Box<OAuthEntry>),
 }
 
-/// How the token of a server is obtained by OAuth.
+/// How the token of a server is obtained through OAuth.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct OAuthEntry {
-    /// Which of the server's `credentials` takes the token; absent: a server with a `url` gets it as
+    /// The entry of the server's `credentials` that receives the token. Default: a server with a `url` gets it as
     /// `Authorization: Bearer`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub slot: Option<String>,
-    /// `authorization_code` (the default): somebody signs in; `client_credentials`: the client's own secret is enough, and
-    /// the token is the organization's.
+    /// `authorization_code`: a user signs in; `client_credentials`: the client authenticates with its own secret, and
+    /// the token belongs to the organization. Default: `authorization_code`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grant: Option<GrantEntry>,
-    /// What the token shall allow; absent: what the server asks for.
+    /// Scopes to request. Default: those that the server asks for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scopes: Option<Vec<Typed>>,
-    /// Who we are to the issuer: a client that was registered there, or the address of a client metadata document;
-    /// absent: a document of the gateway's own, else a registration that is made once.
+    /// ID of a client that is registered at the issuer, or the URL of a client metadata document. Default: a document
+    /// that the gateway serves, else a dynamic registration, which is made once and kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_id: Option<Typed>,
-    /// The client's secret, best as a variable: `${SECRET}`.
+    /// Secret of the client, preferably as a variable: `${SECRET}`. Requires a configured issuer: `issuer`,
+    /// `metadata_url`, or the endpoints.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_secret: Option<Typed>,
-    /// How the client proves at the token endpoint that it is itself; absent: as the issuer's metadata says, then in the
-    /// other ways.
+    /// How the client authenticates at the token endpoint. Default: as the issuer's metadata says, then the other
+    /// methods.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_endpoint_auth_method: Option<AuthMethodEntry>,
-    /// Who gives the tokens, as `https://idp.example.com`; absent: whom the server names. A server that we run names
-    /// nobody, so it is needed there; and with a `client_secret`, which goes to a configured issuer only. Its metadata may
-    /// call it otherwise.
+    /// Issuer of the tokens, for example `https://idp.example.com`. Its metadata may contain a different identifier.
+    /// Required, unless `metadata_url` or the endpoints are set, for a server that the orchestrator runs, because such
+    /// a server cannot name one. Default: the issuer that the server names.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub issuer: Option<Typed>,
-    /// Where the issuer's metadata stands, if at none of the usual places.
+    /// URL of the issuer's metadata. Default: the well-known URLs (RFC 8414, OpenID Connect).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata_url: Option<Typed>,
-    /// Where people sign in; absent: as the issuer's metadata says.
+    /// URL at which users sign in. Default: taken from the issuer's metadata.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub authorization_endpoint: Option<Typed>,
-    /// Where codes become tokens; absent: as the issuer's metadata says.
+    /// URL of the token endpoint. Default: taken from the issuer's metadata.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_endpoint: Option<Typed>,
-    /// Where clients are registered; absent: as the issuer's metadata says.
+    /// URL at which clients are registered. Default: taken from the issuer's metadata.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub registration_endpoint: Option<Typed>,
-    /// What the token is for, as an address or whatever the issuer takes (`api://…`); `false`: it is left out; absent: what
-    /// the server calls itself.
+    /// The resource that the token is for, as a URL or in any form that the issuer accepts (`api://…`); `false` omits
+    /// the parameter. Default: the identifier that the server gives for itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resource: Option<ResourceChoice>,
-    /// Further parameters of the address at which people sign in, as `access_type: offline`. They replace ours of the same
-    /// name.
+    /// Additional parameters of the URL at which users sign in, for example `access_type: offline`. They replace the
+    /// gateway's own parameters of the same name. Parameters that only the gateway may set, such as `state`, are
+    /// rejected.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub authorization_parameters: Option<BTreeMap<String, Typed>>,
-    /// Further parameters of each request for a token, as `audience`.
+    /// Additional parameters of each token request, for example `audience`. They may be secret, so they require a
+    /// configured issuer, as `client_secret` does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_parameters: Option<BTreeMap<String, Typed>>,
-    /// Where browsers come back to, where the client is registered for one address: on the machine of who signs in by the
-    /// command line (`http://localhost:3118/callback`; without a port any free one), or one that leads to the gateway's
-    /// `/oauth/callback`; absent: a port of that machine, or the gateway's own page.
+    /// Redirect URI of a client that is registered for a single one: a URL of the machine on which a user signs in with
+    /// the command line (`http://localhost:3118/callback`; without a port, any free one), or one that leads to the
+    /// gateway's `/oauth/callback`. Default: a free port of that machine, or the gateway's own page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub redirect_uri: Option<Typed>,
 }
 
-/// What a token is for, or that it is not said.
+/// The resource that a token is for, or a switch for the parameter.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(untagged)]
 #[schemars(inline)]
 pub enum ResourceChoice {
-    /// `false`: it is left out; `true`: what the server calls itself.
+    /// `false`: the parameter is omitted; `true`: the identifier that the server gives for itself.
     Plain(bool),
-    /// This text.
+    /// An identifier.
     Text(Typed),
 }
 
-/// How a client proves at the token endpoint that it is itself.
+/// How a client authenticates at the token endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AuthMethodEntry {
-    /// By its id alone.
+    /// With its ID only.
     None,
-    /// Id and secret in a header.
+    /// With ID and secret in a header.
     ClientSecretBasic,
-    /// Id and secret in the form.
+    /// With ID and secret in the form.
     ClientSecretPost,
 }
 
@@ -116,13 +119,13 @@ impl From<AuthMethodEntry> for ClientAuth {
     }
 }
 
-/// How a token is obtained.
+/// OAuth grant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum GrantEntry {
-    /// Somebody signs in.
+    /// A user signs in.
     AuthorizationCode,
-    /// By the client's own secret.
+    /// The client authenticates with its own secret.
     ClientCredentials,
 }
 
@@ -135,35 +138,35 @@ impl From<GrantEntry> for OAuthGrant {
     }
 }
 
-/// How connections leave the gateway, and what it may ask where somebody else names the address.
+/// Outbound connections of the gateway, and the private addresses that others may direct it to.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct NetworkEntry {
-    /// Private addresses, and ones without TLS, that a server or an issuer may name all the same: origins
-    /// (`https://idp.corp.example:8443`), hosts (`idp.internal`) or networks (`10.1.0.0/16`); absent: none. Addresses that
-    /// stand in the configuration itself need no entry.
+    /// Private addresses, and addresses without TLS, that a server or an issuer may direct the gateway to: origins
+    /// (`https://idp.corp.example:8443`), hosts (`idp.internal`) or networks (`10.1.0.0/16`). Addresses in the
+    /// configuration itself need no entry. Default: none.
     pub allow_private: Option<Vec<Typed>>,
-    /// The proxy for connections to remote servers and issuers: `http://`, `https://`, `socks5://` or `socks5h://`, or
-    /// `none` for no proxy; absent: what `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` say. Connections to this
-    /// machine never use one.
+    /// Proxy for connections to remote servers and issuers: a URL with `http://`, `https://`, `socks5://` or
+    /// `socks5h://`, or `none` for no proxy. Connections to this machine never use a proxy. Default: taken from
+    /// `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`.
     pub proxy: Option<Typed>,
     /// Hosts, domains and networks that are reached without `proxy`.
     pub no_proxy: Option<Vec<Typed>>,
-    /// A PEM file of certificate authorities that are trusted beside those of the system.
+    /// PEM file of certificate authorities to trust in addition to those of the system.
     pub ca_file: Option<Typed>,
-    /// Client certificates for remote servers and issuers that ask for one.
+    /// Client certificates for remote servers and issuers that request one.
     pub client_certificates: Option<Vec<ClientCertificateEntry>>,
 }
 
-/// A client certificate and the hosts to which it is presented; no other host sees it.
+/// A client certificate and the hosts that it is presented to. It is presented to no other host.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ClientCertificateEntry {
     /// Host names, or `*.example.com` for every name below `example.com`.
     pub hosts: Option<Vec<Typed>>,
-    /// The file of the certificate and those between it and its authority, as PEM.
+    /// PEM file of the certificate and its intermediate certificates.
     pub certificate: Option<Typed>,
-    /// The file of its private key, as PEM.
+    /// PEM file of the private key.
     pub key: Option<Typed>,
 }
 

@@ -9,18 +9,19 @@ use super::file::Typed;
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TeamEntry {
-    /// Who is in it, by the names that the authentication tells.
+    /// Names of the members, as authentication determines them.
     pub members: Vec<Typed>,
-    /// Who may install, rotate and remove its credentials; they are members too.
+    /// Names of the users who may install, rotate and remove the team's credentials. They are members too.
     pub managers: Vec<Typed>,
 }
 
-/// Who may use a gateway: these users and teams.
+/// Users and teams that may use a gateway.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct MembersEntry {
-    /// Users, by name.
+    /// User names.
     pub users: Vec<Typed>,
-    /// Teams, in the order in which their credentials are looked for in this gateway; no other team's is used there.
+    /// Team names, in the order in which the teams' credentials are tried in this gateway. If set, credentials of other
+    /// teams are not used in it.
     pub teams: Vec<Typed>,
 }

@@ -12,50 +12,51 @@ use serde_json::Value;
 use super::file::{TextOr, Typed};
 use crate::server::PullPolicy;
 
-/// How a server stands in a pod, for the backend `kubernetes`; others pass it over. All of it is optional.
+/// Pod settings of a server, for the backend `kubernetes`; other backends ignore them. All keys are optional.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PodEntry {
-    /// When the image is pulled: `Always`, `IfNotPresent` or `Never`; absent: as Kubernetes decides by its tag.
+    /// Image pull policy: `Always`, `IfNotPresent` or `Never`. Default: decided by Kubernetes from the image tag.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pull_policy: Option<PullPolicyEntry>,
-    /// With what the image is pulled: names of Secrets of the namespace, or credentials of a registry.
+    /// Image pull credentials: names of Secrets in the namespace, or credentials of a registry.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pull_secrets: Option<Vec<TextOr<RegistryEntry>>>,
-    /// What it asks of its node, and what it may not go over.
+    /// Resource requests and limits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resources: Option<ResourcesEntry>,
-    /// Environment from Secrets and ConfigMaps of the namespace.
+    /// Environment variables from Secrets and ConfigMaps of the namespace.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub env_from: Option<Vec<EnvFromEntry>>,
-    /// Labels that its node must have.
+    /// Labels that the node must have.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node_selector: Option<BTreeMap<String, Typed>>,
-    /// Taints that it tolerates, as in a manifest.
+    /// Tolerations, as in a manifest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tolerations: Option<Vec<Value>>,
-    /// Where it would rather run, as in a manifest.
+    /// Affinity, as in a manifest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub affinity: Option<Value>,
-    /// The service account that it runs as; its token is mounted only where this is given.
+    /// Service account of the pod. Its token is mounted only if this key is set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service_account: Option<String>,
-    /// Volumes beside the writable `/tmp` and home.
+    /// Volumes in addition to the writable `/tmp` and home directory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub volumes: Option<Vec<VolumeEntryTyped>>,
-    /// What it may do on its node; the default is the restricted pod security standard.
+    /// Security settings. The default is the restricted Pod Security Standard.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub security: Option<SecurityEntry>,
-    /// Probes in place of the default ones, as in a manifest.
+    /// Probes that replace the default ones, as in a manifest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub probes: Option<ProbesEntry>,
-    /// Whether a Service stands before it; absent: false.
+    /// Creates a Service for the pod. Default: false.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service: Option<bool>,
-    /// Whether the old instance ends before a new one starts, for a server that must not run twice; absent: false.
+    /// Stops the old instance before a new one starts, for a server that must not run twice. Default: false.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recreate: Option<bool>,
-    /// The last word on the pod template: a mapping is a merge patch (RFC 7396), a list a JSON patch (RFC 6902).
+    /// Patch that is applied last to the pod template: a mapping is a merge patch (RFC 7396), a list a JSON patch (RFC
+    /// 6902).
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<PatchSchema>")]
     pub template_patch: Option<Value>,
@@ -73,14 +74,14 @@ enum PatchSchema {
     Json(Vec<BTreeMap<String, Value>>),
 }
 
-/// When an image is pulled.
+/// Image pull policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum PullPolicyEntry {
-    /// At each start.
+    /// The image is pulled at each start.
     Always,
-    /// Where the node does not have it.
+    /// The image is pulled if the node does not have it.
     IfNotPresent,
-    /// Never: the node has it.
+    /// The image is never pulled; the node must have it.
     Never,
 }
 
@@ -94,100 +95,101 @@ impl From<PullPolicyEntry> for PullPolicy {
     }
 }
 
-/// Credentials of a registry, out of which a Secret is made.
+/// Credentials of a registry. The gateway creates a Secret from them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RegistryEntry {
-    /// The registry's host, as `ghcr.io`.
+    /// Host of the registry, for example `ghcr.io`.
     pub server: Typed,
-    /// Who pulls.
+    /// User name.
     pub username: Typed,
-    /// The password or token, best as `${VARIABLE}`.
+    /// Password or token, preferably as `${VARIABLE}`.
     pub password: Typed,
 }
 
-/// What a container asks for and is limited to, in Kubernetes' quantities. What is given replaces the default of the
-/// same name.
+/// Resource requests and limits of a container, as Kubernetes quantities. A value replaces the default of the same
+/// name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ResourcesEntry {
-    /// What its node must have left for it, as `{cpu: 50m, memory: 128Mi}`.
+    /// Resources that the node must have available, for example `{cpu: 50m, memory: 128Mi}`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requests: Option<BTreeMap<String, Typed>>,
-    /// What it may not go over, as `{memory: 512Mi}`.
+    /// Resources that the container must not exceed, for example `{memory: 512Mi}`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limits: Option<BTreeMap<String, Typed>>,
 }
 
-/// Environment from an object of the namespace: `secret` or `config_map`.
+/// Environment variables from an object of the namespace: `secret` or `config_map`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct EnvFromEntry {
-    /// The Secret.
+    /// Name of the Secret.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret: Option<String>,
-    /// The ConfigMap.
+    /// Name of the ConfigMap.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub config_map: Option<String>,
-    /// What stands before each of its names.
+    /// Prefix of the names of its variables.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prefix: Option<String>,
-    /// Whether the pod starts without the object; absent: false.
+    /// Starts the pod even if the object does not exist. Default: false.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub optional: Option<bool>,
 }
 
-/// A volume, and where it is mounted.
+/// A volume and its mount path.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "VolumeEntry")]
 pub struct VolumeEntryTyped {
-    /// Its name, unique in the server.
+    /// Name of the volume, unique in the server.
     pub name: String,
-    /// Where it stands in the container.
+    /// Mount path in the container.
     pub mount_path: String,
-    /// Whether it cannot be written; absent: false.
+    /// Mounts the volume read-only. Default: false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read_only: Option<bool>,
-    /// What it is, as in a manifest, without the name: `{configMap: {name: x}}`.
+    /// Volume source, as in a manifest without the name: `{configMap: {name: x}}`.
     pub source: BTreeMap<String, Value>,
 }
 
-/// What a container may do on its node.
+/// Security settings of a container.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SecurityEntry {
-    /// The user that it runs as; absent: the image's own, which must not be root unless `allow_root`.
+    /// User ID that the container runs as. Default: that of the image, which must not be root unless `allow_root` is
+    /// set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run_as_user: Option<u32>,
-    /// The group that it runs as, and that its volumes belong to.
+    /// Group ID that the container runs as, and that its volumes belong to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run_as_group: Option<u32>,
-    /// Whether it may run as root; absent: false.
+    /// Allows the container to run as root. Default: false.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allow_root: Option<bool>,
-    /// Whether it may gain more than it was started with; absent: false.
+    /// Allows processes to gain more privileges than their parent. Default: false.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allow_privilege_escalation: Option<bool>,
-    /// Whether its image's files can be written; absent: false.
+    /// Makes the root file system writable. Default: false.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub writable_root: Option<bool>,
-    /// Capabilities that it keeps, as `NET_BIND_SERVICE`; all others are dropped.
+    /// Capabilities to keep, for example `NET_BIND_SERVICE`. All others are dropped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub capabilities: Option<Vec<String>>,
 }
 
-/// Probes in place of the default ones.
+/// Probes that replace the default ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ProbesEntry {
-    /// Until this succeeds the others wait.
+    /// Startup probe. The other probes wait until it succeeds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub startup: Option<BTreeMap<String, Value>>,
-    /// While this fails nobody is sent there.
+    /// Readiness probe. No calls are sent to the pod while it fails.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub readiness: Option<BTreeMap<String, Value>>,
-    /// When this fails it is started again.
+    /// Liveness probe. The container is restarted when it fails.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub liveness: Option<BTreeMap<String, Value>>,
 }

@@ -18,7 +18,7 @@ use crate::jsonrpc::{Members, Message, Splice, notification, quote, response, sp
 use crate::limits::{MAX_LISTEN_ID_LEN, MAX_LISTENS_PER_PRINCIPAL, MAX_WAITING_NOTIFICATIONS};
 use crate::protocol::{meta, method};
 
-/// Before one who has too many streams may try again.
+/// `Retry-After` of a request that is rejected because the principal has too many streams.
 const RETRY_AFTER: Duration = Duration::from_secs(10);
 
 impl Inner {

@@ -7,7 +7,7 @@ use crate::jsonrpc::{Members, ParamsHead, text};
 use crate::limits::{MAX_CAPABILITIES_LEN, MAX_CLIENT_INFO_LEN, MAX_CLIENT_NAME_LEN};
 use crate::transport::ClientFacts;
 
-/// What the parameters of `initialize` say of the client.
+/// Reads the client's info and capabilities from the parameters of `initialize`.
 ///
 /// # Errors
 /// [`InvalidParams`](ErrorKind::InvalidParams) if the capabilities are longer than any real client's.

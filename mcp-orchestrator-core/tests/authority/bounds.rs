@@ -1,4 +1,5 @@
-//! What one principal can make the gateway keep, and that it shuts nobody else out.
+//! Tests the limits on what one principal can make the gateway store, and that reaching them does not affect other
+//! principals.
 
 use std::num::NonZeroUsize;
 
@@ -56,7 +57,7 @@ async fn sessions_that_are_in_use_are_not_ended_for_another() {
     assert_eq!(refused.kind(), ErrorKind::Overloaded);
     assert!(refused.retry_after().is_some());
     site.session("bob", "g").await.unwrap();
-    // Once one is let go, there is room again.
+    // There is room again once a session is released.
     drop(stream);
     first.end();
     site.session("ann", "g").await.unwrap();
@@ -136,7 +137,7 @@ async fn a_listen_that_is_given_up_before_its_answer_leaves_no_subscription() {
         })
         .await;
     }
-    // Nothing is asked for again by an instance that starts.
+    // An instance that starts does not restore abandoned subscriptions.
     let wants = json!({ "resourceSubscriptions": ["mem://x/a"] });
     let mut stream = site.listen("ann", "g", &wants).await.unwrap();
     next(&mut stream).await.unwrap();

@@ -1,4 +1,4 @@
-//! Who may reach which instance, written down a second time and as plainly as can be.
+//! A reference model of which principal may reach which instance, as simple as possible.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use crate::site::{entry, gateway, hiding, team, user};
 pub(crate) const USERS: [&str; 3] = ["u0", "u1", "u2"];
 pub(crate) const TEAMS: [&str; 2] = ["t0", "t1"];
 pub(crate) const GATEWAYS: [&str; 2] = ["g0", "g1"];
-/// Shared, of each principal, and of each session without a credential.
+/// Servers with shared instances, with one per principal, and with one per session and no credential.
 pub(crate) const SERVERS: [&str; 3] = ["s", "p", "o"];
 
 /// A server, an owner and a revision.
@@ -21,21 +21,21 @@ pub(crate) type Reach = (String, String, String);
 pub(crate) struct Gate {
     pub(crate) users: BTreeSet<usize>,
     pub(crate) teams: BTreeSet<usize>,
-    /// Its servers, each with whose credential is pinned, and whether a tool is hidden.
+    /// The servers of the gateway, each with the owner of a pinned credential, and `true` if a tool is hidden.
     pub(crate) servers: BTreeMap<usize, (Option<usize>, bool)>,
 }
 
-/// What there is.
+/// The state of the site.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Model {
-    /// By server and owner: the revision.
+    /// Revisions of installed credentials, by server and owner.
     pub(crate) installed: BTreeMap<(usize, usize), u64>,
     pub(crate) teams: [BTreeSet<usize>; 2],
     pub(crate) gates: [Gate; 2],
     pub(crate) applied: BTreeSet<usize>,
 }
 
-/// The owners: users, teams, the organization.
+/// Number of owners: users, teams, and the organization.
 pub(crate) const OWNERS: usize = USERS.len() + TEAMS.len() + 1;
 
 pub(crate) fn owner(n: usize) -> Owner {
@@ -52,7 +52,7 @@ impl Model {
         gate.users.contains(&who) || gate.teams.iter().any(of_team)
     }
 
-    /// Whether a user may use what an owner has installed, by a gateway.
+    /// Returns `true` if a user may use an owner's credential through a gateway.
     fn may(&self, who: usize, gate: &Gate, pinned: Option<usize>, of: usize) -> bool {
         let theirs = match of {
             n if n < USERS.len() => n == who,
@@ -60,7 +60,7 @@ impl Model {
                 let team = n - USERS.len();
                 let listed = gate.teams.is_empty() || gate.teams.contains(&team);
                 match pinned {
-                    // A team's credential serves those whom a gateway of that team lets in.
+                    // A pinned team credential can be used by everyone who has access to a gateway of that team.
                     Some(_) => gate.teams.contains(&team),
                     None => self.teams[team].contains(&who) && listed,
                 }
@@ -70,7 +70,7 @@ impl Model {
         theirs && pinned.is_none_or(|pinned| pinned == of)
     }
 
-    /// What a user may reach through a gateway.
+    /// Returns the instances that a user may reach through a gateway.
     pub(crate) fn reach(&self, who: usize, gate: usize) -> BTreeSet<Reach> {
         let (gate, mut reach) = (&self.gates[gate], BTreeSet::new());
         if !self.enters(who, gate) {
@@ -95,7 +95,7 @@ impl Model {
         reach
     }
 
-    /// Whether a gateway hides the tool `hidden` of a server.
+    /// Returns `true` if a gateway hides the tool `hidden` of a server.
     pub(crate) fn hides(&self, gate: usize, server: &str) -> bool {
         let mut servers = self.gates[gate].servers.iter();
         servers.any(|(n, (_, hides))| SERVERS[*n] == server && *hides)

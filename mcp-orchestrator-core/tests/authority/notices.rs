@@ -1,5 +1,5 @@
-//! Messages without an id: only what the protocol knows as a client's own reaches a server, and only one that its sender
-//! may use.
+//! Messages without an ID: a server receives only those that the protocol defines for clients, and only from clients
+//! that may use it.
 
 use mcp_orchestrator_core::credential::{CredentialRule, Owner};
 use mcp_orchestrator_core::orchestrator::Limits;
@@ -69,7 +69,7 @@ async fn whoever_has_left_a_team_neither_answers_nor_notifies_its_server() {
         let message = json!({ "jsonrpc": "2.0", "method": method, "params": params });
         bob.notify(&message).await.unwrap();
     }
-    // The server is told that its question is refused.
+    // The server receives an error as the answer to its request.
     site.mind
         .until("the refusal", |got| {
             got.iter()

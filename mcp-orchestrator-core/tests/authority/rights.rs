@@ -1,4 +1,4 @@
-//! Who loses a membership, a team or a credential loses what depended on it.
+//! A caller that loses a membership, a team or a credential loses everything that depends on it.
 
 use mcp_orchestrator_core::ErrorKind;
 use mcp_orchestrator_core::credential::{CredentialRule, Owner};
@@ -15,7 +15,8 @@ fn of(users: &[&str]) -> GatewaySpec {
     gateway("g", users, &[], vec![all])
 }
 
-/// Ann and Bob in one gateway, whose server has a credential of Bob's team and one of all.
+/// Creates a gateway with the members Ann and Bob. Its server has a credential of Bob's team and one of the
+/// organization.
 async fn site(isolation: Isolation) -> Site {
     let site = Site::new(vec![server("x", isolation, true)], Limits::default()).await;
     site.gateways([of(&["ann", "bob"])]);
@@ -113,7 +114,7 @@ async fn leaving_a_team_ends_what_its_instance_says() {
             "{heard:?}"
         );
     }
-    // The session itself goes on, with what is still Bob's.
+    // The session stays open for everything that Bob may still use.
     bob.request(3, "ping", &json!({})).await.unwrap();
 }
 
@@ -137,7 +138,7 @@ async fn an_instance_of_ones_own_says_nothing_to_others_of_the_same_credential()
             .unwrap();
         streams.push(session.listen().await.unwrap());
     }
-    // Each has asked its own instance.
+    // Each subscribed at its own instance.
     assert_eq!(site.mind.subscribed().len(), 2);
     let instances = site.mind.running();
     assert_eq!(instances.len(), 2);

@@ -1,4 +1,4 @@
-//! A legacy client's session, and what comes on its streams.
+//! The session of a legacy client, and the messages on its streams.
 
 use bytes::Bytes;
 use futures_util::{FutureExt as _, StreamExt as _};
@@ -42,7 +42,7 @@ impl Session<'_> {
         Ok(value(&within("a response", reply.response()).await?))
     }
 
-    /// Sends a request whose parameters are written as they are, and waits for its response.
+    /// Sends a request with these parameters verbatim and waits for its response.
     pub(crate) async fn raw(&self, id: u64, method: &str, params: &str) -> Result<Value> {
         let text =
             format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{params}}}"#);
@@ -55,7 +55,7 @@ impl Session<'_> {
         Ok(value(&within("a response", reply.response()).await?))
     }
 
-    /// Sends any message for which no answer is owed.
+    /// Sends a message that has no response.
     pub(crate) async fn notify(&self, message: &Value) -> Result<()> {
         let notify = Notify {
             principal: self.site.principal(&self.name),
@@ -66,7 +66,7 @@ impl Session<'_> {
         self.site.orchestrator.notify(notify).await
     }
 
-    /// Opens the stream of what belongs to no call.
+    /// Opens the stream for messages that belong to no call.
     pub(crate) async fn listen(&self) -> Result<Reply> {
         let listen = Listen {
             principal: self.site.principal(&self.name),
@@ -100,7 +100,7 @@ pub(crate) fn value(message: &Message) -> Value {
     serde_json::from_slice(message.bytes()).unwrap()
 }
 
-/// The message of an item, where it has one.
+/// Returns the message of an item as JSON.
 pub(crate) fn item(item: &ReplyItem) -> Value {
     match item {
         ReplyItem::Notification(message) | ReplyItem::Response(message) => value(message),
@@ -109,12 +109,12 @@ pub(crate) fn item(item: &ReplyItem) -> Value {
     }
 }
 
-/// The next message of a stream.
+/// Returns the next message of a stream.
 pub(crate) async fn next(reply: &mut Reply) -> Option<Value> {
     within("a message", reply.next()).await.as_ref().map(item)
 }
 
-/// What has come by now.
+/// Returns all messages that have already arrived.
 pub(crate) fn drain(reply: &mut Reply) -> Vec<Value> {
     let mut found = Vec::new();
     while let Some(Some(next)) = reply.next().now_or_never() {
@@ -123,7 +123,7 @@ pub(crate) fn drain(reply: &mut Reply) -> Vec<Value> {
     found
 }
 
-/// What has come by now of a stream that may have ended.
+/// Like [`drain`], for a stream that may have ended.
 pub(crate) fn drain_open(stream: &mut Option<Reply>) -> Vec<Value> {
     let mut found = Vec::new();
     while let Some(reply) = stream

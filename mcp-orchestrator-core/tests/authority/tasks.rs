@@ -1,4 +1,4 @@
-//! Tasks: found again by whoever made them, as long as they may use the instance, and by nobody else.
+//! Tasks can be accessed only by the caller that created them, and only while it may use the instance.
 
 use mcp_orchestrator_core::ErrorKind;
 use mcp_orchestrator_core::credential::{CredentialRule, Owner};
@@ -23,7 +23,7 @@ async fn site(isolation: Isolation, slots: bool) -> Site {
     site
 }
 
-/// Makes a task; the id that its caller knows.
+/// Creates a task and returns the ID that its caller received.
 async fn make(session: &Session<'_>, id: u64) -> String {
     let params =
         json!({ "name": "x__task", "arguments": {}, "task": {}, "_meta": { "who": session.name } });
@@ -32,7 +32,7 @@ async fn make(session: &Session<'_>, id: u64) -> String {
     made.unwrap_or_else(|| panic!("{answer}")).to_owned()
 }
 
-/// Makes the server repeat a result.
+/// Makes the server return this result.
 async fn echo(session: &Session<'_>, id: u64, result: &Value, task: bool) -> Value {
     let mut params = json!({ "name": "x__echo", "arguments": { "result": result } });
     if task {
@@ -73,7 +73,7 @@ async fn a_task_is_of_no_use_to_who_has_left_the_team_of_its_instance() {
             .count()
             == 0
     );
-    // Who comes back has it again.
+    // A member that returns to the team can access its task again.
     site.teams(&[("ops", &["bob"])]);
     get(&bob, "tasks/get", &task).await.unwrap();
 }
@@ -87,7 +87,8 @@ async fn a_task_of_a_rotated_or_removed_credential_is_gone() {
     let task = make(&bob, 1).await;
     site.install("x", &own, "r2").await;
     let before = site.mind.got_of("tasks/get").len();
-    // Unknown, or gone with its instance: either way no message reaches what has the old credential.
+    // The task is unknown, or failed with its instance. Either way, no message reaches the instance with the old
+    // credential.
     if let Ok(answer) = get(&bob, "tasks/get", &task).await {
         assert_eq!(answer["result"]["status"], "failed", "{answer}");
     }
@@ -118,7 +119,7 @@ async fn an_id_that_a_server_repeats_is_not_a_task_of_the_caller() {
             json!({ "content": [], "resultType": "task", "taskId": id }),
         ] {
             let answer = echo(&ann, 10 + n as u64, &result, as_task).await;
-            // Not sealed: it is no id of hers.
+            // The ID is not sealed, so it is not one of Ann's task IDs.
             assert!(answer.to_string().contains(id), "{answer}");
         }
         let result = json!({ "task": { "taskId": id, "status": "working" } });
@@ -128,7 +129,7 @@ async fn an_id_that_a_server_repeats_is_not_a_task_of_the_caller() {
             get(&ann, "tasks/get", forged).await.unwrap_err();
         }
     }
-    // Nor is another's own id.
+    // The ID of another caller's task is not valid for her either.
     get(&ann, "tasks/result", &bobs).await.unwrap_err();
     let again = make(&bob, 3).await;
     for task in [&bobs, &again] {
@@ -148,7 +149,7 @@ async fn an_id_that_was_guessed_before_its_task_was_made_opens_nothing() {
         .as_str()
         .unwrap()
         .to_owned();
-    // Who is right cannot be told from here: neither of them gets the task.
+    // The gateway cannot know which of the two owns the ID, so neither gets the task.
     let params =
         json!({ "name": "x__task", "arguments": {}, "task": {}, "_meta": { "who": "bob" } });
     let answer = bob.request(1, "tools/call", &params).await.unwrap();

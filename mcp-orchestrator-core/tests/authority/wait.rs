@@ -1,11 +1,11 @@
-//! Bounded waiting: a test waits for what it wants to see, and never for a time.
+//! Bounded waiting: tests wait for conditions, never for a fixed time.
 
 use std::time::Duration;
 
-/// The longest wait for anything.
+/// Timeout of every wait.
 const LONG: Duration = Duration::from_secs(20);
 
-/// The future's output, or a panic that says what was waited for.
+/// Waits for a future. Panics with the description on a timeout.
 pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
     match tokio::time::timeout(LONG, future).await {
         Ok(output) => output,
@@ -13,7 +13,7 @@ pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T 
     }
 }
 
-/// Looks again and again until it holds.
+/// Polls until the condition holds.
 pub(crate) async fn until(what: &str, holds: impl Fn() -> bool) {
     let looking = async {
         while !holds() {

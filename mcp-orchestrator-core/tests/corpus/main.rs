@@ -1,7 +1,7 @@
-//! Replays the kept fuzzing corpus, and a fixed number of mutations of each input, through the fuzzing entry points.
+//! Runs the fuzzing entry points on the stored corpus and on a fixed number of mutations of each input.
 //!
-//! Every run sees the same inputs: the generator is seeded by the target's name. `FUZZ_MUTATIONS` sets how many
-//! mutations are made of each kept input (400).
+//! Every run uses the same inputs, because the generator is seeded with the target's name. `FUZZ_MUTATIONS` sets the
+//! number of mutations of each input (default: 400).
 
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
@@ -31,7 +31,7 @@ fn corpus(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
     inputs
 }
 
-/// Runs one input; a finding is written to the folder that cargo-fuzz uses, so that it can be run again.
+/// Runs one input. A failing input is written to the directory that cargo-fuzz uses, so that it can be reproduced.
 fn run(target: &str, entry: fn(&[u8]), from: &Path, input: &[u8]) {
     if catch_unwind(AssertUnwindSafe(|| entry(input))).is_err() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR"))

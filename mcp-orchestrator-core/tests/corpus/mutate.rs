@@ -1,8 +1,8 @@
-//! Deterministic mutations of inputs, of the kinds that libFuzzer makes.
+//! Deterministic mutations of inputs, similar to those of libFuzzer.
 
 use fastrand::Rng;
 
-/// Values that parsers get wrong: control characters, a byte-order mark, numbers at their bounds, deep nesting.
+/// Values that parsers often mishandle: control characters, a byte-order mark, numbers at their limits, deep nesting.
 const TOKENS: &[&[u8]] = &[
     b"\0",
     b"\r\n",
@@ -27,7 +27,7 @@ const TOKENS: &[&[u8]] = &[
     b"Content-Length: 18446744073709551615\r\n",
     b"ffffffffffffffff\r\n",
 ];
-/// Longer results are cut: what is cubic shows earlier than this.
+/// Maximum length in bytes of a mutated input. Cubic running time shows at shorter lengths.
 const MAX_INPUT: usize = 64 * 1024;
 
 pub(crate) struct Mutator<'a> {
@@ -36,7 +36,7 @@ pub(crate) struct Mutator<'a> {
 }
 
 impl<'a> Mutator<'a> {
-    /// The same target and inputs give the same mutations.
+    /// Creates a mutator. The same target and inputs yield the same mutations.
     pub(crate) fn new(target: &str, inputs: &'a [&'a [u8]]) -> Self {
         let seed = target
             .bytes()
@@ -69,7 +69,7 @@ impl<'a> Mutator<'a> {
                 bytes.drain(at..end);
             }
             4 => {
-                // A piece again, many times: what grows with repetition shows here.
+                // Repeat a piece many times, to expose cost that grows with repetition.
                 let end = self.rng.usize(at..=bytes.len().min(at + 64));
                 let piece = bytes[at..end].repeat(self.rng.usize(1..200));
                 bytes.splice(at..at, piece);

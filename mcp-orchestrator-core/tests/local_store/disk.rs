@@ -1,4 +1,4 @@
-//! No room, no right to write: a clear error, and nothing lost.
+//! Full disks and read-only directories yield a clear error and lose no data.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use secrecy::ExposeSecret as _;
 
 use crate::part::{FOLDER, Part, key, open, say};
 
-/// A file whose end makes room.
+/// A file that is deleted to free space.
 const BALLAST: &str = "ballast";
 
 fn folder() -> Option<PathBuf> {
@@ -36,7 +36,7 @@ async fn all_there(store: &LocalCredentials, end: u32) {
     }
 }
 
-/// Writes until there is no room; how many records there are.
+/// Writes until no space is left, and returns the number of records.
 async fn fill(store: &LocalCredentials) -> u32 {
     for number in 0..10_000 {
         if let Err(error) = put(store, number).await {
@@ -84,7 +84,7 @@ async fn reader_of_what_is_read_only() {
     say("refused");
 }
 
-/// Plays a part to its end and answers the last thing that it said.
+/// Runs a part to its end and returns its last line.
 async fn play(name: &str, folder: &Path, shell: &str) -> String {
     let mut part = Part::start(name, folder, Some(shell));
     let mut last = None;
@@ -96,7 +96,7 @@ async fn play(name: &str, folder: &Path, shell: &str) -> String {
     last.unwrap_or_else(|| panic!("{name} said nothing"))
 }
 
-/// Whether this process may mount things where nobody else sees them.
+/// Returns `true` if this process may mount file systems in a private mount namespace.
 fn may_mount() -> bool {
     let tried = std::process::Command::new("unshare")
         .args([
@@ -115,7 +115,7 @@ fn may_mount() -> bool {
 #[tokio::test]
 async fn a_file_that_may_not_grow_is_told_and_keeps_what_it_has() {
     let dir = tempfile::tempdir().unwrap();
-    // 4 MiB; without the trap the system ends whoever wants more.
+    // The limit is 4 MiB. Without the trap, SIGXFSZ would kill a process that exceeds it.
     let said = play("disk::filler", dir.path(), "trap '' XFSZ; ulimit -f 8192").await;
     let end: u32 = said.strip_prefix("full ").unwrap().parse().unwrap();
     assert!(end > 10, "{end} records");
@@ -127,7 +127,7 @@ async fn a_file_that_may_not_grow_is_told_and_keeps_what_it_has() {
 #[tokio::test]
 async fn a_full_disk_is_told_and_where_room_is_made_it_goes_on() {
     if !may_mount() {
-        // The test above has shown the same with a limit of this process alone.
+        // The test above covers the same error with a per-process limit.
         return;
     }
     let dir = tempfile::tempdir().unwrap();
@@ -158,7 +158,7 @@ async fn a_folder_that_is_read_only_is_told() {
         let said = play("disk::reader_of_what_is_read_only", dir.path(), &script).await;
         assert_eq!(said, "refused");
     } else {
-        // Nobody makes a folder there, whoever they are.
+        // Directories cannot be created in sysfs, not even by root.
         let path = Path::new("/sys/kernel/credentials");
         let said = play("disk::reader_of_what_is_read_only", path, "").await;
         assert_eq!(said, "refused");

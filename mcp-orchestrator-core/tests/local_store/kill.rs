@@ -1,4 +1,4 @@
-//! Killed at random points: what was acknowledged is there, and nothing half-written.
+//! Kills writers at random points. Acknowledged writes must survive, and no record may be written partially.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,15 +10,15 @@ use tokio::task::JoinSet;
 
 use crate::part::{FOLDER, Part, key, open, random, say};
 
-/// How often the writer is killed: `.ci/run long` sets more.
+/// Environment variable for the number of kills. `.ci/run long` raises it.
 const KILLS: &str = "LOCAL_STORE_KILLS";
-/// The numbers that the writers begin with.
+/// Environment variable for the first operation numbers of the writers.
 const BEGIN: &str = "LOCAL_STORE_BEGIN";
 const WRITERS: u32 = 4;
-/// Records of each writer.
+/// Number of records per writer.
 const RECORDS: u32 = 8;
 
-/// What a writer does as its operation of this number: a value for a record, or `None` where it takes it away.
+/// Returns the writer's operation with this number: the record, and its new value or `None` for a deletion.
 fn operation(writer: u32, number: u32) -> (String, Option<String>) {
     let mixed = (number ^ writer << 16).wrapping_mul(2_654_435_761) >> 7;
     let name = format!("{writer}/{}", mixed % RECORDS);
@@ -71,14 +71,14 @@ async fn writer() {
     writers.join_all().await;
 }
 
-/// What a writer has written once it has done its operations below this number.
+/// Returns the value of a record after the writer's operations below this number.
 fn written(writer: u32, end: u32, name: &str) -> Option<String> {
     let operations = (0..end).rev().map(|number| operation(writer, number));
     let last = operations.into_iter().find(|(of, _)| of == name);
     last.and_then(|(_, value)| value)
 }
 
-/// Compares the store with what was acknowledged; an operation that was under way may be done or not.
+/// Compares the store with the acknowledged operations. The operation in progress may or may not have taken effect.
 async fn compare(folder: &Path, done: &[u32]) {
     let store = open(folder).await.unwrap();
     for (writer, end) in (0..WRITERS).zip(done) {
@@ -142,7 +142,7 @@ async fn a_kill_while_the_store_is_made_leaves_one_that_opens() {
         let dir = tempfile::tempdir().unwrap();
         let mut part = Part::start("kill::writer", dir.path(), None);
         assert_eq!(part.said().await.as_deref(), Some("begins"));
-        // Not waited for anything: the kill comes at any point of the making.
+        // Do not wait for anything: the kill may interrupt the creation of the store at any point.
         tokio::time::sleep(Duration::from_micros(random(8_000).into())).await;
         part.child.start_kill().unwrap();
         let mut done = [0; WRITERS as usize];

@@ -1,4 +1,4 @@
-//! This executable, started again to play a part of a test, and what all parts write.
+//! Runs this executable again as a part of a test.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -11,12 +11,12 @@ use mcp_orchestrator_core::id::RecordName;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
-/// Names the folder of the store to whoever plays a part.
+/// Environment variable with the directory of the store, for parts.
 pub(crate) const FOLDER: &str = "LOCAL_STORE_FOLDER";
-/// What its lines to the test begin with.
+/// Prefix of the lines that a part sends to the test.
 const SAID: &str = "@ ";
 
-/// Says a line to the test.
+/// Sends a line to the test.
 pub(crate) fn say(line: &str) {
     use std::io::Write as _;
     let mut out = std::io::stdout().lock();
@@ -24,14 +24,14 @@ pub(crate) fn say(line: &str) {
     out.flush().unwrap();
 }
 
-/// A part that is being played.
+/// A running part.
 pub(crate) struct Part {
     pub(crate) child: Child,
     lines: Lines<BufReader<ChildStdout>>,
 }
 
 impl Part {
-    /// Starts the part, by this command line where it is not started directly.
+    /// Starts the part, directly or through this shell script.
     pub(crate) fn start(name: &str, folder: &Path, shell: Option<&str>) -> Self {
         let me = std::env::current_exe().unwrap();
         let mut command = match shell {
@@ -61,7 +61,7 @@ impl Part {
         Self { child, lines }
     }
 
-    /// What it says next; `None` at its end.
+    /// Returns the next line from the part; `None` at its end.
     pub(crate) async fn said(&mut self) -> Option<String> {
         while let Ok(Some(line)) = self.lines.next_line().await {
             if let Some(said) = line.strip_prefix(SAID) {
@@ -72,7 +72,7 @@ impl Part {
     }
 }
 
-/// The store in this folder, its key beside it.
+/// Opens the store in this directory, with its key beside it.
 pub(crate) async fn open(folder: &Path) -> Result<LocalCredentials> {
     let key = KeySource::File(folder.join("key"));
     LocalCredentials::open(LocalOptions::new(folder.join("store"), key)).await
@@ -82,7 +82,7 @@ pub(crate) fn key(name: &str) -> RecordKey {
     RecordKey::new(RecordKind::Installation, RecordName::new(name).unwrap())
 }
 
-/// A number below `end`.
+/// Returns a random number below `end`.
 pub(crate) fn random(end: u32) -> u32 {
     let mut bytes = [0; 4];
     getrandom::fill(&mut bytes).unwrap();

@@ -1,4 +1,4 @@
-//! One server with a token that ends, in memory; who renews it says what the test wants.
+//! An in-memory server with an expiring token, and an issuer that renews it as the test specifies.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -25,19 +25,19 @@ use tokio_util::task::TaskTracker;
 
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 
-/// As a header, which a new token reaches while the instance runs.
+/// Injects the token as a header, which can be replaced while the instance runs.
 pub(crate) fn header() -> Injection {
     Injection::bearer()
 }
 
-/// What a renewal comes to.
+/// The outcome of renewals.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Answers {
     Newer,
     NotNow,
 }
 
-/// Renews as it is told to.
+/// Renews tokens with the outcome that the test specifies.
 #[derive(Debug)]
 struct Issuer {
     installations: Installations,
@@ -76,16 +76,16 @@ impl Renewal for Issuer {
     }
 }
 
-/// What the instances have seen.
+/// Observations of the instances.
 #[derive(Debug, Default)]
 struct Seen {
-    /// The token that each was started with.
+    /// The tokens that instances were started with, in order.
     tokens: watch::Sender<Vec<String>>,
-    /// Lets calls of `hold` end.
+    /// Lets pending calls of `hold` return.
     go: Notify,
-    /// How many calls hold.
+    /// Number of pending calls of `hold`.
     holding: watch::Sender<usize>,
-    /// How many instances have ended.
+    /// Number of instances that have ended.
     ended: watch::Sender<usize>,
 }
 
@@ -153,7 +153,7 @@ impl Site {
         }
     }
 
-    /// Stores `token-0`, which lives so long, and is renewed from then on; `None`: not at all.
+    /// Installs `token-0` with this lifetime. It is renewed from `due` on; `None` means that it cannot be renewed.
     pub(crate) async fn install(&self, life: Duration, due: Option<Duration>) {
         let now = SystemTime::now();
         let stored = StoredCredential {
@@ -171,7 +171,7 @@ impl Site {
         self.put(&stored).await;
     }
 
-    /// The installed one cannot be renewed any more.
+    /// Marks the installed token as no longer renewable, with this reason.
     pub(crate) async fn end(&self, why: &str) {
         let found = self.resolver.installations().get(&key()).await.unwrap();
         let (mut stored, _) = found.unwrap();
@@ -191,7 +191,7 @@ impl Site {
         self.resolver.seen(&key).await.unwrap();
     }
 
-    /// Tries what is installed, as its owner does.
+    /// Tests the installed credential as its owner.
     pub(crate) async fn test(&self) -> Result<usize> {
         let actor = Actor {
             principal: Arc::clone(&self.ann),
@@ -200,7 +200,7 @@ impl Site {
         self.installer.test(&actor, &key()).await
     }
 
-    /// What `explain` says of the credential.
+    /// Returns what `explain` reports about the credential.
     pub(crate) async fn explain(&self) -> String {
         let gateway = GatewayId::default_gateway();
         let explained = self
@@ -212,7 +212,7 @@ impl Site {
         texts.join("\n")
     }
 
-    /// Until a renewal was asked for, and its answer is noted.
+    /// Waits until a renewal was requested and its failure is recorded.
     pub(crate) async fn failed(&self) {
         self.asked(1).await;
         while !self.explain().await.contains("failed") {
@@ -220,32 +220,32 @@ impl Site {
         }
     }
 
-    /// Until so many renewals were asked for.
+    /// Waits until this many renewals were requested.
     pub(crate) async fn asked(&self, times: usize) {
         let mut asked = self.issuer.asked.subscribe();
         asked.wait_for(|asked| *asked >= times).await.unwrap();
     }
 
-    /// The tokens with which instances were started, in that order.
+    /// Returns the tokens that instances were started with, in order.
     pub(crate) fn tokens(&self) -> Vec<String> {
         self.seen.tokens.borrow().clone()
     }
 
-    /// The installed token is renewed, whoever asked for it.
+    /// Renews the installed token and notifies the resolver.
     pub(crate) async fn renew(&self) {
         let server = self.orchestrator.server(&key().server).unwrap();
         self.issuer.renew(&server, &key(), None).await.unwrap();
         self.resolver.seen(&key()).await.unwrap();
     }
 
-    /// Until so many instances were started.
+    /// Waits until this many instances were started.
     pub(crate) async fn started(&self, instances: usize) {
         let mut tokens = self.seen.tokens.subscribe();
         let enough = tokens.wait_for(|tokens| tokens.len() >= instances);
         enough.await.unwrap();
     }
 
-    /// What a call of a tool answers.
+    /// Calls a tool and returns its result.
     pub(crate) async fn call(&self, tool: &str) -> Result<String> {
         let params = json!({ "name": tool, "arguments": {} }).to_string();
         let message = Message::parse(request("1", "tools/call", Some(&params))).unwrap();
@@ -256,18 +256,18 @@ impl Site {
         Ok(response["result"]["content"][0]["text"].to_string())
     }
 
-    /// Until so many calls hold.
+    /// Waits until this many calls of `hold` are pending.
     pub(crate) async fn holding(&self, calls: usize) {
         let mut holding = self.seen.holding.subscribe();
         holding.wait_for(|holding| *holding >= calls).await.unwrap();
     }
 
-    /// Lets one call that holds end.
+    /// Lets one pending call of `hold` return.
     pub(crate) fn go(&self) {
         self.seen.go.notify_one();
     }
 
-    /// Until the installed token has ended.
+    /// Waits until the installed token has expired.
     pub(crate) async fn over(&self) {
         let found = self.resolver.installations().get(&key()).await.unwrap();
         let end = found.unwrap().0.expires_at.unwrap();
@@ -276,14 +276,14 @@ impl Site {
         }
     }
 
-    /// Until so many instances have ended.
+    /// Waits until this many instances have ended.
     pub(crate) async fn ended(&self, instances: usize) {
         let mut ended = self.seen.ended.subscribe();
         ended.wait_for(|ended| *ended >= instances).await.unwrap();
     }
 }
 
-/// A server that tells its token; a call of `hold` ends when the test lets it.
+/// Runs a server. `whoami` returns its token; a call of `hold` returns when the test allows it.
 fn serve(
     seen: Arc<Seen>,
     launch: &LaunchSpec,

@@ -1,4 +1,5 @@
-//! `import`: the servers of another program's file, or of a registry, into ours. It shows what will run, and asks.
+//! `import`: adds the servers of another program's configuration file, or of a registry, to the configuration file.
+//! Shows what will run and asks for confirmation.
 
 mod preview;
 
@@ -57,7 +58,7 @@ fn options(args: &ImportArgs, file: &Path) -> Result<ImportOptions, Failure> {
     })
 }
 
-/// Whether the servers of this configuration run as pods.
+/// Returns `true` if the servers of this configuration run as pods by default.
 fn containers(args: &ImportArgs, file: &Path) -> Result<bool, Failure> {
     let options = args.files.load_options().map_err(Failure::usage)?;
     if let Some(backend) = options.backends.backend {
@@ -70,7 +71,7 @@ fn containers(args: &ImportArgs, file: &Path) -> Result<bool, Failure> {
     Ok(default == Some(BackendKind::Kubernetes))
 }
 
-/// Asks on a terminal. Elsewhere nobody can be asked: then only what carries no risk goes on.
+/// Asks for confirmation on a terminal. Without a terminal, fails if any server has a risk that needs confirmation.
 fn agree(args: &ImportArgs, imported: &Imported, file: &Path) -> Result<(), Failure> {
     if args.yes {
         return Ok(());
@@ -99,7 +100,7 @@ fn agree(args: &ImportArgs, imported: &Imported, file: &Path) -> Result<(), Fail
     )))
 }
 
-/// Names the variables that the new entries need.
+/// Prints the variables that the new entries need.
 fn report(args: &ImportArgs, variables: &[ImportedVariable], form: Output) -> Result<(), Failure> {
     if form == Output::Json {
         let variables: Vec<Value> = variables

@@ -1,4 +1,4 @@
-//! What will run, as somebody has to see it before agreeing.
+//! Preview of imported servers, shown before the user confirms.
 
 use mcp_orchestrator_core::config::{
     CredentialEntry, HeaderEntry, ImportValues, Imported, ServerEntry, TextOr, Typed,
@@ -7,7 +7,7 @@ use mcp_orchestrator_core::id::ServerId;
 
 use crate::output;
 
-/// Prints each server on standard error: its command or address, what it gets, and what is risky about it.
+/// Prints each server to standard error: its command or URL, its variables and credentials, and its risks.
 pub(super) fn show(imported: &Imported, values: ImportValues) {
     for (id, entry) in &imported.servers {
         for line in lines(id, entry, values) {
@@ -66,7 +66,7 @@ fn lines(id: &ServerId, entry: &ServerEntry, values: ImportValues) -> Vec<String
     lines
 }
 
-/// A value that was copied may be a secret; references and fixed values of a description are none.
+/// Hides copied values, which may be secret. References, and fixed values of a `server.json`, are not.
 fn shown(value: &Typed, values: ImportValues) -> String {
     if values == ImportValues::Keep && !value.0.starts_with("${") {
         "(copied)".to_owned()
@@ -91,7 +91,7 @@ fn need(slot: &CredentialEntry) -> String {
     format!("{name} {place}{optional}")
 }
 
-/// A word as a shell reads it.
+/// Quotes a word for a shell.
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "/._-+=:@,%".contains(c);
     if !word.is_empty() && word.chars().all(plain) {

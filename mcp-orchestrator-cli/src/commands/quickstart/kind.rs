@@ -1,4 +1,4 @@
-//! The gateway in a kind cluster of this machine. Each step may have been taken before: then it changes nothing.
+//! Deploys the gateway to a kind cluster on this machine. Every step is idempotent.
 
 use std::time::Duration;
 
@@ -8,19 +8,19 @@ use crate::exit::Failure;
 use crate::output;
 use crate::tools::Tool;
 
-/// For an answer of Docker or kind.
+/// Timeout for a query to Docker or kind.
 const ANSWER: Duration = Duration::from_secs(30);
-/// For a new cluster, which may have to be fetched.
+/// Timeout for creating a cluster; its node image may have to be pulled.
 const CLUSTER: Duration = Duration::from_secs(600);
-/// For an image on its way into the cluster, and for objects.
+/// Timeout for loading an image into the cluster, and for applying objects.
 const STEP: Duration = Duration::from_secs(180);
-/// For the gateway, whose image may have to be fetched.
+/// Timeout for the rollout; the gateway's image may have to be pulled.
 const READY: &str = "--timeout=180s";
-/// Where the manifests put it.
+/// Namespace of the gateway in the manifests.
 const NAMESPACE: &str = "mcp-orchestrator";
 const DEPLOYMENT: &str = "deploy/mcp-orchestrator";
 
-/// What it takes to run a kind cluster.
+/// The programs needed to run a kind cluster.
 #[derive(Debug)]
 pub(super) struct Kind {
     kind: Tool,
@@ -29,7 +29,7 @@ pub(super) struct Kind {
 }
 
 impl Kind {
-    /// Looks for all of it; the error says what is missing.
+    /// Finds the programs. The error names the first that is missing.
     pub(super) async fn find() -> Result<Self, String> {
         let find = |name| Tool::find(name).ok_or_else(|| format!("there is no {name} in PATH"));
         let (kind, docker, kubectl) = (find("kind")?, find("docker")?, find("kubectl")?);
@@ -44,7 +44,7 @@ impl Kind {
         })
     }
 
-    /// Makes the cluster where there is none, and the gateway in it; tells how to reach it.
+    /// Creates the cluster if it does not exist, deploys the gateway, and prints how to reach it.
     pub(super) async fn deploy(&self, args: &QuickstartArgs) -> Result<(), Failure> {
         let image = args.image();
         let servers = match args.config() {
@@ -78,7 +78,7 @@ impl Kind {
         self.kind.run(&create, "", CLUSTER).await
     }
 
-    /// An image that only this machine has cannot be fetched by the cluster.
+    /// Loads an image that exists in the local Docker into the cluster, because the cluster may be unable to pull it.
     async fn load(&self, name: &str, image: &str) -> Result<(), Failure> {
         if !self
             .docker

@@ -1,4 +1,4 @@
-//! The manifests of the deployment as `quickstart` applies them: with its image and its servers.
+//! Manifests that `quickstart` applies: those of the deployment, with its image and servers filled in.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use crate::exit::Failure;
 
 const NAMESPACE: &str = include_str!("namespace.yaml");
 const MANIFESTS: &str = include_str!("manifests.yaml");
-/// What stands in the manifests and is replaced here, each once.
+/// Text in the manifests that is replaced; each must occur exactly once.
 const CONFIG: &str = "data:\n  config.yaml: |\n";
 const ARGUMENT: &str = "            - --config=/etc/mcp-orchestrator/config.yaml\n";
 const IMAGE: &str = concat!(
@@ -18,7 +18,7 @@ const IMAGE: &str = concat!(
     "\""
 );
 
-/// The servers that are deployed: a file's name and text.
+/// The configuration file with the servers: its name and text.
 #[derive(Debug)]
 pub(super) struct Servers {
     name: &'static str,
@@ -26,7 +26,7 @@ pub(super) struct Servers {
 }
 
 impl Servers {
-    /// Those of a configuration file.
+    /// Reads a configuration file.
     pub(super) fn of(file: &Path) -> Result<Self, Failure> {
         let unreadable = |error| Failure::usage(format!("{}: {error}", file.display()));
         let text = std::fs::read_to_string(file).map_err(unreadable)?;
@@ -35,7 +35,7 @@ impl Servers {
         Ok(Self { name, text })
     }
 
-    /// The small server that is in the gateway's image.
+    /// Returns a configuration with the demo server, which is part of the gateway's image.
     pub(super) fn hello(image: &str) -> Self {
         let hello = json!({ "image": image, "args": [hello::ARGUMENT] });
         let text = json!({ "servers": { "hello": hello } }).to_string();
@@ -44,7 +44,8 @@ impl Servers {
     }
 }
 
-/// All that is applied. The servers stand in a file of their own, before the one of the manifests, which counts.
+/// Returns the complete manifests. The servers get a separate configuration file, read before that of the manifests, so
+/// that the latter takes precedence.
 pub(super) fn manifests(image: &str, servers: &Servers) -> Result<String, Failure> {
     let Servers { name, text } = servers;
     let mut file = format!("data:\n  {name}: |2\n");
@@ -56,7 +57,7 @@ pub(super) fn manifests(image: &str, servers: &Servers) -> Result<String, Failur
     let argument = format!("            - --config=/etc/mcp-orchestrator/{name}\n{ARGUMENT}");
     let image = serde_json::Value::from(image).to_string();
     let mut all = format!("{NAMESPACE}---\n{MANIFESTS}");
-    // The servers last: what stands in them is not looked into.
+    // The servers come last, so that nothing is replaced inside their text.
     for (there, wanted) in [(IMAGE, image), (ARGUMENT, argument), (CONFIG, file)] {
         if all.matches(there).count() != 1 {
             return Err(Failure::failed(format!(

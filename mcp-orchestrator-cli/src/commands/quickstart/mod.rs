@@ -1,4 +1,5 @@
-//! `quickstart`: the gateway in a kind cluster where kind and Docker are there, else on this machine.
+//! `quickstart`: runs the gateway in a kind cluster if kind, Docker and kubectl are available, otherwise on this
+//! machine.
 
 mod kind;
 mod manifests;
@@ -15,7 +16,7 @@ use crate::args::{Place, QuickstartArgs};
 use crate::exit::{Exit, Failure};
 use crate::output;
 
-/// What is made where nothing is there.
+/// Name of the configuration file that is created if none exists.
 const NEW: &str = "mcp-orchestrator.yaml";
 
 pub(super) async fn run(mut args: QuickstartArgs) -> Result<Exit, Failure> {
@@ -40,7 +41,7 @@ pub(super) async fn run(mut args: QuickstartArgs) -> Result<Exit, Failure> {
     Box::pin(up::run(args.gateway)).await
 }
 
-/// The file that is made, where none is named or found.
+/// Creates a configuration file and returns it, unless one is named or found.
 fn file(args: &QuickstartArgs) -> Result<Option<PathBuf>, Failure> {
     if discover::config_files(&args.gateway.files.config).is_ok() {
         return Ok(None);
@@ -60,7 +61,7 @@ fn file(args: &QuickstartArgs) -> Result<Option<PathBuf>, Failure> {
 }
 
 impl QuickstartArgs {
-    /// The gateway's image: the one of this version if none is named.
+    /// Returns the gateway's image; defaults to the one of this version.
     fn image(&self) -> String {
         let ours = || {
             format!(
@@ -71,7 +72,8 @@ impl QuickstartArgs {
         self.image.clone().unwrap_or_else(ours)
     }
 
-    /// The file that is named. One that is only found is meant for this machine.
+    /// Returns the configuration file named on the command line. A file that is only discovered is not deployed to a
+    /// cluster.
     fn config(&self) -> Option<&Path> {
         self.gateway.files.config.first().map(PathBuf::as_path)
     }

@@ -1,8 +1,8 @@
 //! Retries requests that RBAC forbids while an API server starts.
 //!
-//! An API server that has just restarted answers before it has loaded its Roles, and forbids for a few moments what
-//! they allow. Such a request is retried for a while if it was allowed before, or if a review of our own rights
-//! allows it. The error names the missing rule only if the review denies the request as well.
+//! An API server that has just restarted responds before it has loaded its Roles, and for a few moments forbids what
+//! they allow. Such a request is retried for a while if it was allowed before, or if a SelfSubjectAccessReview says
+//! that it is allowed. The error names the missing rule only if the review denies the request as well.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
@@ -14,7 +14,7 @@ use super::access::Access;
 use super::errors::Action;
 use super::review::may;
 
-/// How long a request is retried.
+/// How long a forbidden request is retried.
 const SETTLES: Duration = Duration::from_secs(10);
 /// The first and the longest delay between two attempts.
 const WAIT: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
@@ -23,7 +23,7 @@ const WAIT: (Duration, Duration) = (Duration::from_millis(100), Duration::from_s
 #[derive(Debug)]
 pub(crate) struct Refusal {
     pub(super) error: kube::Error,
-    /// Set if the cluster's review of our rights says that the request is allowed.
+    /// Set if a SelfSubjectAccessReview says that the request is allowed.
     pub(super) allowed: bool,
 }
 

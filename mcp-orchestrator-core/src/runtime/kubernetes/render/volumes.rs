@@ -11,7 +11,7 @@ use crate::server::Injection;
 
 /// The home directory of the program.
 pub(super) const HOME: &str = "/home/mcp";
-/// Names of our own volumes, chosen not to collide with volumes of a server.
+/// Names of the volumes that the gateway adds. The prefix keeps them apart from volumes of the server.
 const TMP_VOLUME: &str = "mcp-orchestrator-tmp";
 const HOME_VOLUME: &str = "mcp-orchestrator-home";
 const FILES_VOLUME: &str = "mcp-orchestrator-secrets";
