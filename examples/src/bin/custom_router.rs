@@ -173,7 +173,7 @@ mod tests {
         }
         let policy = TeamPolicy {
             table: TableRouter::new([GatewaySpec::of_all([&payroll, &wiki])]),
-            reserved: HashMap::from([(payroll.id.clone(), finance.clone())]),
+            reserved: HashMap::from([(payroll.id, finance.clone())]),
         };
         let ann = Principal {
             teams: vec![finance],

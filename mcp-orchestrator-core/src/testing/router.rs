@@ -102,7 +102,7 @@ impl<'a> Ask<'a> {
 
     fn reaches_what_it_shows(&self, view: &View) {
         for entry in &view.entries {
-            let route = expect(self.at(), self.route(Item::Server(leak(&entry.alias))));
+            let route = expect(&self.at(), self.route(Item::Server(leak(&entry.alias))));
             assert_eq!(route.server, entry.server, "{}", self.at());
             for (kind, own) in self.probe.items {
                 if !self.lists(entry, *kind, own) || !self.shows(entry, *kind, own) {
@@ -117,7 +117,7 @@ impl<'a> Ask<'a> {
                 }
                 let name = shown(&entry.alias, own, view.prefixed && !is_resource);
                 let name = String::leak(name.into_owned());
-                let route = expect(self.at(), self.route(item(*kind, name)));
+                let route = expect(&self.at(), self.route(item(*kind, name)));
                 let wanted = (&entry.server, &entry.alias, *own, &entry.credential);
                 let found = (&route.server, &route.alias, &*route.name, &route.credential);
                 assert_eq!(found, wanted, "{}: {name}", self.at());
@@ -217,7 +217,7 @@ fn item(kind: ItemKind, name: &str) -> Item<'_> {
     }
 }
 
-fn expect(at: String, route: Result<Route<'_>, NoRoute>) -> Route<'_> {
+fn expect<'a>(at: &str, route: Result<Route<'a>, NoRoute>) -> Route<'a> {
     match route {
         Ok(route) => route,
         Err(error) => panic!("{at}: what the view shows is not reached: {error:?}"),

@@ -27,81 +27,84 @@ pub(super) enum Origin {
     Catalog,
 }
 
-/// Adds what there is to say of an entry.
+/// Adds the risks of an entry.
 pub(super) fn assess(id: &ServerId, entry: &ServerEntry, origin: Origin, risks: &mut Vec<Risk>) {
-    let mut add = |confirm: bool, text: String| {
-        let server = id.clone();
-        risks.push(Risk {
-            server,
-            text,
-            confirm,
-        });
-    };
-    let slots = entry.credentials.iter().flatten();
-    let slots = slots.filter_map(|slot| slot.env.as_deref());
-    let set = entry.env.iter().flatten().map(|(name, _)| name.as_str());
-    for name in set.chain(slots).filter(|name| is_loader(name)) {
-        let confirm = match origin {
-            Origin::Catalog => true,
-            Origin::Program(ImportValues::Keep) => !is_mild(name) || name != "PATH",
-            Origin::Program(ImportValues::Reference) => !is_mild(name),
-        };
-        add(
-            confirm,
-            format!("it sets {name}, by which the program can be made to run other code"),
-        );
-    }
-    for name in entry.inherit_env.iter().flatten() {
-        add(
-            false,
-            format!("it gets {name} of the gateway's environment"),
-        );
-    }
-    if let Some(url) = &entry.url
-        && origin != Origin::Catalog
-        && url.0.replace("$${", "").contains("${")
-    {
-        add(
-            true,
-            "its address is put together of variables of the gateway's environment, which its operator can then read"
-                .to_owned(),
-        );
-    }
     let command: Vec<&str> = match &entry.command {
         Some(TextOr::Text(program)) => vec![&program.0],
         Some(TextOr::Other(list)) => list.iter().map(|text| text.0.as_str()).collect(),
         None => Vec::new(),
     };
-    let args = entry.args.iter().flatten().map(|text| text.0.as_str());
-    let words: Vec<String> = command
-        .iter()
-        .copied()
-        .chain(args)
-        .map(str::to_owned)
-        .collect();
-    if !secret_args(&words).is_empty() {
-        let shown = masked_args(words).join(" ");
-        add(
-            false,
-            format!(
-                "its arguments hold what looks like a secret, which other users of the machine can see: {shown}"
-            ),
-        );
-    }
-    if let Some(url) = &entry.url
-        && masked_url(&url.0) != url.0
-    {
-        let shown = masked_url(&url.0);
-        add(
-            false,
-            format!("its address holds what looks like a secret: {shown}"),
-        );
-    }
+    let mut found = of_environment(entry, origin);
+    found.extend(of_address(entry, origin));
+    found.extend(of_arguments(entry, &command));
     if let Some((program, args)) = command.split_first() {
-        for (confirm, text) in of_command(program, args, origin) {
-            add(confirm, text);
-        }
+        found.extend(of_command(program, args, origin));
     }
+    risks.extend(found.into_iter().map(|(confirm, text)| Risk {
+        server: id.clone(),
+        text,
+        confirm,
+    }));
+}
+
+/// Risks of the variables that an entry sets or takes from the gateway's environment.
+fn of_environment(entry: &ServerEntry, origin: Origin) -> Vec<(bool, String)> {
+    let slots = entry.credentials.iter().flatten();
+    let slots = slots.filter_map(|slot| slot.env.as_deref());
+    let set = entry.env.iter().flatten().map(|(name, _)| name.as_str());
+    let loaders = set.chain(slots).filter(|name| is_loader(name));
+    let mut found: Vec<_> = loaders
+        .map(|name| {
+            let confirm = match origin {
+                Origin::Catalog => true,
+                Origin::Program(ImportValues::Keep) => !is_mild(name) || name != "PATH",
+                Origin::Program(ImportValues::Reference) => !is_mild(name),
+            };
+            let text =
+                format!("it sets {name}, by which the program can be made to run other code");
+            (confirm, text)
+        })
+        .collect();
+    let inherited = entry.inherit_env.iter().flatten();
+    found.extend(inherited.map(|name| {
+        let text = format!("it gets {name} of the gateway's environment");
+        (false, text)
+    }));
+    found
+}
+
+/// Risks of the address of a remote server.
+fn of_address(entry: &ServerEntry, origin: Origin) -> Vec<(bool, String)> {
+    let mut found = Vec::new();
+    let Some(url) = &entry.url else {
+        return found;
+    };
+    if origin != Origin::Catalog && url.0.replace("$${", "").contains("${") {
+        let text = "its address is put together of variables of the gateway's environment, which its operator can then \
+                    read";
+        found.push((true, text.to_owned()));
+    }
+    let shown = masked_url(&url.0);
+    if shown != url.0 {
+        let text = format!("its address holds what looks like a secret: {shown}");
+        found.push((false, text));
+    }
+    found
+}
+
+/// Risks of the arguments, which every user of the machine can read.
+fn of_arguments(entry: &ServerEntry, command: &[&str]) -> Option<(bool, String)> {
+    let args = entry.args.iter().flatten().map(|text| text.0.as_str());
+    let words = command.iter().copied().chain(args).map(str::to_owned);
+    let words: Vec<String> = words.collect();
+    if secret_args(&words).is_empty() {
+        return None;
+    }
+    let shown = masked_args(words).join(" ");
+    let text = format!(
+        "its arguments hold what looks like a secret, which other users of the machine can see: {shown}"
+    );
+    Some((false, text))
 }
 
 /// What a command line does beyond running a program.
