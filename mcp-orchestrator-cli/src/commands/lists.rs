@@ -196,8 +196,8 @@ impl Listed {
 }
 
 fn values(items: &[Box<RawValue>]) -> Vec<Value> {
-    let read = |item: &Box<RawValue>| serde_json::from_str(item.get()).unwrap_or_default();
-    items.iter().map(read).collect()
+    let read = |item: &RawValue| serde_json::from_str(item.get()).unwrap_or_default();
+    items.iter().map(|item| read(item)).collect()
 }
 
 fn text(item: &Value, key: &str) -> String {

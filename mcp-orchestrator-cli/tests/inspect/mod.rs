@@ -161,23 +161,28 @@ fn a_mistyped_instance_is_answered_with_the_one_that_was_meant() {
     }
 }
 
-#[test]
-fn what_has_no_effect_is_warned_of() {
-    let site = Site::with_servers();
+/// Configures a team, and a gateway that only its members may use.
+fn restrict_to_team(site: &Site) {
     let text = site.read();
-    let _up = site.up();
+    site.write(&format!(
+        "auth: {{tokens: true}}\nteams:\n  ops: {{members: [ann]}}\n{text}  \
+         needy: {{command: [sh, {SERVER}], credentials: [{{name: token, env: TOKEN}}]}}\n\
+         gateways:\n  default: {{members: {{teams: [ops]}}}}\n"
+    ));
+}
+
+#[test]
+fn a_token_that_has_no_effect_is_created_with_a_warning() {
+    let site = Site::with_servers();
+    let up = site.up();
     let made = site.run(&["token", "create", "--user", "ann"]);
     assert!(made.ok().starts_with("mcpo_"));
     assert!(
         made.err.contains("warning: this gateway accepts no tokens"),
         "{made:?}"
     );
-    drop(_up);
-    site.write(&format!(
-        "auth: {{tokens: true}}\nteams:\n  ops: {{members: [ann]}}\n{text}  \
-         needy: {{command: [sh, {SERVER}], credentials: [{{name: token, env: TOKEN}}]}}\n\
-         gateways:\n  default: {{members: {{teams: [ops]}}}}\n"
-    ));
+    drop(up);
+    restrict_to_team(&site);
     let _up = site.up();
     for (args, warning) in [
         (&["token", "create", "--user", "ann"][..], None),
@@ -201,6 +206,13 @@ fn what_has_no_effect_is_warned_of() {
             None => assert!(!made.err.contains("warning"), "{made:?}"),
         }
     }
+}
+
+#[test]
+fn an_installation_for_an_unknown_owner_is_made_with_a_warning() {
+    let site = Site::with_servers();
+    restrict_to_team(&site);
+    let _up = site.up();
     for (owner, warning) in [
         ("team/opps", Some("team opps is not configured")),
         ("user/carla", Some("user carla is unknown")),
