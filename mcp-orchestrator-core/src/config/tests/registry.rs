@@ -107,7 +107,7 @@ fn a_remote_takes_its_headers_from_slots() {
 }
 
 #[test]
-fn what_cannot_be_run_is_refused_with_the_reason() {
+fn unsupported_packages_are_rejected_with_the_reason() {
     let file = Path::new("server.json");
     for (package, why) in [
         (
