@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stood_before_is_changed_where_another_hand_is_in_it() {
+    fn existing_object_counts_as_changed_if_another_manager_edited_it() {
         let list = |by: &str| {
             [
                 Event::Init,
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_after_our_own_write_is_a_change() {
+    fn events_after_our_own_write_are_changes() {
         let beside = Beside::default();
         beside.wrote(KIND, "mcp-a-1", "mcp-a-1", "9".to_owned());
         assert!(
