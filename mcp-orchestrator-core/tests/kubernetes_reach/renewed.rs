@@ -153,7 +153,7 @@ impl Space {
 
 #[tokio::test]
 #[ignore = "needs a cluster: .ci/kubernetes runs it"]
-async fn a_program_is_asked_for_another_token_at_the_end_of_the_first() {
+async fn exec_plugin_is_asked_for_a_new_token_when_the_first_expires() {
     let space = space("exec").await;
     let mut tokens = Vec::new();
     for account in ["first", "second"] {
@@ -175,7 +175,7 @@ async fn a_program_is_asked_for_another_token_at_the_end_of_the_first() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: .ci/kubernetes runs it"]
-async fn a_program_hands_out_certificates() {
+async fn exec_plugin_can_provide_certificates() {
     let space = space("certificates").await;
     let mut first = space.certificate("suite-first").await;
     first["expirationTimestamp"] = (Timestamp::now() + SHORT).to_string().into();
@@ -190,7 +190,7 @@ async fn a_program_hands_out_certificates() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: .ci/kubernetes runs it"]
-async fn a_token_file_that_is_rewritten_counts_once_the_old_token_is_refused() {
+async fn rewritten_token_file_is_reread_once_the_old_token_is_rejected() {
     let space = space("token").await;
     let second = space.account("second").await;
     let file = space.account("first").await;

@@ -23,7 +23,7 @@ fn told(text: &str) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn every_call_and_every_change_is_one_event() {
+async fn each_call_and_change_is_one_audit_event() {
     let mut config = config();
     config["audit"] = json!({ "file": "audit.jsonl", "arguments": true });
     let mut site = Site::new(&config).await;
