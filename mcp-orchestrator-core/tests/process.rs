@@ -194,8 +194,8 @@ async fn contract_holds_for_a_trait_object_on_many_threads() {
 }
 
 #[tokio::test]
-async fn child_gets_its_own_environment_and_inherits_none() {
-    let name = "child_gets_its_own_environment_and_inherits_none";
+async fn child_environment_excludes_variables_of_the_host() {
+    let name = "child_environment_excludes_variables_of_the_host";
     if std::env::var(ROLE).as_deref() != Ok("env") {
         let mut host = Command::new(std::env::current_exe().unwrap());
         host.args([name, "--exact"]).env(ROLE, "env");
@@ -359,7 +359,7 @@ async fn grandchild_in_its_own_session_is_stopped() {
 }
 
 #[tokio::test]
-async fn a_child_writes_no_core_file() {
+async fn child_cannot_write_a_core_file() {
     let bench = Bench::new();
     let limited = server("limited", "read -r _; ulimit -c; ulimit -Hc");
     let mut instance = bench.start(&limited, "").await.unwrap();

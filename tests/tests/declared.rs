@@ -132,7 +132,7 @@ async fn declared_tools_replace_unlistable_ones() {
 }
 
 #[tokio::test]
-async fn instance_without_credentials_is_listed_but_never_called() {
+async fn instance_without_credentials_lists_tools_but_serves_no_calls() {
     let servers = [
         ("jira", json!({ "list_without_credential": true })),
         ("git", json!({})),

@@ -226,7 +226,7 @@ async fn foreign_listener_is_not_mistaken_for_the_child() {
 }
 
 #[tokio::test]
-async fn child_with_any_port_owner_is_reached_through_a_proxy_process() {
+async fn forwarded_port_is_reached_only_if_any_port_owner_is_allowed() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("starts");
     let (published, inner) = (free_port(), free_port());

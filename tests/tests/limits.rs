@@ -100,7 +100,7 @@ async fn server_over_the_call_limit_rejects_every_principal() {
 }
 
 #[tokio::test]
-async fn organization_instances_do_not_count_towards_any_limit() {
+async fn organization_instances_do_not_count_towards_owner_limits() {
     let mut servers = ["a", "b"].map(|name| scripted(name, &["--era", "legacy"]));
     for server in &mut servers {
         server.isolation = Isolation::Principal;

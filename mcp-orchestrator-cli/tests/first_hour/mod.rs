@@ -79,7 +79,7 @@ fn mistyped_server_name_gets_a_suggestion() {
 }
 
 #[test]
-fn explain_reports_why_a_call_cannot_be_routed() {
+fn explain_reports_why_a_call_would_fail() {
     let site = Site::with_servers();
     let text = site.read();
     site.write(&format!(
@@ -105,7 +105,7 @@ fn explain_reports_why_a_call_cannot_be_routed() {
 }
 
 #[test]
-fn missing_credential_error_says_how_to_provide_it() {
+fn missing_credential_error_explains_how_to_provide_it() {
     let site = Site::with_servers();
     let server = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/server.sh");
     site.write(&format!(
@@ -261,7 +261,7 @@ fn command_exits_quietly_when_stdout_is_closed() {
 }
 
 #[test]
-fn a_server_is_removed_from_the_file() {
+fn remove_deletes_a_server_from_the_file() {
     let site = Site::with_servers();
     let before = site.read();
     let none = site.run(&["remove", "mathh"]);

@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_is_read_by_its_name() {
+    fn environment_variable_is_read_by_name() {
         assert_eq!(
             read(&Source::Env("TOKEN".into())).unwrap().as_deref(),
             Some("abc")

@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn events_keep_their_ids_after_older_ones_are_evicted() {
+    async fn events_keep_their_ids_after_eviction_of_older_events() {
         let streams = Arc::new(Streams::default());
         let stream = streams.open();
         for n in 0..1_000 {

@@ -24,7 +24,7 @@ fn ask() -> Value {
 }
 
 #[tokio::test]
-async fn progress_on_a_question_goes_to_the_server_that_asked() {
+async fn progress_on_a_server_request_goes_to_the_requesting_server() {
     let site = two_teams().await;
     let bob = site.session("bob", "g").await.unwrap();
     let mut call = bob.begin(1, "tools/call", &ask()).await.unwrap();

@@ -163,7 +163,7 @@ async fn private_instance_sends_nothing_to_other_users_of_its_credential() {
 }
 
 #[tokio::test]
-async fn a_removed_credential_ends_its_subscriptions_and_questions() {
+async fn removed_credential_ends_its_subscriptions_and_server_requests() {
     let site = site(Isolation::Session).await;
     let bob = site.session("bob", "g").await.unwrap();
     bob.request(1, "tools/list", &json!({})).await.unwrap();

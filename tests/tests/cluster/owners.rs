@@ -214,7 +214,7 @@ async fn each_owner_has_a_separate_pod_with_only_their_secret() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a cluster: .ci/kubernetes runs it"]
-async fn only_instances_started_by_this_process_are_undone() {
+async fn undo_stops_only_instances_started_by_this_process() {
     let stage = Stage::new("undo").await;
     stage.configure("one", &both());
     let servers = servers(&stage, "one");

@@ -24,7 +24,7 @@ fn hurried() -> Builder {
 }
 
 #[tokio::test]
-async fn a_connection_without_a_request_is_closed_at_every_stage() {
+async fn connection_without_a_request_is_closed_at_every_stage() {
     let gateway = hurried().run().await;
     let (half, whole) = (&PREFACE[..16], [PREFACE, &frames::settings()].concat());
     let stages: [(&str, &[u8]); 8] = [

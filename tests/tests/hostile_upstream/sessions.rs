@@ -187,7 +187,7 @@ async fn request_for_credentials_is_not_a_lost_session() {
 }
 
 #[tokio::test]
-async fn invalid_session_ids_are_rejected() {
+async fn oversized_session_id_is_rejected_and_an_empty_one_is_ignored() {
     let upstream = Raw::start(|request| {
         let id = format!("mcp-session-id: {}", "s".repeat(10_000));
         usual_in(request, &id).unwrap_or_else(|| json_body(&request.answer("fine")))

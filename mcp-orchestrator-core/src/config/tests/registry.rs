@@ -90,7 +90,7 @@ fn a_package_becomes_a_program_with_slots() {
 }
 
 #[test]
-fn a_remote_takes_its_headers_from_slots() {
+fn remote_server_takes_its_headers_from_slots() {
     let (name, spec) = loaded(REMOTE, &[("MCP_CRM_TENANT", "acme")]);
     assert_eq!(name, "crm");
     let Launch::Remote(remote) = &spec.launch else {

@@ -17,7 +17,7 @@ use crate::server::ServerSpec;
 use crate::transport::{Hello, Party, Unsolicited};
 
 #[tokio::test(start_paused = true)]
-async fn unreachable_instances_are_removed_and_the_others_are_scaled_down() {
+async fn instances_with_an_outdated_spec_are_removed_and_the_others_go_idle() {
     let backend: Arc<dyn RuntimeBackend> = Arc::new(MemoryBackend::new(|_, _, pipe| async move {
         let (mut reader, mut writer) = tokio::io::split(pipe);
         let _ = tokio::io::copy(&mut reader, &mut writer).await;

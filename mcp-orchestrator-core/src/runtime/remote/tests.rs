@@ -215,7 +215,7 @@ async fn unsendable_header_is_rejected_by_name_without_its_value() {
 }
 
 #[tokio::test]
-async fn an_instance_lives_until_it_is_stopped() {
+async fn instance_runs_until_it_is_stopped() {
     let backend = RemoteBackend::default();
     let mut events = backend.watch();
     let url = "http://127.0.0.1:1/mcp";

@@ -129,7 +129,7 @@ async fn entra_rejects_resource_and_uses_application_scopes() {
 }
 
 #[tokio::test]
-async fn atlassian_declares_another_issuer_and_refuses_renewals_with_403() {
+async fn atlassian_declares_another_issuer_and_registers_a_client() {
     let setting = Setting::new().await;
     setting.fake.state().issuer_metadata = json!({"issuer": "https://cf.mcp.example"});
     let mut server = setting.server();
@@ -178,7 +178,7 @@ async fn okta_accepts_only_one_client_authentication_method() {
 }
 
 #[tokio::test]
-async fn a_server_that_registers_clients_needs_no_configuration() {
+async fn server_with_dynamic_registration_needs_no_configuration() {
     // Like Notion, Linear and most hosted servers: public clients, registered on the fly.
     let setting = Setting::new().await;
     setting.fake.state().issuer_metadata = json!({

@@ -297,7 +297,7 @@ fn image_entrypoint_receives_the_arguments() {
 }
 
 #[test]
-fn a_command_runs_in_the_base_image() {
+fn command_without_an_image_runs_in_the_base_image() {
     let server = ServerSpec::command(ServerId::new("git").unwrap(), "uvx", ["mcp-server-git"]);
     let objects = render(server, false).unwrap();
     assert_eq!(
