@@ -75,7 +75,7 @@ mod tests {
     use mcp_orchestrator_core::limits;
 
     #[test]
-    fn the_documentation_lists_every_limit_and_no_other() {
+    fn documentation_lists_exactly_the_existing_limits() {
         let page = include_str!("../../docs/limits.md");
         let known = || super::ALL.iter().chain(limits::ALL);
         for limit in super::ALL {

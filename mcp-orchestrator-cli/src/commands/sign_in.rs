@@ -193,7 +193,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_answer_of_a_sign_in_stands_in_the_query() {
+    fn sign_in_response_is_parsed_from_the_query() {
         let answer = read(
             "/callback?code=a%2Bb&state=s&iss=https%3A%2F%2Fi.example&x=1",
             PATH,
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_browser_comes_back_where_the_client_is_registered() {
+    fn redirect_target_follows_the_registered_redirect_uri() {
         for (configured, host, port, path) in [
             (None, "127.0.0.1", None, "/callback"),
             (

@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hand_in_what_is_ours_is_seen() {
+    fn edits_by_other_field_managers_are_detected() {
         let touched = |by: &str, fields: &Value| {
             let (_, facts) = DeploymentFacts::new(&deployment(by, fields), "us").unwrap();
             facts.touched
@@ -346,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_counts_once_the_cluster_has_seen_the_wish() {
+    fn replica_failure_counts_only_for_the_observed_generation() {
         let mut seen = deployment("us", &json!({}));
         seen.status = serde_json::from_value(json!({
             "observedGeneration": 1,
