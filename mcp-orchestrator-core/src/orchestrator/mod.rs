@@ -250,7 +250,7 @@ impl Orchestrator {
         Arc::clone(&self.inner.metrics)
     }
 
-    /// Ends streams that answer no call, and rejects new ones, so that a server can drain. Calls continue.
+    /// Ends streams that answer no call, also those opened later, so that a server can drain. Calls continue.
     pub fn drain(&self) {
         self.inner.draining.cancel();
         self.inner

@@ -80,7 +80,7 @@ impl Subscriptions {
         self.changes.subscribe()
     }
 
-    /// A server promises to send the updates of these resources, or does so no longer.
+    /// Records the resources with updates that a server promises to send; `None` clears them.
     pub(in crate::orchestrator) fn promise(&self, source: &Source, uris: Option<Vec<String>>) {
         self.promised.send_modify(|promised| match uris {
             Some(uris) => drop(promised.insert(source.clone(), uris)),
