@@ -83,7 +83,7 @@ impl Builder {
         self
     }
 
-    /// Declares that all callers are one user, so that a shared child process may send requests about the call in
+    /// Declares that all callers are one user. Requests of a shared child process then go to the client of the call in
     /// flight.
     #[must_use]
     pub fn single_principal(mut self, yes: bool) -> Self {
