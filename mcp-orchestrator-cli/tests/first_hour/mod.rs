@@ -250,7 +250,7 @@ fn what_there_is_none_of_is_said() {
     assert!(version.ok().starts_with("mcp-orchestrator "));
 }
 
-/// The reader of standard output closes its end while the command still writes.
+/// The reader closes standard output while the command is still writing.
 #[test]
 fn a_reader_that_leaves_ends_a_command_silently() {
     let site = Site::with_servers();
