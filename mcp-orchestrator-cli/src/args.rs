@@ -159,7 +159,7 @@ pub(crate) struct LogsArgs {
     /// Show the output of the previous run
     #[arg(long)]
     pub(crate) previous: bool,
-    /// Instance to show, as named by `ps`; without it, the one that ran last
+    /// Instance to show, as named by `ps`; without it, the latest one
     #[arg(long, value_name = "NAME", add = complete::instances())]
     pub(crate) instance: Option<String>,
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! Shell completion of names: from the running gateway, or from the configuration files if there is none.
+//! Shell completion of names: from the running gateway, otherwise from the configuration files.
 //!
 //! The script that `completions` prints calls this program with the typed words. Options and fixed values are completed
 //! by clap.

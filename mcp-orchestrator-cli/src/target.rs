@@ -13,7 +13,7 @@ use mcp_orchestrator_gateway::discover;
 use crate::exit::Failure;
 use crate::output;
 
-/// File that is created if there is none.
+/// File that is created if none exists.
 const NEW: &str = "mcp-orchestrator.yaml";
 
 /// Returns the last file that was given, else the one in the current directory, else a new one there.

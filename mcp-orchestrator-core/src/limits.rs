@@ -172,7 +172,7 @@ limits! {
     RIGHTS_CHECK_INTERVAL: Time = Duration::from_secs(15);
     /// Pause between two such checks, so that many simultaneous changes cause one check.
     RIGHTS_CHECK_PAUSE: Time = Duration::from_millis(50);
-    /// Evaluations of a message whose result is discarded because rights changed in the meantime.
+    /// Evaluations of a message before it is rejected because its rights keep changing.
     MAX_RIGHTS_CHECKS: Count = 4;
     /// Sessions with a last request that is authenticated again concurrently, after a change of access.
     MAX_ACCESS_CHECKS: Count = 32;

@@ -74,8 +74,8 @@ impl Deref for SiteArgs {
     }
 }
 
-/// Rewrites `--gateway URL` to `--gateway-url URL`. Some commands have a `--gateway NAME` of their own, but no name
-/// contains `://`.
+/// Rewrites `--gateway URL` to `--gateway-url URL`. Some commands also have a `--gateway NAME`, but no name contains
+/// `://`.
 pub(crate) fn lifted(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
     let mut lifted: Vec<OsString> = Vec::new();
     let mut literal = false;

@@ -56,7 +56,7 @@ const ORGANIZATION: &str = "organization";
 /// Team names that the tokens of an issuer may contain.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum TeamNames {
-    /// Any name. For the only issuer, whose team names cannot collide with those of another.
+    /// Any name. For a single issuer: its team names cannot collide with those of another one.
     #[default]
     Any,
     /// The listed names as they are. All other names get the issuer's prefix, or are ignored if it has none.
@@ -66,7 +66,7 @@ pub enum TeamNames {
 /// Kind of a principal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PrincipalKind {
-    /// A person, or an agent with an identity of its own.
+    /// A person or an agent.
     User,
     /// The token of a team, which is its only team.
     Team,
@@ -113,7 +113,7 @@ impl Principal {
     }
 
     /// Returns `true` if the name matches the kind: no user is called `organization` or `team/…`. Gateways reject other
-    /// principals, because one could be mistaken for another.
+    /// principals, because they could be mistaken for someone else.
     pub fn is_well_named(&self) -> bool {
         let team = self.id.as_str().strip_prefix(TEAM);
         match self.kind {

@@ -89,7 +89,7 @@ pub enum Renewed {
     Ended,
 }
 
-/// Renews stored credentials, and obtains those that need no user.
+/// Renews stored credentials, and obtains tokens that need no user.
 ///
 /// # Contract
 /// Of concurrent calls, in this process and in others that share the store, one renews and the others wait for it. The

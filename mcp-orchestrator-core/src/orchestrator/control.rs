@@ -147,8 +147,8 @@ impl Orchestrator {
         self.inner.stop_server(server, false).await
     }
 
-    /// Returns the output of the named instance of a server; without a name, of the one that was started last, even if
-    /// its start failed.
+    /// Returns the output of the named instance of a server; without a name, of the latest one, even if its start
+    /// failed.
     ///
     /// # Errors
     /// [`NoRoute`](ErrorKind::NoRoute) for an unknown server, an unknown instance, or if no instance has run.

@@ -148,7 +148,7 @@ impl Inner {
         }
     }
 
-    /// Handles a notification of an instance. `party` is the caller on whose connection it arrived.
+    /// Handles a notification of an instance. `party` is the caller that the connection belongs to.
     pub(super) fn notified(
         self: &Arc<Self>,
         handle: &Arc<Handle>,

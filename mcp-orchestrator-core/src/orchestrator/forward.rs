@@ -27,7 +27,7 @@ use crate::server::Launch;
 use crate::session::Session;
 use crate::transport::Outgoing;
 
-/// Time by which the exit of a program may follow the end of its connection.
+/// Time to wait for the exit of a program after the end of its connection.
 const END_WAIT: Duration = Duration::from_secs(2);
 
 /// A request to send to a server.
@@ -106,8 +106,8 @@ impl Inner {
         Err(Error::new(ErrorKind::CredentialMissing, text).with_server(&server.id))
     }
 
-    /// Returns the error for a caller of a server whose lists failed because it requires a token, although its entry
-    /// does not say so.
+    /// Returns the error for a caller of a server with failed lists, if it requires a token although its entry does not
+    /// say so.
     pub(super) async fn demanded(
         &self,
         context: &Context,

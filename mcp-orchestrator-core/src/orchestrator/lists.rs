@@ -30,7 +30,7 @@ use crate::session::Session;
 const TTL_MS: u32 = 5000;
 const CURSOR: &str = "list cursor";
 
-/// Time that a caller waits for a list whose last fetch failed.
+/// Time that a caller waits for a list after its last fetch failed.
 const RETRY_WAIT: Duration = Duration::from_secs(1);
 /// Longer lists are serialized on a blocking thread.
 const MANY_ITEMS: usize = 2000;

@@ -114,7 +114,7 @@ impl Inner {
         leg.into_reply()
     }
 
-    /// Returns the rest of a kept call if this call answers its question.
+    /// Returns the remaining reply of a kept call if this call answers its question.
     pub(super) async fn resumed(
         self: &Arc<Self>,
         context: &Context,

@@ -33,7 +33,7 @@ const LAST_WORDS: usize = 500;
 const LISTEN_FOR: Duration = Duration::from_secs(2);
 
 type Exited = Shared<BoxFuture<'static, Exit>>;
-/// Sender of messages that belong to no call, with the party on whose connection they arrived.
+/// Sender of messages that belong to no call, with the party that the connection belongs to.
 type Arrivals = mpsc::Sender<(Option<Party>, Unsolicited)>;
 
 /// Result of connecting to an instance.

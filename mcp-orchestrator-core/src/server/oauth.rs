@@ -16,13 +16,13 @@ pub struct OAuthSpec {
     pub slot: SlotName,
     /// The OAuth grant.
     pub grant: OAuthGrant,
-    /// Scopes to request; empty: those that the server asks for.
+    /// Scopes to request; empty: the scopes that the server asks for.
     pub scopes: Vec<String>,
     /// The client to use at the issuer.
     pub client: OAuthClient,
     /// How the client authenticates at the token endpoint; `None`: as the issuer's metadata says.
     pub client_auth: Option<ClientAuth>,
-    /// Issuer of the tokens; `None`: the one that the server names. Required for a server that the orchestrator runs
+    /// Issuer of the tokens; `None`: the issuer that the server names. Required for a server that the orchestrator runs
     /// and for a client with a secret. Its metadata may contain a different identifier.
     pub issuer: Option<String>,
     /// Endpoints of the issuer that its metadata omits or gets wrong.
@@ -267,7 +267,7 @@ impl ServerSpec {
         self
     }
 
-    /// Returns `true` if a credential can be installed for the server, but none is required as far as is known.
+    /// Returns `true` if a credential can be installed for the server, but is not required as far as is known.
     pub fn is_open(&self) -> bool {
         let refusals = self.oauth.as_ref().and_then(OAuthSpec::refusals);
         refusals.is_some_and(|refusals| !refusals.is_recent())

@@ -157,8 +157,8 @@ pub(crate) async fn answered(receiver: oneshot::Receiver<Message>) -> Option<Mes
     receiver.await.ok()
 }
 
-/// Returns the error of a call whose instance has ended. The last lines of standard error are included only for callers
-/// that have the instance to themselves, because they may be about the calls of others.
+/// Returns the error of a call to an instance that has ended. The last lines of standard error are included only for
+/// callers that have the instance to themselves, because they may be about the calls of others.
 pub(crate) fn ended(place: &Place, exit: &Exit, is_own: bool) -> Error {
     let mut text = format!("server {} ended: {}", place.server, exit.reason);
     let mut data = serde_json::json!({ "exit": exit.reason, "code": exit.code });

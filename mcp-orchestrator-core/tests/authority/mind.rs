@@ -34,7 +34,7 @@ pub(crate) struct Mind {
 struct State {
     got: Vec<Got>,
     says: Vec<(InstanceKey, mpsc::UnboundedSender<Value>)>,
-    /// The user for whom each task was created, by task id.
+    /// The user that each task was created for, by task id.
     tasks: BTreeMap<String, String>,
     made: u64,
     subscribed: Vec<(InstanceKey, String)>,
@@ -131,14 +131,14 @@ impl Mind {
         }
     }
 
-    /// Returns the number of instances of a server that have started, including those that are held.
+    /// Returns the number of instances of a server that have started, including held ones.
     pub(crate) fn started(&self, server: &str) -> usize {
         let state = self.state();
         let of = state.says.iter().map(|(key, _)| key.server().as_str());
         of.filter(|of| *of == server).count()
     }
 
-    /// Returns the user for whom a task was created.
+    /// Returns the user that a task was created for.
     pub(crate) fn made_for(&self, id: &str) -> Option<String> {
         self.state().tasks.get(id).cloned()
     }

@@ -49,7 +49,7 @@ impl Held {
 
 impl InstalledResolver {
     /// Returns a usable credential: the one found, a renewed one, or one that is obtained without a user; otherwise the
-    /// error that explains why there is none.
+    /// error that explains what is missing.
     pub(super) async fn settled(
         &self,
         request: &CredentialRequest<'_>,
@@ -84,7 +84,7 @@ impl InstalledResolver {
         self.after(request, &key, renewed?).await
     }
 
-    /// Handles a server whose entry does not say whether it requires a token: it does once it has refused a call
+    /// Handles a server with an entry that does not say whether it requires a token: it does once it has refused a call
     /// without one and names an issuer.
     async fn refused(&self, request: &CredentialRequest<'_>) -> Result<()> {
         let server = request.server;

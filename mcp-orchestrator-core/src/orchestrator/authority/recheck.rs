@@ -20,8 +20,8 @@ use crate::session::Session;
 use crate::transport::Party;
 
 impl Orchestrator {
-    /// Schedules a check of whether sessions, streams and subscriptions are still allowed, and ends those that are not.
-    /// Call it after the gateways of a router or the people of a directory have changed.
+    /// Schedules a check of whether sessions, streams and subscriptions are still allowed, and ends the others. Call it
+    /// after the gateways of a router or the people of a directory have changed.
     pub fn recheck(&self) {
         self.inner.rights.advance();
     }

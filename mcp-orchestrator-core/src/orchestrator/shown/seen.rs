@@ -6,7 +6,7 @@ use crate::id::ServerId;
 use crate::limits::MAX_SEEN_INSTANCES;
 use crate::runtime::InstanceKey;
 
-/// Instances that have run, the one that started last at the end. Bounded.
+/// Instances that have run, in the order of their last change. Bounded.
 #[derive(Debug, Default)]
 pub(in crate::orchestrator) struct Seen(Mutex<Vec<One>>);
 

@@ -143,7 +143,7 @@ impl Inner {
         }
     }
 
-    /// Subscribes a modern client to resources. Returns those that the server accepts.
+    /// Subscribes a modern client to resources. Returns the URIs that the server accepts.
     ///
     /// # Cancel safety
     /// Subscriptions that were made before the future is dropped remain in the table under the listener's party. The

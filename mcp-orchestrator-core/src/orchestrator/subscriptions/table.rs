@@ -52,7 +52,7 @@ pub(in crate::orchestrator) struct Subscriptions {
     table: Mutex<Table>,
     /// Notified when a resource gains its first subscriber or loses its last.
     changes: watch::Sender<()>,
-    /// The resources whose updates modern servers have promised to send.
+    /// The resources for which modern servers have promised to send updates.
     promised: watch::Sender<HashMap<Source, Vec<String>>>,
 }
 

@@ -40,7 +40,7 @@ pub(crate) struct LegacySse {
     pub(crate) tasks: JoinSet<()>,
 }
 
-/// A stream whose first event has named the URL for messages to the server.
+/// A stream, and the URL for messages to the server from its first event.
 pub(crate) struct OpenedSse {
     events: Events,
     address: Bytes,
