@@ -101,7 +101,7 @@ pub struct ServerEntry {
     /// Time that a list request waits for an instance.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub list_timeout: Option<Span>,
-    /// Time to wait after each step of a stop: closing standard input, then requesting termination, then killing.
+    /// Time to wait between the steps of a stop: closing standard input, requesting termination, killing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stop_grace: Option<Span>,
     /// Time that a replaced instance gets to finish its calls.
