@@ -250,7 +250,7 @@ fn empty_results_are_reported() {
     assert!(version.ok().starts_with("mcp-orchestrator "));
 }
 
-/// The reader of standard output closes its end while the command still writes.
+/// The reader closes standard output while the command is still writing.
 #[test]
 fn command_exits_quietly_when_stdout_is_closed() {
     let site = Site::with_servers();

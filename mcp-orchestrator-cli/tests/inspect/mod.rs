@@ -1,4 +1,4 @@
-//! What the command line shows: lists, the effective configuration, a server, completions, help.
+//! Output of the command line: lists, the effective configuration, server details, completions, help.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
@@ -25,7 +25,7 @@ fn library() -> Site {
 #[test]
 fn prompts_and_resources_are_listed_by_server_and_by_gateway() {
     let site = library();
-    // A server that runs for the command alone, then the running gateway's.
+    // First with a server that runs only for the command, then with the running gateway.
     for running in [false, true] {
         let _up = running.then(|| site.up());
         let prompts = site.run(&["prompts", "docs"]).ok();

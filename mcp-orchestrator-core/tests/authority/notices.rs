@@ -1,5 +1,5 @@
-//! Messages without an ID: a server receives only those that the protocol defines for clients, and only from clients
-//! that may use it.
+//! Messages without an ID: a server receives only the messages that the protocol defines for clients, and only from
+//! clients that may use it.
 
 use mcp_orchestrator_core::credential::{CredentialRule, Owner};
 use mcp_orchestrator_core::orchestrator::Limits;

@@ -132,10 +132,9 @@ impl DeploymentFacts {
 
 /// Returns a hash of the changes that other clients made to what defines the instance, either in its Deployment or in
 /// a dependent object; `None` if there are none.
-///
+/// a dependent object; `None` if there are none.
 /// Changes to the number of replicas, to status, and to labels and annotations that are not ours do not count, nor do
 /// those of the Deployment controller, which writes its own revision annotation.
-/// its own revision annotation.
 pub(super) fn touched(meta: &ObjectMeta, manager: &str) -> Option<u64> {
     let foreign = |entry: &&ManagedFieldsEntry| {
         let by = entry.manager.as_deref().unwrap_or_default();
