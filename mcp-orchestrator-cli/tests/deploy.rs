@@ -38,7 +38,7 @@ fn purge_asks_first_and_removes_only_its_own_files() {
         let asked = site.run_with(&["purge"], answer);
         assert_eq!(asked.code, 1, "{asked:?}");
         assert!(asked.err.contains("state.key"), "{}", asked.err);
-        assert!(asked.err.contains("nothing was removed"), "{}", asked.err);
+        assert!(asked.err.contains("nothing was deleted"), "{}", asked.err);
         assert_eq!(kept(), 1);
     }
 
