@@ -190,7 +190,7 @@ pub struct LogRequest {
     pub follow: bool,
     /// Whether to return the lines of the previous run.
     pub previous: bool,
-    /// The instance; if absent, the one that ran last.
+    /// The instance; if absent, the most recent one.
     pub instance: Option<String>,
 }
 

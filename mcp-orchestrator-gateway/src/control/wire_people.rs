@@ -77,7 +77,7 @@ pub struct Catalog {
 pub struct CatalogText {
     /// Its name.
     pub server: String,
-    /// The owners for whom the caller may install credentials.
+    /// Owners that the caller may install credentials for.
     pub owners: Vec<String>,
     /// The slots that it needs.
     pub slots: Vec<SlotText>,
@@ -100,7 +100,7 @@ pub struct SlotText {
     pub required: bool,
     /// Whether the value is not a secret.
     pub plain: bool,
-    /// The value to use if none is given.
+    /// The value to use if the field is empty.
     pub default: Option<String>,
     /// The allowed values; empty for any.
     pub choices: Vec<String>,
