@@ -159,8 +159,8 @@ impl Live {
     }
 }
 
-/// Creates the notice for a change between a single local user and authenticated callers. Running servers have already
-/// been told which of the two applies, so the change requires a restart.
+/// Creates the notice for a change between a single local user and authenticated callers. The capabilities declared to
+/// running servers depend on it, so the change requires a restart.
 fn stays(settings: &Settings) -> Notice {
     let file = settings
         .files
