@@ -244,8 +244,8 @@ impl Drop for Busy {
     }
 }
 
-/// The unit by which clients are counted: an IPv4 address or an IPv6 /64 network, since one client can choose among all
-/// addresses in such a network.
+/// The unit in which clients are counted: an IPv4 address or an IPv6 /64 network, because a client can use every
+/// address of such a network.
 pub(crate) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
