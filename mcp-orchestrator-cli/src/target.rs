@@ -27,7 +27,7 @@ pub(crate) fn file(args: &FileArgs) -> Result<PathBuf, Failure> {
         .unwrap_or_else(|| PathBuf::from(NEW)))
 }
 
-/// Like [`file`], for an import: never returns a file of another program.
+/// Like [`file()`], for an import: never returns a file of another program.
 pub(crate) fn own_file(args: &FileArgs) -> Result<PathBuf, Failure> {
     let found = file(args)?;
     let foreign = args.config.is_empty() && found.extension().is_some_and(|end| end == "json");

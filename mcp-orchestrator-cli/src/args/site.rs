@@ -21,7 +21,7 @@ pub(crate) struct SiteArgs {
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Remote gateway")]
 pub(crate) struct ElsewhereArgs {
-    /// URL of the gateway, e.g. https://mcp.example.com; same as --gateway URL. The token is read from
+    /// URL of the gateway, e.g. `https://mcp.example.com`; same as --gateway URL. The token is read from
     /// MCP_ORCHESTRATOR_TOKEN
     #[arg(long, value_name = "URL", env = "MCP_ORCHESTRATOR_GATEWAY")]
     pub(crate) gateway_url: Option<String>,
