@@ -34,7 +34,9 @@ class Client:
         }
 
     async def ping(self):
-        return {} if self.modern else await self.client.ping()
+        if not self.modern:
+            await self.client.ping()
+        return {}
 
     async def level(self, level):
         return {} if self.modern else await self.client.set_logging_level(level)

@@ -1,7 +1,7 @@
 // The npm package @modelcontextprotocol/sdk, 1.x, perhaps through mcp-remote.
 // usage: sdk.mjs PACKAGE [remote-http|remote-sse] JOBS RESULTS
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { ELICITED, ROOTS, SAMPLED, run } from './steps.mjs';
 
 const [alias, through] = process.argv.slice(2, -2);
@@ -13,7 +13,7 @@ const { SSEClientTransport } = packages(`${alias}/client/sse.js`);
 const types = packages(`${alias}/types.js`);
 
 function bridge(url) {
-  const program = join(dirname(packages.resolve('mcp-remote')), 'proxy.js');
+  const program = join(process.env.MCPO_MATRIX_NPM, 'node_modules/mcp-remote/dist/proxy.js');
   return { command: [process.execPath, program, url, '--allow-http', '--transport', `${through.replace('remote-', '')}-only`], env: { MCP_REMOTE_CONFIG_DIR: process.env.MCPO_MATRIX_HOME } };
 }
 
