@@ -25,7 +25,7 @@ use crate::site::{Session, Site, server};
 use crate::steps::{Step, step};
 
 /// How many worlds are tried where nothing else is said.
-const WORLDS: u32 = 64;
+const WORLDS: u32 = 128;
 /// How long an act may take before it is left to go on beside the next steps.
 const PATIENCE: Duration = Duration::from_millis(20);
 /// For how many steps instances are held at most.
