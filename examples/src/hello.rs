@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_request_has_one_answer() {
+    fn each_request_gets_one_response() {
         let input = concat!(
             r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{}}"#,
             "\n",

@@ -49,7 +49,7 @@ fn processes(text: &str) -> Vec<&str> {
 }
 
 #[test]
-fn quickstart_calls_a_tool_and_says_how_to_go_on() {
+fn quickstart_calls_a_tool_and_prints_next_steps() {
     let text = output(env!("CARGO_BIN_EXE_quickstart"));
     assert_says(
         &text,
@@ -64,7 +64,7 @@ fn quickstart_calls_a_tool_and_says_how_to_go_on() {
 }
 
 #[test]
-fn embed_axum_serves_both_and_refuses_strangers() {
+fn embed_axum_serves_the_app_and_mcp_and_rejects_requests_without_a_key() {
     let text = output(env!("CARGO_BIN_EXE_embed_axum"));
     assert_says(
         &text,
@@ -77,13 +77,13 @@ fn embed_axum_serves_both_and_refuses_strangers() {
 }
 
 #[test]
-fn custom_backend_launches_its_own_way() {
+fn custom_backend_uses_its_own_launcher() {
     let text = output(env!("CARGO_BIN_EXE_custom_backend"));
     assert_says(&text, &["launched by a launcher of our own", "Running"]);
 }
 
 #[test]
-fn custom_resolver_gives_each_person_an_instance() {
+fn custom_resolver_starts_one_instance_per_user() {
     let text = output(env!("CARGO_BIN_EXE_custom_resolver"));
     assert_says(
         &text,
@@ -105,7 +105,7 @@ fn custom_resolver_gives_each_person_an_instance() {
 }
 
 #[test]
-fn custom_router_hides_what_is_another_teams() {
+fn custom_router_hides_servers_of_other_teams() {
     let text = output(env!("CARGO_BIN_EXE_custom_router"));
     assert_says(
         &text,

@@ -1,4 +1,4 @@
-//! The command line as typed.
+//! Command-line arguments.
 
 mod clients;
 mod configure;
@@ -29,22 +29,22 @@ use crate::complete;
     3 no gateway is running, 4 the tool's result is an error, 130 interrupted"
 )]
 pub(crate) struct Cli {
-    /// How results are printed
+    /// Output format
     #[arg(short, long, global = true, value_enum, default_value_t = Output::Table)]
     pub(crate) output: Output,
-    /// Do not cut tables to the width of the terminal
+    /// Do not truncate tables to the width of the terminal
     #[arg(long, global = true)]
     pub(crate) wide: bool,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
-/// How results are printed.
+/// Output format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Output {
-    /// For people
+    /// Text and tables
     Table,
-    /// For programs
+    /// JSON
     Json,
 }
 
@@ -65,7 +65,7 @@ pub(crate) enum Command {
     Prompts(ListArgs),
     /// List the resources and templates of a gateway or a server
     Resources(ListArgs),
-    /// Call a tool; without a running gateway its server runs for this call alone
+    /// Call a tool; without a running gateway, run its server for this call only
     Call(CallArgs),
     /// Show a server's output
     Logs(LogsArgs),
@@ -91,9 +91,9 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Show the effective configuration, and where each value comes from
     Config(ConfigArgs),
-    /// Explain which route a call would take; nothing is started
+    /// Explain how a call would be routed, without starting anything
     Explain(ExplainArgs),
-    /// Delete everything an orchestrator has stored, here and in its cluster
+    /// Delete everything an orchestrator has stored on this machine and in its cluster
     Purge(PurgeArgs),
     /// Create, list and revoke access tokens
     Token(TokenArgs),
@@ -103,7 +103,7 @@ pub(crate) enum Command {
     Install(InstallArgs),
     /// Replace an installed credential
     Rotate(InstallArgs),
-    /// Remove an installed credential; instances that use it end
+    /// Remove an installed credential and stop the instances that use it
     Uninstall(OwnedArgs),
     /// List installed credentials and their owners
     Installations(SiteArgs),
@@ -113,7 +113,7 @@ pub(crate) enum Command {
     Schema,
     /// Print the completion script of a shell
     Completions {
-        /// Which shell
+        /// Shell to print the script for
         shell: Shell,
     },
 }
@@ -129,7 +129,7 @@ pub(crate) struct PsArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct ServerArgs {
-    /// The server's name
+    /// Name of the server
     #[arg(add = complete::servers())]
     pub(crate) server: String,
     #[command(flatten)]
@@ -138,7 +138,7 @@ pub(crate) struct ServerArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct DescribeArgs {
-    /// The server's name, or an instance's as `ps` names it
+    /// Name of a server, or of an instance as shown by `ps`
     #[arg(add = complete::instances())]
     pub(crate) name: String,
     #[command(flatten)]
@@ -147,19 +147,19 @@ pub(crate) struct DescribeArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct LogsArgs {
-    /// The server's name
+    /// Name of the server
     #[arg(add = complete::servers())]
     pub(crate) server: String,
     /// Follow new output
     #[arg(short, long)]
     pub(crate) follow: bool,
-    /// Number of lines from the end
+    /// Number of lines to show from the end
     #[arg(short = 'n', long, value_name = "LINES")]
     pub(crate) tail: Option<usize>,
-    /// The run before this one
+    /// Show the output of the previous run
     #[arg(long)]
     pub(crate) previous: bool,
-    /// Of this instance, as `ps` names it; without it of the one that ran last
+    /// Instance to show, as named by `ps`; without it, the latest one
     #[arg(long, value_name = "NAME", add = complete::instances())]
     pub(crate) instance: Option<String>,
     #[command(flatten)]

@@ -1,7 +1,7 @@
-//! Completion of names for shells: those of the running gateway, else those of the configuration files.
+//! Shell completion of names: from the running gateway, otherwise from the configuration files.
 //!
-//! The script that `completions` prints calls this program with the words that were typed; the rest of the answer, options
-//! and values that are known beforehand, is clap's.
+//! The script that `completions` prints calls this program with the typed words. Options and fixed values are completed
+//! by clap.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -16,29 +16,29 @@ use mcp_orchestrator_gateway::args::FileArgs;
 use crate::args::{self, ElsewhereArgs, SiteArgs};
 use crate::site::Site;
 
-/// The variable by which a shell asks for completions.
+/// The environment variable that is set for completion requests.
 pub(crate) const VARIABLE: &str = "MCP_ORCHESTRATOR_COMPLETE";
-/// A shell does not wait longer for names.
+/// Timeout for names, because the shell waits.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Answers a shell that asks for completions, and ends then. Must be called before the runtime starts.
+/// Answers a completion request of a shell, if there is one, and exits. Must be called before the runtime starts.
 pub(crate) fn answer() {
     CompleteEnv::with_factory(args::command)
         .var(VARIABLE)
         .complete();
 }
 
-/// The names of servers.
+/// Completes names of servers.
 pub(crate) fn servers() -> ArgValueCandidates {
     ArgValueCandidates::new(|| candidates(|names| &names.servers))
 }
 
-/// The names of gateways.
+/// Completes names of gateways.
 pub(crate) fn gateways() -> ArgValueCandidates {
     ArgValueCandidates::new(|| candidates(|names| &names.gateways))
 }
 
-/// The names of servers and of their instances.
+/// Completes names of servers and of their instances.
 pub(crate) fn instances() -> ArgValueCandidates {
     ArgValueCandidates::new(|| {
         let names = names();
@@ -58,7 +58,7 @@ struct Names {
     instances: BTreeSet<String>,
 }
 
-/// What can be named; nothing where that is not known in time.
+/// Returns all names; none if they are not available in time.
 fn names() -> Names {
     let words: Vec<OsString> = std::env::args_os().collect();
     let Ok(site) = Site::find(&typed(&words)) else {
@@ -109,7 +109,7 @@ fn configured(site: &Site) -> Names {
     }
 }
 
-/// Which gateway is meant by the words that are typed so far.
+/// Returns the arguments typed so far that select a gateway.
 fn typed(words: &[OsString]) -> SiteArgs {
     let words: Vec<String> = words
         .iter()

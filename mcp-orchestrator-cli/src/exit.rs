@@ -1,4 +1,4 @@
-//! How the program ends: the exit codes that docs/cli.md promises, and what is told with them.
+//! Exit codes, as documented in docs/cli.md, and the messages that accompany them.
 
 use std::fmt::Display;
 use std::process::ExitCode;
@@ -15,15 +15,15 @@ use crate::output::clean;
 /// An exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
-    /// Done.
+    /// Success.
     Done = 0,
-    /// It did not work.
+    /// The command failed.
     Failed = 1,
-    /// The arguments or the configuration are wrong.
+    /// The arguments or the configuration are invalid.
     Usage = 2,
-    /// No gateway runs.
+    /// No gateway is running.
     NotRunning = 3,
-    /// The tool answered, and its answer is an error.
+    /// The result of the tool is an error.
     ToolError = 4,
     /// Interrupted from the terminal.
     Interrupted = 130,
@@ -35,13 +35,13 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Why a command ends without its result.
+/// Why a command failed.
 #[derive(Debug)]
 pub(crate) struct Failure {
-    /// For people: what failed, and what to do next. Empty: nothing is to be said. Cleaned when it is printed.
+    /// Message for the user: what failed and what to do next. Not printed if empty. Cleaned when it is printed.
     pub(crate) message: String,
     pub(crate) exit: Exit,
-    /// It names something that is not known, and may have been mistyped.
+    /// Set if the command named something unknown, which may be a typing error.
     pub(crate) is_about_a_name: bool,
 }
 
@@ -54,19 +54,19 @@ impl Failure {
         Self::new(message, Exit::Usage)
     }
 
-    /// The same, with this before it.
+    /// Prepends a text to the message.
     pub(crate) fn about(mut self, text: &str) -> Self {
         self.message = format!("{text}: {}", self.message);
         self
     }
 
-    /// The same, with this behind it.
+    /// Appends a text to the message.
     pub(crate) fn with(mut self, text: &str) -> Self {
         self.message.push_str(text);
         self
     }
 
-    /// Ended by Ctrl-C.
+    /// The failure after Ctrl-C.
     pub(crate) fn interrupted() -> Self {
         Self::new("interrupted", Exit::Interrupted)
     }
@@ -83,7 +83,7 @@ impl Failure {
 
 impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
-        // Of what a server says each further line is set in, so that none passes for ours.
+        // Indent the further lines of a server's text, so that none can pass for a line of this program.
         let lines: Vec<String> = refusal.message.lines().map(clean).collect();
         let mut message = lines.join("\n  ");
         let last = refusal.data.as_deref().and_then(last_lines);
@@ -109,7 +109,7 @@ impl From<Refusal> for Failure {
     }
 }
 
-/// What an instance that ended wrote last.
+/// Returns the last output of an instance that ended.
 fn last_lines(data: &RawValue) -> Option<String> {
     let data: Value = serde_json::from_str(data.get()).ok()?;
     let text = match &data["stderr"] {
@@ -122,7 +122,7 @@ fn last_lines(data: &RawValue) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
-/// What to do next.
+/// Returns a hint about what to do next.
 fn hint(refusal: &Refusal, told: bool) -> Option<String> {
     let hint = match refusal.kind.as_str() {
         "no_route" if refusal.message.contains("is not configured") => {

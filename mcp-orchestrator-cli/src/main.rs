@@ -1,4 +1,4 @@
-//! `mcp-orchestrator`: runs the gateway, and speaks with the one that runs.
+//! `mcp-orchestrator`: runs the gateway, and controls a running one.
 
 mod args;
 mod clients;
@@ -18,7 +18,7 @@ use std::process::ExitCode;
 
 use clap::FromArgMatches as _;
 
-/// Each call makes and drops some hundred small things; the system's allocator costs noticeably more.
+/// Each call makes about a hundred small allocations, for which the system's allocator is noticeably slower.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -176,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spans_are_short() {
+    fn durations_are_formatted_compactly() {
         let cases = [
             (0, "0s"),
             (59, "59s"),
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_are_cut_to_fit() {
+    fn columns_are_truncated_to_fit() {
         let mut widths = [10, 50, 70];
         fit(&mut widths, 80);
         assert_eq!(widths.iter().sum::<usize>() + 4, 80);
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_cannot_steer_the_terminal() {
+    fn control_characters_in_server_text_are_neutralized() {
         for (text, shown) in [
             ("a\u{1b}[2Jb\nc", "a [2Jb c"),
             ("\u{1b}]0;title\u{7}", " ]0;title "),

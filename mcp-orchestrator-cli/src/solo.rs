@@ -1,4 +1,4 @@
-//! A server that this process runs by itself for one command, where no gateway runs.
+//! Runs a single server in this process for one command, if no gateway is running.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,35 +18,35 @@ use tempfile::TempDir;
 use crate::exit::Failure;
 use crate::site::Site;
 
-/// For what still runs at the end.
+/// Grace period at the end of the command.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Who carries out what concerns one server.
+/// Handles requests to a server.
 #[derive(Debug)]
 pub(crate) enum Carrier {
-    /// The gateway.
+    /// The running gateway.
     Running(mcp_orchestrator_gateway::control::Client),
     /// This process.
     Solo(Box<Solo>),
 }
 
-/// An orchestrator of one server, with a state of its own.
+/// An orchestrator with a single server and a temporary state directory.
 #[derive(Debug)]
 pub(crate) struct Solo {
     built: Built,
     principal: Arc<Principal>,
-    /// Goes with it.
+    /// Deleted on drop.
     _state: TempDir,
 }
 
-/// What comes of a call.
+/// Events of a call.
 pub(crate) enum Events {
     Running(Box<Lines<CallEvent>>),
     Solo(Pin<Box<dyn Stream<Item = CallEvent> + Send>>),
 }
 
 impl Carrier {
-    /// The gateway if it runs, else a server of our own.
+    /// Connects to the gateway if it is running; otherwise starts the server in this process.
     pub(crate) async fn find(site: &Site, server: &str) -> Result<Self, Failure> {
         let client = site.client();
         match client.status().await {
@@ -59,7 +59,7 @@ impl Carrier {
         }
     }
 
-    /// What the server lists of this kind.
+    /// Returns the server's list of this kind.
     pub(crate) async fn list(
         &self,
         server: &str,
@@ -77,7 +77,7 @@ impl Carrier {
         })
     }
 
-    /// Calls a tool of it.
+    /// Calls a tool of the server.
     pub(crate) async fn call(&self, server: &str, call: CallRequest) -> Result<Events, Failure> {
         match self {
             Self::Running(client) => {
@@ -93,7 +93,7 @@ impl Carrier {
         }
     }
 
-    /// Ends what was started for it.
+    /// Stops what was started.
     pub(crate) async fn end(self) {
         if let Self::Solo(solo) = self {
             solo.built.orchestrator().shutdown(GRACE).await;
@@ -117,7 +117,7 @@ impl Solo {
             && (spec.backend == Some(kubernetes.name())
                 || (spec.backend.is_none() && settings.backends.default == kubernetes));
         if in_a_pod {
-            // A gateway of its own would take the cluster's instances for its own, and sweep what it does not know.
+            // A second gateway would adopt the cluster's instances and delete those it does not know.
             let text = format!("server {server} runs as a pod, for which a gateway must run");
             return Err(site.not_running().about(&text));
         }
@@ -152,7 +152,7 @@ impl Solo {
 }
 
 impl Events {
-    /// The next one.
+    /// Returns the next event.
     pub(crate) async fn next(&mut self) -> Result<Option<CallEvent>, Failure> {
         match self {
             Self::Running(lines) => Ok(lines.next().await?),

@@ -1,4 +1,4 @@
-//! Which known name was meant, where a name is not known.
+//! Suggests known names for unknown ones.
 
 use mcp_orchestrator_gateway::control::wire::Status;
 
@@ -7,7 +7,7 @@ use crate::exit::Failure;
 use crate::output::clean;
 use crate::site::Site;
 
-/// Names that were typed, and the site where they should be known.
+/// Names on the command line, and the site in which they should be known.
 #[derive(Debug)]
 pub(crate) struct Typed {
     site: crate::args::SiteArgs,
@@ -17,7 +17,7 @@ pub(crate) struct Typed {
 }
 
 impl Typed {
-    /// The names of a command that a running gateway may know.
+    /// Returns the names of a command that a running gateway may know.
     pub(crate) fn of(command: &Command) -> Option<Self> {
         let server = |site: &crate::args::SiteArgs, name: &str| Self {
             site: site.clone(),
@@ -54,7 +54,7 @@ impl Typed {
         })
     }
 
-    /// The failure with the name that may have been meant.
+    /// Adds suggestions to a failure about an unknown name.
     pub(crate) async fn complete(self, mut failure: Failure) -> Failure {
         if !failure.is_about_a_name {
             return failure;
@@ -95,13 +95,13 @@ impl Typed {
     }
 }
 
-/// The names of the instances that run.
+/// Returns the names of the running instances.
 async fn instances(site: &Site) -> Vec<String> {
     let all = site.client().instances().await.unwrap_or_default();
     all.into_iter().filter_map(|one| one.instance).collect()
 }
 
-/// A line that names the nearest of the known names, else all of them, else nothing.
+/// Returns a line with the nearest known name, or else with all known names; empty if there are none.
 pub(crate) fn hint<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let known: Vec<String> = known.into_iter().map(clean).collect();
     match nearest(typed, known.iter().map(String::as_str)) {
@@ -115,7 +115,7 @@ pub(crate) fn hint<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) ->
     }
 }
 
-/// The known name that is nearest to what was typed, where one is near enough.
+/// Returns the known name that is nearest to the typed one, if any is near enough.
 pub(crate) fn nearest<'a>(
     typed: &str,
     known: impl IntoIterator<Item = &'a str>,

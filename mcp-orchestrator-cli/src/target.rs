@@ -1,4 +1,4 @@
-//! The file of our own format that `add` and `import` write into.
+//! Selects and edits the configuration file that `add` and `import` write to.
 
 use std::collections::btree_map::Entry;
 use std::path::{Path, PathBuf};
@@ -13,10 +13,10 @@ use mcp_orchestrator_gateway::discover;
 use crate::exit::Failure;
 use crate::output;
 
-/// What is made where nothing is there.
+/// File that is created if none exists.
 const NEW: &str = "mcp-orchestrator.yaml";
 
-/// The last file that is named, else the one of the current folder, else a new one there.
+/// Returns the last file that was given, else the one in the current directory, else a new one there.
 pub(crate) fn file(args: &FileArgs) -> Result<PathBuf, Failure> {
     if let Some(named) = args.config.last() {
         return Ok(named.clone());
@@ -27,14 +27,14 @@ pub(crate) fn file(args: &FileArgs) -> Result<PathBuf, Failure> {
         .unwrap_or_else(|| PathBuf::from(NEW)))
 }
 
-/// The same for an import: the file of another program is not written into.
+/// Like [`file()`], for an import: never returns a file of another program.
 pub(crate) fn own_file(args: &FileArgs) -> Result<PathBuf, Failure> {
     let found = file(args)?;
     let foreign = args.config.is_empty() && found.extension().is_some_and(|end| end == "json");
     Ok(if foreign { PathBuf::from(NEW) } else { found })
 }
 
-/// Adds servers to the file, unless that made it wrong, and says so.
+/// Adds servers to the file and reports it. Fails if they would make the file invalid.
 pub(crate) fn add(
     file: &Path,
     args: &FileArgs,
@@ -59,7 +59,7 @@ pub(crate) fn add(
     output::line(&format!("{} {verb} {}", file.display(), names.join(", ")))
 }
 
-/// Reads what the file would be. Variables that are not set here may be where the gateway runs.
+/// Validates the file with the new servers. Variables that are not set here may be set where the gateway runs.
 fn try_first(
     file: &Path,
     args: &FileArgs,
@@ -116,7 +116,7 @@ fn present(problems: Problems) -> Failure {
     Failure::usage(text)
 }
 
-/// The variables without a default that these entries name.
+/// Returns the variables without a default that these entries reference.
 fn variables(servers: &[(ServerId, ServerEntry)]) -> Vec<String> {
     let mut names = Vec::new();
     for (_, entry) in servers {

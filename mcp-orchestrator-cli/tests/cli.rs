@@ -42,7 +42,7 @@ fn a_running_gateway_is_shown_and_called() {
         .find(|one| one["server"] == "math");
     let math = math.unwrap();
     assert_eq!(math["state"], "running", "{math}");
-    // The engine's own lists do not count.
+    // Lists that the engine fetches itself do not count.
     assert_eq!(math["served"], 3, "{math}");
     assert!(math["place"]["pid"].is_string(), "{math}");
     up.end();
@@ -234,7 +234,7 @@ fn a_call_without_a_gateway_runs_the_server_itself() {
     let begin = SystemTime::now();
     let sum = site.run(&["call", "math", "add", "--arg", "a=2", "--arg", "b=3"]);
     assert_eq!(sum.ok(), "the sum is 5\n");
-    // A shutdown that waits for tasks which wait for it would take its limit of ten.
+    // If shutdown and a task waited for each other, it would take the full limit of ten seconds.
     assert!(begin.elapsed().unwrap() < Duration::from_secs(8));
     assert_eq!(
         site.run(&["call", "secretive", "hash"]).ok(),
@@ -636,7 +636,7 @@ fn the_socket_is_this_users_alone_and_goes_with_the_gateway() {
     assert!(!socket.exists());
     assert_eq!(site.run(&["ps"]).code, 3);
 
-    // One that was killed leaves its socket; the next takes it over.
+    // A killed gateway leaves its socket behind; the next one takes it over.
     let mut killed = site.up();
     killed.kill();
     assert!(socket.exists());
@@ -664,7 +664,7 @@ fn the_schema_is_printed() {
     assert!(schema["properties"]["servers"].is_object());
 }
 
-/// Two servers with the same tools, and the keys of a gateway.
+/// Writes a configuration with two servers that have the same tools, and these keys for the gateway.
 fn twins(site: &Site, gateway: &str) {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/server.sh");
     let server = |name: &str| format!("  {name}:\n    command: [sh, \"{script}\"]\n");
@@ -690,7 +690,7 @@ fn names_that_collide_are_told_by_check_ps_and_reload() {
     assert_eq!(kept.code, 2, "its lists are kept: {}", kept.out);
     assert!(kept.out.contains(told), "{}", kept.out);
 
-    // A gateway runs in spite of it, and says so.
+    // A gateway runs despite the conflicts, and reports them.
     let _up = site.up();
     assert!(
         site.run(&["ps"])
@@ -704,7 +704,7 @@ fn names_that_collide_are_told_by_check_ps_and_reload() {
     let why = site.run(&["explain", "add"]).ok();
     assert!(why.contains("right lists it too"), "{why}");
 
-    // Prefixed names are right; going back to colliding ones is refused.
+    // Prefixed names cause no conflicts. Reverting to bare names that collide is rejected.
     twins(&site, "tool_names: prefixed");
     site.run(&["reload"]).ok();
     let tools = site.run(&["tools"]).ok();
@@ -730,7 +730,7 @@ fn a_reload_tells_that_names_take_another_form() {
     let _up = site.up();
     assert!(!site.run(&["tools"]).ok().contains("left__"));
     twins(&site, "servers: [left, right]");
-    // The gateway may have seen the change by itself; then this one has nothing to tell.
+    // The gateway may have reloaded the file by itself. Then the log has the message instead of the output.
     let told = site.run(&["reload"]).ok();
     let log = std::fs::read_to_string(site.dir().join("up.log")).unwrap();
     let text = "gateway default has 2 servers now, so names of tools and prompts are prefixed";
@@ -748,7 +748,7 @@ fn the_log_of_a_server_that_did_not_start_is_shown() {
     assert!(log.contains("did not start"), "{log}");
 }
 
-/// A gateway that takes tokens, one for an admin and one for a user.
+/// Starts a gateway that accepts tokens, with one for an admin and one for a user.
 fn with_tokens() -> (Site, support::Up, [String; 2]) {
     let site = Site::with_servers();
     site.write(&format!(
@@ -797,7 +797,7 @@ fn a_gateway_elsewhere_is_asked_within_a_tokens_rights() {
         let refused = ask(&ann, args);
         assert_eq!(refused.code, 1, "{args:?}: {}", refused.out);
     }
-    // What is hers, she may.
+    // She may use what is her own.
     assert!(ask(&ann, &["tools"]).ok().contains("math__add"));
     assert!(
         ask(
@@ -818,7 +818,7 @@ fn a_gateway_elsewhere_is_asked_with_a_token_alone() {
     let (_site, up, [_, ann]) = with_tokens();
     let url = up.address();
     let folder = tempfile::tempdir().unwrap();
-    // Nobody else is let in, and a token is never sent in the clear elsewhere.
+    // Other callers are rejected, and a token is never sent to a remote gateway in plain text.
     let wrong = [("MCP_ORCHESTRATOR_TOKEN", "mcpo_wrong")];
     let wrong = support::bare_with(folder.path(), &["tools", "--gateway", url], &wrong);
     assert_eq!(wrong.code, 1, "{}", wrong.err);

@@ -18,7 +18,7 @@ use support::Site;
 use tempfile::TempDir;
 
 #[test]
-fn purge_asks_and_takes_away_what_is_ours() {
+fn purge_asks_first_and_removes_only_its_own_files() {
     let site = Site::with_servers();
     site.run_with(
         &["add", "kept", "--secret-env", "TOKEN=-", "--", "sh"],
@@ -38,7 +38,7 @@ fn purge_asks_and_takes_away_what_is_ours() {
         let asked = site.run_with(&["purge"], answer);
         assert_eq!(asked.code, 1, "{asked:?}");
         assert!(asked.err.contains("state.key"), "{}", asked.err);
-        assert!(asked.err.contains("nothing was removed"), "{}", asked.err);
+        assert!(asked.err.contains("nothing was deleted"), "{}", asked.err);
         assert_eq!(kept(), 1);
     }
 
@@ -66,7 +66,7 @@ fn purge_asks_and_takes_away_what_is_ours() {
 }
 
 #[test]
-fn purge_tells_what_keeps_it_from_a_cluster() {
+fn purge_reports_why_it_cannot_use_the_cluster() {
     let site = Site::with_servers();
     let nowhere = site.dir().join("kubeconfig");
     let kubeconfig = nowhere.display().to_string();
@@ -151,7 +151,7 @@ fn calls(dir: &Path) -> String {
 }
 
 #[test]
-fn quickstart_makes_a_kind_cluster_once_and_deploys_there() {
+fn quickstart_creates_a_kind_cluster_once_and_deploys_to_it() {
     let dir = with_stand_ins();
     let args = ["--name", "try", "--image", "local/gateway:1"];
     let (code, out, err) = ran(dir.path(), &args);
@@ -218,7 +218,7 @@ fn quickstart_makes_a_kind_cluster_once_and_deploys_there() {
 }
 
 #[test]
-fn quickstart_says_what_is_missing_and_runs_the_gateway_here() {
+fn quickstart_names_missing_tools_and_falls_back_to_a_local_gateway() {
     let dir = with_stand_ins();
     for (missing, why) in [
         ("kubectl", "there is no kubectl in PATH"),
@@ -264,7 +264,7 @@ fn quickstart_says_what_is_missing_and_runs_the_gateway_here() {
 }
 
 #[test]
-fn quickstart_does_not_count_on_a_docker_that_does_not_run() {
+fn quickstart_fails_if_docker_is_not_running() {
     let dir = with_stand_ins();
     stand_in(dir.path(), "docker", "exit 1");
     let (code, _, err) = ran(dir.path(), &["--in", "kind"]);

@@ -1,4 +1,4 @@
-//! A call, its reply, and what belongs to no call.
+//! Calls, their replies, and messages that belong to no call.
 
 use std::fmt;
 use std::pin::Pin;
@@ -19,33 +19,33 @@ use crate::id::{GatewayId, SessionId};
 use crate::jsonrpc::{Kind, Message};
 use crate::runtime::InstanceKey;
 
-/// How the client speaks.
+/// Protocol era of the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Dialect {
-    /// Legacy, in this session; `None` only for `initialize`, which makes one.
+    /// Legacy, in this session; `None` only for `initialize`, which creates the session.
     Legacy(Option<SessionId>),
-    /// Modern: every request stands alone.
+    /// Modern: stateless requests.
     Modern,
 }
 
 /// One request of a client.
 pub struct Call {
-    /// Who calls.
+    /// The caller.
     pub principal: Arc<Principal>,
-    /// Through which gateway.
+    /// The gateway that received the call.
     pub gateway: GatewayId,
-    /// In which dialect.
+    /// The era of the client, and its session.
     pub dialect: Dialect,
-    /// The request, as it came.
+    /// The request as received.
     pub message: Message,
-    /// Headers that go with it upstream (`Mcp-Param-*`); usually none.
+    /// Headers to forward upstream (`Mcp-Param-*`); usually empty.
     pub headers: HeaderMap,
-    /// The caller's token; it reaches nobody but a resolver that exchanges it.
+    /// The caller's token. Only a resolver that exchanges it receives it.
     pub token: Option<SecretString>,
 }
 
 impl Call {
-    /// A request that stands alone, as a program makes one that calls without a client in between.
+    /// A stateless request, for programs that call without an MCP client.
     pub fn modern(principal: Arc<Principal>, gateway: GatewayId, message: Message) -> Self {
         Self {
             principal,
@@ -69,15 +69,15 @@ impl fmt::Debug for Call {
     }
 }
 
-/// A notification or a response of a client: no answer is owed.
+/// A notification or a response of a client, which gets no reply.
 pub struct Notify {
-    /// Who sends it.
+    /// The sender.
     pub principal: Arc<Principal>,
-    /// Through which gateway.
+    /// The gateway that received the message.
     pub gateway: GatewayId,
-    /// In which dialect.
+    /// The era of the client, and its session.
     pub dialect: Dialect,
-    /// The message, as it came.
+    /// The message as received.
     pub message: Message,
 }
 
@@ -90,20 +90,20 @@ impl fmt::Debug for Notify {
     }
 }
 
-/// Names an event of a session: its stream, and its place there (0: before the first).
+/// Identifies an event of a session by its stream and its position there (0: before the first event).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EventId {
-    /// Which stream.
+    /// The stream.
     pub stream: u64,
-    /// Which event of it, from 1.
+    /// Position in the stream, from 1.
     pub seq: u64,
 }
 
 impl EventId {
-    /// The stream of what belongs to no call.
+    /// The stream of messages that belong to no call.
     pub(crate) const GENERAL: u64 = 0;
 
-    /// Whether it is of the stream of what belongs to no call.
+    /// Returns `true` for an event of the general stream.
     pub(crate) fn is_general(self) -> bool {
         self.stream == Self::GENERAL
     }
@@ -126,45 +126,45 @@ impl FromStr for EventId {
     }
 }
 
-/// A wish to hear what belongs to no call: list changes, resource updates, logs, requests of a server.
+/// A subscription to messages that belong to no call: list changes, resource updates, logs, requests of a server.
 #[derive(Debug)]
 pub struct Listen {
-    /// Who listens.
+    /// The subscriber.
     pub principal: Arc<Principal>,
-    /// Through which gateway.
+    /// The gateway that received the request.
     pub gateway: GatewayId,
     /// The session, for a legacy client's GET stream; `None` for a modern `subscriptions/listen`.
     pub session: Option<SessionId>,
-    /// Where a legacy client's stream broke.
+    /// The last event that a reconnecting legacy client received.
     pub resume: Option<EventId>,
-    /// The modern request.
+    /// The modern `subscriptions/listen` request.
     pub request: Option<Message>,
 }
 
-/// One item on the way to the client.
+/// One item of a [`Reply`].
 #[derive(Debug)]
 pub enum ReplyItem {
     /// A notification.
     Notification(Message),
-    /// A request of the server; the handle answers it once.
+    /// A request of the server. Its handle accepts one answer.
     Request(ServerRequest),
-    /// The one response: the last item.
+    /// The response, which is the last item.
     Response(Message),
-    /// There will be no response: the last item.
+    /// The call failed without a response. The last item.
     Failed(Error),
 }
 
-/// A request of a server to the client. Dropped without an answer, it is refused.
+/// A request of a server to the client. The request is refused if this is dropped without an answer.
 pub struct ServerRequest {
     /// The request, with an id that is unique for the client.
     pub message: Message,
-    /// The instance that asks; `None` for a request of our own.
+    /// The requesting instance; `None` for a request of the orchestrator itself.
     pub(crate) origin: Option<InstanceKey>,
     answer: oneshot::Sender<Message>,
 }
 
 impl ServerRequest {
-    /// A request and where its answer is awaited.
+    /// Creates a request, and the receiver of its answer.
     pub fn new(message: Message) -> (Self, oneshot::Receiver<Message>) {
         let (answer, receiver) = oneshot::channel();
         let request = Self {
@@ -175,13 +175,13 @@ impl ServerRequest {
         (request, receiver)
     }
 
-    /// Passes the client's response on.
+    /// Forwards the client's response.
     pub fn answer(self, response: Message) {
-        // Who asked may be gone by now; then nobody misses the answer.
+        // The requester may be gone; then the answer is dropped.
         let _ = self.answer.send(response);
     }
 
-    /// Answers as a client does that lacks the method.
+    /// Answers with "method not found", as a client without the method does.
     pub(crate) fn refuse(self) {
         let code = i64::from(crate::protocol::code::METHOD_NOT_FOUND);
         let id = self.message.id().unwrap_or("null").to_owned();
@@ -189,7 +189,7 @@ impl ServerRequest {
         self.answer(own(refusal));
     }
 
-    /// The request and the place where its answer goes.
+    /// Splits it into the request and the sender for its answer.
     pub fn into_parts(self) -> (Message, oneshot::Sender<Message>) {
         (self.message, self.answer)
     }
@@ -201,16 +201,16 @@ impl fmt::Debug for ServerRequest {
     }
 }
 
-/// What a call answers: at most one response, at the end, and before it whatever the server says to this call.
+/// Reply to a call: the server's messages that belong to the call, then at most one response, which is the last item.
 ///
 /// Dropping it before the end cancels the call upstream.
 pub struct Reply {
-    /// The session that `initialize` made.
+    /// The session that `initialize` created.
     pub session: Option<SessionId>,
-    /// The last event that was read, or where the stream begins: for streams of a legacy session, whose events can be
-    /// read again from any of them.
+    /// The event that was yielded last, or the position at which the stream begins. Set for streams of a legacy
+    /// session, which can be resumed after any event.
     pub after: Option<EventId>,
-    /// The client expects such a stream to begin with an empty event (2025-11-25).
+    /// The client expects the stream to begin with an empty event (2025-11-25).
     pub primed: bool,
     items: Items,
 }
@@ -218,12 +218,12 @@ pub struct Reply {
 enum Items {
     One(Option<Message>),
     Many(BoxStream<'static, ReplyItem>),
-    /// Each with its place; some may be missing where the client reads slowly.
+    /// Items with their event ids. Some may be missing if the client reads slowly.
     Placed(BoxStream<'static, (EventId, ReplyItem)>),
 }
 
 impl Reply {
-    /// A reply that is there already.
+    /// A reply that consists of its response only.
     pub fn ready(response: Message) -> Self {
         Self {
             session: None,
@@ -233,7 +233,7 @@ impl Reply {
         }
     }
 
-    /// A reply that comes in parts. The stream ends with its response.
+    /// A streamed reply. The stream must end with the response.
     pub fn stream(items: BoxStream<'static, ReplyItem>) -> Self {
         Self {
             session: None,
@@ -243,7 +243,7 @@ impl Reply {
         }
     }
 
-    /// A stream of a legacy session, from after this event.
+    /// A stream of a legacy session that continues after the event `after`.
     pub(crate) fn resumable(
         items: BoxStream<'static, (EventId, ReplyItem)>,
         after: EventId,
@@ -257,10 +257,10 @@ impl Reply {
         }
     }
 
-    /// The response, where nothing comes before it; else the reply as it was.
+    /// Returns the response if the reply consists of nothing else.
     ///
     /// # Errors
-    /// The reply itself, when it comes in parts.
+    /// The unchanged reply if it is a stream.
     pub fn into_ready(self) -> Result<Message, Self> {
         match self.items {
             Items::One(Some(message)) => Ok(message),
@@ -273,15 +273,15 @@ impl Reply {
         }
     }
 
-    /// Whether it is there already, and is an error.
+    /// Returns `true` if the reply is a ready error response.
     pub(crate) fn is_error(&self) -> bool {
         matches!(&self.items, Items::One(Some(message)) if message.kind() == Kind::Error)
     }
 
-    /// The response, whatever comes before it; requests of the server are refused.
+    /// Returns the response and discards the items before it; requests of the server are refused.
     ///
     /// # Errors
-    /// Where the reply ends without one.
+    /// If the reply fails or ends without a response.
     pub async fn response(mut self) -> Result<Message> {
         use futures_util::StreamExt as _;
         while let Some(item) = self.next().await {
@@ -324,10 +324,10 @@ impl fmt::Debug for Reply {
     }
 }
 
-/// A message of our own making, from bytes that `jsonrpc` wrote.
+/// Parses a message that this crate wrote.
 ///
 /// # Panics
-/// Never for bytes that `jsonrpc`'s own writers made.
+/// Never for bytes from the writers in `jsonrpc`.
 pub(crate) fn own(bytes: Bytes) -> Message {
     Message::parse(bytes).expect("what we write is a message")
 }

@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bearer_challenge_is_found_and_read() {
+    fn bearer_challenge_is_found_among_others_and_parsed() {
         let full = r#"Bearer error="insufficient_scope", scope="a b",resource_metadata="https://x.example/y?z=1, 2""#;
         let place = Some("https://x.example/y?z=1, 2".to_owned());
         let insufficient = Some("insufficient_scope".to_owned());

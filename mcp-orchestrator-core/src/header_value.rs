@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_survive_the_header() {
+    fn names_round_trip_through_a_header() {
         for text in [
             "get_issue",
             "a b",

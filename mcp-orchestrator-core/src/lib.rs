@@ -1,15 +1,15 @@
-//! MCP Orchestrator's library: runs each MCP server as an isolated instance of its own and routes every call to the
-//! instance that belongs to the caller.
+//! Library of MCP Orchestrator: runs each MCP server as an isolated instance and routes every call to the instance that
+//! belongs to the caller.
 //!
 //! The seams are the traits [`runtime::RuntimeBackend`], [`credential::CredentialResolver`],
 //! [`credential::CredentialStore`], [`router::Router`], [`auth::Authenticator`] and [`state::StateStore`]. An
-//! [`Orchestrator`] is made from any implementation of each; it has no HTTP server in it, `mcp-orchestrator-gateway`
-//! has. ARCHITECTURE.md of the project tells the rooms, the import rule and the life of a call.
+//! [`Orchestrator`] is built from any implementation of each. It contains no HTTP server; `mcp-orchestrator-gateway`
+//! does. The project's ARCHITECTURE.md describes the modules, the import rule and the life of a call.
 //!
 //! # Example
 //!
-//! A server, a gateway that shows it, and a call. A program would take [`runtime::ProcessBackend`]; here the server is a
-//! future of this process.
+//! A server, a gateway that exposes it, and a call. A program would use [`runtime::ProcessBackend`]; here the server is
+//! a future of the same process.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -87,7 +87,7 @@ mod special_use;
 pub mod time;
 pub mod value;
 
-// Tier 1: nouns and seams.
+// Tier 1: types and seams.
 pub mod audit;
 pub mod auth;
 pub mod call;
@@ -110,10 +110,10 @@ pub mod orchestrator;
 mod pool;
 mod session;
 
-// Tier 4: what is installed, by whom.
+// Tier 4: installation of servers and credentials.
 pub mod installer;
 
-// Tier 5: the only place that names implementations.
+// Tier 5: composition of implementations.
 #[cfg(feature = "config")]
 pub mod config;
 

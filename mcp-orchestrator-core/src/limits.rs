@@ -1,17 +1,17 @@
-//! Fixed limits on what a caller, a server or a cluster can make this process keep, do or wait for.
+//! Fixed limits on the memory, work and waiting time that a caller, a server or a cluster can cause in this process.
 //!
-//! A limit that an operator may have a reason to change is a configuration key instead, and its default stands here.
-//! `docs/limits.md` lists every limit with the error that a caller gets; a test compares it with [`ALL`].
+//! A limit that an operator may need to change is a configuration key instead; its default is defined here.
+//! `docs/limits.md` lists every limit and the error that exceeding it causes. A test compares the list with [`ALL`].
 
 use std::fmt;
 use std::time::Duration;
 
-/// A limit as `docs/limits.md` lists it.
+/// A limit, as listed in `docs/limits.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit {
-    /// The constant's name.
+    /// Name of the constant.
     pub name: &'static str,
-    /// Its value.
+    /// Value of the constant.
     pub value: Value,
 }
 
@@ -20,7 +20,7 @@ pub struct Limit {
 pub enum Value {
     /// A size in bytes.
     Bytes(usize),
-    /// A number of things.
+    /// A number of items.
     Count(usize),
     /// A duration.
     Time(Duration),
@@ -57,7 +57,7 @@ macro_rules! limits {
     ($($(#[$doc:meta])* $name:ident: $kind:ident = $value:expr;)*) => {
         $($(#[$doc])* pub const $name: $crate::limits!(@type $kind) = $value;)*
 
-        /// Every limit that is declared here.
+        /// Every limit declared here.
         pub const ALL: &[$crate::limits::Limit] = &[
             $($crate::limits::Limit {
                 name: stringify!($name),
@@ -75,276 +75,278 @@ pub const CALLS_PER_PRINCIPAL: usize = 256;
 
 limits! {
     // Routing and lists.
-    /// The longest URI of a resource, of a server or a caller.
+    /// Length of a resource URI, from a server or a caller.
     MAX_URI_LEN: Bytes = 8 * 1024;
-    /// The longest name of a tool or prompt, of a server or a caller.
+    /// Length of the name of a tool or prompt, from a server or a caller.
     MAX_NAME_LEN: Bytes = 512;
-    /// The largest item of a list.
+    /// Size of an item of a list.
     MAX_ITEM_BYTES: Bytes = 1024 * 1024;
-    /// How deep an item of a list may be nested.
+    /// Nesting depth of an item of a list.
     MAX_ITEM_DEPTH: Count = 100;
     /// Items of one list of a server.
     MAX_LIST_ITEMS: Count = 10_000;
     /// Bytes of one list of a server.
     MAX_LIST_BYTES: Bytes = 16 * 1024 * 1024;
-    /// Bytes of all lists of a server that are kept in memory, for all owners of credentials.
+    /// Bytes of all lists of a server that are cached in memory, for all credential owners.
     MAX_SERVER_LIST_BYTES: Bytes = 128 * 1024 * 1024;
-    /// Owners whose lists of one server outlive a restart.
+    /// Credential owners with lists of one server that are stored across restarts.
     MAX_STORED_LISTS_PER_SERVER: Count = 10_000;
     /// Pages of one list of a server.
     MAX_LIST_PAGES: Count = 1000;
-    /// Pages in a row that add nothing to a list.
+    /// Consecutive pages that add nothing to a list.
     MAX_IDLE_PAGES: Count = 10;
-    /// The longest cursor of a server.
+    /// Length of a server's cursor.
     MAX_CURSOR_LEN: Bytes = 16 * 1024;
-    /// How long all pages of one list may take.
+    /// Time to fetch all pages of one list.
     MAX_LIST_TIME: Time = Duration::from_mins(5);
-    /// The pause after a list before it is fetched again because the server says that it has changed.
+    /// Initial pause between two fetches of a list that the server reports as changed.
     MIN_LIST_PAUSE: Time = Duration::from_millis(100);
-    /// The longest such pause: it doubles while the list is the same.
+    /// Maximum of this pause, which doubles while the list stays the same.
     MAX_LIST_PAUSE: Time = Duration::from_secs(60);
-    /// What a server says of itself: its capabilities, its instructions.
+    /// Size of a server's description of itself: its capabilities and instructions.
     MAX_HELLO_BYTES: Bytes = 1024 * 1024;
-    /// A server's instructions, as clients are told them.
+    /// Length of a server's instructions as passed to clients.
     MAX_INSTRUCTIONS_LEN: Bytes = 64 * 1024;
-    /// How long the first `initialize` waits for a server that nobody knows yet.
+    /// Time that the first `initialize` waits for a server without cached lists.
     MAX_HELLO_WAIT: Time = Duration::from_secs(3);
-    /// Names and URIs that several servers list, of one gateway and principal.
+    /// Names and URIs listed by several servers, per gateway and principal.
     MAX_CONFLICTS: Count = 1000;
-    /// The longest URI template.
+    /// Length of a URI template.
     MAX_TEMPLATE_LEN: Bytes = 2 * 1024;
     /// Expressions in a URI template.
     MAX_TEMPLATE_EXPRESSIONS: Count = 16;
-    /// Comparisons that a server's templates may cost for one URI.
+    /// Comparisons to match one URI against a server's templates.
     MAX_TEMPLATE_STEPS: Count = 20_000;
-    /// URIs that a server's results carried to one principal.
+    /// URIs in a server's results that are remembered per principal.
     MAX_CARRIED_URIS: Count = 1024;
-    /// Bytes of these.
+    /// Bytes of these URIs.
     MAX_CARRIED_BYTES: Bytes = 64 * 1024;
-    /// Bytes of the URIs that all servers carried to all principals.
+    /// Bytes of the URIs in results that are remembered for all servers and principals.
     MAX_CARRIED_TOTAL: Bytes = 32 * 1024 * 1024;
-    /// Items of one page of a list that a caller gets.
+    /// Items in one page of a list that is returned to a caller.
     MAX_PAGE_ITEMS: Count = 1000;
-    /// Bytes of one page of a list that a caller gets; a single item may be larger.
+    /// Bytes of one page of a list that is returned to a caller; a single item may be larger.
     MAX_PAGE_BYTES: Bytes = 4 << 20;
-    /// Conflicts of names that are logged once, for all principals.
+    /// Name conflicts that are remembered, so that each is logged once, for all principals.
     MAX_LOGGED_CONFLICTS: Count = 1024;
 
     // Sessions, streams, subscriptions and tasks.
-    /// What a legacy client says of itself (`clientInfo`), kept with its session.
+    /// Size of a legacy client's `clientInfo`, kept with its session.
     MAX_CLIENT_INFO_LEN: Bytes = 4 * 1024;
-    /// What a legacy client says it can do (`capabilities`), kept with its session.
+    /// Size of a legacy client's `capabilities`, kept with its session.
     MAX_CAPABILITIES_LEN: Bytes = 16 * 1024;
-    /// Events that one stream of a session keeps.
+    /// Events kept for one stream of a session.
     MAX_EVENTS_PER_STREAM: Count = 256;
-    /// Bytes of events that one stream of a session keeps, besides its newest event.
+    /// Bytes of events kept for one stream of a session, in addition to its newest event.
     MAX_EVENT_BYTES_PER_STREAM: Bytes = 4 << 20;
-    /// Bytes of events that one session keeps for streams that nobody reads.
+    /// Bytes of events kept by one session for streams without a reader.
     MAX_EVENT_BYTES_PER_SESSION: Bytes = 16 << 20;
-    /// Bytes of events that all sessions keep for streams that nobody reads.
+    /// Bytes of events kept by all sessions for streams without a reader.
     MAX_EVENT_BYTES: Bytes = 256 << 20;
     /// Ended streams of a session that can be resumed.
     MAX_ENDED_STREAMS: Count = 16;
-    /// Instances whose logs, restarts and last errors are remembered after their end.
+    /// Instances with logs, restarts and last errors that are remembered after their end.
     MAX_SEEN_INSTANCES: Count = 512;
-    /// Principals of modern clients whose conversations with servers are remembered.
+    /// Principals of modern clients with remembered connections to servers.
     MAX_MODERN_CALLERS: Count = 100_000;
-    /// Requests of servers that wait for the answers of one session's client; further ones are refused.
+    /// Requests of servers that wait for the client of one session; further ones are refused.
     MAX_ASKED_PER_SESSION: Count = 256;
-    /// Streams of `subscriptions/listen` that one principal has open.
+    /// Open `subscriptions/listen` streams per principal.
     MAX_LISTENS_PER_PRINCIPAL: Count = 64;
-    /// The id of a `subscriptions/listen`, which every notification of its stream repeats.
+    /// Length of the id of a `subscriptions/listen`, which every notification of its stream repeats.
     MAX_LISTEN_ID_LEN: Bytes = 1024;
-    /// Resources that one principal is subscribed to, in all its sessions and streams together.
+    /// Resource subscriptions per principal, in all its sessions and streams together.
     MAX_SUBSCRIPTIONS_PER_PRINCIPAL: Count = 1024;
-    /// The URI of a resource that a caller subscribes to.
+    /// Length of a resource URI that a caller subscribes to.
     MAX_SUBSCRIBED_URI_LEN: Bytes = 8 * 1024;
-    /// Subscriptions to resources, of all principals together.
+    /// Resource subscriptions of all principals together.
     MAX_SUBSCRIPTIONS: Count = 65_536;
-    /// Tasks of one principal that are remembered.
+    /// Tasks that are remembered per principal.
     MAX_TASKS_PER_PRINCIPAL: Count = 1000;
     /// Tasks that are remembered, of all principals together.
     MAX_TASKS: Count = 10_000;
     /// Pages of one server's `tasks/list`.
     MAX_TASK_PAGES: Count = 100;
-    /// How often open sessions and streams are checked for rights that were lost, besides after each change.
+    /// Interval at which open sessions and streams are checked for lost rights, in addition to the check after each
+    /// change.
     RIGHTS_CHECK_INTERVAL: Time = Duration::from_secs(15);
-    /// Between two such checks, so that many changes at once are one.
+    /// Pause between two such checks, so that many simultaneous changes cause one check.
     RIGHTS_CHECK_PAUSE: Time = Duration::from_millis(50);
-    /// How often a message is judged again because rights changed while it was judged.
+    /// Evaluations of a message before it is rejected because its rights keep changing.
     MAX_RIGHTS_CHECKS: Count = 4;
-    /// Sessions whose last request is authenticated again at once, after a change of access.
+    /// Sessions with a last request that is authenticated again concurrently, after a change of access.
     MAX_ACCESS_CHECKS: Count = 32;
-    /// How long that may take for one session; what is not determined by then is asked again.
+    /// Timeout of this check for one session. Without a result, the check is repeated.
     ACCESS_CHECK_TIMEOUT: Time = Duration::from_secs(5);
-    /// Links that are open at once, of all principals.
+    /// Open links of all principals.
     MAX_LINKS: Count = 10_000;
-    /// How long a link can be opened.
+    /// Time during which a link can be opened.
     LINK_LIFETIME: Time = Duration::from_mins(10);
-    /// Audit events that wait for the disk.
+    /// Audit events that wait to be written to disk.
     MAX_WAITING_AUDIT_LINES: Count = 8192;
     /// Notifications that wait for a slow listener.
     MAX_WAITING_NOTIFICATIONS: Count = 64;
-    /// The name or version of a client whose `clientInfo` is too long.
+    /// Length of the name or version of a client with an oversized `clientInfo`.
     MAX_CLIENT_NAME_LEN: Bytes = 256;
-    /// A name or an address in an audit event.
+    /// Length of a name or an address in an audit event.
     MAX_AUDITED_NAME_LEN: Bytes = 1024;
-    /// The value of a slot: what an environment variable can hold on every system.
+    /// Length of a slot's value: what an environment variable can hold on every system.
     MAX_SLOT_VALUE_LEN: Bytes = 100_000;
 
-    // Conversations with servers.
+    // Connections to servers.
 
-    /// Messages of one batch that are read.
+    /// Messages that are read from one batch.
     MAX_BATCH_ITEMS: Count = 256;
-    /// The head of an HTTP response.
+    /// Size of the head of an HTTP response.
     MAX_RESPONSE_HEAD: Bytes = 64 << 10;
-    /// Header fields of an HTTP response.
+    /// Number of header fields of an HTTP response.
     MAX_RESPONSE_FIELDS: Count = 100;
     /// Interim (1xx) responses before the final one.
     MAX_INTERIM_RESPONSES: Count = 8;
-    /// The line that gives a chunk's size.
+    /// Length of the line with a chunk's size.
     MAX_CHUNK_LINE: Bytes = 4 << 10;
-    /// Trailer fields after a chunked body.
+    /// Size of the trailer fields after a chunked body.
     MAX_TRAILERS: Bytes = 16 << 10;
-    /// Redirects in a row that a request follows.
+    /// Consecutive redirects that a request follows.
     MAX_REDIRECTS: Count = 5;
-    /// The part of a refusal's body that is read for the error message.
+    /// Bytes of an error response's body that are read for the error message.
     MAX_REFUSAL_BODY: Bytes = 16 << 10;
-    /// How long that part is waited for.
+    /// Time to read this part of the body.
     REFUSAL_TIMEOUT: Time = Duration::from_secs(2);
-    /// The part of a server's text that an error message quotes.
+    /// Length of a server's text that is quoted in an error message.
     MAX_QUOTED_TEXT: Bytes = 300;
-    /// The optional fields at the front of a gzip stream.
+    /// Size of the optional fields of a gzip header.
     MAX_GZIP_HEADER: Bytes = 4 << 10;
-    /// A session id that a server gives.
+    /// Length of a session id from a server.
     MAX_UPSTREAM_SESSION_ID: Bytes = 4 << 10;
-    /// The id of an event of a server.
+    /// Length of the id of an event from a server.
     MAX_EVENT_ID: Bytes = 4 << 10;
-    /// What a stream of events may bring besides messages since the last one.
+    /// Bytes that an event stream may send between two messages, such as comments.
     MAX_EVENT_FILLER: Bytes = 1 << 20;
-    /// Requests of a server in one conversation that wait for their answer.
+    /// Pending requests of a server on one connection.
     MAX_SERVER_REQUESTS: Count = 64;
-    /// How long a client's subscription waits until a modern server has acknowledged it.
+    /// Time that a client's subscription waits for a modern server to acknowledge it.
     SUBSCRIBED_TIMEOUT: Time = Duration::from_secs(3);
-    /// How long a legacy server's question to a modern client waits for the client's next call.
+    /// Time that a legacy server's request to a modern client waits for the client's next call.
     QUESTION_TIMEOUT: Time = Duration::from_mins(5);
-    /// Messages outside of calls that one conversation may bring in a second.
+    /// Messages outside of calls per second and connection.
     MAX_UNSOLICITED_RATE: Count = 500;
-    /// Notifications of one call that an HTTP server may send in a second.
+    /// Notifications per second for one call of an HTTP server.
     MAX_CALL_RATE: Count = 5000;
-    /// The shortest wait before a stream is opened again, whatever its server asks for.
+    /// Minimum delay before a stream is reopened, even if the server asks for less.
     RECONNECT_MIN: Time = Duration::from_millis(500);
-    /// The longest wait before a stream is opened again.
+    /// Maximum delay before a stream is reopened.
     RECONNECT_MAX: Time = Duration::from_secs(30);
-    /// Resumptions of a call's stream in a row that bring no message.
+    /// Consecutive resumptions of a call's stream without a message.
     MAX_RESUMES: Count = 20;
-    /// Resumptions of a call's stream in a row that bring nothing at all.
+    /// Consecutive resumptions of a call's stream without any data.
     MAX_EMPTY_RESUMES: Count = 5;
-    /// The longest `Retry-After` of a server that is believed.
+    /// Maximum `Retry-After` that is accepted from a server.
     MAX_RETRY_AFTER: Time = Duration::from_mins(5);
-    /// Before it is tried again whether a refusal means a lost session.
+    /// Interval between two probes of whether a rejection means a lost session.
     SESSION_PROBE_INTERVAL: Time = Duration::from_secs(10);
-    /// Idle connections to one endpoint.
+    /// Idle connections per endpoint.
     MAX_IDLE_CONNECTIONS: Count = 256;
-    /// How long an idle connection is kept; shorter than what servers commonly grant.
+    /// Time for which an idle connection is kept; shorter than the usual keep-alive timeout of servers.
     CONNECTION_IDLE_TIMEOUT: Time = Duration::from_secs(50);
-    /// Cancellations and answers on their way to one endpoint, and as many that wait.
+    /// Cancellations and answers in transit to one endpoint. As many more may wait.
     MAX_CHORES: Count = 1024;
-    /// How long a cancellation may take.
+    /// Timeout of a cancellation.
     CHORE_TIMEOUT: Time = Duration::from_secs(10);
-    /// Messages of one call that wait for a slow client (programs only; HTTP servers are made to wait).
+    /// Messages of one call that wait for a slow client. Programs only; HTTP servers get backpressure.
     MAX_CALL_BACKLOG: Count = 64;
-    /// How long the output of a program is read after its end.
+    /// Time for which the output of a program is read after its exit.
     OUTPUT_DRAIN_TIMEOUT: Time = Duration::from_secs(1);
-    /// Bytes of a decoded answer that are read to find out what a server is.
+    /// Bytes of a decoded response that are read to detect the type of a server.
     MAX_PROBED_BODY: Bytes = 1 << 20;
 
     // Child processes.
 
-    /// Child processes that one backend starts at the same time.
+    /// Child processes that one backend starts concurrently.
     MAX_STARTS: Count = 16;
-    /// Time for one connection to a child on this machine.
+    /// Timeout for connecting to a child on this machine.
     LOOPBACK_CONNECT_TIMEOUT: Time = Duration::from_secs(1);
-    /// Output of a child, per stream and [`NOISE_INTERVAL`], that is read without a pause.
+    /// Bytes of a child's output, per stream and [`NOISE_INTERVAL`], that are read without a pause.
     MAX_NOISE: Bytes = 1 << 20;
-    /// Lines of a child, per stream and [`NOISE_INTERVAL`], that are read without a pause.
+    /// Lines of a child's output, per stream and [`NOISE_INTERVAL`], that are read without a pause.
     MAX_NOISE_LINES: Count = 10_000;
-    /// The interval of [`MAX_NOISE`] and [`MAX_NOISE_LINES`].
+    /// Interval of [`MAX_NOISE`] and [`MAX_NOISE_LINES`].
     NOISE_INTERVAL: Time = Duration::from_millis(100);
-    /// Bytes of encoded forms of one instance's secrets that are looked for in its output.
+    /// Bytes of encoded forms of one instance's secrets that are masked in its output.
     MAX_MASK_LEN: Bytes = 1 << 20;
 
     // OAuth and tokens.
-    /// Words of a list in a document of an issuer.
+    /// Entries of a list in an issuer's document.
     MAX_OAUTH_LIST: Count = 256;
-    /// A text in a document of an issuer, as an address or a client's id.
+    /// Length of a text in an issuer's document, such as a URL or a client id.
     MAX_OAUTH_TEXT_LEN: Bytes = 8 * 1024;
-    /// A scope that a server or an issuer names.
+    /// Length of a scope that a server or an issuer names.
     MAX_SCOPE_LEN: Bytes = 256;
-    /// Scopes of servers and issuers in one authorization request.
+    /// Scopes from servers and issuers in one authorization request.
     MAX_FOUND_SCOPES: Count = 64;
-    /// An access token or a refresh token.
+    /// Length of an access token or a refresh token.
     MAX_TOKEN_LEN: Bytes = 64 * 1024;
-    /// The longest wait before the next request that an issuer can ask for.
+    /// Maximum `Retry-After` that is accepted from an issuer.
     MAX_ISSUER_RETRY_AFTER: Time = Duration::from_mins(5);
-    /// The longest pause between two renewals of a token that fail.
+    /// Maximum pause between two failing renewals of a token.
     MAX_RENEWAL_BACKOFF: Time = Duration::from_mins(1);
-    /// Authorization servers of a server that are asked for their metadata.
+    /// Authorization servers of one server that are queried for metadata.
     MAX_AUTHORIZATION_SERVERS: Count = 4;
-    /// How long a sign-in has; what was begun before is forgotten.
+    /// Time to complete a sign-in. Older ones are discarded.
     SIGN_IN_LIFE: Time = Duration::from_mins(10);
-    /// Sign-ins of one caller that have begun and not ended.
+    /// Pending sign-ins per caller.
     MAX_SIGN_INS_PER_CALLER: Count = 20;
-    /// Sign-ins of all callers together.
+    /// Pending sign-ins of all callers together.
     MAX_SIGN_INS: Count = 1000;
     /// Clients registered at one issuer for one caller within `SIGN_IN_LIFE`.
     MAX_REGISTRATIONS_PER_CALLER: Count = 10;
     /// Clients registered at all issuers within `SIGN_IN_LIFE`.
     MAX_REGISTRATIONS: Count = 200;
-    /// How long what a server and its issuer say of themselves is used for further sign-ins.
+    /// Time for which the metadata of a server and its issuer is reused for further sign-ins.
     DISCOVERY_TTL: Time = Duration::from_secs(30);
-    /// How long a discovery that failed is told to others who begin a sign-in.
+    /// Time for which a failed discovery is returned to further sign-ins.
     FAILED_DISCOVERY_TTL: Time = Duration::from_secs(1);
-    /// Servers whose discovery is kept.
+    /// Servers with cached discovery results.
     MAX_DISCOVERIES: Count = 1000;
-    /// How long the metadata of an issuer at whose pages people sign in is kept.
+    /// Time for which the metadata of an issuer for sign-ins on the gateway's pages is cached.
     ISSUER_METADATA_TTL: Time = Duration::from_mins(5);
-    /// How soon an issuer whose metadata was not found is asked again.
+    /// Delay before the metadata of an issuer is requested again after a failure.
     ISSUER_RETRY_INTERVAL: Time = Duration::from_secs(5);
-    /// Renewed tokens that are kept in memory while the store takes none.
+    /// Renewed tokens that are kept in memory while the store is unavailable.
     MAX_UNSTORED_TOKENS: Count = 10_000;
-    /// How long a server without `oauth` in its entry is taken to want a token after it has refused a call without one.
+    /// Time for which a server without `oauth` in its entry is assumed to require a token after it has refused a call
+    /// without one.
     OAUTH_DEMAND_TTL: Time = Duration::from_mins(10);
-    /// The head of an answer of an issuer or another address that a server named.
+    /// Size of the head of a response from an issuer or another URL that a server named.
     MAX_FETCHED_HEAD: Bytes = 64 << 10;
     /// Keys of one issuer.
     MAX_ISSUER_KEYS: Count = 64;
 
     // Configuration files.
 
-    /// Size of a configuration file, or of a file that it names.
+    /// Size of a configuration file, or of a file that it refers to.
     MAX_CONFIG_FILE_LEN: Bytes = 8 * 1024 * 1024;
-    /// Values and keys in a configuration file; an alias counts as often as it is used.
+    /// Values and keys in a configuration file; an alias counts each time it is used.
     MAX_CONFIG_NODES: Count = 200_000;
-    /// Depth of nesting in a configuration file.
+    /// Nesting depth of a configuration file.
     MAX_CONFIG_DEPTH: Count = 64;
 
     // Kubernetes.
-    /// Removals and stops of instances at once.
+    /// Instances that are stopped or removed concurrently.
     REMOVALS_AT_ONCE: Count = 16;
-    /// The longest pause before a removal of an instance that failed is tried again.
+    /// Maximum pause before a failed removal of an instance is retried.
     MAX_REMOVAL_RETRY_INTERVAL: Time = Duration::from_mins(1);
-    /// Objects of one page of a list.
+    /// Objects in one page of a list request.
     KUBERNETES_PAGE_LEN: Count = 500;
-    /// Objects without their Deployment that are looked at again.
+    /// Objects without their Deployment that are checked again.
     MAX_LEFT_BEHIND: Count = 10_000;
     /// Kubernetes Events that wait to be written.
     MAX_WAITING_EVENTS: Count = 256;
-    /// Kubernetes Events that are remembered, so that a warning is not repeated.
+    /// Kubernetes Events that are remembered, so that warnings are not repeated.
     MAX_REMEMBERED_EVENTS: Count = 1024;
-    /// One answer of an API server.
+    /// Size of a response from an API server.
     MAX_KUBERNETES_ANSWER: Bytes = 128 << 20;
-    /// Pods whose warnings are kept.
+    /// Pods with warnings that are kept.
     MAX_WARNED_PODS: Count = 4096;
 }
 

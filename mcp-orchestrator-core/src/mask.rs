@@ -1,15 +1,15 @@
-//! Which configured texts may be secret, told by names and looks, and how they are shown.
+//! Detects configured texts that may be secret, by name and by form, and masks them for display.
 //!
-//! A value that came from a variable is a secret by its type ([`Text`](crate::value::Text)). One that somebody wrote
-//! into arguments, an address or plain `env` is not, and may be one all the same: what is shown of a configuration
-//! masks it, and `import` and `add` warn of it. A guess errs on the side of masking.
+//! A value from a variable is secret by its type ([`Text`](crate::value::Text)). A value that was written into
+//! arguments, a URL or plain `env` is not, but may still be a secret: it is masked wherever the configuration is shown,
+//! and `import` and `add` warn about it. In doubt, a value is masked.
 
 use std::borrow::Cow;
 
-/// What is shown in the place of a value.
+/// Replacement for a masked value.
 pub const MASK: &str = "[hidden]";
 
-/// Words of names whose values are secret.
+/// Words in names of secret values.
 const WORDS: [&str; 17] = [
     "token",
     "secret",
@@ -29,7 +29,7 @@ const WORDS: [&str; 17] = [
     "privatekey",
     "pass",
 ];
-/// Words before `key` that make it a secret one.
+/// Words that make a following `key` secret.
 const KEYS: [&str; 9] = [
     "api",
     "access",
@@ -41,13 +41,13 @@ const KEYS: [&str; 9] = [
     "signing",
     "account",
 ];
-/// Last words of names that are about a secret and hold none.
+/// Last words of names that refer to a secret without being one.
 const ABOUT: [&str; 22] = [
     "file", "path", "dir", "url", "uri", "endpoint", "type", "name", "id", "ttl", "limit",
     "header", "lifetime", "expiry", "count", "size", "method", "mode", "host", "port", "scheme",
     "env",
 ];
-/// How tokens of known services begin.
+/// Prefixes of the tokens of known services.
 const PREFIXES: [&str; 30] = [
     "ghp_",
     "gho_",
@@ -81,17 +81,17 @@ const PREFIXES: [&str; 30] = [
     "mcpo_",
 ];
 
-/// Whether the value of something of this name may be a secret.
+/// Returns `true` if a value with this name may be a secret.
 pub fn may_be_secret(name: &str, value: &str) -> bool {
     !is_harmless(value) && (names_secret(name) || looks_secret(value))
 }
 
-/// An address with its password, its secret parameters and keys in its path masked.
+/// Masks the password, secret parameters and secrets in the path of a URL.
 pub fn masked_url(url: &str) -> String {
     mask_url(url).unwrap_or_else(|| url.to_owned())
 }
 
-/// A value of this name as it may be shown.
+/// Masks a value with this name for display.
 pub fn masked_value<'v>(name: &str, value: &'v str) -> Cow<'v, str> {
     if may_be_secret(name, value) {
         return MASK.into();
@@ -99,7 +99,7 @@ pub fn masked_value<'v>(name: &str, value: &'v str) -> Cow<'v, str> {
     mask_url(value).map_or(value.into(), Cow::Owned)
 }
 
-/// Arguments of a program with the values that may be secret masked.
+/// Masks the arguments of a program that may be secret.
 pub fn masked_args(args: impl IntoIterator<Item = String>) -> Vec<String> {
     let mut option: Option<String> = None;
     let mut shown = Vec::new();
@@ -116,7 +116,7 @@ pub fn masked_args(args: impl IntoIterator<Item = String>) -> Vec<String> {
     shown
 }
 
-/// The arguments, by their places, that hold something that may be a secret.
+/// Returns the indexes of arguments that contain something that may be a secret.
 pub fn secret_args(args: &[String]) -> Vec<usize> {
     let shown = masked_args(args.iter().cloned());
     let pairs = args.iter().zip(&shown).enumerate();
@@ -126,7 +126,7 @@ pub fn secret_args(args: &[String]) -> Vec<usize> {
         .collect()
 }
 
-/// The argument masked; `None` where nothing in it looks secret.
+/// Masks an argument; `None` if nothing in it looks secret.
 fn mask_arg(arg: &str) -> Option<String> {
     if looks_secret(arg) {
         return Some(MASK.to_owned());
@@ -142,7 +142,7 @@ fn mask_arg(arg: &str) -> Option<String> {
     mask_url(arg)
 }
 
-/// An option or a variable before `=`, or a header before `:`.
+/// Returns `true` for an option or a variable (before `=`) or a header (before `:`).
 fn is_name(text: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     !text.is_empty() && text.chars().all(plain)
@@ -182,7 +182,7 @@ fn mask_url(text: &str) -> Option<String> {
     (masked != text).then_some(masked)
 }
 
-/// Whether things of this name are secret.
+/// Returns `true` if values with this name are secret.
 fn names_secret(name: &str) -> bool {
     let words = words(name);
     let Some(last) = words.last() else {
@@ -197,7 +197,7 @@ fn names_secret(name: &str) -> bool {
     is_key || words == ["key"] || words.iter().any(|word| WORDS.contains(&word.as_str()))
 }
 
-/// The words of `api-key`, `API_KEY` and `apiKey`, in lower case.
+/// Splits `api-key`, `API_KEY` and `apiKey` into words in lower case.
 fn words(name: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut was_lower = false;
@@ -215,7 +215,7 @@ fn words(name: &str) -> Vec<String> {
     words
 }
 
-/// Whether a text is a token by its looks, whatever it is called.
+/// Returns `true` if a text has the form of a token, regardless of its name.
 fn looks_secret(text: &str) -> bool {
     let text = text.trim();
     let bearer = text
@@ -243,7 +243,7 @@ fn looks_secret(text: &str) -> bool {
     dense && text.len() >= 24 && digits >= 3 && letters >= 3
 }
 
-/// What no secret is: nothing, a reference to a variable, a switch, a small number, a path.
+/// Returns `true` for values that are never secret: empty, a reference to a variable, a switch, a small number, a path.
 fn is_harmless(value: &str) -> bool {
     let value = value.trim();
     let is_path = ["/", "./", "../", "~/"]

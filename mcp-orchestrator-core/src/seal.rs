@@ -180,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_sealed_opens_only_here() {
+    fn sealed_text_opens_only_with_the_same_key_and_context() {
         let key = StateKey::random();
         let sealed = key.seal("task", b"ann", b"secret text");
         assert!(!sealed.contains("secret"));
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_digest_keeps_parts_apart() {
+    fn digest_separates_its_parts() {
         let key = StateKey::new([7; 32]);
         let one = key.digest("x", [&b"ab"[..], b"c"]);
         assert_ne!(one, key.digest("x", [&b"a"[..], b"bc"]));

@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn the_blocks_hold_what_is_public_and_nothing_else() {
+    fn public_blocks_contain_exactly_the_public_addresses() {
         let blocks = public_blocks();
         let mut addresses: Vec<IpAddr> = Vec::new();
         // The first and the last address of each range, and their neighbors.

@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_read_as_a_calendar_does() {
+    fn times_are_formatted_as_utc_calendar_dates() {
         for (seconds, text) in [
             (0, "1970-01-01T00:00:00Z"),
             (951_782_400, "2000-02-29T00:00:00Z"),

@@ -349,7 +349,7 @@ impl World {
 
 proptest! {
     #[test]
-    fn no_decision_crosses_an_owner(steps in prop::collection::vec(step(), 1..120)) {
+    fn decisions_never_cross_owners(steps in prop::collection::vec(step(), 1..120)) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
             let mut world = World::new().await;

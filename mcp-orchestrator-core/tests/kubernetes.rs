@@ -123,7 +123,7 @@ fn fixture(script: Script) -> Option<ServerSpec> {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a cluster: .ci/kubernetes runs it"]
-async fn keeps_the_contract() {
+async fn kubernetes_backend_upholds_the_backend_contract() {
     let space = space("contract").await;
     let access = enter(&space).await;
     let backend = backend(&access);

@@ -176,7 +176,7 @@ async fn gone(pids: impl IntoIterator<Item = String>, within: Duration) {
 }
 
 #[tokio::test]
-async fn keeps_the_contract() {
+async fn process_backend_upholds_the_backend_contract() {
     let bench = Bench::new();
     suite(&bench.backend, &fixture).await;
     let left = std::fs::read_dir(bench.folder.path().join("state")).unwrap();
@@ -187,15 +187,15 @@ async fn keeps_the_contract() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keeps_the_contract_as_a_trait_object_on_many_threads() {
+async fn contract_holds_for_a_trait_object_on_many_threads() {
     let folder = tempfile::tempdir().unwrap();
     let backend: Arc<dyn RuntimeBackend> = Arc::new(ProcessBackend::new(folder.path()));
     suite(&*backend, &fixture).await;
 }
 
 #[tokio::test]
-async fn a_child_gets_its_own_environment_and_nothing_of_ours() {
-    let name = "a_child_gets_its_own_environment_and_nothing_of_ours";
+async fn child_environment_excludes_variables_of_the_host() {
+    let name = "child_environment_excludes_variables_of_the_host";
     if std::env::var(ROLE).as_deref() != Ok("env") {
         let mut host = Command::new(std::env::current_exe().unwrap());
         host.args([name, "--exact"]).env(ROLE, "env");
@@ -248,7 +248,7 @@ async fn a_child_gets_its_own_environment_and_nothing_of_ours() {
 }
 
 #[tokio::test]
-async fn what_cannot_run_is_told_in_full() {
+async fn unrunnable_program_is_reported_in_full() {
     let bench = Bench::new();
     let mut missing = ServerSpec::command(ServerId::new("git").unwrap(), "no-such", ["s3cret"]);
     missing.env.insert("PATH".into(), "/nowhere:/else".into());
@@ -280,7 +280,7 @@ fn make_executable(path: &Path) {
 }
 
 #[tokio::test]
-async fn a_server_that_ends_before_it_listens_is_told_with_its_last_words() {
+async fn exit_before_listening_is_reported_with_the_last_output() {
     let bench = Bench::new();
     let mut server = server("http", "echo cannot bind >&2; exit 4");
     if let Launch::Program(program) = &mut server.launch {
@@ -298,7 +298,7 @@ async fn a_server_that_ends_before_it_listens_is_told_with_its_last_words() {
 }
 
 #[tokio::test]
-async fn the_whole_group_ends_with_the_stop() {
+async fn stop_ends_the_whole_process_group() {
     let bench = Bench::new();
     let chain = server(
         "chain",
@@ -313,7 +313,7 @@ async fn the_whole_group_ends_with_the_stop() {
 }
 
 #[tokio::test]
-async fn what_a_child_leaves_behind_ends_with_it() {
+async fn descendants_end_with_the_child() {
     let bench = Bench::new();
     let leaver = server("leaver", "sleep 600 & echo $!; exec 1>&-; exit 0");
     let mut instance = bench.start(&leaver, "").await.unwrap();
@@ -329,7 +329,7 @@ async fn what_a_child_leaves_behind_ends_with_it() {
 }
 
 #[tokio::test]
-async fn a_group_of_its_own_does_not_hide_a_child() {
+async fn child_in_its_own_process_group_is_stopped() {
     let bench = Bench::new();
     // `timeout` moves itself into a new group.
     let hider = server(
@@ -345,7 +345,7 @@ async fn a_group_of_its_own_does_not_hide_a_child() {
 
 #[tokio::test]
 #[cfg(target_os = "linux")]
-async fn a_session_of_its_own_does_not_hide_a_grandchild() {
+async fn grandchild_in_its_own_session_is_stopped() {
     let bench = Bench::new();
     let hider = server(
         "hider",
@@ -359,7 +359,7 @@ async fn a_session_of_its_own_does_not_hide_a_grandchild() {
 }
 
 #[tokio::test]
-async fn a_child_writes_no_core_file() {
+async fn child_cannot_write_a_core_file() {
     let bench = Bench::new();
     let limited = server("limited", "read -r _; ulimit -c; ulimit -Hc");
     let mut instance = bench.start(&limited, "").await.unwrap();
@@ -372,7 +372,7 @@ async fn a_child_writes_no_core_file() {
 }
 
 #[tokio::test]
-async fn what_no_program_can_be_given_is_told() {
+async fn unpassable_arguments_and_variables_are_reported() {
     let bench = Bench::new();
     let mut large = server("large", "cat");
     large.env.insert("BIG".into(), "x".repeat(200_000).into());
@@ -394,7 +394,7 @@ async fn what_no_program_can_be_given_is_told() {
 }
 
 #[tokio::test]
-async fn a_flood_on_standard_error_is_kept_in_bounds() {
+async fn stderr_flood_is_bounded() {
     let bench = Bench::new();
     let flood = server(
         "flood",
@@ -413,7 +413,7 @@ async fn a_flood_on_standard_error_is_kept_in_bounds() {
 }
 
 #[tokio::test]
-async fn a_hundred_start_at_once() {
+async fn hundred_concurrent_starts_succeed() {
     let bench = Bench::new();
     let echo = fixture(Script::Echo).unwrap();
     let tags: Vec<String> = (0..100).map(|number| number.to_string()).collect();
@@ -441,7 +441,7 @@ async fn a_hundred_start_at_once() {
 }
 
 #[tokio::test]
-async fn dropping_the_backend_ends_everything() {
+async fn dropping_the_backend_ends_all_processes() {
     let bench = Bench::new();
     let mut stubborn = server(
         "stubborn",
@@ -496,7 +496,7 @@ async fn killing_the_host_leaves_no_child() {
 }
 
 #[tokio::test]
-async fn a_guard_that_dies_is_replaced() {
+async fn dead_guard_is_replaced() {
     let folder = tempfile::tempdir().unwrap();
     let backend = ProcessBackend::new(folder.path());
     let marker = folder.path().to_str().unwrap().to_owned();

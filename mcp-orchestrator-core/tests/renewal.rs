@@ -17,7 +17,7 @@ use mcp_orchestrator_core::server::Injection;
 use self::site::{Answers, HOUR, Site, header};
 
 #[tokio::test]
-async fn what_is_over_is_renewed_before_it_is_tried() {
+async fn expired_token_is_renewed_before_use() {
     let site = Site::new(Injection::Env("TOKEN".into()), Answers::Newer).await;
     site.install(Duration::ZERO, Some(Duration::ZERO)).await;
     assert_eq!(site.test().await.unwrap(), 1);
@@ -29,7 +29,7 @@ async fn what_is_over_is_renewed_before_it_is_tried() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_renewed_is_told_by_who_tries_it() {
+async fn failed_renewal_is_reported_to_the_caller() {
     let site = Site::new(Injection::Env("TOKEN".into()), Answers::NotNow).await;
     site.install(Duration::ZERO, Some(Duration::ZERO)).await;
     let error = site.test().await.unwrap_err();
@@ -39,7 +39,7 @@ async fn what_cannot_be_renewed_is_told_by_who_tries_it() {
 }
 
 #[tokio::test]
-async fn explain_tells_when_a_token_ends_and_how_its_renewal_went() {
+async fn explain_shows_token_expiry_and_renewal_outcome() {
     let site = Site::new(header(), Answers::NotNow).await;
     site.install(HOUR, Some(HOUR / 2)).await;
     let text = site.explain().await;
@@ -72,7 +72,7 @@ fn environment() -> Injection {
 }
 
 #[tokio::test]
-async fn an_instance_with_an_old_token_gives_its_place_to_one_with_the_new_one() {
+async fn instance_with_an_old_token_is_replaced_by_one_with_the_new_token() {
     let site = Site::new(environment(), Answers::Newer).await;
     site.install(HOUR, Some(HOUR)).await;
     let mut holding = Box::pin(site.call("hold"));
@@ -93,7 +93,7 @@ async fn an_instance_with_an_old_token_gives_its_place_to_one_with_the_new_one()
 }
 
 #[tokio::test]
-async fn a_call_never_gets_an_instance_whose_token_is_over() {
+async fn call_never_reaches_an_instance_with_an_expired_token() {
     let site = Site::new(environment(), Answers::Newer).await;
     site.install(Duration::from_millis(300), Some(HOUR)).await;
     assert_eq!(site.call("whoami").await.unwrap(), "\"token-0\"");
@@ -103,7 +103,7 @@ async fn a_call_never_gets_an_instance_whose_token_is_over() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_is_asked_for_ahead_of_its_end_where_anybody_has_called() {
+async fn token_is_renewed_before_expiry_only_for_instances_in_use() {
     let site = Site::new(environment(), Answers::Newer).await;
     site.install(HOUR, Some(HOUR)).await;
     assert_eq!(site.call("whoami").await.unwrap(), "\"token-0\"");
@@ -117,7 +117,7 @@ async fn a_token_is_asked_for_ahead_of_its_end_where_anybody_has_called() {
 }
 
 #[tokio::test]
-async fn a_token_in_a_header_starts_nothing_anew() {
+async fn renewed_header_token_restarts_no_instance() {
     let site = Site::new(header(), Answers::Newer).await;
     site.install(HOUR, Some(Duration::ZERO)).await;
     for _ in 0..3 {

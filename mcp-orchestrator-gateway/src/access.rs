@@ -1,4 +1,4 @@
-//! Who tells the program who calls, and on what address that is needed.
+//! The configured authenticators, the endpoint options that depend on them, and the check of the listen address.
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -13,7 +13,7 @@ use mcp_orchestrator_core::config::{Built, Settings};
 
 use crate::{ConnectionLimits, Options, Pages, ProtectedResource, Tls, TlsError, hardening};
 
-/// Those who tell, as they are configured.
+/// The configured sources of authentication.
 #[derive(Debug)]
 pub(crate) struct Access {
     local: bool,
@@ -23,10 +23,10 @@ pub(crate) struct Access {
 }
 
 impl Access {
-    /// As the settings say. Of issuers that stay the same what is known of them stays too.
+    /// Creates them from the settings. An unchanged issuer keeps its cached keys.
     ///
     /// # Errors
-    /// Where an issuer cannot be used.
+    /// If an issuer cannot be used.
     pub(crate) fn new(settings: &Settings, before: Option<&Self>) -> Result<Self> {
         let connector = settings.outbound.connector();
         let settings = &settings.auth;
@@ -39,11 +39,11 @@ impl Access {
         })
     }
 
-    /// All of them, with the teams and admins of the configuration. Who shows a token is whom it names, also on this
-    /// machine: so the local user comes last.
+    /// Returns the chain of all authenticators, with the teams and admins of the configuration. A token takes
+    /// precedence over the local user, also on this machine, so the local user comes last.
     ///
     /// # Errors
-    /// Where nobody would tell.
+    /// If no authenticator is configured.
     pub(crate) fn authenticator(&self, built: &Built) -> Result<Arc<dyn Authenticator>> {
         let mut all: Vec<Arc<dyn Authenticator>> = Vec::new();
         if self.tokens {
@@ -65,22 +65,22 @@ impl Access {
         Ok(Arc::new(WithDirectory::new(chain, directory)))
     }
 
-    /// Whether tokens of the gateway's own are accepted.
+    /// Returns `true` if tokens of the gateway are accepted.
     pub(crate) fn takes_tokens(&self) -> bool {
         self.tokens
     }
 
-    /// Whether tokens of an issuer are accepted.
+    /// Returns `true` if tokens of an issuer are accepted.
     pub(crate) fn has_issuers(&self) -> bool {
         !self.issuers.is_empty()
     }
 
-    /// Whether somebody could prove at a page who they are.
+    /// Returns `true` if visitors can authenticate at a page.
     pub(crate) fn knows_visitors(&self) -> bool {
         self.local || self.tokens || !self.sign_ins.is_empty()
     }
 
-    /// The pages, for whom this authenticator knows.
+    /// Returns the pages, with this authenticator for their visitors.
     pub(crate) fn pages(
         &self,
         built: &Built,
@@ -98,10 +98,10 @@ impl Access {
         }
     }
 
-    /// Asks every issuer once, so that what is wrong with one is told at start.
+    /// Fetches the keys of every issuer once, so that problems are logged at start.
     pub(crate) async fn greet(self: Arc<Self>) {
         for issuer in &self.issuers {
-            // Why it failed was logged; the first token asks again.
+            // `fetch` logs the error; the first token tries again.
             if issuer.fetch().await.is_ok() {
                 tracing::info!(
                     issuer = issuer.options().issuer,
@@ -112,7 +112,7 @@ impl Access {
     }
 }
 
-/// What the endpoint allows. The public address is a host of the gateway's own, and its origin that of its own pages.
+/// Returns the options of the endpoint. The host and the origin of the public address are allowed as the gateway's own.
 pub(crate) fn options(settings: &Settings) -> Options {
     let auth = &settings.auth;
     let mut allowed_hosts = settings.allowed_hosts.clone();
@@ -136,7 +136,7 @@ pub(crate) fn options(settings: &Settings) -> Options {
     }
 }
 
-/// Bounds on the connections of the listener.
+/// Returns the connection limits of the listener.
 pub(crate) fn connections(settings: &Settings) -> ConnectionLimits {
     let (set, default) = (settings.auth.connections, ConnectionLimits::default());
     ConnectionLimits {
@@ -150,7 +150,7 @@ pub(crate) fn connections(settings: &Settings) -> ConnectionLimits {
     }
 }
 
-/// Where a browser finds the pages: at the public address, else at the listener's own, where that is one of this machine.
+/// Returns the address of the pages for a browser: the public address, else the listener's if it is a loopback address.
 pub(crate) fn pages_at(settings: &Settings, address: SocketAddr) -> Option<String> {
     if let Some(url) = &settings.auth.public_url {
         return Some(url.as_str().to_owned());
@@ -166,10 +166,10 @@ pub(crate) fn pages_at(settings: &Settings, address: SocketAddr) -> Option<Strin
         .then(|| format!("{scheme}://{address}"))
 }
 
-/// TLS of the listener, where it is configured.
+/// Returns the TLS settings of the listener, if configured.
 ///
 /// # Errors
-/// Why its files cannot be used.
+/// If its files cannot be used.
 pub(crate) fn tls(settings: &Settings) -> Result<Option<Tls>, TlsError> {
     let Some(files) = &settings.auth.tls else {
         return Ok(None);
@@ -177,10 +177,10 @@ pub(crate) fn tls(settings: &Settings) -> Result<Option<Tls>, TlsError> {
     Tls::from_files(files.certificate.clone(), files.key.clone()).map(Some)
 }
 
-/// Whether it may listen where it is to: others than the local user are to be told apart.
+/// Checks that the gateway may listen on its address: other machines may reach it only with authentication.
 ///
 /// # Errors
-/// Why not.
+/// If it may not, with the reason.
 pub(crate) fn reachable(settings: &Settings) -> Result<(), String> {
     let (listen, auth) = (settings.listen, &settings.auth);
     if listen.ip().is_loopback() {

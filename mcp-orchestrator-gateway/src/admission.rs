@@ -1,7 +1,7 @@
-//! Open streams end when what admitted them ends.
+//! Ends open streams when their callers lose access.
 //!
-//! A request is authenticated when it comes, and a stream may go on for hours after that. Its request is authenticated again
-//! whenever access may have been taken away, and when its token expires; nothing is checked per event.
+//! A request is authenticated on arrival, but its stream may be open for hours. The request is therefore authenticated
+//! again whenever access may have been revoked, and when its token expires. There is no check per event.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -25,23 +25,23 @@ use mcp_orchestrator_core::{ErrorKind, Result};
 use crate::bodies::BodyMemory;
 use crate::sse::SseClients;
 
-/// Before a request is authenticated again whose caller could not be determined.
+/// The delay before another attempt to authenticate a request if the caller could not be determined.
 const RECHECK_INTERVAL: Duration = Duration::from_secs(5);
-/// After a token's expiry, so that it has expired by any clock's rounding.
+/// The delay after a token's expiry, so that it has expired in spite of rounding.
 const AFTER_EXPIRY: Duration = Duration::from_millis(50);
 
-/// Who is let in now. A reload replaces the authenticator; streams that were opened before are checked by the new one.
+/// The current authenticator. A reload replaces it, and the new one also checks streams that are already open.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Admission {
     revision: AccessRevision,
     now: Arc<ArcSwapOption<Arc<dyn Authenticator>>>,
-    /// Streams of HTTP+SSE clients, which outlive a reload as well.
+    /// The streams of HTTP+SSE clients, which survive a reload.
     pub(crate) sse: Arc<SseClients>,
-    /// The memory of request bodies, of those before a reload too.
+    /// The memory of request bodies, including those from before a reload.
     pub(crate) bodies: BodyMemory,
 }
 
-/// The request that a session was last used by, authenticated again when its session asks.
+/// The last request of a session, which is authenticated again on behalf of the session.
 #[derive(Debug)]
 struct Admitted {
     now: Arc<ArcSwapOption<Arc<dyn Authenticator>>>,
@@ -60,7 +60,7 @@ impl Grant for Admitted {
         match now.authenticate(&self.parts).await {
             Ok(Some(who)) if self.is_of(&who) => Standing::Holds,
             Ok(_) => Standing::Lost,
-            // An issuer that does not answer takes nothing away.
+            // An unreachable issuer does not revoke access.
             Err(error) if error.kind() == ErrorKind::CallerUnknowable => Standing::Unknown,
             Err(_) if self.expires_at.is_some_and(|at| at <= SystemTime::now()) => {
                 Standing::Expired
@@ -80,16 +80,16 @@ impl Admitted {
     }
 }
 
-/// Whether two principals are the same caller, whatever their teams.
+/// Returns `true` if both principals are the same caller, regardless of their teams.
 pub(crate) fn is_same(one: &Principal, other: &Principal) -> bool {
     one.id == other.id && one.kind == other.kind
 }
 
-/// A check of whether a caller who is authenticated again is still admitted to what it opened.
+/// Checks that a caller that was authenticated again may still use what it opened.
 type Check = dyn Fn(Option<Authenticated>) -> Result<Authenticated> + Send + Sync;
 
 impl Admission {
-    /// Checks by this authenticator, each time the revision advances.
+    /// Creates an admission that checks with this authenticator each time the revision advances.
     pub(crate) fn new(revision: AccessRevision, authenticator: Arc<dyn Authenticator>) -> Self {
         let admission = Self {
             revision,
@@ -99,7 +99,7 @@ impl Admission {
         admission
     }
 
-    /// Checks nothing before it is told an authenticator.
+    /// Creates an admission that checks nothing until it gets an authenticator.
     #[cfg(feature = "program")]
     pub(crate) fn following(revision: AccessRevision) -> Self {
         Self {
@@ -108,13 +108,13 @@ impl Admission {
         }
     }
 
-    /// Checks by another authenticator from now on, and every open stream at once.
+    /// Replaces the authenticator, and checks every open stream at once.
     pub(crate) fn replace(&self, authenticator: Arc<dyn Authenticator>) {
         self.now.store(Some(Arc::new(authenticator)));
         self.revision.advance();
     }
 
-    /// Ends the body of a response when its request is not admitted any more.
+    /// Ends the response body when its request is no longer admitted.
     pub(crate) fn guard<C>(&self, response: Response, parts: &Parts, check: C) -> Response
     where
         C: Fn(Option<Authenticated>) -> Result<Authenticated> + Send + Sync + 'static,
@@ -128,13 +128,13 @@ impl Admission {
         })
     }
 
-    /// How often access may have been taken away so far.
+    /// Returns how often access may have been revoked so far.
     pub(crate) fn count(&self) -> u64 {
         self.revision.count()
     }
 
-    /// Carries a call on until it ends or access may have been taken away since the count was `seen`: nothing of the call
-    /// happens after that. The error is the count of now.
+    /// Polls a call until it completes, or until access may have been revoked since the count was `seen`. In that case
+    /// the call is not polled again, and the error is the current count.
     pub(crate) async fn until_change<F>(&self, seen: u64, call: &mut F) -> Result<F::Output, u64>
     where
         F: Future + Unpin,
@@ -149,7 +149,7 @@ impl Admission {
         .await
     }
 
-    /// What admitted a request of a session, for the session.
+    /// Returns the grant of a session, from the request that was admitted.
     pub(crate) fn grant(
         &self,
         parts: &Parts,
@@ -165,7 +165,7 @@ impl Admission {
         })
     }
 
-    /// Who sends this request, as those who tell say now.
+    /// Authenticates this request with the current authenticator.
     pub(crate) async fn authenticate(&self, parts: &Parts) -> Result<Option<Authenticated>> {
         match &*self.now.load() {
             Some(now) => Arc::clone(now).authenticate(parts).await,
@@ -174,7 +174,7 @@ impl Admission {
     }
 }
 
-/// Ends when a request is not admitted any more.
+/// Completes when a request is no longer admitted.
 async fn lost(admission: Admission, parts: Parts, check: Box<Check>) {
     let mut changes = admission.revision.subscribe();
     loop {
@@ -185,7 +185,7 @@ async fn lost(admission: Admission, parts: Parts, check: Box<Check>) {
                 let left = at.duration_since(SystemTime::now());
                 left.map_or(RECHECK_INTERVAL, |left| left + AFTER_EXPIRY)
             }),
-            // An issuer that does not answer takes nothing away.
+            // An unreachable issuer does not revoke access.
             Err(error) if error.kind() == ErrorKind::CallerUnknowable => Some(RECHECK_INTERVAL),
             Err(error) => {
                 tracing::info!(path = parts.uri.path(), %error, "stream ended: its caller lost access");

@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn large_bodies_are_bounded_by_sender_and_overall_and_small_ones_are_free() {
+    fn large_bodies_are_limited_per_sender_and_in_total() {
         let memory = BodyMemory::default();
         let users: Vec<_> = (0..9).map(|n| user(&format!("u{n}"))).collect();
         let ann = &users[0];
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_configured_limit_above_the_room_is_kept_for_one_body_at_a_time() {
+    fn body_larger_than_the_budget_is_accepted_one_at_a_time() {
         let memory = BodyMemory::default();
         let ann = user("ann");
         let (mut one, mut two) = (memory.room(&ann), memory.room(&ann));

@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn a_preflight_allows_what_the_protocol_needs_and_no_more() {
+    fn preflight_allows_only_the_headers_of_the_protocol() {
         let asked = parts(
             Method::OPTIONS,
             &[
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_preflight_is_not_answered_as_one() {
+    fn other_requests_are_not_answered_as_preflight() {
         let origin = ("origin", "https://app.example");
         let method = ("access-control-request-method", "POST");
         for asked in [

@@ -21,16 +21,16 @@ use crate::gate::Gate;
 use crate::options::Options;
 use crate::sse::MESSAGES;
 
-/// The endpoint: `/mcp` and `/mcp/{gateway}`, and for clients of the HTTP+SSE transport `/sse` and `/sse/{gateway}`. Cheap
-/// to clone.
+/// The MCP endpoint: `/mcp` and `/mcp/{gateway}`, and for clients of the HTTP+SSE transport `/sse` and
+/// `/sse/{gateway}`. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Endpoint(Arc<Gate>);
 
 impl Endpoint {
-    /// An endpoint in front of this orchestrator, for those whom the authenticators know.
+    /// Creates an endpoint for this orchestrator. The authenticators are tried in order.
     ///
     /// # Errors
-    /// Without an authenticator.
+    /// If there is no authenticator.
     pub fn new(
         orchestrator: Orchestrator,
         authenticators: impl IntoIterator<Item = Arc<dyn Authenticator>>,
@@ -46,7 +46,7 @@ impl Endpoint {
         ))
     }
 
-    /// One whose open streams are checked by what this admission holds later on.
+    /// Creates an endpoint with an admission that checks its open streams.
     pub(crate) fn admitting(
         orchestrator: Orchestrator,
         authenticator: Arc<dyn Authenticator>,
@@ -61,7 +61,7 @@ impl Endpoint {
         }))
     }
 
-    /// The same as an axum router. It may be nested under any prefix. A slash at the end of a path changes nothing.
+    /// Returns an axum router, which may be nested under any prefix. A slash at the end of a path is ignored.
     pub fn router(&self) -> Router {
         let mut router = Router::new();
         for prefix in self.prefixes() {
@@ -79,24 +79,24 @@ impl Endpoint {
         router.with_state(self.clone())
     }
 
-    /// Below which paths it answers: at the root, and below that of the public address.
+    /// Returns the prefixes of its paths: the root, and the path of the public address.
     fn prefixes(&self) -> impl Iterator<Item = &str> {
         let url = self.0.options.public_url.as_ref();
         let own = url.map(PublicUrl::prefix).filter(|own| !own.is_empty());
         std::iter::once("").chain(own)
     }
 
-    /// What it allows.
+    /// Returns the options.
     pub(crate) fn options(&self) -> &Options {
         &self.0.options
     }
 
-    /// Which gateway a path is of, where it is one of the endpoint's own.
+    /// Returns the gateway of a path, if it is a path of the endpoint.
     pub(crate) fn gateway(&self, path: &str) -> Option<GatewayId> {
         let below = |prefix| path.strip_prefix(prefix)?.strip_prefix("/mcp");
         match self.prefixes().find_map(below)? {
             "" | "/" => Some(self.0.default.clone()),
-            // What is no plain name, as one with an escape, is left to the router.
+            // Names with escapes are left to the router.
             rest => {
                 let name = rest.strip_prefix('/')?;
                 GatewayId::new(name.strip_suffix('/').unwrap_or(name)).ok()
@@ -118,10 +118,10 @@ impl Endpoint {
     }
 }
 
-/// The endpoint as an axum router: `/mcp` and `/mcp/{gateway}`. It may be nested under any prefix.
+/// Returns the MCP endpoint as an axum router: `/mcp` and `/mcp/{gateway}`. It may be nested under any prefix.
 ///
 /// # Errors
-/// Without an authenticator.
+/// If there is no authenticator.
 pub fn router(
     orchestrator: Orchestrator,
     authenticators: impl IntoIterator<Item = Arc<dyn Authenticator>>,

@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_trusted_proxy_is_believed() {
+    fn forwarded_headers_are_trusted_only_from_a_trusted_proxy() {
         let told = [
             ("x-forwarded-for", "198.51.100.7"),
             ("x-forwarded-proto", "https"),
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_client_invents_is_not_believed() {
+    fn addresses_forged_by_the_client_are_ignored() {
         for (chain, client) in [
             (&["1.1.1.1, 198.51.100.7, 10.2.2.2"][..], "198.51.100.7"),
             (&["1.1.1.1", "198.51.100.7"][..], "198.51.100.7"),

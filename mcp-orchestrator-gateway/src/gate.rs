@@ -1,4 +1,4 @@
-//! A request to a gateway: who calls, what it is, and who answers.
+//! Handles a request to a gateway: authenticates the caller, classifies the request and produces the response.
 
 mod admitted;
 
@@ -24,7 +24,7 @@ use crate::{batch, bodies, cors, errors, guard, modern, resource};
 
 const SESSION_ID: HeaderName = HeaderName::from_static(header::SESSION_ID);
 const VERSION: HeaderName = HeaderName::from_static(header::PROTOCOL_VERSION);
-/// What every request needs.
+/// The dependencies of every request.
 #[derive(Debug)]
 pub(crate) struct Gate {
     pub(crate) orchestrator: Orchestrator,
@@ -34,7 +34,7 @@ pub(crate) struct Gate {
     pub(crate) default: GatewayId,
 }
 
-/// What a request comes to.
+/// How a request is answered.
 #[expect(
     clippy::large_enum_variant,
     reason = "the large one is what nearly all requests are"
@@ -42,11 +42,11 @@ pub(crate) struct Gate {
 enum Asked<'a> {
     /// A request of a legacy client.
     Call(Call, Manner),
-    /// All else, in its box: it must not make the future of every call larger.
+    /// Everything else, boxed so that it does not enlarge the future of every call.
     Other(BoxFuture<'a, Result<Response>>),
 }
 
-/// What is answered at once.
+/// Wraps an immediate response.
 fn answer(response: Response) -> Asked<'static> {
     Asked::Other(Box::pin(std::future::ready(Ok(response))))
 }
@@ -61,7 +61,7 @@ impl Gate {
             return errors::response(&error, None, Era::Legacy);
         }
         let answer = match parts.method {
-            // A browser asks before it sends a page's request, without saying who calls.
+            // A CORS preflight request carries no credentials.
             Method::OPTIONS => Ok(cors::preflight(parts)
                 .unwrap_or_else(|| errors::status(StatusCode::METHOD_NOT_ALLOWED))),
             Method::POST => self.post(&gateway, parts, body).await,
@@ -92,13 +92,13 @@ impl Gate {
         let body = bodies::read(parts, body, limit, Some(&mut room)).await?;
         let body = guard::strip_mark(body);
         if self.admission.count() != seen {
-            // A body may take its time.
+            // Access may have changed while the body arrived.
             seen = self.admission.count();
             who = self.who_now(gateway, parts).await?;
         }
         let expires_at = who.expires_at;
         let response = match self.read(gateway, parts, who, (body, seen))? {
-            // A session's call answers soon: with a stream, where its response is slow.
+            // A session's call returns its reply early: as a stream if the response is slow.
             Asked::Call(call, manner) => {
                 let answer = self.orchestrator.call(call).await;
                 if let Ok(Reply {
@@ -118,7 +118,7 @@ impl Gate {
         Ok(self.held(response, (gateway, parts), &principal))
     }
 
-    /// What is to be done about a body. Nothing waits here, so that what is read moves once.
+    /// Classifies a request by its body. The function is not async, so that the body is moved only once.
     fn read<'a>(
         &'a self,
         gateway: &GatewayId,
@@ -182,7 +182,7 @@ impl Gate {
             token: who.token,
         };
         let mut call: respond::Coming = Box::pin(async move { orchestrator.call(call).await });
-        // What is not answered by then goes on as a stream, which ends where its caller loses access.
+        // A call without an answer by then continues as a stream, which ends when its caller loses access.
         let soon = self.during(seen, &mut call, (&at, parts, &principal));
         match tokio::time::timeout(manner.keep_alive, soon).await {
             Ok(answer) => respond::answered(answer.unwrap_or_else(Err), manner),
@@ -264,7 +264,7 @@ impl Gate {
         }
     }
 
-    /// The stream of what belongs to no call, or the rest of one that broke.
+    /// Opens the stream for messages outside calls, or resumes a broken stream.
     async fn get(&self, gateway: GatewayId, parts: &Parts) -> Result<Response> {
         let who = self.who(&gateway, parts).await?;
         if is_modern(parts) {

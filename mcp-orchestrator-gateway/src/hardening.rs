@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn memory_is_not_dumped_and_file_descriptors_are_left_for_all_else() {
+    fn core_dumps_are_disabled_and_file_descriptors_are_reserved() {
         harden();
         let core = getrlimit(Resource::Core);
         assert_eq!((core.current, core.maximum), (Some(0), Some(0)));

@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_gateway_that_waits_is_alive_but_not_ready() {
+    async fn waiting_gateway_is_alive_but_not_ready() {
         let waits = || Err("held by another".to_owned());
         let router = health_router(Readiness::new(waits));
         for (path, status, body) in [

@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn requests_are_answered_and_all_else_is_passed_over() {
+    fn requests_are_answered_and_other_input_is_ignored() {
         let input = [
             r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{}}"#,
             r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#,

@@ -66,7 +66,7 @@ mcp_orchestrator_core::limits! {
     MAX_RATED_KEYS: Count = 10_000;
     /// Messages of one JSON-RPC batch.
     MAX_BATCH_LEN: Count = 64;
-    /// A token by which somebody signs in at a page; a browser keeps no longer one.
+    /// The size of a token for signing in at a page. Browsers do not store a larger cookie.
     MAX_PAGE_TOKEN_LEN: Bytes = 2500;
 }
 
@@ -75,7 +75,7 @@ mod tests {
     use mcp_orchestrator_core::limits;
 
     #[test]
-    fn the_documentation_lists_every_limit_and_no_other() {
+    fn documentation_lists_exactly_the_existing_limits() {
         let page = include_str!("../../docs/limits.md");
         let known = || super::ALL.iter().chain(limits::ALL);
         for limit in super::ALL {

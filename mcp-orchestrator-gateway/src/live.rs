@@ -1,4 +1,5 @@
-//! What the listener serves, made from settings: at start, and anew at each reload, while calls go on.
+//! What the listener serves: built from the settings at start and at each reload, and replaced while calls are in
+//! flight.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,7 +14,7 @@ use crate::admission::Admission;
 use crate::control::{Control, web_router};
 use crate::{Endpoint, LiveRoutes, Readiness, Routes, Tls, health_router};
 
-/// What the listener serves now.
+/// The state of the listener.
 #[derive(Debug)]
 pub(crate) struct Live {
     address: SocketAddr,
@@ -24,26 +25,26 @@ pub(crate) struct Live {
     admission: Admission,
 }
 
-/// Who is let in now.
+/// The current authentication.
 #[derive(Clone, Debug)]
 struct Now {
     auth: AuthSettings,
     access: Arc<Access>,
 }
 
-/// What it is to serve next: nothing of it can fail any more.
+/// A prepared state. Applying it cannot fail.
 pub(crate) struct Next {
     now: Now,
     routes: Routes,
     who: Arc<dyn Authenticator>,
-    /// Where a browser finds its pages.
+    /// The address of the pages for a browser, if visitors can authenticate.
     visited: Option<String>,
-    /// What is not taken over.
+    /// Changes that require a restart.
     pub(crate) notices: Vec<Notice>,
 }
 
 impl Live {
-    /// A listener at this address, which serves nothing yet.
+    /// Creates the state for a listener at this address. It serves nothing yet.
     pub(crate) fn new(
         settings: &Settings,
         (built, access): (&Built, Access),
@@ -63,17 +64,17 @@ impl Live {
         }
     }
 
-    /// What is served.
+    /// Returns the routes to serve.
     pub(crate) fn routes(&self) -> LiveRoutes {
         self.routes.clone()
     }
 
-    /// Who is let in.
+    /// Returns the current authentication.
     pub(crate) fn access(&self) -> Arc<Access> {
         Arc::clone(&self.now().access)
     }
 
-    /// The address under which clients know the gateway.
+    /// Returns the address under which clients reach the gateway.
     pub(crate) fn public_url(&self) -> Option<Arc<PublicUrl>> {
         self.public_url.load_full()
     }
@@ -82,14 +83,14 @@ impl Live {
         self.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What these settings make of it. Nothing is changed yet.
+    /// Prepares the state for these settings without changing anything.
     ///
     /// # Errors
-    /// Why they cannot be used here.
+    /// If the settings cannot be used here.
     pub(crate) fn next(&self, control: &Control, settings: &Settings) -> Result<Next, String> {
         let before = self.now().clone();
         let (mut settings, mut notices) = (settings.clone(), Vec::new());
-        // Where it listens, and by which TLS, is the listener's; the files are read anew by themselves.
+        // The address and the TLS settings belong to the listener; TLS files are reloaded separately.
         settings.listen = self.address;
         settings.auth.tls.clone_from(&before.auth.tls);
         if settings.auth.is_single_principal() != before.auth.is_single_principal() {
@@ -145,7 +146,7 @@ impl Live {
         }
     }
 
-    /// From now on requests are answered so.
+    /// Applies a prepared state: new requests use it.
     pub(crate) fn take(&self, built: &Built, next: Next) {
         let url = next.now.auth.public_url.clone();
         self.public_url.store(url.map(Arc::new));
@@ -158,7 +159,8 @@ impl Live {
     }
 }
 
-/// Whether all callers are one person decides what running servers were told.
+/// Creates the notice for a change between a single local user and authenticated callers. The capabilities declared to
+/// running servers depend on it, so the change requires a restart.
 fn stays(settings: &Settings) -> Notice {
     let file = settings
         .files
@@ -173,7 +175,7 @@ fn stays(settings: &Settings) -> Notice {
     }
 }
 
-/// Whether the gateway can take calls.
+/// Returns the readiness to accept calls.
 pub(crate) fn ready(built: &Arc<Built>) -> Readiness {
     let built = Arc::clone(built);
     Readiness::new(move || built.acts())

@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_burst_is_followed_by_a_slow_rate_for_each_key() {
+    async fn each_key_has_a_burst_and_then_a_slow_rate() {
         let rate = SignInRate::default();
         for _ in 0..SIGN_IN_BURST {
             rate.take("ann").unwrap();
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn many_keys_take_bounded_memory() {
+    async fn number_of_tracked_keys_is_bounded() {
         let rate = SignInRate::default();
         for key in 0..MAX_RATED_KEYS {
             rate.take(key).unwrap();

@@ -1,4 +1,4 @@
-//! From a reply to HTTP: JSON where the response comes first, else a stream of events.
+//! Converts a reply to HTTP: JSON if the response is the first message, else an event stream.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -21,10 +21,10 @@ use crate::batch::Answer;
 use crate::errors;
 
 const EVENT_STREAM: &str = "text/event-stream";
-/// After how many milliseconds a client shall resume a stream that broke.
+/// The delay before a client resumes a broken stream, in milliseconds.
 const RETRY_MS: u32 = 1000;
 
-/// How a stream to this client looks.
+/// How to answer a client.
 #[derive(Clone, Debug)]
 pub(crate) struct Manner {
     /// The request's id as JSON; `null` for a stream that answers none.
@@ -42,7 +42,7 @@ pub(crate) fn json(body: Bytes) -> Response {
     response
 }
 
-/// Whether a response is a stream of events.
+/// Returns `true` if the response is an event stream.
 pub(crate) fn is_stream(response: &Response) -> bool {
     response
         .headers()
@@ -50,22 +50,22 @@ pub(crate) fn is_stream(response: &Response) -> bool {
         .is_some_and(|value| value == EVENT_STREAM)
 }
 
-/// 202: taken, and nothing to say.
+/// Returns 202 without a body.
 pub(crate) fn accepted() -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::ACCEPTED;
     response
 }
 
-/// A call under way, in its box: passed on by value, a future is copied at each step.
+/// A call in progress. It is boxed because a future passed by value is copied at each step.
 pub(crate) type Coming = BoxFuture<'static, Result<Reply>>;
 
-/// The response to a request whose call is slow: from here on the client hears that we are alive.
+/// Returns the response for a slow call: an event stream with keep-alive comments.
 pub(crate) fn coming(call: Coming, manner: Manner) -> Response {
     events(Source::Coming(call), manner)
 }
 
-/// The response to a request whose call has begun to answer.
+/// Returns the response for a call that has started to answer.
 pub(crate) fn answered(answer: Result<Reply>, manner: Manner) -> Response {
     let reply = match answer {
         Ok(reply) => reply,
@@ -91,7 +91,7 @@ pub(crate) fn answered(answer: Result<Reply>, manner: Manner) -> Response {
     response
 }
 
-/// The response to a batch: an array, or one stream where a reply comes in parts.
+/// Returns the response for a batch: an array, or one event stream if any reply has several messages.
 pub(crate) fn batch(answers: Vec<Answer>, manner: Manner) -> Response {
     let (mut ready, mut coming) = (Vec::new(), Vec::new());
     for (id, answer) in answers {
@@ -115,7 +115,7 @@ pub(crate) fn batch(answers: Vec<Answer>, manner: Manner) -> Response {
     events(Source::Here(Reply::stream(all.boxed())), manner)
 }
 
-/// One reply of several on a stream: its end is not the stream's.
+/// One reply among several on a stream. Its end does not end the stream.
 fn member(id: String, reply: Reply, era: Era) -> BoxStream<'static, ReplyItem> {
     let items = reply.filter_map(move |item| {
         std::future::ready(match item {
@@ -131,7 +131,7 @@ fn said(bytes: Bytes) -> Option<ReplyItem> {
     Message::parse(bytes).ok().map(ReplyItem::Notification)
 }
 
-/// A modern server's own refusals have a status; everything else is 200.
+/// Returns the HTTP status of a response. Some errors of modern servers have their own; everything else is 200.
 fn status_of(message: &Message, era: Era) -> StatusCode {
     use mcp_orchestrator_core::jsonrpc::{Kind, Members};
     use mcp_orchestrator_core::protocol::code;
@@ -151,7 +151,7 @@ fn status_of(message: &Message, era: Era) -> StatusCode {
     }
 }
 
-/// A stream of events.
+/// Returns an event stream.
 pub(crate) fn listening(reply: Reply, manner: Manner) -> Response {
     events(Source::Here(reply), manner)
 }
@@ -165,7 +165,7 @@ enum Source {
 struct Events {
     source: Source,
     manner: Manner,
-    /// The last event's id, where events have ids.
+    /// The id of the last event, if events have ids.
     at: Option<EventId>,
     primed: bool,
     begun: bool,
@@ -190,7 +190,7 @@ fn events(source: Source, manner: Manner) -> Response {
     event_stream(Body::from_stream(chunks(events)))
 }
 
-/// The response of this stream of events.
+/// Creates the response of an event stream.
 pub(crate) fn event_stream(body: Body) -> Response {
     let mut response = Response::new(body);
     let headers = response.headers_mut();
@@ -206,7 +206,8 @@ pub(crate) fn event_stream(body: Body) -> Response {
     response
 }
 
-/// Events that are there at once go in one write: two small ones would wait for each other's acknowledgement.
+/// Yields the events as chunks. Events that are available together go in one write, because a second small write would
+/// wait for the acknowledgement of the first.
 fn chunks(events: Events) -> impl Stream<Item = std::result::Result<Bytes, Infallible>> + Send {
     stream::unfold(events, |mut events| async move {
         let mut out = BytesMut::new();
@@ -232,12 +233,12 @@ impl Events {
             (Some(at), true) => {
                 out.put_slice(format!("id: {at}\nretry: {RETRY_MS}\ndata:\n\n").as_bytes());
             }
-            // Headers alone may wait in a proxy's buffer.
+            // A proxy may buffer headers without a body.
             _ => out.put_slice(b":\n\n"),
         }
     }
 
-    /// Writes the next event; false at the end.
+    /// Writes the next event; returns `false` at the end.
     async fn next(&mut self, out: &mut BytesMut) -> bool {
         loop {
             match &mut self.source {
@@ -283,7 +284,7 @@ impl Events {
                 let body = errors::json(&error, &self.manner.id, self.manner.era);
                 self.event(out, &body);
             }
-            // Only a session can be asked; dropped, the request is refused.
+            // Only sessions can receive requests; dropping this one refuses it.
             Some(ReplyItem::Request(_)) => {}
             None => {
                 self.source = Source::Over;
@@ -298,7 +299,7 @@ impl Events {
         if let Some(at) = self.at {
             out.put_slice(format!("id: {at}\n").as_bytes());
         }
-        // A line break in JSON is white space between tokens, so each line may be data of its own.
+        // A line break in JSON is white space between tokens, so each line may be a separate `data` field.
         for line in message.split(|b| matches!(b, b'\n' | b'\r')) {
             out.put_slice(b"data: ");
             out.put_slice(line);
@@ -308,7 +309,7 @@ impl Events {
     }
 }
 
-/// A comment that keeps the connection alive.
+/// Writes a comment that keeps the connection alive.
 fn alive(out: &mut BytesMut) -> bool {
     out.put_slice(b": keep-alive\n\n");
     true

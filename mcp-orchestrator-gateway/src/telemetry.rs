@@ -9,10 +9,10 @@ use tracing_subscriber::fmt::format::FmtSpan;
 use self::escape::EscapedFields;
 use crate::args::{GatewayArgs, LogForm};
 
-/// Installs the subscriber of this process: lines on standard error.
+/// Installs the log subscriber of this process, which writes to standard error.
 ///
 /// # Errors
-/// Where the filter cannot be read.
+/// If the filter is invalid.
 pub fn install(args: &GatewayArgs, settings: &LogSettings) -> Result<(), String> {
     let level = args.log_level.as_deref().unwrap_or(&settings.level);
     let filter = EnvFilter::builder()
@@ -37,7 +37,7 @@ pub fn install(args: &GatewayArgs, settings: &LogSettings) -> Result<(), String>
     Ok(())
 }
 
-/// Whether lines may be coloured: on a terminal, unless `NO_COLOR` is set to anything.
+/// Returns `true` if lines may be coloured: on a terminal, unless `NO_COLOR` is not empty.
 fn has_color() -> bool {
     use std::io::IsTerminal as _;
     let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());

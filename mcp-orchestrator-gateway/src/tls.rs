@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_certificate_is_used_and_a_broken_one_is_not() {
+    fn new_certificate_is_used_and_a_broken_one_is_ignored() {
         let folder = tempfile::tempdir().unwrap();
         let first = write(folder.path(), "one.example");
         let files = files(folder.path());
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_used_is_told_with_the_file() {
+    fn unusable_tls_file_is_named_in_the_error() {
         let folder = tempfile::tempdir().unwrap();
         let (certificate, key) = (folder.path().join("tls.crt"), folder.path().join("tls.key"));
         let told = || {

@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_gateway_that_waits_at_its_start_lives_and_is_not_ready() {
+    async fn gateway_waiting_at_startup_is_alive_but_not_ready() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let metrics = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (done, work) = tokio::sync::oneshot::channel::<()>();

@@ -1,4 +1,4 @@
-//! A browser as far as pages without a script need one: it keeps cookies, reads forms, and sends them with their origin.
+//! A browser for pages without scripts: it keeps cookies, reads forms, and submits them with their origin.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -9,16 +9,16 @@ use tokio::net::TcpStream;
 
 use crate::wait::within;
 
-/// Somebody's browser.
+/// The browser of one person.
 #[derive(Clone, Debug)]
 pub struct Browser {
     address: SocketAddr,
     cookies: BTreeMap<String, String>,
-    /// Where it says that forms come from.
+    /// The origin that it states for its forms.
     pub origin: String,
 }
 
-/// A page that it was shown.
+/// A page as received.
 #[derive(Clone, Debug)]
 pub struct Shown {
     /// The HTTP status.
@@ -29,14 +29,14 @@ pub struct Shown {
 }
 
 impl Shown {
-    /// A header's value.
+    /// Returns a header's value.
     pub fn header(&self, name: &str) -> &str {
         let mut headers = self.headers.iter();
         let found = headers.find(|(known, _)| known == name);
         found.map_or("", |(_, value)| value)
     }
 
-    /// The hidden field of this name.
+    /// Returns the value of the hidden field with this name.
     pub fn hidden(&self, name: &str) -> String {
         let field = format!("name=\"{name}\" value=\"");
         let rest = self.html.split(&field).nth(1).unwrap_or_default();
@@ -45,7 +45,7 @@ impl Shown {
 }
 
 impl Browser {
-    /// One without cookies.
+    /// Creates a browser without cookies.
     pub fn new(address: SocketAddr) -> Self {
         Self {
             address,
@@ -59,7 +59,7 @@ impl Browser {
         self.send("GET", url, "").await
     }
 
-    /// Sends a form.
+    /// Submits a form.
     pub async fn submit(&mut self, url: &str, fields: &[(&str, &str)]) -> Shown {
         let mut body = String::new();
         for (name, value) in fields {
@@ -71,7 +71,7 @@ impl Browser {
         self.send("POST", url, &body).await
     }
 
-    /// Opens a page and sends its form with these values.
+    /// Opens a page and submits its form with these values.
     pub async fn fill(&mut self, url: &str, fields: &[(&str, &str)]) -> Shown {
         let page = self.open(url).await;
         let proof = page.hidden("form");

@@ -1,4 +1,4 @@
-//! A raw HTTP client: one connection per request, bytes as they came.
+//! A raw HTTP client: one connection per request, bytes as received.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -12,12 +12,12 @@ use tokio::net::{TcpSocket, TcpStream};
 
 use crate::wait::within;
 
-/// The modern version.
+/// The modern protocol version.
 pub const MODERN: &str = "2026-07-28";
-/// The newest legacy version.
+/// The newest legacy protocol version.
 pub const LEGACY: &str = "2025-11-25";
 
-/// Who calls, and where.
+/// A client with its user, path and token.
 #[derive(Clone, Debug)]
 pub struct Client {
     address: SocketAddr,
@@ -28,7 +28,7 @@ pub struct Client {
     token: Option<String>,
 }
 
-/// A response whose body may still be coming.
+/// A response with a body that may still be arriving.
 #[derive(Debug)]
 pub struct Response {
     /// The HTTP status.
@@ -60,19 +60,19 @@ struct Named {
 }
 
 impl Event {
-    /// The data as JSON.
+    /// Returns the data as JSON.
     pub fn json(&self) -> Value {
         json(&self.data)
     }
 }
 
-/// JSON of bytes; null where they are none.
+/// Parses bytes as JSON; invalid ones are null.
 pub fn json(bytes: &[u8]) -> Value {
     serde_json::from_slice(bytes).unwrap_or_default()
 }
 
 impl Client {
-    /// A client of this gateway under this name.
+    /// Creates a client of this gateway for this user.
     pub fn new(address: SocketAddr, user: &str) -> Self {
         Self {
             address,
@@ -84,33 +84,33 @@ impl Client {
         }
     }
 
-    /// The same at another address.
+    /// Changes the address.
     #[must_use]
     pub fn to(mut self, address: SocketAddr) -> Self {
         self.address = address;
         self
     }
 
-    /// The token that it shows.
+    /// Returns the client's token.
     pub fn token(&self) -> Option<&str> {
         self.token.as_deref()
     }
 
-    /// The same, showing a token.
+    /// Sets the client's token.
     #[must_use]
     pub fn bearer(mut self, token: &str) -> Self {
         self.token = Some(token.to_owned());
         self
     }
 
-    /// The same with connections that take few bytes before they are read.
+    /// Gives connections a small receive buffer, so that few bytes arrive before they are read.
     #[must_use]
     pub fn narrow(mut self) -> Self {
         self.receive_buffer = Some(4096);
         self
     }
 
-    /// The same at another path.
+    /// Changes the path.
     #[must_use]
     pub fn at(mut self, path: &str) -> Self {
         self.path = path.into();
@@ -124,10 +124,10 @@ impl Client {
             .expect("the gateway answers")
     }
 
-    /// Sends any request to a gateway that may be gone.
+    /// Sends any request to a gateway that may have ended.
     ///
     /// # Errors
-    /// Where the connection fails.
+    /// If the connection fails.
     pub async fn try_send(
         &self,
         method: &str,
@@ -166,12 +166,12 @@ impl Client {
         Response::read(stream).await
     }
 
-    /// An id that this client has not used.
+    /// Returns an id that this client has not used.
     pub fn id(&self) -> u64 {
         self.next.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Opens a legacy session that declares nothing.
+    /// Opens a legacy session that declares no capabilities.
     pub async fn session(&self) -> Session {
         self.session_with("{}").await
     }
@@ -179,7 +179,7 @@ impl Client {
     /// Opens a legacy session with these capabilities.
     ///
     /// # Panics
-    /// Where it is refused.
+    /// If it is rejected.
     pub async fn session_with(&self, capabilities: &str) -> Session {
         let body = format!(
             r#"{{"jsonrpc":"2.0","id":0,"method":"initialize","params":{{"protocolVersion":"{LEGACY}","capabilities":{capabilities},"clientInfo":{{"name":"raw","version":"1"}}}}}}"#
@@ -200,7 +200,7 @@ impl Client {
         session
     }
 
-    /// Sends a modern request: `params` without `_meta`.
+    /// Sends a modern request with `params` without `_meta`.
     pub async fn modern_raw(&self, id: &str, method: &str, params: &str) -> Response {
         self.modern_with(id, method, params, "", &[]).await
     }
@@ -236,10 +236,10 @@ impl Client {
         json(&response.message().await)
     }
 
-    /// Calls a tool in the modern dialect, and waits for its response as long as it takes.
+    /// Calls a tool as a modern client, and waits for its response without a timeout.
     ///
     /// # Panics
-    /// Where the connection fails.
+    /// If the connection fails.
     pub async fn modern_patient(&self, name: &str, arguments: &str) -> Value {
         let body = modern_body("1", "tools/call", &call_params(name, arguments), "");
         let headers = [
@@ -253,19 +253,19 @@ impl Client {
         json(&response.message().await)
     }
 
-    /// Calls a tool in the modern dialect.
+    /// Calls a tool as a modern client.
     pub async fn modern_tool(&self, name: &str, arguments: &str) -> Value {
         self.modern("tools/call", &call_params(name, arguments))
             .await
     }
 }
 
-/// The params of tools/call.
+/// Returns the parameters of `tools/call`.
 pub fn call_params(name: &str, arguments: &str) -> String {
     format!(r#"{{"name":"{name}","arguments":{arguments}}}"#)
 }
 
-/// The body of a modern request.
+/// Returns the body of a modern request.
 pub fn modern_body(id: &str, method: &str, params: &str, meta: &str) -> String {
     let inner = params.trim().trim_start_matches('{').trim();
     let rest = if inner == "}" {
@@ -281,11 +281,11 @@ pub fn modern_body(id: &str, method: &str, params: &str, meta: &str) -> String {
 /// A legacy session.
 #[derive(Clone, Debug)]
 pub struct Session {
-    /// Whose it is.
+    /// The client that opened it.
     pub client: Client,
     /// Its id.
     pub id: String,
-    /// The response to initialize.
+    /// The response to `initialize`.
     pub hello: Value,
 }
 
@@ -304,16 +304,16 @@ impl Session {
             .await
     }
 
-    /// Posts a notification or a response, which is taken.
+    /// Posts a notification or a response, which must be accepted.
     ///
     /// # Panics
-    /// Where it is not.
+    /// If it is not.
     pub async fn notify(&self, body: &str) {
         let response = self.post(body).await;
         assert_eq!(response.status, 202, "{body}");
     }
 
-    /// Sends a request under this id.
+    /// Sends a request with this id.
     pub async fn request_raw(&self, id: &str, method: &str, params: &str) -> Response {
         let body =
             format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{params}}}"#);
@@ -333,13 +333,13 @@ impl Session {
             .await
     }
 
-    /// Begins a call of a tool under this id.
+    /// Starts a tool call with this id.
     pub async fn begin(&self, id: &str, name: &str, arguments: &str) -> Response {
         self.request_raw(id, "tools/call", &call_params(name, arguments))
             .await
     }
 
-    /// Begins a call with a progress token.
+    /// Starts a tool call with a progress token.
     pub async fn begin_with_token(
         &self,
         id: &str,
@@ -353,7 +353,7 @@ impl Session {
         self.request_raw(id, "tools/call", &params).await
     }
 
-    /// Takes a call back.
+    /// Cancels a call.
     pub async fn cancel(&self, id: &str) {
         self.notify(&format!(
             r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{id}}}}}"#
@@ -361,7 +361,7 @@ impl Session {
         .await;
     }
 
-    /// Opens the stream of what belongs to no call, or resumes one.
+    /// Opens the stream for messages outside calls, or resumes a stream.
     pub async fn listen(&self, last_id: Option<&str>) -> Response {
         let mut headers = self.headers().to_vec();
         if let Some(last) = last_id {
@@ -370,7 +370,7 @@ impl Session {
         self.client.send("GET", &headers, b"").await
     }
 
-    /// Ends the session; the HTTP status.
+    /// Ends the session and returns the HTTP status.
     pub async fn delete(&self) -> u16 {
         self.client
             .send("DELETE", &self.headers(), b"")
@@ -378,7 +378,7 @@ impl Session {
             .status
     }
 
-    /// Names of all tools, over all pages.
+    /// Returns the names of all tools, over all pages.
     pub async fn tools(&self) -> Vec<String> {
         let mut names = Vec::new();
         let mut params = "{}".to_owned();
@@ -431,7 +431,7 @@ impl Response {
         })
     }
 
-    /// A header's value.
+    /// Returns a header's value.
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut headers = self.headers.iter();
         headers
@@ -439,17 +439,17 @@ impl Response {
             .map(|(_, value)| value.as_str())
     }
 
-    /// Whether it is a stream of events.
+    /// Returns `true` if it is an event stream.
     pub fn is_stream(&self) -> bool {
         self.header("content-type") == Some("text/event-stream")
     }
 
-    /// Waits for the end of the body, as long as it takes: what is read after that is there.
+    /// Waits for the end of the body without a timeout; later reads return at once.
     pub async fn arrived(&mut self) {
         while self.more().await {}
     }
 
-    /// Reads more of the body; false at its end.
+    /// Reads more of the body; returns `false` at its end.
     async fn more(&mut self) -> bool {
         loop {
             if self.over {
@@ -479,7 +479,7 @@ impl Response {
         }
     }
 
-    /// The whole body.
+    /// Returns the whole body.
     pub async fn bytes(&mut self) -> Bytes {
         within("a whole body", async {
             while self.more().await {}
@@ -488,7 +488,7 @@ impl Response {
         .await
     }
 
-    /// The next event with data; `None` where the stream ends.
+    /// Returns the next event with data, or `None` at the end of the stream.
     pub async fn event(&mut self) -> Option<Event> {
         within("an event", async {
             loop {
@@ -505,7 +505,7 @@ impl Response {
         .await
     }
 
-    /// Waits for an event with an id, be it an empty one; empty where the stream ends without any.
+    /// Waits for an event with an id, even an empty event; returns an empty id if the stream ends first.
     pub async fn wait_for_id(&mut self) -> String {
         within("an event's id", async {
             loop {
@@ -548,7 +548,7 @@ impl Response {
         })
     }
 
-    /// The JSON-RPC response: the body, or the event that has no method; empty where the stream ends without one.
+    /// Returns the JSON-RPC response: the body, or the event without a method; empty if the stream ends without one.
     pub async fn message(&mut self) -> Bytes {
         if !self.is_stream() {
             return self.bytes().await;
@@ -561,7 +561,7 @@ impl Response {
         Bytes::new()
     }
 
-    /// The JSON-RPC response as JSON.
+    /// Returns the JSON-RPC response as JSON.
     pub async fn json(&mut self) -> Value {
         json(&self.message().await)
     }

@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::client::{Client, Session};
 
-/// Tells callers by the header `x-user`.
+/// Authenticates callers by the header `x-user`.
 #[derive(Debug)]
 struct ByHeader;
 
@@ -44,7 +44,7 @@ impl Authenticator for ByHeader {
     }
 }
 
-/// A gateway to be run.
+/// The configuration of a gateway to run.
 #[derive(Debug)]
 pub struct Builder {
     servers: Vec<ServerSpec>,
@@ -59,14 +59,14 @@ pub struct Builder {
     state: Option<(Arc<dyn StateStore>, Arc<StateKey>)>,
 }
 
-/// A running gateway; dropping it ends everything at once.
+/// A running gateway. Dropping it ends everything immediately.
 #[derive(Debug)]
 pub struct Gateway {
-    /// Where it listens.
+    /// The address that it listens on.
     pub address: SocketAddr,
-    /// Its engine.
+    /// Its orchestrator.
     pub orchestrator: Orchestrator,
-    /// Its routes.
+    /// Its router.
     pub router: Arc<TableRouter>,
     names: ToolNames,
     stop: CancellationToken,
@@ -74,10 +74,10 @@ pub struct Gateway {
     _directory: TempDir,
 }
 
-/// A name for a server.
+/// Returns a server id.
 ///
 /// # Panics
-/// Where it is no name.
+/// If the name is invalid.
 pub fn server_id(name: &str) -> ServerId {
     ServerId::new(name).expect("a name for a server")
 }
@@ -97,7 +97,7 @@ fn entries(servers: &[ServerSpec], hidden: &[(String, ToolFilter)]) -> Vec<ViewE
 }
 
 impl Gateway {
-    /// One without servers.
+    /// Creates a configuration without servers.
     #[expect(
         clippy::new_ret_no_self,
         reason = "a test reads: Gateway::new().server(..).run()"
@@ -117,17 +117,17 @@ impl Gateway {
         }
     }
 
-    /// A client under this name.
+    /// Creates a client for this user.
     pub fn client(&self, user: &str) -> Client {
         Client::new(self.address, user)
     }
 
-    /// A legacy session of `ann`.
+    /// Opens a legacy session of `ann`.
     pub async fn session(&self) -> Session {
         self.client("ann").session().await
     }
 
-    /// From now on these servers.
+    /// Replaces the servers.
     pub fn apply(&self, servers: Vec<ServerSpec>) {
         let spec = GatewaySpec {
             id: GatewayId::default_gateway(),
@@ -139,7 +139,7 @@ impl Gateway {
         self.orchestrator.apply(servers.into_iter().map(Arc::new));
     }
 
-    /// Process ids of the running instances.
+    /// Returns the process ids of the running instances.
     pub async fn pids(&self) -> Vec<u32> {
         let instances = self.orchestrator.instances().await;
         let pids = instances
@@ -150,7 +150,7 @@ impl Gateway {
         pids.collect()
     }
 
-    /// Whether an instance of a server that has served a call can still be called.
+    /// Returns `true` if an instance of the server that has served a call can still be called.
     pub async fn serves(&self, server: &str) -> bool {
         let instances = self.orchestrator.instances().await;
         instances
@@ -158,7 +158,7 @@ impl Gateway {
             .any(|info| info.server == server && info.served > 0)
     }
 
-    /// Asks it to stop and waits until it has, as a program would.
+    /// Shuts it down like a program, and waits until it has stopped.
     pub async fn stop(mut self, grace: Duration) {
         self.orchestrator.drain();
         self.stop.cancel();
@@ -168,7 +168,7 @@ impl Gateway {
 }
 
 impl Builder {
-    /// With this server.
+    /// Adds a server.
     #[must_use]
     pub fn server(mut self, spec: ServerSpec) -> Self {
         self.servers.push(spec);
@@ -182,59 +182,59 @@ impl Builder {
         self
     }
 
-    /// How tools are named.
+    /// Sets the form of tool names.
     #[must_use]
     pub fn names(mut self, names: ToolNames) -> Self {
         self.names = names;
         self
     }
 
-    /// All callers are one person.
+    /// Treats all callers as one person.
     #[must_use]
     pub fn single_principal(mut self) -> Self {
         self.single_principal = true;
         self
     }
 
-    /// How long a session may be idle.
+    /// Sets the idle timeout of sessions.
     #[must_use]
     pub fn session_idle(mut self, idle: Duration) -> Self {
         self.session_idle = idle;
         self
     }
 
-    /// With callers told by this one, instead of by the header `x-user`.
+    /// Authenticates callers with this authenticator instead of the header `x-user`.
     #[must_use]
     pub fn known_by(mut self, authenticator: Arc<dyn Authenticator>) -> Self {
         self.authenticator = authenticator;
         self
     }
 
-    /// No more than this at once.
+    /// Sets the limits on calls and instances.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// With these options of the endpoint.
+    /// Changes the options of the endpoint.
     #[must_use]
     pub fn options(mut self, change: impl FnOnce(&mut Options)) -> Self {
         change(&mut self.options);
         self
     }
 
-    /// With these limits on connections.
+    /// Changes the connection limits.
     #[must_use]
     pub fn connections(mut self, change: impl FnOnce(&mut ConnectionLimits)) -> Self {
         change(&mut self.connections);
         self
     }
 
-    /// Keeps its lists in this folder.
+    /// Keeps the list cache in this folder.
     ///
     /// # Panics
-    /// Where the folder cannot be used.
+    /// If the folder cannot be used.
     #[must_use]
     pub fn state(mut self, folder: &Path) -> Self {
         let state: Arc<dyn StateStore> =
@@ -246,7 +246,7 @@ impl Builder {
     /// Runs it.
     ///
     /// # Panics
-    /// Where it cannot listen.
+    /// If it cannot listen.
     pub async fn run(self) -> Gateway {
         let directory = tempfile::tempdir().expect("a folder of our own");
         let logs = LogBook::default();

@@ -1,5 +1,5 @@
-//! The harness of the end-to-end tests: a gateway in this process or as a program, a client that shows the bytes on
-//! the wire, and a scripted MCP server whose every byte is ours.
+//! The harness of the end-to-end tests: a gateway in this process or as a program, a client that exposes the bytes on
+//! the wire, and a scripted MCP server that controls every byte it sends.
 
 pub mod browser;
 pub mod client;

@@ -1,4 +1,4 @@
-//! An MCP server over HTTP whose answers a test decides, one by one.
+//! A scriptable MCP server over HTTP: the test chooses each of its responses.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -18,47 +18,47 @@ use tokio::task::JoinSet;
 
 use crate::gateway::server_id;
 
-/// A request that the server got.
+/// A request that the server received.
 #[derive(Debug)]
 pub struct Asked {
     /// Its method.
     pub method: String,
-    /// Its params; null where there are none.
+    /// Its parameters; null if absent.
     pub params: Value,
-    /// How many requests of this method came before it.
+    /// The number of earlier requests with this method.
     pub before: usize,
 }
 
 impl Asked {
-    /// Whether it is of this method.
+    /// Returns `true` if the request has this method.
     pub fn is(&self, method: &str) -> bool {
         self.method == method
     }
 }
 
-/// What the server answers.
+/// The server's response.
 #[derive(Clone, Debug)]
 pub enum Answer {
-    /// What an honest server with one tool `t` answers.
+    /// The response of a valid server with one tool `t`.
     Usual,
     /// This result, as JSON text.
     Result(String),
     /// An error with this code.
     Error(i64),
-    /// Nothing, ever.
+    /// No response, ever.
     Silence,
-    /// The result, as JSON text, and after it that the tools have changed.
+    /// This result, as JSON text, followed by a notification that the tools have changed.
     Changed(String),
 }
 
 impl Answer {
-    /// A result.
+    /// Creates a result.
     pub fn result(value: &Value) -> Self {
         Self::Result(value.to_string())
     }
 }
 
-/// A server that listens; dropping it ends it.
+/// A listening server. Dropping it stops it.
 #[derive(Debug)]
 pub struct Lister {
     address: SocketAddr,
@@ -72,17 +72,17 @@ struct Shared {
     changes: watch::Sender<u64>,
 }
 
-/// The result of a server's tools/list with these tools.
+/// Returns the result of `tools/list` with these tools.
 pub fn tools(names: &[&str]) -> Value {
     let tool = |name: &&str| json!({ "name": name, "inputSchema": { "type": "object" } });
     json!({ "tools": names.iter().map(tool).collect::<Vec<_>>() })
 }
 
 impl Lister {
-    /// Starts one on a free port.
+    /// Starts a server on a free port.
     ///
     /// # Panics
-    /// Where it cannot listen.
+    /// If it cannot listen.
     pub async fn start(answers: impl Fn(&Asked) -> Answer + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a listener has an address");
@@ -106,16 +106,16 @@ impl Lister {
         }
     }
 
-    /// A spec of it.
+    /// Returns a spec of this server.
     ///
     /// # Panics
-    /// Never for an address that it listens on.
+    /// Never: the address is valid.
     pub fn spec(&self, name: &str) -> ServerSpec {
         let url = format!("http://{}/mcp", self.address);
         ServerSpec::remote(server_id(name), url.parse().expect("an address"))
     }
 
-    /// How many requests of this method it got.
+    /// Returns how many requests with this method it received.
     pub fn count(&self, method: &str) -> usize {
         let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         counts.get(method).copied().unwrap_or(0)
@@ -168,13 +168,13 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
     (headers, body).into_response()
 }
 
-/// The stream of what belongs to no call.
+/// Opens the stream for messages outside calls.
 fn changes(shared: &Shared) -> Response {
     const CHANGED: &str =
         "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/tools/list_changed\"}\n\n";
     let mut receiver = shared.changes.subscribe();
     if *receiver.borrow() > 0 {
-        // The stream may come after the first change.
+        // The stream may be opened after the first change.
         receiver.mark_changed();
     }
     let events = stream::unfold(receiver, |mut receiver| async move {

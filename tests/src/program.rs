@@ -1,4 +1,4 @@
-//! The gateway as a program.
+//! Runs the gateway as a program.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -12,10 +12,10 @@ use crate::client::Client;
 use crate::scripted::program;
 use crate::wait::within;
 
-/// A running program; dropping it kills it.
+/// A running program. Dropping it kills it.
 #[derive(Debug)]
 pub struct Program {
-    /// Where it listens.
+    /// The address that it listens on.
     pub address: SocketAddr,
     /// Its process.
     pub child: Child,
@@ -25,10 +25,10 @@ pub struct Program {
 }
 
 impl Program {
-    /// Runs it with this configuration and more variables in its environment; standard error goes to a file.
+    /// Runs it with this configuration and additional environment variables; standard error goes to a file.
     ///
     /// # Panics
-    /// Where it does not come to listen.
+    /// If it does not start to listen.
     pub async fn run(config: &str, env: &[(&str, &str)], errors: &Path) -> Self {
         let folder = tempfile::tempdir().expect("a folder of our own");
         let file = folder.path().join("config.json");
@@ -39,20 +39,20 @@ impl Program {
         program
     }
 
-    /// Runs it in this folder, which holds `config.json` and keeps its state, with more arguments and variables; standard
-    /// error goes to a file.
+    /// Runs it in this folder, which contains `config.json` and its state, with additional arguments and variables;
+    /// standard error goes to a file.
     ///
     /// # Panics
-    /// Where it does not come to listen.
+    /// If it does not start to listen.
     pub async fn run_in(folder: &Path, args: &[&str], env: &[(&str, &str)], errors: &Path) -> Self {
         let command = Command::new(program("tested-gateway"));
         Self::run_by(command, folder, args, env, errors).await
     }
 
-    /// Runs it in this folder by a command that takes its arguments, as a script that limits it first.
+    /// Runs it in this folder with a command that takes its arguments, such as a script that sets limits first.
     ///
     /// # Panics
-    /// Where it does not come to listen.
+    /// If it does not start to listen.
     pub async fn run_by(
         mut command: Command,
         folder: &Path,
@@ -102,15 +102,15 @@ impl Program {
         }
     }
 
-    /// Its process id.
+    /// Returns its process id.
     ///
     /// # Panics
-    /// Where it has ended.
+    /// If it has ended.
     pub fn pid(&self) -> u32 {
         self.child.id().expect("it runs")
     }
 
-    /// A client of it.
+    /// Returns a client of it.
     pub fn client(&self) -> Client {
         Client::new(self.address, "local")
     }

@@ -1,15 +1,15 @@
-//! Bounded waiting: a test waits for what it wants to see, and never for a time.
+//! Bounded waiting: a test waits for a condition, not for a duration.
 
 use std::future::Future;
 use std::time::Duration;
 
-/// The longest wait for anything.
+/// The longest wait.
 pub const LONG: Duration = Duration::from_secs(20);
 
-/// The future's output, or a panic that says what was waited for.
+/// Returns the future's output, or panics with what was waited for.
 ///
 /// # Panics
-/// Where it takes too long.
+/// If it takes too long.
 pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
     match tokio::time::timeout(LONG, future).await {
         Ok(output) => output,
@@ -17,18 +17,18 @@ pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
     }
 }
 
-/// Looks again and again until it holds.
+/// Polls until the condition holds.
 ///
 /// # Panics
-/// Where it does not hold in time.
+/// If it does not hold in time.
 pub async fn until(what: &str, holds: impl Fn() -> bool) {
     until_some(what, || holds().then_some(())).await;
 }
 
-/// Looks again and again until there is something.
+/// Polls until there is a value.
 ///
 /// # Panics
-/// Where there is nothing in time.
+/// If there is no value in time.
 pub async fn until_some<T>(what: &str, look: impl Fn() -> Option<T>) -> T {
     let looking = async {
         loop {
@@ -41,7 +41,7 @@ pub async fn until_some<T>(what: &str, look: impl Fn() -> Option<T>) -> T {
     within(what, looking).await
 }
 
-/// Whether a process with this id is there and no zombie.
+/// Returns `true` if a process with this id exists and is not a zombie.
 pub fn is_alive(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit(") ")
@@ -52,10 +52,10 @@ pub fn is_alive(pid: u32) -> bool {
 /// Sends a signal to a process that this test started.
 ///
 /// # Panics
-/// Where the number is no process id.
+/// If the number is not a process id.
 pub fn signal(pid: u32, signal: rustix::process::Signal) {
     let raw = i32::try_from(pid).expect("a process id fits");
     let pid = rustix::process::Pid::from_raw(raw).expect("a process id is not zero");
-    // One that has ended already has what the test wants.
+    // A process that has already ended is not an error.
     let _ = rustix::process::kill_process(pid, signal);
 }

@@ -73,7 +73,7 @@ impl Stage {
 }
 
 #[tokio::test]
-async fn a_client_without_a_token_is_told_where_to_get_one() {
+async fn missing_token_response_points_to_the_resource_metadata() {
     let stage = Stage::new().await;
     let response = stage.at("/mcp").send("POST", &[], INITIALIZE).await;
     assert_eq!(response.status, 401);
@@ -112,7 +112,7 @@ async fn a_client_without_a_token_is_told_where_to_get_one() {
 }
 
 #[tokio::test]
-async fn a_token_that_holds_opens_the_gateway_under_both_paths() {
+async fn valid_token_is_accepted_on_both_paths() {
     let stage = Stage::new().await;
     let token = stage.issuer.token(&stage.claims("ann"));
     let bearer = format!("Bearer {token}");
@@ -126,7 +126,7 @@ async fn a_token_that_holds_opens_the_gateway_under_both_paths() {
 }
 
 #[tokio::test]
-async fn what_does_not_hold_is_401_and_what_lacks_a_scope_403() {
+async fn invalid_token_gets_401_and_missing_scope_gets_403() {
     let stage = Stage::new().await;
     let good = stage.claims("ann");
     let with = |name: &str, value: Value| {
@@ -181,7 +181,7 @@ async fn what_does_not_hold_is_401_and_what_lacks_a_scope_403() {
 }
 
 #[tokio::test]
-async fn where_the_issuer_is_down_a_client_is_asked_to_come_again() {
+async fn issuer_outage_gets_503_with_retry_after() {
     let stage = Stage::new().await;
     stage.issuer.answers(Answers::Down);
     let token = stage.issuer.token(&stage.claims("ann"));
@@ -194,7 +194,7 @@ async fn where_the_issuer_is_down_a_client_is_asked_to_come_again() {
 }
 
 #[tokio::test]
-async fn somebody_elses_session_is_no_session() {
+async fn session_of_another_user_is_not_found() {
     let stage = Stage::new().await;
     let (ann, bob) = (
         stage.issuer.token(&stage.claims("ann")),
@@ -212,7 +212,7 @@ async fn somebody_elses_session_is_no_session() {
 }
 
 #[tokio::test]
-async fn pages_of_allowed_origins_may_call_and_read() {
+async fn pages_from_allowed_origins_may_call_and_read() {
     let stage = Stage::new().await;
     let app = ("origin", "https://app.example");
     let asks = [
@@ -258,7 +258,7 @@ async fn pages_of_allowed_origins_may_call_and_read() {
 }
 
 #[tokio::test]
-async fn a_host_that_a_trusted_proxy_names_is_checked_as_any_other() {
+async fn forwarded_host_is_checked_against_the_allowed_hosts() {
     let stage = Stage::new().await;
     let place = stage.at("/.well-known/oauth-protected-resource/mcp");
     for (host, status) in [("evil.example", 403), ("localhost", 200)] {

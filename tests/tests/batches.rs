@@ -46,7 +46,7 @@ fn call(id: &str, tool: &str, arguments: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_batch_of_requests_is_answered_by_an_array() {
+async fn batch_of_requests_is_answered_by_an_array() {
     let upstream = Upstream::start(Script::default()).await;
     let gateway = Gateway::new()
         .server(scripted("x", &[]))
@@ -94,7 +94,7 @@ async fn a_batch_of_requests_is_answered_by_an_array() {
 }
 
 #[tokio::test]
-async fn a_batch_that_says_more_than_its_responses_is_one_stream() {
+async fn batch_with_notifications_is_answered_by_one_stream() {
     let gateway = Gateway::new().server(scripted("x", &[])).run().await;
     let session = Old::open(&gateway).await;
     let batch = format!(
@@ -126,7 +126,7 @@ async fn a_batch_that_says_more_than_its_responses_is_one_stream() {
 }
 
 #[tokio::test]
-async fn what_owes_no_answer_is_taken() {
+async fn batch_without_requests_is_accepted() {
     let gateway = Gateway::new().server(scripted("x", &[])).run().await;
     let session = Old::open(&gateway).await;
     let batch = r#"[{"jsonrpc":"2.0","method":"notifications/initialized"},{"jsonrpc":"2.0","id":7,"result":{}}]"#;
@@ -136,7 +136,7 @@ async fn what_owes_no_answer_is_taken() {
 }
 
 #[tokio::test]
-async fn a_member_can_be_cancelled_by_its_own_batch_and_by_a_later_one() {
+async fn batch_member_can_be_cancelled_by_its_own_or_a_later_batch() {
     let gateway = Gateway::new().server(scripted("x", &[])).run().await;
     let session = Old::open(&gateway).await;
     session.post(&call("0", "echo", "{}")).await.bytes().await;
@@ -171,7 +171,7 @@ async fn a_member_can_be_cancelled_by_its_own_batch_and_by_a_later_one() {
 }
 
 #[tokio::test]
-async fn what_is_no_batch_or_not_allowed_is_refused() {
+async fn invalid_or_disallowed_batches_are_rejected() {
     let gateway = Gateway::new().server(scripted("x", &[])).run().await;
     let session = Old::open(&gateway).await;
     let ping = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;

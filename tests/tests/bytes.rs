@@ -132,7 +132,7 @@ async fn arguments_results_and_ids_arrive_unchanged() {
 }
 
 #[tokio::test]
-async fn any_result_and_any_error_arrives_unchanged() {
+async fn results_and_errors_arrive_unchanged() {
     let (stdio, http, _upstream) = kinds().await;
     let mut runner = TestRunner::new(Config::default());
     for gateway in [&stdio, &http] {
@@ -153,7 +153,7 @@ async fn any_result_and_any_error_arrives_unchanged() {
 }
 
 #[tokio::test]
-async fn members_that_nobody_knows_go_both_ways() {
+async fn unknown_members_are_preserved_in_both_directions() {
     let (_, http, upstream) = kinds().await;
     let session = http.session().await;
     let body = r#"{"x-a":1e400,"params":{"z":[1,{"y":2}],"name":"echo","task":{"ttl":5},"arguments":{"b":1,"a":2},"_meta":{"q":1,"traceparent":"t"}},"id":"k","method":"tools/call","jsonrpc":"2.0"}"#;
@@ -171,7 +171,7 @@ async fn members_that_nobody_knows_go_both_ways() {
 }
 
 #[tokio::test]
-async fn large_arguments_and_results_arrive() {
+async fn large_arguments_and_results_are_delivered() {
     let (stdio, http, _upstream) = kinds().await;
     for gateway in [&stdio, &http] {
         let session = gateway.session().await;
@@ -196,7 +196,7 @@ async fn large_arguments_and_results_arrive() {
 }
 
 #[tokio::test]
-async fn a_request_over_several_lines_reaches_a_pipe_in_one() {
+async fn multi_line_request_reaches_a_pipe_as_one_line() {
     let gateway = Gateway::new().server(scripted("x", &[])).run().await;
     let session = gateway.session().await;
     for line_break in ["\n", "\r\n", "\r"] {
@@ -221,7 +221,7 @@ async fn a_request_over_several_lines_reaches_a_pipe_in_one() {
 }
 
 #[tokio::test]
-async fn ids_of_two_kinds_are_two_calls() {
+async fn string_and_number_ids_are_distinct_calls() {
     let (stdio, http, _upstream) = kinds().await;
     for gateway in [&stdio, &http] {
         let session = gateway.session().await;
@@ -254,7 +254,7 @@ async fn ids_of_two_kinds_are_two_calls() {
 }
 
 #[tokio::test]
-async fn a_body_over_the_limit_is_refused() {
+async fn body_over_the_limit_is_rejected() {
     let gateway = Gateway::new()
         .server(scripted("x", &[]))
         .options(|options| options.max_body_bytes = 1000)

@@ -43,7 +43,7 @@ fn of_era(era: &str) -> ServerSpec {
 }
 
 #[tokio::test]
-async fn a_modern_client_that_leaves_cancels_at_a_pipe() {
+async fn disconnect_of_a_modern_client_cancels_over_a_pipe() {
     for era in ["legacy", "modern"] {
         let gateway = Gateway::new().server(of_era(era)).run().await;
         let session = gateway.session().await;
@@ -69,7 +69,7 @@ async fn a_modern_client_that_leaves_cancels_at_a_pipe() {
 }
 
 #[tokio::test]
-async fn a_modern_client_that_leaves_cancels_over_http() {
+async fn disconnect_of_a_modern_client_cancels_over_http() {
     for modern in [false, true] {
         let script = Script {
             modern,
@@ -115,7 +115,7 @@ async fn a_modern_client_that_leaves_cancels_over_http() {
 }
 
 #[tokio::test]
-async fn a_legacy_client_cancels_by_a_notification() {
+async fn legacy_client_cancels_with_a_notification() {
     let upstream = Upstream::start(Script::default()).await;
     let gateways = [
         Gateway::new().server(of_era("legacy")).run().await,
@@ -162,7 +162,7 @@ async fn a_legacy_client_cancels_by_a_notification() {
 }
 
 #[tokio::test]
-async fn a_legacy_client_that_only_leaves_cancels_nothing() {
+async fn disconnect_of_a_legacy_client_cancels_nothing() {
     let gateway = Gateway::new().server(of_era("legacy")).run().await;
     let session = gateway.session().await;
     let mut stream = session
@@ -179,7 +179,7 @@ async fn a_legacy_client_that_only_leaves_cancels_nothing() {
 }
 
 #[tokio::test]
-async fn late_answers_are_ignored() {
+async fn late_responses_are_ignored() {
     let gateway = Gateway::new().server(of_era("legacy")).run().await;
     let session = gateway.session().await;
     for id in ["1", "2", "3"] {
@@ -198,7 +198,7 @@ async fn late_answers_are_ignored() {
 }
 
 #[tokio::test]
-async fn concurrent_callers_with_the_same_id_and_token_get_their_own() {
+async fn concurrent_callers_with_equal_ids_and_tokens_get_their_own_results() {
     let legacy = Upstream::start(Script::default()).await;
     let both = Upstream::start(Script {
         modern: true,
@@ -251,7 +251,7 @@ async fn concurrent_callers_with_the_same_id_and_token_get_their_own() {
 }
 
 #[tokio::test]
-async fn no_two_requests_in_flight_share_an_id_or_token_on_one_conversation() {
+async fn requests_in_flight_never_share_an_upstream_id_or_token() {
     let upstream = Upstream::start(Script::default()).await;
     let gateway = Gateway::new().server(upstream.spec("x")).run().await;
     let mut streams = Vec::new();

@@ -98,7 +98,7 @@ async fn error(client: &Client, tool: &str) -> Value {
 }
 
 #[tokio::test]
-async fn declared_tools_stand_in_the_place_of_those_that_nobody_can_list() {
+async fn declared_tools_replace_unlistable_ones() {
     let tools = json!({ "tools": [
         { "name": "env", "description": "All of it", "input_schema": { "type": "object", "required": ["name"] } },
         { "name": "later" },
@@ -132,7 +132,7 @@ async fn declared_tools_stand_in_the_place_of_those_that_nobody_can_list() {
 }
 
 #[tokio::test]
-async fn an_instance_without_values_lists_and_is_never_called() {
+async fn instance_without_credentials_lists_tools_but_serves_no_calls() {
     let servers = [
         ("jira", json!({ "list_without_credential": true })),
         ("git", json!({})),

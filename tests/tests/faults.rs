@@ -37,7 +37,7 @@ fn message(answer: &Value) -> &str {
 }
 
 #[tokio::test]
-async fn killed_under_load_no_call_hangs_and_the_next_has_a_new_child() {
+async fn child_killed_under_load_fails_its_calls_and_is_replaced() {
     let gateway = Gateway::new().server(scripted("x", &[])).run().await;
     let session = gateway.session().await;
     let first = pid(&session).await;
@@ -77,7 +77,7 @@ async fn killed_under_load_no_call_hangs_and_the_next_has_a_new_child() {
 }
 
 #[tokio::test]
-async fn a_crash_of_an_own_instance_is_told_with_status_and_last_words() {
+async fn crash_of_a_private_instance_is_reported_with_status_and_last_output() {
     let mut own = scripted("x", &[]);
     own.isolation = Isolation::Principal;
     let gateway = Gateway::new().server(own).run().await;
@@ -96,7 +96,7 @@ async fn a_crash_of_an_own_instance_is_told_with_status_and_last_words() {
 }
 
 #[tokio::test]
-async fn a_crash_of_a_shared_instance_keeps_its_last_words_from_other_callers() {
+async fn crash_of_a_shared_instance_hides_its_output_from_callers() {
     let gateway = Gateway::new().server(scripted("x", &[])).run().await;
     let (ann, bob) = (
         gateway.session().await,
@@ -119,7 +119,7 @@ async fn a_crash_of_a_shared_instance_keeps_its_last_words_from_other_callers() 
 }
 
 #[tokio::test]
-async fn a_crash_loop_backs_off_and_says_when_to_come_again() {
+async fn crash_loop_backs_off_and_reports_when_to_retry() {
     let folder = tempfile::tempdir().unwrap();
     let starts = folder.path().join("starts");
     let args = [
@@ -152,7 +152,7 @@ async fn a_crash_loop_backs_off_and_says_when_to_come_again() {
 }
 
 #[tokio::test]
-async fn an_eager_server_is_started_and_started_again() {
+async fn eager_server_is_started_and_restarted_without_a_call() {
     let folder = tempfile::tempdir().unwrap();
     let starts = folder.path().join("starts");
     let mut spec = scripted("x", &["--starts", starts.to_str().unwrap()]);
@@ -168,7 +168,7 @@ async fn an_eager_server_is_started_and_started_again() {
 }
 
 #[tokio::test]
-async fn a_missing_program_is_named() {
+async fn missing_program_is_named_in_the_error() {
     let mut spec = scripted("x", &[]);
     if let mcp_orchestrator_core::server::Launch::Program(program) = &mut spec.launch {
         program.command.as_mut().unwrap().program = "no-such-program-here".into();
@@ -184,7 +184,7 @@ async fn a_missing_program_is_named() {
 }
 
 #[tokio::test]
-async fn a_line_over_the_limit_ends_its_own_call_only() {
+async fn line_over_the_limit_fails_only_its_own_call() {
     let mut spec = scripted("x", &[]);
     spec.limits.message_bytes = 100_000;
     let gateway = Gateway::new().server(spec).run().await;
@@ -207,7 +207,7 @@ async fn a_line_over_the_limit_ends_its_own_call_only() {
 }
 
 #[tokio::test]
-async fn noise_floods_and_stderr_harm_nobody() {
+async fn noise_floods_and_stderr_do_not_disturb_calls() {
     let gateway = Gateway::new().server(scripted("x", &[])).run().await;
     let session = gateway.session().await;
     let before = pid(&session).await;
@@ -229,7 +229,7 @@ async fn noise_floods_and_stderr_harm_nobody() {
 }
 
 #[tokio::test]
-async fn a_child_that_never_answers_times_out_and_is_told() {
+async fn unanswered_call_times_out_and_is_cancelled_upstream() {
     let mut spec = scripted("x", &[]);
     spec.limits.call_timeout = Duration::from_millis(300);
     let gateway = Gateway::new().server(spec).run().await;
@@ -260,7 +260,7 @@ async fn a_child_that_never_answers_times_out_and_is_told() {
 }
 
 #[tokio::test]
-async fn a_child_that_answers_no_handshake_fails_in_time() {
+async fn unanswered_handshake_times_out() {
     let mut spec = scripted("x", &["--mute"]);
     spec.limits.start_timeout = Duration::from_millis(300);
     let gateway = Gateway::new().server(spec).run().await;
@@ -270,7 +270,7 @@ async fn a_child_that_answers_no_handshake_fails_in_time() {
 }
 
 #[tokio::test]
-async fn a_deaf_child_holds_up_its_own_callers_only() {
+async fn child_that_reads_nothing_delays_only_its_own_callers() {
     let mut spec = scripted("deaf", &[]);
     spec.limits.call_timeout = Duration::from_millis(500);
     let gateway = Gateway::new()
@@ -296,7 +296,7 @@ async fn a_deaf_child_holds_up_its_own_callers_only() {
 }
 
 #[tokio::test]
-async fn a_child_that_closes_its_output_is_replaced() {
+async fn child_that_closes_stdout_is_replaced() {
     let folder = tempfile::tempdir().unwrap();
     let starts = folder.path().join("starts");
     let args = ["--shut-up", "--starts", starts.to_str().unwrap()];
@@ -316,7 +316,7 @@ async fn a_child_that_closes_its_output_is_replaced() {
 }
 
 #[tokio::test]
-async fn a_slow_client_does_not_hold_up_others() {
+async fn slow_client_does_not_delay_others() {
     let gateway = Gateway::new().server(scripted("x", &[])).run().await;
     let slow = gateway.client("ann").narrow().session().await;
     // Not read yet: the responses are larger than the connections' buffers.
@@ -341,7 +341,7 @@ async fn a_slow_client_does_not_hold_up_others() {
 }
 
 #[tokio::test]
-async fn a_stubborn_child_and_its_own_children_end() {
+async fn stubborn_child_and_its_children_are_ended() {
     let args = ["--stubborn", "--grandchild"];
     let gateway = Gateway::new().server(scripted("x", &args)).run().await;
     let session = gateway.session().await;
@@ -376,7 +376,7 @@ fn config(args: &[&str]) -> String {
 }
 
 #[tokio::test]
-async fn killed_the_gateway_leaves_no_child() {
+async fn killed_gateway_leaves_no_child() {
     let folder = tempfile::tempdir().unwrap();
     let errors = folder.path().join("errors");
     let mut gateway = Program::run(&config(&["--stubborn", "--grandchild"]), &[], &errors).await;
@@ -398,7 +398,7 @@ async fn killed_the_gateway_leaves_no_child() {
 }
 
 #[tokio::test]
-async fn told_to_stop_the_gateway_lets_a_running_call_finish() {
+async fn stopping_gateway_lets_a_running_call_finish() {
     let folder = tempfile::tempdir().unwrap();
     let errors = folder.path().join("errors");
     let mut gateway = Program::run(&config(&[]), &[], &errors).await;
@@ -425,7 +425,7 @@ async fn told_to_stop_the_gateway_lets_a_running_call_finish() {
 }
 
 #[tokio::test]
-async fn an_upstream_that_dies_under_load_leaves_no_call_hanging() {
+async fn upstream_failure_under_load_leaves_no_call_hanging() {
     let upstream = Upstream::start(Script::default()).await;
     let gateway = Gateway::new().server(upstream.spec("x")).run().await;
     let session = gateway.session().await;

@@ -30,7 +30,7 @@ fn greeting(name: &str) -> (String, String) {
 }
 
 #[tokio::test]
-async fn prompts_and_completions_go_to_their_servers() {
+async fn prompts_and_completions_are_routed_to_their_servers() {
     for (scheme, shown) in [
         (ToolNames::Prefixed, ["a__greet", "b__greet"]),
         (ToolNames::Bare, ["greet", "greet"]),
@@ -125,7 +125,7 @@ async fn with_ops() -> Gateway {
 }
 
 #[tokio::test]
-async fn a_named_gateway_shows_its_own_servers_and_tools() {
+async fn named_gateway_lists_its_own_servers_and_tools() {
     let gateway = with_ops().await;
     let ops = gateway.client("ann").at("/mcp/ops");
     let session = ops.session().await;
@@ -160,7 +160,7 @@ async fn a_named_gateway_shows_its_own_servers_and_tools() {
 }
 
 #[tokio::test]
-async fn a_session_belongs_to_its_gateway_and_an_unknown_gateway_is_none() {
+async fn session_is_bound_to_its_gateway_and_unknown_gateways_are_not_found() {
     let gateway = with_ops().await;
     let ops = gateway.client("ann").at("/mcp/ops");
     let session = ops.session().await;
@@ -176,7 +176,7 @@ async fn a_session_belongs_to_its_gateway_and_an_unknown_gateway_is_none() {
 }
 
 #[tokio::test]
-async fn a_gateway_exists_for_its_members_alone() {
+async fn gateway_is_visible_only_to_its_members() {
     let gateway = with_ops().await;
     let members = Members::These {
         users: vec![PrincipalId::new("ann").unwrap()],
@@ -213,7 +213,7 @@ async fn a_gateway_exists_for_its_members_alone() {
 }
 
 #[tokio::test]
-async fn each_session_gets_the_log_messages_that_it_asked_for() {
+async fn each_session_gets_log_messages_at_its_own_level() {
     // Over HTTP each session has its own conversation; messages of a shared pipe go to the kept log only.
     let upstream = Upstream::start(Script::default()).await;
     let gateway = Gateway::new().server(upstream.spec("x")).run().await;

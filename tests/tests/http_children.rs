@@ -39,7 +39,7 @@ fn starts(file: &Path) -> Vec<u32> {
 }
 
 #[tokio::test]
-async fn one_is_started_at_the_first_call_and_serves_both_eras() {
+async fn http_child_is_started_once_and_serves_both_eras() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("starts");
     let gateway = Gateway::new()
@@ -62,7 +62,7 @@ async fn one_is_started_at_the_first_call_and_serves_both_eras() {
 }
 
 #[tokio::test]
-async fn one_ends_with_an_orchestrator_that_is_dropped() {
+async fn http_child_ends_when_the_orchestrator_is_dropped() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("starts");
     let gateway = Gateway::new().server(child("x", &file, &[])).run().await;
@@ -74,7 +74,7 @@ async fn one_ends_with_an_orchestrator_that_is_dropped() {
 }
 
 #[tokio::test]
-async fn one_that_was_killed_is_started_again() {
+async fn killed_http_child_is_restarted() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("starts");
     let gateway = Gateway::new().server(child("x", &file, &[])).run().await;
@@ -95,7 +95,7 @@ async fn one_that_was_killed_is_started_again() {
 }
 
 #[tokio::test]
-async fn two_get_ports_of_their_own() {
+async fn http_children_get_distinct_ports() {
     let folder = tempfile::tempdir().unwrap();
     let (one, two) = (folder.path().join("one"), folder.path().join("two"));
     let gateway = Gateway::new()
@@ -112,7 +112,7 @@ async fn two_get_ports_of_their_own() {
 }
 
 #[tokio::test]
-async fn one_that_ends_before_it_listens_says_why() {
+async fn exit_before_listening_reports_the_reason() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("starts");
     let spec = child("x", &file, &["--fail", "no licence here"]);
@@ -160,7 +160,7 @@ fn free_port() -> u16 {
 }
 
 #[tokio::test]
-async fn one_whose_port_another_process_has_on_the_other_family_is_reached_alone() {
+async fn process_on_the_same_port_of_another_address_family_is_not_contacted() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("starts");
     let port = free_port();
@@ -181,7 +181,7 @@ async fn one_whose_port_another_process_has_on_the_other_family_is_reached_alone
 }
 
 #[tokio::test]
-async fn a_process_that_takes_the_port_of_a_dead_child_is_sent_nothing() {
+async fn process_that_takes_the_port_of_a_dead_child_receives_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("starts");
     let port = free_port();
@@ -204,7 +204,7 @@ async fn a_process_that_takes_the_port_of_a_dead_child_is_sent_nothing() {
 }
 
 #[tokio::test]
-async fn one_that_never_listens_is_not_taken_for_who_does() {
+async fn foreign_listener_is_not_mistaken_for_the_child() {
     let folder = tempfile::tempdir().unwrap();
     let port = free_port();
     let Ok(listener) = TcpListener::bind(("::1", port)) else {
@@ -227,7 +227,7 @@ async fn one_that_never_listens_is_not_taken_for_who_does() {
 }
 
 #[tokio::test]
-async fn one_whose_port_may_be_anyones_is_reached_through_another_process() {
+async fn forwarded_port_is_reached_only_if_any_port_owner_is_allowed() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("starts");
     let (published, inner) = (free_port(), free_port());

@@ -45,7 +45,7 @@ async fn becomes(client: &Client, status: u16) {
 }
 
 #[tokio::test]
-async fn a_principal_with_too_many_calls_waits_and_others_do_not() {
+async fn principal_over_the_call_limit_is_rejected_and_others_are_not() {
     let server = scripted("x", &["--era", "legacy"]);
     let gateway = Gateway::new()
         .server(server)
@@ -63,7 +63,7 @@ async fn a_principal_with_too_many_calls_waits_and_others_do_not() {
 }
 
 #[tokio::test]
-async fn a_legacy_call_over_the_limit_is_told_the_same() {
+async fn legacy_call_over_the_limit_gets_the_same_error() {
     let server = scripted("x", &["--era", "legacy"]);
     let gateway = Gateway::new()
         .server(server)
@@ -84,7 +84,7 @@ async fn a_legacy_call_over_the_limit_is_told_the_same() {
 }
 
 #[tokio::test]
-async fn a_server_with_too_many_calls_takes_no_more_of_anybody() {
+async fn server_over_the_call_limit_rejects_every_principal() {
     let server = scripted("x", &["--era", "legacy"]);
     let gateway = Gateway::new()
         .server(server)
@@ -100,7 +100,7 @@ async fn a_server_with_too_many_calls_takes_no_more_of_anybody() {
 }
 
 #[tokio::test]
-async fn what_the_organization_owns_counts_for_nobody() {
+async fn organization_instances_do_not_count_towards_owner_limits() {
     let mut servers = ["a", "b"].map(|name| scripted(name, &["--era", "legacy"]));
     for server in &mut servers {
         server.isolation = Isolation::Principal;

@@ -130,7 +130,7 @@ impl Person {
 }
 
 #[tokio::test]
-async fn a_link_leads_from_a_call_to_one_that_works() {
+async fn link_from_a_failed_call_leads_to_a_working_one() {
     let site = Site::new("45s").await;
     let mut ann = site.person("user/ann").await;
     let link = ann.link().await;
@@ -170,7 +170,7 @@ async fn a_link_leads_from_a_call_to_one_that_works() {
 }
 
 #[tokio::test]
-async fn a_link_is_its_callers_alone_and_its_form_its_pages() {
+async fn link_is_private_to_its_caller_and_its_form_to_its_page() {
     let site = Site::new("45s").await;
     let (mut ann, mut eve) = (site.person("user/ann").await, site.person("user/eve").await);
     let link = ann.link().await;
@@ -219,7 +219,7 @@ async fn a_link_is_its_callers_alone_and_its_form_its_pages() {
 }
 
 #[tokio::test]
-async fn ones_own_are_installed_tried_and_removed_at_the_pages() {
+async fn own_credentials_are_installed_tested_and_removed_on_the_pages() {
     let site = Site::new("45s").await;
     let (mut ann, mut mia) = (site.person("user/ann").await, site.person("user/mia").await);
     let page = ann.sign_in("/servers").await;
@@ -281,7 +281,7 @@ async fn until_method(stream: &mut Response, method: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_call_waits_for_its_credential_and_goes_on() {
+async fn call_waits_for_its_credential_and_continues() {
     let site = Site::new("45s").await;
     let ann = site.person("user/ann").await;
     let session = ann
@@ -323,7 +323,7 @@ async fn a_call_waits_for_its_credential_and_goes_on() {
 }
 
 #[tokio::test]
-async fn a_call_whose_client_declines_or_waits_too_long_is_answered() {
+async fn call_is_answered_if_the_client_declines_or_times_out() {
     let site = Site::new("100ms").await;
     let ann = site.person("user/ann").await;
     let able = r#"{"elicitation":{"url":{},"form":{}}}"#;
@@ -378,7 +378,7 @@ async fn able_call(person: &Person, params: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_modern_client_is_answered_with_what_to_ask_and_comes_again() {
+async fn modern_client_gets_an_input_request_and_retries() {
     let site = Site::new("45s").await;
     let ann = site.person("user/ann").await;
     let first = able_call(&ann, r#"{"name":"env","arguments":{"name":"TOKEN"}}"#).await;

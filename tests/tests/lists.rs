@@ -31,7 +31,7 @@ fn counted(name: &str, path: &Path, more: &[&str]) -> ServerSpec {
 }
 
 #[tokio::test]
-async fn after_a_restart_lists_come_without_a_start() {
+async fn lists_are_served_after_a_restart_without_starting_servers() {
     let folder = tempfile::tempdir().unwrap();
     let (state, path) = (folder.path().join("state"), folder.path().join("starts"));
     let upstream = Upstream::start(Script::default()).await;
@@ -72,7 +72,7 @@ async fn after_a_restart_lists_come_without_a_start() {
 }
 
 #[tokio::test]
-async fn the_first_list_has_every_servers_tools_and_leaves_a_broken_one_out() {
+async fn first_list_includes_every_server_except_broken_ones() {
     let upstream = Upstream::start(Script::default()).await;
     let down = Upstream::start(Script::default()).await;
     let mut mute = scripted("mute", &["--mute"]);
@@ -110,7 +110,7 @@ async fn the_first_list_has_every_servers_tools_and_leaves_a_broken_one_out() {
 }
 
 #[tokio::test]
-async fn a_server_that_comes_late_is_told_of() {
+async fn late_server_triggers_a_list_change_notification() {
     let folder = tempfile::tempdir().unwrap();
     let gate = folder.path().join("gate");
     let mut late = scripted("late", &["--wait-for", gate.to_str().unwrap()]);
@@ -151,7 +151,7 @@ async fn a_server_that_comes_late_is_told_of() {
 }
 
 #[tokio::test]
-async fn an_idle_child_rests_and_wakes() {
+async fn idle_child_is_stopped_and_started_again_on_a_call() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("starts");
     let mut spec = counted("x", &path, &[]);
@@ -182,7 +182,7 @@ async fn an_idle_child_rests_and_wakes() {
 }
 
 #[tokio::test]
-async fn a_changed_spec_loses_no_call() {
+async fn changed_spec_loses_no_call() {
     let gateway = Gateway::new()
         .server(scripted("x", &["--tools", "1"]))
         .run()
@@ -229,7 +229,7 @@ async fn a_changed_spec_loses_no_call() {
 }
 
 #[tokio::test]
-async fn a_change_starts_nothing_that_rests() {
+async fn change_does_not_start_a_stopped_server() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("starts");
     let gateway = Gateway::new().server(counted("x", &path, &[])).run().await;
@@ -253,7 +253,7 @@ async fn a_change_starts_nothing_that_rests() {
 }
 
 #[tokio::test]
-async fn a_change_that_cannot_start_leaves_the_old_one_serving() {
+async fn change_that_fails_to_start_keeps_the_old_instance_serving() {
     let gateway = Gateway::new().server(scripted("x", &[])).run().await;
     let session = gateway.session().await;
     let pid = session.tool("stats", "{}").await["result"]["pid"].clone();
@@ -278,7 +278,7 @@ async fn a_change_that_cannot_start_leaves_the_old_one_serving() {
 }
 
 #[tokio::test]
-async fn a_change_during_a_start_counts() {
+async fn change_during_a_start_is_applied() {
     let folder = tempfile::tempdir().unwrap();
     let (gate, path) = (folder.path().join("gate"), folder.path().join("starts"));
     let slow = counted("x", &path, &["--wait-for", gate.to_str().unwrap()]);
@@ -300,7 +300,7 @@ async fn a_change_during_a_start_counts() {
 }
 
 #[tokio::test]
-async fn a_removed_server_ends_and_its_tools_go() {
+async fn removed_server_is_stopped_and_its_tools_disappear() {
     let gateway = Gateway::new()
         .server(scripted("x", &[]))
         .server(scripted("y", &[]))
@@ -325,7 +325,7 @@ async fn a_removed_server_ends_and_its_tools_go() {
 }
 
 #[tokio::test]
-async fn thousands_of_tools_come_page_by_page() {
+async fn thousands_of_tools_are_listed_in_pages() {
     let upstream = Upstream::start(Script {
         tools: 2500,
         page: Some(100),
@@ -361,7 +361,7 @@ async fn thousands_of_tools_come_page_by_page() {
 }
 
 #[tokio::test]
-async fn two_servers_with_the_same_tools_are_told_apart() {
+async fn equal_tool_names_of_two_servers_are_distinguished() {
     let gateway = Gateway::new()
         .server(scripted("x", &[]))
         .server(scripted("y", &["--tools", "2"]))
@@ -383,7 +383,7 @@ async fn two_servers_with_the_same_tools_are_told_apart() {
 }
 
 #[tokio::test]
-async fn a_filter_hides_tools_from_lists_and_calls() {
+async fn filter_hides_tools_from_lists_and_calls() {
     let filter = ToolFilter::Some {
         show: vec!["e*".into()],
         hide: vec!["env".into(), "echo-*".into()],
@@ -411,7 +411,7 @@ async fn a_filter_hides_tools_from_lists_and_calls() {
 }
 
 #[tokio::test]
-async fn long_names_are_cut_and_still_called() {
+async fn truncated_long_names_can_still_be_called() {
     let gateway = Gateway::new()
         .server(scripted("x", &[]))
         .names(ToolNames::Prefixed)

@@ -109,7 +109,7 @@ async fn by_name(address: SocketAddr, host: &str) -> String {
 }
 
 #[tokio::test]
-async fn an_owner_with_too_many_instances_waits_and_others_do_not() {
+async fn owner_over_the_instance_limit_is_rejected_and_others_are_not() {
     let mut limited = config();
     limited["limits"] = json!({ "instances_per_owner": 1 });
     let site = Site::new(&limited).await;
@@ -132,7 +132,7 @@ async fn an_owner_with_too_many_instances_waits_and_others_do_not() {
 }
 
 #[tokio::test]
-async fn who_is_let_in_and_by_which_name_changes_while_calls_go_on() {
+async fn access_rules_and_allowed_hosts_change_while_calls_continue() {
     let site = Site::new(&config()).await;
     let ann = site.person("ann").await;
     let session = ann.session().await;
@@ -177,7 +177,7 @@ async fn who_is_let_in_and_by_which_name_changes_while_calls_go_on() {
 }
 
 #[tokio::test]
-async fn what_counts_from_the_next_start_on_is_told_by_its_key() {
+async fn reload_reports_keys_that_apply_only_after_a_restart() {
     let site = Site::new(&config()).await;
     let ann = site.person("ann").await;
     let mut changed = config();

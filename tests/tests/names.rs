@@ -24,7 +24,7 @@ fn hide_all_but(tool: &str) -> ToolFilter {
 }
 
 #[tokio::test]
-async fn a_bare_name_leads_to_the_server_that_shows_it() {
+async fn bare_name_is_routed_to_the_server_that_lists_it() {
     let gateway = Gateway::new()
         .names(ToolNames::Bare)
         .server(scripted("a", &[]))
@@ -45,7 +45,7 @@ async fn a_bare_name_leads_to_the_server_that_shows_it() {
 }
 
 #[tokio::test]
-async fn names_lead_to_their_servers_after_a_restart_too() {
+async fn names_are_routed_to_their_servers_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let long = "echo-with-a-name-that-is-longer-than-any-that-fits-beside-its-server";
     for names in [ToolNames::Bare, ToolNames::Prefixed] {
@@ -81,7 +81,7 @@ async fn names_lead_to_their_servers_after_a_restart_too() {
 }
 
 #[tokio::test]
-async fn what_several_servers_list_is_told() {
+async fn name_conflicts_between_servers_are_reported() {
     let gateway = Gateway::new()
         .names(ToolNames::Bare)
         .server(scripted("a", &[]))
@@ -125,7 +125,7 @@ async fn what_several_servers_list_is_told() {
 }
 
 #[tokio::test]
-async fn what_the_engine_asks_for_itself_is_not_counted_as_served() {
+async fn internal_requests_are_not_counted_as_served() {
     let gateway = Gateway::new().server(scripted("x", &[])).run().await;
     let session = gateway.session().await;
     session.tools().await;

@@ -59,7 +59,7 @@ const OWN: [&str; 9] = [
 ];
 
 #[tokio::test]
-async fn a_request_without_an_id_reaches_no_server() {
+async fn request_without_an_id_reaches_no_server() {
     let upstream = Upstream::start(Script::default()).await;
     let modern = Upstream::start(Script {
         legacy: false,
@@ -124,7 +124,7 @@ async fn a_request_without_an_id_reaches_no_server() {
 }
 
 #[tokio::test]
-async fn a_batch_carries_no_request_without_an_id_to_a_server() {
+async fn request_without_an_id_in_a_batch_reaches_no_server() {
     let upstream = Upstream::start(Script::default()).await;
     let gateway = Gateway::new().server(upstream.spec("http")).run().await;
     let client = gateway.client("ann");
@@ -159,7 +159,7 @@ async fn a_batch_carries_no_request_without_an_id_to_a_server() {
 }
 
 #[tokio::test]
-async fn a_clients_own_notification_is_passed_on() {
+async fn client_notification_is_forwarded() {
     let upstream = Upstream::start(Script::default()).await;
     let gateway = Gateway::new().server(upstream.spec("http")).run().await;
     let session = gateway.client("ann").session_with(r#"{"roots":{}}"#).await;

@@ -13,7 +13,7 @@ use mcp_orchestrator_tests::wait::{until, within};
 use tokio::task::JoinSet;
 
 #[tokio::test]
-async fn a_lost_session_is_opened_again_unseen() {
+async fn lost_session_is_reopened_transparently() {
     let upstream = Upstream::start(Script {
         lose_after: Some(7),
         ..Script::default()
@@ -35,7 +35,7 @@ async fn a_lost_session_is_opened_again_unseen() {
 }
 
 #[tokio::test]
-async fn calls_at_once_open_a_lost_session_once() {
+async fn concurrent_calls_reopen_a_lost_session_once() {
     let upstream = Upstream::start(Script::default()).await;
     let gateway = Gateway::new().server(upstream.spec("x")).run().await;
     let session = gateway.session().await;
@@ -59,7 +59,7 @@ async fn calls_at_once_open_a_lost_session_once() {
 }
 
 #[tokio::test]
-async fn one_that_is_down_takes_no_others_tools_away() {
+async fn unreachable_server_does_not_hide_tools_of_others() {
     let up = Upstream::start(Script::default()).await;
     let down = Upstream::start(Script::default()).await;
     let address = down.address.to_string();
@@ -91,7 +91,7 @@ async fn one_that_is_down_takes_no_others_tools_away() {
 }
 
 #[tokio::test]
-async fn a_refused_credential_is_told_as_that() {
+async fn rejected_credential_is_reported_as_such() {
     let script = Script {
         authorization: Some("Bearer right".into()),
         ..Script::default()
@@ -113,7 +113,7 @@ async fn a_refused_credential_is_told_as_that() {
 }
 
 #[tokio::test]
-async fn a_stream_that_breaks_upstream_is_resumed() {
+async fn broken_upstream_stream_is_resumed() {
     let upstream = Upstream::start(Script::default()).await;
     let gateway = Gateway::new().server(upstream.spec("x")).run().await;
     let session = gateway.session().await;
@@ -132,7 +132,7 @@ async fn a_stream_that_breaks_upstream_is_resumed() {
 }
 
 #[tokio::test]
-async fn what_a_server_says_on_its_own_stream_reaches_the_session() {
+async fn messages_on_the_general_stream_reach_the_session() {
     let upstream = Upstream::start(Script::default()).await;
     let gateway = Gateway::new().server(upstream.spec("x")).run().await;
     let session = gateway.session().await;
@@ -160,7 +160,7 @@ async fn what_a_server_says_on_its_own_stream_reaches_the_session() {
 }
 
 #[tokio::test]
-async fn changes_are_heard_after_the_stream_broke() {
+async fn list_changes_are_received_after_the_stream_broke() {
     let upstream = Upstream::start(Script::default()).await;
     let gateway = Gateway::new().server(upstream.spec("x")).run().await;
     let session = gateway.session().await;
@@ -179,7 +179,7 @@ async fn changes_are_heard_after_the_stream_broke() {
 }
 
 #[tokio::test]
-async fn a_server_of_both_eras_is_spoken_to_in_the_callers() {
+async fn server_of_both_eras_is_called_in_the_era_of_the_caller() {
     for (choice, legacy, modern) in [
         (EraChoice::Auto, true, true),
         (EraChoice::Legacy, true, false),

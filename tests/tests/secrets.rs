@@ -70,7 +70,7 @@ fn config(upstream: &Upstream, broken: &Path) -> String {
 }
 
 #[tokio::test]
-async fn the_program_shows_no_secret_and_passes_none_on() {
+async fn program_neither_reveals_nor_leaks_secrets_to_children() {
     let upstream = Upstream::start(Script {
         authorization: Some(format!("Bearer {IN_HEADER}")),
         ..Script::default()
@@ -138,7 +138,7 @@ fn with_secrets(mut spec: ServerSpec) -> ServerSpec {
 }
 
 #[tokio::test]
-async fn nothing_reachable_shows_a_secret() {
+async fn no_reachable_output_contains_a_secret() {
     let upstream = Upstream::start(Script {
         authorization: Some(format!("Bearer {IN_HEADER}")),
         ..Script::default()

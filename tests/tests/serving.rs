@@ -73,7 +73,7 @@ async fn rest_of(client: &mut TcpStream) -> String {
 }
 
 #[tokio::test]
-async fn dropped_it_cuts_its_connections() {
+async fn dropping_the_server_closes_its_connections() {
     let mut served = served(Duration::from_hours(1)).await;
     served.task.abort();
     assert_eq!(rest_of(&mut served.client).await, "");
@@ -85,7 +85,7 @@ async fn dropped_it_cuts_its_connections() {
 }
 
 #[tokio::test]
-async fn after_the_grace_connections_are_cut() {
+async fn connections_are_closed_after_the_grace_period() {
     let mut served = served(Duration::from_millis(1)).await;
     served.stop.send(()).unwrap();
     assert_eq!(rest_of(&mut served.client).await, "");
@@ -98,7 +98,7 @@ async fn after_the_grace_connections_are_cut() {
 }
 
 #[tokio::test]
-async fn within_the_grace_a_request_is_answered() {
+async fn request_is_answered_within_the_grace_period() {
     let mut served = served(Duration::from_hours(1)).await;
     served.stop.send(()).unwrap();
     served.answer.notify_one();

@@ -63,7 +63,7 @@ async fn quiet(gateway: &Gateway, upstream: &Upstream) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_sessions_leave_nothing_behind() {
+async fn thousand_sessions_leave_nothing_behind() {
     let upstream = Upstream::start(Script::default()).await;
     let mut own = scripted("own", &[]);
     own.isolation = Isolation::Session;
@@ -115,7 +115,7 @@ async fn pass_by(gateway: &Program, count: usize) {
 }
 
 #[tokio::test]
-async fn a_thousand_more_sessions_take_no_more_memory() {
+async fn thousand_more_sessions_use_no_more_memory() {
     let folder = tempfile::tempdir().unwrap();
     let server = serde_json::json!({ "command": program("scripted-server") });
     let config = serde_json::json!({ "mcpServers": { "x": server } }).to_string();
@@ -130,7 +130,7 @@ async fn a_thousand_more_sessions_take_no_more_memory() {
 }
 
 #[tokio::test]
-async fn a_session_is_its_principals_alone() {
+async fn session_is_private_to_its_principal() {
     let gateway = Gateway::new().server(scripted("x", &[])).run().await;
     let ann = gateway.session().await;
     let bob = Session {
@@ -154,7 +154,7 @@ async fn a_session_is_its_principals_alone() {
 }
 
 #[tokio::test]
-async fn an_ended_session_cancels_its_calls() {
+async fn ended_session_cancels_its_calls() {
     let upstream = Upstream::start(Script::default()).await;
     let gateway = Gateway::new()
         .server(scripted("x", &[]))
@@ -194,7 +194,7 @@ async fn an_ended_session_cancels_its_calls() {
 }
 
 #[tokio::test]
-async fn a_session_that_ends_while_its_child_starts_leaves_no_child() {
+async fn session_that_ends_during_a_start_leaves_no_child() {
     let folder = tempfile::tempdir().unwrap();
     let (gate, starts) = (folder.path().join("gate"), folder.path().join("starts"));
     let args = [
@@ -228,7 +228,7 @@ async fn a_session_that_ends_while_its_child_starts_leaves_no_child() {
 }
 
 #[tokio::test]
-async fn an_idle_session_expires() {
+async fn idle_session_expires() {
     let gateway = Gateway::new()
         .server(scripted("x", &[]))
         .session_idle(Duration::from_millis(1))
@@ -244,7 +244,7 @@ async fn an_idle_session_expires() {
 }
 
 #[tokio::test]
-async fn a_broken_stream_is_resumed_without_loss_or_repetition() {
+async fn broken_stream_is_resumed_without_loss_or_repetition() {
     let gateway = Gateway::new().server(scripted("x", &[])).run().await;
     let session = gateway.session().await;
     let mut broken = session
@@ -269,7 +269,7 @@ async fn a_broken_stream_is_resumed_without_loss_or_repetition() {
 }
 
 #[tokio::test]
-async fn a_slow_reader_that_missed_events_resumes_where_it_was() {
+async fn slow_reader_that_missed_events_resumes_at_its_position() {
     let gateway = Gateway::new().server(scripted("x", &[])).run().await;
     let session = gateway.session().await;
     let mut all = session
@@ -289,7 +289,7 @@ async fn a_slow_reader_that_missed_events_resumes_where_it_was() {
 }
 
 #[tokio::test]
-async fn events_of_a_stream_that_ran_over_keep_their_places() {
+async fn events_of_an_overflowed_stream_keep_their_ids() {
     let gateway = Gateway::new().server(scripted("x", &[])).run().await;
     let session = gateway.session().await;
     let mut broken = session
@@ -322,7 +322,7 @@ async fn events_of_a_stream_that_ran_over_keep_their_places() {
 }
 
 #[tokio::test]
-async fn a_newer_stream_takes_the_place_of_an_older_one() {
+async fn newer_stream_replaces_the_older_one() {
     let gateway = Gateway::new().server(scripted("x", &[])).run().await;
     let session = gateway.session().await;
     session.tools().await;
@@ -335,7 +335,7 @@ async fn a_newer_stream_takes_the_place_of_an_older_one() {
 }
 
 #[tokio::test]
-async fn what_a_broken_listener_missed_is_sent_again() {
+async fn events_missed_by_a_broken_listener_are_sent_again() {
     let gateway = Gateway::new().server(scripted("x", &[])).run().await;
     let session = gateway.session().await;
     session.tools().await;
@@ -359,7 +359,7 @@ async fn what_a_broken_listener_missed_is_sent_again() {
 }
 
 #[tokio::test]
-async fn a_silent_call_whose_stream_breaks_keeps_its_result() {
+async fn result_is_kept_if_the_stream_of_a_silent_call_breaks() {
     let gateway = Gateway::new().server(scripted("x", &[])).run().await;
     let session = gateway.session().await;
     let mut silent = session.begin("5", "gate", r#"{"name":"g"}"#).await;
@@ -376,7 +376,7 @@ async fn a_silent_call_whose_stream_breaks_keeps_its_result() {
 }
 
 #[tokio::test]
-async fn an_id_in_flight_is_not_given_to_another_call() {
+async fn id_in_flight_cannot_be_used_by_another_call() {
     let gateway = Gateway::new().server(scripted("x", &[])).run().await;
     let session = gateway.session().await;
     let mut first = session
@@ -404,7 +404,7 @@ async fn an_id_in_flight_is_not_given_to_another_call() {
 }
 
 #[tokio::test]
-async fn an_id_is_free_as_soon_as_its_answer_is_there() {
+async fn id_is_free_as_soon_as_its_response_is_delivered() {
     let gateway = Gateway::new().server(scripted("x", &[])).run().await;
     let session = gateway.session().await;
     for n in 0..200 {

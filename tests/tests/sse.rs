@@ -42,7 +42,7 @@ async fn callers_share_one_stream() {
 }
 
 #[tokio::test]
-async fn progress_comes_before_the_result() {
+async fn progress_precedes_the_result() {
     let upstream = SseUpstream::start().await;
     let gateway = Gateway::new().server(upstream.spec("x")).run().await;
     let session = gateway.session().await;
@@ -69,7 +69,7 @@ async fn progress_comes_before_the_result() {
 }
 
 #[tokio::test]
-async fn the_end_of_the_stream_is_a_lost_session() {
+async fn end_of_the_stream_is_a_lost_session() {
     let upstream = SseUpstream::start().await;
     let gateway = Gateway::new().server(upstream.spec("x")).run().await;
     let session = gateway.session().await;
@@ -91,7 +91,7 @@ async fn the_end_of_the_stream_is_a_lost_session() {
 }
 
 #[tokio::test]
-async fn an_address_of_another_origin_is_refused() {
+async fn endpoint_of_another_origin_is_rejected() {
     let upstream = SseUpstream::naming("http://127.0.0.2:9/messages").await;
     let gateway = Gateway::new()
         .server(upstream.spec("bad"))

@@ -10,7 +10,7 @@ use secrecy::ExposeSecret as _;
 use serde_json::json;
 
 #[tokio::test]
-async fn a_failed_try_shows_what_the_server_wrote_last() {
+async fn failed_credential_test_shows_the_last_server_output() {
     let folder = tempfile::tempdir().unwrap();
     let script = "echo \"<i>no account</i> has $TOKEN\" >&2; exit 3";
     let config = json!({

@@ -1,4 +1,4 @@
-//! Which client, and its file.
+//! Arguments of `connect` and `disconnect`.
 
 use std::path::PathBuf;
 
@@ -9,19 +9,19 @@ use crate::clients::ClientName;
 
 #[derive(Args, Debug)]
 pub(crate) struct ConnectArgs {
-    /// Which client; without one, all clients and whether each is installed and connected
+    /// Client to connect; without it, list all clients and their state
     #[arg(value_enum)]
     pub(crate) client: Option<ClientName>,
-    /// Write it into the client's file; everything else in it stays
+    /// Write the entry into the client's file; everything else in it is kept
     #[arg(long, requires = "client")]
     pub(crate) write: bool,
-    /// The client's file, if it is not at its usual place
+    /// Path of the client's file, if not the default one
     #[arg(long, value_name = "FILE", requires = "client")]
     pub(crate) file: Option<PathBuf>,
-    /// Which gateway
+    /// Name of the gateway
     #[arg(long, value_name = "NAME", default_value = "default", add = crate::complete::gateways())]
     pub(crate) gateway: String,
-    /// Under which name the client shows it
+    /// Name of the entry in the client
     #[arg(long, default_value = "mcp-orchestrator")]
     pub(crate) name: String,
     #[command(flatten)]
@@ -30,13 +30,13 @@ pub(crate) struct ConnectArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct DisconnectArgs {
-    /// Which client
+    /// Client to disconnect
     #[arg(value_enum)]
     pub(crate) client: ClientName,
-    /// The client's file, where it is not at its usual place
+    /// Path of the client's file, if not the default one
     #[arg(long, value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
-    /// Under which name the client shows it
+    /// Name of the entry in the client
     #[arg(long, default_value = "mcp-orchestrator")]
     pub(crate) name: String,
 }

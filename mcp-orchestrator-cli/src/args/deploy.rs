@@ -5,13 +5,13 @@ use mcp_orchestrator_gateway::args::{FileArgs, GatewayArgs};
 
 #[derive(Args, Debug)]
 pub(crate) struct QuickstartArgs {
-    /// The kind cluster, which is made where there is none of this name
+    /// Name of the kind cluster; created if it does not exist
     #[arg(long, value_name = "NAME", default_value = "mcp-orchestrator", value_parser = cluster_name)]
     pub(crate) name: String,
-    /// The gateway's image; one that Docker has is loaded into the cluster, any other is fetched by it
+    /// Image of the gateway; loaded into the cluster if Docker has it, otherwise pulled by the cluster
     #[arg(long, value_name = "IMAGE")]
     pub(crate) image: Option<String>,
-    /// Where it runs, whatever is there
+    /// Run the gateway in this place, regardless of what is available
     #[arg(long = "in", value_enum, value_name = "PLACE")]
     pub(crate) place: Option<Place>,
     #[command(flatten)]
@@ -23,7 +23,7 @@ pub(crate) struct QuickstartArgs {
 pub(crate) enum Place {
     /// In a kind cluster
     Kind,
-    /// On this machine, until it is interrupted
+    /// On this machine, until interrupted
     Here,
 }
 
@@ -39,10 +39,10 @@ fn cluster_name(text: &str) -> Result<String, String> {
 
 #[derive(Args, Debug)]
 pub(crate) struct PurgeArgs {
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(short, long)]
     pub(crate) yes: bool,
-    /// The orchestrator's name in the cluster, where no configuration says it any more: then nothing else is looked at
+    /// Delete only the cluster objects of the orchestrator with this name, for use without a configuration
     #[arg(long, value_name = "NAME", conflicts_with_all = ["config", "state_dir"])]
     pub(crate) name: Option<String>,
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! The help: commands in groups, an example for each, and only the options that a command has a use for.
+//! Help output: commands in groups, examples for each, and only the options that are relevant to a command.
 
 use clap::{Command, CommandFactory as _};
 
@@ -117,7 +117,7 @@ const GROUPS: &[Group] = &[
     ),
 ];
 
-/// Commands that speak with a running gateway alone: where programs would run does not matter to them.
+/// Commands that only talk to a running gateway; the backend options are irrelevant to them.
 const SPEAKING: &[&str] = &[
     "ps",
     "logs",
@@ -134,12 +134,12 @@ const SPEAKING: &[&str] = &[
     "connect",
     "remove",
 ];
-/// Options of commands that run programs.
+/// Options of commands that run servers.
 const RUNNING: &[&str] = &["backend", "kubeconfig", "context", "namespace", "inputs"];
 
 const TEMPLATE: &str = "{about-with-newline}\n{usage-heading} {usage}\n\n{before-help}{options-heading}{options}{after-help}";
 
-/// The command line with its help.
+/// Returns the command line with its help.
 pub(crate) fn command() -> Command {
     let mut command = Cli::command();
     let text = groups(&command);
@@ -167,7 +167,7 @@ fn heading(command: &Command, text: &str) -> String {
     format!("{header}{text}:{header:#}\n")
 }
 
-/// The commands under their headings, each with its first line.
+/// Returns the commands under their headings, each with its first help line.
 fn groups(command: &Command) -> String {
     let literal = command.get_styles().get_literal();
     let names = GROUPS.iter().flat_map(|(_, commands)| commands.iter());

@@ -1,4 +1,4 @@
-//! What servers offer, as typed.
+//! Arguments of commands that list or call what servers offer.
 
 use clap::Args;
 
@@ -7,10 +7,10 @@ use crate::complete;
 
 #[derive(Args, Debug)]
 pub(crate) struct ListArgs {
-    /// Only those of this server, under their own names
+    /// List only this server, with its own names
     #[arg(add = complete::servers())]
     pub(crate) server: Option<String>,
-    /// As this gateway shows them
+    /// List what this gateway exposes
     #[arg(
         long,
         add = complete::gateways(),
@@ -25,10 +25,10 @@ pub(crate) struct ListArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct CallArgs {
-    /// The server's name
+    /// Name of the server
     #[arg(add = complete::servers())]
     pub(crate) server: String,
-    /// The tool's own name there
+    /// Name of the tool at the server
     pub(crate) tool: String,
     /// Read the arguments as a JSON object from standard input
     #[arg(value_name = "-", value_parser = ["-"])]
@@ -45,19 +45,19 @@ pub(crate) struct CallArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct ExplainArgs {
-    /// A tool, by the name that the gateway shows
+    /// Tool to explain, by the name that the gateway exposes
     #[arg(required_unless_present_any = ["prompt", "resource"])]
     pub(crate) tool: Option<String>,
-    /// A prompt instead, by the name that the gateway shows
+    /// Prompt to explain instead, by the name that the gateway exposes
     #[arg(long, value_name = "NAME", conflicts_with_all = ["tool", "resource"])]
     pub(crate) prompt: Option<String>,
-    /// A resource instead
+    /// Resource to explain instead
     #[arg(long, value_name = "URI", conflicts_with = "tool")]
     pub(crate) resource: Option<String>,
-    /// Through which gateway
+    /// Name of the gateway
     #[arg(long, value_name = "NAME", default_value = "default", add = complete::gateways())]
     pub(crate) gateway: String,
-    /// For whom; without it for the local user
+    /// Principal to explain for; without it, the local user
     #[arg(long, value_name = "ID")]
     pub(crate) principal: Option<String>,
     #[command(flatten)]

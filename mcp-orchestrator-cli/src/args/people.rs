@@ -1,4 +1,4 @@
-//! Tokens and credentials, as typed.
+//! Arguments of commands for tokens and credentials.
 
 use clap::{Args, Subcommand};
 
@@ -13,13 +13,13 @@ pub(crate) struct TokenArgs {
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum TokenCommand {
-    /// Create a token; it is shown once, on standard output
+    /// Create a token and print it once, on standard output
     Create(TokenCreateArgs),
-    /// List all tokens, and when each was last used
+    /// List all tokens and when each was last used
     List(SiteArgs),
     /// Revoke a token
     Revoke {
-        /// The token's id, as `list` shows it
+        /// ID of the token, as shown by `list`
         id: String,
         #[command(flatten)]
         files: SiteArgs,
@@ -30,35 +30,35 @@ pub(crate) enum TokenCommand {
 pub(crate) struct TokenCreateArgs {
     #[command(flatten)]
     pub(crate) subject: SubjectArgs,
-    /// Allow it to administer: install for everybody, create tokens, see all instances
+    /// Grant administrative access: install for everyone, create tokens, see all instances
     #[arg(long)]
     pub(crate) admin: bool,
-    /// Allow only this gateway
+    /// Restrict the token to this gateway
     #[arg(long, value_name = "NAME", add = complete::gateways())]
     pub(crate) gateway: Option<String>,
-    /// Expire it after this time, e.g. 90d or 12h; without this option it is valid until it is revoked
+    /// Expire the token after this time, e.g. 90d or 12h; without it, the token is valid until revoked
     #[arg(long, value_name = "TIME", value_parser = lifetime)]
     pub(crate) expires: Option<std::time::Duration>,
     #[command(flatten)]
     pub(crate) files: SiteArgs,
 }
 
-/// For whom a token speaks.
+/// Principal of a token.
 #[derive(Args, Debug)]
 #[group(required = true, multiple = false)]
 pub(crate) struct SubjectArgs {
-    /// For this user
+    /// Create the token for this user
     #[arg(long, value_name = "NAME")]
     pub(crate) user: Option<String>,
-    /// For this team
+    /// Create the token for this team
     #[arg(long, value_name = "NAME")]
     pub(crate) team: Option<String>,
-    /// For the organization
+    /// Create the token for the organization
     #[arg(long)]
     pub(crate) organization: bool,
 }
 
-/// A time as `90d`, `12h`, `30m`, `45s`.
+/// Parses a duration such as `90d`, `12h`, `30m` or `45s`.
 fn lifetime(text: &str) -> Result<std::time::Duration, String> {
     let unit = |text: &str| {
         let (number, seconds) = [("d", 86_400), ("h", 3600), ("m", 60), ("s", 1)]
@@ -73,17 +73,17 @@ fn lifetime(text: &str) -> Result<std::time::Duration, String> {
 
 #[derive(Args, Debug)]
 pub(crate) struct InstallArgs {
-    /// The server's name
+    /// Name of the server
     #[arg(add = complete::servers())]
     pub(crate) server: String,
-    /// For whom: me, team/NAME or organization
+    /// Owner of the credential: me, team/NAME or organization
     #[arg(long, default_value = "me")]
     pub(crate) owner: String,
-    /// Where a slot's value comes from: SLOT=env:VARIABLE, SLOT=file:PATH, or SLOT=- for standard input; what is not named
-    /// is asked for on a terminal
+    /// Source of a slot's value: SLOT=env:VARIABLE, SLOT=file:PATH, or SLOT=- for standard input; other slots are
+    /// prompted for on a terminal
     #[arg(long, value_name = "SLOT=SOURCE")]
     pub(crate) value: Vec<String>,
-    /// Store it without starting the server with it first
+    /// Store the credential without testing it first
     #[arg(long)]
     pub(crate) unchecked: bool,
     #[command(flatten)]
@@ -92,10 +92,10 @@ pub(crate) struct InstallArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct OwnedArgs {
-    /// The server's name
+    /// Name of the server
     #[arg(add = complete::servers())]
     pub(crate) server: String,
-    /// For whom: me, team/NAME or organization
+    /// Owner of the credential: me, team/NAME or organization
     #[arg(long, default_value = "me")]
     pub(crate) owner: String,
     #[command(flatten)]

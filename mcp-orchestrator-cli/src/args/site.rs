@@ -1,4 +1,4 @@
-//! Which gateway is meant: the one of a configuration of this machine, or one elsewhere.
+//! Arguments that select a gateway: one with a configuration on this machine, or a remote one.
 
 use std::ffi::OsString;
 use std::ops::Deref;
@@ -8,7 +8,7 @@ use clap::Args;
 use mcp_orchestrator_core::outbound::{ClientCertificate, Connector, ConnectorOptions};
 use mcp_orchestrator_gateway::args::FileArgs;
 
-/// Which gateway is spoken with.
+/// Selects the gateway to use.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct SiteArgs {
     #[command(flatten)]
@@ -17,21 +17,21 @@ pub(crate) struct SiteArgs {
     pub(crate) elsewhere: ElsewhereArgs,
 }
 
-/// A gateway elsewhere.
+/// A remote gateway.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Remote gateway")]
 pub(crate) struct ElsewhereArgs {
-    /// Its address, e.g. https://mcp.example.com; --gateway URL is the same. The token is read from
+    /// URL of the gateway, e.g. `https://mcp.example.com`; same as --gateway URL. The token is read from
     /// MCP_ORCHESTRATOR_TOKEN
     #[arg(long, value_name = "URL", env = "MCP_ORCHESTRATOR_GATEWAY")]
     pub(crate) gateway_url: Option<String>,
-    /// A file with the token, instead of the variable
+    /// Read the token from this file instead
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
-    /// A PEM file of certificate authorities to trust beside those of the system
+    /// PEM file of certificate authorities to trust in addition to those of the system
     #[arg(long, value_name = "FILE", env = "MCP_ORCHESTRATOR_CA_FILE")]
     pub(crate) ca_file: Option<PathBuf>,
-    /// A PEM file with the client certificate to present to that gateway
+    /// PEM file of the client certificate for this gateway
     #[arg(
         long,
         value_name = "FILE",
@@ -39,7 +39,7 @@ pub(crate) struct ElsewhereArgs {
         env = "MCP_ORCHESTRATOR_CLIENT_CERTIFICATE"
     )]
     pub(crate) client_certificate: Option<PathBuf>,
-    /// A PEM file with the private key of the client certificate
+    /// PEM file of the private key of the client certificate
     #[arg(
         long,
         value_name = "FILE",
@@ -50,7 +50,7 @@ pub(crate) struct ElsewhereArgs {
 }
 
 impl ElsewhereArgs {
-    /// What connects to the gateway at this host: by the proxy that the environment names, with these certificates.
+    /// Returns a connector to the gateway at this host, with the proxy from the environment and these certificates.
     pub(crate) fn connector(&self, host: &str) -> Connector {
         let files = self.client_certificate.clone().zip(self.client_key.clone());
         let certificate = files.map(|(certificate, key)| ClientCertificate {
@@ -74,8 +74,8 @@ impl Deref for SiteArgs {
     }
 }
 
-/// The arguments, `--gateway URL` read as `--gateway-url URL`: some commands call a gateway of theirs by its name with it,
-/// and no name has `://` in it.
+/// Rewrites `--gateway URL` to `--gateway-url URL`. Some commands also have a `--gateway NAME`, but no name contains
+/// `://`.
 pub(crate) fn lifted(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
     let mut lifted: Vec<OsString> = Vec::new();
     let mut literal = false;

@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_there_stays() {
+    fn existing_text_is_preserved() {
         let text = "\u{feff}// mine\n{\n  \"theme\": \"a // b\", /* é */\n  \"n\": 123456789012345678901234567890,\n  \
                     \"mcpServers\": {\n    // first\n    \"a\": {\"command\": \"x\",},\n  },\n}\n";
         let now = put_url(text).unwrap();
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_a_place_in_every_object() {
+    fn entry_is_inserted_into_any_object() {
         for text in [
             "",
             "{}",
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_edited_is_refused() {
+    fn uneditable_text_is_rejected() {
         for text in [
             "[1]",
             "{",

@@ -1,11 +1,11 @@
-//! The clients that are known: each one's file, and its own form of an entry.
+//! Known clients: the file and the entry format of each.
 
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
 use super::{Base, Client, Endpoint, Entry, PLACEHOLDER, TOKEN};
 
-/// The clients that `connect` knows.
+/// The clients that `connect` supports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ClientName {
     /// Amazon Q Developer
@@ -59,7 +59,7 @@ pub(crate) enum ClientName {
     Zed,
 }
 
-/// A client with a JSON file: where it stands, the key of the servers, and the form of an entry.
+/// A client with a JSON file: base directory, path, key of the servers, and format of an entry.
 type Row = (
     ClientName,
     Base,
@@ -105,12 +105,12 @@ const ROWS: &[Row] = {
     ]
 };
 
-// How clients write the value of the variable.
+// How clients write a reference to the variable.
 const BRACES: &str = "${MCP_ORCHESTRATOR_TOKEN}";
 const DOLLAR: &str = "$MCP_ORCHESTRATOR_TOKEN";
 const EDITOR: &str = "${env:MCP_ORCHESTRATOR_TOKEN}";
 
-/// What is known of a client. Codex alone has a file that is not JSON.
+/// Returns a client. Only the file of Codex is not JSON.
 pub(crate) fn get(name: ClientName) -> Client {
     let row = ROWS.iter().find(|(known, ..)| *known == name);
     match row {
@@ -134,7 +134,7 @@ impl Endpoint {
         self.entry(json!({"type": "http", "url": self.url}), token)
     }
 
-    /// The address under this key.
+    /// Creates an entry with the URL under this key.
     fn named(&self, key: &str, token: &str) -> Value {
         self.entry(json!({ key: self.url }), token)
     }
@@ -160,7 +160,7 @@ fn remote(to: &Endpoint) -> Value {
     to.entry(entry, "{env:MCP_ORCHESTRATOR_TOKEN}")
 }
 
-/// Headers stand in an object of their own.
+/// Headers are nested in `requestInit`.
 fn request_init(to: &Endpoint) -> Value {
     let mut entry = json!({"url": to.url});
     if to.with_token {
@@ -170,7 +170,7 @@ fn request_init(to: &Endpoint) -> Value {
     entry
 }
 
-/// The program's own way to write a header; it gets variables from `env` alone.
+/// mcp-remote has its own syntax for headers, and gets variables only from `env`.
 fn mcp_remote(to: &Endpoint) -> Value {
     let mut entry = json!({"command": "npx", "args": ["-y", "mcp-remote", to.url]});
     if to.with_token {

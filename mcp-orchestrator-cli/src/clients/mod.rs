@@ -1,4 +1,4 @@
-//! MCP clients: where each keeps its servers, and in which form it names one.
+//! MCP clients: where each keeps its servers, and the format of its entries.
 
 mod json;
 mod known;
@@ -12,49 +12,49 @@ use serde_json::{Value, json};
 pub(crate) use self::known::{ClientName, get};
 use crate::exit::Failure;
 
-/// Where a client's file stands.
+/// Base directory of a client's file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Base {
-    /// Below the home folder.
+    /// The home directory.
     Home,
-    /// Below the folder of applications' settings.
+    /// The directory of application settings.
     Config,
-    /// Below the current folder.
+    /// The current directory.
     Here,
 }
 
-/// One client.
+/// An MCP client.
 #[derive(Debug)]
 pub(crate) struct Client {
     base: Base,
     path: &'static str,
-    /// The key that holds the servers.
+    /// Key of the servers in the file.
     key: &'static str,
     entry: Entry,
 }
 
-/// How a client names a server.
+/// Format of a server entry.
 #[derive(Clone, Copy, Debug)]
 enum Entry {
     Json(fn(&Endpoint) -> Value),
     Toml,
 }
 
-/// What a client connects to.
+/// The server entry for the gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Endpoint {
     pub(crate) url: String,
-    /// The client sends the token in the variable [`TOKEN`].
+    /// Set if the client must send the token in the variable [`TOKEN`].
     pub(crate) with_token: bool,
 }
 
-/// What stands in the place of the token where a client fills in no variables.
+/// Placeholder for the token, for clients that expand no variables.
 pub(crate) const PLACEHOLDER: &str = "PUT-THE-TOKEN-HERE";
-/// The variable from which clients take their token.
+/// The environment variable from which clients read the token.
 pub(crate) const TOKEN: &str = "MCP_ORCHESTRATOR_TOKEN";
 
 impl Endpoint {
-    /// An entry with the header of a token: `variable` is the client's own way to write the value of [`TOKEN`].
+    /// Adds the header with the token. `variable` is the client's syntax for the value of [`TOKEN`].
     fn entry(&self, mut entry: Value, variable: &str) -> Value {
         if self.with_token {
             entry["headers"] = json!({ "Authorization": format!("Bearer {variable}") });
@@ -63,24 +63,25 @@ impl Endpoint {
     }
 }
 
-/// What writing a client's file did.
+/// Result of writing a client's file.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Change {
-    /// It stood there already.
+    /// The file was up to date.
     None,
-    /// It was written; the file as it was stands in the backup.
+    /// The file was written. Contains the backup of an existing file.
     Made(Option<PathBuf>),
 }
 
 impl Client {
-    /// Whether it seems to be installed: its folder is there. A file of the current folder says nothing of that.
+    /// Returns `true` if the client seems to be installed: its directory exists. Always `false` for files in the
+    /// current directory.
     pub(crate) fn is_found(&self) -> bool {
         let folder = self.file().ok();
         let folder = folder.as_deref().and_then(Path::parent);
         self.base != Base::Here && folder.is_some_and(Path::is_dir)
     }
 
-    /// Whether its file names a server of this name.
+    /// Returns `true` if the client's file contains a server with this name.
     pub(crate) fn names(&self, name: &str) -> bool {
         let text = self.file().and_then(|file| place::read(&file));
         let Ok(Some(text)) = text else { return false };
@@ -91,7 +92,7 @@ impl Client {
         removed.is_ok_and(|removed| removed.is_some())
     }
 
-    /// Where its file stands.
+    /// Returns the path of the client's file.
     pub(crate) fn file(&self) -> Result<PathBuf, Failure> {
         let home = || {
             let home = std::env::var_os("HOME").map(PathBuf::from);
@@ -110,7 +111,7 @@ impl Client {
         })
     }
 
-    /// What a file holds that has nothing else.
+    /// Returns the contents of a file that contains only this server.
     pub(crate) fn snippet(&self, name: &str, to: &Endpoint) -> String {
         match self.entry {
             Entry::Json(entry) => format!("{:#}\n", json!({ self.key: { name: entry(to) } })),
@@ -118,7 +119,7 @@ impl Client {
         }
     }
 
-    /// Puts the server into its file; all else stays as it is.
+    /// Writes the server into the client's file and keeps everything else.
     pub(crate) fn write(&self, file: &Path, name: &str, to: &Endpoint) -> Result<Change, Failure> {
         let text = place::read(file)?;
         let changed = match (&text, self.entry) {
@@ -139,7 +140,7 @@ impl Client {
         place::replace(file, text.is_some(), &changed).map(Change::Made)
     }
 
-    /// Whether the client takes the token from the variable, not from its file.
+    /// Returns `true` if the client reads the token from the variable instead of its file.
     pub(crate) fn reads_variable(&self) -> bool {
         let to = Endpoint {
             url: String::new(),
@@ -148,7 +149,7 @@ impl Client {
         !self.snippet("x", &to).contains(PLACEHOLDER)
     }
 
-    /// Takes the server out of its file; all else stays as it is.
+    /// Removes the server from the client's file and keeps everything else.
     pub(crate) fn remove(&self, file: &Path, name: &str) -> Result<Change, Failure> {
         let Some(text) = place::read(file)? else {
             return Ok(Change::None);

@@ -42,7 +42,7 @@ fn write(target: &Path, was: bool, text: &str) -> std::io::Result<Option<PathBuf
         fs::rename(&beside, target)
     });
     if done.is_err() {
-        // Best effort: the error that is returned is the one that matters.
+        // Best effort: the original error is returned.
         let _ = fs::remove_file(&beside);
     }
     done.map(|()| backup)

@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_table_is_put_at_the_end_once() {
+    fn table_is_appended_once() {
         let text = "model = \"x\" # mine\n[mcp_servers.gw2]\ncommand = \"y\"";
         let to = |url: &str, with_token| Endpoint {
             url: url.to_owned(),
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn other_forms_are_left_alone() {
+    fn unsupported_table_forms_are_rejected() {
         let to = Endpoint {
             url: "http://x".to_owned(),
             with_token: false,

@@ -1,6 +1,6 @@
-//! `add`: a server into the configuration file. A secret does not come by an argument, which every process of the
-//! machine may read: it is a reference to a variable or file, or it is read from standard input and put into a file of
-//! the state directory.
+//! `add`: adds a server to the configuration file. Secrets are never accepted as arguments, which every process on the
+//! machine may read: they are references to a variable or a file, or are read from standard input and stored in a file
+//! in the state directory.
 
 use std::collections::BTreeMap;
 use std::fs::{DirBuilder, OpenOptions};
@@ -31,7 +31,7 @@ pub(super) fn run(args: &AddArgs) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// Says where a plain value looks like a secret: it goes into the file, and other users of the machine see arguments.
+/// Warns about plain values that look like secrets: they end up in the file, and other users can read arguments.
 fn warn_of_secrets(args: &AddArgs) {
     let words: Vec<String> = args.command.iter().chain(&args.program).cloned().collect();
     if !secret_args(&words).is_empty() {
@@ -59,14 +59,14 @@ fn warn_of_secrets(args: &AddArgs) {
     }
 }
 
-/// A secret from standard input, and where it goes.
+/// A secret from standard input and its file.
 struct Secret {
     file: PathBuf,
     value: String,
 }
 
 impl Secret {
-    /// Writes it where only this user reads it.
+    /// Writes the secret to a file that only this user can read.
     fn keep(self) -> Result<(), Failure> {
         let failed =
             |error: io::Error| Failure::failed(format!("{}: {error}", self.file.display()));
@@ -130,7 +130,7 @@ fn entry(
     Ok((entry, secret))
 }
 
-/// A credential slot with its source; what comes from standard input is read now.
+/// Returns a credential slot with its source. A secret on standard input is read now.
 fn slot(
     args: &AddArgs,
     id: &ServerId,
@@ -156,7 +156,7 @@ fn slot(
         slot.from_file = Some(kept.file.display().to_string().into());
         *secret = Some(kept);
     } else {
-        // The source is not repeated: it may be the secret.
+        // Do not repeat the source, which may be the secret itself.
         let text =
             "a secret comes from env:VARIABLE, file:PATH, or (one of them) - for standard input";
         return Err(Failure::usage(text));
@@ -164,7 +164,7 @@ fn slot(
     Ok(slot)
 }
 
-/// The folder for secrets of this configuration.
+/// Returns the directory for secrets of this configuration.
 fn secrets(args: &AddArgs, file: &Path) -> Result<PathBuf, Failure> {
     let options = args.files.load_options().map_err(Failure::usage)?;
     let state = state_dir_of(&[file.to_path_buf()], &options);

@@ -1,4 +1,4 @@
-//! `call`: one tool call, with its progress on the terminal.
+//! `call`: calls a tool and shows its progress on the terminal.
 
 use std::io::Read as _;
 
@@ -43,7 +43,7 @@ pub(super) async fn run(args: CallArgs, form: Output) -> Result<Exit, Failure> {
     print(&result?, form)
 }
 
-/// A failed call with the tool that may have been meant, where the server lists none of this name.
+/// Adds a suggestion to a failed call if the server does not list the tool.
 async fn unknown_tool(failure: Failure, args: &CallArgs, carrier: &Carrier) -> Failure {
     let Ok(tools) = carrier.list(&args.server, ItemKind::Tool).await else {
         return failure;
@@ -60,7 +60,7 @@ async fn unknown_tool(failure: Failure, args: &CallArgs, carrier: &Carrier) -> F
     failure.with(&hint)
 }
 
-/// Waits for the result; tells what is said on the way.
+/// Waits for the result and shows progress meanwhile.
 async fn result(mut events: Events, waiting: &Waiting) -> Result<Box<RawValue>, Failure> {
     while let Some(event) = events.next().await? {
         match event {
@@ -86,7 +86,7 @@ fn progress(params: &RawValue) -> String {
     }
 }
 
-/// The arguments as an object.
+/// Returns the arguments as a JSON object.
 async fn arguments(args: &CallArgs, carrier: &Carrier) -> Result<Option<Box<RawValue>>, Failure> {
     let text = match (&args.json, &args.stdin) {
         (Some(text), _) => text.clone(),
@@ -98,13 +98,13 @@ async fn arguments(args: &CallArgs, carrier: &Carrier) -> Result<Option<Box<RawV
         }
         (None, None) if args.args.is_empty() => "{}".to_owned(),
         (None, None) => {
-            // Without a list each value is guessed; an unknown tool is told by the call itself.
+            // Without a list, types are guessed. If the tool is unknown, the call reports it.
             let tools = carrier.list(&args.server, ItemKind::Tool).await.ok();
             let schema = tools.and_then(|tools| schema(&tools, &args.tool));
             typed(&args.args, &schema.unwrap_or_default())?.to_string()
         }
     };
-    // A result that is not shown: arguments may be secret.
+    // Do not show the parse error, because arguments may be secret.
     let raw = RawValue::from_string(text.trim().to_owned())
         .ok()
         .filter(|raw| raw.get().starts_with('{'));
@@ -119,7 +119,7 @@ fn schema(tools: &[Box<RawValue>], name: &str) -> Option<Value> {
     })
 }
 
-/// `KEY=VALUE` pairs as an object, each value of the type that the schema says.
+/// Converts `KEY=VALUE` pairs to an object, with value types from the schema.
 fn typed(pairs: &[String], schema: &Value) -> Result<Value, Failure> {
     let mut object = Map::new();
     for pair in pairs {
@@ -166,7 +166,7 @@ fn print(result: &RawValue, form: Output) -> Result<Exit, Failure> {
     Ok(Exit::ToolError)
 }
 
-/// What a person reads of a result.
+/// Returns the texts of a result for display.
 fn texts(result: &Value) -> Vec<String> {
     let content = result["content"].as_array();
     let texts: Vec<String> = content.into_iter().flatten().map(text).collect();

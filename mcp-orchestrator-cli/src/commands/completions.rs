@@ -1,4 +1,4 @@
-//! `completions`: a script for a shell. It asks this program for what can be typed, names of the running gateway too.
+//! `completions`: prints a shell script that asks this program for completions, including names of the running gateway.
 
 use clap_complete::Shell;
 use clap_complete::env::Shells;
@@ -7,7 +7,7 @@ use crate::complete::VARIABLE;
 use crate::exit::{Exit, Failure};
 use crate::output;
 
-/// The program, as it is called.
+/// Name of the program on the command line.
 const PROGRAM: &str = "mcp-orchestrator";
 
 pub(super) fn run(shell: Shell) -> Result<Exit, Failure> {

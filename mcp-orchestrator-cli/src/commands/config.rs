@@ -1,4 +1,4 @@
-//! `config`: the effective configuration, and where each value comes from.
+//! `config`: prints the effective configuration and the origin of each value.
 
 use mcp_orchestrator_core::config::{Effective, Origin, effective};
 use serde_json::json;
@@ -9,7 +9,7 @@ use crate::exit::{Exit, Failure};
 use crate::output;
 use crate::site::Site;
 
-/// Options of the command line that take the place of a key, and the variables that do the same.
+/// Options that override a key, and their environment variables.
 const OPTIONS: [(&str, &str, &str); 6] = [
     ("backend", "--backend", "MCP_ORCHESTRATOR_BACKEND"),
     (
@@ -74,7 +74,7 @@ pub(super) fn run(args: &ConfigArgs, form: Output) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// Where a value comes from, for people.
+/// Describes the origin of a value.
 fn source(of: &Effective) -> String {
     match &of.origin {
         Origin::Default => "default".to_owned(),

@@ -1,4 +1,4 @@
-//! `connect`: what a client needs to use the gateway.
+//! `connect`: shows or writes the entry that a client needs for the gateway. `disconnect` removes it.
 
 use std::path::Path;
 
@@ -57,7 +57,7 @@ pub(super) async fn run(args: &ConnectArgs, form: Output) -> Result<Exit, Failur
     Ok(Exit::Done)
 }
 
-/// Shows the clients: which are installed, and which name the gateway.
+/// Lists the clients: which are installed, and which contain the gateway.
 fn list(name: &str, form: Output) -> Result<Exit, Failure> {
     let all = ClientName::value_variants().iter().map(|known| {
         let client = clients::get(*known);
@@ -89,7 +89,7 @@ fn list(name: &str, form: Output) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// Takes the gateway out of a client's file.
+/// Removes the gateway from a client's file.
 pub(super) fn disconnect(args: &DisconnectArgs) -> Result<Exit, Failure> {
     let client = clients::get(args.client);
     let file = match &args.file {
@@ -111,7 +111,7 @@ pub(super) fn disconnect(args: &DisconnectArgs) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// What is left to do for a gateway that wants tokens.
+/// Prints the remaining step for a gateway that requires tokens.
 fn next_step(client: &Client, to: &Endpoint, file: &Path) {
     if !to.with_token {
         return;
@@ -124,7 +124,7 @@ fn next_step(client: &Client, to: &Endpoint, file: &Path) {
     });
 }
 
-/// The gateway's address: where it listens, else where it will.
+/// Returns the gateway's URL: the current one if it is running, otherwise the configured one.
 async fn url(site: &Site, gateway: &str) -> Result<String, Failure> {
     match site.client().status().await {
         Ok(status) => {

@@ -1,4 +1,4 @@
-//! `describe`: what a server runs and did, and all that is known of its instances, or of one.
+//! `describe`: shows what a server runs, its history, and details of its instances, or of a single instance.
 
 use mcp_orchestrator_gateway::control::wire::{Described, EventText, ServerInfo};
 
@@ -31,7 +31,7 @@ pub(super) async fn run(args: &DescribeArgs, form: Output) -> Result<Exit, Failu
     Ok(Exit::Done)
 }
 
-/// What a server runs, and what it did.
+/// Returns what a server runs, and its history.
 fn of_server(server: &ServerInfo) -> Vec<String> {
     let (what, runs) = &server.runs;
     let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
@@ -83,7 +83,7 @@ fn lines(of: &Described) -> Vec<String> {
     lines
 }
 
-/// Names and values in two columns; further lines of a value stand below its first.
+/// Formats names and values in two columns. Further lines of a value are aligned with its first.
 fn columns(facts: &[(String, String)]) -> Vec<String> {
     let wide = facts.iter().map(|(name, _)| name.len()).max();
     let wide = wide.unwrap_or_default();

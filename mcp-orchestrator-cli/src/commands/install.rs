@@ -1,4 +1,4 @@
-//! `catalog`, `install`, `rotate`, `uninstall`, `installations`: credentials of servers, and whose they are.
+//! `catalog`, `install`, `rotate`, `uninstall`, `installations`: manage credentials of servers and their owners.
 
 use mcp_orchestrator_gateway::control::wire_people::{
     CatalogText, InstallRequest, InstallationText, UninstallRequest,
@@ -60,7 +60,7 @@ pub(super) async fn catalog(args: &SiteArgs, form: Output) -> Result<Exit, Failu
     Ok(Exit::Done)
 }
 
-/// Installs, or puts new values in the place of the old.
+/// Installs a credential, or replaces the values of an installed one.
 pub(super) async fn install(
     args: InstallArgs,
     rotate: bool,

@@ -1,4 +1,4 @@
-//! `tools`, `prompts`, `resources`: what servers offer.
+//! `tools`, `prompts`, `resources`: lists what servers offer.
 
 use mcp_orchestrator_core::orchestrator::Unlisted;
 use mcp_orchestrator_core::router::ItemKind;
@@ -12,7 +12,7 @@ use crate::site::Site;
 use crate::solo::Carrier;
 use crate::waiting::Waiting;
 
-/// What is listed.
+/// The kind of items to list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Listed {
     Tools,
@@ -20,10 +20,10 @@ pub(super) enum Listed {
     Resources,
 }
 
-/// What came.
+/// The lists received.
 struct Lists {
     items: Vec<Value>,
-    /// Templates of resources.
+    /// Resource templates.
     templates: Vec<Value>,
     missing: Vec<Unlisted>,
 }
@@ -159,7 +159,7 @@ impl Listed {
         output::table([first, "ARGUMENTS", "DESCRIPTION"], &rows, &none)
     }
 
-    /// The names of an item's arguments, those in brackets that may be left out.
+    /// Returns the names of an item's arguments; optional ones in brackets.
     fn arguments(self, item: &Value) -> String {
         let names: Vec<(String, bool)> = match self {
             Self::Tools => {
@@ -196,8 +196,8 @@ impl Listed {
 }
 
 fn values(items: &[Box<RawValue>]) -> Vec<Value> {
-    let read = |item: &Box<RawValue>| serde_json::from_str(item.get()).unwrap_or_default();
-    items.iter().map(read).collect()
+    let read = |item: &RawValue| serde_json::from_str(item.get()).unwrap_or_default();
+    items.iter().map(|item| read(item)).collect()
 }
 
 fn text(item: &Value, key: &str) -> String {

@@ -1,4 +1,4 @@
-//! The commands, one file each.
+//! Implementations of the commands, one file for each.
 
 mod add;
 mod call;
@@ -32,7 +32,7 @@ use crate::exit::{Exit, Failure};
 use crate::output;
 use crate::suggest::Typed;
 
-/// Carries out what was typed.
+/// Runs a command.
 pub(crate) async fn run(cli: Cli) -> Result<Exit, Failure> {
     if cli.wide {
         output::set_wide();
@@ -52,7 +52,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Exit, Failure> {
     }
 }
 
-/// Whether a command ends by Ctrl-C here: it neither serves, nor asks on the terminal, nor has to clean up first.
+/// Returns `true` if Ctrl-C may end the command here: it does not serve, prompt on the terminal, or need to clean up.
 fn waits(command: &Command) -> bool {
     matches!(
         command,

@@ -1,4 +1,4 @@
-//! `ps`: the servers and their instances.
+//! `ps`: lists the servers and their instances.
 
 use std::io::IsTerminal as _;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::exit::{Exit, Failure};
 use crate::output;
 use crate::site::Site;
 
-/// Between two looks of `--watch`.
+/// Refresh interval of `--watch`.
 const INTERVAL: Duration = Duration::from_secs(2);
 
 pub(super) async fn run(args: &PsArgs, form: Output) -> Result<Exit, Failure> {
@@ -21,7 +21,7 @@ pub(super) async fn run(args: &PsArgs, form: Output) -> Result<Exit, Failure> {
     }
     loop {
         if std::io::stdout().is_terminal() && form == Output::Table {
-            // The cursor goes home and what is below is erased.
+            // Move the cursor home and clear the screen.
             output::raw("\x1b[H\x1b[2J")?;
         }
         show(&site, form).await?;
@@ -54,7 +54,7 @@ async fn show(site: &Site, form: Output) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// An instance as an object; its place as one too.
+/// Returns an instance as a JSON object, with its place as an object too.
 pub(super) fn object(instance: &InstanceInfo) -> Value {
     let mut value = serde_json::to_value(instance).unwrap_or_default();
     let place: Map<String, Value> = instance

@@ -1,4 +1,4 @@
-//! `purge`: takes away what an orchestrator has left, in its state directory and in its cluster.
+//! `purge`: deletes what an orchestrator has left in its state directory and in its cluster.
 
 use std::io::{self, BufRead as _};
 use std::path::Path;
@@ -40,14 +40,14 @@ pub(super) async fn run(args: &PurgeArgs, form: Output) -> Result<Exit, Failure>
     Ok(Exit::Done)
 }
 
-/// What is left, and whom it is left by.
+/// What can be deleted.
 struct Found {
     cluster: Option<ClusterRemains>,
     state: Option<StateRemains>,
 }
 
 impl Found {
-    /// Looks. Where a gateway runs, that is an error that says which.
+    /// Finds what can be deleted. Fails if a gateway is running; the error names it.
     async fn look(args: &PurgeArgs) -> Result<Self, Failure> {
         if let Some(name) = &args.name {
             let cluster = args.files.cluster.clone();
@@ -87,7 +87,7 @@ impl Found {
         cluster.chain(state).collect()
     }
 
-    /// Asks on the terminal, or whoever stands behind standard input.
+    /// Asks for confirmation on standard input.
     fn ask(&self, names: &[String]) -> Result<(), Failure> {
         if let Some(cluster) = &self.cluster {
             output::note(cluster.said());

@@ -16,13 +16,13 @@ use crate::output;
 use crate::site::Site;
 use crate::waiting::Waiting;
 
-/// How long the user may take; the gateway keeps a pending sign-in equally long.
+/// Time for the user to sign in; the gateway keeps a pending sign-in equally long.
 const PATIENCE: Duration = Duration::from_mins(10);
-/// How long a connection may take to send its request.
+/// Timeout for the request of a connection.
 const REQUEST: Duration = Duration::from_secs(5);
 /// Maximum length in bytes of a request's head.
 const HEAD: usize = 16 << 10;
-/// Where the browser comes back to.
+/// Path of the redirect URI.
 const PATH: &str = "/callback";
 
 /// The credential to install.
@@ -34,7 +34,7 @@ pub(super) struct Wanted {
     pub(super) redirect_uri: Option<String>,
 }
 
-/// Where the browser comes back to.
+/// Redirect URI of the browser.
 #[derive(Debug, PartialEq, Eq)]
 struct Return {
     host: String,
@@ -193,7 +193,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_answer_of_a_sign_in_stands_in_the_query() {
+    fn sign_in_response_is_parsed_from_the_query() {
         let answer = read(
             "/callback?code=a%2Bb&state=s&iss=https%3A%2F%2Fi.example&x=1",
             PATH,
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_browser_comes_back_where_the_client_is_registered() {
+    fn redirect_target_follows_the_registered_redirect_uri() {
         for (configured, host, port, path) in [
             (None, "127.0.0.1", None, "/callback"),
             (

@@ -37,7 +37,7 @@ async fn create(args: TokenCreateArgs, form: Output) -> Result<Exit, Failure> {
     for warning in &made.warnings {
         output::note(&format!("warning: {warning}"));
     }
-    // The token alone on standard output, so that it can go into a file or a variable.
+    // Print only the token to standard output, so that it can be redirected to a file or assigned to a variable.
     output::line(made.token.0.expose_secret())?;
     let ends = made
         .info

@@ -122,7 +122,7 @@ fn daemons_end_when_their_program_is_killed() {
 }
 
 #[test]
-fn a_command_without_a_gateway_leaves_no_daemon() {
+fn command_without_a_gateway_leaves_no_daemon() {
     let (site, pids) = site();
     call(&site);
     let all = read(&pids);
@@ -131,7 +131,7 @@ fn a_command_without_a_gateway_leaves_no_daemon() {
 }
 
 #[test]
-fn no_zombie_is_left_below_the_gateway() {
+fn gateway_leaves_no_zombie_processes() {
     let (site, pids) = site();
     let mut up = site.up();
     let all = daemons(&site, &pids);
@@ -151,7 +151,7 @@ fn no_zombie_is_left_below_the_gateway() {
 }
 
 #[test]
-fn a_program_that_cannot_start_is_reported_as_without_a_keeper() {
+fn start_failure_through_the_keeper_names_the_cause() {
     let site = Site::with_servers();
     let large = "x".repeat(200_000);
     site.write(&format!(
@@ -190,7 +190,7 @@ fn script(site: &Site) -> PathBuf {
 
 /// A child has three open files, cannot read the environment of its parent process, and writes no core file.
 #[test]
-fn a_child_inherits_nothing_but_its_streams() {
+fn child_inherits_only_its_standard_streams() {
     let site = Site::with_servers();
     let found = site.dir().join("found");
     let server = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/server.sh");

@@ -13,7 +13,7 @@ fn free_port() -> u16 {
 }
 
 #[test]
-fn a_remote_server_that_is_down_reads_as_failed() {
+fn unreachable_remote_server_is_shown_as_failed() {
     let site = Site::with_servers();
     let port = free_port();
     site.write(&format!(
@@ -49,7 +49,7 @@ fn a_remote_server_that_is_down_reads_as_failed() {
 }
 
 #[test]
-fn a_mistyped_name_is_answered_with_the_one_that_was_meant() {
+fn mistyped_server_name_gets_a_suggestion() {
     let site = Site::with_servers();
     let said = site.run(&["call", "mth", "add"]);
     assert!(said.err.contains("did you mean math?"), "{}", said.err);
@@ -79,7 +79,7 @@ fn a_mistyped_name_is_answered_with_the_one_that_was_meant() {
 }
 
 #[test]
-fn what_a_call_would_not_reach_is_explained() {
+fn explain_reports_why_a_call_would_fail() {
     let site = Site::with_servers();
     let text = site.read();
     site.write(&format!(
@@ -105,7 +105,7 @@ fn what_a_call_would_not_reach_is_explained() {
 }
 
 #[test]
-fn a_credential_that_is_not_there_is_answered_with_what_to_do() {
+fn missing_credential_error_explains_how_to_provide_it() {
     let site = Site::with_servers();
     let server = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/server.sh");
     site.write(&format!(
@@ -127,7 +127,7 @@ fn a_credential_that_is_not_there_is_answered_with_what_to_do() {
 }
 
 #[test]
-fn up_says_how_to_go_on_and_who_has_its_port() {
+fn up_prints_next_steps_and_names_the_process_using_its_port() {
     let site = Site::with_servers();
     let mut up = site.up();
     site.run(&["ps"]).ok();
@@ -156,7 +156,7 @@ fn up_says_how_to_go_on_and_who_has_its_port() {
 }
 
 #[test]
-fn what_a_server_says_does_not_steer_the_terminal() {
+fn server_output_cannot_control_the_terminal() {
     let site = Site::with_servers();
     let script = site.dir().join("evil.sh");
     let evil = r"\\u001b]0;pwned\\u0007\\u001b[2J\\nFORGED LINE\\u202e\\r";
@@ -206,7 +206,7 @@ fn what_a_server_says_does_not_steer_the_terminal() {
 }
 
 #[test]
-fn an_interrupted_command_ends_with_130() {
+fn interrupted_command_exits_with_130() {
     let site = Site::with_servers();
     let mut up = site.up();
     let mut watch = site.start(&["ps", "--watch"]);
@@ -227,7 +227,7 @@ fn an_interrupted_command_ends_with_130() {
 }
 
 #[test]
-fn what_there_is_none_of_is_said() {
+fn empty_results_are_reported() {
     let site = Site::with_servers();
     site.write("listen: 127.0.0.1:0\nservers: {}\n");
     let checked = site.run(&["check"]);
@@ -250,9 +250,9 @@ fn what_there_is_none_of_is_said() {
     assert!(version.ok().starts_with("mcp-orchestrator "));
 }
 
-/// The reader of standard output closes its end while the command still writes.
+/// The reader closes standard output while the command is still writing.
 #[test]
-fn a_reader_that_leaves_ends_a_command_silently() {
+fn command_exits_quietly_when_stdout_is_closed() {
     let site = Site::with_servers();
     let _up = site.up();
     let mut child = site.start(&["ps"]);
@@ -261,7 +261,7 @@ fn a_reader_that_leaves_ends_a_command_silently() {
 }
 
 #[test]
-fn a_server_is_removed_from_the_file() {
+fn remove_deletes_a_server_from_the_file() {
     let site = Site::with_servers();
     let before = site.read();
     let none = site.run(&["remove", "mathh"]);

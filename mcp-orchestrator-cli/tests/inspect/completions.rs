@@ -5,7 +5,7 @@ use std::process::Command;
 use super::library;
 use crate::support::{Site, bare};
 
-/// What bash offers for these words, the last one unfinished.
+/// Returns the completions that bash offers for these words, of which the last is incomplete.
 fn bash(site: &Site, words: &[&str]) -> Vec<String> {
     let script = bare(site.dir(), &["completions", "bash"]).ok();
     let program = env!("CARGO_BIN_EXE_mcp-orchestrator");
@@ -44,7 +44,7 @@ fn bash_completes_commands_options_and_names() {
     assert_eq!(offered, ["describe"]);
     assert!(bash(&site, &["ps", "--wa"]).contains(&"--watch".to_owned()));
     assert_eq!(bash(&site, &["connect", "claude-c"]), ["claude-code"]);
-    // No gateway runs: the names are those of the files.
+    // No gateway is running, so the names are those of the files.
     assert_eq!(bash(&site, &["restart", "ma"]), ["math"]);
     assert_eq!(bash(&site, &["tools", "--gateway", "def"]), ["default"]);
 }
@@ -55,7 +55,7 @@ fn bash_completes_names_of_the_running_gateway() {
     let _up = site.up();
     site.run(&["prompts", "docs"]).ok();
     let state = site.state.to_str().unwrap();
-    // The file changes, and names of the gateway that runs are offered all the same.
+    // Names of the running gateway are offered even though the file differs.
     let words = |word| ["describe", "--state-dir", state, word];
     assert!(bash(&site, &words("do")).contains(&"docs".to_owned()));
     let offered = bash(&site, &words("mcp-docs-"));

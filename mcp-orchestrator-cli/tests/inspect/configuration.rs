@@ -1,4 +1,4 @@
-//! `config`: each value that takes effect, and where it comes from.
+//! `config`: each effective value and its origin.
 
 use serde_json::Value;
 

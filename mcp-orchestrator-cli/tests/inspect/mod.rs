@@ -1,4 +1,4 @@
-//! What the command line shows: lists, the effective configuration, a server, completions, help.
+//! Output of the command line: lists, the effective configuration, server details, completions, help.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
@@ -25,7 +25,7 @@ fn library() -> Site {
 #[test]
 fn prompts_and_resources_are_listed_by_server_and_by_gateway() {
     let site = library();
-    // A server that runs for the command alone, then the running gateway's.
+    // First with a server that runs only for the command, then with the running gateway.
     for running in [false, true] {
         let _up = running.then(|| site.up());
         let prompts = site.run(&["prompts", "docs"]).ok();
@@ -161,23 +161,28 @@ fn a_mistyped_instance_is_answered_with_the_one_that_was_meant() {
     }
 }
 
-#[test]
-fn what_has_no_effect_is_warned_of() {
-    let site = Site::with_servers();
+/// Configures a team, and a gateway that only its members may use.
+fn restrict_to_team(site: &Site) {
     let text = site.read();
-    let _up = site.up();
+    site.write(&format!(
+        "auth: {{tokens: true}}\nteams:\n  ops: {{members: [ann]}}\n{text}  \
+         needy: {{command: [sh, {SERVER}], credentials: [{{name: token, env: TOKEN}}]}}\n\
+         gateways:\n  default: {{members: {{teams: [ops]}}}}\n"
+    ));
+}
+
+#[test]
+fn a_token_that_has_no_effect_is_created_with_a_warning() {
+    let site = Site::with_servers();
+    let up = site.up();
     let made = site.run(&["token", "create", "--user", "ann"]);
     assert!(made.ok().starts_with("mcpo_"));
     assert!(
         made.err.contains("warning: this gateway accepts no tokens"),
         "{made:?}"
     );
-    drop(_up);
-    site.write(&format!(
-        "auth: {{tokens: true}}\nteams:\n  ops: {{members: [ann]}}\n{text}  \
-         needy: {{command: [sh, {SERVER}], credentials: [{{name: token, env: TOKEN}}]}}\n\
-         gateways:\n  default: {{members: {{teams: [ops]}}}}\n"
-    ));
+    drop(up);
+    restrict_to_team(&site);
     let _up = site.up();
     for (args, warning) in [
         (&["token", "create", "--user", "ann"][..], None),
@@ -201,6 +206,15 @@ fn what_has_no_effect_is_warned_of() {
             None => assert!(!made.err.contains("warning"), "{made:?}"),
         }
     }
+}
+
+#[test]
+fn an_installation_for_an_unknown_owner_is_made_with_a_warning() {
+    let site = Site::with_servers();
+    restrict_to_team(&site);
+    let _up = site.up();
+    // Whoever has a token is known.
+    assert_eq!(site.run(&["token", "create", "--user", "bob"]).code, 0);
     for (owner, warning) in [
         ("team/opps", Some("team opps is not configured")),
         ("user/carla", Some("user carla is unknown")),

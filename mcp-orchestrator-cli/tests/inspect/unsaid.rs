@@ -1,4 +1,4 @@
-//! A remote server that wants a token, and whose entry says nothing of one.
+//! A remote server that requires a token, although its entry mentions none.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -8,10 +8,10 @@ use serde_json::json;
 
 use crate::support::{Ran, Site};
 
-/// What an HTTP server answers to a path: status, headers, body.
+/// Returns the response of an HTTP server to a path: status, headers, body.
 type Answer = fn(origin: &str, path: &str) -> (u16, String, String);
 
-/// An HTTP server on loopback, one connection for each request; it goes with the test's process.
+/// Starts an HTTP server on loopback, with one connection per request. It ends with the test process.
 fn serve(answer: Answer) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let origin = format!("http://{}", listener.local_addr().unwrap());
@@ -46,7 +46,7 @@ fn one(mut stream: TcpStream, origin: &str, answer: Answer) -> Option<()> {
     stream.write_all(text.as_bytes()).ok()
 }
 
-/// It names an issuer at a private address that nothing allows.
+/// Names an issuer at a private address that is not allowed.
 fn private_issuer(origin: &str, path: &str) -> (u16, String, String) {
     if path.starts_with("/.well-known/oauth-protected-resource") {
         let metadata = json!({
@@ -69,7 +69,7 @@ fn nobody(_: &str, path: &str) -> (u16, String, String) {
     }
 }
 
-/// A call, a check that asks, and what the running gateway shows.
+/// Runs a call, a check with `--start`, and commands against the running gateway.
 fn all(site: &Site) -> Vec<(&'static str, Ran)> {
     let mut said = vec![
         ("call", site.run(&["call", "notes", "whoami"])),

@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_taken_is_written_when_it_ends() {
+    fn accepted_events_are_written_before_shutdown() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("audit.jsonl");
         for _ in 0..2 {
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_disk_holds_nobody_up_and_what_is_left_out_is_told() {
+    fn slow_disk_does_not_block_callers_and_lost_events_are_reported() {
         let (go, may) = std::sync::mpsc::channel();
         let written = Arc::new(Mutex::new(Vec::new()));
         let sink = JsonLines::to_writer(Slow(Arc::clone(&written), may), false).unwrap();

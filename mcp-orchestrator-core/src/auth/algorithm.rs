@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_signatures_of_key_pairs_have_a_name() {
+    fn only_asymmetric_algorithms_are_recognized() {
         for algorithm in Algorithm::ALL {
             assert_eq!(Algorithm::named(algorithm.as_str()), Some(algorithm));
         }

@@ -1,4 +1,4 @@
-//! Who is in which team, who manages it, and who administers.
+//! Directory of users: team membership, team managers and admins.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -11,49 +11,49 @@ use crate::credential::Owner;
 use crate::error::Result;
 use crate::id::{PrincipalId, TeamId};
 
-/// Teams and admins as they are configured.
+/// Configured teams and admins.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct People {
-    /// In the order in which their credentials are looked for.
+    /// In the order in which their credentials are tried.
     pub teams: Vec<Team>,
-    /// The users who administer.
+    /// Users with administrative access.
     pub admins: Vec<PrincipalId>,
 }
 
 /// One team.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Team {
-    /// Its name.
+    /// Name of the team.
     pub id: TeamId,
-    /// The users in it.
+    /// Users in the team. Managers need not be listed.
     pub members: Vec<PrincipalId>,
-    /// The users who may install, rotate and remove its credentials; they are members too.
+    /// Users who may install, rotate and remove the team's credentials. They are members too.
     pub managers: Vec<PrincipalId>,
 }
 
-/// The people of one orchestrator: a snapshot that is replaced as a whole, so that who leaves a team has left it at the
-/// next call.
+/// Teams and admins of one orchestrator: a snapshot that is replaced as a whole, so that a user who is removed from a
+/// team has left it at the next call.
 #[derive(Debug, Default)]
 pub struct Directory(ArcSwap<Index>);
 
 #[derive(Debug, Default)]
 struct Index {
     teams: HashMap<PrincipalId, Vec<TeamId>>,
-    /// Teams that the directory gave a user before and does not now.
+    /// Teams of a user in earlier configurations that the current one does not contain.
     left: HashMap<PrincipalId, HashSet<TeamId>>,
     managers: HashMap<TeamId, HashSet<PrincipalId>>,
     admins: HashSet<PrincipalId>,
 }
 
 impl Directory {
-    /// One with these people.
+    /// Creates a directory with these teams and admins.
     pub fn new(people: &People) -> Self {
         let directory = Self::default();
         directory.replace(people);
         directory
     }
 
-    /// From now on these people.
+    /// Replaces the teams and admins.
     pub fn replace(&self, people: &People) {
         let mut index = Index {
             admins: people.admins.iter().cloned().collect(),
@@ -73,8 +73,8 @@ impl Directory {
         self.0.store(Arc::new(index));
     }
 
-    /// A principal that was completed before, with its teams of now: without those that it has left since. A team that
-    /// its token named as well is left too, until the token is shown again.
+    /// Updates a principal that was completed earlier: adds its current teams and removes those it has left since. That
+    /// includes teams that its token named as well, until the token is presented again.
     pub fn renew(&self, principal: &Arc<Principal>) -> Arc<Principal> {
         let index = self.0.load();
         let has_left = index.left.get(&principal.id).filter(|left| {
@@ -89,7 +89,7 @@ impl Directory {
         self.complete(Arc::new(renewed))
     }
 
-    /// The principal with the teams that it is in: those of the directory in its order, then those that its token told.
+    /// Adds the user's teams: those of the directory, in its order, then the remaining ones that the token named.
     pub fn complete(&self, principal: Arc<Principal>) -> Arc<Principal> {
         if principal.kind != PrincipalKind::User {
             return principal;
@@ -108,7 +108,7 @@ impl Directory {
         Arc::new(completed)
     }
 
-    /// Whether the configuration names this owner: a team, or a user in a team or among the admins.
+    /// Returns `true` if the configuration contains this owner: a team, or a user in a team or among the admins.
     pub fn knows(&self, owner: &Owner) -> bool {
         let index = self.0.load();
         match owner {
@@ -118,13 +118,13 @@ impl Directory {
         }
     }
 
-    /// Whether a user administers.
+    /// Returns `true` if the directory lists this user as an admin.
     pub fn is_admin(&self, principal: &Principal) -> bool {
         principal.kind == PrincipalKind::User && self.0.load().admins.contains(&principal.id)
     }
 
-    /// Whether a principal may install, rotate and remove what belongs to this owner, admins apart: users their own, managers
-    /// their team's.
+    /// Returns `true` if a principal may install, rotate and remove credentials of this owner: users their own,
+    /// managers those of their team. Administrative access is not considered.
     pub fn manages(&self, principal: &Principal, owner: &Owner) -> bool {
         if principal.kind != PrincipalKind::User {
             return false;
@@ -141,7 +141,7 @@ impl Directory {
     }
 }
 
-/// What users have left between an index and these teams, and before.
+/// Returns the teams that each user has left: those of the earlier index that `teams` does not contain.
 fn left(
     before: &Index,
     teams: &HashMap<PrincipalId, Vec<TeamId>>,
@@ -159,7 +159,7 @@ fn left(
     left
 }
 
-/// An authenticator whose principals are in the teams of a directory, and administer where it says so.
+/// Wraps an authenticator and adds teams and administrative access from a directory.
 #[derive(Clone, Debug)]
 pub struct WithDirectory<A> {
     inner: A,
@@ -167,7 +167,7 @@ pub struct WithDirectory<A> {
 }
 
 impl<A: Authenticator> WithDirectory<A> {
-    /// This authenticator, completed from this directory.
+    /// Wraps `inner`.
     pub fn new(inner: A, directory: Arc<Directory>) -> Self {
         Self { inner, directory }
     }
@@ -245,7 +245,7 @@ mod tests {
         left.teams[0].members.clear();
         directory.replace(&left);
         assert_eq!(teams(&bob), ["dev", "x"]);
-        // Also after further changes that have nothing to do with it.
+        // Still removed after further, unrelated changes.
         directory.replace(&left);
         assert_eq!(teams(&bob), ["dev", "x"]);
         directory.replace(&people());

@@ -1,33 +1,33 @@
-//! What admitted a request, to be asked again later.
+//! Re-evaluates the admission of an earlier request.
 
 use std::fmt;
 
 use async_trait::async_trait;
 
-/// Whether a request that was admitted once would be admitted now.
+/// Result of a re-evaluation: would a request that was admitted earlier be admitted now?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// It would be.
+    /// It would be admitted.
     Holds,
-    /// Its token has expired: its client may come back with a newer one.
+    /// Its token has expired. The client may return with a newer one.
     Expired,
-    /// It would not be: its token was revoked, or its issuer is not trusted any more.
+    /// It would be rejected: its token was revoked, or its issuer is no longer trusted.
     Lost,
-    /// It cannot be determined now. Nothing is taken away for that.
+    /// Cannot be determined now. Nothing is revoked in that case.
     Unknown,
 }
 
-/// What admitted the last request of a legacy session.
+/// The admission of the last request of a legacy session.
 ///
-/// A session lasts longer than any request, and a call that waits for a credential or an instance acts long after it was
-/// admitted. Whoever admits requests hands this to [`Orchestrator::bind`](crate::Orchestrator::bind), and reports by
-/// [`AccessRevision`](super::AccessRevision) when an answer may have changed.
+/// A session outlives its requests, and a call that waits for a credential or an instance acts long after it was
+/// admitted. The component that admits requests passes a grant to [`Orchestrator::bind`](crate::Orchestrator::bind) and
+/// advances the [`AccessRevision`](super::AccessRevision) when the result may have changed.
 ///
 /// # Contract
-/// [`Lost`](Standing::Lost) ends the session. An implementation holds no [`Orchestrator`](crate::Orchestrator): sessions own
-/// their grants. Dropping the future changes nothing.
+/// [`Lost`](Standing::Lost) ends the session. An implementation must not hold an
+/// [`Orchestrator`](crate::Orchestrator), because sessions own their grants. Dropping the future has no effect.
 #[async_trait]
 pub trait Grant: fmt::Debug + Send + Sync + 'static {
-    /// Whether the request would be admitted now.
+    /// Returns whether the request would be admitted now.
     async fn standing(&self) -> Standing;
 }

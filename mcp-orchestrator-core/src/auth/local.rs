@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_the_own_machine_is_the_local_user() {
+    async fn only_direct_local_requests_are_the_local_user() {
         let cases = [
             (request(None, true), true),
             (request(Some("accept"), true), true),
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_token_that_nobody_knows_is_not_the_local_user() {
+    async fn unrecognized_token_does_not_fall_back_to_the_local_user() {
         let shown = request(Some("authorization"), true);
         assert!(ann().authenticate(&shown).await.unwrap().is_some());
         let beside = ann().beside_others();
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_chain_that_knows_nobody_refuses() {
+    async fn chain_rejects_a_request_that_no_authenticator_accepts() {
         let chain = AuthenticatorChain::new([Arc::new(ann()) as _]).unwrap();
         let error = chain.authenticate(&request(None, false)).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unauthenticated);
@@ -158,7 +158,7 @@ mod tests {
 
     #[cfg(feature = "test-util")]
     #[tokio::test]
-    async fn both_keep_the_contract() {
+    async fn local_and_chain_uphold_the_authenticator_contract() {
         let local: Arc<dyn Authenticator> = Arc::new(ann());
         let chain = AuthenticatorChain::new([Arc::clone(&local)]).unwrap();
         for authenticator in [local, Arc::new(chain)] {

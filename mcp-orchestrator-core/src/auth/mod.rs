@@ -1,4 +1,4 @@
-//! Who calls: the principal, and the seam of those who can tell.
+//! Principals, and the [`Authenticator`] seam that identifies them.
 
 mod algorithm;
 mod chain;
@@ -37,45 +37,45 @@ pub use self::tokens::{NewToken, TokenAuthenticator, TokenInfo};
 use crate::error::Result;
 use crate::id::{GatewayId, PrincipalId, TeamId};
 
-/// Who calls. It has no field for a token, so that a client's token cannot travel upstream by accident.
+/// The caller. It has no field for a token, so that a client's token cannot be forwarded upstream by accident.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Principal {
-    /// Its name, unique among principals of every kind.
+    /// Name, unique among principals of every kind.
     pub id: PrincipalId,
-    /// A person, or a token that stands for a team or for all.
+    /// User, team or organization.
     pub kind: PrincipalKind,
-    /// The teams of a user, in the directory's order.
+    /// Teams of the user, in the directory's order.
     pub teams: Vec<TeamId>,
-    /// How it was told, as `local` or `jwt`.
+    /// Authentication method, for example `local` or `jwt`.
     pub method: &'static str,
 }
 
 const TEAM: &str = "team/";
 const ORGANIZATION: &str = "organization";
 
-/// Which teams the tokens of an issuer can name.
+/// Team names that the tokens of an issuer may contain.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum TeamNames {
-    /// Any: it is the only issuer, so a team of this name is the one that it means.
+    /// Any name. For a single issuer: its team names cannot collide with those of another one.
     #[default]
     Any,
-    /// These as they are, and else its own alone: those after its prefix. Without a prefix it has none.
+    /// The listed names as they are. All other names get the issuer's prefix, or are ignored if it has none.
     Own(Vec<String>),
 }
 
-/// What kind of caller it is.
+/// Kind of a principal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PrincipalKind {
-    /// A person or an agent of their own.
+    /// A person or an agent.
     User,
-    /// A team's token; its only team is that one.
+    /// The token of a team, which is its only team.
     Team,
-    /// The organization's token.
+    /// The token of the organization.
     Organization,
 }
 
 impl Principal {
-    /// A user without teams.
+    /// Creates a user without teams.
     pub fn user(id: PrincipalId, method: &'static str) -> Self {
         Self {
             id,
@@ -85,10 +85,10 @@ impl Principal {
         }
     }
 
-    /// Who calls for a team.
+    /// Creates the principal of a team's token.
     ///
     /// # Panics
-    /// Never: a team's name is short enough.
+    /// Never: the length of a team name is limited.
     pub fn team(team: &TeamId, method: &'static str) -> Self {
         let id = PrincipalId::new(format!("{TEAM}{team}"));
         Self {
@@ -99,10 +99,10 @@ impl Principal {
         }
     }
 
-    /// Who calls for the organization.
+    /// Creates the principal of the organization's token.
     ///
     /// # Panics
-    /// Never: its name is one.
+    /// Never: the fixed name is valid.
     pub fn organization(method: &'static str) -> Self {
         Self {
             id: PrincipalId::new(ORGANIZATION).expect("the word is a name"),
@@ -112,8 +112,8 @@ impl Principal {
         }
     }
 
-    /// Whether its name is of its kind. One that is not could be taken for somebody else, so a gateway refuses it: no user
-    /// is called `organization` or `team/…`.
+    /// Returns `true` if the name matches the kind: no user is called `organization` or `team/…`. Gateways reject other
+    /// principals, because they could be mistaken for someone else.
     pub fn is_well_named(&self) -> bool {
         let team = self.id.as_str().strip_prefix(TEAM);
         match self.kind {
@@ -126,23 +126,23 @@ impl Principal {
     }
 }
 
-/// A principal, and the token by which it was told.
+/// A principal and the token that identified it.
 #[non_exhaustive]
 pub struct Authenticated {
-    /// Who calls.
+    /// The caller.
     pub principal: Arc<Principal>,
-    /// The token; it reaches nobody but a resolver that exchanges it.
+    /// The token. Only a resolver that exchanges it receives it.
     pub token: Option<SecretString>,
-    /// Whether it may administer, besides what the directory says of its principal.
+    /// Grants administrative access, in addition to what the directory grants.
     pub admin: bool,
-    /// The only gateway that it may use; `None`: any that is its principal's.
+    /// The only gateway that the principal may use; `None`: every gateway that is open to it.
     pub gateway: Option<GatewayId>,
-    /// When the token expires; open streams end then.
+    /// Expiry of the token. Open streams end at this time.
     pub expires_at: Option<SystemTime>,
 }
 
 impl Authenticated {
-    /// This principal, for every gateway of its own, without a token that could be exchanged.
+    /// An authenticated principal without an exchangeable token, gateway restriction or expiry.
     pub fn new(principal: Arc<Principal>) -> Self {
         Self {
             principal,
@@ -153,7 +153,7 @@ impl Authenticated {
         }
     }
 
-    /// The same, told by this token.
+    /// Adds the token.
     #[must_use]
     pub fn with_token(mut self, token: SecretString) -> Self {
         self.token = Some(token);
@@ -169,17 +169,19 @@ impl fmt::Debug for Authenticated {
     }
 }
 
-/// Tells who calls.
+/// Identifies the caller of a request.
 ///
 /// # Contract
-/// `Ok(None)` means "nothing of mine in this request, ask the next one"; `Err` means that it carries something of mine
-/// which does not hold, and the request ends there. An implementation runs [`crate::testing::auth`]'s suite.
+/// `Ok(None)` means that the request carries no credential for this authenticator, so the next one is asked. `Err`
+/// means that it carries one that is invalid; the request is rejected. An implementation runs
+/// [`crate::testing::auth`]'s suite.
 #[async_trait]
 pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
-    /// Who sends this request.
+    /// Returns the caller of this request.
     ///
     /// # Errors
-    /// [`Unauthenticated`](crate::ErrorKind::Unauthenticated), [`InsufficientScope`](crate::ErrorKind::InsufficientScope),
-    /// or [`CallerUnknowable`](crate::ErrorKind::CallerUnknowable) where it cannot be told now.
+    /// [`Unauthenticated`](crate::ErrorKind::Unauthenticated),
+    /// [`InsufficientScope`](crate::ErrorKind::InsufficientScope), or
+    /// [`CallerUnknowable`](crate::ErrorKind::CallerUnknowable) if the caller cannot be determined now.
     async fn authenticate(&self, parts: &http::request::Parts) -> Result<Option<Authenticated>>;
 }

@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_network_has_those_whose_first_bits_are_equal() {
+    fn network_contains_addresses_with_its_prefix() {
         let cases = [
             ("10.0.0.0/8", "10.255.0.1", true),
             ("10.0.0.0/8", "11.0.0.1", false),
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_network_is_refused() {
+    fn invalid_networks_are_rejected() {
         for text in [
             "",
             "x",

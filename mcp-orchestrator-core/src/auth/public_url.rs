@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_taken_apart_and_put_together() {
+    fn public_url_is_parsed_and_gateway_urls_are_built() {
         let plain: PublicUrl = "https://MCP.example.com/".parse().unwrap();
         assert_eq!(plain.as_str(), "https://mcp.example.com");
         assert_eq!((plain.prefix(), plain.authority()), ("", "mcp.example.com"));
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_public_address_is_refused() {
+    fn invalid_public_urls_are_rejected() {
         for text in [
             "",
             "mcp.example.com",

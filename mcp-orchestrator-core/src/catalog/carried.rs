@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_displaces_only_its_own_uris() {
+    fn server_evicts_only_its_own_uris() {
         let mut carried = Carried::default();
         let (good, bad, ann) = (server("good"), server("bad"), user("ann"));
         carried.add(&good, &ann, uris("report", 1));
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn the_server_that_carried_a_uri_first_stays_first() {
+    fn first_server_to_return_a_uri_keeps_precedence() {
         let mut carried = Carried::default();
         let (good, bad, ann) = (server("good"), server("bad"), user("ann"));
         for from in [&good, &bad, &good] {
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn all_principals_together_are_bounded() {
+    fn total_size_across_principals_is_bounded() {
         let mut carried = Carried::default();
         let long = |n: usize| vec![format!("{n}{}", "x".repeat(MAX_URI_LEN - 20)); 1];
         for n in 0..MAX_CARRIED_TOTAL / MAX_URI_LEN {

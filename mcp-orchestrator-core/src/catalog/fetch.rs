@@ -1,7 +1,7 @@
-//! Asking a running instance for its lists, page by page.
+//! Fetches the lists of a running instance, page by page.
 //!
-//! Each list stands alone: one that fails, or does not come, takes nothing from the others. They are asked for one after
-//! the other, but the next one does not wait long for one that does not come.
+//! Lists are independent: one that fails, or does not arrive, does not affect the others. They are fetched one after
+//! the other, but a slow list delays the next one only briefly.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -23,36 +23,36 @@ use crate::protocol::{Era, code, method};
 use crate::router::ItemKind;
 use crate::transport::Outgoing;
 
-/// How long a list keeps the next one waiting.
+/// How long a slow list delays the next one.
 const PATIENCE: Duration = Duration::from_millis(500);
-/// A page of more bytes is not read on the runtime's threads.
+/// Larger pages (in bytes) are parsed on a blocking thread.
 const LARGE_PAGE: usize = 256 * 1024;
 
 /// What an instance offers.
 pub(crate) struct Fetched {
     pub(crate) kept: Kept,
-    /// Why no list came, where none did.
+    /// The first error, if no list could be fetched.
     pub(crate) failure: Option<Error>,
 }
 
-/// One list as it was fetched.
+/// Result of fetching one list.
 struct Outcome {
     kind: ItemKind,
-    /// Those that came, also where the list failed after them.
+    /// Items received, including those before an error.
     items: Vec<KeptItem>,
     state: Result<ListState>,
 }
 
-/// All lists of an instance, and what it said of itself. `each` sees what has come whenever there is more.
+/// Fetches all lists of an instance and its description of itself. `each` is called whenever more has arrived.
 ///
 /// # Errors
-/// Where the instance does not say what it is.
+/// If the instance does not describe itself, or with too many bytes.
 pub(crate) async fn fetch(
     lease: &Lease,
     before: Option<&Kept>,
     mut each: impl FnMut(&Kept),
 ) -> Result<Fetched> {
-    // A server that speaks both eras is asked in the newer one, which needs no session.
+    // Ask a server that supports both eras in the modern one, which needs no session.
     let caller = Caller::engine(Era::Modern);
     let hello = lease.link.hello(&caller).await?;
     if hello.result.len() > MAX_HELLO_BYTES {
@@ -91,8 +91,8 @@ pub(crate) async fn fetch(
     Ok(Fetched { kept, failure })
 }
 
-/// The lists to ask for, and whether the server declares them. One that declares none may still have tools: clients
-/// that do not look at the declaration list them.
+/// Returns the lists to fetch, and whether the server declares them. A server that declares none may still have tools:
+/// clients that ignore the declaration list them.
 fn offered(kept: &Kept) -> (Vec<ItemKind>, bool) {
     let offers = |kind: &ItemKind| kept.declares(*kind);
     let declared: Vec<_> = ItemKind::ALL.into_iter().filter(offers).collect();
@@ -102,7 +102,7 @@ fn offered(kept: &Kept) -> (Vec<ItemKind>, bool) {
     (declared, true)
 }
 
-/// Puts a list in its place; the error where it failed.
+/// Records the outcome of a list; returns the error if it failed.
 fn settle(
     lease: &Lease,
     kept: &mut Kept,
@@ -145,7 +145,7 @@ async fn list(lease: &Lease, caller: &Caller, kind: ItemKind) -> Outcome {
     Outcome { kind, items, state }
 }
 
-/// Takes all pages of a list in; what came before an error stays.
+/// Reads all pages of a list. Items received before an error remain in `intake`.
 async fn pages(
     lease: &Lease,
     caller: &Caller,
@@ -210,7 +210,7 @@ fn cut(lease: &Lease, kind: ItemKind, why: &str) {
     tracing::warn!(%server, list, "the list is cut: {why}");
 }
 
-/// Takes a page in; a large one elsewhere, because it would hold up others.
+/// Parses a page; a large one on a blocking thread, so that it does not delay other tasks.
 async fn read(
     response: Message,
     intake: &mut Option<Intake>,
@@ -233,7 +233,7 @@ async fn read(
     next
 }
 
-/// What a refusal of a page means: a server that lacks the method lacks the list.
+/// Interprets the refusal of a page: a server without the method has no such list.
 fn refused(response: &Message, kind: ItemKind, page: usize) -> Result<ListState> {
     let error = response.body().and_then(Members::read).unwrap_or_default();
     if error
@@ -253,7 +253,7 @@ fn refused(response: &Message, kind: ItemKind, page: usize) -> Result<ListState>
     Err(Error::new(ErrorKind::Protocol, text))
 }
 
-/// Sends a request of the engine's own.
+/// Sends a request that the engine itself makes.
 pub(crate) async fn ask(lease: &Lease, caller: &Caller, message: Message) -> Result<Message> {
     let outgoing = Outgoing::ours(&message, caller.party);
     let limit = lease.spec.server.limits.call_timeout;
@@ -271,7 +271,7 @@ pub(crate) async fn ask(lease: &Lease, caller: &Caller, message: Message) -> Res
     })?
 }
 
-/// The method that lists items of this kind.
+/// Returns the method that lists items of this kind.
 pub(crate) fn method_of(kind: ItemKind) -> &'static str {
     match kind {
         ItemKind::Tool => method::TOOLS_LIST,

@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_item_is_left_out_and_reported_and_each_name_stays_once() {
+    fn invalid_and_duplicate_items_are_dropped_and_reported() {
         let mut intake = Intake::new(ItemKind::Tool);
         let page = format!(
             r#"{{"x":[1],"tools":[{},1,null,{{"name":"bad"}},{},{}]}}"#,
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn cursors_are_passed_back_as_they_came() {
+    fn cursors_are_passed_back_verbatim() {
         for (cursor, next) in [
             (r#""a\u0062""#, Next::Cursor(r#""a\u0062""#.into())),
             (r#""""#, Next::Cursor(r#""""#.into())),
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn a_result_without_the_list_is_an_error_and_null_is_an_empty_list() {
+    fn missing_list_is_an_error_and_null_is_an_empty_list() {
         for wrong in [
             "{}",
             "[]",

@@ -1,4 +1,4 @@
-//! One server's lists as they came, and what it said of itself.
+//! The cached lists of one server, and its description of itself.
 
 use std::hash::{BuildHasher, Hash as _, Hasher as _};
 
@@ -14,7 +14,7 @@ use crate::protocol::Era;
 use crate::router::ItemKind;
 use crate::transport::Hello;
 
-/// One server's lists.
+/// Cached lists of one server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Kept {
     pub(crate) era: Era,
@@ -31,17 +31,17 @@ struct List {
     state: ListState,
 }
 
-/// How much of a list is there.
+/// State of a cached list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum ListState {
-    /// It has not come yet.
+    /// Not received yet.
     #[default]
     Awaited,
-    /// All of it, or the server has none.
+    /// Complete; possibly empty because the server offers none.
     Whole,
-    /// The server has no such method, though it may declare it.
+    /// The server does not have the method, even if it declares it.
     Lacking,
-    /// The server did not give it, or not all of it: it is to be asked for again.
+    /// Missing or incomplete; has to be fetched again.
     Failed,
 }
 
@@ -60,10 +60,10 @@ struct Document<'a> {
     resources: Vec<&'a RawValue>,
     #[serde(borrow)]
     templates: Vec<&'a RawValue>,
-    /// Places in [`ItemKind::ALL`] of the lists that did not come.
+    /// Indexes in [`ItemKind::ALL`] of the lists that were not received.
     #[serde(default)]
     failed: Vec<usize>,
-    /// Places of the lists that the server lacks.
+    /// Indexes of the lists that the server does not have.
     #[serde(default)]
     lacking: Vec<usize>,
 }
@@ -80,36 +80,36 @@ impl Kept {
         }
     }
 
-    /// The items of one list.
+    /// Returns the items of a list.
     pub(crate) fn items(&self, kind: ItemKind) -> &[KeptItem] {
         &self.lists[kind as usize].items
     }
 
-    /// Puts a list in its place.
+    /// Replaces a list.
     pub(crate) fn set(&mut self, kind: ItemKind, items: Vec<KeptItem>, state: ListState) {
         self.lists[kind as usize] = List { items, state };
     }
 
-    /// How much of a list is there.
+    /// Returns the state of a list.
     pub(crate) fn state(&self, kind: ItemKind) -> ListState {
         self.lists[kind as usize].state
     }
 
-    /// Whether all of these lists are there.
+    /// Returns `true` if all of these lists are final: complete, or known not to exist.
     pub(crate) fn has(&self, kinds: ItemKinds<'_>) -> bool {
         kinds
             .iter()
             .all(|kind| matches!(self.state(*kind), ListState::Whole | ListState::Lacking))
     }
 
-    /// Whether one of these lists has not come yet.
+    /// Returns `true` if at least one of these lists has not been received yet.
     pub(crate) fn awaits(&self, kinds: ItemKinds<'_>) -> bool {
         kinds
             .iter()
             .any(|kind| self.state(*kind) == ListState::Awaited)
     }
 
-    /// Whether the server says that it has lists of this kind.
+    /// Returns `true` if the server declares lists of this kind.
     pub(crate) fn declares(&self, kind: ItemKind) -> bool {
         let name = match kind {
             ItemKind::Tool => "tools",
@@ -122,7 +122,7 @@ impl Kept {
         declared.is_some_and(|declared| !matches!(declared, "null" | "false"))
     }
 
-    /// Whether the server has lists of this kind, declared or not.
+    /// Returns `true` if the server has, or may have, lists of this kind, declared or not.
     pub(crate) fn offers(&self, kind: ItemKind) -> bool {
         let state = self.state(kind);
         (self.declares(kind) && state != ListState::Lacking)
@@ -130,7 +130,7 @@ impl Kept {
             || state == ListState::Awaited
     }
 
-    /// Equal for equal lists, of which it reads every byte.
+    /// Returns a hash of all lists. Reads every byte.
     pub(crate) fn hash(&self, hasher: &impl BuildHasher) -> u64 {
         let mut hash = hasher.build_hasher();
         self.hello.hash(&mut hash);
@@ -140,13 +140,13 @@ impl Kept {
         hash.finish()
     }
 
-    /// About what it costs to keep.
+    /// Returns the approximate memory usage in bytes.
     pub(crate) fn cost(&self) -> usize {
         let items = self.lists.iter().flat_map(|list| &list.items);
         self.hello.len() + items.map(KeptItem::cost).sum::<usize>()
     }
 
-    /// The arguments of a tool that are repeated in headers, where it has any.
+    /// Returns the arguments of a tool that must be repeated in headers; `None` if it has none.
     pub(crate) fn header_params(&self, tool: &str) -> Option<&[HeaderParam]> {
         let annotated = self
             .items(ItemKind::Tool)
@@ -158,13 +158,13 @@ impl Kept {
             .map(|item| &item.params[..])
     }
 
-    /// Whether any tool wants arguments repeated in headers.
+    /// Returns `true` if any tool has arguments that must be repeated in headers.
     pub(crate) fn annotates(&self) -> bool {
         let mut tools = self.items(ItemKind::Tool).iter();
         tools.any(|tool| !tool.params.is_empty())
     }
 
-    /// What the server said of itself, by member.
+    /// Returns the server's description of itself, by member.
     pub(crate) fn hello(&self) -> Members<'_> {
         std::str::from_utf8(&self.hello)
             .ok()
@@ -172,7 +172,7 @@ impl Kept {
             .unwrap_or_default()
     }
 
-    /// What the server said of itself, as it came.
+    /// Returns the server's description of itself.
     pub(crate) fn said(&self) -> Hello {
         Hello {
             era: self.era,
@@ -181,7 +181,7 @@ impl Kept {
         }
     }
 
-    /// Which lists differ.
+    /// Returns which lists differ from an earlier version.
     pub(crate) fn changed_since(&self, before: Option<&Self>) -> Changed {
         let differs = |kind| {
             let before = before.map_or(&[][..], |before| before.items(kind));
@@ -194,7 +194,7 @@ impl Kept {
         }
     }
 
-    /// The document that is stored.
+    /// Serializes the lists for the state store.
     pub(crate) fn write(&self) -> Bytes {
         let raws = |kind| {
             self.items(kind)
@@ -223,7 +223,7 @@ impl Kept {
         serde_json::to_vec(&document).unwrap_or_default().into()
     }
 
-    /// Reads a stored document; `None` where it has another format.
+    /// Parses a stored document; `None` if it has another format.
     pub(crate) fn read(document: &Bytes) -> Option<Self> {
         let document: Document<'_> = serde_json::from_slice(document).ok()?;
         if document.format != FORMAT {
@@ -242,7 +242,7 @@ impl Kept {
             (ItemKind::Template, document.templates),
         ];
         for (kind, raws) in lists {
-            // The limits may be others than those under which it was stored.
+            // The limits may have changed since the document was stored.
             let mut intake = Intake::new(kind);
             raws.iter().all(|raw| intake.add(raw.get()));
             let state = if document.failed.contains(&(kind as usize)) {

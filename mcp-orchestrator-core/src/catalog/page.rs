@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn only_names_change() {
+    fn only_item_names_are_rewritten() {
         let sources = [
             source(
                 "a",
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_hold_all_items_once() {
+    fn paging_returns_every_item_once() {
         let raws: Vec<String> = (0..2500)
             .map(|n| format!(r#"{{"name":"t{n}","inputSchema":{{"type":"object"}}}}"#))
             .collect();
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_uri_that_some_clients_refuse_is_shown_alone_and_not_among_others() {
+    fn relative_uri_is_listed_only_for_a_single_server() {
         let of = |alias: &str, uri: &str| {
             let mut one = source(alias, &[]);
             let raw = format!(r#"{{"uri":"{uri}","name":"n"}}"#);

@@ -29,7 +29,7 @@ fn key(owner: &Owner, revision: Revision) -> ListKey {
 }
 
 #[tokio::test]
-async fn lists_of_a_revision_that_is_gone_are_gone() {
+async fn lists_of_a_superseded_revision_are_removed() {
     let store: Arc<dyn StateStore> = Arc::new(MemoryState::default());
     let state_key = Arc::new(StateKey::new([1; 32]));
     let catalog = || Catalog::new(Arc::clone(&store), Arc::clone(&state_key));
@@ -58,7 +58,7 @@ async fn lists_of_a_revision_that_is_gone_are_gone() {
 }
 
 #[tokio::test]
-async fn owners_who_are_listed_the_same_share_a_document() {
+async fn owners_with_identical_lists_share_a_document() {
     let store: Arc<dyn StateStore> = Arc::new(MemoryState::default());
     let state_key = Arc::new(StateKey::new([1; 32]));
     let catalog = || Catalog::new(Arc::clone(&store), Arc::clone(&state_key));
@@ -96,7 +96,7 @@ async fn owners_who_are_listed_the_same_share_a_document() {
 }
 
 #[tokio::test]
-async fn an_owner_who_goes_back_to_a_revision_has_its_lists_kept_again() {
+async fn lists_are_kept_again_when_an_owner_returns_to_a_revision() {
     let store: Arc<dyn StateStore> = Arc::new(MemoryState::default());
     let catalog = Catalog::new(store, Arc::new(StateKey::new([1; 32])));
     let owner = Owner::Organization;
@@ -110,7 +110,7 @@ async fn an_owner_who_goes_back_to_a_revision_has_its_lists_kept_again() {
 }
 
 #[tokio::test]
-async fn what_has_not_come_yet_is_not_known() {
+async fn awaited_list_counts_as_unknown() {
     let store: Arc<dyn StateStore> = Arc::new(MemoryState::default());
     let catalog = Catalog::new(store, Arc::new(StateKey::new([1; 32])));
     let key = key(&Owner::Organization, Revision::none());
@@ -136,7 +136,7 @@ async fn what_has_not_come_yet_is_not_known() {
 }
 
 #[tokio::test]
-async fn the_lists_of_a_server_for_all_owners_are_bounded() {
+async fn total_size_of_the_lists_of_a_server_is_bounded() {
     let store: Arc<dyn StateStore> = Arc::new(MemoryState::default());
     let catalog = Catalog::new(store, Arc::new(StateKey::new([1; 32])));
     let large = |n: usize| {

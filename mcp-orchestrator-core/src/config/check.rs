@@ -199,7 +199,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn networks() {
+    fn networks_are_validated() {
         for good in [
             "10.0.0.0/8",
             "10.1.2.3",
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses() {
+    fn addresses_are_validated() {
         assert!(url("https://example.com/mcp?x=1").is_ok());
         for wrong in [
             "",
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn names() {
+    fn names_are_validated() {
         assert!(env_name("A_b.c").is_ok() && env_name("A=b").is_err() && env_name("").is_err());
         assert!(header_name("X-Key").is_ok() && header_name("X Key").is_err());
         assert!(file_name("token").is_ok());

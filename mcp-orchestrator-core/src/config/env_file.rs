@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_read_as_editors_do() {
+    fn lines_are_parsed_like_editors_parse_them() {
         for (line, found) in [
             ("", None),
             ("  # TOKEN=x", None),

@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn own_texts() {
+    fn own_variable_syntax_is_expanded() {
         let variables = variables();
         let expander = Expander {
             variables: &variables,
@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn foreign_texts() {
+    fn foreign_variable_syntax_is_expanded() {
         let (variables, dialect) = (variables(), foreign());
         let expander = Expander {
             variables: &variables,

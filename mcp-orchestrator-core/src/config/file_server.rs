@@ -1,4 +1,6 @@
-//! A server of our own file format, as typed. `add` and `import` write the same type.
+//! File entry of a server. `add` and `import` write the same type.
+//!
+//! The doc comments become the descriptions in the JSON Schema.
 
 use std::collections::BTreeMap;
 
@@ -14,161 +16,163 @@ use super::units::{Size, Span, SpanOrNever};
 use crate::credential::OwnerKind;
 use crate::server::{EraChoice, Isolation, StartMode};
 
-/// An MCP server: a program that is run (`command`, `image`, or both), or one that runs elsewhere (`url`).
+/// An MCP server: a program that the orchestrator runs (`command`, `image`, or both), or a remote server (`url`).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ServerEntry {
-    /// The program and its arguments as a list; or the program alone, with `args`. In a `type: http` server `${PORT}`
-    /// in an argument is the port that it is to listen on.
+    /// The program and its arguments as a list, or the program alone, with `args`. In the arguments of a `type: http`
+    /// program, `${PORT}` is the port to listen on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub command: Option<TextOr<Vec<Typed>>>,
-    /// The arguments of a `command` that is one text; without a `command`, of the image's own program.
+    /// Arguments of a `command` that is a single text; without a `command`, of the image's own program.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub args: Option<Vec<Typed>>,
-    /// A container image, for backends that run containers. It may stand beside `command`, which then runs in it.
+    /// Container image, for backends that run containers. A `command` runs in it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image: Option<Typed>,
-    /// The address of a server that runs elsewhere.
+    /// URL of a remote server.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<Typed>,
-    /// How it is spoken to. A program: `stdio` (the default) or `http`; a `url`: `http` or `sse`, absent: detected when
-    /// the gateway connects.
+    /// Transport. Of a program: `stdio` or `http`. Default: `stdio`. Of a `url`: `http` or `sse`. Default: detected
+    /// when the gateway connects.
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     pub transport: Option<TransportEntry>,
-    /// The port of a `type: http` program; absent: a free one, which it is told as `${PORT}` and in the variable
-    /// PORT.
+    /// Port of a `type: http` program. Default: a free port, which the program receives as `${PORT}` in its arguments
+    /// and in the variable PORT.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
-    /// Whose process must answer on the port of a `type: http` program: `server` (the default), its own, or `any`, where
-    /// a container engine publishes the port.
+    /// The process that must answer on the port of a `type: http` program: `server` (the program itself), or `any`, for
+    /// example if a container engine publishes the port. Default: `server`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub port_owner: Option<PortOwnerEntry>,
-    /// The path of a `type: http` program's endpoint; absent: `/mcp`.
+    /// Path of the endpoint of a `type: http` program. Default: `/mcp`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<Typed>,
-    /// Sent with every request to a `url`.
+    /// Headers that are sent with every request to a `url`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub headers: Option<BTreeMap<String, Typed>>,
     /// Environment variables of the program.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub env: Option<BTreeMap<String, Typed>>,
-    /// A file with more of them, a `NAME=VALUE` on each line, as `.env`; those in `env` count more. A relative path starts
-    /// at this file's folder. It is read with this file, and all its values are secrets.
+    /// File with more environment variables, a `NAME=VALUE` on each line, as in `.env`. Variables in `env` take
+    /// precedence. A relative path starts at the directory of the configuration file. The file is read together with
+    /// the configuration, and all its values are secret.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub env_file: Option<Typed>,
-    /// Variables of our own environment that the program gets too.
+    /// Variables of the gateway's own environment that the program inherits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inherit_env: Option<Vec<String>>,
-    /// The program's working directory; a relative one starts at the file's folder.
+    /// Working directory of the program. A relative path starts at the directory of the configuration file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cwd: Option<Typed>,
-    /// The secrets that it needs. A server without any is shared by all callers.
+    /// Secrets that the server needs. All callers share a server without secrets.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub credentials: Option<Vec<CredentialEntry>>,
-    /// `true`: its token is obtained by OAuth, from where the server says; or how.
+    /// `true`: the server's token is obtained through OAuth, from the issuer that the server names. Otherwise the
+    /// settings of OAuth.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub oauth: Option<OAuthChoice>,
-    /// For whom it may be installed: `user`, `team`, `organization`; absent: all.
+    /// Owners that the server may be installed for: `user`, `team`, `organization`. Default: all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub install: Option<Vec<OwnerKindEntry>>,
-    /// Tools that callers without a credential are shown in its place; absent: one tool `connect`.
+    /// Tools to show to callers without a credential. Default: a single tool, `connect`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tools: Option<Vec<DeclaredToolEntry>>,
-    /// Whether callers without a credential are shown what an instance lists that has no values in its slots, and is used
-    /// for nothing else; absent: false.
+    /// Shows callers without a credential the lists of an instance that has no secrets and is used for nothing else.
+    /// Default: false.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub list_without_credential: Option<bool>,
-    /// Which dialect of MCP it is spoken to in: `auto` (what it answers to), `legacy` (sessions, up to 2025-11-25) or
-    /// `modern` (stateless, from 2026-07-28).
+    /// Protocol era: `auto` (detected), `legacy` (sessions, up to 2025-11-25) or `modern` (stateless, from 2026-07-28).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub era: Option<EraEntry>,
-    /// Who may share one instance of the same owner: all (`shared`), one `principal`, or one `session`.
+    /// Sharing of an instance among callers with the same credential owner: by all (`shared`), or one instance for each
+    /// `principal` or `session`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub isolation: Option<IsolationEntry>,
-    /// When it starts: at the first call that needs it (`lazy`), or at once (`eager`).
+    /// Start of instances: at the first call that needs one (`lazy`), or at once (`eager`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start: Option<StartEntry>,
-    /// For one call, from its arrival to its result.
+    /// Timeout of a call, from its arrival to its result.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Span>,
-    /// For an instance to become ready.
+    /// Time within which an instance must become ready.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start_timeout: Option<Span>,
-    /// For a list that has to wait for an instance.
+    /// Time that a list request waits for an instance.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub list_timeout: Option<Span>,
-    /// Between closing its input, asking it to end, and ending it.
+    /// Time to wait between the steps of a stop: closing standard input, requesting termination, killing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stop_grace: Option<Span>,
-    /// For a replaced instance to finish its calls.
+    /// Time that a replaced instance gets to finish its calls.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drain_timeout: Option<Span>,
-    /// Idle for so long, an instance goes to rest; `never`: it stays.
+    /// Time without a call after which an instance is stopped; `never`: it keeps running.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idle_timeout: Option<SpanOrNever>,
-    /// One message of the server.
+    /// Maximum size of a message from the server.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_message_bytes: Option<Size>,
-    /// Calls at once on one instance.
+    /// Maximum number of calls in flight per instance.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_calls_in_flight: Option<usize>,
-    /// The longest time that a task may hold an instance awake.
+    /// Maximum time for which a task keeps an instance from being stopped as idle.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub task_ttl_max: Option<Span>,
-    /// Where it may connect to, for backends that can enforce it: `all`, `public` (not private addresses), `none`, or
-    /// a list of networks, as `10.1.0.0/16` or `10.1.2.3/32:443`.
+    /// Allowed egress, for backends that can enforce it: `all`, `public` (no private addresses), `none`, or a list of
+    /// networks, for example `10.1.0.0/16` or `10.1.2.3/32:443`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub egress: Option<TextOr<Vec<String>>>,
-    /// Where it runs: `process` or `kubernetes`; absent: where programs run by default.
+    /// Where the server runs: `process` or `kubernetes`. Default: the default backend.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backend: Option<BackendEntry>,
-    /// How it stands in a pod.
+    /// Settings of the server's pods.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pod: Option<PodEntry>,
 }
 
-/// A secret that a server needs: how it gets it (`env`, `file` or `header`), and from where we take it (`value`,
-/// `from_env`, `from_file` or `from_secret`; none of them: it is installed later).
+/// A secret that a server needs: how the server receives it (`env`, `file` or `header`), and where the value comes from
+/// (`value`, `from_env`, `from_file` or `from_secret`; none of them: it is installed later).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CredentialEntry {
-    /// Its name, unique in the server.
+    /// Name, unique within the server.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// What a person is told who shall give it.
+    /// Description for the user who provides the value.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// Whether the server does not work without it; absent: true.
+    /// If true, the server does not work without it. Default: true.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub required: Option<bool>,
-    /// Whether it is no secret, so that it may be shown; absent: false.
+    /// If true, the value is not secret and may be shown. Default: false.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plain: Option<bool>,
-    /// What counts where whoever installs the server gives nothing.
+    /// Value that is used if the user who installs the server provides none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub default: Option<String>,
-    /// What may be given; absent: anything.
+    /// Accepted values. Default: any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub choices: Option<Vec<String>>,
-    /// The environment variable in which the server gets it.
+    /// Environment variable that receives the value.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub env: Option<String>,
-    /// The name of the file in which the server gets it.
+    /// Name of the file that receives the value.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<TextOr<FileEntry>>,
-    /// The request header in which the server gets it.
+    /// Request header that receives the value.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub header: Option<TextOr<HeaderEntry>>,
-    /// Its value, best as a variable: `${TOKEN}`.
+    /// The value, preferably as a variable: `${TOKEN}`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<Typed>,
-    /// The variable of our own environment that holds its value.
+    /// Variable of the gateway's own environment that contains the value.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from_env: Option<String>,
-    /// The file that holds its value; a relative one starts at the configuration file's folder.
+    /// File that contains the value. A relative path starts at the directory of the configuration file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from_file: Option<Typed>,
-    /// The key of a Secret that holds its value, in the orchestrator's namespace of its cluster.
+    /// Key of a Secret that contains the value, in the orchestrator's namespace of its cluster.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from_secret: Option<SecretPlaceEntry>,
 }
@@ -177,35 +181,35 @@ pub struct CredentialEntry {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SecretPlaceEntry {
-    /// The Secret's name.
+    /// Name of the Secret.
     pub name: String,
-    /// The key in its data.
+    /// Key in the data of the Secret.
     pub key: String,
 }
 
-/// A tool of a server, as callers without a credential are shown it.
+/// A tool of a server, as shown to callers without a credential.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DeclaredToolEntry {
-    /// Its name at the server.
+    /// Name of the tool at the server.
     pub name: String,
-    /// What it does.
+    /// Description of the tool.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// The JSON Schema of its arguments; absent: any object.
+    /// JSON Schema of the arguments. Default: any object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input_schema: Option<BTreeMap<String, Value>>,
 }
 
-/// For whom a server may be installed.
+/// Kind of owner that a server may be installed for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OwnerKindEntry {
-    /// For the one who does it.
+    /// The user who installs it.
     User,
-    /// For a team.
+    /// A team.
     Team,
-    /// For everybody.
+    /// Everyone.
     Organization,
 }
 
@@ -223,35 +227,35 @@ impl From<OwnerKindEntry> for OwnerKind {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FileEntry {
-    /// The file's name.
+    /// Name of the file.
     pub name: String,
-    /// The variable that tells the server the file's path.
+    /// Environment variable that receives the path of the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path_env: Option<String>,
 }
 
-/// A secret that goes into a request header.
+/// A secret that is sent in a request header.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HeaderEntry {
-    /// The header's name.
+    /// Name of the header.
     pub name: String,
-    /// What stands before the value, as `"Bearer "`.
+    /// Text before the value, for example `"Bearer "`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub prefix: String,
 }
 
-/// Whose process must answer on a program's port.
+/// The process that must answer on the port of a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum PortOwnerEntry {
-    /// The server's own, or one that it started.
+    /// The server's own process, or one that it started.
     Server,
     /// Any process of this machine.
     Any,
 }
 
-/// How a server is spoken to.
+/// Transport of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum TransportEntry {
@@ -284,9 +288,9 @@ macro_rules! choice {
 }
 
 choice! {
-    /// Which dialects a server is spoken to in.
+    /// Protocol era of a server.
     EraEntry => EraChoice {
-        /// What it answers to.
+        /// Detected when the gateway connects.
         Auto,
         /// Sessions, up to 2025-11-25.
         Legacy,
@@ -296,19 +300,19 @@ choice! {
 }
 
 choice! {
-    /// Who may share one instance of the same owner.
+    /// Sharing of an instance among callers with the same credential owner.
     IsolationEntry => Isolation {
-        /// All who may use that owner's credential.
+        /// All callers who may use the owner's credential.
         Shared,
-        /// One principal.
+        /// One instance per principal.
         Principal,
-        /// One session.
+        /// One instance per session.
         Session
     }
 }
 
 choice! {
-    /// When instances start.
+    /// Start of instances.
     StartEntry => StartMode {
         /// At the first call that needs one.
         Lazy,

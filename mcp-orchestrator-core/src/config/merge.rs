@@ -1,4 +1,4 @@
-//! Several files as one: what each says is taken in order, the later one counts, everything wrong is told.
+//! Merges several files, in order: a later entry replaces an earlier one, and all problems are collected.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -26,22 +26,22 @@ use crate::auth::People;
 use crate::id::{GatewayId, ServerId};
 use crate::server::{Launch, ServerSpec};
 
-/// A server that stands, and where its secrets come from.
+/// A valid server and the sources of its secrets.
 type Meant = (Arc<ServerSpec>, Vec<ConfiguredCredential>);
 
-/// What a file says, by whose format it has.
+/// Content of a file, by its format.
 pub(super) enum Kind {
     Own(Box<File>),
     Foreign(Found),
 }
 
-/// Files that are being put together.
+/// The files to merge, and the result so far.
 pub(super) struct Merge<'o> {
     options: &'o LoadOptions,
     report: Report,
     files: Vec<(Source, Kind)>,
     servers: Vec<Meant>,
-    /// In which file a server was last seen, those with problems too.
+    /// The file that contained each server last. Includes servers with problems.
     names: BTreeMap<String, Arc<Path>>,
     gateways: BTreeMap<String, (Source, GatewayEntry)>,
     globals: Globals,
@@ -132,12 +132,12 @@ impl<'o> Merge<'o> {
         file
     }
 
-    /// The files that were read, and what there is to say of them.
+    /// Returns the files that were read, and the report.
     pub(super) fn into_files(self) -> (Vec<(Source, Kind)>, Report) {
         (self.files, self.report)
     }
 
-    /// What holds for the whole orchestrator.
+    /// Collects the settings of the whole orchestrator.
     pub(super) fn take_globals(&mut self) {
         for (source, kind) in &self.files {
             if let Kind::Own(file) = kind {
@@ -166,7 +166,7 @@ impl<'o> Merge<'o> {
 
     fn own_servers(&mut self, source: &Source, file: File) {
         let servers = KeyPath::default().key("servers");
-        // Names whose entries are cut out as wrong are names all the same.
+        // Names count even if their entries were dropped as invalid.
         for entry in source
             .tree
             .get("servers")
@@ -310,7 +310,7 @@ impl<'o> Merge<'o> {
         told.ok()
     }
 
-    /// The default gateway, then the others by name.
+    /// Returns the default gateway, then the others by name.
     fn all_gateways(&mut self, servers: &[Arc<ServerSpec>]) -> Vec<GatewaySettings> {
         let names: Vec<String> = self.names.keys().cloned().collect();
         let catalog = Catalog {

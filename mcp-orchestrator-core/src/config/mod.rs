@@ -1,11 +1,11 @@
-//! Configuration files: as typed → as meant, with everything that is wrong told at once.
+//! Configuration files: from text to [`Settings`], with all problems reported at once.
 //!
-//! [`load`] reads our own format (YAML or JSON) and the `mcpServers` files of other programs, fills variables in,
-//! merges, checks, and answers [`Settings`] or [`Problems`]. It starts nothing. docs/configuration.md of the project
-//! describes the format, [`schema`] is its JSON Schema.
+//! [`load`] reads the product's own format (YAML or JSON) and the `mcpServers` files of other programs, expands
+//! variables, merges, validates, and returns [`Settings`] or [`Problems`]. It starts nothing. The project's
+//! docs/configuration.md describes the format; [`schema`] is its JSON Schema.
 //!
-//! A file is first a tree that knows the place of each key (`tree`), then serde types (`typed`, `file`), then nouns of
-//! the library (`server`, `credentials`, `gateways`, `globals`). A value that came from a variable, and any value of
+//! A file is parsed to a tree that knows the position of each key (`tree`), then to serde types (`typed`, `file`), then
+//! to types of the library (`server`, `credentials`, `gateways`, `globals`). A value from a variable, and any value of
 //! `env` and `headers` in a foreign file, is [`Text::Secret`](crate::value::Text::Secret) from there on.
 
 mod audit;

@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_gateway_waits_for_a_cluster_that_does_not_answer_and_for_nothing_else() {
+    async fn gateway_waits_only_while_the_cluster_does_not_respond() {
         for kind in [ErrorKind::Unavailable, ErrorKind::TimedOut] {
             let (answer, times) = asked(Patience::Waits, kind).await;
             assert!(answer.is_ok() && times == 31);

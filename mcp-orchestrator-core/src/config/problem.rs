@@ -236,7 +236,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_problem_reads_as_a_compiler_says_it() {
+    fn problem_is_formatted_like_a_compiler_error() {
         let path = KeyPath::default().key("servers").key("a b").key("args");
         let at = Position { line: 3, column: 7 };
         let problem = item(

@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quantities() {
+    fn quantities_are_validated() {
         for good in ["250m", "1.5", "128Mi", "1e3", "2", "0.5Gi", "1E"] {
             assert!(quantity(good).is_ok(), "{good}");
         }
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn names_and_labels() {
+    fn names_and_labels_are_validated() {
         assert!(object_name("a.b-c.d1").is_ok() && object_name("A").is_err());
         assert!(object_name("").is_err() && object_name("a..b").is_err());
         assert!(label_key("example.com/x_y").is_ok() && label_key("/x").is_err());

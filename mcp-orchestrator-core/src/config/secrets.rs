@@ -98,7 +98,7 @@ servers:
     }
 
     #[tokio::test]
-    async fn without_a_way_to_a_cluster_the_start_says_which_slot_needs_one() {
+    async fn missing_cluster_access_names_the_slot_that_needs_it() {
         let named = settings(NAMED).unwrap();
         let CredentialSource::Secret(place) = &named.credentials[0].source else {
             panic!("{:?}", named.credentials);
@@ -115,7 +115,7 @@ servers:
     }
 
     #[test]
-    fn names_that_no_secret_can_have_are_told_at_their_key() {
+    fn invalid_secret_names_are_reported_at_their_key() {
         for (from, to, at) in [
             ("name: git,", "name: Git,", "from_secret.name"),
             ("name: git,", "name: ../git,", "from_secret.name"),

@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_file_has_a_folder_of_its_own() {
+    fn each_config_file_has_its_own_state_directory() {
         let env = |name: &str, value: &str| Variables {
             env: [(name.to_owned(), value.to_owned())].into(),
             ..Variables::default()

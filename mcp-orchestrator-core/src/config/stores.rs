@@ -200,7 +200,7 @@ mod tests {
 
     #[cfg(all(feature = "local-store", feature = "kubernetes"))]
     #[test]
-    fn the_store_is_the_machines_or_the_clusters_or_the_one_that_is_named() {
+    fn default_store_follows_the_environment_unless_configured() {
         assert_eq!(loaded("{}", false), Ok(StoreSettings::Local(None)));
         let named = "kubernetes: {name: main}";
         let Ok(StoreSettings::Kubernetes(cluster)) = loaded(named, true) else {
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_has_one_source_and_a_store_a_known_name() {
+    fn invalid_key_sources_and_store_names_are_rejected() {
         for (text, part) in [
             ("credentials: {key: {}}", "one source"),
             ("credentials: {key: {env: A, file: b}}", "one source"),
@@ -233,7 +233,7 @@ mod tests {
 
     #[cfg(feature = "local-store")]
     #[tokio::test]
-    async fn what_is_kept_by_default_is_there_after_a_restart() {
+    async fn default_store_persists_across_restarts() {
         use crate::credential::{Precondition, Record, RecordKey, RecordKind};
         let dir = tempfile::tempdir().unwrap();
         let key = RecordKey::new(RecordKind::Token, "hash".parse().unwrap());

@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_nearest_name_is_found() {
+    fn nearest_name_is_suggested() {
         let known = ["command", "credentials", "idle_timeout", "url", "env"];
         for (typed, meant) in [
             ("comand", Some("command")),

@@ -60,7 +60,7 @@ mod tests {
     use crate::id::RecordName;
 
     #[tokio::test]
-    async fn who_falls_behind_is_told_and_hears_what_comes_after() {
+    async fn lagging_watcher_gets_an_error_and_then_later_changes() {
         let changes = Changes::default();
         let mut slow = changes.watch();
         let key = |name: &str| RecordKey::new(RecordKind::Link, RecordName::new(name).unwrap());
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_lists_slowly_lists_once_for_each_queue_and_not_for_each_change() {
+    async fn slow_watcher_relists_once_per_full_queue() {
         let changes = Changes::default();
         let mut slow = changes.watch();
         let key = |number: usize| {

@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_is_made_in_one_buffer_of_its_size_and_read_again() {
+    fn secret_text_round_trips_through_json() {
         let value = SecretText("a \"quoted\" \u{7f} ü".to_owned().into());
         let json = to_secret(&value).unwrap();
         assert_eq!(json.expose_secret(), "\"a \\\"quoted\\\" \u{7f} ü\"");
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_text_is_refused_without_being_told() {
+    fn invalid_secret_text_is_rejected_without_revealing_it() {
         for wrong in ["40404", "-40404", "40404.5", "[\"40404\"]", "\"40404"] {
             let broken = from_secret::<SecretText>(&wrong.into()).err().unwrap();
             assert!(

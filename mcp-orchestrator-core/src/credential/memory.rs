@@ -132,7 +132,7 @@ mod tests {
     use crate::testing::credential;
 
     #[tokio::test]
-    async fn it_keeps_its_contract() {
+    async fn memory_store_upholds_the_store_contract() {
         credential::store(&MemoryCredentials::new()).await;
         let shared: Arc<dyn CredentialStore> = Arc::new(MemoryCredentials::new());
         credential::store(&*shared).await;
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_over_does_not_stay_in_memory() {
+    async fn expired_records_are_removed_from_memory() {
         let store = MemoryCredentials::new();
         let key = |number: u64| {
             RecordKey::new(

@@ -1,8 +1,8 @@
-//! Whose secret an instance holds: the nouns, the resolver's seam and the store's seam.
+//! Credentials of instances: the types, and the seams of resolvers and stores.
 //!
-//! For a server that we run, the credential is the instance itself. So the owner and the revision travel with the
-//! secret and become part of the instance's key: one person's instance cannot be handed to another, and a rotated
-//! secret is a new instance while the old one finishes its calls.
+//! For a server that the orchestrator runs, the credential is bound to the instance. Owner and revision are therefore
+//! part of the instance's key: an instance with one user's credential is never used for another user, and a rotated
+//! secret gets a new instance while the old one finishes its calls.
 
 mod cached;
 mod chain;
@@ -66,33 +66,33 @@ use crate::error::Result;
 use crate::id::{InvalidId, PrincipalId, ServerId, SlotName, TeamId};
 use crate::server::ServerSpec;
 
-/// Whose a credential is.
+/// Owner of a credential.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Owner {
-    /// One user.
+    /// A user.
     User(PrincipalId),
     /// A team.
     Team(TeamId),
-    /// Everybody.
+    /// Everyone.
     Organization,
 }
 
-/// What kind of owner.
+/// Kind of an [`Owner`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum OwnerKind {
-    /// One user.
+    /// A user.
     User,
     /// A team.
     Team,
-    /// Everybody.
+    /// Everyone.
     Organization,
 }
 
 impl OwnerKind {
-    /// All that there are.
+    /// All kinds.
     pub const ALL: [Self; 3] = [Self::User, Self::Team, Self::Organization];
 
-    /// Its word.
+    /// Returns the name used in configuration files and in `Display` of [`Owner`].
     pub fn as_str(self) -> &'static str {
         match self {
             Self::User => "user",
@@ -103,7 +103,7 @@ impl OwnerKind {
 }
 
 impl Owner {
-    /// What kind it is.
+    /// Returns the kind of this owner.
     pub fn kind(&self) -> OwnerKind {
         match self {
             Self::User(_) => OwnerKind::User,
@@ -123,18 +123,18 @@ impl fmt::Display for Owner {
     }
 }
 
-/// Why a text names no owner.
+/// Error for a text that is not an owner.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidOwner {
-    /// It is of no kind.
+    /// The text has none of the known forms.
     #[error("an owner is user/ID, team/ID or organization")]
     Kind,
-    /// Its user or team has no such name.
+    /// The name of the user or team is invalid.
     #[error(transparent)]
     Name(#[from] InvalidId),
 }
 
-/// What its `Display` says.
+/// Parses the `Display` form.
 impl FromStr for Owner {
     type Err = InvalidOwner;
 
@@ -148,22 +148,22 @@ impl FromStr for Owner {
     }
 }
 
-/// What was installed. It is part of the instance's key, so it never is a plain hash of a secret.
+/// Identifies what was installed. It is part of the instance's key, so it must not be a plain hash of a secret.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Revision(Arc<str>);
 
 impl Revision {
-    /// A revision of this name.
+    /// Creates a revision with this name.
     pub fn new(name: impl AsRef<str>) -> Self {
         Self(name.as_ref().into())
     }
 
-    /// That of a server which needs no credential.
+    /// The revision of a server that needs no credential.
     pub fn none() -> Self {
         Self("none".into())
     }
 
-    /// Its name.
+    /// Returns the name.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -175,27 +175,27 @@ impl fmt::Display for Revision {
     }
 }
 
-/// Which token was last obtained with a revision: grows with each refresh, and is not part of the key.
+/// Counts the tokens obtained for a revision. Grows with each refresh; not part of the instance's key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Generation(pub u64);
 
-/// Values for a server's slots, and whose they are.
+/// Values for a server's slots, and their owner.
 #[derive(Clone)]
 pub struct Credential {
-    /// Whose they are.
+    /// Owner of the values.
     pub owner: Owner,
     /// What was installed.
     pub revision: Revision,
-    /// Which token was last obtained with it.
+    /// Generation of the token that was obtained last.
     pub generation: Generation,
-    /// The values.
+    /// The values, by slot.
     pub values: BTreeMap<SlotName, SecretString>,
-    /// When they end; `None`: not known, or never.
+    /// Expiry of the values; `None` if unknown or never.
     pub expires_at: Option<SystemTime>,
 }
 
 impl Credential {
-    /// That of a server without slots: no values, the organization's.
+    /// The credential of a server without slots: no values, owned by the organization.
     pub fn none() -> Self {
         Self {
             owner: Owner::Organization,
@@ -219,55 +219,55 @@ impl fmt::Debug for Credential {
     }
 }
 
-/// What a resolver is asked.
+/// A request to a resolver.
 #[derive(Clone, Copy, Debug)]
 pub struct CredentialRequest<'a> {
-    /// Who calls.
+    /// The caller.
     pub principal: &'a Principal,
-    /// Which server needs it.
+    /// The server that needs the credential.
     pub server: &'a ServerSpec,
-    /// The route's rule.
+    /// The rule of the route.
     pub rule: &'a CredentialRule,
-    /// What the upstream has just refused: the same again is of no use.
+    /// The credential that the upstream has just rejected. The resolver must not return it again.
     pub rejected: Option<(&'a Revision, Generation)>,
-    /// The caller's own token, for a resolver that exchanges it. It is never sent on as it is.
+    /// The caller's own token, for a resolver that exchanges it. It must never be forwarded as it is.
     pub token: Option<&'a SecretString>,
 }
 
-/// A credential of an owner that became another one, or is gone.
+/// A credential of an owner was replaced or removed.
 #[derive(Clone, Debug)]
 pub struct CredentialChange {
-    /// For which server.
+    /// The server.
     pub server: ServerId,
-    /// Whose.
+    /// The owner.
     pub owner: Owner,
-    /// As it is now; `None`: the owner has none any more.
+    /// The current credential; `None` if the owner no longer has one.
     pub now: Option<Arc<Credential>>,
 }
 
-/// Which revision of a credential an owner has for a server now.
+/// The revision of an owner's credential for a server that is current.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InForce {
-    /// This one. Instances of any other revision hold a credential that was replaced.
+    /// This revision. Instances with any other revision hold a replaced credential.
     Revision(Revision),
-    /// The owner has none: instances that hold one are to be removed.
+    /// The owner has no credential. Instances that hold one must be removed.
     Nothing,
-    /// It cannot be said, as while a store does not answer. Nothing is removed.
+    /// Unknown, for example while the store is unavailable. No instance is removed.
     Unknown,
 }
 
-/// Finds the credential with which a call is made.
+/// Resolves the credential for a call.
 ///
 /// # Contract
-/// `Ok(None)` means "not mine, ask the next one". `Err` means "mine, and it failed": the call ends there and never
-/// falls through to somebody else's credential. Two calls that answer the same revision answer the same values, or a
-/// newer generation of them. A request that says what was rejected is answered with something newer, or with
-/// [`CredentialRejected`](crate::ErrorKind::CredentialRejected) where there is nothing newer. A rule that pins an owner
-/// is answered with that owner's credential only. Dropping the future is safe at every point. An implementation runs
-/// [`crate::testing::credential`]'s suite.
+/// `Ok(None)` means "not mine, ask the next resolver". `Err` means "mine, and it failed": the call ends and never falls
+/// through to another owner's credential. Two results with the same revision hold the same values, or a newer
+/// generation of them. If the request reports a rejected credential, the result is a newer one, or
+/// [`CredentialRejected`](crate::ErrorKind::CredentialRejected) if there is no newer one. If the rule pins an owner,
+/// only that owner's credential is returned. Dropping the future is safe at any point. An implementation runs the suite
+/// of [`crate::testing::credential`].
 #[async_trait]
 pub trait CredentialResolver: fmt::Debug + Send + Sync + 'static {
-    /// The credential for this caller and server.
+    /// Returns the credential for this caller and server.
     ///
     /// # Errors
     /// [`CredentialMissing`](crate::ErrorKind::CredentialMissing) and
@@ -275,26 +275,28 @@ pub trait CredentialResolver: fmt::Debug + Send + Sync + 'static {
     /// of the resolver.
     async fn resolve(&self, request: CredentialRequest<'_>) -> Result<Option<Arc<Credential>>>;
 
-    /// Each change from now on, so that instances of a credential that was rotated or removed end. A resolver that cannot
-    /// tell, as one that reads files, keeps this: its changes are seen at the next call, and older instances go to rest.
+    /// Streams later changes, so that instances with a rotated or removed credential end. A resolver that cannot detect
+    /// changes, for example one that reads files, keeps this default: changes take effect at the next call, and older
+    /// instances stop when idle.
     fn changes(&self) -> BoxStream<'static, CredentialChange> {
         stream::pending().boxed()
     }
 
-    /// Returns what an owner has for a server now. Instances that outlived a restart or an outage are compared with it,
-    /// and those of a revision that is not in force are removed. It is asked again from time to time, so it must be cheap.
+    /// Returns what an owner currently has for a server. Instances that outlived a restart or an outage are compared
+    /// with it, and those with another revision are removed. Called periodically, so it must be cheap.
     ///
-    /// A resolver that keeps this default has no instance removed for its credential.
+    /// With this default, no instance is removed because of its credential.
     async fn in_force(&self, server: &ServerSpec, owner: &Owner) -> InForce {
         let _ = (server, owner);
         InForce::Unknown
     }
 
-    /// The server took this credential and wants more of it: these scopes. Whoever it came from remembers that for its
-    /// owner's next sign-in, and answers whether one can help; `Ok(None)`: it is not from here, or nobody signs in for it.
+    /// Records that the server accepted this credential but requires additional scopes, for the owner's next sign-in.
+    /// Returns whether a sign-in can help; `Ok(None)` if the credential is not from this resolver, or is not obtained
+    /// by sign-in.
     ///
     /// # Errors
-    /// Where that cannot be remembered.
+    /// If the scopes cannot be recorded.
     async fn wanted(
         &self,
         server: &ServerSpec,
@@ -305,7 +307,8 @@ pub trait CredentialResolver: fmt::Debug + Send + Sync + 'static {
         Ok(None)
     }
 
-    /// What it would look at for this request, and what it finds there, step by step: for `explain`. It holds no secret.
+    /// Lists the places that are searched for this request, and the result of each, for `explain`. Must contain no
+    /// secret.
     fn explain(&self, request: CredentialRequest<'_>) -> Vec<String> {
         let _ = request;
         Vec::new()

@@ -1,4 +1,4 @@
-//! Credentials that are renewed without their owner: what is kept for it, and the seam of who does it.
+//! Renewal of credentials without their owner: the stored data and the seam.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,14 +13,14 @@ use super::{Generation, InstallationKey, Revision, StoredCredential};
 use crate::error::Result;
 use crate::server::ServerSpec;
 
-/// What renews a stored credential. It stands beside its values and reaches no instance.
+/// Data for the renewal of a stored credential. Stored next to its values; never passed to an instance.
 #[derive(Clone)]
 pub struct Renewable {
-    /// From then on it is worth renewing; `None`: only once it was refused.
+    /// Time from which a renewal makes sense; `None`: only after a rejection.
     pub due: Option<SystemTime>,
-    /// Why it cannot be renewed any more, in words without a secret: its owner has to sign in again.
+    /// Why it can no longer be renewed, without secrets. Its owner has to sign in again.
     pub ended: Option<String>,
-    /// What whoever renews it keeps.
+    /// Data of the [`Renewal`] implementation, such as a refresh token.
     pub grant: SecretString,
 }
 
@@ -33,7 +33,7 @@ impl fmt::Debug for Renewable {
     }
 }
 
-/// Its members in JSON.
+/// JSON form of [`Renewable`].
 #[derive(Serialize, Deserialize)]
 pub(super) struct RenewableMembers {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -63,43 +63,45 @@ impl From<RenewableMembers> for Renewable {
     }
 }
 
-/// What came of a renewal.
+/// Result of a renewal.
 #[derive(Clone, Debug)]
 pub enum Renewed {
-    /// The store holds another one than before, or none any more.
+    /// The store holds another credential than before, or none any more.
     Newer,
-    /// There is a newer one that the store does not take now: it is used from memory, and written once the store takes it.
+    /// Renewed, but the store is not accepting writes. The credential is used from memory and written when the store is
+    /// available again.
     Unstored(Arc<StoredCredential>),
-    /// It cannot be told now: the issuer does not answer. The one that is there may be used while it lives.
+    /// Not possible now: the issuer does not answer. The existing credential may be used until it expires.
     NotNow {
-        /// What failed.
+        /// Description of the failure.
         why: String,
-        /// When it is worth another try.
+        /// Delay before the next attempt.
         after: Duration,
     },
-    /// Nobody answers any more where its issuer was, so a sign-in may be the only way on. It is tried again all the same.
+    /// The issuer is no longer reachable at its known address, so a new sign-in may be required. Attempts continue.
     Stuck {
-        /// What failed.
+        /// Description of the failure.
         why: String,
-        /// When it is worth another try.
+        /// Delay before the next attempt.
         after: Duration,
     },
-    /// It cannot be renewed: its owner has to sign in again. The store says so too.
+    /// Cannot be renewed: the owner has to sign in again. The store records this as well.
     Ended,
 }
 
-/// Renews stored credentials, and obtains those that need no person.
+/// Renews stored credentials, and obtains tokens that need no user.
 ///
 /// # Contract
-/// Of several who ask at once, in this process and in others that share the store, one renews and the others wait for
-/// it. What is obtained is stored before `Newer` is answered, and kept for a store that is away before `Unstored` is; its revision is the one that it had, its generation a
-/// newer one. Dropping the future ends the waiting alone: a renewal that began goes on to its end.
+/// Of concurrent calls, in this process and in others that share the store, one renews and the others wait for it. The
+/// result is stored before `Newer` is returned; if the store is unavailable, it is kept for a later write before
+/// `Unstored` is returned. It has the same revision and a newer generation. Dropping the future only stops waiting: a
+/// renewal in progress completes.
 #[async_trait]
 pub trait Renewal: fmt::Debug + Send + Sync + 'static {
-    /// Sees that the store holds something newer than this generation of an installation; `None`: that it holds any.
+    /// Ensures that the store holds something newer than this generation of an installation; `None`: that it holds any.
     ///
     /// # Errors
-    /// Where the store fails, or the configuration does not fit.
+    /// If the store fails, or the configuration does not match.
     async fn renew(
         &self,
         server: &ServerSpec,
@@ -107,27 +109,27 @@ pub trait Renewal: fmt::Debug + Send + Sync + 'static {
         seen: Option<(&Revision, Generation)>,
     ) -> Result<Renewed>;
 
-    /// The server took the credential and wants more of it: these scopes. It is remembered for the next sign-in. Answers
-    /// whether a sign-in can help: not where it was asked for all of them already.
+    /// Records that the server accepted the credential but requires these additional scopes, for the next sign-in.
+    /// Returns `false` if a sign-in cannot help because all of them were requested before.
     ///
     /// # Errors
-    /// Where the store fails.
+    /// If the store fails.
     async fn wanted(&self, key: &InstallationKey, scopes: &[String]) -> Result<bool>;
 
-    /// Finds out whether a server that has refused a call without a credential says who gives tokens for it.
+    /// Determines whether a server that refused a call without a credential names an issuer of tokens for it.
     async fn protection(&self, server: &ServerSpec) -> Protection {
         let _ = server;
         Protection::Unknown
     }
 }
 
-/// What a server that has refused a call without a credential says of who gives tokens for it.
+/// What a server that refused a call without a credential says about OAuth.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Protection {
-    /// Nothing.
+    /// No information.
     Unknown,
-    /// An issuer at which somebody can sign in.
+    /// An issuer at which users can sign in.
     SignIn,
-    /// It speaks of OAuth, and nobody can sign in; why.
+    /// The server refers to OAuth, but sign-in is not possible; the reason.
     Obstacle(String),
 }

@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn the_order_is_the_rules() {
+    fn owners_are_tried_in_the_order_of_the_rule() {
         use PrincipalKind as K;
         let among = |names: &[&str]| {
             CredentialRule::ResolveAmong(names.iter().map(|name| team(name)).collect())

@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_is_read_by_its_name() {
+    fn environment_variable_is_read_by_name() {
         assert_eq!(
             read(&Source::Env("TOKEN".into())).unwrap().as_deref(),
             Some("abc")
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_loses_its_last_line_end_only() {
+    fn only_the_last_line_ending_of_a_file_is_removed() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("token");
         let source = Source::File(path.clone());
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_cannot_be_a_secret_is_refused() {
+    fn unusable_secret_file_is_rejected() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("token");
         std::fs::write(&path, [0xff, b'x']).unwrap();
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_source_shows_its_place_and_not_its_value() {
+    fn source_displays_its_location_and_not_its_value() {
         let source = Source::Value("canary".to_owned().into());
         assert!(!format!("{source:?} {source}").contains("canary"));
         assert_eq!(

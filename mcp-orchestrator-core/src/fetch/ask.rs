@@ -252,7 +252,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_redirect_leads_to_an_address_and_never_out_of_tls() {
+    fn redirect_is_resolved_and_never_downgrades_tls() {
         let rows = [
             (
                 "https://a.example/x",

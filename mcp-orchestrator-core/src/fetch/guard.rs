@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_public_may_be_asked_and_nothing_else() {
+    fn only_public_addresses_are_allowed() {
         let rows = [
             ("1.1.1.1", true),
             ("8.8.8.8", true),
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_allowed_is_an_origin_a_host_or_a_network() {
+    fn allowed_private_entry_is_an_origin_host_or_network() {
         let allowed = |text: &str| text.parse::<AllowedPrivate>();
         let origin = AllowedPrivate::Origin("https://idp.example:443".into());
         assert_eq!(allowed("https://IDP.example/"), Ok(origin));

@@ -1,11 +1,11 @@
-//! The members of a message that routing reads, found in one pass over its bytes.
+//! Finds the members of a message that routing needs, in one pass over its bytes.
 
 use super::message::{Kind, ParseError};
 use super::scan::{Key, Scan, Wrong};
 use super::spelling::{META, PARAMS, REFERENCE, Spellings, TOP};
 use super::{Span, text};
 
-/// Where a part of a message stands; a message is shorter than 4 GiB. Empty where it is absent, which no JSON value is.
+/// Range of a part of a message, which is shorter than 4 GiB. Empty if the part is absent; no JSON value is empty.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Place {
     start: u32,
@@ -14,7 +14,7 @@ pub(super) struct Place {
 
 impl Place {
     pub(super) fn new(span: Span) -> Self {
-        // `Envelope::read` refuses what is longer.
+        // `Envelope::read` rejects longer messages.
         let of = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
         Self {
             start: of(span.start),
@@ -27,7 +27,7 @@ impl Place {
     }
 }
 
-/// What a message is, and where its members stand.
+/// The kind of a message and the ranges of its members.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Envelope {
     pub(super) kind: Kind,
@@ -42,12 +42,12 @@ pub(super) struct Envelope {
     pub(super) ambiguity: Ambiguity,
 }
 
-/// Whether readers of a message's `params` may disagree about what is meant.
+/// Whether readers of a message's `params` may disagree about its meaning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Ambiguity {
-    /// About a member of `params`, `params.ref` included.
+    /// Concerns a member of `params` or of `params.ref`.
     pub(super) params: bool,
-    /// About `params._meta`, or a member of it.
+    /// Concerns `params._meta` or one of its members.
     pub(super) meta: bool,
 }
 
@@ -145,7 +145,7 @@ impl Found {
         Ok(end)
     }
 
-    /// What it is, by the members it has.
+    /// Derives the kind from the members.
     fn judge(self, whole: &str) -> Result<Envelope, ParseError> {
         let shape = |why: &str| Err(ParseError::Shape(why.into()));
         let of = |place: Place| place.span().map(|span| &whole[span]);
@@ -167,7 +167,7 @@ impl Found {
                 Some(_) => return shape("\"id\" must be a string or a number"),
             }
         } else {
-            // Some servers write the member that they do not mean as null.
+            // Some servers send the unused one of `result` and `error` as null.
             let (result, error) = match (result, error) {
                 (Some(_), Some("null")) => (result, None),
                 (Some("null"), Some(_)) => (None, error),
@@ -194,7 +194,7 @@ impl Found {
     }
 }
 
-/// Reads the value that begins here, and hands out its members where it is an object.
+/// Reads the value at this position and, if it is an object, passes its members to `member`.
 fn if_object(
     scan: Scan<'_>,
     at: usize,
@@ -206,7 +206,7 @@ fn if_object(
     scan.value(at)
 }
 
-/// Reads a value, and notes whether it is an object in which one of these names is ambiguous.
+/// Reads a value and records whether it is an object in which one of these names is ambiguous.
 fn watched(
     scan: Scan<'_>,
     at: usize,

@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_number_is_found_however_it_is_written() {
+    fn whole_number_is_parsed_in_every_notation() {
         for raw in [
             "7", "\"7\"", "7.0", "7.000", "\"7.0\"", "7e0", "0.7e1", "\" 7 \"",
         ] {
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn marks_and_foreign_bytes_do_not_lose_a_message() {
+    fn byte_order_marks_and_invalid_utf8_are_tolerated() {
         let plain = r#"{"jsonrpc":"2.0","id":1,"result":{"text":"X"}}"#;
         let marked = [MARK, plain.as_bytes()].concat();
         let message = Message::received(marked.into()).unwrap();
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_is_taken_apart() {
+    fn batch_is_split_into_messages() {
         let text = br#" [ {"jsonrpc":"2.0","id":1,"result":{}} , 5, {"x":1}, {"jsonrpc":"2.0","method":"n"} ] "#;
         let all = Message::received_all(&Bytes::from_static(text)).unwrap();
         let kinds: Vec<Kind> = all.iter().map(Message::kind).collect();

@@ -1,4 +1,4 @@
-//! One message: its bytes, its kind, and where its members stand.
+//! A message: its bytes, its kind and the ranges of its members.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,10 +8,10 @@ use bytes::Bytes;
 use super::envelope::{Envelope, Place};
 use super::{Span, Splice, lenient, text};
 
-/// What a message is, by the members it has.
+/// Kind of a message, derived from its members.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A method and an id: an answer is owed.
+    /// A method and an id: requires a response.
     Request,
     /// A method without an id.
     Notification,
@@ -24,10 +24,10 @@ pub enum Kind {
 /// Why bytes are not a message.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ParseError {
-    /// Not JSON at all (or not UTF-8).
+    /// Not JSON, or not UTF-8.
     #[error("not valid JSON: {0}")]
     Json(String),
-    /// A batch, which only revision 2025-03-26 knows.
+    /// A batch, which exists only in revision 2025-03-26.
     #[error("a JSON-RPC batch is not allowed here")]
     Batch,
     /// JSON, but not a JSON-RPC 2.0 message.
@@ -35,7 +35,7 @@ pub enum ParseError {
     Shape(String),
 }
 
-/// One JSON-RPC message, kept as the bytes it came in.
+/// A JSON-RPC message, kept as the bytes it was received in.
 #[derive(Clone)]
 pub struct Message {
     bytes: Bytes,
@@ -44,10 +44,10 @@ pub struct Message {
 }
 
 impl Message {
-    /// Reads the envelope; `params`, `result` and `error` are only checked to be JSON. A byte order mark is passed over.
+    /// Parses the envelope; `params`, `result` and `error` are only checked to be JSON. A byte order mark is skipped.
     ///
     /// # Errors
-    /// [`ParseError`] says whether it is not JSON, a batch, or not JSON-RPC 2.0.
+    /// [`ParseError`] distinguishes invalid JSON, batches and messages that are not JSON-RPC 2.0.
     pub fn parse(bytes: Bytes) -> Result<Self, ParseError> {
         let bytes = lenient::without_mark(bytes);
         let envelope = Envelope::read(&bytes)?;
@@ -62,78 +62,78 @@ impl Message {
         })
     }
 
-    /// The whole message, as it came.
+    /// Returns the whole message as received.
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
     }
 
-    /// The whole message, as it came, without its frame.
+    /// Returns the whole message as received, without its frame.
     pub fn into_bytes(self) -> Bytes {
         self.bytes
     }
 
-    /// What it is.
+    /// Returns the kind.
     pub fn kind(&self) -> Kind {
         self.envelope.kind
     }
 
-    /// The id as JSON text (`"1"` and `1` differ); `null` of an error is no id.
+    /// Returns the id as JSON text (`"1"` and `1` differ). The `null` id of an error counts as none.
     pub fn id(&self) -> Option<&str> {
         self.text(self.envelope.id).filter(|id| *id != "null")
     }
 
-    /// The id as bytes that share this message's memory.
+    /// Returns the id as bytes that share this message's memory.
     pub fn id_bytes(&self) -> Option<Bytes> {
         self.id_span().map(|span| self.bytes.slice(span))
     }
 
-    /// Where the id stands.
+    /// Returns the range of the id.
     pub fn id_span(&self) -> Option<Span> {
         self.envelope.id.span()
     }
 
-    /// The method; empty for responses.
+    /// Returns the method; empty for responses.
     pub fn method(&self) -> &str {
         &self.method
     }
 
-    /// `params`, `result` or `error`, as JSON text.
+    /// Returns `params`, `result` or `error` as JSON text.
     pub fn body(&self) -> Option<&str> {
         self.text(self.envelope.body)
     }
 
-    /// Where `params`, `result` or `error` stands.
+    /// Returns the range of `params`, `result` or `error`.
     pub fn body_span(&self) -> Option<Span> {
         self.envelope.body.span()
     }
 
-    /// `params.name` as JSON text.
+    /// Returns `params.name` as JSON text.
     pub fn name(&self) -> Option<&str> {
         self.text(self.envelope.name)
     }
 
-    /// `params._meta` as JSON text.
+    /// Returns `params._meta` as JSON text.
     pub fn meta(&self) -> Option<&str> {
         self.text(self.envelope.meta)
     }
 
-    /// Whether a member of `params` by which a request is judged, as `name` or `_meta`, occurs twice or in another spelling
-    /// (`Name`): readers do not agree on what is meant.
+    /// Returns `true` if a member of `params` that routing or access control depends on, such as `name` or `_meta`,
+    /// occurs twice or in another spelling (`Name`), so that readers may disagree about its meaning.
     pub fn is_ambiguous(&self) -> bool {
         self.envelope.ambiguity.params || self.has_ambiguous_meta()
     }
 
-    /// The same for `params._meta` and its members alone, which every method has.
+    /// Like [`is_ambiguous`](Self::is_ambiguous), but only for `params._meta` and its members, which every method has.
     pub fn has_ambiguous_meta(&self) -> bool {
         self.envelope.ambiguity.meta
     }
 
-    /// Whether this ends its request: a result or an error.
+    /// Returns `true` for a result or an error, which ends its request.
     pub fn is_response(&self) -> bool {
         matches!(self.kind(), Kind::Response | Kind::Error)
     }
 
-    /// The same message with these changes, which keep it a message of its kind.
+    /// Applies edits, which must preserve the kind of the message.
     #[must_use]
     pub fn spliced(&self, splice: &Splice) -> Self {
         if splice.is_empty() {
@@ -161,7 +161,7 @@ impl Message {
         }
     }
 
-    /// The same message under another id, which is JSON.
+    /// Returns the message with another id, given as JSON.
     #[must_use]
     pub fn with_id(&self, id: Bytes) -> Self {
         let mut splice = Splice::new();
@@ -172,7 +172,7 @@ impl Message {
         if self.kind() != Kind::Error {
             return self.clone();
         }
-        // One that names no request.
+        // An error without an id.
         let start = self.bytes.iter().position(|b| *b == b'{').unwrap_or(0);
         let id = String::from_utf8_lossy(&id);
         splice.insert_member(&self.bytes, &(start..self.bytes.len()), "id", &id);
@@ -180,13 +180,13 @@ impl Message {
     }
 
     fn text(&self, place: Place) -> Option<&str> {
-        // Every place was taken from text that was checked to be UTF-8, at the bounds of a value.
+        // Every range was taken from text that was checked to be UTF-8, at the bounds of a value.
         std::str::from_utf8(&self.bytes[place.span()?]).ok()
     }
 }
 
 impl fmt::Debug for Message {
-    /// Shape only: parameters and results are the caller's.
+    /// Shape only: parameters and results belong to the caller.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Message")
             .field("kind", &self.kind())
@@ -197,7 +197,7 @@ impl fmt::Debug for Message {
     }
 }
 
-/// The method's name without an allocation where it is one of the protocol's own.
+/// Returns the method's name, without an allocation for the protocol's own methods.
 fn known_method(raw: &[u8]) -> Cow<'static, str> {
     use crate::protocol::method as m;
     const KNOWN: [&str; 18] = [
@@ -226,7 +226,7 @@ fn known_method(raw: &[u8]) -> Cow<'static, str> {
         || {
             let decoded = std::str::from_utf8(raw).ok().and_then(text);
             let decoded = decoded.unwrap_or_default();
-            // It may be a known one, written with escapes.
+            // A known method may be written with escapes.
             let known = KNOWN.iter().find(|known| **known == decoded);
             known.map_or_else(
                 || Cow::Owned(decoded.into_owned()),

@@ -1,8 +1,8 @@
-//! JSON-RPC messages as the bytes they came in.
+//! JSON-RPC messages, kept as the bytes they were received in.
 //!
-//! A gateway that turns a message into types and back loses what the types do not know: unknown fields, key order,
-//! long numbers. So a [`Message`] keeps the bytes and the places of the few members that routing reads; what must
-//! change (an id, a name, a token) is spliced in ([`Splice`]), and all else is forwarded byte for byte.
+//! A gateway that converts messages to types and back loses what the types do not cover: unknown fields, key order,
+//! long numbers. A [`Message`] therefore keeps the bytes and the ranges of the few members that routing needs. Changes
+//! (an id, a name, a token) are spliced in ([`Splice`]); everything else is forwarded byte for byte.
 
 mod envelope;
 mod lenient;
@@ -21,10 +21,10 @@ pub use self::params::{Members, ParamsHead, ResultHead, text};
 pub use self::splice::Splice;
 pub use self::write::{error_response, notification, quote, raw, request, response};
 
-/// Where a part of a message stands in its bytes.
+/// Range of a part of a message in its bytes.
 pub type Span = std::ops::Range<usize>;
 
-/// The place of `part` in `whole`, of which it is a sub-slice.
+/// Returns the range of `part`, which must be a sub-slice of `whole`.
 pub(crate) fn span_of(whole: &[u8], part: &str) -> Span {
     let start = part.as_ptr() as usize - whole.as_ptr() as usize;
     debug_assert!(start + part.len() <= whole.len());

@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn the_id_at_the_top_level_is_found_wherever_it_stands() {
+    fn top_level_id_is_found_at_any_position() {
         for text in [
             r#"{"jsonrpc":"2.0","id":7,"result":{"id":8,"a":[{"id":9}]}}"#,
             r#"{"result":{"id":8,"text":"\"id\":9,{"},"jsonrpc":"2.0","id":7}"#,
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_sure_belongs_to_nobody() {
+    fn ambiguous_messages_have_no_id() {
         for text in [
             r#"{"result":{"id":7}}"#,
             r#"{"id":7,"result":{},"id":8}"#,

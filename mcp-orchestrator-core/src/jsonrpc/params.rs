@@ -163,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn heads_borrow_what_stands_there() {
+    fn head_borrows_from_the_params() {
         let params =
             r#"{"arguments":{"name":"inner"},"name":"a\/b","_meta":{"progressToken":"x"}}"#;
         let head = ParamsHead::read(Some(params)).unwrap();
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn two_names_are_refused() {
+    fn duplicate_names_are_rejected() {
         assert!(ParamsHead::read(Some(r#"{"name":"a","name":"b"}"#)).is_err());
     }
 }

@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn it_accepts_what_is_json_and_nothing_else() {
+    fn only_valid_json_is_accepted() {
         for text in [
             "1",
             "-0",
@@ -386,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn no_depth_is_too_deep() {
+    fn nesting_depth_is_unlimited() {
         for depth in [1, 63, 64, 65, 127, 128, 129, 100_000] {
             let text = format!("{}{}", "[{\"a\":".repeat(depth) + "1", "}]".repeat(depth));
             assert_eq!(whole(text.as_bytes()), Ok(()), "{depth}");
@@ -400,7 +400,7 @@ mod tests {
     }
 
     #[test]
-    fn members_are_handed_out_in_order() {
+    fn members_are_visited_in_order() {
         let text = br#"{ "a" : 1 , "b\n":{"x":"}"},"c":[] } "#;
         let (scan, mut seen) = (Scan(text), Vec::new());
         let end = scan.members(0, |key, at| {
@@ -420,12 +420,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_agrees_with_another_reader(text in r#"[\[\]{}:,"\\ntu0-9.eE+\-a\x01 é]{0,24}"#) {
+        fn scanner_agrees_with_another_parser(text in r#"[\[\]{}:,"\\ntu0-9.eE+\-a\x01 é]{0,24}"#) {
             prop_assert_eq!(whole(text.as_bytes()).is_ok(), others(&text), "{:?}", text);
         }
 
         #[test]
-        fn plain_text_ends_where_it_ends(before in "[a-z é\u{80}\u{7f}]{0,40}", stop in prop::sample::select(vec!['"', '\\', '\x00', '\x1f', '\n'])) {
+        fn plain_text_ends_at_the_first_special_byte(before in "[a-z é\u{80}\u{7f}]{0,40}", stop in prop::sample::select(vec!['"', '\\', '\x00', '\x1f', '\n'])) {
             let text = format!("{before}{stop}after {stop}");
             prop_assert_eq!(Scan(text.as_bytes()).plain(0), before.len());
         }

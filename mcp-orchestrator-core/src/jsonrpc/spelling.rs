@@ -1,9 +1,9 @@
-//! Members that other readers of the same text could take for another one.
+//! Detects members that other parsers of the same text could take for another member.
 //!
-//! A message is judged by a few members and forwarded byte for byte. Readers do not agree on a member that occurs twice, and
-//! some ignore case: Go's `encoding/json` takes `Name` for `name`, last one first, and folds U+017F and U+212A to `s` and `k`;
-//! Java's `equalsIgnoreCase` folds U+0130 and U+0131 to `i`; a reader in C ends a name at its first NUL. What is judged must
-//! be what the server reads, so such a message is ambiguous.
+//! A message is judged by a few members and forwarded byte for byte. Parsers disagree about a member that occurs twice,
+//! and some ignore case: Go's `encoding/json` accepts `Name` for `name`, the last one wins, and folds U+017F and U+212A
+//! to `s` and `k`; Java's `equalsIgnoreCase` folds U+0130 and U+0131 to `i`; a parser in C ends a name at its first
+//! NUL. The gateway must judge exactly what the server reads, so such a message is ambiguous.
 
 use super::scan::Key;
 use super::text;
@@ -12,7 +12,7 @@ use crate::protocol::meta;
 /// Members of a message.
 pub(super) const TOP: &[&str] = &["jsonrpc", "id", "method", "params", "result", "error"];
 
-/// Members of `params` that decide where a request goes, or what a server may do with it; the frequent ones first.
+/// Members of `params` that determine the target of a request or what a server may do with it; frequent ones first.
 pub(super) const PARAMS: &[&str] = &[
     "name",
     "arguments",
@@ -47,13 +47,13 @@ pub(super) const META: &[&str] = &[
 /// Members of `params.ref`.
 pub(super) const REFERENCE: &[&str] = &["type", "name", "uri"];
 
-/// The members of one object that are watched for.
+/// Tracks the watched members of one object.
 #[derive(Debug)]
 pub(super) struct Spellings {
     names: &'static [&'static str],
     /// A bit for each name that occurred.
     seen: u32,
-    /// A bit for each name that occurred again, or in another spelling.
+    /// A bit for each name that occurred again or in another spelling.
     unclear: u32,
 }
 
@@ -67,18 +67,18 @@ impl Spellings {
         }
     }
 
-    /// Whether a name occurred again, or in another spelling.
+    /// Returns `true` if a name occurred again or in another spelling.
     pub(super) fn is_ambiguous(&self) -> bool {
         self.unclear != 0
     }
 
-    /// Whether this name did.
+    /// Returns `true` if this name occurred again or in another spelling.
     pub(super) fn is_unclear(&self, name: &str) -> bool {
         let mut names = self.names.iter().enumerate();
         names.any(|(at, known)| *known == name && self.unclear & (1 << at) != 0)
     }
 
-    /// Takes the next key of the object, given with its quotes, and returns the name that it spells exactly.
+    /// Records the next key of the object, given with its quotes, and returns the name that it spells exactly.
     pub(super) fn take(&mut self, whole: &[u8], key: &Key) -> Option<&'static str> {
         let raw = &whole[key.span.start + 1..key.span.end - 1];
         if !key.escaped {
@@ -103,12 +103,12 @@ impl Spellings {
     }
 }
 
-/// Whether some reader takes `key` for `name`.
+/// Returns `true` if some parser takes `key` for `name`.
 pub(super) fn is_taken_for(key: &[u8], name: &str) -> bool {
     if key.eq_ignore_ascii_case(name.as_bytes()) {
         return true;
     }
-    // Anything else is longer: it has a character of several bytes, or a NUL.
+    // Any other match is longer than `name`: it contains a multi-byte character or a NUL.
     if key.len() <= name.len() {
         return false;
     }

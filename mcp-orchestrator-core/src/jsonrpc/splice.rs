@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn members_leave_with_one_comma() {
+    fn removing_a_member_removes_one_comma() {
         assert_eq!(
             without(r#"{"a":1,"b":2,"c":3}"#, &["a"]),
             r#"{"b":2,"c":3}"#
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn members_are_written_at_the_front() {
+    fn members_are_inserted_at_the_front() {
         for (text, out) in [
             ("{}", r#"{"k":1}"#),
             ("{ }", r#"{"k":1 }"#),
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_is_replaced_and_nothing_else() {
+    fn only_the_id_is_replaced() {
         let bytes =
             Bytes::from_static(br#"{"jsonrpc":"2.0", "id" : 7,"method":"x","params":{"id":7}}"#);
         let message = Message::parse(bytes.clone()).unwrap();

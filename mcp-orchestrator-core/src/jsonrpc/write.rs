@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_we_write_reads_back() {
+    fn written_messages_parse_back() {
         let error = Message::parse(error_response("\"a\"", -1, "say \"no\"", Some("[1]"))).unwrap();
         assert_eq!((error.kind(), error.id()), (Kind::Error, Some("\"a\"")));
         assert_eq!(

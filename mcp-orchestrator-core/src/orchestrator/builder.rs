@@ -1,4 +1,4 @@
-//! How an orchestrator is made: any implementation of each seam.
+//! Builds an orchestrator from any implementation of each seam.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, RwLock, Weak};
@@ -27,7 +27,7 @@ use crate::seal::StateKey;
 use crate::session::Sessions;
 use crate::state::{MemoryState, StateStore};
 
-/// Makes an [`Orchestrator`].
+/// Builds an [`Orchestrator`].
 pub struct Builder {
     backend: Arc<dyn RuntimeBackend>,
     router: Arc<dyn Router>,
@@ -47,102 +47,102 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Where credentials come from. Without one, servers with slots cannot be called.
+    /// Sets the resolver of credentials. Default: none; servers with required slots cannot be called.
     #[must_use]
     pub fn resolver(mut self, resolver: Arc<dyn CredentialResolver>) -> Self {
         self.resolver = Some(resolver);
         self
     }
 
-    /// Where lists are kept; in memory where nothing is said.
+    /// Sets the store of the list cache. Default: in memory.
     #[must_use]
     pub fn state(mut self, state: Arc<dyn StateStore>) -> Self {
         self.state = state;
         self
     }
 
-    /// The state key; a random one where nothing is said, so that task ids and cursors end with the process.
+    /// Sets the state key. Default: a random one, so that task ids and cursors become invalid with the process.
     #[must_use]
     pub fn state_key(mut self, key: Arc<StateKey>) -> Self {
         self.key = key;
         self
     }
 
-    /// Who is in which team now: what a session, a stream or a subscription may have follows it. Without one, a principal
-    /// is in the teams that its last request said.
+    /// Sets the directory of teams, which determines what a session, a stream or a subscription may access at any time.
+    /// Default: none; a principal has the teams of its last request.
     #[must_use]
     pub fn directory(mut self, directory: Arc<Directory>) -> Self {
         self.directory = Some(directory);
         self
     }
 
-    /// The instances' logs, shared with the backend.
+    /// Sets the log book of instances, which the backend shares.
     #[must_use]
     pub fn logs(mut self, logs: LogBook) -> Self {
         self.logs = logs;
         self
     }
 
-    /// All callers are one person: a shared child may ask whose call is in flight.
+    /// Declares that all callers are one user. Requests of a shared child process then go to the client of the call in
+    /// flight.
     #[must_use]
     pub fn single_principal(mut self, yes: bool) -> Self {
         self.single_principal = yes;
         self
     }
 
-    /// The program by which people install their credentials, as `mcp-orchestrator`: who has none is told its command line.
-    /// Where nothing is said, they are told what the resolver's error says.
+    /// Sets the name of the program with which users install credentials, such as `mcp-orchestrator`. Errors about a
+    /// missing credential then contain its command line. Default: they contain the resolver's error only.
     #[must_use]
     pub fn install_with(mut self, program: impl Into<Arc<str>>) -> Self {
         self.install_with = Some(program.into());
         self
     }
 
-    /// Where links come from that lead who has no credential to the page where it is set up. Where nothing is said, they are
-    /// told no address.
+    /// Issues links to the page on which a missing credential is set up. Default: errors contain no link.
     #[must_use]
     pub fn links(mut self, links: Arc<Links>) -> Self {
         self.links = Some(links);
         self
     }
 
-    /// How long a legacy client's call waits for its credential to be set up, where the client can be asked to open a page;
-    /// 45 seconds where nothing is said.
+    /// Sets how long a legacy client's call waits for its credential to be set up, if the client can be asked to open a
+    /// page. Default: 45 seconds.
     #[must_use]
     pub fn auth_wait(mut self, wait: impl Into<Option<Duration>>) -> Self {
         self.auth_wait = wait.into().unwrap_or(parked::WAIT);
         self
     }
 
-    /// How many legacy sessions may be open at once.
+    /// Sets the maximum number of open legacy sessions. Default: 100,000.
     #[must_use]
     pub fn max_sessions(mut self, sessions: usize) -> Self {
         self.sessions = sessions;
         self
     }
 
-    /// After which time without a call or an open stream a legacy session ends.
+    /// Sets the time without a call or an open stream after which a legacy session ends. Default: 1 hour.
     #[must_use]
     pub fn session_idle(mut self, idle: Duration) -> Self {
         self.session_idle = idle;
         self
     }
 
-    /// How much at once; without limits where nothing is said.
+    /// Sets the concurrency limits. Default: none.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// Who is told of every call; nobody where nothing is said.
+    /// Sets the audit log, which records every call. Default: none.
     #[must_use]
     pub fn audit(mut self, audit: Audit) -> Self {
         self.audit = audit;
         self
     }
 
-    /// The orchestrator, without servers yet. Must be called within a tokio runtime.
+    /// Builds the orchestrator, without servers. Must be called within a tokio runtime.
     pub fn build(self) -> Orchestrator {
         let resolver = self.resolver.unwrap_or_else(|| Arc::new(NoCredentials));
         let pool = Pool::new(self.backend, Arc::clone(&self.key), self.single_principal);
@@ -202,7 +202,7 @@ impl Builder {
 }
 
 impl Orchestrator {
-    /// Begins one with a backend and a router.
+    /// Creates a builder with a backend and a router.
     pub fn builder(backend: Arc<dyn RuntimeBackend>, router: Arc<dyn Router>) -> Builder {
         Builder {
             backend,
@@ -233,7 +233,7 @@ impl fmt::Debug for Builder {
     }
 }
 
-/// The resolver of an orchestrator that was given none.
+/// The resolver of an orchestrator that was built without one.
 #[derive(Debug)]
 struct NoCredentials;
 

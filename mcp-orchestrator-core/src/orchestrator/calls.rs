@@ -1,4 +1,4 @@
-//! Which method goes where.
+//! Dispatches requests by method.
 
 mod complete;
 
@@ -22,7 +22,7 @@ use crate::protocol::{Era, method};
 use crate::router::{Item, ItemKind, Route, Target, ToolFilter, may_be_cut};
 
 impl Inner {
-    /// Carries out one request.
+    /// Handles one request.
     pub(super) async fn dispatch(
         self: &Arc<Self>,
         context: &Context,
@@ -64,7 +64,7 @@ impl Inner {
     ) -> Result<Reply> {
         match message.method() {
             method::TOOLS_CALL => self.named(context, message, headers, ItemKind::Tool).await,
-            // All that is rarer is boxed, so that it does not make the future of a tool's call larger.
+            // Rarer methods are boxed, so that they do not enlarge the future of a tool call.
             _ => Box::pin(self.by_rarer_method(context, message, headers)).await,
         }
     }
@@ -107,7 +107,7 @@ impl Inner {
         }
     }
 
-    /// A tool or a prompt.
+    /// Handles a request for a tool or a prompt.
     async fn named(
         self: &Arc<Self>,
         context: &Context,
@@ -154,7 +154,7 @@ impl Inner {
         }
     }
 
-    /// What is answered where nothing was: of a tool, what is to be done about a credential.
+    /// Returns the error of a request that was not sent; for a tool, with instructions about a missing credential.
     async fn not_sent(
         self: &Arc<Self>,
         context: &Context,
@@ -203,8 +203,8 @@ impl Inner {
         }
     }
 
-    /// A method that is not of the protocol goes to the only server, where there is only one, and where the gateway shows
-    /// all of it: what such a method does with tools that are not shown, nobody here can tell.
+    /// Forwards a method that the protocol does not define, if the gateway has only one server and exposes all of it:
+    /// the effect of such a method on hidden tools is unknown.
     async fn unknown(
         self: &Arc<Self>,
         context: &Context,
@@ -245,7 +245,7 @@ impl Inner {
             .map_err(|none| Error::new(ErrorKind::NoRoute, none.to_string()))
     }
 
-    /// Asks the router, and once more where lists that it needs were not in memory yet, as after a restart.
+    /// Asks the router, and a second time if required lists were not in memory yet, as after a restart.
     pub(super) async fn routed<'a>(
         self: &'a Arc<Self>,
         context: &'a Context,
@@ -269,7 +269,8 @@ impl Inner {
         found
     }
 
-    /// Brings the lists of the caller's gateway into memory; false where all were there, or names tell their server.
+    /// Loads the lists of the caller's gateway. Returns `false` if they were in memory, or if names identify their
+    /// server.
     async fn learned(
         self: &Arc<Self>,
         context: &Context,
@@ -279,7 +280,7 @@ impl Inner {
         let Ok(view) = self.view(context) else {
             return false;
         };
-        // Where annotations decide, a name alone does not.
+        // If annotations decide, a name alone is not enough.
         let alias_decides = alias_decides && !view.entries.iter().any(|entry| entry.tools.asks());
         let known = |entry| self.catalog.knows(&context.principal, entry, kinds);
         if (view.prefixed && alias_decides) || view.entries.iter().all(known) {
@@ -289,13 +290,13 @@ impl Inner {
         true
     }
 
-    /// What the caller may see.
+    /// Returns the caller's view of the gateway.
     pub(super) fn view(&self, context: &Context) -> Result<Arc<crate::router::View>> {
         let view = self.router.view(&context.principal, &context.gateway);
         view.map_err(|none| Error::new(ErrorKind::NoRoute, none.to_string()))
     }
 
-    /// Remembers what a result tells of resources, and seals what it tells of tasks.
+    /// Remembers the resources in a result and seals the ids of its tasks.
     fn observe(
         self: &Arc<Self>,
         context: &Context,
@@ -307,7 +308,7 @@ impl Inner {
     }
 }
 
-/// Refuses parameters of which a server could read something else than was judged here.
+/// Rejects parameters that a server could read differently from this gateway.
 pub(super) fn ambiguous(message: &Message) -> Error {
     let text = format!(
         "params of {}: a member by which requests are judged occurs twice, or in another spelling",
@@ -316,7 +317,7 @@ pub(super) fn ambiguous(message: &Message) -> Error {
     Error::new(ErrorKind::InvalidParams, text)
 }
 
-/// What routing reads of the parameters.
+/// Parses the parameters that routing needs.
 pub(super) fn params(message: &Message) -> Result<ParamsHead<'_>> {
     if message.is_ambiguous() {
         return Err(ambiguous(message));
@@ -329,7 +330,7 @@ pub(super) fn params(message: &Message) -> Result<ParamsHead<'_>> {
     })
 }
 
-/// Refuses a name that no server may list: it would be compared with all lists.
+/// Rejects names that are too long for any list, because each would be compared with all lists.
 fn check_length(item: Item<'_>) -> Result<()> {
     let (what, length, most) = match item {
         Item::Tool(name) | Item::Prompt(name) => ("name", name.len(), MAX_NAME_LEN),
@@ -350,12 +351,12 @@ pub(super) fn missing(what: &str) -> Error {
     )
 }
 
-/// An empty result.
+/// Returns an empty result.
 pub(super) fn empty(message: &Message) -> Reply {
     Reply::ready(own(response(message.id().unwrap_or("null"), "{}")))
 }
 
-/// An unknown resource has an error of its own in each era.
+/// Converts the error for an unknown resource, which differs between the eras.
 fn no_resource(context: &Context, uri: &str, error: Error) -> Error {
     if error.kind() != ErrorKind::NoRoute {
         return error;
@@ -369,8 +370,8 @@ fn no_resource(context: &Context, uri: &str, error: Error) -> Error {
     Error::new(kind, error.message().to_owned()).with_data(data)
 }
 
-/// Whether a method is none of the protocol's. Those that only one era has must not reach a server through the other,
-/// and neither must what is no request of a client: what servers ask, and notifications.
+/// Returns `true` if the protocol does not define this method. Methods of only one era must not reach a server through
+/// the other; neither must requests that only servers send, or notifications.
 fn is_of_nobody(name: &str) -> bool {
     use crate::protocol::method as m;
     let legacy = [

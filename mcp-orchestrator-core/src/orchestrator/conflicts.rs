@@ -14,7 +14,7 @@ use crate::id::{GatewayId, PrincipalId, ServerId};
 use crate::limits::MAX_LOGGED_CONFLICTS;
 use crate::router::{Conflict, ItemKind, View};
 
-/// Maximum number of conflicts that are logged at once; the rest are only counted.
+/// Maximum number of conflicts that are logged at once; further ones are only counted.
 const NAMED: usize = 10;
 
 impl Orchestrator {

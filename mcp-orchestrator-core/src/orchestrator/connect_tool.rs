@@ -180,7 +180,7 @@ mod tests {
     use crate::id::{Alias, ServerId};
 
     #[test]
-    fn connect_is_found_by_the_name_that_is_shown() {
+    fn connect_tool_is_found_by_its_displayed_name() {
         let entry = |name: &str| ViewEntry {
             alias: Alias::new(name).unwrap(),
             server: ServerId::new("jira").unwrap(),

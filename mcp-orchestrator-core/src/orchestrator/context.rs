@@ -1,4 +1,4 @@
-//! Who calls, through which gateway, in which dialect: what every part of the path asks for.
+//! The caller, gateway and era of a call, for every step of its path.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::runtime::{Progress, Scope};
 use crate::server::{Isolation, Launch, ServerSpec};
 use crate::session::Session;
 
-/// Who calls, and how.
+/// Caller of a request, and its circumstances.
 #[derive(Clone)]
 pub(super) struct Context {
     pub(super) principal: Arc<Principal>,
@@ -24,22 +24,22 @@ pub(super) struct Context {
     pub(super) session: Option<Arc<Session>>,
     pub(super) caller: Caller,
     pub(super) token: Option<SecretString>,
-    /// Where it is told what a start waits for; none: nobody wants to know.
+    /// Receives progress messages while an instance starts; `None`: they are discarded.
     pub(super) progress: Option<Progress>,
-    /// Its client was asked for a credential already: it is not asked again.
+    /// Its client was already asked for a credential, and is not asked again.
     pub(super) waited: bool,
-    /// Its audit event; none: nobody wants to know.
+    /// Audit event of the call; `None`: not audited.
     pub(super) trail: Option<Arc<Trail>>,
-    /// An operator's call, which no gateway routes.
+    /// An operator's call, which bypasses the routing of gateways.
     pub(super) is_operator: bool,
-    /// What admitted the request; none: whoever serves it sees to that.
+    /// The admission of the request; `None`: the component that serves it checks this itself.
     pub(super) grant: Option<Arc<dyn Grant>>,
-    /// At which count of [`Rights`](super::authority::Rights) it was begun; none: it sends nothing.
+    /// Count of [`Rights`](super::authority::Rights) at the start; `None`: the context sends nothing.
     pub(super) as_of: Option<u64>,
 }
 
 impl Context {
-    /// A modern caller: its principal is all that lasts.
+    /// Context of a modern call, which belongs to a principal only.
     pub(super) fn modern(inner: &Inner, call: &Call) -> Self {
         let party = inner.party_of(&call.principal.id);
         Self {
@@ -61,9 +61,9 @@ impl Context {
         }
     }
 
-    /// A legacy caller in its session.
+    /// Context of a legacy call in its session.
     pub(super) fn legacy(inner: &Inner, session: &Arc<Session>, call: &Call) -> Self {
-        // As it is now: who has left a team, has left it for this session too.
+        // The principal of the call, not of the session: it reflects teams that the user has left.
         let principal = Arc::clone(&call.principal);
         Self {
             as_of: Some(inner.rights.now()),
@@ -71,7 +71,7 @@ impl Context {
         }
     }
 
-    /// A session's own business, by whoever sent its last request.
+    /// Context of a session's own work, with the principal of its last request.
     pub(super) fn of(session: &Arc<Session>) -> Self {
         Self::within(session, session.principal_now(), session.token())
     }
@@ -96,7 +96,7 @@ impl Context {
         }
     }
 
-    /// A question of the engine's own on behalf of a principal, which calls nobody.
+    /// Context of the engine's own work on behalf of a principal, which makes no call.
     pub(super) fn nobodys(principal: &Arc<Principal>, gateway: &GatewayId) -> Self {
         Self {
             principal: Arc::clone(principal),
@@ -113,12 +113,12 @@ impl Context {
         }
     }
 
-    /// Whether rights have changed since it was begun.
+    /// Returns `true` if rights have changed since the start.
     pub(super) fn is_stale(&self, inner: &Inner) -> bool {
         self.as_of.is_some_and(|at| at != inner.rights.now())
     }
 
-    /// Notes for the audit log where the call goes, and with whose credential.
+    /// Records the target of the call and the owner of its credential for the audit log.
     pub(super) fn goes_to(&self, spec: &Spec, credential: Option<&Credential>) {
         if let Some(trail) = &self.trail {
             let slots = !spec.server.slots.is_empty();
@@ -129,16 +129,16 @@ impl Context {
         }
     }
 
-    /// The caller's dialect.
+    /// Returns the caller's era.
     pub(super) fn era(&self) -> Era {
         self.caller.era
     }
 
-    /// Which of an owner's instances this caller uses.
+    /// Returns which of an owner's instances this caller uses.
     pub(super) fn scope(&self, server: &ServerSpec) -> Scope {
         let own = || Scope::Principal(self.principal.id.clone());
         match (&server.launch, server.isolation) {
-            // A remote server keeps callers apart by its sessions.
+            // A remote server separates callers by its sessions.
             (Launch::Remote(_), _) | (_, Isolation::Shared) => Scope::Shared,
             (_, Isolation::Principal) => own(),
             (_, Isolation::Session) => self

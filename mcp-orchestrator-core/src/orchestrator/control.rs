@@ -1,4 +1,4 @@
-//! What operators ask for: the control endpoint and the command line are thin layers on this.
+//! The operator API. The control endpoint and the command line are thin layers on top of it.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -15,51 +15,51 @@ use crate::pool::Handle;
 use crate::runtime::{InstanceEvent, InstanceStatus, LogLine, LogOptions, Phase};
 use crate::server::Launch;
 
-/// How long the backend may take to tell what it has.
+/// Time that the backend gets to report its instances.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// How an instance is, in one word.
+/// State of an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum InstanceState {
-    /// On its way.
+    /// Being started.
     Starting,
     /// Can be called.
     Running,
-    /// Starts at the next call.
+    /// Stopped. Starts at the next call.
     Resting,
-    /// Could not start, or ended.
+    /// Failed to start, or ended.
     Failed,
 }
 
-/// What is known of one instance, or of a server that has none.
+/// Status of an instance, or of a server without one.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct InstanceInfo {
     /// The server.
     pub server: String,
-    /// The instance's public name; none where nothing was started yet.
+    /// Public name of the instance; `None` if the server has none.
     pub instance: Option<String>,
-    /// How it is.
+    /// State of the instance.
     pub state: InstanceState,
-    /// Whose credential it holds.
+    /// Owner of its credential.
     pub owner: String,
     /// Who may share it.
     pub scope: String,
-    /// Seconds since it runs.
+    /// Seconds since it started.
     pub uptime_secs: Option<u64>,
     /// Calls in flight.
     pub calls: usize,
     /// Calls so far.
     pub served: u64,
-    /// Tools that it offers, as far as known.
+    /// Number of tools that it lists, if known.
     pub tools: Option<usize>,
     /// Where it runs: `pid`, `pod`, `port`, `url`.
     pub place: Vec<(String, String)>,
-    /// Why it is so, where there is something to say.
+    /// Explanation of the state, if any.
     pub reason: Option<String>,
 }
 
-/// One that runs since before this process, and that no call has come to yet.
+/// Info of an instance from before this process that no call has reached yet.
 fn unjoined(status: &InstanceStatus) -> InstanceInfo {
     let place = status.place.iter();
     InstanceInfo {
@@ -99,7 +99,7 @@ impl From<PendingRemoval> for InstanceInfo {
 }
 
 impl Orchestrator {
-    /// Every instance, and every server that has none.
+    /// Returns every instance, and every server without one.
     pub async fn instances(&self) -> Vec<InstanceInfo> {
         let inner = &self.inner;
         let placed = inner.placed().await;
@@ -131,7 +131,7 @@ impl Orchestrator {
         all
     }
 
-    /// Starts a server's running instances anew.
+    /// Restarts a server's running instances.
     ///
     /// # Errors
     /// [`NoRoute`](ErrorKind::NoRoute) for an unknown server.
@@ -139,7 +139,7 @@ impl Orchestrator {
         self.inner.stop_server(server, true).await
     }
 
-    /// Puts a server's instances to rest; the next call starts them.
+    /// Stops a server's instances. The next call starts them again.
     ///
     /// # Errors
     /// [`NoRoute`](ErrorKind::NoRoute) for an unknown server.
@@ -147,10 +147,11 @@ impl Orchestrator {
         self.inner.stop_server(server, false).await
     }
 
-    /// The output of a server's instance: of the one named, else of the one that was started last, be it in vain.
+    /// Returns the output of the named instance of a server; without a name, of the latest one, even if its start
+    /// failed.
     ///
     /// # Errors
-    /// [`NoRoute`](ErrorKind::NoRoute) where nothing has run.
+    /// [`NoRoute`](ErrorKind::NoRoute) for an unknown server, an unknown instance, or if no instance has run.
     pub async fn logs(
         &self,
         server: &ServerId,
@@ -174,7 +175,7 @@ impl Orchestrator {
             .with_server(server)
         })?;
         match self.inner.pool.backend().logs(&key, options.clone()).await {
-            // Nothing is left of one that did not start but what was kept of it.
+            // Of an instance that failed to start, only the output in the log book is left.
             Err(error) if error.kind() == ErrorKind::NoRoute => {
                 self.inner.logs.read(&key, &options)
             }
@@ -182,7 +183,7 @@ impl Orchestrator {
         }
     }
 
-    /// The names of the configured servers, in order.
+    /// Returns the names of the configured servers, sorted.
     pub fn servers(&self) -> Vec<ServerId> {
         let mut ids: Vec<_> = self.inner.pool.servers().keys().cloned().collect();
         ids.sort();

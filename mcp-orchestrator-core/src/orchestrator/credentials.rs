@@ -1,4 +1,4 @@
-//! Hears of credentials that were rotated or removed.
+//! Reacts to credentials that were rotated or removed.
 
 use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
@@ -21,10 +21,10 @@ use crate::router::ItemKind;
 use crate::runtime::{Progress, Scope};
 use crate::server::{Isolation, Launch};
 
-/// How a principal is known as whom a token is renewed.
+/// Authentication method of the principal for which a token is renewed.
 const RENEWING: &str = "renewal";
 
-/// Passes each change on, until the pool closes.
+/// Handles each change until the pool closes.
 pub(super) async fn hear(inner: Weak<Inner>, mut changes: BoxStream<'static, CredentialChange>) {
     let Some(closing) = inner.upgrade().map(|inner| inner.pool.closing().clone()) else {
         return;
@@ -42,13 +42,13 @@ pub(super) async fn hear(inner: Weak<Inner>, mut changes: BoxStream<'static, Cre
 }
 
 impl Orchestrator {
-    /// Tries a credential before it is installed: starts an instance with it, as this principal would use it, and lists its
-    /// tools. Answers how many there are. The instance goes on, so that the first call finds it; where the credential is
-    /// not installed after all, [`forget_credential`](Self::forget_credential) ends it.
+    /// Tries a credential before it is installed: starts an instance with it, as for this principal, and lists its
+    /// tools. Returns the number of tools. The instance keeps running for the first call. If the credential is not
+    /// installed after all, [`forget_credential`](Self::forget_credential) ends it.
     ///
     /// # Errors
-    /// [`NoRoute`](crate::ErrorKind::NoRoute) for an unknown server; else why the instance did not start or answer. Nothing is
-    /// left of it then.
+    /// [`NoRoute`](crate::ErrorKind::NoRoute) for an unknown server; otherwise the reason why the instance did not
+    /// start or answer. The instance is removed in that case.
     pub async fn try_credential(
         &self,
         principal: &Principal,
@@ -65,11 +65,12 @@ impl Orchestrator {
         tried
     }
 
-    /// Asks the server with a credential that is installed for its tools, as this principal would use it, and answers how many
-    /// there are. What runs is asked, and goes on in any case.
+    /// Tests an installed credential: lists the server's tools with it, as for this principal, and returns their
+    /// number. Uses an instance that is running, and never ends it.
     ///
     /// # Errors
-    /// [`NoRoute`](crate::ErrorKind::NoRoute) for an unknown server; else why the instance did not start or answer.
+    /// [`NoRoute`](crate::ErrorKind::NoRoute) for an unknown server; otherwise the reason why the instance did not
+    /// start or answer.
     pub async fn test_credential(
         &self,
         principal: &Principal,
@@ -81,24 +82,24 @@ impl Orchestrator {
             .await
     }
 
-    /// Ends what runs with this very revision of a credential.
+    /// Ends the instances that use exactly this revision of a credential.
     pub fn forget_credential(&self, server: &ServerId, credential: &Credential) {
         self.inner.pool.drop_revision(server, credential);
     }
 }
 
-/// An instance that holds a credential which was removed or replaced, and that is not gone yet.
+/// An instance with a removed or replaced credential that still exists.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PendingRemoval {
     /// The server.
     pub server: String,
-    /// Whose credential it holds.
+    /// Owner of its credential.
     pub owner: String,
-    /// The instance's public name.
+    /// Public name of the instance.
     pub instance: String,
-    /// Seconds since it is to be gone.
+    /// Seconds since its removal was requested.
     pub seconds: u64,
-    /// Why the last try failed; it is tried again.
+    /// Why the last attempt failed. It is retried.
     pub reason: Option<String>,
 }
 
@@ -115,20 +116,20 @@ impl From<Pending> for PendingRemoval {
     }
 }
 
-/// What is left of a credential that was removed or replaced.
+/// What remains of a removed or replaced credential.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Leftover {
     /// Nothing.
     #[default]
     Nothing,
-    /// These instances. They are removed as soon as that is possible.
+    /// These instances. They are removed as soon as possible.
     Instances(Vec<String>),
-    /// It is not known yet, as while the cluster does not answer: what there is is removed once it is seen.
+    /// Unknown, for example while the cluster does not respond. Remaining instances are removed once they are seen.
     Unknown,
 }
 
 impl Orchestrator {
-    /// Waits until no instance holds a credential that was removed or replaced, at most for this long.
+    /// Waits until no instance uses a removed or replaced credential of this owner, for at most `limit`.
     pub async fn removed(&self, server: &ServerId, owner: &Owner, limit: Duration) -> Leftover {
         let (left, seen) = self.inner.pool.removed(server, owner, limit).await;
         if left.is_empty() {
@@ -145,7 +146,7 @@ impl Orchestrator {
         Leftover::Instances(told.collect())
     }
 
-    /// Removals of instances that have failed and are tried again.
+    /// Returns the removals of instances that failed and are retried.
     pub fn pending_removals(&self) -> Vec<PendingRemoval> {
         let pending = self.inner.pool.pending_removals();
         pending.into_iter().map(PendingRemoval::from).collect()
@@ -184,7 +185,7 @@ impl Inner {
         Ok(tools)
     }
 
-    /// Asks for the token after the one that an instance has.
+    /// Resolves the successor of the token that an instance uses.
     pub(super) async fn next_token(&self, handle: &Handle) {
         let (server, owner) = (&handle.spec.server, handle.key.owner());
         let principal = match owner {
@@ -196,12 +197,12 @@ impl Inner {
             principal: &principal,
             server,
             rule: &CredentialRule::Pinned(owner.clone()),
-            // It is no good any more soon: something newer is wanted.
+            // Treats the current one as rejected, because it expires soon.
             rejected: Some((handle.key.revision(), handle.generation())),
             token: None,
         };
         match self.resolver.resolve(request).await {
-            // Also where the resolver tells no changes.
+            // Needed if the resolver does not report changes.
             Ok(Some(now)) => self.pool.credential_changed(&CredentialChange {
                 server: server.id.clone(),
                 owner: owner.clone(),
@@ -228,10 +229,10 @@ impl Inner {
         }
         self.pool.credential_changed(change);
         self.rights.advance();
-        // Calls that wait for it go on.
+        // Wakes the calls that wait for the credential.
         self.credentials_changed
             .send_modify(|changes| *changes += 1);
-        // A renewed token shows nobody anything else.
+        // A renewed token does not change what its owner may see.
         let renewed = |now: &Arc<Credential>| now.generation > Generation::default();
         if !change.now.as_ref().is_some_and(renewed) {
             self.lists_changed(&change.server, &change.owner, Changed::ALL);

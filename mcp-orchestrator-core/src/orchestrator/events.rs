@@ -1,4 +1,4 @@
-//! What belongs to no call: from instances to those who listen.
+//! Delivers messages that belong to no call from instances to subscribed clients.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -24,14 +24,14 @@ use crate::server::ServerSpec;
 use crate::session::Session;
 use crate::transport::{Hello, Party, Unsolicited};
 
-/// How often sessions are looked at.
+/// Interval at which idle sessions are ended.
 const SWEEP: Duration = Duration::from_secs(15);
 
-/// Modern callers that listen.
+/// Modern clients with an open `subscriptions/listen` stream.
 #[derive(Debug, Default)]
 pub(super) struct Listeners(Mutex<Vec<Arc<Listener>>>);
 
-/// One modern caller that listens.
+/// The stream of one modern client.
 #[derive(Debug)]
 pub(super) struct Listener {
     pub(super) principal: Arc<Principal>,
@@ -41,15 +41,15 @@ pub(super) struct Listener {
     pub(super) prompts: bool,
     pub(super) resources: bool,
     pub(super) tasks: bool,
-    /// Cancelled when its stream is to end.
+    /// Cancelled to end the stream.
     pub(super) ended: tokio_util::sync::CancellationToken,
-    /// The request's id: what its notifications are tagged with.
+    /// Id of the request, with which its notifications are tagged.
     pub(super) id: String,
     pub(super) sender: mpsc::Sender<ReplyItem>,
 }
 
 impl Listeners {
-    /// Takes a listener in; false where its principal has as many as it may.
+    /// Adds a listener. Returns `false` if its principal has reached the limit.
     pub(super) fn add(&self, listener: Arc<Listener>) -> bool {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|known| !known.sender.is_closed());
@@ -77,7 +77,7 @@ impl Listeners {
 }
 
 impl Listener {
-    /// Sends a notification under the listener's tag; a slow one misses it.
+    /// Sends a notification tagged with the listener's id. It is lost if the listener is slow.
     pub(super) fn send(&self, message: &Message) {
         let tagged = super::listen::tagged(message, &self.id);
         if self
@@ -91,8 +91,8 @@ impl Listener {
 }
 
 impl Inner {
-    /// Tells those who see a server, and use it with what is of this owner, that its lists are other ones. To all others
-    /// it is the same as before, and none of their business.
+    /// Notifies clients that a server's lists have changed, if they see the server and can use it with a credential of
+    /// this owner. Nothing changes for other clients.
     pub(super) fn lists_changed(&self, server: &ServerId, owner: &Owner, changed: Changed) {
         let sees = |principal: &Principal, gateway: &GatewayId| {
             let view = self.router.view(principal, gateway);
@@ -106,7 +106,7 @@ impl Inner {
         self.tell_lists(changed, sees);
     }
 
-    /// Tells everybody: the catalog itself is another one.
+    /// Notifies all clients: the set of configured servers has changed.
     pub(super) fn lists_changed_for_all(&self) {
         self.tell_lists(Changed::ALL, |_, _| true);
     }
@@ -148,7 +148,7 @@ impl Inner {
         }
     }
 
-    /// A notification of an instance; `party` is the caller by whose conversation it came.
+    /// Handles a notification of an instance. `party` is the caller that the connection belongs to.
     pub(super) fn notified(
         self: &Arc<Self>,
         handle: &Arc<Handle>,
@@ -163,7 +163,7 @@ impl Inner {
             method::TASK_STATUS | method::TASKS_NOTIFICATION => {
                 self.task_status(handle, party, &message);
             }
-            // Of a pipe; an HTTP server acknowledges on the stream that asked for it.
+            // From a pipe. An HTTP server acknowledges on the stream of the request.
             method::ACKNOWLEDGED => self.acknowledged(handle, &message),
             _ => match party.and_then(|party| self.session_of(party)) {
                 Some(session) => self.push(&session, handle, ReplyItem::Notification(message)),
@@ -172,7 +172,7 @@ impl Inner {
         }
     }
 
-    /// A session's own child speaks to its session; what others say without a call goes to the log.
+    /// Delivers a message of a session's own child to that session. Log messages of other instances go to the log book.
     fn only_session(&self, handle: &Handle, message: Message) {
         let owner = self
             .sessions
@@ -190,7 +190,7 @@ impl Inner {
         }
     }
 
-    /// Hands a session what an instance says, where its client may still hear it. A request that is not handed on is
+    /// Delivers a message of an instance to a session if its client may receive it. A request that is not delivered is
     /// refused.
     pub(super) fn push(&self, session: &Session, handle: &Handle, item: ReplyItem) {
         let speaks = session.scope == *handle.key.scope() || session.speaks_with(handle);
@@ -199,7 +199,7 @@ impl Inner {
         }
     }
 
-    /// The session of a caller.
+    /// Returns the session of a caller.
     pub(super) fn session_of(&self, party: Party) -> Option<Arc<Session>> {
         self.sessions.by_party(party)
     }
@@ -285,7 +285,7 @@ impl Observer for Inner {
     }
 }
 
-/// Ends sessions that nobody uses.
+/// Ends idle sessions.
 pub(super) async fn sweep_sessions(inner: Weak<Inner>) {
     loop {
         let Some(closing) = inner.upgrade().map(|inner| inner.pool.closing().clone()) else {
@@ -307,7 +307,7 @@ pub(super) async fn sweep_sessions(inner: Weak<Inner>) {
     }
 }
 
-/// Whether a lease can be had, for those who only look.
+/// Takes a lease on the instance of a handle, for reads of its state. `None` if it is ending.
 pub(super) fn lease(handle: &Arc<Handle>) -> Option<Lease> {
     Lease::of(handle)
 }

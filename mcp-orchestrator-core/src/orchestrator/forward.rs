@@ -1,4 +1,4 @@
-//! From a route to a reply: credential, instance, conversation; once more where the credential was refused.
+//! Sends a routed request: resolves the credential and the instance, and retries once if the credential was rejected.
 
 use std::borrow::Cow;
 use std::future::Future as _;
@@ -27,21 +27,21 @@ use crate::server::Launch;
 use crate::session::Session;
 use crate::transport::Outgoing;
 
-/// How long the end of a program may come after the end of its connection.
+/// Time to wait for the exit of a program after the end of its connection.
 const END_WAIT: Duration = Duration::from_secs(2);
 
-/// What is to be sent to a server.
+/// A request to send to a server.
 pub(super) struct Work<'a> {
     pub(super) message: &'a Message,
     pub(super) edits: Splice,
     pub(super) name: Option<Cow<'a, str>>,
     pub(super) headers: Cow<'a, HeaderMap>,
-    /// By what it was allowed to be sent.
+    /// Why it may be sent.
     pub(super) judged: Judged<'a>,
 }
 
 impl<'a> Work<'a> {
-    /// A message that goes as it is.
+    /// A message that is sent without changes.
     pub(super) fn plain(message: &'a Message) -> Self {
         Self {
             message,
@@ -54,7 +54,7 @@ impl<'a> Work<'a> {
 }
 
 impl Inner {
-    /// The spec of a configured server.
+    /// Returns the spec of a configured server.
     pub(super) fn spec(&self, server: &ServerId) -> Result<Arc<Spec>> {
         let found = self
             .pool
@@ -69,7 +69,7 @@ impl Inner {
         })
     }
 
-    /// The credential with which this caller uses a server.
+    /// Resolves the credential with which this caller uses a server.
     pub(super) async fn credential(
         &self,
         context: &Context,
@@ -106,7 +106,8 @@ impl Inner {
         Err(Error::new(ErrorKind::CredentialMissing, text).with_server(&server.id))
     }
 
-    /// Why a server whose lists failed shows none to this caller: it wants a token, and nothing in its entry said so.
+    /// Returns the error for a caller of a server with failed lists, if it requires a token although its entry does not
+    /// say so.
     pub(super) async fn demanded(
         &self,
         context: &Context,
@@ -142,17 +143,17 @@ impl Inner {
                 .await
             {
                 Err(refused) if refused.kind() == ErrorKind::CredentialRejected => {
-                    // Nothing was sent back yet: another generation, or another credential, may do.
+                    // Nothing was returned yet, so a retry with another generation or another credential is safe.
                     let other = self
                         .credential(context, &spec, rule, Some(&credential))
                         .await;
                     let other = match other {
                         Ok(other) => other,
-                        // Only its owner can help, and is told how.
+                        // Only the owner can resolve this; the error says how.
                         Err(over) if over.kind() == ErrorKind::CredentialExpired => {
                             return Err(over);
                         }
-                        // It was called without any, and wants one.
+                        // The call had no credential, and the server requires one.
                         Err(missing) if wants(&spec, &missing) => return Err(missing),
                         Err(_) => return Err(unauthorized(&spec, refused)),
                     };
@@ -176,8 +177,8 @@ impl Inner {
         }
     }
 
-    /// Notes what the server wants of a credential, for its owner's next sign-in. Where that was asked for already, signing
-    /// in again changes nothing, and nobody is sent to do so.
+    /// Records the additional scopes that the server requires, for the owner's next sign-in. If they were requested
+    /// before, another sign-in cannot help, and the error does not ask for one.
     async fn wanted(&self, spec: &Spec, credential: &Credential, error: Error) -> Error {
         let (server, scopes) = (&spec.server, error.wanted_scopes());
         match self.resolver.wanted(server, credential, scopes).await {
@@ -213,7 +214,7 @@ impl Inner {
                 let starting = self.started(context, spec, rule, credential);
                 let (lease, other) = Box::pin(starting).await?;
                 now = other;
-                // It took its time, and not every router reports its changes.
+                // The start took time, and not every router reports changes.
                 Box::pin(self.judge_again(context, &lease.key, work.judged)).await?;
                 lease
             }
@@ -229,7 +230,7 @@ impl Inner {
         self.send(context, lease, work, deadline).await
     }
 
-    /// A session uses this instance for the first time.
+    /// Prepares an instance that a session uses for the first time.
     async fn joined(&self, session: &Arc<Session>, lease: &Lease, caller: &Caller) {
         self.pass_level(session, lease.handle()).await;
         if session.listens()
@@ -239,8 +240,8 @@ impl Inner {
         }
     }
 
-    /// Judges a request again where rights have changed since it was begun. A handshake takes its time too, so it comes
-    /// first.
+    /// Authorizes a request again if rights have changed since its start. Completes the handshake first, because it
+    /// takes time as well.
     async fn before_sent(
         &self,
         context: &Context,
@@ -303,7 +304,8 @@ impl Inner {
     }
 }
 
-/// An error as its instance's end explains it. What is spoken with over HTTP may have ended, and nobody know it yet.
+/// Explains an error with the exit of its instance. The exit of a program that is reached over HTTP may not be known
+/// yet.
 async fn why(lease: &Lease, error: Error) -> Error {
     if error.kind() != ErrorKind::Unavailable || error.data().is_some() {
         return error;
@@ -313,7 +315,7 @@ async fn why(lease: &Lease, error: Error) -> Error {
         (&lease.link, &server.launch),
         (Link::Http(_), Launch::Program(_))
     ) {
-        // Where nothing comes, it goes on.
+        // Without an exit within this time, the program is still running.
         let _ = tokio::time::timeout(END_WAIT, lease.exited.clone()).await;
     }
     let exit = lease.exit.get().or_else(|| lease.exited.peek());
@@ -324,7 +326,7 @@ async fn why(lease: &Lease, error: Error) -> Error {
         .with_source(error)
 }
 
-/// What a call is told that took too long.
+/// Returns the error of a call that took too long.
 pub(super) fn timed_out(server: &ServerId, limit: Duration) -> Error {
     let text = format!(
         "server {server} did not answer within {} s",
@@ -333,7 +335,7 @@ pub(super) fn timed_out(server: &ServerId, limit: Duration) -> Error {
     Error::new(ErrorKind::TimedOut, text).with_server(server)
 }
 
-/// A stream that holds its instance awake, and ends in time.
+/// A stream that keeps its instance in use, with a deadline.
 struct Held {
     reply: Reply,
     lease: Option<Lease>,
@@ -378,12 +380,12 @@ impl Stream for Held {
     }
 }
 
-/// Whether an error says that a server wants a token of which nothing said so before.
+/// Returns `true` if the error says that the server requires a token that its entry does not mention.
 fn wants(spec: &Spec, error: &Error) -> bool {
     may_want(spec) && error.kind() == ErrorKind::CredentialMissing
 }
 
-/// Whether nothing says that a server wants a token, and nothing that it wants none.
+/// Returns `true` if the entry leaves open whether the server requires a token.
 fn may_want(spec: &Spec) -> bool {
     let oauth = spec.server.oauth.as_ref();
     oauth.is_some_and(|oauth| oauth.refusals().is_some())

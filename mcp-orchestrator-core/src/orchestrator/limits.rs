@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_over_a_limit_is_refused_until_another_ends() {
+    fn call_over_a_limit_is_rejected_until_another_ends() {
         let calls = in_flight(2, 3);
         let user = |name: &str| PrincipalId::new(name).unwrap();
         let git = ServerId::new("git").unwrap();
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_limit_counts_from_the_next_call_on() {
+    fn changed_limit_applies_from_the_next_call() {
         let calls = in_flight(1, 9);
         let (ann, git) = (
             PrincipalId::new("ann").unwrap(),
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_room_for_some_of_each_and_some_of_all() {
+    fn parking_is_limited_per_principal_and_in_total() {
         let parking = Parking::new(NonZeroUsize::new(2).unwrap(), 3);
         let enter = |name: &str| parking.enter(&PrincipalId::new(name).unwrap());
         let (first, second) = (enter("ann"), enter("ann"));

@@ -1,4 +1,4 @@
-//! Lists: answered from what is kept; what nobody knows yet is learned from the caller's own instance.
+//! Lists, answered from the list cache; missing ones are fetched from the caller's own instance.
 
 mod pace;
 mod refresh;
@@ -25,17 +25,18 @@ use crate::router::{ItemKind, View, ViewEntry};
 use crate::runtime::Progress;
 use crate::session::Session;
 
-/// For how long a modern client may use a list, in milliseconds; changes are told to those who listen.
+/// Time for which a modern client may cache a list, in milliseconds. Clients with an open stream are notified of
+/// changes.
 const TTL_MS: u32 = 5000;
 const CURSOR: &str = "list cursor";
 
-/// How long a caller waits for a list that failed before.
+/// Time that a caller waits for a list after its last fetch failed.
 const RETRY_WAIT: Duration = Duration::from_secs(1);
-/// More items than this are not written on the runtime's threads.
+/// Longer lists are serialized on a blocking thread.
 const MANY_ITEMS: usize = 2000;
 
 impl Inner {
-    /// One page of a gateway's list.
+    /// Returns one page of a gateway's list.
     pub(super) async fn list(
         self: &Arc<Self>,
         context: &Context,
@@ -53,7 +54,7 @@ impl Inner {
         };
         let view = self.view(context)?;
         let sources = self.sources(context, &view, &[kind]).await;
-        // A server may declare a list that it lacks, which shows once it was asked.
+        // A server may declare a list that it does not have, which is known only after it was requested.
         if self.lacks(context, &view, kind).await {
             let text = format!("no server of this gateway has {}", method_of(kind));
             return Err(Error::new(ErrorKind::MethodNotFound, text));
@@ -96,7 +97,7 @@ impl Inner {
             })
     }
 
-    /// What the servers of a view offer this caller. One that cannot be asked is left out.
+    /// Returns what the servers of a view offer this caller. Servers that cannot be queried are omitted.
     pub(super) async fn sources(
         self: &Arc<Self>,
         context: &Context,
@@ -108,8 +109,8 @@ impl Inner {
         join_all(each).await.into_iter().flatten().collect()
     }
 
-    /// Whether no server of the view has lists of this kind, and the caller was told of none: then it is answered as such
-    /// a server answers.
+    /// Returns `true` if no server of the view has lists of this kind, and none was declared to the caller. The request
+    /// then gets the error that such a server would return.
     async fn lacks(&self, context: &Context, view: &View, kind: ItemKind) -> bool {
         let told = |session: &Arc<Session>| session.possible.load(Ordering::Relaxed);
         if context.session.as_ref().is_some_and(told) || view.entries.is_empty() {
@@ -121,7 +122,7 @@ impl Inner {
         known.iter().all(lacks)
     }
 
-    /// Waits a moment for the servers of a view of which nobody knows yet what they say of themselves, once for each.
+    /// Waits briefly for servers of a view that have not described themselves yet; once for each server.
     pub(super) async fn meet(self: &Arc<Self>, context: &Context, view: &View) {
         let each = view.entries.iter().map(|entry| async move {
             let spec = self.spec(&entry.server).ok()?;
@@ -135,7 +136,7 @@ impl Inner {
             let learned = async {
                 let lists = |kinds| self.lists_with(context, (entry, &spec), &credential, kinds);
                 let kept = lists(&[]).await?;
-                // What is not declared is known by its list alone.
+                // Lists of a server without declarations are known only after they were fetched.
                 let declares = |kind: &ItemKind| kept.declares(*kind);
                 if !ItemKind::ALL.iter().any(declares) {
                     lists(&[ItemKind::Tool]).await;
@@ -147,7 +148,7 @@ impl Inner {
         join_all(each).await;
     }
 
-    /// What is known already of the servers of a view; nothing is started for it.
+    /// Returns the cached lists of the servers of a view, without starting an instance.
     pub(super) async fn known(&self, context: &Context, view: &View) -> Vec<Option<Source>> {
         let each = view.entries.iter().map(|entry| async move {
             let spec = self.spec(&entry.server).ok()?;
@@ -168,7 +169,7 @@ impl Inner {
         join_all(each).await
     }
 
-    /// The part of one server; where the caller has no credential for it, what to do about that.
+    /// Returns the part of one server. If the caller has no credential for it, the part explains what to do.
     async fn source(
         self: &Arc<Self>,
         context: &Context,
@@ -219,8 +220,8 @@ impl Inner {
             .await
     }
 
-    /// What a server lists with this credential: what is kept, else what its instance says in time. Lists of other kinds
-    /// may not have come yet.
+    /// Returns the lists of a server with this credential: cached, or fetched from its instance within the timeout.
+    /// Lists of other kinds may still be missing.
     pub(super) async fn lists_with(
         self: &Arc<Self>,
         context: &Context,
@@ -263,7 +264,7 @@ impl Inner {
     }
 }
 
-/// One page of a list; a long list is put together elsewhere, because it would hold up others.
+/// Serializes one page of a list; a long list on a blocking thread, so that it does not delay other tasks.
 async fn written(
     sources: Vec<Source>,
     kind: ItemKind,

@@ -1,7 +1,7 @@
-//! The one path of every call: route, credential, instance, conversation.
+//! The path of every call: route, credential, instance, connection.
 //!
-//! An [`Orchestrator`] is made by a [`Builder`] from any implementation of each seam. It has no HTTP in it: a gateway
-//! turns requests into [`Call`]s, and a [`Reply`] into JSON or a stream.
+//! A [`Builder`] creates an [`Orchestrator`] from any implementation of each seam. It contains no HTTP: a gateway
+//! converts requests to [`Call`]s, and a [`Reply`] to JSON or a stream.
 
 mod audited;
 mod authority;
@@ -76,21 +76,21 @@ use crate::transport::Party;
 
 /// Maximum time that shutdown waits for lists to be stored.
 const LISTS_WRITTEN: Duration = Duration::from_secs(5);
-/// How long the audit log has at the end, to write what it has taken.
+/// Maximum time that shutdown waits for the audit log to be written.
 const AUDIT_CLOSES: Duration = Duration::from_secs(5);
-/// Instances that are started at once for lists that nobody knows yet.
+/// Maximum number of instances that are started concurrently to fill the list cache.
 const LEARN_AT_ONCE: usize = 4;
 
 /// Routes each call to the instance that belongs to its caller. Cheap to clone.
 ///
-/// With its last clone everything ends at once; [`shutdown`](Self::shutdown) lets calls finish.
+/// Dropping the last clone ends everything at once; [`shutdown`](Self::shutdown) lets calls finish.
 #[derive(Clone)]
 pub struct Orchestrator {
     inner: Arc<Inner>,
     _held: Arc<Held>,
 }
 
-/// Shared by all clones. Tasks have the rest, so that it is this whose end they hear of.
+/// Shared by the clones of an orchestrator only, so that dropping the last one cancels the tasks, which share `Inner`.
 struct Held(tokio_util::sync::CancellationToken);
 
 impl Drop for Held {
@@ -99,9 +99,9 @@ impl Drop for Held {
     }
 }
 
-/// What all parts share.
+/// State shared by all parts.
 struct Inner {
-    /// Itself, for tasks that outlive a call.
+    /// For tasks that outlive a call.
     this: Weak<Self>,
     router: Arc<dyn Router>,
     resolver: Arc<dyn CredentialResolver>,
@@ -114,7 +114,7 @@ struct Inner {
     tasks: Tasks,
     refreshing: Mutex<HashMap<ListKey, Refreshing>>,
     learning: Semaphore,
-    /// Servers of which nobody knew anything, and since when a caller has waited for them.
+    /// Servers that had not described themselves, and since when a caller has waited for them.
     met: Mutex<HashMap<ListKey, tokio::time::Instant>>,
     key: Arc<StateKey>,
     logs: LogBook,
@@ -128,30 +128,30 @@ struct Inner {
     auth_wait: Duration,
     parking: limits::Parking,
     questions: questions::Questions,
-    /// Grows with each credential that changes.
+    /// Incremented when a credential changes.
     credentials_changed: tokio::sync::watch::Sender<u64>,
     audit: arc_swap::ArcSwap<Audit>,
     in_flight: limits::InFlight,
-    /// Who is in which team now; without one, principals are as their last request said.
+    /// Current teams; `None`: principals keep the teams of their last request.
     directory: Option<Arc<Directory>>,
     rights: authority::Rights,
     draining: tokio_util::sync::CancellationToken,
 }
 
 impl Orchestrator {
-    /// Who is told who did what. Calls are told already; what a program does besides, it tells by this.
+    /// Returns the audit log. Calls are recorded automatically; embedders record their own actions here.
     pub fn audit(&self) -> Arc<Audit> {
         self.inner.audit.load_full()
     }
 
-    /// From now on these are told of what begins; what has begun is told to those before, which end with it.
+    /// Replaces the audit sinks. Calls in flight keep the previous sinks, which are closed when those calls finish.
     pub fn set_audit(&self, audit: Audit) {
         let before = self.inner.audit.swap(Arc::new(audit));
-        // The last one who lets go of a sink may wait for a disk.
+        // Dropping the last reference to a sink may block on a disk.
         self.inner.pool.tasks().spawn_blocking(move || drop(before));
     }
 
-    /// How much at once from now on. What is in flight goes on, and counts.
+    /// Sets the concurrency limits. Calls in flight are not cancelled, and count towards the new limits.
     pub fn set_limits(&self, limits: Limits) {
         self.inner.in_flight.set(limits);
         self.inner.pool.limit_instances(limits.instances_per_owner);
@@ -160,23 +160,23 @@ impl Orchestrator {
             .limit_per_principal(limits.sessions_per_principal);
     }
 
-    /// The catalog from now on. Instances whose spec is equal are not touched.
+    /// Replaces the configured servers. Instances with an unchanged spec are not affected.
     pub fn apply(&self, servers: impl IntoIterator<Item = Arc<ServerSpec>>) {
         self.inner.pool.apply(servers);
         self.inner.lists_changed_for_all();
         self.recheck();
     }
 
-    /// Carries out a request.
+    /// Handles a request.
     ///
-    /// Answers when the first thing comes back: the response itself, or a stream that ends with it.
+    /// Returns when the first part of the reply is available: the response itself, or a stream that ends with it.
     ///
     /// # Errors
-    /// Of any kind: they say what failed and whose fault it is.
+    /// Of any kind. The kind says what failed, and whether the caller, the server or the gateway is responsible.
     ///
     /// # Cancel safety
-    /// Dropping the future or the reply of a modern call cancels it upstream. A legacy session's call goes on; its
-    /// client ends it by a notification, or by ending the session.
+    /// Dropping the future or the reply of a modern call cancels the call upstream. A legacy session's call continues;
+    /// its client cancels it with a notification, or by ending the session.
     pub async fn call(&self, call: Call) -> Result<Reply> {
         match self.inner.begin(call)? {
             Begun::Session(mut call) => call.reply().await,
@@ -184,16 +184,16 @@ impl Orchestrator {
         }
     }
 
-    /// Takes a notification or a response of a client. Notifications that are not a client's are dropped, and so is what
-    /// would reach a server that the client may not use now.
+    /// Handles a notification or a response of a client. Notifications that the protocol does not define for clients
+    /// are dropped, as are messages to a server that the client may not use now.
     ///
     /// # Errors
-    /// [`SessionNotFound`](ErrorKind::SessionNotFound); what cannot be delivered upstream is not an error.
+    /// [`SessionNotFound`](ErrorKind::SessionNotFound). A failed delivery upstream is not an error.
     pub async fn notify(&self, notify: Notify) -> Result<()> {
         self.inner.take_notice(notify).await
     }
 
-    /// Opens the stream of what belongs to no call: a legacy client's GET, or a modern `subscriptions/listen`.
+    /// Opens the stream of messages that belong to no call: a legacy client's GET, or a modern `subscriptions/listen`.
     ///
     /// # Errors
     /// [`SessionNotFound`](ErrorKind::SessionNotFound) and [`InvalidParams`](ErrorKind::InvalidParams).
@@ -201,7 +201,7 @@ impl Orchestrator {
         self.inner.listen(listen).await
     }
 
-    /// The protocol version that a legacy session speaks.
+    /// Returns the protocol version of a legacy session.
     ///
     /// # Errors
     /// [`SessionNotFound`](ErrorKind::SessionNotFound).
@@ -230,7 +230,7 @@ impl Orchestrator {
         Ok(())
     }
 
-    /// Whether a gateway exists for this principal.
+    /// Returns `true` if the gateway exists for this principal.
     pub fn admits(
         &self,
         principal: &crate::auth::Principal,
@@ -239,18 +239,18 @@ impl Orchestrator {
         self.inner.router.view(principal, gateway).is_ok()
     }
 
-    /// A server of the catalog.
+    /// Returns a configured server.
     pub fn server(&self, id: &crate::id::ServerId) -> Option<Arc<ServerSpec>> {
         let server = self.inner.pool.server(id)?;
         Some(Arc::clone(&server.spec.load().server))
     }
 
-    /// What is counted and timed.
+    /// Returns the metrics.
     pub fn metrics(&self) -> Arc<Metrics> {
         Arc::clone(&self.inner.metrics)
     }
 
-    /// From now on streams that answer no call end, so that a server can drain; calls go on.
+    /// Ends streams that answer no call, also those opened later, so that a server can drain. Calls continue.
     pub fn drain(&self) {
         self.inner.draining.cancel();
         self.inner
@@ -260,21 +260,22 @@ impl Orchestrator {
             .for_each(|session| session.close_general());
     }
 
-    /// Returns when no instance is in use.
+    /// Waits until no instance is in use.
     ///
     /// # Cancel safety
-    /// Dropping the future changes nothing.
+    /// Dropping the future has no effect.
     pub async fn quiet(&self) {
         self.inner.pool.quiet().await;
     }
 
-    /// Lets calls finish, up to `grace`, then ends everything that runs here. What outlives this process goes on.
+    /// Lets calls finish, for up to `grace`, then ends everything that runs in this process. Instances that outlive the
+    /// process keep running.
     pub async fn shutdown(&self, grace: Duration) {
         self.end(grace, Ending::Leave).await;
     }
 
-    /// As [`shutdown`](Self::shutdown), and what outlives this process goes to rest where it was started here. What ran
-    /// before goes on.
+    /// Like [`shutdown`](Self::shutdown), but also stops instances that outlive the process if they were started by it.
+    /// Instances from before keep running.
     pub async fn undo(&self, grace: Duration) {
         self.end(grace, Ending::Rest).await;
     }
@@ -293,20 +294,20 @@ impl Orchestrator {
         if self.audit().is_on() {
             let audit = self.audit();
             let closed = tokio::task::spawn_blocking(move || audit.close());
-            // A disk that does not answer shall not keep us.
+            // An unresponsive disk must not block shutdown.
             let _ = tokio::time::timeout(AUDIT_CLOSES, closed).await;
         }
     }
 }
 
-/// A call under way.
+/// A call in progress.
 enum Begun<'a> {
     Session(session_call::GoingOn<'a>),
     Other(BoxFuture<'a, Result<Reply>>),
 }
 
 impl Inner {
-    /// Begins a call. Nothing waits here, so that what the call is made of moves into its box once.
+    /// Begins a call. This is not async, so that the call's data is moved into its box only once.
     fn begin(self: &Arc<Self>, call: Call) -> Result<Begun<'_>> {
         Ok(match &call.dialect {
             Dialect::Legacy(None) if call.message.method() == method::INITIALIZE => {
@@ -347,12 +348,12 @@ impl Inner {
         }
     }
 
-    /// Itself, while it lives.
+    /// Returns a strong reference, unless the orchestrator is gone.
     fn me(&self) -> Option<Arc<Self>> {
         self.this.upgrade()
     }
 
-    /// The number of a modern caller.
+    /// Returns the party of a modern caller, which its principal determines.
     fn party_of(&self, principal: &PrincipalId) -> Party {
         let known = self
             .parties
@@ -383,7 +384,7 @@ impl fmt::Debug for Orchestrator {
     }
 }
 
-/// Whether a message is what its caller says: a request for `call`.
+/// Checks that a message is a request.
 fn expect_request(message: &crate::jsonrpc::Message) -> Result<()> {
     if message.kind() == Kind::Request {
         return Ok(());

@@ -1,9 +1,9 @@
-//! A call that found no credential asks its client to open the page where it is set up (elicitation by URL), where the
-//! client declares that it can.
+//! Asks the client of a call without a credential to open the setup page (URL elicitation), if the client declares
+//! support for it.
 //!
-//! A legacy client's call is parked: it goes on by itself once the credential is there, and is answered as any other
-//! without one where that takes too long or the client declines. A modern client is answered at once with what it is to
-//! ask, and calls again; nothing of it is kept here.
+//! A legacy client's call is parked: it continues once the credential exists. If that takes too long or the client
+//! declines, it gets the same error as any call without a credential. A modern client gets the request as a result and
+//! calls again; no state is kept for it.
 
 use std::num::NonZeroUsize;
 use std::sync::{Arc, LazyLock};
@@ -30,28 +30,28 @@ use crate::protocol::{meta, method};
 use crate::runtime::Progress;
 use crate::transport::progress_token;
 
-/// How long a call waits for its credential if nothing else is said.
+/// Default time that a call waits for its credential.
 pub(super) const WAIT: Duration = Duration::from_secs(45);
-/// Calls of one principal that wait at once.
+/// Maximum number of parked calls per principal.
 pub(super) const EACH: NonZeroUsize = NonZeroUsize::new(16).expect("it is not zero");
-/// Calls that wait at once, of all together.
+/// Maximum number of parked calls in total.
 pub(super) const ALL: usize = 1000;
-/// How often it is told that a call waits.
+/// Interval of the progress notifications of a parked call.
 const AGAIN: Duration = Duration::from_secs(5);
-/// What a modern client is asked is called that in its retry.
+/// Key of the request in a modern client's `inputRequests` and `inputResponses`.
 const QUESTION: &str = "connect";
 const STATE: &str = "connect state";
 
-/// How a client can be asked to open an address.
+/// How a client is asked to open a URL.
 pub(super) enum Asking {
-    /// By a request of ours, in its session.
+    /// With a request in its session.
     Session,
-    /// By a result that says what to ask.
+    /// With a result that requires input.
     Result,
 }
 
 impl Asking {
-    /// How this call's client can be asked; `None` where it cannot, or was asked already.
+    /// Returns how this call's client can be asked; `None` if it cannot, or was asked already.
     pub(super) fn of(context: &Context, message: &Message) -> Option<Self> {
         if context.waited {
             return None;
@@ -67,7 +67,7 @@ impl Asking {
 }
 
 impl Inner {
-    /// Asks the client to open this address; the reply says so, or goes on from there.
+    /// Asks the client to open this URL. The reply contains the question, or continues after the answer.
     pub(super) fn ask(
         self: &Arc<Self>,
         context: &Context,
@@ -123,8 +123,8 @@ impl Inner {
         Reply::stream(stream::unfold(Some(parked), Parked::next).flatten().boxed())
     }
 
-    /// A modern request without what its client answered to our own question, and whether it did: a server is not told of
-    /// what it did not ask.
+    /// Removes the client's answer to our own question from a modern request, because the server did not ask it. Also
+    /// returns whether there was one.
     pub(super) fn answered(&self, context: &Context, message: Message) -> (Message, bool) {
         static STATES: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new("\"requestState\""));
         if STATES.find(message.bytes()).is_none() {
@@ -153,25 +153,25 @@ struct Parked {
     context: Context,
     message: Message,
     unconnected: Unconnected,
-    /// What names the question.
+    /// Id of the elicitation.
     id: String,
     step: Step,
     changes: watch::Receiver<u64>,
     rights: watch::Receiver<()>,
     until: Instant,
-    /// How often it was told that it waits.
+    /// Number of progress notifications sent.
     told: u32,
     _place: Place,
 }
 
 enum Step {
-    /// The question is to be sent.
+    /// The question has to be sent.
     Ask(Message),
-    /// It was, and this is where its answer comes; `None`: the client has agreed.
+    /// The question was sent. Receives its answer; `None`: the client has accepted.
     Wait(Option<oneshot::Receiver<Message>>),
 }
 
-/// What ended the wait, or what is to be said in it.
+/// What ends the wait, or has to be handled during it.
 enum Event {
     Connected,
     Answered(Option<Message>),
@@ -184,7 +184,7 @@ enum Event {
 type Part = (BoxStream<'static, ReplyItem>, Option<Parked>);
 
 impl Parked {
-    /// The next part of the reply, and whether there are more.
+    /// Returns the next part of the reply, and the state for the following one.
     async fn next(parked: Option<Self>) -> Option<Part> {
         let mut parked = parked?;
         let answer = match &mut parked.step {
@@ -217,7 +217,7 @@ impl Parked {
             match event {
                 Event::Connected => return Some(self.go_on().await),
                 Event::Answered(Some(said)) if !agrees(&said) => break,
-                // Agreed; or the question could not be asked any more, and the link may be opened all the same.
+                // Accepted; or the question could not be delivered, but the link may still be opened.
                 Event::Answered(_) => answer = None,
                 Event::Late => break,
                 Event::Rights => {
@@ -236,7 +236,7 @@ impl Parked {
         Some((result.boxed(), None))
     }
 
-    /// What was refused: the same again is no answer.
+    /// Returns the rejected credential, which does not end the wait.
     async fn refused(&self) -> Option<(Revision, Generation)> {
         if self.unconnected.kind != ErrorKind::CredentialRejected {
             return None;
@@ -245,11 +245,11 @@ impl Parked {
         Some((found.revision.clone(), found.generation))
     }
 
-    /// Whether the caller may still wait: it would be admitted, and its gateway shows the server, which is configured. What the caller waits
-    /// for is from now on what its teams of now have.
+    /// Checks that the caller may still wait: it would be admitted, its gateway exposes the server, and the server is
+    /// configured. Updates the teams of the principal.
     ///
     /// # Errors
-    /// What the caller has lost.
+    /// Describes what the caller has lost.
     async fn still_waits(&mut self) -> Result<()> {
         let (inner, server) = (&self.inner, &self.unconnected.server);
         inner.still_admitted(&self.context).await?;
@@ -263,7 +263,7 @@ impl Parked {
         Err(Error::new(ErrorKind::NoRoute, text))
     }
 
-    /// The rest of the call, which has its credential now.
+    /// Continues the call, which has its credential now.
     async fn go_on(mut self) -> Part {
         self.context.as_of = Some(self.inner.rights.now());
         if let Err(lost) = self.still_waits().await {
@@ -290,13 +290,13 @@ impl Parked {
         (first.chain(rest).boxed(), None)
     }
 
-    /// That it waits, for a client that wants to know.
+    /// Returns a progress notification, if the client asked for progress.
     fn tells(&mut self) -> Option<ReplyItem> {
         let (_, token) = progress_token(&self.message)?;
         self.told += 1;
         let (server, token) = (&self.unconnected.server, lossy(&token));
         let words = quote(&format!("waiting for a credential of {server}"));
-        // In steps that are smaller than those of a start, which comes after it.
+        // Smaller steps than those of a start, which follows.
         let step = format!("{:.9}", f64::from(self.told) * 1e-9);
         let params = format!(r#"{{"progressToken":{token},"progress":{step},"message":{words}}}"#);
         Some(ReplyItem::Notification(own(notification(
@@ -310,7 +310,7 @@ fn lossy(token: &Bytes) -> String {
     String::from_utf8_lossy(token).into_owned()
 }
 
-/// The client's answer; never, where it was heard already.
+/// Waits for the client's answer; forever if it was already received.
 async fn answer_of(answer: &mut Option<oneshot::Receiver<Message>>) -> Option<Message> {
     match answer {
         Some(answer) => answer.await.ok(),
@@ -318,13 +318,13 @@ async fn answer_of(answer: &mut Option<oneshot::Receiver<Message>>) -> Option<Me
     }
 }
 
-/// Whether a client's answer says that the address is opened.
+/// Returns `true` if the client's answer accepts the URL.
 fn agrees(answer: &Message) -> bool {
     let result = answer.body().and_then(Members::read).unwrap_or_default();
     result.get("action").and_then(text).as_deref() == Some("accept")
 }
 
-/// Ends when there is a credential, other than the one that was refused.
+/// Waits for a credential other than the rejected one.
 async fn connected(
     inner: &Inner,
     context: &Context,

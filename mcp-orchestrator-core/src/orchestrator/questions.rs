@@ -1,8 +1,9 @@
-//! A legacy server that asks a modern client.
+//! Requests of legacy servers to modern clients.
 //!
-//! A legacy server sends a request within a call and waits for its answer. A modern client is asked by the result of its
-//! call (`input_required`) and answers with its next call. So the first call is kept, unread, until its principal calls
-//! again with the answer: then the server gets the answer, and its reply goes on as the reply to that call.
+//! A legacy server sends a request during a call and waits for the answer. A modern client receives it as the result of
+//! its call (`input_required`) and answers with its next call. The first call is therefore kept, unread, until its
+//! principal calls again with the answer. The server then gets the answer, and its reply becomes the reply to that
+//! call.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
@@ -27,12 +28,12 @@ use crate::protocol::{meta, method};
 use crate::session::Able;
 use crate::transport::progress_token;
 
-/// The question's key in `inputRequests` and `inputResponses`.
+/// Key of the request in `inputRequests` and `inputResponses`.
 const QUESTION: &str = "ask";
-/// What a sealed `requestState` of ours is for.
+/// Purpose of a sealed `requestState`.
 const STATE: &str = "question state";
 
-/// Calls whose servers wait for an answer of a modern client.
+/// Calls of servers that wait for an answer of a modern client.
 pub(super) struct Questions {
     open: Mutex<HashMap<String, Question>>,
     parking: Parking,
@@ -52,9 +53,9 @@ struct Leg {
     context: Context,
     able: Able,
     rest: Reply,
-    /// The progress token of the client's first call, which the server's progress bears.
+    /// Progress token of the client's first call, which the server's notifications carry.
     first_token: Option<Bytes>,
-    /// The id and progress token of the call that is answered.
+    /// Id of the call that is being answered; `token` is its progress token.
     id: Bytes,
     token: Option<Bytes>,
 }
@@ -71,7 +72,7 @@ impl Questions {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends the calls whose clients have not come back; dropped, they are cancelled at their servers.
+    /// Drops the calls of clients that have not come back, which cancels them at their servers.
     pub(super) fn sweep(&self) {
         let now = Instant::now();
         let late: Vec<_> = self
@@ -89,7 +90,7 @@ impl Questions {
 }
 
 impl Inner {
-    /// A modern call's reply whose server may ask.
+    /// Wraps a modern call's reply, so that the server may send requests.
     pub(super) fn asking(
         self: &Arc<Self>,
         context: &Context,
@@ -113,7 +114,7 @@ impl Inner {
         leg.into_reply()
     }
 
-    /// The rest of a kept call, where this one answers its question.
+    /// Returns the remaining reply of a kept call if this call answers its question.
     pub(super) async fn resumed(
         self: &Arc<Self>,
         context: &Context,
@@ -163,7 +164,7 @@ impl Inner {
     }
 }
 
-/// What the client of a modern request can be asked.
+/// Returns what the client of a modern request can be asked.
 fn able(message: &Message) -> Able {
     let meta = message.meta().and_then(Members::read).unwrap_or_default();
     Able::of(meta.get(meta::CLIENT_CAPABILITIES).unwrap_or("{}"))
@@ -195,7 +196,7 @@ impl Leg {
         Reply::stream(items.boxed())
     }
 
-    /// Room to keep the call, where its client can be asked this.
+    /// Reserves a place for the call if its client can be asked this.
     fn place(&self, request: &ServerRequest) -> Option<Place> {
         let asked = request.message.method();
         let is_question = [method::SAMPLING, method::ELICITATION, method::ROOTS_LIST];
@@ -215,7 +216,7 @@ impl Leg {
         place
     }
 
-    /// Keeps the call; the result that asks its client.
+    /// Keeps the call and returns the result that asks its client.
     fn park(self, request: ServerRequest, place: Place) -> ReplyItem {
         let principal = self.context.principal.id.clone();
         let inner = Arc::clone(&self.inner);
@@ -223,7 +224,7 @@ impl Leg {
         let state = inner
             .key
             .seal(STATE, principal.as_str().as_bytes(), id.as_bytes());
-        // There are clients that cannot read a question without params.
+        // Some clients cannot parse a request without params.
         let params = request.message.body().unwrap_or("{}");
         let result = format!(
             r#"{{"resultType":"input_required","inputRequests":{{"{QUESTION}":{{"method":{method},"params":{params}}}}},"requestState":{state}}}"#,
@@ -242,7 +243,7 @@ impl Leg {
         ReplyItem::Response(own(response(&caller, &result)))
     }
 
-    /// A notification as the client's later call may get it: progress bears that call's token.
+    /// Adapts a notification to the client's current call: progress gets the token of that call.
     fn renamed(&self, message: Message) -> Option<Message> {
         if message.method() != method::PROGRESS || self.token == self.first_token {
             return Some(message);

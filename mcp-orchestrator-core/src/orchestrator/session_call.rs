@@ -1,5 +1,5 @@
-//! Calls of legacy sessions: they go on although the client's connection may break, and a slow one becomes a stream
-//! that the client can read again.
+//! Calls of legacy sessions: they continue if the client's connection breaks, and a slow call becomes a stream that the
+//! client can resume.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,11 +15,11 @@ use crate::call::{Call, Reply, ReplyItem};
 use crate::error::{Error, ErrorKind, Result};
 use crate::session::{InFlight, Session};
 
-/// A call that takes longer is answered by a stream.
+/// A call that takes longer is answered with a stream.
 const STREAM_AFTER: Duration = Duration::from_secs(1);
 
-/// A call under way. Dropped before its end, it goes on as a task: only its client ends it, by a notification or with
-/// the session.
+/// A call in progress. If dropped before its end, it continues as a task: only its client ends it, with a notification
+/// or with the session.
 pub(super) struct GoingOn<'a> {
     future: BoxFuture<'static, Result<Reply>>,
     session: Arc<Session>,
@@ -36,7 +36,7 @@ impl Drop for GoingOn<'_> {
         if tokio::runtime::Handle::try_current().is_ok() {
             self.tasks.spawn(async move {
                 if let Ok(reply) = future.await {
-                    // Nobody is left who could read it.
+                    // There is no reader left.
                     drop(reply.response().await);
                 }
                 drop(in_flight);
@@ -46,7 +46,7 @@ impl Drop for GoingOn<'_> {
 }
 
 impl GoingOn<'_> {
-    /// What comes first: the response, or a stream that ends with it.
+    /// Returns the response if it is ready soon, otherwise a stream that ends with it.
     pub(super) async fn reply(&mut self) -> Result<Reply> {
         let answer = tokio::time::timeout(STREAM_AFTER, &mut self.future).await;
         let Some(in_flight) = self.in_flight.take() else {
@@ -69,8 +69,7 @@ impl GoingOn<'_> {
 }
 
 impl Inner {
-    /// Begins to carry out a request of a session. Nothing waits here, so that what the call is made of moves into its
-    /// box once.
+    /// Starts a request of a session. This is not async, so that the call's data is moved into its box only once.
     pub(super) fn session_call(
         self: &Arc<Self>,
         session: Arc<Session>,
@@ -96,7 +95,7 @@ impl Inner {
     }
 }
 
-/// The answer to a request whose id is another one's.
+/// Returns the error for a request with an id that is in use.
 fn in_use(id: &[u8]) -> Error {
     let id: String = String::from_utf8_lossy(id).chars().take(100).collect();
     let text = format!(
@@ -105,7 +104,7 @@ fn in_use(id: &[u8]) -> Error {
     Error::new(ErrorKind::InvalidRequest, text)
 }
 
-/// A reply that begins later.
+/// Returns a stream that begins when the reply is available.
 fn later(future: BoxFuture<'static, Result<Reply>>) -> Reply {
     let items = stream::once(future).flat_map(|answer| match answer {
         Ok(reply) => reply.boxed(),

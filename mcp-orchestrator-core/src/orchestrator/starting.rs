@@ -1,7 +1,8 @@
-//! A call that waits for its instance to start tells its client what it waits for, where the client asked for progress.
+//! Progress notifications for a call that waits for its instance to start, if the client asked for progress.
 //!
-//! Such a call is answered by a stream as soon as there is something to tell. What the start tells comes first, in tiny
-//! steps, so that the progress that the server itself tells goes on from there: the protocol wants it to grow.
+//! Such a call is answered with a stream as soon as there is something to report. The start's notifications come first
+//! and increase the progress in tiny steps, so that the server's own progress can continue from there: the protocol
+//! requires progress to increase.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,13 +25,13 @@ use crate::protocol::method;
 use crate::runtime::Progress;
 use crate::transport::progress_token;
 
-/// A start that is over sooner is not told: the call is answered as if the instance had run.
+/// A shorter start is not reported: the call is answered as if the instance had been running.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// Words that change faster are not all told; the last one counts.
+/// Minimum interval between two notifications. Of several changes in between, only the last is reported.
 const APART: Duration = Duration::from_millis(500);
-/// A word that stays is told again, so that a client whose patience progress renews goes on waiting.
+/// Interval at which an unchanged message is repeated, for clients that extend their timeout on progress.
 const AGAIN: Duration = Duration::from_secs(5);
-/// How much each word of a start adds to the progress.
+/// Increase of the progress per notification of a start.
 const STEP: f64 = 1e-6;
 
 /// A request of a client.
@@ -42,7 +43,7 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    /// What this caller asks.
+    /// Creates a request and begins its audit event.
     pub(super) fn new(
         audit: &Audit,
         mut context: Context,
@@ -61,9 +62,9 @@ impl Asked {
 type Coming = BoxFuture<'static, Result<Reply>>;
 
 impl Inner {
-    /// Carries out a request, and tells on the way what its instance waits for, where its client wants to know.
+    /// Handles a request and reports progress while its instance starts, if its client asked for it.
     ///
-    /// What was asked is borrowed: each step down to the server would copy it.
+    /// Takes a reference, because each step down to the server would copy the request.
     pub(super) async fn dispatch_and_tell(self: &Arc<Self>, asked: &Asked) -> Result<Reply> {
         let Asked {
             context,
@@ -93,7 +94,7 @@ impl Inner {
     }
 }
 
-/// The reply that is coming; where it keeps its client waiting and there are words, a stream that begins with them.
+/// Returns the reply; if it is slow and there is progress to report, a stream that begins with it.
 pub(super) async fn tell(
     mut coming: Coming,
     mut words: watch::Receiver<Arc<str>>,
@@ -109,7 +110,7 @@ pub(super) async fn tell(
         told = slow => told,
     };
     if !told {
-        // Who could tell anything is gone: the call is about to be answered.
+        // The sender of progress is gone: the reply is about to arrive.
         return coming.await;
     }
     words.mark_changed();
@@ -122,17 +123,17 @@ pub(super) async fn tell(
     Ok(Reply::stream(telling.into_stream().boxed()))
 }
 
-/// A call under way, and the words of its start.
+/// A call in progress and the progress messages of its start.
 struct Telling {
     coming: Option<Coming>,
     words: watch::Receiver<Arc<str>>,
     steps: Steps,
-    /// When the last word was told.
+    /// Time of the last notification.
     told: Option<Instant>,
 }
 
 impl Telling {
-    /// The words, then the reply.
+    /// Returns a stream of the notifications, followed by the reply.
     fn into_stream(self) -> impl Stream<Item = ReplyItem> + Send {
         stream::unfold(Some(self), |telling| async move {
             let mut telling = telling?;
@@ -166,7 +167,7 @@ impl Telling {
             };
             tokio::time::sleep_until(told + APART).await;
             if words.changed().now_or_never().is_none() {
-                // It may also be that nobody tells any more; then the word is told again until the reply is here.
+                // If the sender is gone, the message is repeated until the reply arrives.
                 let changed = async {
                     if words.changed().await.is_err() {
                         std::future::pending::<()>().await;
@@ -190,20 +191,20 @@ impl Telling {
     }
 }
 
-/// What comes next of a call under way.
+/// The next part of a call in progress.
 enum Next {
     Word(Message),
     Reply(Result<Reply>),
 }
 
-/// How far the progress of one call has gone.
+/// The progress of one call so far.
 struct Steps {
     token: Bytes,
     last: f64,
 }
 
 impl Steps {
-    /// A word of the start.
+    /// Returns a progress notification with this message.
     fn word(&mut self, word: &str) -> Message {
         self.last += STEP;
         let token = String::from_utf8_lossy(&self.token);
@@ -213,7 +214,7 @@ impl Steps {
         own(notification(method::PROGRESS, Some(&params)))
     }
 
-    /// What the server says: its first steps may be no larger than ours.
+    /// Adapts the server's progress, which may begin lower than that of the start.
     fn go_on(&mut self, item: ReplyItem) -> ReplyItem {
         let ReplyItem::Notification(message) = &item else {
             return item;

@@ -141,7 +141,7 @@ async fn ping(connector: &Connector, target: &Target) {
 }
 
 #[tokio::test]
-async fn https_goes_through_a_tunnel_with_the_password_of_the_proxy() {
+async fn https_is_tunneled_with_proxy_authentication() {
     let authority = Authority::new();
     let (server, at) = listener().await;
     let (proxy, proxy_at) = listener().await;
@@ -160,7 +160,7 @@ async fn https_goes_through_a_tunnel_with_the_password_of_the_proxy() {
 }
 
 #[tokio::test]
-async fn http_goes_through_a_tunnel_to_its_own_port() {
+async fn http_is_tunneled_to_its_own_port() {
     let (server, at) = listener().await;
     let (proxy, proxy_at) = listener().await;
     let connector = Connector::new(ConnectorOptions {
@@ -184,7 +184,7 @@ async fn http_goes_through_a_tunnel_to_its_own_port() {
 }
 
 #[tokio::test]
-async fn socks_proxies_resolve_names_and_take_a_password() {
+async fn socks_proxy_resolves_names_and_accepts_a_password() {
     let (proxy, proxy_at) = listener().await;
     let connector = Connector::new(ConnectorOptions {
         proxies: all(&format!("socks5h://ann:pass@{proxy_at}"), ""),
@@ -216,7 +216,7 @@ async fn socks_proxies_resolve_names_and_take_a_password() {
 }
 
 #[tokio::test]
-async fn a_refusal_names_the_proxy_and_not_its_password() {
+async fn proxy_refusal_names_the_proxy_without_its_password() {
     let (proxy, proxy_at) = listener().await;
     let proxies = all(&format!("http://ann:pass@{proxy_at}"), "");
     assert!(!format!("{proxies:?}").contains("pass"));
@@ -243,7 +243,7 @@ async fn a_refusal_names_the_proxy_and_not_its_password() {
 }
 
 #[test]
-fn hosts_that_no_proxy_lists_and_this_machine_are_reached_directly() {
+fn no_proxy_hosts_and_localhost_are_reached_directly() {
     let connector = Connector::new(ConnectorOptions {
         proxies: all("http://127.0.0.1:1", "internal.example, 10.0.0.0/8, .corp"),
         ..ConnectorOptions::default()
@@ -282,7 +282,7 @@ fn hosts_that_no_proxy_lists_and_this_machine_are_reached_directly() {
 }
 
 #[test]
-fn what_is_not_a_proxy_is_refused() {
+fn invalid_proxy_urls_are_rejected() {
     for url in [
         "",
         "proxy",
@@ -297,7 +297,7 @@ fn what_is_not_a_proxy_is_refused() {
 }
 
 #[tokio::test]
-async fn a_client_certificate_is_presented_to_its_hosts_alone() {
+async fn client_certificate_is_presented_only_to_its_hosts() {
     let authority = Authority::new();
     let certificate = ClientCertificate {
         hosts: vec!["*.example.test".to_owned(), "exact.test".to_owned()],
@@ -325,7 +325,7 @@ async fn a_client_certificate_is_presented_to_its_hosts_alone() {
 }
 
 #[tokio::test]
-async fn a_client_certificate_whose_files_change_is_loaded_again() {
+async fn changed_client_certificate_is_reloaded() {
     let authority = Authority::new();
     let certificate = ClientCertificate {
         hosts: vec!["mcp.example.test".to_owned()],
@@ -347,7 +347,7 @@ async fn a_client_certificate_whose_files_change_is_loaded_again() {
 }
 
 #[tokio::test]
-async fn a_missing_file_is_named_before_the_first_connection() {
+async fn missing_ca_file_is_reported_before_connecting() {
     let connector = Connector::new(ConnectorOptions {
         authorities: Some("/nonexistent/ca.pem".into()),
         ..ConnectorOptions::default()

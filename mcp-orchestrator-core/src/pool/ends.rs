@@ -1,4 +1,4 @@
-//! By which bytes an instance is spoken with, and whether that is HTTP+SSE.
+//! Byte streams of an instance, and detection of HTTP+SSE.
 
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared};
@@ -11,11 +11,11 @@ use crate::server::{Launch, RemoteTransport, ServerSpec};
 use crate::transport::pipe::Failed;
 use crate::transport::streamable::{Http, LegacySse};
 
-/// The two ends of a pipe.
+/// The two halves of a pipe.
 pub(super) struct Ends {
     pub(super) reader: Box<dyn AsyncRead + Send + Unpin>,
     pub(super) writer: Box<dyn AsyncWrite + Send + Unpin>,
-    /// Requests that did not reach the instance.
+    /// Receives requests that did not reach the instance.
     pub(super) failed: Option<mpsc::Receiver<Failed>>,
 }
 
@@ -32,14 +32,14 @@ impl Ends {
     }
 }
 
-/// How a server over HTTP is spoken to.
+/// Transport of a server over HTTP.
 pub(super) enum Spoken {
-    /// HTTP+SSE of 2024-11-05, by this stream.
+    /// HTTP+SSE of 2024-11-05, over this stream.
     Sse(LegacySse),
     Streamable(Box<Http>),
 }
 
-/// How a server is spoken to over these connections; found out where its spec does not say.
+/// Opens the transport of a server over HTTP. Detects it if the spec does not set one.
 pub(super) async fn spoken(server: &ServerSpec, http: Http) -> Result<Spoken> {
     let Launch::Remote(remote) = &server.launch else {
         return Ok(Spoken::Streamable(http.into()));
@@ -54,7 +54,7 @@ pub(super) async fn spoken(server: &ServerSpec, http: Http) -> Result<Spoken> {
     }
 }
 
-/// Ends with the instance, or with the stream by which it is spoken to.
+/// Completes when the instance ends, or the stream to it.
 pub(super) fn either(
     exited: Shared<BoxFuture<'static, Exit>>,
     stream: oneshot::Receiver<Exit>,

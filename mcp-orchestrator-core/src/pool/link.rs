@@ -1,4 +1,4 @@
-//! How an instance is spoken with: one pipe for all, or HTTP with a conversation for each caller.
+//! Connections to an instance: one pipe for all callers, or HTTP with a session for each caller.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,19 +18,20 @@ use crate::transport::pipe::Pipe;
 use crate::transport::streamable::{Http, Modern, Session};
 use crate::transport::{ClientFacts, Hello, Inbox, Outgoing, Party, Unsolicited};
 
-/// A modern caller's session with a legacy server ends after this time without a call.
+/// Idle time after which a modern caller's session with a legacy server ends.
 const MODERN_IDLE: Duration = Duration::from_mins(5);
-/// Unsolicited messages that wait.
+/// Capacity for unsolicited messages.
 const INBOX: usize = 256;
 
-/// Who speaks, and what the server is told of them.
+/// The sender of requests, and what is declared to the server about it.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
-    /// Who.
+    /// Identifies the caller.
     pub(crate) party: Party,
-    /// In which dialect.
+    /// Protocol era of the caller.
     pub(crate) era: Era,
-    /// What a legacy client said of itself, and in which version; a modern one's session declares all that clients can.
+    /// What a legacy client declared, and its protocol version; `None`: the session declares all client capabilities,
+    /// for modern callers.
     pub(crate) client: Option<(Arc<ClientFacts>, &'static str)>,
 }
 
@@ -45,7 +46,7 @@ impl Caller {
     }
 }
 
-/// How an instance is spoken with.
+/// Connection to an instance.
 pub(crate) enum Link {
     /// Lines on a pipe.
     Pipe(Pipe),
@@ -53,14 +54,14 @@ pub(crate) enum Link {
     Http(Box<HttpLink>),
 }
 
-/// HTTP conversations with one instance.
+/// HTTP connection to one instance, with the sessions of its callers.
 pub(crate) struct HttpLink {
     http: Arc<Http>,
     modern: Modern,
     choice: EraChoice,
-    /// What server/discover said; asked once.
+    /// Result of `server/discover`, which is sent once.
     discovered: OnceCell<Option<Hello>>,
-    /// Set where `initialize` was refused.
+    /// Set if `initialize` was refused.
     legacy_refused: std::sync::atomic::AtomicBool,
     sessions: Mutex<HashMap<Party, Open>>,
     arrivals: mpsc::Sender<(Party, Unsolicited)>,
@@ -70,7 +71,7 @@ struct Open {
     session: Arc<Session>,
     used: Instant,
     modern: bool,
-    /// Passes unsolicited messages on under this party.
+    /// Forwards unsolicited messages, tagged with this party.
     _forward: tokio::task::JoinSet<()>,
 }
 
@@ -83,7 +84,7 @@ impl Link {
         }
     }
 
-    /// Whether this caller's next request is sent at once, without a handshake before it.
+    /// Returns `true` if this caller's next request is sent at once, without a handshake before it.
     pub(crate) fn is_ready(&self, caller: &Caller) -> bool {
         match self {
             Self::Pipe(_) => true,
@@ -102,8 +103,8 @@ impl Link {
         }
     }
 
-    /// The conversation that this caller's requests go through: its own session with the server, or 0 for one that all
-    /// callers share, as a pipe or a server without sessions.
+    /// Returns the party under which the server distinguishes this caller: its own if it has a session with the server,
+    /// or 0 if all callers share the connection, as with a pipe or a server without sessions.
     pub(crate) fn conversation(&self, party: Party) -> Party {
         match self {
             Self::Http(http) if http.known(party).is_some_and(|session| session.is_open()) => party,
@@ -111,7 +112,7 @@ impl Link {
         }
     }
 
-    /// The era in which this caller's calls go on.
+    /// Returns the era for calls of a caller of this era.
     pub(crate) async fn era(&self, caller: Era) -> Result<Era> {
         match self {
             Self::Pipe(pipe) => Ok(pipe.hello().era),
@@ -119,7 +120,7 @@ impl Link {
         }
     }
 
-    /// The era in which this caller's calls go on, found out where it is not known yet.
+    /// Returns the era for this caller's calls, and detects it if it is unknown.
     pub(crate) async fn spoken(&self, caller: &Caller) -> Result<Era> {
         match self {
             Self::Pipe(pipe) => Ok(pipe.hello().era),
@@ -127,7 +128,7 @@ impl Link {
         }
     }
 
-    /// What the instance said of itself, in the era that it is spoken to by this caller.
+    /// Returns the instance's description of itself in the era for this caller.
     pub(crate) async fn hello(&self, caller: &Caller) -> Result<Hello> {
         match self {
             Self::Pipe(pipe) => Ok(pipe.hello().clone()),
@@ -135,7 +136,7 @@ impl Link {
         }
     }
 
-    /// Why there will be no more answers.
+    /// Returns why there will be no more answers.
     pub(crate) fn closed(&self) -> Option<Error> {
         match self {
             Self::Pipe(pipe) => pipe.closed(),
@@ -143,7 +144,7 @@ impl Link {
         }
     }
 
-    /// Whether there will be no more answers, though why may not be known yet.
+    /// Returns `true` if there will be no more answers. The reason may not be known yet.
     pub(crate) fn is_ending(&self) -> bool {
         match self {
             Self::Pipe(pipe) => pipe.is_ending(),
@@ -158,7 +159,7 @@ impl Link {
         }
     }
 
-    /// What belongs to no call of this caller is passed on from now on.
+    /// Starts forwarding messages that belong to no call of this caller.
     pub(crate) async fn listen(&self, caller: &Caller) -> Result<()> {
         match self {
             Self::Http(http) if http.spoken(caller).await? == Era::Legacy => {
@@ -168,7 +169,7 @@ impl Link {
         }
     }
 
-    /// Ends the conversation of a caller that is gone.
+    /// Closes the session of a caller that is gone.
     pub(crate) fn leave(&self, party: Party) {
         if let Self::Http(http) = self
             && let Some(open) = http.sessions().remove(&party)
@@ -177,7 +178,7 @@ impl Link {
         }
     }
 
-    /// Ends what modern callers have left behind.
+    /// Closes idle sessions of modern callers.
     pub(super) fn sweep(&self) {
         let Self::Http(http) = self else { return };
         http.http.sweep();
@@ -186,7 +187,7 @@ impl Link {
         old.for_each(|(_, open)| open.session.close());
     }
 
-    /// Ends every conversation.
+    /// Closes every session.
     pub(super) fn close(&self) {
         let Self::Http(http) = self else { return };
         for (_, open) in http.sessions().drain() {
@@ -196,7 +197,7 @@ impl Link {
 }
 
 impl HttpLink {
-    /// Conversations over this endpoint, and where their unsolicited messages arrive.
+    /// Creates a connection to this endpoint, and the receiver of its unsolicited messages.
     pub(super) fn new(
         http: Http,
         choice: EraChoice,
@@ -230,7 +231,8 @@ impl HttpLink {
             Era::Modern => Box::pin(self.modern.request(outgoing)).await,
             Era::Legacy => {
                 let session = self.session(caller);
-                // It was told that its client can be asked: what it asks beside a call is heard, and refused.
+                // The session declared a client that can be asked, so its requests outside of calls must be received,
+                // and refused.
                 if caller.era == Era::Modern && caller.party != 0 {
                     Box::pin(session.listen()).await?;
                 }
@@ -251,7 +253,7 @@ impl HttpLink {
                 .is_some_and(|session| session.is_open())
     }
 
-    /// The era in which this caller is spoken for, its session open: a server may turn out to have none.
+    /// Returns the era for this caller and opens its session: only then does a server turn out to have none.
     async fn spoken(&self, caller: &Caller) -> Result<Era> {
         if self.era(caller.era).await? == Era::Modern {
             return Ok(Era::Modern);
@@ -262,7 +264,7 @@ impl HttpLink {
         }
     }
 
-    /// Whether `initialize` was refused by a server that speaks the modern dialect.
+    /// Returns `true` if `initialize` was refused by a server that supports the modern era.
     async fn is_modern_alone(&self, refused: &Error) -> Result<bool> {
         let alone = refused.kind() == ErrorKind::Protocol
             && self.choice == EraChoice::Auto
@@ -274,7 +276,7 @@ impl HttpLink {
         Ok(alone)
     }
 
-    /// A server that speaks both is spoken to in the caller's era.
+    /// Returns the era for a caller of this era. A server that supports both is used in the caller's era.
     async fn era(&self, caller: Era) -> Result<Era> {
         use std::sync::atomic::Ordering::Acquire;
         match (self.choice.only(), caller) {
@@ -293,15 +295,15 @@ impl HttpLink {
         let discovered = self.discovered.get_or_try_init(|| async {
             match self.modern.discover(&Profile::plain()).await {
                 Ok(hello) => Ok(Some(hello)),
-                // It answered, but not with what a modern server answers.
+                // It answered, but not like a modern server.
                 Err(error) if error.kind() == ErrorKind::Protocol => Ok(None),
                 Err(error) => Err(error),
             }
         });
         match discovered.await {
             Ok(hello) => Ok(hello.is_some()),
-            // A legacy server may refuse whatever comes without a session, in any way. What really is wrong shows at
-            // `initialize` too, so nothing is decided here.
+            // A legacy server may refuse a request without a session in any way. A real problem also shows at
+            // `initialize`, so nothing is decided here.
             Err(error)
                 if matches!(
                     error.kind(),
@@ -336,7 +338,7 @@ impl HttpLink {
             .map(|open| Arc::clone(&open.session))
     }
 
-    /// The session of this caller, made where there is none.
+    /// Returns the session of this caller, and creates it if necessary.
     fn session(&self, caller: &Caller) -> Arc<Session> {
         let mut sessions = self.sessions();
         let open = sessions
@@ -367,10 +369,10 @@ impl HttpLink {
     }
 }
 
-/// What a legacy server is told of this caller.
+/// Returns what is declared to a legacy server about this caller.
 fn profile(caller: &Caller) -> Profile {
     let Some((facts, version)) = &caller.client else {
-        // The session of the engine serves the lists of all clients, that of a modern principal all of its clients.
+        // The engine's session serves the lists of all clients, a modern principal's session all of its clients.
         return Profile::of_several();
     };
     Profile {

@@ -1,4 +1,4 @@
-//! From a spec to an instance that has shaken hands.
+//! Starts an instance and performs the MCP handshake.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,27 +25,27 @@ use crate::transport::pipe::{Ask, Opened, Options, Pipe};
 use crate::transport::streamable::Http;
 use crate::transport::{Inbox, Party, Place, Unsolicited, ended};
 
-/// Unsolicited messages that wait.
+/// Capacity for unsolicited messages.
 const INBOX: usize = 256;
 
-/// Lines that are kept of an instance that did not start, and how long reading them may take.
+/// Lines of output that are kept of an instance that failed to start. `LISTEN_FOR` limits the time to read them.
 const LAST_WORDS: usize = 500;
 const LISTEN_FOR: Duration = Duration::from_secs(2);
 
 type Exited = Shared<BoxFuture<'static, Exit>>;
-/// Where what belongs to no call arrives, and by whose conversation it came.
+/// Sender of messages that belong to no call, with the party that the connection belongs to.
 type Arrivals = mpsc::Sender<(Option<Party>, Unsolicited)>;
 
-/// How it is spoken with an instance.
+/// Result of connecting to an instance.
 enum Linked {
-    /// So, until this ends.
+    /// Connected, until the exit future completes.
     Link(Link, Exited),
-    /// It ran before, refuses another handshake, and nothing is kept of the first; why it refused.
+    /// A reattached instance refused another handshake, and the first one is not known. Contains the refusal.
     Unknown(Error),
 }
 
 impl Pool {
-    /// Starts an instance and shakes hands with it.
+    /// Starts an instance and performs the handshake.
     pub(super) async fn start(
         self: &Arc<Self>,
         spec: &Arc<Spec>,
@@ -85,7 +85,7 @@ impl Pool {
                 tracing::info!(server = %spec.server.id, instance = %key, joined = attempt.ran, ms = begin.elapsed().as_millis(), "instance started");
                 Ok(handle)
             }
-            // What ran before is not to be ended for a way that is missing.
+            // An instance that ran before must not be ended because it cannot be reached.
             Err(error) if attempt.is_out_of_reach(progress, &error, slot.failures()) => {
                 Err(error.with_server(&spec.server.id).with_instance(&key))
             }
@@ -107,7 +107,7 @@ impl Pool {
         }
     }
 
-    /// What an instance has written: taking it away takes its log away too.
+    /// Reads the output of an instance, because its removal deletes the log too.
     async fn last_words(&self, key: &InstanceKey) -> Vec<LogLine> {
         let options = LogOptions {
             tail: Some(LAST_WORDS),
@@ -174,7 +174,7 @@ impl Pool {
         Ok(handle)
     }
 
-    /// Begins to speak with an instance that runs.
+    /// Connects to a running instance.
     async fn link(
         self: &Arc<Self>,
         spec: &Arc<Spec>,
@@ -236,7 +236,7 @@ impl Pool {
         Ok(Linked::Link(link, exited))
     }
 
-    /// Shakes hands over a pipe.
+    /// Performs the handshake over a pipe.
     async fn pipe(
         self: &Arc<Self>,
         spec: &Arc<Spec>,
@@ -247,7 +247,7 @@ impl Pool {
         arrivals: Arrivals,
     ) -> Result<Opened> {
         let (inbox, unsolicited) = mpsc::channel(INBOX);
-        // What has only begun has written nothing about anybody's calls.
+        // An instance that has just started has written nothing about the calls of others.
         let lines = joined.is_none() || self.ask(spec, key) != Ask::Nobody;
         let mut options = self.pipe_options(spec, key, joined, inbox, exited.clone());
         options.failed = ends.failed;
@@ -276,7 +276,7 @@ impl Pool {
         });
     }
 
-    /// Passes on what the instance says that belongs to no call.
+    /// Forwards messages of the instance that belong to no call.
     fn listen(&self, handle: &Arc<Handle>, mut from: mpsc::Receiver<(Option<Party>, Unsolicited)>) {
         let (handle, observer) = (Arc::downgrade(handle), self.observer.get().cloned());
         self.tasks.spawn(async move {
@@ -322,7 +322,7 @@ impl Pool {
         }
     }
 
-    /// Who is asked when a program asks: only a child that one principal alone can reach asks anybody.
+    /// Returns the client that receives a program's requests. Only a child that is used by a single principal has one.
     pub(super) fn ask(&self, spec: &Spec, key: &InstanceKey) -> Ask {
         match (spec.server.isolation, key.scope()) {
             (_, Scope::Session(_)) => Ask::TheCaller,
@@ -344,7 +344,7 @@ pub(super) fn place(key: &InstanceKey) -> Place {
     }
 }
 
-/// What a handshake that failed means for the one who waits for the start.
+/// Converts the error of a failed handshake to the error of the start.
 fn start_failed(error: Error) -> Error {
     if error.kind() == ErrorKind::StartFailed {
         return error;
@@ -357,7 +357,7 @@ fn start_failed(error: Error) -> Error {
     }
 }
 
-/// What a program is told that its client can do.
+/// Returns the client capabilities that are declared to a program.
 fn capabilities(ask: Ask) -> &'static str {
     match ask {
         Ask::Nobody => "{}",

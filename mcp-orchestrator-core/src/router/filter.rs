@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hint_that_is_not_given_is_not_trusted() {
+    fn missing_hint_is_not_trusted() {
         let only = |hint| ToolFilter::Some {
             show: vec![],
             hide: vec!["drop_*".into()],

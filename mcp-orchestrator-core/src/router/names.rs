@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn long_names_are_cut_and_stay_apart() {
+    fn long_names_are_truncated_and_stay_distinct() {
         let alias = Alias::new("github").unwrap();
         assert_eq!(shown(&alias, "get_issue", true), "github__get_issue");
         assert_eq!(shown(&alias, "get_issue", false), "get_issue");

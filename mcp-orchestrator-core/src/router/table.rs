@@ -408,7 +408,7 @@ mod tests {
     }
 
     #[test]
-    fn names_lead_to_their_servers() {
+    fn names_are_routed_to_their_servers() {
         let one = router(ToolNames::Auto, &["git"]);
         assert_eq!(routed(&one, Item::Tool("anything")), to("git", "anything"));
         assert_eq!(routed(&one, Item::Tool("secret_x")), None);
@@ -427,7 +427,7 @@ mod tests {
     }
 
     #[test]
-    fn a_resource_goes_to_the_best_claim() {
+    fn resource_is_routed_to_the_best_claim() {
         let two = router(ToolNames::Auto, &["git", "time"]);
         assert_eq!(routed(&two, Item::Resource("x://1")), to("time", "x://1"));
         assert_eq!(routed(&two, Item::Resource("x://2")), to("git", "x://2"));

@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_watcher_that_lags_misses_nothing() {
+    async fn lagging_watcher_misses_nothing() {
         let board = Board::new();
         board.set(status(0));
         let mut watch = board.watch();

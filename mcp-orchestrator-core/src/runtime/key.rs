@@ -231,7 +231,7 @@ mod tests {
     use crate::id::TeamId;
 
     #[test]
-    fn every_part_makes_another_name() {
+    fn every_part_of_a_key_changes_its_name() {
         let server = |name: &str| ServerId::new(name).unwrap();
         let spec = || SpecDigest::from_text("00");
         let key = |s: &str, owner, scope| {
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_generation_makes_another_digest_of_the_same_spec() {
+    fn generation_changes_the_digest_of_the_same_spec() {
         let (spec, other) = (SpecDigest::from_text("0f"), SpecDigest::from_text("0f1"));
         assert_eq!(spec.of_generation(Generation(0)), spec);
         let third = spec.of_generation(Generation(3));
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_down_is_the_same_key() {
+    fn key_round_trips_through_text() {
         let ann = || PrincipalId::new("ann/of@example").unwrap();
         for (owner, scope) in [
             (Owner::Organization, Scope::Shared),

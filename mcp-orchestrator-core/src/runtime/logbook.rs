@@ -395,7 +395,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_side_is_bounded() {
+    async fn every_dimension_is_bounded() {
         let book = LogBook::new(LogLimits {
             instances: 2,
             lines: 3,
@@ -420,7 +420,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_run_before_stays_readable() {
+    async fn log_of_the_previous_run_stays_readable() {
         let book = LogBook::default();
         book.begin(&key("a"));
         book.note(&key("a"), LogSource::Stderr, "first");
@@ -436,7 +436,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_follower_sees_each_line_or_how_many_it_missed() {
+    async fn follower_sees_each_line_or_the_number_missed() {
         let book = LogBook::new(LogLimits {
             lines: 2,
             ..LogLimits::default()

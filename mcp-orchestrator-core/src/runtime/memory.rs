@@ -368,7 +368,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn keeps_the_contract() {
+    async fn memory_backend_upholds_the_backend_contract() {
         let book = LogBook::default();
         let notes = book.clone();
         let backend: Arc<dyn RuntimeBackend> =

@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_name_with_a_dead_address_still_connects() {
+    async fn name_with_an_unreachable_address_still_connects() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let live = listener.local_addr().unwrap();
         let dead = SocketAddr::from(([127, 0, 0, 1], 1));
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_does_not_delay_and_an_error_names_its_place() {
+    async fn connection_sets_nodelay_and_errors_name_the_address() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let connect = TcpConnect::new("127.0.0.1", port);
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn families_take_turns() {
+    fn address_families_alternate() {
         let address = |text: &str| text.parse::<SocketAddr>().unwrap();
         let [a6, b6, c6] = ["[::1]:1", "[::2]:1", "[::3]:1"].map(address);
         let a4 = address("1.1.1.1:1");

@@ -35,9 +35,9 @@ pub struct Container {
     pub security: PodSecurity,
     /// Probes that replace the default ones.
     pub probes: Probes,
-    /// Whether to create a Service for the pod.
+    /// Creates a Service for the pod if `true`.
     pub service: bool,
-    /// Whether to stop the old instance before the new one starts, for programs that must not run twice.
+    /// Stops the old instance before the new one starts, for programs that must not run twice.
     pub recreate: bool,
     /// A patch that is applied last to the pod template.
     pub template_patch: Option<TemplatePatch>,
@@ -87,7 +87,7 @@ pub struct EnvFrom {
     pub source: EnvSource,
     /// Prefix for the names of the variables.
     pub prefix: Option<String>,
-    /// Whether the pod starts if the object does not exist.
+    /// If `true`, the pod starts even if the object does not exist.
     pub optional: bool,
 }
 
@@ -107,7 +107,7 @@ pub struct VolumeEntry {
     pub name: String,
     /// The mount path in the container.
     pub mount_path: String,
-    /// Whether the volume is mounted read-only.
+    /// Mounts the volume read-only.
     pub read_only: bool,
     /// The source: a `core/v1 Volume` without its name, such as `{"configMap": {"name": "x"}}`.
     pub source: Value,
@@ -120,11 +120,11 @@ pub struct PodSecurity {
     pub run_as_user: Option<i64>,
     /// The group ID of the process and of its volumes.
     pub run_as_group: Option<i64>,
-    /// Whether it may run as root.
+    /// Allows the container to run as root.
     pub allow_root: bool,
-    /// Whether a process may gain more privileges than its parent.
+    /// Allows processes to gain more privileges than their parent.
     pub allow_privilege_escalation: bool,
-    /// Whether the root filesystem is writable. Default: read-only.
+    /// Makes the root file system writable. Default: read-only.
     pub writable_root: bool,
     /// Capabilities to keep; all others are dropped.
     pub capabilities: Vec<Capability>,

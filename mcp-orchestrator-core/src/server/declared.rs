@@ -8,13 +8,13 @@ pub enum WithoutCredential {
     /// A single tool `connect`, which explains how to set up a credential.
     #[default]
     Connect,
-    /// These tools, as declared in the catalog.
+    /// These tools, as declared in the configuration.
     Declared(Vec<DeclaredTool>),
     /// The tools listed by an instance that runs without slot values and is used for lists only.
     Listed,
 }
 
-/// A tool of a server, as declared in the catalog.
+/// A tool of a server, as declared in the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeclaredTool {
     /// The tool's name at the server.

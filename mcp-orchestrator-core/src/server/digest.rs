@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn the_digest_follows_what_makes_an_instance() {
+    fn digest_changes_with_settings_that_affect_an_instance() {
         let key = StateKey::new([1; 32]);
         let mut spec = git();
         let first = spec.digest(&key);
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn the_digest_follows_the_container() {
+    fn digest_changes_with_the_container() {
         let key = StateKey::new([1; 32]);
         let first = git().digest(&key);
         let changes: [fn(&mut Container); 6] = [

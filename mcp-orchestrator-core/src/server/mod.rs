@@ -1,4 +1,4 @@
-//! The catalog's types: a server, how it is launched, which secrets it needs, and who may share an instance.
+//! Configured servers: how a server is launched, which secrets it needs, and who may share an instance.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -28,10 +28,10 @@ mod digest;
 mod limits;
 mod oauth;
 
-/// One MCP server of the catalog.
+/// A configured MCP server.
 #[derive(Clone, Debug)]
 pub struct ServerSpec {
-    /// The server's name, unique in the catalog.
+    /// Name of the server, unique among configured servers.
     pub id: ServerId,
     /// How the server is started, or where it is already running.
     pub launch: Launch,
@@ -178,7 +178,7 @@ pub struct CredentialSlot {
     pub name: SlotName,
     /// A description for the user who enters the value.
     pub description: Option<String>,
-    /// Whether the server needs a value for this slot.
+    /// If `true`, the server does not work without a value for this slot.
     pub required: bool,
     /// How the value is passed to the instance.
     pub inject: Injection,
@@ -189,7 +189,7 @@ pub struct CredentialSlot {
 /// How a slot's value is requested from the user.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SlotForm {
-    /// Whether the value is not secret, so that it may be shown.
+    /// If `true`, the value is not secret and may be shown.
     pub plain: bool,
     /// The value used if the user gives no value.
     pub default: Option<String>,

@@ -1,4 +1,4 @@
-//! How a server's token is obtained by OAuth.
+//! OAuth settings of a server.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,67 +9,69 @@ use super::{Injection, ServerSpec};
 use crate::id::SlotName;
 use crate::limits::OAUTH_DEMAND_TTL;
 
-/// How the token of one slot is obtained by OAuth. It makes no other instance: what is obtained does.
+/// How the token of one slot is obtained. Not part of the instance's key; the token's revision is.
 #[derive(Clone, Debug)]
 pub struct OAuthSpec {
-    /// The slot that takes the access token.
+    /// The slot that receives the access token.
     pub slot: SlotName,
-    /// How it is obtained.
+    /// The OAuth grant.
     pub grant: OAuthGrant,
-    /// What it shall allow; empty: what the server asks for.
+    /// Scopes to request; empty: the scopes that the server asks for.
     pub scopes: Vec<String>,
-    /// Who we are to the issuer.
+    /// The client to use at the issuer.
     pub client: OAuthClient,
-    /// How the client proves at the token endpoint that it is itself; `None`: as the issuer says that it takes it.
+    /// How the client authenticates at the token endpoint; `None`: as the issuer's metadata says.
     pub client_auth: Option<ClientAuth>,
-    /// Who gives it, by name (its `issuer`); `None`: whom the server names. It must be given for a server that we run, and
-    /// for a client with a secret. Its metadata may call it otherwise.
+    /// Issuer of the tokens; `None`: the issuer that the server names. Required for a server that the orchestrator runs
+    /// and for a client with a secret. Its metadata may contain a different identifier.
     pub issuer: Option<String>,
-    /// Addresses of the issuer that its metadata does not say, or says wrong.
+    /// Endpoints of the issuer that its metadata omits or gets wrong.
     pub endpoints: OAuthEndpoints,
-    /// What it is for (RFC 8707).
+    /// The resource that the token is for (RFC 8707).
     pub resource: OAuthResource,
-    /// Further parameters of the authorization request, as `access_type=offline`. They replace ours of the same name.
+    /// Additional parameters of the authorization request, such as `access_type=offline`. They replace the gateway's
+    /// own parameters of the same name.
     pub authorization_parameters: Vec<(String, String)>,
-    /// Further parameters of each token request, as `audience`.
+    /// Additional parameters of each token request, such as `audience`.
     pub token_parameters: Vec<(String, SecretString)>,
-    /// Where the issuer sends browsers back to, where the client is registered for one address alone: on this machine
-    /// (`http://localhost:3118/callback`; without a port any will do), or an address that leads to the gateway's
+    /// Redirect URI of a client that is registered for a single one: a URL of this machine
+    /// (`http://localhost:3118/callback`; without a port, any free one), or one that leads to the gateway's
     /// `/oauth/callback`.
     pub redirect_uri: Option<String>,
-    /// When a token is needed.
+    /// Whether a token is required.
     pub demand: OAuthDemand,
 }
 
-/// How a token is obtained.
+/// OAuth grant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OAuthGrant {
-    /// A person signs in and agrees.
+    /// A user signs in.
     #[default]
     AuthorizationCode,
-    /// By the client's own secret: no person is needed, and the token is the organization's.
+    /// The client authenticates with its own secret. Needs no user; the token belongs to the organization.
     ClientCredentials,
 }
 
-/// Who we are to an issuer.
+/// The client to use at an issuer.
 #[derive(Clone, Debug, Default)]
 pub enum OAuthClient {
-    /// What the issuer allows: the address of a document of ours, else a registration that is made once and kept.
+    /// What the issuer supports: the URL of a document that the gateway serves, else a registration that is made once
+    /// and kept.
     #[default]
     Found,
-    /// A client that was registered before, or the address of a client metadata document.
+    /// A client that is already registered, or the URL of a client metadata document.
     Registered {
-        /// Its id.
+        /// Client id.
         id: String,
-        /// Its secret; `None`: it is a public client.
+        /// Client secret; `None` for a public client.
         secret: Option<SecretString>,
     },
 }
 
-/// How a client proves at the token endpoint that it is itself.
+/// How a client authenticates at the token endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientAuth {
-    /// By its id alone: a public client.
+    /// With its id only: a public client.
     None,
     /// `client_secret_basic`
     Basic,
@@ -77,60 +79,60 @@ pub enum ClientAuth {
     Post,
 }
 
-/// Addresses of an issuer. One that is given is used instead of what its metadata says.
+/// Endpoints of an issuer. Each takes precedence over the issuer's metadata.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct OAuthEndpoints {
-    /// Its metadata, where it stands at none of the usual places.
+    /// URL of the metadata, if it is not at a well-known URL.
     pub metadata: Option<String>,
-    /// Where people sign in.
+    /// Authorization endpoint.
     pub authorization: Option<String>,
-    /// Where codes become tokens.
+    /// Token endpoint.
     pub token: Option<String>,
-    /// Where clients are registered.
+    /// Registration endpoint.
     pub registration: Option<String>,
 }
 
-/// What a token is for.
+/// The resource that a token is for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum OAuthResource {
-    /// What the server calls itself.
+    /// The identifier that the server gives for itself.
     #[default]
     Found,
-    /// It is not said: the parameter is left out.
+    /// The parameter is omitted.
     Omitted,
-    /// This text, whatever the issuer takes.
+    /// This identifier.
     Named(String),
 }
 
-/// When a token is needed.
+/// Whether a token is required.
 #[derive(Clone, Debug, Default)]
 pub enum OAuthDemand {
-    /// Always: nobody calls the server without one.
+    /// The server is never called without one.
     #[default]
     Always,
-    /// Once the server refuses a call without one and its metadata says who gives them: nothing in its entry says whether
-    /// it wants any.
+    /// The entry leaves it open. A token is required once the server has refused a call without one and its metadata
+    /// names an issuer.
     IfRefused(Refusals),
 }
 
-/// When a server last refused a call without a token. Clones share it.
+/// The last refusal of a call without a token by a server. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Refusals(Arc<Mutex<Option<Refusal>>>);
 
 #[derive(Clone, Debug)]
 struct Refusal {
     at: Instant,
-    /// Why nobody can sign in; `None`: a sign-in helps.
+    /// Why sign-in is impossible; `None`: a sign-in helps.
     obstacle: Option<String>,
 }
 
 impl Refusals {
-    /// The server has refused a call without a token, and says who gives one.
+    /// Records that the server refused a call without a token and names an issuer.
     pub fn note(&self) {
         self.set(None);
     }
 
-    /// The server has refused a call without a token, and nobody can sign in for it.
+    /// Records that the server refused a call without a token and sign-in is impossible.
     pub fn note_obstacle(&self, why: String) {
         self.set(Some(why));
     }
@@ -152,22 +154,23 @@ impl Refusals {
         last.filter(|last| last.at.elapsed() < OAUTH_DEMAND_TTL)
     }
 
-    /// Whether it did so lately, and a sign-in helps. After a while it is asked anew, since it may have been opened.
+    /// Returns `true` if there was a recent refusal and a sign-in helps. A refusal expires, because the server may have
+    /// been opened in the meantime.
     pub fn is_recent(&self) -> bool {
         self.recent().is_some_and(|last| last.obstacle.is_none())
     }
 
-    /// Why nobody can sign in for a server that has refused a call lately.
+    /// Returns why sign-in is impossible at a server with a recent refusal.
     pub fn obstacle(&self) -> Option<String> {
         self.recent()?.obstacle
     }
 }
 
 impl OAuthSpec {
-    /// The name of the slot where nothing is said.
+    /// Default name of the slot.
     pub const SLOT: &str = "access_token";
 
-    /// A person signs in; all else is found out from the server.
+    /// Settings for a user who signs in. Everything else is discovered from the server.
     pub fn new(slot: SlotName) -> Self {
         Self {
             slot,
@@ -185,14 +188,14 @@ impl OAuthSpec {
         }
     }
 
-    /// Whether the one who gives tokens is named here, and not by the server: only then a secret of ours is sent there.
+    /// Returns `true` if the issuer is configured here and not named by the server. Only then are secrets sent to it.
     pub fn names_issuer(&self) -> bool {
         let endpoints = &self.endpoints;
         let page = self.grant == OAuthGrant::ClientCredentials || endpoints.authorization.is_some();
         self.issuer.is_some() || endpoints.metadata.is_some() || (page && endpoints.token.is_some())
     }
 
-    /// Whether a secret of ours goes to the token endpoint.
+    /// Returns `true` if a secret is sent to the token endpoint.
     pub fn has_secret(&self) -> bool {
         let client = matches!(
             &self.client,
@@ -204,7 +207,7 @@ impl OAuthSpec {
         client || !self.token_parameters.is_empty()
     }
 
-    /// The refusals of a server that may want a token or not; `None`: it always does.
+    /// Returns the refusals of a server that may require a token; `None` if it always does.
     pub fn refusals(&self) -> Option<&Refusals> {
         match &self.demand {
             OAuthDemand::Always => None,
@@ -213,19 +216,19 @@ impl OAuthSpec {
     }
 }
 
-/// What becomes of a newer token while an instance runs.
+/// How a newer token reaches a running instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenChange {
-    /// It reaches the instance with the next request.
+    /// With the next request.
     Reaches,
-    /// It reaches the instance after a while: a file is written anew.
+    /// After a delay: a file is rewritten.
     ReachesLate,
-    /// It reaches the next instance alone: an environment never changes.
+    /// Only a new instance gets it: an environment never changes.
     Replaces,
 }
 
 impl ServerSpec {
-    /// What becomes of a newer token while an instance runs. Where nothing says which slot takes the token, it may be any.
+    /// Returns how a newer token reaches a running instance. If the slot of the token is unknown, it may be any.
     pub fn token_change(&self) -> TokenChange {
         let token = self.oauth.as_ref().map(|oauth| &oauth.slot);
         let taking = self.slots.iter();
@@ -237,10 +240,10 @@ impl ServerSpec {
         })
     }
 
-    /// The same server with a slot for a token that is obtained by OAuth and sent as `Authorization: Bearer`.
+    /// Adds a slot for a token that is obtained by OAuth and sent as `Authorization: Bearer`.
     ///
     /// # Panics
-    /// Never: the slot's name is one.
+    /// Never: the fixed name is valid.
     #[must_use]
     pub fn with_oauth(mut self) -> Self {
         let slot = token_slot(true);
@@ -249,10 +252,10 @@ impl ServerSpec {
         self
     }
 
-    /// The same server with such a slot that stays empty until the server refuses a call without a token.
+    /// Like [`with_oauth`](Self::with_oauth), but the slot stays empty until the server refuses a call without a token.
     ///
     /// # Panics
-    /// Never: the slot's name is one.
+    /// Never: the fixed name is valid.
     #[must_use]
     pub fn with_oauth_if_refused(mut self) -> Self {
         let slot = token_slot(false);
@@ -264,7 +267,7 @@ impl ServerSpec {
         self
     }
 
-    /// Whether somebody may install a credential for it, but none is needed as far as is known.
+    /// Returns `true` if a credential can be installed for the server, but is not required as far as is known.
     pub fn is_open(&self) -> bool {
         let refusals = self.oauth.as_ref().and_then(OAuthSpec::refusals);
         refusals.is_some_and(|refusals| !refusals.is_recent())
@@ -282,7 +285,7 @@ fn token_slot(required: bool) -> super::CredentialSlot {
 }
 
 impl Injection {
-    /// As `Authorization: Bearer`.
+    /// Injects a token as `Authorization: Bearer`.
     pub fn bearer() -> Self {
         Self::Header {
             name: "authorization".to_owned(),

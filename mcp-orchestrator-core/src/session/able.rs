@@ -1,20 +1,20 @@
-//! What a legacy client can be asked.
+//! Requests that a legacy client can handle.
 
 use crate::jsonrpc::Members;
 use crate::protocol::method;
 
-/// What the client can be asked.
+/// The kinds of requests that a client can handle.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Able {
     sampling: bool,
     elicitation: bool,
-    /// To open an address.
+    /// URL elicitation.
     pub(crate) addresses: bool,
     roots: bool,
 }
 
 impl Able {
-    /// What these capabilities say.
+    /// Derives them from the client's capabilities.
     pub(crate) fn of(capabilities: &str) -> Self {
         let capabilities = Members::read(capabilities).unwrap_or_default();
         let elicitation = capabilities.get("elicitation");
@@ -27,7 +27,7 @@ impl Able {
         }
     }
 
-    /// Whether it can be asked by this method.
+    /// Returns `true` if the client can handle requests with this method.
     pub(crate) fn may(self, method: &str) -> bool {
         match method {
             method::SAMPLING => self.sampling,

@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_client_says_of_itself_is_kept_as_it_came_where_it_is_short() {
+    fn short_client_info_is_kept_verbatim() {
         let facts =
             read(r#"{"clientInfo":{"name":"a", "x":[1]},"capabilities":{"roots":{ }}}"#).unwrap();
         assert_eq!(facts.info, r#"{"name":"a", "x":[1]}"#);
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_client_info_is_cut_to_its_words() {
+    fn long_client_info_is_reduced_to_its_text_members() {
         let icon = "x".repeat(1 << 20);
         let (name, title) = ("é".repeat(1000), "t");
         let info =
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn capabilities_without_end_are_refused() {
+    fn oversized_capabilities_are_rejected() {
         let long = json!({ "capabilities": { "experimental": { "x": "y".repeat(20_000) } } });
         let error = read(&long.to_string()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidParams);

@@ -1,4 +1,4 @@
-//! Sessions of legacy clients: what the client declared, its calls in flight, and the streams that it may resume.
+//! Sessions of legacy clients: the client's declarations, its calls in flight, and the streams that it may resume.
 
 mod able;
 mod asked;
@@ -45,15 +45,15 @@ use crate::protocol::{Era, method};
 use crate::runtime::{InstanceKey, Scope};
 use crate::transport::{ClientFacts, Party};
 
-/// One session.
+/// A session of a legacy client.
 pub(crate) struct Session {
     pub(crate) id: SessionId,
-    /// The principal that opened it. Only its name and kind last: see [`principal_now`](Self::principal_now).
+    /// The principal that opened it. Only its name and kind stay valid; see [`principal_now`](Self::principal_now).
     pub(crate) principal: Arc<Principal>,
     pub(crate) gateway: GatewayId,
-    /// Tells this session's calls apart from others on a shared conversation.
+    /// Distinguishes this session's calls from others on a shared connection.
     pub(crate) party: Party,
-    /// Which instances are this session's own.
+    /// Scope of the instances that belong to this session only.
     pub(crate) scope: Scope,
     version: &'static str,
     able: Able,
@@ -66,9 +66,9 @@ pub(crate) struct Session {
     born: Instant,
     /// Milliseconds after `born`.
     last_use: AtomicU64,
-    /// The client has opened the stream of what belongs to no call.
+    /// Set when the client has opened the stream of messages that belong to no call.
     listens: AtomicBool,
-    /// The client was told of capabilities that nobody knew the servers to have.
+    /// Set if the client got capabilities of servers that had not described themselves yet.
     pub(crate) possible: AtomicBool,
     ended: CancellationToken,
 }
@@ -106,7 +106,7 @@ impl Session {
         }
     }
 
-    /// Who speaks, for conversations with servers.
+    /// Returns the caller for connections to servers.
     pub(crate) fn caller(&self) -> Caller {
         Caller {
             party: self.party,
@@ -115,71 +115,71 @@ impl Session {
         }
     }
 
-    /// What the client said of itself.
+    /// Returns what the client declared.
     pub(crate) fn facts(&self) -> Arc<ClientFacts> {
         self.facts.load_full()
     }
 
-    /// From now on log messages of this level and above.
+    /// Sets the minimum level of log messages.
     pub(crate) fn set_level(&self, level: &str) {
         let mut facts = ClientFacts::clone(&self.facts.load());
         facts.log_level = Some(level.to_owned());
         self.facts.store(Arc::new(facts));
     }
 
-    /// The client opens the stream of what belongs to no call.
+    /// Records that the client opens the stream of messages that belong to no call.
     pub(crate) fn starts_listening(&self) {
         self.listens.store(true, Ordering::Release);
     }
 
-    /// Whether the client has opened it.
+    /// Returns `true` if the client has opened that stream.
     pub(crate) fn listens(&self) -> bool {
         self.listens.load(Ordering::Acquire)
     }
 
-    /// The protocol version that was agreed on.
+    /// Returns the negotiated protocol version.
     pub(crate) fn version(&self) -> &'static str {
         self.version
     }
 
-    /// Whether its client expects streams to begin with an empty event.
+    /// Returns `true` if the client expects streams to begin with an empty event.
     fn is_primed(&self) -> bool {
         self.version == crate::protocol::version::V2025_11_25
     }
 
-    /// The principal with its teams of now.
+    /// Returns the principal with its current teams.
     pub(crate) fn principal_now(&self) -> Arc<Principal> {
         self.sender.principal()
     }
 
-    /// Takes over the teams of the principal as they are now.
+    /// Updates the teams of the principal.
     pub(crate) fn principal_is(&self, principal: &Arc<Principal>) {
         self.sender.is(principal);
     }
 
-    /// The token of the last request that had one.
+    /// Returns the token of the last request that had one.
     pub(crate) fn token(&self) -> Option<SecretString> {
         self.sender.token()
     }
 
-    /// A request of this session came: who sent it, and with which token.
+    /// Records a request of this session, with its principal and token.
     pub(crate) fn seen(&self, principal: &Arc<Principal>, token: Option<&SecretString>) {
         self.touch();
         self.sender.sent(principal, token);
     }
 
-    /// Notes that it is used.
+    /// Marks the session as used.
     pub(crate) fn touch(&self) {
         let ms = u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.last_use.store(ms, Ordering::Relaxed);
     }
 
-    /// Whether its client can be asked to open an address.
+    /// Returns `true` if the client can be asked to open a URL.
     pub(crate) fn opens_addresses(&self) -> bool {
         self.able.addresses
     }
 
-    /// For how long it is not used; a call in flight or an open stream uses it.
+    /// Returns the time since the last use. A call in flight or an open stream counts as use.
     pub(crate) fn idle_for(&self) -> Duration {
         if !lock(&self.calls).is_empty() || self.streams.is_read() {
             return Duration::ZERO;
@@ -189,8 +189,8 @@ impl Session {
             .saturating_sub(Duration::from_millis(self.last_use.load(Ordering::Relaxed)))
     }
 
-    /// A call begins; the token is cancelled when the client takes it back. `None` where a call under this id goes on:
-    /// nobody could tell the two apart, and a cancellation would end the wrong one.
+    /// Begins a call. Its token is cancelled when the client cancels the call. Returns `None` if a call with this id is
+    /// in progress: a cancellation could end the wrong one.
     pub(crate) fn begin(self: &Arc<Self>, id: Bytes) -> Option<InFlight> {
         let token = self.ended.child_token();
         match lock(&self.calls).entry(id.clone()) {
@@ -209,19 +209,19 @@ impl Session {
         self.touch();
     }
 
-    /// The client takes a call back.
+    /// Cancels a call for the client.
     pub(crate) fn cancel(&self, id: &[u8]) {
         if let Some(token) = lock(&self.calls).get(id) {
             token.cancel();
         }
     }
 
-    /// The server's request that a response answers.
+    /// Returns the server's request that a response answers.
     pub(crate) fn about(&self, response: &Message) -> Option<About> {
         self.asked.about(response)
     }
 
-    /// Hands the client's answer to the server that asked; false when nobody asked.
+    /// Passes the client's answer to the server that asked. Returns `false` if there is no such request.
     pub(crate) fn answer(&self, response: Message) -> bool {
         self.asked.answer(response)
     }
@@ -231,25 +231,25 @@ impl Session {
         self.asked.refuse(response);
     }
 
-    /// The instance whose request bears this progress token, as JSON.
+    /// Returns the instance with a pending request that carries this progress token, given as JSON.
     pub(crate) fn awaits_progress(&self, token: &str) -> Option<InstanceKey> {
         self.asked.awaits_progress(token)
     }
 
-    /// Whether it speaks with this instance.
+    /// Returns `true` if the session uses this instance.
     pub(crate) fn speaks_with(&self, handle: &Handle) -> bool {
         let is_it = |known: &Weak<Handle>| std::ptr::eq(known.as_ptr(), handle);
         lock(&self.handles).iter().any(is_it)
     }
 
-    /// Forgets an instance until the next call that goes there: its client hears no more of it, and what it asks is
-    /// refused. Calls in flight there go on.
+    /// Removes an instance until the next call that goes there: the client gets no more messages of it, and its
+    /// requests are refused. Calls in flight there continue.
     pub(crate) fn forget(&self, handle: &Handle) {
         lock(&self.handles).retain(|known| !std::ptr::eq(known.as_ptr(), handle));
         self.asked.refuse_all_of(&handle.key);
     }
 
-    /// Remembers an instance that this session speaks with; true where it is new.
+    /// Adds an instance that this session uses. Returns `true` if it is new.
     pub(crate) fn uses(&self, handle: &Arc<Handle>) -> bool {
         let mut handles = lock(&self.handles);
         let known = handles
@@ -262,7 +262,7 @@ impl Session {
         !known
     }
 
-    /// The instances that this session speaks with.
+    /// Returns the instances that this session uses.
     pub(crate) fn handles(&self) -> Vec<Arc<Handle>> {
         lock(&self.handles)
             .iter()
@@ -270,7 +270,7 @@ impl Session {
             .collect()
     }
 
-    /// Ends it: its calls are cancelled, its conversations closed.
+    /// Ends the session: cancels its calls and closes its connections.
     pub(crate) fn end(&self) {
         self.ended.cancel();
         self.asked.refuse_all();
@@ -280,15 +280,14 @@ impl Session {
         self.streams.close();
     }
 
-    /// What the client gets that belongs to no call.
+    /// Sends an item that belongs to no call to the client.
     pub(crate) fn push(&self, item: ReplyItem) {
         if let Some(event) = self.event(item) {
             self.streams.push_general(event);
         }
     }
 
-    /// Keeps a reply for this client: it goes on although the client's connection may break, and can be read again
-    /// from where it broke.
+    /// Keeps a reply for this client: it continues if the client's connection breaks, and can be resumed.
     pub(crate) fn keep(
         self: &Arc<Self>,
         mut reply: Reply,
@@ -306,7 +305,7 @@ impl Session {
                 };
                 let Some(item) = item else { break };
                 if matches!(item, ReplyItem::Response(_) | ReplyItem::Failed(_)) {
-                    // Before the client can have it: from then on it may use the id again.
+                    // Before the client can receive it, because it may reuse the id from then on.
                     in_flight = None;
                 }
                 if let Some(event) = session.event(item) {
@@ -322,24 +321,24 @@ impl Session {
         })
     }
 
-    /// A stream from after this event.
+    /// Returns a stream of the events after this one.
     pub(crate) fn read(&self, after: EventId) -> Reply {
         let items = Streams::read(&self.streams, after).boxed();
         Reply::resumable(items, after, self.is_primed())
     }
 
-    /// The stream of what belongs to no call; one that was open ends.
+    /// Opens the stream of messages that belong to no call. Ends one that is already open.
     pub(crate) fn listen(&self) -> Reply {
         let (after, events) = Streams::listen(&self.streams);
         Reply::resumable(events.boxed(), after, self.is_primed())
     }
 
-    /// The stream of what belongs to no call ends, now and whenever it is opened.
+    /// Closes the stream of messages that belong to no call, now and whenever it is opened.
     pub(crate) fn close_general(&self) {
         self.streams.close_general();
     }
 
-    /// An item as this client may get it.
+    /// Converts an item to an event for this client; `None` if the client must not get it.
     fn event(&self, item: ReplyItem) -> Option<Event> {
         match item {
             ReplyItem::Notification(message) => {
@@ -364,7 +363,8 @@ impl Session {
         severity(&level) >= severity(wanted)
     }
 
-    /// A server's request under an id of this session; `None` where the client cannot be asked that, which refuses it.
+    /// Assigns an id of this session to a server's request; `None` if the client cannot be asked this. The request is
+    /// then refused.
     fn asks(&self, request: ServerRequest) -> Option<Message> {
         let able = self.able.may(request.message.method());
         if !able {

@@ -1,4 +1,4 @@
-//! Who sends in a session, as of its last request.
+//! Principal, token and grant of a session's last request.
 
 use std::sync::Arc;
 
@@ -9,24 +9,24 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::Session;
 use crate::auth::{Grant, Principal};
 
-/// Who sends in a session.
+/// The sender of a session's requests.
 pub(super) struct Sender {
-    /// The principal as it was at the last request or reload.
+    /// The principal as of the last request or reload.
     principal: ArcSwap<Principal>,
     /// The token of the last request, for resolvers that exchange it.
     token: ArcSwapOption<SecretString>,
-    /// What admitted the last request.
+    /// The admission of the last request.
     grant: ArcSwapOption<Granted>,
 }
 
 impl Session {
-    /// What admitted its last request; `None` where nobody said.
+    /// Returns the admission of the last request; `None` if none was bound.
     pub(crate) fn grant(&self) -> Option<Arc<dyn Grant>> {
         let granted = self.sender.grant.load();
         granted.as_ref().map(|granted| Arc::clone(&granted.grant))
     }
 
-    /// A request with this `Authorization` was admitted; its grant is made where it is another one than before.
+    /// Records an admitted request with this `Authorization`. Creates a grant if the header differs from the last one.
     pub(crate) fn admitted(
         &self,
         authorization: Option<&HeaderValue>,
@@ -44,7 +44,7 @@ impl Session {
     }
 }
 
-/// What admitted a request, and by which `Authorization`.
+/// The admission of a request, and its `Authorization`.
 struct Granted {
     authorization: Option<HeaderValue>,
     grant: Arc<dyn Grant>,
@@ -63,10 +63,10 @@ impl Sender {
         self.principal.load_full()
     }
 
-    /// Takes over the teams of the principal as they are now.
+    /// Updates the teams of the principal.
     pub(super) fn is(&self, principal: &Arc<Principal>) {
         let known = self.principal.load();
-        // Compared first: to write costs each call more than to read.
+        // Compare first: writing costs each call more than reading.
         if !Arc::ptr_eq(&known, principal) && **known != **principal {
             self.principal.store(Arc::clone(principal));
         }
@@ -76,7 +76,7 @@ impl Sender {
         self.token.load().as_deref().cloned()
     }
 
-    /// A request came from this principal, with this token.
+    /// Records a request with its principal and token.
     pub(super) fn sent(&self, principal: &Arc<Principal>, token: Option<&SecretString>) {
         self.is(principal);
         let Some(token) = token else { return };

@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_stream_is_read_again_from_where_it_broke() {
+    async fn broken_stream_resumes_after_the_last_event() {
         let streams = Arc::new(Streams::default());
         let number = streams.open();
         for n in 1..=3 {
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_newer_reader_ends_an_older_one() {
+    async fn newer_reader_ends_the_older_one() {
         let streams = Arc::new(Streams::default());
         streams.push_general(event(1));
         let (_, first) = Streams::listen(&streams);
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn an_endless_stream_keeps_its_newest_events() {
+    fn endless_stream_retains_only_its_newest_events() {
         let streams = Streams::default();
         let number = streams.open();
         for n in 0..10_000 {
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn results_that_are_kept_have_a_budget_and_are_read_to_their_end() {
+    async fn retained_results_share_a_budget_and_are_read_in_full() {
         use crate::limits::MAX_EVENT_BYTES_PER_SESSION as MOST;
         let all = EventBytes::default();
         let streams = Arc::new(Streams::counted_in(all.clone()));
@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn many_streams_at_once_share_one_budget() {
+    fn concurrent_streams_share_one_budget() {
         let streams = Streams::default();
         let numbers: Vec<_> = (0..64).map(|_| streams.open()).collect();
         let size = crate::limits::MAX_EVENT_BYTES_PER_STREAM / 8;
@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn events_keep_their_places_where_older_ones_are_gone() {
+    async fn events_keep_their_ids_after_eviction_of_older_events() {
         let streams = Arc::new(Streams::default());
         let stream = streams.open();
         for n in 0..1_000 {

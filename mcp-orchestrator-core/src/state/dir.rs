@@ -184,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_process_holds_it_and_says_who_it_is() {
+    fn state_directory_is_locked_and_the_error_names_the_holder() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("state");
         let first = StateDir::open(&path).unwrap();
@@ -201,7 +201,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_key_of_another_user_is_refused() {
+    fn key_owned_by_another_user_is_rejected() {
         let dir = tempfile::tempdir().unwrap();
         drop(StateDir::open(dir.path()).unwrap());
         let key = dir.path().join(KEY);
@@ -214,7 +214,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_key_that_cannot_be_trusted_is_refused_and_left_alone() {
+    fn untrusted_key_is_rejected_and_left_unchanged() {
         use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().unwrap();
         drop(StateDir::open(dir.path()).unwrap());
@@ -233,7 +233,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_directory_for_everybody_is_refused() {
+    fn world_accessible_directory_is_rejected() {
         use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().unwrap();
         std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o777)).unwrap();

@@ -159,7 +159,7 @@ mod tests {
 
     #[cfg(feature = "test-util")]
     #[tokio::test]
-    async fn every_store_keeps_the_contract() {
+    async fn every_store_upholds_the_state_contract() {
         let dir = tempfile::tempdir().unwrap();
         let stores: [Arc<dyn StateStore>; 2] = [
             Arc::new(FileState::open(dir.path().join("kept")).unwrap()),
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn documents_survive_and_halves_are_swept() {
+    async fn documents_persist_and_partial_writes_are_removed() {
         let dir = tempfile::tempdir().unwrap();
         let state = FileState::open(dir.path()).unwrap();
         state.put("..", Bytes::from_static(b"x")).await.unwrap();
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn names_that_lead_elsewhere_are_refused() {
+    async fn names_outside_the_directory_are_rejected() {
         let dir = tempfile::tempdir().unwrap();
         let state = FileState::open(dir.path()).unwrap();
         for name in ["", "../x", "a/b", "A", "a_b", &"x".repeat(129)] {
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_earlier_change_does_not_undo_a_later_one() {
+    async fn earlier_change_does_not_undo_a_later_one() {
         let dir = tempfile::tempdir().unwrap();
         let folder = FileState::open(dir.path()).unwrap().0;
         let file = dir.path().join("a.doc");
@@ -206,7 +206,7 @@ mod tests {
 
     #[cfg(unix)]
     #[tokio::test]
-    async fn nobody_else_may_read() {
+    async fn state_files_are_private_to_their_owner() {
         use std::os::unix::fs::PermissionsExt as _;
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("deep").join("kept");

@@ -93,7 +93,7 @@ mod tests {
     use crate::state::StateDir;
 
     #[test]
-    fn what_is_ours_goes_and_what_is_not_stays() {
+    fn only_own_files_are_removed() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("state");
         assert!(StateRemains::find(&path).unwrap().is_none());

@@ -1,9 +1,9 @@
-//! Messages from one era to the other, where a plain call crosses.
+//! Translates messages between eras for plain calls.
 //!
-//! Only what the eras spell differently is touched: the protocol's own keys of `_meta`, `resultType` and the cache
-//! fields of results, a few error codes. What a server asks of its client does not cross here: a legacy server's request
-//! is left to whoever sends the reply on, and `input_required` of a modern one becomes an error that says which side
-//! speaks what.
+//! Only what the eras express differently is changed: the protocol's own keys of `_meta`, `resultType` and the cache
+//! fields of results, a few error codes. Requests from a server to its client are not translated: a legacy server's
+//! request is left to the component that forwards the reply, and `input_required` of a modern server becomes an error
+//! that names the eras of both sides.
 
 use std::borrow::Cow;
 
@@ -17,7 +17,7 @@ use crate::error::{Error, ErrorKind};
 use crate::jsonrpc::{Kind, Members, Message, ResultHead, Splice, quote, span_of};
 use crate::protocol::{Era, code, meta, method};
 
-/// Makes a request one of the server's era.
+/// Converts a request to the server's era.
 pub(super) fn request(
     outgoing: &Outgoing<'_>,
     edits: &mut Cow<'_, Splice>,
@@ -60,7 +60,7 @@ fn add_meta(outgoing: &Outgoing<'_>, edits: &mut Splice, version: &str) {
     insert_meta(outgoing.message, edits, &members);
 }
 
-/// Writes members into `params._meta`, making what is missing.
+/// Inserts members into `params._meta`, and creates both if they are missing.
 pub(super) fn insert_meta(message: &Message, edits: &mut Splice, members: &str) {
     let whole = message.bytes();
     if message.body() == Some("null") {
@@ -89,7 +89,7 @@ pub(super) fn insert_meta(message: &Message, edits: &mut Splice, members: &str) 
     };
 }
 
-/// Makes a reply one of the caller's era.
+/// Converts a reply to the caller's era.
 pub(super) fn reply(reply: Reply, from: Era, to: Era, method: &str, place: &Place) -> Reply {
     if from == to {
         return reply;
@@ -110,12 +110,12 @@ pub(super) fn reply(reply: Reply, from: Era, to: Era, method: &str, place: &Plac
     }
 }
 
-/// An item in the other era.
+/// Converts an item to the other era.
 fn translate(item: ReplyItem, to: Era, cached: bool, reading: bool, place: &Place) -> ReplyItem {
     match item {
         ReplyItem::Response(response) => answer(response, to, cached, reading, place),
-        // A modern client is asked by a result; whoever sends the reply on makes one of the request, or refuses it. To end
-        // the call here would send a cancellation, and there are servers that lose a session by it.
+        // The component that forwards the reply converts the request to a result for a modern client, or refuses it.
+        // Ending the call here would send a cancellation, which makes some servers lose the session.
         item @ (ReplyItem::Request(_) | ReplyItem::Notification(_) | ReplyItem::Failed(_)) => item,
     }
 }
@@ -143,7 +143,7 @@ fn answer(response: Message, to: Era, cached: bool, reading: bool, place: &Place
     }
 }
 
-/// Adds what every modern result says.
+/// Adds the members that every modern result has.
 pub(crate) fn modern_result(response: Message, cached: bool) -> Message {
     let mut splice = Splice::new();
     if let (Some(body), Some(span)) = (response.body(), response.body_span()) {
@@ -167,7 +167,7 @@ pub(crate) fn modern_result(response: Message, cached: bool) -> Message {
     response.spliced(&splice)
 }
 
-/// For `{}` the three members are written as one text, since each insertion thinks that it stands alone.
+/// Writes all members of `{}` as one text, because each single insertion assumes that it is the only one.
 fn only_member(span: &crate::jsonrpc::Span, cached: bool) -> Splice {
     let text = if cached {
         "\"resultType\":\"complete\",\"ttlMs\":0,\"cacheScope\":\"private\""
@@ -229,7 +229,7 @@ mod tests {
         Message::parse(Bytes::copy_from_slice(text.as_bytes())).unwrap()
     }
 
-    /// A request as it is sent to the other era.
+    /// Returns a request as it is sent to the other era.
     fn sent(message: &Message, from: Era, to: Era, version: &str) -> Message {
         let client = super::super::ClientFacts {
             info: "{\"name\":\"c\"}".into(),

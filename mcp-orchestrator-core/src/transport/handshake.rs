@@ -1,4 +1,4 @@
-//! How a conversation begins: `initialize` in the legacy era, `server/discover` in the modern one.
+//! Handshakes: `initialize` in the legacy era, `server/discover` in the modern one.
 
 use std::time::Duration;
 
@@ -11,23 +11,23 @@ use crate::jsonrpc::{Kind, Members, Message, notification, quote, request, text}
 use crate::protocol::{Era, meta, method, version};
 use crate::server::EraChoice;
 
-/// What an instance is told of its client.
+/// What is declared to an instance about its client.
 #[derive(Clone, Debug)]
 pub(crate) struct Profile {
     /// `clientInfo`, as JSON.
     pub(crate) info: String,
     /// `capabilities`, as JSON.
     pub(crate) capabilities: String,
-    /// The legacy version that is offered.
+    /// The legacy version to offer.
     pub(crate) version: &'static str,
 }
 
-/// All that a client may be able to do.
+/// All client capabilities.
 pub(crate) const ALL_CAPABILITIES: &str =
     r#"{"roots":{"listChanged":true},"sampling":{},"elicitation":{"form":{},"url":{}}}"#;
 
 impl Profile {
-    /// Ourselves, able to do nothing that a server could ask for.
+    /// The orchestrator itself, without capabilities.
     pub(crate) fn plain() -> Self {
         let own_version = env!("CARGO_PKG_VERSION");
         Self {
@@ -37,8 +37,8 @@ impl Profile {
         }
     }
 
-    /// Ourselves on behalf of several clients, of which some can be asked. Servers offer some tools only to clients that
-    /// can; what a client cannot be asked is refused when the server asks.
+    /// The orchestrator on behalf of several clients, with all capabilities, because servers offer some tools only to
+    /// clients that have them. Requests that the client of a call cannot handle are refused.
     pub(crate) fn of_several() -> Self {
         Self {
             capabilities: ALL_CAPABILITIES.into(),
@@ -46,13 +46,13 @@ impl Profile {
         }
     }
 
-    /// `params._meta` of a modern request, without its braces.
+    /// Returns `params._meta` of a modern request, without braces.
     pub(crate) fn meta(&self, version: &str) -> String {
         modern_meta(version, &self.info, &self.capabilities)
     }
 }
 
-/// The members of `_meta` that every modern request has.
+/// Returns the members of `_meta` that every modern request has.
 pub(super) fn modern_meta(version: &str, info: &str, capabilities: &str) -> String {
     let (key, info_key, can_key) = (
         meta::PROTOCOL_VERSION,
@@ -65,31 +65,31 @@ pub(super) fn modern_meta(version: &str, info: &str, capabilities: &str) -> Stri
     )
 }
 
-/// What a handshake needs of a conversation.
+/// The transport of a handshake.
 pub(super) trait Wire {
-    /// Sends a request of our own and waits for its response.
+    /// Sends a request and waits for its response.
     async fn exchange(&self, message: Message) -> Result<Message>;
     /// Sends a notification.
     async fn tell(&self, notification: Message) -> Result<()>;
 }
 
-/// What is known of a program that ran before it was connected to.
+/// State of a program that ran before this connection.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Joined {
-    /// What it said of itself at its first handshake, where that was kept.
+    /// The result of its first handshake, if it was kept.
     pub(crate) kept: Option<Hello>,
 }
 
-/// How a handshake ended.
+/// Result of a handshake.
 pub(super) enum Shaken {
-    /// This is what it said of itself, now or before.
+    /// The server's description of itself, from this handshake or an earlier one.
     Hello(Hello),
-    /// It ran before and refuses another handshake, and nothing is kept of the first; why it refused.
+    /// The program ran before and refuses another handshake, and no result of the first is kept. Contains the refusal.
     Unknown(Error),
 }
 
-/// Shakes hands. With `auto` the legacy era is taken where `initialize` is answered. A program that ran before and
-/// refuses to be initialized again is initialized.
+/// Performs the handshake. With `auto`, the legacy era is chosen if `initialize` succeeds. A program that ran before
+/// and refuses another `initialize` counts as initialized.
 pub(super) async fn shake(
     wire: &impl Wire,
     era: EraChoice,
@@ -118,7 +118,7 @@ pub(super) async fn shake(
     }
 }
 
-/// The legacy handshake.
+/// Performs the legacy handshake.
 pub(super) async fn initialize(wire: &impl Wire, profile: &Profile) -> Result<Hello> {
     let params = initialize_params(profile);
     let response = wire
@@ -135,7 +135,7 @@ pub(super) async fn initialize(wire: &impl Wire, profile: &Profile) -> Result<He
     })
 }
 
-/// `params` of the legacy handshake.
+/// Returns `params` of the legacy handshake.
 pub(super) fn initialize_params(profile: &Profile) -> String {
     let Profile {
         info,
@@ -147,10 +147,10 @@ pub(super) fn initialize_params(profile: &Profile) -> String {
     )
 }
 
-/// How long a server may be silent on a method that it may not know.
+/// Timeout for a server that may not know the method and may never answer.
 const DISCOVER_WAIT: Duration = Duration::from_secs(10);
 
-/// The modern handshake.
+/// Performs the modern handshake.
 pub(super) async fn discover(wire: &impl Wire, profile: &Profile) -> Result<Hello> {
     let message = own(request(
         "0",
@@ -163,12 +163,12 @@ pub(super) async fn discover(wire: &impl Wire, profile: &Profile) -> Result<Hell
     discovered(&response)
 }
 
-/// `params` of the modern handshake.
+/// Returns `params` of the modern handshake.
 pub(super) fn discover_params(profile: &Profile) -> String {
     format!("{{\"_meta\":{{{}}}}}", profile.meta(version::LATEST_MODERN))
 }
 
-/// Reads the answer of `server/discover`.
+/// Parses the response to `server/discover`.
 pub(super) fn discovered(response: &Message) -> Result<Hello> {
     let result = result_of(response, method::DISCOVER)?;
     let members = std::str::from_utf8(&result)
@@ -197,7 +197,7 @@ pub(super) fn discovered(response: &Message) -> Result<Hello> {
     })
 }
 
-/// The result of a response; an error response is a refusal.
+/// Returns the result of a response. An error response is an error.
 pub(super) fn result_of(response: &Message, method: &str) -> Result<Bytes> {
     if response.kind() == Kind::Response {
         let span = response.body_span().unwrap_or_default();
@@ -216,7 +216,7 @@ pub(super) fn result_of(response: &Message, method: &str) -> Result<Bytes> {
     ))
 }
 
-/// The version in the result of `initialize`.
+/// Returns the version in the result of `initialize`.
 pub(super) fn version_of(result: &Bytes) -> Result<String> {
     let members = std::str::from_utf8(result)
         .ok()

@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn lines_come_without_their_ends() {
+    async fn lines_are_returned_without_line_endings() {
         let whole = |text: &'static [u8]| Line::Whole(Bytes::from_static(text));
         assert_eq!(
             read(b"a\r\n\nbc\nrest", 10).await,
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_line_over_the_limit_is_passed_over() {
+    async fn line_over_the_limit_is_skipped() {
         let mut input = vec![b'x'; 100_000];
         let long = format!(
             "\n{{\"result\":{{\"id\":3,\"text\":\"{}\"}},\"id\":7}}\r\nok\n",

@@ -1,8 +1,8 @@
-//! Conversations with instances: framing, ids, progress, cancellation, eras. Crate-private.
+//! Connections to instances: framing, ids, progress, cancellation, eras. Crate-private.
 //!
-//! A [`Pipe`](pipe::Pipe) is one conversation over a byte stream that many callers share; an [`Http`](streamable::Http)
-//! endpoint carries many conversations. Both take an [`Outgoing`] and answer a [`Reply`](crate::call::Reply) that
-//! bears the caller's own id and progress token again.
+//! A [`Pipe`](pipe::Pipe) is one connection over a byte stream that many callers share; an [`Http`](streamable::Http)
+//! endpoint carries many sessions. Both take an [`Outgoing`] and return a [`Reply`](crate::call::Reply) with the
+//! caller's own id and progress token.
 
 pub(crate) mod era;
 pub(crate) mod handshake;
@@ -30,34 +30,34 @@ use crate::jsonrpc::{Message, Span, Splice, span_of};
 use crate::protocol::Era;
 use crate::runtime::{Exit, LogSource};
 
-/// Whose call it is, as far as a shared conversation must tell callers apart.
+/// Identifies a caller on a connection that several callers share.
 pub(crate) type Party = u64;
 
-/// One request on its way to an instance. It borrows all that is large: each step of its way would copy it.
+/// A request to an instance. Borrows its large parts, because each step towards the server would copy them.
 #[derive(Debug)]
 pub(crate) struct Outgoing<'a> {
-    /// The caller's request, as it came.
+    /// The caller's request as received.
     pub(crate) message: &'a Message,
-    /// What is to change besides id and progress token.
+    /// Edits other than those of id and progress token.
     pub(crate) edits: &'a Splice,
-    /// The own name of what it asks for, for the header that repeats it.
+    /// Name of the requested item at the server, for the HTTP header that repeats it.
     pub(crate) name: Option<&'a str>,
-    /// Headers that go with it over HTTP.
+    /// Headers to send over HTTP.
     pub(crate) headers: &'a HeaderMap,
-    /// Whose it is.
+    /// The caller.
     pub(crate) party: Party,
-    /// The dialect that the caller speaks.
+    /// Era of the caller.
     pub(crate) era: Era,
-    /// What a modern server is told of a legacy client.
+    /// What is declared about a legacy client to a modern server.
     pub(crate) client: Option<Arc<ClientFacts>>,
 }
 
-/// For messages that go as they are.
+/// For messages without changes.
 static NO_EDITS: Splice = Splice::new();
 static NO_HEADERS: LazyLock<HeaderMap> = LazyLock::new(HeaderMap::new);
 
 impl<'a> Outgoing<'a> {
-    /// A message that goes as it is.
+    /// A message that is sent without changes.
     pub(crate) fn plain(message: &'a Message, party: Party, era: Era) -> Self {
         Self {
             message,
@@ -70,7 +70,7 @@ impl<'a> Outgoing<'a> {
         }
     }
 
-    /// The same, for the engine: a modern server is told of us.
+    /// Like [`plain`](Self::plain), for requests of the engine: declares the orchestrator itself to a modern server.
     pub(crate) fn ours(message: &'a Message, party: Party) -> Self {
         Self {
             client: Some(Arc::new(ClientFacts::ours())),
@@ -79,19 +79,19 @@ impl<'a> Outgoing<'a> {
     }
 }
 
-/// What a legacy client said of itself at `initialize`, as raw JSON.
+/// What a legacy client declared at `initialize`, as raw JSON.
 #[derive(Clone, Debug)]
 pub(crate) struct ClientFacts {
     /// `clientInfo`.
     pub(crate) info: String,
     /// `capabilities`.
     pub(crate) capabilities: String,
-    /// What `logging/setLevel` asked for.
+    /// The level of the last `logging/setLevel`.
     pub(crate) log_level: Option<String>,
 }
 
 impl ClientFacts {
-    /// What we say of ourselves when we ask for lists.
+    /// What the orchestrator declares about itself to fetch lists.
     pub(crate) fn ours() -> Self {
         let profile = handshake::Profile::of_several();
         Self {
@@ -102,18 +102,18 @@ impl ClientFacts {
     }
 }
 
-/// What an instance said of itself.
+/// An instance's description of itself.
 #[derive(Clone, Debug)]
 pub(crate) struct Hello {
-    /// In which dialect.
+    /// The era of the handshake.
     pub(crate) era: Era,
-    /// Which version was agreed on.
+    /// The negotiated version.
     pub(crate) version: String,
     /// The `result` of initialize or server/discover.
     pub(crate) result: Bytes,
 }
 
-/// What an instance says that belongs to no call.
+/// A message of an instance that belongs to no call.
 #[derive(Debug)]
 pub(crate) enum Unsolicited {
     /// A notification.
@@ -122,25 +122,25 @@ pub(crate) enum Unsolicited {
     Request(ServerRequest),
 }
 
-/// Where lines go that are no messages.
+/// Receives lines that are not messages.
 pub(crate) type Note = Arc<dyn Fn(LogSource, &str) + Send + Sync>;
 
-/// Where unsolicited messages go; bounded, and never waited for.
+/// Receives unsolicited messages. Bounded, and never waited for.
 pub(crate) type Inbox = mpsc::Sender<Unsolicited>;
 
-/// A name for errors.
+/// Identifies an instance in errors.
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
     /// The server.
     pub(crate) server: ServerId,
-    /// The instance's public name.
+    /// Public name of the instance.
     pub(crate) instance: Arc<str>,
 }
 
-/// The place and the text of a request's progress token.
+/// Returns the range and the text of a request's progress token.
 pub(crate) fn progress_token(message: &Message) -> Option<(Span, Bytes)> {
     let meta = message.meta()?;
-    // Every modern request has a `_meta`, and few have a token. A key may be written with escapes.
+    // Every modern request has a `_meta`, but few have a token. The key may be written with escapes.
     let bytes = meta.as_bytes();
     if memchr::memmem::find(bytes, b"progressToken").is_none()
         && memchr::memchr(b'\\', bytes).is_none()
@@ -152,13 +152,13 @@ pub(crate) fn progress_token(message: &Message) -> Option<(Span, Bytes)> {
     Some((span.clone(), message.bytes().slice(span)))
 }
 
-/// Ends with the first message of `receiver`, or never where the sender is gone.
+/// Returns the message; `None` if the sender is gone.
 pub(crate) async fn answered(receiver: oneshot::Receiver<Message>) -> Option<Message> {
     receiver.await.ok()
 }
 
-/// What a call is told whose instance has ended. The last lines of its standard error may be about the calls of others, so
-/// that only who has the instance alone gets them.
+/// Returns the error of a call to an instance that has ended. The last lines of standard error are included only for
+/// callers that have the instance to themselves, because they may be about the calls of others.
 pub(crate) fn ended(place: &Place, exit: &Exit, is_own: bool) -> Error {
     let mut text = format!("server {} ended: {}", place.server, exit.reason);
     let mut data = serde_json::json!({ "exit": exit.reason, "code": exit.code });

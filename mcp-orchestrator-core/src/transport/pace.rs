@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_have_a_floor_grow_and_have_a_ceiling() {
+    fn backoff_grows_between_its_bounds() {
         let mut backoff = Backoff::default();
         let mut wait = |wish| backoff.next(wish, RECONNECT_MAX);
         assert_eq!(wait(Duration::ZERO), RECONNECT_MIN);
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_flood_is_slowed_down() {
+    async fn rate_limit_slows_a_flood() {
         let (mut rate, begin) = (Rate::new(100), Instant::now());
         for _ in 0..300 {
             rate.pass().await;

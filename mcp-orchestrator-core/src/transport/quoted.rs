@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_quotation_is_short_clean_and_without_secrets() {
+    fn quoted_text_is_short_clean_and_free_of_secrets() {
         let mut headers = HeaderMap::new();
         headers.insert(
             "authorization",

@@ -74,7 +74,7 @@ mod tests {
     use crate::call::own;
 
     #[test]
-    fn a_reply_bears_the_callers_names_again() {
+    fn reply_carries_the_id_and_token_of_the_caller() {
         let request = br#"{"jsonrpc":"2.0","id":"a","method":"tools/call","params":{"_meta":{"progressToken":"t"}}}"#;
         let (message, mut edits) = (own(Bytes::from_static(request)), Splice::new());
         let remap = Remap::begin(&message, &mut edits, &Bytes::from_static(b"7"));

@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn events_are_the_same_however_they_are_cut() {
+    fn events_are_parsed_regardless_of_chunk_boundaries() {
         let text = ": hi\n\nid: 7\nretry: 500\ndata:\n\nevent: message\r\ndata: {\"a\":\r\ndata:1}\r\n\r\ndata: x\n\n";
         let whole = events(&[text]);
         assert_eq!(whole.len(), 3);
@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn an_endless_event_is_refused() {
+    fn endless_event_exceeds_the_limit() {
         let mut parser = Parser::new(10);
         parser.push(Bytes::from_static(b"data: 0123456789abcdef"));
         assert_eq!(parser.next(), Ok(None));
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_event_passes_by_and_the_next_one_is_read() {
+    fn oversized_event_is_skipped_and_the_next_is_read() {
         let long = format!(
             "data: {{\"result\":\"{}\",\r\ndata: \"id\":7}}\r\n\r\n",
             "x".repeat(300)
@@ -371,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn marks_are_passed_over_and_filler_is_counted() {
+    fn byte_order_marks_are_skipped_and_filler_is_counted() {
         let mut parser = Parser::new(100);
         parser.push(Bytes::from_static(
             b"\xef\xbb\xbf: hello\n\n\nid: 1\ndata: x\n\n\xef\xbb\xbfdata: y\n\n",

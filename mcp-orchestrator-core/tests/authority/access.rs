@@ -1,5 +1,5 @@
-//! What waits is judged again before it is sent: a call that waits for a credential or for an instance may have lost the
-//! token, the membership, the view or the tool by which it was allowed to wait.
+//! A waiting message is authorized again before it is sent: a call that waits for a credential or for an instance may
+//! have lost the token, the membership, the view or the tool that allowed it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -18,7 +18,7 @@ use crate::session::Session;
 use crate::site::{Site, drain, entry, gateway, gateway_id, hiding, next, server, team, user};
 use crate::wait::{until, within};
 
-/// A token that a test takes away.
+/// A token that a test can revoke.
 #[derive(Debug, Default)]
 pub(crate) struct Token(AtomicU8);
 
@@ -73,7 +73,7 @@ async fn site() -> Site {
     site
 }
 
-/// What takes the right to a call away.
+/// An event that revokes the right to a call.
 #[derive(Clone, Copy, Debug)]
 enum Loss {
     Revoked,
@@ -169,7 +169,7 @@ async fn a_call_that_waits_for_a_credential_ends_as_soon_as_its_right_does() {
         let site = site().await;
         let (_session, token, call) = parked(&site, "ann").await;
         loss.happens(&site, &token);
-        // Nothing is installed, and it would wait for 45 seconds.
+        // Nothing is installed, so the call would otherwise wait for 45 seconds.
         ends(call).await;
     }
 }
@@ -192,7 +192,7 @@ async fn a_call_that_still_may_goes_on_when_others_lose_rights() {
     assert!(is_late(&site));
 }
 
-/// Calls and subscriptions whose instance has not begun to speak.
+/// Covers calls and subscriptions with an instance that has not answered its handshake.
 #[tokio::test]
 async fn what_waits_for_an_instance_is_not_sent_once_its_right_is_lost() {
     let losses = [
@@ -211,7 +211,7 @@ async fn what_waits_for_an_instance_is_not_sent_once_its_right_is_lost() {
     {
         let by_token = matches!(loss, Loss::Revoked | Loss::RevokedUnnoticed | Loss::Expired);
         if modern && by_token {
-            // What admits a modern request is asked by whoever serves it.
+            // The component that serves a modern request checks its admission.
             continue;
         }
         let site = site().await;
@@ -308,7 +308,7 @@ async fn a_session_ends_with_the_token_of_its_last_request() {
     revoked.1.becomes(Standing::Lost);
     expired.1.becomes(Standing::Expired);
     unknown.1.becomes(Standing::Unknown);
-    // The last one came back with another token before its first one was revoked.
+    // The last session has a new token since before its first one was revoked.
     newer.1.becomes(Standing::Lost);
     bound(&newer.0, "Bearer 2");
     site.revision.advance();

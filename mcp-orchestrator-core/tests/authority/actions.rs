@@ -1,4 +1,4 @@
-//! What those who live in a random world do.
+//! Actions of the users in a random world.
 
 use mcp_orchestrator_core::runtime::Scope;
 use serde_json::{Value, json};
@@ -93,7 +93,7 @@ impl<'a> World<'a> {
         Some((seat.session.clone(), seat.who))
     }
 
-    /// The id of this step's request.
+    /// Returns the id of this step's request.
     fn id(&self) -> u64 {
         1000 + self.acts.len() as u64
     }
@@ -140,7 +140,7 @@ impl<'a> World<'a> {
         let name = format!("{}__{tool}", SERVERS[server]);
         let mut params = json!({ "name": name, "arguments": {}, "_meta": self.tag(who) });
         match tool {
-            // Only an instance of one principal's own asks anybody.
+            // Only an instance of a single principal sends requests to a client.
             "ask" if SERVERS[server] == "p" => {
                 return self.ask(session, who, gate, &params).await;
             }

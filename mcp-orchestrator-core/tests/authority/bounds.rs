@@ -29,7 +29,7 @@ fn sessions(most: usize) -> Limits {
 }
 
 #[tokio::test]
-async fn the_session_that_was_used_least_recently_makes_room() {
+async fn least_recently_used_session_is_evicted() {
     let site = site(sessions(3)).await;
     let bob = site.session("bob", "g").await.unwrap();
     let mut open = Vec::new();
@@ -47,7 +47,7 @@ async fn the_session_that_was_used_least_recently_makes_room() {
 }
 
 #[tokio::test]
-async fn sessions_that_are_in_use_are_not_ended_for_another() {
+async fn sessions_in_use_are_not_evicted() {
     let site = site(sessions(2)).await;
     let first = site.session("ann", "g").await.unwrap();
     let second = site.session("ann", "g").await.unwrap();
@@ -64,7 +64,7 @@ async fn sessions_that_are_in_use_are_not_ended_for_another() {
 }
 
 #[tokio::test]
-async fn one_user_does_not_shut_others_out() {
+async fn one_user_cannot_lock_out_others() {
     let site = site(sessions(20)).await;
     for _ in 0..500 {
         let _ = site.session("ann", "g").await;
@@ -74,7 +74,7 @@ async fn one_user_does_not_shut_others_out() {
 }
 
 #[tokio::test]
-async fn one_principal_has_so_many_streams_of_subscriptions() {
+async fn subscription_streams_per_principal_are_bounded() {
     let site = site(Limits::default()).await;
     let wants = json!({ "toolsListChanged": true });
     let mut streams = Vec::new();
@@ -89,7 +89,7 @@ async fn one_principal_has_so_many_streams_of_subscriptions() {
 }
 
 #[tokio::test]
-async fn a_long_uri_is_subscribed_to_by_nobody() {
+async fn oversized_uri_cannot_be_subscribed_to() {
     let site = site(Limits::default()).await;
     let ann = site.session("ann", "g").await.unwrap();
     ann.request(1, "tools/list", &json!({})).await.unwrap();
@@ -108,7 +108,7 @@ async fn a_long_uri_is_subscribed_to_by_nobody() {
 }
 
 #[tokio::test]
-async fn a_listen_that_is_given_up_before_its_answer_leaves_no_subscription() {
+async fn cancelled_listen_leaves_no_subscription() {
     let site = site(Limits::default()).await;
     let ann = site.session("ann", "g").await.unwrap();
     ann.request(1, "tools/list", &json!({})).await.unwrap();

@@ -1,4 +1,4 @@
-//! What must hold in a random world.
+//! Invariants of a random world.
 
 use mcp_orchestrator_core::runtime::Scope;
 
@@ -8,7 +8,7 @@ use crate::session::drain_open;
 use crate::worlds::World;
 
 impl World<'_> {
-    /// What has come by now is of instances that its hearer may use, and of the hearer's own tasks.
+    /// Checks that each receiver got only messages of instances that it may use, and only about its own tasks.
     pub(crate) fn hear(&mut self) {
         let past = &self.past;
         let ears = self.seats.iter_mut().map(|seat| &mut seat.ear);
@@ -26,7 +26,7 @@ impl World<'_> {
                         told["server"] == server.as_str() && told["owner"] == owner.as_str()
                     })
                 });
-                // What an instance still says while it ends was its hearer's before.
+                // An instance that is ending may still send messages to callers that could use it before.
                 let was = past
                     .iter()
                     .any(|model| !model.reach(ear.who, ear.gate).is_empty());
@@ -40,7 +40,7 @@ impl World<'_> {
         }
     }
 
-    /// Every message that reached a server was its sender's to send.
+    /// Checks that the sender of a message was allowed to send it to this instance.
     pub(crate) fn check(&self, got: &Got) {
         let message = &got.message;
         let tag = [&message["params"]["_meta"], &message["result"]["_meta"]];
@@ -61,7 +61,7 @@ impl World<'_> {
             got.key.owner().to_string(),
             got.key.revision().to_string(),
         );
-        // What waited may have been let go while the step's change was on its way.
+        // A waiting message may have been released while the change of its step was being applied.
         let before = if step < got.at { got.at - 1 } else { got.at };
         let moments = &self.past[before..=got.at];
         let reaches = |model: &Model| model.reach(who, gate).contains(&place);

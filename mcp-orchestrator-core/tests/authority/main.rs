@@ -1,5 +1,5 @@
-//! Whether every message that reaches a server comes from somebody who may use it at that moment, and whether what servers
-//! say reaches only those whom it concerns.
+//! Checks that every message that reaches a server comes from a caller who may use it at that moment, and that messages
+//! of servers reach only the callers they concern.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! Servers in memory that note who said what to which of their instances, and say what a test wants.
+//! In-memory servers that record the messages of each instance, and send messages on behalf of a test.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,7 +13,7 @@ use tokio::sync::{Notify, mpsc};
 pub(crate) struct Got {
     pub(crate) key: InstanceKey,
     pub(crate) message: Value,
-    /// During which step of a world.
+    /// The step of a world during which it arrived.
     pub(crate) at: usize,
 }
 
@@ -23,7 +23,7 @@ impl Got {
     }
 }
 
-/// What all instances got, and how to make one say something.
+/// The messages of all instances, and channels to send messages from one.
 #[derive(Debug, Default)]
 pub(crate) struct Mind {
     state: Mutex<State>,
@@ -34,11 +34,11 @@ pub(crate) struct Mind {
 struct State {
     got: Vec<Got>,
     says: Vec<(InstanceKey, mpsc::UnboundedSender<Value>)>,
-    /// By server and instance: the tasks that it has made, and for whom.
+    /// The user that each task was created for, by task id.
     tasks: BTreeMap<String, String>,
     made: u64,
     subscribed: Vec<(InstanceKey, String)>,
-    /// Servers whose instances do not answer yet.
+    /// Servers with instances that do not answer yet.
     held: BTreeSet<String>,
     step: usize,
 }
@@ -52,14 +52,14 @@ impl Mind {
         self.state().got.clone()
     }
 
-    /// What was got of this method.
+    /// Returns the messages with this method.
     pub(crate) fn got_of(&self, method: &str) -> Vec<Got> {
         let mut all = self.got();
         all.retain(|got| got.method() == method);
         all
     }
 
-    /// Waits until something holds of what was got.
+    /// Waits until the received messages satisfy a condition.
     pub(crate) async fn until(&self, what: &str, holds: impl Fn(&[Got]) -> bool) {
         let looking = async {
             loop {
@@ -73,7 +73,7 @@ impl Mind {
         crate::wait::within(what, looking).await;
     }
 
-    /// Resources that somebody is subscribed to at an instance.
+    /// Returns the URIs of all resource subscriptions at instances.
     pub(crate) fn subscribed(&self) -> Vec<String> {
         let state = self.state();
         state
@@ -83,14 +83,14 @@ impl Mind {
             .collect()
     }
 
-    /// The instances that run, each with its number.
+    /// Returns the running instances.
     pub(crate) fn running(&self) -> Vec<InstanceKey> {
         let mut state = self.state();
         state.says.retain(|(_, says)| !says.is_closed());
         state.says.iter().map(|(key, _)| key.clone()).collect()
     }
 
-    /// Makes an instance say something.
+    /// Sends a message from an instance.
     pub(crate) fn say(&self, key: &InstanceKey, message: &Value) {
         let state = self.state();
         for (other, says) in &state.says {
@@ -100,22 +100,22 @@ impl Mind {
         }
     }
 
-    /// A step of a world begins.
+    /// Begins a step of a world.
     pub(crate) fn step(&self, step: usize) {
         self.state().step = step;
     }
 
-    /// Which servers are held.
+    /// Returns the servers that are held.
     pub(crate) fn held(&self) -> BTreeSet<String> {
         self.state().held.clone()
     }
 
-    /// From now on instances of this server do not begin to speak before they are let go.
+    /// Holds a server: instances that start do not answer until they are released.
     pub(crate) fn hold(&self, server: &str) {
         self.state().held.insert(server.to_owned());
     }
 
-    /// Lets them speak.
+    /// Releases the instances of a server.
     pub(crate) fn let_go(&self, server: &str) {
         self.state().held.remove(server);
         self.news.notify_waiters();
@@ -131,19 +131,19 @@ impl Mind {
         }
     }
 
-    /// How many instances of a server have started, those that do not speak yet included.
+    /// Returns the number of instances of a server that have started, including held ones.
     pub(crate) fn started(&self, server: &str) -> usize {
         let state = self.state();
         let of = state.says.iter().map(|(key, _)| key.server().as_str());
         of.filter(|of| *of == server).count()
     }
 
-    /// For whom an instance has made a task.
+    /// Returns the user that a task was created for.
     pub(crate) fn made_for(&self, id: &str) -> Option<String> {
         self.state().tasks.get(id).cloned()
     }
 
-    /// One instance, until its input ends.
+    /// Serves one instance until its input ends.
     pub(crate) async fn serve(self: Arc<Self>, key: InstanceKey, pipe: BoxedIo) -> Exit {
         let (reader, mut writer) = tokio::io::split(pipe);
         let mut lines = BufReader::new(reader).lines();
@@ -190,12 +190,12 @@ impl Mind {
         if method == "tools/call" && params["name"] == "ask" {
             let ask = json!({ "jsonrpc": "2.0", "id": "q", "method": "elicitation/create",
                 "params": { "message": "?", "_meta": { "progressToken": "p" } } });
-            // Answered by the answer to the question, or when the test says so.
+            // The call is answered by the answer to this request, or by the test.
             return vec![ask];
         }
         let result = state.result(key, method, params);
         if params["uri"] == "mem://never" && method == "resources/subscribe" {
-            // It is subscribed, and the answer never comes.
+            // Subscribed, but never answered.
             return Vec::new();
         }
         let Some(result) = result else {

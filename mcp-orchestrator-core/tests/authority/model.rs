@@ -60,7 +60,7 @@ impl Model {
                 let team = n - USERS.len();
                 let listed = gate.teams.is_empty() || gate.teams.contains(&team);
                 match pinned {
-                    // A pinned team credential can be used by everyone who has access to a gateway of that team.
+                    // A pinned team credential can be used by all users with access to a gateway of that team.
                     Some(_) => gate.teams.contains(&team),
                     None => self.teams[team].contains(&who) && listed,
                 }

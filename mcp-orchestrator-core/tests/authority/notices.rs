@@ -1,5 +1,5 @@
-//! Messages without an ID: a server receives only those that the protocol defines for clients, and only from clients
-//! that may use it.
+//! Messages without an ID: a server receives only the messages that the protocol defines for clients, and only from
+//! clients that may use it.
 
 use mcp_orchestrator_core::credential::{CredentialRule, Owner};
 use mcp_orchestrator_core::orchestrator::Limits;
@@ -24,7 +24,7 @@ fn ask() -> Value {
 }
 
 #[tokio::test]
-async fn progress_on_a_question_goes_to_the_server_that_asked() {
+async fn progress_on_a_server_request_goes_to_the_requesting_server() {
     let site = two_teams().await;
     let bob = site.session("bob", "g").await.unwrap();
     let mut call = bob.begin(1, "tools/call", &ask()).await.unwrap();
@@ -53,7 +53,7 @@ async fn progress_on_a_question_goes_to_the_server_that_asked() {
 }
 
 #[tokio::test]
-async fn whoever_has_left_a_team_neither_answers_nor_notifies_its_server() {
+async fn former_team_member_can_neither_answer_nor_notify_its_server() {
     let site = two_teams().await;
     let bob = site.session("bob", "g").await.unwrap();
     let mut call = bob.begin(1, "tools/call", &ask()).await.unwrap();
@@ -90,7 +90,7 @@ async fn whoever_has_left_a_team_neither_answers_nor_notifies_its_server() {
 }
 
 #[tokio::test]
-async fn an_unknown_method_is_audited_and_goes_to_a_server_that_is_shown_whole() {
+async fn unknown_method_is_audited_and_forwarded_only_to_unfiltered_servers() {
     let servers = vec![server("x", Isolation::Shared, false)];
     let site = Site::new(servers, Limits::default()).await;
     let hidden = hiding("hidden");

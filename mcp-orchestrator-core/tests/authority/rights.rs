@@ -74,7 +74,7 @@ async fn leaving_a_gateway_ends_its_streams_and_sessions() {
 }
 
 #[tokio::test]
-async fn leaving_a_team_ends_what_its_instance_says() {
+async fn leaving_a_team_ends_messages_from_its_instance() {
     let site = site(Isolation::Shared).await;
     let bob = site.session("bob", "g").await.unwrap();
     let call = json!({ "name": "x__echo", "arguments": {} });
@@ -119,7 +119,7 @@ async fn leaving_a_team_ends_what_its_instance_says() {
 }
 
 #[tokio::test]
-async fn an_instance_of_ones_own_says_nothing_to_others_of_the_same_credential() {
+async fn private_instance_sends_nothing_to_other_users_of_its_credential() {
     let site = Site::new(
         vec![server("x", Isolation::Principal, true)],
         Limits::default(),
@@ -164,7 +164,7 @@ async fn an_instance_of_ones_own_says_nothing_to_others_of_the_same_credential()
 }
 
 #[tokio::test]
-async fn a_removed_credential_ends_its_subscriptions_and_questions() {
+async fn removed_credential_ends_its_subscriptions_and_server_requests() {
     let site = site(Isolation::Session).await;
     let bob = site.session("bob", "g").await.unwrap();
     bob.request(1, "tools/list", &json!({})).await.unwrap();

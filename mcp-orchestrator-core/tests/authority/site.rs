@@ -28,7 +28,7 @@ pub(crate) use crate::session::{Session, drain, next};
 use crate::session::{request, value};
 use crate::wait::within;
 
-/// What the audit log got.
+/// Records the events of the audit log.
 #[derive(Debug, Default)]
 pub(crate) struct Lines(std::sync::Mutex<Vec<AuditEvent>>);
 
@@ -39,7 +39,7 @@ impl AuditSink for Lines {
 }
 
 impl Lines {
-    /// Action and outcome of each event.
+    /// Returns the action and the outcome of each event.
     pub(crate) fn told(&self) -> Vec<(String, String)> {
         let events = self.0.lock().unwrap();
         let word = |event: &AuditEvent| {
@@ -57,7 +57,7 @@ pub(crate) struct Site {
     pub(crate) directory: Arc<Directory>,
     pub(crate) resolver: Arc<InstalledResolver>,
     pub(crate) audit: Arc<Lines>,
-    /// Whether what was admitted still is.
+    /// Advanced when an admission may have been revoked.
     pub(crate) revision: AccessRevision,
     _tasks: TaskTracker,
 }
@@ -78,7 +78,7 @@ pub(crate) fn gateway_id(name: &str) -> GatewayId {
     GatewayId::new(name).unwrap()
 }
 
-/// A server that needs a credential, or none.
+/// Creates a server that requires a credential, or none.
 pub(crate) fn server(name: &str, isolation: Isolation, slots: bool) -> ServerSpec {
     let mut spec = ServerSpec::command(server_id(name), "in-memory", Vec::<String>::new());
     spec.isolation = isolation;
@@ -94,7 +94,7 @@ pub(crate) fn server(name: &str, isolation: Isolation, slots: bool) -> ServerSpe
     spec
 }
 
-/// A server of a gateway.
+/// Creates the entry of a server in a gateway.
 pub(crate) fn entry(name: &str, rule: CredentialRule, tools: ToolFilter) -> ViewEntry {
     ViewEntry {
         alias: Alias::new(name).unwrap(),
@@ -104,7 +104,7 @@ pub(crate) fn entry(name: &str, rule: CredentialRule, tools: ToolFilter) -> View
     }
 }
 
-/// All tools but this one.
+/// Creates a filter that hides one tool.
 pub(crate) fn hiding(tool: &str) -> ToolFilter {
     ToolFilter::Some {
         show: Vec::new(),
@@ -113,7 +113,7 @@ pub(crate) fn hiding(tool: &str) -> ToolFilter {
     }
 }
 
-/// A gateway for these users and teams.
+/// Creates a gateway for these users and teams.
 pub(crate) fn gateway(
     name: &str,
     users: &[&str],
@@ -174,13 +174,13 @@ impl Site {
         }
     }
 
-    /// From now on these gateways.
+    /// Replaces the gateways.
     pub(crate) fn gateways(&self, gateways: impl IntoIterator<Item = GatewaySpec>) {
         self.router.replace(gateways);
         self.orchestrator.recheck();
     }
 
-    /// From now on these teams.
+    /// Replaces the teams.
     pub(crate) fn teams(&self, teams: &[(&str, &[&str])]) {
         let teams = teams.iter().map(|(name, members)| Team {
             id: team(name),
@@ -225,13 +225,13 @@ impl Site {
         self.resolver.seen(&key).await.unwrap();
     }
 
-    /// A user as an authenticator tells of them now.
+    /// Returns the principal of a user, with its current teams.
     pub(crate) fn principal(&self, name: &str) -> Arc<Principal> {
         self.directory
             .complete(Arc::new(Principal::user(user(name), "test")))
     }
 
-    /// Opens a session of a client that can be asked.
+    /// Opens a session of a client that supports elicitation and roots.
     pub(crate) async fn session(&self, name: &str, gateway: &str) -> Result<Session<'_>> {
         let able = json!({ "elicitation": {}, "roots": {} });
         self.session_with(name, gateway, &able).await
@@ -276,7 +276,7 @@ impl Site {
         }
     }
 
-    /// A modern call of a tool.
+    /// Calls a tool as a modern client.
     pub(crate) async fn modern(
         &self,
         name: &str,
@@ -290,7 +290,7 @@ impl Site {
         Ok(value(&within("a response", reply.response()).await?))
     }
 
-    /// A modern stream of subscriptions.
+    /// Opens a modern stream of subscriptions.
     pub(crate) fn listen(
         &self,
         name: &str,

@@ -1,5 +1,5 @@
-//! A server may read the names of members without regard to case, or take the last of two: what is judged here must be what
-//! it reads, so a message that leaves room for another reading reaches no server.
+//! A server may ignore the case of member names, or use the last of two members. The gateway must judge what the server
+//! reads, so an ambiguous message reaches no server.
 
 use bytes::Bytes;
 use mcp_orchestrator_core::ErrorKind;
@@ -27,7 +27,8 @@ async fn site() -> Site {
     site
 }
 
-/// Why a message is refused in this session and, where it is a request, in the modern era; `None` where it is taken.
+/// Returns why a message is rejected in this session and, if it is a request, in the modern era; `None` if it is
+/// accepted.
 async fn refusals(session: &Session<'_>, text: &str) -> Vec<Option<ErrorKind>> {
     let Ok(message) = Message::parse(Bytes::copy_from_slice(text.as_bytes())) else {
         return vec![Some(ErrorKind::InvalidRequest)];
@@ -59,8 +60,8 @@ fn request(method: &str, params: &str) -> String {
     format!(r#"{{"jsonrpc":"2.0","id":7,"method":"{method}","params":{params}}}"#)
 }
 
-/// The names of members that no reader but one that ignores case takes for the plain ones, each with a value that it must
-/// not get.
+/// Parameters in which only some readers take a second member for the plain one. The value of that member must not
+/// reach a server.
 const TOOLS: &[&str] = &[
     r#"{"name":"x__echo","Name":"hidden"}"#,
     r#"{"Name":"hidden","name":"x__echo"}"#,
@@ -163,7 +164,7 @@ async fn a_message_that_can_be_read_in_two_ways_reaches_no_server() {
     let site = site().await;
     let ann = site.session("ann", "part").await.unwrap();
     ann.request(1, "tools/list", &json!({})).await.unwrap();
-    // A question is open, so that progress and answers have somewhere to go.
+    // An open request of the server, so that progress and answers have a target.
     let ask = json!({ "name": "x__ask", "arguments": {} });
     let _call = ann.begin(2, "tools/call", &ask).await.unwrap();
     let tools = TOOLS.iter().map(|params| request("tools/call", params));
@@ -223,7 +224,7 @@ async fn what_no_reader_takes_for_another_member_goes_on_as_it_is() {
         assert_eq!(taken, [None, None], "{params}");
         assert_eq!(site.mind.got_of(method).len(), before + 2, "{params}");
     }
-    // Of a method that is nobody's, nothing is judged but its metadata.
+    // Of a method that the protocol does not define, only the metadata is checked.
     let ann = site.session("ann", "whole").await.unwrap();
     let own = request("x/extension", r#"{"URI":"a","Name":"b","name":"c"}"#);
     assert_eq!(refusals(&ann, &own).await, [None, None]);

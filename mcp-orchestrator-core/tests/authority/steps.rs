@@ -1,4 +1,4 @@
-//! What can happen in a random world.
+//! Steps of a random world.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use crate::model::{GATEWAYS, Gate, OWNERS, SERVERS, USERS};
 
-/// What is called; the last one is in two spellings.
+/// The tools to call. The last one is sent with two spellings of its name.
 pub(crate) const TOOLS: [&str; 5] = ["echo", "hidden", "task", "ask", "spelled"];
 
 #[derive(Clone, Debug)]
@@ -57,9 +57,9 @@ pub(crate) enum Step {
         method: usize,
     },
     Answer(usize),
-    /// The token of a user's sessions is revoked.
+    /// Revokes the token of a user's sessions.
     Revoke(usize),
-    /// Instances of a server that start from now on do not speak before they are let go.
+    /// Holds a server: its instances that start later do not answer until they are released.
     Hold(usize),
     LetGo,
     Say {

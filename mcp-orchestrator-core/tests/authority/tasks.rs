@@ -48,7 +48,7 @@ async fn get(session: &Session<'_>, method: &str, task: &str) -> Result<Value, E
 }
 
 #[tokio::test]
-async fn a_task_is_of_no_use_to_who_has_left_the_team_of_its_instance() {
+async fn task_is_inaccessible_after_leaving_the_team_of_its_instance() {
     let site = site(Isolation::Shared, true).await;
     site.teams(&[("ops", &["bob"])]);
     site.install("x", &Owner::Team(team("ops")), "r1").await;
@@ -79,7 +79,7 @@ async fn a_task_is_of_no_use_to_who_has_left_the_team_of_its_instance() {
 }
 
 #[tokio::test]
-async fn a_task_of_a_rotated_or_removed_credential_is_gone() {
+async fn task_of_a_rotated_or_removed_credential_is_gone() {
     let site = site(Isolation::Shared, true).await;
     let own = Owner::User(crate::site::user("bob"));
     site.install("x", &own, "r1").await;
@@ -102,7 +102,7 @@ async fn a_task_of_a_rotated_or_removed_credential_is_gone() {
 }
 
 #[tokio::test]
-async fn an_id_that_a_server_repeats_is_not_a_task_of_the_caller() {
+async fn repeated_task_id_does_not_become_a_task_of_the_caller() {
     let site = site(Isolation::Shared, false).await;
     let bob = site.session("bob", "g").await.unwrap();
     let ann = site.session("ann", "g").await.unwrap();
@@ -139,7 +139,7 @@ async fn an_id_that_a_server_repeats_is_not_a_task_of_the_caller() {
 }
 
 #[tokio::test]
-async fn an_id_that_was_guessed_before_its_task_was_made_opens_nothing() {
+async fn task_id_guessed_in_advance_grants_no_access() {
     let site = site(Isolation::Shared, false).await;
     let bob = site.session("bob", "g").await.unwrap();
     let ann = site.session("ann", "g").await.unwrap();
@@ -161,7 +161,7 @@ async fn an_id_that_was_guessed_before_its_task_was_made_opens_nothing() {
 }
 
 #[tokio::test]
-async fn an_id_in_two_spellings_is_refused() {
+async fn task_id_in_two_spellings_is_rejected() {
     let site = site(Isolation::Shared, false).await;
     let (ann, bob) = (
         site.session("ann", "g").await.unwrap(),
@@ -177,7 +177,7 @@ async fn an_id_in_two_spellings_is_refused() {
 }
 
 #[tokio::test]
-async fn news_of_a_task_go_to_whose_it_is() {
+async fn task_notifications_go_only_to_the_task_owner() {
     let site = site(Isolation::Shared, false).await;
     let (ann, bob) = (
         site.session("ann", "g").await.unwrap(),

@@ -1,7 +1,7 @@
 //! Random worlds: whatever changes between messages, no message reaches a server that its sender may not use at that
-//! moment, and nobody is told what concerns another.
+//! moment, and no caller receives messages that concern another.
 //!
-//! `PROPTEST_CASES` makes a run longer; the worlds are the same in each run.
+//! `PROPTEST_CASES` sets the number of worlds. Each run uses the same worlds.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -24,14 +24,14 @@ use crate::model::{GATEWAYS, Gate, Model, OWNERS, SERVERS, USERS, owner};
 use crate::site::{Session, Site, server};
 use crate::steps::{Step, step};
 
-/// How many worlds are tried where nothing else is said.
+/// Default number of worlds.
 const WORLDS: u32 = 128;
-/// How long an act may take before it is left to go on beside the next steps.
+/// Time that an action may take before it continues in parallel with the next steps.
 const PATIENCE: Duration = Duration::from_millis(20);
-/// For how many steps instances are held at most.
+/// Maximum number of steps for which instances are held.
 const LONGEST_HOLD: usize = 8;
 
-/// Somebody who is told what belongs to no call.
+/// Receiver of messages that belong to no call.
 pub(crate) struct Ear {
     pub(crate) who: usize,
     pub(crate) gate: usize,
@@ -40,16 +40,16 @@ pub(crate) struct Ear {
     pub(crate) revoked: Option<usize>,
 }
 
-/// Who acts at a step, and where.
+/// The user and the gateway of a step.
 #[derive(Clone, Debug)]
 pub(crate) struct Act {
     pub(crate) who: usize,
     pub(crate) gate: usize,
-    /// The session, where it is one's.
+    /// The session, if the action belongs to one.
     pub(crate) session: Option<SessionId>,
 }
 
-/// A session, with its stream.
+/// A session with its stream.
 pub(crate) struct Seat<'a> {
     pub(crate) who: usize,
     pub(crate) gate: usize,
@@ -58,7 +58,7 @@ pub(crate) struct Seat<'a> {
     pub(crate) token: Arc<Token>,
 }
 
-/// A question of a server that waits.
+/// A pending request of a server.
 pub(crate) struct Question<'a> {
     pub(crate) session: Session<'a>,
     pub(crate) who: usize,
@@ -70,18 +70,18 @@ pub(crate) struct Question<'a> {
 pub(crate) struct World<'a> {
     pub(crate) site: &'a Site,
     pub(crate) model: Model,
-    /// The world at each step.
+    /// The model at each step.
     pub(crate) past: Vec<Model>,
-    /// Who acted at each step, and where.
+    /// The action at each step.
     pub(crate) acts: Vec<Option<Act>>,
     pub(crate) seats: Vec<Seat<'a>>,
     pub(crate) ears: Vec<Ear>,
     pub(crate) questions: Vec<Question<'a>>,
-    /// Sealed ids, and whose each is.
+    /// Sealed ids with their owners.
     pub(crate) tasks: Vec<(String, usize)>,
-    /// The sessions whose token was revoked, and at which step.
+    /// Sessions with a revoked token, and the step of the revocation.
     pub(crate) revoked: BTreeMap<SessionId, usize>,
-    /// What waits for a credential or for an instance.
+    /// Actions that wait for a credential or for an instance.
     pending: FuturesUnordered<BoxFuture<'a, ()>>,
     held_since: usize,
 }
@@ -124,7 +124,7 @@ impl<'a> World<'a> {
             step,
             Step::Install { .. } | Step::Remove { .. } | Step::Revoke(_)
         ) {
-            // These are noticed a moment later; all else at once.
+            // These take effect after a moment, all others at once.
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
         self.past.push(self.model.clone());
@@ -144,7 +144,7 @@ impl<'a> World<'a> {
         self.hear();
     }
 
-    /// What comes of an act; `None` where it waits, and goes on beside the next steps.
+    /// Returns the result of an action; `None` if it waits, and continues in parallel with the next steps.
     pub(crate) async fn soon<T: 'a>(
         &mut self,
         act: impl Future<Output = T> + Send + 'a,
@@ -195,7 +195,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// A user's token is revoked: the sessions that were opened with it end.
+    /// Revokes a user's token, which ends the sessions that were opened with it.
     fn revoke(&mut self, who: usize) {
         let number = self.past.len();
         for seat in self.seats.iter_mut().filter(|seat| seat.who == who) {
@@ -303,7 +303,7 @@ fn nothing_reaches_a_server_that_its_sender_may_not_use_and_nobody_hears_of_anot
         Ok(())
     });
     ran.unwrap();
-    // The worlds are worth something: all of it happens.
+    // The worlds are meaningful only if all kinds of messages occur.
     let counts = counts.into_inner().unwrap();
     for method in [
         "",

@@ -72,7 +72,7 @@ macro_rules! targets {
         })*
 
         #[test]
-        fn every_target_of_cargo_fuzz_is_replayed() {
+        fn every_fuzz_target_is_replayed() {
             let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/fuzz_targets");
             let mut found: Vec<_> = fs::read_dir(folder)
                 .unwrap()

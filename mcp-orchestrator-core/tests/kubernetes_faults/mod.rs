@@ -91,7 +91,7 @@ async fn start(backend: &dyn RuntimeBackend, server: &ServerSpec) -> Result<Inst
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a cluster: .ci/kubernetes runs it"]
-async fn servers_are_called_and_outlive_who_started_them() {
+async fn servers_are_called_and_outlive_their_orchestrator() {
     let space = space("calls").await;
     let access = enter(&space).await;
     let pipe = server("pipe", &["fixture_server", "--stdio"]);
@@ -132,7 +132,7 @@ async fn servers_are_called_and_outlive_who_started_them() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a cluster: .ci/kubernetes runs it"]
-async fn what_cannot_start_says_what_to_mend() {
+async fn start_failure_names_the_setting_to_fix() {
     let space = space("faults").await;
     let backend = backend(&enter(&space).await);
     let change = |name: &str, change: fn(&mut ServerSpec)| {
@@ -198,7 +198,7 @@ async fn what_cannot_start_says_what_to_mend() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a cluster: .ci/kubernetes runs it"]
-async fn a_crash_loop_that_somebody_has_met_is_told_at_the_next_start() {
+async fn known_crash_loop_is_reported_at_the_next_start() {
     let space = space("loop").await;
     let backend = backend(&enter(&space).await);
     for (name, life) in [("once", ""), ("soon", "sleep 0.1;"), ("later", "sleep 1;")] {
@@ -225,7 +225,7 @@ async fn a_crash_loop_that_somebody_has_met_is_told_at_the_next_start() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a cluster: .ci/kubernetes runs it"]
-async fn a_stop_may_have_less_patience_than_the_server() {
+async fn stop_grace_may_be_shorter_than_the_server_grace() {
     let space = space("grace").await;
     let backend = backend(&enter(&space).await);
     let mut deaf = shell("deaf", "trap '' TERM; echo here; while :; do sleep 1; done");
@@ -252,7 +252,7 @@ async fn enter_again(space: &Space) -> Access {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a cluster: .ci/kubernetes runs it"]
-async fn ends_are_told_edits_put_back_and_nothing_is_left() {
+async fn exits_are_reported_edits_reverted_and_nothing_is_left() {
     let space = space("ends").await;
     let backend = backend(&enter(&space).await);
     let mut echo = server("echo", &["cat"]);

@@ -9,7 +9,7 @@ use crate::cluster::space;
 
 #[tokio::test]
 #[ignore = "needs a cluster: .ci/kubernetes runs it"]
-async fn a_cluster_is_reached_and_nothing_global_is_installed() {
+async fn cluster_is_reached_without_installing_a_global_crypto_provider() {
     let space = space("reach").await;
     let version = space.admin.reach().await.unwrap();
     assert!(version.starts_with("v1."), "{version}");
@@ -20,7 +20,7 @@ async fn a_cluster_is_reached_and_nothing_global_is_installed() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: .ci/kubernetes runs it"]
-async fn a_context_that_is_not_there_is_told_with_those_that_are() {
+async fn missing_context_error_lists_the_available_ones() {
     let space = space("context").await;
     let options = AccessOptions {
         kubeconfig: Some(space.kubeconfig.clone()),
@@ -39,7 +39,7 @@ async fn a_context_that_is_not_there_is_told_with_those_that_are() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: .ci/kubernetes runs it"]
-async fn rights_are_reviewed_before_anything_is_done() {
+async fn permissions_are_reviewed_in_advance() {
     let space = space("review").await;
     assert_eq!(review(&space.admin).await.unwrap(), []);
     let token = space.account("weak").await;
@@ -63,7 +63,7 @@ async fn rights_are_reviewed_before_anything_is_done() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: .ci/kubernetes runs it"]
-async fn a_namespace_that_does_not_exist_is_told() {
+async fn missing_namespace_is_reported() {
     let space = space("namespace").await;
     let options = AccessOptions {
         kubeconfig: Some(space.kubeconfig.clone()),
@@ -84,7 +84,7 @@ async fn a_namespace_that_does_not_exist_is_told() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: .ci/kubernetes runs it"]
-async fn a_cluster_that_does_not_answer_is_told() {
+async fn unreachable_cluster_is_reported() {
     let space = space("away").await;
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();

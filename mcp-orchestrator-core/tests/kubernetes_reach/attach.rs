@@ -27,7 +27,7 @@ async fn line(reader: &mut BufReader<AttachReader>) -> String {
 
 #[tokio::test]
 #[ignore = "needs a cluster: .ci/kubernetes runs it"]
-async fn a_program_goes_on_when_its_client_leaves_and_the_next_one_takes_it_over() {
+async fn program_keeps_running_across_attach_sessions() {
     let space = space("leave").await;
     space.pod("count", COUNT).await;
     let (reader, mut writer) = attach(&space.admin, "count", CONTAINER).await.unwrap();
@@ -57,7 +57,7 @@ async fn a_program_goes_on_when_its_client_leaves_and_the_next_one_takes_it_over
 
 #[tokio::test]
 #[ignore = "needs a cluster: .ci/kubernetes runs it"]
-async fn a_cut_is_told_apart_from_an_end() {
+async fn lost_connection_is_distinguished_from_an_exit() {
     let space = space("cut").await;
     space.pod("count", COUNT).await;
     let proxy = Proxy::start(&space).await;
@@ -77,7 +77,7 @@ async fn a_cut_is_told_apart_from_an_end() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: .ci/kubernetes runs it"]
-async fn a_pod_that_is_not_there_is_named() {
+async fn missing_pod_is_named_in_the_error() {
     let space = space("absent").await;
     let error = attach(&space.admin, "nobody", CONTAINER).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);

@@ -43,7 +43,7 @@ async fn secrets(space: &Space) -> Vec<Secret> {
 
 #[tokio::test]
 #[ignore = "needs a cluster: .ci/kubernetes runs it"]
-async fn secrets_keep_the_contract_and_processes_that_share_them_agree() {
+async fn secret_store_upholds_the_store_contract_across_processes() {
     let space = space("credentials").await;
     let [one, other] = two(&space).await;
     credential::shared(&one, &other).await;
@@ -53,7 +53,7 @@ async fn secrets_keep_the_contract_and_processes_that_share_them_agree() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: .ci/kubernetes runs it"]
-async fn a_record_is_a_secret_of_nobody_that_names_nobody() {
+async fn record_secret_has_no_owner_reference_and_reveals_no_name() {
     let space = space("credential").await;
     let [one, other] = two(&space).await;
     let ann = key(RecordKind::Installation, "git/user/ann@example.org");
@@ -96,7 +96,7 @@ async fn a_record_is_a_secret_of_nobody_that_names_nobody() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: .ci/kubernetes runs it"]
-async fn what_is_over_is_swept_and_what_was_written_anew_stays() {
+async fn expired_records_are_deleted_and_rewritten_ones_are_kept() {
     let space = space("sweep").await;
     let [one, _other] = two(&space).await;
     let (over, kept) = (key(RecordKind::Link, "over"), key(RecordKind::Link, "kept"));
@@ -129,7 +129,7 @@ async fn what_is_over_is_swept_and_what_was_written_anew_stays() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: .ci/kubernetes runs it"]
-async fn a_role_without_the_right_is_told_by_its_rule() {
+async fn missing_permission_is_reported_with_its_rule() {
     let space = space("denied").await;
     let token = space.account("gateway").await;
     let access = space.open_as(&token).await;

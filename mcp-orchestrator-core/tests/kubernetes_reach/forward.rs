@@ -9,7 +9,7 @@ const WEB: &str = "echo 'hello from the pod' > /tmp/index.html && exec httpd -f 
 
 #[tokio::test]
 #[ignore = "needs a cluster: .ci/kubernetes runs it"]
-async fn a_port_is_reached_and_one_that_is_closed_is_named() {
+async fn open_port_is_reached_and_closed_port_is_named_in_the_error() {
     let space = space("forward").await;
     let token = space.account("outside").await;
     space.bind("outside").await;

@@ -100,7 +100,7 @@ async fn pods(space: &Space) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a cluster: .ci/kubernetes runs it"]
-async fn a_program_is_joined_after_a_cut_and_after_the_gateways_end() {
+async fn program_is_rejoined_after_a_lost_connection_and_a_gateway_exit() {
     let space = space("joined").await;
     // With the rights of the Role and no others.
     let token = space.account("gateway").await;

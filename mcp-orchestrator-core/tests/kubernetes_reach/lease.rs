@@ -29,7 +29,7 @@ async fn recorded(space: &Space) -> (Option<String>, Option<i32>) {
 
 #[tokio::test]
 #[ignore = "needs a cluster: .ci/kubernetes runs it"]
-async fn of_two_holders_one_waits_and_takes_over_when_the_other_leaves() {
+async fn second_holder_takes_over_when_the_first_releases_the_lease() {
     let space = space("lease").await;
     let token = space.account("gateway").await;
     space.bind("gateway").await;
@@ -55,7 +55,7 @@ async fn of_two_holders_one_waits_and_takes_over_when_the_other_leaves() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: .ci/kubernetes runs it"]
-async fn a_holder_that_is_cut_off_writes_nothing_until_it_can_renew() {
+async fn disconnected_holder_writes_nothing_until_it_can_renew() {
     let space = space("unsure").await;
     let proxy = Proxy::start(&space).await;
     let holder = Holder::start(&proxy.access, options("one"));

@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const SHORT: SignedDuration = SignedDuration::from_secs(4);
 
 /// Returns the user name that the cluster sees; `None` if it does not accept the credentials.
-async fn who(access: &Access) -> Option<String> {
+async fn current_user(access: &Access) -> Option<String> {
     let reviews: Api<SelfSubjectReview> = Api::all(access.client().clone());
     let review = reviews
         .create(&PostParams::default(), &SelfSubjectReview::default())
@@ -41,7 +41,7 @@ async fn who(access: &Access) -> Option<String> {
 /// Repeats the request until the cluster sees this user.
 async fn becomes(access: &Access, wanted: &str) {
     let asked = async {
-        while who(access).await.as_deref() != Some(wanted) {
+        while current_user(access).await.as_deref() != Some(wanted) {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
@@ -153,7 +153,7 @@ impl Space {
 
 #[tokio::test]
 #[ignore = "needs a cluster: .ci/kubernetes runs it"]
-async fn a_program_is_asked_for_another_token_at_the_end_of_the_first() {
+async fn exec_plugin_is_asked_for_a_new_token_when_the_first_expires() {
     let space = space("exec").await;
     let mut tokens = Vec::new();
     for account in ["first", "second"] {
@@ -163,25 +163,28 @@ async fn a_program_is_asked_for_another_token_at_the_end_of_the_first() {
     let until = (Timestamp::now() + SHORT).to_string();
     space.prints(&json!({ "token": tokens[0], "expirationTimestamp": until }));
     let access = space.open_with(space.program()).await;
-    assert_eq!(who(&access).await.as_deref(), Some(&*space.named("first")));
+    assert_eq!(
+        current_user(&access).await.as_deref(),
+        Some(&*space.named("first"))
+    );
     space.prints(&json!({ "token": tokens[1] }));
     becomes(&access, &space.named("second")).await;
     // A credential without an expiry is not requested again.
     let asked = space.asked();
-    assert_eq!(who(&access).await, Some(space.named("second")));
+    assert_eq!(current_user(&access).await, Some(space.named("second")));
     assert!(asked >= 2 && space.asked() == asked, "{asked}");
     space.leave().await;
 }
 
 #[tokio::test]
 #[ignore = "needs a cluster: .ci/kubernetes runs it"]
-async fn a_program_hands_out_certificates() {
+async fn exec_plugin_can_provide_certificates() {
     let space = space("certificates").await;
     let mut first = space.certificate("suite-first").await;
     first["expirationTimestamp"] = (Timestamp::now() + SHORT).to_string().into();
     space.prints(&first);
     let access = space.open_with(space.program()).await;
-    assert_eq!(who(&access).await.as_deref(), Some("suite-first"));
+    assert_eq!(current_user(&access).await.as_deref(), Some("suite-first"));
     space.prints(&space.certificate("suite-second").await);
     becomes(&access, "suite-second").await;
     assert!(space.asked() >= 2);
@@ -190,7 +193,7 @@ async fn a_program_hands_out_certificates() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: .ci/kubernetes runs it"]
-async fn a_token_file_that_is_rewritten_counts_once_the_old_token_is_refused() {
+async fn rewritten_token_file_is_reread_once_the_old_token_is_rejected() {
     let space = space("token").await;
     let second = space.account("second").await;
     let file = space.account("first").await;
@@ -218,7 +221,10 @@ async fn a_token_file_that_is_rewritten_counts_once_the_old_token_is_refused() {
     let token = token.await.unwrap().status.unwrap().token;
     std::fs::write(&file, token).unwrap();
     let access = space.open_as(&file).await;
-    assert_eq!(who(&access).await.as_deref(), Some(&*space.named("first")));
+    assert_eq!(
+        current_user(&access).await.as_deref(),
+        Some(&*space.named("first"))
+    );
     std::fs::copy(second, &file).unwrap();
     secrets
         .delete("bound", &DeleteParams::default())

@@ -36,7 +36,7 @@ async fn token(secrets: &ClusterSecrets) -> Option<Vec<u8>> {
 
 #[tokio::test]
 #[ignore = "needs a cluster: .ci/kubernetes runs it"]
-async fn a_secret_is_read_as_it_is_and_as_it_was_while_the_cluster_is_away() {
+async fn secret_is_read_fresh_or_from_cache_during_an_outage() {
     let space = space("secrets").await;
     let account = space.account("gateway").await;
     space.bind_role("gateway", true).await;
@@ -62,7 +62,7 @@ async fn a_secret_is_read_as_it_is_and_as_it_was_while_the_cluster_is_away() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: .ci/kubernetes runs it"]
-async fn what_an_orchestrator_keeps_for_others_is_refused() {
+async fn secrets_managed_by_an_orchestrator_are_not_readable() {
     let space = space("kept").await;
     let store = KubernetesCredentials::open(space.admin.clone(), "main").await;
     let name = RecordName::new("git/user/ann").unwrap();
@@ -85,7 +85,7 @@ async fn what_an_orchestrator_keeps_for_others_is_refused() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: .ci/kubernetes runs it"]
-async fn an_account_that_may_not_read_it_is_told_the_rule() {
+async fn missing_read_permission_is_reported_with_its_rule() {
     let space = space("unread").await;
     let account = space.account("gateway").await;
     let secrets = ClusterSecrets::new(space.open_as(&account).await);

@@ -12,7 +12,7 @@ use crate::cluster::space;
 
 #[tokio::test]
 #[ignore = "needs a cluster: .ci/kubernetes runs it"]
-async fn config_maps_keep_the_contract() {
+async fn config_map_store_upholds_the_state_contract() {
     let space = space("state").await;
     // As administrator: the contract suite lists, which a gateway never does and its Role does not allow.
     let access = space.admin.clone();
@@ -53,7 +53,7 @@ async fn config_maps_keep_the_contract() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: .ci/kubernetes runs it"]
-async fn a_first_admin_is_handed_over_until_they_count() {
+async fn first_admin_token_is_offered_until_it_is_adopted() {
     let space = space("admin").await;
     let token = space.account("gateway").await;
     space.bind_role("gateway", true).await;
@@ -94,7 +94,7 @@ async fn a_first_admin_is_handed_over_until_they_count() {
 
 #[tokio::test]
 #[ignore = "needs a cluster: .ci/kubernetes runs it"]
-async fn the_state_key_is_made_once() {
+async fn state_key_is_created_once() {
     let space = space("key").await;
     let token = space.account("gateway").await;
     space.bind_role("gateway", true).await;

@@ -156,7 +156,7 @@ async fn pods(space: &Space) -> Vec<Pod> {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a cluster: .ci/kubernetes runs it"]
-async fn a_removed_credential_leaves_nothing_at_zero_and_after_a_restart() {
+async fn removed_credential_leaves_nothing_when_scaled_down_or_after_a_restart() {
     let space = space("removed").await;
     let access = enter(&space).await;
     let store = Arc::new(Store::default());
@@ -194,7 +194,7 @@ async fn a_removed_credential_leaves_nothing_at_zero_and_after_a_restart() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a cluster: .ci/kubernetes runs it"]
-async fn a_credential_that_is_removed_while_the_api_server_is_away_is_removed_once_it_is_back() {
+async fn credential_removed_during_an_api_outage_is_cleaned_up_afterwards() {
     let space = space("outage").await;
     enter(&space).await;
     let proxy = Proxy::start_as(&space, &space.file("orchestrator")).await;
@@ -221,7 +221,7 @@ async fn a_credential_that_is_removed_while_the_api_server_is_away_is_removed_on
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a cluster: .ci/kubernetes runs it"]
-async fn what_runs_is_left_alone_where_the_cluster_is_away_at_the_first_attach() {
+async fn running_pod_is_kept_if_the_cluster_is_unreachable_at_the_first_attach() {
     let space = space("attach").await;
     enter(&space).await;
     let proxy = Proxy::start_as(&space, &space.file("orchestrator")).await;
@@ -259,7 +259,7 @@ async fn what_runs_is_left_alone_where_the_cluster_is_away_at_the_first_attach()
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a cluster: .ci/kubernetes runs it"]
-async fn a_deleted_or_replaced_owner_is_recovered_from() {
+async fn deleted_or_replaced_owner_is_recovered() {
     let space = space("owner").await;
     let access = enter(&space).await;
     let folder = tempfile::tempdir().unwrap();
@@ -317,7 +317,7 @@ async fn a_deleted_or_replaced_owner_is_recovered_from() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a cluster: .ci/kubernetes runs it"]
-async fn labels_that_were_taken_off_are_put_back_and_hide_nothing_from_a_removal() {
+async fn removed_labels_are_restored_and_do_not_prevent_a_removal() {
     let space = space("labels").await;
     let access = enter(&space).await;
     let store = Arc::new(Store::default());
@@ -364,7 +364,7 @@ async fn labels_that_were_taken_off_are_put_back_and_hide_nothing_from_a_removal
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a cluster: .ci/kubernetes runs it"]
-async fn a_secret_of_a_start_that_was_cut_off_is_deleted_also_where_it_is_young() {
+async fn secret_of_an_interrupted_start_is_deleted_even_if_recent() {
     let space = space("cut-off").await;
     let access = enter(&space).await;
     let secret = |name: &str| {

@@ -70,7 +70,7 @@ async fn filler() {
 
 #[tokio::test]
 #[ignore = "a part that the tests of this file start"]
-async fn reader_of_what_is_read_only() {
+async fn read_only_opener() {
     let Some(folder) = folder() else {
         return;
     };
@@ -113,7 +113,7 @@ fn may_mount() -> bool {
 }
 
 #[tokio::test]
-async fn a_file_that_may_not_grow_is_told_and_keeps_what_it_has() {
+async fn file_size_limit_is_reported_and_existing_records_are_kept() {
     let dir = tempfile::tempdir().unwrap();
     // The limit is 4 MiB. Without the trap, SIGXFSZ would kill a process that exceeds it.
     let said = play("disk::filler", dir.path(), "trap '' XFSZ; ulimit -f 8192").await;
@@ -125,7 +125,7 @@ async fn a_file_that_may_not_grow_is_told_and_keeps_what_it_has() {
 }
 
 #[tokio::test]
-async fn a_full_disk_is_told_and_where_room_is_made_it_goes_on() {
+async fn full_disk_is_reported_and_writes_resume_once_space_is_freed() {
     if !may_mount() {
         // The test above covers the same error with a per-process limit.
         return;
@@ -143,7 +143,7 @@ async fn a_full_disk_is_told_and_where_room_is_made_it_goes_on() {
 }
 
 #[tokio::test]
-async fn a_folder_that_is_read_only_is_told() {
+async fn read_only_directory_is_reported() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path()).await.unwrap();
     put(&store, 0).await.unwrap();
@@ -155,12 +155,12 @@ async fn a_folder_that_is_read_only_is_told() {
                 mount -o remount,bind,ro "${FOLDER}"
                 exec "$0" "$@"' "$0" "$@""#
         );
-        let said = play("disk::reader_of_what_is_read_only", dir.path(), &script).await;
+        let said = play("disk::read_only_opener", dir.path(), &script).await;
         assert_eq!(said, "refused");
     } else {
         // Directories cannot be created in sysfs, not even by root.
         let path = Path::new("/sys/kernel/credentials");
-        let said = play("disk::reader_of_what_is_read_only", path, "").await;
+        let said = play("disk::read_only_opener", path, "").await;
         assert_eq!(said, "refused");
     }
     all_there(&open(dir.path()).await.unwrap(), 1).await;

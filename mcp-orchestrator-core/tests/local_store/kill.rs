@@ -100,7 +100,7 @@ async fn compare(folder: &Path, done: &[u32]) {
 }
 
 #[tokio::test]
-async fn what_was_acknowledged_before_a_kill_is_there() {
+async fn acknowledged_writes_survive_a_kill() {
     let kills = std::env::var(KILLS)
         .ok()
         .and_then(|kills| kills.parse().ok());
@@ -137,7 +137,7 @@ fn take(said: &str, done: &mut [u32]) {
 }
 
 #[tokio::test]
-async fn a_kill_while_the_store_is_made_leaves_one_that_opens() {
+async fn kill_during_creation_leaves_a_store_that_opens() {
     for _ in 0..8 {
         let dir = tempfile::tempdir().unwrap();
         let mut part = Part::start("kill::writer", dir.path(), None);

@@ -1,4 +1,4 @@
-//! Calls that come through the control endpoint: one modern request, what it says on the way, its result.
+//! Calls through the control endpoint: sends one modern request and streams its messages and its result.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::wire::{CallEvent, CallRequest, Refusal};
 
-/// Pages of a list at most.
+/// The largest number of pages of one list.
 const PAGES: usize = 1000;
 
 #[derive(Serialize)]
@@ -28,7 +28,7 @@ struct Params<'a> {
     meta: Value,
 }
 
-/// Carries out a call; what it says on the way comes as it is said. Dropping it cancels the call.
+/// Makes a call and streams its events as they arrive. Dropping the stream cancels the call.
 pub fn events(
     orchestrator: Orchestrator,
     principal: Arc<Principal>,
@@ -42,7 +42,7 @@ pub fn events(
     })
 }
 
-/// The same through a gateway, by the name that it shows.
+/// Like [`events`], through a gateway and by the name that the gateway shows.
 pub(super) fn gateway_events(
     orchestrator: Orchestrator,
     principal: Arc<Principal>,
@@ -78,7 +78,7 @@ fn told(
     })
 }
 
-/// All that a gateway lists of a kind to this principal.
+/// Returns all items of a kind that a gateway lists to this principal.
 pub(super) async fn gateway_list(
     orchestrator: &Orchestrator,
     principal: &Arc<Principal>,
@@ -137,7 +137,7 @@ fn method_of(kind: ItemKind) -> &'static str {
     }
 }
 
-/// What every modern request says of its client.
+/// Returns the `_meta` members that every modern request sends about its client.
 fn about() -> Value {
     json!({
         meta::PROTOCOL_VERSION: version::LATEST_MODERN,
@@ -155,7 +155,7 @@ fn broken(error: impl std::error::Error + Send + Sync + 'static) -> Error {
     Error::new(ErrorKind::Internal, "a message cannot be read or written").with_source(error)
 }
 
-/// What is told of an item; a server's own requests are refused by being dropped.
+/// Converts an item of a reply to an event. A server's own request is refused by dropping it.
 fn event(item: ReplyItem) -> Option<CallEvent> {
     match item {
         ReplyItem::Notification(message) => {
@@ -179,7 +179,7 @@ fn raw(text: &str) -> Option<Box<RawValue>> {
     RawValue::from_string(text.to_owned()).ok()
 }
 
-/// An error that the server itself answered.
+/// Converts an error that the server itself returned.
 fn answered(message: &Message) -> Refusal {
     let members = message.body().and_then(Members::read).unwrap_or_default();
     let text = members

@@ -1,4 +1,4 @@
-//! The other side of the control endpoint: what the command line speaks with a running gateway by.
+//! The client of the control endpoint, with which the command line controls a running gateway.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -24,21 +24,21 @@ use super::wire_people::{
 };
 use super::wire_sign_in::{FinishRequest, SignInBegun, SignInRequest};
 
-/// Speaks with a gateway: with that of a state directory by its socket, with one elsewhere by HTTP and a token. Each
-/// request has a connection of its own.
+/// Controls a gateway: a local one through the socket in its state directory, a remote one over HTTP with a token. Each
+/// request uses a separate connection.
 #[derive(Clone, Debug)]
 pub struct Client {
     place: Place,
 }
 
-/// Why a gateway did not do what it was asked.
+/// Why a request to a gateway failed.
 #[derive(Debug)]
 pub enum ClientError {
-    /// Nobody answers there.
+    /// No gateway is running there.
     NotRunning(String),
-    /// It said no.
+    /// The gateway refused the request.
     Refused(Refusal),
-    /// It was understood by neither side, or the connection broke.
+    /// The connection broke, or the response could not be parsed.
     Broken(String),
 }
 
@@ -59,31 +59,31 @@ pub(super) fn broken(error: impl fmt::Display) -> ClientError {
 }
 
 impl Client {
-    /// The gateway that holds this state directory, running or not.
+    /// Creates a client for the gateway of this state directory, which need not be running.
     pub fn of(state_dir: &Path) -> Self {
         Self {
             place: Place::of(state_dir),
         }
     }
 
-    /// The gateway at an address (`https://mcp.example.com`), reached with this connector and called with this token.
+    /// Creates a client for the gateway at this address (`https://mcp.example.com`), with this connector and token.
     ///
     /// # Errors
-    /// Why it is no address, or may not be shown a token.
+    /// If the address is invalid, or a token must not be sent to it.
     pub fn at(url: &str, token: SecretString, connector: Connector) -> Result<Self, String> {
         let place = Place::at(url, token, connector)?;
         Ok(Self { place })
     }
 
-    /// That it runs, and how.
+    /// Returns the gateway's version, process and addresses.
     ///
     /// # Errors
-    /// [`NotRunning`](ClientError::NotRunning) and the others.
+    /// [`NotRunning`](ClientError::NotRunning) if no gateway is running, or another [`ClientError`].
     pub async fn status(&self) -> Result<Status, ClientError> {
         self.get("/v1/status").await
     }
 
-    /// Every instance, and every server without one.
+    /// Returns every instance, and every server without one.
     ///
     /// # Errors
     /// As [`status`](Self::status).
@@ -92,7 +92,7 @@ impl Client {
         Ok(answer.instances)
     }
 
-    /// Names that several servers of a gateway list.
+    /// Returns the names that several servers of a gateway list.
     ///
     /// # Errors
     /// As [`status`](Self::status).
@@ -101,7 +101,7 @@ impl Client {
         Ok(answer.conflicts)
     }
 
-    /// Starts a server's instances anew.
+    /// Restarts a server's instances.
     ///
     /// # Errors
     /// [`Refused`](ClientError::Refused) for an unknown server.
@@ -110,7 +110,7 @@ impl Client {
             .await
     }
 
-    /// Puts a server's instances to rest until the next call.
+    /// Stops a server's instances until the next call.
     ///
     /// # Errors
     /// [`Refused`](ClientError::Refused) for an unknown server.
@@ -118,40 +118,40 @@ impl Client {
         self.post(&format!("/v1/servers/{server}/stop"), &()).await
     }
 
-    /// The log of a server's instance.
+    /// Streams the log of a server's instance.
     ///
     /// # Errors
-    /// [`Refused`](ClientError::Refused) for an unknown server, and where nothing has run.
+    /// [`Refused`](ClientError::Refused) for an unknown server, or if it has never run.
     pub async fn logs(&self, server: &str, which: &LogRequest) -> Result<Lines<Line>, ClientError> {
         self.stream(&format!("/v1/servers/{server}/logs"), which)
             .await
     }
 
-    /// A server's tools, as it names them.
+    /// Returns a server's tools, under the server's own names.
     ///
     /// # Errors
-    /// Why they are not known.
+    /// If the list is unavailable.
     pub async fn server_tools(&self, server: &str) -> Result<Tools, ClientError> {
         self.get(&format!("/v1/servers/{server}/tools")).await
     }
 
-    /// A server's prompts, as it names them.
+    /// Returns a server's prompts, under the server's own names.
     ///
     /// # Errors
-    /// Why they are not known.
+    /// If the list is unavailable.
     pub async fn server_prompts(&self, server: &str) -> Result<Prompts, ClientError> {
         self.get(&format!("/v1/servers/{server}/prompts")).await
     }
 
-    /// A server's resources and their templates.
+    /// Returns a server's resources and resource templates.
     ///
     /// # Errors
-    /// Why they are not known.
+    /// If the list is unavailable.
     pub async fn server_resources(&self, server: &str) -> Result<Resources, ClientError> {
         self.get(&format!("/v1/servers/{server}/resources")).await
     }
 
-    /// The tools that a gateway shows.
+    /// Returns the tools that a gateway shows.
     ///
     /// # Errors
     /// [`Refused`](ClientError::Refused) for an unknown gateway.
@@ -159,7 +159,7 @@ impl Client {
         self.get(&format!("/v1/gateways/{gateway}/tools")).await
     }
 
-    /// The prompts that a gateway shows.
+    /// Returns the prompts that a gateway shows.
     ///
     /// # Errors
     /// [`Refused`](ClientError::Refused) for an unknown gateway.
@@ -167,7 +167,7 @@ impl Client {
         self.get(&format!("/v1/gateways/{gateway}/prompts")).await
     }
 
-    /// The resources that a gateway shows, and their templates.
+    /// Returns the resources and resource templates that a gateway shows.
     ///
     /// # Errors
     /// [`Refused`](ClientError::Refused) for an unknown gateway.
@@ -178,7 +178,7 @@ impl Client {
     /// Calls a tool. The last event is a result or an error; dropping the events cancels the call.
     ///
     /// # Errors
-    /// Where the call could not be made.
+    /// If the call could not be made.
     pub async fn call(
         &self,
         server: &str,
@@ -188,7 +188,7 @@ impl Client {
             .await
     }
 
-    /// Which route a call would take.
+    /// Returns the route that a call would take.
     ///
     /// # Errors
     /// As [`status`](Self::status).
@@ -196,7 +196,7 @@ impl Client {
         self.post("/v1/explain", what).await
     }
 
-    /// What is known of a server's instances, or of one.
+    /// Returns details of a server's instances, or of one instance.
     ///
     /// # Errors
     /// As [`status`](Self::status).
@@ -204,23 +204,23 @@ impl Client {
         self.get(&format!("/v1/describe/{name}")).await
     }
 
-    /// Reads the configuration again.
+    /// Makes the gateway reload its configuration.
     ///
     /// # Errors
-    /// What is wrong with it; then the one before goes on.
+    /// If the configuration is invalid; the previous one stays in use.
     pub async fn reload(&self) -> Result<Reloaded, ClientError> {
         self.post("/v1/reload", &()).await
     }
 
-    /// Makes a token.
+    /// Creates a token.
     ///
     /// # Errors
-    /// [`Refused`](ClientError::Refused) where the request does not hold.
+    /// [`Refused`](ClientError::Refused) if the request is invalid.
     pub async fn make_token(&self, request: &TokenRequest) -> Result<TokenMade, ClientError> {
         self.post("/v1/tokens", request).await
     }
 
-    /// All tokens.
+    /// Returns all tokens.
     ///
     /// # Errors
     /// As [`status`](Self::status).
@@ -228,7 +228,7 @@ impl Client {
         self.get("/v1/tokens").await
     }
 
-    /// Takes a token back.
+    /// Revokes a token.
     ///
     /// # Errors
     /// [`Refused`](ClientError::Refused) for an unknown id.
@@ -238,7 +238,7 @@ impl Client {
         exchange.whole().await
     }
 
-    /// The servers that need something.
+    /// Returns the servers that need credentials.
     ///
     /// # Errors
     /// As [`status`](Self::status).
@@ -246,7 +246,7 @@ impl Client {
         self.get("/v1/catalog").await
     }
 
-    /// What is installed.
+    /// Returns the installed credentials.
     ///
     /// # Errors
     /// As [`status`](Self::status).
@@ -254,26 +254,26 @@ impl Client {
         self.get("/v1/installations").await
     }
 
-    /// Installs a credential, or puts it in the place of the one before.
+    /// Installs a credential, or replaces the installed one.
     ///
     /// # Errors
-    /// [`Refused`](ClientError::Refused) where it does not fit, or does not work.
+    /// [`Refused`](ClientError::Refused) if the values are invalid or do not work.
     pub async fn install(&self, request: &InstallRequest) -> Result<InstallationText, ClientError> {
         self.post("/v1/installations", request).await
     }
 
-    /// Begins an installation by signing in.
+    /// Starts an installation by sign-in.
     ///
     /// # Errors
-    /// Why it cannot be.
+    /// If sign-in is not possible.
     pub async fn begin_sign_in(&self, request: &SignInRequest) -> Result<SignInBegun, ClientError> {
         self.post("/v1/sign-ins", request).await
     }
 
-    /// Ends it with what the browser brought back.
+    /// Finishes a sign-in with the query that the browser returned with.
     ///
     /// # Errors
-    /// Why nothing is installed.
+    /// If nothing was installed.
     pub async fn finish_sign_in(
         &self,
         request: &FinishRequest,
@@ -284,7 +284,7 @@ impl Client {
     /// Removes an installation.
     ///
     /// # Errors
-    /// [`Refused`](ClientError::Refused) where there is none.
+    /// [`Refused`](ClientError::Refused) if it does not exist.
     pub async fn uninstall(&self, request: &UninstallRequest) -> Result<Uninstalled, ClientError> {
         self.post("/v1/uninstall", request).await
     }
@@ -329,7 +329,7 @@ impl Client {
         }
         let status = exchange.response.status();
         let refusal = exchange.whole().await;
-        // What stands before the gateway, as a proxy, refuses in words of its own.
+        // A proxy in front of the gateway answers with a body of another form.
         Err(refusal.map_or_else(
             |_| ClientError::Broken(format!("it answered {status}")),
             ClientError::Refused,
@@ -346,13 +346,13 @@ pub struct Lines<T> {
 }
 
 impl<T: DeserializeOwned> Lines<T> {
-    /// The next one; `None` at the end.
+    /// Returns the next item, or `None` at the end.
     ///
     /// # Errors
-    /// Where the connection breaks.
+    /// If the connection breaks.
     ///
     /// # Cancel safety
-    /// Nothing is lost where the future is dropped.
+    /// Dropping the future loses no data.
     pub async fn next(&mut self) -> Result<Option<T>, ClientError> {
         loop {
             if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {

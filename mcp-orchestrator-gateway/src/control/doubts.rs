@@ -1,4 +1,4 @@
-//! What is done as asked and may not have the effect that was meant: told with the answer.
+//! Warnings about requests that succeed but may not have the intended effect. They are part of the response.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use mcp_orchestrator_core::router::Router as _;
 use super::Control;
 
 impl Control {
-    /// What there is to say of a token that was made for this subject.
+    /// Returns warnings about a token for this subject.
     pub(super) fn doubts_of_token(&self, subject: &Owner) -> Vec<String> {
         let mut doubts = Vec::new();
         let access = self.live.upgrade().map(|live| live.access());
@@ -27,7 +27,7 @@ impl Control {
         doubts
     }
 
-    /// What there is to say of a credential that was installed for this owner.
+    /// Returns warnings about a credential that was installed for this owner.
     pub(super) fn doubts_of_owner(&self, owner: &Owner) -> Vec<String> {
         let Owner::User(user) = owner else {
             return self.unknown_owner(owner).into_iter().collect();
@@ -49,7 +49,7 @@ impl Control {
         access.is_some_and(|access| access.has_issuers())
     }
 
-    /// A team that nothing makes anybody a member of.
+    /// Returns a warning if the owner is a team that no user can be a member of.
     fn unknown_owner(&self, owner: &Owner) -> Option<String> {
         let Owner::Team(team) = owner else {
             return None;

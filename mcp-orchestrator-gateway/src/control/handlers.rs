@@ -1,4 +1,4 @@
-//! The requests of the control endpoint, each answered by one control method of the orchestrator.
+//! The request handlers of the control endpoint. Each calls one control method of the orchestrator.
 
 use std::sync::Arc;
 
@@ -31,12 +31,12 @@ use crate::{errors, guard, reload};
 
 /// The media type of a stream of JSON lines.
 pub(super) const NDJSON: &str = "application/x-ndjson";
-/// The largest arguments of a call.
+/// The maximum size of a call's arguments, in bytes.
 const LARGEST: usize = 64 << 20;
 
-/// All requests of the control endpoint. Who may send them is for the transport to see to.
+/// Returns all routes of the control endpoint, without authentication: that is up to the transport.
 pub(crate) fn router(control: Control) -> Router {
-    // Who opens the socket of a gateway, is who runs it.
+    // Only the user who runs the gateway can open its socket.
     let actor = Actor {
         principal: Arc::clone(&control.principal),
         admin: true,
@@ -44,7 +44,7 @@ pub(crate) fn router(control: Control) -> Router {
     routes().layer(Extension(actor)).with_state(control)
 }
 
-/// The requests; each finds in its extensions who sent it.
+/// Returns the routes. Each handler finds the caller in the request's extensions.
 pub(super) fn routes() -> Router<Control> {
     let operating = Router::new()
         .route("/v1/instances", get(instances))
@@ -92,7 +92,7 @@ impl Control {
         self.built.orchestrator()
     }
 
-    /// Begins the audit event of what this one does with that.
+    /// Starts the audit event of an action by this caller on `with`.
     pub(super) fn recording(&self, actor: &Actor, action: Action, with: &str) -> Recording {
         let mut event = AuditEvent::new(Some(actor.principal.id.clone()), action);
         event.name = Some(with.into());
@@ -115,7 +115,7 @@ async fn status(State(control): State<Control>, Extension(actor): Extension<Acto
     ok(&about)
 }
 
-/// The gateways that show this one the server.
+/// Returns the gateways that show the server to this caller.
 fn shown_by(control: &Control, actor: &Actor, server: &ServerId) -> Vec<(GatewayId, Arc<View>)> {
     let router = control.built.router();
     let seen = router.gateways().into_iter().filter_map(|id| {
@@ -135,7 +135,7 @@ async fn describe(State(control): State<Control>, Path(name): Path<String>) -> A
     let orchestrator = control.orchestrator();
     let server = orchestrator.server_info(&name);
     let known = match orchestrator.describe(&name).await {
-        // A server that never ran is described all the same.
+        // A server that has never run is described without instances.
         Err(error) if error.kind() == ErrorKind::NoRoute && server.is_some() => Vec::new(),
         known => known?,
     };
@@ -212,7 +212,7 @@ async fn call_tool(
             request,
         )));
     }
-    // Others call what a gateway shows them, as it shows it.
+    // Other callers call the tool through a gateway, under the name that the gateway shows.
     let shown = shown_by(&control, &actor, &server);
     let found = shown.into_iter().find_map(|(gateway, view)| {
         let mut entries = view.entries.iter();
@@ -264,7 +264,7 @@ async fn explain(
         .explain(&principal, &gateway, item)
         .await;
     let router = control.built.router();
-    // To callers both read alike; an operator wants to know which it is.
+    // Callers get the same error for unknown and forbidden gateways; an operator needs the difference.
     let is_hidden = actor.admin
         && router.view(&principal, &gateway).is_err()
         && router.gateways().contains(&gateway);
@@ -282,7 +282,7 @@ async fn reload(State(control): State<Control>) -> Answer {
     })
 }
 
-/// A server's name as it stands in the path; one that cannot be a name is one that is not configured.
+/// Parses the server's name in the path. An invalid name is reported like a server that is not configured.
 pub(super) fn id(server: &str) -> Result<ServerId> {
     ServerId::new(server).map_err(|error| no_route(&error))
 }

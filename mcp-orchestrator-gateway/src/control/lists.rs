@@ -1,4 +1,4 @@
-//! What servers and gateways offer: the requests about tools, prompts and resources.
+//! Request handlers for the tools, prompts and resources of servers and gateways.
 
 use axum::extract::{Path, State};
 use axum::middleware::from_fn;
@@ -25,7 +25,7 @@ pub(super) fn router() -> Router<Control> {
         .merge(of_servers)
 }
 
-/// Whose lists are asked for, and for whom.
+/// The server or gateway to list, and the caller.
 struct Of<'a> {
     control: &'a Control,
     actor: &'a Actor,
@@ -51,7 +51,7 @@ impl Of<'_> {
         call::gateway_list(orchestrator, &self.actor.principal, &gateway, kind).await
     }
 
-    /// Which servers the list lacks. What went wrong with a server is its admins' to know.
+    /// Returns the servers missing from the list. The reasons are for admins only.
     async fn missing(&self, kind: ItemKind) -> Result<Vec<Unlisted>> {
         if !self.actor.admin {
             return Ok(Vec::new());

@@ -1,8 +1,8 @@
-//! The control endpoint: what operators ask of a running gateway, as JSON over HTTP.
+//! The control endpoint: operations on a running gateway, as JSON over HTTP.
 //!
-//! Three parts that know little of each other: [`wire`] is what is said, `handlers` answer it with the orchestrator's
-//! control methods, and `socket` carries it over a Unix socket that only this user can open. [`Client`] is the other
-//! side. `docs/cli.md` lists the requests.
+//! It has three independent parts: [`wire`] defines the messages, `handlers` answer them with the orchestrator's
+//! control methods, and `socket` serves them on a Unix socket that only this user can open. [`Client`] is the client.
+//! `docs/cli.md` lists the requests.
 
 mod call;
 mod client;
@@ -36,24 +36,24 @@ pub(crate) use self::handlers::router;
 pub(crate) use self::socket::Socket;
 pub(crate) use self::web::web_router;
 
-/// What the handlers work on.
+/// The dependencies of the handlers.
 #[derive(Clone, Debug)]
 pub(crate) struct Control {
     pub(crate) built: Arc<Built>,
-    /// As whom calls are made and explained where nobody is named.
+    /// The principal of calls and explanations without a named principal.
     pub(crate) principal: Arc<Principal>,
     pub(crate) files: Vec<PathBuf>,
     pub(crate) options: LoadOptions,
-    /// What does not change while it runs.
+    /// The part of the status that does not change at run time.
     pub(crate) about: wire::Status,
-    /// What the listener serves; gone where it has ended.
+    /// The state of the listener; gone after it has ended.
     pub(crate) live: Weak<Live>,
-    /// Sign-ins that each principal begins.
+    /// The rate of sign-ins per principal.
     pub(crate) sign_ins: Arc<SignInRate<PrincipalId>>,
 }
 
 impl Control {
-    /// Where a gateway is reached.
+    /// Returns the gateway's name and address.
     fn gateway(&self, id: &GatewayId) -> wire::GatewayInfo {
         let live = self.live.upgrade();
         let url = match live.and_then(|live| live.public_url()) {

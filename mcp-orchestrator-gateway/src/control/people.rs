@@ -1,4 +1,4 @@
-//! The requests about tokens, the catalog and what is installed. Each is answered within the rights of who asks.
+//! Request handlers for tokens, the catalog and installations. Each acts within the caller's rights.
 
 use std::time::{Duration, SystemTime};
 
@@ -20,10 +20,10 @@ use super::wire_people::{
     TokenText, Tokens, UninstallRequest, Uninstalled,
 };
 
-/// The longest life of a token that is given one, in seconds: ten years.
+/// The longest lifetime of a token with an expiry, in seconds: ten years.
 const LONGEST: u64 = 10 * 366 * 24 * 3600;
 
-/// How long an answer waits for the end of what ran with a removed credential.
+/// How long a response waits for the instances of a removed credential to stop.
 const REMOVAL_WAIT: Duration = Duration::from_secs(10);
 
 pub(super) fn router() -> Router<Control> {

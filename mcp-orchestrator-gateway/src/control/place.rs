@@ -194,7 +194,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_goes_by_tls_or_stays_on_this_machine() {
+    fn token_is_sent_only_over_tls_or_to_localhost() {
         let at = |url: &str| Place::at(url, SecretString::from("t"), Connector::default());
         for url in [
             "https://mcp.example.com",

@@ -1,5 +1,5 @@
-//! The requests of who installs by signing in from a program of their own: the browser comes back to a port of their
-//! machine, and what it brought is handed over here.
+//! Request handlers for installing by sign-in from a program on the user's machine: the browser returns to a port of
+//! that machine, and the program forwards the query to this endpoint.
 
 use std::collections::BTreeMap;
 
@@ -75,7 +75,8 @@ async fn finish(
     })
 }
 
-/// A port of the asker's own machine (RFC 8252): to any other place the gateway's pages lead.
+/// Returns `true` for a loopback address, which is on the user's machine (RFC 8252). Any other redirect URI must be one
+/// of the gateway's pages.
 fn is_loopback(redirect_uri: &str) -> bool {
     let Ok(uri) = redirect_uri.parse::<Uri>() else {
         return false;

@@ -171,7 +171,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_socket_that_nobody_answers_is_taken_over() {
+    async fn stale_socket_is_replaced() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(SOCKET);
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_path_is_replaced_by_a_short_one() {
+    fn long_socket_path_is_replaced_by_a_short_one() {
         let long = PathBuf::from(format!("/{}", "x".repeat(200)));
         let short = elsewhere(&long, Some("/run/user/1".into())).unwrap();
         assert!(short.starts_with("/run/user/1/mcp-orchestrator"));

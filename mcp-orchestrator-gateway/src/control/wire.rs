@@ -1,5 +1,5 @@
-//! What is said over the control endpoint. Both sides use these types; unknown members are passed over, so that a
-//! command line of another version still understands a gateway.
+//! Messages of the control endpoint. Gateway and command line use the same types; unknown members are ignored, so that
+//! a command line of another version still understands the gateway.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -15,16 +15,16 @@ use serde_json::value::RawValue;
 
 use super::time::utc;
 
-/// `GET /v1/status`: that it runs, and how.
+/// `GET /v1/status`: version, process and addresses of the running gateway.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Status {
     /// The gateway's version.
     pub version: String,
-    /// Its process.
+    /// Its process id.
     pub pid: u32,
-    /// Where it listens.
+    /// The address that it listens on.
     pub listen: SocketAddr,
-    /// Where its metrics are.
+    /// The address of its metrics.
     pub metrics_listen: Option<SocketAddr>,
     /// Its state directory.
     pub state_dir: PathBuf,
@@ -39,7 +39,7 @@ pub struct Status {
 }
 
 impl Status {
-    /// What callers may know who do not administer: nothing of the machine.
+    /// Keeps only what callers without admin rights may see: nothing about the machine.
     pub(crate) fn for_users(self) -> Self {
         Self {
             pid: 0,
@@ -67,45 +67,45 @@ pub struct Instances {
     pub instances: Vec<InstanceInfo>,
 }
 
-/// `GET /v1/describe/{name}`: of a server or an instance.
+/// `GET /v1/describe/{name}`, for a server or an instance.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Descriptions {
-    /// The server, where it is called so and configured.
+    /// The server, if a configured server has this name.
     #[serde(default)]
     pub server: Option<ServerInfo>,
-    /// What is known of each instance, oldest first.
+    /// The details of each instance, oldest first.
     pub instances: Vec<Described>,
 }
 
-/// What is known of one instance.
+/// Details of one instance.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Described {
     /// Its server.
     pub server: String,
     /// Its public name.
     pub instance: String,
-    /// Whose credential it holds.
+    /// The owner of its credential.
     pub owner: String,
-    /// How it is.
+    /// Its current phase.
     pub phase: Phase,
-    /// Since when, in UTC.
+    /// The start of the phase, in UTC.
     pub since: String,
-    /// Why it is so.
+    /// The reason for the phase.
     pub reason: Option<String>,
-    /// What else is known, by name.
+    /// Further details, by name.
     pub details: Vec<(String, String)>,
-    /// What happened to it, oldest first.
+    /// Its events, oldest first.
     pub events: Vec<EventText>,
-    /// Lines for a shell: what each does, and the line.
+    /// Shell commands: a description, and the command line.
     pub commands: Vec<(String, String)>,
 }
 
-/// Something that happened to an instance.
+/// An event of an instance.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct EventText {
-    /// When, in UTC.
+    /// The time, in UTC.
     pub at: Option<String>,
-    /// What.
+    /// The description.
     pub text: String,
 }
 
@@ -141,22 +141,22 @@ impl From<Description> for Described {
 /// `GET /v1/conflicts`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Conflicts {
-    /// Every name that several servers of a gateway list, as far as lists are kept.
+    /// Every name that several servers of a gateway list, according to the cached lists.
     pub conflicts: Vec<ConflictInfo>,
 }
 
 /// A name that several servers of a gateway list.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ConflictInfo {
-    /// In which gateway.
+    /// The gateway's name.
     pub gateway: String,
     /// The name or URI.
     pub name: String,
     /// The servers' names there; the first one answers.
     pub servers: Vec<String>,
-    /// Whether the others cannot be reached by it.
+    /// Whether the other servers cannot be reached by this name.
     pub error: bool,
-    /// All of it for people.
+    /// A description for people.
     pub message: String,
 }
 
@@ -173,43 +173,43 @@ impl From<&GatewayConflict> for ConflictInfo {
     }
 }
 
-/// `POST /v1/servers/{server}/restart` and `/stop`: which instances it concerned.
+/// `POST /v1/servers/{server}/restart` and `/stop`: the affected instances.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Touched {
-    /// Their public names; none: nothing ran.
+    /// Their public names; empty if nothing was running.
     pub instances: Vec<String>,
 }
 
-/// `POST /v1/servers/{server}/logs`: which lines. They come as NDJSON of [`Line`].
+/// `POST /v1/servers/{server}/logs`: selects lines. The response is NDJSON of [`Line`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct LogRequest {
-    /// Only the last so many.
+    /// Only the last lines, this many.
     pub tail: Option<usize>,
-    /// Go on with each new one.
+    /// Whether to continue with new lines.
     pub follow: bool,
-    /// Those of the run before.
+    /// Whether to return the lines of the previous run.
     pub previous: bool,
-    /// Of this instance; absent: of the one that ran last.
+    /// The instance; if absent, the most recent one.
     pub instance: Option<String>,
 }
 
-/// One line of a log, or why there are no more.
+/// One line of a log, or the error that ended it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Line {
     /// A line.
     Line(LogText),
-    /// It ended by this.
+    /// The log ended with this error.
     Error(Refusal),
 }
 
 /// One line of a log.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LogText {
-    /// When it was read, in UTC.
+    /// When the line was read, in UTC.
     pub at: String,
-    /// Where it comes from.
+    /// The origin of the line.
     pub source: LogSource,
     /// Its text.
     pub text: String,
@@ -234,7 +234,7 @@ pub struct CallRequest {
     pub arguments: Option<Box<RawValue>>,
 }
 
-/// What comes of a call.
+/// An event of a call.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CallEvent {
@@ -244,7 +244,7 @@ pub enum CallEvent {
     Message(Box<RawValue>),
     /// The result.
     Result(Box<RawValue>),
-    /// There is no result.
+    /// The call failed.
     Error(Refusal),
 }
 
@@ -252,9 +252,9 @@ pub enum CallEvent {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ExplainRequest {
-    /// Through which gateway; absent: the default one.
+    /// The gateway; if absent, the default one.
     pub gateway: Option<String>,
-    /// For whom; absent: the local user.
+    /// The principal; if absent, the local user.
     pub principal: Option<String>,
     /// A tool, by the name that the gateway shows.
     pub tool: Option<String>,
@@ -267,22 +267,22 @@ pub struct ExplainRequest {
 /// `POST /v1/reload`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Reloaded {
-    /// How many servers are configured now.
+    /// The number of configured servers.
     pub servers: usize,
-    /// What is worth saying about the configuration.
+    /// Notices about the configuration.
     pub notices: Vec<ConfigProblem>,
 }
 
-/// Something in a configuration file.
+/// A problem in a configuration file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ConfigProblem {
-    /// In which file.
+    /// The file.
     pub file: PathBuf,
-    /// On which line, from 1; absent: the file as a whole.
+    /// The line, from 1; absent for a problem of the whole file.
     pub line: Option<usize>,
-    /// In which column, from 1.
+    /// The column, from 1.
     pub column: Option<usize>,
-    /// At which key.
+    /// The configuration key.
     pub key: String,
     /// What is wrong, and what to do.
     pub message: String,
@@ -302,22 +302,23 @@ impl From<&Problem> for ConfigProblem {
     }
 }
 
-/// Why something was not done.
+/// Why a request failed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Refusal {
-    /// What to decide on, as `no_route` or `start_failed`; `rpc` for an error that the server itself answered.
+    /// The error kind for programs, such as `no_route` or `start_failed`; `rpc` for an error that the server itself
+    /// returned.
     pub kind: String,
-    /// For people.
+    /// The message for people.
     pub message: String,
-    /// Which server it concerns.
+    /// The server that failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server: Option<String>,
-    /// Whose fault it is: `caller`, `server` or `orchestrator`.
+    /// The party at fault: `caller`, `server` or `orchestrator`.
     pub fault: String,
     /// The server's own error code, for `rpc`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<i64>,
-    /// More about it, as the last lines of an instance that ended (`stderr`).
+    /// Additional data, such as the last lines of an instance that ended (`stderr`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<Box<RawValue>>,
 }

@@ -1,4 +1,4 @@
-//! What is said over the control endpoint about tokens, the catalog and what is installed.
+//! Messages of the control endpoint about tokens, the catalog and installations.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,25 +16,25 @@ use super::time::utc;
 /// `POST /v1/tokens`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TokenRequest {
-    /// For whom it speaks: `user/NAME`, `team/NAME` or `organization`.
+    /// The subject: `user/NAME`, `team/NAME` or `organization`.
     pub subject: String,
-    /// Whether it may administer.
+    /// Whether it allows administration.
     #[serde(default)]
     pub admin: bool,
-    /// The only gateway that it may use; absent: all that are its subject's.
+    /// The only gateway that it allows; if absent, all gateways of its subject.
     pub gateway: Option<String>,
-    /// After so many seconds it ends; absent: when it is revoked.
+    /// Its lifetime in seconds; if absent, it is valid until revoked.
     pub expires_in: Option<u64>,
 }
 
-/// What `POST /v1/tokens` answers: the token, told this once.
+/// The response to `POST /v1/tokens`, the only one that contains the token.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct TokenMade {
     /// The token.
     pub token: SecretText,
-    /// What is known of it.
+    /// The token's properties.
     pub info: TokenText,
-    /// Why it may not do what was meant.
+    /// Why the token may not have the intended effect.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
 }
@@ -42,67 +42,67 @@ pub struct TokenMade {
 /// `GET /v1/tokens`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Tokens {
-    /// The oldest first.
+    /// All tokens, oldest first.
     pub tokens: Vec<TokenText>,
 }
 
-/// What is known of a token.
+/// The properties of a token.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TokenText {
-    /// By which it is revoked.
+    /// The id to revoke it with.
     pub id: String,
-    /// For whom it speaks.
+    /// The subject: `user/NAME`, `team/NAME` or `organization`.
     pub subject: String,
-    /// Whether it may administer.
+    /// Whether it allows administration.
     pub admin: bool,
-    /// The only gateway that it may use.
+    /// The only gateway that it allows.
     pub gateway: Option<String>,
-    /// When it was made, in UTC.
+    /// When it was created, in UTC.
     pub created_at: String,
-    /// When it ends.
+    /// When it expires, in UTC.
     pub expires_at: Option<String>,
-    /// When it was used last, to the hour.
+    /// When it was last used, to the hour.
     pub last_used: Option<String>,
 }
 
-/// `GET /v1/catalog`: the servers that need something.
+/// `GET /v1/catalog`: the servers that need credentials.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Catalog {
-    /// By name.
+    /// Sorted by name.
     pub servers: Vec<CatalogText>,
 }
 
-/// A server that needs something.
+/// A server that needs credentials.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CatalogText {
     /// Its name.
     pub server: String,
-    /// For whom the one who asks may install it.
+    /// Owners that the caller may install credentials for.
     pub owners: Vec<String>,
-    /// What it needs.
+    /// The slots that it needs.
     pub slots: Vec<SlotText>,
-    /// The slot whose value comes from signing in.
+    /// The slot with a token that is obtained by signing in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oauth: Option<String>,
-    /// The one address to which its issuer sends browsers back.
+    /// The only redirect URI that the server's client is registered with, if configured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redirect_uri: Option<String>,
 }
 
-/// What a server needs.
+/// A slot of a server.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SlotText {
     /// Its name.
     pub name: String,
-    /// What a person is told.
+    /// A description for people.
     pub description: Option<String>,
-    /// Whether the server does not work without it.
+    /// Whether the server needs it to work.
     pub required: bool,
-    /// Whether it is no secret.
+    /// Whether the value is not a secret.
     pub plain: bool,
-    /// What counts where nothing is given.
+    /// The value to use if the field is empty.
     pub default: Option<String>,
-    /// What may be given; empty: anything.
+    /// The allowed values; empty for any.
     pub choices: Vec<String>,
     /// How the server gets it: `env NAME`, `file NAME` or `header NAME`.
     pub reaches: String,
@@ -111,16 +111,16 @@ pub struct SlotText {
 /// `POST /v1/installations`.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct InstallRequest {
-    /// Which server.
+    /// The server's name.
     pub server: String,
-    /// For whom: `me`, `team/NAME`, `organization` or `user/NAME`.
+    /// The owner: `me`, `team/NAME`, `organization` or `user/NAME`.
     pub owner: String,
     /// Values by slot.
     pub values: BTreeMap<String, SecretText>,
-    /// Whether it takes the place of what is installed.
+    /// Whether to replace the installed credential.
     #[serde(default)]
     pub rotate: bool,
-    /// Whether it is stored without being tried.
+    /// Whether to store the values without testing them.
     #[serde(default)]
     pub unchecked: bool,
 }
@@ -128,19 +128,19 @@ pub struct InstallRequest {
 /// `POST /v1/uninstall`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct UninstallRequest {
-    /// Which server.
+    /// The server's name.
     pub server: String,
-    /// For whom, as in [`InstallRequest`].
+    /// The owner, as in [`InstallRequest`].
     pub owner: String,
 }
 
-/// What became of the instances of an installation that was removed.
+/// The state of the instances of a removed installation.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Uninstalled {
-    /// Instances that are not gone yet, each with why the last try failed. They are removed as soon as that is possible.
+    /// Instances that still exist, each with the reason why the last attempt failed. Their removal is retried.
     #[serde(default)]
     pub pending: Vec<String>,
-    /// Whether it is not known yet what there is, as while the cluster does not answer.
+    /// Whether the backend has not reported its instances yet, for example because the cluster is unreachable.
     #[serde(default)]
     pub unknown: bool,
 }
@@ -160,36 +160,36 @@ impl From<Leftover> for Uninstalled {
 /// `GET /v1/installations`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Installations {
-    /// By server, then owner.
+    /// Sorted by server, then owner.
     pub installations: Vec<InstallationText>,
 }
 
-/// What is installed.
+/// An installed credential.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct InstallationText {
-    /// Which server.
+    /// The server's name.
     pub server: String,
-    /// For whom.
+    /// The owner.
     pub owner: String,
-    /// What was installed.
+    /// The revision of the values.
     pub revision: String,
-    /// Which slots have a value; of those that are no secret the value.
+    /// The slots with a value; the value is included only if it is not a secret.
     pub slots: BTreeMap<String, Option<String>>,
-    /// When, in UTC.
+    /// When it was installed, in UTC.
     pub installed_at: Option<String>,
-    /// By whom.
+    /// The principal that installed it.
     pub installed_by: Option<String>,
-    /// When it ends.
+    /// When it expires, in UTC.
     pub expires_at: Option<String>,
-    /// Why it is not renewed any more: then its owner has to sign in again.
+    /// Why it is no longer renewed, which means that its owner has to sign in again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<String>,
-    /// Why it may not do what was meant.
+    /// Why it may not have the intended effect.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
 }
 
-/// A secret on its way between a person and the store: it stands in this message and nowhere else.
+/// A secret that is transferred between a person and the store. It is serialized as it is; `Debug` hides it.
 pub struct SecretText(pub SecretString);
 
 impl fmt::Debug for SecretText {
@@ -254,7 +254,7 @@ impl From<CatalogEntry> for CatalogText {
     }
 }
 
-/// The slot of a server whose value comes from somebody's signing in.
+/// Returns the slot with a token that a person obtains by signing in.
 fn by_sign_in(server: &ServerSpec) -> Option<String> {
     let oauth = server.oauth.as_ref()?;
     let person = oauth.grant == OAuthGrant::AuthorizationCode;

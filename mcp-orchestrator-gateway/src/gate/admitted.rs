@@ -1,4 +1,4 @@
-//! Who is let in, and for how long: what a request has opened ends with the access of its caller.
+//! Authentication of callers, and the end of everything that a request opened when its caller loses access.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -15,13 +15,13 @@ use crate::admission::is_same;
 use crate::{guard, respond};
 
 impl Gate {
-    /// Who calls, where the gateway is theirs: to all others it does not exist.
+    /// Returns the caller if it may use the gateway. For all others the gateway does not exist.
     pub(crate) async fn who(&self, gateway: &GatewayId, parts: &Parts) -> Result<Authenticated> {
         let found = self.authenticator.authenticate(parts).await?;
         self.known(gateway, parts, found)
     }
 
-    /// The same for a request that was admitted before: by the authenticators of now, which a reload may have replaced.
+    /// Authenticates an admitted request again, with the current authenticators, which a reload may have replaced.
     pub(crate) async fn who_now(
         &self,
         gateway: &GatewayId,
@@ -42,7 +42,7 @@ impl Gate {
         admitted(&self.orchestrator, gateway, who)
     }
 
-    /// A response to this caller; one that is a stream ends when the caller loses access.
+    /// Returns the response; a streamed one ends when the caller loses access.
     pub(crate) fn held(
         &self,
         response: Response,
@@ -69,7 +69,7 @@ impl Gate {
         })
     }
 
-    /// Binds a session to what has admitted this request: once that is lost, the session ends.
+    /// Binds a session to the grant of this request. The session ends when the grant is lost.
     pub(super) fn bind(
         &self,
         gateway: &GatewayId,
@@ -79,13 +79,13 @@ impl Gate {
     ) {
         let authorization = parts.headers.get(AUTHORIZATION);
         let grant = || self.admission.grant(parts, gateway, who);
-        // An unknown session is refused by what comes next.
+        // The next step rejects an unknown session.
         let _ = self
             .orchestrator
             .bind(who.0, gateway, session, authorization, grant);
     }
 
-    /// Carries a call on for as long as its caller has access. `seen` is the count of changes at which it was admitted.
+    /// Polls a call while its caller has access. `seen` is the change count at which it was admitted.
     pub(super) async fn during<F: Future<Output: Send> + Send + Unpin>(
         &self,
         seen: u64,
@@ -106,14 +106,14 @@ impl Gate {
     }
 }
 
-/// The caller, where the gateway is theirs: to all others it does not exist.
+/// Returns the caller if it may use the gateway. For all others the gateway does not exist.
 fn admitted(
     orchestrator: &Orchestrator,
     gateway: &GatewayId,
     who: Authenticated,
 ) -> Result<Authenticated> {
     if !who.principal.is_well_named() {
-        // Else it could be taken for another kind of caller.
+        // Otherwise it could be mistaken for another kind of principal.
         let text = format!(
             "{} is no name for who calls: it is reserved",
             who.principal.id

@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn by_tls_a_cookie_is_bound_to_the_host() {
+    fn cookie_is_bound_to_the_host_over_tls() {
         let mut options = Options::default();
         let both = "mcpo-session=plain; __Host-mcpo-session=bound; x=1";
         let plain = parts(&[("host", "127.0.0.1:1"), ("cookie", both)], false);

@@ -244,8 +244,8 @@ impl Drop for Busy {
     }
 }
 
-/// The unit by which clients are counted: an IPv4 address or an IPv6 /64 network, since one client can choose among all
-/// addresses in such a network.
+/// The unit in which clients are counted: an IPv4 address or an IPv6 /64 network, because a client can use every
+/// address of such a network.
 pub(crate) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_connection_that_is_idle_longest_makes_room() {
+    async fn longest_idle_connection_is_closed_first() {
         let all = connections(3, 3);
         let mut held = Vec::new();
         for _ in 0..3 {
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn one_address_takes_no_more_than_its_share() {
+    fn connections_per_address_are_limited() {
         let all = connections(100, 2);
         let from = |text| all.admit(peer(text));
         let (one, two) = (
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_resets_what_it_asks_is_closed_and_one_that_cancels_at_times_is_not() {
+    fn only_clients_that_keep_resetting_requests_are_disconnected() {
         let all = connections(10, 10);
         let (honest, hostile) = (all.admit(None).unwrap(), all.admit(None).unwrap());
         for _ in 0..=MAX_RESET_REQUESTS {

@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_piece_that_is_written_in_time_stalls_nothing_and_a_large_one_may_take_longer() {
+    async fn write_deadline_grows_with_the_size_of_a_piece() {
         let limits = ConnectionLimits::default();
         let stalls = Stalls::new(&limits);
         let large = Bytes::from(vec![0; 10 * limits.min_body_rate]);

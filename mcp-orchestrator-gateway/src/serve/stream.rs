@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_client_that_takes_nothing_is_given_up_and_a_slow_one_is_not() {
+    async fn stalled_reader_times_out_and_slow_reader_does_not() {
         let timeout = Duration::from_secs(60);
         let (near, mut far) = tokio::io::duplex(10);
         let mut near = Draining::new(near, timeout);

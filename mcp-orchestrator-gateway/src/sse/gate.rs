@@ -80,7 +80,7 @@ impl Gate {
     where
         B: axum::body::HttpBody<Data = Bytes, Error: Into<axum::BoxError>> + Send + Unpin,
     {
-        // Without a stream the sender is authenticated all the same: nobody learns which there are.
+        // Authenticate the sender even without a stream, so that the response does not reveal which streams exist.
         let channel = self.admission.sse.find(id);
         let gateway = channel
             .as_ref()

@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_forges_a_line_or_moves_what_is_shown() {
+    fn control_characters_in_log_text_are_escaped() {
         for (text, expected) in [
             ("no\nERROR forged", "no\\nERROR forged"),
             ("a\r\nb\tc", "a\\r\\nb\\tc"),

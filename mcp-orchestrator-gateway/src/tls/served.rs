@@ -58,7 +58,7 @@ fn shown(stream: &ClientStream<TcpStream>) -> &[u8] {
 }
 
 #[tokio::test]
-async fn new_connections_get_the_new_certificate_and_open_ones_go_on() {
+async fn new_certificate_applies_to_new_connections_only() {
     let folder = tempfile::tempdir().unwrap();
     let first = write(folder.path(), "gateway.example");
     let (certificate, key) = (folder.path().join("tls.crt"), folder.path().join("tls.key"));

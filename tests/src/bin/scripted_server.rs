@@ -9,55 +9,55 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-/// An MCP server that does as it is told
+/// A scripted MCP server
 #[derive(Parser)]
 struct Cli {
     /// legacy, modern or both
     #[arg(long, default_value = "legacy")]
     era: String,
-    /// How many tools it has besides those that do something
+    /// The number of plain tools, in addition to the ones with special behaviour
     #[arg(long, default_value_t = 1)]
     tools: usize,
-    /// Items of one page
+    /// The number of items per page
     #[arg(long)]
     page: Option<usize>,
-    /// Crashes at this call
+    /// The call at which it crashes
     #[arg(long)]
     crash_at: Option<u64>,
-    /// Writes a line here at each start
+    /// Appends a line to this file at each start
     #[arg(long)]
     starts: Option<PathBuf>,
-    /// Begins to read once this file is there
+    /// Starts to read when this file exists
     #[arg(long)]
     wait_for: Option<PathBuf>,
-    /// Reads, and never answers anything
+    /// Reads, but never answers
     #[arg(long)]
     mute: bool,
-    /// Says this on standard error and ends with code 7
+    /// Writes this to standard error and exits with code 7
     #[arg(long)]
     fail: Option<String>,
     /// Ignores the end of its input and SIGTERM
     #[arg(long)]
     stubborn: bool,
-    /// Starts a child of its own
+    /// Starts a child process
     #[arg(long)]
     grandchild: bool,
-    /// Closes its output after the first echo, and runs on
+    /// Closes its output after the first echo, and keeps running
     #[arg(long)]
     shut_up: bool,
-    /// Listens on this port instead
+    /// Listens on this port instead of standard input
     #[arg(long)]
     http: Option<u16>,
-    /// Where it listens
+    /// The address to listen on
     #[arg(long, default_value = "127.0.0.1")]
     host: std::net::IpAddr,
     /// Writes ids back as `text` or with a `point`
     #[arg(long, default_value = "")]
     ids: String,
-    /// Begins each line with a byte order mark
+    /// Starts each line with a byte order mark
     #[arg(long)]
     bom: bool,
-    /// Anything: makes a spec another one
+    /// Ignored; makes the spec a different one
     #[arg(long)]
     _mark: Option<String>,
 }

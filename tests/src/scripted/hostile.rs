@@ -1,12 +1,12 @@
-//! Tools that break the rules on purpose.
+//! Tools that deliberately violate the protocol.
 
 use bytes::Bytes;
 
 use super::Say;
 use super::tools::Request;
 
-/// Writes lines to standard output instead of an answer. In `template` `@ID@` is the request's id, `@LONG@` a million
-/// letters, and `@FF@` a byte that no UTF-8 has.
+/// Writes lines to standard output instead of a response. In `template`, `@ID@` is the request's id, `@LONG@` a million
+/// letters, and `@FF@` a byte that is invalid in UTF-8.
 pub(super) fn write(request: &Request, template: &str) {
     let text = template
         .replace("@ID@", &request.id)
@@ -22,7 +22,7 @@ pub(super) fn write(request: &Request, template: &str) {
     let _ = request.call.send(Say::Raw(bytes.into()));
 }
 
-/// Leaves a process in a session of its own that holds the output open, and ends the program.
+/// Leaves a process in a separate session that holds the output open, and exits.
 #[expect(clippy::exit, reason = "a crash is what was asked for")]
 pub(super) fn detach(code: i32) -> ! {
     let _ = std::process::Command::new("setsid")
@@ -33,7 +33,7 @@ pub(super) fn detach(code: i32) -> ! {
     std::process::exit(code)
 }
 
-/// A message as a server writes it that has ids of another make (`text` or `point`), or begins with a byte order mark.
+/// Returns a message with ids in another form (`text` or `point`), or with a byte order mark.
 pub fn dressed(message: &Bytes, ids: &str, mark: bool) -> Vec<u8> {
     let text = String::from_utf8_lossy(message).into_owned();
     let head = "{\"jsonrpc\":\"2.0\",\"id\":";

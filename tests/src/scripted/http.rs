@@ -23,12 +23,12 @@ use tokio::task::JoinSet;
 use super::{Head, Out, Say, Script, Server};
 use crate::gateway::server_id;
 
-/// A scripted server that listens; dropping it ends it.
+/// A listening scripted server. Dropping it stops it.
 #[derive(Debug)]
 pub struct Upstream {
-    /// Where it listens.
+    /// The address that it listens on.
     pub address: SocketAddr,
-    /// Its mind.
+    /// Its behaviour.
     pub server: Server,
     shared: Arc<Shared>,
     _serving: JoinSet<()>,
@@ -48,7 +48,7 @@ struct Table {
     deleted: usize,
     listens: usize,
     left: usize,
-    /// What follows after a cut.
+    /// The messages that follow after a cut.
     cut: HashMap<String, mpsc::UnboundedReceiver<Say>>,
     tasks: JoinSet<()>,
 }
@@ -60,15 +60,15 @@ struct Session {
 }
 
 impl Upstream {
-    /// Starts one on a free port.
+    /// Starts a server on a free port.
     pub async fn start(script: Script) -> Self {
         Self::start_at("127.0.0.1:0", script).await
     }
 
-    /// Starts one at this address.
+    /// Starts a server at this address.
     ///
     /// # Panics
-    /// Where it cannot listen there.
+    /// If it cannot listen there.
     pub async fn start_at(address: &str, script: Script) -> Self {
         let listener = TcpListener::bind(address).await.expect("a free port");
         let address = listener.local_addr().expect("a listener has an address");
@@ -91,36 +91,36 @@ impl Upstream {
         }
     }
 
-    /// A spec of it.
+    /// Returns a spec of this server.
     ///
     /// # Panics
-    /// Never for an address that it listens on.
+    /// Never: the address is valid.
     pub fn spec(&self, name: &str) -> ServerSpec {
         let url = format!("http://{}/mcp", self.address);
         ServerSpec::remote(server_id(name), url.parse().expect("an address"))
     }
 
-    /// How many sessions it knows.
+    /// Returns the number of sessions.
     pub fn sessions(&self) -> usize {
         self.shared.table().sessions.len()
     }
 
-    /// How many sessions it has known.
+    /// Returns the number of sessions opened so far.
     pub fn opened(&self) -> u64 {
         self.shared.table().next
     }
 
-    /// How many were ended by their client.
+    /// Returns the number of sessions that their clients ended.
     pub fn deleted(&self) -> usize {
         self.shared.table().deleted
     }
 
-    /// How many streams of what belongs to no call were opened.
+    /// Returns the number of streams for messages outside calls that were opened.
     pub fn listens(&self) -> usize {
         self.shared.table().listens
     }
 
-    /// How many streams are open now.
+    /// Returns the number of such streams that are open.
     pub fn listening(&self) -> usize {
         let table = self.shared.table();
         let open = |session: &&Session| {
@@ -132,7 +132,7 @@ impl Upstream {
         table.sessions.values().filter(open).count()
     }
 
-    /// How many requests were left by their client before their end.
+    /// Returns the number of requests that their clients dropped before the response was complete.
     pub fn left(&self) -> usize {
         self.shared.table().left
     }
@@ -142,14 +142,14 @@ impl Upstream {
         self.shared.table().sessions.clear();
     }
 
-    /// Breaks every stream of what belongs to no call.
+    /// Breaks every stream for messages outside calls.
     pub fn break_streams(&self) {
         for session in self.shared.table().sessions.values_mut() {
             session.general = None;
         }
     }
 
-    /// Says something on every stream of what belongs to no call.
+    /// Sends a message on every stream for messages outside calls.
     pub fn announce(&self, message: &str) {
         for session in self.shared.table().sessions.values() {
             if let Some(general) = &session.general {
@@ -164,7 +164,7 @@ impl Shared {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the session lives.
+    /// Returns `true` if the session exists, and counts the use.
     fn uses(&self, id: &str) -> bool {
         let mut table = self.table();
         let Some(session) = table.sessions.get_mut(id) else {
@@ -213,7 +213,7 @@ fn is_response(say: &Say) -> bool {
     Head::read(bytes).method.is_empty()
 }
 
-/// Counts those who leave before the end.
+/// Counts requests that are dropped before they are complete.
 struct Left(Arc<Shared>, bool);
 
 impl Drop for Left {
@@ -323,7 +323,7 @@ fn delete(shared: &Arc<Shared>, id: &str) -> Response {
     })
 }
 
-/// What is said there is said on every session's stream.
+/// Returns a sender to the streams of all sessions.
 fn everybody(shared: &Arc<Shared>) -> Out {
     let (general, mut said) = mpsc::unbounded_channel::<Say>();
     let all = Arc::clone(shared);

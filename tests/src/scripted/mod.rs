@@ -1,4 +1,4 @@
-//! An MCP server that does as it is told, well or badly. It shares no code with what is tested.
+//! A scripted MCP server, which can also misbehave. It shares no code with the gateway.
 
 mod hostile;
 mod http;
@@ -21,22 +21,22 @@ pub use self::http::Upstream;
 pub use self::spec::{program, scripted};
 pub use self::sse::SseUpstream;
 
-/// What it is.
+/// The properties of the server.
 #[derive(Clone, Debug)]
 pub struct Script {
-    /// Speaks the legacy dialect.
+    /// Whether it serves legacy clients.
     pub legacy: bool,
-    /// Speaks the modern dialect.
+    /// Whether it serves modern clients.
     pub modern: bool,
-    /// How many tools `tool-N` it has besides those that do something.
+    /// The number of plain tools `tool-N`, in addition to the tools with special behaviour.
     pub tools: usize,
-    /// Items of one page; none: all.
+    /// The number of items per page; `None` for a single page.
     pub page: Option<usize>,
-    /// Crashes at this call of a tool.
+    /// The tool call at which it crashes.
     pub crash_at: Option<u64>,
-    /// Loses an HTTP session after so many requests.
+    /// The number of requests after which it loses an HTTP session.
     pub lose_after: Option<u64>,
-    /// The header `authorization` that HTTP requests must have.
+    /// The `authorization` header that HTTP requests must have.
     pub authorization: Option<String>,
 }
 
@@ -54,24 +54,24 @@ impl Default for Script {
     }
 }
 
-/// What it says, and where.
+/// An output of the server.
 #[derive(Clone, Debug)]
 pub enum Say {
     /// A message.
     Message(Bytes),
-    /// Bytes that are no message (standard output only).
+    /// Bytes that are not a message (standard output only).
     Raw(Bytes),
-    /// The HTTP stream breaks here; what follows is read by resuming it.
+    /// A break of the HTTP stream; the remaining output is read by resuming it.
     Cut(String),
 }
 
-/// Where it says it.
+/// The destination of the output.
 pub type Out = mpsc::UnboundedSender<Say>;
 
-/// A message that it got.
+/// A message that the server received.
 #[derive(Clone, Debug)]
 pub struct Received {
-    /// The whole of it.
+    /// The whole message.
     pub body: Bytes,
     /// Its method; empty for responses.
     pub method: String,
@@ -79,7 +79,7 @@ pub struct Received {
     pub headers: Vec<(String, String)>,
 }
 
-/// The server's mind.
+/// The behaviour of the server, independent of the transport.
 #[derive(Clone, Debug)]
 pub struct Server(Arc<Inner>);
 
@@ -114,7 +114,8 @@ struct Envelope<'a> {
     params: Option<&'a RawValue>,
 }
 
-/// What tells a message's kind. Values are not read: a test's numbers may be larger than any.
+/// The members that determine a message's kind. Values are not parsed, because a test may use arbitrarily large
+/// numbers.
 #[derive(Debug, Default)]
 struct Head {
     method: String,
@@ -133,14 +134,14 @@ impl Head {
     }
 }
 
-/// What a request is answered with.
+/// The answer to a request.
 enum Answer {
     Result(String),
     Error(String),
 }
 
 impl Server {
-    /// One with this script.
+    /// Creates a server with this script.
     pub fn new(script: Script) -> Self {
         let tools = AtomicUsize::new(script.tools);
         Self(Arc::new(Inner {
@@ -157,24 +158,24 @@ impl Server {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Everything that it got.
+    /// Returns everything that it received.
     pub fn received(&self) -> Vec<Received> {
         self.state().received.clone()
     }
 
-    /// What it got of this method.
+    /// Returns the received messages with this method.
     pub fn received_of(&self, method: &str) -> Vec<Received> {
         let mut all = self.received();
         all.retain(|message| message.method == method);
         all
     }
 
-    /// The ids of requests that were cancelled, as JSON.
+    /// Returns the ids of requests that were cancelled, as JSON.
     pub fn cancelled(&self) -> Vec<String> {
         self.state().cancelled.clone()
     }
 
-    /// How many tools were called.
+    /// Returns the number of tool calls.
     pub fn calls(&self) -> u64 {
         self.0.calls.load(Ordering::Acquire)
     }
@@ -185,7 +186,7 @@ impl Server {
         self.0.news.notify_waiters();
     }
 
-    /// From now on so many tools; nobody is told.
+    /// Changes the number of plain tools without a notification.
     pub fn set_tools(&self, tools: usize) {
         self.0.tools.store(tools, Ordering::Release);
     }
@@ -200,7 +201,7 @@ impl Server {
         }
     }
 
-    /// Takes one message; says what there is to say, until the request is answered.
+    /// Handles one message: sends output until the request is answered.
     pub async fn take(&self, body: Bytes, headers: Vec<(String, String)>, call: Out, general: Out) {
         let Ok(envelope) = serde_json::from_slice::<Envelope<'_>>(&body) else {
             return;
@@ -257,7 +258,7 @@ impl Server {
         self.0.news.notify_waiters();
     }
 
-    /// `None`: it never answers.
+    /// Returns the answer, or `None` if it never answers.
     async fn answer(&self, method: &str, request: &tools::Request) -> Option<Answer> {
         let script = &self.0.script;
         let params: serde_json::Value = serde_json::from_str(&request.params).unwrap_or_default();
@@ -357,7 +358,7 @@ impl Server {
         complete(&members, modern, true)
     }
 
-    /// Says something that belongs to no call.
+    /// Sends a message outside calls.
     fn announce(&self, request: &tools::Request, method: &str, params: &str) {
         let listeners = self.state().listeners.clone();
         let text = format!(r#"{{"jsonrpc":"2.0","method":"{method}","params":{params}}}"#);
@@ -377,7 +378,7 @@ impl Server {
     }
 }
 
-/// What it lists besides tools.
+/// Returns the items of lists other than tools.
 fn items(method: &str) -> &'static str {
     match method {
         "prompts/list" => r#""prompts":[{"name":"greet","arguments":[{"name":"who"}]}]"#,
@@ -386,7 +387,7 @@ fn items(method: &str) -> &'static str {
     }
 }
 
-/// A result of either dialect.
+/// Returns a result in the form of either era.
 fn complete(members: &str, modern: bool, cached: bool) -> String {
     match (modern, cached) {
         (false, _) => format!("{{{members}}}"),

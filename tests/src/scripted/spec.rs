@@ -6,10 +6,10 @@ use mcp_orchestrator_core::server::ServerSpec;
 
 use crate::gateway::server_id;
 
-/// A program of this workspace that was built beside the running test.
+/// Returns the path of a program of this workspace that was built beside the running test.
 ///
 /// # Panics
-/// Where the test runs from nowhere.
+/// If the path of the test is unknown.
 pub fn program(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a running program has a path");
     let mut folder = test.parent().expect("a program stands in a folder");
@@ -19,7 +19,7 @@ pub fn program(name: &str) -> PathBuf {
     folder.join(name)
 }
 
-/// The scripted server as a child process, with these arguments.
+/// Returns a spec of the scripted server as a child process with these arguments.
 pub fn scripted(name: &str, args: &[&str]) -> ServerSpec {
     let path = program("scripted-server");
     let mut spec = ServerSpec::command(

@@ -20,12 +20,12 @@ use tokio::task::JoinSet;
 use super::{Out, Say, Script, Server};
 use crate::gateway::server_id;
 
-/// A scripted server that listens; dropping it ends it.
+/// A listening scripted server. Dropping it stops it.
 #[derive(Debug)]
 pub struct SseUpstream {
-    /// Where it listens.
+    /// The address that it listens on.
     pub address: SocketAddr,
-    /// Its mind.
+    /// Its behaviour.
     pub server: Server,
     shared: Arc<Shared>,
     _serving: JoinSet<()>,
@@ -34,7 +34,7 @@ pub struct SseUpstream {
 #[derive(Debug)]
 struct Shared {
     server: Server,
-    /// The address for the way back, as it is named.
+    /// The address for messages, as sent to clients.
     named: String,
     table: Mutex<Table>,
 }
@@ -47,15 +47,15 @@ struct Table {
 }
 
 impl SseUpstream {
-    /// Starts one on a free port.
+    /// Starts a server on a free port.
     pub async fn start() -> Self {
         Self::naming("/messages?session=1").await
     }
 
-    /// Starts one that names this address for the way back.
+    /// Starts a server that sends this address for messages to its clients.
     ///
     /// # Panics
-    /// Where it cannot listen.
+    /// If it cannot listen.
     pub async fn naming(named: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a listener has an address");
@@ -79,10 +79,10 @@ impl SseUpstream {
         }
     }
 
-    /// A spec of it.
+    /// Returns a spec of this server.
     ///
     /// # Panics
-    /// Never for an address that it listens on.
+    /// Never: the address is valid.
     pub fn spec(&self, name: &str) -> ServerSpec {
         let url = format!("http://{}/sse", self.address);
         let mut spec = ServerSpec::remote(server_id(name), url.parse().expect("an address"));
@@ -92,12 +92,12 @@ impl SseUpstream {
         spec
     }
 
-    /// How many streams were opened.
+    /// Returns the number of streams opened so far.
     pub fn opened(&self) -> usize {
         self.shared.table().opened
     }
 
-    /// Ends the stream that is open.
+    /// Ends the open stream.
     pub fn end_stream(&self) {
         self.shared.table().stream = None;
     }
@@ -115,7 +115,7 @@ async fn open(State(shared): State<Arc<Shared>>) -> Response {
         let mut table = shared.table();
         table.opened += 1;
         table.stream = Some(out);
-        // What was asked over the stream before is not answered any more.
+        // Requests from the previous stream are no longer answered.
         table.tasks.abort_all();
     }
     let endpoint = format!("event: endpoint\ndata: {}\n\n", shared.named);
@@ -142,7 +142,7 @@ async fn take(State(shared): State<Arc<Shared>>, body: Bytes) -> StatusCode {
         return StatusCode::NOT_FOUND;
     };
     let server = shared.server.clone();
-    // A call under way does not keep the stream open.
+    // A call in flight does not keep the stream open.
     let (call, mut said) = mpsc::unbounded_channel();
     let general = call.clone();
     table.tasks.spawn(async move {

@@ -1,4 +1,4 @@
-//! The tools of the scripted server: each is one way to behave.
+//! The tools of the scripted server. Each implements one behaviour.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use super::{Answer, Out, Say, Server};
 
-/// Tools that do something; the others answer with their name.
+/// The tools with special behaviour; all others answer with their name.
 pub(super) const NAMES: &[&str] = &[
     "echo",
     "raw",
@@ -44,7 +44,7 @@ pub(super) const NAMES: &[&str] = &[
     "echo-with-a-name-that-is-longer-than-any-that-fits-beside-its-server",
 ];
 
-/// One request.
+/// A request.
 #[derive(Debug)]
 pub(super) struct Request {
     pub(super) id: String,
@@ -96,7 +96,7 @@ impl Request {
     }
 }
 
-/// The prompt `greet`, and completions of what refers to it: they answer what they were asked.
+/// The prompt `greet` and its completions, which echo their input.
 pub(super) fn prompt(method: &str, params: &serde_json::Value, modern: bool) -> Answer {
     let name = match method {
         "prompts/get" => &params["name"],
@@ -172,7 +172,7 @@ impl Server {
         }
     }
 
-    /// Ways to say more than an answer.
+    /// Tools that send more than a response.
     async fn tell(
         &self,
         name: &str,
@@ -226,7 +226,7 @@ impl Server {
         }
     }
 
-    /// Ways to disturb.
+    /// Tools that disturb.
     fn disturb(&self, name: &str, request: &Request, args: &Arguments<'_>) -> Option<Answer> {
         match name {
             "flood" => {
@@ -260,7 +260,7 @@ impl Server {
                     .send(Say::Raw(b"\nnot json\n{\"a\":\n[]\n\n".as_slice().into()));
             }
             "deaf" => {
-                // Reads no more, and says nothing: the whole program stands still.
+                // Stops reading and writing: the whole program blocks.
                 loop {
                     std::thread::park();
                 }
@@ -299,7 +299,7 @@ impl Server {
         let message =
             format!(r#"{{"jsonrpc":"2.0","id":"{id}","method":"{method}","params":{params}}}"#);
         if args.later {
-            // The answer to this call is out before the question.
+            // The response to this call is sent before the question.
             let (general, server) = (request.general.clone(), self.clone());
             let gate = args.name.clone();
             self.beside(async move {

@@ -1,4 +1,4 @@
-//! What the first client of a server is told, and how lists are answered that no server has.
+//! The `initialize` result for the first client of a server, and lists that no server supports.
 
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ async fn a_server_that_does_not_start_keeps_the_first_client_waiting_once() {
     let first = gateway.session().await;
     let text = first.hello["result"]["instructions"].to_string();
     assert!(text.contains("Use t for everything."), "{text}");
-    // More than a test waits, were each of them to wait.
+    // In sequence, the waits would exceed the time limit of a test.
     for _ in 0..20 {
         gateway.session().await;
     }
@@ -71,7 +71,7 @@ async fn lists_that_no_server_has_are_answered_as_the_server_would() {
         assert_eq!(answer["error"]["code"], -32601, "{answer}");
     }
     assert_eq!(session.tools().await, ["t"]);
-    // One server that has them is enough.
+    // One server with these lists is enough.
     let gateway = Gateway::new()
         .server(server.spec("x"))
         .server(scripted("y", &[]))
@@ -108,7 +108,7 @@ async fn a_list_that_a_server_declares_and_lacks_is_answered_as_the_server_would
             }
         }
         assert_eq!(session.tools().await, ["t"]);
-        // Beside one that has the list, it is left out.
+        // With another server that has the list, the server without it is left out.
         let other = Lister::start(|_| Answer::Usual).await;
         let gateway = Gateway::new()
             .server(server.spec("x"))
@@ -120,7 +120,7 @@ async fn a_list_that_a_server_declares_and_lacks_is_answered_as_the_server_would
     }
 }
 
-/// A server that lists a tool only to clients that can be asked by this capability.
+/// A server that lists a tool only to clients with this capability.
 async fn gated(by: &'static str) -> Lister {
     let able = std::sync::atomic::AtomicBool::new(false);
     Lister::start(move |asked| {

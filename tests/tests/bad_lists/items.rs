@@ -25,7 +25,7 @@ fn names<'a>(answer: &'a Value, list: &str) -> Vec<&'a str> {
 }
 
 #[tokio::test]
-async fn tools_that_no_client_takes_are_left_out_or_mended() {
+async fn invalid_tools_are_dropped_or_repaired() {
     let object = json!({ "type": "object" });
     let bad = serving(
         "tools/list",
@@ -81,7 +81,7 @@ async fn tools_that_no_client_takes_are_left_out_or_mended() {
 }
 
 #[tokio::test]
-async fn prompts_resources_and_templates_that_no_client_takes_are_left_out() {
+async fn invalid_prompts_resources_and_templates_are_dropped() {
     for (method, list, bad, good) in [
         (
             "prompts/list",
@@ -121,7 +121,7 @@ async fn prompts_resources_and_templates_that_no_client_takes_are_left_out() {
 }
 
 #[tokio::test]
-async fn a_name_that_stands_twice_in_a_tool_cannot_pose_as_another_servers() {
+async fn duplicate_name_member_cannot_impersonate_a_tool_of_another_server() {
     let bad = Lister::start(|asked| {
         if asked.is("tools/list") {
             return Answer::Result(

@@ -26,7 +26,7 @@ async fn listed(server: &Lister) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_cursor_that_comes_again_ends_the_list_and_each_name_is_there_once() {
+async fn repeated_cursor_ends_the_list_without_duplicates() {
     type Follow = fn(&Value) -> Value;
     let follows: [Follow; 5] = [
         |_| json!("x"),
@@ -52,7 +52,7 @@ async fn a_cursor_that_comes_again_ends_the_list_and_each_name_is_there_once() {
 }
 
 #[tokio::test]
-async fn a_cursor_that_is_a_number_is_followed() {
+async fn numeric_cursor_is_followed() {
     let server = paged(|asked| match asked.params["cursor"].as_u64() {
         None => (vec!["a".into()], json!(2)),
         Some(2) => (vec!["b".into()], Value::Null),
@@ -63,7 +63,7 @@ async fn a_cursor_that_is_a_number_is_followed() {
 }
 
 #[tokio::test]
-async fn what_came_before_a_page_that_fails_is_shown() {
+async fn items_before_a_failed_page_are_listed() {
     let server = Lister::start(|asked| {
         if !asked.is("tools/list") {
             return Answer::Usual;
@@ -80,7 +80,7 @@ async fn what_came_before_a_page_that_fails_is_shown() {
 }
 
 #[tokio::test]
-async fn pages_that_never_end_are_cut() {
+async fn endless_paging_is_cut_off() {
     let many = paged(|asked| {
         let names = (0..500).map(|n| format!("{}-{n}", asked.before));
         (names.collect(), json!(asked.before.to_string()))
@@ -96,7 +96,7 @@ async fn pages_that_never_end_are_cut() {
 }
 
 #[tokio::test]
-async fn pages_of_megabytes_without_an_end_are_cut() {
+async fn endless_paging_of_large_pages_is_cut_off() {
     let server = Lister::start(|asked| {
         if !asked.is("tools/list") {
             return Answer::Usual;

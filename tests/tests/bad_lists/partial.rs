@@ -8,7 +8,7 @@ use mcp_orchestrator_tests::wait::within;
 use serde_json::json;
 
 #[tokio::test]
-async fn a_list_that_is_refused_takes_nothing_from_the_others() {
+async fn rejected_list_does_not_affect_the_others() {
     const SIDE: [&str; 3] = ["prompts/list", "resources/list", "resources/templates/list"];
     for side in SIDE {
         for code in [-32603, -32602, -32000, -32601, 1] {
@@ -28,7 +28,7 @@ async fn a_list_that_is_refused_takes_nothing_from_the_others() {
 }
 
 #[tokio::test]
-async fn a_list_that_never_comes_keeps_nobody_waiting_for_the_others() {
+async fn unanswered_list_does_not_delay_the_others() {
     for silent in ["prompts/list", "resources/list", "resources/templates/list"] {
         let server = Lister::start(move |asked| {
             if asked.is(silent) {
@@ -51,7 +51,7 @@ async fn a_list_that_never_comes_keeps_nobody_waiting_for_the_others() {
 }
 
 #[tokio::test]
-async fn tools_that_never_come_keep_no_prompt_waiting() {
+async fn unanswered_tool_list_does_not_delay_prompts() {
     let server = Lister::start(|asked| match &asked.method[..] {
         "tools/list" => Answer::Silence,
         "prompts/list" => Answer::result(&json!({ "prompts": [{ "name": "p" }] })),
@@ -67,7 +67,7 @@ async fn tools_that_never_come_keep_no_prompt_waiting() {
 }
 
 #[tokio::test]
-async fn a_list_that_failed_is_asked_for_again() {
+async fn failed_list_is_fetched_again() {
     let server = Lister::start(|asked| {
         if asked.is("tools/list") && asked.before < 2 {
             Answer::Error(-32603)
@@ -87,7 +87,7 @@ async fn a_list_that_failed_is_asked_for_again() {
 }
 
 #[tokio::test]
-async fn a_list_that_fails_later_leaves_what_was_known() {
+async fn failed_refresh_keeps_the_known_list() {
     let server = Lister::start(|asked| match (&asked.method[..], asked.before) {
         ("tools/list", 0) => Answer::Changed(tools(&["a", "b"]).to_string()),
         ("tools/list", 1) => Answer::Error(-32603),
@@ -111,7 +111,7 @@ async fn a_list_that_fails_later_leaves_what_was_known() {
 }
 
 #[tokio::test]
-async fn tools_that_are_not_declared_are_listed() {
+async fn tools_are_listed_without_a_declared_capability() {
     for capabilities in [json!({}), json!(null), json!({ "logging": {} })] {
         let server = Lister::start(move |asked| match &asked.method[..] {
             "initialize" => Answer::result(&json!({

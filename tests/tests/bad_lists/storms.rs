@@ -7,7 +7,7 @@ use mcp_orchestrator_tests::lister::{Answer, Lister, tools};
 use mcp_orchestrator_tests::wait::{until, within};
 
 #[tokio::test]
-async fn a_list_that_stays_the_same_is_fetched_less_and_less_often() {
+async fn unchanged_list_is_fetched_less_and_less_often() {
     let server = Lister::start(|asked| {
         if asked.is("tools/list") {
             Answer::Changed(tools(&["t"]).to_string())
@@ -31,7 +31,7 @@ async fn a_list_that_stays_the_same_is_fetched_less_and_less_often() {
 }
 
 #[tokio::test]
-async fn a_real_change_in_a_storm_is_seen() {
+async fn change_during_a_notification_storm_is_noticed() {
     let server = Lister::start(|asked| {
         if !asked.is("tools/list") {
             return Answer::Usual;

@@ -42,7 +42,7 @@ fn by(answer: &Value) -> &str {
 }
 
 #[tokio::test]
-async fn no_template_stops_the_gateway_also_after_a_restart() {
+async fn hostile_templates_do_not_block_the_gateway_even_after_a_restart() {
     let long = "{+a}".repeat(100_000);
     let bad = server(
         "bad",
@@ -80,7 +80,7 @@ async fn no_template_stops_the_gateway_also_after_a_restart() {
 }
 
 #[tokio::test]
-async fn names_and_uris_that_are_too_long_are_refused() {
+async fn oversized_names_and_uris_are_rejected() {
     let one = server("one", &["x://{+a}"], &[]).await;
     let two = server("two", &[], &[]).await;
     let gateway = Gateway::new()
@@ -110,7 +110,7 @@ async fn names_and_uris_that_are_too_long_are_refused() {
 }
 
 #[tokio::test]
-async fn what_a_result_carried_goes_to_its_server_before_any_template() {
+async fn uri_from_a_result_is_routed_to_its_server_before_any_template() {
     const SECRET: &str = "report://7?sig=SECRET";
     for template in [
         "{+x}",

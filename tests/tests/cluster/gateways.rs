@@ -14,7 +14,7 @@ const GONE: &[&str] = &["http: "];
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a cluster: .ci/kubernetes runs it"]
-async fn cut_connections_are_made_anew_to_the_same_processes() {
+async fn lost_connections_are_reestablished_to_the_same_processes() {
     let mut stage = Stage::new("cut").await;
     let token = stage.space.file("gateway");
     let proxy = Proxy::start_as(&stage.space, &token).await;
@@ -38,7 +38,7 @@ async fn cut_connections_are_made_anew_to_the_same_processes() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a cluster: .ci/kubernetes runs it"]
-async fn an_api_server_that_is_down_for_a_while_ends_no_process() {
+async fn api_server_outage_ends_no_process() {
     let stage = Stage::new("down").await;
     stage.configure("one", &both());
     let gateway = stage.run("one", None).await;
@@ -76,7 +76,7 @@ async fn an_api_server_that_is_down_for_a_while_ends_no_process() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a cluster: .ci/kubernetes runs it"]
-async fn a_killed_gateway_comes_back_to_the_same_processes() {
+async fn restarted_gateway_rejoins_the_same_processes() {
     let stage = Stage::new("again").await;
     stage.configure("one", &both());
     let mut gateway = stage.run("one", None).await;
@@ -145,7 +145,7 @@ async fn a_second_gateway_waits_and_takes_over() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a cluster: .ci/kubernetes runs it"]
-async fn a_long_call_of_a_stopping_gateway_does_not_keep_the_next_gateway_waiting() {
+async fn long_call_of_a_stopping_gateway_does_not_delay_the_next_gateway() {
     let stage = Stage::new("handover").await;
     stage.configure("one", &both());
     stage.configure("two", &both());

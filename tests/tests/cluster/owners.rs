@@ -158,7 +158,7 @@ pub(crate) const TOKEN: &str = r#"{"name":"OWN"}"#;
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a cluster: .ci/kubernetes runs it"]
-async fn each_owner_has_a_pod_that_alone_knows_their_secret() {
+async fn each_owner_has_a_separate_pod_with_only_their_secret() {
     let stage = Stage::new("owners").await;
     stage.configure("one", &json!({ "pipe": both()["pipe"] }));
     let mut own = servers(&stage, "one");
@@ -214,7 +214,7 @@ async fn each_owner_has_a_pod_that_alone_knows_their_secret() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a cluster: .ci/kubernetes runs it"]
-async fn what_was_started_here_alone_is_undone() {
+async fn undo_stops_only_instances_started_by_this_process() {
     let stage = Stage::new("undo").await;
     stage.configure("one", &both());
     let servers = servers(&stage, "one");

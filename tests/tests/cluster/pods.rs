@@ -19,7 +19,7 @@ const ENDED: &[&str] = &["ended", "was lost", "its pod", "deleted", "replaced"];
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a cluster: .ci/kubernetes runs it"]
-async fn killed_containers_and_deleted_pods_are_told_and_replaced() {
+async fn killed_containers_and_deleted_pods_are_reported_and_replaced() {
     let stage = Stage::new("killed").await;
     let mut servers = both();
     for server in SERVERS {
@@ -76,7 +76,7 @@ async fn killed_containers_and_deleted_pods_are_told_and_replaced() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a cluster: .ci/kubernetes runs it"]
-async fn what_is_changed_by_hand_is_put_back() {
+async fn manual_changes_are_reverted() {
     let stage = Stage::new("hands").await;
     stage.configure("one", &both());
     let gateway = stage.run("one", None).await;

@@ -100,7 +100,7 @@ fn fails(server: &mut ServerSpec) {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a cluster: .ci/kubernetes runs it"]
-async fn a_reload_replaces_what_runs_and_wakes_nothing() {
+async fn reload_replaces_running_instances_and_starts_no_idle_ones() {
     let stage = Stage::new("reload").await;
     let mut server = pipe("1");
     server["idle_timeout"] = json!("5s");

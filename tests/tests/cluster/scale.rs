@@ -90,7 +90,7 @@ async fn running(stage: &Stage) -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a cluster with simulated nodes: .ci/kubernetes long runs it"]
-async fn two_thousand_instances_start_rest_and_outlive_a_restart() {
+async fn two_thousand_instances_start_go_idle_and_survive_a_restart() {
     let (stage, many) = (Stage::new("many").await, many());
     let servers: Map<_, _> = (0..many).map(|n| (format!("s{n}"), simulated(n))).collect();
     stage.configure("one", &Value::Object(servers));

@@ -25,7 +25,7 @@ async fn ask(gateway: &Program, server: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a cluster: .ci/kubernetes runs it"]
-async fn what_cannot_start_is_told_and_harms_nobody_else() {
+async fn start_failure_is_reported_and_leaves_other_servers_running() {
     let stage = Stage::new("broken").await;
     let mut servers = both();
     stage.configure("one", &servers);
@@ -76,7 +76,7 @@ async fn what_cannot_start_is_told_and_harms_nobody_else() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a cluster: .ci/kubernetes runs it"]
-async fn a_changed_server_loses_no_call() {
+async fn changed_server_loses_no_call() {
     let stage = Stage::new("changed").await;
     stage.configure("one", &both());
     let gateway = stage.run("one", None).await;

@@ -36,7 +36,7 @@ pub(crate) async fn all<T>(
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a cluster: .ci/kubernetes runs it"]
-async fn thirty_at_rest_are_woken_by_thirty_calls_at_once() {
+async fn thirty_idle_instances_are_started_by_concurrent_calls() {
     let stage = Stage::new("wake").await;
     let server = || {
         json!({

@@ -17,7 +17,7 @@ async fn ends(what: &str, stream: &mut Response) {
 }
 
 #[tokio::test]
-async fn a_revoked_token_ends_the_streams_that_it_opened() {
+async fn revoked_token_ends_its_streams() {
     let site = Known::new().await;
     let (bob, info) = site.client("user/bob", None).await;
     let (ann, _) = site.client("user/ann", None).await;
@@ -45,7 +45,7 @@ async fn a_revoked_token_ends_the_streams_that_it_opened() {
 }
 
 #[tokio::test]
-async fn a_stream_ends_when_its_token_expires() {
+async fn stream_ends_when_its_token_expires() {
     let site = Known::new().await;
     let soon = SystemTime::now() + Duration::from_secs(2);
     let (bob, _) = site.client("user/bob", Some(soon)).await;
@@ -73,7 +73,7 @@ fn config(members: &Value, admins: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn who_leaves_a_gateway_by_a_reload_loses_its_streams() {
+async fn reload_that_removes_a_member_ends_their_streams() {
     let site = Site::new(&config(&json!(["ann", "bob"]), &json!([]))).await;
     let (bob, _) = site.token("user/bob", false).await;
     let mut streams = Vec::new();
@@ -92,7 +92,7 @@ async fn who_leaves_a_gateway_by_a_reload_loses_its_streams() {
 }
 
 #[tokio::test]
-async fn a_followed_log_ends_when_its_reader_may_not_read_it_any_more() {
+async fn followed_log_ends_when_its_reader_loses_access() {
     let site = Site::new(&config(&json!(["ann"]), &json!(["root"]))).await;
     let (root, _) = site.token("user/root", false).await;
     let (admin, id) = site.token("user/eve", true).await;

@@ -19,7 +19,7 @@ fn hurried() -> Builder {
 }
 
 #[tokio::test]
-async fn a_body_that_comes_too_slowly_is_given_up() {
+async fn slow_body_times_out() {
     let gateway = hurried().run().await;
     for (headers, piece) in [
         ("content-length: 100000\r\n", &b"{"[..]),
@@ -47,7 +47,7 @@ async fn a_body_that_comes_too_slowly_is_given_up() {
 }
 
 #[tokio::test]
-async fn a_large_body_that_keeps_coming_is_taken() {
+async fn large_body_that_keeps_arriving_is_accepted() {
     // It takes longer than the body timeout but is fast enough for the minimum rate.
     let gateway = hurried().connections(|limits| {
         limits.body_timeout = Duration::from_millis(200);
@@ -74,7 +74,7 @@ async fn a_large_body_that_keeps_coming_is_taken() {
 }
 
 #[tokio::test]
-async fn nothing_is_read_of_a_body_before_it_is_known_who_sends_it() {
+async fn body_is_not_read_before_authentication() {
     let gateway = Gateway::new().server(scripted("a", &[])).run().await;
     let anonymous = post("/mcp", "content-length: 16000000\r\n").replace("x-user: ann\r\n", "");
     let mut raw = Raw::with(gateway.address, anonymous.as_bytes()).await;
@@ -113,7 +113,7 @@ async fn large(gateway: &Gateway, user: &str) -> String {
 }
 
 #[tokio::test]
-async fn the_memory_of_large_bodies_is_bounded_for_each_sender() {
+async fn memory_for_large_bodies_is_bounded_per_sender() {
     let gateway = Gateway::new().server(scripted("a", &[])).run().await;
     let head = post("/mcp", "content-length: 16777216\r\n");
     let mut held = Vec::new();

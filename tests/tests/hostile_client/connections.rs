@@ -24,7 +24,7 @@ fn hurried() -> Builder {
 }
 
 #[tokio::test]
-async fn a_connection_without_a_request_is_closed_at_every_stage() {
+async fn connection_without_a_request_is_closed_at_every_stage() {
     let gateway = hurried().run().await;
     let (half, whole) = (&PREFACE[..16], [PREFACE, &frames::settings()].concat());
     let stages: [(&str, &[u8]); 8] = [
@@ -52,7 +52,7 @@ async fn a_connection_without_a_request_is_closed_at_every_stage() {
 }
 
 #[tokio::test]
-async fn a_head_that_comes_byte_by_byte_is_given_up() {
+async fn head_sent_byte_by_byte_times_out() {
     let gateway = hurried().run().await;
     for sent in [&b"GET /healthz HTTP/1.1\r\nx-a: "[..], b"PRI * HTTP/2"] {
         let (mut read, mut write) = Raw::with(gateway.address, sent).await.0.into_split();
@@ -71,7 +71,7 @@ async fn a_head_that_comes_byte_by_byte_is_given_up() {
 }
 
 #[tokio::test]
-async fn an_http2_connection_that_only_pings_is_closed() {
+async fn http2_connection_that_only_pings_is_closed() {
     let gateway = hurried().run().await;
     let mut raw = Raw::with(gateway.address, PREFACE).await;
     raw.send(&frames::settings()).await;
@@ -80,7 +80,7 @@ async fn an_http2_connection_that_only_pings_is_closed() {
 }
 
 #[tokio::test]
-async fn many_idle_connections_do_not_shut_others_out() {
+async fn idle_connections_do_not_lock_out_others() {
     let gateway = gateway()
         .connections(|limits| limits.connections = 64)
         .run()
@@ -109,7 +109,7 @@ async fn many_idle_connections_do_not_shut_others_out() {
 }
 
 #[tokio::test]
-async fn where_all_connections_are_in_use_a_new_one_is_refused_with_the_reason() {
+async fn connection_over_the_limit_is_rejected_with_the_reason() {
     let gateway = gateway()
         .connections(|limits| limits.connections = 3)
         .run()

@@ -51,7 +51,7 @@ async fn is_served(gateway: &Gateway) {
 }
 
 #[tokio::test]
-async fn calls_of_one_connection_are_answered_side_by_side() {
+async fn calls_on_one_connection_are_answered_concurrently() {
     let gateway = gateway().run().await;
     let mut raw = connect(&gateway).await;
     for stream in [1, 3, 5] {
@@ -78,7 +78,7 @@ async fn calls_of_one_connection_are_answered_side_by_side() {
 }
 
 #[tokio::test]
-async fn a_client_that_resets_its_requests_is_closed() {
+async fn client_that_keeps_resetting_requests_is_disconnected() {
     let gateway = gateway().run().await;
     let mut raw = connect(&gateway).await;
     let flood = async {
@@ -98,7 +98,7 @@ async fn a_client_that_resets_its_requests_is_closed() {
 }
 
 #[tokio::test]
-async fn a_client_that_gives_up_call_after_call_is_closed() {
+async fn client_that_keeps_abandoning_calls_is_disconnected() {
     let gateway = gateway().run().await;
     is_served(&gateway).await;
     let mut raw = connect(&gateway).await;
@@ -122,7 +122,7 @@ async fn a_client_that_gives_up_call_after_call_is_closed() {
 }
 
 #[tokio::test]
-async fn a_flood_of_continuations_is_not_kept() {
+async fn continuation_flood_is_not_buffered() {
     let gateway = gateway().run().await;
     let mut raw = connect(&gateway).await;
     let block = frames::fields(&[(":method", "POST")]);
@@ -141,7 +141,7 @@ async fn a_flood_of_continuations_is_not_kept() {
 }
 
 #[tokio::test]
-async fn a_body_that_does_not_come_ends_its_stream_alone() {
+async fn missing_body_ends_only_its_own_stream() {
     let gateway = gateway().connections(|limits| limits.body_timeout = Duration::from_millis(300));
     let gateway = gateway.run().await;
     let mut raw = connect(&gateway).await;
@@ -169,7 +169,7 @@ async fn a_body_that_does_not_come_ends_its_stream_alone() {
 }
 
 #[tokio::test]
-async fn a_response_that_is_not_taken_is_not_kept() {
+async fn unread_response_is_not_retained() {
     let gateway = gateway().connections(|limits| {
         limits.write_timeout = Duration::from_millis(300);
     });

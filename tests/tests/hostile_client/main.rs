@@ -1,4 +1,4 @@
-//! Clients that misbehave: they send slowly, too much or never, keep what they have lost, and flood. Others are served on.
+//! Clients that misbehave: they send slowly, too much or never, use revoked access, and flood. Others are still served.
 
 #![allow(
     clippy::unwrap_used,

@@ -24,7 +24,7 @@ async fn gateway() -> Gateway {
 }
 
 #[tokio::test]
-async fn a_slash_at_the_end_of_the_path_changes_nothing() {
+async fn trailing_slash_in_the_path_is_accepted() {
     let gateway = gateway().await;
     for path in ["/mcp", "/mcp/", "/mcp/default", "/mcp/default/"] {
         let client = gateway.client("ann").at(path);
@@ -48,7 +48,7 @@ async fn a_slash_at_the_end_of_the_path_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_byte_order_mark_before_a_message_is_passed_over() {
+async fn byte_order_mark_before_a_message_is_skipped() {
     let gateway = gateway().await;
     let client = gateway.client("ann");
     let marked = [MARK, initialize().as_bytes()].concat();
@@ -80,7 +80,7 @@ async fn a_byte_order_mark_before_a_message_is_passed_over() {
 }
 
 #[tokio::test]
-async fn media_types_are_read_whatever_their_case() {
+async fn media_types_are_case_insensitive() {
     let gateway = gateway().await;
     let body = initialize();
     for (content, accept) in [
@@ -112,7 +112,7 @@ async fn media_types_are_read_whatever_their_case() {
 }
 
 #[tokio::test]
-async fn an_encoded_body_is_refused_with_what_is_accepted() {
+async fn encoded_body_is_rejected_with_the_accepted_encodings() {
     let gateway = gateway().await;
     for encoding in ["gzip", "br", "deflate", "zstd"] {
         let headers = [("content-encoding", encoding)];
@@ -132,7 +132,7 @@ async fn an_encoded_body_is_refused_with_what_is_accepted() {
 }
 
 #[tokio::test]
-async fn a_page_of_another_local_server_does_not_act_as_the_local_user() {
+async fn page_of_another_local_server_cannot_act_as_the_local_user() {
     let local = Arc::new(LocalAuthenticator::for_system_user());
     let gateway = Gateway::new().server(scripted("a", &[])).known_by(local);
     let listed = "http://localhost:6274".to_owned();

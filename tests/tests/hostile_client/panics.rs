@@ -34,7 +34,7 @@ impl Authenticator for Panics {
 }
 
 #[tokio::test]
-async fn a_panic_in_a_request_to_the_endpoint_is_an_internal_error() {
+async fn panic_in_a_request_is_an_internal_error() {
     let gateway = Gateway::new()
         .server(scripted("a", &[]))
         .known_by(Arc::new(Panics))
@@ -53,7 +53,7 @@ async fn a_panic_in_a_request_to_the_endpoint_is_an_internal_error() {
 }
 
 #[tokio::test]
-async fn a_panic_in_a_route_or_its_body_ends_that_response_alone() {
+async fn panic_in_a_route_or_body_ends_only_that_response() {
     let body = || async {
         let chunks = futures_util::stream::unfold(0, |count| async move {
             assert!(count < 1, "secret-payload");

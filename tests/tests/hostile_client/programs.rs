@@ -20,7 +20,7 @@ fn scripted() -> Value {
 }
 
 #[tokio::test]
-async fn idle_connections_do_not_use_up_the_file_descriptors() {
+async fn idle_connections_do_not_exhaust_file_descriptors() {
     let config = json!({ "servers": { "a": scripted() } });
     let site = Site::with_files(&config, 256).await;
     let session = site.gateway.client().session().await;
@@ -36,7 +36,7 @@ async fn idle_connections_do_not_use_up_the_file_descriptors() {
 }
 
 #[tokio::test]
-async fn no_memory_is_dumped_and_as_many_files_as_allowed_may_be_open() {
+async fn core_dumps_are_disabled_and_the_file_limit_is_raised() {
     let site = Site::new(&json!({ "servers": { "a": scripted() } })).await;
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", site.gateway.pid())).unwrap();
     let of = |name: &str| -> Vec<String> {
@@ -52,7 +52,7 @@ async fn no_memory_is_dumped_and_as_many_files_as_allowed_may_be_open() {
 }
 
 #[tokio::test]
-async fn forms_are_small_and_nothing_is_read_of_who_has_none() {
+async fn form_size_is_limited_and_forms_without_a_session_are_not_read() {
     let site = Site::new(&with_tokens(
         &json!({ "a": scripted() }),
         &json!({ "default": {} }),
@@ -136,7 +136,7 @@ async fn installations_of_hidden_servers_are_not_shown() {
 }
 
 #[tokio::test]
-async fn sign_ins_are_begun_at_a_bounded_rate() {
+async fn sign_in_attempts_are_rate_limited() {
     let server = json!({
         "url": "http://127.0.0.1:9/mcp",
         "oauth": { "issuer": "http://127.0.0.1:9" },
@@ -176,7 +176,7 @@ async fn sign_ins_are_begun_at_a_bounded_rate() {
 }
 
 #[tokio::test]
-async fn a_log_line_is_not_forged_by_what_is_logged() {
+async fn logged_text_cannot_forge_a_log_line() {
     let site = Site::new(&json!({ "servers": { "a": scripted() } })).await;
     let forged =
         "x\n2026-11-29T22:00:00.000000Z ERROR forged line: root logged in \u{1b}[31mred\u{202e}";
@@ -197,7 +197,7 @@ async fn a_log_line_is_not_forged_by_what_is_logged() {
 }
 
 #[tokio::test]
-async fn calls_of_one_principal_are_limited_unless_that_is_turned_off() {
+async fn calls_per_principal_are_limited_unless_disabled() {
     for (limits, refused) in [
         (json!({}), true),
         (json!({ "calls_per_principal": "none" }), false),

@@ -1,4 +1,4 @@
-//! Clients that keep what they opened with a token that is revoked: sessions, calls under way, requests half sent.
+//! Clients that keep what they opened with a revoked token: sessions, calls in flight, partially sent requests.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::raw::Raw;
 use crate::site::{Known, Site};
 
-/// A server that starts once a file is there.
+/// A server that starts when a file exists.
 fn slow(folder: &std::path::Path) -> ServerSpec {
     let script = format!(
         "echo > {0}/started; while [ ! -e {0}/open ]; do sleep 0.02; done; exec {1} --era both",
@@ -26,13 +26,13 @@ fn slow(folder: &std::path::Path) -> ServerSpec {
     spec
 }
 
-/// How often the server was called so far, by a caller of its own.
+/// Returns how often the server was called so far, using a separate caller.
 async fn calls(client: &Client) -> Value {
     let stats = client.modern_patient("stats", "{}").await;
     stats["result"]["calls"].clone()
 }
 
-/// Whether there is such a session, without using it.
+/// Returns `true` if the session exists, without using it.
 fn is_open(site: &Known, user: &str, session: &str) -> bool {
     let principal = Principal::user(PrincipalId::new(user).unwrap(), "test");
     let gateway = GatewayId::default_gateway();
@@ -83,7 +83,7 @@ async fn a_session_goes_on_whose_client_has_another_token_by_now() {
     assert!(!is_gone(&other, &session.id).await, "it is used by both");
     site.tokens.revoke(&info.id).await.unwrap();
     site.tokens.revoke(&hers.id).await.unwrap();
-    // Both are checked at once.
+    // Both are checked together.
     until("the end of the other session", || {
         !is_open(&site, "eve", &gone.id)
     })
@@ -143,7 +143,7 @@ async fn a_request_whose_token_is_revoked_while_its_body_comes_is_refused() {
             body.len()
         );
         let mut raw = Raw::with(site.gateway.address, head.as_bytes()).await;
-        // The body is asked for once the caller is known.
+        // The gateway requests the body once the caller is authenticated.
         let asked = raw.head().await;
         assert!(asked.starts_with("HTTP/1.1 100"), "{asked}");
         half.push((raw, body.to_owned()));

@@ -79,7 +79,7 @@ async fn gateway() -> Gateway {
 }
 
 #[tokio::test]
-async fn calls_progress_and_changes_come_on_the_stream() {
+async fn responses_progress_and_changes_arrive_on_the_stream() {
     let gateway = gateway().await;
     for path in ["/sse", "/sse/", "/sse/default"] {
         let mut client = SseClient::open(gateway.client("ann"), path).await;
@@ -110,7 +110,7 @@ async fn calls_progress_and_changes_come_on_the_stream() {
 }
 
 #[tokio::test]
-async fn a_stream_is_its_openers_alone() {
+async fn stream_belongs_to_the_user_that_opened_it() {
     let gateway = gateway().await;
     let mut ann = SseClient::open(gateway.client("ann"), "/sse").await;
     ann.begin().await;
@@ -135,7 +135,7 @@ async fn a_stream_is_its_openers_alone() {
 }
 
 #[tokio::test]
-async fn a_client_that_goes_takes_its_calls_and_its_session_along() {
+async fn disconnect_cancels_calls_and_ends_the_session() {
     let gateway = gateway().await;
     let mut client = SseClient::open(gateway.client("ann"), "/sse").await;
     client.begin().await;
@@ -157,7 +157,7 @@ async fn a_client_that_goes_takes_its_calls_and_its_session_along() {
 }
 
 #[tokio::test]
-async fn streams_of_one_principal_are_bounded_and_end_with_its_token() {
+async fn streams_per_principal_are_bounded_and_end_with_their_token() {
     let site = Known::new().await;
     let (bob, info) = site.client("user/bob", None).await;
     let mut open = Vec::new();

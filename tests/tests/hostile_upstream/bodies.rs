@@ -47,7 +47,7 @@ async fn servers_are_asked_not_to_compress() {
 }
 
 #[tokio::test]
-async fn compressed_answers_are_understood() {
+async fn compressed_responses_are_decoded() {
     type Encode = fn(&[u8]) -> Vec<u8>;
     let zlib: Encode = |bytes| {
         let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
@@ -80,7 +80,7 @@ async fn compressed_answers_are_understood() {
 }
 
 #[tokio::test]
-async fn a_compressed_stream_gives_its_events_as_they_come() {
+async fn compressed_stream_delivers_events_as_they_arrive() {
     let answers = ask(|request| {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
         let mut acts = vec![events_with("content-encoding: gzip")];
@@ -102,7 +102,7 @@ async fn a_compressed_stream_gives_its_events_as_they_come() {
 }
 
 #[tokio::test]
-async fn a_coding_that_is_not_understood_is_named() {
+async fn unsupported_content_coding_is_named() {
     for coding in ["br", "zstd", "gzip, br"] {
         let answers = ask(move |_| say(200, &format!("{JSON}\ncontent-encoding: {coding}"), "x"));
         for answer in answers.await {
@@ -116,7 +116,7 @@ async fn a_coding_that_is_not_understood_is_named() {
 }
 
 #[tokio::test]
-async fn what_expands_without_end_is_refused() {
+async fn decompression_bomb_is_rejected() {
     let bomb = gzip(&vec![b' '; 8 << 20]);
     let upstream = Raw::start(move |request| {
         usual(request)
@@ -131,7 +131,7 @@ async fn what_expands_without_end_is_refused() {
 }
 
 #[tokio::test]
-async fn marks_and_foreign_bytes_are_tolerated() {
+async fn byte_order_marks_and_invalid_utf8_are_tolerated() {
     const MARK: &[u8] = b"\xef\xbb\xbf";
     let with = |request: &Request, latin: bool| {
         let body = request.answer("fine").to_string();
@@ -166,7 +166,7 @@ async fn marks_and_foreign_bytes_are_tolerated() {
 }
 
 #[tokio::test]
-async fn members_that_are_null_are_as_if_absent() {
+async fn null_members_count_as_absent() {
     let answers = ask(|request| {
         let mut answer = request.answer("fine");
         answer["error"] = Value::Null;
@@ -186,7 +186,7 @@ async fn members_that_are_null_are_as_if_absent() {
 }
 
 #[tokio::test]
-async fn a_client_may_write_null_for_no_params() {
+async fn null_params_are_accepted() {
     let upstream = Raw::start(|request| {
         usual(request).unwrap_or_else(|| crate::raw::json_body(&request.answer("fine")))
     })
@@ -200,7 +200,7 @@ async fn a_client_may_write_null_for_no_params() {
 }
 
 #[tokio::test]
-async fn an_answer_counts_whatever_its_content_type_says() {
+async fn response_is_accepted_regardless_of_its_content_type() {
     for kind in [
         "",
         "content-type: text/plain",
@@ -247,7 +247,7 @@ async fn refused(status: u16, headers: &'static str, body: &'static str) -> Valu
 }
 
 #[tokio::test]
-async fn what_a_server_says_to_a_refusal_is_quoted() {
+async fn text_of_a_refusal_is_quoted() {
     for (status, body, quoted) in [
         (
             400,
@@ -280,7 +280,7 @@ async fn what_a_server_says_to_a_refusal_is_quoted() {
 }
 
 #[tokio::test]
-async fn a_retry_after_is_passed_on() {
+async fn retry_after_is_forwarded() {
     for (status, after, ms) in [
         (429, "7", 7000),
         (503, "2", 2000),
@@ -293,7 +293,7 @@ async fn a_retry_after_is_passed_on() {
 }
 
 #[tokio::test]
-async fn a_refusal_with_an_endless_body_does_not_hold_its_caller() {
+async fn refusal_with_an_incomplete_body_does_not_block_its_caller() {
     let upstream = Raw::start(|request| {
         usual(request).unwrap_or_else(|| {
             let head =
@@ -308,7 +308,7 @@ async fn a_refusal_with_an_endless_body_does_not_hold_its_caller() {
 }
 
 #[tokio::test]
-async fn a_refused_request_in_json_is_passed_on_as_it_is() {
+async fn json_error_of_a_refusal_is_forwarded_verbatim() {
     let upstream = Raw::start(|request| {
         usual(request).unwrap_or_else(|| {
             let error = json!({ "code": -32602, "message": "no", "data": { "x": [1] } });

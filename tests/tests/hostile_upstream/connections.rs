@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use crate::raw::{Act, Raw, Request, json_body, said, say, usual};
 
 #[tokio::test]
-async fn a_kept_connection_that_was_closed_meanwhile_is_not_used() {
+async fn closed_kept_alive_connection_is_not_reused() {
     let upstream = Raw::start(|request| {
         let mut acts = usual(request).unwrap_or_else(|| json_body(&request.answer("fine")));
         acts.push(Act::Close);
@@ -25,7 +25,7 @@ async fn a_kept_connection_that_was_closed_meanwhile_is_not_used() {
 }
 
 #[tokio::test]
-async fn a_list_is_asked_for_again_where_a_kept_connection_fails() {
+async fn list_is_retried_when_a_kept_alive_connection_fails() {
     // The server reads the request on a kept connection and closes it without a response.
     let upstream = Raw::start(|request| {
         if request.turn > 1 && request.method().ends_with("/read") {
@@ -53,7 +53,7 @@ async fn a_list_is_asked_for_again_where_a_kept_connection_fails() {
 }
 
 #[tokio::test]
-async fn a_call_that_may_have_been_carried_out_is_not_made_again() {
+async fn call_that_may_have_been_executed_is_not_retried() {
     let upstream = Raw::start(|request| {
         usual(request).unwrap_or_else(|| match request.tool() {
             "cut" => vec![Act::Close],
@@ -78,7 +78,7 @@ async fn a_call_that_may_have_been_carried_out_is_not_made_again() {
 }
 
 #[tokio::test]
-async fn what_comes_unasked_on_a_kept_connection_is_no_answer() {
+async fn unsolicited_data_on_a_kept_alive_connection_is_not_a_response() {
     let word = Arc::new(Notify::new());
     let more = Arc::clone(&word);
     let upstream = Raw::start(move |request| {
@@ -105,7 +105,7 @@ async fn what_comes_unasked_on_a_kept_connection_is_no_answer() {
 }
 
 #[tokio::test]
-async fn a_server_says_for_how_long_it_keeps_connections() {
+async fn keep_alive_limits_of_the_server_are_respected() {
     let upstream = Raw::start(|request| {
         let acts = usual(request).unwrap_or_else(|| json_body(&request.answer("fine")));
         let Some(Act::Say(bytes)) = acts.first() else {
@@ -128,7 +128,7 @@ async fn a_server_says_for_how_long_it_keeps_connections() {
 }
 
 #[tokio::test]
-async fn a_connection_serves_again_after_every_kind_of_answer() {
+async fn connection_is_reused_after_every_kind_of_response() {
     let upstream = Raw::start(|request: &Request| {
         usual(request).unwrap_or_else(|| match request.tool() {
             "refused" => say(400, "content-type: text/plain", "no"),

@@ -33,7 +33,7 @@ async fn run(call: impl Fn(&Request) -> Vec<Act> + Send + Sync + 'static) -> [Va
 }
 
 #[tokio::test]
-async fn an_answer_to_another_request_is_delivered_to_nobody() {
+async fn response_to_another_request_is_not_delivered() {
     for id in [
         json!(99_999),
         json!("somebody"),
@@ -51,7 +51,7 @@ async fn an_answer_to_another_request_is_delivered_to_nobody() {
 }
 
 #[tokio::test]
-async fn an_error_of_another_request_is_delivered_to_nobody() {
+async fn error_for_another_request_is_not_delivered() {
     // With status 200, an unknown id belongs to another request. With 400, an id that was given to another request
     // does.
     let first = Arc::new(std::sync::Mutex::new(None));
@@ -74,7 +74,7 @@ async fn an_error_of_another_request_is_delivered_to_nobody() {
 }
 
 #[tokio::test]
-async fn on_a_stream_foreign_answers_are_passed_over() {
+async fn foreign_responses_on_a_stream_are_skipped() {
     for id in [
         json!("somebody"),
         json!(99_999),
@@ -99,7 +99,7 @@ async fn on_a_stream_foreign_answers_are_passed_over() {
 }
 
 #[tokio::test]
-async fn an_error_without_an_id_is_the_answer_where_no_other_comes() {
+async fn error_without_an_id_is_used_if_no_other_response_arrives() {
     let answers = run(|_| {
         vec![
             events(),
@@ -117,7 +117,7 @@ async fn an_error_without_an_id_is_the_answer_where_no_other_comes() {
 }
 
 #[tokio::test]
-async fn a_refusal_bears_the_callers_id_whatever_the_server_wrote() {
+async fn refusal_carries_the_id_of_the_caller() {
     let ids = [
         json!(null),
         json!("server-error"),
@@ -141,7 +141,7 @@ async fn a_refusal_bears_the_callers_id_whatever_the_server_wrote() {
 }
 
 #[tokio::test]
-async fn an_id_may_come_back_as_text_or_with_a_point() {
+async fn id_may_be_returned_as_text_or_with_a_decimal_point() {
     let shapes: [fn(&Value) -> Value; 3] = [
         |id| json!(id.to_string()),
         |id| serde_json::from_str(&format!("{id}.0")).unwrap(),
@@ -165,7 +165,7 @@ async fn an_id_may_come_back_as_text_or_with_a_point() {
 }
 
 #[tokio::test]
-async fn a_batch_is_searched_for_the_answer() {
+async fn response_is_found_within_a_batch() {
     let progress = json!({ "jsonrpc": "2.0", "method": "notifications/message", "params": { "level": "info", "data": 1 } });
     let batch = move |request: &Request| {
         json!([
@@ -188,7 +188,7 @@ async fn a_batch_is_searched_for_the_answer() {
 }
 
 #[tokio::test]
-async fn callers_with_the_same_id_never_get_each_others_answers() {
+async fn callers_with_equal_ids_never_get_each_others_responses() {
     // A retrying proxy: the second copy arrives when the connection already serves the next caller.
     let again = Arc::new(Notify::new());
     let word = Arc::clone(&again);
@@ -233,7 +233,7 @@ async fn callers_with_the_same_id_never_get_each_others_answers() {
 }
 
 #[tokio::test]
-async fn a_copy_that_is_glued_to_an_answer_closes_the_connection() {
+async fn duplicate_response_closes_the_connection() {
     let upstream = Raw::start(|request| {
         usual(request).unwrap_or_else(|| {
             let Some(Act::Say(one)) = json_body(&request.answer("fine")).pop() else {
@@ -263,7 +263,7 @@ async fn a_copy_that_is_glued_to_an_answer_closes_the_connection() {
 }
 
 #[tokio::test]
-async fn modern_servers_are_held_to_it_too() {
+async fn correlation_is_enforced_for_modern_servers() {
     let upstream = Raw::start(|request| {
         usual_modern(request).unwrap_or_else(|| match request.argument("how").as_str() {
             Some("json") => json_body(&answer(&json!("mine"), "of somebody else")),
@@ -295,7 +295,7 @@ async fn modern_servers_are_held_to_it_too() {
 }
 
 #[tokio::test]
-async fn progress_of_another_request_is_passed_over() {
+async fn progress_of_another_request_is_skipped() {
     let upstream = Raw::start(|request| {
         usual(request).unwrap_or_else(|| {
             let token = &request.body["params"]["_meta"]["progressToken"];

@@ -1,4 +1,4 @@
-//! Which HTTP transport a server speaks, where its spec does not say.
+//! Detection of a server's HTTP transport if its spec does not name one.
 
 use mcp_orchestrator_core::server::RemoteTransport;
 use mcp_orchestrator_core::server::{Launch, ServerSpec};
@@ -86,7 +86,7 @@ async fn a_refused_post_is_followed_by_a_get() {
     assert_eq!(said(&gateway.session().await.tool("t", "{}").await), "fine");
 }
 
-/// A server that knows one client at a time takes a second stream for another one.
+/// A server that supports one client at a time treats a second stream as a new client.
 #[tokio::test]
 async fn the_stream_that_tells_the_transport_is_the_one_that_is_used() {
     let sse = SseUpstream::start().await;

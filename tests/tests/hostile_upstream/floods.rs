@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::raw::{Act, Raw, answer, events, json_body, said, usual, usual_in};
 
 #[tokio::test]
-async fn a_stream_of_nothing_ends_its_call() {
+async fn stream_without_messages_fails_its_call() {
     for nothing in [
         ": ping\n\n",
         "\n",
@@ -37,7 +37,7 @@ async fn a_stream_of_nothing_ends_its_call() {
 }
 
 #[tokio::test]
-async fn a_stream_of_others_answers_ends_its_call() {
+async fn stream_of_foreign_responses_fails_its_call() {
     let foreign = format!("data: {}\n\n", answer(&json!("x"), "of somebody else"));
     let upstream = Raw::start(move |request| {
         usual(request).unwrap_or_else(|| vec![events(), Act::Flood(foreign.repeat(100).into())])
@@ -49,7 +49,7 @@ async fn a_stream_of_others_answers_ends_its_call() {
 }
 
 #[tokio::test]
-async fn an_endless_event_ends_its_call() {
+async fn endless_event_fails_its_call() {
     for part in ["x", "data: x\n"] {
         let upstream = Raw::start(move |request| {
             usual(request).unwrap_or_else(|| {
@@ -70,7 +70,7 @@ async fn an_endless_event_ends_its_call() {
 }
 
 #[tokio::test]
-async fn endless_heads_and_bodies_end_their_call() {
+async fn endless_heads_and_bodies_fail_their_call() {
     let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n";
     for (begin, flood) in [
         (String::new(), "HTTP/1.1 100 Continue\r\n\r\n"),
@@ -104,7 +104,7 @@ async fn endless_heads_and_bodies_end_their_call() {
 }
 
 #[tokio::test]
-async fn no_stream_is_opened_again_without_a_pause() {
+async fn streams_are_reopened_only_after_a_pause() {
     // However short the delay that the server requests, and whatever the stream contains.
     for brings in [
         "",
@@ -139,7 +139,7 @@ async fn no_stream_is_opened_again_without_a_pause() {
 }
 
 #[tokio::test]
-async fn a_flood_of_notifications_does_not_hold_up_others() {
+async fn notification_flood_does_not_delay_others() {
     let log = json!({ "jsonrpc": "2.0", "method": "notifications/message", "params": { "level": "info", "data": "x" } });
     let flood = format!("data: {log}\n\n").repeat(100);
     let upstream = Raw::start(move |request| {

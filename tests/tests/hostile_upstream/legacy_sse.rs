@@ -137,7 +137,7 @@ fn event(value: &Value) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_message_that_is_not_taken_ends_its_call_at_once() {
+async fn rejected_message_fails_its_call_at_once() {
     for (status, code) in [
         (404, 1005),
         (401, 1006),
@@ -166,7 +166,7 @@ async fn a_message_that_is_not_taken_ends_its_call_at_once() {
 }
 
 #[tokio::test]
-async fn junk_and_foreign_answers_on_the_stream_are_passed_over() {
+async fn junk_and_foreign_responses_on_the_stream_are_skipped() {
     let server = Server::start(|message| {
         let said = vec![
             b"data: not json\n\n: comment\n\nevent: ping\ndata: x\n\ndata:\n\n".to_vec(),
@@ -190,7 +190,7 @@ async fn junk_and_foreign_answers_on_the_stream_are_passed_over() {
 }
 
 #[tokio::test]
-async fn an_event_over_the_limit_ends_its_own_call_alone() {
+async fn event_over_the_limit_fails_only_its_own_call() {
     let server = Server::start(|message| {
         let arguments = &message["params"]["arguments"];
         let said = match arguments["how"].as_str() {
@@ -218,7 +218,7 @@ async fn an_event_over_the_limit_ends_its_own_call_alone() {
 }
 
 #[tokio::test]
-async fn a_flood_of_nothing_ends_the_conversation() {
+async fn flood_without_messages_ends_the_conversation() {
     let server = Server::start(|_| (202, vec![b": ping\n\n".repeat(400_000)])).await;
     let gateway = server.run(|_| {}).await;
     let answer = within(

@@ -24,7 +24,7 @@ async fn write(session: &Session, template: &str) -> Value {
 }
 
 #[tokio::test]
-async fn ids_come_back_in_any_shape_and_lines_may_begin_with_a_mark() {
+async fn any_id_form_and_a_leading_byte_order_mark_are_accepted() {
     for args in [
         &["--ids", "text"][..],
         &["--ids", "point"],
@@ -49,7 +49,7 @@ async fn ids_come_back_in_any_shape_and_lines_may_begin_with_a_mark() {
 }
 
 #[tokio::test]
-async fn progress_may_name_its_token_as_text() {
+async fn progress_token_may_be_returned_as_text() {
     let gateway = Gateway::new().server(scripted("x", &[])).run().await;
     let session = gateway.session().await;
     let progress = r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"@ID@","progress":5}}"#;
@@ -66,7 +66,7 @@ async fn progress_may_name_its_token_as_text() {
 }
 
 #[tokio::test]
-async fn what_client_libraries_tolerate_is_an_answer() {
+async fn responses_tolerated_by_client_libraries_are_accepted() {
     let gateway = Gateway::new().server(scripted("x", &[])).run().await;
     let session = gateway.session().await;
     for template in [
@@ -82,7 +82,7 @@ async fn what_client_libraries_tolerate_is_an_answer() {
 }
 
 #[tokio::test]
-async fn an_answer_over_the_limit_ends_its_own_call_alone() {
+async fn response_over_the_limit_fails_only_its_own_call() {
     let gateway = Gateway::new().server(small()).run().await;
     let session = gateway.session().await;
     let other = gateway.client("bob").session().await;
@@ -104,7 +104,7 @@ async fn an_answer_over_the_limit_ends_its_own_call_alone() {
 }
 
 #[tokio::test]
-async fn a_long_line_of_nobody_ends_no_call() {
+async fn oversized_line_without_a_matching_id_fails_no_call() {
     let ids: Vec<String> = (1..40).map(|id| format!("{{\"id\":{id}}}")).collect();
     let nested = ids.join(",");
     for template in [
@@ -133,7 +133,7 @@ async fn a_long_line_of_nobody_ends_no_call() {
 }
 
 #[tokio::test]
-async fn a_broken_answer_ends_its_own_call_alone() {
+async fn malformed_response_fails_only_its_own_call() {
     let gateway = Gateway::new().server(small()).run().await;
     let session = gateway.session().await;
     for template in [
@@ -156,7 +156,7 @@ async fn a_broken_answer_ends_its_own_call_alone() {
 }
 
 #[tokio::test]
-async fn a_call_ends_with_its_program_though_a_process_holds_its_output() {
+async fn call_ends_with_its_program_even_if_stdout_is_held_open() {
     let gateway = Gateway::new().server(scripted("x", &[])).run().await;
     let session = gateway.session().await;
     let other = gateway.client("bob").session().await;
@@ -177,7 +177,7 @@ async fn a_call_ends_with_its_program_though_a_process_holds_its_output() {
 }
 
 #[tokio::test]
-async fn questions_without_end_are_refused_and_calls_go_on() {
+async fn endless_server_requests_are_rejected_and_calls_continue() {
     let gateway = Gateway::new()
         .server(scripted("x", &[]))
         .single_principal()

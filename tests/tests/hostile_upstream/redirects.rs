@@ -8,7 +8,7 @@ use mcp_orchestrator_tests::wait::until;
 use crate::raw::{Act, Raw, events, json_body, said, say, usual, usual_in};
 
 #[tokio::test]
-async fn a_redirect_within_the_origin_keeps_method_and_body() {
+async fn same_origin_redirect_keeps_method_and_body() {
     for status in [301, 302, 307, 308] {
         for location in [
             "/mcp/",
@@ -45,7 +45,7 @@ async fn a_redirect_within_the_origin_keeps_method_and_body() {
 }
 
 #[tokio::test]
-async fn no_credential_goes_to_another_origin() {
+async fn credentials_are_never_sent_to_another_origin() {
     let thief = Raw::start(|request| {
         usual(request).unwrap_or_else(|| json_body(&request.answer("stolen")))
     })
@@ -77,7 +77,7 @@ async fn no_credential_goes_to_another_origin() {
 }
 
 #[tokio::test]
-async fn a_circle_of_redirects_ends() {
+async fn redirect_loop_is_stopped() {
     let upstream =
         Raw::start(|request| usual(request).unwrap_or_else(|| say(307, "location: /mcp", "")))
             .await;
@@ -96,7 +96,7 @@ async fn a_circle_of_redirects_ends() {
 }
 
 #[tokio::test]
-async fn http_and_sse_servers_redirect_too() {
+async fn legacy_sse_servers_may_redirect() {
     let upstream = Raw::start(|request| match (&request.verb[..], &request.path[..]) {
         ("GET", "/sse") => say(308, "location: /sse/", ""),
         ("GET", "/sse/") => vec![

@@ -108,7 +108,7 @@ fn manners() -> [(&'static str, Lost); 15] {
 }
 
 #[tokio::test]
-async fn a_lost_session_is_opened_again_however_it_is_told() {
+async fn lost_session_is_reopened_for_every_known_wording() {
     for (name, lost) in manners() {
         let server = Forgetful::start(lost).await;
         let gateway = Gateway::new().server(server.upstream.spec("x")).run().await;
@@ -134,7 +134,7 @@ async fn a_lost_session_is_opened_again_however_it_is_told() {
 }
 
 #[tokio::test]
-async fn a_refused_call_does_not_cost_the_session() {
+async fn refused_call_does_not_end_the_session() {
     let server = Forgetful::start(|_| say(404, "", "")).await;
     let gateway = Gateway::new().server(server.upstream.spec("x")).run().await;
     let session = gateway.session().await;
@@ -162,7 +162,7 @@ async fn a_refused_call_does_not_cost_the_session() {
 }
 
 #[tokio::test]
-async fn a_demand_for_a_credential_is_no_lost_session() {
+async fn request_for_credentials_is_not_a_lost_session() {
     let server = Forgetful::start(|_| say(404, "", "")).await;
     let known = Arc::clone(&server.known);
     let upstream = Raw::start(move |request| {
@@ -187,7 +187,7 @@ async fn a_demand_for_a_credential_is_no_lost_session() {
 }
 
 #[tokio::test]
-async fn a_session_id_without_bounds_is_refused() {
+async fn oversized_session_id_is_rejected_and_an_empty_one_is_ignored() {
     let upstream = Raw::start(|request| {
         let id = format!("mcp-session-id: {}", "s".repeat(10_000));
         usual_in(request, &id).unwrap_or_else(|| json_body(&request.answer("fine")))

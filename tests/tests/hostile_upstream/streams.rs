@@ -28,7 +28,7 @@ async fn ask(call: impl Fn(&Request) -> Vec<Act> + Send + Sync + 'static) -> [Va
 }
 
 #[tokio::test]
-async fn junk_events_are_passed_over() {
+async fn junk_events_are_skipped() {
     for junk in [
         "data: not json\n\n",
         "data: {}\n\n",
@@ -58,7 +58,7 @@ async fn junk_events_are_passed_over() {
 }
 
 #[tokio::test]
-async fn a_stream_that_ends_without_an_answer_fails_its_call() {
+async fn stream_that_ends_without_a_response_fails_its_call() {
     for acts in [
         vec![events(), Act::Close],
         vec![events(), text("data: not json\n\n"), Act::Close],
@@ -120,7 +120,7 @@ async fn resumed(status: u16, refusals: usize) -> (Value, usize) {
 }
 
 #[tokio::test]
-async fn a_stream_is_resumed_though_the_first_attempts_are_refused() {
+async fn stream_is_resumed_after_refused_attempts() {
     for (status, refusals) in [(0, 0), (0, 2), (503, 2), (502, 1), (429, 1)] {
         let (answer, attempts) = resumed(status, refusals).await;
         assert_eq!(said(&answer), "fine", "{status} {answer}");
@@ -137,7 +137,7 @@ async fn a_stream_is_resumed_though_the_first_attempts_are_refused() {
 }
 
 #[tokio::test]
-async fn a_stream_that_is_resumed_for_nothing_is_given_up() {
+async fn stream_that_makes_no_progress_is_abandoned() {
     let upstream = Raw::start(|request| {
         if request.verb == "GET" && request.header("last-event-id").is_some() {
             return vec![events(), Act::Close];
@@ -157,7 +157,7 @@ async fn a_stream_that_is_resumed_for_nothing_is_given_up() {
 }
 
 #[tokio::test]
-async fn a_servers_own_stream_is_opened_again_after_a_refusal() {
+async fn general_stream_is_reopened_after_a_refusal() {
     for status in [400, 408, 429, 500, 502, 503] {
         let (opened, cut) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
         let tools = Arc::new(AtomicUsize::new(1));
@@ -198,7 +198,7 @@ async fn a_servers_own_stream_is_opened_again_after_a_refusal() {
 }
 
 #[tokio::test]
-async fn a_stream_that_is_not_offered_is_not_asked_for_again() {
+async fn unsupported_general_stream_is_not_requested_again() {
     for status in [404, 405] {
         let upstream = Raw::start(move |request| {
             if request.verb == "GET" {
@@ -219,7 +219,7 @@ async fn a_stream_that_is_not_offered_is_not_asked_for_again() {
 }
 
 #[tokio::test]
-async fn questions_beyond_measure_are_refused() {
+async fn excess_server_requests_are_rejected() {
     let upstream = Raw::start(|request| {
         usual(request).unwrap_or_else(|| {
             let question = |n: u32| {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::site::{Site, config, identity, sha};
 
 /// Returns the events without their times and durations.
-fn told(text: &str) -> Vec<Value> {
+fn untimed_events(text: &str) -> Vec<Value> {
     let events = text.lines().map(|line| {
         let mut event: Value = serde_json::from_str(line).unwrap();
         let event = event.as_object_mut().unwrap();
@@ -23,7 +23,7 @@ fn told(text: &str) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn every_call_and_every_change_is_one_event() {
+async fn each_call_and_change_is_one_audit_event() {
     let mut config = config();
     config["audit"] = json!({ "file": "audit.jsonl", "arguments": true });
     let mut site = Site::new(&config).await;
@@ -39,7 +39,7 @@ async fn every_call_and_every_change_is_one_event() {
     within("its end", site.gateway.child.wait()).await.unwrap();
     let text = std::fs::read_to_string(site.folder.path().join("audit.jsonl")).unwrap();
     assert!(!text.contains("canary-audited"), "{text}");
-    let operator = told(&text)[0]["principal"].clone();
+    let operator = untimed_events(&text)[0]["principal"].clone();
     let arguments = json!({ "name": "TOKEN" });
     let call = |rest: Value| {
         let mut event = json!({
@@ -57,7 +57,7 @@ async fn every_call_and_every_change_is_one_event() {
         })
     };
     assert_eq!(
-        told(&text),
+        untimed_events(&text),
         [
             json!({ "action": "token.create", "principal": operator, "name": "user/ann", "outcome": "ok" }),
             call(json!({

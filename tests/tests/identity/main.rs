@@ -32,7 +32,7 @@ async fn shown(client: &Client) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn each_is_answered_with_their_own_credential() {
+async fn each_principal_is_served_with_its_own_credential() {
     let site = Site::new(&config()).await;
     let (ann, bob) = (site.token("user/ann").await, site.token("user/bob").await);
     let (team, all) = (
@@ -72,7 +72,7 @@ async fn each_is_answered_with_their_own_credential() {
 }
 
 #[tokio::test]
-async fn a_gateway_pins_and_shows_what_is_the_callers() {
+async fn gateway_pins_credentials_and_is_visible_only_to_its_members() {
     let site = Site::new(&config()).await;
     let ops = |client: Client| client.at("/mcp/ops");
     let (ann, bob) = (
@@ -114,7 +114,7 @@ async fn a_gateway_pins_and_shows_what_is_the_callers() {
 }
 
 #[tokio::test]
-async fn a_token_holds_until_it_is_revoked_and_a_session_is_its_owners() {
+async fn token_is_valid_until_revoked_and_sessions_are_private() {
     let site = Site::new(&config()).await;
     let (ann, bob) = (site.token("user/ann").await, site.token("user/bob").await);
     let session = ann.session().await;
@@ -159,7 +159,7 @@ async fn a_token_holds_until_it_is_revoked_and_a_session_is_its_owners() {
 }
 
 #[tokio::test]
-async fn what_is_installed_and_who_is_known_outlives_the_gateway() {
+async fn installations_and_tokens_survive_a_gateway_restart() {
     let mut site = Site::new(&config()).await;
     let ann = site.token("user/ann").await;
     site.put("user/ann", "canary-kept", false).await;
@@ -191,7 +191,7 @@ async fn what_is_installed_and_who_is_known_outlives_the_gateway() {
 }
 
 #[tokio::test]
-async fn who_may_use_a_credential_hears_of_it_and_nobody_else() {
+async fn credential_changes_are_announced_only_to_its_users() {
     let site = Site::new(&config()).await;
     let (ann, bob) = (site.token("user/ann").await, site.token("user/bob").await);
     let (ann, bob) = (ann.session().await, bob.session().await);
@@ -216,7 +216,7 @@ fn own(name: &str) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_is_answered_with_anothers_credential_while_they_rotate() {
+async fn concurrent_rotation_never_mixes_up_credentials() {
     let site = Site::new(&config()).await;
     let names: Vec<String> = (0..50).map(|n| format!("user-{n}")).collect();
     let mut clients = Vec::new();

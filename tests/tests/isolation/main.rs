@@ -1,4 +1,4 @@
-//! Who asks whom, and what a child is told of those who can be asked.
+//! Which requests a server may send to which client, and the capabilities that a child is shown.
 
 #![allow(
     clippy::unwrap_used,
@@ -29,7 +29,7 @@ fn ask(method: &str) -> String {
     format!(r#"{{"method":"{method}","value":{{"x":1,"big":123456789012345678901234567890}}}}"#)
 }
 
-/// Capabilities that the child was told of.
+/// Returns the capabilities that the child received.
 async fn told(session: &Session) -> Vec<String> {
     let stats = session.tool("stats", "{}").await;
     let told = &stats["result"]["initialize"][0]["params"]["capabilities"];
@@ -38,7 +38,7 @@ async fn told(session: &Session) -> Vec<String> {
     names
 }
 
-/// Calls a tool that asks, answers what it asks, and gives back the question and the result.
+/// Calls a tool that sends a request, answers it, and returns the request and the result.
 async fn asked(session: &Session, method: &str) -> (Value, Value) {
     let mut call = session.begin("77", "ask", &ask(method)).await;
     assert!(call.is_stream(), "{method}");
@@ -271,7 +271,7 @@ async fn a_call_that_comes_while_its_instance_goes_to_rest_has_one_new_instance(
     let session = gateway.session().await;
     let first = session.tool("stats", "{}").await["result"]["pid"].clone();
     let first = u32::try_from(first.as_u64().unwrap()).unwrap();
-    // It ignores the end of its input and SIGTERM: it is out of use, and still there.
+    // It ignores the end of its input and SIGTERM: no longer in use, but still running.
     within("its way to rest", async {
         while gateway.serves("own").await {
             tokio::task::yield_now().await;

@@ -1,4 +1,4 @@
-//! A legacy server asks a modern client, by the result of its call.
+//! A legacy server sends a request to a modern client, through the result of its call.
 
 use mcp_orchestrator_core::server::{Isolation, ServerSpec};
 use mcp_orchestrator_tests::client::{Client, json};
@@ -12,7 +12,7 @@ fn all() -> Value {
     json!({ "sampling": {}, "elicitation": {}, "roots": {} })
 }
 
-/// A modern client that can be asked by these capabilities, and calls the tool `ask`.
+/// A modern client that declares these capabilities and calls the tool `ask`.
 struct Asked<'a> {
     client: &'a Client,
     capabilities: Value,
@@ -21,7 +21,7 @@ struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    /// A call, with more members in its params.
+    /// Calls the tool with additional parameters.
     async fn call(&self, id: &str, more: Value) -> Value {
         let mut params = json!({
             "_meta": {
@@ -57,7 +57,7 @@ fn own(mut spec: ServerSpec) -> ServerSpec {
     spec
 }
 
-/// Asks by each method, and answers.
+/// Sends a request with each method, and answers it.
 async fn cross(gateway: &Gateway, server: &str, tool: &str) {
     let ann = gateway.client("ann");
     for method in METHODS {
@@ -151,10 +151,10 @@ async fn a_question_is_answered_once_and_by_the_principal_that_was_asked() {
     let (own, other) = (of(&ann), of(&bob));
     let question = own.call("1", json!({})).await;
     let said = json!({ "by": "bob" });
-    // To anybody else the state is a server's own: the call is made anew.
+    // For another principal the state is an opaque server state: the call is made again.
     let stolen = other.answer("2", &question, &said).await;
     assert_eq!(stolen["result"]["resultType"], "input_required", "{stolen}");
-    // Without an answer the question stays open.
+    // Without an answer the request stays open.
     let state = &question["result"]["requestState"];
     let empty = own.call("3", json!({ "requestState": state })).await;
     assert_eq!(empty["error"]["code"], -32602, "{empty}");

@@ -1,15 +1,15 @@
-//! Which room is where. A new module gets its row here, and its line in ARCHITECTURE.md.
+//! The tier of each module. A new module needs a row here and a line in ARCHITECTURE.md.
 
-/// What a module is to others of its tier.
+/// The relation of a module to others of its tier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// All of the tier may import it.
+    /// All modules of the tier may import it.
     Common,
-    /// One implementation of a seam, or a room of its own: siblings know nothing of each other.
+    /// One implementation of a trait, or an independent module: siblings must not import it.
     Own(&'static str),
 }
 
-/// A module path below the crate, its tier, and what it is there. The longest row that fits counts.
+/// A module path below the crate, its tier, and its kind. The longest matching row applies.
 pub(crate) type Row = (&'static str, u8, Kind);
 
 use Kind::{Common, Own};
@@ -28,7 +28,7 @@ const ROWS: &[Row] = &[
     ("special_use", 0, Common),
     ("time", 0, Common),
     ("value", 0, Common),
-    // 1: nouns and seams
+    // 1: types and traits
     ("audit", 1, Common),
     ("auth", 1, Common),
     ("call", 1, Common),
@@ -37,7 +37,7 @@ const ROWS: &[Row] = &[
     ("runtime", 1, Common),
     ("server", 1, Common),
     ("state", 1, Common),
-    // 2: implementations, and what they share
+    // 2: implementations, and their shared code
     ("auth::chain", 2, Own("auth::chain")),
     ("auth::jwt", 2, Own("auth::jwt")),
     ("auth::local", 2, Own("auth::local")),
@@ -79,14 +79,14 @@ const ROWS: &[Row] = &[
     ("orchestrator", 3, Common),
     ("pool", 3, Common),
     ("session", 3, Common),
-    // 4: what puts everything together
+    // 4 and 5: the composition of everything
     ("config", 5, Own("config")),
     ("installer", 4, Common),
     ("testing", 5, Own("testing")),
     ("testing::fuzz", 6, Own("testing::fuzz")),
 ];
 
-/// The row of a module.
+/// Returns the row of a module.
 pub(crate) fn row(module: &[String]) -> Option<Row> {
     (1..=module.len()).rev().find_map(|length| {
         let path = module[..length].join("::");
@@ -94,17 +94,17 @@ pub(crate) fn row(module: &[String]) -> Option<Row> {
     })
 }
 
-/// The engine knows implementations by their seams alone; `transport` is its hand.
+/// Implementations that the engine may import. It knows all others by their traits only.
 pub(crate) const ENGINE_MAY_NAME: &[&str] = &["transport"];
 
-/// File, module and reason of imports that are against the rules.
+/// Exceptions: the importing file, the imported module, and the reason.
 pub(crate) const EXCEPTIONS: &[(&str, &str, &str)] = &[(
     "orchestrator/builder.rs",
     "state::memory",
     "what a builder keeps lists in where nothing is said",
 )];
 
-/// Dependencies that stand in one room only, by the path's beginning.
+/// Dependencies that are confined to modules, given by path prefixes.
 pub(crate) const HEAVY: &[(&str, &str)] = &[
     ("axum::", "mcp-orchestrator-gateway/"),
     ("maud::", "mcp-orchestrator-gateway/src/pages"),
@@ -137,7 +137,7 @@ pub(crate) const HEAVY: &[(&str, &str)] = &[
     ("serde_saphyr::", "mcp-orchestrator-core/src/config/"),
 ];
 
-/// Crates of the workspace, and the ones that they must not depend on.
+/// The crates of the workspace, and the crates that each must not depend on.
 pub(crate) const CRATES: &[(&str, &[&str])] = &[
     (
         "mcp-orchestrator-core",
@@ -159,8 +159,8 @@ pub(crate) const CRATES: &[(&str, &[&str])] = &[
     ("tests", &[]),
 ];
 
-/// Lines of code that a file may have, tests not counted.
+/// The largest number of lines of code in a file, without tests.
 pub(crate) const LONGEST: usize = 400;
 
-/// Files that are longer, and how long: they may only become shorter.
+/// Longer files and their length, which may only shrink.
 pub(crate) const LONG: &[(&str, usize)] = &[];

@@ -50,13 +50,13 @@ fn assert_none(what: &str, broken: &[String]) {
 }
 
 #[test]
-fn nothing_is_imported_from_above_or_from_a_sibling() {
+fn modules_import_only_from_lower_tiers() {
     let broken = rules::imports(&sources("mcp-orchestrator-core/src"));
     assert_none("imports that the tiers forbid", &broken);
 }
 
 #[test]
-fn every_module_has_its_tier() {
+fn every_module_has_a_tier() {
     let sources = sources("mcp-orchestrator-core/src");
     let unknown: Vec<String> = sources
         .iter()
@@ -67,7 +67,7 @@ fn every_module_has_its_tier() {
 }
 
 #[test]
-fn heavy_dependencies_stay_in_their_rooms() {
+fn heavy_dependencies_stay_in_their_modules() {
     let mut all = sources("mcp-orchestrator-core/src");
     all.extend(sources("mcp-orchestrator-cli/src"));
     all.extend(sources("mcp-orchestrator-gateway/src"));
@@ -102,7 +102,7 @@ fn every_task_has_an_owner() {
 }
 
 #[test]
-fn files_stay_short() {
+fn files_stay_within_the_length_limit() {
     let mut all = Vec::new();
     for (name, _) in layout::CRATES {
         all.extend(sources(&format!("{name}/src")));
@@ -115,7 +115,7 @@ fn files_stay_short() {
 }
 
 #[test]
-fn what_breaks_a_rule_is_found() {
+fn rule_violations_are_detected() {
     let at = |path: &str, code: &str| Source::new(&format!("core/src/{path}"), code);
     let sources = [
         at("runtime/mod.rs", "pub use self::process::ProcessBackend;"),

@@ -163,7 +163,7 @@ fn without_comment(line: &str) -> &str {
 }
 
 #[test]
-fn trees_are_read_whole() {
+fn use_trees_are_parsed_completely() {
     let source = Source::new(
         "core/src/pool/life.rs",
         "use crate::a::{b, c::{D, E},\n    f};\nuse super::{G, super_x};\n// crate::no\nlet x = crate::h::i();",

@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn image_and_servers_find_their_places() {
+    fn image_and_servers_are_inserted_into_the_manifests() {
         let servers = Servers {
             name: "servers.yaml",
             text: "  # mine\n  servers:\n    a: {url: 'https://a.example/mcp'}\n".to_owned(),
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_file_there_is_a_server_that_needs_nothing() {
+    fn without_a_file_the_hello_server_is_configured() {
         for image in ["gw:1", IMAGE.trim_matches('"')] {
             let all = manifests(image, &Servers::hello(image)).unwrap();
             let hello = format!(

@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn an_issuer_among_several_names_its_own_teams_alone() {
+    fn one_of_several_issuers_can_assert_only_its_own_teams() {
         let claim = serde_json::json!(["ops", "b:dev", "a:ops", "root"]);
         let own = |names: &[&str]| TeamNames::Own(names.iter().map(|&name| name.into()).collect());
         assert_eq!(
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn any_time_in_a_token_is_taken_or_refused() {
+    fn numeric_dates_of_any_size_are_accepted_or_rejected() {
         let at = |claim: &str, json: &str| {
             let text = format!(r#"{{"exp":2000,"{claim}":{json}}}"#);
             let claims = super::super::token::claims(text.as_bytes()).unwrap();

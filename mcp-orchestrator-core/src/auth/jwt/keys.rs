@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn every_algorithm_verifies_what_others_signed_and_nothing_else() {
+    fn every_algorithm_verifies_reference_signatures_and_nothing_else() {
         let mut seen = Vec::new();
         for (algorithm, key, signature) in signatures() {
             if key == "short" {
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_for_other_uses_are_passed_over() {
+    fn keys_for_other_uses_are_skipped() {
         let vectors: Value = serde_json::from_str(VECTORS).unwrap();
         for (member, value, taken) in [
             ("use", "enc", false),

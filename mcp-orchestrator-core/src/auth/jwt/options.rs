@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_is_for_the_gateway_that_is_called() {
+    fn token_audience_must_match_the_requested_gateway() {
         let plain = Audience::Gateway("https://m.example".parse().unwrap());
         let below = Audience::Gateway("https://m.example/tools".parse().unwrap());
         let cases = [

@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_remembered_until_it_expires_or_all_are_forgotten() {
+    fn token_is_cached_until_it_expires_or_the_cache_is_cleared() {
         let tokens = Remembered::new(100);
         let (one, other) = (hash("a.b.c"), hash("a.x.c"));
         let era = tokens.era(&one);
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_for_stays_where_many_come() {
+    fn recently_used_token_survives_eviction() {
         let tokens = Remembered::new(64 * SHARDS);
         let wanted = hash("wanted");
         tokens.keep(wanted, 0, checked(10));

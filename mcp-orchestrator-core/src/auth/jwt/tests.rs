@@ -36,7 +36,7 @@ async fn refused(jwt: &JwtAuthenticator, token: &str) -> (ErrorKind, String) {
 }
 
 #[tokio::test]
-async fn it_keeps_the_contract() {
+async fn jwt_authenticator_upholds_the_authenticator_contract() {
     let issuer = TestIssuer::start().await;
     let jwt = JwtAuthenticator::new(options(&issuer)).unwrap();
     let token = issuer.token(&issuer.claims("ann", AUDIENCE));
@@ -81,7 +81,7 @@ async fn claims_become_user_and_teams() {
 }
 
 #[tokio::test]
-async fn what_does_not_hold_is_refused_with_the_reason() {
+async fn invalid_token_is_rejected_with_the_reason() {
     let issuer = TestIssuer::start().await;
     let jwt = JwtAuthenticator::new(options(&issuer)).unwrap();
     let good = issuer.claims("ann", AUDIENCE);
@@ -137,7 +137,7 @@ async fn what_does_not_hold_is_refused_with_the_reason() {
 }
 
 #[tokio::test]
-async fn a_token_for_one_gateway_opens_no_other() {
+async fn token_for_one_gateway_is_rejected_by_another() {
     let issuer = TestIssuer::start().await;
     let jwt = JwtAuthenticator::new(options(&issuer)).unwrap();
     let token = issuer.token(&issuer.claims("ann", "https://mcp.example.com/mcp/ops"));
@@ -149,7 +149,7 @@ async fn a_token_for_one_gateway_opens_no_other() {
 }
 
 #[tokio::test]
-async fn a_scope_that_lacks_is_told_apart() {
+async fn missing_scope_is_reported_as_insufficient_scope() {
     let issuer = TestIssuer::start().await;
     let mut options = options(&issuer);
     options.scopes = vec!["mcp".into(), "tools".into()];
@@ -166,7 +166,7 @@ async fn a_scope_that_lacks_is_told_apart() {
 }
 
 #[tokio::test]
-async fn keys_rotate_in_and_away() {
+async fn rotated_keys_replace_the_old_ones() {
     let issuer = TestIssuer::start().await;
     let jwt = JwtAuthenticator::new(options(&issuer)).unwrap();
     let old = issuer.token(&issuer.claims("ann", AUDIENCE));
@@ -182,7 +182,7 @@ async fn keys_rotate_in_and_away() {
 }
 
 #[tokio::test]
-async fn an_issuer_is_asked_once_for_all_and_not_again_before_the_pause() {
+async fn key_fetches_are_coalesced_and_rate_limited() {
     let issuer = TestIssuer::start().await;
     let mut options = options(&issuer);
     options.fetch.pause = Duration::from_hours(1);
@@ -202,7 +202,7 @@ async fn an_issuer_is_asked_once_for_all_and_not_again_before_the_pause() {
 }
 
 #[tokio::test]
-async fn an_issuer_that_was_down_comes_back_by_itself() {
+async fn issuer_recovers_after_an_outage() {
     let issuer = TestIssuer::start().await;
     issuer.answers(Answers::Down);
     let jwt = JwtAuthenticator::new(options(&issuer)).unwrap();
@@ -229,7 +229,7 @@ async fn an_issuer_that_was_down_comes_back_by_itself() {
 }
 
 #[tokio::test]
-async fn old_keys_are_renewed_while_they_serve() {
+async fn stale_keys_are_refreshed_in_the_background() {
     let issuer = TestIssuer::start().await;
     let mut options = options(&issuer);
     options.fetch.fresh = Duration::ZERO;
@@ -252,7 +252,7 @@ async fn old_keys_are_renewed_while_they_serve() {
 }
 
 #[tokio::test]
-async fn metadata_is_found_and_must_be_the_issuers_own() {
+async fn metadata_is_discovered_and_must_match_the_issuer() {
     let issuer = TestIssuer::start().await;
     let token = issuer.token(&issuer.claims("ann", AUDIENCE));
     issuer.answers(Answers::OAuthOnly);
@@ -271,7 +271,7 @@ async fn metadata_is_found_and_must_be_the_issuers_own() {
 }
 
 #[test]
-fn what_could_take_no_token_is_refused_at_once() {
+fn options_that_accept_no_token_are_rejected() {
     let audience = || Audience::OneOf(vec!["mcp".into()]);
     assert!(JwtAuthenticator::new(JwtOptions::new("idp.example.com", audience())).is_err());
     let none = JwtOptions::new("https://idp.example.com", Audience::OneOf(Vec::new()));

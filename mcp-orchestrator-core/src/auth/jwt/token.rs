@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bearer_is_found_in_any_case() {
+    fn bearer_scheme_is_case_insensitive() {
         for (value, token) in [
             ("Bearer a.b.c", Some("a.b.c")),
             ("bearer  x ", Some("x")),
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_not_three_parts_is_no_jwt() {
+    fn malformed_tokens_are_not_parsed_as_jwt() {
         let object = URL_SAFE_NO_PAD.encode("{}");
         assert!(Token::parse(&format!("{object}.{object}.")).is_some());
         for text in [

@@ -38,7 +38,7 @@ fn carrying(token: &SecretString) -> http::request::Parts {
 }
 
 #[tokio::test]
-async fn what_was_invented_is_a_token_once_it_is_adopted() {
+async fn generated_token_is_valid_only_once_adopted() {
     let (tokens, _tasks) = open(&store()).await;
     let token = TokenAuthenticator::invent();
     assert!(tokens.authenticate(&carrying(&token)).await.is_err());
@@ -51,7 +51,7 @@ async fn what_was_invented_is_a_token_once_it_is_adopted() {
 }
 
 #[tokio::test]
-async fn a_token_speaks_for_its_subject() {
+async fn token_authenticates_as_its_subject() {
     let store = store();
     let (tokens, _tasks) = open(&store).await;
     let rows = [
@@ -80,7 +80,7 @@ async fn a_token_speaks_for_its_subject() {
 }
 
 #[tokio::test]
-async fn what_is_no_token_of_ours_is_for_others_and_what_does_not_hold_is_refused() {
+async fn foreign_tokens_are_ignored_and_invalid_tokens_are_rejected() {
     let store = store();
     let (tokens, _tasks) = open(&store).await;
     for foreign in ["", "Basic eDp5", "Bearer eyJhbGciOi", "bearer", "mcpo_x"] {
@@ -105,7 +105,7 @@ async fn what_is_no_token_of_ours_is_for_others_and_what_does_not_hold_is_refuse
 }
 
 #[tokio::test]
-async fn processes_on_one_store_agree() {
+async fn processes_sharing_a_store_see_each_others_changes() {
     let store = store();
     let (one, _one) = open(&store).await;
     let (other, _other) = open(&store).await;
@@ -123,7 +123,7 @@ async fn processes_on_one_store_agree() {
 }
 
 #[tokio::test]
-async fn a_use_is_written_down_once_an_hour() {
+async fn last_use_is_recorded_at_most_once_an_hour() {
     let store = store();
     let (tokens, tasks) = open(&store).await;
     let (token, _) = tokens.create(new("user/ann")).await.unwrap();
@@ -151,7 +151,7 @@ async fn a_use_is_written_down_once_an_hour() {
 }
 
 #[test]
-fn names_say_their_kind() {
+fn principal_names_must_match_their_kind() {
     let user = |id: &str| Principal::user(PrincipalId::new(id).unwrap(), "test");
     let ops = TeamId::new("ops").unwrap();
     for good in [
@@ -173,7 +173,7 @@ use crate::auth::Principal;
 
 #[cfg(feature = "test-util")]
 #[tokio::test]
-async fn it_keeps_its_contract() {
+async fn token_authenticator_upholds_the_authenticator_contract() {
     let store = store();
     let (tokens, _tasks) = open(&store).await;
     let (token, _) = tokens.create(new("user/ann")).await.unwrap();

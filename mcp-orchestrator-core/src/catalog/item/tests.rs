@@ -35,7 +35,7 @@ fn header_annotations_are_checked() {
 }
 
 #[test]
-fn what_is_right_stays_as_it_came() {
+fn valid_items_are_kept_verbatim() {
     for (kind, raw) in [
         (
             ItemKind::Tool,
@@ -71,7 +71,7 @@ fn what_is_right_stays_as_it_came() {
 }
 
 #[test]
-fn tools_without_a_usable_schema_are_left_out() {
+fn tools_without_a_usable_schema_are_dropped() {
     for (raw, why) in [
         (r#"{"name":"t"}"#, Refusal::Missing("inputSchema")),
         (r#"{"name":"t","inputSchema":null}"#, Refusal::Schema),
@@ -127,7 +127,7 @@ fn tools_without_a_usable_schema_are_left_out() {
 }
 
 #[test]
-fn what_means_the_same_is_written_as_clients_take_it() {
+fn equivalent_schemas_are_normalized_for_clients() {
     for (given, mended) in [
         (r#"{}"#, r#"{"type":"object"}"#),
         (r#"{"type":null}"#, r#"{"type":"object"}"#),
@@ -168,7 +168,7 @@ fn what_means_the_same_is_written_as_clients_take_it() {
 }
 
 #[test]
-fn what_an_item_can_do_without_is_taken_away_and_reported() {
+fn invalid_optional_members_are_removed_and_reported() {
     let raw = r#"{"name":"t","description":7,"inputSchema":{"type":"object"},"outputSchema":"x","annotations":{"readOnlyHint":"yes","title":"T"},"icons":[{"href":"x"}],"_meta":[],"execution":{"taskSupport":"never"}}"#;
     let read_back = KeptItem::read(ItemKind::Tool, raw).unwrap();
     let right = r#"{"name":"t","inputSchema":{"type":"object"},"annotations":{"title":"T"},"execution":{}}"#;
@@ -191,7 +191,7 @@ fn what_an_item_can_do_without_is_taken_away_and_reported() {
 }
 
 #[test]
-fn prompts_are_checked_too() {
+fn prompt_arguments_are_validated() {
     let arguments: Result<&str, _> = Err(Refusal::Arguments);
     for (kind, raw, result) in [
         (
@@ -300,7 +300,7 @@ fn sizes_are_bounded() {
 }
 
 #[test]
-fn halves_of_surrogate_pairs_are_replaced() {
+fn lone_surrogates_are_replaced() {
     let raw = r#"{"name":"t","description":"a\ud83d b\\ud83d \udc00\ud83d\ude00","inputSchema":{"type":"object"}}"#;
     let right = r#"{"name":"t","description":"a\ufffd b\\ud83d \ufffd\ud83d\ude00","inputSchema":{"type":"object"}}"#;
     assert_eq!(read(ItemKind::Tool, raw).as_deref(), Ok(right));
@@ -312,7 +312,7 @@ fn halves_of_surrogate_pairs_are_replaced() {
 }
 
 #[test]
-fn what_is_no_uri_does_not_mix_with_other_servers() {
+fn resources_without_an_absolute_uri_are_not_mixed_with_other_servers() {
     let mixes = |uri: &str| {
         let raw = format!(r#"{{"uri":"{uri}","name":"a"}}"#);
         KeptItem::read(ItemKind::Resource, &raw).unwrap().item.mixes
@@ -332,7 +332,7 @@ fn what_is_no_uri_does_not_mix_with_other_servers() {
 }
 
 #[test]
-fn legacy_clients_are_shown_no_output_schema_that_they_refuse() {
+fn output_schemas_that_legacy_clients_reject_are_hidden_from_them() {
     let shown = |output: &str, era| {
         let raw =
             format!(r#"{{"name":"t","inputSchema":{{"type":"object"}},"outputSchema":{output}}}"#);

@@ -1,4 +1,4 @@
-//! The defaults that take effect where nothing is said.
+//! Defaults of settings that no file and no argument sets.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::config::file::LogFormat;
 use crate::config::settings::Settings;
 use crate::server::Launch;
 
-/// Adds what nothing says.
+/// Adds the default of each key that `all` does not contain.
 pub(super) fn add(settings: &Settings, all: &mut Vec<Effective>) {
     let format = format_word(settings.log.format);
     for (key, value) in [

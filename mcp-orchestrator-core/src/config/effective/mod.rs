@@ -1,4 +1,4 @@
-//! The configuration as it takes effect: every value, masked where it may be secret, and where it comes from.
+//! The effective configuration: every value, masked if it may be secret, and its origin.
 
 mod defaults;
 mod values;
@@ -13,55 +13,55 @@ use super::problem::{Problems, Report};
 use super::settings::Settings;
 use values::Found;
 
-/// One value of the configuration that takes effect.
+/// One value of the effective configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Effective {
-    /// Its key, as `servers.github.command`.
+    /// Its key, for example `servers.github.command`.
     pub key: String,
-    /// The value as the file has it, variables not filled in; masked where it may be secret.
+    /// The value as written, variables not expanded; masked if it may be secret.
     pub value: String,
-    /// Where it comes from.
+    /// Where the value comes from.
     pub origin: Origin,
 }
 
-/// Where a value comes from.
+/// Origin of a value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase", tag = "from")]
 pub enum Origin {
-    /// A file.
+    /// A configuration file.
     File {
-        /// Its name, as it was given.
+        /// Path of the file, as given.
         file: PathBuf,
-        /// The line, from 1.
+        /// Line number, from 1.
         line: Option<usize>,
-        /// Variables of the environment that it names, and whether each is set.
+        /// Environment variables that the value references.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         variables: Vec<NamedVariable>,
     },
-    /// The command line, or the variable that does the same.
+    /// A command-line argument or its environment variable.
     Argument,
-    /// Nothing says it.
+    /// The default.
     Default,
 }
 
-/// A variable that a value names.
+/// An environment variable that a value references.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct NamedVariable {
-    /// Its name.
+    /// Name of the variable.
     pub name: String,
-    /// Whether it is set. If not, its default takes effect.
+    /// `true` if the variable is set. Otherwise its default applies.
     pub is_set: bool,
 }
 
-/// Everything that takes effect of these files, in the order of the files, defaults last.
+/// Returns all values that take effect with these files, in the order of the files, defaults last.
 ///
 /// # Errors
-/// As [`load`]: of a configuration that is wrong nothing takes effect.
+/// As [`load`]: an invalid configuration has no effective values.
 pub fn effective(files: &[PathBuf], options: &LoadOptions) -> Result<Vec<Effective>, Problems> {
     let settings = load(files, options)?.settings;
     let mut merge = Merge::new(Report::default(), options);
     for file in files {
-        // It was read a moment ago; what has gone since then is not shown.
+        // `load` has just read this file; if it is gone since then, it is omitted.
         if let Ok(text) = read(file) {
             merge.file(file, &text);
         }
@@ -80,7 +80,7 @@ pub fn effective(files: &[PathBuf], options: &LoadOptions) -> Result<Vec<Effecti
     Ok(all)
 }
 
-/// What the command line says in the place of the files.
+/// Replaces values of the files with those of the command line.
 fn arguments(settings: &Settings, options: &LoadOptions, all: &mut Vec<Effective>) {
     let backends = &options.backends;
     let text = |text: &Option<String>| text.clone();

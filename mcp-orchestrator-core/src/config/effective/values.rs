@@ -1,4 +1,4 @@
-//! What the files say, key by key; a later file takes the place of an earlier one.
+//! Values from the files, key by key; a later file replaces the values of an earlier one.
 
 use serde_json::Value as Json;
 
@@ -11,16 +11,16 @@ use crate::config::scope::Source;
 use crate::config::tree::{Node, Value};
 use crate::mask::{MASK, masked_args, masked_value};
 
-/// Keys whose entries are taken one by one: a later file replaces the entry, not all of them.
+/// Keys that are merged entry by entry: a later file replaces single entries, not the whole value.
 const BY_NAME: [&str; 4] = ["servers", "gateways", "teams", "log"];
 
-/// What was found so far.
+/// Values found so far.
 pub(super) struct Found<'o> {
     options: &'o LoadOptions,
     pub(super) all: Vec<Effective>,
 }
 
-/// A value and its key on the way to what is shown.
+/// A value and its key.
 struct Leaf {
     path: KeyPath,
     text: String,
@@ -35,7 +35,7 @@ impl<'o> Found<'o> {
         }
     }
 
-    /// A file of our own.
+    /// Adds a file of the product's own format.
     pub(super) fn own(&mut self, source: &Source) {
         for entry in source.tree.entries() {
             let path = KeyPath::default().key(&entry.key);
@@ -53,7 +53,7 @@ impl<'o> Found<'o> {
         }
     }
 
-    /// A file of another program: its servers as they are understood.
+    /// Adds a file of another program: its servers, as they were understood.
     pub(super) fn foreign(&mut self, source: &Source, found: &foreign::Found, report: &mut Report) {
         for server in found.servers(source, report) {
             let path = KeyPath::default().key("servers").key(&server.label);
@@ -65,7 +65,7 @@ impl<'o> Found<'o> {
         }
     }
 
-    /// Puts these in the place of what an earlier file says of the same key.
+    /// Replaces the values that an earlier file set below the same key.
     fn replace(&mut self, key: &str, source: &Source, leaves: Vec<Leaf>) {
         let below = format!("{key}.");
         self.all
@@ -100,7 +100,7 @@ impl<'o> Found<'o> {
     }
 }
 
-/// The values below a node. A list of texts is one value.
+/// Returns the values below a node. A list of scalars is one value.
 fn leaves(path: &KeyPath, node: &Node) -> Vec<Leaf> {
     let leaf = |text: String| Leaf {
         path: path.clone(),
@@ -173,7 +173,7 @@ fn json_leaves(path: &KeyPath, value: &Json, position: Option<Position>, found: 
     });
 }
 
-/// A list as one text. Arguments are masked here, where each is known by itself.
+/// Formats a list as one text. Arguments are masked here, while they are still separate.
 fn list(path: &KeyPath, texts: Vec<String>) -> String {
     let texts = match last_key(path) {
         "args" | "command" => masked_args(texts),
@@ -194,7 +194,7 @@ fn last_key(path: &KeyPath) -> &str {
     keys.next().unwrap_or_default()
 }
 
-/// Each value as it may be shown. Values of `env` and `headers` of another program's file are secrets whatever they are.
+/// Masks the values for display. `env` and `headers` in files of other programs are always secret.
 fn shown(leaves: Vec<Leaf>, foreign: bool) -> Vec<(Leaf, String)> {
     let shown = leaves.into_iter().map(|leaf| {
         let keys = leaf.path.to_string();

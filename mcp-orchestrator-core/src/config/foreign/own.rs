@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn every_key_of_the_schema_is_known_as_ours() {
+    fn every_schema_key_is_recognized_as_an_own_key() {
         let schema = crate::config::schema();
         let mut own: Vec<&str> = own_keys().chain(["servers", "$schema"]).collect();
         own.sort_unstable();

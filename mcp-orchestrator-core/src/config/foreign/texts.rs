@@ -174,7 +174,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_syntax_becomes_that_of_editors() {
+    fn every_syntax_is_converted_to_editor_syntax() {
         let dollar = LITERAL_DOLLAR;
         for (syntax, text, editor) in [
             (Syntax::Editor, "${env:A} $B", "${env:A} $B".to_owned()),

@@ -1,4 +1,4 @@
-//! What somebody should have seen before an imported server runs.
+//! Assesses what a user should review before an imported server runs.
 
 use super::ImportValues;
 use super::risky_names::{is_loader, is_mild};
@@ -7,23 +7,23 @@ use crate::config::file_server::ServerEntry;
 use crate::id::ServerId;
 use crate::mask::{masked_args, masked_url, secret_args};
 
-/// Something about an imported server that reaches further than its tools.
+/// A property of an imported server with effects beyond its tools.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Risk {
     /// The server.
     pub server: ServerId,
-    /// What it is.
+    /// Description of the risk.
     pub text: String,
-    /// Whether somebody has to agree to it before the server is written.
+    /// `true` if a user must confirm it before the server is written.
     pub confirm: bool,
 }
 
-/// Where an entry comes from.
+/// Origin of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Origin {
-    /// The file of another program, which runs it already.
+    /// The file of another program, which already runs the server.
     Program(ImportValues),
-    /// A description that somebody published.
+    /// A published description.
     Catalog,
 }
 
@@ -107,7 +107,7 @@ fn of_arguments(entry: &ServerEntry, command: &[&str]) -> Option<(bool, String)>
     Some((false, text))
 }
 
-/// What a command line does beyond running a program.
+/// Returns the risks of a command line.
 fn of_command(program: &str, args: &[&str], origin: Origin) -> Vec<(bool, String)> {
     let name = program.rsplit(['/', '\\']).next().unwrap_or(program);
     let name = name.trim_end_matches(".exe").trim_end_matches(".cmd");
@@ -138,7 +138,7 @@ fn of_command(program: &str, args: &[&str], origin: Origin) -> Vec<(bool, String
     found
 }
 
-/// Options of package managers that name another registry.
+/// Package manager options that select another registry.
 const INDEXES: &[&str] = &[
     "--index",
     "--index-url",
@@ -148,7 +148,7 @@ const INDEXES: &[&str] = &[
     "--find-links",
 ];
 
-/// Whether an argument of this program is followed by code.
+/// Returns `true` if this argument of the program is followed by code.
 fn runs_code(name: &str, arg: &str) -> bool {
     let flags: &[&str] = match name {
         "sh" | "bash" | "zsh" | "dash" | "ksh" | "fish" => &["-c", "-lc", "-ic", "-lic", "-ec"],
@@ -177,7 +177,7 @@ fn runs_code(name: &str, arg: &str) -> bool {
     flags.iter().any(|flag| is_flag(arg, flag))
 }
 
-/// A package that comes from another registry than the public one.
+/// Detects packages from a registry other than the public one.
 fn registry(name: &str, args: &[&str], flags: &[&str]) -> Option<(bool, String)> {
     let flag = args
         .iter()
@@ -188,7 +188,7 @@ fn registry(name: &str, args: &[&str], flags: &[&str]) -> Option<(bool, String)>
     ))
 }
 
-/// A package that is an address.
+/// Detects a package that is given as a URL or a path.
 fn elsewhere(name: &str, args: &[&str]) -> Option<(bool, String)> {
     let is_address = |arg: &&&str| {
         let value = arg.split_once('=').map_or(**arg, |(_, value)| value);
@@ -219,7 +219,7 @@ fn elsewhere(name: &str, args: &[&str]) -> Option<(bool, String)> {
     ))
 }
 
-/// Arguments of a container's runtime that let the container out.
+/// Detects arguments that weaken the isolation of a container.
 fn container(args: &[&str], catalog: bool) -> Vec<(bool, String)> {
     const OPEN: &[&str] = &[
         "--privileged",
@@ -274,12 +274,12 @@ fn container(args: &[&str], catalog: bool) -> Vec<(bool, String)> {
     found
 }
 
-/// What is mounted from the machine.
+/// Returns the path on the host that an argument mounts.
 fn mounted<'a>(arg: &'a str, value: &'a str) -> Option<&'a str> {
     if is_flag(arg, "-v") || is_flag(arg, "--volume") {
         return value.split_once(':').map(|(source, _)| source);
     }
-    // As `-v/a:/b`.
+    // For example `-v/a:/b`.
     if let Some(short) = arg
         .strip_prefix("-v")
         .filter(|rest| rest.starts_with(['/', '.', '~', '$']))
@@ -293,7 +293,7 @@ fn mounted<'a>(arg: &'a str, value: &'a str) -> Option<&'a str> {
     None
 }
 
-/// Whether whoever has this folder has the machine, or its user's secrets.
+/// Returns `true` if access to this directory gives control over the machine, or access to its user's secrets.
 fn is_wide(source: &str) -> bool {
     let path = source.trim_end_matches('/');
     const WIDE: &[&str] = &[
@@ -314,7 +314,7 @@ fn is_wide(source: &str) -> bool {
         || path.starts_with("/root/")
 }
 
-/// Whether an argument is this flag, with or without its value.
+/// Returns `true` if an argument is this flag, with or without a value after `=`.
 fn is_flag(arg: &str, flag: &str) -> bool {
     arg == flag
         || arg
@@ -322,7 +322,7 @@ fn is_flag(arg: &str, flag: &str) -> bool {
             .is_some_and(|rest| rest.starts_with('='))
 }
 
-/// The flag without its value.
+/// Returns the flag without its value.
 fn head(arg: &str) -> &str {
     arg.split('=').next().unwrap_or(arg)
 }

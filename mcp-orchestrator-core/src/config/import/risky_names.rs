@@ -174,7 +174,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn loader_variables_are_known_in_every_case() {
+    fn loader_variables_are_recognized_in_any_case() {
         for name in [
             "NODE_OPTIONS",
             "LD_PRELOAD",

@@ -28,7 +28,7 @@ limits: {calls_per_principal: 1, calls_per_server: 2, instances_per_owner: 3, se
 "#;
 
 #[test]
-fn every_key_of_auth_reaches_its_noun() {
+fn every_auth_key_is_applied() {
     let settings = good(ALL).settings;
     let auth = settings.auth;
     assert!(auth.local && auth.tokens && auth.knows_others() && !auth.is_single_principal());
@@ -75,7 +75,7 @@ fn every_key_of_auth_reaches_its_noun() {
 }
 
 #[test]
-fn local_is_on_where_nothing_else_tells_who_calls() {
+fn local_is_enabled_by_default_without_other_authentication() {
     let local = |text: &str| good(text).settings.auth.local;
     assert!(local("{}") && local("auth: {}") && local("auth: {tokens: false}"));
     assert!(!local("auth: {tokens: true}") && local("auth: {tokens: true, local: true}"));
@@ -86,7 +86,7 @@ fn local_is_on_where_nothing_else_tells_who_calls() {
 }
 
 #[test]
-fn a_first_admin_needs_tokens() {
+fn first_admin_requires_tokens() {
     let auth = good("auth: {tokens: true, first_admin: secret}")
         .settings
         .auth;
@@ -106,7 +106,7 @@ fn a_first_admin_needs_tokens() {
 }
 
 #[test]
-fn users_of_two_issuers_cannot_have_one_name() {
+fn several_issuers_require_distinct_prefixes() {
     let two = |first: &str, second: &str| {
         format!(
             "auth: {{issuers: [{{issuer: https://a.example, audience: [x]{first}}}, \
@@ -133,7 +133,7 @@ fn users_of_two_issuers_cannot_have_one_name() {
 }
 
 #[test]
-fn an_issuer_without_tls_is_told() {
+fn issuer_without_tls_gets_a_notice() {
     let notices = |url: &str| {
         let text = format!("auth: {{issuers: [{{issuer: \"{url}\", audience: [x]}}]}}");
         good(&text).notices.len()

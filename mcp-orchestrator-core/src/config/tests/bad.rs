@@ -427,7 +427,7 @@ const POD_MISTAKES: &[(&str, &str)] = &[
 const SERVER: &str = "servers:\n  a:\n    command: [sh]\n    ";
 
 #[test]
-fn each_mistake_is_told_where_it_stands() {
+fn each_mistake_is_reported_at_its_position() {
     let mut failed = Vec::new();
     for (text, says) in MISTAKES.iter().chain(POD_MISTAKES) {
         let text = text
@@ -442,7 +442,7 @@ fn each_mistake_is_told_where_it_stands() {
 }
 
 #[test]
-fn everything_that_is_wrong_is_told_at_once() {
+fn all_mistakes_are_reported_together() {
     let text = "
 servers:
   a:
@@ -485,7 +485,7 @@ listen: x
 }
 
 #[test]
-fn a_broken_file_does_not_hide_what_is_wrong_in_another() {
+fn broken_file_does_not_hide_problems_in_another() {
     let problems = load_as(&[
         ("a.yaml", "servers: ["),
         ("b.yaml", "x: 1"),

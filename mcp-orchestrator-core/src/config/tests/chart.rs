@@ -40,7 +40,7 @@ fn sorted(value: &Value) -> String {
 }
 
 #[test]
-fn the_charts_readme_tells_every_value_and_its_default() {
+fn chart_readme_lists_every_value_and_its_default() {
     let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/chart/mcp-orchestrator");
     let read = |file: &str| std::fs::read_to_string(chart.join(file)).unwrap();
     let schema = serde_json::from_str(&read("values.schema.json")).unwrap();

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::load_as;
 
 #[test]
-fn the_examples_of_the_documentation_load() {
+fn documentation_examples_load() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
     let page = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
     let docs = page("configuration.md");

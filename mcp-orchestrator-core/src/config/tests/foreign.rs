@@ -33,7 +33,7 @@ const CLAUDE: &str = r#"{
 }"#;
 
 #[test]
-fn mcp_servers_of_claude_and_cursor() {
+fn claude_and_cursor_files_are_loaded() {
     let loaded = load_foreign("claude_desktop_config.json", CLAUDE);
     let fs = find(&loaded, "file-system");
     let Launch::Program(program) = &fs.launch else {
@@ -89,7 +89,7 @@ const VS_CODE: &str = r#"{
 }"#;
 
 #[test]
-fn servers_and_inputs_of_vs_code() {
+fn vs_code_servers_and_inputs_are_loaded() {
     let refused = load_as(&[("/home/u/project/.vscode/mcp.json", VS_CODE)])
         .unwrap_err()
         .to_string();
@@ -127,7 +127,7 @@ fn servers_and_inputs_of_vs_code() {
 }
 
 #[test]
-fn a_file_of_variables_is_read_and_what_stands_in_env_counts_more() {
+fn env_file_is_read_and_env_takes_precedence() {
     let folder = tempfile::tempdir().unwrap();
     // Relative paths are resolved against the folder that contains the editor's own folder.
     let project = folder.path().join("project");
@@ -159,7 +159,7 @@ fn a_file_of_variables_is_read_and_what_stands_in_env_counts_more() {
 }
 
 #[test]
-fn names_that_become_one_are_an_error_that_names_both() {
+fn colliding_names_are_an_error_that_lists_both() {
     let text =
         r#"{"mcpServers": {"My Server": {"command": "sh"}, "my_server": {"command": "sh"}}}"#;
     let problems = load_as(&[("mcp.json", text)]).unwrap_err().to_string();
@@ -170,7 +170,7 @@ fn names_that_become_one_are_an_error_that_names_both() {
 }
 
 #[test]
-fn what_is_wrong_in_a_foreign_file_is_told_too() {
+fn mistakes_in_a_foreign_file_are_reported() {
     let text = r#"{"mcpServers": {"a": {"command": 5, "env": {"T": "x"}}, "b": {"args": []}, "c": {"url": "x", "type": "ws"}}}"#;
     let problems = load_as(&[("x.json", text)]).unwrap_err().to_string();
     for says in [
@@ -183,7 +183,7 @@ fn what_is_wrong_in_a_foreign_file_is_told_too() {
 }
 
 #[test]
-fn own_json_is_not_taken_for_a_foreign_file() {
+fn own_json_is_not_mistaken_for_a_foreign_file() {
     let own = r#"{"servers": {"a": {"command": ["sh"], "unknown": 1}}}"#;
     assert!(load_as(&[("config.json", own)]).is_err());
     assert!(load_as(&[(".vscode/mcp.json", own)]).is_ok());

@@ -31,7 +31,7 @@ fn import(values: ImportValues) -> Imported {
 }
 
 #[test]
-fn values_become_references_and_the_variables_are_told() {
+fn values_become_references_and_the_variables_are_listed() {
     let imported = import(ImportValues::Reference);
     let file = Path::new("c.yaml");
     let (text, _) = add_to_text(file, "", &imported.servers, IfPresent::Refuse).unwrap();
@@ -72,7 +72,7 @@ fn values_become_references_and_the_variables_are_told() {
 }
 
 #[test]
-fn values_are_kept_only_when_told() {
+fn values_are_kept_only_on_request() {
     let imported = import(ImportValues::Keep);
     let (text, _) = add_to_text(
         Path::new("c.yaml"),
@@ -89,7 +89,7 @@ fn values_are_kept_only_when_told() {
 }
 
 #[test]
-fn what_is_no_such_file_is_refused() {
+fn unrecognized_files_are_rejected() {
     for text in ["", "{}", "[1]", "{\"mcpServers\": {\"a\": 1}}", "{"] {
         assert!(
             import_text(Path::new("x.json"), text, &with(ImportValues::Keep)).is_err(),

@@ -4,7 +4,7 @@ use super::{bad, good};
 use crate::server::{ClientAuth, Injection, OAuthClient, OAuthGrant, OAuthResource};
 
 #[test]
-fn a_remote_server_needs_nothing_but_true() {
+fn remote_server_needs_only_oauth_true() {
     let loaded = good("servers: {notes: {url: https://n.example/mcp, oauth: true}}");
     let server = &loaded.settings.servers[0];
     let oauth = server.oauth.as_ref().unwrap();
@@ -18,7 +18,7 @@ fn a_remote_server_needs_nothing_but_true() {
 }
 
 #[test]
-fn all_that_a_server_does_not_say_can_be_said() {
+fn every_oauth_setting_can_be_configured() {
     let loaded = good(
         "servers:
   drive:
@@ -44,7 +44,7 @@ network: {allow_private: [idp.internal, 'https://idp.example:8443', 10.0.0.0/8]}
 }
 
 #[test]
-fn what_is_wrong_is_told_at_its_key() {
+fn invalid_oauth_settings_are_reported_at_their_key() {
     let rows = [
         ("url: https://n.example, oauth: yes please", "oauth: "),
         (
@@ -96,7 +96,7 @@ fn what_is_wrong_is_told_at_its_key() {
 }
 
 #[test]
-fn what_cannot_be_sent_is_told_at_its_key() {
+fn unusable_oauth_settings_are_reported_at_their_key() {
     let rows = [
         (
             "url: https://n.example, oauth: {client_id: a, client_secret: x}",
@@ -149,7 +149,7 @@ fn what_cannot_be_sent_is_told_at_its_key() {
 }
 
 #[test]
-fn what_deployed_issuers_need_can_be_said() {
+fn settings_for_deployed_issuers_are_accepted() {
     let loaded = good(
         "servers:
   entra:
@@ -193,7 +193,7 @@ fn what_deployed_issuers_need_can_be_said() {
 }
 
 #[test]
-fn a_remote_server_that_says_nothing_may_turn_out_to_want_a_token() {
+fn remote_server_without_credentials_may_require_a_token_later() {
     for (entry, may) in [
         ("url: https://n.example/mcp", true),
         ("url: https://n.example/mcp, headers: {X-Team: a}", true),

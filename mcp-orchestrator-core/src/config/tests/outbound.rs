@@ -26,7 +26,7 @@ network:
 }
 
 #[test]
-fn none_turns_the_proxies_of_the_environment_off() {
+fn proxy_none_disables_environment_proxies() {
     let loaded = good("network: {proxy: none}");
     assert_eq!(loaded.settings.outbound.proxy, ProxySettings::None);
     let loaded = good("network: {allow_private: [idp.internal]}");
@@ -34,7 +34,7 @@ fn none_turns_the_proxies_of_the_environment_off() {
 }
 
 #[test]
-fn what_cannot_be_used_is_named() {
+fn unusable_settings_are_named_in_the_error() {
     let rows = [
         (
             "network: {proxy: 'ftp://ann:pass@p.example'}",

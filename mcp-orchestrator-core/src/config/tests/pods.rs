@@ -82,7 +82,7 @@ fn program(spec: &ServerSpec) -> &Program {
 }
 
 #[test]
-fn every_key_of_a_pod_reaches_its_noun() {
+fn every_pod_key_is_applied() {
     let web = server("web");
     let program = program(&web);
     assert_eq!(program.args[1].expose(), "${PORT}");
@@ -132,7 +132,7 @@ fn server_pod(name: &str) -> Container {
 }
 
 #[test]
-fn what_a_server_does_not_say_its_pod_has_from_the_defaults() {
+fn pod_inherits_defaults_for_unset_keys() {
     let web = server_pod("web");
     assert_eq!(web.resources.requests["cpu"], "1");
     assert_eq!(web.resources.requests["memory"], "1Mi");
@@ -156,7 +156,7 @@ fn what_a_server_does_not_say_its_pod_has_from_the_defaults() {
 }
 
 #[test]
-fn the_cluster_is_what_the_file_says_and_flags_count_more() {
+fn flags_override_the_cluster_configured_in_the_file() {
     let settings = load(ALL, &options()).unwrap();
     let cluster = settings.backends.kubernetes.clone().unwrap();
     assert_eq!(
@@ -194,14 +194,14 @@ fn the_cluster_is_what_the_file_says_and_flags_count_more() {
 }
 
 #[test]
-fn a_cluster_is_used_only_where_something_runs_there() {
+fn cluster_is_used_only_if_a_server_runs_in_it() {
     let settings = good("kubernetes: {namespace: x}\nservers: {a: {command: sh}}").settings;
     assert_eq!(settings.backends.default, BackendKind::Process);
     assert_eq!(settings.backends.kubernetes, None);
 }
 
 #[test]
-fn inside_a_cluster_no_process_starts_unless_that_is_allowed() {
+fn inside_a_cluster_processes_must_be_allowed() {
     let settings = load("servers: {a: {command: sh}}", &inside()).unwrap();
     assert_eq!(settings.backends.default, BackendKind::Kubernetes);
     assert!(!settings.backends.processes && settings.backends.kubernetes.is_some());
@@ -220,7 +220,7 @@ fn inside_a_cluster_no_process_starts_unless_that_is_allowed() {
 }
 
 #[test]
-fn paths_of_a_pod_are_those_of_its_container() {
+fn pod_paths_refer_to_the_container() {
     let text = "backend: kubernetes\nservers: {a: {command: [./run], cwd: /no/such/folder}}";
     let loaded = good(text);
     let Launch::Program(program) = &loaded.settings.servers[0].launch else {
@@ -233,7 +233,7 @@ fn paths_of_a_pod_are_those_of_its_container() {
 }
 
 #[test]
-fn a_default_for_all_pods_is_part_of_each_spec() {
+fn pod_defaults_are_part_of_every_server_digest() {
     let key = StateKey::new([7; 32]);
     let digest = |more: &str, server: &str| {
         let text = format!(

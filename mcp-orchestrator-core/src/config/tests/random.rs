@@ -136,13 +136,13 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn no_text_panics(text in pieces()) {
+    fn loading_arbitrary_text_does_not_panic(text in pieces()) {
         let _ = load_as(&[("c.yaml", &text)]);
         let _ = load_as(&[("c.json", &text), ("mcp.json", &text)]);
     }
 
     #[test]
-    fn no_text_panics_when_edited_or_imported(text in pieces(), json in any::<bool>()) {
+    fn editing_or_importing_arbitrary_text_does_not_panic(text in pieces(), json in any::<bool>()) {
         let file = Path::new(if json { "c.json" } else { "c.yaml" });
         let id = ServerId::new("a").unwrap();
         let entry = ServerEntry { command: Some(TextOr::Text("sh".into())), ..ServerEntry::default() };
@@ -155,7 +155,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_written_is_read_back(texts in proptest::collection::vec(value(), 1..6), json in any::<bool>()) {
+    fn written_values_are_read_back(texts in proptest::collection::vec(value(), 1..6), json in any::<bool>()) {
         let file = Path::new(if json { "c.json" } else { "c.yaml" });
         let command = texts.iter().map(|text| Typed(text.clone())).collect();
         let env = texts.iter().enumerate().map(|(index, text)| (format!("V{index}"), Typed(text.clone())));
@@ -170,13 +170,13 @@ proptest! {
     }
 
     #[test]
-    fn no_characters_panic(text in ".{0,200}", json in any::<bool>()) {
+    fn loading_arbitrary_characters_does_not_panic(text in ".{0,200}", json in any::<bool>()) {
         let _ = load_as(&[(if json { "x.json" } else { "x.yaml" }, &text)]);
     }
 }
 
 #[test]
-fn what_grows_is_bounded() {
+fn oversized_and_deeply_nested_files_are_rejected() {
     let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x]\n");
     for level in 1..20 {
         let last = level - 1;

@@ -90,7 +90,7 @@ fn a_package_becomes_a_program_with_slots() {
 }
 
 #[test]
-fn a_remote_takes_its_headers_from_slots() {
+fn remote_server_takes_its_headers_from_slots() {
     let (name, spec) = loaded(REMOTE, &[("MCP_CRM_TENANT", "acme")]);
     assert_eq!(name, "crm");
     let Launch::Remote(remote) = &spec.launch else {
@@ -107,7 +107,7 @@ fn a_remote_takes_its_headers_from_slots() {
 }
 
 #[test]
-fn what_cannot_be_run_is_refused_with_the_reason() {
+fn unsupported_packages_are_rejected_with_the_reason() {
     let file = Path::new("server.json");
     for (package, why) in [
         (

@@ -6,7 +6,7 @@ use crate::config::{File, LoadOptions, ServerEntry, Typed, load_texts};
 const CANARY: &str = "canary";
 
 #[test]
-fn what_stands_hides_its_secrets() {
+fn loaded_settings_redact_secrets() {
     let own = r#"
 servers:
   a:
@@ -29,7 +29,7 @@ servers:
 }
 
 #[test]
-fn what_is_wrong_hides_it_too() {
+fn reported_problems_redact_secrets() {
     let own = r#"
 servers:
   a:
@@ -72,7 +72,7 @@ allowed_origins: ["${TOKEN}"]
 }
 
 #[test]
-fn typed_texts_are_hidden() {
+fn typed_values_are_redacted() {
     let entry = ServerEntry {
         env: Some([("T".to_owned(), Typed::from("canary"))].into()),
         ..ServerEntry::default()

@@ -82,7 +82,7 @@ async fn get(cache: &CachedResolver, request: CredentialRequest<'_>) -> Arc<Cred
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_question_serves_all_waiters_and_outlives_the_first() {
+async fn concurrent_callers_share_one_lookup_that_survives_the_first() {
     let (slow, cache) = slow(0, None, 100);
     let ann = Caller::new("ann");
     let mut first = Box::pin(cache.resolve(ann.ask(None)));
@@ -98,7 +98,7 @@ async fn one_question_serves_all_waiters_and_outlives_the_first() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_question_that_all_have_left_is_asked_again() {
+async fn abandoned_lookup_is_repeated() {
     let (slow, cache) = slow(0, None, 100);
     let ann = Caller::new("ann");
     assert!(cache.resolve(ann.ask(None)).now_or_never().is_none());
@@ -107,7 +107,7 @@ async fn a_question_that_all_have_left_is_asked_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_credential_is_kept_by_its_own_word_and_no_longer_than_allowed() {
+async fn credential_is_cached_for_its_lifetime_up_to_the_limit() {
     let ann = Caller::new("ann");
     for (lasts, kept) in [(None, 29), (Some(8), 5), (Some(3600), 29)] {
         let (slow, cache) = slow(10, lasts.map(Duration::from_secs), 100);
@@ -122,7 +122,7 @@ async fn a_credential_is_kept_by_its_own_word_and_no_longer_than_allowed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_rejected_is_asked_for_once_more_by_all_together() {
+async fn rejected_credential_is_looked_up_once_for_all_waiters() {
     let (slow, cache) = slow(1, None, 100);
     let ann = Caller::new("ann");
     let old = get(&cache, ann.ask(None)).await;
@@ -144,7 +144,7 @@ async fn what_was_rejected_is_asked_for_once_more_by_all_together() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_late_answer_does_not_cover_a_newer_one() {
+async fn late_answer_does_not_overwrite_a_newer_one() {
     let (slow, cache) = slow(0, None, 100);
     let ann = Caller::new("ann");
     let mut plain = Box::pin(cache.resolve(ann.ask(None)));
@@ -162,7 +162,7 @@ async fn a_late_answer_does_not_cover_a_newer_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_error_reaches_all_waiters_and_is_not_kept() {
+async fn error_reaches_all_waiters_and_is_not_cached() {
     let (slow, cache) = slow(10, None, 100);
     let ann = Caller::new("ann");
     *slow.fails.lock().unwrap() = true;
@@ -173,7 +173,7 @@ async fn an_error_reaches_all_waiters_and_is_not_kept() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_holds_no_more_than_its_limit_and_mixes_nobody_up() {
+async fn cache_is_bounded_and_keeps_callers_separate() {
     let (slow, cache) = slow(1000, None, 32);
     for n in 0..500 {
         let caller = Caller::new(&format!("user{n}"));
@@ -191,7 +191,7 @@ async fn it_holds_no_more_than_its_limit_and_mixes_nobody_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_forgotten_is_asked_for_again() {
+async fn forgotten_credential_is_looked_up_again() {
     let (slow, cache) = slow(10, None, 100);
     let ann = Caller::new("ann");
     get(&cache, ann.ask(None)).await;

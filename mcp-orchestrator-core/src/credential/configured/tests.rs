@@ -58,7 +58,7 @@ fn value(text: &str) -> Source {
 }
 
 #[tokio::test]
-async fn slots_of_several_sources_are_one_credential() {
+async fn slots_from_several_sources_form_one_credential() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("key");
     std::fs::write(&file, "canary-file\n").unwrap();
@@ -123,7 +123,7 @@ fn secret(name: &str, key: &str) -> Source {
 }
 
 #[tokio::test]
-async fn keys_of_a_secret_are_read_at_once_and_a_change_is_a_new_revision() {
+async fn secret_keys_are_read_together_and_a_change_yields_a_new_revision() {
     let cluster = Arc::new(Cluster::default());
     cluster.put("git", &[("token", b"canary-one\n"), ("user", b"ann")]);
     let slots = [
@@ -164,7 +164,7 @@ async fn keys_of_a_secret_are_read_at_once_and_a_change_is_a_new_revision() {
 }
 
 #[tokio::test]
-async fn without_a_cluster_a_secret_is_an_error_that_says_so() {
+async fn secret_source_without_a_cluster_is_an_error() {
     let resolver = resolver(sources("git", &[("token", secret("git", "token"))]));
     let git = server("git", &[("token", false)]);
     let (ann, rule) = (ann(), CredentialRule::Resolve);
@@ -176,7 +176,7 @@ async fn without_a_cluster_a_secret_is_an_error_that_says_so() {
 }
 
 #[tokio::test]
-async fn a_required_slot_without_a_value_names_where_it_was_looked_for() {
+async fn missing_required_slot_names_its_source() {
     let (ann, rule) = (ann(), CredentialRule::Resolve);
     let none = Source::Env("NOT_SET".into());
     let resolver = resolver(sources("git", &[("token", none.clone()), ("key", none)]));
@@ -198,7 +198,7 @@ async fn a_required_slot_without_a_value_names_where_it_was_looked_for() {
 }
 
 #[tokio::test]
-async fn another_owner_and_other_slots_are_not_its_own() {
+async fn other_owners_and_slots_are_not_resolved() {
     let resolver = resolver(sources("git", &[("token", value("canary"))]));
     let (ann, resolve) = (ann(), CredentialRule::Resolve);
     let git = server("git", &[("token", true)]);
@@ -218,7 +218,7 @@ async fn another_owner_and_other_slots_are_not_its_own() {
 }
 
 #[tokio::test]
-async fn a_reload_takes_other_sources() {
+async fn reload_replaces_the_sources() {
     let resolver = resolver(sources("git", &[("token", value("one"))]));
     let (ann, rule) = (ann(), CredentialRule::Resolve);
     let git = server("git", &[("token", true)]);
@@ -233,7 +233,7 @@ async fn a_reload_takes_other_sources() {
 
 #[cfg(feature = "test-util")]
 #[tokio::test]
-async fn the_resolvers_keep_their_contract() {
+async fn resolvers_uphold_the_resolver_contract() {
     use crate::credential::{CacheLimits, CachedResolver, ChainResolver};
     let configured = resolver(sources("git", &[("token", Source::Env("TOKEN".into()))]));
     let other = resolver(sources("jira", &[("token", value("canary-jira"))]));
@@ -257,7 +257,7 @@ async fn the_resolvers_keep_their_contract() {
 }
 
 #[tokio::test]
-async fn a_chain_ends_where_one_fails() {
+async fn chain_stops_at_the_first_error() {
     use crate::credential::ChainResolver;
     let fails = resolver(sources("git", &[("token", Source::Env("NOT_SET".into()))]));
     let knows = resolver(sources("git", &[("token", value("canary"))]));

@@ -35,7 +35,7 @@ async fn raw(store: &dyn CredentialStore, name: &str, json: &str) {
 }
 
 #[tokio::test]
-async fn what_is_installed_is_read_as_it_was() {
+async fn installation_round_trips() {
     let installations = Installations::new(Arc::new(MemoryCredentials::new()));
     let ours = key("git", user("ann"));
     let credential = stored("a \"b\"\n\u{1f511}");
@@ -62,7 +62,7 @@ async fn what_is_installed_is_read_as_it_was() {
 }
 
 #[tokio::test]
-async fn what_a_newer_program_added_is_passed_over() {
+async fn unknown_members_from_newer_versions_are_ignored() {
     let store = Arc::new(MemoryCredentials::new());
     let installations = Installations::new(Arc::<MemoryCredentials>::clone(&store));
     let json = r#"{"added":{"a":[1]},"form":1,"revision":"r","values":{"token":"x"}}"#;
@@ -74,7 +74,7 @@ async fn what_a_newer_program_added_is_passed_over() {
 }
 
 #[tokio::test]
-async fn a_broken_record_names_itself_and_does_not_hide_the_others() {
+async fn broken_record_is_named_and_does_not_hide_the_others() {
     let store = Arc::new(MemoryCredentials::new());
     let installations = Installations::new(Arc::<MemoryCredentials>::clone(&store));
     let good = key("git", Owner::Organization);
@@ -129,7 +129,7 @@ async fn a_broken_record_names_itself_and_does_not_hide_the_others() {
 }
 
 #[test]
-fn the_longest_names_fit() {
+fn longest_names_fit_into_a_record_key() {
     let long = key(&"a".repeat(63), user(&"ü".repeat(127)));
     let record = RecordKey::from(&long);
     assert_eq!(InstallationKey::try_from(&record).unwrap(), long);
@@ -137,7 +137,7 @@ fn the_longest_names_fit() {
 
 proptest! {
     #[test]
-    fn names_lead_back_to_the_same_owner(
+    fn record_key_round_trips_to_the_same_owner(
         server in "[a-z][a-z0-9]{0,8}",
         id in "[a-z/:@.|ü]{1,20}",
         whose in 0..3_u8,

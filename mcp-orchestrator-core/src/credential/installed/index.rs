@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn installing_many_copies_a_part_of_the_index_each_time() {
+    fn each_install_copies_only_part_of_the_index() {
         const MANY: usize = 3000;
         let index = Index::default();
         let broken = Entry::broken(Error::new(crate::error::ErrorKind::Internal, "x"));

@@ -1,4 +1,4 @@
-//! What is done about an installed credential that is over, refused, or about to end.
+//! Renewal of installed credentials that have expired, were rejected, or expire soon.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -12,16 +12,16 @@ use crate::credential::{
 use crate::error::{Error, ErrorKind, Result};
 use crate::server::{OAuthGrant, OAuthSpec, ServerSpec};
 
-/// What is there for a request.
+/// The credential found for a request.
 pub(super) enum Look {
     Nothing,
     Good(Held),
-    /// It is over, or the server refused it.
+    /// Expired, or rejected by the server.
     Bad(Held),
 }
 
 impl Held {
-    /// Whether this very one was refused, or a newer one.
+    /// Returns `true` if the request reports this credential, or a newer generation of it, as rejected.
     pub(super) fn is_rejected(&self, request: &CredentialRequest<'_>) -> bool {
         let credential = &self.credential;
         request.rejected.is_some_and(|(revision, generation)| {
@@ -48,7 +48,8 @@ impl Held {
 }
 
 impl InstalledResolver {
-    /// What a request gets where nothing good is there: what is renewed, what needs no person, or why there is nothing.
+    /// Returns a usable credential: the one found, a renewed one, or one that is obtained without a user; otherwise the
+    /// error that explains what is missing.
     pub(super) async fn settled(
         &self,
         request: &CredentialRequest<'_>,
@@ -66,7 +67,7 @@ impl InstalledResolver {
         if !held.is_rejected(request) && !matches!(held.renewal, Renewing::Due(_)) {
             return Err(over(request, &held));
         }
-        // Another process may have written a newer one that was not told yet.
+        // Another process may have written a newer one; its notification may not have arrived yet.
         self.seen(&held.key(server)).await?;
         let held = match self.look(request)? {
             Look::Nothing => return Ok(None),
@@ -83,8 +84,8 @@ impl InstalledResolver {
         self.after(request, &key, renewed?).await
     }
 
-    /// A server of which nothing says whether it wants a token wants one once it has refused a call without, and says who
-    /// gives it.
+    /// Handles a server with an entry that does not say whether it requires a token: it does once it has refused a call
+    /// without one and names an issuer.
     async fn refused(&self, request: &CredentialRequest<'_>) -> Result<()> {
         let server = request.server;
         let Some(refusals) = server.oauth.as_ref().and_then(OAuthSpec::refusals) else {
@@ -109,7 +110,7 @@ impl InstalledResolver {
         Ok(())
     }
 
-    /// A server whose token needs no person gets it once somebody needs it.
+    /// Obtains the token of a server with the client credentials grant on first use.
     async fn obtained(&self, request: &CredentialRequest<'_>) -> Result<Option<Arc<Credential>>> {
         let oauth = request.server.oauth.as_ref();
         let alone = oauth.is_some_and(|oauth| oauth.grant == OAuthGrant::ClientCredentials);
@@ -160,7 +161,7 @@ impl InstalledResolver {
         }
     }
 
-    /// Renews what is about to end, while it is used on.
+    /// Renews a credential that expires soon in the background, while it remains in use.
     pub(super) fn renew_ahead(&self, server: &ServerSpec, held: &Held) {
         let Some(renewal) = self.renewal.as_ref().filter(|_| held.is_due()) else {
             return;
@@ -198,7 +199,7 @@ impl InstalledResolver {
         });
     }
 
-    /// Takes over a token that the store does not hold yet.
+    /// Uses a token that the store does not hold yet.
     fn unstored(&self, key: &InstallationKey, stored: &StoredCredential) {
         let entry = Entry::whole(key, stored.clone());
         self.index.set(key, Some(&entry));
@@ -211,7 +212,7 @@ impl InstalledResolver {
     }
 }
 
-/// Why a credential cannot be used.
+/// Returns the error for a credential that cannot be used.
 fn over(request: &CredentialRequest<'_>, held: &Held) -> Error {
     let (server, owner) = (&request.server.id, &held.credential.owner);
     let rejected = held.is_rejected(request);
@@ -229,5 +230,5 @@ fn over(request: &CredentialRequest<'_>, held: &Held) -> Error {
     Error::new(kind, text).with_server(server)
 }
 
-/// Who renews, where anybody does.
+/// The renewal implementation, if any.
 pub(super) type MaybeRenewal = Option<Arc<dyn Renewal>>;

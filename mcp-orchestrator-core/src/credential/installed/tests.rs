@@ -105,7 +105,7 @@ async fn answer(resolver: &InstalledResolver, who: &Principal, rule: &Credential
 
 #[tokio::test]
 #[expect(clippy::too_many_lines, reason = "it is one table")]
-async fn the_first_who_has_one_decides() {
+async fn first_owner_with_an_installation_wins() {
     use PrincipalKind as K;
     let ann = || principal(K::User, "ann", &["ops", "dev"]);
     let bob = || principal(K::User, "bob", &[]);
@@ -221,7 +221,7 @@ async fn the_first_who_has_one_decides() {
 }
 
 #[tokio::test]
-async fn what_is_written_elsewhere_is_followed_and_told() {
+async fn changes_by_other_processes_are_followed_and_reported() {
     let (resolver, _tasks) = installed(&["organization"]).await;
     let mut changes = resolver.changes();
     let ann = principal(PrincipalKind::User, "ann", &[]);
@@ -246,7 +246,7 @@ async fn what_is_written_elsewhere_is_followed_and_told() {
 }
 
 #[tokio::test]
-async fn what_was_refused_is_not_given_again() {
+async fn rejected_credential_is_not_returned_again() {
     let (resolver, _tasks) = installed(&["user/ann", "organization"]).await;
     let (server, ann) = (server(), principal(PrincipalKind::User, "ann", &[]));
     let revision = Revision::new("user/ann");
@@ -268,7 +268,7 @@ async fn what_was_refused_is_not_given_again() {
 
 #[cfg(feature = "test-util")]
 #[tokio::test]
-async fn it_keeps_its_contract() {
+async fn installed_resolver_upholds_the_resolver_contract() {
     let (resolver, _tasks) = installed(&["user/ann"]).await;
     let (server, ann) = (server(), principal(PrincipalKind::User, "ann", &[]));
     let bob = principal(PrincipalKind::User, "bob", &[]);

@@ -199,7 +199,7 @@ mod tests {
     use crate::runtime::kubernetes::names::COMPONENT;
 
     #[test]
-    fn a_record_is_read_as_it_was_written_and_names_nobody_outside_of_its_data() {
+    fn record_round_trips_and_its_metadata_names_no_owner() {
         let names = Names {
             orchestrator: "main".to_owned(),
             key: StateKey::random().into(),

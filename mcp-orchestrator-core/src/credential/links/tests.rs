@@ -54,7 +54,7 @@ fn id_of(address: &str) -> LinkId {
 }
 
 #[tokio::test]
-async fn it_is_found_until_it_is_taken_by_one() {
+async fn link_is_found_until_it_is_taken_once() {
     let (site, ann) = (Site::new(), user("ann"));
     let address = site.offer(&ann, "jira", &own(&ann)).await.unwrap();
     let id = id_of(&address);
@@ -71,7 +71,7 @@ async fn it_is_found_until_it_is_taken_by_one() {
 }
 
 #[tokio::test]
-async fn calls_do_not_fill_the_store() {
+async fn repeated_calls_reuse_one_link() {
     let (site, ann) = (Site::new(), user("ann"));
     let first = site.offer(&ann, "jira", &own(&ann)).await;
     for _ in 0..100 {
@@ -89,7 +89,7 @@ async fn calls_do_not_fill_the_store() {
 }
 
 #[tokio::test]
-async fn one_that_another_process_took_is_not_given_out_again() {
+async fn link_taken_by_another_process_is_not_offered_again() {
     let (site, ann) = (Site::new(), user("ann"));
     let address = site.offer(&ann, "jira", &own(&ann)).await.unwrap();
     let kept: Arc<dyn CredentialStore> = Arc::<MemoryCredentials>::clone(&site.store);
@@ -99,7 +99,7 @@ async fn one_that_another_process_took_is_not_given_out_again() {
 }
 
 #[tokio::test]
-async fn only_who_may_set_it_up_gets_one() {
+async fn link_is_offered_only_to_principals_allowed_to_install() {
     let site = Site::new();
     let team = Owner::Team(TeamId::new("ops").unwrap());
     let cases = [
@@ -118,7 +118,7 @@ async fn only_who_may_set_it_up_gets_one() {
 }
 
 #[tokio::test]
-async fn without_a_page_there_is_no_link() {
+async fn no_link_is_offered_without_a_page() {
     let store: Arc<dyn CredentialStore> = Arc::new(MemoryCredentials::new());
     let links = Links::new(store, Arc::new(Directory::new(&People::default())));
     let ann = user("ann");
@@ -128,7 +128,7 @@ async fn without_a_page_there_is_no_link() {
 }
 
 #[tokio::test]
-async fn one_that_has_ended_is_gone() {
+async fn expired_link_is_not_found() {
     let (site, ann) = (Site::new(), user("ann"));
     let id = LinkId(random_text(BYTES));
     let subject = LinkSubject {
@@ -149,7 +149,7 @@ async fn one_that_has_ended_is_gone() {
 }
 
 #[test]
-fn what_is_no_id_is_none() {
+fn invalid_link_ids_are_not_parsed() {
     let id = random_text(BYTES);
     assert!(LinkId::parse(&id).is_some());
     let wrong = [&id[1..], "", "../../../../../../../../../../../../../../x"];

@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_hex_or_base64_of_its_size() {
+    fn key_is_parsed_as_hex_or_base64_of_the_right_size() {
         let bytes = [0xfb; 32];
         for text in [hex(&bytes), STANDARD.encode(bytes), URL_SAFE.encode(bytes)] {
             let key = parse(&format!(" {text}\r\n")).unwrap();
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_variable_and_a_command_tell_the_key_or_why_not() {
+    async fn variable_and_command_sources_return_the_key_or_explain_why_not() {
         let env = |name: &str| KeySource::Env(name.to_owned());
         assert_eq!(asked(env("GOOD")).await.unwrap(), [7; 32]);
         assert!(
@@ -241,14 +241,14 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_command_that_does_not_end_is_not_waited_for() {
+    async fn key_command_times_out() {
         let error = asked(command("exec sleep 60")).await.unwrap_err();
         assert!(error.contains("30 seconds"), "{error}");
     }
 
     #[cfg(unix)]
     #[test]
-    fn a_file_is_made_for_its_owner_alone_and_refused_where_others_may_read() {
+    fn key_file_is_private_and_rejected_if_readable_by_others() {
         use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("deep").join("key");

@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_opens_in_its_place_only_and_only_as_it_was() {
+    fn row_opens_only_in_its_place_and_unmodified() {
         let secret = StateKey::random();
         let ours = key(RecordKind::Link, "ann@example.org");
         let end = UNIX_EPOCH + Duration::new(4_000_000_000, 7);
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_without_an_end_has_none() {
+    fn record_without_expiry_never_expires() {
         let secret = StateKey::random();
         let ours = key(RecordKind::Token, "t");
         let row = seal(&secret, &ours, &Record::new(""), u64::MAX);

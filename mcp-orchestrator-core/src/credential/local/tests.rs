@@ -63,7 +63,7 @@ async fn value(store: &LocalCredentials, name: &str) -> Option<(String, Version)
 
 #[cfg(feature = "test-util")]
 #[tokio::test(flavor = "multi_thread")]
-async fn it_keeps_its_contract() {
+async fn local_store_upholds_the_store_contract() {
     let place = Place::new();
     let store = place.open().await;
     crate::testing::credential::store(&store).await;
@@ -74,7 +74,7 @@ async fn it_keeps_its_contract() {
 }
 
 #[tokio::test]
-async fn what_was_written_is_there_after_a_restart() {
+async fn records_persist_across_restarts() {
     let place = Place::new();
     let store = place.open().await;
     let version = put(&store, "git/user/ann", "one").await;
@@ -97,7 +97,7 @@ async fn what_was_written_is_there_after_a_restart() {
 }
 
 #[tokio::test]
-async fn a_second_one_is_told_who_has_it() {
+async fn second_opener_gets_an_error_naming_the_holder() {
     let place = Place::new();
     let first = place.open().await;
     let error = place.refused(place.options()).await;
@@ -109,7 +109,7 @@ async fn a_second_one_is_told_who_has_it() {
 }
 
 #[tokio::test]
-async fn a_wrong_key_is_an_error_and_touches_nothing() {
+async fn wrong_key_is_an_error_and_changes_nothing() {
     let place = Place::new();
     let store = place.open().await;
     put(&store, "git/user/ann", "one").await;
@@ -135,7 +135,7 @@ async fn a_wrong_key_is_an_error_and_touches_nothing() {
 }
 
 #[tokio::test]
-async fn a_missing_key_is_not_made_anew_where_there_is_a_store() {
+async fn missing_key_is_not_recreated_for_an_existing_store() {
     let place = Place::new();
     drop(place.open().await);
     std::fs::remove_file(place.key()).unwrap();
@@ -146,7 +146,7 @@ async fn a_missing_key_is_not_made_anew_where_there_is_a_store() {
 }
 
 #[tokio::test]
-async fn the_file_tells_no_name_and_no_value() {
+async fn store_file_reveals_no_name_or_value() {
     let place = Place::new();
     let store = place.open().await;
     put(&store, "git/user/canary-ann", "canary-value").await;
@@ -165,7 +165,7 @@ async fn the_file_tells_no_name_and_no_value() {
 }
 
 #[tokio::test]
-async fn sealed_anew_it_opens_under_the_new_key_alone() {
+async fn rekeyed_store_opens_only_with_the_new_key() {
     let place = Place::new();
     let store = place.open().await;
     let mut versions = Vec::new();
@@ -209,7 +209,7 @@ async fn sealed_anew_it_opens_under_the_new_key_alone() {
 }
 
 #[tokio::test]
-async fn a_change_of_keys_that_broke_off_loses_nothing() {
+async fn interrupted_rekey_loses_nothing() {
     let place = Place::new();
     let store = place.open().await;
     put(&store, "a", "one").await;
@@ -235,7 +235,7 @@ async fn a_change_of_keys_that_broke_off_loses_nothing() {
 }
 
 #[tokio::test]
-async fn rows_that_somebody_moved_are_errors_and_hide_no_others() {
+async fn moved_rows_are_errors_and_hide_no_others() {
     let place = Place::new();
     let store = place.open().await;
     for name in ["a", "b", "c"] {
@@ -279,7 +279,7 @@ async fn rows_that_somebody_moved_are_errors_and_hide_no_others() {
 }
 
 #[tokio::test]
-async fn what_is_no_store_is_refused_and_left_alone() {
+async fn foreign_file_is_rejected_and_left_unchanged() {
     let place = Place::new();
     std::fs::create_dir(place.folder()).unwrap();
     let path = place.folder().join("store.redb");

@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_is_sent_in_each_way_in_which_issuers_read_it() {
+    fn client_is_sent_in_every_form_issuers_accept() {
         use Attempt as A;
         let all = |secret, proof, configured| A::all(&client(secret, proof), configured);
         let (basic, post) = (Some(ClientAuth::Basic), Some(ClientAuth::Post));
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_stands_in_one_place_and_is_encoded() {
+    fn client_secret_is_sent_in_one_place_and_encoded() {
         let client = client(Some("p w"), Proof::Basic);
         let header = |attempt: Attempt| attempt.header(&client).unwrap().map(|(_, value)| value);
         let value = header(Attempt::BasicAndId).unwrap();

@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_caller_uses_up_its_own_sign_ins_and_gets_them_back() {
+    async fn sign_in_quota_is_per_caller_and_is_restored() {
         let quota = Quota::default();
         for state in 0..MAX_SIGN_INS_PER_CALLER {
             quota.begin("ann", &state.to_string()).unwrap();
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn registrations_are_counted_by_caller_and_issuer_and_in_all() {
+    async fn registrations_are_limited_per_caller_and_issuer_and_in_total() {
         let quota = Quota::default();
         for _ in 0..MAX_REGISTRATIONS_PER_CALLER {
             quota.registration("ann", "https://a.example").unwrap();

@@ -1,7 +1,7 @@
-//! Whether a caller may use an instance at this moment.
+//! Decides whether a caller may use an instance at this moment.
 //!
-//! A request is routed when it comes, and that decides. What acts later, without being routed, is decided here:
-//! notifications, answers to a server's questions, streams, subscriptions, tasks.
+//! A request is authorized by its routing, when it arrives. Everything that acts later, without being routed, is
+//! authorized here: notifications, answers to a server's requests, streams, subscriptions, tasks.
 
 mod notices;
 mod recheck;
@@ -26,26 +26,26 @@ use crate::session::Session;
 pub(super) use self::recheck::recheck_after_changes;
 pub(super) use self::rights::{Judged, Rights};
 
-/// Whether a call of a caller would go to a certain instance, or see certain lists, now.
+/// Whether a call of a caller would now go to a certain instance, or see certain lists.
 #[derive(Clone, Debug)]
 pub(super) enum Right {
-    /// It would, with this credential.
+    /// Yes, with this credential.
     Holds(Arc<Credential>),
-    /// It would go elsewhere, or nowhere.
+    /// No: it would go to another instance, or nowhere.
     Lost,
-    /// The credential cannot be had right now: nothing may be sent, and nothing needs to end yet.
+    /// The credential is unavailable right now. Nothing may be sent, but nothing has to end yet.
     Unknown,
 }
 
 impl Right {
-    /// Whether the caller may act.
+    /// Returns `true` if the caller may act.
     pub(super) fn holds(&self) -> bool {
         matches!(self, Self::Holds(_))
     }
 }
 
 impl Inner {
-    /// Whether a call of this caller would go to this very instance now.
+    /// Returns whether a call of this caller would go to exactly this instance now.
     pub(super) async fn right_to(&self, context: &Context, key: &InstanceKey) -> Right {
         let Ok(spec) = self.spec(key.server()) else {
             return Right::Lost;
@@ -59,7 +59,7 @@ impl Inner {
         self.right_by(context, &spec, is_its).await
     }
 
-    /// Whether the caller would be shown these lists now.
+    /// Returns whether the caller would see these lists now.
     pub(super) async fn right_to_lists(&self, context: &Context, key: &ListKey) -> Right {
         let Ok(spec) = self.spec(key.server()) else {
             return Right::Lost;
@@ -68,7 +68,8 @@ impl Inner {
         self.right_by(context, &spec, is_its).await
     }
 
-    /// What is asked for may take its time, as a token that is renewed. Whatever has changed by then is asked again.
+    /// Resolving a credential may take time, for example to renew a token. The result is discarded if rights have changed
+    /// by then.
     async fn right_by(
         &self,
         context: &Context,
@@ -107,8 +108,9 @@ impl Inner {
         right
     }
 
-    /// Whether what an instance says of its own accord may go to this session's client: the gateway shows its server,
-    /// by a rule that leads to its owner. It answers at once, so it does not ask which owner has a credential now.
+    /// Returns `true` if unsolicited messages of an instance may go to this session's client: the gateway exposes the
+    /// server with a rule that includes the instance's owner. Does not wait, so it does not check which owner has a
+    /// credential now.
     pub(super) fn session_may_hear(&self, session: &Session, key: &InstanceKey) -> bool {
         let own = match key.scope() {
             Scope::Session(_) => session.scope == *key.scope(),
@@ -118,7 +120,7 @@ impl Inner {
         own && self.may_hear(&principal, &session.gateway, key)
     }
 
-    /// The same for a modern caller's stream.
+    /// Like [`session_may_hear`](Self::session_may_hear), for a modern caller's stream.
     pub(super) fn listener_may_hear(&self, listener: &Listener, key: &InstanceKey) -> bool {
         let principal = self.now(&listener.principal);
         !matches!(key.scope(), Scope::Session(_))
@@ -142,7 +144,7 @@ impl Inner {
             })
     }
 
-    /// The principal with its teams of now, as far as the directory decides about them.
+    /// Returns the principal with its current teams, as far as the directory determines them.
     pub(super) fn now(&self, principal: &Arc<Principal>) -> Arc<Principal> {
         match &self.directory {
             Some(directory) => directory.renew(principal),

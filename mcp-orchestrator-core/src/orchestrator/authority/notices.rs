@@ -1,7 +1,7 @@
-//! What a legacy client sends without expecting an answer: notifications, and answers to servers' requests.
+//! Messages that a legacy client sends without expecting a response: notifications, and answers to servers' requests.
 //!
-//! Only what the protocol knows as a client's own is passed on, and only to instances that the client may use now. A
-//! request without an id is no notification: it would reach a server without having been routed.
+//! Only notifications that the protocol defines for clients are forwarded, and only to instances that the client may
+//! use now. A request without an id is not a notification: it would reach a server without having been routed.
 
 use std::sync::Arc;
 
@@ -18,10 +18,10 @@ use crate::protocol::{Era, method};
 use crate::session::Session;
 
 impl Inner {
-    /// Takes a notification or a response of a client.
+    /// Handles a notification or a response of a client.
     pub(in crate::orchestrator) async fn take_notice(&self, notify: Notify) -> Result<()> {
         let Dialect::Legacy(Some(id)) = &notify.dialect else {
-            // A modern client has nothing to notify over HTTP: it cancels by closing the stream.
+            // Over HTTP, a modern client sends no notifications: it cancels by closing the stream.
             return Ok(());
         };
         let session = self.sessions.get(id, &notify.principal, &notify.gateway)?;
@@ -65,7 +65,7 @@ impl Inner {
             }
             method::ROOTS_CHANGED => {
                 for handle in session.handles() {
-                    // A program that callers share is told nothing of one of them.
+                    // A program that is shared by several callers gets no notifications about one of them.
                     let own = *handle.key.scope() == session.scope
                         || !matches!(handle.link, Link::Pipe(_));
                     if own && self.pass_on(context, session, &handle, message).await {
@@ -74,12 +74,13 @@ impl Inner {
                     }
                 }
             }
-            // Not logged in full: the name is the client's.
+            // The name is not logged, because it is the client's text.
             _ => tracing::debug!("a notification that is not a client's was dropped"),
         }
     }
 
-    /// Passes a notification on to an instance that speaks the legacy dialect; false where the client may not use it.
+    /// Forwards a notification to a legacy instance. Returns `false` if the instance is modern or the client may not
+    /// use it.
     async fn pass_on(
         &self,
         context: &Context,
@@ -97,8 +98,8 @@ impl Inner {
         true
     }
 
-    /// Hands an answer to the server that asked, where the client may still use it. Else the server is refused, as if
-    /// the client could not be asked.
+    /// Passes an answer to the server that asked if the client may still use it. Otherwise the server's request is
+    /// refused, as if the client could not be asked.
     async fn take_answer(&self, context: &Context, session: &Arc<Session>, message: Message) {
         let Some(about) = session.about(&message) else {
             tracing::debug!("a client answered what nobody asked");

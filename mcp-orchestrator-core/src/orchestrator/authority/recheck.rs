@@ -1,9 +1,8 @@
-//! What depended on a right ends when the right is lost: a session with its gateway, a conversation or a subscription
-//! with its server.
+//! Ends what depended on a lost right: a session with its gateway, a connection or a subscription with its server.
 //!
-//! The check runs after each change of gateways, people and credentials. Between a change and its check nothing leaks: what
-//! is delivered is checked by itself. Now and then views alone are checked, for a router that reports no changes:
-//! credentials are not asked for then, since a token that is asked for is renewed as one that is used.
+//! The check runs after each change of gateways, people and credentials. Nothing leaks between a change and its check,
+//! because each delivery is authorized separately. In addition, views alone are checked periodically, for routers that
+//! do not report changes. Credentials are left out there, because resolving a token renews it as if it were used.
 
 use std::sync::{Arc, Weak};
 
@@ -21,23 +20,23 @@ use crate::session::Session;
 use crate::transport::Party;
 
 impl Orchestrator {
-    /// Checks soon whether those who have sessions, streams and subscriptions may still have them, and ends what they
-    /// may not. To be called when a router was given other gateways, or a directory other people.
+    /// Schedules a check of whether sessions, streams and subscriptions are still allowed, and ends the others. Call it
+    /// after the gateways of a router or the people of a directory have changed.
     pub fn recheck(&self) {
         self.inner.rights.advance();
     }
 }
 
-/// What is checked.
+/// Scope of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Check {
-    /// What gateways show.
+    /// The views of gateways.
     Views,
-    /// The same, and which credential would be used.
+    /// Views, and the credential that would be used.
     Credentials,
 }
 
-/// Checks after each change, until the pool closes.
+/// Runs a check after each change, until the pool closes.
 pub(in crate::orchestrator) async fn recheck_after_changes(inner: Weak<Inner>) {
     let Some(first) = inner.upgrade() else { return };
     let closing = first.pool.closing().clone();
@@ -55,7 +54,7 @@ pub(in crate::orchestrator) async fn recheck_after_changes(inner: Weak<Inner>) {
             () = closing.cancelled() => return,
         }
         drop(inner);
-        // Many credentials that change at once are one change.
+        // Treats many credentials that change at once as one change.
         tokio::time::sleep(RIGHTS_CHECK_PAUSE).await;
     }
 }
@@ -75,7 +74,7 @@ impl Inner {
         }
     }
 
-    /// Ends the sessions whose last request would not be admitted now.
+    /// Ends the sessions with a last request that would not be admitted now.
     async fn recheck_access(self: &Arc<Self>) {
         let checks = self.sessions.all().into_iter().filter_map(|session| {
             let grant = session.grant()?;
@@ -87,7 +86,7 @@ impl Inner {
         let mut checks = stream::iter(checks).buffer_unordered(MAX_ACCESS_CHECKS);
         while let Some((session, standing)) = checks.next().await {
             match standing {
-                // A client whose token expires goes on with its next one; until then nothing is sent for it.
+                // A client with an expired token continues with its next one. Nothing is sent for it until then.
                 Standing::Holds | Standing::Expired => {}
                 Standing::Unknown => self.rights.check_access_again(),
                 Standing::Lost => {

@@ -1,4 +1,4 @@
-//! When somebody may have lost a right, and what is judged again because of it.
+//! Change tracking of rights, and the renewed authorization of calls that waited.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -16,22 +16,22 @@ use crate::orchestrator::{Inner, Orchestrator};
 use crate::router::{Item, ToolFilter};
 use crate::runtime::InstanceKey;
 
-/// Counts the changes of gateways, people, credentials and tokens.
+/// Counts changes of gateways, people, credentials and tokens.
 #[derive(Debug, Default)]
 pub(in crate::orchestrator) struct Rights {
     count: AtomicU64,
     changes: watch::Sender<()>,
-    /// Requests that were admitted may not be admitted now.
+    /// Set if requests that were admitted may no longer be.
     access: AtomicBool,
 }
 
 impl Rights {
-    /// How many changes there were: what was judged at another count is judged again before it acts.
+    /// Returns the number of changes. What was authorized at another count is authorized again before it acts.
     pub(in crate::orchestrator) fn now(&self) -> u64 {
         self.count.load(Ordering::Acquire)
     }
 
-    /// Something has changed, and what is asked already answers so.
+    /// Records a change, which must already be visible.
     pub(in crate::orchestrator) fn advance(&self) {
         self.count.fetch_add(1, Ordering::Release);
         self.changes.send_replace(());
@@ -42,12 +42,12 @@ impl Rights {
         self.advance();
     }
 
-    /// Access is checked with the next check of rights.
+    /// Includes access in the next check.
     pub(super) fn check_access_again(&self) {
         self.access.store(true, Ordering::Release);
     }
 
-    /// Whether access was to be checked, which is the caller's to do now.
+    /// Returns `true` if access has to be checked, and clears the flag: the caller performs the check.
     pub(super) fn take_access(&self) -> bool {
         self.access.swap(false, Ordering::AcqRel)
     }
@@ -57,20 +57,20 @@ impl Rights {
     }
 }
 
-/// By what a message was allowed to go to an instance.
+/// The reason why a message was allowed to go to an instance.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::orchestrator) enum Judged<'a> {
-    /// The instance alone.
+    /// The right to the instance alone.
     Instance,
-    /// What the gateway shows under this name.
+    /// An item that the gateway exposes.
     Item(Item<'a>),
-    /// That the gateway shows this server alone, and all of it.
+    /// The gateway exposes only this server, and all of it.
     Whole,
 }
 
 impl Orchestrator {
-    /// Binds a legacy session to what admitted a request of it. `authorization` is the request's header of that name: a grant
-    /// is made where it is another one than that of the request before.
+    /// Binds a legacy session to the admission of its latest request. `authorization` is that request's header of this
+    /// name; a new grant is created if it differs from that of the request before.
     ///
     /// # Errors
     /// [`SessionNotFound`](ErrorKind::SessionNotFound).
@@ -87,14 +87,14 @@ impl Orchestrator {
         Ok(())
     }
 
-    /// Checks soon whether sessions may go on, by what admitted their last requests. [`follow`](Self::follow) does so at each
-    /// change; this is for a session that was bound after one.
+    /// Schedules a check of whether the grants of sessions still hold. [`follow`](Self::follow) does this at each
+    /// change; call it for a session that was bound after a change.
     pub fn check_access(&self) {
         self.inner.rights.advance_access();
     }
 
-    /// Follows the changes by which requests that were admitted lose their access: sessions whose
-    /// [grant](crate::auth::Grant) is lost end, with their calls, streams and subscriptions.
+    /// Follows changes that revoke access: sessions with a lost [grant](crate::auth::Grant) end, with their calls,
+    /// streams and subscriptions.
     pub fn follow(&self, revision: &AccessRevision) {
         let (inner, mut changes) = (Arc::downgrade(&self.inner), revision.subscribe());
         let closing = self.inner.pool.closing().clone();
@@ -110,10 +110,10 @@ impl Orchestrator {
 }
 
 impl Inner {
-    /// Judges once more what was judged before a change: by the caller's access, teams, view, credential and scope of now.
+    /// Authorizes a message again, with the caller's current access, teams, view, credential and scope.
     ///
     /// # Errors
-    /// Where the message may not go to this instance any more.
+    /// If the message may no longer go to this instance.
     pub(in crate::orchestrator) async fn judge_again(
         &self,
         context: &Context,
@@ -143,10 +143,10 @@ impl Inner {
         Err(Error::new(ErrorKind::Unavailable, text))
     }
 
-    /// Whether the request of this context would still be admitted.
+    /// Checks that the request of this context would still be admitted.
     ///
     /// # Errors
-    /// [`Unauthenticated`](ErrorKind::Unauthenticated) where its token was revoked or has expired.
+    /// [`Unauthenticated`](ErrorKind::Unauthenticated) if its token was revoked or has expired.
     pub(in crate::orchestrator) async fn still_admitted(&self, context: &Context) -> Result<()> {
         let Some(grant) = &context.grant else {
             return Ok(());

@@ -1,4 +1,4 @@
-//! `completion/complete`: to the server of the prompt or resource that is to be completed.
+//! `completion/complete`: forwarded to the server of the prompt or resource.
 
 use std::sync::Arc;
 
@@ -52,7 +52,7 @@ impl Inner {
     }
 }
 
-/// What is to be completed: the name of a prompt or the URI of a resource, as JSON.
+/// The completion's target: the name of a prompt or the URI of a resource, as JSON.
 #[derive(Clone, Copy)]
 enum Reference<'a> {
     Prompt(&'a str),
@@ -60,7 +60,7 @@ enum Reference<'a> {
 }
 
 impl<'a> Reference<'a> {
-    /// A server may go by the type or by the members, so both must say the same.
+    /// Parses a reference. A server may rely on the type or on the members, so both must agree.
     fn of(members: &Members<'a>) -> Result<Self> {
         let kind = members.get("type").map(text);
         let kind = kind

@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn storms_are_bounded_whatever_comes() {
+    fn fetch_rate_is_bounded_for_every_outcome() {
         assert!(fetches_within(3, |_| Came::Same) <= 6);
         assert!(fetches_within(3600, |_| Came::Same) <= 75);
         assert!(fetches_within(3600, |_| Came::Failed) <= 400);
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_real_change_takes_the_pause_back() {
+    fn change_resets_the_pause() {
         let mut pace = Pace::new();
         for _ in 0..20 {
             pace.after(Came::Same);

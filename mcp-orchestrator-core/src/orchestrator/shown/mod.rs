@@ -1,4 +1,4 @@
-//! What operators are shown of a server beside its instances: what it runs, what it did, and why a list lacks it.
+//! What operators see of a server in addition to its instances: what it runs, its history, and why lists omit it.
 
 mod seen;
 mod unlisted;
@@ -16,24 +16,24 @@ use crate::mask::{masked_args, masked_url};
 use crate::router::ItemKind;
 use crate::server::{Launch, Program, ServerSpec};
 
-/// A configured server, and what it did since the orchestrator began.
+/// A configured server and its history since the orchestrator started.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ServerInfo {
-    /// Its name.
+    /// Name of the server.
     pub server: String,
-    /// What it runs: `command`, `image` or `url`, and its text. Values that may be secret are masked.
+    /// What it runs: `command`, `image` or `url`, and the text of it. Values that may be secret are masked.
     pub runs: (String, String),
-    /// How it is.
+    /// State of the server.
     pub state: InstanceState,
-    /// The tools that it listed last, as far as known.
+    /// Number of tools that it listed last, if known.
     pub tools: Option<usize>,
     /// Calls in flight.
     pub in_flight: usize,
-    /// Calls that its present instances were given.
+    /// Calls handled by its current instances.
     pub calls: u64,
-    /// How often an instance of it was started again.
+    /// Number of restarts of its instances.
     pub restarts: u64,
-    /// Why an instance of it failed last.
+    /// The last failure of one of its instances.
     pub last_error: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! Instances that have run, and what is remembered of them after their end.
+//! History of instances, which is kept after they end.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -6,7 +6,7 @@ use crate::id::ServerId;
 use crate::limits::MAX_SEEN_INSTANCES;
 use crate::runtime::InstanceKey;
 
-/// Instances that have run, the one that was started last at the end; bounded.
+/// Instances that have run, in the order of their last change. Bounded.
 #[derive(Debug, Default)]
 pub(in crate::orchestrator) struct Seen(Mutex<Vec<One>>);
 
@@ -22,12 +22,12 @@ impl Seen {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// It can be called.
+    /// Records that an instance is ready.
     pub(in crate::orchestrator) fn started(&self, key: &InstanceKey) {
         self.change(key, |one| one.starts += 1);
     }
 
-    /// It did not start, or ended by itself.
+    /// Records that an instance failed to start or ended by itself.
     pub(in crate::orchestrator) fn failed(&self, key: &InstanceKey, why: &str) {
         self.change(key, |one| one.error = Some(why.to_owned()));
     }
@@ -50,26 +50,26 @@ impl Seen {
         }
     }
 
-    /// All instances.
+    /// Returns all instances.
     pub(in crate::orchestrator) fn all(&self) -> Vec<InstanceKey> {
         self.all_of().iter().map(|one| one.key.clone()).collect()
     }
 
-    /// The instances of a server.
+    /// Returns the instances of a server.
     pub(in crate::orchestrator) fn of(&self, server: &ServerId) -> Vec<InstanceKey> {
         let all = self.all_of();
         let own = all.iter().filter(|one| one.key.server() == server);
         own.map(|one| one.key.clone()).collect()
     }
 
-    /// How often instances of a server were started again.
+    /// Returns the number of restarts of a server's instances.
     pub(super) fn restarts(&self, server: &ServerId) -> u64 {
         let all = self.all_of();
         let own = all.iter().filter(|one| one.key.server() == server);
         own.map(|one| one.starts.saturating_sub(1)).sum()
     }
 
-    /// Why an instance of a server failed last.
+    /// Returns the last failure of a server's instances.
     pub(super) fn last_error(&self, server: &ServerId) -> Option<String> {
         let all = self.all_of();
         let mut own = all.iter().rev().filter(|one| one.key.server() == server);

@@ -1,4 +1,4 @@
-//! Why a gateway's list lacks what a server offers.
+//! Explains why a gateway's list omits a server.
 
 use std::sync::Arc;
 
@@ -14,21 +14,21 @@ use crate::orchestrator::{Inner, Orchestrator};
 use crate::pool::Spec;
 use crate::router::{ItemKind, ViewEntry};
 
-/// A server whose part of a list is missing.
+/// A server that is missing in a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unlisted {
     /// The server.
     pub server: String,
-    /// Why.
+    /// Why it is missing.
     pub reason: String,
 }
 
 impl Orchestrator {
-    /// Names the servers of a gateway whose list of this kind is not known for a principal. It starts nothing: ask for
+    /// Returns the servers of a gateway with an unknown list of this kind for a principal. Starts no instance: request
     /// the list first.
     ///
     /// # Errors
-    /// [`NoRoute`](ErrorKind::NoRoute) for a gateway that the principal does not have.
+    /// [`NoRoute`](ErrorKind::NoRoute) for a gateway that the principal cannot see.
     pub async fn unlisted(
         &self,
         principal: &Arc<Principal>,
@@ -82,7 +82,7 @@ impl Inner {
         Some(self.list_failure(&spec, kind))
     }
 
-    /// Why a server did not start, or why its lists could not be fetched.
+    /// Returns why a server did not start, or why its lists could not be fetched.
     pub(in crate::orchestrator) fn why_not_listed(&self, server: &ServerId) -> Option<Arc<Error>> {
         let found = self.pool.server(server);
         let start = found.and_then(|found| found.last_failure());
@@ -94,7 +94,7 @@ impl Inner {
         start.or_else(fetched)
     }
 
-    /// Why a server's list did not come.
+    /// Returns why a server's list is missing.
     pub(in crate::orchestrator) fn list_failure(&self, spec: &Spec, kind: ItemKind) -> Error {
         let server = &spec.server.id;
         if let Some(failure) = self.why_not_listed(server) {

@@ -1,4 +1,4 @@
-//! What a server wants that refused a call without a credential, where its entry says nothing of one.
+//! Requirements of a server that rejected a call without a credential, although its entry mentions none.
 
 use crate::credential::Revision;
 use crate::error::{Error, ErrorKind};
@@ -8,7 +8,7 @@ use crate::pool::Spec;
 use crate::server::OAuthSpec;
 
 impl Inner {
-    /// What a server that refused a call without a token waits for, where nobody has signed in yet.
+    /// Describes the sign-in that a server requires that rejected a call without a token, if no user has signed in yet.
     pub(in crate::orchestrator) fn wanted_sign_in(&self, id: &ServerId) -> Option<String> {
         let spec = self.spec(id).ok()?;
         let oauth = spec.server.oauth.as_ref();
@@ -26,7 +26,7 @@ impl Inner {
     }
 }
 
-/// The refusal of a call without a credential, with what its server wants where its entry says nothing of that.
+/// Adds what the server requires to the rejection of a call without a credential, if its entry does not say so.
 pub(in crate::orchestrator) fn unauthorized(spec: &Spec, refused: Error) -> Error {
     if refused.kind() != ErrorKind::CredentialRejected {
         return refused;

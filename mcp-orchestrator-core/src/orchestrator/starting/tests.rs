@@ -26,7 +26,7 @@ fn progress(step: &str) -> ReplyItem {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_words_of_a_start_come_first_and_the_progress_grows() {
+async fn start_messages_precede_the_result_with_increasing_progress() {
     let (told, words) = Progress::channel();
     let (answer, answered) = oneshot::channel::<Reply>();
     let coming = async { Ok(answered.await.expect("it is answered")) };
@@ -72,7 +72,7 @@ async fn the_words_of_a_start_come_first_and_the_progress_grows() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn words_come_no_faster_than_they_can_be_read() {
+async fn start_messages_are_rate_limited() {
     let (told, words) = Progress::channel();
     told.report("0");
     let mut reply = tell(pending().boxed(), words, token()).await.unwrap();
@@ -99,7 +99,7 @@ async fn words_come_no_faster_than_they_can_be_read() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_quick_start_is_not_told() {
+async fn fast_start_sends_no_messages() {
     let (told, words) = Progress::channel();
     told.report("shaking hands");
     let coming = async {
@@ -111,7 +111,7 @@ async fn a_quick_start_is_not_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_without_words_is_answered_as_ever() {
+async fn call_without_start_messages_is_answered_normally() {
     let (told, words) = Progress::channel();
     drop(told);
     let coming = async {
@@ -123,7 +123,7 @@ async fn a_call_without_words_is_answered_as_ever() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_start_that_fails_ends_the_stream() {
+async fn failed_start_ends_the_stream() {
     let (told, words) = Progress::channel();
     told.report("pulling image");
     let coming = async {

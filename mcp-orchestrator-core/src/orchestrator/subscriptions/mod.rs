@@ -1,4 +1,4 @@
-//! Subscriptions to resources: a legacy client's, and those of a modern stream.
+//! Resource subscriptions of legacy clients and of modern streams.
 
 mod table;
 
@@ -26,7 +26,7 @@ use self::table::Resource;
 pub(super) use self::table::{Source, Subscriptions};
 
 impl Inner {
-    /// A legacy client subscribes, or takes that back.
+    /// Handles a legacy client's subscribe or unsubscribe request.
     pub(super) async fn subscribe(
         self: &Arc<Self>,
         context: &Context,
@@ -61,7 +61,7 @@ impl Inner {
         };
         if message.method() == method::RESOURCES_UNSUBSCRIBE {
             let last = self.subscriptions.remove(source, &uri, party);
-            // A modern server is asked by the engine's own subscription, which follows the table.
+            // The engine's own subscription at a modern server follows the table.
             if era == Era::Modern || (shared && !last) {
                 return Ok(empty(&message));
             }
@@ -85,13 +85,13 @@ impl Inner {
         if !accepted {
             self.subscriptions.remove(source, &uri, party);
         } else if is_gone {
-            // The session has ended meanwhile, and what it left behind was looked for before this came.
+            // The session has ended in the meantime, and its subscriptions were removed before this one was added.
             self.unsubscribe(party);
         }
         response
     }
 
-    /// The server's answer to a subscription; where it took it, updates are listened to from now on.
+    /// Returns the server's response to a subscription. If it was accepted, opens the stream for updates.
     async fn subscribed(&self, context: &Context, reply: Result<Reply>) -> Result<Reply> {
         let response = reply?.response().await?;
         if response.kind() == Kind::Response {
@@ -100,12 +100,12 @@ impl Inner {
         Ok(Reply::ready(response))
     }
 
-    /// A caller is gone: programs are told what nobody is subscribed to any more.
+    /// Removes all subscriptions of a caller that is gone, and unsubscribes from resources without another subscriber.
     pub(super) fn unsubscribe(self: &Arc<Self>, party: Party) {
         self.unsubscribe_upstream(self.subscriptions.leave(party, None));
     }
 
-    /// A caller may not see these lists any more.
+    /// Removes the subscriptions of a caller that may no longer see these lists.
     pub(super) fn unsubscribe_from(self: &Arc<Self>, party: Party, lists: &ListKey) {
         self.unsubscribe_upstream(self.subscriptions.leave(party, Some(lists)));
     }
@@ -119,7 +119,7 @@ impl Inner {
             for (source, uri) in gone {
                 let is_it = |handle: &Arc<Handle>| Source::from(&handle.key) == source;
                 for handle in inner.pool.handles().into_iter().filter(is_it) {
-                    // Somebody may have come back to it by now.
+                    // There may be a new subscriber by now.
                     if inner.subscriptions.parties(&source, &uri).is_empty()
                         && let Link::Pipe(_) = &handle.link
                         && let Some(lease) = super::events::lease(&handle)
@@ -131,7 +131,7 @@ impl Inner {
         });
     }
 
-    /// Over HTTP, updates come by the stream of the session's own conversation.
+    /// Opens the stream for updates of an HTTP server, which belongs to the session's own connection.
     async fn listen_upstream(&self, context: &Context) {
         let Some(session) = &context.session else {
             return;
@@ -143,11 +143,11 @@ impl Inner {
         }
     }
 
-    /// A modern client listens to resources; those that a server accepts are answered.
+    /// Subscribes a modern client to resources. Returns the URIs that the server accepts.
     ///
     /// # Cancel safety
-    /// What was subscribed by then is in the table under the listener's party, for whoever drops the future to take
-    /// out.
+    /// Subscriptions that were made before the future is dropped remain in the table under the listener's party. The
+    /// caller has to remove them.
     pub(super) async fn listen_to_resources(
         self: &Arc<Self>,
         context: &Context,
@@ -163,7 +163,7 @@ impl Inner {
         accepted
     }
 
-    /// Subscribes a modern client to one resource; `None` where it is not accepted.
+    /// Subscribes a modern client to one resource; `None` if it is not accepted.
     async fn listen_to(
         self: &Arc<Self>,
         context: &Context,
@@ -182,7 +182,7 @@ impl Inner {
         let scope = context.scope(&spec.server);
         let source = Source::new(&route.server, &credential, scope.clone());
         let principal = &context.principal.id;
-        // Before anything is started or sent: what is over the limit costs nothing.
+        // Before anything is started or sent, so that subscriptions over the limit cost nothing.
         let first = self
             .subscriptions
             .add(source.clone(), uri, listener.party, principal)
@@ -194,11 +194,11 @@ impl Inner {
         let accepted = match acquired.await {
             Ok(lease) => {
                 let judged = Judged::Item(Item::Resource(uri));
-                // The start may have taken a while.
+                // Starting the instance may have taken time.
                 if self.judge_again(context, &lease.key, judged).await.is_err() {
                     false
                 } else if speaks_modern(&lease).await {
-                    // Changes after the client's acknowledgement must reach it.
+                    // The client must receive every change after its acknowledgement.
                     let promised = self.subscriptions.promised(&source, uri);
                     let _ = tokio::time::timeout(SUBSCRIBED_TIMEOUT, promised).await;
                     true
@@ -217,13 +217,14 @@ impl Inner {
             .parties(&source, uri)
             .contains(&listener.party);
         if !is_kept {
-            // The right to it was lost meanwhile, and what was subscribed then was looked for before this came.
+            // The right was lost in the meantime, and the caller's subscriptions were removed before this one was
+            // added.
             self.unsubscribe_upstream(vec![(source, uri.into())]);
         }
         is_kept.then_some(())
     }
 
-    /// Subscriptions are renewed at an instance that has started.
+    /// Renews the subscriptions at an instance that has started.
     pub(super) fn resubscribe(self: &Arc<Self>, handle: &Arc<Handle>) {
         let uris = self.subscriptions.uris(&Source::from(&handle.key));
         if uris.is_empty() {
@@ -235,7 +236,7 @@ impl Inner {
                 return;
             };
             for uri in uris {
-                // Who has lost the right to it may not have been taken out yet.
+                // A subscriber that has lost the right may not have been removed yet.
                 let source = Source::from(&handle.key);
                 let mut parties = inner.subscriptions.parties(&source, &uri).into_iter();
                 if parties.any(|party| inner.hearer(party, &handle.key).is_some()) {
@@ -245,7 +246,7 @@ impl Inner {
         });
     }
 
-    /// A modern server says of which resources it sends the updates.
+    /// Handles the acknowledgement of a modern server, which lists the resources with updates.
     pub(super) fn acknowledged(&self, handle: &Handle, message: &Message) {
         let params = message.body().and_then(Members::read).unwrap_or_default();
         let granted = params.get("notifications").and_then(Members::read);
@@ -257,7 +258,7 @@ impl Inner {
         );
     }
 
-    /// A resource has changed.
+    /// Delivers an update of a resource to its subscribers.
     pub(super) fn updated(&self, handle: &Arc<Handle>, party: Option<Party>, message: &Message) {
         if let Some(session) = party.and_then(|party| self.session_of(party)) {
             return self.push(&session, handle, ReplyItem::Notification(message.clone()));
@@ -277,7 +278,7 @@ impl Inner {
         }
     }
 
-    /// A subscriber that may hear of this instance now.
+    /// Returns the subscriber if it may receive messages of this instance now.
     fn hearer(&self, party: Party, key: &InstanceKey) -> Option<Subscribed> {
         if let Some(session) = self.session_of(party) {
             let may = self.session_may_hear(&session, key);
@@ -290,14 +291,14 @@ impl Inner {
     }
 }
 
-/// Who is subscribed.
+/// A subscriber.
 enum Subscribed {
     Session(Arc<Session>),
     Listener(Arc<Listener>),
 }
 
-/// Subscribes, or takes that back, for callers that share the instance. A modern server is asked by the engine's own
-/// subscription instead.
+/// Subscribes or unsubscribes on behalf of all callers that share the instance. At a modern server, the engine's own
+/// subscription does this instead.
 async fn as_engine(lease: &Lease, method: &str, uri: &str) -> bool {
     if speaks_modern(lease).await {
         return true;

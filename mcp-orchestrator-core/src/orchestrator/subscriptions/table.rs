@@ -52,7 +52,7 @@ pub(in crate::orchestrator) struct Subscriptions {
     table: Mutex<Table>,
     /// Notified when a resource gains its first subscriber or loses its last.
     changes: watch::Sender<()>,
-    /// The resources whose updates modern servers have promised to send.
+    /// The resources for which modern servers have promised to send updates.
     promised: watch::Sender<HashMap<Source, Vec<String>>>,
 }
 
@@ -80,7 +80,7 @@ impl Subscriptions {
         self.changes.subscribe()
     }
 
-    /// A server promises to send the updates of these resources, or does so no longer.
+    /// Records the resources with updates that a server promises to send; `None` clears them.
     pub(in crate::orchestrator) fn promise(&self, source: &Source, uris: Option<Vec<String>>) {
         self.promised.send_modify(|promised| match uris {
             Some(uris) => drop(promised.insert(source.clone(), uris)),

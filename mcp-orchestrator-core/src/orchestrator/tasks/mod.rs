@@ -1,4 +1,4 @@
-//! Tasks: their ids travel sealed, so that each finds its instance again and nobody reads another's.
+//! Tasks. Their ids are sealed, so that each leads back to its instance and no caller can use another's.
 
 mod list;
 mod seal;
@@ -32,7 +32,7 @@ use crate::session::Session;
 use crate::transport::Party;
 
 impl Hearer {
-    /// Who hears of this instance by the calls of this context.
+    /// Returns the receiver of this instance's task messages in the calls of this context.
     pub(super) fn of(context: &Context, handle: &Arc<Handle>) -> Self {
         Self {
             principal: context.principal.id.clone(),
@@ -44,7 +44,7 @@ impl Hearer {
 }
 
 impl Inner {
-    /// A method on one task goes to the instance in its id, where a call of the caller would go there now.
+    /// Forwards a method on a task to the instance in its id, if a call of the caller would go there now.
     pub(super) async fn task(
         self: &Arc<Self>,
         context: &Context,
@@ -60,7 +60,7 @@ impl Inner {
         }
         let sealed = self.unsealed(&context.principal.id, &given);
         let sealed = sealed.ok_or_else(unknown)?;
-        // The task's server must still be one that the caller may use.
+        // The caller must still be allowed to use the task's server.
         let view = self.view(context)?;
         if !view.entries.iter().any(|entry| entry.server == sealed.s) {
             return Err(unknown());
@@ -96,8 +96,8 @@ impl Inner {
         Ok(counted(answered.reply(reply), counts))
     }
 
-    /// The same caller, in the conversation that a task belongs to: while that session lives, another one of the
-    /// principal speaks through it.
+    /// Returns the context for the connection that a task belongs to: while that session exists, other sessions of the
+    /// principal use it.
     fn in_conversation(&self, context: &Context, sealed: &Sealed) -> Context {
         let Some(tag) = &sealed.c else {
             return context.clone();
@@ -122,15 +122,16 @@ impl Inner {
         }
     }
 
-    /// Whether an id is this caller's, as far as is remembered.
+    /// Returns `true` if an id belongs to this caller, as far as is known.
     fn is_theirs(&self, hearer: &Hearer, sealed: &Sealed, given: &str) -> bool {
-        // Where nothing is remembered, as after a restart, the seal itself says so.
+        // Without an entry, as after a restart, the seal itself proves it.
         self.tasks
             .get(&hearer.place(&sealed.t))
             .is_none_or(|known| known.is_of(&hearer.principal) && *known.sealed == *given)
     }
 
-    /// The instance of a task, where it still runs. Nothing is started, but a remote server needs no start.
+    /// Returns a lease on the instance of a task if it is still running. Starts nothing; a remote server needs no
+    /// start.
     async fn task_lease(
         self: &Arc<Self>,
         context: &Context,
@@ -168,7 +169,7 @@ impl Inner {
         Ok(None)
     }
 
-    /// A task's news go to those whose task it is.
+    /// Delivers a task's status notification to the principal that owns the task.
     pub(super) fn task_status(
         &self,
         handle: &Arc<Handle>,
@@ -216,19 +217,19 @@ impl Inner {
     }
 }
 
-/// What comes back of a method on one task.
+/// Adapts the reply to a method on a task.
 struct Answered {
     inner: Arc<Inner>,
     hearer: Hearer,
-    /// The task's own id.
+    /// The id of the task at the server.
     own: String,
-    /// The id that the caller knows.
+    /// The id that the caller uses.
     given: String,
     is_result: bool,
 }
 
 impl Answered {
-    /// The same reply with the id that the caller knows.
+    /// Returns the reply with the id that the caller uses.
     fn reply(self, reply: Reply) -> Reply {
         match reply.into_ready() {
             Ok(response) => Reply::ready(self.response(response)),
@@ -260,7 +261,7 @@ impl Answered {
     }
 }
 
-/// What is unknown and what is another's read alike.
+/// Returns the error for a task that does not exist or belongs to another caller, which must not be distinguishable.
 fn unknown() -> Error {
     Error::new(ErrorKind::InvalidParams, "unknown task")
 }

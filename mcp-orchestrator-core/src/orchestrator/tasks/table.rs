@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_id_that_two_callers_were_given_is_nobodys() {
+    async fn id_given_to_two_callers_belongs_to_neither() {
         let tasks = Tasks::default();
         assert_eq!(claim(&tasks, place(0, "1"), "ann"), Claim::Theirs);
         assert_eq!(claim(&tasks, place(0, "1"), "ann"), Claim::Theirs);
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_task_that_the_server_knows_stays_its_callers() {
+    async fn task_known_to_the_server_stays_with_its_caller() {
         let tasks = Tasks::default();
         claim(&tasks, place(0, "1"), "ann");
         tasks.confirm(&place(0, "1"), &who("bob"), true);
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_caller_cannot_push_out_the_tasks_of_another() {
+    async fn one_caller_cannot_evict_the_tasks_of_another() {
         let tasks = Tasks::default();
         claim(&tasks, place(0, "bobs"), "bob");
         for n in 0..MAX_TASKS_PER_PRINCIPAL + 5 {

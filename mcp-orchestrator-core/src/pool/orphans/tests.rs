@@ -17,7 +17,7 @@ use crate::server::ServerSpec;
 use crate::transport::{Hello, Party, Unsolicited};
 
 #[tokio::test(start_paused = true)]
-async fn what_nobody_can_come_back_to_is_removed_and_the_rest_goes_to_rest() {
+async fn instances_with_an_outdated_spec_are_removed_and_the_others_go_idle() {
     let backend: Arc<dyn RuntimeBackend> = Arc::new(MemoryBackend::new(|_, _, pipe| async move {
         let (mut reader, mut writer) = tokio::io::split(pipe);
         let _ = tokio::io::copy(&mut reader, &mut writer).await;
@@ -240,7 +240,7 @@ impl World {
 const SOON: Duration = Duration::from_secs(1);
 
 #[tokio::test(start_paused = true)]
-async fn instances_of_a_credential_that_is_not_installed_are_removed_after_a_restart() {
+async fn instances_of_an_uninstalled_credential_are_removed_after_a_restart() {
     let world = World::of(&["1", "2"], InForce::Revision(Revision::new("2"))).await;
     assert_eq!(world.left(SOON).await, ["2"], "the other one runs on");
     *world.store.0.lock().unwrap() = InForce::Nothing;
@@ -251,7 +251,7 @@ async fn instances_of_a_credential_that_is_not_installed_are_removed_after_a_res
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_an_owner_has_may_be_unknown_and_ends_nothing() {
+async fn unknown_credential_state_removes_no_instances() {
     let world = World::of(&["1", "2"], InForce::Unknown).await;
     assert_eq!(world.left(Duration::from_hours(1)).await, ["1", "2"]);
     // A change that was reported counts even then.
@@ -262,7 +262,7 @@ async fn what_an_owner_has_may_be_unknown_and_ends_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_credential_that_was_rotated_twice_leaves_one_instance() {
+async fn credential_rotated_twice_leaves_one_instance() {
     let world = World::of(&["1", "2", "3"], InForce::Unknown).await;
     world.left(SOON).await;
     for revision in ["2", "3"] {
@@ -276,7 +276,7 @@ async fn a_credential_that_was_rotated_twice_leaves_one_instance() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_removal_that_fails_is_reported_and_tried_until_it_succeeds() {
+async fn failed_removal_is_reported_and_retried_until_it_succeeds() {
     let world = World::of(&["1"], InForce::Nothing).await;
     world.backend.fails.store(true, Ordering::SeqCst);
     let removed = world
@@ -304,7 +304,7 @@ async fn a_removal_that_fails_is_reported_and_tried_until_it_succeeds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_removal_that_failed_is_given_up_where_the_credential_is_in_force_again() {
+async fn failed_removal_is_abandoned_once_the_credential_is_valid_again() {
     let world = World::of(&["1"], InForce::Nothing).await;
     world.backend.fails.store(true, Ordering::SeqCst);
     world.left(Duration::from_mins(1)).await;

@@ -224,7 +224,7 @@ async fn call(pool: &Arc<Pool>, method: &str) -> Result<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cut_fails_what_is_in_flight_and_the_next_call_joins_what_runs() {
+async fn lost_connection_fails_calls_in_flight_and_the_next_call_rejoins() {
     let backend = Arc::new(Lasting::default());
     let pool = pool(&backend);
     assert_eq!(call(&pool, "count").await.unwrap(), "1");
@@ -244,7 +244,7 @@ async fn a_cut_fails_what_is_in_flight_and_the_next_call_joins_what_runs() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_reached_for_now_is_left_alone() {
+async fn temporarily_unreachable_instance_is_left_running() {
     let backend = Arc::new(Lasting::default());
     let pool = pool(&backend);
     assert_eq!(call(&pool, "count").await.unwrap(), "1");
@@ -259,7 +259,7 @@ async fn what_cannot_be_reached_for_now_is_left_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_a_restart_of_ours_what_was_kept_is_used() {
+async fn kept_instance_is_rejoined_after_a_restart() {
     let backend = Arc::new(Lasting::default());
     assert_eq!(call(&pool(&backend), "count").await.unwrap(), "1");
     backend.cut();
@@ -275,7 +275,7 @@ async fn after_a_restart_of_ours_what_was_kept_is_used() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_nothing_is_kept_it_is_started_anew() {
+async fn instance_is_replaced_after_a_restart_if_nothing_was_kept() {
     let backend = Arc::new(Lasting::default());
     assert_eq!(call(&pool(&backend), "count").await.unwrap(), "1");
     backend.cut();
@@ -289,7 +289,7 @@ async fn where_nothing_is_kept_it_is_started_anew() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_first_attach_that_fails_after_a_restart_leaves_what_runs_alone() {
+async fn failed_attach_after_a_restart_leaves_the_instance_running() {
     let backend = Arc::new(Lasting::default());
     assert_eq!(call(&pool(&backend), "count").await.unwrap(), "1");
     backend.cut();
@@ -307,7 +307,7 @@ async fn a_first_attach_that_fails_after_a_restart_leaves_what_runs_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_attach_that_hangs_after_a_restart_leaves_what_runs_alone() {
+async fn hanging_attach_after_a_restart_leaves_the_instance_running() {
     let backend = Arc::new(Lasting::default());
     assert_eq!(call(&pool(&backend), "count").await.unwrap(), "1");
     backend.cut();

@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn a_slot_that_rests_leaves_the_others_in_their_places() {
+fn removing_an_unused_slot_leaves_the_others_in_place() {
     let (slots, credential) = (Slots::default(), Credential::none());
     let scope = Scope::Session("s".into());
     let (common, own) = (
@@ -22,7 +22,7 @@ fn a_slot_that_rests_leaves_the_others_in_their_places() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn outages_of_the_way_are_no_crashes() {
+async fn connection_outages_do_not_count_as_crashes() {
     let slot = Slot::new(&Credential::none(), Scope::Shared);
     let error = |kind| Arc::new(Error::new(kind, "attach was refused with 500"));
     for number in 0..100 {
@@ -41,7 +41,7 @@ async fn outages_of_the_way_are_no_crashes() {
 }
 
 #[test]
-fn a_slot_in_which_something_starts_stays() {
+fn starting_slot_is_not_removed() {
     let (slots, credential) = (Slots::default(), Credential::none());
     let scope = Scope::Session("s".into());
     let own = slots.get(&credential, &scope);
@@ -56,7 +56,7 @@ fn a_slot_in_which_something_starts_stays() {
 }
 
 #[tokio::test]
-async fn a_start_that_panicked_leaves_the_slot_to_the_next_one() {
+async fn panicked_start_releases_the_slot() {
     let (slots, credential) = (Slots::default(), Credential::none());
     let own = slots.get(&credential, &Scope::Session("s".into()));
     let Turn::Start(starting, _) = own.turn() else {

@@ -45,7 +45,7 @@ fn holders(lists: &Lists, principal: &Principal, rule: &CredentialRule, name: &s
 }
 
 #[test]
-fn a_principals_list_decides_for_nobody_else() {
+fn list_of_a_principal_applies_to_no_other() {
     let lists = Lists::default();
     let revision = Revision::new("1");
     let put = |name, owner: &Owner, listed| lists.put(&server(name), owner, &revision, listed);
@@ -65,7 +65,7 @@ fn a_principals_list_decides_for_nobody_else() {
 }
 
 #[test]
-fn the_first_team_with_a_list_decides() {
+fn first_team_with_a_list_wins() {
     let lists = Lists::default();
     let team = |name: &str| TeamId::new(name).unwrap();
     let put = |name: &str, listed| {
@@ -109,7 +109,7 @@ fn the_index_follows_every_change() {
 }
 
 #[test]
-fn a_new_revision_takes_the_place_of_the_old_one() {
+fn new_revision_replaces_the_old_one() {
     let lists = Lists::default();
     let (one, two) = (Revision::new("1"), Revision::new("2"));
     let put = |revision, listed| lists.put(&server("git"), &of_user("ann"), revision, listed);
@@ -121,7 +121,7 @@ fn a_new_revision_takes_the_place_of_the_old_one() {
 }
 
 #[test]
-fn conflicts_are_those_of_one_principal_and_of_what_is_shown() {
+fn conflicts_are_per_principal_and_among_visible_items() {
     let lists = Lists::default();
     let put = |name, owner: &Owner, revision: &Revision, listed| {
         lists.put(&server(name), owner, revision, listed);

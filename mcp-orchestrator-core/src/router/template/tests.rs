@@ -9,7 +9,7 @@ fn matches(template: &str, uri: &str) -> bool {
 }
 
 #[test]
-fn templates_match_what_they_make() {
+fn templates_match_their_expansions() {
     for (template, uri, fits) in [
         ("test://template/{id}/data", "test://template/7/data", true),
         (
@@ -55,7 +55,7 @@ fn templates_match_what_they_make() {
 }
 
 #[test]
-fn templates_over_a_bound_are_refused() {
+fn templates_over_the_limits_are_rejected() {
     let many = "{+a}".repeat(100_000);
     assert!(Template::new(many).is_none());
     assert_eq!(
@@ -74,7 +74,7 @@ fn templates_over_a_bound_are_refused() {
 
 /// Templates and URIs that make a backtracking matcher explode.
 #[test]
-fn hostile_templates_cost_a_bounded_number_of_steps() {
+fn hostile_templates_match_in_a_bounded_number_of_steps() {
     let uris = [
         "a".repeat(MAX_URI_LEN),
         "a/".repeat(MAX_URI_LEN / 2),
@@ -104,14 +104,14 @@ fn hostile_templates_cost_a_bounded_number_of_steps() {
 }
 
 #[test]
-fn nothing_matches_once_the_steps_are_used_up() {
+fn nothing_matches_once_the_step_budget_is_spent() {
     let template = Template::new("x://{a}").expect("within the bounds");
     let mut steps = Steps(0);
     assert!(!template.matches("x://1", &mut steps));
 }
 
 #[test]
-fn the_more_literal_template_says_more() {
+fn more_literal_template_is_more_specific() {
     let says = |text: &str| {
         Template::new(text)
             .expect("within the bounds")

@@ -34,7 +34,7 @@ fn memory() -> Arc<MemoryBackend> {
 }
 
 #[tokio::test]
-async fn a_program_runs_where_it_says_and_on_the_first_where_it_says_nothing() {
+async fn program_runs_on_its_named_backend_or_on_the_first() {
     let (first, second) = (memory(), memory());
     let set = BackendSet::new()
         .with_programs(name("first"), Arc::<MemoryBackend>::clone(&first))
@@ -80,7 +80,7 @@ async fn a_program_runs_where_it_says_and_on_the_first_where_it_says_nothing() {
 }
 
 #[tokio::test]
-async fn a_server_goes_where_its_kind_belongs() {
+async fn server_is_dispatched_by_its_kind() {
     let set = BackendSet::new().with_remote(Arc::new(RemoteBackend::default()));
     assert_eq!(set.to_string(), "remote");
     let (key, spec) = remote("git");
@@ -95,7 +95,7 @@ async fn a_server_goes_where_its_kind_belongs() {
 }
 
 #[tokio::test]
-async fn all_are_watched_as_one_and_synced_once() {
+async fn backends_are_watched_as_one_and_synced_once() {
     // It does not matter which backend serves which kind here.
     let (one, two) = (RemoteBackend::default(), RemoteBackend::default());
     let (first, second) = (remote("one"), remote("two"));

@@ -208,7 +208,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn base64_of_a_text_holds_the_form_of_each_alignment() {
+    fn base64_of_a_text_contains_the_form_for_its_alignment() {
         let secret = "s3cr3t/with+odd?bytes~";
         for before in 0..6 {
             for after in 0..4 {
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn the_usual_encodings_are_forms() {
+    fn common_encodings_are_masked_forms() {
         let forms = forms("a b/ü\"<'&+");
         for expected in [
             "a b/ü\"<'&+",
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_of_headers_and_addresses_are_found() {
+    fn secrets_within_headers_and_urls_are_found() {
         assert_eq!(parts("Bearer abc"), ["abc"]);
         assert_eq!(parts("postgres://me:pass:w@rd@host/db"), ["pass:w@rd"]);
         assert_eq!(parts("https://host/a:b@c"), [""; 0]);

@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_that_goes_on_in_the_next_line_is_masked() {
+    fn secret_split_across_two_lines_is_masked() {
         let encoded = STANDARD.encode(format!("user:{SECRET}"));
         // The bytes before the secret determine the first seven characters.
         for (written, own) in [(SECRET, SECRET), (&encoded, &encoded[7..])] {
@@ -365,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_in_many_lines_is_masked() {
+    fn secret_spread_over_many_lines_is_masked() {
         let mask = mask(SECRET);
         let source = Some(LogSource::Stdout);
         let lines = [
@@ -390,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn all_else_stays_as_it_is() {
+    fn other_text_is_unchanged() {
         let mask = mask("correct horse battery staple");
         for text in ["", "a", "all is well", "horse", "ä", "the staple battery"] {
             assert_eq!(redact(&mask, text), text);
@@ -398,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn forms_are_bounded() {
+    fn number_of_forms_is_bounded() {
         let long = "x".repeat(MAX_MASK_LEN / 2);
         let mask = Mask::new([SECRET.to_owned(), long.clone(), long.clone(), long]);
         assert_eq!(mask.forms.len(), 2);
@@ -406,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn text_that_almost_matches_everywhere_costs_linear_time() {
+    fn near_matches_are_scanned_in_linear_time() {
         // Every window of the text occurs in the form, but no match is long enough.
         let secret: String = (0..100).map(|n| format!("abcdefgh{n:02}")).collect();
         let mask = mask(&secret);

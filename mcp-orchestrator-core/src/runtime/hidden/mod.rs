@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_are_hidden_and_all_else_stays() {
+    fn secrets_are_hidden_and_other_text_is_unchanged() {
         let (key, launch) = launch();
         let mut hidden = Hidden::default();
         hidden.add(&key, &launch);
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_book_keeps_no_secret_of_its_instances() {
+    fn log_book_stores_no_secrets_of_its_instances() {
         let (key, launch) = launch();
         let book = LogBook::default();
         book.hide(&key, &launch);
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_book_masks_encoded_secrets_and_those_over_two_lines() {
+    fn log_book_masks_encoded_and_split_secrets() {
         use base64::Engine as _;
         use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn values_of_many_credentials_are_bounded() {
+    fn number_of_hidden_values_is_bounded() {
         let (key, mut launch) = launch();
         let mut hidden = Hidden::default();
         for n in 0..200 {

@@ -278,7 +278,7 @@ mod tests {
         .unwrap()
     }
 
-    fn told(beside: &Beside, events: impl IntoIterator<Item = Event<ObjectMeta>>) -> bool {
+    fn changed_after(beside: &Beside, events: impl IntoIterator<Item = Event<ObjectMeta>>) -> bool {
         let mut listed = HashSet::new();
         for event in events {
             beside.take(KIND, "us", &mut listed, &event);
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stood_before_is_changed_where_another_hand_is_in_it() {
+    fn existing_object_counts_as_changed_if_another_manager_edited_it() {
         let list = |by: &str| {
             [
                 Event::Init,
@@ -295,31 +295,31 @@ mod tests {
                 Event::InitDone,
             ]
         };
-        assert!(!told(&Beside::default(), list("us")));
-        assert!(told(&Beside::default(), list("kubectl-edit")));
+        assert!(!changed_after(&Beside::default(), list("us")));
+        assert!(changed_after(&Beside::default(), list("kubectl-edit")));
     }
 
     #[test]
-    fn what_comes_after_our_own_write_is_a_change() {
+    fn events_after_our_own_write_are_changes() {
         let beside = Beside::default();
         beside.wrote(KIND, "mcp-a-1", "mcp-a-1", "9".to_owned());
         assert!(
-            !told(&beside, [Event::Apply(meta("9", "us"))]),
+            !changed_after(&beside, [Event::Apply(meta("9", "us"))]),
             "it is our own"
         );
         assert!(
-            !told(&beside, [Event::Delete(meta("8", "us"))]),
+            !changed_after(&beside, [Event::Delete(meta("8", "us"))]),
             "it was before"
         );
         assert!(
-            told(&beside, [Event::Apply(meta("10", "us"))]),
+            changed_after(&beside, [Event::Apply(meta("10", "us"))]),
             "a field was taken away"
         );
         beside.wrote(KIND, "mcp-a-1", "mcp-a-1", "11".to_owned());
-        assert!(told(&beside, [Event::Delete(meta("12", "us"))]));
+        assert!(changed_after(&beside, [Event::Delete(meta("12", "us"))]));
         beside.wrote(KIND, "mcp-a-1", "mcp-a-1", "13".to_owned());
         assert!(
-            told(&beside, [Event::Init, Event::InitDone]),
+            changed_after(&beside, [Event::Init, Event::InitDone]),
             "it was missed"
         );
         beside.forget("mcp-a-1");

@@ -120,7 +120,7 @@ mod tests {
     const POD: &[(&str, &str)] = &[("KUBERNETES_SERVICE_HOST", "10.0.0.1"), ("HOME", "/h")];
 
     #[test]
-    fn what_is_named_wins_then_the_own_cluster_then_the_default_file() {
+    fn explicit_kubeconfig_precedes_in_cluster_and_default_config() {
         let all = ["/named", "/variable", TOKEN, "/h/.kube/config"];
         let named = AccessOptions {
             kubeconfig: Some("/named".into()),
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_files_some_may_be_missing_but_not_all() {
+    fn some_but_not_all_kubeconfig_files_may_be_missing() {
         let none = AccessOptions::default();
         let list = [("KUBECONFIG", "/a:/b:")];
         assert_eq!(chosen(&none, &list, &["/b"]).unwrap(), "/b (KUBECONFIG)");

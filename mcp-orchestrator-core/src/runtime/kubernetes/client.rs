@@ -215,7 +215,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_lasts_has_no_end_to_wait_for() {
+    fn long_lived_requests_are_recognized() {
         let request = |uri: &str| Request::get(uri).body(Body::empty()).unwrap();
         assert!(lasts(&request(
             "/api/v1/pods?allowWatchBookmarks=true&watch=true"
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proxys_user_is_unescaped_and_never_told() {
+    fn proxy_credentials_are_unescaped_and_never_displayed() {
         assert_eq!(unescaped("user:pa%40ss%3Aword"), b"user:pa@ss:word");
         assert_eq!(unescaped("user:pass%+A%4"), b"user:pass%+A%4");
         let proxy = Uri::from_static("ftp://user:secret@proxy:21");

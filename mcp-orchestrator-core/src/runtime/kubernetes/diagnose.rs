@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waiting_cannot_help_is_given_up_with_the_key_to_mend() {
+    fn permanent_failure_names_the_setting_to_fix() {
         for (verdict, key) in [
             (of("InvalidImageName", "bad"), "`image`"),
             (of("ErrImageNeverPull", "absent"), "`pull_policy`"),
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_pass_is_waited_for() {
+    fn transient_failures_are_waited_out() {
         for verdict in [
             of("ImagePullBackOff", "Back-off pulling image"),
             of("ContainerCreating", ""),
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_is_told_in_few_words() {
+    fn container_exit_is_summarized() {
         let end = |reason: &str, code| End {
             container: None,
             code,

@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_names_verb_resource_and_what_helps() {
+    fn refusal_names_the_verb_resource_and_missing_rule() {
         let error = refused(403, "Forbidden");
         assert_eq!(error.kind(), ErrorKind::Config);
         let text = error.to_string();
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_is_named_only_where_it_is_missing() {
+    fn rule_is_named_only_if_it_is_missing() {
         let action = Action::new("list", "pods", "team");
         let allowed = Refusal {
             error: status(403, "Forbidden", SAID),
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn each_status_has_its_kind() {
+    fn each_status_maps_to_an_error_kind() {
         for (code, kind) in [
             (401, ErrorKind::Config),
             (404, ErrorKind::Unavailable),

@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_program_hands_out_stands_in_its_place() {
+    fn exec_credentials_are_applied_to_the_auth_info() {
         let (auth, until) =
             asked(r#"{"status":{"token":"t","expirationTimestamp":"2030-01-01T00:00:00Z"}}"#);
         assert_eq!(until.unwrap().unwrap().to_string(), "2030-01-01T00:00:00Z");
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_credential_is_told_without_what_was_printed() {
+    fn invalid_exec_output_is_reported_without_quoting_it() {
         for printed in [
             "canary",
             "{}",

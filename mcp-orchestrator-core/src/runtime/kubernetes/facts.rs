@@ -132,10 +132,9 @@ impl DeploymentFacts {
 
 /// Returns a hash of the changes that other clients made to what defines the instance, either in its Deployment or in
 /// a dependent object; `None` if there are none.
-///
+/// a dependent object; `None` if there are none.
 /// Changes to the number of replicas, to status, and to labels and annotations that are not ours do not count, nor do
 /// those of the Deployment controller, which writes its own revision annotation.
-/// its own revision annotation.
 pub(super) fn touched(meta: &ObjectMeta, manager: &str) -> Option<u64> {
     let foreign = |entry: &&ManagedFieldsEntry| {
         let by = entry.manager.as_deref().unwrap_or_default();
@@ -322,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hand_in_what_is_ours_is_seen() {
+    fn edits_by_other_field_managers_are_detected() {
         let touched = |by: &str, fields: &Value| {
             let (_, facts) = DeploymentFacts::new(&deployment(by, fields), "us").unwrap();
             facts.touched
@@ -346,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_counts_once_the_cluster_has_seen_the_wish() {
+    fn replica_failure_counts_only_for_the_observed_generation() {
         let mut seen = deployment("us", &json!({}));
         seen.status = serde_json::from_value(json!({
             "observedGeneration": 1,

@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_owner_that_was_deleted_is_made_anew_and_one_that_was_replaced_is_read() {
+    async fn deleted_owner_is_recreated_and_replaced_owner_is_read_again() {
         let cluster = Cluster::default();
         let (_serving, access) = cluster.serve().await;
         let owner = Owner::new(access, "main");
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_owner_that_is_being_deleted_owns_nothing() {
+    async fn owner_being_deleted_is_not_referenced() {
         let cluster = Cluster::default();
         let (_serving, access) = cluster.serve().await;
         let ending = json!({ "metadata": {
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_lease_that_went_with_its_owner_comes_back_under_the_owner_of_now() {
+    async fn lease_deleted_with_its_owner_is_recreated_under_the_new_owner() {
         let cluster = Cluster::default();
         let (_serving, access) = cluster.serve().await;
         let folder = tempfile::tempdir().unwrap();
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn labels_are_put_back_and_what_was_left_behind_is_deleted() {
+    async fn removed_labels_are_restored_and_leftovers_are_deleted() {
         let cluster = Cluster::default();
         let key = key();
         let wanted = labels(&key, "main");

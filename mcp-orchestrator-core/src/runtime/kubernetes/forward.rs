@@ -184,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_node_says_is_told_without_its_folders() {
+    fn node_errors_are_reported_without_node_paths() {
         let ids = "error forwarding port 8080 to pod 49e19b, uid : ";
         let inside = "failed to execute portforward in network namespace \"/run/netns/cni-0\": ";
         let broken = "readfrom tcp4 127.0.0.1:5->127.0.0.1:8: write tcp4 127.0.0.1:5->127.0.0.1:8: write: broken pipe";

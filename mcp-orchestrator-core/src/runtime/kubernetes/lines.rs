@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_come_whole_and_bounded() {
+    fn lines_are_reassembled_and_bounded() {
         let mut lines = Lines::default();
         assert_eq!(lines.feed(b"one\r\ntw"), ["one"]);
         assert_eq!(lines.feed(b"o\n\nthree"), ["two", ""]);
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_are_left_out_of_a_pipes_log_alone() {
+    fn messages_are_dropped_only_from_the_log_of_a_pipe() {
         let at = "2026-01-31T08:00:00.5Z";
         let message = format!("{at} {{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{{}}}}");
         assert_eq!(line(&message, true), None);

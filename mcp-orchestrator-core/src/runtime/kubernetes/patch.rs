@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_patch_has_the_last_word() {
+    fn patch_overrides_rendered_fields() {
         let merged =
             merge(json!({ "spec": { "hostNetwork": true, "dnsPolicy": "None" } })).unwrap();
         assert_eq!(merged["spec"]["hostNetwork"], true);
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_ours_stays() {
+    fn managed_fields_cannot_be_patched() {
         let said = |refused: Result<Value, Refused>| refused.unwrap_err().to_string();
         let label = "app.kubernetes.io/instance";
         for patch in [

@@ -202,21 +202,21 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_allowed_before_is_asked_again_whatever_the_review_says() {
+    async fn previously_allowed_request_is_retried_regardless_of_the_review() {
         let (ended, asked) = ended(2, false, |nth| (1..4).contains(&nth)).await;
         assert!(ended.iter().all(Result::is_ok), "{ended:?}");
         assert_eq!(asked, 5);
     }
 
     #[tokio::test]
-    async fn what_the_review_allows_is_asked_again() {
+    async fn request_allowed_by_the_review_is_retried() {
         let (ended, asked) = ended(1, true, |nth| nth < 2).await;
         assert!(ended.iter().all(Result::is_ok), "{ended:?}");
         assert_eq!(asked, 3);
     }
 
     #[tokio::test]
-    async fn what_the_review_refuses_too_is_told_at_once_by_its_rule() {
+    async fn request_denied_by_the_review_fails_at_once_with_its_rule() {
         let (ended, asked) = ended(1, false, |_| true).await;
         let error = ended[0].as_ref().unwrap_err();
         assert_eq!((error.kind(), asked), (ErrorKind::Config, 1));

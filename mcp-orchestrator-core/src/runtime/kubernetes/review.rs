@@ -254,7 +254,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_missing_right_names_the_rule_that_gives_it() {
+    fn missing_permission_names_the_rule_that_grants_it() {
         let denied = Denied {
             verb: "patch",
             resource: "deployments",
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn the_chart_gives_the_rights_of_the_table_and_no_others() {
+    fn chart_grants_exactly_the_rules_of_the_table() {
         let mut wanted = String::from("\nrules:\n");
         for rule in rules(true) {
             let Rule {
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn the_role_is_the_table_and_names_no_right_twice() {
+    fn role_matches_the_table_without_duplicates() {
         let role = role("x", "y", true);
         let rules = role.rules.unwrap();
         assert_eq!(rules.len(), RULES.len() - 1);

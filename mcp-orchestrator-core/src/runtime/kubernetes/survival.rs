@@ -158,7 +158,7 @@ async fn comes_to_know(backend: &KubernetesBackend, name: &str) {
 }
 
 #[tokio::test]
-async fn a_watch_that_is_told_410_begins_anew_with_a_list() {
+async fn watch_that_receives_410_relists() {
     let lists = AtomicUsize::new(0);
     let (_serving, address) = server(move |path| {
         let (deployments, watch) = (path.contains("/deployments"), path.contains("watch=true"));
@@ -180,7 +180,7 @@ async fn a_watch_that_is_told_410_begins_anew_with_a_list() {
 }
 
 #[tokio::test]
-async fn an_api_server_with_too_much_to_do_is_asked_again() {
+async fn overloaded_api_server_is_retried() {
     let asked = AtomicUsize::new(0);
     let (_serving, address) = server(move |path| {
         let deployments = path.contains("/deployments");

@@ -210,7 +210,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_grow_to_a_bound_and_begin_anew() {
+    fn pauses_grow_to_a_bound_and_reset() {
         use kube::runtime::utils::Backoff as _;
         let mut pauses = Pauses::default();
         let first = pauses.next().unwrap();

@@ -104,7 +104,7 @@ mod tests {
     use crate::server::{CredentialSlot, ServerSpec, SlotForm};
 
     #[test]
-    fn a_child_gets_what_is_its_own_and_no_more() {
+    fn child_environment_has_its_own_variables_and_a_fixed_inherited_set() {
         let mut server = ServerSpec::command(ServerId::new("a").unwrap(), "a", [""; 0]);
         server.env.insert("HOME".into(), "/elsewhere".into());
         server.env.insert("with.dot".into(), "1".into());

@@ -180,7 +180,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_port_is_given_once() {
+    async fn port_is_allocated_once() {
         let ports = Ports::default();
         let first = ports.take(None).await.unwrap();
         let again = ports.take(Some(first.number())).await.unwrap_err();
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn ready_is_who_accepts() {
+    async fn port_is_ready_once_the_server_accepts() {
         let ports = Ports::default();
         let port = ports.take(None).await.unwrap();
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port.number()));

@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_missing_is_told() {
+    fn missing_program_is_reported() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("tool");
         fs::write(&file, "").unwrap();

@@ -145,7 +145,7 @@ mod tests {
     use crate::runtime::{Scope, SpecDigest};
 
     #[tokio::test]
-    async fn noise_becomes_bounded_lines() {
+    async fn arbitrary_output_becomes_bounded_lines() {
         let key = InstanceKey::new(
             ServerId::new("a").unwrap(),
             Owner::Organization,

@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_socket_of_the_family_is_found_in_every_family_of_addresses() {
+    async fn own_socket_is_found_in_every_address_family() {
         for address in ["127.0.0.1:0", "[::1]:0", "0.0.0.0:0", "[::]:0"] {
             let Ok(listener) = TcpListener::bind(address).await else {
                 continue;
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_socket_of_another_process_is_refused_and_named() {
+    async fn socket_of_another_process_is_rejected_and_named() {
         let mut other = Command::new("sleep")
             .arg("600")
             .stdout(Stdio::null())
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_that_a_stranger_could_accept_is_refused() {
+    async fn connection_that_another_process_could_accept_is_rejected() {
         let mut other = Command::new("sleep").arg("600").spawn().unwrap();
         let root = i32::try_from(other.id()).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_read_as_the_kernel_prints_them() {
+    fn kernel_address_format_is_parsed() {
         let expected = |text: &str| text.parse::<SocketAddr>().unwrap();
         if cfg!(target_endian = "little") {
             let cases = [

@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn files_are_ours_alone_newest_and_gone_in_the_end() {
+    fn secret_files_are_private_current_and_removed_in_the_end() {
         let folder = tempfile::tempdir().unwrap();
         let secrets = secrets(file("token"), folder.path());
         let path = path_of(secrets.folder(), "token");
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_stays_in_its_folder() {
+    fn file_names_cannot_leave_the_folder() {
         let folder = tempfile::tempdir().unwrap();
         for name in ["../x", "/x", "a/b", "..", ".", "", "a/"] {
             let refused = secrets(file(name), folder.path()).write(&credential(1, "x"));

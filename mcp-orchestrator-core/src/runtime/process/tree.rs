@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_grandchild_in_a_session_of_its_own_is_a_descendant() {
+    fn grandchild_in_its_own_session_is_a_descendant() {
         let mut shell = Command::new("sh")
             .args(["-c", "setsid sh -c 'echo $$; exec sleep 600' & wait"])
             .stdout(Stdio::piped())

@@ -98,7 +98,7 @@ fn tls_server(dir: &std::path::Path) -> (TlsAcceptor, PathBuf) {
 }
 
 #[tokio::test]
-async fn https_is_spoken_with_whom_we_trust() {
+async fn https_connects_to_a_trusted_server() {
     let dir = tempfile::tempdir().unwrap();
     let (acceptor, authority) = tls_server(dir.path());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -132,7 +132,7 @@ async fn https_is_spoken_with_whom_we_trust() {
 }
 
 #[tokio::test]
-async fn a_stranger_is_refused_with_a_reason() {
+async fn untrusted_server_is_rejected_with_a_reason() {
     let dir = tempfile::tempdir().unwrap();
     let (acceptor, _) = tls_server(dir.path());
     let (_, other) = tls_server(dir.path());
@@ -151,7 +151,7 @@ async fn a_stranger_is_refused_with_a_reason() {
 }
 
 #[tokio::test]
-async fn headers_are_the_servers_and_the_credentials() {
+async fn headers_combine_the_server_and_its_credential() {
     let backend = RemoteBackend::default();
     let mut spec = server("http://127.0.0.1:1/mcp");
     let Launch::Remote(remote) = &mut spec.launch else {
@@ -182,7 +182,7 @@ async fn headers_are_the_servers_and_the_credentials() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_sent_is_refused_by_name_and_not_by_value() {
+async fn unsendable_header_is_rejected_by_name_without_its_value() {
     let backend = RemoteBackend::default();
     let cases: [(&str, &str, &str); 7] = [
         ("x-key", "canary\nx", "the value of header x-key"),
@@ -215,7 +215,7 @@ async fn what_cannot_be_sent_is_refused_by_name_and_not_by_value() {
 }
 
 #[tokio::test]
-async fn an_instance_lives_until_it_is_stopped() {
+async fn instance_runs_until_it_is_stopped() {
     let backend = RemoteBackend::default();
     let mut events = backend.watch();
     let url = "http://127.0.0.1:1/mcp";
@@ -252,7 +252,7 @@ async fn an_instance_lives_until_it_is_stopped() {
 }
 
 #[tokio::test]
-async fn a_watcher_that_fell_behind_is_told_how_it_is_now() {
+async fn lagging_watcher_receives_the_current_state() {
     let backend = RemoteBackend::default();
     let url = "http://127.0.0.1:1/mcp";
     let mut events = backend.watch();

@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn entry_points_take_any_message() {
+    fn entry_points_accept_any_message() {
         for text in [
             r#"{"jsonrpc":"2.0","id":1,"method":"x","params":{"a":1,"b":{},"c":[2]}}"#,
             r#" { "params" : { } , "jsonrpc":"2.0" , "method" : "y" } "#,

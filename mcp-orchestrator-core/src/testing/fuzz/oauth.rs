@@ -21,7 +21,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hostile_documents_and_tokens_meet_their_invariants() {
+    fn invariants_hold_for_hostile_documents_and_tokens() {
         let seeds: [&[u8]; 12] = [
             b"",
             b"{}",

@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn any_input_is_taken() {
+    fn any_input_is_accepted() {
         let long = format!("{}\n{}", "{+a}".repeat(1000), "a".repeat(MAX_URI_LEN));
         for data in [
             b"".as_slice(),

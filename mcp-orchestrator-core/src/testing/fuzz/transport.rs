@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn entry_points_take_what_a_server_may_send() {
+    fn entry_points_accept_any_server_output() {
         let json = br#"{"jsonrpc":"2.0","id":7,"result":{"id":8}}"#;
         for piece in [0, 1, 3, 255] {
             let begin = |rest: &[u8]| [&[piece][..], rest].concat();

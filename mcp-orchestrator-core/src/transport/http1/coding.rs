@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn bodies_are_decoded_however_they_are_cut() {
+    fn bodies_are_decoded_regardless_of_chunk_boundaries() {
         let text: Vec<u8> = (0..200_000_u32)
             .flat_map(|n| (n % 977).to_string().into_bytes())
             .collect();
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_of_the_coding_is_refused() {
+    fn malformed_encoded_bodies_are_rejected() {
         assert!(decoded(Coding::Gzip, b"{\"jsonrpc\":\"2.0\"}", 100).is_err());
         assert!(decoded(Coding::Gzip, b"", 1).is_err());
         let mut endless = gzip(b"x");
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flushed_part_is_given_out_at_once() {
+    fn flushed_data_is_returned_at_once() {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
         encoder.write_all(b"data: 1\n\n").unwrap();
         encoder.flush().unwrap();

@@ -40,7 +40,7 @@ async fn answer(text: &[u8], piece: usize, close: bool) -> Result<(Head, Vec<u8>
 }
 
 #[tokio::test]
-async fn bodies_end_where_their_framing_says() {
+async fn bodies_end_where_their_framing_ends() {
     for (text, body, last) in [
         (
             "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nabc",
@@ -88,7 +88,7 @@ async fn bodies_end_where_their_framing_says() {
 }
 
 #[tokio::test]
-async fn what_is_no_http_is_told() {
+async fn malformed_http_is_an_error() {
     let long = format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "y".repeat(70_000));
     let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "x: y\r\n".repeat(101));
     let interim = "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(9);
@@ -117,7 +117,7 @@ async fn what_is_no_http_is_told() {
 }
 
 #[tokio::test]
-async fn a_server_that_answers_early_is_heard() {
+async fn early_response_is_received() {
     let (mut connection, mut server) = pair(1024);
     let serving = async {
         let mut some = [0; 100];
@@ -133,7 +133,7 @@ async fn a_server_that_answers_early_is_heard() {
 }
 
 #[tokio::test]
-async fn a_kept_connection_is_quiet_until_its_server_speaks() {
+async fn kept_connection_is_quiet_until_its_server_sends_or_closes() {
     let (mut connection, mut server) = pair(1024);
     assert!(connection.is_quiet());
     server.write_all(b"x").await.unwrap();
@@ -144,7 +144,7 @@ async fn a_kept_connection_is_quiet_until_its_server_speaks() {
 }
 
 #[tokio::test]
-async fn a_long_body_goes_out_whole() {
+async fn long_request_body_is_sent_in_full() {
     let (mut connection, mut server) = pair(4096);
     let body: Vec<u8> = (0..100_000_u32).map(|n| n.to_le_bytes()[0]).collect();
     let serving = async {
@@ -185,7 +185,7 @@ proptest! {
 
     /// Any input leads to a response or an error.
     #[test]
-    fn nonsense_never_panics(text in prop::collection::vec(any::<u8>(), 0..400), body in prop::collection::vec(any::<u8>(), 0..400)) {
+    fn arbitrary_input_does_not_panic(text in prop::collection::vec(any::<u8>(), 0..400), body in prop::collection::vec(any::<u8>(), 0..400)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let _ = runtime.block_on(answer(&text, 50, true));
         let mut chunked = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n".to_vec();

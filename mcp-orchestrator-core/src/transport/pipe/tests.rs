@@ -91,7 +91,7 @@ fn call() -> Message {
 }
 
 #[tokio::test]
-async fn a_second_handshake_that_is_refused_means_that_there_was_a_first() {
+async fn refused_second_handshake_reuses_the_kept_one() {
     let (stream, mut program) = pair();
     let play = async {
         assert_eq!(program.raw().await, "", "what stood half-written ends here");
@@ -128,7 +128,7 @@ async fn a_second_handshake_that_is_refused_means_that_there_was_a_first() {
 }
 
 #[tokio::test]
-async fn what_refuses_and_is_not_known_is_told_apart() {
+async fn refused_handshake_without_a_kept_one_is_unknown() {
     let (stream, mut program) = pair();
     let play = async {
         program.raw().await;
@@ -140,7 +140,7 @@ async fn what_refuses_and_is_not_known_is_told_apart() {
 }
 
 #[tokio::test]
-async fn one_that_takes_a_second_handshake_says_anew_what_it_is() {
+async fn accepted_second_handshake_replaces_the_kept_one() {
     let (stream, mut program) = pair();
     let play = async {
         program.raw().await;
@@ -155,7 +155,7 @@ async fn one_that_takes_a_second_handshake_says_anew_what_it_is() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lost_connection_fails_what_is_in_flight_and_lets_both_ends_go() {
+async fn lost_connection_fails_calls_in_flight_and_releases_both_ends() {
     let (stream, mut program) = pair();
     let (reader, writer) = tokio::io::split(stream);
     let (cut, is_cut) = tokio::sync::oneshot::channel::<()>();

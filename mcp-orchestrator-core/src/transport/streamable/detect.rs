@@ -1,5 +1,5 @@
-//! Which of the two HTTP transports a server speaks, by the protocol's rule for backwards compatibility: an
-//! `initialize` is posted; where that is refused with 4xx, a GET shows whether there is a stream of HTTP+SSE.
+//! Detects which of the two HTTP transports a server supports, by the protocol's rule for backwards compatibility: an
+//! `initialize` is posted; if it is rejected with 4xx, a GET shows whether the server offers HTTP+SSE.
 
 use std::time::Duration;
 
@@ -14,15 +14,15 @@ use crate::jsonrpc::{Message, request};
 use crate::protocol::method;
 use crate::transport::handshake::{self, Profile};
 
-/// How long the stream's first event is waited for.
+/// Timeout for the first event of the stream.
 const FIRST_EVENT_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Http {
-    /// The stream of a server that speaks HTTP+SSE and not streamable HTTP. It is open, and to be used: a server that
-    /// knows one stream at a time would take another one for the end of its client.
+    /// Opens the stream of a server that supports HTTP+SSE but not streamable HTTP. The caller must use this stream: a
+    /// server that supports a single stream would take another one for a disconnect.
     ///
     /// # Errors
-    /// Where it cannot be reached.
+    /// If the server cannot be reached.
     pub(crate) async fn only_sse(&self) -> Result<Option<OpenedSse>> {
         let id = self.ids.take();
         let params = handshake::initialize_params(&Profile::plain());
@@ -36,7 +36,7 @@ impl Http {
             .exchange(Verb::Post, &body, &none, Repeat::Harmless)
             .await?;
         let status = posted.head.status;
-        // 401 and 403 say that the server would talk to somebody else, 429 that it would later.
+        // 401 and 403 mean that another caller could be accepted, 429 that a later request could.
         if !status.is_client_error() || matches!(status.as_u16(), 401 | 403 | 429) {
             self.end_probe(posted).await;
             return Ok(None);
@@ -59,7 +59,7 @@ impl Http {
             .unwrap_or_default())
     }
 
-    /// Ends the session that the question opened.
+    /// Ends the session that the probe opened.
     async fn end_probe(&self, posted: Exchange) {
         let session = posted.head.field(&SESSION_ID);
         let is_json = posted.is_json();

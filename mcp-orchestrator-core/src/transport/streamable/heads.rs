@@ -179,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn heads_follow_the_credential() {
+    fn request_heads_follow_the_credential() {
         let cell = HeaderCell::new(HeaderMap::new());
         let heads = Heads::new("/mcp?x=1", "a.example:1", cell.clone());
         let text = |verb| String::from_utf8(heads.of(verb).as_ref().to_vec()).unwrap();

@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_is_told_by_its_id() {
+    fn response_is_matched_by_its_id() {
         let ids = Ids::new();
         let (other, own) = (ids.take(), ids.take());
         assert_ne!(other, own);

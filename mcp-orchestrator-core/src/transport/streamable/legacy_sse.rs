@@ -1,6 +1,7 @@
-//! HTTP+SSE of 2024-11-05: one stream of events from the server, and an address that it names for the way back.
+//! HTTP+SSE of 2024-11-05: a stream of events from the server, and a URL from its first event for messages to it.
 //!
-//! To the rest it is a pipe: each event is a line, each line is posted. The end of the stream is a lost session.
+//! Other modules see a pipe: each event becomes a line, and each line is posted. The end of the stream ends the
+//! session.
 
 use std::sync::Arc;
 
@@ -23,30 +24,30 @@ use crate::runtime::Exit;
 use crate::transport::pipe::Failed;
 use crate::transport::sse::{Event, Parser};
 
-/// Bytes between the pipe and the stream.
+/// Size of the buffer between pipe and stream, in bytes.
 const BUFFER: usize = 64 * 1024;
-/// Failed messages on their way to the calls that wait for an answer.
+/// Capacity for failed messages.
 const FAILURES: usize = 64;
 
-/// A stream that is open: its two ends as a pipe has them, and how it ends.
+/// An open stream: the two halves of its pipe, and its end.
 pub(crate) struct LegacySse {
     pub(crate) reader: Box<dyn AsyncRead + Send + Unpin>,
     pub(crate) writer: Box<dyn AsyncWrite + Send + Unpin>,
     pub(crate) ended: oneshot::Receiver<Exit>,
-    /// Requests that will not be answered.
+    /// Requests that will get no response.
     pub(crate) failed: mpsc::Receiver<Failed>,
-    /// Carries lines to and fro; ends with the pipe.
+    /// The tasks that copy between pipe and stream. They end with the pipe.
     pub(crate) tasks: JoinSet<()>,
 }
 
-/// A stream whose first event has named the address for the way back.
+/// A stream, and the URL for messages to the server from its first event.
 pub(crate) struct OpenedSse {
     events: Events,
     address: Bytes,
 }
 
 impl OpenedSse {
-    /// Reads the first event of a stream; `None` where it names no address.
+    /// Reads the first event of a stream; `None` if it names no URL.
     pub(super) async fn begin(stream: Exchange, message_bytes: usize) -> Option<Self> {
         let parser = Parser::new(message_bytes);
         let mut events = Events { stream, parser };
@@ -64,10 +65,10 @@ impl OpenedSse {
 }
 
 impl Http {
-    /// Opens the stream and waits until the server has named the address for the way back. The caller bounds the time.
+    /// Opens the stream and waits for the server to name the URL for messages. Without a timeout; the caller sets one.
     ///
     /// # Errors
-    /// Where the server cannot be reached, offers no such stream, or names an address of another origin.
+    /// If the server cannot be reached, offers no such stream, or names a URL of another origin.
     pub(crate) async fn legacy_sse(self) -> Result<LegacySse> {
         let none = Lines::default();
         let sent = self.exchange(Verb::Get, &[], &none, Repeat::Harmless);
@@ -104,10 +105,10 @@ impl Http {
         self.legacy_sse_over(OpenedSse { events, address })
     }
 
-    /// Uses a stream that is open already.
+    /// Uses a stream that is already open.
     ///
     /// # Errors
-    /// Where the server has named an address of another origin.
+    /// If the server has named a URL of another origin.
     pub(crate) fn legacy_sse_over(self, opened: OpenedSse) -> Result<LegacySse> {
         let OpenedSse { events, address } = opened;
         let target = std::str::from_utf8(&address)
@@ -149,7 +150,7 @@ fn carry(events: Events, back: Arc<Http>) -> LegacySse {
     }
 }
 
-/// From the stream to the pipe.
+/// Copies from the stream to the pipe.
 async fn read(
     mut events: Events,
     mut to_pipe: tokio::io::WriteHalf<DuplexStream>,
@@ -181,16 +182,16 @@ async fn read(
             Err(error) => break format!("its event stream broke off: {error}"),
         }
     };
-    // Nobody waits for it any more where the pipe went first.
+    // The receiver is gone if the pipe was closed first.
     let _ = ending.send(Exit {
         reason,
         ..Exit::default()
     });
-    // The other half goes on, so dropping this one would be heard by nobody: calls under way have to end.
+    // Dropping this half alone would not be noticed, because the other half stays open, and calls in flight must end.
     let _ = to_pipe.shutdown().await;
 }
 
-/// From the pipe to the address for the way back. A message that the server does not take ends its call.
+/// Copies from the pipe to the URL for messages. A message that the server rejects fails its call.
 async fn write(
     from_pipe: tokio::io::ReadHalf<DuplexStream>,
     back: Arc<Http>,
@@ -209,7 +210,7 @@ async fn write(
             .and_then(Message::id)
             .and_then(whole_number)
         {
-            // Fails only where the conversation is over, and its calls with it.
+            // Fails only if the connection has ended, and its calls with it.
             let _ = failing.send(Failed { id, error }).await;
         }
     }
@@ -251,7 +252,7 @@ struct Events {
 
 enum Came {
     Event(Event),
-    /// One over the limit passed by: the id that it answers, as JSON, and what to say.
+    /// An event over the size limit was skipped: the id that it answers, as JSON, and an error text.
     TooLong(Option<String>, String),
 }
 

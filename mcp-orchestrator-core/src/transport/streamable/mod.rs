@@ -1,4 +1,4 @@
-//! Streamable HTTP towards a server: requests, sessions of the legacy era, stateless calls of the modern one.
+//! Streamable HTTP to a server: requests, sessions of the legacy era, stateless calls of the modern one.
 
 mod detect;
 mod events;
@@ -34,12 +34,12 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::method;
 use crate::runtime::{Connect, HeaderCell};
 
-/// One HTTP endpoint of a server; many conversations share it.
+/// One HTTP endpoint of a server, shared by many sessions.
 #[derive(Debug)]
 pub(crate) struct Http {
     place: Place,
     heads: Heads,
-    /// Its address; redirects lead nowhere else.
+    /// URL of the endpoint. Redirects to other origins are not followed.
     uri: Uri,
     ids: Ids,
     pool: Arc<Pool>,
@@ -48,10 +48,10 @@ pub(crate) struct Http {
 }
 
 impl Http {
-    /// An endpoint at this address. Must be called within a tokio runtime.
+    /// Creates an endpoint for this URL. Must be called within a tokio runtime.
     ///
     /// # Errors
-    /// Where the address has no host.
+    /// If the URL has no host.
     pub(crate) fn new(
         place: Place,
         uri: &Uri,
@@ -78,7 +78,7 @@ impl Http {
         })
     }
 
-    /// Sends a request and waits for the head of its response. A redirect within the origin is followed.
+    /// Sends a request and waits for the head of its response. Follows redirects within the origin.
     async fn exchange(
         &self,
         verb: Verb,
@@ -101,7 +101,7 @@ impl Http {
         }
     }
 
-    /// Closes connections that nobody used for long.
+    /// Closes connections that have been idle too long.
     pub(crate) fn sweep(&self) {
         self.pool.sweep();
     }
@@ -118,7 +118,7 @@ impl Http {
     }
 }
 
-/// Whether a request of this method may reach its server twice.
+/// Returns whether a request of this method may be sent to its server twice.
 fn repeat(method: &str) -> Repeat {
     match method {
         method::TOOLS_LIST

@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_stays_with_its_origin() {
+    fn endpoint_address_must_stay_within_its_origin() {
         let base: Uri = "https://a.example/x/sse?k=1".parse().unwrap();
         for (named, path) in [
             ("/messages?s=1", Some("/messages?s=1")),

@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_session_is_heard_of_however_it_is_said() {
+    fn lost_session_is_recognized_in_every_known_wording() {
         for (status, id, code, said) in [
             (404, None, 0, ""),
             (410, None, 0, "Gone"),
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_under_200_may_speak_of_the_session() {
+    fn error_with_status_200_may_indicate_a_lost_session() {
         let says = |code: i64, said: &str| {
             loss_under_success(&crate::call::own(crate::jsonrpc::error_response(
                 "7", code, said, None,

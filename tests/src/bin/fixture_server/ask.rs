@@ -1,5 +1,4 @@
-//! Tools that ask the client something while they run, as legacy servers do: with requests of their own on the
-//! stream of the call.
+//! Tools that send requests to the client while they run, as legacy servers do: on the stream of the call.
 
 use rmcp::{
     ErrorData, RoleServer,
@@ -13,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::content::{argument, text};
 
-/// Answers a tool of this file; none for other tools.
+/// Answers a tool of this file; returns `None` for other tools.
 pub(crate) async fn call(
     name: &str,
     arguments: &JsonObject,

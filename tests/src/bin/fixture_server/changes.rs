@@ -1,5 +1,5 @@
-//! What changes while the fixture runs: a tool and a prompt that come and go, and a watched resource. Every change
-//! is told to all legacy sessions and to all open `subscriptions/listen` streams.
+//! State that changes while the fixture runs: a tool and a prompt that appear and disappear, and a watched resource.
+//! All legacy sessions and all open `subscriptions/listen` streams are notified of every change.
 
 use std::{
     collections::HashSet,
@@ -16,10 +16,10 @@ use rmcp::{
 };
 use tokio::sync::broadcast::{self, error::RecvError};
 
-/// The resource whose updates a peer can subscribe to.
+/// The resource that peers can subscribe to.
 pub(crate) const WATCHED: &str = "test://watched-resource";
 
-/// What changed.
+/// A change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
     Tools,
@@ -27,14 +27,14 @@ pub(crate) enum Change {
     Resource,
 }
 
-/// What one legacy session asked for.
+/// The subscriptions of one legacy session.
 #[derive(Debug)]
 pub(crate) struct Session {
     watched: Mutex<HashSet<String>>,
     level: Mutex<LoggingLevel>,
 }
 
-/// The changing parts of the fixture, shared by all its sessions.
+/// The changing state of the fixture, shared by all sessions.
 #[derive(Debug)]
 pub(crate) struct Changes {
     dynamic_tool: AtomicBool,
@@ -84,17 +84,17 @@ impl Changes {
         }
     }
 
-    /// Whether the tool that comes and goes stands in the list now.
+    /// Returns `true` if the dynamic tool is listed.
     pub(crate) fn has_dynamic_tool(&self) -> bool {
         self.dynamic_tool.load(Ordering::SeqCst)
     }
 
-    /// Whether the prompt that comes and goes stands in the list now.
+    /// Returns `true` if the dynamic prompt is listed.
     pub(crate) fn has_dynamic_prompt(&self) -> bool {
         self.dynamic_prompt.load(Ordering::SeqCst)
     }
 
-    /// How often the watched resource changed.
+    /// Returns how often the watched resource has changed.
     pub(crate) fn revision(&self) -> u64 {
         self.revision.load(Ordering::SeqCst)
     }
@@ -105,7 +105,7 @@ impl Changes {
         sessions.push((peer, session));
     }
 
-    /// Makes the change, then tells it.
+    /// Makes the change, then sends the notifications.
     pub(crate) async fn make(&self, change: Change) {
         match change {
             Change::Tools => drop(self.dynamic_tool.fetch_xor(true, Ordering::SeqCst)),
@@ -116,7 +116,7 @@ impl Changes {
         let _ = self.feed.send(change);
         let sessions = lock(&self.sessions).clone();
         for (peer, session) in sessions {
-            // A session that is gone misses nothing.
+            // A closed session needs no notification.
             let _ = match change {
                 Change::Tools => peer.notify_tool_list_changed().await,
                 Change::Prompts => peer.notify_prompt_list_changed().await,
@@ -129,7 +129,7 @@ impl Changes {
         }
     }
 
-    /// Tells one `subscriptions/listen` stream what it asked for, until it is cancelled.
+    /// Notifies one `subscriptions/listen` stream of the changes that it requested, until it is cancelled.
     pub(crate) async fn tell(&self, stream: &SubscriptionContext) {
         let mut feed = self.feed.subscribe();
         loop {

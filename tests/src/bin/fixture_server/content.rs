@@ -1,4 +1,4 @@
-//! Tools that answer at once with fixed content or with what they were given.
+//! Tools that answer immediately with fixed content or with their arguments.
 
 use rmcp::model::{CallToolResult, ContentBlock, JsonObject, ResourceContents};
 use serde_json::Value;
@@ -8,12 +8,12 @@ pub(crate) const IMAGE: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAA
 /// A WAV of no samples, in base64.
 const AUDIO: &str = "UklGRiQAAABXQVZFZm10IBAAAAABAAEARKwAAIhYAQACABAAZGF0YQAAAAA=";
 
-/// A result of one text.
+/// Returns a result with one text.
 pub(crate) fn text(text: impl Into<String>) -> CallToolResult {
     CallToolResult::success(vec![ContentBlock::text(text)])
 }
 
-/// A string argument, or what stands for it when it is absent.
+/// Returns a string argument, or the default if it is absent.
 pub(crate) fn argument<'a>(arguments: &'a JsonObject, name: &str, default: &'a str) -> &'a str {
     arguments
         .get(name)
@@ -21,7 +21,7 @@ pub(crate) fn argument<'a>(arguments: &'a JsonObject, name: &str, default: &'a s
         .unwrap_or(default)
 }
 
-/// The answer of a tool of this file; none for other tools.
+/// Returns the answer of a tool of this file; `None` for other tools.
 pub(crate) fn call(name: &str, arguments: &JsonObject) -> Option<CallToolResult> {
     let blocks = match name {
         "test_simple_text" => vec![ContentBlock::text(

@@ -1,5 +1,5 @@
-//! The fixture as rmcp sees it: every request goes to the file of its noun; only paging and the choice of eras
-//! are decided here.
+//! The request handler of the fixture. It delegates each request to the file of its subject, and itself handles only
+//! paging and the selection of eras.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -25,14 +25,14 @@ use crate::{
     prompts, resources, tools,
 };
 
-/// Which protocol eras the fixture answers.
+/// The protocol eras that the fixture serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Era {
     /// `initialize` and sessions, up to 2025-11-25.
     Legacy,
     /// Stateless, from 2026-07-28 on.
     Modern,
-    /// Each caller's own.
+    /// Both, as the client requests.
     Both,
 }
 
@@ -62,7 +62,7 @@ impl Fixture {
         }
     }
 
-    /// The same server for another session.
+    /// Returns the same server for another session.
     pub(crate) fn with_own_session(&self) -> Self {
         let session = Arc::new(Session::new());
         Self {
@@ -83,13 +83,13 @@ impl Fixture {
         &self.session
     }
 
-    /// Whether a request belongs to the modern era.
+    /// Returns `true` if a request belongs to the modern era.
     pub(crate) fn is_modern(cx: &Context) -> bool {
         cx.protocol_version()
             .is_some_and(|version| version.as_str() >= ProtocolVersion::V_2026_07_28.as_str())
     }
 
-    /// One page of a list, and the cursor of the next.
+    /// Returns one page of a list, and the cursor of the next.
     fn page<T>(&self, items: Vec<T>, page: Page) -> Result<(Vec<T>, Option<String>), ErrorData> {
         let start = match page.and_then(|page| page.cursor) {
             None => 0,

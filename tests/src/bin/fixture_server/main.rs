@@ -1,6 +1,6 @@
-//! The fixture: an MCP server of our own that holds every tool, prompt, resource and task that the conformance
-//! scenarios call, in both eras, over stdio or streamable HTTP. Suites run it behind the gateway, and alone as
-//! the baseline that a run through the gateway is compared with.
+//! The fixture: an MCP server with every tool, prompt, resource and task that the conformance scenarios use, in both
+//! eras, over stdio or streamable HTTP. Suites run it behind the gateway, and directly as the baseline for the
+//! gateway's results.
 #![expect(
     deprecated,
     reason = "rmcp marks sampling, roots and logging so, and a fixture must have them"
@@ -32,7 +32,7 @@ use crate::handler::{Era, Fixture};
 struct Options {
     #[command(flatten)]
     transport: Transport,
-    /// Which protocol eras it answers.
+    /// The protocol eras that it serves.
     #[arg(long, value_enum, default_value_t = Era::Both)]
     era: Era,
     /// Cuts every list into pages of this many items.

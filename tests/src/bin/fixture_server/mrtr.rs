@@ -1,5 +1,5 @@
-//! Tools and a prompt that need more than one round: they answer `input_required`, and the client calls again with
-//! the answers and the sealed state.
+//! Tools and a prompt that need more than one round: they answer `input_required`, and the client calls again with the
+//! answers and the sealed state.
 
 use rmcp::{
     ErrorData,
@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 
 use crate::content::text;
 
-/// The key of the fixture's state. It guards nothing, and a fixed one survives a restart.
+/// The key of the fixture's state. It protects nothing secret; a fixed key survives a restart.
 const KEY: [u8; 32] = *b"the fixture seals what is public";
 
-/// What one round of a call brings.
+/// The input of one round of a call.
 #[derive(Debug)]
 pub(crate) struct Round<'a> {
     responses: Option<&'a InputResponses>,
@@ -26,7 +26,7 @@ pub(crate) struct Round<'a> {
 // === impl Round ===
 
 impl<'a> Round<'a> {
-    /// Opens the state that came with the request.
+    /// Opens the state from the request.
     pub(crate) fn open(
         responses: Option<&'a InputResponses>,
         state: Option<&str>,
@@ -45,12 +45,12 @@ impl<'a> Round<'a> {
         })
     }
 
-    /// The client's answer under a key, if it is an object.
+    /// Returns the client's answer for a key, if it is an object.
     fn answer(&self, key: &str) -> Option<&'a Value> {
         self.responses?.get(key).filter(|value| value.is_object())
     }
 
-    /// A string of an accepted elicitation.
+    /// Returns a string from an accepted elicitation.
     pub(crate) fn field(&self, key: &str, name: &str) -> Option<&'a str> {
         let answer = self.answer(key)?;
         if answer.get("action")? != "accept" {
@@ -59,7 +59,7 @@ impl<'a> Round<'a> {
         answer.get("content")?.get(name)?.as_str()
     }
 
-    /// Asks the client; the state comes back with the answers.
+    /// Asks the client. The state is returned with the answers.
     pub(crate) fn ask(
         &self,
         requests: Value,
@@ -74,7 +74,7 @@ impl<'a> Round<'a> {
     }
 }
 
-/// An elicitation of one required field.
+/// Returns an elicitation with one required field.
 pub(crate) fn elicit(message: &str, field: &str, kind: &str) -> Value {
     json!({
         "method": "elicitation/create",
@@ -103,7 +103,7 @@ fn list_roots() -> Value {
     json!({ "method": "roots/list", "params": {} })
 }
 
-/// Answers a tool of this file; none for other tools.
+/// Answers a tool of this file; returns `None` for other tools.
 pub(crate) fn call(
     request: &CallToolRequestParams,
     capabilities: &ClientCapabilities,

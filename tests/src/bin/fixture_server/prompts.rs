@@ -14,10 +14,10 @@ use crate::{
     mrtr::{Round, elicit},
 };
 
-/// What an argument of a prompt or of the resource template can be completed to.
+/// The completions of arguments of prompts and of the resource template.
 const WORDS: [&str; 6] = ["paris", "park", "party", "test", "testing", "tests"];
 
-/// The prompts in their order; the last one comes and goes.
+/// Returns the prompts in order; the last one is dynamic.
 pub(crate) fn list(dynamic: bool) -> Vec<Prompt> {
     let argument = |name: &str, description: &str| {
         PromptArgument::new(name)
@@ -119,7 +119,7 @@ fn user_text(text: &str) -> PromptMessage {
     PromptMessage::new_text(Role::User, text)
 }
 
-/// The words that complete an argument that exists.
+/// Returns the completions of an existing argument.
 pub(crate) fn complete(reference: &Reference, argument: &ArgumentInfo) -> Vec<String> {
     let known = match reference {
         Reference::Prompt(prompt) => list(true)

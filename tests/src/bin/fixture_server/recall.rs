@@ -1,5 +1,5 @@
-//! What was said on the streams of legacy sessions, for clients that come back with `Last-Event-ID`. Without it rmcp
-//! forgets a call's stream together with its answer, and who comes back when `retry` has passed finds nothing.
+//! Recorded events of legacy sessions' streams, for clients that resume with `Last-Event-ID`. rmcp discards a call's
+//! stream together with its response, so a client that resumes after `retry` would find nothing.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,20 +11,20 @@ use rmcp::transport::streamable_http_server::session::{
 };
 use tokio::sync::watch;
 
-/// How many events are kept; the oldest go first.
+/// The number of events to keep; the oldest are dropped first.
 const EVENTS: usize = 1024;
 
-/// The events of all streams, in the order in which they were said.
+/// The events of all streams, in the order in which they were sent.
 #[derive(Clone)]
 pub(crate) struct Recall {
     kept: Arc<Mutex<Kept>>,
-    /// How many events there have been.
+    /// The number of events so far.
     said: watch::Sender<usize>,
 }
 
 #[derive(Default)]
 struct Kept {
-    /// The number of the first event that is left.
+    /// The number of the first remaining event.
     first: usize,
     events: VecDeque<(String, ServerSseMessage)>,
 }
@@ -43,7 +43,7 @@ impl Recall {
 }
 
 impl Kept {
-    /// The first event of a stream from this number on.
+    /// Returns the first event of a stream from this number on.
     fn from(&self, number: usize, stream: &str) -> Option<(usize, ServerSseMessage)> {
         let number = number.max(self.first);
         let mut later = (number..).zip(self.events.iter().skip(number - self.first));
@@ -83,7 +83,7 @@ impl EventStore for Recall {
         Ok(number.to_string())
     }
 
-    /// What follows on that stream, up to its answer, also what is not said yet.
+    /// Returns the following events of the stream up to its response, including events that are not sent yet.
     async fn replay_events_after(&self, last: &str) -> Result<EventStream, EventStoreError> {
         let last: usize = last.parse()?;
         let found = {

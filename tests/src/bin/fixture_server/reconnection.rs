@@ -1,6 +1,6 @@
-//! `test_reconnection` as its scenario wants it: the stream of the call ends after the event that says when to come
-//! back, and the answer waits for a GET with `Last-Event-ID`. rmcp's handlers cannot end their own stream, so it is
-//! ended here, in front of them.
+//! `test_reconnection` as its scenario requires: the stream of the call ends after the event with the retry delay, and
+//! the response waits for a GET with `Last-Event-ID`. rmcp's handlers cannot end their own stream, so this middleware
+//! ends it.
 
 use axum::{
     body::{Body, to_bytes},
@@ -12,13 +12,13 @@ use axum::{
 use futures_util::StreamExt as _;
 use serde_json::Value;
 
-/// The largest request that is read.
+/// The largest request body.
 pub(crate) const MAX_BODY: usize = 64 << 20;
 
-/// The one version whose clients are told when to come back.
+/// The only version in which clients get a retry delay.
 const VERSION: &str = "2025-11-25";
 
-/// Lets every exchange pass; ends the stream of a call of `test_reconnection` after its first event.
+/// Passes every exchange on, but ends the stream of a `test_reconnection` call after its first event.
 pub(crate) async fn end_stream(request: Request, next: Next) -> Response {
     if request.method() != Method::POST || version(request.headers()) != Some(VERSION) {
         return next.run(request).await;

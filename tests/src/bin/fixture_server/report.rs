@@ -1,4 +1,4 @@
-//! Tools that tell something while they run: log messages, progress, changes, and whether they were cancelled.
+//! Tools that send messages while they run: log messages, progress, changes, and whether they were cancelled.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -17,14 +17,14 @@ use tokio::time::sleep;
 
 use crate::{changes::Change, content::text, handler::Fixture};
 
-/// How long a tool of this file works between two messages.
+/// The delay between two messages of a tool in this file.
 const STEP: Duration = Duration::from_millis(50);
-/// How long `test_wait_for_cancel` waits at most.
+/// The longest wait of `test_wait_for_cancel`.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 static CANCELLED: AtomicU64 = AtomicU64::new(0);
 
-/// Answers a tool of this file; none for other tools.
+/// Answers a tool of this file; returns `None` for other tools.
 pub(crate) async fn call(
     fixture: &Fixture,
     name: &str,
@@ -79,12 +79,12 @@ async fn message(fixture: &Fixture, cx: &RequestContext<RoleServer>, data: &str)
     if least.is_some_and(|least| rank(level) >= rank(least)) {
         let message =
             LoggingMessageNotificationParam::new(level, json!(data)).with_logger("fixture");
-        // A peer that is gone needs no log.
+        // A disconnected peer needs no log message.
         let _ = cx.peer.notify_logging_message(message).await;
     }
 }
 
-/// Severities in ascending order.
+/// Returns the rank of a severity, in ascending order.
 fn rank(level: LoggingLevel) -> u8 {
     match level {
         LoggingLevel::Debug => 0,
@@ -105,7 +105,7 @@ async fn progress(cx: &RequestContext<RoleServer>) -> &'static str {
             let told = ProgressNotificationParam::new(token, progress)
                 .with_total(100.0)
                 .with_message(said);
-            // A peer that is gone needs no progress.
+            // A disconnected peer needs no progress.
             let _ = cx.peer.notify_progress(told).await;
         }
         sleep(STEP).await;
@@ -115,7 +115,8 @@ async fn progress(cx: &RequestContext<RoleServer>) -> &'static str {
 
 async fn wait(cx: &RequestContext<RoleServer>) -> &'static str {
     if let Some(token) = cx.meta.get_progress_token() {
-        // Who wants to cancel knows by this that the call runs. A peer that is gone needs no progress.
+        // Progress shows the client that the call is running and can be cancelled. A disconnected peer needs no
+        // progress.
         let _ = cx
             .peer
             .notify_progress(ProgressNotificationParam::new(token, 1.0))

@@ -1,4 +1,4 @@
-//! The resources and the template.
+//! The resources and the resource template.
 
 use rmcp::{
     ErrorData,
@@ -14,7 +14,7 @@ use crate::{
 const TEXT: &str = "test://static-text";
 const BINARY: &str = "test://static-binary";
 
-/// The resources in their order.
+/// Returns the resources in order.
 pub(crate) fn list() -> Vec<Resource> {
     vec![
         Resource::new(TEXT, "Static text")
@@ -29,7 +29,7 @@ pub(crate) fn list() -> Vec<Resource> {
     ]
 }
 
-/// The one template.
+/// Returns the only template.
 pub(crate) fn templates() -> Vec<ResourceTemplate> {
     vec![
         ResourceTemplate::new("test://template/{id}/data", "Template")

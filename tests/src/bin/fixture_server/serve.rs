@@ -1,6 +1,6 @@
-//! The two transports. Over HTTP the eras have a service each, since only a legacy stream is resumed: a modern client
-//! that leaves its stream cancels its call. Accepted sockets send without delay: rmcp writes the priming event and the answer apart,
-//! and with Nagle's algorithm the second waits for the peer's delayed acknowledgement.
+//! The two transports. Over HTTP each era has a separate service, because only a legacy stream can be resumed: a modern
+//! client that closes its stream cancels its call. Accepted sockets use TCP_NODELAY: rmcp writes the priming event and
+//! the response separately, and with Nagle's algorithm the second would wait for the peer's delayed acknowledgement.
 
 use std::{error::Error, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -17,24 +17,24 @@ use tower::ServiceExt as _;
 
 use crate::{handler::Fixture, recall::Recall, reconnection};
 
-/// When a client whose stream ended may come back.
+/// The delay before a client with a broken stream may reconnect.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// The version whose requests stand alone.
+/// The version with stateless requests.
 const MODERN: &str = "2026-07-28";
 
-/// Serves one peer over standard input and output until either side ends.
+/// Serves one peer over standard input and output until either side closes.
 pub(crate) async fn stdio(fixture: Fixture) -> Result<(), Box<dyn Error>> {
     fixture.serve(standard_streams()).await?.waiting().await?;
     Ok(())
 }
 
-/// Serves streamable HTTP at `/mcp`, with sessions for legacy peers, until the process is told to end.
+/// Serves streamable HTTP at `/mcp`, with sessions for legacy peers, until the process is signalled.
 pub(crate) async fn http(fixture: &Fixture, address: SocketAddr) -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind(address).await?;
     announce(listener.local_addr()?);
     let listener = listener.tap_io(|socket| {
-        // A socket that refuses is one that the peer has closed already.
+        // Setting the option fails only if the peer has already closed the socket.
         let _ = socket.set_nodelay(true);
     });
     let legacy = LocalSessionManager::default().with_event_store(Arc::new(Recall::new()));

@@ -1,4 +1,4 @@
-//! Tools that run as tasks of the modern extension where the client declared it, and at once where it did not.
+//! Tools that run as tasks of the modern extension if the client declared it, and directly otherwise.
 
 use std::time::Duration;
 
@@ -19,10 +19,10 @@ use crate::{
     mrtr::{Round, elicit},
 };
 
-/// How long a failing job works before it fails.
+/// How long a failing job runs before it fails.
 const WORK: Duration = Duration::from_millis(500);
 
-/// Answers a tool of this file; none for other tools.
+/// Answers a tool of this file; returns `None` for other tools.
 pub(crate) async fn call(
     tasks: &TaskManager,
     request: &CallToolRequestParams,

@@ -1,4 +1,4 @@
-//! The list of the tools, with their schemas, and the way from a name to the file that answers.
+//! The list of tools with their schemas, and the dispatch by name to the file that answers.
 
 use rmcp::{
     ErrorData, RoleServer,
@@ -87,7 +87,7 @@ const PLAIN: [(&str, &str); 32] = [
     ),
 ];
 
-/// The tools in their order; the last one comes and goes.
+/// Returns the tools in order; the last one is dynamic.
 pub(crate) fn list(dynamic: bool) -> Vec<Tool> {
     let mut tools: Vec<_> = PLAIN
         .iter()

@@ -38,7 +38,7 @@ fn claims(issuer: &TestIssuer, more: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn an_id_token_of_this_sign_in_names_the_user() {
+async fn matching_id_token_identifies_the_user() {
     let issuer = TestIssuer::start().await;
     let (sign_in, flow) = (sign_in(&issuer), flow());
     // The required scopes apply to access tokens, not to this ID token.
@@ -48,7 +48,7 @@ async fn an_id_token_of_this_sign_in_names_the_user() {
 }
 
 #[tokio::test]
-async fn an_id_token_that_is_not_of_this_sign_in_names_nobody() {
+async fn id_token_of_another_sign_in_is_rejected() {
     let issuer = TestIssuer::start().await;
     let (sign_in, flow) = (sign_in(&issuer), flow());
     let wrong = [
@@ -80,7 +80,7 @@ async fn an_id_token_that_is_not_of_this_sign_in_names_nobody() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_not_to_this_sign_in_ends_it() {
+async fn response_to_another_sign_in_is_rejected() {
     let issuer = TestIssuer::start().await;
     let (sign_in, flow) = (sign_in(&issuer), flow());
     let answer = |state: &str, from: &str, error: Option<&str>| SignInAnswer {
@@ -111,7 +111,7 @@ async fn an_answer_that_is_not_to_this_sign_in_ends_it() {
 }
 
 #[test]
-fn what_proves_our_client_is_encoded_in_its_parts() {
+fn client_credentials_are_form_encoded() {
     let options = JwtOptions::new("https://idp.example", Audience::OneOf(Vec::new()));
     let sign_in = SignIn::new(
         options,

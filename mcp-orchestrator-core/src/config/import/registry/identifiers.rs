@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_name_of_a_package_is_refused() {
+    fn invalid_package_identifiers_are_rejected() {
         for (kind, good) in [
             ("npm", "@scope/name"),
             ("npm", "left-pad"),

@@ -208,22 +208,22 @@ fn options() -> ImportOptions {
 }
 
 #[test]
-fn dockers_catalog_is_read() {
+fn docker_catalog_is_read() {
     check(DOCKER, &options());
 }
 
 #[test]
-fn toolhives_registry_is_read() {
+fn toolhive_registry_is_read() {
     check(TOOLHIVE, &options());
 }
 
 #[test]
-fn resources_of_kubernetes_are_read() {
+fn kubernetes_resources_are_read() {
     check(RESOURCES, &options());
 }
 
 #[test]
-fn without_containers_an_image_is_run_by_docker_with_no_rights_of_its_own() {
+fn without_container_support_images_run_through_plain_docker() {
     let cases: &[Case<'_>] = &[(
         "catalog.yaml",
         "registry:\n  a: {image: mcp/a, command: [s], secrets: [{name: k, env: K}]}\n",

@@ -436,19 +436,19 @@ const CONTINUE: &[Case<'_>] = &[
 ];
 
 #[test]
-fn files_of_vs_code_and_copilot_are_read() {
+fn vs_code_and_copilot_files_are_read() {
     check(VS_CODE, &ImportOptions::default());
 }
 
 #[test]
-fn files_of_zed_opencode_and_crush_are_read() {
+fn zed_opencode_and_crush_files_are_read() {
     check(ZED, &ImportOptions::default());
     check(OPENCODE, &ImportOptions::default());
     check(CRUSH, &ImportOptions::default());
 }
 
 #[test]
-fn files_of_codex_goose_and_continue_are_read() {
+fn codex_goose_and_continue_files_are_read() {
     check(CODEX, &ImportOptions::default());
     check(GOOSE, &ImportOptions::default());
     check(CONTINUE, &ImportOptions::default());

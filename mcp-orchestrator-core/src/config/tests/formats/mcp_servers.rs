@@ -281,7 +281,7 @@ fn every_dialect_of_mcp_servers_is_read() {
 }
 
 #[test]
-fn a_switched_off_server_does_not_run_either() {
+fn disabled_servers_are_skipped() {
     for key in [
         "\"enabled\": false",
         "\"isActive\": false",
@@ -299,7 +299,7 @@ fn a_switched_off_server_does_not_run_either() {
 }
 
 #[test]
-fn a_name_in_another_script_hides_no_other_server() {
+fn non_latin_names_do_not_collide_with_other_servers() {
     let text = r#"{"mcpServers": {"地図": {"command": "sh"}, "ок": {"command": "sh"}, "ok": {"command": "sh"}}}"#;
     let loaded = load("mcp.json", text).unwrap();
     let names: Vec<_> = loaded

@@ -4,7 +4,7 @@ use super::{import, load, written};
 use crate::config::ImportOptions;
 
 #[test]
-fn a_file_of_our_own_under_a_name_of_others_is_ours() {
+fn own_file_is_recognized_under_a_foreign_name() {
     for key in [
         r#""audit": {"log": true}"#,
         r#""network": {"allow_private": ["10.0.0.0/8"]}"#,
@@ -42,7 +42,7 @@ fn a_file_of_our_own_under_a_name_of_others_is_ours() {
 }
 
 #[test]
-fn keys_of_ours_beside_mcp_servers_are_never_overlooked() {
+fn own_keys_next_to_mcp_servers_are_never_ignored() {
     for key in [
         "auth",
         "audit",
@@ -64,7 +64,7 @@ fn keys_of_ours_beside_mcp_servers_are_never_overlooked() {
 }
 
 #[test]
-fn a_description_is_not_run_as_a_configuration() {
+fn server_description_is_not_loaded_as_a_configuration() {
     for text in [
         r#"{"name": "a/b", "remotes": [{"type": "sse", "url": "https://x.example/"}]}"#,
         r#"{"last_updated": "x", "servers": {"a": {"image": "x", "transport": "stdio"}}}"#,
@@ -80,7 +80,7 @@ fn a_description_is_not_run_as_a_configuration() {
 }
 
 #[test]
-fn relative_paths_still_lead_where_they_did() {
+fn relative_paths_still_resolve_to_the_same_place() {
     let folder = tempfile::tempdir().unwrap();
     let project = folder.path().join("proj");
     std::fs::create_dir_all(project.join("sub")).unwrap();
@@ -130,7 +130,7 @@ fn relative_paths_still_lead_where_they_did() {
 }
 
 #[test]
-fn inherited_variables_of_all_programs_are_those_of_each() {
+fn global_inherit_env_applies_to_every_program() {
     let text = "inherit_env: [A, B]\nservers:\n  p: {command: sh, inherit_env: [C]}\n  r: {url: https://a.example/}\n";
     let loaded = load("c.yaml", text).unwrap();
     assert_eq!(loaded.settings.servers[0].inherit_env, ["A", "B", "C"]);
@@ -146,7 +146,7 @@ fn inherited_variables_of_all_programs_are_those_of_each() {
 }
 
 #[test]
-fn files_of_other_encodings_are_read() {
+fn files_in_other_encodings_are_read() {
     let folder = tempfile::tempdir().unwrap();
     let text = "TOKEN=canary\nB=2\n";
     let utf16 = |big: bool| -> Vec<u8> {

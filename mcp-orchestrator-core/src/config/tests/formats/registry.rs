@@ -116,12 +116,12 @@ const BOTH: &str = r#"{"name": "com.example/tool",
     "remotes": [{"type": "streamable-http", "url": "https://tool.example/mcp"}]}"#;
 
 #[test]
-fn every_version_of_the_schema_is_read() {
+fn every_schema_version_is_read() {
     check(CASES, &ImportOptions::default());
 }
 
 #[test]
-fn what_runs_here_is_taken_of_several_ways() {
+fn runnable_option_is_chosen_among_several() {
     let here = import("server.json", BOTH, &ImportOptions::default()).unwrap();
     assert!(written(&here).contains("url: https://tool.example/mcp"));
     assert!(
@@ -140,7 +140,7 @@ fn what_runs_here_is_taken_of_several_ways() {
 }
 
 #[test]
-fn names_that_end_alike_are_told_apart_and_a_name_can_be_given() {
+fn names_with_the_same_suffix_stay_distinct_and_can_be_overridden() {
     let text = |owner: &str| {
         format!(
             r#"{{"name": "{owner}/mcp", "remotes": [{{"type": "sse", "url": "https://x.example/"}}]}}"#

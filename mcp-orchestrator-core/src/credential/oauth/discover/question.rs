@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_without_a_site_is_the_servers_own() {
+    fn relative_metadata_url_resolves_against_the_server() {
         let server: Uri = "https://a.example:8443/x/mcp".parse().unwrap();
         for (place, found) in [
             ("https://b.example/m", Some("https://b.example/m")),

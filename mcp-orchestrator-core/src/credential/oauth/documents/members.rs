@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_member_that_cannot_be_used_is_absent_and_spoils_no_other() {
+    fn unusable_member_is_absent_and_does_not_affect_others() {
         let json = "\u{feff} {\"text\":\"a\",\"number\":12,\"null\":null,\"empty\":\"\",\"list\":[\"a\",1e400,null,\"b\"],\
                     \"words\":\"a, b\\tc\",\"huge\":1e400,\"object\":{\"text\":\"b\"},\"on\":true,\"said\":\"true\"}";
         let members = Members::read(json.as_bytes()).unwrap();
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn any_number_of_seconds_is_a_life_and_a_time_or_none() {
+    fn any_number_of_seconds_becomes_a_valid_lifetime_or_none() {
         let rows = [
             ("60", Some(60), true),
             (r#""60""#, Some(60), true),

@@ -198,7 +198,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn metadata_stands_where_the_standards_say() {
+    fn metadata_urls_follow_the_standards() {
         let server: Uri = "https://a.example:8443/x/mcp?k=1".parse().unwrap();
         assert_eq!(
             resource_places(&server),
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn metadata_is_about_a_server_at_or_below_its_resource() {
+    fn metadata_covers_servers_at_or_below_its_resource() {
         let rows = [
             ("https://a.example/mcp", "https://a.example/mcp", true),
             ("https://a.example", "https://a.example/mcp", true),

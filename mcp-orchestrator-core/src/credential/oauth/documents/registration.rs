@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_registration_is_read_whatever_its_numbers_are() {
+    fn registration_with_any_timestamp_is_parsed() {
         for at in [
             "18446744073709551615",
             "9223372036854775807",

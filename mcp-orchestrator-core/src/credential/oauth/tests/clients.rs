@@ -16,7 +16,7 @@ fn refused() -> Option<(u16, &'static str, String)> {
 }
 
 #[tokio::test]
-async fn a_client_is_recognized_however_an_issuer_reads_who_it_is() {
+async fn client_authenticates_with_every_kind_of_issuer() {
     let rows: [(&str, TokenSays); 5] = [
         ("basic with the id in the form", |asked, _| {
             let known = asked.contains_key("authorization") && asked.contains_key("client_id");
@@ -55,7 +55,7 @@ async fn a_client_is_recognized_however_an_issuer_reads_who_it_is() {
 }
 
 #[tokio::test]
-async fn a_configured_way_is_the_only_one() {
+async fn configured_client_auth_is_the_only_one_tried() {
     let setting = Setting::new().await;
     setting.fake.state().token_says = Some(|_, _| refused());
     let mut server = setting.server();
@@ -75,7 +75,7 @@ async fn a_configured_way_is_the_only_one() {
 }
 
 #[tokio::test]
-async fn a_client_is_registered_with_the_scopes_that_it_asks_for() {
+async fn client_is_registered_with_the_scopes_it_requests() {
     let setting = Setting::new().await;
     setting.fake.state().resource_metadata = json!({"scopes_supported": ["read"]});
     setting.fake.state().page_says = Some(|state, query| {
@@ -103,7 +103,7 @@ async fn a_client_is_registered_with_the_scopes_that_it_asks_for() {
 }
 
 #[tokio::test]
-async fn a_registration_that_is_refused_says_why() {
+async fn rejected_registration_reports_the_reason() {
     let rows = [
         (
             400,
@@ -130,7 +130,7 @@ async fn a_registration_that_is_refused_says_why() {
 }
 
 #[tokio::test]
-async fn any_number_of_an_issuer_registers_a_client() {
+async fn registration_with_any_timestamp_is_accepted() {
     for at in [
         "18446744073709551615",
         "-1",
@@ -155,7 +155,7 @@ async fn any_number_of_an_issuer_registers_a_client() {
 }
 
 #[tokio::test]
-async fn an_issuer_that_has_forgotten_its_clients_registers_another() {
+async fn client_is_registered_again_after_the_issuer_forgets_it() {
     let setting = Setting::new().await;
     let server = setting.server();
     setting.sign_in(&server).await.unwrap();
@@ -190,7 +190,7 @@ async fn an_issuer_that_has_forgotten_its_clients_registers_another() {
 }
 
 #[tokio::test]
-async fn a_caller_causes_a_bounded_number_of_requests_and_records() {
+async fn requests_and_records_per_caller_are_bounded() {
     let setting = Setting::new().await;
     let options = OAuthOptions {
         discovery_ttl: Duration::from_mins(1),
@@ -244,7 +244,7 @@ async fn a_caller_causes_a_bounded_number_of_requests_and_records() {
 }
 
 #[tokio::test]
-async fn many_sign_ins_at_once_ask_server_and_issuer_once() {
+async fn concurrent_sign_ins_share_one_discovery() {
     let setting = Setting::new().await;
     let options = OAuthOptions {
         discovery_ttl: Duration::from_mins(1),

@@ -1,4 +1,4 @@
-//! A server whose entry says nothing of OAuth.
+//! Servers without OAuth settings in their entry.
 
 use serde_json::json;
 
@@ -57,12 +57,12 @@ async fn a_server_that_refuses_without_metadata_wants_no_token() {
     let refused = Some((&none.revision, none.generation));
     let found = process.resolve(&server, refused).await.unwrap();
     assert!(found.is_none() && server.is_open());
-    // Nor does one whose metadata leads nowhere.
+    // The same if the metadata leads nowhere.
     setting.fake.state().missing.clear();
     setting.fake.state().resource_metadata = json!({"authorization_servers": ["http://10.0.0.1"]});
     let found = process.resolve(&server, refused).await.unwrap();
     assert!(found.is_none() && server.is_open());
-    // But it is known why nobody can sign in.
+    // But the reason why sign-in is impossible is known.
     let refusals = server.oauth.as_ref().unwrap().refusals().unwrap();
     let obstacle = refusals.obstacle().unwrap();
     assert!(obstacle.contains("10.0.0.1"), "{obstacle}");

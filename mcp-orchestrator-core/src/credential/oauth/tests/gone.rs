@@ -9,7 +9,7 @@ use crate::credential::oauth::renewals::with_grant;
 use crate::error::ErrorKind;
 
 #[tokio::test]
-async fn a_renewal_follows_its_issuer_to_another_token_endpoint() {
+async fn renewal_follows_the_issuer_to_a_new_token_endpoint() {
     let (setting, server, process) = signed_in(0).await;
     let issuer = setting.fake.issuer();
     // The endpoint used at sign-in is gone; the metadata names another one.
@@ -35,7 +35,7 @@ async fn a_renewal_follows_its_issuer_to_another_token_endpoint() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_endpoint_that_is_gone_asks_for_a_sign_in_and_is_tried_again() {
+async fn missing_token_endpoint_requires_sign_in_and_is_retried() {
     for (status, body) in [(404, "<p>x"), (410, "{}"), (405, ""), (200, "<p>sign in")] {
         let (setting, server, process) = signed_in(0).await;
         setting.fake.state().refreshes = Refreshes::Answer(status, body.to_owned());
@@ -57,7 +57,7 @@ async fn a_token_endpoint_that_is_gone_asks_for_a_sign_in_and_is_tried_again() {
 }
 
 #[tokio::test]
-async fn a_refusal_with_success_as_its_status_is_one() {
+async fn error_body_with_status_200_is_a_refusal() {
     for body in [
         r#"{"error":"bad_refresh_token","error_description":"canary"}"#,
         r#"{"ok":false,"error":"token_revoked"}"#,

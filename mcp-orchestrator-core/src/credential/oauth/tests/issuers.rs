@@ -37,7 +37,7 @@ fn documents(setting: &Setting) -> (String, String) {
 }
 
 #[tokio::test]
-async fn what_is_no_metadata_is_passed_over() {
+async fn responses_without_metadata_are_skipped() {
     let junk = [
         HTML,
         (200, "application/json", "null"),
@@ -67,7 +67,7 @@ async fn what_is_no_metadata_is_passed_over() {
 }
 
 #[tokio::test]
-async fn odd_members_of_documents_are_read_or_absent() {
+async fn malformed_metadata_members_are_tolerated() {
     let rows = [
         json!({"scopes_supported": null}),
         json!({"scopes_supported": "read write"}),
@@ -88,7 +88,7 @@ async fn odd_members_of_documents_are_read_or_absent() {
 }
 
 #[tokio::test]
-async fn a_challenge_is_read_as_deployed_servers_write_it() {
+async fn challenges_of_deployed_servers_are_understood() {
     let own = format!("{RESOURCE}/mcp");
     let rows = [
         format!("Bearer resource_metadata=\"{own}\""),
@@ -110,7 +110,7 @@ async fn a_challenge_is_read_as_deployed_servers_write_it() {
 }
 
 #[tokio::test]
-async fn the_first_authorization_server_with_metadata_is_taken() {
+async fn first_authorization_server_with_metadata_is_used() {
     let setting = Setting::new().await;
     let issuer = setting.fake.issuer();
     let gone = format!("{}/gone", setting.fake.state().server);
@@ -119,7 +119,7 @@ async fn the_first_authorization_server_with_metadata_is_taken() {
 }
 
 #[tokio::test]
-async fn a_configured_issuer_may_call_itself_otherwise() {
+async fn configured_issuer_may_declare_another_name() {
     let setting = Setting::new().await;
     setting.fake.state().issuer_metadata = json!({"issuer": "https://cf.notes.example"});
     let mut server = setting.server();
@@ -144,7 +144,7 @@ async fn a_configured_issuer_may_call_itself_otherwise() {
 }
 
 #[tokio::test]
-async fn a_configured_issuer_needs_no_metadata_of_the_server() {
+async fn configured_issuer_needs_no_server_metadata() {
     let rows: [fn(&Setting); 4] = [
         |setting| {
             setting.fake.state().resource_metadata =
@@ -179,7 +179,7 @@ async fn a_configured_issuer_needs_no_metadata_of_the_server() {
 }
 
 #[tokio::test]
-async fn endpoints_and_the_place_of_metadata_can_be_configured() {
+async fn endpoints_and_the_metadata_url_can_be_configured() {
     let setting = Setting::new().await;
     let (_, metadata) = documents(&setting);
     let issuer = setting.fake.issuer();
@@ -228,7 +228,7 @@ async fn endpoints_and_the_place_of_metadata_can_be_configured() {
 }
 
 #[tokio::test]
-async fn a_secret_goes_to_a_configured_issuer_only() {
+async fn client_secret_is_sent_only_to_a_configured_issuer() {
     let secret = |grant, parameters: bool| {
         move |oauth: &mut OAuthSpec| {
             oauth.grant = grant;
@@ -260,7 +260,7 @@ async fn a_secret_goes_to_a_configured_issuer_only() {
 }
 
 #[tokio::test]
-async fn what_an_issuer_gave_is_not_shown_to_another_nor_with_anothers_secret() {
+async fn tokens_are_not_sent_to_another_issuer_or_with_its_client_secret() {
     let (setting, mut server, process) = signed_in(0).await;
     let oauth = server.oauth.as_mut().unwrap();
     oauth.issuer = Some("https://other.example".into());
@@ -286,7 +286,7 @@ async fn what_an_issuer_gave_is_not_shown_to_another_nor_with_anothers_secret() 
 }
 
 #[tokio::test]
-async fn a_resource_is_found_left_out_or_named() {
+async fn resource_is_discovered_omitted_or_configured() {
     let rows = [
         (OAuthResource::Found, Some("server")),
         (OAuthResource::Omitted, None),
@@ -309,7 +309,7 @@ async fn a_resource_is_found_left_out_or_named() {
 }
 
 #[tokio::test]
-async fn further_parameters_are_sent_and_replace_ours() {
+async fn extra_parameters_are_sent_and_override_the_defaults() {
     let (setting, mut server, _) = signed_in(0).await;
     let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     let oauth = server.oauth.as_mut().unwrap();

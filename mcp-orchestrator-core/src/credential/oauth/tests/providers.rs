@@ -34,7 +34,7 @@ fn metadata_at(setting: &Setting, path: &str, members: &Value) {
 }
 
 #[tokio::test]
-async fn github_has_no_registration_and_refuses_with_200() {
+async fn github_has_no_registration_and_reports_errors_with_200() {
     let setting = Setting::new().await;
     setting.fake.state().issuer_metadata = json!({
         "registration_endpoint": Value::Null,
@@ -62,7 +62,7 @@ async fn github_has_no_registration_and_refuses_with_200() {
 }
 
 #[tokio::test]
-async fn google_gives_a_refresh_token_for_offline_access_only() {
+async fn google_issues_a_refresh_token_only_for_offline_access() {
     let setting = Setting::new().await;
     metadata_at(
         &setting,
@@ -86,7 +86,7 @@ async fn google_gives_a_refresh_token_for_offline_access_only() {
 }
 
 #[tokio::test]
-async fn slack_gives_a_token_of_its_own_kind_below_the_user() {
+async fn slack_returns_the_token_under_authed_user() {
     let setting = Setting::new().await;
     setting.fake.state().issuer_metadata =
         json!({"issuer": "https://slack.example", "registration_endpoint": Value::Null});
@@ -108,7 +108,7 @@ async fn slack_gives_a_token_of_its_own_kind_below_the_user() {
 }
 
 #[tokio::test]
-async fn entra_takes_no_resource_and_scopes_of_the_application() {
+async fn entra_rejects_resource_and_uses_application_scopes() {
     let setting = Setting::new().await;
     metadata_at(
         &setting,
@@ -129,7 +129,7 @@ async fn entra_takes_no_resource_and_scopes_of_the_application() {
 }
 
 #[tokio::test]
-async fn atlassian_calls_itself_otherwise_and_refuses_renewals_with_403() {
+async fn atlassian_declares_another_issuer_and_registers_a_client() {
     let setting = Setting::new().await;
     setting.fake.state().issuer_metadata = json!({"issuer": "https://cf.mcp.example"});
     let mut server = setting.server();
@@ -139,7 +139,7 @@ async fn atlassian_calls_itself_otherwise_and_refuses_renewals_with_403() {
 }
 
 #[tokio::test]
-async fn auth0_wants_an_audience() {
+async fn auth0_requires_an_audience() {
     let setting = Setting::new().await;
     setting.fake.state().page_says =
         Some(|_, query| (!query.contains_key("audience")).then_some("access_denied"));
@@ -152,7 +152,7 @@ async fn auth0_wants_an_audience() {
 }
 
 #[tokio::test]
-async fn okta_takes_one_way_of_authentication_alone() {
+async fn okta_accepts_only_one_client_authentication_method() {
     let setting = Setting::new().await;
     metadata_at(
         &setting,
@@ -178,7 +178,7 @@ async fn okta_takes_one_way_of_authentication_alone() {
 }
 
 #[tokio::test]
-async fn a_server_that_registers_clients_needs_no_configuration() {
+async fn server_with_dynamic_registration_needs_no_configuration() {
     // Like Notion, Linear and most hosted servers: public clients, registered on the fly.
     let setting = Setting::new().await;
     setting.fake.state().issuer_metadata = json!({

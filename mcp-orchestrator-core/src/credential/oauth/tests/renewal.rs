@@ -89,7 +89,7 @@ pub(super) async fn signed_in(life: u64) -> (Setting, ServerSpec, Process) {
 }
 
 #[tokio::test]
-async fn a_token_that_is_over_is_renewed_once_for_all() {
+async fn expired_token_is_renewed_once_for_concurrent_callers() {
     let (setting, server, process) = signed_in(0).await;
     let tokens = join_all((0..100).map(|_| process.token(&server))).await;
     assert!(tokens.iter().all(|token| token == "access-2"), "{tokens:?}");
@@ -111,7 +111,7 @@ async fn a_token_that_is_over_is_renewed_once_for_all() {
 }
 
 #[tokio::test]
-async fn two_processes_on_one_store_renew_once() {
+async fn two_processes_sharing_a_store_renew_once() {
     let (setting, server, one) = signed_in(0).await;
     let other = Process::on(&setting).await;
     let both = [&one, &other];
@@ -121,7 +121,7 @@ async fn two_processes_on_one_store_renew_once() {
 }
 
 #[tokio::test]
-async fn what_the_server_refuses_is_renewed_and_a_newer_one_is_not() {
+async fn rejected_token_is_renewed_unless_it_was_already_replaced() {
     let (setting, server, process) = signed_in(3600).await;
     let first = process.resolve(&server, None).await.unwrap().unwrap();
     let refused = Some((&first.revision, first.generation));
@@ -139,7 +139,7 @@ async fn what_the_server_refuses_is_renewed_and_a_newer_one_is_not() {
 }
 
 #[tokio::test]
-async fn a_token_is_renewed_ahead_of_its_end_while_it_is_used() {
+async fn token_in_use_is_renewed_before_it_expires() {
     let (setting, server, process) = signed_in(3600).await;
     let installations = setting.installations();
     let (mut stored, version) = installations.get(&key()).await.unwrap().unwrap();
@@ -162,7 +162,7 @@ async fn a_token_is_renewed_ahead_of_its_end_while_it_is_used() {
 }
 
 #[tokio::test]
-async fn a_refusal_for_good_is_remembered_and_told() {
+async fn final_refusal_is_remembered_and_reported() {
     let (setting, server, process) = signed_in(0).await;
     setting.fake.state().live_refresh = None;
     for _ in 0..3 {
@@ -181,7 +181,7 @@ async fn a_refusal_for_good_is_remembered_and_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failure_for_now_is_tried_again_later() {
+async fn temporary_failure_is_retried_later() {
     let (setting, server, process) = signed_in(0).await;
     setting.fake.state().refreshes = Refreshes::Answer(503, "canary".to_owned());
     for _ in 0..3 {
@@ -199,7 +199,7 @@ async fn a_failure_for_now_is_tried_again_later() {
 }
 
 #[tokio::test]
-async fn who_leaves_ends_no_renewal() {
+async fn cancelled_caller_does_not_cancel_the_renewal() {
     let (setting, server, process) = signed_in(0).await;
     {
         let asked = process.resolve(&server, None);
@@ -219,7 +219,7 @@ async fn who_leaves_ends_no_renewal() {
 }
 
 #[tokio::test]
-async fn a_renewal_that_was_broken_off_is_told_as_such() {
+async fn interrupted_renewal_is_reported() {
     let (setting, server, process) = signed_in(0).await;
     let (stored, _) = setting.installations().get(&key()).await.unwrap().unwrap();
     let of = Some((&stored.revision, stored.generation));
@@ -250,7 +250,7 @@ async fn a_renewal_that_was_broken_off_is_told_as_such() {
 }
 
 #[tokio::test]
-async fn what_the_server_wants_besides_is_asked_for_at_the_next_sign_in() {
+async fn additional_scopes_are_requested_at_the_next_sign_in() {
     let (setting, server, process) = signed_in(3600).await;
     let credential = process.resolve(&server, None).await.unwrap().unwrap();
     let more = ["write".to_owned()];
@@ -279,7 +279,7 @@ async fn what_the_server_wants_besides_is_asked_for_at_the_next_sign_in() {
 }
 
 #[tokio::test]
-async fn a_token_that_needs_no_person_comes_by_itself() {
+async fn client_credentials_token_is_obtained_without_sign_in() {
     let setting = Setting::new().await;
     let mut server = setting.server();
     let oauth = server.oauth.as_mut().unwrap();

@@ -15,7 +15,7 @@ fn access(finished: &Finished) -> &str {
 }
 
 #[tokio::test]
-async fn a_person_signs_in_and_a_token_comes_of_it() {
+async fn completed_sign_in_yields_a_token() {
     let setting = Setting::new().await;
     setting.fake.state().issuer_metadata = json!({"scopes_supported": ["read", "offline_access"]});
     setting.fake.state().resource_metadata = json!({"scopes_supported": ["read"]});
@@ -47,7 +47,7 @@ async fn a_person_signs_in_and_a_token_comes_of_it() {
 }
 
 #[tokio::test]
-async fn a_client_is_registered_once_for_an_issuer_and_is_not_taken_elsewhere() {
+async fn client_is_registered_once_per_issuer() {
     let setting = Setting::new().await;
     let server = setting.server();
     setting.sign_in(&server).await.unwrap();
@@ -63,7 +63,7 @@ async fn a_client_is_registered_once_for_an_issuer_and_is_not_taken_elsewhere() 
 }
 
 #[tokio::test]
-async fn what_is_registered_before_is_used() {
+async fn preregistered_client_is_used() {
     let setting = Setting::new().await;
     let mut server = setting.server();
     server.oauth.as_mut().unwrap().client = OAuthClient::Registered {
@@ -78,7 +78,7 @@ async fn what_is_registered_before_is_used() {
 }
 
 #[tokio::test]
-async fn a_gateway_with_a_public_address_is_known_by_its_document() {
+async fn gateway_with_a_public_url_uses_its_client_id_document() {
     let setting = Setting::new().await;
     setting.fake.state().issuer_metadata = json!({"client_id_metadata_document_supported": true});
     let options = OAuthOptions {
@@ -107,7 +107,7 @@ async fn a_gateway_with_a_public_address_is_known_by_its_document() {
 }
 
 #[tokio::test]
-async fn an_answer_counts_once_from_its_issuer_and_for_who_began() {
+async fn response_is_accepted_once_from_its_issuer_and_for_its_initiator() {
     let setting = Setting::new().await;
     let server = setting.server();
     let issuer = setting.fake.issuer();
@@ -164,7 +164,7 @@ async fn an_answer_counts_once_from_its_issuer_and_for_who_began() {
 }
 
 #[tokio::test]
-async fn what_servers_and_issuers_say_is_checked() {
+async fn server_and_issuer_metadata_is_validated() {
     type Change = fn(&mut State);
     let rows: [(&str, Change, &str); 8] = [
         (
@@ -228,7 +228,7 @@ async fn what_servers_and_issuers_say_is_checked() {
 }
 
 #[tokio::test]
-async fn what_the_configuration_names_is_free_and_nothing_else_is() {
+async fn only_configured_issuers_may_use_private_addresses() {
     let setting = Setting::with(&[]).await;
     let mut server = setting.server();
     let error = setting.begin(&server).await.unwrap_err().to_string();
@@ -241,7 +241,7 @@ async fn what_the_configuration_names_is_free_and_nothing_else_is() {
 }
 
 #[tokio::test]
-async fn a_server_without_metadata_gives_its_tokens_itself() {
+async fn server_without_metadata_is_its_own_issuer() {
     let setting = Setting::with(&[]).await;
     setting.fake.state().challenge = Some("Basic realm=\"x\"".into());
     let prefix = "/.well-known/oauth-protected-resource";

@@ -91,7 +91,7 @@ async fn away() -> (Setting, Arc<Flaky>, Process) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_renewed_token_is_used_while_the_store_is_away_and_written_when_it_is_back() {
+async fn renewed_token_is_used_during_a_store_outage_and_written_afterwards() {
     let (setting, store, process) = away().await;
     let server = setting.server();
     assert_eq!(process.token(&server).await, "access-2");
@@ -117,7 +117,7 @@ async fn a_renewed_token_is_used_while_the_store_is_away_and_written_when_it_is_
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_installed_meanwhile_stays() {
+async fn changes_made_during_a_store_outage_are_not_overwritten() {
     let (setting, store, process) = away().await;
     let server = setting.server();
     assert_eq!(process.token(&server).await, "access-2");

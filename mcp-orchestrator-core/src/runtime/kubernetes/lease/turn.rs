@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn nobodys_and_our_own_lease_are_taken_at_once() {
+    async fn free_or_own_lease_is_acquired_at_once() {
         for seen in [None, Some(record("", 1)), Some(record("us", 1))] {
             let mut turns = Turns::new("us");
             turns.saw(seen);
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn anothers_lease_is_taken_once_it_did_not_change_for_its_term() {
+    async fn foreign_lease_is_acquired_after_an_unchanged_term() {
         let mut turns = Turns::new("us");
         turns.saw(Some(record("them", 1)));
         assert_eq!(turns.held(Instant::now()), Held::Theirs("them".to_owned()));
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_holder_that_cannot_renew_writes_nothing_until_it_can() {
+    async fn holder_that_cannot_renew_stops_writing_until_it_can() {
         let mut turns = Turns::new("us");
         turns.wrote(record("us", 1), Instant::now());
         tokio::time::advance(EVERY).await;
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_cannot_be_asked_is_held_by_nobody_we_know() {
+    async fn holder_is_unknown_if_the_lease_cannot_be_read() {
         let mut turns = Turns::new("us");
         assert_eq!(turns.held(Instant::now()), Held::Unknown(None));
         turns.failed("refused".to_owned());

@@ -158,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn networks_are_read_with_and_without_a_port() {
+    fn networks_are_parsed_with_and_without_a_port() {
         let read = |text: &str| parse(text).map(|(cidr, port)| format!("{cidr} {port:?}"));
         for (text, meant) in [
             ("10.0.0.0/8", Some("10.0.0.0/8 None")),
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_listed_is_allowed_and_names_can_be_looked_up() {
+    fn listed_networks_and_dns_are_allowed() {
         assert_eq!(egress(&Egress::All).unwrap(), None);
         assert_eq!(egress(&Egress::None).unwrap(), Some(json!([])));
         let only = Egress::Only(vec!["10.0.0.0/8:443".into()]);

@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a_default_gives_way_to_what_is_asked_for() {
+    fn requested_resources_override_defaults() {
         let plain = of(&[], &[]);
         assert_eq!(plain["requests"]["cpu"], "50m");
         assert_eq!(plain["limits"]["memory"], "512Mi");

@@ -69,7 +69,7 @@ fn container_of(objects: &Objects) -> &Value {
 }
 
 #[test]
-fn a_pod_is_restricted_unless_its_server_says_otherwise() {
+fn pod_is_restricted_unless_its_server_opts_out() {
     let objects = render(pod(|_| {}), false).unwrap();
     let (spec, container) = (spec_of(&objects), container_of(&objects));
     assert_eq!(spec["securityContext"]["runAsNonRoot"], true);
@@ -115,7 +115,7 @@ fn a_pod_is_restricted_unless_its_server_says_otherwise() {
 }
 
 #[test]
-fn secrets_stand_in_the_secret_and_nowhere_else() {
+fn secret_values_appear_only_in_the_secret_object() {
     let mut server = program(|program| {
         program.command = Some(CommandLine {
             program: "serve".into(),
@@ -173,7 +173,7 @@ fn spec_of_name(deployment: &Value) -> &Value {
 }
 
 #[test]
-fn an_http_server_has_a_port_and_only_the_gateway_reaches_it() {
+fn http_server_port_is_reachable_only_from_the_gateway() {
     let http = |port| {
         program(move |program| {
             program.transport = ProgramTransport::Http {
@@ -211,7 +211,7 @@ fn an_http_server_has_a_port_and_only_the_gateway_reaches_it() {
 }
 
 #[test]
-fn what_users_give_is_taken_over() {
+fn user_settings_are_copied_into_the_pod() {
     let server = pod(|container| {
         container.tolerations = vec![json!({ "key": "gpu", "operator": "Exists" })];
         container.affinity = Some(json!({ "nodeAffinity": {} }));
@@ -250,7 +250,7 @@ fn what_users_give_is_taken_over() {
 }
 
 #[test]
-fn what_makes_no_pod_is_told_by_its_key() {
+fn unrenderable_setting_is_reported_by_its_key() {
     let said = |server| {
         render(server, false)
             .err()
@@ -286,7 +286,7 @@ fn what_makes_no_pod_is_told_by_its_key() {
 }
 
 #[test]
-fn an_images_own_program_gets_its_arguments() {
+fn image_entrypoint_receives_the_arguments() {
     let server = program(|program| program.args = vec!["--key".into(), Text::secret(CANARY)]);
     let objects = render(server, false).unwrap();
     let container = container_of(&objects);
@@ -297,7 +297,7 @@ fn an_images_own_program_gets_its_arguments() {
 }
 
 #[test]
-fn a_command_runs_in_the_base_image() {
+fn command_without_an_image_runs_in_the_base_image() {
     let server = ServerSpec::command(ServerId::new("git").unwrap(), "uvx", ["mcp-server-git"]);
     let objects = render(server, false).unwrap();
     assert_eq!(

@@ -189,7 +189,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_order_arrives_as_it_was_sent() {
+    fn order_round_trips_over_the_socket() {
         let (one, other) = UnixStream::pair().unwrap();
         let order = Order {
             program: "/bin/sh".into(),
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_that_is_cut_off_is_refused() {
+    fn truncated_order_is_rejected() {
         let order = Order {
             program: "x".into(),
             args: vec!["y".into()],
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn reports_and_commands_arrive_as_they_were_sent() {
+    fn reports_and_commands_round_trip() {
         for report in [Report::Started(7), Report::Failed(0), Report::Ended(-1)] {
             assert_eq!(Report::decode(report.encode()), Some(report));
         }

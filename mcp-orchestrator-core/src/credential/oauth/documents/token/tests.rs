@@ -20,7 +20,7 @@ fn json(status: u16, body: &str) -> Result<Token, Refusal> {
 }
 
 #[test]
-fn a_token_is_found_wherever_an_issuer_puts_it() {
+fn token_is_found_in_every_known_response_layout() {
     let rows = [
         r#"{"access_token":"a"}"#,
         r#"{"access_token":"a","token_type":"bearer"}"#,
@@ -50,7 +50,7 @@ fn a_token_is_found_wherever_an_issuer_puts_it() {
 }
 
 #[test]
-fn an_answer_in_a_form_is_read_as_one() {
+fn form_encoded_response_is_parsed() {
     let body = "access_token=a&scope=repo%2Cgist&token_type=bearer&expires_in=60&refresh_token=r";
     for kind in [
         "application/x-www-form-urlencoded; charset=utf-8",
@@ -76,7 +76,7 @@ fn an_answer_in_a_form_is_read_as_one() {
 }
 
 #[test]
-fn the_body_says_whether_a_refusal_is_for_good() {
+fn response_body_decides_whether_a_refusal_is_final() {
     let finals = [
         (
             400,
@@ -133,7 +133,7 @@ fn the_body_says_whether_a_refusal_is_for_good() {
 }
 
 #[test]
-fn what_no_token_endpoint_says_is_told_apart() {
+fn responses_not_from_a_token_endpoint_are_distinguished() {
     let foreign = [
         (200, ""),
         (200, "{}"),
