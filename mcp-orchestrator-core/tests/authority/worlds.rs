@@ -25,7 +25,7 @@ use crate::site::{Session, Site, server};
 use crate::steps::{Step, step};
 
 /// Default number of worlds.
-const WORLDS: u32 = 64;
+const WORLDS: u32 = 128;
 /// Time that an action may take before it continues in parallel with the next steps.
 const PATIENCE: Duration = Duration::from_millis(20);
 /// Maximum number of steps for which instances are held.
