@@ -47,7 +47,7 @@ pub(super) async fn spoken(server: &ServerSpec, http: Http) -> Result<Spoken> {
     match remote.transport {
         RemoteTransport::StreamableHttp => Ok(Spoken::Streamable(http.into())),
         RemoteTransport::Sse => http.legacy_sse().await.map(Spoken::Sse),
-        RemoteTransport::Detect => match http.only_sse().await? {
+        RemoteTransport::Detect => match http.only_sse(server.era).await? {
             Some(opened) => http.legacy_sse_over(opened).map(Spoken::Sse),
             None => Ok(Spoken::Streamable(http.into())),
         },

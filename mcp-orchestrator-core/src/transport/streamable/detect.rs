@@ -1,5 +1,5 @@
-//! Detects which of the two HTTP transports a server supports, by the protocol's rule for backwards compatibility: an
-//! `initialize` is posted; if it is rejected with 4xx, a GET shows whether the server offers HTTP+SSE.
+//! Detects which of the two HTTP transports a server supports, by the protocol's rule for backwards compatibility: the
+//! first request of a handshake is posted; if it is rejected with 4xx, a GET shows whether the server offers HTTP+SSE.
 
 use std::time::Duration;
 
@@ -7,11 +7,13 @@ use super::Http;
 use super::exchange::Exchange;
 use super::heads::{Lines, Verb};
 use super::legacy_sse::OpenedSse;
+use super::modern;
 use super::pool::Repeat;
 use super::session::SESSION_ID;
 use crate::error::Result;
 use crate::jsonrpc::{Message, request};
 use crate::protocol::method;
+use crate::server::EraChoice;
 use crate::transport::handshake::{self, Profile};
 
 /// Timeout for the first event of the stream.
@@ -23,17 +25,23 @@ impl Http {
     ///
     /// # Errors
     /// If the server cannot be reached.
-    pub(crate) async fn only_sse(&self) -> Result<Option<OpenedSse>> {
+    pub(crate) async fn only_sse(&self, era: EraChoice) -> Result<Option<OpenedSse>> {
         let id = self.ids.take();
-        let params = handshake::initialize_params(&Profile::plain());
-        let body = request(
-            &String::from_utf8_lossy(&id),
-            method::INITIALIZE,
-            Some(&params),
-        );
+        let id = String::from_utf8_lossy(&id);
+        let profile = Profile::plain();
         let none = Lines::default();
+        // A server of the modern era may reject or record a first request that no client of that era sends.
+        let (body, lines) = if era == EraChoice::Legacy {
+            let params = handshake::initialize_params(&profile);
+            let body = request(&id, method::INITIALIZE, Some(&params));
+            (body, none.clone())
+        } else {
+            let params = handshake::discover_params(&profile);
+            let body = request(&id, method::DISCOVER, Some(&params));
+            (body, modern::headers(method::DISCOVER, None))
+        };
         let posted = self
-            .exchange(Verb::Post, &body, &none, Repeat::Harmless)
+            .exchange(Verb::Post, &body, &lines, Repeat::Harmless)
             .await?;
         let status = posted.head.status;
         // 401 and 403 mean that another caller could be accepted, 429 that a later request could.

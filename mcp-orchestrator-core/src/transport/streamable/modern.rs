@@ -128,7 +128,8 @@ fn speaks_it_after_all(response: &Message) -> bool {
         })
 }
 
-fn headers(method: &str, name: Option<&str>) -> Lines {
+/// Returns the header lines of a request of the modern era.
+pub(super) fn headers(method: &str, name: Option<&str>) -> Lines {
     const LATEST: HeaderValue = HeaderValue::from_static(version::LATEST_MODERN);
     let mut lines = Lines::default();
     lines.push(&VERSION, &LATEST);
