@@ -73,7 +73,7 @@ async function byTokens() {
   await evesBrowser.picture(folder, 'sign-in', 390);
   check('tokens: who is not known is told nothing', !(await evesBrowser.text()).includes('tracker'), await evesBrowser.text());
   await signIn(evesBrowser, url, 'mcpo_wrong');
-  check('tokens: a wrong token is refused', await until(evesBrowser, 'does not hold'), await evesBrowser.text());
+  check('tokens: a wrong token is refused', await until(evesBrowser, 'Invalid, expired or revoked token'), await evesBrowser.text());
   await signIn(evesBrowser, url, eve);
   check('tokens: somebody else is refused', await until(evesBrowser, 'for somebody else'), await evesBrowser.text());
   await evesBrowser.picture(folder, 'refused', 390);
