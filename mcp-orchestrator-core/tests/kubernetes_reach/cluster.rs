@@ -1,6 +1,7 @@
 //! The test cluster: a namespace for each test, and accounts with the rights of the Role and no others.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
@@ -8,7 +9,10 @@ use k8s_openapi::api::rbac::v1::{Role, RoleBinding, RoleRef, Subject};
 use kube::Api;
 use kube::api::{DeleteParams, ObjectMeta, PostParams};
 use kube::config::Kubeconfig;
-use mcp_orchestrator_core::runtime::kubernetes::{Access, AccessOptions, role};
+use mcp_orchestrator_core::runtime::kubernetes::{Access, AccessOptions, review, role};
+
+/// Maximum time for a new Role to take effect.
+const SETTLES: Duration = Duration::from_secs(60);
 
 const VARIABLE: &str = "MCP_ORCHESTRATOR_TEST_KUBECONFIG";
 
@@ -112,6 +116,24 @@ impl Space {
             }]),
         };
         bindings.create(&create, &binding).await.unwrap();
+        self.settled(account).await;
+    }
+
+    /// Waits until the API server's authorizer, which watches Roles, grants the account its rights.
+    async fn settled(&self, account: &str) {
+        let access = self.open_as(&self.file(account)).await;
+        let granted = async {
+            while review(&access)
+                .await
+                .unwrap()
+                .iter()
+                .any(|denied| denied.resource == "configmaps")
+            {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        let waited = tokio::time::timeout(SETTLES, granted).await;
+        waited.expect("the account gets its rights");
     }
 
     /// Returns a kubeconfig for the account of this token file.
