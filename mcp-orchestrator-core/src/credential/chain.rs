@@ -32,6 +32,10 @@ impl CredentialResolver for ChainResolver {
         Ok(None)
     }
 
+    fn covers(&self, server: &ServerSpec) -> bool {
+        self.0.iter().any(|resolver| resolver.covers(server))
+    }
+
     fn changes(&self) -> BoxStream<'static, CredentialChange> {
         stream::select_all(self.0.iter().map(|resolver| resolver.changes())).boxed()
     }

@@ -176,6 +176,10 @@ impl CredentialResolver for ConfiguredResolver {
         })))
     }
 
+    fn covers(&self, server: &ServerSpec) -> bool {
+        sources_of(&self.sources.load(), server).is_some()
+    }
+
     async fn in_force(&self, server: &ServerSpec, owner: &Owner) -> InForce {
         if *owner != Owner::Organization {
             return InForce::Nothing;
@@ -200,21 +204,26 @@ impl CredentialResolver for ConfiguredResolver {
     }
 }
 
+/// Returns the sources of a server if one of its slots has one.
+fn sources_of<'a>(
+    sources: &'a SlotSources,
+    server: &ServerSpec,
+) -> Option<&'a BTreeMap<SlotName, Source>> {
+    let configured = sources.get(&server.id)?;
+    let mut slots = server.slots.iter();
+    slots
+        .any(|slot| configured.contains_key(&slot.name))
+        .then_some(configured)
+}
+
 /// Returns the server's slots with their sources, or `None` if none of its slots is configured here.
 fn wanted(
     sources: &SlotSources,
     server: &ServerSpec,
 ) -> Result<Option<Vec<(CredentialSlot, Source)>>> {
-    let Some(configured) = sources.get(&server.id) else {
+    let Some(configured) = sources_of(sources, server) else {
         return Ok(None);
     };
-    if !server
-        .slots
-        .iter()
-        .any(|slot| configured.contains_key(&slot.name))
-    {
-        return Ok(None);
-    }
     let mut wanted = Vec::with_capacity(server.slots.len());
     for slot in &server.slots {
         match configured.get(&slot.name) {

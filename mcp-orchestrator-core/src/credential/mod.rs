@@ -275,6 +275,13 @@ pub trait CredentialResolver: fmt::Debug + Send + Sync + 'static {
     /// of the resolver.
     async fn resolve(&self, request: CredentialRequest<'_>) -> Result<Option<Arc<Credential>>>;
 
+    /// Returns `false` if [`resolve`](Self::resolve) would return `Ok(None)` for every request about this server. Called
+    /// for each call, so it must not wait or allocate. A cache does not ask about such a server.
+    fn covers(&self, server: &ServerSpec) -> bool {
+        let _ = server;
+        true
+    }
+
     /// Streams later changes, so that instances with a rotated or removed credential end. A resolver that cannot detect
     /// changes, for example one that reads files, keeps this default: changes take effect at the next call, and older
     /// instances stop when idle.

@@ -86,6 +86,10 @@ impl CachedResolver {
 #[async_trait]
 impl CredentialResolver for CachedResolver {
     async fn resolve(&self, request: CredentialRequest<'_>) -> Result<Option<Arc<Credential>>> {
+        // `None` is not cached, and asking for it costs a copy of the request.
+        if !self.inner.covers(request.server) {
+            return Ok(None);
+        }
         let entry = self.table.entry(&request);
         if let Some(credential) = entry.kept(request.rejected) {
             return Ok(Some(credential));
@@ -93,6 +97,10 @@ impl CredentialResolver for CachedResolver {
         let question = Question::new(request);
         let flight = entry.ask(&self.inner, question, self.lifetime);
         flight.await.map_err(|error| error.duplicate())
+    }
+
+    fn covers(&self, server: &ServerSpec) -> bool {
+        self.inner.covers(server)
     }
 
     fn changes(&self) -> BoxStream<'static, CredentialChange> {

@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 
 use super::*;
 use crate::auth::Principal;
-use crate::credential::{CredentialRule, Generation};
+use crate::credential::{ChainResolver, CredentialRule, Generation};
 use crate::error::{Error, ErrorKind};
 use crate::id::PrincipalId;
 use crate::server::ServerSpec;
@@ -95,6 +95,34 @@ async fn concurrent_callers_share_one_lookup_that_survives_the_first() {
         assert_eq!(answer.unwrap().unwrap().generation, Generation(0));
     }
     assert_eq!(slow.asked.load(Ordering::SeqCst), 1);
+}
+
+/// Has no credential for any server, and fails if it is asked.
+#[derive(Debug)]
+struct Covers(bool);
+
+#[async_trait]
+impl CredentialResolver for Covers {
+    async fn resolve(&self, _: CredentialRequest<'_>) -> Result<Option<Arc<Credential>>> {
+        Err(Error::new(ErrorKind::Internal, "was asked"))
+    }
+
+    fn covers(&self, _: &ServerSpec) -> bool {
+        self.0
+    }
+}
+
+#[tokio::test]
+async fn server_without_a_source_is_not_looked_up() {
+    let ann = Caller::new("ann");
+    for covers in [false, true] {
+        let cache = CachedResolver::new(Arc::new(Covers(covers)), CacheLimits::default());
+        assert_eq!(cache.covers(&ann.1), covers);
+        let chain = ChainResolver::new([Arc::new(cache) as Arc<dyn CredentialResolver>]);
+        assert_eq!(chain.covers(&ann.1), covers);
+        let found = chain.resolve(ann.ask(None)).await;
+        assert_eq!(found.is_err(), covers, "{found:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

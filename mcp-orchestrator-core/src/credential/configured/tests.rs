@@ -58,6 +58,23 @@ fn value(text: &str) -> Source {
 }
 
 #[tokio::test]
+async fn only_servers_with_a_configured_slot_are_covered() {
+    let configured = sources("git", &[("token", value("canary-given"))]);
+    let resolver = resolver(configured);
+    let (ann, rule) = (ann(), CredentialRule::Resolve);
+    for (id, slot, covered) in [
+        ("git", "token", true),
+        ("git", "other", false),
+        ("web", "token", false),
+    ] {
+        let server = server(id, &[(slot, false)]);
+        assert_eq!(resolver.covers(&server), covered, "{id} {slot}");
+        let found = resolver.resolve(ask(&ann, &server, &rule)).await.unwrap();
+        assert_eq!(found.is_some(), covered, "{id} {slot}");
+    }
+}
+
+#[tokio::test]
 async fn slots_from_several_sources_form_one_credential() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("key");
