@@ -285,7 +285,7 @@ impl Observer for Inner {
     }
 }
 
-/// Ends idle sessions.
+/// Ends idle sessions and drops unanswered questions, all of those when the orchestrator closes.
 pub(super) async fn sweep_sessions(inner: Weak<Inner>) {
     loop {
         let Some(closing) = inner.upgrade().map(|inner| inner.pool.closing().clone()) else {
@@ -293,7 +293,12 @@ pub(super) async fn sweep_sessions(inner: Weak<Inner>) {
         };
         tokio::select! {
             () = tokio::time::sleep(SWEEP) => {}
-            () = closing.cancelled() => return,
+            () = closing.cancelled() => {
+                if let Some(inner) = inner.upgrade() {
+                    inner.questions.close();
+                }
+                return;
+            }
         }
         let Some(inner) = inner.upgrade() else { return };
         inner.questions.sweep();

@@ -35,7 +35,8 @@ const STATE: &str = "question state";
 
 /// Calls of servers that wait for an answer of a modern client.
 pub(super) struct Questions {
-    open: Mutex<HashMap<String, Question>>,
+    /// `None` once the orchestrator closes. An open question holds the orchestrator, which holds the questions.
+    open: Mutex<Option<HashMap<String, Question>>>,
     parking: Parking,
 }
 
@@ -63,27 +64,47 @@ struct Leg {
 impl Questions {
     pub(super) fn new() -> Self {
         Self {
-            open: Mutex::default(),
+            open: Mutex::new(Some(HashMap::new())),
             parking: Parking::new(parked::EACH, parked::ALL),
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Question>> {
+    fn lock(&self) -> MutexGuard<'_, Option<HashMap<String, Question>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Drops the calls of clients that have not come back, which cancels them at their servers.
     pub(super) fn sweep(&self) {
         let now = Instant::now();
-        let late: Vec<_> = self
-            .lock()
-            .extract_if(|_, question| question.until <= now)
+        let mut open = self.lock();
+        let questions = open.iter_mut();
+        let late: Vec<_> = questions
+            .flat_map(|open| open.extract_if(|_, question| question.until <= now))
             .collect();
+        // Cancelling a call may take the lock again.
+        drop(open);
         drop(late);
+    }
+
+    /// Drops all open questions, which cancels their calls, and every later one.
+    pub(super) fn close(&self) {
+        let open = self.lock().take();
+        drop(open);
+    }
+
+    fn insert(&self, id: String, question: Question) {
+        let mut open = self.lock();
+        let refused = match &mut *open {
+            Some(open) => open.insert(id, question),
+            None => Some(question),
+        };
+        drop(open);
+        drop(refused);
     }
 
     fn take(&self, id: &str, gateway: &GatewayId) -> Option<Question> {
         let mut open = self.lock();
+        let open = open.as_mut()?;
         open.get(id).filter(|found| found.gateway == *gateway)?;
         open.remove(id).filter(|found| found.until > Instant::now())
     }
@@ -239,7 +260,7 @@ impl Leg {
             leg: self,
             _place: place,
         };
-        inner.questions.lock().insert(id, question);
+        inner.questions.insert(id, question);
         ReplyItem::Response(own(response(&caller, &result)))
     }
 

@@ -4,6 +4,7 @@ use mcp_orchestrator_core::server::{Isolation, ServerSpec};
 use mcp_orchestrator_tests::client::{Client, json};
 use mcp_orchestrator_tests::gateway::Gateway;
 use mcp_orchestrator_tests::scripted::{Script, SseUpstream, Upstream, scripted};
+use mcp_orchestrator_tests::wait::{is_alive, until};
 use serde_json::{Value, json};
 
 const METHODS: [&str; 3] = ["elicitation/create", "sampling/createMessage", "roots/list"];
@@ -196,4 +197,24 @@ async fn questions_of_one_principal_are_bounded() {
         question["result"]["resultType"], "input_required",
         "{question}"
     );
+}
+
+#[tokio::test]
+async fn open_question_does_not_outlive_the_orchestrator() {
+    let gateway = Gateway::new()
+        .server(own(scripted("pipe", &["--era", "legacy"])))
+        .run()
+        .await;
+    let ann = gateway.client("ann");
+    let asked = Asked {
+        client: &ann,
+        capabilities: all(),
+        tool: "ask".to_owned(),
+        method: METHODS[0],
+    };
+    let question = asked.call("first", json!({})).await;
+    assert_eq!(question["result"]["resultType"], "input_required");
+    let pid = gateway.pids().await[0];
+    drop(gateway);
+    until("the child to be gone", || !is_alive(pid)).await;
 }
