@@ -2,7 +2,7 @@
 //! arguments, which other users of the machine can read.
 
 use std::collections::BTreeMap;
-use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
 
 use mcp_orchestrator_gateway::control::wire_people::{CatalogText, SecretText, SlotText};
 use secrecy::SecretString;
@@ -10,7 +10,7 @@ use secrecy::SecretString;
 use crate::exit::Failure;
 use crate::output::clean;
 
-/// Maximum size in bytes of a file with a value.
+/// Maximum size in bytes of a file or a line of standard input with a value.
 const LARGEST: u64 = 1 << 20;
 
 /// Reads the values given by `--value SLOT=SOURCE`, and prompts for the others on a terminal.
@@ -63,21 +63,30 @@ fn from(source: &str, stdin_taken: &mut bool) -> Result<SecretString, Failure> {
     }
     if let Some(path) = source.strip_prefix("file:") {
         let cannot = |error: io::Error| Failure::usage(format!("{path}: {error}"));
-        if std::fs::metadata(path).map_err(cannot)?.len() > LARGEST {
-            return Err(Failure::usage(format!(
-                "{path} is larger than {LARGEST} bytes"
-            )));
-        }
-        let text = std::fs::read_to_string(path).map_err(cannot)?;
-        return Ok(line(text));
+        let file = std::fs::File::open(path).map_err(cannot)?;
+        let mut text = String::new();
+        file.take(LARGEST + 1)
+            .read_to_string(&mut text)
+            .map_err(cannot)?;
+        return bounded(text, path);
     }
     if source != "-" || *stdin_taken {
         return Err(form());
     }
     *stdin_taken = true;
     let mut text = String::new();
-    let read = io::stdin().lock().read_line(&mut text);
+    let read = io::stdin().lock().take(LARGEST + 1).read_line(&mut text);
     read.map_err(|error| Failure::failed(format!("standard input: {error}")))?;
+    bounded(text, "standard input")
+}
+
+/// Returns the value if all of it was read.
+fn bounded(text: String, source: &str) -> Result<SecretString, Failure> {
+    if text.len() as u64 > LARGEST {
+        return Err(Failure::usage(format!(
+            "the value from {source} is larger than {LARGEST} bytes"
+        )));
+    }
     Ok(line(text))
 }
 
@@ -118,4 +127,21 @@ fn ask(slot: &SlotText, rotate: bool) -> Result<SecretString, Failure> {
     let mut text = String::new();
     io::stdin().lock().read_line(&mut text).map_err(cannot)?;
     Ok(line(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endless_file_is_refused() {
+        // Its size reads as 0.
+        let failed = from("file:/dev/zero", &mut false).expect_err("it has no end");
+        assert!(
+            failed.message.contains("/dev/zero is larger than 1048576"),
+            "{}",
+            failed.message
+        );
+        assert!(from("file:/dev/null", &mut false).is_ok());
+    }
 }

@@ -49,7 +49,7 @@ fn a_running_gateway_is_shown_and_called() {
 }
 
 #[test]
-fn exit_codes_tell_what_happened() {
+fn exit_codes_match_the_outcome() {
     let site = Site::with_servers();
     let none = site.run(&["ps"]);
     assert_eq!(none.code, 3);
@@ -425,7 +425,7 @@ fn an_import_shows_what_runs_and_asks_before_what_is_risky() {
 }
 
 #[test]
-fn every_client_is_told_the_gateways_address() {
+fn every_client_file_gets_the_gateway_url() {
     let site = Site::with_servers();
     let none = site.run(&["connect", "cursor"]);
     assert_eq!(
@@ -542,7 +542,7 @@ fn a_client_of_a_gateway_with_tokens_takes_its_token_from_a_variable() {
 }
 
 #[test]
-fn a_clients_file_keeps_all_that_stands_in_it() {
+fn client_file_keeps_its_other_content() {
     let site = Site::with_servers();
     let up = site.up();
     let url = format!("{}/mcp", up.address());
@@ -677,7 +677,7 @@ fn twins(site: &Site, gateway: &str) {
 }
 
 #[test]
-fn names_that_collide_are_told_by_check_ps_and_reload() {
+fn name_conflicts_are_reported_by_check_ps_and_reload() {
     let site = Site::with_servers();
     twins(&site, "tool_names: bare");
     let unknown = site.run(&["check"]);
@@ -724,7 +724,7 @@ fn names_that_collide_are_told_by_check_ps_and_reload() {
 }
 
 #[test]
-fn a_reload_tells_that_names_take_another_form() {
+fn reload_reports_a_change_of_the_name_form() {
     let site = Site::with_servers();
     twins(&site, "servers: [left]");
     let _up = site.up();

@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_told_from_a_name() {
+    fn url_and_gateway_name_are_distinguished() {
         let args = |line: &str| -> String {
             let words = line.split(' ').map(OsString::from);
             let words = lifted(words).into_iter();

@@ -213,7 +213,7 @@ fn an_installation_for_an_unknown_owner_is_made_with_a_warning() {
     let site = Site::with_servers();
     restrict_to_team(&site);
     let _up = site.up();
-    // Whoever has a token is known.
+    // A user with a token is known.
     assert_eq!(site.run(&["token", "create", "--user", "bob"]).code, 0);
     for (owner, warning) in [
         ("team/opps", Some("team opps is not configured")),

@@ -83,7 +83,7 @@ fn all(site: &Site) -> Vec<(&'static str, Ran)> {
 }
 
 #[test]
-fn a_server_that_wants_a_token_says_why_nobody_can_sign_in() {
+fn sign_in_obstacle_of_a_server_is_reported() {
     let origin = serve(private_issuer);
     let site = Site::with_servers();
     for kind in ["", ", type: http"] {
@@ -100,7 +100,7 @@ fn a_server_that_wants_a_token_says_why_nobody_can_sign_in() {
 }
 
 #[test]
-fn a_server_that_refuses_without_a_word_is_told_what_may_be_missing() {
+fn unexplained_rejection_suggests_a_missing_credential() {
     let origin = serve(nobody);
     let site = Site::with_servers();
     site.write(&format!(

@@ -25,42 +25,72 @@ pub(super) fn router() -> Router<Control> {
         .merge(of_servers)
 }
 
+/// Whose list is requested.
+#[derive(Clone, Copy)]
+enum Place {
+    /// One server's, as it lists it.
+    Server,
+    /// A gateway's, as it shows it.
+    Gateway,
+}
+
 /// The server or gateway to list, and the caller.
 struct Of<'a> {
     control: &'a Control,
     actor: &'a Actor,
+    place: Place,
     name: &'a str,
 }
 
 impl Of<'_> {
-    async fn server(&self, kind: ItemKind) -> Result<Vec<Box<RawValue>>> {
+    async fn items(&self, kind: ItemKind) -> Result<Vec<Box<RawValue>>> {
         let orchestrator = self.control.built.orchestrator();
-        let list = orchestrator
-            .server_list(&self.actor.principal, &id(self.name)?, kind)
-            .await?;
-        serde_json::from_str(&list).map_err(defect)
+        let principal = &self.actor.principal;
+        match self.place {
+            Place::Server => {
+                let server = id(self.name)?;
+                let list = orchestrator.server_list(principal, &server, kind).await?;
+                serde_json::from_str(&list).map_err(defect)
+            }
+            Place::Gateway => {
+                let gateway = self.gateway()?;
+                call::gateway_list(orchestrator, principal, &gateway, kind).await
+            }
+        }
     }
 
-    fn gateway_id(&self) -> Result<GatewayId> {
+    /// Returns the servers missing from a gateway's list. The reasons are for admins only.
+    async fn missing(&self, kind: ItemKind) -> Result<Vec<Unlisted>> {
+        if matches!(self.place, Place::Server) || !self.actor.admin {
+            return Ok(Vec::new());
+        }
+        let orchestrator = self.control.built.orchestrator();
+        orchestrator
+            .unlisted(&self.actor.principal, &self.gateway()?, kind)
+            .await
+    }
+
+    fn gateway(&self) -> Result<GatewayId> {
         GatewayId::new(self.name).map_err(|error| no_route(&error))
     }
 
-    async fn gateway(&self, kind: ItemKind) -> Result<Vec<Box<RawValue>>> {
-        let orchestrator = self.control.built.orchestrator();
-        let gateway = self.gateway_id()?;
-        call::gateway_list(orchestrator, &self.actor.principal, &gateway, kind).await
-    }
-
-    /// Returns the servers missing from the list. The reasons are for admins only.
-    async fn missing(&self, kind: ItemKind) -> Result<Vec<Unlisted>> {
-        if !self.actor.admin {
-            return Ok(Vec::new());
+    async fn answer(&self, list: &str) -> Answer {
+        match list {
+            "tools" => ok(&Tools {
+                tools: self.items(ItemKind::Tool).await?,
+                missing: self.missing(ItemKind::Tool).await?,
+            }),
+            "prompts" => ok(&Prompts {
+                prompts: self.items(ItemKind::Prompt).await?,
+                missing: self.missing(ItemKind::Prompt).await?,
+            }),
+            "resources" => ok(&Resources {
+                resources: self.items(ItemKind::Resource).await?,
+                templates: self.items(ItemKind::Template).await?,
+                missing: self.missing(ItemKind::Resource).await?,
+            }),
+            _ => Err(no_route(&"no such request").into()),
         }
-        let gateway = self.gateway_id()?;
-        let orchestrator = self.control.built.orchestrator();
-        orchestrator
-            .unlisted(&self.actor.principal, &gateway, kind)
-            .await
     }
 }
 
@@ -72,24 +102,10 @@ async fn of_server(
     let of = Of {
         control: &control,
         actor: &actor,
+        place: Place::Server,
         name: &name,
     };
-    match &list[..] {
-        "tools" => ok(&Tools {
-            tools: of.server(ItemKind::Tool).await?,
-            missing: Vec::new(),
-        }),
-        "prompts" => ok(&Prompts {
-            prompts: of.server(ItemKind::Prompt).await?,
-            missing: Vec::new(),
-        }),
-        "resources" => ok(&Resources {
-            resources: of.server(ItemKind::Resource).await?,
-            templates: of.server(ItemKind::Template).await?,
-            missing: Vec::new(),
-        }),
-        _ => Err(no_route(&"no such request").into()),
-    }
+    of.answer(&list).await
 }
 
 async fn of_gateway(
@@ -100,22 +116,8 @@ async fn of_gateway(
     let of = Of {
         control: &control,
         actor: &actor,
+        place: Place::Gateway,
         name: &name,
     };
-    match &list[..] {
-        "tools" => ok(&Tools {
-            tools: of.gateway(ItemKind::Tool).await?,
-            missing: of.missing(ItemKind::Tool).await?,
-        }),
-        "prompts" => ok(&Prompts {
-            prompts: of.gateway(ItemKind::Prompt).await?,
-            missing: of.missing(ItemKind::Prompt).await?,
-        }),
-        "resources" => ok(&Resources {
-            resources: of.gateway(ItemKind::Resource).await?,
-            templates: of.gateway(ItemKind::Template).await?,
-            missing: of.missing(ItemKind::Resource).await?,
-        }),
-        _ => Err(no_route(&"no such request").into()),
-    }
+    of.answer(&list).await
 }
