@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt as _};
+use mcp_orchestrator_core::app::Built;
 use mcp_orchestrator_core::auth::{LocalAuthenticator, Principal};
-use mcp_orchestrator_core::config::{BackendKind, Built};
+use mcp_orchestrator_core::config::BackendKind;
 use mcp_orchestrator_core::id::ServerId;
 use mcp_orchestrator_core::router::ItemKind;
 use mcp_orchestrator_core::server::Launch;

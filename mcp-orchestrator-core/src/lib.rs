@@ -113,9 +113,13 @@ mod session;
 // Tier 4: installation of servers and credentials.
 pub mod installer;
 
-// Tier 5: composition of implementations.
+// Tier 5: configuration files.
 #[cfg(feature = "config")]
 pub mod config;
+
+// Tier 6: composition of implementations.
+#[cfg(feature = "config")]
+pub mod app;
 
 #[cfg(feature = "test-util")]
 pub mod testing;

@@ -5,11 +5,12 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use mcp_orchestrator_core::Result;
+use mcp_orchestrator_core::app::Built;
 use mcp_orchestrator_core::auth::{
     Authenticator, AuthenticatorChain, JwtAuthenticator, LocalAuthenticator, SignIn,
     TokenAuthenticator, WithDirectory,
 };
-use mcp_orchestrator_core::config::{Built, Settings};
+use mcp_orchestrator_core::config::Settings;
 
 use crate::{ConnectionLimits, Options, Pages, ProtectedResource, Tls, TlsError, hardening};
 

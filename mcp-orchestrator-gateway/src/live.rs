@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwapOption;
 use axum::Router;
+use mcp_orchestrator_core::app::Built;
 use mcp_orchestrator_core::auth::{Authenticator, PublicUrl};
-use mcp_orchestrator_core::config::{AuthSettings, Built, Notice, Settings};
+use mcp_orchestrator_core::config::{AuthSettings, Notice, Settings};
 
 use crate::access::{self, Access};
 use crate::admission::Admission;

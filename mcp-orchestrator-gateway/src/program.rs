@@ -7,8 +7,9 @@ use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use mcp_orchestrator_core::app::{Built, Patience};
 use mcp_orchestrator_core::auth::LocalAuthenticator;
-use mcp_orchestrator_core::config::{Built, Loaded, Patience, Settings, load};
+use mcp_orchestrator_core::config::{Loaded, Settings, load};
 use mcp_orchestrator_core::id::GatewayId;
 pub use mcp_orchestrator_core::runtime::keeper;
 use mcp_orchestrator_core::runtime::port_holder;

@@ -4,8 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use mcp_orchestrator_core::app::GatewayConflict;
 use mcp_orchestrator_core::auth::{LocalAuthenticator, Principal};
-use mcp_orchestrator_core::config::{GatewayConflict, Loaded, Settings, load};
+use mcp_orchestrator_core::config::{Loaded, Settings, load};
 use mcp_orchestrator_gateway::control::wire::{
     ConfigProblem, ConflictInfo, InstanceInfo, InstanceState,
 };

@@ -1,6 +1,7 @@
 //! The cluster section of `check`: which cluster is used, and whether it grants all required permissions.
 
-use mcp_orchestrator_core::config::{ClusterReview, KubernetesSettings};
+use mcp_orchestrator_core::app::ClusterReview;
+use mcp_orchestrator_core::config::KubernetesSettings;
 use serde_json::{Value, json};
 
 use crate::exit::Failure;

@@ -4,7 +4,8 @@ use std::io::{self, BufRead as _};
 use std::path::Path;
 
 use mcp_orchestrator_core::Error;
-use mcp_orchestrator_core::config::{ClusterRemains, KubernetesSettings};
+use mcp_orchestrator_core::app::ClusterRemains;
+use mcp_orchestrator_core::config::KubernetesSettings;
 use mcp_orchestrator_core::state::StateRemains;
 use mcp_orchestrator_gateway::control::ClientError;
 use serde_json::json;

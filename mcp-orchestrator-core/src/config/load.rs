@@ -5,14 +5,14 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::backends::BackendOptions;
-use super::expand::Variables;
-use super::jsonc;
 use super::merge::Merge;
-use super::parse;
-use super::problem::{KeyPath, Notice, Problems, Report};
-use super::settings::Settings;
-use super::tree::Value;
+use crate::config::resolve::backends::BackendOptions;
+use crate::config::settings::Settings;
+use crate::config::source::diagnostics::{KeyPath, Notice, Problems, Report};
+use crate::config::source::interpolate::Variables;
+use crate::config::source::jsonc;
+use crate::config::source::node::Value;
+use crate::config::source::yaml;
 use crate::limits::MAX_CONFIG_FILE_LEN;
 
 /// Options of a load that do not come from files.
@@ -98,7 +98,7 @@ pub fn state_dir_of(files: &[PathBuf], options: &LoadOptions) -> Option<PathBuf>
 /// `{}` do not count as empty.
 pub fn is_empty_text(file: &Path, text: &str) -> bool {
     let text = jsonc::readable(file, text);
-    match parse::parse(&text) {
+    match yaml::parse(&text) {
         Ok((tree, _)) => tree.is_none_or(|tree| matches!(tree.value, Value::Null)),
         Err(_) => false,
     }

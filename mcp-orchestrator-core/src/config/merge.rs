@@ -4,25 +4,26 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::backends::Places;
-use super::expand::Dialect;
-use super::file::{File, GatewayEntry};
-use super::file_server::ServerEntry;
 use super::foreign::{self, Found};
-use super::gateways::{self, Catalog};
-use super::globals::Globals;
-use super::jsonc;
 use super::load::{LoadOptions, Loaded};
-use super::parse;
-use super::people;
-use super::problem::{KeyPath, Position, Problems, Report};
-use super::scope::{Scope, Source};
-use super::server;
-use super::settings::{ConfiguredCredential, GatewaySettings, Settings};
-use super::state_dir;
-use super::tree::{Node, Value};
-use super::typed;
 use crate::auth::People;
+use crate::config::resolve::backends::Places;
+use crate::config::resolve::gateways::{self, Catalog};
+use crate::config::resolve::globals::Globals;
+use crate::config::resolve::people;
+use crate::config::resolve::scope::{Scope, Source};
+use crate::config::resolve::server;
+use crate::config::resolve::state_dir;
+use crate::config::schema::file::{File, GatewayEntry};
+use crate::config::schema::server::ServerEntry;
+use crate::config::settings::{ConfiguredCredential, GatewaySettings, Settings};
+use crate::config::source::deserialize;
+use crate::config::source::diagnostics::{KeyPath, Position, Problems, Report};
+use crate::config::source::interpolate::Dialect;
+use crate::config::source::jsonc;
+use crate::config::source::node::{Node, Value};
+use crate::config::source::toml;
+use crate::config::source::yaml;
 use crate::id::{GatewayId, ServerId};
 use crate::server::{Launch, ServerSpec};
 
@@ -94,9 +95,9 @@ impl<'o> Merge<'o> {
         let text = jsonc::readable(file, text);
         let toml = file.extension().is_some_and(|end| end == "toml");
         let read = if toml {
-            foreign::parse_toml(&text).map(|tree| (Some(tree), Vec::new()))
+            toml::parse(&text).map(|tree| (Some(tree), Vec::new()))
         } else {
-            parse::parse(&text)
+            yaml::parse(&text)
         };
         match read {
             Ok((tree, flaws)) => {
@@ -119,7 +120,7 @@ impl<'o> Merge<'o> {
     }
 
     fn own(&mut self, source: &Source) -> File {
-        let (file, mismatches) = typed::read::<File>(&source.tree);
+        let (file, mismatches) = deserialize::read::<File>(&source.tree);
         for mismatch in mismatches {
             let position = if mismatch.at_key {
                 source.key_position(&mismatch.path)

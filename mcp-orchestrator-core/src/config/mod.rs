@@ -8,91 +8,21 @@
 //! to types of the library (`server`, `credentials`, `gateways`, `globals`). A value from a variable, and any value of
 //! `env` and `headers` in a foreign file, is [`Text::Secret`](crate::value::Text::Secret) from there on.
 
-mod audit;
-mod auth;
-#[cfg(feature = "jwt")]
-mod authenticators;
-mod backends;
-mod build;
-mod check;
-mod cluster;
-mod conflicts;
-mod credentials;
 mod edit;
 mod effective;
-mod env_file;
-mod expand;
-mod file;
-mod file_auth;
-mod file_credentials;
-mod file_kubernetes;
-mod file_oauth;
-mod file_people;
-mod file_pod;
-mod file_server;
 mod foreign;
-mod gateways;
-mod globals;
 mod import;
-mod issuers;
-mod jsonc;
 mod load;
 mod merge;
-mod network;
-mod oauth;
-mod outbound;
-mod parse;
-mod patience;
-mod people;
-mod pod;
-mod problem;
-mod program;
-mod quantity;
-mod remains;
+mod resolve;
 mod schema;
-mod scope;
-mod secrets;
-mod server;
 mod settings;
-mod sign_ins;
-mod standing;
-mod state_dir;
-mod stores;
-mod suggest;
-mod tree;
-mod typed;
-mod units;
-mod write;
+mod source;
 
-pub use self::audit::{AuditEntry, AuditSettings};
-pub use self::auth::{AuthSettings, FirstAdmin, IssuerSettings, SignInClient, TlsSettings};
-pub use self::backends::BackendOptions;
-pub use self::build::Built;
-pub use self::cluster::ClusterReview;
-pub use self::conflicts::GatewayConflict;
+pub use self::edit::{
+    IfPresent, Written, add_servers, add_to_text, entry_text, remove_from_text, remove_server,
+};
 pub use self::effective::{Effective, NamedVariable, Origin, effective};
-pub use self::expand::{Variables, input_variable};
-pub use self::file::{
-    File, GatewayEntry, GatewayServerEntry, HintEntry, LogEntry, LogFormat, Named, PinnedEntry,
-    TextOr, ToolNamesEntry, ToolsEntry, Typed,
-};
-pub use self::file_auth::{
-    AlgorithmEntry, AuthEntry, ClaimsEntry, IssuerEntry, LimitsEntry, TlsEntry,
-};
-pub use self::file_credentials::{CredentialsEntry, StoreEntry, StoreKeyEntry};
-pub use self::file_kubernetes::{BackendEntry, KubernetesEntry, PodDefaultsEntry};
-pub use self::file_oauth::{
-    ClientCertificateEntry, GrantEntry, NetworkEntry, OAuthChoice, OAuthEntry,
-};
-pub use self::file_people::{MembersEntry, TeamEntry};
-pub use self::file_pod::{
-    EnvFromEntry, PodEntry, ProbesEntry, PullPolicyEntry, RegistryEntry, ResourcesEntry,
-    SecurityEntry, VolumeEntryTyped,
-};
-pub use self::file_server::{
-    CredentialEntry, DeclaredToolEntry, EraEntry, FileEntry, HeaderEntry, IsolationEntry,
-    SecretPlaceEntry, ServerEntry, StartEntry, TransportEntry,
-};
 #[cfg(feature = "fetch")]
 pub use self::import::import_url;
 pub use self::import::{
@@ -101,20 +31,43 @@ pub use self::import::{
 pub use self::load::{
     LoadOptions, Loaded, is_empty_text, load, load_texts, read as read_text, state_dir_of,
 };
-pub use self::outbound::{ClientCertificateSettings, OutboundSettings, ProxySettings};
-pub use self::patience::Patience;
-pub use self::problem::{Notice, Position, Problem, Problems};
-pub use self::remains::ClusterRemains;
+pub use self::resolve::backends::BackendOptions;
+pub use self::schema::audit::AuditEntry;
+pub use self::schema::auth::{
+    AlgorithmEntry, AuthEntry, ClaimsEntry, IssuerEntry, LimitsEntry, TlsEntry,
+};
+pub use self::schema::credentials::{CredentialsEntry, StoreEntry, StoreKeyEntry};
+pub use self::schema::file::{
+    File, GatewayEntry, GatewayServerEntry, HintEntry, LogEntry, LogFormat, Named, PinnedEntry,
+    TextOr, ToolNamesEntry, ToolsEntry, Typed,
+};
+pub use self::schema::kubernetes::{BackendEntry, KubernetesEntry, PodDefaultsEntry};
+pub use self::schema::oauth::{
+    ClientCertificateEntry, GrantEntry, NetworkEntry, OAuthChoice, OAuthEntry,
+};
+pub use self::schema::people::{MembersEntry, TeamEntry};
+pub use self::schema::pod::{
+    EnvFromEntry, PodEntry, ProbesEntry, PullPolicyEntry, RegistryEntry, ResourcesEntry,
+    SecurityEntry, VolumeEntryTyped,
+};
 pub use self::schema::schema;
+pub use self::schema::server::{
+    CredentialEntry, DeclaredToolEntry, EraEntry, FileEntry, HeaderEntry, IsolationEntry,
+    SecretPlaceEntry, ServerEntry, StartEntry, TransportEntry,
+};
+pub use self::schema::units::{Size, Span, SpanOrNever};
+pub use self::settings::audit::AuditSettings;
+pub use self::settings::auth::{
+    AuthSettings, FirstAdmin, IssuerSettings, SignInClient, TlsSettings,
+};
+pub use self::settings::outbound::{ClientCertificateSettings, OutboundSettings, ProxySettings};
+pub use self::settings::store::{StoreKey, StoreSettings};
 pub use self::settings::{
     BackendKind, BackendSettings, ConfiguredCredential, CredentialSource, GatewaySettings,
     KubernetesSettings, LogSettings, Settings,
 };
-pub use self::stores::{StoreKey, StoreSettings};
-pub use self::units::{Size, Span, SpanOrNever};
-pub use self::write::{
-    IfPresent, Written, add_servers, add_to_text, entry_text, remove_from_text, remove_server,
-};
+pub use self::source::diagnostics::{Notice, Position, Problem, Problems};
+pub use self::source::interpolate::{Variables, input_variable};
 
 #[cfg(test)]
 mod tests;

@@ -22,8 +22,9 @@ pub mod wire_sign_in;
 
 use std::sync::{Arc, Weak};
 
+use mcp_orchestrator_core::app::Built;
 use mcp_orchestrator_core::auth::Principal;
-use mcp_orchestrator_core::config::{Built, LoadOptions};
+use mcp_orchestrator_core::config::LoadOptions;
 use mcp_orchestrator_core::id::{GatewayId, PrincipalId};
 use std::path::PathBuf;
 

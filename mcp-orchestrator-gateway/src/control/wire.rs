@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use mcp_orchestrator_core::Error;
-use mcp_orchestrator_core::config::{GatewayConflict, Position, Problem};
+use mcp_orchestrator_core::app::GatewayConflict;
+use mcp_orchestrator_core::config::{Position, Problem};
 pub use mcp_orchestrator_core::orchestrator::{
     Explanation, InstanceInfo, InstanceState, ServerInfo,
 };

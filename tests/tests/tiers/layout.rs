@@ -79,7 +79,8 @@ const ROWS: &[Row] = &[
     ("orchestrator", 3, Common),
     ("pool", 3, Common),
     ("session", 3, Common),
-    // 4 and 5: the composition of everything
+    // 4 to 6: the composition of everything
+    ("app", 6, Own("app")),
     ("config", 5, Own("config")),
     ("installer", 4, Common),
     ("testing", 5, Own("testing")),

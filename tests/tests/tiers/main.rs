@@ -130,7 +130,7 @@ fn rule_violations_are_detected() {
             "use crate::{call::Call, runtime::InstanceKey};",
         ),
         at(
-            "config/build.rs",
+            "app/build.rs",
             "use crate::runtime::{InstanceKey, ProcessBackend};",
         ),
         at(

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{Effective, Origin};
-use crate::config::file::LogFormat;
+use crate::config::schema::file::LogFormat;
 use crate::config::settings::Settings;
 use crate::server::Launch;
 

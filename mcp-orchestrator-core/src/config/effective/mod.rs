@@ -9,8 +9,8 @@ use serde::Serialize;
 
 use super::load::{LoadOptions, load, read};
 use super::merge::{Kind, Merge};
-use super::problem::{Problems, Report};
-use super::settings::Settings;
+use crate::config::settings::Settings;
+use crate::config::source::diagnostics::{Problems, Report};
 use values::Found;
 
 /// One value of the effective configuration.

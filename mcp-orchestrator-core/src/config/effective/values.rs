@@ -3,12 +3,12 @@
 use serde_json::Value as Json;
 
 use super::{Effective, NamedVariable, Origin};
-use crate::config::expand::{Piece, pieces, variable};
 use crate::config::foreign;
 use crate::config::load::LoadOptions;
-use crate::config::problem::{KeyPath, Position, Report, Step};
-use crate::config::scope::Source;
-use crate::config::tree::{Node, Value};
+use crate::config::resolve::scope::Source;
+use crate::config::source::diagnostics::{KeyPath, Position, Report, Step};
+use crate::config::source::interpolate::{Piece, pieces, variable};
+use crate::config::source::node::{Node, Value};
 use crate::mask::{MASK, masked_args, masked_value};
 
 /// Keys that are merged entry by entry: a later file replaces single entries, not the whole value.

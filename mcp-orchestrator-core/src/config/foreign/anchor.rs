@@ -6,8 +6,8 @@
 use std::path::Path;
 
 use super::draft::Syntax;
-use crate::config::file::{TextOr, Typed};
-use crate::config::file_server::ServerEntry;
+use crate::config::schema::file::{TextOr, Typed};
+use crate::config::schema::server::ServerEntry;
 
 /// Longer arguments are not paths.
 const MAX_PATH_LEN: usize = 1024;

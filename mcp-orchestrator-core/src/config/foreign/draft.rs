@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use super::keys::{Keys, Remark};
 use super::texts;
-use crate::config::file::{TextOr, Typed};
-use crate::config::file_server::{CredentialEntry, ServerEntry, TransportEntry};
-use crate::config::problem::KeyPath;
+use crate::config::schema::file::{TextOr, Typed};
+use crate::config::schema::server::{CredentialEntry, ServerEntry, TransportEntry};
+use crate::config::source::diagnostics::KeyPath;
 
 /// A server as described in a foreign file.
 #[derive(Debug, Default)]
@@ -38,7 +38,7 @@ pub(in crate::config) struct Draft {
 /// How a file writes variables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::config) enum Syntax {
-    /// `${VAR}`, `${env:VAR}`, `${input:id}` and similar, as in [`Dialect::Foreign`](crate::config::expand::Dialect).
+    /// `${VAR}`, `${env:VAR}`, `${input:id}` and similar, as in [`Dialect::Foreign`](crate::config::source::interpolate::Dialect).
     Editor,
     /// No variables: every text is literal.
     Plain,

@@ -2,10 +2,10 @@
 
 use super::draft::Draft;
 use super::keys::Keys;
-use crate::config::file::{TextOr, Typed};
-use crate::config::file_oauth::{OAuthChoice, OAuthEntry};
-use crate::config::file_server::TransportEntry;
-use crate::config::tree::{Node, Value};
+use crate::config::schema::file::{TextOr, Typed};
+use crate::config::schema::oauth::{OAuthChoice, OAuthEntry};
+use crate::config::schema::server::TransportEntry;
+use crate::config::source::node::{Node, Value};
 
 /// Keys that disable a server if they are `true`.
 const DISABLED: &[&str] = &["disabled", "disable", "isDisabled", "is_disabled"];

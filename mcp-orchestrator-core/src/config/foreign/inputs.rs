@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use secrecy::SecretString;
 
 use super::keys::{Keys, scalar};
-use crate::config::expand::{Input, input_variable};
-use crate::config::problem::{KeyPath, Report};
-use crate::config::scope::Source;
-use crate::config::tree::{Node, Value};
+use crate::config::resolve::scope::Source;
+use crate::config::source::diagnostics::{KeyPath, Report};
+use crate::config::source::interpolate::{Input, input_variable};
+use crate::config::source::node::{Node, Value};
 
 /// The keys under which a file may have inputs.
 const PLACES: [&[&str]; 3] = [

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::config::file::Typed;
-use crate::config::problem::KeyPath;
-use crate::config::tree::{Node, Value};
+use crate::config::schema::file::Typed;
+use crate::config::source::diagnostics::KeyPath;
+use crate::config::source::node::{Node, Value};
 
 /// A problem or notice about a key.
 #[derive(Debug)]

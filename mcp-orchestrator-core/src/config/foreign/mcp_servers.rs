@@ -6,11 +6,11 @@ use super::draft::Draft;
 use super::entry;
 use super::keys::{Keys, Remark};
 use super::texts;
-use crate::config::file::TextOr;
-use crate::config::file::Typed;
-use crate::config::file_server::{CredentialEntry, HeaderEntry};
-use crate::config::problem::KeyPath;
-use crate::config::tree::{Node, Value};
+use crate::config::schema::file::TextOr;
+use crate::config::schema::file::Typed;
+use crate::config::schema::server::{CredentialEntry, HeaderEntry};
+use crate::config::source::diagnostics::KeyPath;
+use crate::config::source::node::{Node, Value};
 use crate::id::to_dns_label;
 
 /// Creates a draft of each server of a mapping with `read`.

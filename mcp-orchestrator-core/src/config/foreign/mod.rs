@@ -12,9 +12,8 @@ mod inputs;
 mod keys;
 mod mcp_servers;
 mod names;
-mod own;
+mod own_format;
 mod texts;
-mod toml;
 
 use std::path::{Path, PathBuf};
 
@@ -22,10 +21,9 @@ use self::draft::Syntax;
 pub(super) use self::inputs::inputs;
 pub(super) use self::names::{ForeignEntry, label};
 pub(super) use self::texts::{Place, each};
-pub(super) use self::toml::parse as parse_toml;
-use super::problem::{KeyPath, Report};
-use super::scope::Source;
-use super::tree::{Node, Value};
+use crate::config::resolve::scope::Source;
+use crate::config::source::diagnostics::{KeyPath, Report};
+use crate::config::source::node::{Node, Value};
 
 /// The format of a foreign file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +70,7 @@ impl Found {
             return found(format, &["mcpServers"]);
         }
         if tree.get("servers").is_some() {
-            return own::is_vs_code(tree, file).then_some(Self {
+            return own_format::is_vs_code(tree, file).then_some(Self {
                 format: Format::VsCode,
                 way: &["servers"],
             });
@@ -103,7 +101,7 @@ impl Found {
         if tree.get("extensions").is_some_and(formats::goose::is_one) {
             return found(Format::Goose, &["extensions"]);
         }
-        own::is_flat(tree).then_some(Self {
+        own_format::is_flat(tree).then_some(Self {
             format: Format::Flat,
             way: &[],
         })
@@ -113,7 +111,7 @@ impl Found {
     pub(super) fn for_import(tree: &Node, file: &Path) -> Option<Self> {
         let theirs = || {
             let servers = tree.get("servers")?;
-            (!own::is_ours(tree, servers)).then_some(Self {
+            (!own_format::is_ours(tree, servers)).then_some(Self {
                 format: Format::VsCode,
                 way: &["servers"],
             })
@@ -198,14 +196,14 @@ pub(super) fn catalog(tree: &Node) -> Option<&'static str> {
 
 /// Reports keys in our own format in a file with `mcpServers`, where they have no effect.
 fn own_keys(source: &Source, report: &mut Report) {
-    for key in own::own_keys().chain(["servers"]) {
+    for key in own_format::own_keys().chain(["servers"]) {
         if source.tree.get(key).is_none() {
             continue;
         }
         let path = KeyPath::default().key(key);
         let at = source.key_position(&path);
         let message = "this key is not read in a file with `mcpServers`: use a file of its own";
-        if own::HARMLESS.contains(&key) {
+        if own_format::HARMLESS.contains(&key) {
             report.notice(&source.file, at, &path, message);
         } else {
             report.problem(&source.file, at, &path, message);

@@ -6,9 +6,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::anchor;
 use super::draft::{Draft, Syntax};
-use crate::config::file_server::ServerEntry;
-use crate::config::problem::{KeyPath, Report};
-use crate::config::scope::Source;
+use crate::config::resolve::scope::Source;
+use crate::config::schema::server::ServerEntry;
+use crate::config::source::diagnostics::{KeyPath, Report};
 use crate::id::to_dns_label;
 
 /// A server of a foreign file, converted.

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use super::draft::Syntax;
-use crate::config::expand::LITERAL_DOLLAR;
-use crate::config::file::{TextOr, Typed};
-use crate::config::file_oauth::OAuthChoice;
-use crate::config::file_server::ServerEntry;
-use crate::config::units::Span;
+use crate::config::schema::file::{TextOr, Typed};
+use crate::config::schema::oauth::OAuthChoice;
+use crate::config::schema::server::ServerEntry;
+use crate::config::schema::units::Span;
+use crate::config::source::interpolate::LITERAL_DOLLAR;
 
 /// The position of a text in an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::described::Made;
 use super::risk::{self, Origin};
 use super::{ImportOptions, Imported, ImportedVariable, docker, registry, resources, toolhive};
 use crate::config::foreign;
-use crate::config::problem::{KeyPath, Problems, Report};
-use crate::config::tree::Node;
+use crate::config::import::builder::Made;
+use crate::config::source::diagnostics::{KeyPath, Problems, Report};
+use crate::config::source::node::Node;
 use crate::id::{ServerId, to_dns_label};
 
 /// An installable server.

@@ -6,12 +6,12 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::catalog::{Kind, Offer};
-use super::described::{Made, literal};
 use super::translate::{Part, escaped, rendered};
-use crate::config::check;
-use crate::config::file::{TextOr, Typed};
-use crate::config::file_server::{CredentialEntry, HeaderEntry, TransportEntry};
-use crate::config::tree::{Node, Value as Tree};
+use crate::config::import::builder::{Made, literal};
+use crate::config::resolve::check;
+use crate::config::schema::file::{TextOr, Typed};
+use crate::config::schema::server::{CredentialEntry, HeaderEntry, TransportEntry};
+use crate::config::source::node::{Node, Value as Tree};
 use crate::id::to_dns_label;
 
 /// Returns the servers of a catalog, or the one of a `server.yaml`.
@@ -226,7 +226,7 @@ fn remote(server: &Server, remote: &Remote, made: &mut Made) -> Result<(), Strin
         }
     }
     if server.oauth.is_some() && made.entry.credentials.is_none() {
-        made.entry.oauth = Some(crate::config::file_oauth::OAuthChoice::Plain(true));
+        made.entry.oauth = Some(crate::config::schema::oauth::OAuthChoice::Plain(true));
     }
     if !server.r#type.is_empty() && server.r#type != "remote" {
         made.notice(format!(

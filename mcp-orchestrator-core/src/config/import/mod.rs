@@ -5,13 +5,13 @@
 //! becomes a variable that is named after the server. Anything that could run other code than it appears to is
 //! rejected, or listed as a [`Risk`] that the user must accept.
 
+mod builder;
 mod catalog;
-mod described;
 mod docker;
 mod registry;
 mod resources;
 mod risk;
-mod risky_names;
+mod risky_variables;
 mod toolhive;
 mod translate;
 
@@ -21,15 +21,16 @@ use std::sync::Arc;
 use self::risk::Origin;
 pub use self::risk::Risk;
 use self::translate::Translation;
-use super::expand::Dialect;
-use super::file_server::ServerEntry;
 use super::foreign::{self, Found};
-use super::jsonc;
 use super::load;
-use super::parse;
-use super::problem::{KeyPath, Notice, Problems, Report};
-use super::scope::Source;
-use super::tree::{Flaw, Node};
+use crate::config::resolve::scope::Source;
+use crate::config::schema::server::ServerEntry;
+use crate::config::source::diagnostics::{KeyPath, Notice, Problems, Report};
+use crate::config::source::interpolate::Dialect;
+use crate::config::source::jsonc;
+use crate::config::source::node::{Flaw, Node};
+use crate::config::source::toml;
+use crate::config::source::yaml;
 use crate::id::ServerId;
 
 /// Maximum time to fetch a remote file.
@@ -160,10 +161,10 @@ pub fn import_text(file: &Path, text: &str, options: &ImportOptions) -> Result<I
 /// Parses the documents of a text. A file with the extension `toml` is parsed as TOML, even if it was fetched.
 fn trees(file: &Path, text: &str) -> Result<Vec<Node>, Flaw> {
     if file.extension().is_some_and(|end| end == "toml") {
-        return Ok(vec![foreign::parse_toml(text)?]);
+        return Ok(vec![toml::parse(text)?]);
     }
     let text = jsonc::readable(file, text);
-    parse::documents(&text)
+    yaml::documents(&text)
 }
 
 /// Imports the servers of a foreign file.

@@ -7,14 +7,16 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::catalog::{Kind, Offer};
-use super::described::{Made, literal, port};
 use super::toolhive;
 use super::translate::escaped;
-use crate::config::check;
-use crate::config::file::{TextOr, Typed};
-use crate::config::file_pod::{EnvFromEntry, PodEntry};
-use crate::config::file_server::{CredentialEntry, HeaderEntry, SecretPlaceEntry, TransportEntry};
-use crate::config::tree::{Node, Value as Tree};
+use crate::config::import::builder::{Made, literal, port};
+use crate::config::resolve::check;
+use crate::config::schema::file::{TextOr, Typed};
+use crate::config::schema::pod::{EnvFromEntry, PodEntry};
+use crate::config::schema::server::{
+    CredentialEntry, HeaderEntry, SecretPlaceEntry, TransportEntry,
+};
+use crate::config::source::node::{Node, Value as Tree};
 use crate::id::to_dns_label;
 
 /// Returns the resource of a document, or those of a `List`.

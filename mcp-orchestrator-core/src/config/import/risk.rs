@@ -1,9 +1,9 @@
 //! Assesses what a user should review before an imported server runs.
 
 use super::ImportValues;
-use super::risky_names::{is_loader, is_mild};
-use crate::config::file::TextOr;
-use crate::config::file_server::ServerEntry;
+use crate::config::import::risky_variables::{is_loader, is_mild};
+use crate::config::schema::file::TextOr;
+use crate::config::schema::server::ServerEntry;
 use crate::id::ServerId;
 use crate::mask::{masked_args, masked_url, secret_args};
 

@@ -4,13 +4,13 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::catalog::{Kind, Offer};
-use super::described::{Made, flag, literal, port};
 use super::translate::escaped;
-use crate::config::check;
-use crate::config::file::{TextOr, Typed};
-use crate::config::file_oauth::{OAuthChoice, OAuthEntry};
-use crate::config::file_server::{CredentialEntry, TransportEntry};
-use crate::config::tree::Node;
+use crate::config::import::builder::{Made, flag, literal, port};
+use crate::config::resolve::check;
+use crate::config::schema::file::{TextOr, Typed};
+use crate::config::schema::oauth::{OAuthChoice, OAuthEntry};
+use crate::config::schema::server::{CredentialEntry, TransportEntry};
+use crate::config::source::node::Node;
 use crate::id::to_dns_label;
 
 /// Returns the servers of a registry.

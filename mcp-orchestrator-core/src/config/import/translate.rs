@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use secrecy::ExposeSecret as _;
 
 use super::{ImportValues, ImportedVariable, server_variable};
-use crate::config::check;
-use crate::config::expand::{
+use crate::config::foreign::{Place, each};
+use crate::config::resolve::check;
+use crate::config::resolve::scope::Source;
+use crate::config::schema::file::{TextOr, Typed};
+use crate::config::schema::server::ServerEntry;
+use crate::config::source::interpolate::{
     self, Dialect, LITERAL_DOLLAR, Piece, Variables, input_variable, pieces,
 };
-use crate::config::file::{TextOr, Typed};
-use crate::config::file_server::ServerEntry;
-use crate::config::foreign::{Place, each};
-use crate::config::scope::Source;
 use crate::id::ServerId;
 
 /// Collects the variables that the entries of a file name.
@@ -124,7 +124,7 @@ impl<'s> Translation<'s> {
         let refers = pieces(text, false).iter().any(|piece| {
             matches!(piece, Piece::Reference(reference)
                 if reference.starts_with("input:") || reference.starts_with("env:")
-                    || expand::variable(reference).is_some())
+                    || interpolate::variable(reference).is_some())
         });
         let says_nothing = matches!(text, "" | "true" | "false");
         if refers || says_nothing || self.values == ImportValues::Keep {
@@ -175,12 +175,12 @@ impl<'s> Translation<'s> {
             return Part::Reference("HOME".to_owned());
         }
         if let Dialect::Foreign { workspace, .. } = &self.source.dialect
-            && let Some(place) = expand::place(reference, workspace, &Variables::default())
+            && let Some(place) = interpolate::place(reference, workspace, &Variables::default())
         {
             return Part::Literal(place);
         }
         let named = reference.strip_prefix("env:").unwrap_or(reference);
-        match expand::variable(named) {
+        match interpolate::variable(named) {
             Some((name, default)) => {
                 if default.is_none() || name != "HOME" {
                     self.uses(name, used_by, Kind::Theirs);

@@ -1,13 +1,13 @@
 //! `mcp_servers` of Codex: `~/.codex/config.toml`. Values are literal; tokens come from named environment variables.
 
-use crate::config::file::{TextOr, Typed};
-use crate::config::file_oauth::{OAuthChoice, OAuthEntry};
-use crate::config::file_server::{CredentialEntry, HeaderEntry};
 use crate::config::foreign::draft::Draft;
 use crate::config::foreign::keys::{Keys, Remark, scalar};
 use crate::config::foreign::{entry, mcp_servers, texts};
-use crate::config::problem::KeyPath;
-use crate::config::tree::{Node, Value};
+use crate::config::schema::file::{TextOr, Typed};
+use crate::config::schema::oauth::{OAuthChoice, OAuthEntry};
+use crate::config::schema::server::{CredentialEntry, HeaderEntry};
+use crate::config::source::diagnostics::KeyPath;
+use crate::config::source::node::{Node, Value};
 use crate::id::to_dns_label;
 
 /// Returns the servers, given by name or as a list with a name in each.

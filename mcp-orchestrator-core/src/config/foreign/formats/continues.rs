@@ -1,12 +1,12 @@
 //! `mcpServers` of Continue: a list in `config.yaml` or in files of `.continue/mcpServers`. Variables are `${{
 //! secrets.NAME }}`.
 
-use crate::config::file::Typed;
 use crate::config::foreign::draft::Draft;
 use crate::config::foreign::keys::{Keys, Remark, scalar};
 use crate::config::foreign::{entry, texts};
-use crate::config::problem::KeyPath;
-use crate::config::tree::{Node, Value};
+use crate::config::schema::file::Typed;
+use crate::config::source::diagnostics::KeyPath;
+use crate::config::source::node::{Node, Value};
 
 /// Returns the servers.
 pub(in crate::config::foreign) fn servers(node: &Node, path: &KeyPath) -> Vec<Draft> {

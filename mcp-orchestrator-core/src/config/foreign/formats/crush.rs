@@ -3,8 +3,8 @@
 use crate::config::foreign::draft::Draft;
 use crate::config::foreign::keys::Keys;
 use crate::config::foreign::{entry, mcp_servers, texts};
-use crate::config::problem::KeyPath;
-use crate::config::tree::Node;
+use crate::config::source::diagnostics::KeyPath;
+use crate::config::source::node::Node;
 
 /// Returns the servers.
 pub(in crate::config::foreign) fn servers(node: &Node, path: &KeyPath) -> Vec<Draft> {

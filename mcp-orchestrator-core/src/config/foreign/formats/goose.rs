@@ -1,11 +1,11 @@
 //! `extensions` of Goose: `config.yaml`. Secrets are in its keyring, under the names in `env_keys`.
 
-use crate::config::file_server::CredentialEntry;
 use crate::config::foreign::draft::Draft;
 use crate::config::foreign::keys::{Keys, scalar};
 use crate::config::foreign::{entry, mcp_servers, texts};
-use crate::config::problem::KeyPath;
-use crate::config::tree::Node;
+use crate::config::schema::server::CredentialEntry;
+use crate::config::source::diagnostics::KeyPath;
+use crate::config::source::node::Node;
 use crate::id::to_dns_label;
 
 /// Types of extensions that are part of Goose itself.

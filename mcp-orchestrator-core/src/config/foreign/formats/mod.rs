@@ -9,7 +9,7 @@ pub(super) mod zed;
 
 use super::Format;
 use super::keys::scalar;
-use crate::config::tree::Node;
+use crate::config::source::node::Node;
 
 /// Determines which program a key `mcp` belongs to: opencode has `local` and `remote` servers, Crush the usual
 /// transports.

@@ -1,12 +1,12 @@
 //! `mcp` of opencode: `opencode.json`. Variables are `{env:NAME}`, files `{file:path}`.
 
-use crate::config::file::{TextOr, Typed};
-use crate::config::file_server::{CredentialEntry, HeaderEntry};
 use crate::config::foreign::draft::Draft;
 use crate::config::foreign::keys::Keys;
 use crate::config::foreign::{entry, mcp_servers, texts};
-use crate::config::problem::KeyPath;
-use crate::config::tree::Node;
+use crate::config::schema::file::{TextOr, Typed};
+use crate::config::schema::server::{CredentialEntry, HeaderEntry};
+use crate::config::source::diagnostics::KeyPath;
+use crate::config::source::node::Node;
 use crate::id::to_dns_label;
 
 /// Returns the servers.

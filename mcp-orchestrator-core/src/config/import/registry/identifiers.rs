@@ -1,7 +1,7 @@
 //! Validates package identifiers. Anything else in their place could be an option or a URL that makes a package manager
 //! run other code.
 
-use super::shape::Package;
+use crate::config::import::registry::server_json::Package;
 
 /// Default registries, which need no option.
 const PUBLIC: &[(&str, &[&str])] = &[

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 pub(super) use super::super::translate::escaped;
 use super::super::translate::{Part, rendered};
-use super::shape::{Argument, Input, Named};
-use crate::config::check;
-use crate::config::file::{TextOr, Typed};
-use crate::config::file_server::{CredentialEntry, HeaderEntry};
-use crate::config::import::described::Made;
+use crate::config::import::builder::Made;
+use crate::config::import::registry::server_json::{Argument, Input, Named};
+use crate::config::resolve::check;
+use crate::config::schema::file::{TextOr, Typed};
+use crate::config::schema::server::{CredentialEntry, HeaderEntry};
 use crate::id::to_dns_label;
 
 /// Where a value is used.

@@ -8,16 +8,16 @@ mod identifiers;
 mod inputs;
 mod package;
 mod remote;
-mod shape;
+mod server_json;
 
 use serde::Deserialize as _;
 use serde_json::Value;
 
 pub(super) use self::identifiers::image as is_image;
-use self::shape::{Description, Package, Remote};
+use self::server_json::{Description, Package, Remote};
 use super::catalog::{Kind, Offer};
-use super::described::Made;
-use crate::config::tree::{Node, Value as Tree};
+use crate::config::import::builder::Made;
+use crate::config::source::node::{Node, Value as Tree};
 use crate::id::to_dns_label;
 
 /// Last parts of names that do not identify the server.

@@ -1,10 +1,10 @@
 //! Imports a package as a program run by `npx`, `uvx` or `dnx`, or as an image.
 
 use super::inputs::{Place, escaped, filled};
-use super::shape::{Argument, Package};
-use crate::config::file::{TextOr, Typed};
-use crate::config::file_server::TransportEntry;
-use crate::config::import::described::{Made, typed};
+use crate::config::import::builder::{Made, typed};
+use crate::config::import::registry::server_json::{Argument, Package};
+use crate::config::schema::file::{TextOr, Typed};
+use crate::config::schema::server::TransportEntry;
 
 /// Options of `npx`, `uvx` and `dnx` that do not change which code runs.
 const PLAIN_OPTIONS: &[&str] = &[

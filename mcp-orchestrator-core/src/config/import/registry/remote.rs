@@ -1,10 +1,10 @@
 //! Imports a remote server.
 
 use super::inputs::{Place, filled};
-use super::shape::Remote;
-use crate::config::file::Typed;
-use crate::config::file_server::TransportEntry;
-use crate::config::import::described::Made;
+use crate::config::import::builder::Made;
+use crate::config::import::registry::server_json::Remote;
+use crate::config::schema::file::Typed;
+use crate::config::schema::server::TransportEntry;
 
 impl Remote {
     /// Creates an entry with a URL.

@@ -1,0 +1,83 @@
+//! Whether a start waits for a cluster that does not respond.
+
+use std::time::Duration;
+
+use crate::error::{ErrorKind, Result};
+
+/// Initial and maximum backoff.
+const RETRY_INTERVAL: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
+
+/// Whether a start waits for a cluster that does not respond.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Patience {
+    /// Fails at once, as for an interactive command.
+    #[default]
+    Fails,
+    /// Waits until the cluster responds, as for a gateway.
+    Waits,
+}
+
+impl Patience {
+    /// Calls `ask`, and retries while there is no response and waiting is allowed.
+    ///
+    /// # Errors
+    /// The error that was returned; a missing response is returned as an error only if waiting is not allowed.
+    pub(crate) async fn answered<T, F: Future<Output = Result<T>>>(
+        self,
+        ask: impl Fn() -> F,
+    ) -> Result<T> {
+        let (mut wait, longest) = RETRY_INTERVAL;
+        let mut waited = false;
+        loop {
+            let error = match ask().await {
+                Ok(answer) => {
+                    if waited {
+                        tracing::info!("the cluster answers, the start goes on");
+                    }
+                    return Ok(answer);
+                }
+                Err(error) => error,
+            };
+            let unanswered = matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::TimedOut);
+            if self == Self::Fails || !unanswered {
+                return Err(error);
+            }
+            if !std::mem::replace(&mut waited, true) {
+                tracing::warn!(%error, "the cluster does not answer: the start waits for it");
+            }
+            tokio::time::sleep(wait).await;
+            wait = longest.min(wait * 2);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::error::Error;
+
+    async fn asked(patience: Patience, kind: ErrorKind) -> (Result<()>, usize) {
+        let asked = AtomicUsize::new(0);
+        let answer = patience.answered(|| async {
+            match asked.fetch_add(1, Ordering::Relaxed) {
+                0..30 => Err(Error::new(kind, "no")),
+                _ => Ok(()),
+            }
+        });
+        (answer.await, asked.load(Ordering::Relaxed))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn gateway_waits_only_while_the_cluster_does_not_respond() {
+        for kind in [ErrorKind::Unavailable, ErrorKind::TimedOut] {
+            let (answer, times) = asked(Patience::Waits, kind).await;
+            assert!(answer.is_ok() && times == 31);
+            let (answer, times) = asked(Patience::Fails, kind).await;
+            assert!(answer.is_err() && times == 1);
+        }
+        let (answer, times) = asked(Patience::Waits, ErrorKind::Config).await;
+        assert!(answer.is_err() && times == 1);
+    }
+}

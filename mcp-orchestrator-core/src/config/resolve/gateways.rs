@@ -1,0 +1,251 @@
+//! Resolves gateways. This happens after all files are read, because a gateway may name servers of any file.
+
+use std::sync::Arc;
+
+use crate::config::resolve::people;
+use crate::config::resolve::scope::Scope;
+use crate::config::schema::file::{GatewayEntry, GatewayServerEntry, TextOr, ToolsEntry};
+use crate::config::settings::GatewaySettings;
+use crate::config::source::suggest;
+use crate::credential::{CredentialRule, Owner};
+use crate::id::{Alias, GatewayId, PrincipalId, ServerId, TeamId};
+use crate::router::{Members, ToolFilter, ViewEntry};
+use crate::server::ServerSpec;
+
+/// The servers that a gateway may name.
+pub(crate) struct Catalog<'a> {
+    /// The valid servers, in order.
+    pub(crate) servers: &'a [Arc<ServerSpec>],
+    /// The names of all servers, including those with problems.
+    pub(crate) names: &'a [String],
+}
+
+impl Catalog<'_> {
+    fn find(&self, name: &str) -> Option<&ServerSpec> {
+        self.servers
+            .iter()
+            .find(|server| server.id.as_str() == name)
+            .map(|server| &**server)
+    }
+}
+
+/// Returns a gateway that shows every server with the caller's credential.
+pub(crate) fn all(id: GatewayId, catalog: &Catalog<'_>) -> GatewaySettings {
+    let servers = catalog.servers.iter().map(|server| ViewEntry {
+        alias: Alias::from(&server.id),
+        server: server.id.clone(),
+        credential: default_rule(server),
+        tools: ToolFilter::All,
+    });
+    GatewaySettings {
+        id,
+        members: Members::Everybody,
+        tool_names: crate::router::ToolNames::default(),
+        servers: servers.collect(),
+    }
+}
+
+/// Resolves the entry of a gateway.
+pub(crate) fn gateway(
+    scope: &mut Scope<'_>,
+    name: &str,
+    entry: &GatewayEntry,
+    catalog: &Catalog<'_>,
+) -> Option<GatewaySettings> {
+    let id = match GatewayId::new(name) {
+        Ok(id) => id,
+        Err(error) => {
+            let path = scope.path.clone();
+            scope.wrong_key(&path, error.to_string());
+            return None;
+        }
+    };
+    let mut gateway = all(id, catalog);
+    if let Some(entry) = &entry.members {
+        let path = scope.path.key("members");
+        gateway.members = people::members(&mut scope.below(path), entry);
+    }
+    gateway.tool_names = entry.tool_names.map(Into::into).unwrap_or_default();
+    if let Some(entries) = &entry.servers {
+        gateway.servers = servers(scope, entries, catalog);
+        check_pins(scope, &gateway);
+    }
+    Some(gateway)
+}
+
+/// Checks pinned credentials. They are checked here and again at every call.
+fn check_pins(scope: &mut Scope<'_>, gateway: &GatewaySettings) {
+    for entry in &gateway.servers {
+        let CredentialRule::Pinned(owner) = &entry.credential else {
+            continue;
+        };
+        if !gateway.members.may_pin(owner) {
+            let text = match owner {
+                Owner::Team(team) => format!(
+                    "{}: the credential of {owner} may be used only in a gateway of that team: name {team} in \
+                     `members.teams`",
+                    entry.alias
+                ),
+                _ => format!(
+                    "{}: the credential of {owner} is pinned, and nobody of that name is a member",
+                    entry.alias
+                ),
+            };
+            scope.wrong("servers", text);
+        }
+    }
+}
+
+fn servers(
+    scope: &mut Scope<'_>,
+    entries: &[TextOr<GatewayServerEntry>],
+    catalog: &Catalog<'_>,
+) -> Vec<ViewEntry> {
+    let mut views: Vec<ViewEntry> = Vec::with_capacity(entries.len());
+    for (index, entry) in entries.iter().enumerate() {
+        let path = scope.path.key("servers").index(index);
+        let scope = &mut scope.below(path);
+        let view = match entry {
+            TextOr::Text(name) => short(scope, &name.0, catalog),
+            TextOr::Other(entry) => long(scope, entry, catalog),
+        };
+        let Some(view) = view else { continue };
+        if views.iter().any(|other| other.alias == view.alias) {
+            let alias = &view.alias;
+            let message = format!(
+                "the name {alias} stands in this gateway already; give one of them another with `as`"
+            );
+            scope.wrong("", message);
+            continue;
+        }
+        views.push(view);
+    }
+    views
+}
+
+fn short(scope: &mut Scope<'_>, name: &str, catalog: &Catalog<'_>) -> Option<ViewEntry> {
+    let server = known(scope, "", name, catalog)?;
+    Some(ViewEntry {
+        alias: Alias::from(&server.id),
+        server: server.id.clone(),
+        credential: default_rule(server),
+        tools: ToolFilter::All,
+    })
+}
+
+fn long(
+    scope: &mut Scope<'_>,
+    entry: &GatewayServerEntry,
+    catalog: &Catalog<'_>,
+) -> Option<ViewEntry> {
+    let server = known(scope, "server", &entry.server, catalog);
+    let alias = match &entry.alias {
+        Some(alias) => {
+            let path = scope.path.key("as");
+            scope.check(&path, Alias::new(alias).map_err(|error| error.to_string()))
+        }
+        None => server.map(|server| Alias::from(&server.id)),
+    };
+    let tools = entry.tools.as_ref().map_or(ToolFilter::All, filter);
+    let (server, alias) = (server?, alias?);
+    Some(ViewEntry {
+        alias,
+        server: server.id.clone(),
+        credential: rule(scope, entry, server)?,
+        tools,
+    })
+}
+
+/// Returns the server with this name. A server with problems is skipped silently: its problems are already reported.
+fn known<'c>(
+    scope: &mut Scope<'_>,
+    key: &str,
+    name: &str,
+    catalog: &'c Catalog<'_>,
+) -> Option<&'c ServerSpec> {
+    if let Some(server) = catalog.find(name) {
+        return Some(server);
+    }
+    if !catalog.names.iter().any(|known| known == name) {
+        let hint = suggest::hint(name, catalog.names.iter().map(String::as_str));
+        match ServerId::new(name) {
+            Ok(name) => scope.wrong(key, format!("there is no server {name}{hint}")),
+            Err(error) => scope.wrong(key, error.to_string()),
+        }
+    }
+    None
+}
+
+fn filter(tools: &ToolsEntry) -> ToolFilter {
+    if tools.show.is_empty() && tools.hide.is_empty() && tools.only.is_empty() {
+        return ToolFilter::All;
+    }
+    ToolFilter::Some {
+        show: tools.show.clone(),
+        hide: tools.hide.clone(),
+        only: tools.only.iter().copied().map(Into::into).collect(),
+    }
+}
+
+fn default_rule(server: &ServerSpec) -> CredentialRule {
+    if server.slots.is_empty() {
+        CredentialRule::None
+    } else {
+        CredentialRule::Resolve
+    }
+}
+
+fn rule(
+    scope: &mut Scope<'_>,
+    entry: &GatewayServerEntry,
+    server: &ServerSpec,
+) -> Option<CredentialRule> {
+    let pinned = match &entry.credential {
+        None => return Some(default_rule(server)),
+        Some(TextOr::Other(pinned)) => pinned,
+        Some(TextOr::Text(text)) => {
+            return match text.0.as_str() {
+                "resolve" => Some(default_rule(server)),
+                "none" if server.slots.iter().any(|slot| slot.required) => {
+                    scope.wrong(
+                        "credential",
+                        "this server needs a credential, so `none` cannot be its rule",
+                    );
+                    None
+                }
+                "none" => Some(CredentialRule::None),
+                _ => {
+                    scope.wrong(
+                        "credential",
+                        "it must be resolve, none, or `pinned:` with an owner",
+                    );
+                    None
+                }
+            };
+        }
+    };
+    if server.slots.is_empty() {
+        scope.wrong(
+            "credential",
+            "this server has no `credentials`, so none can be pinned",
+        );
+        return None;
+    }
+    let path = scope.path.key("credential").key("pinned");
+    scope
+        .check(&path, owner(&pinned.pinned))
+        .map(CredentialRule::Pinned)
+}
+
+fn owner(text: &str) -> Result<Owner, String> {
+    match text.split_once('/') {
+        None if text == "organization" => Ok(Owner::Organization),
+        Some(("team", id)) => TeamId::new(id)
+            .map(Owner::Team)
+            .map_err(|error| error.to_string()),
+        Some(("user", id)) => PrincipalId::new(id)
+            .map(Owner::User)
+            .map_err(|error| error.to_string()),
+        _ => Err("an owner is organization, team/NAME or user/NAME".to_owned()),
+    }
+}

@@ -1,0 +1,349 @@
+//! Resolves a server.
+
+pub(crate) mod credentials;
+pub(crate) mod env_file;
+pub(crate) mod oauth;
+mod oauth_parameters;
+pub(crate) mod pod;
+pub(crate) mod program;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::config::resolve::backends::Places;
+use crate::config::resolve::check;
+use crate::config::resolve::scope::Scope;
+use crate::config::resolve::server::program::{find_program, program};
+use crate::config::schema::file::{TextOr, Typed};
+use crate::config::schema::server::{EraEntry, ServerEntry, TransportEntry};
+use crate::config::schema::units::Span;
+use crate::config::settings::{BackendKind, ConfiguredCredential};
+use crate::credential::OwnerKind;
+use crate::id::ServerId;
+use crate::server::{
+    DeclaredTool, Egress, Isolation, Launch, Limits, Remote, RemoteTransport, ServerSpec,
+    StartMode, WithoutCredential,
+};
+use crate::value::Text;
+
+/// The server that the entry means; `None` where something is wrong with it, which the scope's report then says.
+pub(crate) fn server(
+    scope: &mut Scope<'_>,
+    id: ServerId,
+    entry: &ServerEntry,
+    places: &Places,
+) -> Option<(ServerSpec, Vec<ConfiguredCredential>)> {
+    let remote = entry.url.is_some();
+    let backend = if remote {
+        BackendKind::default()
+    } else {
+        places.of(scope, entry.backend)
+    };
+    let launch = launch(scope, entry, backend, places);
+    let env = env(scope, entry);
+    let inherit_env = inherit_env(scope, entry.inherit_env.as_deref());
+    let (mut slots, sources) = credentials::slots(scope, &id, entry);
+    let oauth = oauth::oauth(scope, entry, &mut slots);
+    let install = entry.install.as_ref().map_or_else(
+        || OwnerKind::ALL.to_vec(),
+        |kinds| kinds.iter().copied().map(Into::into).collect(),
+    );
+    let without_credential = without_credential(scope, entry);
+    let limits = limits(scope, entry);
+    let egress = match &entry.egress {
+        None if !remote => places.egress(backend),
+        said => egress(scope, said.as_ref()),
+    };
+    let isolation = entry.isolation.map_or_else(Isolation::default, Into::into);
+    let start = entry.start.map_or_else(StartMode::default, Into::into);
+    if start == StartMode::Eager && (isolation != Isolation::Shared || !slots.is_empty()) {
+        let reason = "only a server with one instance for all can start eagerly: not one with credentials, nor one \
+                      that is not shared";
+        scope.wrong("start", reason);
+    }
+    if scope.is_wrong("") {
+        return None;
+    }
+    let launch = launch?;
+    if backend == BackendKind::Process && !remote {
+        find_program(scope, &launch, &env);
+    }
+    let spec = ServerSpec {
+        backend: entry.backend.map(|named| BackendKind::from(named).name()),
+        env,
+        inherit_env,
+        slots,
+        oauth,
+        install,
+        without_credential,
+        era: entry.era.map(Into::into).unwrap_or_default(),
+        isolation,
+        start,
+        limits,
+        egress,
+        ..ServerSpec::new(id, launch)
+    };
+    let is_silent = remote && entry.oauth.is_none() && spec.slots.is_empty();
+    if is_silent && cfg!(feature = "oauth") && !sends_authorization(entry) {
+        return Some((spec.with_oauth_if_refused(), sources));
+    }
+    Some((spec, sources))
+}
+
+/// Whether an entry says itself how its calls are authorized.
+fn sends_authorization(entry: &ServerEntry) -> bool {
+    let mut headers = entry.headers.iter().flatten();
+    headers.any(|(name, _)| name.eq_ignore_ascii_case("authorization"))
+}
+
+/// What a caller without a credential is shown.
+fn without_credential(scope: &mut Scope<'_>, entry: &ServerEntry) -> WithoutCredential {
+    let listed = entry.list_without_credential == Some(true);
+    let needs = entry
+        .credentials
+        .as_ref()
+        .is_some_and(|slots| !slots.is_empty());
+    for (key, there) in [
+        ("tools", entry.tools.is_some()),
+        ("list_without_credential", listed),
+    ] {
+        if there && !needs {
+            scope.wrong(
+                key,
+                "it is for callers without a credential, and the server needs none",
+            );
+        }
+    }
+    let Some(tools) = &entry.tools else {
+        return if listed {
+            WithoutCredential::Listed
+        } else {
+            WithoutCredential::Connect
+        };
+    };
+    if listed {
+        scope.wrong(
+            "tools",
+            "either these tools are shown, or what is listed without a credential: not both",
+        );
+    }
+    let mut known = BTreeSet::new();
+    for (index, tool) in tools.iter().enumerate() {
+        let path = scope.path.key("tools").index(index);
+        if tool.name.trim().is_empty() {
+            scope.wrong_at(&path, "a tool needs its name");
+        } else if !known.insert(&tool.name) {
+            scope.wrong_at(&path, "this tool stands here already");
+        }
+    }
+    let tools = tools.iter().map(|tool| DeclaredTool {
+        name: tool.name.clone(),
+        description: tool.description.clone(),
+        input_schema: tool
+            .input_schema
+            .clone()
+            .map(|schema| schema.into_iter().collect()),
+    });
+    WithoutCredential::Declared(tools.collect())
+}
+
+fn launch(
+    scope: &mut Scope<'_>,
+    entry: &ServerEntry,
+    backend: BackendKind,
+    places: &Places,
+) -> Option<Launch> {
+    let runs = entry.command.is_some() || entry.image.is_some();
+    match (runs, entry.url.is_some()) {
+        (true, true) => {
+            scope.wrong(
+                "url",
+                "a server has a `url`, or a `command` or `image`, not both",
+            );
+            None
+        }
+        (false, true) => remote(scope, entry).map(Launch::Remote),
+        (true, false) => program(scope, entry, backend, places).map(Launch::Program),
+        (false, false) => {
+            if !scope.is_wrong("") {
+                scope.wrong("", "a server needs a `command`, an `image` or a `url`");
+            }
+            None
+        }
+    }
+}
+
+fn remote(scope: &mut Scope<'_>, entry: &ServerEntry) -> Option<Remote> {
+    let out_of_place = [
+        ("args", entry.args.is_some()),
+        ("cwd", entry.cwd.is_some()),
+        ("env", entry.env.is_some()),
+        ("env_file", entry.env_file.is_some()),
+        ("inherit_env", entry.inherit_env.is_some()),
+        ("port", entry.port.is_some()),
+        ("path", entry.path.is_some()),
+        ("egress", entry.egress.is_some()),
+        ("backend", entry.backend.is_some()),
+        ("pod", entry.pod.is_some()),
+    ];
+    for (key, there) in out_of_place {
+        if there && !scope.source.is_foreign() {
+            scope.wrong(
+                key,
+                "it belongs to a server that we run, not to one with a `url`",
+            );
+        }
+    }
+    let transport = match entry.transport {
+        Some(TransportEntry::Stdio) => {
+            scope.wrong("type", "a server with a `url` is `http` or `sse`");
+            return None;
+        }
+        Some(TransportEntry::Sse) => RemoteTransport::Sse,
+        // Other programs take either transport for a URL, whatever its type says.
+        Some(TransportEntry::Http) if !scope.source.is_foreign() => RemoteTransport::StreamableHttp,
+        // HTTP+SSE is of the legacy era.
+        None if matches!(entry.era, Some(EraEntry::Modern)) => RemoteTransport::StreamableHttp,
+        Some(TransportEntry::Http) | None => RemoteTransport::Detect,
+    };
+    let headers = headers(scope, entry);
+    let url = scope.plain("url", entry.url.as_ref())?;
+    let path = scope.path.key("url");
+    let url = scope.check(&path, check::url(&url))?;
+    Some(Remote {
+        url,
+        headers,
+        transport,
+    })
+}
+
+fn headers(scope: &mut Scope<'_>, entry: &ServerEntry) -> BTreeMap<String, Text> {
+    let mut headers = BTreeMap::new();
+    for (name, typed) in entry.headers.iter().flatten() {
+        let path = scope.path.key("headers").key(name);
+        let header = match check::header_name(name) {
+            Ok(header) => header,
+            Err(message) => {
+                scope.wrong_key(&path, message);
+                continue;
+            }
+        };
+        if check::is_own_header(&header) {
+            scope.below(path).notice(
+                "",
+                "this header is not sent: the orchestrator sets it itself",
+            );
+            continue;
+        }
+        let Some(value) = secret_value(scope, &path, typed, None) else {
+            continue;
+        };
+        scope.check(&path, check::header_value(value.expose()));
+        if headers.insert(header.as_str().to_owned(), value).is_some() {
+            scope.wrong_key(&path, "this header stands here twice, in different cases");
+        }
+    }
+    headers
+}
+
+fn env(scope: &mut Scope<'_>, entry: &ServerEntry) -> BTreeMap<String, Text> {
+    let key = if scope.source.is_foreign() {
+        "envFile"
+    } else {
+        "env_file"
+    };
+    let file = entry.env_file.as_ref();
+    let mut env = file.map_or_else(BTreeMap::new, |file| env_file::read(scope, key, file));
+    for (name, typed) in entry.env.iter().flatten() {
+        let path = scope.path.key("env").key(name);
+        if let Err(message) = check::env_name(name) {
+            scope.wrong_key(&path, message);
+        } else if let Some(value) = secret_value(scope, &path, typed, None) {
+            env.insert(name.clone(), value);
+        }
+    }
+    env
+}
+
+/// A value that is a secret in a foreign file whatever it is.
+fn secret_value(
+    scope: &mut Scope<'_>,
+    path: &crate::config::source::diagnostics::KeyPath,
+    typed: &Typed,
+    keep: Option<&str>,
+) -> Option<Text> {
+    let text = scope.text(path, typed, keep)?;
+    if scope.source.is_foreign() && !text.is_secret() {
+        return Some(Text::secret(text.expose()));
+    }
+    Some(text)
+}
+
+/// The names under `inherit_env`, checked, each once.
+pub(crate) fn inherit_env(scope: &mut Scope<'_>, typed: Option<&[String]>) -> Vec<String> {
+    let typed = typed.unwrap_or_default();
+    let names: BTreeSet<&String> = typed.iter().collect();
+    for (index, name) in typed.iter().enumerate() {
+        let path = scope.path.key("inherit_env").index(index);
+        scope.check(&path, check::env_name(name));
+    }
+    names.into_iter().cloned().collect()
+}
+
+fn limits(scope: &mut Scope<'_>, entry: &ServerEntry) -> Limits {
+    let spans = [
+        ("timeout", entry.timeout),
+        ("start_timeout", entry.start_timeout),
+        ("list_timeout", entry.list_timeout),
+    ];
+    for (key, span) in spans {
+        if span.is_some_and(|Span(span)| span.is_zero()) {
+            scope.wrong(key, "it must be longer than nothing");
+        }
+    }
+    if entry.max_message_bytes.is_some_and(|size| size.0 < 1024) {
+        scope.wrong("max_message_bytes", "it must be at least 1KiB");
+    }
+    if entry.max_calls_in_flight == Some(0) {
+        scope.wrong("max_calls_in_flight", "it must be at least 1");
+    }
+    let default = Limits::default();
+    let or = |span: Option<Span>, default| span.map_or(default, |Span(span)| span);
+    Limits {
+        call_timeout: or(entry.timeout, default.call_timeout),
+        start_timeout: or(entry.start_timeout, default.start_timeout),
+        list_timeout: or(entry.list_timeout, default.list_timeout),
+        stop_grace: or(entry.stop_grace, default.stop_grace),
+        drain_timeout: or(entry.drain_timeout, default.drain_timeout),
+        idle_timeout: entry
+            .idle_timeout
+            .map_or(default.idle_timeout, |span| span.0),
+        message_bytes: entry
+            .max_message_bytes
+            .map_or(default.message_bytes, |size| size.0),
+        calls_in_flight: entry.max_calls_in_flight.unwrap_or(default.calls_in_flight),
+        task_ttl_max: or(entry.task_ttl_max, default.task_ttl_max),
+    }
+}
+
+/// Where a program may connect to.
+pub(crate) fn egress(scope: &mut Scope<'_>, said: Option<&TextOr<Vec<String>>>) -> Egress {
+    let path = scope.path.key("egress");
+    match said {
+        None => Egress::default(),
+        Some(TextOr::Text(text)) => match text.0.as_str() {
+            "all" => Egress::All,
+            "public" => Egress::Public,
+            "none" => Egress::None,
+            one => {
+                scope.check(&path, check::network(one));
+                Egress::Only(vec![one.to_owned()])
+            }
+        },
+        Some(TextOr::Other(networks)) => {
+            for (index, network) in networks.iter().enumerate() {
+                scope.check(&path.index(index), check::network(network));
+            }
+            Egress::Only(networks.clone())
+        }
+    }
+}

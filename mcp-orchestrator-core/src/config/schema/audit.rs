@@ -1,0 +1,22 @@
+//! File entry of the audit log.
+//!
+//! The doc comments become the descriptions in the JSON Schema.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::file::Typed;
+
+/// The audit log: who did what with whose credential. Each call is an event, and each change of credentials and tokens.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct AuditEntry {
+    /// File to which each event is appended as a line of JSON.
+    pub file: Option<Typed>,
+    /// Writes each event to standard output as a line of JSON. Default: false.
+    pub stdout: Option<bool>,
+    /// Emits each event to the program's own log, under the target `audit`. Default: false.
+    pub log: Option<bool>,
+    /// Includes the arguments of tools and prompts, which may be confidential, in the lines of JSON. Default: false.
+    pub arguments: Option<bool>,
+}
