@@ -179,5 +179,5 @@ fn stays(settings: &Settings) -> Notice {
 /// Returns the readiness to accept calls.
 pub(crate) fn ready(built: &Arc<Built>) -> Readiness {
     let built = Arc::clone(built);
-    Readiness::new(move || built.acts())
+    Readiness::new(move || built.check_active())
 }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use mcp_orchestrator_core::app::{Built, Patience};
+use mcp_orchestrator_core::app::{Built, WhenUnavailable};
 use mcp_orchestrator_core::auth::LocalAuthenticator;
 use mcp_orchestrator_core::config::{Loaded, Settings, load};
 use mcp_orchestrator_core::id::GatewayId;
@@ -96,7 +96,8 @@ impl Gateway {
             None => None,
         };
         let address = listener.local_addr().map_err(Failure::run)?;
-        let building = settings.build_with(settings.auth.is_single_principal(), Patience::Waits);
+        let building =
+            settings.build_with(settings.auth.is_single_principal(), WhenUnavailable::Wait);
         let building = waiting::meanwhile(building, &listener, metrics.as_ref());
         let built = Arc::new(building.await.map_err(built)?);
         // Collisions are only logged: a server that now lists another's name must not keep the gateway from starting.
@@ -165,7 +166,7 @@ impl Gateway {
             stopping.drain();
             // The next process need not wait for the longest call of this one. Until that call has ended, others are
             // served too.
-            built.stop_acting().await;
+            built.release_lease().await;
             let _ = tokio::time::timeout(grace.saturating_sub(CLOSING), stopping.quiet()).await;
         };
         let over = async {

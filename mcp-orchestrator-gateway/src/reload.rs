@@ -182,7 +182,7 @@ async fn apply_texts(control: &Control, texts: &Texts) -> Result<Vec<Notice>, Pr
         .map(|live| live.next(control, &loaded.settings))
         .transpose();
     let next = next.map_err(wrong).inspect_err(refused)?;
-    let collisions = built.new_collisions(&loaded.settings, principal).await;
+    let collisions = built.new_conflicts(&loaded.settings, principal).await;
     collisions.map_err(Problems::from).inspect_err(refused)?;
     let told = built.reload(&loaded.settings);
     let told = told

@@ -92,7 +92,7 @@ impl Found {
         let conflicts = if start {
             self.learn(settings, &principal).await?
         } else {
-            let kept = settings.kept_conflicts(&principal).await;
+            let kept = settings.cached_conflicts(&principal).await;
             kept.map_err(|error| Failure::from(&error))?
         };
         self.conflicts = conflicts.iter().map(ConflictInfo::from).collect();
@@ -105,7 +105,7 @@ impl Found {
         principal: &Arc<Principal>,
     ) -> Result<Vec<GatewayConflict>, Failure> {
         let built = settings
-            .resting()
+            .build_lazy()
             .await
             .map_err(|error| Failure::from(&error))?;
         let orchestrator = built.orchestrator();

@@ -1,22 +1,18 @@
-//! Builds a running orchestrator from settings, and applies new settings to it.
+//! Builds a running orchestrator from settings.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use tokio_util::task::TaskTracker;
 
+use super::built::Built;
 use super::cluster::Cluster;
-use super::oauth::SignIns;
-use super::retry::Patience;
-use super::{audit, first_admin, store as credential_store};
+use super::retry::WhenUnavailable;
+use super::{audit, credentials, first_admin, store as credential_store};
 use crate::auth::{Directory, TokenAuthenticator};
-use crate::config::AuditSettings;
-use crate::config::{
-    BackendKind, ConfiguredCredential, CredentialSource, GatewaySettings, Notice, Settings,
-};
+use crate::config::{BackendKind, GatewaySettings, Settings};
 use crate::credential::{
     CacheLimits, CachedResolver, ChainResolver, ConfiguredResolver, CredentialResolver,
-    CredentialStore, Installations, InstalledResolver, Links, SlotSources, Source,
+    CredentialStore, Installations, InstalledResolver, Links,
 };
 use crate::error::Result;
 use crate::installer::Installer;
@@ -25,28 +21,6 @@ use crate::router::{GatewaySpec, TableRouter};
 use crate::runtime::{BackendSet, LogBook, RuntimeBackend};
 use crate::seal::StateKey;
 use crate::state::{StateDir, StateStore};
-use crate::value::Text;
-
-/// An orchestrator built from settings. Dropping it releases the state directory.
-#[derive(Debug)]
-pub struct Built {
-    orchestrator: Orchestrator,
-    installer: Arc<Installer>,
-    links: Arc<Links>,
-    key: Arc<StateKey>,
-    tokens: Arc<TokenAuthenticator>,
-    router: Arc<TableRouter>,
-    configured: Arc<ConfiguredResolver>,
-    cached: Arc<CachedResolver>,
-    directory: Arc<Directory>,
-    state: StateDir,
-    cluster: Cluster,
-    sign_ins: SignIns,
-    /// The settings that it was built from.
-    pub(crate) started: Box<Settings>,
-    /// The current settings of the audit log.
-    audit: Mutex<AuditSettings>,
-}
 
 /// Returns the store for persistent documents and its key: those of the cluster if there is one, otherwise those of the
 /// state directory.
@@ -70,16 +44,21 @@ impl Settings {
     /// cannot be used, or if its namespace or a permission is missing. Also fails if the credential store is in use by
     /// another process or sealed with another key.
     pub async fn build(&self, single_principal: bool) -> Result<Built> {
-        self.build_with(single_principal, Patience::Fails).await
+        self.build_with(single_principal, WhenUnavailable::Fail)
+            .await
     }
 
     /// Like [`build`](Self::build), with a choice whether to wait for a cluster that does not respond yet.
     ///
     /// # Errors
     /// As for [`build`](Self::build).
-    pub async fn build_with(&self, single_principal: bool, patience: Patience) -> Result<Built> {
+    pub async fn build_with(
+        &self,
+        single_principal: bool,
+        when_unavailable: WhenUnavailable,
+    ) -> Result<Built> {
         let state = StateDir::open(&self.state_dir)?;
-        let cluster = Cluster::enter(&self.backends, &state, patience).await?;
+        let cluster = Cluster::enter(&self.backends, &state, when_unavailable).await?;
         let (documents, key) = kept(&state, &cluster)?;
         let logs = LogBook::default();
         let router = Arc::new(TableRouter::new(self.gateway_specs()));
@@ -87,17 +66,17 @@ impl Settings {
         let resolver: Arc<dyn CredentialResolver> = Arc::<ConfiguredResolver>::clone(&configured);
         let cached = Arc::new(CachedResolver::new(resolver, CacheLimits::default()));
         let tasks = TaskTracker::new();
-        let store = patience
-            .answered(|| credential_store::open(&self.store, &state))
+        let store = when_unavailable
+            .retry(|| credential_store::open(&self.store, &state))
             .await?;
         let installations = Installations::new(Arc::clone(&store));
         let installed = || self.installed(installations.clone(), &tasks);
-        let (installed, sign_ins) = patience.answered(installed).await?;
+        let (installed, sign_ins) = when_unavailable.retry(installed).await?;
         let tokens = || TokenAuthenticator::open(Arc::clone(&store), &tasks);
-        let tokens = Arc::new(patience.answered(tokens).await?);
+        let tokens = Arc::new(when_unavailable.retry(tokens).await?);
         if let Some(first) = self.auth.first_admin {
-            patience
-                .answered(|| first_admin::ensure(first, &cluster, &tokens))
+            when_unavailable
+                .retry(|| first_admin::ensure(first, &cluster, &tokens))
                 .await?;
         }
         let (directory, links) = self.directory_and_links(store);
@@ -142,7 +121,7 @@ impl Settings {
     }
 
     async fn configured(&self, key: &Arc<StateKey>) -> Result<Arc<ConfiguredResolver>> {
-        let sources = slot_sources(&self.credentials);
+        let sources = credentials::slot_sources(&self.credentials);
         let resolver = ConfiguredResolver::new(Arc::clone(key), sources);
         let secrets = self.secret_reader().await?;
         Ok(Arc::new(resolver.with_secrets(secrets)))
@@ -199,121 +178,9 @@ impl Settings {
     }
 }
 
-impl Built {
-    /// Returns the orchestrator.
-    pub fn orchestrator(&self) -> &Orchestrator {
-        &self.orchestrator
-    }
-
-    /// Returns the router of its gateways.
-    pub fn router(&self) -> &Arc<TableRouter> {
-        &self.router
-    }
-
-    /// Returns `Ok` if this process is active. In a cluster, another process may be active under the same name while
-    /// this one waits.
-    ///
-    /// # Errors
-    /// The reason why it is not active.
-    pub fn acts(&self) -> Result<(), String> {
-        self.cluster.acts()
-    }
-
-    /// Releases the Lease in the cluster, so that the next process need not wait for it. Running instances are still
-    /// served, but nothing is started or written any more.
-    pub async fn stop_acting(&self) {
-        self.cluster.leave().await;
-    }
-
-    /// Releases everything that is held in the cluster, so that the next process need not wait. Call this last, after
-    /// [`Orchestrator::shutdown`].
-    pub async fn leave(&self) {
-        self.sign_ins.finish().await;
-        self.cluster.leave().await;
-    }
-
-    /// Returns the installer of credentials.
-    pub fn installer(&self) -> &Arc<Installer> {
-        &self.installer
-    }
-
-    /// Returns the links to the pages for setting up credentials. No link is created before their base URL is set.
-    pub fn links(&self) -> &Arc<Links> {
-        &self.links
-    }
-
-    /// Returns the state key, which seals data that passes through clients and browsers.
-    pub fn key(&self) -> &Arc<StateKey> {
-        &self.key
-    }
-
-    /// Returns the authenticator for tokens issued by the gateway.
-    pub fn tokens(&self) -> &Arc<TokenAuthenticator> {
-        &self.tokens
-    }
-
-    /// Returns the directory of teams and admins.
-    pub fn directory(&self) -> &Arc<Directory> {
-        &self.directory
-    }
-
-    /// Returns the state directory.
-    pub fn state(&self) -> &StateDir {
-        &self.state
-    }
-
-    /// Applies new settings. Instances with an unchanged spec and credential are not affected, and calls in flight
-    /// continue. Returns notices about changes that clients notice, such as a changed form of names in a gateway, and
-    /// about settings that require a restart.
-    ///
-    /// # Errors
-    /// Fails if the audit log cannot be opened; nothing is changed in that case.
-    pub fn reload(&self, settings: &Settings) -> Result<Vec<Notice>> {
-        self.reload_audit(settings)?;
-        self.orchestrator.set_limits(settings.auth.limits);
-        let mut notices = self.flips(settings, &TableRouter::new(settings.gateway_specs()));
-        self.configured
-            .set_sources(slot_sources(&settings.credentials));
-        self.cached.clear();
-        self.directory.replace(&settings.people);
-        self.router.replace(settings.gateway_specs());
-        self.orchestrator.apply(settings.servers.iter().cloned());
-        self.tokens.revision().advance();
-        notices.extend(self.standing(settings));
-        Ok(notices)
-    }
-
-    fn reload_audit(&self, settings: &Settings) -> Result<()> {
-        let mut now = self.audit.lock().unwrap_or_else(PoisonError::into_inner);
-        if *now != settings.audit {
-            self.orchestrator.set_audit(audit::open(&settings.audit)?);
-            now.clone_from(&settings.audit);
-        }
-        Ok(())
-    }
-}
-
 fn with_pods(set: BackendSet, pods: Option<Arc<dyn RuntimeBackend>>) -> BackendSet {
     match pods {
         Some(pods) => set.with_programs(BackendKind::Kubernetes.name(), pods),
         None => set,
     }
-}
-
-fn slot_sources(credentials: &[ConfiguredCredential]) -> SlotSources {
-    let mut sources: SlotSources = BTreeMap::new();
-    for credential in credentials {
-        let source = match &credential.source {
-            CredentialSource::Value(Text::Secret(secret)) => Source::Value(secret.clone()),
-            CredentialSource::Value(Text::Plain(text)) => Source::Value(text.clone().into()),
-            CredentialSource::Env(name) => Source::Env(name.clone()),
-            CredentialSource::File(path) => Source::File(path.clone()),
-            CredentialSource::Secret(place) => Source::Secret(place.clone()),
-        };
-        sources
-            .entry(credential.server.clone())
-            .or_default()
-            .insert(credential.slot.clone(), source);
-    }
-    sources
 }

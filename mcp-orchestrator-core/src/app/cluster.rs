@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use secrecy::SecretString;
 
-use super::retry::Patience;
+use super::retry::WhenUnavailable;
 use crate::config::{BackendSettings, KubernetesSettings};
 use crate::error::{Error, ErrorKind, Result};
 #[cfg(feature = "kubernetes")]
@@ -106,7 +106,7 @@ impl Cluster {
     pub(crate) async fn enter(
         backends: &BackendSettings,
         state: &StateDir,
-        patience: Patience,
+        when_unavailable: WhenUnavailable,
     ) -> Result<Self> {
         let Some(settings) = &backends.kubernetes else {
             return Ok(Self::default());
@@ -124,7 +124,7 @@ impl Cluster {
         let inside = seat.access().is_inside();
         // Inside a cluster, the local disk does not outlive the pod.
         let state_key = match inside {
-            true => Some(patience.answered(|| seat.state_key()).await?),
+            true => Some(when_unavailable.retry(|| seat.state_key()).await?),
             false => None,
         };
         Ok(Self {
@@ -150,7 +150,7 @@ impl Cluster {
     }
 
     /// Records that the offered token is valid now.
-    pub(crate) async fn first_admin_counts(&self) -> Result<()> {
+    pub(crate) async fn mark_first_admin_valid(&self) -> Result<()> {
         self.handover()?.counts().await
     }
 
@@ -188,7 +188,7 @@ impl Cluster {
         Some(Arc::new(pods))
     }
 
-    pub(crate) fn acts(&self) -> Result<(), String> {
+    pub(crate) fn check_active(&self) -> Result<(), String> {
         let held = self.held.as_ref().map(|held| held.borrow().clone());
         if self.left.load(std::sync::atomic::Ordering::Acquire) {
             return Ok(());
@@ -218,7 +218,7 @@ impl Cluster {
     pub(crate) async fn enter(
         backends: &BackendSettings,
         _: &StateDir,
-        _: Patience,
+        _: WhenUnavailable,
     ) -> Result<Self> {
         match &backends.kubernetes {
             None => Ok(Self::default()),
@@ -245,11 +245,11 @@ impl Cluster {
         std::future::ready(Err(no_place())).await
     }
 
-    pub(crate) async fn first_admin_counts(&self) -> Result<()> {
+    pub(crate) async fn mark_first_admin_valid(&self) -> Result<()> {
         std::future::ready(Err(no_place())).await
     }
 
-    pub(crate) fn acts(&self) -> Result<(), String> {
+    pub(crate) fn check_active(&self) -> Result<(), String> {
         Ok(())
     }
 

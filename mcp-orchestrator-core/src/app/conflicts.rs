@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::Built;
+use super::built::Built;
 use crate::auth::Principal;
 use crate::config::{Notice, Problem, Settings};
 use crate::error::{ErrorKind, Result};
@@ -49,14 +49,17 @@ impl Settings {
     ///
     /// # Errors
     /// Fails if the state directory cannot be used. If another process holds it, an empty list is returned.
-    pub async fn kept_conflicts(&self, principal: &Arc<Principal>) -> Result<Vec<GatewayConflict>> {
+    pub async fn cached_conflicts(
+        &self,
+        principal: &Arc<Principal>,
+    ) -> Result<Vec<GatewayConflict>> {
         if !self.state_dir.exists() {
             return Ok(Vec::new());
         }
         // No instance runs for this, so no cluster is contacted.
         let mut settings = self.clone();
         settings.backends.kubernetes = None;
-        match settings.resting().await {
+        match settings.build_lazy().await {
             Ok(built) => Ok(built.conflicts(principal).await),
             Err(error) if error.kind() == ErrorKind::Conflict => Ok(Vec::new()),
             Err(error) => Err(error),
@@ -67,7 +70,7 @@ impl Settings {
     ///
     /// # Errors
     /// As for [`build`](Self::build).
-    pub async fn resting(&self) -> Result<Built> {
+    pub async fn build_lazy(&self) -> Result<Built> {
         let lazy = |server: &Arc<ServerSpec>| {
             let mut server = ServerSpec::clone(server);
             server.start = StartMode::Lazy;
@@ -104,7 +107,7 @@ impl Built {
     ///
     /// # Errors
     /// One problem per name.
-    pub async fn new_collisions(
+    pub async fn new_conflicts(
         &self,
         settings: &Settings,
         principal: &Arc<Principal>,
@@ -140,28 +143,28 @@ impl Built {
     }
 
     /// Returns a notice for each gateway with `tool_names: auto` in which these settings change the form of names.
-    pub(crate) fn flips(&self, settings: &Settings, next: &TableRouter) -> Vec<Notice> {
+    pub(crate) fn name_form_changes(&self, settings: &Settings, next: &TableRouter) -> Vec<Notice> {
         let auto = settings
             .gateways
             .iter()
             .filter(|gateway| gateway.tool_names == crate::router::ToolNames::Auto);
-        let flipped = auto.filter_map(|gateway| {
+        let changed = auto.filter_map(|gateway| {
             let before = self.router().is_prefixed(&gateway.id)?;
             let after = next.is_prefixed(&gateway.id)?;
             (before != after).then_some((gateway, after))
         });
-        flipped
+        changed
             .map(|(gateway, prefixed)| Problem {
                 file: settings.file().into(),
                 position: None,
                 key: format!("gateways.{}.tool_names", gateway.id),
-                message: flip(&gateway.id, gateway.servers.len(), prefixed),
+                message: name_form_change(&gateway.id, gateway.servers.len(), prefixed),
             })
             .collect()
     }
 }
 
-fn flip(gateway: &GatewayId, servers: usize, prefixed: bool) -> String {
+fn name_form_change(gateway: &GatewayId, servers: usize, prefixed: bool) -> String {
     let (before, after) = if prefixed {
         ("bare", "prefixed (server__tool)")
     } else {

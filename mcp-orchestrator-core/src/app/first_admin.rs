@@ -47,7 +47,7 @@ pub(super) async fn ensure(
         Err(error) if error.kind() == ErrorKind::Conflict => {}
         adopted => drop(adopted?),
     }
-    cluster.first_admin_counts().await?;
+    cluster.mark_first_admin_valid().await?;
     tracing::info!(
         secret = place,
         "there was no admin: the token of one stands in this secret"

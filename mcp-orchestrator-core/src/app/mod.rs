@@ -5,8 +5,10 @@ mod audit;
 #[cfg(feature = "jwt")]
 mod authenticators;
 mod build;
+mod built;
 mod cluster;
 mod conflicts;
+mod credentials;
 mod first_admin;
 mod oauth;
 #[cfg(feature = "outbound")]
@@ -14,11 +16,10 @@ mod outbound;
 mod purge;
 mod restart;
 mod retry;
-mod secrets;
 mod store;
 
-pub use self::build::Built;
+pub use self::built::Built;
 pub use self::cluster::ClusterReview;
 pub use self::conflicts::GatewayConflict;
 pub use self::purge::ClusterRemains;
-pub use self::retry::Patience;
+pub use self::retry::WhenUnavailable;

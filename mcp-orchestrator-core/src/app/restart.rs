@@ -1,11 +1,11 @@
 //! Settings that require a restart, which a reload reports.
 
-use super::Built;
+use super::built::Built;
 use crate::config::{Notice, Settings};
 
 impl Built {
     /// Returns a notice for each key that differs from its value at the start and requires a restart.
-    pub(crate) fn standing(&self, settings: &Settings) -> Vec<Notice> {
+    pub(crate) fn restart_required(&self, settings: &Settings) -> Vec<Notice> {
         let (then, now) = (&self.started, settings);
         let upstream = cfg!(feature = "oauth") && then.auth.public_url != now.auth.public_url;
         let keys = [

@@ -9,27 +9,27 @@ const RETRY_INTERVAL: (Duration, Duration) = (Duration::from_millis(250), Durati
 
 /// Whether a start waits for a cluster that does not respond.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Patience {
+pub enum WhenUnavailable {
     /// Fails at once, as for an interactive command.
     #[default]
-    Fails,
+    Fail,
     /// Waits until the cluster responds, as for a gateway.
-    Waits,
+    Wait,
 }
 
-impl Patience {
-    /// Calls `ask`, and retries while there is no response and waiting is allowed.
+impl WhenUnavailable {
+    /// Calls `operation`, and retries while there is no response and waiting is allowed.
     ///
     /// # Errors
     /// The error that was returned; a missing response is returned as an error only if waiting is not allowed.
-    pub(crate) async fn answered<T, F: Future<Output = Result<T>>>(
+    pub(crate) async fn retry<T, F: Future<Output = Result<T>>>(
         self,
-        ask: impl Fn() -> F,
+        operation: impl Fn() -> F,
     ) -> Result<T> {
         let (mut wait, longest) = RETRY_INTERVAL;
         let mut waited = false;
         loop {
-            let error = match ask().await {
+            let error = match operation().await {
                 Ok(answer) => {
                     if waited {
                         tracing::info!("the cluster answers, the start goes on");
@@ -39,7 +39,7 @@ impl Patience {
                 Err(error) => error,
             };
             let unanswered = matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::TimedOut);
-            if self == Self::Fails || !unanswered {
+            if self == Self::Fail || !unanswered {
                 return Err(error);
             }
             if !std::mem::replace(&mut waited, true) {
@@ -58,9 +58,9 @@ mod tests {
     use super::*;
     use crate::error::Error;
 
-    async fn asked(patience: Patience, kind: ErrorKind) -> (Result<()>, usize) {
+    async fn asked(when_unavailable: WhenUnavailable, kind: ErrorKind) -> (Result<()>, usize) {
         let asked = AtomicUsize::new(0);
-        let answer = patience.answered(|| async {
+        let answer = when_unavailable.retry(|| async {
             match asked.fetch_add(1, Ordering::Relaxed) {
                 0..30 => Err(Error::new(kind, "no")),
                 _ => Ok(()),
@@ -72,12 +72,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn gateway_waits_only_while_the_cluster_does_not_respond() {
         for kind in [ErrorKind::Unavailable, ErrorKind::TimedOut] {
-            let (answer, times) = asked(Patience::Waits, kind).await;
+            let (answer, times) = asked(WhenUnavailable::Wait, kind).await;
             assert!(answer.is_ok() && times == 31);
-            let (answer, times) = asked(Patience::Fails, kind).await;
+            let (answer, times) = asked(WhenUnavailable::Fail, kind).await;
             assert!(answer.is_err() && times == 1);
         }
-        let (answer, times) = asked(Patience::Waits, ErrorKind::Config).await;
+        let (answer, times) = asked(WhenUnavailable::Wait, ErrorKind::Config).await;
         assert!(answer.is_err() && times == 1);
     }
 }

@@ -4,50 +4,63 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::foreign::{self, Found};
-use super::load::{LoadOptions, Loaded};
+use super::foreign::{self, ForeignFile};
+use super::options::LoadOptions;
 use crate::auth::People;
-use crate::config::resolve::backends::Places;
+use crate::config::resolve::backends::Backends;
 use crate::config::resolve::gateways::{self, Catalog};
 use crate::config::resolve::globals::Globals;
 use crate::config::resolve::people;
-use crate::config::resolve::scope::{Scope, Source};
+use crate::config::resolve::scope::Scope;
 use crate::config::resolve::server;
 use crate::config::resolve::state_dir;
-use crate::config::schema::file::{File, GatewayEntry};
+use crate::config::schema::file::File;
+use crate::config::schema::gateway::GatewayEntry;
 use crate::config::schema::server::ServerEntry;
-use crate::config::settings::{ConfiguredCredential, GatewaySettings, Settings};
+use crate::config::settings::Settings;
+use crate::config::settings::credentials::ConfiguredCredential;
+use crate::config::settings::gateway::GatewaySettings;
 use crate::config::source::deserialize;
-use crate::config::source::diagnostics::{KeyPath, Position, Problems, Report};
+use crate::config::source::diagnostics::{KeyPath, Notice, Position, Problems, Report};
 use crate::config::source::interpolate::Dialect;
 use crate::config::source::jsonc;
 use crate::config::source::node::{Node, Value};
+use crate::config::source::parsed_file::ParsedFile;
 use crate::config::source::toml;
 use crate::config::source::yaml;
 use crate::id::{GatewayId, ServerId};
 use crate::server::{Launch, ServerSpec};
 
 /// A valid server and the sources of its secrets.
-type Meant = (Arc<ServerSpec>, Vec<ConfiguredCredential>);
+type ResolvedServer = (Arc<ServerSpec>, Vec<ConfiguredCredential>);
 
 /// Content of a file, by its format.
-pub(super) enum Kind {
+pub(super) enum Content {
     Own(Box<File>),
-    Foreign(Found),
+    Foreign(ForeignFile),
+}
+
+/// A valid configuration.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The settings.
+    pub settings: Settings,
+    /// Notices, for example about a program that is not found.
+    pub notices: Vec<Notice>,
 }
 
 /// The files to merge, and the result so far.
 pub(super) struct Merge<'o> {
     options: &'o LoadOptions,
     report: Report,
-    files: Vec<(Source, Kind)>,
-    servers: Vec<Meant>,
+    files: Vec<(ParsedFile, Content)>,
+    servers: Vec<ResolvedServer>,
     /// The file that contained each server last. Includes servers with problems.
     names: BTreeMap<String, Arc<Path>>,
-    gateways: BTreeMap<String, (Source, GatewayEntry)>,
+    gateways: BTreeMap<String, (ParsedFile, GatewayEntry)>,
     globals: Globals,
     people: People,
-    places: Places,
+    backends: Backends,
 }
 
 impl<'o> Merge<'o> {
@@ -61,7 +74,7 @@ impl<'o> Merge<'o> {
             gateways: BTreeMap::new(),
             globals: Globals::default(),
             people: People::default(),
-            places: Places::new(&options.variables),
+            backends: Backends::new(&options.variables),
         }
     }
 
@@ -74,7 +87,7 @@ impl<'o> Merge<'o> {
             .parent()
             .filter(|folder| !folder.as_os_str().is_empty());
         let folder = std::path::absolute(folder.unwrap_or(Path::new("."))).unwrap_or_default();
-        let found = Found::in_tree(&tree, file);
+        let found = ForeignFile::in_tree(&tree, file);
         if found.is_none()
             && let Some(catalog) = foreign::catalog(&tree)
         {
@@ -85,14 +98,14 @@ impl<'o> Merge<'o> {
         }
         let source = source(name, folder, tree, found.is_some(), self.options);
         let kind = match found {
-            Some(found) => Kind::Foreign(found),
-            None => Kind::Own(Box::new(self.own(&source))),
+            Some(found) => Content::Foreign(found),
+            None => Content::Own(Box::new(self.own(&source))),
         };
         self.files.push((source, kind));
     }
 
     fn tree(&mut self, file: &Arc<Path>, text: &str) -> Option<Node> {
-        let text = jsonc::readable(file, text);
+        let text = jsonc::strip_comments(file, text);
         let toml = file.extension().is_some_and(|end| end == "toml");
         let read = if toml {
             toml::parse(&text).map(|tree| (Some(tree), Vec::new()))
@@ -119,7 +132,7 @@ impl<'o> Merge<'o> {
         }
     }
 
-    fn own(&mut self, source: &Source) -> File {
+    fn own(&mut self, source: &ParsedFile) -> File {
         let (file, mismatches) = deserialize::read::<File>(&source.tree);
         for mismatch in mismatches {
             let position = if mismatch.at_key {
@@ -134,38 +147,38 @@ impl<'o> Merge<'o> {
     }
 
     /// Returns the files that were read, and the report.
-    pub(super) fn into_files(self) -> (Vec<(Source, Kind)>, Report) {
+    pub(super) fn into_files(self) -> (Vec<(ParsedFile, Content)>, Report) {
         (self.files, self.report)
     }
 
     /// Collects the settings of the whole orchestrator.
-    pub(super) fn take_globals(&mut self) {
+    pub(super) fn resolve_globals(&mut self) {
         for (source, kind) in &self.files {
-            if let Kind::Own(file) = kind {
+            if let Content::Own(file) = kind {
                 let mut scope = Scope {
                     source,
                     variables: &self.options.variables,
                     report: &mut self.report,
                     path: KeyPath::default(),
                 };
-                self.globals.take(&mut scope, file);
-                people::take(&mut scope, &mut self.people, file);
-                self.places.take(&mut scope, file);
+                self.globals.apply(&mut scope, file);
+                people::apply(&mut scope, &mut self.people, file);
+                self.backends.apply(&mut scope, file);
             }
         }
-        self.places.overrule(&self.options.backends);
+        self.backends.override_with(&self.options.backends);
     }
 
-    pub(super) fn take_servers(&mut self) {
+    pub(super) fn resolve_servers(&mut self) {
         for (source, kind) in std::mem::take(&mut self.files) {
             match kind {
-                Kind::Own(file) => self.own_servers(&source, *file),
-                Kind::Foreign(found) => self.foreign(&source, &found),
+                Content::Own(file) => self.own_servers(&source, *file),
+                Content::Foreign(found) => self.foreign(&source, &found),
             }
         }
     }
 
-    fn own_servers(&mut self, source: &Source, file: File) {
+    fn own_servers(&mut self, source: &ParsedFile, file: File) {
         let servers = KeyPath::default().key("servers");
         // Names count even if their entries were dropped as invalid.
         for entry in source
@@ -191,7 +204,7 @@ impl<'o> Merge<'o> {
         }
     }
 
-    fn foreign(&mut self, source: &Source, found: &Found) {
+    fn foreign(&mut self, source: &ParsedFile, found: &ForeignFile) {
         for entry in found.servers(source, &mut self.report) {
             if entry.key != entry.label {
                 let message = format!("it is called {} here", entry.label);
@@ -203,7 +216,7 @@ impl<'o> Merge<'o> {
         }
     }
 
-    fn server(&mut self, source: &Source, name: &str, path: KeyPath, entry: &ServerEntry) {
+    fn server(&mut self, source: &ParsedFile, name: &str, path: KeyPath, entry: &ServerEntry) {
         let position: Option<Position> = source.key_position(&path);
         let id = match ServerId::new(name) {
             Ok(id) => id,
@@ -224,17 +237,18 @@ impl<'o> Merge<'o> {
             report: &mut self.report,
             path,
         };
-        let Some((spec, credentials)) = server::server(&mut scope, id, entry, &self.places) else {
+        let Some((spec, credentials)) = server::server(&mut scope, id, entry, &self.backends)
+        else {
             return;
         };
-        let meant = (Arc::new(spec), credentials);
+        let resolved = (Arc::new(spec), credentials);
         match self
             .servers
             .iter_mut()
             .find(|(spec, _)| spec.id.as_str() == name)
         {
-            Some(known) => *known = meant,
-            None => self.servers.push(meant),
+            Some(known) => *known = resolved,
+            None => self.servers.push(resolved),
         }
     }
 
@@ -245,10 +259,10 @@ impl<'o> Merge<'o> {
         let gateways = self.all_gateways(&servers);
         let state_dir = self.state_dir(files);
         let specs = servers.iter().map(|server| &**server);
-        let (inside, cluster) = self.places.cluster_of_stores();
+        let (inside, cluster) = self.backends.store_cluster();
         let store = self.globals.stores.settings(inside, cluster);
         let secrets = cluster.clone();
-        let backends = std::mem::take(&mut self.places).settings(specs);
+        let backends = std::mem::take(&mut self.backends).settings(specs);
         let settings = Settings {
             servers,
             gateways,
@@ -286,7 +300,7 @@ impl<'o> Merge<'o> {
         let inherited = self.globals.inherit_env.take().unwrap_or_default();
         for (server, _) in &mut self.servers {
             let program = matches!(server.launch, Launch::Program(_));
-            if !program || inherited.is_empty() || self.places.is_pod(server) {
+            if !program || inherited.is_empty() || self.backends.is_pod(server) {
                 continue;
             }
             let names = &mut Arc::make_mut(server).inherit_env;
@@ -341,11 +355,11 @@ fn source(
     file: Arc<Path>,
     folder: PathBuf,
     tree: Node,
-    theirs: bool,
+    is_foreign: bool,
     options: &LoadOptions,
-) -> Source {
+) -> ParsedFile {
     let tree = Arc::new(tree);
-    let (folder, dialect) = match theirs {
+    let (folder, dialect) = match is_foreign {
         false => (folder, Dialect::Own),
         true => {
             let workspace = options.workspace.clone();
@@ -354,7 +368,7 @@ fn source(
             (workspace.clone(), Dialect::Foreign { workspace, inputs })
         }
     };
-    Source {
+    ParsedFile {
         file,
         folder,
         dialect,

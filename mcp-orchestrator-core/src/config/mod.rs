@@ -4,9 +4,10 @@
 //! variables, merges, validates, and returns [`Settings`] or [`Problems`]. It starts nothing. The project's
 //! docs/configuration.md describes the format; [`schema`] is its JSON Schema.
 //!
-//! A file is parsed to a tree that knows the position of each key (`tree`), then to serde types (`typed`, `file`), then
-//! to types of the library (`server`, `credentials`, `gateways`, `globals`). A value from a variable, and any value of
-//! `env` and `headers` in a foreign file, is [`Text::Secret`](crate::value::Text::Secret) from there on.
+//! A file is parsed to a tree that knows the position of each key (`source`), then to serde types (`schema`), then to
+//! types of the library (`resolve`, `settings`). A value from a variable, and any value of `env` and `headers` in a
+//! foreign file, is [`Text::Secret`](crate::value::Text::Secret) from there on. The module [`app`](crate::app) builds an
+//! orchestrator from the settings.
 
 mod edit;
 mod effective;
@@ -14,6 +15,7 @@ mod foreign;
 mod import;
 mod load;
 mod merge;
+mod options;
 mod resolve;
 mod schema;
 mod settings;
@@ -28,23 +30,20 @@ pub use self::import::import_url;
 pub use self::import::{
     ImportOptions, ImportValues, Imported, ImportedVariable, Risk, import_file, import_text,
 };
-pub use self::load::{
-    LoadOptions, Loaded, is_empty_text, load, load_texts, read as read_text, state_dir_of,
-};
-pub use self::resolve::backends::BackendOptions;
-pub use self::schema::audit::AuditEntry;
-pub use self::schema::auth::{
-    AlgorithmEntry, AuthEntry, ClaimsEntry, IssuerEntry, LimitsEntry, TlsEntry,
-};
+pub use self::load::{is_empty_text, load, load_texts, state_dir_of};
+pub use self::merge::Loaded;
+pub use self::options::{BackendOptions, LoadOptions};
+pub use self::schema::auth::{AlgorithmEntry, AuthEntry, ClaimsEntry, IssuerEntry};
 pub use self::schema::credentials::{CredentialsEntry, StoreEntry, StoreKeyEntry};
-pub use self::schema::file::{
-    File, GatewayEntry, GatewayServerEntry, HintEntry, LogEntry, LogFormat, Named, PinnedEntry,
-    TextOr, ToolNamesEntry, ToolsEntry, Typed,
+pub use self::schema::file::File;
+pub use self::schema::gateway::{
+    GatewayEntry, GatewayServerEntry, HintEntry, PinnedEntry, ToolNamesEntry, ToolsEntry,
 };
 pub use self::schema::kubernetes::{BackendEntry, KubernetesEntry, PodDefaultsEntry};
-pub use self::schema::oauth::{
-    ClientCertificateEntry, GrantEntry, NetworkEntry, OAuthChoice, OAuthEntry,
-};
+pub use self::schema::listener::{LimitsEntry, TlsEntry};
+pub use self::schema::log::{AuditEntry, LogEntry, LogFormatEntry};
+pub use self::schema::network::{ClientCertificateEntry, NetworkEntry};
+pub use self::schema::oauth::{GrantEntry, OAuthChoice, OAuthEntry};
 pub use self::schema::people::{MembersEntry, TeamEntry};
 pub use self::schema::pod::{
     EnvFromEntry, PodEntry, ProbesEntry, PullPolicyEntry, RegistryEntry, ResourcesEntry,
@@ -56,18 +55,21 @@ pub use self::schema::server::{
     SecretPlaceEntry, ServerEntry, StartEntry, TransportEntry,
 };
 pub use self::schema::units::{Size, Span, SpanOrNever};
+pub use self::schema::value::{Named, TextOr, Typed};
+pub use self::settings::Settings;
 pub use self::settings::audit::AuditSettings;
 pub use self::settings::auth::{
     AuthSettings, FirstAdmin, IssuerSettings, SignInClient, TlsSettings,
 };
+pub use self::settings::backends::{BackendKind, BackendSettings, KubernetesSettings};
+pub use self::settings::credentials::{ConfiguredCredential, CredentialSource};
+pub use self::settings::gateway::GatewaySettings;
+pub use self::settings::log::{LogFormat, LogSettings};
 pub use self::settings::outbound::{ClientCertificateSettings, OutboundSettings, ProxySettings};
 pub use self::settings::store::{StoreKey, StoreSettings};
-pub use self::settings::{
-    BackendKind, BackendSettings, ConfiguredCredential, CredentialSource, GatewaySettings,
-    KubernetesSettings, LogSettings, Settings,
-};
 pub use self::source::diagnostics::{Notice, Position, Problem, Problems};
 pub use self::source::interpolate::{Variables, input_variable};
+pub use self::source::read::read as read_text;
 
 #[cfg(test)]
 mod tests;

@@ -165,3 +165,16 @@ pub(crate) const LONGEST: usize = 400;
 
 /// Longer files and their length, which may only shrink.
 pub(crate) const LONG: &[(&str, usize)] = &[];
+
+/// The largest number of files in a folder, without tests.
+pub(crate) const MAX_FOLDER_FILES: usize = 15;
+
+/// Folders with more files and their number, which may only shrink.
+pub(crate) const LARGE_FOLDERS: &[(&str, usize)] = &[
+    ("mcp-orchestrator-cli/src/commands", 24),
+    ("mcp-orchestrator-core/src/orchestrator", 28),
+    ("mcp-orchestrator-core/src/runtime/kubernetes", 42),
+    ("mcp-orchestrator-core/src/transport/streamable", 16),
+    ("mcp-orchestrator-gateway/src", 29),
+    ("mcp-orchestrator-gateway/src/control", 16),
+];

@@ -1,6 +1,8 @@
-//! Rules in ARCHITECTURE.md that the compiler does not check: allowed imports, the places of heavy dependencies, and
-//! file lengths.
+//! Rules in ARCHITECTURE.md that the compiler does not check: allowed imports, import circles, the places of heavy
+//! dependencies, and the sizes of files and folders.
 
+mod circles;
+mod known_circles;
 mod layout;
 mod rules;
 mod source;
@@ -53,6 +55,24 @@ fn assert_none(what: &str, broken: &[String]) {
 fn modules_import_only_from_lower_tiers() {
     let broken = rules::imports(&sources("mcp-orchestrator-core/src"));
     assert_none("imports that the tiers forbid", &broken);
+}
+
+#[test]
+fn import_circles_are_not_added() {
+    let broken = circles::new_circles(&sources("mcp-orchestrator-core/src"));
+    assert_none(
+        "import circles (tests/tests/tiers/known_circles.rs)",
+        &broken,
+    );
+}
+
+#[test]
+fn folders_stay_within_the_size_limit() {
+    let mut all = Vec::new();
+    for (name, _) in layout::CRATES {
+        all.extend(sources(&format!("{name}/src")));
+    }
+    assert_none("folders with too many files", &rules::folders(&all));
 }
 
 #[test]

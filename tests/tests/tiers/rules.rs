@@ -1,8 +1,11 @@
 //! The rules. Each returns its violations, one line per place.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use crate::layout::{ENGINE_MAY_NAME, EXCEPTIONS, HEAVY, Kind, LONG, LONGEST, Row, row};
+use crate::layout::{
+    ENGINE_MAY_NAME, EXCEPTIONS, HEAVY, Kind, LARGE_FOLDERS, LONG, LONGEST, MAX_FOLDER_FILES, Row,
+    row,
+};
 use crate::source::Source;
 
 /// The engine's tier.
@@ -132,5 +135,32 @@ pub(crate) fn lengths(sources: &[Source]) -> Vec<String> {
         .iter()
         .filter(|(long, _)| !sources.iter().any(|source| source.path == *long));
     broken.extend(gone.map(|(long, _)| format!("{long} is gone; take it off the list")));
+    broken
+}
+
+/// No folder has more files than the limit; listed exceptions may only shrink.
+pub(crate) fn folders(sources: &[Source]) -> Vec<String> {
+    let mut folders: BTreeMap<&str, usize> = BTreeMap::new();
+    for source in sources {
+        let folder = source
+            .path
+            .rsplit_once('/')
+            .map_or("", |(folder, _)| folder);
+        *folders.entry(folder).or_default() += 1;
+    }
+    let mut broken = Vec::new();
+    for (folder, files) in &folders {
+        let most = LARGE_FOLDERS.iter().find(|(name, _)| name == folder);
+        let most = most.map_or(MAX_FOLDER_FILES, |(_, most)| *most);
+        if *files > most {
+            broken.push(format!("{folder}: {files} files, at most {most}"));
+        }
+    }
+    for (folder, most) in LARGE_FOLDERS {
+        let files = folders.get(folder).copied().unwrap_or_default();
+        if files < *most {
+            broken.push(format!("{folder} has {files} files now: adapt the list"));
+        }
+    }
     broken
 }

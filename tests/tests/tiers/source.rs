@@ -61,11 +61,45 @@ impl Source {
 
     /// Returns the paths that begin with `crate` or `super`, relative to the crate's root.
     pub(crate) fn paths(&self) -> Vec<Vec<String>> {
+        let text = self.code.join("\n");
         let mut all = Vec::new();
         for (word, base) in [("crate::", Vec::new()), ("super::", self.module())] {
-            self.collect(word, &base, &mut all);
+            collect(&text, word, &base, &mut all);
         }
         all
+    }
+
+    /// Returns the paths that begin with `crate`, `super` or `self`, relative to the crate's root, without those of
+    /// re-exports and visibilities.
+    pub(crate) fn imports(&self) -> Vec<Vec<String>> {
+        let text = self
+            .without_reexports()
+            .replace("(in crate::", "(in ")
+            .replace("(in super::", "(in ");
+        let mut all = Vec::new();
+        for (word, base) in [
+            ("crate::", Vec::new()),
+            ("super::", self.module()),
+            ("self::", self.module()),
+        ] {
+            collect(&text, word, &base, &mut all);
+        }
+        all
+    }
+
+    fn without_reexports(&self) -> String {
+        let mut text = String::new();
+        let mut inside = false;
+        for line in &self.code {
+            let start = line.trim_start();
+            inside |= start.starts_with("pub") && start.contains(" use ");
+            if !inside {
+                text.push_str(line);
+                text.push('\n');
+            }
+            inside &= !line.contains(';');
+        }
+        text
     }
 
     /// Returns its re-exports from child modules: the name, and the child's module.
@@ -82,27 +116,25 @@ impl Source {
         }
         all
     }
+}
 
-    fn collect(&self, word: &str, base: &[String], all: &mut Vec<Vec<String>>) {
-        let text = self.code.join("\n");
-        for (at, _) in text.match_indices(word) {
-            if text[..at]
-                .ends_with(|before: char| before.is_alphanumeric() || "_:".contains(before))
-            {
-                continue;
-            }
-            let mut rest = &text[at..];
-            let mut module = base.to_vec();
-            if word == "crate::" {
-                rest = &rest[word.len()..];
-            }
-            while let Some(after) = rest.strip_prefix("super::") {
-                module.pop();
-                rest = after;
-            }
-            for path in tree(rest) {
-                all.push(module.iter().cloned().chain(path).collect());
-            }
+/// Adds the paths in a text that begin with this word.
+fn collect(text: &str, word: &str, base: &[String], all: &mut Vec<Vec<String>>) {
+    for (at, _) in text.match_indices(word) {
+        if text[..at].ends_with(|before: char| before.is_alphanumeric() || "_:".contains(before)) {
+            continue;
+        }
+        let mut rest = &text[at..];
+        let mut module = base.to_vec();
+        if word != "super::" {
+            rest = &rest[word.len()..];
+        }
+        while let Some(after) = rest.strip_prefix("super::") {
+            module.pop();
+            rest = after;
+        }
+        for path in tree(rest) {
+            all.push(module.iter().cloned().chain(path).collect());
         }
     }
 }

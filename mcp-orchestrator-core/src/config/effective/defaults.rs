@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{Effective, Origin};
-use crate::config::schema::file::LogFormat;
+use super::origin::{Effective, Origin};
 use crate::config::settings::Settings;
+use crate::config::settings::log::LogFormat;
 use crate::server::Launch;
 
 /// Adds the default of each key that `all` does not contain.

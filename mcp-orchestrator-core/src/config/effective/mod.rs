@@ -1,57 +1,19 @@
 //! The effective configuration: every value, masked if it may be secret, and its origin.
 
 mod defaults;
+mod origin;
 mod values;
 
 use std::path::PathBuf;
 
-use serde::Serialize;
-
-use super::load::{LoadOptions, load, read};
-use super::merge::{Kind, Merge};
+pub use self::origin::{Effective, NamedVariable, Origin};
+use self::values::Values;
+use super::load::load;
+use super::merge::{Content, Merge};
+use super::options::LoadOptions;
 use crate::config::settings::Settings;
 use crate::config::source::diagnostics::{Problems, Report};
-use values::Found;
-
-/// One value of the effective configuration.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Effective {
-    /// Its key, for example `servers.github.command`.
-    pub key: String,
-    /// The value as written, variables not expanded; masked if it may be secret.
-    pub value: String,
-    /// Where the value comes from.
-    pub origin: Origin,
-}
-
-/// Origin of a value.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase", tag = "from")]
-pub enum Origin {
-    /// A configuration file.
-    File {
-        /// Path of the file, as given.
-        file: PathBuf,
-        /// Line number, from 1.
-        line: Option<usize>,
-        /// Environment variables that the value references.
-        #[serde(skip_serializing_if = "Vec::is_empty")]
-        variables: Vec<NamedVariable>,
-    },
-    /// A command-line argument or its environment variable.
-    Argument,
-    /// The default.
-    Default,
-}
-
-/// An environment variable that a value references.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct NamedVariable {
-    /// Name of the variable.
-    pub name: String,
-    /// `true` if the variable is set. Otherwise its default applies.
-    pub is_set: bool,
-}
+use crate::config::source::read::read;
 
 /// Returns all values that take effect with these files, in the order of the files, defaults last.
 ///
@@ -66,12 +28,12 @@ pub fn effective(files: &[PathBuf], options: &LoadOptions) -> Result<Vec<Effecti
             merge.file(file, &text);
         }
     }
-    let mut found = Found::new(options);
+    let mut found = Values::new(options);
     let (files, mut report) = merge.into_files();
     for (source, kind) in &files {
         match kind {
-            Kind::Own(_) => found.own(source),
-            Kind::Foreign(theirs) => found.foreign(source, theirs, &mut report),
+            Content::Own(_) => found.own(source),
+            Content::Foreign(theirs) => found.foreign(source, theirs, &mut report),
         }
     }
     let mut all = found.all;

@@ -2,20 +2,20 @@
 
 use serde_json::Value as Json;
 
-use super::{Effective, NamedVariable, Origin};
+use super::origin::{Effective, NamedVariable, Origin};
 use crate::config::foreign;
-use crate::config::load::LoadOptions;
-use crate::config::resolve::scope::Source;
+use crate::config::options::LoadOptions;
 use crate::config::source::diagnostics::{KeyPath, Position, Report, Step};
 use crate::config::source::interpolate::{Piece, pieces, variable};
 use crate::config::source::node::{Node, Value};
+use crate::config::source::parsed_file::ParsedFile;
 use crate::mask::{MASK, masked_args, masked_value};
 
 /// Keys that are merged entry by entry: a later file replaces single entries, not the whole value.
 const BY_NAME: [&str; 4] = ["servers", "gateways", "teams", "log"];
 
 /// Values found so far.
-pub(super) struct Found<'o> {
+pub(super) struct Values<'o> {
     options: &'o LoadOptions,
     pub(super) all: Vec<Effective>,
 }
@@ -27,7 +27,7 @@ struct Leaf {
     position: Option<Position>,
 }
 
-impl<'o> Found<'o> {
+impl<'o> Values<'o> {
     pub(super) fn new(options: &'o LoadOptions) -> Self {
         Self {
             options,
@@ -36,7 +36,7 @@ impl<'o> Found<'o> {
     }
 
     /// Adds a file of the product's own format.
-    pub(super) fn own(&mut self, source: &Source) {
+    pub(super) fn own(&mut self, source: &ParsedFile) {
         for entry in source.tree.entries() {
             let path = KeyPath::default().key(&entry.key);
             if entry.key == "$schema" {
@@ -54,7 +54,12 @@ impl<'o> Found<'o> {
     }
 
     /// Adds a file of another program: its servers, as they were understood.
-    pub(super) fn foreign(&mut self, source: &Source, found: &foreign::Found, report: &mut Report) {
+    pub(super) fn foreign(
+        &mut self,
+        source: &ParsedFile,
+        found: &foreign::ForeignFile,
+        report: &mut Report,
+    ) {
         for server in found.servers(source, report) {
             let path = KeyPath::default().key("servers").key(&server.label);
             let position = source.key_position(&server.path);
@@ -66,7 +71,7 @@ impl<'o> Found<'o> {
     }
 
     /// Replaces the values that an earlier file set below the same key.
-    fn replace(&mut self, key: &str, source: &Source, leaves: Vec<Leaf>) {
+    fn replace(&mut self, key: &str, source: &ParsedFile, leaves: Vec<Leaf>) {
         let below = format!("{key}.");
         self.all
             .retain(|known| known.key != key && !known.key.starts_with(&below));

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::keys::{Keys, Remark};
+use super::syntax::Syntax;
 use super::texts;
-use crate::config::schema::file::{TextOr, Typed};
 use crate::config::schema::server::{CredentialEntry, ServerEntry, TransportEntry};
+use crate::config::schema::value::{TextOr, Typed};
 use crate::config::source::diagnostics::KeyPath;
 
 /// A server as described in a foreign file.
@@ -33,21 +34,6 @@ pub(in crate::config) struct Draft {
     pub(in crate::config) notices: Vec<Remark>,
     /// Problems of the server.
     pub(in crate::config) problems: Vec<Remark>,
-}
-
-/// How a file writes variables.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::config) enum Syntax {
-    /// `${VAR}`, `${env:VAR}`, `${input:id}` and similar, as in [`Dialect::Foreign`](crate::config::source::interpolate::Dialect).
-    Editor,
-    /// No variables: every text is literal.
-    Plain,
-    /// `{env:VAR}` and `{file:path}`.
-    Braces,
-    /// `$VAR` and `${VAR}`, as in a shell.
-    Shell,
-    /// `${{ secrets.NAME }}`.
-    Mustache,
 }
 
 /// Keys that do not affect how a server runs.
@@ -228,7 +214,7 @@ impl Draft {
         if !self.credentials.is_empty() {
             entry.credentials = Some(std::mem::take(&mut self.credentials));
         }
-        texts::each(&mut entry, &mut |_, typed| {
+        texts::for_each_text(&mut entry, &mut |_, typed| {
             let home = typed.0.strip_prefix("${userHome}").map(str::to_owned);
             typed.0 = match home {
                 Some(rest) => format!("${{userHome}}{}", syntax.editor(&rest)),

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use secrecy::SecretString;
 
 use super::keys::{Keys, scalar};
-use crate::config::resolve::scope::Source;
 use crate::config::source::diagnostics::{KeyPath, Report};
 use crate::config::source::interpolate::{Input, input_variable};
 use crate::config::source::node::{Node, Value};
+use crate::config::source::parsed_file::ParsedFile;
 
 /// The keys under which a file may have inputs.
 const PLACES: [&[&str]; 3] = [
@@ -52,7 +52,7 @@ fn list(tree: &Node) -> Vec<(String, Input)> {
 }
 
 /// Warns about inputs that share a variable because their ids differ only in characters other than letters and digits.
-pub(super) fn twins(source: &Source, report: &mut Report) {
+pub(super) fn twins(source: &ParsedFile, report: &mut Report) {
     let mut known: BTreeMap<String, String> = BTreeMap::new();
     for (id, _) in list(&source.tree) {
         let variable = input_variable(&id);

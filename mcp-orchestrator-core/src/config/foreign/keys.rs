@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::config::schema::file::Typed;
+use crate::config::schema::value::Typed;
 use crate::config::source::diagnostics::KeyPath;
 use crate::config::source::node::{Node, Value};
 

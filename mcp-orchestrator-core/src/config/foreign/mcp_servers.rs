@@ -2,19 +2,19 @@
 
 use std::collections::BTreeMap;
 
+use super::common_keys;
 use super::draft::Draft;
-use super::entry;
 use super::keys::{Keys, Remark};
 use super::texts;
-use crate::config::schema::file::TextOr;
-use crate::config::schema::file::Typed;
 use crate::config::schema::server::{CredentialEntry, HeaderEntry};
+use crate::config::schema::value::TextOr;
+use crate::config::schema::value::Typed;
 use crate::config::source::diagnostics::KeyPath;
 use crate::config::source::node::{Node, Value};
 use crate::id::to_dns_label;
 
 /// Creates a draft of each server of a mapping with `read`.
-pub(super) fn each(
+pub(super) fn for_each_server(
     node: &Node,
     path: &KeyPath,
     read: impl Fn(&mut Keys<'_>, &mut Draft),
@@ -40,8 +40,8 @@ pub(super) fn each(
 
 /// Reads the servers of `mcpServers`. `tree` is the whole file, because other keys of it may disable servers.
 pub(super) fn servers(tree: &Node, node: &Node, path: &KeyPath) -> Vec<Draft> {
-    let mut drafts = each(node, path, |keys, draft| {
-        entry::read(keys, draft);
+    let mut drafts = for_each_server(node, path, |keys, draft| {
+        common_keys::read(keys, draft);
         user_variables(keys, draft);
         timeouts(tree, keys, draft);
     });
@@ -84,15 +84,15 @@ fn names<'t>(tree: &'t Node, way: &[&str]) -> Option<Vec<&'t str>> {
 
 /// Reads the servers of a file that contains nothing else.
 pub(super) fn flat(node: &Node, path: &KeyPath) -> Vec<Draft> {
-    let mut drafts = each(node, path, entry::read);
+    let mut drafts = for_each_server(node, path, common_keys::read);
     drafts.retain(|draft| !draft.key.starts_with('$'));
     drafts
 }
 
 /// Reads VS Code's `servers`, in which a leading `~` of a command, argument, folder or file is the home directory.
 pub(super) fn vs_code(node: &Node, path: &KeyPath) -> Vec<Draft> {
-    let mut drafts = each(node, path, |keys, draft| {
-        entry::read(keys, draft);
+    let mut drafts = for_each_server(node, path, |keys, draft| {
+        common_keys::read(keys, draft);
         keys.skip(&["dev"]);
         if keys.flag(&["sandboxEnabled"]) == Some(true) {
             draft.notice(

@@ -4,58 +4,38 @@
 //! entries in our own format and reports what could not be carried over. Values of `env` and `headers` are secrets
 //! by type. Names are converted to DNS labels.
 
-mod anchor;
+mod common_keys;
 mod draft;
-mod entry;
+mod format;
 mod formats;
 mod inputs;
 mod keys;
 mod mcp_servers;
 mod names;
 mod own_format;
+mod syntax;
 mod texts;
+mod working_dir;
 
 use std::path::{Path, PathBuf};
 
-use self::draft::Syntax;
+use self::format::Format;
 pub(super) use self::inputs::inputs;
 pub(super) use self::names::{ForeignEntry, label};
-pub(super) use self::texts::{Place, each};
-use crate::config::resolve::scope::Source;
+use self::syntax::Syntax;
+pub(super) use self::texts::{TextLocation, for_each_text};
 use crate::config::source::diagnostics::{KeyPath, Report};
 use crate::config::source::node::{Node, Value};
-
-/// The format of a foreign file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Format {
-    /// `mcpServers`: Claude, Cursor, Windsurf, Cline, Roo, Gemini CLI, Kiro, Amazon Q, LibreChat and most others.
-    McpServers,
-    /// `servers`, optionally with `inputs`: VS Code, Visual Studio, Copilot in JetBrains, Xcode and Eclipse.
-    VsCode,
-    /// Only servers, as in plugins of Claude Code.
-    Flat,
-    /// `context_servers` of Zed.
-    Zed,
-    /// `mcp` of opencode.
-    OpenCode,
-    /// `mcp` of Crush.
-    Crush,
-    /// `mcp_servers` of Codex.
-    Codex,
-    /// `extensions` of Goose.
-    Goose,
-    /// `mcpServers` as a list: Continue.
-    Continue,
-}
+use crate::config::source::parsed_file::ParsedFile;
 
 /// A foreign file: its format, and the path to its servers.
 #[derive(Clone, Debug)]
-pub(super) struct Found {
+pub(super) struct ForeignFile {
     pub(super) format: Format,
     way: &'static [&'static str],
 }
 
-impl Found {
+impl ForeignFile {
     /// Recognizes a foreign file; returns `None` if it is not one.
     pub(super) fn in_tree(tree: &Node, file: &Path) -> Option<Self> {
         let found = |format, way| Some(Self { format, way });
@@ -130,7 +110,7 @@ impl Found {
     }
 
     /// Returns the servers of the file, and reports problems and notices.
-    pub(super) fn servers(&self, source: &Source, report: &mut Report) -> Vec<ForeignEntry> {
+    pub(super) fn servers(&self, source: &ParsedFile, report: &mut Report) -> Vec<ForeignEntry> {
         let tree = &source.tree;
         let node = self.way.iter().try_fold(&**tree, |node, key| node.get(key));
         let Some(node) = node else {
@@ -159,7 +139,10 @@ impl Found {
             Format::Crush => (formats::crush::servers(node, &path), Syntax::Shell),
             Format::Codex => (formats::codex::servers(node, &path), Syntax::Plain),
             Format::Goose => (formats::goose::servers(node, &path), Syntax::Shell),
-            Format::Continue => (formats::continues::servers(node, &path), Syntax::Mustache),
+            Format::Continue => (
+                formats::continue_dev::servers(node, &path),
+                Syntax::Mustache,
+            ),
         };
         inputs::twins(source, report);
         names::entries(source, report, &mut drafts, syntax)
@@ -195,7 +178,7 @@ pub(super) fn catalog(tree: &Node) -> Option<&'static str> {
 }
 
 /// Reports keys in our own format in a file with `mcpServers`, where they have no effect.
-fn own_keys(source: &Source, report: &mut Report) {
+fn own_keys(source: &ParsedFile, report: &mut Report) {
     for key in own_format::own_keys().chain(["servers"]) {
         if source.tree.get(key).is_none() {
             continue;

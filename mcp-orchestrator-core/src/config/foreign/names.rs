@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest as _, Sha256};
 
-use super::anchor;
-use super::draft::{Draft, Syntax};
-use crate::config::resolve::scope::Source;
+use super::draft::Draft;
+use super::syntax::Syntax;
+use super::working_dir;
 use crate::config::schema::server::ServerEntry;
 use crate::config::source::diagnostics::{KeyPath, Report};
+use crate::config::source::parsed_file::ParsedFile;
 use crate::id::to_dns_label;
 
 /// A server of a foreign file, converted.
@@ -39,7 +40,7 @@ pub(in crate::config) fn label(name: &str) -> String {
 
 /// Converts drafts to entries. Two drafts with the same label are a problem that names both.
 pub(super) fn entries(
-    source: &Source,
+    source: &ParsedFile,
     report: &mut Report,
     drafts: &mut [Draft],
     syntax: Syntax,
@@ -62,7 +63,7 @@ pub(super) fn entries(
             continue;
         }
         let mut entry = draft.entry(syntax);
-        anchor::anchor(&source.folder, &mut entry);
+        working_dir::choose(&source.folder, &mut entry);
         for remark in draft.problems.drain(..) {
             let at = source.position(&remark.path);
             report.problem(&source.file, at, &remark.path, remark.text);

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::de::{DeserializeOwned, Deserializer, Visitor};
 
-use super::entry;
+use super::common_keys;
 use crate::config::schema::file::File;
 use crate::config::schema::oauth::OAuthEntry;
 use crate::config::schema::server::ServerEntry;
@@ -102,7 +102,7 @@ pub(crate) fn is_flat(tree: &Node) -> bool {
     let servers = entries.iter().filter(|entry| !entry.key.starts_with('$'));
     let mut servers = servers.peekable();
     servers.peek().is_some()
-        && servers.all(|entry| !known(&entry.key) && entry::is_server(&entry.node))
+        && servers.all(|entry| !known(&entry.key) && common_keys::is_server(&entry.node))
 }
 
 /// Returns the keys that a type reads.

@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize as _, Deserializer};
 
-use super::server_variable;
+use super::imported::server_variable;
 use super::translate::{Part, escaped};
-use crate::config::schema::file::{TextOr, Typed};
 use crate::config::schema::server::{ServerEntry, TransportEntry};
+use crate::config::schema::value::{TextOr, Typed};
 use crate::id::ServerId;
 
 /// An entry in the making. Its texts use our own syntax; no text of the description is read as a variable.
 #[derive(Debug)]
-pub(crate) struct Made {
+pub(crate) struct EntryBuilder {
     pub(crate) id: ServerId,
     pub(crate) entry: ServerEntry,
     /// The variables that the entry names, each with its position.
@@ -24,7 +24,7 @@ pub(crate) struct Made {
     pub(crate) port_name: Option<String>,
 }
 
-impl Made {
+impl EntryBuilder {
     pub(crate) fn new(id: ServerId, containers: bool) -> Self {
         Self {
             id,

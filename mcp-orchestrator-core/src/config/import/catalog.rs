@@ -3,60 +3,15 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use serde_json::Value;
-
+use super::imported::{Imported, ImportedVariable};
+use super::offer::{Kind, Offer};
+use super::options::ImportOptions;
 use super::risk::{self, Origin};
-use super::{ImportOptions, Imported, ImportedVariable, docker, registry, resources, toolhive};
-use crate::config::foreign;
-use crate::config::import::builder::Made;
+use super::{docker, registry, resources, toolhive};
+use crate::config::import::builder::EntryBuilder;
 use crate::config::source::diagnostics::{KeyPath, Problems, Report};
 use crate::config::source::node::Node;
-use crate::id::{ServerId, to_dns_label};
-
-/// An installable server.
-pub(super) struct Offer {
-    /// Its name in the document.
-    pub(super) name: String,
-    /// Its default name here.
-    pub(super) label: String,
-    pub(super) kind: Kind,
-    /// Its description; every scalar in it is a string.
-    pub(super) said: Value,
-}
-
-/// The kind of document that describes the server.
-#[derive(Clone, Copy)]
-pub(super) enum Kind {
-    Registry,
-    DockerCatalog,
-    DockerServer,
-    ToolHiveImage,
-    ToolHiveRemote,
-    Resource,
-}
-
-impl Offer {
-    pub(super) fn new(name: &str, kind: Kind, said: &Node) -> Self {
-        let plain = name.trim_start_matches('/');
-        Self {
-            name: name.to_owned(),
-            label: to_dns_label(plain).unwrap_or_else(|| foreign::label(name)),
-            kind,
-            said: said.to_json(),
-        }
-    }
-
-    fn make(self, made: &mut Made) -> Result<(), String> {
-        match self.kind {
-            Kind::Registry => registry::make(self.said, made),
-            Kind::DockerCatalog => docker::from_catalog(self.said, made),
-            Kind::DockerServer => docker::from_server(self.said, made),
-            Kind::ToolHiveImage => toolhive::image(self.said, made),
-            Kind::ToolHiveRemote => toolhive::remote(self.said, made),
-            Kind::Resource => resources::make(self.said, made),
-        }
-    }
-}
+use crate::id::ServerId;
 
 /// Imports the servers that the documents offer.
 ///
@@ -75,7 +30,7 @@ pub(super) fn imported(
     if offers.is_empty() {
         report.problem(file, None, &path, "it offers no server of such a name");
     }
-    super::named_once(file, &mut report, options, offers.len());
+    options.check_name(file, &mut report, offers.len());
     let mut imported = Imported::default();
     for offer in offers {
         let name = offer.name.clone();
@@ -88,8 +43,8 @@ pub(super) fn imported(
             if twice {
                 return Err(format!("another server is called {id} here already: import it alone, under another name"));
             }
-            let mut made = Made::new(id, options.containers);
-            offer.make(&mut made)?;
+            let mut made = EntryBuilder::new(id, options.containers);
+            convert(offer, &mut made)?;
             Ok(made)
         });
         match made {
@@ -110,7 +65,7 @@ pub(super) fn imported(
     }
 }
 
-fn take(made: Made, file: &Arc<Path>, report: &mut Report, imported: &mut Imported) {
+fn take(made: EntryBuilder, file: &Arc<Path>, report: &mut Report, imported: &mut Imported) {
     let id = made.id;
     for notice in made.notices {
         report.notice(file, None, &KeyPath::default(), format!("{id}: {notice}"));
@@ -133,6 +88,21 @@ fn take(made: Made, file: &Arc<Path>, report: &mut Report, imported: &mut Import
     }
     risk::assess(&id, &made.entry, Origin::Catalog, &mut imported.risks);
     imported.servers.push((id, made.entry));
+}
+
+/// Converts an offer to an entry.
+///
+/// # Errors
+/// Why the server cannot run here.
+fn convert(offer: Offer, made: &mut EntryBuilder) -> Result<(), String> {
+    match offer.kind {
+        Kind::Registry => registry::make(offer.said, made),
+        Kind::DockerCatalog => docker::from_catalog(offer.said, made),
+        Kind::DockerServer => docker::from_server(offer.said, made),
+        Kind::ToolHiveImage => toolhive::image(offer.said, made),
+        Kind::ToolHiveRemote => toolhive::remote(offer.said, made),
+        Kind::Resource => resources::make(offer.said, made),
+    }
 }
 
 /// Returns the servers that a document offers.

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::catalog::{Kind, Offer};
+use super::offer::{Kind, Offer};
 use super::translate::{Part, escaped, rendered};
-use crate::config::import::builder::{Made, literal};
+use crate::config::import::builder::{EntryBuilder, literal};
 use crate::config::resolve::check;
-use crate::config::schema::file::{TextOr, Typed};
 use crate::config::schema::server::{CredentialEntry, HeaderEntry, TransportEntry};
+use crate::config::schema::value::{TextOr, Typed};
 use crate::config::source::node::{Node, Value as Tree};
 use crate::id::to_dns_label;
 
@@ -92,13 +92,13 @@ struct Remote {
 }
 
 /// Imports an entry of a catalog.
-pub(super) fn from_catalog(said: Value, made: &mut Made) -> Result<(), String> {
+pub(super) fn from_catalog(said: Value, made: &mut EntryBuilder) -> Result<(), String> {
     let server = Server::deserialize(said).map_err(|error| error.to_string())?;
     make(&server, made)
 }
 
 /// Imports a `server.yaml`, in which `run` and `config` contain what a catalog has at the top level.
-pub(super) fn from_server(said: Value, made: &mut Made) -> Result<(), String> {
+pub(super) fn from_server(said: Value, made: &mut EntryBuilder) -> Result<(), String> {
     let mut server = Server::deserialize(said).map_err(|error| error.to_string())?;
     if let Some(run) = server.run.take() {
         server.command = run.command;
@@ -121,7 +121,7 @@ pub(super) fn from_server(said: Value, made: &mut Made) -> Result<(), String> {
     make(&server, made)
 }
 
-fn make(server: &Server, made: &mut Made) -> Result<(), String> {
+fn make(server: &Server, made: &mut EntryBuilder) -> Result<(), String> {
     if let Some(remote) = &server.remote {
         return self::remote(server, remote, made);
     }
@@ -184,7 +184,7 @@ fn make(server: &Server, made: &mut Made) -> Result<(), String> {
     Ok(())
 }
 
-fn remote(server: &Server, remote: &Remote, made: &mut Made) -> Result<(), String> {
+fn remote(server: &Server, remote: &Remote, made: &mut EntryBuilder) -> Result<(), String> {
     made.entry.transport = match remote.transport_type.as_str() {
         "sse" => Some(TransportEntry::Sse),
         "" | "http" | "streamable-http" | "streamable" => None,
@@ -237,7 +237,7 @@ fn remote(server: &Server, remote: &Remote, made: &mut Made) -> Result<(), Strin
     Ok(())
 }
 
-fn slot(secret: &Secret, place: impl FnOnce(&mut CredentialEntry), made: &mut Made) {
+fn slot(secret: &Secret, place: impl FnOnce(&mut CredentialEntry), made: &mut EntryBuilder) {
     let mut slot = CredentialEntry {
         name: to_dns_label(&secret.name),
         description: secret.description.clone(),
@@ -249,7 +249,7 @@ fn slot(secret: &Secret, place: impl FnOnce(&mut CredentialEntry), made: &mut Ma
 }
 
 /// Converts arguments; a placeholder of Docker's configuration becomes a variable of the server.
-fn placed(used_by: &str, list: &[String], made: &mut Made) -> Vec<Typed> {
+fn placed(used_by: &str, list: &[String], made: &mut EntryBuilder) -> Vec<Typed> {
     if !list.iter().any(|text| text.contains("{{")) {
         return literal(list);
     }

@@ -8,6 +8,9 @@
 mod builder;
 mod catalog;
 mod docker;
+mod imported;
+mod offer;
+mod options;
 mod registry;
 mod resources;
 mod risk;
@@ -15,20 +18,21 @@ mod risky_variables;
 mod toolhive;
 mod translate;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
+pub use self::imported::{Imported, ImportedVariable};
+pub use self::options::{ImportOptions, ImportValues};
 use self::risk::Origin;
 pub use self::risk::Risk;
 use self::translate::Translation;
-use super::foreign::{self, Found};
-use super::load;
-use crate::config::resolve::scope::Source;
-use crate::config::schema::server::ServerEntry;
-use crate::config::source::diagnostics::{KeyPath, Notice, Problems, Report};
+use super::foreign::{self, ForeignFile};
+use crate::config::source::diagnostics::{KeyPath, Problems, Report};
 use crate::config::source::interpolate::Dialect;
 use crate::config::source::jsonc;
 use crate::config::source::node::{Flaw, Node};
+use crate::config::source::parsed_file::ParsedFile;
+use crate::config::source::read;
 use crate::config::source::toml;
 use crate::config::source::yaml;
 use crate::id::ServerId;
@@ -37,63 +41,12 @@ use crate::id::ServerId;
 #[cfg(feature = "fetch")]
 const FETCH_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(20);
 
-/// What happens to values in `env` and `headers`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ImportValues {
-    /// They become `${NAME}`; the values themselves are not copied.
-    #[default]
-    Reference,
-    /// They are copied unchanged, and are then shown like any plain text.
-    Keep,
-}
-
-/// Options of an import.
-#[derive(Clone, Debug, Default)]
-pub struct ImportOptions {
-    /// The value of `${workspaceFolder}`; `None` derives it from the location of the file.
-    pub workspace: Option<PathBuf>,
-    /// What happens to values that may be secrets.
-    pub values: ImportValues,
-    /// `true` if images can run; they are then preferred over programs and remote servers.
-    pub containers: bool,
-    /// The name for the server, if the file contains exactly one.
-    pub name: Option<ServerId>,
-    /// Import only these servers, by their names in the file or here; empty imports all.
-    pub only: Vec<String>,
-}
-
-/// Result of an import.
-#[derive(Clone, Debug, Default)]
-pub struct Imported {
-    /// The servers under their new names, in the order of the file.
-    pub servers: Vec<(ServerId, ServerEntry)>,
-    /// The variables that the entries name.
-    pub variables: Vec<ImportedVariable>,
-    /// Risks that the user should review before the servers run.
-    pub risks: Vec<Risk>,
-    /// Notices, for example about changed names.
-    pub notices: Vec<Notice>,
-}
-
-/// A variable that imported servers need.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ImportedVariable {
-    /// The name of the variable.
-    pub name: String,
-    /// The keys that use it, such as `github.env.TOKEN`.
-    pub used_by: Vec<String>,
-    /// `true` if the foreign file contains the value, which was not copied.
-    pub left_behind: bool,
-    /// `true` if the foreign file names the variable, so that it may be one that the gateway has for another purpose.
-    pub theirs: bool,
-}
-
 /// Imports a foreign file.
 ///
 /// # Errors
 /// All problems of the file, or that it is not a known format.
 pub fn import_file(file: &Path, options: &ImportOptions) -> Result<Imported, Problems> {
-    let text = load::read(file).map_err(|message| refused(file, message))?;
+    let text = read::read(file).map_err(|message| refused(file, message))?;
     import_text(file, &text, options)
 }
 
@@ -113,7 +66,7 @@ pub async fn import_url(url: &str, options: &ImportOptions) -> Result<Imported, 
         if !it.status.is_success() {
             return Err(format!("it answered {}", it.status));
         }
-        load::decode(&it.body)
+        read::decode(&it.body)
     });
     let text = text.map_err(|why| refused(Path::new(url), why))?;
     import_text(Path::new(url), &text, options)
@@ -143,7 +96,7 @@ pub fn import_text(file: &Path, text: &str, options: &ImportOptions) -> Result<I
         let message = "the file holds a second document: use a file for each";
         return Err(refused(file, message));
     }
-    let Some(found) = Found::for_import(&tree, file) else {
+    let Some(found) = ForeignFile::for_import(&tree, file) else {
         let ours = tree.get("servers").is_some() || tree.get("gateways").is_some();
         return Err(refused(
             file,
@@ -163,7 +116,7 @@ fn trees(file: &Path, text: &str) -> Result<Vec<Node>, Flaw> {
     if file.extension().is_some_and(|end| end == "toml") {
         return Ok(vec![toml::parse(text)?]);
     }
-    let text = jsonc::readable(file, text);
+    let text = jsonc::strip_comments(file, text);
     yaml::documents(&text)
 }
 
@@ -171,7 +124,7 @@ fn trees(file: &Path, text: &str) -> Result<Vec<Node>, Flaw> {
 fn from_program(
     name: &Arc<Path>,
     tree: Node,
-    found: &Found,
+    found: &ForeignFile,
     options: &ImportOptions,
 ) -> Result<Imported, Problems> {
     let mut report = Report::default();
@@ -182,7 +135,7 @@ fn from_program(
     let workspace = options.workspace.clone();
     let workspace = workspace.unwrap_or_else(|| foreign::workspace(&folder));
     let inputs = foreign::inputs(&tree);
-    let source = Source {
+    let source = ParsedFile {
         file: Arc::clone(name),
         folder: workspace.clone(),
         dialect: Dialect::Foreign { workspace, inputs },
@@ -223,27 +176,10 @@ fn from_program(
         );
         imported.servers.push((id, made));
     }
-    named_once(name, &mut report, options, imported.servers.len());
+    options.check_name(name, &mut report, imported.servers.len());
     imported.variables = translation.variables();
     imported.notices = report.finish(&[])?;
     Ok(imported)
-}
-
-/// Reports a problem if a name is given for more than one server.
-fn named_once(file: &Arc<Path>, report: &mut Report, options: &ImportOptions, servers: usize) {
-    if options.name.is_some() && servers > 1 {
-        let message = format!(
-            "a name is given for one server, and the file has {servers}: choose one of them"
-        );
-        report.problem(file, None, &KeyPath::default(), message);
-    }
-}
-
-impl ImportOptions {
-    /// Returns `true` if a server with one of these names is to be imported.
-    fn wants(&self, names: &[&str]) -> bool {
-        self.only.is_empty() || self.only.iter().any(|only| names.contains(&only.as_str()))
-    }
 }
 
 fn refused(file: &Path, message: impl Into<String>) -> Problems {
@@ -257,32 +193,4 @@ fn finish(report: Report) -> Problems {
         problems: Vec::new(),
         notices: Vec::new(),
     })
-}
-
-/// Converts `api-key` and `apiKey` to `API_KEY`.
-fn variable_name(name: &str) -> String {
-    let mut variable = String::with_capacity(name.len() + 4);
-    let mut small = false;
-    for c in name.chars() {
-        if c.is_ascii_uppercase() && small {
-            variable.push('_');
-        }
-        small = c.is_ascii_lowercase();
-        variable.push(if c.is_ascii_alphanumeric() {
-            c.to_ascii_uppercase()
-        } else {
-            '_'
-        });
-    }
-    variable
-}
-
-/// Returns the variable for a value of a server. The prefix prevents collisions with variables that the gateway has for
-/// another purpose: a server `aws` with a value `secret_access_key` does not read the gateway's key.
-fn server_variable(server: &ServerId, name: &str) -> String {
-    format!(
-        "MCP_{}_{}",
-        variable_name(server.as_str()),
-        variable_name(name)
-    )
 }

@@ -6,16 +6,16 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::catalog::{Kind, Offer};
+use super::offer::{Kind, Offer};
 use super::toolhive;
 use super::translate::escaped;
-use crate::config::import::builder::{Made, literal, port};
+use crate::config::import::builder::{EntryBuilder, literal, port};
 use crate::config::resolve::check;
-use crate::config::schema::file::{TextOr, Typed};
 use crate::config::schema::pod::{EnvFromEntry, PodEntry};
 use crate::config::schema::server::{
     CredentialEntry, HeaderEntry, SecretPlaceEntry, TransportEntry,
 };
+use crate::config::schema::value::{TextOr, Typed};
 use crate::config::source::node::{Node, Value as Tree};
 use crate::id::to_dns_label;
 
@@ -45,7 +45,7 @@ struct Resource {
 ///
 /// # Errors
 /// Why that is not possible.
-pub(super) fn make(said: Value, made: &mut Made) -> Result<(), String> {
+pub(super) fn make(said: Value, made: &mut EntryBuilder) -> Result<(), String> {
     let resource = Resource::deserialize(said).map_err(|error| error.to_string())?;
     let group = resource.api_version.split('/').next().unwrap_or_default();
     let spec = resource.spec;
@@ -109,7 +109,7 @@ struct HttpTransport {
 }
 
 impl Kmcp {
-    fn make(self, made: &mut Made) -> Result<(), String> {
+    fn make(self, made: &mut EntryBuilder) -> Result<(), String> {
         let deployment = self.deployment;
         if self.transport_type == "http" {
             let http = self.http_transport.unwrap_or_default();
@@ -169,7 +169,7 @@ fn in_image(
     image: &str,
     command: Option<Vec<Typed>>,
     args: &[String],
-    made: &mut Made,
+    made: &mut EntryBuilder,
 ) -> Result<(), String> {
     if !super::registry::is_image(image) {
         return Err("its image is no name of an image".to_owned());
@@ -219,7 +219,7 @@ struct ValueFrom {
 }
 
 impl RemoteServer {
-    fn make(self, made: &mut Made) -> Result<(), String> {
+    fn make(self, made: &mut EntryBuilder) -> Result<(), String> {
         made.entry.url = Some(Typed(escaped(&self.url)));
         if self.protocol.eq_ignore_ascii_case("SSE") {
             made.entry.transport = Some(TransportEntry::Sse);
@@ -266,7 +266,7 @@ fn from_secret(
     key: &str,
     place: impl FnOnce(&mut CredentialEntry),
     name: &str,
-    made: &mut Made,
+    made: &mut EntryBuilder,
 ) {
     let mut slot = CredentialEntry {
         name: to_dns_label(name),
@@ -314,7 +314,7 @@ struct SecretVariable {
 }
 
 impl ToolHive {
-    fn make(self, made: &mut Made) -> Result<(), String> {
+    fn make(self, made: &mut EntryBuilder) -> Result<(), String> {
         toolhive::speaks(&self.transport, self.target_port, made)?;
         for variable in self.env {
             check::env_name(&variable.name)?;
@@ -350,7 +350,7 @@ struct Proxy {
 }
 
 impl Proxy {
-    fn make(self, made: &mut Made) -> Result<(), String> {
+    fn make(self, made: &mut EntryBuilder) -> Result<(), String> {
         made.entry.url = Some(Typed(escaped(&self.remote_url)));
         if self.transport == "sse" {
             made.entry.transport = Some(TransportEntry::Sse);

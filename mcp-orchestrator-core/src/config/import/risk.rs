@@ -1,9 +1,9 @@
 //! Assesses what a user should review before an imported server runs.
 
-use super::ImportValues;
+use super::options::ImportValues;
 use crate::config::import::risky_variables::{is_loader, is_mild};
-use crate::config::schema::file::TextOr;
 use crate::config::schema::server::ServerEntry;
+use crate::config::schema::value::TextOr;
 use crate::id::ServerId;
 use crate::mask::{masked_args, masked_url, secret_args};
 

@@ -3,13 +3,13 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::catalog::{Kind, Offer};
+use super::offer::{Kind, Offer};
 use super::translate::escaped;
-use crate::config::import::builder::{Made, flag, literal, port};
+use crate::config::import::builder::{EntryBuilder, flag, literal, port};
 use crate::config::resolve::check;
-use crate::config::schema::file::{TextOr, Typed};
 use crate::config::schema::oauth::{OAuthChoice, OAuthEntry};
 use crate::config::schema::server::{CredentialEntry, TransportEntry};
+use crate::config::schema::value::{TextOr, Typed};
 use crate::config::source::node::Node;
 use crate::id::to_dns_label;
 
@@ -82,7 +82,7 @@ struct OAuth {
 }
 
 /// Imports an image of the registry.
-pub(super) fn image(said: Value, made: &mut Made) -> Result<(), String> {
+pub(super) fn image(said: Value, made: &mut EntryBuilder) -> Result<(), String> {
     let server = Image::deserialize(said).map_err(|error| error.to_string())?;
     if !super::registry::is_image(&server.image) {
         return Err("its image is no name of an image".to_owned());
@@ -103,7 +103,11 @@ pub(super) fn image(said: Value, made: &mut Made) -> Result<(), String> {
 }
 
 /// Sets the transport of a program in a container.
-pub(super) fn speaks(transport: &str, port: Option<u16>, made: &mut Made) -> Result<(), String> {
+pub(super) fn speaks(
+    transport: &str,
+    port: Option<u16>,
+    made: &mut EntryBuilder,
+) -> Result<(), String> {
     match transport {
         "stdio" | "" => {}
         "streamable-http" | "http" => {
@@ -120,7 +124,7 @@ pub(super) fn speaks(transport: &str, port: Option<u16>, made: &mut Made) -> Res
 }
 
 /// Imports a remote server of the registry.
-pub(super) fn remote(said: Value, made: &mut Made) -> Result<(), String> {
+pub(super) fn remote(said: Value, made: &mut EntryBuilder) -> Result<(), String> {
     let server = Remote::deserialize(said).map_err(|error| error.to_string())?;
     old(server.status.as_deref(), made);
     made.entry.transport = match server.transport.as_str() {
@@ -161,7 +165,7 @@ pub(super) fn remote(said: Value, made: &mut Made) -> Result<(), String> {
     Ok(())
 }
 
-fn old(status: Option<&str>, made: &mut Made) {
+fn old(status: Option<&str>, made: &mut EntryBuilder) {
     if let Some(status) = status.filter(|status| status.eq_ignore_ascii_case("deprecated")) {
         made.notice(format!("it is marked as {status} in the registry"));
     }

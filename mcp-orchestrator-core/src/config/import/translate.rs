@@ -4,21 +4,22 @@ use std::collections::BTreeMap;
 
 use secrecy::ExposeSecret as _;
 
-use super::{ImportValues, ImportedVariable, server_variable};
-use crate::config::foreign::{Place, each};
+use super::imported::{ImportedVariable, server_variable};
+use super::options::ImportValues;
+use crate::config::foreign::{TextLocation, for_each_text};
 use crate::config::resolve::check;
-use crate::config::resolve::scope::Source;
-use crate::config::schema::file::{TextOr, Typed};
 use crate::config::schema::server::ServerEntry;
+use crate::config::schema::value::{TextOr, Typed};
 use crate::config::source::interpolate::{
     self, Dialect, LITERAL_DOLLAR, Piece, Variables, input_variable, pieces,
 };
+use crate::config::source::parsed_file::ParsedFile;
 use crate::id::ServerId;
 
 /// Collects the variables that the entries of a file name.
 pub(super) struct Translation<'s> {
     values: ImportValues,
-    source: &'s Source,
+    source: &'s ParsedFile,
     variables: BTreeMap<String, ImportedVariable>,
     /// The input behind each variable, so that two inputs never share a variable.
     inputs: BTreeMap<String, String>,
@@ -34,7 +35,7 @@ pub(super) enum Part {
 }
 
 impl<'s> Translation<'s> {
-    pub(super) fn new(source: &'s Source, values: ImportValues) -> Self {
+    pub(super) fn new(source: &'s ParsedFile, values: ImportValues) -> Self {
         Self {
             values,
             source,
@@ -57,12 +58,12 @@ impl<'s> Translation<'s> {
     /// Converts an entry to our own syntax.
     pub(super) fn entry(&mut self, id: &ServerId, mut entry: ServerEntry) -> ServerEntry {
         self.own_headers(&mut entry);
-        each(&mut entry, &mut |place, typed| {
+        for_each_text(&mut entry, &mut |place, typed| {
             *typed = Typed(match place {
-                Place::Key(key) => self.text(&typed.0, &format!("{id}.{key}")),
-                Place::Env(name) => self.value(&typed.0, id, "env", name),
-                Place::Header(name) => self.value(&typed.0, id, "headers", name),
-                Place::ClientSecret => self.value(&typed.0, id, "oauth", "client_secret"),
+                TextLocation::Key(key) => self.text(&typed.0, &format!("{id}.{key}")),
+                TextLocation::Env(name) => self.value(&typed.0, id, "env", name),
+                TextLocation::Header(name) => self.value(&typed.0, id, "headers", name),
+                TextLocation::ClientSecret => self.value(&typed.0, id, "oauth", "client_secret"),
             });
         });
         self.paths(&mut entry);
@@ -175,7 +176,8 @@ impl<'s> Translation<'s> {
             return Part::Reference("HOME".to_owned());
         }
         if let Dialect::Foreign { workspace, .. } = &self.source.dialect
-            && let Some(place) = interpolate::place(reference, workspace, &Variables::default())
+            && let Some(place) =
+                interpolate::path_variable(reference, workspace, &Variables::default())
         {
             return Part::Literal(place);
         }

@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::auth::{Network, PublicUrl};
-use crate::config::resolve::globals::set;
 use crate::config::resolve::issuers;
-use crate::config::resolve::scope::Scope;
-use crate::config::schema::auth::{LimitEntry, LimitsEntry, TlsEntry};
-use crate::config::schema::file::{File, Typed};
+use crate::config::resolve::scope::{Scope, set};
+use crate::config::schema::auth::FirstAdminEntry;
+use crate::config::schema::file::File;
+use crate::config::schema::listener::{LimitEntry, LimitsEntry, TlsEntry};
 use crate::config::schema::units::Span;
+use crate::config::schema::value::Typed;
 use crate::config::settings::auth::ConnectionSettings;
 use crate::config::settings::auth::{AuthSettings, FirstAdmin, IssuerSettings, TlsSettings};
 use crate::orchestrator::Limits;
@@ -36,7 +37,7 @@ struct Auth {
 
 impl Access {
     /// Applies the entries of a file; a later file replaces an earlier one, each key as a whole.
-    pub(crate) fn take(&mut self, scope: &mut Scope<'_>, file: &File) {
+    pub(crate) fn apply(&mut self, scope: &mut Scope<'_>, file: &File) {
         let url = public_url(scope, file.public_url.as_ref());
         set(scope, "public_url", &mut self.public_url, url);
         let proxies = networks(scope, file.trusted_proxies.as_deref());
@@ -58,7 +59,7 @@ impl Access {
         let issuers = issuers::issuers(&mut scope, entry);
         let tokens = entry.tokens.unwrap_or(false);
         if entry.first_admin.is_some() && !tokens {
-            scope.wrong(
+            scope.problem(
                 "first_admin",
                 "its token would not be taken: set `tokens: true`",
             );
@@ -68,8 +69,8 @@ impl Access {
                 .issuers
                 .as_ref()
                 .is_some_and(|typed| !typed.is_empty());
-        if entry.local == Some(false) && !others && !scope.is_wrong("") {
-            scope.wrong(
+        if entry.local == Some(false) && !others && !scope.has_problem("") {
+            scope.problem(
                 "local",
                 "nobody could ever come in: name `issuers`, or allow `tokens`",
             );
@@ -78,7 +79,7 @@ impl Access {
             for (index, issuer) in issuers.iter().enumerate() {
                 if issuer.audience.is_empty() {
                     let path = scope.path.key("issuers").index(index);
-                    scope.below(path).wrong(
+                    scope.below(path).problem(
                         "",
                         "whom must its tokens be for? Name `public_url`, the address under which clients know the \
                          gateway, or here `audience`",
@@ -151,7 +152,7 @@ fn tls(scope: &mut Scope<'_>, entry: &TlsEntry) -> Option<TlsSettings> {
 
 fn pem(scope: &mut Scope<'_>, key: &str, typed: Option<&Typed>) -> Option<PathBuf> {
     if typed.is_none() {
-        scope.wrong(
+        scope.problem(
             "",
             format!("TLS needs `certificate` and `key`; `{key}` is missing"),
         );
@@ -174,7 +175,7 @@ fn limits(scope: &mut Scope<'_>, entry: &LimitsEntry) -> (Limits, ConnectionSett
         Some(LimitEntry::Count(count)) => {
             let count = NonZeroUsize::new(count);
             if count.is_none() {
-                scope.wrong(key, "it must be at least 1, or none for no limit");
+                scope.problem(key, "it must be at least 1, or none for no limit");
             }
             count
         }
@@ -203,4 +204,12 @@ fn limits(scope: &mut Scope<'_>, entry: &LimitsEntry) -> (Limits, ConnectionSett
         per_address: connections("connections_per_address", entry.connections_per_address),
     };
     (limits, connections)
+}
+
+impl From<FirstAdminEntry> for FirstAdmin {
+    fn from(entry: FirstAdminEntry) -> Self {
+        match entry {
+            FirstAdminEntry::Secret => Self::Secret,
+        }
+    }
 }

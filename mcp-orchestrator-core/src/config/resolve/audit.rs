@@ -1,12 +1,11 @@
 //! Resolves the audit log.
 
-use crate::config::resolve::globals::set;
-use crate::config::resolve::scope::Scope;
+use crate::config::resolve::scope::{Scope, set};
 use crate::config::schema::file::File;
 use crate::config::settings::audit::AuditSettings;
 
 /// Applies the entry of a file; a later file replaces an earlier one.
-pub(crate) fn take(known: &mut Option<AuditSettings>, scope: &mut Scope<'_>, file: &File) {
+pub(crate) fn apply(known: &mut Option<AuditSettings>, scope: &mut Scope<'_>, file: &File) {
     let Some(entry) = &file.audit else { return };
     let path = scope.path.key("audit");
     let mut below = scope.below(path);
@@ -18,7 +17,7 @@ pub(crate) fn take(known: &mut Option<AuditSettings>, scope: &mut Scope<'_>, fil
         arguments: entry.arguments.unwrap_or(false),
     };
     if settings.arguments && settings.file.is_none() && !settings.stdout {
-        below.wrong(
+        below.problem(
             "arguments",
             "arguments stand in lines of JSON alone: name a `file`, or say `stdout: true`",
         );

@@ -1,36 +1,22 @@
 //! Backends: which one runs a server, and the pod defaults that apply to it.
 
-use std::path::PathBuf;
-
+use crate::config::options::BackendOptions;
 use crate::config::resolve::check::kubernetes;
 use crate::config::resolve::scope::Scope;
-use crate::config::resolve::server;
+use crate::config::resolve::server::egress;
 use crate::config::resolve::server::pod;
 use crate::config::schema::file::File;
 use crate::config::schema::kubernetes::{BackendEntry, KubernetesEntry, PodDefaultsEntry};
-use crate::config::settings::{BackendKind, BackendSettings, KubernetesSettings};
+use crate::config::settings::backends::{BackendKind, BackendSettings, KubernetesSettings};
 use crate::config::source::interpolate::Variables;
 use crate::server::{Container, Egress, Launch, ServerSpec};
 
 /// An environment variable that Kubernetes sets in every pod.
-const IN_A_POD: &str = "KUBERNETES_SERVICE_HOST";
-
-/// Backend options from outside the files, such as command-line flags.
-#[derive(Clone, Debug, Default)]
-pub struct BackendOptions {
-    /// The default backend; overrides the files.
-    pub backend: Option<BackendKind>,
-    /// The kubeconfig file; overrides the files.
-    pub kubeconfig: Option<PathBuf>,
-    /// The kubeconfig context; overrides the files.
-    pub context: Option<String>,
-    /// The namespace; overrides the files.
-    pub namespace: Option<String>,
-}
+const POD_VARIABLE: &str = "KUBERNETES_SERVICE_HOST";
 
 /// The backend configuration of all files together.
 #[derive(Debug, Default)]
-pub(crate) struct Places {
+pub(crate) struct Backends {
     default: Option<BackendKind>,
     allow_processes: bool,
     inside: bool,
@@ -39,16 +25,16 @@ pub(crate) struct Places {
     egress: Option<Egress>,
 }
 
-impl Places {
+impl Backends {
     pub(crate) fn new(variables: &Variables) -> Self {
         Self {
-            inside: variables.get(IN_A_POD).is_some(),
+            inside: variables.get(POD_VARIABLE).is_some(),
             ..Self::default()
         }
     }
 
     /// Applies the entries of a file; a later file replaces an earlier one.
-    pub(crate) fn take(&mut self, scope: &mut Scope<'_>, file: &File) {
+    pub(crate) fn apply(&mut self, scope: &mut Scope<'_>, file: &File) {
         self.allow_processes = file.allow_processes.unwrap_or(self.allow_processes);
         if let Some(backend) = file.backend {
             let backend = backend.into();
@@ -109,12 +95,12 @@ impl Places {
             self.pods.pull_secrets = pod::pull_secrets(scope, secrets);
         }
         if entry.egress.is_some() {
-            self.egress = Some(server::egress(scope, entry.egress.as_ref()));
+            self.egress = Some(egress::egress(scope, entry.egress.as_ref()));
         }
     }
 
     /// Applies the options from outside the files, which take precedence.
-    pub(crate) fn overrule(&mut self, options: &BackendOptions) {
+    pub(crate) fn override_with(&mut self, options: &BackendOptions) {
         self.default = options.backend.or(self.default);
         let known = &mut self.kubernetes;
         let options = options.clone();
@@ -138,19 +124,23 @@ impl Places {
     fn check(&self, scope: &mut Scope<'_>, backend: BackendKind) {
         if !backend.is_built_in() {
             let text = format!("this program was built without the backend {backend}");
-            scope.wrong("backend", text);
+            scope.problem("backend", text);
         }
     }
 
     /// Returns the backend that runs a program, and reports any problem with it.
-    pub(crate) fn of(&self, scope: &mut Scope<'_>, named: Option<BackendEntry>) -> BackendKind {
+    pub(crate) fn backend_of(
+        &self,
+        scope: &mut Scope<'_>,
+        named: Option<BackendEntry>,
+    ) -> BackendKind {
         let backend = named.map_or_else(|| self.default_backend(), Into::into);
         if named.is_some() {
             self.check(scope, backend);
         }
         if backend == BackendKind::Process && self.inside && !self.allow_processes {
             let key = if named.is_some() { "backend" } else { "" };
-            scope.wrong(
+            scope.problem(
                 key,
                 "inside a cluster no process is started, since it would share the gateway's pod: let it run as a pod by \
                  `backend: kubernetes`, or allow processes by `allow_processes: true` at the top of the file",
@@ -177,7 +167,7 @@ impl Places {
     }
 
     /// Applies the pod defaults to a container.
-    pub(crate) fn complete(&self, container: &mut Container) {
+    pub(crate) fn apply_defaults(&self, container: &mut Container) {
         let resources = &mut container.resources;
         for (own, all) in [
             (&mut resources.requests, &self.pods.resources.requests),
@@ -198,7 +188,7 @@ impl Places {
     }
 
     /// Returns whether this process runs in a cluster, and the cluster of the credential store.
-    pub(crate) fn cluster_of_stores(&self) -> (bool, &KubernetesSettings) {
+    pub(crate) fn store_cluster(&self) -> (bool, &KubernetesSettings) {
         (self.inside, &self.kubernetes)
     }
 

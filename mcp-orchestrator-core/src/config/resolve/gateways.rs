@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use crate::config::resolve::people;
 use crate::config::resolve::scope::Scope;
-use crate::config::schema::file::{GatewayEntry, GatewayServerEntry, TextOr, ToolsEntry};
-use crate::config::settings::GatewaySettings;
+use crate::config::schema::gateway::{GatewayEntry, GatewayServerEntry, ToolsEntry};
+use crate::config::schema::value::TextOr;
+use crate::config::settings::gateway::GatewaySettings;
 use crate::config::source::suggest;
 use crate::credential::{CredentialRule, Owner};
 use crate::id::{Alias, GatewayId, PrincipalId, ServerId, TeamId};
@@ -56,7 +57,7 @@ pub(crate) fn gateway(
         Ok(id) => id,
         Err(error) => {
             let path = scope.path.clone();
-            scope.wrong_key(&path, error.to_string());
+            scope.problem_at_key(&path, error.to_string());
             return None;
         }
     };
@@ -91,7 +92,7 @@ fn check_pins(scope: &mut Scope<'_>, gateway: &GatewaySettings) {
                     entry.alias
                 ),
             };
-            scope.wrong("servers", text);
+            scope.problem("servers", text);
         }
     }
 }
@@ -115,7 +116,7 @@ fn servers(
             let message = format!(
                 "the name {alias} stands in this gateway already; give one of them another with `as`"
             );
-            scope.wrong("", message);
+            scope.problem("", message);
             continue;
         }
         views.push(view);
@@ -169,8 +170,8 @@ fn known<'c>(
     if !catalog.names.iter().any(|known| known == name) {
         let hint = suggest::hint(name, catalog.names.iter().map(String::as_str));
         match ServerId::new(name) {
-            Ok(name) => scope.wrong(key, format!("there is no server {name}{hint}")),
-            Err(error) => scope.wrong(key, error.to_string()),
+            Ok(name) => scope.problem(key, format!("there is no server {name}{hint}")),
+            Err(error) => scope.problem(key, error.to_string()),
         }
     }
     None
@@ -207,7 +208,7 @@ fn rule(
             return match text.0.as_str() {
                 "resolve" => Some(default_rule(server)),
                 "none" if server.slots.iter().any(|slot| slot.required) => {
-                    scope.wrong(
+                    scope.problem(
                         "credential",
                         "this server needs a credential, so `none` cannot be its rule",
                     );
@@ -215,7 +216,7 @@ fn rule(
                 }
                 "none" => Some(CredentialRule::None),
                 _ => {
-                    scope.wrong(
+                    scope.problem(
                         "credential",
                         "it must be resolve, none, or `pinned:` with an owner",
                     );
@@ -225,7 +226,7 @@ fn rule(
         }
     };
     if server.slots.is_empty() {
-        scope.wrong(
+        scope.problem(
             "credential",
             "this server has no `credentials`, so none can be pinned",
         );

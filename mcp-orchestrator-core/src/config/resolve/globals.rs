@@ -7,13 +7,14 @@ use crate::config::resolve::access::Access;
 use crate::config::resolve::audit;
 use crate::config::resolve::check;
 use crate::config::resolve::outbound;
-use crate::config::resolve::scope::Scope;
-use crate::config::resolve::server;
-use crate::config::resolve::server::oauth;
+use crate::config::resolve::scope::{Scope, set};
+use crate::config::resolve::server::environment;
 use crate::config::resolve::store::Stores;
-use crate::config::schema::file::{File, Typed};
-use crate::config::settings::LogSettings;
+use crate::config::schema::file::File;
+use crate::config::schema::log::LogFormatEntry;
+use crate::config::schema::value::Typed;
 use crate::config::settings::audit::AuditSettings;
+use crate::config::settings::log::{LogFormat, LogSettings};
 use crate::config::settings::outbound::OutboundSettings;
 use crate::fetch::AllowedPrivate;
 
@@ -37,7 +38,7 @@ pub(crate) struct Globals {
 
 impl Globals {
     /// Applies the entries of a file; a later file replaces an earlier one.
-    pub(crate) fn take(&mut self, scope: &mut Scope<'_>, file: &File) {
+    pub(crate) fn apply(&mut self, scope: &mut Scope<'_>, file: &File) {
         let listen = address(scope, "listen", file.listen.as_ref());
         set(scope, "listen", &mut self.listen, listen);
         let metrics = address(scope, "metrics_listen", file.metrics_listen.as_ref());
@@ -46,7 +47,7 @@ impl Globals {
             .metrics_listen
             .is_some_and(|metrics| metrics.port() != 0 && Some(metrics) == self.listen)
         {
-            scope.wrong(
+            scope.problem(
                 "metrics_listen",
                 "metrics have a listener of their own: take another port",
             );
@@ -68,38 +69,28 @@ impl Globals {
             check::host,
         );
         set(scope, "allowed_hosts", &mut self.allowed_hosts, hosts);
-        let allowed = oauth::allowed(scope, file);
+        let allowed = outbound::allow_private(scope, file);
         set(scope, "network", &mut self.allow_private, allowed);
         let inherited = file.inherit_env.as_deref();
-        let inherited = inherited.map(|names| server::inherit_env(scope, Some(names)));
+        let inherited = inherited.map(|names| environment::inherit_env(scope, Some(names)));
         set(scope, "inherit_env", &mut self.inherit_env, inherited);
-        let outbound = outbound::take(scope, file);
+        let outbound = outbound::apply(scope, file);
         set(scope, "network", &mut self.outbound, outbound);
         let size = file.max_body_bytes.map(|size| size.0);
         if size.is_some_and(|size| size < 1024) {
-            scope.wrong("max_body_bytes", "it must be at least 1KiB");
+            scope.problem("max_body_bytes", "it must be at least 1KiB");
         }
         set(scope, "max_body_bytes", &mut self.max_body_bytes, size);
-        self.access.take(scope, file);
-        self.stores.take(scope, file);
-        audit::take(&mut self.audit, scope, file);
+        self.access.apply(scope, file);
+        self.stores.apply(scope, file);
+        audit::apply(&mut self.audit, scope, file);
         if let Some(log) = &file.log {
-            self.log.format = log.format.unwrap_or(self.log.format);
+            self.log.format = log.format.map_or(self.log.format, Into::into);
             let path = scope.path.key("log");
             if let Some(level) = scope.below(path).plain("level", log.level.as_ref()) {
                 self.log.level = level;
             }
         }
-    }
-}
-
-/// Sets a value. If it replaces the value of an earlier file, reports that.
-pub(crate) fn set<T>(scope: &mut Scope<'_>, key: &str, known: &mut Option<T>, new: Option<T>) {
-    if new.is_some() {
-        if known.is_some() {
-            scope.notice(key, "it stands in an earlier file too; this one counts");
-        }
-        *known = new;
     }
 }
 
@@ -126,4 +117,13 @@ fn list(
         }
     }
     Some(texts)
+}
+
+impl From<LogFormatEntry> for LogFormat {
+    fn from(entry: LogFormatEntry) -> Self {
+        match entry {
+            LogFormatEntry::Text => Self::Text,
+            LogFormatEntry::Json => Self::Json,
+        }
+    }
 }

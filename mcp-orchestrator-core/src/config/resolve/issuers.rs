@@ -6,7 +6,7 @@ use crate::auth::{Algorithm, TeamNames};
 use crate::config::resolve::check;
 use crate::config::resolve::scope::Scope;
 use crate::config::schema::auth::{AuthEntry, ClaimsEntry, IssuerEntry};
-use crate::config::schema::file::Typed;
+use crate::config::schema::value::Typed;
 use crate::config::settings::auth::{IssuerSettings, SignInClient};
 use crate::id::PrincipalId;
 
@@ -22,12 +22,12 @@ pub(crate) fn issuers(scope: &mut Scope<'_>, entry: &AuthEntry) -> Vec<IssuerSet
             continue;
         };
         if issuers.iter().any(|known| known.issuer == meant.issuer) {
-            scope.wrong("issuer", "this issuer stands here already");
+            scope.problem("issuer", "this issuer stands here already");
         }
         issuers.push(meant);
     }
     if !cfg!(feature = "jwt") && !issuers.is_empty() {
-        scope.wrong(
+        scope.problem(
             "issuers",
             "this program was built without the feature `jwt`",
         );
@@ -47,7 +47,7 @@ fn collisions(scope: &mut Scope<'_>, issuers: &[IssuerSettings]) {
             .any(|(other, known)| other != index && issuer.prefix.starts_with(&known.prefix));
         if clash {
             let path = scope.path.key("issuers").index(index);
-            scope.below(path).wrong(
+            scope.below(path).problem(
                 "prefix",
                 "several issuers need a `prefix` each, none the beginning of another: else a user of one could be \
                  taken for a user of another",
@@ -58,8 +58,8 @@ fn collisions(scope: &mut Scope<'_>, issuers: &[IssuerSettings]) {
 
 fn issuer(scope: &mut Scope<'_>, typed: &IssuerEntry, is_only: bool) -> Option<IssuerSettings> {
     if typed.issuer.is_none() {
-        if !scope.is_wrong("") {
-            scope.wrong(
+        if !scope.has_problem("") {
+            scope.problem(
                 "",
                 "an issuer needs its `issuer`, as https://idp.example.com",
             );
@@ -73,18 +73,18 @@ fn issuer(scope: &mut Scope<'_>, typed: &IssuerEntry, is_only: bool) -> Option<I
     let prefix = scope.plain("prefix", typed.prefix.as_ref());
     let prefix = prefix.unwrap_or_default();
     if let Err(error) = PrincipalId::new(format!("{prefix}x")) {
-        scope.wrong("prefix", error.to_string());
+        scope.problem("prefix", error.to_string());
     }
     let algorithms = match &typed.algorithms {
         None => Algorithm::ALL.to_vec(),
         Some(named) => named.iter().copied().map(Algorithm::from).collect(),
     };
-    if algorithms.is_empty() && !scope.is_wrong("algorithms") {
-        scope.wrong("algorithms", "without one no token would be taken");
+    if algorithms.is_empty() && !scope.has_problem("algorithms") {
+        scope.problem("algorithms", "without one no token would be taken");
     }
     let audience = texts(scope, "audience", typed.audience.as_deref());
-    if typed.audience.as_ref().is_some_and(Vec::is_empty) && !scope.is_wrong("audience") {
-        scope.wrong("audience", "without one no token would be taken");
+    if typed.audience.as_ref().is_some_and(Vec::is_empty) && !scope.has_problem("audience") {
+        scope.problem("audience", "without one no token would be taken");
     }
     Some(IssuerSettings {
         issuer: issuer?,
@@ -132,7 +132,7 @@ fn address(scope: &mut Scope<'_>, key: &str, typed: Option<&Typed>) -> Option<St
     let path = scope.path.key(key);
     let uri = scope.check(&path, check::url(&text))?;
     if key == "issuer" && uri.query().is_some() {
-        scope.wrong(key, "an issuer has no query");
+        scope.problem(key, "an issuer has no query");
         return None;
     }
     let local = uri
@@ -156,7 +156,7 @@ fn texts(scope: &mut Scope<'_>, key: &str, typed: Option<&[Typed]>) -> Vec<Strin
         };
         let text = text.expose().trim();
         if text.is_empty() {
-            scope.wrong_at(&path, "it is empty");
+            scope.problem_at(&path, "it is empty");
         }
         texts.push(text.to_owned());
     }
@@ -172,7 +172,7 @@ fn scopes(scope: &mut Scope<'_>, typed: Option<&[Typed]>) -> Vec<String> {
     for (index, text) in scopes.iter().enumerate() {
         if !is_token(text) {
             let path = scope.path.key("scopes").index(index);
-            scope.wrong_at(
+            scope.problem_at(
                 &path,
                 "a scope is one word of ASCII, without '\"' and '\\'; several are several elements",
             );
@@ -191,11 +191,11 @@ fn client(scope: &mut Scope<'_>, typed: &IssuerEntry) -> Option<SignInClient> {
         .as_ref()
         .is_some_and(|secret| secret.expose().is_empty())
     {
-        scope.wrong("client_secret", "it is empty");
+        scope.problem("client_secret", "it is empty");
     }
     let Some(id) = scope.plain("client_id", typed.client_id.as_ref()) else {
         if typed.client_secret.is_some() && typed.client_id.is_none() {
-            scope.wrong(
+            scope.problem(
                 "client_secret",
                 "it belongs to a `client_id`, which is missing",
             );

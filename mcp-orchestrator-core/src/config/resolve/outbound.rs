@@ -6,14 +6,16 @@ use secrecy::SecretString;
 
 use crate::config::resolve::check;
 use crate::config::resolve::scope::Scope;
-use crate::config::schema::file::{File, Typed};
-use crate::config::schema::oauth::{ClientCertificateEntry, NetworkEntry};
+use crate::config::schema::file::File;
+use crate::config::schema::network::{ClientCertificateEntry, NetworkEntry};
+use crate::config::schema::value::Typed;
 use crate::config::settings::outbound::{
     ClientCertificateSettings, OutboundSettings, ProxySettings,
 };
+use crate::fetch::AllowedPrivate;
 
 /// Returns the settings of a file, or `None` if it contains none.
-pub(crate) fn take(scope: &mut Scope<'_>, file: &File) -> Option<OutboundSettings> {
+pub(crate) fn apply(scope: &mut Scope<'_>, file: &File) -> Option<OutboundSettings> {
     let entry = file.network.as_ref()?;
     let said = entry.ca_file.is_some()
         || entry.client_certificates.is_some()
@@ -54,15 +56,15 @@ fn certificate(
             hosts.push(name.to_owned());
         }
     }
-    if hosts.is_empty() && !scope.is_wrong("hosts") {
-        scope.wrong(
+    if hosts.is_empty() && !scope.has_problem("hosts") {
+        scope.problem(
             "",
             "`hosts` is missing: list the hosts that this certificate is presented to",
         );
     }
     for (key, typed) in [("certificate", &entry.certificate), ("key", &entry.key)] {
         if typed.is_none() {
-            scope.wrong("", format!("`{key}` is missing: name a PEM file"));
+            scope.problem("", format!("`{key}` is missing: name a PEM file"));
         }
     }
     let certificate = readable(scope, "certificate", entry.certificate.as_ref());
@@ -97,7 +99,7 @@ fn proxy(scope: &mut Scope<'_>, entry: &NetworkEntry) -> ProxySettings {
     };
     let Some(typed) = &entry.proxy else {
         if entry.no_proxy.is_some() {
-            scope.wrong(
+            scope.problem(
                 "no_proxy",
                 "it belongs to `proxy`, which is missing; for proxies of the environment set NO_PROXY",
             );
@@ -116,8 +118,25 @@ fn proxy(scope: &mut Scope<'_>, entry: &NetworkEntry) -> ProxySettings {
     let no_proxy = no_proxy.join(",");
     #[cfg(feature = "outbound")]
     if let Err(error) = crate::outbound::Proxies::all(&url, &no_proxy) {
-        scope.wrong_at(&path, format!("{error}, or `none`"));
+        scope.problem_at(&path, format!("{error}, or `none`"));
         return ProxySettings::Environment;
     }
     ProxySettings::All { url, no_proxy }
+}
+
+/// Returns the private addresses that a file allows.
+pub(crate) fn allow_private(scope: &mut Scope<'_>, file: &File) -> Option<Vec<AllowedPrivate>> {
+    let typed = file.network.as_ref()?.allow_private.as_ref()?;
+    let path = scope.path.key("network");
+    let scope = &mut scope.below(path);
+    let mut allowed = Vec::new();
+    for (index, typed) in typed.iter().enumerate() {
+        let path = scope.path.key("allow_private").index(index);
+        let Some(text) = scope.text(&path, typed, None) else {
+            continue;
+        };
+        let parsed = text.expose().parse::<AllowedPrivate>();
+        allowed.extend(scope.check(&path, parsed.map_err(|error| error.to_string())));
+    }
+    Some(allowed)
 }

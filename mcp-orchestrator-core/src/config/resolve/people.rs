@@ -4,19 +4,20 @@ use std::collections::BTreeMap;
 
 use crate::auth::{People, Team};
 use crate::config::resolve::scope::Scope;
-use crate::config::schema::file::{File, Typed};
+use crate::config::schema::file::File;
 use crate::config::schema::people::{MembersEntry, TeamEntry};
+use crate::config::schema::value::Typed;
 use crate::id::{InvalidId, TeamId};
 use crate::router::Members;
 
 /// Applies the teams and admins of a file: a team of a later file replaces an earlier one, admins accumulate.
-pub(crate) fn take(scope: &mut Scope<'_>, people: &mut People, file: &File) {
+pub(crate) fn apply(scope: &mut Scope<'_>, people: &mut People, file: &File) {
     for (name, entry) in file.teams.iter().flat_map(|teams| &teams.0) {
         let path = scope.path.key("teams").key(name);
         let id = match TeamId::new(name) {
             Ok(id) => id,
             Err(error) => {
-                scope.wrong_key(&path, error.to_string());
+                scope.problem_at_key(&path, error.to_string());
                 continue;
             }
         };
@@ -53,11 +54,11 @@ pub(crate) fn members(scope: &mut Scope<'_>, entry: &MembersEntry) -> Members {
     let mut seen = BTreeMap::new();
     for team in &teams {
         if seen.insert(team.clone(), ()).is_some() {
-            scope.wrong("teams", format!("{team} stands in it twice"));
+            scope.problem("teams", format!("{team} stands in it twice"));
         }
     }
     if entry.users.is_empty() && entry.teams.is_empty() {
-        scope.wrong("", "name `users` or `teams`: so it is nobody's gateway");
+        scope.problem("", "name `users` or `teams`: so it is nobody's gateway");
     }
     Members::These { users, teams }
 }

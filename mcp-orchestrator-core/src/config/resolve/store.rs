@@ -1,11 +1,10 @@
 //! Resolves the credential store.
 
 use crate::config::resolve::check;
-use crate::config::resolve::globals::set;
-use crate::config::resolve::scope::Scope;
+use crate::config::resolve::scope::{Scope, set};
 use crate::config::schema::credentials::{StoreEntry, StoreKeyEntry};
 use crate::config::schema::file::File;
-use crate::config::settings::KubernetesSettings;
+use crate::config::settings::backends::KubernetesSettings;
 use crate::config::settings::store::{StoreKey, StoreSettings};
 
 /// The values of all files read so far.
@@ -17,7 +16,7 @@ pub(crate) struct Stores {
 
 impl Stores {
     /// Applies the entry of a file; a later file replaces an earlier one.
-    pub(crate) fn take(&mut self, scope: &mut Scope<'_>, file: &File) {
+    pub(crate) fn apply(&mut self, scope: &mut Scope<'_>, file: &File) {
         let Some(entry) = &file.credentials else {
             return;
         };
@@ -25,7 +24,7 @@ impl Stores {
         let scope = &mut scope.below(path);
         if let Some(kind) = entry.store.filter(|kind| !is_built_in(*kind)) {
             let text = format!("this program was built without the store {kind:?}").to_lowercase();
-            scope.wrong("store", text);
+            scope.problem("store", text);
         }
         set(scope, "store", &mut self.kind, entry.store);
         let key = entry.key.as_ref().and_then(|typed| {
@@ -68,7 +67,7 @@ fn key(scope: &mut Scope<'_>, typed: &StoreKeyEntry) -> Option<StoreKey> {
         typed.command.is_some(),
     ];
     if given.iter().filter(|given| **given).count() != 1 {
-        scope.wrong("", "the key has one source: `file`, `env` or `command`");
+        scope.problem("", "the key has one source: `file`, `env` or `command`");
         return None;
     }
     if let Some(file) = scope.plain("file", typed.file.as_ref()) {
@@ -85,7 +84,7 @@ fn key(scope: &mut Scope<'_>, typed: &StoreKeyEntry) -> Option<StoreKey> {
         line.push(scope.text(&path, part, None)?.expose().to_owned());
     }
     if line.first().is_none_or(|program| program.trim().is_empty()) {
-        scope.wrong("command", "it names no program");
+        scope.problem("command", "it names no program");
         return None;
     }
     Some(StoreKey::Command(line))

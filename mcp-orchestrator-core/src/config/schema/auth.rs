@@ -1,4 +1,4 @@
-//! File entries of authentication, issuers, TLS and limits.
+//! File entries of authentication and issuers.
 //!
 //! The doc comments become the descriptions in the JSON Schema.
 
@@ -6,8 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::auth::Algorithm;
-use crate::config::schema::file::Typed;
-use crate::config::settings::auth::FirstAdmin;
+use crate::config::schema::value::Typed;
 
 /// Authentication of callers.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -31,14 +30,6 @@ pub struct AuthEntry {
 pub enum FirstAdminEntry {
     /// The Secret `NAME-first-admin`. Requires a gateway that runs in a cluster; NAME is its name there.
     Secret,
-}
-
-impl From<FirstAdminEntry> for FirstAdmin {
-    fn from(entry: FirstAdminEntry) -> Self {
-        match entry {
-            FirstAdminEntry::Secret => Self::Secret,
-        }
-    }
 }
 
 /// An identity provider with accepted tokens.
@@ -128,58 +119,4 @@ impl From<AlgorithmEntry> for Algorithm {
             AlgorithmEntry::EdDsa => Self::EdDsa,
         }
     }
-}
-
-/// TLS on the gateway's listener. Both files are reloaded when they change.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct TlsEntry {
-    /// PEM file of the certificate and its intermediate certificates.
-    pub certificate: Option<Typed>,
-    /// PEM file of the private key.
-    pub key: Option<Typed>,
-}
-
-/// Concurrency limits. Requests that exceed a limit on calls, sessions or instances are rejected with status 429 and
-/// `Retry-After`.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct LimitsEntry {
-    /// Maximum number of calls in flight per principal. Default: 256.
-    pub calls_per_principal: Option<LimitEntry>,
-    /// Maximum number of calls in flight per server, over all principals. Default: no limit.
-    pub calls_per_server: Option<LimitEntry>,
-    /// Maximum number of open sessions of legacy clients per principal. When it is exceeded, the least recently used
-    /// session ends; if all are in use, the new one is rejected. Default: 200.
-    pub sessions_per_principal: Option<LimitEntry>,
-    /// Maximum number of running instances per credential owner (a user or a team). Instances of the organization are
-    /// shared and not counted. Default: no limit.
-    pub instances_per_owner: Option<LimitEntry>,
-    /// Maximum number of connections to the listener. When it is exceeded, the connection that has been idle longest is
-    /// closed; if none is idle, the new one gets status 503. Default: 16384, at most half of the file descriptors that
-    /// the process may open.
-    pub connections: Option<LimitEntry>,
-    /// Maximum number of connections from one IPv4 address or IPv6 /64 network. Loopback addresses and trusted proxies
-    /// are exempt. Default: 1024.
-    pub connections_per_address: Option<LimitEntry>,
-}
-
-/// A limit: a number, or `none` (or `off`) for no limit.
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub enum LimitEntry {
-    /// The maximum.
-    Count(usize),
-    /// No limit.
-    Off(NoLimit),
-}
-
-/// A word for no limit.
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum NoLimit {
-    /// `none`
-    None,
-    /// `off`
-    Off,
 }

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::config::schema::file::Typed;
+use crate::config::schema::value::Typed;
 
 /// Storage of installed credentials, tokens and related records.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]

@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::config::schema::file::{TextOr, Typed};
 use crate::config::schema::pod::{RegistryEntry, ResourcesEntry};
+use crate::config::schema::value::{TextOr, Typed};
 
 /// Where a server runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -1,16 +1,20 @@
 //! The file format: the entries of a file as written, and its JSON Schema, for editors and for
 //! `docs/config.schema.json`.
 
-pub(crate) mod audit;
 pub(crate) mod auth;
 pub(crate) mod credentials;
 pub(crate) mod file;
+pub(crate) mod gateway;
 pub(crate) mod kubernetes;
+pub(crate) mod listener;
+pub(crate) mod log;
+pub(crate) mod network;
 pub(crate) mod oauth;
 pub(crate) mod people;
 pub(crate) mod pod;
 pub(crate) mod server;
 pub(crate) mod units;
+pub(crate) mod value;
 
 use schemars::generate::SchemaSettings;
 

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::config::schema::file::Typed;
+use crate::config::schema::value::Typed;
 
 /// A team.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]

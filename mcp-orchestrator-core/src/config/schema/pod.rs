@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::config::schema::file::{TextOr, Typed};
+use crate::config::schema::value::{TextOr, Typed};
 use crate::server::PullPolicy;
 
 /// Pod settings of a server, for the backend `kubernetes`; other backends ignore them. All keys are optional.

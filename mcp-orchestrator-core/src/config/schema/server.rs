@@ -8,11 +8,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::config::schema::file::{TextOr, Typed};
 use crate::config::schema::kubernetes::BackendEntry;
 use crate::config::schema::oauth::OAuthChoice;
 use crate::config::schema::pod::PodEntry;
 use crate::config::schema::units::{Size, Span, SpanOrNever};
+use crate::config::schema::value::{TextOr, Typed};
 use crate::credential::OwnerKind;
 use crate::server::{EraChoice, Isolation, StartMode};
 

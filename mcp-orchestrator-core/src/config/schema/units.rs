@@ -27,7 +27,7 @@ const SIZE_UNITS: [(&str, u64); 8] = [
 ];
 
 /// The longest accepted duration in milliseconds: ten years.
-const LONGEST: u64 = 3650 * 86_400_000;
+const MAX_DURATION_MILLIS: u64 = 3650 * 86_400_000;
 
 /// A duration as written: `500ms`, `90s`, `5m`, `1h30m`, `1d`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,7 +90,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, Invalid> {
         let part = number.checked_mul(factor).ok_or("it is too long")?;
         total = total.checked_add(part).ok_or("it is too long")?;
     }
-    if total > LONGEST {
+    if total > MAX_DURATION_MILLIS {
         return Err("it is longer than ten years");
     }
     Ok(Duration::from_millis(total))

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::KubernetesSettings;
+use super::backends::KubernetesSettings;
 
 /// Where credentials are stored.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

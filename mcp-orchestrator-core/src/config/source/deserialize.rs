@@ -16,7 +16,7 @@ use crate::config::source::node::{Entry, Node, Value};
 use crate::config::source::suggest;
 
 /// Maximum number of attempts.
-const TRIES: usize = 100;
+const MAX_ATTEMPTS: usize = 100;
 
 /// A value of the wrong type, or an invalid key.
 pub(crate) struct Mismatch {
@@ -30,7 +30,7 @@ pub(crate) struct Mismatch {
 pub(crate) fn read<T: DeserializeOwned + Default>(tree: &Node) -> (T, Vec<Mismatch>) {
     let mut rest = tree.clone();
     let mut mismatches = Vec::new();
-    for _ in 0..TRIES {
+    for _ in 0..MAX_ATTEMPTS {
         let path = KeyPath::default();
         let fault = match T::deserialize(Reader { node: &rest, path }) {
             Ok(value) => return (value, mismatches),

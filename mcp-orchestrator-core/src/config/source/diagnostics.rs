@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::error::{Error, ErrorKind};
 
 /// Maximum number of problems that are listed; any others are only counted.
-const MANY: usize = 200;
+const MAX_LISTED: usize = 200;
 
 /// A line and a column, both starting at 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -162,7 +162,7 @@ impl Report {
         path: &KeyPath,
         message: impl Into<String>,
     ) {
-        if self.problems.len() >= MANY {
+        if self.problems.len() >= MAX_LISTED {
             self.left_out += 1;
             return;
         }
@@ -182,14 +182,14 @@ impl Report {
         message: impl Into<String>,
     ) {
         let notice = item(file, position, path, message.into());
-        if self.notices.len() < MANY && !self.notices.contains(&notice) {
+        if self.notices.len() < MAX_LISTED && !self.notices.contains(&notice) {
             self.notices.push(notice);
         }
     }
 
     /// Returns `true` if a problem at or below this key was reported, so that consequential problems are not reported
     /// too.
-    pub(crate) fn is_wrong(&self, file: &Path, path: &KeyPath) -> bool {
+    pub(crate) fn has_problem(&self, file: &Path, path: &KeyPath) -> bool {
         self.wrong
             .iter()
             .any(|(wrong_file, wrong)| &**wrong_file == file && wrong.is_under(path))

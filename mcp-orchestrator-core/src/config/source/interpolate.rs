@@ -215,7 +215,7 @@ impl Expander<'_> {
                 let value = self.variables.get(name);
                 return value.map(Value::Secret).ok_or_else(|| not_set(name));
             }
-            if let Some(value) = place(reference, workspace, self.variables) {
+            if let Some(value) = path_variable(reference, workspace, self.variables) {
                 return Ok(Value::Plain(value));
             }
         }
@@ -266,7 +266,11 @@ fn not_set(name: &str) -> String {
 }
 
 /// Returns the value of a path variable that editors define.
-pub(crate) fn place(reference: &str, workspace: &Path, variables: &Variables) -> Option<String> {
+pub(crate) fn path_variable(
+    reference: &str,
+    workspace: &Path,
+    variables: &Variables,
+) -> Option<String> {
     let text = |path: &Path| path.to_string_lossy().into_owned();
     match reference {
         "workspaceFolder" | "workspaceRoot" | "cwd" | "CLAUDE_PLUGIN_ROOT"

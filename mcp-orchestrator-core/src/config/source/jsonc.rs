@@ -5,7 +5,7 @@ use std::path::Path;
 
 /// Replaces comments by blanks, so that positions are preserved. Only for files named as JSON, because `//` has another
 /// meaning in YAML.
-pub(crate) fn readable<'t>(file: &Path, text: &'t str) -> Cow<'t, str> {
+pub(crate) fn strip_comments<'t>(file: &Path, text: &'t str) -> Cow<'t, str> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let json = file
         .extension()

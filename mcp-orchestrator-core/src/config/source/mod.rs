@@ -5,6 +5,8 @@ pub(crate) mod diagnostics;
 pub(crate) mod interpolate;
 pub(crate) mod jsonc;
 pub(crate) mod node;
+pub(crate) mod parsed_file;
+pub(crate) mod read;
 pub(crate) mod suggest;
 pub(crate) mod toml;
 pub(crate) mod yaml;

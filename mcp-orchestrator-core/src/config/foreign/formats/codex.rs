@@ -2,10 +2,10 @@
 
 use crate::config::foreign::draft::Draft;
 use crate::config::foreign::keys::{Keys, Remark, scalar};
-use crate::config::foreign::{entry, mcp_servers, texts};
-use crate::config::schema::file::{TextOr, Typed};
+use crate::config::foreign::{common_keys, mcp_servers, texts};
 use crate::config::schema::oauth::{OAuthChoice, OAuthEntry};
 use crate::config::schema::server::{CredentialEntry, HeaderEntry};
+use crate::config::schema::value::{TextOr, Typed};
 use crate::config::source::diagnostics::KeyPath;
 use crate::config::source::node::{Node, Value};
 use crate::id::to_dns_label;
@@ -13,7 +13,7 @@ use crate::id::to_dns_label;
 /// Returns the servers, given by name or as a list with a name in each.
 pub(in crate::config::foreign) fn servers(node: &Node, path: &KeyPath) -> Vec<Draft> {
     let Value::List(items) = &node.value else {
-        return mcp_servers::each(node, path, server);
+        return mcp_servers::for_each_server(node, path, server);
     };
     let mut drafts = Vec::new();
     for (index, item) in items.iter().enumerate() {
@@ -36,7 +36,7 @@ pub(in crate::config::foreign) fn servers(node: &Node, path: &KeyPath) -> Vec<Dr
 }
 
 fn server(keys: &mut Keys<'_>, draft: &mut Draft) {
-    entry::read(keys, draft);
+    common_keys::read(keys, draft);
     inherited(keys, draft);
     if let Some(variable) = keys.text(&["bearer_token_env_var"]) {
         draft.credentials.push(CredentialEntry {

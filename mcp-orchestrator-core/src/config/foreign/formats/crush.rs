@@ -2,17 +2,17 @@
 
 use crate::config::foreign::draft::Draft;
 use crate::config::foreign::keys::Keys;
-use crate::config::foreign::{entry, mcp_servers, texts};
+use crate::config::foreign::{common_keys, mcp_servers, texts};
 use crate::config::source::diagnostics::KeyPath;
 use crate::config::source::node::Node;
 
 /// Returns the servers.
 pub(in crate::config::foreign) fn servers(node: &Node, path: &KeyPath) -> Vec<Draft> {
-    mcp_servers::each(node, path, server)
+    mcp_servers::for_each_server(node, path, server)
 }
 
 fn server(keys: &mut Keys<'_>, draft: &mut Draft) {
-    entry::read(keys, draft);
+    common_keys::read(keys, draft);
     draft.more.start_timeout = keys.number(&["timeout"]).and_then(texts::span);
     let mut left = Vec::new();
     for (section, values) in [("env", &mut draft.env), ("headers", &mut draft.headers)] {

@@ -2,7 +2,7 @@
 
 use crate::config::foreign::draft::Draft;
 use crate::config::foreign::keys::{Keys, scalar};
-use crate::config::foreign::{entry, mcp_servers, texts};
+use crate::config::foreign::{common_keys, mcp_servers, texts};
 use crate::config::schema::server::CredentialEntry;
 use crate::config::source::diagnostics::KeyPath;
 use crate::config::source::node::Node;
@@ -14,7 +14,7 @@ const INNER: &[&str] = &["builtin", "platform", "frontend", "inline_python"];
 /// Returns `true` if these are extensions of Goose.
 pub(in crate::config::foreign) fn is_one(extensions: &Node) -> bool {
     let entries = extensions.entries();
-    let known = |kind: &str| INNER.contains(&kind) || entry::word(kind).is_some();
+    let known = |kind: &str| INNER.contains(&kind) || common_keys::word(kind).is_some();
     let fits = |node: &Node| {
         let kind = node.get("type").and_then(scalar);
         kind.is_some_and(|kind| known(&kind))
@@ -24,7 +24,7 @@ pub(in crate::config::foreign) fn is_one(extensions: &Node) -> bool {
 
 /// Returns the servers.
 pub(in crate::config::foreign) fn servers(node: &Node, path: &KeyPath) -> Vec<Draft> {
-    mcp_servers::each(node, path, server)
+    mcp_servers::for_each_server(node, path, server)
 }
 
 fn server(keys: &mut Keys<'_>, draft: &mut Draft) {
@@ -33,7 +33,7 @@ fn server(keys: &mut Keys<'_>, draft: &mut Draft) {
         draft.leave_out(format!("left out: {kind} is a part of Goose itself"));
         return;
     }
-    entry::read(keys, draft);
+    common_keys::read(keys, draft);
     draft.more.timeout = keys.number(&["timeout"]).and_then(texts::span);
     for name in keys.texts(&["env_keys"]).unwrap_or_default() {
         draft.credentials.push(CredentialEntry {

@@ -1,13 +1,13 @@
 //! Parsers for the formats of individual programs.
 
 pub(super) mod codex;
-pub(super) mod continues;
+pub(super) mod continue_dev;
 pub(super) mod crush;
 pub(super) mod goose;
 pub(super) mod opencode;
 pub(super) mod zed;
 
-use super::Format;
+use super::format::Format;
 use super::keys::scalar;
 use crate::config::source::node::Node;
 

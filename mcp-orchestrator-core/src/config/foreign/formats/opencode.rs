@@ -2,20 +2,20 @@
 
 use crate::config::foreign::draft::Draft;
 use crate::config::foreign::keys::Keys;
-use crate::config::foreign::{entry, mcp_servers, texts};
-use crate::config::schema::file::{TextOr, Typed};
+use crate::config::foreign::{common_keys, mcp_servers, texts};
 use crate::config::schema::server::{CredentialEntry, HeaderEntry};
+use crate::config::schema::value::{TextOr, Typed};
 use crate::config::source::diagnostics::KeyPath;
 use crate::config::source::node::Node;
 use crate::id::to_dns_label;
 
 /// Returns the servers.
 pub(in crate::config::foreign) fn servers(node: &Node, path: &KeyPath) -> Vec<Draft> {
-    mcp_servers::each(node, path, server)
+    mcp_servers::for_each_server(node, path, server)
 }
 
 fn server(keys: &mut Keys<'_>, draft: &mut Draft) {
-    entry::read(keys, draft);
+    common_keys::read(keys, draft);
     let milliseconds = keys.number(&["timeout"]);
     draft.more.list_timeout = milliseconds.and_then(|it| texts::span(it / 1000.0));
     if !keys.has(&["command", "url"]) {

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 pub(super) use super::super::translate::escaped;
 use super::super::translate::{Part, rendered};
-use crate::config::import::builder::Made;
+use crate::config::import::builder::EntryBuilder;
 use crate::config::import::registry::server_json::{Argument, Input, Named};
 use crate::config::resolve::check;
-use crate::config::schema::file::{TextOr, Typed};
 use crate::config::schema::server::{CredentialEntry, HeaderEntry};
+use crate::config::schema::value::{TextOr, Typed};
 use crate::id::to_dns_label;
 
 /// Where a value is used.
@@ -21,7 +21,7 @@ pub(super) enum Place {
 impl Named {
     /// Adds the value to the entry: a fixed value is copied, a value that each user must provide becomes a slot, and a
     /// value composed of several parts is set by the operator.
-    pub(super) fn make(&self, place: Place, made: &mut Made) -> Result<(), String> {
+    pub(super) fn make(&self, place: Place, made: &mut EntryBuilder) -> Result<(), String> {
         if !self.fits(place, made)? {
             return Ok(());
         }
@@ -56,7 +56,7 @@ impl Named {
     }
 
     /// Returns `true` if the value can be used there.
-    fn fits(&self, place: Place, made: &mut Made) -> Result<bool, String> {
+    fn fits(&self, place: Place, made: &mut EntryBuilder) -> Result<bool, String> {
         match place {
             Place::Env => check::env_name(&self.name)?,
             Place::Header => {
@@ -73,7 +73,7 @@ impl Named {
         Ok(true)
     }
 
-    fn fix(&self, place: Place, value: String, made: &mut Made) {
+    fn fix(&self, place: Place, value: String, made: &mut EntryBuilder) {
         let values = match place {
             Place::Env => &mut made.entry.env,
             Place::Header => &mut made.entry.headers,
@@ -84,7 +84,7 @@ impl Named {
     }
 
     /// Adds a composed value: each part becomes a variable of the server, with its default.
-    fn composed(&self, place: Place, template: &str, names: &[&str], made: &mut Made) {
+    fn composed(&self, place: Place, template: &str, names: &[&str], made: &mut EntryBuilder) {
         let none = Input::default();
         let of = |name: &str| self.input.variables.get(name).unwrap_or(&none);
         let open = names.iter().filter(|name| {
@@ -126,7 +126,7 @@ impl Named {
         self.fix(place, value, made);
     }
 
-    fn slot(&self, place: Place, input: &Input, before: &str, made: &mut Made) {
+    fn slot(&self, place: Place, input: &Input, before: &str, made: &mut EntryBuilder) {
         let mut slot = CredentialEntry {
             name: to_dns_label(&self.name),
             description: input
@@ -157,7 +157,11 @@ impl Named {
 
 impl Argument {
     /// Appends the argument to the list.
-    pub(super) fn make(&self, all: &mut Vec<String>, made: &mut Made) -> Result<(), String> {
+    pub(super) fn make(
+        &self,
+        all: &mut Vec<String>,
+        made: &mut EntryBuilder,
+    ) -> Result<(), String> {
         let shown = self.name.as_deref().or(self.value_hint.as_deref());
         let shown = shown.unwrap_or("an argument").to_owned();
         let input = &self.input;
@@ -196,7 +200,7 @@ pub(super) fn filled(
     template: &str,
     variables: &BTreeMap<String, Input>,
     used_by: &str,
-    made: &mut Made,
+    made: &mut EntryBuilder,
 ) -> Result<String, String> {
     let none = Input::default();
     let mut wrong = None;
@@ -218,7 +222,12 @@ pub(super) fn filled(
 }
 
 /// Returns a variable for a value that is not given yet.
-fn variable(name: &str, input: &Input, used_by: &str, made: &mut Made) -> Result<Part, String> {
+fn variable(
+    name: &str,
+    input: &Input,
+    used_by: &str,
+    made: &mut EntryBuilder,
+) -> Result<Part, String> {
     if input.is_secret {
         return Err(format!(
             "{used_by} holds a secret, which every user of the machine would see: it can be no argument or address"

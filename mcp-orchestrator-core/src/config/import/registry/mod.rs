@@ -15,8 +15,8 @@ use serde_json::Value;
 
 pub(super) use self::identifiers::image as is_image;
 use self::server_json::{Description, Package, Remote};
-use super::catalog::{Kind, Offer};
-use crate::config::import::builder::Made;
+use super::offer::{Kind, Offer};
+use crate::config::import::builder::EntryBuilder;
 use crate::config::source::node::{Node, Value as Tree};
 use crate::id::to_dns_label;
 
@@ -75,7 +75,7 @@ fn label(name: &str) -> Option<String> {
 ///
 /// # Errors
 /// Why the server cannot run here.
-pub(super) fn make(said: Value, made: &mut Made) -> Result<(), String> {
+pub(super) fn make(said: Value, made: &mut EntryBuilder) -> Result<(), String> {
     let mut description = Description::deserialize(said).map_err(|error| error.to_string())?;
     let version = description
         .version_detail
@@ -91,7 +91,7 @@ pub(super) fn make(said: Value, made: &mut Made) -> Result<(), String> {
     let mut refused = Vec::new();
     let mut taken: Option<&Way<'_>> = None;
     for way in &ways {
-        let mut tried = Made::new(made.id.clone(), made.containers);
+        let mut tried = EntryBuilder::new(made.id.clone(), made.containers);
         match way.make(&mut tried) {
             Ok(()) => {
                 tried.notices.splice(0..0, made.notices.drain(..));
@@ -136,7 +136,7 @@ enum Way<'d> {
 }
 
 impl Way<'_> {
-    fn make(&self, made: &mut Made) -> Result<(), String> {
+    fn make(&self, made: &mut EntryBuilder) -> Result<(), String> {
         match self {
             Self::Package(package) => package.make(made),
             Self::Remote(remote) => remote.make(made),

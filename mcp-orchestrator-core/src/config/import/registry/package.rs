@@ -1,10 +1,10 @@
 //! Imports a package as a program run by `npx`, `uvx` or `dnx`, or as an image.
 
 use super::inputs::{Place, escaped, filled};
-use crate::config::import::builder::{Made, typed};
+use crate::config::import::builder::{EntryBuilder, typed};
 use crate::config::import::registry::server_json::{Argument, Package};
-use crate::config::schema::file::{TextOr, Typed};
 use crate::config::schema::server::TransportEntry;
+use crate::config::schema::value::{TextOr, Typed};
 
 /// Options of `npx`, `uvx` and `dnx` that do not change which code runs.
 const PLAIN_OPTIONS: &[&str] = &[
@@ -29,7 +29,7 @@ impl Package {
     ///
     /// # Errors
     /// Why it cannot run here.
-    pub(super) fn make(&self, made: &mut Made) -> Result<(), String> {
+    pub(super) fn make(&self, made: &mut EntryBuilder) -> Result<(), String> {
         self.check()?;
         self.speaks(made)?;
         match self.registry_type.as_str() {
@@ -55,7 +55,7 @@ impl Package {
     }
 
     /// Sets the transport of the program.
-    fn speaks(&self, made: &mut Made) -> Result<(), String> {
+    fn speaks(&self, made: &mut EntryBuilder) -> Result<(), String> {
         let Some(transport) = &self.transport else {
             return Ok(());
         };
@@ -95,7 +95,7 @@ impl Package {
         Ok(())
     }
 
-    fn program(&self, made: &mut Made) -> Result<(), String> {
+    fn program(&self, made: &mut EntryBuilder) -> Result<(), String> {
         let registry = self.registry()?.map(str::to_owned);
         let option = |name: &str| {
             registry
@@ -139,7 +139,7 @@ impl Package {
     }
 
     /// Returns the options of the package manager. An option is rejected if it could change which code runs.
-    fn options(&self, made: &mut Made) -> Result<Vec<String>, String> {
+    fn options(&self, made: &mut EntryBuilder) -> Result<Vec<String>, String> {
         let all = arguments(&self.runtime_arguments, made)?;
         let mut kept = Vec::new();
         let mut all = all.into_iter().peekable();
@@ -164,7 +164,7 @@ impl Package {
         Ok(kept)
     }
 
-    fn container(&self, made: &mut Made) -> Result<(), String> {
+    fn container(&self, made: &mut EntryBuilder) -> Result<(), String> {
         let own = arguments(&self.package_arguments, made)?;
         if !self.runtime_arguments.is_empty() {
             let all = arguments(&self.runtime_arguments, made)?;
@@ -182,7 +182,7 @@ impl Package {
     }
 }
 
-fn arguments(list: &[Argument], made: &mut Made) -> Result<Vec<String>, String> {
+fn arguments(list: &[Argument], made: &mut EntryBuilder) -> Result<Vec<String>, String> {
     let mut all = Vec::new();
     for argument in list {
         argument.make(&mut all, made)?;

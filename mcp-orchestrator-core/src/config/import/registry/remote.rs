@@ -1,17 +1,17 @@
 //! Imports a remote server.
 
 use super::inputs::{Place, filled};
-use crate::config::import::builder::Made;
+use crate::config::import::builder::EntryBuilder;
 use crate::config::import::registry::server_json::Remote;
-use crate::config::schema::file::Typed;
 use crate::config::schema::server::TransportEntry;
+use crate::config::schema::value::Typed;
 
 impl Remote {
     /// Creates an entry with a URL.
     ///
     /// # Errors
     /// Why it cannot be used.
-    pub(super) fn make(&self, made: &mut Made) -> Result<(), String> {
+    pub(super) fn make(&self, made: &mut EntryBuilder) -> Result<(), String> {
         made.entry.transport = match self.r#type.as_str() {
             "streamable-http" | "streamable" | "http" | "" => None,
             "sse" => Some(TransportEntry::Sse),

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use crate::config::resolve::check;
 use crate::config::resolve::check::kubernetes;
 use crate::config::resolve::scope::Scope;
-use crate::config::schema::file::TextOr;
 use crate::config::schema::server::{
     CredentialEntry, SecretPlaceEntry, ServerEntry, TransportEntry,
 };
-use crate::config::settings::{ConfiguredCredential, CredentialSource};
+use crate::config::schema::value::TextOr;
+use crate::config::settings::credentials::{ConfiguredCredential, CredentialSource};
 use crate::credential::SecretPlace;
 use crate::id::{ServerId, SlotName};
 use crate::server::{CredentialSlot, Injection, SlotForm};
@@ -22,7 +22,7 @@ pub(crate) fn slots(
     entry: &ServerEntry,
 ) -> (Vec<CredentialSlot>, Vec<ConfiguredCredential>) {
     let (mut slots, mut sources) = (Vec::new(), Vec::new());
-    let mut places = BTreeSet::new();
+    let mut taken_targets = BTreeSet::new();
     for (index, typed) in entry.credentials.iter().flatten().enumerate() {
         let path = scope.path.key("credentials").index(index);
         let scope = &mut scope.below(path);
@@ -33,7 +33,7 @@ pub(crate) fn slots(
             continue;
         };
         if slots.iter().any(|slot: &CredentialSlot| slot.name == name) {
-            scope.wrong(
+            scope.problem(
                 "name",
                 "another credential of this server has the same name",
             );
@@ -44,8 +44,8 @@ pub(crate) fn slots(
                     .env
                     .as_ref()
                     .is_some_and(|env| env.contains_key(&place));
-            if taken || !places.insert((key, place)) {
-                scope.wrong("", format!("its {key} is set elsewhere in this server too"));
+            if taken || !taken_targets.insert((key, place)) {
+                scope.problem("", format!("its {key} is set elsewhere in this server too"));
             }
         }
         slots.push(CredentialSlot {
@@ -70,7 +70,7 @@ fn form(scope: &mut Scope<'_>, typed: &CredentialEntry) -> SlotForm {
         && !choices.is_empty()
         && !choices.contains(default)
     {
-        scope.wrong("default", "it is none of the `choices`");
+        scope.problem("default", "it is none of the `choices`");
     }
     SlotForm {
         plain: typed.plain.unwrap_or_default(),
@@ -81,8 +81,8 @@ fn form(scope: &mut Scope<'_>, typed: &CredentialEntry) -> SlotForm {
 
 fn name(scope: &mut Scope<'_>, typed: &CredentialEntry) -> Option<SlotName> {
     let Some(name) = &typed.name else {
-        if !scope.is_wrong("") {
-            scope.wrong("", "a credential needs a `name`");
+        if !scope.has_problem("") {
+            scope.problem("", "a credential needs a `name`");
         }
         return None;
     };
@@ -104,8 +104,8 @@ fn injection(
         typed.header.is_some(),
     ];
     if given.iter().filter(|given| **given).count() != 1 {
-        if !scope.is_wrong("") {
-            scope.wrong(
+        if !scope.has_problem("") {
+            scope.problem(
                 "",
                 "a credential needs one of `env`, `file` and `header`: how the server gets it",
             );
@@ -114,10 +114,10 @@ fn injection(
     }
     let remote = server.url.is_some();
     if remote && typed.header.is_none() {
-        scope.wrong("", "a server with a `url` gets a credential as a `header`");
+        scope.problem("", "a server with a `url` gets a credential as a `header`");
     }
     if typed.header.is_some() && !remote && server.transport != Some(TransportEntry::Http) {
-        scope.wrong(
+        scope.problem(
             "header",
             "a program on standard streams gets a credential as `env` or `file`",
         );
@@ -148,7 +148,7 @@ fn injection(
     };
     let header = scope.check(&header_at, check::header_name(&name))?;
     if check::is_own_header(&header) {
-        scope.wrong_at(&header_at, "the orchestrator sets this header itself");
+        scope.problem_at(&header_at, "the orchestrator sets this header itself");
     }
     scope.check(&header_at, check::header_value(&prefix))?;
     Some(Injection::Header {
@@ -178,7 +178,7 @@ fn source(scope: &mut Scope<'_>, typed: &CredentialEntry) -> Option<CredentialSo
         typed.from_secret.is_some(),
     ];
     if given.iter().filter(|given| **given).count() > 1 {
-        scope.wrong(
+        scope.problem(
             "",
             "a credential has one source: `value`, `from_env`, `from_file` or `from_secret`",
         );
@@ -188,7 +188,7 @@ fn source(scope: &mut Scope<'_>, typed: &CredentialEntry) -> Option<CredentialSo
         let path = scope.path.key("value");
         let value = scope.text(&path, value, None)?;
         if value.expose().is_empty() {
-            scope.wrong("value", "it is empty");
+            scope.problem("value", "it is empty");
         }
         return Some(CredentialSource::Value(Text::secret(value.expose())));
     }
@@ -214,7 +214,7 @@ fn source(scope: &mut Scope<'_>, typed: &CredentialEntry) -> Option<CredentialSo
 
 fn secret_place(scope: &mut Scope<'_>, typed: &SecretPlaceEntry) -> Option<CredentialSource> {
     if !cfg!(feature = "kubernetes") {
-        scope.wrong("", "this program was built without Kubernetes");
+        scope.problem("", "this program was built without Kubernetes");
         return None;
     }
     for (name, checked) in [

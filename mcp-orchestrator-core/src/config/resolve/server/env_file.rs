@@ -7,10 +7,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::config::load;
 use crate::config::resolve::check;
 use crate::config::resolve::scope::Scope;
-use crate::config::schema::file::Typed;
+use crate::config::schema::value::Typed;
+use crate::config::source::read;
 use crate::value::Text;
 
 /// Reads the variables of the file that `key` names; all are secrets by type.
@@ -20,10 +20,10 @@ pub(crate) fn read(scope: &mut Scope<'_>, key: &str, typed: &Typed) -> BTreeMap<
         return none;
     };
     let file = scope.source.resolve(&named);
-    let text = match load::read(&file) {
+    let text = match read::read(&file) {
         Ok(text) => text,
         Err(message) => {
-            scope.wrong(key, format!("{}: {message}", file.display()));
+            scope.problem(key, format!("{}: {message}", file.display()));
             return none;
         }
     };
@@ -35,7 +35,7 @@ pub(crate) fn read(scope: &mut Scope<'_>, key: &str, typed: &Typed) -> BTreeMap<
             }
             Ok(None) => {}
             // The message omits the line, because it may be a secret.
-            Err(message) => scope.wrong(key, format!("{}:{number}: {message}", file.display())),
+            Err(message) => scope.problem(key, format!("{}:{number}: {message}", file.display())),
         }
     }
     found

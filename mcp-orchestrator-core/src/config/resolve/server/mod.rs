@@ -1,7 +1,9 @@
 //! Resolves a server.
 
 pub(crate) mod credentials;
-pub(crate) mod env_file;
+pub(crate) mod egress;
+mod env_file;
+pub(crate) mod environment;
 pub(crate) mod oauth;
 mod oauth_parameters;
 pub(crate) mod pod;
@@ -9,19 +11,19 @@ pub(crate) mod program;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::config::resolve::backends::Places;
+use crate::config::resolve::backends::Backends;
 use crate::config::resolve::check;
 use crate::config::resolve::scope::Scope;
 use crate::config::resolve::server::program::{find_program, program};
-use crate::config::schema::file::{TextOr, Typed};
 use crate::config::schema::server::{EraEntry, ServerEntry, TransportEntry};
 use crate::config::schema::units::Span;
-use crate::config::settings::{BackendKind, ConfiguredCredential};
+use crate::config::settings::backends::BackendKind;
+use crate::config::settings::credentials::ConfiguredCredential;
 use crate::credential::OwnerKind;
 use crate::id::ServerId;
 use crate::server::{
-    DeclaredTool, Egress, Isolation, Launch, Limits, Remote, RemoteTransport, ServerSpec,
-    StartMode, WithoutCredential,
+    DeclaredTool, Isolation, Launch, Limits, Remote, RemoteTransport, ServerSpec, StartMode,
+    WithoutCredential,
 };
 use crate::value::Text;
 
@@ -30,17 +32,17 @@ pub(crate) fn server(
     scope: &mut Scope<'_>,
     id: ServerId,
     entry: &ServerEntry,
-    places: &Places,
+    backends: &Backends,
 ) -> Option<(ServerSpec, Vec<ConfiguredCredential>)> {
     let remote = entry.url.is_some();
     let backend = if remote {
         BackendKind::default()
     } else {
-        places.of(scope, entry.backend)
+        backends.backend_of(scope, entry.backend)
     };
-    let launch = launch(scope, entry, backend, places);
-    let env = env(scope, entry);
-    let inherit_env = inherit_env(scope, entry.inherit_env.as_deref());
+    let launch = launch(scope, entry, backend, backends);
+    let env = environment::env(scope, entry);
+    let inherit_env = environment::inherit_env(scope, entry.inherit_env.as_deref());
     let (mut slots, sources) = credentials::slots(scope, &id, entry);
     let oauth = oauth::oauth(scope, entry, &mut slots);
     let install = entry.install.as_ref().map_or_else(
@@ -50,17 +52,17 @@ pub(crate) fn server(
     let without_credential = without_credential(scope, entry);
     let limits = limits(scope, entry);
     let egress = match &entry.egress {
-        None if !remote => places.egress(backend),
-        said => egress(scope, said.as_ref()),
+        None if !remote => backends.egress(backend),
+        said => egress::egress(scope, said.as_ref()),
     };
     let isolation = entry.isolation.map_or_else(Isolation::default, Into::into);
     let start = entry.start.map_or_else(StartMode::default, Into::into);
     if start == StartMode::Eager && (isolation != Isolation::Shared || !slots.is_empty()) {
         let reason = "only a server with one instance for all can start eagerly: not one with credentials, nor one \
                       that is not shared";
-        scope.wrong("start", reason);
+        scope.problem("start", reason);
     }
-    if scope.is_wrong("") {
+    if scope.has_problem("") {
         return None;
     }
     let launch = launch?;
@@ -107,7 +109,7 @@ fn without_credential(scope: &mut Scope<'_>, entry: &ServerEntry) -> WithoutCred
         ("list_without_credential", listed),
     ] {
         if there && !needs {
-            scope.wrong(
+            scope.problem(
                 key,
                 "it is for callers without a credential, and the server needs none",
             );
@@ -121,7 +123,7 @@ fn without_credential(scope: &mut Scope<'_>, entry: &ServerEntry) -> WithoutCred
         };
     };
     if listed {
-        scope.wrong(
+        scope.problem(
             "tools",
             "either these tools are shown, or what is listed without a credential: not both",
         );
@@ -130,9 +132,9 @@ fn without_credential(scope: &mut Scope<'_>, entry: &ServerEntry) -> WithoutCred
     for (index, tool) in tools.iter().enumerate() {
         let path = scope.path.key("tools").index(index);
         if tool.name.trim().is_empty() {
-            scope.wrong_at(&path, "a tool needs its name");
+            scope.problem_at(&path, "a tool needs its name");
         } else if !known.insert(&tool.name) {
-            scope.wrong_at(&path, "this tool stands here already");
+            scope.problem_at(&path, "this tool stands here already");
         }
     }
     let tools = tools.iter().map(|tool| DeclaredTool {
@@ -150,22 +152,22 @@ fn launch(
     scope: &mut Scope<'_>,
     entry: &ServerEntry,
     backend: BackendKind,
-    places: &Places,
+    backends: &Backends,
 ) -> Option<Launch> {
     let runs = entry.command.is_some() || entry.image.is_some();
     match (runs, entry.url.is_some()) {
         (true, true) => {
-            scope.wrong(
+            scope.problem(
                 "url",
                 "a server has a `url`, or a `command` or `image`, not both",
             );
             None
         }
         (false, true) => remote(scope, entry).map(Launch::Remote),
-        (true, false) => program(scope, entry, backend, places).map(Launch::Program),
+        (true, false) => program(scope, entry, backend, backends).map(Launch::Program),
         (false, false) => {
-            if !scope.is_wrong("") {
-                scope.wrong("", "a server needs a `command`, an `image` or a `url`");
+            if !scope.has_problem("") {
+                scope.problem("", "a server needs a `command`, an `image` or a `url`");
             }
             None
         }
@@ -187,7 +189,7 @@ fn remote(scope: &mut Scope<'_>, entry: &ServerEntry) -> Option<Remote> {
     ];
     for (key, there) in out_of_place {
         if there && !scope.source.is_foreign() {
-            scope.wrong(
+            scope.problem(
                 key,
                 "it belongs to a server that we run, not to one with a `url`",
             );
@@ -195,7 +197,7 @@ fn remote(scope: &mut Scope<'_>, entry: &ServerEntry) -> Option<Remote> {
     }
     let transport = match entry.transport {
         Some(TransportEntry::Stdio) => {
-            scope.wrong("type", "a server with a `url` is `http` or `sse`");
+            scope.problem("type", "a server with a `url` is `http` or `sse`");
             return None;
         }
         Some(TransportEntry::Sse) => RemoteTransport::Sse,
@@ -223,7 +225,7 @@ fn headers(scope: &mut Scope<'_>, entry: &ServerEntry) -> BTreeMap<String, Text>
         let header = match check::header_name(name) {
             Ok(header) => header,
             Err(message) => {
-                scope.wrong_key(&path, message);
+                scope.problem_at_key(&path, message);
                 continue;
             }
         };
@@ -234,59 +236,15 @@ fn headers(scope: &mut Scope<'_>, entry: &ServerEntry) -> BTreeMap<String, Text>
             );
             continue;
         }
-        let Some(value) = secret_value(scope, &path, typed, None) else {
+        let Some(value) = environment::secret_value(scope, &path, typed, None) else {
             continue;
         };
         scope.check(&path, check::header_value(value.expose()));
         if headers.insert(header.as_str().to_owned(), value).is_some() {
-            scope.wrong_key(&path, "this header stands here twice, in different cases");
+            scope.problem_at_key(&path, "this header stands here twice, in different cases");
         }
     }
     headers
-}
-
-fn env(scope: &mut Scope<'_>, entry: &ServerEntry) -> BTreeMap<String, Text> {
-    let key = if scope.source.is_foreign() {
-        "envFile"
-    } else {
-        "env_file"
-    };
-    let file = entry.env_file.as_ref();
-    let mut env = file.map_or_else(BTreeMap::new, |file| env_file::read(scope, key, file));
-    for (name, typed) in entry.env.iter().flatten() {
-        let path = scope.path.key("env").key(name);
-        if let Err(message) = check::env_name(name) {
-            scope.wrong_key(&path, message);
-        } else if let Some(value) = secret_value(scope, &path, typed, None) {
-            env.insert(name.clone(), value);
-        }
-    }
-    env
-}
-
-/// A value that is a secret in a foreign file whatever it is.
-fn secret_value(
-    scope: &mut Scope<'_>,
-    path: &crate::config::source::diagnostics::KeyPath,
-    typed: &Typed,
-    keep: Option<&str>,
-) -> Option<Text> {
-    let text = scope.text(path, typed, keep)?;
-    if scope.source.is_foreign() && !text.is_secret() {
-        return Some(Text::secret(text.expose()));
-    }
-    Some(text)
-}
-
-/// The names under `inherit_env`, checked, each once.
-pub(crate) fn inherit_env(scope: &mut Scope<'_>, typed: Option<&[String]>) -> Vec<String> {
-    let typed = typed.unwrap_or_default();
-    let names: BTreeSet<&String> = typed.iter().collect();
-    for (index, name) in typed.iter().enumerate() {
-        let path = scope.path.key("inherit_env").index(index);
-        scope.check(&path, check::env_name(name));
-    }
-    names.into_iter().cloned().collect()
 }
 
 fn limits(scope: &mut Scope<'_>, entry: &ServerEntry) -> Limits {
@@ -297,14 +255,14 @@ fn limits(scope: &mut Scope<'_>, entry: &ServerEntry) -> Limits {
     ];
     for (key, span) in spans {
         if span.is_some_and(|Span(span)| span.is_zero()) {
-            scope.wrong(key, "it must be longer than nothing");
+            scope.problem(key, "it must be longer than nothing");
         }
     }
     if entry.max_message_bytes.is_some_and(|size| size.0 < 1024) {
-        scope.wrong("max_message_bytes", "it must be at least 1KiB");
+        scope.problem("max_message_bytes", "it must be at least 1KiB");
     }
     if entry.max_calls_in_flight == Some(0) {
-        scope.wrong("max_calls_in_flight", "it must be at least 1");
+        scope.problem("max_calls_in_flight", "it must be at least 1");
     }
     let default = Limits::default();
     let or = |span: Option<Span>, default| span.map_or(default, |Span(span)| span);
@@ -322,28 +280,5 @@ fn limits(scope: &mut Scope<'_>, entry: &ServerEntry) -> Limits {
             .map_or(default.message_bytes, |size| size.0),
         calls_in_flight: entry.max_calls_in_flight.unwrap_or(default.calls_in_flight),
         task_ttl_max: or(entry.task_ttl_max, default.task_ttl_max),
-    }
-}
-
-/// Where a program may connect to.
-pub(crate) fn egress(scope: &mut Scope<'_>, said: Option<&TextOr<Vec<String>>>) -> Egress {
-    let path = scope.path.key("egress");
-    match said {
-        None => Egress::default(),
-        Some(TextOr::Text(text)) => match text.0.as_str() {
-            "all" => Egress::All,
-            "public" => Egress::Public,
-            "none" => Egress::None,
-            one => {
-                scope.check(&path, check::network(one));
-                Egress::Only(vec![one.to_owned()])
-            }
-        },
-        Some(TextOr::Other(networks)) => {
-            for (index, network) in networks.iter().enumerate() {
-                scope.check(&path.index(index), check::network(network));
-            }
-            Egress::Only(networks.clone())
-        }
     }
 }

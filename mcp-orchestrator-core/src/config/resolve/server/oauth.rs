@@ -5,10 +5,9 @@ use secrecy::SecretString;
 use crate::config::resolve::check;
 use crate::config::resolve::scope::Scope;
 use crate::config::resolve::server::oauth_parameters;
-use crate::config::schema::file::{File, Typed};
 use crate::config::schema::oauth::{OAuthChoice, OAuthEntry, ResourceChoice};
 use crate::config::schema::server::ServerEntry;
-use crate::fetch::AllowedPrivate;
+use crate::config::schema::value::Typed;
 use crate::id::SlotName;
 use crate::server::{
     CredentialSlot, Injection, OAuthClient, OAuthEndpoints, OAuthGrant, OAuthResource, OAuthSpec,
@@ -30,7 +29,7 @@ pub(crate) fn oauth(
         OAuthChoice::Entry(typed) => OAuthEntry::clone(typed),
     };
     if !cfg!(feature = "oauth") {
-        scope.wrong("", "this program was built without the feature `oauth`");
+        scope.problem("", "this program was built without the feature `oauth`");
         return None;
     }
     let grant = typed.grant.map(Into::into).unwrap_or_default();
@@ -60,7 +59,7 @@ pub(crate) fn oauth(
         redirect_uri: oauth_parameters::redirect_uri(scope, typed.redirect_uri.as_ref()),
         ..OAuthSpec::new(slot)
     };
-    if !scope.is_wrong("") {
+    if !scope.has_problem("") {
         names_issuer(scope, &spec, entry);
     }
     Some(spec)
@@ -72,7 +71,7 @@ fn names_issuer(scope: &mut Scope<'_>, spec: &OAuthSpec, entry: &ServerEntry) {
         return;
     }
     if entry.url.is_none() {
-        scope.wrong(
+        scope.problem(
             "",
             "who gives the tokens of a server that we run? Name its `issuer`",
         );
@@ -82,7 +81,7 @@ fn names_issuer(scope: &mut Scope<'_>, spec: &OAuthSpec, entry: &ServerEntry) {
         } else {
             "token_parameters"
         };
-        scope.wrong(
+        scope.problem(
             key,
             "whom would it be sent to? Else the server decides that: name the `issuer` that it belongs to, or its \
              `token_endpoint` and `authorization_endpoint`",
@@ -129,13 +128,13 @@ fn slot(
     if let Some(named) = &typed.slot {
         let known = slots.iter().find(|slot| slot.name.as_str() == named);
         let Some(known) = known else {
-            scope.wrong("slot", "none of this server's `credentials` is called so");
+            scope.problem("slot", "none of this server's `credentials` is called so");
             return None;
         };
         return Some(known.name.clone());
     }
     if entry.url.is_none() {
-        scope.wrong(
+        scope.problem(
             "",
             "which of its `credentials` takes the token? Name it as `slot`",
         );
@@ -149,7 +148,7 @@ fn slot(
         slot.name == name || header
     };
     if slots.iter().any(taken) {
-        scope.wrong(
+        scope.problem(
             "",
             "one of its `credentials` takes that place already: name the one that takes the token as `slot`",
         );
@@ -173,18 +172,18 @@ fn client(scope: &mut Scope<'_>, typed: &OAuthEntry, grant: OAuthGrant) -> OAuth
         .as_ref()
         .is_some_and(|secret| secret.expose().is_empty())
     {
-        scope.wrong("client_secret", "it is empty");
+        scope.problem("client_secret", "it is empty");
     }
     let id = scope.plain("client_id", typed.client_id.as_ref());
     if typed.client_id.is_none() && typed.client_secret.is_some() {
-        scope.wrong(
+        scope.problem(
             "client_secret",
             "it belongs to a `client_id`, which is missing",
         );
     }
     let both = typed.client_id.is_some() && typed.client_secret.is_some();
     if grant == OAuthGrant::ClientCredentials && !both {
-        scope.wrong("grant", "it needs `client_id` and `client_secret`");
+        scope.problem("grant", "it needs `client_id` and `client_secret`");
     }
     match id {
         Some(id) => OAuthClient::Registered {
@@ -212,7 +211,7 @@ fn scopes(scope: &mut Scope<'_>, typed: Option<&[Typed]>) -> Vec<String> {
         let text = text.expose().trim();
         let is_word = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
         if text.is_empty() || !text.bytes().all(is_word) {
-            scope.wrong_at(
+            scope.problem_at(
                 &path,
                 "a scope is one word of ASCII, without '\"' and '\\'; several are several elements",
             );
@@ -221,21 +220,4 @@ fn scopes(scope: &mut Scope<'_>, typed: Option<&[Typed]>) -> Vec<String> {
         scopes.push(text.to_owned());
     }
     scopes
-}
-
-/// Returns the private addresses that a file allows.
-pub(crate) fn allowed(scope: &mut Scope<'_>, file: &File) -> Option<Vec<AllowedPrivate>> {
-    let typed = file.network.as_ref()?.allow_private.as_ref()?;
-    let path = scope.path.key("network");
-    let scope = &mut scope.below(path);
-    let mut allowed = Vec::new();
-    for (index, typed) in typed.iter().enumerate() {
-        let path = scope.path.key("allow_private").index(index);
-        let Some(text) = scope.text(&path, typed, None) else {
-            continue;
-        };
-        let parsed = text.expose().parse::<AllowedPrivate>();
-        allowed.extend(scope.check(&path, parsed.map_err(|error| error.to_string())));
-    }
-    Some(allowed)
 }

@@ -6,8 +6,8 @@ use secrecy::SecretString;
 
 use crate::config::resolve::check;
 use crate::config::resolve::scope::Scope;
-use crate::config::schema::file::Typed;
 use crate::config::schema::oauth::OAuthEntry;
+use crate::config::schema::value::Typed;
 use crate::value::Text;
 
 /// Parameters that only the gateway may set, because it verifies the response against them.
@@ -67,11 +67,11 @@ fn read(
                 "scope" => "it has a key of its own: `scopes`".to_owned(),
                 _ => "the gateway gives it itself".to_owned(),
             };
-            scope.wrong_at(&path, instead);
+            scope.problem_at(&path, instead);
             continue;
         }
         if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
-            scope.wrong_at(&path, "the name of a parameter is one word of ASCII");
+            scope.problem_at(&path, "the name of a parameter is one word of ASCII");
             continue;
         }
         if let Some(text) = scope.text(&path, typed, None) {
@@ -88,14 +88,14 @@ pub(crate) fn redirect_uri(scope: &mut Scope<'_>, typed: Option<&Typed>) -> Opti
     let uri = scope.check(&path, check::url(&text))?;
     let local = matches!(uri.host(), Some("localhost" | "127.0.0.1" | "[::1]"));
     if uri.scheme_str() == Some("http") && !local {
-        scope.wrong(
+        scope.problem(
             "redirect_uri",
             "a code comes back by it, so it is https, or a port of the person's own machine",
         );
         return None;
     }
     if uri.scheme_str() == Some("https") && local {
-        scope.wrong(
+        scope.problem(
             "redirect_uri",
             "on the person's own machine it is http://localhost:PORT/PATH",
         );

@@ -7,11 +7,11 @@ use serde_json::Value;
 use crate::config::resolve::check;
 use crate::config::resolve::check::kubernetes;
 use crate::config::resolve::scope::Scope;
-use crate::config::schema::file::{TextOr, Typed};
 use crate::config::schema::pod::{
     EnvFromEntry, PodEntry, ProbesEntry, RegistryEntry, ResourcesEntry, SecurityEntry,
     VolumeEntryTyped,
 };
+use crate::config::schema::value::{TextOr, Typed};
 use crate::server::{
     Container, EnvFrom, EnvSource, PodSecurity, Probes, PullSecret, Resources, TemplatePatch,
     VolumeEntry,
@@ -127,7 +127,7 @@ fn texts(
     for (name, typed) in entries.into_iter().flatten() {
         let path = scope.path.key(key).key(name);
         if let Err(message) = kubernetes::label_key(name) {
-            scope.wrong_key(&path, message);
+            scope.problem_at_key(&path, message);
             continue;
         }
         let Some(text) = scope.text(&path, typed, None) else {
@@ -145,7 +145,7 @@ pub(crate) fn mappings(scope: &mut Scope<'_>, key: &str, entries: &[Value]) -> V
     for (index, entry) in entries.iter().enumerate() {
         if !entry.is_object() {
             let path = scope.path.key(key).index(index);
-            scope.wrong_at(&path, "a mapping is expected here, as in a manifest");
+            scope.problem_at(&path, "a mapping is expected here, as in a manifest");
         }
     }
     entries.to_vec()
@@ -153,7 +153,7 @@ pub(crate) fn mappings(scope: &mut Scope<'_>, key: &str, entries: &[Value]) -> V
 
 fn affinity(scope: &mut Scope<'_>, entry: Option<&Value>) -> Option<Value> {
     if entry.is_some_and(|entry| !entry.is_object()) {
-        scope.wrong("affinity", "a mapping is expected here, as in a manifest");
+        scope.problem("affinity", "a mapping is expected here, as in a manifest");
     }
     entry.cloned()
 }
@@ -176,7 +176,7 @@ fn env_from(scope: &mut Scope<'_>, entries: &[EnvFromEntry]) -> Vec<EnvFrom> {
             (None, Some(_)) => named(&mut scope, "config_map", entry.config_map.as_deref())
                 .map(EnvSource::ConfigMap),
             _ => {
-                scope.wrong("", "it needs one of `secret` and `config_map`");
+                scope.problem("", "it needs one of `secret` and `config_map`");
                 None
             }
         };
@@ -202,15 +202,15 @@ fn volumes(scope: &mut Scope<'_>, entries: &[VolumeEntryTyped]) -> Vec<VolumeEnt
         let at = scope.path.key("name");
         scope.check(&at, kubernetes::label_name(&entry.name));
         if !names.insert(&entry.name) {
-            scope.wrong("name", "another volume has this name already");
+            scope.problem("name", "another volume has this name already");
         }
         let at = scope.path.key("mount_path");
         scope.check(&at, kubernetes::mount_path(&entry.mount_path));
         if !paths.insert(&entry.mount_path) {
-            scope.wrong("mount_path", "another volume stands there already");
+            scope.problem("mount_path", "another volume stands there already");
         }
         if entry.source.len() != 1 {
-            scope.wrong(
+            scope.problem(
                 "source",
                 "it must have one key, as `configMap` or `persistentVolumeClaim`",
             );
@@ -233,7 +233,7 @@ fn security(scope: &mut Scope<'_>, entry: Option<&SecurityEntry>) -> PodSecurity
     let mut scope = scope.below(path);
     let allow_root = entry.allow_root.unwrap_or_default();
     if entry.run_as_user == Some(0) && !allow_root {
-        scope.wrong(
+        scope.problem(
             "run_as_user",
             "0 is root: it needs `allow_root: true` beside it",
         );
@@ -242,7 +242,7 @@ fn security(scope: &mut Scope<'_>, entry: Option<&SecurityEntry>) -> PodSecurity
         let fits = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
         if name.is_empty() || name.starts_with("CAP_") || !name.bytes().all(fits) {
             let path = scope.path.key("capabilities").index(index);
-            scope.wrong_at(&path, "a capability is as NET_BIND_SERVICE, without CAP_");
+            scope.problem_at(&path, "a capability is as NET_BIND_SERVICE, without CAP_");
         }
     }
     PodSecurity {
@@ -273,14 +273,14 @@ fn patch(scope: &mut Scope<'_>, entry: Option<&Value>) -> Option<TemplatePatch> 
             for (index, operation) in operations.iter().enumerate() {
                 if operation.get("op").is_none() || operation.get("path").is_none() {
                     let path = scope.path.key("template_patch").index(index);
-                    scope.wrong_at(&path, "an operation of a JSON patch has `op` and `path`");
+                    scope.problem_at(&path, "an operation of a JSON patch has `op` and `path`");
                 }
             }
             Some(TemplatePatch::Json(patch.clone()))
         }
         _ => {
             let text = "it must be a mapping (a merge patch) or a list (a JSON patch)";
-            scope.wrong("template_patch", text);
+            scope.problem("template_patch", text);
             None
         }
     }

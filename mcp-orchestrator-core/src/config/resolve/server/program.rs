@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::config::resolve::backends::Places;
+use crate::config::resolve::backends::Backends;
 use crate::config::resolve::check;
 use crate::config::resolve::scope::Scope;
 use crate::config::resolve::server::pod;
-use crate::config::schema::file::TextOr;
 use crate::config::schema::server::{PortOwnerEntry, ServerEntry, TransportEntry};
-use crate::config::settings::BackendKind;
+use crate::config::schema::value::TextOr;
+use crate::config::settings::backends::BackendKind;
 use crate::server::{CommandLine, Container, Launch, PortOwner, Program, ProgramTransport};
 use crate::value::Text;
 
@@ -18,10 +18,10 @@ pub(crate) fn program(
     scope: &mut Scope<'_>,
     entry: &ServerEntry,
     backend: BackendKind,
-    places: &Places,
+    backends: &Backends,
 ) -> Option<Program> {
     if entry.headers.is_some() && !scope.source.is_foreign() {
-        scope.wrong("headers", "headers belong to a server with a `url`");
+        scope.problem("headers", "headers belong to a server with a `url`");
     }
     let transport = program_transport(scope, entry);
     let mut image = scope.plain("image", entry.image.as_ref());
@@ -39,17 +39,17 @@ pub(crate) fn program(
         None => Container::default(),
     };
     match backend {
-        BackendKind::Process if entry.command.is_none() => scope.wrong(
+        BackendKind::Process if entry.command.is_none() => scope.problem(
             "image",
             "a process needs a `command`: give it one, or let it run where images run, by `backend: kubernetes`",
         ),
         BackendKind::Process => {}
         BackendKind::Kubernetes => {
-            places.complete(&mut container);
-            image = image.or_else(|| places.base_image().map(str::to_owned));
+            backends.apply_defaults(&mut container);
+            image = image.or_else(|| backends.base_image().map(str::to_owned));
             if entry.inherit_env.is_some() {
                 let text = "a pod inherits nothing from the gateway's environment: name it in `env`";
-                scope.wrong("inherit_env", text);
+                scope.problem("inherit_env", text);
             }
         }
     }
@@ -65,7 +65,7 @@ pub(crate) fn program(
 fn program_transport(scope: &mut Scope<'_>, entry: &ServerEntry) -> Option<ProgramTransport> {
     match entry.transport {
         Some(TransportEntry::Sse) => {
-            scope.wrong("type", "a program is `stdio` or `http`");
+            scope.problem("type", "a program is `stdio` or `http`");
             None
         }
         Some(TransportEntry::Http) => {
@@ -74,10 +74,10 @@ fn program_transport(scope: &mut Scope<'_>, entry: &ServerEntry) -> Option<Progr
                 None => "/mcp".to_owned(),
             };
             if !path.starts_with('/') || path.parse::<http::uri::PathAndQuery>().is_err() {
-                scope.wrong("path", "this must be a path, as /mcp");
+                scope.problem("path", "this must be a path, as /mcp");
             }
             if entry.port == Some(0) {
-                scope.wrong(
+                scope.problem(
                     "port",
                     "leave it away for a free port, which the program gets as ${PORT}",
                 );
@@ -98,7 +98,7 @@ fn program_transport(scope: &mut Scope<'_>, entry: &ServerEntry) -> Option<Progr
                 ("port_owner", entry.port_owner.is_some()),
             ] {
                 if there {
-                    scope.wrong(key, "it belongs to a program with `type: http`");
+                    scope.problem(key, "it belongs to a program with `type: http`");
                 }
             }
             Some(ProgramTransport::Stdio)
@@ -129,7 +129,7 @@ fn command_line(
     let at = scope.path.key("command");
     let Some(command) = &entry.command else {
         if entry.cwd.is_some() {
-            scope.wrong("cwd", "it needs a `command` beside it");
+            scope.problem("cwd", "it needs a `command` beside it");
         }
         return None;
     };
@@ -141,13 +141,13 @@ fn command_line(
         }
         TextOr::Other(list) => {
             if entry.args.is_some() {
-                scope.wrong(
+                scope.problem(
                     "args",
                     "the arguments of a `command` that is a list stand in that list",
                 );
             }
             let Some((program, args)) = list.split_first() else {
-                scope.wrong_at(&at, "it is empty");
+                scope.problem_at(&at, "it is empty");
                 return None;
             };
             (program, at.index(0), args, at.clone(), 1)
@@ -161,7 +161,7 @@ fn command_line(
     let program = scope.text(&program_at, program, None)?;
     let program = program.expose();
     if program.trim().is_empty() {
-        scope.wrong_at(&program_at, "it is empty");
+        scope.problem_at(&program_at, "it is empty");
         return None;
     }
     let relative = program.contains('/') && !in_container;
@@ -184,7 +184,7 @@ fn cwd(scope: &mut Scope<'_>, entry: &ServerEntry, in_container: bool) -> Option
     }
     let cwd = scope.source.resolve(&cwd);
     if !cwd.is_dir() {
-        scope.wrong("cwd", "there is no such folder");
+        scope.problem("cwd", "there is no such folder");
     }
     Some(cwd)
 }

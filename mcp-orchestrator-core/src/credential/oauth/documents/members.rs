@@ -15,22 +15,22 @@ use crate::limits::{MAX_OAUTH_LIST, MAX_OAUTH_TEXT_LEN};
 const MAX_LIFE: Duration = Duration::from_hours(24 * 3660);
 
 /// The members of one object.
-pub(in super::super) struct Members<'a>(BTreeMap<String, &'a RawValue>);
+pub(crate) struct Members<'a>(BTreeMap<String, &'a RawValue>);
 
 impl<'a> Members<'a> {
     /// Parses an object. Returns `None` for anything else, such as an HTML page or a list.
-    pub(in super::super) fn read(bytes: &'a [u8]) -> Option<Self> {
+    pub(crate) fn read(bytes: &'a [u8]) -> Option<Self> {
         let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
         serde_json::from_slice(bytes).ok().map(Self)
     }
 
     /// Returns a nested object.
-    pub(in super::super) fn object(&self, name: &str) -> Option<Self> {
+    pub(crate) fn object(&self, name: &str) -> Option<Self> {
         serde_json::from_str(self.0.get(name)?.get()).ok().map(Self)
     }
 
     /// Returns a string, or a number as its digits. `None` if it is empty or longer than the limit.
-    pub(in super::super) fn text(&self, name: &str) -> Option<String> {
+    pub(crate) fn text(&self, name: &str) -> Option<String> {
         let raw = self.0.get(name)?.get();
         if raw.len() > MAX_OAUTH_TEXT_LEN {
             return None;
@@ -45,7 +45,7 @@ impl<'a> Members<'a> {
     }
 
     /// Returns a non-empty secret string.
-    pub(in super::super) fn secret(&self, name: &str) -> Option<SecretText> {
+    pub(crate) fn secret(&self, name: &str) -> Option<SecretText> {
         use secrecy::ExposeSecret as _;
         let text = serde_json::from_str::<SecretText>(self.0.get(name)?.get()).ok()?;
         (!text.0.expose_secret().is_empty()).then_some(text)
@@ -53,7 +53,7 @@ impl<'a> Members<'a> {
 
     /// Returns a list of strings: either a JSON list, or one string separated by whitespace or commas. `None` if it
     /// is neither.
-    pub(in super::super) fn words(&self, name: &str) -> Option<Vec<String>> {
+    pub(crate) fn words(&self, name: &str) -> Option<Vec<String>> {
         let raw = self.0.get(name)?.get();
         let words: Vec<String> = if raw.starts_with('[') {
             let each = serde_json::from_str::<Vec<&RawValue>>(raw).ok()?;
@@ -70,13 +70,13 @@ impl<'a> Members<'a> {
     }
 
     /// Returns `true` if the member is `true` or `"true"`.
-    pub(in super::super) fn flag(&self, name: &str) -> bool {
+    pub(crate) fn flag(&self, name: &str) -> bool {
         let raw = self.0.get(name).map(|raw| raw.get());
         matches!(raw, Some("true" | "\"true\""))
     }
 
     /// Returns a number of seconds, given as a number or a string. `None` if it is not a number, or negative.
-    pub(in super::super) fn life(&self, name: &str) -> Option<Duration> {
+    pub(crate) fn life(&self, name: &str) -> Option<Duration> {
         let seconds = self.number(name)?;
         (seconds >= 0.0).then(|| {
             Duration::try_from_secs_f64(seconds).map_or(MAX_LIFE, |life| life.min(MAX_LIFE))
@@ -84,7 +84,7 @@ impl<'a> Members<'a> {
     }
 
     /// Returns a time in seconds since 1970. `None` if it is not a positive number, or after the year 9999.
-    pub(in super::super) fn time(&self, name: &str) -> Option<SystemTime> {
+    pub(crate) fn time(&self, name: &str) -> Option<SystemTime> {
         let since = self.life_since_epoch(name)?;
         UNIX_EPOCH.checked_add(since)
     }

@@ -9,16 +9,16 @@ use crate::limits::MAX_SCOPE_LEN;
 
 /// Metadata of a protected server (RFC 9728).
 #[derive(Debug)]
-pub(in super::super) struct ResourceMetadata {
+pub(crate) struct ResourceMetadata {
     /// The server's resource identifier, if declared.
-    pub(in super::super) resource: Option<String>,
-    pub(in super::super) authorization_servers: Vec<String>,
-    pub(in super::super) scopes_supported: Vec<String>,
+    pub(crate) resource: Option<String>,
+    pub(crate) authorization_servers: Vec<String>,
+    pub(crate) scopes_supported: Vec<String>,
 }
 
 impl ResourceMetadata {
     /// Parses the metadata. Returns `None` if the response is something else.
-    pub(in super::super) fn read(answer: &[u8]) -> Option<Self> {
+    pub(crate) fn read(answer: &[u8]) -> Option<Self> {
         let members = Members::read(answer)?;
         let resource = members.text("resource");
         let servers = members.words("authorization_servers");
@@ -35,26 +35,26 @@ impl ResourceMetadata {
 
 /// Metadata of an issuer (RFC 8414).
 #[derive(Clone, Debug, Default)]
-pub(in super::super) struct IssuerMetadata {
+pub(crate) struct IssuerMetadata {
     /// The name under which its clients and tokens are kept: the configured name, or else the declared one.
-    pub(in super::super) issuer: String,
+    pub(crate) issuer: String,
     /// The name that the issuer declares, if it differs.
-    pub(in super::super) own_name: Option<String>,
+    pub(crate) own_name: Option<String>,
     /// Whether the issuer's declared name is unknown because only its endpoints are configured.
-    pub(in super::super) is_nameless: bool,
-    pub(in super::super) authorization_endpoint: Option<String>,
-    pub(in super::super) token_endpoint: Option<String>,
-    pub(in super::super) registration_endpoint: Option<String>,
-    pub(in super::super) scopes_supported: Vec<String>,
-    pub(in super::super) token_endpoint_auth_methods_supported: Option<Vec<String>>,
-    pub(in super::super) code_challenge_methods_supported: Vec<String>,
-    pub(in super::super) client_id_metadata_document_supported: bool,
-    pub(in super::super) authorization_response_iss_parameter_supported: bool,
+    pub(crate) is_nameless: bool,
+    pub(crate) authorization_endpoint: Option<String>,
+    pub(crate) token_endpoint: Option<String>,
+    pub(crate) registration_endpoint: Option<String>,
+    pub(crate) scopes_supported: Vec<String>,
+    pub(crate) token_endpoint_auth_methods_supported: Option<Vec<String>>,
+    pub(crate) code_challenge_methods_supported: Vec<String>,
+    pub(crate) client_id_metadata_document_supported: bool,
+    pub(crate) authorization_response_iss_parameter_supported: bool,
 }
 
 impl IssuerMetadata {
     /// Parses the metadata. Returns `None` if the response is something else.
-    pub(in super::super) fn read(answer: &[u8]) -> Option<Self> {
+    pub(crate) fn read(answer: &[u8]) -> Option<Self> {
         let members = Members::read(answer)?;
         let issuer = members.text("issuer");
         let (page, tokens) = (
@@ -86,7 +86,7 @@ impl IssuerMetadata {
     }
 
     /// Returns the defaults of revision 2025-03-26 for a server without metadata.
-    pub(in super::super) fn by_convention(origin: &str) -> Self {
+    pub(crate) fn by_convention(origin: &str) -> Self {
         let at = |path: &str| Some(format!("{origin}{path}"));
         Self {
             issuer: origin.to_owned(),
@@ -98,14 +98,14 @@ impl IssuerMetadata {
         }
     }
 
-    pub(in super::super) fn knows_pkce(&self) -> bool {
+    pub(crate) fn knows_pkce(&self) -> bool {
         let methods = &self.code_challenge_methods_supported;
         methods.iter().any(|method| method == "S256")
     }
 
     /// Accepts the metadata if it declares the expected name or none; otherwise returns the declared name as the
     /// error.
-    pub(in super::super) fn called(self, expected: &str) -> Result<Self, String> {
+    pub(crate) fn called(self, expected: &str) -> Result<Self, String> {
         if self.issuer.is_empty() {
             return Ok(self.named(expected));
         }
@@ -116,7 +116,7 @@ impl IssuerMetadata {
     }
 
     /// Returns the metadata under the configured name.
-    pub(in super::super) fn named(self, name: &str) -> Self {
+    pub(crate) fn named(self, name: &str) -> Self {
         Self {
             own_name: Some(self.issuer).filter(|own| !own.is_empty() && own != name),
             issuer: name.to_owned(),
@@ -137,12 +137,12 @@ fn scopes(members: &Members<'_>) -> Vec<String> {
 
 /// Returns `true` if both texts name the same issuer. They are compared as text (RFC 8414), except for a trailing
 /// slash, which some issuers include and others omit.
-pub(in super::super) fn same_issuer(one: &str, other: &str) -> bool {
+pub(crate) fn same_issuer(one: &str, other: &str) -> bool {
     one.trim_end_matches('/') == other.trim_end_matches('/')
 }
 
 /// Returns the URLs where a server's metadata may be published: for its path, then for its origin.
-pub(in super::super) fn resource_places(server: &Uri) -> Vec<String> {
+pub(crate) fn resource_places(server: &Uri) -> Vec<String> {
     const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
     let origin = origin(server);
     let path = server.path().trim_end_matches('/');
@@ -154,7 +154,7 @@ pub(in super::super) fn resource_places(server: &Uri) -> Vec<String> {
 }
 
 /// Returns the URLs where an issuer's metadata may be published, in the order in which they are tried.
-pub(in super::super) fn issuer_places(issuer: &str) -> Vec<String> {
+pub(crate) fn issuer_places(issuer: &str) -> Vec<String> {
     const OAUTH: &str = "/.well-known/oauth-authorization-server";
     const OIDC: &str = "/.well-known/openid-configuration";
     let Ok(uri) = issuer.parse::<Uri>() else {
@@ -173,7 +173,7 @@ pub(in super::super) fn issuer_places(issuer: &str) -> Vec<String> {
 }
 
 /// Returns scheme, host and port exactly as written.
-pub(in super::super) fn origin(uri: &Uri) -> String {
+pub(crate) fn origin(uri: &Uri) -> String {
     let scheme = uri.scheme_str().unwrap_or_default();
     let authority = uri.authority().map_or("", http::uri::Authority::as_str);
     format!("{scheme}://{authority}")
@@ -181,7 +181,7 @@ pub(in super::super) fn origin(uri: &Uri) -> String {
 
 /// Returns `true` if metadata about `resource` applies to `server`: the same site, and the server's path at or below
 /// that of the resource.
-pub(in super::super) fn covers(resource: &str, server: &Uri) -> bool {
+pub(crate) fn covers(resource: &str, server: &Uri) -> bool {
     let Ok(uri) = resource.parse::<Uri>() else {
         return false;
     };

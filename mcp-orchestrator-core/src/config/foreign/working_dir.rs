@@ -5,15 +5,15 @@
 
 use std::path::Path;
 
-use super::draft::Syntax;
-use crate::config::schema::file::{TextOr, Typed};
+use super::syntax::Syntax;
 use crate::config::schema::server::ServerEntry;
+use crate::config::schema::value::{TextOr, Typed};
 
 /// Longer arguments are not paths.
 const MAX_PATH_LEN: usize = 1024;
 
 /// Sets the working directory to this folder if arguments are relative to it and no other is configured.
-pub(super) fn anchor(folder: &Path, entry: &mut ServerEntry) {
+pub(super) fn choose(folder: &Path, entry: &mut ServerEntry) {
     if entry.command.is_none() || entry.cwd.is_some() || !folder.is_absolute() {
         return;
     }

@@ -1,11 +1,33 @@
-//! File entry of the audit log.
+//! File entries of the log and the audit log.
 //!
 //! The doc comments become the descriptions in the JSON Schema.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::file::Typed;
+use super::value::Typed;
+
+/// Format and level of the log.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogEntry {
+    /// `text` for people, `json` for programs. Default: `text`.
+    pub format: Option<LogFormatEntry>,
+    /// `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `info,mcp_orchestrator_core=debug`. Default:
+    /// `info`.
+    pub level: Option<Typed>,
+}
+
+/// Format of log lines.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(rename = "LogFormat")]
+pub enum LogFormatEntry {
+    /// Text, for people.
+    Text,
+    /// JSON, for programs.
+    Json,
+}
 
 /// The audit log: who did what with whose credential. Each call is an event, and each change of credentials and tokens.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]

@@ -1,5 +1,7 @@
-//! Reads the Secrets that `from_secret` names. Access to the cluster is opened on first use.
+//! The sources of configured credentials, and a reader for the Secrets that `from_secret` names. Access to the cluster is
+//! opened on first use.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -7,19 +9,20 @@ use async_trait::async_trait;
 use crate::config::{ConfiguredCredential, CredentialSource, KubernetesSettings, Settings};
 #[cfg(feature = "kubernetes")]
 use crate::credential::ClusterSecrets;
-use crate::credential::{SecretData, SecretReader};
+use crate::credential::{SecretData, SecretReader, SlotSources, Source};
 use crate::error::{Error, Result};
+use crate::value::Text;
 
 /// Reads Secrets of the configured cluster.
 #[derive(Debug)]
-struct FoundLater {
+struct LazySecretReader {
     #[cfg_attr(
         not(feature = "kubernetes"),
         expect(dead_code, reason = "it names a cluster that nothing here can ask")
     )]
     cluster: KubernetesSettings,
     #[cfg(feature = "kubernetes")]
-    found: tokio::sync::OnceCell<ClusterSecrets>,
+    secrets: tokio::sync::OnceCell<ClusterSecrets>,
 }
 
 impl Settings {
@@ -28,10 +31,10 @@ impl Settings {
     /// # Errors
     /// Fails if a Secret is named and no access to a cluster is configured. Makes no request to the cluster.
     pub(crate) async fn secret_reader(&self) -> Result<Arc<dyn SecretReader>> {
-        let reader = FoundLater {
+        let reader = LazySecretReader {
             cluster: self.secrets.clone(),
             #[cfg(feature = "kubernetes")]
-            found: tokio::sync::OnceCell::new(),
+            secrets: tokio::sync::OnceCell::new(),
         };
         if let Some(credential) = self.credentials.iter().find(|one| names_secret(one)) {
             reader.find().await.map_err(|error| {
@@ -46,20 +49,39 @@ impl Settings {
     }
 }
 
+/// Returns the source of each slot.
+pub(super) fn slot_sources(credentials: &[ConfiguredCredential]) -> SlotSources {
+    let mut sources: SlotSources = BTreeMap::new();
+    for credential in credentials {
+        let source = match &credential.source {
+            CredentialSource::Value(Text::Secret(secret)) => Source::Value(secret.clone()),
+            CredentialSource::Value(Text::Plain(text)) => Source::Value(text.clone().into()),
+            CredentialSource::Env(name) => Source::Env(name.clone()),
+            CredentialSource::File(path) => Source::File(path.clone()),
+            CredentialSource::Secret(place) => Source::Secret(place.clone()),
+        };
+        sources
+            .entry(credential.server.clone())
+            .or_default()
+            .insert(credential.slot.clone(), source);
+    }
+    sources
+}
+
 fn names_secret(credential: &ConfiguredCredential) -> bool {
     matches!(credential.source, CredentialSource::Secret(_))
 }
 
 #[cfg(feature = "kubernetes")]
-impl FoundLater {
+impl LazySecretReader {
     async fn find(&self) -> Result<&ClusterSecrets> {
         let open = || async { Ok(ClusterSecrets::new(self.cluster.open().await?)) };
-        self.found.get_or_try_init(open).await
+        self.secrets.get_or_try_init(open).await
     }
 }
 
 #[cfg(not(feature = "kubernetes"))]
-impl FoundLater {
+impl LazySecretReader {
     async fn find(&self) -> Result<&Self> {
         let text = "this program was built without Kubernetes";
         std::future::ready(Err(Error::new(crate::error::ErrorKind::Unsupported, text))).await
@@ -67,7 +89,7 @@ impl FoundLater {
 }
 
 #[async_trait]
-impl SecretReader for FoundLater {
+impl SecretReader for LazySecretReader {
     async fn read(&self, name: &str) -> Result<Option<Arc<SecretData>>> {
         self.find().await?.read(name).await
     }

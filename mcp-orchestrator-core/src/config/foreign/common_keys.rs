@@ -2,9 +2,9 @@
 
 use super::draft::Draft;
 use super::keys::Keys;
-use crate::config::schema::file::{TextOr, Typed};
 use crate::config::schema::oauth::{OAuthChoice, OAuthEntry};
 use crate::config::schema::server::TransportEntry;
+use crate::config::schema::value::{TextOr, Typed};
 use crate::config::source::node::{Node, Value};
 
 /// Keys that disable a server if they are `true`.

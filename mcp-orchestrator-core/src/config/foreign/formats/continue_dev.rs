@@ -3,8 +3,8 @@
 
 use crate::config::foreign::draft::Draft;
 use crate::config::foreign::keys::{Keys, Remark, scalar};
-use crate::config::foreign::{entry, texts};
-use crate::config::schema::file::Typed;
+use crate::config::foreign::{common_keys, texts};
+use crate::config::schema::value::Typed;
 use crate::config::source::diagnostics::KeyPath;
 use crate::config::source::node::{Node, Value};
 
@@ -43,7 +43,7 @@ fn server(keys: &mut Keys<'_>, draft: &mut Draft, block: bool) {
         );
         return;
     }
-    entry::read(keys, draft);
+    common_keys::read(keys, draft);
     let milliseconds = keys.number(&["connectionTimeout"]);
     draft.more.start_timeout = milliseconds.and_then(|it| texts::span(it / 1000.0));
     if let Some(key) = keys.text(&["apiKey"]) {

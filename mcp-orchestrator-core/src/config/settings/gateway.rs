@@ -1,0 +1,17 @@
+//! Settings of gateways.
+
+use crate::id::GatewayId;
+use crate::router::{Members, ToolNames, ViewEntry};
+
+/// A gateway and what it shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GatewaySettings {
+    /// Its name.
+    pub id: GatewayId,
+    /// The principals that may use it.
+    pub members: Members,
+    /// How it names tools and prompts.
+    pub tool_names: ToolNames,
+    /// Its servers, in order.
+    pub servers: Vec<ViewEntry>,
+}

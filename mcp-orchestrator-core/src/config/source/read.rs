@@ -1,0 +1,42 @@
+//! Reads files as text.
+
+use std::fs;
+use std::path::Path;
+
+use crate::limits::MAX_CONFIG_FILE_LEN;
+
+/// Reads a file as text: UTF-8 or UTF-16, without its byte-order mark.
+///
+/// # Errors
+/// Why it cannot be read.
+pub fn read(file: &Path) -> Result<String, String> {
+    let cannot = |error: std::io::Error| format!("the file cannot be read: {error}");
+    let size = fs::metadata(file).map_err(cannot)?.len();
+    if size > MAX_CONFIG_FILE_LEN as u64 {
+        return Err(format!(
+            "the file is too large: {size} bytes, at most {MAX_CONFIG_FILE_LEN} are read"
+        ));
+    }
+    decode(&fs::read(file).map_err(cannot)?)
+}
+
+/// Decodes UTF-8, or UTF-16 with a byte-order mark as written by some editors and shells on Windows. Removes the mark.
+pub(crate) fn decode(bytes: &[u8]) -> Result<String, String> {
+    let no_text = || "the file is neither UTF-8 nor UTF-16 text".to_owned();
+    let units = |read: fn([u8; 2]) -> u16| {
+        let (pairs, rest) = bytes[2..].as_chunks::<2>();
+        let units: Vec<u16> = pairs.iter().copied().map(read).collect();
+        match rest.is_empty() {
+            true => String::from_utf16(&units).map_err(|_| no_text()),
+            false => Err(no_text()),
+        }
+    };
+    match bytes.first_chunk::<2>() {
+        Some(b"\xff\xfe") => units(u16::from_le_bytes),
+        Some(b"\xfe\xff") => units(u16::from_be_bytes),
+        _ => {
+            let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
+            String::from_utf8(bytes.to_vec()).map_err(|_| no_text())
+        }
+    }
+}
