@@ -74,11 +74,8 @@ impl Settings {
         let (installed, sign_ins) = when_unavailable.retry(installed).await?;
         let tokens = || TokenAuthenticator::open(Arc::clone(&store), &tasks);
         let tokens = Arc::new(when_unavailable.retry(tokens).await?);
-        if let Some(first) = self.auth.first_admin {
-            when_unavailable
-                .retry(|| first_admin::ensure(first, &cluster, &tokens))
-                .await?;
-        }
+        let first_admin = || first_admin::ensure(self.auth.first_admin, &cluster, &tokens);
+        when_unavailable.retry(first_admin).await?;
         let (directory, links) = self.directory_and_links(store);
         // Installed credentials take precedence over configured ones.
         let resolvers: [Arc<dyn CredentialResolver>; 2] = [

@@ -14,23 +14,25 @@ use crate::id::PrincipalId;
 /// Name of the user that the first admin token belongs to.
 const USER: &str = "admin";
 
-/// Creates an admin token if none exists, and hands it over. The token is stored at its destination before it
+/// Creates an admin token if one is configured and none exists, and hands it over. The token is stored at its destination before it
 /// becomes valid, so that it can never be lost.
 ///
 /// # Errors
 /// [`Config`](ErrorKind::Config) if there is no such destination. Also fails if the destination or the token store
 /// cannot be written.
 pub(super) async fn ensure(
-    first_admin: FirstAdmin,
+    first_admin: Option<FirstAdmin>,
     cluster: &Cluster,
     tokens: &TokenAuthenticator,
 ) -> Result<()> {
+    let Some(FirstAdmin::Secret) = first_admin else {
+        return Ok(());
+    };
     let now = SystemTime::now();
     let admins = |it: &TokenInfo| it.admin && it.gateway.is_none() && !it.is_over(now);
     if tokens.list().iter().any(admins) {
         return Ok(());
     }
-    let FirstAdmin::Secret = first_admin;
     let invented: SecretString = TokenAuthenticator::invent();
     let (place, token) = cluster.offer_first_admin(invented).await?;
     let user = PrincipalId::new(USER).map_err(|error| {
