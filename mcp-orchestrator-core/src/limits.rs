@@ -223,6 +223,8 @@ limits! {
     MAX_EVENT_ID: Bytes = 4 << 10;
     /// Bytes that an event stream may send between two messages, such as comments.
     MAX_EVENT_FILLER: Bytes = 1 << 20;
+    /// Input of a server that is processed before other tasks get a turn.
+    WORK_QUANTUM: Bytes = 64 << 10;
     /// Pending requests of a server on one connection.
     MAX_SERVER_REQUESTS: Count = 64;
     /// Time that a client's subscription waits for a modern server to acknowledge it.
