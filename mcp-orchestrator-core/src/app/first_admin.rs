@@ -14,8 +14,8 @@ use crate::id::PrincipalId;
 /// Name of the user that the first admin token belongs to.
 const USER: &str = "admin";
 
-/// Creates an admin token if one is configured and none exists, and hands it over. The token is stored at its destination before it
-/// becomes valid, so that it can never be lost.
+/// Creates an admin token if one is configured and none exists, and hands it over. The token is stored at its
+/// destination before it becomes valid, so that it can never be lost.
 ///
 /// # Errors
 /// [`Config`](ErrorKind::Config) if there is no such destination. Also fails if the destination or the token store
