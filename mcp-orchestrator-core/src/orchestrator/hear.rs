@@ -14,6 +14,7 @@ use crate::call::{Reply, ReplyItem, own};
 use crate::jsonrpc::{Message, quote, request};
 use crate::pool::{Caller, Handle};
 use crate::protocol::{Era, method};
+use crate::runtime::InstanceKey;
 use crate::transport::Outgoing;
 
 /// Delay before a broken stream of notifications is opened again.
@@ -53,9 +54,11 @@ async fn hear(inner: Weak<Inner>, weak: Weak<Handle>) {
         };
         let key = Source::from(&handle.key);
         let mut changes = inner.subscriptions.changes();
-        let uris = inner.subscriptions.uris(&key);
+        let mut rights = inner.rights.subscribe();
+        let uris = inner.wanted_uris(&handle.key);
         let opened = match handle.link.era(Era::Modern).await {
             Ok(Era::Legacy) => {
+                inner.keep_subscribed(&handle);
                 // The engine's session opens its stream again when it is re-established.
                 if let Err(error) = handle.link.listen(&caller).await {
                     tracing::debug!(server = %handle.key.server(), %error, "changes are not heard of");
@@ -70,10 +73,17 @@ async fn hear(inner: Weak<Inner>, weak: Weak<Handle>) {
             Err(error) => Err(error),
         };
         let exited = handle.exited.clone();
+        let instance = handle.key.clone();
         drop(handle);
         let other = async {
-            while changes.changed().await.is_ok() {
-                if inner.subscriptions.uris(&key) != uris {
+            loop {
+                tokio::select! {
+                    Ok(()) = changes.changed() => {}
+                    // The callers of a resource may have lost or gained the right to it.
+                    Ok(()) = rights.changed() => {}
+                    else => std::future::pending().await,
+                }
+                if inner.wanted_uris(&instance) != uris {
                     return;
                 }
             }
@@ -127,6 +137,16 @@ async fn read(
         }
     }
     End::Broken
+}
+
+impl Inner {
+    /// Returns the resources to subscribe to at an instance, sorted.
+    fn wanted_uris(&self, key: &InstanceKey) -> Vec<String> {
+        let wanted = self.wanted_at(key);
+        let mut uris: Vec<_> = wanted.iter().map(|uri| uri.to_string()).collect();
+        uris.sort();
+        uris
+    }
 }
 
 fn listen(uris: &[String]) -> Message {

@@ -15,9 +15,7 @@ use crate::credential::{
     Credential, CredentialChange, InstallationKey, Renewable, StoredCredential,
 };
 use crate::error::{Error, Result};
-
-/// How many changes a slow listener may lag behind.
-const BEHIND: usize = 4096;
+use crate::limits::MAX_INSTALLED_BACKLOG;
 
 /// The installation of one owner.
 #[derive(Clone)]
@@ -81,7 +79,7 @@ impl Default for Index {
             shards: (0..SHARDS).map(|_| ArcSwap::default()).collect(),
             hasher: RandomState::default(),
             writing: Mutex::default(),
-            changes: broadcast::Sender::new(BEHIND),
+            changes: broadcast::Sender::new(MAX_INSTALLED_BACKLOG),
             #[cfg(test)]
             copied: std::sync::atomic::AtomicUsize::default(),
         }
