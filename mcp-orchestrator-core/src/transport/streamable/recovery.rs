@@ -14,12 +14,13 @@ use super::session::{Conversation, Session};
 use crate::call::Reply;
 use crate::error::Result;
 use crate::transport::Check;
+use crate::transport::own_id::OwnId;
 
 /// A request that is ready to be sent.
 pub(super) struct Ready<'a> {
     pub(super) body: Bytes,
-    /// The request's id as JSON.
-    pub(super) id: Bytes,
+    /// The request's id.
+    pub(super) id: OwnId,
     pub(super) repeat: Repeat,
     /// Whether it may still be sent.
     pub(super) check: Check<'a>,
@@ -96,7 +97,7 @@ async fn attempt(
     let guard = Guard {
         http: Arc::clone(http),
         conversation: Arc::clone(conversation),
-        id: request.id.clone(),
+        id: Some(request.id),
     };
     let sent = http.exchange(
         Verb::Post,
@@ -107,7 +108,7 @@ async fn attempt(
     let answer = match sent.await {
         Ok(exchange) => {
             let mut exchange = Some(exchange);
-            http.answer(&mut exchange, &request.id, Some(conversation))
+            http.answer(&mut exchange, request.id, Some(conversation))
                 .await
         }
         Err(error) => Err(error),

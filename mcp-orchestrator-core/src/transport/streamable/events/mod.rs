@@ -6,7 +6,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use http::StatusCode;
@@ -24,7 +23,8 @@ use crate::jsonrpc::{Message, ParseError, batch};
 use crate::limits::{
     MAX_CALL_RATE, MAX_EMPTY_RESUMES, MAX_EVENT_FILLER, MAX_RESUMES, RECONNECT_MAX,
 };
-use crate::transport::pace::{Backoff, Rate};
+use crate::transport::own_id::OwnId;
+use crate::transport::pace::{Backoff, Rate, Turns};
 use crate::transport::sse::{Event, Parser};
 
 /// Default wait before a stream is opened again.
@@ -40,7 +40,7 @@ pub(super) struct Events {
     conversation: Option<Arc<Conversation>>,
     parser: Parser,
     /// The id of the call that this stream answers; `None` for the general stream.
-    own: Option<Bytes>,
+    own: Option<OwnId>,
     /// An error response without an id, used as the answer if no better one arrives.
     unnamed: Option<Message>,
     /// The remaining messages of a batch.
@@ -49,6 +49,7 @@ pub(super) struct Events {
     retry: Duration,
     backoff: Backoff,
     rate: Rate,
+    turns: Turns,
     /// Resumptions since the last message.
     resumes: usize,
     /// Resumptions since the last event.
@@ -61,10 +62,10 @@ impl Events {
         http: Arc<Http>,
         exchange: Exchange,
         conversation: Option<Arc<Conversation>>,
-        own: &Bytes,
+        own: OwnId,
     ) -> Self {
         Self {
-            own: Some(own.clone()),
+            own: Some(own),
             ..Self::outside(http, exchange, conversation)
         }
     }
@@ -88,6 +89,7 @@ impl Events {
             retry: RETRY,
             backoff: Backoff::default(),
             rate: Rate::new(MAX_CALL_RATE),
+            turns: Turns::default(),
             resumes: 0,
             empty: 0,
         }
@@ -161,7 +163,11 @@ impl Events {
                 continue;
             };
             match exchange.chunk().await {
-                Ok(Some(chunk)) => self.parser.push(chunk),
+                Ok(Some(chunk)) => {
+                    let read = chunk.len();
+                    self.parser.push(chunk);
+                    self.turns.spend(read).await;
+                }
                 Ok(None) => {
                     exchange.release();
                     self.exchange = None;
