@@ -167,7 +167,7 @@ impl Inner {
             Ok(Settled::Accepted) => Ok(empty(message)),
             Ok(Settled::Rejected(response)) => {
                 let id = message.id_bytes().unwrap_or_default();
-                Ok(Reply::ready(response.with_id(id)))
+                Ok(Reply::ready(response.with_id(&id)))
             }
             Ok(Settled::Failed) => {
                 let text = format!("server {server} did not answer the subscription");
