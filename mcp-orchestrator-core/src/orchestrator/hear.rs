@@ -7,6 +7,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
+use tokio::sync::watch;
 
 use super::Inner;
 use super::subscriptions::Source;
@@ -75,19 +76,7 @@ async fn hear(inner: Weak<Inner>, weak: Weak<Handle>) {
         let exited = handle.exited.clone();
         let instance = handle.key.clone();
         drop(handle);
-        let other = async {
-            loop {
-                tokio::select! {
-                    Ok(()) = changes.changed() => {}
-                    // The callers of a resource may have lost or gained the right to it.
-                    Ok(()) = rights.changed() => {}
-                    else => std::future::pending().await,
-                }
-                if inner.wanted_uris(&instance) != uris {
-                    return;
-                }
-            }
-        };
+        let other = inner.wants_other(&instance, &uris, (&mut changes, &mut rights));
         let mut stream = opened.ok();
         let end = tokio::select! {
             end = read(stream.as_mut(), &inner, &weak, || {
@@ -140,6 +129,26 @@ async fn read(
 }
 
 impl Inner {
+    /// Waits until an instance should be subscribed to other resources than these.
+    async fn wants_other(
+        &self,
+        instance: &InstanceKey,
+        uris: &[String],
+        (changes, rights): (&mut watch::Receiver<()>, &mut watch::Receiver<()>),
+    ) {
+        loop {
+            tokio::select! {
+                Ok(()) = changes.changed() => {}
+                // The callers of a resource may have lost or gained the right to it.
+                Ok(()) = rights.changed() => {}
+                else => std::future::pending().await,
+            }
+            if self.wanted_uris(instance) != uris {
+                return;
+            }
+        }
+    }
+
     /// Returns the resources to subscribe to at an instance, sorted.
     fn wanted_uris(&self, key: &InstanceKey) -> Vec<String> {
         let wanted = self.wanted_at(key);
