@@ -250,7 +250,9 @@ impl Events {
         self.empty += 1;
         tokio::time::sleep(self.backoff.next(self.retry, RECONNECT_MAX)).await;
         let more = conversation.lines_after(last_id);
-        let opened = self.http.exchange(Verb::Get, &[], &more, Repeat::Harmless);
+        let opened = self
+            .http
+            .exchange(Verb::Get, &[], &more, (Repeat::Harmless, None));
         let exchange = match opened.await {
             Ok(exchange) => exchange,
             // The server may be restarting.
