@@ -29,6 +29,7 @@ pub(crate) const KNOWN: &[&[&str]] = &[
     ],
     &[
         "orchestrator/audited.rs",
+        "orchestrator/authority/late.rs",
         "orchestrator/authority/mod.rs",
         "orchestrator/authority/rights.rs",
         "orchestrator/calls.rs",
@@ -40,6 +41,9 @@ pub(crate) const KNOWN: &[&[&str]] = &[
         "orchestrator/mod.rs",
         "orchestrator/shown/wanted.rs",
         "orchestrator/starting.rs",
+        "orchestrator/subscriptions/mod.rs",
+        "orchestrator/subscriptions/table.rs",
+        "orchestrator/subscriptions/upstream.rs",
         "orchestrator/tasks/seal.rs",
         "orchestrator/tasks/words.rs",
         "orchestrator/watch.rs",
