@@ -12,8 +12,8 @@ use tokio::time::MissedTickBehavior;
 
 use super::Shared;
 use super::known::Seen;
-use crate::runtime::kubernetes::errors::causes;
-use crate::runtime::kubernetes::watch::Pauses;
+use crate::runtime::kubernetes::client::errors::causes;
+use crate::runtime::kubernetes::observe::watches::Pauses;
 
 /// Interval between two deletions of expired records.
 const SWEEP_EVERY: Duration = Duration::from_secs(600);

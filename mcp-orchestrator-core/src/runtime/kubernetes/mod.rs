@@ -8,51 +8,17 @@
 //! alone (`watch`, `store`). The status of an instance is computed in one place (`status`), both for callers that
 //! wait for it and for callers that display it.
 
-mod access;
-mod attach;
-mod beside;
-mod choice;
-mod client;
-mod describe;
-mod diagnose;
-pub(crate) mod errors;
-mod events;
-mod exec;
-mod facts;
-#[cfg(test)]
-mod fake;
-mod forward;
-mod handover;
-mod lease;
-mod lines;
-mod logs;
+pub(crate) mod client;
+mod coordination;
+mod instance;
+mod io;
 pub(crate) mod names;
+pub(crate) mod observe;
 mod options;
-mod owner;
-mod patch;
-mod place;
-mod refusal;
-mod remains;
 mod render;
-mod renewal;
-mod review;
-mod runs;
-mod seat;
-mod start;
-mod state_key;
-mod status;
-mod stop;
-mod store;
-mod strays;
-mod streams;
-mod supervise;
 #[cfg(test)]
-mod survival;
-mod sweep;
-mod tls;
-mod told;
-pub(crate) mod watch;
-mod writes;
+mod tests;
+mod writer;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -64,23 +30,23 @@ use futures_util::stream::{self, BoxStream, StreamExt as _};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use self::access::{Access, AccessOptions};
-pub use self::attach::{AttachReader, AttachWriter, attach};
-use self::beside::Beside;
-use self::events::Events;
-pub use self::forward::connect_to;
-pub use self::handover::Handover;
-pub use self::lease::{Held, Holder, LeaseOptions, holder, identity};
+pub use self::client::access::{Access, AccessOptions};
+pub use self::client::access_review::{Denied, Place, RULES, Rule, review, role, rules};
+pub use self::coordination::bootstrap_secret::Handover;
+pub use self::coordination::lease::{Held, Holder, LeaseOptions, holder, identity};
+pub use self::coordination::membership::Seat;
+pub use self::coordination::owner::Owner;
+pub use self::coordination::purge::{Remnant, delete, remains};
+pub use self::coordination::state_key::state_key;
+use self::instance::events::Events;
+use self::instance::tracked::Runs;
+pub use self::io::attach::{AttachReader, AttachWriter, attach};
+pub use self::io::port_forward::connect_to;
+use self::observe::dependents::Beside;
+use self::observe::status_events::ToldStatuses;
+use self::observe::store::Store;
 pub use self::options::KubernetesOptions;
-pub use self::owner::Owner;
-pub use self::remains::{Remnant, delete, remains};
-pub use self::review::{Denied, Place, RULES, Rule, review, role, rules};
-use self::runs::Runs;
-pub use self::seat::Seat;
-pub use self::state_key::state_key;
-use self::store::Store;
-use self::told::ToldStatuses;
-use self::writes::Writes;
+use self::writer::Writes;
 use super::board::Board;
 use super::{
     Description, Instance, InstanceEvent, InstanceKey, LaunchSpec, LogBook, LogLine, LogOptions,
@@ -101,7 +67,7 @@ pub struct KubernetesBackend(Arc<Shared>);
 
 /// State shared by the tasks of a backend.
 #[derive(Debug)]
-struct Shared {
+pub(crate) struct Shared {
     access: Access,
     options: KubernetesOptions,
     manager: String,
@@ -154,8 +120,8 @@ impl KubernetesBackend {
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
         });
-        watch::begin(&shared);
-        sweep::begin(&shared);
+        observe::watches::begin(&shared);
+        instance::gc::begin(&shared);
         shared.follow_owner();
         shared.write_events(waiting);
         Self(shared)

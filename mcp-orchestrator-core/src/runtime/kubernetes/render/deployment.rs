@@ -3,9 +3,9 @@
 
 use serde_json::{Value, json};
 
+use super::patch;
 use super::{Failed, Rendering, pod};
 use crate::runtime::kubernetes::names::{self, INSTANCE, VALUES, WANTED};
-use crate::runtime::kubernetes::patch;
 
 /// Renders the Deployment with one replica.
 pub(super) fn deployment(of: &Rendering<'_>) -> Result<Value, Failed> {

@@ -4,6 +4,7 @@
 //! everything strictly, so that an unknown field is an error instead of being ignored.
 
 mod deployment;
+pub(crate) mod patch;
 mod pod;
 mod policy;
 mod resources;
@@ -13,11 +14,11 @@ mod volumes;
 
 use serde_json::{Value, json};
 
+use self::patch::Refused;
 pub(super) use self::secret::Values;
 use super::names;
 use super::options::KubernetesOptions;
-use super::patch::Refused;
-use super::writes::Kind;
+use super::writer::Kind;
 use crate::error::{Error, ErrorKind};
 use crate::id::{ServerId, SlotName};
 use crate::runtime::{InstanceKey, LaunchSpec};

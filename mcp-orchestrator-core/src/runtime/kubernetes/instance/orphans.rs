@@ -1,0 +1,100 @@
+//! Finds Deployments of this orchestrator that have lost a label, which hides them from the watches, and restores the
+//! label.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use kube::api::{DynamicObject, ListParams};
+use kube::core::{ObjectMeta, PartialObjectMeta};
+
+use crate::error::Result;
+use crate::limits::KUBERNETES_PAGE_LEN;
+use crate::runtime::InstanceKey;
+use crate::runtime::kubernetes::Shared;
+use crate::runtime::kubernetes::names::{KEY, labels};
+use crate::runtime::kubernetes::writer::Kind;
+
+/// Returns the page size of list requests, in objects.
+pub(crate) fn page_len() -> u32 {
+    u32::try_from(KUBERNETES_PAGE_LEN).unwrap_or(u32::MAX)
+}
+
+impl Shared {
+    /// Handles a Deployment that has disappeared from the watch. Unless this process is starting, stopping or
+    /// removing it, its owner or one of its labels may be gone.
+    pub(crate) fn vanished(self: &Arc<Self>, name: String) {
+        let Some(run) = self.runs.find(&name) else {
+            return;
+        };
+        if run.life.try_lock().is_err() || !self.writes.is_held() {
+            return;
+        }
+        self.owner.suspect();
+        let shared = Arc::clone(self);
+        self.tasks.spawn(async move {
+            if let Err(error) = shared.owner.reference().await {
+                tracing::debug!(name, %error, "cannot read the owner of a deployment that has vanished");
+            }
+            let of_name = ListParams::default().fields(&format!("metadata.name={name}"));
+            if let Err(error) = shared.put_labels_back(of_name).await {
+                tracing::debug!(name, %error, "cannot look for a deployment that has vanished");
+            }
+        });
+    }
+
+    /// Restores missing labels on the Deployments of this orchestrator.
+    pub(crate) async fn find_strays(&self) -> Result<()> {
+        self.put_labels_back(ListParams::default()).await
+    }
+
+    async fn put_labels_back(&self, selected: ListParams) -> Result<()> {
+        let mut params = selected.limit(page_len());
+        loop {
+            let listed = self
+                .writes
+                .api(Kind::Deployment)
+                .list_metadata(&params)
+                .await;
+            let listed = listed
+                .map_err(|error| self.writes.action("list", Kind::Deployment).error(error))?;
+            for object in &listed.items {
+                if let Some((key, wanted)) = self.stray(object) {
+                    tracing::warn!(instance = %key, "labels of an instance were taken off, and are put back");
+                    let facts = self.writes.label(key.name(), &wanted).await?;
+                    self.learn(&key, facts);
+                }
+            }
+            match listed.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => params = params.continue_token(&token),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Returns the labels that a Deployment should have, if it is ours and lacks one.
+    fn stray(
+        &self,
+        object: &PartialObjectMeta<DynamicObject>,
+    ) -> Option<(InstanceKey, BTreeMap<String, String>)> {
+        let meta = &object.metadata;
+        if meta.deletion_timestamp.is_some() || !is_written_by(meta, &self.manager) {
+            return None;
+        }
+        let key = InstanceKey::from_text(meta.annotations.as_ref()?.get(KEY)?).ok()?;
+        if meta.name.as_deref() != Some(key.name()) {
+            return None;
+        }
+        let wanted = labels(&key, &self.options.orchestrator);
+        let has = |name: &String, value: &String| {
+            let own = meta.labels.as_ref().and_then(|labels| labels.get(name));
+            own == Some(value)
+        };
+        let lacks = !wanted.iter().all(|(name, value)| has(name, value));
+        lacks.then_some((key, wanted))
+    }
+}
+
+fn is_written_by(meta: &ObjectMeta, manager: &str) -> bool {
+    let mut managers = meta.managed_fields.iter().flatten();
+    managers.any(|entry| entry.manager.as_deref() == Some(manager))
+}

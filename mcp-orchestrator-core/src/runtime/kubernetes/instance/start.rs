@@ -1,0 +1,283 @@
+//! Starts an instance and connects to it: creates it if it is absent, scales it up if it is stopped, adopts it if it
+//! runs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use secrecy::ExposeSecret as _;
+use serde_json::json;
+
+use super::apply::Placed;
+use super::events::Happened;
+use super::tracked::{Log, Run};
+use crate::credential::Credential;
+use crate::error::{Error, ErrorKind, Result};
+use crate::runtime::kubernetes::Shared;
+use crate::runtime::kubernetes::io::attach::attach;
+use crate::runtime::kubernetes::io::exclusive::held;
+use crate::runtime::kubernetes::io::logs::tail;
+use crate::runtime::kubernetes::io::port_forward::connect_to;
+use crate::runtime::kubernetes::names::{CONTAINER, FAILURE};
+use crate::runtime::kubernetes::observe::diagnose;
+use crate::runtime::kubernetes::observe::objects::PodFacts;
+use crate::runtime::kubernetes::observe::status::{Failure, Standing, judge};
+use crate::runtime::kubernetes::observe::store::View;
+use crate::runtime::kubernetes::render::port_of;
+use crate::runtime::{Endpoint, Instance, InstanceKey, LaunchSpec, Progress};
+use crate::server::{Injection, Launch, ProgramTransport, ServerSpec};
+
+/// Maximum number of attempts if another client keeps stopping the instance.
+const TRIES: usize = 4;
+/// How long to wait for news of a program's end.
+const MOMENT: Duration = Duration::from_secs(3);
+
+impl Shared {
+    /// Starts the instance and returns how to reach it.
+    pub(crate) async fn start(
+        self: &Arc<Self>,
+        key: &InstanceKey,
+        launch: &LaunchSpec,
+        progress: &Progress,
+    ) -> Result<Instance> {
+        // Until a write of ours starts it, an instance of this key that runs was running before.
+        progress.set_ran_before(true);
+        self.wait_for_cluster(progress).await;
+        let run = self.runs.of(key);
+        let mut stops = run.stops.subscribe();
+        stops.borrow_and_update();
+        let _life = run.life.lock().await;
+        tokio::select! {
+            started = self.start_alone(&run, launch, progress) => started,
+            _ = stops.changed() => {
+                let text = format!("server {} was ended while it started", key.server());
+                Err(self.about(key, Error::new(ErrorKind::Unavailable, text)))
+            }
+        }
+    }
+
+    async fn start_alone(
+        self: &Arc<Self>,
+        run: &Arc<Run>,
+        launch: &LaunchSpec,
+        progress: &Progress,
+    ) -> Result<Instance> {
+        let key = &run.key;
+        self.book.hide(key, launch);
+        run.headers
+            .set(headers(&launch.server, &launch.credential)?);
+        for _ in 0..TRIES {
+            let placed = self.place(run, launch, progress).await;
+            let placed = placed.map_err(|error| self.about(key, error))?;
+            if placed == Placed::Now {
+                run.began();
+                self.book.begin(key);
+            }
+            run.set_launch(launch);
+            let Some(pod) = self.ready(run, placed, progress).await? else {
+                continue;
+            };
+            match self.hand_out(run, launch, &pod).await {
+                Err(error) if error.kind() != ErrorKind::Conflict => {
+                    // The program may have just ended, which makes a better error.
+                    if self.runs_on(key, &pod).await {
+                        return Err(error);
+                    }
+                    if placed == Placed::Now {
+                        let failed = self.ready(run, placed, progress).await;
+                        failed?;
+                    }
+                }
+                Ok(instance) => {
+                    if placed == Placed::Now {
+                        self.event(
+                            key,
+                            Happened::Started,
+                            format!("pod {} takes calls", pod.name),
+                        );
+                    }
+                    return Ok(instance);
+                }
+                Err(taken) => return Err(taken),
+            }
+        }
+        let text = format!("instance {key} is stopped by somebody else as soon as it starts");
+        Err(self.about(key, Error::new(ErrorKind::Conflict, text)))
+    }
+
+    /// Returns `true` if the program of this pod is still running after waiting a moment for news of its end.
+    async fn runs_on(&self, key: &InstanceKey, pod: &PodFacts) -> bool {
+        let mut bell = self.store.bell(key.name());
+        let ended = async {
+            loop {
+                bell.borrow_and_update();
+                let view = self.store.view(key.name());
+                let now = view.pods.iter().find(|now| now.uid == pod.uid);
+                if !now.is_some_and(|now| {
+                    now.container.running && now.container.id == pod.container.id
+                }) {
+                    return;
+                }
+                // Never fails: the store holds the sender.
+                let _ = bell.changed().await;
+            }
+        };
+        tokio::time::timeout(MOMENT, ended).await.is_err()
+    }
+
+    /// Waits until the instance accepts connections; returns `None` if it is no longer running.
+    async fn ready(
+        self: &Arc<Self>,
+        run: &Run,
+        placed: Placed,
+        progress: &Progress,
+    ) -> Result<Option<Arc<PodFacts>>> {
+        let mut bell = self.store.bell(run.key.name());
+        loop {
+            bell.borrow_and_update();
+            let view = self.store.view(run.key.name());
+            if placed == Placed::Now
+                && let Some(failure) = crash(&view)
+            {
+                return Err(self.give_up(run, &failure).await);
+            }
+            match judge(&view) {
+                Standing::Ready(pod) => return Ok(Some(pod)),
+                Standing::Waiting(reason) => progress.report(&reason),
+                Standing::Failed(failure) => return Err(self.give_up(run, &failure).await),
+                Standing::Absent | Standing::Resting(_) | Standing::Ending => return Ok(None),
+            }
+            // Never fails: the store holds the sender.
+            let _ = bell.changed().await;
+        }
+    }
+
+    /// Scales a failed instance to zero and returns the error with the reason.
+    async fn give_up(&self, run: &Run, failure: &Failure) -> Error {
+        let key = &run.key;
+        let mut text = format!("server {} cannot start: {}", key.server(), failure.reason);
+        if let Some(pod) = &failure.crashed {
+            let log = if pod.container.ended.is_some() {
+                Log::Current
+            } else {
+                Log::Previous
+            };
+            let lines = self.keep_log(key, &pod.name, log).await;
+            let last = tail(&lines);
+            if !last.is_empty() {
+                text = format!("{text}; it said last: {}", last.join("\n"));
+            }
+        }
+        self.event(key, Happened::CannotStart, failure.reason.clone());
+        let annotations = json!({ FAILURE: failure.reason });
+        if let Err(error) = self.scale(key, 0, &annotations).await {
+            tracing::warn!(instance = %key, %error, "what cannot start was not stopped");
+        }
+        self.about(key, Error::new(ErrorKind::StartFailed, text))
+    }
+
+    async fn hand_out(
+        self: &Arc<Self>,
+        run: &Arc<Run>,
+        launch: &LaunchSpec,
+        pod: &Arc<PodFacts>,
+    ) -> Result<Instance> {
+        let key = &run.key;
+        let container = pod.container.id.clone().unwrap_or_default();
+        let endpoint = match port_of(&launch.server) {
+            Some(port) => self.http(run, launch, pod, port)?,
+            None => {
+                let holder = run.hold(&container).await.ok_or_else(|| {
+                    let text = format!("instance {key} has a connection already");
+                    self.about(key, Error::new(ErrorKind::Conflict, text))
+                })?;
+                let attached = attach(&self.access, &pod.name, CONTAINER).await;
+                let (reader, writer) = attached.map_err(|error| self.about(key, error))?;
+                held(reader, writer, holder)
+            }
+        };
+        // A program that started before this process may have had a connection to the previous one.
+        let fresh = run.note_handed(&container) && !self.store.ran_before(&container);
+        let exited = run.exited(pod);
+        // The program may have ended before the exit future existed.
+        self.look(key.name());
+        Ok(Instance {
+            endpoint,
+            fresh,
+            exited,
+        })
+    }
+
+    fn http(&self, run: &Run, launch: &LaunchSpec, pod: &PodFacts, port: u16) -> Result<Endpoint> {
+        let key = &run.key;
+        let path = match &launch.server.launch {
+            Launch::Program(program) => match &program.transport {
+                ProgramTransport::Http { path, .. } => path.as_str(),
+                ProgramTransport::Stdio => "",
+            },
+            Launch::Remote(_) => "",
+        };
+        let slash = if path.starts_with('/') { "" } else { "/" };
+        // Servers that validate the `Host` header accept this name.
+        let uri = format!("http://localhost:{port}{slash}{path}").parse();
+        let uri = uri.map_err(|_| {
+            let text = format!(
+                "the path {path:?} of server {} makes no valid address",
+                key.server()
+            );
+            self.about(key, Error::new(ErrorKind::StartFailed, text))
+        })?;
+        let address = pod.address.as_deref().unwrap_or_default();
+        Ok(Endpoint::Http {
+            uri,
+            connect: connect_to(&self.access, &pod.name, address, port),
+            headers: run.headers.clone(),
+        })
+    }
+}
+
+/// Returns the failure of a program that this start launched and that has ended once: another run would end the same
+/// way.
+fn crash(view: &View) -> Option<Failure> {
+    let wanted = view.deployment.as_ref().is_some_and(|it| it.replicas != 0);
+    let mut pods = view
+        .pods
+        .iter()
+        .filter(|pod| wanted && !pod.deleting && !pod.over);
+    pods.find_map(|pod| {
+        let end = pod
+            .container
+            .before
+            .as_ref()
+            .or(pod.container.ended.as_ref())?;
+        Some(Failure {
+            reason: diagnose::ended(end),
+            crashed: Some(Arc::clone(pod)),
+        })
+    })
+}
+
+/// Returns the credential headers of a server.
+pub(crate) fn headers(server: &ServerSpec, credential: &Credential) -> Result<HeaderMap> {
+    let mut headers = HeaderMap::new();
+    for slot in &server.slots {
+        let Injection::Header { name, prefix } = &slot.inject else {
+            continue;
+        };
+        let Some(value) = credential.values.get(&slot.name) else {
+            continue;
+        };
+        let parsed = HeaderName::from_bytes(name.as_bytes()).ok();
+        let value = HeaderValue::from_str(&format!("{prefix}{}", value.expose_secret()));
+        let (Some(parsed), Ok(mut value)) = (parsed, value) else {
+            let text = format!(
+                "slot `{}`: `{name}` and its value make no valid header",
+                slot.name
+            );
+            return Err(Error::new(ErrorKind::StartFailed, text).with_server(&server.id));
+        };
+        value.set_sensitive(true);
+        headers.append(parsed, value);
+    }
+    Ok(headers)
+}
