@@ -12,17 +12,18 @@ pub(crate) mod client;
 mod coordination;
 mod instance;
 mod io;
+mod kind;
 pub(crate) mod names;
 pub(crate) mod observe;
 mod options;
 mod render;
+mod shared;
 #[cfg(test)]
 mod tests;
 mod writer;
 
-use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -30,15 +31,16 @@ use futures_util::stream::{self, BoxStream, StreamExt as _};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use self::client::access::{Access, AccessOptions};
+pub use self::client::access::Access;
 pub use self::client::access_review::{Denied, Place, RULES, Rule, review, role, rules};
+pub use self::client::infer::AccessOptions;
 pub use self::coordination::bootstrap_secret::Handover;
 pub use self::coordination::lease::{Held, Holder, LeaseOptions, holder, identity};
 pub use self::coordination::membership::Seat;
 pub use self::coordination::owner::Owner;
 pub use self::coordination::purge::{Remnant, delete, remains};
 pub use self::coordination::state_key::state_key;
-use self::instance::events::Events;
+use self::instance::event_queue::Events;
 use self::instance::tracked::Runs;
 pub use self::io::attach::{AttachReader, AttachWriter, attach};
 pub use self::io::port_forward::connect_to;
@@ -46,6 +48,7 @@ use self::observe::dependents::Beside;
 use self::observe::status_events::ToldStatuses;
 use self::observe::store::Store;
 pub use self::options::KubernetesOptions;
+use self::shared::Shared;
 use self::writer::Writes;
 use super::board::Board;
 use super::{
@@ -53,7 +56,7 @@ use super::{
     Progress, RuntimeBackend,
 };
 use crate::credential::Credential;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// Runs instances as pods, each with its own Deployment, Secret and NetworkPolicy.
 ///
@@ -64,27 +67,6 @@ use crate::error::{Error, Result};
 /// - Stopping asks the program to terminate and kills it after the grace period, or after the one configured when it
 ///   was started if that is shorter.
 pub struct KubernetesBackend(Arc<Shared>);
-
-/// State shared by the tasks of a backend.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    access: Access,
-    options: KubernetesOptions,
-    manager: String,
-    store: Store,
-    beside: Beside,
-    runs: Runs,
-    writes: Writes,
-    owner: Owner,
-    board: Arc<Board>,
-    told: ToldStatuses,
-    events: Events,
-    book: LogBook,
-    /// The current error of each failing watch.
-    troubles: Mutex<HashMap<&'static str, String>>,
-    tasks: TaskTracker,
-    closing: CancellationToken,
-}
 
 // === impl KubernetesBackend ===
 
@@ -220,53 +202,5 @@ impl Drop for KubernetesBackend {
     fn drop(&mut self) {
         self.0.closing.cancel();
         self.0.tasks.close();
-    }
-}
-
-// === impl Shared ===
-
-impl Shared {
-    /// Waits for the initial lists of Deployments and pods.
-    async fn wait_for_cluster(&self, progress: &Progress) {
-        if self.store.is_synced() {
-            return;
-        }
-        let trouble = self.trouble();
-        let what = trouble
-            .as_deref()
-            .unwrap_or("asking the cluster what there is");
-        progress.report(what);
-        self.store.synced().await;
-    }
-
-    /// Records whether a watch fails. An outage breaks all of them repeatedly, so only its start and its end are
-    /// logged above debug level.
-    fn set_trouble(&self, what: &'static str, trouble: Option<String>) {
-        let mut troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
-        match trouble {
-            Some(trouble) if troubles.is_empty() => {
-                tracing::warn!(trouble, "the cluster's changes are not seen");
-                troubles.insert(what, trouble);
-            }
-            Some(trouble) => {
-                tracing::debug!(trouble, "the cluster's changes are not seen");
-                troubles.insert(what, trouble);
-            }
-            None => {
-                if troubles.remove(what).is_some() && troubles.is_empty() {
-                    tracing::info!("the cluster's changes are seen again");
-                }
-            }
-        }
-    }
-
-    fn trouble(&self) -> Option<String> {
-        let troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
-        troubles.values().next().cloned()
-    }
-
-    /// Adds the server and the instance to the error.
-    fn about(&self, key: &InstanceKey, error: Error) -> Error {
-        error.with_server(key.server()).with_instance(key)
     }
 }

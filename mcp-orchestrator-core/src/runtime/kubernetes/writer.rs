@@ -4,35 +4,25 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Pod, Secret, Service};
-use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::Api;
-use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
+use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
 use super::client::access::Access;
 use super::client::errors::Action;
-use super::client::forbidden_retry::{Next, Refusal, Settling};
+use super::client::forbidden_retry::{Next, Settling};
+use super::client::rejection::Refusal;
+use super::kind::Kind;
 use super::observe::objects::DeploymentFacts;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Maximum number of concurrent writes.
 const AT_ONCE: usize = 16;
 
-/// The kinds of object that make up an instance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Kind {
-    Deployment,
-    Secret,
-    NetworkPolicy,
-    Service,
-    Pod,
-}
-
 /// Whether to take over fields that another client owns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Force {
+pub(crate) enum Force {
     /// Take over: the object is ours, and our fields become as we write them.
     Yes,
     /// Do not take over: the object is new, and it is an error if another client has written our fields.
@@ -41,7 +31,7 @@ pub(super) enum Force {
 
 /// Writes the orchestrator's objects.
 #[derive(Debug)]
-pub(super) struct Writes {
+pub(crate) struct Writes {
     access: Access,
     manager: String,
     slots: Semaphore,
@@ -51,31 +41,8 @@ pub(super) struct Writes {
     held: Option<watch::Receiver<bool>>,
 }
 
-impl Kind {
-    fn resource(self) -> ApiResource {
-        match self {
-            Self::Deployment => ApiResource::erase::<Deployment>(&()),
-            Self::Secret => ApiResource::erase::<Secret>(&()),
-            Self::NetworkPolicy => ApiResource::erase::<NetworkPolicy>(&()),
-            Self::Service => ApiResource::erase::<Service>(&()),
-            Self::Pod => ApiResource::erase::<Pod>(&()),
-        }
-    }
-
-    /// Returns API group and resource, as in a Role.
-    fn named(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Deployment => ("apps", "deployments"),
-            Self::Secret => ("", "secrets"),
-            Self::NetworkPolicy => ("networking.k8s.io", "networkpolicies"),
-            Self::Service => ("", "services"),
-            Self::Pod => ("", "pods"),
-        }
-    }
-}
-
 impl Writes {
-    pub(super) fn new(
+    pub(crate) fn new(
         access: Access,
         manager: String,
         held: Option<watch::Receiver<bool>>,
@@ -90,7 +57,7 @@ impl Writes {
     }
 
     /// Writes an object by server-side apply.
-    pub(super) async fn apply(
+    pub(crate) async fn apply(
         &self,
         kind: Kind,
         object: &Value,
@@ -109,7 +76,7 @@ impl Writes {
     }
 
     /// Like [`apply`](Self::apply), but returns the facts of the resulting Deployment.
-    pub(super) async fn apply_deployment(
+    pub(crate) async fn apply_deployment(
         &self,
         object: &Value,
         force: Force,
@@ -119,7 +86,7 @@ impl Writes {
     }
 
     /// Sets the number of replicas and these annotations; returns `None` if the Deployment does not exist.
-    pub(super) async fn scale(
+    pub(crate) async fn scale(
         &self,
         name: &str,
         replicas: u8,
@@ -133,7 +100,7 @@ impl Writes {
     }
 
     /// Sets these annotations on a Deployment; returns `None` if it does not exist.
-    pub(super) async fn annotate(
+    pub(crate) async fn annotate(
         &self,
         name: &str,
         annotations: &Value,
@@ -143,7 +110,7 @@ impl Writes {
     }
 
     /// Sets these labels on a Deployment; returns `None` if it does not exist.
-    pub(super) async fn label(
+    pub(crate) async fn label(
         &self,
         name: &str,
         labels: &BTreeMap<String, String>,
@@ -166,7 +133,7 @@ impl Writes {
 
     /// Deletes an object; succeeds if it does not exist. With a UID, an object that has replaced the original is left
     /// alone.
-    pub(super) async fn delete(&self, kind: Kind, name: &str, uid: Option<&str>) -> Result<()> {
+    pub(crate) async fn delete(&self, kind: Kind, name: &str, uid: Option<&str>) -> Result<()> {
         let params = DeleteParams {
             preconditions: uid.map(|uid| Preconditions {
                 uid: Some(uid.to_owned()),
@@ -179,7 +146,7 @@ impl Writes {
 
     /// Asks a pod to terminate and has it killed after this many seconds. The minimum is one second: with zero, the
     /// API server removes the pod while its containers may still run.
-    pub(super) async fn end_pod(&self, name: &str, uid: &str, seconds: u32) -> Result<()> {
+    pub(crate) async fn end_pod(&self, name: &str, uid: &str, seconds: u32) -> Result<()> {
         let params = DeleteParams {
             grace_period_seconds: Some(seconds.max(1)),
             preconditions: Some(Preconditions {
@@ -228,23 +195,23 @@ impl Writes {
         }
     }
 
-    pub(super) fn api(&self, kind: Kind) -> Api<DynamicObject> {
+    pub(crate) fn api(&self, kind: Kind) -> Api<DynamicObject> {
         let (client, namespace) = (self.access.client().clone(), self.access.namespace());
         Api::namespaced_with(client, namespace, &kind.resource())
     }
 
-    pub(super) fn action(&self, verb: &'static str, kind: Kind) -> Action<'_> {
+    pub(crate) fn action(&self, verb: &'static str, kind: Kind) -> Action<'_> {
         let (group, resource) = kind.named();
         Action::new(verb, resource, self.access.namespace()).of(group)
     }
 
     /// Returns `true` if this process may write now.
-    pub(super) fn is_held(&self) -> bool {
+    pub(crate) fn is_held(&self) -> bool {
         self.held.as_ref().is_none_or(|held| *held.borrow())
     }
 
     /// Waits until this process may write.
-    pub(super) async fn wait_until_held(&self) -> Result<()> {
+    pub(crate) async fn wait_until_held(&self) -> Result<()> {
         if let Some(held) = &self.held {
             held.clone()
                 .wait_for(|held| *held)
@@ -256,7 +223,7 @@ impl Writes {
 
     /// Waits until this process may write and may render objects. A task that holds this permit never waits for an
     /// instance.
-    pub(super) async fn turn_to_make(&self) -> Result<SemaphorePermit<'_>> {
+    pub(crate) async fn turn_to_make(&self) -> Result<SemaphorePermit<'_>> {
         self.wait_until_held().await?;
         self.makers.acquire().await.map_err(|_| closed())
     }

@@ -1,7 +1,6 @@
 //! Access to the cluster: the kubeconfig, the context, the namespace, and the client that everything shares.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
@@ -10,22 +9,9 @@ use kube::{Client, Config};
 
 use super::builder::client;
 use super::errors::{AccessError, Action};
-use super::forbidden_retry::Allowed;
-use super::infer::{Source, choose};
+use super::infer::{AccessOptions, Source, choose};
+use super::used_rights::Allowed;
 use crate::error::Result;
-
-/// Explicit choices; everything else is inferred.
-#[derive(Clone, Debug, Default)]
-pub struct AccessOptions {
-    /// The kubeconfig file. Default: the files of `KUBECONFIG`, else the service account of this pod, else
-    /// `~/.kube/config`.
-    pub kubeconfig: Option<PathBuf>,
-    /// The context. Default: the current context of the kubeconfig. Naming one rules out the pod's service account,
-    /// which has no contexts.
-    pub context: Option<String>,
-    /// The namespace. Default: that of the context, or of this pod.
-    pub namespace: Option<String>,
-}
 
 /// Access to one namespace of one cluster.
 ///

@@ -13,8 +13,9 @@ use kube::api::PostParams;
 use kube::core::ObjectMeta;
 
 use super::access::Access;
-use super::errors::{AccessError, Action, is_absent};
-use super::forbidden_retry::Right;
+use super::errors::{AccessError, Action};
+use super::rejection::Right;
+use super::rejection::is_absent;
 use crate::error::Result;
 
 /// Maximum number of concurrent access reviews.

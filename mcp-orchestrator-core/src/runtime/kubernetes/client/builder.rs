@@ -23,7 +23,8 @@ use rustls::ClientConfig;
 use tower::retry::RetryLayer;
 use tower::{BoxError, Service, ServiceBuilder, ServiceExt as _};
 
-use super::errors::{AccessError, Late, causes};
+use super::errors::{AccessError, Late};
+use super::rejection::causes;
 use super::renewal::{Made, Renewal, is_renewable};
 use super::{exec, tls};
 use crate::limits::MAX_KUBERNETES_ANSWER;

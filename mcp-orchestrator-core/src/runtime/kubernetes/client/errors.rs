@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::forbidden_retry::{Refusal, Right, is_for_want_of_a_right};
+use super::rejection::{Refusal, Right, causes, is_for_want_of_a_right};
 use crate::error::{Error, ErrorKind};
 
 /// Retry delay if the cluster does not specify one.
@@ -176,31 +176,6 @@ impl fmt::Display for Action<'_> {
         }
         Ok(())
     }
-}
-
-/// Formats an error with its causes, leaving out causes that the text already contains.
-pub(crate) fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let more = cause.to_string();
-        if !text.contains(&more) {
-            text.push_str(": ");
-            text.push_str(&more);
-        }
-        next = cause.source();
-    }
-    text
-}
-
-/// Returns `true` if the object does not exist.
-pub(crate) fn is_absent(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(status) if status.code == 404)
-}
-
-/// Returns `true` if the object already exists or was changed by another client.
-pub(crate) fn is_conflict(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(status) if status.code == 409)
 }
 
 #[cfg(test)]

@@ -4,8 +4,6 @@
 //! they allow. Such a request is retried for a while if it was allowed before, or if a SelfSubjectAccessReview says
 //! that it is allowed. The error names the missing rule only if the review denies the request as well.
 
-use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
@@ -13,26 +11,12 @@ use tokio::time::{Instant, sleep};
 use super::access::Access;
 use super::access_review::may;
 use super::errors::Action;
+use super::rejection::{Refusal, is_for_want_of_a_right};
 
 /// How long a forbidden request is retried.
 const SETTLES: Duration = Duration::from_secs(10);
 /// The first and the longest delay between two attempts.
 const WAIT: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
-
-/// A failed request to the cluster.
-#[derive(Debug)]
-pub(crate) struct Refusal {
-    pub(crate) error: kube::Error,
-    /// Set if a SelfSubjectAccessReview says that the request is allowed.
-    pub(crate) allowed: bool,
-}
-
-/// Verb, API group and resource.
-pub(crate) type Right = (&'static str, &'static str, &'static str);
-
-/// The rights that this process has used successfully.
-#[derive(Debug, Default)]
-pub(crate) struct Allowed(Mutex<HashSet<Right>>);
 
 /// The retry state of one request.
 pub(crate) struct Settling<'a> {
@@ -48,37 +32,6 @@ pub(crate) enum Next {
     Ask,
     /// Give up.
     Refused(Refusal),
-}
-
-impl From<kube::Error> for Refusal {
-    fn from(error: kube::Error) -> Self {
-        let allowed = false;
-        Self { error, allowed }
-    }
-}
-
-impl Refusal {
-    /// Returns `true` if the object does not exist.
-    pub(crate) fn is_absent(&self) -> bool {
-        super::errors::is_absent(&self.error)
-    }
-
-    /// Returns `true` if the object already exists or was changed by another client.
-    pub(crate) fn is_conflict(&self) -> bool {
-        super::errors::is_conflict(&self.error)
-    }
-}
-
-impl Allowed {
-    fn note(&self, right: Right) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.insert(right);
-    }
-
-    fn has(&self, right: Right) -> bool {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.contains(&right)
-    }
 }
 
 impl<'a> Settling<'a> {
@@ -142,15 +95,6 @@ impl Access {
     }
 }
 
-/// Returns `true` if RBAC forbids the request, as opposed to admission control or a quota.
-pub(crate) fn is_for_want_of_a_right(error: &kube::Error) -> bool {
-    let kube::Error::Api(status) = error else {
-        return false;
-    };
-    // All authorizers use this form: `pods "a" is forbidden: User "b" cannot get resource "pods" …`.
-    status.code == 403 && status.reason == "Forbidden" && status.message.contains("\" cannot ")
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -159,7 +103,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use crate::error::{ErrorKind, Result};
-    use crate::runtime::kubernetes::tests::watch_errors::{Answer, backend, list, server, status};
+    use crate::runtime::kubernetes::tests::api_server::{Answer, backend, list, server, status};
 
     fn refused() -> Answer {
         let mut refused = status(403, "Forbidden");

@@ -5,8 +5,20 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::access::AccessOptions;
 use super::errors::AccessError;
+
+/// Explicit choices; everything else is inferred.
+#[derive(Clone, Debug, Default)]
+pub struct AccessOptions {
+    /// The kubeconfig file. Default: the files of `KUBECONFIG`, else the service account of this pod, else
+    /// `~/.kube/config`.
+    pub kubeconfig: Option<PathBuf>,
+    /// The context. Default: the current context of the kubeconfig. Naming one rules out the pod's service account,
+    /// which has no contexts.
+    pub context: Option<String>,
+    /// The namespace. Default: that of the context, or of this pod.
+    pub namespace: Option<String>,
+}
 
 /// Mount path of a pod's service account token.
 const TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";

@@ -14,7 +14,8 @@ use serde_json::json;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::kubernetes::client::access::Access;
-use crate::runtime::kubernetes::client::errors::{Action, is_conflict};
+use crate::runtime::kubernetes::client::errors::Action;
+use crate::runtime::kubernetes::client::rejection::is_conflict;
 
 /// The key of the secret in the Secret's data.
 const ENTRY: &str = "token";

@@ -16,11 +16,10 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::runtime::kubernetes::Shared;
 use crate::runtime::kubernetes::client::access::Access;
-use crate::runtime::kubernetes::client::errors::{Action, is_absent};
+use crate::runtime::kubernetes::client::errors::Action;
+use crate::runtime::kubernetes::client::rejection::is_absent;
 use crate::runtime::kubernetes::names::{MANAGER, ORCHESTRATOR};
-use crate::runtime::kubernetes::observe::objects::DeploymentFacts;
 
 /// How long the last read is considered current.
 const FRESH: Duration = Duration::from_secs(5);
@@ -159,32 +158,6 @@ impl Owner {
     /// Returns why there is no owner, in which case nothing can start.
     pub(crate) fn trouble(&self) -> Option<String> {
         self.known().trouble.clone()
-    }
-}
-
-// === impl Shared ===
-
-impl Shared {
-    /// Re-examines all instances when the owner's UID changes: running ones are rewritten with the new owner, so that
-    /// they are not garbage-collected with the previous one.
-    pub(crate) fn follow_owner(self: &Arc<Self>) {
-        let shared = Arc::clone(self);
-        let mut uids = shared.owner.uids();
-        self.tasks.spawn(async move {
-            loop {
-                tokio::select! {
-                    changed = uids.changed() => if changed.is_err() { return },
-                    () = shared.closing.cancelled() => return,
-                }
-                shared.look_at_all();
-            }
-        });
-    }
-
-    /// Returns `true` if a Deployment belongs to another owner than the current one.
-    pub(crate) fn is_anothers(&self, deployment: &DeploymentFacts) -> bool {
-        let now = self.owner.uid();
-        now.is_some_and(|now| !deployment.owners.contains(&now))
     }
 }
 

@@ -12,7 +12,8 @@ use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams, Preconditi
 
 use crate::error::Result;
 use crate::runtime::kubernetes::client::access::Access;
-use crate::runtime::kubernetes::client::errors::{Action, is_absent, is_conflict};
+use crate::runtime::kubernetes::client::errors::Action;
+use crate::runtime::kubernetes::client::rejection::{is_absent, is_conflict};
 use crate::runtime::kubernetes::names::{MANAGER, ORCHESTRATOR};
 
 /// Page size of a list request, in objects.

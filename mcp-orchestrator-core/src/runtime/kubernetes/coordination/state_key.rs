@@ -11,7 +11,8 @@ use kube::core::ObjectMeta;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::kubernetes::client::access::Access;
-use crate::runtime::kubernetes::client::errors::{Action, is_conflict};
+use crate::runtime::kubernetes::client::errors::Action;
+use crate::runtime::kubernetes::client::rejection::is_conflict;
 use crate::seal::StateKey;
 
 /// The key of the state key in the Secret's data.

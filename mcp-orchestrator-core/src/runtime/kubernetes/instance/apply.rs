@@ -7,11 +7,13 @@ use serde_json::{Value, json};
 
 use super::tracked::Run;
 use crate::error::{Error, ErrorKind, Result};
-use crate::runtime::kubernetes::Shared;
-use crate::runtime::kubernetes::names::{FAILURE, VALUES, wanted};
+use crate::runtime::kubernetes::kind::Kind;
+use crate::runtime::kubernetes::names::{FAILURE, VALUES};
 use crate::runtime::kubernetes::observe::objects::DeploymentFacts;
+use crate::runtime::kubernetes::render::revision::wanted;
 use crate::runtime::kubernetes::render::{Failed, Objects, Rendering};
-use crate::runtime::kubernetes::writer::{Force, Kind};
+use crate::runtime::kubernetes::shared::Shared;
+use crate::runtime::kubernetes::writer::Force;
 use crate::runtime::{InstanceKey, LaunchSpec, Progress};
 use crate::server::Launch;
 

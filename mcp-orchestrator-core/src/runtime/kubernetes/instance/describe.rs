@@ -3,8 +3,8 @@
 use futures_util::stream::BoxStream;
 
 use crate::error::Result;
-use crate::runtime::kubernetes::Shared;
 use crate::runtime::kubernetes::names::{CONTAINER, INSTANCE};
+use crate::runtime::kubernetes::shared::Shared;
 use crate::runtime::{Description, InstanceEvent, InstanceKey, InstanceNote};
 
 impl Shared {

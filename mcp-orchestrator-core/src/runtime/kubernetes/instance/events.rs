@@ -14,66 +14,19 @@ use k8s_openapi::jiff::Timestamp;
 use kube::Api;
 use kube::api::PostParams;
 use serde_json::json;
-use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::limits::{MAX_REMEMBERED_EVENTS, MAX_WAITING_EVENTS};
+use super::event_queue::{Happened, Told, Waiting};
+use crate::limits::MAX_REMEMBERED_EVENTS;
 use crate::runtime::InstanceKey;
-use crate::runtime::kubernetes::Shared;
-use crate::runtime::kubernetes::client::forbidden_retry::is_for_want_of_a_right;
+use crate::runtime::kubernetes::client::rejection::is_for_want_of_a_right;
 use crate::runtime::kubernetes::names::{MANAGER, component_labels};
+use crate::runtime::kubernetes::shared::Shared;
 
 /// How long an identical warning is not written again.
 const REPEAT_INTERVAL: Duration = Duration::from_mins(10);
 /// The maximum length of an Event's note that the API accepts, in bytes.
 const MAX_NOTE_LEN: usize = 1024;
-
-/// What happened to an instance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Happened {
-    Started,
-    Stopped,
-    Removed,
-    Crashed,
-    CannotStart,
-}
-
-impl Happened {
-    /// Returns the Event's reason, type and action.
-    fn words(self) -> [&'static str; 3] {
-        match self {
-            Self::Started => ["Started", "Normal", "Start"],
-            Self::Stopped => ["Stopped", "Normal", "Stop"],
-            Self::Removed => ["Removed", "Normal", "Remove"],
-            Self::Crashed => ["Crashed", "Warning", "Stop"],
-            Self::CannotStart => ["CannotStart", "Warning", "Start"],
-        }
-    }
-}
-
-/// A queued event.
-#[derive(Debug)]
-struct Told {
-    name: String,
-    uid: Option<String>,
-    happened: Happened,
-    note: String,
-}
-
-/// The queue of events.
-#[derive(Debug)]
-pub(crate) struct Events(mpsc::Sender<Told>);
-
-/// The receiving end of the queue.
-#[derive(Debug)]
-pub(crate) struct Waiting(mpsc::Receiver<Told>);
-
-impl Events {
-    pub(crate) fn new() -> (Self, Waiting) {
-        let (sender, receiver) = mpsc::channel(MAX_WAITING_EVENTS);
-        (Self(sender), Waiting(receiver))
-    }
-}
 
 impl Shared {
     /// Queues an event about an instance. The note must not contain a secret: anyone with the right to read Events

@@ -11,9 +11,9 @@ use tokio::time::Instant;
 use super::orphans::page_len;
 use crate::error::Result;
 use crate::limits::MAX_LEFT_BEHIND;
-use crate::runtime::kubernetes::Shared;
+use crate::runtime::kubernetes::kind::Kind;
 use crate::runtime::kubernetes::names::{INSTANCE, selector};
-use crate::runtime::kubernetes::writer::Kind;
+use crate::runtime::kubernetes::shared::Shared;
 
 /// Younger objects may belong to a start that is still in progress.
 const YOUNG: Duration = Duration::from_secs(60);

@@ -1,10 +1,13 @@
 //! The lifecycle of an instance: starting, stopping, repairing and deleting its objects.
 
 pub(crate) mod apply;
+mod dependents;
 mod describe;
-pub(crate) mod events;
+pub(crate) mod event_queue;
+mod events;
 pub(crate) mod gc;
 mod orphans;
+mod owner_change;
 mod start;
 mod stop;
 mod supervise;

@@ -10,9 +10,9 @@ use kube::core::{ObjectMeta, PartialObjectMeta};
 use crate::error::Result;
 use crate::limits::KUBERNETES_PAGE_LEN;
 use crate::runtime::InstanceKey;
-use crate::runtime::kubernetes::Shared;
+use crate::runtime::kubernetes::kind::Kind;
 use crate::runtime::kubernetes::names::{KEY, labels};
-use crate::runtime::kubernetes::writer::Kind;
+use crate::runtime::kubernetes::shared::Shared;
 
 /// Returns the page size of list requests, in objects.
 pub(crate) fn page_len() -> u32 {

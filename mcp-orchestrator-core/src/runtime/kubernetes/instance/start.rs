@@ -9,11 +9,10 @@ use secrecy::ExposeSecret as _;
 use serde_json::json;
 
 use super::apply::Placed;
-use super::events::Happened;
+use super::event_queue::Happened;
 use super::tracked::{Log, Run};
 use crate::credential::Credential;
 use crate::error::{Error, ErrorKind, Result};
-use crate::runtime::kubernetes::Shared;
 use crate::runtime::kubernetes::io::attach::attach;
 use crate::runtime::kubernetes::io::exclusive::held;
 use crate::runtime::kubernetes::io::logs::tail;
@@ -24,6 +23,7 @@ use crate::runtime::kubernetes::observe::objects::PodFacts;
 use crate::runtime::kubernetes::observe::status::{Failure, Standing, judge};
 use crate::runtime::kubernetes::observe::store::View;
 use crate::runtime::kubernetes::render::port_of;
+use crate::runtime::kubernetes::shared::Shared;
 use crate::runtime::{Endpoint, Instance, InstanceKey, LaunchSpec, Progress};
 use crate::server::{Injection, Launch, ProgramTransport, ServerSpec};
 

@@ -5,17 +5,18 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::events::Happened;
+use super::event_queue::Happened;
 use super::start::headers;
 use super::tracked::{Log, Run};
 use crate::credential::Credential;
 use crate::error::{Error, ErrorKind, Result};
-use crate::runtime::kubernetes::Shared;
+use crate::runtime::kubernetes::kind::Kind;
 use crate::runtime::kubernetes::names::{FAILURE, VALUES, pull_secret};
 use crate::runtime::kubernetes::observe::objects::PodFacts;
 use crate::runtime::kubernetes::observe::status::{Standing, judge};
 use crate::runtime::kubernetes::render::Rendering;
-use crate::runtime::kubernetes::writer::{Force, Kind};
+use crate::runtime::kubernetes::shared::Shared;
+use crate::runtime::kubernetes::writer::Force;
 use crate::runtime::{InstanceKey, LaunchSpec, Progress};
 
 /// How long a removal waits for the initial lists of the watches.

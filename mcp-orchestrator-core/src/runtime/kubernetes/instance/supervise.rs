@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::events::Happened;
+use super::event_queue::Happened;
 use super::tracked::{Over, Run};
 use crate::error::Result;
-use crate::runtime::kubernetes::Shared;
 use crate::runtime::kubernetes::io::logs::tail;
 use crate::runtime::kubernetes::names::FAILURE;
 use crate::runtime::kubernetes::observe::status::{self, judge};
 use crate::runtime::kubernetes::observe::store::View;
 use crate::runtime::kubernetes::render::Rendering;
+use crate::runtime::kubernetes::shared::Shared;
 use crate::runtime::kubernetes::writer::Force;
 use crate::runtime::{Exit, LaunchSpec};
 

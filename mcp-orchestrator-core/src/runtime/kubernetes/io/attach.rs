@@ -20,7 +20,8 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::error::Result;
 use crate::runtime::kubernetes::client::access::Access;
-use crate::runtime::kubernetes::client::errors::{Action, causes};
+use crate::runtime::kubernetes::client::errors::Action;
+use crate::runtime::kubernetes::client::rejection::causes;
 
 /// Buffer size of each direction, in bytes.
 const WAITING: usize = 64 << 10;

@@ -12,11 +12,11 @@ use kube::api::LogParams;
 
 use super::lines::{Lines, line};
 use crate::error::{Error, ErrorKind, Result};
-use crate::runtime::kubernetes::Shared;
 use crate::runtime::kubernetes::client::errors::Action;
 use crate::runtime::kubernetes::instance::tracked::Log;
 use crate::runtime::kubernetes::names::CONTAINER;
 use crate::runtime::kubernetes::render::port_of;
+use crate::runtime::kubernetes::shared::Shared;
 use crate::runtime::{InstanceKey, LogBook, LogLine, LogOptions, LogSource};
 
 /// Timeout for reading the last lines of a pod that is about to be deleted.

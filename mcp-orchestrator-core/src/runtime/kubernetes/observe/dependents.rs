@@ -2,18 +2,15 @@
 //! restored if another client changes or deletes one.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use kube::core::ObjectMeta;
 use kube::runtime::watcher::Event;
 use serde_json::Value;
 
 use super::objects::touched;
-use crate::error::Result;
-use crate::runtime::kubernetes::Shared;
+use crate::runtime::kubernetes::kind::Kind;
 use crate::runtime::kubernetes::names::INSTANCE;
-use crate::runtime::kubernetes::render::Objects;
-use crate::runtime::kubernetes::writer::{Force, Kind};
 
 /// The Secrets and NetworkPolicies of all instances.
 #[derive(Debug, Default)]
@@ -71,7 +68,7 @@ impl Beside {
     }
 
     /// Returns `true` if one of these objects is known to be missing.
-    fn lacks<'a>(
+    pub(crate) fn lacks<'a>(
         &self,
         instance: &str,
         wanted: impl IntoIterator<Item = (Kind, &'a Value)>,
@@ -85,7 +82,7 @@ impl Beside {
     }
 
     /// Records our own write and the resource version that it produced.
-    fn wrote(&self, kind: Kind, instance: &str, name: &str, version: String) {
+    pub(crate) fn wrote(&self, kind: Kind, instance: &str, name: &str, version: String) {
         let mut known = self.lock();
         let own = known.objects.entry(instance.to_owned()).or_default();
         own.retain(|it| !it.is(kind, name));
@@ -103,7 +100,7 @@ impl Beside {
     }
 
     /// Forgets those objects of this instance that are gone.
-    fn drop_gone(&self, instance: &str) {
+    pub(crate) fn drop_gone(&self, instance: &str) {
         let mut known = self.lock();
         if let Some(own) = known.objects.get_mut(instance) {
             own.retain(|it| it.seen.is_some());
@@ -198,65 +195,8 @@ impl Beside {
     }
 }
 
-fn name_of(object: &Value) -> &str {
+pub(crate) fn name_of(object: &Value) -> &str {
     object["metadata"]["name"].as_str().unwrap_or_default()
-}
-
-// === impl Shared ===
-
-impl Shared {
-    /// Processes a watch event of one of these kinds.
-    pub(crate) fn take_beside(
-        self: &Arc<Self>,
-        kind: Kind,
-        listed: &mut HashSet<String>,
-        event: &Event<ObjectMeta>,
-    ) {
-        let concerned = self.beside.take(kind, &self.manager, listed, event);
-        for name in concerned {
-            match self.store.view(&name).deployment {
-                Some(_) => self.look(&name),
-                // The objects are deleted together with their Deployment.
-                None => self.beside.drop_gone(&name),
-            }
-        }
-    }
-
-    /// Returns `true` if all dependents of this Deployment exist and are unchanged.
-    pub(crate) fn is_beside(&self, name: &str, objects: &Objects) -> bool {
-        !self.beside.is_changed(name) && !self.beside.lacks(name, objects.beside())
-    }
-
-    /// Writes all dependents of the Deployment of this name.
-    pub(crate) async fn write_beside(
-        &self,
-        name: &str,
-        objects: &Objects,
-        force: Force,
-    ) -> Result<()> {
-        let applied = objects
-            .beside()
-            .map(|(kind, object)| self.apply_beside(name, kind, object, force));
-        futures_util::future::try_join_all(applied).await?;
-        Ok(())
-    }
-
-    /// Writes one dependent of the Deployment of this name.
-    pub(crate) async fn apply_beside(
-        &self,
-        name: &str,
-        kind: Kind,
-        object: &Value,
-        force: Force,
-    ) -> Result<()> {
-        let applied = self.writes.apply(kind, object, force).await?;
-        if let Some(version) = applied.metadata.resource_version
-            && matches!(kind, Kind::Secret | Kind::NetworkPolicy)
-        {
-            self.beside.wrote(kind, name, name_of(object), version);
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]

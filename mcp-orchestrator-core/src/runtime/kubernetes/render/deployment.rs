@@ -3,14 +3,14 @@
 
 use serde_json::{Value, json};
 
-use super::patch;
 use super::{Failed, Rendering, pod};
+use super::{patch, revision};
 use crate::runtime::kubernetes::names::{self, INSTANCE, VALUES, WANTED};
 
 /// Renders the Deployment with one replica.
 pub(super) fn deployment(of: &Rendering<'_>) -> Result<Value, Failed> {
     let mut metadata = of.metadata(of.key.name());
-    let wanted = names::wanted(of.key, of.options, of.inside);
+    let wanted = revision::wanted(of.key, of.options, of.inside);
     metadata["annotations"][WANTED] = json!(wanted);
     metadata["annotations"][VALUES] = json!(of.values_digest());
     let mut template = json!({

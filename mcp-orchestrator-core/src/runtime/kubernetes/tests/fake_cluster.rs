@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use super::watch_errors::{Answer, Asked, access, list, serve, status};
+use super::api_server::{Answer, Asked, access, list, serve, status};
 use crate::runtime::kubernetes::Access;
 
 /// The objects of a namespace, by resource and name.

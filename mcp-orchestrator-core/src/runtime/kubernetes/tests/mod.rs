@@ -1,4 +1,5 @@
 //! Tests against an API server in this process.
 
+pub(crate) mod api_server;
 mod fake_cluster;
-pub(crate) mod watch_errors;
+mod watch_errors;

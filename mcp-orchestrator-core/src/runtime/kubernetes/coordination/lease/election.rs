@@ -8,7 +8,7 @@ use std::time::Duration;
 use k8s_openapi::api::coordination::v1::Lease;
 use tokio::time::Instant;
 
-use super::Held;
+use super::state::Held;
 
 /// How long a Lease is valid without being renewed.
 pub(crate) const TERM: Duration = Duration::from_secs(15);

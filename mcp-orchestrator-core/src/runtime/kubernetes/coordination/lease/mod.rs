@@ -7,6 +7,7 @@
 
 mod election;
 mod holder;
+mod state;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -26,10 +27,12 @@ use tokio_util::sync::CancellationToken;
 
 use self::election::{EVERY, Record, TERM, Turn, Turns};
 pub use self::holder::holder;
+pub use self::state::Held;
 use super::owner::Owner;
 use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::kubernetes::client::access::Access;
-use crate::runtime::kubernetes::client::errors::{Action, is_conflict};
+use crate::runtime::kubernetes::client::errors::Action;
+use crate::runtime::kubernetes::client::rejection::is_conflict;
 
 const GROUP: &str = "coordination.k8s.io";
 
@@ -44,38 +47,6 @@ pub struct LeaseOptions {
     pub labels: BTreeMap<String, String>,
     /// The owner of the Lease. It is checked when the Lease has vanished.
     pub owner: Option<Owner>,
-}
-
-/// Who holds the Lease.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Held {
-    /// Not known yet, because the Lease has not been read or could not be read, with the error if there is one.
-    Unknown(Option<String>),
-    /// Held by this process.
-    Ours,
-    /// Held by another process, with this identity.
-    Theirs(String),
-    /// Held by this process, but not renewed in time for this reason: nothing is written until it is renewed.
-    Unsure(String),
-}
-
-impl Held {
-    /// Returns `true` if this process may write.
-    pub fn is_ours(&self) -> bool {
-        *self == Self::Ours
-    }
-}
-
-impl fmt::Display for Held {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unknown(None) => f.write_str("the lease was not read yet"),
-            Self::Unknown(Some(why)) => write!(f, "the lease cannot be read: {why}"),
-            Self::Ours => f.write_str("held by this process"),
-            Self::Theirs(holder) => write!(f, "held by {holder}; this process waits for it"),
-            Self::Unsure(why) => write!(f, "cannot be renewed, so nothing is written: {why}"),
-        }
-    }
 }
 
 /// Acquires the Lease and renews it while this value exists. Dropping it stops the renewal at once; the Lease then
