@@ -5,7 +5,7 @@
 //!
 //! An instance is a Deployment with one pod, a Secret and a NetworkPolicy. The server spec of an instance never
 //! changes: the Deployment runs one replica or is scaled to zero. The state of the cluster is known from watches
-//! alone (`watch`, `store`). The status of an instance is computed in one place (`status`), both for callers that
+//! alone (`observe`). The status of an instance is computed in one place (`observe::status`), both for callers that
 //! wait for it and for callers that display it.
 
 pub(crate) mod client;
@@ -14,7 +14,7 @@ mod instance;
 mod io;
 mod kind;
 pub(crate) mod names;
-pub(crate) mod observe;
+mod observe;
 mod options;
 mod render;
 mod shared;
@@ -40,16 +40,16 @@ pub use self::coordination::membership::Seat;
 pub use self::coordination::owner::Owner;
 pub use self::coordination::purge::{Remnant, delete, remains};
 pub use self::coordination::state_key::state_key;
-use self::instance::event_queue::Events;
-use self::instance::tracked::Runs;
+use self::instance::event_queue::EventQueue;
+use self::instance::tracked::TrackedInstances;
 pub use self::io::attach::{AttachReader, AttachWriter, attach};
 pub use self::io::port_forward::connect_to;
-use self::observe::dependents::Beside;
-use self::observe::status_events::ToldStatuses;
+use self::observe::dependents::Dependents;
+use self::observe::status_events::StatusEvents;
 use self::observe::store::Store;
 pub use self::options::KubernetesOptions;
 use self::shared::Shared;
-use self::writer::Writes;
+use self::writer::ObjectWriter;
 use super::board::Board;
 use super::{
     Description, Instance, InstanceEvent, InstanceKey, LaunchSpec, LogBook, LogLine, LogOptions,
@@ -83,19 +83,19 @@ impl KubernetesBackend {
     ) -> Self {
         let owner = options.owner.clone();
         let owner = owner.unwrap_or_else(|| Owner::new(access.clone(), &options.orchestrator));
-        let (events, waiting) = Events::new();
+        let (events, queued) = EventQueue::new();
         let manager = format!("{}.{}", names::MANAGER, options.orchestrator);
         let shared = Arc::new(Shared {
-            writes: Writes::new(access.clone(), manager.clone(), held),
+            writer: ObjectWriter::new(access.clone(), manager.clone(), held),
             access,
             options,
             manager,
             store: Store::default(),
-            beside: Beside::default(),
-            runs: Runs::default(),
+            dependents: Dependents::default(),
+            tracked: TrackedInstances::default(),
             owner,
             board: Board::new(),
-            told: ToldStatuses::default(),
+            status_events: StatusEvents::default(),
             events,
             book,
             troubles: Mutex::default(),
@@ -105,7 +105,7 @@ impl KubernetesBackend {
         observe::watches::begin(&shared);
         instance::gc::begin(&shared);
         shared.follow_owner();
-        shared.write_events(waiting);
+        shared.write_events(queued);
         Self(shared)
     }
 
@@ -152,7 +152,7 @@ impl RuntimeBackend for KubernetesBackend {
             let synced = async {
                 if let Some(shared) = &strong {
                     shared.store.synced().await;
-                    shared.look_at_all();
+                    shared.reconcile_all();
                 }
             };
             tokio::select! {

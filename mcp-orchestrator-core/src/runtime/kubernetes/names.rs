@@ -28,7 +28,7 @@ pub(crate) const VALUES: &str = "mcp-orchestrator.dev/values";
 pub(crate) const FAILURE: &str = "mcp-orchestrator.dev/failure";
 
 /// Prefixes of label and annotation names that only the orchestrator may set.
-pub(crate) const OURS: [&str; 2] = ["mcp-orchestrator.dev/", "app.kubernetes.io/"];
+pub(crate) const RESERVED_PREFIXES: [&str; 2] = ["mcp-orchestrator.dev/", "app.kubernetes.io/"];
 
 /// Returns the labels of all objects and pods of an instance.
 pub(crate) fn labels(key: &InstanceKey, orchestrator: &str) -> BTreeMap<String, String> {

@@ -8,13 +8,13 @@ use tokio_util::task::TaskTracker;
 
 use super::client::access::Access;
 use super::coordination::owner::Owner;
-use super::instance::event_queue::Events;
-use super::instance::tracked::Runs;
-use super::observe::dependents::Beside;
-use super::observe::status_events::ToldStatuses;
+use super::instance::event_queue::EventQueue;
+use super::instance::tracked::TrackedInstances;
+use super::observe::dependents::Dependents;
+use super::observe::status_events::StatusEvents;
 use super::observe::store::Store;
 use super::options::KubernetesOptions;
-use super::writer::Writes;
+use super::writer::ObjectWriter;
 use crate::error::Error;
 use crate::runtime::board::Board;
 use crate::runtime::{InstanceKey, LogBook, Progress};
@@ -26,13 +26,13 @@ pub(crate) struct Shared {
     pub(crate) options: KubernetesOptions,
     pub(crate) manager: String,
     pub(crate) store: Store,
-    pub(crate) beside: Beside,
-    pub(crate) runs: Runs,
-    pub(crate) writes: Writes,
+    pub(crate) dependents: Dependents,
+    pub(crate) tracked: TrackedInstances,
+    pub(crate) writer: ObjectWriter,
     pub(crate) owner: Owner,
     pub(crate) board: Arc<Board>,
-    pub(crate) told: ToldStatuses,
-    pub(crate) events: Events,
+    pub(crate) status_events: StatusEvents,
+    pub(crate) events: EventQueue,
     pub(crate) book: LogBook,
     /// The current error of each failing watch.
     pub(crate) troubles: Mutex<HashMap<&'static str, String>>,

@@ -11,14 +11,14 @@ use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
 use super::client::access::Access;
 use super::client::errors::Action;
-use super::client::forbidden_retry::{Next, Settling};
-use super::client::rejection::Refusal;
+use super::client::forbidden_retry::{Decision, ForbiddenRetry};
+use super::client::rejection::Rejection;
 use super::kind::Kind;
-use super::observe::objects::DeploymentFacts;
+use super::observe::objects::ObservedDeployment;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Maximum number of concurrent writes.
-const AT_ONCE: usize = 16;
+const MAX_CONCURRENT_WRITES: usize = 16;
 
 /// Whether to take over fields that another client owns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,17 +31,17 @@ pub(crate) enum Force {
 
 /// Writes the orchestrator's objects.
 #[derive(Debug)]
-pub(crate) struct Writes {
+pub(crate) struct ObjectWriter {
     access: Access,
     manager: String,
-    slots: Semaphore,
+    write_slots: Semaphore,
     /// Limits the tasks that hold rendered objects.
-    makers: Semaphore,
+    render_slots: Semaphore,
     /// Whether this process holds the Lease; `None` if no Lease is used.
     held: Option<watch::Receiver<bool>>,
 }
 
-impl Writes {
+impl ObjectWriter {
     pub(crate) fn new(
         access: Access,
         manager: String,
@@ -50,8 +50,8 @@ impl Writes {
         Self {
             access,
             manager,
-            slots: Semaphore::new(AT_ONCE),
-            makers: Semaphore::new(AT_ONCE),
+            write_slots: Semaphore::new(MAX_CONCURRENT_WRITES),
+            render_slots: Semaphore::new(MAX_CONCURRENT_WRITES),
             held,
         }
     }
@@ -68,10 +68,10 @@ impl Writes {
         params.force = force == Force::Yes;
         let (api, action) = (self.api(kind), self.action("patch", kind).on(name));
         let object = Patch::Apply(object);
-        let applied = self.ask(action, || api.patch(name, &params, &object));
-        applied.await?.map_err(|refusal| match &refusal.error {
+        let applied = self.send(action, || api.patch(name, &params, &object));
+        applied.await?.map_err(|rejection| match &rejection.error {
             kube::Error::Api(status) if status.code == 409 => taken(kind, name, &status.message),
-            _ => action.error(refusal),
+            _ => action.error(rejection),
         })
     }
 
@@ -80,7 +80,7 @@ impl Writes {
         &self,
         object: &Value,
         force: Force,
-    ) -> Result<DeploymentFacts> {
+    ) -> Result<ObservedDeployment> {
         let applied = self.apply(Kind::Deployment, object, force).await?;
         self.facts(applied)
     }
@@ -91,7 +91,7 @@ impl Writes {
         name: &str,
         replicas: u8,
         annotations: &Value,
-    ) -> Result<Option<DeploymentFacts>> {
+    ) -> Result<Option<ObservedDeployment>> {
         let patch = json!({
             "metadata": { "annotations": annotations },
             "spec": { "replicas": replicas },
@@ -104,7 +104,7 @@ impl Writes {
         &self,
         name: &str,
         annotations: &Value,
-    ) -> Result<Option<DeploymentFacts>> {
+    ) -> Result<Option<ObservedDeployment>> {
         let patch = json!({ "metadata": { "annotations": annotations } });
         self.merge(name, &patch).await
     }
@@ -114,20 +114,20 @@ impl Writes {
         &self,
         name: &str,
         labels: &BTreeMap<String, String>,
-    ) -> Result<Option<DeploymentFacts>> {
+    ) -> Result<Option<ObservedDeployment>> {
         self.merge(name, &json!({ "metadata": { "labels": labels } }))
             .await
     }
 
-    async fn merge(&self, name: &str, patch: &Value) -> Result<Option<DeploymentFacts>> {
+    async fn merge(&self, name: &str, patch: &Value) -> Result<Option<ObservedDeployment>> {
         let params = PatchParams::apply(&self.manager);
         let action = self.action("patch", Kind::Deployment).on(name);
         let (api, patch) = (self.api(Kind::Deployment), Patch::Merge(patch));
-        let merged = self.ask(action, || api.patch(name, &params, &patch));
+        let merged = self.send(action, || api.patch(name, &params, &patch));
         match merged.await? {
             Ok(merged) => self.facts(merged).map(Some),
-            Err(refusal) if refusal.is_absent() => Ok(None),
-            Err(refusal) => Err(action.error(refusal)),
+            Err(rejection) if rejection.is_absent() => Ok(None),
+            Err(rejection) => Err(action.error(rejection)),
         }
     }
 
@@ -160,35 +160,39 @@ impl Writes {
 
     async fn delete_by(&self, kind: Kind, name: &str, params: &DeleteParams) -> Result<()> {
         let (api, action) = (self.api(kind), self.action("delete", kind).on(name));
-        match self.ask(action, || api.delete(name, params)).await? {
+        match self.send(action, || api.delete(name, params)).await? {
             Ok(_) => Ok(()),
-            Err(refusal) if refusal.is_absent() => Ok(()),
+            Err(rejection) if rejection.is_absent() => Ok(()),
             // Another object has this name now.
-            Err(refusal) if refusal.is_conflict() && params.preconditions.is_some() => Ok(()),
-            Err(refusal) => Err(action.error(refusal)),
+            Err(rejection) if rejection.is_conflict() && params.preconditions.is_some() => Ok(()),
+            Err(rejection) => Err(action.error(rejection)),
         }
     }
 
     /// Sends a request once this process may write and a slot is free. A retry of a temporary refusal waits for a
     /// slot again.
-    async fn ask<T, F>(&self, action: Action<'_>, ask: impl Fn() -> F) -> Result<Result<T, Refusal>>
+    async fn send<T, F>(
+        &self,
+        action: Action<'_>,
+        request: impl Fn() -> F,
+    ) -> Result<Result<T, Rejection>>
     where
         F: Future<Output = Result<T, kube::Error>>,
     {
-        let mut settling = Settling::new(&self.access, action);
+        let mut retry = ForbiddenRetry::new(&self.access, action);
         loop {
-            let asked = {
-                let _turn = self.turn().await?;
-                ask().await
+            let response = {
+                let _permit = self.write_permit().await?;
+                request().await
             };
-            match asked {
+            match response {
                 Ok(done) => {
-                    settling.done();
+                    retry.succeeded();
                     return Ok(Ok(done));
                 }
                 Err(error) => {
-                    if let Next::Refused(refusal) = settling.refused(error).await {
-                        return Ok(Err(refusal));
+                    if let Decision::Fail(rejection) = retry.failed(error).await {
+                        return Ok(Err(rejection));
                     }
                 }
             }
@@ -223,25 +227,25 @@ impl Writes {
 
     /// Waits until this process may write and may render objects. A task that holds this permit never waits for an
     /// instance.
-    pub(crate) async fn turn_to_make(&self) -> Result<SemaphorePermit<'_>> {
+    pub(crate) async fn render_permit(&self) -> Result<SemaphorePermit<'_>> {
         self.wait_until_held().await?;
-        self.makers.acquire().await.map_err(|_| closed())
+        self.render_slots.acquire().await.map_err(|_| closed())
     }
 
     /// Waits until this process may write and a slot is free.
-    async fn turn(&self) -> Result<SemaphorePermit<'_>> {
+    async fn write_permit(&self) -> Result<SemaphorePermit<'_>> {
         self.wait_until_held().await?;
-        self.slots.acquire().await.map_err(|_| closed())
+        self.write_slots.acquire().await.map_err(|_| closed())
     }
 
-    fn facts(&self, object: DynamicObject) -> Result<DeploymentFacts> {
+    fn facts(&self, object: DynamicObject) -> Result<ObservedDeployment> {
         let read = serde_json::to_value(object).and_then(serde_json::from_value::<Deployment>);
         let unreadable = |source: serde_json::Error| {
             Error::new(ErrorKind::Internal, "the cluster's answer is no deployment")
                 .with_source(source)
         };
         let deployment = read.map_err(unreadable)?;
-        DeploymentFacts::new(&deployment, &self.manager)
+        ObservedDeployment::new(&deployment, &self.manager)
             .map(|(_, facts)| facts)
             .ok_or_else(|| Error::new(ErrorKind::Internal, "the cluster's answer has no name"))
     }

@@ -7,10 +7,10 @@ use futures_util::FutureExt as _;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
-use super::builder::client;
+use super::builder::build;
 use super::errors::{AccessError, Action};
-use super::infer::{AccessOptions, Source, choose};
-use super::used_rights::Allowed;
+use super::infer::{AccessOptions, Source, infer};
+use super::used_rights::UsedRights;
 use crate::error::Result;
 
 /// Access to one namespace of one cluster.
@@ -24,7 +24,7 @@ pub struct Access {
     namespace: Arc<str>,
     inside: bool,
     said: Arc<str>,
-    allowed: Arc<Allowed>,
+    allowed: Arc<UsedRights>,
 }
 
 impl Access {
@@ -60,7 +60,7 @@ impl Access {
     }
 
     /// Returns the rights that this process has used successfully.
-    pub(crate) fn allowed(&self) -> &Allowed {
+    pub(crate) fn allowed(&self) -> &UsedRights {
         &self.allowed
     }
 
@@ -85,7 +85,7 @@ impl fmt::Debug for Access {
 }
 
 fn open(options: &AccessOptions) -> Result<Access> {
-    let source = choose(options, &|name| std::env::var_os(name), &|path| {
+    let source = infer(options, &|name| std::env::var_os(name), &|path| {
         path.exists()
     })?;
     let mut config = load(&source, options.context.as_deref())?;
@@ -103,7 +103,7 @@ fn open(options: &AccessOptions) -> Result<Access> {
         config.cluster_url
     );
     Ok(Access {
-        client: client(config)?,
+        client: build(config)?,
         namespace,
         inside: matches!(source, Source::Inside),
         said: said.into(),

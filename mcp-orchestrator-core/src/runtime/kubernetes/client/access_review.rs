@@ -19,7 +19,7 @@ use super::rejection::is_absent;
 use crate::error::Result;
 
 /// Maximum number of concurrent access reviews.
-const AT_ONCE: usize = 8;
+const MAX_CONCURRENT_REVIEWS: usize = 8;
 
 /// What may be done with one resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -176,8 +176,8 @@ pub async fn review(access: &Access) -> Result<Vec<Denied>> {
         .flat_map(|rule| rule.verbs.iter().map(move |verb| (rule, *verb)))
         .collect();
     let asked = futures_util::stream::iter(needed)
-        .map(|(rule, verb)| may(access, (verb, rule.group, rule.resource)))
-        .buffered(AT_ONCE);
+        .map(|(rule, verb)| review_right(access, (verb, rule.group, rule.resource)))
+        .buffered(MAX_CONCURRENT_REVIEWS);
     let answers: Vec<Option<Denied>> = asked.try_collect().await?;
     let denied: Vec<Denied> = answers.into_iter().flatten().collect();
     let creates = |one: &Denied| one.verb == "create" && one.resource == "configmaps";
@@ -188,7 +188,7 @@ pub async fn review(access: &Access) -> Result<Vec<Denied>> {
 }
 
 /// Reviews one right in this namespace; returns `None` if it is granted.
-pub(crate) async fn may(access: &Access, right: Right) -> Result<Option<Denied>> {
+pub(crate) async fn review_right(access: &Access, right: Right) -> Result<Option<Denied>> {
     let (verb, group, named) = right;
     let (resource, subresource) = match named.split_once('/') {
         Some((resource, subresource)) => (resource, Some(subresource.to_owned())),

@@ -23,25 +23,25 @@ use rustls::ClientConfig;
 use tower::retry::RetryLayer;
 use tower::{BoxError, Service, ServiceBuilder, ServiceExt as _};
 
-use super::errors::{AccessError, Late};
+use super::errors::{AccessError, RequestTimeout};
 use super::rejection::causes;
 use super::renewal::{Made, Renewal, is_renewable};
 use super::{exec, tls};
 use crate::limits::MAX_KUBERNETES_ANSWER;
 
 /// Request timeout. For watches and streams it covers only the response head.
-const ANSWER: Duration = Duration::from_secs(30);
-const CONNECT: Duration = Duration::from_secs(10);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// TCP keep-alive: idle time before the first probe, interval between probes, and number of probes.
-const SILENCE: Duration = Duration::from_secs(20);
-const ASK_EVERY: Duration = Duration::from_secs(5);
-const ASK_TIMES: u32 = 3;
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(20);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+const KEEPALIVE_RETRIES: u32 = 3;
 /// How long sent data may stay unacknowledged.
 #[cfg(target_os = "linux")]
-const UNACKNOWLEDGED: Duration = Duration::from_secs(35);
+const USER_TIMEOUT: Duration = Duration::from_secs(35);
 
 /// Creates the client. Must be called in a tokio runtime; blocks while a credential plugin runs.
-pub(crate) fn client(config: Config) -> Result<Client, AccessError> {
+pub(crate) fn build(config: Config) -> Result<Client, AccessError> {
     let tcp = tcp();
     let Some(proxy) = config.proxy_url.clone() else {
         return stack(tcp, config);
@@ -61,12 +61,12 @@ fn tcp() -> HttpConnector {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
-    tcp.set_connect_timeout(Some(CONNECT));
-    tcp.set_keepalive(Some(SILENCE));
-    tcp.set_keepalive_interval(Some(ASK_EVERY));
-    tcp.set_keepalive_retries(Some(ASK_TIMES));
+    tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    tcp.set_keepalive(Some(KEEPALIVE_IDLE));
+    tcp.set_keepalive_interval(Some(KEEPALIVE_INTERVAL));
+    tcp.set_keepalive_retries(Some(KEEPALIVE_RETRIES));
     #[cfg(target_os = "linux")]
-    tcp.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
+    tcp.set_tcp_user_timeout(Some(USER_TIMEOUT));
     tcp
 }
 
@@ -148,8 +148,8 @@ where
         async move {
             let lasts = lasts(&request);
             let asked = answer(renewal.send(request), lasts);
-            let late = || BoxError::from(Late(ANSWER));
-            tokio::time::timeout(ANSWER, asked)
+            let late = || BoxError::from(RequestTimeout(RESPONSE_TIMEOUT));
+            tokio::time::timeout(RESPONSE_TIMEOUT, asked)
                 .await
                 .unwrap_or_else(|_| Err(late()))
         }
@@ -166,7 +166,7 @@ where
     C::Error: Into<BoxError>,
 {
     let wrong = |error: kube::Error| AccessError::Credentials(causes(&error));
-    let until = exec::ask(&mut config.auth_info)?;
+    let until = exec::authenticate(&mut config.auth_info)?;
     let auth = config.auth_layer().map_err(wrong)?;
     let tls = tls::config(&config)?;
     let connector = https(connector, tls, config.tls_server_name.as_deref())?;

@@ -3,11 +3,11 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::rejection::{Refusal, Right, causes, is_for_want_of_a_right};
+use super::rejection::{Rejection, Right, causes, is_rbac_denial};
 use crate::error::{Error, ErrorKind};
 
 /// Retry delay if the cluster does not specify one.
-const AGAIN: Duration = Duration::from_secs(2);
+const RETRY_AFTER: Duration = Duration::from_secs(2);
 
 /// Why the cluster cannot be accessed.
 #[derive(Debug, thiserror::Error)]
@@ -53,7 +53,7 @@ impl From<AccessError> for Error {
 /// The request timed out.
 #[derive(Debug, thiserror::Error)]
 #[error("no answer within {} s", .0.as_secs())]
-pub(crate) struct Late(pub(crate) Duration);
+pub(crate) struct RequestTimeout(pub(crate) Duration);
 
 /// A request to the cluster, for use in messages.
 #[derive(Clone, Copy, Debug)]
@@ -104,9 +104,9 @@ impl<'a> Action<'a> {
     }
 
     /// Converts a refusal into an error with its kind, a hint and a retry delay.
-    pub(crate) fn error(&self, refusal: impl Into<Refusal>) -> Error {
-        let Refusal { error, allowed } = refusal.into();
-        let for_want_of_a_right = is_for_want_of_a_right(&error);
+    pub(crate) fn error(&self, rejection: impl Into<Rejection>) -> Error {
+        let Rejection { error, allowed } = rejection.into();
+        let rbac_denial = is_rbac_denial(&error);
         let kube::Error::Api(status) = error else {
             return self.unanswered(&error);
         };
@@ -121,12 +121,12 @@ impl<'a> Action<'a> {
                 ": the cluster does not know who asks; see to the kubeconfig's credentials"
                     .to_owned(),
             ),
-            403 if for_want_of_a_right && allowed => (
+            403 if rbac_denial && allowed => (
                 ErrorKind::Unavailable,
                 ", though a review of the rights allows it: the API server may have come back just now"
                     .to_owned(),
             ),
-            403 if for_want_of_a_right => (
+            403 if rbac_denial => (
                 ErrorKind::Config,
                 format!(": the Role needs the rule {}", self.rule()),
             ),
@@ -143,7 +143,7 @@ impl<'a> Action<'a> {
         let after = status.details.as_ref().map(|d| d.retry_after_seconds);
         match after.filter(|seconds| *seconds > 0) {
             Some(seconds) if waits => new.with_retry_after(Duration::from_secs(seconds.into())),
-            None if waits => new.with_retry_after(AGAIN),
+            None if waits => new.with_retry_after(RETRY_AFTER),
             _ => new,
         }
     }
@@ -151,14 +151,14 @@ impl<'a> Action<'a> {
     /// Converts a request without a response, or without a readable one, into an error.
     fn unanswered(&self, error: &kube::Error) -> Error {
         let kind = match error {
-            kube::Error::Service(cause) if cause.is::<Late>() => ErrorKind::TimedOut,
+            kube::Error::Service(cause) if cause.is::<RequestTimeout>() => ErrorKind::TimedOut,
             kube::Error::Auth(_) => ErrorKind::Config,
             kube::Error::SerdeError(_) | kube::Error::BuildRequest(_) => ErrorKind::Internal,
             _ => ErrorKind::Unavailable,
         };
         let new = Error::new(kind, format!("{self} failed: {}", causes(error)));
         match kind {
-            ErrorKind::TimedOut | ErrorKind::Unavailable => new.with_retry_after(AGAIN),
+            ErrorKind::TimedOut | ErrorKind::Unavailable => new.with_retry_after(RETRY_AFTER),
             _ => new,
         }
     }
@@ -206,7 +206,7 @@ mod tests {
     #[test]
     fn rule_is_named_only_if_it_is_missing() {
         let action = Action::new("list", "pods", "team");
-        let allowed = Refusal {
+        let allowed = Rejection {
             error: status(403, "Forbidden", SAID),
             allowed: true,
         };
@@ -239,7 +239,7 @@ mod tests {
             assert_eq!(error.kind(), kind, "{code}");
             assert_eq!(error.retry_after().is_some(), code == 429 || code >= 500);
         }
-        let late = kube::Error::Service(Box::new(Late(Duration::from_secs(30))));
+        let late = kube::Error::Service(Box::new(RequestTimeout(Duration::from_secs(30))));
         let error = Action::new("get", "pods", "team").on("a").error(late);
         assert_eq!(error.kind(), ErrorKind::TimedOut);
         assert!(error.to_string().contains("no answer within 30 s"));

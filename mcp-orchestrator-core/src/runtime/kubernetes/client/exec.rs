@@ -16,7 +16,7 @@ use serde_json::json;
 use super::errors::AccessError;
 
 /// Maximum length of a plugin's error output in an error message, in characters.
-const SAID: usize = 300;
+const MAX_STDERR_LEN: usize = 300;
 
 /// The output of a plugin.
 #[derive(Deserialize)]
@@ -43,7 +43,7 @@ pub(crate) fn is_asked(auth: &AuthInfo) -> bool {
 
 /// Runs the plugin, if there is one, and stores its credentials in `auth`. Returns when they expire, if the plugin
 /// says so. Blocks.
-pub(crate) fn ask(auth: &mut AuthInfo) -> Result<Option<Timestamp>, AccessError> {
+pub(crate) fn authenticate(auth: &mut AuthInfo) -> Result<Option<Timestamp>, AccessError> {
     let Some(exec) = auth.exec.clone().filter(|_| is_asked(auth)) else {
         return Ok(None);
     };
@@ -113,7 +113,7 @@ fn run(exec: &ExecConfig) -> Result<Vec<u8>, AccessError> {
     })?;
     if !ran.status.success() {
         let said = String::from_utf8_lossy(&ran.stderr);
-        let said: String = said.trim().chars().take(SAID).collect();
+        let said: String = said.trim().chars().take(MAX_STDERR_LEN).collect();
         return Err(wrong(format!("failed: {}: {said}", ran.status)));
     }
     Ok(ran.stdout)
@@ -132,7 +132,7 @@ mod tests {
             "env": [{ "name": "PRINTED", "value": printed }],
         } }))
         .unwrap();
-        let asked = ask(&mut auth);
+        let asked = authenticate(&mut auth);
         (auth, asked)
     }
 
@@ -162,7 +162,7 @@ mod tests {
         }
         let mut none: AuthInfo =
             serde_json::from_value(json!({ "exec": { "command": "/nowhere/login" } })).unwrap();
-        let error = ask(&mut none).unwrap_err().to_string();
+        let error = authenticate(&mut none).unwrap_err().to_string();
         assert!(
             error.contains("/nowhere/login") && error.contains("cannot be run"),
             "{error}"

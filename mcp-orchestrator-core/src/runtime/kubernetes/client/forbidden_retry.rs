@@ -9,17 +9,17 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::access::Access;
-use super::access_review::may;
+use super::access_review::review_right;
 use super::errors::Action;
-use super::rejection::{Refusal, is_for_want_of_a_right};
+use super::rejection::{Rejection, is_rbac_denial};
 
 /// How long a forbidden request is retried.
-const SETTLES: Duration = Duration::from_secs(10);
+const RETRY_TIMEOUT: Duration = Duration::from_secs(10);
 /// The first and the longest delay between two attempts.
-const WAIT: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 
 /// The retry state of one request.
-pub(crate) struct Settling<'a> {
+pub(crate) struct ForbiddenRetry<'a> {
     access: &'a Access,
     action: Action<'a>,
     until: Instant,
@@ -27,67 +27,67 @@ pub(crate) struct Settling<'a> {
 }
 
 /// What to do with a failed request.
-pub(crate) enum Next {
+pub(crate) enum Decision {
     /// Retry it now.
-    Ask,
+    Retry,
     /// Give up.
-    Refused(Refusal),
+    Fail(Rejection),
 }
 
-impl<'a> Settling<'a> {
+impl<'a> ForbiddenRetry<'a> {
     pub(crate) fn new(access: &'a Access, action: Action<'a>) -> Self {
         Self {
             access,
             action,
-            until: Instant::now() + SETTLES,
-            wait: WAIT.0,
+            until: Instant::now() + RETRY_TIMEOUT,
+            wait: BACKOFF.0,
         }
     }
 
     /// Records that the request succeeded.
-    pub(crate) fn done(&self) {
-        self.access.allowed().note(self.action.right());
+    pub(crate) fn succeeded(&self) {
+        self.access.allowed().add(self.action.right());
     }
 
     /// Decides whether to retry a failed request, and waits for the delay first.
-    pub(crate) async fn refused(&mut self, error: kube::Error) -> Next {
-        if !is_for_want_of_a_right(&error) {
-            return Next::Refused(error.into());
+    pub(crate) async fn failed(&mut self, error: kube::Error) -> Decision {
+        if !is_rbac_denial(&error) {
+            return Decision::Fail(error.into());
         }
         // A review that is itself forbidden proves nothing.
-        let allowed = may(self.access, self.action.right()).await;
+        let allowed = review_right(self.access, self.action.right()).await;
         let allowed = allowed.is_ok_and(|denied| denied.is_none());
-        let settles = allowed || self.access.allowed().has(self.action.right());
-        if !settles || Instant::now() + self.wait > self.until {
-            return Next::Refused(Refusal { error, allowed });
+        let retries = allowed || self.access.allowed().contains(self.action.right());
+        if !retries || Instant::now() + self.wait > self.until {
+            return Decision::Fail(Rejection { error, allowed });
         }
         tracing::debug!(action = %self.action, allowed, "refused what was allowed: asking again");
         sleep(self.wait).await;
-        self.wait = WAIT.1.min(self.wait * 2);
-        Next::Ask
+        self.wait = BACKOFF.1.min(self.wait * 2);
+        Decision::Retry
     }
 }
 
 impl Access {
     /// Sends a request, and retries it while a 403 response may be temporary.
-    pub(crate) async fn ask<T, F>(
+    pub(crate) async fn send<T, F>(
         &self,
         action: Action<'_>,
-        ask: impl Fn() -> F,
-    ) -> Result<T, Refusal>
+        request: impl Fn() -> F,
+    ) -> Result<T, Rejection>
     where
         F: Future<Output = Result<T, kube::Error>>,
     {
-        let mut settling = Settling::new(self, action);
+        let mut retry = ForbiddenRetry::new(self, action);
         loop {
-            match ask().await {
+            match request().await {
                 Ok(done) => {
-                    settling.done();
+                    retry.succeeded();
                     return Ok(done);
                 }
                 Err(error) => {
-                    if let Next::Refused(refusal) = settling.refused(error).await {
-                        return Err(refusal);
+                    if let Decision::Fail(rejection) = retry.failed(error).await {
+                        return Err(rejection);
                     }
                 }
             }
@@ -105,7 +105,7 @@ mod tests {
     use crate::error::{ErrorKind, Result};
     use crate::runtime::kubernetes::tests::api_server::{Answer, backend, list, server, status};
 
-    fn refused() -> Answer {
+    fn forbidden() -> Answer {
         let mut refused = status(403, "Forbidden");
         refused["message"] = json!("pods \"p\" is forbidden: User \"u\" cannot delete resource");
         Answer::Whole(403, refused)
@@ -118,8 +118,8 @@ mod tests {
         allowed: bool,
         refuses: impl Fn(usize) -> bool + Send + Sync + 'static,
     ) -> (Vec<Result<()>>, usize) {
-        let asked = Arc::new(AtomicUsize::new(0));
-        let counted = Arc::clone(&asked);
+        let requests = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&requests);
         let (_serving, address) = server(move |path| {
             if path.contains("/selfsubjectaccessreviews") {
                 let status = json!({ "allowed": allowed });
@@ -127,7 +127,7 @@ mod tests {
             }
             if path.contains("/pods/p") {
                 return match refuses(counted.fetch_add(1, Ordering::SeqCst)) {
-                    true => refused(),
+                    true => forbidden(),
                     false => Answer::Whole(200, status(200, "")),
                 };
             }
@@ -140,30 +140,30 @@ mod tests {
         let backend = backend(&address).await;
         let mut ended = Vec::new();
         for _ in 0..times {
-            ended.push(backend.0.writes.end_pod("p", "uid", 1).await);
+            ended.push(backend.0.writer.end_pod("p", "uid", 1).await);
         }
-        (ended, asked.load(Ordering::SeqCst))
+        (ended, requests.load(Ordering::SeqCst))
     }
 
     #[tokio::test]
     async fn previously_allowed_request_is_retried_regardless_of_the_review() {
-        let (ended, asked) = ended(2, false, |nth| (1..4).contains(&nth)).await;
+        let (ended, requests) = ended(2, false, |nth| (1..4).contains(&nth)).await;
         assert!(ended.iter().all(Result::is_ok), "{ended:?}");
-        assert_eq!(asked, 5);
+        assert_eq!(requests, 5);
     }
 
     #[tokio::test]
     async fn request_allowed_by_the_review_is_retried() {
-        let (ended, asked) = ended(1, true, |nth| nth < 2).await;
+        let (ended, requests) = ended(1, true, |nth| nth < 2).await;
         assert!(ended.iter().all(Result::is_ok), "{ended:?}");
-        assert_eq!(asked, 3);
+        assert_eq!(requests, 3);
     }
 
     #[tokio::test]
     async fn request_denied_by_the_review_fails_at_once_with_its_rule() {
-        let (ended, asked) = ended(1, false, |_| true).await;
+        let (ended, requests) = ended(1, false, |_| true).await;
         let error = ended[0].as_ref().unwrap_err();
-        assert_eq!((error.kind(), asked), (ErrorKind::Config, 1));
+        assert_eq!((error.kind(), requests), (ErrorKind::Config, 1));
         assert!(
             error.to_string().contains("the Role needs the rule"),
             "{error}"

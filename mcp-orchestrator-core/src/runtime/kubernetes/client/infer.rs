@@ -21,7 +21,7 @@ pub struct AccessOptions {
 }
 
 /// Mount path of a pod's service account token.
-const TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
+const SERVICE_ACCOUNT_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 
 /// The selected source.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,7 +61,7 @@ impl fmt::Display for Source {
 }
 
 /// Selects the source. `variable` reads the environment, `exists` checks the file system.
-pub(crate) fn choose(
+pub(crate) fn infer(
     options: &AccessOptions,
     variable: &dyn Fn(&str) -> Option<OsString>,
     exists: &dyn Fn(&Path) -> bool,
@@ -78,7 +78,8 @@ pub(crate) fn choose(
     if !named.is_empty() {
         return existing(&named, Why::Variable, exists);
     }
-    let inside = variable("KUBERNETES_SERVICE_HOST").is_some() && exists(Path::new(TOKEN));
+    let inside =
+        variable("KUBERNETES_SERVICE_HOST").is_some() && exists(Path::new(SERVICE_ACCOUNT_TOKEN));
     if inside && options.context.is_none() {
         return Ok(Source::Inside);
     }
@@ -116,7 +117,7 @@ mod tests {
     use crate::error::{Error, ErrorKind};
 
     /// Chooses on a machine with this environment and these files.
-    fn chosen(
+    fn inferred(
         options: &AccessOptions,
         environment: &[(&str, &str)],
         files: &[&str],
@@ -126,14 +127,19 @@ mod tests {
             found.map(|(_, value)| OsString::from(value))
         };
         let exists = |path: &Path| files.iter().any(|file| Path::new(file) == path);
-        choose(options, &variable, &exists).map(|source| source.to_string())
+        infer(options, &variable, &exists).map(|source| source.to_string())
     }
 
     const POD: &[(&str, &str)] = &[("KUBERNETES_SERVICE_HOST", "10.0.0.1"), ("HOME", "/h")];
 
     #[test]
     fn explicit_kubeconfig_precedes_in_cluster_and_default_config() {
-        let all = ["/named", "/variable", TOKEN, "/h/.kube/config"];
+        let all = [
+            "/named",
+            "/variable",
+            SERVICE_ACCOUNT_TOKEN,
+            "/h/.kube/config",
+        ];
         let named = AccessOptions {
             kubeconfig: Some("/named".into()),
             ..AccessOptions::default()
@@ -141,17 +147,17 @@ mod tests {
         let mut everything = POD.to_vec();
         everything.push(("KUBECONFIG", "/variable"));
         let none = AccessOptions::default();
-        assert_eq!(chosen(&named, &everything, &all).unwrap(), "/named");
+        assert_eq!(inferred(&named, &everything, &all).unwrap(), "/named");
         assert_eq!(
-            chosen(&none, &everything, &all).unwrap(),
+            inferred(&none, &everything, &all).unwrap(),
             "/variable (KUBECONFIG)"
         );
         assert_eq!(
-            chosen(&none, POD, &all).unwrap(),
+            inferred(&none, POD, &all).unwrap(),
             "the service account of this pod"
         );
         assert_eq!(
-            chosen(&none, POD, &all[3..]).unwrap(),
+            inferred(&none, POD, &all[3..]).unwrap(),
             "/h/.kube/config (the default file)"
         );
         let context = AccessOptions {
@@ -159,7 +165,7 @@ mod tests {
             ..AccessOptions::default()
         };
         assert_eq!(
-            chosen(&context, POD, &all).unwrap(),
+            inferred(&context, POD, &all).unwrap(),
             "/h/.kube/config (the default file)"
         );
     }
@@ -168,11 +174,11 @@ mod tests {
     fn some_but_not_all_kubeconfig_files_may_be_missing() {
         let none = AccessOptions::default();
         let list = [("KUBECONFIG", "/a:/b:")];
-        assert_eq!(chosen(&none, &list, &["/b"]).unwrap(), "/b (KUBECONFIG)");
-        let error = Error::from(chosen(&none, &list, &[]).unwrap_err());
+        assert_eq!(inferred(&none, &list, &["/b"]).unwrap(), "/b (KUBECONFIG)");
+        let error = Error::from(inferred(&none, &list, &[]).unwrap_err());
         assert_eq!(error.kind(), ErrorKind::Config);
         assert!(error.to_string().contains("/a, /b"), "{error}");
-        let error = Error::from(chosen(&none, &[("HOME", "/h")], &[]).unwrap_err());
+        let error = Error::from(inferred(&none, &[("HOME", "/h")], &[]).unwrap_err());
         assert!(error.to_string().contains("--kubeconfig"), "{error}");
     }
 }

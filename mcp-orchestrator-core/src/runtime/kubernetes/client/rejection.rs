@@ -2,7 +2,7 @@
 
 /// A failed request to the cluster.
 #[derive(Debug)]
-pub(crate) struct Refusal {
+pub(crate) struct Rejection {
     pub(crate) error: kube::Error,
     /// Set if a SelfSubjectAccessReview says that the request is allowed.
     pub(crate) allowed: bool,
@@ -11,14 +11,14 @@ pub(crate) struct Refusal {
 /// Verb, API group and resource.
 pub(crate) type Right = (&'static str, &'static str, &'static str);
 
-impl From<kube::Error> for Refusal {
+impl From<kube::Error> for Rejection {
     fn from(error: kube::Error) -> Self {
         let allowed = false;
         Self { error, allowed }
     }
 }
 
-impl Refusal {
+impl Rejection {
     /// Returns `true` if the object does not exist.
     pub(crate) fn is_absent(&self) -> bool {
         is_absent(&self.error)
@@ -56,7 +56,7 @@ pub(crate) fn is_conflict(error: &kube::Error) -> bool {
 }
 
 /// Returns `true` if RBAC forbids the request, as opposed to admission control or a quota.
-pub(crate) fn is_for_want_of_a_right(error: &kube::Error) -> bool {
+pub(crate) fn is_rbac_denial(error: &kube::Error) -> bool {
     let kube::Error::Api(status) = error else {
         return false;
     };

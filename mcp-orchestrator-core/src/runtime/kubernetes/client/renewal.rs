@@ -22,7 +22,7 @@ use super::errors::AccessError;
 use super::exec;
 
 /// Minimum time between two renewals after a 401 response.
-const PAUSE: Duration = Duration::from_secs(1);
+const MIN_RENEWAL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Sends requests with fixed credentials.
 pub(crate) type Sender = BoxCloneService<Request<Body>, Response<Incoming>, BoxError>;
@@ -69,7 +69,7 @@ impl Current {
             sender: made.sender,
             nth,
             since,
-            next: lasts.map(|lasts| since + lasts.max(PAUSE)),
+            next: lasts.map(|lasts| since + lasts.max(MIN_RENEWAL_INTERVAL)),
         }
     }
 }
@@ -118,7 +118,7 @@ impl Renewal {
     async fn after(&self, refused: u64) -> Option<Sender> {
         let mut current = self.current.lock().await;
         if current.nth == refused {
-            if current.since.elapsed() < PAUSE {
+            if current.since.elapsed() < MIN_RENEWAL_INTERVAL {
                 return None;
             }
             self.renew(&mut current).await;
@@ -133,7 +133,7 @@ impl Renewal {
             Ok(Err(error)) => {
                 tracing::warn!(%error, "no other credentials for the cluster");
                 current.since = Instant::now();
-                current.next = current.next.map(|_| current.since + PAUSE);
+                current.next = current.next.map(|_| current.since + MIN_RENEWAL_INTERVAL);
             }
             // The runtime is shutting down.
             Err(_) => {}

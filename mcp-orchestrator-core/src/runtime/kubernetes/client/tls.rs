@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use super::errors::AccessError;
 
 /// How long the CA certificates of a file are used before the file is read again.
-const READ_AGAIN: Duration = Duration::from_secs(60);
+const REREAD_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Returns the TLS configuration for this cluster.
 pub(crate) fn config(config: &Config) -> Result<ClientConfig, AccessError> {
@@ -191,7 +191,7 @@ impl Rereading {
 
     fn current(&self) -> Checking {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.1.elapsed() >= READ_AGAIN {
+        if last.1.elapsed() >= REREAD_INTERVAL {
             // If the file cannot be read now, the previous certificates stay in use.
             if let Ok(fresh) = Self::load(&self.file, &self.provider) {
                 last.0 = fresh;

@@ -7,15 +7,15 @@ use super::rejection::Right;
 
 /// The rights that this process has used successfully.
 #[derive(Debug, Default)]
-pub(crate) struct Allowed(Mutex<HashSet<Right>>);
+pub(crate) struct UsedRights(Mutex<HashSet<Right>>);
 
-impl Allowed {
-    pub(super) fn note(&self, right: Right) {
+impl UsedRights {
+    pub(super) fn add(&self, right: Right) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.insert(right);
     }
 
-    pub(super) fn has(&self, right: Right) -> bool {
+    pub(super) fn contains(&self, right: Right) -> bool {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.contains(&right)
     }

@@ -4,25 +4,25 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::time::Duration;
 
 /// Maximum pause of a watch that keeps failing.
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+const MAX_DELAY: Duration = Duration::from_secs(10);
 
 /// The backoff of a watch that keeps failing.
 #[derive(Debug, Default)]
-pub(crate) struct Pauses(u32);
+pub(crate) struct WatchBackoff(u32);
 
-impl Iterator for Pauses {
+impl Iterator for WatchBackoff {
     type Item = Duration;
 
     fn next(&mut self) -> Option<Duration> {
-        let pause = Duration::from_millis(250 << self.0.min(6)).min(LONGEST_PAUSE);
+        let delay = Duration::from_millis(250 << self.0.min(6)).min(MAX_DELAY);
         self.0 += 1;
         // Jitter, so that clients that were disconnected together do not reconnect together.
         let random = RandomState::new().hash_one(self.0) as f64 / u64::MAX as f64;
-        Some(pause.mul_f64(0.75 + random / 2.0))
+        Some(delay.mul_f64(0.75 + random / 2.0))
     }
 }
 
-impl kube::runtime::utils::Backoff for Pauses {
+impl kube::runtime::utils::Backoff for WatchBackoff {
     fn reset(&mut self) {
         self.0 = 0;
     }
@@ -35,12 +35,12 @@ mod tests {
     #[test]
     fn pauses_grow_to_a_bound_and_reset() {
         use kube::runtime::utils::Backoff as _;
-        let mut pauses = Pauses::default();
-        let first = pauses.next().unwrap();
+        let mut backoff = WatchBackoff::default();
+        let first = backoff.next().unwrap();
         assert!(first < Duration::from_millis(400), "{first:?}");
-        let longest = (0..50).filter_map(|_| pauses.next()).max().unwrap();
-        assert!(longest <= LONGEST_PAUSE.mul_f64(1.25) && longest > Duration::from_secs(5));
-        pauses.reset();
-        assert!(pauses.next().unwrap() < Duration::from_millis(400));
+        let longest = (0..50).filter_map(|_| backoff.next()).max().unwrap();
+        assert!(longest <= MAX_DELAY.mul_f64(1.25) && longest > Duration::from_secs(5));
+        backoff.reset();
+        assert!(backoff.next().unwrap() < Duration::from_millis(400));
     }
 }

@@ -18,9 +18,9 @@ use crate::runtime::kubernetes::client::errors::Action;
 use crate::runtime::kubernetes::client::rejection::is_conflict;
 
 /// The key of the secret in the Secret's data.
-const ENTRY: &str = "token";
+const DATA_KEY: &str = "token";
 /// Annotation: set once the secret is in effect. A secret with this annotation is not offered again.
-const COUNTS: &str = "mcp-orchestrator.dev/counts";
+const IN_EFFECT: &str = "mcp-orchestrator.dev/counts";
 const MANAGER: &str = "mcp-orchestrator-handover";
 
 /// A Kubernetes Secret that hands over a secret value. It has no owner reference, so it survives the orchestrator's
@@ -53,7 +53,7 @@ impl Handover {
     pub async fn offer(&self, new: SecretString) -> Result<SecretString> {
         match self.read().await? {
             Some(found) => self.renew(&found, new).await,
-            None => self.make(new).await,
+            None => self.create(new).await,
         }
     }
 
@@ -62,18 +62,18 @@ impl Handover {
     /// # Errors
     /// If the Secret cannot be written.
     pub async fn counts(&self) -> Result<()> {
-        let noted = json!({ "metadata": { "annotations": { COUNTS: "true" } } });
+        let noted = json!({ "metadata": { "annotations": { IN_EFFECT: "true" } } });
         self.patch(&noted).await
     }
 
-    async fn make(&self, new: SecretString) -> Result<SecretString> {
+    async fn create(&self, new: SecretString) -> Result<SecretString> {
         let secret = Secret {
             metadata: ObjectMeta {
                 name: Some(self.name.clone()),
                 labels: Some(self.labels.clone()),
                 ..ObjectMeta::default()
             },
-            data: Some([(ENTRY.to_owned(), ByteString(new.expose_secret().into()))].into()),
+            data: Some([(DATA_KEY.to_owned(), ByteString(new.expose_secret().into()))].into()),
             ..Secret::default()
         };
         match self.secrets().create(&PostParams::default(), &secret).await {
@@ -94,10 +94,10 @@ impl Handover {
 
     async fn renew(&self, found: &Secret, new: SecretString) -> Result<SecretString> {
         let annotations = found.metadata.annotations.as_ref();
-        let counted = annotations.is_some_and(|all| all.contains_key(COUNTS));
-        let entry = found.data.as_ref().and_then(|data| data.get(ENTRY));
+        let in_effect = annotations.is_some_and(|all| all.contains_key(IN_EFFECT));
+        let entry = found.data.as_ref().and_then(|data| data.get(DATA_KEY));
         let offered = entry.and_then(|bytes| String::from_utf8(bytes.0.clone()).ok());
-        if let Some(offered) = offered.filter(|_| !counted) {
+        if let Some(offered) = offered.filter(|_| !in_effect) {
             return Ok(offered.into());
         }
         let data = serde_json::to_value(ByteString(new.expose_secret().into()));
@@ -105,8 +105,8 @@ impl Handover {
             Error::new(ErrorKind::Internal, "a secret makes no JSON").with_source(error)
         })?;
         let renewed = json!({
-            "metadata": { "annotations": { COUNTS: null } },
-            "data": { ENTRY: data },
+            "metadata": { "annotations": { IN_EFFECT: null } },
+            "data": { DATA_KEY: data },
         });
         self.patch(&renewed).await?;
         Ok(new)

@@ -22,7 +22,7 @@ use crate::runtime::kubernetes::client::rejection::is_absent;
 use crate::runtime::kubernetes::names::{MANAGER, ORCHESTRATOR};
 
 /// How long the last read is considered current.
-const FRESH: Duration = Duration::from_secs(5);
+const MAX_AGE: Duration = Duration::from_secs(5);
 
 /// The owner of all objects of one orchestrator. Clones share their state.
 #[derive(Clone, Debug)]
@@ -66,7 +66,7 @@ impl Owner {
     pub(crate) async fn reference(&self) -> Result<Arc<Value>> {
         let fresh = || {
             let known = self.known();
-            let read = known.read.is_some_and(|read| read.elapsed() < FRESH);
+            let read = known.read.is_some_and(|read| read.elapsed() < MAX_AGE);
             known.reference.clone().filter(|_| read)
         };
         if let Some(reference) = fresh() {
@@ -97,7 +97,7 @@ impl Owner {
 
     async fn read(&self) -> Result<Arc<Value>> {
         let Inner { access, name, .. } = &*self.0;
-        let found = find_or_make(access, name).await;
+        let found = find_or_create(access, name).await;
         let mut known = self.known();
         match found {
             Ok(reference) => {
@@ -135,7 +135,7 @@ impl Owner {
 
     /// Marks the owner as possibly gone, because one of our objects has vanished: it is read again before the next
     /// write.
-    pub(crate) fn suspect(&self) {
+    pub(crate) fn invalidate(&self) {
         self.known().read = None;
     }
 
@@ -162,7 +162,7 @@ impl Owner {
 }
 
 /// Returns the reference to the owner, which is created if it does not exist.
-async fn find_or_make(access: &Access, name: &str) -> Result<Value> {
+async fn find_or_create(access: &Access, name: &str) -> Result<Value> {
     let namespace = access.namespace();
     let maps: Api<ConfigMap> = Api::namespaced(access.client().clone(), namespace);
     let action = |verb| Action::new(verb, "configmaps", namespace).on(name);

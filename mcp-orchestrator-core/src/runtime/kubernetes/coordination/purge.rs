@@ -17,7 +17,7 @@ use crate::runtime::kubernetes::client::rejection::{is_absent, is_conflict};
 use crate::runtime::kubernetes::names::{MANAGER, ORCHESTRATOR};
 
 /// Page size of a list request, in objects.
-const PAGE: u32 = 500;
+const PAGE_LEN: u32 = 500;
 
 /// An object that an orchestrator has left.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,7 +88,7 @@ pub async fn remains(access: &Access, orchestrator: &str) -> Result<Vec<Remnant>
     let own = format!("{ORCHESTRATOR}={orchestrator},app.kubernetes.io/managed-by={MANAGER}");
     let mut found = Vec::new();
     for kind in 0..KINDS.len() {
-        let mut params = ListParams::default().labels(&own).limit(PAGE);
+        let mut params = ListParams::default().labels(&own).limit(PAGE_LEN);
         loop {
             let listed = api(access, kind).list_metadata(&params).await;
             let listed = listed.map_err(|error| action(access, "list", kind).error(error))?;

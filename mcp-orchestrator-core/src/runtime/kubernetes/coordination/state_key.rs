@@ -16,7 +16,7 @@ use crate::runtime::kubernetes::client::rejection::is_conflict;
 use crate::seal::StateKey;
 
 /// The key of the state key in the Secret's data.
-const ENTRY: &str = "state.key";
+const DATA_KEY: &str = "state.key";
 
 /// Reads the state key of this orchestrator, or creates it. If two processes create it concurrently, one succeeds and
 /// both use its key. The Secret has no owner reference, so it outlives the orchestrator's objects.
@@ -46,7 +46,7 @@ pub async fn state_key(
             labels: Some(labels),
             ..ObjectMeta::default()
         },
-        data: Some([(ENTRY.to_owned(), ByteString(new.expose().to_vec()))].into()),
+        data: Some([(DATA_KEY.to_owned(), ByteString(new.expose().to_vec()))].into()),
         immutable: Some(true),
         ..Secret::default()
     };
@@ -66,11 +66,11 @@ pub async fn state_key(
 }
 
 fn key(name: &str, secret: &Secret) -> Result<Arc<StateKey>> {
-    let bytes = secret.data.as_ref().and_then(|data| data.get(ENTRY));
+    let bytes = secret.data.as_ref().and_then(|data| data.get(DATA_KEY));
     let bytes = bytes.and_then(|bytes| <[u8; 32]>::try_from(bytes.0.as_slice()).ok());
     let text = || {
         format!(
-            "secret {name} holds no key of 32 bytes as {ENTRY}: put the right one there, or take the secret away for a new one"
+            "secret {name} holds no key of 32 bytes as {DATA_KEY}: put the right one there, or take the secret away for a new one"
         )
     };
     let bytes = bytes.ok_or_else(|| Error::new(ErrorKind::Config, text()))?;

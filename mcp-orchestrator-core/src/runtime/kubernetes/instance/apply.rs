@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::tracked::Run;
+use super::tracked::TrackedInstance;
 use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::kubernetes::kind::Kind;
 use crate::runtime::kubernetes::names::{FAILURE, VALUES};
-use crate::runtime::kubernetes::observe::objects::DeploymentFacts;
-use crate::runtime::kubernetes::render::revision::wanted;
+use crate::runtime::kubernetes::observe::objects::ObservedDeployment;
+use crate::runtime::kubernetes::render::desired_hash::desired_hash;
 use crate::runtime::kubernetes::render::{Failed, Objects, Rendering};
 use crate::runtime::kubernetes::shared::Shared;
 use crate::runtime::kubernetes::writer::Force;
@@ -19,33 +19,33 @@ use crate::server::Launch;
 
 /// The outcome of a request to run an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Placed {
+pub(crate) enum Applied {
     /// This call started the instance.
-    Now,
+    Started,
     /// The instance was already running or starting.
-    Before,
+    AlreadyRunning,
 }
 
 impl Shared {
     /// Makes sure that the instance is running or starting.
-    pub(crate) async fn place(
+    pub(crate) async fn apply(
         &self,
-        run: &Run,
+        tracked: &TrackedInstance,
         launch: &LaunchSpec,
         progress: &Progress,
-    ) -> Result<Placed> {
-        let key = &run.key;
-        let deployment = self.in_place(run, progress).await?;
-        let runs = deployment.as_ref().is_some_and(|it| it.replicas != 0);
-        progress.set_ran_before(runs);
+    ) -> Result<Applied> {
+        let key = &tracked.key;
+        let deployment = self.current_deployment(tracked, progress).await?;
+        let is_running = deployment.as_ref().is_some_and(|it| it.replicas != 0);
+        progress.set_ran_before(is_running);
         // A running instance can be adopted even while the cluster is unreachable.
-        let owner = if runs {
+        let owner = if is_running {
             self.owner.any().await?
         } else {
             self.owner.reference().await?
         };
         // The rendered objects are large, so only a limited number of tasks holds them at a time.
-        let _turn = self.writes.turn_to_make().await?;
+        let _turn = self.writer.render_permit().await?;
         let (options, inside) = (&self.options, self.access.is_inside());
         let failed = |failed: Failed| failed.of(key.server());
         let rendering = Rendering::new(key, launch, options, inside, &owner).map_err(failed)?;
@@ -54,58 +54,65 @@ impl Shared {
         let Some(deployment) = deployment else {
             progress.report("writing the objects");
             self.write(key, &objects, Force::No).await?;
-            return Ok(Placed::Now);
+            return Ok(Applied::Started);
         };
-        let rests = deployment.replicas == 0;
-        let touched = deployment.touched.filter(|hand| run.is_new_hand(*hand));
-        let outdated = deployment.wanted.as_deref() != Some(&wanted(key, options, inside));
-        let anothers = self.is_anothers(&deployment);
-        if touched.is_some() || anothers || (rests && outdated) {
+        let is_stopped = deployment.replicas == 0;
+        let foreign_changes = deployment
+            .foreign_changes
+            .filter(|changes| tracked.is_unreverted(*changes));
+        let outdated = deployment.wanted.as_deref() != Some(&desired_hash(key, options, inside));
+        let other_owner = self.has_other_owner(&deployment);
+        if foreign_changes.is_some() || other_owner || (is_stopped && outdated) {
             self.write(key, &objects, Force::Yes).await?;
-            run.note_put_back(touched);
-            return Ok(if rests { Placed::Now } else { Placed::Before });
+            tracked.record_revert(foreign_changes);
+            return Ok(if is_stopped {
+                Applied::Started
+            } else {
+                Applied::AlreadyRunning
+            });
         }
         let other_values = deployment.values.as_deref() != Some(&values);
-        if !self.is_beside(key.name(), &objects) {
-            self.write_beside(key.name(), &objects, Force::Yes).await?;
+        if !self.dependents_match(key.name(), &objects) {
+            self.apply_dependents(key.name(), &objects, Force::Yes)
+                .await?;
         } else if other_values && let Some(secret) = &objects.secret {
-            self.apply_beside(key.name(), Kind::Secret, secret, Force::Yes)
+            self.apply_dependent(key.name(), Kind::Secret, secret, Force::Yes)
                 .await?;
         }
-        if rests {
+        if is_stopped {
             let annotations = json!({ VALUES: values, FAILURE: null });
             self.scale(key, 1, &annotations).await?;
-            return Ok(Placed::Now);
+            return Ok(Applied::Started);
         }
         if other_values {
             let annotations = json!({ VALUES: values });
-            self.learn(key, self.writes.annotate(key.name(), &annotations).await?);
+            self.record(key, self.writer.annotate(key.name(), &annotations).await?);
         }
-        Ok(Placed::Before)
+        Ok(Applied::AlreadyRunning)
     }
 
     /// Returns the Deployment, if it exists, once nothing of the instance is about to end.
-    async fn in_place(
+    async fn current_deployment(
         &self,
-        run: &Run,
+        tracked: &TrackedInstance,
         progress: &Progress,
-    ) -> Result<Option<Arc<DeploymentFacts>>> {
-        let key = &run.key;
-        let recreate = run
+    ) -> Result<Option<Arc<ObservedDeployment>>> {
+        let key = &tracked.key;
+        let recreate = tracked
             .launch()
             .is_some_and(|launch| match &launch.server.launch {
                 Launch::Program(program) => program.container.recreate,
                 Launch::Remote(_) => false,
             });
-        let mut bell = self.store.bell(key.name());
+        let mut changes = self.store.subscribe(key.name());
         loop {
-            bell.borrow_and_update();
+            changes.borrow_and_update();
             let view = self.store.view(key.name());
             // A terminating pod is no obstacle, unless two pods must not run at the same time.
             let busy = view
                 .pods
                 .iter()
-                .any(|pod| !pod.over && (recreate || !pod.deleting));
+                .any(|pod| !pod.terminated && (recreate || !pod.deleting));
             match view.deployment {
                 None if !busy => return Ok(None),
                 Some(deployment) if !(deployment.deleting || deployment.replicas == 0 && busy) => {
@@ -120,18 +127,18 @@ impl Shared {
                 _ => progress.report("waiting for the pod before it to end"),
             }
             // Never fails: the store holds the sender.
-            let _ = bell.changed().await;
+            let _ = changes.changed().await;
         }
     }
 
     /// Writes all objects, the Deployment last, because its pods need the others.
     async fn write(&self, key: &InstanceKey, objects: &Objects, force: Force) -> Result<()> {
-        self.write_beside(key.name(), objects, force).await?;
+        self.apply_dependents(key.name(), objects, force).await?;
         let facts = self
-            .writes
+            .writer
             .apply_deployment(&objects.deployment, force)
             .await?;
-        self.learn(key, Some(facts));
+        self.record(key, Some(facts));
         Ok(())
     }
 
@@ -142,13 +149,13 @@ impl Shared {
         replicas: u8,
         annotations: &Value,
     ) -> Result<()> {
-        let facts = self.writes.scale(key.name(), replicas, annotations).await?;
-        self.learn(key, facts);
+        let facts = self.writer.scale(key.name(), replicas, annotations).await?;
+        self.record(key, facts);
         Ok(())
     }
 
     /// Stores the response of a write, ahead of the watch event.
-    pub(crate) fn learn(&self, key: &InstanceKey, facts: Option<DeploymentFacts>) {
+    pub(crate) fn record(&self, key: &InstanceKey, facts: Option<ObservedDeployment>) {
         if let Some(facts) = facts {
             self.store.set_deployment(key.name(), facts);
         }

@@ -6,7 +6,7 @@ use crate::limits::MAX_WAITING_EVENTS;
 
 /// What happened to an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Happened {
+pub(crate) enum EventReason {
     Started,
     Stopped,
     Removed,
@@ -14,9 +14,9 @@ pub(crate) enum Happened {
     CannotStart,
 }
 
-impl Happened {
+impl EventReason {
     /// Returns the Event's reason, type and action.
-    pub(super) fn words(self) -> [&'static str; 3] {
+    pub(super) fn fields(self) -> [&'static str; 3] {
         match self {
             Self::Started => ["Started", "Normal", "Start"],
             Self::Stopped => ["Stopped", "Normal", "Stop"],
@@ -29,24 +29,24 @@ impl Happened {
 
 /// A queued event.
 #[derive(Debug)]
-pub(super) struct Told {
+pub(super) struct QueuedEvent {
     pub(super) name: String,
     pub(super) uid: Option<String>,
-    pub(super) happened: Happened,
+    pub(super) happened: EventReason,
     pub(super) note: String,
 }
 
 /// The queue of events.
 #[derive(Debug)]
-pub(crate) struct Events(pub(super) mpsc::Sender<Told>);
+pub(crate) struct EventQueue(pub(super) mpsc::Sender<QueuedEvent>);
 
 /// The receiving end of the queue.
 #[derive(Debug)]
-pub(crate) struct Waiting(pub(super) mpsc::Receiver<Told>);
+pub(crate) struct QueuedEvents(pub(super) mpsc::Receiver<QueuedEvent>);
 
-impl Events {
-    pub(crate) fn new() -> (Self, Waiting) {
+impl EventQueue {
+    pub(crate) fn new() -> (Self, QueuedEvents) {
         let (sender, receiver) = mpsc::channel(MAX_WAITING_EVENTS);
-        (Self(sender), Waiting(receiver))
+        (Self(sender), QueuedEvents(receiver))
     }
 }

@@ -16,10 +16,10 @@ use kube::api::PostParams;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::event_queue::{Happened, Told, Waiting};
+use super::event_queue::{EventReason, QueuedEvent, QueuedEvents};
 use crate::limits::MAX_REMEMBERED_EVENTS;
 use crate::runtime::InstanceKey;
-use crate::runtime::kubernetes::client::rejection::is_for_want_of_a_right;
+use crate::runtime::kubernetes::client::rejection::is_rbac_denial;
 use crate::runtime::kubernetes::names::{MANAGER, component_labels};
 use crate::runtime::kubernetes::shared::Shared;
 
@@ -31,42 +31,42 @@ const MAX_NOTE_LEN: usize = 1024;
 impl Shared {
     /// Queues an event about an instance. The note must not contain a secret: anyone with the right to read Events
     /// can see it.
-    pub(crate) fn event(&self, key: &InstanceKey, happened: Happened, note: impl Into<String>) {
+    pub(crate) fn event(&self, key: &InstanceKey, happened: EventReason, note: impl Into<String>) {
         let deployment = self.store.view(key.name()).deployment;
-        let told = Told {
+        let queued = QueuedEvent {
             name: key.name().to_owned(),
             uid: deployment.map(|deployment| deployment.uid.clone()),
             happened,
             note: note.into(),
         };
-        if self.events.0.try_send(told).is_err() {
+        if self.events.0.try_send(queued).is_err() {
             tracing::debug!(instance = %key, ?happened, "an event was dropped: too many wait");
         }
     }
 
     /// Writes queued events until the backend is closed.
-    pub(crate) fn write_events(self: &Arc<Self>, mut waiting: Waiting) {
+    pub(crate) fn write_events(self: &Arc<Self>, mut queue: QueuedEvents) {
         let shared = Arc::clone(self);
         self.tasks.spawn(async move {
-            let mut written: HashMap<(String, Happened, String), Instant> = HashMap::new();
+            let mut written: HashMap<(String, EventReason, String), Instant> = HashMap::new();
             loop {
-                let told = tokio::select! {
-                    told = waiting.0.recv() => told,
+                let queued = tokio::select! {
+                    queued = queue.0.recv() => queued,
                     () = shared.closing.cancelled() => return,
                 };
-                let Some(told) = told else { return };
+                let Some(queued) = queued else { return };
                 written.retain(|_, at| at.elapsed() < REPEAT_INTERVAL);
-                let place = (told.name.clone(), told.happened, told.note.clone());
-                let repeats = told.happened.words()[1] == "Warning";
-                if !shared.writes.is_held() || repeats && written.contains_key(&place) {
+                let place = (queued.name.clone(), queued.happened, queued.note.clone());
+                let repeats = queued.happened.fields()[1] == "Warning";
+                if !shared.writer.is_held() || repeats && written.contains_key(&place) {
                     continue;
                 }
-                match shared.write_event(&told).await {
+                match shared.write_event(&queued).await {
                     Ok(()) if repeats && written.len() < MAX_REMEMBERED_EVENTS => {
                         written.insert(place, Instant::now());
                     }
                     Ok(()) => {}
-                    Err(error) if is_for_want_of_a_right(&error) => {
+                    Err(error) if is_rbac_denial(&error) => {
                         tracing::info!(
                             "no Kubernetes Events are written: the Role does not allow it"
                         );
@@ -78,10 +78,10 @@ impl Shared {
         });
     }
 
-    async fn write_event(&self, told: &Told) -> Result<(), kube::Error> {
+    async fn write_event(&self, queued: &QueuedEvent) -> Result<(), kube::Error> {
         let namespace = self.access.namespace();
-        let [reason, kind, action] = told.happened.words();
-        let mut note = told.note.as_str();
+        let [reason, kind, action] = queued.happened.fields();
+        let mut note = queued.note.as_str();
         if note.len() > MAX_NOTE_LEN {
             note = &note[..note.floor_char_boundary(MAX_NOTE_LEN)];
         }
@@ -90,7 +90,7 @@ impl Shared {
             "apiVersion": "events.k8s.io/v1",
             "kind": "Event",
             "metadata": {
-                "generateName": format!("{}-", told.name),
+                "generateName": format!("{}-", queued.name),
                 "namespace": namespace,
                 "labels": component_labels(orchestrator, "event"),
             },
@@ -105,8 +105,8 @@ impl Shared {
                 "apiVersion": "apps/v1",
                 "kind": "Deployment",
                 "namespace": namespace,
-                "name": told.name,
-                "uid": told.uid,
+                "name": queued.name,
+                "uid": queued.uid,
             },
         });
         let event: Event = serde_json::from_value(event).map_err(kube::Error::SerdeError)?;

@@ -6,7 +6,7 @@ mod describe;
 pub(crate) mod event_queue;
 mod events;
 pub(crate) mod gc;
-mod orphans;
+mod label_repair;
 mod owner_change;
 mod start;
 mod stop;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::runtime::kubernetes::observe::objects::DeploymentFacts;
+use crate::runtime::kubernetes::observe::objects::ObservedDeployment;
 use crate::runtime::kubernetes::shared::Shared;
 
 impl Shared {
@@ -17,13 +17,13 @@ impl Shared {
                     changed = uids.changed() => if changed.is_err() { return },
                     () = shared.closing.cancelled() => return,
                 }
-                shared.look_at_all();
+                shared.reconcile_all();
             }
         });
     }
 
     /// Returns `true` if a Deployment belongs to another owner than the current one.
-    pub(crate) fn is_anothers(&self, deployment: &DeploymentFacts) -> bool {
+    pub(crate) fn has_other_owner(&self, deployment: &ObservedDeployment) -> bool {
         let now = self.owner.uid();
         now.is_some_and(|now| !deployment.owners.contains(&now))
     }

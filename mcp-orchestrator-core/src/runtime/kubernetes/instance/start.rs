@@ -8,19 +8,19 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use secrecy::ExposeSecret as _;
 use serde_json::json;
 
-use super::apply::Placed;
-use super::event_queue::Happened;
-use super::tracked::{Log, Run};
+use super::apply::Applied;
+use super::event_queue::EventReason;
+use super::tracked::{PodLog, TrackedInstance};
 use crate::credential::Credential;
 use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::kubernetes::io::attach::attach;
-use crate::runtime::kubernetes::io::exclusive::held;
+use crate::runtime::kubernetes::io::exclusive::exclusive;
 use crate::runtime::kubernetes::io::logs::tail;
 use crate::runtime::kubernetes::io::port_forward::connect_to;
 use crate::runtime::kubernetes::names::{CONTAINER, FAILURE};
 use crate::runtime::kubernetes::observe::diagnose;
-use crate::runtime::kubernetes::observe::objects::PodFacts;
-use crate::runtime::kubernetes::observe::status::{Failure, Standing, judge};
+use crate::runtime::kubernetes::observe::objects::ObservedPod;
+use crate::runtime::kubernetes::observe::status::{Failure, InstanceState, state_of};
 use crate::runtime::kubernetes::observe::store::View;
 use crate::runtime::kubernetes::render::port_of;
 use crate::runtime::kubernetes::shared::Shared;
@@ -28,9 +28,9 @@ use crate::runtime::{Endpoint, Instance, InstanceKey, LaunchSpec, Progress};
 use crate::server::{Injection, Launch, ProgramTransport, ServerSpec};
 
 /// Maximum number of attempts if another client keeps stopping the instance.
-const TRIES: usize = 4;
+const MAX_ATTEMPTS: usize = 4;
 /// How long to wait for news of a program's end.
-const MOMENT: Duration = Duration::from_secs(3);
+const END_NOTICE_TIMEOUT: Duration = Duration::from_secs(3);
 
 impl Shared {
     /// Starts the instance and returns how to reach it.
@@ -43,12 +43,12 @@ impl Shared {
         // Until a write of ours starts it, an instance of this key that runs was running before.
         progress.set_ran_before(true);
         self.wait_for_cluster(progress).await;
-        let run = self.runs.of(key);
-        let mut stops = run.stops.subscribe();
+        let tracked = self.tracked.of(key);
+        let mut stops = tracked.stops.subscribe();
         stops.borrow_and_update();
-        let _life = run.life.lock().await;
+        let _lifecycle = tracked.lifecycle.lock().await;
         tokio::select! {
-            started = self.start_alone(&run, launch, progress) => started,
+            started = self.start_locked(&tracked, launch, progress) => started,
             _ = stops.changed() => {
                 let text = format!("server {} was ended while it started", key.server());
                 Err(self.about(key, Error::new(ErrorKind::Unavailable, text)))
@@ -56,43 +56,44 @@ impl Shared {
         }
     }
 
-    async fn start_alone(
+    async fn start_locked(
         self: &Arc<Self>,
-        run: &Arc<Run>,
+        tracked: &Arc<TrackedInstance>,
         launch: &LaunchSpec,
         progress: &Progress,
     ) -> Result<Instance> {
-        let key = &run.key;
+        let key = &tracked.key;
         self.book.hide(key, launch);
-        run.headers
+        tracked
+            .headers
             .set(headers(&launch.server, &launch.credential)?);
-        for _ in 0..TRIES {
-            let placed = self.place(run, launch, progress).await;
-            let placed = placed.map_err(|error| self.about(key, error))?;
-            if placed == Placed::Now {
-                run.began();
+        for _ in 0..MAX_ATTEMPTS {
+            let applied = self.apply(tracked, launch, progress).await;
+            let applied = applied.map_err(|error| self.about(key, error))?;
+            if applied == Applied::Started {
+                tracked.reset();
                 self.book.begin(key);
             }
-            run.set_launch(launch);
-            let Some(pod) = self.ready(run, placed, progress).await? else {
+            tracked.set_launch(launch);
+            let Some(pod) = self.ready(tracked, applied, progress).await? else {
                 continue;
             };
-            match self.hand_out(run, launch, &pod).await {
+            match self.hand_out(tracked, launch, &pod).await {
                 Err(error) if error.kind() != ErrorKind::Conflict => {
                     // The program may have just ended, which makes a better error.
                     if self.runs_on(key, &pod).await {
                         return Err(error);
                     }
-                    if placed == Placed::Now {
-                        let failed = self.ready(run, placed, progress).await;
+                    if applied == Applied::Started {
+                        let failed = self.ready(tracked, applied, progress).await;
                         failed?;
                     }
                 }
                 Ok(instance) => {
-                    if placed == Placed::Now {
+                    if applied == Applied::Started {
                         self.event(
                             key,
-                            Happened::Started,
+                            EventReason::Started,
                             format!("pod {} takes calls", pod.name),
                         );
                     }
@@ -106,11 +107,11 @@ impl Shared {
     }
 
     /// Returns `true` if the program of this pod is still running after waiting a moment for news of its end.
-    async fn runs_on(&self, key: &InstanceKey, pod: &PodFacts) -> bool {
-        let mut bell = self.store.bell(key.name());
+    async fn runs_on(&self, key: &InstanceKey, pod: &ObservedPod) -> bool {
+        let mut changes = self.store.subscribe(key.name());
         let ended = async {
             loop {
-                bell.borrow_and_update();
+                changes.borrow_and_update();
                 let view = self.store.view(key.name());
                 let now = view.pods.iter().find(|now| now.uid == pod.uid);
                 if !now.is_some_and(|now| {
@@ -119,48 +120,54 @@ impl Shared {
                     return;
                 }
                 // Never fails: the store holds the sender.
-                let _ = bell.changed().await;
+                let _ = changes.changed().await;
             }
         };
-        tokio::time::timeout(MOMENT, ended).await.is_err()
+        tokio::time::timeout(END_NOTICE_TIMEOUT, ended)
+            .await
+            .is_err()
     }
 
     /// Waits until the instance accepts connections; returns `None` if it is no longer running.
     async fn ready(
         self: &Arc<Self>,
-        run: &Run,
-        placed: Placed,
+        tracked: &TrackedInstance,
+        applied: Applied,
         progress: &Progress,
-    ) -> Result<Option<Arc<PodFacts>>> {
-        let mut bell = self.store.bell(run.key.name());
+    ) -> Result<Option<Arc<ObservedPod>>> {
+        let mut changes = self.store.subscribe(tracked.key.name());
         loop {
-            bell.borrow_and_update();
-            let view = self.store.view(run.key.name());
-            if placed == Placed::Now
-                && let Some(failure) = crash(&view)
+            changes.borrow_and_update();
+            let view = self.store.view(tracked.key.name());
+            if applied == Applied::Started
+                && let Some(failure) = first_crash(&view)
             {
-                return Err(self.give_up(run, &failure).await);
+                return Err(self.fail_start(tracked, &failure).await);
             }
-            match judge(&view) {
-                Standing::Ready(pod) => return Ok(Some(pod)),
-                Standing::Waiting(reason) => progress.report(&reason),
-                Standing::Failed(failure) => return Err(self.give_up(run, &failure).await),
-                Standing::Absent | Standing::Resting(_) | Standing::Ending => return Ok(None),
+            match state_of(&view) {
+                InstanceState::Ready(pod) => return Ok(Some(pod)),
+                InstanceState::Waiting(reason) => progress.report(&reason),
+                InstanceState::Failed(failure) => {
+                    return Err(self.fail_start(tracked, &failure).await);
+                }
+                InstanceState::Absent | InstanceState::Stopped(_) | InstanceState::Stopping => {
+                    return Ok(None);
+                }
             }
             // Never fails: the store holds the sender.
-            let _ = bell.changed().await;
+            let _ = changes.changed().await;
         }
     }
 
     /// Scales a failed instance to zero and returns the error with the reason.
-    async fn give_up(&self, run: &Run, failure: &Failure) -> Error {
-        let key = &run.key;
+    async fn fail_start(&self, tracked: &TrackedInstance, failure: &Failure) -> Error {
+        let key = &tracked.key;
         let mut text = format!("server {} cannot start: {}", key.server(), failure.reason);
         if let Some(pod) = &failure.crashed {
             let log = if pod.container.ended.is_some() {
-                Log::Current
+                PodLog::Current
             } else {
-                Log::Previous
+                PodLog::Previous
             };
             let lines = self.keep_log(key, &pod.name, log).await;
             let last = tail(&lines);
@@ -168,7 +175,7 @@ impl Shared {
                 text = format!("{text}; it said last: {}", last.join("\n"));
             }
         }
-        self.event(key, Happened::CannotStart, failure.reason.clone());
+        self.event(key, EventReason::CannotStart, failure.reason.clone());
         let annotations = json!({ FAILURE: failure.reason });
         if let Err(error) = self.scale(key, 0, &annotations).await {
             tracing::warn!(instance = %key, %error, "what cannot start was not stopped");
@@ -178,29 +185,32 @@ impl Shared {
 
     async fn hand_out(
         self: &Arc<Self>,
-        run: &Arc<Run>,
+        tracked: &Arc<TrackedInstance>,
         launch: &LaunchSpec,
-        pod: &Arc<PodFacts>,
+        pod: &Arc<ObservedPod>,
     ) -> Result<Instance> {
-        let key = &run.key;
+        let key = &tracked.key;
         let container = pod.container.id.clone().unwrap_or_default();
         let endpoint = match port_of(&launch.server) {
-            Some(port) => self.http(run, launch, pod, port)?,
+            Some(port) => self.http(tracked, launch, pod, port)?,
             None => {
-                let holder = run.hold(&container).await.ok_or_else(|| {
-                    let text = format!("instance {key} has a connection already");
-                    self.about(key, Error::new(ErrorKind::Conflict, text))
-                })?;
+                let holder = tracked
+                    .acquire_connection(&container)
+                    .await
+                    .ok_or_else(|| {
+                        let text = format!("instance {key} has a connection already");
+                        self.about(key, Error::new(ErrorKind::Conflict, text))
+                    })?;
                 let attached = attach(&self.access, &pod.name, CONTAINER).await;
                 let (reader, writer) = attached.map_err(|error| self.about(key, error))?;
-                held(reader, writer, holder)
+                exclusive(reader, writer, holder)
             }
         };
         // A program that started before this process may have had a connection to the previous one.
-        let fresh = run.note_handed(&container) && !self.store.ran_before(&container);
-        let exited = run.exited(pod);
+        let fresh = tracked.record_hand_out(&container) && !self.store.ran_before(&container);
+        let exited = tracked.exited(pod);
         // The program may have ended before the exit future existed.
-        self.look(key.name());
+        self.reconcile(key.name());
         Ok(Instance {
             endpoint,
             fresh,
@@ -208,8 +218,14 @@ impl Shared {
         })
     }
 
-    fn http(&self, run: &Run, launch: &LaunchSpec, pod: &PodFacts, port: u16) -> Result<Endpoint> {
-        let key = &run.key;
+    fn http(
+        &self,
+        tracked: &TrackedInstance,
+        launch: &LaunchSpec,
+        pod: &ObservedPod,
+        port: u16,
+    ) -> Result<Endpoint> {
+        let key = &tracked.key;
         let path = match &launch.server.launch {
             Launch::Program(program) => match &program.transport {
                 ProgramTransport::Http { path, .. } => path.as_str(),
@@ -231,19 +247,19 @@ impl Shared {
         Ok(Endpoint::Http {
             uri,
             connect: connect_to(&self.access, &pod.name, address, port),
-            headers: run.headers.clone(),
+            headers: tracked.headers.clone(),
         })
     }
 }
 
 /// Returns the failure of a program that this start launched and that has ended once: another run would end the same
 /// way.
-fn crash(view: &View) -> Option<Failure> {
+fn first_crash(view: &View) -> Option<Failure> {
     let wanted = view.deployment.as_ref().is_some_and(|it| it.replicas != 0);
     let mut pods = view
         .pods
         .iter()
-        .filter(|pod| wanted && !pod.deleting && !pod.over);
+        .filter(|pod| wanted && !pod.deleting && !pod.terminated);
     pods.find_map(|pod| {
         let end = pod
             .container

@@ -11,26 +11,26 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
 
 use crate::runtime::kubernetes::observe::diagnose;
-use crate::runtime::kubernetes::observe::objects::{End, PodFacts};
+use crate::runtime::kubernetes::observe::objects::{ObservedPod, Termination};
 use crate::runtime::kubernetes::observe::store::View;
 use crate::runtime::{Exit, HeaderCell, InstanceKey, LaunchSpec};
 
 /// Minimum time between two repairs of an instance.
-const BETWEEN: Duration = Duration::from_secs(1);
+const MIN_REVERT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long to wait for a closing connection to be released; on a busy machine this takes more than a second.
-const LETS_GO: Duration = Duration::from_secs(5);
+const CONNECTION_RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// All instances that this process has been asked for, by name.
 #[derive(Debug, Default)]
-pub(crate) struct Runs(Mutex<HashMap<String, Arc<Run>>>);
+pub(crate) struct TrackedInstances(Mutex<HashMap<String, Arc<TrackedInstance>>>);
 
 /// An instance.
 #[derive(Debug)]
-pub(crate) struct Run {
+pub(crate) struct TrackedInstance {
     pub(crate) key: InstanceKey,
     /// Held while the instance is started, stopped or repaired: only one of these at a time.
-    pub(crate) life: tokio::sync::Mutex<()>,
+    pub(crate) lifecycle: tokio::sync::Mutex<()>,
     /// Counts the requests to stop; a start in progress gives up when it changes.
     pub(crate) stops: watch::Sender<u64>,
     pub(crate) headers: HeaderCell,
@@ -41,90 +41,90 @@ pub(crate) struct Run {
 struct State {
     launch: Option<LaunchSpec>,
     /// The container that was handed out last.
-    handed: Option<String>,
-    current: Option<Current>,
+    handed_out: Option<String>,
+    current: Option<RunningProgram>,
     /// Why the program ended, until the instance has been scaled to zero for it.
     ended: Option<String>,
     /// The exclusive right to connect to a program, and the ID of its container.
-    speech: Option<(String, Arc<Semaphore>)>,
+    connection: Option<(String, Arc<Semaphore>)>,
     /// Hash of the foreign changes that were reverted last.
-    put_back: Option<u64>,
-    put_back_at: Option<Instant>,
+    reverted: Option<u64>,
+    reverted_at: Option<Instant>,
 }
 
 /// The running program, from the moment it was handed out to its end.
 #[derive(Clone, Debug)]
-pub(crate) struct Current {
-    pub(crate) pod: Arc<PodFacts>,
+pub(crate) struct RunningProgram {
+    pub(crate) pod: Arc<ObservedPod>,
     pub(crate) container: String,
     pub(crate) exit: watch::Sender<Option<Exit>>,
 }
 
 /// The end of a program that was handed out.
 #[derive(Debug)]
-pub(crate) struct Over {
-    pub(crate) current: Current,
+pub(crate) struct ProgramEnd {
+    pub(crate) current: RunningProgram,
     pub(crate) reason: String,
     pub(crate) code: Option<i32>,
     /// Which log holds the program's output; `None` if the log is gone.
-    pub(crate) log: Option<Log>,
+    pub(crate) log: Option<PodLog>,
 }
 
 /// Selects a log of a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Log {
+pub(crate) enum PodLog {
     Current,
     Previous,
 }
 
 // === impl Runs ===
 
-impl Runs {
+impl TrackedInstances {
     /// Returns the run of this key, which is created if it does not exist.
-    pub(crate) fn of(&self, key: &InstanceKey) -> Arc<Run> {
-        let mut runs = self.lock();
-        let run = runs.entry(key.name().to_owned()).or_insert_with(|| {
-            Arc::new(Run {
+    pub(crate) fn of(&self, key: &InstanceKey) -> Arc<TrackedInstance> {
+        let mut instances = self.lock();
+        let instance = instances.entry(key.name().to_owned()).or_insert_with(|| {
+            Arc::new(TrackedInstance {
                 key: key.clone(),
-                life: tokio::sync::Mutex::default(),
+                lifecycle: tokio::sync::Mutex::default(),
                 stops: watch::Sender::default(),
                 headers: HeaderCell::default(),
                 state: Mutex::default(),
             })
         });
-        Arc::clone(run)
+        Arc::clone(instance)
     }
 
-    pub(crate) fn find(&self, name: &str) -> Option<Arc<Run>> {
+    pub(crate) fn find(&self, name: &str) -> Option<Arc<TrackedInstance>> {
         self.lock().get(name).cloned()
     }
 
     /// Forgets the run of a removed instance, unless another task uses it.
-    pub(crate) fn forget(&self, run: &Arc<Run>) {
-        let mut runs = self.lock();
+    pub(crate) fn forget(&self, instance: &Arc<TrackedInstance>) {
+        let mut instances = self.lock();
         // One reference in the map and one of the caller.
-        if Arc::strong_count(run) <= 2 {
-            runs.remove(run.key.name());
+        if Arc::strong_count(instance) <= 2 {
+            instances.remove(instance.key.name());
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Run>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<TrackedInstance>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 // === impl Run ===
 
-impl Run {
+impl TrackedInstance {
     /// Records that the instance was started now.
-    pub(crate) fn began(&self) {
+    pub(crate) fn reset(&self) {
         let mut state = self.lock();
         state.current = None;
         state.ended = None;
     }
 
     /// Records that the program ended by itself; the instance has yet to be scaled to zero for it.
-    pub(crate) fn note_ended(&self, reason: &str) {
+    pub(crate) fn record_end(&self, reason: &str) {
         self.lock().ended = Some(reason.to_owned());
     }
 
@@ -134,10 +134,10 @@ impl Run {
     }
 
     /// Records that this container is handed out. Returns `true` if it differs from the previous one.
-    pub(crate) fn note_handed(&self, container: &str) -> bool {
+    pub(crate) fn record_hand_out(&self, container: &str) -> bool {
         let mut state = self.lock();
-        let first = state.handed.as_deref() != Some(container);
-        state.handed = Some(container.to_owned());
+        let first = state.handed_out.as_deref() != Some(container);
+        state.handed_out = Some(container.to_owned());
         first
     }
 
@@ -150,31 +150,31 @@ impl Run {
     }
 
     /// Returns `true` if these foreign changes have not been reverted yet.
-    pub(crate) fn is_new_hand(&self, hand: u64) -> bool {
-        self.lock().put_back != Some(hand)
+    pub(crate) fn is_unreverted(&self, changes: u64) -> bool {
+        self.lock().reverted != Some(changes)
     }
 
-    pub(crate) fn note_put_back(&self, hand: Option<u64>) {
+    pub(crate) fn record_revert(&self, changes: Option<u64>) {
         let mut state = self.lock();
-        state.put_back = hand;
-        state.put_back_at = Some(Instant::now());
+        state.reverted = changes;
+        state.reverted_at = Some(Instant::now());
     }
 
     /// Returns when the next repair is allowed.
-    pub(crate) fn next_put_back(&self) -> Instant {
-        let last = self.lock().put_back_at;
-        last.map_or_else(Instant::now, |last| last + BETWEEN)
+    pub(crate) fn next_revert(&self) -> Instant {
+        let last = self.lock().reverted_at;
+        last.map_or_else(Instant::now, |last| last + MIN_REVERT_INTERVAL)
     }
 
     /// Returns a future that resolves when the program that runs in this pod ends.
-    pub(crate) fn exited(&self, pod: &Arc<PodFacts>) -> BoxFuture<'static, Exit> {
+    pub(crate) fn exited(&self, pod: &Arc<ObservedPod>) -> BoxFuture<'static, Exit> {
         let container = pod.container.id.clone().unwrap_or_default();
         let mut state = self.lock();
         let known = state
             .current
             .take()
             .filter(|current| current.container == container);
-        let current = known.unwrap_or_else(|| Current {
+        let current = known.unwrap_or_else(|| RunningProgram {
             pod: Arc::clone(pod),
             container,
             exit: watch::Sender::new(None),
@@ -196,29 +196,30 @@ impl Run {
 
     /// Acquires the exclusive right to connect to this program. Waits for a connection that is just closing; returns
     /// `None` if another holder keeps it.
-    pub(crate) async fn hold(&self, container: &str) -> Option<OwnedSemaphorePermit> {
-        let speech = {
+    pub(crate) async fn acquire_connection(&self, container: &str) -> Option<OwnedSemaphorePermit> {
+        let connection = {
             let mut state = self.lock();
-            let known = state.speech.take().filter(|(of, _)| of == container);
-            let speech =
+            let known = state.connection.take().filter(|(of, _)| of == container);
+            let connection =
                 known.unwrap_or_else(|| (container.to_owned(), Arc::new(Semaphore::new(1))));
-            Arc::clone(&state.speech.insert(speech).1)
+            Arc::clone(&state.connection.insert(connection).1)
         };
-        let permit = tokio::time::timeout(LETS_GO, speech.acquire_owned()).await;
+        let permit =
+            tokio::time::timeout(CONNECTION_RELEASE_TIMEOUT, connection.acquire_owned()).await;
         permit.ok()?.ok()
     }
 
     /// Returns the program that was handed out and is not known to have ended.
-    pub(crate) fn current(&self) -> Option<Current> {
+    pub(crate) fn current(&self) -> Option<RunningProgram> {
         self.lock().current.clone()
     }
 
     /// Returns the end of the program that was handed out; reported only once.
-    pub(crate) fn over(&self, view: &View) -> Option<Over> {
+    pub(crate) fn take_end(&self, view: &View) -> Option<ProgramEnd> {
         let mut state = self.lock();
         let (reason, code, log) = state.current.as_ref()?.ended(view)?;
         let current = state.current.take()?;
-        Some(Over {
+        Some(ProgramEnd {
             current,
             reason,
             code,
@@ -233,29 +234,29 @@ impl Run {
 
 // === impl Current ===
 
-impl Current {
-    fn ended(&self, view: &View) -> Option<(String, Option<i32>, Option<Log>)> {
+impl RunningProgram {
+    fn ended(&self, view: &View) -> Option<(String, Option<i32>, Option<PodLog>)> {
         let Some(pod) = view.pods.iter().find(|pod| pod.uid == self.pod.uid) else {
             return Some(("its pod was deleted".to_owned(), None, None));
         };
         let container = &pod.container;
         // If the node does not report an ID, only the `running` state identifies it.
         let is_current = container.id.as_deref().unwrap_or_default() == self.container;
-        if is_current && container.running && !pod.over {
+        if is_current && container.running && !pod.terminated {
             return None;
         }
         let log = if is_current {
-            Log::Current
+            PodLog::Current
         } else {
-            Log::Previous
+            PodLog::Previous
         };
-        let told = |end: &End| (diagnose::ended(end), Some(end.code), Some(log));
+        let told = |end: &Termination| (diagnose::ended(end), Some(end.code), Some(log));
         match container.end_of(&self.container) {
             Some(end) => match &pod.reason {
                 Some(reason) => Some((reason.clone(), Some(end.code), Some(log))),
                 None => Some(told(end)),
             },
-            None if pod.over => {
+            None if pod.terminated => {
                 let reason = pod
                     .reason
                     .clone()

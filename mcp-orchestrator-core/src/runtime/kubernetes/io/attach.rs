@@ -24,7 +24,7 @@ use crate::runtime::kubernetes::client::errors::Action;
 use crate::runtime::kubernetes::client::rejection::causes;
 
 /// Buffer size of each direction, in bytes.
-const WAITING: usize = 64 << 10;
+const BUFFER_LEN: usize = 64 << 10;
 
 /// The output of the program. End-of-file means that the program ended. If the connection was lost while the program
 /// may still run, reading fails with the reason. Dropping the reader ends the attach and leaves the program alone.
@@ -62,9 +62,9 @@ pub async fn attach(
         .stdin(true)
         .stdout(true)
         .stderr(false)
-        .max_stdin_buf_size(WAITING)
-        .max_stdout_buf_size(WAITING);
-    let attached = access.ask(action, || pods.attach(pod, &params)).await;
+        .max_stdin_buf_size(BUFFER_LEN)
+        .max_stdout_buf_size(BUFFER_LEN);
+    let attached = access.send(action, || pods.attach(pod, &params)).await;
     let mut attached = attached.map_err(|error| action.error(error))?;
     let (Some(output), Some(input)) = (attached.stdout(), attached.stdin()) else {
         let text = format!("{action} gave no streams");
@@ -77,7 +77,7 @@ pub async fn attach(
     carrier.spawn(async move {
         let _end = end.drop_guard();
         // The receiver is dropped together with the reader, which also aborts this task.
-        let _ = sender.send(over(attached).await);
+        let _ = sender.send(wait_for_end(attached).await);
     });
     let reader = AttachReader {
         output,
@@ -90,7 +90,7 @@ pub async fn attach(
 }
 
 /// Waits for the end of the attach. Returns why the connection was lost, or `None` if it ended with the program.
-async fn over(mut attached: AttachedProcess) -> Option<String> {
+async fn wait_for_end(mut attached: AttachedProcess) -> Option<String> {
     let status = attached.take_status();
     let joined = attached.join().await;
     let status = status.and_then(|status| status.now_or_never().flatten());

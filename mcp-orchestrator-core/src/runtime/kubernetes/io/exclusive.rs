@@ -11,31 +11,31 @@ use tokio::sync::OwnedSemaphorePermit;
 use crate::runtime::Endpoint;
 
 /// One of the two streams. The right is released when both are dropped.
-struct End<T> {
+struct Exclusive<T> {
     io: T,
     _holder: Arc<OwnedSemaphorePermit>,
 }
 
 /// Wraps the streams into an endpoint that releases the right when it is dropped.
-pub(crate) fn held<R, W>(reader: R, writer: W, holder: OwnedSemaphorePermit) -> Endpoint
+pub(crate) fn exclusive<R, W>(reader: R, writer: W, holder: OwnedSemaphorePermit) -> Endpoint
 where
     R: AsyncRead + Send + Unpin + 'static,
     W: AsyncWrite + Send + Unpin + 'static,
 {
     let holder = Arc::new(holder);
     Endpoint::Stream {
-        reader: Box::new(End {
+        reader: Box::new(Exclusive {
             io: reader,
             _holder: Arc::clone(&holder),
         }),
-        writer: Box::new(End {
+        writer: Box::new(Exclusive {
             io: writer,
             _holder: holder,
         }),
     }
 }
 
-impl<T: AsyncRead + Unpin> AsyncRead for End<T> {
+impl<T: AsyncRead + Unpin> AsyncRead for Exclusive<T> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -45,7 +45,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for End<T> {
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for End<T> {
+impl<T: AsyncWrite + Unpin> AsyncWrite for Exclusive<T> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

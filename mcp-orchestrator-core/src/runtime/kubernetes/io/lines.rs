@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use crate::runtime::{LogLine, LogSource};
 
 /// Maximum length of a line, in bytes.
-const LINE_BYTES: usize = 8 << 10;
+const MAX_LINE_LEN: usize = 8 << 10;
 
 /// Splits a byte stream into lines.
 #[derive(Debug, Default)]
@@ -33,7 +33,7 @@ impl Lines {
     }
 
     fn add(&mut self, bytes: &[u8]) {
-        let room = LINE_BYTES.saturating_sub(self.kept.len());
+        let room = MAX_LINE_LEN.saturating_sub(self.kept.len());
         self.kept.extend_from_slice(&bytes[..bytes.len().min(room)]);
         self.seen += bytes.len();
     }
@@ -92,7 +92,7 @@ mod tests {
         assert_eq!(lines.feed(b"o\n\nthree"), ["two", ""]);
         assert_eq!(lines.end().as_deref(), Some("three"));
         assert_eq!(lines.end(), None);
-        lines.feed(&[b'x'; LINE_BYTES + 5]);
+        lines.feed(&[b'x'; MAX_LINE_LEN + 5]);
         assert!(lines.end().unwrap().ends_with("x… (5 bytes cut)"));
     }
 

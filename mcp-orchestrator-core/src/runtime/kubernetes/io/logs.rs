@@ -13,24 +13,24 @@ use kube::api::LogParams;
 use super::lines::{Lines, line};
 use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::kubernetes::client::errors::Action;
-use crate::runtime::kubernetes::instance::tracked::Log;
+use crate::runtime::kubernetes::instance::tracked::PodLog;
 use crate::runtime::kubernetes::names::CONTAINER;
 use crate::runtime::kubernetes::render::port_of;
 use crate::runtime::kubernetes::shared::Shared;
 use crate::runtime::{InstanceKey, LogBook, LogLine, LogOptions, LogSource};
 
 /// Timeout for reading the last lines of a pod that is about to be deleted.
-const PATIENCE: Duration = Duration::from_millis(1500);
+const READ_TIMEOUT: Duration = Duration::from_millis(1500);
 /// Maximum number of lines read from a pod's log that is not followed, protocol messages included.
-const LAST: i64 = 2000;
+const MAX_LINES: i64 = 2000;
 /// Maximum number of bytes read from a log that is not followed.
-const BYTES: i64 = 4 << 20;
+const MAX_BYTES: i64 = 4 << 20;
 /// Number of lines in the tail of an [`Exit`](crate::runtime::Exit).
-const TAIL: usize = 20;
+const TAIL_LINES: usize = 20;
 
 /// Returns the last lines, each truncated to 1024 characters.
 pub(crate) fn tail(lines: &[LogLine]) -> Vec<String> {
-    let last = lines.iter().skip(lines.len().saturating_sub(TAIL));
+    let last = lines.iter().skip(lines.len().saturating_sub(TAIL_LINES));
     last.map(|line| line.text.chars().take(1024).collect())
         .collect()
 }
@@ -38,10 +38,10 @@ pub(crate) fn tail(lines: &[LogLine]) -> Vec<String> {
 impl Shared {
     /// Reads the last lines of a pod and stores them with the current run. Returns no lines if reading fails or times
     /// out.
-    pub(crate) async fn keep_log(&self, key: &InstanceKey, pod: &str, log: Log) -> Vec<LogLine> {
+    pub(crate) async fn keep_log(&self, key: &InstanceKey, pod: &str, log: PodLog) -> Vec<LogLine> {
         let params = LogParams {
-            tail_lines: Some(LAST),
-            limit_bytes: Some(BYTES),
+            tail_lines: Some(MAX_LINES),
+            limit_bytes: Some(MAX_BYTES),
             ..params(log)
         };
         let read = async {
@@ -49,7 +49,7 @@ impl Shared {
             let lines: Vec<_> = lines.collect().await;
             lines.into_iter().collect::<Result<Vec<_>>>()
         };
-        let lines = match tokio::time::timeout(PATIENCE, read).await {
+        let lines = match tokio::time::timeout(READ_TIMEOUT, read).await {
             Ok(Ok(lines)) => lines,
             Ok(Err(error)) => {
                 tracing::debug!(instance = %key, %error, "the last lines of a pod were not read");
@@ -70,19 +70,19 @@ impl Shared {
         options: LogOptions,
     ) -> Result<BoxStream<'static, Result<LogLine>>> {
         let view = self.store.view(key.name());
-        let runs = view
+        let is_running = view
             .deployment
             .as_ref()
             .is_some_and(|it| it.replicas != 0 && !it.deleting);
-        let pod = view.pods.last().filter(|pod| runs && !pod.deleting);
+        let pod = view.pods.last().filter(|pod| is_running && !pod.deleting);
         let log = if options.previous {
-            Log::Previous
+            PodLog::Previous
         } else {
-            Log::Current
+            PodLog::Current
         };
         let pod = pod.filter(|pod| match log {
-            Log::Previous => pod.container.restarts > 0,
-            Log::Current => pod.container.running || pod.container.ended.is_some(),
+            PodLog::Previous => pod.container.restarts > 0,
+            PodLog::Current => pod.container.running || pod.container.ended.is_some(),
         });
         let Some(pod) = pod else {
             return match self.book.read(key, &options) {
@@ -94,8 +94,8 @@ impl Shared {
             return self.follow(key, &pod.name, &options).await;
         }
         let params = LogParams {
-            limit_bytes: Some(BYTES),
-            tail_lines: Some(LAST),
+            limit_bytes: Some(MAX_BYTES),
+            tail_lines: Some(MAX_LINES),
             ..params(log)
         };
         let lines: Vec<_> = self.read(key, &pod.name, params).await?.collect().await;
@@ -128,7 +128,7 @@ impl Shared {
         let params = LogParams {
             follow: true,
             tail_lines: options.tail.and_then(|tail| i64::try_from(tail).ok()),
-            ..params(Log::Current)
+            ..params(PodLog::Current)
         };
         let lines = self.read(key, pod, params).await?;
         let noted = self.book.read(key, options);
@@ -160,12 +160,15 @@ impl Shared {
         let namespace = self.access.namespace();
         let pods: Api<Pod> = Api::namespaced(self.access.client().clone(), namespace);
         let action = Action::new("get", "pods/log", namespace).on(pod);
-        let opened = self.access.ask(action, || pods.log_stream(pod, &params));
+        let opened = self.access.send(action, || pods.log_stream(pod, &params));
         let reader = opened.await;
         let reader = reader.map_err(|refusal| self.about(key, action.error(refusal)))?;
-        let run = self.runs.find(key.name()).and_then(|run| run.launch());
+        let tracked = self
+            .tracked
+            .find(key.name())
+            .and_then(|tracked| tracked.launch());
         // If the launch is unknown, protocol messages are filtered out: they are not log lines.
-        let stdio = run.is_none_or(|launch| port_of(&launch.server).is_none());
+        let stdio = tracked.is_none_or(|launch| port_of(&launch.server).is_none());
         let reading = Reading {
             reader: Box::pin(reader),
             cut: Lines::default(),
@@ -230,10 +233,10 @@ fn is_note(line: &LogLine) -> bool {
     matches!(line.source, LogSource::Protocol | LogSource::Orchestrator)
 }
 
-fn params(log: Log) -> LogParams {
+fn params(log: PodLog) -> LogParams {
     LogParams {
         container: Some(CONTAINER.to_owned()),
-        previous: log == Log::Previous,
+        previous: log == PodLog::Previous,
         timestamps: true,
         ..LogParams::default()
     }

@@ -69,7 +69,7 @@ impl Connect for ByForward {
         let action = Action::new("create", "pods/portforward", namespace).on(&self.pod);
         let forward = self
             .access
-            .ask(action, || pods.portforward(&self.pod, &ports));
+            .send(action, || pods.portforward(&self.pod, &ports));
         let forward = forward.await;
         let mut forwarder = forward.map_err(|refusal| io::Error::other(action.error(refusal)))?;
         let gone = || io::Error::other("the port-forward has no stream for its port");

@@ -8,13 +8,13 @@ use kube::core::ObjectMeta;
 use kube::runtime::watcher::Event;
 use serde_json::Value;
 
-use super::objects::touched;
+use super::objects::foreign_changes;
 use crate::runtime::kubernetes::kind::Kind;
 use crate::runtime::kubernetes::names::INSTANCE;
 
 /// The Secrets and NetworkPolicies of all instances.
 #[derive(Debug, Default)]
-pub(crate) struct Beside(Mutex<Known>);
+pub(crate) struct Dependents(Mutex<Known>);
 
 #[derive(Debug, Default)]
 struct Known {
@@ -59,7 +59,7 @@ fn is_newer(version: &str, than: &str) -> bool {
 
 // === impl Beside ===
 
-impl Beside {
+impl Dependents {
     /// Returns `true` if an object of this instance differs from our last write.
     pub(crate) fn is_changed(&self, instance: &str) -> bool {
         let known = self.lock();
@@ -111,7 +111,7 @@ impl Beside {
     }
 
     /// Processes a watch event. Returns the names of the affected instances.
-    pub(crate) fn take(
+    pub(crate) fn observe(
         &self,
         kind: Kind,
         manager: &str,
@@ -150,7 +150,7 @@ impl Beside {
                 kind,
                 name: name.clone(),
                 // Written before this process started, or by us a moment ago.
-                ours: Some(version.clone()).filter(|_| touched(meta, manager).is_none()),
+                ours: Some(version.clone()).filter(|_| foreign_changes(meta, manager).is_none()),
                 seen: Some(version.clone()),
             }),
         }
@@ -218,12 +218,15 @@ mod tests {
         .unwrap()
     }
 
-    fn changed_after(beside: &Beside, events: impl IntoIterator<Item = Event<ObjectMeta>>) -> bool {
+    fn changed_after(
+        dependents: &Dependents,
+        events: impl IntoIterator<Item = Event<ObjectMeta>>,
+    ) -> bool {
         let mut listed = HashSet::new();
         for event in events {
-            beside.take(KIND, "us", &mut listed, &event);
+            dependents.observe(KIND, "us", &mut listed, &event);
         }
-        beside.is_changed("mcp-a-1")
+        dependents.is_changed("mcp-a-1")
     }
 
     #[test]
@@ -235,34 +238,37 @@ mod tests {
                 Event::InitDone,
             ]
         };
-        assert!(!changed_after(&Beside::default(), list("us")));
-        assert!(changed_after(&Beside::default(), list("kubectl-edit")));
+        assert!(!changed_after(&Dependents::default(), list("us")));
+        assert!(changed_after(&Dependents::default(), list("kubectl-edit")));
     }
 
     #[test]
     fn events_after_our_own_write_are_changes() {
-        let beside = Beside::default();
-        beside.wrote(KIND, "mcp-a-1", "mcp-a-1", "9".to_owned());
+        let dependents = Dependents::default();
+        dependents.wrote(KIND, "mcp-a-1", "mcp-a-1", "9".to_owned());
         assert!(
-            !changed_after(&beside, [Event::Apply(meta("9", "us"))]),
+            !changed_after(&dependents, [Event::Apply(meta("9", "us"))]),
             "it is our own"
         );
         assert!(
-            !changed_after(&beside, [Event::Delete(meta("8", "us"))]),
+            !changed_after(&dependents, [Event::Delete(meta("8", "us"))]),
             "it was before"
         );
         assert!(
-            changed_after(&beside, [Event::Apply(meta("10", "us"))]),
+            changed_after(&dependents, [Event::Apply(meta("10", "us"))]),
             "a field was taken away"
         );
-        beside.wrote(KIND, "mcp-a-1", "mcp-a-1", "11".to_owned());
-        assert!(changed_after(&beside, [Event::Delete(meta("12", "us"))]));
-        beside.wrote(KIND, "mcp-a-1", "mcp-a-1", "13".to_owned());
+        dependents.wrote(KIND, "mcp-a-1", "mcp-a-1", "11".to_owned());
+        assert!(changed_after(
+            &dependents,
+            [Event::Delete(meta("12", "us"))]
+        ));
+        dependents.wrote(KIND, "mcp-a-1", "mcp-a-1", "13".to_owned());
         assert!(
-            changed_after(&beside, [Event::Init, Event::InitDone]),
+            changed_after(&dependents, [Event::Init, Event::InitDone]),
             "it was missed"
         );
-        beside.forget("mcp-a-1");
-        assert!(!beside.is_changed("mcp-a-1"));
+        dependents.forget("mcp-a-1");
+        assert!(!dependents.is_changed("mcp-a-1"));
     }
 }

@@ -1,6 +1,6 @@
 //! Diagnoses why a pod does not become ready: whether waiting can help, and what to fix if it cannot.
 
-use super::objects::{End, Told, Waiting};
+use super::objects::{PodWarning, Termination, Waiting};
 
 /// Whether to keep waiting.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub(crate) enum Verdict {
 use Verdict::{Fail, Wait};
 
 /// Diagnoses a container in the `waiting` state.
-pub(crate) fn waiting(waiting: &Waiting, warnings: &[Told]) -> Verdict {
+pub(crate) fn waiting(waiting: &Waiting, warnings: &[PodWarning]) -> Verdict {
     let Waiting { reason, message } = waiting;
     let said = |help: &str| {
         let message = if message.is_empty() {
@@ -47,7 +47,7 @@ pub(crate) fn waiting(waiting: &Waiting, warnings: &[Told]) -> Verdict {
 
 /// Diagnoses a pod that has a node while its container is being created. Only a warning event can report a problem
 /// here.
-fn creating(warnings: &[Told]) -> Verdict {
+fn creating(warnings: &[PodWarning]) -> Verdict {
     let of = |reason: &str| warnings.iter().rev().find(|told| told.reason == reason);
     if let Some(told) = of("FailedMount").or_else(|| of("FailedAttachVolume")) {
         let text = format!("{}: {}", told.reason, told.message);
@@ -85,7 +85,7 @@ fn program_help(message: &str) -> &'static str {
 }
 
 /// The reason for a failed pull is in a warning event, while the container's status only reports the back-off.
-fn image_help(message: &str, warnings: &[Told]) -> String {
+fn image_help(message: &str, warnings: &[PodWarning]) -> String {
     let why = warnings.iter().rev().find(|told| {
         told.reason == "Failed" && told.message.contains("pull") && !message.contains(&told.message)
     });
@@ -96,12 +96,12 @@ fn image_help(message: &str, warnings: &[Told]) -> String {
 }
 
 /// Diagnoses a program that ended before it was ready.
-pub(crate) fn crashed(end: &End) -> Verdict {
+pub(crate) fn crashed(end: &Termination) -> Verdict {
     Fail(ended(end))
 }
 
 /// Describes how a program ended, in a few words.
-pub(crate) fn ended(end: &End) -> String {
+pub(crate) fn ended(end: &Termination) -> String {
     let told = match end.reason.as_str() {
         "OOMKilled" => {
             "OOMKilled: it took more memory than its limit; raise `resources.limits.memory`"
@@ -223,7 +223,7 @@ mod tests {
         ] {
             assert_eq!(failed(verdict), None);
         }
-        let told = Told {
+        let told = PodWarning {
             reason: "FailedMount".into(),
             message: "configmap \"a\" not found".into(),
             count: 1,
@@ -233,7 +233,7 @@ mod tests {
 
     #[test]
     fn container_exit_is_summarized() {
-        let end = |reason: &str, code| End {
+        let end = |reason: &str, code| Termination {
             container: None,
             code,
             reason: reason.into(),

@@ -9,11 +9,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectM
 use serde_json::Value;
 
 use crate::runtime::InstanceKey;
-use crate::runtime::kubernetes::names::{CONTAINER, FAILURE, INSTANCE, KEY, OURS, VALUES, WANTED};
+use crate::runtime::kubernetes::names::{
+    CONTAINER, FAILURE, INSTANCE, KEY, RESERVED_PREFIXES, VALUES, WANTED,
+};
 
 /// A Deployment of this orchestrator.
 #[derive(Clone, Debug)]
-pub(crate) struct DeploymentFacts {
+pub(crate) struct ObservedDeployment {
     pub(crate) uid: String,
     pub(crate) generation: i64,
     pub(crate) key: Option<InstanceKey>,
@@ -26,14 +28,14 @@ pub(crate) struct DeploymentFacts {
     /// Why the cluster cannot create a pod for the Deployment.
     pub(crate) refused: Option<String>,
     /// Set if another client has changed the Deployment: a hash of that client's changes.
-    pub(crate) touched: Option<u64>,
+    pub(crate) foreign_changes: Option<u64>,
     /// The UIDs of the Deployment's owners.
     pub(crate) owners: Vec<String>,
 }
 
 /// A pod of this orchestrator.
 #[derive(Clone, Debug)]
-pub(crate) struct PodFacts {
+pub(crate) struct ObservedPod {
     pub(crate) name: String,
     pub(crate) uid: String,
     pub(crate) instance: String,
@@ -44,7 +46,7 @@ pub(crate) struct PodFacts {
     /// The termination grace period, in seconds.
     pub(crate) grace: i64,
     /// The pod has terminated for good, for example because it was evicted.
-    pub(crate) over: bool,
+    pub(crate) terminated: bool,
     /// Why the pod is in this state, such as `Evicted: The node was low on resource: memory`.
     pub(crate) reason: Option<String>,
     /// Why the pod cannot be scheduled.
@@ -64,9 +66,9 @@ pub(crate) struct Container {
     pub(crate) ready: bool,
     pub(crate) waiting: Option<Waiting>,
     /// How the container ended, if it is not running.
-    pub(crate) ended: Option<End>,
+    pub(crate) ended: Option<Termination>,
     /// How the previous container ended.
-    pub(crate) before: Option<End>,
+    pub(crate) before: Option<Termination>,
 }
 
 /// What a container is waiting for.
@@ -78,7 +80,7 @@ pub(crate) struct Waiting {
 
 /// How a container ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct End {
+pub(crate) struct Termination {
     pub(crate) container: Option<String>,
     pub(crate) code: i32,
     pub(crate) reason: String,
@@ -87,7 +89,7 @@ pub(crate) struct End {
 
 /// A warning event about a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Told {
+pub(crate) struct PodWarning {
     pub(crate) reason: String,
     pub(crate) message: String,
     pub(crate) count: i32,
@@ -95,7 +97,7 @@ pub(crate) struct Told {
 
 // === impl DeploymentFacts ===
 
-impl DeploymentFacts {
+impl ObservedDeployment {
     /// Extracts the name and the facts of a Deployment. `manager` is this orchestrator's field manager.
     pub(crate) fn new(deployment: &Deployment, manager: &str) -> Option<(String, Self)> {
         let meta = &deployment.metadata;
@@ -118,7 +120,7 @@ impl DeploymentFacts {
             values: annotation(VALUES),
             failure: annotation(FAILURE),
             refused: refused.map(|condition| condition.message.clone().unwrap_or_default()),
-            touched: touched(meta, manager),
+            foreign_changes: foreign_changes(meta, manager),
             owners: meta
                 .owner_references
                 .iter()
@@ -135,7 +137,7 @@ impl DeploymentFacts {
 /// a dependent object; `None` if there are none.
 /// Changes to the number of replicas, to status, and to labels and annotations that are not ours do not count, nor do
 /// those of the Deployment controller, which writes its own revision annotation.
-pub(crate) fn touched(meta: &ObjectMeta, manager: &str) -> Option<u64> {
+pub(crate) fn foreign_changes(meta: &ObjectMeta, manager: &str) -> Option<u64> {
     let foreign = |entry: &&ManagedFieldsEntry| {
         let by = entry.manager.as_deref().unwrap_or_default();
         entry.subresource.is_none() && by != manager && by != "kube-controller-manager"
@@ -146,7 +148,7 @@ pub(crate) fn touched(meta: &ObjectMeta, manager: &str) -> Option<u64> {
         let Some(fields) = entry.fields_v1.as_ref().map(|fields| &fields.0) else {
             continue;
         };
-        if holds_ours(fields) {
+        if changes_our_fields(fields) {
             any = true;
             entry.manager.hash(&mut hash);
             fields.to_string().hash(&mut hash);
@@ -160,7 +162,7 @@ pub(crate) fn touched(meta: &ObjectMeta, manager: &str) -> Option<u64> {
     any.then(|| hash.finish())
 }
 
-fn holds_ours(fields: &Value) -> bool {
+fn changes_our_fields(fields: &Value) -> bool {
     let spec = fields.get("f:spec").and_then(Value::as_object);
     let in_spec = spec.is_some_and(|spec| spec.keys().any(|key| key != "f:replicas" && key != "."));
     let in_meta = ["f:labels", "f:annotations"].into_iter().any(|kind| {
@@ -169,7 +171,8 @@ fn holds_ours(fields: &Value) -> bool {
             .and_then(|meta| meta.get(kind)?.as_object());
         names.is_some_and(|names| {
             let ours = |name: &String| {
-                OURS.iter()
+                RESERVED_PREFIXES
+                    .iter()
                     .any(|own| name["f:".len().min(name.len())..].starts_with(own))
             };
             names.keys().any(ours)
@@ -180,7 +183,7 @@ fn holds_ours(fields: &Value) -> bool {
 
 // === impl PodFacts ===
 
-impl PodFacts {
+impl ObservedPod {
     pub(crate) fn new(pod: &Pod) -> Option<Self> {
         let meta = &pod.metadata;
         let status = pod.status.as_ref();
@@ -216,7 +219,7 @@ impl PodFacts {
                 .deletion_grace_period_seconds
                 .or_else(|| pod.spec.as_ref()?.termination_grace_period_seconds)
                 .unwrap_or_default(),
-            over: matches!(phase, Some("Failed" | "Succeeded")),
+            terminated: matches!(phase, Some("Failed" | "Succeeded")),
             reason: reason.map(|reason| match message {
                 Some(message) => format!("{reason}: {message}"),
                 None => reason,
@@ -258,13 +261,13 @@ impl Container {
                 reason: waiting.reason.unwrap_or_default(),
                 message: waiting.message.unwrap_or_default(),
             }),
-            ended: state.terminated.map(End::from),
-            before: before.map(End::from),
+            ended: state.terminated.map(Termination::from),
+            before: before.map(Termination::from),
         }
     }
 
     /// Returns how the container with this ID ended, if known.
-    pub(crate) fn end_of(&self, id: &str) -> Option<&End> {
+    pub(crate) fn end_of(&self, id: &str) -> Option<&Termination> {
         let ends = [self.ended.as_ref(), self.before.as_ref()];
         ends.into_iter()
             .flatten()
@@ -272,7 +275,7 @@ impl Container {
     }
 }
 
-impl From<ContainerStateTerminated> for End {
+impl From<ContainerStateTerminated> for Termination {
     fn from(state: ContainerStateTerminated) -> Self {
         Self {
             container: state.container_id,
@@ -285,7 +288,7 @@ impl From<ContainerStateTerminated> for End {
 
 // === impl Told ===
 
-impl Told {
+impl PodWarning {
     /// Extracts the pod's name and the warning from an Event; `None` unless it is a warning about one of our pods.
     pub(crate) fn new(event: &Event) -> Option<(String, Self)> {
         let about = &event.involved_object;
@@ -322,26 +325,26 @@ mod tests {
 
     #[test]
     fn edits_by_other_field_managers_are_detected() {
-        let touched = |by: &str, fields: &Value| {
-            let (_, facts) = DeploymentFacts::new(&deployment(by, fields), "us").unwrap();
-            facts.touched
+        let foreign_changes = |by: &str, fields: &Value| {
+            let (_, facts) = ObservedDeployment::new(&deployment(by, fields), "us").unwrap();
+            facts.foreign_changes
         };
         let template = json!({ "f:spec": { "f:template": { "f:spec": {} } } });
-        assert!(touched("kubectl-edit", &template).is_some());
+        assert!(foreign_changes("kubectl-edit", &template).is_some());
         let other = json!({ "f:spec": { "f:template": { "f:metadata": {} } } });
         assert_ne!(
-            touched("kubectl-edit", &template),
-            touched("kubectl-edit", &other)
+            foreign_changes("kubectl-edit", &template),
+            foreign_changes("kubectl-edit", &other)
         );
-        assert_eq!(touched("us", &template), None);
+        assert_eq!(foreign_changes("us", &template), None);
         assert_eq!(
-            touched("kubectl", &json!({ "f:spec": { "f:replicas": {} } })),
+            foreign_changes("kubectl", &json!({ "f:spec": { "f:replicas": {} } })),
             None
         );
         let label = json!({ "f:metadata": { "f:labels": { "f:mcp-orchestrator.dev/x": {} } } });
-        assert!(touched("kubectl-label", &label).is_some());
+        assert!(foreign_changes("kubectl-label", &label).is_some());
         let theirs = json!({ "f:metadata": { "f:labels": { ".": {}, "f:team": {} } } });
-        assert_eq!(touched("kubectl-label", &theirs), None);
+        assert_eq!(foreign_changes("kubectl-label", &theirs), None);
     }
 
     #[test]
@@ -354,7 +357,7 @@ mod tests {
             ],
         }))
         .unwrap();
-        let refused = |of: &Deployment| DeploymentFacts::new(of, "us").unwrap().1.refused;
+        let refused = |of: &Deployment| ObservedDeployment::new(of, "us").unwrap().1.refused;
         assert_eq!(refused(&seen), None, "that was about the one before");
         seen.status.as_mut().unwrap().observed_generation = Some(2);
         assert_eq!(refused(&seen).as_deref(), Some("exceeded quota"));

@@ -4,23 +4,23 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::diagnose::{self, Verdict};
-use super::objects::PodFacts;
+use super::objects::ObservedPod;
 use super::store::View;
 use crate::runtime::{InstanceKey, InstanceStatus, Phase};
 
 /// The state of an instance.
 #[derive(Clone, Debug)]
-pub(crate) enum Standing {
+pub(crate) enum InstanceState {
     /// Nothing exists.
     Absent,
     /// Stopped, with the reason if it failed.
-    Resting(Option<String>),
+    Stopped(Option<String>),
     /// Stopping or being deleted; a pod still runs.
-    Ending,
+    Stopping,
     /// Starting, with what it waits for.
     Waiting(String),
     /// Accepts connections.
-    Ready(Arc<PodFacts>),
+    Ready(Arc<ObservedPod>),
     /// Cannot run; waiting does not help.
     Failed(Failure),
 }
@@ -30,51 +30,51 @@ pub(crate) enum Standing {
 pub(crate) struct Failure {
     pub(crate) reason: String,
     /// The pod of a program that has ended; its log may explain why.
-    pub(crate) crashed: Option<Arc<PodFacts>>,
+    pub(crate) crashed: Option<Arc<ObservedPod>>,
 }
 
 /// Derives the state from a view of the instance.
-pub(crate) fn judge(view: &View) -> Standing {
-    let live = || view.pods.iter().rev().filter(|pod| !pod.over);
+pub(crate) fn state_of(view: &View) -> InstanceState {
+    let live = || view.pods.iter().rev().filter(|pod| !pod.terminated);
     let Some(deployment) = &view.deployment else {
         return if live().next().is_some() {
-            Standing::Ending
+            InstanceState::Stopping
         } else {
-            Standing::Absent
+            InstanceState::Absent
         };
     };
     if deployment.deleting {
-        return Standing::Ending;
+        return InstanceState::Stopping;
     }
     if deployment.replicas == 0 {
         return match live().next() {
-            Some(_) => Standing::Ending,
-            None => Standing::Resting(deployment.failure.clone()),
+            Some(_) => InstanceState::Stopping,
+            None => InstanceState::Stopped(deployment.failure.clone()),
         };
     }
     let Some(pod) = live().find(|pod| !pod.deleting) else {
         return match &deployment.refused {
             Some(message) => verdict(diagnose::refused(message), None),
-            None if view.pods.is_empty() => Standing::Waiting("creating the pod".to_owned()),
-            None => Standing::Waiting("waiting for another pod to take its place".to_owned()),
+            None if view.pods.is_empty() => InstanceState::Waiting("creating the pod".to_owned()),
+            None => InstanceState::Waiting("waiting for another pod to take its place".to_owned()),
         };
     };
     of_pod(view, pod)
 }
 
-fn of_pod(view: &View, pod: &Arc<PodFacts>) -> Standing {
+fn of_pod(view: &View, pod: &Arc<ObservedPod>) -> InstanceState {
     let container = &pod.container;
     if container.running && container.ready {
-        return Standing::Ready(Arc::clone(pod));
+        return InstanceState::Ready(Arc::clone(pod));
     }
     if container.running {
-        return Standing::Waiting("waiting for the server to accept connections".to_owned());
+        return InstanceState::Waiting("waiting for the server to accept connections".to_owned());
     }
     if let Some(end) = &container.ended {
         return verdict(diagnose::crashed(end), Some(pod));
     }
     if let Some(message) = &pod.unscheduled {
-        return Standing::Waiting(diagnose::unscheduled(message));
+        return InstanceState::Waiting(diagnose::unscheduled(message));
     }
     if let Some(waiting) = &pod.before {
         return verdict(diagnose::waiting(waiting, &view.warnings), None);
@@ -84,14 +84,14 @@ fn of_pod(view: &View, pod: &Arc<PodFacts>) -> Standing {
             verdict(diagnose::crashed(end), Some(pod))
         }
         (Some(waiting), _) => verdict(diagnose::waiting(waiting, &view.warnings), None),
-        (None, _) => Standing::Waiting("waiting for a node to take the pod".to_owned()),
+        (None, _) => InstanceState::Waiting("waiting for a node to take the pod".to_owned()),
     }
 }
 
-fn verdict(verdict: Verdict, crashed: Option<&Arc<PodFacts>>) -> Standing {
+fn verdict(verdict: Verdict, crashed: Option<&Arc<ObservedPod>>) -> InstanceState {
     match verdict {
-        Verdict::Wait(reason) => Standing::Waiting(reason),
-        Verdict::Fail(reason) => Standing::Failed(Failure {
+        Verdict::Wait(reason) => InstanceState::Waiting(reason),
+        Verdict::Fail(reason) => InstanceState::Failed(Failure {
             reason,
             crashed: crashed.cloned(),
         }),
@@ -102,15 +102,15 @@ fn verdict(verdict: Verdict, crashed: Option<&Arc<PodFacts>>) -> Standing {
 pub(crate) fn status(
     key: &InstanceKey,
     view: &View,
-    standing: &Standing,
+    state: &InstanceState,
 ) -> Option<InstanceStatus> {
-    let (phase, reason) = match standing {
-        Standing::Absent | Standing::Ending => return None,
-        Standing::Resting(None) => (Phase::Resting, None),
-        Standing::Resting(Some(failure)) => (Phase::Failed, Some(failure.clone())),
-        Standing::Waiting(reason) => (Phase::Starting, Some(reason.clone())),
-        Standing::Ready(_) => (Phase::Running, None),
-        Standing::Failed(failure) => (Phase::Failed, Some(failure.reason.clone())),
+    let (phase, reason) = match state {
+        InstanceState::Absent | InstanceState::Stopping => return None,
+        InstanceState::Stopped(None) => (Phase::Resting, None),
+        InstanceState::Stopped(Some(failure)) => (Phase::Failed, Some(failure.clone())),
+        InstanceState::Waiting(reason) => (Phase::Starting, Some(reason.clone())),
+        InstanceState::Ready(_) => (Phase::Running, None),
+        InstanceState::Failed(failure) => (Phase::Failed, Some(failure.reason.clone())),
     };
     let mut place = Vec::new();
     let pod = view.pods.last().filter(|_| phase != Phase::Resting);

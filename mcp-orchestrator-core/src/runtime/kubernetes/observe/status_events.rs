@@ -8,7 +8,7 @@ use crate::runtime::{InstanceKey, InstanceStatus, Phase};
 
 /// The last reported statuses, by instance name.
 #[derive(Debug, Default)]
-pub(crate) struct ToldStatuses(Mutex<HashMap<String, Last>>);
+pub(crate) struct StatusEvents(Mutex<HashMap<String, Last>>);
 
 #[derive(Debug, PartialEq, Eq)]
 struct Last {
@@ -18,26 +18,26 @@ struct Last {
     place: Vec<(&'static str, String)>,
 }
 
-impl ToldStatuses {
+impl StatusEvents {
     /// Reports a status if it differs from the last one.
-    pub(crate) fn tell(&self, board: &Arc<Board>, name: &str, status: InstanceStatus) {
+    pub(crate) fn report(&self, board: &Arc<Board>, name: &str, status: InstanceStatus) {
         let last = Last {
             key: status.key.clone(),
             phase: status.phase,
             reason: status.reason.clone(),
             place: status.place.clone(),
         };
-        let mut told = self.lock();
-        if told.get(name) != Some(&last) {
-            told.insert(name.to_owned(), last);
+        let mut last_statuses = self.lock();
+        if last_statuses.get(name) != Some(&last) {
+            last_statuses.insert(name.to_owned(), last);
             board.set(status);
         }
     }
 
     /// Reports that an instance is gone.
     pub(crate) fn forget(&self, board: &Arc<Board>, name: &str) {
-        let mut told = self.lock();
-        if let Some(last) = told.remove(name) {
+        let mut last_statuses = self.lock();
+        if let Some(last) = last_statuses.remove(name) {
             board.forget(&last.key);
         }
     }

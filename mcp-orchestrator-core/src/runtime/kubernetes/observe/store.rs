@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-use super::objects::{DeploymentFacts, PodFacts, Told};
+use super::objects::{ObservedDeployment, ObservedPod, PodWarning};
 use crate::limits::MAX_WARNED_PODS;
 
 /// Maximum number of warnings kept per pod.
-const WARNINGS: usize = 8;
+const MAX_WARNINGS: usize = 8;
 
 /// The cluster as reported by the watches.
 #[derive(Debug, Default)]
@@ -30,26 +30,26 @@ struct Known {
     instances: HashMap<String, Entry>,
     /// The instance of each pod, by pod name.
     pods: HashMap<String, String>,
-    warnings: HashMap<String, VecDeque<Told>>,
+    warnings: HashMap<String, VecDeque<PodWarning>>,
     /// Containers that existed when this process first listed the pods.
     before: HashSet<String>,
 }
 
 #[derive(Debug, Default)]
 struct Entry {
-    deployment: Option<Arc<DeploymentFacts>>,
-    pods: Vec<Arc<PodFacts>>,
-    bell: watch::Sender<()>,
+    deployment: Option<Arc<ObservedDeployment>>,
+    pods: Vec<Arc<ObservedPod>>,
+    changes: watch::Sender<()>,
 }
 
 /// A snapshot of one instance.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct View {
-    pub(crate) deployment: Option<Arc<DeploymentFacts>>,
+    pub(crate) deployment: Option<Arc<ObservedDeployment>>,
     /// Oldest first.
-    pub(crate) pods: Vec<Arc<PodFacts>>,
+    pub(crate) pods: Vec<Arc<ObservedPod>>,
     /// Warnings about the newest pod, oldest first.
-    pub(crate) warnings: Vec<Told>,
+    pub(crate) warnings: Vec<PodWarning>,
 }
 
 impl Store {
@@ -71,13 +71,13 @@ impl Store {
     }
 
     /// Subscribes to changes of an instance.
-    pub(crate) fn bell(&self, name: &str) -> watch::Receiver<()> {
+    pub(crate) fn subscribe(&self, name: &str) -> watch::Receiver<()> {
         let mut known = self.lock();
         known
             .instances
             .entry(name.to_owned())
             .or_default()
-            .bell
+            .changes
             .subscribe()
     }
 
@@ -111,15 +111,15 @@ impl Store {
     }
 
     /// Updates a Deployment, unless a newer generation is already known.
-    pub(crate) fn set_deployment(&self, name: &str, facts: DeploymentFacts) {
+    pub(crate) fn set_deployment(&self, name: &str, facts: ObservedDeployment) {
         let mut known = self.lock();
         let entry = known.instances.entry(name.to_owned()).or_default();
-        let older = |before: &Arc<DeploymentFacts>| {
+        let older = |before: &Arc<ObservedDeployment>| {
             before.uid == facts.uid && before.generation > facts.generation
         };
         if !entry.deployment.as_ref().is_some_and(older) {
             entry.deployment = Some(Arc::new(facts));
-            entry.bell.send_replace(());
+            entry.changes.send_replace(());
         }
     }
 
@@ -139,7 +139,7 @@ impl Store {
     }
 
     /// Updates a pod.
-    pub(crate) fn set_pod(&self, facts: PodFacts) {
+    pub(crate) fn set_pod(&self, facts: ObservedPod) {
         self.lock()
             .pods
             .insert(facts.name.clone(), facts.instance.clone());
@@ -183,20 +183,21 @@ impl Store {
     }
 
     /// Adds a warning about a pod. Returns the pod's instance, if known.
-    pub(crate) fn warn(&self, pod: &str, told: Told) -> Option<String> {
+    pub(crate) fn warn(&self, pod: &str, warning: PodWarning) -> Option<String> {
         let mut known = self.lock();
         if known.warnings.len() >= MAX_WARNED_PODS && !known.warnings.contains_key(pod) {
             known.warnings.clear();
         }
         let warnings = known.warnings.entry(pod.to_owned()).or_default();
-        warnings.retain(|before| before.reason != told.reason || before.message != told.message);
-        warnings.push_back(told);
-        if warnings.len() > WARNINGS {
+        warnings
+            .retain(|before| before.reason != warning.reason || before.message != warning.message);
+        warnings.push_back(warning);
+        if warnings.len() > MAX_WARNINGS {
             warnings.pop_front();
         }
         let instance = known.pods.get(pod).cloned()?;
         if let Some(entry) = known.instances.get(&instance) {
-            entry.bell.send_replace(());
+            entry.changes.send_replace(());
         }
         Some(instance)
     }
@@ -205,9 +206,9 @@ impl Store {
         let mut known = self.lock();
         let entry = known.instances.entry(name.to_owned()).or_default();
         change(entry);
-        entry.bell.send_replace(());
+        entry.changes.send_replace(());
         let empty = entry.deployment.is_none() && entry.pods.is_empty();
-        if empty && entry.bell.receiver_count() == 0 {
+        if empty && entry.changes.receiver_count() == 0 {
             known.instances.remove(name);
         }
     }

@@ -18,9 +18,9 @@ use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Config, Event};
 use kube::{Api, Resource};
 
-use super::objects::{DeploymentFacts, PodFacts, Told};
+use super::objects::{ObservedDeployment, ObservedPod, PodWarning};
 use crate::runtime::kubernetes::client::rejection::causes;
-use crate::runtime::kubernetes::client::watch_backoff::Pauses;
+use crate::runtime::kubernetes::client::watch_backoff::WatchBackoff;
 use crate::runtime::kubernetes::kind::Kind;
 use crate::runtime::kubernetes::names::selector;
 use crate::runtime::kubernetes::shared::Shared;
@@ -40,15 +40,15 @@ pub(crate) fn begin(shared: &Arc<Shared>) {
         pod(shared, &mut listed, event);
     });
     let events = watcher::watcher(objects(shared), warnings);
-    follow(shared, "events", events, warning);
+    follow(shared, "events", events, pod_warning);
     let secrets = watcher::watcher(objects::<PartialObjectMeta<Secret>>(shared), own());
-    follow(shared, "secrets", secrets, beside(Kind::Secret));
+    follow(shared, "secrets", secrets, dependents(Kind::Secret));
     let policies = watcher::watcher(objects::<PartialObjectMeta<NetworkPolicy>>(shared), own());
     follow(
         shared,
         "networkpolicies",
         policies,
-        beside(Kind::NetworkPolicy),
+        dependents(Kind::NetworkPolicy),
     );
 }
 
@@ -68,7 +68,7 @@ fn follow<E: Send + 'static>(
 ) {
     let own = Arc::clone(shared);
     shared.tasks.spawn(async move {
-        let mut events = pin!(events.backoff(Pauses::default()));
+        let mut events = pin!(events.backoff(WatchBackoff::default()));
         loop {
             let event = tokio::select! {
                 event = events.next() => event,
@@ -90,7 +90,7 @@ fn follow<E: Send + 'static>(
 }
 
 /// Returns a handler for events of a Deployment's dependents.
-fn beside<K>(kind: Kind) -> impl FnMut(&Arc<Shared>, Event<PartialObjectMeta<K>>) {
+fn dependents<K>(kind: Kind) -> impl FnMut(&Arc<Shared>, Event<PartialObjectMeta<K>>) {
     let mut listed = HashSet::new();
     move |shared, event| {
         let event = match event {
@@ -100,12 +100,12 @@ fn beside<K>(kind: Kind) -> impl FnMut(&Arc<Shared>, Event<PartialObjectMeta<K>>
             Event::Apply(object) => Event::Apply(object.metadata),
             Event::Delete(object) => Event::Delete(object.metadata),
         };
-        shared.take_beside(kind, &mut listed, &event);
+        shared.observe_dependent(kind, &mut listed, &event);
     }
 }
 
 fn deployment(shared: &Arc<Shared>, listed: &mut HashSet<String>, event: Event<Deployment>) {
-    let facts = |deployment: &Deployment| DeploymentFacts::new(deployment, &shared.manager);
+    let facts = |deployment: &Deployment| ObservedDeployment::new(deployment, &shared.manager);
     match event {
         Event::Init => listed.clear(),
         Event::InitApply(deployment) => {
@@ -117,22 +117,22 @@ fn deployment(shared: &Arc<Shared>, listed: &mut HashSet<String>, event: Event<D
         Event::InitDone => {
             let gone = shared.store.keep_deployments(&std::mem::take(listed));
             for name in gone {
-                shared.look(&name);
-                shared.vanished(name);
+                shared.reconcile(&name);
+                shared.handle_vanished(name);
             }
-            shared.look_at_all();
+            shared.reconcile_all();
         }
         Event::Apply(deployment) => {
             if let Some((name, facts)) = facts(&deployment) {
                 shared.store.set_deployment(&name, facts);
-                shared.look(&name);
+                shared.reconcile(&name);
             }
         }
         Event::Delete(deployment) => {
             if let Some(name) = deployment.metadata.name {
                 shared.store.drop_deployment(&name);
-                shared.look(&name);
-                shared.vanished(name);
+                shared.reconcile(&name);
+                shared.handle_vanished(name);
             }
         }
     }
@@ -142,39 +142,39 @@ fn pod(shared: &Arc<Shared>, listed: &mut HashSet<String>, event: Event<Pod>) {
     match event {
         Event::Init => listed.clear(),
         Event::InitApply(pod) => {
-            if let Some(facts) = PodFacts::new(&pod) {
+            if let Some(facts) = ObservedPod::new(&pod) {
                 listed.insert(facts.name.clone());
                 shared.store.set_pod(facts);
             }
         }
         Event::InitDone => {
             let concerned = shared.store.keep_pods(&std::mem::take(listed));
-            concerned.iter().for_each(|name| shared.look(name));
-            shared.look_at_all();
+            concerned.iter().for_each(|name| shared.reconcile(name));
+            shared.reconcile_all();
         }
         Event::Apply(pod) => {
-            if let Some(facts) = PodFacts::new(&pod) {
+            if let Some(facts) = ObservedPod::new(&pod) {
                 let instance = facts.instance.clone();
                 shared.store.set_pod(facts);
-                shared.look(&instance);
+                shared.reconcile(&instance);
             }
         }
         Event::Delete(pod) => {
             let name = pod.metadata.name.unwrap_or_default();
             if let Some(instance) = shared.store.drop_pod(&name) {
-                shared.look(&instance);
+                shared.reconcile(&instance);
             }
         }
     }
 }
 
-fn warning(shared: &Arc<Shared>, event: Event<ClusterEvent>) {
+fn pod_warning(shared: &Arc<Shared>, event: Event<ClusterEvent>) {
     let (Event::Apply(event) | Event::InitApply(event)) = event else {
         return;
     };
-    if let Some((pod, told)) = Told::new(&event)
-        && let Some(instance) = shared.store.warn(&pod, told)
+    if let Some((pod, warning)) = PodWarning::new(&event)
+        && let Some(instance) = shared.store.warn(&pod, warning)
     {
-        shared.look(&instance);
+        shared.reconcile(&instance);
     }
 }

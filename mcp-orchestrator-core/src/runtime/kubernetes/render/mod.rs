@@ -4,11 +4,11 @@
 //! everything strictly, so that an unknown field is an error instead of being ignored.
 
 mod deployment;
+pub(crate) mod desired_hash;
 pub(crate) mod patch;
 mod pod;
 mod policy;
 mod resources;
-pub(crate) mod revision;
 mod secret;
 mod service;
 mod typed;
@@ -88,7 +88,7 @@ pub(crate) struct Objects {
 
 impl Objects {
     /// Returns all objects except the Deployment.
-    pub(crate) fn beside(&self) -> impl Iterator<Item = (Kind, &Value)> {
+    pub(crate) fn dependents(&self) -> impl Iterator<Item = (Kind, &Value)> {
         let secrets = self.secret.iter().chain(&self.pull);
         let secrets = secrets.map(|object| (Kind::Secret, object));
         let service = self.service.iter().map(|object| (Kind::Service, object));

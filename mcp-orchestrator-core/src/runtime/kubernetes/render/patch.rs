@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::PodTemplateSpec;
 use serde::Deserialize as _;
 use serde_json::Value;
 
-use crate::runtime::kubernetes::names::{CONTAINER, OURS};
+use crate::runtime::kubernetes::names::{CONTAINER, RESERVED_PREFIXES};
 use crate::server::TemplatePatch;
 
 /// Why a patch was rejected.
@@ -54,7 +54,11 @@ fn protect(before: &Value, after: &Value) -> Result<(), Refused> {
     for kind in ["labels", "annotations"] {
         let (was, is) = (&before["metadata"][kind], &after["metadata"][kind]);
         let names = [was, is].into_iter().filter_map(Value::as_object);
-        let ours = |name: &&String| OURS.iter().any(|prefix| name.starts_with(prefix));
+        let ours = |name: &&String| {
+            RESERVED_PREFIXES
+                .iter()
+                .any(|prefix| name.starts_with(prefix))
+        };
         for name in names.flat_map(|map| map.keys()).filter(ours) {
             if was.get(name) != is.get(name) {
                 return protected(&format!("metadata.{kind}[{name}]"));

@@ -169,7 +169,7 @@ mod tests {
             cluster.get("configmaps", "main").unwrap()["metadata"]["uid"]
         );
         cluster.delete("configmaps", "main");
-        owner.suspect();
+        owner.invalidate();
         let second = owner.reference().await.unwrap();
         assert_ne!(second["uid"], first["uid"]);
         cluster.delete("configmaps", "main");
@@ -177,7 +177,7 @@ mod tests {
             "configmaps",
             json!({ "metadata": { "name": "main", "uid": "theirs" } }),
         );
-        owner.suspect();
+        owner.invalidate();
         assert_eq!(owner.reference().await.unwrap()["uid"], "theirs");
         assert_eq!(owner.uid().as_deref(), Some("theirs"));
         assert_eq!(owner.trouble(), None);
@@ -185,7 +185,7 @@ mod tests {
         // If creating the owner is forbidden, that is the reported trouble.
         cluster.delete("configmaps", "main");
         cluster.forbid(&["configmaps"]);
-        owner.suspect();
+        owner.invalidate();
         assert!(owner.reference().await.is_err());
         assert!(owner.trouble().unwrap().contains("config map main"));
         cluster.forbid(&[]);

@@ -9,7 +9,7 @@ use super::api_server::{Answer, backend, list, server, status};
 use crate::runtime::kubernetes::KubernetesBackend;
 
 /// Timeout of every wait.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 fn deployment(name: &str) -> Value {
     json!({
@@ -21,14 +21,14 @@ fn deployment(name: &str) -> Value {
 
 /// Waits until the backend has synced and knows this Deployment.
 async fn comes_to_know(backend: &KubernetesBackend, name: &str) {
-    let mut bell = backend.0.store.bell(name);
+    let mut changes = backend.0.store.subscribe(name);
     let known = async {
         while !backend.0.store.deployed().contains(name) {
-            bell.changed().await.unwrap();
+            changes.changed().await.unwrap();
         }
         backend.0.store.synced().await;
     };
-    tokio::time::timeout(PATIENCE, known).await.unwrap();
+    tokio::time::timeout(TIMEOUT, known).await.unwrap();
 }
 
 #[tokio::test]

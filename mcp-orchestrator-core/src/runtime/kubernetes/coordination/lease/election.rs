@@ -11,11 +11,11 @@ use tokio::time::Instant;
 use super::state::Held;
 
 /// How long a Lease is valid without being renewed.
-pub(crate) const TERM: Duration = Duration::from_secs(15);
+pub(crate) const LEASE_DURATION: Duration = Duration::from_secs(15);
 /// The renewal interval, and the timeout of a renewal.
-pub(crate) const EVERY: Duration = Duration::from_secs(5);
+pub(crate) const RENEW_INTERVAL: Duration = Duration::from_secs(5);
 /// After this long without a renewal the holder stops writing, well before another process may take over.
-const SURE: Duration = Duration::from_secs(12);
+const RENEW_DEADLINE: Duration = Duration::from_secs(12);
 
 /// The relevant fields of a Lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,14 +40,14 @@ impl Record {
         Self {
             holder: spec.holder_identity.unwrap_or_default(),
             version: lease.metadata.resource_version.clone().unwrap_or_default(),
-            term: seconds.map_or(TERM, Duration::from_secs),
+            term: seconds.map_or(LEASE_DURATION, Duration::from_secs),
         }
     }
 }
 
 /// What to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Turn {
+pub(crate) enum Step {
     /// Write the Lease as ours: it is ours, has no holder, or has expired.
     Write,
     /// Read the Lease again after this time.
@@ -56,7 +56,7 @@ pub(crate) enum Turn {
 
 /// What has been seen and done so far.
 #[derive(Debug)]
-pub(crate) struct Turns {
+pub(crate) struct Election {
     identity: String,
     seen: Option<Record>,
     /// When the Lease was first seen in its current state.
@@ -67,7 +67,7 @@ pub(crate) struct Turns {
     asked: bool,
 }
 
-impl Turns {
+impl Election {
     pub(crate) fn new(identity: &str) -> Self {
         Self {
             identity: identity.to_owned(),
@@ -80,7 +80,7 @@ impl Turns {
     }
 
     /// Records the Lease as read; `None` if it does not exist.
-    pub(crate) fn saw(&mut self, record: Option<Record>) {
+    pub(crate) fn observe(&mut self, record: Option<Record>) {
         self.asked = true;
         self.failed = None;
         if self.seen != record {
@@ -97,7 +97,7 @@ impl Turns {
     }
 
     /// Records our own write; `began` is the time before it was sent.
-    pub(crate) fn wrote(&mut self, record: Record, began: Instant) {
+    pub(crate) fn record_write(&mut self, record: Record, began: Instant) {
         self.asked = true;
         self.failed = None;
         self.unchanged = Instant::now();
@@ -106,26 +106,26 @@ impl Turns {
     }
 
     /// Records that the cluster could not be reached.
-    pub(crate) fn failed(&mut self, why: String) {
+    pub(crate) fn record_failure(&mut self, why: String) {
         self.failed = Some(why);
     }
 
     /// Decides what to do next.
-    pub(crate) fn next(&self, now: Instant) -> Turn {
+    pub(crate) fn next(&self, now: Instant) -> Step {
         let Some(seen) = &self.seen else {
-            return Turn::Write;
+            return Step::Write;
         };
         let left = (self.unchanged + seen.term).saturating_duration_since(now);
         if seen.holder.is_empty() || seen.holder == self.identity || left.is_zero() {
-            return Turn::Write;
+            return Step::Write;
         }
-        Turn::Wait(left.min(EVERY / 2))
+        Step::Wait(left.min(RENEW_INTERVAL / 2))
     }
 
     /// Returns who holds the Lease, as far as known.
     pub(crate) fn held(&self, now: Instant) -> Held {
         if let Some(renewed) = self.renewed {
-            let sure = now.saturating_duration_since(renewed) < SURE;
+            let sure = now.saturating_duration_since(renewed) < RENEW_DEADLINE;
             return match &self.failed {
                 _ if sure => Held::Ours,
                 Some(why) => Held::Unsure(why.clone()),
@@ -150,68 +150,80 @@ mod tests {
         Record {
             holder: holder.to_owned(),
             version: version.to_string(),
-            term: TERM,
+            term: LEASE_DURATION,
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn free_or_own_lease_is_acquired_at_once() {
         for seen in [None, Some(record("", 1)), Some(record("us", 1))] {
-            let mut turns = Turns::new("us");
-            turns.saw(seen);
-            assert_eq!(turns.next(Instant::now()), Turn::Write);
+            let mut election = Election::new("us");
+            election.observe(seen);
+            assert_eq!(election.next(Instant::now()), Step::Write);
             assert!(
-                !turns.held(Instant::now()).is_ours(),
+                !election.held(Instant::now()).is_ours(),
                 "it is not written yet"
             );
-            turns.wrote(record("us", 2), Instant::now());
-            assert_eq!(turns.held(Instant::now()), Held::Ours);
+            election.record_write(record("us", 2), Instant::now());
+            assert_eq!(election.held(Instant::now()), Held::Ours);
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn foreign_lease_is_acquired_after_an_unchanged_term() {
-        let mut turns = Turns::new("us");
-        turns.saw(Some(record("them", 1)));
-        assert_eq!(turns.held(Instant::now()), Held::Theirs("them".to_owned()));
-        assert_eq!(turns.next(Instant::now()), Turn::Wait(EVERY / 2));
-        tokio::time::advance(TERM - Duration::from_secs(1)).await;
-        turns.saw(Some(record("them", 1)));
-        let soon = Turn::Wait(Duration::from_secs(1));
-        assert_eq!(turns.next(Instant::now()), soon);
+        let mut election = Election::new("us");
+        election.observe(Some(record("them", 1)));
+        assert_eq!(
+            election.held(Instant::now()),
+            Held::Theirs("them".to_owned())
+        );
+        assert_eq!(
+            election.next(Instant::now()),
+            Step::Wait(RENEW_INTERVAL / 2)
+        );
+        tokio::time::advance(LEASE_DURATION - Duration::from_secs(1)).await;
+        election.observe(Some(record("them", 1)));
+        let soon = Step::Wait(Duration::from_secs(1));
+        assert_eq!(election.next(Instant::now()), soon);
         // The other process has renewed the Lease, so its term starts again.
-        turns.saw(Some(record("them", 2)));
+        election.observe(Some(record("them", 2)));
         tokio::time::advance(Duration::from_secs(1)).await;
-        assert_eq!(turns.next(Instant::now()), Turn::Wait(EVERY / 2));
-        tokio::time::advance(TERM).await;
-        turns.saw(Some(record("them", 2)));
-        assert_eq!(turns.next(Instant::now()), Turn::Write);
+        assert_eq!(
+            election.next(Instant::now()),
+            Step::Wait(RENEW_INTERVAL / 2)
+        );
+        tokio::time::advance(LEASE_DURATION).await;
+        election.observe(Some(record("them", 2)));
+        assert_eq!(election.next(Instant::now()), Step::Write);
     }
 
     #[tokio::test(start_paused = true)]
     async fn holder_that_cannot_renew_stops_writing_until_it_can() {
-        let mut turns = Turns::new("us");
-        turns.wrote(record("us", 1), Instant::now());
-        tokio::time::advance(EVERY).await;
-        turns.failed("no answer".to_owned());
-        assert_eq!(turns.held(Instant::now()), Held::Ours, "for a while");
-        tokio::time::advance(SURE - EVERY).await;
+        let mut election = Election::new("us");
+        election.record_write(record("us", 1), Instant::now());
+        tokio::time::advance(RENEW_INTERVAL).await;
+        election.record_failure("no answer".to_owned());
+        assert_eq!(election.held(Instant::now()), Held::Ours, "for a while");
+        tokio::time::advance(RENEW_DEADLINE - RENEW_INTERVAL).await;
         let unsure = Held::Unsure("no answer".to_owned());
-        assert_eq!(turns.held(Instant::now()), unsure);
-        assert_eq!(turns.next(Instant::now()), Turn::Write, "it tries on");
-        turns.wrote(record("us", 2), Instant::now());
-        assert_eq!(turns.held(Instant::now()), Held::Ours);
+        assert_eq!(election.held(Instant::now()), unsure);
+        assert_eq!(election.next(Instant::now()), Step::Write, "it tries on");
+        election.record_write(record("us", 2), Instant::now());
+        assert_eq!(election.held(Instant::now()), Held::Ours);
         // Meanwhile another process has taken over the Lease.
-        turns.saw(Some(record("them", 3)));
-        assert_eq!(turns.held(Instant::now()), Held::Theirs("them".to_owned()));
+        election.observe(Some(record("them", 3)));
+        assert_eq!(
+            election.held(Instant::now()),
+            Held::Theirs("them".to_owned())
+        );
     }
 
     #[tokio::test(start_paused = true)]
     async fn holder_is_unknown_if_the_lease_cannot_be_read() {
-        let mut turns = Turns::new("us");
-        assert_eq!(turns.held(Instant::now()), Held::Unknown(None));
-        turns.failed("refused".to_owned());
+        let mut election = Election::new("us");
+        assert_eq!(election.held(Instant::now()), Held::Unknown(None));
+        election.record_failure("refused".to_owned());
         let why = Held::Unknown(Some("refused".to_owned()));
-        assert_eq!(turns.held(Instant::now()), why);
+        assert_eq!(election.held(Instant::now()), why);
     }
 }

@@ -25,7 +25,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use self::election::{EVERY, Record, TERM, Turn, Turns};
+use self::election::{Election, LEASE_DURATION, RENEW_INTERVAL, Record, Step};
 pub use self::holder::holder;
 pub use self::state::Held;
 use super::owner::Owner;
@@ -64,17 +64,17 @@ impl Holder {
         let (held_sender, held) = watch::channel(Held::Unknown(None));
         let (acts_sender, acts) = watch::channel(false);
         let ending = CancellationToken::new();
-        let keeper = Keeper {
+        let task = LeaseTask {
             leases: Api::namespaced(access.client().clone(), access.namespace()),
             namespace: access.namespace().to_owned(),
-            turns: Turns::new(&options.identity),
+            election: Election::new(&options.identity),
             options,
             last: None,
             held: held_sender,
             acts: acts_sender,
         };
         let mut tasks = JoinSet::new();
-        tasks.spawn(keeper.run(ending.clone()));
+        tasks.spawn(task.run(ending.clone()));
         Self {
             held,
             acts,
@@ -133,18 +133,18 @@ pub fn identity(inside: bool, state: Option<&Path>) -> String {
 }
 
 /// The task behind a [`Holder`].
-struct Keeper {
+struct LeaseTask {
     leases: Api<Lease>,
     namespace: String,
     options: LeaseOptions,
-    turns: Turns,
+    election: Election,
     /// The Lease as it was last read or written.
     last: Option<Lease>,
     held: watch::Sender<Held>,
     acts: watch::Sender<bool>,
 }
 
-impl Keeper {
+impl LeaseTask {
     async fn run(mut self, ending: CancellationToken) {
         loop {
             let wait = tokio::select! {
@@ -156,47 +156,47 @@ impl Keeper {
                 () = ending.cancelled() => break,
             }
         }
-        self.give_up().await;
+        self.release_lease().await;
     }
 
     /// Reads or writes the Lease once; returns the delay until the next step.
     async fn step(&mut self) -> Duration {
-        let trial = tokio::time::timeout(EVERY, self.turn()).await;
+        let trial = tokio::time::timeout(RENEW_INTERVAL, self.read_and_write()).await;
         let late = || Error::new(ErrorKind::TimedOut, "the cluster did not answer in time");
         let wait = match trial.unwrap_or_else(|_| Err(late())) {
             Ok(wait) => wait,
             Err(error) => {
                 // The state that was read may be outdated.
                 self.last = None;
-                self.turns.failed(error.to_string());
-                EVERY / 5
+                self.election.record_failure(error.to_string());
+                RENEW_INTERVAL / 5
             }
         };
-        self.tell();
+        self.notify();
         jittered(wait)
     }
 
-    async fn turn(&mut self) -> Result<Duration> {
+    async fn read_and_write(&mut self) -> Result<Duration> {
         if self.last.is_none() {
             let action = self.action("get");
             let found = self.leases.get_opt(&self.options.name).await;
             self.last = found.map_err(|error| action.error(error))?;
-            self.turns.saw(self.last.as_ref().map(Record::of));
+            self.election.observe(self.last.as_ref().map(Record::of));
         }
-        match self.turns.next(Instant::now()) {
-            Turn::Wait(wait) => {
+        match self.election.next(Instant::now()) {
+            Step::Wait(wait) => {
                 self.last = None;
                 Ok(wait)
             }
-            Turn::Write => {
-                self.see_to_owner().await?;
+            Step::Write => {
+                self.ensure_owner().await?;
                 self.write(Some(self.options.identity.clone())).await
             }
         }
     }
 
     /// Reads the owner again, or creates it, if the Lease has vanished with it or refers to another one.
-    async fn see_to_owner(&self) -> Result<()> {
+    async fn ensure_owner(&self) -> Result<()> {
         let Some(owner) = &self.options.owner else {
             return Ok(());
         };
@@ -230,10 +230,10 @@ impl Keeper {
         };
         match written {
             Ok(lease) => {
-                self.turns.wrote(Record::of(&lease), began);
+                self.election.record_write(Record::of(&lease), began);
                 let before = self.last.replace(lease);
                 self.check_recreated(before).await?;
-                Ok(EVERY)
+                Ok(RENEW_INTERVAL)
             }
             Err(error) if is_conflict(&error) => {
                 self.last = None;
@@ -281,7 +281,7 @@ impl Keeper {
             spec: Some(LeaseSpec {
                 acquire_time: Some(now.clone()).filter(|_| !same).or(spec.acquire_time),
                 holder_identity: holder,
-                lease_duration_seconds: i32::try_from(TERM.as_secs()).ok(),
+                lease_duration_seconds: i32::try_from(LEASE_DURATION.as_secs()).ok(),
                 lease_transitions: Some(changes),
                 renew_time: Some(now),
                 ..LeaseSpec::default()
@@ -290,10 +290,11 @@ impl Keeper {
     }
 
     /// Releases the Lease if this process holds it.
-    async fn give_up(&mut self) {
-        let ours = self.turns.held(Instant::now()).is_ours() && self.last.is_some();
+    async fn release_lease(&mut self) {
+        let ours = self.election.held(Instant::now()).is_ours() && self.last.is_some();
         self.acts.send_replace(false);
-        if ours && let Ok(Err(error)) = tokio::time::timeout(EVERY, self.write(None)).await {
+        if ours && let Ok(Err(error)) = tokio::time::timeout(RENEW_INTERVAL, self.write(None)).await
+        {
             tracing::warn!(lease = self.options.name, %error, "the lease was not given up; the next process waits for its end");
         }
         self.held.send_replace(Held::Unknown(None));
@@ -305,8 +306,8 @@ impl Keeper {
             .on(&self.options.name)
     }
 
-    fn tell(&self) {
-        let held = self.turns.held(Instant::now());
+    fn notify(&self) {
+        let held = self.election.held(Instant::now());
         self.acts.send_if_modified(|acts| {
             let before = std::mem::replace(acts, held.is_ours());
             before != *acts

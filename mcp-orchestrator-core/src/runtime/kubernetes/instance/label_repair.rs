@@ -22,46 +22,46 @@ pub(crate) fn page_len() -> u32 {
 impl Shared {
     /// Handles a Deployment that has disappeared from the watch. Unless this process is starting, stopping or
     /// removing it, its owner or one of its labels may be gone.
-    pub(crate) fn vanished(self: &Arc<Self>, name: String) {
-        let Some(run) = self.runs.find(&name) else {
+    pub(crate) fn handle_vanished(self: &Arc<Self>, name: String) {
+        let Some(tracked) = self.tracked.find(&name) else {
             return;
         };
-        if run.life.try_lock().is_err() || !self.writes.is_held() {
+        if tracked.lifecycle.try_lock().is_err() || !self.writer.is_held() {
             return;
         }
-        self.owner.suspect();
+        self.owner.invalidate();
         let shared = Arc::clone(self);
         self.tasks.spawn(async move {
             if let Err(error) = shared.owner.reference().await {
                 tracing::debug!(name, %error, "cannot read the owner of a deployment that has vanished");
             }
             let of_name = ListParams::default().fields(&format!("metadata.name={name}"));
-            if let Err(error) = shared.put_labels_back(of_name).await {
+            if let Err(error) = shared.restore_labels_on(of_name).await {
                 tracing::debug!(name, %error, "cannot look for a deployment that has vanished");
             }
         });
     }
 
     /// Restores missing labels on the Deployments of this orchestrator.
-    pub(crate) async fn find_strays(&self) -> Result<()> {
-        self.put_labels_back(ListParams::default()).await
+    pub(crate) async fn restore_labels(&self) -> Result<()> {
+        self.restore_labels_on(ListParams::default()).await
     }
 
-    async fn put_labels_back(&self, selected: ListParams) -> Result<()> {
+    async fn restore_labels_on(&self, selected: ListParams) -> Result<()> {
         let mut params = selected.limit(page_len());
         loop {
             let listed = self
-                .writes
+                .writer
                 .api(Kind::Deployment)
                 .list_metadata(&params)
                 .await;
             let listed = listed
-                .map_err(|error| self.writes.action("list", Kind::Deployment).error(error))?;
+                .map_err(|error| self.writer.action("list", Kind::Deployment).error(error))?;
             for object in &listed.items {
-                if let Some((key, wanted)) = self.stray(object) {
+                if let Some((key, wanted)) = self.missing_labels(object) {
                     tracing::warn!(instance = %key, "labels of an instance were taken off, and are put back");
-                    let facts = self.writes.label(key.name(), &wanted).await?;
-                    self.learn(&key, facts);
+                    let facts = self.writer.label(key.name(), &wanted).await?;
+                    self.record(&key, facts);
                 }
             }
             match listed.metadata.continue_.filter(|token| !token.is_empty()) {
@@ -72,7 +72,7 @@ impl Shared {
     }
 
     /// Returns the labels that a Deployment should have, if it is ours and lacks one.
-    fn stray(
+    fn missing_labels(
         &self,
         object: &PartialObjectMeta<DynamicObject>,
     ) -> Option<(InstanceKey, BTreeMap<String, String>)> {
