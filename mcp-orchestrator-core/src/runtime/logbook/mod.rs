@@ -3,8 +3,12 @@
 //! A backend and everything else that logs about its instances share one book. The backend adds a program's standard
 //! error, the transport adds lines on standard output that are not messages, and the orchestrator adds its own notes.
 
+mod follow;
+mod limits;
+mod lines;
+
 use std::borrow::Cow;
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
@@ -12,33 +16,12 @@ use std::time::SystemTime;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use tokio::sync::watch;
 
+use self::follow::follow;
+pub use self::limits::LogLimits;
+use self::lines::{Lines, cut};
 use super::hidden::Hidden;
 use super::{InstanceKey, LaunchSpec, LogLine, LogOptions, LogSource};
 use crate::error::{Error, ErrorKind, Result};
-
-/// The limits of a [`LogBook`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogLimits {
-    /// Maximum number of instances. The least recently used log is forgotten first.
-    pub instances: usize,
-    /// Maximum number of lines per run of an instance.
-    pub lines: usize,
-    /// Maximum number of bytes per run of an instance.
-    pub bytes: usize,
-    /// Maximum number of bytes per line; longer lines are truncated.
-    pub line: usize,
-}
-
-impl Default for LogLimits {
-    fn default() -> Self {
-        Self {
-            instances: 1024,
-            lines: 1000,
-            bytes: 128 << 10,
-            line: 8 << 10,
-        }
-    }
-}
 
 /// Keeps the output of each instance's current and previous run. Clones share one book.
 #[derive(Clone)]
@@ -63,20 +46,6 @@ struct Log {
     /// Notified for each line. The channel closes when the log is forgotten, which ends followers.
     bell: watch::Sender<u64>,
     touched: u64,
-}
-
-/// The lines of one instance. Line numbers continue from one run to the next.
-#[derive(Default)]
-struct Lines {
-    current: Run,
-    previous: Option<Run>,
-    next: u64,
-}
-
-#[derive(Default)]
-struct Run {
-    lines: VecDeque<(u64, LogLine)>,
-    bytes: usize,
 }
 
 // === impl LogBook ===
@@ -263,199 +232,9 @@ impl Logs {
     }
 }
 
-// === impl Lines ===
-
-impl Lines {
-    fn push(&mut self, line: LogLine, limits: &LogLimits) {
-        let run = &mut self.current;
-        run.bytes += line.text.len();
-        run.lines.push_back((self.next, line));
-        self.next += 1;
-        while run.lines.len() > 1 && (run.lines.len() > limits.lines || run.bytes > limits.bytes) {
-            if let Some((_, gone)) = run.lines.pop_front() {
-                run.bytes -= gone.text.len();
-            }
-        }
-    }
-
-    /// Returns the requested lines and the number of the next line.
-    fn kept(&self, options: &LogOptions) -> (Vec<LogLine>, u64) {
-        let run = match (&self.previous, options.previous) {
-            (previous, true) => previous.as_ref(),
-            (_, false) => Some(&self.current),
-        };
-        let Some(run) = run else {
-            return (Vec::new(), self.next);
-        };
-        let skip = options
-            .tail
-            .map_or(0, |tail| run.lines.len().saturating_sub(tail));
-        let lines = run.lines.iter().skip(skip);
-        (lines.map(|(_, line)| line.clone()).collect(), self.next)
-    }
-
-    /// Returns all lines with number `from` or higher, with a note in place of lines that were dropped.
-    fn since(&self, from: u64) -> VecDeque<LogLine> {
-        let runs = self.previous.iter().chain([&self.current]);
-        let new = runs.flat_map(|run| {
-            let start = run.lines.partition_point(|(number, _)| *number < from);
-            run.lines.range(start..)
-        });
-        let mut lines = VecDeque::new();
-        let mut expected = from;
-        for (number, line) in new {
-            if *number > expected {
-                lines.push_back(LogLine {
-                    at: line.at,
-                    source: LogSource::Orchestrator,
-                    text: format!("{} lines are left out here", *number - expected),
-                });
-            }
-            expected = *number + 1;
-            lines.push_back(line.clone());
-        }
-        lines
-    }
-}
-
-struct Follow {
-    lines: Arc<Mutex<Lines>>,
-    bell: watch::Receiver<u64>,
-    next: u64,
-    queue: VecDeque<LogLine>,
-}
-
-fn follow(
-    lines: Arc<Mutex<Lines>>,
-    bell: watch::Receiver<u64>,
-    next: u64,
-) -> impl stream::Stream<Item = Result<LogLine>> + Send + 'static {
-    let state = Follow {
-        lines,
-        bell,
-        next,
-        queue: VecDeque::new(),
-    };
-    stream::unfold(state, |mut state| async move {
-        loop {
-            if let Some(line) = state.queue.pop_front() {
-                return Some((Ok(line), state));
-            }
-            state.bell.borrow_and_update();
-            let found = {
-                let lines = lock(&state.lines);
-                let found = lines.since(state.next);
-                state.next = lines.next;
-                found
-            };
-            state.queue = found;
-            if state.queue.is_empty() && state.bell.changed().await.is_err() {
-                return None;
-            }
-        }
-    })
-}
-
-/// Truncates to at most `limit` bytes at a character boundary, and appends a marker if bytes were cut here or are
-/// already `missing`.
-fn cut(text: &str, limit: usize, missing: usize) -> String {
-    let end = text.floor_char_boundary(limit);
-    match text.len() - end + missing {
-        0 => text.to_owned(),
-        gone => format!("{}… ({gone} bytes cut)", &text[..end]),
-    }
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
-mod tests {
-    use futures_util::TryStreamExt as _;
-
-    use super::*;
-    use crate::credential::{Owner, Revision};
-    use crate::id::ServerId;
-    use crate::runtime::{Scope, SpecDigest};
-
-    fn key(name: &str) -> InstanceKey {
-        InstanceKey::new(
-            ServerId::new(name).unwrap(),
-            Owner::Organization,
-            Revision::none(),
-            Scope::Shared,
-            SpecDigest::from_text("0"),
-        )
-    }
-
-    async fn texts(book: &LogBook, name: &str, options: LogOptions) -> Vec<String> {
-        let lines = book.read(&key(name), &options).unwrap();
-        lines.map_ok(|line| line.text).try_collect().await.unwrap()
-    }
-
-    #[tokio::test]
-    async fn every_dimension_is_bounded() {
-        let book = LogBook::new(LogLimits {
-            instances: 2,
-            lines: 3,
-            bytes: 40,
-            line: 20,
-        });
-        for number in 0..9 {
-            book.note(&key("a"), LogSource::Stderr, &format!("line {number}"));
-        }
-        let all = LogOptions::default();
-        assert_eq!(
-            texts(&book, "a", all.clone()).await,
-            ["line 6", "line 7", "line 8"]
-        );
-        book.note(&key("a"), LogSource::Stderr, &"ä".repeat(50));
-        let kept = texts(&book, "a", all.clone()).await;
-        assert_eq!(kept.last().unwrap(), "ääääääääää… (80 bytes cut)");
-        book.note(&key("b"), LogSource::Stderr, "b");
-        book.note(&key("c"), LogSource::Stderr, "c");
-        let gone = book.read(&key("a"), &all).err().unwrap();
-        assert_eq!(gone.kind(), ErrorKind::NoRoute);
-    }
-
-    #[tokio::test]
-    async fn log_of_the_previous_run_stays_readable() {
-        let book = LogBook::default();
-        book.begin(&key("a"));
-        book.note(&key("a"), LogSource::Stderr, "first");
-        book.begin(&key("a"));
-        book.note(&key("a"), LogSource::Stderr, "second");
-        book.note(&key("a"), LogSource::Orchestrator, "remark");
-        let previous = LogOptions {
-            previous: true,
-            ..LogOptions::default()
-        };
-        assert_eq!(texts(&book, "a", previous).await, ["first"]);
-        assert_eq!(book.tail(&key("a"), 5), ["second"]);
-    }
-
-    #[tokio::test]
-    async fn follower_sees_each_line_or_the_number_missed() {
-        let book = LogBook::new(LogLimits {
-            lines: 2,
-            ..LogLimits::default()
-        });
-        book.note(&key("a"), LogSource::Stderr, "0");
-        let options = LogOptions {
-            follow: true,
-            tail: Some(1),
-            ..LogOptions::default()
-        };
-        let mut lines = book.read(&key("a"), &options).unwrap();
-        assert_eq!(lines.next().await.unwrap().unwrap().text, "0");
-        book.note(&key("a"), LogSource::Stderr, "1");
-        assert_eq!(lines.next().await.unwrap().unwrap().text, "1");
-        for number in 2..6 {
-            book.note(&key("a"), LogSource::Stderr, &number.to_string());
-        }
-        book.forget(&key("a"));
-        let rest: Vec<String> = lines.map_ok(|line| line.text).try_collect().await.unwrap();
-        assert_eq!(rest, ["2 lines are left out here", "4", "5"]);
-    }
-}
+mod tests;
