@@ -21,7 +21,7 @@ use serde_json::value::RawValue;
 
 use crate::gate::{no_session, not_a_message};
 use crate::limits::MAX_BATCH_LEN;
-use crate::respond::{self, Manner};
+use crate::mcp::respond::{self, Manner};
 
 /// The answer to one member: the id of its request as JSON, and what came of it.
 pub(crate) type Answer = (String, Result<Reply>);

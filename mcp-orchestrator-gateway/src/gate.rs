@@ -18,9 +18,10 @@ use mcp_orchestrator_core::protocol::{Era, header, method, version};
 use mcp_orchestrator_core::{Error, ErrorKind, Orchestrator, Result};
 
 use crate::admission::Admission;
+use crate::mcp::bodies;
+use crate::mcp::respond::{self, Manner};
 use crate::options::Options;
-use crate::respond::{self, Manner};
-use crate::{batch, bodies, cors, errors, guard, modern, resource};
+use crate::{batch, cors, errors, guard, modern, resource};
 
 const SESSION_ID: HeaderName = HeaderName::from_static(header::SESSION_ID);
 const VERSION: HeaderName = HeaderName::from_static(header::PROTOCOL_VERSION);

@@ -42,13 +42,11 @@ mod admission;
 #[cfg(feature = "program")]
 pub mod args;
 mod batch;
-mod bodies;
 #[cfg(feature = "program")]
 pub mod control;
 mod cors;
 #[cfg(feature = "program")]
 pub mod discover;
-mod endpoint;
 mod errors;
 mod forwarded;
 mod gate;
@@ -61,6 +59,7 @@ pub mod hello;
 pub mod limits;
 #[cfg(feature = "program")]
 mod live;
+mod mcp;
 mod modern;
 mod options;
 #[cfg(feature = "pages")]
@@ -72,7 +71,6 @@ mod rates;
 #[cfg(feature = "program")]
 mod reload;
 mod resource;
-mod respond;
 mod serve;
 mod sse;
 #[cfg(feature = "program")]
@@ -82,9 +80,9 @@ mod tls;
 #[cfg(feature = "program")]
 mod waiting;
 
-pub use self::endpoint::{Endpoint, router};
 pub use self::forwarded::Forwarded;
 pub use self::health::{Readiness, health_router, metrics_router};
+pub use self::mcp::endpoint::{Endpoint, router};
 pub use self::options::Options;
 #[cfg(feature = "pages")]
 pub use self::pages::{Pages, pages};

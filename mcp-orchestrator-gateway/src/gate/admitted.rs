@@ -12,7 +12,8 @@ use mcp_orchestrator_core::{Error, ErrorKind, Orchestrator, Result};
 
 use super::Gate;
 use crate::admission::is_same;
-use crate::{guard, respond};
+use crate::guard;
+use crate::mcp::respond;
 
 impl Gate {
     /// Returns the caller if it may use the gateway. For all others the gateway does not exist.

@@ -18,8 +18,8 @@ use tower::ServiceExt as _;
 
 use super::ConnectionLimits;
 use super::body::{TimedBody, panicked};
-use crate::endpoint::Endpoint;
 use crate::errors;
+use crate::mcp::endpoint::Endpoint;
 use crate::resource::well_known;
 
 /// Request extension with the address of the peer.

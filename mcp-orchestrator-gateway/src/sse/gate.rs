@@ -17,7 +17,8 @@ use mcp_orchestrator_core::{Error, ErrorKind, Result};
 
 use super::no_stream;
 use crate::gate::{Gate, not_a_message};
-use crate::{bodies, cors, errors, guard, resource, respond};
+use crate::mcp::{bodies, respond};
+use crate::{cors, errors, guard, resource};
 
 /// The address that takes messages, without the name of their stream.
 pub(crate) const MESSAGES: &str = "/messages";

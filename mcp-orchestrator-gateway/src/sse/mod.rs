@@ -26,8 +26,9 @@ use mcp_orchestrator_core::{Error, ErrorKind, Orchestrator, Result};
 use tokio::sync::mpsc;
 
 pub(crate) use self::gate::MESSAGES;
+use crate::errors;
 use crate::limits::{MAX_SSE_CALLS, MAX_SSE_QUEUE, MAX_SSE_STREAMS, MAX_SSE_STREAMS_PER_PRINCIPAL};
-use crate::{errors, respond};
+use crate::mcp::respond;
 
 /// A client's call: the request's id as JSON, and the future that answers it.
 pub(crate) type Work = (String, BoxFuture<'static, Result<Reply>>);
