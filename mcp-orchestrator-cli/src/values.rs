@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
 
-use mcp_orchestrator_gateway::control::wire_people::{CatalogText, SecretText, SlotText};
+use mcp_orchestrator_gateway::control::wire::credentials::{CatalogText, SecretText, SlotText};
 use secrecy::SecretString;
 
 use crate::exit::Failure;

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use mcp_orchestrator_gateway::control::Client as Control;
-use mcp_orchestrator_gateway::control::wire_people::TokenRequest;
+use mcp_orchestrator_gateway::control::wire::credentials::TokenRequest;
 use mcp_orchestrator_tests::browser::Browser;
 use mcp_orchestrator_tests::program::Program;
 use secrecy::ExposeSecret as _;

@@ -1,6 +1,6 @@
 //! `catalog`, `install`, `rotate`, `uninstall`, `installations`: manage credentials of servers and their owners.
 
-use mcp_orchestrator_gateway::control::wire_people::{
+use mcp_orchestrator_gateway::control::wire::credentials::{
     CatalogText, InstallRequest, InstallationText, UninstallRequest,
 };
 

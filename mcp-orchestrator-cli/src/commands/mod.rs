@@ -80,10 +80,12 @@ async fn carry_out(cli: Cli) -> Result<Exit, Failure> {
     match cli.command {
         Command::Up(args) => up::run(args).await,
         Command::Quickstart(args) => quickstart::run(args).await,
-        Command::HelloServer => match mcp_orchestrator_gateway::hello::serve_standard_streams() {
-            Ok(()) => Ok(Exit::Done),
-            Err(error) => Err(Failure::failed(error)),
-        },
+        Command::HelloServer => {
+            match mcp_orchestrator_gateway::demo_server::serve_standard_streams() {
+                Ok(()) => Ok(Exit::Done),
+                Err(error) => Err(Failure::failed(error)),
+            }
+        }
         Command::Ps(args) => ps::run(&args, output).await,
         Command::Tools(args) => lists::run(&args, Listed::Tools, output).await,
         Command::Prompts(args) => lists::run(&args, Listed::Prompts, output).await,

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use http::Uri;
 use mcp_orchestrator_gateway::control::Client;
-use mcp_orchestrator_gateway::control::wire_people::{InstallationText, SecretText};
-use mcp_orchestrator_gateway::control::wire_sign_in::{FinishRequest, SignInRequest};
+use mcp_orchestrator_gateway::control::wire::credentials::{InstallationText, SecretText};
+use mcp_orchestrator_gateway::control::wire::sign_in::{FinishRequest, SignInRequest};
 use secrecy::ExposeSecret as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};

@@ -1,6 +1,6 @@
 //! `token`: creates, lists and revokes access tokens.
 
-use mcp_orchestrator_gateway::control::wire_people::{TokenRequest, TokenText};
+use mcp_orchestrator_gateway::control::wire::credentials::{TokenRequest, TokenText};
 use secrecy::ExposeSecret as _;
 
 use crate::args::{Output, TokenArgs, TokenCommand, TokenCreateArgs};

@@ -15,9 +15,9 @@ use mcp_orchestrator_core::auth::{Authenticator, AuthenticatorChain, PublicUrl};
 use mcp_orchestrator_core::id::GatewayId;
 use mcp_orchestrator_core::{Orchestrator, Result};
 
-use crate::admission::Admission;
+use super::admission::Admission;
+use super::handler::Gate;
 use crate::errors;
-use crate::gate::Gate;
 use crate::options::Options;
 use crate::sse::MESSAGES;
 

@@ -17,7 +17,7 @@ use mcp_orchestrator_core::jsonrpc::Message;
 use mcp_orchestrator_core::protocol::Era;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
-use crate::batch::Answer;
+use super::batch::Answer;
 use crate::errors;
 
 const EVENT_STREAM: &str = "text/event-stream";

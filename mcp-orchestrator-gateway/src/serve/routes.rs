@@ -20,7 +20,7 @@ use super::ConnectionLimits;
 use super::body::{TimedBody, panicked};
 use crate::errors;
 use crate::mcp::endpoint::Endpoint;
-use crate::resource::well_known;
+use crate::request::protected_resource::well_known;
 
 /// Request extension with the address of the peer.
 #[derive(Clone, Copy, Debug)]

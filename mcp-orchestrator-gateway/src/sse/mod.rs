@@ -4,7 +4,7 @@
 //! A stream is one legacy session. Its calls run in the stream itself, so nothing outlives it: when the client
 //! disconnects, its calls are dropped and its session ends.
 
-mod gate;
+mod handler;
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -25,7 +25,7 @@ use mcp_orchestrator_core::seal::random_text;
 use mcp_orchestrator_core::{Error, ErrorKind, Orchestrator, Result};
 use tokio::sync::mpsc;
 
-pub(crate) use self::gate::MESSAGES;
+pub(crate) use self::handler::MESSAGES;
 use crate::errors;
 use crate::limits::{MAX_SSE_CALLS, MAX_SSE_QUEUE, MAX_SSE_STREAMS, MAX_SSE_STREAMS_PER_PRINCIPAL};
 use crate::mcp::respond;

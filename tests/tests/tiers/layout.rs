@@ -123,7 +123,7 @@ pub(crate) const HEAVY: &[(&str, &str)] = &[
     ("redb::", "mcp-orchestrator-core/src/credential/local"),
     (
         "rustix::",
-        "mcp-orchestrator-core/src/runtime/process|mcp-orchestrator-gateway/src/hardening.rs|mcp-orchestrator-cli/src/output.rs",
+        "mcp-orchestrator-core/src/runtime/process|mcp-orchestrator-gateway/src/program/hardening.rs|mcp-orchestrator-cli/src/output.rs",
     ),
     (
         "rustls::",

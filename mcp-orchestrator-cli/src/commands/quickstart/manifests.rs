@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use mcp_orchestrator_gateway::hello;
+use mcp_orchestrator_gateway::demo_server;
 use serde_json::json;
 
 use crate::exit::Failure;
@@ -37,7 +37,7 @@ impl Servers {
 
     /// Returns a configuration with the demo server, which is part of the gateway's image.
     pub(super) fn hello(image: &str) -> Self {
-        let hello = json!({ "image": image, "args": [hello::ARGUMENT] });
+        let hello = json!({ "image": image, "args": [demo_server::ARGUMENT] });
         let text = json!({ "servers": { "hello": hello } }).to_string();
         let name = "servers.json";
         Self { name, text }

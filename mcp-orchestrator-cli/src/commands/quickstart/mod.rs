@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use mcp_orchestrator_core::config::{IfPresent, ServerEntry, TextOr, add_servers};
 use mcp_orchestrator_core::id::ServerId;
-use mcp_orchestrator_gateway::{discover, hello};
+use mcp_orchestrator_gateway::{demo_server, discover};
 
 use self::kind::Kind;
 use super::up;
@@ -49,7 +49,10 @@ fn file(args: &QuickstartArgs) -> Result<Option<PathBuf>, Failure> {
     let file = PathBuf::from(NEW);
     let program = std::env::current_exe()
         .map_err(|error| Failure::failed(format!("this program's own path: {error}")))?;
-    let command = [program.display().to_string(), hello::ARGUMENT.to_owned()];
+    let command = [
+        program.display().to_string(),
+        demo_server::ARGUMENT.to_owned(),
+    ];
     let entry = ServerEntry {
         command: Some(TextOr::Other(command.map(Into::into).into())),
         ..ServerEntry::default()

@@ -16,9 +16,10 @@ use mcp_orchestrator_core::protocol::{Era, method};
 use mcp_orchestrator_core::{Error, ErrorKind, Result};
 
 use super::no_stream;
-use crate::gate::{Gate, not_a_message};
+use crate::errors;
+use crate::mcp::handler::{Gate, not_a_message};
 use crate::mcp::{bodies, respond};
-use crate::{cors, errors, guard, resource};
+use crate::request::{cors, protected_resource, validate};
 
 /// The address that takes messages, without the name of their stream.
 pub(crate) const MESSAGES: &str = "/messages";
@@ -26,7 +27,7 @@ pub(crate) const MESSAGES: &str = "/messages";
 impl Gate {
     /// Answers a request to `/sse` or `/sse/{gateway}`.
     pub(crate) async fn sse(&self, gateway: GatewayId, parts: &Parts) -> Response {
-        let answer = match guard::origin(parts, &self.options) {
+        let answer = match validate::origin(parts, &self.options) {
             Err(error) => return errors::response(&error, None, Era::Legacy),
             Ok(()) => match parts.method {
                 Method::OPTIONS => Ok(cors::preflight(parts)
@@ -42,7 +43,7 @@ impl Gate {
     async fn open(&self, gateway: &GatewayId, parts: &Parts) -> Result<Response> {
         let asked = as_mcp(parts, gateway);
         let who = self.who(gateway, &asked).await?;
-        if !guard::accepts(parts, "text/event-stream") {
+        if !validate::accepts(parts, "text/event-stream") {
             return Ok(errors::status(StatusCode::NOT_ACCEPTABLE));
         }
         let prefix = self
@@ -65,7 +66,7 @@ impl Gate {
     where
         B: axum::body::HttpBody<Data = Bytes, Error: Into<axum::BoxError>> + Send + Unpin,
     {
-        if let Err(error) = guard::origin(parts, &self.options) {
+        if let Err(error) = validate::origin(parts, &self.options) {
             return errors::response(&error, None, Era::Legacy);
         }
         let answer = match parts.method {
@@ -92,8 +93,8 @@ impl Gate {
             .filter(|channel| channel.principal.id == who.principal.id)
             .filter(|channel| channel.principal.kind == who.principal.kind)
             .ok_or_else(no_stream)?;
-        guard::encoding(parts)?;
-        guard::is_json(parts)?;
+        validate::encoding(parts)?;
+        validate::is_json(parts)?;
         let mut room = self.admission.bodies.room(&who.principal);
         let limit = self.options.max_body_bytes;
         let body = bodies::read(parts, body, limit, Some(&mut room)).await?;
@@ -104,7 +105,7 @@ impl Gate {
                 .who_now(&channel.gateway, &as_mcp(parts, &channel.gateway))
                 .await?;
         }
-        let message = Message::parse(guard::strip_mark(body)).map_err(not_a_message)?;
+        let message = Message::parse(validate::strip_mark(body)).map_err(not_a_message)?;
         let session = channel.session();
         if message.kind() != Kind::Request {
             let text = "the session has not begun: send initialize first";
@@ -136,7 +137,7 @@ impl Gate {
     fn finished(&self, answer: Result<Response>, parts: &Parts, gateway: &GatewayId) -> Response {
         let mut response = answer.unwrap_or_else(|error| {
             let mut response = errors::response(&error, None, Era::Legacy);
-            resource::challenge(&mut response, &error, (&self.options, parts, gateway));
+            protected_resource::challenge(&mut response, &error, (&self.options, parts, gateway));
             response
         });
         cors::allow(parts, &mut response);

@@ -3,7 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Formats a time in UTC, to the millisecond.
-pub(super) fn utc(time: SystemTime) -> String {
+pub(crate) fn utc(time: SystemTime) -> String {
     let milli = time
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default()

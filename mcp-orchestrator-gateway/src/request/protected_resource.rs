@@ -17,9 +17,10 @@ use mcp_orchestrator_core::id::GatewayId;
 use mcp_orchestrator_core::{Error, ErrorKind};
 use serde_json::json;
 
-use crate::forwarded::Forwarded;
+use super::forwarded::Forwarded;
+use super::{cors, validate};
+use crate::errors;
 use crate::options::Options;
-use crate::{cors, errors, guard};
 
 /// The path of the metadata.
 const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
@@ -75,7 +76,7 @@ fn documents<S: Clone + Send + Sync + 'static>(_: &Options) -> Router<S> {
 
 async fn metadata(State(options): State<Arc<Options>>, request: Request) -> Response {
     let (parts, _) = request.into_parts();
-    if let Err(error) = guard::origin(&parts, &options) {
+    if let Err(error) = validate::origin(&parts, &options) {
         return errors::plain(&error);
     }
     if let Some(preflight) = cors::preflight(&parts) {

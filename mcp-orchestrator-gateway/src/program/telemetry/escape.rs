@@ -8,7 +8,7 @@ use tracing_subscriber::fmt::format::{DefaultFields, Writer};
 
 /// Formats fields as usual, and escapes characters that could forge a line or hide part of one.
 #[derive(Debug, Default)]
-pub(super) struct EscapedFields;
+pub(crate) struct EscapedFields;
 
 impl<'w> FormatFields<'w> for EscapedFields {
     fn format_fields<R: RecordFields>(&self, mut writer: Writer<'w>, fields: R) -> fmt::Result {

@@ -20,22 +20,22 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
 use tokio::task::JoinSet;
 
-use super::client::{ClientError, broken};
-use super::socket;
-use super::web::PATH;
+use super::{ClientError, broken};
+use crate::control::listener::PATH;
+use crate::control::socket;
 
 /// How long connecting to a remote gateway may take.
 const CONNECT: Duration = Duration::from_secs(10);
 
 /// The location of a control endpoint.
 #[derive(Clone)]
-pub(super) enum Place {
+pub(crate) enum Place {
     Socket(PathBuf),
     Web(Arc<Web>),
 }
 
 /// A remote gateway.
-pub(super) struct Web {
+pub(crate) struct Web {
     /// The URL as given by the user.
     url: String,
     /// Its authority, as in a `Host` header.
@@ -48,13 +48,13 @@ pub(super) struct Web {
 }
 
 impl Place {
-    pub(super) fn of(state_dir: &Path) -> Self {
+    pub(crate) fn of(state_dir: &Path) -> Self {
         Self::Socket(socket::find(state_dir))
     }
 
     /// # Errors
     /// If `url` is not the address of a gateway, or a token must not be sent to it.
-    pub(super) fn at(url: &str, token: SecretString, connector: Connector) -> Result<Self, String> {
+    pub(crate) fn at(url: &str, token: SecretString, connector: Connector) -> Result<Self, String> {
         let wrong = |why: &str| format!("{url} is no address of a gateway: {why}");
         let uri: Uri = url.parse().map_err(|_| wrong("it is no URL"))?;
         let host = uri.host().ok_or_else(|| wrong("it names no host"))?;
@@ -91,7 +91,7 @@ impl Place {
     }
 
     /// Sends a request and returns once the head of the response has arrived, whatever its status.
-    pub(super) async fn send(
+    pub(crate) async fn send(
         &self,
         method: Method,
         path: &str,
@@ -168,13 +168,13 @@ where
 
 /// A response that is being received, and its connection.
 #[derive(Debug)]
-pub(super) struct Exchange {
-    pub(super) response: Response<Incoming>,
+pub(crate) struct Exchange {
+    pub(crate) response: Response<Incoming>,
     _driver: JoinSet<()>,
 }
 
 impl Exchange {
-    pub(super) async fn whole<T: DeserializeOwned>(self) -> Result<T, ClientError> {
+    pub(crate) async fn whole<T: DeserializeOwned>(self) -> Result<T, ClientError> {
         let body = self.response.into_body().collect().await.map_err(broken)?;
         serde_json::from_slice(&body.to_bytes()).map_err(broken)
     }

@@ -10,10 +10,10 @@ use mcp_orchestrator_core::auth::{Authenticated, Principal};
 use mcp_orchestrator_core::id::{GatewayId, SessionId};
 use mcp_orchestrator_core::{Error, ErrorKind, Orchestrator, Result};
 
-use super::Gate;
-use crate::admission::is_same;
-use crate::guard;
+use super::admission::is_same;
+use super::handler::Gate;
 use crate::mcp::respond;
+use crate::request::validate;
 
 impl Gate {
     /// Returns the caller if it may use the gateway. For all others the gateway does not exist.
@@ -38,8 +38,8 @@ impl Gate {
         parts: &Parts,
         found: Option<Authenticated>,
     ) -> Result<Authenticated> {
-        let who = found.ok_or_else(|| guard::nobody(parts))?;
-        guard::page_of_local_user(parts, &self.options, &who.principal)?;
+        let who = found.ok_or_else(|| validate::nobody(parts))?;
+        validate::page_of_local_user(parts, &self.options, &who.principal)?;
         admitted(&self.orchestrator, gateway, who)
     }
 
@@ -101,7 +101,7 @@ impl Gate {
             }
             let who = self.who_now(gateway, parts).await?;
             if !is_same(&who.principal, principal) {
-                return Err(guard::nobody(parts));
+                return Err(validate::nobody(parts));
             }
         }
     }

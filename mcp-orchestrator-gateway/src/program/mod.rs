@@ -1,5 +1,15 @@
 //! The gateway as a program: configuration, listener, signals, drain.
 
+pub mod args;
+pub(crate) mod authenticators;
+pub mod demo_server;
+pub mod discover;
+pub mod hardening;
+pub(crate) mod live_routes;
+mod not_ready;
+pub(crate) mod reload;
+pub mod telemetry;
+
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -17,11 +27,12 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::access::{self, Access};
-use crate::args::GatewayArgs;
+use self::args::GatewayArgs;
+use self::authenticators::{self, Access};
+use self::live_routes::{Live, ready};
+use self::{discover, not_ready, reload, telemetry};
 use crate::control::{Control, Socket, wire};
-use crate::live::{Live, ready};
-use crate::{Shutdown, control, discover, metrics_router, reload, serve_with, telemetry, waiting};
+use crate::{Shutdown, control, metrics_router, serve_with};
 
 /// The part of the grace period that is left for closing connections once no more are accepted.
 const CLOSING: Duration = Duration::from_secs(2);
@@ -86,9 +97,9 @@ impl Gateway {
             load(&args.files.config, &options).map_err(Failure::config)?;
         telemetry::install(&args, &settings.log).map_err(Failure::config)?;
         notices.iter().for_each(|notice| tracing::warn!("{notice}"));
-        access::reachable(&settings).map_err(Failure::config)?;
+        authenticators::reachable(&settings).map_err(Failure::config)?;
         let access = Access::new(&settings, None).map_err(Failure::config)?;
-        let tls = access::tls(&settings).map_err(Failure::config)?;
+        let tls = authenticators::tls(&settings).map_err(Failure::config)?;
         let listener = bind(settings.listen).await?;
         let metrics = match settings.metrics_listen {
             Some(address) => Some(bind(address).await?),
@@ -96,7 +107,7 @@ impl Gateway {
         };
         let address = listener.local_addr().map_err(Failure::run)?;
         let building = settings.build_with(settings.auth.is_single_principal(), Patience::Waits);
-        let building = waiting::meanwhile(building, &listener, metrics.as_ref());
+        let building = not_ready::meanwhile(building, &listener, metrics.as_ref());
         let built = Arc::new(building.await.map_err(built)?);
         // Collisions are only logged: a server that now lists another's name must not keep the gateway from starting.
         let local = LocalAuthenticator::for_system_user();

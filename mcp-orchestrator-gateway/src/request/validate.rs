@@ -6,7 +6,7 @@ use http::request::Parts;
 use mcp_orchestrator_core::auth::{LocalAuthenticator, Principal};
 use mcp_orchestrator_core::{Error, ErrorKind, Result};
 
-use crate::forwarded::Forwarded;
+use super::forwarded::Forwarded;
 use crate::options::Options;
 
 /// Rejects pages of foreign origins: any of them could make a browser on this machine call the gateway (DNS rebinding).

@@ -6,11 +6,11 @@ use mcp_orchestrator_core::auth::Principal;
 use mcp_orchestrator_core::credential::Owner;
 use mcp_orchestrator_core::router::Router as _;
 
-use super::Control;
+use crate::control::Control;
 
 impl Control {
     /// Returns warnings about a token for this subject.
-    pub(super) fn doubts_of_token(&self, subject: &Owner) -> Vec<String> {
+    pub(crate) fn warnings_of_token(&self, subject: &Owner) -> Vec<String> {
         let mut doubts = Vec::new();
         let access = self.live.upgrade().map(|live| live.access());
         if access.is_some_and(|access| !access.takes_tokens()) {
@@ -28,7 +28,7 @@ impl Control {
     }
 
     /// Returns warnings about a credential that was installed for this owner.
-    pub(super) fn doubts_of_owner(&self, owner: &Owner) -> Vec<String> {
+    pub(crate) fn warnings_of_owner(&self, owner: &Owner) -> Vec<String> {
         let Owner::User(user) = owner else {
             return self.unknown_owner(owner).into_iter().collect();
         };

@@ -1,6 +1,11 @@
 //! Messages of the control endpoint. Gateway and command line use the same types; unknown members are ignored, so that
 //! a command line of another version still understands the gateway.
 
+pub mod credentials;
+pub mod lists;
+pub mod sign_in;
+mod time;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -13,7 +18,7 @@ use mcp_orchestrator_core::runtime::{Description, LogLine, LogSource, Phase};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::time::utc;
+use self::time::utc;
 
 /// `GET /v1/status`: version, process and addresses of the running gateway.
 #[derive(Clone, Debug, Serialize, Deserialize)]

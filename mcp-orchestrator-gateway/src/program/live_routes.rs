@@ -9,9 +9,9 @@ use axum::Router;
 use mcp_orchestrator_core::auth::{Authenticator, PublicUrl};
 use mcp_orchestrator_core::config::{AuthSettings, Built, Notice, Settings};
 
-use crate::access::{self, Access};
-use crate::admission::Admission;
+use super::authenticators::{self, Access};
 use crate::control::{Control, web_router};
+use crate::mcp::admission::Admission;
 use crate::{Endpoint, LiveRoutes, Readiness, Routes, Tls, health_router};
 
 /// The state of the listener.
@@ -99,12 +99,12 @@ impl Live {
             settings.auth.tokens = before.auth.tokens;
             settings.auth.issuers.clone_from(&before.auth.issuers);
         }
-        access::reachable(&settings)?;
+        authenticators::reachable(&settings)?;
         let text = |error: mcp_orchestrator_core::Error| error.to_string();
         let access = Access::new(&settings, Some(&before.access)).map_err(text)?;
         let who = access.authenticator(&control.built).map_err(text)?;
         let routes = self.made(control, &settings, (&access, &who));
-        let visited = access::pages_at(&settings, self.address);
+        let visited = authenticators::pages_at(&settings, self.address);
         Ok(Next {
             visited: visited.filter(|_| access.knows_visitors()),
             now: Now {
@@ -124,7 +124,7 @@ impl Live {
         (access, who): (&Access, &Arc<dyn Authenticator>),
     ) -> Routes {
         let built = &control.built;
-        let options = access::options(settings);
+        let options = authenticators::options(settings);
         let pages = access.pages(built, (Arc::clone(who), options.clone()));
         let web = settings.auth.knows_others();
         let web = web.then(|| {
@@ -135,7 +135,7 @@ impl Live {
         let endpoint = Endpoint::admitting(built.orchestrator().clone(), Arc::clone(who), how);
         let readiness = health_router(ready(built).without_reason());
         let mut routes = Routes::from(endpoint).beside(readiness);
-        routes = routes.limited(access::connections(settings));
+        routes = routes.limited(authenticators::connections(settings));
         routes = routes.beside(crate::pages(pages));
         if let Some(tls) = &self.tls {
             routes = routes.by_tls(tls.clone());

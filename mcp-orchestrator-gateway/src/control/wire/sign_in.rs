@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::wire_people::SecretText;
+use super::credentials::SecretText;
 
 /// `POST /v1/sign-ins`.
 #[derive(Debug, Serialize, Deserialize)]

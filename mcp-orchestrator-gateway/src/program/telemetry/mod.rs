@@ -7,7 +7,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::FmtSpan;
 
 use self::escape::EscapedFields;
-use crate::args::{GatewayArgs, LogForm};
+use super::args::{GatewayArgs, LogForm};
 
 /// Installs the log subscriber of this process, which writes to standard error.
 ///

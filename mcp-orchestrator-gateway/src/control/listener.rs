@@ -15,9 +15,9 @@ use mcp_orchestrator_core::{Error, ErrorKind, Result};
 
 use super::Control;
 use super::handlers::{Failed, NDJSON, routes};
-use crate::admission::Admission;
-use crate::guard;
+use crate::mcp::admission::Admission;
 use crate::options::Options;
+use crate::request::validate;
 
 /// The path of the control endpoint, below the public address.
 pub(super) const PATH: &str = "/control";
@@ -90,7 +90,7 @@ fn refused(error: Error) -> Response {
 
 impl Door {
     async fn actor(&self, parts: &http::request::Parts) -> Result<Actor> {
-        guard::origin(parts, &self.options)?;
+        validate::origin(parts, &self.options)?;
         let who = admitted(self.authenticator.authenticate(parts).await?)?;
         Ok(Actor {
             principal: who.principal,

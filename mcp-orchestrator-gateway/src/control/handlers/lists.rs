@@ -11,12 +11,13 @@ use mcp_orchestrator_core::orchestrator::Unlisted;
 use mcp_orchestrator_core::router::ItemKind;
 use serde_json::value::RawValue;
 
-use super::handlers::{Answer, defect, id, no_route, ok};
-use super::web::only_admins;
-use super::wire_lists::{Prompts, Resources, Tools};
-use super::{Control, call};
+use super::call;
+use super::{Answer, defect, id, no_route, ok};
+use crate::control::Control;
+use crate::control::listener::only_admins;
+use crate::control::wire::lists::{Prompts, Resources, Tools};
 
-pub(super) fn router() -> Router<Control> {
+pub(crate) fn router() -> Router<Control> {
     let of_servers = Router::new()
         .route("/v1/servers/{server}/{list}", get(of_server))
         .route_layer(from_fn(only_admins));

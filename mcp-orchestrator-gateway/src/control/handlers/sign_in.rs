@@ -13,12 +13,12 @@ use mcp_orchestrator_core::id::SlotName;
 use mcp_orchestrator_core::installer::Actor;
 use secrecy::ExposeSecret as _;
 
-use super::Control;
-use super::handlers::{Answer, id, invalid, ok, read};
-use super::wire_people::{InstallationText, SecretText};
-use super::wire_sign_in::{FinishRequest, SignInBegun, SignInRequest};
+use super::{Answer, id, invalid, ok, read};
+use crate::control::Control;
+use crate::control::wire::credentials::{InstallationText, SecretText};
+use crate::control::wire::sign_in::{FinishRequest, SignInBegun, SignInRequest};
 
-pub(super) fn router() -> Router<Control> {
+pub(crate) fn router() -> Router<Control> {
     Router::new()
         .route("/v1/sign-ins", post(begin))
         .route("/v1/sign-ins/finish", post(finish))
@@ -70,7 +70,7 @@ async fn finish(
     let installed = installed.await?;
     let owner = installed.key.owner.clone();
     ok(&InstallationText {
-        warnings: control.doubts_of_owner(&owner),
+        warnings: control.warnings_of_owner(&owner),
         ..InstallationText::from(installed)
     })
 }

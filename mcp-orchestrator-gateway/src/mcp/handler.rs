@@ -1,7 +1,5 @@
 //! Handles a request to a gateway: authenticates the caller, classifies the request and produces the response.
 
-mod admitted;
-
 use std::sync::Arc;
 
 use axum::response::Response;
@@ -17,11 +15,13 @@ use mcp_orchestrator_core::jsonrpc::{Kind, Message, ParseError};
 use mcp_orchestrator_core::protocol::{Era, header, method, version};
 use mcp_orchestrator_core::{Error, ErrorKind, Orchestrator, Result};
 
-use crate::admission::Admission;
+use super::admission::Admission;
+use super::{batch, modern};
+use crate::errors;
 use crate::mcp::bodies;
 use crate::mcp::respond::{self, Manner};
 use crate::options::Options;
-use crate::{batch, cors, errors, guard, modern, resource};
+use crate::request::{cors, protected_resource, validate};
 
 const SESSION_ID: HeaderName = HeaderName::from_static(header::SESSION_ID);
 const VERSION: HeaderName = HeaderName::from_static(header::PROTOCOL_VERSION);
@@ -58,7 +58,7 @@ impl Gate {
     where
         B: axum::body::HttpBody<Data = Bytes, Error: Into<axum::BoxError>> + Send + Unpin,
     {
-        if let Err(error) = guard::origin(parts, &self.options) {
+        if let Err(error) = validate::origin(parts, &self.options) {
             return errors::response(&error, None, Era::Legacy);
         }
         let answer = match parts.method {
@@ -73,7 +73,7 @@ impl Gate {
         let mut response = answer.unwrap_or_else(|error| {
             let mut response = errors::response(&error, None, Era::Legacy);
             let asked = (&self.options, parts, &gateway);
-            resource::challenge(&mut response, &error, asked);
+            protected_resource::challenge(&mut response, &error, asked);
             response
         });
         cors::allow(parts, &mut response);
@@ -87,11 +87,11 @@ impl Gate {
         let mut seen = self.admission.count();
         let mut who = self.who(gateway, parts).await?;
         let principal = Arc::clone(&who.principal);
-        guard::media_types(parts)?;
+        validate::media_types(parts)?;
         let mut room = self.admission.bodies.room(&principal);
         let limit = self.options.max_body_bytes;
         let body = bodies::read(parts, body, limit, Some(&mut room)).await?;
-        let body = guard::strip_mark(body);
+        let body = validate::strip_mark(body);
         if self.admission.count() != seen {
             // Access may have changed while the body arrived.
             seen = self.admission.count();
@@ -271,7 +271,7 @@ impl Gate {
         if is_modern(parts) {
             return Ok(errors::status(StatusCode::METHOD_NOT_ALLOWED));
         }
-        if !guard::accepts(parts, "text/event-stream") {
+        if !validate::accepts(parts, "text/event-stream") {
             return Ok(errors::status(StatusCode::NOT_ACCEPTABLE));
         }
         let session = session_id(parts)?.ok_or_else(no_session)?;

@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::wire::{CallEvent, CallRequest, Refusal};
+use crate::control::wire::{CallEvent, CallRequest, Refusal};
 
 /// The largest number of pages of one list.
 const PAGES: usize = 1000;
@@ -43,7 +43,7 @@ pub fn events(
 }
 
 /// Like [`events`], through a gateway and by the name that the gateway shows.
-pub(super) fn gateway_events(
+pub(crate) fn gateway_events(
     orchestrator: Orchestrator,
     principal: Arc<Principal>,
     gateway: GatewayId,
@@ -79,7 +79,7 @@ fn told(
 }
 
 /// Returns all items of a kind that a gateway lists to this principal.
-pub(super) async fn gateway_list(
+pub(crate) async fn gateway_list(
     orchestrator: &Orchestrator,
     principal: &Arc<Principal>,
     gateway: &GatewayId,

@@ -1,5 +1,11 @@
 //! The request handlers of the control endpoint. Each calls one control method of the orchestrator.
 
+pub(crate) mod call;
+mod credentials;
+mod lists;
+mod sign_in;
+mod warnings;
+
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
@@ -21,13 +27,15 @@ use mcp_orchestrator_core::{Error, ErrorKind, Orchestrator, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::web::{admin, only_admins};
+use super::Control;
+use super::listener::{admin, only_admins};
 use super::wire::{
     CallRequest, ConfigProblem, ConflictInfo, Conflicts, Described, Descriptions, ExplainRequest,
     Instances, Line, LogRequest, LogText, Refusal, Reloaded, Touched,
 };
-use super::{Control, call};
-use crate::{errors, guard, reload};
+use crate::errors;
+use crate::program::reload;
+use crate::request::validate;
 
 /// The media type of a stream of JSON lines.
 pub(super) const NDJSON: &str = "application/x-ndjson";
@@ -60,9 +68,9 @@ pub(super) fn routes() -> Router<Control> {
         .route("/v1/explain", post(explain))
         .route("/v1/servers/{server}/call", post(call_tool))
         .merge(operating)
-        .merge(super::lists::router())
-        .merge(super::people::router())
-        .merge(super::sign_in::router())
+        .merge(self::lists::router())
+        .merge(self::credentials::router())
+        .merge(self::sign_in::router())
         .fallback(|| async { Failed(Error::new(ErrorKind::NoRoute, "no such request")) })
         .layer(DefaultBodyLimit::max(LARGEST))
 }
@@ -288,7 +296,7 @@ pub(super) fn id(server: &str) -> Result<ServerId> {
 }
 
 pub(super) fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T> {
-    let body = guard::strip_mark(body.clone());
+    let body = validate::strip_mark(body.clone());
     serde_json::from_slice(&body).map_err(|error| invalid(&error))
 }
 

@@ -12,10 +12,10 @@ use mcp_orchestrator_core::credential::{InstallationKey, Owner};
 use mcp_orchestrator_core::id::{GatewayId, SlotName};
 use mcp_orchestrator_core::installer::{Actor, Installer, NewInstallation};
 
-use super::Control;
-use super::handlers::{Answer, id, invalid, ok, read};
-use super::web::admin;
-use super::wire_people::{
+use super::{Answer, id, invalid, ok, read};
+use crate::control::Control;
+use crate::control::listener::admin;
+use crate::control::wire::credentials::{
     Catalog, InstallRequest, InstallationText, Installations, SecretText, TokenMade, TokenRequest,
     TokenText, Tokens, UninstallRequest, Uninstalled,
 };
@@ -26,7 +26,7 @@ const LONGEST: u64 = 10 * 366 * 24 * 3600;
 /// How long a response waits for the instances of a removed credential to stop.
 const REMOVAL_WAIT: Duration = Duration::from_secs(10);
 
-pub(super) fn router() -> Router<Control> {
+pub(crate) fn router() -> Router<Control> {
     Router::new()
         .route("/v1/tokens", get(tokens).post(make_token))
         .route("/v1/tokens/{id}", delete(revoke))
@@ -91,7 +91,7 @@ async fn make_token(
     ok(&TokenMade {
         token: SecretText(token),
         info: info.into(),
-        warnings: control.doubts_of_token(&subject),
+        warnings: control.warnings_of_token(&subject),
     })
 }
 
@@ -150,7 +150,7 @@ async fn install(
     let owner = new.key.owner.clone();
     let installed = control.installer().install(&actor, new).await?;
     ok(&InstallationText {
-        warnings: control.doubts_of_owner(&owner),
+        warnings: control.warnings_of_owner(&owner),
         ..InstallationText::from(installed)
     })
 }

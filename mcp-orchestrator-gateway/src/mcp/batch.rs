@@ -19,7 +19,7 @@ use mcp_orchestrator_core::protocol::{method, version};
 use mcp_orchestrator_core::{Error, ErrorKind, Orchestrator, Result};
 use serde_json::value::RawValue;
 
-use crate::gate::{no_session, not_a_message};
+use super::handler::{no_session, not_a_message};
 use crate::limits::MAX_BATCH_LEN;
 use crate::mcp::respond::{self, Manner};
 

@@ -11,7 +11,8 @@ use mcp_orchestrator_core::auth::{
 };
 use mcp_orchestrator_core::config::{Built, Settings};
 
-use crate::{ConnectionLimits, Options, Pages, ProtectedResource, Tls, TlsError, hardening};
+use super::hardening;
+use crate::{ConnectionLimits, Options, Pages, ProtectedResource, Tls, TlsError};
 
 /// The configured sources of authentication.
 #[derive(Debug)]

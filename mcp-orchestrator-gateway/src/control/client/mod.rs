@@ -1,5 +1,7 @@
 //! The client of the control endpoint, with which the command line controls a running gateway.
 
+mod transport;
+
 use std::fmt;
 use std::marker::PhantomData;
 use std::path::Path;
@@ -12,17 +14,17 @@ use secrecy::SecretString;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::place::{Exchange, Place};
+use self::transport::{Exchange, Place};
+use super::wire::credentials::{
+    Catalog, InstallRequest, InstallationText, Installations, TokenMade, TokenRequest, TokenText,
+    Tokens, UninstallRequest, Uninstalled,
+};
+use super::wire::lists::{Prompts, Resources, Tools};
+use super::wire::sign_in::{FinishRequest, SignInBegun, SignInRequest};
 use super::wire::{
     CallEvent, CallRequest, ConflictInfo, Conflicts, Descriptions, ExplainRequest, Explanation,
     InstanceInfo, Instances, Line, LogRequest, Refusal, Reloaded, Status, Touched,
 };
-use super::wire_lists::{Prompts, Resources, Tools};
-use super::wire_people::{
-    Catalog, InstallRequest, InstallationText, Installations, TokenMade, TokenRequest, TokenText,
-    Tokens, UninstallRequest, Uninstalled,
-};
-use super::wire_sign_in::{FinishRequest, SignInBegun, SignInRequest};
 
 /// Controls a gateway: a local one through the socket in its state directory, a remote one over HTTP with a token. Each
 /// request uses a separate connection.
