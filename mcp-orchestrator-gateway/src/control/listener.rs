@@ -14,7 +14,8 @@ use mcp_orchestrator_core::installer::Actor;
 use mcp_orchestrator_core::{Error, ErrorKind, Result};
 
 use super::Control;
-use super::handlers::{Failed, NDJSON, routes};
+use super::handlers::answer::{Failed, NDJSON};
+use super::handlers::routes;
 use crate::mcp::admission::Admission;
 use crate::options::Options;
 use crate::request::validate;
@@ -23,7 +24,7 @@ use crate::request::validate;
 pub(super) const PATH: &str = "/control";
 
 #[derive(Clone, Debug)]
-struct Door {
+struct ListenerState {
     authenticator: Arc<dyn Authenticator>,
     admission: Admission,
     options: Arc<Options>,
@@ -37,13 +38,13 @@ pub(crate) fn web_router(
 ) -> Router {
     let own = options.public_url.as_ref().map(PublicUrl::prefix);
     let own = own.filter(|own| !own.is_empty()).map(str::to_owned);
-    let door = Door {
+    let state = ListenerState {
         authenticator,
         admission,
         options: Arc::new(options),
     };
     let inner = routes()
-        .layer(from_fn_with_state(door, enter))
+        .layer(from_fn_with_state(state, enter))
         .with_state(control);
     let mut router = Router::new().nest(PATH, inner.clone());
     if let Some(own) = own {
@@ -53,9 +54,9 @@ pub(crate) fn web_router(
 }
 
 /// Admits callers that authenticate with a token.
-async fn enter(State(door): State<Door>, request: Request, next: Next) -> Response {
+async fn enter(State(state): State<ListenerState>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
-    let actor = match door.actor(&parts).await {
+    let actor = match state.actor(&parts).await {
         Ok(actor) => actor,
         Err(error) => return refused(error),
     };
@@ -66,7 +67,7 @@ async fn enter(State(door): State<Door>, request: Request, next: Next) -> Respon
     let mut response = next.run(request).await;
     if is_stream(&response) {
         // A followed log or a call ends when its caller loses the right to it.
-        response = door.admission.guard(response, &asked, move |found| {
+        response = state.admission.guard(response, &asked, move |found| {
             let who = admitted(found)?;
             if who.principal.id != principal.id || (admin && !who.admin) {
                 return Err(nobody());
@@ -88,7 +89,7 @@ fn refused(error: Error) -> Response {
     response
 }
 
-impl Door {
+impl ListenerState {
     async fn actor(&self, parts: &http::request::Parts) -> Result<Actor> {
         validate::origin(parts, &self.options)?;
         let who = admitted(self.authenticator.authenticate(parts).await?)?;
@@ -126,27 +127,4 @@ fn admitted(found: Option<Authenticated>) -> Result<Authenticated> {
         return Err(Error::new(ErrorKind::Forbidden, text));
     }
     Ok(who)
-}
-
-/// Admits administrators only.
-pub(super) async fn only_admins(
-    Extension(actor): Extension<Actor>,
-    request: Request,
-    next: Next,
-) -> Response {
-    match admin(&actor) {
-        Ok(()) => next.run(request).await,
-        Err(error) => Failed::from(error).into_response(),
-    }
-}
-
-pub(super) fn admin(actor: &Actor) -> Result<()> {
-    if actor.admin {
-        return Ok(());
-    }
-    let text = format!(
-        "permission denied: {} is not an admin of this gateway",
-        actor.principal.id
-    );
-    Err(Error::new(ErrorKind::Forbidden, text))
 }

@@ -22,7 +22,7 @@ use mcp_orchestrator_core::auth::{
 use mcp_orchestrator_core::id::GatewayId;
 use mcp_orchestrator_core::{ErrorKind, Result};
 
-use crate::mcp::bodies::BodyMemory;
+use super::bodies::BodyMemory;
 use crate::sse::SseClients;
 
 /// The delay before another attempt to authenticate a request if the caller could not be determined.

@@ -19,9 +19,9 @@ use mcp_orchestrator_core::protocol::{method, version};
 use mcp_orchestrator_core::{Error, ErrorKind, Orchestrator, Result};
 use serde_json::value::RawValue;
 
-use super::handler::{no_session, not_a_message};
+use super::invalid::{no_session, not_a_message};
+use super::respond::{self, Manner};
 use crate::limits::MAX_BATCH_LEN;
-use crate::mcp::respond::{self, Manner};
 
 /// The answer to one member: the id of its request as JSON, and what came of it.
 pub(crate) type Answer = (String, Result<Reply>);

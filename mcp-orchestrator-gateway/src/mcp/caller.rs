@@ -12,7 +12,7 @@ use mcp_orchestrator_core::{Error, ErrorKind, Orchestrator, Result};
 
 use super::admission::is_same;
 use super::handler::Gate;
-use crate::mcp::respond;
+use super::respond;
 use crate::request::validate;
 
 impl Gate {

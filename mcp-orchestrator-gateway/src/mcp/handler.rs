@@ -11,20 +11,21 @@ use http::{HeaderName, Method, StatusCode};
 use mcp_orchestrator_core::auth::{Authenticated, Authenticator};
 use mcp_orchestrator_core::call::{Call, Dialect, Listen, Notify, Reply};
 use mcp_orchestrator_core::id::{GatewayId, SessionId};
-use mcp_orchestrator_core::jsonrpc::{Kind, Message, ParseError};
+use mcp_orchestrator_core::jsonrpc::{Kind, Message};
 use mcp_orchestrator_core::protocol::{Era, header, method, version};
 use mcp_orchestrator_core::{Error, ErrorKind, Orchestrator, Result};
 
 use super::admission::Admission;
-use super::{batch, modern};
+use super::invalid::{no_session, not_a_message};
+use super::respond::{self, Manner};
+use super::{batch, bodies, modern};
 use crate::errors;
-use crate::mcp::bodies;
-use crate::mcp::respond::{self, Manner};
 use crate::options::Options;
 use crate::request::{cors, protected_resource, validate};
 
 const SESSION_ID: HeaderName = HeaderName::from_static(header::SESSION_ID);
 const VERSION: HeaderName = HeaderName::from_static(header::PROTOCOL_VERSION);
+
 /// The dependencies of every request.
 #[derive(Debug)]
 pub(crate) struct Gate {
@@ -313,15 +314,6 @@ impl Gate {
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it stands in map_err")]
-pub(crate) fn not_a_message(error: ParseError) -> Error {
-    let kind = match error {
-        ParseError::Json(_) => ErrorKind::Parse,
-        ParseError::Batch | ParseError::Shape(_) => ErrorKind::InvalidRequest,
-    };
-    Error::new(kind, error.to_string())
-}
-
 fn session_id(parts: &Parts) -> Result<Option<SessionId>> {
     let Some(value) = parts.headers.get(SESSION_ID) else {
         return Ok(None);
@@ -332,13 +324,6 @@ fn session_id(parts: &Parts) -> Result<Option<SessionId>> {
         .and_then(|text| SessionId::new(text).ok());
     id.map(Some)
         .ok_or_else(|| Error::new(ErrorKind::SessionNotFound, "no such session"))
-}
-
-pub(crate) fn no_session() -> Error {
-    Error::new(
-        ErrorKind::InvalidRequest,
-        "the header Mcp-Session-Id is missing",
-    )
 }
 
 fn named_version(parts: &Parts) -> &str {

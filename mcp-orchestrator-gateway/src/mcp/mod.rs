@@ -6,5 +6,6 @@ pub(crate) mod bodies;
 mod caller;
 pub(crate) mod endpoint;
 pub(crate) mod handler;
+pub(crate) mod invalid;
 pub(crate) mod modern;
 pub(crate) mod respond;

@@ -17,7 +17,8 @@ use mcp_orchestrator_core::{Error, ErrorKind, Result};
 
 use super::no_stream;
 use crate::errors;
-use crate::mcp::handler::{Gate, not_a_message};
+use crate::mcp::handler::Gate;
+use crate::mcp::invalid::not_a_message;
 use crate::mcp::{bodies, respond};
 use crate::request::{cors, protected_resource, validate};
 

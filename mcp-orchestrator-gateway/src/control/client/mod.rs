@@ -1,5 +1,6 @@
 //! The client of the control endpoint, with which the command line controls a running gateway.
 
+mod error;
 mod transport;
 
 use std::fmt;
@@ -14,7 +15,9 @@ use secrecy::SecretString;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use self::transport::{Exchange, Place};
+pub use self::error::ClientError;
+use self::error::broken;
+use self::transport::{Exchange, Location};
 use super::wire::credentials::{
     Catalog, InstallRequest, InstallationText, Installations, TokenMade, TokenRequest, TokenText,
     Tokens, UninstallRequest, Uninstalled,
@@ -30,41 +33,14 @@ use super::wire::{
 /// request uses a separate connection.
 #[derive(Clone, Debug)]
 pub struct Client {
-    place: Place,
-}
-
-/// Why a request to a gateway failed.
-#[derive(Debug)]
-pub enum ClientError {
-    /// No gateway is running there.
-    NotRunning(String),
-    /// The gateway refused the request.
-    Refused(Refusal),
-    /// The connection broke, or the response could not be parsed.
-    Broken(String),
-}
-
-impl fmt::Display for ClientError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotRunning(place) => write!(f, "no gateway answers at {place}"),
-            Self::Refused(refusal) => f.write_str(&refusal.message),
-            Self::Broken(why) => write!(f, "the gateway's answer is of no use: {why}"),
-        }
-    }
-}
-
-impl std::error::Error for ClientError {}
-
-pub(super) fn broken(error: impl fmt::Display) -> ClientError {
-    ClientError::Broken(error.to_string())
+    location: Location,
 }
 
 impl Client {
     /// Creates a client for the gateway of this state directory, which need not be running.
     pub fn of(state_dir: &Path) -> Self {
         Self {
-            place: Place::of(state_dir),
+            location: Location::of(state_dir),
         }
     }
 
@@ -73,8 +49,8 @@ impl Client {
     /// # Errors
     /// If the address is invalid, or a token must not be sent to it.
     pub fn at(url: &str, token: SecretString, connector: Connector) -> Result<Self, String> {
-        let place = Place::at(url, token, connector)?;
-        Ok(Self { place })
+        let location = Location::at(url, token, connector)?;
+        Ok(Self { location })
     }
 
     /// Returns the gateway's version, process and addresses.
@@ -325,7 +301,7 @@ impl Client {
     }
 
     async fn send(&self, method: Method, path: &str, body: Bytes) -> Result<Exchange, ClientError> {
-        let exchange = self.place.send(method, path, body).await?;
+        let exchange = self.location.send(method, path, body).await?;
         if exchange.response.status().is_success() {
             return Ok(exchange);
         }

@@ -20,22 +20,22 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
 use tokio::task::JoinSet;
 
-use super::{ClientError, broken};
+use super::error::{ClientError, broken};
 use crate::control::listener::PATH;
 use crate::control::socket;
 
 /// How long connecting to a remote gateway may take.
-const CONNECT: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The location of a control endpoint.
 #[derive(Clone)]
-pub(crate) enum Place {
+pub(crate) enum Location {
     Socket(PathBuf),
-    Web(Arc<Web>),
+    Remote(Arc<Remote>),
 }
 
 /// A remote gateway.
-pub(crate) struct Web {
+pub(crate) struct Remote {
     /// The URL as given by the user.
     url: String,
     /// Its authority, as in a `Host` header.
@@ -47,7 +47,7 @@ pub(crate) struct Web {
     token: SecretString,
 }
 
-impl Place {
+impl Location {
     pub(crate) fn of(state_dir: &Path) -> Self {
         Self::Socket(socket::find(state_dir))
     }
@@ -76,7 +76,7 @@ impl Place {
         let path = uri.path().trim_end_matches('/');
         let path = path.strip_suffix("/mcp").unwrap_or(path);
         let port = uri.port_u16().unwrap_or(if https { 443 } else { 80 });
-        Ok(Self::Web(Arc::new(Web {
+        Ok(Self::Remote(Arc::new(Remote {
             url: url.to_owned(),
             authority: format!("{host}:{port}"),
             target: Target {
@@ -107,13 +107,13 @@ impl Place {
                 let request = request.uri(path).header(header::HOST, "localhost");
                 exchange(stream, request, body).await
             }
-            Self::Web(web) => {
+            Self::Remote(web) => {
                 let request = request
                     .uri(format!("{}{path}", web.prefix))
                     .header(header::HOST, &web.authority)
                     .header(header::AUTHORIZATION, web.bearer()?);
                 let connect = web.connector.connect(&web.target);
-                let stream = tokio::time::timeout(CONNECT, connect)
+                let stream = tokio::time::timeout(CONNECT_TIMEOUT, connect)
                     .await
                     .map_err(|_| ClientError::NotRunning(web.url.clone()))?
                     .map_err(|error| unreached(&web.url, &error))?;
@@ -123,7 +123,7 @@ impl Place {
     }
 }
 
-impl Web {
+impl Remote {
     fn bearer(&self) -> Result<header::HeaderValue, ClientError> {
         let text = format!("Bearer {}", self.token.expose_secret());
         let value = header::HeaderValue::from_str(&text);
@@ -180,11 +180,11 @@ impl Exchange {
     }
 }
 
-impl fmt::Debug for Place {
+impl fmt::Debug for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Socket(path) => f.debug_tuple("Socket").field(path).finish(),
-            Self::Web(web) => f.debug_tuple("Web").field(&web.url).finish(),
+            Self::Remote(web) => f.debug_tuple("Remote").field(&web.url).finish(),
         }
     }
 }
@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn token_is_sent_only_over_tls_or_to_localhost() {
-        let at = |url: &str| Place::at(url, SecretString::from("t"), Connector::default());
+        let at = |url: &str| Location::at(url, SecretString::from("t"), Connector::default());
         for url in [
             "https://mcp.example.com",
             "https://mcp.example.com:8443/tools/",
@@ -216,11 +216,11 @@ mod tests {
             let error = at(url).unwrap_err();
             assert!(error.contains(why), "{url}: {error}");
         }
-        let Place::Web(web) = at("https://example.com/tools/mcp").unwrap() else {
+        let Location::Remote(web) = at("https://example.com/tools/mcp").unwrap() else {
             unreachable!()
         };
         assert_eq!(web.prefix, "/tools/control");
         assert_eq!(web.authority, "example.com:443");
-        assert!(!format!("{:?}", Place::Web(web)).contains("\"t\""));
+        assert!(!format!("{:?}", Location::Remote(web)).contains("\"t\""));
     }
 }

@@ -12,9 +12,9 @@ use mcp_orchestrator_core::credential::{InstallationKey, Owner};
 use mcp_orchestrator_core::id::{GatewayId, SlotName};
 use mcp_orchestrator_core::installer::{Actor, Installer, NewInstallation};
 
-use super::{Answer, id, invalid, ok, read};
+use super::answer::{Answer, id, invalid, ok, read};
+use super::rights::admin;
 use crate::control::Control;
-use crate::control::listener::admin;
 use crate::control::wire::credentials::{
     Catalog, InstallRequest, InstallationText, Installations, SecretText, TokenMade, TokenRequest,
     TokenText, Tokens, UninstallRequest, Uninstalled,

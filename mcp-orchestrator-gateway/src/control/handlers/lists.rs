@@ -11,10 +11,10 @@ use mcp_orchestrator_core::orchestrator::Unlisted;
 use mcp_orchestrator_core::router::ItemKind;
 use serde_json::value::RawValue;
 
+use super::answer::{Answer, defect, id, no_route, ok};
 use super::call;
-use super::{Answer, defect, id, no_route, ok};
+use super::rights::only_admins;
 use crate::control::Control;
-use crate::control::listener::only_admins;
 use crate::control::wire::lists::{Prompts, Resources, Tools};
 
 pub(crate) fn router() -> Router<Control> {

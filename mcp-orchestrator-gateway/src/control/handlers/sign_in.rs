@@ -13,7 +13,7 @@ use mcp_orchestrator_core::id::SlotName;
 use mcp_orchestrator_core::installer::Actor;
 use secrecy::ExposeSecret as _;
 
-use super::{Answer, id, invalid, ok, read};
+use super::answer::{Answer, id, invalid, ok, read};
 use crate::control::Control;
 use crate::control::wire::credentials::{InstallationText, SecretText};
 use crate::control::wire::sign_in::{FinishRequest, SignInBegun, SignInRequest};

@@ -11,20 +11,20 @@ use crate::control::Control;
 impl Control {
     /// Returns warnings about a token for this subject.
     pub(crate) fn warnings_of_token(&self, subject: &Owner) -> Vec<String> {
-        let mut doubts = Vec::new();
+        let mut warnings = Vec::new();
         let access = self.live.upgrade().map(|live| live.access());
         if access.is_some_and(|access| !access.takes_tokens()) {
-            doubts.push(
+            warnings.push(
                 "this gateway accepts no tokens: set `auth: {tokens: true}` in its configuration"
                     .to_owned(),
             );
         }
         let unknown = self.unknown_owner(subject);
         if unknown.is_none() && !self.reaches_a_gateway(subject) {
-            doubts.push(format!("{subject} is a member of no gateway"));
+            warnings.push(format!("{subject} is a member of no gateway"));
         }
-        doubts.extend(unknown);
-        doubts
+        warnings.extend(unknown);
+        warnings
     }
 
     /// Returns warnings about a credential that was installed for this owner.
@@ -40,8 +40,9 @@ impl Control {
             || self.has_issuers()
             || self.built.directory().knows(owner)
             || has_token();
-        let doubt = (!known).then(|| format!("user {user} is unknown: no token was made for them"));
-        doubt.into_iter().collect()
+        let warning =
+            (!known).then(|| format!("user {user} is unknown: no token was made for them"));
+        warning.into_iter().collect()
     }
 
     fn has_issuers(&self) -> bool {
