@@ -26,9 +26,9 @@ pub(crate) fn router() -> Router<Control> {
         .merge(of_servers)
 }
 
-/// Whose list is requested.
+/// Selects a list.
 #[derive(Clone, Copy)]
-enum Place {
+enum Source {
     /// One server's, as it lists it.
     Server,
     /// A gateway's, as it shows it.
@@ -39,7 +39,7 @@ enum Place {
 struct Of<'a> {
     control: &'a Control,
     actor: &'a Actor,
-    place: Place,
+    place: Source,
     name: &'a str,
 }
 
@@ -48,12 +48,12 @@ impl Of<'_> {
         let orchestrator = self.control.built.orchestrator();
         let principal = &self.actor.principal;
         match self.place {
-            Place::Server => {
+            Source::Server => {
                 let server = id(self.name)?;
                 let list = orchestrator.server_list(principal, &server, kind).await?;
                 serde_json::from_str(&list).map_err(defect)
             }
-            Place::Gateway => {
+            Source::Gateway => {
                 let gateway = self.gateway()?;
                 call::gateway_list(orchestrator, principal, &gateway, kind).await
             }
@@ -62,7 +62,7 @@ impl Of<'_> {
 
     /// Returns the servers missing from a gateway's list. The reasons are for admins only.
     async fn missing(&self, kind: ItemKind) -> Result<Vec<Unlisted>> {
-        if matches!(self.place, Place::Server) || !self.actor.admin {
+        if matches!(self.place, Source::Server) || !self.actor.admin {
             return Ok(Vec::new());
         }
         let orchestrator = self.control.built.orchestrator();
@@ -103,7 +103,7 @@ async fn of_server(
     let of = Of {
         control: &control,
         actor: &actor,
-        place: Place::Server,
+        place: Source::Server,
         name: &name,
     };
     of.answer(&list).await
@@ -117,7 +117,7 @@ async fn of_gateway(
     let of = Of {
         control: &control,
         actor: &actor,
-        place: Place::Gateway,
+        place: Source::Gateway,
         name: &name,
     };
     of.answer(&list).await

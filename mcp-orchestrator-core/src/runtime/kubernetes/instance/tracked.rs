@@ -77,10 +77,10 @@ pub(crate) enum PodLog {
     Previous,
 }
 
-// === impl Runs ===
+// === impl TrackedInstances ===
 
 impl TrackedInstances {
-    /// Returns the run of this key, which is created if it does not exist.
+    /// Returns the state of the instance with this key, which is created if it does not exist.
     pub(crate) fn of(&self, key: &InstanceKey) -> Arc<TrackedInstance> {
         let mut instances = self.lock();
         let instance = instances.entry(key.name().to_owned()).or_insert_with(|| {
@@ -99,7 +99,7 @@ impl TrackedInstances {
         self.lock().get(name).cloned()
     }
 
-    /// Forgets the run of a removed instance, unless another task uses it.
+    /// Forgets a removed instance, unless another task uses it.
     pub(crate) fn forget(&self, instance: &Arc<TrackedInstance>) {
         let mut instances = self.lock();
         // One reference in the map and one of the caller.
@@ -113,7 +113,7 @@ impl TrackedInstances {
     }
 }
 
-// === impl Run ===
+// === impl TrackedInstance ===
 
 impl TrackedInstance {
     /// Records that the instance was started now.
@@ -232,7 +232,7 @@ impl TrackedInstance {
     }
 }
 
-// === impl Current ===
+// === impl RunningProgram ===
 
 impl RunningProgram {
     fn ended(&self, view: &View) -> Option<(String, Option<i32>, Option<PodLog>)> {

@@ -57,7 +57,7 @@ fn is_newer(version: &str, than: &str) -> bool {
     }
 }
 
-// === impl Beside ===
+// === impl Dependents ===
 
 impl Dependents {
     /// Returns `true` if an object of this instance differs from our last write.

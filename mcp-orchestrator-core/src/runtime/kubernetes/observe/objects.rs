@@ -1,4 +1,4 @@
-//! The facts that the backend keeps about cluster objects, instead of the objects themselves.
+//! What the backend keeps of cluster objects, instead of the objects themselves.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::SystemTime;
@@ -95,7 +95,7 @@ pub(crate) struct PodWarning {
     pub(crate) count: i32,
 }
 
-// === impl DeploymentFacts ===
+// === impl ObservedDeployment ===
 
 impl ObservedDeployment {
     /// Extracts the name and the facts of a Deployment. `manager` is this orchestrator's field manager.
@@ -181,7 +181,7 @@ fn changes_our_fields(fields: &Value) -> bool {
     in_spec || in_meta || fields.get("f:data").is_some()
 }
 
-// === impl PodFacts ===
+// === impl ObservedPod ===
 
 impl ObservedPod {
     pub(crate) fn new(pod: &Pod) -> Option<Self> {
@@ -286,7 +286,7 @@ impl From<ContainerStateTerminated> for Termination {
     }
 }
 
-// === impl Told ===
+// === impl PodWarning ===
 
 impl PodWarning {
     /// Extracts the pod's name and the warning from an Event; `None` unless it is a warning about one of our pods.
