@@ -32,8 +32,8 @@ impl CredentialResolver for ChainResolver {
         Ok(None)
     }
 
-    fn covers(&self, server: &ServerSpec) -> bool {
-        self.0.iter().any(|resolver| resolver.covers(server))
+    fn covers(&self, request: &CredentialRequest<'_>) -> bool {
+        self.0.iter().any(|resolver| resolver.covers(request))
     }
 
     fn changes(&self) -> BoxStream<'static, CredentialChange> {

@@ -176,8 +176,8 @@ impl CredentialResolver for ConfiguredResolver {
         })))
     }
 
-    fn covers(&self, server: &ServerSpec) -> bool {
-        sources_of(&self.sources.load(), server).is_some()
+    fn covers(&self, request: &CredentialRequest<'_>) -> bool {
+        sources_of(&self.sources.load(), request.server).is_some()
     }
 
     async fn in_force(&self, server: &ServerSpec, owner: &Owner) -> InForce {

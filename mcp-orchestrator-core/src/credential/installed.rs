@@ -298,6 +298,15 @@ impl CredentialResolver for InstalledResolver {
         }
     }
 
+    fn covers(&self, request: &CredentialRequest<'_>) -> bool {
+        let pinned_to_another =
+            matches!(request.rule, CredentialRule::Pinned(owner) if *owner != Owner::Organization);
+        pinned_to_another
+            || request.rejected.is_some()
+            || !request.server.is_open()
+            || self.index.has_any(&request.server.id)
+    }
+
     async fn wanted(
         &self,
         server: &ServerSpec,

@@ -275,10 +275,10 @@ pub trait CredentialResolver: fmt::Debug + Send + Sync + 'static {
     /// of the resolver.
     async fn resolve(&self, request: CredentialRequest<'_>) -> Result<Option<Arc<Credential>>>;
 
-    /// Returns `false` if [`resolve`](Self::resolve) would return `Ok(None)` for every request about this server. Called
-    /// for each call, so it must not wait or allocate. A cache does not ask about such a server.
-    fn covers(&self, server: &ServerSpec) -> bool {
-        let _ = server;
+    /// Returns `false` if [`resolve`](Self::resolve) would return `Ok(None)` for this request, which is then not made.
+    /// Called for each call, so it must not wait or allocate. If unsure, return `true`.
+    fn covers(&self, request: &CredentialRequest<'_>) -> bool {
+        let _ = request;
         true
     }
 

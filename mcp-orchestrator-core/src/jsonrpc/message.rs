@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use super::envelope::{Envelope, Place};
 use super::{Span, Splice, lenient, text};
@@ -163,20 +163,51 @@ impl Message {
 
     /// Returns the message with another id, given as JSON.
     #[must_use]
-    pub fn with_id(&self, id: Bytes) -> Self {
-        let mut splice = Splice::new();
-        if self.id_span().is_some() {
-            splice.id(self, id);
-            return self.spliced(&splice);
+    pub fn with_id(&self, id: &[u8]) -> Self {
+        if let Some(span) = self.id_span() {
+            return self.with_id_at(span, id);
         }
         if self.kind() != Kind::Error {
             return self.clone();
         }
         // An error without an id.
         let start = self.bytes.iter().position(|b| *b == b'{').unwrap_or(0);
-        let id = String::from_utf8_lossy(&id);
+        let id = String::from_utf8_lossy(id);
+        let mut splice = Splice::new();
         splice.insert_member(&self.bytes, &(start..self.bytes.len()), "id", &id);
         Self::parse(splice.apply(&self.bytes)).unwrap_or_else(|_| self.clone())
+    }
+
+    /// Every response to a caller gets an id this way, so it does without a [`Splice`].
+    fn with_id_at(&self, span: Span, id: &[u8]) -> Self {
+        let mut bytes = BytesMut::with_capacity(self.bytes.len() - span.len() + id.len());
+        bytes.extend_from_slice(&self.bytes[..span.start]);
+        bytes.extend_from_slice(id);
+        bytes.extend_from_slice(&self.bytes[span.end..]);
+        let after = |at: usize| {
+            if at < span.end {
+                at
+            } else {
+                at - span.len() + id.len()
+            }
+        };
+        let moved = |place: Place| {
+            let span = place.span().map(|span| after(span.start)..after(span.end));
+            span.map_or_else(Place::default, Place::new)
+        };
+        let old = self.envelope;
+        Self {
+            bytes: bytes.freeze(),
+            method: self.method.clone(),
+            envelope: Envelope {
+                id: Place::new(span.start..span.start + id.len()),
+                method: moved(old.method),
+                body: moved(old.body),
+                name: moved(old.name),
+                meta: moved(old.meta),
+                ..old
+            },
+        }
     }
 
     fn text(&self, place: Place) -> Option<&str> {
@@ -331,7 +362,7 @@ mod tests {
     fn a_changed_message_knows_its_places() {
         let message =
             parse(r#"{"jsonrpc":"2.0","id":123456,"method":"x","params":{"a":1,"b":2}}"#).unwrap();
-        let changed = message.with_id(Bytes::from("\"é\""));
+        let changed = message.with_id("\"é\"".as_bytes());
         assert_eq!(
             (changed.id(), changed.body()),
             (Some("\"é\""), Some(r#"{"a":1,"b":2}"#))
@@ -355,7 +386,7 @@ mod tests {
             r#" {"jsonrpc":"2.0","id":null,"error":{"code":1,"message":""}}"#,
             r#"{"jsonrpc":"2.0","id":"server-error","error":{"code":1,"message":""}}"#,
         ] {
-            let message = parse(text).unwrap().with_id(Bytes::from_static(b"7"));
+            let message = parse(text).unwrap().with_id(b"7");
             assert_eq!(message.id(), Some("7"), "{text}");
             assert_eq!(message.body(), Some(r#"{"code":1,"message":""}"#));
         }

@@ -91,7 +91,11 @@ impl Spellings {
     }
 
     fn name(&mut self, key: &[u8]) -> Option<&'static str> {
-        let found = self.names.iter().position(|name| name.as_bytes() == key);
+        // Nearly all names differ in length or first byte, which is cheaper than a comparison.
+        let found = self.names.iter().position(|name| {
+            let name = name.as_bytes();
+            name.len() == key.len() && name.first() == key.first() && name == key
+        });
         let Some(at) = found else {
             let like = self.names.iter().position(|name| is_taken_for(key, name));
             self.unclear |= like.map_or(0, |at| 1 << at);

@@ -94,13 +94,23 @@ impl Splice {
         if self.edits.is_empty() {
             return whole.clone();
         }
-        self.write(whole, 0).freeze()
+        self.write(whole, &[], 0).freeze()
+    }
+
+    /// Like [`apply`](Self::apply), with more replacements, which must be sorted by position.
+    pub(crate) fn apply_with(&self, whole: &Bytes, more: &[(Span, &[u8])]) -> Bytes {
+        self.write(whole, more, 0).freeze()
     }
 
     /// Returns the edited bytes as one line of a pipe: line breaks inside are replaced by spaces (in JSON they can only
     /// be white space between tokens), and one is added at the end.
     pub fn apply_line(&self, whole: &Bytes) -> Bytes {
-        let mut out = self.write(whole, 1);
+        self.apply_line_with(whole, &[])
+    }
+
+    /// Like [`apply_line`](Self::apply_line), with more replacements, which must be sorted by position.
+    pub(crate) fn apply_line_with(&self, whole: &Bytes, more: &[(Span, &[u8])]) -> Bytes {
+        let mut out = self.write(whole, more, 1);
         while let Some(at) = memchr::memchr2(b'\n', b'\r', &out) {
             // Rare: only pretty-printed messages contain line breaks, and then many, so continue byte by byte.
             out[at..]
@@ -121,11 +131,21 @@ impl Splice {
         at + come - gone
     }
 
-    fn write(&self, whole: &Bytes, extra: usize) -> BytesMut {
-        let grown: usize = self.edits.iter().map(|(_, with)| with.len()).sum();
+    fn write(&self, whole: &Bytes, more: &[(Span, &[u8])], extra: usize) -> BytesMut {
+        let own = self.edits.iter().map(|(span, with)| (span, &with[..]));
+        let more = more.iter().map(|(span, with)| (span, *with));
+        let grown: usize = own.clone().chain(more.clone()).map(|(_, w)| w.len()).sum();
         let mut out = BytesMut::with_capacity(whole.len() + grown + extra);
+        let (mut own, mut more) = (own.peekable(), more.peekable());
         let mut at = 0;
-        for (span, with) in &self.edits {
+        loop {
+            let is_own = match (own.peek(), more.peek()) {
+                (Some((one, _)), Some((other, _))) => one.start <= other.start,
+                (one, _) => one.is_some(),
+            };
+            let Some((span, with)) = (if is_own { own.next() } else { more.next() }) else {
+                break;
+            };
             debug_assert!(span.start >= at, "replacements must not overlap");
             out.extend_from_slice(&whole[at..span.start]);
             out.extend_from_slice(with);

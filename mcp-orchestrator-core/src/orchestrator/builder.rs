@@ -242,4 +242,8 @@ impl CredentialResolver for NoCredentials {
     async fn resolve(&self, _: CredentialRequest<'_>) -> Result<Option<Arc<Credential>>> {
         Ok(None)
     }
+
+    fn covers(&self, _: &CredentialRequest<'_>) -> bool {
+        false
+    }
 }

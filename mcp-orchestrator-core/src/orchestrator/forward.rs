@@ -88,13 +88,12 @@ impl Inner {
             rejected: rejected.map(|credential| (&credential.revision, credential.generation)),
             token: context.token.as_ref(),
         };
-        let found = self
-            .resolver
-            .resolve(request)
-            .await
-            .map_err(|error| error.with_server(&server.id))?;
-        if let Some(credential) = found {
-            return Ok(credential);
+        // Most remote servers have an optional slot, for the token that they may demand, and nothing to fill it.
+        if self.resolver.covers(&request) {
+            let found = self.resolver.resolve(request).await;
+            if let Some(credential) = found.map_err(|error| error.with_server(&server.id))? {
+                return Ok(credential);
+            }
         }
         if server.slots.iter().all(|slot| !slot.required) {
             return Ok(Arc::clone(&self.no_credential));

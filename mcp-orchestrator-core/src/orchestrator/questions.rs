@@ -207,7 +207,7 @@ impl Leg {
                         }
                     }
                     ReplyItem::Response(message) => {
-                        let message = message.with_id(leg.id.clone());
+                        let message = message.with_id(&leg.id);
                         return Some((ReplyItem::Response(message), None));
                     }
                     failed @ ReplyItem::Failed(_) => return Some((failed, None)),

@@ -71,7 +71,7 @@ impl Asked {
             answer,
         };
         open.insert(id, question);
-        Some(message.with_id(id.to_string().into()))
+        Some(message.with_id(id.to_string().as_bytes()))
     }
 
     /// Returns the request that a response answers.

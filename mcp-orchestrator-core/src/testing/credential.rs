@@ -30,6 +30,7 @@ pub async fn resolver(
     drop(resolver.resolve(known).now_or_never());
     let first = resolver.resolve(known).await.expect("resolve");
     let first = first.expect("a known request is answered");
+    assert!(resolver.covers(&known), "a known request is covered");
     for slot in known.server.slots.iter().filter(|slot| slot.required) {
         assert!(first.values.contains_key(&slot.name), "{}", slot.name);
     }
@@ -57,6 +58,7 @@ pub async fn resolver(
         rejected: Some((&first.revision, first.generation)),
         ..known
     };
+    assert!(resolver.covers(&refused), "a rejection is covered");
     match resolver.resolve(refused).await {
         Ok(Some(next)) => assert!(
             (&next.revision, next.generation) != (&first.revision, first.generation),

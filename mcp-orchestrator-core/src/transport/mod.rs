@@ -8,6 +8,7 @@ pub(crate) mod era;
 pub(crate) mod handshake;
 mod http1;
 mod lines;
+mod own_id;
 mod pace;
 pub(crate) mod pipe;
 #[cfg(feature = "test-util")]

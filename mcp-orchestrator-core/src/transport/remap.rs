@@ -4,39 +4,42 @@
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 
+use super::own_id::OwnId;
 use super::progress_token;
 use crate::call::{Reply, ReplyItem};
-use crate::jsonrpc::{Members, Message, Splice, whole_number};
+use crate::jsonrpc::{Members, Message, Span, Splice, whole_number};
 use crate::protocol::method;
 
 /// The caller's id and progress token of a request.
 #[derive(Debug)]
 pub(super) struct Remap {
     id: Bytes,
-    own: Bytes,
-    token: Option<Bytes>,
+    own: OwnId,
+    token: Option<(Span, Bytes)>,
 }
 
 impl Remap {
-    /// Assigns this id to a request, and uses it as the progress token if the request has one.
-    pub(super) fn begin(message: &Message, edits: &mut Splice, own: &Bytes) -> Self {
-        let id = message.id_bytes().unwrap_or_default();
-        let token = progress_token(message).map(|(span, text)| {
-            edits.replace(span, own.clone());
-            text
-        });
-        edits.id(message, own.clone());
+    /// Assigns this id to a request.
+    pub(super) fn begin(message: &Message, own: OwnId) -> Self {
         Self {
-            id,
-            own: own.clone(),
-            token,
+            id: message.id_bytes().unwrap_or_default(),
+            own,
+            token: progress_token(message),
         }
+    }
+
+    /// Returns the edited request under its own id, which is also its progress token if it has one.
+    pub(super) fn apply(&self, message: &Message, edits: &Splice) -> Bytes {
+        let token = self.token.as_ref().map(|(span, _)| span.clone());
+        renumbered((message, &self.own), token, |more| {
+            edits.apply_with(message.bytes(), more)
+        })
     }
 
     /// Returns the reply with the caller's id and progress token.
     pub(super) fn reply(self, reply: Reply) -> Reply {
         match reply.into_ready() {
-            Ok(response) => Reply::ready(response.with_id(self.id)),
+            Ok(response) => Reply::ready(response.with_id(&self.id)),
             Err(stream) => {
                 let items = stream.filter_map(move |item| std::future::ready(self.item(item)));
                 Reply::stream(items.boxed())
@@ -46,7 +49,7 @@ impl Remap {
 
     fn item(&self, item: ReplyItem) -> Option<ReplyItem> {
         Some(match item {
-            ReplyItem::Response(response) => ReplyItem::Response(response.with_id(self.id.clone())),
+            ReplyItem::Response(response) => ReplyItem::Response(response.with_id(&self.id)),
             ReplyItem::Notification(message) if message.method() == method::PROGRESS => {
                 ReplyItem::Notification(self.progress(&message)?)
             }
@@ -59,12 +62,27 @@ impl Remap {
     fn progress(&self, message: &Message) -> Option<Message> {
         let members = message.body().and_then(Members::read).unwrap_or_default();
         let found = members.get("progressToken")?;
-        let is_own = found.as_bytes() == self.own
-            || whole_number(found).is_some_and(|number| number.to_string().as_bytes() == self.own);
-        let token = self.token.as_ref().filter(|_| is_own)?;
+        let is_own = found.as_bytes() == &*self.own
+            || whole_number(found).is_some_and(|number| *OwnId::from(number) == *self.own);
+        let (_, token) = self.token.as_ref().filter(|_| is_own)?;
         let mut splice = Splice::new();
         splice.member(message.bytes(), &members, "progressToken", token.clone());
         Some(message.spliced(&splice))
+    }
+}
+
+/// Calls `apply` with the replacements of the id and of the progress token at `token` by this id.
+pub(super) fn renumbered(
+    (message, own): (&Message, &OwnId),
+    token: Option<Span>,
+    apply: impl FnOnce(&[(Span, &[u8])]) -> Bytes,
+) -> Bytes {
+    let with = |span: Span| (span, &own[..]);
+    match (message.id_span().map(with), token.map(with)) {
+        (None, None) => apply(&[]),
+        (Some(one), None) | (None, Some(one)) => apply(&[one]),
+        (Some(id), Some(token)) if id.0.start < token.0.start => apply(&[id, token]),
+        (Some(id), Some(token)) => apply(&[token, id]),
     }
 }
 
@@ -76,9 +94,9 @@ mod tests {
     #[test]
     fn reply_carries_the_id_and_token_of_the_caller() {
         let request = br#"{"jsonrpc":"2.0","id":"a","method":"tools/call","params":{"_meta":{"progressToken":"t"}}}"#;
-        let (message, mut edits) = (own(Bytes::from_static(request)), Splice::new());
-        let remap = Remap::begin(&message, &mut edits, &Bytes::from_static(b"7"));
-        let sent = message.spliced(&edits);
+        let message = own(Bytes::from_static(request));
+        let remap = Remap::begin(&message, OwnId::from(7));
+        let sent = own(remap.apply(&message, &Splice::new()));
         assert_eq!(sent.id(), Some("7"));
         assert_eq!(sent.body(), Some(r#"{"_meta":{"progressToken":7}}"#));
         let progress = |params: &str| {

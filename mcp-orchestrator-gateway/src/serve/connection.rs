@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::body::{BusyBody, TimedBody};
 use super::connections::{Admitted, Slot};
+use super::quiet::Quiet;
 use super::stalls::Stalls;
 use super::stream::Draining;
 use super::{ConnectionLimits, LiveRoutes};
@@ -64,11 +65,22 @@ impl About {
     }
 }
 
-/// The routes and the TLS configuration that a connection is served with.
+/// The routes and the TLS configuration that a connection is served with, and when it ends.
 pub(super) struct Door {
     pub(super) routes: LiveRoutes,
     #[cfg(feature = "tls")]
     pub(super) tls: Option<crate::Tls>,
+    /// Cancelled to finish the requests of the connection and close it.
+    pub(super) stopping: CancellationToken,
+    /// Cancelled to close the connection at once.
+    pub(super) cut: CancellationToken,
+}
+
+/// Why a connection is closed before its client closes it.
+enum Cause {
+    Stopping,
+    Stalled,
+    Idle,
 }
 
 impl Door {
@@ -78,14 +90,20 @@ impl Door {
         stream: TcpStream,
         (about, limits): (About, ConnectionLimits),
         admitted: Admitted,
-        stopping: CancellationToken,
     ) {
         // Without TCP_NODELAY, a small event would wait until the previous one is acknowledged.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "nodelay was refused");
         }
         let slot = Arc::clone(&admitted.slot);
-        let closed = slot.closed.clone();
+        let (closed, cut, stopping) = (slot.closed.clone(), self.cut, self.stopping);
+        let mut ended = Quiet::new(async move {
+            // `closed` is cancelled to make room for other connections.
+            tokio::select! {
+                () = closed.cancelled() => {}
+                () = cut.cancelled() => {}
+            }
+        });
         let serving = async move {
             #[cfg(feature = "tls")]
             if let Some(tls) = self.tls {
@@ -102,8 +120,12 @@ impl Door {
             }
             serve(stream, (about, limits), self.routes, (&slot, stopping)).await;
         };
-        // A connection that is evicted to make room for others ends at once.
-        Box::pin(closed.run_until_cancelled_owned(serving)).await;
+        let mut serving = Box::pin(serving);
+        tokio::select! {
+            biased;
+            () = &mut serving => {}
+            () = &mut ended => {}
+        }
         drop(admitted);
     }
 }
@@ -159,18 +181,30 @@ async fn serve<S>(
     let stream = TokioIo::new(Draining::new(stream, limits.write_timeout));
     let serving = builder.serve_connection_with_upgrades(stream, service);
     let mut serving = std::pin::pin!(serving);
-    let served = tokio::select! {
-        served = &mut serving => served,
-        () = stopping.cancelled() => {
+    let mut closing = Quiet::new(async {
+        tokio::select! {
+            () = stopping.cancelled() => Cause::Stopping,
+            () = stalls.stalled() => Cause::Stalled,
+            () = slot.idle(&limits) => Cause::Idle,
+        }
+    });
+    let cause = tokio::select! {
+        biased;
+        served = &mut serving => Err(served),
+        cause = &mut closing => Ok(cause),
+    };
+    let served = match cause {
+        Err(served) => served,
+        Ok(Cause::Stopping) => {
             serving.as_mut().graceful_shutdown();
             serving.await
         }
-        () = stalls.stalled() => {
+        Ok(Cause::Stalled) => {
             let text = "the client takes nothing of a response";
             tracing::debug!(peer = %about.peer, "a connection is closed: {text}");
             Ok(())
         }
-        () = slot.idle(&limits) => {
+        Ok(Cause::Idle) => {
             serving.as_mut().graceful_shutdown();
             let closed = tokio::time::timeout(CLOSE_TIMEOUT, serving).await;
             closed.unwrap_or(Ok(()))

@@ -5,6 +5,7 @@ mod body;
 mod connection;
 mod connections;
 mod limits;
+mod quiet;
 mod routes;
 mod stalls;
 mod stream;
@@ -125,11 +126,12 @@ impl Server {
                     routes: self.routes.clone(),
                     #[cfg(feature = "tls")]
                     tls: self.tls.clone(),
+                    stopping: self.stopping.clone(),
+                    cut: self.cut.clone(),
                 };
                 let limits = self.connections.limits().clone();
-                let serving = door.accept(stream, (about, limits), admitted, self.stopping.clone());
-                let cut = self.cut.clone();
-                self.tracker.spawn(cut.run_until_cancelled_owned(serving));
+                self.tracker
+                    .spawn(door.accept(stream, (about, limits), admitted));
             }
             Err(why) => self.refuse(stream, why),
         }

@@ -9,8 +9,6 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use crate::Failure;
-use crate::gateway::Gateway;
 use crate::http::Connection;
 
 /// How long an attacker waits for an answer.
@@ -44,14 +42,12 @@ impl fmt::Display for Counters {
 }
 
 /// Starts all attacks.
-pub(crate) async fn start(
+pub(crate) fn start(
     tasks: &mut JoinSet<()>,
-    gateway: &Gateway,
+    (to, token): (SocketAddr, &str),
     idle: usize,
     counters: &Counters,
-) -> Result<(), Failure> {
-    let to = gateway.address;
-    let mallory = gateway.token("mallory").await?;
+) {
     hold_connections(tasks, to, idle, counters);
     for (number, opening) in [
         "P",
@@ -68,13 +64,12 @@ pub(crate) async fn start(
             tasks.spawn(drip(to, source, opening, counters.clone()));
         }
     }
-    for (number, (name, request)) in requests(to, &mallory).into_iter().enumerate() {
+    for (number, (name, request)) in requests(to, token).into_iter().enumerate() {
         for copy in 1..=2 {
             let source = Ipv4Addr::new(127, 2, u8::try_from(number).unwrap_or(0), copy);
             tasks.spawn(repeat(to, source, name, request.clone(), counters.clone()));
         }
     }
-    Ok(())
 }
 
 fn hold_connections(tasks: &mut JoinSet<()>, to: SocketAddr, idle: usize, counters: &Counters) {

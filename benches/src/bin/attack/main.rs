@@ -3,11 +3,12 @@
 //! The gateway has an honest HTTP server, an honest child process and a hostile HTTP server behind one endpoint. Honest
 //! principals call at a fixed rate, first alone (`quiet`), then under attack. The program prints how many of their
 //! calls failed, their latency percentiles, and the gateway's resident memory. Everything is on loopback; attackers use
-//! their own addresses in 127.0.0.0/8.
+//! their own addresses in 127.0.0.0/8, and run as a process of the lowest priority.
 
 mod attackers;
 mod gateway;
 mod honest;
+mod hostile_process;
 mod hostile_server;
 mod http;
 
@@ -17,9 +18,9 @@ use std::time::Duration;
 use clap::Parser;
 use tokio::task::JoinSet;
 
-use self::attackers::Counters;
 use self::gateway::Gateway;
 use self::honest::Outcome;
+use self::hostile_process::Hostile;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -27,8 +28,11 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 #[derive(Clone, Parser)]
 struct Args {
     /// The gateway program
-    #[arg(long)]
-    gateway: PathBuf,
+    #[arg(long, required_unless_present = "hostile")]
+    gateway: Option<PathBuf>,
+    /// Run only the hostile side, which standard input controls
+    #[arg(long, hide = true)]
+    hostile: bool,
     /// Seconds per phase
     #[arg(long, default_value_t = 30)]
     seconds: u64,
@@ -47,11 +51,13 @@ struct Args {
 #[expect(clippy::print_stdout, reason = "the numbers are the output")]
 async fn main() -> Result<(), Failure> {
     let args = Args::parse();
-    // Both sets end when they are dropped; the attackers' set ends earlier.
-    let (mut honest_tasks, mut tasks) = (JoinSet::new(), JoinSet::new());
-    let honest_server = honest::serve(&mut honest_tasks).await?;
-    let hostile_server = hostile_server::serve(&mut tasks).await?;
-    let gateway = Gateway::start(&args.gateway, honest_server, hostile_server).await?;
+    let Some(program) = args.gateway else {
+        return hostile_process::run(args.idle).await;
+    };
+    let mut tasks = JoinSet::new();
+    let honest_server = honest::serve(&mut tasks).await?;
+    let mut hostile = Hostile::start(args.idle).await?;
+    let gateway = Gateway::start(&program, honest_server, hostile.server).await?;
     let phase = Duration::from_secs(args.seconds);
 
     let mut callers = honest::Callers::open(&gateway, args.principals, args.rate).await?;
@@ -62,17 +68,16 @@ async fn main() -> Result<(), Failure> {
         gateway.resident_mib()?
     );
 
-    let counters = Counters::default();
-    attackers::start(&mut tasks, &gateway, args.idle, &counters).await?;
+    let mallory = gateway.token("mallory").await?;
+    hostile.attack(gateway.address, &mallory).await?;
     let attacked = callers.run(phase).await;
     println!(
         "{:<14} {attacked}  RSS {} MiB",
         "under attack",
         gateway.resident_mib()?
     );
-    println!("{counters}");
+    println!("{}", hostile.stop().await?);
 
-    tasks.shutdown().await;
     let after = callers.run(phase / 3).await;
     println!(
         "{:<14} {after}  RSS {} MiB",

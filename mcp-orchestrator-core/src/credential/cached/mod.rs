@@ -87,7 +87,7 @@ impl CachedResolver {
 impl CredentialResolver for CachedResolver {
     async fn resolve(&self, request: CredentialRequest<'_>) -> Result<Option<Arc<Credential>>> {
         // `None` is not cached, and asking for it costs a copy of the request.
-        if !self.inner.covers(request.server) {
+        if !self.inner.covers(&request) {
             return Ok(None);
         }
         let entry = self.table.entry(&request);
@@ -99,8 +99,8 @@ impl CredentialResolver for CachedResolver {
         flight.await.map_err(|error| error.duplicate())
     }
 
-    fn covers(&self, server: &ServerSpec) -> bool {
-        self.inner.covers(server)
+    fn covers(&self, request: &CredentialRequest<'_>) -> bool {
+        self.inner.covers(request)
     }
 
     fn changes(&self) -> BoxStream<'static, CredentialChange> {

@@ -107,7 +107,7 @@ impl CredentialResolver for Covers {
         Err(Error::new(ErrorKind::Internal, "was asked"))
     }
 
-    fn covers(&self, _: &ServerSpec) -> bool {
+    fn covers(&self, _: &CredentialRequest<'_>) -> bool {
         self.0
     }
 }
@@ -117,9 +117,9 @@ async fn server_without_a_source_is_not_looked_up() {
     let ann = Caller::new("ann");
     for covers in [false, true] {
         let cache = CachedResolver::new(Arc::new(Covers(covers)), CacheLimits::default());
-        assert_eq!(cache.covers(&ann.1), covers);
+        assert_eq!(cache.covers(&ann.ask(None)), covers);
         let chain = ChainResolver::new([Arc::new(cache) as Arc<dyn CredentialResolver>]);
-        assert_eq!(chain.covers(&ann.1), covers);
+        assert_eq!(chain.covers(&ann.ask(None)), covers);
         let found = chain.resolve(ann.ask(None)).await;
         assert_eq!(found.is_err(), covers, "{found:?}");
     }

@@ -68,7 +68,11 @@ async fn only_servers_with_a_configured_slot_are_covered() {
         ("web", "token", false),
     ] {
         let server = server(id, &[(slot, false)]);
-        assert_eq!(resolver.covers(&server), covered, "{id} {slot}");
+        assert_eq!(
+            resolver.covers(&ask(&ann, &server, &rule)),
+            covered,
+            "{id} {slot}"
+        );
         let found = resolver.resolve(ask(&ann, &server, &rule)).await.unwrap();
         assert_eq!(found.is_some(), covered, "{id} {slot}");
     }

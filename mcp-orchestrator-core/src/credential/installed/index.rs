@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::BuildHasher as _;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
@@ -15,6 +16,7 @@ use crate::credential::{
     Credential, CredentialChange, InstallationKey, Renewable, StoredCredential,
 };
 use crate::error::{Error, Result};
+use crate::id::ServerId;
 
 /// How many changes a slow listener may lag behind.
 const BEHIND: usize = 4096;
@@ -67,23 +69,25 @@ type Shard = HashMap<InstallationKey, Entry>;
 /// All installed credentials, in shards that are replaced on change. Readers take no lock.
 pub(super) struct Index {
     shards: Box<[ArcSwap<Shard>]>,
+    servers: Servers,
     hasher: RandomState,
     writing: Mutex<()>,
     changes: broadcast::Sender<CredentialChange>,
     /// Number of entries that changes have copied.
     #[cfg(test)]
-    pub(super) copied: std::sync::atomic::AtomicUsize,
+    pub(super) copied: AtomicUsize,
 }
 
 impl Default for Index {
     fn default() -> Self {
         Self {
             shards: (0..SHARDS).map(|_| ArcSwap::default()).collect(),
+            servers: Servers::default(),
             hasher: RandomState::default(),
             writing: Mutex::default(),
             changes: broadcast::Sender::new(BEHIND),
             #[cfg(test)]
-            copied: std::sync::atomic::AtomicUsize::default(),
+            copied: AtomicUsize::default(),
         }
     }
 }
@@ -130,9 +134,56 @@ impl Entry {
     }
 }
 
+/// Number of installations per server. Only the first installation of a server copies the map.
+#[derive(Default)]
+struct Servers(ArcSwap<foldhash::HashMap<ServerId, Arc<AtomicUsize>>>);
+
+impl Servers {
+    fn has_any(&self, server: &ServerId) -> bool {
+        let all = self.0.load();
+        all.get(server)
+            .is_some_and(|count| count.load(Ordering::Acquire) > 0)
+    }
+
+    fn add(&self, server: &ServerId) {
+        let all = self.0.load();
+        if let Some(count) = all.get(server) {
+            count.fetch_add(1, Ordering::Release);
+            return;
+        }
+        let mut all = foldhash::HashMap::clone(&all);
+        all.insert(server.clone(), Arc::new(AtomicUsize::new(1)));
+        self.0.store(Arc::new(all));
+    }
+
+    fn remove(&self, server: &ServerId) {
+        if let Some(count) = self.0.load().get(server) {
+            count.fetch_sub(1, Ordering::Release);
+        }
+    }
+
+    /// Adds the counts of servers that have none here.
+    fn extend(&self, other: &Self) {
+        let mut all = foldhash::HashMap::clone(&self.0.load());
+        for (server, count) in other.0.load().iter() {
+            all.insert(server.clone(), Arc::clone(count));
+        }
+        self.0.store(Arc::new(all));
+    }
+
+    fn replace(&self, with: Self) {
+        self.0.store(with.0.into_inner());
+    }
+}
+
 impl Index {
     fn place(&self, key: &InstallationKey) -> usize {
         usize::try_from(self.hasher.hash_one(key) % SHARDS as u64).unwrap_or_default()
+    }
+
+    /// Returns `true` if any owner has an installation for this server. Never waits and does not allocate.
+    pub(super) fn has_any(&self, server: &ServerId) -> bool {
+        self.servers.has_any(server)
     }
 
     /// Returns an owner's installation for a server.
@@ -161,13 +212,19 @@ impl Index {
         let shard = &self.shards[self.place(key)];
         let mut all = Shard::clone(&shard.load());
         #[cfg(test)]
-        self.copied
-            .fetch_add(all.len(), std::sync::atomic::Ordering::Relaxed);
+        self.copied.fetch_add(all.len(), Ordering::Relaxed);
         let before = match entry {
             Some(entry) => all.insert(key.clone(), entry.clone()),
             None => all.remove(key),
         };
+        // A server must count as installed for as long as a reader may find the installation.
+        if before.is_none() && entry.is_some() {
+            self.servers.add(&key.server);
+        }
         shard.store(Arc::new(all));
+        if before.is_some() && entry.is_none() {
+            self.servers.remove(&key.server);
+        }
         self.tell(key, before.as_ref(), entry);
     }
 
@@ -175,9 +232,15 @@ impl Index {
     pub(super) fn replace(&self, entries: Vec<(InstallationKey, Entry)>) {
         let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut after: Vec<Shard> = vec![Shard::new(); SHARDS];
+        let servers = Servers::default();
         for (key, entry) in entries {
-            after[self.place(&key)].insert(key, entry);
+            let shard = &mut after[self.place(&key)];
+            let server = key.server.clone();
+            if shard.insert(key, entry).is_none() {
+                servers.add(&server);
+            }
         }
+        self.servers.extend(&servers);
         for (shard, after) in self.shards.iter().zip(after) {
             let after = Arc::new(after);
             let before = shard.swap(Arc::clone(&after));
@@ -188,6 +251,7 @@ impl Index {
                 self.tell(key, Some(entry), None);
             }
         }
+        self.servers.replace(servers);
     }
 
     fn tell(&self, key: &InstallationKey, before: Option<&Entry>, now: Option<&Entry>) {
@@ -228,10 +292,7 @@ impl Index {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::Ordering;
-
     use super::*;
-    use crate::id::ServerId;
 
     fn key(number: usize) -> InstallationKey {
         InstallationKey {
@@ -256,5 +317,27 @@ mod tests {
         assert!(index.get(&key(7)).is_none() && index.get(&key(8)).is_some());
         index.replace(vec![(key(9), broken)]);
         assert_eq!(index.all().len(), 1);
+    }
+
+    #[test]
+    fn server_has_installations_until_the_last_one_is_removed() {
+        let index = Index::default();
+        let broken = Entry::broken(Error::new(crate::error::ErrorKind::Internal, "x"));
+        let jira = key(1).server;
+        let is_installed = || index.has_any(&jira);
+        assert!(!is_installed());
+        for number in [1, 2, 2] {
+            index.set(&key(number), Some(&broken));
+        }
+        index.set(&key(1), None);
+        index.set(&key(1), None);
+        assert!(is_installed());
+        index.set(&key(2), None);
+        assert!(!is_installed());
+        index.replace(vec![(key(1), broken.clone()), (key(2), broken)]);
+        index.set(&key(1), None);
+        assert!(is_installed());
+        index.replace(Vec::new());
+        assert!(!is_installed());
     }
 }

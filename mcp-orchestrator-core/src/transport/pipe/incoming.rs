@@ -282,7 +282,7 @@ impl Incoming {
         let answer = async move {
             let answer = answered(receiver).await;
             drop(asking);
-            answer.map_or(refused, |answer| answer.with_id(id).into_bytes())
+            answer.map_or(refused, |answer| answer.with_id(&id).into_bytes())
         };
         // Queued before the request is passed on, so that its answer always finds its place.
         let Some(outbox) = self.outbox.upgrade() else {

@@ -28,6 +28,8 @@ pub(crate) use self::options::{Ask, Options};
 use self::pending::{First, Pending};
 use self::writer::Command;
 use super::handshake::Shaken;
+use super::own_id::OwnId;
+use super::remap::renumbered;
 use super::{Hello, Inbox, Note, Outgoing, Place, era, handshake};
 use crate::call::{Reply, ReplyItem};
 use crate::error::{Error, ErrorKind, Result};
@@ -206,15 +208,14 @@ impl Pipe {
             id,
             armed: true,
         };
-        let own = Bytes::from(id.to_string());
-        let mut edits = outgoing.edits.clone();
-        if let Some((span, _)) = token {
-            edits.replace(span, own.clone());
-        }
-        edits.id(message, own);
-        let mut edits = Cow::Owned(edits);
+        let mut edits = Cow::Borrowed(outgoing.edits);
         era::request(outgoing, &mut edits, self.hello.era, &self.hello.version);
-        Ok((edits.apply_line(message.bytes()), first, guard))
+        let line = renumbered(
+            (message, &OwnId::from(id)),
+            token.map(|(span, _)| span),
+            |more| edits.apply_line_with(message.bytes(), more),
+        );
+        Ok((line, first, guard))
     }
 
     async fn first(&self, first: oneshot::Receiver<First>, mut guard: Guard) -> Result<Reply> {

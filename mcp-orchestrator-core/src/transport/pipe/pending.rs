@@ -131,7 +131,7 @@ impl Pending {
         let Some(entry) = self.lock().entries.remove(&id) else {
             return false;
         };
-        let response = response.with_id(entry.client_id.clone());
+        let response = response.with_id(&entry.client_id);
         entry.finish(Ok(response));
         true
     }

@@ -27,17 +27,16 @@ impl Http {
     /// If the server cannot be reached.
     pub(crate) async fn only_sse(&self, era: EraChoice) -> Result<Option<OpenedSse>> {
         let id = self.ids.take();
-        let id = String::from_utf8_lossy(&id);
         let profile = Profile::plain();
         let none = Lines::default();
         // A server of the modern era may reject or record a first request that no client of that era sends.
         let (body, lines) = if era == EraChoice::Legacy {
             let params = handshake::initialize_params(&profile);
-            let body = request(&id, method::INITIALIZE, Some(&params));
+            let body = request(id.as_str(), method::INITIALIZE, Some(&params));
             (body, none.clone())
         } else {
             let params = handshake::discover_params(&profile);
-            let body = request(&id, method::DISCOVER, Some(&params));
+            let body = request(id.as_str(), method::DISCOVER, Some(&params));
             (body, modern::headers(method::DISCOVER, None))
         };
         let posted = self

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use futures_util::StreamExt as _;
 
 use super::Http;
@@ -10,19 +9,20 @@ use super::session::{Conversation, tell};
 use crate::call::{Reply, ReplyItem};
 use crate::jsonrpc::notification;
 use crate::protocol::method;
+use crate::transport::own_id::OwnId;
 
 /// Sends a cancellation to the server if it is dropped before the request was answered.
 pub(super) struct Guard {
     pub(super) http: Arc<Http>,
     pub(super) conversation: Arc<Conversation>,
-    /// The request's id as JSON; empty once no cancellation is needed.
-    pub(super) id: Bytes,
+    /// The request's id; `None` once no cancellation is needed.
+    pub(super) id: Option<OwnId>,
 }
 
 impl Guard {
     /// Disarms the guard: the request was answered.
     pub(super) fn disarm(mut self) {
-        self.id = Bytes::new();
+        self.id = None;
     }
 
     /// Keeps the guard armed until a streamed reply has its response.
@@ -48,11 +48,11 @@ impl Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        if self.id.is_empty() {
-            return;
-        }
-        let id = String::from_utf8_lossy(&self.id).into_owned();
-        let params = format!("{{\"requestId\":{id},\"reason\":\"the caller left\"}}");
+        let Some(id) = self.id else { return };
+        let params = format!(
+            "{{\"requestId\":{},\"reason\":\"the caller left\"}}",
+            id.as_str()
+        );
         let body = notification(method::CANCELLED, Some(&params));
         let (http, conversation) = (Arc::clone(&self.http), Arc::clone(&self.conversation));
         self.http.janitor.short(async move {

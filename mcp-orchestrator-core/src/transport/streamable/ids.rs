@@ -5,9 +5,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bytes::Bytes;
-
 use crate::jsonrpc::{Kind, Message, whole_number};
+use crate::transport::own_id::OwnId;
 
 /// Generates ids; each is issued once.
 #[derive(Debug)]
@@ -41,8 +40,8 @@ impl Ids {
     }
 
     /// Returns an id that was not issued before, as JSON.
-    pub(super) fn take(&self) -> Bytes {
-        Bytes::from(self.next.fetch_add(1, Ordering::Relaxed).to_string())
+    pub(super) fn take(&self) -> OwnId {
+        OwnId::from(self.next.fetch_add(1, Ordering::Relaxed))
     }
 
     /// Determines which request a response answers that arrived for the request with the id `own`. `refused` means that
@@ -61,7 +60,7 @@ impl Ids {
             return Answers::This;
         }
         let number = whole_number(id);
-        if number.is_some_and(|number| number.to_string().as_bytes() == own) {
+        if number.is_some_and(|number| *OwnId::from(number) == *own) {
             return Answers::This;
         }
         let given_out = |number| (self.first..self.next.load(Ordering::Relaxed)).contains(&number);
@@ -81,8 +80,7 @@ mod tests {
         let ids = Ids::new();
         let (other, own) = (ids.take(), ids.take());
         assert_ne!(other, own);
-        let own_text = std::str::from_utf8(&own).unwrap();
-        let other = std::str::from_utf8(&other).unwrap();
+        let (own_text, other) = (own.as_str(), other.as_str());
         let judge = |id: &str, body: &str, refused| {
             let text = format!("{{\"jsonrpc\":\"2.0\",{id}{body}}}");
             ids.judge(&crate::call::own(text.into()), &own, refused)

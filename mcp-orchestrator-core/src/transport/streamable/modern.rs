@@ -42,11 +42,7 @@ impl Modern {
         let id = self.http.ids.take();
         let params = handshake::discover_params(profile);
         let ready = Ready {
-            body: request(
-                &String::from_utf8_lossy(&id),
-                method::DISCOVER,
-                Some(&params),
-            ),
+            body: request(id.as_str(), method::DISCOVER, Some(&params)),
             id,
             repeat: Repeat::Harmless,
         };
@@ -62,17 +58,16 @@ impl Modern {
     /// # Cancel safety
     /// Dropping the future or the reply closes the stream, which cancels the request.
     pub(crate) async fn request(&self, outgoing: &Outgoing<'_>) -> Result<Reply> {
-        let mut edits = outgoing.edits.clone();
         let id = self.http.ids.take();
-        let remap = Remap::begin(outgoing.message, &mut edits, &id);
-        let mut edits = Cow::Owned(edits);
+        let remap = Remap::begin(outgoing.message, id);
+        let mut edits = Cow::Borrowed(outgoing.edits);
         era::request(outgoing, &mut edits, Era::Modern, version::LATEST_MODERN);
         let mut extra = headers(outgoing.message.method(), outgoing.name);
         for (name, value) in outgoing.headers {
             extra.push(name, value);
         }
         let ready = Ready {
-            body: edits.apply(outgoing.message.bytes()),
+            body: remap.apply(outgoing.message, &edits),
             id,
             repeat: repeat(outgoing.message.method()),
         };
@@ -94,7 +89,7 @@ impl Modern {
                 .http
                 .exchange(Verb::Post, &ready.body, lines, ready.repeat);
             let mut exchange = Some(sent.await?);
-            let reply = match self.http.answer(&mut exchange, &ready.id, None).await? {
+            let reply = match self.http.answer(&mut exchange, ready.id, None).await? {
                 Answer::Reply(reply) => reply,
                 Answer::Refused(refusal) => refusal.outcome()?,
             };

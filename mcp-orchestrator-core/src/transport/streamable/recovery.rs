@@ -13,12 +13,13 @@ use super::reply::Answer;
 use super::session::{Conversation, Session};
 use crate::call::Reply;
 use crate::error::Result;
+use crate::transport::own_id::OwnId;
 
 /// A request that is ready to be sent.
 pub(super) struct Ready {
     pub(super) body: Bytes,
-    /// The request's id as JSON.
-    pub(super) id: Bytes,
+    /// The request's id.
+    pub(super) id: OwnId,
     pub(super) repeat: Repeat,
 }
 
@@ -93,7 +94,7 @@ async fn attempt(
     let guard = Guard {
         http: Arc::clone(http),
         conversation: Arc::clone(conversation),
-        id: request.id.clone(),
+        id: Some(request.id),
     };
     let sent = http.exchange(
         Verb::Post,
@@ -104,7 +105,7 @@ async fn attempt(
     let answer = match sent.await {
         Ok(exchange) => {
             let mut exchange = Some(exchange);
-            http.answer(&mut exchange, &request.id, Some(conversation))
+            http.answer(&mut exchange, request.id, Some(conversation))
                 .await
         }
         Err(error) => Err(error),

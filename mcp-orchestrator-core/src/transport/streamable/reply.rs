@@ -19,6 +19,7 @@ use crate::call::{Reply, ReplyItem, ServerRequest};
 use crate::error::{Error, ErrorKind, Result};
 use crate::jsonrpc::{Kind, Message};
 use crate::limits::MAX_SERVER_REQUESTS;
+use crate::transport::own_id::OwnId;
 use crate::transport::quoted::quoted;
 
 /// Outcome of reading a response.
@@ -34,7 +35,7 @@ impl Http {
     pub(super) async fn answer(
         self: &Arc<Self>,
         exchange: &mut Option<Exchange>,
-        own: &Bytes,
+        own: OwnId,
         conversation: Option<&Arc<Conversation>>,
     ) -> Result<Answer> {
         let Some(response) = exchange else {
@@ -48,7 +49,8 @@ impl Http {
         match Message::parse(body.clone()) {
             // The common case: one message with exactly our id.
             Ok(message)
-                if message.is_response() && message.id().is_some_and(|id| id.as_bytes() == own) =>
+                if message.is_response()
+                    && message.id().is_some_and(|id| *id.as_bytes() == *own) =>
             {
                 response.release();
                 Ok(answered(Vec::new(), message))
@@ -61,7 +63,7 @@ impl Http {
     async fn other_answer(
         self: &Arc<Self>,
         exchange: Option<Exchange>,
-        own: &Bytes,
+        own: OwnId,
         conversation: Option<&Arc<Conversation>>,
     ) -> Result<Answer> {
         let Some(mut exchange) = exchange else {
@@ -77,7 +79,7 @@ impl Http {
         }
         if !status.is_success() {
             return Ok(Answer::Refused(Box::new(
-                self.refusal(exchange, own).await?,
+                self.refusal(exchange, &own).await?,
             )));
         }
         let body = exchange.whole(self.message_bytes).await;
@@ -91,7 +93,7 @@ impl Http {
         self: &Arc<Self>,
         exchange: &mut Exchange,
         body: &Bytes,
-        own: &Bytes,
+        own: OwnId,
         conversation: Option<&Arc<Conversation>>,
     ) -> Result<Answer> {
         let (mut before, mut unnamed, mut foreign) = (Vec::new(), None, false);
@@ -100,7 +102,7 @@ impl Http {
                 before.extend(self.item(message, conversation));
                 continue;
             }
-            match self.ids.judge(&message, own, false) {
+            match self.ids.judge(&message, &own, false) {
                 Answers::This => {
                     if !foreign {
                         exchange.release();
@@ -196,7 +198,7 @@ pub(super) fn ask(
     let (request, answer) = ServerRequest::new(message);
     http.janitor.long(async move {
         let body = match crate::transport::answered(answer).await {
-            Some(answer) => answer.with_id(id).into_bytes(),
+            Some(answer) => answer.with_id(&id).into_bytes(),
             None => refused(&id, "the client did not answer"),
         };
         drop(asking);

@@ -148,13 +148,13 @@ impl Session {
 
     /// Prepares a request under an id of ours, with the mapping back to the caller's id.
     fn prepare(&self, outgoing: &Outgoing<'_>) -> (Ready, Remap) {
-        let (message, mut edits) = (outgoing.message, outgoing.edits.clone());
+        let message = outgoing.message;
         let id = self.http.ids.take();
-        let remap = Remap::begin(message, &mut edits, &id);
-        let mut edits = Cow::Owned(edits);
+        let remap = Remap::begin(message, id);
+        let mut edits = Cow::Borrowed(outgoing.edits);
         era::request(outgoing, &mut edits, Era::Legacy, "");
         let ready = Ready {
-            body: edits.apply(message.bytes()),
+            body: remap.apply(message, &edits),
             id,
             repeat: repeat(message.method()),
         };
@@ -270,8 +270,7 @@ impl Session {
     pub(super) async fn initialize(&self) -> Result<Conversation> {
         let params = handshake::initialize_params(&self.profile);
         let own = self.http.ids.take();
-        let own_text = String::from_utf8_lossy(&own);
-        let body = request(&own_text, method::INITIALIZE, Some(&params));
+        let body = request(own.as_str(), method::INITIALIZE, Some(&params));
         let none = Lines::default();
         let sent = self
             .http
@@ -279,7 +278,7 @@ impl Session {
         let exchange = sent.await?;
         let id = exchange.head.field(&SESSION_ID);
         let id = id.filter(|id| !id.is_empty());
-        let response = match self.http.answer(&mut Some(exchange), &own, None).await? {
+        let response = match self.http.answer(&mut Some(exchange), own, None).await? {
             Answer::Reply(reply) => reply.response().await?,
             Answer::Refused(refusal) => refusal.outcome()?.response().await?,
         };

@@ -6,7 +6,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use http::StatusCode;
@@ -24,6 +23,7 @@ use crate::jsonrpc::{Message, ParseError, batch};
 use crate::limits::{
     MAX_CALL_RATE, MAX_EMPTY_RESUMES, MAX_EVENT_FILLER, MAX_RESUMES, RECONNECT_MAX,
 };
+use crate::transport::own_id::OwnId;
 use crate::transport::pace::{Backoff, Rate};
 use crate::transport::sse::{Event, Parser};
 
@@ -40,7 +40,7 @@ pub(super) struct Events {
     conversation: Option<Arc<Conversation>>,
     parser: Parser,
     /// The id of the call that this stream answers; `None` for the general stream.
-    own: Option<Bytes>,
+    own: Option<OwnId>,
     /// An error response without an id, used as the answer if no better one arrives.
     unnamed: Option<Message>,
     /// The remaining messages of a batch.
@@ -61,10 +61,10 @@ impl Events {
         http: Arc<Http>,
         exchange: Exchange,
         conversation: Option<Arc<Conversation>>,
-        own: &Bytes,
+        own: OwnId,
     ) -> Self {
         Self {
-            own: Some(own.clone()),
+            own: Some(own),
             ..Self::outside(http, exchange, conversation)
         }
     }
