@@ -28,9 +28,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::args::GatewayArgs;
-use self::authenticators::{self, Access};
+use self::authenticators::Access;
 use self::live_routes::{Live, ready};
-use self::{discover, not_ready, reload, telemetry};
 use crate::control::{Control, Socket, wire};
 use crate::{Shutdown, control, metrics_router, serve_with};
 

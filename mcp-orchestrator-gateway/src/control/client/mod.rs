@@ -3,7 +3,6 @@
 mod error;
 mod transport;
 
-use std::fmt;
 use std::marker::PhantomData;
 use std::path::Path;
 
@@ -26,7 +25,7 @@ use super::wire::lists::{Prompts, Resources, Tools};
 use super::wire::sign_in::{FinishRequest, SignInBegun, SignInRequest};
 use super::wire::{
     CallEvent, CallRequest, ConflictInfo, Conflicts, Descriptions, ExplainRequest, Explanation,
-    InstanceInfo, Instances, Line, LogRequest, Refusal, Reloaded, Status, Touched,
+    InstanceInfo, Instances, Line, LogRequest, Reloaded, Status, Touched,
 };
 
 /// Controls a gateway: a local one through the socket in its state directory, a remote one over HTTP with a token. Each

@@ -55,10 +55,10 @@ pub(super) fn routes() -> Router<Control> {
         .route("/v1/explain", post(explain))
         .route("/v1/servers/{server}/call", post(call_tool))
         .merge(operating)
-        .merge(self::lists::router())
-        .merge(self::credentials::router())
-        .merge(self::sign_in::router())
-        .fallback(|| async { Failed(Error::new(ErrorKind::NoRoute, "no such request")) })
+        .merge(lists::router())
+        .merge(credentials::router())
+        .merge(sign_in::router())
+        .fallback(|| async { Failed::from(Error::new(ErrorKind::NoRoute, "no such request")) })
         .layer(DefaultBodyLimit::max(MAX_BODY_LEN))
 }
 
