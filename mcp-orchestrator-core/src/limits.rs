@@ -3,51 +3,11 @@
 //! A limit that an operator may need to change is a configuration key instead; its default is defined here.
 //! `docs/limits.md` lists every limit and the error that exceeding it causes. A test compares the list with [`ALL`].
 
-use std::fmt;
+mod value;
+
 use std::time::Duration;
 
-/// A limit, as listed in `docs/limits.md`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limit {
-    /// Name of the constant.
-    pub name: &'static str,
-    /// Value of the constant.
-    pub value: Value,
-}
-
-/// The value of a [`Limit`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Value {
-    /// A size in bytes.
-    Bytes(usize),
-    /// A number of items.
-    Count(usize),
-    /// A duration.
-    Time(Duration),
-}
-
-impl fmt::Display for Value {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const KIB: usize = 1024;
-        const MIB: usize = 1024 * KIB;
-        match *self {
-            Self::Bytes(bytes) if bytes >= MIB && bytes.is_multiple_of(MIB) => {
-                write!(f, "{} MiB", bytes / MIB)
-            }
-            Self::Bytes(bytes) if bytes >= KIB && bytes.is_multiple_of(KIB) => {
-                write!(f, "{} KiB", bytes / KIB)
-            }
-            Self::Bytes(bytes) => write!(f, "{bytes} B"),
-            Self::Count(count) => write!(f, "{count}"),
-            Self::Time(time) if time.subsec_millis() > 0 => write!(f, "{} ms", time.as_millis()),
-            Self::Time(time) => match time.as_secs() {
-                secs if secs >= 3600 && secs.is_multiple_of(3600) => write!(f, "{} h", secs / 3600),
-                secs if secs >= 60 && secs.is_multiple_of(60) => write!(f, "{} min", secs / 60),
-                secs => write!(f, "{secs} s"),
-            },
-        }
-    }
-}
+pub use self::value::{Limit, Value};
 
 /// Declares limits as constants and lists them in `ALL`.
 ///
@@ -109,6 +69,8 @@ limits! {
     MAX_INSTRUCTIONS_LEN: Bytes = 64 * 1024;
     /// Time that the first `initialize` waits for a server without cached lists.
     MAX_HELLO_WAIT: Time = Duration::from_secs(3);
+    /// Servers without cached lists that an `initialize` has waited for, for all owners.
+    MAX_AWAITED_SERVERS: Count = 4096;
     /// Names and URIs listed by several servers, per gateway and principal.
     MAX_CONFLICTS: Count = 1000;
     /// Length of a URI template.
@@ -123,10 +85,18 @@ limits! {
     MAX_CARRIED_BYTES: Bytes = 64 * 1024;
     /// Bytes of the URIs in results that are remembered for all servers and principals.
     MAX_CARRIED_TOTAL: Bytes = 32 * 1024 * 1024;
+    /// URIs of one result that are remembered.
+    MAX_CARRIED_PER_RESULT: Count = 256;
     /// Items in one page of a list that is returned to a caller.
     MAX_PAGE_ITEMS: Count = 1000;
     /// Bytes of one page of a list that is returned to a caller; a single item may be larger.
     MAX_PAGE_BYTES: Bytes = 4 << 20;
+    /// Items of a list that is written without a thread of its own.
+    MAX_INLINE_LIST_ITEMS: Count = 2000;
+    /// Bytes of a page of a server's list that is read without a thread of its own.
+    MAX_INLINE_PAGE_BYTES: Bytes = 256 * 1024;
+    /// Instances that are started concurrently for a list request.
+    MAX_LIST_STARTS: Count = 4;
     /// Name conflicts that are remembered, so that each is logged once, for all principals.
     MAX_LOGGED_CONFLICTS: Count = 1024;
 
@@ -161,12 +131,22 @@ limits! {
     MAX_SUBSCRIBED_URI_LEN: Bytes = 8 * 1024;
     /// Resource subscriptions of all principals together.
     MAX_SUBSCRIPTIONS: Count = 65_536;
+    /// Requests to subscribe or unsubscribe that wait for the response of one instance; further ones wait.
+    MAX_SUBSCRIBING: Count = 512;
+    /// Pause before a subscription is repeated that an instance did not answer.
+    RESUBSCRIBE_INTERVAL: Time = Duration::from_secs(5);
     /// Tasks that are remembered per principal.
     MAX_TASKS_PER_PRINCIPAL: Count = 1000;
     /// Tasks that are remembered, of all principals together.
     MAX_TASKS: Count = 10_000;
     /// Pages of one server's `tasks/list`.
     MAX_TASK_PAGES: Count = 100;
+    /// Calls that wait for a credential or for a client's answer, of all principals together.
+    MAX_PARKED_CALLS: Count = 1000;
+    /// As [`MAX_PARKED_CALLS`], for one principal.
+    MAX_PARKED_CALLS_PER_PRINCIPAL: Count = 16;
+    /// Time that a call waits for its credential by default.
+    CREDENTIAL_WAIT: Time = Duration::from_secs(45);
     /// Interval at which open sessions and streams are checked for lost rights, in addition to the check after each
     /// change.
     RIGHTS_CHECK_INTERVAL: Time = Duration::from_secs(15);
@@ -219,10 +199,14 @@ limits! {
     MAX_GZIP_HEADER: Bytes = 4 << 10;
     /// Length of a session id from a server.
     MAX_UPSTREAM_SESSION_ID: Bytes = 4 << 10;
+    /// Idle time after which a modern caller's session with a legacy HTTP server ends.
+    UPSTREAM_SESSION_IDLE_TIMEOUT: Time = Duration::from_mins(5);
     /// Length of the id of an event from a server.
     MAX_EVENT_ID: Bytes = 4 << 10;
     /// Bytes that an event stream may send between two messages, such as comments.
     MAX_EVENT_FILLER: Bytes = 1 << 20;
+    /// Input of a server that is processed before other tasks get a turn.
+    WORK_QUANTUM: Bytes = 64 << 10;
     /// Pending requests of a server on one connection.
     MAX_SERVER_REQUESTS: Count = 64;
     /// Time that a client's subscription waits for a modern server to acknowledge it.
@@ -231,6 +215,8 @@ limits! {
     QUESTION_TIMEOUT: Time = Duration::from_mins(5);
     /// Messages outside of calls per second and connection.
     MAX_UNSOLICITED_RATE: Count = 500;
+    /// Messages outside of calls that one connection has delivered and that are not handled yet.
+    MAX_WAITING_UNSOLICITED: Count = 256;
     /// Notifications per second for one call of an HTTP server.
     MAX_CALL_RATE: Count = 5000;
     /// Minimum delay before a stream is reopened, even if the server asks for less.
@@ -249,21 +235,37 @@ limits! {
     MAX_IDLE_CONNECTIONS: Count = 256;
     /// Time for which an idle connection is kept; shorter than the usual keep-alive timeout of servers.
     CONNECTION_IDLE_TIMEOUT: Time = Duration::from_secs(50);
+    /// Time for the TLS handshake with a server or an issuer.
+    OUTBOUND_TLS_TIMEOUT: Time = Duration::from_secs(15);
+    /// Time to connect to a server or an issuer, over all its addresses.
+    OUTBOUND_CONNECT_TIMEOUT: Time = Duration::from_secs(15);
     /// Cancellations and answers in transit to one endpoint. As many more may wait.
     MAX_CHORES: Count = 1024;
     /// Timeout of a cancellation.
     CHORE_TIMEOUT: Time = Duration::from_secs(10);
     /// Messages of one call that wait for a slow client. Programs only; HTTP servers get backpressure.
     MAX_CALL_BACKLOG: Count = 64;
+    /// Messages that wait for a program that does not read.
+    MAX_QUEUED_LINES: Count = 256;
+    /// Messages to an HTTP+SSE server that failed and whose callers are not informed yet.
+    MAX_QUEUED_FAILURES: Count = 64;
     /// Time for which the output of a program is read after its exit.
     OUTPUT_DRAIN_TIMEOUT: Time = Duration::from_secs(1);
     /// Bytes of a decoded response that are read to detect the type of a server.
     MAX_PROBED_BODY: Bytes = 1 << 20;
+    /// Time to the first event of a server that may be an HTTP+SSE server.
+    FIRST_EVENT_TIMEOUT: Time = Duration::from_secs(5);
+    /// Time that a program may take to answer `server/discover`.
+    DISCOVER_TIMEOUT: Time = Duration::from_secs(10);
 
     // Child processes.
 
     /// Child processes that one backend starts concurrently.
     MAX_STARTS: Count = 16;
+    /// Starts that one call waits for, each with the credential that replaced the one before.
+    MAX_REPLACED_STARTS: Count = 4;
+    /// Instances with a changed spec that are replaced concurrently.
+    MAX_REPLACEMENTS: Count = 4;
     /// Timeout for connecting to a child on this machine.
     LOOPBACK_CONNECT_TIMEOUT: Time = Duration::from_secs(1);
     /// Bytes of a child's output, per stream and [`NOISE_INTERVAL`], that are read without a pause.
@@ -278,6 +280,10 @@ limits! {
     // OAuth and tokens.
     /// Entries of a list in an issuer's document.
     MAX_OAUTH_LIST: Count = 256;
+    /// Size of a document that is fetched from an issuer or a server, such as metadata or keys.
+    MAX_FETCHED_BYTES: Bytes = 1 << 20;
+    /// Consecutive redirects to such a document.
+    MAX_FETCH_REDIRECTS: Count = 3;
     /// Length of a text in an issuer's document, such as a URL or a client id.
     MAX_OAUTH_TEXT_LEN: Bytes = 8 * 1024;
     /// Length of a scope that a server or an issuer names.
@@ -286,14 +292,22 @@ limits! {
     MAX_FOUND_SCOPES: Count = 64;
     /// Length of an access token or a refresh token.
     MAX_TOKEN_LEN: Bytes = 64 * 1024;
+    /// Length of a caller's token.
+    MAX_BEARER_LEN: Bytes = 16 * 1024;
     /// Maximum `Retry-After` that is accepted from an issuer.
     MAX_ISSUER_RETRY_AFTER: Time = Duration::from_mins(5);
     /// Maximum pause between two failing renewals of a token.
     MAX_RENEWAL_BACKOFF: Time = Duration::from_mins(1);
+    /// Installations whose last renewal failed, with the time of the next attempt.
+    MAX_FAILED_RENEWALS: Count = 10_000;
     /// Authorization servers of one server that are queried for metadata.
     MAX_AUTHORIZATION_SERVERS: Count = 4;
     /// Time to complete a sign-in. Older ones are discarded.
     SIGN_IN_LIFE: Time = Duration::from_mins(10);
+    /// Changes of a credential store that a watcher has not read yet.
+    MAX_STORE_BACKLOG: Count = 1024;
+    /// Changes of installations that a listener has not read yet.
+    MAX_INSTALLED_BACKLOG: Count = 4096;
     /// Pending sign-ins per caller.
     MAX_SIGN_INS_PER_CALLER: Count = 20;
     /// Pending sign-ins of all callers together.
@@ -351,31 +365,4 @@ limits! {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_documentation_lists_every_limit_with_its_value() {
-        let page = include_str!("../../docs/limits.md");
-        for limit in ALL {
-            let row = format!("| `{}` | {} |", limit.name, limit.value);
-            assert!(page.contains(&row), "docs/limits.md lacks the row {row}");
-        }
-    }
-
-    #[test]
-    fn values_are_shown_in_the_largest_whole_unit() {
-        let shown = [
-            (Value::Bytes(8 * 1024), "8 KiB"),
-            (Value::Bytes(100), "100 B"),
-            (Value::Bytes(3 << 20), "3 MiB"),
-            (Value::Count(16), "16"),
-            (Value::Time(Duration::from_millis(500)), "500 ms"),
-            (Value::Time(Duration::from_secs(90)), "90 s"),
-            (Value::Time(Duration::from_mins(10)), "10 min"),
-        ];
-        for (value, text) in shown {
-            assert_eq!(value.to_string(), text);
-        }
-    }
-}
+mod tests;

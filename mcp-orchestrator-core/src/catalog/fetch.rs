@@ -17,7 +17,9 @@ use super::{Kept, KeptItem, ListState};
 use crate::call::own;
 use crate::error::{Error, ErrorKind, Result};
 use crate::jsonrpc::{Kind, Members, Message, request};
-use crate::limits::{MAX_HELLO_BYTES, MAX_IDLE_PAGES, MAX_LIST_PAGES, MAX_LIST_TIME};
+use crate::limits::{
+    MAX_HELLO_BYTES, MAX_IDLE_PAGES, MAX_INLINE_PAGE_BYTES, MAX_LIST_PAGES, MAX_LIST_TIME,
+};
 use crate::pool::{Caller, Lease};
 use crate::protocol::{Era, code, method};
 use crate::router::ItemKind;
@@ -25,8 +27,6 @@ use crate::transport::Outgoing;
 
 /// How long a slow list delays the next one.
 const PATIENCE: Duration = Duration::from_millis(500);
-/// Larger pages (in bytes) are parsed on a blocking thread.
-const LARGE_PAGE: usize = 256 * 1024;
 
 /// What an instance offers.
 pub(crate) struct Fetched {
@@ -218,7 +218,9 @@ async fn read(
     let Some(mut taking) = intake.take() else {
         return Err("the page before it was not read");
     };
-    let large = response.body().is_some_and(|body| body.len() > LARGE_PAGE);
+    let large = response
+        .body()
+        .is_some_and(|body| body.len() > MAX_INLINE_PAGE_BYTES);
     let work = move || {
         let next = taking.page(response.body().unwrap_or("null"));
         (taking, next)

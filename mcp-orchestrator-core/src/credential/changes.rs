@@ -5,10 +5,7 @@ use tokio::sync::broadcast;
 
 use super::StoreChange;
 use crate::error::{Error, ErrorKind, Result};
-
-/// How many changes a watcher may lag behind. A watcher that lags further must list the store again, so its queued
-/// changes are dropped: otherwise it would lag again right after the list.
-const BEHIND: usize = 1024;
+use crate::limits::MAX_STORE_BACKLOG;
 
 /// Broadcasts changes to watchers. A store sends each change before it allows the next write, so changes arrive in
 /// the order of the writes.
@@ -17,7 +14,7 @@ pub(super) struct Changes(broadcast::Sender<StoreChange>);
 
 impl Default for Changes {
     fn default() -> Self {
-        Self(broadcast::Sender::new(BEHIND))
+        Self(broadcast::Sender::new(MAX_STORE_BACKLOG))
     }
 }
 
@@ -64,7 +61,7 @@ mod tests {
         let changes = Changes::default();
         let mut slow = changes.watch();
         let key = |name: &str| RecordKey::new(RecordKind::Link, RecordName::new(name).unwrap());
-        for number in 0..=BEHIND {
+        for number in 0..=MAX_STORE_BACKLOG {
             changes.tell(StoreChange::Put(key(&number.to_string())));
         }
         let error = slow.next().await.unwrap().unwrap_err();
@@ -88,7 +85,7 @@ mod tests {
             )
         };
         let mut lists = 0;
-        for number in 0..16 * BEHIND {
+        for number in 0..16 * MAX_STORE_BACKLOG {
             changes.tell(StoreChange::Put(key(number)));
             // The watcher handles one change for every four that are made.
             if number % 4 == 0 && slow.next().await.unwrap().is_err() {

@@ -10,13 +10,9 @@ use secrecy::zeroize::Zeroizing;
 use super::connection::exchange;
 use super::guard::AddressGuard;
 use super::site::Site;
+use crate::limits::MAX_FETCH_REDIRECTS;
 use crate::outbound::{Connector, Target};
 use crate::runtime::BoxedIo;
-
-/// Maximum size of a response body in bytes.
-pub(super) const ANSWER_BYTES: usize = 1 << 20;
-/// Maximum number of redirects in a row.
-const HOPS: usize = 3;
 
 /// The client for small requests.
 #[derive(Debug)]
@@ -127,7 +123,7 @@ impl Fetcher {
 
     async fn follow(&self, ask: &Ask<'_>) -> Result<Answer, FetchError> {
         let mut place = ask.place.to_owned();
-        for _ in 0..=HOPS {
+        for _ in 0..=MAX_FETCH_REDIRECTS {
             let answer = self.once(ask, &place).await?;
             let next = answer.status.is_redirection() && ask.redirects == Redirects::Follow;
             if !next {

@@ -9,8 +9,8 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use secrecy::zeroize::Zeroizing;
 
-use super::ask::{ANSWER_BYTES, Answer, Ask};
-use crate::limits::MAX_FETCHED_HEAD;
+use super::ask::{Answer, Ask};
+use crate::limits::{MAX_FETCHED_BYTES, MAX_FETCHED_HEAD};
 use crate::runtime::BoxedIo;
 
 /// Sends the request and reads the whole response.
@@ -70,8 +70,8 @@ async fn whole(mut body: Incoming) -> Result<Zeroizing<Vec<u8>>, String> {
             continue;
         };
         let length = bytes.len() + data.len();
-        if length > ANSWER_BYTES {
-            return Err(format!("it answered more than {ANSWER_BYTES} bytes"));
+        if length > MAX_FETCHED_BYTES {
+            return Err(format!("it answered more than {MAX_FETCHED_BYTES} bytes"));
         }
         if length > bytes.capacity() {
             let mut larger = Zeroizing::new(Vec::with_capacity(length.max(2 * bytes.capacity())));

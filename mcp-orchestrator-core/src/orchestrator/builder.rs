@@ -12,14 +12,13 @@ use super::limits::{InFlight, Limits, Parking};
 use super::questions::Questions;
 use super::subscriptions::Subscriptions;
 use super::tasks::Tasks;
-use super::{
-    Held, Inner, LEARN_AT_ONCE, Orchestrator, authority, conflicts, credentials, parked, shown,
-};
+use super::{Held, Inner, Orchestrator, authority, conflicts, credentials, parked, shown};
 use crate::audit::Audit;
 use crate::auth::Directory;
 use crate::catalog::Catalog;
 use crate::credential::{Credential, CredentialRequest, CredentialResolver, Links};
 use crate::error::Result;
+use crate::limits::{CREDENTIAL_WAIT, MAX_LIST_STARTS, MAX_PARKED_CALLS};
 use crate::pool::{Observer, Pool};
 use crate::router::Router;
 use crate::runtime::{LogBook, RuntimeBackend};
@@ -110,7 +109,7 @@ impl Builder {
     /// page. Default: 45 seconds.
     #[must_use]
     pub fn auth_wait(mut self, wait: impl Into<Option<Duration>>) -> Self {
-        self.auth_wait = wait.into().unwrap_or(parked::WAIT);
+        self.auth_wait = wait.into().unwrap_or(CREDENTIAL_WAIT);
         self
     }
 
@@ -165,7 +164,7 @@ impl Builder {
                 tasks: Tasks::default(),
                 refreshing: Mutex::default(),
                 met: Mutex::default(),
-                learning: Semaphore::new(LEARN_AT_ONCE),
+                learning: Semaphore::new(MAX_LIST_STARTS),
                 key: self.key,
                 logs: self.logs,
                 seen: shown::Seen::default(),
@@ -176,7 +175,7 @@ impl Builder {
                 install_with: self.install_with,
                 links: self.links,
                 auth_wait: self.auth_wait,
-                parking: Parking::new(parked::EACH, parked::ALL),
+                parking: Parking::new(parked::EACH, MAX_PARKED_CALLS),
                 questions: Questions::new(),
                 credentials_changed: watch::Sender::new(0),
                 audit: ArcSwap::from_pointee(self.audit),
@@ -216,7 +215,7 @@ impl Orchestrator {
             session_idle: Duration::from_hours(1),
             install_with: None,
             links: None,
-            auth_wait: parked::WAIT,
+            auth_wait: CREDENTIAL_WAIT,
             audit: Audit::default(),
             directory: None,
             limits: Limits::default(),

@@ -113,11 +113,6 @@ impl Context {
         }
     }
 
-    /// Returns `true` if rights have changed since the start.
-    pub(super) fn is_stale(&self, inner: &Inner) -> bool {
-        self.as_of.is_some_and(|at| at != inner.rights.now())
-    }
-
     /// Records the target of the call and the owner of its credential for the audit log.
     pub(super) fn goes_to(&self, spec: &Spec, credential: Option<&Credential>) {
         if let Some(trail) = &self.trail {

@@ -104,6 +104,9 @@ impl Inner {
             })
         };
         self.tell_lists(changed, sees);
+        if changed.resources {
+            self.resume_parked();
+        }
     }
 
     /// Notifies all clients: the set of configured servers has changed.
@@ -212,7 +215,6 @@ impl Observer for Inner {
         self.seen.started(&handle.key);
         inner.refresh(&ListKey::from(&handle.key), handle, Why::Ready);
         inner.hear(handle);
-        inner.resubscribe(handle);
     }
 
     fn failed(&self, key: &InstanceKey, output: Vec<LogLine>, error: &Error) {

@@ -12,7 +12,7 @@ use http::HeaderMap;
 use tokio::time::{Instant, Sleep};
 
 use super::Inner;
-use super::authority::Judged;
+use super::authority::{Judged, Late};
 use super::context::Context;
 use super::limits::counted;
 use super::shown::unauthorized;
@@ -25,7 +25,7 @@ use crate::pool::{Caller, Handle, Lease, Link, Spec};
 use crate::runtime::Progress;
 use crate::server::Launch;
 use crate::session::Session;
-use crate::transport::Outgoing;
+use crate::transport::{Outgoing, Recheck as _};
 
 /// Time to wait for the exit of a program after the end of its connection.
 const END_WAIT: Duration = Duration::from_secs(2);
@@ -230,7 +230,7 @@ impl Inner {
     }
 
     /// Prepares an instance that a session uses for the first time.
-    async fn joined(&self, session: &Arc<Session>, lease: &Lease, caller: &Caller) {
+    pub(super) async fn joined(&self, session: &Arc<Session>, lease: &Lease, caller: &Caller) {
         self.pass_level(session, lease.handle()).await;
         if session.listens()
             && let Err(error) = lease.link.listen(caller).await
@@ -241,21 +241,13 @@ impl Inner {
 
     /// Authorizes a request again if rights have changed since its start. Completes the handshake first, because it
     /// takes time as well.
-    async fn before_sent(
-        &self,
-        context: &Context,
-        lease: &Lease,
-        judged: Judged<'_>,
-    ) -> Result<()> {
+    async fn before_sent(&self, context: &Context, lease: &Lease, late: &Late<'_>) -> Result<()> {
         if !lease.link.is_ready(&context.caller)
             && let Err(error) = lease.link.spoken(&context.caller).await
         {
             return Err(why(lease, error).await);
         }
-        if context.is_stale(self) {
-            self.judge_again(context, &lease.key, judged).await?;
-        }
-        Ok(())
+        crate::transport::allowed(Some(late)).await
     }
 
     /// Sends a request to this instance.
@@ -266,8 +258,10 @@ impl Inner {
         work: &Work<'_>,
         deadline: Instant,
     ) -> Result<(Reply, Arc<Handle>)> {
-        if context.is_stale(self) || !lease.link.is_ready(&context.caller) {
-            Box::pin(self.before_sent(context, &lease, work.judged)).await?;
+        let as_of = context.as_of.unwrap_or_else(|| self.rights.now());
+        let late = Late::new(self, context, &lease.key, work.judged, as_of);
+        if late.is_stale() || !lease.link.is_ready(&context.caller) {
+            Box::pin(self.before_sent(context, &lease, &late)).await?;
         }
         if let Some(session) = &context.session
             && session.uses(lease.handle())
@@ -286,6 +280,7 @@ impl Inner {
             party: context.caller.party,
             era: context.era(),
             client: context.session.as_ref().map(|session| session.facts()),
+            check: Some(&late),
         };
         let reply = lease.link.request(&outgoing, &context.caller).await;
         let reply = match reply {

@@ -7,6 +7,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
+use tokio::sync::watch;
 
 use super::Inner;
 use super::subscriptions::Source;
@@ -14,6 +15,7 @@ use crate::call::{Reply, ReplyItem, own};
 use crate::jsonrpc::{Message, quote, request};
 use crate::pool::{Caller, Handle};
 use crate::protocol::{Era, method};
+use crate::runtime::InstanceKey;
 use crate::transport::Outgoing;
 
 /// Delay before a broken stream of notifications is opened again.
@@ -53,9 +55,11 @@ async fn hear(inner: Weak<Inner>, weak: Weak<Handle>) {
         };
         let key = Source::from(&handle.key);
         let mut changes = inner.subscriptions.changes();
-        let uris = inner.subscriptions.uris(&key);
+        let mut rights = inner.rights.subscribe();
+        let uris = inner.wanted_uris(&handle.key);
         let opened = match handle.link.era(Era::Modern).await {
             Ok(Era::Legacy) => {
+                inner.keep_subscribed(&handle);
                 // The engine's session opens its stream again when it is re-established.
                 if let Err(error) = handle.link.listen(&caller).await {
                     tracing::debug!(server = %handle.key.server(), %error, "changes are not heard of");
@@ -70,14 +74,9 @@ async fn hear(inner: Weak<Inner>, weak: Weak<Handle>) {
             Err(error) => Err(error),
         };
         let exited = handle.exited.clone();
+        let instance = handle.key.clone();
         drop(handle);
-        let other = async {
-            while changes.changed().await.is_ok() {
-                if inner.subscriptions.uris(&key) != uris {
-                    return;
-                }
-            }
-        };
+        let other = inner.wants_other(&instance, &uris, (&mut changes, &mut rights));
         let mut stream = opened.ok();
         let end = tokio::select! {
             end = read(stream.as_mut(), &inner, &weak, || {
@@ -127,6 +126,36 @@ async fn read(
         }
     }
     End::Broken
+}
+
+impl Inner {
+    /// Waits until an instance should be subscribed to other resources than these.
+    async fn wants_other(
+        &self,
+        instance: &InstanceKey,
+        uris: &[String],
+        (changes, rights): (&mut watch::Receiver<()>, &mut watch::Receiver<()>),
+    ) {
+        loop {
+            tokio::select! {
+                Ok(()) = changes.changed() => {}
+                // The callers of a resource may have lost or gained the right to it.
+                Ok(()) = rights.changed() => {}
+                else => std::future::pending().await,
+            }
+            if self.wanted_uris(instance) != uris {
+                return;
+            }
+        }
+    }
+
+    /// Returns the resources to subscribe to at an instance, sorted.
+    fn wanted_uris(&self, key: &InstanceKey) -> Vec<String> {
+        let wanted = self.wanted_at(key);
+        let mut uris: Vec<_> = wanted.iter().map(|uri| uri.to_string()).collect();
+        uris.sort();
+        uris
+    }
 }
 
 fn listen(uris: &[String]) -> Message {

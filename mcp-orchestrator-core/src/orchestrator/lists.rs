@@ -19,6 +19,7 @@ use crate::catalog::{ItemKinds, Kept, ListKey, Source, method_of, page};
 use crate::credential::Credential;
 use crate::error::{Error, ErrorKind, Result};
 use crate::jsonrpc::{Message, quote, response, text};
+use crate::limits::MAX_INLINE_LIST_ITEMS;
 use crate::pool::Spec;
 use crate::protocol::Era;
 use crate::router::{ItemKind, View, ViewEntry};
@@ -32,8 +33,6 @@ const CURSOR: &str = "list cursor";
 
 /// Time that a caller waits for a list after its last fetch failed.
 const RETRY_WAIT: Duration = Duration::from_secs(1);
-/// Longer lists are serialized on a blocking thread.
-const MANY_ITEMS: usize = 2000;
 
 impl Inner {
     /// Returns one page of a gateway's list.
@@ -273,7 +272,7 @@ async fn written(
     from: usize,
 ) -> Result<(String, Option<usize>)> {
     let items: usize = sources.iter().map(|one| one.kept.items(kind).len()).sum();
-    if items <= MANY_ITEMS {
+    if items <= MAX_INLINE_LIST_ITEMS {
         return Ok(page(&sources, kind, prefixed, era, from));
     }
     let writing = move || page(&sources, kind, prefixed, era, from);

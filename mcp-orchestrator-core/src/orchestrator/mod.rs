@@ -78,8 +78,6 @@ use crate::transport::Party;
 const LISTS_WRITTEN: Duration = Duration::from_secs(5);
 /// Maximum time that shutdown waits for the audit log to be written.
 const AUDIT_CLOSES: Duration = Duration::from_secs(5);
-/// Maximum number of instances that are started concurrently to fill the list cache.
-const LEARN_AT_ONCE: usize = 4;
 
 /// Routes each call to the instance that belongs to its caller. Cheap to clone.
 ///

@@ -26,16 +26,14 @@ use crate::call::{Reply, ReplyItem, ServerRequest, own};
 use crate::credential::{Credential, Generation, Revision};
 use crate::error::{Error, ErrorKind, Result};
 use crate::jsonrpc::{Members, Message, Splice, notification, quote, request, response, text};
+use crate::limits::MAX_PARKED_CALLS_PER_PRINCIPAL;
 use crate::protocol::{meta, method};
 use crate::runtime::Progress;
 use crate::transport::progress_token;
 
-/// Default time that a call waits for its credential.
-pub(super) const WAIT: Duration = Duration::from_secs(45);
 /// Maximum number of parked calls per principal.
-pub(super) const EACH: NonZeroUsize = NonZeroUsize::new(16).expect("it is not zero");
-/// Maximum number of parked calls in total.
-pub(super) const ALL: usize = 1000;
+pub(super) const EACH: NonZeroUsize =
+    NonZeroUsize::new(MAX_PARKED_CALLS_PER_PRINCIPAL).expect("it is not zero");
 /// Interval of the progress notifications of a parked call.
 const AGAIN: Duration = Duration::from_secs(5);
 /// Key of the request in a modern client's `inputRequests` and `inputResponses`.

@@ -23,7 +23,7 @@ use crate::call::{Reply, ReplyItem, ServerRequest, own};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::GatewayId;
 use crate::jsonrpc::{Members, Message, Splice, quote, response, text};
-use crate::limits::QUESTION_TIMEOUT;
+use crate::limits::{MAX_PARKED_CALLS, QUESTION_TIMEOUT};
 use crate::protocol::{meta, method};
 use crate::session::Able;
 use crate::transport::progress_token;
@@ -65,7 +65,7 @@ impl Questions {
     pub(super) fn new() -> Self {
         Self {
             open: Mutex::new(Some(HashMap::new())),
-            parking: Parking::new(parked::EACH, parked::ALL),
+            parking: Parking::new(parked::EACH, MAX_PARKED_CALLS),
         }
     }
 

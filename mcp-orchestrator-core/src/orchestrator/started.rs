@@ -6,11 +6,9 @@ use super::Inner;
 use super::context::Context;
 use crate::credential::{Credential, CredentialRule};
 use crate::error::{Error, ErrorKind, Result};
+use crate::limits::MAX_REPLACED_STARTS;
 use crate::pool::{Lease, Spec};
 use crate::runtime::Progress;
-
-/// Maximum number of starts for one call, each with the credential that replaced the one before.
-const REPLACEMENTS: usize = 4;
 
 impl Inner {
     /// Starts an instance, or waits for its start. If the credential is replaced in the meantime, that start is
@@ -27,7 +25,7 @@ impl Inner {
         let progress = context.progress.clone();
         let progress = progress.unwrap_or_else(Progress::unheard);
         let mut now: Option<Arc<Credential>> = None;
-        for _ in 0..REPLACEMENTS {
+        for _ in 0..MAX_REPLACED_STARTS {
             let credential = now.as_ref().unwrap_or(credential);
             let lease = self.pool.acquire(id, credential, scope.clone(), &progress);
             let error = match lease.await {

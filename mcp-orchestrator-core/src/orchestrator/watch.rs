@@ -12,7 +12,7 @@ use crate::auth::Principal;
 use crate::call::{Reply, ReplyItem};
 use crate::id::{GatewayId, ServerId};
 use crate::jsonrpc::{Kind, Message};
-use crate::limits::MAX_URI_LEN;
+use crate::limits::{MAX_CARRIED_PER_RESULT, MAX_URI_LEN};
 use crate::pool::Handle;
 use crate::router::Route;
 
@@ -84,11 +84,10 @@ impl Watch {
     }
 }
 
-/// Returns up to `MOST` URIs that a result names.
+/// Returns up to `MAX_CARRIED_PER_RESULT` URIs that a result names.
 fn uris_of(body: &str) -> Vec<String> {
     // Created once: building a finder costs more than searching a short result.
     static URI: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new("\"uri\""));
-    const MOST: usize = 256;
     let mut found = Vec::new();
     let mut rest = body;
     while let Some(at) = URI.find(rest.as_bytes()) {
@@ -104,7 +103,7 @@ fn uris_of(body: &str) -> Vec<String> {
         {
             found.push(uri);
         }
-        if found.len() == MOST {
+        if found.len() == MAX_CARRIED_PER_RESULT {
             break;
         }
     }

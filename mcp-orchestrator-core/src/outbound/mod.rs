@@ -11,7 +11,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
@@ -21,10 +20,8 @@ use self::certificates::Certificates;
 pub use self::certificates::ClientCertificate;
 pub use self::proxy::{InvalidProxy, Proxies};
 use crate::error::{Error, ErrorKind};
+use crate::limits::OUTBOUND_TLS_TIMEOUT;
 use crate::runtime::{BoxedIo, TcpConnect, connect_any};
-
-/// Timeout of a TLS handshake, and of the exchange with a proxy.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Opens outbound connections.
 ///
@@ -191,7 +188,7 @@ async fn in_time(
     step: &str,
     work: impl Future<Output = io::Result<BoxedIo>>,
 ) -> io::Result<BoxedIo> {
-    let done = tokio::time::timeout(HANDSHAKE_TIMEOUT, work).await;
+    let done = tokio::time::timeout(OUTBOUND_TLS_TIMEOUT, work).await;
     done.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
         .map_err(|error| io::Error::new(error.kind(), format!("{target}: {step}: {error}")))
 }

@@ -337,7 +337,7 @@ async fn changed_client_certificate_is_reloaded() {
     let again = certificates.config("mcp.example.test").await.unwrap();
     assert!(Arc::ptr_eq(&first, &again));
     std::fs::write(&certificate.key, "not a key").unwrap();
-    let later = std::time::SystemTime::now() + Duration::from_secs(5);
+    let later = std::time::SystemTime::now() + std::time::Duration::from_secs(5);
     let file = std::fs::File::options().write(true).open(&certificate.key);
     file.unwrap().set_modified(later).unwrap();
     let error = certificates.config("mcp.example.test").await.unwrap_err();

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use foldhash::HashMap;
 use tokio::sync::{OnceCell, mpsc};
@@ -11,17 +10,13 @@ use tokio::time::Instant;
 use crate::call::Reply;
 use crate::error::{Error, ErrorKind, Result};
 use crate::jsonrpc::Message;
+use crate::limits::{MAX_WAITING_UNSOLICITED, UPSTREAM_SESSION_IDLE_TIMEOUT};
 use crate::protocol::Era;
 use crate::server::EraChoice;
 use crate::transport::handshake::Profile;
 use crate::transport::pipe::Pipe;
 use crate::transport::streamable::{Http, Modern, Session};
-use crate::transport::{ClientFacts, Hello, Inbox, Outgoing, Party, Unsolicited};
-
-/// Idle time after which a modern caller's session with a legacy server ends.
-const MODERN_IDLE: Duration = Duration::from_mins(5);
-/// Capacity for unsolicited messages.
-const INBOX: usize = 256;
+use crate::transport::{Check, ClientFacts, Hello, Inbox, Outgoing, Party, Unsolicited};
 
 /// The sender of requests, and what is declared to the server about it.
 #[derive(Clone, Debug)]
@@ -93,11 +88,16 @@ impl Link {
     }
 
     /// Sends a notification of this caller.
-    pub(crate) async fn notify(&self, message: &Message, caller: &Caller) -> Result<()> {
+    pub(crate) async fn notify(
+        &self,
+        message: &Message,
+        caller: &Caller,
+        check: Check<'_>,
+    ) -> Result<()> {
         match self {
-            Self::Pipe(pipe) => pipe.notify(message).await,
+            Self::Pipe(pipe) => pipe.notify(message, check).await,
             Self::Http(http) => match http.known(caller.party) {
-                Some(session) => session.notify(message).await,
+                Some(session) => session.notify(message, check).await,
                 None => Ok(()),
             },
         }
@@ -183,7 +183,9 @@ impl Link {
         let Self::Http(http) = self else { return };
         http.http.sweep();
         let mut sessions = http.sessions();
-        let old = sessions.extract_if(|_, open| open.modern && open.used.elapsed() > MODERN_IDLE);
+        let old = sessions.extract_if(|_, open| {
+            open.modern && open.used.elapsed() > UPSTREAM_SESSION_IDLE_TIMEOUT
+        });
         old.for_each(|(_, open)| open.session.close());
     }
 
@@ -203,7 +205,7 @@ impl HttpLink {
         choice: EraChoice,
     ) -> (Self, mpsc::Receiver<(Party, Unsolicited)>) {
         let http = Arc::new(http);
-        let (arrivals, receiver) = mpsc::channel(INBOX);
+        let (arrivals, receiver) = mpsc::channel(MAX_WAITING_UNSOLICITED);
         let link = Self {
             modern: Modern::new(Arc::clone(&http)),
             http,
@@ -349,7 +351,7 @@ impl HttpLink {
     }
 
     fn open(&self, caller: &Caller) -> Open {
-        let (inbox, mut messages): (Inbox, _) = mpsc::channel(INBOX);
+        let (inbox, mut messages): (Inbox, _) = mpsc::channel(MAX_WAITING_UNSOLICITED);
         let (arrivals, party) = (self.arrivals.clone(), caller.party);
         let mut forward = tokio::task::JoinSet::new();
         forward.spawn(async move {

@@ -33,13 +33,11 @@ pub(crate) use self::removals::Pending;
 use crate::credential::Credential;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ServerId;
+use crate::limits::MAX_REPLACEMENTS;
 use crate::runtime::{LogLine, LogSource, Progress, RuntimeBackend, Scope, SpecDigest};
 use crate::seal::StateKey;
 use crate::server::{ServerSpec, StartMode, TokenChange};
 use crate::transport::{Party, Unsolicited};
-
-/// Maximum number of concurrent replacements.
-const REPLACE_AT_ONCE: usize = 4;
 
 /// Receives the events of the pool, and answers its questions. Methods that return no future must not block.
 pub(crate) trait Observer: Send + Sync {
@@ -145,7 +143,7 @@ impl Pool {
             observer: OnceLock::new(),
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
-            replacing: Semaphore::new(REPLACE_AT_ONCE),
+            replacing: Semaphore::new(MAX_REPLACEMENTS),
             endings: Arc::default(),
             removals: removals::Removals::default(),
             known: orphans::Known::default(),

@@ -16,6 +16,7 @@ use super::slot::Slot;
 use super::{Pool, Spec};
 use crate::credential::{Credential, Owner};
 use crate::error::{Error, ErrorKind, Result};
+use crate::limits::MAX_WAITING_UNSOLICITED;
 use crate::runtime::{
     Endpoint, Exit, Instance, InstanceKey, LaunchSpec, LogLine, LogOptions, Progress, Scope,
 };
@@ -24,9 +25,6 @@ use crate::transport::handshake::{ALL_CAPABILITIES, Joined, Profile};
 use crate::transport::pipe::{Ask, Opened, Options, Pipe};
 use crate::transport::streamable::Http;
 use crate::transport::{Inbox, Party, Place, Unsolicited, ended};
-
-/// Capacity for unsolicited messages.
-const INBOX: usize = 256;
 
 /// Lines of output that are kept of an instance that failed to start. `LISTEN_FOR` limits the time to read them.
 const LAST_WORDS: usize = 500;
@@ -146,7 +144,7 @@ impl Pool {
             (attempt.ran, attempt.reached) = (!instance.fresh, true);
             progress.report("the MCP handshake");
             let reach = Arc::new(Reach::default());
-            let (arrivals, receiver) = mpsc::channel(INBOX);
+            let (arrivals, receiver) = mpsc::channel(MAX_WAITING_UNSOLICITED);
             match self
                 .link(spec, key, instance, arrivals, attempt, &reach)
                 .await?
@@ -246,7 +244,7 @@ impl Pool {
         exited: &Exited,
         arrivals: Arrivals,
     ) -> Result<Opened> {
-        let (inbox, unsolicited) = mpsc::channel(INBOX);
+        let (inbox, unsolicited) = mpsc::channel(MAX_WAITING_UNSOLICITED);
         // An instance that has just started has written nothing about the calls of others.
         let lines = joined.is_none() || self.ask(spec, key) != Ask::Nobody;
         let mut options = self.pipe_options(spec, key, joined, inbox, exited.clone());

@@ -1,5 +1,6 @@
 //! TCP connections: to a child process that listens on a port, and underneath TLS to a remote server.
 
+use crate::limits::OUTBOUND_CONNECT_TIMEOUT;
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
@@ -15,8 +16,6 @@ use tokio::net::TcpStream;
 
 use super::{BoxedIo, Connect};
 
-/// Timeout of name resolution and connection together.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long to wait for one address before the next is tried concurrently (RFC 8305).
 const HEAD_START: Duration = Duration::from_millis(250);
 /// Idle time before keep-alive probes are sent; shorter than the idle timeouts of home routers and cloud load
@@ -53,7 +52,7 @@ impl TcpConnect {
     /// # Errors
     /// The operating system's error, with host and port; [`TimedOut`](io::ErrorKind::TimedOut) after 15 seconds.
     pub async fn stream(&self) -> io::Result<TcpStream> {
-        let connected = tokio::time::timeout(CONNECT_TIMEOUT, self.any_address()).await;
+        let connected = tokio::time::timeout(OUTBOUND_CONNECT_TIMEOUT, self.any_address()).await;
         connected
             .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
             .map_err(|error| io::Error::new(error.kind(), format!("{self}: {error}")))

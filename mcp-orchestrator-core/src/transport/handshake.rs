@@ -1,13 +1,12 @@
 //! Handshakes: `initialize` in the legacy era, `server/discover` in the modern one.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 
 use super::Hello;
 use crate::call::own;
 use crate::error::{Error, ErrorKind, Result};
 use crate::jsonrpc::{Kind, Members, Message, notification, quote, request, text};
+use crate::limits::DISCOVER_TIMEOUT;
 use crate::protocol::{Era, meta, method, version};
 use crate::server::EraChoice;
 
@@ -147,9 +146,6 @@ pub(super) fn initialize_params(profile: &Profile) -> String {
     )
 }
 
-/// Timeout for a server that may not know the method and may never answer.
-const DISCOVER_WAIT: Duration = Duration::from_secs(10);
-
 /// Performs the modern handshake.
 pub(super) async fn discover(wire: &impl Wire, profile: &Profile) -> Result<Hello> {
     let message = own(request(
@@ -157,7 +153,7 @@ pub(super) async fn discover(wire: &impl Wire, profile: &Profile) -> Result<Hell
         method::DISCOVER,
         Some(&discover_params(profile)),
     ));
-    let answer = tokio::time::timeout(DISCOVER_WAIT, wire.exchange(message)).await;
+    let answer = tokio::time::timeout(DISCOVER_TIMEOUT, wire.exchange(message)).await;
     let response = answer
         .map_err(|_| Error::new(ErrorKind::TimedOut, "server/discover was not answered"))??;
     discovered(&response)

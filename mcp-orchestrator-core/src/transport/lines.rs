@@ -4,6 +4,7 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use memchr::memchr;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
+use super::pace::Turns;
 use crate::jsonrpc::Outline;
 
 /// A line, or what is reported in place of one over the limit.
@@ -25,6 +26,7 @@ pub(super) struct Lines<R> {
     /// How much of the buffer was searched for a line end.
     searched: usize,
     limit: usize,
+    turns: Turns,
 }
 
 const READ: usize = 16 * 1024;
@@ -36,6 +38,7 @@ impl<R: AsyncRead + Unpin> Lines<R> {
             buffer: BytesMut::new(),
             searched: 0,
             limit,
+            turns: Turns::default(),
         }
     }
 
@@ -67,7 +70,9 @@ impl<R: AsyncRead + Unpin> Lines<R> {
     async fn fill(&mut self) -> std::io::Result<usize> {
         // A growing line doubles the buffer; a short line reuses space that was split off earlier.
         self.buffer.reserve(READ.max(self.buffer.len()));
-        self.reader.read_buf(&mut self.buffer).await
+        let read = self.reader.read_buf(&mut self.buffer).await?;
+        self.turns.spend(read).await;
+        Ok(read)
     }
 
     async fn pass_over(&mut self) -> std::io::Result<Option<Line>> {

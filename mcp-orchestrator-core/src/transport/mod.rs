@@ -21,11 +21,12 @@ pub(crate) mod streamable;
 use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use http::HeaderMap;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::call::ServerRequest;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::id::ServerId;
 use crate::jsonrpc::{Message, Span, Splice, span_of};
 use crate::protocol::Era;
@@ -34,8 +35,34 @@ use crate::runtime::{Exit, LogSource};
 /// Identifies a caller on a connection that several callers share.
 pub(crate) type Party = u64;
 
+/// Authorizes a request again right before it is written.
+///
+/// A request may wait inside a connection: for a session to be opened again, for a connection, for a queue. Its caller
+/// may lose the right to it meanwhile.
+pub(crate) trait Recheck: Send + Sync {
+    /// Returns `true` if rights have changed since the request was authorized. Called for each request, so it must be
+    /// cheap.
+    fn is_stale(&self) -> bool;
+
+    /// Authorizes the request again.
+    fn judge(&self) -> BoxFuture<'_, Result<()>>;
+}
+
+/// The check before a request is written; `None` for requests of the engine itself.
+pub(crate) type Check<'a> = Option<&'a dyn Recheck>;
+
+/// Authorizes a request again if rights have changed.
+///
+/// # Errors
+/// If the request may not be sent any more.
+pub(crate) async fn allowed(check: Check<'_>) -> Result<()> {
+    match check {
+        Some(check) if check.is_stale() => check.judge().await,
+        _ => Ok(()),
+    }
+}
+
 /// A request to an instance. Borrows its large parts, because each step towards the server would copy them.
-#[derive(Debug)]
 pub(crate) struct Outgoing<'a> {
     /// The caller's request as received.
     pub(crate) message: &'a Message,
@@ -51,6 +78,8 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) era: Era,
     /// What is declared about a legacy client to a modern server.
     pub(crate) client: Option<Arc<ClientFacts>>,
+    /// Whether it may still be sent.
+    pub(crate) check: Check<'a>,
 }
 
 /// For messages without changes.
@@ -68,6 +97,7 @@ impl<'a> Outgoing<'a> {
             party,
             era,
             client: None,
+            check: None,
         }
     }
 

@@ -1,10 +1,10 @@
-//! Rate limits for messages, and the backoff between attempts to open a stream.
+//! Rate limits for messages, turns for other tasks, and the backoff between attempts to open a stream.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::limits::{RECONNECT_MAX, RECONNECT_MIN};
+use crate::limits::{RECONNECT_MAX, RECONNECT_MIN, WORK_QUANTUM};
 
 /// Limits messages to a number per second, in fixed windows of one second.
 #[derive(Debug)]
@@ -44,6 +44,26 @@ impl Rate {
     }
 }
 
+/// Gives other tasks a turn after each [`WORK_QUANTUM`] of input.
+///
+/// Tokio's own budget counts reads, not bytes: a peer whose input is available at once could occupy a worker thread for
+/// a tenth of a second.
+#[derive(Debug, Default)]
+pub(super) struct Turns {
+    spent: usize,
+}
+
+impl Turns {
+    /// Counts this much input, and yields if the quantum is used up.
+    pub(super) async fn spend(&mut self, bytes: usize) {
+        self.spent += bytes;
+        if self.spent >= WORK_QUANTUM {
+            self.spent = 0;
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
 /// Exponential backoff between attempts to open a stream, reset when the stream delivers something.
 #[derive(Debug, Default)]
 pub(super) struct Backoff {
@@ -67,7 +87,31 @@ impl Backoff {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::task::JoinSet;
+
     use super::*;
+
+    #[tokio::test]
+    async fn endless_input_leaves_turns_to_other_tasks() {
+        let counter = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&counter);
+        let mut others = JoinSet::new();
+        others.spawn(async move {
+            loop {
+                count.fetch_add(1, Ordering::Relaxed);
+                tokio::task::yield_now().await;
+            }
+        });
+        let mut turns = Turns::default();
+        for _ in 0..100 {
+            turns.spend(WORK_QUANTUM).await;
+        }
+        let count = counter.load(Ordering::Relaxed);
+        assert!(count >= 90, "{count}");
+    }
 
     #[test]
     fn backoff_grows_between_its_bounds() {

@@ -140,28 +140,27 @@ impl Parser {
                 self.searched = end;
                 return Ok(None);
             }
-            let line = self.buffer.split_to(end).freeze();
-            self.buffer
-                .advance(if carriage && self.buffer.get(1) == Some(&b'\n') {
-                    2
-                } else {
-                    1
-                });
+            let feed = usize::from(carriage && self.buffer.get(end + 1) == Some(&b'\n'));
             self.searched = 0;
-            let length = line.len();
-            if length == 0 {
-                if let Some(event) = self.event.take() {
-                    return Ok(Some(event));
-                }
-                self.filler += 1;
-            } else if self.event.field(line) {
+            // Only data is split off: a server may send millions of other lines.
+            if let Some(value) = self.event.field(&self.buffer[..end]) {
+                let mut line = self.buffer.split_to(end).freeze();
+                self.buffer.advance(1 + feed);
+                line.advance(value);
+                self.event.more(line);
                 // Check a long line by itself, whatever follows it in the buffer.
                 if self.event.data_len() > self.limit {
                     self.begin_over();
                 }
-            } else {
-                self.filler = self.filler.saturating_add(length + 1);
+                continue;
             }
+            self.buffer.advance(end + 1 + feed);
+            if end == 0
+                && let Some(event) = self.event.take()
+            {
+                return Ok(Some(event));
+            }
+            self.filler = self.filler.saturating_add(end + 1);
         }
     }
 
@@ -225,39 +224,46 @@ impl Pending {
         }
     }
 
-    /// Parses a line. Returns `false` if it holds no data.
-    fn field(&mut self, mut line: Bytes) -> bool {
-        if line.starts_with(MARK) {
-            line.advance(MARK.len());
-        }
-        let (name, value) = match memchr::memchr(b':', &line) {
-            Some(0) => return false,
-            Some(at) => {
-                let skip = at + 1 + usize::from(line.get(at + 1) == Some(&b' '));
-                (line.slice(..at), line.slice(skip..))
-            }
-            None => (line, Bytes::new()),
+    /// Parses a line. Returns where the value begins if the line holds data, which [`more`](Self::more) adds.
+    fn field(&mut self, line: &[u8]) -> Option<usize> {
+        let start = if line.starts_with(MARK) {
+            MARK.len()
+        } else {
+            0
         };
-        let text = |value: &Bytes| String::from_utf8_lossy(value).into_owned();
-        match &name[..] {
-            b"data" => {
-                self.data = Some(Data::more(self.data.take(), value));
-                self.seen = true;
-                return true;
+        let field = &line[start..];
+        let (name, value) = match memchr::memchr(b':', field) {
+            Some(0) => return None,
+            Some(at) => {
+                let skip = at + 1 + usize::from(field.get(at + 1) == Some(&b' '));
+                (&field[..at], skip)
             }
-            b"event" => self.name = text(&value.slice(..value.len().min(MAX_NAME))),
-            b"id" if !value.contains(&0) && value.len() <= MAX_EVENT_ID => {
-                self.id = Some(text(&value));
+            None => (field, field.len()),
+        };
+        let (text, value_at) = (&field[value..], start + value);
+        match name {
+            b"data" => return Some(value_at),
+            b"event" => {
+                let text = &text[..text.len().min(MAX_NAME)];
+                self.name = String::from_utf8_lossy(text).into_owned();
+            }
+            b"id" if !text.contains(&0) && text.len() <= MAX_EVENT_ID => {
+                self.id = Some(String::from_utf8_lossy(text).into_owned());
             }
             b"retry" => {
-                self.retry = std::str::from_utf8(&value)
-                    .ok()
-                    .and_then(|ms| ms.parse().ok());
+                let ms = std::str::from_utf8(text).ok();
+                self.retry = ms.and_then(|ms| ms.parse().ok());
             }
-            _ => return false,
+            _ => return None,
         }
         self.seen = true;
-        false
+        None
+    }
+
+    /// Adds a line of data.
+    fn more(&mut self, line: Bytes) {
+        self.data = Some(Data::more(self.data.take(), line));
+        self.seen = true;
     }
 
     fn take(&mut self) -> Option<Event> {

@@ -21,6 +21,7 @@ mod session;
 mod site;
 mod spelling;
 mod steps;
+mod subscriptions;
 mod tasks;
 mod wait;
 mod worlds;

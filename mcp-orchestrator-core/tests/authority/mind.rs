@@ -76,11 +76,16 @@ impl Mind {
     /// Returns the URIs of all resource subscriptions at instances.
     pub(crate) fn subscribed(&self) -> Vec<String> {
         let state = self.state();
-        state
-            .subscribed
-            .iter()
-            .map(|(_, uri)| uri.clone())
-            .collect()
+        let known = state.subscribed.iter();
+        known.map(|(_, uri)| uri.clone()).collect()
+    }
+
+    /// Returns the resource subscriptions at running instances.
+    pub(crate) fn subscribed_at(&self) -> Vec<(InstanceKey, String)> {
+        let running = self.running();
+        let mut all = self.state().subscribed.clone();
+        all.retain(|(key, _)| running.contains(key));
+        all
     }
 
     /// Returns the running instances.
@@ -150,6 +155,8 @@ impl Mind {
         let (says, mut said) = mpsc::unbounded_channel();
         self.state().says.push((key.clone(), says));
         self.news.notify_waiters();
+        // A new instance has no subscriptions.
+        self.state().subscribed.retain(|(other, _)| *other != key);
         self.begins(&key).await;
         loop {
             let answer = tokio::select! {
@@ -197,6 +204,10 @@ impl Mind {
         if params["uri"] == "mem://never" && method == "resources/subscribe" {
             // Subscribed, but never answered.
             return Vec::new();
+        }
+        if params["uri"] == "mem://refused" {
+            let error = json!({ "code": -32002, "message": "refused" });
+            return vec![json!({ "jsonrpc": "2.0", "id": id, "error": error })];
         }
         let Some(result) = result else {
             let error = json!({ "code": -32601, "message": "unknown" });
@@ -250,7 +261,10 @@ impl State {
             }
             "resources/subscribe" => {
                 let uri = params["uri"].as_str().unwrap_or_default().to_owned();
-                self.subscribed.push((key.clone(), uri));
+                let subscription = (key.clone(), uri);
+                if params["uri"] != "mem://refused" && !self.subscribed.contains(&subscription) {
+                    self.subscribed.push(subscription);
+                }
                 json!({})
             }
             "resources/unsubscribe" => {

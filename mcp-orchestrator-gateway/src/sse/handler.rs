@@ -54,9 +54,12 @@ impl Gate {
             .map_or("", PublicUrl::prefix);
         let messages = format!("{prefix}{MESSAGES}");
         let principal = Arc::clone(&who.principal);
+        let grant = self
+            .admission
+            .grant(&asked, gateway, (&principal, who.expires_at));
         let response = self.admission.sse.open(
             &self.orchestrator,
-            (who.principal, gateway.clone()),
+            (who.principal, gateway.clone(), grant),
             (&messages, self.options.keep_alive),
         )?;
         Ok(self.held(response, (gateway, &asked), &principal))
@@ -88,7 +91,7 @@ impl Gate {
         let gateway = channel
             .as_ref()
             .map_or(&self.default, |channel| &channel.gateway);
-        let seen = self.admission.count();
+        let mut seen = self.admission.count();
         let mut who = self.who(gateway, &as_mcp(parts, gateway)).await?;
         let channel = channel
             .filter(|channel| channel.principal.id == who.principal.id)
@@ -102,12 +105,17 @@ impl Gate {
         drop(room);
         if self.admission.count() != seen {
             // A body may take its time.
+            seen = self.admission.count();
             who = self
                 .who_now(&channel.gateway, &as_mcp(parts, &channel.gateway))
                 .await?;
         }
         let message = Message::parse(validate::strip_mark(body)).map_err(not_a_message)?;
         let session = channel.session();
+        let sent = self.sent(&channel, as_mcp(parts, &channel.gateway), &who, seen);
+        if let Some(session) = &session {
+            sent.bind(session);
+        }
         if message.kind() != Kind::Request {
             let text = "the session has not begun: send initialize first";
             let missing = || Error::new(ErrorKind::InvalidRequest, text);
@@ -129,9 +137,7 @@ impl Gate {
             headers: http::HeaderMap::new(),
             token: who.token,
         };
-        let orchestrator = self.orchestrator.clone();
-        let answer = async move { orchestrator.call(call).await };
-        channel.answer((id, answer.boxed()))?;
+        channel.answer((id, sent.call(call).boxed()))?;
         Ok(respond::accepted())
     }
 

@@ -2,8 +2,10 @@
 //! for messages, and everything for the client arrives on the stream.
 //!
 //! A stream is one legacy session. Its calls run in the stream itself, so nothing outlives it: when the client
-//! disconnects, its calls are dropped and its session ends.
+//! disconnects, its calls are dropped and its session ends. When the session ends for another reason, such as a revoked
+//! token, so does the stream.
 
+mod grant;
 mod handler;
 
 use std::collections::HashMap;
@@ -17,7 +19,7 @@ use bytes::{BufMut as _, Bytes, BytesMut};
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, SelectAll};
 use futures_util::{FutureExt as _, Stream, StreamExt as _};
-use mcp_orchestrator_core::auth::Principal;
+use mcp_orchestrator_core::auth::{Grant, Principal};
 use mcp_orchestrator_core::call::{Listen, Reply, ReplyItem};
 use mcp_orchestrator_core::id::{GatewayId, SessionId};
 use mcp_orchestrator_core::protocol::Era;
@@ -43,6 +45,8 @@ pub(crate) struct Channel {
     id: String,
     pub(crate) principal: Arc<Principal>,
     pub(crate) gateway: GatewayId,
+    /// The admission of the request that opened the stream.
+    grant: Arc<dyn Grant>,
     session: Mutex<Option<SessionId>>,
     work: mpsc::Sender<Work>,
 }
@@ -97,7 +101,7 @@ impl SseClients {
     pub(crate) fn open(
         self: &Arc<Self>,
         orchestrator: &Orchestrator,
-        (principal, gateway): (Arc<Principal>, GatewayId),
+        (principal, gateway, grant): (Arc<Principal>, GatewayId, Arc<dyn Grant>),
         (messages, keep_alive): (&str, Duration),
     ) -> Result<Response> {
         let (work, queue) = mpsc::channel(MAX_SSE_QUEUE);
@@ -105,6 +109,7 @@ impl SseClients {
             id: random_text(32),
             principal,
             gateway,
+            grant,
             session: Mutex::default(),
             work,
         });
@@ -136,10 +141,14 @@ impl SseClients {
     }
 }
 
-/// An event of a stream: a message of a call or of the general stream, or the session that a call has begun.
+/// An event of a stream.
 enum Said {
+    /// A message of a call or of the general stream.
     Message(Bytes),
+    /// A call has begun a session.
     Begun(SessionId),
+    /// The general stream of a session has ended.
+    Ended(SessionId),
 }
 
 /// Answers the calls of one stream. Dropping it ends the session.
@@ -155,12 +164,13 @@ struct Driver {
 impl Driver {
     fn events(self) -> impl Stream<Item = Bytes> + Send {
         stream::unfold(self, |mut driver| async move {
-            let event = driver.next().await;
+            let event = driver.next().await?;
             Some((event, driver))
         })
     }
 
-    async fn next(&mut self) -> Bytes {
+    /// Returns the next event; `None` once the session has ended.
+    async fn next(&mut self) -> Option<Bytes> {
         loop {
             let room = self.running.len() < MAX_SSE_CALLS;
             tokio::select! {
@@ -168,13 +178,15 @@ impl Driver {
                     Said::Message(message) => {
                         let mut out = BytesMut::with_capacity(message.len() + 32);
                         event(&mut out, "message", &message);
-                        return out.freeze();
+                        return Some(out.freeze());
                     }
                     Said::Begun(session) => self.begun(session),
+                    Said::Ended(session) if self.is_over(&session) => return None,
+                    Said::Ended(_) => {}
                 },
                 Some((id, call)) = self.queue.recv(), if room => self.running.push(said(id, call)),
                 () = tokio::time::sleep(self.keep_alive) => {
-                    return Bytes::from_static(b": keep-alive\n\n");
+                    return Some(Bytes::from_static(b": keep-alive\n\n"));
                 }
             }
         }
@@ -189,7 +201,7 @@ impl Driver {
         let listen = Listen {
             principal: Arc::clone(&self.channel.principal),
             gateway: self.channel.gateway.clone(),
-            session: Some(session),
+            session: Some(session.clone()),
             resume: None,
             request: None,
         };
@@ -202,7 +214,18 @@ impl Driver {
                 stream::empty().boxed()
             }
         });
-        self.running.push(messages.boxed());
+        let ended = stream::once(std::future::ready(Said::Ended(session)));
+        self.running.push(messages.chain(ended).boxed());
+    }
+
+    /// Returns `true` if this is the client's session and it has ended. Otherwise a later one took its place, or the
+    /// gateway is draining and calls continue.
+    fn is_over(&self, session: &SessionId) -> bool {
+        let (principal, gateway) = (&self.channel.principal, &self.channel.gateway);
+        let open = self
+            .orchestrator
+            .session_version(principal, gateway, session);
+        self.channel.session().as_ref() == Some(session) && open.is_err()
     }
 
     fn end(&self, session: &SessionId) {

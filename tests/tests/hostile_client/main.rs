@@ -18,3 +18,4 @@ mod raw;
 mod revoked;
 mod site;
 mod sse_clients;
+mod sse_rights;

@@ -9,14 +9,14 @@ use serde_json::{Value, json};
 use crate::site::Known;
 
 /// An HTTP+SSE client.
-struct SseClient {
+pub(crate) struct SseClient {
     client: Client,
-    stream: Response,
-    messages: String,
+    pub(crate) stream: Response,
+    pub(crate) messages: String,
 }
 
 impl SseClient {
-    async fn open(client: Client, path: &str) -> Self {
+    pub(crate) async fn open(client: Client, path: &str) -> Self {
         let mut stream = client.clone().at(path).send("GET", &[], b"").await;
         assert!(stream.is_stream(), "{}", stream.status);
         let event = stream.event().await.unwrap();
@@ -29,7 +29,12 @@ impl SseClient {
         }
     }
 
-    async fn post(&self, message: &Value) -> u16 {
+    /// Sends further messages with another client's credentials.
+    pub(crate) fn sends_as(&mut self, client: Client) {
+        self.client = client;
+    }
+
+    pub(crate) async fn post(&self, message: &Value) -> u16 {
         let client = self.client.clone().at(&self.messages);
         client
             .send("POST", &[], message.to_string().as_bytes())
@@ -38,7 +43,7 @@ impl SseClient {
     }
 
     /// Returns the next matching message of the stream.
-    async fn until(&mut self, fits: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) async fn until(&mut self, fits: impl Fn(&Value) -> bool) -> Value {
         within("a message of the stream", async {
             loop {
                 let message = self
@@ -55,13 +60,13 @@ impl SseClient {
         .await
     }
 
-    async fn ask(&mut self, id: u64, method: &str, params: Value) -> Value {
+    pub(crate) async fn ask(&mut self, id: u64, method: &str, params: Value) -> Value {
         let request = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
         assert_eq!(self.post(&request).await, 202);
         self.until(|message| message["id"] == id).await
     }
 
-    async fn begin(&mut self) -> Value {
+    pub(crate) async fn begin(&mut self) -> Value {
         let params = json!({
             "protocolVersion": "2024-11-05",
             "capabilities": {},

@@ -13,16 +13,14 @@ use serde_json::{Map, Value};
 
 use super::errors::JwtError;
 use crate::auth::Algorithm;
-
-/// Maximum length of a token in bytes; longer ones are ignored.
-const LONGEST: usize = 16 * 1024;
+use crate::limits::MAX_BEARER_LEN;
 
 /// Returns the bearer token of a request's `Authorization` header.
 pub(super) fn bearer(parts: &Parts) -> Option<&str> {
     let value = parts.headers.get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
     let token = token.trim();
-    let fits = !token.is_empty() && token.len() <= LONGEST;
+    let fits = !token.is_empty() && token.len() <= MAX_BEARER_LEN;
     (scheme.eq_ignore_ascii_case("bearer") && fits).then_some(token)
 }
 
@@ -140,7 +138,7 @@ mod tests {
         ] {
             assert_eq!(bearer(&parts(value)), token, "{value}");
         }
-        let long = format!("Bearer {}", "x".repeat(LONGEST + 1));
+        let long = format!("Bearer {}", "x".repeat(MAX_BEARER_LEN + 1));
         assert_eq!(bearer(&parts(&long)), None);
     }
 

@@ -17,9 +17,7 @@ use crate::credential::{
 };
 use crate::error::{Error, Result};
 use crate::id::ServerId;
-
-/// How many changes a slow listener may lag behind.
-const BEHIND: usize = 4096;
+use crate::limits::MAX_INSTALLED_BACKLOG;
 
 /// The installation of one owner.
 #[derive(Clone)]
@@ -85,7 +83,7 @@ impl Default for Index {
             servers: Servers::default(),
             hasher: RandomState::default(),
             writing: Mutex::default(),
-            changes: broadcast::Sender::new(BEHIND),
+            changes: broadcast::Sender::new(MAX_INSTALLED_BACKLOG),
             #[cfg(test)]
             copied: AtomicUsize::default(),
         }

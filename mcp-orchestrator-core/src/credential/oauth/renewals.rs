@@ -21,11 +21,9 @@ use crate::credential::{
     Renewed, Revision, StoredCredential,
 };
 use crate::error::{Error, ErrorKind, Result};
-use crate::limits::MAX_RENEWAL_BACKOFF;
+use crate::limits::{MAX_FAILED_RENEWALS, MAX_RENEWAL_BACKOFF};
 use crate::server::ServerSpec;
 
-/// How many failures are remembered.
-const REMEMBERED: usize = 10_000;
 /// Tries to note what a server wants, while others write too.
 const TRIES: usize = 5;
 
@@ -143,10 +141,10 @@ impl Known {
             answer => return answer,
         };
         let now = Instant::now();
-        if self.failures.len() >= REMEMBERED {
+        if self.failures.len() >= MAX_FAILED_RENEWALS {
             self.failures.retain(|_, failure| failure.until > now);
         }
-        if self.failures.len() < REMEMBERED {
+        if self.failures.len() < MAX_FAILED_RENEWALS {
             let failure = Failure {
                 answer: answer.clone(),
                 until: now + after,

@@ -3,6 +3,7 @@
 //! A request is authorized by its routing, when it arrives. Everything that acts later, without being routed, is
 //! authorized here: notifications, answers to a server's requests, streams, subscriptions, tasks.
 
+mod late;
 mod notices;
 mod recheck;
 mod rights;
@@ -23,6 +24,7 @@ use crate::router::ViewEntry;
 use crate::runtime::{InstanceKey, Scope};
 use crate::session::Session;
 
+pub(super) use self::late::Late;
 pub(super) use self::recheck::recheck_after_changes;
 pub(super) use self::rights::{Judged, Rights};
 
@@ -123,7 +125,8 @@ impl Inner {
     /// Like [`session_may_hear`](Self::session_may_hear), for a modern caller's stream.
     pub(super) fn listener_may_hear(&self, listener: &Listener, key: &InstanceKey) -> bool {
         let principal = self.now(&listener.principal);
-        !matches!(key.scope(), Scope::Session(_))
+        !listener.ended.is_cancelled()
+            && !matches!(key.scope(), Scope::Session(_))
             && self.may_hear(&principal, &listener.gateway, key)
     }
 

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use super::{Judged, Late};
 use crate::audit::Outcome;
 use crate::call::{Dialect, Notify};
 use crate::error::{ErrorKind, Result};
@@ -89,10 +90,14 @@ impl Inner {
         message: &Message,
     ) -> bool {
         let is_modern = matches!(&handle.link, Link::Pipe(pipe) if pipe.hello().era == Era::Modern);
+        let as_of = self.rights.now();
         if is_modern || !self.right_to(context, &handle.key).await.holds() {
             return false;
         }
-        if let Err(error) = handle.link.notify(message, &session.caller()).await {
+        let late = Late::new(self, context, &handle.key, Judged::Instance, as_of);
+        let caller = session.caller();
+        let sent = handle.link.notify(message, &caller, Some(&late));
+        if let Err(error) = sent.await {
             tracing::debug!(server = %handle.key.server(), %error, "a notification was not passed on");
         }
         true

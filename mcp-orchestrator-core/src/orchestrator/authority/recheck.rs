@@ -17,7 +17,6 @@ use crate::orchestrator::context::Context;
 use crate::orchestrator::events::Listener;
 use crate::orchestrator::{Inner, Orchestrator};
 use crate::session::Session;
-use crate::transport::Party;
 
 impl Orchestrator {
     /// Schedules a check of whether sessions, streams and subscriptions are still allowed, and ends the others. Call it
@@ -117,7 +116,8 @@ impl Inner {
             }
         }
         if check == Check::Credentials {
-            self.recheck_subscriptions(&context, session.party).await;
+            self.recheck_subscriptions(&context, Some(session), session.party)
+                .await;
         }
     }
 
@@ -130,15 +130,8 @@ impl Inner {
             return self.unsubscribe(listener.party);
         }
         if check == Check::Credentials {
-            self.recheck_subscriptions(&context, listener.party).await;
-        }
-    }
-
-    async fn recheck_subscriptions(self: &Arc<Self>, context: &Context, party: Party) {
-        for key in self.subscriptions.keys_of(party) {
-            if matches!(self.right_to_lists(context, &key).await, Right::Lost) {
-                self.unsubscribe_from(party, &key);
-            }
+            self.recheck_subscriptions(&context, None, listener.party)
+                .await;
         }
     }
 }

@@ -37,6 +37,11 @@ impl Rights {
         self.changes.send_replace(());
     }
 
+    /// Requests a check although nothing has changed that authorizes.
+    pub(in crate::orchestrator) fn check(&self) {
+        self.changes.send_replace(());
+    }
+
     pub(super) fn advance_access(&self) {
         self.access.store(true, Ordering::Release);
         self.advance();

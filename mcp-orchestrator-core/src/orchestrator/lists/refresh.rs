@@ -9,13 +9,10 @@ use tokio::time::{Instant, timeout_at};
 
 use super::pace::{Came, Pace};
 use crate::catalog::{Fetched, ItemKinds, Kept, ListKey, fetch};
-use crate::limits::MAX_HELLO_WAIT;
+use crate::limits::{MAX_AWAITED_SERVERS, MAX_HELLO_WAIT};
 use crate::orchestrator::Inner;
 use crate::pool::{Handle, Lease};
 use crate::router::ItemKind;
-
-/// Maximum number of servers remembered as waited for before; the table is cleared when it is full.
-const MET: usize = 4096;
 
 /// Why lists are fetched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,7 +91,7 @@ impl Inner {
     /// passed.
     pub(super) fn first_met(&self, key: &ListKey) -> Option<Instant> {
         let mut met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
-        if met.len() >= MET {
+        if met.len() >= MAX_AWAITED_SERVERS {
             met.clear();
         }
         let first = *met.entry(key.clone()).or_insert_with(Instant::now);

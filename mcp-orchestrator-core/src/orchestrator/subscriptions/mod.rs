@@ -1,249 +1,156 @@
 //! Resource subscriptions of legacy clients and of modern streams.
 
+mod legacy;
+mod listeners;
 mod table;
+mod upstream;
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::Inner;
-use super::authority::Judged;
-use super::calls::{empty, missing, params};
+use super::authority::Right;
 use super::context::Context;
 use super::events::Listener;
-use super::forward::Work;
-use crate::call::{Reply, ReplyItem, own};
-use crate::catalog::{ListKey, ask};
-use crate::error::{Error, ErrorKind, Result};
-use crate::jsonrpc::{Kind, Members, Message, quote, request, text};
-use crate::limits::{MAX_SUBSCRIBED_URI_LEN, SUBSCRIBED_TIMEOUT};
-use crate::pool::{Caller, Handle, Lease, Link};
-use crate::protocol::{Era, method};
+use crate::call::ReplyItem;
+use crate::credential::{Credential, CredentialRule};
+use crate::error::Result;
+use crate::id::ServerId;
+use crate::jsonrpc::{Members, Message, text};
+use crate::pool::{Handle, Lease};
+use crate::protocol::Era;
 use crate::router::Item;
-use crate::runtime::{InstanceKey, Progress};
+use crate::runtime::InstanceKey;
 use crate::session::Session;
 use crate::transport::Party;
 
-use self::table::Resource;
+use self::table::{Resource, Via};
 pub(super) use self::table::{Source, Subscriptions};
 
+/// The instance that serves a resource to a caller.
+#[derive(Clone)]
+struct Place {
+    server: ServerId,
+    rule: CredentialRule,
+    credential: Arc<Credential>,
+    source: Source,
+}
+
+/// A subscriber.
+enum Subscribed {
+    Session(Arc<Session>),
+    Listener(Arc<Listener>),
+}
+
 impl Inner {
-    /// Handles a legacy client's subscribe or unsubscribe request.
-    pub(super) async fn subscribe(
+    /// Returns the instance that serves a resource to this caller now.
+    async fn place_of(&self, context: &Context, uri: &str) -> Result<Place> {
+        let route = self.route(context, Item::Resource(uri))?;
+        let (server, rule) = (route.server.clone(), route.credential.clone());
+        let spec = self.spec(&server)?;
+        let credential = self.credential(context, &spec, &rule, None).await?;
+        let source = Source::new(&server, &credential, context.scope(&spec.server));
+        context.goes_to(&spec, Some(&credential));
+        Ok(Place {
+            server,
+            rule,
+            credential,
+            source,
+        })
+    }
+
+    /// Removes all subscriptions of a caller that is gone.
+    pub(super) fn unsubscribe(&self, party: Party) {
+        self.subscriptions.leave(party);
+    }
+
+    /// Moves a caller's subscriptions to the instances that it may use now. Those to resources that it may not use are
+    /// parked until it may.
+    pub(super) async fn recheck_subscriptions(
         self: &Arc<Self>,
         context: &Context,
-        message: Message,
-    ) -> Result<Reply> {
-        let uri = params(&message)?
-            .uri
-            .and_then(|uri| text(uri.get()))
-            .ok_or_else(|| missing("uri"))?
-            .into_owned();
-        if uri.len() > MAX_SUBSCRIBED_URI_LEN {
-            let text = format!("params.uri is longer than {MAX_SUBSCRIBED_URI_LEN} bytes");
-            return Err(Error::new(ErrorKind::InvalidParams, text));
-        }
-        let route = self.route(context, Item::Resource(&uri))?;
-        let spec = self.spec(&route.server)?;
-        let credential = self
-            .credential(context, &spec, &route.credential, None)
-            .await?;
-        let scope = context.scope(&spec.server);
-        let source = Source::new(&route.server, &credential, scope.clone());
-        let lease = self
-            .pool
-            .acquire(&route.server, &credential, scope, &Progress::unheard())
-            .await?;
-        let party = context.caller.party;
-        let era = lease.link.spoken(&context.caller).await?;
-        let shared = matches!(lease.link, Link::Pipe(_));
-        let work = Work {
-            judged: Judged::Item(Item::Resource(&uri)),
-            ..Work::plain(&message)
-        };
-        if message.method() == method::RESOURCES_UNSUBSCRIBE {
-            let last = self.subscriptions.remove(source, &uri, party);
-            // The engine's own subscription at a modern server follows the table.
-            if era == Era::Modern || (shared && !last) {
-                return Ok(empty(&message));
+        session: Option<&Arc<Session>>,
+        party: Party,
+    ) {
+        let mut lost = HashMap::new();
+        for (resource, via) in self.subscriptions.of(party) {
+            let (source, uri) = &resource;
+            if !lost.contains_key(source) {
+                let is_lost = self.has_lost(context, source).await;
+                lost.insert(source.clone(), is_lost);
             }
-            drop(lease);
-            let sent = self.forward(context, &route.server, &route.credential, &work);
-            return Ok(sent.await?.0);
+            let route = self.route(context, Item::Resource(uri));
+            let is_routed = route.is_ok_and(|route| route.server == *source.lists.server());
+            if is_routed && !lost[source] {
+                continue;
+            }
+            if let (Via::Own, Some(session)) = (via, session) {
+                self.subscriptions.remove(&resource, party);
+                self.unsubscribe_own(session, &resource);
+                continue;
+            }
+            let now = self.place_of(context, &resource.1).await.ok();
+            let now = now.map(|place| place.source);
+            self.subscriptions.moves(party, &resource, now);
         }
-        let principal = &context.principal.id;
-        self.subscriptions
-            .add(source.clone(), &uri, party, principal)?;
-        drop(lease);
-        let response = if era == Era::Modern {
-            Ok(empty(&message))
-        } else {
-            let sent = self.forward(context, &route.server, &route.credential, &work);
-            self.subscribed(context, sent.await.map(|(reply, _)| reply))
-                .await
-        };
-        let accepted = matches!(&response, Ok(reply) if !reply.is_error());
-        let is_gone = self.session_of(party).is_none();
-        if !accepted {
-            self.subscriptions.remove(source, &uri, party);
-        } else if is_gone {
-            // The session has ended in the meantime, and its subscriptions were removed before this one was added.
-            self.unsubscribe(party);
+        for uri in self.subscriptions.parked(party) {
+            if let Ok(place) = self.place_of(context, &uri).await {
+                self.subscriptions.resume(party, &uri, place.source);
+            }
         }
-        response
     }
 
-    /// Returns the server's response to a subscription. If it was accepted, opens the stream for updates.
-    async fn subscribed(&self, context: &Context, reply: Result<Reply>) -> Result<Reply> {
-        let response = reply?.response().await?;
-        if response.kind() == Kind::Response {
-            self.listen_upstream(context).await;
+    /// Resumes parked subscriptions to resources that a server lists now.
+    pub(super) fn resume_parked(&self) {
+        if self.subscriptions.has_parked() {
+            self.rights.check();
         }
-        Ok(Reply::ready(response))
     }
 
-    /// Removes all subscriptions of a caller that is gone, and unsubscribes from resources without another subscriber.
-    pub(super) fn unsubscribe(self: &Arc<Self>, party: Party) {
-        self.unsubscribe_upstream(self.subscriptions.leave(party, None));
+    async fn has_lost(&self, context: &Context, source: &Source) -> bool {
+        let spec = self.spec(source.lists.server());
+        let is_in_scope = spec.is_ok_and(|spec| context.scope(&spec.server) == source.scope);
+        !is_in_scope
+            || matches!(
+                self.right_to_lists(context, &source.lists).await,
+                Right::Lost
+            )
     }
 
-    /// Removes the subscriptions of a caller that may no longer see these lists.
-    pub(super) fn unsubscribe_from(self: &Arc<Self>, party: Party, lists: &ListKey) {
-        self.unsubscribe_upstream(self.subscriptions.leave(party, Some(lists)));
-    }
-
-    fn unsubscribe_upstream(self: &Arc<Self>, gone: Vec<Resource>) {
-        if gone.is_empty() {
-            return;
+    /// Returns the resources of an instance that a caller wants and may have now, on the shared connection.
+    pub(super) fn wanted_at(&self, key: &InstanceKey) -> HashSet<Arc<str>> {
+        let shared = self.subscriptions.shared_at(&Source::from(key));
+        if shared.is_empty() {
+            return HashSet::new();
         }
-        let inner = Arc::clone(self);
-        self.pool.tasks().spawn(async move {
-            for (source, uri) in gone {
-                let is_it = |handle: &Arc<Handle>| Source::from(&handle.key) == source;
-                for handle in inner.pool.handles().into_iter().filter(is_it) {
-                    // There may be a new subscriber by now.
-                    if inner.subscriptions.parties(&source, &uri).is_empty()
-                        && let Link::Pipe(_) = &handle.link
-                        && let Some(lease) = super::events::lease(&handle)
-                    {
-                        as_engine(&lease, method::RESOURCES_UNSUBSCRIBE, &uri).await;
-                    }
+        let listeners = self.listeners.all();
+        let mut known = HashMap::new();
+        let mut may = |party: &Party| {
+            *known.entry(*party).or_insert_with(|| {
+                let listener = listeners.iter().find(|known| known.party == *party);
+                match listener {
+                    Some(listener) => self.listener_may_hear(listener, key),
+                    None => self
+                        .session_of(*party)
+                        .is_some_and(|session| self.session_may_hear(&session, key)),
                 }
-            }
-        });
-    }
-
-    /// Opens the stream for updates of an HTTP server, which belongs to the session's own connection.
-    async fn listen_upstream(&self, context: &Context) {
-        let Some(session) = &context.session else {
-            return;
+            })
         };
-        for handle in session.handles() {
-            if let Err(error) = handle.link.listen(&context.caller).await {
-                tracing::debug!(server = %handle.key.server(), %error, "a stream to the server cannot be opened");
-            }
-        }
+        let wanted = shared
+            .into_iter()
+            .filter(|(_, all)| all.iter().any(&mut may));
+        wanted.map(|(uri, _)| uri).collect()
     }
 
-    /// Subscribes a modern client to resources. Returns the URIs that the server accepts.
-    ///
-    /// # Cancel safety
-    /// Subscriptions that were made before the future is dropped remain in the table under the listener's party. The
-    /// caller has to remove them.
-    pub(super) async fn listen_to_resources(
-        self: &Arc<Self>,
-        context: &Context,
-        listener: &Listener,
-        uris: &[String],
-    ) -> Vec<String> {
-        let mut accepted = Vec::new();
-        for uri in uris {
-            if self.listen_to(context, listener, uri).await.is_some() {
-                accepted.push(uri.clone());
+    /// Waits until a resource has no subscription at any instance, or somebody else wants it.
+    async fn given_up(self: &Arc<Self>, (source, uri): &Resource) {
+        for handle in self.pool.handles() {
+            if Source::from(&handle.key) == *source && !self.wanted_at(&handle.key).contains(uri) {
+                let mut held = self.keeper(&handle);
+                // An error means that the instance has ended.
+                let _ = held.wait_for(|held| !held.contains_key(uri)).await;
             }
         }
-        accepted
-    }
-
-    /// Subscribes a modern client to one resource; `None` if it is not accepted.
-    async fn listen_to(
-        self: &Arc<Self>,
-        context: &Context,
-        listener: &Listener,
-        uri: &str,
-    ) -> Option<()> {
-        if uri.len() > MAX_SUBSCRIBED_URI_LEN {
-            return None;
-        }
-        let route = self.route(context, Item::Resource(uri)).ok()?;
-        let spec = self.spec(&route.server).ok()?;
-        let credential = self
-            .credential(context, &spec, &route.credential, None)
-            .await
-            .ok()?;
-        let scope = context.scope(&spec.server);
-        let source = Source::new(&route.server, &credential, scope.clone());
-        let principal = &context.principal.id;
-        // Before anything is started or sent, so that subscriptions over the limit cost nothing.
-        let first = self
-            .subscriptions
-            .add(source.clone(), uri, listener.party, principal)
-            .ok()?;
-        let progress = Progress::unheard();
-        let acquired = self
-            .pool
-            .acquire(&route.server, &credential, scope, &progress);
-        let accepted = match acquired.await {
-            Ok(lease) => {
-                let judged = Judged::Item(Item::Resource(uri));
-                // Starting the instance may have taken time.
-                if self.judge_again(context, &lease.key, judged).await.is_err() {
-                    false
-                } else if speaks_modern(&lease).await {
-                    // The client must receive every change after its acknowledgement.
-                    let promised = self.subscriptions.promised(&source, uri);
-                    let _ = tokio::time::timeout(SUBSCRIBED_TIMEOUT, promised).await;
-                    true
-                } else {
-                    !first || as_engine(&lease, method::RESOURCES_SUBSCRIBE, uri).await
-                }
-            }
-            Err(_) => false,
-        };
-        if !accepted {
-            self.subscriptions.remove(source, uri, listener.party);
-            return None;
-        }
-        let is_kept = self
-            .subscriptions
-            .parties(&source, uri)
-            .contains(&listener.party);
-        if !is_kept {
-            // The right was lost in the meantime, and the caller's subscriptions were removed before this one was
-            // added.
-            self.unsubscribe_upstream(vec![(source, uri.into())]);
-        }
-        is_kept.then_some(())
-    }
-
-    /// Renews the subscriptions at an instance that has started.
-    pub(super) fn resubscribe(self: &Arc<Self>, handle: &Arc<Handle>) {
-        let uris = self.subscriptions.uris(&Source::from(&handle.key));
-        if uris.is_empty() {
-            return;
-        }
-        let (inner, handle) = (Arc::clone(self), Arc::clone(handle));
-        self.pool.tasks().spawn(async move {
-            let Some(lease) = super::events::lease(&handle) else {
-                return;
-            };
-            for uri in uris {
-                // A subscriber that has lost the right may not have been removed yet.
-                let source = Source::from(&handle.key);
-                let mut parties = inner.subscriptions.parties(&source, &uri).into_iter();
-                if parties.any(|party| inner.hearer(party, &handle.key).is_some()) {
-                    as_engine(&lease, method::RESOURCES_SUBSCRIBE, &uri).await;
-                }
-            }
-        });
     }
 
     /// Handles the acknowledgement of a modern server, which lists the resources with updates.
@@ -289,26 +196,6 @@ impl Inner {
         let may = self.listener_may_hear(&listener, key);
         may.then_some(Subscribed::Listener(listener))
     }
-}
-
-/// A subscriber.
-enum Subscribed {
-    Session(Arc<Session>),
-    Listener(Arc<Listener>),
-}
-
-/// Subscribes or unsubscribes on behalf of all callers that share the instance. At a modern server, the engine's own
-/// subscription does this instead.
-async fn as_engine(lease: &Lease, method: &str, uri: &str) -> bool {
-    if speaks_modern(lease).await {
-        return true;
-    }
-    let caller = Caller::engine(Era::Modern);
-    let params = format!("{{\"uri\":{}}}", quote(uri));
-    let message = own(request("0", method, Some(&params)));
-    ask(lease, &caller, message)
-        .await
-        .is_ok_and(|response| response.kind() == Kind::Response)
 }
 
 async fn speaks_modern(lease: &Lease) -> bool {

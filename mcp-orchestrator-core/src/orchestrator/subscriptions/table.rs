@@ -1,10 +1,11 @@
-//! The table of resource subscriptions: which caller is subscribed to which resource of which instance.
+//! The table of resource subscriptions: which caller wants which resource of which instance.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
+use super::upstream::Keepers;
 use crate::catalog::ListKey;
 use crate::credential::Credential;
 use crate::error::{Error, ErrorKind, Result};
@@ -21,7 +22,7 @@ const RETRY_AFTER: std::time::Duration = std::time::Duration::from_secs(10);
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(in crate::orchestrator) struct Source {
     pub(in crate::orchestrator) lists: ListKey,
-    scope: Scope,
+    pub(super) scope: Scope,
 }
 
 impl Source {
@@ -46,19 +47,30 @@ impl From<&InstanceKey> for Source {
 /// A resource of an instance.
 pub(super) type Resource = (Source, Arc<str>);
 
+/// The connection on which a server holds a subscription.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Via {
+    /// The one that all callers share: a pipe, or the engine's own session.
+    Engine,
+    /// The caller's own session with an HTTP server.
+    Own,
+}
+
 /// The subscriptions of all callers.
 #[derive(Debug, Default)]
 pub(in crate::orchestrator) struct Subscriptions {
     table: Mutex<Table>,
-    /// Notified when a resource gains its first subscriber or loses its last.
+    /// Notified at each change of the table.
     changes: watch::Sender<()>,
     /// The resources for which modern servers have promised to send updates.
     promised: watch::Sender<HashMap<Source, Vec<String>>>,
+    /// What legacy instances are subscribed to.
+    pub(super) keepers: Keepers,
 }
 
 #[derive(Debug, Default)]
 struct Table {
-    resources: HashMap<Resource, HashSet<Party>>,
+    sources: HashMap<Source, HashMap<Arc<str>, HashMap<Party, Via>>>,
     parties: HashMap<Party, Subscriber>,
     principals: HashMap<PrincipalId, usize>,
     all: usize,
@@ -68,6 +80,8 @@ struct Table {
 struct Subscriber {
     principal: PrincipalId,
     resources: HashSet<Resource>,
+    /// Resources that the caller still wants, but has no right to now.
+    parked: HashSet<Arc<str>>,
 }
 
 impl Subscriptions {
@@ -75,7 +89,14 @@ impl Subscriptions {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns a receiver that is notified when a resource gains its first subscriber or loses its last.
+    /// Changes the table, and notifies of the change.
+    fn change<T>(&self, change: impl FnOnce(&mut Table) -> T) -> T {
+        let changed = change(&mut self.lock());
+        self.changes.send_replace(());
+        changed
+    }
+
+    /// Returns a receiver that is notified at each change.
     pub(in crate::orchestrator) fn changes(&self) -> watch::Receiver<()> {
         self.changes.subscribe()
     }
@@ -99,77 +120,132 @@ impl Subscriptions {
         let _ = promised.wait_for(has).await;
     }
 
-    /// Adds a subscription. Returns `true` if it is the first for this resource.
+    /// Adds a subscription.
+    ///
+    /// # Errors
+    /// [`Overloaded`](ErrorKind::Overloaded) at the limit of the principal, or of all together.
     pub(super) fn add(
         &self,
-        source: Source,
-        uri: &str,
+        resource: &Resource,
         party: Party,
+        via: Via,
         principal: &PrincipalId,
-    ) -> Result<bool> {
-        let first = self.lock().add((source, uri.into()), party, principal)?;
-        if first {
-            self.changes.send_replace(());
+    ) -> Result<()> {
+        self.change(|table| table.add(resource, party, via, principal))
+    }
+
+    /// Removes a subscription.
+    pub(super) fn remove(&self, resource: &Resource, party: Party) {
+        self.change(|table| {
+            if table.detach(resource, party).is_some() {
+                table.forget(party);
+            }
+        });
+    }
+
+    /// Removes a caller's subscriptions to a resource, at whichever instance. Returns the instances, or `None` if
+    /// there was no subscription.
+    pub(super) fn remove_uri(&self, party: Party, uri: &str) -> Option<Vec<(Resource, Via)>> {
+        self.change(|table| {
+            let mut own = table.of(party);
+            own.retain(|((_, known), _)| **known == *uri);
+            for (resource, _) in &own {
+                table.detach(resource, party);
+                table.forget(party);
+            }
+            let subscriber = table.parties.get_mut(&party);
+            let was_parked = subscriber.is_some_and(|own| own.parked.remove(uri));
+            if was_parked {
+                table.forget(party);
+            }
+            (was_parked || !own.is_empty()).then_some(own)
+        })
+    }
+
+    /// Removes all subscriptions of a caller.
+    pub(super) fn leave(&self, party: Party) {
+        if self.lock().parties.contains_key(&party) {
+            self.change(|table| table.leave(party));
         }
-        Ok(first)
     }
 
-    /// Removes a subscription. Returns `true` if it was the last for this resource.
-    pub(super) fn remove(&self, source: Source, uri: &str, party: Party) -> bool {
-        let last = self.lock().remove(&(source, uri.into()), party);
-        if last {
-            self.changes.send_replace(());
-        }
-        last
+    /// Moves a subscription to another instance, or parks it: the caller lost the right to the one before.
+    pub(super) fn moves(&self, party: Party, resource: &Resource, to: Option<Source>) {
+        self.change(|table| {
+            if table.detach(resource, party).is_some() {
+                table.attach(party, &resource.1, to);
+            }
+        });
     }
 
-    /// Removes a caller's subscriptions, either those to these lists or all of them. Returns the resources without any
-    /// subscriber left.
-    pub(super) fn leave(&self, party: Party, lists: Option<&ListKey>) -> Vec<Resource> {
-        let gone = {
-            let mut table = self.lock();
-            let mut left = table.of(party);
-            left.retain(|(source, _)| lists.is_none_or(|lists| source.lists == *lists));
-            left.retain(|resource| table.remove(resource, party));
-            left
-        };
-        if !gone.is_empty() {
-            self.changes.send_replace(());
-        }
-        gone
+    /// Resumes a parked subscription at this instance.
+    pub(super) fn resume(&self, party: Party, uri: &Arc<str>, at: Source) {
+        self.change(|table| {
+            let subscriber = table.parties.get_mut(&party);
+            if subscriber.is_some_and(|own| own.parked.remove(uri)) {
+                table.attach(party, uri, Some(at));
+            }
+        });
     }
 
-    /// Returns the lists that own the resources a caller is subscribed to.
-    pub(in crate::orchestrator) fn keys_of(&self, party: Party) -> HashSet<ListKey> {
-        let resources = self.lock().of(party);
-        resources
-            .into_iter()
-            .map(|(source, _)| source.lists)
-            .collect()
+    /// Returns the subscriptions of a caller.
+    pub(super) fn of(&self, party: Party) -> Vec<(Resource, Via)> {
+        self.lock().of(party)
     }
 
-    /// Returns the callers that are subscribed to a resource.
+    /// Returns the parked subscriptions of a caller.
+    pub(super) fn parked(&self, party: Party) -> Vec<Arc<str>> {
+        let table = self.lock();
+        let subscriber = table.parties.get(&party);
+        subscriber.map_or_else(Vec::new, |own| own.parked.iter().cloned().collect())
+    }
+
+    /// Returns `true` if any subscription is parked.
+    pub(super) fn has_parked(&self) -> bool {
+        let table = self.lock();
+        table.parties.values().any(|own| !own.parked.is_empty())
+    }
+
+    /// Returns `true` if the caller has this subscription.
+    pub(super) fn has(&self, resource: &Resource, party: Party) -> bool {
+        let table = self.lock();
+        let subscriber = table.parties.get(&party);
+        subscriber.is_some_and(|own| own.resources.contains(resource))
+    }
+
+    /// Returns the callers that share a subscription to a resource.
     pub(super) fn parties(&self, source: &Source, uri: &str) -> Vec<Party> {
         let table = self.lock();
-        let found = table.resources.get(&(source.clone(), uri.into()));
-        found.map_or_else(Vec::new, |parties| parties.iter().copied().collect())
+        let found = table.sources.get(source).and_then(|uris| uris.get(uri));
+        found.map_or_else(Vec::new, sharing)
     }
 
-    /// Returns the resources of an instance that have a subscriber, sorted.
-    pub(in crate::orchestrator) fn uris(&self, source: &Source) -> Vec<String> {
+    /// Returns the resources of an instance with the callers that share a subscription to each.
+    pub(super) fn shared_at(&self, source: &Source) -> Vec<(Arc<str>, Vec<Party>)> {
         let table = self.lock();
-        let own = table.resources.keys().filter(|(other, _)| other == source);
-        let mut uris: Vec<_> = own.map(|(_, uri)| uri.to_string()).collect();
-        uris.sort();
-        uris
+        let uris = table.sources.get(source).into_iter().flatten();
+        uris.map(|(uri, parties)| (Arc::clone(uri), sharing(parties)))
+            .collect()
     }
 }
 
+fn sharing(parties: &HashMap<Party, Via>) -> Vec<Party> {
+    let sharing = parties.iter().filter(|(_, via)| **via == Via::Engine);
+    sharing.map(|(party, _)| *party).collect()
+}
+
 impl Table {
-    fn add(&mut self, resource: Resource, party: Party, principal: &PrincipalId) -> Result<bool> {
-        let known = self.resources.get(&resource);
-        if known.is_some_and(|parties| parties.contains(&party)) {
-            return Ok(false);
+    fn add(
+        &mut self,
+        resource: &Resource,
+        party: Party,
+        via: Via,
+        principal: &PrincipalId,
+    ) -> Result<()> {
+        let (source, uri) = resource;
+        let known = self.sources.get(source).and_then(|uris| uris.get(uri));
+        if known.is_some_and(|parties| parties.contains_key(&party)) {
+            return Ok(());
         }
         let own = self.principals.get(principal).copied().unwrap_or_default();
         if own >= MAX_SUBSCRIPTIONS_PER_PRINCIPAL || self.all >= MAX_SUBSCRIPTIONS {
@@ -180,20 +256,57 @@ impl Table {
         let subscriber = self.parties.entry(party).or_insert_with(|| Subscriber {
             principal: principal.clone(),
             resources: HashSet::new(),
+            parked: HashSet::new(),
         });
         subscriber.resources.insert(resource.clone());
-        let parties = self.resources.entry(resource).or_default();
-        parties.insert(party);
-        Ok(parties.len() == 1)
+        let uris = self.sources.entry(source.clone()).or_default();
+        uris.entry(Arc::clone(uri)).or_default().insert(party, via);
+        Ok(())
     }
 
-    fn remove(&mut self, resource: &Resource, party: Party) -> bool {
-        let Some(subscriber) = self.parties.get_mut(&party) else {
-            return false;
-        };
-        if !subscriber.resources.remove(resource) {
-            return false;
+    /// Removes a subscription, which still counts. Returns `None` if it does not exist.
+    fn detach(&mut self, resource: &Resource, party: Party) -> Option<Via> {
+        let (source, uri) = resource;
+        let subscriber = self.parties.get_mut(&party)?;
+        subscriber.resources.remove(resource);
+        let uris = self.sources.get_mut(source)?;
+        let parties = uris.get_mut(uri)?;
+        let via = parties.remove(&party);
+        if parties.is_empty() {
+            uris.remove(uri);
         }
+        if uris.is_empty() {
+            self.sources.remove(source);
+        }
+        via
+    }
+
+    /// Adds a subscription that counts already, or parks it.
+    fn attach(&mut self, party: Party, uri: &Arc<str>, at: Option<Source>) {
+        let Some(subscriber) = self.parties.get_mut(&party) else {
+            return;
+        };
+        let is_new = match &at {
+            Some(source) => subscriber
+                .resources
+                .insert((source.clone(), Arc::clone(uri))),
+            None => subscriber.parked.insert(Arc::clone(uri)),
+        };
+        if !is_new {
+            return self.forget(party);
+        }
+        if let Some(source) = at {
+            let uris = self.sources.entry(source).or_default();
+            let parties = uris.entry(Arc::clone(uri)).or_default();
+            parties.insert(party, Via::Engine);
+        }
+    }
+
+    /// Stops counting one subscription of a caller.
+    fn forget(&mut self, party: Party) {
+        let Some(subscriber) = self.parties.get(&party) else {
+            return;
+        };
         self.all -= 1;
         if let Some(own) = self.principals.get_mut(&subscriber.principal) {
             *own -= 1;
@@ -201,23 +314,31 @@ impl Table {
                 self.principals.remove(&subscriber.principal);
             }
         }
-        if subscriber.resources.is_empty() {
+        if subscriber.resources.is_empty() && subscriber.parked.is_empty() {
             self.parties.remove(&party);
         }
-        let Some(parties) = self.resources.get_mut(resource) else {
-            return false;
-        };
-        parties.remove(&party);
-        let last = parties.is_empty();
-        if last {
-            self.resources.remove(resource);
-        }
-        last
     }
 
-    fn of(&self, party: Party) -> Vec<Resource> {
-        let subscriber = self.parties.get(&party);
-        subscriber.map_or_else(Vec::new, |known| known.resources.iter().cloned().collect())
+    fn leave(&mut self, party: Party) {
+        for (resource, _) in self.of(party) {
+            self.detach(&resource, party);
+            self.forget(party);
+        }
+        let subscriber = self.parties.get_mut(&party);
+        let parked = subscriber.map(|own| std::mem::take(&mut own.parked));
+        for _ in parked.into_iter().flatten() {
+            self.forget(party);
+        }
+    }
+
+    fn of(&self, party: Party) -> Vec<(Resource, Via)> {
+        let subscriber = self.parties.get(&party).into_iter();
+        let resources = subscriber.flat_map(|own| &own.resources);
+        let with_via = |resource: &Resource| {
+            let parties = self.sources.get(&resource.0)?.get(&resource.1)?;
+            Some((resource.clone(), *parties.get(&party)?))
+        };
+        resources.filter_map(with_via).collect()
     }
 }
 
@@ -227,53 +348,4 @@ fn too_many(principal: &PrincipalId, own: usize) -> Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn source(server: &str) -> Source {
-        let server = ServerId::new(server).unwrap();
-        Source::new(&server, &Credential::none(), Scope::Shared)
-    }
-
-    fn who(name: &str) -> PrincipalId {
-        PrincipalId::new(name).unwrap()
-    }
-
-    #[test]
-    fn a_principal_has_so_many_subscriptions_in_all_its_streams() {
-        let subscriptions = Subscriptions::default();
-        let (ann, bob) = (who("ann"), who("bob"));
-        for n in 0..MAX_SUBSCRIPTIONS_PER_PRINCIPAL {
-            let party = 1 + n as u64 % 3;
-            let uri = format!("x://{n}");
-            assert!(subscriptions.add(source("a"), &uri, party, &ann).unwrap());
-        }
-        let over = subscriptions.add(source("a"), "x://over", 4, &ann);
-        assert_eq!(over.unwrap_err().kind(), ErrorKind::Overloaded);
-        // Adding an existing subscription counts once, and other principals are not affected.
-        assert!(!subscriptions.add(source("a"), "x://0", 1, &ann).unwrap());
-        assert!(!subscriptions.add(source("a"), "x://0", 9, &bob).unwrap());
-        assert!(subscriptions.remove(source("a"), "x://1", 2));
-        assert!(subscriptions.add(source("a"), "x://over", 4, &ann).unwrap());
-    }
-
-    #[test]
-    fn leaving_removes_all_subscriptions_of_a_party() {
-        let subscriptions = Subscriptions::default();
-        let (ann, bob) = (who("ann"), who("bob"));
-        for (uri, party, who) in [("x://1", 1, &ann), ("x://1", 2, &bob), ("x://2", 1, &ann)] {
-            subscriptions.add(source("a"), uri, party, who).unwrap();
-        }
-        subscriptions.add(source("b"), "x://1", 1, &ann).unwrap();
-        let gone = subscriptions.leave(1, Some(&source("b").lists));
-        assert_eq!(gone, [(source("b"), "x://1".into())]);
-        assert_eq!(subscriptions.uris(&source("a")), ["x://1", "x://2"]);
-        let gone = subscriptions.leave(1, None);
-        assert_eq!(gone, [(source("a"), "x://2".into())]);
-        assert_eq!(subscriptions.parties(&source("a"), "x://1"), [2]);
-        assert_eq!(subscriptions.leave(2, None).len(), 1);
-        let table = subscriptions.lock();
-        assert!(table.resources.is_empty() && table.parties.is_empty());
-        assert!(table.principals.is_empty() && table.all == 0);
-    }
-}
+mod tests;

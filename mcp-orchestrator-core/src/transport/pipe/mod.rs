@@ -30,14 +30,12 @@ use self::writer::Command;
 use super::handshake::Shaken;
 use super::own_id::OwnId;
 use super::remap::renumbered;
-use super::{Hello, Inbox, Note, Outgoing, Place, era, handshake};
+use super::{Check, Hello, Inbox, Note, Outgoing, Place, allowed, era, handshake};
 use crate::call::{Reply, ReplyItem};
 use crate::error::{Error, ErrorKind, Result};
 use crate::jsonrpc::{Message, error_response};
+use crate::limits::MAX_QUEUED_LINES;
 use crate::protocol::{Era, method};
-
-/// Maximum number of lines queued for a slow instance; further callers wait.
-const QUEUE: usize = 256;
 
 /// A request that will not be answered.
 #[derive(Debug)]
@@ -96,8 +94,8 @@ impl Pipe {
         writer: impl AsyncWrite + Send + Unpin + 'static,
         options: Options,
     ) -> Result<Opened> {
-        let (outbox, commands) = mpsc::channel(QUEUE);
-        let (abandoned, left) = mpsc::channel(QUEUE);
+        let (outbox, commands) = mpsc::channel(MAX_QUEUED_LINES);
+        let (abandoned, left) = mpsc::channel(MAX_QUEUED_LINES);
         let first_id = options.joined.as_ref().map_or(1, |_| random_start());
         let shared = Arc::new(Shared {
             place: options.place,
@@ -131,7 +129,7 @@ impl Pipe {
         };
         let joined = options.joined.as_ref();
         if joined.is_some() {
-            pipe.line(Bytes::from_static(b"\n")).await?;
+            pipe.line(Bytes::from_static(b"\n"), None).await?;
         }
         match handshake::shake(&pipe, options.era, &options.profile, joined).await? {
             Shaken::Hello(hello) => pipe.hello = hello,
@@ -186,7 +184,10 @@ impl Pipe {
     /// Sends a request without translation between eras of its reply.
     async fn send(&self, outgoing: &Outgoing<'_>) -> Result<Reply> {
         let (line, first, guard) = self.prepare(outgoing)?;
-        self.line(line).await?;
+        if let Err(refused) = self.line(line, outgoing.check).await {
+            guard.disarm();
+            return Err(refused);
+        }
         self.first(first, guard).await
     }
 
@@ -237,14 +238,17 @@ impl Pipe {
         }
     }
 
-    /// Sends a notification. It is queued for writing when this returns.
-    pub(crate) async fn notify(&self, notification: &Message) -> Result<()> {
-        self.line(crate::jsonrpc::Splice::new().apply_line(notification.bytes()))
-            .await
+    /// Sends a notification, if it may still be sent once the queue has room. It is queued for writing when this
+    /// returns.
+    pub(crate) async fn notify(&self, notification: &Message, check: Check<'_>) -> Result<()> {
+        let line = crate::jsonrpc::Splice::new().apply_line(notification.bytes());
+        self.line(line, check).await
     }
 
-    async fn line(&self, line: Bytes) -> Result<()> {
-        if self.outbox.send(Command::Line(line)).await.is_ok() {
+    async fn line(&self, line: Bytes, check: Check<'_>) -> Result<()> {
+        if let Ok(room) = self.outbox.reserve().await {
+            allowed(check).await?;
+            room.send(Command::Line(line));
             return Ok(());
         }
         // The reader determines the reason shortly afterwards.
@@ -275,7 +279,7 @@ impl handshake::Wire for Pipe {
     }
 
     async fn tell(&self, notification: Message) -> Result<()> {
-        self.notify(&notification).await
+        self.notify(&notification, None).await
     }
 }
 
@@ -313,6 +317,14 @@ struct Guard {
     shared: Arc<Shared>,
     id: u64,
     armed: bool,
+}
+
+impl Guard {
+    /// Forgets a request that was not sent, so that it needs no cancellation.
+    fn disarm(mut self) {
+        self.armed = false;
+        self.shared.pending.forget(self.id);
+    }
 }
 
 impl Drop for Guard {

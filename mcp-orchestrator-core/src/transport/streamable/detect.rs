@@ -1,8 +1,6 @@
 //! Detects which of the two HTTP transports a server supports, by the protocol's rule for backwards compatibility: the
 //! first request of a handshake is posted; if it is rejected with 4xx, a GET shows whether the server offers HTTP+SSE.
 
-use std::time::Duration;
-
 use super::Http;
 use super::exchange::Exchange;
 use super::heads::{Lines, Verb};
@@ -12,12 +10,10 @@ use super::pool::Repeat;
 use super::session::SESSION_ID;
 use crate::error::Result;
 use crate::jsonrpc::{Message, request};
+use crate::limits::FIRST_EVENT_TIMEOUT;
 use crate::protocol::method;
 use crate::server::EraChoice;
 use crate::transport::handshake::{self, Profile};
-
-/// Timeout for the first event of the stream.
-const FIRST_EVENT_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Http {
     /// Opens the stream of a server that supports HTTP+SSE but not streamable HTTP. The caller must use this stream: a
@@ -40,7 +36,7 @@ impl Http {
             (body, modern::headers(method::DISCOVER, None))
         };
         let posted = self
-            .exchange(Verb::Post, &body, &lines, Repeat::Harmless)
+            .exchange(Verb::Post, &body, &lines, (Repeat::Harmless, None))
             .await?;
         let status = posted.head.status;
         // 401 and 403 mean that another caller could be accepted, 429 that a later request could.
@@ -54,7 +50,7 @@ impl Http {
             return Ok(None);
         }
         let opened = self
-            .exchange(Verb::Get, &[], &none, Repeat::Harmless)
+            .exchange(Verb::Get, &[], &none, (Repeat::Harmless, None))
             .await?;
         if !opened.head.status.is_success() || !opened.is_events() {
             opened.drain().await;
@@ -76,7 +72,7 @@ impl Http {
         let Some(session) = session else { return };
         let mut lines = Lines::default();
         lines.push(&SESSION_ID, &session);
-        let deleted = self.exchange(Verb::Delete, &[], &lines, Repeat::Harmless);
+        let deleted = self.exchange(Verb::Delete, &[], &lines, (Repeat::Harmless, None));
         if let Ok(exchange) = deleted.await {
             exchange.drain().await;
         }

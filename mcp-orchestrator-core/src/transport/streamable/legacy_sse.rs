@@ -19,15 +19,13 @@ use super::refusal::retry_after;
 use super::{Http, origin};
 use crate::error::{Error, ErrorKind, Result};
 use crate::jsonrpc::{Kind, Message, whole_number};
-use crate::limits::MAX_EVENT_FILLER;
+use crate::limits::{MAX_EVENT_FILLER, MAX_QUEUED_FAILURES};
 use crate::runtime::Exit;
 use crate::transport::pipe::Failed;
 use crate::transport::sse::{Event, Parser};
 
 /// Size of the buffer between pipe and stream, in bytes.
 const BUFFER: usize = 64 * 1024;
-/// Capacity for failed messages.
-const FAILURES: usize = 64;
 
 /// An open stream: the two halves of its pipe, and its end.
 pub(crate) struct LegacySse {
@@ -71,7 +69,7 @@ impl Http {
     /// If the server cannot be reached, offers no such stream, or names a URL of another origin.
     pub(crate) async fn legacy_sse(self) -> Result<LegacySse> {
         let none = Lines::default();
-        let sent = self.exchange(Verb::Get, &[], &none, Repeat::Harmless);
+        let sent = self.exchange(Verb::Get, &[], &none, (Repeat::Harmless, None));
         let stream = sent.await?;
         let status = stream.head.status;
         if !status.is_success() {
@@ -131,7 +129,7 @@ fn carry(events: Events, back: Arc<Http>) -> LegacySse {
     let (reader, writer) = tokio::io::split(ours);
     let (from_pipe, to_pipe) = tokio::io::split(theirs);
     let (ending, ended) = oneshot::channel();
-    let (failing, failed) = mpsc::channel(FAILURES);
+    let (failing, failed) = mpsc::channel(MAX_QUEUED_FAILURES);
     let mut tasks = JoinSet::new();
     tasks.spawn(read(
         events,
@@ -219,7 +217,7 @@ async fn write(
 impl Http {
     async fn send(&self, line: &[u8]) -> Result<()> {
         let none = Lines::default();
-        let sent = self.exchange(Verb::Post, line, &none, Repeat::Never);
+        let sent = self.exchange(Verb::Post, line, &none, (Repeat::Never, None));
         let exchange = sent.await?;
         let status = exchange.head.status;
         if status.is_success() {

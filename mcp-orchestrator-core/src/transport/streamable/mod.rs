@@ -29,7 +29,7 @@ pub(crate) use self::legacy_sse::LegacySse;
 pub(crate) use self::modern::Modern;
 use self::pool::{Pool, Repeat, SendError};
 pub(crate) use self::session::Session;
-use super::Place;
+use super::{Check, Place};
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::method;
 use crate::runtime::{Connect, HeaderCell};
@@ -84,17 +84,18 @@ impl Http {
         verb: Verb,
         body: &[u8],
         more: &Lines,
-        repeat: Repeat,
+        (repeat, check): (Repeat, Check<'_>),
     ) -> Result<Exchange> {
         let head = self.heads.of(verb);
         match self
             .pool
-            .send(&[head.as_ref(), more.bytes()], body, repeat)
+            .send(&[head.as_ref(), more.bytes()], body, (repeat, check))
             .await
         {
             Ok((head, lease)) if redirect::is_redirect(head.status) => {
                 let redirected = Exchange::new(head, lease);
-                Box::pin(self.redirected(redirected, verb, body, more, repeat)).await
+                let again = self.redirected(redirected, verb, body, more, (repeat, check));
+                Box::pin(again).await
             }
             Ok((head, lease)) => Ok(Exchange::new(head, lease)),
             Err(error) => Err(self.unreachable(error)),
@@ -107,6 +108,9 @@ impl Http {
     }
 
     fn unreachable(&self, error: SendError) -> Error {
+        if let SendError::Refused(error) = error {
+            return error;
+        }
         let text = format!("server {} cannot be reached", self.place.server);
         self.placed(Error::new(ErrorKind::Unavailable, text).with_source(error))
     }

@@ -45,6 +45,7 @@ impl Modern {
             body: request(id.as_str(), method::DISCOVER, Some(&params)),
             id,
             repeat: Repeat::Harmless,
+            check: None,
         };
         let extra = headers(method::DISCOVER, None);
         let reply = self.post(&ready, &extra).await?;
@@ -70,6 +71,7 @@ impl Modern {
             body: remap.apply(outgoing.message, &edits),
             id,
             repeat: repeat(outgoing.message.method()),
+            check: outgoing.check,
         };
         let reply = self.post(&ready, &extra).await?;
         Ok(era::reply(
@@ -82,12 +84,12 @@ impl Modern {
     }
 
     /// Posts a request. Retries once if the server rejects a protocol version that it lists as supported.
-    async fn post(&self, ready: &Ready, lines: &Lines) -> Result<Reply> {
+    async fn post(&self, ready: &Ready<'_>, lines: &Lines) -> Result<Reply> {
         let mut again = false;
         loop {
-            let sent = self
-                .http
-                .exchange(Verb::Post, &ready.body, lines, ready.repeat);
+            let sent =
+                self.http
+                    .exchange(Verb::Post, &ready.body, lines, (ready.repeat, ready.check));
             let mut exchange = Some(sent.await?);
             let reply = match self.http.answer(&mut exchange, ready.id, None).await? {
                 Answer::Reply(reply) => reply,

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use crate::limits::{CONNECTION_IDLE_TIMEOUT, MAX_IDLE_CONNECTIONS};
 use crate::runtime::Connect;
 use crate::transport::http1::{Broken, Connection, Head};
+use crate::transport::{Check, allowed};
 
 /// How much earlier a connection is given up than the keep-alive time that its server announced.
 const KEEP_ALIVE_MARGIN: Duration = Duration::from_secs(1);
@@ -21,6 +22,9 @@ pub(super) enum SendError {
     /// The request may have reached the server.
     #[error("the connection failed: {0}")]
     Lost(#[from] Broken),
+    /// The request was not sent, because its caller may not send it any more.
+    #[error(transparent)]
+    Refused(crate::error::Error),
 }
 
 /// Whether a request may be sent to its server twice.
@@ -58,13 +62,14 @@ impl Pool {
     /// Sends a request on an idle connection, or on a new one.
     ///
     /// A server may close an idle connection just as it is used again. A request that is [`Repeat::Harmless`] is then
-    /// retried on a new connection.
+    /// retried on a new connection. The request is authorized again after each wait.
     pub(super) async fn send(
         self: &Arc<Self>,
         head: &[&[u8]],
         body: &[u8],
-        repeat: Repeat,
+        (repeat, check): (Repeat, Check<'_>),
     ) -> Result<(Head, Lease), SendError> {
+        allowed(check).await.map_err(SendError::Refused)?;
         if let Some(mut connection) = self.take() {
             match connection.send(head, body).await {
                 Ok(head) => return Ok((head, self.lease(connection))),
@@ -74,6 +79,7 @@ impl Pool {
             }
         }
         let mut connection = Connection::new(Box::pin(self.connect.connect()).await?);
+        allowed(check).await.map_err(SendError::Refused)?;
         let head = connection.send(head, body).await?;
         Ok((head, self.lease(connection)))
     }

@@ -13,19 +13,22 @@ use super::reply::Answer;
 use super::session::{Conversation, Session};
 use crate::call::Reply;
 use crate::error::Result;
+use crate::transport::Check;
 use crate::transport::own_id::OwnId;
 
 /// A request that is ready to be sent.
-pub(super) struct Ready {
+pub(super) struct Ready<'a> {
     pub(super) body: Bytes,
     /// The request's id.
     pub(super) id: OwnId,
     pub(super) repeat: Repeat,
+    /// Whether it may still be sent.
+    pub(super) check: Check<'a>,
 }
 
 impl Session {
     /// Sends a request in the session and recovers a lost session.
-    pub(super) async fn post(&self, request: &Ready) -> Result<Reply> {
+    pub(super) async fn post(&self, request: &Ready<'_>) -> Result<Reply> {
         let conversation = self.conversation().await?;
         match attempt(self.http(), &conversation, request).await? {
             Answer::Reply(reply) => Ok(reply),
@@ -40,7 +43,7 @@ impl Session {
         &self,
         conversation: Arc<Conversation>,
         refusal: Refusal,
-        request: &Ready,
+        request: &Ready<'_>,
     ) -> Result<Reply> {
         let server = &self.http().place.server;
         match refusal.loss {
@@ -66,7 +69,7 @@ impl Session {
         &self,
         old: Arc<Conversation>,
         refusal: Refusal,
-        request: &Ready,
+        request: &Ready<'_>,
     ) -> Result<Reply> {
         let Ok(new) = self.initialize().await else {
             return refusal.outcome();
@@ -89,7 +92,7 @@ impl Session {
 async fn attempt(
     http: &Arc<Http>,
     conversation: &Arc<Conversation>,
-    request: &Ready,
+    request: &Ready<'_>,
 ) -> Result<Answer> {
     let guard = Guard {
         http: Arc::clone(http),
@@ -100,7 +103,7 @@ async fn attempt(
         Verb::Post,
         &request.body,
         conversation.lines(),
-        request.repeat,
+        (request.repeat, request.check),
     );
     let answer = match sent.await {
         Ok(exchange) => {

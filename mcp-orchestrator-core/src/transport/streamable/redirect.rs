@@ -12,6 +12,7 @@ use super::pool::Repeat;
 use super::{Http, origin};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::MAX_REDIRECTS;
+use crate::transport::Check;
 
 pub(super) fn is_redirect(status: StatusCode) -> bool {
     matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
@@ -25,7 +26,7 @@ impl Http {
         verb: Verb,
         body: &[u8],
         more: &Lines,
-        repeat: Repeat,
+        (repeat, check): (Repeat, Check<'_>),
     ) -> Result<Exchange> {
         // A location is relative to the URL that it came from.
         let mut from = self.uri.clone();
@@ -54,7 +55,7 @@ impl Http {
             };
             let head = self.heads.redirected(verb, &target);
             let parts = [head.bytes(), more.bytes()];
-            let sent = self.pool.send(&parts, body, repeat);
+            let sent = self.pool.send(&parts, body, (repeat, check));
             let (head, lease) = sent.await.map_err(|error| self.unreachable(error))?;
             exchange = Exchange::new(head, lease);
             from = origin::at(&from, &target);

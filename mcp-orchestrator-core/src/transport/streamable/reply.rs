@@ -236,7 +236,12 @@ fn refused(id: &Bytes, why: &str) -> Bytes {
 }
 
 async fn post_answer(http: &Http, conversation: &Conversation, body: &[u8]) {
-    let sent = http.exchange(Verb::Post, body, conversation.lines(), Repeat::Never);
+    let sent = http.exchange(
+        Verb::Post,
+        body,
+        conversation.lines(),
+        (Repeat::Never, None),
+    );
     match sent.await {
         Ok(exchange) => exchange.drain().await,
         Err(error) => tracing::debug!(%error, "an answer did not reach its server"),

@@ -27,7 +27,7 @@ use crate::limits::{MAX_UPSTREAM_SESSION_ID, SESSION_PROBE_INTERVAL};
 use crate::protocol::{Era, header, method};
 use crate::transport::handshake::{self, Profile};
 use crate::transport::remap::Remap;
-use crate::transport::{Hello, Inbox, Outgoing, era};
+use crate::transport::{Check, Hello, Inbox, Outgoing, era};
 
 pub(super) const SESSION_ID: HeaderName = HeaderName::from_static(header::SESSION_ID);
 const VERSION: HeaderName = HeaderName::from_static(header::PROTOCOL_VERSION);
@@ -147,7 +147,7 @@ impl Session {
     }
 
     /// Prepares a request under an id of ours, with the mapping back to the caller's id.
-    fn prepare(&self, outgoing: &Outgoing<'_>) -> (Ready, Remap) {
+    fn prepare<'a>(&self, outgoing: &Outgoing<'a>) -> (Ready<'a>, Remap) {
         let message = outgoing.message;
         let id = self.http.ids.take();
         let remap = Remap::begin(message, id);
@@ -157,6 +157,7 @@ impl Session {
             body: remap.apply(message, &edits),
             id,
             repeat: repeat(message.method()),
+            check: outgoing.check,
         };
         (ready, remap)
     }
@@ -165,10 +166,10 @@ impl Session {
         &self.http
     }
 
-    /// Sends a notification.
-    pub(crate) async fn notify(&self, notification: &Message) -> Result<()> {
+    /// Sends a notification, if it may still be sent by then.
+    pub(crate) async fn notify(&self, notification: &Message, check: Check<'_>) -> Result<()> {
         let conversation = self.conversation().await?;
-        tell(&self.http, &conversation, notification.bytes()).await
+        post(&self.http, &conversation, notification.bytes(), check).await
     }
 
     /// Starts to pass on messages that belong to no call. Messages that the server sends after this returns are
@@ -209,7 +210,7 @@ impl Session {
         let http = Arc::clone(&self.http);
         self.http.janitor.short(async move {
             let lines = conversation.lines();
-            let sent = http.exchange(Verb::Delete, &[], lines, Repeat::Harmless);
+            let sent = http.exchange(Verb::Delete, &[], lines, (Repeat::Harmless, None));
             if let Ok(exchange) = sent.await {
                 exchange.drain().await;
             }
@@ -274,7 +275,7 @@ impl Session {
         let none = Lines::default();
         let sent = self
             .http
-            .exchange(Verb::Post, &body, &none, Repeat::Harmless);
+            .exchange(Verb::Post, &body, &none, (Repeat::Harmless, None));
         let exchange = sent.await?;
         let id = exchange.head.field(&SESSION_ID);
         let id = id.filter(|id| !id.is_empty());
@@ -347,8 +348,17 @@ impl fmt::Debug for Session {
 }
 
 pub(super) async fn tell(http: &Arc<Http>, conversation: &Conversation, body: &[u8]) -> Result<()> {
+    post(http, conversation, body, None).await
+}
+
+async fn post(
+    http: &Arc<Http>,
+    conversation: &Conversation,
+    body: &[u8],
+    check: Check<'_>,
+) -> Result<()> {
     let lines = conversation.lines();
-    let sent = http.exchange(Verb::Post, body, lines, Repeat::Harmless);
+    let sent = http.exchange(Verb::Post, body, lines, (Repeat::Harmless, check));
     let exchange = sent.await?;
     let status = exchange.head.status;
     if status.is_success() {

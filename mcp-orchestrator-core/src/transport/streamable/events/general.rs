@@ -45,7 +45,7 @@ impl Http {
             None => conversation.lines(),
         };
         let exchange = self
-            .exchange(Verb::Get, &[], lines, Repeat::Harmless)
+            .exchange(Verb::Get, &[], lines, (Repeat::Harmless, None))
             .await?;
         let status = exchange.head.status;
         if status.is_success() && exchange.is_events() {

@@ -24,7 +24,7 @@ use crate::limits::{
     MAX_CALL_RATE, MAX_EMPTY_RESUMES, MAX_EVENT_FILLER, MAX_RESUMES, RECONNECT_MAX,
 };
 use crate::transport::own_id::OwnId;
-use crate::transport::pace::{Backoff, Rate};
+use crate::transport::pace::{Backoff, Rate, Turns};
 use crate::transport::sse::{Event, Parser};
 
 /// Default wait before a stream is opened again.
@@ -49,6 +49,7 @@ pub(super) struct Events {
     retry: Duration,
     backoff: Backoff,
     rate: Rate,
+    turns: Turns,
     /// Resumptions since the last message.
     resumes: usize,
     /// Resumptions since the last event.
@@ -88,6 +89,7 @@ impl Events {
             retry: RETRY,
             backoff: Backoff::default(),
             rate: Rate::new(MAX_CALL_RATE),
+            turns: Turns::default(),
             resumes: 0,
             empty: 0,
         }
@@ -161,7 +163,11 @@ impl Events {
                 continue;
             };
             match exchange.chunk().await {
-                Ok(Some(chunk)) => self.parser.push(chunk),
+                Ok(Some(chunk)) => {
+                    let read = chunk.len();
+                    self.parser.push(chunk);
+                    self.turns.spend(read).await;
+                }
                 Ok(None) => {
                     exchange.release();
                     self.exchange = None;
@@ -237,7 +243,9 @@ impl Events {
         self.empty += 1;
         tokio::time::sleep(self.backoff.next(self.retry, RECONNECT_MAX)).await;
         let more = conversation.lines_after(last_id);
-        let opened = self.http.exchange(Verb::Get, &[], &more, Repeat::Harmless);
+        let opened = self
+            .http
+            .exchange(Verb::Get, &[], &more, (Repeat::Harmless, None));
         let exchange = match opened.await {
             Ok(exchange) => exchange,
             // The server may be restarting.
