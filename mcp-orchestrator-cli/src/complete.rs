@@ -14,7 +14,7 @@ use mcp_orchestrator_core::config::load;
 use mcp_orchestrator_gateway::args::FileArgs;
 
 use crate::args::{self, ElsewhereArgs, SiteArgs};
-use crate::site::Site;
+use crate::connection::Site;
 
 /// The environment variable that is set for completion requests.
 pub(crate) const VARIABLE: &str = "MCP_ORCHESTRATOR_COMPLETE";

@@ -4,15 +4,15 @@ mod args;
 mod clients;
 mod commands;
 mod complete;
+mod config_file;
+mod connection;
+mod embedded;
 mod exit;
 mod output;
-mod site;
-mod solo;
+mod secret_input;
+mod spinner;
+mod subprocess;
 mod suggest;
-mod target;
-mod tools;
-mod values;
-mod waiting;
 
 use std::process::ExitCode;
 

@@ -3,9 +3,9 @@
 use mcp_orchestrator_gateway::control::wire::Status;
 
 use crate::args::Command;
+use crate::connection::Site;
 use crate::exit::Failure;
 use crate::output::clean;
-use crate::site::Site;
 
 /// Names on the command line, and the site in which they should be known.
 #[derive(Debug)]

@@ -266,7 +266,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_and_looks_tell_a_secret() {
+    fn secrets_are_recognized_by_name_and_form() {
         for (name, value) in [
             ("GITHUB_TOKEN", "abc123"),
             ("apiKey", "x1y2"),

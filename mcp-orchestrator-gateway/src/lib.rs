@@ -37,58 +37,33 @@
 //! ```
 
 #[cfg(feature = "program")]
-mod access;
-mod admission;
-#[cfg(feature = "program")]
-pub mod args;
-mod batch;
-mod bodies;
-#[cfg(feature = "program")]
 pub mod control;
-mod cors;
-#[cfg(feature = "program")]
-pub mod discover;
-mod endpoint;
 mod errors;
-mod forwarded;
-mod gate;
-mod guard;
-#[cfg(feature = "program")]
-pub mod hardening;
 mod health;
-#[cfg(feature = "program")]
-pub mod hello;
 pub mod limits;
-#[cfg(feature = "program")]
-mod live;
-mod modern;
+mod mcp;
 mod options;
 #[cfg(feature = "pages")]
 mod pages;
 #[cfg(feature = "program")]
 pub mod program;
 #[cfg(feature = "pages")]
-mod rates;
-#[cfg(feature = "program")]
-mod reload;
-mod resource;
-mod respond;
+mod rate_limit;
+mod request;
 mod serve;
 mod sse;
-#[cfg(feature = "program")]
-pub mod telemetry;
 #[cfg(feature = "tls")]
 mod tls;
-#[cfg(feature = "program")]
-mod waiting;
 
-pub use self::endpoint::{Endpoint, router};
-pub use self::forwarded::Forwarded;
 pub use self::health::{Readiness, health_router, metrics_router};
+pub use self::mcp::endpoint::{Endpoint, router};
 pub use self::options::Options;
 #[cfg(feature = "pages")]
 pub use self::pages::{Pages, pages};
-pub use self::resource::{ProtectedResource, well_known};
+#[cfg(feature = "program")]
+pub use self::program::{args, demo_server, discover, hardening, telemetry};
+pub use self::request::forwarded::Forwarded;
+pub use self::request::protected_resource::{ProtectedResource, well_known};
 pub use self::serve::{ConnectionLimits, LiveRoutes, Routes, Shutdown, serve, serve_with};
 #[cfg(feature = "tls")]
 pub use self::tls::{Tls, TlsError};

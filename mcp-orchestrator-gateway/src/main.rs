@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use mcp_orchestrator_gateway::args::GatewayArgs;
-use mcp_orchestrator_gateway::hello;
+use mcp_orchestrator_gateway::demo_server;
 use mcp_orchestrator_gateway::program::{Gateway, signalled};
 
 /// Each call makes and frees about a hundred small allocations; the system's allocator is noticeably slower.
@@ -50,7 +50,7 @@ fn main() -> ExitCode {
 async fn serve() -> ExitCode {
     let cli = Cli::parse();
     if let Some(Other::HelloServer) = cli.other {
-        return match hello::serve_standard_streams() {
+        return match demo_server::serve_standard_streams() {
             Ok(()) => ExitCode::SUCCESS,
             Err(_) => ExitCode::FAILURE,
         };

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mcp_orchestrator_core::auth::{AccessRevision, Network, PublicUrl};
 
-use crate::resource::ProtectedResource;
+use crate::request::protected_resource::ProtectedResource;
 
 /// Limits and rules of the endpoint.
 #[derive(Clone, Debug)]

@@ -10,7 +10,9 @@
 use std::collections::BTreeMap;
 
 use mcp_orchestrator_gateway::control::Client as Control;
-use mcp_orchestrator_gateway::control::wire_people::{InstallRequest, SecretText, TokenRequest};
+use mcp_orchestrator_gateway::control::wire::credentials::{
+    InstallRequest, SecretText, TokenRequest,
+};
 use mcp_orchestrator_tests::browser::{Browser, Shown};
 use mcp_orchestrator_tests::client::{Client, MODERN, Response, json, modern_body};
 use mcp_orchestrator_tests::program::Program;

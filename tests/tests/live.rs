@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use mcp_orchestrator_gateway::control::Client as Control;
-use mcp_orchestrator_gateway::control::wire_people::{InstallRequest, SecretText, TokenRequest};
+use mcp_orchestrator_gateway::control::wire::credentials::{
+    InstallRequest, SecretText, TokenRequest,
+};
 use mcp_orchestrator_tests::client::{Client, call_params};
 use mcp_orchestrator_tests::program::Program;
 use mcp_orchestrator_tests::scripted::program;

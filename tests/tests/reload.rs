@@ -44,7 +44,7 @@ async fn run(config: &str) -> (Program, PathBuf, tempfile::TempDir) {
 }
 
 #[tokio::test]
-async fn a_changed_file_replaces_what_changed_and_leaves_the_rest() {
+async fn a_changed_file_replaces_only_what_changed() {
     let (gateway, errors, _folder) = run(&config(&[("a", &[]), ("b", &[])])).await;
     let session = gateway.client().session().await;
     let (a, b) = (pid(&session, "a").await, pid(&session, "b").await);
@@ -124,7 +124,7 @@ async fn a_yaml_file_that_breaks_off_inside_a_line_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_broken_file_changes_nothing_and_is_told() {
+async fn an_invalid_file_changes_nothing_and_is_reported() {
     let (gateway, errors, _folder) = run(&config(&[("a", &[]), ("b", &[])])).await;
     let session = gateway.client().session().await;
     let (a, b) = (pid(&session, "a").await, pid(&session, "b").await);

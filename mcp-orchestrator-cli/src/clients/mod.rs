@@ -1,8 +1,8 @@
 //! MCP clients: where each keeps its servers, and the format of its entries.
 
+mod files;
 mod json;
 mod known;
-mod place;
 mod toml;
 
 use std::path::{Path, PathBuf};
@@ -83,7 +83,7 @@ impl Client {
 
     /// Returns `true` if the client's file contains a server with this name.
     pub(crate) fn names(&self, name: &str) -> bool {
-        let text = self.file().and_then(|file| place::read(&file));
+        let text = self.file().and_then(|file| files::read(&file));
         let Ok(Some(text)) = text else { return false };
         let removed = match self.entry {
             Entry::Json(_) => json::remove(&text, self.key, name),
@@ -121,7 +121,7 @@ impl Client {
 
     /// Writes the server into the client's file and keeps everything else.
     pub(crate) fn write(&self, file: &Path, name: &str, to: &Endpoint) -> Result<Change, Failure> {
-        let text = place::read(file)?;
+        let text = files::read(file)?;
         let changed = match (&text, self.entry) {
             (None, _) => Ok(self.snippet(name, to)),
             (Some(text), Entry::Json(entry)) => json::put(text, self.key, name, &entry(to)),
@@ -137,7 +137,7 @@ impl Client {
         if text.as_ref() == Some(&changed) {
             return Ok(Change::None);
         }
-        place::replace(file, text.is_some(), &changed).map(Change::Made)
+        files::replace(file, text.is_some(), &changed).map(Change::Made)
     }
 
     /// Returns `true` if the client reads the token from the variable instead of its file.
@@ -151,7 +151,7 @@ impl Client {
 
     /// Removes the server from the client's file and keeps everything else.
     pub(crate) fn remove(&self, file: &Path, name: &str) -> Result<Change, Failure> {
-        let Some(text) = place::read(file)? else {
+        let Some(text) = files::read(file)? else {
             return Ok(Change::None);
         };
         let changed = match self.entry {
@@ -167,7 +167,7 @@ impl Client {
         })?;
         match changed {
             None => Ok(Change::None),
-            Some(changed) => place::replace(file, true, &changed).map(Change::Made),
+            Some(changed) => files::replace(file, true, &changed).map(Change::Made),
         }
     }
 }

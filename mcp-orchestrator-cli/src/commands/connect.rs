@@ -9,9 +9,9 @@ use serde_json::json;
 
 use crate::args::{ConnectArgs, DisconnectArgs, Output};
 use crate::clients::{self, Change, Client, ClientName, Endpoint, TOKEN};
+use crate::connection::Site;
 use crate::exit::{Exit, Failure};
 use crate::output;
-use crate::site::Site;
 
 pub(super) async fn run(args: &ConnectArgs, form: Output) -> Result<Exit, Failure> {
     let Some(name) = args.client else {

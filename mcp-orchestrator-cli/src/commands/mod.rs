@@ -1,32 +1,14 @@
-//! Implementations of the commands, one file for each.
+//! Implementations of the commands, one file for each, in the groups in which the help shows them.
 
-mod add;
-mod call;
-mod check;
-mod cluster;
 mod completions;
-mod config;
+mod configure;
 mod connect;
-mod describe;
-mod explain;
-mod import;
-mod install;
-mod lists;
-mod logs;
-mod ps;
-mod purge;
-mod quickstart;
-mod reload;
-mod remove;
-mod restart;
-mod schema;
-mod sign_in;
-mod stop;
-mod token;
-mod up;
+mod credentials;
+mod deploy;
+mod operate;
 mod version;
 
-use self::lists::Listed;
+use self::operate::lists::Listed;
 use crate::args::{Cli, Command};
 use crate::exit::{Exit, Failure};
 use crate::output;
@@ -78,39 +60,41 @@ fn waits(command: &Command) -> bool {
 async fn carry_out(cli: Cli) -> Result<Exit, Failure> {
     let output = cli.output;
     match cli.command {
-        Command::Up(args) => up::run(args).await,
-        Command::Quickstart(args) => quickstart::run(args).await,
-        Command::HelloServer => match mcp_orchestrator_gateway::hello::serve_standard_streams() {
-            Ok(()) => Ok(Exit::Done),
-            Err(error) => Err(Failure::failed(error)),
-        },
-        Command::Ps(args) => ps::run(&args, output).await,
-        Command::Tools(args) => lists::run(&args, Listed::Tools, output).await,
-        Command::Prompts(args) => lists::run(&args, Listed::Prompts, output).await,
-        Command::Resources(args) => lists::run(&args, Listed::Resources, output).await,
-        Command::Call(args) => call::run(args, output).await,
-        Command::Logs(args) => logs::run(args, output).await,
-        Command::Describe(args) => describe::run(&args, output).await,
-        Command::Restart(args) => restart::run(&args, output).await,
-        Command::Stop(args) => stop::run(&args, output).await,
-        Command::Reload(args) => reload::run(&args, output).await,
-        Command::Add(args) => add::run(&args),
-        Command::Remove(args) => remove::run(&args),
-        Command::Import(args) => import::run(&args, output).await,
+        Command::Up(args) => deploy::up::run(args).await,
+        Command::Quickstart(args) => deploy::quickstart::run(args).await,
+        Command::HelloServer => {
+            match mcp_orchestrator_gateway::demo_server::serve_standard_streams() {
+                Ok(()) => Ok(Exit::Done),
+                Err(error) => Err(Failure::failed(error)),
+            }
+        }
+        Command::Ps(args) => operate::ps::run(&args, output).await,
+        Command::Tools(args) => operate::lists::run(&args, Listed::Tools, output).await,
+        Command::Prompts(args) => operate::lists::run(&args, Listed::Prompts, output).await,
+        Command::Resources(args) => operate::lists::run(&args, Listed::Resources, output).await,
+        Command::Call(args) => operate::call::run(args, output).await,
+        Command::Logs(args) => operate::logs::run(args, output).await,
+        Command::Describe(args) => operate::describe::run(&args, output).await,
+        Command::Restart(args) => operate::restart::run(&args, output).await,
+        Command::Stop(args) => operate::stop::run(&args, output).await,
+        Command::Reload(args) => operate::reload::run(&args, output).await,
+        Command::Add(args) => configure::add::run(&args),
+        Command::Remove(args) => configure::remove::run(&args),
+        Command::Import(args) => configure::import::run(&args, output).await,
         Command::Connect(args) => connect::run(&args, output).await,
         Command::Disconnect(args) => connect::disconnect(&args),
-        Command::Check(args) => check::run(&args, output).await,
-        Command::Config(args) => config::run(&args, output),
-        Command::Explain(args) => explain::run(args, output).await,
-        Command::Purge(args) => purge::run(&args, output).await,
-        Command::Token(args) => token::run(args, output).await,
-        Command::Catalog(args) => install::catalog(&args, output).await,
-        Command::Install(args) => install::install(args, false, output).await,
-        Command::Rotate(args) => install::install(args, true, output).await,
-        Command::Uninstall(args) => install::uninstall(args, output).await,
-        Command::Installations(args) => install::installations(&args, output).await,
+        Command::Check(args) => configure::check::run(&args, output).await,
+        Command::Config(args) => configure::config::run(&args, output),
+        Command::Explain(args) => configure::explain::run(args, output).await,
+        Command::Purge(args) => deploy::purge::run(&args, output).await,
+        Command::Token(args) => credentials::token::run(args, output).await,
+        Command::Catalog(args) => credentials::install::catalog(&args, output).await,
+        Command::Install(args) => credentials::install::install(args, false, output).await,
+        Command::Rotate(args) => credentials::install::install(args, true, output).await,
+        Command::Uninstall(args) => credentials::install::uninstall(args, output).await,
+        Command::Installations(args) => credentials::install::installations(&args, output).await,
         Command::Version => version::run(output),
-        Command::Schema => schema::run(),
+        Command::Schema => configure::schema::run(),
         Command::Completions { shell } => completions::run(shell),
     }
 }

@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn who_manages_is_not_who_uses() {
+    fn managers_are_listed_apart_from_members() {
         let directory = Directory::new(&people());
         let ops = Owner::Team(TeamId::new("ops").unwrap());
         assert!(directory.manages(&user("ann", &[]), &ops));

@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_shows_its_members_as_they_stand() {
+    fn members_of_a_request_are_returned_byte_for_byte() {
         let message = parse(
             r#" {"id": "1" ,"x":[1],"method":"tools/call","params":{"a":1e400},"jsonrpc":"2.0"}"#,
         )
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn kinds_are_told_by_their_members() {
+    fn the_kind_follows_from_the_members() {
         assert_eq!(
             parse(r#"{"jsonrpc":"2.0","method":"x"}"#).unwrap().kind(),
             Kind::Notification

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 use super::StateStore;
 use crate::error::{Error, ErrorKind, Result};
-use crate::runtime::kubernetes::errors::Action;
+use crate::runtime::kubernetes::client::errors::Action;
 use crate::runtime::kubernetes::{Access, Owner};
 use crate::seal::hex;
 

@@ -278,7 +278,7 @@ async fn run(steps: Vec<Step>) -> BTreeMap<String, usize> {
 }
 
 #[test]
-fn nothing_reaches_a_server_that_its_sender_may_not_use_and_nobody_hears_of_another() {
+fn callers_reach_only_permitted_servers_and_receive_only_their_own_messages() {
     let mut config = Config {
         failure_persistence: None,
         max_shrink_iters: 400,

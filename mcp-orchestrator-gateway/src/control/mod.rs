@@ -4,21 +4,11 @@
 //! control methods, and `socket` serves them on a Unix socket that only this user can open. [`Client`] is the client.
 //! `docs/cli.md` lists the requests.
 
-mod call;
 mod client;
-mod doubts;
 mod handlers;
-mod lists;
-mod people;
-mod place;
-mod sign_in;
+mod listener;
 mod socket;
-mod time;
-mod web;
 pub mod wire;
-pub mod wire_lists;
-pub mod wire_people;
-pub mod wire_sign_in;
 
 use std::sync::{Arc, Weak};
 
@@ -28,14 +18,14 @@ use mcp_orchestrator_core::config::LoadOptions;
 use mcp_orchestrator_core::id::{GatewayId, PrincipalId};
 use std::path::PathBuf;
 
-use crate::live::Live;
-use crate::rates::SignInRate;
+use crate::program::live_routes::Live;
+use crate::rate_limit::SignInRate;
 
-pub use self::call::events as call_events;
 pub use self::client::{Client, ClientError, Lines};
+pub use self::handlers::call::events as call_events;
 pub(crate) use self::handlers::router;
+pub(crate) use self::listener::web_router;
 pub(crate) use self::socket::Socket;
-pub(crate) use self::web::web_router;
 
 /// The dependencies of the handlers.
 #[derive(Clone, Debug)]

@@ -6,8 +6,8 @@ use http::header::{COOKIE, HOST};
 use http::request::Parts;
 use mcp_orchestrator_core::auth::PublicUrl;
 
-use crate::forwarded::Forwarded;
 use crate::options::Options;
+use crate::request::forwarded::Forwarded;
 use crate::serve::OverTls;
 
 /// The cookies that are set.

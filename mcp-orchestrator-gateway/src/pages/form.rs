@@ -17,8 +17,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::Pages;
 use super::cookie::{Cookie, host};
-use crate::bodies;
 use crate::limits::MAX_FORM_LEN;
+use crate::mcp::bodies;
 
 /// How long a browser keeps the random value for its forms.
 const LIFE: Duration = Duration::from_hours(12);

@@ -35,9 +35,10 @@ use mcp_orchestrator_core::seal::StateKey;
 use mcp_orchestrator_core::{Error, ErrorKind};
 
 use self::visitor::Visitor;
+use crate::errors;
 use crate::options::Options;
-use crate::rates::SignInRate;
-use crate::{errors, guard};
+use crate::rate_limit::SignInRate;
+use crate::request::validate;
 
 /// The dependencies of the pages.
 pub struct Pages {
@@ -123,7 +124,7 @@ impl Pages {
 
     /// Returns the visitor, or else the sign-in page.
     async fn visitor(&self, parts: &Parts) -> Result<Visitor, Response> {
-        guard::host(parts, &self.options).map_err(|error| refused(&error))?;
+        validate::host(parts, &self.options).map_err(|error| refused(&error))?;
         match visitor::find(self, parts).await {
             Ok(Some(visitor)) => Ok(visitor),
             Ok(None) => Err(sign_in::page(self, parts, here(self, parts), None)),

@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 use super::cookie::Cookie;
 use super::html::go;
 use super::{Pages, Shared, Site, refused, sign_in, visitor};
-use crate::forwarded::Forwarded;
-use crate::guard;
+use crate::request::forwarded::Forwarded;
+use crate::request::validate;
 use crate::serve::{Peer, network};
 
 /// How long a sign-in at the provider may take.
@@ -72,7 +72,7 @@ pub(super) async fn begin(
 }
 
 async fn begun(pages: &Site, parts: &Parts, number: usize) -> Result<Response> {
-    guard::host(parts, &pages.options)?;
+    validate::host(parts, &pages.options)?;
     let missing = |text| Error::new(ErrorKind::NoRoute, text);
     let one = pages
         .sign_ins
@@ -130,7 +130,7 @@ type Ended = (
 );
 
 async fn ended(pages: &Pages, parts: &Parts) -> Result<Ended> {
-    guard::host(parts, &pages.options)?;
+    validate::host(parts, &pages.options)?;
     let lost = || {
         let text = "this sign-in was not begun in this browser, or too long ago: begin it again";
         Error::new(ErrorKind::Forbidden, text)

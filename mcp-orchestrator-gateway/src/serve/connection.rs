@@ -21,8 +21,8 @@ use super::quiet::Quiet;
 use super::stalls::Stalls;
 use super::stream::Draining;
 use super::{ConnectionLimits, LiveRoutes};
-use crate::forwarded::Forwarded;
 use crate::limits;
+use crate::request::forwarded::Forwarded;
 
 /// How long a graceful close of a connection may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);

@@ -18,9 +18,9 @@ use tower::ServiceExt as _;
 
 use super::ConnectionLimits;
 use super::body::{TimedBody, panicked};
-use crate::endpoint::Endpoint;
 use crate::errors;
-use crate::resource::well_known;
+use crate::mcp::endpoint::Endpoint;
+use crate::request::protected_resource::well_known;
 
 /// Request extension with the address of the peer.
 #[derive(Clone, Copy, Debug)]

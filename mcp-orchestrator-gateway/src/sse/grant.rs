@@ -12,8 +12,8 @@ use mcp_orchestrator_core::id::{GatewayId, SessionId};
 use mcp_orchestrator_core::{Error, ErrorKind, Orchestrator, Result};
 
 use super::Channel;
-use crate::admission::Admission;
-use crate::gate::Gate;
+use crate::mcp::admission::Admission;
+use crate::mcp::handler::Gate;
 
 /// The admission of a message, which also depends on that of its stream.
 #[derive(Debug)]

@@ -5,8 +5,8 @@
 //! disconnects, its calls are dropped and its session ends. When the session ends for another reason, such as a revoked
 //! token, so does the stream.
 
-mod gate;
 mod grant;
+mod handler;
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -27,9 +27,10 @@ use mcp_orchestrator_core::seal::random_text;
 use mcp_orchestrator_core::{Error, ErrorKind, Orchestrator, Result};
 use tokio::sync::mpsc;
 
-pub(crate) use self::gate::MESSAGES;
+pub(crate) use self::handler::MESSAGES;
+use crate::errors;
 use crate::limits::{MAX_SSE_CALLS, MAX_SSE_QUEUE, MAX_SSE_STREAMS, MAX_SSE_STREAMS_PER_PRINCIPAL};
-use crate::{errors, respond};
+use crate::mcp::respond;
 
 /// A client's call: the request's id as JSON, and the future that answers it.
 pub(crate) type Work = (String, BoxFuture<'static, Result<Reply>>);

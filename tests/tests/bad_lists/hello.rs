@@ -21,7 +21,7 @@ async fn saying(capabilities: Value) -> Lister {
 }
 
 #[tokio::test]
-async fn the_first_client_of_a_server_is_told_its_instructions() {
+async fn the_first_client_of_a_server_receives_its_instructions() {
     let server = saying(json!({ "tools": {} })).await;
     let gateway = Gateway::new().server(server.spec("x")).run().await;
     let first = gateway.session().await;

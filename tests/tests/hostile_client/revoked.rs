@@ -74,7 +74,7 @@ async fn a_session_ends_with_its_token() {
 }
 
 #[tokio::test]
-async fn a_session_goes_on_whose_client_has_another_token_by_now() {
+async fn a_session_continues_if_its_client_has_switched_to_another_token() {
     let site = Known::new().await;
     let (bob, info) = site.client("user/bob", None).await;
     let (other, _) = site.client("user/bob", None).await;
@@ -92,7 +92,7 @@ async fn a_session_goes_on_whose_client_has_another_token_by_now() {
 }
 
 #[tokio::test]
-async fn a_call_whose_token_is_revoked_while_its_server_starts_is_not_sent() {
+async fn a_call_is_not_sent_if_its_token_is_revoked_while_the_server_starts() {
     for modern in [true, false] {
         let site = Known::new().await;
         let folder = tempfile::tempdir().unwrap();
@@ -123,7 +123,7 @@ async fn a_call_whose_token_is_revoked_while_its_server_starts_is_not_sent() {
 }
 
 #[tokio::test]
-async fn a_request_whose_token_is_revoked_while_its_body_comes_is_refused() {
+async fn a_request_is_refused_if_its_token_is_revoked_while_the_body_arrives() {
     let site = Known::new().await;
     let (bob, info) = site.client("user/bob", None).await;
     let (ann, _) = site.client("user/ann", None).await;

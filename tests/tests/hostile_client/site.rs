@@ -6,7 +6,9 @@ use std::time::{Duration, SystemTime};
 use mcp_orchestrator_core::auth::{NewToken, TokenAuthenticator, TokenInfo};
 use mcp_orchestrator_core::credential::{CredentialStore, MemoryCredentials, Owner};
 use mcp_orchestrator_gateway::control::Client as Control;
-use mcp_orchestrator_gateway::control::wire_people::{InstallRequest, SecretText, TokenRequest};
+use mcp_orchestrator_gateway::control::wire::credentials::{
+    InstallRequest, SecretText, TokenRequest,
+};
 use mcp_orchestrator_tests::client::Client;
 use mcp_orchestrator_tests::gateway::Gateway;
 use mcp_orchestrator_tests::program::Program;

@@ -88,7 +88,7 @@ async fn a_refused_post_is_followed_by_a_get() {
 
 /// A server that supports one client at a time treats a second stream as a new client.
 #[tokio::test]
-async fn the_stream_that_tells_the_transport_is_the_one_that_is_used() {
+async fn the_stream_opened_for_transport_detection_is_reused() {
     let sse = SseUpstream::start().await;
     let gateway = Gateway::new().server(detected(sse.spec("x"))).run().await;
     let session = gateway.session().await;

@@ -11,7 +11,9 @@ mod site;
 
 use std::collections::BTreeMap;
 
-use mcp_orchestrator_gateway::control::wire_people::{InstallRequest, SecretText, TokenRequest};
+use mcp_orchestrator_gateway::control::wire::credentials::{
+    InstallRequest, SecretText, TokenRequest,
+};
 use mcp_orchestrator_tests::client::Client;
 use mcp_orchestrator_tests::wait::within;
 use secrecy::ExposeSecret as _;

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use mcp_orchestrator_gateway::control::Client as Control;
-use mcp_orchestrator_gateway::control::wire_people::{
+use mcp_orchestrator_gateway::control::wire::credentials::{
     InstallRequest, SecretText, TokenRequest, UninstallRequest,
 };
 use mcp_orchestrator_tests::client::Client;

@@ -64,7 +64,7 @@ async fn refused(session: &Session, method: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_shared_child_of_several_asks_nobody() {
+async fn a_child_shared_by_several_principals_cannot_send_requests() {
     let gateway = Gateway::new().server(with(Isolation::Shared)).run().await;
     let session = gateway.client("ann").session_with(ALL).await;
     assert_eq!(told(&session).await, Vec::<String>::new());
@@ -77,7 +77,7 @@ async fn a_shared_child_of_several_asks_nobody() {
 }
 
 #[tokio::test]
-async fn a_principals_child_asks_the_session_whose_call_is_in_flight() {
+async fn a_child_of_one_principal_sends_requests_to_the_session_with_the_call_in_flight() {
     for single in [false, true] {
         let builder = if single {
             Gateway::new()
@@ -260,7 +260,7 @@ async fn a_shared_childs_log_reaches_no_session() {
 }
 
 #[tokio::test]
-async fn a_call_that_comes_while_its_instance_goes_to_rest_has_one_new_instance() {
+async fn a_call_during_the_stop_of_its_instance_starts_one_new_instance() {
     let folder = tempfile::tempdir().unwrap();
     let starts = folder.path().join("starts");
     let args = ["--stubborn", "--starts", starts.to_str().unwrap()];

@@ -124,7 +124,7 @@ pub(crate) const HEAVY: &[(&str, &str)] = &[
     ("redb::", "mcp-orchestrator-core/src/credential/local"),
     (
         "rustix::",
-        "mcp-orchestrator-core/src/runtime/process|mcp-orchestrator-gateway/src/hardening.rs|mcp-orchestrator-cli/src/output.rs",
+        "mcp-orchestrator-core/src/runtime/process|mcp-orchestrator-gateway/src/program/hardening.rs|mcp-orchestrator-cli/src/output.rs",
     ),
     (
         "rustls::",
@@ -171,10 +171,6 @@ pub(crate) const MAX_FOLDER_FILES: usize = 15;
 
 /// Folders with more files and their number, which may only shrink.
 pub(crate) const LARGE_FOLDERS: &[(&str, usize)] = &[
-    ("mcp-orchestrator-cli/src/commands", 24),
     ("mcp-orchestrator-core/src/orchestrator", 28),
-    ("mcp-orchestrator-core/src/runtime/kubernetes", 42),
     ("mcp-orchestrator-core/src/transport/streamable", 16),
-    ("mcp-orchestrator-gateway/src", 29),
-    ("mcp-orchestrator-gateway/src/control", 16),
 ];

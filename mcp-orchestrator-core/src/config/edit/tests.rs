@@ -26,7 +26,7 @@ fn add(file: &str, text: &str, if_present: IfPresent) -> Result<String, Problems
 const BLOCK: &str = "  new:\n    command:\n";
 
 #[test]
-fn what_stands_there_stays() {
+fn existing_text_is_preserved() {
     let comment = "# mine\nservers:\n  # first\n  a:\n    command: [sh] # x\n\n  # tail of servers\n\n# about gateways\ngateways: {}\n";
     let added = add("c.yaml", comment, IfPresent::Refuse).unwrap();
     let at = added.find("  # tail of servers\n  new:\n").expect(&added);
@@ -74,7 +74,7 @@ fn json_stays_json() {
 }
 
 #[test]
-fn a_server_is_replaced_only_when_told() {
+fn a_server_is_replaced_only_on_request() {
     for (file, text) in [
         (
             "c.yaml",

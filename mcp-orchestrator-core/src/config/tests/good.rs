@@ -155,7 +155,7 @@ fn images_and_remote_servers() {
 }
 
 #[test]
-fn the_rest_of_the_settings() {
+fn all_other_settings_are_read_from_the_file() {
     let settings = good(ALL).settings;
     let names: Vec<_> = settings
         .servers

@@ -30,7 +30,8 @@ use super::{
     CredentialStore, Listed, Precondition, Record, RecordKey, RecordKind, StoreChange, Version,
 };
 use crate::error::{Error, ErrorKind, Result};
-use crate::runtime::kubernetes::errors::{Action, is_absent, is_conflict};
+use crate::runtime::kubernetes::client::errors::Action;
+use crate::runtime::kubernetes::client::rejection::{is_absent, is_conflict};
 use crate::runtime::kubernetes::names::{MANAGER, component_labels};
 use crate::runtime::kubernetes::{Access, state_key};
 

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use crate::credential::{SecretData, SecretReader};
 use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::kubernetes::Access;
-use crate::runtime::kubernetes::errors::Action;
+use crate::runtime::kubernetes::client::errors::Action;
 use crate::runtime::kubernetes::names::ORCHESTRATOR;
 
 /// How long the last value is used while the API server is unreachable.

@@ -12,8 +12,8 @@ use tokio::time::MissedTickBehavior;
 
 use super::Shared;
 use super::known::Seen;
-use crate::runtime::kubernetes::errors::causes;
-use crate::runtime::kubernetes::watch::Pauses;
+use crate::runtime::kubernetes::client::rejection::causes;
+use crate::runtime::kubernetes::client::watch_backoff::WatchBackoff;
 
 /// Interval between two deletions of expired records.
 const SWEEP_EVERY: Duration = Duration::from_secs(600);
@@ -23,7 +23,7 @@ const SWEPT: usize = 200;
 /// Follows the Secrets until the store is dropped. `synced` becomes `true` after the first complete list.
 pub(super) async fn follow(shared: Arc<Shared>, synced: watch::Sender<bool>) {
     let config = Config::default().labels(&shared.names.selector(None));
-    let mut events = pin!(watcher(shared.secrets(), config).backoff(Pauses::default()));
+    let mut events = pin!(watcher(shared.secrets(), config).backoff(WatchBackoff::default()));
     let mut sweeps = tokio::time::interval(SWEEP_EVERY);
     sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
     sweeps.tick().await;

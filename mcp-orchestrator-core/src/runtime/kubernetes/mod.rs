@@ -5,58 +5,25 @@
 //!
 //! An instance is a Deployment with one pod, a Secret and a NetworkPolicy. The server spec of an instance never
 //! changes: the Deployment runs one replica or is scaled to zero. The state of the cluster is known from watches
-//! alone (`watch`, `store`). The status of an instance is computed in one place (`status`), both for callers that
+//! alone (`observe`). The status of an instance is computed in one place (`observe::status`), both for callers that
 //! wait for it and for callers that display it.
 
-mod access;
-mod attach;
-mod beside;
-mod choice;
-mod client;
-mod describe;
-mod diagnose;
-pub(crate) mod errors;
-mod events;
-mod exec;
-mod facts;
-#[cfg(test)]
-mod fake;
-mod forward;
-mod handover;
-mod lease;
-mod lines;
-mod logs;
+pub(crate) mod client;
+mod coordination;
+mod instance;
+mod io;
+mod kind;
 pub(crate) mod names;
+mod observe;
 mod options;
-mod owner;
-mod patch;
-mod place;
-mod refusal;
-mod remains;
 mod render;
-mod renewal;
-mod review;
-mod runs;
-mod seat;
-mod start;
-mod state_key;
-mod status;
-mod stop;
-mod store;
-mod strays;
-mod streams;
-mod supervise;
+mod shared;
 #[cfg(test)]
-mod survival;
-mod sweep;
-mod tls;
-mod told;
-pub(crate) mod watch;
-mod writes;
+mod tests;
+mod writer;
 
-use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -64,30 +31,32 @@ use futures_util::stream::{self, BoxStream, StreamExt as _};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use self::access::{Access, AccessOptions};
-pub use self::attach::{AttachReader, AttachWriter, attach};
-use self::beside::Beside;
-use self::events::Events;
-pub use self::forward::connect_to;
-pub use self::handover::Handover;
-pub use self::lease::{Held, Holder, LeaseOptions, holder, identity};
+pub use self::client::access::Access;
+pub use self::client::access_review::{Denied, Place, RULES, Rule, review, role, rules};
+pub use self::client::infer::AccessOptions;
+pub use self::coordination::bootstrap_secret::Handover;
+pub use self::coordination::lease::{Held, Holder, LeaseOptions, holder, identity};
+pub use self::coordination::membership::Seat;
+pub use self::coordination::owner::Owner;
+pub use self::coordination::purge::{Remnant, delete, remains};
+pub use self::coordination::state_key::state_key;
+use self::instance::event_queue::EventQueue;
+use self::instance::tracked::TrackedInstances;
+pub use self::io::attach::{AttachReader, AttachWriter, attach};
+pub use self::io::port_forward::connect_to;
+use self::observe::dependents::Dependents;
+use self::observe::status_events::StatusEvents;
+use self::observe::store::Store;
 pub use self::options::KubernetesOptions;
-pub use self::owner::Owner;
-pub use self::remains::{Remnant, delete, remains};
-pub use self::review::{Denied, Place, RULES, Rule, review, role, rules};
-use self::runs::Runs;
-pub use self::seat::Seat;
-pub use self::state_key::state_key;
-use self::store::Store;
-use self::told::ToldStatuses;
-use self::writes::Writes;
+use self::shared::Shared;
+use self::writer::ObjectWriter;
 use super::board::Board;
 use super::{
     Description, Instance, InstanceEvent, InstanceKey, LaunchSpec, LogBook, LogLine, LogOptions,
     Progress, RuntimeBackend,
 };
 use crate::credential::Credential;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// Runs instances as pods, each with its own Deployment, Secret and NetworkPolicy.
 ///
@@ -98,27 +67,6 @@ use crate::error::{Error, Result};
 /// - Stopping asks the program to terminate and kills it after the grace period, or after the one configured when it
 ///   was started if that is shorter.
 pub struct KubernetesBackend(Arc<Shared>);
-
-/// State shared by the tasks of a backend.
-#[derive(Debug)]
-struct Shared {
-    access: Access,
-    options: KubernetesOptions,
-    manager: String,
-    store: Store,
-    beside: Beside,
-    runs: Runs,
-    writes: Writes,
-    owner: Owner,
-    board: Arc<Board>,
-    told: ToldStatuses,
-    events: Events,
-    book: LogBook,
-    /// The current error of each failing watch.
-    troubles: Mutex<HashMap<&'static str, String>>,
-    tasks: TaskTracker,
-    closing: CancellationToken,
-}
 
 // === impl KubernetesBackend ===
 
@@ -135,29 +83,29 @@ impl KubernetesBackend {
     ) -> Self {
         let owner = options.owner.clone();
         let owner = owner.unwrap_or_else(|| Owner::new(access.clone(), &options.orchestrator));
-        let (events, waiting) = Events::new();
+        let (events, queued) = EventQueue::new();
         let manager = format!("{}.{}", names::MANAGER, options.orchestrator);
         let shared = Arc::new(Shared {
-            writes: Writes::new(access.clone(), manager.clone(), held),
+            writer: ObjectWriter::new(access.clone(), manager.clone(), held),
             access,
             options,
             manager,
             store: Store::default(),
-            beside: Beside::default(),
-            runs: Runs::default(),
+            dependents: Dependents::default(),
+            tracked: TrackedInstances::default(),
             owner,
             board: Board::new(),
-            told: ToldStatuses::default(),
+            status_events: StatusEvents::default(),
             events,
             book,
             troubles: Mutex::default(),
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
         });
-        watch::begin(&shared);
-        sweep::begin(&shared);
+        observe::watches::begin(&shared);
+        instance::gc::begin(&shared);
         shared.follow_owner();
-        shared.write_events(waiting);
+        shared.write_events(queued);
         Self(shared)
     }
 
@@ -204,7 +152,7 @@ impl RuntimeBackend for KubernetesBackend {
             let synced = async {
                 if let Some(shared) = &strong {
                     shared.store.synced().await;
-                    shared.look_at_all();
+                    shared.reconcile_all();
                 }
             };
             tokio::select! {
@@ -254,53 +202,5 @@ impl Drop for KubernetesBackend {
     fn drop(&mut self) {
         self.0.closing.cancel();
         self.0.tasks.close();
-    }
-}
-
-// === impl Shared ===
-
-impl Shared {
-    /// Waits for the initial lists of Deployments and pods.
-    async fn wait_for_cluster(&self, progress: &Progress) {
-        if self.store.is_synced() {
-            return;
-        }
-        let trouble = self.trouble();
-        let what = trouble
-            .as_deref()
-            .unwrap_or("asking the cluster what there is");
-        progress.report(what);
-        self.store.synced().await;
-    }
-
-    /// Records whether a watch fails. An outage breaks all of them repeatedly, so only its start and its end are
-    /// logged above debug level.
-    fn set_trouble(&self, what: &'static str, trouble: Option<String>) {
-        let mut troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
-        match trouble {
-            Some(trouble) if troubles.is_empty() => {
-                tracing::warn!(trouble, "the cluster's changes are not seen");
-                troubles.insert(what, trouble);
-            }
-            Some(trouble) => {
-                tracing::debug!(trouble, "the cluster's changes are not seen");
-                troubles.insert(what, trouble);
-            }
-            None => {
-                if troubles.remove(what).is_some() && troubles.is_empty() {
-                    tracing::info!("the cluster's changes are seen again");
-                }
-            }
-        }
-    }
-
-    fn trouble(&self) -> Option<String> {
-        let troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
-        troubles.values().next().cloned()
-    }
-
-    /// Adds the server and the instance to the error.
-    fn about(&self, key: &InstanceKey, error: Error) -> Error {
-        error.with_server(key.server()).with_instance(key)
     }
 }

@@ -49,7 +49,7 @@ fn a_principal_has_so_many_subscriptions_in_all_its_streams() {
 }
 
 #[test]
-fn who_leaves_leaves_nothing_behind() {
+fn leaving_removes_all_subscriptions_of_a_party() {
     let subscriptions = Subscriptions::default();
     let (ann, bob) = (who("ann"), who("bob"));
     for (uri, party, who) in [("x://1", 1, &ann), ("x://1", 2, &bob), ("x://2", 1, &ann)] {

@@ -4,14 +4,14 @@
 use serde_json::{Value, json};
 
 use super::{Failed, Rendering, pod};
+use super::{desired_hash, patch};
 use crate::runtime::kubernetes::names::{self, INSTANCE, VALUES, WANTED};
-use crate::runtime::kubernetes::patch;
 
 /// Renders the Deployment with one replica.
 pub(super) fn deployment(of: &Rendering<'_>) -> Result<Value, Failed> {
     let mut metadata = of.metadata(of.key.name());
-    let wanted = names::wanted(of.key, of.options, of.inside);
-    metadata["annotations"][WANTED] = json!(wanted);
+    let hash = desired_hash::desired_hash(of.key, of.options, of.inside);
+    metadata["annotations"][WANTED] = json!(hash);
     metadata["annotations"][VALUES] = json!(of.values_digest());
     let mut template = json!({
         "metadata": { "labels": names::labels(of.key, &of.options.orchestrator) },

@@ -4,20 +4,23 @@
 //! everything strictly, so that an unknown field is an error instead of being ignored.
 
 mod deployment;
+pub(crate) mod desired_hash;
+pub(crate) mod patch;
 mod pod;
 mod policy;
 mod resources;
 mod secret;
 mod service;
+mod typed;
 mod volumes;
 
 use serde_json::{Value, json};
 
-pub(super) use self::secret::Values;
+use self::patch::Refused;
+use self::secret::Values;
+use super::kind::Kind;
 use super::names;
 use super::options::KubernetesOptions;
-use super::patch::Refused;
-use super::writes::Kind;
 use crate::error::{Error, ErrorKind};
 use crate::id::{ServerId, SlotName};
 use crate::runtime::{InstanceKey, LaunchSpec};
@@ -29,7 +32,7 @@ const DEFAULT_PORT: u16 = 8080;
 
 /// Why a server cannot be rendered.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Failed {
+pub(crate) enum Failed {
     #[error("it is a remote server, and runs nowhere")]
     Remote,
     #[error("slot `{0}` is required and has no value")]
@@ -50,7 +53,7 @@ pub(super) enum Failed {
 
 impl Failed {
     /// Converts to the error that a caller sees.
-    pub(super) fn of(self, server: &ServerId) -> Error {
+    pub(crate) fn of(self, server: &ServerId) -> Error {
         let kind = match self {
             Self::Remote => ErrorKind::Unsupported,
             _ => ErrorKind::StartFailed,
@@ -62,9 +65,9 @@ impl Failed {
 }
 
 /// The inputs from which all objects of an instance are rendered.
-pub(super) struct Rendering<'a> {
-    pub(super) key: &'a InstanceKey,
-    pub(super) launch: &'a LaunchSpec,
+pub(crate) struct Rendering<'a> {
+    pub(crate) key: &'a InstanceKey,
+    pub(crate) launch: &'a LaunchSpec,
     program: &'a Program,
     options: &'a KubernetesOptions,
     /// Whether the gateway runs in the cluster.
@@ -75,17 +78,17 @@ pub(super) struct Rendering<'a> {
 }
 
 /// All objects of an instance.
-pub(super) struct Objects {
-    pub(super) secret: Option<Value>,
-    pub(super) pull: Option<Value>,
-    pub(super) policy: Value,
-    pub(super) service: Option<Value>,
-    pub(super) deployment: Value,
+pub(crate) struct Objects {
+    pub(crate) secret: Option<Value>,
+    pub(crate) pull: Option<Value>,
+    pub(crate) policy: Value,
+    pub(crate) service: Option<Value>,
+    pub(crate) deployment: Value,
 }
 
 impl Objects {
     /// Returns all objects except the Deployment.
-    pub(super) fn beside(&self) -> impl Iterator<Item = (Kind, &Value)> {
+    pub(crate) fn dependents(&self) -> impl Iterator<Item = (Kind, &Value)> {
         let secrets = self.secret.iter().chain(&self.pull);
         let secrets = secrets.map(|object| (Kind::Secret, object));
         let service = self.service.iter().map(|object| (Kind::Service, object));
@@ -96,7 +99,7 @@ impl Objects {
 }
 
 impl<'a> Rendering<'a> {
-    pub(super) fn new(
+    pub(crate) fn new(
         key: &'a InstanceKey,
         launch: &'a LaunchSpec,
         options: &'a KubernetesOptions,
@@ -118,7 +121,7 @@ impl<'a> Rendering<'a> {
     }
 
     /// Renders all objects.
-    pub(super) fn objects(&self) -> Result<Objects, Failed> {
+    pub(crate) fn objects(&self) -> Result<Objects, Failed> {
         Ok(Objects {
             secret: self.secret(),
             pull: secret::pull(self),
@@ -129,17 +132,17 @@ impl<'a> Rendering<'a> {
     }
 
     /// Renders only the Secret.
-    pub(super) fn secret(&self) -> Option<Value> {
+    pub(crate) fn secret(&self) -> Option<Value> {
         secret::secret(self)
     }
 
     /// Returns a keyed hash of all secret values.
-    pub(super) fn values_digest(&self) -> String {
+    pub(crate) fn values_digest(&self) -> String {
         self.values.digest(&self.options.state_key)
     }
 
     /// Returns the port that the server listens on, if it uses HTTP.
-    pub(super) fn port(&self) -> Option<u16> {
+    pub(crate) fn port(&self) -> Option<u16> {
         port_of(&self.launch.server)
     }
 
@@ -154,7 +157,7 @@ impl<'a> Rendering<'a> {
 }
 
 /// Returns all secret values of a server with this credential.
-pub(super) fn values(
+pub(crate) fn values(
     server: &ServerSpec,
     credential: &crate::credential::Credential,
 ) -> Result<Values, Failed> {
@@ -174,7 +177,7 @@ fn args(program: &Program) -> &[Text] {
 }
 
 /// Returns the port that a program listens on, if it uses HTTP.
-pub(super) fn port_of(server: &ServerSpec) -> Option<u16> {
+pub(crate) fn port_of(server: &ServerSpec) -> Option<u16> {
     match &server.launch {
         Launch::Program(program) => match program.transport {
             ProgramTransport::Http { port, .. } => Some(port.unwrap_or(DEFAULT_PORT)),

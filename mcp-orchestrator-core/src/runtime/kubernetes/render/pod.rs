@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1;
-use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use super::secret::{Entry, FILES, argument_name};
+use super::typed::checked;
 use super::{Failed, Rendering, resources, volumes, with_port};
 use crate::runtime::kubernetes::names::{self, CONTAINER};
 use crate::server::{Container, EnvSource, Injection, PodSecurity, PullPolicy, PullSecret};
@@ -229,18 +229,6 @@ fn container_security(security: &PodSecurity) -> Value {
         "readOnlyRootFilesystem": !security.writable_root,
         "capabilities": capabilities,
     })
-}
-
-/// Returns the value if it deserializes as `T`, the Kubernetes type that it should have.
-pub(super) fn checked<T: DeserializeOwned>(
-    key: &'static str,
-    kind: &'static str,
-    value: &Value,
-) -> Result<Value, Failed> {
-    match T::deserialize(value) {
-        Ok(_) => Ok(value.clone()),
-        Err(error) => Err(Failed::Json { key, kind, error }),
-    }
 }
 
 /// Rounds up to whole seconds, at least one and at most one day.

@@ -4,8 +4,8 @@
 use k8s_openapi::api::core::v1;
 use serde_json::{Value, json};
 
-use super::pod::checked;
 use super::secret::{Entry, FILES};
+use super::typed::checked;
 use super::{Failed, Rendering};
 use crate::server::Injection;
 

@@ -1,0 +1,216 @@
+//! `check`: reports problems of the configuration, name conflicts in its gateways, and failed servers of a running
+//! gateway. Starts servers only with `--start`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mcp_orchestrator_core::app::GatewayConflict;
+use mcp_orchestrator_core::auth::{LocalAuthenticator, Principal};
+use mcp_orchestrator_core::config::{Loaded, Settings, load};
+use mcp_orchestrator_gateway::control::wire::{
+    ConfigProblem, ConflictInfo, InstanceInfo, InstanceState,
+};
+use mcp_orchestrator_gateway::control::{Client, ClientError};
+use serde_json::json;
+
+use crate::args::{CheckArgs, Output};
+use crate::commands::deploy::cluster::Cluster;
+use crate::commands::operate::ps::object;
+use crate::connection::Site;
+use crate::exit::{Exit, Failure};
+use crate::output;
+
+/// Grace period for stopping what `--start` started.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Results of the check.
+#[derive(Default)]
+struct Found {
+    problems: Vec<ConfigProblem>,
+    notices: Vec<ConfigProblem>,
+    /// Number of configured servers.
+    servers: usize,
+    /// Set if a gateway runs this configuration.
+    runs: bool,
+    conflicts: Vec<ConflictInfo>,
+    /// The review of the cluster, if the configuration uses one.
+    cluster: Option<Cluster>,
+    instances: Vec<InstanceInfo>,
+}
+
+pub(crate) async fn run(args: &CheckArgs, form: Output) -> Result<Exit, Failure> {
+    let site = Site::here(&args.files)?;
+    if site.files.is_empty() {
+        site.settings()?;
+    }
+    let mut found = Found::default();
+    let wire = |found: &[_]| found.iter().map(ConfigProblem::from).collect::<Vec<_>>();
+    let settings = match load(&site.files, &site.options) {
+        Ok(Loaded { settings, notices }) => {
+            found.notices = wire(&notices);
+            found.servers = settings.servers.len();
+            if let Some(cluster) = &settings.backends.kubernetes {
+                found.cluster = Some(Cluster::look(cluster).await);
+            }
+            Some(settings)
+        }
+        Err(wrong) => {
+            (found.problems, found.notices) = (wire(&wrong.problems), wire(&wrong.notices));
+            None
+        }
+    };
+    let client = site.client();
+    match client.instances().await {
+        Ok(_) => found.ask(&client, args.start).await?,
+        Err(ClientError::NotRunning(_)) => {
+            if let Some(settings) = settings {
+                found.look(&settings, args.start).await?;
+            }
+        }
+        Err(error) => return Err(error.into()),
+    }
+    found.tell(form)
+}
+
+impl Found {
+    /// Asks the running gateway.
+    async fn ask(&mut self, client: &Client, start: bool) -> Result<(), Failure> {
+        if start {
+            for gateway in client.status().await?.gateways {
+                client.gateway_tools(&gateway.name).await?;
+            }
+        }
+        self.runs = true;
+        self.instances = client.instances().await?;
+        self.conflicts = client.conflicts().await?;
+        Ok(())
+    }
+
+    /// Finds conflicts without a gateway: from the stored lists, or from servers that are started for this purpose.
+    async fn look(&mut self, settings: &Settings, start: bool) -> Result<(), Failure> {
+        let principal = Arc::clone(LocalAuthenticator::for_system_user().principal());
+        let conflicts = if start {
+            self.learn(settings, &principal).await?
+        } else {
+            let kept = settings.cached_conflicts(&principal).await;
+            kept.map_err(|error| Failure::from(&error))?
+        };
+        self.conflicts = conflicts.iter().map(ConflictInfo::from).collect();
+        Ok(())
+    }
+
+    async fn learn(
+        &mut self,
+        settings: &Settings,
+        principal: &Arc<Principal>,
+    ) -> Result<Vec<GatewayConflict>, Failure> {
+        let built = settings
+            .build_lazy()
+            .await
+            .map_err(|error| Failure::from(&error))?;
+        let orchestrator = built.orchestrator();
+        for gateway in built.router().gateways() {
+            let learned = orchestrator.learn(principal, &gateway).await;
+            learned.map_err(|error| Failure::from(&error))?;
+        }
+        self.instances = orchestrator.instances().await;
+        let conflicts = built.conflicts(principal).await;
+        orchestrator.undo(GRACE).await;
+        built.leave().await;
+        Ok(conflicts)
+    }
+
+    fn reported(&self) -> Vec<&InstanceInfo> {
+        let all = self.instances.iter();
+        all.filter(|one| one.state == InstanceState::Failed || one.reason.is_some())
+            .collect()
+    }
+
+    fn cluster_is_right(&self) -> bool {
+        self.cluster.as_ref().is_none_or(Cluster::is_right)
+    }
+
+    fn collides(&self) -> bool {
+        self.conflicts.iter().any(|conflict| conflict.error)
+    }
+
+    fn tell(&self, form: Output) -> Result<Exit, Failure> {
+        let reported = self.reported();
+        if form == Output::Json {
+            let servers: Vec<_> = reported.iter().map(|one| object(one)).collect();
+            output::json(&json!({
+                "ok": self.problems.is_empty() && !self.collides() && self.cluster_is_right(),
+                "problems": self.problems,
+                "notices": self.notices,
+                "conflicts": self.conflicts,
+                "cluster": self.cluster.as_ref().map(Cluster::json),
+                "reported": servers,
+                "gateway": self.runs.then_some(json!({ "reported": servers })),
+            }))?;
+        } else {
+            self.print(&reported)?;
+        }
+        let broken = reported
+            .iter()
+            .any(|instance| instance.state == InstanceState::Failed);
+        let wrong = !self.problems.is_empty() || self.collides() || !self.cluster_is_right();
+        Ok(if wrong {
+            Exit::Usage
+        } else if broken {
+            Exit::Failed
+        } else {
+            Exit::Done
+        })
+    }
+
+    fn print(&self, reported: &[&InstanceInfo]) -> Result<(), Failure> {
+        for problem in &self.problems {
+            output::line(&format!("error: {}", place(problem)))?;
+        }
+        for notice in &self.notices {
+            output::line(&format!("notice: {}", place(notice)))?;
+        }
+        for conflict in &self.conflicts {
+            let word = if conflict.error { "error" } else { "notice" };
+            output::line(&format!("{word}: {}", output::clean(&conflict.message)))?;
+        }
+        match self.problems.len() {
+            0 if self.collides() => output::line(
+                "names collide: hide all but one by `tools`, or set `tool_names: prefixed`",
+            )?,
+            0 => output::line(&format!(
+                "configuration OK ({})",
+                output::count(self.servers, "server")
+            ))?,
+            1 => output::line("the configuration has 1 problem")?,
+            count => output::line(&format!("the configuration has {count} problems"))?,
+        }
+        if let Some(cluster) = &self.cluster {
+            cluster.print()?;
+        }
+        if !self.runs {
+            output::line("no gateway is running")?;
+        }
+        for instance in reported {
+            let reason = instance.reason.as_deref().unwrap_or("it does not run");
+            let reason = output::clean(reason);
+            output::line(&format!("server {}: {reason}", instance.server))?;
+        }
+        if self.runs && reported.is_empty() {
+            output::line("the running gateway reports no problems")?;
+        }
+        Ok(())
+    }
+}
+
+/// Formats a problem as compilers do: `file:line:column: key: message`.
+pub(crate) fn place(problem: &ConfigProblem) -> String {
+    let mut text = problem.file.display().to_string();
+    if let (Some(line), Some(column)) = (problem.line, problem.column) {
+        text.push_str(&format!(":{line}:{column}"));
+    }
+    if !problem.key.is_empty() {
+        text.push_str(&format!(": {}", problem.key));
+    }
+    format!("{text}: {}", problem.message)
+}

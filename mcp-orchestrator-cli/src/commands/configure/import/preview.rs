@@ -1,0 +1,102 @@
+//! Preview of imported servers, shown before the user confirms.
+
+use mcp_orchestrator_core::config::{
+    CredentialEntry, HeaderEntry, ImportValues, Imported, ServerEntry, TextOr, Typed,
+};
+use mcp_orchestrator_core::id::ServerId;
+
+use crate::output;
+
+/// Prints each server to standard error: its command or URL, its variables and credentials, and its risks.
+pub(crate) fn show(imported: &Imported, values: ImportValues) {
+    for (id, entry) in &imported.servers {
+        for line in lines(id, entry, values) {
+            output::note(&output::clean(&line));
+        }
+        for risk in imported.risks.iter().filter(|risk| risk.server == *id) {
+            output::note(&output::clean(&format!("  warning: {}", risk.text)));
+        }
+    }
+    let theirs = imported.variables.iter().filter(|variable| variable.theirs);
+    for variable in theirs {
+        let used_by = variable.used_by.join(", ");
+        let text = format!(
+            "warning: {used_by} will hold the variable {} of the gateway's environment",
+            variable.name
+        );
+        output::note(&output::clean(&text));
+    }
+}
+
+fn lines(id: &ServerId, entry: &ServerEntry, values: ImportValues) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut line = |what: &str, text: String| lines.push(format!("  {what:<9} {text}"));
+    if let Some(url) = &entry.url {
+        line("url", url.0.clone());
+    }
+    if let Some(image) = &entry.image {
+        line("image", image.0.clone());
+    }
+    let command = match &entry.command {
+        Some(TextOr::Text(program)) => vec![program],
+        Some(TextOr::Other(list)) => list.iter().collect(),
+        None => Vec::new(),
+    };
+    let words = command.into_iter().chain(entry.args.iter().flatten());
+    let words: Vec<String> = words.map(|word| quoted(&word.0)).collect();
+    if !words.is_empty() {
+        line("runs", words.join(" "));
+    }
+    if let Some(cwd) = &entry.cwd {
+        line("in", cwd.0.clone());
+    }
+    for (name, value) in entry.headers.iter().flatten() {
+        line("header", format!("{name}: {}", shown(value, values)));
+    }
+    for (name, value) in entry.env.iter().flatten() {
+        line("env", format!("{name}={}", shown(value, values)));
+    }
+    if let Some(file) = &entry.env_file {
+        line("env file", file.0.clone());
+    }
+    for slot in entry.credentials.iter().flatten() {
+        line("needs", need(slot));
+    }
+    lines.insert(0, format!("{id}:"));
+    lines
+}
+
+/// Hides copied values, which may be secret. References, and fixed values of a `server.json`, are not.
+fn shown(value: &Typed, values: ImportValues) -> String {
+    if values == ImportValues::Keep && !value.0.starts_with("${") {
+        "(copied)".to_owned()
+    } else {
+        value.0.clone()
+    }
+}
+
+fn need(slot: &CredentialEntry) -> String {
+    let name = slot.name.as_deref().unwrap_or("a value");
+    let place = match (&slot.env, &slot.header) {
+        (Some(env), _) => format!("as {env}"),
+        (None, Some(TextOr::Text(header))) => format!("as the header {}", header.0),
+        (None, Some(TextOr::Other(HeaderEntry { name, .. }))) => format!("as the header {name}"),
+        (None, None) => String::new(),
+    };
+    let optional = if slot.required == Some(false) {
+        ", optional"
+    } else {
+        ""
+    };
+    format!("{name} {place}{optional}")
+}
+
+/// Quotes a word for a shell.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "/._-+=:@,%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}

@@ -1,0 +1,22 @@
+//! The rights that this process has used successfully.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+
+use super::rejection::Right;
+
+/// The rights that this process has used successfully.
+#[derive(Debug, Default)]
+pub(crate) struct UsedRights(Mutex<HashSet<Right>>);
+
+impl UsedRights {
+    pub(super) fn add(&self, right: Right) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.insert(right);
+    }
+
+    pub(super) fn contains(&self, right: Right) -> bool {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.contains(&right)
+    }
+}

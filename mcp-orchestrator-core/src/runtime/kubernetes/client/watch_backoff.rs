@@ -1,0 +1,46 @@
+//! The backoff of a watch that keeps failing.
+
+use std::hash::{BuildHasher as _, RandomState};
+use std::time::Duration;
+
+/// Maximum pause of a watch that keeps failing.
+const MAX_DELAY: Duration = Duration::from_secs(10);
+
+/// The backoff of a watch that keeps failing.
+#[derive(Debug, Default)]
+pub(crate) struct WatchBackoff(u32);
+
+impl Iterator for WatchBackoff {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        let delay = Duration::from_millis(250 << self.0.min(6)).min(MAX_DELAY);
+        self.0 += 1;
+        // Jitter, so that clients that were disconnected together do not reconnect together.
+        let random = RandomState::new().hash_one(self.0) as f64 / u64::MAX as f64;
+        Some(delay.mul_f64(0.75 + random / 2.0))
+    }
+}
+
+impl kube::runtime::utils::Backoff for WatchBackoff {
+    fn reset(&mut self) {
+        self.0 = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_a_bound_and_reset() {
+        use kube::runtime::utils::Backoff as _;
+        let mut backoff = WatchBackoff::default();
+        let first = backoff.next().unwrap();
+        assert!(first < Duration::from_millis(400), "{first:?}");
+        let longest = (0..50).filter_map(|_| backoff.next()).max().unwrap();
+        assert!(longest <= MAX_DELAY.mul_f64(1.25) && longest > Duration::from_secs(5));
+        backoff.reset();
+        assert!(backoff.next().unwrap() < Duration::from_millis(400));
+    }
+}

@@ -1,0 +1,48 @@
+//! Deduplicates status updates: watchers are notified only when a status changes.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::runtime::board::Board;
+use crate::runtime::{InstanceKey, InstanceStatus, Phase};
+
+/// The last reported statuses, by instance name.
+#[derive(Debug, Default)]
+pub(crate) struct StatusEvents(Mutex<HashMap<String, Last>>);
+
+#[derive(Debug, PartialEq, Eq)]
+struct Last {
+    key: InstanceKey,
+    phase: Phase,
+    reason: Option<String>,
+    place: Vec<(&'static str, String)>,
+}
+
+impl StatusEvents {
+    /// Reports a status if it differs from the last one.
+    pub(crate) fn report(&self, board: &Arc<Board>, name: &str, status: InstanceStatus) {
+        let last = Last {
+            key: status.key.clone(),
+            phase: status.phase,
+            reason: status.reason.clone(),
+            place: status.place.clone(),
+        };
+        let mut last_statuses = self.lock();
+        if last_statuses.get(name) != Some(&last) {
+            last_statuses.insert(name.to_owned(), last);
+            board.set(status);
+        }
+    }
+
+    /// Reports that an instance is gone.
+    pub(crate) fn forget(&self, board: &Arc<Board>, name: &str) {
+        let mut last_statuses = self.lock();
+        if let Some(last) = last_statuses.remove(name) {
+            board.forget(&last.key);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Last>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

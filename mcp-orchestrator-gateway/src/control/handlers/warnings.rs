@@ -1,0 +1,78 @@
+//! Warnings about requests that succeed but may not have the intended effect. They are part of the response.
+
+use std::sync::Arc;
+
+use mcp_orchestrator_core::auth::Principal;
+use mcp_orchestrator_core::credential::Owner;
+use mcp_orchestrator_core::router::Router as _;
+
+use crate::control::Control;
+
+impl Control {
+    /// Returns warnings about a token for this subject.
+    pub(crate) fn warnings_of_token(&self, subject: &Owner) -> Vec<String> {
+        let mut warnings = Vec::new();
+        let access = self.live.upgrade().map(|live| live.access());
+        if access.is_some_and(|access| !access.takes_tokens()) {
+            warnings.push(
+                "this gateway accepts no tokens: set `auth: {tokens: true}` in its configuration"
+                    .to_owned(),
+            );
+        }
+        let unknown = self.unknown_owner(subject);
+        if unknown.is_none() && !self.reaches_a_gateway(subject) {
+            warnings.push(format!("{subject} is a member of no gateway"));
+        }
+        warnings.extend(unknown);
+        warnings
+    }
+
+    /// Returns warnings about a credential that was installed for this owner.
+    pub(crate) fn warnings_of_owner(&self, owner: &Owner) -> Vec<String> {
+        let Owner::User(user) = owner else {
+            return self.unknown_owner(owner).into_iter().collect();
+        };
+        let has_token = || {
+            let tokens = self.built.tokens().list();
+            tokens.iter().any(|token| token.subject == *owner)
+        };
+        let known = *user == self.principal.id
+            || self.has_issuers()
+            || self.built.directory().knows(owner)
+            || has_token();
+        let warning =
+            (!known).then(|| format!("user {user} is unknown: no token was made for them"));
+        warning.into_iter().collect()
+    }
+
+    fn has_issuers(&self) -> bool {
+        let access = self.live.upgrade().map(|live| live.access());
+        access.is_some_and(|access| access.has_issuers())
+    }
+
+    /// Returns a warning if the owner is a team that no user can be a member of.
+    fn unknown_owner(&self, owner: &Owner) -> Option<String> {
+        let Owner::Team(team) = owner else {
+            return None;
+        };
+        if self.built.directory().knows(owner) {
+            return None;
+        }
+        Some(if self.has_issuers() {
+            format!("team {team} is not configured: only callers whose token names it are in it")
+        } else {
+            format!("team {team} is not configured: nobody is in it")
+        })
+    }
+
+    fn reaches_a_gateway(&self, subject: &Owner) -> bool {
+        let Owner::User(user) = subject else {
+            return true;
+        };
+        let principal = Arc::new(Principal::user(user.clone(), "token"));
+        let principal = self.built.directory().complete(principal);
+        let router = self.built.router();
+        let mut gateways = router.gateways().into_iter();
+        gateways.any(|gateway| router.view(&principal, &gateway).is_ok())
+    }
+}

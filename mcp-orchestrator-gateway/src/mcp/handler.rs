@@ -1,0 +1,338 @@
+//! Handles a request to a gateway: authenticates the caller, classifies the request and produces the response.
+
+use std::sync::Arc;
+
+use axum::response::Response;
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use http::request::Parts;
+use http::{HeaderName, Method, StatusCode};
+use mcp_orchestrator_core::auth::{Authenticated, Authenticator};
+use mcp_orchestrator_core::call::{Call, Dialect, Listen, Notify, Reply};
+use mcp_orchestrator_core::id::{GatewayId, SessionId};
+use mcp_orchestrator_core::jsonrpc::{Kind, Message};
+use mcp_orchestrator_core::protocol::{Era, header, method, version};
+use mcp_orchestrator_core::{Error, ErrorKind, Orchestrator, Result};
+
+use super::admission::Admission;
+use super::invalid::{no_session, not_a_message};
+use super::respond::{self, Manner};
+use super::{batch, bodies, modern};
+use crate::errors;
+use crate::options::Options;
+use crate::request::{cors, protected_resource, validate};
+
+const SESSION_ID: HeaderName = HeaderName::from_static(header::SESSION_ID);
+const VERSION: HeaderName = HeaderName::from_static(header::PROTOCOL_VERSION);
+
+/// The dependencies of every request.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    pub(crate) orchestrator: Orchestrator,
+    pub(crate) authenticator: Arc<dyn Authenticator>,
+    pub(crate) admission: Admission,
+    pub(crate) options: Options,
+    pub(crate) default: GatewayId,
+}
+
+/// How a request is answered.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the large one is what nearly all requests are"
+)]
+enum Asked<'a> {
+    /// A request of a legacy client.
+    Call(Call, Manner),
+    /// Everything else, boxed so that it does not enlarge the future of every call.
+    Other(BoxFuture<'a, Result<Response>>),
+}
+
+/// Wraps an immediate response.
+fn answer(response: Response) -> Asked<'static> {
+    Asked::Other(Box::pin(std::future::ready(Ok(response))))
+}
+
+impl Gate {
+    /// Answers a request to a gateway.
+    pub(crate) async fn answer<B>(&self, gateway: GatewayId, parts: &Parts, body: B) -> Response
+    where
+        B: axum::body::HttpBody<Data = Bytes, Error: Into<axum::BoxError>> + Send + Unpin,
+    {
+        if let Err(error) = validate::origin(parts, &self.options) {
+            return errors::response(&error, None, Era::Legacy);
+        }
+        let answer = match parts.method {
+            // A CORS preflight request carries no credentials.
+            Method::OPTIONS => Ok(cors::preflight(parts)
+                .unwrap_or_else(|| errors::status(StatusCode::METHOD_NOT_ALLOWED))),
+            Method::POST => self.post(&gateway, parts, body).await,
+            Method::GET => Box::pin(self.get(gateway.clone(), parts)).await,
+            Method::DELETE => self.delete(&gateway, parts).await,
+            _ => Ok(errors::status(StatusCode::METHOD_NOT_ALLOWED)),
+        };
+        let mut response = answer.unwrap_or_else(|error| {
+            let mut response = errors::response(&error, None, Era::Legacy);
+            let asked = (&self.options, parts, &gateway);
+            protected_resource::challenge(&mut response, &error, asked);
+            response
+        });
+        cors::allow(parts, &mut response);
+        response
+    }
+
+    async fn post<B>(&self, gateway: &GatewayId, parts: &Parts, body: B) -> Result<Response>
+    where
+        B: axum::body::HttpBody<Data = Bytes, Error: Into<axum::BoxError>> + Send + Unpin,
+    {
+        let mut seen = self.admission.count();
+        let mut who = self.who(gateway, parts).await?;
+        let principal = Arc::clone(&who.principal);
+        validate::media_types(parts)?;
+        let mut room = self.admission.bodies.room(&principal);
+        let limit = self.options.max_body_bytes;
+        let body = bodies::read(parts, body, limit, Some(&mut room)).await?;
+        let body = validate::strip_mark(body);
+        if self.admission.count() != seen {
+            // Access may have changed while the body arrived.
+            seen = self.admission.count();
+            who = self.who_now(gateway, parts).await?;
+        }
+        let expires_at = who.expires_at;
+        let response = match self.read(gateway, parts, who, (body, seen))? {
+            // A session's call returns its reply early: as a stream if the response is slow.
+            Asked::Call(call, manner) => {
+                let answer = self.orchestrator.call(call).await;
+                if let Ok(Reply {
+                    session: Some(id), ..
+                }) = &answer
+                {
+                    self.bind(gateway, parts, (&principal, expires_at), id);
+                    if self.admission.count() != seen {
+                        // Access may have been lost while the session was opened.
+                        self.orchestrator.check_access();
+                    }
+                }
+                respond::answered(answer, manner)
+            }
+            Asked::Other(answer) => answer.await?,
+        };
+        Ok(self.held(response, (gateway, parts), &principal))
+    }
+
+    /// Classifies a request by its body. The function is not async, so that the body is moved only once.
+    fn read<'a>(
+        &'a self,
+        gateway: &GatewayId,
+        parts: &'a Parts,
+        who: Authenticated,
+        (body, seen): (Bytes, u64),
+    ) -> Result<Asked<'a>> {
+        let gateway = gateway.clone();
+        if batch::is_batch(&body) && !is_modern(parts) {
+            return Ok(Asked::Other(Box::pin(
+                self.batch(gateway, parts, who, body),
+            )));
+        }
+        let message = Message::parse(body).map_err(not_a_message)?;
+        match modern::era(parts, &message) {
+            Ok(Era::Modern) => {
+                let answer = self.modern(gateway, parts, who, (message, seen));
+                Ok(Asked::Other(Box::pin(answer.map(Ok))))
+            }
+            Ok(Era::Legacy) => Ok(self.legacy(gateway, parts, who, message)),
+            Err(error) => Ok(answer(errors::response(&error, message.id(), Era::Modern))),
+        }
+    }
+
+    async fn modern(
+        &self,
+        gateway: GatewayId,
+        parts: &Parts,
+        who: Authenticated,
+        (message, seen): (Message, u64),
+    ) -> Response {
+        if message.kind() != Kind::Request {
+            return respond::accepted();
+        }
+        let id = message.id().unwrap_or("null").to_owned();
+        if let Err(error) = modern::check(parts, &message) {
+            return errors::response(&error, Some(&id), Era::Modern);
+        }
+        let manner = self.manner(id, Era::Modern);
+        let (at, principal) = (gateway.clone(), Arc::clone(&who.principal));
+        let orchestrator = self.orchestrator.clone();
+        if message.method() == method::LISTEN {
+            let listen = Listen {
+                principal: who.principal,
+                gateway,
+                session: None,
+                resume: None,
+                request: Some(message),
+            };
+            let mut listening = Box::pin(orchestrator.listen(listen));
+            let soon = self.during(seen, &mut listening, (&at, parts, &principal));
+            let answer = soon.await.unwrap_or_else(Err);
+            return respond::answered(answer, manner);
+        }
+        let call = Call {
+            principal: who.principal,
+            gateway,
+            dialect: Dialect::Modern,
+            message,
+            headers: modern::param_headers(parts),
+            token: who.token,
+        };
+        let mut call: respond::Coming = Box::pin(async move { orchestrator.call(call).await });
+        // A call without an answer by then continues as a stream, which ends when its caller loses access.
+        let soon = self.during(seen, &mut call, (&at, parts, &principal));
+        match tokio::time::timeout(manner.keep_alive, soon).await {
+            Ok(answer) => respond::answered(answer.unwrap_or_else(Err), manner),
+            Err(_) => respond::coming(call, manner),
+        }
+    }
+
+    fn legacy(
+        &self,
+        gateway: GatewayId,
+        parts: &Parts,
+        who: Authenticated,
+        message: Message,
+    ) -> Asked<'_> {
+        let id = message.id().map(str::to_owned);
+        let session = match session_id(parts) {
+            Ok(session) => session,
+            Err(error) => return answer(errors::response(&error, id.as_deref(), Era::Legacy)),
+        };
+        if let Some(session) = &session {
+            self.bind(&gateway, parts, (&who.principal, who.expires_at), session);
+        }
+        if message.kind() != Kind::Request {
+            let told = self.notify(gateway, who, session, message);
+            return Asked::Other(Box::pin(told.map(Ok)));
+        }
+        let manner = self.manner(id.unwrap_or_else(|| "null".into()), Era::Legacy);
+        let call = Call {
+            principal: who.principal,
+            gateway,
+            dialect: Dialect::Legacy(session.filter(|_| message.method() != method::INITIALIZE)),
+            message,
+            headers: http::HeaderMap::new(),
+            token: who.token,
+        };
+        Asked::Call(call, manner)
+    }
+
+    async fn batch(
+        &self,
+        gateway: GatewayId,
+        parts: &Parts,
+        who: Authenticated,
+        body: Bytes,
+    ) -> Result<Response> {
+        let session = session_id(parts)?;
+        if let Some(session) = &session {
+            self.bind(&gateway, parts, (&who.principal, who.expires_at), session);
+        }
+        let sender = batch::Sender {
+            orchestrator: self.orchestrator.clone(),
+            who,
+            gateway,
+            session,
+        };
+        batch::answer(sender, body, self.manner("null".into(), Era::Legacy)).await
+    }
+
+    async fn notify(
+        &self,
+        gateway: GatewayId,
+        who: Authenticated,
+        session: Option<SessionId>,
+        message: Message,
+    ) -> Response {
+        let Some(session) = session else {
+            return errors::response(&no_session(), None, Era::Legacy);
+        };
+        let dialect = Dialect::Legacy(Some(session));
+        let notify = Notify {
+            principal: who.principal,
+            gateway,
+            dialect,
+            message,
+        };
+        match self.orchestrator.notify(notify).await {
+            Ok(()) => respond::accepted(),
+            Err(error) => errors::response(&error, None, Era::Legacy),
+        }
+    }
+
+    /// Opens the stream for messages outside calls, or resumes a broken stream.
+    async fn get(&self, gateway: GatewayId, parts: &Parts) -> Result<Response> {
+        let who = self.who(&gateway, parts).await?;
+        if is_modern(parts) {
+            return Ok(errors::status(StatusCode::METHOD_NOT_ALLOWED));
+        }
+        if !validate::accepts(parts, "text/event-stream") {
+            return Ok(errors::status(StatusCode::NOT_ACCEPTABLE));
+        }
+        let session = session_id(parts)?.ok_or_else(no_session)?;
+        let resume = parts
+            .headers
+            .get(HeaderName::from_static(header::LAST_EVENT_ID));
+        let resume = resume.and_then(|value| value.to_str().ok()?.parse().ok());
+        let (at, principal) = (gateway.clone(), Arc::clone(&who.principal));
+        self.bind(&at, parts, (&principal, who.expires_at), &session);
+        let listen = Listen {
+            principal: who.principal,
+            gateway,
+            session: Some(session),
+            resume,
+            request: None,
+        };
+        let reply = self.orchestrator.listen(listen).await?;
+        let response = respond::listening(reply, self.manner("null".into(), Era::Legacy));
+        Ok(self.held(response, (&at, parts), &principal))
+    }
+
+    async fn delete(&self, gateway: &GatewayId, parts: &Parts) -> Result<Response> {
+        let who = self.who(gateway, parts).await?;
+        if is_modern(parts) {
+            return Ok(errors::status(StatusCode::METHOD_NOT_ALLOWED));
+        }
+        let session = session_id(parts)?.ok_or_else(no_session)?;
+        self.orchestrator
+            .end_session(&who.principal, gateway, &session)?;
+        Ok(errors::status(StatusCode::OK))
+    }
+
+    fn manner(&self, id: String, era: Era) -> Manner {
+        Manner {
+            id,
+            era,
+            keep_alive: self.options.keep_alive,
+        }
+    }
+}
+
+fn session_id(parts: &Parts) -> Result<Option<SessionId>> {
+    let Some(value) = parts.headers.get(SESSION_ID) else {
+        return Ok(None);
+    };
+    let id = value
+        .to_str()
+        .ok()
+        .and_then(|text| SessionId::new(text).ok());
+    id.map(Some)
+        .ok_or_else(|| Error::new(ErrorKind::SessionNotFound, "no such session"))
+}
+
+fn named_version(parts: &Parts) -> &str {
+    let value = parts.headers.get(VERSION);
+    value
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
+}
+
+fn is_modern(parts: &Parts) -> bool {
+    version::era(named_version(parts)) == Some(Era::Modern)
+}
