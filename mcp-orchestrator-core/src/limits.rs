@@ -206,7 +206,7 @@ limits! {
     /// Bytes that an event stream may send between two messages, such as comments.
     MAX_EVENT_FILLER: Bytes = 1 << 20;
     /// Input of a server that is processed before other tasks get a turn.
-    WORK_QUANTUM: Bytes = 64 << 10;
+    WORK_QUANTUM: Bytes = 16 << 10;
     /// Pending requests of a server on one connection.
     MAX_SERVER_REQUESTS: Count = 64;
     /// Time that a client's subscription waits for a modern server to acknowledge it.

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use http::StatusCode;
@@ -21,7 +22,7 @@ use crate::call::{Reply, ReplyItem};
 use crate::error::{Error, ErrorKind, Result};
 use crate::jsonrpc::{Message, ParseError, batch};
 use crate::limits::{
-    MAX_CALL_RATE, MAX_EMPTY_RESUMES, MAX_EVENT_FILLER, MAX_RESUMES, RECONNECT_MAX,
+    MAX_CALL_RATE, MAX_EMPTY_RESUMES, MAX_EVENT_FILLER, MAX_RESUMES, RECONNECT_MAX, WORK_QUANTUM,
 };
 use crate::transport::own_id::OwnId;
 use crate::transport::pace::{Backoff, Rate, Turns};
@@ -49,6 +50,8 @@ pub(super) struct Events {
     retry: Duration,
     backoff: Backoff,
     rate: Rate,
+    /// Received, but not given to the parser yet.
+    unparsed: Bytes,
     turns: Turns,
     /// Resumptions since the last message.
     resumes: usize,
@@ -89,6 +92,7 @@ impl Events {
             retry: RETRY,
             backoff: Backoff::default(),
             rate: Rate::new(MAX_CALL_RATE),
+            unparsed: Bytes::new(),
             turns: Turns::default(),
             resumes: 0,
             empty: 0,
@@ -155,6 +159,13 @@ impl Events {
                     "its stream brought {MAX_EVENT_FILLER} bytes without a message"
                 )));
             }
+            if !self.unparsed.is_empty() {
+                // A chunk can hold half a megabyte.
+                let piece = self.unparsed.len().min(WORK_QUANTUM);
+                self.parser.push(self.unparsed.split_to(piece));
+                self.turns.spend(piece).await;
+                continue;
+            }
             let Some(exchange) = &mut self.exchange else {
                 if let Some(answer) = self.unnamed.take() {
                     return Ok(answer);
@@ -163,11 +174,7 @@ impl Events {
                 continue;
             };
             match exchange.chunk().await {
-                Ok(Some(chunk)) => {
-                    let read = chunk.len();
-                    self.parser.push(chunk);
-                    self.turns.spend(read).await;
-                }
+                Ok(Some(chunk)) => self.unparsed = chunk,
                 Ok(None) => {
                     exchange.release();
                     self.exchange = None;
@@ -258,6 +265,7 @@ impl Events {
         let status = exchange.head.status;
         if status.is_success() && exchange.is_events() {
             self.parser = Parser::new(self.http.message_bytes);
+            self.unparsed = Bytes::new();
             self.exchange = Some(exchange);
             return Ok(());
         }
