@@ -92,6 +92,18 @@ async fn instance_of_a_removed_server_keeps_no_subscription_while_it_drains() {
 }
 
 #[tokio::test]
+async fn server_that_is_removed_alone_keeps_no_subscription_while_it_drains() {
+    let site = site(Isolation::Shared).await;
+    site.gateways([of(&["ann"]), other()]);
+    let (_ann, _) = listen(&site, "ann", &[A]).await;
+    busy(&site).await;
+    subscribed(&site, &[A]).await;
+    site.orchestrator.apply([]);
+    subscribed(&site, &[]).await;
+    assert_eq!(site.mind.running().len(), 1, "the call keeps it in use");
+}
+
+#[tokio::test]
 async fn listener_that_leaves_early_takes_no_other_subscription_with_it() {
     let site = site(Isolation::Shared).await;
     let never = "mem://never";

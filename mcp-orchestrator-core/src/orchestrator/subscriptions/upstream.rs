@@ -317,26 +317,28 @@ impl Recheck for StillWanted {
 /// Sends a request on behalf of all callers that share the instance.
 async fn send(
     handle: Arc<Handle>,
-    method: &str,
+    name: &str,
     uri: Arc<str>,
     check: Option<StillWanted>,
 ) -> Result<Message> {
-    let lease = lease(&handle).ok_or_else(|| {
+    // An instance that drains gets no new subscription, but it is still unsubscribed from.
+    let lease = lease(&handle);
+    if lease.is_none() && name == method::RESOURCES_SUBSCRIBE {
         let text = format!("instance {} is ending", handle.key);
-        Error::new(ErrorKind::Unavailable, text)
-    })?;
+        return Err(Error::new(ErrorKind::Unavailable, text));
+    }
     let params = format!("{{\"uri\":{}}}", quote(&uri));
-    let message = own(request("0", method, Some(&params)));
+    let message = own(request("0", name, Some(&params)));
     let caller = Caller::engine(Era::Modern);
     let outgoing = Outgoing {
         check: check.as_ref().map(|check| check as &dyn Recheck),
         ..Outgoing::ours(&message, caller.party)
     };
-    let limit = lease.spec.server.limits.call_timeout;
+    let limit = handle.spec.server.limits.call_timeout;
     let answer = async {
-        let reply = lease.link.request(&outgoing, &caller).await?;
+        let reply = handle.link.request(&outgoing, &caller).await?;
         reply.response().await
     };
     let answer = tokio::time::timeout(limit, answer).await;
-    answer.unwrap_or_else(|_| Err(timed_out(lease.key.server(), limit)))
+    answer.unwrap_or_else(|_| Err(timed_out(handle.key.server(), limit)))
 }
