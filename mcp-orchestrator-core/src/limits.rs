@@ -91,9 +91,9 @@ limits! {
     MAX_PAGE_ITEMS: Count = 1000;
     /// Bytes of one page of a list that is returned to a caller; a single item may be larger.
     MAX_PAGE_BYTES: Bytes = 4 << 20;
-    /// Items of a list that is written without a thread of its own.
+    /// Items of a list that is written on a worker thread; a longer one goes to a blocking thread.
     MAX_INLINE_LIST_ITEMS: Count = 2000;
-    /// Bytes of a page of a server's list that is read without a thread of its own.
+    /// Bytes of a page of a server's list that is read on a worker thread; a larger one goes to a blocking thread.
     MAX_INLINE_PAGE_BYTES: Bytes = 256 * 1024;
     /// Instances that are started concurrently for a list request.
     MAX_LIST_STARTS: Count = 4;
@@ -133,6 +133,8 @@ limits! {
     MAX_SUBSCRIPTIONS: Count = 65_536;
     /// Requests to subscribe or unsubscribe that wait for the response of one instance; further ones wait.
     MAX_SUBSCRIBING: Count = 512;
+    /// Size of a rejection of a subscription that is kept for later subscribers.
+    MAX_KEPT_REJECTION: Bytes = 4 << 10;
     /// Pause before a subscription is repeated that an instance did not answer.
     RESUBSCRIBE_INTERVAL: Time = Duration::from_secs(5);
     /// Tasks that are remembered per principal.

@@ -1,4 +1,4 @@
-//! The hostile side: a process of its own at the lowest priority.
+//! Runs the attackers and their server in a separate process with the lowest priority.
 //!
 //! Attackers run on other machines. Here they share the processors with the gateway and with the honest callers, and the
 //! time that they take for themselves must not count as an effect on these.

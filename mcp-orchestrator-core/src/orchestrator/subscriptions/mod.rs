@@ -124,17 +124,17 @@ impl Inner {
             return HashSet::new();
         }
         let listeners = self.listeners.all();
+        let listeners: HashMap<Party, _> = listeners.iter().map(|one| (one.party, one)).collect();
         let mut known = HashMap::new();
         let mut may = |party: &Party| {
-            *known.entry(*party).or_insert_with(|| {
-                let listener = listeners.iter().find(|known| known.party == *party);
-                match listener {
+            *known
+                .entry(*party)
+                .or_insert_with(|| match listeners.get(party) {
                     Some(listener) => self.listener_may_hear(listener, key),
                     None => self
                         .session_of(*party)
                         .is_some_and(|session| self.session_may_hear(&session, key)),
-                }
-            })
+                })
         };
         let wanted = shared
             .into_iter()

@@ -7,6 +7,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
@@ -16,12 +17,12 @@ use tokio_util::sync::CancellationToken;
 use super::Inner;
 use crate::call::own;
 use crate::error::{Error, ErrorKind, Result};
-use crate::jsonrpc::{Kind, Message, quote, request};
-use crate::limits::{MAX_SUBSCRIBING, RESUBSCRIBE_INTERVAL};
+use crate::jsonrpc::{Kind, Members, Message, error_response, quote, request};
+use crate::limits::{MAX_KEPT_REJECTION, MAX_SUBSCRIBING, RESUBSCRIBE_INTERVAL};
 use crate::orchestrator::events::lease;
 use crate::orchestrator::forward::timed_out;
 use crate::pool::{Caller, Handle};
-use crate::protocol::{Era, method};
+use crate::protocol::{Era, code, method};
 use crate::runtime::InstanceKey;
 use crate::transport::{Outgoing, Recheck};
 
@@ -159,7 +160,7 @@ impl Keeper {
         }
     }
 
-    /// Begins the requests that bring the instance closer to what is wanted. Returns `None` if the instance is gone.
+    /// Begins the requests that are missing. Returns `None` if the instance is gone.
     fn begin(&mut self) -> Option<()> {
         let (inner, handle) = (self.inner.upgrade()?, self.handle.upgrade()?);
         let free = MAX_SUBSCRIBING.saturating_sub(self.requests.len());
@@ -167,8 +168,8 @@ impl Keeper {
         let wanted = inner.wanted_at(&handle.key);
         let mut left = self.give_up(&wanted, free);
         if !left.is_empty() {
-            // Some may be wanted again since this was decided. Whoever wants one from now on finds it given up, and
-            // waits until it is subscribed again.
+            // A caller may have subscribed since `wanted` was read. A later caller finds the state `Leaving`, and waits
+            // until the resource is subscribed again.
             let wanted = inner.wanted_at(&handle.key);
             left.retain(|uri| {
                 let is_wanted = wanted.contains(uri);
@@ -244,7 +245,7 @@ impl Keeper {
             Done::Subscribed(Ok(response)) if response.kind() == Kind::Response => {
                 self.is(&uri, At::Held);
             }
-            Done::Subscribed(Ok(response)) => self.is(&uri, At::Rejected(response)),
+            Done::Subscribed(Ok(response)) => self.is(&uri, At::Rejected(kept(&response))),
             Done::Subscribed(Err(error)) => {
                 tracing::debug!(%error, "a subscription failed: it is repeated");
                 self.is(&uri, At::Failed);
@@ -256,6 +257,22 @@ impl Keeper {
             Done::Unsubscribed => self.at.send_modify(|held| drop(held.remove(&uri))),
         }
     }
+}
+
+/// Returns a copy of a rejection, which holds no larger buffer, or a short error with its code in place of a long one: a
+/// server can reject everything that it had accepted before it was restarted.
+fn kept(rejection: &Message) -> Message {
+    let bytes = rejection.bytes();
+    if bytes.len() <= MAX_KEPT_REJECTION {
+        return own(Bytes::copy_from_slice(bytes));
+    }
+    let error = rejection.body().and_then(Members::read).unwrap_or_default();
+    let code = error.get("code").and_then(|code| code.parse().ok());
+    let text = format!(
+        "the server rejected the subscription with an error of more than {MAX_KEPT_REJECTION} bytes"
+    );
+    let code = code.unwrap_or_else(|| code::INTERNAL.into());
+    own(error_response("0", code, &text, None))
 }
 
 fn subscribe(
@@ -341,4 +358,20 @@ async fn send(
     };
     let answer = tokio::time::timeout(limit, answer).await;
     answer.unwrap_or_else(|_| Err(timed_out(handle.key.server(), limit)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_rejection_is_replaced_and_keeps_its_code() {
+        let rejected = |text: &str| own(error_response("7", -32002, text, None));
+        let short = kept(&rejected("no"));
+        assert_eq!(short.body(), Some(r#"{"code":-32002,"message":"no"}"#));
+        let long = kept(&rejected(&"no".repeat(MAX_KEPT_REJECTION)));
+        assert!(long.bytes().len() < MAX_KEPT_REJECTION);
+        let body = long.body().unwrap();
+        assert!(body.starts_with(r#"{"code":-32002,"#), "{body}");
+    }
 }
