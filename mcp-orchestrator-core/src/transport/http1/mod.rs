@@ -98,7 +98,9 @@ impl Connection {
             self.output.extend_from_slice(part);
         }
         self.output.extend_from_slice(b"content-length: ");
-        decimal(&mut self.output, body.len());
+        let mut length = itoa::Buffer::new();
+        self.output
+            .extend_from_slice(length.format(body.len()).as_bytes());
         self.output.extend_from_slice(b"\r\n\r\n");
         let rest = if body.len() <= ONE_PIECE {
             self.output.extend_from_slice(body);
@@ -239,21 +241,6 @@ impl std::fmt::Debug for Connection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Connection").finish_non_exhaustive()
     }
-}
-
-/// Writes a number in decimal.
-fn decimal(out: &mut Vec<u8>, mut number: usize) {
-    let mut digits = [0_u8; 20];
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + u8::try_from(number % 10).unwrap_or(0);
-        number /= 10;
-        if number == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[at..]);
 }
 
 #[cfg(test)]
