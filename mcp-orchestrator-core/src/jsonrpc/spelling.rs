@@ -10,10 +10,11 @@ use super::text;
 use crate::protocol::meta;
 
 /// Members of a message.
-pub(super) const TOP: &[&str] = &["jsonrpc", "id", "method", "params", "result", "error"];
+pub(super) static TOP: Names =
+    Names::new(&["jsonrpc", "id", "method", "params", "result", "error"]);
 
-/// Members of `params` that determine the target of a request or what a server may do with it; frequent ones first.
-pub(super) const PARAMS: &[&str] = &[
+/// Members of `params` that determine the target of a request or what a server may do with it.
+pub(super) static PARAMS: Names = Names::new(&[
     "name",
     "arguments",
     "_meta",
@@ -31,10 +32,10 @@ pub(super) const PARAMS: &[&str] = &[
     "protocolVersion",
     "capabilities",
     "clientInfo",
-];
+]);
 
 /// Members of `params._meta`.
-pub(super) const META: &[&str] = &[
+pub(super) static META: Names = Names::new(&[
     meta::PROTOCOL_VERSION,
     meta::CLIENT_INFO,
     meta::CLIENT_CAPABILITIES,
@@ -42,15 +43,59 @@ pub(super) const META: &[&str] = &[
     meta::LOG_LEVEL,
     meta::RELATED_TASK,
     meta::SUBSCRIPTION_ID,
-];
+]);
 
 /// Members of `params.ref`.
-pub(super) const REFERENCE: &[&str] = &["type", "name", "uri"];
+pub(super) static REFERENCE: Names = Names::new(&["type", "name", "uri"]);
+
+/// Every watched name is shorter.
+const MAX_NAME_LEN: usize = 64;
+
+/// Names of members, at most 32.
+#[derive(Debug)]
+pub(super) struct Names {
+    names: &'static [&'static str],
+    /// A bit for each name of this length.
+    of_len: [u32; MAX_NAME_LEN],
+}
+
+impl Names {
+    const fn new(names: &'static [&'static str]) -> Self {
+        assert!(names.len() <= 32);
+        let mut of_len = [0; MAX_NAME_LEN];
+        let mut at = 0;
+        while at < names.len() {
+            of_len[names[at].len()] |= 1 << at;
+            at += 1;
+        }
+        Self { names, of_len }
+    }
+
+    /// Returns the positions of the names of this length.
+    fn of_len(&self, len: usize) -> impl Iterator<Item = usize> + use<> {
+        let mut left = self.of_len.get(len).copied().unwrap_or_default();
+        std::iter::from_fn(move || {
+            let at = (left != 0).then(|| left.trailing_zeros() as usize)?;
+            left &= left - 1;
+            Some(at)
+        })
+    }
+
+    /// Returns the position of the name that some parser takes `key` for, given that no name equals it.
+    fn taken_for(&self, key: &[u8]) -> Option<usize> {
+        if key.iter().all(|byte| (1..0x80).contains(byte)) {
+            let mut same_len = self.of_len(key.len());
+            return same_len.find(|at| key.eq_ignore_ascii_case(self.names[*at].as_bytes()));
+        }
+        let mut names = self.names.iter();
+        names.position(|name| is_taken_for(key, name))
+    }
+}
 
 /// Tracks the watched members of one object.
 #[derive(Debug)]
 pub(super) struct Spellings {
-    names: &'static [&'static str],
+    names: &'static Names,
     /// A bit for each name that occurred.
     seen: u32,
     /// A bit for each name that occurred again or in another spelling.
@@ -58,8 +103,7 @@ pub(super) struct Spellings {
 }
 
 impl Spellings {
-    pub(super) fn of(names: &'static [&'static str]) -> Self {
-        debug_assert!(names.len() <= 32);
+    pub(super) fn of(names: &'static Names) -> Self {
         Self {
             names,
             seen: 0,
@@ -74,7 +118,7 @@ impl Spellings {
 
     /// Returns `true` if this name occurred again or in another spelling.
     pub(super) fn is_unclear(&self, name: &str) -> bool {
-        let mut names = self.names.iter().enumerate();
+        let mut names = self.names.names.iter().enumerate();
         names.any(|(at, known)| *known == name && self.unclear & (1 << at) != 0)
     }
 
@@ -91,19 +135,16 @@ impl Spellings {
     }
 
     fn name(&mut self, key: &[u8]) -> Option<&'static str> {
-        // Nearly all names differ in length or first byte, which is cheaper than a comparison.
-        let found = self.names.iter().position(|name| {
-            let name = name.as_bytes();
-            name.len() == key.len() && name.first() == key.first() && name == key
-        });
+        let mut same_len = self.names.of_len(key.len());
+        let found = same_len.find(|at| self.names.names[*at].as_bytes() == key);
         let Some(at) = found else {
-            let like = self.names.iter().position(|name| is_taken_for(key, name));
+            let like = self.names.taken_for(key);
             self.unclear |= like.map_or(0, |at| 1 << at);
             return None;
         };
         self.unclear |= self.seen & (1 << at);
         self.seen |= 1 << at;
-        Some(self.names[at])
+        Some(self.names.names[at])
     }
 }
 
@@ -137,6 +178,27 @@ fn folded(c: char) -> char {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_watched_name_is_found_in_every_spelling() {
+        for names in [&TOP, &PARAMS, &META, &REFERENCE] {
+            for name in names.names {
+                let upper = name.to_ascii_uppercase();
+                for (spelling, known) in [(*name, true), (&upper[..], false)] {
+                    let mut spellings = Spellings::of(names);
+                    let found = spellings.name(spelling.as_bytes());
+                    assert_eq!(found, known.then_some(*name));
+                    assert_eq!(spellings.is_unclear(name), !known);
+                    spellings.name(name.as_bytes());
+                    spellings.name(format!("{name}\0").as_bytes());
+                    assert!(spellings.is_unclear(name) && spellings.is_ambiguous());
+                }
+            }
+            let mut spellings = Spellings::of(names);
+            assert_eq!(spellings.name("x".repeat(MAX_NAME_LEN).as_bytes()), None);
+            assert!(!spellings.is_ambiguous());
+        }
+    }
 
     #[test]
     fn every_reader_that_folds_names_is_thought_of() {
