@@ -9,12 +9,49 @@ use super::scan::Key;
 use super::text;
 use crate::protocol::meta;
 
+/// Names of members, at most 32.
+#[derive(Debug)]
+pub(super) struct Names {
+    names: &'static [&'static str],
+    /// Returns the position of a name.
+    position: fn(&[u8]) -> Option<usize>,
+}
+
+/// Defines [`Names`]. The lookup compares with constants, which costs an instruction or two for each other length.
+macro_rules! names {
+    ($($name:expr),* $(,)?) => {{
+        fn position(key: &[u8]) -> Option<usize> {
+            let at = 0;
+            $(
+                if key == $name.as_bytes() {
+                    return Some(at);
+                }
+                let at = at + 1;
+            )*
+            let _ = at;
+            None
+        }
+        const { assert!([$($name),*].len() <= 32) };
+        Names { names: &[$($name),*], position }
+    }};
+}
+
+impl Names {
+    /// Returns the position of the name that some parser takes `key` for, given that no name equals it.
+    fn taken_for(&self, key: &[u8]) -> Option<usize> {
+        let mut names = self.names.iter();
+        if key.iter().all(|byte| (1..0x80).contains(byte)) {
+            return names.position(|name| key.eq_ignore_ascii_case(name.as_bytes()));
+        }
+        names.position(|name| is_taken_for(key, name))
+    }
+}
+
 /// Members of a message.
-pub(super) static TOP: Names =
-    Names::new(&["jsonrpc", "id", "method", "params", "result", "error"]);
+pub(super) static TOP: Names = names!["jsonrpc", "id", "method", "params", "result", "error"];
 
 /// Members of `params` that determine the target of a request or what a server may do with it.
-pub(super) static PARAMS: Names = Names::new(&[
+pub(super) static PARAMS: Names = names![
     "name",
     "arguments",
     "_meta",
@@ -32,10 +69,10 @@ pub(super) static PARAMS: Names = Names::new(&[
     "protocolVersion",
     "capabilities",
     "clientInfo",
-]);
+];
 
 /// Members of `params._meta`.
-pub(super) static META: Names = Names::new(&[
+pub(super) static META: Names = names![
     meta::PROTOCOL_VERSION,
     meta::CLIENT_INFO,
     meta::CLIENT_CAPABILITIES,
@@ -43,54 +80,10 @@ pub(super) static META: Names = Names::new(&[
     meta::LOG_LEVEL,
     meta::RELATED_TASK,
     meta::SUBSCRIPTION_ID,
-]);
+];
 
 /// Members of `params.ref`.
-pub(super) static REFERENCE: Names = Names::new(&["type", "name", "uri"]);
-
-/// Every watched name is shorter.
-const MAX_NAME_LEN: usize = 64;
-
-/// Names of members, at most 32.
-#[derive(Debug)]
-pub(super) struct Names {
-    names: &'static [&'static str],
-    /// A bit for each name of this length.
-    of_len: [u32; MAX_NAME_LEN],
-}
-
-impl Names {
-    const fn new(names: &'static [&'static str]) -> Self {
-        assert!(names.len() <= 32);
-        let mut of_len = [0; MAX_NAME_LEN];
-        let mut at = 0;
-        while at < names.len() {
-            of_len[names[at].len()] |= 1 << at;
-            at += 1;
-        }
-        Self { names, of_len }
-    }
-
-    /// Returns the positions of the names of this length.
-    fn of_len(&self, len: usize) -> impl Iterator<Item = usize> + use<> {
-        let mut left = self.of_len.get(len).copied().unwrap_or_default();
-        std::iter::from_fn(move || {
-            let at = (left != 0).then(|| left.trailing_zeros() as usize)?;
-            left &= left - 1;
-            Some(at)
-        })
-    }
-
-    /// Returns the position of the name that some parser takes `key` for, given that no name equals it.
-    fn taken_for(&self, key: &[u8]) -> Option<usize> {
-        if key.iter().all(|byte| (1..0x80).contains(byte)) {
-            let mut same_len = self.of_len(key.len());
-            return same_len.find(|at| key.eq_ignore_ascii_case(self.names[*at].as_bytes()));
-        }
-        let mut names = self.names.iter();
-        names.position(|name| is_taken_for(key, name))
-    }
-}
+pub(super) static REFERENCE: Names = names!["type", "name", "uri"];
 
 /// Tracks the watched members of one object.
 #[derive(Debug)]
@@ -135,9 +128,7 @@ impl Spellings {
     }
 
     fn name(&mut self, key: &[u8]) -> Option<&'static str> {
-        let mut same_len = self.names.of_len(key.len());
-        let found = same_len.find(|at| self.names.names[*at].as_bytes() == key);
-        let Some(at) = found else {
+        let Some(at) = (self.names.position)(key) else {
             let like = self.names.taken_for(key);
             self.unclear |= like.map_or(0, |at| 1 << at);
             return None;
@@ -195,7 +186,7 @@ mod tests {
                 }
             }
             let mut spellings = Spellings::of(names);
-            assert_eq!(spellings.name("x".repeat(MAX_NAME_LEN).as_bytes()), None);
+            assert_eq!(spellings.name("x".repeat(64).as_bytes()), None);
             assert!(!spellings.is_ambiguous());
         }
     }
