@@ -182,7 +182,9 @@ fn visible_ascii(text: &str) -> Result<(), &'static str> {
     if text.is_empty() || text.len() > 255 {
         return Err("it must have 1 to 255 characters");
     }
-    if !text.bytes().all(|b| (0x21..=0x7e).contains(&b)) {
+    // Without an early exit, so that many bytes are compared at once.
+    let visible = |ok, b| ok & (0x21..=0x7e).contains(&b);
+    if !text.bytes().fold(true, visible) {
         return Err("only visible ASCII characters may stand in it");
     }
     Ok(())
