@@ -1,6 +1,6 @@
 //! Finds the members of a message that routing needs, in one pass over its bytes.
 
-use super::message::{Kind, ParseError};
+use super::kind::{Kind, ParseError};
 use super::scan::{Key, Scan, Wrong};
 use super::spelling::{META, Names, PARAMS, REFERENCE, Spellings, TOP};
 use super::{Span, text};

@@ -3,12 +3,9 @@
 //! A backend starts programs and does not speak MCP. The pipes of a child process, an attached pod and an in-memory
 //! pipe are all an [`Endpoint::Stream`]; message framing is implemented once, in `transport`.
 
-mod board;
+mod backend_set;
 mod connect;
 mod describe;
-mod dispatch;
-mod hidden;
-mod input;
 mod key;
 #[cfg(feature = "kubernetes")]
 pub mod kubernetes;
@@ -17,8 +14,11 @@ mod logs;
 mod memory;
 #[cfg(all(unix, feature = "process"))]
 mod process;
+mod redaction;
 #[cfg(feature = "remote")]
 mod remote;
+mod status_broadcast;
+mod stdin;
 mod tcp;
 
 use std::fmt;
@@ -33,9 +33,9 @@ use http::Uri;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
+pub use self::backend_set::BackendSet;
 pub use self::connect::{BoxedIo, Connect, HeaderCell, Io};
 pub use self::describe::{Description, InstanceNote};
-pub use self::dispatch::BackendSet;
 pub use self::key::{InstanceKey, Scope, SpecDigest};
 pub use self::logbook::{LogBook, LogLimits};
 pub use self::logs::{LogLine, LogOptions, LogSource};

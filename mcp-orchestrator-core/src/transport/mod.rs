@@ -30,7 +30,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::ServerId;
 use crate::jsonrpc::{Message, Span, Splice, span_of};
 use crate::protocol::Era;
-use crate::runtime::{Exit, LogSource};
+use crate::runtime::{Exit, InstanceKey, LogSource};
 
 /// Identifies a caller on a connection that several callers share.
 pub(crate) type Party = u64;
@@ -168,6 +168,15 @@ pub(crate) struct Place {
     pub(crate) server: ServerId,
     /// Public name of the instance.
     pub(crate) instance: Arc<str>,
+}
+
+impl From<&InstanceKey> for Place {
+    fn from(key: &InstanceKey) -> Self {
+        Self {
+            server: key.server().clone(),
+            instance: key.name().into(),
+        }
+    }
 }
 
 /// Returns the range and the text of a request's progress token.

@@ -6,6 +6,7 @@ use base64::Engine as _;
 
 use super::*;
 use crate::credential::{Credential, Owner, Revision};
+use crate::id::{ServerId, SlotName};
 use crate::runtime::{Scope, SpecDigest};
 use crate::seal::StateKey;
 use crate::server::{
