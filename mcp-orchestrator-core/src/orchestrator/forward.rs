@@ -21,7 +21,7 @@ use crate::credential::{Credential, CredentialRequest, CredentialRule};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ServerId;
 use crate::jsonrpc::{Message, Splice};
-use crate::pool::{Caller, Handle, Lease, Link, Spec};
+use crate::pool::{Handle, Lease, Link, Spec};
 use crate::runtime::Progress;
 use crate::server::Launch;
 use crate::session::Session;
@@ -230,10 +230,17 @@ impl Inner {
     }
 
     /// Prepares an instance that a session uses for the first time.
-    pub(super) async fn joined(&self, session: &Arc<Session>, lease: &Lease, caller: &Caller) {
-        self.pass_level(session, lease.handle()).await;
+    pub(super) async fn joined(
+        &self,
+        context: &Context,
+        session: &Arc<Session>,
+        lease: &Lease,
+        as_of: u64,
+    ) {
+        self.pass_level(context, session, lease.handle(), as_of)
+            .await;
         if session.listens()
-            && let Err(error) = lease.link.listen(caller).await
+            && let Err(error) = lease.link.listen(&context.caller).await
         {
             tracing::debug!(server = %lease.key.server(), %error, "a stream to the server cannot be opened");
         }
@@ -266,7 +273,7 @@ impl Inner {
         if let Some(session) = &context.session
             && session.uses(lease.handle())
         {
-            Box::pin(self.joined(session, &lease, &context.caller)).await;
+            Box::pin(self.joined(context, session, &lease, as_of)).await;
         }
         lease.serves();
         if let Some(trail) = &context.trail {
