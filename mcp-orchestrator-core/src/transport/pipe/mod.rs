@@ -204,6 +204,9 @@ impl Pipe {
             .pending
             .insert(client_id, token_text, outgoing.party);
         let (id, first) = inserted.map_err(|error| self.shared.placed(error))?;
+        if message.method() == method::LISTEN {
+            self.shared.pending.listens(id);
+        }
         let guard = Guard {
             shared: Arc::clone(&self.shared),
             id,

@@ -19,6 +19,7 @@ use crate::call::{Reply, ReplyItem, ServerRequest};
 use crate::error::{Error, ErrorKind, Result};
 use crate::jsonrpc::{Kind, Message};
 use crate::limits::MAX_SERVER_REQUESTS;
+use crate::protocol::method;
 use crate::transport::own_id::OwnId;
 use crate::transport::quoted::quoted;
 
@@ -148,7 +149,10 @@ impl Http {
         conversation: Option<&Arc<Conversation>>,
     ) -> Option<ReplyItem> {
         if message.kind() == Kind::Notification {
-            return Some(ReplyItem::Notification(message));
+            // It names a request of the server by an id that the client does not know. The client may know that id from
+            // a request of another server.
+            let is_foreign = message.method() == method::CANCELLED;
+            return (!is_foreign).then_some(ReplyItem::Notification(message));
         }
         match conversation {
             Some(conversation) => {
