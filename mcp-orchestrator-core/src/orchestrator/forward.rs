@@ -21,10 +21,9 @@ use crate::credential::{Credential, CredentialRequest, CredentialRule};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ServerId;
 use crate::jsonrpc::{Message, Splice};
-use crate::pool::{Handle, Lease, Link, Spec};
+use crate::pool::{Handle, Lease, Link, Server, Spec};
 use crate::runtime::Progress;
 use crate::server::Launch;
-use crate::session::Session;
 use crate::transport::{Outgoing, Recheck as _};
 
 /// Time to wait for the exit of a program after the end of its connection.
@@ -56,11 +55,11 @@ impl<'a> Work<'a> {
 impl Inner {
     /// Returns the spec of a configured server.
     pub(super) fn spec(&self, server: &ServerId) -> Result<Arc<Spec>> {
-        let found = self
-            .pool
-            .server(server)
-            .map(|server| server.spec.load_full());
-        found.ok_or_else(|| {
+        Ok(self.configured(server)?.spec.load_full())
+    }
+
+    fn configured(&self, server: &ServerId) -> Result<Arc<Server>> {
+        self.pool.server(server).ok_or_else(|| {
             Error::new(
                 ErrorKind::NoRoute,
                 format!("server {server} is not configured"),
@@ -130,7 +129,8 @@ impl Inner {
         rule: &CredentialRule,
         work: &Work<'_>,
     ) -> Result<(Reply, Arc<Handle>)> {
-        let spec = self.spec(server)?;
+        let configured = self.configured(server)?;
+        let spec = configured.spec.load_full();
         let counts = self.in_flight.enter(&context.principal.id, server)?;
         let deadline = Instant::now() + spec.server.limits.call_timeout;
         let sent = async {
@@ -138,7 +138,13 @@ impl Inner {
             let credential = credential.inspect_err(|_| context.goes_to(&spec, None))?;
             context.goes_to(&spec, Some(&credential));
             match self
-                .once(context, &spec, (rule, &credential), work, deadline)
+                .once(
+                    context,
+                    (&configured, &spec),
+                    (rule, &credential),
+                    work,
+                    deadline,
+                )
                 .await
             {
                 Err(refused) if refused.kind() == ErrorKind::CredentialRejected => {
@@ -161,7 +167,8 @@ impl Inner {
                     {
                         return Err(unauthorized(&spec, refused));
                     }
-                    Box::pin(self.once(context, &spec, (rule, &other), work, deadline)).await
+                    let to = (&*configured, &spec);
+                    Box::pin(self.once(context, to, (rule, &other), work, deadline)).await
                 }
                 Err(few) if few.kind() == ErrorKind::CredentialInsufficient => {
                     Err(Box::pin(self.wanted(&spec, &credential, few)).await)
@@ -200,14 +207,14 @@ impl Inner {
     async fn once(
         self: &Arc<Self>,
         context: &Context,
-        spec: &Arc<Spec>,
+        (configured, spec): (&Server, &Arc<Spec>),
         (rule, credential): (&CredentialRule, &Arc<Credential>),
         work: &Work<'_>,
         deadline: Instant,
     ) -> Result<(Reply, Arc<Handle>)> {
         let scope = context.scope(&spec.server);
         let mut now = None;
-        let lease = match self.pool.running(&spec.server.id, credential, &scope) {
+        let lease = match configured.running(credential, &scope) {
             Some(lease) => lease,
             None => {
                 let starting = self.started(context, spec, rule, credential);
@@ -227,23 +234,6 @@ impl Inner {
             lease
         };
         self.send(context, lease, work, deadline).await
-    }
-
-    /// Prepares an instance that a session uses for the first time.
-    pub(super) async fn joined(
-        &self,
-        context: &Context,
-        session: &Arc<Session>,
-        lease: &Lease,
-        as_of: u64,
-    ) {
-        self.pass_level(context, session, lease.handle(), as_of)
-            .await;
-        if session.listens()
-            && let Err(error) = lease.link.listen(&context.caller).await
-        {
-            tracing::debug!(server = %lease.key.server(), %error, "a stream to the server cannot be opened");
-        }
     }
 
     /// Authorizes a request again if rights have changed since its start. Completes the handshake first, because it
@@ -286,7 +276,7 @@ impl Inner {
             headers: &work.headers,
             party: context.caller.party,
             era: context.era(),
-            client: context.session.as_ref().map(|session| session.facts()),
+            client: context.caller.client.as_ref().map(|(facts, _)| &**facts),
             check: Some(&late),
         };
         let reply = lease.link.request(&outgoing, &context.caller).await;

@@ -1,4 +1,4 @@
-//! Passes a session's log level on to its servers.
+//! Passes a session's log level on to its servers, and prepares those that it uses for the first time.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::call::{Reply, own};
 use crate::catalog::ask_for;
 use crate::error::Result;
 use crate::jsonrpc::{Members, Message, quote, request, text};
-use crate::pool::{Handle, Link};
+use crate::pool::{Handle, Lease, Link};
 use crate::protocol::{Era, method};
 use crate::session::{Session, severity_of};
 
@@ -36,6 +36,23 @@ impl Inner {
             futures_util::future::join_all(passing).await;
         }
         Ok(empty(message))
+    }
+
+    /// Prepares an instance that a session uses for the first time.
+    pub(super) async fn joined(
+        &self,
+        context: &Context,
+        session: &Arc<Session>,
+        lease: &Lease,
+        as_of: u64,
+    ) {
+        self.pass_level(context, session, lease.handle(), as_of)
+            .await;
+        if session.listens()
+            && let Err(error) = lease.link.listen(&context.caller).await
+        {
+            tracing::debug!(server = %lease.key.server(), %error, "a stream to the server cannot be opened");
+        }
     }
 
     /// Passes the session's level to one server, to which the caller was authorized at the count `as_of`. A program
