@@ -23,7 +23,7 @@ use crate::limits::{
 use crate::pool::{Caller, Lease};
 use crate::protocol::{Era, code, method};
 use crate::router::ItemKind;
-use crate::transport::Outgoing;
+use crate::transport::{Check, Outgoing};
 
 /// How long a slow list delays the next one.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -257,7 +257,20 @@ fn refused(response: &Message, kind: ItemKind, page: usize) -> Result<ListState>
 
 /// Sends a request that the engine itself makes.
 pub(crate) async fn ask(lease: &Lease, caller: &Caller, message: Message) -> Result<Message> {
-    let outgoing = Outgoing::ours(&message, caller.party);
+    ask_for(lease, caller, message, None).await
+}
+
+/// Like [`ask`], on behalf of a caller, whose right to it is checked before it is written.
+pub(crate) async fn ask_for(
+    lease: &Lease,
+    caller: &Caller,
+    message: Message,
+    check: Check<'_>,
+) -> Result<Message> {
+    let outgoing = Outgoing {
+        check,
+        ..Outgoing::ours(&message, caller.party)
+    };
     let limit = lease.spec.server.limits.call_timeout;
     let answer = async {
         lease

@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use arc_swap::ArcSwap;
 use tokio_util::task::TaskTracker;
 
-pub(crate) use self::fetch::{Fetched, ask, fetch, method_of};
+pub(crate) use self::fetch::{Fetched, ask_for, fetch, method_of};
 pub(crate) use self::item::{HeaderParam, KeptItem};
 pub(crate) use self::key::{Changed, ItemKinds, ListKey};
 pub(crate) use self::page::{Source, page};

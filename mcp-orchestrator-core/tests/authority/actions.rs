@@ -7,7 +7,7 @@ use crate::access::bound;
 use crate::model::{GATEWAYS, SERVERS, USERS};
 use crate::site::{Session, drain};
 use crate::steps::{Step, TOOLS};
-use crate::worlds::{Ear, Question, Seat, World};
+use crate::worlds::{Ear, Question, Seat, Wants, World};
 
 impl<'a> World<'a> {
     fn tag(&self, who: usize) -> Value {
@@ -63,14 +63,27 @@ impl<'a> World<'a> {
         let uris: Vec<_> = SERVERS.map(|name| format!("mem://{name}/a")).into();
         let wants = json!({ "tasks": true, "resourceSubscriptions": uris });
         let listen = self.site.listen(USERS[who], GATEWAYS[gate], &wants);
-        if let Some(Ok(stream)) = self.soon(listen).await {
-            self.ears.push(Ear {
-                who,
-                gate,
-                stream: Some(stream),
-                revoked: None,
-            });
+        let Some(Ok(mut stream)) = self.soon(listen).await else {
+            return;
+        };
+        let mut wants = Wants::default();
+        if let Some(acknowledged) = drain(&mut stream).first() {
+            let accepted = &acknowledged["params"]["notifications"]["resourceSubscriptions"];
+            let accepts = |n: &usize| {
+                let uri = format!("mem://{}/a", SERVERS[*n]);
+                accepted
+                    .as_array()
+                    .is_some_and(|all| all.contains(&uri.into()))
+            };
+            wants.known = (0..SERVERS.len()).filter(accepts).collect();
         }
+        self.ears.push(Ear {
+            who,
+            gate,
+            stream: Some(stream),
+            revoked: None,
+            wants,
+        });
     }
 
     async fn subscribe(&mut self, by: usize, server: usize, back: bool) {
@@ -83,9 +96,27 @@ impl<'a> World<'a> {
         let id = self.id();
         let call = async move {
             let method = format!("resources/{verb}");
-            let _ = session.request(id, &method, &params).await;
+            session.request(id, &method, &params).await
         };
-        self.soon(call).await;
+        let answer = self.soon(call).await;
+        let at = by % self.seats.len();
+        let wants = &mut self.seats[at].ear.wants;
+        match answer {
+            Some(Ok(answer)) if answer["error"].is_null() => {
+                wants.unsure.remove(&server);
+                if back {
+                    wants.known.remove(&server);
+                } else {
+                    wants.known.insert(server);
+                }
+            }
+            Some(_) => {}
+            // Another request of the session may overtake it.
+            None => {
+                wants.known.remove(&server);
+                wants.unsure.insert(server);
+            }
+        }
     }
 
     fn seat(&self, n: usize) -> Option<(Session<'a>, usize)> {
@@ -120,6 +151,7 @@ impl<'a> World<'a> {
             gate,
             stream,
             revoked,
+            wants: Wants::default(),
         };
         self.seats.push(Seat {
             who,
@@ -225,16 +257,14 @@ impl<'a> World<'a> {
         let Some(Ok(answer)) = self.soon(call).await else {
             return;
         };
-        let theirs = |id: &Value| {
-            let mut own = self.tasks.iter().filter(|(_, maker)| *maker == who);
-            own.any(|(own, _)| *id == own.as_str())
-        };
         if method == "tasks/list" {
-            let listed = answer["result"]["tasks"].as_array().unwrap();
-            assert!(
-                listed.iter().all(|task| theirs(&task["taskId"])),
-                "{answer}"
-            );
+            // The server's word decides: the caller of a task may have left before it received the task's id.
+            for task in answer["result"]["tasks"].as_array().unwrap() {
+                assert_eq!(task["for"], USERS[who], "{answer}");
+                let mut known = self.tasks.iter();
+                let known = known.find(|(id, _)| task["taskId"] == id.as_str());
+                assert!(known.is_none_or(|(_, maker)| *maker == who), "{answer}");
+            }
             return;
         }
         assert_eq!(maker, who, "{method} of another's task: {answer}");

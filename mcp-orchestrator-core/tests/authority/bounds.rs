@@ -5,13 +5,15 @@ use std::num::NonZeroUsize;
 
 use mcp_orchestrator_core::ErrorKind;
 use mcp_orchestrator_core::credential::CredentialRule;
-use mcp_orchestrator_core::limits::{MAX_LISTENS_PER_PRINCIPAL, MAX_SUBSCRIBED_URI_LEN};
+use mcp_orchestrator_core::limits::{
+    MAX_ITEM_BYTES, MAX_LIST_BYTES, MAX_LISTENS_PER_PRINCIPAL, MAX_SUBSCRIBED_URI_LEN,
+};
 use mcp_orchestrator_core::orchestrator::Limits;
 use mcp_orchestrator_core::router::ToolFilter;
 use mcp_orchestrator_core::server::Isolation;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::site::{Site, drain, entry, gateway, next, server};
+use crate::site::{Session, Site, drain, entry, gateway, next, server};
 use crate::wait::until;
 
 async fn site(limits: Limits) -> Site {
@@ -142,4 +144,117 @@ async fn cancelled_listen_leaves_no_subscription() {
     let mut stream = site.listen("ann", "g", &wants).await.unwrap();
     next(&mut stream).await.unwrap();
     assert_eq!(site.mind.subscribed(), ["mem://x/a"]);
+}
+
+/// Creates a task at a server.
+async fn make_task(session: &Session<'_>, id: u64, server: &str) {
+    let meta = json!({ "who": session.name });
+    let params = json!({ "name": format!("{server}__task"), "task": {}, "_meta": meta });
+    let answer = session.request(id, "tools/call", &params).await.unwrap();
+    assert!(answer["result"]["task"].is_object(), "{answer}");
+}
+
+/// Lists the tasks of a session's user.
+async fn tasks(session: &Session<'_>, id: u64) -> Vec<Value> {
+    let answer = session.request(id, "tasks/list", &json!({})).await.unwrap();
+    answer["result"]["tasks"].as_array().unwrap().clone()
+}
+
+/// A site with two servers.
+async fn two_servers(isolation: Isolation, limits: Limits) -> Site {
+    let names = ["x", "y"];
+    let servers = names.map(|name| server(name, isolation, false));
+    let site = Site::new(servers.into(), limits).await;
+    let entries = names.map(|name| entry(name, CredentialRule::None, ToolFilter::All));
+    site.gateways([gateway("g", &["ann", "bob"], &[], entries.into())]);
+    site
+}
+
+#[tokio::test]
+async fn every_request_that_reaches_servers_counts_as_a_call() {
+    let limits = |principal, server| Limits {
+        calls_per_principal: NonZeroUsize::new(principal),
+        calls_per_server: NonZeroUsize::new(server),
+        ..Limits::default()
+    };
+    for limits in [limits(1, 0), limits(0, 1)] {
+        let site = two_servers(Isolation::Principal, limits).await;
+        let ann = site.session("ann", "g").await.unwrap();
+        make_task(&ann, 1, "x").await;
+        make_task(&ann, 2, "y").await;
+        assert_eq!(tasks(&ann, 3).await.len(), 2);
+        let level = json!({ "level": "info" });
+        ann.request(4, "logging/setLevel", &level).await.unwrap();
+        ann.request(9, "resources/list", &json!({})).await.unwrap();
+        let asks = json!({ "name": "x__ask" });
+        let mut call = ann.begin(5, "tools/call", &asks).await.unwrap();
+        next(&mut call).await.unwrap();
+        let before = site.mind.got().len();
+        for (id, method, params) in [
+            (6, "tasks/list", json!({})),
+            (7, "logging/setLevel", level),
+            (8, "resources/subscribe", json!({ "uri": "mem://x/a" })),
+        ] {
+            let refused = ann.request(id, method, &params).await.unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::Overloaded, "{method}");
+        }
+        let got = site.mind.got().split_off(before);
+        let none = got.iter().all(|got| got.method().ends_with("/list"));
+        assert!(none, "{got:?}");
+        assert!(
+            got.iter().all(|got| got.method() != "tasks/list"),
+            "{got:?}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn server_that_does_not_answer_delays_no_list_of_tasks_and_no_log_level() {
+    let site = two_servers(Isolation::Shared, Limits::default()).await;
+    let ann = site.session("ann", "g").await.unwrap();
+    make_task(&ann, 1, "x").await;
+    make_task(&ann, 2, "y").await;
+    let (began, limit) = (
+        tokio::time::Instant::now(),
+        server("x", Isolation::Shared, false).limits,
+    );
+    for mute in ["x", "y"] {
+        site.mind.mute(mute, "tasks/list");
+        let listed = tasks(&ann, 3).await;
+        assert_eq!(listed.len(), 1, "{listed:?}");
+        site.mind.mute(mute, "logging/setLevel");
+        let level = json!({ "level": "info" });
+        let before = site.mind.got_of("logging/setLevel").len();
+        ann.request(4, "logging/setLevel", &level).await.unwrap();
+        assert_eq!(site.mind.got_of("logging/setLevel").len(), before + 2);
+    }
+    assert!(
+        began.elapsed() < limit.list_timeout * 5,
+        "{:?}",
+        began.elapsed()
+    );
+}
+
+#[tokio::test]
+async fn length_of_a_list_of_tasks_is_bounded() {
+    let site = two_servers(Isolation::Shared, Limits::default()).await;
+    let ann = site.session("ann", "g").await.unwrap();
+    let server = |id: u64| if id.is_multiple_of(2) { "x" } else { "y" };
+    for id in 1..=2 {
+        make_task(&ann, id, server(id)).await;
+    }
+    assert_eq!(tasks(&ann, 100).await.len(), 2);
+    // A task that is too long is left out.
+    site.mind.pad(MAX_ITEM_BYTES);
+    assert!(tasks(&ann, 101).await.is_empty());
+    for id in 3..=24 {
+        make_task(&ann, id, server(id)).await;
+    }
+    site.mind.pad(MAX_ITEM_BYTES * 3 / 4);
+    let listed = tasks(&ann, 102).await;
+    let len: usize = listed.iter().map(|task| task.to_string().len()).sum();
+    assert!(
+        (MAX_LIST_BYTES / 2..=MAX_LIST_BYTES).contains(&len),
+        "{len}"
+    );
 }

@@ -1,11 +1,24 @@
 //! Invariants of a random world.
 
-use mcp_orchestrator_core::runtime::Scope;
+use std::collections::HashMap;
+
+use mcp_orchestrator_core::id::SessionId;
+use mcp_orchestrator_core::runtime::{InstanceKey, Scope};
 
 use crate::mind::Got;
-use crate::model::{Model, Reach, USERS};
+use crate::model::{Model, Reach, SERVERS, USERS};
 use crate::session::drain_open;
-use crate::worlds::World;
+use crate::worlds::{Ear, World};
+
+/// Returns the resource of a server.
+fn resource(server: usize) -> String {
+    format!("mem://{}/a", SERVERS[server])
+}
+
+fn place(key: &InstanceKey) -> Reach {
+    let (server, owner) = (key.server().to_string(), key.owner().to_string());
+    (server, owner, key.revision().to_string())
+}
 
 impl World<'_> {
     /// Checks that each receiver got only messages of instances that it may use, and only about its own tasks.
@@ -40,8 +53,67 @@ impl World<'_> {
         }
     }
 
-    /// Checks that the sender of a message was allowed to send it to this instance.
-    pub(crate) fn check(&self, got: &Got) {
+    /// Checks that the subscriptions at each running instance are those that open and permitted streams and sessions
+    /// want. Nothing else happens at this moment.
+    pub(crate) fn check_subscriptions(&self) {
+        let at = self.site.mind.subscribed_at();
+        let running = self.site.mind.running();
+        let ears = self.seats.iter().map(|seat| (&seat.ear, true));
+        let ears = ears.chain(self.ears.iter().map(|ear| (ear, false)));
+        let ears: Vec<_> = ears
+            .filter(|(ear, _)| ear.stream.is_some() && ear.revoked.is_none())
+            .collect();
+        for (key, uri) in &at {
+            let wanted = ears.iter().any(|(ear, has_session)| {
+                let mut wants = ear.wants.known.union(&ear.wants.unsure);
+                wants.any(|n| *uri == resource(*n))
+                    && self.serves(ear, *has_session, key) != Some(false)
+            });
+            assert!(wanted, "{key} has a subscription to {uri} for nobody");
+        }
+        for (ear, has_session) in &ears {
+            for n in &ear.wants.known {
+                let its = |key: &&InstanceKey| self.serves(ear, *has_session, key) == Some(true);
+                let own = running.iter().filter(its);
+                let own: Vec<_> = own
+                    .filter(|key| key.server().as_str() == SERVERS[*n])
+                    .collect();
+                // A resource of a server that had not listed it yet may belong to another one.
+                let mut held = at.iter().filter(|(_, uri)| *uri == resource(*n));
+                let is_held = held.any(|(key, _)| its(&key));
+                assert!(
+                    own.is_empty() || is_held,
+                    "{own:?} has no subscription to {} for {}",
+                    resource(*n),
+                    USERS[ear.who]
+                );
+            }
+        }
+    }
+
+    /// Returns `true` if an instance is the one that serves a receiver, as far as the model can tell.
+    fn serves(&self, ear: &Ear, has_session: bool, key: &InstanceKey) -> Option<bool> {
+        let mut servers = SERVERS.iter();
+        let server = servers.position(|name| *name == key.server().as_str())?;
+        let is_in_scope = match key.scope() {
+            Scope::Shared => true,
+            Scope::Principal(only) => {
+                only.as_str() == USERS[ear.who] && !(has_session && server == 2)
+            }
+            Scope::Session(_) if !has_session => false,
+            Scope::Session(_) => return None,
+        };
+        let place = place(key);
+        if !is_in_scope || !self.model.reach(ear.who, ear.gate).contains(&place) {
+            return Some(false);
+        }
+        let choice = self.model.choice(ear.who, ear.gate, server);
+        choice.map(|choice| choice == place)
+    }
+
+    /// Checks that the sender of a message was allowed to send it to this instance. `owners` are the sessions of the
+    /// instances that belong to one.
+    pub(crate) fn check(&self, got: &Got, owners: &mut HashMap<Scope, SessionId>) {
         let message = &got.message;
         let tag = [&message["params"]["_meta"], &message["result"]["_meta"]];
         let Some(tag) = tag.into_iter().find(|tag| !tag["step"].is_null()) else {
@@ -53,18 +125,26 @@ impl World<'_> {
             .unwrap_or_else(|| panic!("nobody acts: {message}"));
         let (who, gate) = (act.who, act.gate);
         assert_eq!(tag["who"], USERS[who]);
+        if let (Scope::Session(_), Some(session)) = (got.key.scope(), &act.session) {
+            let owner = owners.entry(got.key.scope().clone());
+            let owner = owner.or_insert_with(|| session.clone());
+            assert_eq!(
+                owner, session,
+                "{message} to the instance of another session"
+            );
+        }
         if let Some(revoked) = act.session.and_then(|id| self.revoked.get(&id)) {
             assert!(got.at < *revoked, "{message} by a revoked token");
         }
-        let place: Reach = (
-            got.key.server().to_string(),
-            got.key.owner().to_string(),
-            got.key.revision().to_string(),
-        );
+        let place = place(&got.key);
         // A waiting message may have been released while the change of its step was being applied.
         let before = if step < got.at { got.at - 1 } else { got.at };
         let moments = &self.past[before..=got.at];
-        let reaches = |model: &Model| model.reach(who, gate).contains(&place);
+        let server = SERVERS.iter().position(|name| *name == place.0).unwrap();
+        let reaches = |model: &Model| {
+            let choice = model.choice(who, gate, server);
+            model.reach(who, gate).contains(&place) && choice.is_none_or(|choice| choice == place)
+        };
         assert!(
             moments.iter().any(reaches),
             "{message} of {} reached {place:?} at step {}, not {:?}",
@@ -79,6 +159,9 @@ impl World<'_> {
         let is_request = method.is_empty() || !message["id"].is_null();
         let own = ["notifications/roots/list_changed", "notifications/progress"];
         assert!(is_request || own.contains(&method), "{message}");
+        // A shared instance would take the roots of one caller for those of another.
+        let is_shared = *got.key.scope() == Scope::Shared;
+        assert!(!is_shared || method != own[0], "{message} to {}", got.key);
         let members = message["params"].as_object().into_iter().flatten();
         let mut names = members.filter(|(key, _)| key.eq_ignore_ascii_case("name"));
         if method == "tools/call" && names.any(|(_, name)| name == "hidden") {

@@ -41,6 +41,10 @@ struct State {
     /// Servers with instances that do not answer yet.
     held: BTreeSet<String>,
     step: usize,
+    /// A server and a method that it does not answer.
+    mute: Option<(String, String)>,
+    /// Length of the text of each listed task.
+    padding: usize,
 }
 
 impl Mind {
@@ -103,6 +107,16 @@ impl Mind {
                 let _ = says.send(message.clone());
             }
         }
+    }
+
+    /// Makes a server leave a method without an answer.
+    pub(crate) fn mute(&self, server: &str, method: &str) {
+        self.state().mute = Some((server.to_owned(), method.to_owned()));
+    }
+
+    /// Sets the length of the text of each listed task.
+    pub(crate) fn pad(&self, len: usize) {
+        self.state().padding = len;
     }
 
     /// Begins a step of a world.
@@ -200,6 +214,11 @@ impl Mind {
             // The call is answered by the answer to this request, or by the test.
             return vec![ask];
         }
+        let muted =
+            |(server, muted): &(String, String)| key.server().as_str() == server && method == muted;
+        if state.mute.as_ref().is_some_and(muted) {
+            return Vec::new();
+        }
         let result = state.result(key, method, params);
         if params["uri"] == "mem://never" && method == "resources/subscribe" {
             // Subscribed, but never answered.
@@ -218,6 +237,15 @@ impl Mind {
 }
 
 impl State {
+    fn listed_tasks(&self) -> Value {
+        let padding = "x".repeat(self.padding);
+        let task = |(id, made_for): (&String, &String)| {
+            json!({ "taskId": id, "status": "working", "for": made_for, "ttl": null,
+                "statusMessage": padding })
+        };
+        json!({ "tasks": self.tasks.iter().map(task).collect::<Vec<_>>() })
+    }
+
     fn result(&mut self, key: &InstanceKey, method: &str, params: &Value) -> Option<Value> {
         let who = params["_meta"]["who"].clone();
         Some(match method {
@@ -255,10 +283,7 @@ impl State {
                 let made_for = self.tasks.get(id)?;
                 json!({ "taskId": id, "status": "working", "for": made_for, "ttl": null })
             }
-            "tasks/list" => {
-                let task = |id: &String| json!({ "taskId": id, "status": "working", "ttl": null });
-                json!({ "tasks": self.tasks.keys().map(task).collect::<Vec<_>>() })
-            }
+            "tasks/list" => self.listed_tasks(),
             "resources/subscribe" => {
                 let uri = params["uri"].as_str().unwrap_or_default().to_owned();
                 let subscription = (key.clone(), uri);

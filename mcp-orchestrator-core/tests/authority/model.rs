@@ -95,6 +95,25 @@ impl Model {
         reach
     }
 
+    /// Returns the instance that a user's calls to a server go to; `None` if it cannot be told from the model.
+    pub(crate) fn choice(&self, who: usize, gate: usize, server: usize) -> Option<Reach> {
+        let mut own: Vec<_> = self.reach(who, gate).into_iter().collect();
+        own.retain(|(name, ..)| name == SERVERS[server]);
+        // A user's own credential comes first, then those of teams, in an order that the model does not know.
+        for kind in ["user/", "team/", ""] {
+            let of_kind: Vec<_> = own
+                .iter()
+                .filter(|(_, owner, _)| owner.starts_with(kind))
+                .collect();
+            match of_kind[..] {
+                [] => {}
+                [only] => return Some(only.clone()),
+                _ => return None,
+            }
+        }
+        None
+    }
+
     /// Returns `true` if a gateway hides the tool `hidden` of a server.
     pub(crate) fn hides(&self, gate: usize, server: &str) -> bool {
         let mut servers = self.gates[gate].servers.iter();

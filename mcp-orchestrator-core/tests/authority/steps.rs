@@ -66,6 +66,8 @@ pub(crate) enum Step {
         instance: usize,
         kind: usize,
     },
+    /// Waits until nothing happens any more, and compares the subscriptions at servers with what callers want.
+    Quiet,
 }
 
 fn gate() -> impl Strategy<Value = Gate> {
@@ -103,5 +105,6 @@ pub(crate) fn step() -> impl Strategy<Value = Step> {
         4 => (0..SERVERS.len()).prop_map(Step::Hold),
         3 => Just(Step::LetGo),
         6 => (n, 0..3usize).prop_map(|(instance, kind)| Step::Say { instance, kind }),
+        3 => Just(Step::Quiet),
     ]
 }

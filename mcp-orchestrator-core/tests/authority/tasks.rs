@@ -212,3 +212,40 @@ async fn task_notifications_go_only_to_the_task_owner() {
         assert!(none, "{heard:?}");
     }
 }
+
+#[tokio::test]
+async fn task_of_a_call_without_a_receiver_belongs_to_its_caller() {
+    for closes in [false, true] {
+        let site = site(Isolation::Shared, false).await;
+        let (ann, bob) = (
+            site.session("ann", "g").await.unwrap(),
+            site.session("bob", "g").await.unwrap(),
+        );
+        site.mind.hold("x");
+        let meta = json!({ "who": "bob" });
+        let params = json!({ "name": "x__task", "arguments": {}, "task": {}, "_meta": meta });
+        let call = bob.begin(1, "tools/call", &params);
+        let release = async {
+            crate::wait::until("the start", || site.mind.started("x") > 0).await;
+            if closes {
+                bob.end();
+            }
+            site.mind.let_go("x");
+        };
+        let (reply, ()) = tokio::join!(call, release);
+        // Its caller does not read the response.
+        drop(reply);
+        let again = site.session("bob", "g").await.unwrap();
+        make(&ann, 1).await;
+        for (session, owner) in [(&again, "bob"), (&ann, "ann")] {
+            let listed = session.request(5, "tasks/list", &json!({})).await.unwrap();
+            for task in listed["result"]["tasks"].as_array().unwrap() {
+                assert_eq!(task["for"], owner, "{listed}");
+                let id = task["taskId"].as_str().unwrap();
+                get(session, "tasks/get", id).await.unwrap();
+                let other = if owner == "bob" { &ann } else { &again };
+                get(other, "tasks/get", id).await.unwrap_err();
+            }
+        }
+    }
+}

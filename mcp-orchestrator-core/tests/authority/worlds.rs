@@ -3,7 +3,7 @@
 //!
 //! `PROPTEST_CASES` sets the number of worlds. Each run uses the same worlds.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,6 +38,15 @@ pub(crate) struct Ear {
     pub(crate) stream: Option<Reply>,
     /// The step at which its token was revoked.
     pub(crate) revoked: Option<usize>,
+    pub(crate) wants: Wants,
+}
+
+/// The servers with a resource that a receiver is subscribed to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Wants {
+    pub(crate) known: BTreeSet<usize>,
+    /// Those with a request that had no response in time.
+    pub(crate) unsure: BTreeSet<usize>,
 }
 
 /// The user and the gateway of a step.
@@ -129,6 +138,7 @@ impl<'a> World<'a> {
         }
         self.past.push(self.model.clone());
         self.acts.push(act);
+        let is_quiet = matches!(step, Step::Quiet);
         self.act(step).await;
         let held = self.site.mind.held();
         if number > self.held_since + LONGEST_HOLD {
@@ -142,6 +152,23 @@ impl<'a> World<'a> {
             while self.pending.next().now_or_never().flatten().is_some() {}
         }
         self.hear();
+        if is_quiet && self.settle().await {
+            self.hear();
+            self.check_subscriptions();
+        }
+    }
+
+    /// Releases all servers and waits until nothing happens any more. Returns `false` if an action still waits, for
+    /// example for a credential.
+    async fn settle(&mut self) -> bool {
+        SERVERS
+            .iter()
+            .for_each(|server| self.site.mind.let_go(server));
+        for _ in 0..8 {
+            tokio::time::sleep(Duration::from_millis(250)).await;
+            while self.pending.next().now_or_never().flatten().is_some() {}
+        }
+        self.pending.is_empty()
     }
 
     /// Returns the result of an action; `None` if it waits, and continues in parallel with the next steps.
@@ -266,12 +293,13 @@ async fn run(steps: Vec<Step>) -> BTreeMap<String, usize> {
         let owner = OWNERS - 1;
         world.take(Step::Install { server, owner }).await;
     }
-    for step in steps {
+    for step in steps.into_iter().chain([Step::Quiet]) {
         world.take(step).await;
     }
     let mut counts = BTreeMap::new();
+    let mut owners = HashMap::new();
     for got in site.mind.got() {
-        world.check(&got);
+        world.check(&got, &mut owners);
         *counts.entry(got.method().to_owned()).or_default() += 1;
     }
     counts

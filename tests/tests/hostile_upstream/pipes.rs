@@ -195,3 +195,30 @@ async fn endless_server_requests_are_rejected_and_calls_continue() {
     let answer = within("another call", session.tool("echo", "{}")).await;
     assert!(answer["error"].is_null(), "{answer}");
 }
+
+#[tokio::test]
+async fn program_that_cancels_its_own_request_ends_no_call() {
+    let gateway = Gateway::new().server(scripted("x", &[])).run().await;
+    let session = gateway.session().await;
+    let other = gateway.client("bob").session().await;
+    let waiting = tokio::spawn(async move { other.tool("gate", r#"{"name":"g"}"#).await });
+    within("the call in flight", async {
+        while session.tool("stats", "{}").await["result"]["calls"].as_u64() < Some(2) {}
+    })
+    .await;
+    let cancelled = |id: &str| {
+        format!(
+            r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{id}}}}}"#
+        )
+    };
+    let mut lines: Vec<String> = (0..100).map(|id| cancelled(&id.to_string())).collect();
+    lines.push(cancelled("@ID@"));
+    lines.push(
+        r#"{"jsonrpc":"2.0","id":@ID@,"result":{"content":[{"type":"text","text":"fine"}]}}"#
+            .into(),
+    );
+    let answer = write(&session, &lines.join("\n")).await;
+    assert_eq!(said(&answer), "fine", "{answer}");
+    session.tool("open", r#"{"name":"g"}"#).await;
+    assert_eq!(said(&waiting.await.unwrap()), "g");
+}

@@ -244,3 +244,55 @@ async fn excess_server_requests_are_rejected() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn ids_and_tokens_of_a_server_are_not_mistaken_for_those_of_a_client() {
+    let cancelled = |id: &Value| {
+        let params = json!({ "requestId": id, "reason": "x" });
+        event(&json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": params }))
+    };
+    let progress = |token: &Value| {
+        let params = json!({ "progressToken": token, "progress": 7 });
+        event(&json!({ "jsonrpc": "2.0", "method": "notifications/progress", "params": params }))
+    };
+    let last = || {
+        let params = json!({ "level": "info", "data": "last" });
+        event(&json!({ "jsonrpc": "2.0", "method": "notifications/message", "params": params }))
+    };
+    let foreign = [json!(1), json!("1"), json!(2), json!("t")];
+    let upstream = Raw::start(move |request| {
+        let mut acts = vec![events()];
+        if request.verb == "GET" {
+            acts.extend(foreign.iter().flat_map(|id| [cancelled(id), progress(id)]));
+            acts.extend([last(), Act::Hang]);
+            return acts;
+        }
+        usual(request).unwrap_or_else(|| {
+            acts.extend(foreign.iter().map(cancelled));
+            acts.extend([last(), event(&request.answer("fine")), Act::Close]);
+            acts
+        })
+    })
+    .await;
+    let gateway = Gateway::new().server(upstream.spec("x")).run().await;
+    let session = gateway.session().await;
+    let mut stream = session.listen(None).await;
+    let mut call = session.begin_with_token("1", "\"t\"", "t", "{}").await;
+    for reply in [&mut call, &mut stream] {
+        within("the last message", async {
+            while let Some(event) = reply.event().await {
+                let message = event.json();
+                let method = message["method"].as_str().unwrap_or_default();
+                assert_ne!(method, "notifications/cancelled", "{message}");
+                // The gateway reports the start of an instance as progress, too.
+                assert_ne!(message["params"]["progress"], 7, "{message}");
+                if message["params"]["data"] == "last" {
+                    break;
+                }
+            }
+        })
+        .await;
+    }
+    let answer = call.json().await;
+    assert_eq!(said(&answer), "fine", "{answer}");
+}

@@ -1,12 +1,13 @@
-//! Passes a session's log level on to its servers.
+//! Passes a session's log level on to its servers, and prepares those that it uses for the first time.
 
 use std::sync::Arc;
 
 use super::initialize::has_capability;
 use crate::call::{Reply, own};
-use crate::catalog::ask;
+use crate::catalog::ask_for;
 use crate::error::Result;
 use crate::jsonrpc::{Members, Message, quote, request, text};
+use crate::orchestrator::authority::{Judged, Late};
 use crate::orchestrator::params::{empty, missing, params};
 use crate::orchestrator::state::Inner;
 use crate::orchestrator::state::context::Context;
@@ -21,19 +22,62 @@ impl Inner {
         let level = level.filter(|level| severity_of(level).is_some());
         let level = level.ok_or_else(|| missing("level"))?;
         if let Some(session) = &context.session {
+            let handles = session.handles();
+            let servers = handles.iter().map(|handle| handle.key.server());
+            let _counts = self.in_flight.enter_all(&context.principal.id, servers)?;
             session.set_level(&level);
-            for handle in session.handles() {
+            let passing = handles.iter().map(|handle| async move {
+                let as_of = self.rights.now();
                 if self.right_to(context, &handle.key).await.holds() {
-                    self.pass_level(session, &handle).await;
+                    self.pass_level(context, session, handle, as_of).await;
                 }
-            }
+            });
+            futures_util::future::join_all(passing).await;
         }
         Ok(empty(message))
     }
 
-    /// Passes the session's level to one server. A program shared over a pipe gets the lowest level of all its
-    /// sessions; each session still receives only what it asked for.
-    pub(crate) async fn pass_level(&self, session: &Arc<Session>, handle: &Arc<Handle>) {
+    /// Prepares an instance that a session uses for the first time.
+    pub(crate) async fn joined(
+        &self,
+        context: &Context,
+        session: &Arc<Session>,
+        lease: &Lease,
+        as_of: u64,
+    ) {
+        self.pass_level(context, session, lease.handle(), as_of)
+            .await;
+        if session.listens()
+            && let Err(error) = lease.link.listen(&context.caller).await
+        {
+            tracing::debug!(server = %lease.key.server(), %error, "a stream to the server cannot be opened");
+        }
+    }
+
+    /// Passes the session's level to one server, to which the caller was authorized at the count `as_of`. A program
+    /// shared over a pipe gets the lowest level of all its sessions; each session still receives only what it asked
+    /// for. A server that does not answer in time is not waited for.
+    pub(crate) async fn pass_level(
+        &self,
+        context: &Context,
+        session: &Arc<Session>,
+        handle: &Arc<Handle>,
+        as_of: u64,
+    ) {
+        let limit = handle.spec.server.limits.list_timeout;
+        let passing = self.send_level(context, session, handle, as_of);
+        if tokio::time::timeout(limit, passing).await.is_err() {
+            tracing::debug!(server = %handle.key.server(), "the server did not answer the log level");
+        }
+    }
+
+    async fn send_level(
+        &self,
+        context: &Context,
+        session: &Arc<Session>,
+        handle: &Arc<Handle>,
+        as_of: u64,
+    ) {
         let Some(mut level) = session.facts().log_level.clone() else {
             return;
         };
@@ -53,7 +97,8 @@ impl Inner {
         };
         let params = format!("{{\"level\":{}}}", quote(&level));
         let message = own(request("\"level\"", method::SET_LEVEL, Some(&params)));
-        if let Err(error) = ask(&lease, &caller, message).await {
+        let late = Late::new(self, context, &handle.key, Judged::Instance, as_of);
+        if let Err(error) = ask_for(&lease, &caller, message, Some(&late)).await {
             tracing::debug!(server = %handle.key.server(), %error, "the log level was not taken");
         }
     }

@@ -25,10 +25,9 @@ use crate::credential::{Credential, CredentialRequest, CredentialRule};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ServerId;
 use crate::jsonrpc::{Message, Splice};
-use crate::pool::{Caller, Handle, Lease, Link, Server, Spec};
+use crate::pool::{Handle, Lease, Link, Server, Spec};
 use crate::runtime::Progress;
 use crate::server::Launch;
-use crate::session::Session;
 use crate::transport::{Outgoing, Recheck as _};
 
 /// Time to wait for the exit of a program after the end of its connection.
@@ -241,16 +240,6 @@ impl Inner {
         self.send(context, lease, work, deadline).await
     }
 
-    /// Prepares an instance that a session uses for the first time.
-    pub(super) async fn joined(&self, session: &Arc<Session>, lease: &Lease, caller: &Caller) {
-        self.pass_level(session, lease.handle()).await;
-        if session.listens()
-            && let Err(error) = lease.link.listen(caller).await
-        {
-            tracing::debug!(server = %lease.key.server(), %error, "a stream to the server cannot be opened");
-        }
-    }
-
     /// Authorizes a request again if rights have changed since its start. Completes the handshake first, because it
     /// takes time as well.
     async fn before_sent(&self, context: &Context, lease: &Lease, late: &Late<'_>) -> Result<()> {
@@ -278,7 +267,7 @@ impl Inner {
         if let Some(session) = &context.session
             && session.uses(lease.handle())
         {
-            Box::pin(self.joined(session, &lease, &context.caller)).await;
+            Box::pin(self.joined(context, session, &lease, as_of)).await;
         }
         lease.serves();
         if let Some(trail) = &context.trail {

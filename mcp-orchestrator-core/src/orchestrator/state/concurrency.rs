@@ -83,35 +83,58 @@ impl InFlight {
         principal: &PrincipalId,
         server: &ServerId,
     ) -> Result<Option<Counted>> {
-        let most = |limit: &AtomicUsize| NonZeroUsize::new(limit.load(Ordering::Relaxed));
-        let (own, all) = (most(&self.own), most(&self.all));
-        if own.is_none() && all.is_none() {
+        let (principal, server) = (self.of_principal(principal)?, self.of_server(server)?);
+        if principal.is_none() && server.is_none() {
             return Ok(None);
         }
-        let principal = match own {
-            Some(most) => Some(Counts::take(&self.principals, principal, most).ok_or_else(
-                || {
-                    let text = format!(
-                        "{principal} has {most} calls in flight, the most that are allowed"
-                    );
-                    refused(text)
-                },
-            )?),
-            None => None,
-        };
-        let server = match all {
-            Some(most) => Some(Counts::take(&self.servers, server, most).ok_or_else(|| {
-                let text = format!(
-                    "server {server} has {most} calls in flight, the most that are allowed"
-                );
-                refused(text).with_server(server)
-            })?),
-            None => None,
-        };
         Ok(Some(Counted {
             _principal: principal,
             _server: server,
         }))
+    }
+
+    /// Counts a call that sends a request to each of these servers: once for its principal, and once per server.
+    pub(crate) fn enter_all<'a>(
+        &self,
+        principal: &PrincipalId,
+        servers: impl Iterator<Item = &'a ServerId>,
+    ) -> Result<Vec<Counted>> {
+        let mut counts: Vec<Counted> = Vec::new();
+        for server in servers {
+            let of_principal = match counts.first() {
+                None => self.of_principal(principal)?,
+                Some(_) => None,
+            };
+            counts.push(Counted {
+                _principal: of_principal,
+                _server: self.of_server(server)?,
+            });
+        }
+        Ok(counts)
+    }
+
+    fn of_principal(&self, principal: &PrincipalId) -> Result<Option<Ticket<PrincipalId>>> {
+        let Some(most) = NonZeroUsize::new(self.own.load(Ordering::Relaxed)) else {
+            return Ok(None);
+        };
+        let counted = Counts::take(&self.principals, principal, most);
+        counted.map(Some).ok_or_else(|| {
+            refused(format!(
+                "{principal} has {most} calls in flight, the most that are allowed"
+            ))
+        })
+    }
+
+    fn of_server(&self, server: &ServerId) -> Result<Option<Ticket<ServerId>>> {
+        let Some(most) = NonZeroUsize::new(self.all.load(Ordering::Relaxed)) else {
+            return Ok(None);
+        };
+        let counted = Counts::take(&self.servers, server, most);
+        counted.map(Some).ok_or_else(|| {
+            let text =
+                format!("server {server} has {most} calls in flight, the most that are allowed");
+            refused(text).with_server(server)
+        })
     }
 }
 

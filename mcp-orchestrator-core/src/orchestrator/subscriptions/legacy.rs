@@ -153,11 +153,12 @@ impl Inner {
         let _counts = self.in_flight.enter(&context.principal.id, server)?;
         // Starting the instance may have taken time.
         let judged = Judged::Item(Item::Resource(&uri));
+        let as_of = self.rights.now();
         self.judge_again(context, &lease.key, judged).await?;
         if let Some(session) = &context.session
             && session.uses(lease.handle())
         {
-            self.joined(session, &lease, &context.caller).await;
+            self.joined(context, session, &lease, as_of).await;
         }
         lease.serves();
         if let Some(trail) = &context.trail {
@@ -185,6 +186,9 @@ impl Inner {
             return;
         };
         for handle in session.handles() {
+            if !self.right_to(context, &handle.key).await.holds() {
+                continue;
+            }
             if let Err(error) = handle.link.listen(&context.caller).await {
                 tracing::debug!(server = %handle.key.server(), %error, "a stream to the server cannot be opened");
             }

@@ -4,16 +4,26 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use futures_util::{StreamExt as _, stream};
+use tokio::time::{Instant, timeout_at};
+
 use super::seal::Hearer;
 use crate::call::{Reply, own};
-use crate::catalog::ask;
+use crate::catalog::ask_for;
 use crate::error::Result;
 use crate::jsonrpc::{Members, Message, Splice, quote, request, response, span_of, text};
-use crate::limits::MAX_TASK_PAGES;
+use crate::limits::{
+    MAX_CURSOR_LEN, MAX_INLINE_PAGE_BYTES, MAX_ITEM_BYTES, MAX_LIST_BYTES, MAX_LIST_STARTS,
+    MAX_TASK_PAGES,
+};
+use crate::orchestrator::authority::{Judged, Late};
 use crate::orchestrator::state::Inner;
 use crate::orchestrator::state::context::Context;
 use crate::pool::{Caller, Handle, Lease};
 use crate::protocol::{Era, method};
+
+/// The ids of a caller's tasks at one instance, each with its sealed id.
+type Sealed = HashMap<Arc<str>, Arc<str>>;
 
 impl Inner {
     /// Lists the tasks that are known to belong to this principal.
@@ -22,38 +32,73 @@ impl Inner {
         context: &Context,
         message: &Message,
     ) -> Result<Reply> {
-        let mut tasks: Vec<String> = Vec::new();
+        let mut known = Vec::new();
         for handle in self.pool.handles() {
             let hearer = Hearer::of(context, &handle);
             let place = hearer.place("");
             let ids = self
                 .tasks
                 .ids(&handle.key, place.conversation, &hearer.principal);
-            if !ids.is_empty() && self.right_to(context, &handle.key).await.holds() {
-                tasks.extend(self.tasks_of(context, &handle, &ids).await);
+            if !ids.is_empty() {
+                known.push((handle, ids));
             }
         }
-        let result = format!("{{\"tasks\":[{}]}}", tasks.join(","));
+        let servers = known.iter().map(|(handle, _)| handle.key.server());
+        let _counts = self.in_flight.enter_all(&context.principal.id, servers)?;
+        let asked = known.into_iter().map(|known| self.tasks_of(context, known));
+        let asked: Vec<_> = asked.collect();
+        let mut asked = stream::iter(asked).buffered(MAX_LIST_STARTS);
+        let mut tasks = String::new();
+        while let Some(found) = asked.next().await {
+            for task in found {
+                if tasks.len() + task.len() > MAX_LIST_BYTES {
+                    break;
+                }
+                if !tasks.is_empty() {
+                    tasks.push(',');
+                }
+                tasks.push_str(&task);
+            }
+        }
         Ok(Reply::ready(own(response(
             message.id().unwrap_or("null"),
-            &result,
+            &format!("{{\"tasks\":[{tasks}]}}"),
         ))))
     }
 
+    /// Returns what one server reports within its `list_timeout`.
     async fn tasks_of(
         &self,
         context: &Context,
-        handle: &Arc<Handle>,
-        ids: &HashMap<Arc<str>, Arc<str>>,
+        (handle, ids): (Arc<Handle>, Sealed),
     ) -> Vec<String> {
-        let (Some(lease), mut found, mut cursor) = (Lease::of(handle), Vec::new(), None::<String>)
-        else {
-            return Vec::new();
+        let until = Instant::now() + handle.spec.server.limits.list_timeout;
+        let mut search = Some(Search {
+            left: ids,
+            found: Vec::new(),
+            len: 0,
+        });
+        let searching = self.search(context, &handle, &mut search);
+        if timeout_at(until, searching).await.is_err() {
+            tracing::debug!(server = %handle.key.server(), "the server did not list all tasks in time");
+        }
+        search.map(|search| search.found).unwrap_or_default()
+    }
+
+    async fn search(&self, context: &Context, handle: &Arc<Handle>, search: &mut Option<Search>) {
+        let as_of = self.rights.now();
+        let late = Late::new(self, context, &handle.key, Judged::Instance, as_of);
+        if !self.right_to(context, &handle.key).await.holds() {
+            return;
+        }
+        let Some(lease) = Lease::of(handle) else {
+            return;
         };
         let caller = match handle.link.hello(&Caller::engine(Era::Modern)).await {
             Ok(hello) if hello.era == Era::Legacy => &context.caller,
-            _ => return found,
+            _ => return,
         };
+        let mut cursor = None::<String>;
         for page in 0..MAX_TASK_PAGES {
             let params = cursor
                 .as_ref()
@@ -63,35 +108,81 @@ impl Inner {
                 method::TASKS_LIST,
                 params.as_deref(),
             ));
-            let Ok(response) = ask(&lease, caller, message).await else {
-                return found;
+            let Ok(response) = ask_for(&lease, caller, message, Some(&late)).await else {
+                return;
             };
-            let members = response.body().and_then(Members::read).unwrap_or_default();
-            let tasks: Vec<&serde_json::value::RawValue> = members
-                .get("tasks")
-                .and_then(|list| serde_json::from_str(list).ok())
-                .unwrap_or_default();
-            found.extend(tasks.iter().filter_map(|task| theirs(task.get(), ids)));
-            let next = members
-                .get("nextCursor")
-                .and_then(text)
-                .map(Cow::into_owned);
-            if next.is_none() || next == cursor || found.len() >= ids.len() {
-                break;
+            let next = read(response, search).await;
+            if next.is_none() || next == cursor {
+                return;
             }
             cursor = next;
         }
-        found
     }
 }
 
-/// Returns a task with its sealed id, or `None` if it is not one of the caller's.
-fn theirs(task: &str, ids: &HashMap<Arc<str>, Arc<str>>) -> Option<String> {
-    let fields = Members::read(task)?;
-    let raw = fields.get("taskId")?;
-    let sealed = ids.get(&*text(raw)?)?;
-    let whole = bytes::Bytes::copy_from_slice(task.as_bytes());
-    let mut splice = Splice::new();
-    splice.replace(span_of(task.as_bytes(), raw), quote(sealed));
-    Some(String::from_utf8_lossy(&splice.apply(&whole)).into_owned())
+/// The search for the caller's tasks in the list of a server.
+struct Search {
+    /// The tasks that are not found yet.
+    left: Sealed,
+    found: Vec<String>,
+    /// Length of all found tasks.
+    len: usize,
+}
+
+/// Reads a page and returns the cursor of the next one. A large page is read on a blocking thread, so that it does not
+/// delay other tasks.
+async fn read(response: Message, search: &mut Option<Search>) -> Option<String> {
+    let mut searching = search.take()?;
+    let is_large = response
+        .body()
+        .is_some_and(|body| body.len() > MAX_INLINE_PAGE_BYTES);
+    let work = move || {
+        let next = searching.page(response.body().unwrap_or("null"));
+        (searching, next)
+    };
+    let (searched, next) = if is_large {
+        tokio::task::spawn_blocking(work).await.ok()?
+    } else {
+        work()
+    };
+    *search = Some(searched);
+    next
+}
+
+impl Search {
+    /// Returns the cursor of the next page if it may have more.
+    fn page(&mut self, body: &str) -> Option<String> {
+        let members = Members::read(body).unwrap_or_default();
+        let tasks: Vec<&serde_json::value::RawValue> = members
+            .get("tasks")
+            .and_then(|list| serde_json::from_str(list).ok())
+            .unwrap_or_default();
+        for task in tasks {
+            let task = task.get();
+            if task.len() > MAX_ITEM_BYTES {
+                continue;
+            }
+            if self.len + task.len() > MAX_LIST_BYTES {
+                return None;
+            }
+            if let Some(theirs) = self.theirs(task) {
+                self.len += theirs.len();
+                self.found.push(theirs);
+            }
+        }
+        let next = members.get("nextCursor").and_then(text);
+        let next = next.map(Cow::into_owned);
+        next.filter(|next| next.len() <= MAX_CURSOR_LEN && !self.left.is_empty())
+    }
+
+    /// Returns a task with its sealed id, or `None` if it is not one of the caller's that is still searched.
+    fn theirs(&mut self, task: &str) -> Option<String> {
+        let fields = Members::read(task)?;
+        let raw = fields.get("taskId")?;
+        let sealed = self.left.remove(&*text(raw)?)?;
+        let whole = bytes::Bytes::copy_from_slice(task.as_bytes());
+        let mut splice = Splice::new();
+        splice.replace(span_of(task.as_bytes(), raw), quote(&sealed));
+        Some(String::from_utf8_lossy(&splice.apply(&whole)).into_owned())
+    }
 }

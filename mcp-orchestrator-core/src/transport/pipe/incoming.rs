@@ -217,15 +217,18 @@ impl Incoming {
         }
     }
 
-    /// The instance cancels one of its requests or, in the modern era, ends a subscription.
+    /// A modern instance ends a subscription. A legacy one cancels a request of its own, which may have the same number
+    /// as one of ours.
     fn cancelled(&self, message: &Message) {
         let members = message.body().and_then(Members::read).unwrap_or_default();
         if let Some(id) = members.get("requestId").and_then(whole_number) {
-            let text = "the server has cancelled this request";
-            self.shared.pending.fail(
-                id,
-                self.shared.placed(Error::new(ErrorKind::Cancelled, text)),
+            let error = Error::new(
+                ErrorKind::Cancelled,
+                "the server has ended the subscription",
             );
+            self.shared
+                .pending
+                .end_listen(id, self.shared.placed(error));
         }
     }
 

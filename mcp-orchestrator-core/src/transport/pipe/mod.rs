@@ -35,7 +35,7 @@ use crate::call::{Reply, ReplyItem};
 use crate::error::{Error, ErrorKind, Result};
 use crate::jsonrpc::{Message, error_response};
 use crate::limits::MAX_QUEUED_LINES;
-use crate::protocol::Era;
+use crate::protocol::{Era, method};
 
 /// A request that will not be answered.
 #[derive(Debug)]
@@ -205,6 +205,9 @@ impl Pipe {
             .pending
             .insert(client_id, token_text, outgoing.party);
         let (id, first) = inserted.map_err(|error| self.shared.placed(error))?;
+        if message.method() == method::LISTEN {
+            self.shared.pending.listens(id);
+        }
         let guard = Guard {
             shared: Arc::clone(&self.shared),
             id,

@@ -28,6 +28,8 @@ pub(super) struct Entry {
     client_id: Bytes,
     token: Option<Bytes>,
     party: Party,
+    /// `true` for a `subscriptions/listen`, which the server may end.
+    is_listen: bool,
     state: State,
 }
 
@@ -110,10 +112,18 @@ impl Pending {
                 client_id,
                 token,
                 party,
+                is_listen: false,
                 state: State::Waiting(sender),
             },
         );
         Ok((id, receiver))
+    }
+
+    /// Marks a request as a `subscriptions/listen`.
+    pub(super) fn listens(&self, id: u64) {
+        if let Some(entry) = self.lock().entries.get_mut(&id) {
+            entry.is_listen = true;
+        }
     }
 
     /// Returns `true` if a caller's request was sent.
@@ -134,6 +144,17 @@ impl Pending {
         let response = response.with_id(&entry.client_id);
         entry.finish(Ok(response));
         true
+    }
+
+    /// Fails a `subscriptions/listen`. Other requests are not ended by their server.
+    pub(super) fn end_listen(&self, id: u64, error: Error) {
+        let mut inner = self.lock();
+        let is_listen = inner.entries.get(&id).is_some_and(|entry| entry.is_listen);
+        let entry = is_listen.then(|| inner.entries.remove(&id)).flatten();
+        drop(inner);
+        if let Some(entry) = entry {
+            entry.finish(Err(error));
+        }
     }
 
     /// Fails a request. Returns `false` if it was already answered.

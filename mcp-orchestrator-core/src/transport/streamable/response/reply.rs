@@ -12,6 +12,7 @@ use super::server_requests::ask;
 use crate::call::{Reply, ReplyItem, ServerRequest};
 use crate::error::{Error, ErrorKind, Result};
 use crate::jsonrpc::{Kind, Message};
+use crate::protocol::method;
 use crate::transport::own_id::OwnId;
 use crate::transport::quoted::quoted;
 use crate::transport::streamable::Http;
@@ -145,7 +146,10 @@ impl Http {
         conversation: Option<&Arc<Conversation>>,
     ) -> Option<ReplyItem> {
         if message.kind() == Kind::Notification {
-            return Some(ReplyItem::Notification(message));
+            // It names a request of the server by an id that the client does not know. The client may know that id from
+            // a request of another server.
+            let is_foreign = message.method() == method::CANCELLED;
+            return (!is_foreign).then_some(ReplyItem::Notification(message));
         }
         match conversation {
             Some(conversation) => {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::error::Result;
 use crate::jsonrpc::Kind;
 use crate::limits::{MAX_RETRY_AFTER, MAX_UNSOLICITED_RATE, RECONNECT_MAX};
+use crate::protocol::method;
 use crate::transport::pace::{Backoff, Rate};
 use crate::transport::streamable::Http;
 use crate::transport::streamable::conversation::Conversation;
@@ -136,6 +137,13 @@ async fn pass_on(
         // Backpressure: a server above the rate is not read until the current second has passed.
         rate.pass().await;
         let unsolicited = match message.kind() {
+            // These name a request or a progress token by a value that the client may know from another request, even
+            // one to another server.
+            Kind::Notification
+                if matches!(message.method(), method::CANCELLED | method::PROGRESS) =>
+            {
+                None
+            }
             Kind::Notification => Some(Unsolicited::Notification(message)),
             Kind::Request => ask(http, Arc::clone(conversation), message).map(Unsolicited::Request),
             Kind::Response | Kind::Error => None,
