@@ -116,7 +116,7 @@ fn unusable_oauth_settings_are_reported_at_their_key() {
         ),
         (
             "url: https://n.example, oauth: {authorization_parameters: {state: x}}",
-            "the gateway gives it itself",
+            "this parameter is set by the gateway",
         ),
         (
             "url: https://n.example, oauth: {token_parameters: {scope: x}}",

@@ -30,7 +30,7 @@ pub(in crate::config::foreign) fn servers(node: &Node, path: &KeyPath) -> Vec<Dr
 fn server(keys: &mut Keys<'_>, draft: &mut Draft) {
     let kind = keys.node(&["type"]).and_then(|(node, _)| scalar(node));
     if let Some(kind) = kind.filter(|kind| INNER.contains(&kind.as_str())) {
-        draft.leave_out(format!("left out: {kind} is a part of Goose itself"));
+        draft.leave_out(format!("skipped: {kind} is part of Goose itself"));
         return;
     }
     common_keys::read(keys, draft);
@@ -50,7 +50,7 @@ fn server(keys: &mut Keys<'_>, draft: &mut Draft) {
     {
         draft.notice(
             "available_tools",
-            "not used here: all tools are shown; choose them by `tools` of a gateway",
+            "ignored: all tools are exposed; select them with `tools` of a gateway",
         );
     }
 }

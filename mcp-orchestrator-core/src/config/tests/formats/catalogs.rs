@@ -186,12 +186,12 @@ const RESOURCES: &[Case<'_>] = &[
     (
         "r.yaml",
         "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\n---\napiVersion: kagent.dev/v1alpha1\nkind: MCPServer\nmetadata: {name: a}\nspec: {deployment: {cmd: uvx, args: [x]}}\n",
-        &[Entry(&["a:"]), Notice("a Secret of v1 is not known here")],
+        &[Entry(&["a:"]), Notice("unknown resource: a Secret of v1")],
     ),
     (
         "r.yaml",
         "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\n",
-        &[Refused("a Deployment of apps is not known here")],
+        &[Refused("unknown resource: a Deployment of apps")],
     ),
     (
         "r.yaml",

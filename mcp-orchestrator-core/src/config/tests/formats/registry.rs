@@ -51,7 +51,7 @@ const CASES: &[Case<'_>] = &[
     (
         "server.json",
         r#"{"name": "io.x/tool", "packages": [{"registryType": "cargo", "identifier": "x"}]}"#,
-        &[Refused("packages of cargo are not known")],
+        &[Refused("unknown package type cargo")],
     ),
     (
         "server.json",
