@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
+mod next_steps;
+
 use std::fs;
 use std::process::Command;
 
