@@ -20,7 +20,7 @@ const UNTRUSTED: &[&str] = &[
 /// Returns the next step, or `None` if only the output itself can tell.
 pub(crate) fn on_exit(code: Option<i64>, tail: &[String]) -> Option<&'static str> {
     let said = |text: &&str| tail.iter().any(|line| line.to_lowercase().contains(text));
-    if UNTRUSTED.iter().any(|text| said(&text)) {
+    if UNTRUSTED.iter().any(said) {
         return Some(
             "TLS failed: it does not trust the certificate of a host; set NODE_EXTRA_CA_CERTS, SSL_CERT_FILE or \
              REQUESTS_CA_BUNDLE to a file of the authority, for the gateway or in `env` of the server",

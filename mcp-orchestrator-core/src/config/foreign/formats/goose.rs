@@ -35,7 +35,23 @@ fn server(keys: &mut Keys<'_>, draft: &mut Draft) {
     }
     common_keys::read(keys, draft);
     draft.more.timeout = keys.number(&["timeout"]).and_then(texts::span);
+    let is_remote = draft.command.is_none() && !draft.urls.is_empty();
     for name in keys.texts(&["env_keys"]).unwrap_or_default() {
+        if is_remote {
+            // There they are only the variables of headers.
+            if !draft
+                .headers
+                .values()
+                .any(|value| value.0.contains(&name.0))
+            {
+                let text = format!(
+                    "{} is ignored: a server with a URL has no environment",
+                    name.0
+                );
+                draft.notice("env_keys", text);
+            }
+            continue;
+        }
         draft.credentials.push(CredentialEntry {
             name: to_dns_label(&name.0),
             env: Some(name.0),

@@ -374,6 +374,14 @@ const GOOSE: &[Case<'_>] = &[
     ),
     (
         "config.yaml",
+        "extensions:\n  a: {type: streamable_http, name: a, uri: https://a.example/mcp, headers: {Authorization: 'Bearer $TOKEN'}, env_keys: [TOKEN, OTHER], timeout: 300, enabled: true}\n",
+        &[
+            Entry(&["Authorization: Bearer ${TOKEN}"]),
+            Notice("OTHER is ignored"),
+        ],
+    ),
+    (
+        "config.yaml",
         "extensions:\n  a: {type: stdio, cmd: [x], enabled: true}\n",
         &[Entry(&["- x"])],
     ),
