@@ -415,7 +415,7 @@ fn an_import_shows_what_runs_and_asks_before_what_is_risky() {
     let one = site
         .run(&["import", file, "--server", "ok", "--name", "mine"])
         .ok();
-    assert!(one.contains("now has mine"), "{one}");
+    assert!(one.contains("added mine to"), "{one}");
     assert!(
         site.run(&["import", file, "--yes"])
             .ok()
@@ -883,7 +883,7 @@ fn a_server_of_the_registry_is_imported_from_its_address() {
     });
     let said = site.run(&["import", &url]).ok();
     served.join().unwrap();
-    assert!(said.contains("now has weather"), "{said}");
+    assert!(said.contains("added weather to"), "{said}");
     let text = site.read();
     assert!(
         text.contains("header: X-Key") && text.contains("# mine"),

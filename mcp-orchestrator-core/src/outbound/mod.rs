@@ -195,9 +195,11 @@ async fn handshake(
 fn advice(error: &io::Error) -> Option<&'static str> {
     use rustls::{AlertDescription as Alert, CertificateError, Error as Tls};
     Some(match error.get_ref()?.downcast_ref::<Tls>()? {
-        Tls::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::Other(_)) => {
-            "trust its authority with `network.ca_file` (--ca-file for a remote gateway)"
-        }
+        Tls::InvalidCertificate(
+            CertificateError::UnknownIssuer
+            | CertificateError::BadSignature
+            | CertificateError::Other(_),
+        ) => "trust its authority with `network.ca_file` (--ca-file for a remote gateway)",
         Tls::InvalidCertificate(
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
         ) => "use a host name that its certificate contains",
