@@ -351,7 +351,11 @@ fn start_failed(error: Error) -> Error {
     if error.kind() == ErrorKind::StartFailed {
         return error;
     }
-    let text = exited_early(&error).unwrap_or_else(|| format!("the MCP handshake failed: {error}"));
+    let text = exited_early(&error).unwrap_or_else(|| match error.kind() {
+        // It was not reached, so there was no handshake.
+        ErrorKind::Unavailable => error.to_string(),
+        _ => format!("the MCP handshake failed: {error}"),
+    });
     let failed = Error::new(ErrorKind::StartFailed, text);
     match error.data() {
         Some(data) => failed.with_data(data.to_owned()),
