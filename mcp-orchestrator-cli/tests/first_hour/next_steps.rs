@@ -288,7 +288,10 @@ fn unknown_key_and_wrong_type_say_what_is_expected() {
             "servers: {a: {command: x, zzz: 1}}\n",
             "unknown key \"zzz\"; known names are args, ",
         ),
-        ("servers: [a]\n", "expected a mapping, found a list"),
+        (
+            "gateways: [a]\nservers: {}\n",
+            "expected a mapping, found a list",
+        ),
         ("servers: {a: {command: x, timeout: [1]}}\n", "found a list"),
         (
             "servers: {a: {command: x, max_calls_in_flight: many}}\n",

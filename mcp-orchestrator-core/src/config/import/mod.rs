@@ -160,7 +160,7 @@ fn from_program(
             }
         };
         if entry.key != id.as_str() {
-            let message = format!("it is called {id} here");
+            let message = format!("renamed to {id}");
             report.notice(&source.file, at, &entry.path, message);
         }
         let path = entry.path.clone();

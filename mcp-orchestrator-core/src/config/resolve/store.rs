@@ -132,10 +132,13 @@ mod tests {
     #[test]
     fn invalid_key_sources_and_store_names_are_rejected() {
         for (text, part) in [
-            ("credentials: {key: {}}", "one source"),
-            ("credentials: {key: {env: A, file: b}}", "one source"),
-            ("credentials: {key: {command: []}}", "names no program"),
-            ("credentials: {key: {env: 'A=B'}}", "variable's name"),
+            ("credentials: {key: {}}", "exactly one of"),
+            ("credentials: {key: {env: A, file: b}}", "exactly one of"),
+            ("credentials: {key: {command: []}}", "must name a program"),
+            (
+                "credentials: {key: {env: 'A=B'}}",
+                "a variable name must not contain",
+            ),
             ("credentials: {store: vault}", "credentials.store"),
         ] {
             let error = loaded(text, false).unwrap_err();

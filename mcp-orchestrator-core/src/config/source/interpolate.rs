@@ -348,7 +348,7 @@ mod tests {
         }
         for (text, says) in [
             ("${B}", "variable B is not set"),
-            ("${A", "has no \"}\""),
+            ("${A", "unclosed"),
             ("${}", "is not a valid variable"),
             ("${A:?no}", "is not a valid variable"),
             ("${env:A}", "is not a valid variable"),

@@ -114,11 +114,11 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "~credentials: [{name: a, header: X-Key}]",
-        "servers.a.credentials[0].header: a program on standard",
+        "servers.a.credentials[0].header: a stdio server receives a credential as `env` or `file`",
     ),
     (
         "~credentials: [{name: a, file: ../x}]",
-        "servers.a.credentials[0].file: this must be a file's name",
+        "servers.a.credentials[0].file: must be a file name without a folder",
     ),
     (
         "~credentials: [{name: a, env: A}, {name: a, env: B}]",
@@ -126,15 +126,15 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "~credentials: [{name: a, env: A}, {name: b, env: A}]",
-        "credentials[1]: its env is set elsewhere",
+        "servers.a.credentials[1]: this server also sets this env elsewhere",
     ),
     (
         "~credentials: [{name: a, env: A, value: x, from_env: B}]",
-        "a credential has one source",
+        "servers.a.credentials[0]: a credential can have only one of `value`, `from_env`, `from_file` and `from_secret`",
     ),
     (
         "~credentials: [{name: a, env: A, from_env: B, from_secret: {name: x, key: y}}]",
-        "a credential has one source",
+        "servers.a.credentials[0]: a credential can have only one of `value`, `from_env`, `from_file` and `from_secret`",
     ),
     (
         "~credentials: [{name: a, env: A, from_secret: {name: x, key: y, namespace: z}}]",
@@ -154,7 +154,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "servers: {a: {command: []}}",
-        "servers.a.command: it is empty",
+        "servers.a.command: must not be empty",
     ),
     (
         "backend: kubernetes\nservers: {a: {image: x, cwd: /y}}",
@@ -162,19 +162,19 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "servers: {a: {url: example.com}}",
-        "c.yaml:1:20: servers.a.url: the address needs its scheme",
+        "c.yaml:1:20: servers.a.url: the URL has no scheme",
     ),
     (
         "servers: {a: {url: \"ftp://example.com\"}}",
-        "servers.a.url: the address must begin with https://",
+        "servers.a.url: must start with https:// or http://",
     ),
     (
         "servers: {a: {url: \"https://u:p@example.com\"}}",
-        "servers.a.url: the address holds a user or password",
+        "servers.a.url: the URL contains a user or password",
     ),
     (
         "servers: {a: {url: \"http://h\", env: {}}}",
-        "servers.a.env: it belongs to a server that we run",
+        "servers.a.env: not allowed for a server with a `url`",
     ),
     (
         "servers: {a: {url: \"http://h\", type: stdio}}",
@@ -186,11 +186,11 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "servers: {a: {url: \"http://h\", headers: {A: \"b\\nc\"}}}",
-        "servers.a.headers.A: a header's value",
+        "servers.a.headers.A: a header value must not contain line breaks or control characters",
     ),
     (
         "servers: {a: {url: \"http://h\", credentials: [{name: a, env: A}]}}",
-        "gets a credential as a `header`",
+        "servers.a.credentials[0]: a server with a `url` receives a credential as a `header`",
     ),
     (
         "gateways: {default: {servers: [githib]}}\nservers: {github: {command: sh}}",
@@ -206,7 +206,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "~\ngateways: {x: {servers: [{as: a}]}}",
-        "gateways.x.servers[0]: the key \"server\" is missing",
+        "gateways.x.servers[0]: missing key \"server\"",
     ),
     (
         "~\ngateways: {x: {servers: [{server: a, credential: {pinned: organization}}]}}",
@@ -226,7 +226,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "~\ngateways: {x: {members: {}}}",
-        "gateways.x.members: name `users` or `teams`",
+        "gateways.x.members: set `users` or `teams`",
     ),
     ("~\nteams: {ops: {members: [a b]}}", "teams.ops.members[0]"),
     (
@@ -239,19 +239,19 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "listen: 8080",
-        "c.yaml:1:9: listen: this must be an IP address and a port",
+        "c.yaml:1:9: listen: must be an IP address and a port, e.g. 127.0.0.1:8080, or 0.0.0.0:8080 for all interfaces",
     ),
     (
         "listen: 127.0.0.1:1\nmetrics_listen: 127.0.0.1:1",
-        "metrics_listen: metrics have a listener of their own",
+        "metrics_listen: metrics need a listener of their own",
     ),
     (
         "allowed_origins: [example.com]",
-        "c.yaml:1:19: allowed_origins[0]: an origin is as",
+        "c.yaml:1:19: allowed_origins[0]: must be an origin without a path, e.g. https://app.example.com",
     ),
     (
         "auth: {local: false}",
-        "c.yaml:1:15: auth.local: nobody could ever come in",
+        "c.yaml:1:15: auth.local: nobody could sign in",
     ),
     (
         "auth: {issuers: [{issuer: https://a.example}]}",
@@ -259,11 +259,11 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "auth: {issuers: [{issuer: a.example, audience: [x]}]}",
-        "c.yaml:1:27: auth.issuers[0].issuer: the address needs its scheme",
+        "c.yaml:1:27: auth.issuers[0].issuer: the URL has no scheme",
     ),
     (
         "auth: {issuers: [{audience: [x]}]}",
-        "auth.issuers[0]: an issuer needs its `issuer`",
+        "auth.issuers[0]: `issuer` is missing, e.g. https://idp.example.com",
     ),
     (
         "auth: {issuers: [{issuer: https://a.example, audience: [x], algorithms: [HS256]}]}",
@@ -283,7 +283,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "auth: {issuers: [{issuer: https://a.example, audience: [x], client_secret: s}]}",
-        "auth.issuers[0].client_secret: it belongs to a `client_id`",
+        "auth.issuers[0].client_secret: needs a `client_id`",
     ),
     (
         "public_url: mcp.example.com",
@@ -299,25 +299,28 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "limits: {calls_per_principal: 0}",
-        "limits.calls_per_principal: it must be at least 1",
+        "limits.calls_per_principal: must be at least 1, or `none` for no limit",
     ),
     (
         "log: {format: xml}",
         "c.yaml:1:15: log.format: must be one of text, json",
     ),
-    (
-        "max_body_bytes: 1",
-        "max_body_bytes: it must be at least 1KiB",
-    ),
+    ("max_body_bytes: 1", "max_body_bytes: must be at least 1KiB"),
     (
         "servers: {a: {command: sh}, a: {command: sh}}",
         "c.yaml:1:29: servers.a: duplicate key, first at line 1",
     ),
-    ("servers: [", "the file cannot be read"),
+    (
+        "servers: [",
+        "servers[0]: cannot read the file: unclosed bracket '['",
+    ),
     ("servers: {a: {command: [sh, ${A}]}}", "needs quotes"),
-    ("a: 1\n---\nb: 1", "the file holds a second document"),
+    ("a: 1\n---\nb: 1", "the file contains several documents"),
     ("- a", "c.yaml:1:1: expected a mapping, found a list"),
-    ("servers: {a: {command: *x}}", "the file cannot be read"),
+    (
+        "servers: {a: {command: *x}}",
+        "servers[0]: cannot read the file: unclosed bracket '['",
+    ),
 ];
 
 /// Problems in pods.
@@ -336,19 +339,19 @@ const POD_MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "servers: {a: {url: \"http://h/\", pod: {}}}",
-        "servers.a.pod: it belongs to a server that we run",
+        "servers.a.pod: not allowed for a server with a `url`",
     ),
     (
         "servers: {a: {url: \"http://h/\", backend: kubernetes}}",
-        "servers.a.backend: it belongs to a server that we run",
+        "servers.a.backend: not allowed for a server with a `url`",
     ),
     (
         "backend: kubernetes\nservers: {a: {command: sh, inherit_env: [A]}}",
-        "servers.a.inherit_env: a pod inherits nothing",
+        "servers.a.inherit_env: a pod does not inherit the gateway's environment",
     ),
     (
         "kubernetes: {name: Me}",
-        "kubernetes.name: this must be 1 to 63 lower-case",
+        "kubernetes.name: must be 1 to 63 lower-case letters, digits and '-'",
     ),
     (
         "kubernetes: {kubeconfg: x}",
@@ -372,7 +375,7 @@ const POD_MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "~pod: {pull_secrets: [{server: x, username: y}]}",
-        "servers.a.pod.pull_secrets[0]: the key \"password\" is missing",
+        "servers.a.pod.pull_secrets[0]: missing key \"password\"",
     ),
     (
         "~pod: {resources: {request: {cpu: 1}}}",
@@ -396,11 +399,11 @@ const POD_MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "~pod: {volumes: [{name: a, mount_path: b, source: {emptyDir: {}}}]}",
-        "servers.a.pod.volumes[0].mount_path: this must be an absolute path",
+        "servers.a.pod.volumes[0].mount_path: must be an absolute path in the container, without ':'",
     ),
     (
         "~pod: {volumes: [{name: a, mount_path: /b, source: {}}]}",
-        "servers.a.pod.volumes[0].source: it must have one key",
+        "servers.a.pod.volumes[0].source: must have one key, e.g. `configMap` or `persistentVolumeClaim`",
     ),
     (
         "~pod: {security: {run_as_user: 0}}",
@@ -408,7 +411,7 @@ const POD_MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "~pod: {security: {capabilities: [CAP_SYS_ADMIN]}}",
-        "servers.a.pod.security.capabilities[0]: a capability is as",
+        "servers.a.pod.security.capabilities[0]: a capability is written without CAP_, e.g. NET_BIND_SERVICE",
     ),
     (
         "~pod: {probes: {ready: {}}}",
@@ -416,7 +419,7 @@ const POD_MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "~pod: {template_patch: x}",
-        "servers.a.pod.template_patch: it must be a mapping",
+        "servers.a.pod.template_patch: must be a mapping (a merge patch) or a list (a JSON patch)",
     ),
     (
         "~pod: {template_patch: [{op: add}]}",
@@ -504,7 +507,7 @@ fn a_missing_file_is_a_problem() {
     assert!(
         problems
             .to_string()
-            .contains("/does/not/exist.yaml: the file cannot be read")
+            .contains("/does/not/exist.yaml: cannot read the file")
     );
     let error = crate::Error::from(problems);
     assert_eq!(error.kind(), crate::ErrorKind::Config);

@@ -94,8 +94,8 @@ fn vs_code_servers_and_inputs_are_loaded() {
         .unwrap_err()
         .to_string();
     assert!(
-        refused.contains("mcp.json:12:24: servers.github.env.TOKEN: the input \"github-token\" has no value: give it \
-                          with --input, or in the variable MCP_INPUT_GITHUB_TOKEN"),
+        refused.contains("mcp.json:12:24: servers.github.env.TOKEN: the input \"github-token\" has no value; set it \
+                          with --input or the variable MCP_INPUT_GITHUB_TOKEN"),
         "{refused}"
     );
     let mut options: LoadOptions = options();
@@ -164,7 +164,7 @@ fn colliding_names_are_an_error_that_lists_both() {
         r#"{"mcpServers": {"My Server": {"command": "sh"}, "my_server": {"command": "sh"}}}"#;
     let problems = load_as(&[("mcp.json", text)]).unwrap_err().to_string();
     assert!(
-        problems.contains("\"My Server\" and \"my_server\" both become the name my-server"),
+        problems.contains("\"My Server\" and \"my_server\" both become my-server"),
         "{problems}"
     );
 }

@@ -268,7 +268,7 @@ fn a_missing_program_is_a_notice_with_what_was_searched() {
         notices[0].message.contains("not found in PATH; install it"),
         "{notices:?}"
     );
-    assert!(notices[1].message.contains("is a list"), "{notices:?}");
+    assert!(notices[1].message.contains("write a list"), "{notices:?}");
 }
 
 #[test]

@@ -55,7 +55,7 @@ const DOCKER: &[Case<'_>] = &[
     (
         "catalog.yaml",
         "registry:\n  a: {image: '--privileged'}\n",
-        &[Refused("no name of an image")],
+        &[Refused("not a valid image name")],
     ),
     (
         "catalog.yaml",
@@ -92,7 +92,7 @@ const TOOLHIVE: &[Case<'_>] = &[
     (
         "registry.json",
         r#"{"last_updated": "x", "servers": {"a": {"image": "x/a", "transport": "sse"}}}"#,
-        &[Refused("speaks sse")],
+        &[Refused("unsupported transport sse")],
     ),
     (
         "registry.json",
@@ -120,12 +120,12 @@ const TOOLHIVE: &[Case<'_>] = &[
     (
         "registry.json",
         r#"{"remote_servers": {"a": {"url": "https://{tenant}.example/mcp", "transport": "sse"}}}"#,
-        &[Refused("has to be filled in")],
+        &[Refused("its URL has placeholders")],
     ),
     (
         "registry.json",
         r#"{"last_updated": "x", "servers": {"a": {"image": "docker://x", "transport": "stdio"}}}"#,
-        &[Refused("no name of an image")],
+        &[Refused("not a valid image name")],
     ),
     (
         "registry.json",

@@ -127,8 +127,8 @@ const WINDSURF: &[Case<'_>] = &[
     ("mcp_config.json", r#"{"mcpServers": {}}"#, &[LeftOut("")]),
     (
         "mcp_config.json",
-        r#"{"mcpServers": {"a": {"serverUrl": "localhost:3000"}}}"#,
-        &[Refused("scheme")],
+        r#"{"mcpServers": {"a": {"serverUrl": "https://a.example/mcp", "headers": ["X"]}}}"#,
+        &[Refused("expected NAME=VALUE")],
     ),
 ];
 

@@ -95,8 +95,8 @@ const AMAZON_Q: &[Case<'_>] = &[
     ),
     (
         "mcp.json",
-        r#"{"mcpServers": {"a": {"args": ["x"]}}}"#,
-        &[Refused("command")],
+        r#"{"mcpServers": {"a": {"command": "x", "args": {"b": 1}}}}"#,
+        &[Refused("args: expected a list, found a mapping")],
     ),
 ];
 
