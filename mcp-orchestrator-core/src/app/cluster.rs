@@ -9,7 +9,8 @@ use crate::config::{BackendSettings, KubernetesSettings};
 use crate::error::{Error, ErrorKind, Result};
 #[cfg(feature = "kubernetes")]
 use crate::runtime::kubernetes::{
-    Access, AccessOptions, Handover, Held, KubernetesBackend, KubernetesOptions, Seat, review,
+    Access, AccessOptions, BootstrapSecret, KubernetesBackend, KubernetesOptions, LeaseStatus,
+    Membership, review,
 };
 use crate::runtime::{LogBook, RuntimeBackend};
 use crate::seal::StateKey;
@@ -77,9 +78,9 @@ async fn look(access: &Access) -> Result<ClusterReview> {
 #[derive(Debug, Default)]
 pub(crate) struct Cluster {
     #[cfg(feature = "kubernetes")]
-    seat: std::sync::Mutex<Option<Seat>>,
+    seat: std::sync::Mutex<Option<Membership>>,
     #[cfg(feature = "kubernetes")]
-    held: Option<tokio::sync::watch::Receiver<Held>>,
+    held: Option<tokio::sync::watch::Receiver<LeaseStatus>>,
     documents: Option<Arc<dyn StateStore>>,
     state_key: Option<Arc<StateKey>>,
     /// Set once the seat was released; running instances are still served.
@@ -120,7 +121,7 @@ impl Cluster {
             }
             Err(error) => return Err(error),
         }
-        let seat = Seat::take(access, settings.name.clone(), state.path()).await?;
+        let seat = Membership::join(access, settings.name.clone(), state.path()).await?;
         let inside = seat.access().is_inside();
         // Inside a cluster, the local disk does not outlive the pod.
         let state_key = match inside {
@@ -154,13 +155,13 @@ impl Cluster {
         self.handover()?.counts().await
     }
 
-    fn handover(&self) -> Result<Handover> {
+    fn handover(&self) -> Result<BootstrapSecret> {
         let seat = self.seat();
         let inside = seat.as_ref().filter(|seat| seat.access().is_inside());
-        inside.map(Seat::first_admin).ok_or_else(no_place)
+        inside.map(Membership::first_admin).ok_or_else(no_place)
     }
 
-    fn seat(&self) -> std::sync::MutexGuard<'_, Option<Seat>> {
+    fn seat(&self) -> std::sync::MutexGuard<'_, Option<Membership>> {
         let seat = self.seat.lock();
         seat.unwrap_or_else(std::sync::PoisonError::into_inner)
     }
@@ -193,13 +194,13 @@ impl Cluster {
         if self.left.load(std::sync::atomic::Ordering::Acquire) {
             return Ok(());
         }
-        let trouble = self.seat().as_ref().and_then(Seat::trouble);
+        let trouble = self.seat().as_ref().and_then(Membership::trouble);
         if let Some(trouble) = trouble {
             return Err(trouble);
         }
         match held {
             // A process that cannot renew the Lease still serves running instances.
-            None | Some(Held::Ours | Held::Unsure(_)) => Ok(()),
+            None | Some(LeaseStatus::Ours | LeaseStatus::Unsure(_)) => Ok(()),
             Some(waiting) => Err(format!("the orchestrator's lease: {waiting}")),
         }
     }

@@ -21,5 +21,5 @@ mod store;
 pub use self::built::Built;
 pub use self::cluster::ClusterReview;
 pub use self::conflicts::GatewayConflict;
-pub use self::purge::ClusterRemains;
+pub use self::purge::ClusterLeftovers;
 pub use self::retry::WhenUnavailable;

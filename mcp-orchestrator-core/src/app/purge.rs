@@ -3,19 +3,19 @@
 use crate::config::KubernetesSettings;
 use crate::error::{Error, ErrorKind, Result};
 #[cfg(feature = "kubernetes")]
-use crate::runtime::kubernetes::{Access, Remnant, delete, holder, remains};
+use crate::runtime::kubernetes::{Access, LeftoverObject, delete, lease_holder, leftovers};
 
 /// The objects left in a cluster under the name of an orchestrator that is not running.
 #[derive(Debug)]
-pub struct ClusterRemains {
+pub struct ClusterLeftovers {
     said: String,
     #[cfg(feature = "kubernetes")]
     access: Access,
     #[cfg(feature = "kubernetes")]
-    found: Vec<Remnant>,
+    found: Vec<LeftoverObject>,
 }
 
-impl ClusterRemains {
+impl ClusterLeftovers {
     /// Returns the chosen cluster and namespace, and the reason for the choice.
     pub fn said(&self) -> &str {
         &self.said
@@ -30,10 +30,10 @@ impl KubernetesSettings {
     /// # Errors
     /// [`Conflict`](ErrorKind::Conflict), naming the holder, if a gateway holds the orchestrator's Lease. Also fails if
     /// the cluster cannot be reached or denies access.
-    pub async fn remains(&self) -> Result<ClusterRemains> {
+    pub async fn leftovers(&self) -> Result<ClusterLeftovers> {
         let access = self.open().await?;
-        let found = remains(&access, &self.name).await?;
-        if let Some(holder) = holder(&access, &self.name).await? {
+        let found = leftovers(&access, &self.name).await?;
+        if let Some(holder) = lease_holder(&access, &self.name).await? {
             let text = format!(
                 "lease {} in namespace {} is held by {holder}: end that gateway first",
                 self.name,
@@ -41,7 +41,7 @@ impl KubernetesSettings {
             );
             return Err(Error::new(ErrorKind::Conflict, text));
         }
-        Ok(ClusterRemains {
+        Ok(ClusterLeftovers {
             said: access.said().to_owned(),
             access,
             found,
@@ -50,7 +50,7 @@ impl KubernetesSettings {
 }
 
 #[cfg(feature = "kubernetes")]
-impl ClusterRemains {
+impl ClusterLeftovers {
     /// Returns a line for each object.
     pub fn names(&self) -> Vec<String> {
         self.found.iter().map(ToString::to_string).collect()
@@ -74,14 +74,14 @@ impl KubernetesSettings {
     ///
     /// # Errors
     /// Always fails: this program was built without the backend.
-    pub async fn remains(&self) -> Result<ClusterRemains> {
+    pub async fn leftovers(&self) -> Result<ClusterLeftovers> {
         let text = "this program was built without the backend kubernetes";
         std::future::ready(Err(Error::new(ErrorKind::Unsupported, text))).await
     }
 }
 
 #[cfg(not(feature = "kubernetes"))]
-impl ClusterRemains {
+impl ClusterLeftovers {
     /// Returns nothing: without the backend there are no objects.
     pub fn names(&self) -> Vec<String> {
         Vec::new()

@@ -12,7 +12,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use super::intake::{Intake, Next};
+use super::collector::{Intake, Next};
 use super::{Kept, KeptItem, ListState};
 use crate::call::own;
 use crate::error::{Error, ErrorKind, Result};

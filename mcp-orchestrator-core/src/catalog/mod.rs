@@ -4,14 +4,14 @@
 //! (not per isolation scope or generation), stored once per distinct content, and refreshed while an instance runs.
 //! Lists of a removed revision are dropped, from the store as well.
 
-mod carried;
+mod collector;
 mod fetch;
-mod intake;
 mod item;
-mod kept;
 mod key;
 mod page;
-mod stored;
+mod persistence;
+mod seen_uris;
+mod server_lists;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -21,10 +21,10 @@ use tokio_util::task::TaskTracker;
 
 pub(crate) use self::fetch::{Fetched, ask, fetch, method_of};
 pub(crate) use self::item::{HeaderParam, KeptItem};
-pub(crate) use self::kept::{Kept, ListState};
 pub(crate) use self::key::{Changed, ItemKinds, ListKey};
 pub(crate) use self::page::{Source, page};
-use self::stored::Stored;
+use self::persistence::Stored;
+pub(crate) use self::server_lists::{Kept, ListState};
 use crate::auth::Principal;
 use crate::credential::{Owner, Revision};
 use crate::id::ServerId;
@@ -48,7 +48,7 @@ pub(crate) struct Catalog {
     lists: Lists,
     /// Servers with a tool that requires arguments in headers.
     annotating: ArcSwap<HashSet<ServerId>>,
-    carried: Mutex<carried::Carried>,
+    carried: Mutex<seen_uris::Carried>,
     hasher: foldhash::fast::RandomState,
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Kept;
-use super::intake::list_name;
+use super::collector::list_name;
 use crate::id::Alias;
 use crate::jsonrpc::quote;
 use crate::limits::{MAX_PAGE_BYTES, MAX_PAGE_ITEMS};

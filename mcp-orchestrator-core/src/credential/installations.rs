@@ -1,49 +1,12 @@
 //! Installed credentials as records of a store.
 
 use std::fmt;
-use std::str::FromStr as _;
 use std::sync::Arc;
 
 use super::{
-    CredentialStore, Owner, Precondition, RecordKey, RecordKind, StoredCredential, Version,
+    CredentialStore, InstallationKey, Precondition, RecordKind, StoredCredential, Version,
 };
-use crate::error::{Error, ErrorKind, Result};
-use crate::id::{RecordName, ServerId};
-
-/// Identifies an installation.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct InstallationKey {
-    /// The server that the credential is for.
-    pub server: ServerId,
-    /// The owner of the credential.
-    pub owner: Owner,
-}
-
-impl From<&InstallationKey> for RecordKey {
-    fn from(key: &InstallationKey) -> Self {
-        let name = RecordName::new(format!("{}/{}", key.server, key.owner))
-            .expect("a server's and an owner's name together are a record's name");
-        Self::new(RecordKind::Installation, name)
-    }
-}
-
-impl TryFrom<&RecordKey> for InstallationKey {
-    type Error = Error;
-
-    fn try_from(key: &RecordKey) -> Result<Self> {
-        let parsed = (key.kind == RecordKind::Installation)
-            .then(|| key.name.as_str().split_once('/'))
-            .flatten()
-            .and_then(|(server, owner)| {
-                let (server, owner) = (ServerId::new(server).ok()?, Owner::from_str(owner).ok()?);
-                Some(Self { server, owner })
-            });
-        parsed.ok_or_else(|| {
-            let text = format!("the stored {key} is no installation of a server by an owner");
-            Error::new(ErrorKind::Internal, text)
-        })
-    }
-}
+use crate::error::Result;
 
 /// An installation with its key and version, as returned by a list.
 pub type Installed = (InstallationKey, StoredCredential, Version);
@@ -107,7 +70,7 @@ impl Installations {
     /// Writes the installation if the precondition holds.
     ///
     /// # Errors
-    /// [`Conflict`](ErrorKind::Conflict) if the precondition does not hold, or any error of the store.
+    /// [`Conflict`](crate::ErrorKind::Conflict) if the precondition does not hold, or any error of the store.
     pub async fn put(
         &self,
         key: &InstallationKey,
@@ -122,7 +85,7 @@ impl Installations {
     /// Deletes the installation if the precondition holds. Returns `true` if this call deleted it.
     ///
     /// # Errors
-    /// [`Conflict`](ErrorKind::Conflict) if the precondition does not hold, or any error of the store.
+    /// [`Conflict`](crate::ErrorKind::Conflict) if the precondition does not hold, or any error of the store.
     pub async fn delete(&self, key: &InstallationKey, precondition: Precondition) -> Result<bool> {
         let deleted = self.0.delete(&key.into(), precondition).await;
         deleted.map_err(|error| error.with_server(&key.server))

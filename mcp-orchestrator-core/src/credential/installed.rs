@@ -3,9 +3,11 @@
 //! Reads of the snapshot neither lock nor wait. It follows the store: changes by other processes are visible as soon
 //! as the store reports them, changes by this process at once (see [`InstalledResolver::seen`]).
 
+mod explain;
+mod failures;
 mod index;
+mod look;
 mod renew;
-mod told;
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
@@ -17,9 +19,9 @@ use futures_util::stream::{BoxStream, StreamExt as _};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
+use self::failures::Failures;
 use self::index::{Entry, Held, Index, Renewing};
-use self::renew::{Look, MaybeRenewal};
-use self::told::Failures;
+use self::look::Look;
 use super::{
     Credential, CredentialChange, CredentialRequest, CredentialResolver, CredentialRule, InForce,
     InstallationKey, Installations, Owner, RecordKind, Renewal, StoreChange,
@@ -29,6 +31,9 @@ use crate::server::ServerSpec;
 
 /// Delay before a store that failed is read again.
 const AGAIN: Duration = Duration::from_secs(2);
+
+/// The renewal implementation, if any.
+type MaybeRenewal = Option<Arc<dyn Renewal>>;
 
 /// Resolves installed credentials in the order of the route's rule: the first owner with an installation decides,
 /// even if it has expired. If no owner has one, the resolver returns `None`, and the configured credentials may

@@ -8,9 +8,10 @@ mod cached;
 mod chain;
 mod changes;
 mod configured;
+mod installation_key;
+mod installation_record;
 mod installations;
 mod installed;
-mod json;
 #[cfg(feature = "kubernetes")]
 mod kubernetes;
 mod links;
@@ -21,13 +22,12 @@ mod memory;
 mod oauth;
 mod renewal;
 mod rule;
+mod secret_json;
 mod sources;
 mod store;
-mod stored;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -38,7 +38,9 @@ use secrecy::SecretString;
 pub use self::cached::{CacheLimits, CachedResolver};
 pub use self::chain::ChainResolver;
 pub use self::configured::ConfiguredResolver;
-pub use self::installations::{InstallationKey, Installations, Installed};
+pub use self::installation_key::InstallationKey;
+pub use self::installation_record::{Renewable, StoredCredential};
+pub use self::installations::{Installations, Installed};
 pub use self::installed::InstalledResolver;
 pub(crate) use self::installed::Known;
 #[cfg(feature = "kubernetes")]
@@ -54,99 +56,17 @@ pub use self::oauth::{
     AuthorizationAnswer, Authorizations, Begun, Finished, NewAuthorization, OAuthOptions,
     PendingAuthorization, Renewals, client_document,
 };
-pub use self::renewal::{Protection, Renewable, Renewal, Renewed};
+pub use self::renewal::{Protection, Renewal, Renewed};
 pub use self::rule::CredentialRule;
 pub use self::sources::{Environment, SecretData, SecretPlace, SecretReader, SlotSources, Source};
 pub use self::store::{
     CredentialStore, Listed, Precondition, Record, RecordKey, RecordKind, StoreChange, Version,
 };
-pub use self::stored::StoredCredential;
 use crate::auth::Principal;
 use crate::error::Result;
-use crate::id::{InvalidId, PrincipalId, ServerId, SlotName, TeamId};
+pub use crate::id::{InvalidOwner, Owner, OwnerKind};
+use crate::id::{ServerId, SlotName};
 use crate::server::ServerSpec;
-
-/// Owner of a credential.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Owner {
-    /// A user.
-    User(PrincipalId),
-    /// A team.
-    Team(TeamId),
-    /// Everyone.
-    Organization,
-}
-
-/// Kind of an [`Owner`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum OwnerKind {
-    /// A user.
-    User,
-    /// A team.
-    Team,
-    /// Everyone.
-    Organization,
-}
-
-impl OwnerKind {
-    /// All kinds.
-    pub const ALL: [Self; 3] = [Self::User, Self::Team, Self::Organization];
-
-    /// Returns the name used in configuration files and in `Display` of [`Owner`].
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::User => "user",
-            Self::Team => "team",
-            Self::Organization => "organization",
-        }
-    }
-}
-
-impl Owner {
-    /// Returns the kind of this owner.
-    pub fn kind(&self) -> OwnerKind {
-        match self {
-            Self::User(_) => OwnerKind::User,
-            Self::Team(_) => OwnerKind::Team,
-            Self::Organization => OwnerKind::Organization,
-        }
-    }
-}
-
-impl fmt::Display for Owner {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::User(id) => write!(f, "user/{id}"),
-            Self::Team(id) => write!(f, "team/{id}"),
-            Self::Organization => f.write_str("organization"),
-        }
-    }
-}
-
-/// Error for a text that is not an owner.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidOwner {
-    /// The text has none of the known forms.
-    #[error("an owner is user/ID, team/ID or organization")]
-    Kind,
-    /// The name of the user or team is invalid.
-    #[error(transparent)]
-    Name(#[from] InvalidId),
-}
-
-/// Parses the `Display` form.
-impl FromStr for Owner {
-    type Err = InvalidOwner;
-
-    fn from_str(text: &str) -> Result<Self, InvalidOwner> {
-        match text.split_once('/') {
-            Some(("user", id)) => Ok(Self::User(PrincipalId::new(id)?)),
-            Some(("team", id)) => Ok(Self::Team(TeamId::new(id)?)),
-            None if text == "organization" => Ok(Self::Organization),
-            _ => Err(InvalidOwner::Kind),
-        }
-    }
-}
 
 /// Identifies what was installed. It is part of the instance's key, so it must not be a plain hash of a secret.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

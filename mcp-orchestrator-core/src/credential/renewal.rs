@@ -1,67 +1,14 @@
-//! Renewal of credentials without their owner: the stored data and the seam.
+//! Renewal of credentials without their owner: the seam.
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use async_trait::async_trait;
-use secrecy::SecretString;
-use serde::{Deserialize, Serialize};
 
-use super::json::SecretText;
 use super::{Generation, InstallationKey, Revision, StoredCredential};
 use crate::error::Result;
 use crate::server::ServerSpec;
-
-/// Data for the renewal of a stored credential. Stored next to its values; never passed to an instance.
-#[derive(Clone)]
-pub struct Renewable {
-    /// Time from which a renewal makes sense; `None`: only after a rejection.
-    pub due: Option<SystemTime>,
-    /// Why it can no longer be renewed, without secrets. Its owner has to sign in again.
-    pub ended: Option<String>,
-    /// Data of the [`Renewal`] implementation, such as a refresh token.
-    pub grant: SecretString,
-}
-
-impl fmt::Debug for Renewable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Renewable")
-            .field("due", &self.due)
-            .field("ended", &self.ended)
-            .finish_non_exhaustive()
-    }
-}
-
-/// JSON form of [`Renewable`].
-#[derive(Serialize, Deserialize)]
-pub(super) struct RenewableMembers {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    due: Option<SystemTime>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    ended: Option<String>,
-    grant: SecretText,
-}
-
-impl From<&Renewable> for RenewableMembers {
-    fn from(renewable: &Renewable) -> Self {
-        Self {
-            due: renewable.due,
-            ended: renewable.ended.clone(),
-            grant: SecretText(renewable.grant.clone()),
-        }
-    }
-}
-
-impl From<RenewableMembers> for Renewable {
-    fn from(members: RenewableMembers) -> Self {
-        Self {
-            due: members.due,
-            ended: members.ended,
-            grant: members.grant.0,
-        }
-    }
-}
 
 /// Result of a renewal.
 #[derive(Clone, Debug)]

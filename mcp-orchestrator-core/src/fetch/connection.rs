@@ -9,7 +9,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use secrecy::zeroize::Zeroizing;
 
-use super::ask::{Answer, Ask};
+use super::exchange::{Answer, Ask};
 use crate::limits::{MAX_FETCHED_BYTES, MAX_FETCHED_HEAD};
 use crate::runtime::BoxedIo;
 

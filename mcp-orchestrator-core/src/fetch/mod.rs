@@ -6,17 +6,21 @@
 //! connection.
 
 #[cfg(any(feature = "jwt", feature = "oauth"))]
-mod ask;
-#[cfg(any(feature = "jwt", feature = "oauth"))]
 mod connection;
+#[cfg(any(feature = "jwt", feature = "oauth"))]
+mod exchange;
+#[cfg(any(feature = "jwt", feature = "oauth"))]
+mod fetcher;
 mod guard;
 #[cfg(any(feature = "jwt", feature = "oauth"))]
 mod site;
 
 #[cfg(feature = "oauth")]
-pub(crate) use self::ask::{Answer, FetchError};
+pub(crate) use self::exchange::{Answer, FetchError};
 #[cfg(any(feature = "jwt", feature = "oauth"))]
-pub(crate) use self::ask::{Ask, Fetcher, Redirects, Trust, shown};
+pub(crate) use self::exchange::{Ask, Redirects, Trust};
+#[cfg(any(feature = "jwt", feature = "oauth"))]
+pub(crate) use self::fetcher::{Fetcher, shown};
 pub use self::guard::{AddressGuard, AllowedPrivate, InvalidAllowed};
 #[cfg(feature = "oauth")]
 pub(crate) use self::site::Site;

@@ -2,20 +2,10 @@
 
 use bytes::Bytes;
 
+use super::byte_order_mark::without_mark;
 use super::scan::Scan;
 use super::{Message, ParseError};
 use crate::limits::MAX_BATCH_ITEMS;
-
-/// The UTF-8 byte-order mark.
-pub(crate) const MARK: &[u8] = b"\xef\xbb\xbf";
-
-/// Removes a leading byte-order mark.
-pub(super) fn without_mark(bytes: Bytes) -> Bytes {
-    if bytes.starts_with(MARK) {
-        return bytes.slice(MARK.len()..);
-    }
-    bytes
-}
 
 impl Message {
     /// Parses a message from a server. Invalid UTF-8 is replaced by U+FFFD, as client libraries do.
@@ -100,8 +90,9 @@ pub(crate) fn whole_number(raw: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Kind;
     use super::*;
+    use crate::jsonrpc::byte_order_mark::MARK;
+    use crate::jsonrpc::kind::Kind;
 
     #[test]
     fn whole_number_is_parsed_in_every_notation() {

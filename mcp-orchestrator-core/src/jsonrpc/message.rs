@@ -5,35 +5,10 @@ use std::fmt;
 
 use bytes::{Bytes, BytesMut};
 
+use super::byte_order_mark::without_mark;
 use super::envelope::{Envelope, Place};
-use super::{Span, Splice, lenient, text};
-
-/// Kind of a message, derived from its members.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A method and an id: requires a response.
-    Request,
-    /// A method without an id.
-    Notification,
-    /// An id and a result.
-    Response,
-    /// An error, with the id of its request or `null`.
-    Error,
-}
-
-/// Why bytes are not a message.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ParseError {
-    /// Not JSON, or not UTF-8.
-    #[error("not valid JSON: {0}")]
-    Json(String),
-    /// A batch, which exists only in revision 2025-03-26.
-    #[error("a JSON-RPC batch is not allowed here")]
-    Batch,
-    /// JSON, but not a JSON-RPC 2.0 message.
-    #[error("not a JSON-RPC 2.0 message: {0}")]
-    Shape(String),
-}
+use super::kind::{Kind, ParseError};
+use super::{Span, Splice, text};
 
 /// A JSON-RPC message, kept as the bytes it was received in.
 #[derive(Clone)]
@@ -49,7 +24,7 @@ impl Message {
     /// # Errors
     /// [`ParseError`] distinguishes invalid JSON, batches and messages that are not JSON-RPC 2.0.
     pub fn parse(bytes: Bytes) -> Result<Self, ParseError> {
-        let bytes = lenient::without_mark(bytes);
+        let bytes = without_mark(bytes);
         let envelope = Envelope::read(&bytes)?;
         let method = envelope
             .method
@@ -266,6 +241,16 @@ fn known_method(raw: &[u8]) -> Cow<'static, str> {
         },
         |known| Cow::Borrowed(*known),
     )
+}
+
+impl Splice {
+    /// Replaces the id of a message.
+    pub fn id(&mut self, message: &Message, id: impl Into<Bytes>) -> &mut Self {
+        if let Some(span) = message.id_span() {
+            self.replace(span, id);
+        }
+        self
+    }
 }
 
 #[cfg(test)]

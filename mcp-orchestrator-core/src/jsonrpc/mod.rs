@@ -4,7 +4,9 @@
 //! long numbers. A [`Message`] therefore keeps the bytes and the ranges of the few members that routing needs. Changes
 //! (an id, a name, a token) are spliced in ([`Splice`]); everything else is forwarded byte for byte.
 
+mod byte_order_mark;
 mod envelope;
+mod kind;
 mod lenient;
 mod message;
 mod outline;
@@ -14,8 +16,10 @@ mod spelling;
 mod splice;
 mod write;
 
-pub(crate) use self::lenient::{MARK, batch, whole_number};
-pub use self::message::{Kind, Message, ParseError};
+pub(crate) use self::byte_order_mark::MARK;
+pub use self::kind::{Kind, ParseError};
+pub(crate) use self::lenient::{batch, whole_number};
+pub use self::message::Message;
 pub(crate) use self::outline::Outline;
 pub use self::params::{Members, ParamsHead, ResultHead, text};
 pub use self::splice::Splice;

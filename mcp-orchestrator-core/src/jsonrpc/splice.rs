@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::{Members, Message, Span, span_of};
+use super::{Members, Span, span_of};
 
 /// A set of replacements in a byte string, applied together with one allocation.
 #[derive(Clone, Debug, Default)]
@@ -155,14 +155,6 @@ impl Splice {
         out
     }
 
-    /// Replaces the id of a message.
-    pub fn id(&mut self, message: &Message, id: impl Into<Bytes>) -> &mut Self {
-        if let Some(span) = message.id_span() {
-            self.replace(span, id);
-        }
-        self
-    }
-
     /// Replaces one member of an object inside a message, if it exists.
     pub fn member(
         &mut self,
@@ -215,6 +207,7 @@ fn skip_white(whole: &[u8], mut at: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::jsonrpc::Message;
 
     fn without(text: &str, keys: &[&str]) -> String {
         let whole = Bytes::copy_from_slice(text.as_bytes());

@@ -7,12 +7,17 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::sync::{Semaphore, watch};
 
-use super::events::{self, Listeners};
-use super::limits::{InFlight, Limits, Parking};
-use super::questions::Questions;
-use super::subscriptions::Subscriptions;
-use super::tasks::Tasks;
-use super::{Held, Inner, Orchestrator, authority, conflicts, credentials, parked, shown};
+use super::authority;
+use super::credentials::changes;
+use super::lifecycle;
+use super::state::concurrency::{InFlight, Limits, PARKED_PER_PRINCIPAL, Parking};
+use super::state::instance_history;
+use super::state::listeners::Listeners;
+use super::state::questions::Questions;
+use super::state::subscriptions::Subscriptions;
+use super::state::tasks::Tasks;
+use super::state::{CancelOnDrop, Inner, Orchestrator};
+use super::state::{conflict_log, rights};
 use crate::audit::Audit;
 use crate::auth::Directory;
 use crate::catalog::Catalog;
@@ -167,32 +172,32 @@ impl Builder {
                 learning: Semaphore::new(MAX_LIST_STARTS),
                 key: self.key,
                 logs: self.logs,
-                seen: shown::Seen::default(),
-                told: conflicts::Told::default(),
+                seen: instance_history::InstanceHistory::default(),
+                told: conflict_log::ConflictLog::default(),
                 metrics: Arc::default(),
                 no_credential: Arc::new(Credential::none()),
                 session_idle: self.session_idle,
                 install_with: self.install_with,
                 links: self.links,
                 auth_wait: self.auth_wait,
-                parking: Parking::new(parked::EACH, MAX_PARKED_CALLS),
+                parking: Parking::new(PARKED_PER_PRINCIPAL, MAX_PARKED_CALLS),
                 questions: Questions::new(),
                 credentials_changed: watch::Sender::new(0),
                 audit: ArcSwap::from_pointee(self.audit),
                 in_flight: InFlight::new(self.limits),
                 directory: self.directory,
-                rights: authority::Rights::default(),
+                rights: rights::Rights::default(),
                 draining: tokio_util::sync::CancellationToken::new(),
             }
         });
-        let sweep = events::sweep_sessions(Arc::downgrade(&inner));
+        let sweep = lifecycle::sweep_sessions(Arc::downgrade(&inner));
         inner.pool.tasks().spawn(sweep);
-        let changes = inner.resolver.changes();
-        let hear = credentials::hear(Arc::downgrade(&inner), changes);
+        let reported = inner.resolver.changes();
+        let hear = changes::hear(Arc::downgrade(&inner), reported);
         inner.pool.tasks().spawn(hear);
         let recheck = authority::recheck_after_changes(Arc::downgrade(&inner));
         inner.pool.tasks().spawn(recheck);
-        let held = Held(inner.pool.closing().clone());
+        let held = CancelOnDrop(inner.pool.closing().clone());
         Orchestrator {
             inner,
             _held: Arc::new(held),

@@ -9,7 +9,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::sync::OnceCell;
 
-use super::ConnectorError;
+use super::error::ConnectorError;
 
 /// A client certificate and the hosts that it is presented to.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 //! OAuth issuers and the control client.
 
 mod certificates;
+mod error;
 mod proxy;
 #[cfg(test)]
 mod tests;
@@ -18,8 +19,8 @@ use tokio_rustls::TlsConnector;
 
 use self::certificates::Certificates;
 pub use self::certificates::ClientCertificate;
+pub use self::error::ConnectorError;
 pub use self::proxy::{InvalidProxy, Proxies};
-use crate::error::{Error, ErrorKind};
 use crate::limits::OUTBOUND_TLS_TIMEOUT;
 use crate::runtime::{BoxedIo, TcpConnect, connect_any};
 
@@ -57,41 +58,6 @@ pub struct Target {
     pub host: String,
     /// The TCP port.
     pub port: u16,
-}
-
-/// Why TLS or a proxy cannot be set up.
-#[derive(Debug, thiserror::Error)]
-pub enum ConnectorError {
-    /// No certificate authority is trusted.
-    #[error(
-        "no certificate authority was found on this system: install its ca-certificates, or set SSL_CERT_FILE{0}"
-    )]
-    NoAuthority(String),
-    /// A file cannot be read.
-    #[error("cannot read {what} {path}: {why}")]
-    File {
-        /// What the file should hold.
-        what: &'static str,
-        /// The path of the file.
-        path: String,
-        /// The reason given by the system or the parser.
-        why: String,
-    },
-    /// The TLS library rejects the configuration.
-    #[error("cannot set up TLS: {0}")]
-    Tls(#[from] rustls::Error),
-    /// The host is not a valid name for a certificate.
-    #[error("no certificate can name the host {0:?}")]
-    Host(String),
-    /// The runtime is shutting down.
-    #[error("loading certificates was cancelled")]
-    Cancelled,
-}
-
-impl From<ConnectorError> for Error {
-    fn from(error: ConnectorError) -> Self {
-        Self::new(ErrorKind::StartFailed, error.to_string())
-    }
 }
 
 impl fmt::Display for Target {

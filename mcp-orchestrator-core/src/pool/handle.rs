@@ -13,8 +13,9 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::Spec;
-use super::link::Link;
-use super::reach::Reach;
+use super::connection::Link;
+use super::reachability::Reach;
+use super::token_expiry::TokenExpiry;
 use crate::credential::{Credential, Generation};
 use crate::error::Error;
 use crate::runtime::{Exit, InstanceKey};
@@ -48,7 +49,7 @@ pub(crate) struct Handle {
     pub(super) refreshing: tokio::sync::Mutex<()>,
     generation: AtomicU64,
     /// Expiry and use of the token that the instance holds.
-    pub(super) token: super::token::Token,
+    pub(super) token: TokenExpiry,
     uses: AtomicUsize,
     served: AtomicU64,
     started: Instant,
@@ -78,7 +79,7 @@ impl Handle {
             spec,
             refreshing: tokio::sync::Mutex::new(()),
             generation: AtomicU64::new(credential.generation.0),
-            token: super::token::Token::new(&credential, start),
+            token: TokenExpiry::new(&credential, start),
             credential,
             link,
             joined,

@@ -1,20 +1,13 @@
 //! Maps keys to running instances: starts each once for all waiting callers, restarts with backoff, stops idle
 //! instances, and replaces instances after their spec has changed.
 
-mod end;
-mod ends;
+mod connection;
 mod handle;
-mod life;
-mod link;
-mod orphans;
-mod reach;
-mod rejoin;
-mod removals;
-mod room;
-mod rotate;
+mod lifecycle;
+mod quota;
+mod reachability;
 mod slot;
-mod start;
-mod token;
+mod token_expiry;
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,9 +20,9 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub(crate) use self::connection::{Caller, Link};
 pub(crate) use self::handle::{Handle, Lease};
-pub(crate) use self::link::{Caller, Link};
-pub(crate) use self::removals::Pending;
+pub(crate) use self::lifecycle::removals::Pending;
 use crate::credential::Credential;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ServerId;
@@ -77,14 +70,14 @@ pub(crate) struct Pool {
     tasks: TaskTracker,
     closing: CancellationToken,
     replacing: Semaphore,
-    endings: Arc<end::Endings>,
-    removals: removals::Removals,
-    known: orphans::Known,
+    endings: Arc<lifecycle::shutdown::Endings>,
+    removals: lifecycle::removals::Removals,
+    known: lifecycle::orphans::Known,
     /// Set once the task that handles orphans has started.
     minding: AtomicBool,
     /// Instances with a broken conversation.
-    lost: rejoin::Lost,
-    room: room::Room,
+    lost: lifecycle::reattach::Lost,
+    room: quota::Room,
     /// `true` if all callers are the same person.
     single_principal: bool,
 }
@@ -93,6 +86,13 @@ pub(crate) struct Pool {
 pub(crate) struct Server {
     pub(crate) spec: ArcSwap<Spec>,
     slots: slot::Slots,
+}
+
+impl Server {
+    /// Returns the running instance, if any. Starts nothing.
+    pub(crate) fn running(&self, credential: &Credential, scope: &Scope) -> Option<Lease> {
+        self.slots.find(credential, scope)?.lease()
+    }
 }
 
 /// A spec with its digest.
@@ -145,11 +145,11 @@ impl Pool {
             closing: CancellationToken::new(),
             replacing: Semaphore::new(MAX_REPLACEMENTS),
             endings: Arc::default(),
-            removals: removals::Removals::default(),
-            known: orphans::Known::default(),
+            removals: lifecycle::removals::Removals::default(),
+            known: lifecycle::orphans::Known::default(),
             minding: AtomicBool::new(false),
-            lost: rejoin::Lost::default(),
-            room: room::Room::default(),
+            lost: lifecycle::reattach::Lost::default(),
+            room: quota::Room::default(),
             single_principal,
         })
     }
@@ -270,16 +270,6 @@ impl Pool {
             }
             self.started(&server, &slot, credential, progress).await?;
         }
-    }
-
-    /// Returns the running instance, if any. Starts nothing.
-    pub(crate) fn running(
-        &self,
-        id: &ServerId,
-        credential: &Credential,
-        scope: &Scope,
-    ) -> Option<Lease> {
-        self.server(id)?.slots.find(credential, scope)?.lease()
     }
 
     /// Returns why the replacement of this instance fails to start.

@@ -3,10 +3,10 @@
 //! A router decides on a snapshot and never waits. Lists and calls use the same router, so they agree.
 
 mod filter;
-mod listed;
 mod lists;
 mod members;
 mod names;
+mod server_items;
 mod table;
 mod template;
 
@@ -15,10 +15,10 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use self::filter::{Hint, Hints, ToolFilter};
-pub use self::listed::Listed;
 pub use self::lists::{Conflict, Lists};
 pub use self::members::Members;
 pub use self::names::{LONGEST, may_be_cut, shown, split};
+pub use self::server_items::Listed;
 pub use self::table::{GatewaySpec, TableRouter};
 pub use self::template::Specificity;
 pub(crate) use self::template::{TemplateError, check_template};

@@ -4,12 +4,9 @@
 //! pipe are all an [`Endpoint::Stream`]; message framing is implemented once, in `transport`.
 
 pub(crate) mod advice;
-mod board;
+mod backend_set;
 mod connect;
 mod describe;
-mod dispatch;
-mod hidden;
-mod input;
 mod key;
 #[cfg(feature = "kubernetes")]
 pub mod kubernetes;
@@ -18,8 +15,11 @@ mod logs;
 mod memory;
 #[cfg(all(unix, feature = "process"))]
 mod process;
+mod redaction;
 #[cfg(feature = "remote")]
 mod remote;
+mod status_broadcast;
+mod stdin;
 mod tcp;
 
 use std::fmt;
@@ -34,9 +34,9 @@ use http::Uri;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
+pub use self::backend_set::BackendSet;
 pub use self::connect::{BoxedIo, Connect, HeaderCell, Io};
 pub use self::describe::{Description, InstanceNote};
-pub use self::dispatch::BackendSet;
 pub use self::key::{InstanceKey, Scope, SpecDigest};
 pub use self::logbook::{LogBook, LogLimits};
 pub use self::logs::{LogLine, LogOptions, LogSource};

@@ -17,8 +17,7 @@ pub use self::oauth::{
     ClientAuth, OAuthClient, OAuthDemand, OAuthEndpoints, OAuthGrant, OAuthResource, OAuthSpec,
     Refusals, TokenChange,
 };
-use crate::credential::OwnerKind;
-use crate::id::{BackendName, ServerId, SlotName};
+use crate::id::{BackendName, OwnerKind, ServerId, SlotName};
 use crate::protocol::Era;
 use crate::value::Text;
 

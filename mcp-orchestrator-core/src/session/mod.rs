@@ -1,12 +1,13 @@
 //! Sessions of legacy clients: the client's declarations, its calls in flight, and the streams that it may resume.
 
-mod able;
-mod asked;
-mod declared;
+mod admission;
+mod capabilities;
+mod client_facts;
+mod event_log;
 mod in_flight;
+mod last_request;
 mod level;
-mod log;
-mod sender;
+mod pending_requests;
 mod streams;
 mod table;
 
@@ -25,15 +26,15 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub(crate) use self::able::Able;
-pub(crate) use self::asked::About;
-use self::asked::Asked;
-pub(crate) use self::declared::declared;
+pub(crate) use self::capabilities::Able;
+pub(crate) use self::client_facts::declared;
+pub(crate) use self::event_log::EventBytes;
 pub(crate) use self::in_flight::InFlight;
+use self::last_request::LastRequest;
 use self::level::severity;
 pub(crate) use self::level::severity_of;
-pub(crate) use self::log::EventBytes;
-use self::sender::Sender;
+pub(crate) use self::pending_requests::About;
+use self::pending_requests::Asked;
 use self::streams::{Event, Streams};
 pub(crate) use self::table::Sessions;
 use crate::auth::Principal;
@@ -60,7 +61,7 @@ pub(crate) struct Session {
     facts: ArcSwap<ClientFacts>,
     calls: Mutex<HashMap<Bytes, CancellationToken>>,
     asked: Asked,
-    sender: Sender,
+    last_request: LastRequest,
     streams: Arc<Streams>,
     handles: Mutex<Vec<Weak<Handle>>>,
     born: Instant,
@@ -86,7 +87,7 @@ impl Session {
         let able = Able::of(&facts.capabilities);
         Self {
             id,
-            sender: Sender::new(Arc::clone(&principal)),
+            last_request: LastRequest::new(Arc::clone(&principal)),
             principal,
             gateway,
             party,
@@ -149,23 +150,28 @@ impl Session {
 
     /// Returns the principal with its current teams.
     pub(crate) fn principal_now(&self) -> Arc<Principal> {
-        self.sender.principal()
+        self.last_request.principal()
     }
 
     /// Updates the teams of the principal.
     pub(crate) fn principal_is(&self, principal: &Arc<Principal>) {
-        self.sender.is(principal);
+        self.last_request.is(principal);
     }
 
     /// Returns the token of the last request that had one.
     pub(crate) fn token(&self) -> Option<SecretString> {
-        self.sender.token()
+        self.last_request.token()
     }
 
-    /// Records a request of this session, with its principal and token.
+    /// Records a message of this session, with its principal and token.
     pub(crate) fn seen(&self, principal: &Arc<Principal>, token: Option<&SecretString>) {
         self.touch();
-        self.sender.sent(principal, token);
+        self.sent(principal, token);
+    }
+
+    /// Like [`seen`](Self::seen), for calls: a call in flight counts as use, and its end marks the session as used.
+    pub(crate) fn sent(&self, principal: &Arc<Principal>, token: Option<&SecretString>) {
+        self.last_request.sent(principal, token);
     }
 
     /// Marks the session as used.

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures_util::Stream;
 use tokio::sync::Notify;
 
-pub(super) use super::log::Event;
-use super::log::{EventBytes, Kept, Log};
+pub(super) use super::event_log::Event;
+use super::event_log::{EventBytes, Kept, Log};
 use crate::call::{EventId, ReplyItem};
 use crate::limits::MAX_ENDED_STREAMS;
 

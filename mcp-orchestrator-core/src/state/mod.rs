@@ -7,7 +7,7 @@ mod files;
 pub(crate) mod lock;
 mod memory;
 pub(crate) mod private;
-mod remains;
+mod purge;
 
 use std::fmt;
 
@@ -19,7 +19,7 @@ pub use self::config_maps::ConfigMapState;
 pub use self::dir::StateDir;
 pub use self::files::FileState;
 pub use self::memory::MemoryState;
-pub use self::remains::StateRemains;
+pub use self::purge::StateLeftovers;
 use crate::error::Result;
 
 /// Stores small documents by name: lists, initialize results, running tasks.

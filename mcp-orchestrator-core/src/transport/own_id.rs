@@ -8,7 +8,7 @@ const DIGITS: usize = 20;
 
 /// The id of a request of ours: a number, as JSON. It is copied without an allocation.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct OwnId {
+pub(crate) struct OwnId {
     digits: [u8; DIGITS],
     len: u8,
 }

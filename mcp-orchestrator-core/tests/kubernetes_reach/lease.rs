@@ -1,7 +1,7 @@
 //! Tests that a Lease has at most one holder at a time.
 
 use k8s_openapi::api::coordination::v1::Lease;
-use mcp_orchestrator_core::runtime::kubernetes::{Held, Holder, LeaseOptions};
+use mcp_orchestrator_core::runtime::kubernetes::{LeaderElector, LeaseOptions, LeaseStatus};
 
 use crate::cluster::{Space, space};
 use crate::proxy::Proxy;
@@ -15,7 +15,7 @@ fn options(identity: &str) -> LeaseOptions {
     }
 }
 
-async fn until(holder: &Holder, wanted: &Held) {
+async fn until(holder: &LeaderElector, wanted: &LeaseStatus) {
     let mut held = holder.held();
     held.wait_for(|held| held == wanted).await.unwrap();
     assert_eq!(*holder.acts().borrow(), wanted.is_ours());
@@ -34,22 +34,22 @@ async fn second_holder_takes_over_when_the_first_releases_the_lease() {
     let token = space.account("gateway").await;
     space.bind("gateway").await;
     let access = space.open_as(&token).await;
-    let one = Holder::start(&access, options("one"));
-    until(&one, &Held::Ours).await;
-    let two = Holder::start(&access, options("two"));
-    until(&two, &Held::Theirs("one".to_owned())).await;
+    let one = LeaderElector::start(&access, options("one"));
+    until(&one, &LeaseStatus::Ours).await;
+    let two = LeaderElector::start(&access, options("two"));
+    until(&two, &LeaseStatus::Theirs("one".to_owned())).await;
     assert_eq!(recorded(&space).await, (Some("one".to_owned()), Some(1)));
     one.release().await;
-    until(&two, &Held::Ours).await;
+    until(&two, &LeaseStatus::Ours).await;
     assert_eq!(recorded(&space).await.0.as_deref(), Some("two"));
     // Dropped, not released: a process with the same identity takes over at once, others wait for the expiry.
     drop(two);
-    let three = Holder::start(&access, options("three"));
-    until(&three, &Held::Theirs("two".to_owned())).await;
-    let again = Holder::start(&access, options("two"));
-    until(&again, &Held::Ours).await;
+    let three = LeaderElector::start(&access, options("three"));
+    until(&three, &LeaseStatus::Theirs("two".to_owned())).await;
+    let again = LeaderElector::start(&access, options("two"));
+    until(&again, &LeaseStatus::Ours).await;
     drop(again);
-    until(&three, &Held::Ours).await;
+    until(&three, &LeaseStatus::Ours).await;
     space.leave().await;
 }
 
@@ -58,15 +58,15 @@ async fn second_holder_takes_over_when_the_first_releases_the_lease() {
 async fn disconnected_holder_writes_nothing_until_it_can_renew() {
     let space = space("unsure").await;
     let proxy = Proxy::start(&space).await;
-    let holder = Holder::start(&proxy.access, options("one"));
-    until(&holder, &Held::Ours).await;
+    let holder = LeaderElector::start(&proxy.access, options("one"));
+    until(&holder, &LeaseStatus::Ours).await;
     proxy.close();
     let mut held = holder.held();
-    held.wait_for(|held| matches!(held, Held::Unsure(_)))
+    held.wait_for(|held| matches!(held, LeaseStatus::Unsure(_)))
         .await
         .unwrap();
     assert!(!*holder.acts().borrow());
     proxy.open();
-    until(&holder, &Held::Ours).await;
+    until(&holder, &LeaseStatus::Ours).await;
     space.leave().await;
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::{ListParams, Patch, PatchParams};
 use mcp_orchestrator_core::ErrorKind;
-use mcp_orchestrator_core::runtime::kubernetes::{Seat, state_key};
+use mcp_orchestrator_core::runtime::kubernetes::{Membership, state_key};
 use mcp_orchestrator_core::state::{ConfigMapState, StateStore};
 use secrecy::ExposeSecret as _;
 
@@ -59,7 +59,9 @@ async fn first_admin_token_is_offered_until_it_is_adopted() {
     space.bind_role("gateway", true).await;
     let access = space.open_as(&token).await;
     let state = tempfile::tempdir().unwrap();
-    let seat = Seat::take(access, "main", state.path()).await.unwrap();
+    let seat = Membership::join(access, "main", state.path())
+        .await
+        .unwrap();
     let place = seat.first_admin();
     let place = &place;
     let offer = |text: &'static str| async move {

@@ -17,7 +17,7 @@ use mcp_orchestrator_core::orchestrator::Leftover;
 use mcp_orchestrator_core::router::TableRouter;
 use mcp_orchestrator_core::runtime::LogBook;
 use mcp_orchestrator_core::runtime::kubernetes::{
-    Access, KubernetesBackend, KubernetesOptions, Seat,
+    Access, KubernetesBackend, KubernetesOptions, Membership,
 };
 use mcp_orchestrator_core::server::{CredentialSlot, Injection, ServerSpec, SlotForm};
 use mcp_orchestrator_core::{Error, Orchestrator};
@@ -95,10 +95,10 @@ fn pipe() -> ServerSpec {
 }
 
 /// Creates an orchestrator in this namespace as a new process would.
-fn orchestrator(access: &Access, store: &Arc<Store>, seat: Option<&Seat>) -> Orchestrator {
+fn orchestrator(access: &Access, store: &Arc<Store>, seat: Option<&Membership>) -> Orchestrator {
     let mut options = KubernetesOptions::new("suite", state_key());
     options.owner = seat.map(|seat| seat.owner().clone());
-    let acts = seat.map(Seat::acts);
+    let acts = seat.map(Membership::acts);
     let backend = KubernetesBackend::new(access.clone(), options, LogBook::default(), acts);
     let router = TableRouter::new([]);
     let orchestrator = Orchestrator::builder(Arc::new(backend), Arc::new(router))
@@ -263,7 +263,7 @@ async fn deleted_or_replaced_owner_is_recovered() {
     let space = space("owner").await;
     let access = enter(&space).await;
     let folder = tempfile::tempdir().unwrap();
-    let seat = Seat::take(access.clone(), "suite", folder.path())
+    let seat = Membership::join(access.clone(), "suite", folder.path())
         .await
         .unwrap();
     let store = Arc::new(Store::default());

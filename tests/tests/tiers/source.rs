@@ -197,7 +197,7 @@ fn without_comment(line: &str) -> &str {
 #[test]
 fn use_trees_are_parsed_completely() {
     let source = Source::new(
-        "core/src/pool/life.rs",
+        "core/src/pool/lifecycle.rs",
         "use crate::a::{b, c::{D, E},\n    f};\nuse super::{G, super_x};\n// crate::no\nlet x = crate::h::i();",
     );
     let paths: Vec<String> = source.paths().iter().map(|path| path.join("::")).collect();

@@ -4,9 +4,9 @@ use std::io::{self, BufRead as _};
 use std::path::Path;
 
 use mcp_orchestrator_core::Error;
-use mcp_orchestrator_core::app::ClusterRemains;
+use mcp_orchestrator_core::app::ClusterLeftovers;
 use mcp_orchestrator_core::config::KubernetesSettings;
-use mcp_orchestrator_core::state::StateRemains;
+use mcp_orchestrator_core::state::StateLeftovers;
 use mcp_orchestrator_gateway::control::ClientError;
 use serde_json::json;
 
@@ -43,8 +43,8 @@ pub(crate) async fn run(args: &PurgeArgs, form: Output) -> Result<Exit, Failure>
 
 /// What can be deleted.
 struct Found {
-    cluster: Option<ClusterRemains>,
-    state: Option<StateRemains>,
+    cluster: Option<ClusterLeftovers>,
+    state: Option<StateLeftovers>,
 }
 
 impl Found {
@@ -79,7 +79,7 @@ impl Found {
     }
 
     fn names(&self) -> Vec<String> {
-        let cluster = self.cluster.iter().flat_map(ClusterRemains::names);
+        let cluster = self.cluster.iter().flat_map(ClusterLeftovers::names);
         let state = self.state.iter().flat_map(|state| {
             let path = state.path();
             let name = move |name: &&str| path.join(name).display().to_string();
@@ -136,15 +136,15 @@ async fn refuse_beside_a_gateway(site: &Site) -> Result<(), Failure> {
     }
 }
 
-async fn look_at(settings: &KubernetesSettings) -> Result<ClusterRemains, Failure> {
+async fn look_at(settings: &KubernetesSettings) -> Result<ClusterLeftovers, Failure> {
     let waiting = Spinner::on("looking whether a gateway holds the lease");
-    let found = settings.remains().await.map_err(|error| failure(&error));
+    let found = settings.leftovers().await.map_err(|error| failure(&error));
     drop(waiting);
     found
 }
 
-fn state(path: &Path) -> Result<Option<StateRemains>, Failure> {
-    StateRemains::find(path).map_err(|error| failure(&error))
+fn state(path: &Path) -> Result<Option<StateLeftovers>, Failure> {
+    StateLeftovers::find(path).map_err(|error| failure(&error))
 }
 
 fn failure(error: &Error) -> Failure {

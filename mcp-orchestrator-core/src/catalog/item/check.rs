@@ -9,7 +9,8 @@ use std::borrow::Cow;
 use super::object::{
     Keep, Removed, is_flag, is_list_of, is_object, is_text, members, mend, mended, optional,
 };
-use super::{Refusal, schema};
+use super::refusal::Refusal;
+use super::schema;
 use crate::jsonrpc::text;
 use crate::router::ItemKind;
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use super::Refusal;
+use super::refusal::Refusal;
 use crate::jsonrpc::{Members, quote};
 
 /// What happens to a member.

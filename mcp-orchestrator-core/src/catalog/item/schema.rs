@@ -1,7 +1,8 @@
 //! Tool schemas: clients reject a whole list for a schema that does not describe an object.
 
+use super::object::is_list_of;
 use super::object::{Keep, Removed, is_object, is_text, members, mend, mended, optional};
-use super::{Refusal, is_list_of};
+use super::refusal::Refusal;
 use crate::jsonrpc::text;
 
 /// Returns a schema that every client accepts. Arguments are always an object, so a missing `type` is added.

@@ -319,7 +319,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ("- a", "c.yaml:1:1: expected a mapping, found a list"),
     (
         "servers: {a: {command: *x}}",
-        "servers[0]: cannot read the file: unclosed bracket '['",
+        "servers.a.command: cannot read the file: while parsing node, found unknown anchor",
     ),
 ];
 

@@ -9,7 +9,7 @@ use futures_util::future::{BoxFuture, FutureExt as _, Shared, WeakShared};
 use secrecy::SecretString;
 use tokio::time::Instant;
 
-use super::table::Key;
+use super::key::Key;
 use crate::auth::Principal;
 use crate::credential::{
     Credential, CredentialRequest, CredentialResolver, CredentialRule, Generation, Revision,

@@ -2,6 +2,7 @@
 //! waiters.
 
 mod entry;
+mod key;
 mod table;
 
 use std::sync::Arc;

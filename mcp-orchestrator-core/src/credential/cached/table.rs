@@ -8,20 +8,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 use tokio::time::Instant;
 
 use super::entry::Entry;
-use crate::auth::Principal;
-use crate::credential::{CredentialRequest, CredentialRule};
-use crate::id::{ServerId, SlotName};
+use super::key::Key;
+use crate::credential::CredentialRequest;
 
 const SHARDS: usize = 16;
-
-/// What a cached credential is valid for. Changing a server's slots changes the key.
-#[derive(Debug)]
-pub(super) struct Key {
-    principal: Principal,
-    server: ServerId,
-    rule: CredentialRule,
-    slots: Vec<(SlotName, bool)>,
-}
 
 /// All cache entries. Each hash holds one entry, and its key is compared on look-up, so two keys with the same hash
 /// evict each other but are never confused.
@@ -29,37 +19,6 @@ pub(super) struct Table {
     hasher: RandomState,
     shards: [RwLock<HashMap<u64, Arc<Entry>>>; SHARDS],
     shard_entries: usize,
-}
-
-impl Key {
-    fn new(request: &CredentialRequest<'_>) -> Self {
-        let slots = request.server.slots.iter();
-        Self {
-            principal: request.principal.clone(),
-            server: request.server.id.clone(),
-            rule: request.rule.clone(),
-            slots: slots
-                .map(|slot| (slot.name.clone(), slot.required))
-                .collect(),
-        }
-    }
-
-    pub(super) fn server(&self) -> &ServerId {
-        &self.server
-    }
-
-    fn is_of(&self, request: &CredentialRequest<'_>) -> bool {
-        let slots = &request.server.slots;
-        self.principal == *request.principal
-            && self.server == request.server.id
-            && self.rule == *request.rule
-            && self.slots.len() == slots.len()
-            && self
-                .slots
-                .iter()
-                .zip(slots)
-                .all(|((name, required), slot)| *name == slot.name && *required == slot.required)
-    }
 }
 
 impl Table {

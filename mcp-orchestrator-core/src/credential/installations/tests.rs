@@ -5,8 +5,8 @@ use proptest::prelude::*;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::*;
-use crate::credential::{Generation, MemoryCredentials, Record, Revision};
-use crate::id::{PrincipalId, TeamId};
+use crate::credential::{Generation, MemoryCredentials, Owner, Record, RecordKey, Revision};
+use crate::id::{PrincipalId, ServerId, TeamId};
 
 fn key(server: &str, owner: Owner) -> InstallationKey {
     let server = ServerId::new(server).unwrap();

@@ -1,51 +1,15 @@
 //! Renewal of installed credentials that have expired, were rejected, or expire soon.
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use super::index::{Entry, Held, Renewing};
+use super::look::Look;
 use super::{InstalledResolver, expired};
 use crate::credential::{
-    Credential, CredentialRequest, InstallationKey, Owner, Protection, Renewal, Renewed,
-    StoredCredential,
+    Credential, CredentialRequest, InstallationKey, Owner, Protection, Renewed, StoredCredential,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::server::{OAuthGrant, OAuthSpec, ServerSpec};
-
-/// The credential found for a request.
-pub(super) enum Look {
-    Nothing,
-    Good(Held),
-    /// Expired, or rejected by the server.
-    Bad(Held),
-}
-
-impl Held {
-    /// Returns `true` if the request reports this credential, or a newer generation of it, as rejected.
-    pub(super) fn is_rejected(&self, request: &CredentialRequest<'_>) -> bool {
-        let credential = &self.credential;
-        request.rejected.is_some_and(|(revision, generation)| {
-            credential.revision == *revision && credential.generation <= generation
-        })
-    }
-
-    pub(super) fn is_good(&self, request: &CredentialRequest<'_>) -> bool {
-        let over = |end| end <= SystemTime::now();
-        !self.is_rejected(request) && !self.credential.expires_at.is_some_and(over)
-    }
-
-    pub(super) fn key(&self, server: &ServerSpec) -> InstallationKey {
-        InstallationKey {
-            server: server.id.clone(),
-            owner: self.credential.owner.clone(),
-        }
-    }
-
-    fn is_due(&self) -> bool {
-        let due = |due: &SystemTime| *due <= SystemTime::now();
-        matches!(&self.renewal, Renewing::Due(Some(at)) if due(at))
-    }
-}
 
 impl InstalledResolver {
     /// Returns a usable credential: the one found, a renewed one, or one that is obtained without a user; otherwise the
@@ -229,6 +193,3 @@ fn over(request: &CredentialRequest<'_>, held: &Held) -> Error {
     };
     Error::new(kind, text).with_server(server)
 }
-
-/// The renewal implementation, if any.
-pub(super) type MaybeRenewal = Option<Arc<dyn Renewal>>;

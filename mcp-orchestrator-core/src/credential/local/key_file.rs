@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use super::errors::LocalError;
 use super::file::check;
-use super::key::{self, KeySource};
+use super::key;
+use super::key::KeySource;
 use crate::seal::StateKey;
 use crate::state::private;
 

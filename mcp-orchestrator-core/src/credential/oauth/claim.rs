@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::credential::json::{from_secret, to_secret};
+use crate::credential::secret_json::{from_secret, to_secret};
 use crate::credential::{
     CredentialStore, Generation, InstallationKey, Precondition, Record, RecordKey, RecordKind,
     Revision, Version,

@@ -17,7 +17,7 @@ use super::errors::{OAuthError, code, shortened};
 use super::proof::Proof;
 use super::quota::Quota;
 use crate::auth::PublicUrl;
-use crate::credential::json::{SecretText, from_secret, to_secret};
+use crate::credential::secret_json::{SecretText, from_secret, to_secret};
 use crate::credential::{CredentialStore, Precondition, Record, RecordKey, RecordKind};
 use crate::error::{ErrorKind, Result};
 use crate::fetch::{Answer, Ask, Fetcher, Redirects, Site, Trust};

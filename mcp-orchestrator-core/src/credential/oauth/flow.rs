@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::client::Client;
 use super::errors::OAuthError;
-use crate::credential::json::{SecretText, from_secret, to_secret};
+use crate::credential::secret_json::{SecretText, from_secret, to_secret};
 use crate::credential::{
     CredentialStore, InstallationKey, Precondition, Record, RecordKey, RecordKind, Version,
 };

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::client::Client;
 use super::documents::{Token, same_issuer};
 use super::errors::OAuthError;
-use crate::credential::json::{SecretText, from_secret, to_secret};
+use crate::credential::secret_json::{SecretText, from_secret, to_secret};
 use crate::credential::{Generation, Renewable, Revision, StoredCredential};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::SlotName;

@@ -157,7 +157,7 @@ fn basic(id: &str, secret: &str) -> Result<HeaderValue, OAuthError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::credential::json::SecretText;
+    use crate::credential::secret_json::SecretText;
 
     fn client(secret: Option<&str>, proof: Proof) -> Client {
         Client {

@@ -3,16 +3,15 @@
 //! A request is authorized by its routing, when it arrives. Everything that acts later, without being routed, is
 //! authorized here: notifications, answers to a server's requests, streams, subscriptions, tasks.
 
-mod late;
-mod notices;
+mod before_send;
 mod recheck;
 mod rights;
 
 use std::sync::Arc;
 
-use super::Inner;
-use super::context::Context;
-use super::events::Listener;
+use super::state::Inner;
+use super::state::context::Context;
+use super::state::listeners::Listener;
 use crate::auth::Principal;
 use crate::catalog::ListKey;
 use crate::credential::{Credential, Revision};
@@ -24,9 +23,9 @@ use crate::router::ViewEntry;
 use crate::runtime::{InstanceKey, Scope};
 use crate::session::Session;
 
-pub(super) use self::late::Late;
+pub(super) use self::before_send::Late;
 pub(super) use self::recheck::recheck_after_changes;
-pub(super) use self::rights::{Judged, Rights};
+pub(super) use self::rights::Judged;
 
 /// Whether a call of a caller would now go to a certain instance, or see certain lists.
 #[derive(Clone, Debug)]

@@ -13,9 +13,9 @@ use crate::auth::Standing;
 use crate::limits::{
     ACCESS_CHECK_TIMEOUT, MAX_ACCESS_CHECKS, RIGHTS_CHECK_INTERVAL, RIGHTS_CHECK_PAUSE,
 };
-use crate::orchestrator::context::Context;
-use crate::orchestrator::events::Listener;
-use crate::orchestrator::{Inner, Orchestrator};
+use crate::orchestrator::state::context::Context;
+use crate::orchestrator::state::listeners::Listener;
+use crate::orchestrator::state::{Inner, Orchestrator};
 use crate::session::Session;
 
 impl Orchestrator {
@@ -36,7 +36,7 @@ enum Check {
 }
 
 /// Runs a check after each change, until the pool closes.
-pub(in crate::orchestrator) async fn recheck_after_changes(inner: Weak<Inner>) {
+pub(crate) async fn recheck_after_changes(inner: Weak<Inner>) {
     let Some(first) = inner.upgrade() else { return };
     let closing = first.pool.closing().clone();
     let mut changes = first.rights.subscribe();

@@ -1,70 +1,22 @@
 //! Change tracking of rights, and the renewed authorization of calls that waited.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use http::HeaderValue;
-use tokio::sync::watch;
 
 use super::Right;
 use crate::auth::{AccessRevision, Grant, Principal, Standing};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{GatewayId, SessionId};
 use crate::limits::MAX_RIGHTS_CHECKS;
-use crate::orchestrator::context::Context;
-use crate::orchestrator::{Inner, Orchestrator};
+use crate::orchestrator::state::context::Context;
+use crate::orchestrator::state::{Inner, Orchestrator};
 use crate::router::{Item, ToolFilter};
 use crate::runtime::InstanceKey;
 
-/// Counts changes of gateways, people, credentials and tokens.
-#[derive(Debug, Default)]
-pub(in crate::orchestrator) struct Rights {
-    count: AtomicU64,
-    changes: watch::Sender<()>,
-    /// Set if requests that were admitted may no longer be.
-    access: AtomicBool,
-}
-
-impl Rights {
-    /// Returns the number of changes. What was authorized at another count is authorized again before it acts.
-    pub(in crate::orchestrator) fn now(&self) -> u64 {
-        self.count.load(Ordering::Acquire)
-    }
-
-    /// Records a change, which must already be visible.
-    pub(in crate::orchestrator) fn advance(&self) {
-        self.count.fetch_add(1, Ordering::Release);
-        self.changes.send_replace(());
-    }
-
-    /// Requests a check although nothing has changed that authorizes.
-    pub(in crate::orchestrator) fn check(&self) {
-        self.changes.send_replace(());
-    }
-
-    pub(super) fn advance_access(&self) {
-        self.access.store(true, Ordering::Release);
-        self.advance();
-    }
-
-    /// Includes access in the next check.
-    pub(super) fn check_access_again(&self) {
-        self.access.store(true, Ordering::Release);
-    }
-
-    /// Returns `true` if access has to be checked, and clears the flag: the caller performs the check.
-    pub(super) fn take_access(&self) -> bool {
-        self.access.swap(false, Ordering::AcqRel)
-    }
-
-    pub(in crate::orchestrator) fn subscribe(&self) -> watch::Receiver<()> {
-        self.changes.subscribe()
-    }
-}
-
 /// The reason why a message was allowed to go to an instance.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::orchestrator) enum Judged<'a> {
+pub(crate) enum Judged<'a> {
     /// The right to the instance alone.
     Instance,
     /// An item that the gateway exposes.
@@ -119,7 +71,7 @@ impl Inner {
     ///
     /// # Errors
     /// If the message may no longer go to this instance.
-    pub(in crate::orchestrator) async fn judge_again(
+    pub(crate) async fn judge_again(
         &self,
         context: &Context,
         key: &InstanceKey,
@@ -152,7 +104,7 @@ impl Inner {
     ///
     /// # Errors
     /// [`Unauthenticated`](ErrorKind::Unauthenticated) if its token was revoked or has expired.
-    pub(in crate::orchestrator) async fn still_admitted(&self, context: &Context) -> Result<()> {
+    pub(crate) async fn still_admitted(&self, context: &Context) -> Result<()> {
         let Some(grant) = &context.grant else {
             return Ok(());
         };

@@ -1,63 +1,19 @@
 //! Fetches the lists of running instances: one fetch at a time per key, and no more often than the lists change.
 
 use std::collections::HashMap;
-use std::sync::{Arc, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout_at};
 
-use super::pace::{Came, Pace};
+use super::refresh_interval::{FetchOutcome, RefreshInterval};
 use crate::catalog::{Fetched, ItemKinds, Kept, ListKey, fetch};
 use crate::limits::{MAX_AWAITED_SERVERS, MAX_HELLO_WAIT};
-use crate::orchestrator::Inner;
+use crate::orchestrator::state::Inner;
+use crate::orchestrator::state::list_fetches::{FetchProgress, FetchReason, ListFetch};
 use crate::pool::{Handle, Lease};
 use crate::router::ItemKind;
-
-/// Why lists are fetched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::orchestrator) enum Why {
-    /// An instance became ready: fetch at once.
-    Ready,
-    /// The server announced a change: fetch after a pause.
-    Changed,
-    /// A caller needs them: a fetch in progress, or one that just finished, is good enough.
-    Asked,
-}
-
-/// A fetch of lists that is in progress or just finished.
-pub(in crate::orchestrator) struct Refreshing {
-    progress: watch::Receiver<Progress>,
-    began: Instant,
-    /// The instance to fetch from next, if another fetch was requested.
-    again: Option<Weak<Handle>>,
-    /// `true` if the next fetch starts without a pause.
-    at_once: bool,
-    hurry: Arc<Notify>,
-}
-
-/// Progress of a fetch.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Progress {
-    hello: bool,
-    /// Indexed as [`ItemKind::ALL`]: `true` if this list arrived or failed.
-    came: [bool; ItemKind::ALL.len()],
-    over: bool,
-}
-
-impl Progress {
-    fn of(kept: &Kept) -> Self {
-        Self {
-            hello: true,
-            came: ItemKind::ALL.map(|kind| !kept.awaits(&[kind])),
-            over: false,
-        }
-    }
-
-    fn has(&self, kinds: ItemKinds<'_>) -> bool {
-        self.over || (self.hello && kinds.iter().all(|kind| self.came[*kind as usize]))
-    }
-}
 
 impl Inner {
     /// Waits until these lists of a running instance have been fetched, no matter which caller started the fetch.
@@ -70,7 +26,7 @@ impl Inner {
         kinds: ItemKinds<'_>,
         patience: Duration,
     ) {
-        let (mut progress, began) = self.fetching(key, lease.handle(), Why::Asked);
+        let (mut progress, began) = self.fetching(key, lease.handle(), FetchReason::Asked);
         let came = progress.wait_for(|progress| progress.has(kinds));
         // An error means that the fetching task is gone, so there is nothing to wait for.
         let _ = timeout_at(began + patience, came).await;
@@ -78,12 +34,7 @@ impl Inner {
 
     /// Fetches the lists of a running instance. If a fetch is already in progress, its result may be out of date, so
     /// another fetch follows it.
-    pub(in crate::orchestrator) fn refresh(
-        self: &Arc<Self>,
-        key: &ListKey,
-        handle: &Arc<Handle>,
-        why: Why,
-    ) {
+    pub(crate) fn refresh(self: &Arc<Self>, key: &ListKey, handle: &Arc<Handle>, why: FetchReason) {
         self.fetching(key, handle, why);
     }
 
@@ -98,7 +49,7 @@ impl Inner {
         Some(first + MAX_HELLO_WAIT).filter(|until| *until > Instant::now())
     }
 
-    fn refreshing(&self) -> MutexGuard<'_, HashMap<ListKey, Refreshing>> {
+    fn refreshing(&self) -> MutexGuard<'_, HashMap<ListKey, ListFetch>> {
         let refreshing = self.refreshing.lock();
         refreshing.unwrap_or_else(PoisonError::into_inner)
     }
@@ -107,25 +58,25 @@ impl Inner {
         self: &Arc<Self>,
         key: &ListKey,
         handle: &Arc<Handle>,
-        why: Why,
-    ) -> (watch::Receiver<Progress>, Instant) {
+        why: FetchReason,
+    ) -> (watch::Receiver<FetchProgress>, Instant) {
         let mut refreshing = self.refreshing();
         // If the task is gone, the fetch ended abnormally.
-        let is_running = |running: &&mut Refreshing| running.progress.has_changed().is_ok();
+        let is_running = |running: &&mut ListFetch| running.progress.has_changed().is_ok();
         if let Some(running) = refreshing.get_mut(key).filter(is_running) {
-            if why != Why::Asked {
+            if why != FetchReason::Asked {
                 running.again = Some(Arc::downgrade(handle));
             }
-            if why == Why::Ready {
+            if why == FetchReason::Ready {
                 running.at_once = true;
                 running.hurry.notify_one();
             }
             return (running.progress.clone(), running.began);
         }
-        let (sender, progress) = watch::channel(Progress::default());
+        let (sender, progress) = watch::channel(FetchProgress::default());
         let hurry = Arc::new(Notify::new());
         let began = Instant::now();
-        let running = Refreshing {
+        let running = ListFetch {
             progress: progress.clone(),
             began,
             again: None,
@@ -152,27 +103,27 @@ impl Inner {
 struct Work {
     inner: Arc<Inner>,
     key: ListKey,
-    sender: watch::Sender<Progress>,
+    sender: watch::Sender<FetchProgress>,
     hurry: Arc<Notify>,
 }
 
 impl Work {
     async fn run(self, first: Arc<Handle>) {
-        let mut pace = Pace::new();
+        let mut pace = RefreshInterval::new();
         let mut next = Some(first);
         while let Some(handle) = next {
             let came = tokio::select! {
                 came = self.fetch(&handle) => came,
-                () = self.inner.pool.closing().cancelled() => Came::Failed,
+                () = self.inner.pool.closing().cancelled() => FetchOutcome::Failed,
             };
             drop(handle);
             next = self.next(pace.after(came)).await;
         }
     }
 
-    async fn fetch(&self, handle: &Arc<Handle>) -> Came {
+    async fn fetch(&self, handle: &Arc<Handle>) -> FetchOutcome {
         let Some(lease) = Lease::of(handle) else {
-            return Came::Failed;
+            return FetchOutcome::Failed;
         };
         let (catalog, server) = (&self.inner.catalog, handle.key.server());
         let before = catalog.get(&self.key).await;
@@ -182,7 +133,7 @@ impl Work {
             if is_first {
                 catalog.publish(&self.key, kept);
             }
-            self.sender.send_replace(Progress::of(kept));
+            self.sender.send_replace(FetchProgress::of(kept));
         };
         let fetched = fetch(&lease, before.as_deref(), each).await;
         let error = match fetched {
@@ -193,12 +144,12 @@ impl Work {
                 handle.list_failure.store(None);
                 let changed = catalog.keep(&self.key, kept, before).await;
                 if !changed.any() {
-                    return Came::Same;
+                    return FetchOutcome::Same;
                 }
                 self.inner
                     .lists_changed(server, handle.key.owner(), changed);
                 self.inner.tell_conflicts(server);
-                return Came::Changed;
+                return FetchOutcome::Changed;
             }
             Ok(Fetched {
                 failure: Some(error),
@@ -211,7 +162,7 @@ impl Work {
         if is_first {
             catalog.retract(&self.key);
         }
-        Came::Failed
+        FetchOutcome::Failed
     }
 
     /// Returns the instance to fetch from next: at once if it was hurried, otherwise after this pause. Returns `None`
@@ -245,11 +196,11 @@ impl Work {
     }
 
     /// Takes the instance to fetch from next and resets the progress.
-    fn begin_again(&self, running: &mut Refreshing) -> Option<Arc<Handle>> {
+    fn begin_again(&self, running: &mut ListFetch) -> Option<Arc<Handle>> {
         let handle = running.again.take()?.upgrade()?;
         running.at_once = false;
         running.began = Instant::now();
-        self.sender.send_replace(Progress::default());
+        self.sender.send_replace(FetchProgress::default());
         Some(handle)
     }
 }

@@ -2,17 +2,19 @@
 
 use std::sync::Arc;
 
-use super::table::Via;
+use super::Place;
 use super::upstream::Settled;
-use super::{Inner, Place, Resource};
 use crate::call::{Reply, own};
 use crate::error::{Error, ErrorKind, Result};
 use crate::jsonrpc::{Kind, Message, request, text};
 use crate::limits::{MAX_SUBSCRIBED_URI_LEN, SUBSCRIBED_TIMEOUT};
 use crate::orchestrator::authority::Judged;
-use crate::orchestrator::calls::{empty, missing, params};
-use crate::orchestrator::context::Context;
 use crate::orchestrator::forward::{Work, timed_out};
+use crate::orchestrator::params::{empty, missing, params};
+use crate::orchestrator::state::Inner;
+use crate::orchestrator::state::context::Context;
+use crate::orchestrator::state::subscriptions::Resource;
+use crate::orchestrator::state::subscriptions::Via;
 use crate::pool::{Handle, Lease, Link};
 use crate::protocol::{Era, method};
 use crate::router::Item;
@@ -44,7 +46,7 @@ impl Drop for Adding {
 
 impl Inner {
     /// Handles a legacy client's subscribe or unsubscribe request.
-    pub(in crate::orchestrator) async fn subscribe(
+    pub(crate) async fn subscribe(
         self: &Arc<Self>,
         context: &Context,
         message: Message,
@@ -220,14 +222,10 @@ impl Inner {
     }
 
     /// Ends a subscription in a caller's own session with an HTTP server, if that session is open.
-    pub(in crate::orchestrator) fn unsubscribe_own(
-        self: &Arc<Self>,
-        session: &Arc<Session>,
-        resource: &Resource,
-    ) {
+    pub(crate) fn unsubscribe_own(self: &Arc<Self>, session: &Arc<Session>, resource: &Resource) {
         let caller = session.caller();
         let is_it = |handle: &Arc<Handle>| {
-            super::Source::from(&handle.key) == resource.0
+            crate::orchestrator::state::subscriptions::Source::from(&handle.key) == resource.0
                 && handle.link.conversation(caller.party) == caller.party
         };
         let handles = session.handles().into_iter().filter(is_it);

@@ -1,17 +1,17 @@
 //! Resource subscriptions of legacy clients and of modern streams.
 
 mod legacy;
-mod listeners;
-mod table;
+mod modern;
 mod upstream;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::Inner;
 use super::authority::Right;
-use super::context::Context;
-use super::events::Listener;
+use super::state::Inner;
+use super::state::context::Context;
+use super::state::listeners::Listener;
+use super::state::subscriptions::{Resource, Source, Via};
 use crate::call::ReplyItem;
 use crate::credential::{Credential, CredentialRule};
 use crate::error::Result;
@@ -23,9 +23,6 @@ use crate::router::Item;
 use crate::runtime::InstanceKey;
 use crate::session::Session;
 use crate::transport::Party;
-
-use self::table::{Resource, Via};
-pub(super) use self::table::{Source, Subscriptions};
 
 /// The instance that serves a resource to a caller.
 #[derive(Clone)]

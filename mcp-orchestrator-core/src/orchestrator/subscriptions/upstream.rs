@@ -4,8 +4,8 @@
 //! table with what the instance has been sent, so that neither the order of events nor a caller that leaves in between
 //! can leave a subscription behind. At a modern server, the engine's stream of notifications does this instead.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::collections::HashSet;
+use std::sync::{Arc, PoisonError, Weak};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -14,41 +14,19 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::Inner;
 use crate::call::own;
 use crate::error::{Error, ErrorKind, Result};
 use crate::jsonrpc::{Kind, Members, Message, error_response, quote, request};
 use crate::limits::{MAX_KEPT_REJECTION, MAX_SUBSCRIBING, RESUBSCRIBE_INTERVAL};
-use crate::orchestrator::events::lease;
 use crate::orchestrator::forward::timed_out;
-use crate::pool::{Caller, Handle};
+use crate::orchestrator::state::Inner;
+use crate::orchestrator::state::upstream_subscriptions::{
+    InstanceSubscriptions, SubscriptionState,
+};
+use crate::pool::{Caller, Handle, Lease};
 use crate::protocol::{Era, code, method};
 use crate::runtime::InstanceKey;
 use crate::transport::{Outgoing, Recheck};
-
-/// State of one subscription at an instance.
-#[derive(Debug)]
-pub(super) enum At {
-    /// The request to subscribe has no response yet. The token abandons it.
-    Asked(CancellationToken),
-    /// The server accepted it.
-    Held,
-    /// The server rejected it with this response.
-    Rejected(Message),
-    /// There was no response. The request is repeated after a while.
-    Failed,
-    /// The server may have it or not.
-    Unsure,
-    /// The request to unsubscribe has no response yet.
-    Leaving,
-}
-
-/// The subscriptions at one instance.
-pub(super) type Held = HashMap<Arc<str>, At>;
-
-/// The tasks of all instances, by the address of the handle.
-#[derive(Debug, Default)]
-pub(super) struct Keepers(Mutex<HashMap<usize, watch::Receiver<Held>>>);
 
 /// How a request ended.
 enum Done {
@@ -64,25 +42,28 @@ type Request = BoxFuture<'static, (Arc<str>, Done)>;
 struct Keeper {
     inner: Weak<Inner>,
     handle: Weak<Handle>,
-    at: watch::Sender<Held>,
+    at: watch::Sender<InstanceSubscriptions>,
     requests: FuturesUnordered<Request>,
 }
 
 impl Inner {
     /// Starts the task that maintains the subscriptions at a legacy instance.
-    pub(in crate::orchestrator) fn keep_subscribed(self: &Arc<Self>, handle: &Arc<Handle>) {
+    pub(crate) fn keep_subscribed(self: &Arc<Self>, handle: &Arc<Handle>) {
         drop(self.keeper(handle));
     }
 
     /// Returns the subscriptions at a legacy instance. The first call starts the task that maintains them.
-    pub(super) fn keeper(self: &Arc<Self>, handle: &Arc<Handle>) -> watch::Receiver<Held> {
+    pub(super) fn keeper(
+        self: &Arc<Self>,
+        handle: &Arc<Handle>,
+    ) -> watch::Receiver<InstanceSubscriptions> {
         let keepers = &self.subscriptions.keepers.0;
         let mut keepers = keepers.lock().unwrap_or_else(PoisonError::into_inner);
         let address = Arc::as_ptr(handle).addr();
         if let Some(known) = keepers.get(&address) {
             return known.clone();
         }
-        let (at, receiver) = watch::channel(Held::new());
+        let (at, receiver) = watch::channel(InstanceSubscriptions::new());
         keepers.insert(address, receiver.clone());
         drop(keepers);
         let keeper = Keeper {
@@ -100,16 +81,23 @@ impl Inner {
     /// Waits until a legacy instance has answered a subscription. Returns its response if it was rejected.
     pub(super) async fn settled(self: &Arc<Self>, handle: &Arc<Handle>, uri: &str) -> Settled {
         let mut held = self.keeper(handle);
-        let is_settled = |held: &Held| {
+        let is_settled = |held: &InstanceSubscriptions| {
             let at = held.get(uri);
-            matches!(at, Some(At::Held | At::Rejected(_) | At::Failed))
+            matches!(
+                at,
+                Some(
+                    SubscriptionState::Held
+                        | SubscriptionState::Rejected(_)
+                        | SubscriptionState::Failed
+                )
+            )
         };
         let Ok(held) = held.wait_for(is_settled).await else {
             return Settled::Failed;
         };
         match held.get(uri) {
-            Some(At::Held) => Settled::Accepted,
-            Some(At::Rejected(response)) => Settled::Rejected(response.clone()),
+            Some(SubscriptionState::Held) => Settled::Accepted,
+            Some(SubscriptionState::Rejected(response)) => Settled::Rejected(response.clone()),
             _ => Settled::Failed,
         }
     }
@@ -174,7 +162,7 @@ impl Keeper {
             left.retain(|uri| {
                 let is_wanted = wanted.contains(uri);
                 if is_wanted {
-                    self.is(uri, At::Held);
+                    self.is(uri, SubscriptionState::Held);
                 }
                 !is_wanted
             });
@@ -200,12 +188,14 @@ impl Keeper {
         let mut left = Vec::new();
         self.at.send_if_modified(|held| {
             let before = held.len();
-            held.retain(|uri, at| wanted.contains(uri) || !matches!(at, At::Rejected(_)));
+            held.retain(|uri, at| {
+                wanted.contains(uri) || !matches!(at, SubscriptionState::Rejected(_))
+            });
             for (uri, at) in held.iter_mut().filter(|(uri, _)| !wanted.contains(*uri)) {
                 match at {
-                    At::Asked(abandon) => abandon.cancel(),
-                    At::Held | At::Unsure if left.len() < most => {
-                        *at = At::Leaving;
+                    SubscriptionState::Asked(abandon) => abandon.cancel(),
+                    SubscriptionState::Held | SubscriptionState::Unsure if left.len() < most => {
+                        *at = SubscriptionState::Leaving;
                         left.push(Arc::clone(uri));
                     }
                     _ => {}
@@ -224,18 +214,19 @@ impl Keeper {
     ) -> Vec<(Arc<str>, CancellationToken)> {
         let mut asked = Vec::new();
         self.at.send_if_modified(|held| {
-            let is_missing = |uri: &&Arc<str>| matches!(held.get(*uri), None | Some(At::Unsure));
+            let is_missing =
+                |uri: &&Arc<str>| matches!(held.get(*uri), None | Some(SubscriptionState::Unsure));
             let missing = wanted.iter().filter(is_missing).take(most);
             asked.extend(missing.map(|uri| (Arc::clone(uri), CancellationToken::new())));
             for (uri, abandon) in &asked {
-                held.insert(Arc::clone(uri), At::Asked(abandon.clone()));
+                held.insert(Arc::clone(uri), SubscriptionState::Asked(abandon.clone()));
             }
             !asked.is_empty()
         });
         asked
     }
 
-    fn is(&self, uri: &Arc<str>, at: At) {
+    fn is(&self, uri: &Arc<str>, at: SubscriptionState) {
         self.at
             .send_modify(|held| drop(held.insert(Arc::clone(uri), at)));
     }
@@ -243,17 +234,19 @@ impl Keeper {
     fn ended(&mut self, uri: Arc<str>, done: Done) {
         match done {
             Done::Subscribed(Ok(response)) if response.kind() == Kind::Response => {
-                self.is(&uri, At::Held);
+                self.is(&uri, SubscriptionState::Held);
             }
-            Done::Subscribed(Ok(response)) => self.is(&uri, At::Rejected(kept(&response))),
+            Done::Subscribed(Ok(response)) => {
+                self.is(&uri, SubscriptionState::Rejected(kept(&response)))
+            }
             Done::Subscribed(Err(error)) => {
                 tracing::debug!(%error, "a subscription failed: it is repeated");
-                self.is(&uri, At::Failed);
+                self.is(&uri, SubscriptionState::Failed);
                 let pause = tokio::time::sleep(RESUBSCRIBE_INTERVAL);
                 self.requests
                     .push(pause.map(|()| (uri, Done::Paused)).boxed());
             }
-            Done::Abandoned | Done::Paused => self.is(&uri, At::Unsure),
+            Done::Abandoned | Done::Paused => self.is(&uri, SubscriptionState::Unsure),
             Done::Unsubscribed => self.at.send_modify(|held| drop(held.remove(&uri))),
         }
     }
@@ -339,7 +332,7 @@ async fn send(
     check: Option<StillWanted>,
 ) -> Result<Message> {
     // An instance that drains gets no new subscription, but it is still unsubscribed from.
-    let lease = lease(&handle);
+    let lease = Lease::of(&handle);
     if lease.is_none() && name == method::RESOURCES_SUBSCRIBE {
         let text = format!("instance {} is ending", handle.key);
         return Err(Error::new(ErrorKind::Unavailable, text));

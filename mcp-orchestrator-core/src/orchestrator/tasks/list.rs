@@ -10,14 +10,14 @@ use crate::catalog::ask;
 use crate::error::Result;
 use crate::jsonrpc::{Members, Message, Splice, quote, request, response, span_of, text};
 use crate::limits::MAX_TASK_PAGES;
-use crate::orchestrator::Inner;
-use crate::orchestrator::context::Context;
+use crate::orchestrator::state::Inner;
+use crate::orchestrator::state::context::Context;
 use crate::pool::{Caller, Handle, Lease};
 use crate::protocol::{Era, method};
 
 impl Inner {
     /// Lists the tasks that are known to belong to this principal.
-    pub(in crate::orchestrator) async fn list_tasks(
+    pub(crate) async fn list_tasks(
         self: &Arc<Self>,
         context: &Context,
         message: &Message,

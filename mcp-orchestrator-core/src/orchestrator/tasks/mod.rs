@@ -1,9 +1,8 @@
 //! Tasks. Their ids are sealed, so that each leads back to its instance and no caller can use another's.
 
 mod list;
+mod messages;
 mod seal;
-mod table;
-mod words;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -11,16 +10,17 @@ use std::sync::Arc;
 use futures_util::StreamExt as _;
 use tokio::time::Instant;
 
+pub(super) use self::messages::Makes;
+use self::messages::{Ids, declares_tasks, gone, no_tasks};
+pub(super) use self::seal::Hearer;
 use self::seal::Sealed;
-pub(super) use self::seal::{Hearer, Makes};
-pub(super) use self::table::Tasks;
-use self::words::{Ids, declares_tasks, gone, no_tasks};
-use super::Inner;
 use super::authority::Right;
-use super::calls::{missing, params};
-use super::context::Context;
 use super::forward::Work;
-use super::limits::counted;
+use super::params::{missing, params};
+use super::state::Inner;
+use super::state::concurrency::counted;
+use super::state::context::Context;
+use super::state::tasks;
 use crate::call::{Reply, ReplyItem};
 use crate::error::{Error, ErrorKind, Result};
 use crate::jsonrpc::{Message, quote, span_of, text};
@@ -180,7 +180,7 @@ impl Inner {
         let id = ids.top.or(ids.task).or(ids.related).and_then(text);
         let Some(id) = id else { return };
         let session = party.and_then(|party| self.session_of(party));
-        let place = table::Place {
+        let place = tasks::Place {
             key: handle.key.clone(),
             conversation: handle.link.conversation(party.unwrap_or_default()),
             id: id.as_ref().into(),

@@ -9,19 +9,18 @@ use std::time::Duration;
 use memchr::memmem::Finder;
 use serde::{Deserialize, Serialize};
 
-use super::table::{Claim, Place};
-use super::words::{Ids, is_end};
+use super::messages::{Ids, Makes, is_end};
 use crate::id::{PrincipalId, ServerId};
 use crate::jsonrpc::{Kind, Members, Message, Splice, error_response, quote, span_of, text};
-use crate::orchestrator::Inner;
+use crate::orchestrator::state::Inner;
+use crate::orchestrator::state::tasks::{Claim, Place};
 use crate::pool::Handle;
-use crate::protocol::{Era, code};
+use crate::protocol::code;
 use crate::runtime::Scope;
 use crate::session::Session;
 
 /// Created once: building a finder costs more than searching a short result.
 static TASK_ID: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new("\"taskId\""));
-static TASK: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new("\"task\""));
 const LABEL: &str = "task id";
 
 /// The plaintext of a sealed id.
@@ -40,7 +39,7 @@ pub(super) struct Sealed {
 
 /// The caller that messages are sealed for, and the instance that sent them.
 #[derive(Clone)]
-pub(in crate::orchestrator) struct Hearer {
+pub(crate) struct Hearer {
     pub(super) principal: PrincipalId,
     pub(super) handle: Arc<Handle>,
     pub(super) party: crate::transport::Party,
@@ -68,41 +67,9 @@ impl Hearer {
     }
 }
 
-/// Which results of a request create a task.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::orchestrator) enum Makes {
-    /// No result does.
-    Nothing,
-    /// Results with a `task` member: the legacy client asked for a task.
-    Asked,
-    /// Results with the result type `task`: a modern server decides itself.
-    Says,
-}
-
-impl Makes {
-    /// Returns which results of this request create a task.
-    pub(in crate::orchestrator) fn of(era: Era, request: &Message) -> Self {
-        if era == Era::Modern {
-            return Self::Says;
-        }
-        // Most requests do not ask for a task; the substring search detects that without parsing them.
-        let asks = TASK.find(request.bytes()).is_some()
-            && request
-                .body()
-                .and_then(Members::read)
-                .is_some_and(|params| params.get("task").is_some());
-        if asks { Self::Asked } else { Self::Nothing }
-    }
-}
-
 impl Inner {
     /// Returns a message for this caller with the ids of the caller's tasks sealed.
-    pub(in crate::orchestrator) fn seal_tasks(
-        &self,
-        hearer: &Hearer,
-        makes: Makes,
-        message: Message,
-    ) -> Message {
+    pub(crate) fn seal_tasks(&self, hearer: &Hearer, makes: Makes, message: Message) -> Message {
         let Some(body) = message.body() else {
             return message;
         };

@@ -34,11 +34,13 @@ use tokio_util::task::TaskTracker;
 pub use self::client::access::Access;
 pub use self::client::access_review::{Denied, Place, RULES, Rule, review, role, rules};
 pub use self::client::infer::AccessOptions;
-pub use self::coordination::bootstrap_secret::Handover;
-pub use self::coordination::lease::{Held, Holder, LeaseOptions, holder, identity};
-pub use self::coordination::membership::Seat;
+pub use self::coordination::bootstrap_secret::BootstrapSecret;
+pub use self::coordination::lease::{
+    LeaderElector, LeaseOptions, LeaseStatus, identity, lease_holder,
+};
+pub use self::coordination::membership::Membership;
 pub use self::coordination::owner::Owner;
-pub use self::coordination::purge::{Remnant, delete, remains};
+pub use self::coordination::purge::{LeftoverObject, delete, leftovers};
 pub use self::coordination::state_key::state_key;
 use self::instance::event_queue::EventQueue;
 use self::instance::tracked::TrackedInstances;
@@ -50,7 +52,7 @@ use self::observe::store::Store;
 pub use self::options::KubernetesOptions;
 use self::shared::Shared;
 use self::writer::ObjectWriter;
-use super::board::Board;
+use super::status_broadcast::Board;
 use super::{
     Description, Instance, InstanceEvent, InstanceKey, LaunchSpec, LogBook, LogLine, LogOptions,
     Progress, RuntimeBackend,

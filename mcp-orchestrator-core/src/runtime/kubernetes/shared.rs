@@ -16,7 +16,7 @@ use super::observe::store::Store;
 use super::options::KubernetesOptions;
 use super::writer::ObjectWriter;
 use crate::error::Error;
-use crate::runtime::board::Board;
+use crate::runtime::status_broadcast::Board;
 use crate::runtime::{InstanceKey, LogBook, Progress};
 
 /// State shared by the tasks of a backend.

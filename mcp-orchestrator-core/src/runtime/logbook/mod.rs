@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use self::follow::follow;
 pub use self::limits::LogLimits;
 use self::lines::{Lines, cut};
-use super::hidden::Hidden;
+use super::redaction::Hidden;
 use super::{InstanceKey, LaunchSpec, LogLine, LogOptions, LogSource};
 use crate::error::{Error, ErrorKind, Result};
 

@@ -31,7 +31,7 @@ pub(super) struct Groups {
     ids: Vec<Pid>,
     /// Descendants of the program seen so far, including any that have left the groups.
     #[cfg(target_os = "linux")]
-    seen: std::collections::BTreeSet<super::tree::Process>,
+    seen: std::collections::BTreeSet<super::process_tree::Process>,
 }
 
 // === impl Founder ===
@@ -100,7 +100,7 @@ impl Groups {
     fn look(&mut self) {
         let mut roots = self.ids();
         roots.extend(self.seen.iter().map(|process| process.pid));
-        self.seen.extend(super::tree::family(&roots));
+        self.seen.extend(super::process_tree::family(&roots));
     }
 
     #[cfg(target_os = "linux")]

@@ -151,7 +151,7 @@ impl Answering {
     #[cfg(target_os = "linux")]
     async fn check(&self, stream: &TcpStream) -> io::Result<()> {
         match self {
-            Self::Family(roots) => super::owner::check(stream, roots).await,
+            Self::Family(roots) => super::connection_owner::check(stream, roots).await,
             Self::Any => Ok(()),
         }
     }

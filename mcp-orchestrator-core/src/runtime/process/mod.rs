@@ -2,31 +2,30 @@
 //!
 //! No child outlives this process, even if it is killed. If the host program supports it, each child runs under a
 //! keeper, which ends all descendants of the child (see [`keeper`](mod@keeper)); otherwise the child has its own
-//! process group. In both cases a guard process ends the groups that this process leaves behind (see [`guard`]).
+//! process group. In both cases a guard process ends the groups that this process leaves behind (see [`reaper`]).
 //!
 //! One task owns each child from its start to its end (see [`supervise`]). Everything else only sends messages to
 //! that task, so every future here may be dropped at any time.
 
-mod environment;
+mod child;
+#[cfg(target_os = "linux")]
+mod connection_owner;
 mod group;
-mod guard;
 mod http;
 #[cfg(target_os = "linux")]
 mod keeper;
 #[cfg(not(target_os = "linux"))]
 #[path = "no_keeper.rs"]
 mod keeper;
-mod live;
-mod lookup;
 mod output;
 #[cfg(target_os = "linux")]
-mod owner;
-mod place;
+mod process_tree;
+mod reaper;
 mod running;
 mod secrets;
+mod spawn;
+mod streams;
 mod supervise;
-#[cfg(target_os = "linux")]
-mod tree;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -41,12 +40,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
-use self::guard::Guard;
+use self::child::{Joined, Live, Why};
 use self::http::Ports;
 pub use self::keeper::keeper;
-use self::live::{Joined, Live, Why};
+use self::reaper::Guard;
 use self::secrets::Secrets;
-use super::board::Board;
+use super::status_broadcast::Board;
 use super::{
     Description, Instance, InstanceEvent, InstanceKey, InstanceStatus, LaunchSpec, LogBook,
     LogLine, LogOptions, Phase, Progress, RuntimeBackend,
@@ -82,7 +81,7 @@ pub struct ProcessBackend(Arc<Shared>);
 pub fn port_holder(address: std::net::SocketAddr) -> Option<String> {
     #[cfg(target_os = "linux")]
     {
-        owner::listener(address)
+        connection_owner::listener(address)
     }
     #[cfg(not(target_os = "linux"))]
     {

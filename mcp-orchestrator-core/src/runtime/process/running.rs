@@ -3,7 +3,7 @@
 use std::process::ExitStatus;
 
 use rustix::process::Signal;
-use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout};
+use tokio::process::Child;
 
 use super::group::Groups;
 #[cfg(target_os = "linux")]
@@ -32,14 +32,6 @@ pub(super) enum Ending {
     Kill,
 }
 
-/// Our ends of a program's standard streams.
-#[derive(Debug)]
-pub(super) struct Streams {
-    pub(super) stdin: Option<ChildStdin>,
-    pub(super) stdout: Option<ChildStdout>,
-    pub(super) stderr: Option<ChildStderr>,
-}
-
 // === impl Running ===
 
 impl Running {
@@ -60,7 +52,7 @@ impl Running {
         }
     }
 
-    /// Returns the root processes and groups of everything that was started: see [`super::tree::family`].
+    /// Returns the root processes and groups of everything that was started: see [`super::process_tree::family`].
     pub(super) fn roots(&self) -> Vec<i32> {
         let mut roots = self.groups.ids();
         #[cfg(target_os = "linux")]
@@ -113,18 +105,5 @@ impl Running {
             kept.emptied().await;
         }
         self.groups.emptied().await;
-    }
-}
-
-// === impl Streams ===
-
-impl Streams {
-    /// Takes the streams of a child that was started with pipes.
-    pub(super) fn of(child: &mut Child) -> Self {
-        Self {
-            stdin: child.stdin.take(),
-            stdout: child.stdout.take(),
-            stderr: child.stderr.take(),
-        }
     }
 }

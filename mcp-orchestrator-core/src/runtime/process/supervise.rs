@@ -8,14 +8,14 @@ use tokio::process::ChildStdin;
 use tokio::task::JoinHandle;
 
 use super::Shared;
+use super::child::{Live, Reach, Stage, Why};
 use super::http::{Answering, TcpConnect};
-use super::live::{Live, Reach, Stage, Why};
 use super::output::{exit, read_lines};
-use super::place::Placed;
 use super::running::Ending;
+use super::spawn::Placed;
 use crate::error::{Error, ErrorKind};
 use crate::runtime::advice;
-use crate::runtime::input::Input;
+use crate::runtime::stdin::Input;
 use crate::runtime::{Exit, InstanceStatus, LogSource, Phase};
 use crate::server::{Launch, PortOwner, ProgramTransport};
 

@@ -71,7 +71,7 @@ async fn start(backend: &RemoteBackend, server: ServerSpec) -> Result<Instance> 
     backend.start(&key(), &launch, &Progress::unheard()).await
 }
 
-fn parts(instance: &Instance) -> (Arc<dyn Connect>, super::super::HeaderCell) {
+fn parts(instance: &Instance) -> (Arc<dyn Connect>, crate::runtime::HeaderCell) {
     match &instance.endpoint {
         Endpoint::Http {
             connect, headers, ..

@@ -35,7 +35,7 @@ use crate::call::{Reply, ReplyItem};
 use crate::error::{Error, ErrorKind, Result};
 use crate::jsonrpc::{Message, error_response};
 use crate::limits::MAX_QUEUED_LINES;
-use crate::protocol::{Era, method};
+use crate::protocol::Era;
 
 /// A request that will not be answered.
 #[derive(Debug)]
@@ -109,7 +109,8 @@ impl Pipe {
             over: CancellationToken::new(),
         });
         let mut tasks = JoinSet::new();
-        tasks.spawn(writer::run(writer, commands, left, Arc::clone(&shared)));
+        let (place, over) = (shared.place.clone(), shared.over.clone());
+        tasks.spawn(writer::run(writer, commands, left, place, over));
         if let Some(failed) = options.failed {
             tasks.spawn(fail(failed, Arc::clone(&shared)));
         }
@@ -371,10 +372,4 @@ fn random_start() -> u64 {
     let mut bytes = [0; 8];
     getrandom::fill(&mut bytes).expect("the system has a source of randomness");
     (u64::from_be_bytes(bytes) >> 12) | 1
-}
-
-/// Builds the cancellation of the request with this id.
-fn cancellation(id: u64) -> Bytes {
-    let params = format!("{{\"requestId\":{id},\"reason\":\"the caller left\"}}");
-    crate::jsonrpc::notification(method::CANCELLED, Some(&params))
 }

@@ -1,15 +1,15 @@
 //! The writer task: batches of lines, cancellations, and answers to the instance's own requests.
 
-use std::sync::Arc;
-
 use bytes::{BufMut as _, Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
-use super::{Shared, cancellation};
+use crate::protocol::method;
+use crate::transport::Place;
 
 /// Something to write.
 pub(super) enum Command {
@@ -26,7 +26,8 @@ pub(super) async fn run(
     mut writer: impl AsyncWrite + Unpin,
     mut commands: mpsc::Receiver<Command>,
     mut abandoned: mpsc::Receiver<u64>,
-    shared: Arc<Shared>,
+    place: Place,
+    over: CancellationToken,
 ) {
     let mut later: FuturesUnordered<BoxFuture<'static, Bytes>> = FuturesUnordered::new();
     let mut batch = BytesMut::new();
@@ -39,7 +40,7 @@ pub(super) async fn run(
             },
             Some(answer) = later.next() => put_line(&mut batch, &answer),
             Some(id) = abandoned.recv() => put_line(&mut batch, &cancellation(id)),
-            () = shared.over.cancelled() => return,
+            () = over.cancelled() => return,
         }
         while batch.len() < BATCH {
             match commands.try_recv() {
@@ -53,10 +54,10 @@ pub(super) async fn run(
         }
         let flushed = tokio::select! {
             flushed = flush(&mut writer, &mut batch) => flushed,
-            () = shared.over.cancelled() => return,
+            () = over.cancelled() => return,
         };
         if let Err(error) = flushed {
-            tracing::debug!(instance = %shared.place.instance, %error, "the instance reads no more");
+            tracing::debug!(instance = %place.instance, %error, "the instance reads no more");
             // The reader fails the calls once it knows the reason.
             commands.close();
             return;
@@ -81,4 +82,10 @@ async fn flush(
         batch.clear();
     }
     Ok(())
+}
+
+/// Builds the cancellation of the request with this id.
+fn cancellation(id: u64) -> Bytes {
+    let params = format!("{{\"requestId\":{id},\"reason\":\"the caller left\"}}");
+    crate::jsonrpc::notification(method::CANCELLED, Some(&params))
 }

@@ -2,12 +2,12 @@
 //! first request of a handshake is posted; if it is rejected with 4xx, a GET shows whether the server offers HTTP+SSE.
 
 use super::Http;
-use super::exchange::Exchange;
-use super::heads::{Lines, Verb};
+use super::conversation::SESSION_ID;
 use super::legacy_sse::OpenedSse;
 use super::modern;
-use super::pool::Repeat;
-use super::session::SESSION_ID;
+use super::request::connections::Repeat;
+use super::request::exchange::Exchange;
+use super::request::headers::{Lines, Verb};
 use crate::error::Result;
 use crate::jsonrpc::{Message, request};
 use crate::limits::FIRST_EVENT_TIMEOUT;

@@ -12,11 +12,12 @@ use tokio::io::{
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
-use super::exchange::Exchange;
-use super::heads::{Lines, Verb};
-use super::pool::Repeat;
-use super::refusal::retry_after;
-use super::{Http, origin};
+use super::Http;
+use super::request::connections::Repeat;
+use super::request::exchange::Exchange;
+use super::request::headers::{Lines, Verb};
+use super::request::origin;
+use super::response::refusal::retry_after;
 use crate::error::{Error, ErrorKind, Result};
 use crate::jsonrpc::{Kind, Message, whole_number};
 use crate::limits::{MAX_EVENT_FILLER, MAX_QUEUED_FAILURES};

@@ -1,33 +1,25 @@
 //! Streamable HTTP to a server: requests, sessions of the legacy era, stateless calls of the modern one.
 
+mod background;
+mod conversation;
 mod detect;
-mod events;
-mod exchange;
-mod guard;
-mod heads;
-mod ids;
-mod janitor;
 mod legacy_sse;
 mod modern;
-mod origin;
-mod pool;
-mod recovery;
-mod redirect;
-mod refusal;
-mod reply;
+mod request;
+mod response;
 mod session;
 
 use std::sync::Arc;
 
 use http::Uri;
 
-use self::exchange::Exchange;
-use self::heads::{Heads, Lines, Verb};
-use self::ids::Ids;
-use self::janitor::Janitor;
+use self::background::Janitor;
 pub(crate) use self::legacy_sse::LegacySse;
 pub(crate) use self::modern::Modern;
-use self::pool::{Pool, Repeat, SendError};
+use self::request::connections::{Pool, Repeat, SendError};
+use self::request::exchange::{Exchange, is_redirect};
+use self::request::headers::{Heads, Lines, Verb};
+use self::request::ids::Ids;
 pub(crate) use self::session::Session;
 use super::{Check, Place};
 use crate::error::{Error, ErrorKind, Result};
@@ -92,7 +84,7 @@ impl Http {
             .send(&[head.as_ref(), more.bytes()], body, (repeat, check))
             .await
         {
-            Ok((head, lease)) if redirect::is_redirect(head.status) => {
+            Ok((head, lease)) if is_redirect(head.status) => {
                 let redirected = Exchange::new(head, lease);
                 let again = self.redirected(redirected, verb, body, more, (repeat, check));
                 Box::pin(again).await

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue};
 
-use super::heads::{Lines, Verb};
-use super::pool::Repeat;
-use super::recovery::Ready;
-use super::reply::Answer;
+use super::request::connections::Repeat;
+use super::request::headers::{Lines, Verb};
+use super::request::ready::Ready;
+use super::response::reply::Answer;
 use super::{Http, repeat};
 use crate::call::Reply;
 use crate::error::Result;

@@ -21,7 +21,7 @@ use super::grant::{Grant, installed, is_from, union};
 use super::page::{OFFLINE, Page};
 use super::token::TokenEndpoint;
 use super::{OAuthOptions, Room};
-use crate::credential::json::SecretText;
+use crate::credential::secret_json::SecretText;
 use crate::credential::{InstallationKey, Installations};
 use crate::error::Result;
 use crate::id::SlotName;

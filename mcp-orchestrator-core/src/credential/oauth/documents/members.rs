@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::value::RawValue;
 
-use crate::credential::json::SecretText;
+use crate::credential::secret_json::SecretText;
 use crate::limits::{MAX_OAUTH_LIST, MAX_OAUTH_TEXT_LEN};
 
 /// Maximum accepted lifetime of a token or a client.

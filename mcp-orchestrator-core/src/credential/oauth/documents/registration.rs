@@ -3,22 +3,22 @@
 use std::time::SystemTime;
 
 use super::Members;
-use crate::credential::json::SecretText;
+use crate::credential::secret_json::SecretText;
 
 /// A registered client.
-pub(in super::super) struct Registration {
-    pub(in super::super) client_id: String,
-    pub(in super::super) client_secret: Option<SecretText>,
+pub(in crate::credential::oauth) struct Registration {
+    pub(in crate::credential::oauth) client_id: String,
+    pub(in crate::credential::oauth) client_secret: Option<SecretText>,
     /// When the secret expires. `None`: never, or unknown.
-    pub(in super::super) ends: Option<SystemTime>,
-    pub(in super::super) auth_method: Option<String>,
+    pub(in crate::credential::oauth) ends: Option<SystemTime>,
+    pub(in crate::credential::oauth) auth_method: Option<String>,
     /// The scopes that the client may request. `None`: not declared.
-    pub(in super::super) scopes: Option<Vec<String>>,
+    pub(in crate::credential::oauth) scopes: Option<Vec<String>>,
 }
 
 impl Registration {
     /// Parses the response. Returns `None` if it has no `client_id`.
-    pub(in super::super) fn read(answer: &[u8]) -> Option<Self> {
+    pub(in crate::credential::oauth) fn read(answer: &[u8]) -> Option<Self> {
         let members = Members::read(answer)?;
         Some(Self {
             client_id: members.text("client_id")?,

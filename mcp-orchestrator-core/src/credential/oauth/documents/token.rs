@@ -14,17 +14,17 @@ use crate::fetch::Answer;
 use crate::limits::{MAX_ISSUER_RETRY_AFTER, MAX_TOKEN_LEN};
 
 /// A token and its properties.
-pub(in super::super) struct Token {
-    pub(in super::super) access: SecretString,
-    pub(in super::super) refresh: Option<SecretString>,
-    pub(in super::super) life: Option<Duration>,
+pub(in crate::credential::oauth) struct Token {
+    pub(in crate::credential::oauth) access: SecretString,
+    pub(in crate::credential::oauth) refresh: Option<SecretString>,
+    pub(in crate::credential::oauth) life: Option<Duration>,
     /// The granted scopes. `None`: the requested scopes were granted.
-    pub(in super::super) scopes: Option<Vec<String>>,
+    pub(in crate::credential::oauth) scopes: Option<Vec<String>>,
 }
 
 /// Why no token was returned.
 #[derive(Debug)]
-pub(in super::super) enum Refusal {
+pub(in crate::credential::oauth) enum Refusal {
     /// The issuer's error code; a retry would not help.
     Final(String),
     /// The failure may be temporary.
@@ -76,7 +76,7 @@ struct Given {
 ///
 /// # Errors
 /// The reason why it holds no token.
-pub(in super::super) fn token_answer(answer: &Answer) -> Result<Token, Refusal> {
+pub(in crate::credential::oauth) fn token_answer(answer: &Answer) -> Result<Token, Refusal> {
     let status = answer.status;
     let Some(given) = Given::read(answer) else {
         return Err(unreadable(answer));

@@ -1,13 +1,13 @@
 //! The token requests of a renewal.
 
-use super::super::client::Client;
-use super::super::discover::free;
-use super::super::documents::{Token, same_issuer};
-use super::super::errors::{OAuthError, shortened};
-use super::super::grant::Grant;
-use super::super::token::TokenEndpoint;
 use super::{Found, Job};
-use crate::credential::json::SecretText;
+use crate::credential::oauth::client::Client;
+use crate::credential::oauth::discover::free;
+use crate::credential::oauth::documents::{Token, same_issuer};
+use crate::credential::oauth::errors::{OAuthError, shortened};
+use crate::credential::oauth::grant::Grant;
+use crate::credential::oauth::token::TokenEndpoint;
+use crate::credential::secret_json::SecretText;
 use crate::server::{OAuthClient, OAuthGrant, OAuthSpec};
 
 impl Job {

@@ -12,7 +12,8 @@ use futures_util::stream::BoxStream;
 use tokio_util::task::TaskTracker;
 
 use super::Room;
-use super::claim::{self, Asked, Claim, LEASE};
+use super::claim;
+use super::claim::{Asked, Claim, LEASE};
 use super::client::forget;
 use super::errors::{OAuthError, RETRY_INTERVAL};
 use super::grant::{Grant, ended};

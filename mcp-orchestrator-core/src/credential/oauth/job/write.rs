@@ -5,12 +5,12 @@
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
-use super::super::Room;
-use super::super::claim::Claim;
-use super::super::documents::Token;
-use super::super::errors::OAuthError;
-use super::super::grant::{Grant, installed, renewed, union};
 use super::{Found, Job};
+use crate::credential::oauth::Room;
+use crate::credential::oauth::claim::Claim;
+use crate::credential::oauth::documents::Token;
+use crate::credential::oauth::errors::OAuthError;
+use crate::credential::oauth::grant::{Grant, installed, renewed, union};
 use crate::credential::{
     Generation, InstallationKey, Precondition, Renewed, Revision, StoredCredential,
 };

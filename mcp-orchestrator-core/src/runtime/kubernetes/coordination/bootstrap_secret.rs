@@ -25,13 +25,13 @@ const MANAGER: &str = "mcp-orchestrator-handover";
 
 /// A Kubernetes Secret that hands over a secret value. It has no owner reference, so it survives the orchestrator's
 /// objects, as does what the value gives access to.
-pub struct Handover {
+pub struct BootstrapSecret {
     access: Access,
     name: String,
     labels: BTreeMap<String, String>,
 }
 
-impl Handover {
+impl BootstrapSecret {
     pub(crate) fn new(access: Access, name: String, labels: BTreeMap<String, String>) -> Self {
         Self {
             access,
@@ -134,9 +134,9 @@ impl Handover {
     }
 }
 
-impl fmt::Debug for Handover {
+impl fmt::Debug for BootstrapSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Handover")
+        f.debug_struct("BootstrapSecret")
             .field("name", &self.name)
             .finish_non_exhaustive()
     }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::bootstrap_secret::Handover;
-use super::lease::{Held, Holder, LeaseOptions, identity};
+use super::bootstrap_secret::BootstrapSecret;
+use super::lease::{LeaderElector, LeaseOptions, LeaseStatus, identity};
 use super::owner::Owner;
 use super::state_key::state_key;
 use crate::error::{ErrorKind, Result};
@@ -18,20 +18,20 @@ use crate::state::{ConfigMapState, StateStore};
 
 /// The membership of one orchestrator in a cluster. The Lease is acquired and renewed for as long as this value
 /// exists.
-pub struct Seat {
+pub struct Membership {
     access: Access,
     name: String,
     owner: Owner,
-    holder: Holder,
+    holder: LeaderElector,
 }
 
-impl Seat {
+impl Membership {
     /// Finds or creates the owner and begins to acquire the Lease. `state` is the state directory, which
     /// distinguishes processes outside the cluster.
     ///
     /// # Errors
     /// If access to the owner is refused. An unreachable cluster is not an error.
-    pub async fn take(access: Access, name: impl Into<String>, state: &Path) -> Result<Self> {
+    pub async fn join(access: Access, name: impl Into<String>, state: &Path) -> Result<Self> {
         let name = name.into();
         let owner = Owner::new(access.clone(), name.clone());
         match owner.refresh().await {
@@ -51,7 +51,7 @@ impl Seat {
             owner: Some(owner.clone()),
             name: name.clone(),
         };
-        let holder = Holder::start(&access, options);
+        let holder = LeaderElector::start(&access, options);
         Ok(Self {
             access,
             name,
@@ -66,7 +66,7 @@ impl Seat {
     }
 
     /// Returns a receiver that reports who holds the Lease.
-    pub fn held(&self) -> watch::Receiver<Held> {
+    pub fn held(&self) -> watch::Receiver<LeaseStatus> {
         self.holder.held()
     }
 
@@ -99,10 +99,10 @@ impl Seat {
     }
 
     /// Returns the Secret that hands over the token of the first administrator.
-    pub fn first_admin(&self) -> Handover {
+    pub fn first_admin(&self) -> BootstrapSecret {
         let name = format!("{}-first-admin", self.name);
         let labels = component_labels(&self.name, "first-admin");
-        Handover::new(self.access.clone(), name, labels)
+        BootstrapSecret::new(self.access.clone(), name, labels)
     }
 
     /// Returns the document store in the cluster. Its contents are deleted together with the orchestrator.
@@ -119,9 +119,9 @@ impl Seat {
     }
 }
 
-impl fmt::Debug for Seat {
+impl fmt::Debug for Membership {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Seat")
+        f.debug_struct("Membership")
             .field("access", &self.access)
             .field("name", &self.name)
             .field("holder", &self.holder)

@@ -21,7 +21,7 @@ const PAGE_LEN: u32 = 500;
 
 /// An object that an orchestrator has left.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Remnant {
+pub struct LeftoverObject {
     kind: usize,
     name: String,
     uid: String,
@@ -63,7 +63,7 @@ const KINDS: [Kind; 6] = [
     }),
 ];
 
-impl fmt::Display for Remnant {
+impl fmt::Display for LeftoverObject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (_, _, kind, _) = KINDS[self.kind];
         write!(f, "{kind} {}", self.name)
@@ -84,7 +84,7 @@ fn action<'a>(access: &'a Access, verb: &'static str, kind: usize) -> Action<'a>
 ///
 /// # Errors
 /// If a list request is refused, with the Role rule that allows it.
-pub async fn remains(access: &Access, orchestrator: &str) -> Result<Vec<Remnant>> {
+pub async fn leftovers(access: &Access, orchestrator: &str) -> Result<Vec<LeftoverObject>> {
     let own = format!("{ORCHESTRATOR}={orchestrator},app.kubernetes.io/managed-by={MANAGER}");
     let mut found = Vec::new();
     for kind in 0..KINDS.len() {
@@ -96,7 +96,7 @@ pub async fn remains(access: &Access, orchestrator: &str) -> Result<Vec<Remnant>
             let there = there.filter(|meta| meta.deletion_timestamp.is_none());
             found.extend(there.filter_map(|meta| {
                 let (name, uid) = (meta.name?, meta.uid?);
-                Some(Remnant { kind, name, uid })
+                Some(LeftoverObject { kind, name, uid })
             }));
             match listed.metadata.continue_.filter(|token| !token.is_empty()) {
                 Some(token) => params = params.continue_token(&token),
@@ -112,7 +112,7 @@ pub async fn remains(access: &Access, orchestrator: &str) -> Result<Vec<Remnant>
 ///
 /// # Errors
 /// If the request is refused, with the Role rule that allows it.
-pub async fn delete(access: &Access, remnant: &Remnant) -> Result<()> {
+pub async fn delete(access: &Access, remnant: &LeftoverObject) -> Result<()> {
     let params = DeleteParams {
         preconditions: Some(Preconditions {
             uid: Some(remnant.uid.clone()),

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::diagnose::{self, Verdict};
+use super::diagnose;
+use super::diagnose::Verdict;
 use super::objects::ObservedPod;
 use super::store::View;
 use crate::runtime::{InstanceKey, InstanceStatus, Phase};

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::runtime::board::Board;
+use crate::runtime::status_broadcast::Board;
 use crate::runtime::{InstanceKey, InstanceStatus, Phase};
 
 /// The last reported statuses, by instance name.

@@ -3,7 +3,8 @@
 
 use serde_json::{Value, json};
 
-use super::{Failed, Rendering, pod};
+use super::error::Failed;
+use super::{Rendering, pod};
 use super::{desired_hash, patch};
 use crate::runtime::kubernetes::names::{self, INSTANCE, VALUES, WANTED};
 

@@ -5,6 +5,7 @@
 
 mod deployment;
 pub(crate) mod desired_hash;
+mod error;
 pub(crate) mod patch;
 mod pod;
 mod policy;
@@ -12,57 +13,22 @@ mod resources;
 mod secret;
 mod service;
 mod typed;
+mod values;
 mod volumes;
 
 use serde_json::{Value, json};
 
-use self::patch::Refused;
-use self::secret::Values;
+pub(crate) use self::error::Failed;
+use self::values::Values;
 use super::kind::Kind;
 use super::names;
 use super::options::KubernetesOptions;
-use crate::error::{Error, ErrorKind};
-use crate::id::{ServerId, SlotName};
 use crate::runtime::{InstanceKey, LaunchSpec};
 use crate::server::{Launch, Program, ProgramTransport, ServerSpec};
 use crate::value::Text;
 
 /// The port of an HTTP server that does not specify one.
 const DEFAULT_PORT: u16 = 8080;
-
-/// Why a server cannot be rendered.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Failed {
-    #[error("it is a remote server, and runs nowhere")]
-    Remote,
-    #[error("slot `{0}` is required and has no value")]
-    NoValue(SlotName),
-    #[error("slot `{0}`: `{1}` is no plain file name")]
-    FileName(SlotName, String),
-    #[error("`egress`: `{0}` is no network; write `10.0.0.0/8` or `10.0.0.0/8:443`")]
-    Egress(String),
-    #[error("`{key}` is not what Kubernetes calls a {kind}: {error}")]
-    Json {
-        key: &'static str,
-        kind: &'static str,
-        error: serde_json::Error,
-    },
-    #[error("the patch of its pod template was refused: {0}")]
-    Patch(#[from] Refused),
-}
-
-impl Failed {
-    /// Converts to the error that a caller sees.
-    pub(crate) fn of(self, server: &ServerId) -> Error {
-        let kind = match self {
-            Self::Remote => ErrorKind::Unsupported,
-            _ => ErrorKind::StartFailed,
-        };
-        Error::new(kind, format!("server {server} cannot become a pod"))
-            .with_server(server)
-            .with_source(self)
-    }
-}
 
 /// The inputs from which all objects of an instance are rendered.
 pub(crate) struct Rendering<'a> {
@@ -184,14 +150,6 @@ pub(crate) fn port_of(server: &ServerSpec) -> Option<u16> {
             ProgramTransport::Stdio => None,
         },
         Launch::Remote(_) => None,
-    }
-}
-
-/// Substitutes `${PORT}`.
-fn with_port(text: &str, port: Option<u16>) -> String {
-    match port {
-        Some(port) => text.replace("${PORT}", &port.to_string()),
-        None => text.to_owned(),
     }
 }
 

@@ -6,9 +6,11 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1;
 use serde_json::{Map, Value, json};
 
-use super::secret::{Entry, FILES, argument_name};
+use super::error::Failed;
 use super::typed::checked;
-use super::{Failed, Rendering, resources, volumes, with_port};
+use super::values::with_port;
+use super::values::{Entry, FILES, argument_name};
+use super::{Rendering, resources, volumes};
 use crate::runtime::kubernetes::names::{self, CONTAINER};
 use crate::server::{Container, EnvSource, Injection, PodSecurity, PullPolicy, PullSecret};
 use crate::value::Text;

@@ -4,7 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde_json::{Value, json};
 
-use super::{Failed, Rendering};
+use super::Rendering;
+use super::error::Failed;
 use crate::runtime::kubernetes::names::INSTANCE;
 use crate::server::Egress;
 use crate::special_use::public_blocks;

@@ -3,7 +3,7 @@
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::Failed;
+use super::error::Failed;
 
 /// Returns the value if it deserializes as `T`, the Kubernetes type that it should have.
 pub(super) fn checked<T: DeserializeOwned>(

@@ -4,9 +4,10 @@
 use k8s_openapi::api::core::v1;
 use serde_json::{Value, json};
 
-use super::secret::{Entry, FILES};
+use super::Rendering;
+use super::error::Failed;
 use super::typed::checked;
-use super::{Failed, Rendering};
+use super::values::{Entry, FILES};
 use crate::server::Injection;
 
 /// The home directory of the program.

@@ -144,7 +144,7 @@ mod tests {
     use crate::credential::{Owner as CredentialOwner, Revision};
     use crate::id::ServerId;
     use crate::runtime::kubernetes::names::{KEY, labels};
-    use crate::runtime::kubernetes::{KubernetesBackend, KubernetesOptions, Owner, Seat};
+    use crate::runtime::kubernetes::{KubernetesBackend, KubernetesOptions, Membership, Owner};
     use crate::runtime::{InstanceKey, LogBook, Scope, SpecDigest};
     use crate::seal::StateKey;
 
@@ -214,7 +214,9 @@ mod tests {
         let cluster = Cluster::default();
         let (_serving, access) = cluster.serve().await;
         let folder = tempfile::tempdir().unwrap();
-        let seat = Seat::take(access, "main", folder.path()).await.unwrap();
+        let seat = Membership::join(access, "main", folder.path())
+            .await
+            .unwrap();
         let refers = || {
             let lease = cluster.get("leases", "main")?;
             Some(lease["metadata"]["ownerReferences"][0]["uid"].clone())

@@ -14,21 +14,21 @@ use tokio_util::task::TaskTracker;
 
 use super::wire::{Command, Report};
 use super::{NAME, Order};
-use crate::runtime::process::running::Streams;
+use crate::runtime::process::streams::Streams;
 
 /// How long a keeper may take to start its program.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A program and its keeper. Dropping it ends both.
 #[derive(Debug)]
-pub(in crate::runtime::process) struct Kept {
+pub(crate) struct Kept {
     keeper: Child,
     control: UnixStream,
     report: [u8; 5],
     filled: usize,
     /// The program's exit status, once it has ended; `Some(None)` if the keeper did not report one.
     ended: Option<Option<ExitStatus>>,
-    pub(in crate::runtime::process) pid: i32,
+    pub(crate) pid: i32,
 }
 
 /// The result of starting a keeper.
@@ -42,7 +42,7 @@ struct Started {
 
 impl Kept {
     /// Starts a keeper and its program. `label` is shown in the keeper's command line.
-    pub(in crate::runtime::process) async fn start(
+    pub(crate) async fn start(
         order: Order,
         label: String,
         tasks: &TaskTracker,
@@ -71,7 +71,7 @@ impl Kept {
     }
 
     /// Waits for the end of the program; its descendants may still be running. Cancel safe.
-    pub(in crate::runtime::process) async fn wait(&mut self) -> Option<ExitStatus> {
+    pub(crate) async fn wait(&mut self) -> Option<ExitStatus> {
         while self.ended.is_none() {
             let read = self.control.read(&mut self.report[self.filled..]).await;
             match read {
@@ -90,28 +90,28 @@ impl Kept {
     }
 
     /// Asks the program and all its descendants to terminate.
-    pub(in crate::runtime::process) fn terminate(&self) {
+    pub(crate) fn terminate(&self) {
         self.ask(Command::Terminate);
     }
 
     /// Kills the program and all its descendants.
-    pub(in crate::runtime::process) fn kill(&self) {
+    pub(crate) fn kill(&self) {
         self.ask(Command::Kill);
     }
 
     /// Returns `true` if neither the program nor any descendant is left.
-    pub(in crate::runtime::process) fn is_empty(&mut self) -> bool {
+    pub(crate) fn is_empty(&mut self) -> bool {
         !matches!(self.keeper.try_wait(), Ok(None))
     }
 
     /// Waits until no process is left.
-    pub(in crate::runtime::process) async fn emptied(&mut self) {
+    pub(crate) async fn emptied(&mut self) {
         // An error means that there is no keeper to wait for.
         let _ = self.keeper.wait().await;
     }
 
     /// Returns the process ID of the keeper, the root of all descendants.
-    pub(in crate::runtime::process) fn root(&self) -> Option<i32> {
+    pub(crate) fn root(&self) -> Option<i32> {
         i32::try_from(self.keeper.id()?).ok()
     }
 

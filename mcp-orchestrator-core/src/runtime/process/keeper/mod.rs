@@ -29,7 +29,7 @@ use rustix::process::{
 pub(super) use self::kept::Kept;
 pub(super) use self::wire::Order;
 use self::wire::{Command, Report};
-use super::tree::descendants;
+use super::process_tree::descendants;
 
 /// The name under which the host program runs itself as a keeper.
 const NAME: &str = "mcp-orchestrator-keeper";
@@ -221,6 +221,6 @@ fn kill() {
     }
 }
 
-fn below() -> std::collections::BTreeSet<super::tree::Process> {
+fn below() -> std::collections::BTreeSet<super::process_tree::Process> {
     descendants(&[getpid().as_raw_nonzero().get()])
 }

@@ -21,13 +21,13 @@ const MAX_ORDER_LEN: usize = 64 << 20;
 
 /// The program that a keeper starts. It contains secrets, so there is no `Debug` implementation.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub(in crate::runtime::process) struct Order {
-    pub(in crate::runtime::process) program: OsString,
-    pub(in crate::runtime::process) name: OsString,
+pub(crate) struct Order {
+    pub(crate) program: OsString,
+    pub(crate) name: OsString,
     /// The working directory; empty for that of the keeper.
-    pub(in crate::runtime::process) cwd: OsString,
-    pub(in crate::runtime::process) args: Vec<OsString>,
-    pub(in crate::runtime::process) environment: BTreeMap<OsString, OsString>,
+    pub(crate) cwd: OsString,
+    pub(crate) args: Vec<OsString>,
+    pub(crate) environment: BTreeMap<OsString, OsString>,
 }
 
 /// A command to a running keeper.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use k8s_openapi::api::coordination::v1::Lease;
 use tokio::time::Instant;
 
-use super::state::Held;
+use super::state::LeaseStatus;
 
 /// How long a Lease is valid without being renewed.
 pub(crate) const LEASE_DURATION: Duration = Duration::from_secs(15);
@@ -123,21 +123,21 @@ impl Election {
     }
 
     /// Returns who holds the Lease, as far as known.
-    pub(crate) fn held(&self, now: Instant) -> Held {
+    pub(crate) fn held(&self, now: Instant) -> LeaseStatus {
         if let Some(renewed) = self.renewed {
             let sure = now.saturating_duration_since(renewed) < RENEW_DEADLINE;
             return match &self.failed {
-                _ if sure => Held::Ours,
-                Some(why) => Held::Unsure(why.clone()),
-                None => Held::Unsure("it was not renewed in time".to_owned()),
+                _ if sure => LeaseStatus::Ours,
+                Some(why) => LeaseStatus::Unsure(why.clone()),
+                None => LeaseStatus::Unsure("it was not renewed in time".to_owned()),
             };
         }
         match (&self.seen, &self.failed) {
-            (_, Some(why)) => Held::Unknown(Some(why.clone())),
+            (_, Some(why)) => LeaseStatus::Unknown(Some(why.clone())),
             (Some(seen), None) if !seen.holder.is_empty() && seen.holder != self.identity => {
-                Held::Theirs(seen.holder.clone())
+                LeaseStatus::Theirs(seen.holder.clone())
             }
-            _ => Held::Unknown(None),
+            _ => LeaseStatus::Unknown(None),
         }
     }
 }
@@ -165,7 +165,7 @@ mod tests {
                 "it is not written yet"
             );
             election.record_write(record("us", 2), Instant::now());
-            assert_eq!(election.held(Instant::now()), Held::Ours);
+            assert_eq!(election.held(Instant::now()), LeaseStatus::Ours);
         }
     }
 
@@ -175,7 +175,7 @@ mod tests {
         election.observe(Some(record("them", 1)));
         assert_eq!(
             election.held(Instant::now()),
-            Held::Theirs("them".to_owned())
+            LeaseStatus::Theirs("them".to_owned())
         );
         assert_eq!(
             election.next(Instant::now()),
@@ -203,27 +203,31 @@ mod tests {
         election.record_write(record("us", 1), Instant::now());
         tokio::time::advance(RENEW_INTERVAL).await;
         election.record_failure("no answer".to_owned());
-        assert_eq!(election.held(Instant::now()), Held::Ours, "for a while");
+        assert_eq!(
+            election.held(Instant::now()),
+            LeaseStatus::Ours,
+            "for a while"
+        );
         tokio::time::advance(RENEW_DEADLINE - RENEW_INTERVAL).await;
-        let unsure = Held::Unsure("no answer".to_owned());
+        let unsure = LeaseStatus::Unsure("no answer".to_owned());
         assert_eq!(election.held(Instant::now()), unsure);
         assert_eq!(election.next(Instant::now()), Step::Write, "it tries on");
         election.record_write(record("us", 2), Instant::now());
-        assert_eq!(election.held(Instant::now()), Held::Ours);
+        assert_eq!(election.held(Instant::now()), LeaseStatus::Ours);
         // Meanwhile another process has taken over the Lease.
         election.observe(Some(record("them", 3)));
         assert_eq!(
             election.held(Instant::now()),
-            Held::Theirs("them".to_owned())
+            LeaseStatus::Theirs("them".to_owned())
         );
     }
 
     #[tokio::test(start_paused = true)]
     async fn holder_is_unknown_if_the_lease_cannot_be_read() {
         let mut election = Election::new("us");
-        assert_eq!(election.held(Instant::now()), Held::Unknown(None));
+        assert_eq!(election.held(Instant::now()), LeaseStatus::Unknown(None));
         election.record_failure("refused".to_owned());
-        let why = Held::Unknown(Some("refused".to_owned()));
+        let why = LeaseStatus::Unknown(Some("refused".to_owned()));
         assert_eq!(election.held(Instant::now()), why);
     }
 }

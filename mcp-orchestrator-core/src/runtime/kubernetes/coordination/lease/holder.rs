@@ -20,7 +20,7 @@ const MAX_WAIT: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 /// If the Lease cannot be read.
-pub async fn holder(access: &Access, name: &str) -> Result<Option<String>> {
+pub async fn lease_holder(access: &Access, name: &str) -> Result<Option<String>> {
     let leases: Api<Lease> = Api::namespaced(access.client().clone(), access.namespace());
     let action = Action::new("get", "leases", access.namespace());
     let action = action.of(GROUP).on(name);

@@ -26,8 +26,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::election::{Election, LEASE_DURATION, RENEW_INTERVAL, Record, Step};
-pub use self::holder::holder;
-pub use self::state::Held;
+pub use self::holder::lease_holder;
+pub use self::state::LeaseStatus;
 use super::owner::Owner;
 use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::kubernetes::client::access::Access;
@@ -51,17 +51,17 @@ pub struct LeaseOptions {
 
 /// Acquires the Lease and renews it while this value exists. Dropping it stops the renewal at once; the Lease then
 /// expires.
-pub struct Holder {
-    held: watch::Receiver<Held>,
+pub struct LeaderElector {
+    held: watch::Receiver<LeaseStatus>,
     acts: watch::Receiver<bool>,
     ending: CancellationToken,
     tasks: JoinSet<()>,
 }
 
-impl Holder {
+impl LeaderElector {
     /// Begins to acquire the Lease. Must be called in a tokio runtime.
     pub fn start(access: &Access, options: LeaseOptions) -> Self {
-        let (held_sender, held) = watch::channel(Held::Unknown(None));
+        let (held_sender, held) = watch::channel(LeaseStatus::Unknown(None));
         let (acts_sender, acts) = watch::channel(false);
         let ending = CancellationToken::new();
         let task = LeaseTask {
@@ -84,7 +84,7 @@ impl Holder {
     }
 
     /// Returns a receiver that reports who holds the Lease.
-    pub fn held(&self) -> watch::Receiver<Held> {
+    pub fn held(&self) -> watch::Receiver<LeaseStatus> {
         self.held.clone()
     }
 
@@ -101,9 +101,9 @@ impl Holder {
     }
 }
 
-impl fmt::Debug for Holder {
+impl fmt::Debug for LeaderElector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Holder")
+        f.debug_struct("LeaderElector")
             .field("held", &*self.held.borrow())
             .finish_non_exhaustive()
     }
@@ -132,7 +132,7 @@ pub fn identity(inside: bool, state: Option<&Path>) -> String {
     }
 }
 
-/// The task behind a [`Holder`].
+/// The task behind a [`LeaderElector`].
 struct LeaseTask {
     leases: Api<Lease>,
     namespace: String,
@@ -140,7 +140,7 @@ struct LeaseTask {
     election: Election,
     /// The Lease as it was last read or written.
     last: Option<Lease>,
-    held: watch::Sender<Held>,
+    held: watch::Sender<LeaseStatus>,
     acts: watch::Sender<bool>,
 }
 
@@ -297,7 +297,7 @@ impl LeaseTask {
         {
             tracing::warn!(lease = self.options.name, %error, "the lease was not given up; the next process waits for its end");
         }
-        self.held.send_replace(Held::Unknown(None));
+        self.held.send_replace(LeaseStatus::Unknown(None));
     }
 
     fn action(&self, verb: &'static str) -> Action<'_> {
@@ -320,8 +320,8 @@ impl LeaseTask {
             let news = std::mem::discriminant(known) != std::mem::discriminant(&held);
             let lease = &self.options.name;
             match (&held, news) {
-                (Held::Ours, true) => tracing::info!(lease, "this process holds the lease"),
-                (Held::Theirs(holder), _) => {
+                (LeaseStatus::Ours, true) => tracing::info!(lease, "this process holds the lease"),
+                (LeaseStatus::Theirs(holder), _) => {
                     tracing::warn!(
                         lease,
                         holder,

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// Who holds the Lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Held {
+pub enum LeaseStatus {
     /// Not known yet, because the Lease has not been read or could not be read, with the error if there is one.
     Unknown(Option<String>),
     /// Held by this process.
@@ -15,14 +15,14 @@ pub enum Held {
     Unsure(String),
 }
 
-impl Held {
+impl LeaseStatus {
     /// Returns `true` if this process may write.
     pub fn is_ours(&self) -> bool {
         *self == Self::Ours
     }
 }
 
-impl fmt::Display for Held {
+impl fmt::Display for LeaseStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unknown(None) => f.write_str("the lease was not read yet"),

@@ -1,0 +1,354 @@
+//! Dispatches requests by method.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use http::HeaderMap;
+use tracing::Instrument as _;
+
+use crate::call::Reply;
+use crate::catalog::ItemKinds;
+use crate::error::{Error, ErrorKind, Result};
+use crate::jsonrpc::{Message, quote, span_of, text};
+use crate::limits::{MAX_NAME_LEN, MAX_URI_LEN};
+use crate::orchestrator::authority::Judged;
+use crate::orchestrator::forward::Work;
+use crate::orchestrator::params::{ambiguous, empty, expect_request, missing, params};
+use crate::orchestrator::state::Inner;
+use crate::orchestrator::state::context::Context;
+use crate::pool::Handle;
+use crate::protocol::{Era, method};
+use crate::router::{Item, ItemKind, Route, Target, ToolFilter, may_be_cut};
+
+impl Inner {
+    /// Handles one request.
+    pub(crate) async fn dispatch(
+        self: &Arc<Self>,
+        context: &Context,
+        message: &Message,
+        headers: &HeaderMap,
+    ) -> Result<Reply> {
+        expect_request(message)?;
+        if message.has_ambiguous_meta() {
+            return Err(ambiguous(message));
+        }
+        let started = tokio::time::Instant::now();
+        let name = crate::metrics::method_label(message.method());
+        let span = tracing::debug_span!(
+            "call",
+            mcp.method = message.method(),
+            gateway = %context.gateway,
+            principal = %context.principal.id,
+        );
+        let reply = self
+            .by_method(context, message, headers)
+            .instrument(span)
+            .await;
+        if let Err(error) = &reply {
+            tracing::debug!(kind = ?error.kind(), %error, "a call failed");
+        }
+        self.metrics.call(
+            name,
+            started.elapsed(),
+            reply.as_ref().err().map(Error::kind),
+        );
+        reply
+    }
+
+    pub(crate) async fn by_method(
+        self: &Arc<Self>,
+        context: &Context,
+        message: &Message,
+        headers: &HeaderMap,
+    ) -> Result<Reply> {
+        match message.method() {
+            method::TOOLS_CALL => self.named(context, message, headers, ItemKind::Tool).await,
+            // Rarer methods are boxed, so that they do not enlarge the future of a tool call.
+            _ => Box::pin(self.by_rarer_method(context, message, headers)).await,
+        }
+    }
+
+    async fn by_rarer_method(
+        self: &Arc<Self>,
+        context: &Context,
+        message: &Message,
+        headers: &HeaderMap,
+    ) -> Result<Reply> {
+        let legacy = context.era() == Era::Legacy;
+        match message.method() {
+            method::PROMPTS_GET => {
+                self.named(context, message, headers, ItemKind::Prompt)
+                    .await
+            }
+            method::RESOURCES_READ => self.resource(context, message, headers).await,
+            method::COMPLETE => self.complete(context, message).await,
+            method::TOOLS_LIST => self.list(context, message, ItemKind::Tool).await,
+            method::PROMPTS_LIST => self.list(context, message, ItemKind::Prompt).await,
+            method::RESOURCES_LIST => self.list(context, message, ItemKind::Resource).await,
+            method::RESOURCES_TEMPLATES_LIST => {
+                self.list(context, message, ItemKind::Template).await
+            }
+            method::PING if legacy => Ok(empty(message)),
+            method::SET_LEVEL if legacy => self.set_level(context, message).await,
+            method::RESOURCES_SUBSCRIBE | method::RESOURCES_UNSUBSCRIBE if legacy => {
+                self.subscribe(context, message.clone()).await
+            }
+            method::DISCOVER if !legacy => Ok(self.discover(context, message).await?),
+            method::TASKS_GET | method::TASKS_CANCEL => self.task(context, message.clone()).await,
+            method::TASKS_RESULT if legacy => self.task(context, message.clone()).await,
+            method::TASKS_UPDATE if !legacy => self.task(context, message.clone()).await,
+            method::TASKS_LIST if legacy => self.list_tasks(context, message).await,
+            method::INITIALIZE if legacy => Err(Error::new(
+                ErrorKind::InvalidRequest,
+                "this session is initialized already",
+            )),
+            other => self.unknown(context, other, message, headers).await,
+        }
+    }
+
+    /// Handles a request for a tool or a prompt.
+    async fn named(
+        self: &Arc<Self>,
+        context: &Context,
+        message: &Message,
+        headers: &HeaderMap,
+        kind: ItemKind,
+    ) -> Result<Reply> {
+        if message.is_ambiguous() {
+            return Err(ambiguous(message));
+        }
+        let raw = message.name().ok_or_else(|| missing("name"))?;
+        let name = text(raw).ok_or_else(|| missing("name"))?;
+        let item = if kind == ItemKind::Tool {
+            Item::Tool(&name)
+        } else {
+            Item::Prompt(&name)
+        };
+        let route = match self.routed(context, item).await {
+            Ok(route) => route,
+            Err(none) if kind == ItemKind::Tool => {
+                let connect = Box::pin(self.connect(context, message, &name)).await;
+                return connect.unwrap_or(Err(none));
+            }
+            Err(none) => return Err(none),
+        };
+        let mut work = Work {
+            name: Some(Cow::Borrowed(&route.name)),
+            headers: Cow::Borrowed(headers),
+            judged: Judged::Item(item),
+            ..Work::plain(message)
+        };
+        if route.name != name {
+            work.edits
+                .replace(span_of(message.bytes(), raw), quote(&route.name));
+        }
+        if kind == ItemKind::Tool {
+            self.header_params(context, &route, message, &mut work.headers)
+                .await?;
+        }
+        let sent = self.forward(context, &route.server, &route.credential, &work);
+        match sent.await {
+            Ok((reply, handle)) => Ok(self.observe(context, &route, (message, &handle), reply)),
+            Err(error) => Box::pin(self.not_sent(context, &route, message, kind, error)).await,
+        }
+    }
+
+    /// Returns the error of a request that was not sent; for a tool, with instructions about a missing credential.
+    async fn not_sent(
+        self: &Arc<Self>,
+        context: &Context,
+        route: &Route<'_>,
+        message: &Message,
+        kind: ItemKind,
+        error: Error,
+    ) -> Result<Reply> {
+        let (server, rule) = (&route.server, &route.credential);
+        if kind == ItemKind::Tool {
+            let call = (message, &*route.name);
+            return self.unconnected(context, (server, rule), call, error).await;
+        }
+        Err(self.with_auth_data(context, server, rule, error).await)
+    }
+
+    async fn resource(
+        self: &Arc<Self>,
+        context: &Context,
+        message: &Message,
+        headers: &HeaderMap,
+    ) -> Result<Reply> {
+        let head = params(message)?;
+        let uri = head
+            .uri
+            .and_then(|uri| text(uri.get()))
+            .ok_or_else(|| missing("uri"))?
+            .into_owned();
+        let route = self
+            .routed(context, Item::Resource(&uri))
+            .await
+            .map_err(|error| no_resource(context, &uri, error))?;
+        let work = Work {
+            name: Some(Cow::Borrowed(&uri)),
+            headers: Cow::Borrowed(headers),
+            judged: Judged::Item(Item::Resource(&uri)),
+            ..Work::plain(message)
+        };
+        let sent = self.forward(context, &route.server, &route.credential, &work);
+        match sent.await {
+            Ok((reply, handle)) => Ok(self.observe(context, &route, (message, &handle), reply)),
+            Err(error) => {
+                let (server, rule) = (&route.server, &route.credential);
+                Err(self.with_auth_data(context, server, rule, error).await)
+            }
+        }
+    }
+
+    /// Forwards a method that the protocol does not define, if the gateway has only one server and exposes all of it:
+    /// the effect of such a method on hidden tools is unknown.
+    async fn unknown(
+        self: &Arc<Self>,
+        context: &Context,
+        name: &str,
+        message: &Message,
+        headers: &HeaderMap,
+    ) -> Result<Reply> {
+        let view = self.view(context)?;
+        match &view.entries[..] {
+            [only] if only.tools == ToolFilter::All && is_of_nobody(name) => {
+                let work = Work {
+                    headers: Cow::Borrowed(headers),
+                    judged: Judged::Whole,
+                    ..Work::plain(message)
+                };
+                Ok(self
+                    .forward(context, &only.server, &only.credential, &work)
+                    .await?
+                    .0)
+            }
+            _ => Err(Error::new(
+                ErrorKind::MethodNotFound,
+                format!("unknown method {name:?}"),
+            )),
+        }
+    }
+
+    /// Asks the router.
+    pub(crate) fn route<'a>(&'a self, context: &'a Context, item: Item<'a>) -> Result<Route<'a>> {
+        check_length(item)?;
+        let target = Target {
+            gateway: &context.gateway,
+            item,
+            known: &self.catalog,
+        };
+        self.router
+            .route(&context.principal, &target)
+            .map_err(|none| Error::new(ErrorKind::NoRoute, none.to_string()))
+    }
+
+    /// Asks the router, and a second time if required lists were not in memory yet, as after a restart.
+    pub(crate) async fn routed<'a>(
+        self: &'a Arc<Self>,
+        context: &'a Context,
+        item: Item<'a>,
+    ) -> Result<Route<'a>> {
+        check_length(item)?;
+        let found = self.route(context, item);
+        let cut = matches!(item, Item::Tool(name) | Item::Prompt(name) if may_be_cut(name));
+        if found.is_ok() && !cut {
+            return found;
+        }
+        let kinds: ItemKinds<'_> = match item {
+            Item::Tool(_) => &[ItemKind::Tool],
+            Item::Prompt(_) => &[ItemKind::Prompt],
+            Item::Resource(_) | Item::Server(_) => &[ItemKind::Resource, ItemKind::Template],
+        };
+        let alias_decides = !cut && matches!(item, Item::Tool(_) | Item::Prompt(_));
+        if Box::pin(self.learned(context, alias_decides, kinds)).await {
+            return self.route(context, item);
+        }
+        found
+    }
+
+    /// Loads the lists of the caller's gateway. Returns `false` if they were in memory, or if names identify their
+    /// server.
+    async fn learned(
+        self: &Arc<Self>,
+        context: &Context,
+        alias_decides: bool,
+        kinds: ItemKinds<'_>,
+    ) -> bool {
+        let Ok(view) = self.view(context) else {
+            return false;
+        };
+        // If annotations decide, a name alone is not enough.
+        let alias_decides = alias_decides && !view.entries.iter().any(|entry| entry.tools.asks());
+        let known = |entry| self.catalog.knows(&context.principal, entry, kinds);
+        if (view.prefixed && alias_decides) || view.entries.iter().all(known) {
+            return false;
+        }
+        self.sources(context, &view, kinds).await;
+        true
+    }
+
+    /// Returns the caller's view of the gateway.
+    pub(crate) fn view(&self, context: &Context) -> Result<Arc<crate::router::View>> {
+        let view = self.router.view(&context.principal, &context.gateway);
+        view.map_err(|none| Error::new(ErrorKind::NoRoute, none.to_string()))
+    }
+
+    /// Remembers the resources in a result and seals the ids of its tasks.
+    fn observe(
+        self: &Arc<Self>,
+        context: &Context,
+        route: &Route<'_>,
+        (request, handle): (&Message, &Arc<Handle>),
+        reply: Reply,
+    ) -> Reply {
+        super::reply_hooks::ReplyHooks::new(self, context, route, request, handle).reply(reply)
+    }
+}
+
+/// Rejects names that are too long for any list, because each would be compared with all lists.
+fn check_length(item: Item<'_>) -> Result<()> {
+    let (what, length, most) = match item {
+        Item::Tool(name) | Item::Prompt(name) => ("name", name.len(), MAX_NAME_LEN),
+        Item::Resource(uri) => ("uri", uri.len(), MAX_URI_LEN),
+        Item::Server(_) => return Ok(()),
+    };
+    if length <= most {
+        return Ok(());
+    }
+    let text = format!("params.{what} has {length} bytes, and at most {most} are allowed");
+    Err(Error::new(ErrorKind::InvalidParams, text))
+}
+
+/// Converts the error for an unknown resource, which differs between the eras.
+fn no_resource(context: &Context, uri: &str, error: Error) -> Error {
+    if error.kind() != ErrorKind::NoRoute {
+        return error;
+    }
+    let data = crate::jsonrpc::raw(&serde_json::json!({ "uri": uri }));
+    let kind = if context.era() == Era::Legacy {
+        ErrorKind::ResourceNotFound
+    } else {
+        ErrorKind::NoRoute
+    };
+    Error::new(kind, error.message().to_owned()).with_data(data)
+}
+
+/// Returns `true` if the protocol does not define this method. Methods of only one era must not reach a server through
+/// the other; neither must requests that only servers send, or notifications.
+fn is_of_nobody(name: &str) -> bool {
+    use crate::protocol::method as m;
+    let legacy = [
+        m::INITIALIZE,
+        m::PING,
+        m::SET_LEVEL,
+        m::RESOURCES_SUBSCRIBE,
+        m::RESOURCES_UNSUBSCRIBE,
+    ];
+    let modern = [m::DISCOVER, m::LISTEN];
+    let tasks = [m::TASKS_LIST, m::TASKS_RESULT, m::TASKS_UPDATE];
+    let of_servers = [m::SAMPLING, m::ELICITATION, m::ROOTS_LIST];
+    let known = [&legacy[..], &modern, &tasks, &of_servers].concat();
+    !known.contains(&name) && !name.starts_with(m::NOTIFICATIONS)
+}

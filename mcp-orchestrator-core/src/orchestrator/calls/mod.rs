@@ -1,0 +1,12 @@
+//! Requests of clients, from their arrival to their reply.
+
+pub(super) mod begin;
+mod completion;
+mod dispatch;
+mod header_params;
+mod initialize;
+mod input_required;
+mod log_level;
+mod reply_hooks;
+mod request;
+mod session_call;

@@ -1,0 +1,398 @@
+//! Sends a routed request: resolves the credential and the instance, and retries once if the credential was rejected.
+
+mod start;
+pub(super) mod start_progress;
+pub(super) mod unauthorized;
+
+use std::borrow::Cow;
+use std::future::Future as _;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context as Cx, Poll};
+use std::time::Duration;
+
+use futures_util::{Stream, StreamExt as _};
+use http::HeaderMap;
+use tokio::time::{Instant, Sleep};
+
+use self::unauthorized::unauthorized;
+use super::authority::{Judged, Late};
+use super::state::Inner;
+use super::state::concurrency::counted;
+use super::state::context::Context;
+use crate::call::{Reply, ReplyItem};
+use crate::credential::{Credential, CredentialRequest, CredentialRule};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::ServerId;
+use crate::jsonrpc::{Message, Splice};
+use crate::pool::{Caller, Handle, Lease, Link, Server, Spec};
+use crate::runtime::Progress;
+use crate::server::Launch;
+use crate::session::Session;
+use crate::transport::{Outgoing, Recheck as _};
+
+/// Time to wait for the exit of a program after the end of its connection.
+const END_WAIT: Duration = Duration::from_secs(2);
+
+/// A request to send to a server.
+pub(super) struct Work<'a> {
+    pub(super) message: &'a Message,
+    pub(super) edits: Splice,
+    pub(super) name: Option<Cow<'a, str>>,
+    pub(super) headers: Cow<'a, HeaderMap>,
+    /// Why it may be sent.
+    pub(super) judged: Judged<'a>,
+}
+
+impl<'a> Work<'a> {
+    /// A message that is sent without changes.
+    pub(super) fn plain(message: &'a Message) -> Self {
+        Self {
+            message,
+            edits: Splice::new(),
+            name: None,
+            headers: Cow::Owned(HeaderMap::new()),
+            judged: Judged::Instance,
+        }
+    }
+}
+
+impl Inner {
+    /// Returns the spec of a configured server.
+    pub(super) fn spec(&self, server: &ServerId) -> Result<Arc<Spec>> {
+        Ok(self.configured(server)?.spec.load_full())
+    }
+
+    fn configured(&self, server: &ServerId) -> Result<Arc<Server>> {
+        self.pool.server(server).ok_or_else(|| {
+            Error::new(
+                ErrorKind::NoRoute,
+                format!("server {server} is not configured"),
+            )
+            .with_server(server)
+        })
+    }
+
+    /// Resolves the credential with which this caller uses a server.
+    pub(super) async fn credential(
+        &self,
+        context: &Context,
+        spec: &Spec,
+        rule: &CredentialRule,
+        rejected: Option<&Credential>,
+    ) -> Result<Arc<Credential>> {
+        let server = &spec.server;
+        if server.slots.is_empty() {
+            return Ok(Arc::clone(&self.no_credential));
+        }
+        let request = CredentialRequest {
+            principal: &context.principal,
+            server,
+            rule,
+            rejected: rejected.map(|credential| (&credential.revision, credential.generation)),
+            token: context.token.as_ref(),
+        };
+        // Most remote servers have an optional slot, for the token that they may demand, and nothing to fill it.
+        if self.resolver.covers(&request) {
+            let found = self.resolver.resolve(request).await;
+            if let Some(credential) = found.map_err(|error| error.with_server(&server.id))? {
+                return Ok(credential);
+            }
+        }
+        if server.slots.iter().all(|slot| !slot.required) {
+            return Ok(Arc::clone(&self.no_credential));
+        }
+        let text = format!(
+            "server {} needs a credential, and none is installed",
+            server.id
+        );
+        Err(Error::new(ErrorKind::CredentialMissing, text).with_server(&server.id))
+    }
+
+    /// Returns the error for a caller of a server with failed lists, if it requires a token although its entry does not
+    /// say so.
+    pub(super) async fn demanded(
+        &self,
+        context: &Context,
+        spec: &Spec,
+        rule: &CredentialRule,
+    ) -> Option<Error> {
+        let failure = self.why_not_listed(&spec.server.id)?;
+        if !may_want(spec) || failure.kind() != ErrorKind::CredentialRejected {
+            return None;
+        }
+        let refused = Some(&*self.no_credential);
+        let found = self.credential(context, spec, rule, refused).await;
+        found.err().filter(|error| wants(spec, error))
+    }
+
+    /// Sends a request to the caller's instance of a server.
+    pub(super) async fn forward(
+        self: &Arc<Self>,
+        context: &Context,
+        server: &ServerId,
+        rule: &CredentialRule,
+        work: &Work<'_>,
+    ) -> Result<(Reply, Arc<Handle>)> {
+        let configured = self.configured(server)?;
+        let spec = configured.spec.load_full();
+        let counts = self.in_flight.enter(&context.principal.id, server)?;
+        let deadline = Instant::now() + spec.server.limits.call_timeout;
+        let sent = async {
+            let credential = self.credential(context, &spec, rule, None).await;
+            let credential = credential.inspect_err(|_| context.goes_to(&spec, None))?;
+            context.goes_to(&spec, Some(&credential));
+            match self
+                .once(
+                    context,
+                    (&configured, &spec),
+                    (rule, &credential),
+                    work,
+                    deadline,
+                )
+                .await
+            {
+                Err(refused) if refused.kind() == ErrorKind::CredentialRejected => {
+                    // Nothing was returned yet, so a retry with another generation or another credential is safe.
+                    let other = self
+                        .credential(context, &spec, rule, Some(&credential))
+                        .await;
+                    let other = match other {
+                        Ok(other) => other,
+                        // Only the owner can resolve this; the error says how.
+                        Err(over) if over.kind() == ErrorKind::CredentialExpired => {
+                            return Err(over);
+                        }
+                        // The call had no credential, and the server requires one.
+                        Err(missing) if wants(&spec, &missing) => return Err(missing),
+                        Err(_) => return Err(unauthorized(&spec, refused)),
+                    };
+                    if (&other.revision, other.generation)
+                        == (&credential.revision, credential.generation)
+                    {
+                        return Err(unauthorized(&spec, refused));
+                    }
+                    let to = (&*configured, &spec);
+                    Box::pin(self.once(context, to, (rule, &other), work, deadline)).await
+                }
+                Err(few) if few.kind() == ErrorKind::CredentialInsufficient => {
+                    Err(Box::pin(self.wanted(&spec, &credential, few)).await)
+                }
+                answer => answer,
+            }
+        };
+        match tokio::time::timeout_at(deadline, sent).await {
+            Ok(Ok((reply, handle))) => Ok((counted(reply, counts), handle)),
+            Ok(Err(error)) => Err(error.with_server(server)),
+            Err(_) => Err(timed_out(server, spec.server.limits.call_timeout)),
+        }
+    }
+
+    /// Records the additional scopes that the server requires, for the owner's next sign-in. If they were requested
+    /// before, another sign-in cannot help, and the error does not ask for one.
+    async fn wanted(&self, spec: &Spec, credential: &Credential, error: Error) -> Error {
+        let (server, scopes) = (&spec.server, error.wanted_scopes());
+        match self.resolver.wanted(server, credential, scopes).await {
+            Ok(Some(false)) => {
+                let text = format!(
+                    "server {} does not allow this, also not with the scopes that it asks for ({})",
+                    server.id,
+                    scopes.join(" ")
+                );
+                Error::new(ErrorKind::Unavailable, text)
+            }
+            Ok(_) => error,
+            Err(failed) => {
+                tracing::warn!(server = %server.id, error = %failed, "what a server wants cannot be noted");
+                error
+            }
+        }
+    }
+
+    async fn once(
+        self: &Arc<Self>,
+        context: &Context,
+        (configured, spec): (&Server, &Arc<Spec>),
+        (rule, credential): (&CredentialRule, &Arc<Credential>),
+        work: &Work<'_>,
+        deadline: Instant,
+    ) -> Result<(Reply, Arc<Handle>)> {
+        let scope = context.scope(&spec.server);
+        let mut now = None;
+        let lease = match configured.running(credential, &scope) {
+            Some(lease) => lease,
+            None => {
+                let starting = self.started(context, spec, rule, credential);
+                let (lease, other) = Box::pin(starting).await?;
+                now = other;
+                // The start took time, and not every router reports changes.
+                Box::pin(self.judge_again(context, &lease.key, work.judged)).await?;
+                lease
+            }
+        };
+        let credential = now.as_ref().unwrap_or(credential);
+        let lease = if lease.is_behind(credential) {
+            let progress = context.progress.clone();
+            let progress = progress.unwrap_or_else(Progress::unheard);
+            Box::pin(self.pool.renewed(lease, credential, &progress)).await?
+        } else {
+            lease
+        };
+        self.send(context, lease, work, deadline).await
+    }
+
+    /// Prepares an instance that a session uses for the first time.
+    pub(super) async fn joined(&self, session: &Arc<Session>, lease: &Lease, caller: &Caller) {
+        self.pass_level(session, lease.handle()).await;
+        if session.listens()
+            && let Err(error) = lease.link.listen(caller).await
+        {
+            tracing::debug!(server = %lease.key.server(), %error, "a stream to the server cannot be opened");
+        }
+    }
+
+    /// Authorizes a request again if rights have changed since its start. Completes the handshake first, because it
+    /// takes time as well.
+    async fn before_sent(&self, context: &Context, lease: &Lease, late: &Late<'_>) -> Result<()> {
+        if !lease.link.is_ready(&context.caller)
+            && let Err(error) = lease.link.spoken(&context.caller).await
+        {
+            return Err(why(lease, error).await);
+        }
+        crate::transport::allowed(Some(late)).await
+    }
+
+    /// Sends a request to this instance.
+    pub(super) async fn send(
+        &self,
+        context: &Context,
+        lease: Lease,
+        work: &Work<'_>,
+        deadline: Instant,
+    ) -> Result<(Reply, Arc<Handle>)> {
+        let as_of = context.as_of.unwrap_or_else(|| self.rights.now());
+        let late = Late::new(self, context, &lease.key, work.judged, as_of);
+        if late.is_stale() || !lease.link.is_ready(&context.caller) {
+            Box::pin(self.before_sent(context, &lease, &late)).await?;
+        }
+        if let Some(session) = &context.session
+            && session.uses(lease.handle())
+        {
+            Box::pin(self.joined(session, &lease, &context.caller)).await;
+        }
+        lease.serves();
+        if let Some(trail) = &context.trail {
+            trail.reached(&lease.key);
+        }
+        let outgoing = Outgoing {
+            message: work.message,
+            edits: &work.edits,
+            name: work.name.as_deref(),
+            headers: &work.headers,
+            party: context.caller.party,
+            era: context.era(),
+            client: context.caller.client.as_ref().map(|(facts, _)| &**facts),
+            check: Some(&late),
+        };
+        let reply = lease.link.request(&outgoing, &context.caller).await;
+        let reply = match reply {
+            Ok(reply) => reply,
+            Err(error) => return Err(Box::pin(why(&lease, error)).await),
+        };
+        let handle = Arc::clone(lease.handle());
+        Ok(match reply.into_ready() {
+            Ok(response) => (Reply::ready(response), handle),
+            Err(stream) => (
+                Reply::stream(Held::new(stream, lease, deadline).boxed()),
+                handle,
+            ),
+        })
+    }
+}
+
+/// Explains an error with the exit of its instance. The exit of a program that is reached over HTTP may not be known
+/// yet.
+async fn why(lease: &Lease, error: Error) -> Error {
+    if error.kind() != ErrorKind::Unavailable || error.data().is_some() {
+        return error;
+    }
+    let server = &lease.spec.server;
+    if matches!(
+        (&lease.link, &server.launch),
+        (Link::Http(_), Launch::Program(_))
+    ) {
+        // Without an exit within this time, the program is still running.
+        let _ = tokio::time::timeout(END_WAIT, lease.exited.clone()).await;
+    }
+    let exit = lease.exit.get().or_else(|| lease.exited.peek());
+    let Some(exit) = exit else { return error };
+    let text = format!("server {} ended: {}", server.id, exit.reason);
+    Error::new(ErrorKind::Unavailable, text)
+        .with_instance(&lease.key)
+        .with_source(error)
+}
+
+/// Returns the error of a call that took too long.
+pub(super) fn timed_out(server: &ServerId, limit: Duration) -> Error {
+    let text = format!(
+        "server {server} did not answer within {} s",
+        limit.as_secs_f32()
+    );
+    Error::new(ErrorKind::TimedOut, text).with_server(server)
+}
+
+/// A stream that keeps its instance in use, with a deadline.
+struct Held {
+    reply: Reply,
+    lease: Option<Lease>,
+    deadline: Pin<Box<Sleep>>,
+}
+
+impl Held {
+    fn new(reply: Reply, lease: Lease, deadline: Instant) -> Self {
+        Self {
+            reply,
+            lease: Some(lease),
+            deadline: Box::pin(tokio::time::sleep_until(deadline)),
+        }
+    }
+}
+
+impl Stream for Held {
+    type Item = ReplyItem;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Cx<'_>) -> Poll<Option<ReplyItem>> {
+        let Some(lease) = &self.lease else {
+            return Poll::Ready(None);
+        };
+        let (key, limit) = (lease.key.clone(), lease.spec.server.limits.call_timeout);
+        if let Poll::Ready(mut item) = self.reply.poll_next_unpin(cx) {
+            if let Some(ReplyItem::Request(request)) = &mut item {
+                request.origin = Some(key);
+            }
+            if !matches!(
+                item,
+                Some(ReplyItem::Notification(_) | ReplyItem::Request(_))
+            ) {
+                self.lease = None;
+            }
+            return Poll::Ready(item);
+        }
+        if self.deadline.as_mut().poll(cx).is_ready() {
+            self.lease = None;
+            return Poll::Ready(Some(ReplyItem::Failed(timed_out(key.server(), limit))));
+        }
+        Poll::Pending
+    }
+}
+
+/// Returns `true` if the error says that the server requires a token that its entry does not mention.
+fn wants(spec: &Spec, error: &Error) -> bool {
+    may_want(spec) && error.kind() == ErrorKind::CredentialMissing
+}
+
+/// Returns `true` if the entry leaves open whether the server requires a token.
+fn may_want(spec: &Spec) -> bool {
+    let oauth = spec.server.oauth.as_ref();
+    oauth.is_some_and(|oauth| oauth.refusals().is_some())
+}

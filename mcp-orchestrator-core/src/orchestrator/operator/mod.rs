@@ -1,0 +1,8 @@
+//! The operator API, on which the control endpoint and the command line are built.
+
+mod call;
+mod describe;
+pub(super) mod explain;
+pub(super) mod instances;
+pub(super) mod server_info;
+pub(super) mod unlisted;

@@ -1,0 +1,47 @@
+//! Records whether the last attempt to connect to an instance succeeded.
+//!
+//! An instance that is reached over connections, such as a remote server, starts without making one. Without this
+//! record, a remote server that is down would be reported as running.
+
+use std::io;
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+use async_trait::async_trait;
+
+use crate::runtime::{BoxedIo, Connect};
+
+/// Why the last attempt to connect failed, if it did.
+#[derive(Debug, Default)]
+pub(crate) struct Reach(ArcSwapOption<String>);
+
+/// Makes connections and records the outcome of the last attempt.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    connect: Arc<dyn Connect>,
+    reach: Arc<Reach>,
+}
+
+impl Reach {
+    /// Returns why the last attempt to connect failed, or `None` if it succeeded or none was made.
+    pub(crate) fn failure(&self) -> Option<String> {
+        self.0.load_full().map(|text| text.as_ref().clone())
+    }
+}
+
+impl Watched {
+    pub(crate) fn new(connect: Arc<dyn Connect>, reach: Arc<Reach>) -> Self {
+        Self { connect, reach }
+    }
+}
+
+#[async_trait]
+impl Connect for Watched {
+    async fn connect(&self) -> io::Result<BoxedIo> {
+        let connected = self.connect.connect().await;
+        let failure = connected.as_ref().err();
+        let text = failure.map(|error| Arc::new(format!("cannot connect: {error}")));
+        self.reach.0.store(text);
+        connected
+    }
+}

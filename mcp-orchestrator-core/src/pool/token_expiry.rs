@@ -1,0 +1,85 @@
+//! When the token of an instance expires, and whether the instance was used since it received it.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+
+use crate::credential::Credential;
+
+/// Minimum time before its expiry at which a token is renewed.
+const AHEAD: Duration = Duration::from_mins(5);
+/// Delay before the token is requested again.
+const AGAIN: Duration = Duration::from_secs(30);
+
+/// When the token of an instance expires, and when a new one is needed.
+#[derive(Debug)]
+pub(super) struct TokenExpiry(Mutex<Times>);
+
+#[derive(Clone, Copy, Debug)]
+struct Times {
+    /// How long the instance took to start.
+    start: Duration,
+    end: Option<Instant>,
+    /// From when on a new token is needed.
+    due: Option<Instant>,
+    /// Number of calls served when the token was set.
+    served: u64,
+}
+
+impl Times {
+    fn new(credential: &Credential, start: Duration, served: u64) -> Self {
+        let now = Instant::now();
+        let left = credential.expires_at.map(|end| {
+            let left = end.duration_since(SystemTime::now());
+            left.unwrap_or_default()
+        });
+        // A short-lived token is renewed after half of its lifetime.
+        let ahead = |left: Duration| AHEAD.max(start * 2).min(left / 2);
+        Self {
+            start,
+            end: left.map(|left| now + left),
+            due: left.map(|left| now + (left - ahead(left))),
+            served,
+        }
+    }
+}
+
+impl TokenExpiry {
+    /// Creates the state for an instance that took `start` to start.
+    pub(super) fn new(credential: &Credential, start: Duration) -> Self {
+        Self(Mutex::new(Times::new(credential, start, 0)))
+    }
+
+    /// Records the token that the instance holds now, and the number of calls served before.
+    pub(super) fn is_now(&self, credential: &Credential, served: u64) {
+        let mut times = self.lock();
+        *times = Times::new(credential, times.start, served);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Times> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn ends(&self) -> bool {
+        self.lock().end.is_some()
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.lock().end.is_some_and(|end| end <= Instant::now())
+    }
+
+    /// Returns the time until a new token is needed, or `None` if the token does not expire.
+    pub(super) fn due_in(&self) -> Option<Duration> {
+        let due = self.lock().due?;
+        Some(due.saturating_duration_since(Instant::now()))
+    }
+
+    pub(super) fn asked(&self) {
+        self.lock().due = Some(Instant::now() + AGAIN);
+    }
+
+    pub(super) fn was_used(&self, served: u64) -> bool {
+        served > self.lock().served
+    }
+}
