@@ -133,6 +133,7 @@ fn typed(words: &[OsString]) -> SiteArgs {
         .filter(|file| !file.is_empty())
         .map(PathBuf::from);
     let url = value(&["--gateway", "--gateway-url"]).filter(|url| url.contains("://"));
+    let url = url.or_else(|| std::env::var("MCP_ORCHESTRATOR_GATEWAY_URL").ok());
     SiteArgs {
         files: FileArgs {
             config: config.collect(),
@@ -140,7 +141,7 @@ fn typed(words: &[OsString]) -> SiteArgs {
             ..FileArgs::default()
         },
         elsewhere: ElsewhereArgs {
-            gateway_url: url.or_else(|| std::env::var("MCP_ORCHESTRATOR_GATEWAY").ok()),
+            gateway_url: url,
             token_file: value(&["--token-file"]).map(PathBuf::from),
             ..ElsewhereArgs::default()
         },

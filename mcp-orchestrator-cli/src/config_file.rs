@@ -4,7 +4,7 @@ use std::collections::btree_map::Entry;
 use std::path::{Path, PathBuf};
 
 use mcp_orchestrator_core::config::{
-    IfPresent, Problems, ServerEntry, add_servers, add_to_text, load_texts,
+    IfPresent, Problem, Problems, ServerEntry, add_servers, add_to_text, load_texts,
 };
 use mcp_orchestrator_core::id::ServerId;
 use mcp_orchestrator_gateway::args::FileArgs;
@@ -48,15 +48,21 @@ pub(crate) fn add(
     };
     try_first(file, args, servers, if_present)?;
     let written = add_servers(file, servers, if_present).map_err(present)?;
-    let verb = if written.created {
-        "created with"
-    } else if written.replaced.is_empty() {
-        "now has"
-    } else {
-        "has anew"
-    };
     let names: Vec<&str> = servers.iter().map(|(id, _)| id.as_str()).collect();
-    output::line(&format!("{} {verb} {}", file.display(), names.join(", ")))
+    let (names, file) = (names.join(", "), file.display());
+    output::line(&if written.created {
+        format!("created {file} with {names}")
+    } else if written.replaced.is_empty() {
+        format!("added {names} to {file}")
+    } else {
+        format!("replaced {names} in {file}")
+    })?;
+    if written.created {
+        output::note(
+            "next: `mcp-orchestrator check --start` tries it, `mcp-orchestrator up` runs the gateway",
+        );
+    }
+    Ok(())
 }
 
 /// Validates the file with the new servers. Variables that are not set here may be set where the gateway runs.
@@ -82,27 +88,31 @@ fn try_first(
             unset.insert("x".to_owned());
         }
     }
-    let Err(problems) = load_texts(&[(file.to_path_buf(), text)], &options) else {
-        return Ok(());
+    let (problems, notices) = match load_texts(&[(file.to_path_buf(), text)], &options) {
+        Ok(loaded) => (Vec::new(), loaded.notices),
+        Err(wrong) => (wrong.problems, wrong.notices),
     };
-    let own: Vec<String> = problems
-        .problems
-        .iter()
-        .filter(|problem| {
+    let own = |found: Vec<Problem>| -> Vec<String> {
+        let own = found.into_iter().filter(|problem| {
             servers.iter().any(|(id, _)| {
                 let key = format!("servers.{id}");
                 problem.key == key || problem.key.starts_with(&format!("{key}."))
             })
-        })
-        .map(|problem| format!("{}: {}", problem.key, problem.message))
-        .collect();
-    if own.is_empty() {
-        return Ok(());
+        });
+        own.map(|problem| format!("{}: {}", problem.key, problem.message))
+            .collect()
+    };
+    let problems = own(problems);
+    if !problems.is_empty() {
+        return Err(Failure::usage(format!(
+            "nothing was written:\n{}",
+            problems.join("\n")
+        )));
     }
-    Err(Failure::usage(format!(
-        "nothing was written:\n{}",
-        own.join("\n")
-    )))
+    for notice in own(notices) {
+        output::note(&format!("warning: {notice}"));
+    }
+    Ok(())
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it stands in map_err")]

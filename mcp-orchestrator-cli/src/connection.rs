@@ -35,13 +35,13 @@ struct Elsewhere {
 impl Site {
     /// Finds the configuration or the remote gateway. The contents of the configuration are not validated.
     pub(crate) fn find(args: &SiteArgs) -> Result<Self, Failure> {
-        match &args.elsewhere.gateway_url {
+        match args.elsewhere.url() {
             None => Self::here(args),
             Some(url) => Ok(Self {
                 files: Vec::new(),
                 options: LoadOptions::default(),
                 state_dir: PathBuf::new(),
-                elsewhere: Some(elsewhere(url, &args.elsewhere)?),
+                elsewhere: Some(elsewhere(&url, &args.elsewhere)?),
             }),
         }
     }
@@ -55,11 +55,16 @@ impl Site {
             (Err(none), None) => return Err(Failure::usage(none)),
         };
         if let Some(missing) = files.iter().find(|file| !file.exists()) {
-            let text = format!("{} is not there", missing.display());
+            let text = format!(
+                "configuration {} does not exist; `mcp-orchestrator add` creates one",
+                missing.display()
+            );
             return Err(Failure::usage(text));
         }
         let state_dir = state_dir_of(&files, &options).ok_or_else(|| {
-            Failure::usage("no place for a state directory is known: name it by --state-dir")
+            Failure::usage(
+                "cannot choose a state directory, because HOME is not set; use --state-dir",
+            )
         })?;
         Ok(Self {
             files,
@@ -132,12 +137,18 @@ impl Site {
 /// Connects to a remote gateway. The token is never taken from the arguments, which other users of this machine can
 /// see.
 fn elsewhere(url: &str, args: &ElsewhereArgs) -> Result<Elsewhere, Failure> {
+    if !url.contains("://") {
+        let text =
+            format!("--gateway-url {url}: the URL has no scheme; did you mean http://{url}?");
+        return Err(Failure::usage(text));
+    }
     let token = match &args.token_file {
         Some(file) => std::fs::read_to_string(file)
             .map_err(|error| Failure::usage(format!("{}: {error}", file.display())))?,
         None => std::env::var(TOKEN).map_err(|_| {
             Failure::usage(format!(
-                "{url} is asked with a token: put one into the variable {TOKEN}, or name its file by --token-file"
+                "a remote gateway requires a token: set {TOKEN}, or use --token-file\n  \
+                 an admin creates one with `mcp-orchestrator token create --user NAME`, with --admin for all commands"
             ))
         })?,
     };

@@ -88,6 +88,7 @@ impl From<Refusal> for Failure {
         let mut message = lines.join("\n  ");
         let last = refusal.data.as_deref().and_then(last_lines);
         if let Some(last) = &last {
+            message.truncate(without_logs(&message).len());
             message.push_str("\n  last output:");
             for line in last.lines() {
                 message.push_str(&format!("\n  | {}", clean(line)));
@@ -107,6 +108,12 @@ impl From<Refusal> for Failure {
             is_about_a_name: refusal.kind == "no_route",
         }
     }
+}
+
+/// Returns an error without its advice to look at the log, for commands that show the output themselves.
+pub(crate) fn without_logs(text: &str) -> &str {
+    let end = text.find("`mcp-orchestrator logs ");
+    end.map_or(text, |end| text[..end].trim_end_matches([' ', ',', ';']))
 }
 
 /// Returns the last output of an instance that ended.

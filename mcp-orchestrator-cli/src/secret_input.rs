@@ -25,8 +25,8 @@ pub(crate) fn read(
         let (slot, source) = source.split_once('=').ok_or_else(form)?;
         if !server.slots.iter().any(|known| known.name == slot) {
             let known: Vec<&str> = server.slots.iter().map(|slot| &slot.name[..]).collect();
-            let known = known.join(", ");
-            let text = format!("{} has no slot {slot:?}; it has {known}", server.server);
+            let hint = crate::suggest::hint(slot, known.iter().copied());
+            let text = format!("server {} has no slot {slot:?}{hint}", server.server);
             return Err(Failure::usage(text));
         }
         let value = from(source, &mut stdin_taken)?;
@@ -51,13 +51,15 @@ pub(crate) fn read(
 
 fn form() -> Failure {
     // Do not repeat the source, which may be the secret itself.
-    Failure::usage("a value is SLOT=env:VARIABLE, SLOT=file:PATH or (one of them) SLOT=-")
+    Failure::usage(
+        "a value is never an argument: give SLOT=env:VARIABLE, SLOT=file:PATH, or SLOT=- for standard input (once)",
+    )
 }
 
 fn from(source: &str, stdin_taken: &mut bool) -> Result<SecretString, Failure> {
     if let Some(variable) = source.strip_prefix("env:") {
         let value = std::env::var(variable).map_err(|_| {
-            Failure::usage(format!("the variable {variable} is not set, or no text"))
+            Failure::usage(format!("the variable {variable} is not set, or not UTF-8"))
         })?;
         return Ok(value.into());
     }

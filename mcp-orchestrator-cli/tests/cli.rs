@@ -415,11 +415,11 @@ fn an_import_shows_what_runs_and_asks_before_what_is_risky() {
     let one = site
         .run(&["import", file, "--server", "ok", "--name", "mine"])
         .ok();
-    assert!(one.contains("now has mine"), "{one}");
+    assert!(one.contains("added mine to"), "{one}");
     assert!(
         site.run(&["import", file, "--yes"])
             .ok()
-            .contains("now has box, ok")
+            .contains("added box, ok to")
     );
     assert!(site.read().contains("--privileged"));
 }
@@ -470,7 +470,10 @@ fn every_client_file_gets_the_gateway_url() {
     let value: Value = serde_json::from_str(&std::fs::read_to_string(&home).unwrap()).unwrap();
     assert_eq!(value["mcpServers"], json!({}));
     let none = support::bare(site.dir(), &["disconnect", "cursor"]);
-    assert!(none.err.contains("does not name"), "{none:?}");
+    assert!(
+        none.err.contains("has no server mcp-orchestrator"),
+        "{none:?}"
+    );
 }
 
 #[test]
@@ -488,6 +491,16 @@ fn clients_that_are_installed_are_found() {
     assert_eq!(state("kiro"), "installed");
     site.run(&["connect", "kiro", "--write"]).ok();
     assert_eq!(state("kiro"), "connected");
+    // The home directory itself says nothing about clients with a file in it.
+    for client in ["claude-code", "visual-studio", "continue", "goose"] {
+        assert_eq!(state(client), "-", "{client}");
+    }
+    for folder in [".claude", ".continue", ".config/goose"] {
+        std::fs::create_dir_all(site.dir().join("home").join(folder)).unwrap();
+    }
+    for client in ["claude-code", "continue", "goose"] {
+        assert_eq!(state(client), "installed", "{client}");
+    }
     let table = support::bare(site.dir(), &["connect"]);
     assert!(table.ok().starts_with("CLIENT"), "{table:?}");
     assert_eq!(support::bare(site.dir(), &["connect", "--write"]).code, 2);
@@ -516,7 +529,9 @@ fn a_client_of_a_gateway_with_tokens_takes_its_token_from_a_variable() {
         ("amp", "Bearer ${MCP_ORCHESTRATOR_TOKEN}"),
         ("antigravity", "Bearer PUT-THE-TOKEN-HERE"),
         ("cline", "Bearer PUT-THE-TOKEN-HERE"),
+        ("continue", "Bearer PUT-THE-TOKEN-HERE"),
         ("copilot-cli", "Bearer PUT-THE-TOKEN-HERE"),
+        ("goose", "Bearer ${MCP_ORCHESTRATOR_TOKEN}"),
         ("crush", "Bearer $MCP_ORCHESTRATOR_TOKEN"),
         ("factory", "Bearer PUT-THE-TOKEN-HERE"),
         ("jetbrains-copilot", "Bearer PUT-THE-TOKEN-HERE"),
@@ -868,7 +883,7 @@ fn a_server_of_the_registry_is_imported_from_its_address() {
     });
     let said = site.run(&["import", &url]).ok();
     served.join().unwrap();
-    assert!(said.contains("now has weather"), "{said}");
+    assert!(said.contains("added weather to"), "{said}");
     let text = site.read();
     assert!(
         text.contains("header: X-Key") && text.contains("# mine"),

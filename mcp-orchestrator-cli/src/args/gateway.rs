@@ -3,10 +3,13 @@
 use std::ffi::OsString;
 use std::ops::Deref;
 use std::path::PathBuf;
+use std::sync::Once;
 
 use clap::Args;
 use mcp_orchestrator_core::outbound::{ClientCertificate, Connector, ConnectorOptions};
 use mcp_orchestrator_gateway::args::FileArgs;
+
+use crate::output;
 
 /// Selects the gateway to use.
 #[derive(Args, Clone, Debug, Default)]
@@ -21,9 +24,8 @@ pub(crate) struct SiteArgs {
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Remote gateway")]
 pub(crate) struct ElsewhereArgs {
-    /// URL of the gateway, e.g. `https://mcp.example.com`; same as --gateway URL. The token is read from
-    /// MCP_ORCHESTRATOR_TOKEN
-    #[arg(long, value_name = "URL", env = "MCP_ORCHESTRATOR_GATEWAY")]
+    /// URL of the gateway, e.g. `https://mcp.example.com`. The token is read from MCP_ORCHESTRATOR_TOKEN
+    #[arg(long, value_name = "URL", env = "MCP_ORCHESTRATOR_GATEWAY_URL")]
     pub(crate) gateway_url: Option<String>,
     /// Read the token from this file instead
     #[arg(long, value_name = "FILE")]
@@ -49,7 +51,26 @@ pub(crate) struct ElsewhereArgs {
     pub(crate) client_key: Option<PathBuf>,
 }
 
+/// The former name of the environment variable of the URL.
+const OLD_VARIABLE: &str = "MCP_ORCHESTRATOR_GATEWAY";
+
 impl ElsewhereArgs {
+    /// Returns the URL, which may also be in the variable with the former name.
+    pub(crate) fn url(&self) -> Option<String> {
+        static WARNING: Once = Once::new();
+        let old = || {
+            let url = std::env::var(OLD_VARIABLE).ok();
+            let url = url.filter(|url| !url.is_empty())?;
+            WARNING.call_once(|| {
+                output::note(&format!(
+                    "warning: {OLD_VARIABLE} is deprecated; use MCP_ORCHESTRATOR_GATEWAY_URL"
+                ));
+            });
+            Some(url)
+        };
+        self.gateway_url.clone().or_else(old)
+    }
+
     /// Returns a connector to the gateway at this host, with the proxy from the environment and these certificates.
     pub(crate) fn connector(&self, host: &str) -> Connector {
         let files = self.client_certificate.clone().zip(self.client_key.clone());
@@ -74,9 +95,11 @@ impl Deref for SiteArgs {
     }
 }
 
-/// Rewrites `--gateway URL` to `--gateway-url URL`. Some commands also have a `--gateway NAME`, but no name contains
-/// `://`.
+/// Rewrites `--gateway URL`, as older releases wrote it, to `--gateway-url URL`, with a warning. `--gateway` names a
+/// gateway, and no name contains `:`, `/` or `.`.
 pub(crate) fn lifted(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let is_url = |text: &str| text.contains([':', '/', '.']);
+    let mut is_old = false;
     let mut lifted: Vec<OsString> = Vec::new();
     let mut literal = false;
     for arg in args {
@@ -84,8 +107,12 @@ pub(crate) fn lifted(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
         let last = lifted.last_mut().filter(|last| *last == "--gateway");
         let arg = match (text.strip_prefix("--gateway="), last) {
             _ if literal => arg,
-            (Some(url), _) if url.contains("://") => format!("--gateway-url={url}").into(),
-            (_, Some(flag)) if text.contains("://") => {
+            (Some(url), _) if is_url(url) => {
+                is_old = true;
+                format!("--gateway-url={url}").into()
+            }
+            (_, Some(flag)) if is_url(&text) => {
+                is_old = true;
                 *flag = "--gateway-url".into();
                 arg
             }
@@ -93,6 +120,9 @@ pub(crate) fn lifted(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
         };
         literal = literal || text == "--";
         lifted.push(arg);
+    }
+    if is_old {
+        output::note("warning: `--gateway URL` is deprecated; use --gateway-url");
     }
     lifted
 }
@@ -121,6 +151,10 @@ mod tests {
                 "x call s t -- --gateway https://a",
             ),
             ("x tools --gateway ops", "x tools --gateway ops"),
+            (
+                "x tools --gateway 127.0.0.1:8080",
+                "x tools --gateway-url 127.0.0.1:8080",
+            ),
         ] {
             assert_eq!(args(typed), meant);
         }

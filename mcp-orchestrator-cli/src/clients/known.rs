@@ -22,6 +22,8 @@ pub(crate) enum ClientName {
     Cline,
     /// Codex
     Codex,
+    /// Continue
+    Continue,
     /// GitHub Copilot CLI
     CopilotCli,
     /// Crush
@@ -32,6 +34,8 @@ pub(crate) enum ClientName {
     Factory,
     /// Gemini CLI
     Gemini,
+    /// Goose
+    Goose,
     /// GitHub Copilot in JetBrains IDEs
     #[value(name = "jetbrains-copilot")]
     JetBrainsCopilot,
@@ -70,6 +74,7 @@ type Row = (
 
 const CLAUDE_DESKTOP: &str = "Claude/claude_desktop_config.json";
 const CLINE: &str = ".cline/data/settings/cline_mcp_settings.json";
+const CONTINUE: &str = ".continue/mcpServers/mcp-orchestrator.json";
 const JETBRAINS: &str = ".config/github-copilot/intellij/mcp.json";
 const OPENCODE: &str = ".config/opencode/opencode.json";
 const WINDSURF: &str = ".codeium/windsurf/mcp_config.json";
@@ -86,6 +91,7 @@ const ROWS: &[Row] = {
         (N::ClaudeCode, Home, ".claude.json", "mcpServers", |to| to.http(BRACES)),
         (N::ClaudeDesktop, Config, CLAUDE_DESKTOP, "mcpServers", mcp_remote),
         (N::Cline, Home, CLINE, "mcpServers", cline),
+        (N::Continue, Home, CONTINUE, "mcpServers", |to| to.http(PLACEHOLDER)),
         (N::CopilotCli, Home, ".copilot/mcp-config.json", "mcpServers", copilot_cli),
         (N::Crush, Home, ".config/crush/crush.json", "mcp", |to| to.http(DOLLAR)),
         (N::Cursor, Home, ".cursor/mcp.json", "mcpServers", |to| to.named("url", EDITOR)),
@@ -110,7 +116,7 @@ const BRACES: &str = "${MCP_ORCHESTRATOR_TOKEN}";
 const DOLLAR: &str = "$MCP_ORCHESTRATOR_TOKEN";
 const EDITOR: &str = "${env:MCP_ORCHESTRATOR_TOKEN}";
 
-/// Returns a client. Only the file of Codex is not JSON.
+/// Returns a client. Only the files of Codex and Goose are not JSON.
 pub(crate) fn get(name: ClientName) -> Client {
     let row = ROWS.iter().find(|(known, ..)| *known == name);
     match row {
@@ -119,6 +125,12 @@ pub(crate) fn get(name: ClientName) -> Client {
             path,
             key,
             entry: Entry::Json(*entry),
+        },
+        None if name == ClientName::Goose => Client {
+            base: Base::Home,
+            path: ".config/goose/config.yaml",
+            key: "extensions",
+            entry: Entry::Yaml,
         },
         None => Client {
             base: Base::Home,

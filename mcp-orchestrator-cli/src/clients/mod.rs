@@ -4,6 +4,7 @@ mod files;
 mod json;
 mod known;
 mod toml;
+mod yaml;
 
 use std::path::{Path, PathBuf};
 
@@ -38,6 +39,7 @@ pub(crate) struct Client {
 enum Entry {
     Json(fn(&Endpoint) -> Value),
     Toml,
+    Yaml,
 }
 
 /// The server entry for the gateway.
@@ -73,12 +75,22 @@ pub(crate) enum Change {
 }
 
 impl Client {
-    /// Returns `true` if the client seems to be installed: its directory exists. Always `false` for files in the
-    /// current directory.
+    /// Returns `true` if the client seems to be installed: its directory exists, or its file if that is directly in
+    /// the home directory. Always `false` for files in the current directory.
     pub(crate) fn is_found(&self) -> bool {
-        let folder = self.file().ok();
-        let folder = folder.as_deref().and_then(Path::parent);
-        self.base != Base::Here && folder.is_some_and(Path::is_dir)
+        let Ok(file) = self.file() else { return false };
+        if self.base == Base::Here {
+            return false;
+        }
+        match self.path.split_once('/') {
+            // For example `.claude.json`, beside the directory `.claude`.
+            None => file.is_file() || file.with_extension("").is_dir(),
+            // The client creates this directory, but not the one below it.
+            Some((top @ ".continue", _)) => file
+                .ancestors()
+                .any(|dir| dir.ends_with(top) && dir.is_dir()),
+            Some(_) => file.parent().is_some_and(Path::is_dir),
+        }
     }
 
     /// Returns `true` if the client's file contains a server with this name.
@@ -88,6 +100,7 @@ impl Client {
         let removed = match self.entry {
             Entry::Json(_) => json::remove(&text, self.key, name),
             Entry::Toml => toml::remove(&text, self.key, name),
+            Entry::Yaml => yaml::remove(&text, self.key, name),
         };
         removed.is_ok_and(|removed| removed.is_some())
     }
@@ -96,7 +109,9 @@ impl Client {
     pub(crate) fn file(&self) -> Result<PathBuf, Failure> {
         let home = || {
             let home = std::env::var_os("HOME").map(PathBuf::from);
-            home.ok_or_else(|| Failure::usage("HOME is not set: name the client's file by --file"))
+            home.ok_or_else(|| {
+                Failure::usage("HOME is not set; name the client's file with --file")
+            })
         };
         Ok(match self.base {
             Base::Here => PathBuf::from(self.path),
@@ -116,6 +131,7 @@ impl Client {
         match self.entry {
             Entry::Json(entry) => format!("{:#}\n", json!({ self.key: { name: entry(to) } })),
             Entry::Toml => toml::table(self.key, name, to),
+            Entry::Yaml => yaml::document(self.key, name, to),
         }
     }
 
@@ -126,11 +142,12 @@ impl Client {
             (None, _) => Ok(self.snippet(name, to)),
             (Some(text), Entry::Json(entry)) => json::put(text, self.key, name, &entry(to)),
             (Some(text), Entry::Toml) => toml::put(text, self.key, name, to),
+            (Some(text), Entry::Yaml) => yaml::put(text, self.key, name, to),
         };
         let changed = changed.map_err(|why| {
             let snippet = self.snippet(name, to);
             Failure::failed(format!(
-                "{} was left as it is: {why}\n  put this into it by hand:\n{snippet}",
+                "{} was not changed: {why}\n  add this by hand:\n{snippet}",
                 file.display()
             ))
         })?;
@@ -157,10 +174,11 @@ impl Client {
         let changed = match self.entry {
             Entry::Json(_) => json::remove(&text, self.key, name),
             Entry::Toml => toml::remove(&text, self.key, name),
+            Entry::Yaml => yaml::remove(&text, self.key, name),
         };
         let changed = changed.map_err(|why| {
             Failure::failed(format!(
-                "{} was left as it is: {why}\n  take {name} out of {} by hand",
+                "{} was not changed: {why}\n  remove {name} from {} by hand",
                 file.display(),
                 self.key
             ))

@@ -40,7 +40,7 @@ pub(super) fn put(text: &str, key: &str, name: &str, to: &Endpoint) -> Result<St
         .clone()
         .any(|line| line.contains("\"\"\"") || line.contains("'''"))
     {
-        return Err("it holds texts of several lines, in which a table cannot be told".to_owned());
+        return Err("it contains multi-line strings, which cannot be edited safely".to_owned());
     }
     if lines.any(|line| line == head) {
         let own: Vec<&str> = lines
@@ -51,7 +51,7 @@ pub(super) fn put(text: &str, key: &str, name: &str, to: &Endpoint) -> Result<St
         return if own == table.lines().skip(1).collect::<Vec<_>>() {
             Ok(text.to_owned())
         } else {
-            Err(format!("{head} stands there with something else in it"))
+            Err(format!("{head} exists with other contents"))
         };
     }
     let other_form = |line: &str| {
@@ -70,7 +70,7 @@ pub(super) fn put(text: &str, key: &str, name: &str, to: &Endpoint) -> Result<St
     };
     if text.lines().any(other_form) {
         return Err(format!(
-            "{key} stands there in a form that cannot be edited safely"
+            "{key} is written in a form that cannot be edited safely"
         ));
     }
     let gap = match text {
@@ -88,7 +88,7 @@ pub(super) fn put(text: &str, key: &str, name: &str, to: &Endpoint) -> Result<St
 /// Fails if the file contains multi-line strings, because a line in one could look like a table header.
 pub(super) fn remove(text: &str, key: &str, name: &str) -> Result<Option<String>, String> {
     if text.contains("\"\"\"") || text.contains("'''") {
-        return Err("it holds texts of several lines, in which a table cannot be told".to_owned());
+        return Err("it contains multi-line strings, which cannot be edited safely".to_owned());
     }
     let head = head(key, name);
     let below = format!("{}.", head.trim_end_matches(']'));

@@ -54,6 +54,7 @@ pub(super) async fn run(args: &ConnectArgs, form: Output) -> Result<Exit, Failur
         ))?,
     }
     next_step(&client, &to, &file);
+    output::note("restart the client if it is running");
     Ok(Exit::Done)
 }
 
@@ -97,7 +98,10 @@ pub(super) fn disconnect(args: &DisconnectArgs) -> Result<Exit, Failure> {
         None => client.file()?,
     };
     match client.remove(&file, &args.name)? {
-        Change::None => output::note(&format!("{} does not name {}", file.display(), args.name)),
+        Change::None if !file.exists() => {
+            output::note(&format!("{} does not exist", file.display()));
+        }
+        Change::None => output::note(&format!("{} has no server {}", file.display(), args.name)),
         Change::Made(backup) => {
             let backup = backup.map(|backup| format!(" (backup: {})", backup.display()));
             output::line(&format!(
@@ -116,9 +120,9 @@ fn next_step(client: &Client, to: &Endpoint, file: &Path) {
     if !to.with_token {
         return;
     }
-    let make = "make a token with `mcp-orchestrator token create --user NAME`";
+    let make = "create a token with `mcp-orchestrator token create --user NAME`";
     output::note(&if client.reads_variable() {
-        format!("next: {make}, and set it as {TOKEN} where the client starts")
+        format!("next: {make}, and set {TOKEN} to it in the client's environment")
     } else {
         format!("next: {make}, and put it into {}", file.display())
     });

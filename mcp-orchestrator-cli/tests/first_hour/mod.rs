@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
+mod next_steps;
+
 use std::fs;
 use std::process::Command;
 
@@ -39,6 +41,7 @@ fn unreachable_remote_server_is_shown_as_failed() {
         web.contains("failed") && web.contains("cannot connect"),
         "{ps}"
     );
+    assert!(!ps.contains("handshake"), "nothing was reached: {ps}");
     let described = site.run(&["describe", "web"]).ok();
     assert!(
         described.contains("failed") && described.contains("cannot connect"),

@@ -95,7 +95,7 @@ fn a_server_is_described_with_what_it_runs_and_did() {
         SERVER,
         "calls",
         "0 (0 in flight)",
-        "no instance of it has run yet",
+        "no instance is running",
     ] {
         assert!(described.contains(part), "{part}: {described}");
     }
@@ -192,7 +192,7 @@ fn a_token_that_has_no_effect_is_created_with_a_warning() {
         ),
         (
             &["token", "create", "--team", "opps"],
-            Some("team opps is not configured: nobody is in it"),
+            Some("team opps is not configured, so it has no members"),
         ),
         (&["token", "create", "--team", "ops"], None),
     ] {

@@ -104,7 +104,7 @@ impl TokenAuthenticator {
         let Some((hash, info)) = self.table.by_id(id) else {
             return Err(Error::new(
                 ErrorKind::NoRoute,
-                format!("there is no token {id}"),
+                format!("token {id} not found; `mcp-orchestrator token list` shows all tokens"),
             ));
         };
         let key = record::key(&hash);

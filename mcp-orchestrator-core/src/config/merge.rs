@@ -91,7 +91,8 @@ impl<'o> Merge<'o> {
         if found.is_none()
             && let Some(catalog) = foreign::catalog(&tree)
         {
-            let message = format!("this is {catalog}: `import` makes servers of it");
+            let message =
+                format!("this is {catalog}; add its servers with `mcp-orchestrator import`");
             self.report
                 .problem(&name, None, &KeyPath::default(), message);
             return;
@@ -198,7 +199,7 @@ impl<'o> Merge<'o> {
             let path = KeyPath::default().key("gateways").key(&name);
             let position = source.key_position(&path);
             if let Some((other, _)) = self.gateways.insert(name, (source.clone(), entry)) {
-                let message = format!("it stands in {} too; this one counts", other.file.display());
+                let message = format!("also set in {}; this value is used", other.file.display());
                 self.report.notice(&source.file, position, &path, message);
             }
         }
@@ -207,7 +208,7 @@ impl<'o> Merge<'o> {
     fn foreign(&mut self, source: &ParsedFile, found: &ForeignFile) {
         for entry in found.servers(source, &mut self.report) {
             if entry.key != entry.label {
-                let message = format!("it is called {} here", entry.label);
+                let message = format!("renamed to {}", entry.label);
                 let position = source.key_position(&entry.path);
                 self.report
                     .notice(&source.file, position, &entry.path, message);
@@ -228,7 +229,7 @@ impl<'o> Merge<'o> {
         };
         let other = self.names.insert(name.to_owned(), Arc::clone(&source.file));
         if let Some(other) = other.filter(|other| *other != source.file) {
-            let message = format!("it stands in {} too; this one counts", other.display());
+            let message = format!("also set in {}; this value is used", other.display());
             self.report.notice(&source.file, position, &path, message);
         }
         let mut scope = Scope {

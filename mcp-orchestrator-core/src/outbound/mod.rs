@@ -131,7 +131,12 @@ impl Connector {
         let config = self.0.certificates.config(&target.host).await;
         let config = config.map_err(io::Error::other)?;
         let name = server_name(target).map_err(io::Error::other)?;
-        in_time(target, "TLS handshake", handshake(config, name, stream)).await
+        in_time(
+            target,
+            "TLS handshake failed",
+            handshake(config, name, stream),
+        )
+        .await
     }
 }
 
@@ -144,8 +149,34 @@ async fn handshake(
     name: ServerName<'static>,
     stream: BoxedIo,
 ) -> io::Result<BoxedIo> {
-    let stream = TlsConnector::from(config).connect(name, stream).await?;
+    let connected = TlsConnector::from(config).connect(name, stream).await;
+    let stream = connected.map_err(|error| match advice(&error) {
+        Some(advice) => io::Error::new(error.kind(), format!("{error}; {advice}")),
+        None => error,
+    })?;
     Ok(Box::new(stream))
+}
+
+/// Returns the next step after a failed TLS handshake.
+fn advice(error: &io::Error) -> Option<&'static str> {
+    use rustls::{AlertDescription as Alert, CertificateError, Error as Tls};
+    Some(match error.get_ref()?.downcast_ref::<Tls>()? {
+        Tls::InvalidCertificate(
+            CertificateError::UnknownIssuer
+            | CertificateError::BadSignature
+            | CertificateError::Other(_),
+        ) => "trust its authority with `network.ca_file` (--ca-file for a remote gateway)",
+        Tls::InvalidCertificate(
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+        ) => "use a host name that its certificate contains",
+        Tls::InvalidMessage(_) => {
+            "it does not speak TLS; if that is intended, use http:// in its URL"
+        }
+        Tls::AlertReceived(
+            Alert::CertificateRequired | Alert::HandshakeFailure | Alert::BadCertificate,
+        ) => "it may require a client certificate: see `network.client_certificates`",
+        _ => return None,
+    })
 }
 
 /// Bounds the duration of a step, and adds the target and the step to its error.

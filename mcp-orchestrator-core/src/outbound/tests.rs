@@ -365,3 +365,47 @@ async fn missing_ca_file_is_reported_before_connecting() {
         .await
         .unwrap();
 }
+
+#[tokio::test]
+async fn tls_failure_says_what_to_do() {
+    let (trusted, other) = (Authority::new(), Authority::new());
+    let failure = async |acceptor: TlsAcceptor, connector: &Connector, host: &str| {
+        let (server, at) = listener().await;
+        let serve = async {
+            let (stream, _) = server.accept().await.unwrap();
+            // The client ends the handshake.
+            let _ = acceptor.accept(stream).await;
+        };
+        let target = target(true, host, at.port());
+        let connected = connector.connect_to(&target, vec![at]);
+        let ((), connected) = join(serve, connected).await;
+        connected.err().unwrap().to_string()
+    };
+    let connector = trusted.connector(Proxies::none(), Vec::new());
+    let error = failure(other.acceptor("mcp.test"), &connector, "mcp.test").await;
+    assert!(error.contains("network.ca_file"), "{error}");
+    let error = failure(trusted.acceptor("mcp.test"), &connector, "other.test").await;
+    assert!(
+        error.contains("use a host name that its certificate contains"),
+        "{error}"
+    );
+
+    let (server, at) = listener().await;
+    let plain = async {
+        let (mut stream, _) = server.accept().await.unwrap();
+        stream
+            .write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            .await
+            .unwrap();
+        let mut rest = Vec::new();
+        // The client closes the connection.
+        let _ = stream.read_to_end(&mut rest).await;
+    };
+    let target = target(true, "mcp.test", at.port());
+    let ((), connected) = join(plain, connector.connect_to(&target, vec![at])).await;
+    let error = connected.err().unwrap().to_string();
+    assert!(
+        error.contains("TLS handshake failed") && error.contains("use http://"),
+        "{error}"
+    );
+}

@@ -3,6 +3,7 @@
 //! A backend starts programs and does not speak MCP. The pipes of a child process, an attached pod and an in-memory
 //! pipe are all an [`Endpoint::Stream`]; message framing is implemented once, in `transport`.
 
+pub(crate) mod advice;
 mod backend_set;
 mod connect;
 mod describe;

@@ -80,7 +80,7 @@ pub struct GatewayArgs {
     #[command(flatten)]
     pub files: FileArgs,
     /// The address to listen on; port 0 selects a free one
-    #[arg(short, long, value_name = "ADDR:PORT")]
+    #[arg(short, long, value_name = "ADDR:PORT", value_parser = listen_address)]
     pub listen: Option<SocketAddr>,
     /// The format of log lines
     #[arg(long, value_enum, value_name = "FORMAT")]
@@ -91,6 +91,13 @@ pub struct GatewayArgs {
     /// How long running calls may take after shutdown begins, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     pub grace: u64,
+}
+
+/// Parses the address of `--listen`.
+fn listen_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        "expected an IP address and a port, e.g. 127.0.0.1:8080, or 0.0.0.0:8080 for all interfaces".to_owned()
+    })
 }
 
 /// The format of log lines.

@@ -21,7 +21,9 @@ pub fn config_files(named: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
     let found = NAMES.iter().map(Path::new).find(|file| file.is_file());
     found.map(|file| vec![file.to_path_buf()]).ok_or_else(|| {
         format!(
-            "no configuration: name one by --config or MCP_ORCHESTRATOR_CONFIG, or go to a folder with {}",
+            "no configuration in this folder ({})\n  \
+             create one with `mcp-orchestrator add NAME -- COMMAND` or `mcp-orchestrator import FILE`, \
+             or name one with --config or MCP_ORCHESTRATOR_CONFIG",
             NAMES.join(", ")
         )
     })

@@ -54,7 +54,7 @@ fn warn_of_secrets(args: &AddArgs) {
     if let Some(url) = args.url.as_ref().filter(|url| masked_url(url) != **url) {
         let shown = masked_url(url);
         output::note(&format!(
-            "warning: the address looks as if it held a secret: {shown}"
+            "warning: the URL seems to contain a secret: {shown}"
         ));
     }
 }
@@ -157,8 +157,7 @@ fn slot(
         *secret = Some(kept);
     } else {
         // Do not repeat the source, which may be the secret itself.
-        let text =
-            "a secret comes from env:VARIABLE, file:PATH, or (one of them) - for standard input";
+        let text = "a secret is never an argument: give env:VARIABLE, file:PATH, or - for standard input (once)";
         return Err(Failure::usage(text));
     }
     Ok(slot)
@@ -169,7 +168,7 @@ fn secrets(args: &AddArgs, file: &Path) -> Result<PathBuf, Failure> {
     let options = args.files.load_options().map_err(Failure::usage)?;
     let state = state_dir_of(&[file.to_path_buf()], &options);
     let state = state.ok_or_else(|| {
-        Failure::usage("no place for a state directory is known: name it by --state-dir")
+        Failure::usage("cannot choose a state directory, because HOME is not set; use --state-dir")
     })?;
     Ok(std::path::absolute(state)
         .map_err(Failure::failed)?

@@ -1,12 +1,17 @@
 //! `check`: reports problems of the configuration, name conflicts in its gateways, and failed servers of a running
 //! gateway. Starts servers only with `--start`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use mcp_orchestrator_core::app::GatewayConflict;
 use mcp_orchestrator_core::auth::{LocalAuthenticator, Principal};
 use mcp_orchestrator_core::config::{Loaded, Settings, load};
+use mcp_orchestrator_core::id::ServerId;
+use mcp_orchestrator_core::orchestrator::Orchestrator;
+use mcp_orchestrator_core::runtime::{LogOptions, LogSource};
 use mcp_orchestrator_gateway::control::wire::{
     ConfigProblem, ConflictInfo, InstanceInfo, InstanceState,
 };
@@ -17,11 +22,13 @@ use crate::args::{CheckArgs, Output};
 use crate::commands::deploy::cluster::Cluster;
 use crate::commands::operate::ps::object;
 use crate::connection::Site;
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure, without_logs};
 use crate::output;
 
 /// Grace period for stopping what `--start` started.
 const GRACE: Duration = Duration::from_secs(5);
+/// Number of lines of output that are shown of a server that failed.
+const OUTPUT_LINES: usize = 10;
 
 /// Results of the check.
 #[derive(Default)]
@@ -36,6 +43,8 @@ struct Found {
     /// The review of the cluster, if the configuration uses one.
     cluster: Option<Cluster>,
     instances: Vec<InstanceInfo>,
+    /// The last output of servers that failed to start in this process.
+    output: BTreeMap<String, Vec<String>>,
 }
 
 pub(crate) async fn run(args: &CheckArgs, form: Output) -> Result<Exit, Failure> {
@@ -76,8 +85,16 @@ impl Found {
     /// Asks the running gateway.
     async fn ask(&mut self, client: &Client, start: bool) -> Result<(), Failure> {
         if start {
-            for gateway in client.status().await?.gateways {
-                client.gateway_tools(&gateway.name).await?;
+            let status = client.status().await?;
+            for gateway in status.gateways {
+                // The local user may not be a member of every gateway.
+                unless_refused(client.gateway_tools(&gateway.name).await)?;
+            }
+            // A server that is only in the gateways of others is started on its own.
+            for instance in client.instances().await? {
+                if instance.state == InstanceState::Resting && instance.tools.is_none() {
+                    unless_refused(client.server_tools(&instance.server).await)?;
+                }
             }
         }
         self.runs = true;
@@ -114,6 +131,14 @@ impl Found {
             learned.map_err(|error| Failure::from(&error))?;
         }
         self.instances = orchestrator.instances().await;
+        let failed = self
+            .instances
+            .iter()
+            .filter(|one| one.state == InstanceState::Failed);
+        for failed in failed {
+            let lines = last_output(orchestrator, &failed.server).await;
+            self.output.insert(failed.server.clone(), lines);
+        }
         let conflicts = built.conflicts(principal).await;
         orchestrator.undo(GRACE).await;
         built.leave().await;
@@ -176,7 +201,7 @@ impl Found {
         }
         match self.problems.len() {
             0 if self.collides() => output::line(
-                "names collide: hide all but one by `tools`, or set `tool_names: prefixed`",
+                "names collide: hide all but one with `tools`, or set `tool_names: prefixed`",
             )?,
             0 => output::line(&format!(
                 "configuration OK ({})",
@@ -192,14 +217,57 @@ impl Found {
             output::line("no gateway is running")?;
         }
         for instance in reported {
-            let reason = instance.reason.as_deref().unwrap_or("it does not run");
+            let reason = instance.reason.as_deref().unwrap_or("it is not running");
+            let last = self.output.get(&instance.server);
+            let last = last.filter(|lines| !lines.is_empty());
+            let reason = match last {
+                Some(_) => without_logs(reason),
+                None => reason,
+            };
             let reason = output::clean(reason);
-            output::line(&format!("server {}: {reason}", instance.server))?;
+            // Most reasons begin with the server's name.
+            let name = format!("server {}", instance.server);
+            output::line(&match reason.starts_with(&name) {
+                true => reason,
+                false => format!("{name}: {reason}"),
+            })?;
+            for text in last.into_iter().flatten() {
+                output::line(&format!("  | {}", output::clean(text)))?;
+            }
         }
         if self.runs && reported.is_empty() {
             output::line("the running gateway reports no problems")?;
         }
         Ok(())
+    }
+}
+
+/// Returns the last lines that a server wrote.
+async fn last_output(orchestrator: &Orchestrator, server: &str) -> Vec<String> {
+    let Ok(id) = ServerId::new(server) else {
+        return Vec::new();
+    };
+    let options = LogOptions {
+        tail: Some(OUTPUT_LINES),
+        ..LogOptions::default()
+    };
+    let Ok(lines) = orchestrator.logs(&id, None, options).await else {
+        return Vec::new();
+    };
+    let lines = lines.filter_map(|line| {
+        let line = line
+            .ok()
+            .filter(|line| line.source != LogSource::Orchestrator);
+        std::future::ready(line.map(|line| line.text))
+    });
+    lines.take(OUTPUT_LINES).collect().await
+}
+
+/// Ignores a refusal by the gateway: a server that does not start is reported with its instances.
+fn unless_refused<T>(answer: Result<T, ClientError>) -> Result<(), Failure> {
+    match answer {
+        Ok(_) | Err(ClientError::Refused(_)) => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }
 

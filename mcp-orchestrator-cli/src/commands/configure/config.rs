@@ -53,9 +53,7 @@ pub(crate) fn run(args: &ConfigArgs, form: Output) -> Result<Exit, Failure> {
         found.retain(|one| fits(&one.key));
         if found.is_empty() {
             let hint = crate::suggest::hint(prefix, known.iter().map(String::as_str));
-            return Err(Failure::failed(format!(
-                "nothing is configured at {prefix}{hint}"
-            )));
+            return Err(Failure::failed(format!("unknown key {prefix}{hint}")));
         }
     }
     if form == Output::Json {

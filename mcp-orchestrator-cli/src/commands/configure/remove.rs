@@ -25,7 +25,7 @@ pub(crate) fn run(args: &RemoveArgs) -> Result<Exit, Failure> {
             && let Err(problems) = load_texts(&texts, &site.options)
         {
             let text = format!(
-                "nothing was removed: {} is still named\n{problems}",
+                "nothing was removed: {} is still in use\n{problems}",
                 args.name
             );
             return Err(Failure::usage(text));
@@ -41,6 +41,6 @@ pub(crate) fn run(args: &RemoveArgs) -> Result<Exit, Failure> {
         .map(|server| server.id.to_string())
         .collect();
     let hint = suggest::hint(&args.name, known.iter().map(String::as_str));
-    let text = format!("no server {} is configured{hint}", args.name);
+    let text = format!("server {} is not configured{hint}", args.name);
     Err(Failure::failed(text))
 }

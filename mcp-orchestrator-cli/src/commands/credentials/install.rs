@@ -90,7 +90,7 @@ pub(crate) async fn install(
         rotate,
         unchecked: args.unchecked,
     };
-    let waiting = Spinner::on(&format!("trying {}", args.server));
+    let waiting = Spinner::on(&format!("testing {}", args.server));
     let installed = site.told(client.install(&request).await)?;
     drop(waiting);
     told(&installed, rotate, form)
@@ -115,15 +115,12 @@ fn find<'c>(servers: &'c [CatalogText], name: &str) -> Result<&'c CatalogText, F
         .iter()
         .find(|known| known.server == name)
         .ok_or_else(|| {
-            let known: Vec<&str> = servers.iter().map(|known| &known.server[..]).collect();
-            let known = if known.is_empty() {
-                "none".to_owned()
-            } else {
-                known.join(", ")
+            let known = servers.iter().map(|known| &known.server[..]);
+            let hint = match servers.is_empty() {
+                true => "; no configured server does".to_owned(),
+                false => crate::suggest::hint(name, known),
             };
-            Failure::failed(format!(
-                "no server {name:?} needs a credential; those that do: {known}"
-            ))
+            Failure::failed(format!("no server named {name} needs a credential{hint}"))
         })
 }
 
@@ -144,13 +141,13 @@ pub(crate) async fn uninstall(args: OwnedArgs, form: Output) -> Result<Exit, Fai
     } else {
         let (server, owner) = (&request.server, &request.owner);
         let end = if removed.unknown {
-            "the backend does not say yet what runs with it; the gateway removes that as soon as it does"
+            "the backend has not reported its instances yet; the gateway removes those that use the credential"
                 .to_owned()
         } else if removed.pending.is_empty() {
-            "nothing is left of what ran with it".to_owned()
+            "its instances are removed".to_owned()
         } else {
             format!(
-                "the gateway still removes what ran with it, see `ps`:\n  {}",
+                "the gateway is still removing its instances, see `ps`:\n  {}",
                 removed.pending.join("\n  ")
             )
         };

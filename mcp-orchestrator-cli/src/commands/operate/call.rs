@@ -76,6 +76,11 @@ async fn result(mut events: Events, waiting: &Spinner) -> Result<Box<RawValue>, 
 fn progress(params: &RawValue) -> String {
     let params: Value = serde_json::from_str(params.get()).unwrap_or_default();
     let done = &params["progress"];
+    // Progress of a start is far below one and has no total: only its message says something.
+    let is_start = params["total"].is_null() && done.as_f64().is_some_and(|done| done < 0.001);
+    if let Some(message) = params["message"].as_str().filter(|_| is_start) {
+        return message.to_owned();
+    }
     let share = match &params["total"] {
         Value::Null => done.to_string(),
         total => format!("{done} of {total}"),
@@ -108,7 +113,9 @@ async fn arguments(args: &CallArgs, carrier: &Carrier) -> Result<Option<Box<RawV
     let raw = RawValue::from_string(text.trim().to_owned())
         .ok()
         .filter(|raw| raw.get().starts_with('{'));
-    let raw = raw.ok_or_else(|| Failure::usage("the arguments must be one JSON object"))?;
+    let raw = raw.ok_or_else(|| {
+        Failure::usage("the arguments must be one JSON object, e.g. '{\"key\": \"value\"}'")
+    })?;
     Ok(Some(raw))
 }
 
@@ -124,7 +131,9 @@ fn typed(pairs: &[String], schema: &Value) -> Result<Value, Failure> {
     let mut object = Map::new();
     for pair in pairs {
         let Some((key, text)) = pair.split_once('=') else {
-            return Err(Failure::usage("--arg must be KEY=VALUE"));
+            return Err(Failure::usage(
+                "--arg must be KEY=VALUE; use --json for all arguments at once",
+            ));
         };
         let is = &schema["properties"][key]["type"];
         let may_be_text = is.is_null()
@@ -138,7 +147,7 @@ fn typed(pairs: &[String], schema: &Value) -> Result<Value, Failure> {
             Ok(value) => value,
             Err(_) if may_be_text => Value::from(text),
             Err(_) => {
-                let text = format!("--arg {key}: the tool wants a JSON value of type {is}");
+                let text = format!("--arg {key}: the tool expects a JSON value of type {is}");
                 return Err(Failure::usage(text));
             }
         };
@@ -161,7 +170,7 @@ fn print(result: &RawValue, form: Output) -> Result<Exit, Failure> {
         return Ok(Exit::Done);
     }
     if form == Output::Table {
-        output::note("mcp-orchestrator: the tool answered that it failed");
+        output::note("mcp-orchestrator: the tool reported an error");
     }
     Ok(Exit::ToolError)
 }
@@ -209,5 +218,24 @@ mod tests {
         assert_eq!(object, expected);
         let wrong = typed(&["n=many".to_owned()], &schema).unwrap_err();
         assert_eq!(wrong.exit, Exit::Usage);
+    }
+
+    #[test]
+    fn progress_of_a_start_shows_no_number() {
+        let shown = |params: &str| progress(&RawValue::from_string(params.to_owned()).unwrap());
+        for (params, text) in [
+            (
+                r#"{"progress":1e-6,"message":"the MCP handshake"}"#,
+                "the MCP handshake",
+            ),
+            (
+                r#"{"progress":2,"total":4,"message":"step"}"#,
+                "step (2 of 4)",
+            ),
+            (r#"{"progress":0,"total":4}"#, "0 of 4"),
+            (r#"{"progress":5}"#, "5"),
+        ] {
+            assert_eq!(shown(params), text, "{params}");
+        }
     }
 }

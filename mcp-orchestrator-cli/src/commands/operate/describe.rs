@@ -1,6 +1,6 @@
 //! `describe`: shows what a server runs, its history, and details of its instances, or of a single instance.
 
-use mcp_orchestrator_gateway::control::wire::{Described, EventText, ServerInfo};
+use mcp_orchestrator_gateway::control::wire::{Described, EventText, InstanceState, ServerInfo};
 
 use super::ps::state;
 use crate::args::{DescribeArgs, Output};
@@ -26,7 +26,14 @@ pub(crate) async fn run(args: &DescribeArgs, form: Output) -> Result<Exit, Failu
         }
     }
     if known.instances.is_empty() {
-        output::line("no instance of it has run yet; it starts on the next call")?;
+        let failed = known
+            .server
+            .as_ref()
+            .is_some_and(|server| server.state == InstanceState::Failed);
+        output::line(match failed {
+            true => "no instance is running; the next call tries to start one",
+            false => "no instance is running; the next call starts one",
+        })?;
     }
     Ok(Exit::Done)
 }

@@ -60,7 +60,7 @@ pub fn add_servers(
     };
     let (text, replaced) = add_to_text(file, &text, servers, if_present)?;
     replace(file, &text, created)
-        .map_err(|error| problem(file, format!("the file cannot be written: {error}")))?;
+        .map_err(|error| problem(file, format!("cannot write the file: {error}")))?;
     Ok(Written { created, replaced })
 }
 
@@ -117,7 +117,7 @@ pub fn remove_server(file: &Path, id: &ServerId) -> Result<bool, Problems> {
         return Ok(false);
     };
     replace(file, &text, false)
-        .map_err(|error| problem(file, format!("the file cannot be written: {error}")))?;
+        .map_err(|error| problem(file, format!("cannot write the file: {error}")))?;
     Ok(true)
 }
 
@@ -146,7 +146,7 @@ pub fn remove_from_text(
     match now.as_ref().map(|now| entries(file, now)) {
         Some(Ok(after)) if after == expected => Ok(now),
         _ => {
-            let why = "the file is written in a way that cannot be edited safely: take the server out by hand";
+            let why = "cannot edit this file safely; remove the server by hand";
             Err(problem(file, why.to_owned()))
         }
     }
@@ -187,13 +187,13 @@ fn entries(file: &Path, text: &str) -> Result<BTreeMap<String, ServerEntry>, Pro
     };
     if let Some(found) = ForeignFile::in_tree(&tree, file) {
         let key = found.key();
-        let message = format!("this is a file of another program (`{key}`): import it instead");
+        let message = format!("this file belongs to another program (`{key}`); import it instead");
         return Err(problem(file, message));
     }
     if let Some(catalog) = foreign::catalog(&tree) {
         return Err(problem(
             file,
-            format!("this is {catalog}: import it instead"),
+            format!("this is {catalog}; import it instead"),
         ));
     }
     let (typed, _) = deserialize::read::<File>(&tree);

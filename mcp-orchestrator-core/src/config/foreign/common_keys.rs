@@ -103,7 +103,7 @@ pub(super) fn switches(keys: &mut Keys<'_>, draft: &mut Draft) {
     // Check every key: a file may have two of them.
     let off = ENABLED.iter().any(|key| keys.flag(&[key]) == Some(false));
     if disabled || off {
-        draft.leave_out("this server is disabled there and left out here");
+        draft.leave_out("skipped: the server is disabled in this file");
     }
 }
 
@@ -116,7 +116,7 @@ fn transport(keys: &mut Keys<'_>, draft: &mut Draft) {
             Some(transport) => draft.transport = transport,
             None => draft.problems.push(super::keys::Remark {
                 path: draft.path.key("type"),
-                text: "it must be one of stdio, http, streamable-http, sse".to_owned(),
+                text: "must be one of stdio, http, streamable-http, sse".to_owned(),
             }),
         },
         // For example `transport: {type: sse, url: …}`.
@@ -171,8 +171,7 @@ fn program(keys: &mut Keys<'_>, draft: &mut Draft) {
             Value::Scalar { .. } | Value::Null | Value::Pruned => {
                 keys.wrong.push(super::keys::Remark {
                     path,
-                    text: "a text or a list is expected here, not a number or truth value"
-                        .to_owned(),
+                    text: "expected a string or a list, found a number or a boolean".to_owned(),
                 });
             }
         }
@@ -223,7 +222,7 @@ fn oauth(keys: &mut Keys<'_>, draft: &mut Draft) {
         Some("dynamic_discovery") => draft.more.oauth = Some(OAuthChoice::Plain(true)),
         Some(other) => {
             let text = format!(
-                "{other:?} cannot be used here: give a token by `headers`, or `oauth` in a file of our own"
+                "{other:?} is not supported; use `headers`, or `oauth` in a mcp-orchestrator.yaml"
             );
             draft.notice("authProviderType", text);
         }
@@ -244,10 +243,7 @@ fn oauth(keys: &mut Keys<'_>, draft: &mut Draft) {
                     .entry("Authorization".to_owned())
                     .or_insert(value);
             }
-            _ => draft.notice(
-                "oauth",
-                "not used here: true, false or a mapping is expected",
-            ),
+            _ => draft.notice("oauth", "ignored: expected true, false or a mapping"),
         },
         _ => {
             if let Some(below) = Keys::new(node, path) {

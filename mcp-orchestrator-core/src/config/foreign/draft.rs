@@ -171,14 +171,14 @@ impl Draft {
         for (keys_there, text) in [
             (
                 authentication,
-                "not used here, though it concerns who is authenticated: give what is needed by `headers`, \
+                "ignored, although it affects authentication: give what is needed by `headers`, \
                               `env`, or by `credentials` and `oauth` in a file of our own",
             ),
             (
                 tools,
-                "not used here: all tools are shown; choose them by `tools` of a gateway in a file of our own",
+                "ignored: all tools are exposed; select them with `tools` of a gateway in a mcp-orchestrator.yaml",
             ),
-            (plain, "not used here"),
+            (plain, "ignored"),
         ] {
             if !keys_there.is_empty() {
                 let shown: Vec<String> =
@@ -230,7 +230,7 @@ impl Draft {
         for (key, _) in urls {
             self.notice(
                 key,
-                "this address is not used: another one of this server counts more",
+                "ignored: the server has another URL that takes precedence",
             );
         }
         for (key, there) in [
@@ -244,7 +244,7 @@ impl Draft {
             ("cwd", self.cwd.is_some()),
         ] {
             if there {
-                self.notice(key, "not used: this server is reached at its address");
+                self.notice(key, "ignored: this server is reached at its URL");
             }
         }
         ServerEntry {
@@ -257,20 +257,14 @@ impl Draft {
 
     fn program(&mut self) -> ServerEntry {
         for (key, _) in std::mem::take(&mut self.urls) {
-            self.notice(
-                key,
-                "this address is not used: the `command` counts more without a `type`",
-            );
+            self.notice(key, "ignored: without a `type`, `command` takes precedence");
         }
         if !self.headers.is_empty() {
-            self.notice(
-                "headers",
-                "not used: headers are for a server with an address",
-            );
+            self.notice("headers", "ignored: headers need a server with a URL");
         }
         let mut more = std::mem::take(&mut self.more);
         if more.oauth.take().is_some() {
-            self.notice("oauth", "not used: OAuth is for a server with an address");
+            self.notice("oauth", "ignored: OAuth needs a server with a URL");
         }
         let (command, args) = match (self.command.take(), self.args.take()) {
             (Some(TextOr::Other(mut list)), Some(args)) => {

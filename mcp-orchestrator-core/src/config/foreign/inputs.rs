@@ -61,7 +61,7 @@ pub(super) fn twins(source: &ParsedFile, report: &mut Report) {
         };
         if other != id {
             let text = format!(
-                "the inputs {other:?} and {id:?} share the variable {variable}: give them with --input"
+                "the inputs {other:?} and {id:?} share the variable {variable}; set them with --input"
             );
             let path = KeyPath::default().key("inputs");
             report.notice(&source.file, source.key_position(&path), &path, text);

@@ -64,7 +64,7 @@ impl<'t> Keys<'t> {
         let (node, path) = self.node(names)?;
         match &node.value {
             Value::Scalar { text, .. } => Some(Typed(text.clone())),
-            _ => self.expected(&path, "a text", node),
+            _ => self.expected(&path, "a string", node),
         }
     }
 
@@ -92,7 +92,7 @@ impl<'t> Keys<'t> {
                     match &item.value {
                         Value::Scalar { text, .. } => texts.push(Typed(text.clone())),
                         _ => {
-                            let _: Option<()> = self.expected(&path.index(index), "a text", item);
+                            let _: Option<()> = self.expected(&path.index(index), "a string", item);
                         }
                     }
                 }
@@ -117,7 +117,7 @@ impl<'t> Keys<'t> {
                         Value::Null | Value::Pruned => {}
                         Value::List(_) | Value::Map(_) => {
                             let path = path.key(&entry.key);
-                            let _: Option<()> = self.expected(&path, "a text", &entry.node);
+                            let _: Option<()> = self.expected(&path, "a string", &entry.node);
                         }
                     }
                 }
@@ -130,7 +130,8 @@ impl<'t> Keys<'t> {
                         }
                         None => self.wrong.push(Remark {
                             path: path.index(index),
-                            text: "NAME=VALUE, or `name` and `value`, is expected here".to_owned(),
+                            text: "expected NAME=VALUE, or a mapping of `name` and `value`"
+                                .to_owned(),
                         }),
                     }
                 }
@@ -174,13 +175,13 @@ impl<'t> Keys<'t> {
     fn expected<T>(&mut self, path: &KeyPath, what: &str, found: &Node) -> Option<T> {
         let found = match &found.value {
             Value::Null | Value::Pruned => "nothing",
-            Value::Scalar { .. } => "this text",
+            Value::Scalar { .. } => "a string",
             Value::List(_) => "a list",
             Value::Map(_) => "a mapping",
         };
         self.wrong.push(Remark {
             path: path.clone(),
-            text: format!("{what} is expected here, not {found}"),
+            text: format!("expected {what}, found {found}"),
         });
         None
     }

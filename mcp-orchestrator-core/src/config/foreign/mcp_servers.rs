@@ -30,7 +30,7 @@ pub(super) fn for_each_server(
             }
             None => draft.problems.push(Remark {
                 path,
-                text: "a mapping is expected here".to_owned(),
+                text: "expected a mapping".to_owned(),
             }),
         }
         drafts.push(draft);
@@ -48,12 +48,12 @@ pub(super) fn servers(tree: &Node, node: &Node, path: &KeyPath) -> Vec<Draft> {
     let off = switched_off(tree);
     for draft in &mut drafts {
         if off.iter().any(|name| *name == draft.key) {
-            draft.leave_out("this server is disabled there and left out here");
+            draft.leave_out("skipped: the server is disabled in this file");
         }
         if let Some(allowed) = names(tree, &["mcp", "allowed"])
             && !allowed.contains(&draft.key.as_str())
         {
-            draft.leave_out("`mcp.allowed` does not name this server: it is left out here too");
+            draft.leave_out("skipped: `mcp.allowed` does not list this server");
         }
     }
     drafts
@@ -97,7 +97,7 @@ pub(super) fn vs_code(node: &Node, path: &KeyPath) -> Vec<Draft> {
         if keys.flag(&["sandboxEnabled"]) == Some(true) {
             draft.notice(
                 "sandboxEnabled",
-                "not used here: the program runs without a sandbox",
+                "ignored: the program runs without a sandbox",
             );
             keys.skip(&["sandbox"]);
         }
@@ -183,11 +183,11 @@ fn user_variables(keys: &mut Keys<'_>, draft: &mut Draft) {
         let section = if env { "env" } else { "headers" };
         draft.notice(
             section,
-            format!("{key} is left out: a `{{{{…}}}}` in it is known to that program alone"),
+            format!("{key} is left out: only that program knows the `{{{{…}}}}` in it"),
         );
     }
     let placed = draft.urls.iter().any(|(_, url)| url.0.contains("{{"));
     if placed {
-        draft.leave_out("left out: its address has a `{{…}}` that is known to that program alone");
+        draft.leave_out("skipped: only that program knows the `{{…}}` in its URL");
     }
 }

@@ -122,12 +122,7 @@ impl ForeignFile {
         let path = self.path();
         if !matches!(node.value, Value::Null | Value::Map(_) | Value::List(_)) {
             let at = source.position(&path);
-            report.problem(
-                &source.file,
-                at,
-                &path,
-                "a mapping of names is expected here",
-            );
+            report.problem(&source.file, at, &path, "expected a mapping of names");
             return Vec::new();
         }
         let (mut drafts, syntax) = match self.format {
@@ -165,13 +160,13 @@ pub(super) fn catalog(tree: &Node) -> Option<&'static str> {
     let answers =
         list(tree.get("servers")) || list(tree.get("data").and_then(|it| it.get("servers")));
     if has("apiVersion") && has("kind") {
-        Some("a resource of Kubernetes")
+        Some("a Kubernetes resource")
     } else if described(tree) || answer || answers {
-        Some("a description of the registry (server.json)")
+        Some("a registry description (server.json)")
     } else if map("remote_servers") || (map("servers") && has("last_updated")) {
-        Some("a registry of ToolHive")
+        Some("a ToolHive registry")
     } else if map("registry") || (has("name") && has("type") && (has("image") || map("remote"))) {
-        Some("a catalog of Docker")
+        Some("a Docker catalog")
     } else {
         None
     }
@@ -185,7 +180,7 @@ fn own_keys(source: &ParsedFile, report: &mut Report) {
         }
         let path = KeyPath::default().key(key);
         let at = source.key_position(&path);
-        let message = "this key is not read in a file with `mcpServers`: use a file of its own";
+        let message = "this key has no effect in a file with `mcpServers`; put it into a mcp-orchestrator.yaml";
         if own_format::HARMLESS.contains(&key) {
             report.notice(&source.file, at, &path, message);
         } else {

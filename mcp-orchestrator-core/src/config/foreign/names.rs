@@ -57,8 +57,7 @@ pub(super) fn entries(
         let label = label(&draft.key);
         if let Some(other) = taken.insert(label.clone(), draft.key.clone()) {
             let key = &draft.key;
-            let message =
-                format!("{other:?} and {key:?} both become the name {label}: rename one of them");
+            let message = format!("{other:?} and {key:?} both become {label}; rename one of them");
             report.problem(&source.file, at, &path, message);
             continue;
         }

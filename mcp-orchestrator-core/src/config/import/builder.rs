@@ -84,10 +84,7 @@ impl EntryBuilder {
     /// An error if it uses HTTP and would run through Docker, which would have to be asked for its port.
     pub(crate) fn image_speaks(&self) -> Result<(), String> {
         if self.entry.transport == Some(TransportEntry::Http) && !self.containers {
-            return Err(
-                "an image that speaks HTTP runs where images run: `--backend kubernetes`"
-                    .to_owned(),
-            );
+            return Err("an image that serves HTTP needs `--backend kubernetes`".to_owned());
         }
         Ok(())
     }
@@ -110,7 +107,7 @@ impl EntryBuilder {
             .filter(|key| !presentation.contains(&key.as_str()));
         let names: Vec<&str> = names.map(String::as_str).take(20).collect();
         if !names.is_empty() {
-            self.notice(format!("not used here: {}", names.join(", ")));
+            self.notice(format!("ignored: {}", names.join(", ")));
         }
     }
 }
@@ -134,7 +131,7 @@ pub(crate) fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D
     match text.to_ascii_lowercase().as_str() {
         "true" => Ok(true),
         "false" | "" => Ok(false),
-        _ => Err(serde::de::Error::custom("true or false is expected")),
+        _ => Err(serde::de::Error::custom("expected true or false")),
     }
 }
 
@@ -146,5 +143,5 @@ pub(crate) fn port<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<
     let text = String::deserialize(deserializer)?;
     let port = text.parse::<u16>();
     port.map(|port| (port > 0).then_some(port))
-        .map_err(|_| serde::de::Error::custom("a port is expected"))
+        .map_err(|_| serde::de::Error::custom("expected a port"))
 }

@@ -28,7 +28,7 @@ pub(super) fn imported(
     offers.retain(|offer| options.wants(&[&offer.name, &offer.label]));
     let alone = offers.len() == 1;
     if offers.is_empty() {
-        report.problem(file, None, &path, "it offers no server of such a name");
+        report.problem(file, None, &path, "it has no server with this name");
     }
     options.check_name(file, &mut report, offers.len());
     let mut imported = Imported::default();
@@ -41,7 +41,7 @@ pub(super) fn imported(
         let made = id.and_then(|id| {
             let twice = imported.servers.iter().any(|(known, _)| *known == id);
             if twice {
-                return Err(format!("another server is called {id} here already: import it alone, under another name"));
+                return Err(format!("another server is already named {id}; import this one alone with --server and --name"));
             }
             let mut made = EntryBuilder::new(id, options.containers);
             convert(offer, &mut made)?;
@@ -54,7 +54,7 @@ pub(super) fn imported(
         }
     }
     if imported.servers.is_empty() && !alone {
-        report.problem(file, None, &path, "none of its servers can be run here");
+        report.problem(file, None, &path, "none of its servers can be run");
     }
     match report.finish(&[]) {
         Ok(notices) => Ok(Imported {

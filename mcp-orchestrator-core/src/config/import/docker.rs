@@ -130,7 +130,7 @@ fn make(server: &Server, made: &mut EntryBuilder) -> Result<(), String> {
         .as_deref()
         .ok_or("it has neither an image nor a remote address")?;
     if !super::registry::is_image(image) {
-        return Err("its image is no name of an image".to_owned());
+        return Err("its image is not a valid image name".to_owned());
     }
     let command = placed("command", &server.command, made);
     for secret in &server.secrets {
@@ -169,7 +169,7 @@ fn make(server: &Server, made: &mut EntryBuilder) -> Result<(), String> {
     ] {
         if there {
             made.notice(format!(
-                "`{key}` is left out: see `pod` for what a container may have"
+                "`{key}` is left out; see `pod` for the settings of containers"
             ));
         }
     }
@@ -178,7 +178,7 @@ fn make(server: &Server, made: &mut EntryBuilder) -> Result<(), String> {
         _ => None,
     };
     if !server.allow_hosts.is_empty() {
-        made.notice("`allowHosts` is left out: networks can be restricted by `egress`, names of hosts cannot");
+        made.notice("`allowHosts` is left out: `egress` restricts networks, not host names");
     }
     made.image(image, command);
     Ok(())
@@ -188,10 +188,10 @@ fn remote(server: &Server, remote: &Remote, made: &mut EntryBuilder) -> Result<(
     made.entry.transport = match remote.transport_type.as_str() {
         "sse" => Some(TransportEntry::Sse),
         "" | "http" | "streamable-http" | "streamable" => None,
-        other => return Err(format!("it speaks {other}, which is not known here")),
+        other => return Err(format!("unknown transport {other}")),
     };
     if remote.url.contains("{{") {
-        return Err("its address has to be filled in by Docker's own configuration".to_owned());
+        return Err("its URL needs values from Docker's own configuration".to_owned());
     }
     made.entry.url = Some(Typed(escaped(&remote.url)));
     for (name, value) in &remote.headers {
@@ -230,7 +230,7 @@ fn remote(server: &Server, remote: &Remote, made: &mut EntryBuilder) -> Result<(
     }
     if !server.r#type.is_empty() && server.r#type != "remote" {
         made.notice(format!(
-            "it is of the type {}; its remote address was taken",
+            "it has the type {}; its remote URL is used",
             server.r#type
         ));
     }

@@ -93,7 +93,7 @@ pub fn import_text(file: &Path, text: &str, options: &ImportOptions) -> Result<I
         return catalog::imported(&name, &trees, options);
     }
     if !rest.is_empty() {
-        let message = "the file holds a second document: use a file for each";
+        let message = "the file contains several documents; use one file for each";
         return Err(refused(file, message));
     }
     let Some(found) = ForeignFile::for_import(&tree, file) else {
@@ -101,10 +101,10 @@ pub fn import_text(file: &Path, text: &str, options: &ImportOptions) -> Result<I
         return Err(refused(
             file,
             if ours {
-                "this is a file of our own format: name it by --config, or copy its entries"
+                "this file is already in mcp-orchestrator's format; use it with --config, or copy its entries"
             } else {
-                "no servers are found in this file: there is no `mcpServers`, `servers`, `context_servers`, `mcp`, \
-                 `mcp_servers` or `extensions` of a program that is known here, and it is no description of a registry"
+                "no servers found: expected a key `mcpServers`, `servers`, `context_servers`, `mcp`, `mcp_servers` or \
+                 `extensions`, as other programs write it, or a registry's server.json"
             },
         ));
     };
@@ -160,7 +160,7 @@ fn from_program(
             }
         };
         if entry.key != id.as_str() {
-            let message = format!("it is called {id} here");
+            let message = format!("renamed to {id}");
             report.notice(&source.file, at, &entry.path, message);
         }
         let path = entry.path.clone();

@@ -62,7 +62,7 @@ pub(super) fn make(said: Value, made: &mut EntryBuilder) -> Result<(), String> {
             Proxy::deserialize(spec).map_err(read)?.make(made)
         }
         (group, kind) => Err(format!(
-            "a {kind} of {group} is not known here: MCPServer, RemoteMCPServer and MCPRemoteProxy are"
+            "unknown resource: a {kind} of {group}; known are MCPServer, RemoteMCPServer and MCPRemoteProxy"
         )),
     }
 }
@@ -138,7 +138,7 @@ impl Kmcp {
             });
         let from: Vec<EnvFromEntry> = secrets.chain(maps).collect();
         if !from.is_empty() {
-            made.notice("its Secrets and ConfigMaps are looked for in the namespace of the orchestrator's cluster");
+            made.notice("its Secrets and ConfigMaps are read from the orchestrator's namespace");
             made.entry.pod = Some(PodEntry {
                 env_from: Some(from),
                 ..PodEntry::default()
@@ -172,7 +172,7 @@ fn in_image(
     made: &mut EntryBuilder,
 ) -> Result<(), String> {
     if !super::registry::is_image(image) {
-        return Err("its image is no name of an image".to_owned());
+        return Err("its image is not a valid image name".to_owned());
     }
     match command {
         Some(command) if made.containers => {
@@ -180,7 +180,7 @@ fn in_image(
             made.entry.command = Some(TextOr::Other(command));
             Ok(())
         }
-        Some(_) => Err("its program runs in an image: `--backend kubernetes`".to_owned()),
+        Some(_) => Err("its program is in an image, which needs `--backend kubernetes`".to_owned()),
         None => {
             made.image(image, literal(args));
             made.image_speaks()
@@ -248,12 +248,12 @@ impl RemoteServer {
                     );
                 }
                 _ => made.notice(format!(
-                    "the header {name} is left out: it comes from no Secret"
+                    "the header {name} is left out: it does not come from a Secret"
                 )),
             }
         }
         if self.timeout.is_some() {
-            made.notice("`timeout` is left out: set it for calls in the entry");
+            made.notice("`timeout` is left out; set `timeout` of the entry for calls");
         }
         made.unused(&self.rest);
         Ok(())
@@ -278,7 +278,7 @@ fn from_secret(
     };
     place(&mut slot);
     made.notice(format!(
-        "the Secret {secret} is looked for in the orchestrator's namespace"
+        "the Secret {secret} is read from the orchestrator's namespace"
     ));
     made.entry.credentials.get_or_insert_default().push(slot);
 }

@@ -60,8 +60,7 @@ fn of_environment(entry: &ServerEntry, origin: Origin) -> Vec<(bool, String)> {
                 Origin::Program(ImportValues::Keep) => !is_mild(name) || name != "PATH",
                 Origin::Program(ImportValues::Reference) => !is_mild(name),
             };
-            let text =
-                format!("it sets {name}, by which the program can be made to run other code");
+            let text = format!("it sets {name}, which can make the program run other code");
             (confirm, text)
         })
         .collect();
@@ -86,7 +85,7 @@ fn of_address(entry: &ServerEntry, origin: Origin) -> Vec<(bool, String)> {
     }
     let shown = masked_url(&url.0);
     if shown != url.0 {
-        let text = format!("its address holds what looks like a secret: {shown}");
+        let text = format!("its URL contains what looks like a secret: {shown}");
         found.push((false, text));
     }
     found
@@ -102,7 +101,7 @@ fn of_arguments(entry: &ServerEntry, command: &[&str]) -> Option<(bool, String)>
     }
     let shown = masked_args(words).join(" ");
     let text = format!(
-        "its arguments hold what looks like a secret, which other users of the machine can see: {shown}"
+        "its arguments contain what looks like a secret, which other users of the machine can read: {shown}"
     );
     Some((false, text))
 }
@@ -184,7 +183,7 @@ fn registry(name: &str, args: &[&str], flags: &[&str]) -> Option<(bool, String)>
         .find(|arg| flags.iter().any(|flag| is_flag(arg, flag)))?;
     Some((
         true,
-        format!("{name} takes its packages from elsewhere: {}", head(flag)),
+        format!("{name} uses another source of packages: {}", head(flag)),
     ))
 }
 
@@ -213,10 +212,7 @@ fn elsewhere(name: &str, args: &[&str]) -> Option<(bool, String)> {
         .filter(is_address)
         .or_else(|| from.filter(is_address))?;
     let shown: String = found.chars().take(80).collect();
-    Some((
-        false,
-        format!("{name} runs what it finds at an address: {shown}"),
-    ))
+    Some((false, format!("{name} runs what it downloads: {shown}")))
 }
 
 /// Detects arguments that weaken the isolation of a container.
@@ -251,10 +247,7 @@ fn container(args: &[&str], catalog: bool) -> Vec<(bool, String)> {
             .unwrap_or_default();
         if let Some(flag) = OPEN.iter().find(|flag| is_flag(arg, flag)) {
             let mild = *flag == "--entrypoint" || *flag == "--env-file" || *flag == "--add-host";
-            found.push((
-                catalog || !mild,
-                format!("the container is started with {flag}"),
-            ));
+            found.push((catalog || !mild, format!("the container runs with {flag}")));
         } else if (is_flag(arg, "--network") || is_flag(arg, "--net"))
             && !["none", "bridge"].contains(&value)
         {

@@ -85,7 +85,7 @@ struct OAuth {
 pub(super) fn image(said: Value, made: &mut EntryBuilder) -> Result<(), String> {
     let server = Image::deserialize(said).map_err(|error| error.to_string())?;
     if !super::registry::is_image(&server.image) {
-        return Err("its image is no name of an image".to_owned());
+        return Err("its image is not a valid image name".to_owned());
     }
     old(server.status.as_deref(), made);
     speaks(&server.transport, server.target_port, made)?;
@@ -96,7 +96,7 @@ pub(super) fn image(said: Value, made: &mut EntryBuilder) -> Result<(), String> 
         made.entry.credentials.get_or_insert_default().push(slot);
     }
     if server.permissions.is_some() {
-        made.notice("`permissions` are left out: see `egress` for where it may connect to, and `pod` for volumes");
+        made.notice("`permissions` are left out; see `egress` for networks, and `pod` for volumes");
     }
     made.image(&server.image, literal(&server.args));
     made.image_speaks()
@@ -116,7 +116,7 @@ pub(super) fn speaks(
         }
         other => {
             return Err(format!(
-                "its program speaks {other}, which only a remote server may here"
+                "unsupported transport {other}: only remote servers may use it"
             ));
         }
     }
@@ -130,10 +130,10 @@ pub(super) fn remote(said: Value, made: &mut EntryBuilder) -> Result<(), String>
     made.entry.transport = match server.transport.as_str() {
         "sse" => Some(TransportEntry::Sse),
         "" | "streamable-http" | "http" => None,
-        other => return Err(format!("it speaks {other}, which is not known here")),
+        other => return Err(format!("unknown transport {other}")),
     };
     if server.url.contains('{') {
-        return Err("its address has to be filled in: add it as `url` yourself".to_owned());
+        return Err("its URL has placeholders; add it as `url` by hand".to_owned());
     }
     made.entry.url = Some(Typed(escaped(&server.url)));
     for variable in &server.headers {
@@ -143,11 +143,11 @@ pub(super) fn remote(said: Value, made: &mut EntryBuilder) -> Result<(), String>
         made.entry.credentials.get_or_insert_default().push(slot);
     }
     if !server.env_vars.is_empty() {
-        made.notice("`env_vars` are left out: a server with an address has no environment here");
+        made.notice("`env_vars` are left out: a server with a URL has no environment");
     }
     if let Some(oauth) = server.oauth_config {
         if oauth.authorize_url.is_some() || oauth.token_url.is_some() {
-            made.notice("`authorize_url` and `token_url` of its OAuth are left out: the issuer's metadata name them");
+            made.notice("`authorize_url` and `token_url` of its OAuth are left out: they come from the issuer's metadata");
         }
         let entry = OAuthEntry {
             issuer: oauth.issuer.map(|text| Typed(escaped(&text))),
@@ -167,7 +167,7 @@ pub(super) fn remote(said: Value, made: &mut EntryBuilder) -> Result<(), String>
 
 fn old(status: Option<&str>, made: &mut EntryBuilder) {
     if let Some(status) = status.filter(|status| status.eq_ignore_ascii_case("deprecated")) {
-        made.notice(format!("it is marked as {status} in the registry"));
+        made.notice(format!("the registry marks it as {status}"));
     }
 }
 

@@ -87,8 +87,7 @@ impl<'s> Translation<'s> {
         headers.retain(|name, _| {
             let own = check::header_name(name).is_ok_and(|name| check::is_own_header(&name));
             if own {
-                let text =
-                    format!("the header {name} is left out: the orchestrator sets it itself");
+                let text = format!("the header {name} is left out: the gateway sets it");
                 self.notices.push(text);
             }
             !own
@@ -211,7 +210,7 @@ impl<'s> Translation<'s> {
             }
             Some(_) => {
                 let text = format!(
-                    "the default of the input {id:?} is left behind: set the variable {variable}"
+                    "the default of the input {id:?} is not copied; set the variable {variable}"
                 );
                 self.notices.push(text);
             }

@@ -61,7 +61,7 @@ impl Access {
         if entry.first_admin.is_some() && !tokens {
             scope.problem(
                 "first_admin",
-                "its token would not be taken: set `tokens: true`",
+                "its token would be rejected; set `tokens: true`",
             );
         }
         let others = tokens
@@ -72,7 +72,7 @@ impl Access {
         if entry.local == Some(false) && !others && !scope.has_problem("") {
             scope.problem(
                 "local",
-                "nobody could ever come in: name `issuers`, or allow `tokens`",
+                "nobody could sign in; configure `issuers`, or set `tokens: true`",
             );
         }
         if self.public_url.is_none() && file.public_url.is_none() {
@@ -160,7 +160,7 @@ fn pem(scope: &mut Scope<'_>, key: &str, typed: Option<&Typed>) -> Option<PathBu
     let file = scope.plain(key, typed)?;
     let file = scope.source.resolve(&file);
     if !file.is_file() {
-        scope.notice(key, "there is no such file");
+        scope.notice(key, "file not found");
     }
     Some(file)
 }
@@ -175,7 +175,7 @@ fn limits(scope: &mut Scope<'_>, entry: &LimitsEntry) -> (Limits, ConnectionSett
         Some(LimitEntry::Count(count)) => {
             let count = NonZeroUsize::new(count);
             if count.is_none() {
-                scope.problem(key, "it must be at least 1, or none for no limit");
+                scope.problem(key, "must be at least 1, or `none` for no limit");
             }
             count
         }

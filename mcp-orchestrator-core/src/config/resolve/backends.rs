@@ -39,10 +39,7 @@ impl Backends {
         if let Some(backend) = file.backend {
             let backend = backend.into();
             if self.default.is_some_and(|known| known != backend) {
-                scope.notice(
-                    "backend",
-                    "it stands in an earlier file too; this one counts",
-                );
+                scope.notice("backend", "also set in an earlier file; this value is used");
             }
             self.default = Some(backend);
             self.check(scope, backend);
@@ -123,7 +120,7 @@ impl Backends {
     /// Reports a problem at the key `backend` if this backend is not built in.
     fn check(&self, scope: &mut Scope<'_>, backend: BackendKind) {
         if !backend.is_built_in() {
-            let text = format!("this program was built without the backend {backend}");
+            let text = format!("this program was built without the {backend} backend");
             scope.problem("backend", text);
         }
     }

@@ -113,9 +113,8 @@ fn servers(
         let Some(view) = view else { continue };
         if views.iter().any(|other| other.alias == view.alias) {
             let alias = &view.alias;
-            let message = format!(
-                "the name {alias} stands in this gateway already; give one of them another with `as`"
-            );
+            let message =
+                format!("duplicate name {alias} in this gateway; rename one of them with `as`");
             scope.problem("", message);
             continue;
         }
@@ -170,7 +169,7 @@ fn known<'c>(
     if !catalog.names.iter().any(|known| known == name) {
         let hint = suggest::hint(name, catalog.names.iter().map(String::as_str));
         match ServerId::new(name) {
-            Ok(name) => scope.problem(key, format!("there is no server {name}{hint}")),
+            Ok(name) => scope.problem(key, format!("unknown server {name}{hint}")),
             Err(error) => scope.problem(key, error.to_string()),
         }
     }
@@ -210,7 +209,7 @@ fn rule(
                 "none" if server.slots.iter().any(|slot| slot.required) => {
                     scope.problem(
                         "credential",
-                        "this server needs a credential, so `none` cannot be its rule",
+                        "this server needs a credential, so its rule cannot be `none`",
                     );
                     None
                 }
@@ -218,7 +217,7 @@ fn rule(
                 _ => {
                     scope.problem(
                         "credential",
-                        "it must be resolve, none, or `pinned:` with an owner",
+                        "must be resolve, none, or `pinned:` with an owner",
                     );
                     None
                 }
@@ -226,10 +225,7 @@ fn rule(
         }
     };
     if server.slots.is_empty() {
-        scope.problem(
-            "credential",
-            "this server has no `credentials`, so none can be pinned",
-        );
+        scope.problem("credential", "this server has no `credentials` to pin");
         return None;
     }
     let path = scope.path.key("credential").key("pinned");
@@ -247,6 +243,6 @@ fn owner(text: &str) -> Result<Owner, String> {
         Some(("user", id)) => PrincipalId::new(id)
             .map(Owner::User)
             .map_err(|error| error.to_string()),
-        _ => Err("an owner is organization, team/NAME or user/NAME".to_owned()),
+        _ => Err("must be organization, team/NAME or user/NAME".to_owned()),
     }
 }

@@ -49,7 +49,7 @@ impl Globals {
         {
             scope.problem(
                 "metrics_listen",
-                "metrics have a listener of their own: take another port",
+                "metrics need a listener of their own; choose another port",
             );
         }
         let state_dir = scope.plain("state_dir", file.state_dir.as_ref());
@@ -78,7 +78,7 @@ impl Globals {
         set(scope, "network", &mut self.outbound, outbound);
         let size = file.max_body_bytes.map(|size| size.0);
         if size.is_some_and(|size| size < 1024) {
-            scope.problem("max_body_bytes", "it must be at least 1KiB");
+            scope.problem("max_body_bytes", "must be at least 1KiB");
         }
         set(scope, "max_body_bytes", &mut self.max_body_bytes, size);
         self.access.apply(scope, file);

@@ -22,7 +22,7 @@ pub(crate) fn issuers(scope: &mut Scope<'_>, entry: &AuthEntry) -> Vec<IssuerSet
             continue;
         };
         if issuers.iter().any(|known| known.issuer == meant.issuer) {
-            scope.problem("issuer", "this issuer stands here already");
+            scope.problem("issuer", "duplicate issuer");
         }
         issuers.push(meant);
     }
@@ -59,10 +59,7 @@ fn collisions(scope: &mut Scope<'_>, issuers: &[IssuerSettings]) {
 fn issuer(scope: &mut Scope<'_>, typed: &IssuerEntry, is_only: bool) -> Option<IssuerSettings> {
     if typed.issuer.is_none() {
         if !scope.has_problem("") {
-            scope.problem(
-                "",
-                "an issuer needs its `issuer`, as https://idp.example.com",
-            );
+            scope.problem("", "`issuer` is missing, e.g. https://idp.example.com");
         }
         return None;
     }
@@ -80,11 +77,17 @@ fn issuer(scope: &mut Scope<'_>, typed: &IssuerEntry, is_only: bool) -> Option<I
         Some(named) => named.iter().copied().map(Algorithm::from).collect(),
     };
     if algorithms.is_empty() && !scope.has_problem("algorithms") {
-        scope.problem("algorithms", "without one no token would be taken");
+        scope.problem(
+            "algorithms",
+            "must not be empty: every token would be rejected",
+        );
     }
     let audience = texts(scope, "audience", typed.audience.as_deref());
     if typed.audience.as_ref().is_some_and(Vec::is_empty) && !scope.has_problem("audience") {
-        scope.problem("audience", "without one no token would be taken");
+        scope.problem(
+            "audience",
+            "must not be empty: every token would be rejected",
+        );
     }
     Some(IssuerSettings {
         issuer: issuer?,
@@ -132,7 +135,7 @@ fn address(scope: &mut Scope<'_>, key: &str, typed: Option<&Typed>) -> Option<St
     let path = scope.path.key(key);
     let uri = scope.check(&path, check::url(&text))?;
     if key == "issuer" && uri.query().is_some() {
-        scope.problem(key, "an issuer has no query");
+        scope.problem(key, "must not have a query");
         return None;
     }
     let local = uri
@@ -141,7 +144,7 @@ fn address(scope: &mut Scope<'_>, key: &str, typed: Option<&Typed>) -> Option<St
     if uri.scheme_str() == Some("http") && !local {
         scope.notice(
             key,
-            "it is reached without TLS: whoever stands between can make tokens of anybody",
+            "not encrypted: anyone on the network path can forge tokens for any user",
         );
     }
     Some(text.trim().to_owned())
@@ -156,7 +159,7 @@ fn texts(scope: &mut Scope<'_>, key: &str, typed: Option<&[Typed]>) -> Vec<Strin
         };
         let text = text.expose().trim();
         if text.is_empty() {
-            scope.problem_at(&path, "it is empty");
+            scope.problem_at(&path, "must not be empty");
         }
         texts.push(text.to_owned());
     }
@@ -191,14 +194,11 @@ fn client(scope: &mut Scope<'_>, typed: &IssuerEntry) -> Option<SignInClient> {
         .as_ref()
         .is_some_and(|secret| secret.expose().is_empty())
     {
-        scope.problem("client_secret", "it is empty");
+        scope.problem("client_secret", "must not be empty");
     }
     let Some(id) = scope.plain("client_id", typed.client_id.as_ref()) else {
         if typed.client_secret.is_some() && typed.client_id.is_none() {
-            scope.problem(
-                "client_secret",
-                "it belongs to a `client_id`, which is missing",
-            );
+            scope.problem("client_secret", "needs a `client_id`");
         }
         return None;
     };

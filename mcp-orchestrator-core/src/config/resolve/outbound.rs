@@ -59,12 +59,12 @@ fn certificate(
     if hosts.is_empty() && !scope.has_problem("hosts") {
         scope.problem(
             "",
-            "`hosts` is missing: list the hosts that this certificate is presented to",
+            "`hosts` is missing; list the hosts that this certificate is presented to",
         );
     }
     for (key, typed) in [("certificate", &entry.certificate), ("key", &entry.key)] {
         if typed.is_none() {
-            scope.problem("", format!("`{key}` is missing: name a PEM file"));
+            scope.problem("", format!("`{key}` is missing; set it to a PEM file"));
         }
     }
     let certificate = readable(scope, "certificate", entry.certificate.as_ref());
@@ -101,7 +101,7 @@ fn proxy(scope: &mut Scope<'_>, entry: &NetworkEntry) -> ProxySettings {
         if entry.no_proxy.is_some() {
             scope.problem(
                 "no_proxy",
-                "it belongs to `proxy`, which is missing; for proxies of the environment set NO_PROXY",
+                "needs `proxy`; for a proxy from the environment, set NO_PROXY",
             );
         }
         return ProxySettings::Environment;

@@ -25,7 +25,7 @@ pub(crate) fn apply(scope: &mut Scope<'_>, people: &mut People, file: &File) {
         match people.teams.iter_mut().find(|known| known.id == team.id) {
             Some(known) => {
                 let position = scope.source.key_position(&path);
-                let text = "it stands in an earlier file too; this one counts";
+                let text = "also set in an earlier file; this value is used";
                 let file = &scope.source.file;
                 scope.report.notice(file, position, &path, text);
                 *known = team;
@@ -54,11 +54,14 @@ pub(crate) fn members(scope: &mut Scope<'_>, entry: &MembersEntry) -> Members {
     let mut seen = BTreeMap::new();
     for team in &teams {
         if seen.insert(team.clone(), ()).is_some() {
-            scope.problem("teams", format!("{team} stands in it twice"));
+            scope.problem("teams", format!("duplicate team {team}"));
         }
     }
     if entry.users.is_empty() && entry.teams.is_empty() {
-        scope.problem("", "name `users` or `teams`: so it is nobody's gateway");
+        scope.problem(
+            "",
+            "set `users` or `teams`; otherwise nobody can use this gateway",
+        );
     }
     Members::These { users, teams }
 }

@@ -82,7 +82,7 @@ impl Scope<'_> {
         };
         match expander.expand(&typed.0, keep) {
             Ok(text) if text.expose().contains('\0') => {
-                self.problem_at(path, "no NUL character may stand in it");
+                self.problem_at(path, "must not contain a NUL character");
                 None
             }
             Ok(text) => Some(text),
@@ -100,7 +100,7 @@ impl Scope<'_> {
         let path = self.at(key);
         let text = self.text(&path, typed?, None)?;
         if text.expose().trim().is_empty() {
-            self.problem_at(&path, "it is empty");
+            self.problem_at(&path, "must not be empty");
             return None;
         }
         Some(text.expose().to_owned())
@@ -119,7 +119,7 @@ impl Scope<'_> {
 pub(crate) fn set<T>(scope: &mut Scope<'_>, key: &str, known: &mut Option<T>, new: Option<T>) {
     if new.is_some() {
         if known.is_some() {
-            scope.notice(key, "it stands in an earlier file too; this one counts");
+            scope.notice(key, "also set in an earlier file; this value is used");
         }
         *known = new;
     }

@@ -20,7 +20,7 @@ pub(crate) fn default(file: Option<&Path>, variables: &Variables) -> Result<Path
     };
     let home = || absolute("HOME").map(|home| home.join(".local/state"));
     let base = absolute("XDG_STATE_HOME").or_else(home).ok_or(
-        "neither XDG_STATE_HOME nor HOME is set, so there is no place for it: name a folder with `state_dir` or \
+        "cannot choose a state directory, because neither XDG_STATE_HOME nor HOME is set; set `state_dir` or \
          --state-dir",
     )?;
     let base = base.join("mcp-orchestrator");

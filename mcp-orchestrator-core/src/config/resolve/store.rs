@@ -33,7 +33,7 @@ impl Stores {
         });
         set(scope, "key", &mut self.key, key);
         if self.key.is_some() && !matches!(self.kind, None | Some(StoreEntry::Local)) {
-            scope.notice("key", "it counts for the store local alone");
+            scope.notice("key", "only applies to the `local` store");
         }
     }
 
@@ -67,7 +67,7 @@ fn key(scope: &mut Scope<'_>, typed: &StoreKeyEntry) -> Option<StoreKey> {
         typed.command.is_some(),
     ];
     if given.iter().filter(|given| **given).count() != 1 {
-        scope.problem("", "the key has one source: `file`, `env` or `command`");
+        scope.problem("", "must have exactly one of `file`, `env` and `command`");
         return None;
     }
     if let Some(file) = scope.plain("file", typed.file.as_ref()) {
@@ -84,7 +84,7 @@ fn key(scope: &mut Scope<'_>, typed: &StoreKeyEntry) -> Option<StoreKey> {
         line.push(scope.text(&path, part, None)?.expose().to_owned());
     }
     if line.first().is_none_or(|program| program.trim().is_empty()) {
-        scope.problem("command", "it names no program");
+        scope.problem("command", "must name a program");
         return None;
     }
     Some(StoreKey::Command(line))
@@ -132,10 +132,13 @@ mod tests {
     #[test]
     fn invalid_key_sources_and_store_names_are_rejected() {
         for (text, part) in [
-            ("credentials: {key: {}}", "one source"),
-            ("credentials: {key: {env: A, file: b}}", "one source"),
-            ("credentials: {key: {command: []}}", "names no program"),
-            ("credentials: {key: {env: 'A=B'}}", "variable's name"),
+            ("credentials: {key: {}}", "exactly one of"),
+            ("credentials: {key: {env: A, file: b}}", "exactly one of"),
+            ("credentials: {key: {command: []}}", "must name a program"),
+            (
+                "credentials: {key: {env: 'A=B'}}",
+                "a variable name must not contain",
+            ),
             ("credentials: {store: vault}", "credentials.store"),
         ] {
             let error = loaded(text, false).unwrap_err();

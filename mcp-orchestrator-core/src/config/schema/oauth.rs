@@ -150,7 +150,7 @@ impl<'de> Visitor<'de> for ChoiceVisitor {
     type Value = OAuthChoice;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("true, or how the token is obtained,")
+        f.write_str("a boolean or a mapping that says how the token is obtained")
     }
 
     fn visit_bool<E>(self, on: bool) -> Result<OAuthChoice, E> {
@@ -175,7 +175,7 @@ impl Visitor<'_> for ResourceVisitor {
     type Value = ResourceChoice;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("what the token is for, or false,")
+        f.write_str("a string or false")
     }
 
     fn visit_bool<E>(self, said: bool) -> Result<ResourceChoice, E> {

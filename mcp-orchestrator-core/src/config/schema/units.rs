@@ -53,7 +53,7 @@ fn parts(text: &str) -> Result<Vec<(u64, &str)>, Invalid> {
             .find(|c: char| !c.is_ascii_digit())
             .unwrap_or(rest.len());
         let (number, tail) = rest.split_at(digits);
-        let number = number.parse().map_err(|_| "it must begin with a number")?;
+        let number = number.parse().map_err(|_| "must start with a number")?;
         let unit = tail
             .find(|c: char| c.is_ascii_digit())
             .unwrap_or(tail.len());
@@ -78,20 +78,20 @@ fn factor(units: &[(&str, u64)], unit: &str) -> Option<u64> {
 pub(crate) fn duration(text: &str) -> Result<Duration, Invalid> {
     let parts = parts(text)?;
     if parts.is_empty() {
-        return Err("it must be a duration, as 30s, 5m or 1h30m");
+        return Err("must be a duration, e.g. 30s, 5m or 1h30m");
     }
     let mut total: u64 = 0;
     for (number, unit) in parts {
         if unit.is_empty() {
-            return Err("a duration needs a unit, as 30s, 5m or 1h30m");
+            return Err("a duration needs a unit, e.g. 30s, 5m or 1h30m");
         }
         let factor =
             factor(&TIME_UNITS, unit).ok_or("the units of a duration are ms, s, m, h and d")?;
-        let part = number.checked_mul(factor).ok_or("it is too long")?;
-        total = total.checked_add(part).ok_or("it is too long")?;
+        let part = number.checked_mul(factor).ok_or("too long")?;
+        total = total.checked_add(part).ok_or("too long")?;
     }
     if total > MAX_DURATION_MILLIS {
-        return Err("it is longer than ten years");
+        return Err("longer than ten years");
     }
     Ok(Duration::from_millis(total))
 }
@@ -102,12 +102,12 @@ pub(crate) fn duration(text: &str) -> Result<Duration, Invalid> {
 /// Why it is invalid.
 pub(crate) fn size(text: &str) -> Result<usize, Invalid> {
     let [(number, unit)] = parts(text)?[..] else {
-        return Err("it must be a size, as 4096, 512KiB or 64MiB");
+        return Err("must be a size, e.g. 4096, 512KiB or 64MiB");
     };
     let factor =
         factor(&SIZE_UNITS, unit).ok_or("the units of a size are B, kB, MB, KiB, MiB and GiB")?;
-    let bytes = number.checked_mul(factor).ok_or("it is too large")?;
-    usize::try_from(bytes).map_err(|_| "it is too large")
+    let bytes = number.checked_mul(factor).ok_or("too large")?;
+    usize::try_from(bytes).map_err(|_| "too large")
 }
 
 fn write_duration(duration: Duration, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -85,57 +85,56 @@ impl de::Error for Fault {
     fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
         let expected = expected.to_string();
         let expected = people(&expected);
-        Self::custom(format!("{expected} is expected here, not {}", kind(found)))
+        Self::custom(format!("expected {expected}, found {}", kind(found)))
     }
 
     fn invalid_value(_: Unexpected<'_>, expected: &dyn Expected) -> Self {
         let expected = expected.to_string();
-        Self::custom(format!("{} is expected here", people(&expected)))
+        Self::custom(format!("expected {}", people(&expected)))
     }
 
     fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {
         let names = expected.join(", ");
         let meant = suggest::nearest(variant, expected.iter().copied());
         let meant = meant.map_or_else(String::new, |name| format!("; did you mean {name:?}?"));
-        Self::custom(format!("it must be one of {names}{meant}"))
+        Self::custom(format!("must be one of {names}{meant}"))
     }
 
     fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
         let hint = suggest::hint(field, expected.iter().copied());
         Self {
             at_key: true,
-            ..Self::custom(format!("this key is not known{hint}"))
+            ..Self::custom(format!("unknown key {field:?}{hint}"))
         }
     }
 
     fn missing_field(field: &'static str) -> Self {
-        Self::custom(format!("the key {field:?} is missing"))
+        Self::custom(format!("missing key {field:?}"))
     }
 }
 
 /// Translates serde's `u16`, `a string` or `struct ServerEntry` to the terms of this format.
 fn people(expected: &str) -> &str {
     match expected {
-        "a string" => "a text",
         "a map" => "a mapping",
         "a sequence" => "a list",
         "a boolean" => "true or false",
         "u16" => "a number from 0 to 65535",
         "u8" | "u32" | "u64" | "usize" => "a number",
         _ if expected.starts_with("struct ") => "a mapping",
-        _ if expected.starts_with("enum ") => "a text",
+        _ if expected.starts_with("enum ") => "a string",
         _ => expected,
     }
 }
 
 fn kind(found: Unexpected<'_>) -> &'static str {
     match found {
-        Unexpected::Bool(_) => "a truth value",
+        Unexpected::Bool(_) => "a boolean",
         Unexpected::Unsigned(_) | Unexpected::Signed(_) | Unexpected::Float(_) => "a number",
         Unexpected::Unit | Unexpected::Option => "nothing",
         Unexpected::Seq => "a list",
         Unexpected::Map => "a mapping",
-        _ => "a text",
+        _ => "a string",
     }
 }
 

@@ -168,7 +168,7 @@ impl Expander<'_> {
                     continue;
                 }
                 Piece::Unclosed if own => {
-                    wrong.push("a \"${\" has no \"}\"; write \"$${\" for a literal one".to_owned());
+                    wrong.push("unclosed \"${\"; write \"$${\" for a literal one".to_owned());
                     continue;
                 }
                 Piece::Unclosed => {
@@ -232,7 +232,7 @@ impl Expander<'_> {
             None if matches!(self.dialect, Dialect::Own) => {
                 let shown: String = reference.chars().take(40).collect();
                 Err(format!(
-                    "\"${{{shown}}}\" is no variable: ${{NAME}} or ${{NAME:-default}} is, and $${{ is a literal \"${{\""
+                    "\"${{{shown}}}\" is not a valid variable; write ${{NAME}} or ${{NAME:-default}}, or $${{ for a literal \"${{\""
                 ))
             }
             None => Ok(Value::AsItIs),
@@ -256,13 +256,15 @@ impl Expander<'_> {
             return Ok(default.expose_secret());
         }
         Err(format!(
-            "the input {id:?} has no value: give it with --input, or in the variable {variable}"
+            "the input {id:?} has no value; set it with --input or the variable {variable}"
         ))
     }
 }
 
 fn not_set(name: &str) -> String {
-    format!("the variable {name} is not set; ${{{name}:-default}} would give it a default")
+    format!(
+        "the variable {name} is not set; set it, or give it a default with ${{{name}:-default}}"
+    )
 }
 
 /// Returns the value of a path variable that editors define.
@@ -346,11 +348,11 @@ mod tests {
         }
         for (text, says) in [
             ("${B}", "variable B is not set"),
-            ("${A", "has no \"}\""),
-            ("${}", "is no variable"),
-            ("${A:?no}", "is no variable"),
-            ("${env:A}", "is no variable"),
-            ("${A:-${B}}", "is no variable"),
+            ("${A", "unclosed"),
+            ("${}", "is not a valid variable"),
+            ("${A:?no}", "is not a valid variable"),
+            ("${env:A}", "is not a valid variable"),
+            ("${A:-${B}}", "is not a valid variable"),
             ("${PORT}", "variable PORT is not set"),
         ] {
             let wrong = expander.expand(text, None).unwrap_err();

@@ -10,7 +10,7 @@ use crate::limits::MAX_CONFIG_FILE_LEN;
 /// # Errors
 /// Why it cannot be read.
 pub fn read(file: &Path) -> Result<String, String> {
-    let cannot = |error: std::io::Error| format!("the file cannot be read: {error}");
+    let cannot = |error: std::io::Error| format!("cannot read the file: {error}");
     let size = fs::metadata(file).map_err(cannot)?.len();
     if size > MAX_CONFIG_FILE_LEN as u64 {
         return Err(format!(

@@ -26,7 +26,7 @@ pub(crate) fn hint<'a>(typed: &str, known: impl IntoIterator<Item = &'a str> + C
     }
     let more = if names.len() > 30 { ", …" } else { "" };
     names.truncate(30);
-    format!("; known are {}{more}", names.join(", "))
+    format!("; known names are {}{more}", names.join(", "))
 }
 
 /// Folds `tool-names`, `toolNames` and `tool_names` to the same text of limited length.
@@ -55,6 +55,6 @@ mod tests {
         ] {
             assert_eq!(nearest(typed, known), meant, "{typed}");
         }
-        assert!(hint("zzzzzz", known).contains("known are command, credentials"));
+        assert!(hint("zzzzzz", known).contains("known names are command, credentials"));
     }
 }

@@ -20,7 +20,7 @@ pub(in crate::config) fn parse(text: &str) -> Result<Node, Flaw> {
     let table = DeTable::parse(text).map_err(|error| {
         let at = error.span().map_or(0, |span| span.start);
         // Use only the message: the error's `Display` quotes the line, which may hold a secret.
-        reading.flaw(at, format!("the file cannot be read: {}", error.message()))
+        reading.flaw(at, format!("cannot read the file: {}", error.message()))
     })?;
     let bytes = table.span();
     let value = reading.table(table.get_ref(), 1)?;

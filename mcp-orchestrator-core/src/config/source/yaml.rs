@@ -67,7 +67,7 @@ fn syntax_message(message: &str, text: &str, position: Position) -> String {
     } else {
         ""
     };
-    format!("the file cannot be read: {message}{hint}")
+    format!("cannot read the file: {message}{hint}")
 }
 
 /// A collection that is not closed yet.
@@ -119,9 +119,10 @@ impl Builder {
             }
             Event::Alias(id) => {
                 let Some(target) = self.anchors.get(&id) else {
-                    return Err(
-                        self.flaw(position(span), "an alias stands inside of what it names")
-                    );
+                    return Err(self.flaw(
+                        position(span),
+                        "an alias is inside the node that it refers to",
+                    ));
                 };
                 let (count, depth) = target.size();
                 self.count += count;
@@ -135,7 +136,7 @@ impl Builder {
             }
             Event::DocumentStart(..) if !self.many && !self.roots.is_empty() => Err(self.flaw(
                 position(span),
-                "the file holds a second document: use a file for each",
+                "the file contains several documents; use one file for each",
             )),
             _ => Ok(()),
         }
@@ -178,7 +179,7 @@ impl Builder {
             Value::Map(_) if open.key.is_none() => match node.value {
                 Value::Scalar { text, .. } => open.key = Some((text, node.position, node.bytes)),
                 Value::Null => open.key = Some(("null".to_owned(), node.position, node.bytes)),
-                _ => return Err(self.flaw(node.position, "a key must be a text")),
+                _ => return Err(self.flaw(node.position, "a key must be a string")),
             },
             _ => {
                 let path = self.path();
@@ -204,10 +205,7 @@ impl Builder {
         if !open.keys.insert(key.clone()) {
             let own = |entry: &&Entry| entry.key == key && !entry.bytes.is_empty();
             if let Some(first) = entries.iter().find(own) {
-                let message = format!(
-                    "this key stands here already, at line {}",
-                    first.position.line
-                );
+                let message = format!("duplicate key, first at line {}", first.position.line);
                 self.flaws.push(Flaw {
                     position,
                     path,

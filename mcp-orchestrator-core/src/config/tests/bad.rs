@@ -6,15 +6,15 @@ use super::{bad, load_as};
 const MISTAKES: &[(&str, &str)] = &[
     (
         "serverz: {}",
-        "c.yaml:1:1: serverz: this key is not known; did you mean \"servers\"?",
+        "c.yaml:1:1: serverz: unknown key \"serverz\"; did you mean \"servers\"?",
     ),
     (
         "~comand: x",
-        "c.yaml:4:5: servers.a.comand: this key is not known; did you mean \"command\"?",
+        "c.yaml:4:5: servers.a.comand: unknown key \"comand\"; did you mean \"command\"?",
     ),
     (
         "~idleTimeout: 5m",
-        "c.yaml:4:5: servers.a.idleTimeout: this key is not known; did you mean \"idle_timeout\"?",
+        "c.yaml:4:5: servers.a.idleTimeout: unknown key \"idleTimeout\"; did you mean \"idle_timeout\"?",
     ),
     (
         "~timeout: 60",
@@ -22,7 +22,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "~timeout: 0s",
-        "c.yaml:4:14: servers.a.timeout: it must be longer than nothing",
+        "c.yaml:4:14: servers.a.timeout: must be longer than 0",
     ),
     (
         "~max_message_bytes: 1TB",
@@ -30,23 +30,23 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "~max_calls_in_flight: many",
-        "c.yaml:4:26: servers.a.max_calls_in_flight: a number is expected here, not a text",
+        "c.yaml:4:26: servers.a.max_calls_in_flight: expected a number, found a string",
     ),
     (
         "~era: modrn",
-        "c.yaml:4:10: servers.a.era: it must be one of auto, legacy, modern; did you mean \"modern\"?",
+        "c.yaml:4:10: servers.a.era: must be one of auto, legacy, modern; did you mean \"modern\"?",
     ),
     (
         "~env: [A]",
-        "c.yaml:4:5: servers.a.env: a mapping is expected here, not a list",
+        "c.yaml:4:5: servers.a.env: expected a mapping, found a list",
     ),
     (
         "~env: {A: [1]}",
-        "c.yaml:4:11: servers.a.env.A: a text is expected here, not a list",
+        "c.yaml:4:11: servers.a.env.A: expected a string, found a list",
     ),
     (
         "~env: {A=B: x}",
-        "c.yaml:4:11: servers.a.env.\"A=B\": no '=', no white space",
+        "c.yaml:4:11: servers.a.env.\"A=B\": a variable name must not contain '=', white space",
     ),
     (
         "~env: {A: \"${NOT_SET}\"}",
@@ -54,7 +54,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "~args: [x]",
-        "c.yaml:4:5: servers.a.args: the arguments of a `command` that is a list",
+        "c.yaml:4:5: servers.a.args: `command` is a list; put the arguments into it",
     ),
     (
         "~url: https://example.com",
@@ -70,27 +70,27 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "~port: 80",
-        "c.yaml:4:11: servers.a.port: it belongs to a program with `type: http`",
+        "c.yaml:4:11: servers.a.port: only applies to a program with `type: http`",
     ),
     (
         "~type: http\n    port: 70000",
-        "c.yaml:5:11: servers.a.port: a number from 0 to 65535 is expected here",
+        "c.yaml:5:11: servers.a.port: expected a number from 0 to 65535",
     ),
     (
         "~type: http\n    path: mcp",
-        "c.yaml:5:11: servers.a.path: this must be a path",
+        "c.yaml:5:11: servers.a.path: must be a path",
     ),
     (
         "~cwd: /does/not/exist",
-        "c.yaml:4:10: servers.a.cwd: there is no such folder",
+        "c.yaml:4:10: servers.a.cwd: folder not found",
     ),
     (
         "~egress: [10.0.0.0/33]",
-        "c.yaml:4:14: servers.a.egress[0]: the length",
+        "c.yaml:4:14: servers.a.egress[0]: the prefix length",
     ),
     (
         "~egress: some",
-        "c.yaml:4:13: servers.a.egress: this must be all, public, none",
+        "c.yaml:4:13: servers.a.egress: must be all, public, none",
     ),
     (
         "~start: eager\n    isolation: session",
@@ -98,7 +98,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "~inherit_env: [\"\"]",
-        "c.yaml:4:19: servers.a.inherit_env[0]: the name of a variable is empty",
+        "c.yaml:4:19: servers.a.inherit_env[0]: a variable name must not be empty",
     ),
     (
         "~credentials: [{env: A}]",
@@ -114,11 +114,11 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "~credentials: [{name: a, header: X-Key}]",
-        "servers.a.credentials[0].header: a program on standard",
+        "servers.a.credentials[0].header: a stdio server receives a credential as `env` or `file`",
     ),
     (
         "~credentials: [{name: a, file: ../x}]",
-        "servers.a.credentials[0].file: this must be a file's name",
+        "servers.a.credentials[0].file: must be a file name without a folder",
     ),
     (
         "~credentials: [{name: a, env: A}, {name: a, env: B}]",
@@ -126,19 +126,19 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "~credentials: [{name: a, env: A}, {name: b, env: A}]",
-        "credentials[1]: its env is set elsewhere",
+        "servers.a.credentials[1]: this server also sets this env elsewhere",
     ),
     (
         "~credentials: [{name: a, env: A, value: x, from_env: B}]",
-        "a credential has one source",
+        "servers.a.credentials[0]: a credential can have only one of `value`, `from_env`, `from_file` and `from_secret`",
     ),
     (
         "~credentials: [{name: a, env: A, from_env: B, from_secret: {name: x, key: y}}]",
-        "a credential has one source",
+        "servers.a.credentials[0]: a credential can have only one of `value`, `from_env`, `from_file` and `from_secret`",
     ),
     (
         "~credentials: [{name: a, env: A, from_secret: {name: x, key: y, namespace: z}}]",
-        "from_secret.namespace: this key is not known",
+        "from_secret.namespace: unknown key",
     ),
     (
         "servers: {a: {}}",
@@ -150,31 +150,31 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "servers: {a: 1}",
-        "c.yaml:1:14: servers.a: a mapping is expected",
+        "c.yaml:1:14: servers.a: expected a mapping",
     ),
     (
         "servers: {a: {command: []}}",
-        "servers.a.command: it is empty",
+        "servers.a.command: must not be empty",
     ),
     (
         "backend: kubernetes\nservers: {a: {image: x, cwd: /y}}",
-        "servers.a.cwd: it needs a `command` beside it",
+        "servers.a.cwd: needs a `command`",
     ),
     (
         "servers: {a: {url: example.com}}",
-        "c.yaml:1:20: servers.a.url: the address needs its scheme",
+        "c.yaml:1:20: servers.a.url: the URL has no scheme",
     ),
     (
         "servers: {a: {url: \"ftp://example.com\"}}",
-        "servers.a.url: the address must begin with https://",
+        "servers.a.url: must start with https:// or http://",
     ),
     (
         "servers: {a: {url: \"https://u:p@example.com\"}}",
-        "servers.a.url: the address holds a user or password",
+        "servers.a.url: the URL contains a user or password",
     ),
     (
         "servers: {a: {url: \"http://h\", env: {}}}",
-        "servers.a.env: it belongs to a server that we run",
+        "servers.a.env: not allowed for a server with a `url`",
     ),
     (
         "servers: {a: {url: \"http://h\", type: stdio}}",
@@ -182,23 +182,23 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "servers: {a: {url: \"http://h\", headers: {a b: c}}}",
-        "servers.a.headers.\"a b\": this is no valid name",
+        "servers.a.headers.\"a b\": not a valid header name",
     ),
     (
         "servers: {a: {url: \"http://h\", headers: {A: \"b\\nc\"}}}",
-        "servers.a.headers.A: a header's value",
+        "servers.a.headers.A: a header value must not contain line breaks or control characters",
     ),
     (
         "servers: {a: {url: \"http://h\", credentials: [{name: a, env: A}]}}",
-        "gets a credential as a `header`",
+        "servers.a.credentials[0]: a server with a `url` receives a credential as a `header`",
     ),
     (
         "gateways: {default: {servers: [githib]}}\nservers: {github: {command: sh}}",
-        "c.yaml:1:32: gateways.default.servers[0]: there is no server githib; did you mean \"github\"?",
+        "c.yaml:1:32: gateways.default.servers[0]: unknown server githib; did you mean \"github\"?",
     ),
     (
         "~\ngateways: {x: {servers: [a, a]}}",
-        "gateways.x.servers[1]: the name a stands in this gateway already",
+        "gateways.x.servers[1]: duplicate name a in this gateway",
     ),
     (
         "~\ngateways: {x: {servers: [{server: a, as: A}]}}",
@@ -206,7 +206,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "~\ngateways: {x: {servers: [{as: a}]}}",
-        "gateways.x.servers[0]: the key \"server\" is missing",
+        "gateways.x.servers[0]: missing key \"server\"",
     ),
     (
         "~\ngateways: {x: {servers: [{server: a, credential: {pinned: organization}}]}}",
@@ -214,7 +214,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "~credentials: [{name: t, env: T}]\ngateways: {x: {servers: [{server: a, credential: {pinned: me}}]}}",
-        "an owner is organization, team/NAME or user/NAME",
+        "must be organization, team/NAME or user/NAME",
     ),
     (
         "~credentials: [{name: t, env: T}]\ngateways: {x: {members: {teams: [dev]}, servers: [{server: a, credential: {pinned: team/ops}}]}}",
@@ -226,7 +226,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "~\ngateways: {x: {members: {}}}",
-        "gateways.x.members: name `users` or `teams`",
+        "gateways.x.members: set `users` or `teams`",
     ),
     ("~\nteams: {ops: {members: [a b]}}", "teams.ops.members[0]"),
     (
@@ -239,19 +239,19 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "listen: 8080",
-        "c.yaml:1:9: listen: this must be an IP address and a port",
+        "c.yaml:1:9: listen: must be an IP address and a port, e.g. 127.0.0.1:8080, or 0.0.0.0:8080 for all interfaces",
     ),
     (
         "listen: 127.0.0.1:1\nmetrics_listen: 127.0.0.1:1",
-        "metrics_listen: metrics have a listener of their own",
+        "metrics_listen: metrics need a listener of their own",
     ),
     (
         "allowed_origins: [example.com]",
-        "c.yaml:1:19: allowed_origins[0]: an origin is as",
+        "c.yaml:1:19: allowed_origins[0]: must be an origin without a path, e.g. https://app.example.com",
     ),
     (
         "auth: {local: false}",
-        "c.yaml:1:15: auth.local: nobody could ever come in",
+        "c.yaml:1:15: auth.local: nobody could sign in",
     ),
     (
         "auth: {issuers: [{issuer: https://a.example}]}",
@@ -259,23 +259,23 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "auth: {issuers: [{issuer: a.example, audience: [x]}]}",
-        "c.yaml:1:27: auth.issuers[0].issuer: the address needs its scheme",
+        "c.yaml:1:27: auth.issuers[0].issuer: the URL has no scheme",
     ),
     (
         "auth: {issuers: [{audience: [x]}]}",
-        "auth.issuers[0]: an issuer needs its `issuer`",
+        "auth.issuers[0]: `issuer` is missing, e.g. https://idp.example.com",
     ),
     (
         "auth: {issuers: [{issuer: https://a.example, audience: [x], algorithms: [HS256]}]}",
-        "auth.issuers[0].algorithms[0]: it must be one of RS256",
+        "auth.issuers[0].algorithms[0]: must be one of RS256",
     ),
     (
         "auth: {issuers: [{issuer: https://a.example, audience: [x], algorithms: [none]}]}",
-        "auth.issuers[0].algorithms[0]: it must be one of RS256",
+        "auth.issuers[0].algorithms[0]: must be one of RS256",
     ),
     (
         "auth: {issuers: [{issuer: https://a.example, audience: []}]}\npublic_url: https://m.example",
-        "auth.issuers[0].audience: without one no token would be taken",
+        "auth.issuers[0].audience: must not be empty: every token would be rejected",
     ),
     (
         "auth: {issuers: [{issuer: https://a.example, audience: [x], scopes: [a b]}]}",
@@ -283,7 +283,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "auth: {issuers: [{issuer: https://a.example, audience: [x], client_secret: s}]}",
-        "auth.issuers[0].client_secret: it belongs to a `client_id`",
+        "auth.issuers[0].client_secret: needs a `client_id`",
     ),
     (
         "public_url: mcp.example.com",
@@ -299,36 +299,39 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "limits: {calls_per_principal: 0}",
-        "limits.calls_per_principal: it must be at least 1",
+        "limits.calls_per_principal: must be at least 1, or `none` for no limit",
     ),
     (
         "log: {format: xml}",
-        "c.yaml:1:15: log.format: it must be one of text, json",
+        "c.yaml:1:15: log.format: must be one of text, json",
     ),
-    (
-        "max_body_bytes: 1",
-        "max_body_bytes: it must be at least 1KiB",
-    ),
+    ("max_body_bytes: 1", "max_body_bytes: must be at least 1KiB"),
     (
         "servers: {a: {command: sh}, a: {command: sh}}",
-        "c.yaml:1:29: servers.a: this key stands here already, at line 1",
+        "c.yaml:1:29: servers.a: duplicate key, first at line 1",
     ),
-    ("servers: [", "the file cannot be read"),
+    (
+        "servers: [",
+        "servers[0]: cannot read the file: unclosed bracket '['",
+    ),
     ("servers: {a: {command: [sh, ${A}]}}", "needs quotes"),
-    ("a: 1\n---\nb: 1", "the file holds a second document"),
-    ("- a", "c.yaml:1:1: a mapping is expected here, not a list"),
-    ("servers: {a: {command: *x}}", "the file cannot be read"),
+    ("a: 1\n---\nb: 1", "the file contains several documents"),
+    ("- a", "c.yaml:1:1: expected a mapping, found a list"),
+    (
+        "servers: {a: {command: *x}}",
+        "servers.a.command: cannot read the file: while parsing node, found unknown anchor",
+    ),
 ];
 
 /// Problems in pods.
 const POD_MISTAKES: &[(&str, &str)] = &[
     (
         "backend: kubernets",
-        "c.yaml:1:10: backend: it must be one of process, kubernetes; did you mean \"kubernetes\"?",
+        "c.yaml:1:10: backend: must be one of process, kubernetes; did you mean \"kubernetes\"?",
     ),
     (
         "~backend: docker",
-        "c.yaml:4:14: servers.a.backend: it must be one of process, kubernetes",
+        "c.yaml:4:14: servers.a.backend: must be one of process, kubernetes",
     ),
     (
         "servers: {a: {image: x}}",
@@ -336,71 +339,71 @@ const POD_MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "servers: {a: {url: \"http://h/\", pod: {}}}",
-        "servers.a.pod: it belongs to a server that we run",
+        "servers.a.pod: not allowed for a server with a `url`",
     ),
     (
         "servers: {a: {url: \"http://h/\", backend: kubernetes}}",
-        "servers.a.backend: it belongs to a server that we run",
+        "servers.a.backend: not allowed for a server with a `url`",
     ),
     (
         "backend: kubernetes\nservers: {a: {command: sh, inherit_env: [A]}}",
-        "servers.a.inherit_env: a pod inherits nothing",
+        "servers.a.inherit_env: a pod does not inherit the gateway's environment",
     ),
     (
         "kubernetes: {name: Me}",
-        "kubernetes.name: this must be 1 to 63 lower-case",
+        "kubernetes.name: must be 1 to 63 lower-case letters, digits and '-'",
     ),
     (
         "kubernetes: {kubeconfg: x}",
-        "kubernetes.kubeconfg: this key is not known; did you mean \"kubeconfig\"?",
+        "kubernetes.kubeconfg: unknown key \"kubeconfg\"; did you mean \"kubeconfig\"?",
     ),
     (
         "kubernetes: {defaults: {resources: {limits: {memory: 1MB}}}}",
-        "kubernetes.defaults.resources.limits.memory: this is no quantity",
+        "kubernetes.defaults.resources.limits.memory: not a valid quantity",
     ),
     (
         "kubernetes: {defaults: {egress: [x]}}",
-        "kubernetes.defaults.egress[0]: this must be all, public, none",
+        "kubernetes.defaults.egress[0]: must be all, public, none",
     ),
     (
         "~pod: {pull_policy: always}",
-        "servers.a.pod.pull_policy: it must be one of Always, IfNotPresent, Never",
+        "servers.a.pod.pull_policy: must be one of Always, IfNotPresent, Never",
     ),
     (
         "~pod: {pull_secrets: [A_B]}",
-        "servers.a.pod.pull_secrets[0]: this is no name of an object",
+        "servers.a.pod.pull_secrets[0]: not a valid object name",
     ),
     (
         "~pod: {pull_secrets: [{server: x, username: y}]}",
-        "servers.a.pod.pull_secrets[0]: the key \"password\" is missing",
+        "servers.a.pod.pull_secrets[0]: missing key \"password\"",
     ),
     (
         "~pod: {resources: {request: {cpu: 1}}}",
-        "servers.a.pod.resources.request: this key is not known; did you mean \"requests\"?",
+        "servers.a.pod.resources.request: unknown key \"request\"; did you mean \"requests\"?",
     ),
     (
         "~pod: {env_from: [{secret: a, config_map: b}]}",
-        "servers.a.pod.env_from[0]: it needs one of `secret` and `config_map`",
+        "servers.a.pod.env_from[0]: needs one of `secret` and `config_map`",
     ),
     (
         "~pod: {node_selector: {a b: c}}",
-        "servers.a.pod.node_selector.\"a b\": this is no key of a label",
+        "servers.a.pod.node_selector.\"a b\": not a valid label key",
     ),
     (
         "~pod: {tolerations: [x]}",
-        "servers.a.pod.tolerations[0]: a mapping is expected here",
+        "servers.a.pod.tolerations[0]: expected a mapping",
     ),
     (
         "~pod: {affinity: []}",
-        "servers.a.pod.affinity: a mapping is expected here",
+        "servers.a.pod.affinity: expected a mapping",
     ),
     (
         "~pod: {volumes: [{name: a, mount_path: b, source: {emptyDir: {}}}]}",
-        "servers.a.pod.volumes[0].mount_path: this must be an absolute path",
+        "servers.a.pod.volumes[0].mount_path: must be an absolute path in the container, without ':'",
     ),
     (
         "~pod: {volumes: [{name: a, mount_path: /b, source: {}}]}",
-        "servers.a.pod.volumes[0].source: it must have one key",
+        "servers.a.pod.volumes[0].source: must have one key, e.g. `configMap` or `persistentVolumeClaim`",
     ),
     (
         "~pod: {security: {run_as_user: 0}}",
@@ -408,15 +411,15 @@ const POD_MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "~pod: {security: {capabilities: [CAP_SYS_ADMIN]}}",
-        "servers.a.pod.security.capabilities[0]: a capability is as",
+        "servers.a.pod.security.capabilities[0]: a capability is written without CAP_, e.g. NET_BIND_SERVICE",
     ),
     (
         "~pod: {probes: {ready: {}}}",
-        "servers.a.pod.probes.ready: this key is not known",
+        "servers.a.pod.probes.ready: unknown key",
     ),
     (
         "~pod: {template_patch: x}",
-        "servers.a.pod.template_patch: it must be a mapping",
+        "servers.a.pod.template_patch: must be a mapping (a merge patch) or a list (a JSON patch)",
     ),
     (
         "~pod: {template_patch: [{op: add}]}",
@@ -504,7 +507,7 @@ fn a_missing_file_is_a_problem() {
     assert!(
         problems
             .to_string()
-            .contains("/does/not/exist.yaml: the file cannot be read")
+            .contains("/does/not/exist.yaml: cannot read the file")
     );
     let error = crate::Error::from(problems);
     assert_eq!(error.kind(), crate::ErrorKind::Config);

@@ -66,7 +66,7 @@ fn claude_and_cursor_files_are_loaded() {
         .map(|notice| format!("{notice}\n"))
         .collect();
     assert!(
-        notices.contains("it is called file-system here") && notices.contains("disabled there"),
+        notices.contains("renamed to file-system") && notices.contains("disabled in this file"),
         "{notices}"
     );
 }
@@ -94,8 +94,8 @@ fn vs_code_servers_and_inputs_are_loaded() {
         .unwrap_err()
         .to_string();
     assert!(
-        refused.contains("mcp.json:12:24: servers.github.env.TOKEN: the input \"github-token\" has no value: give it \
-                          with --input, or in the variable MCP_INPUT_GITHUB_TOKEN"),
+        refused.contains("mcp.json:12:24: servers.github.env.TOKEN: the input \"github-token\" has no value; set it \
+                          with --input or the variable MCP_INPUT_GITHUB_TOKEN"),
         "{refused}"
     );
     let mut options: LoadOptions = options();
@@ -141,8 +141,8 @@ fn env_file_is_read_and_env_takes_precedence() {
     let wrong = load_texts(&texts, &options()).unwrap_err().to_string();
     assert!(
         wrong.contains("mcp.json:1:48: servers.a.envFile:")
-            && wrong.contains(".env:3: a line is NAME=VALUE")
-            && wrong.contains("none: the file cannot be read: No such file"),
+            && wrong.contains(".env:3: expected NAME=VALUE")
+            && wrong.contains("none: cannot read the file: No such file"),
         "{wrong}"
     );
     assert!(!wrong.contains("what is this"), "{wrong}");
@@ -164,7 +164,7 @@ fn colliding_names_are_an_error_that_lists_both() {
         r#"{"mcpServers": {"My Server": {"command": "sh"}, "my_server": {"command": "sh"}}}"#;
     let problems = load_as(&[("mcp.json", text)]).unwrap_err().to_string();
     assert!(
-        problems.contains("\"My Server\" and \"my_server\" both become the name my-server"),
+        problems.contains("\"My Server\" and \"my_server\" both become my-server"),
         "{problems}"
     );
 }
@@ -174,9 +174,9 @@ fn mistakes_in_a_foreign_file_are_reported() {
     let text = r#"{"mcpServers": {"a": {"command": 5, "env": {"T": "x"}}, "b": {"args": []}, "c": {"url": "x", "type": "ws"}}}"#;
     let problems = load_as(&[("x.json", text)]).unwrap_err().to_string();
     for says in [
-        "mcpServers.a.command: a text",
+        "mcpServers.a.command: expected a string",
         "mcpServers.b: a server needs",
-        "mcpServers.c.type: it must be one of",
+        "mcpServers.c.type: must be one of",
     ] {
         assert!(problems.contains(says), "{says}: {problems}");
     }
@@ -197,6 +197,6 @@ fn own_json_is_not_mistaken_for_a_foreign_file() {
     assert!(
         loaded.notices[0]
             .message
-            .contains("is not read in a file with `mcpServers`")
+            .contains("has no effect in a file with `mcpServers`")
     );
 }

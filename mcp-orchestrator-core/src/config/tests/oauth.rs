@@ -53,7 +53,7 @@ fn invalid_oauth_settings_are_reported_at_their_key() {
         ),
         (
             "url: https://n.example, oauth: {client_secret: x}",
-            "`client_id`, which is missing",
+            "needs a `client_id`",
         ),
         (
             "url: https://n.example, oauth: {grant: client_credentials}",
@@ -70,15 +70,15 @@ fn invalid_oauth_settings_are_reported_at_their_key() {
         ("url: https://n.example, oauth: {scopess: []}", "scopess"),
         (
             "command: [sh], oauth: {slot: t}, credentials: [{name: t, env: T}]",
-            "Name its `issuer`",
+            "`issuer` is required",
         ),
         (
             "command: [sh], oauth: {issuer: 'https://i.example'}",
-            "Name it as `slot`",
+            "set `slot` to the credential",
         ),
         (
             "url: https://n.example, credentials: [{name: t, header: Authorization}], oauth: true",
-            "takes that place already",
+            "another credential uses that header",
         ),
     ];
     for (server, part) in rows {
@@ -100,11 +100,11 @@ fn unusable_oauth_settings_are_reported_at_their_key() {
     let rows = [
         (
             "url: https://n.example, oauth: {client_id: a, client_secret: x}",
-            "oauth.client_secret: whom would it be sent to",
+            "oauth.client_secret: the secret needs a fixed recipient",
         ),
         (
             "url: https://n.example, oauth: {grant: client_credentials, client_id: a, client_secret: x}",
-            "oauth.client_secret: whom would it be sent to",
+            "oauth.client_secret: the secret needs a fixed recipient",
         ),
         (
             "url: https://n.example, oauth: {client_id: a, client_secret: x, token_endpoint: 'https://i.example/t'}",
@@ -112,11 +112,11 @@ fn unusable_oauth_settings_are_reported_at_their_key() {
         ),
         (
             "url: https://n.example, oauth: {token_parameters: {key: x}}",
-            "oauth.token_parameters: whom would it be sent to",
+            "oauth.token_parameters: the secret needs a fixed recipient",
         ),
         (
             "url: https://n.example, oauth: {authorization_parameters: {state: x}}",
-            "the gateway gives it itself",
+            "this parameter is set by the gateway",
         ),
         (
             "url: https://n.example, oauth: {token_parameters: {scope: x}}",

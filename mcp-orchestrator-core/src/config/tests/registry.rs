@@ -117,11 +117,11 @@ fn unsupported_packages_are_rejected_with_the_reason() {
         (
             r#"{"registryType": "npm", "identifier": "x", "packageArguments":
               [{"type": "named", "name": "--token", "isRequired": true, "isSecret": true}]}"#,
-            "--token holds a secret",
+            "--token contains a secret",
         ),
         (
             r#"{"registryType": "pypi", "identifier": "x", "transport": {"type": "sse", "url": "http://x"}}"#,
-            "speaks sse",
+            "unsupported transport sse",
         ),
     ] {
         let text = format!(r#"{{"name": "a/x", "packages": [{package}]}}"#);

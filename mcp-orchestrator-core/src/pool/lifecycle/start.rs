@@ -18,10 +18,11 @@ use crate::pool::handle::Handle;
 use crate::pool::reachability::{Reach, Watched};
 use crate::pool::slot::Slot;
 use crate::pool::{Pool, Spec};
+use crate::runtime::advice;
 use crate::runtime::{
     Endpoint, Exit, Instance, InstanceKey, LaunchSpec, LogLine, LogOptions, Progress, Scope,
 };
-use crate::server::Isolation;
+use crate::server::{Isolation, Launch};
 use crate::transport::handshake::{ALL_CAPABILITIES, Joined, Profile};
 use crate::transport::pipe::{Ask, Opened, Options, Pipe};
 use crate::transport::streamable::Http;
@@ -66,18 +67,7 @@ impl Pool {
             started = tokio::time::timeout(limit, self.place(spec, &key, credential, progress, &mut attempt)) => started,
             () = self.closing.cancelled() => Ok(Err(Error::new(ErrorKind::Unavailable, "the orchestrator is shutting down"))),
         };
-        let outcome = started.unwrap_or_else(|_| {
-            let mut text = format!(
-                "server {} was not ready after {} s",
-                spec.server.id,
-                limit.as_secs_f32()
-            );
-            let last = progress.last();
-            if !last.is_empty() {
-                text = format!("{text} (still waiting for: {last})");
-            }
-            Err(Error::new(ErrorKind::StartFailed, text))
-        });
+        let outcome = started.unwrap_or_else(|_| Err(not_ready(spec, limit, &progress.last())));
         match outcome {
             Ok(handle) => {
                 self.lost.forget(&key);
@@ -336,17 +326,56 @@ impl Pool {
     }
 }
 
+/// Returns the error for a server that takes too long, with the next step.
+fn not_ready(spec: &Spec, limit: Duration, last: &str) -> Error {
+    let id = &spec.server.id;
+    let mut text = format!("server {id} was not ready after {}s", limit.as_secs_f32());
+    if !last.is_empty() {
+        text.push_str(&format!(" (still waiting for {last})"));
+    }
+    text.push_str("; `start_timeout` sets the limit");
+    if matches!(spec.server.launch, Launch::Program(_)) {
+        text.push_str(&format!(", `mcp-orchestrator logs {id}` shows its output"));
+    }
+    Error::new(ErrorKind::StartFailed, text)
+}
+
 /// Converts the error of a failed handshake to the error of the start.
 fn start_failed(error: Error) -> Error {
     if error.kind() == ErrorKind::StartFailed {
         return error;
     }
-    let text = format!("the MCP handshake failed: {error}");
+    let text = exited_early(&error).unwrap_or_else(|| match error.kind() {
+        // It was not reached, so there was no handshake.
+        ErrorKind::Unavailable => error.to_string(),
+        _ => format!("the MCP handshake failed: {error}"),
+    });
     let failed = Error::new(ErrorKind::StartFailed, text);
     match error.data() {
         Some(data) => failed.with_data(data.to_owned()),
         None => failed,
     }
+}
+
+/// Returns the message for a program that exited during the handshake, with the next step. `None` if it did not exit.
+fn exited_early(error: &Error) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Exited {
+        exit: String,
+        code: Option<i64>,
+        #[serde(default)]
+        stderr: Vec<String>,
+    }
+    let exited: Exited = serde_json::from_str(error.data()?.get()).ok()?;
+    let server = error.server()?;
+    let text = format!(
+        "server {server} exited during the MCP handshake ({})",
+        exited.exit
+    );
+    Some(match advice::on_exit(exited.code, &exited.stderr) {
+        Some(advice) => format!("{text}; {advice}"),
+        None => format!("{text}; `mcp-orchestrator logs {server}` shows its output"),
+    })
 }
 
 /// Returns the client capabilities that are declared to a program.

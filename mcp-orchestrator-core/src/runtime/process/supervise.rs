@@ -14,6 +14,7 @@ use super::output::{exit, read_lines};
 use super::running::Ending;
 use super::spawn::Placed;
 use crate::error::{Error, ErrorKind};
+use crate::runtime::advice;
 use crate::runtime::stdin::Input;
 use crate::runtime::{Exit, InstanceStatus, LogSource, Phase};
 use crate::server::{Launch, PortOwner, ProgramTransport};
@@ -244,14 +245,17 @@ impl Over {
             None => (Phase::Failed, exit.reason.clone()),
         };
         let mut message = match (wanted, ready) {
-            (Some(why), _) => format!("server {server} was ended while it started: {why}"),
-            (None, true) => format!("server {server} ended as soon as it ran: {reason}"),
+            (Some(why), _) => format!("server {server} was stopped while it started: {why}"),
+            (None, true) => format!("server {server} exited at once ({reason})"),
             (None, false) => {
-                format!("server {server} ended before it listened on its port: {reason}")
+                format!("server {server} exited before it listened on its port ({reason})")
             }
         };
         if !exit.tail.is_empty() {
-            message = format!("{message}; it said last: {}", exit.tail.join("\n"));
+            message = format!("{message}; last output: {}", exit.tail.join("\n"));
+        }
+        if let Some(advice) = advice::on_exit(exit.code.map(i64::from), &exit.tail) {
+            message = format!("{message}; {advice}");
         }
         let error = Error::new(ErrorKind::StartFailed, message)
             .with_server(server)

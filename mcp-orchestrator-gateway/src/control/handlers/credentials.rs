@@ -61,26 +61,37 @@ async fn make_token(
     if let Some(gateway) = &gateway
         && !control.built.router().gateways().contains(gateway)
     {
-        return Err(invalid(&format!("there is no gateway {gateway}")).into());
+        let known = control.built.router().gateways();
+        let known: Vec<&str> = known.iter().map(GatewayId::as_str).collect();
+        let text = format!(
+            "unknown gateway {gateway}; configured are {}",
+            known.join(", ")
+        );
+        return Err(invalid(&text).into());
     }
     let expires_at = match request.expires_in {
         None => None,
         Some(seconds) if (1..=LONGEST).contains(&seconds) => {
             Some(SystemTime::now() + Duration::from_secs(seconds))
         }
-        Some(_) => return Err(invalid(&"a token lives between a second and ten years").into()),
+        Some(_) => {
+            return Err(invalid(
+                &"the lifetime of a token must be between one second and ten years",
+            )
+            .into());
+        }
     };
     let subject: Owner = request.subject.parse().map_err(|error| invalid(&error))?;
     if let Owner::User(user) = &subject
         && !Principal::user(user.clone(), "token").is_well_named()
     {
-        let text = format!("{user} is no name of a user: it is reserved");
+        let text = format!("{user} is a reserved name, not a user");
         return Err(invalid(&text).into());
     }
     let new = NewToken {
         subject: subject.clone(),
         admin: request.admin,
-        gateway,
+        gateway: gateway.clone(),
         expires_at,
     };
     let recording = control.recording(&actor, Action::CreateToken, &subject.to_string());
@@ -91,7 +102,7 @@ async fn make_token(
     ok(&TokenMade {
         token: SecretText(token),
         info: info.into(),
-        warnings: control.warnings_of_token(&subject),
+        warnings: control.warnings_of_token(&subject, gateway.as_ref()),
     })
 }
 

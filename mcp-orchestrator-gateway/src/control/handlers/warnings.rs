@@ -4,13 +4,18 @@ use std::sync::Arc;
 
 use mcp_orchestrator_core::auth::Principal;
 use mcp_orchestrator_core::credential::Owner;
+use mcp_orchestrator_core::id::GatewayId;
 use mcp_orchestrator_core::router::Router as _;
 
 use crate::control::Control;
 
 impl Control {
     /// Returns warnings about a token for this subject.
-    pub(crate) fn warnings_of_token(&self, subject: &Owner) -> Vec<String> {
+    pub(crate) fn warnings_of_token(
+        &self,
+        subject: &Owner,
+        gateway: Option<&GatewayId>,
+    ) -> Vec<String> {
         let mut warnings = Vec::new();
         let access = self.live.upgrade().map(|live| live.access());
         if access.is_some_and(|access| !access.takes_tokens()) {
@@ -20,8 +25,11 @@ impl Control {
             );
         }
         let unknown = self.unknown_owner(subject);
-        if unknown.is_none() && !self.reaches_a_gateway(subject) {
-            warnings.push(format!("{subject} is a member of no gateway"));
+        if unknown.is_none() && !self.reaches_a_gateway(subject, gateway) {
+            warnings.push(match gateway {
+                Some(gateway) => format!("{subject} is not a member of gateway {gateway}"),
+                None => format!("{subject} is a member of no gateway"),
+            });
         }
         warnings.extend(unknown);
         warnings
@@ -40,8 +48,7 @@ impl Control {
             || self.has_issuers()
             || self.built.directory().knows(owner)
             || has_token();
-        let warning =
-            (!known).then(|| format!("user {user} is unknown: no token was made for them"));
+        let warning = (!known).then(|| format!("user {user} is unknown: they have no token"));
         warning.into_iter().collect()
     }
 
@@ -59,13 +66,16 @@ impl Control {
             return None;
         }
         Some(if self.has_issuers() {
-            format!("team {team} is not configured: only callers whose token names it are in it")
+            format!(
+                "team {team} is not configured: only callers whose token contains it are members"
+            )
         } else {
-            format!("team {team} is not configured: nobody is in it")
+            format!("team {team} is not configured, so it has no members")
         })
     }
 
-    fn reaches_a_gateway(&self, subject: &Owner) -> bool {
+    /// Returns whether the subject can use this gateway, or any gateway.
+    fn reaches_a_gateway(&self, subject: &Owner, gateway: Option<&GatewayId>) -> bool {
         let Owner::User(user) = subject else {
             return true;
         };
@@ -73,6 +83,8 @@ impl Control {
         let principal = self.built.directory().complete(principal);
         let router = self.built.router();
         let mut gateways = router.gateways().into_iter();
-        gateways.any(|gateway| router.view(&principal, &gateway).is_ok())
+        gateways.any(|one| {
+            gateway.is_none_or(|bound| *bound == one) && router.view(&principal, &one).is_ok()
+        })
     }
 }

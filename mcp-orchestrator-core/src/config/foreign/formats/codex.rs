@@ -27,7 +27,7 @@ pub(in crate::config::foreign) fn servers(node: &Node, path: &KeyPath) -> Vec<Dr
             }
             None => draft.problems.push(Remark {
                 path,
-                text: "a mapping is expected here".to_owned(),
+                text: "expected a mapping".to_owned(),
             }),
         }
         drafts.push(draft);
@@ -94,7 +94,7 @@ fn inherited(keys: &mut Keys<'_>, draft: &mut Draft) {
     let Value::List(items) = &node.value else {
         draft.problems.push(Remark {
             path,
-            text: "a list of names is expected here".to_owned(),
+            text: "expected a list of names".to_owned(),
         });
         return;
     };

@@ -28,7 +28,7 @@ pub(in crate::config::foreign) fn servers(node: &Node, path: &KeyPath) -> Vec<Dr
             }
             None => draft.problems.push(Remark {
                 path,
-                text: "a mapping is expected here".to_owned(),
+                text: "expected a mapping".to_owned(),
             }),
         }
         drafts.push(draft);
@@ -38,9 +38,7 @@ pub(in crate::config::foreign) fn servers(node: &Node, path: &KeyPath) -> Vec<Dr
 
 fn server(keys: &mut Keys<'_>, draft: &mut Draft, block: bool) {
     if block {
-        draft.leave_out(
-            "left out: it `uses` a block of Continue's hub; write its `command` or `url` here",
-        );
+        draft.leave_out("skipped: it `uses` a block of Continue's hub; add its `command` or `url`");
         return;
     }
     common_keys::read(keys, draft);

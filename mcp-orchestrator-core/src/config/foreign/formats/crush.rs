@@ -36,7 +36,7 @@ fn server(keys: &mut Keys<'_>, draft: &mut Draft) {
     for (section, name) in left {
         draft.notice(
             section,
-            format!("{name} is left out: its value comes from a command, and none is run here"),
+            format!("{name} is left out: its value comes from a command, and commands are not run"),
         );
     }
 }

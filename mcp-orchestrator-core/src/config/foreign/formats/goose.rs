@@ -30,12 +30,28 @@ pub(in crate::config::foreign) fn servers(node: &Node, path: &KeyPath) -> Vec<Dr
 fn server(keys: &mut Keys<'_>, draft: &mut Draft) {
     let kind = keys.node(&["type"]).and_then(|(node, _)| scalar(node));
     if let Some(kind) = kind.filter(|kind| INNER.contains(&kind.as_str())) {
-        draft.leave_out(format!("left out: {kind} is a part of Goose itself"));
+        draft.leave_out(format!("skipped: {kind} is part of Goose itself"));
         return;
     }
     common_keys::read(keys, draft);
     draft.more.timeout = keys.number(&["timeout"]).and_then(texts::span);
+    let is_remote = draft.command.is_none() && !draft.urls.is_empty();
     for name in keys.texts(&["env_keys"]).unwrap_or_default() {
+        if is_remote {
+            // There they are only the variables of headers.
+            if !draft
+                .headers
+                .values()
+                .any(|value| value.0.contains(&name.0))
+            {
+                let text = format!(
+                    "{} is ignored: a server with a URL has no environment",
+                    name.0
+                );
+                draft.notice("env_keys", text);
+            }
+            continue;
+        }
         draft.credentials.push(CredentialEntry {
             name: to_dns_label(&name.0),
             env: Some(name.0),
@@ -50,7 +66,7 @@ fn server(keys: &mut Keys<'_>, draft: &mut Draft) {
     {
         draft.notice(
             "available_tools",
-            "not used here: all tools are shown; choose them by `tools` of a gateway",
+            "ignored: all tools are exposed; select them with `tools` of a gateway",
         );
     }
 }

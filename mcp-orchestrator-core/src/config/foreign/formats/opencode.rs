@@ -19,7 +19,7 @@ fn server(keys: &mut Keys<'_>, draft: &mut Draft) {
     let milliseconds = keys.number(&["timeout"]);
     draft.more.list_timeout = milliseconds.and_then(|it| texts::span(it / 1000.0));
     if !keys.has(&["command", "url"]) {
-        draft.leave_out("left out: neither a `command` nor a `url` stands here");
+        draft.leave_out("skipped: it has neither a `command` nor a `url`");
     }
     files(draft);
 }
@@ -67,7 +67,7 @@ fn files(draft: &mut Draft) {
         let section = if env { "env" } else { "headers" };
         draft.notice(
             section,
-            format!("{name} is left out: a file in the middle of a value is not read here"),
+            format!("{name} is left out: a file in the middle of a value is not supported"),
         );
     }
 }

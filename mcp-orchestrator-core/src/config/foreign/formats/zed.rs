@@ -15,8 +15,6 @@ fn server(keys: &mut Keys<'_>, draft: &mut Draft) {
     common_keys::read(keys, draft);
     keys.skip(&["source"]);
     if !keys.has(&["command", "url"]) {
-        draft.leave_out(
-            "left out: an extension of Zed knows how it is run; name its `command` or `url` here",
-        );
+        draft.leave_out("skipped: a Zed extension runs it; add its `command` or `url`");
     }
 }

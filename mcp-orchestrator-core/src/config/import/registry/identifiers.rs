@@ -50,7 +50,7 @@ impl Package {
         };
         if !fits {
             return Err(format!(
-                "its identifier is no name of a {} package: an option or an address there could run other code",
+                "its identifier is not a valid {} package name, and could run other code",
                 self.registry_type
             ));
         }
@@ -58,10 +58,7 @@ impl Package {
         if version.is_some_and(|version| {
             !word(version, "._+-!~:") || version.contains(':') && self.registry_type != "oci"
         }) {
-            return Err(
-                "its version is no version: an option or an address there could run other code"
-                    .to_owned(),
-            );
+            return Err("its version is not a valid version, and could run other code".to_owned());
         }
         Ok(())
     }
@@ -88,7 +85,7 @@ impl Package {
             && word(host, ".-:")
             && (rest.is_some() || self.registry_type == "oci");
         if !fits {
-            return Err("its registryBaseUrl is no address of a registry".to_owned());
+            return Err("its registryBaseUrl is not a registry's URL".to_owned());
         }
         Ok(Some(url))
     }

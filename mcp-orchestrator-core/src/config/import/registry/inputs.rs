@@ -63,7 +63,7 @@ impl Named {
                 let name = check::header_name(&self.name)?;
                 if check::is_own_header(&name) {
                     made.notice(format!(
-                        "the header {} is left out: the orchestrator sets it itself",
+                        "the header {} is left out: the gateway sets it",
                         self.name
                     ));
                     return Ok(false);
@@ -95,7 +95,7 @@ impl Named {
         let required = self.input.is_required || open.iter().any(|name| of(name).is_required);
         if !open.is_empty() && !required {
             made.notice(format!(
-                "{} is optional and was left out: add it to the entry",
+                "{} is optional and left out; add it to the entry if needed",
                 self.name
             ));
             return;
@@ -119,7 +119,7 @@ impl Named {
         });
         if !open.is_empty() {
             made.notice(format!(
-                "{} is put together of several parts: it is the same for all callers",
+                "{} has several parts, so it is the same for all callers",
                 self.name
             ));
         }
@@ -174,7 +174,7 @@ impl Argument {
             (None, None) if self.is_flag() => None,
             (None, None) => {
                 made.notice(format!(
-                    "{shown} is optional and was left out: add it to the entry"
+                    "{shown} is optional and left out; add it to the entry if needed"
                 ));
                 return Ok(());
             }
@@ -230,7 +230,7 @@ fn variable(
 ) -> Result<Part, String> {
     if input.is_secret {
         return Err(format!(
-            "{used_by} holds a secret, which every user of the machine would see: it can be no argument or address"
+            "{used_by} contains a secret, which every user of the machine could read in an argument or URL"
         ));
     }
     Ok(made.variable(name, used_by))

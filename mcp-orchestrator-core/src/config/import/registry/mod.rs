@@ -85,7 +85,7 @@ pub(super) fn make(said: Value, made: &mut EntryBuilder) -> Result<(), String> {
         package.normalize(version.as_deref());
     }
     if let Some(status @ ("deprecated" | "deleted")) = description.status.as_deref() {
-        made.notice(format!("it is marked as {status} in the registry"));
+        made.notice(format!("the registry marks it as {status}"));
     }
     let ways = ways(&description, made.containers);
     let mut refused = Vec::new();
@@ -119,12 +119,12 @@ pub(super) fn make(said: Value, made: &mut EntryBuilder) -> Result<(), String> {
         .collect();
     if !others.is_empty() {
         made.notice(format!(
-            "{taken} was taken; it can also be had as {}",
+            "{taken} is used; it is also available as {}",
             others.join(", ")
         ));
     }
     for why in refused {
-        made.notice(format!("cannot be run here: {why}"));
+        made.notice(format!("cannot be run: {why}"));
     }
     Ok(())
 }

@@ -36,12 +36,12 @@ impl Package {
             "npm" | "pypi" | "nuget" => self.program(made)?,
             "oci" => {}
             "mcpb" => {
-                return Err("a bundle (mcpb) is unpacked by desktop programs alone".to_owned());
+                return Err("a bundle (mcpb) can only be unpacked by desktop programs".to_owned());
             }
-            "" => return Err("it names no registry".to_owned()),
+            "" => return Err("it has no registry type".to_owned()),
             other => {
                 return Err(format!(
-                    "packages of {other} are not known: npm, pypi, nuget and oci are"
+                    "unknown package type {other}; known are npm, pypi, nuget and oci"
                 ));
             }
         }
@@ -64,7 +64,7 @@ impl Package {
             "streamable-http" | "streamable" | "http" => {}
             other => {
                 return Err(format!(
-                    "its program speaks {other}, which only a remote server may here"
+                    "unsupported transport {other}: only remote servers may use it"
                 ));
             }
         }
@@ -88,7 +88,7 @@ impl Package {
         }
         for header in &transport.headers {
             made.notice(format!(
-                "the header {} is left out: a program that is run here gets none",
+                "the header {} is left out: a local program receives no headers",
                 header.name
             ));
         }
@@ -173,7 +173,7 @@ impl Package {
                 .map(|it| it.split('=').next().unwrap_or_default())
                 .collect();
             made.notice(format!(
-                "its arguments for docker are left out ({}): see `pod` for what a container may do",
+                "its arguments for docker are left out ({}); see `pod` for the settings of containers",
                 shown.join(" ")
             ));
         }

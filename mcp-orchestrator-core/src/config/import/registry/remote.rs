@@ -15,11 +15,11 @@ impl Remote {
         made.entry.transport = match self.r#type.as_str() {
             "streamable-http" | "streamable" | "http" | "" => None,
             "sse" => Some(TransportEntry::Sse),
-            other => return Err(format!("it speaks {other}, which is not known here")),
+            other => return Err(format!("unknown transport {other}")),
         };
-        let url = self.url.as_deref().ok_or("it has no url")?;
+        let url = self.url.as_deref().ok_or("it has no URL")?;
         if !url.starts_with("https://") && !url.starts_with("http://") {
-            return Err("its url is no address of the web".to_owned());
+            return Err("its URL does not start with https:// or http://".to_owned());
         }
         let url = filled(url, &self.variables, "url", made)?;
         made.entry.url = Some(Typed(url));

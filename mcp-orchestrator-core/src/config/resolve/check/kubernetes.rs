@@ -7,7 +7,7 @@ const UNITS: [&str; 16] = [
 
 /// Checks a resource quantity: `250m`, `1.5`, `128Mi`, `1e3`.
 pub(crate) fn quantity(text: &str) -> Result<(), String> {
-    let wrong = || "this is no quantity; it must be as 250m, 1.5 or 128Mi".to_owned();
+    let wrong = || "not a valid quantity; expected e.g. 250m, 1.5 or 128Mi".to_owned();
     let digits = text
         .find(|c: char| !c.is_ascii_digit() && c != '.')
         .unwrap_or(text.len());
@@ -30,7 +30,7 @@ pub(crate) fn label_name(text: &str) -> Result<(), String> {
     let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     let fits = !text.is_empty() && text.len() <= 63 && text.bytes().all(inner);
     if !fits || text.starts_with('-') || text.ends_with('-') {
-        return Err("this must be 1 to 63 lower-case letters, digits and '-'".to_owned());
+        return Err("must be 1 to 63 lower-case letters, digits and '-'".to_owned());
     }
     Ok(())
 }
@@ -39,8 +39,7 @@ pub(crate) fn label_name(text: &str) -> Result<(), String> {
 pub(crate) fn object_name(text: &str) -> Result<(), String> {
     let fits = text.len() <= 253 && text.split('.').all(|label| label_name(label).is_ok());
     fits.then_some(()).ok_or_else(|| {
-        "this is no name of an object: lower-case letters, digits, '-' and '.' may stand in it"
-            .to_owned()
+        "not a valid object name; use lower-case letters, digits, '-' and '.'".to_owned()
     })
 }
 
@@ -49,7 +48,7 @@ pub(crate) fn data_key(text: &str) -> Result<(), String> {
     let inner = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     let fits = !text.is_empty() && text.len() <= 253 && text.bytes().all(inner);
     fits.then_some(()).ok_or_else(|| {
-        "this is no key of a Secret: letters, digits, '-', '_' and '.' may stand in it".to_owned()
+        "not a valid key of a Secret; use letters, digits, '-', '_' and '.'".to_owned()
     })
 }
 
@@ -62,7 +61,7 @@ pub(crate) fn label_key(text: &str) -> Result<(), String> {
     if domain.is_none_or(|domain| object_name(domain).is_ok()) && is_label_word(name) {
         return Ok(());
     }
-    Err("this is no key of a label; it must be as disktype or example.com/disktype".to_owned())
+    Err("not a valid label key; expected e.g. disktype or example.com/disktype".to_owned())
 }
 
 /// Checks a label value.
@@ -70,7 +69,7 @@ pub(crate) fn label_value(text: &str) -> Result<(), String> {
     if text.is_empty() || is_label_word(text) {
         return Ok(());
     }
-    Err("this is no value of a label: up to 63 letters, digits, '-', '_' and '.'".to_owned())
+    Err("not a valid label value; use up to 63 letters, digits, '-', '_' and '.'".to_owned())
 }
 
 fn is_label_word(text: &str) -> bool {
@@ -85,7 +84,7 @@ fn is_label_word(text: &str) -> bool {
 /// Checks the path of a directory in a container.
 pub(crate) fn mount_path(text: &str) -> Result<(), String> {
     if !text.starts_with('/') || text.contains(':') || text.contains("/../") {
-        return Err("this must be an absolute path of the container, without ':'".to_owned());
+        return Err("must be an absolute path in the container, without ':'".to_owned());
     }
     Ok(())
 }

@@ -28,13 +28,12 @@ const OWN_HEADERS: [&str; 11] = [
 /// Checks the name of an environment variable.
 pub(crate) fn env_name(name: &str) -> Result<(), String> {
     if name.is_empty() {
-        return Err("the name of a variable is empty".to_owned());
+        return Err("a variable name must not be empty".to_owned());
     }
     let wrong = |c: char| c == '=' || c.is_whitespace() || c.is_control();
     if name.chars().any(wrong) {
         return Err(
-            "no '=', no white space and no control character may stand in a variable's name"
-                .to_owned(),
+            "a variable name must not contain '=', white space or control characters".to_owned(),
         );
     }
     Ok(())
@@ -42,11 +41,10 @@ pub(crate) fn env_name(name: &str) -> Result<(), String> {
 
 /// Parses the name of a header.
 pub(crate) fn header_name(name: &str) -> Result<HeaderName, String> {
-    HeaderName::from_bytes(name.as_bytes())
-        .map_err(|_| "this is no valid name of a header".to_owned())
+    HeaderName::from_bytes(name.as_bytes()).map_err(|_| "not a valid header name".to_owned())
 }
 
-/// Returns `true` if the orchestrator sets this header itself.
+/// Returns `true` if this header is set by the gateway.
 pub(crate) fn is_own_header(name: &HeaderName) -> bool {
     OWN_HEADERS.contains(&name.as_str())
 }
@@ -55,14 +53,14 @@ pub(crate) fn is_own_header(name: &HeaderName) -> bool {
 pub(crate) fn header_value(value: &str) -> Result<(), String> {
     HeaderValue::from_str(value)
         .map(|_| ())
-        .map_err(|_| "a header's value may hold no line break and no control character".to_owned())
+        .map_err(|_| "a header value must not contain line breaks or control characters".to_owned())
 }
 
 /// Checks a file name without a directory.
 pub(crate) fn file_name(name: &str) -> Result<(), String> {
     let plain = Path::new(name).file_name() == Some(OsStr::new(name));
     if !plain || name.contains(['/', '\\', '\0']) || name.len() > 255 {
-        return Err("this must be a file's name, without a folder".to_owned());
+        return Err("must be a file name without a folder".to_owned());
     }
     Ok(())
 }
@@ -72,21 +70,21 @@ pub(crate) fn url(text: &str) -> Result<Uri, String> {
     let uri: Uri = text
         .trim()
         .parse()
-        .map_err(|_| "this is no valid address; it must be as https://host/path".to_owned())?;
+        .map_err(|_| "not a valid URL; expected e.g. https://host/path".to_owned())?;
     match uri.scheme_str() {
         Some("http" | "https") => {}
-        Some(_) => return Err("the address must begin with https:// or http://".to_owned()),
-        None => return Err("the address needs its scheme: https://… or http://…".to_owned()),
+        Some(_) => return Err("must start with https:// or http://".to_owned()),
+        None => return Err("the URL has no scheme; start it with https:// or http://".to_owned()),
     }
     if uri.host().is_none_or(str::is_empty) {
-        return Err("the address names no host".to_owned());
+        return Err("the URL has no host".to_owned());
     }
     if uri
         .authority()
         .is_some_and(|authority| authority.as_str().contains('@'))
     {
         return Err(
-            "the address holds a user or password: use `headers` or `credentials`".to_owned(),
+            "the URL contains a user or password; use `headers` or `credentials`".to_owned(),
         );
     }
     Ok(uri)
@@ -99,14 +97,14 @@ pub(crate) fn listen(text: &str) -> Result<SocketAddr, String> {
         .strip_prefix("localhost:")
         .map(|port| format!("127.0.0.1:{port}"));
     named.as_deref().unwrap_or(text).parse().map_err(|_| {
-        "this must be an IP address and a port, as 127.0.0.1:8080, or 0.0.0.0:8080 for all"
+        "must be an IP address and a port, e.g. 127.0.0.1:8080, or 0.0.0.0:8080 for all interfaces"
             .to_owned()
     })
 }
 
 /// Checks an origin: a scheme, a host and optionally a port.
 pub(crate) fn origin(text: &str) -> Result<(), String> {
-    let wrong = || "an origin is as https://app.example.com, without a path".to_owned();
+    let wrong = || "must be an origin without a path, e.g. https://app.example.com".to_owned();
     let uri: Uri = text.parse().map_err(|_| wrong())?;
     let bare = !text.ends_with('/') && uri.path_and_query().is_none_or(|rest| rest.as_str() == "/");
     if uri.scheme().is_none() || uri.authority().is_none() || !bare {
@@ -120,7 +118,7 @@ pub(crate) fn host(text: &str) -> Result<(), String> {
     let authority: Result<http::uri::Authority, _> = text.parse();
     match authority {
         Ok(authority) if !authority.host().is_empty() && !text.contains('@') => Ok(()),
-        _ => Err("a host is as mcp.example.com or mcp.example.com:8443".to_owned()),
+        _ => Err("must be a host, e.g. mcp.example.com or mcp.example.com:8443".to_owned()),
     }
 }
 
@@ -128,7 +126,7 @@ pub(crate) fn host(text: &str) -> Result<(), String> {
 pub(crate) fn network(text: &str) -> Result<(), String> {
     let (network, port) = if let Some(rest) = text.strip_prefix('[') {
         let Some((network, rest)) = rest.split_once(']') else {
-            return Err("a \"[\" has no \"]\"".to_owned());
+            return Err("unclosed \"[\"".to_owned());
         };
         (
             network,
@@ -143,19 +141,19 @@ pub(crate) fn network(text: &str) -> Result<(), String> {
     if port.is_some_and(|port| {
         port.parse::<u16>().is_ok_and(|port| port == 0) || port.parse::<u16>().is_err()
     }) {
-        return Err("the port of a network is a number from 1 to 65535".to_owned());
+        return Err("the port must be a number from 1 to 65535".to_owned());
     }
     let (address, length) = network
         .split_once('/')
         .map_or((network, None), |(address, length)| (address, Some(length)));
     let address: IpAddr = address.parse().map_err(|_| {
-        "this must be all, public, none, or a list of networks as 10.1.0.0/16 or 10.1.2.3/32:443 (no host names)"
+        "must be all, public, none, or a list of networks, e.g. 10.1.0.0/16 or 10.1.2.3/32:443 (no host names)"
             .to_owned()
     })?;
     let most = if address.is_ipv4() { 32 } else { 128 };
     if length.is_some_and(|length| !length.parse::<u8>().is_ok_and(|length| length <= most)) {
         return Err(format!(
-            "the length of this network's prefix is a number from 0 to {most}"
+            "the prefix length must be a number from 0 to {most}"
         ));
     }
     Ok(())
@@ -164,13 +162,13 @@ pub(crate) fn network(text: &str) -> Result<(), String> {
 /// Checks that a program exists, searching `PATH` as the system does.
 ///
 /// # Errors
-/// A message that names what was searched.
+/// A message that says what to do.
 pub(crate) fn program(program: &str, path: Option<&str>) -> Result<(), String> {
     if program.contains('/') {
         return if is_program(Path::new(program)) {
             Ok(())
         } else {
-            Err("there is no program at this path".to_owned())
+            Err("no executable program at this path".to_owned())
         };
     }
     let path = path.unwrap_or("/usr/local/bin:/usr/bin:/bin");
@@ -180,7 +178,9 @@ pub(crate) fn program(program: &str, path: Option<&str>) -> Result<(), String> {
     if found {
         Ok(())
     } else {
-        Err(format!("there is no such program on PATH ({path})"))
+        Err(format!(
+            "program {program} not found in PATH; install it, or use its full path"
+        ))
     }
 }
 

@@ -45,7 +45,7 @@ pub(crate) fn slots(
                     .as_ref()
                     .is_some_and(|env| env.contains_key(&place));
             if taken || !taken_targets.insert((key, place)) {
-                scope.problem("", format!("its {key} is set elsewhere in this server too"));
+                scope.problem("", format!("this server also sets this {key} elsewhere"));
             }
         }
         slots.push(CredentialSlot {
@@ -70,7 +70,7 @@ fn form(scope: &mut Scope<'_>, typed: &CredentialEntry) -> SlotForm {
         && !choices.is_empty()
         && !choices.contains(default)
     {
-        scope.problem("default", "it is none of the `choices`");
+        scope.problem("default", "must be one of the `choices`");
     }
     SlotForm {
         plain: typed.plain.unwrap_or_default(),
@@ -107,19 +107,22 @@ fn injection(
         if !scope.has_problem("") {
             scope.problem(
                 "",
-                "a credential needs one of `env`, `file` and `header`: how the server gets it",
+                "a credential needs one of `env`, `file` and `header`, which says how the server receives it",
             );
         }
         return None;
     }
     let remote = server.url.is_some();
     if remote && typed.header.is_none() {
-        scope.problem("", "a server with a `url` gets a credential as a `header`");
+        scope.problem(
+            "",
+            "a server with a `url` receives a credential as a `header`",
+        );
     }
     if typed.header.is_some() && !remote && server.transport != Some(TransportEntry::Http) {
         scope.problem(
             "header",
-            "a program on standard streams gets a credential as `env` or `file`",
+            "a stdio server receives a credential as `env` or `file`",
         );
     }
     let (env_at, file_at, header_at) = (
@@ -148,7 +151,7 @@ fn injection(
     };
     let header = scope.check(&header_at, check::header_name(&name))?;
     if check::is_own_header(&header) {
-        scope.problem_at(&header_at, "the orchestrator sets this header itself");
+        scope.problem_at(&header_at, "this header is set by the gateway");
     }
     scope.check(&header_at, check::header_value(&prefix))?;
     Some(Injection::Header {
@@ -180,7 +183,7 @@ fn source(scope: &mut Scope<'_>, typed: &CredentialEntry) -> Option<CredentialSo
     if given.iter().filter(|given| **given).count() > 1 {
         scope.problem(
             "",
-            "a credential has one source: `value`, `from_env`, `from_file` or `from_secret`",
+            "a credential can have only one of `value`, `from_env`, `from_file` and `from_secret`",
         );
         return None;
     }
@@ -188,7 +191,7 @@ fn source(scope: &mut Scope<'_>, typed: &CredentialEntry) -> Option<CredentialSo
         let path = scope.path.key("value");
         let value = scope.text(&path, value, None)?;
         if value.expose().is_empty() {
-            scope.problem("value", "it is empty");
+            scope.problem("value", "must not be empty");
         }
         return Some(CredentialSource::Value(Text::secret(value.expose())));
     }
@@ -207,7 +210,7 @@ fn source(scope: &mut Scope<'_>, typed: &CredentialEntry) -> Option<CredentialSo
     let file = scope.plain("from_file", typed.from_file.as_ref())?;
     let file = scope.source.resolve(&file);
     if !file.is_file() {
-        scope.notice("from_file", "there is no such file");
+        scope.notice("from_file", "file not found");
     }
     Some(CredentialSource::File(file))
 }

@@ -48,7 +48,7 @@ fn variable(line: &str) -> Result<Option<(&str, String)>, String> {
         return Ok(None);
     }
     let set = line.strip_prefix("export ").unwrap_or(line);
-    let (name, value) = set.split_once('=').ok_or("a line is NAME=VALUE")?;
+    let (name, value) = set.split_once('=').ok_or("expected NAME=VALUE")?;
     let name = name.trim();
     check::env_name(name)?;
     let value = value.trim();
@@ -57,7 +57,7 @@ fn variable(line: &str) -> Result<Option<(&str, String)>, String> {
         (Some((value, rest)), _) => (value.replace("\\n", "\n"), rest.trim_start()),
         (None, Some((value, rest))) => (value.to_owned(), rest.trim_start()),
         (None, None) if value.starts_with(['"', '\'']) => {
-            return Err("a quote is not closed".to_owned());
+            return Err("unclosed quote".to_owned());
         }
         (None, None) => {
             let comment = value.find(" #").unwrap_or(value.len());
@@ -65,10 +65,10 @@ fn variable(line: &str) -> Result<Option<(&str, String)>, String> {
         }
     };
     if !rest.is_empty() && !rest.starts_with('#') {
-        return Err("something follows the quoted value".to_owned());
+        return Err("unexpected text after the quoted value".to_owned());
     }
     if value.contains('\0') {
-        return Err("no NUL character may stand in it".to_owned());
+        return Err("must not contain a NUL character".to_owned());
     }
     Ok(Some((name, value)))
 }

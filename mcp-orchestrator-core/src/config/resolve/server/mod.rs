@@ -111,7 +111,7 @@ fn without_credential(scope: &mut Scope<'_>, entry: &ServerEntry) -> WithoutCred
         if there && !needs {
             scope.problem(
                 key,
-                "it is for callers without a credential, and the server needs none",
+                "has no effect, because this server needs no credential",
             );
         }
     }
@@ -125,16 +125,16 @@ fn without_credential(scope: &mut Scope<'_>, entry: &ServerEntry) -> WithoutCred
     if listed {
         scope.problem(
             "tools",
-            "either these tools are shown, or what is listed without a credential: not both",
+            "cannot be combined with tools that are listed without a credential",
         );
     }
     let mut known = BTreeSet::new();
     for (index, tool) in tools.iter().enumerate() {
         let path = scope.path.key("tools").index(index);
         if tool.name.trim().is_empty() {
-            scope.problem_at(&path, "a tool needs its name");
+            scope.problem_at(&path, "`name` is missing");
         } else if !known.insert(&tool.name) {
-            scope.problem_at(&path, "this tool stands here already");
+            scope.problem_at(&path, "duplicate tool");
         }
     }
     let tools = tools.iter().map(|tool| DeclaredTool {
@@ -189,10 +189,7 @@ fn remote(scope: &mut Scope<'_>, entry: &ServerEntry) -> Option<Remote> {
     ];
     for (key, there) in out_of_place {
         if there && !scope.source.is_foreign() {
-            scope.problem(
-                key,
-                "it belongs to a server that we run, not to one with a `url`",
-            );
+            scope.problem(key, "not allowed for a server with a `url`");
         }
     }
     let transport = match entry.transport {
@@ -230,10 +227,9 @@ fn headers(scope: &mut Scope<'_>, entry: &ServerEntry) -> BTreeMap<String, Text>
             }
         };
         if check::is_own_header(&header) {
-            scope.below(path).notice(
-                "",
-                "this header is not sent: the orchestrator sets it itself",
-            );
+            scope
+                .below(path)
+                .notice("", "not sent, because the gateway sets this header");
             continue;
         }
         let Some(value) = environment::secret_value(scope, &path, typed, None) else {
@@ -241,7 +237,7 @@ fn headers(scope: &mut Scope<'_>, entry: &ServerEntry) -> BTreeMap<String, Text>
         };
         scope.check(&path, check::header_value(value.expose()));
         if headers.insert(header.as_str().to_owned(), value).is_some() {
-            scope.problem_at_key(&path, "this header stands here twice, in different cases");
+            scope.problem_at_key(&path, "duplicate header (names ignore case)");
         }
     }
     headers
@@ -255,14 +251,14 @@ fn limits(scope: &mut Scope<'_>, entry: &ServerEntry) -> Limits {
     ];
     for (key, span) in spans {
         if span.is_some_and(|Span(span)| span.is_zero()) {
-            scope.problem(key, "it must be longer than nothing");
+            scope.problem(key, "must be longer than 0");
         }
     }
     if entry.max_message_bytes.is_some_and(|size| size.0 < 1024) {
-        scope.problem("max_message_bytes", "it must be at least 1KiB");
+        scope.problem("max_message_bytes", "must be at least 1KiB");
     }
     if entry.max_calls_in_flight == Some(0) {
-        scope.problem("max_calls_in_flight", "it must be at least 1");
+        scope.problem("max_calls_in_flight", "must be at least 1");
     }
     let default = Limits::default();
     let or = |span: Option<Span>, default| span.map_or(default, |Span(span)| span);

@@ -73,7 +73,7 @@ fn names_issuer(scope: &mut Scope<'_>, spec: &OAuthSpec, entry: &ServerEntry) {
     if entry.url.is_none() {
         scope.problem(
             "",
-            "who gives the tokens of a server that we run? Name its `issuer`",
+            "`issuer` is required for a server that the gateway runs",
         );
     } else if spec.has_secret() {
         let key = if spec.token_parameters.is_empty() {
@@ -83,7 +83,7 @@ fn names_issuer(scope: &mut Scope<'_>, spec: &OAuthSpec, entry: &ServerEntry) {
         };
         scope.problem(
             key,
-            "whom would it be sent to? Else the server decides that: name the `issuer` that it belongs to, or its \
+            "the secret needs a fixed recipient; set `issuer`, or \
              `token_endpoint` and `authorization_endpoint`",
         );
     }
@@ -128,16 +128,13 @@ fn slot(
     if let Some(named) = &typed.slot {
         let known = slots.iter().find(|slot| slot.name.as_str() == named);
         let Some(known) = known else {
-            scope.problem("slot", "none of this server's `credentials` is called so");
+            scope.problem("slot", "this server has no credential with this name");
             return None;
         };
         return Some(known.name.clone());
     }
     if entry.url.is_none() {
-        scope.problem(
-            "",
-            "which of its `credentials` takes the token? Name it as `slot`",
-        );
+        scope.problem("", "set `slot` to the credential that receives the token");
         return None;
     }
     let name = SlotName::new(OAuthSpec::SLOT).ok()?;
@@ -150,7 +147,7 @@ fn slot(
     if slots.iter().any(taken) {
         scope.problem(
             "",
-            "one of its `credentials` takes that place already: name the one that takes the token as `slot`",
+            "another credential uses that header; set `slot` to the credential that receives the token",
         );
         return None;
     }
@@ -172,18 +169,15 @@ fn client(scope: &mut Scope<'_>, typed: &OAuthEntry, grant: OAuthGrant) -> OAuth
         .as_ref()
         .is_some_and(|secret| secret.expose().is_empty())
     {
-        scope.problem("client_secret", "it is empty");
+        scope.problem("client_secret", "must not be empty");
     }
     let id = scope.plain("client_id", typed.client_id.as_ref());
     if typed.client_id.is_none() && typed.client_secret.is_some() {
-        scope.problem(
-            "client_secret",
-            "it belongs to a `client_id`, which is missing",
-        );
+        scope.problem("client_secret", "needs a `client_id`");
     }
     let both = typed.client_id.is_some() && typed.client_secret.is_some();
     if grant == OAuthGrant::ClientCredentials && !both {
-        scope.problem("grant", "it needs `client_id` and `client_secret`");
+        scope.problem("grant", "needs `client_id` and `client_secret`");
     }
     match id {
         Some(id) => OAuthClient::Registered {

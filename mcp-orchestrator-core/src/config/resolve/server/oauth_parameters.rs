@@ -62,16 +62,16 @@ fn read(
         if own.contains(&name.as_str()) {
             let instead = match name.as_str() {
                 "client_id" | "client_secret" | "redirect_uri" | "resource" => {
-                    format!("it has a key of its own: `{name}`")
+                    format!("use the key `{name}` instead")
                 }
-                "scope" => "it has a key of its own: `scopes`".to_owned(),
-                _ => "the gateway gives it itself".to_owned(),
+                "scope" => "use the key `scopes` instead".to_owned(),
+                _ => "this parameter is set by the gateway".to_owned(),
             };
             scope.problem_at(&path, instead);
             continue;
         }
         if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
-            scope.problem_at(&path, "the name of a parameter is one word of ASCII");
+            scope.problem_at(&path, "a parameter name must be one ASCII word");
             continue;
         }
         if let Some(text) = scope.text(&path, typed, None) {

@@ -145,7 +145,7 @@ pub(crate) fn mappings(scope: &mut Scope<'_>, key: &str, entries: &[Value]) -> V
     for (index, entry) in entries.iter().enumerate() {
         if !entry.is_object() {
             let path = scope.path.key(key).index(index);
-            scope.problem_at(&path, "a mapping is expected here, as in a manifest");
+            scope.problem_at(&path, "expected a mapping, as in a manifest");
         }
     }
     entries.to_vec()
@@ -153,7 +153,7 @@ pub(crate) fn mappings(scope: &mut Scope<'_>, key: &str, entries: &[Value]) -> V
 
 fn affinity(scope: &mut Scope<'_>, entry: Option<&Value>) -> Option<Value> {
     if entry.is_some_and(|entry| !entry.is_object()) {
-        scope.problem("affinity", "a mapping is expected here, as in a manifest");
+        scope.problem("affinity", "expected a mapping, as in a manifest");
     }
     entry.cloned()
 }
@@ -176,7 +176,7 @@ fn env_from(scope: &mut Scope<'_>, entries: &[EnvFromEntry]) -> Vec<EnvFrom> {
             (None, Some(_)) => named(&mut scope, "config_map", entry.config_map.as_deref())
                 .map(EnvSource::ConfigMap),
             _ => {
-                scope.problem("", "it needs one of `secret` and `config_map`");
+                scope.problem("", "needs one of `secret` and `config_map`");
                 None
             }
         };
@@ -207,12 +207,12 @@ fn volumes(scope: &mut Scope<'_>, entries: &[VolumeEntryTyped]) -> Vec<VolumeEnt
         let at = scope.path.key("mount_path");
         scope.check(&at, kubernetes::mount_path(&entry.mount_path));
         if !paths.insert(&entry.mount_path) {
-            scope.problem("mount_path", "another volume stands there already");
+            scope.problem("mount_path", "another volume is mounted there");
         }
         if entry.source.len() != 1 {
             scope.problem(
                 "source",
-                "it must have one key, as `configMap` or `persistentVolumeClaim`",
+                "must have one key, e.g. `configMap` or `persistentVolumeClaim`",
             );
         }
         volumes.push(VolumeEntry {
@@ -235,14 +235,17 @@ fn security(scope: &mut Scope<'_>, entry: Option<&SecurityEntry>) -> PodSecurity
     if entry.run_as_user == Some(0) && !allow_root {
         scope.problem(
             "run_as_user",
-            "0 is root: it needs `allow_root: true` beside it",
+            "0 is root; set `allow_root: true` to allow it",
         );
     }
     for (index, name) in entry.capabilities.iter().flatten().enumerate() {
         let fits = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
         if name.is_empty() || name.starts_with("CAP_") || !name.bytes().all(fits) {
             let path = scope.path.key("capabilities").index(index);
-            scope.problem_at(&path, "a capability is as NET_BIND_SERVICE, without CAP_");
+            scope.problem_at(
+                &path,
+                "a capability is written without CAP_, e.g. NET_BIND_SERVICE",
+            );
         }
     }
     PodSecurity {
@@ -279,7 +282,7 @@ fn patch(scope: &mut Scope<'_>, entry: Option<&Value>) -> Option<TemplatePatch> 
             Some(TemplatePatch::Json(patch.clone()))
         }
         _ => {
-            let text = "it must be a mapping (a merge patch) or a list (a JSON patch)";
+            let text = "must be a mapping (a merge patch) or a list (a JSON patch)";
             scope.problem("template_patch", text);
             None
         }

@@ -41,14 +41,14 @@ pub(crate) fn program(
     match backend {
         BackendKind::Process if entry.command.is_none() => scope.problem(
             "image",
-            "a process needs a `command`: give it one, or let it run where images run, by `backend: kubernetes`",
+            "a process needs a `command`; add one, or run the image in a cluster with `backend: kubernetes`",
         ),
         BackendKind::Process => {}
         BackendKind::Kubernetes => {
             backends.apply_defaults(&mut container);
             image = image.or_else(|| backends.base_image().map(str::to_owned));
             if entry.inherit_env.is_some() {
-                let text = "a pod inherits nothing from the gateway's environment: name it in `env`";
+                let text = "a pod does not inherit the gateway's environment; set the variable in `env`";
                 scope.problem("inherit_env", text);
             }
         }
@@ -74,12 +74,12 @@ fn program_transport(scope: &mut Scope<'_>, entry: &ServerEntry) -> Option<Progr
                 None => "/mcp".to_owned(),
             };
             if !path.starts_with('/') || path.parse::<http::uri::PathAndQuery>().is_err() {
-                scope.problem("path", "this must be a path, as /mcp");
+                scope.problem("path", "must be a path, e.g. /mcp");
             }
             if entry.port == Some(0) {
                 scope.problem(
                     "port",
-                    "leave it away for a free port, which the program gets as ${PORT}",
+                    "leave it out for a free port, which the program receives as ${PORT}",
                 );
             }
             Some(ProgramTransport::Http {
@@ -98,7 +98,7 @@ fn program_transport(scope: &mut Scope<'_>, entry: &ServerEntry) -> Option<Progr
                 ("port_owner", entry.port_owner.is_some()),
             ] {
                 if there {
-                    scope.problem(key, "it belongs to a program with `type: http`");
+                    scope.problem(key, "only applies to a program with `type: http`");
                 }
             }
             Some(ProgramTransport::Stdio)
@@ -129,7 +129,7 @@ fn command_line(
     let at = scope.path.key("command");
     let Some(command) = &entry.command else {
         if entry.cwd.is_some() {
-            scope.problem("cwd", "it needs a `command` beside it");
+            scope.problem("cwd", "needs a `command`");
         }
         return None;
     };
@@ -141,13 +141,10 @@ fn command_line(
         }
         TextOr::Other(list) => {
             if entry.args.is_some() {
-                scope.problem(
-                    "args",
-                    "the arguments of a `command` that is a list stand in that list",
-                );
+                scope.problem("args", "`command` is a list; put the arguments into it");
             }
             let Some((program, args)) = list.split_first() else {
-                scope.problem_at(&at, "it is empty");
+                scope.problem_at(&at, "must not be empty");
                 return None;
             };
             (program, at.index(0), args, at.clone(), 1)
@@ -161,7 +158,7 @@ fn command_line(
     let program = scope.text(&program_at, program, None)?;
     let program = program.expose();
     if program.trim().is_empty() {
-        scope.problem_at(&program_at, "it is empty");
+        scope.problem_at(&program_at, "must not be empty");
         return None;
     }
     let relative = program.contains('/') && !in_container;
@@ -184,7 +181,7 @@ fn cwd(scope: &mut Scope<'_>, entry: &ServerEntry, in_container: bool) -> Option
     }
     let cwd = scope.source.resolve(&cwd);
     if !cwd.is_dir() {
-        scope.problem("cwd", "there is no such folder");
+        scope.problem("cwd", "folder not found");
     }
     Some(cwd)
 }
@@ -206,7 +203,7 @@ pub(crate) fn find_program(scope: &mut Scope<'_>, launch: &Launch, env: &BTreeMa
     };
     if let Err(message) = check::program(&command.program, path) {
         let hint = if command.program.contains(' ') {
-            "; a command with arguments is a list, or has `args` beside it"
+            "; for a command with arguments, write a list, or use `args`"
         } else {
             ""
         };

@@ -55,7 +55,7 @@ const DOCKER: &[Case<'_>] = &[
     (
         "catalog.yaml",
         "registry:\n  a: {image: '--privileged'}\n",
-        &[Refused("no name of an image")],
+        &[Refused("not a valid image name")],
     ),
     (
         "catalog.yaml",
@@ -92,7 +92,7 @@ const TOOLHIVE: &[Case<'_>] = &[
     (
         "registry.json",
         r#"{"last_updated": "x", "servers": {"a": {"image": "x/a", "transport": "sse"}}}"#,
-        &[Refused("speaks sse")],
+        &[Refused("unsupported transport sse")],
     ),
     (
         "registry.json",
@@ -120,12 +120,12 @@ const TOOLHIVE: &[Case<'_>] = &[
     (
         "registry.json",
         r#"{"remote_servers": {"a": {"url": "https://{tenant}.example/mcp", "transport": "sse"}}}"#,
-        &[Refused("has to be filled in")],
+        &[Refused("its URL has placeholders")],
     ),
     (
         "registry.json",
         r#"{"last_updated": "x", "servers": {"a": {"image": "docker://x", "transport": "stdio"}}}"#,
-        &[Refused("no name of an image")],
+        &[Refused("not a valid image name")],
     ),
     (
         "registry.json",
@@ -186,12 +186,12 @@ const RESOURCES: &[Case<'_>] = &[
     (
         "r.yaml",
         "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\n---\napiVersion: kagent.dev/v1alpha1\nkind: MCPServer\nmetadata: {name: a}\nspec: {deployment: {cmd: uvx, args: [x]}}\n",
-        &[Entry(&["a:"]), Notice("a Secret of v1 is not known here")],
+        &[Entry(&["a:"]), Notice("unknown resource: a Secret of v1")],
     ),
     (
         "r.yaml",
         "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\n",
-        &[Refused("a Deployment of apps is not known here")],
+        &[Refused("unknown resource: a Deployment of apps")],
     ),
     (
         "r.yaml",

@@ -28,7 +28,7 @@ const VS_CODE: &[Case<'_>] = &[
         r#"{"inputs": [{"id": "k", "password": true, "default": "s3cret"}], "servers": {"a": {"command": "x", "env": {"K": "${input:k}"}}}}"#,
         &[
             Entry(&["K: ${MCP_INPUT_K}"]),
-            Notice("the default of the input \"k\" is left behind"),
+            Notice("the default of the input \"k\" is not copied"),
         ],
     ),
     // JetBrains, Xcode, Eclipse
@@ -43,10 +43,7 @@ const VS_CODE: &[Case<'_>] = &[
     (
         "other.json",
         r#"{"servers": {"a": {"url": "https://a.example/mcp", "requestInit": {"headers": {"X": "1"}, "credentials": "include"}}}}"#,
-        &[
-            Entry(&["X: ${MCP_A_X}"]),
-            Notice("credentials: not used here"),
-        ],
+        &[Entry(&["X: ${MCP_A_X}"]), Notice("credentials: ignored")],
     ),
     // settings.json, a development container, Visual Studio
     (
@@ -67,7 +64,7 @@ const VS_CODE: &[Case<'_>] = &[
     (
         "mcp.json",
         r#"{"servers": {"a": {"command": "x", "gallery": true, "dev": {"watch": "*"}, "timeout": 3}}}"#,
-        &[Entry(&["- x"]), Notice("timeout: not used")],
+        &[Entry(&["- x"]), Notice("timeout: ignored")],
     ),
     (
         "any.json",
@@ -83,12 +80,12 @@ const VS_CODE: &[Case<'_>] = &[
     (
         "any.json",
         r#"{"servers": {"a": {"command": ["x"], "isolation": "session"}}}"#,
-        &[Refused("a file of our own format")],
+        &[Refused("already in mcp-orchestrator's format")],
     ),
     (
         "mcp.json",
         r#"{"servers": {"a": {"command": ["x"]}}, "audit": {"log": true}}"#,
-        &[Refused("a file of our own format")],
+        &[Refused("already in mcp-orchestrator's format")],
     ),
 ];
 
@@ -103,7 +100,7 @@ const ZED: &[Case<'_>] = &[
         r#"{"context_servers": {"a": {"command": {"path": "/bin/x", "args": ["y"], "env": {"A": "b"}}, "settings": {}}}}"#,
         &[
             Entry(&["- /bin/x", "- y", "A:"]),
-            Notice("settings: not used"),
+            Notice("settings: ignored"),
         ],
     ),
     (
@@ -114,12 +111,12 @@ const ZED: &[Case<'_>] = &[
     (
         "settings.json",
         r#"{"context_servers": {"a": {"source": "extension", "enabled": true, "settings": {"token": "x"}}}}"#,
-        &[LeftOut("an extension of Zed")],
+        &[LeftOut("a Zed extension")],
     ),
     (
         "settings.json",
         r#"{"context_servers": {"a": {"command": "x", "enabled": false}}}"#,
-        &[LeftOut("disabled there")],
+        &[LeftOut("disabled in this file")],
     ),
     (
         "settings.json",
@@ -139,7 +136,7 @@ const ZED: &[Case<'_>] = &[
     (
         "settings.json",
         r#"{"context_servers": {"a": {"command": 5}}}"#,
-        &[Refused("a text or a list")],
+        &[Refused("a string or a list")],
     ),
     (
         "settings.json",
@@ -187,7 +184,7 @@ const OPENCODE: &[Case<'_>] = &[
     (
         "opencode.json",
         r#"{"mcp": {"a": {"type": "local", "command": ["x"], "enabled": false}}}"#,
-        &[LeftOut("disabled there")],
+        &[LeftOut("disabled in this file")],
     ),
     (
         "opencode.jsonc",
@@ -202,7 +199,7 @@ const OPENCODE: &[Case<'_>] = &[
     (
         "opencode.json",
         r#"{"mcp": {"a": {"type": "local", "command": [["x"]]}}}"#,
-        &[Refused("a text is expected here")],
+        &[Refused("expected a string")],
     ),
 ];
 
@@ -230,7 +227,7 @@ const CRUSH: &[Case<'_>] = &[
     (
         "crush.json",
         r#"{"mcp": {"a": {"type": "stdio", "command": "x", "disabled": true}}}"#,
-        &[LeftOut("disabled there")],
+        &[LeftOut("disabled in this file")],
     ),
     (
         "crush.json",
@@ -250,7 +247,7 @@ const CRUSH: &[Case<'_>] = &[
     (
         "crush.json",
         r#"{"mcp": {"a": {"type": "stdio", "command": "x", "timeout": "soon"}}}"#,
-        &[Refused("a number is expected")],
+        &[Refused("expected a number")],
     ),
     (
         "crush.json",
@@ -287,7 +284,7 @@ const CODEX: &[Case<'_>] = &[
     (
         "config.toml",
         "[mcp_servers.a]\ncommand = \"x\"\nenabled = false\n",
-        &[LeftOut("disabled there")],
+        &[LeftOut("disabled in this file")],
     ),
     (
         "config.toml",
@@ -320,7 +317,7 @@ const CODEX: &[Case<'_>] = &[
     (
         "config.toml",
         "model = \"x\"\n",
-        &[Refused("no servers are found")],
+        &[Refused("no servers found")],
     ),
     (
         "config.toml",
@@ -348,17 +345,17 @@ const GOOSE: &[Case<'_>] = &[
     (
         "config.yaml",
         "extensions:\n  developer: {type: builtin, enabled: true, bundled: true}\n",
-        &[LeftOut("a part of Goose itself")],
+        &[LeftOut("part of Goose itself")],
     ),
     (
         "config.yaml",
         "extensions:\n  todo: {type: platform, enabled: true}\n  a: {type: stdio, cmd: x, enabled: true}\n",
-        &[Entry(&["a:"]), Notice("platform is a part of Goose")],
+        &[Entry(&["a:"]), Notice("platform is part of Goose")],
     ),
     (
         "config.yaml",
         "extensions:\n  a: {type: stdio, cmd: x, enabled: false}\n",
-        &[LeftOut("disabled there")],
+        &[LeftOut("disabled in this file")],
     ),
     (
         "config.yaml",
@@ -373,7 +370,15 @@ const GOOSE: &[Case<'_>] = &[
     (
         "config.yaml",
         "extensions:\n  a: {type: inline_python, code: print, enabled: true}\n",
-        &[LeftOut("a part of Goose")],
+        &[LeftOut("part of Goose")],
+    ),
+    (
+        "config.yaml",
+        "extensions:\n  a: {type: streamable_http, name: a, uri: https://a.example/mcp, headers: {Authorization: 'Bearer $TOKEN'}, env_keys: [TOKEN, OTHER], timeout: 300, enabled: true}\n",
+        &[
+            Entry(&["Authorization: Bearer ${TOKEN}"]),
+            Notice("OTHER is ignored"),
+        ],
     ),
     (
         "config.yaml",
@@ -416,7 +421,7 @@ const CONTINUE: &[Case<'_>] = &[
     (
         "config.yaml",
         "mcpServers:\n  - {name: a, url: 'https://a.example/', requestOptions: {verifySsl: false}}\n",
-        &[Notice("verifySsl: not used here, though")],
+        &[Notice("verifySsl: ignored, although")],
     ),
     (
         "config.yaml",
@@ -426,7 +431,7 @@ const CONTINUE: &[Case<'_>] = &[
     (
         "config.yaml",
         "mcpServers:\n  - x\n",
-        &[Refused("a mapping is expected")],
+        &[Refused("expected a mapping")],
     ),
     (
         "config.json",

@@ -17,7 +17,7 @@ const CASES: &[Case<'_>] = &[
         ".mcp.json",
         r#"{"mcpServers": {"a": {"url": "https://a.example/mcp", "headersHelper": "/bin/get-token"}}}"#,
         &[Notice(
-            "headersHelper: not used here, though it concerns who is authenticated",
+            "headersHelper: ignored, although it affects authentication",
         )],
     ),
     (
@@ -28,7 +28,7 @@ const CASES: &[Case<'_>] = &[
     (
         "settings.json",
         r#"{"disabledMcpjsonServers": ["a"], "mcpServers": {"a": {"command": "x"}}}"#,
-        &[LeftOut("disabled there")],
+        &[LeftOut("disabled in this file")],
     ),
     (
         "/p/.mcp.json",
@@ -71,13 +71,13 @@ const CASES: &[Case<'_>] = &[
         r#"{"mcpServers": {"a": {"serverUrl": "https://a.example/mcp", "headers": {"X": "1"}, "disabledTools": ["t"]}}}"#,
         &[
             Entry(&["url: https://a.example/mcp"]),
-            Notice("disabledTools: not used here: all tools are shown"),
+            Notice("disabledTools: ignored: all tools are exposed"),
         ],
     ),
     (
         "mcp_config.json",
         r#"{"mcpServers": {"a": {"serverUrl": "https://a.example/mcp", "disabled": true}}}"#,
-        &[LeftOut("disabled there")],
+        &[LeftOut("disabled in this file")],
     ),
     // Cline
     (
@@ -95,7 +95,7 @@ const CASES: &[Case<'_>] = &[
         r#"{"mcpServers": {"a": {"command": "npx", "args": ["-y", "x"], "alwaysAllow": ["t"], "watchPaths": ["/w"], "cwd": "sub"}}}"#,
         &[
             Entry(&["cwd: /p/sub"]),
-            Notice("alwaysAllow, watchPaths: not used here"),
+            Notice("alwaysAllow, watchPaths: ignored"),
         ],
     ),
     // Gemini CLI
@@ -104,20 +104,20 @@ const CASES: &[Case<'_>] = &[
         r#"{"mcpServers": {"a": {"httpUrl": "https://a.example/mcp", "url": "https://a.example/sse", "timeout": 30000}}}"#,
         &[
             Entry(&["url: https://a.example/mcp", "timeout: 30s"]),
-            Notice("this address is not used"),
+            Notice("takes precedence"),
         ],
     ),
     (
         "settings.json",
         r#"{"mcp": {"excluded": ["a"]}, "mcpServers": {"a": {"command": "x"}}}"#,
-        &[LeftOut("disabled there")],
+        &[LeftOut("disabled in this file")],
     ),
     (
         "settings.json",
         r#"{"mcp": {"allowed": ["b"]}, "mcpServers": {"a": {"command": "x"}, "b": {"command": "y", "trust": true}}}"#,
         &[
             Entry(&["b:"]),
-            Notice("`mcp.allowed` does not name this server"),
+            Notice("`mcp.allowed` does not list this server"),
             Notice("trust"),
         ],
     ),
@@ -125,7 +125,7 @@ const CASES: &[Case<'_>] = &[
         "settings.json",
         r#"{"mcpServers": {"a": {"httpUrl": "https://a.example/mcp", "authProviderType": "google_credentials", "oauth": {"scopes": ["s"]}}}}"#,
         &[
-            Notice("\"google_credentials\" cannot be used here"),
+            Notice("\"google_credentials\" is not supported"),
             Entry(&["scopes:", "- s"]),
         ],
     ),
@@ -143,23 +143,23 @@ const CASES: &[Case<'_>] = &[
     (
         "agent.json",
         r#"{"name": "q", "mcpServers": {"a": {"command": "x", "timeout": 120000}}, "tools": ["*"]}"#,
-        &[Entry(&["- x"]), Notice("timeout: not used")],
+        &[Entry(&["- x"]), Notice("timeout: ignored")],
     ),
     // words for "off"
     (
         "mcp.json",
         r#"{"mcpServers": {"a": {"command": "x", "isActive": false}}}"#,
-        &[LeftOut("disabled there")],
+        &[LeftOut("disabled in this file")],
     ),
     (
         "mcp.json",
         r#"{"mcpServers": {"a": {"command": "x", "enabled": "false"}}}"#,
-        &[LeftOut("disabled there")],
+        &[LeftOut("disabled in this file")],
     ),
     (
         "mcp.json",
         r#"{"mcpServers": {"a": {"command": "x", "enabled": true, "active": false}}}"#,
-        &[LeftOut("disabled there")],
+        &[LeftOut("disabled in this file")],
     ),
     // transports
     (
@@ -180,7 +180,7 @@ const CASES: &[Case<'_>] = &[
     (
         "mcp.json",
         r#"{"mcpServers": {"a": {"type": "websocket", "url": "wss://a.example/"}}}"#,
-        &[Refused("mcpServers.a.type: it must be one of")],
+        &[Refused("mcpServers.a.type: must be one of")],
     ),
     // authentication
     (
@@ -206,20 +206,20 @@ const CASES: &[Case<'_>] = &[
     (
         "mcp.json",
         r#"{"mcpServers": {"a": {"url": "https://a.example/", "tls": {"cert": "x"}}}}"#,
-        &[Notice("tls: not used here, though it concerns")],
+        &[Notice("tls: ignored, although it affects")],
     ),
     // both
     (
         "mcp.json",
         r#"{"mcpServers": {"a": {"command": "x", "url": "https://a.example/"}}}"#,
-        &[Entry(&["- x"]), Notice("the `command` counts more")],
+        &[Entry(&["- x"]), Notice("`command` takes precedence")],
     ),
     (
         "mcp.json",
         r#"{"mcpServers": {"a": {"type": "sse", "command": "x", "url": "https://a.example/", "env": {"A": "b"}}}}"#,
         &[
             Entry(&["url:"]),
-            Notice("command: not used: this server is reached at its address"),
+            Notice("command: ignored: this server is reached at its URL"),
         ],
     ),
     // what is wrong
@@ -232,17 +232,17 @@ const CASES: &[Case<'_>] = &[
     (
         "mcp.json",
         r#"{"mcpServers": {"a": 1}}"#,
-        &[Refused("a mapping is expected here")],
+        &[Refused("expected a mapping")],
     ),
     (
         "mcp.json",
         r#"{"mcpServers": {"a": {"command": "x", "args": {"b": 1}}}}"#,
-        &[Refused("args: a list is expected here")],
+        &[Refused("args: expected a list")],
     ),
     (
         "mcp.json",
         r#"{"mcpServers": {"a": {"command": "x", "env": ["A=b", "c"]}}}"#,
-        &[Refused("env[1]: NAME=VALUE")],
+        &[Refused("env[1]: expected NAME=VALUE")],
     ),
     // LibreChat
     (
@@ -292,7 +292,7 @@ fn disabled_servers_are_skipped() {
         let loaded = load("mcp.json", &text).unwrap();
         assert!(loaded.settings.servers.is_empty(), "{key}");
         assert!(
-            loaded.notices[0].message.contains("disabled there"),
+            loaded.notices[0].message.contains("disabled in this file"),
             "{key}"
         );
     }

@@ -3,7 +3,9 @@
 
 mod catalogs;
 mod clients;
+mod dialects;
 mod mcp_servers;
+mod more_dialects;
 mod others;
 mod registry;
 mod safety;
@@ -77,7 +79,7 @@ pub(super) fn written(imported: &Imported) -> String {
     if let Err(problems) = read {
         // Folders and files of another machine do not exist here.
         for problem in &problems.problems {
-            let missing = ["no such folder", "cannot be read", "a process needs", "pod"];
+            let missing = ["folder not found", "cannot read", "a process needs", "pod"];
             let missing = missing.iter().any(|text| problem.message.contains(text));
             assert!(missing, "{problem}\n{text}");
         }

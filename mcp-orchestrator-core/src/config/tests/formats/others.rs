@@ -57,7 +57,7 @@ fn own_keys_next_to_mcp_servers_are_never_ignored() {
         let text = format!(r#"{{"mcpServers": {{"a": {{"command": "sh"}}}}, "{key}": {{}}}}"#);
         let refused = load("c.json", &text).unwrap_err().to_string();
         assert!(
-            refused.contains("is not read in a file with `mcpServers`"),
+            refused.contains("has no effect in a file with `mcpServers`"),
             "{key}: {refused}"
         );
     }
@@ -73,7 +73,7 @@ fn server_description_is_not_loaded_as_a_configuration() {
     ] {
         let refused = load("c.json", text).unwrap_err().to_string();
         assert!(
-            refused.contains("`import` makes servers of it"),
+            refused.contains("add its servers with `mcp-orchestrator import`"),
             "{refused}"
         );
     }

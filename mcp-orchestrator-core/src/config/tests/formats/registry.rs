@@ -51,7 +51,7 @@ const CASES: &[Case<'_>] = &[
     (
         "server.json",
         r#"{"name": "io.x/tool", "packages": [{"registryType": "cargo", "identifier": "x"}]}"#,
-        &[Refused("packages of cargo are not known")],
+        &[Refused("unknown package type cargo")],
     ),
     (
         "server.json",
@@ -68,7 +68,7 @@ const CASES: &[Case<'_>] = &[
         r#"{"name": "io.x/tool", "packages": [{"registryType": "npm", "registryBaseUrl": "https://npm.corp.example", "identifier": "tool"}]}"#,
         &[
             Entry(&["- --registry=https://npm.corp.example", "- tool"]),
-            Notice("takes its packages from elsewhere"),
+            Notice("uses another source of packages"),
         ],
     ),
     (
@@ -82,7 +82,7 @@ const CASES: &[Case<'_>] = &[
         "server.json",
         r#"{"name": "io.x/tool", "remotes": [{"type": "streamable-http", "url": "https://x.example/mcp", "headers": [{"name": "X-Place", "value": "{a}-{b}"}, {"name": "Accept", "value": "x"}]}]}"#,
         &[
-            Notice("X-Place is optional and was left out"),
+            Notice("X-Place is optional and left out"),
             Notice("the header Accept is left out"),
         ],
     ),
@@ -127,7 +127,7 @@ fn runnable_option_is_chosen_among_several() {
     assert!(
         here.notices[0]
             .message
-            .contains("it can also be had as oci example/tool"),
+            .contains("it is also available as oci example/tool"),
         "{:?}",
         here.notices
     );

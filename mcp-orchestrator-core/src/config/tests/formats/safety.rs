@@ -66,7 +66,7 @@ fn description_cannot_inject_a_command() {
     ] {
         let refused = import("server.json", &text, &ImportOptions::default());
         let refused = refused.expect_err(&text).to_string();
-        assert!(refused.contains("other code") || refused.contains("no address"), "{refused}");
+        assert!(refused.contains("other code") || refused.contains("not a registry's URL") || refused.contains("does not start with https://"), "{refused}");
     }
     let docker = r#"{"name": "a/b", "packages": [{"registryType": "oci", "identifier": "x/y:1", "runtimeArguments": [
         {"type": "named", "name": "-v", "value": "/:/host"}, {"type": "named", "name": "--privileged"}, {"type": "named", "name": "--network", "value": "host"}]}]}"#;
@@ -182,12 +182,12 @@ const COMMANDS: &[(&str, &str, bool)] = &[
     ),
     (
         r#""uvx", "args": ["--from", "git+https://x.example/y", "z"]"#,
-        "at an address",
+        "runs what it downloads",
         false,
     ),
     (
         r#""npx", "args": ["-y", "--registry=https://x.example", "z"]"#,
-        "from elsewhere",
+        "uses another source of packages",
         true,
     ),
 ];

@@ -50,7 +50,7 @@ impl Shared {
         tokio::select! {
             started = self.start_locked(&tracked, launch, progress) => started,
             _ = stops.changed() => {
-                let text = format!("server {} was ended while it started", key.server());
+                let text = format!("server {} was stopped while it started", key.server());
                 Err(self.about(key, Error::new(ErrorKind::Unavailable, text)))
             }
         }
@@ -172,7 +172,7 @@ impl Shared {
             let lines = self.keep_log(key, &pod.name, log).await;
             let last = tail(&lines);
             if !last.is_empty() {
-                text = format!("{text}; it said last: {}", last.join("\n"));
+                text = format!("{text}; last output: {}", last.join("\n"));
             }
         }
         self.event(key, EventReason::CannotStart, failure.reason.clone());

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 /// The search path if PATH is not set.
 const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+/// Number of folders of PATH that an error shows.
+const SHOWN_FOLDERS: usize = 6;
 
 /// Why a program cannot be started.
 #[derive(Debug, thiserror::Error)]
@@ -83,7 +85,7 @@ impl Lookup<'_> {
             },
             None => LookupError::NotInPath {
                 program,
-                searched: path.to_string_lossy().into_owned(),
+                searched: shortened(path),
             },
         })
     }
@@ -92,6 +94,16 @@ impl Lookup<'_> {
     fn in_cwd(&self, path: &Path) -> PathBuf {
         let path = self.cwd.map_or(path.to_owned(), |cwd| cwd.join(path));
         std::path::absolute(&path).unwrap_or(path)
+    }
+}
+
+/// Returns the search path for an error, cut after a few folders.
+fn shortened(path: &OsStr) -> String {
+    let text = path.to_string_lossy();
+    let folders: Vec<&str> = text.split(':').collect();
+    match folders.len().checked_sub(SHOWN_FOLDERS) {
+        None | Some(0) => text.into_owned(),
+        Some(more) => format!("{} and {more} more", folders[..SHOWN_FOLDERS].join(":")),
     }
 }
 
@@ -127,6 +139,12 @@ mod tests {
             ..lookup
         };
         assert!(!said(&hidden, "none").contains(path.to_str().unwrap()));
+        let many = OsString::from("/a:/b:/c:/d:/e:/f:/g:/h");
+        let long = Lookup {
+            path: Some(&many),
+            ..lookup
+        };
+        assert!(said(&long, "none").contains("PATH (/a:/b:/c:/d:/e:/f and 2 more)"));
         let nowhere = Lookup {
             cwd: Some(Path::new("/none")),
             ..hidden
