@@ -14,8 +14,8 @@ use tokio::io::{AsyncWrite, DuplexStream};
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
-use super::board::Board;
 use super::input::Input;
+use super::status_broadcast::StatusBroadcast;
 use super::{
     BoxedIo, Description, Endpoint, Exit, Instance, InstanceEvent, InstanceKey, InstanceStatus,
     LaunchSpec, LogBook, LogLine, LogOptions, Phase, Progress, RuntimeBackend,
@@ -55,7 +55,7 @@ pub struct MemoryBackend {
 
 struct Shared {
     runs: Mutex<HashMap<InstanceKey, Arc<Run>>>,
-    board: Arc<Board>,
+    statuses: Arc<StatusBroadcast>,
     book: LogBook,
 }
 
@@ -89,7 +89,7 @@ impl MemoryBackend {
             serve: Box::new(move |key, launch, pipe| serve(key, launch, pipe).boxed()),
             shared: Arc::new(Shared {
                 runs: Mutex::default(),
-                board: Board::new(),
+                statuses: StatusBroadcast::new(),
                 book,
             }),
             tasks: TaskTracker::new(),
@@ -167,7 +167,7 @@ impl RuntimeBackend for MemoryBackend {
         self.stop(key, grace).await?;
         let runs = self.shared.lock();
         if !runs.contains_key(key) {
-            self.shared.board.forget(key);
+            self.shared.statuses.forget(key);
             self.shared.book.forget(key);
         }
         Ok(())
@@ -178,7 +178,7 @@ impl RuntimeBackend for MemoryBackend {
     }
 
     fn watch(&self) -> BoxStream<'static, Result<InstanceEvent>> {
-        self.shared.board.watch()
+        self.shared.statuses.watch()
     }
 
     async fn logs(
@@ -224,7 +224,7 @@ impl Drop for MemoryBackend {
 
 impl Shared {
     fn tell(&self, key: &InstanceKey, phase: Phase, reason: Option<String>) {
-        self.board.set(InstanceStatus {
+        self.statuses.set(InstanceStatus {
             key: key.clone(),
             phase,
             reason,
@@ -315,9 +315,8 @@ impl Run {
     }
 }
 
-#[cfg(test)]
-#[cfg(feature = "test-util")]
-mod tests {
+#[cfg(all(test, feature = "test-util"))]
+pub(super) mod tests {
     use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 
     use super::*;
@@ -355,7 +354,7 @@ mod tests {
         Exit::status(0)
     }
 
-    fn fixture(script: Script) -> Option<ServerSpec> {
+    pub(in crate::runtime) fn fixture(script: Script) -> Option<ServerSpec> {
         let name = match script {
             Script::Echo => "echo",
             Script::Fail => "fail",
@@ -367,14 +366,17 @@ mod tests {
         Some(ServerSpec::command(id, name, [""; 0]))
     }
 
-    #[tokio::test]
-    async fn memory_backend_upholds_the_backend_contract() {
+    /// Returns a backend that runs the scripts of [`fixture`].
+    pub(in crate::runtime) fn scripted() -> Arc<MemoryBackend> {
         let book = LogBook::default();
         let notes = book.clone();
-        let backend: Arc<dyn RuntimeBackend> =
-            Arc::new(MemoryBackend::with_log_book(book, move |key, _, pipe| {
-                play(key.clone(), pipe, notes.clone())
-            }));
-        suite(&*backend, &fixture).await;
+        Arc::new(MemoryBackend::with_log_book(book, move |key, _, pipe| {
+            play(key.clone(), pipe, notes.clone())
+        }))
+    }
+
+    #[tokio::test]
+    async fn memory_backend_upholds_the_backend_contract() {
+        suite(&*scripted(), &fixture).await;
     }
 }

@@ -3,10 +3,10 @@
 //! A backend starts programs and does not speak MCP. The pipes of a child process, an attached pod and an in-memory
 //! pipe are all an [`Endpoint::Stream`]; message framing is implemented once, in `transport`.
 
-mod board;
 mod connect;
 mod describe;
 mod dispatch;
+mod exclusive;
 mod hidden;
 mod input;
 mod key;
@@ -19,6 +19,7 @@ mod memory;
 mod process;
 #[cfg(feature = "remote")]
 mod remote;
+mod status_broadcast;
 mod tcp;
 
 use std::fmt;
@@ -44,6 +45,7 @@ pub use self::memory::MemoryBackend;
 pub use self::process::{ProcessBackend, keeper, port_holder};
 #[cfg(feature = "remote")]
 pub use self::remote::RemoteBackend;
+pub use self::status_broadcast::StatusBroadcast;
 pub use self::tcp::TcpConnect;
 #[cfg(feature = "outbound")]
 pub(crate) use self::tcp::connect_any;
@@ -236,6 +238,9 @@ impl Progress {
 /// An [`InstanceKey`] identifies one instance and never changes; instances with different keys share nothing. Methods
 /// may be called at any time and concurrently. Dropping a future is safe: what it began is either undone, or reported
 /// by `watch` and ended by `remove`. Every implementation runs the test suite in [`crate::testing::runtime`].
+///
+/// [`StatusBroadcast`] implements `watch`, [`Endpoint::exclusive`] gives a stream a single holder, and
+/// [`Description::from_watch`] implements `describe` for a backend that has no more to say.
 #[async_trait]
 pub trait RuntimeBackend: fmt::Debug + fmt::Display + Send + Sync + 'static {
     /// Starts the instance and returns how to reach it once it accepts calls.

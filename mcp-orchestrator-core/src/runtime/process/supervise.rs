@@ -8,7 +8,7 @@ use tokio::process::ChildStdin;
 use tokio::task::JoinHandle;
 
 use super::Shared;
-use super::http::{Answering, TcpConnect};
+use super::http::{Answering, ChildConnect};
 use super::live::{Live, Reach, Stage, Why};
 use super::output::{exit, read_lines};
 use super::place::Placed;
@@ -65,7 +65,11 @@ async fn run(shared: &Shared, live: &Live, mut placed: Placed) -> Over {
         }
     }
     let place = place(&placed);
-    let tell = |phase| shared.board.set(status(live, phase, None, place.clone()));
+    let tell = |phase| {
+        shared
+            .statuses
+            .set(status(live, phase, None, place.clone()))
+    };
     tell(Phase::Starting);
     let ready = ready(live, &mut placed).await;
     if ready {
@@ -121,7 +125,7 @@ async fn ready(live: &Live, placed: &mut Placed) -> bool {
         live.signals.ask(grace, Why::BadPath);
         return false;
     };
-    let connect = Arc::new(TcpConnect::new(address, answering));
+    let connect = Arc::new(ChildConnect::new(address, answering));
     live.signals
         .advance(Stage::Ready(Reach::Http { uri, connect }));
     true
