@@ -125,6 +125,7 @@ impl FileArgs {
             kubeconfig: cluster.kubeconfig,
             context: cluster.context,
             namespace: cluster.namespace,
+            ..BackendOptions::default()
         };
         Ok(options)
     }
