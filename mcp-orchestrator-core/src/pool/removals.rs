@@ -102,7 +102,11 @@ impl Removals {
         let removal = pending.entry(key.clone()).or_default();
         removal.underway = false;
         removal.tries = removal.tries.saturating_add(1);
-        let wait = delay(FIRST_RETRY_INTERVAL, MAX_REMOVAL_RETRY_INTERVAL, removal.tries - 1);
+        let wait = delay(
+            FIRST_RETRY_INTERVAL,
+            MAX_REMOVAL_RETRY_INTERVAL,
+            removal.tries - 1,
+        );
         removal.next = Instant::now() + wait;
         removal.error = Some(error.to_string().into());
         if removal.tries == 1 {

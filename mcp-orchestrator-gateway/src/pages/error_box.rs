@@ -24,9 +24,7 @@ impl ErrorBox {
         let lines = lines.into_iter().skip(first);
         Self {
             text: values::mask(given, error.to_string()),
-            lines: lines
-                .map(|line| cut(values::mask(given, line)))
-                .collect(),
+            lines: lines.map(|line| cut(values::mask(given, line))).collect(),
         }
     }
 

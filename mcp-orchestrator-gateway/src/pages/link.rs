@@ -13,13 +13,13 @@ use mcp_orchestrator_core::credential::{InstallationKey, Link, LinkId, LinkReaso
 use mcp_orchestrator_core::installer::{InstallationInfo, NewInstallation};
 use mcp_orchestrator_core::server::ServerSpec;
 
+use super::error_box::ErrorBox;
 use super::fields;
 use super::form::{Form, Proof};
 use super::html::{Page, message};
 use super::oauth;
 use super::values::{Values, signs_in};
 use super::visitor::Visitor;
-use super::error_box::ErrorBox;
 use super::{Pages, Shared, refused};
 
 /// A link that its visitor may use, and its subject.

@@ -16,9 +16,9 @@ use mcp_orchestrator_core::{Error, ErrorKind};
 use serde::{Deserialize, Serialize};
 
 use super::cookie::Cookie;
+use super::error_box::ErrorBox;
 use super::html::Page;
 use super::provider::query;
-use super::error_box::ErrorBox;
 use super::values::Values;
 use super::{Pages, Shared, Site};
 use crate::errors;

@@ -14,6 +14,7 @@ use mcp_orchestrator_core::installer::{CatalogEntry, InstallationInfo, NewInstal
 use mcp_orchestrator_core::server::ServerSpec;
 use mcp_orchestrator_core::{Error, ErrorKind, Result};
 
+use super::error_box::ErrorBox;
 use super::fields;
 use super::form::{Form, Proof};
 use super::html::Page;
@@ -21,7 +22,6 @@ use super::oauth;
 use super::rows;
 use super::values::{Values, signs_in};
 use super::visitor::Visitor;
-use super::error_box::ErrorBox;
 use super::{Pages, Shared, refused};
 
 /// A page, or the page that is shown instead.

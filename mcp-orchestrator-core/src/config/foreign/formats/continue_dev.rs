@@ -19,7 +19,15 @@ pub(in crate::config::foreign) fn servers(node: &Node, path: &KeyPath) -> Vec<Dr
 /// Returns the name of a server: its own, or that of its block of Continue's hub.
 fn name(index: usize, item: &Node) -> String {
     let name = ["name", "id"].iter().find_map(|key| scalar(item.get(key)?));
-    let of_block = || Some(item.get("uses").and_then(scalar)?.rsplit('/').next()?.to_owned());
+    let of_block = || {
+        Some(
+            item.get("uses")
+                .and_then(scalar)?
+                .rsplit('/')
+                .next()?
+                .to_owned(),
+        )
+    };
     name.or_else(of_block)
         .unwrap_or_else(|| format!("server-{}", index + 1))
 }
