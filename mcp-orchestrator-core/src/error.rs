@@ -155,6 +155,13 @@ impl Error {
         }
     }
 
+    /// Puts `prefix` in front of the message.
+    #[must_use]
+    pub fn with_prefix(mut self, prefix: impl fmt::Display) -> Self {
+        self.inner.message = format!("{prefix}{}", self.inner.message).into();
+        self
+    }
+
     /// Adds the error's cause.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {

@@ -23,6 +23,7 @@ mod joined;
 mod lease;
 #[path = "kubernetes_reach/pods.rs"]
 mod pods;
+#[allow(dead_code, reason = "another suite uses more of it")]
 #[path = "kubernetes_reach/proxy.rs"]
 mod proxy;
 #[path = "kubernetes_reach/renewed.rs"]

@@ -45,6 +45,29 @@ struct Index {
     admins: HashSet<PrincipalId>,
 }
 
+impl Index {
+    fn is_admin(&self, principal: &Principal) -> bool {
+        principal.kind == PrincipalKind::User && self.admins.contains(&principal.id)
+    }
+
+    fn complete(&self, principal: Arc<Principal>) -> Arc<Principal> {
+        if principal.kind != PrincipalKind::User {
+            return principal;
+        }
+        let Some(teams) = self.teams.get(&principal.id) else {
+            return principal;
+        };
+        let told = principal.teams.iter().filter(|team| !teams.contains(team));
+        let all: Vec<TeamId> = teams.iter().chain(told).cloned().collect();
+        if all == principal.teams {
+            return principal;
+        }
+        let mut completed = Principal::clone(&principal);
+        completed.teams = all;
+        Arc::new(completed)
+    }
+}
+
 impl Directory {
     /// Creates a directory with these teams and admins.
     pub fn new(people: &People) -> Self {
@@ -91,21 +114,14 @@ impl Directory {
 
     /// Adds the user's teams: those of the directory, in its order, then the remaining ones that the token named.
     pub fn complete(&self, principal: Arc<Principal>) -> Arc<Principal> {
-        if principal.kind != PrincipalKind::User {
-            return principal;
-        }
+        self.0.load().complete(principal)
+    }
+
+    /// Like [`complete`](Self::complete). Also returns `true` if the directory lists the user as an admin.
+    fn known(&self, principal: Arc<Principal>) -> (Arc<Principal>, bool) {
         let index = self.0.load();
-        let Some(teams) = index.teams.get(&principal.id) else {
-            return principal;
-        };
-        let told = principal.teams.iter().filter(|team| !teams.contains(team));
-        let all: Vec<TeamId> = teams.iter().chain(told).cloned().collect();
-        if all == principal.teams {
-            return principal;
-        }
-        let mut completed = Principal::clone(&principal);
-        completed.teams = all;
-        Arc::new(completed)
+        let is_admin = index.is_admin(&principal);
+        (index.complete(principal), is_admin)
     }
 
     /// Returns `true` if the configuration contains this owner: a team, or a user in a team or among the admins.
@@ -120,7 +136,7 @@ impl Directory {
 
     /// Returns `true` if the directory lists this user as an admin.
     pub fn is_admin(&self, principal: &Principal) -> bool {
-        principal.kind == PrincipalKind::User && self.0.load().admins.contains(&principal.id)
+        self.0.load().is_admin(principal)
     }
 
     /// Returns `true` if a principal may install, rotate and remove credentials of this owner: users their own,
@@ -180,8 +196,9 @@ impl<A: Authenticator> Authenticator for WithDirectory<A> {
         let Some(mut who) = self.inner.authenticate(parts).await? else {
             return Ok(None);
         };
-        who.principal = self.directory.complete(who.principal);
-        who.admin = who.admin || self.directory.is_admin(&who.principal);
+        let (principal, is_admin) = self.directory.known(who.principal);
+        who.principal = principal;
+        who.admin = who.admin || is_admin;
         Ok(Some(who))
     }
 }

@@ -2,7 +2,7 @@
 
 use super::message::{Kind, ParseError};
 use super::scan::{Key, Scan, Wrong};
-use super::spelling::{META, PARAMS, REFERENCE, Spellings, TOP};
+use super::spelling::{META, Names, PARAMS, REFERENCE, Spellings, TOP};
 use super::{Span, text};
 
 /// Range of a part of a message, which is shorter than 4 GiB. Empty if the part is absent; no JSON value is empty.
@@ -82,7 +82,7 @@ impl Envelope {
                 _ => ParseError::Shape("it is no object".into()),
             });
         }
-        let (mut found, mut top) = (Found::default(), Spellings::of(TOP));
+        let (mut found, mut top) = (Found::default(), Spellings::of(&TOP));
         let end = scan.members(at, |key, at| found.member(scan, top.take(bytes, key), at));
         scan.end(end.map_err(wrong)?).map_err(wrong)?;
         if top.is_ambiguous() {
@@ -122,12 +122,12 @@ impl Found {
 
     fn params(&mut self, scan: Scan<'_>, at: usize) -> Result<usize, Wrong> {
         let (mut meta, mut others) = (false, false);
-        let mut params = Spellings::of(PARAMS);
+        let mut params = Spellings::of(&PARAMS);
         let end = if_object(scan, at, |key, at| {
             let name = params.take(scan.0, key);
             let end = match name {
-                Some("_meta") => watched(scan, at, META, &mut meta)?,
-                Some("ref") => watched(scan, at, REFERENCE, &mut others)?,
+                Some("_meta") => watched(scan, at, &META, &mut meta)?,
+                Some("ref") => watched(scan, at, &REFERENCE, &mut others)?,
                 _ => scan.value(at)?,
             };
             match name {
@@ -210,7 +210,7 @@ fn if_object(
 fn watched(
     scan: Scan<'_>,
     at: usize,
-    names: &'static [&'static str],
+    names: &'static Names,
     ambiguous: &mut bool,
 ) -> Result<usize, Wrong> {
     let mut spellings = Spellings::of(names);

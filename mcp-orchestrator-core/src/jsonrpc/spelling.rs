@@ -9,11 +9,49 @@ use super::scan::Key;
 use super::text;
 use crate::protocol::meta;
 
-/// Members of a message.
-pub(super) const TOP: &[&str] = &["jsonrpc", "id", "method", "params", "result", "error"];
+/// Names of members, at most 32.
+#[derive(Debug)]
+pub(super) struct Names {
+    names: &'static [&'static str],
+    /// Returns the position of a name.
+    position: fn(&[u8]) -> Option<usize>,
+}
 
-/// Members of `params` that determine the target of a request or what a server may do with it; frequent ones first.
-pub(super) const PARAMS: &[&str] = &[
+/// Defines [`Names`]. The lookup compares with constants, which costs an instruction or two for each other length.
+macro_rules! names {
+    ($($name:expr),* $(,)?) => {{
+        fn position(key: &[u8]) -> Option<usize> {
+            let at = 0;
+            $(
+                if key == $name.as_bytes() {
+                    return Some(at);
+                }
+                let at = at + 1;
+            )*
+            let _ = at;
+            None
+        }
+        const { assert!([$($name),*].len() <= 32) };
+        Names { names: &[$($name),*], position }
+    }};
+}
+
+impl Names {
+    /// Returns the position of the name that some parser takes `key` for, given that no name equals it.
+    fn taken_for(&self, key: &[u8]) -> Option<usize> {
+        let mut names = self.names.iter();
+        if key.iter().all(|byte| (1..0x80).contains(byte)) {
+            return names.position(|name| key.eq_ignore_ascii_case(name.as_bytes()));
+        }
+        names.position(|name| is_taken_for(key, name))
+    }
+}
+
+/// Members of a message.
+pub(super) static TOP: Names = names!["jsonrpc", "id", "method", "params", "result", "error"];
+
+/// Members of `params` that determine the target of a request or what a server may do with it.
+pub(super) static PARAMS: Names = names![
     "name",
     "arguments",
     "_meta",
@@ -34,7 +72,7 @@ pub(super) const PARAMS: &[&str] = &[
 ];
 
 /// Members of `params._meta`.
-pub(super) const META: &[&str] = &[
+pub(super) static META: Names = names![
     meta::PROTOCOL_VERSION,
     meta::CLIENT_INFO,
     meta::CLIENT_CAPABILITIES,
@@ -45,12 +83,12 @@ pub(super) const META: &[&str] = &[
 ];
 
 /// Members of `params.ref`.
-pub(super) const REFERENCE: &[&str] = &["type", "name", "uri"];
+pub(super) static REFERENCE: Names = names!["type", "name", "uri"];
 
 /// Tracks the watched members of one object.
 #[derive(Debug)]
 pub(super) struct Spellings {
-    names: &'static [&'static str],
+    names: &'static Names,
     /// A bit for each name that occurred.
     seen: u32,
     /// A bit for each name that occurred again or in another spelling.
@@ -58,8 +96,7 @@ pub(super) struct Spellings {
 }
 
 impl Spellings {
-    pub(super) fn of(names: &'static [&'static str]) -> Self {
-        debug_assert!(names.len() <= 32);
+    pub(super) fn of(names: &'static Names) -> Self {
         Self {
             names,
             seen: 0,
@@ -74,7 +111,7 @@ impl Spellings {
 
     /// Returns `true` if this name occurred again or in another spelling.
     pub(super) fn is_unclear(&self, name: &str) -> bool {
-        let mut names = self.names.iter().enumerate();
+        let mut names = self.names.names.iter().enumerate();
         names.any(|(at, known)| *known == name && self.unclear & (1 << at) != 0)
     }
 
@@ -91,19 +128,14 @@ impl Spellings {
     }
 
     fn name(&mut self, key: &[u8]) -> Option<&'static str> {
-        // Nearly all names differ in length or first byte, which is cheaper than a comparison.
-        let found = self.names.iter().position(|name| {
-            let name = name.as_bytes();
-            name.len() == key.len() && name.first() == key.first() && name == key
-        });
-        let Some(at) = found else {
-            let like = self.names.iter().position(|name| is_taken_for(key, name));
+        let Some(at) = (self.names.position)(key) else {
+            let like = self.names.taken_for(key);
             self.unclear |= like.map_or(0, |at| 1 << at);
             return None;
         };
         self.unclear |= self.seen & (1 << at);
         self.seen |= 1 << at;
-        Some(self.names[at])
+        Some(self.names.names[at])
     }
 }
 
@@ -137,6 +169,27 @@ fn folded(c: char) -> char {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_watched_name_is_found_in_every_spelling() {
+        for names in [&TOP, &PARAMS, &META, &REFERENCE] {
+            for name in names.names {
+                let upper = name.to_ascii_uppercase();
+                for (spelling, known) in [(*name, true), (&upper[..], false)] {
+                    let mut spellings = Spellings::of(names);
+                    let found = spellings.name(spelling.as_bytes());
+                    assert_eq!(found, known.then_some(*name));
+                    assert_eq!(spellings.is_unclear(name), !known);
+                    spellings.name(name.as_bytes());
+                    spellings.name(format!("{name}\0").as_bytes());
+                    assert!(spellings.is_unclear(name) && spellings.is_ambiguous());
+                }
+            }
+            let mut spellings = Spellings::of(names);
+            assert_eq!(spellings.name("x".repeat(64).as_bytes()), None);
+            assert!(!spellings.is_ambiguous());
+        }
+    }
 
     #[test]
     fn every_reader_that_folds_names_is_thought_of() {

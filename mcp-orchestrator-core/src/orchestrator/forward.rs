@@ -21,7 +21,7 @@ use crate::credential::{Credential, CredentialRequest, CredentialRule};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ServerId;
 use crate::jsonrpc::{Message, Splice};
-use crate::pool::{Caller, Handle, Lease, Link, Spec};
+use crate::pool::{Caller, Handle, Lease, Link, Server, Spec};
 use crate::runtime::Progress;
 use crate::server::Launch;
 use crate::session::Session;
@@ -56,11 +56,11 @@ impl<'a> Work<'a> {
 impl Inner {
     /// Returns the spec of a configured server.
     pub(super) fn spec(&self, server: &ServerId) -> Result<Arc<Spec>> {
-        let found = self
-            .pool
-            .server(server)
-            .map(|server| server.spec.load_full());
-        found.ok_or_else(|| {
+        Ok(self.configured(server)?.spec.load_full())
+    }
+
+    fn configured(&self, server: &ServerId) -> Result<Arc<Server>> {
+        self.pool.server(server).ok_or_else(|| {
             Error::new(
                 ErrorKind::NoRoute,
                 format!("server {server} is not configured"),
@@ -130,7 +130,8 @@ impl Inner {
         rule: &CredentialRule,
         work: &Work<'_>,
     ) -> Result<(Reply, Arc<Handle>)> {
-        let spec = self.spec(server)?;
+        let configured = self.configured(server)?;
+        let spec = configured.spec.load_full();
         let counts = self.in_flight.enter(&context.principal.id, server)?;
         let deadline = Instant::now() + spec.server.limits.call_timeout;
         let sent = async {
@@ -138,7 +139,13 @@ impl Inner {
             let credential = credential.inspect_err(|_| context.goes_to(&spec, None))?;
             context.goes_to(&spec, Some(&credential));
             match self
-                .once(context, &spec, (rule, &credential), work, deadline)
+                .once(
+                    context,
+                    (&configured, &spec),
+                    (rule, &credential),
+                    work,
+                    deadline,
+                )
                 .await
             {
                 Err(refused) if refused.kind() == ErrorKind::CredentialRejected => {
@@ -161,7 +168,8 @@ impl Inner {
                     {
                         return Err(unauthorized(&spec, refused));
                     }
-                    Box::pin(self.once(context, &spec, (rule, &other), work, deadline)).await
+                    let to = (&*configured, &spec);
+                    Box::pin(self.once(context, to, (rule, &other), work, deadline)).await
                 }
                 Err(few) if few.kind() == ErrorKind::CredentialInsufficient => {
                     Err(Box::pin(self.wanted(&spec, &credential, few)).await)
@@ -200,14 +208,14 @@ impl Inner {
     async fn once(
         self: &Arc<Self>,
         context: &Context,
-        spec: &Arc<Spec>,
+        (configured, spec): (&Server, &Arc<Spec>),
         (rule, credential): (&CredentialRule, &Arc<Credential>),
         work: &Work<'_>,
         deadline: Instant,
     ) -> Result<(Reply, Arc<Handle>)> {
         let scope = context.scope(&spec.server);
         let mut now = None;
-        let lease = match self.pool.running(&spec.server.id, credential, &scope) {
+        let lease = match configured.running(credential, &scope) {
             Some(lease) => lease,
             None => {
                 let starting = self.started(context, spec, rule, credential);
@@ -279,7 +287,7 @@ impl Inner {
             headers: &work.headers,
             party: context.caller.party,
             era: context.era(),
-            client: context.session.as_ref().map(|session| session.facts()),
+            client: context.caller.client.as_ref().map(|(facts, _)| &**facts),
             check: Some(&late),
         };
         let reply = lease.link.request(&outgoing, &context.caller).await;

@@ -319,7 +319,7 @@ impl Inner {
             }
             Dialect::Legacy(Some(id)) => {
                 let session = self.sessions.get(id, &call.principal, &call.gateway)?;
-                session.seen(&call.principal, call.token.as_ref());
+                session.sent(&call.principal, call.token.as_ref());
                 Begun::Session(self.session_call(session, call)?)
             }
             Dialect::Modern => Begun::Other(Box::pin(self.modern_call(call))),

@@ -74,7 +74,11 @@ impl Watch {
 
     fn message(&self, message: Message) -> Message {
         if message.kind() == Kind::Response {
-            let uris = message.body().map(uris_of).unwrap_or_default();
+            let body = message.body_span().map(|span| &message.bytes()[span]);
+            // Nearly all results name none, so the text is read only if one may be there.
+            let names_any = body.is_some_and(|body| URI.find(body).is_some());
+            let uris = message.body().filter(|_| names_any).map(uris_of);
+            let uris = uris.unwrap_or_default();
             if !uris.is_empty() && self.has_several() {
                 let catalog = &self.inner.catalog;
                 catalog.carried(&self.server, &self.principal, uris);
@@ -84,10 +88,11 @@ impl Watch {
     }
 }
 
+/// Finds the key of a URI. Created once: building a finder costs more than searching a short result.
+static URI: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new("\"uri\""));
+
 /// Returns up to `MAX_CARRIED_PER_RESULT` URIs that a result names.
 fn uris_of(body: &str) -> Vec<String> {
-    // Created once: building a finder costs more than searching a short result.
-    static URI: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new("\"uri\""));
     let mut found = Vec::new();
     let mut rest = body;
     while let Some(at) = URI.find(rest.as_bytes()) {

@@ -225,9 +225,9 @@ impl HttpLink {
     async fn request(&self, outgoing: &Outgoing<'_>, caller: &Caller) -> Result<Reply> {
         if self.choice.only().unwrap_or(caller.era) == Era::Legacy
             && let session = self.session(caller)
-            && session.is_open()
+            && let Some(conversation) = session.current()
         {
-            return session.request(outgoing).await;
+            return session.request_in(conversation, outgoing).await;
         }
         match Box::pin(self.spoken(caller)).await? {
             Era::Modern => Box::pin(self.modern.request(outgoing)).await,
@@ -346,7 +346,10 @@ impl HttpLink {
         let open = sessions
             .entry(caller.party)
             .or_insert_with(|| self.open(caller));
-        open.used = Instant::now();
+        // Only sessions of modern callers are closed when idle.
+        if open.modern {
+            open.used = Instant::now();
+        }
         Arc::clone(&open.session)
     }
 

@@ -95,6 +95,13 @@ pub(crate) struct Server {
     slots: slot::Slots,
 }
 
+impl Server {
+    /// Returns the running instance, if any. Starts nothing.
+    pub(crate) fn running(&self, credential: &Credential, scope: &Scope) -> Option<Lease> {
+        self.slots.find(credential, scope)?.lease()
+    }
+}
+
 /// A spec with its digest.
 #[derive(Clone, Debug)]
 pub(crate) struct Spec {
@@ -270,16 +277,6 @@ impl Pool {
             }
             self.started(&server, &slot, credential, progress).await?;
         }
-    }
-
-    /// Returns the running instance, if any. Starts nothing.
-    pub(crate) fn running(
-        &self,
-        id: &ServerId,
-        credential: &Credential,
-        scope: &Scope,
-    ) -> Option<Lease> {
-        self.server(id)?.slots.find(credential, scope)?.lease()
     }
 
     /// Returns why the replacement of this instance fails to start.

@@ -162,9 +162,14 @@ impl Session {
         self.sender.token()
     }
 
-    /// Records a request of this session, with its principal and token.
+    /// Records a message of this session, with its principal and token.
     pub(crate) fn seen(&self, principal: &Arc<Principal>, token: Option<&SecretString>) {
         self.touch();
+        self.sent(principal, token);
+    }
+
+    /// Like [`seen`](Self::seen), for calls: a call in flight counts as use, and its end marks the session as used.
+    pub(crate) fn sent(&self, principal: &Arc<Principal>, token: Option<&SecretString>) {
         self.sender.sent(principal, token);
     }
 

@@ -50,7 +50,7 @@ fn is_modern_key(key: &str) -> bool {
 }
 
 fn add_meta(outgoing: &Outgoing<'_>, edits: &mut Splice, version: &str) {
-    let Some(client) = outgoing.client.as_deref() else {
+    let Some(client) = outgoing.client else {
         return;
     };
     let mut members = modern_meta(version, &client.info, &client.capabilities);
@@ -237,7 +237,7 @@ mod tests {
             log_level: Some("info".into()),
         };
         let outgoing = Outgoing {
-            client: Some(std::sync::Arc::new(client)),
+            client: Some(&client),
             ..Outgoing::plain(message, 1, from)
         };
         let mut edits = Cow::Borrowed(outgoing.edits);

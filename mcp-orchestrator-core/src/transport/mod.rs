@@ -77,7 +77,7 @@ pub(crate) struct Outgoing<'a> {
     /// Era of the caller.
     pub(crate) era: Era,
     /// What is declared about a legacy client to a modern server.
-    pub(crate) client: Option<Arc<ClientFacts>>,
+    pub(crate) client: Option<&'a ClientFacts>,
     /// Whether it may still be sent.
     pub(crate) check: Check<'a>,
 }
@@ -85,6 +85,8 @@ pub(crate) struct Outgoing<'a> {
 /// For messages without changes.
 static NO_EDITS: Splice = Splice::new();
 static NO_HEADERS: LazyLock<HeaderMap> = LazyLock::new(HeaderMap::new);
+/// What the orchestrator declares about itself.
+static OURS: LazyLock<ClientFacts> = LazyLock::new(ClientFacts::ours);
 
 impl<'a> Outgoing<'a> {
     /// A message that is sent without changes.
@@ -104,7 +106,7 @@ impl<'a> Outgoing<'a> {
     /// Like [`plain`](Self::plain), for requests of the engine: declares the orchestrator itself to a modern server.
     pub(crate) fn ours(message: &'a Message, party: Party) -> Self {
         Self {
-            client: Some(Arc::new(ClientFacts::ours())),
+            client: Some(&OURS),
             ..Self::plain(message, party, Era::Legacy)
         }
     }

@@ -1,12 +1,14 @@
 //! A proxy to the API server that can cut its connections.
 
 use std::path::Path;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use kube::config::Kubeconfig;
 use mcp_orchestrator_core::runtime::kubernetes::{Access, AccessOptions};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::cluster::Space;
@@ -17,6 +19,7 @@ pub(crate) struct Proxy {
     pub(crate) access: Access,
     connections: Arc<Mutex<JoinSet<()>>>,
     closed: Arc<AtomicBool>,
+    stalled: watch::Sender<bool>,
     _accepting: JoinSet<()>,
 }
 
@@ -45,16 +48,25 @@ impl Proxy {
         let all = Arc::clone(&connections);
         let closed = Arc::new(AtomicBool::new(false));
         let refuses = Arc::clone(&closed);
+        let stalled = watch::Sender::new(false);
+        let stalls = stalled.clone();
         accepting.spawn(async move {
             while let Ok((mut near, _)) = listener.accept().await {
                 if refuses.load(Ordering::Acquire) {
                     continue;
                 }
                 let upstream = upstream.clone();
+                let mut stall = stalls.subscribe();
                 all.lock().unwrap().spawn(async move {
                     let mut far = TcpStream::connect(upstream).await.unwrap();
-                    // Either side may disconnect at any time.
-                    let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
+                    let mut copy = pin!(tokio::io::copy_bidirectional(&mut near, &mut far));
+                    while stall.wait_for(|stalled| !stalled).await.is_ok() {
+                        tokio::select! {
+                            // Either side may disconnect at any time.
+                            _ = &mut copy => return,
+                            _ = stall.wait_for(|stalled| *stalled) => {}
+                        }
+                    }
                 });
             }
         });
@@ -69,6 +81,7 @@ impl Proxy {
             access: Access::open(&options).await.unwrap(),
             connections,
             closed,
+            stalled,
             _accepting: accepting,
         }
     }
@@ -82,6 +95,16 @@ impl Proxy {
     /// Accepts new connections again.
     pub(crate) fn open(&self) {
         self.closed.store(false, Ordering::Release);
+    }
+
+    /// Keeps all connections open but forwards nothing until [`resume`](Self::resume).
+    pub(crate) fn stall(&self) {
+        self.stalled.send_replace(true);
+    }
+
+    /// Forwards again, first what was sent while the proxy was stalled.
+    pub(crate) fn resume(&self) {
+        self.stalled.send_replace(false);
     }
 
     /// Cuts all current connections.

@@ -18,6 +18,7 @@ use super::handlers::answer::{Failed, NDJSON};
 use super::handlers::routes;
 use crate::mcp::admission::Admission;
 use crate::options::Options;
+use crate::request::head::Head;
 use crate::request::validate;
 
 /// The path of the control endpoint, below the public address.
@@ -91,7 +92,7 @@ fn refused(error: Error) -> Response {
 
 impl ListenerState {
     async fn actor(&self, parts: &http::request::Parts) -> Result<Actor> {
-        validate::origin(parts, &self.options)?;
+        validate::origin(&Head::of(parts), &self.options)?;
         let who = admitted(self.authenticator.authenticate(parts).await?)?;
         Ok(Actor {
             principal: who.principal,

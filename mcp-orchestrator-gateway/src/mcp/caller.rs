@@ -4,8 +4,6 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use axum::response::Response;
-use http::header::AUTHORIZATION;
-use http::request::Parts;
 use mcp_orchestrator_core::auth::{Authenticated, Principal};
 use mcp_orchestrator_core::id::{GatewayId, SessionId};
 use mcp_orchestrator_core::{Error, ErrorKind, Orchestrator, Result};
@@ -13,33 +11,34 @@ use mcp_orchestrator_core::{Error, ErrorKind, Orchestrator, Result};
 use super::admission::is_same;
 use super::handler::Gate;
 use super::respond;
+use crate::request::head::Head;
 use crate::request::validate;
 
 impl Gate {
     /// Returns the caller if it may use the gateway. For all others the gateway does not exist.
-    pub(crate) async fn who(&self, gateway: &GatewayId, parts: &Parts) -> Result<Authenticated> {
-        let found = self.authenticator.authenticate(parts).await?;
-        self.known(gateway, parts, found)
+    pub(crate) async fn who(&self, gateway: &GatewayId, head: &Head<'_>) -> Result<Authenticated> {
+        let found = self.authenticator.authenticate(head).await?;
+        self.known(gateway, head, found)
     }
 
     /// Authenticates an admitted request again, with the current authenticators, which a reload may have replaced.
     pub(crate) async fn who_now(
         &self,
         gateway: &GatewayId,
-        parts: &Parts,
+        head: &Head<'_>,
     ) -> Result<Authenticated> {
-        let found = self.admission.authenticate(parts).await?;
-        self.known(gateway, parts, found)
+        let found = self.admission.authenticate(head).await?;
+        self.known(gateway, head, found)
     }
 
     fn known(
         &self,
         gateway: &GatewayId,
-        parts: &Parts,
+        head: &Head<'_>,
         found: Option<Authenticated>,
     ) -> Result<Authenticated> {
-        let who = found.ok_or_else(|| validate::nobody(parts))?;
-        validate::page_of_local_user(parts, &self.options, &who.principal)?;
+        let who = found.ok_or_else(|| validate::nobody(head))?;
+        validate::page_of_local_user(head, &self.options, &who.principal)?;
         admitted(&self.orchestrator, gateway, who)
     }
 
@@ -47,7 +46,7 @@ impl Gate {
     pub(crate) fn held(
         &self,
         response: Response,
-        (gateway, parts): (&GatewayId, &Parts),
+        (gateway, head): (&GatewayId, &Head<'_>),
         principal: &Arc<Principal>,
     ) -> Response {
         if !respond::is_stream(&response) {
@@ -55,7 +54,7 @@ impl Gate {
         }
         let (orchestrator, gateway) = (self.orchestrator.clone(), gateway.clone());
         let principal = Arc::clone(principal);
-        self.admission.guard(response, parts, move |found| {
+        self.admission.guard(response, head, move |found| {
             let gone = || {
                 Error::new(
                     ErrorKind::Unauthenticated,
@@ -74,12 +73,12 @@ impl Gate {
     pub(super) fn bind(
         &self,
         gateway: &GatewayId,
-        parts: &Parts,
+        head: &Head<'_>,
         who: (&Arc<Principal>, Option<SystemTime>),
         session: &SessionId,
     ) {
-        let authorization = parts.headers.get(AUTHORIZATION);
-        let grant = || self.admission.grant(parts, gateway, who);
+        let authorization = head.authorization;
+        let grant = || self.admission.grant(head, gateway, who);
         // The next step rejects an unknown session.
         let _ = self
             .orchestrator
@@ -91,7 +90,7 @@ impl Gate {
         &self,
         seen: u64,
         call: &mut F,
-        (gateway, parts, principal): (&GatewayId, &Parts, &Arc<Principal>),
+        (gateway, head, principal): (&GatewayId, &Head<'_>, &Arc<Principal>),
     ) -> Result<F::Output> {
         let mut seen = seen;
         loop {
@@ -99,9 +98,9 @@ impl Gate {
                 Ok(output) => return Ok(output),
                 Err(now) => seen = now,
             }
-            let who = self.who_now(gateway, parts).await?;
+            let who = self.who_now(gateway, head).await?;
             if !is_same(&who.principal, principal) {
-                return Err(validate::nobody(parts));
+                return Err(validate::nobody(head));
             }
         }
     }

@@ -21,10 +21,8 @@ use super::respond::{self, Manner};
 use super::{batch, bodies, modern};
 use crate::errors;
 use crate::options::Options;
+use crate::request::head::Head;
 use crate::request::{cors, protected_resource, validate};
-
-const SESSION_ID: HeaderName = HeaderName::from_static(header::SESSION_ID);
-const VERSION: HeaderName = HeaderName::from_static(header::PROTOCOL_VERSION);
 
 /// The dependencies of every request.
 #[derive(Debug)]
@@ -59,15 +57,16 @@ impl Gate {
     where
         B: axum::body::HttpBody<Data = Bytes, Error: Into<axum::BoxError>> + Send + Unpin,
     {
-        if let Err(error) = validate::origin(parts, &self.options) {
+        let head = &Head::of(parts);
+        if let Err(error) = validate::origin(head, &self.options) {
             return errors::response(&error, None, Era::Legacy);
         }
         let answer = match parts.method {
             // A CORS preflight request carries no credentials.
             Method::OPTIONS => Ok(cors::options(parts)),
-            Method::POST => self.post(&gateway, parts, body).await,
-            Method::GET => Box::pin(self.get(gateway.clone(), parts)).await,
-            Method::DELETE => self.delete(&gateway, parts).await,
+            Method::POST => self.post(&gateway, head, body).await,
+            Method::GET => Box::pin(self.get(gateway.clone(), head)).await,
+            Method::DELETE => self.delete(&gateway, head).await,
             _ => Ok(errors::status(StatusCode::METHOD_NOT_ALLOWED)),
         };
         let mut response = answer.unwrap_or_else(|error| {
@@ -76,29 +75,29 @@ impl Gate {
             protected_resource::challenge(&mut response, &error, asked);
             response
         });
-        cors::allow(parts, &mut response);
+        cors::allow(head.origin, &mut response);
         response
     }
 
-    async fn post<B>(&self, gateway: &GatewayId, parts: &Parts, body: B) -> Result<Response>
+    async fn post<B>(&self, gateway: &GatewayId, head: &Head<'_>, body: B) -> Result<Response>
     where
         B: axum::body::HttpBody<Data = Bytes, Error: Into<axum::BoxError>> + Send + Unpin,
     {
         let mut seen = self.admission.count();
-        let mut who = self.who(gateway, parts).await?;
+        let mut who = self.who(gateway, head).await?;
         let principal = Arc::clone(&who.principal);
-        validate::media_types(parts)?;
+        validate::media_types(head)?;
         let mut room = self.admission.bodies.room(&principal);
         let limit = self.options.max_body_bytes;
-        let body = bodies::read(parts, body, limit, Some(&mut room)).await?;
+        let body = bodies::read(head, body, limit, Some(&mut room)).await?;
         let body = validate::strip_mark(body);
         if self.admission.count() != seen {
             // Access may have changed while the body arrived.
             seen = self.admission.count();
-            who = self.who_now(gateway, parts).await?;
+            who = self.who_now(gateway, head).await?;
         }
         let expires_at = who.expires_at;
-        let response = match self.read(gateway, parts, who, (body, seen))? {
+        let response = match self.read(gateway, head, who, (body, seen))? {
             // A session's call returns its reply early: as a stream if the response is slow.
             Asked::Call(call, manner) => {
                 let answer = self.orchestrator.call(call).await;
@@ -106,7 +105,7 @@ impl Gate {
                     session: Some(id), ..
                 }) = &answer
                 {
-                    self.bind(gateway, parts, (&principal, expires_at), id);
+                    self.bind(gateway, head, (&principal, expires_at), id);
                     if self.admission.count() != seen {
                         // Access may have been lost while the session was opened.
                         self.orchestrator.check_access();
@@ -116,30 +115,28 @@ impl Gate {
             }
             Asked::Other(answer) => answer.await?,
         };
-        Ok(self.held(response, (gateway, parts), &principal))
+        Ok(self.held(response, (gateway, head), &principal))
     }
 
     /// Classifies a request by its body. The function is not async, so that the body is moved only once.
     fn read<'a>(
         &'a self,
         gateway: &GatewayId,
-        parts: &'a Parts,
+        head: &'a Head<'a>,
         who: Authenticated,
         (body, seen): (Bytes, u64),
     ) -> Result<Asked<'a>> {
         let gateway = gateway.clone();
-        if batch::is_batch(&body) && !is_modern(parts) {
-            return Ok(Asked::Other(Box::pin(
-                self.batch(gateway, parts, who, body),
-            )));
+        if batch::is_batch(&body) && !is_modern(head) {
+            return Ok(Asked::Other(Box::pin(self.batch(gateway, head, who, body))));
         }
         let message = Message::parse(body).map_err(not_a_message)?;
-        match modern::era(parts, &message) {
+        match modern::era(head, &message) {
             Ok(Era::Modern) => {
-                let answer = self.modern(gateway, parts, who, (message, seen));
+                let answer = self.modern(gateway, head, who, (message, seen));
                 Ok(Asked::Other(Box::pin(answer.map(Ok))))
             }
-            Ok(Era::Legacy) => Ok(self.legacy(gateway, parts, who, message)),
+            Ok(Era::Legacy) => Ok(self.legacy(gateway, head, who, message)),
             Err(error) => Ok(answer(errors::response(&error, message.id(), Era::Modern))),
         }
     }
@@ -147,7 +144,7 @@ impl Gate {
     async fn modern(
         &self,
         gateway: GatewayId,
-        parts: &Parts,
+        head: &Head<'_>,
         who: Authenticated,
         (message, seen): (Message, u64),
     ) -> Response {
@@ -155,7 +152,7 @@ impl Gate {
             return respond::accepted();
         }
         let id = message.id().unwrap_or("null").to_owned();
-        if let Err(error) = modern::check(parts, &message) {
+        if let Err(error) = modern::check(head, &message) {
             return errors::response(&error, Some(&id), Era::Modern);
         }
         let manner = self.manner(id, Era::Modern);
@@ -170,7 +167,7 @@ impl Gate {
                 request: Some(message),
             };
             let mut listening = Box::pin(orchestrator.listen(listen));
-            let soon = self.during(seen, &mut listening, (&at, parts, &principal));
+            let soon = self.during(seen, &mut listening, (&at, head, &principal));
             let answer = soon.await.unwrap_or_else(Err);
             return respond::answered(answer, manner);
         }
@@ -179,12 +176,12 @@ impl Gate {
             gateway,
             dialect: Dialect::Modern,
             message,
-            headers: modern::param_headers(parts),
+            headers: modern::param_headers(head),
             token: who.token,
         };
         let mut call: respond::Coming = Box::pin(async move { orchestrator.call(call).await });
         // A call without an answer by then continues as a stream, which ends when its caller loses access.
-        let soon = self.during(seen, &mut call, (&at, parts, &principal));
+        let soon = self.during(seen, &mut call, (&at, head, &principal));
         match tokio::time::timeout(manner.keep_alive, soon).await {
             Ok(answer) => respond::answered(answer.unwrap_or_else(Err), manner),
             Err(_) => respond::coming(call, manner),
@@ -194,17 +191,17 @@ impl Gate {
     fn legacy(
         &self,
         gateway: GatewayId,
-        parts: &Parts,
+        head: &Head<'_>,
         who: Authenticated,
         message: Message,
     ) -> Asked<'_> {
         let id = message.id().map(str::to_owned);
-        let session = match session_id(parts) {
+        let session = match session_id(head) {
             Ok(session) => session,
             Err(error) => return answer(errors::response(&error, id.as_deref(), Era::Legacy)),
         };
         if let Some(session) = &session {
-            self.bind(&gateway, parts, (&who.principal, who.expires_at), session);
+            self.bind(&gateway, head, (&who.principal, who.expires_at), session);
         }
         if message.kind() != Kind::Request {
             let told = self.notify(gateway, who, session, message);
@@ -225,13 +222,13 @@ impl Gate {
     async fn batch(
         &self,
         gateway: GatewayId,
-        parts: &Parts,
+        head: &Head<'_>,
         who: Authenticated,
         body: Bytes,
     ) -> Result<Response> {
-        let session = session_id(parts)?;
+        let session = session_id(head)?;
         if let Some(session) = &session {
-            self.bind(&gateway, parts, (&who.principal, who.expires_at), session);
+            self.bind(&gateway, head, (&who.principal, who.expires_at), session);
         }
         let sender = batch::Sender {
             orchestrator: self.orchestrator.clone(),
@@ -266,21 +263,21 @@ impl Gate {
     }
 
     /// Opens the stream for messages outside calls, or resumes a broken stream.
-    async fn get(&self, gateway: GatewayId, parts: &Parts) -> Result<Response> {
-        let who = self.who(&gateway, parts).await?;
-        if is_modern(parts) {
+    async fn get(&self, gateway: GatewayId, head: &Head<'_>) -> Result<Response> {
+        let who = self.who(&gateway, head).await?;
+        if is_modern(head) {
             return Ok(errors::status(StatusCode::METHOD_NOT_ALLOWED));
         }
-        if !validate::accepts(parts, "text/event-stream") {
+        if !validate::accepts(head, "text/event-stream") {
             return Ok(errors::status(StatusCode::NOT_ACCEPTABLE));
         }
-        let session = session_id(parts)?.ok_or_else(no_session)?;
-        let resume = parts
+        let session = session_id(head)?.ok_or_else(no_session)?;
+        let resume = head
             .headers
             .get(HeaderName::from_static(header::LAST_EVENT_ID));
         let resume = resume.and_then(|value| value.to_str().ok()?.parse().ok());
         let (at, principal) = (gateway.clone(), Arc::clone(&who.principal));
-        self.bind(&at, parts, (&principal, who.expires_at), &session);
+        self.bind(&at, head, (&principal, who.expires_at), &session);
         let listen = Listen {
             principal: who.principal,
             gateway,
@@ -290,15 +287,15 @@ impl Gate {
         };
         let reply = self.orchestrator.listen(listen).await?;
         let response = respond::listening(reply, self.manner("null".into(), Era::Legacy));
-        Ok(self.held(response, (&at, parts), &principal))
+        Ok(self.held(response, (&at, head), &principal))
     }
 
-    async fn delete(&self, gateway: &GatewayId, parts: &Parts) -> Result<Response> {
-        let who = self.who(gateway, parts).await?;
-        if is_modern(parts) {
+    async fn delete(&self, gateway: &GatewayId, head: &Head<'_>) -> Result<Response> {
+        let who = self.who(gateway, head).await?;
+        if is_modern(head) {
             return Ok(errors::status(StatusCode::METHOD_NOT_ALLOWED));
         }
-        let session = session_id(parts)?.ok_or_else(no_session)?;
+        let session = session_id(head)?.ok_or_else(no_session)?;
         self.orchestrator
             .end_session(&who.principal, gateway, &session)?;
         Ok(errors::status(StatusCode::OK))
@@ -313,25 +310,17 @@ impl Gate {
     }
 }
 
-fn session_id(parts: &Parts) -> Result<Option<SessionId>> {
-    let Some(value) = parts.headers.get(SESSION_ID) else {
+fn session_id(head: &Head<'_>) -> Result<Option<SessionId>> {
+    let Some(value) = head.session else {
         return Ok(None);
     };
-    let id = value
-        .to_str()
-        .ok()
-        .and_then(|text| SessionId::new(text).ok());
+    let text = std::str::from_utf8(value.as_bytes()).ok();
+    let id = text.and_then(|text| SessionId::new(text).ok());
     id.map(Some)
         .ok_or_else(|| Error::new(ErrorKind::SessionNotFound, "no such session"))
 }
 
-fn named_version(parts: &Parts) -> &str {
-    let value = parts.headers.get(VERSION);
-    value
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default()
-}
-
-fn is_modern(parts: &Parts) -> bool {
-    version::era(named_version(parts)) == Some(Era::Modern)
+fn is_modern(head: &Head<'_>) -> bool {
+    let named = head.version.and_then(|value| value.to_str().ok());
+    version::era(named.unwrap_or_default()) == Some(Era::Modern)
 }

@@ -1,10 +1,14 @@
 //! Requests of the modern era: required headers and `_meta` members (SEP-2243, SEP-2575).
 
+use std::borrow::Cow;
+
 use http::request::Parts;
 use http::{HeaderMap, HeaderName};
 use mcp_orchestrator_core::jsonrpc::{Members, Message, ParamsHead, text};
 use mcp_orchestrator_core::protocol::{Era, header, meta, method, version};
 use mcp_orchestrator_core::{Error, ErrorKind, Result, header_value};
+
+use crate::request::head::Head;
 
 const VERSION: HeaderName = HeaderName::from_static(header::PROTOCOL_VERSION);
 const METHOD: HeaderName = HeaderName::from_static(header::METHOD);
@@ -14,11 +18,11 @@ const NAME: HeaderName = HeaderName::from_static(header::NAME);
 ///
 /// # Errors
 /// If it names an unsupported protocol version.
-pub(crate) fn era(parts: &Parts, message: &Message) -> Result<Era> {
-    let named = header(parts, &VERSION)?;
+pub(crate) fn era(head: &Head<'_>, message: &Message) -> Result<Era> {
+    let named = named_version(head)?;
     let stated = stated_version(message);
     if let Some(stated) = &stated {
-        if named.as_ref().is_some_and(|named| named != stated) {
+        if named.as_ref().is_some_and(|named| **named != **stated) {
             return Err(mismatch(
                 "the header MCP-Protocol-Version disagrees with the body",
             ));
@@ -67,14 +71,14 @@ fn stated_version(message: &Message) -> Option<String> {
 ///
 /// # Errors
 /// [`HeaderMismatch`](ErrorKind::HeaderMismatch) or [`InvalidParams`](ErrorKind::InvalidParams).
-pub(crate) fn check(parts: &Parts, message: &Message) -> Result<()> {
-    let head = ParamsHead::read(message.body()).map_err(|error| invalid(&error.to_string()))?;
-    let found = head
+pub(crate) fn check(head: &Head<'_>, message: &Message) -> Result<()> {
+    let params = ParamsHead::read(message.body()).map_err(|error| invalid(&error.to_string()))?;
+    let found = params
         .meta
         .and_then(|meta| Members::read(meta.get()))
         .unwrap_or_default();
     let stated = found.get(meta::PROTOCOL_VERSION).and_then(text);
-    let named = header(parts, &VERSION)?;
+    let named = named_version(head)?;
     match (&named, &stated) {
         (None, _) => return Err(mismatch("the header MCP-Protocol-Version is missing")),
         (_, None) => {
@@ -99,29 +103,29 @@ pub(crate) fn check(parts: &Parts, message: &Message) -> Result<()> {
             meta::CLIENT_CAPABILITIES
         )));
     }
-    match header(parts, &METHOD)? {
+    match header(head, &METHOD)? {
         None => return Err(mismatch("the header Mcp-Method is missing")),
         Some(named) if named != message.method() => {
             return Err(mismatch("the header Mcp-Method disagrees with the body"));
         }
         Some(_) => {}
     }
-    check_name(parts, message, &head)
+    check_name(head, message, &params)
 }
 
-fn check_name(parts: &Parts, message: &Message, head: &ParamsHead<'_>) -> Result<()> {
+fn check_name(head: &Head<'_>, message: &Message, params: &ParamsHead<'_>) -> Result<()> {
     let (what, raw) = match message.method() {
-        method::TOOLS_CALL | method::PROMPTS_GET => ("params.name", head.name),
-        method::RESOURCES_READ => ("params.uri", head.uri),
+        method::TOOLS_CALL | method::PROMPTS_GET => ("params.name", params.name),
+        method::RESOURCES_READ => ("params.uri", params.uri),
         method::TASKS_GET | method::TASKS_UPDATE | method::TASKS_CANCEL => {
-            ("params.taskId", head.task_id)
+            ("params.taskId", params.task_id)
         }
         _ => return Ok(()),
     };
     let stated = raw
         .and_then(|raw| text(raw.get()))
         .ok_or_else(|| invalid(&format!("{what} is missing")))?;
-    match header(parts, &NAME)? {
+    match header(head, &NAME)? {
         None => Err(mismatch("the header Mcp-Name is missing")),
         Some(named) if named != stated => Err(mismatch(&format!(
             "the header Mcp-Name disagrees with {what}"
@@ -130,19 +134,45 @@ fn check_name(parts: &Parts, message: &Message, head: &ParamsHead<'_>) -> Result
     }
 }
 
+/// Returns the protocol version that the headers name.
+fn named_version<'a>(head: &Head<'a>) -> Result<Option<Cow<'a, str>>> {
+    match head.version {
+        None => Ok(None),
+        Some(_) if head.repeats_version => Err(repeated(&VERSION)),
+        Some(value) => {
+            // Nearly all are a version that is known, as it is.
+            let known = value
+                .to_str()
+                .ok()
+                .filter(|text| version::era(text).is_some());
+            let decode = || header_value::decode(value).map(Cow::Owned);
+            let found = known.map(Cow::Borrowed).or_else(decode);
+            found.map(Some).ok_or_else(|| malformed(&VERSION))
+        }
+    }
+}
+
 /// Returns a decoded protocol header.
-fn header(parts: &Parts, name: &HeaderName) -> Result<Option<String>> {
-    let mut values = parts.headers.get_all(name).iter();
+fn header(head: &Head<'_>, name: &HeaderName) -> Result<Option<String>> {
+    let mut values = head.headers.get_all(name).iter();
     let Some(value) = values.next() else {
         return Ok(None);
     };
     if values.next().is_some() {
-        return Err(mismatch(&format!("the header {name} stands there twice")));
+        return Err(repeated(name));
     }
     match header_value::decode(value) {
         Some(text) => Ok(Some(text)),
-        None => Err(mismatch(&format!("the header {name} is malformed"))),
+        None => Err(malformed(name)),
     }
+}
+
+fn repeated(name: &HeaderName) -> Error {
+    mismatch(&format!("the header {name} is given twice"))
+}
+
+fn malformed(name: &HeaderName) -> Error {
+    mismatch(&format!("the header {name} is malformed"))
 }
 
 /// Returns the headers that repeat arguments; they are forwarded to the server.

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use axum::response::Response;
 use bytes::{BufMut as _, Bytes, BytesMut};
 use futures_util::future::BoxFuture;
@@ -44,10 +44,10 @@ pub(crate) fn json(body: Bytes) -> Response {
 
 /// Returns `true` if the response is an event stream.
 pub(crate) fn is_stream(response: &Response) -> bool {
-    response
-        .headers()
-        .get(CONTENT_TYPE)
-        .is_some_and(|value| value == EVENT_STREAM)
+    // The length of a stream is unknown, which is cheaper to see than its type.
+    let is_whole = response.body().size_hint().exact().is_some();
+    let content = || response.headers().get(CONTENT_TYPE);
+    !is_whole && content().is_some_and(|value| value == EVENT_STREAM)
 }
 
 /// Returns 202 without a body.

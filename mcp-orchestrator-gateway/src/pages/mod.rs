@@ -39,6 +39,7 @@ use self::visitor::Visitor;
 use crate::errors;
 use crate::options::Options;
 use crate::rate_limit::SignInRate;
+use crate::request::head::Head;
 use crate::request::validate;
 
 /// The dependencies of the pages.
@@ -125,7 +126,7 @@ impl Pages {
 
     /// Returns the visitor, or else the sign-in page.
     async fn visitor(&self, parts: &Parts) -> Result<Visitor, Response> {
-        validate::host(parts, &self.options).map_err(|error| refused(&error))?;
+        validate::host(&Head::of(parts), &self.options).map_err(|error| refused(&error))?;
         match visitor::find(self, parts).await {
             Ok(Some(visitor)) => Ok(visitor),
             Ok(None) => Err(sign_in::page(self, parts, here(self, parts), None)),

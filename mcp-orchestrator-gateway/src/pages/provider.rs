@@ -15,6 +15,7 @@ use super::cookie::Cookie;
 use super::html::go;
 use super::{Pages, Shared, Site, refused, sign_in, visitor};
 use crate::request::forwarded::Forwarded;
+use crate::request::head::Head;
 use crate::request::validate;
 use crate::serve::{Peer, network};
 
@@ -48,7 +49,7 @@ pub(super) async fn begin(
 }
 
 async fn begun(pages: &Site, parts: &Parts, number: usize) -> Result<Response> {
-    validate::host(parts, &pages.options)?;
+    validate::host(&Head::of(parts), &pages.options)?;
     let missing = |text| Error::new(ErrorKind::NoRoute, text);
     let one = pages
         .sign_ins
@@ -106,7 +107,7 @@ type Ended = (
 );
 
 async fn ended(pages: &Pages, parts: &Parts) -> Result<Ended> {
-    validate::host(parts, &pages.options)?;
+    validate::host(&Head::of(parts), &pages.options)?;
     let lost = || {
         let text = "this sign-in was not begun in this browser, or too long ago: begin it again";
         Error::new(ErrorKind::Forbidden, text)

@@ -10,6 +10,7 @@ use super::cookie::Cookie;
 use super::form::{Form, Proof};
 use super::html::{Page, go};
 use super::{Pages, Shared, refused, visitor};
+use crate::request::head::Head;
 use crate::request::validate;
 
 /// The visitor that forms are bound to before sign-in.
@@ -85,7 +86,7 @@ fn host(issuer: &str) -> &str {
 
 pub(super) async fn by_token(State(pages): State<Shared>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    if let Err(error) = validate::host(&parts, &pages.options) {
+    if let Err(error) = validate::host(&Head::of(&parts), &pages.options) {
         return refused(&error);
     }
     let mut form = match Form::read(&pages, (&parts, body), NOBODY).await {

@@ -49,7 +49,7 @@ fn preflight(parts: &Parts) -> Option<Response> {
     }
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
-    allow(parts, &mut response);
+    allow(parts.headers.get(ORIGIN), &mut response);
     let wanted = parts
         .headers
         .get_all(ACCESS_CONTROL_REQUEST_HEADERS)
@@ -70,8 +70,8 @@ fn preflight(parts: &Parts) -> Option<Response> {
 }
 
 /// Lets the requesting page read the response.
-pub(crate) fn allow(parts: &Parts, response: &mut Response) {
-    let Some(origin) = parts.headers.get(ORIGIN) else {
+pub(crate) fn allow(origin: Option<&HeaderValue>, response: &mut Response) {
+    let Some(origin) = origin else {
         return;
     };
     let headers = response.headers_mut();
@@ -134,7 +134,7 @@ mod tests {
             assert!(preflight(&asked).is_none());
         }
         let mut response = Response::new(Body::empty());
-        allow(&parts(Method::POST, &[]), &mut response);
+        allow(None, &mut response);
         assert!(response.headers().is_empty());
     }
 }

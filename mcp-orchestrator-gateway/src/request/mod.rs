@@ -2,5 +2,6 @@
 
 pub(crate) mod cors;
 pub(crate) mod forwarded;
+pub(crate) mod head;
 pub(crate) mod protected_resource;
 pub(crate) mod validate;

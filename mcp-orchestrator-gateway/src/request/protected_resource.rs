@@ -9,7 +9,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use axum::routing::any;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HOST, WWW_AUTHENTICATE};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HOST, ORIGIN, WWW_AUTHENTICATE};
 use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode};
 use mcp_orchestrator_core::auth::PublicUrl;
@@ -18,6 +18,7 @@ use mcp_orchestrator_core::{Error, ErrorKind};
 use serde_json::json;
 
 use super::forwarded::Forwarded;
+use super::head::Head;
 use super::{cors, validate};
 use crate::errors;
 use crate::options::Options;
@@ -76,7 +77,7 @@ fn documents<S: Clone + Send + Sync + 'static>(_: &Options) -> Router<S> {
 
 async fn metadata(State(options): State<Arc<Options>>, request: Request) -> Response {
     let (parts, _) = request.into_parts();
-    if let Err(error) = validate::origin(&parts, &options) {
+    if let Err(error) = validate::origin(&Head::of(&parts), &options) {
         return errors::plain(&error);
     }
     if let Some(preflight) = cors::preflight(&parts) {
@@ -89,7 +90,7 @@ async fn metadata(State(options): State<Arc<Options>>, request: Request) -> Resp
         (&Method::GET | &Method::HEAD, None) => errors::status(StatusCode::NOT_FOUND),
         _ => errors::status(StatusCode::METHOD_NOT_ALLOWED),
     };
-    cors::allow(&parts, &mut response);
+    cors::allow(parts.headers.get(ORIGIN), &mut response);
     response
 }
 

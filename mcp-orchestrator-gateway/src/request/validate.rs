@@ -1,18 +1,20 @@
 //! Checks before a request body is read: the request's origin, its host and its media types.
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HOST, ORIGIN};
+use http::HeaderValue;
+use http::header::ACCEPT;
 use http::request::Parts;
 use mcp_orchestrator_core::auth::{LocalAuthenticator, Principal};
 use mcp_orchestrator_core::{Error, ErrorKind, Result};
 
 use super::forwarded::Forwarded;
+use super::head::Head;
 use crate::options::Options;
 
 /// Rejects pages of foreign origins: any of them could make a browser on this machine call the gateway (DNS rebinding).
-pub(crate) fn origin(parts: &Parts, options: &Options) -> Result<()> {
-    host(parts, options)?;
-    if let Some(origin) = parts.headers.get(ORIGIN) {
+pub(crate) fn origin(head: &Head<'_>, options: &Options) -> Result<()> {
+    host(head, options)?;
+    if let Some(origin) = head.origin {
         let origin = origin.to_str().unwrap_or_default();
         let host = origin
             .split_once("://")
@@ -30,20 +32,20 @@ pub(crate) fn origin(parts: &Parts, options: &Options) -> Result<()> {
 /// Rejects a page of another server on this machine that would act as the local user, who needs no token. Such a page
 /// may call with a token. The gateway's own pages and those in `allowed_origins` are always allowed.
 pub(crate) fn page_of_local_user(
-    parts: &Parts,
+    head: &Head<'_>,
     options: &Options,
     principal: &Principal,
 ) -> Result<()> {
     if principal.method != LocalAuthenticator::METHOD {
         return Ok(());
     }
-    let Some(origin) = parts.headers.get(ORIGIN) else {
+    let Some(origin) = head.origin else {
         return Ok(());
     };
     let origin = origin.to_str().unwrap_or_default();
     let authority = origin.split_once("://").map(|(_, authority)| authority);
-    let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
-    let host = host.or_else(|| parts.uri.authority().map(http::uri::Authority::as_str));
+    let host = head.host.and_then(|host| host.to_str().ok());
+    let host = host.or_else(|| head.uri.authority().map(http::uri::Authority::as_str));
     if authority.is_some() && authority == host || listed(&options.allowed_origins, origin) {
         return Ok(());
     }
@@ -52,13 +54,12 @@ pub(crate) fn page_of_local_user(
 }
 
 /// Rejects requests for any host other than the gateway's.
-pub(crate) fn host(parts: &Parts, options: &Options) -> Result<()> {
-    let forwarded = parts.extensions.get::<Forwarded>();
+pub(crate) fn host(head: &Head<'_>, options: &Options) -> Result<()> {
+    let forwarded = head.extensions.get::<Forwarded>();
     let forwarded = forwarded.and_then(|forwarded| forwarded.host.as_deref());
-    let host = parts.headers.get(HOST);
     // HTTP/2 carries the host in the request's address.
-    let host = host.map(|host| host.to_str().unwrap_or_default());
-    let host = host.or_else(|| parts.uri.authority().map(http::uri::Authority::as_str));
+    let host = head.host.map(|host| host.to_str().unwrap_or_default());
+    let host = host.or_else(|| head.uri.authority().map(http::uri::Authority::as_str));
     if let Some(host) = forwarded.or(host)
         && !is_local(host_of(host))
         && !listed(&options.allowed_hosts, host)
@@ -104,17 +105,17 @@ fn is_local(host: &str) -> bool {
 }
 
 /// Checks the media types of a POST.
-pub(crate) fn media_types(parts: &Parts) -> Result<()> {
-    encoding(parts)?;
-    let (content, accept) = (parts.headers.get(CONTENT_TYPE), parts.headers.get(ACCEPT));
+pub(crate) fn media_types(head: &Head<'_>) -> Result<()> {
+    encoding(head)?;
     // Fast path for the headers that nearly all clients send.
-    if content.is_some_and(|value| value == "application/json")
-        && accept.is_some_and(|value| value == "application/json, text/event-stream")
+    let is = |value: Option<&HeaderValue>, text: &str| value.is_some_and(|value| value == text);
+    if is(head.content_type, "application/json")
+        && is(head.accept, "application/json, text/event-stream")
     {
         return Ok(());
     }
-    is_json(parts)?;
-    if accepts(parts, "application/json") && accepts(parts, "text/event-stream") {
+    is_json(head)?;
+    if accepts(head, "application/json") && accepts(head, "text/event-stream") {
         return Ok(());
     }
     let text = "the client must accept both application/json and text/event-stream";
@@ -133,9 +134,9 @@ pub(crate) fn strip_mark(body: Bytes) -> Bytes {
 const MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Rejects a body that is not `application/json`.
-pub(crate) fn is_json(parts: &Parts) -> Result<()> {
-    let content = parts.headers.get(CONTENT_TYPE);
-    let content = content
+pub(crate) fn is_json(head: &Head<'_>) -> Result<()> {
+    let content = head
+        .content_type
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default();
     let essence = content.split(';').next().unwrap_or_default().trim();
@@ -149,21 +150,14 @@ pub(crate) fn is_json(parts: &Parts) -> Result<()> {
 }
 
 /// Rejects an encoded body, such as gzip, because its decoded size is unknown.
-pub(crate) fn encoding(parts: &Parts) -> Result<()> {
-    let mut all = parts.headers.get_all(CONTENT_ENCODING).iter();
-    let encoded = all.find(|value| {
-        !value
-            .as_bytes()
-            .trim_ascii()
-            .eq_ignore_ascii_case(b"identity")
-    });
-    match encoded {
-        None => Ok(()),
-        Some(_) => Err(Error::new(
-            ErrorKind::UnsupportedMedia,
-            "the body must not be encoded: no Content-Encoding but identity is accepted",
-        )),
+pub(crate) fn encoding(head: &Head<'_>) -> Result<()> {
+    if !head.is_encoded {
+        return Ok(());
     }
+    Err(Error::new(
+        ErrorKind::UnsupportedMedia,
+        "the body must not be encoded: no Content-Encoding but identity is accepted",
+    ))
 }
 
 /// Returns `true` if the client accepts this media type. Names are case-insensitive; without `Accept`, all are
@@ -199,12 +193,20 @@ mod tests {
         request.body(()).unwrap().into_parts().0
     }
 
+    fn origin_of(parts: &Parts, options: &Options) -> Result<()> {
+        origin(&Head::of(parts), options)
+    }
+
+    fn media_types_of(parts: &Parts) -> Result<()> {
+        media_types(&Head::of(parts))
+    }
+
     #[test]
     fn foreign_hosts_and_origins_are_refused() {
         let mut options = Options::default();
         for host in ["localhost", "localhost:8080", "127.0.0.1:1", "[::1]:8080"] {
             assert!(
-                origin(&parts(&[("host", host)]), &options).is_ok(),
+                origin_of(&parts(&[("host", host)]), &options).is_ok(),
                 "{host}"
             );
         }
@@ -214,23 +216,23 @@ mod tests {
             "localhost.evil.example:80",
         ] {
             assert!(
-                origin(&parts(&[("host", host)]), &options).is_err(),
+                origin_of(&parts(&[("host", host)]), &options).is_err(),
                 "{host}"
             );
         }
         assert!(
-            origin(
+            origin_of(
                 &parts(&[("host", "localhost"), ("origin", "https://evil.example")]),
                 &options
             )
             .is_err()
         );
-        assert!(origin(&parts(&[("origin", "http://localhost:3000")]), &options).is_ok());
-        assert!(origin(&parts(&[("origin", "null")]), &options).is_err());
+        assert!(origin_of(&parts(&[("origin", "http://localhost:3000")]), &options).is_ok());
+        assert!(origin_of(&parts(&[("origin", "null")]), &options).is_err());
         options.allowed_hosts = vec!["mcp.example".into()];
         options.allowed_origins = vec!["https://app.example".into()];
         assert!(
-            origin(
+            origin_of(
                 &parts(&[
                     ("host", "mcp.example:443"),
                     ("origin", "https://app.example")
@@ -244,16 +246,16 @@ mod tests {
     #[test]
     fn both_answers_must_be_accepted() {
         let json = ("content-type", "application/json; charset=utf-8");
-        assert!(media_types(&parts(&[json])).is_ok());
+        assert!(media_types_of(&parts(&[json])).is_ok());
         assert!(
-            media_types(&parts(&[
+            media_types_of(&parts(&[
                 json,
                 ("accept", "application/json, text/event-stream;q=0.9")
             ]))
             .is_ok()
         );
-        assert!(media_types(&parts(&[json, ("accept", "application/json")])).is_err());
-        assert!(media_types(&parts(&[("content-type", "text/plain")])).is_err());
+        assert!(media_types_of(&parts(&[json, ("accept", "application/json")])).is_err());
+        assert!(media_types_of(&parts(&[("content-type", "text/plain")])).is_err());
         let odd = ("content-type", "Application/JSON;charset=UTF-8");
         for accept in [
             "Application/JSON, Text/Event-Stream",
@@ -261,7 +263,7 @@ mod tests {
             "text/html, */*;q=0.1",
         ] {
             assert!(
-                media_types(&parts(&[odd, ("accept", accept)])).is_ok(),
+                media_types_of(&parts(&[odd, ("accept", accept)])).is_ok(),
                 "{accept}"
             );
         }
@@ -270,18 +272,19 @@ mod tests {
             ("accept", "application/json"),
             ("accept", "text/event-stream"),
         ];
-        assert!(media_types(&parts(&both)).is_ok());
+        assert!(media_types_of(&parts(&both)).is_ok());
     }
 
     #[test]
     fn an_encoded_body_is_refused_before_it_is_read() {
         let json = ("content-type", "application/json");
         for encoding in ["gzip", "GZIP", "br", "identity, gzip", "x-gzip", "deflate"] {
-            let error = media_types(&parts(&[json, ("content-encoding", encoding)])).unwrap_err();
+            let error =
+                media_types_of(&parts(&[json, ("content-encoding", encoding)])).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::UnsupportedMedia, "{encoding}");
         }
         for plain in ["identity", "Identity", " identity "] {
-            assert!(media_types(&parts(&[json, ("content-encoding", plain)])).is_ok());
+            assert!(media_types_of(&parts(&[json, ("content-encoding", plain)])).is_ok());
         }
     }
 }

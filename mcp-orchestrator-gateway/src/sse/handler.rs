@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use http::header::HOST;
+use http::header::{HOST, ORIGIN};
 use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode, Uri};
 use mcp_orchestrator_core::auth::PublicUrl;
@@ -20,6 +20,7 @@ use crate::errors;
 use crate::mcp::handler::Gate;
 use crate::mcp::invalid::not_a_message;
 use crate::mcp::{bodies, respond};
+use crate::request::head::Head;
 use crate::request::{cors, protected_resource, validate};
 
 /// The address that takes messages, without the name of their stream.
@@ -28,7 +29,7 @@ pub(crate) const MESSAGES: &str = "/messages";
 impl Gate {
     /// Answers a request to `/sse` or `/sse/{gateway}`.
     pub(crate) async fn sse(&self, gateway: GatewayId, parts: &Parts) -> Response {
-        let answer = match validate::origin(parts, &self.options) {
+        let answer = match validate::origin(&Head::of(parts), &self.options) {
             Err(error) => return errors::response(&error, None, Era::Legacy),
             Ok(()) => match parts.method {
                 Method::OPTIONS => Ok(cors::options(parts)),
@@ -42,7 +43,7 @@ impl Gate {
 
     async fn open(&self, gateway: &GatewayId, parts: &Parts) -> Result<Response> {
         let asked = as_mcp(parts, gateway);
-        let who = self.who(gateway, &asked).await?;
+        let who = self.who(gateway, &Head::of(&asked)).await?;
         if !validate::accepts(parts, "text/event-stream") {
             return Ok(errors::status(StatusCode::NOT_ACCEPTABLE));
         }
@@ -61,7 +62,7 @@ impl Gate {
             (who.principal, gateway.clone(), grant),
             (&messages, self.options.keep_alive),
         )?;
-        Ok(self.held(response, (gateway, &asked), &principal))
+        Ok(self.held(response, (gateway, &Head::of(&asked)), &principal))
     }
 
     /// Answers a request to the address that takes the messages of a stream.
@@ -69,7 +70,7 @@ impl Gate {
     where
         B: axum::body::HttpBody<Data = Bytes, Error: Into<axum::BoxError>> + Send + Unpin,
     {
-        if let Err(error) = validate::origin(parts, &self.options) {
+        if let Err(error) = validate::origin(&Head::of(parts), &self.options) {
             return errors::response(&error, None, Era::Legacy);
         }
         let answer = match parts.method {
@@ -90,13 +91,16 @@ impl Gate {
             .as_ref()
             .map_or(&self.default, |channel| &channel.gateway);
         let mut seen = self.admission.count();
-        let mut who = self.who(gateway, &as_mcp(parts, gateway)).await?;
+        let mut who = self
+            .who(gateway, &Head::of(&as_mcp(parts, gateway)))
+            .await?;
         let channel = channel
             .filter(|channel| channel.principal.id == who.principal.id)
             .filter(|channel| channel.principal.kind == who.principal.kind)
             .ok_or_else(no_stream)?;
-        validate::encoding(parts)?;
-        validate::is_json(parts)?;
+        let head = Head::of(parts);
+        validate::encoding(&head)?;
+        validate::is_json(&head)?;
         let mut room = self.admission.bodies.room(&who.principal);
         let limit = self.options.max_body_bytes;
         let body = bodies::read(parts, body, limit, Some(&mut room)).await?;
@@ -105,7 +109,10 @@ impl Gate {
             // A body may take its time.
             seen = self.admission.count();
             who = self
-                .who_now(&channel.gateway, &as_mcp(parts, &channel.gateway))
+                .who_now(
+                    &channel.gateway,
+                    &Head::of(&as_mcp(parts, &channel.gateway)),
+                )
                 .await?;
         }
         let message = Message::parse(validate::strip_mark(body)).map_err(not_a_message)?;
@@ -145,7 +152,7 @@ impl Gate {
             protected_resource::challenge(&mut response, &error, (&self.options, parts, gateway));
             response
         });
-        cors::allow(parts, &mut response);
+        cors::allow(parts.headers.get(ORIGIN), &mut response);
         response
     }
 }

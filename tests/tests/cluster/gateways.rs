@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::load::Load;
 use crate::proxy::Proxy;
-use crate::stage::{Stage, becomes, both, command, end, readiness, soon};
+use crate::stage::{Stage, becomes, both, end, readiness, restart, soon};
 
 const SERVERS: [&str; 2] = ["pipe", "web"];
 /// Errors that callers may get while the gateway itself is gone.
@@ -45,8 +45,8 @@ async fn api_server_outage_ends_no_process() {
     let load = Load::on(gateway.address, &SERVERS).await;
     let before = stage.processes().await;
     let since = Instant::now();
-    let restart = command("MCP_ORCHESTRATOR_TEST_RESTART").status().await;
-    assert!(restart.unwrap().success());
+    let restarted = restart("kube-apiserver", 10).status().await;
+    assert!(restarted.unwrap().success());
     load.good_since(Instant::now()).await;
     let report = load.seen(since);
     // An API server that has just come back may not know its Roles yet and reject allowed requests.

@@ -220,7 +220,7 @@ fn anonymous(text: &str) -> String {
         .next()
         .unwrap_or_default();
     let words = line.split(' ').map(|word| {
-        let hash = word.starts_with("mcp-") && word.len() > 20;
+        let hash = word.trim_start_matches('"').starts_with("mcp-") && word.len() > 20;
         if hash { "mcp-…" } else { word }
     });
     words.collect::<Vec<_>>().join(" ")

@@ -21,6 +21,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 mod audit;
 mod gateways;
 mod load;
+mod outages;
 mod owners;
 mod pods;
 mod reload;

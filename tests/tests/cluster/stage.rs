@@ -271,13 +271,14 @@ pub(crate) async fn readiness(address: SocketAddr) -> (u16, String) {
     (response.status, String::from_utf8_lossy(&said).into_owned())
 }
 
-/// Returns the command in this environment variable, which acts on the cluster itself.
-pub(crate) fn command(variable: &str) -> tokio::process::Command {
-    let line = std::env::var(variable)
+/// Returns a command that kills this process of the cluster and starts it again after the given time.
+pub(crate) fn restart(process: &str, seconds: u32) -> tokio::process::Command {
+    let variable = "MCP_ORCHESTRATOR_TEST_RESTART";
+    let program = std::env::var(variable)
         .unwrap_or_else(|_| panic!("{variable} must name a command that does that"));
     let mut command = tokio::process::Command::new("sh");
     command
-        .args(["-c", &line])
+        .args(["-c", &format!("{program} {process} {seconds}")])
         .stdout(std::process::Stdio::null());
     command
 }

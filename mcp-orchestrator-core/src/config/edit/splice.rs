@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::config::schema::server::ServerEntry;
+use crate::config::source::deserialize;
 use crate::config::source::node::{Entry, Node, Value};
+use crate::config::source::yaml as source;
 
 /// A file to edit.
 pub(crate) struct Edit<'t> {
@@ -174,7 +176,27 @@ fn fresh_line(text: &str, at: usize, addition: &str) -> String {
 /// Serializes the entry as YAML with this indentation, ending with a line break.
 pub(crate) fn yaml(name: &str, entry: &ServerEntry, indent: usize) -> Option<String> {
     let named: BTreeMap<&str, &ServerEntry> = [(name, entry)].into();
-    indented(&serde_saphyr::to_string(&named).ok()?, indent)
+    // Block scalars are easier to read, but one that keeps its last line breaks or starts with blanks depends on the
+    // text around it.
+    let is_fragile = |line: &str| {
+        let header = line.rsplit(' ').next().unwrap_or_default();
+        header.starts_with(['|', '>']) && !matches!(header, "|" | "|-" | ">" | ">-")
+    };
+    [true, false].into_iter().find_map(|prefer_block_scalars| {
+        let options = serde_saphyr::ser_options! { prefer_block_scalars: prefer_block_scalars };
+        let text = serde_saphyr::to_string_with_options(&named, options).ok()?;
+        let text = indented(&text, indent)?;
+        let is_safe = !text.lines().any(is_fragile) && read(&text).as_ref() == Some(entry);
+        is_safe.then_some(text)
+    })
+}
+
+/// Reads the only entry of this text, as a configuration file is read.
+fn read(text: &str) -> Option<ServerEntry> {
+    let (tree, flaws) = source::parse(text).ok()?;
+    let tree = tree.filter(|_| flaws.is_empty())?;
+    let only = &tree.entries().first()?.node;
+    Some(deserialize::read(only).0)
 }
 
 /// Serializes the entry as JSON with this indentation.

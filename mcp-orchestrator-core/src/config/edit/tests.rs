@@ -170,3 +170,45 @@ fn a_server_is_taken_out_and_all_else_stays() {
     let none = remove_from_text(Path::new("c.yaml"), "servers:\n  a: {command: x}\n", &id);
     assert_eq!(none.unwrap(), None);
 }
+
+#[test]
+fn values_of_several_lines_are_read_back_unchanged() {
+    let id = ServerId::new("a").unwrap();
+    for value in [
+        "\n",
+        "\n\n",
+        " \n",
+        "\n a",
+        "a\n",
+        "a\n\n",
+        "a\nb",
+        "a\n\n b\n",
+        "\ta\nb",
+        "a\r\nb",
+        "a\u{85}b\n",
+        "a \nb",
+        "- a\n- b",
+        "#\n#",
+    ] {
+        let entry: ServerEntry =
+            serde_json::from_value(serde_json::json!({ "command": value, "args": [value] }))
+                .unwrap();
+        for (file, text) in [
+            ("c.yaml", ""),
+            ("c.yaml", "servers:\n      b: {command: x}\n"),
+            ("c.yaml", "servers: {}\n"),
+            ("c.json", "{}"),
+        ] {
+            let added = add_to_text(
+                Path::new(file),
+                text,
+                &[(id.clone(), entry.clone())],
+                IfPresent::Refuse,
+            );
+            let (text, _) =
+                added.unwrap_or_else(|problems| panic!("{file}: {value:?}: {problems}"));
+            let servers = entries(Path::new(file), &text).unwrap();
+            assert_eq!(servers["a"], entry, "{file}: {text}");
+        }
+    }
+}

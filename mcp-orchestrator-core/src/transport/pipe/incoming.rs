@@ -109,7 +109,8 @@ impl Incoming {
                 place.server
             ),
             (None, None) => format!(
-                "server {} has closed its output and goes on running",
+                "server {} goes on running, but its output has ended: it closed the output, or the connection to it was lost; \
+                 it may have done what it was asked, its answer did not arrive",
                 place.server
             ),
         };

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwapOption, Guard};
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING,
     USER_AGENT,
@@ -114,18 +114,17 @@ impl Heads {
     /// Returns the prepared head for this method.
     pub(super) fn of(&self, verb: Verb) -> impl AsRef<[u8]> + use<> {
         let from = self.cell.get();
-        let known = self.written.load_full();
-        let written = match known {
-            Some(known) if Arc::ptr_eq(&known.from, &from) => known,
-            _ => {
-                let of = Verb::ALL.map(|verb| self.write(verb, &self.target, &from));
-                let from = Arc::clone(&from);
-                let new = Arc::new(Written { from, of });
-                self.written.store(Some(Arc::clone(&new)));
-                new
-            }
-        };
-        Ready(written, verb)
+        let known = self.written.load();
+        if let Some(written) = &*known
+            && Arc::ptr_eq(&written.from, &from)
+        {
+            return Ready(known, verb);
+        }
+        let of = Verb::ALL.map(|verb| self.write(verb, &self.target, &from));
+        let from = Arc::clone(&from);
+        let new = Some(Arc::new(Written { from, of }));
+        self.written.store(new.clone());
+        Ready(Guard::from_inner(new), verb)
     }
 
     fn write(&self, verb: Verb, target: &str, cell: &HeaderMap) -> Lines {
@@ -159,11 +158,12 @@ impl Heads {
     }
 }
 
-struct Ready(Arc<Written>, Verb);
+struct Ready(Guard<Option<Arc<Written>>>, Verb);
 
 impl AsRef<[u8]> for Ready {
     fn as_ref(&self) -> &[u8] {
-        self.0.of[self.1 as usize].bytes()
+        let written = self.0.as_ref();
+        written.map_or(&[], |written| written.of[self.1 as usize].bytes())
     }
 }
 

@@ -28,8 +28,11 @@ pub(super) struct Ready<'a> {
 
 impl Session {
     /// Sends a request in the session and recovers a lost session.
-    pub(super) async fn post(&self, request: &Ready<'_>) -> Result<Reply> {
-        let conversation = self.conversation().await?;
+    pub(super) async fn post(
+        &self,
+        conversation: Arc<Conversation>,
+        request: &Ready<'_>,
+    ) -> Result<Reply> {
         match attempt(self.http(), &conversation, request).await? {
             Answer::Reply(reply) => Ok(reply),
             // Boxed because this path is rare and its future is large.

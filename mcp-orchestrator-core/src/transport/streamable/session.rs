@@ -47,7 +47,7 @@ pub(crate) struct Session {
 
 /// An established session.
 #[derive(Debug)]
-pub(super) struct Conversation {
+pub(crate) struct Conversation {
     /// `true` if the server assigned a session id.
     named: bool,
     /// Header fields of every request in the session.
@@ -122,6 +122,11 @@ impl Session {
         self.open.load().is_some()
     }
 
+    /// Returns the open conversation, as far as is known.
+    pub(crate) fn current(&self) -> Option<Arc<Conversation>> {
+        self.open.load_full()
+    }
+
     /// Opens the session if it is not open.
     ///
     /// # Errors
@@ -135,8 +140,18 @@ impl Session {
     /// # Cancel safety
     /// Dropping the future or the reply cancels the request at the server.
     pub(crate) async fn request(&self, outgoing: &Outgoing<'_>) -> Result<Reply> {
+        let conversation = self.conversation().await?;
+        self.request_in(conversation, outgoing).await
+    }
+
+    /// Like [`request`](Self::request), in the [current](Self::current) conversation.
+    pub(crate) async fn request_in(
+        &self,
+        conversation: Arc<Conversation>,
+        outgoing: &Outgoing<'_>,
+    ) -> Result<Reply> {
         let (ready, remap) = self.prepare(outgoing);
-        let reply = self.post(&ready).await?;
+        let reply = self.post(conversation, &ready).await?;
         Ok(era::reply(
             remap.reply(reply),
             Era::Legacy,

@@ -68,7 +68,7 @@ impl Shared {
             .set(headers(&launch.server, &launch.credential)?);
         for _ in 0..MAX_ATTEMPTS {
             let applied = self.apply(tracked, launch, progress).await;
-            let applied = applied.map_err(|error| self.about(key, error))?;
+            let applied = applied.map_err(|error| self.cannot_start(key, error))?;
             if applied == Applied::Started {
                 tracked.reset();
                 self.book.begin(key);
@@ -182,6 +182,12 @@ impl Shared {
         self.about(key, Error::new(ErrorKind::StartFailed, text))
     }
 
+    /// Returns the error of a request to the cluster that a start needs. It names the server, because callers see it.
+    fn cannot_start(&self, key: &InstanceKey, error: Error) -> Error {
+        let prefix = format_args!("server {} cannot start: ", key.server());
+        self.about(key, error.with_prefix(prefix))
+    }
+
     async fn hand_out(
         self: &Arc<Self>,
         tracked: &Arc<TrackedInstance>,
@@ -201,7 +207,7 @@ impl Shared {
                         self.about(key, Error::new(ErrorKind::Conflict, text))
                     })?;
                 let attached = attach(&self.access, &pod.name, CONTAINER).await;
-                let (reader, writer) = attached.map_err(|error| self.about(key, error))?;
+                let (reader, writer) = attached.map_err(|error| self.cannot_start(key, error))?;
                 Endpoint::exclusive(reader, writer, holder)
             }
         };

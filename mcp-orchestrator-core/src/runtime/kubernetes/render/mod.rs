@@ -58,7 +58,7 @@ impl Failed {
             Self::Remote => ErrorKind::Unsupported,
             _ => ErrorKind::StartFailed,
         };
-        Error::new(kind, format!("server {server} cannot become a pod"))
+        Error::new(kind, "its entry cannot become a pod")
             .with_server(server)
             .with_source(self)
     }

@@ -261,7 +261,7 @@ fn unrenderable_setting_is_reported_by_its_key() {
     let toleration = pod(|container| container.tolerations = vec![json!({ "key": 1 })]);
     let text = said(toleration);
     assert!(
-        text.starts_with("server git cannot become a pod: `tolerations`"),
+        text.starts_with("its entry cannot become a pod: `tolerations`"),
         "{text}"
     );
     let probe = pod(|container| container.probes.liveness = Some(json!("tcp")));
