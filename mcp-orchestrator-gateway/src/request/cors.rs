@@ -40,7 +40,7 @@ pub(crate) fn options(parts: &Parts) -> Response {
 }
 
 /// Answers a preflight request; returns `None` for any other request.
-fn preflight(parts: &Parts) -> Option<Response> {
+pub(crate) fn preflight(parts: &Parts) -> Option<Response> {
     let asks = parts.method == Method::OPTIONS
         && parts.headers.contains_key(ORIGIN)
         && parts.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
