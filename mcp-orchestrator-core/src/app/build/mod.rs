@@ -36,6 +36,15 @@ fn kept(state: &StateDir, cluster: &Cluster) -> Result<(Arc<dyn StateStore>, Arc
     Ok((documents, key.unwrap_or_else(|| Arc::clone(state.key()))))
 }
 
+/// Combines the resolvers: installed credentials take precedence over configured ones.
+fn in_order(installed: &Arc<InstalledResolver>, configured: &Arc<CachedResolver>) -> ChainResolver {
+    let resolvers: [Arc<dyn CredentialResolver>; 2] = [
+        Arc::<InstalledResolver>::clone(installed),
+        Arc::<CachedResolver>::clone(configured),
+    ];
+    ChainResolver::new(resolvers)
+}
+
 impl Settings {
     /// Builds the orchestrator that these settings describe and applies its servers. If anything runs in a cluster,
     /// checks first that the cluster permits it.
@@ -96,17 +105,12 @@ impl Settings {
         let first_admin = || first_admin::ensure(self.auth.first_admin, &cluster, &tokens);
         when_unavailable.retry(first_admin).await?;
         let (directory, links) = self.directory_and_links(store);
-        // Installed credentials take precedence over configured ones.
-        let resolvers: [Arc<dyn CredentialResolver>; 2] = [
-            Arc::<InstalledResolver>::clone(&installed),
-            Arc::<CachedResolver>::clone(&cached),
-        ];
         let available = registered
             .clone()
             .with_built_in(self, (&state, &cluster), (&logs, &key));
         let backend = available.into_set(self);
         let orchestrator = Orchestrator::builder(backend, Arc::<TableRouter>::clone(&router))
-            .resolver(Arc::new(ChainResolver::new(resolvers)))
+            .resolver(Arc::new(in_order(&installed, &cached)))
             .state(documents)
             .state_key(Arc::clone(&key))
             .logs(logs)

@@ -68,7 +68,7 @@ async fn run(shared: &Shared, live: &Live, mut placed: Placed) -> Over {
     let tell = |phase| {
         shared
             .statuses
-            .set(status(live, phase, None, place.clone()))
+            .set(status(live, phase, None, place.clone()));
     };
     tell(Phase::Starting);
     let ready = ready(live, &mut placed).await;
